@@ -1,0 +1,1 @@
+"""Everything that starts things: the `tfleet` program and `tfleet up`."""

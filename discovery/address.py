@@ -1,0 +1,56 @@
+"""A host and a port, as people write them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_MAX_PORT = 65535
+
+
+class BadAddressError(ValueError):
+    """The text is not HOST:PORT. The message is one line that says what was expected."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """Where something listens: `host` is a name or an IP address without brackets, `port` is 1 to 65535."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The base URL without a trailing slash."""
+        return f"http://{self}"
+
+    @classmethod
+    def parse(cls, text: str, *, default_port: int | None = None) -> Address:
+        """Read `host:port`, `[v6]:port` or, with a default port, a bare host.
+
+        Raises BadAddressError where the text is none of these or the port is outside 1 to 65535.
+        """
+        host, port_text = _split(text.strip())
+        if not host or any(c.isspace() or c in "/@?#" for c in host):
+            raise BadAddressError(f"{text!r} is not an address: expected HOST:PORT")
+        if not port_text:
+            if default_port is None:
+                raise BadAddressError(f"{text!r} has no port: expected HOST:PORT")
+            return cls(host, default_port)
+        if not (port_text.isascii() and port_text.isdigit() and 1 <= int(port_text) <= _MAX_PORT):
+            raise BadAddressError(f"{text!r} has no usable port: expected a number from 1 to {_MAX_PORT}")
+        return cls(host, int(port_text))
+
+
+def _split(text: str) -> tuple[str, str]:
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            return "", ""
+        return host, rest[1:]
+    if text.count(":") > 1:  # an IPv6 address without brackets: a port could not be told from it
+        return "", ""
+    host, _, port = text.partition(":")
+    return host, port

@@ -1,0 +1,25 @@
+"""The names that proxy, worker and client share: headers, paths, ports and defaults of the HTTP contract."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SERVICE: Final = "tfleet"
+"""The name under which workers are in the registry, unless `--service` says otherwise."""
+
+PROXY_PORT: Final = 12480
+REGISTRY_PORT: Final = 12481
+
+REQUEST_ID: Final = "X-Request-Id"
+WORKER: Final = "X-Worker"
+MODEL: Final = "X-Model"
+SERVER_TIMING: Final = "Server-Timing"
+"""Milliseconds of decode, queue and infer, in the form of https://www.w3.org/TR/server-timing/."""
+
+IMAGE_FIELDS: Final = ("data", "image")
+"""The multipart fields in which an image may come, first match first."""
+
+CLASSIFY_PATHS: Final = ("/", "/predict")
+DEFAULT_TOP: Final = 5
+MAX_BODY_BYTES: Final = 32 * 1024 * 1024
+"""The default of `--max-body-bytes`, on the proxy and on a worker."""

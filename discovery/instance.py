@@ -1,0 +1,63 @@
+"""A worker as the fleet knows it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tfleet.discovery.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One registered worker: its id, the address it advertises and the model it serves."""
+
+    id: str
+    address: Address
+    model: str = ""
+    version: str = ""
+
+    @property
+    def model_label(self) -> str:
+        """`name/version`, as the header X-Model has it; empty where nobody said it (a static list)."""
+        return f"{self.model}/{self.version}" if self.model else ""
+
+
+def new_id(service: str, address: Address) -> str:
+    """An id that no other start of any worker has: service, host, port and a start nonce.
+
+    The nonce keeps a restarted worker apart from its own corpse, and from a stranger that got its address.
+    """
+    host = address.host.replace(":", "-")
+    return f"{service}-{host}-{address.port}-{secrets.token_hex(4)}"
+
+
+def from_health_entry(entry: Mapping[str, Any]) -> Instance | None:
+    """Read one element of Consul's `/v1/health/service/NAME`; None where it lacks what routing needs.
+
+    A service without an address of its own has its node's, as Consul's documentation of that endpoint says.
+    """
+    service = entry.get("Service")
+    node = entry.get("Node")
+    if not isinstance(service, Mapping):
+        return None
+    host = service.get("Address") or (node.get("Address") if isinstance(node, Mapping) else None)
+    port, instance_id = service.get("Port"), service.get("ID")
+    if not (
+        isinstance(host, str) and host and isinstance(port, int) and port > 0 and isinstance(instance_id, str)
+    ):
+        return None
+    meta = service.get("Meta") or {}
+    return Instance(
+        instance_id,
+        Address(host, port),
+        model=str(meta.get("model", "")),
+        version=str(meta.get("version", "")),
+    )
+
+
+def is_passing(entry: Mapping[str, Any]) -> bool:
+    """Whether every check of a health entry passes, the node's own (serfHealth, maintenance) included."""
+    return all(check.get("Status") == "passing" for check in entry.get("Checks") or ())

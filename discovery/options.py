@@ -1,0 +1,60 @@
+"""Options that several commands share, so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from tfleet.discovery.contract import REGISTRY_PORT, SERVICE
+from tfleet.discovery.registry import BadRegistryError, Registry, parse_registry
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+PORT = click.IntRange(0, 65535)
+
+
+def registry_options(command: _F) -> _F:
+    """`--registry`, `--registry-port` and `--service`; read the first two with `chosen_registry`."""
+    options = (
+        click.option(
+            "--registry",
+            default=None,
+            show_default="consul://$CONSUL_HTTP_ADDR where that is set, else embedded",
+            help="consul://HOST:8500, embedded (the proxy hosts it), or static:HOST:PORT,HOST:PORT.",
+        ),
+        click.option(
+            "--registry-port",
+            type=PORT,
+            default=REGISTRY_PORT,
+            show_default=True,
+            help="Where the embedded registry listens, on loopback.",
+        ),
+        click.option(
+            "--service", default=SERVICE, show_default=True, help="The workers' name in the registry."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def log_format_option(command: _F) -> _F:
+    """`--log-format`, for `discovery.log.configure`."""
+    return click.option(
+        "--log-format",
+        type=click.Choice(["auto", "console", "json"]),
+        default="auto",
+        show_default=True,
+        help="Of the lines on standard error; auto is console on a terminal, else json.",
+    )(command)
+
+
+def chosen_registry(text: str | None, port: int) -> Registry:
+    """What `--registry` and `--registry-port` say. Raises click.UsageError (exit code 2)."""
+    try:
+        return parse_registry(text, consul_http_addr=os.environ.get("CONSUL_HTTP_ADDR"), port=port)
+    except BadRegistryError as error:
+        raise click.UsageError(str(error)) from error

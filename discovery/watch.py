@@ -1,0 +1,84 @@
+"""Follows the list of live workers for as long as the process lives."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from tfleet.discovery.backoff import Backoff
+from tfleet.discovery.errors import RegistryError
+from tfleet.discovery.health import Health
+from tfleet.discovery.index import WAIT_S, next_index
+from tfleet.discovery.instance import Instance
+
+_RETRY = Backoff(first_s=0.1, cap_s=5.0)
+
+
+class Watch:
+    """Blocking queries, one after the other; each list that is new goes to `on_change`, whole.
+
+    A failed query changes nothing: whoever listens keeps what it knew. `run` never returns by itself. If it
+    raises, the process has lost its eyes, so its owner must let the process end with it.
+    """
+
+    def __init__(
+        self,
+        health: Health,
+        service: str,
+        on_change: Callable[[tuple[Instance, ...]], None],
+        *,
+        wait_s: float = WAIT_S,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._health = health
+        self._service = service
+        self._on_change = on_change
+        self._wait_s = wait_s
+        self._sleep = sleep
+        self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
+        self._log: Any = structlog.get_logger().bind(service=service)
+        self._index = 0
+        self._known: tuple[Instance, ...] | None = None
+        self._idle_answers = 0
+
+    def __repr__(self) -> str:
+        known = "nothing yet" if self._known is None else f"{len(self._known)} workers"
+        return f"<Watch {self._service} index={self._index} {known}>"
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        failures = 0
+        while True:
+            try:
+                await self._once()
+            except RegistryError as error:
+                failures += 1
+                self._index = 0  # a registry that failed may come back with another history
+                if failures == 1 or failures % 16 == 0:
+                    self._log.warning("the registry can't be watched", error=str(error), failures=failures)
+                await self._sleep(_RETRY.delay_s(failures, self._rng))
+            else:
+                if failures:
+                    self._log.info("the registry is back", failures=failures)
+                failures = 0
+
+    async def _once(self) -> None:
+        asked = self._index
+        answer = await self._health.service(self._service, asked, self._wait_s)
+        self._index = next_index(asked, answer.index)
+        if answer.instances != self._known:
+            self._known = answer.instances
+            self._idle_answers = 0
+            self._log.info("workers in the registry", workers=[i.id for i in answer.instances])
+            self._on_change(answer.instances)
+            return
+        # The same list again is normal once per wait. Over and over it is a registry that does not block:
+        # then this side sets the pace.
+        self._idle_answers += 1
+        if self._idle_answers > 1:
+            await self._sleep(_RETRY.delay_s(min(self._idle_answers, 4), self._rng))

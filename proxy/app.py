@@ -1,0 +1,67 @@
+"""The proxy's routes."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from aiohttp import hdrs, web
+
+from tfleet.discovery.contract import CLASSIFY_PATHS
+from tfleet.discovery.problem import Problem
+from tfleet.proxy.fleet import Fleet
+from tfleet.proxy.forward import Forwarder
+from tfleet.proxy.help import help_page
+from tfleet.proxy.lookup import Lookup
+from tfleet.proxy.metrics import Metrics
+from tfleet.proxy.middleware import observed
+from tfleet.proxy.problems import ProblemError
+from tfleet.proxy.readiness import Readiness
+from tfleet.proxy.status import workers_document
+
+Mode = Literal["forward", "p2p"]
+MODES: Final = ("forward", "p2p")
+
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def make_app(
+    mode: Mode, fleet: Fleet, forwarder: Forwarder, metrics: Metrics, readiness: Readiness
+) -> web.Application:
+    """The application, without anything that runs beside the requests."""
+    app = web.Application(middlewares=[observed(metrics)])
+    lookup = Lookup(fleet)
+
+    async def expect(request: web.Request) -> None:
+        """Ask for the body (100) only where it will be read; else the final answer comes at once."""
+        if mode == "forward" and forwarder.refusal(request) is None:
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # the answer proper has not begun
+
+    for path in CLASSIFY_PATHS:
+        handler = lookup.redirect if mode == "p2p" else forwarder.handle
+        app.router.add_route("POST", path, handler, expect_handler=expect)
+
+    async def show_help(request: web.Request) -> web.Response:
+        return web.Response(text=help_page(request.host))
+
+    async def workers(_: web.Request) -> web.Response:
+        return web.json_response(workers_document(fleet))
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        if reason := readiness.missing(fleet):
+            raise ProblemError(Problem(503, reason, retry_after_s=1))
+        return web.Response(text="ready\n")
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.text(), headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
+
+    app.router.add_get("/", lookup.handle if mode == "p2p" else show_help)
+    app.router.add_get("/worker", lookup.handle)
+    app.router.add_get("/workers", workers)
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", show_metrics)
+    return app

@@ -1,0 +1,100 @@
+"""The proxy's one mutable view of the workers: the current pool, what is in flight, whose turn it is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any
+
+import structlog
+
+from tfleet.discovery.instance import Instance
+from tfleet.proxy.picker import Balance, LeastRequest, Picker, RoundRobin
+from tfleet.proxy.pool import Member, Pool, Probe
+
+
+class Fleet:
+    """Swaps immutable pools as news comes in. It belongs to one event loop."""
+
+    def __init__(
+        self,
+        balance: Balance = "round-robin",
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.pool = Pool()
+        self.pool_changed = asyncio.Event()
+        """Set at every change of the pool; whoever waits for it clears it."""
+        self._clock = clock
+        self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
+        self._in_flight: Counter[str] = Counter()
+        self._picker: Picker = (
+            RoundRobin() if balance == "round-robin" else LeastRequest(self.in_flight, self._rng)
+        )
+        self._log: Any = structlog.get_logger()
+
+    def __repr__(self) -> str:
+        return f"<Fleet {self.pool!r} in_flight={self._in_flight.total()}>"
+
+    def pick(self, tried: Collection[str] = ()) -> Member | None:
+        """The worker for the next request, none of those already `tried`; None where nobody is left."""
+        workers = self.pool.routable
+        if tried:
+            workers = tuple(m for m in workers if m.id not in tried)
+        return self._picker(workers) if workers else None
+
+    def in_flight(self, worker_id: str) -> int:
+        """How many requests this proxy has open with the worker."""
+        return self._in_flight[worker_id]
+
+    @contextlib.contextmanager
+    def using(self, member: Member) -> Iterator[None]:
+        """Count a request as in flight."""
+        self._in_flight[member.id] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[member.id] -= 1
+            if not self._in_flight[member.id]:
+                del self._in_flight[member.id]
+
+    def synced(self, listed: Iterable[Instance]) -> None:
+        """Take the registry's answer."""
+        self._swap(self.pool.synced(listed, self._clock()))
+
+    def failed(self, member: Member, error: str) -> None:
+        """Take the news that a request did not reach the worker."""
+        self._log.warning(
+            "worker ejected", worker=member.id, address=str(member.instance.address), error=error
+        )
+        self._swap(self.pool.failed(member.id, error, self._clock(), self._rng))
+
+    def probed(self, member: Member, probe: Probe, error: str) -> None:
+        """Take what a probe found."""
+        self._swap(self.pool.probed(member.id, probe, error, self._clock(), self._rng))
+
+    def probes_due(self) -> tuple[Member, ...]:
+        """The workers to probe now."""
+        return self.pool.to_probe(self._clock())
+
+    def next_probe_in_s(self) -> float | None:
+        """Seconds until a probe is due, 0 or more; None while nobody needs one."""
+        at_s = self.pool.next_probe_s()
+        return None if at_s is None else max(0.0, at_s - self._clock())
+
+    def _swap(self, pool: Pool) -> None:
+        before, self.pool = self.pool, pool
+        for gone in before.members.keys() - pool.members.keys():
+            self._log.info("worker dropped", worker=gone)
+        for member in pool.members.values():
+            known = before.members.get(member.id)
+            if known is None or known.state is not member.state:
+                self._log.info(
+                    "worker " + member.state, worker=member.id, address=str(member.instance.address)
+                )
+        self.pool_changed.set()

@@ -1,0 +1,64 @@
+"""What the proxy counts, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tfleet.proxy.fleet import Fleet
+from tfleet.proxy.pool import State
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """One set of counters; it has a registry of its own, so that two proxies can live in one process."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "tfleet_proxy_requests", "Requests answered", ["route", "status"], registry=self._registry
+        )
+        self.seconds = Histogram(
+            "tfleet_proxy_request_seconds",
+            "Time from a request's head to the end of its answer",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self.received_bytes = Counter(
+            "tfleet_proxy_received_bytes",
+            "Bytes of request bodies read from clients",
+            registry=self._registry,
+        )
+        self.sent_bytes = Counter(
+            "tfleet_proxy_sent_bytes", "Bytes of workers' answers sent to clients", registry=self._registry
+        )
+        self.failed_tries = Counter(
+            "tfleet_proxy_failed_tries", "Tries of a worker that got no answer", registry=self._registry
+        )
+        self._registry.register(_Workers(fleet))
+
+    def text(self) -> bytes:
+        """The exposition, version 0.0.4 of Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Workers(Collector):
+    """Reads the pool when it is asked, so that there is nothing to keep up to date."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def collect(self) -> Iterator[Metric]:
+        workers = GaugeMetricFamily("tfleet_proxy_workers", "Workers by state", labels=["state"])
+        members = self._fleet.pool.members.values()
+        for state in State:
+            workers.add_metric([state], sum(member.state is state for member in members))
+        yield workers
+        in_flight = GaugeMetricFamily("tfleet_proxy_in_flight", "Requests open with workers")
+        in_flight.add_metric([], sum(self._fleet.in_flight(member.id) for member in members))
+        yield in_flight

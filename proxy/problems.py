@@ -1,0 +1,42 @@
+"""Errors of the proxy itself, as problem documents."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from tfleet.discovery.problem import Problem
+
+
+class ProblemError(Exception):
+    """Ends a request with this problem document."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def problem_response(problem: Problem) -> web.Response:
+    """The document as an answer."""
+    return web.Response(status=problem.status, body=problem.body(), headers=problem.headers())
+
+
+def http_problem(error: web.HTTPException, request: web.BaseRequest) -> Problem:
+    """What aiohttp's own refusals (404, 405, ...) mean here."""
+    if isinstance(error, web.HTTPNotFound):
+        return Problem(404, f"there is nothing at {request.path}: images go to POST / or POST /predict")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = tuple(sorted(error.allowed_methods))
+        return Problem(
+            405, f"{request.method} is not for {request.path}: use {' or '.join(allowed)}", allow=allowed
+        )
+    return Problem(error.status, error.text or error.reason)
+
+
+def body_too_large(limit_bytes: int) -> Problem:
+    """The 413 that names the setting."""
+    return Problem(413, f"the body is over {limit_bytes} bytes, the proxy's limit: see --max-body-bytes")
+
+
+NO_WORKER = Problem(
+    503, "no worker is ready: see GET /workers, or start one with `tfleet worker`", retry_after_s=1
+)

@@ -1,0 +1,18 @@
+"""Whether the proxy should be sent requests."""
+
+from __future__ import annotations
+
+from tfleet.proxy.fleet import Fleet
+
+
+class Readiness:
+    """Ready while there is a worker to send to and the proxy is not about to stop."""
+
+    def __init__(self) -> None:
+        self.draining = False
+
+    def missing(self, fleet: Fleet) -> str | None:
+        """What is missing, in one line, or None."""
+        if self.draining:
+            return "the proxy is draining"
+        return None if fleet.pool.routable else "no worker is ready"

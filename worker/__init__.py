@@ -1,0 +1,1 @@
+"""The Flask classifier: one TensorFlow session, served over HTTP, registered in Consul."""

@@ -1,0 +1,31 @@
+"""The address that a worker gives to the fleet."""
+
+from __future__ import annotations
+
+import socket
+
+from tfleet.discovery.address import Address
+
+_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound to
+
+
+def advertised(listening: Address, chosen: Address | None, towards: Address | None) -> Address:
+    """The address chosen with `--advertise`, else the one listened on.
+
+    Where that is every interface, it is the one that this machine uses towards the registry (`towards`).
+    """
+    if chosen is not None:
+        return chosen
+    if listening.host not in _EVERYWHERE or towards is None:
+        return listening
+    return Address(_own_address(towards), listening.port)
+
+
+def _own_address(towards: Address) -> str:
+    """This machine's address on the way to another. Connecting UDP sends nothing, it looks up the route."""
+    family, kind, protocol, _, target = socket.getaddrinfo(
+        towards.host, towards.port, type=socket.SOCK_DGRAM
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.connect(target)
+        return str(probe.getsockname()[0])

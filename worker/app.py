@@ -1,0 +1,83 @@
+"""The worker's routes."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, jsonify, request
+
+from tfleet.discovery.instance import Instance
+from tfleet.discovery.problem import Problem
+from tfleet.worker.classify import Classify, Ranking
+from tfleet.worker.help import help_page
+from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.lifecycle import Lifecycle, State
+from tfleet.worker.metrics import Metrics
+from tfleet.worker.observe import observe, report_errors, set_timing
+from tfleet.worker.problems import ProblemError
+
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def make_app(instance: Instance, lifecycle: Lifecycle, metrics: Metrics, limits: ImageLimits) -> Flask:
+    """The WSGI application of one worker."""
+    app = Flask(__name__, static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined] # Flask types the provider's base class only
+    observe(app, instance, metrics)
+    report_errors(app)
+    _classification(app, Classify(lifecycle, metrics, limits))
+    _about(app, instance, lifecycle)
+    _health(app, lifecycle, metrics)
+    return app
+
+
+def _classification(app: Flask, classify: Classify) -> None:
+    def ranking() -> Ranking:
+        found, timing = classify(request)
+        set_timing(timing)
+        return found
+
+    @app.post("/")
+    def classify_plain() -> Response:
+        return jsonify([[label, round(p, 6)] for label, p in ranking()])
+
+    @app.post("/predict")
+    def predict() -> Response:
+        rows = [{"label": label, "probability": round(p, 6)} for label, p in ranking()]
+        return jsonify({"success": True, "predictions": rows})
+
+
+def _about(app: Flask, instance: Instance, lifecycle: Lifecycle) -> None:
+    @app.get("/")
+    def show_help() -> Response:
+        return _text(help_page(request.host))
+
+    @app.get("/worker")
+    def address() -> Response:
+        if "application/json" not in request.headers.get("Accept", ""):
+            return _text(f"{instance.address}\n")
+        return jsonify(
+            id=instance.id,
+            address=str(instance.address),
+            model=instance.model,
+            version=instance.version,
+            state=lifecycle.state,
+        )
+
+
+def _health(app: Flask, lifecycle: Lifecycle, metrics: Metrics) -> None:
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return _text("ok\n")
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        if lifecycle.state is not State.READY:
+            raise ProblemError(Problem(503, f"the worker is {lifecycle.state}", retry_after_s=1))
+        return _text("ready\n")
+
+    @app.get("/metrics")
+    def show_metrics() -> Response:
+        return Response(metrics.text(), content_type=_METRICS_TYPE)
+
+
+def _text(text: str) -> Response:
+    return Response(text, mimetype="text/plain")

@@ -1,0 +1,135 @@
+"""`tfleet worker`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tfleet.discovery import log
+from tfleet.discovery.address import Address, BadAddressError
+from tfleet.discovery.contract import MAX_BODY_BYTES
+from tfleet.discovery.options import PORT, chosen_registry, log_format_option, registry_options
+from tfleet.worker.image.limits import MAX_PIXELS, ImageLimits
+from tfleet.worker.model import ModelError, find_model
+from tfleet.worker.service import CannotListenError, Settings, serve
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(context_settings={"show_default": True})
+@click.option(
+    "--model",
+    type=_FILE,
+    help="NAME/VERSION folder, NAME folder, or a frozen .pb file.  [default: EfficientNet-Lite0]",
+)
+@click.option("--labels", type=_FILE, help="Labels of a .pb file, one a line.")
+@click.option("--input-layer", help="Input tensor of a .pb file, as in DecodeJpeg/contents:0.")
+@click.option("--output-layer", help="Output tensor of a .pb file, as in final_result:0.")
+@click.option(
+    "--input-size", type=click.IntRange(min=1), help="Height and width in pixels that a .pb file takes."
+)
+@click.option("--input-mean", type=float, help="Subtracted from each pixel of 0 to 255.")
+@click.option("--input-std", type=float, help="What the difference is divided by.")
+@click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all.")
+@click.option("--port", type=PORT, default=0, help="0 is any free port.")
+@click.option(
+    "--advertise", metavar="HOST:PORT", help="The address to register.  [default: the one listened on]"
+)
+@registry_options
+@click.option("--threads", type=click.IntRange(min=1), default=8, help="Requests worked on at once.")
+@click.option(
+    "--max-body-bytes",
+    type=click.IntRange(min=1),
+    default=MAX_BODY_BYTES,
+    help="Largest body; beyond it 413.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=MAX_PIXELS,
+    help="Largest decoded image; beyond it 413.",
+)
+@click.option(
+    "--drain-grace",
+    "drain_grace_s",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    help="Seconds after SIGTERM in which requests are still taken, while the fleet learns of it.",
+)
+@click.option(
+    "--drain-timeout",
+    "drain_timeout_s",
+    type=click.FloatRange(min=0),
+    default=20.0,
+    help="Seconds that requests in flight get to finish after that.",
+)
+@log_format_option
+def worker(
+    *,
+    model: Path | None,
+    labels: Path | None,
+    input_layer: str | None,
+    output_layer: str | None,
+    input_size: int | None,
+    input_mean: float | None,
+    input_std: float | None,
+    host: str,
+    port: int,
+    advertise: str | None,
+    registry: str | None,
+    registry_port: int,
+    service: str,
+    threads: int,
+    max_body_bytes: int,
+    max_pixels: int,
+    drain_grace_s: float,
+    drain_timeout_s: float,
+    log_format: log.LogFormat,
+) -> None:
+    """Serve one model over HTTP and register it.
+
+    \b
+    With a proxy in another terminal (`tfleet proxy`):
+      tfleet worker
+      tfleet worker --model models/flowers/3
+      tfleet worker --model output_graph.pb --labels output_labels.txt \\
+        --input-layer DecodeJpeg/contents:0 --output-layer final_result:0
+    On its own:
+      tfleet worker --registry static: --port 8080
+    """
+    log.configure(log_format)
+    try:
+        settings = Settings(
+            spec=find_model(
+                model,
+                labels=labels,
+                input_layer=input_layer,
+                output_layer=output_layer,
+                input_size=input_size,
+                input_mean=input_mean,
+                input_std=input_std,
+            ),
+            host=host,
+            port=port,
+            advertise=_address(advertise),
+            registry=chosen_registry(registry, registry_port),
+            service=service,
+            threads=threads,
+            max_body_bytes=max_body_bytes,
+            image_limits=ImageLimits(max_pixels=max_pixels),
+            drain_grace_s=drain_grace_s,
+            drain_timeout_s=drain_timeout_s,
+        )
+        serve(settings)
+    except (ModelError, CannotListenError) as error:
+        click.echo(f"tfleet worker: {error}", err=True)
+        sys.exit(2)
+
+
+def _address(text: str | None) -> Address | None:
+    try:
+        return None if text is None else Address.parse(text)
+    except BadAddressError as error:
+        raise click.UsageError(f"--advertise: {error}") from error

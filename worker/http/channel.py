@@ -1,0 +1,129 @@
+"""One client's connection to waitress.
+
+Four rules that waitress alone does not keep:
+
+- What waitress itself refuses (a broken request, a body over the limit) gets a problem document.
+- A body that is refused is not asked for: no `100 Continue` follows a refusal.
+- After a refusal the rest of the body is thrown away for a moment instead of resetting the connection,
+  because a reset makes many clients lose the answer (RFC 9112 section 9.6).
+- While the worker drains, each answer says `Connection: close`.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any, Final
+
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.task import ErrorTask, WSGITask
+
+from tfleet.discovery.contract import REQUEST_ID
+from tfleet.discovery.problem import Problem
+from tfleet.discovery.request_id import request_id
+
+ARRIVED: Final = "tfleet.arrived_s"
+"""The key in the WSGI environment: when the request was complete, on the clock of `time.perf_counter`."""
+
+_LINGER_S = 2.0
+_DISCARDED_AT_ONCE = 64 * 1024
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
+    """A request that is coming in."""
+
+    arrived_s = 0.0
+
+    def received(self, data: bytes) -> int:
+        consumed: int = super().received(data)
+        if self.error:
+            self.expect_continue = False
+        if self.completed:
+            self.arrived_s = time.perf_counter()
+        return consumed
+
+
+class AppTask(WSGITask):  # type: ignore[misc] # waitress has no types
+    """A request that the application answers."""
+
+    def execute(self) -> None:
+        if self.channel.server.draining:
+            # As if the client had asked for it: the answer says so and the connection ends after it.
+            self.request.headers["CONNECTION"] = "close"
+        super().execute()
+
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        environ[ARRIVED] = self.request.arrived_s
+        return environ
+
+
+class RefusalTask(ErrorTask):  # type: ignore[misc] # waitress has no types
+    """A request that never reaches the application."""
+
+    def execute(self) -> None:
+        problem = self._problem()
+        body = problem.body()
+        self.status = f"{problem.status} {problem.title}"
+        self.response_headers.extend(problem.headers().items())
+        self.response_headers.append((REQUEST_ID, request_id(self.request.headers.get("X_REQUEST_ID"))))
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.channel.linger = True
+        self.write(body)
+
+    def _problem(self) -> Problem:
+        error = self.request.error
+        if error.code == 413:  # noqa: PLR2004 - an HTTP status
+            limit = self.channel.adj.max_request_body_size - 1
+            return Problem(413, f"the body is over {limit} bytes, the worker's limit: see --max-body-bytes")
+        return Problem(error.code, f"the request is not HTTP that can be read: {error.body}")
+
+
+class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
+    """A connection that can linger: answered, half closed, and what still comes is thrown away."""
+
+    parser_class = Parser
+    task_class = AppTask
+    error_task_class = RefusalTask
+
+    linger = False
+    _lingers_until_s: float | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is in flight: no request, no part of one, no part of an answer."""
+        return not (self.requests or self.request or self.total_outbufs_len)
+
+    def handle_close(self) -> None:
+        if self.linger and self._lingers_until_s is None and self.connected:
+            self._lingers_until_s = time.monotonic() + _LINGER_S
+            try:
+                self.socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # the client is gone already: there is nothing to wait for
+            else:
+                self.will_close = False
+                return
+        super().handle_close()
+
+    def readable(self) -> bool:
+        if self._lingers_until_s is None:
+            return bool(super().readable())
+        if time.monotonic() >= self._lingers_until_s:
+            self.handle_close()
+            return False
+        return True
+
+    def writable(self) -> bool:
+        return self._lingers_until_s is None and bool(super().writable())
+
+    def handle_read(self) -> None:
+        if self._lingers_until_s is None:
+            super().handle_read()
+            return
+        try:
+            self.recv(_DISCARDED_AT_ONCE)  # at the end of the stream it closes the channel by itself
+        except OSError:
+            super().handle_close()

@@ -1,0 +1,42 @@
+"""What a worker counts, for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from tfleet.worker.timing import Timing
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """One set of counters, with a registry of its own, so that two workers can live in one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "tfleet_worker_requests", "Requests answered", ["path", "status"], registry=self._registry
+        )
+        self.in_flight = Gauge(
+            "tfleet_worker_in_flight", "Requests in the application", registry=self._registry
+        )
+        self.start_seconds = Gauge(
+            "tfleet_worker_start_seconds", "Time to ready, in parts", ["part"], registry=self._registry
+        )
+        self._stages = Histogram(
+            "tfleet_worker_stage_seconds",
+            "Time of a classification, by stage",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+
+    def classified(self, timing: Timing) -> None:
+        """Count one classification."""
+        self._stages.labels("decode").observe(timing.decode_ms / 1000)
+        self._stages.labels("queue").observe(timing.queue_ms / 1000)
+        self._stages.labels("infer").observe(timing.infer_ms / 1000)
+
+    def text(self) -> bytes:
+        """The exposition, version 0.0.4 of Prometheus' text format."""
+        return generate_latest(self._registry)

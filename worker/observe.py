@@ -1,0 +1,84 @@
+"""What every request to a worker goes through: an id, a log line, the counters, errors as documents."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from tfleet.discovery.contract import MODEL, REQUEST_ID, SERVER_TIMING, WORKER
+from tfleet.discovery.instance import Instance
+from tfleet.discovery.problem import Problem
+from tfleet.discovery.request_id import request_id
+from tfleet.worker.image.errors import ImageError
+from tfleet.worker.metrics import Metrics
+from tfleet.worker.problems import ProblemError, http_problem, problem_response
+from tfleet.worker.timing import Timing
+
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: not worth a line each
+
+
+def set_timing(timing: Timing) -> None:
+    """Give the answer to the current request its Server-Timing."""
+    g.timing = timing
+
+
+def observe(app: Flask, instance: Instance, metrics: Metrics) -> None:
+    """Give each request an id, and each answer its headers, its count and its log line."""
+    log: Any = structlog.get_logger().bind(worker=instance.id)
+
+    @app.before_request
+    def begin() -> None:
+        g.began_s = time.perf_counter()
+        g.request_id = request_id(request.headers.get(REQUEST_ID))
+        metrics.in_flight.inc()
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        metrics.in_flight.dec()
+        response.headers[REQUEST_ID] = g.request_id
+        response.headers[WORKER] = instance.id
+        response.headers[MODEL] = instance.model_label
+        timing: Timing | None = g.get("timing")
+        if timing is not None:
+            response.headers[SERVER_TIMING] = timing.header()
+        path = request.url_rule.rule if request.url_rule else "unknown"
+        metrics.requests.labels(path, str(response.status_code)).inc()
+        if request.path not in _PROBES:
+            log.info(
+                "request",
+                request_id=g.request_id,
+                method=request.method,
+                path=request.path,
+                status=response.status_code,
+                ms=round((time.perf_counter() - g.began_s) * 1000, 1),
+                client=request.headers.get("X-Forwarded-For", request.remote_addr),
+            )
+        return response
+
+
+def report_errors(app: Flask) -> None:
+    """Turn every error into a problem document."""
+    log: Any = structlog.get_logger()
+
+    @app.errorhandler(ProblemError)
+    def problem(error: ProblemError) -> Response:
+        return problem_response(error.problem)
+
+    @app.errorhandler(ImageError)
+    def image(error: ImageError) -> Response:
+        return problem_response(Problem(error.status, str(error)))
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        return problem_response(http_problem(error, request.method, request.path))
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        log.error("request failed", request_id=g.request_id, exc_info=error)
+        return problem_response(
+            Problem(500, "the worker failed; its log has the reason under this request id")
+        )

@@ -1,0 +1,36 @@
+"""Errors of the worker, as problem documents."""
+
+from __future__ import annotations
+
+from flask import Response
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+
+from tfleet.discovery.problem import Problem
+
+
+class ProblemError(Exception):
+    """Ends a request with this problem document."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def problem_response(problem: Problem) -> Response:
+    """The document as an answer."""
+    return Response(problem.body(), status=problem.status, headers=problem.headers())
+
+
+def http_problem(error: HTTPException, method: str, path: str) -> Problem:
+    """What Werkzeug's own refusals mean here."""
+    if isinstance(error, NotFound):
+        return Problem(404, f"there is nothing at {path}: images go to POST / or POST /predict")
+    if isinstance(error, MethodNotAllowed):
+        allowed = tuple(sorted(error.valid_methods or ()))
+        return Problem(405, f"{method} is not for {path}: use {' or '.join(allowed)}", allow=allowed)
+    if isinstance(error, RequestEntityTooLarge):
+        return Problem(413, "the multipart form has too many or too large fields beside its file")
+    return Problem(error.code or 500, error.description or error.name)
+
+
+STARTING = Problem(503, "the worker is loading its model", retry_after_s=1)

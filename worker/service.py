@@ -1,0 +1,143 @@
+"""A running worker: everything it owns, started and stopped in order.
+
+Stopping goes: stop being ready, deregister, wait for the watchers to notice, stop accepting, finish what is
+in flight, close the session. Nobody who holds the address is refused before the fleet knows.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import structlog
+
+from tfleet.discovery.address import Address
+from tfleet.discovery.agent import ConsulAgent
+from tfleet.discovery.instance import Instance, new_id
+from tfleet.discovery.registration import TTL_S, Registration
+from tfleet.discovery.registry import Registry, StaticRegistry
+from tfleet.worker.advertise import advertised
+from tfleet.worker.app import make_app
+from tfleet.worker.http.server import Server
+from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.lifecycle import Lifecycle, State
+from tfleet.worker.metrics import Metrics
+from tfleet.worker.model import Classifier, ModelSpec
+
+
+class CannotListenError(Exception):
+    """The address is taken or not this machine's. The message is one line that names the option to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says. `port` 0 is any free one; times are seconds."""
+
+    spec: ModelSpec
+    host: str
+    port: int
+    advertise: Address | None
+    registry: Registry
+    service: str
+    threads: int
+    max_body_bytes: int
+    image_limits: ImageLimits
+    drain_grace_s: float
+    drain_timeout_s: float
+
+
+class Stop:
+    """SIGTERM and SIGINT. Before there is anything to drain they end the process at once."""
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._asked = threading.Event()
+        self._lifecycle = lifecycle
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self._on_signal)
+
+    def wait(self) -> None:
+        """Return when the process is asked to stop."""
+        self._asked.wait()
+
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        if self._lifecycle.state is State.STARTING:
+            sys.exit(0)
+        self._asked.set()
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, then drain. Raises CannotListenError and ModelError: nothing was served.
+
+    The port is open from the start: `/healthz` answers and `/readyz` says that the worker is starting.
+    """
+    lifecycle, metrics = Lifecycle(), Metrics()
+    stop = Stop(lifecycle)
+    server = _listen(settings)
+    instance = _identity(settings, server.address)
+    log: Any = structlog.get_logger().bind(worker=instance.id)
+    server.start(make_app(instance, lifecycle, metrics, settings.image_limits))
+    try:
+        log.info("worker starting", address=str(instance.address), model=instance.model_label)
+        classifier = _load(settings.spec, metrics, log)
+        lifecycle.ready(classifier)
+        registration = _register(settings, instance)
+        log.info("worker ready", address=str(instance.address))
+        stop.wait()
+        log.info("worker draining", server=repr(server))
+        lifecycle.drain()
+        server.announce_drain()
+        if registration is not None:
+            registration.stop()
+        time.sleep(settings.drain_grace_s)
+    finally:
+        unfinished = server.close(settings.drain_timeout_s)
+    classifier.close()
+    log.info("worker stopped", unfinished=unfinished)
+
+
+def _listen(settings: Settings) -> Server:
+    try:
+        return Server(
+            host=settings.host,
+            port=settings.port,
+            threads=settings.threads,
+            max_body_bytes=settings.max_body_bytes,
+        )
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise CannotListenError(
+            f"can't listen on {where}: {error.strerror}; see --host and --port"
+        ) from error
+
+
+def _identity(settings: Settings, listening: Address) -> Instance:
+    registry = settings.registry
+    towards = None if isinstance(registry, StaticRegistry) else registry.address
+    address = advertised(listening, settings.advertise, towards)
+    return Instance(new_id(settings.service, address), address, settings.spec.name, settings.spec.version)
+
+
+def _load(spec: ModelSpec, metrics: Metrics, log: Any) -> Classifier:
+    began_s = time.perf_counter()
+    classifier = Classifier.load(spec)
+    loaded_s = time.perf_counter()
+    warm_up_s = classifier.warm_up()
+    metrics.start_seconds.labels("load").set(loaded_s - began_s)
+    metrics.start_seconds.labels("warm-up").set(warm_up_s)
+    log.info("model loaded", load_s=round(loaded_s - began_s, 2), warm_up_s=round(warm_up_s, 2))
+    return classifier
+
+
+def _register(settings: Settings, instance: Instance) -> Registration | None:
+    """Begin to register; with a static list nobody does."""
+    if isinstance(settings.registry, StaticRegistry):
+        return None
+    agent = ConsulAgent(settings.registry.address, settings.service, ttl_s=TTL_S)
+    registration = Registration(agent, instance)
+    registration.start()
+    return registration
