@@ -33,7 +33,8 @@ def make_app(
 
     async def expect(request: web.Request) -> None:
         """Ask for the body (100) only where it will be read; else the final answer comes at once."""
-        if mode == "forward" and forwarder.refusal(request) is None:
+        wanted = request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
+        if wanted and mode == "forward" and forwarder.refusal(request) is None:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # the answer proper has not begun
 

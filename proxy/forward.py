@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from tfleet.discovery.contract import REQUEST_ID, WORKER
 from tfleet.discovery.problem import Problem
@@ -102,7 +103,7 @@ class Forwarder:
     ) -> web.StreamResponse:
         async with self._session.request(
             request.method,
-            member.instance.address.url + request.raw_path,
+            URL(member.instance.address.url + request.raw_path, encoded=True),
             headers=request_headers(
                 request.headers,
                 peer=request.remote,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,13 +74,13 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
     metrics = Metrics(fleet)
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(_session())
-        beside = [Prober(fleet, session).run()]
+        beside = [Prober(fleet, session).run]
         if isinstance(settings.registry, StaticRegistry):
             fleet.synced(Instance(str(address), address) for address in settings.registry.addresses)
         else:
             health = ConsulHealth(await _registry_address(stack, settings.registry), wait_s=WAIT_S)
             stack.push_async_callback(health.close)
-            beside.append(Watch(health, settings.service, fleet.synced).run())
+            beside.append(Watch(health, settings.service, fleet.synced).run)
         await stack.enter_async_context(_beside(*beside))
         forwarder = Forwarder(fleet, session, settings.limits, metrics)
         app = make_app(settings.mode, fleet, forwarder, metrics, readiness)
@@ -135,12 +135,17 @@ async def _site(
 
 
 @contextlib.asynccontextmanager
-async def _beside(*forever: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def _beside(*forever: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Run what never ends by itself for as long as the block; if one of them fails, the block fails."""
+    failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(coroutine) for coroutine in forever]
+        tasks = [group.create_task(run()) for run in forever]
         try:
             yield
+        except Exception as error:  # raised again below, where the group can't wrap it
+            failure = error
         finally:
             for task in tasks:
                 task.cancel()
+    if failure is not None:
+        raise failure

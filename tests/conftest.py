@@ -1,0 +1,51 @@
+"""What holds for every test: nothing blocks an event loop, and nothing is left behind."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+_SETTLE_S = 5.0
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks_an_event_loop() -> Iterator[BlockBuster]:
+    """A blocking call inside a coroutine of ours fails the test."""
+    with blockbuster_ctx("tfleet") as blockbuster:
+        yield blockbuster
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """Every thread and child process that a test starts has ended when it ends."""
+    threads, children = set(threading.enumerate()), _children()
+    yield
+    deadline_s = time.monotonic() + _SETTLE_S
+    while (left := _left(threads, children)) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert not left, f"left behind: {left}"
+
+
+def _left(threads: set[threading.Thread], children: set[int]) -> list[str]:
+    running = [t.name for t in threading.enumerate() if t not in threads and not _is_pooled(t)]
+    return running + [f"process {pid}" for pid in _children() - children]
+
+
+def _is_pooled(thread: threading.Thread) -> bool:
+    """Whether a loop's or a library's pool keeps it for later; those end with the process."""
+    return thread.name.startswith(("asyncio_", "ThreadPoolExecutor"))
+
+
+def _children() -> set[int]:
+    """The processes that this one started and that have not been waited for."""
+    found = set()
+    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+        try:
+            found |= set(map(int, (task / "children").read_text().split()))
+        except FileNotFoundError:
+            continue  # the thread has just ended
+    return found

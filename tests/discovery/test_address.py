@@ -1,0 +1,37 @@
+import pytest
+
+from tfleet.discovery.address import Address, BadAddressError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("localhost:80", Address("localhost", 80)),
+        (" 10.0.0.1:65535 ", Address("10.0.0.1", 65535)),
+        ("[::1]:8500", Address("::1", 8500)),
+    ],
+)
+def test_an_address_is_read_and_written_the_same(text: str, expected: Address) -> None:
+    assert Address.parse(text) == expected
+    assert str(expected) == text.strip()
+
+
+def test_a_bare_host_takes_the_default_port() -> None:
+    assert Address.parse("consul", default_port=8500) == Address("consul", 8500)
+    assert Address.parse("[::1]", default_port=8500) == Address("::1", 8500)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", ":80", "host", "host:", "host:0", "host:65536", "host:8o", "host:٣"),
+        *("::1", "[::1", "[::1]x:1", "user@host:1", "a b:1", "host/x:1", "http://host:1"),
+    ],
+)
+def test_what_is_no_address_is_refused_with_what_was_expected(text: str) -> None:
+    with pytest.raises(BadAddressError, match="expected"):
+        Address.parse(text)
+
+
+def test_a_url_has_brackets_around_an_ipv6_address() -> None:
+    assert Address("::1", 1).url == "http://[::1]:1"

@@ -1,0 +1,77 @@
+from typing import Any
+
+import pytest
+
+from tfleet.discovery.address import Address
+from tfleet.discovery.instance import Instance, from_health_entry, is_passing, new_id
+
+ENTRY: dict[str, Any] = {
+    "Node": {"Address": "10.0.0.9"},
+    "Service": {
+        "ID": "w1",
+        "Address": "10.0.0.1",
+        "Port": 8000,
+        "Meta": {"model": "lite0", "version": "1"},
+    },
+    "Checks": [{"Status": "passing"}, {"Status": "passing"}],
+}
+
+
+def entry(**service: Any) -> dict[str, Any]:
+    return {**ENTRY, "Service": {**ENTRY["Service"], **service}}
+
+
+def test_a_health_entry_becomes_an_instance() -> None:
+    assert from_health_entry(ENTRY) == Instance("w1", Address("10.0.0.1", 8000), "lite0", "1")
+
+
+def test_a_service_without_an_address_has_its_nodes() -> None:
+    found = from_health_entry(entry(Address=""))
+    assert found is not None
+    assert found.address == Address("10.0.0.9", 8000)
+
+
+def test_a_service_without_meta_has_no_model_label() -> None:
+    found = from_health_entry(entry(Meta=None))
+    assert found is not None
+    assert found.model_label == ""
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"Service": None},
+        entry(Port=0),
+        entry(Port="80"),
+        entry(ID=None),
+        {"Service": {"ID": "x", "Port": 1}},
+    ],
+)
+def test_an_entry_that_nobody_could_route_to_is_none(broken: dict[str, Any]) -> None:
+    assert from_health_entry(broken) is None
+
+
+@pytest.mark.parametrize(
+    ("checks", "passing"),
+    [
+        ([], True),
+        (None, True),
+        ([{"Status": "passing"}], True),
+        ([{"Status": "passing"}, {"Status": "critical"}], False),
+        ([{"Status": "warning"}], False),
+        ([{}], False),
+    ],
+)
+def test_it_passes_only_where_every_check_does(checks: Any, passing: bool) -> None:
+    assert is_passing({"Checks": checks}) is passing
+
+
+def test_ids_hold_service_host_and_port_and_differ_from_start_to_start() -> None:
+    first, second = (new_id("tfleet", Address("::1", 80)) for _ in range(2))
+    assert first.startswith("tfleet---1-80-")
+    assert first != second
+
+
+def test_the_model_label_is_name_and_version() -> None:
+    assert Instance("w", Address("h", 1), "lite0", "2").model_label == "lite0/2"

@@ -1,0 +1,115 @@
+"""Stand-in workers for the proxy's tests: real sockets, scripted answers."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from tfleet.discovery.address import Address
+from tfleet.discovery.embedded import make_registry
+from tfleet.discovery.registry import Registry, StaticRegistry
+from tfleet.proxy.app import Mode
+from tfleet.proxy.forward import Limits
+from tfleet.proxy.picker import Balance
+from tfleet.proxy.service import Settings
+
+
+@dataclass
+class Seen:
+    """One request as the worker got it."""
+
+    method: str
+    path: str
+    headers: CIMultiDict[str]
+    body: bytes
+
+
+@dataclass
+class StandIn:
+    """A worker that answers with the hash of what it got, unless told otherwise."""
+
+    address: Address
+    seen: list[Seen] = field(default_factory=list)
+    ready: bool = True
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.path == "/readyz":
+            return web.Response(status=200 if self.ready else 503)
+        if self.answer is not None:
+            return await self.answer(request)
+        body = await request.read()
+        self.seen.append(Seen(request.method, request.raw_path, CIMultiDict(request.headers), body))
+        return web.json_response({"sha": hashlib.sha256(body).hexdigest()}, headers={"X-Model": "lite0/1"})
+
+
+@contextlib.asynccontextmanager
+async def stand_in(port: int = 0) -> AsyncIterator[StandIn]:
+    """A worker that listens inside the block."""
+    worker = StandIn(Address("127.0.0.1", 1))
+    app = web.Application(client_max_size=64 * 1024 * 1024)
+    app.router.add_route("*", "/{path:.*}", worker.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        worker.address = Address(*runner.addresses[0])
+        yield worker
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def registry_server() -> AsyncIterator[Address]:
+    """An embedded registry of its own."""
+    runner = web.AppRunner(make_registry(), shutdown_timeout=0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield Address(*runner.addresses[0])
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def raw_server(
+    talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[Address]:
+    """A socket server that says byte for byte what `talk` writes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await talk(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield Address(*server.sockets[0].getsockname())
+
+
+def settings(
+    *workers: Address | StandIn,
+    mode: Mode = "forward",
+    balance: Balance = "round-robin",
+    registry: Registry | None = None,
+    max_body_bytes: int = 10_000_000,
+    timeout_s: float = 30.0,
+    port: int = 0,
+) -> Settings:
+    """A proxy's settings: a static list of workers, any free port."""
+    addresses = tuple(w.address if isinstance(w, StandIn) else w for w in workers)
+    return Settings(
+        host="127.0.0.1",
+        port=port,
+        mode=mode,
+        balance=balance,
+        registry=registry or StaticRegistry(addresses),
+        service="tfleet",
+        limits=Limits(max_body_bytes, timeout_s),
+        drain_timeout_s=5.0,
+    )

@@ -1,0 +1,41 @@
+import subprocess
+import sys
+
+import pytest
+
+
+def proxy(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tfleet", "proxy", *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--registry", "static:"), "names no worker"),
+        (("--registry", "etcd://x"), "consul://HOST:8500"),
+        (("--mode", "sideways"), "'forward', 'p2p'"),
+        (("--max-body-bytes", "0"), "--max-body-bytes"),
+        (("--timeout", "0"), "--timeout"),
+        (("--port", "65536"), "--port"),
+        (("--host", "192.0.2.1", "--port", "0", "--registry", "static:h:1"), "can't listen on 192.0.2.1"),
+    ],
+)
+def test_an_option_that_can_t_be_used_ends_it_with_code_2_and_says_why(
+    options: tuple[str, ...], said: str
+) -> None:
+    run = proxy(*options)
+    assert run.returncode == 2
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_the_help_teaches() -> None:
+    text = proxy("--help").stdout
+    for taught in ("tfleet worker", "consul://", "p2p", "round-robin", "12480"):
+        assert taught in text

@@ -1,0 +1,63 @@
+import random
+
+from tfleet.discovery.address import Address
+from tfleet.discovery.instance import Instance
+from tfleet.proxy.fleet import Fleet
+from tfleet.proxy.pool import Probe
+
+ONE, TWO = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_a_worker_that_was_tried_is_not_picked_again() -> None:
+    fleet = Fleet()
+    fleet.synced([ONE, TWO])
+    assert {fleet.pick(["w1"]) for _ in range(3)} == {fleet.pool.members["w2"]}
+    assert fleet.pick(["w1", "w2"]) is None
+
+
+def test_an_empty_fleet_picks_nobody() -> None:
+    assert Fleet().pick() is None
+
+
+def test_requests_in_flight_are_counted_and_forgotten() -> None:
+    fleet = Fleet("least-request", rng=random.Random(1))
+    fleet.synced([ONE, TWO])
+    member = fleet.pool.members["w1"]
+    with fleet.using(member), fleet.using(member):
+        assert fleet.in_flight("w1") == 2
+        assert fleet.pick() is fleet.pool.members["w2"]
+        assert repr(fleet) == "<Fleet <Pool routable=2 of 2> in_flight=2>"
+    assert fleet.in_flight("w1") == 0
+
+
+def test_probes_are_due_by_the_clock() -> None:
+    clock = Clock()
+    fleet = Fleet(clock=clock, rng=random.Random(1))
+    fleet.synced([ONE])
+    assert fleet.next_probe_in_s() is None
+    fleet.failed(fleet.pool.members["w1"], "refused")
+    wait_s = fleet.next_probe_in_s()
+    assert wait_s is not None
+    assert 0 < wait_s <= 1
+    assert fleet.probes_due() == ()
+    clock.now_s += 1
+    assert [m.id for m in fleet.probes_due()] == ["w1"]
+    assert fleet.next_probe_in_s() == 0
+
+
+def test_every_change_wakes_the_prober() -> None:
+    fleet = Fleet()
+    fleet.synced([ONE])
+    assert fleet.pool_changed.is_set()
+    fleet.pool_changed.clear()
+    fleet.probed(fleet.pool.members["w1"], Probe.NOT_READY, "503")
+    assert fleet.pool_changed.is_set()
+    assert fleet.pick() is None

@@ -1,0 +1,146 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfleet.discovery.address import Address
+from tfleet.discovery.instance import Instance
+from tfleet.proxy.pool import Member, Pool, Probe, State
+
+RNG = random.Random(0)
+
+
+def instance(number: int, port: int = 80) -> Instance:
+    return Instance(f"w{number}", Address("h", port))
+
+
+def pool_of(*numbers: int) -> Pool:
+    return Pool().synced([instance(n) for n in numbers], 0.0)
+
+
+def routable(pool: Pool) -> list[str]:
+    return [member.id for member in pool.routable]
+
+
+def test_newcomers_get_requests_at_once() -> None:
+    assert routable(pool_of(1, 2)) == ["w1", "w2"]
+
+
+def test_a_worker_that_is_no_longer_listed_stays_until_it_fails() -> None:
+    pool = pool_of(1, 2).synced([instance(2)], 5.0)
+    assert routable(pool) == ["w1", "w2"]
+    assert [m.id for m in pool.to_probe(5.0)] == ["w1"]
+    assert routable(pool.failed("w1", "refused", 6.0, RNG)) == ["w2"]
+    assert "w1" not in pool.failed("w1", "refused", 6.0, RNG).members
+
+
+def test_an_empty_list_empties_nothing() -> None:
+    assert routable(pool_of(1, 2).synced([], 1.0)) == ["w1", "w2"]
+
+
+def test_an_unlisted_worker_that_is_not_ready_is_dropped_and_one_that_is_stays() -> None:
+    pool = pool_of(1, 2).synced([], 1.0)
+    pool = pool.probed("w1", Probe.NOT_READY, "503", 1.0, RNG).probed("w2", Probe.READY, "", 1.0, RNG)
+    assert list(pool.members) == ["w2"]
+    assert pool.to_probe(1.0) == ()
+    assert [m.id for m in pool.to_probe(2.0)] == ["w2"]
+
+
+def test_a_listed_worker_that_fails_is_ejected_until_a_probe_finds_it_ready() -> None:
+    pool = pool_of(1, 2).failed("w1", "refused", 10.0, RNG)
+    assert routable(pool) == ["w2"]
+    member = pool.members["w1"]
+    assert (member.state, member.last_error, member.failures) == (State.EJECTED, "refused", 1)
+    assert pool.to_probe(10.4) == ()
+    assert [m.id for m in pool.to_probe(11.0)] == ["w1"]
+    back = pool.probed("w1", Probe.READY, "", 11.0, RNG)
+    assert routable(back) == ["w1", "w2"]
+    assert back.members["w1"].failures == 0
+
+
+def test_probes_of_a_worker_that_stays_away_come_ever_more_slowly() -> None:
+    pool, now_s, gaps = pool_of(1).failed("w1", "refused", 0.0, RNG), 0.0, []
+    for _ in range(12):
+        at_s = pool.next_probe_s()
+        assert at_s is not None
+        gaps.append(at_s - now_s)
+        now_s = at_s
+        pool = pool.probed("w1", Probe.UNREACHABLE, "refused", now_s, RNG)
+    assert gaps[0] <= 1.0
+    assert gaps[4] > 4 * gaps[0]
+    assert max(gaps) <= 30.0
+
+
+def test_a_listed_worker_that_says_it_is_not_ready_gets_no_requests() -> None:
+    pool = pool_of(1).failed("w1", "reset", 0.0, RNG).probed("w1", Probe.NOT_READY, "503", 1.0, RNG)
+    assert pool.members["w1"].state is State.DRAINING
+    assert pool.routable == ()
+
+
+def test_being_listed_again_keeps_what_is_known_and_takes_the_new_address() -> None:
+    pool = pool_of(1).synced([], 1.0).synced([instance(1, port=81)], 2.0)
+    member = pool.members["w1"]
+    assert member.listed
+    assert member.instance.address.port == 81
+    assert pool.to_probe(9.0) == ()
+
+
+def test_an_ejected_worker_stays_ejected_when_the_registry_lists_it_again() -> None:
+    pool = pool_of(1).failed("w1", "refused", 0.0, RNG).synced([instance(1)], 1.0)
+    assert pool.routable == ()
+
+
+def test_news_of_a_worker_that_is_gone_changes_nothing() -> None:
+    pool = pool_of(1)
+    assert pool.failed("w9", "refused", 0.0, RNG) == pool
+    assert pool.probed("w9", Probe.READY, "", 0.0, RNG) == pool
+    assert pool.probed("w9", Probe.NOT_READY, "503", 0.0, RNG) == pool
+
+
+def test_nobody_needs_a_probe_while_all_is_well() -> None:
+    assert pool_of(1, 2).next_probe_s() is None
+
+
+def test_it_says_how_many_it_has() -> None:
+    assert repr(pool_of(1, 2).failed("w1", "x", 0.0, RNG)) == "<Pool routable=1 of 2>"
+
+
+EVENTS = st.one_of(
+    st.tuples(st.just("synced"), st.sets(st.integers(0, 4))),
+    st.tuples(st.just("failed"), st.integers(0, 4)),
+    st.tuples(st.just("probed"), st.tuples(st.integers(0, 4), st.sampled_from(Probe))),
+)
+
+
+@given(st.lists(EVENTS, max_size=30))
+def test_whatever_happens_the_rules_hold(events: list[tuple[str, object]]) -> None:
+    pool, listed = Pool(), set[str]()
+    for now_s, (kind, what) in enumerate(events):
+        before = pool
+        match kind, what:
+            case "synced", set(numbers):
+                listed = {f"w{n}" for n in numbers}
+                pool = pool.synced([instance(n) for n in numbers], now_s)
+                assert before.members.keys() <= pool.members.keys(), "the registry alone drops nobody"
+            case "failed", int(number):
+                pool = pool.failed(f"w{number}", "x", now_s, RNG)
+                assert f"w{number}" not in routable(pool)
+            case "probed", (int(number), Probe() as probe):
+                pool = pool.probed(f"w{number}", probe, "x", now_s, RNG)
+        assert listed <= pool.members.keys(), "who is listed is known"
+        assert {m.id for m in pool.members.values() if m.listed} == listed
+        assert pool.routable == tuple(m for m in pool.members.values() if m.state is State.READY)
+
+
+@pytest.mark.parametrize(
+    ("member", "wanted"),
+    [
+        (Member(instance(1)), False),
+        (Member(instance(1), listed=False), True),
+        (Member(instance(1), state=State.EJECTED), True),
+        (Member(instance(1), state=State.DRAINING), True),
+    ],
+)
+def test_only_those_in_doubt_are_probed(member: Member, wanted: bool) -> None:
+    assert member.wants_probe is wanted

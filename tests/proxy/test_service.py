@@ -1,0 +1,134 @@
+import asyncio
+import os
+import signal
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.proxy.stand_in import registry_server, settings, stand_in
+from tests.waiting import eventually
+from tfleet.discovery.address import Address
+from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+from tfleet.proxy.service import CannotListenError, running, serve
+
+EMBEDDED = EmbeddedRegistry(Address("127.0.0.1", 0))
+
+
+async def register(registry: Address, worker: Address, *, worker_id: str = "w1") -> None:
+    definition = {
+        "ID": worker_id,
+        "Name": "tfleet",
+        "Address": worker.host,
+        "Port": worker.port,
+        "Meta": {"model": "lite0", "version": "1"},
+        "Check": {"TTL": "60s", "Status": "passing"},
+    }
+    async with aiohttp.ClientSession() as session:
+        async with session.put(f"{registry.url}/v1/agent/service/register", json=definition) as answer:
+            assert answer.status == 200
+
+
+async def deregister(registry: Address, worker_id: str = "w1") -> None:
+    async with aiohttp.ClientSession() as session:
+        async with session.put(f"{registry.url}/v1/agent/service/deregister/{worker_id}") as answer:
+            assert answer.status == 200
+
+
+async def workers(proxy: Address) -> list[dict[str, object]]:
+    async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/workers") as answer:
+        rows: list[dict[str, object]] = (await answer.json())["workers"]
+        return rows
+
+
+async def test_a_worker_that_registers_is_found_and_one_that_leaves_is_dropped() -> None:
+    async with registry_server() as registry, stand_in() as worker:
+        async with running(settings(registry=ConsulRegistry(registry))) as proxy:
+            await register(registry, worker.address)
+            (row,) = await eventually(lambda: workers(proxy))
+            assert (row["id"], row["model"], row["state"]) == ("w1", "lite0", "ready")
+            worker.ready = False
+            await deregister(registry)
+            await eventually(lambda: workers(proxy), wanted=lambda rows: rows == [])
+
+
+async def test_a_worker_that_the_registry_forgot_is_kept_while_it_is_ready() -> None:
+    async with registry_server() as registry, stand_in() as worker:
+        async with running(settings(registry=ConsulRegistry(registry))) as proxy:
+            await register(registry, worker.address)
+            await eventually(lambda: workers(proxy))
+            await deregister(registry)
+            (row,) = await eventually(lambda: workers(proxy), wanted=lambda rows: rows[0]["listed"] is False)
+            assert row["state"] == "ready"
+
+
+async def test_an_ejected_worker_comes_back_when_it_is_reachable_again() -> None:
+    async with stand_in() as worker:
+        address = worker.address
+    async with running(settings(address)) as proxy, aiohttp.ClientSession() as session:
+        async with session.post(proxy.url, data=b"x") as answer:
+            assert answer.status == 502
+        assert (await workers(proxy))[0]["state"] == "ejected"
+        async with stand_in(address.port):
+            await eventually(lambda: workers(proxy), wanted=lambda rows: rows[0]["state"] == "ready")
+            async with session.post(proxy.url, data=b"x") as answer:
+                assert answer.status == 200
+
+
+async def test_the_embedded_registry_is_the_proxy_s_own() -> None:
+    async with running(settings(registry=EMBEDDED)) as proxy:
+        assert await workers(proxy) == []
+
+
+async def test_a_taken_port_is_one_line_that_names_the_option() -> None:
+    async with running(settings(registry=EMBEDDED)) as taken:
+        with pytest.raises(CannotListenError, match=f"{taken}.*in use.*--port"):
+            async with running(settings(registry=EMBEDDED, port=taken.port)):
+                pytest.fail("it started")
+        with pytest.raises(CannotListenError, match=f"{taken}.*--registry-port"):
+            async with running(settings(registry=EmbeddedRegistry(taken))):
+                pytest.fail("it started")
+
+
+async def test_sigterm_finishes_what_is_in_flight() -> None:
+    arrived, release = asyncio.Event(), asyncio.Event()
+
+    async def hold(request: web.Request) -> web.Response:
+        arrived.set()
+        await release.wait()
+        return web.Response(text="finished")
+
+    async with stand_in() as probe:
+        port = probe.address.port
+    async with stand_in() as worker, aiohttp.ClientSession() as session:
+        worker.answer = hold
+        serving = asyncio.ensure_future(serve(settings(worker, port=port)))
+        url = f"http://127.0.0.1:{port}"
+
+        async def listening() -> bool:
+            try:
+                async with session.get(f"{url}/healthz") as answer:
+                    return answer.ok
+            except aiohttp.ClientError:
+                return False
+
+        await eventually(listening)
+        held = asyncio.ensure_future(session.post(url, data=b"x"))
+        await arrived.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await eventually(lambda: _refused(port))
+        release.set()
+        async with await held as answer:
+            assert await answer.text() == "finished"
+        await serving
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(signum)
+
+
+async def _refused(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
