@@ -11,7 +11,7 @@ from tfleet.discovery import log
 from tfleet.discovery.address import Address, BadAddressError
 from tfleet.discovery.contract import MAX_BODY_BYTES
 from tfleet.discovery.options import PORT, chosen_registry, log_format_option, registry_options
-from tfleet.worker.image.limits import MAX_PIXELS, ImageLimits
+from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS, ImageLimits
 from tfleet.worker.model import ModelError, find_model
 from tfleet.worker.service import CannotListenError, Settings, serve
 
@@ -48,7 +48,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
-    default=MAX_PIXELS,
+    default=DEFAULT_MAX_PIXELS,
     help="Largest decoded image; beyond it 413.",
 )
 @click.option(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from tfleet.worker.model import Classifier
+if TYPE_CHECKING:  # importing it for real imports TensorFlow
+    from tfleet.worker.model import Classifier
 
 
 class State(StrEnum):

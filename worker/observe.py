@@ -15,7 +15,7 @@ from tfleet.discovery.problem import Problem
 from tfleet.discovery.request_id import request_id
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.metrics import Metrics
-from tfleet.worker.problems import ProblemError, http_problem, problem_response
+from tfleet.worker.problems import ProblemError, http_problem, image_problem, problem_response
 from tfleet.worker.timing import Timing
 
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: not worth a line each
@@ -70,7 +70,7 @@ def report_errors(app: Flask) -> None:
 
     @app.errorhandler(ImageError)
     def image(error: ImageError) -> Response:
-        return problem_response(Problem(error.status, str(error)))
+        return problem_response(image_problem(error))
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:

@@ -6,6 +6,9 @@ from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from tfleet.discovery.problem import Problem
+from tfleet.worker.image.errors import ImageError, TooManyPixelsError, UnsupportedFormatError
+
+_IMAGE_STATUS = ((TooManyPixelsError, 413), (UnsupportedFormatError, 415))
 
 
 class ProblemError(Exception):
@@ -19,6 +22,12 @@ class ProblemError(Exception):
 def problem_response(problem: Problem) -> Response:
     """The document as an answer."""
     return Response(problem.body(), status=problem.status, headers=problem.headers())
+
+
+def image_problem(error: ImageError) -> Problem:
+    """What is wrong with the image."""
+    status = next((status for kind, status in _IMAGE_STATUS if isinstance(error, kind)), 400)
+    return Problem(status, str(error))
 
 
 def http_problem(error: HTTPException, method: str, path: str) -> Problem:

@@ -29,7 +29,8 @@ def image_bytes(request: Request) -> bytes:
 def _field(request: Request) -> bytes:
     for name in IMAGE_FIELDS:
         if (file := request.files.get(name)) is not None:
-            return file.read()
+            image: bytes = file.read()
+            return image
     names = " or ".join(IMAGE_FIELDS)
     for name in IMAGE_FIELDS:
         if name in request.form:

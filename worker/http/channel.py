@@ -47,11 +47,12 @@ class Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
 class AppTask(WSGITask):  # type: ignore[misc] # waitress has no types
     """A request that the application answers."""
 
-    def execute(self) -> None:
+    def build_response_header(self) -> bytes:
         if self.channel.server.draining:
             # As if the client had asked for it: the answer says so and the connection ends after it.
             self.request.headers["CONNECTION"] = "close"
-        super().execute()
+        header: bytes = super().build_response_header()
+        return header
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()

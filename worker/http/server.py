@@ -48,9 +48,13 @@ class Server:
         )
         self._channels: dict[int, Any] = {}
         self._tasks = ThreadedTaskDispatcher()
-        self._server = _WaitressServer(
-            None, self._channels, dispatcher=self._tasks, adj=adjustments, sockinfo=adjustments.listen[0]
-        )
+        try:
+            self._server = _WaitressServer(
+                None, self._channels, dispatcher=self._tasks, adj=adjustments, sockinfo=adjustments.listen[0]
+            )
+        except OSError:
+            wasyncore.close_all(self._channels)
+            raise
         self._tasks.set_thread_count(threads)
         self._loop = threading.Thread(target=self._server.run, name="http")
         self.address = Address(host, int(self._server.effective_port))

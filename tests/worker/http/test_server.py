@@ -1,0 +1,142 @@
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tests.waiting import eventually_sync
+from tfleet.worker.http.server import Server
+
+App = Callable[[dict[str, Any], Any], list[bytes]]
+
+
+class Held:
+    """An application that answers when it is let."""
+
+    def __init__(self) -> None:
+        self.arrived = threading.Event()
+        self.go_on = threading.Event()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        body = environ["wsgi.input"].read()
+        self.arrived.set()
+        self.go_on.wait(20)
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+
+def quick(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[[App], Server]]:
+    made: list[Server] = []
+
+    def start(app: App) -> Server:
+        server = Server(host="127.0.0.1", port=0, threads=2, max_body_bytes=1000)
+        made.append(server)
+        server.start(app)
+        return server
+
+    yield start
+    for server in made:
+        server.close(timeout_s=0)
+
+
+def post(server: Server, body: bytes = b"abc") -> requests.Response:
+    return requests.post(server.address.url, data=body, timeout=20)
+
+
+def refused(server: Server) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((server.address.host, server.address.port)) != 0
+
+
+def test_its_address_is_known_before_it_serves() -> None:
+    server = Server(host="127.0.0.1", port=0, threads=1, max_body_bytes=1000)
+    assert server.address.port > 0
+    assert server.close(timeout_s=0) == 0
+
+
+def test_a_taken_port_is_an_os_error(make: Callable[[App], Server]) -> None:
+    taken = make(quick).address
+    with pytest.raises(OSError, match="in use"):
+        Server(host=taken.host, port=taken.port, threads=1, max_body_bytes=1)
+
+
+def test_closing_finishes_what_is_in_flight_and_refuses_the_rest(make: Callable[[App], Server]) -> None:
+    app = Held()
+    server = make(app)
+    answers: list[requests.Response] = []
+    client = threading.Thread(target=lambda: answers.append(post(server)))
+    client.start()
+    assert app.arrived.wait(20)
+    unfinished: list[int] = []
+    closing = threading.Thread(target=lambda: unfinished.append(server.close(timeout_s=20)))
+    closing.start()
+    eventually_sync(lambda: refused(server))
+    app.go_on.set()
+    closing.join()
+    client.join()
+    assert unfinished == [0]
+    assert answers[0].content == b"abc"
+    assert answers[0].headers["Connection"] == "close"
+
+
+def test_a_request_that_is_half_sent_counts_as_in_flight(make: Callable[[App], Server]) -> None:
+    server = make(quick)
+    with socket.create_connection((server.address.host, server.address.port), timeout=20) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
+        eventually_sync(lambda: "busy=1" in repr(server))
+        closing = threading.Thread(target=lambda: server.close(timeout_s=20))
+        closing.start()
+        eventually_sync(lambda: refused(server))
+        client.sendall(b"def")
+        answer = client.makefile("rb").read()
+        closing.join()
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"abcdef")
+
+
+def test_what_takes_longer_than_the_timeout_is_broken_off_and_counted(make: Callable[[App], Server]) -> None:
+    app = Held()
+    server = make(app)
+    failures: list[Exception] = []
+
+    def client() -> None:
+        try:
+            post(server)
+        except requests.ConnectionError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=client)
+    thread.start()
+    assert app.arrived.wait(20)
+    assert server.close(timeout_s=0.05) == 1
+    app.go_on.set()
+    thread.join()
+    assert len(failures) == 1
+
+
+def test_closing_does_not_wait_for_idle_connections(make: Callable[[App], Server]) -> None:
+    server = make(quick)
+    with requests.Session() as session:
+        assert session.post(server.address.url, data=b"x", timeout=20).content == b"x"
+        began_s = time.monotonic()
+        assert server.close(timeout_s=20) == 0
+        assert time.monotonic() - began_s < 10
+
+
+def test_while_it_drains_it_still_answers_but_keeps_no_connection(make: Callable[[App], Server]) -> None:
+    server = make(quick)
+    assert "Connection" not in post(server).headers
+    server.announce_drain()
+    answer = post(server)
+    assert answer.content == b"abc"
+    assert answer.headers["Connection"] == "close"

@@ -1,0 +1,40 @@
+"""A worker's HTTP side in this process: the real server, the real application, the real default model."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from tfleet.discovery.address import Address
+from tfleet.discovery.instance import Instance
+from tfleet.worker.app import make_app
+from tfleet.worker.http.server import Server
+from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.lifecycle import Lifecycle
+from tfleet.worker.metrics import Metrics
+from tfleet.worker.model import Classifier, find_model
+
+MAX_BODY_BYTES = 1_000_000
+
+
+def load(session_factory: Callable[..., Any] = tf.compat.v1.Session) -> Classifier:
+    """The default model, warm."""
+    classifier = Classifier.load(find_model(None), session_factory=session_factory)
+    classifier.warm_up()
+    return classifier
+
+
+@contextlib.contextmanager
+def serving(classifier: Classifier | None) -> Iterator[tuple[Address, Lifecycle]]:
+    """A worker that answers inside the block; without a classifier it is still starting."""
+    lifecycle = Lifecycle()
+    if classifier is not None:
+        lifecycle.ready(classifier)
+    server = Server(host="127.0.0.1", port=0, threads=8, max_body_bytes=MAX_BODY_BYTES)
+    instance = Instance("w1", server.address, "efficientnet-lite0", "1")
+    server.start(make_app(instance, lifecycle, Metrics(), ImageLimits()))
+    try:
+        yield server.address, lifecycle
+    finally:
+        server.close(timeout_s=5)
