@@ -61,6 +61,8 @@ class ConsulAgent:
                 check=check,
             )
         )
+        # Registering what is registered already leaves its check as it was, critical perhaps.
+        self.heartbeat(instance)
 
     def heartbeat(self, instance: Instance) -> None:
         try:
@@ -89,8 +91,10 @@ class ConsulAgent:
 
 
 def _reason(error: requests.RequestException) -> str:
-    """The innermost cause: requests and urllib3 wrap it in their own, with their pools' addresses."""
+    """The operating system's word for it, which requests and urllib3 wrap in errors of their own."""
     cause: BaseException = error
-    while cause.__context__ is not None:
-        cause = cause.__context__
+    while inner := cause.__cause__ or cause.__context__:
+        cause = inner
+        if isinstance(cause, OSError):
+            break
     return str(cause) or type(cause).__name__

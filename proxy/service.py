@@ -100,7 +100,9 @@ async def _registry_address(
     if isinstance(registry, ConsulRegistry):
         return registry.address
     host, port = registry.address.host, registry.address.port
-    address = await stack.enter_async_context(_site(make_registry(), host, port, "--registry-port", 0.0))
+    # handler_cancellation: a watcher that leaves gives up its blocking query at once.
+    site = _site(make_registry(), host, port, "--registry-port", 0.0, handler_cancellation=True)
+    address = await stack.enter_async_context(site)
     structlog.get_logger().info("registry listening", address=str(address))
     return address
 
@@ -116,10 +118,22 @@ def _session() -> aiohttp.ClientSession:
 
 @contextlib.asynccontextmanager
 async def _site(
-    app: web.Application, host: str, port: int, option: str, drain_timeout_s: float
+    app: web.Application,
+    host: str,
+    port: int,
+    option: str,
+    drain_timeout_s: float,
+    *,
+    handler_cancellation: bool = False,
 ) -> AsyncIterator[Address]:
     """The application on a socket; at the end it stops accepting and lets requests finish."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=drain_timeout_s, lingering_time=_LINGER_S)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=handler_cancellation,
+        lingering_time=_LINGER_S,
+        shutdown_timeout=drain_timeout_s,
+    )
     await runner.setup()
     try:
         try:

@@ -10,7 +10,6 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from tfleet.discovery.address import Address
-from tfleet.discovery.embedded import make_registry
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.proxy.app import Mode
 from tfleet.proxy.forward import Limits
@@ -59,18 +58,6 @@ async def stand_in(port: int = 0) -> AsyncIterator[StandIn]:
         await web.TCPSite(runner, "127.0.0.1", port).start()
         worker.address = Address(*runner.addresses[0])
         yield worker
-    finally:
-        await runner.cleanup()
-
-
-@contextlib.asynccontextmanager
-async def registry_server() -> AsyncIterator[Address]:
-    """An embedded registry of its own."""
-    runner = web.AppRunner(make_registry(), shutdown_timeout=0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield Address(*runner.addresses[0])
     finally:
         await runner.cleanup()
 

@@ -6,7 +6,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.proxy.stand_in import registry_server, settings, stand_in
+from tests.embedded_registry import embedded_registry
+from tests.proxy.stand_in import settings, stand_in
 from tests.waiting import eventually
 from tfleet.discovery.address import Address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
@@ -42,8 +43,8 @@ async def workers(proxy: Address) -> list[dict[str, object]]:
 
 
 async def test_a_worker_that_registers_is_found_and_one_that_leaves_is_dropped() -> None:
-    async with registry_server() as registry, stand_in() as worker:
-        async with running(settings(registry=ConsulRegistry(registry))) as proxy:
+    with embedded_registry() as registry:
+        async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
             await register(registry, worker.address)
             (row,) = await eventually(lambda: workers(proxy))
             assert (row["id"], row["model"], row["state"]) == ("w1", "lite0", "ready")
@@ -53,8 +54,8 @@ async def test_a_worker_that_registers_is_found_and_one_that_leaves_is_dropped()
 
 
 async def test_a_worker_that_the_registry_forgot_is_kept_while_it_is_ready() -> None:
-    async with registry_server() as registry, stand_in() as worker:
-        async with running(settings(registry=ConsulRegistry(registry))) as proxy:
+    with embedded_registry() as registry:
+        async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
             await register(registry, worker.address)
             await eventually(lambda: workers(proxy))
             await deregister(registry)

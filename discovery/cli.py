@@ -1,0 +1,98 @@
+"""`tfleet registry`: the embedded registry as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import click
+import structlog
+from aiohttp import web
+
+from tfleet.discovery import log
+from tfleet.discovery.address import Address
+from tfleet.discovery.contract import REGISTRY_PORT
+from tfleet.discovery.embedded import make_registry
+
+_MAX_PORT = 65535
+_SHUTDOWN_TIMEOUT_S = 2.0
+"""For answers that are being written; blocking queries end at once."""
+
+
+class CannotListenError(click.ClickException):
+    """The address is taken or not ours to bind: one line, and the exit code of a wrong option."""
+
+    exit_code = 2
+
+
+@click.command()
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    show_envvar=True,
+    help="Where to listen. It has no authentication: anything but loopback is for networks you trust.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, _MAX_PORT),
+    default=REGISTRY_PORT,
+    show_default=True,
+    show_envvar=True,
+    help="0 is any free port; the log says which.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "console", "json"]),
+    default="auto",
+    show_default=True,
+    show_envvar=True,
+    help="auto is console on a terminal, else one JSON object a line.",
+)
+def registry(host: str, port: int, log_format: log.LogFormat) -> None:
+    """Keep the list of live workers, where there is no Consul.
+
+    It speaks the part of Consul's HTTP API that a fleet uses, on one machine and in memory. `tfleet proxy`
+    and `tfleet up` start one by themselves; start it alone where the list should outlive the proxy:
+
+    \b
+      tfleet registry
+      tfleet proxy  --registry consul://127.0.0.1:12481
+      tfleet worker --registry consul://127.0.0.1:12481
+
+    After a restart it is empty, and the workers register again within seconds. Consul's own tools read it:
+
+    \b
+      consul catalog services -http-addr=127.0.0.1:12481
+      curl -s '127.0.0.1:12481/v1/health/service/tfleet?passing'
+    """
+    log.configure(log_format)
+    asyncio.run(_serve(host, port))
+
+
+def _reason(error: OSError) -> str:
+    """In the system's words: asyncio puts the address before them. What a look-up says has no errno."""
+    return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error.strerror)
+
+
+async def _serve(host: str, port: int) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    app = make_registry()
+    runner = web.AppRunner(
+        app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_TIMEOUT_S
+    )
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise CannotListenError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
+        name, real_port = runner.addresses[0][:2]
+        structlog.get_logger().info("registry listening", address=str(Address(name, real_port)))
+        await stop.wait()
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,79 @@
+"""The running registry: a catalog, the time that passes in it, and those who wait for its changes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Final
+
+from tfleet.discovery.embedded.catalog import Catalog
+from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.model import Node
+from tfleet.discovery.embedded.watchers import Watchers
+
+# Not longer, so that a clock that is not the event loop's, such as a test's, is followed; not shorter, so
+# that ten thousand checks that run out one after another are looked through a hundred times a second at most.
+_MAX_SLEEP_S: Final = 1.0
+_MIN_SLEEP_S: Final = 0.01
+
+
+class Agent:
+    """Holds one timer while there is something to expire, and no task.
+
+    Whoever changes the catalog calls `settle` afterwards. `open` and `close` are called in the event loop
+    that serves it; a closed agent is not opened again.
+    """
+
+    def __init__(self, *, clock: Callable[[], float], node: Node, limits: Limits, first_index: int) -> None:
+        self.clock = clock
+        self.node = node
+        self.limits = limits
+        self.catalog = Catalog(limits=limits, first_index=first_index)
+        self.watchers = Watchers(limits.blocking_queries, gone_check_s=limits.gone_check_s)
+        self._rung_at = first_index
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = math.inf
+
+    def __repr__(self) -> str:
+        return f"<Agent {self.catalog!r} {self.watchers!r} timer={self._timer is not None}>"
+
+    def open(self) -> None:
+        """Let time pass from here on."""
+        self._loop = asyncio.get_running_loop()
+
+    def close(self) -> None:
+        """Stop the timer and let every blocking query go, with what it would have got at its time-out."""
+        self._loop = None
+        self._stop_timer()
+        self.watchers.close()
+
+    def advance(self) -> None:
+        """Do what has come due, so that what is read next is the present."""
+        now = self.clock()
+        if now >= self.catalog.due:
+            self.catalog.expire(now)
+            self.settle()
+
+    def settle(self) -> None:
+        """After a change: wake those who wait for it, and set the timer to what is due next."""
+        if self.catalog.index != self._rung_at:
+            self._rung_at = self.catalog.index
+            self.watchers.ring()
+        due = self.catalog.due
+        if self._loop and due < self._timer_due:
+            self._stop_timer()
+            self._timer_due = due
+            delay_s = min(max(due - self.clock(), _MIN_SLEEP_S), _MAX_SLEEP_S)
+            self._timer = self._loop.call_later(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer, self._timer_due = None, math.inf
+        self.advance()
+        self.settle()
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer, self._timer_due = None, math.inf

@@ -1,0 +1,57 @@
+"""How the registry says no: an HTTP status and a line of text, which is all that Consul's errors are."""
+
+from __future__ import annotations
+
+
+class RefusedError(Exception):
+    """A request that cannot be done. `status` is the HTTP status, the message is the body."""
+
+    status = 400
+
+
+class UnknownServiceError(RefusedError):
+    """A question about a service that is not registered."""
+
+    status = 404
+
+    def __init__(self, service_id: str) -> None:
+        super().__init__(f"unknown service ID: {service_id}")
+
+
+class SlowBodyError(RefusedError):
+    """The body did not come in time."""
+
+    status = 408
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"the body took more than {timeout_s:g} s")
+
+
+class UnknownCheckError(RefusedError):
+    """A heartbeat for a check that nobody registered. Consul 1.8 says 500 to it, in these words."""
+
+    status = 500
+
+    def __init__(self, check_id: str) -> None:
+        super().__init__(f'CheckID "{check_id}" does not have associated TTL')
+
+
+class IncompleteError(RefusedError):
+    """A deregistration that does not say of what: 500 in Consul, too."""
+
+    status = 500
+
+
+class WrongDatacenterError(RefusedError):
+    """There is one datacenter here, and the request named another: 500 in Consul, too."""
+
+    status = 500
+
+    def __init__(self) -> None:
+        super().__init__("No path to datacenter")
+
+
+class FullError(RefusedError):
+    """A limit of the registry as a whole is reached: it may have room again later."""
+
+    status = 503

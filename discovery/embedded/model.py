@@ -1,0 +1,112 @@
+"""What the registry holds: services, their checks, and the node that both are on."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeGuard
+
+Status = Literal["passing", "warning", "critical"]
+
+STATUSES: Final[tuple[Status, ...]] = ("passing", "warning", "critical")
+DATACENTER: Final = "dc1"
+
+
+def is_status(text: str) -> TypeGuard[Status]:
+    """Whether the text is one of Consul's three statuses."""
+    return text in STATUSES
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights for DNS answers: kept and given back, used by nothing here."""
+
+    passing: int = 1
+    warning: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedAddress:
+    """One more address of a service, such as the one under `lan_ipv4`."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One instance of a service as it was registered. Without an address it is at its node's."""
+
+    id: str
+    name: str
+    address: str = ""
+    port: int = 0
+    tags: tuple[str, ...] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)
+    tagged_addresses: Mapping[str, TaggedAddress] = field(default_factory=dict)
+    weights: Weights = Weights()
+    enable_tag_override: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckDefinition:
+    """A TTL check as it was registered: critical unless somebody says otherwise every `ttl_s` seconds.
+
+    With `deregister_after_s` over 0, its service goes when it has been critical for that long.
+    """
+
+    id: str
+    name: str
+    ttl_s: float
+    status: Status = "critical"
+    notes: str = ""
+    deregister_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What one call registers."""
+
+    service: Service
+    checks: tuple[CheckDefinition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The state of a check, as health answers show it."""
+
+    id: str
+    name: str
+    status: Status
+    notes: str
+    output: str
+    service_id: str
+    service_name: str
+    service_tags: tuple[str, ...]
+    create_index: int
+    modify_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A service together with its checks, as they are at one moment."""
+
+    service: Service
+    checks: tuple[Check, ...]
+    create_index: int
+    modify_index: int
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether no check of the service is in warning or critical."""
+        return all(check.status == "passing" for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The one node. `id` is new with each start; `address` is the address of services that have none."""
+
+    name: str = "embedded"
+    address: str = "127.0.0.1"
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))

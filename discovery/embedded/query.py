@@ -1,0 +1,73 @@
+"""The query string of a read: blocking, `passing`, and what is not supported.
+
+See https://developer.hashicorp.com/consul/api-docs/features/blocking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tfleet.discovery.embedded.duration import BadDurationError, parse_duration
+from tfleet.discovery.embedded.errors import RefusedError, WrongDatacenterError
+from tfleet.discovery.embedded.model import DATACENTER
+
+_DEFAULT_WAIT_S: Final = 300.0
+_MAX_WAIT_S: Final = 600.0
+_MAX_INDEX: Final = 2**64 - 1
+# Each would change what is in the answer: to ignore it would be to answer another question.
+_UNSUPPORTED: Final = ("filter", "tag", "node-meta")
+# What Go's strconv.ParseBool takes.
+_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+
+
+@dataclass(frozen=True, slots=True)
+class ReadQuery:
+    """What a read asks for: with an index over 0 it waits up to `wait_s` for a higher one."""
+
+    index: int = 0
+    wait_s: float = _DEFAULT_WAIT_S
+    passing: bool = False
+
+    @classmethod
+    def parse(cls, query: Mapping[str, str]) -> ReadQuery:
+        """Read the query string. Raises RefusedError, in Consul's words where Consul has some."""
+        for name in _UNSUPPORTED:
+            if query.get(name):
+                raise RefusedError(f"?{name} is not supported by the embedded registry")
+        if query.get("dc", DATACENTER) not in {"", DATACENTER}:
+            raise WrongDatacenterError
+        return cls(_index(query.get("index", "")), _wait_s(query.get("wait", "")), passing=_passing(query))
+
+
+def _wait_s(text: str) -> float:
+    if not text:
+        return _DEFAULT_WAIT_S
+    try:
+        wait_s = parse_duration(text)
+    except BadDurationError:
+        raise RefusedError("Invalid wait time") from None
+    return min(wait_s, _MAX_WAIT_S) if wait_s > 0 else _DEFAULT_WAIT_S
+
+
+def _index(text: str) -> int:
+    if not text:
+        return 0
+    # The length comes first: Python refuses to read a number of thousands of digits with an error of its own.
+    if not (text.isascii() and text.isdigit() and len(text.lstrip("0")) <= len(str(_MAX_INDEX))):
+        raise RefusedError("Invalid index")
+    index = int(text.lstrip("0") or "0")
+    if index > _MAX_INDEX:
+        raise RefusedError("Invalid index")
+    return index
+
+
+def _passing(query: Mapping[str, str]) -> bool:
+    text = query.get("passing")
+    if text is None or text in _FALSE:
+        return False
+    if not text or text in _TRUE:
+        return True
+    raise RefusedError("Invalid value for ?passing")

@@ -1,0 +1,90 @@
+"""The registry as an aiohttp application."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from tfleet.discovery.embedded import reply
+from tfleet.discovery.embedded.agent import Agent
+from tfleet.discovery.embedded.agent_api import AgentAPI
+from tfleet.discovery.embedded.catalog_api import CatalogAPI
+from tfleet.discovery.embedded.errors import RefusedError
+from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.model import Node
+
+AGENT: Final = web.AppKey("agent", Agent)
+"""Where the application keeps what is registered: `app[AGENT].catalog`."""
+
+
+def make_registry(
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    node: Node | None = None,
+    limits: Limits | None = None,
+    first_index: int | None = None,
+    middlewares: Sequence[Middleware] = (),
+) -> web.Application:
+    """The embedded registry, to be run with `aiohttp.web.AppRunner` in the caller's loop.
+
+    `clock` gives monotonic seconds. `node` is what services without an address are on. `first_index` is where
+    the index starts, by default at the milliseconds since 1970, so that it rises over a restart as well and a
+    watch that survived the restart gets its answer at once. `middlewares` come first and see every request.
+
+    Blocking queries end at once when the application shuts down.
+    """
+    if first_index is None:
+        first_index = time.time_ns() // 1_000_000
+    agent = Agent(clock=clock, node=node or Node(), limits=limits or Limits(), first_index=first_index)
+    app = web.Application(
+        middlewares=[*middlewares, _errors_as_text, _at_present],
+        client_max_size=agent.limits.body_bytes,
+    )
+    app[AGENT] = agent
+    app.add_routes([*AgentAPI(agent).routes(), *CatalogAPI(agent, first_index=first_index).routes()])
+    app.cleanup_ctx.append(_running)
+    app.on_shutdown.append(_close)
+    return app
+
+
+async def _running(app: web.Application) -> AsyncIterator[None]:
+    app[AGENT].open()
+    yield
+    app[AGENT].close()
+
+
+async def _close(app: web.Application) -> None:
+    # Before the handlers are waited for, which is long before the clean-up.
+    app[AGENT].close()
+
+
+@web.middleware
+async def _at_present(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let what is due happen before a request, and what it changed be known after it."""
+    agent = request.app[AGENT]
+    agent.advance()
+    try:
+        return await handler(request)
+    finally:
+        agent.settle()
+
+
+@web.middleware
+async def _errors_as_text(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except RefusedError as error:
+        return reply.text(error.status, str(error))
+    except web.HTTPNotFound:
+        return reply.text(404, "not in the part of Consul's API that the embedded registry speaks")
+    except web.HTTPMethodNotAllowed as error:
+        headers = {"Allow": ",".join(sorted(error.allowed_methods))}
+        return reply.text(405, f"method {request.method} not allowed", headers)
+    except web.HTTPRequestEntityTooLarge:
+        return reply.text(
+            413, f"Request body too large, max size: {request.app[AGENT].limits.body_bytes} bytes"
+        )

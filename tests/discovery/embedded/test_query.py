@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from tfleet.discovery.embedded.errors import RefusedError
+from tfleet.discovery.embedded.query import ReadQuery
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, ReadQuery(0, 300.0, passing=False)),
+        ({"index": "", "wait": "", "dc": "", "filter": ""}, ReadQuery()),
+        ({"index": "7", "wait": "10s", "dc": "dc1"}, ReadQuery(7, 10.0)),
+        ({"index": "18446744073709551615"}, ReadQuery(2**64 - 1)),
+        ({"index": "0" * 5000 + "7"}, ReadQuery(7)),
+        ({"index": "000"}, ReadQuery(0)),
+        ({"wait": "1h"}, ReadQuery(wait_s=600.0)),
+        ({"wait": "0s"}, ReadQuery(wait_s=300.0)),
+        ({"wait": "-5s"}, ReadQuery(wait_s=300.0)),
+        ({"passing": ""}, ReadQuery(passing=True)),
+        ({"passing": "T"}, ReadQuery(passing=True)),
+        ({"passing": "False"}, ReadQuery(passing=False)),
+        ({"stale": "", "near": "_agent"}, ReadQuery()),
+    ],
+)
+def test_reads_the_query(query: dict[str, str], expected: ReadQuery) -> None:
+    assert ReadQuery.parse(query) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "message"),
+    [
+        ({"index": "x"}, 400, "Invalid index"),
+        ({"index": "-1"}, 400, "Invalid index"),
+        ({"index": "\u0667"}, 400, "Invalid index"),
+        ({"index": "18446744073709551616"}, 400, "Invalid index"),
+        ({"index": "9" * 5000}, 400, "Invalid index"),
+        ({"wait": "10"}, 400, "Invalid wait time"),
+        ({"passing": "yes"}, 400, "Invalid value for ?passing"),
+        ({"dc": "dc2"}, 500, "No path to datacenter"),
+        ({"filter": "Service.ID == x"}, 400, "?filter is not supported by the embedded registry"),
+        ({"tag": "a"}, 400, "?tag is not supported by the embedded registry"),
+        ({"node-meta": "a:b"}, 400, "?node-meta is not supported by the embedded registry"),
+    ],
+)
+def test_refuses_a_wrong_query(query: dict[str, str], status: int, message: str) -> None:
+    with pytest.raises(RefusedError) as raised:
+        ReadQuery.parse(query)
+    assert (raised.value.status, str(raised.value)) == (status, message)

@@ -1,0 +1,41 @@
+"""The embedded registry for tests, beside whatever the test itself does."""
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+from tfleet.discovery.address import Address
+from tfleet.discovery.embedded import make_registry
+
+_START_S = 10.0
+
+
+@contextmanager
+def embedded_registry() -> Iterator[Address]:
+    """In a thread of its own, because a synchronous client would block the loop that it waits for."""
+    started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, Address]]
+    started = concurrent.futures.Future()
+
+    async def serve() -> None:
+        runner = web.AppRunner(make_registry(), access_log=None, handler_cancellation=True)
+        await runner.setup()
+        stop = asyncio.Event()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            started.set_result((asyncio.get_running_loop(), stop, Address(*runner.addresses[0][:2])))
+            await stop.wait()
+        finally:
+            await runner.cleanup()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="embedded-registry")
+    thread.start()
+    loop, stop, address = started.result(timeout=_START_S)
+    try:
+        yield address
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
