@@ -21,7 +21,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CLIENT_CLOSED: Final = 499
 """nginx's status for a client that did not wait for its answer; it is only counted and logged."""
 
-_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: not worth a line each
+# Asked every few seconds by whoever watches the fleet: not worth a line each.
+_WATCHING = frozenset({"/healthz", "/readyz", "/metrics", "/workers"})
 
 
 def observed(metrics: Metrics) -> Any:
@@ -43,7 +44,7 @@ def observed(metrics: Metrics) -> Any:
             route = resource.canonical if resource else "unknown"
             metrics.requests.labels(route, str(status)).inc()
             metrics.seconds.labels(route).observe(seconds)
-            if request.path not in _PROBES:
+            if request.path not in _WATCHING:
                 log.info(
                     "request",
                     request_id=request_id_of(request),

@@ -17,7 +17,7 @@ async def eventually(
     """What `look` finds as soon as it is `wanted`. Fails with the last finding after `timeout_s`."""
     deadline_s = time.monotonic() + timeout_s
     while not wanted(found := await look()):
-        assert time.monotonic() < deadline_s, f"still {found!r} after {timeout_s:g} s"
+        assert time.monotonic() < deadline_s, f"after {timeout_s:g} s still {repr(found)[-1000:]}"
         await asyncio.sleep(_PAUSE_S)
     return found
 
@@ -28,6 +28,6 @@ def eventually_sync(
     """The same without an event loop."""
     deadline_s = time.monotonic() + timeout_s
     while not wanted(found := look()):
-        assert time.monotonic() < deadline_s, f"still {found!r} after {timeout_s:g} s"
+        assert time.monotonic() < deadline_s, f"after {timeout_s:g} s still {repr(found)[-1000:]}"
         time.sleep(_PAUSE_S)
     return found

@@ -1,0 +1,32 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.consul_agent import consul_agent
+from tests.fleet.up import Up, up
+from tfleet.discovery.address import Address
+from tfleet.discovery.contract import REGISTRY_PORT
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder starts whole fleets."""
+    for item in items:
+        if "tests/fleet/" in item.nodeid:
+            item.add_marker(pytest.mark.fleet)
+
+
+@pytest.fixture(scope="module", params=["embedded", "consul"])
+def registry(request: pytest.FixtureRequest) -> Iterator[tuple[str, Address]]:
+    """What `--registry` says, and where the registry answers."""
+    if request.param == "embedded":
+        yield "embedded", Address("127.0.0.1", REGISTRY_PORT)
+        return
+    with consul_agent() as consul:
+        yield f"consul://{consul.address}", consul.address
+
+
+@pytest.fixture(scope="module")
+def fleet(registry: tuple[str, Address]) -> Iterator[Up]:
+    """Two workers behind a proxy in forward mode."""
+    with up("--registry", registry[0]) as running:
+        yield running

@@ -1,0 +1,43 @@
+"""A fleet ends as it is asked to, mends what dies, and leaves nothing."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.consul_agent import consul_agent, consul_binary
+from tests.fleet.up import PHOTOS, PROXY, up
+from tests.waiting import eventually_sync
+
+
+def _alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_drains_everything_and_leaves_nothing(signum: int) -> None:
+    with consul_agent() as consul, up("--registry", f"consul://{consul.address}") as fleet:
+        listed = [consul_binary(), "catalog", "services", f"-http-addr={consul.address}"]
+        assert "tfleet" in subprocess.check_output(listed, text=True).split()
+        children = fleet.pids()
+        assert len(children) == 3
+        assert fleet.stop(signum) == 0
+        assert "all stopped" in fleet.said
+        assert not any(_alive(pid) for pid in children)
+        assert "tfleet" not in subprocess.check_output(listed, text=True).split()
+
+
+def test_a_worker_that_dies_is_started_again_and_the_fleet_goes_on() -> None:
+    with up() as fleet:
+        before = {row["id"] for row in fleet.workers()}
+        victim = min(fleet.pids("worker"))
+        os.kill(victim, signal.SIGKILL)
+        image = (PHOTOS / "cat.jpg").read_bytes()
+        for _ in range(10):  # the first that meets the dead one is sent on to the other
+            assert requests.post(PROXY, files={"data": image}, timeout=30).json()[0][0] == "tiger cat"
+        eventually_sync(fleet.ready, wanted=lambda ready: ready == 2, timeout_s=60)
+        assert {row["id"] for row in fleet.workers() if row["state"] == "ready"} != before
+        assert "SIGKILL" in fleet.said

@@ -1,0 +1,178 @@
+"""A picture is opened by its header, and everything that can be wrong with it has a name."""
+
+import contextlib
+import io
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.worker.image.photos import PHOTOS
+from tests.worker.image.pngs import chunk, png
+from tfleet.worker.image.decode import on_white, open_image, orientation, resampleable, set_upright
+from tfleet.worker.image.errors import (
+    BrokenImageError,
+    ImageError,
+    NoImageError,
+    TooManyPixelsError,
+    UnsupportedFormatError,
+)
+from tfleet.worker.image.limits import ImageLimits
+
+_LIMITS = ImageLimits()
+
+
+def _saved(image: Image.Image, format_name: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format_name, **options)
+    return buffer.getvalue()
+
+
+def test_nothing_is_no_image() -> None:
+    with pytest.raises(NoImageError, match="empty"):
+        open_image(b"", _LIMITS)
+
+
+def test_text_is_no_image_whatever_it_is_called() -> None:
+    with pytest.raises(NoImageError, match="not an image: send one of JPEG, PNG, GIF, BMP, WEBP"):
+        open_image(b"I am a text in a file named cat.jpg", _LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [(b"II*\0....", "TIFF"), (b"\0\0\0\x18ftypheic", "HEIC"), (b"<svg>", "SVG"), (b"%PDF-1.7", "PDF")],
+)
+def test_a_format_that_is_not_read_is_named(data: bytes, name: str) -> None:
+    with pytest.raises(UnsupportedFormatError, match=f"{name} is not read"):
+        open_image(data, _LIMITS)
+
+
+def test_a_header_cut_off_is_a_broken_image() -> None:
+    with pytest.raises(BrokenImageError, match="JPEG image is damaged or cut off"):
+        open_image(PHOTOS["cat"].read_bytes()[:20], _LIMITS)
+
+
+def _huge_gif() -> bytes:
+    data = bytearray(_saved(Image.new("L", (1, 1)), "GIF"))
+    data[6:10] = b"\xff\xff\xff\xff"
+    return bytes(data)
+
+
+def _gif_with_a_huge_frame() -> bytes:
+    data = bytearray(_saved(Image.new("L", (1, 1)), "GIF"))
+    frame = data.index(b",\0\0\0\0\1\0\1\0")
+    data[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
+    return bytes(data)
+
+
+def _huge_bmp() -> bytes:
+    data = bytearray(_saved(Image.new("L", (1, 1)), "BMP"))
+    data[18:26] = (50_000).to_bytes(4, "little") * 2
+    return bytes(data)
+
+
+def _huge_jpeg() -> bytes:
+    data = bytearray(_saved(Image.new("L", (1, 1)), "JPEG"))
+    frame = data.index(b"\xff\xc0")
+    data[frame + 5 : frame + 9] = b"\xc3\x50\xc3\x50"
+    return bytes(data)
+
+
+def _huge_webp() -> bytes:
+    data = bytearray(_saved(Image.new("RGB", (1, 1)), "WEBP", lossless=True))
+    data[21:25] = b"\xff\xff\xff\x0f"  # 16384 x 16384
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: png(50_000, 50_000, grey_rows=bytes(100_000)),
+        _huge_gif,
+        _gif_with_a_huge_frame,
+        _huge_bmp,
+        _huge_jpeg,
+        _huge_webp,
+    ],
+)
+def test_too_many_pixels_are_refused_before_any_is_allocated(make: Callable[[], bytes]) -> None:
+    data = make()
+    assert len(data) < 10_000
+    tracemalloc.start()
+    resident = _peak_resident()
+    try:
+        with pytest.raises(TooManyPixelsError, match="--max-pixels allows 64000000"):
+            open_image(data, _LIMITS)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert _peak_resident() - resident < 8_000_000  # what Pillow allocates in C is not traced
+
+
+def _peak_resident() -> int:
+    """Bytes; the highest so far."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_a_png_whose_texts_unpack_to_gigabytes_costs_next_to_nothing(kind: bytes) -> None:
+    bomb = zlib.compress(bytes(50_000_000), 9)
+    body = b"a\0\1\0\0\0" + bomb if kind == b"iTXt" else b"a\0\0" + bomb
+    data = png(1, 1, *[chunk(kind, body)] * 40, grey_rows=bytes(2))
+    resident = _peak_resident()
+    # Refused, or read without the text: both are right.
+    with contextlib.suppress(ImageError, ValueError):
+        open_image(data, _LIMITS).load()
+    assert _peak_resident() - resident < 64_000_000
+
+
+def test_a_file_one_pixel_over_the_limit_is_refused_and_one_at_the_limit_is_read() -> None:
+    data = _saved(Image.new("L", (10, 10)), "PNG")
+    assert open_image(data, ImageLimits(100)).size == (10, 10)
+    with pytest.raises(TooManyPixelsError):
+        open_image(data, ImageLimits(99))
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_the_orientation_is_read_from_exif(value: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    for format_name in ("JPEG", "PNG", "WEBP"):
+        data = _saved(Image.new("RGB", (8, 4)), format_name, exif=exif)
+        assert orientation(open_image(data, _LIMITS)) == value
+
+
+# Under pytest the filter that the module sets at its import does not count.
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0nonsense", b"Exif\0\0II*\0\xff\xff\xff\xff"])
+def test_broken_exif_leaves_a_picture_as_it_is_stored(exif: bytes) -> None:
+    data = _saved(Image.new("RGB", (8, 4)), "JPEG", exif=exif)
+    assert orientation(open_image(data, _LIMITS)) == 1
+
+
+def test_an_orientation_that_does_not_exist_leaves_a_picture_as_it_is_stored() -> None:
+    image = Image.new("RGB", (8, 4))
+    assert set_upright(image, 9) is image
+
+
+def test_the_high_byte_of_16_bit_grey_is_kept() -> None:
+    deep = Image.fromarray(np.array([[0x0000, 0x00FF, 0x8000, 0xFFFF]], dtype=np.uint16))
+    data = _saved(deep, "PNG")
+    assert np.asarray(resampleable(open_image(data, _LIMITS))).tolist() == [[0, 0, 128, 255]]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "LA", "RGBA", "PA"])
+def test_every_mode_becomes_one_that_can_be_resampled_and_then_rgb(mode: str) -> None:
+    image = resampleable(Image.new("RGB", (2, 2), "white").convert(mode))
+    assert image.mode in {"L", "RGB", "RGBA"}
+    assert np.asarray(on_white(image)).tolist() == [[[255] * 3] * 2] * 2
+
+
+def test_white_shows_through_what_is_transparent() -> None:
+    half = Image.new("RGBA", (1, 1), (0, 0, 0, 128))
+    assert np.asarray(on_white(half))[0, 0].tolist() == [127, 127, 127]

@@ -1,0 +1,34 @@
+"""Which part of a picture a model looks at."""
+
+import pytest
+
+from tfleet.worker.image.geometry import Geometry
+
+
+@pytest.mark.parametrize(
+    ("geometry", "size", "box"),
+    [
+        (Geometry(224, 224), (600, 400), (0, 0, 600, 400)),
+        (Geometry(224, 224, crop=1), (600, 400), (100, 0, 500, 400)),
+        (Geometry(224, 224, crop=0.875), (600, 400), (125, 25, 475, 375)),
+        (Geometry(224, 224, crop=0.875), (400, 600), (25, 125, 375, 475)),
+        (Geometry(100, 200, crop=1), (600, 600), (0, 150, 600, 450)),
+        (Geometry(200, 100, crop=0.5), (600, 600), (225, 150, 375, 450)),
+        (Geometry(224, 224, crop=0.1), (1, 1), (0, 0, 1, 1)),
+    ],
+)
+def test_the_box_is_centred_and_has_the_aspect_ratio_of_the_model(
+    geometry: Geometry, size: tuple[int, int], box: tuple[int, int, int, int]
+) -> None:
+    assert geometry.box(*size) == box
+
+
+@pytest.mark.parametrize("size", [(1, 50_000), (50_000, 1), (2, 3)])
+def test_the_box_never_leaves_the_picture(size: tuple[int, int]) -> None:
+    left, top, right, bottom = Geometry(224, 100, crop=1).box(*size)
+    assert 0 <= left < right <= size[0]
+    assert 0 <= top < bottom <= size[1]
+
+
+def test_on_its_side_height_and_width_change_places() -> None:
+    assert Geometry(100, 200, 0.5, "bicubic").turned() == Geometry(200, 100, 0.5, "bicubic")

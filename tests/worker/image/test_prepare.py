@@ -1,0 +1,235 @@
+"""From any picture that is read to what a graph is fed with."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from tests.worker.image.photos import PHOTOS
+from tfleet.worker.image.errors import (
+    BrokenImageError,
+    NoImageError,
+    TooManyPixelsError,
+    UnsupportedFormatError,
+)
+from tfleet.worker.image.geometry import Geometry
+from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.image.prepare import encoded, pixels
+
+_LIMITS = ImageLimits()
+_SMALL = Geometry(24, 24)
+
+# Red and green above, blue and white below: no two of the 8 orientations look alike.
+_QUARTERS = np.zeros((48, 72, 3), dtype=np.uint8)
+_QUARTERS[:24, :36] = 255, 0, 0
+_QUARTERS[:24, 36:] = 0, 255, 0
+_QUARTERS[24:, :36] = 0, 0, 255
+_QUARTERS[24:, 36:] = 255, 255, 255
+
+# EXIF orientation -> how an upright picture is stored (TIFF 6.0, page 36).
+_STORED: dict[int, Callable[[Any], Any]] = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: np.rot90,
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: np.rot90(a, -1),
+}
+
+
+def _saved(image: Image.Image, format_name: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format_name, **options)
+    return buffer.getvalue()
+
+
+def _stored(orientation: int, format_name: str) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(np.ascontiguousarray(_STORED[orientation](_QUARTERS)))
+    return _saved(image, format_name, exif=exif)
+
+
+def _corners(array: npt.NDArray[np.uint8]) -> list[str]:
+    """The colours of the four quarters' middles, in words."""
+    height, width = array.shape[:2]
+    names = {"100": "red", "010": "green", "001": "blue", "111": "white"}
+    return [
+        names["".join("01"[int(value > 127)] for value in array[height * row // 4, width * column // 4])]
+        for row in (1, 3)
+        for column in (1, 3)
+    ]
+
+
+_UPRIGHT = ["red", "green", "blue", "white"]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP"])
+def test_pixels_are_upright_in_each_orientation(orientation: int, format_name: str) -> None:
+    array = pixels(_stored(orientation, format_name), _LIMITS, Geometry(16, 24, crop=1))
+    assert array.shape == (16, 24, 3)
+    assert _corners(array) == _UPRIGHT
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_encoded_is_upright_in_each_orientation(orientation: int) -> None:
+    with Image.open(io.BytesIO(encoded(_stored(orientation, "JPEG"), _LIMITS))) as image:
+        assert image.size == (72, 48)
+        assert _corners(np.asarray(image)) == _UPRIGHT
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+def test_each_format_is_read(format_name: str) -> None:
+    data = _saved(Image.fromarray(_QUARTERS), format_name)
+    array = pixels(data, _LIMITS, _SMALL)
+    assert array.shape == (24, 24, 3)
+    assert array.dtype == np.uint8
+    assert _corners(array) == _UPRIGHT
+
+
+@pytest.mark.parametrize(
+    ("mode", "format_name"),
+    [
+        ("1", "PNG"),
+        ("1", "GIF"),
+        ("1", "BMP"),
+        ("L", "JPEG"),
+        ("L", "PNG"),
+        ("L", "BMP"),
+        ("L", "WEBP"),
+        ("LA", "PNG"),
+        ("P", "PNG"),
+        ("P", "BMP"),
+        ("RGBA", "PNG"),
+        ("RGBA", "WEBP"),
+        ("CMYK", "JPEG"),
+        ("I;16", "PNG"),
+    ],
+)
+def test_each_mode_gives_the_colours_that_were_stored(mode: str, format_name: str) -> None:
+    grey = Image.new("L", (30, 30), 255)
+    if mode == "I;16":
+        stored = Image.fromarray(np.full((30, 30), 0x8000, dtype=np.uint16))
+        expected = 128
+    else:
+        stored, expected = (grey.convert("RGB") if mode == "CMYK" else grey).convert(mode), 255
+    data = _saved(stored, format_name)
+    for array in (
+        pixels(data, _LIMITS, _SMALL),
+        np.asarray(Image.open(io.BytesIO(encoded(data, _LIMITS))).convert("RGB")),
+    ):
+        assert array.shape[2] == 3
+        assert np.abs(array.astype(int) - expected).max() <= 2
+
+
+def test_cmyk_is_not_shown_as_its_negative() -> None:
+    # Pillow writes CMYK as Adobe does, inverted and with the marker that says so.
+    data = _saved(Image.fromarray(_QUARTERS).convert("CMYK"), "JPEG", quality=95)
+    assert b"Adobe" in data
+    assert _corners(pixels(data, _LIMITS, _SMALL)) == _UPRIGHT
+    with Image.open(io.BytesIO(encoded(data, _LIMITS))) as image:
+        assert (image.format, image.mode) == ("PNG", "RGB")
+        assert _corners(np.asarray(image)) == _UPRIGHT
+
+
+def test_the_first_frame_of_an_animation_is_taken() -> None:
+    frames = [Image.new("RGB", (24, 24), colour) for colour in ("red", "blue")]
+    for format_name in ("GIF", "WEBP", "PNG"):
+        data = _saved(frames[0], format_name, save_all=True, append_images=frames[1:])
+        assert pixels(data, _LIMITS, _SMALL)[12, 12].tolist() == pytest.approx([255, 0, 0], abs=4)
+
+
+@pytest.mark.parametrize("format_name", ["PNG", "WEBP"])
+def test_a_transparent_picture_stands_on_white(format_name: str) -> None:
+    data = _saved(Image.new("RGBA", (30, 30), (0, 0, 0, 0)), format_name)
+    assert (pixels(data, _LIMITS, _SMALL) == 255).all()
+
+
+def test_the_transparent_colour_of_a_palette_stands_on_white() -> None:
+    image = Image.new("P", (30, 30), 0)
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    for format_name in ("PNG", "GIF"):
+        assert (pixels(_saved(image, format_name, transparency=0), _LIMITS, _SMALL) == 255).all()
+
+
+def test_hidden_colours_do_not_bleed_from_under_transparency() -> None:
+    # Red, but fully transparent, beside opaque blue: no shade of red may appear where they meet.
+    array = np.zeros((30, 30, 4), dtype=np.uint8)
+    array[:, :15] = 255, 0, 0, 0
+    array[:, 15:] = 0, 0, 255, 255
+    out = pixels(_saved(Image.fromarray(array), "PNG"), _LIMITS, Geometry(7, 7)).astype(int)
+    assert (abs(out[..., 0] - out[..., 1]) <= 2).all()
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+def test_a_truncated_file_is_a_broken_image(format_name: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    data = _saved(noise, format_name)
+    for cut in (data[: len(data) // 2], data[: len(data) * 9 // 10]):
+        with pytest.raises(
+            BrokenImageError, match=rf"the {format_name} image is damaged or cut off \(.+\): send"
+        ):
+            pixels(cut, _LIMITS, _SMALL)
+        with pytest.raises(BrokenImageError):
+            encoded(cut, _LIMITS)
+
+
+def test_a_truncated_photograph_is_broken_even_for_a_graph_that_decodes_by_itself() -> None:
+    with pytest.raises(BrokenImageError):
+        encoded(PHOTOS["cat"].read_bytes()[:9000], _LIMITS)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_plain_jpeg_passes_through_unchanged(mode: str) -> None:
+    data = _saved(Image.fromarray(_QUARTERS).convert(mode), "JPEG")
+    assert encoded(data, _LIMITS) is data
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_and_looks_the_same() -> None:
+    ramp = np.linspace(0, 255, 2048, dtype=np.uint8)
+    large = Image.fromarray(
+        np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], np.uint8(90)), axis=-1)
+    )
+    geometry = Geometry(64, 64, 0.9, "bicubic")
+    fast = pixels(_saved(large, "JPEG", quality=95), _LIMITS, geometry).astype(int)
+    exact = pixels(_saved(large, "PNG"), _LIMITS, geometry).astype(int)
+    assert np.abs(fast - exact).max() <= 4
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [lambda data: pixels(data, ImageLimits(99), _SMALL), lambda data: encoded(data, ImageLimits(99))],
+)
+def test_both_ways_check_the_same(prepare: Any) -> None:
+    with pytest.raises(NoImageError):
+        prepare(b"text")
+    with pytest.raises(UnsupportedFormatError):
+        prepare(b"II*\0")
+    with pytest.raises(TooManyPixelsError):
+        prepare(_saved(Image.new("RGB", (10, 10)), "JPEG"))
+
+
+# Under pytest the filter that the module sets at its import does not count.
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_damaged_files_never_raise_anything_else() -> None:
+    random = np.random.default_rng(20)
+    noise = Image.fromarray(random.integers(0, 255, (20, 30, 3), dtype=np.uint8))
+    samples = [_saved(noise, format_name) for format_name in ("JPEG", "PNG", "GIF", "BMP", "WEBP")]
+    messages = []
+    for number in range(3000):
+        data = bytearray(samples[number % len(samples)])
+        for _ in range(random.integers(1, 6)):
+            data[random.integers(0, min(len(data), 400))] = random.integers(0, 256)
+        try:
+            pixels(bytes(data), ImageLimits(100_000), _SMALL)
+        except (BrokenImageError, NoImageError, TooManyPixelsError, UnsupportedFormatError) as error:
+            messages.append(str(error))
+    assert len(messages) > 500
+    assert not any("\n" in message for message in messages)

@@ -1,0 +1,163 @@
+"""A graph's input and output are found by name and checked against what is said of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.worker.model.graphs import COLOURS, SIZE, pixel_graph
+from tfleet.worker.image.geometry import Geometry
+from tfleet.worker.image.scaling import Scaling
+from tfleet.worker.model.endpoints import EncodedInput, PixelInput, find_input, find_output
+from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.graph import Signature
+from tfleet.worker.model.quiet import tf
+from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec
+
+
+def _spec(output: str | None = "shares", labels: tuple[str, ...] = COLOURS, **image_input: Any) -> ModelSpec:
+    return ModelSpec("m", "1", Path("graph.pb"), labels, InputSpec(**image_input), OutputSpec(output))
+
+
+def _placeholder(dtype: Any, shape: Any) -> tf.Graph:
+    with tf.Graph().as_default() as graph:
+        tf.compat.v1.placeholder(dtype, shape, name="image")
+    return graph
+
+
+@pytest.mark.parametrize("name", ["image", "image:0"])
+def test_a_tensor_is_found_with_and_without_its_number(name: str) -> None:
+    graph = _placeholder(tf.float32, [None, SIZE, SIZE, 3])
+    feed = find_input(_spec(tensor=name), graph, None)
+    assert feed == PixelInput(graph.get_tensor_by_name("image:0"), None, Geometry(SIZE, SIZE), Scaling())
+
+
+@pytest.mark.parametrize("shape", [None, [None, None, None, None], [None, None, None, 3]])
+def test_a_size_that_the_graph_leaves_open_has_to_be_said(shape: Any) -> None:
+    graph = _placeholder(tf.float32, shape)
+    with pytest.raises(ModelError, match=r"does not fix its size: set --input-size"):
+        find_input(_spec(tensor="image"), graph, None)
+    feed = find_input(_spec(tensor="image", size=(5, 7), crop=0.5, resample="bicubic"), graph, None)
+    assert isinstance(feed, PixelInput)
+    assert feed.geometry == Geometry(5, 7, 0.5, "bicubic")
+
+
+def test_a_size_other_than_the_graphs_is_refused() -> None:
+    with pytest.raises(
+        ModelError, match=r"--input-size is 9 x 9 and the input is image:0 float32\[\?, 8, 8, 3\]"
+    ):
+        find_input(_spec(tensor="image", size=(9, 9)), _placeholder(tf.float32, [None, 8, 8, 3]), None)
+
+
+def test_the_scaling_is_the_one_that_is_said() -> None:
+    graph = _placeholder(tf.float32, [None, 8, 8, 3])
+    feed = find_input(_spec(tensor="image", mean=(127.0,), std=(128.0,)), graph, None)
+    assert isinstance(feed, PixelInput)
+    assert feed.scaling == Scaling((127.0,), (128.0,))
+
+
+def test_bytes_are_not_scaled_and_nobody_may_ask_for_it() -> None:
+    graph = _placeholder(tf.uint8, [None, 8, 8, 3])
+    feed = find_input(_spec(tensor="image"), graph, None)
+    assert isinstance(feed, PixelInput)
+    assert feed.scaling is None
+    with pytest.raises(ModelError, match="takes pixels as they are: leave out --input-mean and --input-std"):
+        find_input(_spec(tensor="image", mean=(127.0,)), graph, None)
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch", "scalar"), [([], 1, True), ([None], None, False), ([1], 1, False), ([4], 4, False)]
+)
+def test_strings_are_images_to_be_decoded_by_the_graph(shape: Any, batch: int | None, scalar: bool) -> None:
+    feed = find_input(_spec(tensor="image"), _placeholder(tf.string, shape), None)
+    assert isinstance(feed, EncodedInput)
+    assert (feed.batch, feed.scalar) == (batch, scalar)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "problem"),
+    [
+        (
+            tf.int64,
+            [None, 8, 8, 3],
+            r"image:0 int64\[\?, 8, 8, 3\] takes neither pixels .* nor encoded images",
+        ),
+        (tf.float32, [None, 8, 8, 1], "takes 1 channels; images have 3"),
+        (tf.float32, [8, 8, 3], "is not a batch of images"),
+        (tf.string, [None, None], "is neither one string nor a vector of them"),
+        (tf.string, None, "is neither one string nor a vector of them"),
+    ],
+)
+def test_an_input_that_takes_no_images_is_refused(dtype: Any, shape: Any, problem: str) -> None:
+    with pytest.raises(ModelError, match=problem):
+        find_input(_spec(tensor="image"), _placeholder(dtype, shape), None)
+
+
+@pytest.mark.parametrize("name", ["picture", "image:1", "image:x", ":", "a:b:c"])
+def test_an_input_that_is_not_there_is_named_with_those_that_are(name: str) -> None:
+    with pytest.raises(
+        ModelError, match=r"has no tensor '.*' \(--input-layer\); the graph's placeholders are image:0"
+    ):
+        find_input(_spec(tensor=name), _placeholder(tf.float32, [None, 8, 8, 3]), None)
+
+
+def test_an_input_that_is_not_named_is_asked_for() -> None:
+    with pytest.raises(ModelError, match=r"set --input-layer: the graph does not say; .*image:0"):
+        find_input(_spec(), _placeholder(tf.float32, [None, 8, 8, 3]), None)
+    with pytest.raises(ModelError, match="set --input-layer: the SavedModel has no serving_default"):
+        find_input(_spec(), _placeholder(tf.float32, [None, 8, 8, 3]), Signature({}, {}))
+
+
+def test_an_input_that_cannot_be_fed_is_refused() -> None:
+    with tf.Graph().as_default() as graph:
+        graph.prevent_feeding(tf.constant(1.0, name="image"))
+    with pytest.raises(ModelError, match="cannot be fed"):
+        find_input(_spec(tensor="image"), graph, None)
+
+
+@pytest.mark.parametrize("name", [None, "picture", "image:0"])
+def test_a_signature_names_the_input_where_nobody_else_does(name: str | None) -> None:
+    graph = _placeholder(tf.float32, [None, 8, 8, 3])
+    feed = find_input(_spec(tensor=name), graph, Signature({"picture": "image:0"}, {}))
+    assert feed.tensor is graph.get_tensor_by_name("image:0")
+
+
+def test_of_several_in_a_signature_one_has_to_be_chosen() -> None:
+    signature = Signature({"a": "image:0", "b": "image:0"}, {})
+    with pytest.raises(ModelError, match="there is more than one; the signature's inputs are a, b"):
+        find_input(_spec(), _placeholder(tf.float32, [None, 8, 8, 3]), signature)
+
+
+def test_an_output_is_a_row_of_probabilities_for_each_image() -> None:
+    with tf.Graph().as_default() as graph:
+        pixel_graph()
+    assert find_output(_spec(), graph, None) is graph.get_tensor_by_name("shares:0")
+
+
+def test_both_numbers_are_said_where_labels_and_classes_differ() -> None:
+    with tf.Graph().as_default() as graph:
+        pixel_graph()
+    with pytest.raises(ModelError, match="the graph has 3 classes and there are 2 labels"):
+        find_output(_spec(labels=("a", "b")), graph, None)
+
+
+@pytest.mark.parametrize(
+    ("build", "described"),
+    [
+        (lambda: tf.zeros([3], name="shares"), r"shares:0 float32\[3\]"),
+        (lambda: tf.zeros([1, 2, 3], name="shares"), r"shares:0 float32\[1, 2, 3\]"),
+        (lambda: tf.zeros([1, 3], tf.int64, name="shares"), r"shares:0 int64\[1, 3\]"),
+    ],
+)
+def test_an_output_of_another_kind_is_refused(build: Any, described: str) -> None:
+    with tf.Graph().as_default() as graph:
+        build()
+    with pytest.raises(ModelError, match=f"the output {described} is not a row of probabilities"):
+        find_output(_spec(), graph, None)
+
+
+def test_an_output_that_is_not_there_is_named_with_those_that_are() -> None:
+    with tf.Graph().as_default() as graph:
+        pixel_graph()
+    with pytest.raises(ModelError, match=r"has no tensor 'final_result' \(--output-layer\); .* are shares:0"):
+        find_output(_spec("final_result"), graph, None)

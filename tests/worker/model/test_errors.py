@@ -1,0 +1,22 @@
+"""The one line of a foreign message that says what happened."""
+
+import pytest
+
+from tfleet.worker.model.errors import first_line
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("simple", "simple"),
+        ("", "ValueError"),
+        ("\n  second line  \n", "second line"),
+        (
+            "Graph execution error:\n\nDetected at node 'x' defined at:\n  File\nNode: 'x'\nbad image\n",
+            "bad image",
+        ),
+        ("x" * 1000, "x" * 300),
+    ],
+)
+def test_the_line_that_says_what_happened_is_taken(message: str, line: str) -> None:
+    assert first_line(ValueError(message)) == line

@@ -1,0 +1,136 @@
+"""What `--model` and the options beside it may be."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.worker.model.graphs import COLOURS, write_labels
+from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.find import find_model
+from tfleet.worker.model.spec import InputSpec, OutputSpec
+
+
+def _folder(path: Path, graph: str = "graph.pb") -> Path:
+    write_labels(path)
+    (path / "model.toml").touch()
+    (path / graph).parent.mkdir(exist_ok=True)
+    (path / graph).touch()
+    return path
+
+
+def test_the_default_model_is_in_the_package() -> None:
+    spec = find_model(None)
+    assert (spec.label, len(spec.labels)) == ("efficientnet-lite0/1", 1000)
+    assert len(set(spec.labels)) == 1000
+    assert {"tiger cat", "Egyptian cat", "espresso", "missile", "academic gown", "beagle"} < set(spec.labels)
+
+
+def test_finding_a_model_needs_no_tensorflow() -> None:
+    code = (
+        "import sys; from tfleet.worker.model import find_model; import tfleet.worker.image.prepare;"
+        "find_model(None); sys.exit('tensorflow' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_version_folder_says_everything(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "colours" / "3")
+    spec = find_model(folder)
+    assert (spec.name, spec.version, spec.path, spec.labels) == ("colours", "3", folder / "graph.pb", COLOURS)
+    assert spec.described_by == folder / "model.toml"
+
+
+def test_of_a_model_with_versions_the_highest_number_is_taken(tmp_path: Path) -> None:
+    for version in ("9", "10", "2-broken"):
+        _folder(tmp_path / "colours" / version)
+    assert find_model(tmp_path / "colours").label == "colours/10"
+
+
+def test_a_path_from_inside_the_folder_has_its_name_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(_folder(tmp_path / "colours" / "3"))
+    assert find_model(Path()).label == "colours/3"
+
+
+@pytest.mark.parametrize(
+    ("graph", "path"), [("saved_model.pb", "."), ("saved_model/saved_model.pb", "saved_model")]
+)
+def test_a_saved_model_lies_in_the_version_folder_or_in_one_of_its_own(
+    tmp_path: Path, graph: str, path: str
+) -> None:
+    folder = _folder(tmp_path / "colours" / "3", graph)
+    assert find_model(folder).path == folder / path
+
+
+def test_a_frozen_graph_is_described_by_options(tmp_path: Path) -> None:
+    graph = tmp_path / "output_graph.pb"
+    graph.touch()
+    spec = find_model(
+        graph,
+        labels=write_labels(tmp_path),
+        input_layer="Mul",
+        output_layer="final_result:0",
+        input_size=299,
+        input_mean=128,
+        input_std=128,
+    )
+    assert (spec.label, spec.path, spec.labels, spec.described_by) == ("output_graph/0", graph, COLOURS, None)
+    assert spec.input == InputSpec("Mul", (299, 299), mean=(128,), std=(128,))
+    assert spec.output == OutputSpec("final_result:0")
+
+
+def test_a_bare_saved_model_is_described_by_options(tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "saved_model.pb").touch()
+    spec = find_model(folder, labels=write_labels(tmp_path))
+    assert (spec.label, spec.path) == ("export/0", folder)
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        ([], "has neither a model .* nor a numbered version in it; it has nothing"),
+        (["readme.md"], "it has readme.md"),
+        (["graph.pb"], r"model\.toml: there is no such file"),
+        (["model.toml"], "has no graph: put graph.pb or a SavedModel"),
+        (["graph.pb", "model.toml"], r"labels\.txt: there is no such file"),
+        (["graph.pb", "saved_model.pb"], "has both"),
+    ],
+)
+def test_what_a_folder_lacks_is_said(tmp_path: Path, files: list[str], problem: str) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    with pytest.raises(ModelError, match=problem):
+        find_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "problem"),
+    [
+        ("nowhere", {}, "nowhere: there is no such file or folder"),
+        ("g.pb", {}, "needs --labels FILE"),
+        ("g.pb", {"labels": Path("nowhere")}, "nowhere: there is no such file"),
+        ("saved_model.pb", {}, "is part of a SavedModel; give its folder"),
+        (
+            "folder/1",
+            {"input_layer": "x"},
+            "is a model folder, which says by itself what --input-layer would",
+        ),
+        (None, {"input_mean": 3.0}, "--input-mean describe a model: say which with --model"),
+        ("g.pb", {"input_size": 0}, "--input-size has to be at least 1"),
+        ("g.pb", {"input_std": 0.0}, "--input-std has to be other than 0"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    tmp_path: Path, path: str | None, options: dict[str, Any], problem: str
+) -> None:
+    for name in ("g.pb", "saved_model.pb"):
+        (tmp_path / name).touch()
+    _folder(tmp_path / "folder" / "1")
+    with pytest.raises(ModelError, match=problem):
+        find_model(None if path is None else tmp_path / path, **options)

@@ -1,0 +1,89 @@
+"""model.toml is read strictly: a key that does nothing would be believed to do something."""
+
+from pathlib import Path
+
+import pytest
+
+from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.manifest import read_manifest
+from tfleet.worker.model.spec import InputSpec, OutputSpec
+
+
+def _read(folder: Path, text: str) -> tuple[InputSpec, OutputSpec]:
+    (folder / "model.toml").write_text(text, encoding="utf-8")
+    return read_manifest(folder / "model.toml")
+
+
+def test_every_key_is_read(tmp_path: Path) -> None:
+    text = """
+        [input]
+        tensor = "a:0"
+        size = [224, 299]
+        crop = 0.875
+        resample = "bicubic"
+        mean = [1, 2.5, 3]
+        std = 128
+        [output]
+        tensor = "b"
+        logits = true
+    """
+    assert _read(tmp_path, text) == (
+        InputSpec("a:0", (224, 299), 0.875, "bicubic", (1.0, 2.5, 3.0), (128.0,)),
+        OutputSpec("b", logits=True),
+    )
+
+
+def test_one_size_is_for_both_sides(tmp_path: Path) -> None:
+    assert _read(tmp_path, "[input]\nsize = 224")[0].size == (224, 224)
+
+
+def test_an_empty_file_leaves_everything_to_the_graph(tmp_path: Path) -> None:
+    assert _read(tmp_path, "") == (InputSpec(), OutputSpec())
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[input", "is not TOML"),
+        ("[inputs]", "unknown key inputs; the keys here are input, output"),
+        (
+            "[input]\nsise = 3",
+            "unknown key input.sise; the keys here are tensor, size, crop, resample, mean, std",
+        ),
+        ("[output]\nname = 3", "unknown key output.name; the keys here are tensor, logits"),
+        ("input = 3", r"input is not a table: write \[input\]"),
+        ("[input]\ntensor = 3", "input.tensor is 3, but has to be a text"),
+        ("[input]\ntensor = ''", "input.tensor is '', but has to be a text"),
+        ("[input]\nsize = '224'", "input.size is '224', but has to be a number of pixels"),
+        ("[input]\nsize = 0", "input.size is 0"),
+        ("[input]\nsize = true", "input.size is True"),
+        ("[input]\nsize = 224.5", "input.size is 224.5"),
+        ("[input]\nsize = [1, 2, 3]", "input.size is"),
+        ("[input]\ncrop = 0", "input.crop is 0, but has to be above 0 and up to 1"),
+        ("[input]\ncrop = 1.5", "input.crop is 1.5"),
+        ("[input]\nresample = 'sinc'", "input.resample is 'sinc', but has to be one of bilinear, bicubic"),
+        ("[input]\nmean = [1, 2]", "input.mean is .* a number, or three for red, green and blue"),
+        ("[input]\nmean = nan", "input.mean is nan"),
+        ("[input]\nstd = 0", "input.std is 0, but has to be other than 0"),
+        ("[output]\nlogits = 1", "output.logits is 1, but has to be true or false"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(ModelError, match=rf"model\.toml: {problem}"):
+        _read(tmp_path, text)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"model\.toml: there is no such file"):
+        read_manifest(tmp_path / "model.toml")
+
+
+def test_what_is_not_a_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read: Is a directory"):
+        read_manifest(tmp_path)
+
+
+def test_bytes_that_are_not_text_are_not_toml(tmp_path: Path) -> None:
+    (tmp_path / "model.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ModelError, match=r"model\.toml: is not TOML"):
+        read_manifest(tmp_path / "model.toml")

@@ -1,0 +1,36 @@
+"""How large a picture may be once it is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tfleet.worker.image.errors import TooManyPixelsError
+
+# Fits the full resolution of the cameras in use (48 and 50 megapixels: 8192 x 6144), and costs 256 MB a copy,
+# as Pillow holds a colour pixel in 4 bytes.
+DEFAULT_MAX_PIXELS: Final = 64_000_000
+
+# The longest side that a JPEG or a GIF can have. PNG and BMP go to 2**31, where the resampler's table of
+# weights (some 32 bytes for each pixel of the side) is larger than a picture that is one pixel high.
+MAX_SIDE: Final = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """`max_pixels`: width times height of a decoded image, in pixels."""
+
+    max_pixels: int = DEFAULT_MAX_PIXELS
+
+    def check(self, width: int, height: int) -> None:
+        """Raise `TooManyPixelsError` where a picture of this size, in pixels, is not to be decoded."""
+        if width * height > self.max_pixels:
+            raise TooManyPixelsError(
+                f"the image has {width} x {height} pixels and --max-pixels allows {self.max_pixels}: "
+                "send a smaller picture"
+            )
+        if max(width, height) > MAX_SIDE:
+            raise TooManyPixelsError(
+                f"the image has {width} x {height} pixels and no side may be longer than {MAX_SIDE}: "
+                "send a smaller picture"
+            )

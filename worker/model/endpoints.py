@@ -1,0 +1,161 @@
+"""Where a graph is fed and where its answer comes out, checked against what the model's description says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tfleet.worker.image.geometry import Geometry
+from tfleet.worker.image.scaling import Scaling
+from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.offers import describe, inputs_offered, outputs_offered
+from tfleet.worker.model.quiet import tf
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tfleet.worker.model.graph import Signature
+    from tfleet.worker.model.spec import ModelSpec
+
+_IMAGES_RANK: Final = 4  # batch, height, width, channels
+_RGB: Final = 3
+_ROWS_RANK: Final = 2  # batch, classes
+
+
+@dataclass(frozen=True, slots=True)
+class PixelInput:
+    """`tensor` takes decoded images of one size; `scaling` is None where it takes uint8 as decoded.
+
+    `batch` is the number of images the graph insists on; None where any number will do.
+    """
+
+    tensor: tf.Tensor
+    batch: int | None
+    geometry: Geometry
+    scaling: Scaling | None
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedInput:
+    """`tensor` takes the bytes of image files: one string (`scalar`), or a vector of them."""
+
+    tensor: tf.Tensor
+    batch: int | None
+    scalar: bool
+
+
+def find_input(spec: ModelSpec, graph: tf.Graph, signature: Signature | None) -> PixelInput | EncodedInput:
+    """The input that the description or the signature names. Raises `ModelError` where it takes no images."""
+    offer = inputs_offered(graph, signature)
+    named = spec.setting("input.tensor", "--input-layer")
+    tensor = _find(spec, graph, spec.input.tensor, signature.inputs if signature else None, named, offer)
+    if not graph.is_feedable(tensor):
+        raise ModelError(f"{spec.path}: {describe(tensor)} cannot be fed; {offer}")
+    if tensor.dtype == tf.string:
+        return _encoded_input(spec, tensor)
+    if tensor.dtype in {tf.float32, tf.uint8}:
+        return _pixel_input(spec, tensor)
+    raise ModelError(
+        f"{spec.path}: the input {describe(tensor)} takes neither pixels (float32, uint8) nor encoded images "
+        f"(string); {offer}"
+    )
+
+
+def find_output(spec: ModelSpec, graph: tf.Graph, signature: Signature | None) -> tf.Tensor:
+    """The output that the description or the signature names. Raises `ModelError` where it fits no labels."""
+    offer = outputs_offered(graph, signature)
+    named = spec.setting("output.tensor", "--output-layer")
+    tensor = _find(spec, graph, spec.output.tensor, signature.outputs if signature else None, named, offer)
+    if not tensor.dtype.is_floating or tensor.shape.rank not in {None, _ROWS_RANK}:
+        raise ModelError(
+            f"{spec.path}: the output {describe(tensor)} is not a row of probabilities an image; {offer}"
+        )
+    if tensor.shape.rank is not None and tensor.shape[1] is not None:
+        check_classes(spec, int(tensor.shape[1]))
+    return tensor
+
+
+def check_classes(spec: ModelSpec, classes: int) -> None:
+    """Raise `ModelError` where the model has another number of classes than labels."""
+    if classes != len(spec.labels):
+        raise ModelError(
+            f"{spec.path}: the graph has {classes} classes and there are {len(spec.labels)} labels"
+        )
+
+
+def _find(
+    spec: ModelSpec,
+    graph: tf.Graph,
+    name: str | None,
+    signature: Mapping[str, str] | None,
+    setting: str,
+    offer: str,
+) -> tf.Tensor:
+    if name is None:
+        if not signature:
+            lacks = "the graph does not say" if signature is None else "the SavedModel has no serving_default"
+            raise ModelError(f"{spec.path}: set {setting}: {lacks}; {offer}")
+        if len(signature) > 1:
+            raise ModelError(f"{spec.path}: set {setting}: there is more than one; {offer}")
+        (name,) = signature.values()
+    elif signature and name in signature:
+        name = signature[name]
+    try:
+        return graph.get_tensor_by_name(name if ":" in name else f"{name}:0")
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{spec.path}: has no tensor {name!r} ({setting}); {offer}") from error
+
+
+def _encoded_input(spec: ModelSpec, tensor: tf.Tensor) -> EncodedInput:
+    rank = tensor.shape.rank
+    if rank is None or rank > 1:
+        raise ModelError(
+            f"{spec.path}: the input {describe(tensor)} is neither one string nor a vector of them: name "
+            "one that takes a single image, or any number"
+        )
+    scalar = rank == 0
+    return EncodedInput(tensor, 1 if scalar else tensor.shape[0], scalar)
+
+
+def _pixel_input(spec: ModelSpec, tensor: tf.Tensor) -> PixelInput:
+    rank = tensor.shape.rank
+    if rank not in {None, _IMAGES_RANK}:
+        raise ModelError(
+            f"{spec.path}: the input {describe(tensor)} is not a batch of images [N, height, width, 3]"
+        )
+    batch, height, width, channels = (None,) * _IMAGES_RANK if rank is None else tensor.shape.as_list()
+    if channels not in {None, _RGB}:
+        raise ModelError(
+            f"{spec.path}: the input {describe(tensor)} takes {channels} channels; images have {_RGB}"
+        )
+    height, width = _size(spec, tensor, height, width)
+    return PixelInput(
+        tensor, batch, Geometry(height, width, spec.input.crop, spec.input.resample), _scaling(spec, tensor)
+    )
+
+
+def _size(spec: ModelSpec, tensor: tf.Tensor, height: int | None, width: int | None) -> tuple[int, int]:
+    setting = spec.setting("input.size", "--input-size")
+    if spec.input.size is not None:
+        said_height, said_width = spec.input.size
+        if height not in {None, said_height} or width not in {None, said_width}:
+            raise ModelError(
+                f"{spec.path}: {setting} is {said_height} x {said_width} and the input is {describe(tensor)}"
+            )
+        return spec.input.size
+    if height is None or width is None:
+        raise ModelError(f"{spec.path}: the input {describe(tensor)} does not fix its size: set {setting}")
+    return height, width
+
+
+def _scaling(spec: ModelSpec, tensor: tf.Tensor) -> Scaling | None:
+    mean, std = spec.input.mean, spec.input.std
+    if tensor.dtype == tf.float32:
+        default = Scaling()
+        return Scaling(default.mean if mean is None else mean, default.std if std is None else std)
+    if mean is None and std is None:
+        return None
+    settings = f"{spec.setting('input.mean and input.std', '--input-mean and --input-std')}"
+    raise ModelError(
+        f"{spec.path}: the input {describe(tensor)} takes pixels as they are: leave out {settings}"
+    )

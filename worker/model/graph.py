@@ -1,0 +1,70 @@
+"""From a file to a graph: a frozen GraphDef, or a SavedModel restored into the session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # comes with TensorFlow, no types
+
+from tfleet.worker.model.errors import ModelError, first_line
+from tfleet.worker.model.quiet import tf
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+# What tf.saved_model.save writes, see tf.saved_model.SERVING and DEFAULT_SERVING_SIGNATURE_DEF_KEY.
+TAG: Final = "serve"
+SIGNATURE: Final = "serving_default"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a SavedModel says of itself: the tensor's name for each name of an input and an output."""
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+def load_frozen(path: Path) -> tf.Graph:
+    """Read a frozen GraphDef. Raises `ModelError` where the file is none, or its graph is inconsistent."""
+    definition = tf.compat.v1.GraphDef()
+    try:
+        definition.ParseFromString(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    except DecodeError as error:
+        raise ModelError(f"{path}: is not a frozen graph (a binary GraphDef), or is cut off") from error
+    if not definition.node:  # an empty file and some garbage parse as a message without content
+        raise ModelError(f"{path}: is not a frozen graph: it holds no operation")
+    graph = tf.Graph()
+    try:
+        with graph.as_default():
+            tf.import_graph_def(definition, name="")
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        raise ModelError(
+            f"{path}: TensorFlow {tf.__version__} cannot load the graph: {first_line(error)}"
+        ) from error
+    return graph
+
+
+def restore_saved_model(session: tf.compat.v1.Session, path: Path) -> Signature:
+    """Load a SavedModel, of TensorFlow 1 or 2, into the session's empty graph, with its variables.
+
+    Raises `ModelError` where it has no tag "serve", or where files are damaged or missing.
+    """
+    try:
+        meta_graph = tf.compat.v1.saved_model.load(session, [TAG], str(path))
+    except (OSError, RuntimeError, ValueError, TypeError, DecodeError, tf.errors.OpError) as error:
+        raise ModelError(
+            f"{path}: cannot load the SavedModel with tag {TAG!r}: {first_line(error)}"
+        ) from error
+    if SIGNATURE not in meta_graph.signature_def:
+        return Signature({}, {})
+    signature = meta_graph.signature_def[SIGNATURE]
+    return Signature(_tensor_names(signature.inputs), _tensor_names(signature.outputs))
+
+
+def _tensor_names(tensors: Mapping[str, Any]) -> Mapping[str, str]:
+    return {name: info.name for name, info in sorted(tensors.items())}

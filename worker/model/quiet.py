@@ -1,0 +1,15 @@
+"""TensorFlow without its start-up chatter. The one place that imports it."""
+
+from __future__ import annotations
+
+import os
+
+# The C++ part reads this once, while it is imported: 2 leaves errors. An operator's own value stays.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import tensorflow as tf
+
+# Says "load is deprecated" of tf.compat.v1.saved_model.load, the documented way into a Session.
+tf.get_logger().setLevel("ERROR")
+
+__all__ = ["tf"]

@@ -1,0 +1,159 @@
+"""The one TensorFlow session of a worker: made once, warmed up, shared by all threads, closed once.
+
+`tf.compat.v1.Session.run` may be called from many threads at a time, so there is no lock around it.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from tfleet.worker.image.errors import BrokenImageError
+from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.image.prepare import encoded, pixels
+from tfleet.worker.model.endpoints import EncodedInput, PixelInput, check_classes, find_input, find_output
+from tfleet.worker.model.errors import ModelError, first_line
+from tfleet.worker.model.graph import load_frozen, restore_saved_model
+from tfleet.worker.model.quiet import tf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Self
+
+    from tfleet.worker.model.spec import ModelSpec
+
+# What `prepare` gives and `run` takes: float32 or uint8 [height, width, 3]; bytes for a graph that decodes.
+PreparedImage: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8] | bytes
+Probabilities: TypeAlias = npt.NDArray[np.float32]
+
+
+class Classifier:
+    """A model in its session. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        session: tf.compat.v1.Session,
+        feed: PixelInput | EncodedInput,
+        fetch: tf.Tensor,
+    ) -> None:
+        self.spec = spec
+        self._session = session
+        self._feed = feed
+        self._fetch = fetch
+        self._closing = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def load(cls, spec: ModelSpec, *, session_factory: Callable[..., Any] = tf.compat.v1.Session) -> Self:
+        """Load the model into a new session. Raises `ModelError`, and leaves no session behind then."""
+        is_saved_model = spec.path.is_dir()
+        graph = tf.Graph() if is_saved_model else load_frozen(spec.path)
+        # Graphs that were exported with operations pinned to a GPU run without one, too.
+        config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
+        session = session_factory(graph=graph, config=config)
+        try:
+            signature = restore_saved_model(session, spec.path) if is_saved_model else None
+            feed = find_input(spec, graph, signature)
+            fetch = find_output(spec, graph, signature)
+        except BaseException:
+            session.close()
+            raise
+        return cls(spec, session, feed, fetch)
+
+    def warm_up(self) -> float:
+        """Decode and run one grey image, so that the first request does not pay for what is done once.
+
+        Returns the seconds it took. Raises `ModelError` where the graph cannot run, or where its answer is
+        not a row of finite numbers, one for each label.
+        """
+        started = time.perf_counter()
+        try:
+            rows = self._rows([self.prepare(_grey_jpeg(), ImageLimits())])
+        except (tf.errors.OpError, ValueError, TypeError) as error:
+            raise ModelError(f"{self.spec.path}: the graph does not run: {first_line(error)}") from error
+        shape = np.shape(rows)
+        if len(shape) != 2 or shape[0] != 1:  # noqa: PLR2004 - [images, classes]
+            raise ModelError(
+                f"{self.spec.path}: {self._fetch.name} gives {list(shape)} for one image, not [1, classes]"
+            )
+        check_classes(self.spec, shape[1])
+        if not np.isfinite(rows).all():
+            raise ModelError(
+                f"{self.spec.path}: {self._fetch.name} gives numbers that are not finite for a grey image"
+            )
+        return time.perf_counter() - started
+
+    def prepare(self, image: bytes, limits: ImageLimits) -> PreparedImage:
+        """Turn the bytes of an image into what the graph takes. Raises subclasses of `ImageError`."""
+        if isinstance(self._feed, EncodedInput):
+            return encoded(image, limits)
+        decoded = pixels(image, limits, self._feed.geometry)
+        return decoded if self._feed.scaling is None else self._feed.scaling(decoded)
+
+    def run(self, batch: Sequence[PreparedImage]) -> Probabilities:
+        """Classify prepared images: float32 [len(batch), classes], probabilities from 0 to 1 in each row.
+
+        Raises `BrokenImageError` where a graph that decodes by itself refuses an image of the batch.
+        """
+        if not batch:
+            return np.empty((0, len(self.spec.labels)), dtype=np.float32)
+        try:
+            rows = self._rows(batch).astype(np.float32, copy=False)
+        except tf.errors.InvalidArgumentError as error:
+            if isinstance(self._feed, PixelInput):
+                raise
+            raise BrokenImageError(
+                f"the model's own decoder refuses the image: {first_line(error)}"
+            ) from error
+        return _softmax(rows) if self.spec.output.logits else rows
+
+    def top(self, probabilities: Probabilities, n: int) -> tuple[tuple[str, float], ...]:
+        """The `n` best labels of one row of `run` with their probabilities, best first; all, if fewer."""
+        best = np.argsort(-probabilities, kind="stable")[: max(n, 0)]
+        return tuple((self.spec.labels[index], float(probabilities[index])) for index in best)
+
+    def close(self) -> None:
+        """Close the session; the second time does nothing. Nothing may be running in it."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._session.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"Classifier({self.spec.label}, {len(self.spec.labels)} classes, {state})"
+
+    def _rows(self, batch: Sequence[PreparedImage]) -> npt.NDArray[Any]:
+        size = self._feed.batch or len(batch)
+        parts = [self._run_at_once(batch[start : start + size], size) for start in range(0, len(batch), size)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _run_at_once(self, images: Sequence[PreparedImage], size: int) -> npt.NDArray[Any]:
+        fed: Any
+        # A graph that insists on more images than there are gets the last one again.
+        filled = [*images, *[images[-1]] * (size - len(images))]
+        if isinstance(self._feed, PixelInput):
+            fed = np.stack(filled)
+        else:
+            fed = filled[0] if self._feed.scalar else np.array(filled, dtype=object)
+        rows: npt.NDArray[Any] = self._session.run(self._fetch, {self._feed.tensor: fed})
+        return rows[: len(images)] if len(images) < size else rows
+
+
+def _grey_jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (256, 256), "grey").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def _softmax(logits: Probabilities) -> Probabilities:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: Probabilities = powers / powers.sum(axis=1, keepdims=True)
+    return shares

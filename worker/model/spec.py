@@ -1,0 +1,62 @@
+"""What a model is, as its folder or the command line describes it. No TensorFlow in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tfleet.worker.image.geometry import Resample
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What the graph is fed with. What is None is left to the graph, see `endpoints.py`.
+
+    `tensor` names a tensor (`image:0` or `image`), or an input of a SavedModel's signature. `size` is height
+    and width in pixels. `crop` and `resample` are those of `Geometry`, `mean` and `std` those of `Scaling`. A
+    graph that decodes by itself needs `tensor` only.
+    """
+
+    tensor: str | None = None
+    size: tuple[int, int] | None = None
+    crop: float | None = None
+    resample: Resample = "bilinear"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """`tensor` holds a row of class probabilities for each image, or of logits, which then get a softmax."""
+
+    tensor: str | None = None
+    logits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model to serve: `path` is a frozen graph's file or a SavedModel's folder.
+
+    `labels` are in the order of the classes. `described_by` is its model.toml; None where the command line
+    described it.
+    """
+
+    name: str
+    version: str
+    path: Path
+    labels: tuple[str, ...] = field(repr=False)
+    input: InputSpec
+    output: OutputSpec
+    described_by: Path | None = None
+
+    @property
+    def label(self) -> str:
+        """`name/version`, as the header X-Model has it."""
+        return f"{self.name}/{self.version}"
+
+    def setting(self, key: str, option: str) -> str:
+        """How the operator says this: `input.size in model.toml`, or the option on the command line."""
+        return option if self.described_by is None else f"{key} in {self.described_by}"
