@@ -17,12 +17,12 @@ from tests.waiting import eventually_sync
 ROOT = Path(__file__).parents[2]
 PHOTOS = ROOT / "tests" / "data"
 BEST = {
-    "cat": ("tiger cat", 0.385),
-    "coffee": ("espresso", 0.951),
-    "rocket": ("missile", 0.286),
-    "hopper": ("academic gown", 0.244),
+    "cat": ("tiger cat", 0.380),
+    "coffee": ("espresso", 0.953),
+    "rocket": ("missile", 0.301),
+    "hopper": ("academic gown", 0.237),
 }
-"""What the default model says of each photograph, and how sure it is; see tests/data/README.md."""
+"""What the default model says of each photograph, and how sure it is."""
 
 PROXY = "http://localhost:12480"
 _START_S = 90.0
