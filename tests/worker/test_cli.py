@@ -1,0 +1,72 @@
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.embedded_registry import embedded_registry
+from tests.worker.model.graphs import pixel_graph, write_graph, write_labels, write_model
+from tests.worker.process import COMMAND
+
+
+def worker(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--model", "nowhere"), "nowhere"),
+        (("--registry", "etcd://x"), "consul://HOST:8500"),
+        (("--advertise", "nonsense"), "--advertise: 'nonsense' has no port"),
+        (("--threads", "0"), "--threads"),
+        (("--max-pixels", "-1"), "--max-pixels"),
+        (("--host", "192.0.2.1", "--registry", "static:"), "can't listen on 192.0.2.1"),
+    ],
+)
+def test_an_option_that_can_t_be_used_ends_it_with_code_2_and_says_why(
+    options: tuple[str, ...], said: str
+) -> None:
+    run = worker(*options)
+    assert run.returncode == 2
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_model_that_can_t_be_used_is_one_clear_line_and_never_registers(tmp_path: Path) -> None:
+    model = write_graph(tmp_path / "graph.pb", pixel_graph)
+    labels = write_labels(tmp_path)
+    with embedded_registry() as registry:
+        run = worker(
+            *("--model", str(model), "--labels", str(labels), "--registry", f"consul://{registry}"),
+            *("--input-layer", "image:0", "--output-layer", "final_result:0"),
+        )
+        known = requests.get(f"{registry.url}/v1/agent/services", timeout=10).json()
+    assert run.returncode == 2
+    line = run.stderr.splitlines()[-1]
+    assert line.startswith(f"tfleet worker: {model}: ")
+    assert "final_result:0" in line, "what is missing"
+    assert "shares:0" in line, "what the graph offers instead"
+    assert known == {}
+
+
+def test_a_taken_port_is_one_line_that_names_the_option(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "colours" / "1")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = worker("--port", str(port), "--model", str(model), "--registry", "static:")
+    assert run.returncode == 2
+    assert f"can't listen on 127.0.0.1:{port}: Address already in use; see --host and --port" in run.stderr
+
+
+def test_the_help_teaches() -> None:
+    text = worker("--help").stdout
+    for taught in (
+        "DecodeJpeg/contents:0",
+        "final_result:0",
+        "NAME/VERSION",
+        "consul://",
+        "EfficientNet",
+    ):
+        assert taught in text

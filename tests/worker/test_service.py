@@ -1,0 +1,98 @@
+import signal
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.embedded_registry import embedded_registry
+from tests.waiting import eventually_sync
+from tests.worker.model.graphs import (
+    COLOURS,
+    decoding_graph,
+    picture,
+    write_graph,
+    write_labels,
+    write_model,
+    write_saved_model,
+)
+from tests.worker.process import Worker, worker_process
+from tfleet.discovery.address import Address
+
+ALONE = ("--registry", "static:", "--drain-grace", "0")
+
+
+def best(address: Address, colour: str) -> str:
+    answer = requests.post(address.url, files={"data": picture(colour)}, timeout=30)
+    label: str = answer.json()[0][0]
+    return label
+
+
+def registered(registry: Address) -> list[str]:
+    entries = requests.get(f"{registry.url}/v1/health/service/tfleet?passing", timeout=10).json()
+    return [entry["Service"]["ID"] for entry in entries]
+
+
+def test_it_registers_when_it_is_ready_and_leaves_before_it_refuses(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "colours" / "1")
+    with embedded_registry() as registry:
+        options = ("--model", str(model), "--registry", f"consul://{registry}", "--drain-grace", "30")
+        with worker_process(*options) as worker:
+            address = worker.address()
+            assert registered(registry) == [], "it is not ready yet"
+            (name,) = eventually_sync(lambda: registered(registry), timeout_s=60)
+            assert worker.ready()
+            assert name.startswith(f"tfleet-127.0.0.1-{address.port}-")
+            worker.process.send_signal(signal.SIGTERM)
+            worker.wait_for("deregistered")
+            assert registered(registry) == []
+            assert best(address, "red") == "red", "who still holds the address is answered"
+            assert not worker.ready()
+            worker.process.kill()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order_with_code_0(tmp_path: Path, signum: int) -> None:
+    with worker_process("--model", str(write_model(tmp_path / "colours" / "1")), *ALONE) as worker:
+        worker.wait_for("worker ready")
+        worker.process.send_signal(signum)
+        assert worker.process.wait(30) == 0
+        assert worker.wait_for("worker stopped")["unfinished"] == 0
+
+
+def test_a_signal_while_it_starts_ends_it_at_once_with_code_0() -> None:
+    with worker_process(*ALONE) as worker:
+        worker.wait_for("worker starting")
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(30) == 0
+        assert worker.events("worker ready") == []
+
+
+def test_it_tells_the_time_to_ready_in_parts(tmp_path: Path) -> None:
+    with worker_process("--model", str(write_model(tmp_path / "colours" / "1")), *ALONE) as worker:
+        assert worker.wait_for("model loaded")["seconds"].keys() == {"import", "load", "warm-up"}
+        metrics = requests.get(f"{worker.address().url}/metrics", timeout=10).text
+        assert 'tfleet_worker_start_seconds{part="load"}' in metrics
+
+
+def test_a_bare_graph_that_decodes_by_itself_is_served(tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "output_graph.pb", decoding_graph)
+    labels = write_labels(tmp_path)
+    options = ("--model", str(graph), "--labels", str(labels), *ALONE)
+    layers = ("--input-layer", "DecodeJpeg/contents:0", "--output-layer", "final_result:0")
+    with worker_process(*options, *layers) as worker:
+        _serves_colours(worker)
+
+
+def test_a_tensorflow_2_saved_model_is_served(tmp_path: Path) -> None:
+    folder = tmp_path / "colours" / "1"
+    write_saved_model(folder)
+    write_labels(folder)
+    (folder / "model.toml").write_text("[input]\nsize = 8\n")
+    with worker_process("--model", str(folder), *ALONE) as worker:
+        _serves_colours(worker)
+
+
+def _serves_colours(worker: Worker) -> None:
+    worker.wait_for("worker ready")
+    for colour in COLOURS:
+        assert best(worker.address(), colour) == colour
