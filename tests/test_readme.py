@@ -1,0 +1,97 @@
+"""The README's first screen, done by a stranger: a clean clone, a clean environment, only what it says."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.fleet.up import PROXY
+from tests.waiting import eventually_sync
+
+ROOT = Path(__file__).parents[1]
+_INSTALL_S = 600.0
+
+pytestmark = [pytest.mark.clone, pytest.mark.timeout(900)]
+
+
+def _blocks(language: str) -> list[list[str]]:
+    """The commands of the README's code blocks, comments and folders left to the reader."""
+    text = (ROOT / "README.md").read_text()
+    blocks = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    return [[line.partition("#")[0].strip() for line in block.splitlines()] for block in blocks]
+
+
+def _environment() -> dict[str, str]:
+    """That of a new terminal: nothing of the test run, of a virtual environment or of `make` in it."""
+    ours = ("CI", "CONSUL_", "COVERAGE", "MAKE", "MFLAGS", "PYTEST", "PYTHON", "TFLEET_", "VIRTUAL_ENV")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clone") / "tfleet"
+    subprocess.run(["git", "clone", "--quiet", f"file://{ROOT}", str(folder)], check=True)
+    return folder
+
+
+@contextlib.contextmanager
+def _running(command: str, clone: Path) -> Iterator[Path]:
+    """A command of the README in a terminal of its own; where its output goes."""
+    with tempfile.NamedTemporaryFile(prefix="tfleet-readme-") as output:
+        process = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"], cwd=clone, env=_environment(), stdout=output, stderr=output
+        )
+        try:
+
+            def ready() -> bool:
+                assert process.poll() is None, Path(output.name).read_text()[-3000:]
+                try:
+                    return requests.get(f"{PROXY}/readyz", timeout=10).ok
+                except requests.ConnectionError:
+                    return False
+
+            eventually_sync(ready, timeout_s=_INSTALL_S)
+            yield Path(output.name)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _shell(command: str, folder: Path, timeout_s: float = 60) -> str:
+    run = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    assert run.returncode == 0, (run.stdout + run.stderr)[-3000:]
+    return run.stdout
+
+
+def test_the_first_screen_succeeds(clone: Path) -> None:
+    (run, test), (enter, curl, predict), (curl_p2p,), *_ = _blocks("bash")
+    assert (run, test, enter) == ("make run", "make test", "cd tests/data")
+    ((shown,),) = _blocks("json")
+    with _running(run, clone) as output:
+        assert "tfleet: installing" in output.read_text(), "it says what it is doing"
+        assert _shell(f"{enter} && {curl}", clone).strip() == shown
+        assert json.loads(_shell(f"{enter} && {predict}", clone))["predictions"][0]["label"] == "tiger cat"
+    with _running("make run ARGS='--mode p2p'", clone):
+        assert json.loads(_shell(f"{enter} && {curl_p2p}", clone))[0][0] == "tiger cat"
+
+
+def test_the_test_command_works(clone: Path) -> None:
+    """On one file: the whole suite is what this test is part of."""
+    said = _shell("make test PYTEST_ARGS=tests/discovery/test_address.py", clone, timeout_s=_INSTALL_S)
+    assert re.search(r"\d+ passed", said)
+    assert "Contracts: 2 kept, 0 broken" in said
