@@ -11,6 +11,10 @@ PROXY_PORT: Final = 12480
 REGISTRY_PORT: Final = 12481
 
 REQUEST_ID: Final = "X-Request-Id"
+REQUEST_TIMEOUT_MS: Final = "X-Request-Timeout-Ms"
+"""How long the caller will wait; the proxy tells the worker what is left of it."""
+RETRIES: Final = "X-Retries"
+"""How many other workers had been tried before the one that answered."""
 WORKER: Final = "X-Worker"
 MODEL: Final = "X-Model"
 SERVER_TIMING: Final = "Server-Timing"

@@ -42,6 +42,38 @@ from tfleet.proxy.service import CannotListenError, Settings, serve
     help="Seconds for one request; beyond it 504.",
 )
 @click.option(
+    "--try-timeout",
+    "try_timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    help="Seconds without progress after which a worker is given up and another one tried.",
+)
+@click.option(
+    "--replay-bytes",
+    type=click.IntRange(min=0),
+    default=4 * 1024 * 1024,
+    help="Largest body that is kept to be sent again; a larger one is sent once.",
+)
+@click.option(
+    "--replay-total-bytes",
+    type=click.IntRange(min=0),
+    default=128 * 1024 * 1024,
+    help="What may be kept of all bodies in flight together.",
+)
+@click.option(
+    "--retry-share",
+    type=click.FloatRange(0, 1),
+    default=0.2,
+    help="Retries allowed, as a share of the requests of the last ten seconds.",
+)
+@click.option(
+    "--retry-floor",
+    "retry_floor_per_s",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    help="Retries a second that are allowed however few requests there are.",
+)
+@click.option(
     "--drain-timeout",
     "drain_timeout_s",
     type=click.FloatRange(min=0),
@@ -60,6 +92,11 @@ def proxy(
     balance: Balance,
     max_body_bytes: int,
     timeout_s: float,
+    try_timeout_s: float,
+    replay_bytes: int,
+    replay_total_bytes: int,
+    retry_share: float,
+    retry_floor_per_s: float,
     drain_timeout_s: float,
     log_format: log.LogFormat,
 ) -> None:
@@ -83,7 +120,15 @@ def proxy(
         balance=balance,
         registry=workers,
         service=service,
-        limits=Limits(max_body_bytes, timeout_s),
+        limits=Limits(
+            max_body_bytes=max_body_bytes,
+            timeout_s=timeout_s,
+            try_timeout_s=try_timeout_s,
+            replay_bytes=replay_bytes,
+            replay_total_bytes=replay_total_bytes,
+            retry_share=retry_share,
+            retry_floor_per_s=retry_floor_per_s,
+        ),
         drain_timeout_s=drain_timeout_s,
     )
     try:

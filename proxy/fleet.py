@@ -16,6 +16,9 @@ from tfleet.discovery.instance import Instance
 from tfleet.proxy.picker import Balance, LeastRequest, Picker, RoundRobin
 from tfleet.proxy.pool import Member, Pool, Probe
 
+_FAILING_FROM = 500
+_FAILING_TIMES = 5
+
 
 class Fleet:
     """Swaps immutable pools as news comes in. It belongs to one event loop."""
@@ -33,6 +36,7 @@ class Fleet:
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._in_flight: Counter[str] = Counter()
+        self._failing: Counter[str] = Counter()
         self._picker: Picker = (
             RoundRobin() if balance == "round-robin" else LeastRequest(self.in_flight, self._rng)
         )
@@ -47,6 +51,10 @@ class Fleet:
         if tried:
             workers = tuple(m for m in workers if m.id not in tried)
         return self._picker(workers) if workers else None
+
+    def has_other(self, tried: Collection[str]) -> bool:
+        """Whether anybody is left who was not tried."""
+        return any(member.id not in tried for member in self.pool.routable)
 
     def in_flight(self, worker_id: str) -> int:
         """How many requests this proxy has open with the worker."""
@@ -73,6 +81,17 @@ class Fleet:
             "worker ejected", worker=member.id, address=str(member.instance.address), error=error
         )
         self._swap(self.pool.failed(member.id, error, self._clock(), self._rng))
+
+    def answered(self, member: Member, status: int) -> None:
+        """Take the news of an answer: a worker that fails again and again is of no use, reachable or not."""
+        if status < _FAILING_FROM:
+            self._failing.pop(member.id, None)
+            return
+        self._failing[member.id] += 1
+        if self._failing[member.id] >= _FAILING_TIMES:
+            del self._failing[member.id]
+            error = f"answered {_FAILING_TIMES} times in a row with an error, the last was {status}"
+            self._swap(self.pool.failing(member.id, error, self._clock(), self._rng))
 
     def probed(self, member: Member, probe: Probe, error: str) -> None:
         """Take what a probe found."""

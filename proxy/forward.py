@@ -2,40 +2,60 @@
 
 The rules:
 
-- A worker is left for another one while nothing of the body has been read: then nothing has been lost.
-- A worker that can't be reached, or breaks off, is reported to the fleet at once.
-- Neither body is ever held whole. The slower side sets the pace in both directions.
-- What the worker answers is the client's answer, whatever its status.
+- A try that gave nothing is repeated with another worker as long as nothing has gone to the client, all that
+  was read of the body is still there, the retry budget allows it and time is left. A classification may run
+  twice: it changes nothing.
+- A worker that refuses, breaks off or makes no progress is ejected by that one failed try. A kept connection
+  that turns out to have ended says nothing about the worker.
+- Neither body is ever held whole but for the replay memory. The slower side sets the pace in both directions.
+- What a worker answers is the client's answer, whatever its status; 503 and 429 only if nobody else is there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
-from yarl import URL
 
-from tfleet.discovery.contract import REQUEST_ID, WORKER
+from tfleet.discovery.contract import REQUEST_TIMEOUT_MS
 from tfleet.discovery.problem import Problem
+from tfleet.proxy.attempt import (
+    Attempt,
+    DeclinedError,
+    StaleConnectionError,
+    TryFailedError,
+    UnreachableError,
+    attempt,
+)
 from tfleet.proxy.fleet import Fleet
-from tfleet.proxy.headers import request_headers, response_headers
 from tfleet.proxy.metrics import Metrics
-from tfleet.proxy.pool import Member
+from tfleet.proxy.pool import Member, Probe
 from tfleet.proxy.problems import NO_WORKER, ProblemError, body_too_large
-from tfleet.proxy.request_context import request_id_of
+from tfleet.proxy.replay_memory import ReplayMemory
+from tfleet.proxy.retry_budget import RetryBudget
 from tfleet.proxy.upload import BodyTooLargeError, ClientGoneError, Upload
 
-_CONNECT_TIMEOUT_S = 1.0
+_MOST_TRIES = 5
+_NOT_READY = 503
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may take: bytes of its body, seconds until its answer is complete."""
+    """What one request may take, and what all of them may take together.
+
+    `timeout_s` is for the whole request, `try_timeout_s` for a worker that makes no progress.
+    """
 
     max_body_bytes: int
     timeout_s: float
+    try_timeout_s: float
+    replay_bytes: int
+    replay_total_bytes: int
+    retry_share: float
+    retry_floor_per_s: float
 
 
 class Forwarder:
@@ -48,7 +68,11 @@ class Forwarder:
         self._session = session
         self._limits = limits
         self._metrics = metrics
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
+        self._memory = ReplayMemory(limits.replay_bytes, limits.replay_total_bytes)
+        self._budget = RetryBudget(limits.retry_share, limits.retry_floor_per_s, time.monotonic)
+
+    def __repr__(self) -> str:
+        return f"<Forwarder {self._memory!r} {self._budget!r}>"
 
     def refusal(self, request: web.BaseRequest) -> Problem | None:
         """Why the request's head alone is enough to refuse it, if it is."""
@@ -57,80 +81,79 @@ class Forwarder:
         return None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """The worker's answer. Raises ProblemError with 413, 502, 503 or 504."""
+        """The worker's answer. Raises ProblemError with 400, 413, 502, 503 or 504."""
         if refused := self.refusal(request):
             raise ProblemError(refused)
-        upload = Upload(request.content, self._limits.max_body_bytes)
+        timeout_s = _timeout_s(request.headers.get(REQUEST_TIMEOUT_MS), self._limits.timeout_s)
+        upload = Upload(request.content, self._limits.max_body_bytes, self._memory)
+        self._budget.request()
         try:
-            async with asyncio.timeout(self._limits.timeout_s):
-                return await self._try_workers(request, upload)
+            async with asyncio.timeout(timeout_s) as deadline:
+                return await self._try_workers(request, upload, deadline)
         except TimeoutError:
-            detail = f"no answer within {self._limits.timeout_s:g} s, the proxy's --timeout"
-            raise ProblemError(Problem(504, detail)) from None
+            raise ProblemError(Problem(504, f"no answer within {timeout_s:g} s; see --timeout")) from None
         finally:
+            upload.forget()
             self._metrics.received_bytes.inc(upload.received_bytes)
 
-    async def _try_workers(self, request: web.Request, upload: Upload) -> web.StreamResponse:
-        tried: dict[str, str] = {}
+    async def _try_workers(
+        self, request: web.Request, upload: Upload, deadline: asyncio.Timeout
+    ) -> web.StreamResponse:
+        tried: set[str] = set()
+        failures: list[str] = []
         while (member := self._fleet.pick(tried)) is not None:
-            response = web.StreamResponse()
+            elsewhere = tried | {member.id}
+            one = Attempt(
+                request=request,
+                upload=upload,
+                member=member,
+                retries=len(failures),
+                deadline=deadline,
+                patience_s=self._limits.try_timeout_s,
+                may_retry=lambda: self._may_retry(upload, elsewhere, failures),  # noqa: B023 - used in this turn
+            )
             try:
                 with self._fleet.using(member):
-                    return await self._try(request, upload, member, response)
-            except aiohttp.ClientError as error:
-                if upload.error:
+                    response = await attempt(self._session, one, self._metrics)
+            except TryFailedError as error:
+                if upload.error is not None:
                     raise ProblemError(self._upload_problem(upload.error)) from error
-                if response.prepared:
-                    _break_off(request)
-                    raise ConnectionResetError("the worker broke off in the middle of its answer") from error
-                tried[member.id] = _reason(error)
-                self._metrics.failed_tries.inc()
-                self._fleet.failed(member, tried[member.id])
-                if upload.started:
+                failures.append(f"{member.id}: {error}")
+                if not isinstance(error, StaleConnectionError):
+                    tried = elsewhere
+                self._learn(member, error)
+                if not isinstance(error, DeclinedError) and not self._may_retry(upload, tried, failures):
                     break
-        if not tried:
+            else:
+                self._fleet.answered(member, response.status)
+                return response
+        if not failures:
             raise ProblemError(NO_WORKER)
-        failures = "; ".join(f"{worker}: {reason}" for worker, reason in tried.items())
-        raise ProblemError(Problem(502, f"no worker answered: {failures}"))
+        raise ProblemError(Problem(502, f"no worker answered: {'; '.join(failures)}"))
+
+    def _may_retry(self, upload: Upload, tried: set[str], failures: list[str]) -> bool:
+        """Whether the request may go to one more worker; if so, it is counted against the budget."""
+        if not upload.repeatable or len(failures) >= _MOST_TRIES or not self._fleet.has_other(tried):
+            return False
+        return self._budget.take()
+
+    def _learn(self, member: Member, error: TryFailedError) -> None:
+        self._metrics.failed_tries.labels(type(error).__name__.removesuffix("Error")).inc()
+        if isinstance(error, UnreachableError):
+            self._fleet.failed(member, str(error))
+        elif isinstance(error, DeclinedError) and error.status == _NOT_READY:
+            self._fleet.probed(member, Probe.NOT_READY, str(error))
 
     def _upload_problem(self, error: BodyTooLargeError | ClientGoneError) -> Problem:
         if isinstance(error, BodyTooLargeError):
             return body_too_large(self._limits.max_body_bytes)
         return Problem(400, "the body broke off before its end")
 
-    async def _try(
-        self, request: web.Request, upload: Upload, member: Member, response: web.StreamResponse
-    ) -> web.StreamResponse:
-        async with self._session.request(
-            request.method,
-            URL(member.instance.address.url + request.raw_path, encoded=True),
-            headers=request_headers(
-                request.headers,
-                peer=request.remote,
-                scheme=request.scheme,
-                request_id=request_id_of(request),
-            ),
-            data=upload.pieces() if request.body_exists else None,
-            allow_redirects=False,
-            timeout=self._timeout,
-        ) as answer:
-            response.set_status(answer.status, answer.reason)
-            response.headers.update(response_headers(answer.headers))
-            response.headers.setdefault(WORKER, member.id)
-            response.headers[REQUEST_ID] = request_id_of(request)
-            await response.prepare(request)
-            async for piece in answer.content.iter_any():
-                self._metrics.sent_bytes.inc(len(piece))
-                await response.write(piece)
-            await response.write_eof()
-            return response
 
-
-def _break_off(request: web.BaseRequest) -> None:
-    """End the client's connection hard: half an answer must not look like a whole one."""
-    if request.transport is not None:
-        request.transport.abort()
-
-
-def _reason(error: aiohttp.ClientError) -> str:
-    return str(error) or type(error).__name__
+def _timeout_s(asked: str | None, most_s: float) -> float:
+    """The caller's time in milliseconds, at most the proxy's own. Raises ProblemError with 400."""
+    if asked is None:
+        return most_s
+    if not (asked.isascii() and asked.isdigit() and int(asked) > 0):
+        raise ProblemError(Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is no number of milliseconds"))
+    return min(most_s, int(asked) / 1000)

@@ -38,7 +38,10 @@ class Metrics:
             "tfleet_proxy_sent_bytes", "Bytes of workers' answers sent to clients", registry=self._registry
         )
         self.failed_tries = Counter(
-            "tfleet_proxy_failed_tries", "Tries of a worker that got no answer", registry=self._registry
+            "tfleet_proxy_failed_tries",
+            "Tries of a worker that gave nothing to pass on",
+            ["reason"],
+            registry=self._registry,
         )
         self._registry.register(_Workers(fleet))
 

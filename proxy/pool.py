@@ -50,6 +50,7 @@ class Member:
     listed: bool = True
     failures: int = 0
     last_error: str = ""
+    ejected_for_answers: bool = False
     probe_at_s: float = 0.0
 
     @property
@@ -98,6 +99,19 @@ class Pool:
             )
         )
 
+    def failing(self, worker_id: str, error: str, now_s: float, rng: random.Random) -> Pool:
+        """The pool after a worker that is reachable answered with errors again and again.
+
+        At most half of the workers are ejected for their answers: when more of them fail, the fault is likely
+        to be elsewhere (in what they are sent), and without them nobody would answer at all.
+        """
+        out = sum(member.ejected_for_answers for member in self.members.values())
+        if worker_id not in self.members or 2 * (out + 1) > len(self.members):
+            return self
+        pool = self.failed(worker_id, error, now_s, rng)
+        member = pool.members.get(worker_id)
+        return pool if member is None else pool._with(replace(member, ejected_for_answers=True))
+
     def probed(self, worker_id: str, probe: Probe, error: str, now_s: float, rng: random.Random) -> Pool:
         """The pool after a probe."""
         member = self.members.get(worker_id)
@@ -110,7 +124,13 @@ class Pool:
                 replace(member, state=State.DRAINING, last_error=error, probe_at_s=now_s + _UNLISTED_PROBE_S)
             )
         return self._with(
-            replace(member, state=State.READY, failures=0, probe_at_s=now_s + _UNLISTED_PROBE_S)
+            replace(
+                member,
+                state=State.READY,
+                failures=0,
+                ejected_for_answers=False,
+                probe_at_s=now_s + _UNLISTED_PROBE_S,
+            )
         )
 
     def to_probe(self, now_s: float) -> tuple[Member, ...]:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import structlog
 from aiohttp import web
 
@@ -21,6 +20,7 @@ from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, Registry, StaticRegistry
 from tfleet.discovery.watch import Watch
 from tfleet.proxy.app import Mode, make_app
+from tfleet.proxy.attempt import make_session
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.forward import Forwarder, Limits
 from tfleet.proxy.metrics import Metrics
@@ -73,7 +73,7 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
     fleet, readiness = Fleet(settings.balance), Readiness()
     metrics = Metrics(fleet)
     async with contextlib.AsyncExitStack() as stack:
-        session = await stack.enter_async_context(_session())
+        session = await stack.enter_async_context(make_session(_KEEP_ALIVE_S))
         beside = [Prober(fleet, session).run]
         if isinstance(settings.registry, StaticRegistry):
             fleet.synced(Instance(str(address), address) for address in settings.registry.addresses)
@@ -105,15 +105,6 @@ async def _registry_address(
     address = await stack.enter_async_context(site)
     structlog.get_logger().info("registry listening", address=str(address))
     return address
-
-
-def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        skip_auto_headers={"Accept", "Accept-Encoding", "User-Agent", "Content-Type"},
-    )
 
 
 @contextlib.asynccontextmanager

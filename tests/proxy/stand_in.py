@@ -86,6 +86,10 @@ def settings(
     registry: Registry | None = None,
     max_body_bytes: int = 10_000_000,
     timeout_s: float = 30.0,
+    try_timeout_s: float = 10.0,
+    replay_bytes: int = 100_000,
+    replay_total_bytes: int = 1_000_000,
+    retry_floor_per_s: float = 10.0,
     port: int = 0,
 ) -> Settings:
     """A proxy's settings: a static list of workers, any free port."""
@@ -97,6 +101,14 @@ def settings(
         balance=balance,
         registry=registry or StaticRegistry(addresses),
         service="tfleet",
-        limits=Limits(max_body_bytes, timeout_s),
+        limits=Limits(
+            max_body_bytes=max_body_bytes,
+            timeout_s=timeout_s,
+            try_timeout_s=try_timeout_s,
+            replay_bytes=replay_bytes,
+            replay_total_bytes=replay_total_bytes,
+            retry_share=0.2,
+            retry_floor_per_s=retry_floor_per_s,
+        ),
         drain_timeout_s=5.0,
     )

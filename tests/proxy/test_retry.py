@@ -1,0 +1,230 @@
+"""What the proxy does about workers that fail a request: nothing of it reaches the client."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.proxy.stand_in import StandIn, raw_server, settings, stand_in
+from tests.proxy.test_forward import post
+from tests.waiting import eventually
+from tfleet.discovery.address import Address
+from tfleet.proxy.service import running
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+BODY = b"an image " * 1000
+
+
+async def _whole_request(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split()[0])
+    await reader.readexactly(length)
+
+
+async def hang_up_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accepts and closes."""
+
+
+async def hang_up_in_the_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(10)
+
+
+async def hang_up_after_the_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await _whole_request(reader)
+
+
+async def reset_after_the_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await _whole_request(reader)
+    writer.transport.abort()
+
+
+async def half_a_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await _whole_request(reader)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Le")
+    await writer.drain()
+
+
+async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await _whole_request(reader)
+    writer.write(b"I speak no HTTP\r\n\r\n")
+    await writer.drain()
+
+
+async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+@contextlib.asynccontextmanager
+async def bad_and_good(talk: Talk) -> AsyncIterator[tuple[Address, StandIn]]:
+    async with raw_server(talk) as bad, stand_in() as good:
+        yield bad, good
+
+
+async def states(proxy: Address) -> list[str]:
+    async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/workers") as answer:
+        return [row["state"] for row in (await answer.json())["workers"]]
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        hang_up_at_once,
+        hang_up_in_the_head,
+        hang_up_after_the_body,
+        reset_after_the_body,
+        half_a_head,
+        garbage,
+        never_answer,
+    ],
+)
+async def test_a_worker_that_fails_costs_the_client_nothing_and_is_out_at_once(talk: Talk) -> None:
+    async with bad_and_good(talk) as (bad, good):
+        async with running(settings(bad, good, try_timeout_s=0.3)) as proxy:
+            answer, _ = await post(proxy, data=BODY)
+            assert answer.status == 200
+            assert answer.headers["X-Worker"] == str(good.address)
+            assert answer.headers["X-Retries"] == "1"
+            assert good.seen[0].body == BODY
+            assert await states(proxy) == ["ejected", "ready"]
+            assert (await post(proxy, data=BODY))[0].headers["X-Retries"] == "0"
+
+
+@pytest.mark.parametrize("status", [503, 429])
+async def test_a_worker_that_declines_is_passed_over(status: int) -> None:
+    async def decline(request: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    async with stand_in() as busy, stand_in() as free, running(settings(busy, free)) as proxy:
+        busy.answer = decline
+        answer, _ = await post(proxy, data=BODY)
+        assert (answer.status, answer.headers["X-Retries"]) == (200, "1")
+        assert free.seen[0].body == BODY
+
+
+async def test_where_all_decline_the_last_one_s_answer_is_the_answer() -> None:
+    async def decline(request: web.Request) -> web.Response:
+        return web.Response(status=429, text="full", headers={"Retry-After": "7"})
+
+    async with stand_in() as one, stand_in() as two, running(settings(one, two)) as proxy:
+        one.answer = two.answer = decline
+        answer, content = await post(proxy, data=BODY)
+        assert (answer.status, content, answer.headers["Retry-After"]) == (429, b"full", "7")
+        assert answer.headers["X-Retries"] == "1"
+
+
+async def test_a_body_that_came_only_in_part_is_sent_again_with_the_rest() -> None:
+    async with bad_and_good(hang_up_in_the_head) as (bad, good), running(settings(bad, good)) as proxy:
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nabc")
+        await eventually(lambda: states(proxy), wanted=lambda found: found[0] == "ejected")
+        writer.write(b"def")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        assert good.seen[0].body == b"abcdef"
+
+
+@pytest.mark.parametrize("limits", [{"replay_bytes": 1000}, {"replay_total_bytes": 1000}])
+async def test_a_body_that_is_too_large_to_keep_is_sent_once(limits: dict[str, int]) -> None:
+    async with bad_and_good(hang_up_after_the_body) as (bad, good):
+        async with running(settings(bad, good, **limits)) as proxy:  # type: ignore[arg-type] # each is an int
+            answer, content = await post(proxy, data=BODY)
+            assert answer.status == 502
+            assert str(bad) in json.loads(content)["detail"]
+            assert good.seen == []
+
+
+async def test_without_budget_nothing_is_sent_again() -> None:
+    async with bad_and_good(hang_up_after_the_body) as (bad, good):
+        async with running(settings(bad, good, retry_floor_per_s=0)) as proxy:
+            assert (await post(proxy, data=BODY))[0].status == 502
+            assert good.seen == []
+
+
+async def test_a_kept_connection_that_has_ended_is_nobody_s_fault_and_no_problem() -> (
+    None
+):
+    """The worker closes after each answer without saying so, just when the next request arrives."""
+    served = 0
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        await _whole_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+        served += 1
+        await reader.read(1)  # the next request has begun
+
+    async with raw_server(once) as worker, running(settings(worker)) as proxy:
+        for number in range(3):
+            answer, content = await post(proxy, data=BODY)
+            assert (answer.status, content) == (200, b"ok")
+            assert answer.headers["X-Retries"] == ("0" if number == 0 else "1")
+        assert served == 3
+        assert await states(proxy) == ["ready"]
+
+
+async def test_a_slow_client_does_not_use_up_the_worker_s_time() -> None:
+    async with stand_in() as worker, running(settings(worker, try_timeout_s=0.1)) as proxy:
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nabc")
+        await asyncio.sleep(0.3)
+        writer.write(b"def")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+
+async def test_the_caller_s_deadline_ends_it_and_reaches_the_worker() -> None:
+    async def never(request: web.Request) -> web.Response:
+        left_ms.append(int(request.headers["X-Request-Timeout-Ms"]))
+        await asyncio.Event().wait()
+        return web.Response()
+
+    left_ms: list[int] = []
+    async with stand_in() as worker, running(settings(worker)) as proxy:
+        worker.answer = never
+        answer, _ = await post(proxy, data=b"x", headers={"X-Request-Timeout-Ms": "200"})
+        assert answer.status == 504
+        assert 0 < left_ms[0] <= 200
+
+
+@pytest.mark.parametrize("asked", ["soon", "0", "-1", "1.5"])
+async def test_a_deadline_that_is_no_number_is_refused(asked: str) -> None:
+    async with stand_in() as worker, running(settings(worker)) as proxy:
+        answer, content = await post(proxy, data=b"x", headers={"X-Request-Timeout-Ms": asked})
+        assert answer.status == 400
+        assert "X-Request-Timeout-Ms" in json.loads(content)["detail"]
+
+
+async def test_a_worker_that_answers_with_errors_again_and_again_is_ejected() -> None:
+    async def broken(request: web.Request) -> web.Response:
+        return web.Response(status=500)
+
+    async with stand_in() as bad, stand_in() as good, running(settings(bad, good)) as proxy:
+        bad.answer = broken
+        found = [(await post(proxy, data=b"x"))[0].status for _ in range(20)]
+        assert found.count(500) == 5
+        assert await states(proxy) == ["ejected", "ready"]
+
+
+async def test_at_most_half_of_the_workers_are_ejected_for_their_answers() -> None:
+    async def broken(request: web.Request) -> web.Response:
+        return web.Response(status=500)
+
+    async with stand_in() as one, stand_in() as two, running(settings(one, two)) as proxy:
+        one.answer = two.answer = broken
+        found = [(await post(proxy, data=b"x"))[0].status for _ in range(30)]
+        assert set(found) == {500}, "never 503: somebody is always asked"
+        assert sorted(await states(proxy)) == ["ejected", "ready"]
+
+
+async def test_memory_for_replays_is_given_back() -> None:
+    async with bad_and_good(hang_up_after_the_body) as (bad, good):
+        limits = settings(bad, good, replay_bytes=len(BODY), replay_total_bytes=len(BODY))
+        async with running(limits) as proxy:
+            for _ in range(5):
+                assert (await post(proxy, data=BODY))[0].status == 200
