@@ -145,9 +145,7 @@ async def test_without_budget_nothing_is_sent_again() -> None:
             assert good.seen == []
 
 
-async def test_a_kept_connection_that_has_ended_is_nobody_s_fault_and_no_problem() -> (
-    None
-):
+async def test_a_kept_connection_that_has_ended_is_nobody_s_fault_and_no_problem() -> None:
     """The worker closes after each answer without saying so, just when the next request arrives."""
     served = 0
 

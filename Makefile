@@ -1,0 +1,63 @@
+# `make run` and `make test` do all the set-up by themselves, in .venv; `make help` lists the rest.
+
+# Which Python makes .venv; by default deploy/install.sh looks for one.
+PYTHON ?=
+# For `make run` and `make bench`, as in: make run ARGS='--workers 4 --mode p2p'
+ARGS ?=
+# For `make test` and `make quick`, as in: make test PYTEST_ARGS='tests/proxy -x'
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+RUNTIME := .venv/.installed-runtime
+DEV := .venv/.installed-dev
+REQUIREMENTS := pyproject.toml constraints.txt
+export PYTHON
+
+.DEFAULT_GOAL := help
+# Two installs at once, into one .venv, would spoil it.
+.NOTPARALLEL:
+.PHONY: help install run test check quick bench clean
+
+help: ## Show these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: $(RUNTIME) ## Make .venv and install what a fleet needs
+
+run: $(RUNTIME) ## Start a fleet on this machine: make run ARGS='--workers 4'
+	$(BIN)/tfleet up $(ARGS)
+
+test: check ## Check the code, then run all tests with coverage (minutes)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+ifeq ($(PYTEST_ARGS),) # a part of the tests covers only a part
+	@for package in discovery proxy client; do \
+	    echo "branches and lines of $$package covered, in percent:"; \
+	    $(BIN)/coverage report --include="*/$$package/*" --fail-under=90 --format=total || exit 1; \
+	done
+endif
+
+check: $(DEV) ## ruff, mypy --strict and the import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+quick: $(DEV) ## The tests that need no fleet and no clone (less than a minute)
+	$(BIN)/python -m pytest -m 'not fleet and not clone' $(PYTEST_ARGS)
+
+bench: $(DEV) ## Measure: make bench ARGS='--help'
+	$(BIN)/python -m tests.bench.run $(ARGS)
+
+clean: ## Remove .venv and all that was built, cached or measured
+	rm -rf .venv build dist src/*.egg-info .coverage .coverage.* htmlcov
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNTIME): $(REQUIREMENTS)
+	@bash deploy/install.sh '.[worker,proxy,client]' $@
+
+# What the tests need is all that a fleet needs, and more.
+$(DEV): $(REQUIREMENTS)
+	@bash deploy/install.sh '.[dev]' $@ $(RUNTIME)

@@ -1,0 +1,166 @@
+"""The client for programs that run on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from tfleet.client import answer, worker_status
+from tfleet.client.call import Call
+from tfleet.client.errors import DeadlineExceededError, FleetError
+from tfleet.client.forward import Forward, lost
+from tfleet.client.image import Source, load
+from tfleet.client.p2p import PeerToPeer
+from tfleet.client.proxy_url import DEFAULT_PROXY, parse_proxy
+from tfleet.client.pull import pulled
+from tfleet.client.result import Classification, Outcome
+from tfleet.client.transport import LostConnectionError, Transport
+from tfleet.client.window import in_order
+from tfleet.discovery.request_id import request_id
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from tfleet.client.worker_status import WorkerStatus
+
+S = TypeVar("S", bound=Source)
+
+DEFAULT_TIMEOUT_S: Final = 30.0
+DEFAULT_CONCURRENCY: Final = 8
+DEFAULT_CONNECT_TIMEOUT_S: Final = 3.0
+
+
+class AsyncFleetClient:
+    """Classifies images with the fleet behind one proxy. Belongs to the event loop that first uses it.
+
+    `proxy` is `host:port` or a URL. With `p2p` the images go straight to the workers and the proxy is only
+    asked for their addresses. `timeout_s` is for a whole call, with its reading, lookups and retries;
+    `connect_timeout_s` for making one connection. `top` is how many predictions are wanted, None for the
+    fleet's default. At most `max_connections` are open at once; calls beyond wait for one, within their
+    time-out.
+
+    Raises BadProxyError, a ValueError, for a `proxy` that is no address, and ValueError for a number out of
+    range.
+    """
+
+    def __init__(
+        self,
+        proxy: str = DEFAULT_PROXY,
+        *,
+        p2p: bool = False,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S,
+        top: int | None = None,
+        max_connections: int = 100,
+    ) -> None:
+        if not timeout_s > 0 or not connect_timeout_s > 0:
+            raise ValueError("a time-out is a number of seconds above 0")
+        _check_at_least_1("top", top)
+        _check_at_least_1("max_connections", max_connections)
+        self._proxy = parse_proxy(proxy)
+        self._timeout_s = timeout_s
+        self._top = top
+        self._transport = Transport(connect_timeout_s=connect_timeout_s, max_connections=max_connections)
+        self._route: Forward | PeerToPeer = (PeerToPeer if p2p else Forward)(self._transport, self._proxy)
+
+    @property
+    def proxy(self) -> str:
+        """The proxy's base URL."""
+        return self._proxy
+
+    def __repr__(self) -> str:
+        return f"<AsyncFleetClient {self._proxy} {type(self._route).__name__} {self._transport!r}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections. Calls under way fail, later ones raise RuntimeError."""
+        await self._transport.close()
+
+    async def classify(self, image: Source, *, top: int | None = None) -> Classification:
+        """Classify one image: a path, its bytes, or a file open for reading in binary mode.
+
+        `top` overrides the client's. Raises BadImageError, BusyError, FleetUnavailableError,
+        WorkerFailedError, DeadlineExceededError or UnexpectedAnswerError, all of them FleetError; TypeError
+        for what is no image.
+        """
+        _check_at_least_1("top", top)
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        call = Call(request_id(None), started + self._timeout_s, self._top if top is None else top)
+        try:
+            async with asyncio.timeout_at(call.deadline):
+                reply = await self._route.send(await load(image), call)
+        except TimeoutError as error:
+            raise self._too_late(call) from error
+        elapsed_ms = (clock() - started) * 1000
+        return answer.classification(reply, request_id=call.request_id, elapsed_ms=elapsed_ms)
+
+    async def outcome(self, source: S, *, top: int | None = None) -> Outcome[S]:
+        """Like classify, with the FleetError in the outcome instead of raised."""
+        try:
+            return Outcome(source, classification=await self.classify(source, top=top))
+        except FleetError as error:
+            return Outcome(source, error=error)
+
+    def classify_many(
+        self,
+        sources: Iterable[S] | AsyncIterable[S],
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        top: int | None = None,
+    ) -> AsyncGenerator[Outcome[S], None]:
+        """Classify many images, `concurrency` at a time; yield their outcomes in the order of the sources.
+
+        A failure is an outcome, and the others are still done. Sources are taken as they are needed, at most
+        4 x `concurrency` ahead of what was yielded, so they may be endless. A source iterable that is no
+        collection is iterated in a thread of its own, since it may block. If `sources` raises, that is
+        raised here after the outcomes of what it gave. Whoever stops early closes the generator
+        (`contextlib.aclosing`).
+        """
+        if isinstance(sources, str | bytes | bytearray | memoryview):
+            raise TypeError("classify_many takes many sources: put a single one into a list")
+        _check_at_least_1("concurrency", concurrency)
+        _check_at_least_1("top", top)
+
+        async def do(source: S) -> Outcome[S]:
+            return await self.outcome(source, top=top)
+
+        return in_order(pulled(sources), do, concurrency=concurrency)
+
+    async def workers(self) -> tuple[WorkerStatus, ...]:
+        """The workers that the proxy knows. Raises FleetError as classify does."""
+        return worker_status.worker_statuses(await self.workers_document())
+
+    async def workers_document(self) -> dict[str, Any]:
+        """The proxy's own JSON document of its workers, with whatever fields it has. Raises as `workers`
+        does.
+        """
+        now = asyncio.get_running_loop().time()
+        call = Call(request_id(None), now + self._timeout_s)
+        try:
+            async with asyncio.timeout_at(call.deadline):
+                reply = await self._transport.get(self._proxy + worker_status.PATH, call.headers(now))
+        except LostConnectionError as error:
+            raise lost(self._proxy, error, request_id=call.request_id) from error
+        except TimeoutError as error:
+            raise self._too_late(call) from error
+        return worker_status.workers_document(reply, request_id=call.request_id)
+
+    def _too_late(self, call: Call) -> DeadlineExceededError:
+        return DeadlineExceededError(
+            f"no answer from {self._proxy} in {self._timeout_s:g} s", request_id=call.request_id
+        )
+
+
+def _check_at_least_1(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise ValueError(f"{name} is {value}, and must be at least 1")

@@ -1,0 +1,31 @@
+"""One call of the user's: its name, its deadline, and what they look like on the wire."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tfleet.discovery import contract
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, whatever the number of requests that it takes.
+
+    `deadline` is on the clock that `headers` is given, in seconds. `top` is how many predictions are wanted,
+    None for as many as the worker thinks fit.
+    """
+
+    request_id: str
+    deadline: float
+    top: int | None = None
+
+    @property
+    def path(self) -> str:
+        """Path and query of the classification."""
+        return "/predict" if self.top is None else f"/predict?top={self.top}"
+
+    def headers(self, now: float) -> dict[str, str]:
+        """The headers of a request sent at `now`: the call's id, and what is left of its time."""
+        left_ms = max(1, math.floor((self.deadline - now) * 1000))
+        return {contract.REQUEST_ID: self.request_id, contract.REQUEST_TIMEOUT_MS: str(left_ms)}

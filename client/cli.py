@@ -1,0 +1,196 @@
+"""`tfleet classify` and `tfleet status`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from tfleet.client import batch, render, screen, sources
+from tfleet.client.async_client import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_S, AsyncFleetClient
+from tfleet.client.errors import FleetError, FleetUnavailableError
+from tfleet.client.proxy_url import DEFAULT_PROXY, BadProxyError, parse_proxy
+from tfleet.client.quiet_end import quiet_end
+from tfleet.client.worker_status import worker_statuses
+from tfleet.discovery.contract import DEFAULT_TOP
+
+_HINT = "Is the fleet up? Start one with `tfleet up`, or say with --proxy where it is."
+_STATUS_TIMEOUT_S = 10.0
+_UNLIMITED_WIDTH = 10_000
+
+
+def _parse_proxy(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    try:
+        return parse_proxy(value)
+    except BadProxyError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+_proxy_option = click.option(
+    "--proxy",
+    metavar="URL",
+    callback=_parse_proxy,
+    default=DEFAULT_PROXY,
+    show_default=True,
+    envvar="TFLEET_PROXY",
+    show_envvar=True,
+    help="The proxy: HOST:PORT or a URL.",
+)
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER|-...")
+@_proxy_option
+@click.option(
+    "--p2p",
+    is_flag=True,
+    envvar="TFLEET_P2P",
+    show_envvar=True,
+    help="Send the images straight to the workers; the proxy only says where they are.",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=DEFAULT_TOP,
+    show_default=True,
+    envvar="TFLEET_TOP",
+    show_envvar=True,
+    help="How many labels for each image.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, envvar="TFLEET_JSON", show_envvar=True, help="One JSON line a file."
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1, max=1000),
+    default=DEFAULT_CONCURRENCY,
+    show_default=True,
+    envvar="TFLEET_CONCURRENCY",
+    show_envvar=True,
+    help="How many images at a time.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=DEFAULT_TIMEOUT_S,
+    show_default=True,
+    envvar="TFLEET_TIMEOUT",
+    show_envvar=True,
+    metavar="SECONDS",
+    help="How long one image may take, retries included.",
+)
+def classify(
+    files: tuple[str, ...],
+    *,
+    proxy: str,
+    p2p: bool,
+    top: int,
+    as_json: bool,
+    concurrency: int,
+    timeout_s: float,
+) -> None:
+    """Classify image files with the fleet.
+
+    A folder stands for the images in it and below it (jpg, jpeg, png, gif, bmp, webp), sorted by name. A
+    file that is named itself is sent whatever it is called. `-` reads file names from standard input, one a
+    line.
+
+    Results come in the order of the files, as soon as they are there: as a table on a terminal; elsewhere as
+    tab-separated lines FILE, LABEL, PROBABILITY, one for each label, best first (a tab, a line end or a
+    backslash within a field is written \\t, \\n, \\\\); with --json as one JSON object a line for each file.
+
+    \b
+    Examples:
+      tfleet classify cat.jpg
+      tfleet classify photos/ --top 1
+      find . -name '*.jpg' | tfleet classify - --json > labels.jsonl
+      tfleet classify photos/ --top 1 | cut -f2 | sort | uniq -c | sort -rn
+      tfleet classify photos/ --p2p --proxy gpu-box:12480 --concurrency 32
+
+    \b
+    Exit code:
+      0    every file was classified
+      1    some were not; the others are done, and the reasons are on standard error
+      2    wrong usage
+      130  interrupted
+    """
+    with quiet_end():
+        many = len(files) > 1 or files[0] == sources.STDIN or Path(files[0]).is_dir()
+        bar = many and sys.stderr.isatty()
+        client = AsyncFleetClient(proxy, p2p=p2p, timeout_s=timeout_s, top=top, max_connections=concurrency)
+        items = sources.expand(files, sources.read_stdin)
+        started = time.monotonic()
+        form, total = screen.form(json=as_json), _total(files) if bar else None
+        with screen.Screen(form, bar=bar, total=total) as display:
+            tally = asyncio.run(batch.run(client, items, concurrency=concurrency, show=display.show))
+        if many and (tally.failed or sys.stderr.isatty()):
+            display.say(f"{tally} in {time.monotonic() - started:.1f} s")
+        if tally.unreachable and not tally.classified:
+            display.say(_HINT)
+        if tally.failed:
+            sys.exit(1)
+
+
+@click.command()
+@_proxy_option
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    envvar="TFLEET_JSON",
+    show_envvar=True,
+    help="Print the proxy's own document.",
+)
+def status(*, proxy: str, as_json: bool) -> None:
+    """Show the workers that the proxy knows.
+
+    A worker is starting, ready, ejected (the proxy could not reach it, and tries again) or draining (it
+    finishes what it has and takes no more).
+
+    \b
+    Examples:
+      tfleet status
+      tfleet status --proxy gpu-box:12480
+      tfleet status --json | jq -r '.workers[] | select(.state != "ready") | .id'
+
+    \b
+    Exit code:
+      0  the proxy answered
+      1  it did not
+      2  wrong usage
+    """
+    with quiet_end():
+        try:
+            document = asyncio.run(_workers_document(proxy))
+        except FleetError as error:
+            hint = f". {_HINT}" if isinstance(error, FleetUnavailableError) else ""
+            click.echo(f"{error}{hint}", err=True)
+            sys.exit(1)
+        workers = worker_statuses(document)
+        if as_json:
+            click.echo(json.dumps(document, indent=2))
+        elif workers:
+            # A pipe has no width to fit into.
+            console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
+            console.print(render.status_table(workers))
+        else:
+            click.echo(f"{proxy} knows no workers yet: start one with `tfleet worker`")
+
+
+async def _workers_document(proxy: str) -> dict[str, Any]:
+    async with AsyncFleetClient(proxy, timeout_s=_STATUS_TIMEOUT_S) as client:
+        return await client.workers_document()
+
+
+def _total(files: tuple[str, ...]) -> int | None:
+    """How many files there will be, for the bar; None if only standard input knows."""
+    if sources.STDIN in files:
+        return None
+    return sum(1 for _ in sources.expand(files, sources.read_stdin))

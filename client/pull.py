@@ -1,0 +1,78 @@
+"""Items of any iterable for the event loop, which a blocking one must not hold up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable
+from enum import Enum, auto
+from queue import SimpleQueue
+from types import GeneratorType
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class _End(Enum):
+    """No item: there are no more."""
+
+    END = auto()
+
+
+async def pulled(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
+    """The items, each taken when it is asked for.
+
+    A collection is iterated in place. Any other iterable may block (a folder walk, a pipe, a database), so
+    it is iterated in a thread of its own, from its first item to its end. That thread is a daemon: a read
+    from a terminal that never comes does not keep the program alive.
+    """
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    elif isinstance(items, Collection):
+        for item in items:
+            yield item
+    else:
+        wanted: SimpleQueue[asyncio.Future[T | _End] | None] = SimpleQueue()
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=_serve, args=(items, wanted, loop), name="tfleet-pull", daemon=True).start()
+        try:
+            while True:
+                future: asyncio.Future[T | _End] = loop.create_future()
+                wanted.put(future)
+                taken = await future
+                if taken is _End.END:
+                    return
+                yield taken
+        finally:
+            wanted.put(None)
+
+
+def _serve(
+    items: Iterable[T],
+    wanted: SimpleQueue[asyncio.Future[T | _End] | None],
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    iterator = None
+    while (future := wanted.get()) is not None:
+        item: T | _End = _End.END
+        failure: BaseException | None = None
+        try:
+            iterator = iter(items) if iterator is None else iterator
+            item = next(iterator, _End.END)
+        except BaseException as error:  # whatever it is, it is the iterating task's to raise
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop was closed while the source was waited for
+            loop.call_soon_threadsafe(_settle, future, item, failure)
+    if isinstance(iterator, GeneratorType):
+        iterator.close()  # its `finally` runs now, and in the thread that ran the rest of it
+
+
+def _settle(future: asyncio.Future[T | _End], item: T | _End, failure: BaseException | None) -> None:
+    if future.done():  # cancelled while the thread was at it
+        return
+    if failure is None:
+        future.set_result(item)
+    else:
+        future.set_exception(failure)

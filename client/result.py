@@ -1,0 +1,61 @@
+"""What a classification gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from tfleet.client.errors import FleetError
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One label and its probability, 0 to 1."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where a worker's time went, in milliseconds; None where the worker did not say."""
+
+    decode_ms: float | None = None
+    queue_ms: float | None = None
+    infer_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a worker saw in one image.
+
+    `predictions` are best first. `worker` is the id of the one that answered and `model` is `name/version`,
+    both empty where nobody said so. `elapsed_ms` is the whole call as the caller saw it: reading, lookups,
+    retries.
+    """
+
+    predictions: tuple[Prediction, ...]
+    worker: str
+    model: str
+    request_id: str
+    timing: Timing
+    elapsed_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[S]):
+    """What became of one source of classify_many: either `classification` or `error` is there, never both."""
+
+    source: S
+    classification: Classification | None = None
+    error: FleetError | None = None
+
+    def result(self) -> Classification:
+        """The classification; raises the error where there is none."""
+        if self.error is not None:
+            raise self.error
+        assert self.classification is not None
+        return self.classification

@@ -1,0 +1,172 @@
+"""HTTP, one request at a time: the only module that knows aiohttp. What it raises is ours.
+
+The rules:
+- The deadline of a call is its caller's (`asyncio.timeout`); here only making a connection has a limit of
+  its own.
+- A kept-alive connection that the other side closed while it lay idle is nobody's problem: the request is
+  sent once more. By then the loop has seen the end of the other connections that died with it.
+- Redirects are not followed: a POST would turn into a GET, and no proxy of ours sends them.
+- An answer is read to a limit and no further.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+
+from tfleet.client.errors import BadImageError, UnexpectedAnswerError
+from tfleet.client.reply import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import SimpleNamespace
+
+    from tfleet.client.image import Image
+
+_MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+_MAX_TABLE_BYTES: Final = 64 * 1024 * 1024  # /workers of 10,000 workers with long errors
+_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
+
+
+class LostConnectionError(Exception):
+    """No whole answer came, and the reason is the connection's. The message is the reason alone."""
+
+    def __init__(self, reason: str, *, reused: bool = False, begun: bool = False) -> None:
+        super().__init__(reason)
+        self.reused = reused
+        self.begun = begun
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it is what an idle connection, closed by the other side, looks like."""
+        return self.reused and not self.begun
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """What aiohttp tells about a request on its way, for the error that may come of it."""
+
+    reused: bool = False
+
+
+class Transport:
+    """Keeps connections, up to `max_connections` at once. Belongs to the event loop that first uses it."""
+
+    def __init__(self, *, connect_timeout_s: float, max_connections: int) -> None:
+        self._connect_timeout_s = connect_timeout_s
+        self._max_connections = max_connections
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open" if self._session else "unused"
+        return f"<Transport {state}, at most {self._max_connections} connections>"
+
+    async def post(self, url: str, image: Image, headers: Mapping[str, str]) -> Reply:
+        """Send an image. Raises LostConnectionError, UnexpectedAnswerError and, from its reading,
+        BadImageError.
+        """
+        headers = {**headers, "Content-Type": image.content_type, "Content-Length": str(image.size)}
+        try:
+            return await self._request("POST", url, headers, _MAX_ANSWER_BYTES, image)
+        except LostConnectionError as error:
+            if not error.is_stale:
+                raise
+        return await self._request("POST", url, headers, _MAX_ANSWER_BYTES, image)
+
+    async def get(self, url: str, headers: Mapping[str, str]) -> Reply:
+        """Ask for a document. Raises LostConnectionError and UnexpectedAnswerError."""
+        # aiohttp itself repeats a GET that met a stale connection.
+        return await self._request("GET", url, {**headers, "Accept": "application/json"}, _MAX_TABLE_BYTES)
+
+    async def close(self) -> None:
+        """Close the connections; a later request raises RuntimeError."""
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
+
+    async def _request(
+        self, method: str, url: str, headers: Mapping[str, str], max_bytes: int, image: Image | None = None
+    ) -> Reply:
+        exchange = _Exchange()
+        begun = False
+        body = image.payload() if image is not None else None
+        try:
+            async with self._open_session().request(
+                method, url, headers=headers, data=body, allow_redirects=False, trace_request_ctx=exchange
+            ) as response:
+                begun = True
+                return Reply(url, response.status, response.headers, await _read(response, max_bytes))
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
+            _raise_bad_image(error)
+            raise LostConnectionError(_reason(error), reused=exchange.reused, begun=begun) from error
+        except aiohttp.ClientError as error:
+            _raise_bad_image(error)
+            raise UnexpectedAnswerError(f"{url} does not speak HTTP as tfleet does: {error}") from error
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise RuntimeError("the client is closed")
+        if self._session is None:
+            trace = aiohttp.TraceConfig()
+            trace.on_connection_reuseconn.append(_note_reuse)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._max_connections),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # A compressed answer could be larger than the bytes that were counted.
+                headers={"Accept-Encoding": "identity"},
+                trace_configs=[trace],
+            )
+        return self._session
+
+
+async def _note_reuse(
+    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceConnectionReuseconnParams
+) -> None:
+    context.trace_request_ctx.reused = True
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > max_bytes:
+            response.close()
+            raise UnexpectedAnswerError(
+                f"{response.url} answered more than {max_bytes} bytes", status=response.status
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _raise_bad_image(error: BaseException) -> None:
+    """Raise what the reading of the image raised, if that is what aiohttp's error comes from."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, BadImageError):
+            raise cause
+        cause = cause.__cause__
+
+
+def _reason(error: aiohttp.ClientError) -> str:
+    """A few words of plain English: aiohttp's own name host and port a second time, and its classes."""
+    if isinstance(error, aiohttp.ServerTimeoutError):
+        return "it took too long to connect"
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, OSError):
+        # All the addresses of a name failed: one error with the text of each in its message.
+        numbers = set(_ERRNO.findall(str(cause)))
+        if cause.errno is None and len(numbers) == 1:
+            return os.strerror(int(numbers.pop())).lower()
+        if cause.errno is not None and cause.errno > 0:
+            return os.strerror(cause.errno).lower()
+        return (cause.strerror or str(cause)).lower()
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer was cut short"
+    return "it closed the connection without an answer"

@@ -1,0 +1,77 @@
+"""What the proxy knows of its workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tfleet.client.answer import succeeded
+from tfleet.client.errors import UnexpectedAnswerError
+
+if TYPE_CHECKING:
+    from tfleet.client.reply import Reply
+
+PATH = "/workers"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One row of the proxy's table.
+
+    `state` is `starting`, `ready`, `ejected` or `draining`; a later proxy may know more, so it is text.
+    `in_flight` counts this proxy's requests to the worker. `last_error` is empty where there was none.
+    """
+
+    id: str
+    address: str
+    model: str = ""
+    version: str = ""
+    state: str = ""
+    in_flight: int = 0
+    last_error: str = ""
+
+    @property
+    def model_label(self) -> str:
+        """`name/version`, empty where nobody said it."""
+        return f"{self.model}/{self.version}" if self.model and self.version else self.model
+
+
+def workers_document(reply: Reply, *, request_id: str | None = None) -> dict[str, Any]:
+    """The document of `GET /workers`, unknown fields and all; raises the FleetError that the answer means."""
+    document = succeeded(reply, request_id=request_id)
+    rows = document.get("workers")
+    if not isinstance(rows, list) or not all(_is_row(row) for row in rows):
+        raise UnexpectedAnswerError(
+            f"{reply.url} lists no workers: is the address a tfleet proxy's?",
+            status=reply.status,
+            request_id=request_id,
+        )
+    return document
+
+
+def worker_statuses(document: Mapping[str, Any]) -> tuple[WorkerStatus, ...]:
+    """The rows of a document that `workers_document` gave; fields that are not known yet are passed over."""
+    return tuple(_worker_status(row) for row in document["workers"])
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, Mapping) and isinstance(row.get("id"), str) and isinstance(row.get("address"), str)
+
+
+def _worker_status(row: Mapping[str, Any]) -> WorkerStatus:
+    in_flight = row.get("in_flight")
+    return WorkerStatus(
+        id=row["id"],
+        address=row["address"],
+        model=_text(row, "model"),
+        version=_text(row, "version"),
+        state=_text(row, "state"),
+        in_flight=in_flight if isinstance(in_flight, int) else 0,
+        last_error=_text(row, "last_error"),
+    )
+
+
+def _text(row: Mapping[str, Any], key: str) -> str:
+    value = row.get(key)
+    return "" if value is None else str(value)

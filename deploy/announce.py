@@ -1,0 +1,58 @@
+"""What `tfleet up` says to whoever started it: above all the lines to paste."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, get_args
+
+from tfleet.discovery.address import Address
+from tfleet.discovery.contract import PROXY_PORT
+from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+
+Mode: TypeAlias = Literal["forward", "p2p"]
+MODES: Final[tuple[Mode, ...]] = get_args(Mode)
+
+_PHOTO = Path("tests/data/cat.jpg")
+
+
+def photo(folder: Path) -> str:
+    """A photo to classify, as one writes it in `folder`: the project's own in a checkout, else a name."""
+    return str(_PHOTO if (folder / _PHOTO).is_file() else Path("cat.jpg"))
+
+
+def opening(workers: int, mode: Mode, proxy: Address, registry: ConsulRegistry | EmbeddedRegistry) -> str:
+    """What is about to be started."""
+    return (
+        f"a fleet of {_count(workers)} behind a proxy on {proxy} ({mode} mode), "
+        f"registry {registry}; Ctrl-C stops it all"
+    )
+
+
+def invitation(mode: Mode, port: int, image: str) -> str:
+    """The commands to paste, in a block of their own, for a proxy that listens on `port` of this machine."""
+    proxy = f"localhost:{port}"
+    if mode == "p2p":
+        lines = [f'curl -v -XPOST $(curl -s {proxy}) -F "data=@{image}"']
+    else:
+        lines = [
+            f'curl -v -XPOST {proxy} -F "data=@{image}"',
+            f"curl -X POST -F image=@{image} 'http://{proxy}/predict'",
+        ]
+    lines.append("tfleet status" if port == PROXY_PORT else f"tfleet status --proxy {proxy}")
+    return "\n".join(["", "Ready. In another terminal:", "", *(f"  {line}" for line in lines), ""])
+
+
+def progress(ready: int, wanted: int, elapsed_s: float) -> str:
+    """How far the start is."""
+    if ready:
+        return f"{ready} of {_count(wanted)} ready after {elapsed_s:.0f} s"
+    return f"waiting for {_count(wanted)} ({elapsed_s:.0f} s): TensorFlow takes a while to load a model"
+
+
+def farewell(why: str) -> str:
+    """What happens now that `why`, a signal or a process that cannot run, asked to stop."""
+    return f"stopping because of {why}: workers first; Ctrl-C now kills what is left"
+
+
+def _count(workers: int) -> str:
+    return f"{workers} worker" if workers == 1 else f"{workers} workers"

@@ -1,0 +1,60 @@
+"""The program `tfleet`: only the names of the commands. What they do is imported when they run."""
+
+from __future__ import annotations
+
+import click
+
+from tfleet import __version__
+from tfleet.deploy.lazy import LazyCommand, LazyGroup
+
+_COMMANDS = (
+    LazyCommand(
+        "up",
+        "tfleet.deploy.up_cli:up",
+        short_help="Start a whole fleet on this machine: registry, proxy and workers.",
+    ),
+    LazyCommand(
+        "worker",
+        "tfleet.worker.cli:worker",
+        short_help="Serve one TensorFlow model, and register it.",
+        extra="worker",
+    ),
+    LazyCommand(
+        "proxy",
+        "tfleet.proxy.cli:proxy",
+        short_help="Forward images to live workers, or say which worker to talk to.",
+        extra="proxy",
+    ),
+    LazyCommand(
+        "registry",
+        "tfleet.discovery.cli:registry",
+        short_help="Run the embedded registry on its own.",
+    ),
+    LazyCommand(
+        "classify",
+        "tfleet.client.cli:classify",
+        short_help="Classify files and folders of images.",
+        extra="client",
+    ),
+    LazyCommand(
+        "status",
+        "tfleet.client.cli:status",
+        short_help="Show the workers that a proxy knows.",
+        extra="client",
+    ),
+)
+
+
+@click.group(
+    cls=LazyGroup,
+    commands=_COMMANDS,
+    epilog="Every option can also be an environment variable: --max-body-bytes is TFLEET_MAX_BODY_BYTES.",
+)
+@click.version_option(__version__, prog_name="tfleet")
+def cli() -> None:
+    """A TensorFlow model behind curl, on one machine or spread over many."""
+
+
+def main() -> None:
+    """Run the program with the arguments of this process; ends it with the command's exit code."""
+    cli(prog_name="tfleet")

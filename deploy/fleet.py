@@ -1,0 +1,73 @@
+"""What a fleet on one machine consists of: the command of each of its processes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tfleet.deploy.announce import Mode
+from tfleet.deploy.child import Spec
+from tfleet.discovery.address import Address
+from tfleet.discovery.log import LogFormat
+from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+
+PROGRAM: Final = (sys.executable, "-P", "-m", "tfleet")
+"""This very program. -P: as with `tfleet`, no file in the current folder takes the place of a module."""
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A fleet to start. The ports are real ones, not 0; times are in seconds."""
+
+    proxy: Address
+    mode: Mode
+    workers: int
+    registry: ConsulRegistry | EmbeddedRegistry
+    service: str
+    model: str | None
+    log_format: LogFormat
+    drain_timeout_s: float
+    program: tuple[str, ...] = PROGRAM
+
+    def registry_spec(self) -> Spec | None:
+        """The embedded registry as a process of its own: so a proxy that restarts loses no registration."""
+        if isinstance(self.registry, ConsulRegistry):
+            return None
+        address = self.registry.address
+        return self._spec("registry", "registry", "--host", address.host, "--port", str(address.port))
+
+    def proxy_spec(self) -> Spec:
+        """The proxy."""
+        return self._spec(
+            "proxy",
+            "proxy",
+            *("--host", self.proxy.host, "--port", str(self.proxy.port), "--mode", self.mode),
+            *self._common(),
+        )
+
+    def worker_specs(self) -> tuple[Spec, ...]:
+        """The workers, each on a free port of its own."""
+        model = ("--model", self.model) if self.model else ()
+        argv = ("worker", "--host", LOOPBACK, "--port", "0", *model, *self._common())
+        return tuple(self._spec(f"worker-{number}", *argv) for number in range(1, self.workers + 1))
+
+    def _common(self) -> tuple[str, ...]:
+        registry = f"consul://{self.registry.address}"
+        drain = ("--drain-timeout", f"{self.drain_timeout_s:g}")
+        return ("--registry", registry, "--service", self.service, *drain)
+
+    def _spec(self, name: str, *arguments: str) -> Spec:
+        return Spec(name, (*self.program, *arguments, "--log-format", self.log_format))
+
+
+def child_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the children: that of `tfleet up`, so that TFLEET_<OPTION> speaks to all of them.
+
+    What `up` decides itself is on their command line, which wins over the environment. Only the address to
+    advertise cannot be the same for all.
+    """
+    return {**{k: v for k, v in environ.items() if k != "TFLEET_ADVERTISE"}, "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,116 @@
+"""`tfleet up`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from tfleet.deploy.announce import MODES, Mode, photo
+from tfleet.deploy.console import Console
+from tfleet.deploy.fleet import LOOPBACK, Fleet, child_environ
+from tfleet.deploy.ports import PortTakenError, free_ports
+from tfleet.deploy.refusal import RefusedError
+from tfleet.deploy.up import run_fleet
+from tfleet.discovery.address import Address
+from tfleet.discovery.contract import PROXY_PORT
+from tfleet.discovery.log import LogFormat
+from tfleet.discovery.options import PORT, chosen_registry, log_format_option, registry_options
+from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, StaticRegistry
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--workers", type=click.IntRange(min=1), default=2, help="How many workers to start.")
+@click.option("--port", type=PORT, default=PROXY_PORT, help="Where the proxy listens; 0 is any free port.")
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default="forward",
+    help="forward: requests go through the proxy. p2p: it only says which worker to talk to.",
+)
+@click.option(
+    "--model",
+    metavar="PATH",
+    help="As for `tfleet worker`.  [default: EfficientNet-Lite0]",
+)
+@registry_options
+@click.option(
+    "--drain-timeout",
+    "drain_timeout_s",
+    type=click.FloatRange(min=0),
+    default=20.0,
+    help="Seconds that requests in flight get to finish when the fleet stops.",
+)
+@log_format_option
+def up(
+    *,
+    workers: int,
+    port: int,
+    mode: Mode,
+    model: str | None,
+    registry: str | None,
+    registry_port: int,
+    service: str,
+    drain_timeout_s: float,
+    log_format: LogFormat,
+) -> None:
+    """Start a whole fleet on this machine: registry, proxy and workers.
+
+    A process that dies is started again. Ctrl-C stops them all: each worker leaves the registry and finishes
+    what it has, then the proxy and the registry stop; a second Ctrl-C kills what is left.
+
+    \b
+      tfleet up
+      tfleet up --workers 4 --mode p2p --port 8080
+      tfleet up --model models/flowers/3 --registry consul://127.0.0.1:8500
+
+    The other options of worker and proxy go through the environment:
+
+    \b
+      TFLEET_LABELS=output_labels.txt tfleet up --model output_graph.pb
+    """
+    chosen = chosen_registry(registry, registry_port)
+    if isinstance(chosen, StaticRegistry):
+        raise RefusedError(
+            f"--registry {chosen}: nobody registers in a static list, so the workers that `tfleet up` starts "
+            "would never be found; use `tfleet proxy` with it, or --registry embedded"
+        )
+    proxy, chosen = _claim(port, chosen)
+    fleet = Fleet(
+        proxy=proxy,
+        mode=mode,
+        workers=workers,
+        registry=chosen,
+        service=service,
+        model=model,
+        log_format=_log_format(log_format),
+        drain_timeout_s=drain_timeout_s,
+    )
+    console = Console(out=sys.stdout, err=sys.stderr, width=max(len("registry"), len(f"worker-{workers}")))
+    sys.exit(asyncio.run(run_fleet(fleet, console, child_environ(os.environ), image=photo(Path.cwd()))))
+
+
+def _claim(
+    port: int, registry: ConsulRegistry | EmbeddedRegistry
+) -> tuple[Address, ConsulRegistry | EmbeddedRegistry]:
+    """The proxy's address and the registry with real ports, all free before anything is started."""
+    wanted = {"--port": port}
+    if isinstance(registry, EmbeddedRegistry):
+        wanted["--registry-port"] = registry.address.port
+    try:
+        ports = free_ports(wanted, host=LOOPBACK)
+    except PortTakenError as error:
+        raise RefusedError(str(error)) from error
+    if isinstance(registry, EmbeddedRegistry):
+        registry = EmbeddedRegistry(Address(LOOPBACK, ports["--registry-port"]))
+    return Address(LOOPBACK, ports["--port"]), registry
+
+
+def _log_format(chosen: LogFormat) -> LogFormat:
+    """The children write into a pipe: whether a person reads it is known only here."""
+    if chosen != "auto":
+        return chosen
+    return "console" if sys.stderr.isatty() else "json"

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.client.conftest import Command, ScriptedFleet
+
+
+def test_results_in_a_pipe_are_tab_separated(fleet: ScriptedFleet, classify: Command, photo: Path) -> None:
+    proxy = fleet.server()
+    done = classify(photo, "--proxy", proxy.address, "--top", "2")
+    assert done.stdout == f"{photo}\ttabby\t0.750000\n{photo}\ttiger cat\t0.125000\n"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert proxy.seen[0].path == "/predict?top=2"
+
+
+def test_five_labels_are_asked_for_unless_told_otherwise(
+    fleet: ScriptedFleet, classify: Command, photo: Path
+) -> None:
+    proxy = fleet.server()
+    assert classify(photo, TFLEET_PROXY=proxy.url).returncode == 0
+    assert proxy.seen[0].path == "/predict?top=5"
+
+
+def test_a_failure_is_told_and_the_others_are_done(
+    fleet: ScriptedFleet, classify: Command, photos: list[Path], tmp_path: Path
+) -> None:
+    names = ["missing.jpg", *map(str, photos), str(tmp_path)]
+    done = classify("--proxy", fleet.server().url, "--top", "1", *names)
+    assert done.returncode == 1
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()[::2]] == list(map(str, photos))
+    errors = done.stderr.splitlines()
+    assert errors[0] == "missing.jpg: no such file or directory"
+    assert errors[1].startswith(f"{tmp_path}: no images in this folder")
+    assert errors[2].startswith("6 files: 4 classified, 2 failed in ")
+    assert len(errors) == 3
+
+
+def test_json_is_one_line_a_file_for_failures_too(
+    fleet: ScriptedFleet, classify: Command, photo: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.jpg"
+    text.write_text("hello")
+    proxy = fleet.server(fleet.predictions(), fleet.problem(415, "this is text"))
+    done = classify("--json", "--proxy", proxy.url, "--concurrency", "1", photo, text)
+    good, bad = map(json.loads, done.stdout.splitlines())
+    assert good["file"] == str(photo)
+    assert good["predictions"][0] == {"label": "tabby", "probability": 0.75}
+    assert (good["worker"], good["model"]) == ("tfleet-w1", "lite0/1")
+    assert good["ms"] > 0
+    assert (bad["file"], bad["error"], bad["status"]) == (str(text), "this is text", 415)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{text}: this is text\n")
+
+
+def test_names_come_from_standard_input_and_results_as_they_are_there(
+    fleet: ScriptedFleet, classify: Command, photos: list[Path]
+) -> None:
+    with classify.start(
+        "-", "--json", "--proxy", fleet.server().url, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for photo in photos:  # the next name is written when the result of this one was read
+            process.stdin.write(os.fsencode(photo) + b"\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["file"] == str(photo)
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+def test_a_file_name_need_not_be_text(fleet: ScriptedFleet, classify: Command, tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xff.jpg"
+    with open(name, "wb") as file:  # noqa: PTH123 - a Path would have to be text
+        file.write(b"\xff\xd8\xff")
+    done = classify("-", "--proxy", fleet.server().url, stdin=name + b"\n")
+    assert done.stdout.startswith(os.fsdecode(name) + "\ttabby\t")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_images_go_straight_to_the_workers_with_p2p(
+    fleet: ScriptedFleet, classify: Command, photo: Path
+) -> None:
+    worker = fleet.server()
+    proxy = fleet.server(otherwise=fleet.names(worker.address))
+    done = classify("--p2p", "--proxy", proxy.url, photo)
+    assert done.returncode == 0
+    assert len(worker.seen) == 1
+
+
+def test_a_proxy_that_is_not_there_is_named_with_what_to_do(
+    classify: Command, nobody: str, photo: Path
+) -> None:
+    done = classify(photo, "--proxy", nobody)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"{photo}: cannot reach http://{nobody}: connection refused",
+        "Is the fleet up? Start one with `tfleet up`, or say with --proxy where it is.",
+    ]
+
+
+def test_an_image_may_take_its_time_and_no_longer(
+    fleet: ScriptedFleet, classify: Command, photo: Path
+) -> None:
+    done = classify(photo, "--proxy", fleet.server(fleet.never()).url, "--timeout", "0.1")
+    assert done.returncode == 1
+    assert "in 0.1 s" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--top", "0", "x"),
+        ("--concurrency", "0", "x"),
+        ("--timeout", "0", "x"),
+        ("--proxy", "ftp://x", "x"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_what_was_expected(
+    classify: Command, arguments: tuple[str, ...]
+) -> None:
+    done = classify(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Usage: tfleet classify" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Error: ")
+
+
+def test_help_teaches_by_examples(classify: Command, status: Command) -> None:
+    help_text = classify("--help").stdout
+    assert "  find . -name '*.jpg' | tfleet classify - --json > labels.jsonl\n" in help_text
+    assert "TFLEET_PROXY" in help_text
+    assert "tfleet status --proxy gpu-box:12480" in status("--help").stdout
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(
+    fleet: ScriptedFleet, classify: Command, photo: Path
+) -> None:
+    with classify.start(
+        *["-", "--proxy", fleet.server().url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(os.fsencode(photo) + b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdin.write(os.fsencode(photo) + b"\n")
+        process.stdin.flush()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141
+
+
+@pytest.mark.parametrize("waits_for", ["the fleet", "names"])
+def test_ctrl_c_ends_it_without_a_traceback(
+    fleet: ScriptedFleet, classify: Command, photo: Path, waits_for: str
+) -> None:
+    proxy = fleet.server(otherwise=fleet.never() if waits_for == "the fleet" else None)
+    with classify.start(
+        *["-", "--proxy", proxy.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(os.fsencode(photo) + b"\n")
+        process.stdin.flush()
+        proxy.wait_for(1)
+        if waits_for == "names":
+            process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert process.stderr.read() == b""
+
+
+WORKERS = (
+    {
+        "id": "w1",
+        "address": "10.0.0.1:80",
+        "model": "lite0",
+        "version": "1",
+        "state": "ready",
+        "in_flight": 2,
+    },
+    {
+        "id": "w2",
+        "address": "10.0.0.2:80",
+        "state": "ejected",
+        "in_flight": 0,
+        "last_error": "refused",
+        "x": 1,
+    },
+)
+
+
+def test_status_shows_the_proxys_workers(fleet: ScriptedFleet, status: Command) -> None:
+    done = status("--proxy", fleet.server(fleet.workers(*WORKERS)).address)
+    heading, *rows = done.stdout.splitlines()
+    assert heading.split() == ["id", "address", "model", "state", "in", "flight", "last", "error"]
+    assert [row.split() for row in rows] == [
+        ["w1", "10.0.0.1:80", "lite0/1", "ready", "2"],
+        ["w2", "10.0.0.2:80", "ejected", "0", "refused"],
+    ]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_status_passes_the_document_on(fleet: ScriptedFleet, status: Command) -> None:
+    done = status("--json", "--proxy", fleet.server(fleet.workers(*WORKERS)).url)
+    assert json.loads(done.stdout) == {"workers": list(WORKERS)}
+
+
+def test_status_says_that_there_are_no_workers(fleet: ScriptedFleet, status: Command) -> None:
+    proxy = fleet.server(fleet.workers())
+    done = status("--proxy", proxy.url)
+    assert done.stdout == f"{proxy.url} knows no workers yet: start one with `tfleet worker`\n"
+    assert done.returncode == 0
+
+
+def test_status_names_a_proxy_that_is_not_there_and_what_to_do(status: Command, nobody: str) -> None:
+    done = status("--proxy", nobody)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"cannot reach http://{nobody}: connection refused. "
+        "Is the fleet up? Start one with `tfleet up`, or say with --proxy where it is.\n"
+    )
+
+
+def test_status_tells_a_stranger_from_a_proxy(fleet: ScriptedFleet, status: Command) -> None:
+    done = status("--proxy", fleet.server(fleet.text(404, "<html>")).url)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "/workers answered 404 Not Found (text/html), which is not what tfleet says" in done.stderr

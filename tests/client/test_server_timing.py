@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+
+from tfleet.client import Timing
+from tfleet.client.server_timing import parse_server_timing
+
+
+@pytest.mark.parametrize(
+    ("header", "timing"),
+    [
+        ("decode;dur=2.1, queue;dur=0.0, infer;dur=8.3", Timing(2.1, 0.0, 8.3)),
+        ('infer;desc="the graph";dur=8', Timing(infer_ms=8.0)),
+        ("infer; dur = 8.5 ;desc=x", Timing(infer_ms=8.5)),
+        ('queue;dur="3"', Timing(queue_ms=3.0)),
+        ("infer;dur=1, infer;dur=2", Timing(infer_ms=1.0)),
+        ("cache;dur=1, miss, decode, infer;dur=soon, queue;dur=-1", Timing()),
+        ("", Timing()),
+    ],
+)
+def test_what_is_readable_is_read_and_the_rest_passed_over(header: str, timing: Timing) -> None:
+    assert parse_server_timing(header) == timing

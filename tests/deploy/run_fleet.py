@@ -1,0 +1,41 @@
+"""`tfleet up` with stand-ins for its children: `run_fleet.py PROXY_PORT REGISTRY_PORT WORKERS`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from tfleet.deploy.console import Console
+from tfleet.deploy.fleet import Fleet, child_environ
+from tfleet.deploy.refusal import RefusedError
+from tfleet.deploy.up import run_fleet
+from tfleet.discovery.address import Address
+from tfleet.discovery.registry import EmbeddedRegistry
+
+
+def main() -> None:
+    proxy_port, registry_port, workers = map(int, sys.argv[1:])
+    fleet = Fleet(
+        proxy=Address("127.0.0.1", proxy_port),
+        mode="forward",
+        workers=workers,
+        registry=EmbeddedRegistry(Address("127.0.0.1", registry_port)),
+        service="tfleet",
+        model=None,
+        log_format="json",
+        drain_timeout_s=30,
+        program=(sys.executable, str(Path(__file__).parent / "stand_in.py")),
+    )
+    console = Console(sys.stdout, sys.stderr)
+    try:
+        code = asyncio.run(run_fleet(fleet, console, child_environ(os.environ), image="cat.jpg"))
+    except RefusedError as error:
+        error.show()
+        code = error.exit_code
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tfleet.deploy import announce
+from tfleet.discovery.address import Address
+from tfleet.discovery.registry import EmbeddedRegistry
+
+
+def test_forward_mode_has_the_two_curl_lines_of_the_contract_word_for_word() -> None:
+    lines = announce.invitation("forward", 12480, "cat.jpg").splitlines()
+    assert '  curl -v -XPOST localhost:12480 -F "data=@cat.jpg"' in lines
+    assert "  curl -X POST -F image=@cat.jpg 'http://localhost:12480/predict'" in lines
+    assert "  tfleet status" in lines
+
+
+def test_p2p_mode_asks_the_proxy_for_a_worker_first() -> None:
+    lines = announce.invitation("p2p", 12480, "cat.jpg").splitlines()
+    assert '  curl -v -XPOST $(curl -s localhost:12480) -F "data=@cat.jpg"' in lines
+    assert sum("curl" in line for line in lines) == 1
+
+
+def test_another_port_is_in_every_line() -> None:
+    text = announce.invitation("forward", 8080, "cat.jpg")
+    assert text.count("localhost:8080") == 3
+    assert "  tfleet status --proxy localhost:8080" in text
+
+
+def test_the_photo_is_the_checkouts_own_where_there_is_one(tmp_path: Path) -> None:
+    assert announce.photo(tmp_path) == "cat.jpg"
+    (tmp_path / "tests" / "data").mkdir(parents=True)
+    (tmp_path / "tests" / "data" / "cat.jpg").touch()
+    assert announce.photo(tmp_path) == "tests/data/cat.jpg"
+
+
+def test_the_opening_says_what_is_started_and_how_to_stop_it() -> None:
+    registry = EmbeddedRegistry(Address("127.0.0.1", 12481))
+    assert announce.opening(1, "p2p", Address("127.0.0.1", 12480), registry) == (
+        "a fleet of 1 worker behind a proxy on 127.0.0.1:12480 (p2p mode), "
+        "registry embedded (127.0.0.1:12481); Ctrl-C stops it all"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ready", "text"),
+    [
+        (0, "waiting for 2 workers (5 s): TensorFlow takes a while to load a model"),
+        (1, "1 of 2 workers ready after 5 s"),
+        (2, "2 of 2 workers ready after 5 s"),
+    ],
+)
+def test_progress_counts_the_ready_workers(ready: int, text: str) -> None:
+    assert announce.progress(ready, 2, 5.2) == text
+
+
+def test_the_farewell_names_its_cause() -> None:
+    assert announce.farewell("SIGTERM").startswith("stopping because of SIGTERM: workers first")

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from tfleet.deploy.fleet import PROGRAM, Fleet, child_environ
+from tfleet.discovery.address import Address
+from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+
+FLEET = Fleet(
+    proxy=Address("127.0.0.1", 12480),
+    mode="p2p",
+    workers=2,
+    registry=EmbeddedRegistry(Address("127.0.0.1", 12481)),
+    service="cats",
+    model=None,
+    log_format="json",
+    drain_timeout_s=20.0,
+    program=("tfleet",),
+)
+SHARED = "--registry consul://127.0.0.1:12481 --service cats --drain-timeout 20 --log-format json"
+
+
+def test_the_embedded_registry_is_a_process_of_its_own() -> None:
+    spec = FLEET.registry_spec()
+    assert spec is not None
+    assert spec.name == "registry"
+    assert " ".join(spec.argv) == "tfleet registry --host 127.0.0.1 --port 12481 --log-format json"
+
+
+def test_with_consul_there_is_no_registry_to_start() -> None:
+    fleet = replace(FLEET, registry=ConsulRegistry(Address("consul.local", 8500)))
+    assert fleet.registry_spec() is None
+    assert "consul://consul.local:8500" in fleet.proxy_spec().argv
+
+
+def test_the_proxy_finds_the_registry_by_its_address() -> None:
+    command = f"tfleet proxy --host 127.0.0.1 --port 12480 --mode p2p {SHARED}"
+    assert " ".join(FLEET.proxy_spec().argv) == command
+
+
+def test_each_worker_has_a_port_of_its_own() -> None:
+    specs = FLEET.worker_specs()
+    assert [spec.name for spec in specs] == ["worker-1", "worker-2"]
+    assert {" ".join(spec.argv) for spec in specs} == {f"tfleet worker --host 127.0.0.1 --port 0 {SHARED}"}
+
+
+def test_the_model_is_the_workers() -> None:
+    fleet = replace(FLEET, model="my models/flowers")
+    assert fleet.worker_specs()[0].argv[6:8] == ("--model", "my models/flowers")
+    assert "--model" not in fleet.proxy_spec().argv
+
+
+def test_a_file_in_the_current_folder_takes_no_modules_place(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise SystemExit('the wrong one')")
+    done = subprocess.run([*PROGRAM, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("tfleet, version")
+
+
+def test_the_environment_speaks_to_all_but_cannot_give_all_one_address() -> None:
+    environ = {"TFLEET_MAX_PIXELS": "9", "TFLEET_ADVERTISE": "here:1", "HOME": "/"}
+    assert child_environ(environ) == {"TFLEET_MAX_PIXELS": "9", "HOME": "/", "PYTHONUNBUFFERED": "1"}

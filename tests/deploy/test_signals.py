@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tfleet.deploy.signals import on_stop_signal
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_stop_signal_calls_and_is_recorded(number: signal.Signals) -> None:
+    called = asyncio.Event()
+    with on_stop_signal(called.set) as came:
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(called.wait(), timeout=10)
+    assert came == [number]
+
+
+@pytest.fixture
+def nohup() -> Iterator[None]:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+async def test_under_nohup_a_terminal_that_goes_away_stops_nothing(nohup: None) -> None:
+    called = asyncio.Event()
+    with on_stop_signal(called.set) as came:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(called.wait(), timeout=10)
+    assert came == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
