@@ -52,7 +52,8 @@ async def run_fleet(
             herald.cancel()
             console.say(announce.farewell(signals[0].name if signals else _name_of(supervisor.failed)))
     if supervisor.failed:
-        raise RefusedError(f"{_name_of(supervisor.failed)} cannot run: {supervisor.failed.last_line}")
+        reason = supervisor.failed.last_line.removeprefix("Error: ")  # which this error gets itself
+        raise RefusedError(f"{_name_of(supervisor.failed)} cannot run: {reason}")
     console.say("all killed" if supervisor.killed else "all stopped")
     return _SIGNALLED + signals[-1] if supervisor.killed else 0
 

@@ -99,9 +99,8 @@ class ScriptedFleet:
         for runner in self._runners:
             for site in list(runner.sites):
                 await site.stop()
-        # A connection that was just accepted takes a few turns of the loop until its server knows it.
-        for _ in range(5):
-            await asyncio.sleep(0)
+        # A server learns of a connection some turns of the loop after it was accepted, and could not close it.
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if _accepts(task)))
         for runner in self._runners:
             await runner.cleanup()
 
@@ -185,6 +184,11 @@ class ScriptedFleet:
     @staticmethod
     def workers(*rows: dict[str, Any]) -> Handler:
         return ScriptedFleet.text(200, json.dumps({"workers": rows}), "application/json")
+
+
+def _accepts(task: asyncio.Task[Any]) -> bool:
+    """Whether asyncio is making the transport of a new connection in it."""
+    return getattr(task.get_coro(), "__name__", "").startswith("_accept_connection")
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,7 @@ def test_a_worker_that_keeps_dying_is_restarted_until_the_stop() -> None:
 def test_a_worker_that_can_never_run_ends_all_with_its_own_error(gone: Callable[[int], bool]) -> None:
     with _up(behaviour="unusable") as up:
         assert up.end() == 2
-    assert re.fullmatch(r"Error: worker-[12] cannot run: Error: no model here\n", up.lines[-1])
+    assert re.fullmatch(r"Error: worker-[12] cannot run: no model here\n", up.lines[-1])
     assert "again in" not in up.text
     assert _all_gone(up, gone)
 

@@ -82,11 +82,10 @@ def test_host_that_is_not_known_is_one_clear_line_and_exit_code_2() -> None:
 
 
 def test_help_teaches() -> None:
-    run = CliRunner().invoke(registry, ["--help"], auto_envvar_prefix="TFLEET_REGISTRY")
+    run = CliRunner().invoke(registry, ["--help"])
     assert run.exit_code == 0
     for words in (
         "12481",
-        "TFLEET_REGISTRY_PORT",
         "tfleet worker --registry consul://",
         "consul catalog services",
     ):
