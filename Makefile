@@ -44,8 +44,8 @@ check: $(DEV) ## ruff, mypy --strict and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-quick: $(DEV) ## The tests that need no fleet and no clone (less than a minute)
-	$(BIN)/python -m pytest -m 'not fleet and not clone' $(PYTEST_ARGS)
+quick: $(DEV) ## The tests that start no workers (about a minute)
+	$(BIN)/python -m pytest -n 2 -m 'not fleet and not process and not clone' $(PYTEST_ARGS)
 
 bench: $(DEV) ## Measure: make bench ARGS='--help'
 	$(BIN)/python -m tests.bench.run $(ARGS)

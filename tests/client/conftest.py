@@ -99,7 +99,7 @@ class ScriptedFleet:
         for runner in self._runners:
             for site in list(runner.sites):
                 await site.stop()
-        # A server learns of a connection some turns of the loop after it was accepted, and could not close it.
+        # A server learns of a connection some turns of the loop after it was accepted: wait for those.
         await asyncio.gather(*(task for task in asyncio.all_tasks() if _accepts(task)))
         for runner in self._runners:
             await runner.cleanup()

@@ -9,6 +9,8 @@ from tests.embedded_registry import embedded_registry
 from tests.worker.model.graphs import pixel_graph, write_graph, write_labels, write_model
 from tests.worker.process import COMMAND
 
+pytestmark = pytest.mark.process
+
 
 def worker(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=60, check=False)

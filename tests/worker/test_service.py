@@ -18,6 +18,8 @@ from tests.worker.model.graphs import (
 from tests.worker.process import Worker, worker_process
 from tfleet.discovery.address import Address
 
+pytestmark = pytest.mark.process
+
 ALONE = ("--registry", "static:", "--drain-grace", "0")
 
 

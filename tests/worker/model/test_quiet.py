@@ -4,6 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 
 def _import(**environment: str) -> str:
     code = "import os; import tfleet.worker.model.quiet; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
