@@ -58,7 +58,7 @@ class Attempt:
     member: Member
     retries: int
     deadline: asyncio.Timeout
-    patience_s: float
+    patience: Patience
     may_retry: Callable[[], bool]
 
 
@@ -89,18 +89,15 @@ async def attempt(session: aiohttp.ClientSession, one: Attempt, metrics: Metrics
     response = web.StreamResponse()
     connection = {"reused": False}
     try:
-        async with (
-            Patience(one.patience_s) as patience,
-            _sent(session, one, patience, connection) as answer,
-        ):
+        async with one.patience, _sent(session, one, connection) as answer:
             if answer.status in _SEND_ELSEWHERE and one.may_retry():
                 raise DeclinedError(answer.status)
             one.upload.forget()
             one.deadline.reschedule(None)
-            await _pass_on(answer, response, one, patience, metrics)
+            await _pass_on(answer, response, one, metrics)
             return response
     except (aiohttp.ClientError, TimeoutError) as error:
-        reason = _reason(error, one.patience_s)
+        reason = _reason(error)
         if response.prepared:
             break_off(one.request)
             raise ConnectionResetError(f"the worker broke off in its answer: {reason}") from error
@@ -111,9 +108,7 @@ async def attempt(session: aiohttp.ClientSession, one: Attempt, metrics: Metrics
         raise UnreachableError(reason) from error
 
 
-def _sent(
-    session: aiohttp.ClientSession, one: Attempt, patience: Patience, connection: dict[str, bool]
-) -> Any:
+def _sent(session: aiohttp.ClientSession, one: Attempt, connection: dict[str, bool]) -> Any:
     request = one.request
     headers = request_headers(
         request.headers, peer=request.remote, scheme=request.scheme, request_id=request_id_of(request)
@@ -124,7 +119,7 @@ def _sent(
         request.method,
         URL(one.member.instance.address.url + request.raw_path, encoded=True),
         headers=headers,
-        data=one.upload.pieces(patience) if request.body_exists else None,
+        data=one.upload.pieces(one.patience) if request.body_exists else None,
         allow_redirects=False,
         timeout=_TIMEOUT,
         trace_request_ctx=connection,
@@ -135,7 +130,6 @@ async def _pass_on(
     answer: aiohttp.ClientResponse,
     response: web.StreamResponse,
     one: Attempt,
-    patience: Patience,
     metrics: Metrics,
 ) -> None:
     response.set_status(answer.status, answer.reason)
@@ -143,15 +137,15 @@ async def _pass_on(
     response.headers.setdefault(WORKER, one.member.id)
     response.headers[REQUEST_ID] = request_id_of(one.request)
     response.headers[RETRIES] = str(one.retries)
-    patience.client_turn()
+    one.patience.client_turn()
     await response.prepare(one.request)
-    patience.worker_turn()
+    one.patience.worker_turn()
     async for piece in answer.content.iter_any():
         metrics.sent_bytes.inc(len(piece))
-        patience.client_turn()
+        one.patience.client_turn()
         await response.write(piece)
-        patience.worker_turn()
-    patience.client_turn()
+        one.patience.worker_turn()
+    one.patience.client_turn()
     await response.write_eof()
 
 
@@ -161,7 +155,7 @@ def break_off(request: web.BaseRequest) -> None:
         request.transport.abort()
 
 
-def _reason(error: Exception, patience_s: float) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientError):
         return str(error) or type(error).__name__
-    return f"no progress within {patience_s:g} s"
+    return "makes no progress"

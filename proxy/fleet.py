@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import time
 from collections import Counter
@@ -13,11 +14,13 @@ from typing import Any
 import structlog
 
 from tfleet.discovery.instance import Instance
+from tfleet.proxy.patience import Patience
 from tfleet.proxy.picker import Balance, LeastRequest, Picker, RoundRobin
 from tfleet.proxy.pool import Member, Pool, Probe
 
 _FAILING_FROM = 500
 _FAILING_TIMES = 5
+_SUSPECT_AFTER_S = 1.0
 
 
 class Fleet:
@@ -35,7 +38,8 @@ class Fleet:
         """Set at every change of the pool; whoever waits for it clears it."""
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
-        self._in_flight: Counter[str] = Counter()
+        self._tries: dict[str, set[Patience]] = {}
+        self._heard_s: dict[str, float] = {}
         self._failing: Counter[str] = Counter()
         self._picker: Picker = (
             RoundRobin() if balance == "round-robin" else LeastRequest(self.in_flight, self._rng)
@@ -43,7 +47,7 @@ class Fleet:
         self._log: Any = structlog.get_logger()
 
     def __repr__(self) -> str:
-        return f"<Fleet {self.pool!r} in_flight={self._in_flight.total()}>"
+        return f"<Fleet {self.pool!r} in_flight={sum(map(len, self._tries.values()))}>"
 
     def pick(self, tried: Collection[str] = ()) -> Member | None:
         """The worker for the next request, none of those already `tried`; None where nobody is left."""
@@ -58,18 +62,34 @@ class Fleet:
 
     def in_flight(self, worker_id: str) -> int:
         """How many requests this proxy has open with the worker."""
-        return self._in_flight[worker_id]
+        return len(self._tries.get(worker_id, ()))
 
     @contextlib.contextmanager
-    def using(self, member: Member) -> Iterator[None]:
-        """Count a request as in flight."""
-        self._in_flight[member.id] += 1
+    def using(self, member: Member, patience: Patience) -> Iterator[None]:
+        """Count a try as in flight, and keep hold of it in case the worker is lost."""
+        tries = self._tries.setdefault(member.id, set())
+        tries.add(patience)
         try:
             yield
         finally:
-            self._in_flight[member.id] -= 1
-            if not self._in_flight[member.id]:
-                del self._in_flight[member.id]
+            tries.discard(patience)
+            if not tries:
+                self._tries.pop(member.id, None)
+
+    def suspects(self) -> tuple[Member, ...]:
+        """The workers from whom somebody has been waiting for a while, and nobody has heard in the meantime.
+
+        That may be a long queue or a large picture; it may also be a process that is stopped, or a machine
+        that is gone without a word. A probe tells.
+        """
+        late_s = self._clock() - _SUSPECT_AFTER_S
+        return tuple(
+            member
+            for worker_id, tries in self._tries.items()
+            if (member := self.pool.members.get(worker_id)) is not None
+            and self._heard_s.get(worker_id, -math.inf) < late_s
+            and any((since_s := one.worker_since_s) is not None and since_s < late_s for one in tries)
+        )
 
     def synced(self, listed: Iterable[Instance]) -> None:
         """Take the registry's answer."""
@@ -84,6 +104,7 @@ class Fleet:
 
     def answered(self, member: Member, status: int) -> None:
         """Take the news of an answer: a worker that fails again and again is of no use, reachable or not."""
+        self._heard_s[member.id] = self._clock()
         if status < _FAILING_FROM:
             self._failing.pop(member.id, None)
             return
@@ -94,7 +115,12 @@ class Fleet:
             self._swap(self.pool.failing(member.id, error, self._clock(), self._rng))
 
     def probed(self, member: Member, probe: Probe, error: str) -> None:
-        """Take what a probe found."""
+        """Take what a probe found. Nobody need wait any longer for a worker that is unreachable."""
+        if probe is Probe.UNREACHABLE:
+            for patience in self._tries.get(member.id, ()):
+                patience.give_up()
+        else:
+            self._heard_s[member.id] = self._clock()
         self._swap(self.pool.probed(member.id, probe, error, self._clock(), self._rng))
 
     def probes_due(self) -> tuple[Member, ...]:
@@ -110,6 +136,8 @@ class Fleet:
         before, self.pool = self.pool, pool
         for gone in before.members.keys() - pool.members.keys():
             self._log.info("worker dropped", worker=gone)
+            self._heard_s.pop(gone, None)
+            self._failing.pop(gone, None)
         for member in pool.members.values():
             known = before.members.get(member.id)
             if known is None or known.state is not member.state:

@@ -32,6 +32,7 @@ from tfleet.proxy.attempt import (
 )
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.metrics import Metrics
+from tfleet.proxy.patience import Patience
 from tfleet.proxy.pool import Member, Probe
 from tfleet.proxy.problems import NO_WORKER, ProblemError, body_too_large
 from tfleet.proxy.replay_memory import ReplayMemory
@@ -109,11 +110,11 @@ class Forwarder:
                 member=member,
                 retries=len(failures),
                 deadline=deadline,
-                patience_s=self._limits.try_timeout_s,
+                patience=Patience(self._limits.try_timeout_s),
                 may_retry=lambda: self._may_retry(upload, elsewhere, failures),  # noqa: B023 - used in this turn
             )
             try:
-                with self._fleet.using(member):
+                with self._fleet.using(member, one.patience):
                     response = await attempt(self._session, one, self._metrics)
             except TryFailedError as error:
                 if upload.error is not None:

@@ -17,6 +17,15 @@ class Patience:
         self._seconds = seconds
         self._timeout = asyncio.timeout(None)
         self._running = False
+        self._worker_since_s: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Patience {self._seconds:g} s, the worker's turn since {self._worker_since_s}>"
+
+    @property
+    def worker_since_s(self) -> float | None:
+        """Since when it has been the worker's turn, on the loop's clock; None while it is the client's."""
+        return self._worker_since_s
 
     async def __aenter__(self) -> Patience:
         await self._timeout.__aenter__()
@@ -35,11 +44,18 @@ class Patience:
 
     def worker_turn(self) -> None:
         """Start waiting anew."""
-        self._until(asyncio.get_running_loop().time() + self._seconds)
+        now_s = asyncio.get_running_loop().time()
+        self._worker_since_s = now_s
+        self._until(now_s + self._seconds)
 
     def client_turn(self) -> None:
         """Stop waiting for the worker."""
+        self._worker_since_s = None
         self._until(None)
+
+    def give_up(self) -> None:
+        """End the block as if the time were over."""
+        self._until(asyncio.get_running_loop().time())
 
     def _until(self, when_s: float | None) -> None:
         # The body of a try that was given up may say once more whose turn it is: nobody waits for that.

@@ -1,4 +1,4 @@
-"""Asks workers that are in doubt whether they are ready."""
+"""Asks workers that are in doubt whether they are ready: ejected, unlisted, or silent while others wait."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tfleet.proxy.pool import Member, Probe
 
 _TIMEOUT = aiohttp.ClientTimeout(total=1.0)
 _AT_ONCE = 32
+_LOOK_EVERY_S = 0.5
 
 
 class Prober:
@@ -25,14 +26,20 @@ class Prober:
         """Probe until cancelled."""
         while True:
             self._fleet.pool_changed.clear()
+            due = {member.id: member for member in (*self._fleet.probes_due(), *self._fleet.suspects())}
             async with asyncio.TaskGroup() as probes:
-                for member in self._fleet.probes_due():
+                for member in due.values():
                     probes.create_task(self._probe(member))
             try:
-                async with asyncio.timeout(self._fleet.next_probe_in_s()):
+                async with asyncio.timeout(self._pause_s()):
                     await self._fleet.pool_changed.wait()
             except TimeoutError:
                 pass
+
+    def _pause_s(self) -> float:
+        """How long to sleep unless the pool changes: nothing announces a suspect, so it is never long."""
+        due_s = self._fleet.next_probe_in_s()
+        return _LOOK_EVERY_S if due_s is None else min(due_s, _LOOK_EVERY_S)
 
     async def _probe(self, member: Member) -> None:
         async with self._slots:

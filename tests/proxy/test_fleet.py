@@ -1,8 +1,12 @@
+import asyncio
 import random
+
+import pytest
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.fleet import Fleet
+from tfleet.proxy.patience import Patience
 from tfleet.proxy.pool import Probe
 
 ONE, TWO = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
@@ -27,11 +31,11 @@ def test_an_empty_fleet_picks_nobody() -> None:
     assert Fleet().pick() is None
 
 
-def test_requests_in_flight_are_counted_and_forgotten() -> None:
+async def test_requests_in_flight_are_counted_and_forgotten() -> None:
     fleet = Fleet("least-request", rng=random.Random(1))
     fleet.synced([ONE, TWO])
     member = fleet.pool.members["w1"]
-    with fleet.using(member), fleet.using(member):
+    with fleet.using(member, Patience(1)), fleet.using(member, Patience(1)):
         assert fleet.in_flight("w1") == 2
         assert fleet.pick() is fleet.pool.members["w2"]
         assert repr(fleet) == "<Fleet <Pool routable=2 of 2> in_flight=2>"
@@ -61,3 +65,40 @@ def test_every_change_wakes_the_prober() -> None:
     fleet.probed(fleet.pool.members["w1"], Probe.NOT_READY, "503")
     assert fleet.pool_changed.is_set()
     assert fleet.pick() is None
+
+
+async def test_a_worker_that_is_silent_while_somebody_waits_is_a_suspect_until_it_is_heard() -> None:
+    clock = Clock()
+    clock.now_s = asyncio.get_running_loop().time()
+    fleet = Fleet(clock=clock)
+    fleet.synced([ONE, TWO])
+    one = fleet.pool.members["w1"]
+    async with Patience(60) as patience:
+        with fleet.using(one, patience):
+            assert fleet.suspects() == ()
+            clock.now_s += 2
+            assert fleet.suspects() == (one,)
+            fleet.answered(one, 200)
+            assert fleet.suspects() == ()
+            clock.now_s += 2
+            patience.client_turn()
+            assert fleet.suspects() == (), "it is the client who keeps it waiting"
+        patience.worker_turn()
+        clock.now_s += 2
+        assert fleet.suspects() == ()
+
+
+async def test_nobody_waits_for_a_worker_that_a_probe_did_not_reach() -> None:
+    fleet = Fleet(rng=random.Random(1))
+    fleet.synced([ONE, TWO])
+    one = fleet.pool.members["w1"]
+
+    async def wait_for_it() -> None:
+        async with Patience(60) as patience:
+            with fleet.using(one, patience):
+                fleet.probed(one, Probe.UNREACHABLE, "no answer")
+                await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await wait_for_it()
+    assert fleet.pick() is fleet.pool.members["w2"]

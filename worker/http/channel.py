@@ -34,6 +34,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
     """A request that is coming in."""
 
     arrived_s = 0.0
+    path = ""  # what waitress leaves out where the request line can't be read
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)

@@ -19,11 +19,19 @@ from tfleet.worker.http.channel import Channel
 _IDLE_S = 75  # well over the proxy's 15 s, so that the proxy is the one who closes an idle connection
 _CONNECTIONS = 2000
 _POLL_S = 0.02
+_ANSWERED_AT_ONCE = frozenset({"/healthz", "/readyz"})
 
 
 class _WaitressServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
     channel_class = Channel
     draining = False
+
+    def add_task(self, channel: Channel) -> None:
+        """Questions about the worker's health don't queue behind images: a busy worker is not a dead one."""
+        if channel.requests[0].path in _ANSWERED_AT_ONCE:
+            self.trigger.pull_trigger(channel.service)
+        else:
+            super().add_task(channel)
 
 
 class Server:

@@ -104,6 +104,23 @@ def test_a_request_that_is_half_sent_counts_as_in_flight(make: Callable[[App], S
     assert answer.endswith(b"abcdef")
 
 
+def test_whether_it_is_healthy_is_answered_while_every_thread_is_busy(make: Callable[[App], Server]) -> None:
+    app = Held()
+
+    def routed(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        return (quick if environ["PATH_INFO"] == "/readyz" else app)(environ, start_response)
+
+    server = make(routed)
+    clients = [threading.Thread(target=lambda: post(server)) for _ in range(4)]
+    for client in clients:
+        client.start()
+    eventually_sync(lambda: "busy=4" in repr(server))
+    assert requests.get(f"{server.address.url}/readyz", timeout=5).ok
+    app.go_on.set()
+    for client in clients:
+        client.join()
+
+
 def test_what_takes_longer_than_the_timeout_is_broken_off_and_counted(make: Callable[[App], Server]) -> None:
     app = Held()
     server = make(app)
