@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Flask, Response, jsonify, request
 
 from tfleet.discovery.instance import Instance
@@ -12,19 +14,26 @@ from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle, State
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.observe import observe, report_errors, set_timing
-from tfleet.worker.problems import ProblemError
+from tfleet.worker.problems import STARTING, ProblemError
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def make_app(instance: Instance, lifecycle: Lifecycle, metrics: Metrics, limits: ImageLimits) -> Flask:
-    """The WSGI application of one worker."""
+def make_app(
+    instance: Instance,
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    limits: ImageLimits,
+    drain: Callable[[], None],
+) -> Flask:
+    """The WSGI application of one worker. `drain` begins its end, and returns at once."""
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask types the provider's base class only
     observe(app, instance, metrics)
     report_errors(app)
     _classification(app, Classify(lifecycle, metrics, limits))
     _about(app, instance, lifecycle)
+    _leaving(app, lifecycle, drain)
     _health(app, lifecycle, metrics)
     return app
 
@@ -61,6 +70,15 @@ def _about(app: Flask, instance: Instance, lifecycle: Lifecycle) -> None:
             version=instance.version,
             state=lifecycle.state,
         )
+
+
+def _leaving(app: Flask, lifecycle: Lifecycle, drain: Callable[[], None]) -> None:
+    @app.post("/drain")
+    def begin() -> tuple[Response, int]:
+        if lifecycle.state is State.STARTING:
+            raise ProblemError(STARTING)
+        drain()
+        return _text("draining\n"), 202
 
 
 def _health(app: Flask, lifecycle: Lifecycle, metrics: Metrics) -> None:

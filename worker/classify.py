@@ -13,7 +13,7 @@ from tfleet.worker.http.channel import ARRIVED
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.metrics import Metrics
-from tfleet.worker.problems import STARTING, ProblemError
+from tfleet.worker.problems import DRAINING, STARTING, ProblemError
 from tfleet.worker.timing import Timing
 from tfleet.worker.upload import image_bytes
 
@@ -32,6 +32,8 @@ class Classify:
     def __call__(self, request: Request) -> tuple[Ranking, Timing]:
         """Raises ProblemError and ImageError."""
         began_s = time.perf_counter()
+        if self._lifecycle.refusing:
+            raise ProblemError(DRAINING)
         classifier = self._lifecycle.classifier
         if classifier is None:
             raise ProblemError(STARTING)

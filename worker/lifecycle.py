@@ -25,6 +25,7 @@ class Lifecycle:
         self._lock = threading.Lock()
         self._state = State.STARTING
         self._classifier: Classifier | None = None
+        self._refusing = False
 
     def __repr__(self) -> str:
         return f"<Lifecycle {self._state}>"
@@ -45,7 +46,17 @@ class Lifecycle:
             if self._state is State.STARTING:
                 self._state = State.READY
 
+    @property
+    def refusing(self) -> bool:
+        """Whether images are sent away: the fleet has had its time to learn that this worker leaves."""
+        return self._refusing
+
     def drain(self) -> None:
-        """No longer ready; what still comes is answered until the server stops accepting."""
+        """No longer ready; what still comes is answered until `refuse`."""
         with self._lock:
             self._state = State.DRAINING
+
+    def refuse(self) -> None:
+        """From now on only what was begun is finished."""
+        with self._lock:
+            self._refusing = True

@@ -43,3 +43,4 @@ def http_problem(error: HTTPException, method: str, path: str) -> Problem:
 
 
 STARTING = Problem(503, "the worker is loading its model", retry_after_s=1)
+DRAINING = Problem(503, "this worker is leaving: ask the proxy for another one", retry_after_s=0)

@@ -1,7 +1,8 @@
 """A running worker: everything it owns, started and stopped in order.
 
-Stopping goes: stop being ready, deregister, wait for the watchers to notice, stop accepting, finish what is
-in flight, close the session. Nobody who holds the address is refused before the fleet knows.
+Stopping (SIGTERM, Ctrl-C, POST /drain) goes: stop being ready, deregister, wait for the watchers to notice,
+stop accepting, finish what is in flight, close the session. Nobody who holds the address is refused before the
+fleet knows; after that a kept connection is told to ask for another worker.
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ class Stop:
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._on_signal)
 
+    def ask(self) -> None:
+        """Ask for it from inside, as a signal does from outside."""
+        self._asked.set()
+
     def wait(self) -> None:
         """Return when the process is asked to stop."""
         self._asked.wait()
@@ -83,7 +88,7 @@ def serve(settings: Settings) -> None:
     server = _listen(settings)
     instance = _identity(settings, server.address)
     log: Any = structlog.get_logger().bind(worker=instance.id)
-    server.start(make_app(instance, lifecycle, metrics, settings.image_limits))
+    server.start(make_app(instance, lifecycle, metrics, settings.image_limits, stop.ask))
     try:
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         classifier = _load(settings.spec, metrics, log)
@@ -97,6 +102,7 @@ def serve(settings: Settings) -> None:
         if registration is not None:
             registration.stop()
         time.sleep(settings.drain_grace_s)
+        lifecycle.refuse()
     finally:
         unfinished = server.close(settings.drain_timeout_s)
     classifier.close()

@@ -176,6 +176,24 @@ def test_a_draining_worker_is_not_ready_but_still_classifies(classifier: Classif
         assert post(worker, files={"data": CAT}).ok
 
 
+def test_a_worker_that_refuses_says_that_another_one_may_be_asked_at_once(classifier: Classifier) -> None:
+    with serving(classifier) as (worker, lifecycle):
+        lifecycle.drain()
+        lifecycle.refuse()
+        answer = post(worker, files={"data": CAT})
+        assert "another" in problem(answer, 503)
+        assert answer.headers["Retry-After"] == "0"
+
+
+def test_a_worker_can_be_told_to_drain_but_not_before_it_is_ready(classifier: Classifier) -> None:
+    with serving(classifier) as (worker, lifecycle):
+        answer = post(worker, "/drain")
+        assert (answer.status_code, answer.text) == (202, "draining\n")
+        assert repr(lifecycle) == "<Lifecycle draining>"
+    with serving(None) as (worker, _):
+        problem(post(worker, "/drain"), 503)
+
+
 def test_it_tells_its_address_as_text_and_as_json(worker: Address) -> None:
     assert requests.get(f"{worker.url}/worker", timeout=30).text == f"{worker}\n"
     answer = requests.get(f"{worker.url}/worker", headers={"Accept": "application/json"}, timeout=30)

@@ -61,6 +61,14 @@ def test_a_signal_ends_it_in_order_with_code_0(tmp_path: Path, signum: int) -> N
         assert worker.wait_for("worker stopped")["unfinished"] == 0
 
 
+def test_post_drain_ends_it_in_order_with_code_0(tmp_path: Path) -> None:
+    with worker_process("--model", str(write_model(tmp_path / "colours" / "1")), *ALONE) as worker:
+        worker.wait_for("worker ready")
+        assert requests.post(f"{worker.address().url}/drain", timeout=10).status_code == 202
+        assert worker.process.wait(30) == 0
+        assert worker.wait_for("worker stopped")["unfinished"] == 0
+
+
 def test_a_signal_while_it_starts_ends_it_at_once_with_code_0() -> None:
     with worker_process(*ALONE) as worker:
         worker.wait_for("worker starting")
