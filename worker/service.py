@@ -1,8 +1,8 @@
 """A running worker: everything it owns, started and stopped in order.
 
 Stopping (SIGTERM, Ctrl-C, POST /drain) goes: stop being ready, deregister, wait for the watchers to notice,
-stop accepting, finish what is in flight, close the session. Nobody who holds the address is refused before the
-fleet knows; after that a kept connection is told to ask for another worker.
+stop accepting, finish what is in flight, close the session. Nobody who holds the address is refused before
+the fleet knows; after that a kept connection is told to ask for another worker.
 """
 
 from __future__ import annotations
