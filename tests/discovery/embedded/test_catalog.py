@@ -277,9 +277,9 @@ class CatalogMachine(RuleBasedStateMachine):
         return answers | {"/": (self.catalog.services_index, set(self.catalog.names()))}
 
     def _visible(self, name: str) -> object:
-        """All of an answer but outputs, which may change without the index."""
+        """All of an answer but outputs and the order of checks, which may change without the index."""
         return [
-            (entry.service, [(check.id, check.status) for check in entry.checks])
+            (entry.service, sorted((check.id, check.status) for check in entry.checks))
             for entry in self.catalog.instances(name)
         ]
 
