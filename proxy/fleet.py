@@ -8,7 +8,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -114,14 +114,19 @@ class Fleet:
             error = f"answered {_FAILING_TIMES} times in a row with an error, the last was {status}"
             self._swap(self.pool.failing(member.id, error, self._clock(), self._rng))
 
-    def probed(self, member: Member, probe: Probe, error: str) -> None:
-        """Take what a probe found. Nobody need wait any longer for a worker that is unreachable."""
-        if probe is Probe.UNREACHABLE:
-            for patience in self._tries.get(member.id, ()):
+    def declined(self, member: Member, error: str) -> None:
+        """Take the news that a worker sent a request away because it is not ready."""
+        self._swap(self.pool.probed({member.id: (Probe.NOT_READY, error)}, self._clock(), self._rng))
+
+    def probed(self, found: Mapping[str, tuple[Probe, str]]) -> None:
+        """Take what probes found. Nobody need wait any longer for a worker that is unreachable."""
+        for worker_id, (probe, _) in found.items():
+            if probe is not Probe.UNREACHABLE:
+                self._heard_s[worker_id] = self._clock()
+                continue
+            for patience in self._tries.get(worker_id, ()):
                 patience.give_up()
-        else:
-            self._heard_s[member.id] = self._clock()
-        self._swap(self.pool.probed(member.id, probe, error, self._clock(), self._rng))
+        self._swap(self.pool.probed(found, self._clock(), self._rng))
 
     def probes_due(self) -> tuple[Member, ...]:
         """The workers to probe now."""

@@ -33,7 +33,7 @@ from tfleet.proxy.attempt import (
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.patience import Patience
-from tfleet.proxy.pool import Member, Probe
+from tfleet.proxy.pool import Member
 from tfleet.proxy.problems import NO_WORKER, ProblemError, body_too_large
 from tfleet.proxy.replay_memory import ReplayMemory
 from tfleet.proxy.retry_budget import RetryBudget
@@ -143,7 +143,7 @@ class Forwarder:
         if isinstance(error, UnreachableError):
             self._fleet.failed(member, str(error))
         elif isinstance(error, DeclinedError) and error.status == _NOT_READY:
-            self._fleet.probed(member, Probe.NOT_READY, str(error))
+            self._fleet.declined(member, str(error))
 
     def _upload_problem(self, error: BodyTooLargeError | ClientGoneError) -> Problem:
         if isinstance(error, BodyTooLargeError):

@@ -2,9 +2,10 @@
 
 The rules:
 
-- The registry proposes, reachability decides. A worker that the registry no longer lists stays in use until
-  a probe or a request finds it unreachable or not ready; only then it is dropped. So an empty or wrong
-  answer of the registry never empties the pool.
+- The registry proposes, reachability decides. A newcomer gets requests when a probe of its `/readyz` has
+  succeeded. A worker that the registry no longer lists stays in use until a probe or a request finds it
+  unreachable or not ready; only then it is dropped. So no answer of the registry, be it empty or full of
+  ghosts, changes who serves.
 - A listed worker that fails is ejected: it gets no requests until a probe of its `/readyz` succeeds. Probes
   of one worker come ever more slowly.
 - Every change makes a new Pool. Whoever holds one never sees it change.
@@ -22,12 +23,13 @@ from tfleet.discovery.backoff import Backoff
 from tfleet.discovery.instance import Instance
 
 _EJECTION: Final = Backoff(first_s=1.0, cap_s=30.0)
-_UNLISTED_PROBE_S: Final = 1.0
+_PROBE_AGAIN_S: Final = 1.0
 
 
 class State(StrEnum):
     """What the proxy thinks of a worker, in the words of `GET /workers`."""
 
+    STARTING = "starting"
     READY = "ready"
     EJECTED = "ejected"
     DRAINING = "draining"
@@ -73,7 +75,7 @@ class Pool:
         return f"<Pool routable={len(self.routable)} of {len(self.members)}>"
 
     def synced(self, listed: Iterable[Instance], now_s: float) -> Pool:
-        """The pool after the registry's answer: newcomers are in, those no longer listed are to be probed."""
+        """The pool after the registry's answer: newcomers and those no longer listed are to be probed."""
         found = {instance.id: instance for instance in listed}
         members = {
             member.id: _relisted(member, found.pop(member.id))
@@ -81,23 +83,14 @@ class Pool:
             else _unlisted(member, now_s)
             for member in self.members.values()
         }
-        return _pool(members | {i: Member(instance) for i, instance in found.items()})
+        newcomers = {
+            i: Member(instance, state=State.STARTING, probe_at_s=now_s) for i, instance in found.items()
+        }
+        return _pool(members | newcomers)
 
     def failed(self, worker_id: str, error: str, now_s: float, rng: random.Random) -> Pool:
-        """The pool after a request or a probe that did not reach the worker."""
-        member = self.members.get(worker_id)
-        if member is None or not member.listed:
-            return self._without(worker_id)
-        failures = member.failures + 1
-        return self._with(
-            replace(
-                member,
-                state=State.EJECTED,
-                failures=failures,
-                last_error=error,
-                probe_at_s=now_s + _EJECTION.delay_s(failures, rng),
-            )
-        )
+        """The pool after a request that did not reach the worker."""
+        return self.probed({worker_id: (Probe.UNREACHABLE, error)}, now_s, rng)
 
     def failing(self, worker_id: str, error: str, now_s: float, rng: random.Random) -> Pool:
         """The pool after a worker that is reachable answered with errors again and again.
@@ -108,46 +101,47 @@ class Pool:
         out = sum(member.ejected_for_answers for member in self.members.values())
         if worker_id not in self.members or 2 * (out + 1) > len(self.members):
             return self
-        pool = self.failed(worker_id, error, now_s, rng)
-        member = pool.members.get(worker_id)
-        return pool if member is None else pool._with(replace(member, ejected_for_answers=True))
+        members = dict(self.failed(worker_id, error, now_s, rng).members)
+        if worker_id in members:
+            members[worker_id] = replace(members[worker_id], ejected_for_answers=True)
+        return _pool(members)
 
-    def probed(self, worker_id: str, probe: Probe, error: str, now_s: float, rng: random.Random) -> Pool:
-        """The pool after a probe."""
-        member = self.members.get(worker_id)
-        if probe is Probe.UNREACHABLE or member is None:
-            return self.failed(worker_id, error, now_s, rng)
-        if probe is Probe.NOT_READY:
-            if not member.listed:
-                return self._without(worker_id)
-            return self._with(
-                replace(member, state=State.DRAINING, last_error=error, probe_at_s=now_s + _UNLISTED_PROBE_S)
-            )
-        return self._with(
-            replace(
-                member,
-                state=State.READY,
-                failures=0,
-                ejected_for_answers=False,
-                probe_at_s=now_s + _UNLISTED_PROBE_S,
-            )
-        )
+    def probed(self, found: Mapping[str, tuple[Probe, str]], now_s: float, rng: random.Random) -> Pool:
+        """The pool after probes: what each of them found, by the worker's id, and the error in words."""
+        members = dict(self.members)
+        for worker_id, (probe, error) in found.items():
+            member = members.pop(worker_id, None)
+            if member is None or (not member.listed and probe is not Probe.READY):
+                continue
+            members[worker_id] = _after(member, probe, error, now_s, rng)
+        # In the order in which they came, whatever was looked at.
+        return _pool({worker_id: members[worker_id] for worker_id in self.members if worker_id in members})
 
     def to_probe(self, now_s: float) -> tuple[Member, ...]:
-        """The workers whose probe is due."""
-        return tuple(m for m in self.members.values() if m.wants_probe and m.probe_at_s <= now_s)
+        """The workers whose probe is due, those first that have been due for longest."""
+        due = (m for m in self.members.values() if m.wants_probe and m.probe_at_s <= now_s)
+        return tuple(sorted(due, key=lambda member: member.probe_at_s))
 
     def next_probe_s(self) -> float | None:
         """When the next probe is due, on the caller's clock; None while nobody needs one."""
         return min((m.probe_at_s for m in self.members.values() if m.wants_probe), default=None)
 
-    def _with(self, member: Member) -> Pool:
-        return _pool({**self.members, member.id: member})
 
-    def _without(self, worker_id: str) -> Pool:
-        if worker_id not in self.members:
-            return self
-        return _pool({i: m for i, m in self.members.items() if i != worker_id})
+def _after(member: Member, probe: Probe, error: str, now_s: float, rng: random.Random) -> Member:
+    if probe is Probe.UNREACHABLE:
+        failures = member.failures + 1
+        return replace(
+            member,
+            state=State.EJECTED,
+            failures=failures,
+            last_error=error,
+            probe_at_s=now_s + _EJECTION.delay_s(failures, rng),
+        )
+    again_s = now_s + _PROBE_AGAIN_S
+    if probe is Probe.NOT_READY:
+        state = State.STARTING if member.state is State.STARTING else State.DRAINING
+        return replace(member, state=state, last_error=error, probe_at_s=again_s)
+    return replace(member, state=State.READY, failures=0, ejected_for_answers=False, probe_at_s=again_s)
 
 
 def _relisted(member: Member, instance: Instance) -> Member:

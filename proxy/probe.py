@@ -1,54 +1,62 @@
-"""Asks workers that are in doubt whether they are ready: ejected, unlisted, or silent while others wait."""
+"""Asks workers in doubt whether they are ready: new, ejected, unlisted, or keeping somebody waiting."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import aiohttp
 
+from tfleet.discovery.contract import WORKER
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import Member, Probe
 
-_TIMEOUT = aiohttp.ClientTimeout(total=1.0)
-_AT_ONCE = 32
-_LOOK_EVERY_S = 0.5
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=1.0)
+_AT_ONCE: Final = 64
+_LOOK_EVERY_S: Final = 0.5
 
 
 class Prober:
-    """Probes each worker when the pool says that it is due. `run` never returns by itself."""
+    """Probes each worker when the pool says that it is due. `run` never returns by itself.
+
+    A round asks at most 64 workers and takes at most a second, whatever the registry lists; those that
+    somebody is waiting for come first.
+    """
 
     def __init__(self, fleet: Fleet, session: aiohttp.ClientSession) -> None:
         self._fleet = fleet
         self._session = session
-        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
         """Probe until cancelled."""
         while True:
             self._fleet.pool_changed.clear()
-            due = {member.id: member for member in (*self._fleet.probes_due(), *self._fleet.suspects())}
-            async with asyncio.TaskGroup() as probes:
-                for member in due.values():
-                    probes.create_task(self._probe(member))
+            await self.round()
             try:
                 async with asyncio.timeout(self._pause_s()):
                     await self._fleet.pool_changed.wait()
             except TimeoutError:
                 pass
 
+    async def round(self) -> None:
+        """Probe those that are due, and tell the fleet what was found."""
+        due = {member.id: member for member in (*self._fleet.suspects(), *self._fleet.probes_due())}
+        asked = list(due.values())[:_AT_ONCE]
+        async with asyncio.TaskGroup() as group:
+            tasks = {member.id: group.create_task(self._ask(member)) for member in asked}
+        if tasks:
+            self._fleet.probed({worker_id: task.result() for worker_id, task in tasks.items()})
+
     def _pause_s(self) -> float:
         """How long to sleep unless the pool changes: nothing announces a suspect, so it is never long."""
         due_s = self._fleet.next_probe_in_s()
         return _LOOK_EVERY_S if due_s is None else min(due_s, _LOOK_EVERY_S)
 
-    async def _probe(self, member: Member) -> None:
-        async with self._slots:
-            probe, error = await self._ask(member)
-        self._fleet.probed(member, probe, error)
-
     async def _ask(self, member: Member) -> tuple[Probe, str]:
         try:
             async with self._session.get(f"{member.instance.address.url}/readyz", timeout=_TIMEOUT) as answer:
+                if not _is(member, answer.headers.get(WORKER)):
+                    return Probe.UNREACHABLE, f"{answer.headers[WORKER]} answers at its address"
                 if answer.ok:
                     return Probe.READY, ""
                 return Probe.NOT_READY, f"/readyz answers {answer.status}"
@@ -56,3 +64,11 @@ class Prober:
             return Probe.UNREACHABLE, f"/readyz does not answer within {_TIMEOUT.total:g} s"
         except (aiohttp.ClientError, OSError) as error:
             return Probe.UNREACHABLE, str(error) or type(error).__name__
+
+
+def _is(member: Member, answered: str | None) -> bool:
+    """Whether it is this worker that answered, and not another one that got its address since.
+
+    In a static list nobody has a name but its address.
+    """
+    return answered in {None, member.id} or member.id == str(member.instance.address)

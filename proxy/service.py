@@ -74,9 +74,11 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
     metrics = Metrics(fleet)
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(make_session(_KEEP_ALIVE_S))
-        beside = [Prober(fleet, session).run]
+        prober = Prober(fleet, session)
+        beside = [prober.run]
         if isinstance(settings.registry, StaticRegistry):
             fleet.synced(Instance(str(address), address) for address in settings.registry.addresses)
+            await prober.round()  # before anybody asks: there is no registry to wait for
         else:
             health = ConsulHealth(await _registry_address(stack, settings.registry), wait_s=WAIT_S)
             stack.push_async_callback(health.close)

@@ -3,8 +3,9 @@
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -15,13 +16,18 @@ _START_S = 10.0
 
 
 @contextmanager
-def embedded_registry() -> Iterator[Address]:
-    """In a thread of its own, because a synchronous client would block the loop that it waits for."""
+def embedded_registry(*middlewares: Callable[..., Any]) -> Iterator[Address]:
+    """In a thread of its own, because a synchronous client would block the loop that it waits for.
+
+    `middlewares` are aiohttp's; they see each request before the registry does, so that it can misbehave.
+    """
     started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, Address]]
     started = concurrent.futures.Future()
 
     async def serve() -> None:
-        runner = web.AppRunner(make_registry(), access_log=None, handler_cancellation=True)
+        runner = web.AppRunner(
+            make_registry(middlewares=middlewares), access_log=None, handler_cancellation=True
+        )
         await runner.setup()
         stop = asyncio.Event()
         try:

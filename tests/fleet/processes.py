@@ -45,6 +45,13 @@ class Fleet:
         self.workers.append(worker)
         return worker
 
+    def stop(self) -> None:
+        """End all, the workers together: one after the other would take the drain of each."""
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.process.terminate()
+        self._stack.close()
+
     async def ready(self, workers: int) -> None:
         """Wait until the proxy knows exactly so many that are ready."""
         await eventually(
@@ -70,11 +77,7 @@ async def fleet(registry: str, model: Path, *, workers: int) -> AsyncIterator[Fl
         running = Fleet(registry, model, stack)
         await running.start(workers)
         yield running
-        # In parallel: one after the other would take the drain of each.
-        for worker in running.workers:
-            if worker.process.poll() is None:
-                worker.process.terminate()
-        await asyncio.to_thread(stack.close)
+        await asyncio.to_thread(running.stop)
 
 
 @contextlib.contextmanager

@@ -34,11 +34,13 @@ class StandIn:
     address: Address
     seen: list[Seen] = field(default_factory=list)
     ready: bool = True
+    name: str = ""
     answer: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/readyz":
-            return web.Response(status=200 if self.ready else 503)
+            name = {"X-Worker": self.name} if self.name else {}
+            return web.Response(status=200 if self.ready else 503, headers=name)
         if self.answer is not None:
             return await self.answer(request)
         body = await request.read()
@@ -66,11 +68,17 @@ async def stand_in(port: int = 0) -> AsyncIterator[StandIn]:
 async def raw_server(
     talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[Address]:
-    """A socket server that says byte for byte what `talk` writes."""
+    """A socket server that says it is ready when it is probed, and else byte for byte what `talk` writes.
+
+    `talk` reads from the second line of the head on.
+    """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await talk(reader, writer)
+            if (await reader.readline()).startswith(b"GET /readyz"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            else:
+                await talk(reader, writer)
         finally:
             writer.close()
 

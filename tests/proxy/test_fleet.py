@@ -12,6 +12,12 @@ from tfleet.proxy.pool import Probe
 ONE, TWO = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
 
 
+def ready(fleet: Fleet, *instances: Instance) -> None:
+    """List these workers, and let a probe find them ready."""
+    fleet.synced(instances)
+    fleet.probed({instance.id: (Probe.READY, "") for instance in instances})
+
+
 class Clock:
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -22,7 +28,7 @@ class Clock:
 
 def test_a_worker_that_was_tried_is_not_picked_again() -> None:
     fleet = Fleet()
-    fleet.synced([ONE, TWO])
+    ready(fleet, ONE, TWO)
     assert {fleet.pick(["w1"]) for _ in range(3)} == {fleet.pool.members["w2"]}
     assert fleet.pick(["w1", "w2"]) is None
 
@@ -33,7 +39,7 @@ def test_an_empty_fleet_picks_nobody() -> None:
 
 async def test_requests_in_flight_are_counted_and_forgotten() -> None:
     fleet = Fleet("least-request", rng=random.Random(1))
-    fleet.synced([ONE, TWO])
+    ready(fleet, ONE, TWO)
     member = fleet.pool.members["w1"]
     with fleet.using(member, Patience(1)), fleet.using(member, Patience(1)):
         assert fleet.in_flight("w1") == 2
@@ -45,7 +51,7 @@ async def test_requests_in_flight_are_counted_and_forgotten() -> None:
 def test_probes_are_due_by_the_clock() -> None:
     clock = Clock()
     fleet = Fleet(clock=clock, rng=random.Random(1))
-    fleet.synced([ONE])
+    ready(fleet, ONE)
     assert fleet.next_probe_in_s() is None
     fleet.failed(fleet.pool.members["w1"], "refused")
     wait_s = fleet.next_probe_in_s()
@@ -59,10 +65,10 @@ def test_probes_are_due_by_the_clock() -> None:
 
 def test_every_change_wakes_the_prober() -> None:
     fleet = Fleet()
-    fleet.synced([ONE])
+    ready(fleet, ONE)
     assert fleet.pool_changed.is_set()
     fleet.pool_changed.clear()
-    fleet.probed(fleet.pool.members["w1"], Probe.NOT_READY, "503")
+    fleet.declined(fleet.pool.members["w1"], "answers 503")
     assert fleet.pool_changed.is_set()
     assert fleet.pick() is None
 
@@ -71,7 +77,7 @@ async def test_a_worker_that_is_silent_while_somebody_waits_is_a_suspect_until_i
     clock = Clock()
     clock.now_s = asyncio.get_running_loop().time()
     fleet = Fleet(clock=clock)
-    fleet.synced([ONE, TWO])
+    ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
     async with Patience(60) as patience:
         with fleet.using(one, patience):
@@ -90,13 +96,13 @@ async def test_a_worker_that_is_silent_while_somebody_waits_is_a_suspect_until_i
 
 async def test_nobody_waits_for_a_worker_that_a_probe_did_not_reach() -> None:
     fleet = Fleet(rng=random.Random(1))
-    fleet.synced([ONE, TWO])
+    ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
 
     async def wait_for_it() -> None:
         async with Patience(60) as patience:
             with fleet.using(one, patience):
-                fleet.probed(one, Probe.UNREACHABLE, "no answer")
+                fleet.probed({"w1": (Probe.UNREACHABLE, "no answer")})
                 await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -24,12 +25,6 @@ async def post(
         session.post(url, data=data, headers=headers) as answer,
     ):
         return answer, await answer.read()
-
-
-async def closed_port() -> Address:
-    """An address where nobody listens."""
-    async with stand_in() as gone:
-        return gone.address
 
 
 @contextlib.asynccontextmanager
@@ -120,27 +115,37 @@ async def test_an_answer_comes_through_while_it_is_made() -> None:
             assert await answer.content.read() == b"second"
 
 
+async def rows(proxy: Address) -> list[dict[str, Any]]:
+    async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/workers") as answer:
+        found: list[dict[str, Any]] = (await answer.json())["workers"]
+        return found
+
+
 async def test_a_worker_that_refuses_is_skipped_and_ejected_at_the_first_try() -> None:
-    async with stand_in() as worker, running(settings(await closed_port(), worker)) as proxy:
-        for _ in range(4):
-            assert (await post(proxy, data=b"x"))[0].status == 200
-        async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/workers") as answer:
-            rows = (await answer.json())["workers"]
-        assert [row["state"] for row in rows] == ["ejected", "ready"]
-        assert rows[0]["failures"] == 1
-        assert "Connect" in rows[0]["last_error"]
+    async with contextlib.AsyncExitStack() as leaving, stand_in() as stays:
+        leaves = await leaving.enter_async_context(stand_in())
+        async with running(settings(leaves, stays)) as proxy:
+            await leaving.aclose()
+            for _ in range(4):
+                assert (await post(proxy, data=b"x"))[0].status == 200
+            gone, here = await rows(proxy)
+            assert (gone["state"], here["state"]) == ("ejected", "ready")
+            assert "Connect" in gone["last_error"]
 
 
-async def test_without_any_worker_it_is_503_with_retry_after() -> None:
-    async with running(settings(await closed_port())) as proxy:
-        answer, content = await post(proxy, data=b"x")
-        assert answer.status == 502
-        assert "Connect" in json.loads(content)["detail"]
-        answer, content = await post(proxy, data=b"x")
-        assert answer.status == 503
-        assert answer.headers["Retry-After"] == "1"
-        assert answer.headers["Content-Type"] == "application/problem+json"
-        assert json.loads(content)["success"] is False
+async def test_the_last_worker_s_failure_is_a_502_and_without_any_it_is_503_with_retry_after() -> None:
+    async with contextlib.AsyncExitStack() as leaving:
+        worker = await leaving.enter_async_context(stand_in())
+        async with running(settings(worker)) as proxy:
+            await leaving.aclose()
+            answer, content = await post(proxy, data=b"x")
+            assert answer.status == 502
+            assert "Connect" in json.loads(content)["detail"]
+            answer, content = await post(proxy, data=b"x")
+            assert answer.status == 503
+            assert answer.headers["Retry-After"] == "1"
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert json.loads(content)["success"] is False
 
 
 async def test_a_worker_that_breaks_off_before_its_answer_is_a_502_that_names_it() -> None:
@@ -218,9 +223,7 @@ async def test_a_client_that_goes_away_in_its_upload_is_not_the_worker_s_fault()
         await writer.drain()
         writer.close()
         assert (await post(proxy, data=b"x"))[0].status == 200
-        async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/workers") as answer:
-            (row,) = (await answer.json())["workers"]
-        assert row["state"] == "ready"
+        assert [row["state"] for row in await rows(proxy)] == ["ready"]
 
 
 async def test_what_the_worker_says_is_the_answer_whatever_its_status() -> None:

@@ -16,15 +16,28 @@ def instance(number: int, port: int = 80) -> Instance:
 
 
 def pool_of(*numbers: int) -> Pool:
-    return Pool().synced([instance(n) for n in numbers], 0.0)
+    """Workers that are listed and have been found ready."""
+    ready = {f"w{n}": (Probe.READY, "") for n in numbers}
+    return Pool().synced([instance(n) for n in numbers], 0.0).probed(ready, 0.0, RNG)
+
+
+def probed(pool: Pool, worker_id: str, probe: Probe, now_s: float = 0.0, error: str = "") -> Pool:
+    return pool.probed({worker_id: (probe, error)}, now_s, RNG)
 
 
 def routable(pool: Pool) -> list[str]:
     return [member.id for member in pool.routable]
 
 
-def test_newcomers_get_requests_at_once() -> None:
-    assert routable(pool_of(1, 2)) == ["w1", "w2"]
+def test_a_newcomer_gets_requests_when_a_probe_has_found_it_ready() -> None:
+    pool = Pool().synced([instance(1), instance(2), instance(3)], 5.0)
+    assert routable(pool) == []
+    assert [m.id for m in pool.to_probe(5.0)] == ["w1", "w2", "w3"]
+    found = {"w1": (Probe.READY, ""), "w2": (Probe.NOT_READY, "503"), "w3": (Probe.UNREACHABLE, "refused")}
+    pool = pool.probed(found, 5.0, RNG)
+    assert [m.state for m in pool.members.values()] == [State.READY, State.STARTING, State.EJECTED]
+    assert routable(pool) == ["w1"]
+    assert [m.id for m in pool.to_probe(6.0)] == ["w3", "w2"], "longest due first"
 
 
 def test_a_worker_that_is_no_longer_listed_stays_until_it_fails() -> None:
@@ -41,7 +54,7 @@ def test_an_empty_list_empties_nothing() -> None:
 
 def test_an_unlisted_worker_that_is_not_ready_is_dropped_and_one_that_is_stays() -> None:
     pool = pool_of(1, 2).synced([], 1.0)
-    pool = pool.probed("w1", Probe.NOT_READY, "503", 1.0, RNG).probed("w2", Probe.READY, "", 1.0, RNG)
+    pool = probed(probed(pool, "w1", Probe.NOT_READY, 1.0), "w2", Probe.READY, 1.0)
     assert list(pool.members) == ["w2"]
     assert pool.to_probe(1.0) == ()
     assert [m.id for m in pool.to_probe(2.0)] == ["w2"]
@@ -54,7 +67,7 @@ def test_a_listed_worker_that_fails_is_ejected_until_a_probe_finds_it_ready() ->
     assert (member.state, member.last_error, member.failures) == (State.EJECTED, "refused", 1)
     assert pool.to_probe(10.4) == ()
     assert [m.id for m in pool.to_probe(11.0)] == ["w1"]
-    back = pool.probed("w1", Probe.READY, "", 11.0, RNG)
+    back = probed(pool, "w1", Probe.READY, 11.0)
     assert routable(back) == ["w1", "w2"]
     assert back.members["w1"].failures == 0
 
@@ -66,14 +79,14 @@ def test_probes_of_a_worker_that_stays_away_come_ever_more_slowly() -> None:
         assert at_s is not None
         gaps.append(at_s - now_s)
         now_s = at_s
-        pool = pool.probed("w1", Probe.UNREACHABLE, "refused", now_s, RNG)
+        pool = probed(pool, "w1", Probe.UNREACHABLE, now_s)
     assert gaps[0] <= 1.0
     assert gaps[4] > 4 * gaps[0]
     assert max(gaps) <= 30.0
 
 
 def test_a_listed_worker_that_says_it_is_not_ready_gets_no_requests() -> None:
-    pool = pool_of(1).failed("w1", "reset", 0.0, RNG).probed("w1", Probe.NOT_READY, "503", 1.0, RNG)
+    pool = probed(pool_of(1), "w1", Probe.NOT_READY, 1.0, "503")
     assert pool.members["w1"].state is State.DRAINING
     assert pool.routable == ()
 
@@ -94,8 +107,8 @@ def test_an_ejected_worker_stays_ejected_when_the_registry_lists_it_again() -> N
 def test_news_of_a_worker_that_is_gone_changes_nothing() -> None:
     pool = pool_of(1)
     assert pool.failed("w9", "refused", 0.0, RNG) == pool
-    assert pool.probed("w9", Probe.READY, "", 0.0, RNG) == pool
-    assert pool.probed("w9", Probe.NOT_READY, "503", 0.0, RNG) == pool
+    assert probed(pool, "w9", Probe.READY) == pool
+    assert probed(pool, "w9", Probe.NOT_READY) == pool
 
 
 def test_nobody_needs_a_probe_while_all_is_well() -> None:
@@ -127,7 +140,7 @@ def test_whatever_happens_the_rules_hold(events: list[tuple[str, object]]) -> No
                 pool = pool.failed(f"w{number}", "x", now_s, RNG)
                 assert f"w{number}" not in routable(pool)
             case "probed", (int(number), Probe() as probe):
-                pool = pool.probed(f"w{number}", probe, "x", now_s, RNG)
+                pool = probed(pool, f"w{number}", probe, now_s)
         assert listed <= pool.members.keys(), "who is listed is known"
         assert {m.id for m in pool.members.values() if m.listed} == listed
         assert pool.routable == tuple(m for m in pool.members.values() if m.state is State.READY)
@@ -140,6 +153,7 @@ def test_whatever_happens_the_rules_hold(events: list[tuple[str, object]]) -> No
         (Member(instance(1), listed=False), True),
         (Member(instance(1), state=State.EJECTED), True),
         (Member(instance(1), state=State.DRAINING), True),
+        (Member(instance(1), state=State.STARTING), True),
     ],
 )
 def test_only_those_in_doubt_are_probed(member: Member, wanted: bool) -> None:
