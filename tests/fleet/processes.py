@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.canned import nobody
+from tests.environment import users_environment
 from tests.waiting import eventually
 from tests.worker.process import Worker, worker_process
 from tfleet.discovery.address import Address
@@ -41,7 +42,7 @@ class Fleet:
     def add_worker(self) -> Worker:
         """Start one more worker; it is ready some seconds later."""
         options = ("--model", str(self._model), "--registry", self._registry)
-        worker = self._stack.enter_context(worker_process(*options))
+        worker = self._stack.enter_context(worker_process(*options, environment=users_environment()))
         self.workers.append(worker)
         return worker
 
@@ -83,7 +84,8 @@ async def fleet(registry: str, model: Path, *, workers: int) -> AsyncIterator[Fl
 @contextlib.contextmanager
 def _process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     with tempfile.TemporaryFile(prefix="tfleet-fleet-") as log:
-        process = subprocess.Popen([sys.executable, "-m", "tfleet", *arguments], stdout=log, stderr=log)
+        command = [sys.executable, "-m", "tfleet", *arguments]
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=users_environment())
         try:
             yield process
         finally:

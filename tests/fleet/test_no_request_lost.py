@@ -43,6 +43,7 @@ async def test_a_worker_is_killed(registry: str, model: Path) -> None:
         assert (await running.states()).count("ready") == 2
 
 
+@pytest.mark.parametrize("registry", ["embedded"], indirect=True)
 async def test_a_worker_accepts_and_never_answers(registry: str, model: Path) -> None:
     async with fleet(registry, model, workers=3) as running:
         async with SteadyLoad(running.proxy.url, rate=RATE) as load:
@@ -54,6 +55,7 @@ async def test_a_worker_accepts_and_never_answers(registry: str, model: Path) ->
         assert load.tally.faultless, f"{load.tally} {load.tally.failures[:3]}"
 
 
+@pytest.mark.parametrize("registry", ["consul"], indirect=True)
 async def test_all_workers_are_restarted_one_after_the_other(registry: str, model: Path) -> None:
     async with fleet(registry, model, workers=2) as running:
         async with SteadyLoad(running.proxy.url, rate=RATE) as load:

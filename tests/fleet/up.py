@@ -1,7 +1,6 @@
 """`tfleet up` as a user starts it: one process, told apart only by what it prints and serves."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 import requests
 
+from tests.environment import users_environment
 from tests.waiting import eventually_sync
 
 ROOT = Path(__file__).parents[2]
@@ -68,12 +68,9 @@ class Up:
 @contextlib.contextmanager
 def up(*options: str, workers: int = 2) -> Iterator[Up]:
     """A fleet whose workers are all ready, stopped at the end."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("TFLEET_", "CONSUL_"))
-    }
     command = [sys.executable, "-m", "tfleet", "up", "--workers", str(workers), *options]
     with tempfile.NamedTemporaryFile(prefix="tfleet-up-") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, env=environment)
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, env=users_environment())
         running = Up(process, Path(output.name))
         try:
             eventually_sync(running.ready, wanted=lambda ready: ready == workers, timeout_s=_START_S)
