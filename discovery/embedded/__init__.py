@@ -3,7 +3,7 @@
 What it is: enough of Consul 1.8 (https://developer.hashicorp.com/consul/api-docs) for `tfleet proxy` and
 `tfleet worker` in two terminals to find each other with nothing installed. Services with TTL checks,
 heartbeats, `DeregisterCriticalServiceAfter`, health and catalog with blocking queries. The contract suite in
-`tests/discovery/test_registry_contract.py` runs against this and against a real Consul.
+`tests/discovery/contract/` runs against this and against a real Consul.
 
 What it is not: no ACL, no cluster, no DNS, no KV, no HTTP or TCP checks, no persistence. After a restart it
 is empty, and the workers, who look every few seconds, register again by themselves. Whoever needs more starts
