@@ -7,7 +7,7 @@ The rules:
   unreachable or not ready; only then it is dropped. So no answer of the registry, be it empty or full of
   ghosts, changes who serves.
 - A listed worker that fails is ejected: it gets no requests until a probe of its `/readyz` succeeds. Probes
-  of one worker come ever more slowly.
+  of one worker come ever more slowly, also if it was back in between, until it has been well for a minute.
 - Every change makes a new Pool. Whoever holds one never sees it change.
 """
 
@@ -24,6 +24,7 @@ from tfleet.discovery.instance import Instance
 
 _EJECTION: Final = Backoff(first_s=1.0, cap_s=30.0)
 _PROBE_AGAIN_S: Final = 1.0
+_WELL_AFTER_S: Final = 60.0
 
 
 class State(StrEnum):
@@ -45,7 +46,10 @@ class Probe(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One worker in the pool. `probe_at_s` is on the caller's monotonic clock."""
+    """One worker in the pool. `probe_at_s` and `ready_at_s` are on the caller's monotonic clock.
+
+    `failures` counts how often it failed without having been well for a minute in between.
+    """
 
     instance: Instance
     state: State = State.READY
@@ -54,6 +58,7 @@ class Member:
     last_error: str = ""
     ejected_for_answers: bool = False
     probe_at_s: float = 0.0
+    ready_at_s: float = 0.0
 
     @property
     def id(self) -> str:
@@ -129,7 +134,8 @@ class Pool:
 
 def _after(member: Member, probe: Probe, error: str, now_s: float, rng: random.Random) -> Member:
     if probe is Probe.UNREACHABLE:
-        failures = member.failures + 1
+        was_well = member.state is State.READY and now_s - member.ready_at_s > _WELL_AFTER_S
+        failures = 1 if was_well else member.failures + 1
         return replace(
             member,
             state=State.EJECTED,
@@ -141,7 +147,10 @@ def _after(member: Member, probe: Probe, error: str, now_s: float, rng: random.R
     if probe is Probe.NOT_READY:
         state = State.STARTING if member.state is State.STARTING else State.DRAINING
         return replace(member, state=state, last_error=error, probe_at_s=again_s)
-    return replace(member, state=State.READY, failures=0, ejected_for_answers=False, probe_at_s=again_s)
+    since_s = member.ready_at_s if member.state is State.READY else now_s
+    return replace(
+        member, state=State.READY, ejected_for_answers=False, probe_at_s=again_s, ready_at_s=since_s
+    )
 
 
 def _relisted(member: Member, instance: Instance) -> Member:

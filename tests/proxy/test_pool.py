@@ -69,7 +69,18 @@ def test_a_listed_worker_that_fails_is_ejected_until_a_probe_finds_it_ready() ->
     assert [m.id for m in pool.to_probe(11.0)] == ["w1"]
     back = probed(pool, "w1", Probe.READY, 11.0)
     assert routable(back) == ["w1", "w2"]
-    assert back.members["w1"].failures == 0
+
+
+def test_a_worker_that_fails_again_soon_is_out_for_longer_and_one_that_was_well_is_not() -> None:
+    def out_for_s(pool: Pool, now_s: float) -> float:
+        at_s = pool.failed("w1", "reset", now_s, RNG).next_probe_s()
+        assert at_s is not None
+        return at_s - now_s
+
+    once = pool_of(1).failed("w1", "reset", 0.0, RNG)
+    back = probed(once, "w1", Probe.READY, 1.0)
+    assert 1.0 <= out_for_s(back, 2.0) <= 2.0
+    assert 0.5 <= out_for_s(back, 62.0) <= 1.0
 
 
 def test_probes_of_a_worker_that_stays_away_come_ever_more_slowly() -> None:
