@@ -27,6 +27,7 @@ run: $(RUNTIME) ## Start a fleet on this machine: make run ARGS='--workers 4'
 	$(BIN)/tfleet up $(ARGS)
 
 test: check ## Check the code, then run all tests with coverage (minutes)
+	mkdir -p build/coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(BIN)/coverage combine --quiet

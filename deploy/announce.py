@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, get_args
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.contract import PROXY_PORT
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
-
-Mode: TypeAlias = Literal["forward", "p2p"]
-MODES: Final[tuple[Mode, ...]] = get_args(Mode)
+from tfleet.proxy.app import Mode
 
 _PHOTO = Path("tests/data/cat.jpg")
 
@@ -28,8 +26,19 @@ def opening(workers: int, mode: Mode, proxy: Address, registry: ConsulRegistry |
     )
 
 
-def invitation(mode: Mode, port: int, image: str) -> str:
-    """The commands to paste, in a block of their own, for a proxy that listens on `port` of this machine."""
+def program(argv0: str, folder: Path) -> str:
+    """How one calls this program in a terminal in `folder`: by name where that is found, else by its path."""
+    if shutil.which("tfleet") is not None or not Path(argv0).is_file():
+        return "tfleet"
+    path = Path(argv0).absolute()
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
+
+def invitation(mode: Mode, port: int, image: str, tfleet: str) -> str:
+    """The commands to paste, in a block of their own, for a proxy that listens on `port` of this machine.
+
+    `image` is a photo to send and `tfleet` how this program is called.
+    """
     proxy = f"localhost:{port}"
     if mode == "p2p":
         lines = [f'curl -v -XPOST $(curl -s {proxy}) -F "data=@{image}"']
@@ -38,7 +47,7 @@ def invitation(mode: Mode, port: int, image: str) -> str:
             f'curl -v -XPOST {proxy} -F "data=@{image}"',
             f"curl -X POST -F image=@{image} 'http://{proxy}/predict'",
         ]
-    lines.append("tfleet status" if port == PROXY_PORT else f"tfleet status --proxy {proxy}")
+    lines.append(f"{tfleet} status" if port == PROXY_PORT else f"{tfleet} status --proxy {proxy}")
     return "\n".join(["", "Ready. In another terminal:", "", *(f"  {line}" for line in lines), ""])
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tfleet.deploy.announce import Mode
 from tfleet.deploy.child import Spec
 from tfleet.discovery.address import Address
 from tfleet.discovery.log import LogFormat
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+from tfleet.proxy.app import Mode
 
 PROGRAM: Final = (sys.executable, "-P", "-m", "tfleet")
 """This very program. -P: as with `tfleet`, no file in the current folder takes the place of a module."""

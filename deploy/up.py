@@ -32,11 +32,12 @@ async def run_fleet(
     environ: Mapping[str, str],
     *,
     image: str,
+    tfleet: str,
     policy: RestartPolicy | None = None,
 ) -> int:
     """Run `fleet`, its processes with the environment `environ`, until a signal asks to stop.
 
-    `image` is the path of a photo that the lines to paste send.
+    `image` is the path of a photo that the lines to paste send, `tfleet` how they call this program.
 
     Returns the exit code: 0 after a stop in order, 128 + the signal's number where a second one killed what
     was left. Raises RefusedError, once all are stopped, where a process ended with exit code 2.
@@ -47,7 +48,7 @@ async def run_fleet(
     with on_stop_signal(supervisor.stop) as signals:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervisor.run())
-            herald = group.create_task(_herald(fleet, console, image))
+            herald = group.create_task(_herald(fleet, console, image, tfleet))
             await supervisor.stop_asked.wait()
             herald.cancel()
             console.say(announce.farewell(signals[0].name if signals else _name_of(supervisor.failed)))
@@ -71,7 +72,7 @@ def _stages(
     return stages
 
 
-async def _herald(fleet: Fleet, console: Console, image: str) -> None:
+async def _herald(fleet: Fleet, console: Console, image: str, tfleet: str) -> None:
     """Tell how the workers come up; the lines to paste as soon as one of them can answer."""
     began = time.monotonic()
     progress, invited = Progress(fleet.workers), False
@@ -82,7 +83,7 @@ async def _herald(fleet: Fleet, console: Console, image: str) -> None:
                 console.say(announce.progress(ready, fleet.workers, elapsed_s))
             if ready and not invited:
                 invited = True
-                console.show(announce.invitation(fleet.mode, fleet.proxy.port, image))
+                console.show(announce.invitation(fleet.mode, fleet.proxy.port, image, tfleet))
             await asyncio.sleep(progress.pause_s(elapsed_s))
 
 

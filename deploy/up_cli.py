@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tfleet.deploy.announce import MODES, Mode, photo
+from tfleet.deploy.announce import photo, program
 from tfleet.deploy.console import Console
 from tfleet.deploy.fleet import LOOPBACK, Fleet, child_environ
 from tfleet.deploy.ports import PortTakenError, free_ports
@@ -20,6 +20,7 @@ from tfleet.discovery.contract import PROXY_PORT
 from tfleet.discovery.log import LogFormat
 from tfleet.discovery.options import PORT, chosen_registry, log_format_option, registry_options
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, StaticRegistry
+from tfleet.proxy.app import MODES, Mode
 
 
 @click.command(context_settings={"show_default": True})
@@ -90,7 +91,11 @@ def up(
         drain_timeout_s=drain_timeout_s,
     )
     console = Console(out=sys.stdout, err=sys.stderr, width=max(len("registry"), len(f"worker-{workers}")))
-    sys.exit(asyncio.run(run_fleet(fleet, console, child_environ(os.environ), image=photo(Path.cwd()))))
+    here = Path.cwd()
+    running = run_fleet(
+        fleet, console, child_environ(os.environ), image=photo(here), tfleet=program(sys.argv[0], here)
+    )
+    sys.exit(asyncio.run(running))
 
 
 def _claim(

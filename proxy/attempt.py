@@ -117,7 +117,8 @@ def _sent(session: aiohttp.ClientSession, one: Attempt, connection: dict[str, bo
     headers[REQUEST_TIMEOUT_MS] = str(max(1, round(left_s * 1000)))
     return session.request(
         request.method,
-        URL(one.member.instance.address.url + request.raw_path, encoded=True),
+        # Not raw_path: that may be a whole URL (RFC 9112 section 3.2.2).
+        URL(one.member.instance.address.url + request.rel_url.raw_path_qs, encoded=True),
         headers=headers,
         data=one.upload.pieces(one.patience) if request.body_exists else None,
         allow_redirects=False,

@@ -21,6 +21,7 @@ import aiohttp
 from aiohttp import web
 
 from tfleet.discovery.contract import REQUEST_TIMEOUT_MS
+from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.proxy.attempt import (
     Attempt,
@@ -155,6 +156,7 @@ def _timeout_s(asked: str | None, most_s: float) -> float:
     """The caller's time in milliseconds, at most the proxy's own. Raises ProblemError with 400."""
     if asked is None:
         return most_s
-    if not (asked.isascii() and asked.isdigit() and int(asked) > 0):
+    asked_ms = whole_number(asked)
+    if not asked_ms:
         raise ProblemError(Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is no number of milliseconds"))
-    return min(most_s, int(asked) / 1000)
+    return min(most_s, asked_ms / 1000)

@@ -35,7 +35,7 @@ class Lookup:
         return web.Response(
             status=307,
             headers={
-                "Location": member.instance.address.url + request.raw_path,
+                "Location": member.instance.address.url + request.rel_url.raw_path_qs,
                 WORKER: member.id,
                 "Connection": "close",  # what the client may have begun to send is not read
             },

@@ -149,7 +149,12 @@ def _after(member: Member, probe: Probe, error: str, now_s: float, rng: random.R
         return replace(member, state=state, last_error=error, probe_at_s=again_s)
     since_s = member.ready_at_s if member.state is State.READY else now_s
     return replace(
-        member, state=State.READY, ejected_for_answers=False, probe_at_s=again_s, ready_at_s=since_s
+        member,
+        state=State.READY,
+        last_error="",
+        ejected_for_answers=False,
+        probe_at_s=again_s,
+        ready_at_s=since_s,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from tfleet.proxy.readiness import Readiness
 # After an early answer the rest of a body is thrown away for this long, so that the client sees the answer
 # instead of a reset.
 _LINGER_S = 2.0
-# Shorter than a worker keeps an idle connection (see worker/server.py), so that the proxy closes first.
+# Shorter than a worker keeps an idle connection (see worker/http/server.py), so that the proxy closes first.
 _KEEP_ALIVE_S = 15.0
 
 
@@ -123,6 +124,7 @@ async def _site(
     runner = web.AppRunner(
         app,
         access_log=None,
+        auto_decompress=False,  # a body goes on as it came, under the headers that it came with
         handler_cancellation=handler_cancellation,
         lingering_time=_LINGER_S,
         shutdown_timeout=drain_timeout_s,
@@ -132,9 +134,9 @@ async def _site(
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise CannotListenError(
-                f"can't listen on {host}:{port}: {error.strerror}; see {option}"
-            ) from error
+            # In the system's words: asyncio puts the address before them. A look-up that failed has no errno.
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            raise CannotListenError(f"can't listen on {host}:{port}: {reason}; see {option}") from error
         bound = runner.addresses[0]
         yield Address(bound[0], bound[1])
     finally:

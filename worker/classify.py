@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from flask import Request
 
 from tfleet.discovery.contract import DEFAULT_TOP
+from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.worker.http.channel import ARRIVED
 from tfleet.worker.image.limits import ImageLimits
@@ -55,6 +56,7 @@ def _top(request: Request, classes: int) -> int:
     asked = request.args.get("top")
     if asked is None:
         return min(DEFAULT_TOP, classes)
-    if not (asked.isascii() and asked.isdigit() and int(asked) >= 1):
+    top = whole_number(asked)
+    if not top:
         raise ProblemError(Problem(400, f"?top={asked[:20]} is not a number from 1 to {classes}"))
-    return min(int(asked), classes)
+    return min(top, classes)

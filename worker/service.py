@@ -33,6 +33,8 @@ from tfleet.worker.model import ModelSpec
 if TYPE_CHECKING:
     from tfleet.worker.model import Classifier
 
+_LOOK_EVERY_S = 0.5
+
 
 class CannotListenError(Exception):
     """The address is taken or not this machine's. The message is one line that names the option to change."""
@@ -69,8 +71,13 @@ class Stop:
         self._asked.set()
 
     def wait(self) -> None:
-        """Return when the process is asked to stop."""
-        self._asked.wait()
+        """Return when the process is asked to stop.
+
+        It looks twice a second: the kernel may hand signals to another thread, and then nothing wakes this
+        one, in which Python runs the handlers.
+        """
+        while not self._asked.wait(_LOOK_EVERY_S):
+            pass
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         if self._lifecycle.state is State.STARTING:

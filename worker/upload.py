@@ -16,6 +16,9 @@ def image_bytes(request: Request) -> bytes:
 
     Raises ProblemError with 400 where there is none and 415 where the body is of another kind.
     """
+    encoding = request.content_encoding
+    if encoding and encoding != "identity":
+        raise ProblemError(Problem(415, f"a body with Content-Encoding: {encoding[:40]} is not read here"))
     if request.mimetype.startswith("image/"):
         return request.get_data(cache=False)
     if request.mimetype == "multipart/form-data":

@@ -26,26 +26,49 @@ from tfleet.discovery.embedded.model import (
 
 _UNSUPPORTED: Final = frozenset({"kind", "proxy", "connect", "socketpath", "locality", "partition"})
 # The token and the namespace are let through: there is one of each, and everybody has it.
-_SERVICE: Final = _UNSUPPORTED | {
-    *("id", "name", "address", "port", "tags", "meta", "taggedaddresses", "weights", "enabletagoverride"),
-    *("check", "checks", "token", "namespace"),
-}
-_CHECK: Final = frozenset({"checkid", "name", "notes", "status", "ttl", "deregistercriticalserviceafter"})
+_SERVICE: Final = _UNSUPPORTED | frozenset(
+    [
+        "id",
+        "name",
+        "address",
+        "port",
+        "tags",
+        "meta",
+        "taggedaddresses",
+        "weights",
+        "enabletagoverride",
+        "check",
+        "checks",
+        "token",
+        "namespace",
+    ]
+)
+_CHECK: Final = frozenset(["checkid", "name", "notes", "status", "ttl", "deregistercriticalserviceafter"])
 _OTHER_CHECKS: Final = frozenset(
-    {
-        *(
-            "aliasnode",
-            "aliasservice",
-            "args",
-            "scriptargs",
-            "dockercontainerid",
-            "shell",
-            "grpc",
-            "grpcusetls",
-        ),
-        *("http", "method", "header", "body", "tcp", "interval", "timeout", "outputmaxsize", "tlsskipverify"),
-        *("tlsservername", "successbeforepassing", "failuresbeforecritical", "serviceid", "id"),
-    }
+    [
+        "aliasnode",
+        "aliasservice",
+        "args",
+        "scriptargs",
+        "dockercontainerid",
+        "shell",
+        "grpc",
+        "grpcusetls",
+        "http",
+        "method",
+        "header",
+        "body",
+        "tcp",
+        "interval",
+        "timeout",
+        "outputmaxsize",
+        "tlsskipverify",
+        "tlsservername",
+        "successbeforepassing",
+        "failuresbeforecritical",
+        "serviceid",
+        "id",
+    ]
 )
 
 _META_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -151,9 +174,8 @@ def _weights(document: Document) -> Weights:
 def _checks(document: Document, service: Service, limits: Limits) -> Iterator[CheckDefinition]:
     fields = [_check_fields(value) for value in document.items("checks")]
     single = _check_fields(document.raw("check"))
-    if any(
-        map(single.has, _CHECK | _OTHER_CHECKS)
-    ):  # to Consul an empty `check` is none; one of `checks` is wrong
+    # To Consul an empty `check` is none, while an empty one of `checks` is wrong.
+    if any(single.has(field) for field in _CHECK | _OTHER_CHECKS):
         fields.insert(0, single)
     for number, check in enumerate(fields, start=1):
         suffix = f":{number}" if len(fields) > 1 else ""

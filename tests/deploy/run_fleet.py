@@ -30,7 +30,9 @@ def main() -> None:
     )
     console = Console(sys.stdout, sys.stderr)
     try:
-        code = asyncio.run(run_fleet(fleet, console, child_environ(os.environ), image="cat.jpg"))
+        code = asyncio.run(
+            run_fleet(fleet, console, child_environ(os.environ), image="cat.jpg", tfleet="tfleet")
+        )
     except RefusedError as error:
         error.show()
         code = error.exit_code

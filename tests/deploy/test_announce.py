@@ -10,20 +10,20 @@ from tfleet.discovery.registry import EmbeddedRegistry
 
 
 def test_forward_mode_has_the_two_curl_lines_of_the_contract_word_for_word() -> None:
-    lines = announce.invitation("forward", 12480, "cat.jpg").splitlines()
+    lines = announce.invitation("forward", 12480, "cat.jpg", "tfleet").splitlines()
     assert '  curl -v -XPOST localhost:12480 -F "data=@cat.jpg"' in lines
     assert "  curl -X POST -F image=@cat.jpg 'http://localhost:12480/predict'" in lines
     assert "  tfleet status" in lines
 
 
 def test_p2p_mode_asks_the_proxy_for_a_worker_first() -> None:
-    lines = announce.invitation("p2p", 12480, "cat.jpg").splitlines()
+    lines = announce.invitation("p2p", 12480, "cat.jpg", "tfleet").splitlines()
     assert '  curl -v -XPOST $(curl -s localhost:12480) -F "data=@cat.jpg"' in lines
     assert sum("curl" in line for line in lines) == 1
 
 
 def test_another_port_is_in_every_line() -> None:
-    text = announce.invitation("forward", 8080, "cat.jpg")
+    text = announce.invitation("forward", 8080, "cat.jpg", "tfleet")
     assert text.count("localhost:8080") == 3
     assert "  tfleet status --proxy localhost:8080" in text
 
@@ -57,3 +57,17 @@ def test_progress_counts_the_ready_workers(ready: int, text: str) -> None:
 
 def test_the_farewell_names_its_cause() -> None:
     assert announce.farewell("SIGTERM").startswith("stopping because of SIGTERM: workers first")
+
+
+def test_the_program_is_called_by_its_path_where_its_name_is_not_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / ".venv" / "bin" / "tfleet"
+    installed.parent.mkdir(parents=True)
+    installed.touch(mode=0o755)
+    monkeypatch.setenv("PATH", "")
+    assert announce.program(str(installed), tmp_path) == ".venv/bin/tfleet"
+    assert announce.program(str(installed), tmp_path / "elsewhere") == str(installed)
+    assert announce.program("-c", tmp_path) == "tfleet"
+    monkeypatch.setenv("PATH", str(installed.parent))
+    assert announce.program(str(installed), tmp_path) == "tfleet"

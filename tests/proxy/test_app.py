@@ -74,6 +74,7 @@ async def test_an_image_sent_to_a_p2p_proxy_is_sent_on_with_307_and_not_read() -
         answer, _ = await get(proxy, "/predict?top=2", method="POST")
         assert answer.status == 307
         assert answer.headers["Location"] == f"{worker.address.url}/predict?top=2"
+        assert answer.headers["Connection"] == "close"
         assert worker.seen == []
 
 

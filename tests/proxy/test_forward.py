@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import gzip
 import hashlib
 import json
 from collections import Counter
@@ -54,6 +55,25 @@ async def test_a_request_reaches_a_worker_as_it_was_sent_and_its_answer_comes_ba
         assert seen.headers["X-Forwarded-For"] == "127.0.0.1"
         assert seen.headers["X-Request-Id"] == "mine"
         assert "User-Agent" in seen.headers
+
+
+async def test_an_encoded_body_goes_on_as_it_came() -> None:
+    async with stand_in() as worker, running(settings(worker)) as proxy:
+        body = gzip.compress(b"an image" * 100)
+        assert (await post(proxy, data=body, headers={"Content-Encoding": "gzip"}))[0].status == 200
+        assert worker.seen[0].headers["Content-Encoding"] == "gzip"
+        assert worker.seen[0].headers["Content-Length"] == str(len(body))
+
+
+async def test_a_whole_url_in_the_request_line_is_taken_for_its_path() -> None:
+    async with stand_in() as worker, running(settings(worker)) as proxy:
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+        writer.write(
+            b"POST http://elsewhere:1/predict?top=%2F HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"
+        )
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        writer.close()
+        assert worker.seen[0].path == "/predict?top=%2F"
 
 
 async def test_requests_are_shared_evenly() -> None:
@@ -158,10 +178,13 @@ async def test_a_worker_that_breaks_off_before_its_answer_is_a_502_that_names_it
         assert str(broken) in json.loads(content)["detail"]
 
 
-async def test_half_an_answer_never_looks_like_a_whole_one() -> None:
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 100\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n4\r\n"]
+)
+async def test_half_an_answer_never_looks_like_a_whole_one(framing: bytes) -> None:
     async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + framing + b"half\r\n")
         await writer.drain()
 
     async with raw_server(half) as broken, running(settings(broken)) as proxy:
@@ -214,6 +237,21 @@ async def test_an_answer_that_takes_too_long_is_a_504() -> None:
         answer, content = await post(proxy, data=b"x")
         assert answer.status == 504
         assert "--timeout" in json.loads(content)["detail"]
+
+
+async def test_the_deadline_is_for_the_head_of_an_answer_and_not_for_all_of_it() -> None:
+    async def trickle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(6):
+            await response.write(b"x")
+            await asyncio.sleep(0.1)
+        return response
+
+    async with stand_in() as worker, running(settings(worker, timeout_s=0.3)) as proxy:
+        worker.answer = trickle
+        answer, content = await post(proxy, data=b"x")
+        assert (answer.status, content) == (200, b"xxxxxx")
 
 
 async def test_a_client_that_goes_away_in_its_upload_is_not_the_worker_s_fault() -> None:

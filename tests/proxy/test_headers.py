@@ -1,7 +1,7 @@
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from tfleet.proxy.headers import HOP_BY_HOP, request_headers, response_headers
+from tfleet.proxy.headers import request_headers, response_headers
 
 
 def head(*pairs: tuple[str, str]) -> CIMultiDictProxy[str]:
@@ -12,7 +12,13 @@ def sent(*pairs: tuple[str, str], peer: str | None = "10.0.0.7") -> CIMultiDict[
     return request_headers(head(*pairs), peer=peer, scheme="http", request_id="id1")
 
 
-@pytest.mark.parametrize("name", sorted(HOP_BY_HOP))
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection"),
+        *("TE", "Trailer", "Transfer-Encoding", "Upgrade"),
+    ],
+)
 def test_hop_by_hop_headers_go_neither_way(name: str) -> None:
     assert name not in sent((name, "x"))
     assert name not in response_headers(head((name, "x")))

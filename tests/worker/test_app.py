@@ -77,7 +77,7 @@ def test_top_says_how_many_labels(worker: Address, asked: str, given: int) -> No
     assert len(post(worker, f"/?top={asked}", files={"data": CAT}).json()) == given
 
 
-@pytest.mark.parametrize("asked", ["0", "-1", "x", "", "1.5", "٣"])
+@pytest.mark.parametrize("asked", ["0", "-1", "x", "", "1.5", "٣", "9" * 5000])
 def test_a_top_that_is_no_number_is_refused(worker: Address, asked: str) -> None:
     assert "1 to 1000" in problem(post(worker, "/", params={"top": asked}, files={"data": CAT}), 400)
 
@@ -113,6 +113,7 @@ def png(width: int, height: int) -> bytes:
         ({"files": {"x": b""}, "data": {"data": "cat.jpg"}}, 400, "data=@FILE"),
         ({"data": b"{}", "headers": {"Content-Type": "application/json"}}, 415, "application/json"),
         ({"data": CAT}, 415, "Content-Type"),
+        ({"data": CAT, "headers": {"Content-Type": "image/jpeg", "Content-Encoding": "gzip"}}, 415, "gzip"),
         (
             {"data": b"--x\r\nbroken", "headers": {"Content-Type": "multipart/form-data; boundary=x"}},
             400,

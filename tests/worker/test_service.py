@@ -1,3 +1,4 @@
+import contextlib
 import signal
 from pathlib import Path
 
@@ -59,6 +60,18 @@ def test_a_signal_ends_it_in_order_with_code_0(tmp_path: Path, signum: int) -> N
         worker.process.send_signal(signum)
         assert worker.process.wait(30) == 0
         assert worker.wait_for("worker stopped")["unfinished"] == 0
+
+
+def test_two_signals_at_once_end_it_too(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "colours" / "1")
+    with contextlib.ExitStack() as stack:
+        workers = [stack.enter_context(worker_process("--model", str(model), *ALONE)) for _ in range(4)]
+        for worker in workers:
+            worker.wait_for("worker ready")
+        for worker in workers:
+            worker.process.send_signal(signal.SIGINT)
+            worker.process.send_signal(signal.SIGTERM)
+        assert [worker.process.wait(30) for worker in workers] == [0, 0, 0, 0]
 
 
 def test_post_drain_ends_it_in_order_with_code_0(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, field
 from typing import Final
 
 from tfleet.worker.image.errors import TooManyPixelsError
+from tfleet.worker.image.pixel_budget import PixelBudget
 
 # Fits the full resolution of the cameras in use (48 and 50 megapixels: 8192 x 6144), and costs 256 MB a copy,
 # as Pillow holds a colour pixel in 4 bytes.
@@ -18,9 +20,14 @@ MAX_SIDE: Final = 65_535
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """`max_pixels`: width times height of a decoded image, in pixels."""
+    """`max_pixels`: width times height of a decoded image; all threads together hold no more at once."""
 
     max_pixels: int = DEFAULT_MAX_PIXELS
+    _budget: PixelBudget = field(default_factory=PixelBudget, init=False, compare=False)
+
+    def held(self, width: int, height: int) -> contextlib.AbstractContextManager[None]:
+        """Wait until there is room for a decoded picture of this size, and keep it inside the block."""
+        return self._budget.hold(width * height, self.max_pixels)
 
     def check(self, width: int, height: int) -> None:
         """Raise `TooManyPixelsError` where a picture of this size, in pixels, is not to be decoded."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -20,6 +22,7 @@ from tfleet.worker.image.decode import (
     set_upright,
 )
 from tfleet.worker.image.geometry import Geometry
+from tfleet.worker.image.header import webp_size
 from tfleet.worker.image.limits import ImageLimits
 
 # libjpeg can decode to 1/2, 1/4 or 1/8 for a fraction of the time and memory. Up to three times the model's
@@ -34,16 +37,16 @@ def pixels(data: bytes, limits: ImageLimits, geometry: Geometry) -> npt.NDArray[
     It is cropped and resampled in one pass as it is stored; only the small result is turned upright and put
     onto white, which saves large copies. Raises subclasses of `ImageError`.
     """
-    image = open_image(data, limits)
-    with damage_as_broken(str(image.format)):
+    with _opened(data, limits) as image, damage_as_broken(str(image.format)):
         turn = orientation(image)
         stored = geometry.turned() if lies_on_its_side(turn) else geometry
         image.draft(None, (stored.width * _DRAFT_GAP, stored.height * _DRAFT_GAP))
-        small = resampleable(image).resize(
-            (stored.width, stored.height),
-            Image.Resampling[stored.resample.upper()],
-            box=stored.box(*image.size),
-        )
+        with _held(image, limits):
+            small = resampleable(image).resize(
+                (stored.width, stored.height),
+                Image.Resampling[stored.resample.upper()],
+                box=stored.box(*image.size),
+            )
         return np.asarray(set_upright(on_white(small), turn))
 
 
@@ -53,16 +56,33 @@ def encoded(data: bytes, limits: ImageLimits) -> bytes:
     An upright JPEG in grey or RGB passes through. Anything else is decoded here and written as PNG, which
     loses nothing and which that operation reads as well. Raises subclasses of `ImageError`.
     """
-    image = open_image(data, limits)
-    with damage_as_broken(str(image.format)):
+    with _opened(data, limits) as image, damage_as_broken(str(image.format)):
         turn = orientation(image)
         if image.format in {"JPEG", "MPO"} and image.mode in {"L", "RGB"} and turn == UPRIGHT:
             # At 1/8 only the entropy coding is undone in full, which is what proves that the file is whole.
             image.draft(None, (1, 1))
             image.load()
             return data
-        upright = set_upright(on_white(resampleable(image)), turn)
         buffer = io.BytesIO()
-        # Nobody keeps this PNG: level 1 is several times as fast as the default.
-        upright.save(buffer, "PNG", compress_level=1)
+        with _held(image, limits):
+            upright = set_upright(on_white(resampleable(image)), turn)
+            # Nobody keeps this PNG: level 1 is several times as fast as the default.
+            upright.save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _opened(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
+    """The picture, its pixels still to be read; a WebP's, which its reader allocates here, are held."""
+    size = webp_size(data)
+    if size is None:
+        yield open_image(data, limits)
+        return
+    limits.check(*size)
+    with limits.held(*size):
+        yield open_image(data, limits)
+
+
+def _held(image: Image.Image, limits: ImageLimits) -> contextlib.AbstractContextManager[None]:
+    """Room for the pixels of a picture that is about to be read."""
+    return contextlib.nullcontext() if image.format == "WEBP" else limits.held(*image.size)
