@@ -26,6 +26,14 @@ def opening(workers: int, mode: Mode, proxy: Address, registry: ConsulRegistry |
     )
 
 
+def silent_registry(registry: ConsulRegistry) -> str:
+    """Why no worker will be found for now, and what to do about it."""
+    return (
+        f"the registry at {registry.address} does not answer: workers are found as soon as it does. "
+        "Start it, or see --registry and CONSUL_HTTP_ADDR; --registry embedded needs none"
+    )
+
+
 def program(argv0: str, folder: Path) -> str:
     """How one calls this program in a terminal in `folder`: by name where that is found, else by its path."""
     if shutil.which("tfleet") is not None or not Path(argv0).is_file():

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import click
 
-from tfleet.deploy.announce import photo, program
+from tfleet.deploy.announce import photo, program, silent_registry
 from tfleet.deploy.console import Console
 from tfleet.deploy.fleet import LOOPBACK, Fleet, child_environ
 from tfleet.deploy.ports import PortTakenError, free_ports
+from tfleet.deploy.reach import reachable
 from tfleet.deploy.refusal import RefusedError
 from tfleet.deploy.up import run_fleet
 from tfleet.discovery.address import Address
@@ -91,6 +92,8 @@ def up(
         drain_timeout_s=drain_timeout_s,
     )
     console = Console(out=sys.stdout, err=sys.stderr, width=max(len("registry"), len(f"worker-{workers}")))
+    if isinstance(chosen, ConsulRegistry) and not reachable(chosen.address):
+        console.say(silent_registry(chosen))
     here = Path.cwd()
     running = run_fleet(
         fleet, console, child_environ(os.environ), image=photo(here), tfleet=program(sys.argv[0], here)

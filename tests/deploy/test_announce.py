@@ -6,7 +6,7 @@ import pytest
 
 from tfleet.deploy import announce
 from tfleet.discovery.address import Address
-from tfleet.discovery.registry import EmbeddedRegistry
+from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 
 
 def test_forward_mode_has_the_two_curl_lines_of_the_contract_word_for_word() -> None:
@@ -71,3 +71,9 @@ def test_the_program_is_called_by_its_path_where_its_name_is_not_found(
     assert announce.program("-c", tmp_path) == "tfleet"
     monkeypatch.setenv("PATH", str(installed.parent))
     assert announce.program(str(installed), tmp_path) == "tfleet"
+
+
+def test_a_silent_registry_is_named_with_what_to_do_about_it() -> None:
+    said = announce.silent_registry(ConsulRegistry(Address("consul", 8500)))
+    assert "consul:8500 does not answer" in said
+    assert "CONSUL_HTTP_ADDR" in said
