@@ -18,4 +18,4 @@ def test_the_result_of_a_failure_is_its_error() -> None:
 
 def test_an_outcome_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
-        CAT.worker = "other"  # type: ignore[misc]
+        CAT.worker = "other"  # type: ignore[misc] # that it is refused is what is tested
