@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
 from aiohttp import hdrs, web
@@ -10,6 +11,7 @@ from tfleet.discovery.contract import CLASSIFY_PATHS
 from tfleet.discovery.problem import Problem
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.forward import Forwarder
+from tfleet.proxy.head import head_fault
 from tfleet.proxy.help import help_page
 from tfleet.proxy.lookup import Lookup
 from tfleet.proxy.metrics import Metrics
@@ -29,12 +31,13 @@ def make_app(
 ) -> web.Application:
     """The application, without anything that runs beside the requests."""
     app = web.Application(middlewares=[observed(metrics)])
+    app.on_response_prepare.append(_last_on_its_connection(readiness))
     lookup = Lookup(fleet)
 
     async def expect(request: web.Request) -> None:
         """Ask for the body (100) only where it will be read; else the final answer comes at once."""
         wanted = request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
-        if wanted and mode == "forward" and forwarder.refusal(request) is None:
+        if wanted and mode == "forward" and not head_fault(request) and not forwarder.refusal(request):
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # the answer proper has not begun
 
@@ -66,3 +69,16 @@ def make_app(
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", show_metrics)
     return app
+
+
+def _last_on_its_connection(
+    readiness: Readiness,
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """While the proxy drains, each answer tells the client to come back on a new connection, elsewhere."""
+
+    async def prepare(_: web.Request, response: web.StreamResponse) -> None:
+        if readiness.draining:
+            response.headers[hdrs.CONNECTION] = "close"
+            response.force_close()
+
+    return prepare

@@ -8,13 +8,16 @@ import sys
 import click
 
 from tfleet.discovery import log
+from tfleet.discovery.address import Address
 from tfleet.discovery.contract import MAX_BODY_BYTES, PROXY_PORT
 from tfleet.discovery.options import PORT, chosen_registry, log_format_option, registry_options
 from tfleet.discovery.registry import StaticRegistry
 from tfleet.proxy.app import MODES, Mode
+from tfleet.proxy.clients import ClientLimits
 from tfleet.proxy.forward import Limits
 from tfleet.proxy.picker import BALANCES, Balance
-from tfleet.proxy.service import CannotListenError, Settings, serve
+from tfleet.proxy.service import Settings, serve
+from tfleet.proxy.site import CannotListenError
 
 
 @click.command(context_settings={"show_default": True})
@@ -74,6 +77,40 @@ from tfleet.proxy.service import CannotListenError, Settings, serve
     help="Retries a second that are allowed however few requests there are.",
 )
 @click.option(
+    "--max-connections",
+    type=click.IntRange(min=1),
+    default=4096,
+    help="Clients that may be connected at once; beyond it 503.",
+)
+@click.option(
+    "--header-timeout",
+    "header_timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    help="Seconds that a client may take for the head of a request; beyond it 408.",
+)
+@click.option(
+    "--client-timeout",
+    "client_timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    help="Seconds within a request in which a client neither sends nor takes a byte; beyond it 408.",
+)
+@click.option(
+    "--idle-timeout",
+    "idle_timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=75.0,
+    help="Seconds that a connection is kept between two requests.",
+)
+@click.option(
+    "--drain-grace",
+    "drain_grace_s",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    help="Seconds after SIGTERM in which everybody is still answered, and told to connect elsewhere.",
+)
+@click.option(
     "--drain-timeout",
     "drain_timeout_s",
     type=click.FloatRange(min=0),
@@ -97,6 +134,11 @@ def proxy(
     replay_total_bytes: int,
     retry_share: float,
     retry_floor_per_s: float,
+    max_connections: int,
+    header_timeout_s: float,
+    client_timeout_s: float,
+    idle_timeout_s: float,
+    drain_grace_s: float,
     drain_timeout_s: float,
     log_format: log.LogFormat,
 ) -> None:
@@ -114,8 +156,7 @@ def proxy(
     if isinstance(workers, StaticRegistry) and not workers.addresses:
         raise click.UsageError("--registry static: names no worker: expected static:HOST:PORT,HOST:PORT")
     settings = Settings(
-        host=host,
-        port=port,
+        address=Address(host, port),
         mode=mode,
         balance=balance,
         registry=workers,
@@ -129,6 +170,13 @@ def proxy(
             retry_share=retry_share,
             retry_floor_per_s=retry_floor_per_s,
         ),
+        client_limits=ClientLimits(
+            max_connections=max_connections,
+            header_timeout_s=header_timeout_s,
+            client_timeout_s=client_timeout_s,
+            idle_timeout_s=idle_timeout_s,
+        ),
+        drain_grace_s=drain_grace_s,
         drain_timeout_s=drain_timeout_s,
     )
     try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tfleet.proxy.clients import Clients
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import State
 
@@ -17,7 +18,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 class Metrics:
     """One set of counters; it has a registry of its own, so that two proxies can live in one process."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, clients: Clients) -> None:
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "tfleet_proxy_requests", "Requests answered", ["route", "status"], registry=self._registry
@@ -44,6 +45,7 @@ class Metrics:
             registry=self._registry,
         )
         self._registry.register(_Workers(fleet))
+        self._registry.register(_Connections(clients))
 
     def text(self) -> bytes:
         """The exposition, version 0.0.4 of Prometheus' text format."""
@@ -65,3 +67,20 @@ class _Workers(Collector):
         in_flight = GaugeMetricFamily("tfleet_proxy_in_flight", "Requests open with workers")
         in_flight.add_metric([], sum(self._fleet.in_flight(member.id) for member in members))
         yield in_flight
+
+
+class _Connections(Collector):
+    """The clients' connections, read when asked."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    def collect(self) -> Iterator[Metric]:
+        connections = GaugeMetricFamily("tfleet_proxy_connections", "Connections of clients")
+        connections.add_metric([], self._clients.served)
+        yield connections
+        refused = CounterMetricFamily(
+            "tfleet_proxy_refused_connections", "Connections beyond --max-connections"
+        )
+        refused.add_metric([], self._clients.refused)
+        yield refused

@@ -12,6 +12,7 @@ from aiohttp import web
 from tfleet.discovery.contract import REQUEST_ID, WORKER
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.request_id import request_id
+from tfleet.proxy.head import head_fault
 from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.problems import ProblemError, http_problem, problem_response
 from tfleet.proxy.request_context import request_id_of, set_request_id
@@ -20,6 +21,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CLIENT_CLOSED: Final = 499
 """nginx's status for a client that did not wait for its answer; it is only counted and logged."""
+
+_BROKEN: Final = 400
 
 # Asked every few seconds by whoever watches the fleet: not worth a line each.
 _WATCHING = frozenset({"/healthz", "/readyz", "/metrics", "/workers"})
@@ -60,6 +63,8 @@ def observed(metrics: Metrics) -> Any:
 
 async def _answer(request: web.Request, handler: Handler, log: Any) -> web.StreamResponse:
     try:
+        if fault := head_fault(request):
+            raise ProblemError(Problem(400, f"the request is refused: {fault}"))
         response = await handler(request)
     except ProblemError as error:
         response = _problem(request, error.problem)
@@ -79,6 +84,7 @@ async def _answer(request: web.Request, handler: Handler, log: Any) -> web.Strea
 
 def _problem(request: web.Request, problem: Problem) -> web.Response:
     response = problem_response(problem)
-    if request.body_exists and not request.content.at_eof():
-        response.force_close()  # the rest of the body is not read, so no other request can follow it
+    # What is left of the body is not read; nor is it certain where the next request would begin.
+    if problem.status == _BROKEN or (request.body_exists and not request.content.at_eof()):
+        response.force_close()
     return response

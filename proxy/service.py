@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from aiohttp import web
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.embedded import make_registry
@@ -22,35 +20,32 @@ from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, Registry
 from tfleet.discovery.watch import Watch
 from tfleet.proxy.app import Mode, make_app
 from tfleet.proxy.attempt import make_session
+from tfleet.proxy.clients import ClientLimits, Clients
+from tfleet.proxy.descriptors import shortage
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.forward import Forwarder, Limits
 from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.picker import Balance
 from tfleet.proxy.probe import Prober
 from tfleet.proxy.readiness import Readiness
+from tfleet.proxy.site import client_site, registry_site
 
-# After an early answer the rest of a body is thrown away for this long, so that the client sees the answer
-# instead of a reset.
-_LINGER_S = 2.0
 # Shorter than a worker keeps an idle connection (see worker/http/server.py), so that the proxy closes first.
 _KEEP_ALIVE_S = 15.0
 
 
-class CannotListenError(Exception):
-    """An address is taken or not this machine's. The message is one line that names the option to change."""
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line says. `port` 0 is any free one."""
+    """What the command line says. The address may have port 0, any free one."""
 
-    host: str
-    port: int
+    address: Address
     mode: Mode
     balance: Balance
     registry: Registry
     service: str
     limits: Limits
+    client_limits: ClientLimits
+    drain_grace_s: float
     drain_timeout_s: float
 
 
@@ -60,6 +55,8 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
+    if missing := shortage(settings.client_limits.max_connections):
+        structlog.get_logger().warning(missing)
     async with running(settings):
         await stop.wait()
 
@@ -72,7 +69,8 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
     """
     log: Any = structlog.get_logger()
     fleet, readiness = Fleet(settings.balance), Readiness()
-    metrics = Metrics(fleet)
+    clients = Clients(settings.client_limits.max_connections)
+    metrics = Metrics(fleet, clients)
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(make_session(_KEEP_ALIVE_S))
         prober = Prober(fleet, session)
@@ -88,12 +86,20 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
         forwarder = Forwarder(fleet, session, settings.limits, metrics)
         app = make_app(settings.mode, fleet, forwarder, metrics, readiness)
         address = await stack.enter_async_context(
-            _site(app, settings.host, settings.port, "--port", settings.drain_timeout_s)
+            client_site(
+                app,
+                settings.address,
+                clients=clients,
+                limits=settings.client_limits,
+                metrics=metrics,
+                drain_timeout_s=settings.drain_timeout_s,
+            )
         )
         log.info("proxy listening", address=str(address), mode=settings.mode, registry=str(settings.registry))
         yield address
         readiness.draining = True
-        log.info("proxy draining", fleet=repr(fleet))
+        log.info("proxy draining", fleet=repr(fleet), clients=repr(clients))
+        await asyncio.sleep(settings.drain_grace_s)
 
 
 async def _registry_address(
@@ -102,45 +108,9 @@ async def _registry_address(
     """Where the registry answers; the embedded one is started for it."""
     if isinstance(registry, ConsulRegistry):
         return registry.address
-    host, port = registry.address.host, registry.address.port
-    # handler_cancellation: a watcher that leaves gives up its blocking query at once.
-    site = _site(make_registry(), host, port, "--registry-port", 0.0, handler_cancellation=True)
-    address = await stack.enter_async_context(site)
+    address = await stack.enter_async_context(registry_site(make_registry(), registry.address))
     structlog.get_logger().info("registry listening", address=str(address))
     return address
-
-
-@contextlib.asynccontextmanager
-async def _site(
-    app: web.Application,
-    host: str,
-    port: int,
-    option: str,
-    drain_timeout_s: float,
-    *,
-    handler_cancellation: bool = False,
-) -> AsyncIterator[Address]:
-    """The application on a socket; at the end it stops accepting and lets requests finish."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        auto_decompress=False,  # a body goes on as it came, under the headers that it came with
-        handler_cancellation=handler_cancellation,
-        lingering_time=_LINGER_S,
-        shutdown_timeout=drain_timeout_s,
-    )
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            # In the system's words: asyncio puts the address before them. A look-up that failed has no errno.
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-            raise CannotListenError(f"can't listen on {host}:{port}: {reason}; see {option}") from error
-        bound = runner.addresses[0]
-        yield Address(bound[0], bound[1])
-    finally:
-        await runner.cleanup()
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 from tfleet.discovery.address import Address
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.proxy.app import Mode
+from tfleet.proxy.clients import ClientLimits
 from tfleet.proxy.forward import Limits
 from tfleet.proxy.picker import Balance
 from tfleet.proxy.service import Settings
@@ -87,6 +88,11 @@ async def raw_server(
         yield Address(*server.sockets[0].getsockname())
 
 
+CLIENT_LIMITS = ClientLimits(
+    max_connections=1000, header_timeout_s=10.0, client_timeout_s=10.0, idle_timeout_s=30.0
+)
+
+
 def settings(
     *workers: Address | StandIn,
     mode: Mode = "forward",
@@ -98,13 +104,13 @@ def settings(
     replay_bytes: int = 100_000,
     replay_total_bytes: int = 1_000_000,
     retry_floor_per_s: float = 10.0,
+    client_limits: ClientLimits = CLIENT_LIMITS,
     port: int = 0,
 ) -> Settings:
     """A proxy's settings: a static list of workers, any free port."""
     addresses = tuple(w.address if isinstance(w, StandIn) else w for w in workers)
     return Settings(
-        host="127.0.0.1",
-        port=port,
+        address=Address("127.0.0.1", port),
         mode=mode,
         balance=balance,
         registry=registry or StaticRegistry(addresses),
@@ -118,5 +124,7 @@ def settings(
             retry_share=0.2,
             retry_floor_per_s=retry_floor_per_s,
         ),
+        client_limits=client_limits,
+        drain_grace_s=0.0,
         drain_timeout_s=5.0,
     )

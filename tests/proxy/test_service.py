@@ -11,7 +11,8 @@ from tests.proxy.stand_in import settings, stand_in
 from tests.waiting import eventually
 from tfleet.discovery.address import Address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
-from tfleet.proxy.service import CannotListenError, running, serve
+from tfleet.proxy.service import running, serve
+from tfleet.proxy.site import CannotListenError
 
 EMBEDDED = EmbeddedRegistry(Address("127.0.0.1", 0))
 
