@@ -29,7 +29,12 @@ run: $(RUNTIME) ## Start a fleet on this machine: make run ARGS='--workers 4'
 test: check ## Check the code, then run all tests with coverage (minutes)
 	mkdir -p build/coverage
 	$(BIN)/coverage erase
+ifeq ($(PYTEST_ARGS),) # fleets have fixed ports and want both processors for themselves
+	$(BIN)/coverage run -m pytest -n 2 -m 'not fleet and not clone'
+	$(BIN)/coverage run -m pytest -m 'fleet or clone'
+else
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+endif
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 ifeq ($(PYTEST_ARGS),) # a part of the tests covers only a part

@@ -22,6 +22,7 @@ from tfleet.client.errors import (
 from tfleet.client.result import Classification, Prediction
 from tfleet.client.server_timing import parse_server_timing
 from tfleet.discovery import contract
+from tfleet.discovery.number import whole_number
 
 if TYPE_CHECKING:
     from tfleet.client.reply import Reply
@@ -39,10 +40,13 @@ _MAX_DETAIL: Final = 500
 _MAX_RETRY_AFTER_DIGITS: Final = 6
 
 
-def classification(reply: Reply, *, request_id: str, elapsed_ms: float) -> Classification:
+def classification(
+    reply: Reply, *, request_id: str, elapsed_ms: float, failed_tries: int = 0
+) -> Classification:
     """Read the answer of `POST /predict`; raises the FleetError that it means where it is none.
 
-    `request_id` is the id that was sent, `elapsed_ms` what the call has taken so far.
+    `request_id` is the id that was sent, `elapsed_ms` what the call has taken so far, `failed_tries` how many
+    of the client's own there were before.
     """
     document = succeeded(reply, request_id=request_id)
     predictions = _predictions(document.get("predictions"))
@@ -55,6 +59,7 @@ def classification(reply: Reply, *, request_id: str, elapsed_ms: float) -> Class
         request_id=reply.headers.get(contract.REQUEST_ID, request_id),
         timing=parse_server_timing(reply.headers.get(contract.SERVER_TIMING, "")),
         elapsed_ms=elapsed_ms,
+        retries=failed_tries + (whole_number(reply.headers.get(contract.RETRIES, "")) or 0),
     )
 
 

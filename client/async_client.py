@@ -30,6 +30,7 @@ S = TypeVar("S", bound=Source)
 DEFAULT_TIMEOUT_S: Final = 30.0
 DEFAULT_CONCURRENCY: Final = 8
 DEFAULT_CONNECT_TIMEOUT_S: Final = 3.0
+DEFAULT_TRY_TIMEOUT_S: Final = 10.0
 
 
 class AsyncFleetClient:
@@ -37,7 +38,8 @@ class AsyncFleetClient:
 
     `proxy` is `host:port` or a URL. With `p2p` the images go straight to the workers and the proxy is only
     asked for their addresses. `timeout_s` is for a whole call, with its reading, lookups and retries;
-    `connect_timeout_s` for making one connection. `top` is how many predictions are wanted, None for the
+    `connect_timeout_s` for making one connection; with `p2p`, a worker that lets nothing move for
+    `try_timeout_s` is given up and another one tried. `top` is how many predictions are wanted, None for the
     fleet's default. At most `max_connections` are open at once; calls beyond wait for one, within their
     time-out.
 
@@ -52,10 +54,11 @@ class AsyncFleetClient:
         p2p: bool = False,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S,
+        try_timeout_s: float = DEFAULT_TRY_TIMEOUT_S,
         top: int | None = None,
         max_connections: int = 100,
     ) -> None:
-        if not timeout_s > 0 or not connect_timeout_s > 0:
+        if not all(seconds > 0 for seconds in (timeout_s, connect_timeout_s, try_timeout_s)):
             raise ValueError("a time-out is a number of seconds above 0")
         _check_at_least_1("top", top)
         _check_at_least_1("max_connections", max_connections)
@@ -63,7 +66,11 @@ class AsyncFleetClient:
         self._timeout_s = timeout_s
         self._top = top
         self._transport = Transport(connect_timeout_s=connect_timeout_s, max_connections=max_connections)
-        self._route: Forward | PeerToPeer = (PeerToPeer if p2p else Forward)(self._transport, self._proxy)
+        self._route: Forward | PeerToPeer = (
+            PeerToPeer(self._transport, self._proxy, try_timeout_s=try_timeout_s)
+            if p2p
+            else Forward(self._transport, self._proxy)
+        )
 
     @property
     def proxy(self) -> str:
@@ -102,7 +109,9 @@ class AsyncFleetClient:
         except TimeoutError as error:
             raise self._too_late(call) from error
         elapsed_ms = (clock() - started) * 1000
-        return answer.classification(reply, request_id=call.request_id, elapsed_ms=elapsed_ms)
+        return answer.classification(
+            reply, request_id=call.request_id, elapsed_ms=elapsed_ms, failed_tries=len(call.tries)
+        )
 
     async def outcome(self, source: S, *, top: int | None = None) -> Outcome[S]:
         """Like classify, with the FleetError in the outcome instead of raised."""
@@ -156,8 +165,10 @@ class AsyncFleetClient:
         return worker_status.workers_document(reply, request_id=call.request_id)
 
     def _too_late(self, call: Call) -> DeadlineExceededError:
+        tried = str(call.tries)
         return DeadlineExceededError(
-            f"no answer from {self._proxy} in {self._timeout_s:g} s", request_id=call.request_id
+            f"no answer from {self._proxy} in {self._timeout_s:g} s{f' ({tried})' if tried else ''}",
+            request_id=call.request_id,
         )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from tfleet.client.tries import Tries
 from tfleet.discovery import contract
 
 
@@ -13,12 +14,13 @@ class Call:
     """One call, whatever the number of requests that it takes.
 
     `deadline` is on the clock that `headers` is given, in seconds. `top` is how many predictions are wanted,
-    None for as many as the worker thinks fit.
+    None for as many as the worker thinks fit. `tries` are those that failed so far, in p2p mode.
     """
 
     request_id: str
     deadline: float
     top: int | None = None
+    tries: Tries = field(default_factory=Tries, compare=False)
 
     @property
     def path(self) -> str:

@@ -13,40 +13,25 @@ import click
 from rich.console import Console
 
 from tfleet.client import batch, render, screen, sources
-from tfleet.client.async_client import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_S, AsyncFleetClient
-from tfleet.client.errors import FleetError, FleetUnavailableError
-from tfleet.client.proxy_url import DEFAULT_PROXY, BadProxyError, parse_proxy
+from tfleet.client.async_client import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_TIMEOUT_S,
+    DEFAULT_TRY_TIMEOUT_S,
+    AsyncFleetClient,
+)
+from tfleet.client.errors import FleetError
+from tfleet.client.proxy_option import HINT, proxy_option, with_hint
 from tfleet.client.quiet_end import quiet_end
 from tfleet.client.worker_status import worker_statuses
 from tfleet.discovery.contract import DEFAULT_TOP
 
-_HINT = "Is the fleet up? Start one with `tfleet up`, or say with --proxy where it is."
 _STATUS_TIMEOUT_S = 10.0
 _UNLIMITED_WIDTH = 10_000
 
 
-def _parse_proxy(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    try:
-        return parse_proxy(value)
-    except BadProxyError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-_proxy_option = click.option(
-    "--proxy",
-    metavar="URL",
-    callback=_parse_proxy,
-    default=DEFAULT_PROXY,
-    show_default=True,
-    envvar="TFLEET_PROXY",
-    show_envvar=True,
-    help="The proxy: HOST:PORT or a URL.",
-)
-
-
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER|-...")
-@_proxy_option
+@proxy_option
 @click.option(
     "--p2p",
     is_flag=True,
@@ -86,6 +71,17 @@ _proxy_option = click.option(
     metavar="SECONDS",
     help="How long one image may take, retries included.",
 )
+@click.option(
+    "--try-timeout",
+    "try_timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=DEFAULT_TRY_TIMEOUT_S,
+    show_default=True,
+    envvar="TFLEET_TRY_TIMEOUT",
+    show_envvar=True,
+    metavar="SECONDS",
+    help="With --p2p: how long a worker may let nothing move before another one is tried.",
+)
 def classify(
     files: tuple[str, ...],
     *,
@@ -95,6 +91,7 @@ def classify(
     as_json: bool,
     concurrency: int,
     timeout_s: float,
+    try_timeout_s: float,
 ) -> None:
     """Classify image files with the fleet.
 
@@ -124,7 +121,14 @@ def classify(
     with quiet_end():
         many = len(files) > 1 or files[0] == sources.STDIN or Path(files[0]).is_dir()
         bar = many and sys.stderr.isatty()
-        client = AsyncFleetClient(proxy, p2p=p2p, timeout_s=timeout_s, top=top, max_connections=concurrency)
+        client = AsyncFleetClient(
+            proxy,
+            p2p=p2p,
+            timeout_s=timeout_s,
+            try_timeout_s=try_timeout_s,
+            top=top,
+            max_connections=concurrency,
+        )
         items = sources.expand(files, sources.read_stdin)
         started = time.monotonic()
         form, total = screen.form(json=as_json), _total(files) if bar else None
@@ -133,13 +137,13 @@ def classify(
         if many and (tally.failed or sys.stderr.isatty()):
             display.say(f"{tally} in {time.monotonic() - started:.1f} s")
         if tally.unreachable and not tally.classified:
-            display.say(_HINT)
+            display.say(HINT)
         if tally.failed:
             sys.exit(1)
 
 
 @click.command()
-@_proxy_option
+@proxy_option
 @click.option(
     "--json",
     "as_json",
@@ -170,8 +174,7 @@ def status(*, proxy: str, as_json: bool) -> None:
         try:
             document = asyncio.run(_workers_document(proxy))
         except FleetError as error:
-            hint = f". {_HINT}" if isinstance(error, FleetUnavailableError) else ""
-            click.echo(f"{error}{hint}", err=True)
+            click.echo(with_hint(error), err=True)
             sys.exit(1)
         workers = worker_statuses(document)
         if as_json:

@@ -5,6 +5,7 @@ The rules:
 - A larger file is streamed from disk at each send, so memory does not grow with it and a second try reads it
   again.
 - What cannot be read twice (a pipe, an open file) is read to its end and held, up to MAX_HELD_BYTES.
+- More than HELD_BYTES are sent in pieces, wherever they are.
 - A file that cannot be read is a BadImageError: the caller's answer is the same as to a refused one.
 """
 
@@ -45,7 +46,9 @@ class Image:
 
         The generator raises BadImageError where the file cannot be read again or has become shorter.
         """
-        return self.held if self.path is None else _streamed(self.path, self.size)
+        if self.path is not None:
+            return _streamed(self.path, self.size)
+        return self.held if self.size <= HELD_BYTES else _pieces(self.held)
 
 
 async def load(source: Source) -> Image:
@@ -94,6 +97,12 @@ def _read_to_end(file: BinaryIO) -> bytes:
             raise BadImageError(f"it is larger than {MAX_HELD_BYTES} bytes, and only a file on disk may be")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+async def _pieces(held: bytes) -> AsyncGenerator[bytes, None]:
+    # In one piece, nobody would know whether any of it moves, and aiohttp warns.
+    for start in range(0, len(held), _CHUNK_BYTES):
+        yield held[start : start + _CHUNK_BYTES]
 
 
 async def _streamed(path: Path, size: int) -> AsyncGenerator[bytes, None]:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 from tfleet.client.answer import succeeded
 from tfleet.client.errors import UnexpectedAnswerError
 from tfleet.discovery.address import Address, BadAddressError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tfleet.client.reply import Reply
 
-PATH = "/worker"
+_PATH: Final = "/worker"
 
 
 @dataclass(frozen=True, slots=True)
 class FoundWorker:
     """A worker that the proxy named: it may be used for `expires_in_s` seconds (0 where the proxy did not
-    say).
+    say). One without an id goes by its address.
     """
 
     id: str
@@ -26,6 +29,12 @@ class FoundWorker:
     model: str = ""
     version: str = ""
     expires_in_s: float = 0.0
+
+
+def path(avoided: Iterable[str] = ()) -> str:
+    """Path and query of the question for a worker that is none of those with the ids `avoided`."""
+    query = urlencode([("except", worker_id) for worker_id in avoided])
+    return f"{_PATH}?{query}" if query else _PATH
 
 
 def found_worker(reply: Reply, *, request_id: str | None = None) -> FoundWorker:
@@ -46,7 +55,7 @@ def found_worker(reply: Reply, *, request_id: str | None = None) -> FoundWorker:
             f"{reply.url}: {error}", status=reply.status, request_id=request_id
         ) from error
     return FoundWorker(
-        id=str(document.get("id", "")),
+        id=str(document.get("id") or parsed),
         address=parsed,
         model=str(document.get("model", "")),
         version=str(document.get("version", "")),

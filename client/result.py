@@ -34,7 +34,8 @@ class Classification:
 
     `predictions` are best first. `worker` is the id of the one that answered and `model` is `name/version`,
     both empty where nobody said so. `elapsed_ms` is the whole call as the caller saw it: reading, lookups,
-    retries.
+    retries. `retries` is how many workers were tried in vain before, by the proxy or in p2p mode by the
+    client.
     """
 
     predictions: tuple[Prediction, ...]
@@ -43,6 +44,7 @@ class Classification:
     request_id: str
     timing: Timing
     elapsed_ms: float
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from tfleet.client.async_client import (
     DEFAULT_CONCURRENCY,
     DEFAULT_CONNECT_TIMEOUT_S,
     DEFAULT_TIMEOUT_S,
+    DEFAULT_TRY_TIMEOUT_S,
     AsyncFleetClient,
 )
 from tfleet.client.image import Source
@@ -54,6 +55,7 @@ class FleetClient:
         p2p: bool = False,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S,
+        try_timeout_s: float = DEFAULT_TRY_TIMEOUT_S,
         top: int | None = None,
         max_connections: int = 100,
     ) -> None:
@@ -63,6 +65,7 @@ class FleetClient:
             p2p=p2p,
             timeout_s=timeout_s,
             connect_timeout_s=connect_timeout_s,
+            try_timeout_s=try_timeout_s,
             top=top,
             max_connections=max_connections,
         )

@@ -2,7 +2,8 @@
 
 The rules:
 - The deadline of a call is its caller's (`asyncio.timeout`); here only making a connection has a limit of
-  its own.
+  its own, and a try where it is asked for: so long without anything moving, from the moment on that the
+  request has a connection or makes one.
 - A kept-alive connection that the other side closed while it lay idle is nobody's problem: the request is
   sent once more. By then the loop has seen the end of the other connections that died with it.
 - Redirects are not followed: a POST would turn into a GET, and no proxy of ours sends them.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from tfleet.client.errors import BadImageError, UnexpectedAnswerError
+from tfleet.client.patience import Patience
 from tfleet.client.reply import Reply
 
 if TYPE_CHECKING:
@@ -48,8 +50,9 @@ class LostConnectionError(Exception):
 
 @dataclass(slots=True)
 class _Exchange:
-    """What aiohttp tells about a request on its way, for the error that may come of it."""
+    """What aiohttp tells about a request on its way."""
 
+    patience: Patience
     reused: bool = False
 
 
@@ -66,22 +69,28 @@ class Transport:
         state = "closed" if self._closed else "open" if self._session else "unused"
         return f"<Transport {state}, at most {self._max_connections} connections>"
 
-    async def post(self, url: str, image: Image, headers: Mapping[str, str]) -> Reply:
+    async def post(
+        self, url: str, image: Image, headers: Mapping[str, str], *, try_timeout_s: float | None = None
+    ) -> Reply:
         """Send an image. Raises LostConnectionError, UnexpectedAnswerError and, from its reading,
         BadImageError.
         """
         headers = {**headers, "Content-Type": image.content_type, "Content-Length": str(image.size)}
         try:
-            return await self._request("POST", url, headers, _MAX_ANSWER_BYTES, image)
+            return await self._request("POST", url, headers, _MAX_ANSWER_BYTES, image, try_timeout_s)
         except LostConnectionError as error:
             if not error.is_stale:
                 raise
-        return await self._request("POST", url, headers, _MAX_ANSWER_BYTES, image)
+        return await self._request("POST", url, headers, _MAX_ANSWER_BYTES, image, try_timeout_s)
 
     async def get(self, url: str, headers: Mapping[str, str]) -> Reply:
         """Ask for a document. Raises LostConnectionError and UnexpectedAnswerError."""
         # aiohttp itself repeats a GET that met a stale connection.
         return await self._request("GET", url, {**headers, "Accept": "application/json"}, _MAX_TABLE_BYTES)
+
+    async def tell(self, url: str) -> Reply:
+        """Send a POST without a body. Raises LostConnectionError and UnexpectedAnswerError."""
+        return await self._request("POST", url, {"Accept": "application/json"}, _MAX_ANSWER_BYTES)
 
     async def close(self) -> None:
         """Close the connections; a later request raises RuntimeError."""
@@ -90,23 +99,36 @@ class Transport:
             await self._session.close()
 
     async def _request(
-        self, method: str, url: str, headers: Mapping[str, str], max_bytes: int, image: Image | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        max_bytes: int,
+        image: Image | None = None,
+        try_timeout_s: float | None = None,
     ) -> Reply:
-        exchange = _Exchange()
+        patience = Patience(try_timeout_s)
+        exchange = _Exchange(patience)
         begun = False
         body = image.payload() if image is not None else None
         try:
-            async with self._open_session().request(
-                method, url, headers=headers, data=body, allow_redirects=False, trace_request_ctx=exchange
-            ) as response:
+            async with (
+                patience,
+                self._open_session().request(
+                    method, url, headers=headers, data=body, allow_redirects=False, trace_request_ctx=exchange
+                ) as response,
+            ):
                 begun = True
-                return Reply(url, response.status, response.headers, await _read(response, max_bytes))
+                read = await _read(response, max_bytes, patience)
+                return Reply(url, response.status, response.headers, read)
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
             _raise_bad_image(error)
             raise LostConnectionError(_reason(error), reused=exchange.reused, begun=begun) from error
         except aiohttp.ClientError as error:
             _raise_bad_image(error)
             raise UnexpectedAnswerError(f"{url} does not speak HTTP as tfleet does: {error}") from error
+        except TimeoutError as error:  # the patience; aiohttp's own are among its errors
+            raise LostConnectionError(f"nothing moved for {try_timeout_s:g} s", begun=begun) from error
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -114,6 +136,8 @@ class Transport:
         if self._session is None:
             trace = aiohttp.TraceConfig()
             trace.on_connection_reuseconn.append(_note_reuse)
+            trace.on_connection_create_start.append(_note_move)
+            trace.on_request_chunk_sent.append(_note_move)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._max_connections),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s),
@@ -129,12 +153,18 @@ async def _note_reuse(
     _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceConnectionReuseconnParams
 ) -> None:
     context.trace_request_ctx.reused = True
+    context.trace_request_ctx.patience.moved()
 
 
-async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+async def _note_move(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx.patience.moved()
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int, patience: Patience) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_any():
+        patience.moved()
         size += len(chunk)
         if size > max_bytes:
             response.close()

@@ -42,6 +42,18 @@ _COMMANDS = (
         short_help="Show the workers that a proxy knows.",
         extra="client",
     ),
+    LazyCommand(
+        "drain",
+        "tfleet.client.drain_cli:drain",
+        short_help="Take a worker out of the fleet without losing a request.",
+        extra="client",
+    ),
+    LazyCommand(
+        "prune",
+        "tfleet.client.prune_cli:prune",
+        short_help="Remove registrations of workers that live no more.",
+        extra="client",
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""The registry as a worker sees it: register, heartbeat, deregister. Synchronous, through py-consul."""
+"""The registry as a worker sees it: register, heartbeat, look, deregister. Synchronous, through py-consul."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 import consul
-import requests
-from consul.exceptions import ACLDisabled, ACLPermissionDenied, BadRequest, ClientError, ConsulException
+from consul.exceptions import ConsulException
 
 from tfleet.discovery.address import Address
-from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError, UnknownServiceError
+from tfleet.discovery.asked import asked
+from tfleet.discovery.errors import (
+    Loss,
+    RegistrationLostError,
+    RegistryUnavailableError,
+)
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.listing import Listing, Status, listings
 
 _T = TypeVar("_T")
 
@@ -23,11 +28,21 @@ DeregisterCriticalServiceAfter in https://developer.hashicorp.com/consul/api-doc
 class Agent(Protocol):
     """What a registration needs of a registry. Every method raises a RegistryError."""
 
+    @property
+    def address(self) -> Address:
+        """Where the registry answers."""
+
     def register(self, instance: Instance) -> None:
         """Make the instance known and passing. Doing it again replaces it."""
 
     def heartbeat(self, instance: Instance) -> None:
-        """Say that it lives. Raises UnknownServiceError where the registry has lost it."""
+        """Say that it lives. Raises RegistrationLostError where the agent does not know it."""
+
+    def look(self, instance: Instance) -> None:
+        """Raises RegistrationLostError unless everybody who reads the catalog sees it as passing."""
+
+    def listed_at(self, address: Address) -> tuple[Listing, ...]:
+        """The instances of the service that are registered at an address, ordered by id."""
 
     def deregister(self, instance: Instance) -> None:
         """Forget it. One that is not known is no error."""
@@ -37,19 +52,26 @@ class ConsulAgent:
     """An Agent over Consul's HTTP API.
 
     `ttl_s` is how long the registry believes in the worker without a heartbeat, `timeout_s` bounds each call.
+
+    A look costs the registry a search of one node's checks; what it would cost to search the service grows
+    with the fleet, once for each worker of it. So the node is looked up once, after each registration.
     """
 
     def __init__(self, address: Address, service: str, *, ttl_s: float, timeout_s: float = 3.0) -> None:
+        self.address = address
         self._service = service
         self._ttl = f"{ttl_s:g}s"
         self._where = f"the registry at {address}"
         # The scheme is given so that CONSUL_HTTP_SSL can't change what --registry said.
         self._consul = consul.Consul(address.host, address.port, scheme="http", connections_timeout=timeout_s)
+        self._consul.http.session.trust_env = False  # an HTTP_PROXY is meant for the world outside
+        self._node = ""
 
     def __repr__(self) -> str:
         return f"<ConsulAgent {self._where}>"
 
     def register(self, instance: Instance) -> None:
+        self._node = ""
         check = {"TTL": self._ttl, "Status": "passing", "DeregisterCriticalServiceAfter": REMOVE_AFTER}
         self._call(
             lambda: self._consul.agent.service.register(
@@ -66,35 +88,66 @@ class ConsulAgent:
 
     def heartbeat(self, instance: Instance) -> None:
         try:
-            known = self._call(lambda: self._consul.agent.check.ttl_pass(f"service:{instance.id}"))
+            known = self._call(lambda: self._consul.agent.check.ttl_pass(_check_of(instance)))
         except RegistryUnavailableError as error:
             # Consul answers 500 for a check that it does not know, and only the text tells that apart.
             if isinstance(error.__cause__, ConsulException) and "TTL" in str(error.__cause__):
-                raise UnknownServiceError(f"{self._where} does not know {instance.id}") from error
+                raise self._lost(Loss.FORGOTTEN, f"does not know {instance.id}") from error
             raise
         if not known:  # Consul 1.11 and later say it with 404, which py-consul turns into False
-            raise UnknownServiceError(f"{self._where} does not know {instance.id}")
+            raise self._lost(Loss.FORGOTTEN, f"does not know {instance.id}")
+
+    def look(self, instance: Instance) -> None:
+        status = self._catalog_status(instance)
+        if status is None:
+            raise self._lost(Loss.UNLISTED, f"takes heartbeats of {instance.id}, but does not list it")
+        if status != Status.PASSING:
+            raise self._lost(Loss.NOT_PASSING, f"takes heartbeats of {instance.id}, but lists it as {status}")
+
+    def listed(self) -> tuple[Listing, ...]:
+        """All instances of the service, ordered by id."""
+        return self._listings(None)
+
+    def listed_at(self, address: Address) -> tuple[Listing, ...]:
+        return self._listings(f'Service.Address == "{address.host}" and Service.Port == {address.port}')
 
     def deregister(self, instance: Instance) -> None:
         self._call(lambda: self._consul.agent.service.deregister(instance.id))
 
+    def strike(self, listing: Listing) -> None:
+        """Remove it whoever registered it. Another agent than ours, if it lives, may list it again."""
+        self.deregister(listing.instance)
+        self._call(lambda: self._consul.catalog.deregister(listing.node, service_id=listing.instance.id))
+
+    def _catalog_status(self, instance: Instance) -> str | None:
+        """What the catalog says of the instance's own check; None where it is not there."""
+        if not self._node:
+            listed = self._listings(f'Service.ID == "{instance.id}"')
+            if not listed:
+                return None
+            self._node = listed[0].node
+
+        def ask() -> str | None:
+            match = f'CheckID == "{_check_of(instance)}"'
+            _, checks = self._consul.health.node(self._node, filter_expr=match)
+            return str(checks[0]["Status"]) if checks else None
+
+        return self._call(ask)
+
+    def _listings(self, match: str | None) -> tuple[Listing, ...]:
+        def ask() -> tuple[Listing, ...]:
+            _, entries = self._consul.health.service(self._service, filter_expr=match)
+            return listings(entries)
+
+        return self._call(ask)
+
+    def _lost(self, loss: Loss, what: str) -> RegistrationLostError:
+        return RegistrationLostError(loss, f"{self._where} {what}")
+
     def _call(self, call: Callable[[], _T]) -> _T:
-        """Run one call and map what can go wrong to the package's own errors."""
-        try:
-            return call()
-        except (ACLDisabled, ACLPermissionDenied, BadRequest, ClientError) as error:
-            raise RegistryRefusedError(f"{self._where} refuses: {error}") from error
-        except ConsulException as error:
-            raise RegistryUnavailableError(f"{self._where} failed: {error}") from error
-        except requests.RequestException as error:
-            raise RegistryUnavailableError(f"{self._where} does not answer: {_reason(error)}") from error
+        return asked(self._where, call)
 
 
-def _reason(error: requests.RequestException) -> str:
-    """The operating system's word for it, which requests and urllib3 wrap in errors of their own."""
-    cause: BaseException = error
-    while inner := cause.__cause__ or cause.__context__:
-        cause = inner
-        if isinstance(cause, OSError):
-            break
-    return str(cause) or type(cause).__name__
+def _check_of(instance: Instance) -> str:
+    """The name that Consul gives to the only check of a service."""
+    return f"service:{instance.id}"

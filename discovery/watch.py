@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from typing import Any
 
 import structlog
 
 from tfleet.discovery.backoff import Backoff
+from tfleet.discovery.contact import Contact
 from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.health import Health
 from tfleet.discovery.index import WAIT_S, next_index
@@ -18,11 +22,21 @@ from tfleet.discovery.instance import Instance
 _RETRY = Backoff(first_s=0.1, cap_s=5.0)
 
 
+class Answered(StrEnum):
+    """What an answer of the registry was worth."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    EMPTY = "empty"
+    """It lists nobody, though somebody was listed before: it may have lost its state."""
+
+
 class Watch:
     """Blocking queries, one after the other; each list that is new goes to `on_change`, whole.
 
     A failed query changes nothing: whoever listens keeps what it knew. `run` never returns by itself. If it
-    raises, the process has lost its eyes, so its owner must let the process end with it.
+    raises, the process has lost its eyes, so its owner must let the process end with it. What it counts may
+    be read at any time.
     """
 
     def __init__(
@@ -33,8 +47,13 @@ class Watch:
         *,
         wait_s: float = WAIT_S,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
+        self.contact = Contact(clock)
+        self.answers: Counter[Answered] = Counter()
+        self.index_resets = 0
+        """How often the registry's index fell, as it does when the registry lost its state."""
         self._health = health
         self._service = service
         self._on_change = on_change
@@ -58,6 +77,7 @@ class Watch:
                 await self._once()
             except RegistryError as error:
                 failures += 1
+                self.contact.failed()
                 self._index = 0  # a registry that failed may come back with another history
                 if failures == 1 or failures % 16 == 0:
                     self._log.warning("the registry can't be watched", error=str(error), failures=failures)
@@ -70,13 +90,17 @@ class Watch:
     async def _once(self) -> None:
         asked = self._index
         answer = await self._health.service(self._service, asked, self._wait_s)
+        self.contact.heard()
+        self.index_resets += answer.index < asked
         self._index = next_index(asked, answer.index)
         if answer.instances != self._known:
+            self.answers[Answered.EMPTY if self._known and not answer.instances else Answered.CHANGED] += 1
             self._known = answer.instances
             self._idle_answers = 0
             self._log.info("workers in the registry", workers=[i.id for i in answer.instances])
             self._on_change(answer.instances)
             return
+        self.answers[Answered.UNCHANGED] += 1
         # The same list again is normal once per wait. Over and over it is a registry that does not block:
         # then this side sets the pace.
         self._idle_answers += 1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from tfleet.discovery.contract import CLASSIFY_PATHS
 from tfleet.discovery.problem import Problem
@@ -34,16 +35,9 @@ def make_app(
     app.on_response_prepare.append(_last_on_its_connection(readiness))
     lookup = Lookup(fleet)
 
-    async def expect(request: web.Request) -> None:
-        """Ask for the body (100) only where it will be read; else the final answer comes at once."""
-        wanted = request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
-        if wanted and mode == "forward" and not head_fault(request) and not forwarder.refusal(request):
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0  # the answer proper has not begun
-
     for path in CLASSIFY_PATHS:
         handler = lookup.redirect if mode == "p2p" else forwarder.handle
-        app.router.add_route("POST", path, handler, expect_handler=expect)
+        app.router.add_route("POST", path, handler, expect_handler=_asking_for_bodies(mode, forwarder))
 
     async def show_help(request: web.Request) -> web.Response:
         return web.Response(text=help_page(request.host))
@@ -60,7 +54,8 @@ def make_app(
         return web.Response(text="ready\n")
 
     async def show_metrics(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.text(), headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
+        text = await asyncio.to_thread(metrics.text)  # it reads /proc
+        return web.Response(body=text, headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
 
     app.router.add_get("/", lookup.handle if mode == "p2p" else show_help)
     app.router.add_get("/worker", lookup.handle)
@@ -69,6 +64,20 @@ def make_app(
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", show_metrics)
     return app
+
+
+def _asking_for_bodies(mode: Mode, forwarder: Forwarder) -> Callable[[web.Request], Awaitable[None]]:
+    """What `Expect` gets: 100 only where the body will be read, else the final answer at once."""
+
+    async def expect(request: web.Request) -> None:
+        if request.version < HttpVersion11:
+            return  # it would take 100 for the answer (RFC 9110 section 10.1.1)
+        wanted = request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
+        if wanted and mode == "forward" and not head_fault(request) and not forwarder.refusal(request):
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # the answer proper has not begun
+
+    return expect
 
 
 def _last_on_its_connection(

@@ -18,6 +18,7 @@ from tfleet.proxy.forward import Limits
 from tfleet.proxy.picker import BALANCES, Balance
 from tfleet.proxy.service import Settings, serve
 from tfleet.proxy.site import CannotListenError
+from tfleet.proxy.slow_start import WINDOW_S
 
 
 @click.command(context_settings={"show_default": True})
@@ -31,6 +32,13 @@ from tfleet.proxy.site import CannotListenError
 )
 @registry_options
 @click.option("--balance", type=click.Choice(BALANCES), default="round-robin", help="How a worker is chosen.")
+@click.option(
+    "--slow-start",
+    "slow_start_s",
+    type=click.FloatRange(min=0),
+    default=WINDOW_S,
+    help="Seconds in which a worker that came to a fleet at work gets from a tenth to all of its share.",
+)
 @click.option(
     "--max-body-bytes",
     type=click.IntRange(min=1),
@@ -127,6 +135,7 @@ def proxy(
     registry_port: int,
     service: str,
     balance: Balance,
+    slow_start_s: float,
     max_body_bytes: int,
     timeout_s: float,
     try_timeout_s: float,
@@ -159,12 +168,14 @@ def proxy(
         address=Address(host, port),
         mode=mode,
         balance=balance,
+        slow_start_s=slow_start_s,
         registry=workers,
         service=service,
         limits=Limits(
             max_body_bytes=max_body_bytes,
             timeout_s=timeout_s,
             try_timeout_s=try_timeout_s,
+            client_timeout_s=client_timeout_s,
             replay_bytes=replay_bytes,
             replay_total_bytes=replay_total_bytes,
             retry_share=retry_share,
@@ -173,7 +184,6 @@ def proxy(
         client_limits=ClientLimits(
             max_connections=max_connections,
             header_timeout_s=header_timeout_s,
-            client_timeout_s=client_timeout_s,
             idle_timeout_s=idle_timeout_s,
         ),
         drain_grace_s=drain_grace_s,

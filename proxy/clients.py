@@ -14,13 +14,11 @@ _MOST_REFUSED_AT_ONCE: Final = 256
 class ClientLimits:
     """What a client may take of the proxy.
 
-    `header_timeout_s` is for a whole head, `client_timeout_s` for each wait for a client in the middle of a
-    request, `idle_timeout_s` for the time between two requests.
+    `header_timeout_s` is for a whole head, `idle_timeout_s` for the time between two requests.
     """
 
     max_connections: int
     header_timeout_s: float
-    client_timeout_s: float
     idle_timeout_s: float
 
 

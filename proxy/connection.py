@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 
 import structlog
 from aiohttp import EMPTY_PAYLOAD, StreamReader, http_exceptions, web
+from aiohttp.http_parser import RawRequestMessage
 
 from tfleet.discovery.contract import REQUEST_ID
 from tfleet.discovery.problem import Problem
@@ -49,6 +50,7 @@ class ClientConnection(web.RequestHandler):
         "_limits",
         "_metrics",
         "_timer",
+        "_was_asked",
     )
 
     def __init__(
@@ -75,6 +77,7 @@ class ClientConnection(web.RequestHandler):
         self._body: StreamReader = EMPTY_PAYLOAD
         self._answering = False
         self._ending = False
+        self._was_asked = False
         self._head_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -109,12 +112,19 @@ class ClientConnection(web.RequestHandler):
                 )
                 return
         super().data_received(data)
+        self._break_off_unreadable_body()
 
     def begins(self, request: web.BaseRequest) -> None:
         """Take the news that a head was complete and its request is handled now."""
         self._head_is_there()
         self._body = request.content
-        self._answering = True
+        self._answering = self._was_asked = True
+
+    def end_if_idle(self, *, newcomers: bool) -> None:
+        """Close it if nothing is under way on it. One that was never used counts only with `newcomers`."""
+        under_way = self._answering or self._head_bytes or self._messages
+        if not under_way and (self._was_asked or newcomers):
+            self.force_close()
 
     def log_access(self, request: web.BaseRequest, response: web.StreamResponse, time: float | None) -> None:
         """Called by aiohttp at the end of each answer, which is all that is wanted of it here."""
@@ -143,6 +153,15 @@ class ClientConnection(web.RequestHandler):
         response.headers[REQUEST_ID] = name
         response.force_close()
         return response
+
+    def _break_off_unreadable_body(self) -> None:
+        """Tell whoever reads a body that it can't be read on: aiohttp only queues the refusal behind it."""
+        if not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
+            return
+        body = self._messages[-2][1] if len(self._messages) > 1 else self._body
+        if not body.is_eof():
+            body.set_exception(web.RequestPayloadError("its chunks can't be read"))
+            body.feed_eof()
 
     def _await_head(self) -> None:
         self._timer = self._loop.call_later(self._limits.header_timeout_s, self._head_is_late)

@@ -8,7 +8,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -16,11 +16,13 @@ import structlog
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.patience import Patience
 from tfleet.proxy.picker import Balance, LeastRequest, Picker, RoundRobin
-from tfleet.proxy.pool import Member, Pool, Probe
+from tfleet.proxy.pool import Member, Pool, Probe, State
+from tfleet.proxy.slow_start import WINDOW_S, SlowStart
 
 _FAILING_FROM = 500
 _FAILING_TIMES = 5
 _SUSPECT_AFTER_S = 1.0
+_LINES_AT_ONCE = 100
 
 
 class Fleet:
@@ -30,19 +32,21 @@ class Fleet:
         self,
         balance: Balance = "round-robin",
         *,
+        slow_start_s: float = WINDOW_S,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
-        self.pool = Pool()
+        self.pool = Pool(slow_start=SlowStart(slow_start_s))
         self.pool_changed = asyncio.Event()
         """Set at every change of the pool; whoever waits for it clears it."""
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._tries: dict[str, set[Patience]] = {}
         self._heard_s: dict[str, float] = {}
+        self._doubted: set[str] = set()
         self._failing: Counter[str] = Counter()
         self._picker: Picker = (
-            RoundRobin() if balance == "round-robin" else LeastRequest(self.in_flight, self._rng)
+            RoundRobin(self._rng) if balance == "round-robin" else LeastRequest(self.in_flight, self._rng)
         )
         self._log: Any = structlog.get_logger()
 
@@ -51,18 +55,24 @@ class Fleet:
 
     def pick(self, tried: Collection[str] = ()) -> Member | None:
         """The worker for the next request, none of those already `tried`; None where nobody is left."""
-        workers = self.pool.routable
-        if tried:
-            workers = tuple(m for m in workers if m.id not in tried)
-        return self._picker(workers) if workers else None
+        if self.pool.has_other(tried):
+            return self._picker(self.pool, tried, self._clock())
+        late = self._late(tried)
+        return self._rng.choice(late) if late else None
 
     def has_other(self, tried: Collection[str]) -> bool:
         """Whether anybody is left who was not tried."""
-        return any(member.id not in tried for member in self.pool.routable)
+        return self.pool.has_other(tried) or bool(self._late(tried))
 
     def in_flight(self, worker_id: str) -> int:
         """How many requests this proxy has open with the worker."""
         return len(self._tries.get(worker_id, ()))
+
+    def weight(self, member: Member) -> float:
+        """How much of a turn it has: 1, less in its slow start, 0 while it gets no requests."""
+        if member.state is not State.READY:
+            return 0.0
+        return self.pool.slow_start.turn(member.warm_at_s, self._clock())
 
     @contextlib.contextmanager
     def using(self, member: Member, patience: Patience) -> Iterator[None]:
@@ -80,10 +90,11 @@ class Fleet:
         """The workers from whom somebody has been waiting for a while, and nobody has heard in the meantime.
 
         That may be a long queue or a large picture; it may also be a process that is stopped, or a machine
-        that is gone without a word. A probe tells.
+        that is gone without a word. And those that a client had no luck with. A probe tells.
         """
         late_s = self._clock() - _SUSPECT_AFTER_S
-        return tuple(
+        doubted = (self.pool.members[i] for i in self._doubted if i in self.pool.members)
+        return tuple(doubted) + tuple(
             member
             for worker_id, tries in self._tries.items()
             if (member := self.pool.members.get(worker_id)) is not None
@@ -91,19 +102,30 @@ class Fleet:
             and any((since_s := one.worker_since_s) is not None and since_s < late_s for one in tries)
         )
 
+    def doubt(self, worker_ids: Collection[str]) -> None:
+        """Take the word of a p2p client that these failed it: they are probed, and only that decides."""
+        members = self.pool.members
+        doubted = {
+            i for i in {*self._doubted, *worker_ids} if i in members and members[i].state is State.READY
+        }
+        if not doubted <= self._doubted:
+            self.pool_changed.set()  # the prober is not to sleep over it
+        self._doubted = doubted
+
     def synced(self, listed: Iterable[Instance]) -> None:
         """Take the registry's answer."""
-        self._swap(self.pool.synced(listed, self._clock()))
+        pool = self.pool.synced(listed, self._clock())
+        self._swap(pool, {worker_id: "" for worker_id in pool.members if worker_id not in self.pool.members})
 
-    def failed(self, member: Member, error: str) -> None:
-        """Take the news that a request did not reach the worker."""
-        self._log.warning(
-            "worker ejected", worker=member.id, address=str(member.instance.address), error=error
-        )
-        self._swap(self.pool.failed(member.id, error, self._clock(), self._rng))
+    def failed(self, member: Member, error: str, *, late: bool = False) -> None:
+        """Take the news that a request did not reach the worker, or was not answered in time (`late`)."""
+        pool = self.pool.failed(member.id, error, self._clock(), self._rng, late=late)
+        self._swap(pool, {member.id: error})
 
     def answered(self, member: Member, status: int) -> None:
         """Take the news of an answer: a worker that fails again and again is of no use, reachable or not."""
+        if member.id not in self.pool.members:
+            return  # it was dropped in the meantime, and what is remembered of it as well
         self._heard_s[member.id] = self._clock()
         if status < _FAILING_FROM:
             self._failing.pop(member.id, None)
@@ -112,21 +134,24 @@ class Fleet:
         if self._failing[member.id] >= _FAILING_TIMES:
             del self._failing[member.id]
             error = f"answered {_FAILING_TIMES} times in a row with an error, the last was {status}"
-            self._swap(self.pool.failing(member.id, error, self._clock(), self._rng))
+            self._swap(self.pool.failing(member.id, error, self._clock(), self._rng), {member.id: error})
 
     def declined(self, member: Member, error: str) -> None:
         """Take the news that a worker sent a request away because it is not ready."""
-        self._swap(self.pool.probed({member.id: (Probe.NOT_READY, error)}, self._clock(), self._rng))
+        found = {member.id: (Probe.NOT_READY, error)}
+        self._swap(self.pool.probed(found, self._clock(), self._rng), {member.id: error})
 
     def probed(self, found: Mapping[str, tuple[Probe, str]]) -> None:
         """Take what probes found. Nobody need wait any longer for a worker that is unreachable."""
+        self._doubted.difference_update(found)
         for worker_id, (probe, _) in found.items():
-            if probe is not Probe.UNREACHABLE:
+            if probe in {Probe.UNREACHABLE, Probe.LATE}:
+                for patience in self._tries.get(worker_id, ()):
+                    patience.give_up()
+            elif worker_id in self.pool.members:
                 self._heard_s[worker_id] = self._clock()
-                continue
-            for patience in self._tries.get(worker_id, ()):
-                patience.give_up()
-        self._swap(self.pool.probed(found, self._clock(), self._rng))
+        errors = {worker_id: error for worker_id, (_, error) in found.items()}
+        self._swap(self.pool.probed(found, self._clock(), self._rng), errors)
 
     def probes_due(self) -> tuple[Member, ...]:
         """The workers to probe now."""
@@ -137,16 +162,32 @@ class Fleet:
         at_s = self.pool.next_probe_s()
         return None if at_s is None else max(0.0, at_s - self._clock())
 
-    def _swap(self, pool: Pool) -> None:
+    def _late(self, tried: Collection[str]) -> list[Member]:
+        """The last resort: who served and was ejected for being late."""
+        return [member for member in self.pool.late if member.id not in tried]
+
+    def _swap(self, pool: Pool, news: Mapping[str, str]) -> None:
+        """Go over to this pool, which is the current one after this news: what was wrong, by worker."""
         before, self.pool = self.pool, pool
-        for gone in before.members.keys() - pool.members.keys():
-            self._log.info("worker dropped", worker=gone)
-            self._heard_s.pop(gone, None)
-            self._failing.pop(gone, None)
-        for member in pool.members.values():
-            known = before.members.get(member.id)
-            if known is None or known.state is not member.state:
-                self._log.info(
-                    "worker " + member.state, worker=member.id, address=str(member.instance.address)
-                )
+        changed = []
+        for worker_id in {**news, **dict.fromkeys(before.out_for_answers)}:
+            old, new = before.members.get(worker_id), pool.members.get(worker_id)
+            if old is not None and new is None:
+                self._heard_s.pop(worker_id, None)
+                self._failing.pop(worker_id, None)
+                changed.append((old, "dropped", news.get(worker_id)))
+            elif new is not None and (old is None or old.state is not new.state):
+                changed.append((new, new.state, news.get(worker_id)))
+        self._tell(changed)
         self.pool_changed.set()
+
+    def _tell(self, changed: Sequence[tuple[Member, str, str | None]]) -> None:
+        """Log what became of whom: a line for each, but when it is thousands at once only how many."""
+        if len(changed) > _LINES_AT_ONCE:
+            for state, workers in Counter(state for _, state, _ in changed).items():
+                self._log.info("workers " + state, workers=workers)
+            return
+        for member, state, error in changed:
+            log = self._log.warning if state == State.EJECTED else self._log.info
+            why = {"error": error} if error else {}
+            log("worker " + state, worker=member.id, address=str(member.instance.address), **why)

@@ -5,7 +5,8 @@ The rules:
 - A try that gave nothing is repeated with another worker as long as nothing has gone to the client, all that
   was read of the body is still there, the retry budget allows it and time is left. A classification may run
   twice: it changes nothing.
-- A worker that refuses, breaks off or makes no progress is ejected by that one failed try. A kept connection
+- A worker that refuses, breaks off, makes no progress or sends what is no answer is ejected by that one
+  failed try, also in the middle of an answer; the client's connection then breaks off too. A kept connection
   that turns out to have ended says nothing about the worker.
 - Neither body is ever held whole but for the replay memory. The slower side sets the pace in both directions.
 - What a worker answers is the client's answer, whatever its status; 503 and 429 only if nobody else is there.
@@ -16,16 +17,20 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
-from aiohttp import web
+import structlog
+from aiohttp import HttpVersion11, hdrs, web
 
 from tfleet.discovery.contract import REQUEST_TIMEOUT_MS
 from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.proxy.attempt import (
     Attempt,
+    BrokenAnswerError,
     DeclinedError,
+    LateError,
     StaleConnectionError,
     TryFailedError,
     UnreachableError,
@@ -37,23 +42,27 @@ from tfleet.proxy.patience import Patience
 from tfleet.proxy.pool import Member
 from tfleet.proxy.problems import NO_WORKER, ProblemError, body_too_large
 from tfleet.proxy.replay_memory import ReplayMemory
+from tfleet.proxy.request_context import request_id_of
 from tfleet.proxy.retry_budget import RetryBudget
-from tfleet.proxy.upload import BodyTooLargeError, ClientGoneError, Upload
+from tfleet.proxy.upload import BodyTooLargeError, ClientGoneError, ClientLateError, Upload
 
 _MOST_TRIES = 5
 _NOT_READY = 503
+_CONTINUE = "100-continue"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one request may take, and what all of them may take together.
 
-    `timeout_s` is for the whole request, `try_timeout_s` for a worker that makes no progress.
+    `timeout_s` is for the whole request, `try_timeout_s` for a worker that makes no progress, and
+    `client_timeout_s` for a client that makes none.
     """
 
     max_body_bytes: int
     timeout_s: float
     try_timeout_s: float
+    client_timeout_s: float
     replay_bytes: int
     replay_total_bytes: int
     retry_share: float
@@ -72,22 +81,33 @@ class Forwarder:
         self._metrics = metrics
         self._memory = ReplayMemory(limits.replay_bytes, limits.replay_total_bytes)
         self._budget = RetryBudget(limits.retry_share, limits.retry_floor_per_s, time.monotonic)
+        self._log: Any = structlog.get_logger()
 
     def __repr__(self) -> str:
         return f"<Forwarder {self._memory!r} {self._budget!r}>"
 
     def refusal(self, request: web.BaseRequest) -> Problem | None:
-        """Why the request's head alone is enough to refuse it, if it is."""
+        """Why the request's head alone is enough to refuse it, if it is: its body is not even asked for."""
+        expected = request.headers.get(hdrs.EXPECT, _CONTINUE)
+        if request.version >= HttpVersion11 and expected.lower() != _CONTINUE:
+            return Problem(417, f"Expect: {expected[:20]!r} is not met here, only {_CONTINUE}")
+        if _asked_ms(request) == 0:
+            asked = request.headers[REQUEST_TIMEOUT_MS]
+            return Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is no number of milliseconds")
         if (request.content_length or 0) > self._limits.max_body_bytes:
             return body_too_large(self._limits.max_body_bytes)
+        if not self._fleet.has_other(()):
+            return NO_WORKER
         return None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """The worker's answer. Raises ProblemError with 400, 413, 502, 503 or 504."""
+        """The worker's answer. Raises ProblemError with 400, 413, 417, 502, 503 or 504."""
         if refused := self.refusal(request):
             raise ProblemError(refused)
-        timeout_s = _timeout_s(request.headers.get(REQUEST_TIMEOUT_MS), self._limits.timeout_s)
-        upload = Upload(request.content, self._limits.max_body_bytes, self._memory)
+        asked_ms = _asked_ms(request)
+        timeout_s = min(self._limits.timeout_s, asked_ms / 1000) if asked_ms else self._limits.timeout_s
+        limits = self._limits
+        upload = Upload(request.content, limits.max_body_bytes, self._memory, limits.client_timeout_s)
         self._budget.request()
         try:
             async with asyncio.timeout(timeout_s) as deadline:
@@ -112,6 +132,7 @@ class Forwarder:
                 retries=len(failures),
                 deadline=deadline,
                 patience=Patience(self._limits.try_timeout_s),
+                client_timeout_s=self._limits.client_timeout_s,
                 may_retry=lambda: self._may_retry(upload, elsewhere, failures),  # noqa: B023 - used in this turn
             )
             try:
@@ -126,6 +147,9 @@ class Forwarder:
                 self._learn(member, error)
                 if not isinstance(error, DeclinedError) and not self._may_retry(upload, tried, failures):
                     break
+            except BrokenAnswerError as error:
+                self._broken(request, member, error)
+                raise
             else:
                 self._fleet.answered(member, response.status)
                 return response
@@ -142,21 +166,28 @@ class Forwarder:
     def _learn(self, member: Member, error: TryFailedError) -> None:
         self._metrics.failed_tries.labels(type(error).__name__.removesuffix("Error")).inc()
         if isinstance(error, UnreachableError):
-            self._fleet.failed(member, str(error))
+            self._fleet.failed(member, str(error), late=isinstance(error, LateError))
         elif isinstance(error, DeclinedError) and error.status == _NOT_READY:
             self._fleet.declined(member, str(error))
 
-    def _upload_problem(self, error: BodyTooLargeError | ClientGoneError) -> Problem:
+    def _broken(self, request: web.Request, member: Member, error: BrokenAnswerError) -> None:
+        """Tell whoever looks why the client has half an answer: the request can't be sent again."""
+        self._metrics.broken_answers.inc()
+        self._log.warning(
+            "answer broken off", request_id=request_id_of(request), worker=member.id, error=str(error)
+        )
+        self._fleet.failed(member, str(error))
+
+    def _upload_problem(self, error: BodyTooLargeError | ClientGoneError | ClientLateError) -> Problem:
         if isinstance(error, BodyTooLargeError):
             return body_too_large(self._limits.max_body_bytes)
+        if isinstance(error, ClientLateError):
+            late_s = self._limits.client_timeout_s
+            return Problem(408, f"nothing came of the body for {late_s:g} s: see --client-timeout")
         return Problem(400, "the body broke off before its end")
 
 
-def _timeout_s(asked: str | None, most_s: float) -> float:
-    """The caller's time in milliseconds, at most the proxy's own. Raises ProblemError with 400."""
-    if asked is None:
-        return most_s
-    asked_ms = whole_number(asked)
-    if not asked_ms:
-        raise ProblemError(Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is no number of milliseconds"))
-    return min(most_s, asked_ms / 1000)
+def _asked_ms(request: web.BaseRequest) -> int | None:
+    """The caller's own deadline; None where it has none, 0 where it can't be read."""
+    asked = request.headers.get(REQUEST_TIMEOUT_MS)
+    return None if asked is None else whole_number(asked) or 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -26,6 +27,7 @@ HOP_BY_HOP: Final = frozenset(
 
 # The proxy answers Expect itself; Host names the proxy, the worker is told in X-Forwarded-Host.
 _NOT_SENT_ON: Final = HOP_BY_HOP | {"expect", "host"}
+_NO_UTF_8: Final = re.compile("[\udc80-\udcff]")
 
 
 def request_headers(
@@ -53,7 +55,16 @@ def response_headers(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
 
 def _end_to_end(headers: CIMultiDictProxy[str], left_out: frozenset[str]) -> CIMultiDict[str]:
     left_out = left_out | _named_by_connection(headers)
-    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in left_out)
+    return CIMultiDict(
+        (name, value)
+        for name, value in headers.items()
+        if name.lower() not in left_out and _goes_on_unchanged(value)
+    )
+
+
+def _goes_on_unchanged(value: str) -> bool:
+    """Whether aiohttp sends the value as it came: it leaves out bytes that are no UTF-8."""
+    return value.isascii() or not _NO_UTF_8.search(value)
 
 
 def _named_by_connection(headers: Mapping[str, str]) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Final
 
 from aiohttp import web
@@ -22,8 +23,14 @@ class Lookup:
         self._fleet = fleet
 
     async def handle(self, request: web.Request) -> web.Response:
-        """`host:port` and a newline, or JSON where `Accept` asks for it. Raises ProblemError with 503."""
-        member = self._pick()
+        """`host:port` and a newline, or JSON where `Accept` asks for it. Raises ProblemError with 503.
+
+        The workers that `?except=ID` names, once or more often, are passed over and probed: they failed the
+        client, and in p2p mode nobody else would tell.
+        """
+        failed = frozenset(request.query.getall("except", ()))
+        self._fleet.doubt(failed)
+        member = self._pick(failed)
         headers = {WORKER: member.id, MODEL: member.instance.model_label, "Cache-Control": "no-store"}
         if "application/json" in request.headers.get("Accept", ""):
             return web.json_response(_document(member), headers=headers)
@@ -42,8 +49,8 @@ class Lookup:
             text=f"images go straight to a worker: {member.instance.address}\n",
         )
 
-    def _pick(self) -> Member:
-        member = self._fleet.pick()
+    def _pick(self, failed: Set[str] = frozenset()) -> Member:
+        member = self._fleet.pick(failed)
         if member is None:
             raise ProblemError(NO_WORKER)
         return member

@@ -44,8 +44,17 @@ class Metrics:
             ["reason"],
             registry=self._registry,
         )
+        self.broken_answers = Counter(
+            "tfleet_proxy_broken_answers",
+            "Answers that a worker broke off after their beginning had gone to the client",
+            registry=self._registry,
+        )
         self._registry.register(_Workers(fleet))
         self._registry.register(_Connections(clients))
+
+    def include(self, collector: Collector) -> None:
+        """Show what somebody else counts, too."""
+        self._registry.register(collector)
 
     def text(self) -> bytes:
         """The exposition, version 0.0.4 of Prometheus' text format."""

@@ -12,6 +12,7 @@ from aiohttp import web
 from tfleet.discovery.contract import REQUEST_ID, WORKER
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.request_id import request_id
+from tfleet.proxy.attempt import BrokenAnswerError
 from tfleet.proxy.head import head_fault
 from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.problems import ProblemError, http_problem, problem_response
@@ -23,6 +24,8 @@ CLIENT_CLOSED: Final = 499
 """nginx's status for a client that did not wait for its answer; it is only counted and logged."""
 
 _BROKEN: Final = 400
+_BROKEN_ANSWER: Final = 502
+"""As what an answer is counted and logged that its worker did not end; the client has seen its beginning."""
 
 # Asked every few seconds by whoever watches the fleet: not worth a line each.
 _WATCHING = frozenset({"/healthz", "/readyz", "/metrics", "/workers"})
@@ -41,6 +44,9 @@ def observed(metrics: Metrics) -> Any:
             response = await _answer(request, handler, log)
             status = response.status
             return response
+        except BrokenAnswerError:
+            status = _BROKEN_ANSWER
+            raise
         finally:
             seconds = time.perf_counter() - began_s
             resource = request.match_info.route.resource

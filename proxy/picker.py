@@ -1,33 +1,49 @@
-"""Which of the workers gets the next request. One call costs the same for 2 workers and for 10,000."""
+"""Which of the workers gets the next request. One call costs the same for 2 workers and for 10,000.
+
+Both ways of choosing pass over a worker that was tried, and over one in its slow start as often as it is
+cold. Nobody is looked at but those whose turn it is, and after so many passes the next one has to take it.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Final, Literal, Protocol
 
-from tfleet.proxy.pool import Member
+from tfleet.proxy.pool import Member, Pool
 
 Balance = Literal["round-robin", "least-request"]
 BALANCES: Final = ("round-robin", "least-request")
 
+_MOST_PASSES: Final = 16
+
 
 class Picker(Protocol):
-    """Picks one of `workers`, which is not empty."""
+    """Picks one that gets requests and is not among those `tried`. There has to be one."""
 
-    def __call__(self, workers: Sequence[Member]) -> Member: ...
+    def __call__(self, pool: Pool, tried: Collection[str], now_s: float) -> Member: ...
 
 
 class RoundRobin:
     """One after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
         self._next = 0
 
-    def __call__(self, workers: Sequence[Member]) -> Member:
-        member = workers[self._next % len(workers)]
-        self._next += 1
-        return member
+    def __call__(self, pool: Pool, tried: Collection[str], now_s: float) -> Member:
+        workers = pool.routable
+        passes = _MOST_PASSES if pool.slow_start.uneven(now_s) else 0
+        while True:
+            if self._next >= len(workers):
+                self._next = 0
+            member = workers[self._next]
+            self._next += 1
+            if member.id in tried:
+                continue
+            if passes == 0 or _takes_its_turn(member, pool, now_s, self._rng):
+                return member
+            passes -= 1
 
 
 class LeastRequest:
@@ -41,11 +57,25 @@ class LeastRequest:
         self._in_flight = in_flight
         self._rng = rng
 
-    def __call__(self, workers: Sequence[Member]) -> Member:
-        if len(workers) == 1:
-            return workers[0]
-        first = self._rng.randrange(len(workers))
-        second = self._rng.randrange(len(workers) - 1)
-        second += second >= first  # never the same one twice
-        one, other = workers[first], workers[second]
+    def __call__(self, pool: Pool, tried: Collection[str], now_s: float) -> Member:
+        one = self._draw(pool, tried, now_s)
+        but_one = (*tried, one.id)
+        if not pool.has_other(but_one):
+            return one
+        other = self._draw(pool, but_one, now_s)  # never the same one twice
         return other if self._in_flight(other.id) < self._in_flight(one.id) else one
+
+    def _draw(self, pool: Pool, tried: Collection[str], now_s: float) -> Member:
+        workers, uneven = pool.routable, pool.slow_start.uneven(now_s)
+        for _ in range(_MOST_PASSES):
+            member = workers[int(self._rng.random() * len(workers))]
+            if member.id not in tried and (not uneven or _takes_its_turn(member, pool, now_s, self._rng)):
+                return member
+        at = int(self._rng.random() * len(workers))
+        while workers[at].id in tried:
+            at = (at + 1) % len(workers)
+        return workers[at]
+
+
+def _takes_its_turn(member: Member, pool: Pool, now_s: float, rng: random.Random) -> bool:
+    return member.warm_at_s <= now_s or rng.random() < pool.slow_start.turn(member.warm_at_s, now_s)

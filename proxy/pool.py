@@ -8,19 +8,27 @@ The rules:
   ghosts, changes who serves.
 - A listed worker that fails is ejected: it gets no requests until a probe of its `/readyz` succeeds. Probes
   of one worker come ever more slowly, also if it was back in between, until it has been well for a minute.
+  Requests that fail together count once.
+- Of the workers that can be reached at most half are ejected for what they answer. When more of them answer
+  with errors, the fault is likely to be elsewhere (in what they are sent), and without them nobody would
+  answer at all. There is no such limit for workers that can't be reached.
+- A worker that served and then was too late with an answer is ejected as well, but where nobody else is left
+  it gets requests even so: it may be that all are late because they have too much to do, or the proxy has.
+- A worker that becomes ready is given its share little by little: see slow_start.py.
 - Every change makes a new Pool. Whoever holds one never sees it change.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 from tfleet.discovery.backoff import Backoff
 from tfleet.discovery.instance import Instance
+from tfleet.proxy.slow_start import SlowStart
 
 _EJECTION: Final = Backoff(first_s=1.0, cap_s=30.0)
 _PROBE_AGAIN_S: Final = 1.0
@@ -36,19 +44,25 @@ class State(StrEnum):
     DRAINING = "draining"
 
 
+# Looked up once: an enum's attribute costs more than all else in a pass over 10,000.
+_READY: Final = State.READY
+
+
 class Probe(StrEnum):
     """What a request to `/readyz` found."""
 
     READY = "ready"
     NOT_READY = "not ready"
     UNREACHABLE = "unreachable"
+    LATE = "late"
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One worker in the pool. `probe_at_s` and `ready_at_s` are on the caller's monotonic clock.
+    """One worker in the pool. Its times are on the caller's monotonic clock.
 
-    `failures` counts how often it failed without having been well for a minute in between.
+    `failures` counts how often it failed without having been well for a minute in between. At `warm_at_s` its
+    slow start is over.
     """
 
     instance: Instance
@@ -57,27 +71,40 @@ class Member:
     failures: int = 0
     last_error: str = ""
     ejected_for_answers: bool = False
+    late: bool = False
     probe_at_s: float = 0.0
     ready_at_s: float = 0.0
+    warm_at_s: float = 0.0
 
     @property
     def id(self) -> str:
         return self.instance.id
 
-    @property
-    def wants_probe(self) -> bool:
-        return not self.listed or self.state is not State.READY
-
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """All workers by id, in the order they came, and those of them that get requests."""
+    """All workers by id, in the order they came.
+
+    Of them `routable` get requests, and `late` do where nobody else is left; `in_doubt` are to be probed, and
+    those with the ids `out_for_answers` are ejected though they can be reached.
+    """
 
     members: Mapping[str, Member] = field(default_factory=dict)
     routable: tuple[Member, ...] = ()
+    late: tuple[Member, ...] = ()
+    in_doubt: tuple[Member, ...] = ()
+    out_for_answers: tuple[str, ...] = ()
+    slow_start: SlowStart = field(default_factory=SlowStart)
 
     def __repr__(self) -> str:
         return f"<Pool routable={len(self.routable)} of {len(self.members)}>"
+
+    def has_other(self, tried: Collection[str]) -> bool:
+        """Whether anybody gets requests who was not tried. It looks at nobody but those that were."""
+        if len(self.routable) > len(tried):
+            return True
+        known = (self.members.get(worker_id) for worker_id in set(tried))
+        return len(self.routable) > sum(one is not None and one.state is State.READY for one in known)
 
     def synced(self, listed: Iterable[Instance], now_s: float) -> Pool:
         """The pool after the registry's answer: newcomers and those no longer listed are to be probed."""
@@ -91,80 +118,126 @@ class Pool:
         newcomers = {
             i: Member(instance, state=State.STARTING, probe_at_s=now_s) for i, instance in found.items()
         }
-        return _pool(members | newcomers)
+        return self._of(members | newcomers, now_s)
 
-    def failed(self, worker_id: str, error: str, now_s: float, rng: random.Random) -> Pool:
-        """The pool after a request that did not reach the worker."""
-        return self.probed({worker_id: (Probe.UNREACHABLE, error)}, now_s, rng)
+    def failed(
+        self, worker_id: str, error: str, now_s: float, rng: random.Random, *, late: bool = False
+    ) -> Pool:
+        """The pool after a request that did not reach the worker, or was not answered in time (`late`)."""
+        member = self.members.get(worker_id)
+        if member is not None and member.listed and member.state is State.EJECTED:
+            return self  # it is known: this request was under way when another one found out
+        return self.probed({worker_id: (Probe.LATE if late else Probe.UNREACHABLE, error)}, now_s, rng)
 
     def failing(self, worker_id: str, error: str, now_s: float, rng: random.Random) -> Pool:
         """The pool after a worker that is reachable answered with errors again and again.
 
-        At most half of the workers are ejected for their answers: when more of them fail, the fault is likely
-        to be elsewhere (in what they are sent), and without them nobody would answer at all.
+        That drops nobody, be it listed or not: a probe reaches it and brings it back.
         """
-        out = sum(member.ejected_for_answers for member in self.members.values())
-        if worker_id not in self.members or 2 * (out + 1) > len(self.members):
+        member = self.members.get(worker_id)
+        out = len(self.out_for_answers)
+        if member is None or member.state is not State.READY or out + 1 > _most(out, self.routable):
             return self
-        members = dict(self.failed(worker_id, error, now_s, rng).members)
-        if worker_id in members:
-            members[worker_id] = replace(members[worker_id], ejected_for_answers=True)
-        return _pool(members)
+        ejected = replace(_ejected(member, error, now_s, rng), ejected_for_answers=True)
+        return self._of({**self.members, worker_id: ejected}, now_s)
 
     def probed(self, found: Mapping[str, tuple[Probe, str]], now_s: float, rng: random.Random) -> Pool:
         """The pool after probes: what each of them found, by the worker's id, and the error in words."""
-        members = dict(self.members)
+        members = dict(self.members)  # in the order in which they came, whatever was looked at
         for worker_id, (probe, error) in found.items():
-            member = members.pop(worker_id, None)
-            if member is None or (not member.listed and probe is not Probe.READY):
+            member = members.get(worker_id)
+            if member is None:
                 continue
-            members[worker_id] = _after(member, probe, error, now_s, rng)
-        # In the order in which they came, whatever was looked at.
-        return _pool({worker_id: members[worker_id] for worker_id in self.members if worker_id in members})
+            if probe is Probe.READY:
+                members[worker_id] = _ready(member, self.slow_start, now_s)
+            elif not member.listed:
+                del members[worker_id]
+            elif probe is Probe.NOT_READY:
+                members[worker_id] = _not_ready(member, error, now_s)
+            else:
+                late = probe is Probe.LATE and (member.late or member.state is State.READY)
+                members[worker_id] = replace(_ejected(member, error, now_s, rng), late=late)
+        return self._of(members, now_s)
 
     def to_probe(self, now_s: float) -> tuple[Member, ...]:
         """The workers whose probe is due, those first that have been due for longest."""
-        due = (m for m in self.members.values() if m.wants_probe and m.probe_at_s <= now_s)
+        due = (member for member in self.in_doubt if member.probe_at_s <= now_s)
         return tuple(sorted(due, key=lambda member: member.probe_at_s))
 
     def next_probe_s(self) -> float | None:
         """When the next probe is due, on the caller's clock; None while nobody needs one."""
-        return min((m.probe_at_s for m in self.members.values() if m.wants_probe), default=None)
+        return min((member.probe_at_s for member in self.in_doubt), default=None)
 
-
-def _after(member: Member, probe: Probe, error: str, now_s: float, rng: random.Random) -> Member:
-    if probe is Probe.UNREACHABLE:
-        was_well = member.state is State.READY and now_s - member.ready_at_s > _WELL_AFTER_S
-        failures = 1 if was_well else member.failures + 1
-        return replace(
-            member,
-            state=State.EJECTED,
-            failures=failures,
-            last_error=error,
-            probe_at_s=now_s + _EJECTION.delay_s(failures, rng),
+    def _of(self, members: dict[str, Member], now_s: float) -> Pool:
+        """The pool of these members, from what this one was."""
+        routable = tuple([member for member in members.values() if member.state is _READY])
+        in_doubt = tuple([m for m in members.values() if not m.listed or m.state is not _READY])
+        out = sorted((m for m in in_doubt if m.ejected_for_answers), key=lambda member: member.probe_at_s)
+        if back := out[: len(out) - _most(len(out), routable)]:
+            ready = {member.id: _ready(member, self.slow_start, now_s) for member in back}
+            return self._of(members | ready, now_s)
+        cold = [member.warm_at_s for member in routable if member.warm_at_s > now_s]
+        slow_start = self.slow_start.after(len(routable), cold, now_s)
+        return Pool(
+            members=members,
+            routable=routable,
+            late=tuple([member for member in in_doubt if member.late]),
+            in_doubt=in_doubt,
+            out_for_answers=tuple(member.id for member in out),
+            slow_start=slow_start,
         )
+
+
+def _most(out: int, routable: Sequence[Member]) -> int:
+    """How many may be ejected for their answers when so many are, beside those that get requests."""
+    return (out + len(routable)) // 2
+
+
+def _ready(member: Member, slow_start: SlowStart, now_s: float) -> Member:
     again_s = now_s + _PROBE_AGAIN_S
-    if probe is Probe.NOT_READY:
-        state = State.STARTING if member.state is State.STARTING else State.DRAINING
-        return replace(member, state=state, last_error=error, probe_at_s=again_s)
-    since_s = member.ready_at_s if member.state is State.READY else now_s
+    if member.state is State.READY:
+        return replace(member, last_error="", probe_at_s=again_s)
     return replace(
         member,
         state=State.READY,
         last_error="",
         ejected_for_answers=False,
+        late=False,
         probe_at_s=again_s,
-        ready_at_s=since_s,
+        ready_at_s=now_s,
+        warm_at_s=slow_start.warm_at_s(now_s),
+    )
+
+
+def _not_ready(member: Member, error: str, now_s: float) -> Member:
+    return replace(
+        member,
+        state=State.STARTING if member.state is State.STARTING else State.DRAINING,
+        last_error=error,
+        ejected_for_answers=False,
+        late=False,
+        probe_at_s=now_s + _PROBE_AGAIN_S,
+    )
+
+
+def _ejected(member: Member, error: str, now_s: float, rng: random.Random) -> Member:
+    was_well = member.state is State.READY and now_s - member.ready_at_s > _WELL_AFTER_S
+    failures = 1 if was_well else member.failures + 1
+    return replace(
+        member,
+        state=State.EJECTED,
+        failures=failures,
+        last_error=error,
+        ejected_for_answers=False,
+        probe_at_s=now_s + _EJECTION.delay_s(failures, rng),
     )
 
 
 def _relisted(member: Member, instance: Instance) -> Member:
+    if member.listed and member.instance == instance:
+        return member
     return replace(member, instance=instance, listed=True)
 
 
 def _unlisted(member: Member, now_s: float) -> Member:
     return replace(member, listed=False, probe_at_s=now_s) if member.listed else member
-
-
-def _pool(members: Mapping[str, Member]) -> Pool:
-    return Pool(members, tuple(m for m in members.values() if m.state is State.READY))

@@ -61,7 +61,7 @@ class Prober:
                     return Probe.READY, ""
                 return Probe.NOT_READY, f"/readyz answers {answer.status}"
         except TimeoutError:
-            return Probe.UNREACHABLE, f"/readyz does not answer within {_TIMEOUT.total:g} s"
+            return Probe.LATE, f"/readyz does not answer within {_TIMEOUT.total:g} s"
         except (aiohttp.ClientError, OSError) as error:
             return Probe.UNREACHABLE, str(error) or type(error).__name__
 

@@ -27,7 +27,9 @@ from tfleet.proxy.forward import Forwarder, Limits
 from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.picker import Balance
 from tfleet.proxy.probe import Prober
+from tfleet.proxy.process_metrics import ProcessMetrics
 from tfleet.proxy.readiness import Readiness
+from tfleet.proxy.registry_metrics import RegistryMetrics
 from tfleet.proxy.site import client_site, registry_site
 
 # Shorter than a worker keeps an idle connection (see worker/http/server.py), so that the proxy closes first.
@@ -41,6 +43,7 @@ class Settings:
     address: Address
     mode: Mode
     balance: Balance
+    slow_start_s: float
     registry: Registry
     service: str
     limits: Limits
@@ -68,9 +71,10 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
     One task group owns the watch and the prober: if one of them dies, so does the block.
     """
     log: Any = structlog.get_logger()
-    fleet, readiness = Fleet(settings.balance), Readiness()
+    fleet, readiness = Fleet(settings.balance, slow_start_s=settings.slow_start_s), Readiness()
     clients = Clients(settings.client_limits.max_connections)
     metrics = Metrics(fleet, clients)
+    metrics.include(ProcessMetrics(asyncio.get_running_loop()))
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(make_session(_KEEP_ALIVE_S))
         prober = Prober(fleet, session)
@@ -81,7 +85,9 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
         else:
             health = ConsulHealth(await _registry_address(stack, settings.registry), wait_s=WAIT_S)
             stack.push_async_callback(health.close)
-            beside.append(Watch(health, settings.service, fleet.synced).run)
+            watch = Watch(health, settings.service, fleet.synced)
+            metrics.include(RegistryMetrics(watch, fleet))
+            beside.append(watch.run)
         await stack.enter_async_context(_beside(*beside))
         forwarder = Forwarder(fleet, session, settings.limits, metrics)
         app = make_app(settings.mode, fleet, forwarder, metrics, readiness)

@@ -14,11 +14,14 @@ from aiohttp.http_parser import RawRequestMessage
 
 from tfleet.discovery.address import Address
 from tfleet.proxy.clients import ClientLimits, Clients
+from tfleet.proxy.closing import last_answers, stop_listening
 from tfleet.proxy.connection import ClientConnection
 from tfleet.proxy.metrics import Metrics
 
 # As many clients may knock at the same moment. The system's own limit is net.core.somaxconn.
 _BACKLOG: Final = 1024
+# By then all that may finish has finished: what is left is broken off.
+_SHUTDOWN_S: Final = 0.1
 
 
 class CannotListenError(Exception):
@@ -51,7 +54,8 @@ async def client_site(
 ) -> AsyncIterator[Address]:
     """The proxy on a socket; at the end it stops accepting and lets requests finish."""
     loop = asyncio.get_running_loop()
-    runner = web.AppRunner(app, shutdown_timeout=drain_timeout_s)
+    # handler_cancellation: who has left waits for no answer, and a worker need not be kept busy for him.
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     server = runner.server
     assert server is not None
@@ -69,19 +73,18 @@ async def client_site(
         connection.begins(request)
         return request
 
+    def connect() -> ClientConnection:
+        return ClientConnection(server, loop=loop, clients=clients, limits=limits, metrics=metrics)
+
     server.request_factory = begin
     try:
         with _refusals(address, "--port"):
-            listening = await loop.create_server(
-                lambda: ClientConnection(server, loop=loop, clients=clients, limits=limits, metrics=metrics),
-                address.host,
-                address.port,
-                backlog=_BACKLOG,
-            )
+            listening = await loop.create_server(connect, address.host, address.port, backlog=_BACKLOG)
         try:
             yield Address(*listening.sockets[0].getsockname()[:2])
         finally:
-            listening.close()
+            await stop_listening(listening, connect)
+            await last_answers(server, drain_timeout_s)
     finally:
         await runner.cleanup()
 

@@ -18,6 +18,7 @@ def _row(fleet: Fleet, member: Member) -> dict[str, object]:
         "model": member.instance.model,
         "version": member.instance.version,
         "state": member.state,
+        "weight": round(fleet.weight(member), 2),
         "listed": member.listed,
         "in_flight": fleet.in_flight(member.id),
         "failures": member.failures,

@@ -19,6 +19,10 @@ class ClientGoneError(Exception):
     """The client went away, or broke the body's framing, before the body was complete."""
 
 
+class ClientLateError(Exception):
+    """The client stopped sending in the middle of the body."""
+
+
 class Upload:
     """Passes the body on piece by piece as it comes, and keeps the pieces while there is memory for them.
 
@@ -26,15 +30,19 @@ class Upload:
     kept in `error` for whoever has to tell the two apart.
     """
 
-    def __init__(self, content: StreamReader, max_bytes: int, memory: ReplayMemory) -> None:
+    def __init__(
+        self, content: StreamReader, max_bytes: int, memory: ReplayMemory, client_timeout_s: float
+    ) -> None:
         self.received_bytes = 0
-        self.error: BodyTooLargeError | ClientGoneError | None = None
+        self.error: BodyTooLargeError | ClientGoneError | ClientLateError | None = None
         self._content = content
         self._max_bytes = max_bytes
         self._memory = memory
+        self._client_timeout_s = client_timeout_s
         self._kept: list[bytes] = []
         self._kept_bytes = 0
-        # A try that was given up may still be waiting for the next piece when the next try begins.
+        # A try that was given up may still be waiting for the next piece when the next try begins. Held for
+        # the wait only: nobody ends `pieces` where the connection breaks off in the middle of it.
         self._reading = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -54,26 +62,30 @@ class Upload:
     async def pieces(self, patience: Patience) -> AsyncIterator[bytes]:
         """The body from its beginning: what is kept, then what comes. Only while it is `repeatable`.
 
-        Raises BodyTooLargeError and ClientGoneError.
+        Raises BodyTooLargeError, ClientGoneError and ClientLateError.
         """
-        async with self._reading:
-            sent = 0
+        sent = 0
+        while True:
             while sent < len(self._kept):
                 patience.worker_turn()
                 yield self._kept[sent]
                 sent += 1
-            while True:
-                patience.client_turn()
-                piece = await self._next()
-                patience.worker_turn()
-                if not piece:
-                    return
-                yield piece
+            patience.client_turn()
+            piece = await self._next()
+            patience.worker_turn()
+            if not piece:
+                return
+            sent = len(self._kept)  # the piece is the last of them, or nothing is kept any more
+            yield piece
 
     async def _next(self) -> bytes:
         """The next piece that comes from the client, b"" at the end."""
         try:
-            piece = await self._content.readany()
+            async with self._reading, asyncio.timeout(self._client_timeout_s):
+                piece = await self._content.readany()
+        except TimeoutError as error:
+            self.error = ClientLateError()
+            raise self.error from error
         except (web.PayloadAccessError, web.RequestPayloadError, ConnectionError) as error:
             self.error = ClientGoneError(str(error))
             raise self.error from error

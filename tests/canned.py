@@ -9,9 +9,11 @@ from tfleet.discovery.address import Address
 
 
 @contextlib.contextmanager
-def canned(answer: bytes) -> Iterator[Address]:
-    """Where it listens. Each connection gets the answer after its first bytes, and is closed."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def canned(answer: bytes, *, port: int = 0) -> Iterator[Address]:
+    """Where it listens, on any free port unless told. Each connection gets the answer after its first bytes,
+    and is closed.
+    """
+    with socket.create_server(("127.0.0.1", port)) as listener:
 
         def serve() -> None:
             while True:

@@ -21,6 +21,14 @@ def advertised(listening: Address, chosen: Address | None, towards: Address | No
     return Address(_own_address(towards), listening.port)
 
 
+def advice(listening: Address) -> str:
+    """What to set where others can't reach a worker at the address that it advertises."""
+    return (
+        f"this worker listens on {listening}: check --advertise, --host and, with a container, the published "
+        "port; --no-self-test does without this test"
+    )
+
+
 def _own_address(towards: Address) -> str:
     """This machine's address on the way to another. Connecting UDP sends nothing, it looks up the route."""
     family, kind, protocol, _, target = socket.getaddrinfo(

@@ -14,9 +14,10 @@ from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle, State
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.observe import observe, report_errors, set_timing
-from tfleet.worker.problems import STARTING, ProblemError
+from tfleet.worker.problems import ProblemError
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_MOST_ID_CHARS = 200
 
 
 def make_app(
@@ -33,8 +34,8 @@ def make_app(
     report_errors(app)
     _classification(app, Classify(lifecycle, metrics, limits))
     _about(app, instance, lifecycle)
-    _leaving(app, lifecycle, drain)
-    _health(app, lifecycle, metrics)
+    _leaving(app, instance, lifecycle, drain)
+    _health(app, instance, lifecycle, metrics)
     return app
 
 
@@ -72,29 +73,38 @@ def _about(app: Flask, instance: Instance, lifecycle: Lifecycle) -> None:
         )
 
 
-def _leaving(app: Flask, lifecycle: Lifecycle, drain: Callable[[], None]) -> None:
+def _leaving(app: Flask, instance: Instance, lifecycle: Lifecycle, drain: Callable[[], None]) -> None:
     @app.post("/drain")
     def begin() -> tuple[Response, int]:
+        _check_addressee(instance)
         if lifecycle.state is State.STARTING:
-            raise ProblemError(STARTING)
+            raise ProblemError(Problem(503, f"nothing to drain: {lifecycle.condition}", retry_after_s=1))
         drain()
         return _text("draining\n"), 202
 
 
-def _health(app: Flask, lifecycle: Lifecycle, metrics: Metrics) -> None:
+def _health(app: Flask, instance: Instance, lifecycle: Lifecycle, metrics: Metrics) -> None:
     @app.get("/healthz")
     def healthz() -> Response:
-        return _text("ok\n")
+        return _text(f"{instance.id}\n" if _check_addressee(instance) else "ok\n")
 
     @app.get("/readyz")
     def readyz() -> Response:
         if lifecycle.state is not State.READY:
-            raise ProblemError(Problem(503, f"the worker is {lifecycle.state}", retry_after_s=1))
+            raise ProblemError(Problem(503, lifecycle.condition, retry_after_s=1))
         return _text("ready\n")
 
     @app.get("/metrics")
     def show_metrics() -> Response:
         return Response(metrics.text(), content_type=_METRICS_TYPE)
+
+
+def _check_addressee(instance: Instance) -> bool:
+    """Whether the request says with `?worker=ID` whom it is for. Raises ProblemError with 421 for another."""
+    meant = request.args.get("worker")
+    if meant is not None and meant != instance.id:
+        raise ProblemError(Problem(421, f"this is {instance.id}, not {meant[:_MOST_ID_CHARS]}"))
+    return meant is not None
 
 
 def _text(text: str) -> Response:

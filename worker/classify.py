@@ -10,7 +10,7 @@ from flask import Request
 from tfleet.discovery.contract import DEFAULT_TOP
 from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
-from tfleet.worker.http.channel import ARRIVED
+from tfleet.worker.http.channel import ARRIVED, BEGUN
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.metrics import Metrics
@@ -33,7 +33,7 @@ class Classify:
     def __call__(self, request: Request) -> tuple[Ranking, Timing]:
         """Raises ProblemError and ImageError."""
         began_s = time.perf_counter()
-        if self._lifecycle.refusing:
+        if self._lifecycle.refuses(request.environ.get(BEGUN, began_s)):
             raise ProblemError(DRAINING)
         classifier = self._lifecycle.classifier
         if classifier is None:

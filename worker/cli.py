@@ -10,6 +10,7 @@ import click
 from tfleet.discovery import log
 from tfleet.discovery.address import Address, BadAddressError
 from tfleet.discovery.contract import MAX_BODY_BYTES
+from tfleet.discovery.errors import AddressHeldError
 from tfleet.discovery.options import PORT, chosen_registry, log_format_option, registry_options
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS, ImageLimits
 from tfleet.worker.model import ModelError, find_model
@@ -36,6 +37,11 @@ _FILE = click.Path(path_type=Path)
 @click.option("--port", type=PORT, default=0, help="0 is any free port.")
 @click.option(
     "--advertise", metavar="HOST:PORT", help="The address to register.  [default: the one listened on]"
+)
+@click.option(
+    "--self-test/--no-self-test",
+    default=True,
+    help="Be ready only when the registry has reached that address.",
 )
 @registry_options
 @click.option("--threads", type=click.IntRange(min=1), default=8, help="Requests worked on at once.")
@@ -78,6 +84,7 @@ def worker(
     host: str,
     port: int,
     advertise: str | None,
+    self_test: bool,
     registry: str | None,
     registry_port: int,
     service: str,
@@ -114,6 +121,7 @@ def worker(
             host=host,
             port=port,
             advertise=_address(advertise),
+            self_test=self_test,
             registry=chosen_registry(registry, registry_port),
             service=service,
             threads=threads,
@@ -123,7 +131,7 @@ def worker(
             drain_timeout_s=drain_timeout_s,
         )
         serve(settings)
-    except (ModelError, CannotListenError) as error:
+    except (ModelError, CannotListenError, AddressHeldError) as error:
         click.echo(f"tfleet worker: {error}", err=True)
         sys.exit(2)
 

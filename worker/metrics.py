@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 from tfleet.worker.timing import Timing
 
@@ -18,7 +19,9 @@ class Metrics:
             "tfleet_worker_requests", "Requests answered", ["path", "status"], registry=self._registry
         )
         self.in_flight = Gauge(
-            "tfleet_worker_in_flight", "Requests in the application", registry=self._registry
+            "tfleet_worker_in_flight",
+            "Requests begun and not yet answered in full, this question included",
+            registry=self._registry,
         )
         self.start_seconds = Gauge(
             "tfleet_worker_start_seconds", "Time to ready, in parts", ["part"], registry=self._registry
@@ -36,6 +39,10 @@ class Metrics:
         self._stages.labels("decode").observe(timing.decode_ms / 1000)
         self._stages.labels("queue").observe(timing.queue_ms / 1000)
         self._stages.labels("infer").observe(timing.infer_ms / 1000)
+
+    def include(self, collector: Collector) -> None:
+        """Show what somebody else counts, too."""
+        self._registry.register(collector)
 
     def text(self) -> bytes:
         """The exposition, version 0.0.4 of Prometheus' text format."""

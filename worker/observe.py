@@ -34,11 +34,9 @@ def observe(app: Flask, instance: Instance, metrics: Metrics) -> None:
     def begin() -> None:
         g.began_s = time.perf_counter()
         g.request_id = request_id(request.headers.get(REQUEST_ID))
-        metrics.in_flight.inc()
 
     @app.after_request
     def end(response: Response) -> Response:
-        metrics.in_flight.dec()
         response.headers[REQUEST_ID] = g.request_id
         response.headers[WORKER] = instance.id
         response.headers[MODEL] = instance.model_label

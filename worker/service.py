@@ -18,22 +18,27 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from tfleet.discovery.address import Address
+from tfleet.discovery.address_check import ConsulAddressCheck
 from tfleet.discovery.agent import ConsulAgent
 from tfleet.discovery.instance import Instance, new_id
 from tfleet.discovery.registration import TTL_S, Registration
 from tfleet.discovery.registry import Registry, StaticRegistry
-from tfleet.worker.advertise import advertised
+from tfleet.discovery.self_test import SelfTest
+from tfleet.worker.advertise import advertised, advice
 from tfleet.worker.app import make_app
 from tfleet.worker.http.server import Server
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle, State
+from tfleet.worker.membership import Membership
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.model import ModelSpec
+from tfleet.worker.registry_metrics import RegistryMetrics
 
 if TYPE_CHECKING:
     from tfleet.worker.model import Classifier
 
 _LOOK_EVERY_S = 0.5
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class CannotListenError(Exception):
@@ -48,6 +53,7 @@ class Settings:
     host: str
     port: int
     advertise: Address | None
+    self_test: bool
     registry: Registry
     service: str
     threads: int
@@ -63,7 +69,7 @@ class Stop:
     def __init__(self, lifecycle: Lifecycle) -> None:
         self._asked = threading.Event()
         self._lifecycle = lifecycle
-        for signum in (signal.SIGTERM, signal.SIGINT):
+        for signum in _SIGNALS:
             signal.signal(signum, self._on_signal)
 
     def ask(self) -> None:
@@ -79,6 +85,11 @@ class Stop:
         while not self._asked.wait(_LOOK_EVERY_S):
             pass
 
+    def over(self) -> None:
+        """Nothing is left to stop: a signal that still comes must not kill the interpreter as it ends."""
+        for signum in _SIGNALS:
+            signal.signal(signum, signal.SIG_IGN)
+
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         if self._lifecycle.state is State.STARTING:
             sys.exit(0)
@@ -86,34 +97,43 @@ class Stop:
 
 
 def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, then drain. Raises CannotListenError and ModelError: nothing was served.
+    """Run until SIGTERM or SIGINT, then drain.
 
-    The port is open from the start: `/healthz` answers and `/readyz` says that the worker is starting.
+    Raises CannotListenError, AddressHeldError and ModelError: nothing was served.
+
+    The port is open from the start: `/healthz` answers and `/readyz` says that the worker is starting. The
+    address is tested while the model is loaded.
     """
     lifecycle, metrics = Lifecycle(), Metrics()
     stop = Stop(lifecycle)
     server = _listen(settings)
     instance = _identity(settings, server.address)
     log: Any = structlog.get_logger().bind(worker=instance.id)
+    metrics.in_flight.set_function(lambda: server.busy)
+    membership = _membership(settings, instance, lifecycle, metrics, server.address)
     server.start(make_app(instance, lifecycle, metrics, settings.image_limits, stop.ask))
     try:
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
+        membership.begin()
         classifier = _load(settings.spec, metrics, log)
+        lifecycle.loaded(classifier)
+        membership.wait_admitted()
         lifecycle.ready(classifier)
-        registration = _register(settings, instance)
+        membership.join()
         log.info("worker ready", address=str(instance.address))
         stop.wait()
         log.info("worker draining", server=repr(server))
         lifecycle.drain()
         server.announce_drain()
-        if registration is not None:
-            registration.stop()
+        membership.leave()
         time.sleep(settings.drain_grace_s)
         lifecycle.refuse()
     finally:
+        membership.leave()
         unfinished = server.close(settings.drain_timeout_s)
     classifier.close()
     log.info("worker stopped", unfinished=unfinished)
+    stop.over()
 
 
 def _listen(settings: Settings) -> Server:
@@ -157,11 +177,17 @@ def _load(spec: ModelSpec, metrics: Metrics, log: Any) -> Classifier:
     return classifier
 
 
-def _register(settings: Settings, instance: Instance) -> Registration | None:
-    """Begin to register; with a static list nobody does."""
+def _membership(
+    settings: Settings, instance: Instance, lifecycle: Lifecycle, metrics: Metrics, listening: Address
+) -> Membership:
+    """What is to be done about the registry, none of it begun yet; with a static list that is nothing."""
     if isinstance(settings.registry, StaticRegistry):
-        return None
-    agent = ConsulAgent(settings.registry.address, settings.service, ttl_s=TTL_S)
-    registration = Registration(agent, instance)
-    registration.start()
-    return registration
+        return Membership()
+    registry = settings.registry.address
+    registration = Registration(ConsulAgent(registry, settings.service, ttl_s=TTL_S), instance)
+    metrics.include(RegistryMetrics(registration))
+    if not settings.self_test:
+        return Membership(registration)
+    check = ConsulAddressCheck(registry, settings.service)
+    test = SelfTest(check, instance, hint=advice(listening), tell=lifecycle.held_up)
+    return Membership(registration, test)

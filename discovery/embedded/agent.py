@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Final
 
 from tfleet.discovery.embedded.catalog import Catalog
+from tfleet.discovery.embedded.http_checks import HttpChecks
 from tfleet.discovery.embedded.limits import Limits
-from tfleet.discovery.embedded.model import Node
+from tfleet.discovery.embedded.model import Node, Status
 from tfleet.discovery.embedded.watchers import Watchers
 
 # Not longer, so that a clock that is not the event loop's, such as a test's, is followed; not shorter, so
@@ -19,7 +20,7 @@ _MIN_SLEEP_S: Final = 0.01
 
 
 class Agent:
-    """Holds one timer while there is something to expire, and no task.
+    """Holds one timer while there is something to expire, and one task for each HTTP check.
 
     Whoever changes the catalog calls `settle` afterwards. `open` and `close` are called in the event loop
     that serves it; a closed agent is not opened again.
@@ -31,6 +32,7 @@ class Agent:
         self.limits = limits
         self.catalog = Catalog(limits=limits, first_index=first_index)
         self.watchers = Watchers(limits.blocking_queries, gone_check_s=limits.gone_check_s)
+        self.http_checks = HttpChecks(self._probed, limits)
         self._rung_at = first_index
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -42,12 +44,14 @@ class Agent:
     def open(self) -> None:
         """Let time pass from here on."""
         self._loop = asyncio.get_running_loop()
+        self.http_checks.open()
 
-    def close(self) -> None:
-        """Stop the timer and let every blocking query go, with what it would have got at its time-out."""
+    async def close(self) -> None:
+        """Stop timer and checks and let every blocking query go, with what it would get at its time-out."""
         self._loop = None
         self._stop_timer()
         self.watchers.close()
+        await self.http_checks.close()
 
     def advance(self) -> None:
         """Do what has come due, so that what is read next is the present."""
@@ -57,7 +61,8 @@ class Agent:
             self.settle()
 
     def settle(self) -> None:
-        """After a change: wake those who wait for it, and set the timer to what is due next."""
+        """After a change: wake those who wait for it, run its checks, set the timer to what is due next."""
+        self.http_checks.follow(self.catalog.probes)
         if self.catalog.index != self._rung_at:
             self._rung_at = self.catalog.index
             self.watchers.ring()
@@ -67,6 +72,10 @@ class Agent:
             self._timer_due = due
             delay_s = min(max(due - self.clock(), _MIN_SLEEP_S), _MAX_SLEEP_S)
             self._timer = self._loop.call_later(delay_s, self._on_timer)
+
+    def _probed(self, check_id: str, status: Status, output: str) -> None:
+        self.catalog.probed(check_id, status, output, self.clock())
+        self.settle()
 
     def _on_timer(self) -> None:
         self._timer, self._timer_due = None, math.inf

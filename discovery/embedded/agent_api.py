@@ -88,8 +88,8 @@ class AgentAPI:
         return reply.document(reply.agent_service(entry.service))
 
     async def _checks(self, request: web.Request) -> web.Response:
-        ReadQuery.parse(request.query)
-        checks = (check for entry in self._agent.catalog.entries() for check in entry.checks)
+        query = ReadQuery.parse(request.query, selectors=("CheckID",))
+        checks = self._agent.catalog.checks(query.wanted.get("CheckID"))
         return reply.document({check.id: reply.agent_check(check, self._agent.node) for check in checks})
 
     async def _self(self, request: web.Request) -> web.Response:

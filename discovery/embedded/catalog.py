@@ -10,18 +10,19 @@ The rules, all of them as Consul 1.8.7 has them:
   `deregister_after_s`. The initial status does not count, and a new registration starts that time again.
 - An update that changes no status is no change: heartbeats wake nobody. The indexes are in `indexes.py`.
 - A check's id is unique on the node: the last service that registers it has it.
+- An HTTP check takes no updates: whoever runs the `probes` tells by `probed` what they found.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tfleet.discovery.embedded.errors import FullError, RefusedError, UnknownCheckError
 from tfleet.discovery.embedded.indexes import Indexes
 from tfleet.discovery.embedded.limits import Limits
-from tfleet.discovery.embedded.model import Entry, Registration, Service, Status
+from tfleet.discovery.embedded.model import Check, Entry, HttpProbe, Registration, Service, Status
 from tfleet.discovery.embedded.timed import TimedCheck
 
 
@@ -46,6 +47,7 @@ class Catalog:
         self._records: dict[str, _Record] = {}
         self._by_name: dict[str, dict[str, _Record]] = {}
         self._owner: dict[str, _Record] = {}  # check id -> the record it is in
+        self._probes: dict[str, HttpProbe] = {}
         self._due = math.inf
 
     def __repr__(self) -> str:
@@ -73,6 +75,11 @@ class Catalog:
         """A lower bound of when `expire` next has something to do; infinity where nothing is timed."""
         return self._due
 
+    @property
+    def probes(self) -> Mapping[str, HttpProbe]:
+        """What is to be asked for each HTTP check, by its id."""
+        return self._probes
+
     def names(self) -> Mapping[str, tuple[str, ...]]:
         """Each service name with the tags of its instances, without repeats."""
         return {
@@ -89,6 +96,13 @@ class Catalog:
         record = self._records.get(service_id)
         return record.entry() if record else None
 
+    def checks(self, check_id: str | None = None) -> tuple[Check, ...]:
+        """All checks, or the one with this id, if it is there."""
+        if check_id is None:
+            return tuple(record.checks[key].check for key, record in self._owner.items())
+        owner = self._owner.get(check_id)
+        return (owner.checks[check_id].check,) if owner else ()
+
     def entries(self) -> Iterator[Entry]:
         """All services."""
         return (record.entry() for record in self._records.values())
@@ -96,8 +110,8 @@ class Catalog:
     def register(self, registration: Registration, now: float, *, replace_checks: bool = False) -> None:
         """Add a service with its checks, or replace it.
 
-        Raises FullError where the registry holds as many services as it may, RefusedError where the service
-        would have too many checks; then nothing has changed.
+        Raises FullError where the registry holds as many services or HTTP checks as it may, RefusedError
+        where the service would have too many checks; then nothing has changed.
         """
         service = registration.service
         old = self._records.get(service.id)
@@ -113,6 +127,9 @@ class Catalog:
             checks[definition.id] = TimedCheck.start(definition, service, prior, now=now, index=index)
         if len(checks) > self._limits.checks_per_service:
             raise RefusedError(f"Invalid check: more than {self._limits.checks_per_service} of one service")
+        probed = {check_id for check_id, timed in checks.items() if timed.http}
+        if probed and len(probed | self._probes.keys()) > self._limits.http_checks:
+            raise FullError(f"the registry is full: it holds {self._limits.http_checks} HTTP checks")
         self._store(service, checks, old)
 
     def deregister(self, service_id: str) -> bool:
@@ -120,8 +137,7 @@ class Catalog:
         record = self._records.pop(service_id, None)
         if record is None:
             return False
-        for check_id in record.checks:
-            del self._owner[check_id]
+        self._disown(record.checks)
         self._indexes.rise()
         self._indexes.touch_services()
         self._leave_name(record.service)
@@ -130,11 +146,16 @@ class Catalog:
     def update_check(self, check_id: str, status: Status, output: str, now: float) -> None:
         """A heartbeat: set status and output, and start the TTL anew. Raises UnknownCheckError."""
         owner = self._owner.get(check_id)
-        if owner is None:
+        if owner is None or check_id in self._probes:
             raise UnknownCheckError(check_id)
         timed = owner.checks[check_id]
         timed.beat(self._cut(output), now)
         self._show(timed, status, timed.last_output, now)
+
+    def probed(self, check_id: str, status: Status, output: str, now: float) -> None:
+        """Take what a probe found. For a check that is gone it comes too late, and changes nothing."""
+        if check_id in self._probes:
+            self._show(self._owner[check_id].checks[check_id], status, self._cut(output), now)
 
     def expire(self, now: float) -> float:
         """Turn checks critical and remove services whose time has come; returns when to call this again.
@@ -174,17 +195,24 @@ class Catalog:
             old.modify_index if old and same_service else index,
             checks,
         )
-        for check_id in old.checks if old else ():
-            del self._owner[check_id]
+        self._disown(old.checks if old else ())
         for check_id, timed in checks.items():
             loser = self._owner.get(check_id)
             if loser:
                 del loser.checks[check_id]
                 self._indexes.touch(loser.service.name)
+                self._disown([check_id])
             self._owner[check_id] = record
+            if timed.http:
+                self._probes[check_id] = timed.http
             self._due = min(self._due, timed.due)
         self._records[service.id] = record
         self._by_name.setdefault(service.name, {})[service.id] = record
+
+    def _disown(self, check_ids: Iterable[str]) -> None:
+        for check_id in check_ids:
+            del self._owner[check_id]
+            self._probes.pop(check_id, None)
 
     def _leave_name(self, service: Service) -> None:
         instances = self._by_name[service.name]

@@ -5,8 +5,9 @@ https://developer.hashicorp.com/consul/api-docs/health and .../api-docs/catalog
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Final
 
 from aiohttp import web
 
@@ -15,7 +16,11 @@ from tfleet.discovery.embedded.agent import Agent
 from tfleet.discovery.embedded.body import read_body
 from tfleet.discovery.embedded.document import Document
 from tfleet.discovery.embedded.errors import IncompleteError, RefusedError
+from tfleet.discovery.embedded.model import Service
 from tfleet.discovery.embedded.query import ReadQuery
+
+_OF_A_SERVICE: Final = ("Service.ID", "Service.Address", "Service.Port")
+_OF_A_CHECK: Final = ("CheckID",)
 
 
 class CatalogAPI:
@@ -29,6 +34,7 @@ class CatalogAPI:
         """Names may hold slashes, as in Consul, so they take the rest of the path."""
         return [
             web.get("/v1/health/service/{name:.*}", self._health, allow_head=False),
+            web.get("/v1/health/node/{node:.*}", self._node_checks, allow_head=False),
             web.get("/v1/catalog/services", self._names, allow_head=False),
             web.get("/v1/catalog/service/{name:.*}", self._instances, allow_head=False),
             web.put("/v1/catalog/deregister", self._deregister),
@@ -36,12 +42,22 @@ class CatalogAPI:
         ]
 
     async def _health(self, request: web.Request) -> web.Response:
-        name, query = _name(request), ReadQuery.parse(request.query)
+        name, query = _name(request), ReadQuery.parse(request.query, selectors=_OF_A_SERVICE)
         index = await self._wait(request, query, partial(self._agent.catalog.service_index, name))
         entries = self._agent.catalog.instances(name)
+        if query.wanted:
+            entries = tuple(entry for entry in entries if _is_wanted(entry.service, query.wanted))
         if query.passing:
             entries = tuple(entry for entry in entries if entry.is_passing)
         return reply.document(reply.health_entries(entries, self._agent.node, self._first_index), index=index)
+
+    async def _node_checks(self, request: web.Request) -> web.Response:
+        query = ReadQuery.parse(request.query, selectors=_OF_A_CHECK)
+        index = await self._wait(request, query, lambda: self._agent.catalog.index)
+        if request.match_info["node"] != self._agent.node.name:  # to Consul an unknown node is no error
+            return reply.document([], index=index)
+        checks = self._agent.catalog.checks(query.wanted.get("CheckID"))
+        return reply.document(reply.node_checks(checks, self._agent.node), index=index)
 
     async def _instances(self, request: web.Request) -> web.Response:
         name, query = _name(request), ReadQuery.parse(request.query)
@@ -77,6 +93,11 @@ class CatalogAPI:
                 index, query.index, query.wait_s, gone=lambda: request.transport is None
             )
         return index()
+
+
+def _is_wanted(service: Service, wanted: Mapping[str, str]) -> bool:
+    has = dict(zip(_OF_A_SERVICE, (service.id, service.address, str(service.port)), strict=True))
+    return all(has[selector] == value for selector, value in wanted.items())
 
 
 def _name(request: web.Request) -> str:

@@ -16,6 +16,10 @@ class Limits:
 
     services: int = 20_000
     checks_per_service: int = 16
+    http_checks: int = 1_000
+    http_checks_at_once: int = 64
+    """Requests that are under way; the others wait for their turn, within their time-out."""
+
     blocking_queries: int = 1_000
     """Held at the same time; the next one is answered with 503, which clients take as "try again later"."""
 
@@ -29,3 +33,5 @@ class Limits:
 
     output_bytes: int = 4096
     min_deregister_after_s: float = 60.0
+    min_interval_s: float = 1.0
+    """Of HTTP checks: a shorter one is made that long, as Consul does."""

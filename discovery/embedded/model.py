@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeGuard
 
 Status = Literal["passing", "warning", "critical"]
+CheckType = Literal["ttl", "http"]
 
 STATUSES: Final[tuple[Status, ...]] = ("passing", "warning", "critical")
 DATACENTER: Final = "dc1"
@@ -50,10 +51,20 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckDefinition:
-    """A TTL check as it was registered: critical unless somebody says otherwise every `ttl_s` seconds.
+class HttpProbe:
+    """A GET that the registry sends every `interval_s`: 2xx is passing, 429 warning, all else critical."""
 
-    With `deregister_after_s` over 0, its service goes when it has been critical for that long.
+    url: str
+    interval_s: float
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CheckDefinition:
+    """A check as it was registered: critical unless somebody says otherwise every `ttl_s` seconds.
+
+    With `http` the registry asks by itself, and nobody else has a say: `ttl_s` is infinite then. With
+    `deregister_after_s` over 0, its service goes when it has been critical for that long.
     """
 
     id: str
@@ -62,6 +73,7 @@ class CheckDefinition:
     status: Status = "critical"
     notes: str = ""
     deregister_after_s: float = 0.0
+    http: HttpProbe | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,7 @@ class Check:
     service_tags: tuple[str, ...]
     create_index: int
     modify_index: int
+    type: CheckType = "ttl"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,24 @@
-"""The query string of a read: blocking, `passing`, and what is not supported.
+"""The query string of a read: blocking, `passing`, `filter`, and what is not supported.
 
 See https://developer.hashicorp.com/consul/api-docs/features/blocking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from tfleet.discovery.embedded.duration import BadDurationError, parse_duration
 from tfleet.discovery.embedded.errors import RefusedError, WrongDatacenterError
+from tfleet.discovery.embedded.filter import parse_filter
 from tfleet.discovery.embedded.model import DATACENTER
 
 _DEFAULT_WAIT_S: Final = 300.0
 _MAX_WAIT_S: Final = 600.0
 _MAX_INDEX: Final = 2**64 - 1
 # Each would change what is in the answer: to ignore it would be to answer another question.
-_UNSUPPORTED: Final = ("filter", "tag", "node-meta")
+_UNSUPPORTED: Final = ("tag", "node-meta")
 # What Go's strconv.ParseBool takes.
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -25,21 +26,33 @@ _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 @dataclass(frozen=True, slots=True)
 class ReadQuery:
-    """What a read asks for: with an index over 0 it waits up to `wait_s` for a higher one."""
+    """What a read asks for: with an index over 0 it waits up to `wait_s` for a higher one.
+
+    `wanted` is what a filter asks for: each selector with its value.
+    """
 
     index: int = 0
     wait_s: float = _DEFAULT_WAIT_S
     passing: bool = False
+    wanted: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, query: Mapping[str, str]) -> ReadQuery:
-        """Read the query string. Raises RefusedError, in Consul's words where Consul has some."""
+    def parse(cls, query: Mapping[str, str], *, selectors: Collection[str] = ()) -> ReadQuery:
+        """Read the query string; `selectors` are those that a filter may have.
+
+        Raises RefusedError, in Consul's words where Consul has some.
+        """
         for name in _UNSUPPORTED:
             if query.get(name):
                 raise RefusedError(f"?{name} is not supported by the embedded registry")
         if query.get("dc", DATACENTER) not in {"", DATACENTER}:
             raise WrongDatacenterError
-        return cls(_index(query.get("index", "")), _wait_s(query.get("wait", "")), passing=_passing(query))
+        return cls(
+            _index(query.get("index", "")),
+            _wait_s(query.get("wait", "")),
+            passing=_passing(query),
+            wanted=parse_filter(query.get("filter", ""), selectors),
+        )
 
 
 def _wait_s(text: str) -> float:

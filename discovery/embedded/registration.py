@@ -8,6 +8,7 @@ some clients send them all.
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -17,6 +18,7 @@ from tfleet.discovery.embedded.errors import RefusedError
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import (
     CheckDefinition,
+    HttpProbe,
     Registration,
     Service,
     TaggedAddress,
@@ -43,7 +45,19 @@ _SERVICE: Final = _UNSUPPORTED | frozenset(
         "namespace",
     ]
 )
-_CHECK: Final = frozenset(["checkid", "name", "notes", "status", "ttl", "deregistercriticalserviceafter"])
+_CHECK: Final = frozenset(
+    [
+        "checkid",
+        "name",
+        "notes",
+        "status",
+        "ttl",
+        "http",
+        "interval",
+        "timeout",
+        "deregistercriticalserviceafter",
+    ]
+)
 _OTHER_CHECKS: Final = frozenset(
     [
         "aliasnode",
@@ -54,13 +68,10 @@ _OTHER_CHECKS: Final = frozenset(
         "shell",
         "grpc",
         "grpcusetls",
-        "http",
         "method",
         "header",
         "body",
         "tcp",
-        "interval",
-        "timeout",
         "outputmaxsize",
         "tlsskipverify",
         "tlsservername",
@@ -74,6 +85,7 @@ _OTHER_CHECKS: Final = frozenset(
 _META_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _META_PAIRS, _META_KEY_CHARS, _META_VALUE_CHARS = 64, 128, 512
 _MAX_WEIGHT = 65535
+_DEFAULT_TIMEOUT_S = 10.0  # Consul's, of an HTTP check
 
 
 def parse_registration(body: bytes, limits: Limits) -> Registration:
@@ -188,9 +200,10 @@ def _check_fields(value: object) -> Document:
 
 def _check(fields: Document, service: Service, default_id: str, limits: Limits) -> CheckDefinition:
     if any(map(fields.has, _OTHER_CHECKS)):
-        raise RefusedError("Invalid check: the embedded registry has TTL checks only")
+        raise RefusedError("Invalid check: the embedded registry has TTL and plain HTTP checks only")
+    probe = _http_probe(fields, limits) if fields.has("http") else None
     ttl_s = fields.seconds("ttl")
-    if ttl_s <= 0:
+    if ttl_s <= 0 and probe is None:
         raise RefusedError("Invalid check: TTL must be > 0 for TTL checks")
     status = fields.text("status") or "critical"
     if not is_status(status):
@@ -201,8 +214,22 @@ def _check(fields: Document, service: Service, default_id: str, limits: Limits) 
     return CheckDefinition(
         check_id,
         fields.text("name") or f"Service '{service.name}' check",
-        ttl_s,
+        math.inf if probe else ttl_s,
         status,
         fields.text("notes"),
         max(after_s, limits.min_deregister_after_s) if after_s > 0 else 0.0,
+        probe,
+    )
+
+
+def _http_probe(fields: Document, limits: Limits) -> HttpProbe:
+    interval_s, timeout_s = fields.seconds("interval"), fields.seconds("timeout")
+    if interval_s <= 0:
+        raise RefusedError("Invalid check: Interval must be > 0 for Script, HTTP, or TCP checks")
+    if fields.has("ttl"):
+        raise RefusedError("Invalid check: the embedded registry takes either TTL or HTTP, not both")
+    return HttpProbe(
+        fields.text("http"),
+        max(interval_s, limits.min_interval_s),
+        timeout_s if timeout_s > 0 else _DEFAULT_TIMEOUT_S,
     )

@@ -55,7 +55,7 @@ def agent_service(service: Service) -> Document:
 
 def agent_check(check: Check, node: Node) -> Document:
     """An element of `/v1/agent/checks`: an agent does not know the catalog's indexes."""
-    return _check(check, node) | {"Type": "ttl", "CreateIndex": 0, "ModifyIndex": 0}
+    return _check(check, node) | {"CreateIndex": 0, "ModifyIndex": 0}
 
 
 def health_entries(entries: Iterable[Entry], node: Node, node_index: int) -> list[Document]:
@@ -93,6 +93,11 @@ def health_entries(entries: Iterable[Entry], node: Node, node_index: int) -> lis
         }
         for entry in entries
     ]
+
+
+def node_checks(checks: Iterable[Check], node: Node) -> list[Document]:
+    """`/v1/health/node/NAME`, without the check of the node itself."""
+    return [_check(check, node) for check in checks]
 
 
 def catalog_entries(entries: Iterable[Entry], node: Node) -> list[Document]:
@@ -145,7 +150,7 @@ def _check(check: Check, node: Node) -> Document:
         "ServiceID": check.service_id,
         "ServiceName": check.service_name,
         "ServiceTags": list(check.service_tags),
-        "Type": "ttl",
+        "Type": check.type,
         "Definition": {},
         "CreateIndex": check.create_index,
         "ModifyIndex": check.modify_index,

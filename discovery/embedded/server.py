@@ -54,12 +54,12 @@ def make_registry(
 async def _running(app: web.Application) -> AsyncIterator[None]:
     app[AGENT].open()
     yield
-    app[AGENT].close()
+    await app[AGENT].close()
 
 
 async def _close(app: web.Application) -> None:
     # Before the handlers are waited for, which is long before the clean-up.
-    app[AGENT].close()
+    await app[AGENT].close()
 
 
 @web.middleware

@@ -6,19 +6,20 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tfleet.discovery.embedded.model import Check, CheckDefinition, Service, Status
+from tfleet.discovery.embedded.model import Check, CheckDefinition, HttpProbe, Service, Status
 
 _EXPIRED: Final = "TTL expired"
 
 
 @dataclass(slots=True)
 class TimedCheck:
-    """A TTL check. Times are of the caller's monotonic clock, in seconds; infinity means never."""
+    """A check of either kind. Times are of the caller's monotonic clock, in seconds; infinity means never."""
 
     check: Check
     ttl_s: float
     deregister_after_s: float
     expires_at: float
+    http: HttpProbe | None = None
     last_output: str = ""
     critical_since: float = math.inf
 
@@ -38,10 +39,12 @@ class TimedCheck:
             service.tags,
             prior.create_index if prior else index,
             prior.modify_index if prior else index,
+            "http" if definition.http else "ttl",
         )
         if prior and check != prior:
             check = replace(check, modify_index=index)
-        return cls(check, definition.ttl_s, definition.deregister_after_s, now + definition.ttl_s)
+        expires_at = now + definition.ttl_s
+        return cls(check, definition.ttl_s, definition.deregister_after_s, expires_at, definition.http)
 
     def adopted_by(self, service: Service, index: int) -> TimedCheck:
         """As it is where its service was registered anew without naming it: it follows it."""

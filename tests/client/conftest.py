@@ -171,12 +171,17 @@ class ScriptedFleet:
 
     @staticmethod
     def names(*addresses: str) -> Handler:
-        """A lookup that names these workers in turn, and the last one for ever."""
+        """A lookup that names these workers in turn, and the last one for ever; none that is not wanted."""
         left = deque(addresses)
 
-        async def handler(_request: web.Request) -> web.StreamResponse:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            unwanted = request.query.getall("except", [])
+            while (worker_id := f"id-of-{left[0]}") in unwanted:
+                if len(left) == 1:
+                    return await ScriptedFleet.problem(503, "no worker is ready", Retry_After="1")(request)
+                left.popleft()
             address = left.popleft() if len(left) > 1 else left[0]
-            document = {"id": f"id-of-{address}", "address": address, "model": "lite0", "version": "1"}
+            document = {"id": worker_id, "address": address, "model": "lite0", "version": "1"}
             return web.json_response({**document, "expires_in_s": 10})
 
         return handler

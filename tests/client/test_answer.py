@@ -48,6 +48,14 @@ def test_a_classification_has_what_document_and_headers_say() -> None:
     assert (result.timing, result.elapsed_ms) == (Timing(infer_ms=8.0), 12.5)
 
 
+@pytest.mark.parametrize(("header", "retries"), [("2", 3), ("", 1), ("many", 1)])
+def test_the_proxys_retries_and_the_callers_failed_tries_are_counted_together(
+    header: str, retries: int
+) -> None:
+    answer = reply(200, {"predictions": []}, X_Retries=header)
+    assert classification(answer, request_id="r", elapsed_ms=1, failed_tries=1).retries == retries
+
+
 def test_what_the_headers_leave_out_is_empty_and_the_id_the_one_that_was_sent() -> None:
     result = classification(reply(200, {"predictions": []}), request_id="ours", elapsed_ms=1)
     assert (result.worker, result.model, result.request_id, result.timing) == ("", "", "ours", Timing())

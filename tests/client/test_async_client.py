@@ -167,6 +167,7 @@ async def test_workers_fails_as_classify_does(fleet: ScriptedFleet, nobody: str)
         {"timeout_s": 0},
         {"timeout_s": float("nan")},
         {"connect_timeout_s": -1},
+        {"try_timeout_s": 0},
         {"top": 0},
         {"max_connections": 0},
     ],

@@ -115,6 +115,16 @@ def test_an_image_may_take_its_time_and_no_longer(
     assert "in 0.1 s" in done.stderr
 
 
+def test_a_worker_that_never_answers_costs_an_image_one_try(
+    fleet: ScriptedFleet, classify: Command, photo: Path
+) -> None:
+    silent, good = fleet.server(otherwise=fleet.never()), fleet.server()
+    proxy = fleet.server(otherwise=fleet.names(silent.address, good.address))
+    done = classify(photo, "--proxy", proxy.url, "--p2p", "--timeout", "8", "--try-timeout", "0.1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (len(silent.seen), len(good.seen)) == (1, 1)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -122,6 +132,7 @@ def test_an_image_may_take_its_time_and_no_longer(
         ("--top", "0", "x"),
         ("--concurrency", "0", "x"),
         ("--timeout", "0", "x"),
+        ("--try-timeout", "0", "x"),
         ("--proxy", "ftp://x", "x"),
     ],
 )

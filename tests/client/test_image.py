@@ -55,6 +55,13 @@ async def test_a_large_file_is_streamed_anew_at_each_send(tmp_path: Path) -> Non
     assert await sent(loaded) == data
 
 
+async def test_many_bytes_are_sent_in_pieces() -> None:
+    data = JPEG + os.urandom(2 * HELD_BYTES)
+    loaded = await load(data)
+    assert not isinstance(loaded.payload(), bytes)
+    assert await sent(loaded) == data
+
+
 async def test_reading_does_not_hold_up_the_event_loop(tmp_path: Path, photo: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(bytes(2 * HELD_BYTES))

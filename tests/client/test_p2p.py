@@ -10,10 +10,11 @@ from tfleet.client import (
     AsyncFleetClient,
     BadImageError,
     BusyError,
+    DeadlineExceededError,
     FleetUnavailableError,
     UnexpectedAnswerError,
 )
-from tfleet.client.p2p import MAX_LOOKUPS, MAX_SENDS
+from tfleet.client.p2p import MAX_TRIES
 
 if TYPE_CHECKING:
     from tests.client.conftest import Handler, Scripted, ScriptedFleet
@@ -50,51 +51,100 @@ async def test_each_call_goes_where_the_proxy_says(fleet: ScriptedFleet) -> None
     assert labels == ["one", "two", "one", "two"]
 
 
-@pytest.mark.parametrize("fault", ["reset", "cut_short", "503"])
-async def test_a_worker_that_fails_before_its_answer_is_replaced(fleet: ScriptedFleet, fault: str) -> None:
+@pytest.mark.parametrize("fault", ["refused", "reset", "cut_short", "503", "429", "never"])
+async def test_a_worker_that_fails_is_replaced_at_once(fleet: ScriptedFleet, nobody: str, fault: str) -> None:
     faults: dict[str, Handler] = {
         "reset": fleet.reset(),
         "cut_short": fleet.cut_short(),
-        "503": fleet.problem(503, "draining", Retry_After="0"),
+        "503": fleet.problem(503, "leaving", Retry_After="30"),
+        "429": fleet.problem(429, "the queue is full", Retry_After="30"),
+        "never": fleet.never(),
     }
-    bad, good = fleet.server(otherwise=faults[fault]), label(fleet, "good")
-    proxy = fleet.server(otherwise=fleet.names(bad.address, good.address))
-    async with p2p(proxy) as client:
-        assert (await client.classify(b"BM")).predictions[0].label == "good"
-    assert len(bad.seen) == 1
+    bad = nobody if fault == "refused" else fleet.server(otherwise=faults[fault]).address
+    proxy = fleet.server(otherwise=fleet.names(bad, label(fleet, "good").address))
+    async with AsyncFleetClient(proxy.url, p2p=True, try_timeout_s=0.1) as client:
+        found = await client.classify(b"BM")
+    assert found.predictions[0].label == "good"
+    assert found.retries == 1
+    assert found.elapsed_ms < 10_000
+    assert [seen.path for seen in proxy.seen] == ["/worker", f"/worker?except=id-of-{bad}"]
 
 
-async def test_a_worker_that_is_gone_is_passed_over_while_the_proxy_still_names_it(
-    fleet: ScriptedFleet, nobody: str
+async def test_a_worker_that_failed_is_not_asked_again_even_if_the_proxy_names_it(
+    fleet: ScriptedFleet,
 ) -> None:
-    good = label(fleet, "good")
-    proxy = fleet.server(otherwise=fleet.names(nobody, nobody, nobody, nobody, good.address))
+    bad = fleet.server(otherwise=fleet.reset())
+    proxy = fleet.server(otherwise=fleet.text(200, f'{{"address": "{bad.address}"}}'))
     async with p2p(proxy) as client:
-        assert (await client.classify(b"BM")).predictions[0].label == "good"
-    assert len(proxy.seen) == 5
-
-
-async def test_when_only_a_dead_worker_is_named_the_call_ends_and_says_which(
-    fleet: ScriptedFleet, nobody: str
-) -> None:
-    proxy = fleet.server(otherwise=fleet.names(nobody))
-    async with p2p(proxy) as client:
-        with pytest.raises(FleetUnavailableError, match=rf"\({nobody}: connection refused\)") as caught:
+        with pytest.raises(FleetUnavailableError, match=bad.address):
             await client.classify(b"BM")
-    assert caught.value.request_id is not None
-    assert len(proxy.seen) == MAX_LOOKUPS
+    assert (len(bad.seen), len(proxy.seen)) == (1, 2)
+
+
+async def test_the_error_names_each_worker_with_its_failure(fleet: ScriptedFleet, nobody: str) -> None:
+    leaving = fleet.server(otherwise=fleet.problem(503, "this worker is leaving", Retry_After="0"))
+    silent = fleet.server(otherwise=fleet.never())
+    proxy = fleet.server(otherwise=fleet.names(nobody, leaving.address, silent.address))
+    async with AsyncFleetClient(proxy.url, p2p=True, try_timeout_s=0.1) as client:
+        with pytest.raises(FleetUnavailableError) as caught:
+            await client.classify(b"BM")
+    assert str(caught.value) == (
+        f"no worker that {proxy.url} named took the image ({nobody}: connection refused; "
+        f"{leaving.address}: this worker is leaving; {silent.address}: nothing moved for 0.1 s)"
+    )
+    assert (caught.value.status, caught.value.retry_after_s) == (503, 0.0)
+    assert caught.value.request_id == proxy.seen[0].headers["X-Request-Id"]
+
+
+async def test_so_does_the_error_of_a_call_that_ran_out_of_time(fleet: ScriptedFleet, nobody: str) -> None:
+    silent = fleet.server(otherwise=fleet.never())
+    proxy = fleet.server(otherwise=fleet.names(nobody, silent.address))
+    async with AsyncFleetClient(proxy.url, p2p=True, timeout_s=0.2) as client:
+        with pytest.raises(DeadlineExceededError) as caught:
+            await client.classify(b"BM")
+    assert f"({nobody}: connection refused; {silent.address}: no answer yet)" in str(caught.value)
 
 
 async def test_the_image_is_sent_to_a_few_workers_and_no_more(fleet: ScriptedFleet) -> None:
-    draining = [
-        fleet.server(otherwise=fleet.problem(503, f"draining {n}", Retry_After="0")) for n in range(5)
-    ]
-    proxy = fleet.server(otherwise=fleet.names(*(worker.address for worker in draining)))
+    leaving = [fleet.server(otherwise=fleet.problem(503, f"worker {n} leaves")) for n in range(MAX_TRIES + 2)]
+    proxy = fleet.server(otherwise=fleet.names(*(worker.address for worker in leaving)))
     async with p2p(proxy) as client:
-        with pytest.raises(FleetUnavailableError, match="draining 2") as caught:
+        with pytest.raises(FleetUnavailableError, match=f"worker {MAX_TRIES - 1} leaves"):
             await client.classify(b"BM")
-    assert caught.value.retry_after_s == 0.0
-    assert [len(worker.seen) for worker in draining] == [1] * MAX_SENDS + [0, 0]
+    assert [len(worker.seen) for worker in leaving] == [1] * MAX_TRIES + [0, 0]
+
+
+async def test_where_only_a_busy_one_is_left_the_call_waits_as_it_was_told(
+    fleet: ScriptedFleet, nobody: str
+) -> None:
+    full = fleet.problem(429, "the queue is full", Retry_After="1")
+    worker = fleet.server(full, otherwise=fleet.predictions("after a while"))
+    proxy = fleet.server(fleet.names(nobody), otherwise=fleet.names(worker.address))
+    async with p2p(proxy) as client:
+        found = await client.classify(b"BM")
+    assert found.predictions[0].label == "after a while"
+    assert found.retries == 2
+    assert found.elapsed_ms >= 1000
+    assert proxy.seen[-1].path == f"/worker?except=id-of-{nobody}"
+
+
+async def test_a_call_without_the_time_to_wait_is_told_at_once(fleet: ScriptedFleet) -> None:
+    worker = fleet.server(otherwise=fleet.problem(429, "the queue is full", Retry_After="60"))
+    proxy = fleet.server(otherwise=fleet.names(worker.address))
+    async with p2p(proxy) as client:
+        with pytest.raises(BusyError, match="the queue is full") as caught:
+            await client.classify(b"BM")
+    assert caught.value.retry_after_s == 60.0
+    assert len(worker.seen) == 1
+
+
+async def test_a_fleet_that_stays_busy_is_not_hammered(fleet: ScriptedFleet) -> None:
+    worker = fleet.server(otherwise=fleet.problem(429, "the queue is full", Retry_After="0"))
+    proxy = fleet.server(otherwise=fleet.names(worker.address))
+    async with p2p(proxy) as client:
+        with pytest.raises(BusyError):
+            await client.classify(b"BM")
+    assert len(worker.seen) == MAX_TRIES
 
 
 async def test_a_stale_connection_to_a_worker_is_not_held_against_it(fleet: ScriptedFleet) -> None:
@@ -106,14 +156,11 @@ async def test_a_stale_connection_to_a_worker_is_not_held_against_it(fleet: Scri
     assert len(proxy.seen) == 2
 
 
-@pytest.mark.parametrize(("status", "kind"), [(429, BusyError), (400, BadImageError)])
-async def test_any_other_answer_is_the_answer(
-    fleet: ScriptedFleet, status: int, kind: type[Exception]
-) -> None:
-    worker = fleet.server(otherwise=fleet.problem(status, "no", Retry_After="1"))
+async def test_any_other_answer_is_the_answer(fleet: ScriptedFleet) -> None:
+    worker = fleet.server(otherwise=fleet.problem(400, "no image"))
     proxy = fleet.server(otherwise=fleet.names(worker.address))
     async with p2p(proxy) as client:
-        with pytest.raises(kind, match="no"):
+        with pytest.raises(BadImageError, match="no image"):
             await client.classify(b"BM")
     assert len(worker.seen) == 1
 

@@ -56,6 +56,13 @@ def test_a_call_ends_with_its_time(fleet: ScriptedFleet) -> None:
         client.classify(b"BM")
 
 
+def test_a_worker_that_never_answers_costs_one_try(fleet: ScriptedFleet) -> None:
+    silent, good = fleet.server(fleet.never()), fleet.server()
+    proxy = fleet.server(otherwise=fleet.names(silent.address, good.address))
+    with FleetClient(proxy.url, p2p=True, timeout_s=8, try_timeout_s=0.1) as client:
+        assert client.classify(b"BM").retries == 1
+
+
 def test_many_images_have_outcomes_in_their_order(fleet: ScriptedFleet, photos: list[Path]) -> None:
     sources = [*photos, Path("missing.jpg")]
     with FleetClient(fleet.server().url) as client:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -197,6 +197,85 @@ async def test_a_connection_that_is_not_made_in_time_is_lost(full_queue: str) ->
     wire = Transport(connect_timeout_s=0.05, max_connections=4)
     with pytest.raises(LostConnectionError, match="too long to connect"):
         await wire.get(f"http://{full_queue}/", ID)
+    await wire.close()
+
+
+@asynccontextmanager
+async def reads(pieces: int, *, size: int, each_s: float) -> AsyncIterator[str]:
+    """The URL of a server that reads so many pieces of a request, one each `each_s`, and answers after them;
+    with no pieces it never reads.
+    """
+    done = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(pieces):
+            await reader.readexactly(size)
+            await asyncio.sleep(each_s)
+        if pieces:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        await done.wait()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, limit=size) as server:
+        host, port = server.sockets[0].getsockname()
+        yield f"http://{host}:{port}/"
+        done.set()
+
+
+async def test_a_try_ends_when_nothing_moves_and_is_not_taken_for_a_stale_connection(
+    wire: Transport, fleet: ScriptedFleet
+) -> None:
+    server = fleet.server(fleet.predictions(), otherwise=fleet.never())
+    await wire.post(server.url, IMAGE, ID, try_timeout_s=5)
+    with pytest.raises(LostConnectionError, match=r"^nothing moved for 0\.1 s$"):
+        await wire.post(server.url, IMAGE, ID, try_timeout_s=0.1)
+    assert len(server.seen) == 2
+
+
+async def test_so_it_does_when_nobody_takes_the_rest_of_the_image(wire: Transport) -> None:
+    image = await load(bytes(64 * HELD_BYTES))
+    async with reads(0, size=1, each_s=0) as url:
+        with pytest.raises(LostConnectionError, match="nothing moved"):
+            await wire.post(url, image, ID, try_timeout_s=0.2)
+
+
+async def test_a_slow_link_costs_no_try_as_long_as_it_moves(wire: Transport) -> None:
+    image = await load(bytes(32 * HELD_BYTES))
+    began_s = asyncio.get_running_loop().time()
+    async with reads(32, size=HELD_BYTES, each_s=0.03) as url:
+        assert (await wire.post(url, image, ID, try_timeout_s=0.6)).status == 200
+    assert asyncio.get_running_loop().time() - began_s > 0.6
+
+
+async def test_nor_does_an_answer_that_comes_bit_by_bit(wire: Transport, fleet: ScriptedFleet) -> None:
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(10):
+            await response.write(b"x")
+            await asyncio.sleep(0.05)
+        return response
+
+    assert (await wire.post(fleet.server(drip).url, IMAGE, ID, try_timeout_s=0.3)).body == b"x" * 10
+
+
+async def test_the_making_of_a_connection_counts(full_queue: str) -> None:
+    wire = Transport(connect_timeout_s=30, max_connections=4)
+    with pytest.raises(LostConnectionError, match="nothing moved"):
+        await wire.post(f"http://{full_queue}/", IMAGE, ID, try_timeout_s=0.1)
+    await wire.close()
+
+
+async def test_the_wait_for_a_free_connection_is_nobodys_silence(fleet: ScriptedFleet) -> None:
+    held = fleet.server(fleet.never(), otherwise=fleet.predictions())
+    wire = Transport(connect_timeout_s=5, max_connections=1)
+    first = asyncio.create_task(wire.post(held.url, IMAGE, ID))
+    await asyncio.to_thread(held.wait_for, 1)
+    second = asyncio.create_task(wire.post(held.url, IMAGE, ID, try_timeout_s=0.1))
+    await asyncio.sleep(0.3)
+    assert not second.done()
+    first.cancel()
+    assert (await second).status == 200
     await wire.close()
 
 

@@ -1,14 +1,18 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import groupby
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.errors import RegistryError, RegistryUnavailableError
 from tfleet.discovery.health import HealthAnswer
+from tfleet.discovery.index import next_index
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.watch import Watch
+from tfleet.discovery.watch import Answered, Watch
 
 ONE = Instance("w1", Address("h", 1))
 TWO = Instance("w2", Address("h", 2))
@@ -36,11 +40,15 @@ class ScriptedHealth:
 
 
 class Heard:
-    """What a watch told, and how long it slept without anybody waiting for it."""
+    """What a watch told, and how long it slept, on a clock that only its sleep moves."""
 
     def __init__(self) -> None:
         self.lists: list[tuple[Instance, ...]] = []
         self.slept_s: list[float] = []
+        self.watch: Watch
+
+    def clock(self) -> float:
+        return sum(self.slept_s)
 
     def changed(self, instances: tuple[Instance, ...]) -> None:
         self.lists.append(instances)
@@ -51,8 +59,8 @@ class Heard:
 
 async def run_through(health: ScriptedHealth, on_change: Callable[..., None] | None = None) -> Heard:
     heard = Heard()
-    watch = Watch(health, "tfleet", on_change or heard.changed, sleep=heard.sleep)
-    task = asyncio.ensure_future(watch.run())
+    heard.watch = Watch(health, "tfleet", on_change or heard.changed, sleep=heard.sleep, clock=heard.clock)
+    task = asyncio.ensure_future(heard.watch.run())
     done = asyncio.ensure_future(health.done.wait())
     await asyncio.wait({task, done}, return_when=asyncio.FIRST_COMPLETED, timeout=10)
     done.cancel()
@@ -69,6 +77,7 @@ async def test_each_new_list_is_told_once_and_the_index_follows() -> None:
     assert heard.lists == [(ONE,), (ONE, TWO)]
     assert health.asked == [0, 3, 5]
     assert heard.slept_s == []
+    assert heard.watch.answers == {Answered.CHANGED: 2}
 
 
 async def test_an_empty_first_list_is_told_too() -> None:
@@ -79,6 +88,13 @@ async def test_a_spurious_wake_changes_nothing() -> None:
     heard = await run_through(ScriptedHealth(HealthAnswer(3, (ONE,)), HealthAnswer(3, (ONE,))))
     assert heard.lists == [(ONE,)]
     assert heard.slept_s == []
+    assert heard.watch.answers == {Answered.CHANGED: 1, Answered.UNCHANGED: 1}
+
+
+async def test_an_empty_list_after_one_that_was_not_is_told_and_counted() -> None:
+    heard = await run_through(ScriptedHealth(HealthAnswer(3, (ONE,)), HealthAnswer(4, ())))
+    assert heard.lists == [(ONE,), ()]
+    assert heard.watch.answers == {Answered.CHANGED: 1, Answered.EMPTY: 1}
 
 
 async def test_a_registry_that_does_not_block_is_not_asked_in_a_busy_loop() -> None:
@@ -99,13 +115,49 @@ async def test_a_failure_tells_nothing_and_the_next_query_starts_afresh() -> Non
     assert health.asked == [0, 7, 0, 0, 2]
     assert len(heard.slept_s) == 2
     assert heard.slept_s[1] > heard.slept_s[0] / 2
+    assert heard.watch.contact.failures == 2
+    assert heard.watch.index_resets == 0, "it is the watch that began anew"
+    assert heard.watch.contact.age_s == 0.0
 
 
 async def test_an_index_that_went_backwards_starts_at_zero() -> None:
     health = ScriptedHealth(HealthAnswer(9, (ONE,)), HealthAnswer(4, (TWO,)), HealthAnswer(4, (TWO,)))
     heard = await run_through(health)
     assert health.asked == [0, 9, 0, 4]
+    assert heard.watch.index_resets == 1
     assert heard.lists == [(ONE,), (TWO,)]
+
+
+_ANSWERS = st.builds(HealthAnswer, st.integers(-1, 20), st.sampled_from([(), (ONE,), (TWO,), (ONE, TWO)]))
+
+
+@given(st.lists(st.one_of(_ANSWERS, st.just(RegistryUnavailableError("down"))), max_size=40))
+def test_whatever_the_registry_says_the_rules_hold(steps: list[Step]) -> None:
+    health = ScriptedHealth(*steps)
+    heard = asyncio.run(run_through(health))
+    answers = [step for step in steps if isinstance(step, HealthAnswer)]
+    watch = heard.watch
+    # Each change is told once, and a failure tells nothing.
+    assert heard.lists == [instances for instances, _ in groupby(answer.instances for answer in answers)]
+    # What is asked next follows from what was asked and answered, and from nothing else.
+    asked = [0]
+    for step in steps:
+        asked.append(next_index(asked[-1], step.index) if isinstance(step, HealthAnswer) else 0)
+    assert health.asked == asked
+    # Nothing that goes on for ever is a busy loop: only news and one repetition of it come without a pause.
+    pauses = len(heard.slept_s)
+    assert len(steps) - pauses <= 2 * len(heard.lists)
+    assert all(0 < seconds <= 5 for seconds in heard.slept_s)
+    # All is counted.
+    assert watch.contact.failures == len(steps) - len(answers)
+    assert watch.answers.total() == len(answers)
+    assert watch.answers[Answered.CHANGED] + watch.answers[Answered.EMPTY] == len(heard.lists)
+
+
+async def test_the_age_of_what_is_known_counts_from_the_last_answer() -> None:
+    down = RegistryUnavailableError("down")
+    heard = await run_through(ScriptedHealth(down, HealthAnswer(1, (ONE,)), down, down))
+    assert heard.watch.contact.age_s == pytest.approx(sum(heard.slept_s[1:]))
 
 
 async def test_a_listener_that_fails_ends_the_watch() -> None:

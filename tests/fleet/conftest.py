@@ -3,6 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.consul_agent import consul_agent
+from tests.fleet.nursery import nursery
+from tests.fleet.processes import Fleet
 from tests.fleet.up import Up, up
 from tfleet.discovery.address import Address
 from tfleet.discovery.contract import REGISTRY_PORT
@@ -13,6 +15,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/fleet/" in item.nodeid:
             item.add_marker(pytest.mark.fleet)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_workers() -> Iterator[None]:
+    """From the first test on, so that its imports are done by the time that a test wants a worker."""
+    with nursery() as Fleet.nursery:
+        yield
 
 
 @pytest.fixture(scope="module", params=["embedded", "consul"])

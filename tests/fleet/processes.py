@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import aiohttp
 
 from tests.canned import nobody
 from tests.environment import users_environment
-from tests.waiting import eventually
-from tests.worker.process import Worker, worker_process
+from tests.fleet.nursery import Nursery
+from tests.waiting import eventually, eventually_sync
+from tests.worker.process import Worker
 from tfleet.discovery.address import Address
 
 _START_S = 90.0
+_FAILED_TRIES = re.compile(r'^tfleet_proxy_failed_tries_total\{reason="\w+"\} ([\d.e+]+)$', re.MULTILINE)
 
 
 class Fleet:
     """A proxy and workers that serve one small model; `stack` ends whatever is started."""
+
+    nursery: ClassVar[Nursery]
+    """Where the workers come from; conftest.py keeps one for all tests."""
 
     def __init__(self, registry: str, model: Path, stack: contextlib.ExitStack) -> None:
         self.proxy = nobody()
@@ -34,23 +42,20 @@ class Fleet:
     async def start(self, workers: int, *proxy_options: str) -> None:
         """Start the proxy and so many workers, and wait until all are ready."""
         options = ("--port", str(self.proxy.port), "--registry", self._registry, *proxy_options)
-        self._stack.enter_context(_process("proxy", *options))
+        self.proxy_process = self._stack.enter_context(_process("proxy", *options))
         for _ in range(workers):
             self.add_worker()
         await self.ready(workers)
 
-    def add_worker(self) -> Worker:
-        """Start one more worker; it is ready some seconds later."""
-        options = ("--model", str(self._model), "--registry", self._registry)
-        worker = self._stack.enter_context(worker_process(*options, environment=users_environment()))
+    def add_worker(self, *options: str) -> Worker:
+        """Start one more worker; it is ready a moment later."""
+        options = ("--model", str(self._model), "--registry", self._registry, *options)
+        worker = self._stack.enter_context(self.nursery.worker(*options))
         self.workers.append(worker)
         return worker
 
     def stop(self) -> None:
-        """End all, the workers together: one after the other would take the drain of each."""
-        for worker in self.workers:
-            if worker.process.poll() is None:
-                worker.process.terminate()
+        """End all. How to end in order is not what these tests are about."""
         self._stack.close()
 
     async def ready(self, workers: int) -> None:
@@ -62,21 +67,27 @@ class Fleet:
     async def states(self) -> list[str]:
         """The state of each worker that the proxy knows; nothing while the proxy does not answer."""
         try:
-            async with (
-                aiohttp.ClientSession() as session,
-                session.get(f"{self.proxy.url}/workers") as answer,
-            ):
-                return [row["state"] for row in (await answer.json())["workers"]]
+            return [row["state"] for row in (await self.rows()).values()]
         except aiohttp.ClientError:
             return []
 
+    async def rows(self) -> dict[str, dict[str, Any]]:
+        """What the proxy's `GET /workers` says, by the worker's id."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.proxy.url}/workers") as answer:
+            return {row["id"]: row for row in (await answer.json())["workers"]}
+
+    async def failed_tries(self) -> int:
+        """How many tries of a worker gave nothing, as the proxy counts them."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.proxy.url}/metrics") as answer:
+            return sum(int(float(number)) for number in _FAILED_TRIES.findall(await answer.text()))
+
 
 @contextlib.asynccontextmanager
-async def fleet(registry: str, model: Path, *, workers: int) -> AsyncIterator[Fleet]:
+async def fleet(registry: str, model: Path, *proxy_options: str, workers: int) -> AsyncIterator[Fleet]:
     """A fleet whose workers are all ready."""
     with contextlib.ExitStack() as stack:
         running = Fleet(registry, model, stack)
-        await running.start(workers)
+        await running.start(workers, *proxy_options)
         yield running
         await asyncio.to_thread(running.stop)
 
@@ -89,10 +100,24 @@ def _process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         try:
             yield process
         finally:
-            process.terminate()
+            process.kill()
             process.wait(60)
 
 
-def registry_process(address: Address) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
-    """The embedded registry as a process of its own."""
-    return _process("registry", "--port", str(address.port))
+@contextlib.contextmanager
+def registry_process(address: Address) -> Iterator[subprocess.Popen[bytes]]:
+    """The embedded registry as a process of its own, as soon as it answers."""
+    with _process("registry", "--port", str(address.port)) as process:
+        eventually_sync(lambda: _listens(address))
+        yield process
+
+
+def _listens(address: Address) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((address.host, address.port)) == 0
+
+
+def worker_id(worker: Worker) -> str:
+    """The name by which the fleet knows a worker."""
+    found: str = worker.wait_for("worker starting")["worker"]
+    return found

@@ -1,4 +1,4 @@
-"""A relay in front of a server that counts the bytes passing it: a witness from outside."""
+"""A relay in front of a server: a witness that counts the bytes passing it, and a line that can be cut."""
 
 import contextlib
 import socket
@@ -9,7 +9,11 @@ from tfleet.discovery.address import Address
 
 
 class Relay:
-    """Counts what clients send (`received_bytes`) on connections to `address`."""
+    """Counts what clients send (`received_bytes`) on connections to `address`.
+
+    While it is cut nothing passes and nobody is told, as where packets get lost: what was on its way then
+    arrives when it is mended.
+    """
 
     def __init__(self, listener: socket.socket, target: Address) -> None:
         self.address = Address(*listener.getsockname())
@@ -17,12 +21,21 @@ class Relay:
         self._listener = listener
         self._target = target
         self._lock = threading.Lock()
+        self._whole = threading.Event()
+        self._whole.set()
         self._threads = [threading.Thread(target=self._accept, name="relay")]
 
     def start(self) -> None:
         self._threads[0].start()
 
+    def cut(self) -> None:
+        self._whole.clear()
+
+    def mend(self) -> None:
+        self._whole.set()
+
     def stop(self) -> None:
+        self.mend()
         self._listener.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
@@ -45,14 +58,15 @@ class Relay:
                 if counted:
                     with self._lock:
                         self.received_bytes += len(data)
+                self._whole.wait()
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
 
 
 @contextlib.contextmanager
-def relay(target: Address) -> Iterator[Relay]:
-    """A relay to `target` inside the block."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def relay(target: Address, *, port: int = 0) -> Iterator[Relay]:
+    """A relay to `target` inside the block, on any free port unless told."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
         running = Relay(listener, target)
         running.start()
         try:

@@ -16,6 +16,7 @@ from tfleet.proxy.clients import ClientLimits
 from tfleet.proxy.forward import Limits
 from tfleet.proxy.picker import Balance
 from tfleet.proxy.service import Settings
+from tfleet.proxy.slow_start import WINDOW_S
 
 
 @dataclass
@@ -88,19 +89,19 @@ async def raw_server(
         yield Address(*server.sockets[0].getsockname())
 
 
-CLIENT_LIMITS = ClientLimits(
-    max_connections=1000, header_timeout_s=10.0, client_timeout_s=10.0, idle_timeout_s=30.0
-)
+CLIENT_LIMITS = ClientLimits(max_connections=1000, header_timeout_s=10.0, idle_timeout_s=30.0)
 
 
 def settings(
     *workers: Address | StandIn,
     mode: Mode = "forward",
     balance: Balance = "round-robin",
+    slow_start_s: float = WINDOW_S,
     registry: Registry | None = None,
     max_body_bytes: int = 10_000_000,
     timeout_s: float = 30.0,
     try_timeout_s: float = 10.0,
+    client_timeout_s: float = 10.0,
     replay_bytes: int = 100_000,
     replay_total_bytes: int = 1_000_000,
     retry_floor_per_s: float = 10.0,
@@ -113,12 +114,14 @@ def settings(
         address=Address("127.0.0.1", port),
         mode=mode,
         balance=balance,
+        slow_start_s=slow_start_s,
         registry=registry or StaticRegistry(addresses),
         service="tfleet",
         limits=Limits(
             max_body_bytes=max_body_bytes,
             timeout_s=timeout_s,
             try_timeout_s=try_timeout_s,
+            client_timeout_s=client_timeout_s,
             replay_bytes=replay_bytes,
             replay_total_bytes=replay_total_bytes,
             retry_share=0.2,

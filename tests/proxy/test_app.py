@@ -117,6 +117,7 @@ async def test_the_table_of_workers_says_how_each_one_is() -> None:
             "model": "",
             "version": "",
             "state": "ready",
+            "weight": 1.0,
             "listed": True,
             "in_flight": 0,
             "failures": 0,

@@ -2,6 +2,7 @@ import asyncio
 import random
 
 import pytest
+from structlog.testing import capture_logs
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
@@ -108,3 +109,95 @@ async def test_nobody_waits_for_a_worker_that_a_probe_did_not_reach() -> None:
     with pytest.raises(TimeoutError):
         await wait_for_it()
     assert fleet.pick() is fleet.pool.members["w2"]
+
+
+def test_a_newcomer_has_less_weight_until_its_slow_start_is_over() -> None:
+    clock = Clock()
+    fleet = Fleet(slow_start_s=10.0, clock=clock, rng=random.Random(1))
+    ready(fleet, ONE)
+    clock.now_s = 60.0
+    fleet.synced([ONE, TWO])
+    assert fleet.weight(fleet.pool.members["w2"]) == 0.0
+    fleet.probed({"w2": (Probe.READY, "")})
+    weights = []
+    for clock.now_s in (60.0, 65.0, 70.0):
+        weights.append(fleet.weight(fleet.pool.members["w2"]))
+        assert fleet.weight(fleet.pool.members["w1"]) == 1.0
+    assert weights == [0.1, 0.5, 1.0]
+
+
+def test_without_slow_start_a_newcomer_has_its_share_at_once() -> None:
+    clock = Clock()
+    fleet = Fleet(slow_start_s=0.0, clock=clock)
+    ready(fleet, ONE)
+    clock.now_s = 60.0
+    ready(fleet, ONE, TWO)
+    assert [member.id for _ in range(2) if (member := fleet.pick())] == ["w1", "w2"]
+
+
+@pytest.mark.parametrize("answers", [("500", "drop"), ("drop", "500")], ids=["before", "after"])
+def test_what_a_worker_answered_before_or_after_it_was_dropped_is_forgotten(answers: tuple[str, ...]) -> None:
+    fleet = Fleet(rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    one = fleet.pool.members["w1"]
+    for what in answers:
+        if what == "drop":
+            fleet.synced([TWO])
+            fleet.failed(one, "refused")
+        else:
+            for _ in range(4):
+                fleet.answered(one, 500)
+    ready(fleet, ONE, TWO)
+    fleet.answered(one, 500)
+    assert fleet.pool.members["w1"] in fleet.pool.routable
+
+
+def test_a_change_of_a_worker_is_one_line_and_one_of_thousands_too() -> None:
+    fleet = Fleet(rng=random.Random(1))
+    with capture_logs() as lines:
+        ready(fleet, ONE, TWO)
+        for _ in range(3):
+            fleet.failed(fleet.pool.members["w1"], "refused")
+        fleet.synced([])
+        fleet.probed({"w2": (Probe.UNREACHABLE, "no answer")})
+    told = [(line["event"], line["worker"], line.get("error")) for line in lines]
+    assert told == [
+        ("worker starting", "w1", None),
+        ("worker starting", "w2", None),
+        ("worker ready", "w1", None),
+        ("worker ready", "w2", None),
+        ("worker ejected", "w1", "refused"),
+        ("worker dropped", "w2", "no answer"),
+    ]
+    with capture_logs() as lines:
+        fleet.synced(Instance(f"ghost{n}", Address("h", 1)) for n in range(3000))
+    assert lines == [{"event": "workers starting", "workers": 3000, "log_level": "info"}]
+
+
+def test_one_that_comes_back_because_others_are_lost_is_told() -> None:
+    fleet = Fleet(rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    one, two = fleet.pool.members.values()
+    for _ in range(5):
+        fleet.answered(one, 500)
+    assert fleet.pick() == two
+    with capture_logs() as lines:
+        fleet.failed(two, "refused")
+    assert {(line["event"], line["worker"]) for line in lines} == {
+        ("worker ejected", "w2"),
+        ("worker ready", "w1"),
+    }
+
+
+def test_where_all_are_late_requests_still_go_to_somebody_who_was_not_tried() -> None:
+    fleet = Fleet(rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    fleet.failed(fleet.pool.members["w1"], "makes no progress", late=True)
+    assert {member.id for _ in range(9) if (member := fleet.pick())} == {"w2"}, "while somebody is well"
+    fleet.failed(fleet.pool.members["w2"], "makes no progress", late=True)
+    assert {member.id for _ in range(20) if (member := fleet.pick())} == {"w1", "w2"}
+    assert fleet.has_other(["w1"])
+    assert (chosen := fleet.pick(["w1"])) is not None
+    assert chosen.id == "w2"
+    assert not fleet.has_other(["w1", "w2"])
+    assert fleet.pick(["w1", "w2"]) is None

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
-import pytest
 from aiohttp import web
 from yarl import URL
 
@@ -168,30 +167,6 @@ async def test_the_last_worker_s_failure_is_a_502_and_without_any_it_is_503_with
             assert json.loads(content)["success"] is False
 
 
-async def test_a_worker_that_breaks_off_before_its_answer_is_a_502_that_names_it() -> None:
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(10)
-
-    async with raw_server(hang_up) as broken, running(settings(broken)) as proxy:
-        answer, content = await post(proxy, data=b"x")
-        assert answer.status == 502
-        assert str(broken) in json.loads(content)["detail"]
-
-
-@pytest.mark.parametrize(
-    "framing", [b"Content-Length: 100\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n4\r\n"]
-)
-async def test_half_an_answer_never_looks_like_a_whole_one(framing: bytes) -> None:
-    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\n" + framing + b"half\r\n")
-        await writer.drain()
-
-    async with raw_server(half) as broken, running(settings(broken)) as proxy:
-        with pytest.raises(aiohttp.ClientError):
-            await post(proxy, data=b"x")
-
-
 async def test_a_body_over_the_limit_is_refused_before_it_is_sent() -> None:
     async with stand_in() as worker, running(settings(worker, max_body_bytes=1000)) as proxy:
         reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
@@ -214,17 +189,6 @@ async def test_a_body_that_grows_over_the_limit_is_refused() -> None:
         assert answer.status == 413
         assert "--max-body-bytes" in json.loads(content)["detail"]
         assert (await post(proxy, data=b"x" * 1000))[0].status == 200, "the worker was not blamed"
-
-
-async def test_a_client_that_waits_for_100_continue_gets_it() -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy:
-        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
-        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
-        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-        writer.write(b"abc")
-        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
-        writer.close()
-        assert worker.seen[0].body == b"abc"
 
 
 async def test_an_answer_that_takes_too_long_is_a_504() -> None:
@@ -252,16 +216,6 @@ async def test_the_deadline_is_for_the_head_of_an_answer_and_not_for_all_of_it()
         worker.answer = trickle
         answer, content = await post(proxy, data=b"x")
         assert (answer.status, content) == (200, b"xxxxxx")
-
-
-async def test_a_client_that_goes_away_in_its_upload_is_not_the_worker_s_fault() -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy:
-        _, writer = await asyncio.open_connection(proxy.host, proxy.port)
-        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
-        await writer.drain()
-        writer.close()
-        assert (await post(proxy, data=b"x"))[0].status == 200
-        assert [row["state"] for row in await rows(proxy)] == ["ready"]
 
 
 async def test_what_the_worker_says_is_the_answer_whatever_its_status() -> None:

@@ -71,3 +71,9 @@ def test_an_unknown_peer_is_not_made_up() -> None:
 
 def test_expect_is_answered_here_and_not_passed_on() -> None:
     assert "Expect" not in sent(("Expect", "100-continue"))
+
+
+def test_a_value_that_is_no_utf_8_is_left_out_rather_than_changed() -> None:
+    pairs = (("X-Utf-8", "café"), ("X-Latin-1", b"caf\xe9".decode(errors="surrogateescape")))
+    assert list(response_headers(head(*pairs))) == ["X-Utf-8"]
+    assert "X-Latin-1" not in sent(*pairs)

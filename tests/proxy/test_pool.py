@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.pool import Member, Pool, Probe, State
+from tfleet.proxy.pool import Pool, Probe, State
 
 RNG = random.Random(0)
 
@@ -130,18 +131,85 @@ def test_it_says_how_many_it_has() -> None:
     assert repr(pool_of(1, 2).failed("w1", "x", 0.0, RNG)) == "<Pool routable=1 of 2>"
 
 
+def answered_with_errors(pool: Pool, *numbers: int, now_s: float = 0.0) -> Pool:
+    for number in numbers:
+        pool = pool.failing(f"w{number}", "answered 500", now_s, RNG)
+    return pool
+
+
+def test_requests_that_fail_together_count_once() -> None:
+    pool = pool_of(1, 2).failed("w1", "refused", 10.0, RNG)
+    assert pool.failed("w1", "reset", 10.1, RNG) is pool
+
+
+def test_at_most_half_are_ejected_for_their_answers() -> None:
+    assert routable(answered_with_errors(pool_of(1, 2, 3, 4), 1, 2, 3, 4)) == ["w3", "w4"]
+    assert routable(answered_with_errors(pool_of(1), 1)) == ["w1"]
+
+
+def test_half_is_half_of_those_that_can_be_reached() -> None:
+    pool = pool_of(1, 2).synced([instance(n) for n in range(1, 9)], 0.0)
+    pool = pool.probed({f"w{n}": (Probe.UNREACHABLE, "refused") for n in range(3, 9)}, 0.0, RNG)
+    assert routable(answered_with_errors(pool, 1, 2)) == ["w2"]
+
+
+def test_when_others_are_lost_one_that_answers_with_errors_is_better_than_none() -> None:
+    pool = answered_with_errors(pool_of(1, 2, 3, 4), 1, 2)
+    pool = pool.failed("w3", "refused", 1.0, RNG)
+    assert len(routable(pool)) == 2
+    pool = pool.failed("w4", "refused", 1.0, RNG)
+    assert len(routable(pool)) == 1
+
+
+def test_an_unlisted_worker_that_answers_with_errors_comes_back_by_a_probe() -> None:
+    pool = answered_with_errors(pool_of(1, 2).synced([], 1.0), 1, now_s=1.0)
+    assert routable(pool) == ["w2"]
+    assert routable(probed(pool, "w1", Probe.READY, 2.0)) == ["w1", "w2"]
+
+
+@pytest.mark.parametrize(
+    ("tried", "left"),
+    [
+        ([], True),
+        (["w1"], True),
+        (["w1", "w1", "w1"], True),
+        (["w1", "w3", "w9"], True),
+        (["w1", "w2"], False),
+        (["w1", "w2", "w3"], False),
+    ],
+)
+def test_whoever_gets_requests_and_was_not_tried_is_left(tried: list[str], left: bool) -> None:
+    assert pool_of(1, 2, 3).failed("w3", "refused", 0.0, RNG).has_other(tried) is left
+
+
+def test_a_worker_that_comes_back_to_a_fleet_at_work_starts_slowly() -> None:
+    pool = probed(pool_of(1, 2).failed("w1", "refused", 60.0, RNG), "w1", Probe.READY, 61.0)
+    assert pool.members["w1"].warm_at_s == 61.0 + pool.slow_start.window_s
+    assert pool.slow_start.uneven(61.0)
+    assert not pool.slow_start.uneven(61.0 + pool.slow_start.window_s)
+    again = probed(pool, "w1", Probe.READY, 63.0)
+    assert again.members["w1"] == replace(pool.members["w1"], probe_at_s=64.0), "found ready once more"
+
+
+def test_a_fleet_that_was_gone_altogether_comes_back_evenly() -> None:
+    pool = pool_of(1, 2).failed("w1", "refused", 60.0, RNG).failed("w2", "refused", 60.0, RNG)
+    pool = probed(probed(pool, "w1", Probe.READY, 61.0), "w2", Probe.READY, 62.0)
+    assert not pool.slow_start.uneven(62.0)
+
+
 EVENTS = st.one_of(
     st.tuples(st.just("synced"), st.sets(st.integers(0, 4))),
     st.tuples(st.just("failed"), st.integers(0, 4)),
+    st.tuples(st.just("failing"), st.integers(0, 4)),
     st.tuples(st.just("probed"), st.tuples(st.integers(0, 4), st.sampled_from(Probe))),
 )
 
 
-@given(st.lists(EVENTS, max_size=30))
-def test_whatever_happens_the_rules_hold(events: list[tuple[str, object]]) -> None:
-    pool, listed = Pool(), set[str]()
-    for now_s, (kind, what) in enumerate(events):
-        before = pool
+@given(st.lists(st.tuples(EVENTS, st.sampled_from([0.0, 0.5, 3.0, 60.0])), max_size=30))
+def test_whatever_happens_the_rules_hold(events: list[tuple[tuple[str, object], float]]) -> None:
+    pool, listed, now_s = Pool(), set[str](), 0.0
+    for (kind, what), later_s in events:
+        before, now_s = pool, now_s + later_s
         match kind, what:
             case "synced", set(numbers):
                 listed = {f"w{n}" for n in numbers}
@@ -150,22 +218,45 @@ def test_whatever_happens_the_rules_hold(events: list[tuple[str, object]]) -> No
             case "failed", int(number):
                 pool = pool.failed(f"w{number}", "x", now_s, RNG)
                 assert f"w{number}" not in routable(pool)
+            case "failing", int(number):
+                pool = pool.failing(f"w{number}", "x", now_s, RNG)
+                assert pool.members.keys() == before.members.keys(), "answers alone drop nobody"
+                assert bool(pool.routable) is bool(before.routable), "somebody is always left"
             case "probed", (int(number), Probe() as probe):
                 pool = probed(pool, f"w{number}", probe, now_s)
+        members = pool.members.values()
         assert listed <= pool.members.keys(), "who is listed is known"
-        assert {m.id for m in pool.members.values() if m.listed} == listed
-        assert pool.routable == tuple(m for m in pool.members.values() if m.state is State.READY)
+        assert {m.id for m in members if m.listed} == listed
+        kept = [worker_id for worker_id in before.members if worker_id in pool.members]
+        assert list(pool.members)[: len(kept)] == kept, "in the order in which they came"
+        assert pool.routable == tuple(m for m in members if m.state is State.READY)
+        assert pool.in_doubt == tuple(m for m in members if not m.listed or m.state is not State.READY)
+        out = {m.id for m in members if m.ejected_for_answers}
+        assert out == set(pool.out_for_answers) <= {m.id for m in members if m.state is State.EJECTED}
+        assert len(out) <= len(pool.routable), "at most half are out for their answers"
+        for at_s in (now_s, now_s + 1.0, now_s + pool.slow_start.window_s):
+            turns = [pool.slow_start.turn(m.warm_at_s, at_s) for m in pool.routable]
+            assert all(0 < turn <= 1 for turn in turns)
+            assert not turns or max(turns) == 1, "the warmest has whole turns"
+            assert pool.slow_start.uneven(at_s) or set(turns) <= {1.0}
+        longest = sorted(pool.routable, key=lambda member: member.ready_at_s)
+        warm = [m.warm_at_s <= now_s for m in longest]
+        assert warm == sorted(warm, reverse=True), "who came earlier is warm earlier"
 
 
-@pytest.mark.parametrize(
-    ("member", "wanted"),
-    [
-        (Member(instance(1)), False),
-        (Member(instance(1), listed=False), True),
-        (Member(instance(1), state=State.EJECTED), True),
-        (Member(instance(1), state=State.DRAINING), True),
-        (Member(instance(1), state=State.STARTING), True),
-    ],
-)
-def test_only_those_in_doubt_are_probed(member: Member, wanted: bool) -> None:
-    assert member.wants_probe is wanted
+def late(pool: Pool) -> list[str]:
+    return [member.id for member in pool.late]
+
+
+def test_who_served_and_was_late_is_ejected_but_kept_as_a_last_resort() -> None:
+    pool = pool_of(1, 2).failed("w1", "makes no progress", 1.0, RNG, late=True)
+    assert (routable(pool), late(pool)) == (["w2"], ["w1"])
+    assert late(probed(pool, "w1", Probe.LATE, 2.0)) == ["w1"], "late once more"
+    for found in (Probe.READY, Probe.NOT_READY, Probe.UNREACHABLE):
+        assert late(probed(pool, "w1", found, 2.0)) == []
+    assert late(pool_of(1, 2).failed("w1", "refused", 1.0, RNG)) == []
+
+
+def test_a_newcomer_that_never_served_is_no_last_resort() -> None:
+    pool = probed(Pool().synced([instance(1)], 0.0), "w1", Probe.LATE)
+    assert (pool.members["w1"].state, late(pool)) == (State.EJECTED, [])

@@ -1,7 +1,7 @@
 import pytest
 
 from tfleet.discovery.address import Address
-from tfleet.worker.advertise import advertised
+from tfleet.worker.advertise import advertised, advice
 
 HERE = Address("127.0.0.1", 8000)
 REGISTRY = Address("127.0.0.1", 8500)
@@ -22,3 +22,8 @@ def test_every_interface_becomes_the_one_towards_the_registry(everywhere: str) -
 
 def test_without_a_registry_nobody_has_to_be_told() -> None:
     assert advertised(Address("0.0.0.0", 8000), None, None) == Address("0.0.0.0", 8000)
+
+
+def test_the_advice_names_the_options_and_where_the_worker_listens() -> None:
+    for said in ("127.0.0.1:8000", "--advertise", "--host", "published port", "--no-self-test"):
+        assert said in advice(HERE)

@@ -186,6 +186,20 @@ def test_a_worker_that_refuses_says_that_another_one_may_be_asked_at_once(classi
         assert answer.headers["Retry-After"] == "0"
 
 
+def test_an_upload_that_began_before_it_refused_is_still_classified(classifier: Classifier) -> None:
+    with serving(classifier) as (worker, lifecycle):
+        with socket.create_connection((worker.host, worker.port), timeout=10) as client:
+            head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(CAT)}\r\n"
+            client.sendall(f"{head}Connection: close\r\n\r\n".encode() + CAT[:1000])
+            answered = requests.get(f"{worker.url}/healthz", timeout=30)  # so the first half has come in
+            lifecycle.drain()
+            lifecycle.refuse()
+            client.sendall(CAT[1000:])
+            answer = client.makefile("rb").read()
+    assert answered.ok
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_worker_can_be_told_to_drain_but_not_before_it_is_ready(classifier: Classifier) -> None:
     with serving(classifier) as (worker, lifecycle):
         answer = post(worker, "/drain")
@@ -193,6 +207,34 @@ def test_a_worker_can_be_told_to_drain_but_not_before_it_is_ready(classifier: Cl
         assert repr(lifecycle) == "<Lifecycle draining>"
     with serving(None) as (worker, _):
         problem(post(worker, "/drain"), 503)
+
+
+@pytest.mark.parametrize("method", ["GET /healthz", "POST /drain"])
+def test_a_request_that_is_meant_for_another_worker_is_misdirected(
+    classifier: Classifier, method: str
+) -> None:
+    verb, path = method.split()
+    with serving(classifier) as (worker, lifecycle):
+        answer = requests.request(verb, f"{worker.url}{path}?worker=w2", timeout=30)
+        assert problem(answer, 421) == "this is w1, not w2"
+        assert repr(lifecycle) == "<Lifecycle ready>"
+        assert requests.request(verb, f"{worker.url}{path}?worker=w1", timeout=30).ok
+
+
+def test_whoever_asks_for_it_by_its_id_gets_the_id() -> None:
+    with serving(None) as (worker, _):
+        assert requests.get(f"{worker.url}/healthz?worker=w1", timeout=30).text == "w1\n"
+        assert requests.get(f"{worker.url}/healthz", timeout=30).text == "ok\n"
+
+
+def test_a_loaded_worker_that_is_not_ready_yet_says_why_and_classifies(classifier: Classifier) -> None:
+    with serving(None) as (worker, lifecycle):
+        lifecycle.loaded(classifier)
+        lifecycle.held_up("the registry can't reach it")
+        answer = requests.get(f"{worker.url}/readyz", timeout=30)
+        assert problem(answer, 503) == "the worker is starting: the registry can't reach it"
+        assert "nothing to drain: the worker is starting" in problem(post(worker, "/drain"), 503)
+        assert post(worker, files={"data": CAT}).ok
 
 
 def test_it_tells_its_address_as_text_and_as_json(worker: Address) -> None:

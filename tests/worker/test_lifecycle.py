@@ -1,3 +1,5 @@
+import time
+
 from tfleet.worker.lifecycle import Lifecycle, State
 from tfleet.worker.model import Classifier
 
@@ -12,6 +14,35 @@ def test_a_worker_starts_is_ready_and_drains(classifier: Classifier) -> None:
     lifecycle.drain()
     assert repr(lifecycle) == "<Lifecycle draining>"
     assert lifecycle.classifier is classifier
+
+
+def test_a_worker_that_is_loaded_answers_but_is_not_ready_yet(classifier: Classifier) -> None:
+    lifecycle = Lifecycle()
+    lifecycle.loaded(classifier)
+    assert lifecycle.classifier is classifier
+    assert lifecycle.state == State.STARTING.value
+
+
+def test_what_is_in_the_way_is_told_only_while_it_is(classifier: Classifier) -> None:
+    lifecycle = Lifecycle()
+    assert lifecycle.condition == "the worker is starting"
+    lifecycle.held_up("nobody reaches it")
+    assert lifecycle.condition == "the worker is starting: nobody reaches it"
+    lifecycle.held_up("")
+    assert lifecycle.condition == "the worker is starting"
+    lifecycle.ready(classifier)
+    lifecycle.held_up("nobody reaches it")
+    assert lifecycle.condition == "the worker is ready"
+
+
+def test_only_what_begins_after_it_refuses_is_sent_away() -> None:
+    lifecycle = Lifecycle()
+    before_s = time.perf_counter()
+    lifecycle.drain()
+    assert not lifecycle.refuses(time.perf_counter())
+    lifecycle.refuse()
+    assert not lifecycle.refuses(before_s)
+    assert lifecycle.refuses(time.perf_counter())
 
 
 def test_who_drains_never_becomes_ready_again(classifier: Classifier) -> None:

@@ -23,8 +23,11 @@ from tfleet.discovery.contract import REQUEST_ID
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.request_id import request_id
 
+BEGUN: Final = "tfleet.begun_s"
+"""The key in the WSGI environment: when the first byte of the request came, by `time.perf_counter`."""
+
 ARRIVED: Final = "tfleet.arrived_s"
-"""The key in the WSGI environment: when the request was complete, on the clock of `time.perf_counter`."""
+"""And when the request was complete."""
 
 _LINGER_S = 2.0
 _DISCARDED_AT_ONCE = 64 * 1024
@@ -33,10 +36,13 @@ _DISCARDED_AT_ONCE = 64 * 1024
 class Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
     """A request that is coming in."""
 
+    begun_s = 0.0
     arrived_s = 0.0
     path = ""  # what waitress leaves out where the request line can't be read
 
     def received(self, data: bytes) -> int:
+        if not self.begun_s:
+            self.begun_s = time.perf_counter()
         consumed: int = super().received(data)
         if self.error:
             self.expect_continue = False
@@ -57,6 +63,7 @@ class AppTask(WSGITask):  # type: ignore[misc] # waitress has no types
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
+        environ[BEGUN] = self.request.begun_s
         environ[ARRIVED] = self.request.arrived_s
         return environ
 

@@ -68,7 +68,12 @@ class Server:
         self.address = Address(host, int(self._server.effective_port))
 
     def __repr__(self) -> str:
-        return f"<Server {self.address} connections={len(self._server.active_channels)} busy={self._busy()}>"
+        return f"<Server {self.address} connections={len(self._server.active_channels)} busy={self.busy}>"
+
+    @property
+    def busy(self) -> int:
+        """How many requests are in flight, those included that are still coming in."""
+        return sum(not channel.idle for channel in list(self._server.active_channels.values()))
 
     def start(self, app: Callable[..., Any]) -> None:
         """Begin to answer with a WSGI application."""
@@ -88,9 +93,9 @@ class Server:
         if self._loop.is_alive():
             self._in_loop(self._stop_accepting)
             deadline_s = time.monotonic() + timeout_s
-            while self._busy() and time.monotonic() < deadline_s:
+            while self.busy and time.monotonic() < deadline_s:
                 time.sleep(_POLL_S)
-        unfinished = self._busy()
+        unfinished = self.busy
         # Threads that still compute are not waited for: their clients are told by the closed connection.
         self._tasks.shutdown(cancel_pending=True, timeout=0.1 if unfinished else 5)
         if self._loop.is_alive():
@@ -99,9 +104,6 @@ class Server:
         else:
             wasyncore.close_all(self._channels)
         return unfinished
-
-    def _busy(self) -> int:
-        return sum(not channel.idle for channel in list(self._server.active_channels.values()))
 
     def _stop_accepting(self) -> None:
         self._server.accepting = False

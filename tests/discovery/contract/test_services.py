@@ -227,6 +227,39 @@ def test_catalog_deregistration_removes_a_service(server: Address, client: consu
     assert call(server, "PUT", "/v1/catalog/deregister", {}) == (500, "Must provide node")
 
 
+@pytest.mark.parametrize(
+    ("match", "found"),
+    [
+        ('Service.ID == "{name}-1"', ["1"]),
+        ('Service.Address == "127.0.0.9" and Service.Port == 4711', ["1", "2"]),
+        ('Service.Address == "127.0.0.9" and Service.Port == 4712', ["3"]),
+        ('Service.ID == "{name}-1" and Service.Port == 4712', []),
+        ('Service.ID == "{name}"', []),
+    ],
+)
+def test_instances_are_found_by_id_and_by_address(
+    client: consul.Consul, name: str, match: str, found: list[str]
+) -> None:
+    for service_id, port in (("1", 4711), ("2", 4711), ("3", 4712)):
+        register(client, name, f"{name}-{service_id}", port=port)
+    until(lambda: len(client.health.service(name)[1]) == 3)
+    _, entries = client.health.service(name, filter_expr=match.format(name=name))
+    assert sorted(entry["Service"]["ID"] for entry in entries) == [f"{name}-{end}" for end in found]
+
+
+def test_a_check_is_found_on_its_node(client: consul.Consul, name: str) -> None:
+    register(client, name)
+    until(lambda: client.health.service(name)[1] != [])
+    node = client.health.service(name)[1][0]["Node"]["Node"]
+    match = f'CheckID == "service:{name}"'
+    _, (check,) = client.health.node(node, filter_expr=match)
+    assert (check["ServiceID"], check["ServiceName"], check["Status"]) == (name, name, "passing")
+    assert check["CheckID"] in {each["CheckID"] for each in client.health.node(node)[1]}
+    assert client.health.node("another-node", filter_expr=match)[1] == []
+    client.agent.service.deregister(name)
+    until(lambda: client.health.node(node, filter_expr=match)[1] == [])
+
+
 def test_registering_an_id_again_replaces_the_service(client: consul.Consul, name: str) -> None:
     register(client, name, meta={"version": "1"})
     before = index_of(client, name)

@@ -9,8 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tfleet.discovery.embedded.catalog import Catalog
 from tfleet.discovery.embedded.errors import FullError, RefusedError, UnknownCheckError
 from tfleet.discovery.embedded.limits import Limits
-from tfleet.discovery.embedded.model import CheckDefinition, Registration, Service, Status
+from tfleet.discovery.embedded.model import CheckDefinition, HttpProbe, Registration, Service, Status
 
+_PROBE = HttpProbe("http://x/", 1.0, 1.0)
 _TTL_S = 10.0
 _AFTER_S = 60.0
 
@@ -23,12 +24,21 @@ def _registration(
     checks: tuple[str, ...] | None = None,
     port: int = 80,
     tags: tuple[str, ...] = (),
+    http: HttpProbe | None = None,
 ) -> Registration:
     ids = (f"service:{service_id}",) if checks is None else checks
     return Registration(
         Service(service_id, name, port=port, tags=tags),
         tuple(
-            CheckDefinition(check_id, "c", _TTL_S, status, deregister_after_s=_AFTER_S) for check_id in ids
+            CheckDefinition(
+                check_id,
+                "c",
+                math.inf if http else _TTL_S,
+                status,
+                deregister_after_s=_AFTER_S,
+                http=http,
+            )
+            for check_id in ids
         ),
     )
 
@@ -259,6 +269,46 @@ def test_too_many_checks_are_refused_and_nothing_has_changed() -> None:
 _IDS = st.sampled_from(["1", "2", "3"])
 _NAMES = st.sampled_from(["n", "m"])
 _CHECK_IDS = st.sampled_from(["a", "b", "service:1"])
+
+
+def test_an_http_check_is_probed_from_its_registration_to_its_end() -> None:
+    catalog = _catalog(_registration("1", http=_PROBE), _registration("2"))
+    assert catalog.probes == {"service:1": _PROBE}
+    catalog.register(_registration("1", http=HttpProbe("http://y/", 1.0, 1.0)), 0.0)
+    assert catalog.probes["service:1"].url == "http://y/"
+    catalog.register(_registration("1"), 0.0)
+    assert catalog.probes == {}, "it has become a TTL check"
+    catalog.register(_registration("1", http=_PROBE), 0.0)
+    catalog.deregister("1")
+    assert catalog.probes == {}
+
+
+def test_what_a_probe_found_is_shown_and_counts_for_the_removal() -> None:
+    catalog = _catalog(_registration(status="critical", http=_PROBE))
+    catalog.probed("service:i", "passing", "HTTP GET ...", 5.0)
+    assert _status(catalog) == ["passing"]
+    assert catalog.due == math.inf, "no TTL runs"
+    catalog.probed("service:i", "critical", "refused", 10.0)
+    catalog.expire(10.0 + _AFTER_S)
+    assert catalog.entry("i") is None
+    catalog.probed("service:i", "passing", "too late", 71.0)
+    assert catalog.entry("i") is None
+
+
+def test_an_http_check_takes_no_heartbeats() -> None:
+    catalog = _catalog(_registration(http=_PROBE))
+    with pytest.raises(UnknownCheckError, match="does not have associated TTL"):
+        catalog.update_check("service:i", "passing", "", 0.0)
+
+
+def test_one_http_check_too_many_is_refused_and_changes_nothing() -> None:
+    catalog = _catalog(_registration("1", http=_PROBE), limits=Limits(http_checks=1))
+    before = catalog.index
+    with pytest.raises(FullError, match="1 HTTP checks"):
+        catalog.register(_registration("2", http=_PROBE), 0.0)
+    assert (catalog.index, catalog.entry("2")) == (before, None)
+    catalog.register(_registration("1", http=HttpProbe("http://y/", 1.0, 1.0)), 0.0)
+    catalog.register(_registration("3"), 0.0)
 
 
 class CatalogMachine(RuleBasedStateMachine):

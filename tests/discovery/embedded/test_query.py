@@ -28,6 +28,11 @@ def test_reads_the_query(query: dict[str, str], expected: ReadQuery) -> None:
     assert ReadQuery.parse(query) == expected
 
 
+def test_a_filter_is_read_where_there_is_something_to_select() -> None:
+    query = ReadQuery.parse({"filter": "CheckID == c"}, selectors=("CheckID",))
+    assert query == ReadQuery(wanted={"CheckID": "c"})
+
+
 @pytest.mark.parametrize(
     ("query", "status", "message"),
     [

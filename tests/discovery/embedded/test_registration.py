@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +11,14 @@ from hypothesis import strategies as st
 
 from tfleet.discovery.embedded.errors import RefusedError
 from tfleet.discovery.embedded.limits import Limits
-from tfleet.discovery.embedded.model import CheckDefinition, Registration, Service, TaggedAddress, Weights
+from tfleet.discovery.embedded.model import (
+    CheckDefinition,
+    HttpProbe,
+    Registration,
+    Service,
+    TaggedAddress,
+    Weights,
+)
 from tfleet.discovery.embedded.registration import parse_registration
 
 
@@ -106,8 +114,16 @@ def test_a_number_is_a_ttl_in_nanoseconds() -> None:
         ),
         ({"Name": "n", "Kind": "connect-proxy"}, "'kind' is not supported by the embedded registry"),
         (
-            {"Name": "n", "Check": {"HTTP": "http://x", "Interval": "5s"}},
-            "Invalid check: the embedded registry has TTL checks only",
+            {"Name": "n", "Check": {"TCP": "x:1", "Interval": "5s"}},
+            "Invalid check: the embedded registry has TTL and plain HTTP checks only",
+        ),
+        (
+            {"Name": "n", "Check": {"HTTP": "http://x", "Interval": "5s", "Method": "POST"}},
+            "Invalid check: the embedded registry has TTL and plain HTTP checks only",
+        ),
+        (
+            {"Name": "n", "Check": {"HTTP": "http://x", "Interval": "5s", "TTL": "5s"}},
+            "Invalid check: the embedded registry takes either TTL or HTTP, not both",
         ),
         ({"Name": "n", "Check": {"TTL": "-1s"}}, "Invalid check: TTL must be > 0 for TTL checks"),
         (
@@ -142,6 +158,21 @@ def test_refuses_what_is_wrong(value: object, message: str) -> None:
     with pytest.raises(RefusedError) as raised:
         _parse(value)
     assert (raised.value.status, str(raised.value)) == (400, message)
+
+
+@pytest.mark.parametrize(
+    ("said", "understood"),
+    [
+        ({"Interval": "5s"}, HttpProbe("http://x/", 5.0, 10.0)),
+        ({"Interval": "10ms", "Timeout": "3s"}, HttpProbe("http://x/", 1.0, 3.0)),
+        ({"Interval": "2s", "Timeout": "-1s"}, HttpProbe("http://x/", 2.0, 10.0)),
+    ],
+)
+def test_an_http_check_has_consuls_least_interval_and_default_timeout(
+    said: dict[str, str], understood: HttpProbe
+) -> None:
+    (check,) = _parse({"Name": "n", "Check": {"HTTP": "http://x/"} | said}).checks
+    assert (check.http, check.ttl_s, check.status) == (understood, math.inf, "critical")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 60_000, b'{"Port":' + b"9" * 5000 + b"}"])

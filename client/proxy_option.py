@@ -1,0 +1,36 @@
+"""The option `--proxy`, the same for every command that asks a proxy, and what to do where none answers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from tfleet.client.errors import FleetError, FleetUnavailableError
+from tfleet.client.proxy_url import DEFAULT_PROXY, BadProxyError, parse_proxy
+
+HINT: Final = "Is the fleet up? Start one with `tfleet up`, or say with --proxy where it is."
+
+
+def with_hint(error: FleetError) -> str:
+    """One line: what went wrong with the proxy and, where it can't be reached, what to do."""
+    return f"{error}. {HINT}" if isinstance(error, FleetUnavailableError) else str(error)
+
+
+def _parse_proxy(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    try:
+        return parse_proxy(value)
+    except BadProxyError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+proxy_option = click.option(
+    "--proxy",
+    metavar="URL",
+    callback=_parse_proxy,
+    default=DEFAULT_PROXY,
+    show_default=True,
+    envvar="TFLEET_PROXY",
+    show_envvar=True,
+    help="The proxy: HOST:PORT or a URL.",
+)

@@ -1,0 +1,28 @@
+"""A call to the registry through py-consul's synchronous client, with its errors told in our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import requests
+from consul.exceptions import ACLDisabled, ACLPermissionDenied, BadRequest, ClientError, ConsulException
+
+from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
+from tfleet.discovery.reason import reason
+
+_T = TypeVar("_T")
+
+
+def asked(where: str, call: Callable[[], _T]) -> _T:
+    """What the call gives. Raises RegistryRefusedError or RegistryUnavailableError; `where` is who failed."""
+    try:
+        return call()
+    except (ACLDisabled, ACLPermissionDenied, BadRequest, ClientError) as error:
+        raise RegistryRefusedError(f"{where} refuses: {error}") from error
+    except ConsulException as error:
+        raise RegistryUnavailableError(f"{where} failed: {error}") from error
+    except requests.RequestException as error:
+        raise RegistryUnavailableError(f"{where} does not answer: {reason(error)}") from error
+    except (LookupError, TypeError, ValueError) as error:  # JSON, but not what Consul says
+        raise RegistryUnavailableError(f"{where} does not answer as Consul does: {error}") from error

@@ -1,0 +1,32 @@
+"""When the registry was last heard from, for the metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+class Contact:
+    """Counts failures and remembers the last success. Written by one thread, read by any."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.failures = 0
+        """How often the registry did not answer, or not as it should."""
+        self._clock = clock
+        self._heard_s = clock()
+
+    def __repr__(self) -> str:
+        return f"<Contact failures={self.failures} age={self.age_s:.1f} s>"
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last success; before the first, since the beginning."""
+        return self._clock() - self._heard_s
+
+    def heard(self) -> None:
+        """The registry answered as it should."""
+        self._heard_s = self._clock()
+
+    def failed(self) -> None:
+        """It did not."""
+        self.failures += 1

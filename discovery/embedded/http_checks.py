@@ -1,0 +1,100 @@
+"""Runs the HTTP checks: asks each URL again and again, and tells the catalog what was found.
+
+The words of the output are Consul's, and so is what they come from: a GET on a connection of its own that
+follows redirects, 2xx for passing, 429 for warning, anything else or nothing for critical. A check is run for
+the first time at once, where Consul lets a random part of the interval pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+
+import aiohttp
+
+from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.model import HttpProbe, Status
+
+_TOO_MANY_REQUESTS = 429
+
+
+class HttpChecks:
+    """Owns one task for each HTTP check, from `open` to `close`; `found` takes id, status and output."""
+
+    def __init__(self, found: Callable[[str, Status, str], None], limits: Limits) -> None:
+        self._found = found
+        self._limits = limits
+        self._session: aiohttp.ClientSession | None = None
+        self._followed: dict[str, HttpProbe] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def __repr__(self) -> str:
+        return f"<HttpChecks running={len(self._tasks)} open={self._session is not None}>"
+
+    def open(self) -> None:
+        """Run what there is to run from here on, in this event loop."""
+        connector = aiohttp.TCPConnector(limit=self._limits.http_checks_at_once, force_close=True)
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    def follow(self, probes: Mapping[str, HttpProbe]) -> None:
+        """Run exactly these from now on. One that has changed is begun anew."""
+        if self._session is None or probes == self._followed:
+            return
+        before, self._followed = self._followed, dict(probes)
+        for check_id, probe in before.items():
+            if probes.get(check_id) != probe:
+                self._tasks.pop(check_id).cancel()
+        for check_id, probe in probes.items():
+            if check_id not in self._tasks:
+                task = asyncio.get_running_loop().create_task(self._run(self._session, check_id, probe))
+                self._tasks[check_id] = task
+
+    async def close(self) -> None:
+        """Run nothing any more."""
+        session, self._session = self._session, None
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        self._followed.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if session is not None:
+            await session.close()
+
+    async def _run(self, session: aiohttp.ClientSession, check_id: str, probe: HttpProbe) -> None:
+        while True:
+            self._found(check_id, *await ask(session, probe, self._limits.output_bytes))
+            await asyncio.sleep(probe.interval_s)
+
+
+async def ask(session: aiohttp.ClientSession, probe: HttpProbe, most_bytes: int) -> tuple[Status, str]:
+    """Status and output of one GET; of the body at most so many bytes."""
+    try:
+        timeout = aiohttp.ClientTimeout(total=probe.timeout_s)
+        async with session.get(probe.url, timeout=timeout) as answer:
+            body = bytearray()
+            while len(body) < most_bytes and (piece := await answer.content.readany()):
+                body += piece
+            text = body[:most_bytes].decode(errors="replace")
+            output = f"HTTP GET {probe.url}: {answer.status} {answer.reason} Output: {text}"
+            return _status(answer), output
+    except TimeoutError:
+        return "critical", f'Get "{probe.url}": no answer within {probe.timeout_s:g} s'
+    except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a URL that is none
+        return "critical", f'Get "{probe.url}": {_reason(error)}'
+
+
+def _status(answer: aiohttp.ClientResponse) -> Status:
+    if answer.status == _TOO_MANY_REQUESTS:
+        return "warning"
+    return "passing" if 200 <= answer.status < 300 else "critical"  # noqa: PLR2004 - HTTP's classes
+
+
+def _reason(error: Exception) -> str:
+    """The system's word for it; aiohttp's own says host and port once more."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return " ".join(str(error).split()) or type(error).__name__

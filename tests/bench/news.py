@@ -1,0 +1,53 @@
+"""What news of a worker costs the proxy, by how many workers there are."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+from tfleet.discovery.address import Address
+from tfleet.discovery.instance import Instance
+from tfleet.proxy.fleet import Fleet
+from tfleet.proxy.pool import Probe
+from tfleet.proxy.status import workers_document
+
+_NEW = Instance("newcomer", Address("127.0.0.1", 1))
+_READY = (Probe.READY, "")
+_REFUSED = (Probe.UNREACHABLE, "refused")
+
+
+def news_ms(fleets: dict[int, Fleet], rounds: int) -> dict[str, dict[int, float]]:
+    """Milliseconds, the best of so many rounds, by what the news is and the size of the fleet."""
+    figures: dict[str, dict[int, float]] = {}
+    for size, fleet in fleets.items():
+        for _ in range(rounds):
+            for name, calls in _round(fleet):
+                best = figures.setdefault(name, {}).get(size, float("inf"))
+                figures[name][size] = min(best, sum(map(_ms, calls)))
+    return figures
+
+
+def _round(fleet: Fleet) -> list[tuple[str, list[Callable[[], object]]]]:
+    """Each kind of news; after the last one the fleet is as it was."""
+    members = [member for member in fleet.pool.members.values() if member.id != _NEW.id]
+    listed, one = [member.instance for member in members], members[0]
+    some = dict.fromkeys([member.id for member in members[:64]], _READY)
+    return [
+        ("a worker is ejected", [lambda: fleet.failed(one, "refused")]),
+        ("it is probed and comes back", [lambda: fleet.probed({one.id: _READY})]),
+        ("64 are probed", [lambda: fleet.probed(some)]),
+        ("a newcomer is listed", [lambda: fleet.synced([*listed, _NEW])]),
+        (
+            "it leaves the list, is probed and dropped",
+            [lambda: fleet.synced(listed), lambda: fleet.probed({_NEW.id: _REFUSED})],
+        ),
+        ("the prober looks who is due", [fleet.suspects, fleet.probes_due, fleet.next_probe_in_s]),
+        ("`GET /workers`", [lambda: json.dumps(workers_document(fleet))]),
+    ]
+
+
+def _ms(call: Callable[[], object]) -> float:
+    began_s = time.perf_counter()
+    call()
+    return (time.perf_counter() - began_s) * 1000

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.waiting import eventually
+from tfleet.client.drain import Drain
+from tfleet.client.errors import FleetError, FleetUnavailableError, UnexpectedAnswerError
+from tfleet.client.transport import Transport
+from tfleet.client.worker_status import WorkerStatus
+from tfleet.discovery.address import Address
+
+if TYPE_CHECKING:
+    from tests.client.conftest import Command  # noqa: F401 - the fixtures of this folder
+
+
+class StandIn:
+    """A worker down to its connections: what it answers is by path, and each stage of its end by hand."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, tuple[int, str]] = {"/drain": (202, "draining\n")}
+        self.asked: list[str] = []
+        self.busy(0)
+        self._server: asyncio.Server
+        self._open: set[asyncio.StreamWriter] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.address = Address(*self._server.sockets[0].getsockname())
+
+    def lives_as(self, worker_id: str) -> None:
+        self.answers["/healthz"] = (200, f"{worker_id}\n")
+
+    def busy(self, in_flight: int) -> None:
+        lines = f"tfleet_worker_in_flight {in_flight + 1}.0\ntfleet_worker_in_flight_other 7\n"
+        self.answers["/metrics"] = (200, lines)
+
+    def stop_accepting(self) -> None:
+        self._server.close()
+
+    def close_connections(self) -> None:
+        for writer in self._open:
+            writer.close()
+
+    def end(self) -> None:
+        self.stop_accepting()
+        self.close_connections()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            method, target, _ = head.decode().split(" ", 2)
+            self.asked.append(f"{method} {target}")
+            status, body = self.answers.get(target.partition("?")[0], (404, "nothing"))
+            reply = f"HTTP/1.1 {status} x\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+            writer.write(reply.encode())
+            await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client asked nothing, and the connection has ended
+        finally:
+            self._open.discard(writer)
+            writer.close()
+
+
+@pytest.fixture
+async def worker() -> AsyncIterator[StandIn]:
+    stand_in = StandIn()
+    await stand_in.start()
+    stand_in.lives_as("w1")
+    yield stand_in
+    stand_in.end()
+
+
+@asynccontextmanager
+async def draining(address: Address, worker_id: str = "w1") -> AsyncIterator[Drain]:
+    transport = Transport(connect_timeout_s=3.0, max_connections=4)
+    try:
+        async with Drain(transport, WorkerStatus(worker_id, str(address)), address) as one:
+            yield one
+    finally:
+        await transport.close()
+
+
+async def test_the_worker_is_told_by_its_id(worker: StandIn) -> None:
+    async with draining(worker.address, "w&1") as one:
+        await one.begin()
+    assert worker.asked == ["POST /drain?worker=w%261"]
+
+
+async def test_a_worker_of_a_static_list_has_no_id_to_be_told_by(worker: StandIn) -> None:
+    async with draining(worker.address, str(worker.address)) as one:
+        await one.begin()
+    assert worker.asked == ["POST /drain"]
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "kind", "said"),
+    [
+        (
+            421,
+            "this is w2, not w1",
+            UnexpectedAnswerError,
+            "another worker answers at .*: this is w2, not w1",
+        ),
+        (503, "nothing to drain: the worker is starting", FleetUnavailableError, "nothing to drain"),
+        (404, "there is nothing at /drain", UnexpectedAnswerError, "nothing at /drain"),
+    ],
+)
+async def test_a_worker_that_does_not_go_says_why(
+    worker: StandIn, status: int, detail: str, kind: type[FleetError], said: str
+) -> None:
+    worker.answers["/drain"] = (status, json.dumps({"status": status, "detail": detail}))
+    async with draining(worker.address) as one:
+        with pytest.raises(kind, match=said):
+            await one.begin()
+
+
+async def test_whoever_is_no_worker_is_told(worker: StandIn) -> None:
+    worker.answers["/drain"] = (200, "<html>")
+    async with draining(worker.address) as one:
+        with pytest.raises(UnexpectedAnswerError, match="is the address right"):
+            await one.begin()
+
+
+async def test_a_worker_that_can_t_be_reached_from_here_is_named_with_the_reason(nobody: str) -> None:
+    async with draining(Address.parse(nobody)) as one:
+        with pytest.raises(
+            FleetUnavailableError, match=f"cannot reach w1 at {nobody} from here: connection refused"
+        ):
+            await one.begin()
+
+
+async def test_it_is_gone_when_it_has_finished_and_not_when_it_takes_no_more_connections(
+    worker: StandIn,
+) -> None:
+    happened: list[str] = []
+    async with draining(worker.address) as one, asyncio.TaskGroup() as group:
+        await one.begin()
+
+        async def wait() -> None:
+            await one.wait_gone(lambda _: None)
+            happened.append("gone")
+
+        group.create_task(wait())
+        worker.stop_accepting()
+        await asyncio.sleep(0.5)  # a request that takes its time
+        happened.append("finished")
+        worker.close_connections()
+    assert happened == ["finished", "gone"]
+    assert repr(one) == "<Drain of w1 in_flight=None held=False>"
+
+
+async def test_what_is_in_flight_is_told_whenever_it_changes(worker: StandIn) -> None:
+    told: list[int] = []
+    worker.busy(2)
+    async with draining(worker.address) as one, asyncio.TaskGroup() as group:
+        await one.begin()
+        group.create_task(one.wait_gone(told.append))
+        await eventually(lambda: asyncio.sleep(0, worker.asked.count("GET /metrics") >= 2))
+        worker.busy(0)
+        await eventually(lambda: asyncio.sleep(0, told == [2, 0]))
+        worker.end()
+    assert one.in_flight == 0
+
+
+async def test_a_connection_that_ends_early_is_no_end_of_the_worker(worker: StandIn) -> None:
+    async with draining(worker.address) as one, asyncio.TaskGroup() as group:
+        await one.begin()
+        waiting = group.create_task(one.wait_gone(lambda _: None))
+        for times in (1, 2):
+            worker.close_connections()
+            asked = "GET /healthz?worker=w1"
+            await eventually(lambda: asyncio.sleep(0, worker.asked.count(asked) >= times))  # noqa: B023 - at once
+            assert not waiting.done()
+        worker.end()
+
+
+async def test_another_worker_at_its_address_does_not_keep_it_alive(worker: StandIn) -> None:
+    async with draining(worker.address) as one:
+        await one.begin()
+        worker.answers["/healthz"] = (421, "this is w2, not w1")
+        worker.close_connections()
+        async with asyncio.timeout(10):
+            await one.wait_gone(lambda _: None)
+
+
+async def test_a_worker_without_that_figure_is_waited_for_all_the_same(worker: StandIn) -> None:
+    worker.answers["/metrics"] = (200, "nothing that we know\n")
+    async with draining(worker.address) as one, asyncio.TaskGroup() as group:
+        await one.begin()
+        group.create_task(one.wait_gone(lambda _: None))
+        await eventually(lambda: asyncio.sleep(0, "GET /metrics" in worker.asked))
+        worker.end()
+    assert one.in_flight is None

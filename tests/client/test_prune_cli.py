@@ -1,0 +1,163 @@
+import json
+import os
+import pty
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.canned import canned, http, nobody
+from tests.consul_agent import consul_agent
+from tests.embedded_registry import embedded_registry
+from tests.environment import users_environment
+from tests.waiting import eventually_sync
+from tfleet.client.prune_cli import prune
+from tfleet.discovery.address import Address
+from tfleet.discovery.agent import ConsulAgent
+from tfleet.discovery.instance import Instance
+from tfleet.discovery.listing import Status
+
+
+@pytest.fixture(scope="module", params=["embedded", "consul"])
+def registry(request: pytest.FixtureRequest) -> Iterator[Address]:
+    if request.param == "embedded":
+        with embedded_registry() as address:
+            yield address
+    else:
+        with consul_agent() as consul:
+            yield consul.address
+
+
+class Registered:
+    """A service of the test's own in a registry, whose checks fail half a second after the last heartbeat."""
+
+    def __init__(self, registry: Address) -> None:
+        self.service = f"service-{uuid.uuid4().hex[:8]}"
+        self.options = ("--registry", f"consul://{registry}", "--service", self.service)
+        self._registry = registry
+
+    def add(self, name: str, address: Address, *, ttl_s: float = 60.0) -> Instance:
+        instance = Instance(f"{self.service}-{name}", address)
+        ConsulAgent(self._registry, self.service, ttl_s=ttl_s).register(instance)
+        return instance
+
+    def states(self) -> dict[str, Status]:
+        listed = ConsulAgent(self._registry, self.service, ttl_s=60).listed()
+        return {one.instance.id.removeprefix(f"{self.service}-"): one.status for one in listed}
+
+    def prune(self, *options: str) -> Result:
+        return CliRunner().invoke(prune, [*self.options, *options])
+
+
+@pytest.fixture
+def registered(registry: Address) -> Registered:
+    return Registered(registry)
+
+
+@pytest.fixture
+def alive(registered: Registered) -> Iterator[Instance]:
+    """A worker that answers under its own name, though its check has failed."""
+    with canned(http("503 Service Unavailable", b"", f"X-Worker: {registered.service}-alive")) as address:
+        worker = registered.add("alive", address, ttl_s=0.1)
+        eventually_sync(registered.states, wanted=lambda found: found == {"alive": Status.CRITICAL})
+        yield worker
+
+
+def test_orphans_are_shown_and_removed_and_who_answers_as_itself_stays(
+    registered: Registered, alive: Instance
+) -> None:
+    dead = registered.add("dead", nobody())
+    replaced = registered.add("replaced", alive.address)
+    eventually_sync(registered.states, wanted=lambda found: len(found) == 3)
+    done = registered.prune("--yes")
+    assert done.exit_code == 0, done.output
+    header, *rows, summary = (line.rstrip() for line in done.output.splitlines())
+    assert header.split() == ["id", "address", "node", "state", "reason"]
+    assert [row.split()[:2] for row in rows] == [[one.id, str(one.address)] for one in (dead, replaced)]
+    assert rows[0].split()[3] == "passing"
+    assert rows[0].endswith("Connection refused")
+    assert rows[1].endswith(f"{alive.id} answers at its address")
+    assert summary == "2 of 2 orphans removed"
+    assert eventually_sync(registered.states, wanted=lambda found: len(found) == 1).keys() == {"alive"}
+    assert registered.prune("--yes").output == f"no orphans of {registered.service}\n"
+
+
+def test_a_dry_run_only_lists(registered: Registered) -> None:
+    registered.add("dead", nobody())
+    eventually_sync(registered.states)
+    done = registered.prune("--dry-run", "--yes")
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "0 of 1 orphan removed")
+    assert registered.states().keys() == {"dead"}
+
+
+@pytest.mark.parametrize(("option", "removed"), [("--dry-run", False), ("--yes", True)])
+def test_programs_get_a_document(registered: Registered, option: str, removed: bool) -> None:
+    dead = registered.add("dead", nobody())
+    eventually_sync(registered.states)
+    done = registered.prune("--json", option)
+    (row,) = json.loads(done.output)["orphans"]
+    assert row.pop("reason").endswith("Connection refused")
+    assert row.pop("node")
+    address = str(dead.address)
+    assert row == {"id": dead.id, "address": address, "state": "passing", "removed": removed}
+
+
+@pytest.mark.parametrize("registry", ["embedded"], indirect=True)
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_where_nobody_can_be_asked_it_says_so_and_does_nothing(
+    registered: Registered, options: tuple[str, ...]
+) -> None:
+    registered.add("dead", nobody())
+    done = registered.prune(*options)
+    assert done.exit_code == 2
+    line = "tfleet prune: nobody can be asked here: say --yes to remove, or --dry-run to list\n"
+    assert (done.stdout, done.stderr) == ("", line)
+    assert registered.states().keys() == {"dead"}
+
+
+def test_a_registry_that_does_not_answer_is_named() -> None:
+    away = nobody()
+    done = CliRunner().invoke(prune, ["--registry", f"consul://{away}", "--yes"])
+    assert done.exit_code == 1
+    assert done.stderr.splitlines() == [
+        f"tfleet prune: the registry at {away} does not answer: Connection refused"
+    ]
+
+
+def test_a_fixed_list_has_nothing_to_prune() -> None:
+    done = CliRunner().invoke(prune, ["--registry", "static:127.0.0.1:8000", "--yes"])
+    assert done.exit_code == 2
+    assert "nobody registers there" in done.stderr
+
+
+@pytest.mark.parametrize("registry", ["embedded"], indirect=True)
+@pytest.mark.parametrize(
+    ("typed", "code", "left", "said"),
+    [
+        (b"y\n", 0, [], "1 of 1 orphan removed"),
+        (b"n\n", 0, ["dead"], "0 of 1 orphan removed"),
+        (b"\n", 0, ["dead"], "0 of 1 orphan removed"),
+        (b"\x04", 130, ["dead"], "Remove 1 registration?"),
+    ],
+)
+def test_on_a_terminal_it_asks(
+    registered: Registered, typed: bytes, code: int, left: list[str], said: str
+) -> None:
+    registered.add("dead", nobody())
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "tfleet", "prune", *registered.options]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=users_environment())
+    os.close(theirs)
+    os.write(ours, typed)
+    with open(ours, "rb", buffering=0) as screen:  # noqa: PTH123 - a descriptor
+        got = b""
+        with suppress(OSError):  # EIO: the other side is closed
+            while chunk := screen.read(65536):
+                got += chunk
+    assert process.wait(30) == code
+    assert said in got.decode()
+    assert list(registered.states()) == left

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.canned import nobody
+from tests.waiting import eventually
+from tfleet.discovery.embedded.http_checks import HttpChecks, ask
+from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.model import HttpProbe, Status
+
+
+@asynccontextmanager
+async def _target(status: int = 200, body: bytes = b"well\n") -> AsyncIterator[tuple[str, list[str]]]:
+    """The URL of something to be checked, and the paths that were asked of it."""
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.path_qs)
+        return web.Response(status=status, body=body)
+
+    app = web.Application()
+    app.router.add_get("/{tail:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"http://{host}:{port}", seen
+    finally:
+        await runner.cleanup()
+
+
+@contextmanager
+def _silent() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield "http://{}:{}/".format(*listener.getsockname())
+
+
+async def _ask(url: str, *, timeout_s: float = 5.0, most_bytes: int = 4096) -> tuple[Status, str]:
+    async with aiohttp.ClientSession() as session:
+        return await ask(session, HttpProbe(url, 1.0, timeout_s), most_bytes)
+
+
+@pytest.mark.parametrize(
+    ("status", "means"),
+    [(200, "passing"), (299, "passing"), (429, "warning"), (421, "critical"), (503, "critical")],
+)
+async def test_the_status_of_the_answer_is_that_of_the_check(status: int, means: Status) -> None:
+    async with _target(status) as (url, _):
+        found, output = await _ask(f"{url}/a?b=c")
+    assert found == means
+    assert output.startswith(f"HTTP GET {url}/a?b=c: {status} ")
+    assert output.endswith(" Output: well\n")
+
+
+async def test_of_a_large_body_only_the_beginning_is_read() -> None:
+    async with _target(body=b"x" * 1_000_000) as (url, _):
+        _, output = await _ask(url, most_bytes=100)
+    assert output.endswith(" Output: " + "x" * 100)
+
+
+async def test_nobody_there_is_critical_with_the_systems_word_for_it() -> None:
+    url = nobody().url
+    assert await _ask(url) == ("critical", f'Get "{url}": connection refused')
+
+
+async def test_no_answer_in_time_is_critical() -> None:
+    with _silent() as url:
+        assert await _ask(url, timeout_s=0.05) == ("critical", f'Get "{url}": no answer within 0.05 s')
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://", "http://[x/", "ftp://127.0.0.1/", "http://a\x00b/"])
+async def test_a_url_that_is_none_is_critical_and_ends_nothing(url: str) -> None:
+    status, output = await _ask(url)
+    assert status == "critical"
+    assert output.startswith(f'Get "{url}": ')
+
+
+@asynccontextmanager
+async def _running(limits: Limits | None = None) -> AsyncIterator[tuple[HttpChecks, list[str]]]:
+    found: list[str] = []
+    checks = HttpChecks(lambda check_id, status, _: found.append(f"{check_id} {status}"), limits or Limits())
+    checks.open()
+    yield checks, found
+    await checks.close()
+
+
+async def test_each_check_is_run_at_once_and_again_after_its_interval() -> None:
+    async with _target() as (url, _), _running() as (checks, found):
+        checks.follow({"a": HttpProbe(url, 0.01, 5.0), "b": HttpProbe(url, 60.0, 5.0)})
+
+        async def runs() -> tuple[int, int]:
+            return found.count("a passing"), found.count("b passing")
+
+        await eventually(runs, wanted=lambda times: times[0] >= 3)
+        assert await runs() >= (3, 1)
+        assert found.count("b passing") == 1
+
+
+async def test_only_what_is_followed_is_run() -> None:
+    async with _target() as (url, seen), _running() as (checks, found):
+        probe = HttpProbe(f"{url}/old", 0.01, 5.0)
+        checks.follow({"a": probe, "b": HttpProbe(f"{url}/other", 0.01, 5.0)})
+        await eventually(lambda: asyncio.sleep(0, len(found) > 4))
+        checks.follow({"a": HttpProbe(f"{url}/new", 0.01, 5.0)})
+        assert repr(checks) == "<HttpChecks running=1 open=True>"
+        await eventually(lambda: asyncio.sleep(0, "/new" in seen))
+        before = len(seen)
+        await eventually(lambda: asyncio.sleep(0, len(seen) > before + 3))
+        assert set(seen[before:]) == {"/new"}
+
+
+async def test_closed_it_runs_nothing_and_has_waited_for_what_ran() -> None:
+    with _silent() as url:
+        async with _running() as (checks, found):
+            checks.follow({"a": HttpProbe(url, 1.0, 60.0)})
+            await asyncio.sleep(0)
+        assert repr(checks) == "<HttpChecks running=0 open=False>"
+        checks.follow({"a": HttpProbe(url, 2.0, 60.0)})
+        assert repr(checks) == "<HttpChecks running=0 open=False>"
+        assert found == []
+
+
+async def test_no_more_requests_are_under_way_than_allowed() -> None:
+    under_way, most = 0, 0
+    release = asyncio.Event()
+
+    async def answer(_: web.Request) -> web.Response:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await release.wait()
+        under_way -= 1
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = "http://{}:{}/".format(*runner.addresses[0][:2])
+    async with _running(Limits(http_checks_at_once=2)) as (checks, found):
+        checks.follow({str(number): HttpProbe(url, 60.0, 60.0) for number in range(6)})
+        await eventually(lambda: asyncio.sleep(0, under_way == 2))
+        release.set()
+        await eventually(lambda: asyncio.sleep(0, len(found) == 6))
+    await runner.cleanup()
+    assert most == 2

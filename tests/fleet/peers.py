@@ -1,0 +1,35 @@
+"""A steady load whose images go straight to the workers, sent by the client that programs use."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.fleet.steady import Answer, NoAnswerError, SteadyLoad
+from tfleet.client import FleetClient, FleetError
+from tfleet.discovery.address import Address
+
+_CALLERS = 64
+
+
+class PeerLoad(SteadyLoad):
+    """Many threads share one FleetClient in p2p mode; each image is one call of one of them."""
+
+    def __init__(self, proxy: Address, *, rate: float, try_timeout_s: float = 10.0) -> None:
+        super().__init__(proxy.url, rate=rate)
+        self._client = FleetClient(proxy.url, p2p=True, try_timeout_s=try_timeout_s)
+        self._callers = ThreadPoolExecutor(_CALLERS)
+
+    async def __aexit__(self, *exception: object) -> None:
+        await super().__aexit__(*exception)
+        await asyncio.to_thread(self._client.close)
+        await asyncio.to_thread(self._callers.shutdown)
+
+    async def classify(self, image: bytes, held: asyncio.Event | None) -> Answer:
+        assert held is None, "a FleetClient sends its images whole"
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self._callers, self._client.classify, image)
+        except FleetError as error:
+            raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+        return Answer({p.label: p.probability for p in found.predictions}, found.worker, found.retries)

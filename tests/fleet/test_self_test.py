@@ -1,0 +1,91 @@
+"""A worker is ready, and known to anybody, only when the address that it advertises leads to it."""
+
+import signal
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.canned import nobody
+from tests.consul_agent import consul_agent
+from tests.embedded_registry import embedded_registry
+from tests.fleet.processes import Fleet, registry_process
+from tests.fleet.relay import relay
+from tests.worker.model.graphs import write_model
+from tests.worker.process import Worker
+from tfleet.discovery.address import Address
+
+UNREACHED = "the advertised address can't be reached"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
+
+
+def services(registry: Address) -> list[str]:
+    document = requests.get(f"{registry.url}/v1/agent/services", timeout=10).json()
+    return [service["Service"] for service in document.values()]
+
+
+def not_ready_because(address: Address) -> str:
+    answer = requests.get(f"{address.url}/readyz", timeout=10)
+    assert answer.status_code == 503
+    detail: str = answer.json()["detail"]
+    return detail
+
+
+def test_an_address_where_nobody_listens_is_told_and_the_worker_waits_until_it_leads_to_it(
+    model: Path,
+) -> None:
+    listening, advertised = nobody(), nobody()
+    with consul_agent() as consul:
+        options = ("--model", str(model), "--registry", f"consul://{consul.address}", "--drain-grace", "0")
+        with Fleet.nursery.worker(
+            *options, "--port", str(listening.port), "--advertise", str(advertised)
+        ) as worker:
+            line = worker.wait_for(UNREACHED)
+            assert (line["level"], line["address"]) == ("error", str(advertised))
+            assert line["tried_from"] == f"the registry at {consul.address}"
+            assert line["error"].endswith("connection refused")
+            assert f"listens on {listening}: check --advertise" in line["hint"]
+            worker.wait_for("model loaded")
+            assert f"can't reach it at {advertised}" in not_ready_because(listening)
+            assert (worker.events("worker ready"), "tfleet" in services(consul.address)) == ([], False)
+            with relay(listening, port=advertised.port):
+                worker.wait_for("registered")
+                assert requests.get(f"{listening.url}/readyz", timeout=10).ok
+                assert [name for name in services(consul.address) if "tfleet" in name] == ["tfleet"]
+                worker.process.send_signal(signal.SIGTERM)
+                assert worker.process.wait(30) == 0
+
+
+def test_an_address_where_another_worker_answers_says_who_it_is(model: Path) -> None:
+    with embedded_registry() as registry:
+        with Fleet.nursery.worker("--model", str(model), "--registry", "static:") as other:
+            answering = other.wait_for("worker starting")
+            options = ("--model", str(model), "--registry", f"consul://{registry}")
+            with Fleet.nursery.worker(*options, "--advertise", answering["address"]) as worker:
+                line = worker.wait_for(UNREACHED)
+                expected = f"somebody else answers there: this is {answering['worker']}, not {line['worker']}"
+                assert line["error"] == expected
+                worker.process.send_signal(signal.SIGTERM)
+                assert worker.process.wait(30) == 0, "it may be stopped while it waits"
+        assert services(registry) == [], "the check is gone with the worker"
+
+
+def test_a_worker_without_a_registry_is_ready_and_is_tested_when_there_is_one(model: Path) -> None:
+    registry = nobody()
+    with Fleet.nursery.worker("--model", str(model), "--registry", f"consul://{registry}") as worker:
+        worker.wait_for("worker ready")
+        assert worker.ready()
+        assert len(worker.events("the address can't be tested yet")) == 1
+        with registry_process(registry):
+            worker.wait_for("registered")
+            assert order(worker, "worker ready", "address reached", "registered")
+            worker.process.kill()
+
+
+def order(worker: Worker, *events: str) -> bool:
+    times = [worker.wait_for(event)["timestamp"] for event in events]
+    return times == sorted(times)

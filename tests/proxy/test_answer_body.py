@@ -1,0 +1,97 @@
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfleet.proxy.answer_body import Body, Chunks, Length, ToTheEnd, body_of
+from tfleet.proxy.answer_head import AnswerHead, UnreadableError
+
+
+def pieces(data: bytes, sizes: list[int]) -> Iterator[bytes]:
+    """The data cut so, over and over."""
+    at = number = 0
+    while at < len(data):
+        size = sizes[number % len(sizes)]
+        yield data[at : at + size]
+        at += size
+        number += 1
+
+
+def taken(body: Body, data: bytes, sizes: list[int]) -> int:
+    """How much of the data is the body's."""
+    return sum(body.feed(piece) for piece in pieces(data, sizes) if not body.ended)
+
+
+cuts = st.lists(st.integers(1, 20), min_size=1)
+chunk = st.builds(
+    lambda content, zeros, extension: b"%b%x%b\r\n%b\r\n" % (zeros, len(content), extension, content),
+    st.binary(min_size=1, max_size=40),
+    st.sampled_from([b"", b"000"]),
+    st.sampled_from([b"", b";a", b' ;a="b;c"', b" "]),
+)
+trailers = st.sampled_from([b"", b"A: b\r\n", b"A: b\r\nC:\r\n"])
+
+
+@given(st.lists(chunk), trailers, st.binary(), cuts)
+def test_chunks_end_where_they_end_however_they_come(
+    chunks: list[bytes], trailer: bytes, behind: bytes, sizes: list[int]
+) -> None:
+    data = b"".join(chunks) + b"0\r\n" + trailer + b"\r\n"
+    body = Chunks()
+    assert taken(body, data + behind, sizes) == len(data)
+    assert body.ended
+
+
+@given(st.lists(chunk, min_size=1), cuts)
+def test_chunks_without_the_last_one_have_not_ended(chunks: list[bytes], sizes: list[int]) -> None:
+    data, body = b"".join(chunks), Chunks()
+    assert taken(body, data, sizes) == len(data)
+    assert not body.ended
+
+
+@given(st.binary(), cuts)
+def test_whatever_comes_is_chunks_or_unreadable(data: bytes, sizes: list[int]) -> None:
+    with contextlib.suppress(UnreadableError):
+        assert taken(Chunks(), data, sizes) <= len(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"\r\n", b"z\r\n", b"-1\r\n", b"0x1\r\n", b" 1\r\n", b"1\n", b"1 a\r\n", b"1;\x00\r\n", b";a\r\n"),
+        *(b"f" * 16 + b"\r\n", b"1\r\nabc", b"1\r\na\n", b"1\r\na\r\r\n", b"1;" + b"a" * 9000),
+        *(b"0\r\nA b\r\n", b"0\r\n A: b\r\n", b"0\r\nA: b\n", b"0\r\n" + b"A: b\r\n" * 3000),
+    ],
+)
+def test_chunks_that_are_none_are_unreadable(data: bytes) -> None:
+    for sizes in ([len(data)], [1]):
+        with pytest.raises(UnreadableError):
+            taken(Chunks(), data, sizes)
+
+
+@pytest.mark.parametrize(("length", "wanted"), [(0, 0), (1, 1), (9, 9), (10, 10), (11, 10)])
+def test_a_body_with_a_length_takes_no_more_than_that(length: int, wanted: int) -> None:
+    for sizes in ([10], [1], [3]):
+        body = Length(length)
+        assert taken(body, b"0123456789", sizes) == wanted
+        assert body.ended is (length <= 10)
+
+
+def test_a_body_without_either_takes_all_and_has_never_ended() -> None:
+    body = ToTheEnd()
+    assert taken(body, b"0123456789", [3]) == 10
+    assert not body.ended
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (AnswerHead(200), ToTheEnd),
+        (AnswerHead(200, chunked=True), Chunks),
+        (AnswerHead(200, length_bytes=0), Length),
+    ],
+)
+def test_the_head_says_which_it_is(head: AnswerHead, kind: type[Body]) -> None:
+    assert type(body_of(head)) is kind

@@ -1,0 +1,34 @@
+from tests.embedded_registry import embedded_registry
+from tfleet.discovery.address import Address
+from tfleet.discovery.agent import ConsulAgent
+from tfleet.discovery.errors import Loss
+from tfleet.discovery.instance import Instance
+from tfleet.discovery.registration import Registration
+from tfleet.worker.metrics import Metrics
+from tfleet.worker.registry_metrics import RegistryMetrics
+
+
+def test_what_the_registration_counts_is_read_at_each_scrape() -> None:
+    now_s = 0.0
+    worker = Instance("w1", Address("127.0.0.1", 8000))
+    metrics = Metrics()
+    with embedded_registry() as registry:
+        agent = ConsulAgent(registry, "tfleet", ttl_s=10)
+        registration = Registration(agent, worker, clock=lambda: now_s)
+        metrics.include(RegistryMetrics(registration))
+        assert "tfleet_registry_registered 0.0\n" in metrics.text().decode()
+        registration.turn()
+        agent.deregister(worker)
+        registration.turn()
+        registration.turn()
+        registration.contact.failed()
+        registration.corpses = 2
+        now_s = 7.5
+        lines = metrics.text().decode().splitlines()
+    assert "tfleet_registry_registered 1.0" in lines
+    assert "tfleet_registry_last_sync_seconds 7.5" in lines
+    assert "tfleet_registry_failures_total 1.0" in lines
+    assert "tfleet_registry_corpses_total 2.0" in lines
+    counts = {Loss.FORGOTTEN: 1, Loss.UNLISTED: 0, Loss.NOT_PASSING: 0}
+    for loss, times in counts.items():
+        assert f'tfleet_registry_reregistrations_total{{reason="{loss}"}} {times:.1f}' in lines

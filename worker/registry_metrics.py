@@ -1,0 +1,49 @@
+"""What a worker tells Prometheus of its registration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tfleet.discovery.errors import Loss
+from tfleet.discovery.registration import Registration
+
+
+class RegistryMetrics(Collector):
+    """Reads the registration when it is asked, so that there is nothing to keep up to date."""
+
+    def __init__(self, registration: Registration) -> None:
+        self._registration = registration
+
+    def collect(self) -> Iterator[Metric]:
+        registration, contact = self._registration, self._registration.contact
+        yield GaugeMetricFamily(
+            "tfleet_registry_registered",
+            "1 while the registry has this worker, as far as the worker knows",
+            int(registration.registered),
+        )
+        yield GaugeMetricFamily(
+            "tfleet_registry_last_sync_seconds",
+            "Seconds since the registry last took a heartbeat and listed this worker as it should",
+            contact.age_s,
+        )
+        yield CounterMetricFamily(
+            "tfleet_registry_failures",
+            "Times that the registry did not answer, or not as it should",
+            contact.failures,
+        )
+        again = CounterMetricFamily(
+            "tfleet_registry_reregistrations",
+            "Times that this worker had to register again, by what it found",
+            labels=["reason"],
+        )
+        for loss in Loss:
+            again.add_metric([loss], registration.losses[loss])
+        yield again
+        yield CounterMetricFamily(
+            "tfleet_registry_corpses",
+            "Registrations of dead workers at this worker's address that it removed",
+            registration.corpses,
+        )
