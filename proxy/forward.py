@@ -176,7 +176,7 @@ class Forwarder:
         self._log.warning(
             "answer broken off", request_id=request_id_of(request), worker=member.id, error=str(error)
         )
-        self._fleet.failed(member, str(error))
+        self._fleet.failed(member, str(error), late=isinstance(error.__cause__, TimeoutError))
 
     def _upload_problem(self, error: BodyTooLargeError | ClientGoneError | ClientLateError) -> Problem:
         if isinstance(error, BodyTooLargeError):
