@@ -1,11 +1,12 @@
 """One client's connection to waitress.
 
-Four rules that waitress alone does not keep:
+Five rules that waitress alone does not keep:
 
 - What waitress itself refuses (a broken request, a body over the limit) gets a problem document.
 - A body that is refused is not asked for: no `100 Continue` follows a refusal.
 - After a refusal the rest of the body is thrown away for a moment instead of resetting the connection,
   because a reset makes many clients lose the answer (RFC 9112 section 9.6).
+- A length of thousands of digits, or one beside chunks, is a broken request like any other.
 - While the worker drains, each answer says `Connection: close`.
 """
 
@@ -16,7 +17,7 @@ import time
 from typing import Any, Final
 
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 
 from tfleet.discovery.contract import REQUEST_ID
@@ -49,6 +50,14 @@ class Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
         if self.completed:
             self.arrived_s = time.perf_counter()
         return consumed
+
+    def parse_header(self, header_plus: bytes) -> None:
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # more digits than Python reads (sys.get_int_max_str_digits)
+            raise ParsingError("Content-Length is no length") from error
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("Content-Length and Transfer-Encoding name two lengths")
 
 
 class AppTask(WSGITask):  # type: ignore[misc] # waitress has no types

@@ -45,6 +45,8 @@ def talk(server: Server, sent: bytes) -> tuple[str, bytes, bytes]:
     [
         (b"NONSENSE\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"1" * 5000 + b"\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nbad header: x\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: rot13\r\n\r\n", 501),
         (b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 300_000 + b"\r\n\r\n", 431),
