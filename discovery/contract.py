@@ -20,6 +20,9 @@ MODEL: Final = "X-Model"
 SERVER_TIMING: Final = "Server-Timing"
 """Milliseconds of decode, queue and infer, in the form of https://www.w3.org/TR/server-timing/."""
 
+BATCH_SIZE: Final = "X-Batch-Size"
+"""How many images ran in the session together, this one included."""
+
 IMAGE_FIELDS: Final = ("data", "image")
 """The multipart fields in which an image may come, first match first."""
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from flask import Request
 
-from tfleet.discovery.contract import DEFAULT_TOP
+from tfleet.discovery.contract import DEFAULT_TOP, REQUEST_TIMEOUT_MS
 from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
+from tfleet.worker.batcher import Batcher, OverdueError
 from tfleet.worker.http.channel import ARRIVED, BEGUN
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.metrics import Metrics
-from tfleet.worker.problems import DRAINING, STARTING, ProblemError
+from tfleet.worker.problems import DRAINING, OVERDUE, STARTING, ProblemError
 from tfleet.worker.timing import Timing
 from tfleet.worker.upload import image_bytes
+
+if TYPE_CHECKING:  # importing it for real imports TensorFlow
+    from tfleet.worker.model import PreparedImage, Probabilities
 
 Ranking = Sequence[tuple[str, float]]
 """Labels with their probabilities, best first."""
@@ -25,10 +31,14 @@ Ranking = Sequence[tuple[str, float]]
 class Classify:
     """Classifies the image of a request, with the times that it took."""
 
-    def __init__(self, lifecycle: Lifecycle, metrics: Metrics, limits: ImageLimits) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle, metrics: Metrics, limits: ImageLimits, sizes: Sequence[int]
+    ) -> None:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._limits = limits
+        self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(self._run, sizes)
+        metrics.waiting.set_function(lambda: self._batcher.waiting)
 
     def __call__(self, request: Request) -> tuple[Ranking, Timing]:
         """Raises ProblemError and ImageError."""
@@ -38,17 +48,41 @@ class Classify:
         classifier = self._lifecycle.classifier
         if classifier is None:
             raise ProblemError(STARTING)
+        arrived_s = request.environ.get(ARRIVED, began_s)
+        deadline_s = _deadline_s(request, arrived_s)
+        if began_s >= deadline_s:
+            raise ProblemError(OVERDUE)
         top = _top(request, len(classifier.spec.labels))
         prepared = classifier.prepare(image_bytes(request), self._limits)
         decoded_s = time.perf_counter()
-        probabilities = classifier.run([prepared])[0]
+        try:
+            share = self._batcher(prepared, deadline_s)
+        except OverdueError:
+            raise ProblemError(OVERDUE) from None
         timing = Timing(
             decode_ms=(decoded_s - began_s) * 1000,
-            queue_ms=(began_s - request.environ.get(ARRIVED, began_s)) * 1000,
-            infer_ms=(time.perf_counter() - decoded_s) * 1000,
+            queue_ms=(began_s - arrived_s + share.queue_s) * 1000,
+            infer_ms=share.infer_s * 1000,
+            batch=share.batch,
         )
         self._metrics.classified(timing)
-        return classifier.top(probabilities, top), timing
+        return classifier.top(share.row, top), timing
+
+    def _run(self, batch: Sequence[PreparedImage]) -> list[Probabilities]:
+        classifier = self._lifecycle.classifier
+        assert classifier is not None, "who prepared the images?"
+        return list(classifier.run(batch))
+
+
+def _deadline_s(request: Request, arrived_s: float) -> float:
+    """Until when the caller waits, on the clock of `time.perf_counter`. Raises ProblemError with 400."""
+    asked = request.headers.get(REQUEST_TIMEOUT_MS)
+    if asked is None:
+        return math.inf
+    asked_ms = whole_number(asked)
+    if not asked_ms:
+        raise ProblemError(Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is no number of milliseconds"))
+    return arrived_s + asked_ms / 1000
 
 
 def _top(request: Request, classes: int) -> int:

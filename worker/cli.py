@@ -46,6 +46,12 @@ _FILE = click.Path(path_type=Path)
 @registry_options
 @click.option("--threads", type=click.IntRange(min=1), default=8, help="Requests worked on at once.")
 @click.option(
+    "--max-batch",
+    type=click.IntRange(min=1),
+    default=8,
+    help="Images that run together when they come faster than one by one; 1 is never.",
+)
+@click.option(
     "--max-body-bytes",
     type=click.IntRange(min=1),
     default=MAX_BODY_BYTES,
@@ -89,6 +95,7 @@ def worker(
     registry_port: int,
     service: str,
     threads: int,
+    max_batch: int,
     max_body_bytes: int,
     max_pixels: int,
     drain_grace_s: float,
@@ -125,6 +132,7 @@ def worker(
             registry=chosen_registry(registry, registry_port),
             service=service,
             threads=threads,
+            max_batch=max_batch,
             max_body_bytes=max_body_bytes,
             image_limits=ImageLimits(max_pixels=max_pixels),
             drain_grace_s=drain_grace_s,

@@ -23,6 +23,9 @@ class Metrics:
             "Requests begun and not yet answered in full, this question included",
             registry=self._registry,
         )
+        self.waiting = Gauge(
+            "tfleet_worker_waiting", "Decoded images that wait for the session", registry=self._registry
+        )
         self.start_seconds = Gauge(
             "tfleet_worker_start_seconds", "Time to ready, in parts", ["part"], registry=self._registry
         )

@@ -9,7 +9,7 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from tfleet.discovery.contract import MODEL, REQUEST_ID, SERVER_TIMING, WORKER
+from tfleet.discovery.contract import BATCH_SIZE, MODEL, REQUEST_ID, SERVER_TIMING, WORKER
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.request_id import request_id
@@ -43,6 +43,7 @@ def observe(app: Flask, instance: Instance, metrics: Metrics) -> None:
         timing: Timing | None = g.get("timing")
         if timing is not None:
             response.headers[SERVER_TIMING] = timing.header()
+            response.headers[BATCH_SIZE] = str(timing.batch)
         path = request.url_rule.rule if request.url_rule else "unknown"
         metrics.requests.labels(path, str(response.status_code)).inc()
         if request.path not in _PROBES:

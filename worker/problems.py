@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import Response
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from tfleet.discovery.problem import Problem
 from tfleet.worker.image.errors import ImageError, TooManyPixelsError, UnsupportedFormatError
@@ -37,10 +37,9 @@ def http_problem(error: HTTPException, method: str, path: str) -> Problem:
     if isinstance(error, MethodNotAllowed):
         allowed = tuple(sorted(error.valid_methods or ()))
         return Problem(405, f"{method} is not for {path}: use {' or '.join(allowed)}", allow=allowed)
-    if isinstance(error, RequestEntityTooLarge):
-        return Problem(413, "the multipart form has too many or too large fields beside its file")
     return Problem(error.code or 500, error.description or error.name)
 
 
 STARTING = Problem(503, "the worker is loading its model", retry_after_s=1)
+OVERDUE = Problem(504, "the caller's time was over before the image's turn came; nothing was computed")
 DRAINING = Problem(503, "this worker is leaving: ask the proxy for another one", retry_after_s=0)

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.discovery.self_test import SelfTest
 from tfleet.worker.advertise import advertised, advice
 from tfleet.worker.app import make_app
+from tfleet.worker.batch_sizes import batch_sizes
 from tfleet.worker.http.server import Server
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle, State
@@ -57,6 +59,7 @@ class Settings:
     registry: Registry
     service: str
     threads: int
+    max_batch: int
     max_body_bytes: int
     image_limits: ImageLimits
     drain_grace_s: float
@@ -109,13 +112,14 @@ def serve(settings: Settings) -> None:
     server = _listen(settings)
     instance = _identity(settings, server.address)
     log: Any = structlog.get_logger().bind(worker=instance.id)
+    sizes = batch_sizes(settings.max_batch)
     metrics.in_flight.set_function(lambda: server.busy)
     membership = _membership(settings, instance, lifecycle, metrics, server.address)
-    server.start(make_app(instance, lifecycle, metrics, settings.image_limits, stop.ask))
+    server.start(make_app(instance, lifecycle, metrics, settings.image_limits, sizes, stop.ask))
     try:
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         membership.begin()
-        classifier = _load(settings.spec, metrics, log)
+        classifier = _load(settings.spec, sizes, metrics, log)
         lifecycle.loaded(classifier)
         membership.wait_admitted()
         lifecycle.ready(classifier)
@@ -158,7 +162,7 @@ def _identity(settings: Settings, listening: Address) -> Instance:
     return Instance(new_id(settings.service, address), address, settings.spec.name, settings.spec.version)
 
 
-def _load(spec: ModelSpec, metrics: Metrics, log: Any) -> Classifier:
+def _load(spec: ModelSpec, sizes: Sequence[int], metrics: Metrics, log: Any) -> Classifier:
     """The one classifier of this process, warm, with the time of each part in the log and the metrics."""
     began_s = time.perf_counter()
     from tfleet.worker.model import Classifier  # noqa: PLC0415 - imports TensorFlow, which takes seconds
@@ -169,7 +173,7 @@ def _load(spec: ModelSpec, metrics: Metrics, log: Any) -> Classifier:
     parts = {
         "import": imported_s - began_s,
         "load": loaded_s - imported_s,
-        "warm-up": classifier.warm_up(),
+        "warm-up": classifier.warm_up(sizes),
     }
     for part, seconds in parts.items():
         metrics.start_seconds.labels(part).set(seconds)

@@ -6,6 +6,7 @@ from flask import Request
 
 from tfleet.discovery.contract import IMAGE_FIELDS
 from tfleet.discovery.problem import Problem
+from tfleet.worker.form import BrokenFormError, read_form
 from tfleet.worker.problems import ProblemError
 
 _HOW = "send -F data=@FILE, or the bytes with -H 'Content-Type: image/jpeg' --data-binary @FILE"
@@ -30,20 +31,20 @@ def image_bytes(request: Request) -> bytes:
 
 
 def _field(request: Request) -> bytes:
+    try:
+        fields = read_form(request.get_data(cache=False), request.content_type or "")
+    except BrokenFormError as error:
+        raise ProblemError(Problem(400, f"the multipart body is broken: {error}; {_HOW}")) from error
     for name in IMAGE_FIELDS:
-        if (file := request.files.get(name)) is not None:
-            image: bytes = file.read()
-            return image
+        for field in fields:
+            if field.name == name and field.is_file:
+                return field.content
     names = " or ".join(IMAGE_FIELDS)
+    present = sorted({field.name for field in fields})
     for name in IMAGE_FIELDS:
-        if name in request.form:
+        if name in present:
             raise ProblemError(
                 Problem(400, f"the field {name} holds text, not a file: curl wants {name}=@FILE")
             )
-    others = sorted({*request.files, *request.form})
-    if others:
-        raise ProblemError(Problem(400, f"no field {names}; the form has {', '.join(others)[:200]}: {_HOW}"))
-    # Werkzeug reads what it can't parse as an empty form.
-    raise ProblemError(
-        Problem(400, f"the multipart body is broken or empty, it has no field {names}: {_HOW}")
-    )
+    others = ", ".join(present)[:200] or "nothing"
+    raise ProblemError(Problem(400, f"no field {names}; the form has {others}: {_HOW}"))

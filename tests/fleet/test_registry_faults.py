@@ -19,7 +19,7 @@ from tests.waiting import eventually, eventually_sync
 from tests.worker.model.graphs import write_model
 from tfleet.discovery.address import Address
 
-RATE = 150.0
+RATE = 200.0
 REQUESTS = 2000
 WHOLE_AGAIN_S = 10.0
 

@@ -33,7 +33,7 @@ def serving(classifier: Classifier | None) -> Iterator[tuple[Address, Lifecycle]
         lifecycle.ready(classifier)
     server = Server(host="127.0.0.1", port=0, threads=8, max_body_bytes=MAX_BODY_BYTES)
     instance = Instance("w1", server.address, "efficientnet-lite0", "1")
-    server.start(make_app(instance, lifecycle, Metrics(), ImageLimits(), lifecycle.drain))
+    server.start(make_app(instance, lifecycle, Metrics(), ImageLimits(), (1, 2, 4), lifecycle.drain))
     try:
         yield server.address, lifecycle
     finally:

@@ -13,9 +13,9 @@ from tfleet.worker.model.find import find_model
 from tfleet.worker.model.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from tfleet.worker.model.session import Classifier
+    from tfleet.worker.model.session import Classifier, PreparedImage, Probabilities
 
-__all__ = ["Classifier", "ModelError", "ModelSpec", "find_model"]
+__all__ = ["Classifier", "ModelError", "ModelSpec", "PreparedImage", "Probabilities", "find_model"]
 
 
 def __getattr__(name: str) -> Any:

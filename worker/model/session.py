@@ -47,6 +47,7 @@ class Classifier:
         self._session = session
         self._feed = feed
         self._fetch = fetch
+        self._batch = feed.batch
         self._closing = threading.Lock()
         self._closed = False
 
@@ -67,15 +68,20 @@ class Classifier:
             raise
         return cls(spec, session, feed, fetch)
 
-    def warm_up(self) -> float:
-        """Decode and run one grey image, so that the first request does not pay for what is done once.
+    def warm_up(self, sizes: Sequence[int] = (1,)) -> float:
+        """Decode a grey image and run it in batches of these sizes, so that no request pays for what is done
+        once: TensorFlow plans each size when it first meets it.
+
+        A graph that promises to take any number of images and can't (a reshape to one row is enough for that)
+        is from now on given one at a time, whatever the batch.
 
         Returns the seconds it took. Raises `ModelError` where the graph cannot run, or where its answer is
         not a row of finite numbers, one for each label.
         """
         started = time.perf_counter()
         try:
-            rows = self._rows([self.prepare(_grey_jpeg(), ImageLimits())])
+            grey = self.prepare(_grey_jpeg(), ImageLimits())
+            rows = self._rows([grey])
         except (tf.errors.OpError, ValueError, TypeError) as error:
             raise ModelError(f"{self.spec.path}: the graph does not run: {first_line(error)}") from error
         shape = np.shape(rows)
@@ -88,6 +94,8 @@ class Classifier:
             raise ModelError(
                 f"{self.spec.path}: {self._fetch.name} gives numbers that are not finite for a grey image"
             )
+        if not all(self._runs_together([grey] * size, shape[1]) for size in sizes):
+            self._batch = 1
         return time.perf_counter() - started
 
     def prepare(self, image: bytes, limits: ImageLimits) -> PreparedImage:
@@ -130,8 +138,14 @@ class Classifier:
         state = "closed" if self._closed else "open"
         return f"Classifier({self.spec.label}, {len(self.spec.labels)} classes, {state})"
 
+    def _runs_together(self, images: Sequence[PreparedImage], classes: int) -> bool:
+        try:
+            return np.shape(self._rows(images)) == (len(images), classes)
+        except (tf.errors.OpError, ValueError):
+            return False
+
     def _rows(self, batch: Sequence[PreparedImage]) -> npt.NDArray[Any]:
-        size = self._feed.batch or len(batch)
+        size = self._batch or len(batch)
         parts = [self._run_at_once(batch[start : start + size], size) for start in range(0, len(batch), size)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

@@ -250,6 +250,19 @@ def test_a_model_that_cannot_answer_is_found_out_before_it_is_served(
         load(write_model(tmp_path / "m" / "1", graph)).warm_up()
 
 
+def test_a_model_that_only_claims_to_take_many_images_gets_one_at_a_time(
+    tmp_path: Path, load: Callable[..., Classifier]
+) -> None:
+    def graph() -> None:
+        image = tf.compat.v1.placeholder(tf.float32, [None, SIZE, SIZE, 3], name="image")
+        tf.identity(tf.reshape(tf.reduce_mean(image, [1, 2]), [1, 3]), name="shares")
+
+    classifier = load(write_model(tmp_path / "m" / "1", graph))
+    classifier.warm_up((1, 2, 4))
+    images = [classifier.prepare(picture(colour), _LIMITS) for colour in ("red", "green", "blue")]
+    assert [int(row.argmax()) for row in classifier.run(images)] == [0, 1, 2]
+
+
 def test_a_model_that_does_not_load_leaves_no_session_behind(tmp_path: Path) -> None:
     sessions = _Sessions()
     spec = find_model(write_model(tmp_path / "m" / "1", manifest=MANIFEST.replace("image", "nothing")))

@@ -1,0 +1,158 @@
+"""Joins what came while the session was busy into its next run. Nothing ever waits for more to come.
+
+The rules:
+
+- Where nobody is running, a lone image runs at once, in the thread that brought it: no timer and no other
+  thread stands in between, so batching costs nothing where it gains nothing.
+- Whatever comes in the meantime waits. Then the thread of the oldest leads: it takes the oldest images, as
+  many as make one of the `sizes`, runs them and hands the rows out. First it wakes the next leader, so that
+  the session is not idle while there is work.
+- Each caller gets its own row or its own error. A batch that fails runs again one by one, so a bad image
+  fails alone.
+- An image whose caller's time is over when its turn comes is left out.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Image = TypeVar("Image")
+Row = TypeVar("Row")
+
+
+class OverdueError(Exception):
+    """The caller's time was over before its image's turn came; nothing was computed for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share(Generic[Row]):
+    """One caller's part of a batch: its row, and how many images ran together, its own included.
+
+    Seconds: `queue_s` from the call to the beginning of the run, `infer_s` the run.
+    """
+
+    row: Row
+    batch: int
+    queue_s: float
+    infer_s: float
+
+
+class _Caller(Generic[Image, Row]):
+    """One image, and the thread that brought it and sleeps until it has a share, an error or the lead."""
+
+    __slots__ = ("came_s", "deadline_s", "error", "image", "share", "wake")
+
+    def __init__(self, image: Image, came_s: float, deadline_s: float | None) -> None:
+        self.image = image
+        self.came_s = came_s
+        self.deadline_s = deadline_s
+        self.share: Share[Row] | None = None
+        self.error: BaseException | None = None
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+    @property
+    def served(self) -> bool:
+        return self.share is not None or self.error is not None
+
+
+class Batcher(Generic[Image, Row]):
+    """Calls `run`, one call at a time, with as many images as one of `sizes` says; 1 has to be among them.
+
+    `run` gives a row for each image, in their order.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Image]], Sequence[Row]],
+        sizes: Iterable[int],
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._run = run
+        self._sizes = tuple(sorted(sizes, reverse=True))
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._running = False
+        self._queue: deque[_Caller[Image, Row]] = deque()
+
+    def __repr__(self) -> str:
+        return f"<Batcher sizes={self._sizes} running={self._running} waiting={len(self._queue)}>"
+
+    @property
+    def waiting(self) -> int:
+        """How many images wait for their turn."""
+        return len(self._queue)
+
+    def __call__(self, image: Image, deadline_s: float | None = None) -> Share[Row]:
+        """The image's share. `deadline_s` is on the clock. Raises OverdueError and what `run` raises."""
+        caller = _Caller[Image, Row](image, self._clock(), deadline_s)
+        with self._lock:
+            self._queue.append(caller)
+            leads = not self._running
+            self._running = True
+        if not leads:
+            caller.wake.acquire()
+        if not caller.served:
+            self._lead()
+        if caller.error is not None:
+            raise caller.error
+        assert caller.share is not None
+        return caller.share
+
+    def _lead(self) -> None:
+        """Serve the oldest caller, which is this thread, and whom else its batch has room for."""
+        served = self._take()
+        batch = [caller for caller in served if not caller.served]
+        try:
+            self._serve(batch)
+        except BaseException as error:  # this thread is being ended; the others still need an answer
+            for caller in batch:
+                if not caller.served:
+                    caller.error = error
+            raise
+        finally:
+            self._hand_over()
+            for caller in served:
+                caller.wake.release()
+
+    def _take(self) -> list[_Caller[Image, Row]]:
+        """Take from the queue who is overdue, and then the oldest of the others: a whole batch."""
+        now_s = self._clock()
+        with self._lock:
+            overdue = [c for c in self._queue if c.deadline_s is not None and c.deadline_s <= now_s]
+            for caller in overdue:
+                caller.error = OverdueError()
+                self._queue.remove(caller)
+            size = next((size for size in self._sizes if size <= len(self._queue)), 0)
+            return [*overdue, *(self._queue.popleft() for _ in range(size))]
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            self._running = bool(self._queue)
+            if self._running:
+                self._queue[0].wake.release()
+
+    def _serve(self, batch: Sequence[_Caller[Image, Row]]) -> None:
+        try:
+            self._run_together(batch)
+        except Exception as error:  # whatever it was: it may be one image's fault
+            if len(batch) == 1:
+                batch[0].error = error
+                return
+            for caller in batch:
+                self._serve([caller])
+
+    def _run_together(self, batch: Sequence[_Caller[Image, Row]]) -> None:
+        if not batch:
+            return
+        began_s = self._clock()
+        rows = self._run([caller.image for caller in batch])
+        infer_s = self._clock() - began_s
+        for caller, row in zip(batch, rows, strict=True):
+            caller.share = Share(row, len(batch), began_s - caller.came_s, infer_s)
