@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import click
@@ -19,7 +19,7 @@ from tfleet.discovery.agent import ConsulAgent
 from tfleet.discovery.answerer import who_answers
 from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.options import chosen_registry, registry_options
-from tfleet.discovery.prune import Orphan, orphans, remove
+from tfleet.discovery.prune import Kind, Suspect, remove, suspects
 from tfleet.discovery.registration import TTL_S
 from tfleet.discovery.registry import StaticRegistry
 
@@ -33,25 +33,37 @@ _CANNOT_ASK: Final = "tfleet prune: nobody can be asked here: say --yes to remov
 @registry_options
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @click.option("--dry-run", is_flag=True, help="Only list.")
+@click.option("--unreachable", is_flag=True, help="Also remove passing ones that don't answer here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; needs --yes or --dry-run.")
 def prune(
-    *, registry: str | None, registry_port: int, service: str, yes: bool, dry_run: bool, as_json: bool
+    *,
+    registry: str | None,
+    registry_port: int,
+    service: str,
+    yes: bool,
+    dry_run: bool,
+    unreachable: bool,
+    as_json: bool,
 ) -> None:
     """Remove registrations of workers that live no more.
 
-    It asks at the address of each registered worker who answers. Where nobody does, or somebody else, the
-    registration is an orphan. It lists the orphans, and removes them when you say yes. One that answers under
-    its own name is never removed, whatever its checks say.
+    It asks at the address of each registered worker who answers. A registration is an orphan where another
+    worker answers, or where its own does not and its checks are critical. Orphans are listed, and removed
+    when you say yes. A worker that answers under its own name is never removed, whatever its checks say.
 
-    Run it where the workers can be reached. One that lives after all is back in the registry within seconds,
-    and proxies that reach it go on using it. With several Consul agents, another agent may list again what
-    was registered there: then run it there.
+    One that does not answer here, though its checks are not critical, may live where this machine can't
+    reach it. It is listed as not reachable from here and kept; --unreachable removes it, too. Say that only
+    where the workers can be reached, for instance for registrations without a check, which pass for ever.
+
+    One that lives after all is back in the registry within seconds, and proxies that reach it go on using
+    it. With several Consul agents, another agent may list again what was registered there: then run it there.
 
     \b
     Examples:
       tfleet prune
       tfleet prune --registry consul://10.0.0.5:8500 --dry-run
       tfleet prune --yes --json | jq -r '.orphans[] | select(.removed) | .id'
+      tfleet prune --dry-run --json | jq -r '.unreachable[].address'
 
     \b
     Exit code:
@@ -67,42 +79,56 @@ def prune(
         click.echo(_CANNOT_ASK, err=True)
         sys.exit(2)
     agent = ConsulAgent(where.address, service, ttl_s=TTL_S, timeout_s=_TIMEOUT_S)
-    removed: list[Orphan] = []
+    kinds = frozenset(Kind) if unreachable else frozenset({Kind.ORPHAN})
+    removed: list[Suspect] = []
     with quiet_end():
         try:
-            found = orphans(agent, who_answers)
+            found = suspects(agent, who_answers)
+            doomed = [one for one in found if one.kind in kinds]
             if found and not as_json:
                 _show(found)
-            if found and not dry_run and (yes or _agreed(found)):
-                removed.extend(remove(agent, found, who_answers))
+            if doomed and not dry_run and (yes or _agreed(doomed)):
+                removed.extend(remove(agent, doomed, who_answers, kinds))
         except RegistryError as error:
             click.echo(f"tfleet prune: {error}", err=True)
             sys.exit(1)
         if as_json:
             click.echo(json.dumps(_document(found, removed), indent=2))
         else:
-            click.echo(_summary(found, removed, service))
+            click.echo(_summary(found, removed, kinds, service))
 
 
-def _agreed(found: Sequence[Orphan]) -> bool:
+def _agreed(doomed: Sequence[Suspect]) -> bool:
     try:
-        return click.confirm(f"Remove {count(len(found), 'registration')}?")
+        return click.confirm(f"Remove {count(len(doomed), 'registration')}?")
     except click.Abort:  # click's word for Ctrl-C and for the end of the input
         sys.exit(INTERRUPTED)
 
 
-def _summary(found: Sequence[Orphan], removed: Sequence[Orphan], service: str) -> str:
-    if not found:
-        return f"no orphans of {service}"
-    return f"{len(removed)} of {count(len(found), 'orphan')} removed"
+def _summary(
+    found: Sequence[Suspect], removed: Sequence[Suspect], kinds: Collection[Kind], service: str
+) -> str:
+    orphans, unreachable = _of(Kind.ORPHAN, found), _of(Kind.UNREACHABLE, found)
+    said = f"no orphans of {service}"
+    if orphans:
+        said = f"{len(_of(Kind.ORPHAN, removed))} of {count(len(orphans), 'orphan')} removed"
+    if not unreachable:
+        return said
+    if Kind.UNREACHABLE in kinds:
+        return f"{said}; {len(_of(Kind.UNREACHABLE, removed))} of {len(unreachable)} unreachable removed"
+    return f"{said}; {len(unreachable)} kept: not critical, but not reachable from here (see --unreachable)"
 
 
-def _show(found: Sequence[Orphan]) -> None:
+def _of(kind: Kind, found: Sequence[Suspect]) -> list[Suspect]:
+    return [one for one in found if one.kind is kind]
+
+
+def _show(found: Sequence[Suspect]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for heading in ("id", "address", "node", "state"):
         table.add_column(heading, no_wrap=True)
     table.add_column("reason", overflow="fold")
-    for one in found:
+    for one in (*_of(Kind.ORPHAN, found), *_of(Kind.UNREACHABLE, found)):
         listing = one.listing
         table.add_row(
             Text(printable(listing.instance.id)),
@@ -115,16 +141,19 @@ def _show(found: Sequence[Orphan]) -> None:
     Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH).print(table)
 
 
-def _document(found: Sequence[Orphan], removed: Sequence[Orphan]) -> dict[str, Any]:
-    rows = [
-        {
-            "id": one.listing.instance.id,
-            "address": str(one.listing.instance.address),
-            "node": one.listing.node,
-            "state": one.listing.status,
-            "reason": one.reason,
-            "removed": one in removed,
-        }
-        for one in found
-    ]
-    return {"orphans": rows}
+def _document(found: Sequence[Suspect], removed: Sequence[Suspect]) -> dict[str, Any]:
+    def rows(kind: Kind) -> list[dict[str, Any]]:
+        return [_row(one, removed=one in removed) for one in _of(kind, found)]
+
+    return {"orphans": rows(Kind.ORPHAN), "unreachable": rows(Kind.UNREACHABLE)}
+
+
+def _row(one: Suspect, *, removed: bool) -> dict[str, Any]:
+    return {
+        "id": one.listing.instance.id,
+        "address": str(one.listing.instance.address),
+        "node": one.listing.node,
+        "state": one.listing.status,
+        "reason": one.reason,
+        "removed": removed,
+    }

@@ -68,7 +68,7 @@ def progress(ready: int, wanted: int, elapsed_s: float) -> str:
 
 def farewell(why: str) -> str:
     """What happens now that `why`, a signal or a process that cannot run, asked to stop."""
-    return f"stopping because of {why}: workers first; Ctrl-C now kills what is left"
+    return f"stopping because of {why}: the proxy first; Ctrl-C now kills what is left"
 
 
 def _count(workers: int) -> str:

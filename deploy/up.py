@@ -65,7 +65,8 @@ def _stages(
     def processes(*specs: Spec) -> tuple[Process, ...]:
         return tuple(Process(replace(spec, environ=environ), console, policy=policy) for spec in specs)
 
-    stages = [Stage(processes(fleet.proxy_spec())), Stage(processes(*fleet.worker_specs()))]
+    # Stopped the other way round: the proxy answers what it has begun while there are workers to do it.
+    stages = [Stage(processes(*fleet.worker_specs())), Stage(processes(fleet.proxy_spec()))]
     registry = fleet.registry_spec()
     if registry is not None:  # the others would find it later, too, but not without a warning first
         stages.insert(0, Stage(processes(registry), listens=fleet.registry.address))

@@ -61,8 +61,8 @@ def up(
 ) -> None:
     """Start a whole fleet on this machine: registry, proxy and workers.
 
-    A process that dies is started again. Ctrl-C stops them all: each worker leaves the registry and finishes
-    what it has, then the proxy and the registry stop; a second Ctrl-C kills what is left.
+    A process that dies is started again. Ctrl-C stops them all: the proxy finishes what it has, then each
+    worker leaves the registry and does the same, then the registry stops; a second Ctrl-C kills what is left.
 
     \b
       tfleet up

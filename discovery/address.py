@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from dataclasses import dataclass
 
 _MAX_PORT = 65535
+_MAX_NAME = 253
+# As resolvers take them (RFC 1123 section 2.1), and underscores, which container networks use.
+_LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\.?", re.IGNORECASE)
 
 
 class BadAddressError(ValueError):
@@ -33,7 +39,7 @@ class Address:
         Raises BadAddressError where the text is none of these or the port is outside 1 to 65535.
         """
         host, port_text = _split(text.strip())
-        if not host or any(c.isspace() or c in "/@?#" for c in host):
+        if not is_host(host):
             raise BadAddressError(f"{text!r} is not an address: expected HOST:PORT")
         if not port_text:
             if default_port is None:
@@ -42,6 +48,22 @@ class Address:
         if not (port_text.isascii() and port_text.isdigit() and 1 <= int(port_text) <= _MAX_PORT):
             raise BadAddressError(f"{text!r} has no usable port: expected a number from 1 to {_MAX_PORT}")
         return cls(host, int(port_text))
+
+
+def address_of(host: object, port: object) -> Address | None:
+    """The address of what claims to be a host and a port; None where nobody could connect to it."""
+    if isinstance(host, str) and is_host(host) and isinstance(port, int) and not isinstance(port, bool):
+        return Address(host, port) if 1 <= port <= _MAX_PORT else None
+    return None
+
+
+def is_host(text: str) -> bool:
+    """Whether it is an IP address, without brackets, or a name that can be asked for."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return len(text) <= _MAX_NAME and _NAME.fullmatch(text) is not None
+    return True
 
 
 def _split(text: str) -> tuple[str, str]:

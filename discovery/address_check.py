@@ -70,6 +70,7 @@ class ConsulAddressCheck:
         self._consul = consul.Consul(
             registry.host, registry.port, scheme="http", connections_timeout=_CALL_TIMEOUT_S
         )
+        self._consul.http.session.trust_env = False  # an HTTP_PROXY is meant for the world outside
         self._expected: dict[str, str] = {}
 
     def __repr__(self) -> str:

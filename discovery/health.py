@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import aiohttp
 from consul import aio
@@ -14,6 +14,9 @@ from tfleet.discovery.address import Address
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
 from tfleet.discovery.index import answer_timeout_s
 from tfleet.discovery.instance import Instance, from_health_entry, is_passing
+
+# What comes of JSON that is not what Consul says.
+_NOT_CONSUL: Final = (ValueError, TypeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,7 @@ class ConsulHealth:
             raise RegistryRefusedError(f"{self._where} refuses: {error}") from error
         except TimeoutError as error:
             raise RegistryUnavailableError(f"{self._where} does not answer: timed out") from error
-        except (aiohttp.ClientError, ConsulException, OSError, ValueError, TypeError) as error:
-            # ValueError and TypeError: JSON, but not what Consul says.
+        except (aiohttp.ClientError, ConsulException, OSError, *_NOT_CONSUL) as error:
             raise RegistryUnavailableError(
                 f"{self._where} does not answer as Consul does: {error}"
             ) from error

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfleet.discovery.address import Address
+from tfleet.discovery.address import Address, address_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +44,15 @@ def from_health_entry(entry: Mapping[str, Any]) -> Instance | None:
     if not isinstance(service, Mapping):
         return None
     host = service.get("Address") or (node.get("Address") if isinstance(node, Mapping) else None)
-    port, instance_id = service.get("Port"), service.get("ID")
-    if not (
-        isinstance(host, str) and host and isinstance(port, int) and port > 0 and isinstance(instance_id, str)
-    ):
+    address, instance_id = address_of(host, service.get("Port")), service.get("ID")
+    if address is None or not isinstance(instance_id, str):
         return None
-    meta = service.get("Meta") or {}
+    meta = service.get("Meta")
+    if not isinstance(meta, Mapping):
+        meta = {}
     return Instance(
         instance_id,
-        Address(host, port),
+        address,
         model=str(meta.get("model", "")),
         version=str(meta.get("version", "")),
     )
@@ -60,4 +60,12 @@ def from_health_entry(entry: Mapping[str, Any]) -> Instance | None:
 
 def is_passing(entry: Mapping[str, Any]) -> bool:
     """Whether every check of a health entry passes, the node's own (serfHealth, maintenance) included."""
-    return all(check.get("Status") == "passing" for check in entry.get("Checks") or ())
+    return all(status == "passing" for status in statuses(entry))
+
+
+def statuses(entry: Mapping[str, Any]) -> list[object]:
+    """What each check of a health entry says; None for what is no check."""
+    checks = entry.get("Checks") or ()
+    if not isinstance(checks, Sequence) or isinstance(checks, str):
+        return [None]
+    return [check.get("Status") if isinstance(check, Mapping) else None for check in checks]

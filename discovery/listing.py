@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tfleet.discovery.instance import Instance, from_health_entry
+from tfleet.discovery.instance import Instance, from_health_entry, statuses
 
 
 class Status(StrEnum):
@@ -50,5 +50,4 @@ def _listing(entry: Mapping[str, Any]) -> Listing | None:
     instance, node = from_health_entry(entry), entry.get("Node")
     if instance is None or not isinstance(node, Mapping):
         return None
-    checks = entry.get("Checks") or ()
-    return Listing(instance, str(node.get("Node", "")), worst([check.get("Status") for check in checks]))
+    return Listing(instance, str(node.get("Node", "")), worst(statuses(entry)))

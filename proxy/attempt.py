@@ -109,7 +109,7 @@ async def attempt(session: aiohttp.ClientSession, one: Attempt, metrics: Metrics
                 raise DeclinedError(answer.status)
             await _pass_on(answer, response, one, metrics)
             return response
-    except (aiohttp.ClientError, TimeoutError) as error:
+    except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:  # UnicodeError: a name that is none
         reason = _reason(error)
         if response.prepared:
             if isinstance(error, ConnectionResetError):
@@ -192,6 +192,6 @@ def _reason(error: Exception) -> str:
         return f"its answer can't be read: {fault}"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "it broke off in its answer"
-    if isinstance(error, aiohttp.ClientError):
+    if isinstance(error, aiohttp.ClientError | UnicodeError):
         return str(error) or type(error).__name__
     return "makes no progress"

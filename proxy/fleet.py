@@ -22,6 +22,7 @@ from tfleet.proxy.slow_start import WINDOW_S, SlowStart
 _FAILING_FROM = 500
 _FAILING_TIMES = 5
 _SUSPECT_AFTER_S = 1.0
+_SILENT_AFTER_S = 0.5
 _LINES_AT_ONCE = 100
 
 
@@ -57,12 +58,11 @@ class Fleet:
         """The worker for the next request, none of those already `tried`; None where nobody is left."""
         if self.pool.has_other(tried):
             return self._picker(self.pool, tried, self._clock())
-        late = self._late(tried)
-        return self._rng.choice(late) if late else None
+        return self._last_resort(tried)
 
     def has_other(self, tried: Collection[str]) -> bool:
         """Whether anybody is left who was not tried."""
-        return self.pool.has_other(tried) or bool(self._late(tried))
+        return self.pool.has_other(tried) or self._last_resort(tried) is not None
 
     def in_flight(self, worker_id: str) -> int:
         """How many requests this proxy has open with the worker."""
@@ -81,6 +81,10 @@ class Fleet:
         tries.add(patience)
         try:
             yield
+        except asyncio.CancelledError:  # the caller's deadline is over, or it has left
+            if patience.worker_since_s is not None and self._silent(member.id, _SILENT_AFTER_S):
+                self.doubt((member.id,))
+            raise
         finally:
             tries.discard(patience)
             if not tries:
@@ -98,12 +102,12 @@ class Fleet:
             member
             for worker_id, tries in self._tries.items()
             if (member := self.pool.members.get(worker_id)) is not None
-            and self._heard_s.get(worker_id, -math.inf) < late_s
+            and self._silent(worker_id, _SUSPECT_AFTER_S)
             and any((since_s := one.worker_since_s) is not None and since_s < late_s for one in tries)
         )
 
     def doubt(self, worker_ids: Collection[str]) -> None:
-        """Take the word of a p2p client that these failed it: they are probed, and only that decides."""
+        """Take the word of a client that these failed it, or were silent: a probe decides, and only that."""
         members = self.pool.members
         doubted = {
             i for i in {*self._doubted, *worker_ids} if i in members and members[i].state is State.READY
@@ -162,9 +166,16 @@ class Fleet:
         at_s = self.pool.next_probe_s()
         return None if at_s is None else max(0.0, at_s - self._clock())
 
-    def _late(self, tried: Collection[str]) -> list[Member]:
-        """The last resort: who served and was ejected for being late."""
-        return [member for member in self.pool.late if member.id not in tried]
+    def _silent(self, worker_id: str, seconds: float) -> bool:
+        """Whether nobody has heard from the worker for so long."""
+        return self._heard_s.get(worker_id, -math.inf) < self._clock() - seconds
+
+    def _last_resort(self, tried: Collection[str]) -> Member | None:
+        """Any who served and was ejected for being late."""
+        late = self.pool.late
+        first = int(self._rng.random() * len(late))
+        order = (late[(first + step) % len(late)] for step in range(len(late)))
+        return next((member for member in order if member.id not in tried), None)
 
     def _swap(self, pool: Pool, news: Mapping[str, str]) -> None:
         """Go over to this pool, which is the current one after this news: what was wrong, by worker."""

@@ -47,6 +47,7 @@ from tfleet.proxy.retry_budget import RetryBudget
 from tfleet.proxy.upload import BodyTooLargeError, ClientGoneError, ClientLateError, Upload
 
 _MOST_TRIES = 5
+_MOST_STALE = 3
 _NOT_READY = 503
 _CONTINUE = "100-continue"
 
@@ -123,13 +124,14 @@ class Forwarder:
     ) -> web.StreamResponse:
         tried: set[str] = set()
         failures: list[str] = []
+        stale, declined = 0, True
         while (member := self._fleet.pick(tried)) is not None:
             elsewhere = tried | {member.id}
             one = Attempt(
                 request=request,
                 upload=upload,
                 member=member,
-                retries=len(failures),
+                retries=stale + len(failures),
                 deadline=deadline,
                 patience=Patience(self._limits.try_timeout_s),
                 client_timeout_s=self._limits.client_timeout_s,
@@ -141,10 +143,13 @@ class Forwarder:
             except TryFailedError as error:
                 if upload.error is not None:
                     raise ProblemError(self._upload_problem(upload.error)) from error
-                failures.append(f"{member.id}: {error}")
-                if not isinstance(error, StaleConnectionError):
-                    tried = elsewhere
                 self._learn(member, error)
+                if isinstance(error, StaleConnectionError) and stale < _MOST_STALE and upload.repeatable:
+                    stale += 1  # nobody's failure: it costs nothing of the budget
+                    continue
+                failures.append(f"{member.id}: {error}")
+                tried = elsewhere
+                declined = declined and isinstance(error, DeclinedError)
                 if not isinstance(error, DeclinedError) and not self._may_retry(upload, tried, failures):
                     break
             except BrokenAnswerError as error:
@@ -153,7 +158,7 @@ class Forwarder:
             else:
                 self._fleet.answered(member, response.status)
                 return response
-        if not failures:
+        if declined:
             raise ProblemError(NO_WORKER)
         raise ProblemError(Problem(502, f"no worker answered: {'; '.join(failures)}"))
 

@@ -4,8 +4,8 @@ The rules:
 
 - The registry proposes, reachability decides. A newcomer gets requests when a probe of its `/readyz` has
   succeeded. A worker that the registry no longer lists stays in use until a probe or a request finds it
-  unreachable or not ready; only then it is dropped. So no answer of the registry, be it empty or full of
-  ghosts, changes who serves.
+  unreachable, not ready, or late for about a minute; only then it is dropped. So no answer of the registry,
+  be it empty or full of ghosts, changes who serves.
 - A listed worker that fails is ejected: it gets no requests until a probe of its `/readyz` succeeds. Probes
   of one worker come ever more slowly, also if it was back in between, until it has been well for a minute.
   Requests that fail together count once.
@@ -33,6 +33,9 @@ from tfleet.proxy.slow_start import SlowStart
 _EJECTION: Final = Backoff(first_s=1.0, cap_s=30.0)
 _PROBE_AGAIN_S: Final = 1.0
 _WELL_AFTER_S: Final = 60.0
+_MOST_LATE: Final = 6
+"""So often may a worker that is not listed be late until it is dropped: for about a minute. It may have had
+too much to do for its heartbeats, too."""
 
 
 class State(StrEnum):
@@ -126,6 +129,8 @@ class Pool:
         """The pool after a request that did not reach the worker, or was not answered in time (`late`)."""
         member = self.members.get(worker_id)
         if member is not None and member.listed and member.state is State.EJECTED:
+            if member.late and not late:
+                return self._of({**self.members, worker_id: replace(member, late=False)}, now_s)
             return self  # it is known: this request was under way when another one found out
         return self.probed({worker_id: (Probe.LATE if late else Probe.UNREACHABLE, error)}, now_s, rng)
 
@@ -148,14 +153,14 @@ class Pool:
             member = members.get(worker_id)
             if member is None:
                 continue
+            late = probe is Probe.LATE and (member.late or member.state is State.READY)
             if probe is Probe.READY:
                 members[worker_id] = _ready(member, self.slow_start, now_s)
-            elif not member.listed:
+            elif not member.listed and not (late and member.failures < _MOST_LATE):
                 del members[worker_id]
             elif probe is Probe.NOT_READY:
                 members[worker_id] = _not_ready(member, error, now_s)
             else:
-                late = probe is Probe.LATE and (member.late or member.state is State.READY)
                 members[worker_id] = replace(_ejected(member, error, now_s, rng), late=late)
         return self._of(members, now_s)
 

@@ -62,7 +62,7 @@ class Prober:
                 return Probe.NOT_READY, f"/readyz answers {answer.status}"
         except TimeoutError:
             return Probe.LATE, f"/readyz does not answer within {_TIMEOUT.total:g} s"
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a name that is none
             return Probe.UNREACHABLE, str(error) or type(error).__name__
 
 

@@ -15,4 +15,4 @@ class Readiness:
         """What is missing, in one line, or None."""
         if self.draining:
             return "the proxy is draining"
-        return None if fleet.pool.routable else "no worker is ready"
+        return None if fleet.has_other(()) else "no worker is ready"

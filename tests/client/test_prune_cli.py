@@ -45,6 +45,12 @@ class Registered:
         ConsulAgent(self._registry, self.service, ttl_s=ttl_s).register(instance)
         return instance
 
+    def add_dead(self, name: str = "dead") -> Instance:
+        """One that nobody lives up to, and whose check has failed."""
+        dead = self.add(name, nobody(), ttl_s=0.1)
+        eventually_sync(self.states, wanted=lambda found: found.get(name) is Status.CRITICAL)
+        return dead
+
     def states(self) -> dict[str, Status]:
         listed = ConsulAgent(self._registry, self.service, ttl_s=60).listed()
         return {one.instance.id.removeprefix(f"{self.service}-"): one.status for one in listed}
@@ -70,7 +76,7 @@ def alive(registered: Registered) -> Iterator[Instance]:
 def test_orphans_are_shown_and_removed_and_who_answers_as_itself_stays(
     registered: Registered, alive: Instance
 ) -> None:
-    dead = registered.add("dead", nobody())
+    dead = registered.add_dead()
     replaced = registered.add("replaced", alive.address)
     eventually_sync(registered.states, wanted=lambda found: len(found) == 3)
     done = registered.prune("--yes")
@@ -78,32 +84,80 @@ def test_orphans_are_shown_and_removed_and_who_answers_as_itself_stays(
     header, *rows, summary = (line.rstrip() for line in done.output.splitlines())
     assert header.split() == ["id", "address", "node", "state", "reason"]
     assert [row.split()[:2] for row in rows] == [[one.id, str(one.address)] for one in (dead, replaced)]
-    assert rows[0].split()[3] == "passing"
-    assert rows[0].endswith("Connection refused")
+    assert [row.split()[3] for row in rows] == ["critical", "passing"]
+    assert rows[0].endswith("critical  Connection refused")
     assert rows[1].endswith(f"{alive.id} answers at its address")
     assert summary == "2 of 2 orphans removed"
     assert eventually_sync(registered.states, wanted=lambda found: len(found) == 1).keys() == {"alive"}
     assert registered.prune("--yes").output == f"no orphans of {registered.service}\n"
 
 
+KEPT = "1 kept: not critical, but not reachable from here (see --unreachable)"
+
+
+def test_a_passing_one_that_can_t_be_reached_from_here_is_shown_last_and_kept(registered: Registered) -> None:
+    far = registered.add("a-far-one", nobody())
+    dead = registered.add_dead()
+    eventually_sync(registered.states, wanted=lambda found: len(found) == 2)
+    _, *rows, summary = (line.rstrip() for line in registered.prune("--yes").output.splitlines())
+    assert [row.split()[0] for row in rows] == [dead.id, far.id]
+    assert rows[1].endswith("passing   not reachable from here: Connection refused")
+    assert summary == f"1 of 1 orphan removed; {KEPT}"
+    left = eventually_sync(registered.states, wanted=lambda found: len(found) == 1)
+    assert left == {"a-far-one": Status.PASSING}
+    summary = registered.prune("--yes").output.splitlines()[-1]
+    assert summary == f"no orphans of {registered.service}; {KEPT}"
+
+
+def test_it_is_removed_where_that_is_asked_for(registered: Registered, alive: Instance) -> None:
+    registered.add("far", nobody())
+    registered.add_dead()
+    eventually_sync(registered.states, wanted=lambda found: len(found) == 3)
+    last = registered.prune("--dry-run", "--unreachable").output.splitlines()[-1]
+    assert last == "0 of 1 orphan removed; 0 of 1 unreachable removed"
+    last = registered.prune("--yes", "--unreachable").output.splitlines()[-1]
+    assert last == "1 of 1 orphan removed; 1 of 1 unreachable removed"
+    assert eventually_sync(registered.states, wanted=lambda found: len(found) == 1).keys() == {"alive"}
+
+
 def test_a_dry_run_only_lists(registered: Registered) -> None:
-    registered.add("dead", nobody())
-    eventually_sync(registered.states)
+    registered.add_dead()
     done = registered.prune("--dry-run", "--yes")
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, "0 of 1 orphan removed")
     assert registered.states().keys() == {"dead"}
 
 
-@pytest.mark.parametrize(("option", "removed"), [("--dry-run", False), ("--yes", True)])
-def test_programs_get_a_document(registered: Registered, option: str, removed: bool) -> None:
-    dead = registered.add("dead", nobody())
-    eventually_sync(registered.states)
-    done = registered.prune("--json", option)
-    (row,) = json.loads(done.output)["orphans"]
-    assert row.pop("reason").endswith("Connection refused")
-    assert row.pop("node")
-    address = str(dead.address)
-    assert row == {"id": dead.id, "address": address, "state": "passing", "removed": removed}
+@pytest.mark.parametrize(
+    ("options", "removed"),
+    [
+        (("--dry-run",), (False, False)),
+        (("--yes",), (True, False)),
+        (("--yes", "--unreachable"), (True, True)),
+    ],
+)
+def test_programs_get_a_document(
+    registered: Registered, options: tuple[str, ...], removed: tuple[bool, bool]
+) -> None:
+    dead, far = registered.add_dead(), registered.add("far", nobody())
+    eventually_sync(registered.states, wanted=lambda found: len(found) == 2)
+    document = json.loads(registered.prune("--json", *options).output)
+    assert document.keys() == {"orphans", "unreachable"}
+    (orphan,), (unreachable,) = document["orphans"], document["unreachable"]
+    assert orphan.pop("node") == unreachable.pop("node") != ""
+    assert orphan == {
+        "id": dead.id,
+        "address": str(dead.address),
+        "state": "critical",
+        "reason": "Connection refused",
+        "removed": removed[0],
+    }
+    assert unreachable == {
+        "id": far.id,
+        "address": str(far.address),
+        "state": "passing",
+        "reason": "not reachable from here: Connection refused",
+        "removed": removed[1],
+    }
 
 
 @pytest.mark.parametrize("registry", ["embedded"], indirect=True)
@@ -134,6 +188,21 @@ def test_a_fixed_list_has_nothing_to_prune() -> None:
     assert "nobody registers there" in done.stderr
 
 
+def on_a_terminal(registered: Registered, typed: bytes) -> tuple[int, str]:
+    """The exit code and what was on the screen."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "tfleet", "prune", *registered.options]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=users_environment())
+    os.close(theirs)
+    os.write(ours, typed)
+    with open(ours, "rb", buffering=0) as screen:  # noqa: PTH123 - a descriptor
+        got = b""
+        with suppress(OSError):  # EIO: the other side is closed
+            while chunk := screen.read(65536):
+                got += chunk
+    return process.wait(30), got.decode()
+
+
 @pytest.mark.parametrize("registry", ["embedded"], indirect=True)
 @pytest.mark.parametrize(
     ("typed", "code", "left", "said"),
@@ -147,17 +216,18 @@ def test_a_fixed_list_has_nothing_to_prune() -> None:
 def test_on_a_terminal_it_asks(
     registered: Registered, typed: bytes, code: int, left: list[str], said: str
 ) -> None:
-    registered.add("dead", nobody())
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "tfleet", "prune", *registered.options]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=users_environment())
-    os.close(theirs)
-    os.write(ours, typed)
-    with open(ours, "rb", buffering=0) as screen:  # noqa: PTH123 - a descriptor
-        got = b""
-        with suppress(OSError):  # EIO: the other side is closed
-            while chunk := screen.read(65536):
-                got += chunk
-    assert process.wait(30) == code
-    assert said in got.decode()
-    assert list(registered.states()) == left
+    registered.add_dead()
+    registered.add("far", nobody())
+    ended, screen = on_a_terminal(registered, typed)
+    assert ended == code
+    assert said in screen
+    assert list(registered.states()) == [*left, "far"]
+
+
+@pytest.mark.parametrize("registry", ["embedded"], indirect=True)
+def test_it_does_not_ask_where_all_are_kept(registered: Registered) -> None:
+    registered.add("far", nobody())
+    code, screen = on_a_terminal(registered, b"y\n")
+    assert code == 0
+    assert KEPT in screen
+    assert "Remove" not in screen

@@ -56,7 +56,7 @@ def test_progress_counts_the_ready_workers(ready: int, text: str) -> None:
 
 
 def test_the_farewell_names_its_cause() -> None:
-    assert announce.farewell("SIGTERM").startswith("stopping because of SIGTERM: workers first")
+    assert announce.farewell("SIGTERM").startswith("stopping because of SIGTERM: the proxy first")
 
 
 def test_the_program_is_called_by_its_path_where_its_name_is_not_found(

@@ -80,7 +80,7 @@ def test_it_says_what_it_starts_and_gives_lines_to_paste_once_a_worker_is_ready(
     assert up.text.index("registry started") < up.text.index("proxy started")
 
 
-def test_sigterm_and_ctrl_c_stop_workers_then_proxy_then_registry(gone: Callable[[int], bool]) -> None:
+def test_sigterm_and_ctrl_c_stop_proxy_then_workers_then_registry(gone: Callable[[int], bool]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         with _up() as up:
             up.until("is good", times=4)
@@ -88,8 +88,9 @@ def test_sigterm_and_ctrl_c_stop_workers_then_proxy_then_registry(gone: Callable
             assert up.end() == 0
         assert f"stopping because of {number.name}" in up.text
         drained = re.findall(r"(\S+) +\| drained", up.text)
-        assert sorted(drained[:2]) == ["worker-1", "worker-2"]
-        assert drained[2:] == ["proxy", "registry"]
+        assert drained[0] == "proxy"
+        assert sorted(drained[1:3]) == ["worker-1", "worker-2"]
+        assert drained[3:] == ["registry"]
         assert up.lines[-1] == "up | all stopped\n"
         assert _all_gone(up, gone)
 
@@ -97,7 +98,7 @@ def test_sigterm_and_ctrl_c_stop_workers_then_proxy_then_registry(gone: Callable
 def test_a_worker_that_is_killed_is_started_again() -> None:
     with _up(workers=1) as up:
         up.until("worker is good")
-        os.kill(up.pids[-1], signal.SIGKILL)
+        os.kill(up.pids[1], signal.SIGKILL)  # after the registry
         up.until(r"worker-1 ended \(SIGKILL\): starting it again in 0\.\d s")
         up.until("worker is good")
         up.process.send_signal(signal.SIGTERM)

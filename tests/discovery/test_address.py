@@ -1,6 +1,6 @@
 import pytest
 
-from tfleet.discovery.address import Address, BadAddressError
+from tfleet.discovery.address import Address, BadAddressError, address_of
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,7 @@ def test_a_bare_host_takes_the_default_port() -> None:
     [
         *("", ":80", "host", "host:", "host:0", "host:65536", "host:8o", "host:٣"),
         *("::1", "[::1", "[::1]x:1", "user@host:1", "a b:1", "host/x:1", "http://host:1"),
+        *("a..b:1", "-a:1", f"{'a' * 64}:1", f"{'a.' * 127}:1", "h\u00f6st:1", "1.2.3.4%eth0:1"),
     ],
 )
 def test_what_is_no_address_is_refused_with_what_was_expected(text: str) -> None:
@@ -35,3 +36,28 @@ def test_what_is_no_address_is_refused_with_what_was_expected(text: str) -> None
 
 def test_a_url_has_brackets_around_an_ipv6_address() -> None:
     assert Address("::1", 1).url == "http://[::1]:1"
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "10.0.0.1", "::1", "worker_1.fleet_net", "a" * 63, "b.consul."]
+)
+def test_who_can_be_connected_to_has_an_address(host: str) -> None:
+    assert address_of(host, 8000) == Address(host, 8000)
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        ("", 80),
+        ("a..b", 80),
+        ("a/b?c", 80),
+        ("a@b", 80),
+        (7, 80),
+        ("a", 0),
+        ("a", 65536),
+        ("a", True),
+        ("a", "80"),
+    ],
+)
+def test_who_can_t_be_has_none(host: object, port: object) -> None:
+    assert address_of(host, port) is None

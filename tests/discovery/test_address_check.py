@@ -156,3 +156,11 @@ def test_an_output_is_one_line_of_bounded_length() -> None:
     assert finding is not None
     assert "\n" not in finding.error
     assert len(finding.error) < 300
+
+
+def test_a_proxy_for_the_world_outside_is_not_asked(
+    check: ConsulAddressCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", nobody().url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert not found(check, worker_at(nobody())).reached

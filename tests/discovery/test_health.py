@@ -91,6 +91,7 @@ INDEX = "X-Consul-Index: 7"
         (http("200 OK", b"[]", "X-Consul-Index: many"), RegistryUnavailableError),
         (http("200 OK", b'{"an": "object"}', INDEX), RegistryUnavailableError),
         (http("200 OK", b"null", INDEX), RegistryUnavailableError),
+        (http("200 OK", b"[" * 100_000, INDEX), RegistryUnavailableError),
         (http("200 OK", b"\xff\xfe", INDEX), RegistryUnavailableError),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nX-Consul-Index: 7\r\n\r\n[", RegistryUnavailableError),
         (b"garbage", RegistryUnavailableError),

@@ -44,6 +44,10 @@ def test_a_service_without_meta_has_no_model_label() -> None:
         {"Service": None},
         entry(Port=0),
         entry(Port="80"),
+        entry(Port=True),
+        entry(Port=65536),
+        entry(Address="a..b"),
+        entry(Address="a/b"),
         entry(ID=None),
         {"Service": {"ID": "x", "Port": 1}},
     ],
@@ -75,3 +79,14 @@ def test_ids_hold_service_host_and_port_and_differ_from_start_to_start() -> None
 
 def test_the_model_label_is_name_and_version() -> None:
     assert Instance("w", Address("h", 1), "lite0", "2").model_label == "lite0/2"
+
+
+def test_meta_that_is_none_is_none() -> None:
+    found = from_health_entry(entry(Meta=["x"]))
+    assert found is not None
+    assert found.model_label == ""
+
+
+@pytest.mark.parametrize("checks", [["passing"], [None], {"Status": "passing"}, "passing", 7])
+def test_what_is_no_check_does_not_pass(checks: object) -> None:
+    assert not is_passing({**ENTRY, "Checks": checks})

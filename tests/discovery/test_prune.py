@@ -1,3 +1,6 @@
+from collections.abc import Collection
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +10,9 @@ from tfleet.discovery.answerer import Answerer
 from tfleet.discovery.errors import RegistryUnavailableError
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import Listing, Status
-from tfleet.discovery.prune import Orphan, orphan, orphans, remove
+from tfleet.discovery.prune import Kind, Suspect, remove, suspect, suspects
+
+ORPHANS = frozenset({Kind.ORPHAN})
 
 
 def listing(number: int, status: Status = Status.PASSING) -> Listing:
@@ -28,44 +33,77 @@ class Registered:
 
 
 @given(status=st.sampled_from(Status), error=st.text())
-def test_who_answers_under_its_own_name_is_never_an_orphan(status: Status, error: str) -> None:
-    assert orphan(listing(1, status), Answerer("w1", error)) is None
+def test_who_answers_under_its_own_name_is_never_suspect(status: Status, error: str) -> None:
+    assert suspect(listing(1, status), Answerer("w1", error)) is None
 
 
-@pytest.mark.parametrize("status", Status)
+REFUSED = Answerer(error="Connection refused")
+LATE = Answerer(error="no answer within 2 s")
+STRANGER = Answerer(error="what answers there is no worker")
+OTHER = Answerer("w2")
+
+
 @pytest.mark.parametrize(
-    ("found", "reason"),
+    ("status", "found", "kind", "reason"),
     [
-        (Answerer(error="Connection refused"), "Connection refused"),
-        (Answerer("w2"), "w2 answers at its address"),
+        (Status.CRITICAL, OTHER, Kind.ORPHAN, "w2 answers at its address"),
+        (Status.CRITICAL, STRANGER, Kind.ORPHAN, STRANGER.error),
+        (Status.CRITICAL, REFUSED, Kind.ORPHAN, REFUSED.error),
+        (Status.CRITICAL, LATE, Kind.ORPHAN, LATE.error),
+        (Status.WARNING, OTHER, Kind.ORPHAN, "w2 answers at its address"),
+        (Status.WARNING, STRANGER, Kind.UNREACHABLE, f"not reachable from here: {STRANGER.error}"),
+        (Status.WARNING, REFUSED, Kind.UNREACHABLE, f"not reachable from here: {REFUSED.error}"),
+        (Status.WARNING, LATE, Kind.UNREACHABLE, f"not reachable from here: {LATE.error}"),
+        (Status.PASSING, OTHER, Kind.ORPHAN, "w2 answers at its address"),
+        (Status.PASSING, STRANGER, Kind.UNREACHABLE, f"not reachable from here: {STRANGER.error}"),
+        (Status.PASSING, REFUSED, Kind.UNREACHABLE, f"not reachable from here: {REFUSED.error}"),
+        (Status.PASSING, LATE, Kind.UNREACHABLE, f"not reachable from here: {LATE.error}"),
     ],
 )
-def test_who_does_not_is_one_whatever_its_checks_say(status: Status, found: Answerer, reason: str) -> None:
-    assert orphan(listing(1, status), found) == Orphan(listing(1, status), reason)
+def test_who_does_not_is_judged_by_who_does_and_by_its_checks(
+    status: Status, found: Answerer, kind: Kind, reason: str
+) -> None:
+    assert suspect(listing(1, status), found) == Suspect(listing(1, status), kind, reason)
 
 
-def test_each_is_asked_at_its_own_address_and_the_orphans_keep_their_order() -> None:
+def test_each_is_asked_at_its_own_address_and_the_suspects_keep_their_order() -> None:
     registry = Registered(*(listing(number) for number in range(100)))
 
     def ask(address: Address) -> Answerer:
         number = address.port - 8000
-        return Answerer(f"w{number}") if number % 2 else Answerer(error="no")
+        return Answerer(f"w{number}") if number % 2 else REFUSED
 
-    found = orphans(registry, ask)
+    found = suspects(registry, ask)
     assert [one.listing for one in found] == [listing(number) for number in range(0, 100, 2)]
 
 
-def test_an_orphan_is_removed() -> None:
-    registry = Registered(listing(1), listing(2))
-    found = (Orphan(listing(1), "no"),)
-    assert tuple(remove(registry, found, lambda _: Answerer(error="no"))) == found
-    assert registry.listings == [listing(2)]
+@pytest.mark.parametrize(
+    ("kinds", "struck"), [(ORPHANS, ["w1"]), ({Kind.UNREACHABLE}, ["w2"]), (Kind, ["w1", "w2"])]
+)
+def test_those_of_the_chosen_kinds_are_removed(kinds: Collection[Kind], struck: list[str]) -> None:
+    registry = Registered(listing(1, Status.CRITICAL), listing(2), listing(3, Status.CRITICAL))
+
+    def ask(address: Address) -> Answerer:
+        return Answerer("w3") if address.port == 8003 else LATE
+
+    removed = remove(registry, suspects(registry, ask), ask, kinds)
+    assert [one.listing.instance.id for one in removed] == struck
+    assert [one.instance.id for one in registry.listings] == sorted({"w1", "w2", "w3"} - set(struck))
 
 
-def test_one_that_came_back_in_the_meantime_is_not_removed() -> None:
-    registry = Registered(listing(1))
-    assert list(remove(registry, [Orphan(listing(1), "no")], lambda _: Answerer("w1"))) == []
-    assert registry.listings == [listing(1)]
+@pytest.mark.parametrize(
+    ("before", "now", "answer"),
+    [
+        pytest.param(listing(1, Status.CRITICAL), listing(1, Status.CRITICAL), Answerer("w1"), id="answers"),
+        pytest.param(listing(1, Status.CRITICAL), listing(1), LATE, id="passes"),
+        pytest.param(listing(1), listing(1), LATE, id="other-left"),
+        pytest.param(listing(1), replace(listing(1), node="elsewhere"), OTHER, id="moved"),
+    ],
+)
+def test_one_that_is_no_orphan_by_now_is_not_removed(before: Listing, now: Listing, answer: Answerer) -> None:
+    registry = Registered(now)
+    assert not list(remove(registry, [Suspect(before, Kind.ORPHAN, "")], lambda _: answer, ORPHANS))
+    assert registry.listings == [now]
 
 
 def test_a_registry_that_fails_is_told_as_it_is() -> None:
@@ -74,4 +112,4 @@ def test_a_registry_that_fails_is_told_as_it_is() -> None:
             raise RegistryUnavailableError("down")
 
     with pytest.raises(RegistryUnavailableError, match="down"):
-        orphans(Away(), lambda _: Answerer())
+        suspects(Away(), lambda _: Answerer())

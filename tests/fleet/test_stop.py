@@ -1,5 +1,7 @@
 """A fleet ends as it is asked to, mends what dies, and leaves nothing."""
 
+import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,8 +11,10 @@ import pytest
 import requests
 
 from tests.consul_agent import consul_agent, consul_binary
+from tests.fleet.steady import SteadyLoad
 from tests.fleet.up import PHOTOS, PROXY, up
 from tests.waiting import eventually_sync
+from tests.worker.model.graphs import write_model
 
 
 def _alive(pid: int) -> bool:
@@ -41,3 +45,16 @@ def test_a_worker_that_dies_is_started_again_and_the_fleet_goes_on() -> None:
         eventually_sync(fleet.ready, wanted=lambda ready: ready == 2, timeout_s=60)
         assert {row["id"] for row in fleet.workers() if row["state"] == "ready"} != before
         assert "SIGKILL" in fleet.said
+
+
+async def test_a_stop_under_load_answers_what_was_begun(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "colours" / "1")
+    with contextlib.ExitStack() as stack:
+        fleet = await asyncio.to_thread(stack.enter_context, up("--model", str(model)))
+        async with SteadyLoad(PROXY.replace("localhost", "127.0.0.1"), rate=150.0) as load:
+            await load.sent(1000)
+            load.may_be_refused = True
+            code = await asyncio.to_thread(fleet.stop)
+        assert code == 0
+        assert load.tally.refused > 0
+        assert load.tally.faultless, f"{load.tally} {load.tally.failures[:3]}"

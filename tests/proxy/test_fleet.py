@@ -8,7 +8,7 @@ from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.patience import Patience
-from tfleet.proxy.pool import Probe
+from tfleet.proxy.pool import Member, Probe
 
 ONE, TWO = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
 
@@ -201,3 +201,26 @@ def test_where_all_are_late_requests_still_go_to_somebody_who_was_not_tried() ->
     assert chosen.id == "w2"
     assert not fleet.has_other(["w1", "w2"])
     assert fleet.pick(["w1", "w2"]) is None
+
+
+async def wait_in_vain(fleet: Fleet, member: Member) -> None:
+    """A caller with less time than patience."""
+    async with asyncio.timeout(0.01):
+        with fleet.using(member, patience := Patience(60)):
+            async with patience:
+                await asyncio.sleep(60)
+
+
+async def test_who_is_silent_until_its_callers_have_no_more_time_is_probed() -> None:
+    clock = Clock()
+    fleet = Fleet(clock=clock)
+    ready(fleet, ONE, TWO)
+    one, two = fleet.pool.members["w1"], fleet.pool.members["w2"]
+    clock.now_s = 10.0
+    fleet.answered(two, 200)
+    for member in (one, two):
+        with pytest.raises(TimeoutError):
+            await wait_in_vain(fleet, member)
+    assert fleet.suspects() == (one,), "the other one was heard a moment ago"
+    fleet.probed({"w1": (Probe.READY, "")})
+    assert fleet.suspects() == ()

@@ -260,3 +260,20 @@ def test_who_served_and_was_late_is_ejected_but_kept_as_a_last_resort() -> None:
 def test_a_newcomer_that_never_served_is_no_last_resort() -> None:
     pool = probed(Pool().synced([instance(1)], 0.0), "w1", Probe.LATE)
     assert (pool.members["w1"].state, late(pool)) == (State.EJECTED, [])
+
+
+def test_a_last_resort_that_refuses_is_none_any_more() -> None:
+    pool = pool_of(1, 2).failed("w1", "makes no progress", 1.0, RNG, late=True)
+    assert late(pool.failed("w1", "makes no progress", 1.1, RNG, late=True)) == ["w1"]
+    refused = pool.failed("w1", "refused", 1.1, RNG)
+    assert (late(refused), refused.members["w1"].state) == ([], State.EJECTED)
+
+
+def test_a_worker_that_served_and_is_late_and_not_listed_is_kept_for_a_while() -> None:
+    """It may be too busy for its heartbeats as well."""
+    pool = pool_of(1, 2).synced([], 1.0)
+    for times in range(1, 7):
+        pool = probed(pool, "w1", Probe.LATE, 1.0 + times)
+        assert (late(pool), pool.members["w1"].failures) == (["w1"], times)
+    assert "w1" not in probed(pool, "w1", Probe.LATE, 9.0).members
+    assert routable(pool) == ["w2"]

@@ -115,6 +115,9 @@ async def test_a_kept_connection_that_has_ended_is_nobody_s_fault_and_no_problem
             assert answer.headers["X-Retries"] == ("0" if number == 0 else "1")
         assert served == 3
         assert await states(proxy) == ["ready"]
+    async with raw_server(once) as worker, running(settings(worker, retry_floor_per_s=0)) as proxy:
+        for _ in range(3):
+            assert (await post(proxy, data=BODY))[0].status == 200, "nor is it the retry budget's"
 
 
 async def test_a_slow_client_does_not_use_up_the_worker_s_time() -> None:
@@ -198,3 +201,20 @@ async def test_workers_that_were_all_too_late_still_get_requests() -> None:
                 assert answer.status == 502
             async with session.post(proxy.url, data=b"x") as answer:
                 assert (answer.status, await answer.text()) == (200, "here")
+
+
+async def test_a_silent_worker_is_found_out_by_callers_with_little_time() -> None:
+    async def silent(_: web.Request) -> web.Response:
+        await asyncio.sleep(3600)
+        return web.Response()
+
+    async with stand_in() as bad, stand_in() as good, running(settings(bad, good)) as proxy:
+        bad.answer, bad.ready = silent, False
+        async with aiohttp.ClientSession() as session:
+
+            async def ask() -> list[str]:
+                headers = {"X-Request-Timeout-Ms": "200"}
+                async with session.post(proxy.url, data=b"x", headers=headers):
+                    return await states(proxy)
+
+            await eventually(ask, wanted=["draining", "ready"].__eq__)
