@@ -59,11 +59,12 @@ def address_of(host: object, port: object) -> Address | None:
 
 def is_host(text: str) -> bool:
     """Whether it is an IP address, without brackets, or a name that can be asked for."""
+    if _NAME.fullmatch(text):  # so does an IPv4 address
+        return len(text) <= _MAX_NAME
     try:
-        ipaddress.ip_address(text)
+        return "%" not in text and ipaddress.ip_address(text).version > 0
     except ValueError:
-        return len(text) <= _MAX_NAME and _NAME.fullmatch(text) is not None
-    return True
+        return False
 
 
 def _split(text: str) -> tuple[str, str]:
