@@ -28,7 +28,7 @@ from tfleet.proxy.upload import Upload
 from tfleet.proxy.worker_connection import WorkerConnector
 
 # Time for two lost SYNs, which are sent again after 1 and 3 s, and for a proxy that is late itself because
-# its machine is busy: with 1 s it ejected all its workers. One that is silent is probed long before.
+# its machine is busy: with 1 s it ejected workers that were well. One that is silent is probed long before.
 _CONNECT_TIMEOUT_S: Final = 5.0
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
 _SEND_ELSEWHERE: Final = frozenset({429, 503})

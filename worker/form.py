@@ -1,6 +1,6 @@
 """The files of a multipart form, without the cost of reading it as a stream.
 
-Werkzeug's parser took 1.75 ms for a form with a 35 kB JPEG, this one takes 0.07.
+Werkzeug's parser took 0.55 ms for a form with a 35 kB JPEG, this one takes 0.025 (AMD EPYC, Python 3.11).
 """
 
 from __future__ import annotations

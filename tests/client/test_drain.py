@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,9 +13,6 @@ from tfleet.client.errors import FleetError, FleetUnavailableError, UnexpectedAn
 from tfleet.client.transport import Transport
 from tfleet.client.worker_status import WorkerStatus
 from tfleet.discovery.address import Address
-
-if TYPE_CHECKING:
-    from tests.client.conftest import Command  # noqa: F401 - the fixtures of this folder
 
 
 class StandIn:
