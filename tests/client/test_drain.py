@@ -36,6 +36,11 @@ class StandIn:
         lines = f"tfleet_worker_in_flight {in_flight + 1}.0\ntfleet_worker_in_flight_other 7\n"
         self.answers["/metrics"] = (200, lines)
 
+    @property
+    def silent(self) -> int:
+        """Connections that are open and have asked nothing."""
+        return len(self._open)
+
     def stop_accepting(self) -> None:
         self._server.close()
 
@@ -166,10 +171,16 @@ async def test_what_is_in_flight_is_told_whenever_it_changes(worker: StandIn) ->
 
 
 async def test_a_connection_that_ends_early_is_no_end_of_the_worker(worker: StandIn) -> None:
+    worker.answers["/metrics"] = (
+        200,
+        "no figure, so that it is asked for once and the held connection is alone\n",
+    )
     async with draining(worker.address) as one, asyncio.TaskGroup() as group:
         await one.begin()
         waiting = group.create_task(one.wait_gone(lambda _: None))
+        await eventually(lambda: asyncio.sleep(0, "GET /metrics" in worker.asked))
         for times in (1, 2):
+            await eventually(lambda: asyncio.sleep(0, worker.silent == 1))
             worker.close_connections()
             asked = "GET /healthz?worker=w1"
             await eventually(lambda: asyncio.sleep(0, worker.asked.count(asked) >= times))  # noqa: B023 - at once
