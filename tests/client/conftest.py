@@ -241,7 +241,7 @@ class Command:
     @property
     def argv(self) -> list[str]:
         code = f"from tfleet.client.cli import {self.name}; {self.name}(prog_name='tfleet {self.name}')"
-        return [sys.executable, "-X", "dev", "-W", "error", "-c", code]
+        return [sys.executable, "-W", "error", "-c", code]
 
     @staticmethod
     def env() -> dict[str, str]:

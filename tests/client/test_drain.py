@@ -185,6 +185,7 @@ async def test_a_connection_that_ends_early_is_no_end_of_the_worker(worker: Stan
             asked = "GET /healthz?worker=w1"
             await eventually(lambda: asyncio.sleep(0, worker.asked.count(asked) >= times))  # noqa: B023 - at once
             assert not waiting.done()
+        await eventually(lambda: asyncio.sleep(0, worker.silent == 1))
         worker.end()
 
 

@@ -20,7 +20,7 @@ class DrainCommand(Command):
     @property
     def argv(self) -> list[str]:
         code = "from tfleet.client.drain_cli import drain; drain(prog_name='tfleet drain')"
-        return [sys.executable, "-X", "dev", "-W", "error", "-c", code]
+        return [sys.executable, "-W", "error", "-c", code]
 
 
 @pytest.fixture

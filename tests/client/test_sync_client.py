@@ -133,7 +133,7 @@ def test_a_forgotten_client_is_closed_by_the_garbage_collector(fleet: ScriptedFl
 
 def program(code: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", code, *arguments],
+        [sys.executable, "-W", "error", "-c", code, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
