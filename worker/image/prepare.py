@@ -25,10 +25,11 @@ from tfleet.worker.image.geometry import Geometry
 from tfleet.worker.image.header import webp_size
 from tfleet.worker.image.limits import ImageLimits
 
-# libjpeg can decode to 1/2, 1/4 or 1/8 for a fraction of the time and memory. Up to three times the model's
-# size is left to the resampler: from that gap on, Pillow's documentation of Image.resize(reducing_gap) says,
-# the result is close to that of resampling all pixels.
-_DRAFT_GAP: Final = 3
+# libjpeg can decode to 1/2, 1/4 or 1/8 for a fraction of the time and memory. Up to twice the model's size is
+# left to the resampler: of 12 megapixels a quarter of each side. With an eighth the labels of close calls
+# begin to change, for a tenth of the time that is left: most of it goes into the entropy coding of the file,
+# which every reader has to undo (docs/benchmarks/decoders.md).
+_DRAFT_GAP: Final = 2
 
 
 def pixels(data: bytes, limits: ImageLimits, geometry: Geometry) -> npt.NDArray[np.uint8]:

@@ -1,7 +1,9 @@
 """From any picture that is read to what a graph is fed with."""
 
+import contextlib
 import io
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -192,15 +194,38 @@ def test_a_plain_jpeg_passes_through_unchanged(mode: str) -> None:
     assert encoded(data, _LIMITS) is data
 
 
+@dataclass(frozen=True, slots=True)
+class _Noting(ImageLimits):
+    """Limits that note the size of what is decoded."""
+
+    decoded: list[tuple[int, int]] = field(default_factory=list)
+
+    def held(self, width: int, height: int) -> contextlib.AbstractContextManager[None]:
+        self.decoded.append((width, height))
+        return contextlib.nullcontext()
+
+
 def test_a_large_jpeg_is_decoded_at_a_fraction_and_looks_the_same() -> None:
     ramp = np.linspace(0, 255, 2048, dtype=np.uint8)
     large = Image.fromarray(
         np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], np.uint8(90)), axis=-1)
     )
     geometry = Geometry(64, 64, 0.9, "bicubic")
-    fast = pixels(_saved(large, "JPEG", quality=95), _LIMITS, geometry).astype(int)
+    limits = _Noting()
+    fast = pixels(_saved(large, "JPEG", quality=95), limits, geometry).astype(int)
+    assert limits.decoded == [(256, 256)]  # 1/8, and 1/16 is none of libjpeg's
     exact = pixels(_saved(large, "PNG"), _LIMITS, geometry).astype(int)
     assert np.abs(fast - exact).max() <= 4
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [(64, 256), (128, 256), (129, 512), (256, 512), (257, 1024), (512, 1024), (513, 2048)],
+)
+def test_twice_the_models_size_is_left_to_the_resampler(side: int, expected: int) -> None:
+    limits = _Noting()
+    pixels(_saved(Image.new("L", (2048, 2048)), "JPEG"), limits, Geometry(side, side))
+    assert limits.decoded == [(expected, expected)]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """One session answers everybody, each with the answer to their own image."""
 
+import io
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.worker.image.photos import PHOTOS
 from tests.worker.model.graphs import (
@@ -93,6 +95,22 @@ def test_the_default_model_knows_the_photographs(default: Classifier, photo: str
     assert [label for label, _ in best] == [label for label, _ in _GOLDEN[photo]]
     # Half a percent leaves room for other builds of libjpeg and other processors, not for another crop.
     assert [p for _, p in best] == pytest.approx([p for _, p in _GOLDEN[photo]], abs=0.005)
+
+
+@pytest.mark.parametrize("photo", ["cat", "hopper"])  # where the second best is close behind
+def test_the_labels_hold_for_a_photograph_of_twelve_megapixels(default: Classifier, photo: str) -> None:
+    """It is decoded at a quarter of each side; the same pixels as PNG are all decoded."""
+    with Image.open(PHOTOS[photo]) as small:
+        factor = 3000 / min(small.size)
+        size = round(small.width * factor), round(small.height * factor)
+        large = small.resize(size, Image.Resampling.LANCZOS)
+    jpeg, png = io.BytesIO(), io.BytesIO()
+    large.save(jpeg, "JPEG", quality=90)
+    with Image.open(jpeg) as stored:
+        stored.save(png, "PNG", compress_level=1)
+    rows = default.run([default.prepare(each.getvalue(), _LIMITS) for each in (jpeg, png)])
+    assert rows[0].argmax() == rows[1].argmax()
+    np.testing.assert_allclose(rows[0], rows[1], atol=0.02)
 
 
 def test_a_batch_gives_what_its_images_give_alone(default: Classifier) -> None:
