@@ -10,16 +10,17 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 RUNTIME := .venv/.installed-runtime
 DEV := .venv/.installed-dev
+BENCH := .venv/.installed-bench
 REQUIREMENTS := pyproject.toml constraints.txt
 export PYTHON
 
 .DEFAULT_GOAL := help
 # Two installs at once, into one .venv, would spoil it.
 .NOTPARALLEL:
-.PHONY: help install run test check quick bench clean
+.PHONY: help install run test check quick bench bench-bandwidth bench-proxy clean
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: $(RUNTIME) ## Make .venv and install what a fleet needs
 
@@ -53,8 +54,14 @@ check: $(DEV) ## ruff, mypy --strict and the import rules
 quick: $(DEV) ## The tests that start no workers (about a minute)
 	$(BIN)/python -m pytest -n 2 -m 'not fleet and not process and not clone' $(PYTEST_ARGS)
 
-bench: $(DEV) ## Measure: make bench ARGS='--help'
+bench: $(BENCH) ## Measure a worker, its peers and TensorFlow itself (ten minutes): make bench ARGS='--help'
 	$(BIN)/python -m tests.bench.run $(ARGS)
+
+bench-bandwidth: $(BENCH) ## What p2p mode takes off the proxy's link, between shaped namespaces (root; three minutes)
+	$(BIN)/python -m tests.bench.bandwidth $(ARGS)
+
+bench-proxy: $(BENCH) ## What a proxied request costs, beside nginx, HAProxy and Node (ten minutes)
+	$(BIN)/python -m tests.bench.proxies $(ARGS)
 
 clean: ## Remove .venv and all that was built, cached or measured
 	rm -rf .venv build dist src/*.egg-info .coverage .coverage.* htmlcov
@@ -67,3 +74,6 @@ $(RUNTIME): $(REQUIREMENTS)
 # What the tests need is all that a fleet needs, and more.
 $(DEV): $(REQUIREMENTS)
 	@bash deploy/install.sh '.[dev]' $@ $(RUNTIME)
+
+$(BENCH): $(REQUIREMENTS)
+	@bash deploy/install.sh '.[bench]' $@ $(RUNTIME)

@@ -12,6 +12,7 @@ from tfleet.discovery.address import Address
 from tfleet.discovery.log import LogFormat
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.app import Mode
+from tfleet.worker.cpus import fair_share
 
 PROGRAM: Final = (sys.executable, "-P", "-m", "tfleet")
 """This very program. -P: as with `tfleet`, no file in the current folder takes the place of a module."""
@@ -55,6 +56,16 @@ class Fleet:
         argv = ("worker", "--host", LOOPBACK, "--port", "0", *model, *self._common())
         return tuple(self._spec(f"worker-{number}", *argv) for number in range(1, self.workers + 1))
 
+    def child_environ(self, environ: Mapping[str, str], cpus: int) -> dict[str, str]:
+        """The children's environment: that of `tfleet up`, so that TFLEET_<OPTION> speaks to all of them.
+
+        What `up` decides itself is on their command line, which wins over the environment. Only the address
+        to advertise cannot be the same for all. The workers share `cpus` unless the environment says how many
+        each of them uses: two that compute on all of them are in each other's way.
+        """
+        own = {name: value for name, value in environ.items() if name != "TFLEET_ADVERTISE"}
+        return {"TFLEET_CPUS": str(fair_share(cpus, self.workers)), **own, "PYTHONUNBUFFERED": "1"}
+
     def _common(self) -> tuple[str, ...]:
         registry = f"consul://{self.registry.address}"
         drain = ("--drain-timeout", f"{self.drain_timeout_s:g}")
@@ -62,12 +73,3 @@ class Fleet:
 
     def _spec(self, name: str, *arguments: str) -> Spec:
         return Spec(name, (*self.program, *arguments, "--log-format", self.log_format))
-
-
-def child_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the children: that of `tfleet up`, so that TFLEET_<OPTION> speaks to all of them.
-
-    What `up` decides itself is on their command line, which wins over the environment. Only the address to
-    advertise cannot be the same for all.
-    """
-    return {**{k: v for k, v in environ.items() if k != "TFLEET_ADVERTISE"}, "PYTHONUNBUFFERED": "1"}

@@ -11,7 +11,7 @@ import click
 
 from tfleet.deploy.announce import photo, program, silent_registry
 from tfleet.deploy.console import Console
-from tfleet.deploy.fleet import LOOPBACK, Fleet, child_environ
+from tfleet.deploy.fleet import LOOPBACK, Fleet
 from tfleet.deploy.ports import PortTakenError, free_ports
 from tfleet.deploy.reach import reachable
 from tfleet.deploy.refusal import RefusedError
@@ -22,6 +22,7 @@ from tfleet.discovery.log import LogFormat
 from tfleet.discovery.options import PORT, chosen_registry, log_format_option, registry_options
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, StaticRegistry
 from tfleet.proxy.app import MODES, Mode
+from tfleet.worker.cpus import usable_cpus
 
 
 @click.command(context_settings={"show_default": True})
@@ -69,7 +70,8 @@ def up(
       tfleet up --workers 4 --mode p2p --port 8080
       tfleet up --model models/flowers/3 --registry consul://127.0.0.1:8500
 
-    The other options of worker and proxy go through the environment:
+    The workers share the CPUs; TFLEET_CPUS is how many each of them computes on instead. The other options of
+    worker and proxy go through the environment, too:
 
     \b
       TFLEET_LABELS=output_labels.txt tfleet up --model output_graph.pb
@@ -95,9 +97,8 @@ def up(
     if isinstance(chosen, ConsulRegistry) and not reachable(chosen.address):
         console.say(silent_registry(chosen))
     here = Path.cwd()
-    running = run_fleet(
-        fleet, console, child_environ(os.environ), image=photo(here), tfleet=program(sys.argv[0], here)
-    )
+    environ = fleet.child_environ(os.environ, usable_cpus())
+    running = run_fleet(fleet, console, environ, image=photo(here), tfleet=program(sys.argv[0], here))
     sys.exit(asyncio.run(running))
 
 

@@ -23,8 +23,16 @@ SERVER_TIMING: Final = "Server-Timing"
 BATCH_SIZE: Final = "X-Batch-Size"
 """How many images ran in the session together, this one included."""
 
+QUEUE_LENGTH: Final = "X-Queue-Length"
+"""How many requests waited for their turn in this worker when the answer went out."""
+
 IMAGE_FIELDS: Final = ("data", "image")
 """The multipart fields in which an image may come, first match first."""
+
+LEASE_SIZE: Final = "n"
+"""The query of `GET /worker` that says for how many workers at once it asks."""
+MOST_LEASED: Final = 64
+"""How many workers a lease may have."""
 
 CLASSIFY_PATHS: Final = ("/", "/predict")
 DEFAULT_TOP: Final = 5

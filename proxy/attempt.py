@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from tfleet.discovery.contract import REQUEST_ID, REQUEST_TIMEOUT_MS, RETRIES, WORKER
+from tfleet.discovery.contract import QUEUE_LENGTH, REQUEST_ID, REQUEST_TIMEOUT_MS, RETRIES, WORKER
 from tfleet.proxy.headers import request_headers, response_headers
 from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.patience import Patience
@@ -64,7 +64,10 @@ class DeclinedError(TryFailedError):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What a try needs to know. `deadline` is that of the request, for the head of an answer."""
+    """What a try needs to know. `deadline` is that of the request, for the head of an answer.
+
+    `report` is told what that head says of the worker's queue.
+    """
 
     request: web.Request
     upload: Upload
@@ -74,6 +77,7 @@ class Attempt:
     patience: Patience
     client_timeout_s: float
     may_retry: Callable[[], bool]
+    report: Callable[[str | None], None]
 
 
 def make_session(keep_alive_s: float) -> aiohttp.ClientSession:
@@ -105,6 +109,7 @@ async def attempt(session: aiohttp.ClientSession, one: Attempt, metrics: Metrics
     connection = {"reused": False}
     try:
         async with one.patience, _sent(session, one, connection) as answer:
+            one.report(answer.headers.get(QUEUE_LENGTH))
             if answer.status in _SEND_ELSEWHERE and one.may_retry():
                 raise DeclinedError(answer.status)
             await _pass_on(answer, response, one, metrics)

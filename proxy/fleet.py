@@ -14,9 +14,11 @@ from typing import Any
 import structlog
 
 from tfleet.discovery.instance import Instance
+from tfleet.proxy.leasing import Leasing
 from tfleet.proxy.patience import Patience
 from tfleet.proxy.picker import Balance, LeastRequest, Picker, RoundRobin
 from tfleet.proxy.pool import Member, Pool, Probe, State
+from tfleet.proxy.queue_report import QueueReport, read_report
 from tfleet.proxy.slow_start import WINDOW_S, SlowStart
 
 _FAILING_FROM = 500
@@ -45,10 +47,12 @@ class Fleet:
         self._tries: dict[str, set[Patience]] = {}
         self._heard_s: dict[str, float] = {}
         self._doubted: set[str] = set()
+        self._reports: dict[str, QueueReport] = {}
         self._failing: Counter[str] = Counter()
         self._picker: Picker = (
-            RoundRobin(self._rng) if balance == "round-robin" else LeastRequest(self.in_flight, self._rng)
+            RoundRobin(self._rng) if balance == "round-robin" else LeastRequest(self.load, self._rng)
         )
+        self._leasing = Leasing()
         self._log: Any = structlog.get_logger()
 
     def __repr__(self) -> str:
@@ -60,6 +64,11 @@ class Fleet:
             return self._picker(self.pool, tried, self._clock())
         return self._last_resort(tried)
 
+    def lease(self, n: int, tried: Collection[str] = ()) -> tuple[Member, ...]:
+        """Up to `n` workers for one client, none of those already `tried`; nobody where nobody is left."""
+        workers = self.pool.routable if self.pool.has_other(tried) else self.pool.late
+        return self._leasing(workers, n, tried)
+
     def has_other(self, tried: Collection[str]) -> bool:
         """Whether anybody is left who was not tried."""
         return self.pool.has_other(tried) or self._last_resort(tried) is not None
@@ -67,6 +76,12 @@ class Fleet:
     def in_flight(self, worker_id: str) -> int:
         """How many requests this proxy has open with the worker."""
         return len(self._tries.get(worker_id, ()))
+
+    def load(self, worker_id: str, now_s: float) -> int:
+        """How many requests the worker has to do, as far as the proxy knows."""
+        in_flight = self.in_flight(worker_id)
+        report = self._reports.get(worker_id)
+        return in_flight if report is None else report.load(in_flight, now_s)
 
     def weight(self, member: Member) -> float:
         """How much of a turn it has: 1, less in its slow start, 0 while it gets no requests."""
@@ -125,6 +140,12 @@ class Fleet:
         """Take the news that a request did not reach the worker, or was not answered in time (`late`)."""
         pool = self.pool.failed(member.id, error, self._clock(), self._rng, late=late)
         self._swap(pool, {member.id: error})
+
+    def reported(self, member: Member, queue_length: str | None) -> None:
+        """Take what an answer's head says of the worker's queue; what can't be read is not heeded."""
+        report = read_report(queue_length, self._clock())
+        if report is not None and member.id in self.pool.members:
+            self._reports[member.id] = report
 
     def answered(self, member: Member, status: int) -> None:
         """Take the news of an answer: a worker that fails again and again is of no use, reachable or not."""
@@ -186,6 +207,7 @@ class Fleet:
             if old is not None and new is None:
                 self._heard_s.pop(worker_id, None)
                 self._failing.pop(worker_id, None)
+                self._reports.pop(worker_id, None)
                 changed.append((old, "dropped", news.get(worker_id)))
             elif new is not None and (old is None or old.state is not new.state):
                 changed.append((new, new.state, news.get(worker_id)))

@@ -15,6 +15,7 @@ The rules:
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -136,6 +137,7 @@ class Forwarder:
                 patience=Patience(self._limits.try_timeout_s),
                 client_timeout_s=self._limits.client_timeout_s,
                 may_retry=lambda: self._may_retry(upload, elsewhere, failures),  # noqa: B023 - used in this turn
+                report=functools.partial(self._fleet.reported, member),
             )
             try:
                 with self._fleet.using(member, one.patience):

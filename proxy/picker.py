@@ -47,14 +47,17 @@ class RoundRobin:
 
 
 class LeastRequest:
-    """The one with fewer requests in flight of two that are drawn at random.
+    """The one with less to do of two that are drawn at random.
+
+    `load` says how much that is, at a time: what the proxy has in flight there or, if that is more, what the
+    worker has said of its queue (see queue_report.py).
 
     Two choices come close to the best of all and cannot herd: Mitzenmacher, "The Power of Two Choices in
     Randomized Load Balancing", IEEE TPDS 12(10), 2001.
     """
 
-    def __init__(self, in_flight: Callable[[str], int], rng: random.Random) -> None:
-        self._in_flight = in_flight
+    def __init__(self, load: Callable[[str, float], int], rng: random.Random) -> None:
+        self._load = load
         self._rng = rng
 
     def __call__(self, pool: Pool, tried: Collection[str], now_s: float) -> Member:
@@ -63,7 +66,7 @@ class LeastRequest:
         if not pool.has_other(but_one):
             return one
         other = self._draw(pool, but_one, now_s)  # never the same one twice
-        return other if self._in_flight(other.id) < self._in_flight(one.id) else one
+        return other if self._load(other.id, now_s) < self._load(one.id, now_s) else one
 
     def _draw(self, pool: Pool, tried: Collection[str], now_s: float) -> Member:
         workers, uneven = pool.routable, pool.slow_start.uneven(now_s)

@@ -33,9 +33,10 @@ def make_app(
     """
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask types the provider's base class only
-    observe(app, instance, metrics)
-    report_errors(app)
-    _classification(app, Classify(lifecycle, metrics, limits, sizes))
+    classify = Classify(lifecycle, metrics, limits, sizes)
+    observe(app, instance, metrics, lambda: classify.waiting)
+    report_errors(app, metrics)
+    _classification(app, classify)
     _about(app, instance, lifecycle)
     _leaving(app, instance, lifecycle, drain)
     _health(app, instance, lifecycle, metrics)

@@ -13,11 +13,12 @@ from tfleet.discovery.contract import DEFAULT_TOP, REQUEST_TIMEOUT_MS
 from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.worker.batcher import Batcher, OverdueError
-from tfleet.worker.http.channel import ARRIVED, BEGUN
+from tfleet.worker.http.channel import ARRIVED, BEGUN, REJECTED
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.metrics import Metrics
-from tfleet.worker.problems import DRAINING, OVERDUE, STARTING, ProblemError
+from tfleet.worker.problems import ProblemError, RejectedError
+from tfleet.worker.rejection import Rejection
 from tfleet.worker.timing import Timing
 from tfleet.worker.upload import image_bytes
 
@@ -38,27 +39,35 @@ class Classify:
         self._metrics = metrics
         self._limits = limits
         self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(self._run, sizes)
-        metrics.waiting.set_function(lambda: self._batcher.waiting)
+        metrics.waiting.set_function(lambda: self.waiting)
+
+    @property
+    def waiting(self) -> int:
+        """How many decoded images wait for the session."""
+        return self._batcher.waiting
 
     def __call__(self, request: Request) -> tuple[Ranking, Timing]:
-        """Raises ProblemError and ImageError."""
+        """Raises RejectedError, before anything is decoded or computed, ProblemError and ImageError."""
         began_s = time.perf_counter()
         if self._lifecycle.refuses(request.environ.get(BEGUN, began_s)):
-            raise ProblemError(DRAINING)
+            raise RejectedError(Rejection.DRAINING)
         classifier = self._lifecycle.classifier
         if classifier is None:
-            raise ProblemError(STARTING)
+            raise RejectedError(Rejection.STARTING)
+        rejection: Rejection | None = request.environ.get(REJECTED)
+        if rejection is not None:
+            raise RejectedError(rejection)
         arrived_s = request.environ.get(ARRIVED, began_s)
         deadline_s = _deadline_s(request, arrived_s)
         if began_s >= deadline_s:
-            raise ProblemError(OVERDUE)
+            raise RejectedError(Rejection.DEADLINE)
         top = _top(request, len(classifier.spec.labels))
         prepared = classifier.prepare(image_bytes(request), self._limits)
         decoded_s = time.perf_counter()
         try:
             share = self._batcher(prepared, deadline_s)
         except OverdueError:
-            raise ProblemError(OVERDUE) from None
+            raise RejectedError(Rejection.DEADLINE) from None
         timing = Timing(
             decode_ms=(decoded_s - began_s) * 1000,
             queue_ms=(began_s - arrived_s + share.queue_s) * 1000,

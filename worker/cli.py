@@ -12,8 +12,12 @@ from tfleet.discovery.address import Address, BadAddressError
 from tfleet.discovery.contract import MAX_BODY_BYTES
 from tfleet.discovery.errors import AddressHeldError
 from tfleet.discovery.options import PORT, chosen_registry, log_format_option, registry_options
+from tfleet.worker.cpus import usable_cpus
+from tfleet.worker.http.queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES, QueueLimits
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS, ImageLimits
 from tfleet.worker.model import ModelError, find_model
+from tfleet.worker.model.precision import DEFAULT_TOLERANCE, WANTED, Wanted
+from tfleet.worker.model.tuning import Tuning
 from tfleet.worker.service import CannotListenError, Settings, serve
 
 _FILE = click.Path(path_type=Path)
@@ -44,6 +48,24 @@ _FILE = click.Path(path_type=Path)
     help="Be ready only when the registry has reached that address.",
 )
 @registry_options
+@click.option(
+    "--cpus",
+    type=click.IntRange(min=1),
+    help="CPUs to compute on.  [default: those that affinity and cgroup quota allow]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(WANTED),
+    default="auto",
+    help="bfloat16 is about twice as fast on CPUs that have it; auto takes it there if the labels of sample "
+    "images stay the same.",
+)
+@click.option(
+    "--precision-tolerance",
+    type=click.FloatRange(min=0, max=1),
+    default=DEFAULT_TOLERANCE,
+    help="How far bfloat16 may move a probability of a sample image.",
+)
 @click.option("--threads", type=click.IntRange(min=1), default=8, help="Requests worked on at once.")
 @click.option(
     "--max-batch",
@@ -56,6 +78,18 @@ _FILE = click.Path(path_type=Path)
     type=click.IntRange(min=1),
     default=MAX_BODY_BYTES,
     help="Largest body; beyond it 413.",
+)
+@click.option(
+    "--max-queue",
+    type=click.IntRange(min=0),
+    default=DEFAULT_MAX_QUEUE,
+    help="Requests that may wait for a thread; beyond it 429.",
+)
+@click.option(
+    "--max-queue-bytes",
+    type=click.IntRange(min=0),
+    default=DEFAULT_MAX_QUEUE_BYTES,
+    help="Bytes that their bodies may have together; beyond it 429.",
 )
 @click.option(
     "--max-pixels",
@@ -94,9 +128,14 @@ def worker(
     registry: str | None,
     registry_port: int,
     service: str,
+    cpus: int | None,
+    precision: Wanted,
+    precision_tolerance: float,
     threads: int,
     max_batch: int,
     max_body_bytes: int,
+    max_queue: int,
+    max_queue_bytes: int,
     max_pixels: int,
     drain_grace_s: float,
     drain_timeout_s: float,
@@ -125,6 +164,7 @@ def worker(
                 input_mean=input_mean,
                 input_std=input_std,
             ),
+            tuning=Tuning(cpus or usable_cpus(), precision, precision_tolerance),
             host=host,
             port=port,
             advertise=_address(advertise),
@@ -134,6 +174,7 @@ def worker(
             threads=threads,
             max_batch=max_batch,
             max_body_bytes=max_body_bytes,
+            queue_limits=QueueLimits(max_queue, max_queue_bytes),
             image_limits=ImageLimits(max_pixels=max_pixels),
             drain_grace_s=drain_grace_s,
             drain_timeout_s=drain_timeout_s,

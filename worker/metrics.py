@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.registry import Collector
 
+from tfleet.worker.rejection import Rejection
 from tfleet.worker.timing import Timing
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -26,8 +27,26 @@ class Metrics:
         self.waiting = Gauge(
             "tfleet_worker_waiting", "Decoded images that wait for the session", registry=self._registry
         )
+        self.queue_requests = Gauge(
+            "tfleet_worker_queue_requests", "Images that wait for a thread", registry=self._registry
+        )
+        self.queue_bytes = Gauge(
+            "tfleet_worker_queue_bytes", "Bytes of the bodies that wait for a thread", registry=self._registry
+        )
+        self.rejected = Counter(
+            "tfleet_worker_rejected",
+            "Images that were not looked at, by reason",
+            ["reason"],
+            registry=self._registry,
+        )
+        for reason in Rejection:
+            self.rejected.labels(reason)  # shown as 0 until it happens
         self.start_seconds = Gauge(
             "tfleet_worker_start_seconds", "Time to ready, in parts", ["part"], registry=self._registry
+        )
+        self.cpus = Gauge("tfleet_worker_cpus", "CPUs that the model is computed on", registry=self._registry)
+        self.precision = Gauge(
+            "tfleet_worker_precision", "1 for the precision in use", ["precision"], registry=self._registry
         )
         self._stages = Histogram(
             "tfleet_worker_stage_seconds",

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from tfleet.discovery.contract import BATCH_SIZE, MODEL, REQUEST_ID, SERVER_TIMING, WORKER
+from tfleet.discovery.contract import BATCH_SIZE, MODEL, QUEUE_LENGTH, REQUEST_ID, SERVER_TIMING, WORKER
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.request_id import request_id
+from tfleet.worker.http.channel import QUEUE
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.metrics import Metrics
-from tfleet.worker.problems import ProblemError, http_problem, image_problem, problem_response
+from tfleet.worker.problems import (
+    ProblemError,
+    RejectedError,
+    http_problem,
+    image_problem,
+    problem_response,
+    rejection_response,
+)
 from tfleet.worker.timing import Timing
 
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: not worth a line each
@@ -26,8 +35,11 @@ def set_timing(timing: Timing) -> None:
     g.timing = timing
 
 
-def observe(app: Flask, instance: Instance, metrics: Metrics) -> None:
-    """Give each request an id, and each answer its headers, its count and its log line."""
+def observe(app: Flask, instance: Instance, metrics: Metrics, in_session_queue: Callable[[], int]) -> None:
+    """Give each request an id, and each answer its headers, its count and its log line.
+
+    `in_session_queue` is how many requests have a thread and wait for the session.
+    """
     log: Any = structlog.get_logger().bind(worker=instance.id)
 
     @app.before_request
@@ -40,6 +52,7 @@ def observe(app: Flask, instance: Instance, metrics: Metrics) -> None:
         response.headers[REQUEST_ID] = g.request_id
         response.headers[WORKER] = instance.id
         response.headers[MODEL] = instance.model_label
+        response.headers[QUEUE_LENGTH] = str(request.environ[QUEUE].waiting + in_session_queue())
         timing: Timing | None = g.get("timing")
         if timing is not None:
             response.headers[SERVER_TIMING] = timing.header()
@@ -59,13 +72,18 @@ def observe(app: Flask, instance: Instance, metrics: Metrics) -> None:
         return response
 
 
-def report_errors(app: Flask) -> None:
-    """Turn every error into a problem document."""
+def report_errors(app: Flask, metrics: Metrics) -> None:
+    """Turn every error into a problem document, and count who was rejected."""
     log: Any = structlog.get_logger()
 
     @app.errorhandler(ProblemError)
     def problem(error: ProblemError) -> Response:
         return problem_response(error.problem)
+
+    @app.errorhandler(RejectedError)
+    def rejected(error: RejectedError) -> Response:
+        metrics.rejected.labels(error.reason).inc()
+        return rejection_response(error.reason)
 
     @app.errorhandler(ImageError)
     def image(error: ImageError) -> Response:

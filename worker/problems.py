@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from tfleet.discovery.problem import Problem
 from tfleet.worker.image.errors import ImageError, TooManyPixelsError, UnsupportedFormatError
+from tfleet.worker.rejection import Rejection
 
 _IMAGE_STATUS = ((TooManyPixelsError, 413), (UnsupportedFormatError, 415))
+
+
+_QUEUE_FULL = "this worker has too much to do: send the image again after Retry-After, or to another worker"
+_REJECTIONS: Mapping[Rejection, Problem] = {
+    Rejection.QUEUE_REQUESTS: Problem(429, f"{_QUEUE_FULL}; see --max-queue", retry_after_s=1),
+    Rejection.QUEUE_BYTES: Problem(429, f"{_QUEUE_FULL}; see --max-queue-bytes", retry_after_s=1),
+    Rejection.DEADLINE: Problem(
+        504, "the caller's time was over before the image's turn came; nothing was computed"
+    ),
+    Rejection.STARTING: Problem(503, "the worker is loading its model", retry_after_s=1),
+    Rejection.DRAINING: Problem(
+        503, "this worker is leaving: ask the proxy for another one", retry_after_s=0
+    ),
+}
+_CLIENT_GONE = 499  # nginx' number for it; no client ever sees it
 
 
 class ProblemError(Exception):
@@ -19,9 +37,23 @@ class ProblemError(Exception):
         self.problem = problem
 
 
+class RejectedError(Exception):
+    """Ends a request whose image is not looked at."""
+
+    def __init__(self, reason: Rejection) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 def problem_response(problem: Problem) -> Response:
     """The document as an answer."""
     return Response(problem.body(), status=problem.status, headers=problem.headers())
+
+
+def rejection_response(reason: Rejection) -> Response:
+    """What is said to whom is rejected; nothing to a client that has gone, but for the log."""
+    problem = _REJECTIONS.get(reason)
+    return Response(status=_CLIENT_GONE) if problem is None else problem_response(problem)
 
 
 def image_problem(error: ImageError) -> Problem:
@@ -38,8 +70,3 @@ def http_problem(error: HTTPException, method: str, path: str) -> Problem:
         allowed = tuple(sorted(error.valid_methods or ()))
         return Problem(405, f"{method} is not for {path}: use {' or '.join(allowed)}", allow=allowed)
     return Problem(error.code or 500, error.description or error.name)
-
-
-STARTING = Problem(503, "the worker is loading its model", retry_after_s=1)
-OVERDUE = Problem(504, "the caller's time was over before the image's turn came; nothing was computed")
-DRAINING = Problem(503, "this worker is leaving: ask the proxy for another one", retry_after_s=0)

@@ -11,10 +11,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
@@ -28,16 +27,16 @@ from tfleet.discovery.self_test import SelfTest
 from tfleet.worker.advertise import advertised, advice
 from tfleet.worker.app import make_app
 from tfleet.worker.batch_sizes import batch_sizes
+from tfleet.worker.http.queue import QueueLimits
 from tfleet.worker.http.server import Server
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle, State
+from tfleet.worker.loading import load_warm
 from tfleet.worker.membership import Membership
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.model import ModelSpec
+from tfleet.worker.model.tuning import Tuning
 from tfleet.worker.registry_metrics import RegistryMetrics
-
-if TYPE_CHECKING:
-    from tfleet.worker.model import Classifier
 
 _LOOK_EVERY_S = 0.5
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -52,6 +51,7 @@ class Settings:
     """What the command line says. `port` 0 is any free one; times are seconds."""
 
     spec: ModelSpec
+    tuning: Tuning
     host: str
     port: int
     advertise: Address | None
@@ -61,6 +61,7 @@ class Settings:
     threads: int
     max_batch: int
     max_body_bytes: int
+    queue_limits: QueueLimits
     image_limits: ImageLimits
     drain_grace_s: float
     drain_timeout_s: float
@@ -114,12 +115,14 @@ def serve(settings: Settings) -> None:
     log: Any = structlog.get_logger().bind(worker=instance.id)
     sizes = batch_sizes(settings.max_batch)
     metrics.in_flight.set_function(lambda: server.busy)
+    metrics.queue_requests.set_function(lambda: server.queue.waiting)
+    metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
     membership = _membership(settings, instance, lifecycle, metrics, server.address)
     server.start(make_app(instance, lifecycle, metrics, settings.image_limits, sizes, stop.ask))
     try:
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         membership.begin()
-        classifier = _load(settings.spec, sizes, metrics, log)
+        classifier = load_warm(settings.spec, settings.tuning, sizes, metrics, log)
         lifecycle.loaded(classifier)
         membership.wait_admitted()
         lifecycle.ready(classifier)
@@ -147,6 +150,7 @@ def _listen(settings: Settings) -> Server:
             port=settings.port,
             threads=settings.threads,
             max_body_bytes=settings.max_body_bytes,
+            queue_limits=settings.queue_limits,
         )
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
@@ -160,25 +164,6 @@ def _identity(settings: Settings, listening: Address) -> Instance:
     towards = None if isinstance(registry, StaticRegistry) else registry.address
     address = advertised(listening, settings.advertise, towards)
     return Instance(new_id(settings.service, address), address, settings.spec.name, settings.spec.version)
-
-
-def _load(spec: ModelSpec, sizes: Sequence[int], metrics: Metrics, log: Any) -> Classifier:
-    """The one classifier of this process, warm, with the time of each part in the log and the metrics."""
-    began_s = time.perf_counter()
-    from tfleet.worker.model import Classifier  # noqa: PLC0415 - imports TensorFlow, which takes seconds
-
-    imported_s = time.perf_counter()
-    classifier = Classifier.load(spec)
-    loaded_s = time.perf_counter()
-    parts = {
-        "import": imported_s - began_s,
-        "load": loaded_s - imported_s,
-        "warm-up": classifier.warm_up(sizes),
-    }
-    for part, seconds in parts.items():
-        metrics.start_seconds.labels(part).set(seconds)
-    log.info("model loaded", seconds={part: round(seconds, 2) for part, seconds in parts.items()})
-    return classifier
 
 
 def _membership(

@@ -1,33 +1,156 @@
-"""What the model can do in one process without a network: what all other figures are held against."""
+"""What the model can do in one process without a network: what all other figures are held against.
+
+The best way depends on the machine, so several are tried: larger batches, the next batch decoded beside the
+run of this one, two callers at once. A server that decodes beside its session would beat a ceiling that does
+not.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import statistics
+import threading
 import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
+from tests.bench.figures import rate
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.model import Classifier, find_model
 
+if TYPE_CHECKING:
+    from tfleet.worker.model import PreparedImage
+
+T = TypeVar("T")
+
 _BATCHES = (1, 4, 8, 16)
+_LIMITS = ImageLimits()
+PASSES = 3
 
 
-def ceiling(image: bytes, *, images: int) -> dict[int, float]:
-    """Images a second from JPEG bytes to the best five labels, one caller, by the size of the batch."""
-    classifier = Classifier.load(find_model(None))
-    classifier.warm_up()
-    limits = ImageLimits()
-    rates = {}
-    for batch in _BATCHES:
-        _classify(classifier, image, limits, batch)  # TensorFlow plans each shape once
-        rounds = max(1, images // batch)
-        began_s = time.perf_counter()
-        for _ in range(rounds):
-            _classify(classifier, image, limits, batch)
-        rates[batch] = rounds * batch / (time.perf_counter() - began_s)
-    classifier.close()
-    return rates
+@dataclass(frozen=True, slots=True)
+class Way:
+    """So many callers run batches of this size; threads beside them decode the next ones, or nobody does."""
+
+    batch: int
+    callers: int
+    decoders: int
+
+    def __str__(self) -> str:
+        callers = "two callers, " if self.callers > 1 else ""
+        beside = ", the next decoded beside it" if self.decoders else ""
+        return f"{callers}batches of {self.batch}{beside}"
 
 
-def _classify(classifier: Classifier, image: bytes, limits: ImageLimits, batch: int) -> None:
-    prepared = [classifier.prepare(image, limits) for _ in range(batch)]
-    for row in classifier.run(prepared):
-        classifier.top(row, 5)
+WAYS = tuple(
+    Way(batch, callers, decoders) for batch in _BATCHES for callers, decoders in ((1, 0), (1, 1), (2, 0))
+)
+
+
+class Ceiling:
+    """The model in a process of its own, which sleeps while others are measured."""
+
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self._pool = pool
+
+    def ways(self, image: bytes, seconds: float, tell: Callable[[Way], None]) -> dict[Way, float]:
+        """Images a second of every way, the middle of some passes."""
+        rates: dict[Way, list[float]] = {way: [] for way in WAYS}
+        for way in [*WAYS] * PASSES:
+            tell(way)
+            rates[way].append(self.per_second(image, way, seconds))
+        return {way: statistics.median(found) for way, found in rates.items()}
+
+    def per_second(self, image: bytes, way: Way, seconds: float) -> float:
+        """Images a second, from JPEG bytes to the best five labels."""
+        return self._pool.submit(_per_second, image, way, seconds).result()
+
+    def single_ms(self, image: bytes, seconds: float) -> float:
+        """The time of one image alone, the middle of many."""
+        return self._pool.submit(_middle_ms, _classify, image, seconds).result()
+
+    def decode_ms(self, image: bytes, seconds: float) -> float:
+        """The part of it from bytes to what the session takes."""
+        return self._pool.submit(_middle_ms, _prepare, image, seconds).result()
+
+    def labels(self, image: bytes) -> list[str]:
+        """What is found in the image, best first."""
+        return self._pool.submit(_classify, image).result()
+
+
+@contextmanager
+def ceiling() -> Iterator[Ceiling]:
+    """One that is loaded and warm."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=_load) as pool:
+        yield Ceiling(pool)
+
+
+class _Model:
+    classifier: Classifier
+
+
+def _load() -> None:
+    _Model.classifier = Classifier.load(find_model(None))
+    _Model.classifier.warm_up(_BATCHES)
+
+
+def _prepare(image: bytes) -> PreparedImage:
+    return _Model.classifier.prepare(image, _LIMITS)
+
+
+def _classify(image: bytes) -> list[str]:
+    row = _Model.classifier.run([_prepare(image)])[0]
+    return [label for label, _ in _Model.classifier.top(row, 5)]
+
+
+def _middle_ms(call: Callable[[bytes], T], image: bytes, seconds: float) -> float:
+    times_ms = []
+    until_s = time.perf_counter() + seconds
+    while (began_s := time.perf_counter()) < until_s:
+        call(image)
+        times_ms.append((time.perf_counter() - began_s) * 1000)
+    return statistics.median(times_ms)
+
+
+def _per_second(image: bytes, way: Way, seconds: float) -> float:
+    began_s = time.perf_counter()
+    done_s: list[float] = []
+
+    def caller(batches: Iterator[list[PreparedImage]]) -> None:
+        for batch in batches:
+            for row in _Model.classifier.run(batch):
+                _Model.classifier.top(row, 5)
+                done_s.append(time.perf_counter())
+            if time.perf_counter() - began_s > seconds:
+                return
+
+    if way.decoders:
+        with ThreadPoolExecutor(way.decoders) as pool:
+            caller(_ahead(pool, image, way.batch))
+    else:
+        threads = [
+            threading.Thread(target=caller, args=(_alone(image, way.batch),)) for _ in range(way.callers)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return rate(began_s, done_s)
+
+
+def _alone(image: bytes, batch: int) -> Iterator[list[PreparedImage]]:
+    while True:
+        yield [_prepare(image) for _ in range(batch)]
+
+
+def _ahead(pool: ThreadPoolExecutor, image: bytes, batch: int) -> Iterator[list[PreparedImage]]:
+    """Each batch while the next one is being decoded."""
+    coming: deque[Future[PreparedImage]] = deque(pool.submit(_prepare, image) for _ in range(batch))
+    while True:
+        coming.extend(pool.submit(_prepare, image) for _ in range(batch))
+        yield [coming.popleft().result() for _ in range(batch)]

@@ -1,59 +1,67 @@
-"""A closed-loop load: so many connections, each sends its next request when it has its answer."""
+"""A closed-loop load of our own: so many connections, each sends its next request when it has its answer."""
 
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
-import aiohttp
+from tests.bench.connection import Connection
+from tests.bench.figures import Figures, figures
+from tests.bench.form import Form
 
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What a run gave: answers a second, and milliseconds of the middle and the slowest hundredth."""
-
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
+_OK = 200
 
 
-async def load(url: str, image: bytes, *, connections: int, requests: int) -> Figures:
-    """Send `requests` posts of `image` over `connections` kept-alive connections, after a short warm-up."""
-    connector = aiohttp.TCPConnector(limit=connections)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        await _send(session, url, image, connections, max(connections, 8))
-        began_s = time.perf_counter()
-        times_ms, failed = await _send(session, url, image, connections, requests)
-        seconds = time.perf_counter() - began_s
-    ordered = sorted(times_ms)
-    return Figures(
-        per_second=len(ordered) / seconds,
-        p50_ms=statistics.median(ordered),
-        p99_ms=ordered[int(len(ordered) * 0.99)],
-        failed=failed,
-    )
+def load(url: str, form: Form, connections: int, seconds: float) -> Figures:
+    """Post the form for so long."""
+    return asyncio.run(for_seconds(url, form, connections, seconds))
 
 
-async def _send(
-    session: aiohttp.ClientSession, url: str, image: bytes, connections: int, requests: int
-) -> tuple[list[float], int]:
-    left = iter(range(requests))
-    times_ms: list[float] = []
+async def for_seconds(url: str, form: Form, connections: int, seconds: float) -> Figures:
+    """The same where a loop is running."""
+    until_s = time.perf_counter() + seconds
+
+    def requests() -> Iterator[bytes]:
+        while time.perf_counter() < until_s:
+            yield request
+
+    request = form.request(url)
+    return await sent(url, requests(), connections)
+
+
+async def sent(
+    url: str, requests: Iterator[bytes], connections: int, tell: Callable[[int], None] = lambda answered: None
+) -> Figures:
+    """Send requests until there are no more. `tell` hears after each answer how many there were."""
+    answered: list[tuple[float, float]] = []
     failed = 0
+    began_s = time.perf_counter()
 
     async def connection() -> None:
         nonlocal failed
-        for _ in left:
-            began_s = time.perf_counter()
-            async with session.post(url, data=image, headers={"Content-Type": "image/jpeg"}) as answer:
-                await answer.read()
-                failed += answer.status != 200
-            times_ms.append((time.perf_counter() - began_s) * 1000)
+        held: Connection | None = None
+        for request in requests:
+            sent_s = time.perf_counter()
+            try:
+                if held is None or held.closed:
+                    held = await Connection.open(url)
+                answer = await held.send(request)
+            except OSError:
+                failed += 1
+                continue
+            failed += answer.status != _OK
+            answered.append((answer.done_s, answer.done_s - sent_s))
+            tell(len(answered))
+        if held is not None:
+            held.close()
 
     async with asyncio.TaskGroup() as group:
         for _ in range(connections):
             group.create_task(connection())
-    return times_ms, failed
+    return figures(began_s, answered, failed)
+
+
+def failures(of: Sequence[Figures]) -> int:
+    """How many requests failed in all of them."""
+    return sum(one.failed for one in of)

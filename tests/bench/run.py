@@ -1,126 +1,128 @@
-"""`make bench`: the fleet held against the model's own speed, all in one run on one machine.
+"""`make bench`: workers held against the speed of TensorFlow, all in one run on one machine.
 
-It measures the in-process ceiling, one worker called directly, and the same worker through the proxy, at 1,
-8 and 32 connections, and writes a table to docs/benchmarks/fleet.md. Quote the ratios: machines differ, and
-this one shares its CPUs with the load that is sent.
+It measures what the model can do in one process without a network, and holds against it tfleet's worker at
+1, 8 and 32 connections, the worker behind the proxy, Flask's own server and LitServe, with photographs of
+three sizes. On 2 CPUs it takes about ten minutes. It writes docs/benchmarks/workers.md and a plot. wrk sends
+the load where it is installed (apt-get install wrk), else a generator of our own, which takes more of the
+processors. Quote the ratios: machines differ.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
-import datetime
+import dataclasses
 import json
-import multiprocessing
-import subprocess
+import shlex
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from tests.bench.ceiling import ceiling
-from tests.bench.load import Figures, load
+from rich.console import Console
+from rich.progress import Progress
+
+from tests.bench import load, wrk
+from tests.bench.bars import bars
+from tests.bench.ceiling import PASSES, WAYS, Ceiling, ceiling
+from tests.bench.form import Form
 from tests.bench.machine import machine
+from tests.bench.measure import Measure, cells_of
+from tests.bench.page import Run, page
+from tests.bench.photos import SMALL, photos
+from tests.bench.plot import plot
+from tests.bench.rounds import failed
+from tests.bench.subjects import Subjects, subjects
 
-ROOT = Path(__file__).parents[2]
-CONNECTIONS = (1, 8, 32)
-_START_S = 120
+FOLDER: Final = Path(__file__).parents[2] / "docs/benchmarks"
+_OWN = "a generator of our own (wrk is not installed)"
+_WAY_S = 1.0  # for each way of the ceiling and each pass, before the rounds
 
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").split("\n\n")[1])
-    parser.add_argument("--requests", type=int, default=400, help="for each figure (default: 400)")
-    parser.add_argument("--json", action="store_true", help="print the figures instead of writing the table")
-    options = parser.parse_args()
-    image = (ROOT / "tests/data/cat.jpg").read_bytes()
-
-    _say("the ceiling, in a process of its own")
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        rates = pool.apply(ceiling, (image,), {"images": options.requests})
-    figures: dict[str, dict[int, Figures]] = {}
-    with _fleet() as (worker, proxy):
-        for name, url in (("worker", worker), ("through the proxy", proxy)):
-            figures[name] = {}
-            for connections in CONNECTIONS:
-                _say(f"{name}, {connections} connections")
-                run = load(url, image, connections=connections, requests=options.requests)
-                figures[name][connections] = asyncio.run(run)
+    options = _options()
+    run = _measured(options)
+    if lost := failed(run.rounds):
+        raise SystemExit(f"this run counts for nothing, requests failed: {lost}")
     if options.json:
-        print(json.dumps({"machine": machine(), "ceiling": rates, "figures": figures}, default=_fields))
+        print(json.dumps(_figures(run)))
         return
-    table = _table(rates, figures, options.requests)
-    (ROOT / "docs/benchmarks/fleet.md").write_text(table)
-    print(table)
+    (FOLDER / "workers.md").write_text(page(run))
+    plot(run, FOLDER / "workers.png")
+    print(page(run))
 
 
-@contextlib.contextmanager
-def _fleet() -> Iterator[tuple[str, str]]:
-    """One worker and one proxy; their URLs."""
-    command = [sys.executable, "-m", "tfleet", "up", "--workers", "1", "--port", "0", "--registry-port", "0"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").split("\n\n", 1)[1])
+    parser.add_argument("--rounds", type=int, default=5, help="how often all is measured (default: 5)")
+    parser.add_argument(
+        "--seconds", type=int, default=4, help="for each figure of a round (default: 4); 1 for a quick look"
     )
-    assert process.stdout is not None
-    try:
-        port = next(_ports(process.stdout))
-        yield f"http://{_worker(port)}/", f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.communicate()
+    parser.add_argument("--json", action="store_true", help="print the figures instead of writing the page")
+    return parser.parse_args()
 
 
-def _ports(lines: Any) -> Iterator[int]:
-    for line in lines:
-        if "localhost:" in line:
-            yield int(line.partition("localhost:")[2].split()[0].strip("'").partition("/")[0])
-    raise SystemExit("tfleet up ended before it was ready")
+def _measured(options: argparse.Namespace) -> Run:
+    generator, images = wrk.found(), photos()
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("starting everybody", total=None)
+
+        def say(what: str) -> None:
+            progress.update(task, description=what, advance=1)
+
+        with ceiling() as model, subjects() as running:
+            _check_answers(running, model, images, say)
+            running.calm()
+            turns = len(cells_of(tuple(running.servers))) + 3 + len(images)
+            progress.update(task, total=PASSES * len(WAYS) + options.rounds * turns, completed=0)
+            ways = model.ways(images[SMALL], _WAY_S, lambda way: say(f"the ceiling: {way}"))
+            way = max(ways, key=ways.__getitem__)
+            send = wrk.load if generator else load.load
+            measure = Measure(running, model, way, images, send, options.seconds, say)
+            rounds = [measure.round(number) for number in range(options.rounds)]
+    arguments = [f"ARGS={shlex.join(sys.argv[1:])}"] if sys.argv[1:] else []
+    return Run(
+        command=shlex.join(["make", "bench", *arguments]),
+        generator=generator or _OWN,
+        seconds=options.seconds,
+        photo_bytes={name: len(image) for name, image in images.items()},
+        ways=ways,
+        restless=running.restless,
+        rounds=rounds,
+    )
 
 
-def _worker(port: int) -> str:
-    deadline_s = time.monotonic() + _START_S
-    while time.monotonic() < deadline_s:
-        with contextlib.suppress(urllib.error.HTTPError):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/worker") as answer:
-                return str(answer.read().decode().strip())
-        time.sleep(0.1)
-    raise SystemExit(f"no worker within {_START_S} s")
+def _check_answers(
+    running: Subjects, model: Ceiling, images: dict[str, bytes], say: Callable[[str], None]
+) -> None:
+    """Wait until all are ready, and see that they say the same."""
+    for photo, image in images.items():
+        label = model.labels(image)[0]
+        for server in running.servers.values():
+            say(f"what {server.name} says of {photo}")
+            answer = json.loads(server.ready(Form.of(image)))
+            if answer[0][0] != label:
+                raise SystemExit(f"{server.name} says {answer} of the photograph of {photo}, not {label}")
 
 
-def _table(rates: dict[int, float], figures: dict[str, dict[int, Figures]], requests: int) -> str:
-    best = max(rates.values())
-    batches = ", ".join(f"{rate:.0f} at batch {batch}" for batch, rate in rates.items())
-    lines = [
-        "# The fleet against the model's own speed",
-        "",
-        f"`make bench ARGS='--requests {requests}'` on {datetime.date.today()}: {machine()}.",
-        "",
-        "JPEG bytes of 35 kB in, best five labels out. The load runs on the same CPUs.",
-        "",
-        f"In-process ceiling, images/s: {batches}. *Ratio* is against the best of them.",
-        "",
-        "| | connections | images/s | ratio | p50 ms | p99 ms | failed |",
-        "|---|---|---|---|---|---|---|",
+def _figures(run: Run) -> dict[str, object]:
+    """For pipes."""
+    rounds = [
+        dataclasses.asdict(dataclasses.replace(one, cells={}))
+        | {"cells": [dataclasses.asdict(cell) | dataclasses.asdict(f) for cell, f in one.cells.items()]}
+        for one in run.rounds
     ]
-    for name, runs in figures.items():
-        for connections, run in runs.items():
-            lines.append(
-                f"| {name} | {connections} | {run.per_second:.0f} | {run.per_second / best:.2f} "
-                f"| {run.p50_ms:.1f} | {run.p99_ms:.1f} | {run.failed} |"
-            )
-    return "\n".join([*lines, ""])
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__slots__}
-
-
-def _say(what: str) -> None:
-    print(f"measuring {what} ...", file=sys.stderr, flush=True)
+    return {
+        "machine": machine(),
+        "command": run.command,
+        "generator": run.generator,
+        "seconds": run.seconds,
+        "photo_bytes": run.photo_bytes,
+        "ways": {str(way): rate for way, rate in run.ways.items()},
+        "restless": run.restless,
+        "bars": [dataclasses.asdict(bar) | {"met": bar.met} for bar in bars(run.rounds)],
+        "rounds": rounds,
+    }
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tfleet.deploy.console import Console
-from tfleet.deploy.fleet import Fleet, child_environ
+from tfleet.deploy.fleet import Fleet
 from tfleet.deploy.refusal import RefusedError
 from tfleet.deploy.up import run_fleet
 from tfleet.discovery.address import Address
@@ -31,7 +31,7 @@ def main() -> None:
     console = Console(sys.stdout, sys.stderr)
     try:
         code = asyncio.run(
-            run_fleet(fleet, console, child_environ(os.environ), image="cat.jpg", tfleet="tfleet")
+            run_fleet(fleet, console, fleet.child_environ(os.environ, 2), image="cat.jpg", tfleet="tfleet")
         )
     except RefusedError as error:
         error.show()

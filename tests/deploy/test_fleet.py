@@ -4,7 +4,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from tfleet.deploy.fleet import PROGRAM, Fleet, child_environ
+from tfleet.deploy.fleet import PROGRAM, Fleet
 from tfleet.discovery.address import Address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 
@@ -60,4 +60,18 @@ def test_a_file_in_the_current_folder_takes_no_modules_place(tmp_path: Path) -> 
 
 def test_the_environment_speaks_to_all_but_cannot_give_all_one_address() -> None:
     environ = {"TFLEET_MAX_PIXELS": "9", "TFLEET_ADVERTISE": "here:1", "HOME": "/"}
-    assert child_environ(environ) == {"TFLEET_MAX_PIXELS": "9", "HOME": "/", "PYTHONUNBUFFERED": "1"}
+    assert FLEET.child_environ(environ, 2) == {
+        "TFLEET_MAX_PIXELS": "9",
+        "TFLEET_CPUS": "1",
+        "HOME": "/",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def test_the_workers_share_the_cpus() -> None:
+    fleet = replace(FLEET, workers=3)
+    assert fleet.child_environ({}, 8)["TFLEET_CPUS"] == "2"
+
+
+def test_who_says_how_many_cpus_each_uses_is_heard() -> None:
+    assert FLEET.child_environ({"TFLEET_CPUS": "5"}, 2)["TFLEET_CPUS"] == "5"

@@ -49,6 +49,42 @@ async def test_requests_in_flight_are_counted_and_forgotten() -> None:
     assert fleet.in_flight("w1") == 0
 
 
+def test_a_worker_that_says_that_others_wait_there_is_passed_over_for_a_second() -> None:
+    clock = Clock()
+    fleet = Fleet("least-request", clock=clock, rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    one = fleet.pool.members["w1"]
+
+    def picked() -> set[str]:
+        return {member.id for _ in range(40) if (member := fleet.pick())}
+
+    fleet.reported(one, "3")
+    assert picked() == {"w2"}
+    fleet.reported(one, "no number")
+    fleet.reported(one, None)
+    assert picked() == {"w2"}, "what it said before still holds"
+    fleet.reported(one, "0")
+    assert picked() == {"w1", "w2"}
+    fleet.reported(one, "3")
+    clock.now_s += 1
+    assert picked() == {"w1", "w2"}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_a_worker_said_before_or_after_it_was_dropped_is_forgotten(when: str) -> None:
+    fleet = Fleet("least-request", clock=Clock(), rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    one = fleet.pool.members["w1"]
+    if when == "before":
+        fleet.reported(one, "3")
+    fleet.synced([TWO])
+    fleet.failed(one, "refused")
+    if when == "after":
+        fleet.reported(one, "3")
+    ready(fleet, ONE, TWO)
+    assert fleet.load("w1", 0.0) == 0
+
+
 def test_probes_are_due_by_the_clock() -> None:
     clock = Clock()
     fleet = Fleet(clock=clock, rng=random.Random(1))

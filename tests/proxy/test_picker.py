@@ -29,7 +29,7 @@ def pool_of(warm: int, *ages_s: float) -> Pool:
     return pool
 
 
-def idle(_: str) -> int:
+def idle(_: str, __: float) -> int:
     return 0
 
 
@@ -55,7 +55,7 @@ def test_round_robin_gives_the_turn_of_one_that_was_tried_to_the_next_who_then_h
 
 def test_least_request_never_takes_the_busiest() -> None:
     busy = {"w0": 9, "w1": 1, "w2": 1, "w3": 1}
-    pick = LeastRequest(busy.__getitem__, random.Random(1))
+    pick = LeastRequest(lambda worker_id, _: busy[worker_id], random.Random(1))
     assert shares(pick, pool_of(4), 400).keys() == {"w1", "w2", "w3"}
 
 
@@ -158,7 +158,7 @@ def test_whoever_is_there_the_rules_hold(
         return
     turn, least = (
         RoundRobin(random.Random(seed)),
-        LeastRequest(lambda i: in_flight[int(i[1:])], random.Random(seed)),
+        LeastRequest(lambda i, _: in_flight[int(i[1:])], random.Random(seed)),
     )
     found = Counter(turn(pool, ids, NOW_S) for _ in range(40))
     assert not ids & {m.id for m in [*found, *(least(pool, ids, NOW_S) for _ in range(40))]}

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -218,3 +219,34 @@ async def test_a_silent_worker_is_found_out_by_callers_with_little_time() -> Non
                     return await states(proxy)
 
             await eventually(ask, wanted=["draining", "ready"].__eq__)
+
+
+async def test_without_budget_a_full_worker_s_answer_is_the_answer() -> None:
+    async def decline(request: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": "7"})
+
+    async with stand_in() as full, stand_in() as other:
+        async with running(settings(full, other, retry_floor_per_s=0)) as proxy:
+            full.answer = decline
+            answer, _ = await post(proxy, data=BODY)
+            assert (answer.status, answer.headers["Retry-After"]) == (429, "7")
+            assert other.seen == []
+
+
+@pytest.mark.parametrize("status", [200, 429])
+async def test_a_worker_that_others_keep_busy_is_asked_once_a_second(status: int) -> None:
+    """Nothing is in flight here when a request comes, so only the worker's word can be the reason."""
+    asked_s: list[float] = []
+
+    async def busy(request: web.Request) -> web.Response:
+        await request.read()
+        asked_s.append(asyncio.get_running_loop().time())
+        return web.Response(status=status, headers={"X-Queue-Length": "9"})
+
+    async with stand_in() as one, stand_in() as two:
+        async with running(settings(one, two, balance="least-request")) as proxy:
+            one.answer = busy
+            for _ in range(50):
+                assert (await post(proxy, data=b"x"))[0].status == 200
+            assert asked_s
+            assert all(later - before >= 1 for before, later in itertools.pairwise(asked_s))

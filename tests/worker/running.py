@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.worker.app import make_app
+from tfleet.worker.http.queue import QueueLimits
 from tfleet.worker.http.server import Server
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle
@@ -16,6 +17,7 @@ from tfleet.worker.metrics import Metrics
 from tfleet.worker.model import Classifier, find_model
 
 MAX_BODY_BYTES = 1_000_000
+QUEUE_LIMITS = QueueLimits()
 
 
 def load(session_factory: Callable[..., Any] = tf.compat.v1.Session) -> Classifier:
@@ -26,12 +28,20 @@ def load(session_factory: Callable[..., Any] = tf.compat.v1.Session) -> Classifi
 
 
 @contextlib.contextmanager
-def serving(classifier: Classifier | None) -> Iterator[tuple[Address, Lifecycle]]:
+def serving(
+    classifier: Classifier | None, *, threads: int = 8, queue_limits: QueueLimits = QUEUE_LIMITS
+) -> Iterator[tuple[Address, Lifecycle]]:
     """A worker that answers inside the block; without a classifier it is still starting."""
     lifecycle = Lifecycle()
     if classifier is not None:
         lifecycle.ready(classifier)
-    server = Server(host="127.0.0.1", port=0, threads=8, max_body_bytes=MAX_BODY_BYTES)
+    server = Server(
+        host="127.0.0.1",
+        port=0,
+        threads=threads,
+        max_body_bytes=MAX_BODY_BYTES,
+        queue_limits=queue_limits,
+    )
     instance = Instance("w1", server.address, "efficientnet-lite0", "1")
     server.start(make_app(instance, lifecycle, Metrics(), ImageLimits(), (1, 2, 4), lifecycle.drain))
     try:

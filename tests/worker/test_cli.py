@@ -8,6 +8,7 @@ import requests
 from tests.embedded_registry import embedded_registry
 from tests.worker.model.graphs import pixel_graph, write_graph, write_labels, write_model
 from tests.worker.process import COMMAND
+from tfleet.worker.model.precision import cpu_obstacle
 
 pytestmark = pytest.mark.process
 
@@ -23,6 +24,9 @@ def worker(*options: str) -> subprocess.CompletedProcess[str]:
         (("--registry", "etcd://x"), "consul://HOST:8500"),
         (("--advertise", "nonsense"), "--advertise: 'nonsense' has no port"),
         (("--threads", "0"), "--threads"),
+        (("--cpus", "0"), "--cpus"),
+        (("--precision", "int8"), "auto"),
+        (("--precision-tolerance", "2"), "--precision-tolerance"),
         (("--max-pixels", "-1"), "--max-pixels"),
         (("--host", "192.0.2.1", "--registry", "static:"), "can't listen on 192.0.2.1"),
     ],
@@ -62,13 +66,27 @@ def test_a_taken_port_is_one_line_that_names_the_option(tmp_path: Path) -> None:
     assert f"can't listen on 127.0.0.1:{port}: Address already in use; see --host and --port" in run.stderr
 
 
+@pytest.mark.skipif(not cpu_obstacle(Path("/proc/cpuinfo").read_text()), reason="this CPU has bfloat16")
+def test_bfloat16_by_name_on_a_cpu_without_it_is_one_clear_line() -> None:
+    run = worker("--precision", "bfloat16", "--registry", "static:", "--port", "0")
+    assert run.returncode == 2
+    assert run.stderr.splitlines()[-1] == (
+        "tfleet worker: --precision bfloat16: this CPU has no bfloat16 instructions (avx512_bf16 or "
+        "amx_bf16); say --precision auto or float32"
+    )
+
+
 def test_the_help_teaches() -> None:
-    text = worker("--help").stdout
+    text = " ".join(worker("--help").stdout.split())
     for taught in (
         "DecodeJpeg/contents:0",
         "final_result:0",
         "NAME/VERSION",
         "consul://",
         "EfficientNet",
+        "--cpus",
+        "affinity and cgroup quota",
+        "[auto|float32|bfloat16]",
+        "TFLEET_PRECISION_TOLERANCE",
     ):
         assert taught in text

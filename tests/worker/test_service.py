@@ -18,6 +18,8 @@ from tests.worker.model.graphs import (
 )
 from tests.worker.process import Worker, worker_process
 from tfleet.discovery.address import Address
+from tfleet.worker.cpus import usable_cpus
+from tfleet.worker.model.precision import cpu_obstacle
 
 pytestmark = pytest.mark.process
 
@@ -90,11 +92,15 @@ def test_a_signal_while_it_starts_ends_it_at_once_with_code_0() -> None:
         assert worker.events("worker ready") == []
 
 
-def test_it_tells_the_time_to_ready_in_parts(tmp_path: Path) -> None:
-    with worker_process("--model", str(write_model(tmp_path / "colours" / "1")), *ALONE) as worker:
-        assert worker.wait_for("model loaded")["seconds"].keys() == {"import", "load", "warm-up"}
+def test_it_tells_the_time_to_ready_in_parts_and_what_it_computes_with(tmp_path: Path) -> None:
+    options = ("--cpus", "1", "--precision", "float32")
+    with worker_process("--model", str(write_model(tmp_path / "colours" / "1")), *options, *ALONE) as worker:
+        told = worker.wait_for("model loaded")
+        assert told["seconds"].keys() == {"import", "load", "warm-up"}
+        assert (told["cpus"], told["precision"], told["because"]) == (1, "float32", "as asked")
         metrics = requests.get(f"{worker.address().url}/metrics", timeout=10).text
         assert 'tfleet_worker_start_seconds{part="load"}' in metrics
+        assert "tfleet_worker_cpus 1.0" in metrics
 
 
 def test_a_bare_graph_that_decodes_by_itself_is_served(tmp_path: Path) -> None:
@@ -112,6 +118,11 @@ def test_a_tensorflow_2_saved_model_is_served(tmp_path: Path) -> None:
     write_labels(folder)
     (folder / "model.toml").write_text("[input]\nsize = 8\n")
     with worker_process("--model", str(folder), *ALONE) as worker:
+        told = worker.wait_for("model loaded")
+        assert told["form"] == "a SavedModel, frozen"
+        assert told["cpus"] == usable_cpus()
+        if cpu_obstacle(Path("/proc/cpuinfo").read_text()):  # what bfloat16 does, only another CPU can show
+            assert "no bfloat16 instructions" in told["because"]
         _serves_colours(worker)
 
 

@@ -14,18 +14,22 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from tfleet.worker.cpus import usable_cpus
 from tfleet.worker.image.errors import BrokenImageError
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.image.prepare import encoded, pixels
-from tfleet.worker.model.endpoints import EncodedInput, PixelInput, check_classes, find_input, find_output
+from tfleet.worker.model.configuration import configuration
+from tfleet.worker.model.endpoints import EncodedInput, PixelInput, check_classes
 from tfleet.worker.model.errors import ModelError, first_line
-from tfleet.worker.model.graph import load_frozen, restore_saved_model
+from tfleet.worker.model.opening import open_model
 from tfleet.worker.model.quiet import tf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Self
 
+    from tfleet.worker.model.opening import Opened
+    from tfleet.worker.model.precision import Precision
     from tfleet.worker.model.spec import ModelSpec
 
 # What `prepare` gives and `run` takes: float32 or uint8 [height, width, 3]; bytes for a graph that decodes.
@@ -36,37 +40,31 @@ Probabilities: TypeAlias = npt.NDArray[np.float32]
 class Classifier:
     """A model in its session. Every method may be called from any thread."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        session: tf.compat.v1.Session,
-        feed: PixelInput | EncodedInput,
-        fetch: tf.Tensor,
-    ) -> None:
+    def __init__(self, spec: ModelSpec, opened: Opened) -> None:
         self.spec = spec
-        self._session = session
-        self._feed = feed
-        self._fetch = fetch
-        self._batch = feed.batch
+        self.form = opened.form
+        self._session = opened.session
+        self._feed = opened.feed
+        self._fetch = opened.fetch
+        self._batch = opened.feed.batch
         self._closing = threading.Lock()
         self._closed = False
 
     @classmethod
-    def load(cls, spec: ModelSpec, *, session_factory: Callable[..., Any] = tf.compat.v1.Session) -> Self:
-        """Load the model into a new session. Raises `ModelError`, and leaves no session behind then."""
-        is_saved_model = spec.path.is_dir()
-        graph = tf.Graph() if is_saved_model else load_frozen(spec.path)
-        # Graphs that were exported with operations pinned to a GPU run without one, too.
-        config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
-        session = session_factory(graph=graph, config=config)
-        try:
-            signature = restore_saved_model(session, spec.path) if is_saved_model else None
-            feed = find_input(spec, graph, signature)
-            fetch = find_output(spec, graph, signature)
-        except BaseException:
-            session.close()
-            raise
-        return cls(spec, session, feed, fetch)
+    def load(
+        cls,
+        spec: ModelSpec,
+        *,
+        cpus: int | None = None,
+        precision: Precision = "float32",
+        session_factory: Callable[..., Any] = tf.compat.v1.Session,
+    ) -> Self:
+        """Load the model into a new session; without `cpus` it uses all that the process may use.
+
+        Raises `ModelError`, and leaves no session behind then.
+        """
+        config = configuration(usable_cpus() if cpus is None else cpus, precision)
+        return cls(spec, open_model(spec, lambda graph: session_factory(graph=graph, config=config)))
 
     def warm_up(self, sizes: Sequence[int] = (1,)) -> float:
         """Decode a grey image and run it in batches of these sizes, so that no request pays for what is done

@@ -157,3 +157,21 @@ def test_while_it_drains_it_still_answers_but_keeps_no_connection(make: Callable
     answer = post(server)
     assert answer.content == b"abc"
     assert answer.headers["Connection"] == "close"
+
+
+def test_an_answer_of_one_piece_goes_out_in_one(make: Callable[[App], Server]) -> None:
+    server = make(quick)
+    with socket.create_connection((server.address.host, server.address.port), timeout=20) as client:
+        for _ in range(50):
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+            assert client.recv(65536).endswith(b"\r\n\r\nabc")
+
+
+def test_an_answer_of_several_pieces_is_whole(make: Callable[[App], Server]) -> None:
+    def pieces(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Length", "6")] if environ["PATH_INFO"] == "/known" else [])
+        return [b"", b"abc", b"def"]
+
+    server = make(pieces)
+    for path in ("/known", "/unknown"):
+        assert requests.get(server.address.url + path, timeout=20).content == b"abcdef"

@@ -9,8 +9,14 @@ import pytest
 pytestmark = pytest.mark.process
 
 
+_OURS = ("TF_CPP_MIN_LOG_LEVEL", "TF_USE_LEGACY_KERAS")
+
+
 def _import(**environment: str) -> str:
-    code = "import os; import tfleet.worker.model.quiet; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    code = (
+        "import os, sys; import tfleet.worker.model.quiet; "
+        "print(os.environ['TF_CPP_MIN_LOG_LEVEL'], 'keras' in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         check=True,
@@ -18,14 +24,14 @@ def _import(**environment: str) -> str:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"} | environment,
+        env={key: value for key, value in os.environ.items() if key not in _OURS} | environment,
     )
     return done.stdout
 
 
-def test_nothing_is_said_at_the_import() -> None:
-    assert _import() == "2\n"
+def test_nothing_is_said_at_the_import_and_keras_is_left_out() -> None:
+    assert _import() == "2 False\n"
 
 
 def test_an_operator_who_wants_to_read_it_all_can() -> None:
-    assert _import(TF_CPP_MIN_LOG_LEVEL="0").endswith("0\n")
+    assert _import(TF_CPP_MIN_LOG_LEVEL="0").endswith("0 False\n")

@@ -27,6 +27,7 @@ from tests.worker.model.graphs import (
 from tfleet.worker.image.errors import BrokenImageError, ImageError
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.model import Classifier, ModelError, find_model
+from tfleet.worker.model.configuration import configuration
 from tfleet.worker.model.quiet import tf
 
 _LIMITS = ImageLimits()
@@ -288,7 +289,37 @@ def test_a_model_that_does_not_load_leaves_no_session_behind(tmp_path: Path) -> 
         ModelError, match=r"has no tensor 'nothing:0' \(input.tensor in .*model.toml\); .* image:0"
     ):
         Classifier.load(spec, session_factory=sessions)
+    assert len(sessions.made) == sessions.closed
+
+
+def test_a_saved_model_that_does_not_load_leaves_no_session_behind(tmp_path: Path) -> None:
+    sessions = _Sessions()
+    folder = write_saved_model(tmp_path / "m" / "1", signature=False)
+    write_labels(folder)
+    (folder / "model.toml").touch()
+    with pytest.raises(ModelError, match="has no serving_default"):
+        Classifier.load(find_model(folder), session_factory=sessions)
     assert (len(sessions.made), sessions.closed) == (1, 1)
+
+
+def test_a_frozen_saved_model_leaves_one_session(tmp_path: Path) -> None:
+    sessions = _Sessions()
+    folder = write_saved_model(tmp_path / "m" / "1")
+    write_labels(folder)
+    (folder / "model.toml").touch()
+    classifier = Classifier.load(find_model(folder), session_factory=sessions)
+    assert classifier.form == "a SavedModel, frozen"
+    assert (len(sessions.made), sessions.closed) == (2, 1)
+    classifier.close()
+    assert sessions.closed == 2
+
+
+def test_the_options_reach_the_session(tmp_path: Path) -> None:
+    sessions = _Sessions()
+    spec = find_model(write_model(tmp_path / "m" / "1"))
+    Classifier.load(spec, cpus=3, precision="bfloat16", session_factory=sessions).close()
+    (session,) = sessions.made
+    assert session._config == configuration(3, "bfloat16")  # TensorFlow shows it nowhere else
 
 
 def test_closing_twice_is_closing_once(tmp_path: Path) -> None:

@@ -1,0 +1,167 @@
+"""What `make bench` writes to docs/benchmarks/workers.md."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.bench.bars import Bar, bars
+from tests.bench.ceiling import Way
+from tests.bench.machine import QUIET, has_bfloat16, machine, versions
+from tests.bench.peers.litserve_way import BATCH_TIMEOUT_S, MAX_BATCH_SIZE
+from tests.bench.photos import SMALL
+from tests.bench.rounds import Cell, Round, Spread, spread
+from tests.bench.subjects import FLASK, LITSERVE
+
+_PACKAGES = ("tensorflow-cpu", "litserve", "flask", "waitress", "pillow", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All that was measured, and how."""
+
+    command: str
+    generator: str
+    seconds: float
+    photo_bytes: dict[str, int]
+    ways: dict[Way, float]
+    restless: tuple[str, ...]
+    rounds: list[Round]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """What was measured in each round."""
+        return sorted(self.rounds[0].cells, key=lambda cell: cell.connections)
+
+    @property
+    def best_way(self) -> Way:
+        """That of the ceiling."""
+        return max(self.ways, key=self.ways.__getitem__)
+
+
+def page(run: Run) -> str:
+    """The whole page, as Markdown."""
+    count = len(run.rounds)
+    return "\n".join(
+        [
+            "# Workers against the speed of TensorFlow",
+            "",
+            f"`{run.command}` on {datetime.date.today()}: {machine()}.",
+            f"{versions(_PACKAGES)}; load by {run.generator}, on the same CPUs.",
+            "",
+            f"{count} rounds; each measures everybody for {run.seconds:g} s. A ratio is taken within a",
+            "round; shown are the middle and, in brackets, the least and the most of all rounds. Everybody",
+            "serves the same model in float32 with tfleet's own code for image and model, so that only the",
+            "serving differs. No request failed.",
+            *_strangers(run.rounds),
+            "",
+            "![images a second and latency](workers.png)",
+            "",
+            *_bars(bars(run.rounds)),
+            "",
+            *_small(run),
+            "",
+            *_larger(run),
+            "",
+            *_ceiling(run),
+            "",
+            *_notes(run),
+            "",
+            "Overload is in [overload.md](overload.md), memory in [memory.md](memory.md).",
+            "",
+        ]
+    )
+
+
+def _strangers(rounds: Sequence[Round]) -> list[str]:
+    found = spread(rounds, lambda one: one.strangers)
+    lines = [f"Before the rounds, while all of this was idle, the machine was using {_text(found, 2)} CPUs."]
+    if found.high > QUIET:
+        lines.append("**Others were at work on it: these figures say little.**")
+    return lines
+
+
+def _bars(found: Sequence[Bar]) -> list[str]:
+    lines = ["| bar | wanted | found | |", "|---|---|---|---|"]
+    for bar in found:
+        lines.append(f"| {bar.what} | {bar.bound} | {_text(bar.found, 3)}{bar.unit} | {bar.verdict} |")
+    return lines
+
+
+def _small(run: Run) -> list[str]:
+    lines = [
+        f"A JPEG of {SMALL}, best five labels out; *ratio* is against the ceiling:",
+        "",
+        "| | connections | images/s | ratio | p50 ms | p99 ms |",
+        "|---|---|---|---|---|---|",
+    ]
+    for cell in run.cells:
+        if cell.photo == SMALL:
+            ratio = spread(run.rounds, lambda one: _per_second(one, cell) / one.ceiling_per_second)  # noqa: B023 - called at once
+            lines.append(f"| {cell.subject} | {cell.connections} | {_row(run, cell, _text(ratio, 2))} |")
+    return lines
+
+
+def _larger(run: Run) -> list[str]:
+    sizes = ", ".join(f"{name}: {size:,} bytes" for name, size in run.photo_bytes.items())
+    lines = [
+        f"Larger photographs ({sizes}); *ratio* is against the same with {SMALL}:",
+        "",
+        "| | photograph | connections | images/s | ratio | p50 ms | p99 ms |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for cell in run.cells:
+        if cell.photo != SMALL:
+            small = Cell(cell.subject, SMALL, cell.connections)
+            ratio = spread(run.rounds, lambda one: _per_second(one, cell) / _per_second(one, small))  # noqa: B023 - called at once
+            row = _row(run, cell, _text(ratio, 2))
+            lines.append(f"| {cell.subject} | {cell.photo} | {cell.connections} | {row} |")
+    return lines
+
+
+def _ceiling(run: Run) -> list[str]:
+    single = spread(run.rounds, lambda one: one.single_ms)
+    most = spread(run.rounds, lambda one: one.ceiling_per_second)
+    decode = ", ".join(
+        f"{name} {_text(spread(run.rounds, lambda one: one.decode_ms[name]), 1)}"  # noqa: B023 - called at once
+        for name in run.photo_bytes
+    )
+    return [
+        f"In-process, without a network: one image alone takes {_text(single, 1)} ms. Decoding takes, in ms,",
+        f"{decode}. The ceiling is {_text(most, 0)} images/s: {run.best_way}. It is the best of these ways:",
+        "",
+        "| way | images/s |",
+        "|---|---|",
+        *(f"| {way} | {rate:.0f} |" for way, rate in run.ways.items()),
+    ]
+
+
+def _notes(run: Run) -> list[str]:
+    lines = [
+        f"{FLASK} is the first idea: `app.run(threaded=True)`, one session, one image at a time,",
+        f"`request.files`. {LITSERVE} has one process that computes, `max_batch_size={MAX_BATCH_SIZE}` and",
+        f"`batch_timeout={BATCH_TIMEOUT_S}`, as its guide to fast serving has it.",
+    ]
+    if run.restless:
+        restless = ", ".join(run.restless)
+        lines.append(f"Stopped while others were measured, as it uses a processor when idle: {restless}.")
+    if not has_bfloat16():
+        lines.append("This processor has no bfloat16 (avx512_bf16, amx_bf16), so there are no rows of it.")
+    return lines
+
+
+def _row(run: Run, cell: Cell, ratio: str) -> str:
+    rate, p50, p99 = (
+        spread(run.rounds, lambda one: getattr(one.cells[cell], name))  # noqa: B023 - called at once
+        for name in ("per_second", "p50_ms", "p99_ms")
+    )
+    return f"{rate.middle:.0f} | {ratio} | {p50.middle:.1f} | {p99.middle:.1f}"
+
+
+def _per_second(one: Round, cell: Cell) -> float:
+    return one.cells[cell].per_second
+
+
+def _text(spread: Spread, digits: int) -> str:
+    return f"{spread.middle:.{digits}f} ({spread.low:.{digits}f} to {spread.high:.{digits}f})"

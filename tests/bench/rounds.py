@@ -1,0 +1,61 @@
+"""What was measured, round by round. Ratios are taken within a round, so that a machine that is slower for a
+while slows both sides.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tests.bench.figures import Figures
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """Who is measured, what is sent and over how many connections."""
+
+    subject: str
+    photo: str
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round: how many processors strangers used before it, the model's own figures, by what is sent
+    where it matters, and those of each cell.
+    """
+
+    strangers: float
+    ceiling_per_second: float
+    single_ms: float
+    decode_ms: dict[str, float]
+    cells: dict[Cell, Figures]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The middle of some figures, the least and the most."""
+
+    middle: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        return cls(statistics.median(values), min(values), max(values))
+
+
+def spread(rounds: Sequence[Round], figure: Callable[[Round], float]) -> Spread:
+    """A figure, or a ratio of two, over all rounds."""
+    return Spread.of([figure(one) for one in rounds])
+
+
+def failed(rounds: Sequence[Round]) -> dict[Cell, int]:
+    """How many requests failed, of the cells in which any did or in which none was answered."""
+    found: dict[Cell, int] = {}
+    for one in rounds:
+        for cell, figures in one.cells.items():
+            if figures.failed or not figures.per_second:
+                found[cell] = found.get(cell, 0) + figures.failed
+    return found

@@ -1,0 +1,28 @@
+"""What TensorFlow is told."""
+
+import pytest
+
+from tfleet.worker.model.configuration import configuration, sees_gpu
+from tfleet.worker.model.precision import Precision
+from tfleet.worker.model.quiet import tf
+
+
+@pytest.mark.parametrize(("precision", "toggle"), [("float32", "DEFAULT"), ("bfloat16", "ON")])
+def test_bfloat16_is_grapplers_rewrite(precision: Precision, toggle: str) -> None:
+    text = str(configuration(2, precision).graph_options.rewrite_options)
+    assert ("auto_mixed_precision_onednn_bfloat16: ON" in text) == (toggle == "ON")
+
+
+def test_operations_use_the_cpus_and_start_in_one_thread() -> None:
+    config = configuration(3, "float32")
+    assert (config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) == (3, 1)
+
+
+def test_a_gpu_is_taken_as_it_is_needed_and_done_without_where_there_is_none() -> None:
+    config = configuration(1, "float32")
+    assert config.gpu_options.allow_growth
+    assert config.allow_soft_placement
+
+
+def test_a_gpu_is_seen_where_tensorflow_sees_one() -> None:
+    assert sees_gpu() == any("GPU" in device.name for device in tf.config.list_physical_devices())

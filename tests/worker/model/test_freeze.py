@@ -1,0 +1,138 @@
+"""A SavedModel's variables become constants where nothing else is lost by that."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.worker.model.graphs import COLOURS, SIZE, picture, write_labels, write_saved_model
+from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.model import Classifier, find_model
+from tfleet.worker.model.freeze import CannotFreezeError, freeze
+from tfleet.worker.model.graph import restore_saved_model
+from tfleet.worker.model.opening import open_model
+from tfleet.worker.model.quiet import tf
+
+SPEC = tf.TensorSpec([None, SIZE, SIZE, 3], tf.float32, name="picture")
+IMAGES = np.random.default_rng(0).random((3, SIZE, SIZE, 3), dtype=np.float32)
+
+
+def save(folder: Path, answer: Callable[..., Any], **parts: Any) -> Path:
+    """A SavedModel that answers with `answer` of itself and the share of each colour, and has these parts."""
+    module = tf.Module()
+    for name, part in parts.items():
+        setattr(module, name, part)
+
+    def serve(picture: Any) -> Any:
+        return {"shares": tf.nn.softmax(answer(module, tf.reduce_mean(picture, [1, 2])))}
+
+    tf.saved_model.save(module, str(folder), signatures=tf.function(serve, input_signature=[SPEC]))
+    write_labels(folder)
+    (folder / "model.toml").touch()
+    return folder
+
+
+def counted(module: Any, means: Any) -> Any:
+    module.count.assign_add(1.0)
+    return means * module.count
+
+
+def looked_up(module: Any, means: Any) -> Any:
+    keys = tf.cast(tf.argmax(means, 1), tf.int64)
+    return means * module.weight * tf.cast(module.table.lookup(keys), tf.float32)[:, None]
+
+
+def branched(module: Any, means: Any) -> Any:
+    return tf.cond(tf.reduce_sum(means) > 0, lambda: means * module.weight, lambda: means + module.weight)
+
+
+def repeated(module: Any, means: Any) -> Any:
+    return tf.while_loop(lambda n, _: n < 3, lambda n, m: (n + 1, m * module.weight), (0, means))[1]
+
+
+def table() -> Any:
+    rows = tf.lookup.KeyValueTensorInitializer(
+        tf.range(3, dtype=tf.int64), tf.constant([2, 3, 4], dtype=tf.int64)
+    )
+    return tf.lookup.StaticHashTable(rows, 1)
+
+
+def answers(folder: Path) -> tuple[Any, Any, Any]:
+    """The rows of the restored model, those of its frozen graph, and that graph."""
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        signature = restore_saved_model(session, folder)
+        ((feed,), (fetch,)) = signature.inputs.values(), signature.outputs.values()
+        restored = session.run(fetch, {feed: IMAGES})
+        graph = freeze(session, feed, fetch)
+    with tf.compat.v1.Session(graph=graph) as session:
+        return restored, session.run(fetch, {feed: IMAGES}), graph
+
+
+@pytest.mark.parametrize("answer", [lambda m, x: x * m.weight, branched, repeated])
+def test_the_frozen_graph_has_no_variables_and_gives_the_same_answers(
+    tmp_path: Path, answer: Callable[..., Any]
+) -> None:
+    folder = save(tmp_path / "m" / "1", answer, weight=tf.Variable([1.0, 2.0, 3.0]))
+    restored, frozen, graph = answers(folder)
+    np.testing.assert_allclose(frozen, restored, atol=1e-6)
+    definition = graph.as_graph_def()
+    bodies = [function.node_def for function in definition.library.function]
+    types = {node.op for nodes in (definition.node, *bodies) for node in nodes}
+    assert not {"VarHandleOp", "ReadVariableOp", "RestoreV2"} & types
+
+
+def test_variables_of_tensorflow_1_are_frozen_too(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        image = tf.compat.v1.placeholder(tf.float32, SPEC.shape, name="image")
+        weight = tf.compat.v1.get_variable("weight", initializer=[1.0, 2.0, 3.0], use_resource=False)
+        rows = tf.nn.softmax(tf.reduce_mean(image, [1, 2]) * weight)
+        session.run(weight.initializer)
+        tf.compat.v1.saved_model.simple_save(session, str(folder), {"image": image}, {"rows": rows})
+    restored, frozen, graph = answers(folder)
+    np.testing.assert_allclose(frozen, restored, atol=1e-6)
+    assert "VariableV2" not in {operation.type for operation in graph.get_operations()}
+
+
+@pytest.mark.parametrize(
+    ("answer", "parts", "reason"),
+    [
+        (counted, lambda: {"count": tf.Variable(1.0)}, "it assigns to a variable (AssignAddVariableOp)"),
+        (
+            looked_up,
+            lambda: {"weight": tf.Variable(2.0), "table": table()},
+            "it has a HashTableV2, which is no variable",
+        ),
+    ],
+)
+def test_what_cannot_be_frozen_is_served_as_it_is_and_says_why(
+    tmp_path: Path, answer: Callable[..., Any], parts: Callable[[], Any], reason: str
+) -> None:
+    classifier = Classifier.load(find_model(save(tmp_path / "m" / "1", answer, **parts())))
+    assert classifier.form == f"a SavedModel with its variables: {reason}"
+    classifier.warm_up((1, 2))
+    images = [classifier.prepare(picture(colour), ImageLimits()) for colour in COLOURS]
+    assert [int(row.argmax()) for row in classifier.run(images)] == [0, 1, 2]
+    classifier.close()
+
+
+def test_an_input_that_the_answer_does_not_depend_on_is_no_reason_to_fail(tmp_path: Path) -> None:
+    weight = tf.Variable([[0.1, 0.2, 0.7]])
+    folder = save(tmp_path / "m" / "1", lambda m, x: tf.repeat(m.weight, tf.shape(x)[0], 0), weight=weight)
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        signature = restore_saved_model(session, folder)
+        (fetch,) = signature.outputs.values()
+        with pytest.raises(CannotFreezeError, match="does not depend on nothing:0"):
+            freeze(session, "nothing:0", fetch)
+
+
+def test_no_file_is_written(tmp_path: Path) -> None:
+    folder = write_saved_model(tmp_path / "m" / "1")
+    write_labels(folder)
+    (folder / "model.toml").touch()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    opened = open_model(find_model(folder), lambda graph: tf.compat.v1.Session(graph=graph))
+    opened.session.close()
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before

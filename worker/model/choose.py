@@ -1,0 +1,80 @@
+"""Loads the classifier in the precision that is to be used, see precision.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfleet.worker.image.errors import ImageError
+from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.precision import Choice, agreement, answers_obstacle, give_way
+from tfleet.worker.model.samples import sample_images
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tfleet.worker.model.precision import Precision
+    from tfleet.worker.model.session import Classifier, Probabilities
+    from tfleet.worker.model.spec import ModelSpec
+    from tfleet.worker.model.tuning import Tuning
+
+
+def load_tuned(
+    spec: ModelSpec, tuning: Tuning, obstacle: str, load: Callable[[Precision], Classifier]
+) -> tuple[Classifier, Choice]:
+    """The classifier, and what was chosen for it. `obstacle` says what speaks against bfloat16 beforehand.
+
+    `load` gives a new one; of the two that are compared, the other one is closed. Raises `ModelError`.
+    """
+    if tuning.precision == "float32":
+        return load("float32"), Choice("float32", "as asked")
+    if obstacle:
+        choice = give_way(tuning.precision, obstacle)
+        return load("float32"), choice
+    reference = load("float32")
+    try:
+        samples = sample_images(spec)
+        lower, choice = _lower(samples, _answers(reference, samples), tuning, load)
+    except BaseException:
+        reference.close()
+        raise
+    if lower is None:
+        return reference, choice
+    reference.close()
+    return lower, choice
+
+
+def _lower(
+    samples: Mapping[str, bytes],
+    before: Mapping[str, Probabilities],
+    tuning: Tuning,
+    load: Callable[[Precision], Classifier],
+) -> tuple[Classifier | None, Choice]:
+    """The classifier in bfloat16, or None where it can't stand for the other one."""
+    lower, good = load("bfloat16"), False
+    try:
+        try:
+            after = _answers(lower, samples)
+            obstacle = answers_obstacle(before, after, lower.spec.labels, tuning.tolerance)
+        except ModelError as error:  # not so in float32, a moment ago
+            obstacle = f"bfloat16 fails: {error}"
+        if obstacle:
+            return None, give_way(tuning.precision, obstacle)
+        good = True
+        return lower, Choice("bfloat16", agreement(before, after))
+    finally:
+        if not good:
+            lower.close()
+
+
+def _answers(classifier: Classifier, images: Mapping[str, bytes]) -> dict[str, Probabilities]:
+    """A row of probabilities for each image, which ran alone."""
+    classifier.warm_up()
+    answers = {}
+    for name, image in images.items():
+        try:
+            prepared = classifier.prepare(image, ImageLimits())
+            answers[name] = classifier.run([prepared])[0]
+        except ImageError as error:
+            raise ModelError(f"the sample image {name} of {classifier.spec.path}: {error}") from error
+    return answers

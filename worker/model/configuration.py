@@ -1,0 +1,39 @@
+"""How TensorFlow is told to run a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfleet.worker.model.quiet import tf
+
+if TYPE_CHECKING:
+    from tfleet.worker.model.precision import Precision
+
+_ON = 1  # RewriterConfig.Toggle in tensorflow/core/protobuf/rewriter_config.proto
+
+
+def configuration(cpus: int, precision: Precision) -> tf.compat.v1.ConfigProto:
+    """The options of a session that is to use so many CPUs.
+
+    The pool in which operations are computed is the process's: its first session decides.
+    """
+    config = tf.compat.v1.ConfigProto(
+        # Graphs that were exported with operations pinned to a GPU run without one, too.
+        allow_soft_placement=True,
+        intra_op_parallelism_threads=cpus,
+        # oneDNN's primitives, weights in their own layout included, are kept for each thread that starts
+        # operations (MklPrimitiveFactory in tensorflow/core/util/mkl_util.h). With one such thread the
+        # warm-up makes them all. In the threads that call `run` (-1) each of 8 made its own at its first
+        # requests, and took 60 MB for them.
+        inter_op_parallelism_threads=1,
+    )
+    # Otherwise the first process takes all of a GPU's memory.
+    config.gpu_options.allow_growth = True
+    if precision == "bfloat16":
+        config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = _ON
+    return config
+
+
+def sees_gpu() -> bool:
+    """Whether TensorFlow has found a GPU that it can use."""
+    return bool(tf.config.list_physical_devices("GPU"))
