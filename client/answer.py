@@ -110,7 +110,7 @@ def _predictions(items: object) -> tuple[Prediction, ...] | None:
 
 
 def _prediction(item: object) -> Prediction | None:
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         return None
     label, probability = item.get("label"), item.get("probability")
     if not isinstance(label, str) or not isinstance(probability, int | float):

@@ -11,6 +11,7 @@ from tfleet.client.call import Call
 from tfleet.client.errors import DeadlineExceededError, FleetError
 from tfleet.client.forward import Forward, lost
 from tfleet.client.image import Source, load
+from tfleet.client.lease import BALANCES, Balance
 from tfleet.client.p2p import PeerToPeer
 from tfleet.client.proxy_url import DEFAULT_PROXY, parse_proxy
 from tfleet.client.pull import pulled
@@ -31,20 +32,23 @@ DEFAULT_TIMEOUT_S: Final = 30.0
 DEFAULT_CONCURRENCY: Final = 8
 DEFAULT_CONNECT_TIMEOUT_S: Final = 3.0
 DEFAULT_TRY_TIMEOUT_S: Final = 10.0
+DEFAULT_BALANCE: Final[Balance] = "least-in-flight"
 
 
 class AsyncFleetClient:
     """Classifies images with the fleet behind one proxy. Belongs to the event loop that first uses it.
 
     `proxy` is `host:port` or a URL. With `p2p` the images go straight to the workers and the proxy is only
-    asked for their addresses. `timeout_s` is for a whole call, with its reading, lookups and retries;
+    asked for their addresses, now and then; `balance` says how the images are shared among the workers. Where
+    no worker can be reached, they go through the proxy if it takes images, and a warning of the logger
+    `tfleet.client` says so once. `timeout_s` is for a whole call, with its reading, lookups and retries;
     `connect_timeout_s` for making one connection; with `p2p`, a worker that lets nothing move for
     `try_timeout_s` is given up and another one tried. `top` is how many predictions are wanted, None for the
     fleet's default. At most `max_connections` are open at once; calls beyond wait for one, within their
     time-out.
 
     Raises BadProxyError, a ValueError, for a `proxy` that is no address, and ValueError for a number out of
-    range.
+    range or a `balance` that is none.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class AsyncFleetClient:
         proxy: str = DEFAULT_PROXY,
         *,
         p2p: bool = False,
+        balance: Balance = DEFAULT_BALANCE,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S,
         try_timeout_s: float = DEFAULT_TRY_TIMEOUT_S,
@@ -62,12 +67,20 @@ class AsyncFleetClient:
             raise ValueError("a time-out is a number of seconds above 0")
         _check_at_least_1("top", top)
         _check_at_least_1("max_connections", max_connections)
+        if balance not in BALANCES:
+            raise ValueError(f"balance is {balance!r}, and must be one of {', '.join(BALANCES)}")
         self._proxy = parse_proxy(proxy)
         self._timeout_s = timeout_s
         self._top = top
         self._transport = Transport(connect_timeout_s=connect_timeout_s, max_connections=max_connections)
         self._route: Forward | PeerToPeer = (
-            PeerToPeer(self._transport, self._proxy, try_timeout_s=try_timeout_s)
+            PeerToPeer(
+                self._transport,
+                self._proxy,
+                try_timeout_s=try_timeout_s,
+                most_workers=max_connections,
+                balance=balance,
+            )
             if p2p
             else Forward(self._transport, self._proxy)
         )
@@ -90,6 +103,7 @@ class AsyncFleetClient:
 
     async def close(self) -> None:
         """Close all connections. Calls under way fail, later ones raise RuntimeError."""
+        await self._route.close()
         await self._transport.close()
 
     async def classify(self, image: Source, *, top: int | None = None) -> Classification:

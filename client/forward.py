@@ -32,6 +32,9 @@ class Forward:
         except LostConnectionError as error:
             raise lost(self._proxy, error, request_id=call.request_id) from error
 
+    async def close(self) -> None:
+        """Nothing runs beside the calls."""
+
 
 def lost(proxy: str, error: LostConnectionError, *, request_id: str | None = None) -> FleetError:
     """What a failed connection to the proxy means to the caller."""

@@ -1,14 +1,16 @@
-"""The first step of p2p mode: which worker to talk to."""
+"""The first step of p2p mode: which workers to talk to, in the words of `GET /worker?n=`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from tfleet.client.answer import succeeded
 from tfleet.client.errors import UnexpectedAnswerError
 from tfleet.discovery.address import Address, BadAddressError
+from tfleet.discovery.contract import LEASE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,48 +18,81 @@ if TYPE_CHECKING:
     from tfleet.client.reply import Reply
 
 _PATH: Final = "/worker"
+_LONGEST_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class FoundWorker:
-    """A worker that the proxy named: it may be used for `expires_in_s` seconds (0 where the proxy did not
-    say). One without an id goes by its address.
+    """A worker that the proxy named. One without an id goes by its address.
+
+    `weight` is how much of a turn it is to have: 1, or less while it is warming up, and more than 0.
     """
 
     id: str
     address: Address
     model: str = ""
     version: str = ""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Workers to share the images among for `expires_in_s` seconds (0 where the proxy did not say).
+
+    `forwards` is whether the proxy would take an image itself.
+    """
+
+    workers: tuple[FoundWorker, ...]
     expires_in_s: float = 0.0
+    forwards: bool = False
 
 
-def path(avoided: Iterable[str] = ()) -> str:
-    """Path and query of the question for a worker that is none of those with the ids `avoided`."""
-    query = urlencode([("except", worker_id) for worker_id in avoided])
-    return f"{_PATH}?{query}" if query else _PATH
+def path(size: int, unwanted: Iterable[str] = ()) -> str:
+    """Path and query of the question for up to `size` workers, none of them with an id in `unwanted`."""
+    query = [(LEASE_SIZE, str(size)), *(("except", worker_id) for worker_id in unwanted)]
+    return f"{_PATH}?{urlencode(query)}"
 
 
-def found_worker(reply: Reply, *, request_id: str | None = None) -> FoundWorker:
-    """Read the answer of `GET /worker`; raises the FleetError that it means where it names no worker."""
+def granted(reply: Reply, *, request_id: str | None = None) -> Grant:
+    """Read the answer of `GET /worker?n=`; raises the FleetError that it means where it names no worker.
+
+    A worker that is asked itself names only itself, without a list around it.
+    """
     document = succeeded(reply, request_id=request_id)
-    address = document.get("address")
-    expires_in_s = document.get("expires_in_s")
-    if not isinstance(address, str):
+    rows = document.get("workers", [document])
+    try:
+        workers = tuple(map(_found, rows)) if isinstance(rows, list) else ()
+    except BadAddressError as error:
+        raise UnexpectedAnswerError(
+            f"{reply.url}: {error}", status=reply.status, request_id=request_id
+        ) from error
+    if not workers or None in workers:
         raise UnexpectedAnswerError(
             f"{reply.url} named no worker: is the address a tfleet proxy's?",
             status=reply.status,
             request_id=request_id,
         )
-    try:
-        parsed = Address.parse(address)
-    except BadAddressError as error:
-        raise UnexpectedAnswerError(
-            f"{reply.url}: {error}", status=reply.status, request_id=request_id
-        ) from error
-    return FoundWorker(
-        id=str(document.get("id") or parsed),
-        address=parsed,
-        model=str(document.get("model", "")),
-        version=str(document.get("version", "")),
-        expires_in_s=float(expires_in_s) if isinstance(expires_in_s, int | float) else 0.0,
+    return Grant(
+        tuple(worker for worker in workers if worker is not None),
+        expires_in_s=min(_positive(document.get("expires_in_s")) or 0.0, _LONGEST_S),
+        forwards=document.get("forwards") is True,
     )
+
+
+def _found(row: Any) -> FoundWorker | None:
+    address = row.get("address") if isinstance(row, Mapping) else None
+    if not isinstance(address, str):
+        return None
+    parsed = Address.parse(address)
+    return FoundWorker(
+        id=str(row.get("id") or parsed),
+        address=parsed,
+        model=str(row.get("model", "")),
+        version=str(row.get("version", "")),
+        weight=min(_positive(row.get("weight")) or 1.0, 1.0),
+    )
+
+
+def _positive(value: object) -> float | None:
+    """The number above 0 that the value is; None for anything else, NaN included."""
+    return float(value) if isinstance(value, int | float) and value > 0 else None

@@ -1,97 +1,198 @@
-"""p2p mode: the proxy only says which worker to talk to, and the image goes there without passing it.
+"""p2p mode: the proxy only says which workers to talk to, and the image goes there without passing it.
 
 The rules:
-- Each call looks up a worker, so that the proxy's choice spreads the load. Each further lookup of a call
-  names the workers that failed at it, and the proxy chooses among the others.
+- The workers are those of a lease: lease.py says whose turn it is, lease_keeper.py keeps it.
 - A worker that refuses, resets, breaks off its answer, lets nothing move for the try time-out, or says 503
   (it starts or leaves) or 429 (it is busy) has failed: another one is asked at once. A classification is
   idempotent and nothing of it has reached the caller, so it may be sent again.
-- Where only busy ones are left, the call waits as long as they asked for, if it has that long.
+- Where only busy ones are left, the call waits as long as they asked for, if it has that long. Where only
+  late ones are, they are asked once more.
 - At most MAX_TRIES tries: a fleet that can't, or can't keep up, is not hammered.
 - Any other answer is the answer.
+- If the first of a lease can't be reached, all the others are asked at once whether they can be; who can't
+  is out. Where that is everybody, the image goes through the proxy, if the proxy takes images. If it comes to
+  an answer there, the workers are well and it is the way to them that is missing: so do the next images, and
+  once in a while it is looked whether a worker can be reached.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 from typing import TYPE_CHECKING, Final
 
-from tfleet.client import answer, lookup
-from tfleet.client.errors import TryLaterError
-from tfleet.client.forward import lost
+from tfleet.client import answer
+from tfleet.client.detour import AGAIN_AFTER_S, Detour
+from tfleet.client.errors import BusyError, FleetError, TryLaterError, UnexpectedAnswerError
+from tfleet.client.forward import Forward
+from tfleet.client.lease_keeper import LeaseKeeper
+from tfleet.client.single_flight import SingleFlight
 from tfleet.client.transport import LostConnectionError
+from tfleet.client.tries import PAUSE_S
+from tfleet.discovery.contract import MOST_LEASED, REQUEST_ID
+from tfleet.discovery.request_id import request_id
 
 if TYPE_CHECKING:
     from tfleet.client.call import Call
     from tfleet.client.image import Image
+    from tfleet.client.lease import Balance
     from tfleet.client.lookup import FoundWorker
     from tfleet.client.reply import Reply
     from tfleet.client.transport import Transport
 
 MAX_TRIES: Final = 5
-_UNAVAILABLE: Final = 503
-_SEND_ELSEWHERE: Final = frozenset({429, _UNAVAILABLE})
+_SEND_ELSEWHERE: Final = frozenset({429, 503})
+_NOBODY_THERE: Final = frozenset({502, 503, 504})
+_CONTACT_TIMEOUT_S: Final = 3.0
+
+log: Final = logging.getLogger("tfleet.client")
 
 
 class PeerToPeer:
-    """Sends each image straight to the worker that the proxy names."""
+    """Sends each image straight to a worker that the proxy named, if there is a way."""
 
-    def __init__(self, transport: Transport, proxy: str, *, try_timeout_s: float) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        proxy: str,
+        *,
+        try_timeout_s: float,
+        most_workers: int,
+        balance: Balance,
+        again_after_s: float = AGAIN_AFTER_S,
+    ) -> None:
         self._transport = transport
         self._proxy = proxy
         self._try_timeout_s = try_timeout_s
+        self._forward = Forward(transport, proxy)
+        self._keeper = LeaseKeeper(transport, proxy, size=min(most_workers, MOST_LEASED), balance=balance)
+        self._contacts: SingleFlight[tuple[FoundWorker, ...]] = SingleFlight()
+        self._detour = Detour(again_after_s)
+        self._lost = ""
+        self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
+
+    def __repr__(self) -> str:
+        return f"<PeerToPeer {self._keeper!r} detour={self._detour.taken}>"
 
     async def send(self, image: Image, call: Call) -> Reply:
-        """A worker's answer, whatever its status but 429 and 503. Raises FleetError where there is none."""
+        """An answer, whatever its status, but a worker's 429 and 503. Raises FleetError where there is
+        none.
+        """
+        if self._detour.taken:
+            if self._detour.due(_now_s()):
+                self._detour = self._detour.on(_now_s(), self._rng)
+                self._contacts.begin(self._way_back)
+            return await self._forward.send(image, call)
         while len(call.tries) < MAX_TRIES:
-            worker = await self._look_up(call)
+            try:
+                worker = await self._keeper.worker(call.tries.avoided, call.request_id)
+            except FleetError as error:
+                return await self._last_resort(image, call, error)
             if worker is not None:
                 reply = await self._try(worker, image, call)
                 if reply is not None:
                     return reply
-            elif not await _waited_for_the_busy(call):
+                if not self._keeper.lease.met:
+                    call.tries.avoid(await self._contacts.result(self._contact))
+            elif not await _waited_for_the_busy(call) and not call.tries.ask_the_late_again():
                 break
-        raise call.tries.error(self._proxy, request_id=call.request_id)
+        return await self._last_resort(image, call, call.tries.error(self._proxy, request_id=call.request_id))
 
-    async def _look_up(self, call: Call) -> FoundWorker | None:
-        """The next worker; None where there is none but those that failed."""
-        avoided = call.tries.avoided
-        try:
-            reply = await self._transport.get(self._proxy + lookup.path(avoided), _headers(call))
-        except LostConnectionError as error:
-            raise lost(self._proxy, error, request_id=call.request_id) from error
-        if avoided and reply.status == _UNAVAILABLE:
-            return None
-        worker = lookup.found_worker(reply, request_id=call.request_id)
-        return None if worker.id in avoided else worker
+    async def close(self) -> None:
+        """End what runs beside the calls."""
+        await self._contacts.close()
+        await self._keeper.close()
 
     async def _try(self, worker: FoundWorker, image: Image, call: Call) -> Reply | None:
         """The worker's answer, None where another worker is to be asked."""
         call.tries.ask(worker)
+        headers = call.headers(_now_s())
         try:
-            reply = await self._transport.post(
-                worker.address.url + call.path, image, _headers(call), try_timeout_s=self._try_timeout_s
-            )
+            with self._keeper.using(worker):
+                reply = await self._transport.post(
+                    worker.address.url + call.path, image, headers, try_timeout_s=self._try_timeout_s
+                )
         except LostConnectionError as error:
-            call.tries.failed(str(error))
+            if error.begun:
+                self._keeper.answered(worker)
+            self._keeper.failed(worker)
+            call.tries.failed(str(error), late=error.late)
+            self._lost = f"{worker.address}: {error}"
             return None
+        self._keeper.answered(worker)
         if reply.status not in _SEND_ELSEWHERE:
             return reply
         refusal = answer.failure(reply, request_id=call.request_id)
         assert isinstance(refusal, TryLaterError)
+        if isinstance(refusal, BusyError):
+            rest_s = refusal.retry_after_s
+            self._keeper.busy(worker, PAUSE_S if rest_s is None else rest_s)
+        else:
+            self._keeper.failed(worker)
         call.tries.failed(str(refusal), refusal)
         return None
+
+    async def _last_resort(self, image: Image, call: Call, error: FleetError) -> Reply:
+        """The proxy's own answer, where no worker of the lease could be reached. Raises FleetError, that is
+        `error` where the proxy doesn't know better either.
+        """
+        lease = self._keeper.lease
+        if lease.workers or lease.met or call.tries.somebody_answered or not lease.forwards:
+            raise error
+        try:
+            reply = await self._forward.send(image, call)
+        except FleetError:
+            raise error from None
+        if reply.status in _NOBODY_THERE:
+            raise error
+        if not self._detour.told:
+            log.warning(
+                "no worker can be reached from here (%s): images go through %s", self._lost, self._proxy
+            )
+        self._detour = self._detour.on(_now_s(), self._rng)
+        return reply
+
+    async def _way_back(self) -> tuple[FoundWorker, ...]:
+        await self._keeper.renew(request_id(None))
+        unreached = await self._contact()
+        if self._keeper.lease.met:
+            self._detour = self._detour.off()
+        return unreached
+
+    async def _contact(self) -> tuple[FoundWorker, ...]:
+        """Those of the lease who don't answer; they are no longer in it."""
+        workers = self._keeper.lease.workers
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(self._answers(worker)) for worker in workers]
+        unreached = []
+        for worker, task in zip(workers, asked, strict=True):
+            if task.result():
+                self._keeper.answered(worker)
+            else:
+                self._keeper.failed(worker)
+                unreached.append(worker)
+        return tuple(unreached)
+
+    async def _answers(self, worker: FoundWorker) -> bool:
+        url, headers = f"{worker.address.url}/healthz", {REQUEST_ID: request_id(None)}
+        try:
+            async with asyncio.timeout(_CONTACT_TIMEOUT_S):
+                await self._transport.get(url, headers)
+        except (LostConnectionError, UnexpectedAnswerError, TimeoutError):
+            return False
+        return True
 
 
 async def _waited_for_the_busy(call: Call) -> bool:
     """Wait until a busy worker may be asked again; False where there is none, or no time."""
     pause_s = call.tries.pause_s()
-    if pause_s is None or asyncio.get_running_loop().time() + pause_s >= call.deadline:
+    if pause_s is None or _now_s() + pause_s >= call.deadline:
         return False
     await asyncio.sleep(pause_s)
     call.tries.ask_the_busy_again()
     return True
 
 
-def _headers(call: Call) -> dict[str, str]:
-    return call.headers(asyncio.get_running_loop().time())
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

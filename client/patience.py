@@ -14,13 +14,16 @@ class Patience:
     """Ends a block with TimeoutError when nothing has moved for `seconds`; with None it never does.
 
     It counts from the first `moved` on, so that the wait for a free connection is nobody's fault. A large
-    image on a slow link takes as long as it takes: each piece of it that goes is a move.
+    image on a slow link takes as long as it takes: each piece of it that goes is a move. There are many moves
+    and hardly ever silence, so a move is only noted, and one timer looks at the last one.
     """
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
         self._timeout = asyncio.timeout(None)
         self._running = False
+        self._moved_at_s = 0.0
+        self._look: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
@@ -31,10 +34,23 @@ class Patience:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._running = False
+        if self._look is not None:
+            self._look.cancel()
         await self._timeout.__aexit__(kind, error, trace)
 
     def moved(self) -> None:
         """Start waiting anew."""
         # What writes the body may say so once more when nobody waits any longer.
-        if self._seconds is not None and self._running and not self._timeout.expired():
-            self._timeout.reschedule(asyncio.get_running_loop().time() + self._seconds)
+        if self._seconds is not None and self._running:
+            loop = asyncio.get_running_loop()
+            self._moved_at_s = loop.time()
+            if self._look is None:
+                self._look = loop.call_at(self._moved_at_s + self._seconds, self._end_or_wait, loop)
+
+    def _end_or_wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self._seconds is not None
+        until_s = self._moved_at_s + self._seconds
+        if loop.time() >= until_s:
+            self._timeout.reschedule(loop.time())
+        else:
+            self._look = loop.call_at(until_s, self._end_or_wait, loop)

@@ -2,12 +2,14 @@
 
 The rules:
 - Results go to standard output as they come, in the form that fits it; everything else to standard error.
+- What the client warns of is a line on standard error.
 - The progress bar is on standard error, only if that is a terminal. Where standard output is one too, the
   bar is taken away while a result is printed: both are the same screen.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from enum import Enum, auto
@@ -19,9 +21,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from tfleet.client import render
+from tfleet.client.p2p import log
 from tfleet.client.printable import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from tfleet.client.result import Outcome
@@ -33,6 +37,17 @@ class Form(Enum):
     JSON = auto()
     TSV = auto()
     TABLE = auto()
+
+
+class _Warnings(logging.Handler):
+    """Hands on what the client warns of, line by line."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
 
 
 class Screen:
@@ -57,8 +72,10 @@ class Screen:
             redirect_stderr=False,
         )
         self._task = self._progress.add_task("", total=total)
+        self._warnings = _Warnings(self.say)
 
     def __enter__(self) -> Self:
+        log.addHandler(self._warnings)
         self._progress.start()
         return self
 
@@ -66,6 +83,7 @@ class Screen:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+        log.removeHandler(self._warnings)
 
     def show(self, outcome: Outcome[str]) -> None:
         """Print what became of one file."""

@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from tfleet.client.async_client import (
+    DEFAULT_BALANCE,
     DEFAULT_CONCURRENCY,
     DEFAULT_CONNECT_TIMEOUT_S,
     DEFAULT_TIMEOUT_S,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from tfleet.client.lease import Balance
     from tfleet.client.result import Classification, Outcome
     from tfleet.client.worker_status import WorkerStatus
 
@@ -53,6 +55,7 @@ class FleetClient:
         proxy: str = DEFAULT_PROXY,
         *,
         p2p: bool = False,
+        balance: Balance = DEFAULT_BALANCE,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S,
         try_timeout_s: float = DEFAULT_TRY_TIMEOUT_S,
@@ -63,6 +66,7 @@ class FleetClient:
             AsyncFleetClient,
             proxy,
             p2p=p2p,
+            balance=balance,
             timeout_s=timeout_s,
             connect_timeout_s=connect_timeout_s,
             try_timeout_s=try_timeout_s,

@@ -37,10 +37,11 @@ _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 class LostConnectionError(Exception):
     """No whole answer came, and the reason is the connection's. The message is the reason alone."""
 
-    def __init__(self, reason: str, *, reused: bool = False, begun: bool = False) -> None:
+    def __init__(self, reason: str, *, reused: bool = False, begun: bool = False, late: bool = False) -> None:
         super().__init__(reason)
         self.reused = reused
         self.begun = begun
+        self.late = late
 
     @property
     def is_stale(self) -> bool:
@@ -128,7 +129,9 @@ class Transport:
             _raise_bad_image(error)
             raise UnexpectedAnswerError(f"{url} does not speak HTTP as tfleet does: {error}") from error
         except TimeoutError as error:  # the patience; aiohttp's own are among its errors
-            raise LostConnectionError(f"nothing moved for {try_timeout_s:g} s", begun=begun) from error
+            raise LostConnectionError(
+                f"nothing moved for {try_timeout_s:g} s", begun=begun, late=True
+            ) from error
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._closed:

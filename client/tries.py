@@ -3,6 +3,8 @@
 The rules:
 - A worker that failed is avoided for the rest of the call.
 - One that was busy (429) may be asked again when nobody else is left, after the time that it asked for.
+- One that was only late may be asked once more when nobody else is left: it may be that all are late because
+  they have too much to do.
 - What the caller is told at the end names every worker that failed and how.
 """
 
@@ -14,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 from tfleet.client.errors import BusyError, FleetUnavailableError, TryLaterError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tfleet.client.lookup import FoundWorker
 
 PAUSE_S: Final = 1.0
@@ -22,11 +26,14 @@ PAUSE_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class FailedTry:
-    """A worker and why it is no use to this call; `refusal` is what its 429 or 503 means."""
+    """A worker and why it is no use to this call; `refusal` is what its 429 or 503 means, `late` whether
+    nothing came of it in time.
+    """
 
     worker: FoundWorker
     reason: str
     refusal: TryLaterError | None = None
+    late: bool = False
 
     def __str__(self) -> str:
         return f"{self.worker.address}: {self.reason}"
@@ -39,6 +46,7 @@ class Tries:
         self._failed: list[FailedTry] = []
         self._avoided: dict[str, FailedTry] = {}
         self._asked: FoundWorker | None = None
+        self._late_were_asked_again = False
 
     def __len__(self) -> int:
         return len(self._failed)
@@ -52,6 +60,11 @@ class Tries:
         return f"<Tries failed={len(self._failed)} avoided={len(self._avoided)}>"
 
     @property
+    def somebody_answered(self) -> bool:
+        """Whether a worker refused; all others were lost connections."""
+        return any(failed.refusal is not None for failed in self._failed)
+
+    @property
     def avoided(self) -> tuple[str, ...]:
         """The ids of the workers that are not to be asked (again)."""
         return tuple(self._avoided)
@@ -60,13 +73,18 @@ class Tries:
         """This worker gets the image now."""
         self._asked = worker
 
-    def failed(self, reason: str, refusal: TryLaterError | None = None) -> None:
+    def failed(self, reason: str, refusal: TryLaterError | None = None, *, late: bool = False) -> None:
         """The worker that was asked gave no answer that could be used."""
         assert self._asked is not None
-        failed = FailedTry(self._asked, reason, refusal)
+        failed = FailedTry(self._asked, reason, refusal, late)
         self._failed.append(failed)
         self._avoided[failed.worker.id] = failed
         self._asked = None
+
+    def avoid(self, workers: Iterable[FoundWorker]) -> None:
+        """Don't ask these: they can't be reached, as is known without a try of this call's."""
+        for worker in workers:
+            self._avoided.setdefault(worker.id, FailedTry(worker, "not reached"))
 
     def pause_s(self) -> float | None:
         """Seconds until one of the busy ones may be asked again, None where nobody is just busy."""
@@ -79,6 +97,16 @@ class Tries:
         """Avoid only those that failed in another way."""
         for worker_id in self._busy():
             del self._avoided[worker_id]
+
+    def ask_the_late_again(self) -> bool:
+        """Avoid those that were only late no longer; False where there is none, or they had that chance."""
+        late = [worker_id for worker_id, failed in self._avoided.items() if failed.late]
+        if not late or self._late_were_asked_again:
+            return False
+        self._late_were_asked_again = True
+        for worker_id in late:
+            del self._avoided[worker_id]
+        return True
 
     def error(self, proxy: str, *, request_id: str) -> TryLaterError:
         """What the caller is told: no try succeeded, and nobody is left or there were enough of them."""

@@ -33,7 +33,7 @@ def make_app(
     """The application, without anything that runs beside the requests."""
     app = web.Application(middlewares=[observed(metrics)])
     app.on_response_prepare.append(_last_on_its_connection(readiness))
-    lookup = Lookup(fleet)
+    lookup = Lookup(fleet, forwards=mode == "forward")
 
     for path in CLASSIFY_PATHS:
         handler = lookup.redirect if mode == "p2p" else forwarder.handle

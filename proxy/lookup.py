@@ -1,13 +1,19 @@
-"""p2p mode: which worker to talk to, instead of a way through the proxy."""
+"""p2p mode: which worker to talk to, or which ones, instead of a way through the proxy.
+
+A lease (`?n=8`) names several workers, for a client to share its images among them by itself. It is a piece
+of advice with an expiry: nobody holds a place for anybody, and the proxy remembers nothing of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Set
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
-from tfleet.discovery.contract import MODEL, WORKER
+from tfleet.discovery.contract import LEASE_SIZE, MODEL, MOST_LEASED, WORKER
+from tfleet.discovery.number import whole_number
+from tfleet.discovery.problem import Problem
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import Member
 from tfleet.proxy.problems import NO_WORKER, ProblemError
@@ -15,38 +21,74 @@ from tfleet.proxy.problems import NO_WORKER, ProblemError
 EXPIRES_IN_S: Final = 30
 """How long a client may keep an address before it had better ask again."""
 
+LEASE_S: Final = 10
+"""How long a lease lasts. A newcomer waits about that long for the images of clients at work, which is the
+time in which the registry finds out about the lost (a check's TTL). A client with 10 images a second still
+makes but one lookup for 70 of them.
+"""
+
+_JSON: Final = "application/json"
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+
 
 class Lookup:
-    """Hands out workers' addresses, each to the next in turn."""
+    """Hands out workers' addresses, each to the next in turn. `forwards` is whether the proxy takes images,
+    too.
+    """
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, *, forwards: bool) -> None:
         self._fleet = fleet
+        self._forwards = forwards
 
     async def handle(self, request: web.Request) -> web.Response:
-        """`host:port` and a newline, or JSON where `Accept` asks for it. Raises ProblemError with 503.
+        """`host:port` and a newline, or JSON where `Accept` asks for it; with `?n=` a lease. Raises
+        ProblemError with 400 or 503.
 
         The workers that `?except=ID` names, once or more often, are passed over and probed: they failed the
         client, and in p2p mode nobody else would tell.
         """
         failed = frozenset(request.query.getall("except", ()))
+        asked = request.query.get(LEASE_SIZE)
+        n = None if asked is None else _lease_size(asked)
         self._fleet.doubt(failed)
+        accepts = request.headers.get(hdrs.ACCEPT, "")
+        if n is not None:
+            return self._lease(n, failed, lines="text/plain" in accepts and _JSON not in accepts)
         member = self._pick(failed)
-        headers = {WORKER: member.id, MODEL: member.instance.model_label, "Cache-Control": "no-store"}
-        if "application/json" in request.headers.get("Accept", ""):
+        headers = {WORKER: member.id, MODEL: member.instance.model_label, **_NO_STORE}
+        if _JSON in accepts:
             return web.json_response(_document(member), headers=headers)
         return web.Response(text=f"{member.instance.address}\n", headers=headers)
 
     async def redirect(self, request: web.Request) -> web.Response:
         """307 to the same path of a worker: method and body go there, and none of the body is read here."""
         member = self._pick()
-        return web.Response(
+        response = web.Response(
             status=307,
             headers={
-                "Location": member.instance.address.url + request.rel_url.raw_path_qs,
+                hdrs.LOCATION: member.instance.address.url + request.rel_url.raw_path_qs,
                 WORKER: member.id,
-                "Connection": "close",  # what the client may have begun to send is not read
+                hdrs.CONNECTION: "close",
             },
             text=f"images go straight to a worker: {member.instance.address}\n",
+        )
+        response.force_close()  # what the client may have begun to send is not read
+        return response
+
+    def _lease(self, n: int, failed: Set[str], *, lines: bool) -> web.Response:
+        """Up to `n` workers with an expiry, or just their addresses, one a line."""
+        members = self._fleet.lease(n, failed)
+        if not members:
+            raise ProblemError(NO_WORKER)
+        if lines:
+            return web.Response(text="".join(f"{m.instance.address}\n" for m in members), headers=_NO_STORE)
+        return web.json_response(
+            {
+                "expires_in_s": LEASE_S,
+                "forwards": self._forwards,
+                "workers": [_row(member, self._fleet.weight(member)) for member in members],
+            },
+            headers=_NO_STORE,
         )
 
     def _pick(self, failed: Set[str] = frozenset()) -> Member:
@@ -56,12 +98,30 @@ class Lookup:
         return member
 
 
+def _lease_size(asked: str) -> int:
+    n = whole_number(asked)
+    if n is None or not 1 <= n <= MOST_LEASED:
+        detail = (
+            f"{LEASE_SIZE} is {asked[:20]!r}: it says how many workers are wanted, from 1 to {MOST_LEASED}"
+        )
+        raise ProblemError(Problem(400, detail))
+    return n
+
+
 def _document(member: Member) -> dict[str, object]:
+    return {**_identity(member), "expires_in_s": EXPIRES_IN_S}
+
+
+def _row(member: Member, weight: float) -> dict[str, object]:
+    # Who is only a last resort has no weight, and yet all the turns there are.
+    return {**_identity(member), "weight": round(weight, 2) or 1.0}
+
+
+def _identity(member: Member) -> dict[str, object]:
     instance = member.instance
     return {
         "id": instance.id,
         "address": str(instance.address),
         "model": instance.model,
         "version": instance.version,
-        "expires_in_s": EXPIRES_IN_S,
     }

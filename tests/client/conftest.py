@@ -170,25 +170,46 @@ class ScriptedFleet:
         return handler
 
     @staticmethod
-    def names(*addresses: str) -> Handler:
-        """A lookup that names these workers in turn, and the last one for ever; none that is not wanted."""
+    def names(*addresses: str, forwards: bool = False, lasts_s: float = 10) -> Handler:
+        """Leases of one of these workers at a time, in turn, and the last one for ever; none that is not
+        wanted.
+        """
         left = deque(addresses)
 
         async def handler(request: web.Request) -> web.StreamResponse:
             unwanted = request.query.getall("except", [])
-            while (worker_id := f"id-of-{left[0]}") in unwanted:
+            while f"id-of-{left[0]}" in unwanted:
                 if len(left) == 1:
                     return await ScriptedFleet.problem(503, "no worker is ready", Retry_After="1")(request)
                 left.popleft()
             address = left.popleft() if len(left) > 1 else left[0]
-            document = {"id": worker_id, "address": address, "model": "lite0", "version": "1"}
-            return web.json_response({**document, "expires_in_s": 10})
+            return _lease(address, forwards=forwards, lasts_s=lasts_s)
+
+        return handler
+
+    @staticmethod
+    def leases(*addresses: str, forwards: bool = False, lasts_s: float = 10) -> Handler:
+        """Leases of all of these workers but those that are not wanted."""
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            unwanted = request.query.getall("except", [])
+            if wanted := [address for address in addresses if f"id-of-{address}" not in unwanted]:
+                return _lease(*wanted, forwards=forwards, lasts_s=lasts_s)
+            return await ScriptedFleet.problem(503, "no worker is ready", Retry_After="1")(request)
 
         return handler
 
     @staticmethod
     def workers(*rows: dict[str, Any]) -> Handler:
         return ScriptedFleet.text(200, json.dumps({"workers": rows}), "application/json")
+
+
+def _lease(*addresses: str, forwards: bool, lasts_s: float) -> web.Response:
+    rows = [
+        {"id": f"id-of-{address}", "address": address, "model": "lite0", "version": "1", "weight": 1.0}
+        for address in addresses
+    ]
+    return web.json_response({"expires_in_s": lasts_s, "forwards": forwards, "workers": rows})
 
 
 def _accepts(task: asyncio.Task[Any]) -> bool:

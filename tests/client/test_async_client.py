@@ -170,10 +170,11 @@ async def test_workers_fails_as_classify_does(fleet: ScriptedFleet, nobody: str)
         {"try_timeout_s": 0},
         {"top": 0},
         {"max_connections": 0},
+        {"balance": "random"},
     ],
 )
 def test_a_number_out_of_range_is_refused_at_once(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"above 0|at least 1"):
+    with pytest.raises(ValueError, match=r"above 0|at least 1|must be one of round-robin, least-in-flight"):
         AsyncFleetClient(**arguments)
 
 
@@ -188,6 +189,17 @@ async def test_a_call_checks_its_numbers_too() -> None:
 def test_a_proxy_that_is_no_address_is_refused_at_once() -> None:
     with pytest.raises(BadProxyError):
         AsyncFleetClient("not an address")
+
+
+async def test_nothing_is_left_of_a_client_that_was_closed_in_the_middle(fleet: ScriptedFleet) -> None:
+    proxy = fleet.server(otherwise=fleet.never())
+    client = AsyncFleetClient(proxy.url, p2p=True)
+    call = asyncio.create_task(client.classify(b"BM"))
+    await asyncio.to_thread(proxy.wait_for, 1)
+    await client.close()
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        await call
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_a_client_says_what_it_is_and_when_it_is_closed(fleet: ScriptedFleet) -> None:

@@ -11,6 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from aiohttp import web
+
     from tests.client.conftest import Command, ScriptedFleet
 
 
@@ -94,6 +96,23 @@ def test_images_go_straight_to_the_workers_with_p2p(
     done = classify("--p2p", "--proxy", proxy.url, photo)
     assert done.returncode == 0
     assert len(worker.seen) == 1
+
+
+def test_where_no_worker_can_be_reached_it_is_said_once_and_the_images_are_classified_all_the_same(
+    fleet: ScriptedFleet, classify: Command, photos: list[Path], nobody: str
+) -> None:
+    lease, forward = fleet.leases(nobody, forwards=True), fleet.predictions()
+
+    async def proxy(request: web.Request) -> web.StreamResponse:
+        return await (forward if request.method == "POST" else lease)(request)
+
+    server = fleet.server(otherwise=proxy)
+    done = classify("--p2p", "--proxy", server.url, "--top", "2", *photos)
+    assert len(done.stdout.splitlines()) == 2 * len(photos)
+    assert done.stderr == (
+        f"no worker can be reached from here ({nobody}: connection refused): images go through {server.url}\n"
+    )
+    assert done.returncode == 0
 
 
 def test_a_proxy_that_is_not_there_is_named_with_what_to_do(

@@ -65,6 +65,32 @@ def test_after_the_pause_only_the_busy_may_be_asked_again() -> None:
     assert (len(made), made.pause_s()) == (3, None)
 
 
+def test_who_was_only_late_may_be_asked_once_more() -> None:
+    made = tries(None, LEAVING)
+    assert not made.ask_the_late_again()
+    left = []
+    for again in (True, False):
+        made.ask(worker(3))
+        made.failed("nothing moved for 1 s", late=True)
+        assert made.ask_the_late_again() is again
+        left.append(made.avoided)
+    assert left == [("w1", "w2"), ("w1", "w2", "w3")]
+
+
+def test_who_cannot_be_reached_is_avoided_without_a_try() -> None:
+    made = tries(None)
+    made.avoid([worker(1), worker(2)])
+    assert (len(made), made.avoided, str(made)) == (1, ("w1", "w2"), "10.0.0.1:1: connection refused")
+
+
+@pytest.mark.parametrize(
+    ("refusals", "somebody"),
+    [([], False), ([None, None], False), ([None, LEAVING], True), ([busy(1.0)], True)],
+)
+def test_it_knows_whether_anybody_answered(refusals: list[TryLaterError | None], somebody: bool) -> None:
+    assert tries(*refusals).somebody_answered is somebody
+
+
 @pytest.mark.parametrize(
     ("refusals", "kind", "status", "retry_after_s"),
     [

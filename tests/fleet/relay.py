@@ -1,9 +1,10 @@
 """A relay in front of a server: a witness that counts the bytes passing it, and a line that can be cut."""
 
+import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from tfleet.discovery.address import Address
 
@@ -73,3 +74,14 @@ def relay(target: Address, *, port: int = 0) -> Iterator[Relay]:
             yield running
         finally:
             running.stop()
+
+
+@contextlib.asynccontextmanager
+async def relay_beside(target: Address) -> AsyncIterator[Relay]:
+    """The same where the target is on this very loop, which must turn while the relay waits for its end."""
+    made = relay(target)
+    running = made.__enter__()
+    try:
+        yield running
+    finally:
+        await asyncio.to_thread(made.__exit__, None, None, None)

@@ -1,0 +1,102 @@
+"""Clients that share their images among the workers of a lease by themselves."""
+
+import asyncio
+import contextlib
+import functools
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.canned import nobody
+from tests.fleet.peers import PeerLoad
+from tests.fleet.processes import fleet, registry_process, worker_id
+from tests.fleet.relay import relay_beside
+from tests.proxy.stand_in import settings, stand_in
+from tests.waiting import eventually
+from tests.worker.model.graphs import write_model
+from tfleet.client import AsyncFleetClient
+from tfleet.proxy.service import running
+
+RATE = 200.0
+CLIENTS, IMAGES, WORKERS = 6, 300, 4
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[str]:
+    address = nobody()
+    with registry_process(address):
+        yield f"consul://{address}"
+
+
+async def test_a_newcomer_gets_its_share_and_a_proxy_that_is_lost_costs_no_image(
+    registry: str, model: Path
+) -> None:
+    async with fleet(registry, model, "--mode", "p2p", workers=2) as started:
+        async with PeerLoad(started.proxy, rate=RATE) as load:
+            await load.sent(200)
+            newcomer = worker_id(started.add_worker())
+            await started.ready(3)
+            last = Counter[str]()
+
+            async def share() -> float:
+                """The newcomer's, of some hundred images."""
+                nonlocal last
+                before = Counter(load.tally.workers)
+                await load.sent(load.tally.sent + 150)
+                last = load.tally.workers - before
+                return last[newcomer] / last.total()
+
+            # A lease is renewed after 8 s at most, and slow start is over by then or soon after.
+            await eventually(share, wanted=lambda found: 0.25 < found < 0.42)
+            started.proxy_process.kill()
+            await load.sent(load.tally.sent + 600)
+        assert load.tally.faultless, f"{load.tally} {load.tally.failures[:3]}"
+        assert load.tally.retries == 0
+
+
+async def test_one_lookup_serves_hundreds_of_images_and_the_workers_are_loaded_evenly() -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        shares = Counter[int]()
+        workers = []
+        for number in range(WORKERS):
+            worker = await stack.enter_async_context(stand_in())
+            worker.answer = functools.partial(_classified, shares, number)
+            workers.append(worker)
+        proxy = await stack.enter_async_context(running(settings(*workers, mode="p2p")))
+        witness = await stack.enter_async_context(relay_beside(proxy))
+
+        async def client() -> None:
+            async with AsyncFleetClient(witness.address.url, p2p=True) as one:
+                many = [bytes(35_000)] * IMAGES
+                assert all([outcome.error is None async for outcome in one.classify_many(many)])
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CLIENTS):
+                group.create_task(client())
+        async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/metrics") as answer:
+            found = re.search(
+                r'requests_total\{route="/worker",status="200"\} ([0-9.]+)', await answer.text()
+            )
+        received_bytes = witness.received_bytes
+    assert found is not None
+    images = CLIENTS * IMAGES
+    assert float(found[1]) <= 0.02 * images
+    assert received_bytes <= 200 * images / 10, "the bar is 200 bytes an image; a lease costs one lookup"
+    assert shares.total() == images
+    assert max(shares.values()) < 1.2 * min(shares.values())
+
+
+async def _classified(shares: Counter[int], number: int, request: web.Request) -> web.Response:
+    await request.read()
+    shares[number] += 1
+    return web.json_response({"success": True, "predictions": [{"label": "cat", "probability": 1.0}]})
