@@ -36,5 +36,7 @@ MOST_LEASED: Final = 64
 
 CLASSIFY_PATHS: Final = ("/", "/predict")
 DEFAULT_TOP: Final = 5
+MOST_HEAD_BYTES: Final = 64 * 1024
+"""Of a request or an answer, its first line included."""
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 """The default of `--max-body-bytes`, on the proxy and on a worker."""

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from tfleet.proxy.head import MOST_HEAD_BYTES
+from tfleet.discovery.contract import MOST_HEAD_BYTES
 
 TEXT: Final = rb"[\t -~\x80-\xff]*"
 HEADER_LINE: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:" + TEXT + rb"\r\n"

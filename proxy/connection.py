@@ -19,11 +19,10 @@ import structlog
 from aiohttp import EMPTY_PAYLOAD, StreamReader, http_exceptions, web
 from aiohttp.http_parser import RawRequestMessage
 
-from tfleet.discovery.contract import REQUEST_ID
+from tfleet.discovery.contract import MOST_HEAD_BYTES, REQUEST_ID
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.request_id import request_id
 from tfleet.proxy.clients import Admission, ClientLimits, Clients
-from tfleet.proxy.head import MOST_HEAD_BYTES
 from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.problems import problem_response
 

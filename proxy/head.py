@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-MOST_HEAD_BYTES: Final = 64 * 1024
+from tfleet.discovery.contract import MOST_HEAD_BYTES
 
 _READ: Final = ((1, 0), (1, 1))
 _HTTP_1_0: Final = (1, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from flask import Flask, Response, jsonify, request
 
@@ -25,15 +25,12 @@ def make_app(
     lifecycle: Lifecycle,
     metrics: Metrics,
     limits: ImageLimits,
-    sizes: Sequence[int],
     drain: Callable[[], None],
 ) -> Flask:
-    """The WSGI application of one worker. `sizes` are those of batches; `drain` begins its end, and
-    returns at once.
-    """
+    """The WSGI application of one worker. `drain` begins its end, and returns at once."""
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask types the provider's base class only
-    classify = Classify(lifecycle, metrics, limits, sizes)
+    classify = Classify(lifecycle, metrics, limits)
     observe(app, instance, metrics, lambda: classify.waiting)
     report_errors(app, metrics)
     _classification(app, classify)

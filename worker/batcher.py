@@ -62,7 +62,7 @@ class _Caller(Generic[Image, Row]):
 
 
 class Batcher(Generic[Image, Row]):
-    """Calls `run`, one call at a time, with as many images as one of `sizes` says; 1 has to be among them.
+    """Calls `run`, one call at a time, with as many images as one of `sizes()` says; 1 has to be among them.
 
     `run` gives a row for each image, in their order.
     """
@@ -70,19 +70,19 @@ class Batcher(Generic[Image, Row]):
     def __init__(
         self,
         run: Callable[[Sequence[Image]], Sequence[Row]],
-        sizes: Iterable[int],
+        sizes: Callable[[], Iterable[int]],
         *,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._run = run
-        self._sizes = tuple(sorted(sizes, reverse=True))
+        self._sizes = sizes
         self._clock = clock
         self._lock = threading.Lock()
         self._running = False
         self._queue: deque[_Caller[Image, Row]] = deque()
 
     def __repr__(self) -> str:
-        return f"<Batcher sizes={self._sizes} running={self._running} waiting={len(self._queue)}>"
+        return f"<Batcher running={self._running} waiting={len(self._queue)}>"
 
     @property
     def waiting(self) -> int:
@@ -129,7 +129,7 @@ class Batcher(Generic[Image, Row]):
             for caller in overdue:
                 caller.error = OverdueError()
                 self._queue.remove(caller)
-            size = next((size for size in self._sizes if size <= len(self._queue)), 0)
+            size = max((size for size in self._sizes() if size <= len(self._queue)), default=0)
             return [*overdue, *(self._queue.popleft() for _ in range(size))]
 
     def _hand_over(self) -> None:

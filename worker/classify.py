@@ -23,7 +23,7 @@ from tfleet.worker.timing import Timing
 from tfleet.worker.upload import image_bytes
 
 if TYPE_CHECKING:  # importing it for real imports TensorFlow
-    from tfleet.worker.model import PreparedImage, Probabilities
+    from tfleet.worker.model import Classifier, PreparedImage, Probabilities
 
 Ranking = Sequence[tuple[str, float]]
 """Labels with their probabilities, best first."""
@@ -32,13 +32,11 @@ Ranking = Sequence[tuple[str, float]]
 class Classify:
     """Classifies the image of a request, with the times that it took."""
 
-    def __init__(
-        self, lifecycle: Lifecycle, metrics: Metrics, limits: ImageLimits, sizes: Sequence[int]
-    ) -> None:
+    def __init__(self, lifecycle: Lifecycle, metrics: Metrics, limits: ImageLimits) -> None:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._limits = limits
-        self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(self._run, sizes)
+        self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(self._run, self._sizes)
         metrics.waiting.set_function(lambda: self.waiting)
 
     @property
@@ -78,9 +76,15 @@ class Classify:
         return classifier.top(share.row, top), timing
 
     def _run(self, batch: Sequence[PreparedImage]) -> list[Probabilities]:
+        return list(self._loaded().run(batch))
+
+    def _sizes(self) -> Sequence[int]:
+        return self._loaded().batch_sizes
+
+    def _loaded(self) -> Classifier:
         classifier = self._lifecycle.classifier
         assert classifier is not None, "who prepared the images?"
-        return list(classifier.run(batch))
+        return classifier
 
 
 def _deadline_s(request: Request, arrived_s: float) -> float:

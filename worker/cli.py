@@ -66,12 +66,16 @@ _FILE = click.Path(path_type=Path)
     default=DEFAULT_TOLERANCE,
     help="How far bfloat16 may move a probability of a sample image.",
 )
-@click.option("--threads", type=click.IntRange(min=1), default=8, help="Requests worked on at once.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Requests worked on at once.  [default: twice as many as run together]",
+)
 @click.option(
     "--max-batch",
     type=click.IntRange(min=1),
     default=8,
-    help="Images that run together when they come faster than one by one; 1 is never.",
+    help="At most so many images run together when they come faster than one by one; 1 is never.",
 )
 @click.option(
     "--max-body-bytes",
@@ -131,7 +135,7 @@ def worker(
     cpus: int | None,
     precision: Wanted,
     precision_tolerance: float,
-    threads: int,
+    threads: int | None,
     max_batch: int,
     max_body_bytes: int,
     max_queue: int,

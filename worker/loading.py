@@ -60,6 +60,7 @@ def load_warm(
         cpus=tuning.cpus,
         precision=choice.precision,
         because=choice.reason,
+        batch_sizes=classifier.batch_sizes,
     )
     _settle()
     return classifier

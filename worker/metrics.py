@@ -31,7 +31,7 @@ class Metrics:
             "tfleet_worker_queue_requests", "Images that wait for a thread", registry=self._registry
         )
         self.queue_bytes = Gauge(
-            "tfleet_worker_queue_bytes", "Bytes of the bodies that wait for a thread", registry=self._registry
+            "tfleet_worker_queue_bytes", "Bytes of the bodies that wait or come in", registry=self._registry
         )
         self.rejected = Counter(
             "tfleet_worker_rejected",

@@ -39,6 +39,7 @@ from tfleet.worker.model.tuning import Tuning
 from tfleet.worker.registry_metrics import RegistryMetrics
 
 _LOOK_EVERY_S = 0.5
+_TAKING_TURNS = 2  # while one batch runs, the images of the next are decoded
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -58,7 +59,7 @@ class Settings:
     self_test: bool
     registry: Registry
     service: str
-    threads: int
+    threads: int | None
     max_batch: int
     max_body_bytes: int
     queue_limits: QueueLimits
@@ -113,16 +114,16 @@ def serve(settings: Settings) -> None:
     server = _listen(settings)
     instance = _identity(settings, server.address)
     log: Any = structlog.get_logger().bind(worker=instance.id)
-    sizes = batch_sizes(settings.max_batch)
     metrics.in_flight.set_function(lambda: server.busy)
     metrics.queue_requests.set_function(lambda: server.queue.waiting)
     metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
     membership = _membership(settings, instance, lifecycle, metrics, server.address)
-    server.start(make_app(instance, lifecycle, metrics, settings.image_limits, sizes, stop.ask))
+    server.start(make_app(instance, lifecycle, metrics, settings.image_limits, stop.ask))
     try:
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         membership.begin()
-        classifier = load_warm(settings.spec, settings.tuning, sizes, metrics, log)
+        classifier = load_warm(settings.spec, settings.tuning, batch_sizes(settings.max_batch), metrics, log)
+        server.use_threads(settings.threads or _TAKING_TURNS * max(classifier.batch_sizes))
         lifecycle.loaded(classifier)
         membership.wait_admitted()
         lifecycle.ready(classifier)
@@ -148,7 +149,7 @@ def _listen(settings: Settings) -> Server:
         return Server(
             host=settings.host,
             port=settings.port,
-            threads=settings.threads,
+            threads=settings.threads or _TAKING_TURNS * settings.max_batch,
             max_body_bytes=settings.max_body_bytes,
             queue_limits=settings.queue_limits,
         )

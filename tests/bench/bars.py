@@ -84,6 +84,18 @@ def bars(rounds: Sequence[Round]) -> list[Bar]:
             spread(rounds, lambda one: one.decode_ms[LARGE]),
             " ms",
         ),
+        Bar(
+            f"classifying {LARGE} in-process, against {SMALL}",
+            None,
+            10,
+            spread(rounds, lambda one: one.large_ms / one.single_ms),
+        ),
+        Bar(
+            "a new worker's first request, against its next ones",
+            None,
+            1.5,
+            spread(rounds, lambda one: one.first),
+        ),
     ]
     if any(cell.subject == WORKER_BFLOAT16 for cell in rounds[0].cells):
         of_ceiling = spread(rounds, lambda one: per_second(one, WORKER_BFLOAT16) / one.ceiling_per_second)

@@ -2,23 +2,23 @@
 
 The best way depends on the machine, so several are tried: larger batches, the next batch decoded beside the
 run of this one, two callers at once. A server that decodes beside its session would beat a ceiling that does
-not.
+not. Two callers have a session of their own, which lets them run at once.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import statistics
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from tests.bench.figures import rate
+from tests.bench.batches import per_second
+from tests.bench.session import concurrent_session
+from tests.bench.ways import BATCHES, WAYS, Way
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.model import Classifier, find_model
 
@@ -27,28 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BATCHES = (1, 4, 8, 16)
 _LIMITS = ImageLimits()
 PASSES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """So many callers run batches of this size; threads beside them decode the next ones, or nobody does."""
-
-    batch: int
-    callers: int
-    decoders: int
-
-    def __str__(self) -> str:
-        callers = "two callers, " if self.callers > 1 else ""
-        beside = ", the next decoded beside it" if self.decoders else ""
-        return f"{callers}batches of {self.batch}{beside}"
-
-
-WAYS = tuple(
-    Way(batch, callers, decoders) for batch in _BATCHES for callers, decoders in ((1, 0), (1, 1), (2, 0))
-)
 
 
 class Ceiling:
@@ -92,11 +72,14 @@ def ceiling() -> Iterator[Ceiling]:
 
 class _Model:
     classifier: Classifier
+    concurrent: Classifier
 
 
 def _load() -> None:
     _Model.classifier = Classifier.load(find_model(None))
-    _Model.classifier.warm_up(_BATCHES)
+    _Model.concurrent = Classifier.load(find_model(None), session_factory=concurrent_session)
+    for classifier in (_Model.classifier, _Model.concurrent):
+        classifier.warm_up(BATCHES)
 
 
 def _prepare(image: bytes) -> PreparedImage:
@@ -118,29 +101,19 @@ def _middle_ms(call: Callable[[bytes], T], image: bytes, seconds: float) -> floa
 
 
 def _per_second(image: bytes, way: Way, seconds: float) -> float:
-    began_s = time.perf_counter()
-    done_s: list[float] = []
+    if not way.decoders:
+        classifier = _Model.concurrent if way.callers > 1 else _Model.classifier
+        callers = [_caller(classifier, _alone(image, way.batch)) for _ in range(way.callers)]
+        return per_second(callers, seconds)
+    with ThreadPoolExecutor(way.decoders) as pool:
+        return per_second([_caller(_Model.classifier, _ahead(pool, image, way.batch))], seconds)
 
-    def caller(batches: Iterator[list[PreparedImage]]) -> None:
-        for batch in batches:
-            for row in _Model.classifier.run(batch):
-                _Model.classifier.top(row, 5)
-                done_s.append(time.perf_counter())
-            if time.perf_counter() - began_s > seconds:
-                return
 
-    if way.decoders:
-        with ThreadPoolExecutor(way.decoders) as pool:
-            caller(_ahead(pool, image, way.batch))
-    else:
-        threads = [
-            threading.Thread(target=caller, args=(_alone(image, way.batch),)) for _ in range(way.callers)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    return rate(began_s, done_s)
+def _caller(classifier: Classifier, batches: Iterator[list[PreparedImage]]) -> Iterator[int]:
+    for batch in batches:
+        for row in classifier.run(batch):
+            classifier.top(row, 5)
+        yield len(batch)
 
 
 def _alone(image: bytes, batch: int) -> Iterator[list[PreparedImage]]:

@@ -39,7 +39,15 @@ class Form:
 
 def post(url: str, form: Form) -> tuple[int, bytes]:
     """Send it once, slowly and surely: status and body; 0 where nobody answers."""
-    request = urllib.request.Request(url, data=form.body, headers={"Content-Type": form.content_type})
+    return _answer(urllib.request.Request(url, data=form.body, headers={"Content-Type": form.content_type}))
+
+
+def get(url: str) -> tuple[int, bytes]:
+    """The same without a body."""
+    return _answer(urllib.request.Request(url))
+
+
+def _answer(request: urllib.request.Request) -> tuple[int, bytes]:
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read()

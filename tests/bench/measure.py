@@ -6,18 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from tests.bench.ceiling import Ceiling, Way
+from tests.bench.ceiling import Ceiling
 from tests.bench.figures import Figures
+from tests.bench.first import first_of
 from tests.bench.form import Form
 from tests.bench.machine import busy
 from tests.bench.photos import LARGE, MIDDLE, SMALL
 from tests.bench.rounds import Cell, Round
 from tests.bench.subjects import LITSERVE, UNBATCHED, WORKER, WORKER_BFLOAT16, Subjects
+from tests.bench.ways import Way
 
 Load = Callable[[str, Form, int, float], Figures]
 Say = Callable[[str], None]
 _DECODES_S = 1.0
+_LARGE_S = 1.0
 _LOOKS_S = 1.0
+_LONGEST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,20 @@ class Measure:
             partial(self._ceiling, own),
             cells[-1],
             partial(self._decoding, own),
+            partial(self._first, own),
         ]
         self.say("what else the machine does")
         strangers = busy(_LOOKS_S)
         for turn in reversed(turns) if number % 2 else turns:
             turn()
         return Round(
-            strangers, own["ceiling"], own["single"], {name: own[name] for name in self.images}, found
+            strangers=strangers,
+            ceiling_per_second=own["ceiling"],
+            single_ms=own["single"],
+            large_ms=own["large"],
+            decode_ms={name: own[name] for name in self.images},
+            cells=found,
+            first=own["first"],
         )
 
     def _cell(self, found: dict[Cell, Figures], cell: Cell) -> None:
@@ -57,11 +68,12 @@ class Measure:
         form = Form.of(self.images[cell.photo])
         with self.running.turn(cell.subject) as subject:
             subject.ready(form)
-            found[cell] = self.load(subject.url, form, cell.connections, self.seconds)
+            found[cell] = enough(partial(self.load, subject.url, form, cell.connections), self.seconds)
 
     def _single(self, own: dict[str, float]) -> None:
         self.say("one image in-process")
         own["single"] = self.model.single_ms(self.images[SMALL], self.seconds)
+        own["large"] = self.model.single_ms(self.images[LARGE], _LARGE_S)
 
     def _ceiling(self, own: dict[str, float]) -> None:
         self.say("the ceiling")
@@ -71,6 +83,19 @@ class Measure:
         for name, image in self.images.items():
             self.say(f"decoding {name}")
             own[name] = self.model.decode_ms(image, _DECODES_S)
+
+    def _first(self, own: dict[str, float]) -> None:
+        self.say("a new worker's first request")
+        own["first"] = first_of(self.images[SMALL])
+
+
+def enough(load: Callable[[float], Figures], seconds: float) -> Figures:
+    """Of a load for so long, or for as long as it takes to get a rate."""
+    found = load(seconds)
+    while found.too_few and seconds < _LONGEST_S:
+        seconds *= 2
+        found = load(seconds)
+    return found
 
 
 def cells_of(subjects: Sequence[str]) -> list[Cell]:

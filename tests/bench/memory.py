@@ -22,6 +22,7 @@ from rich.progress import Progress
 
 from tests.bench import load
 from tests.bench.form import Form
+from tests.bench.judgement import short, verdict
 from tests.bench.machine import machine
 from tests.bench.photos import MIDDLE, photos
 from tests.bench.process import Server, server
@@ -31,6 +32,7 @@ from tests.worker.model.graphs import write_model
 
 PAGE = Path(__file__).parents[2] / "docs/benchmarks/memory.md"
 _DATA = Path(__file__).parents[1] / "data"
+_REQUESTS = 100_000
 _CONNECTIONS = 16
 _EVERY = 1_000
 _WARM = 0.2  # the share of the requests in which pools and caches take what they need once
@@ -58,7 +60,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.memory", description=(__doc__ or "").split("\n\n", 1)[1]
     )
-    parser.add_argument("--requests", type=int, default=100_000, help="how many to send (default: 100000)")
+    parser.add_argument(
+        "--requests", type=int, default=_REQUESTS, help=f"how many to send (default: {_REQUESTS})"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures instead of writing the page")
     options = parser.parse_args()
     images = [path.read_bytes() for path in sorted(_DATA.glob("*.jpg"))]
@@ -99,7 +103,8 @@ async def _run(worker: Server, images: list[bytes], requests: int) -> Run:
 def _page(run: Run) -> str:
     command = " ".join([".venv/bin/python -m tests.bench.memory", *sys.argv[1:]])
     sent = run.samples[-1][0]
-    verdict = "met" if run.mb_per_10k < _BAR_MB else "**missed**"
+    met = "met" if run.mb_per_10k < _BAR_MB else "**missed**"
+    said = verdict(met, short("requests", sent, _REQUESTS))
     return "\n".join(
         [
             "# What a worker holds after a hundred thousand photographs",
@@ -109,7 +114,7 @@ def _page(run: Run) -> str:
             f"{sent:,} requests in {run.seconds:.0f} s over {_CONNECTIONS} connections, JPEGs of 35 to 86 kB",
             f"and every {_LARGE_ONES}th of 500 kB, with a graph that takes next to no time. After the",
             f"first {_WARM:.0%} the memory grew by **{run.mb_per_10k:.3f} MB for 10,000 requests** (slope",
-            f"of the line through the samples, by least squares). The bar is {_BAR_MB:g} MB: {verdict}.",
+            f"of the line through the samples, by least squares). The bar is {_BAR_MB:g} MB: {said}.",
             "",
             "| after requests | resident MB |",
             "|---|---|",

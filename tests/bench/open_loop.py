@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import time
 from collections import deque
 from dataclasses import dataclass, field
 
 from tests.bench.connection import Answer, Connection
-from tests.bench.figures import rate
 
 OK = 200
 BUSY = 429
+WINDOW_S = 3.0
 
 
 @dataclass(slots=True)
@@ -34,8 +35,19 @@ class Flood:
 
     @property
     def goodput(self) -> float:
-        """Good answers a second, in the time of the flood."""
-        return rate(self.began_s, [one for one in self.good_s if one <= self.began_s + self.seconds])
+        """Good answers a second, over the whole time of the flood."""
+        until_s = self.began_s + self.seconds
+        return sum(one <= until_s for one in self.good_s) / self.seconds
+
+    @property
+    def least_goodput(self) -> float:
+        """The same over the worst window inside the flood."""
+        length_s = min(WINDOW_S, self.seconds)
+        last_s = self.began_s + self.seconds - length_s
+        good_s = sorted(self.good_s)
+        # The worst one begins as an answer has just come, or is the first or the last.
+        begins_s = [self.began_s, *(one for one in good_s if one < last_s), last_s]
+        return min(_between(good_s, begin_s, begin_s + length_s) for begin_s in begins_s) / length_s
 
     def count(self, answer: Answer) -> None:
         """One more answer."""
@@ -73,3 +85,7 @@ async def flood(url: str, request: bytes, *, per_second: float, seconds: float, 
         if connection is not None:
             connection.close()
     return found
+
+
+def _between(times_s: list[float], after_s: float, until_s: float) -> int:
+    return bisect.bisect_right(times_s, until_s) - bisect.bisect_right(times_s, after_s)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from tests.bench.bars import Bar, bars
-from tests.bench.ceiling import Way
+from tests.bench.bars import bars
+from tests.bench.judgement import crowded, short, verdict
 from tests.bench.machine import QUIET, has_bfloat16, machine, versions
 from tests.bench.peers.litserve_way import BATCH_TIMEOUT_S, MAX_BATCH_SIZE
-from tests.bench.photos import SMALL
-from tests.bench.rounds import Cell, Round, Spread, spread
-from tests.bench.subjects import FLASK, LITSERVE
+from tests.bench.photos import LARGE, SMALL
+from tests.bench.rounds import ROUNDS, SECONDS, Cell, Round, Spread, spread
+from tests.bench.subjects import FLASK, LITSERVE, WORKER_BFLOAT16
+from tests.bench.ways import Way, absurd, best
 
 _PACKAGES = ("tensorflow-cpu", "litserve", "flask", "waitress", "pillow", "numpy")
+_ABOVE: Final = 1.1  # times the ceiling: a server that is faster shows that it is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,31 @@ class Run:
     @property
     def best_way(self) -> Way:
         """That of the ceiling."""
-        return max(self.ways, key=self.ways.__getitem__)
+        return best(self.ways)
+
+    @property
+    def above(self) -> list[Cell]:
+        """Those in float32 that were faster than the ceiling, in the middle of the rounds."""
+        small = [one for one in self.cells if one.photo == SMALL and one.subject != WORKER_BFLOAT16]
+        return [one for one in small if self.of_ceiling(one).middle > _ABOVE]
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why nothing is judged by this run, if so."""
+        return [
+            *crowded(max(one.strangers for one in self.rounds)),
+            *short("rounds", len(self.rounds), ROUNDS),
+            *short("seconds for each figure", self.seconds, SECONDS),
+            *(["the ceiling is doubtful"] if self.above or absurd(self.ways) else []),
+        ]
+
+    def of_ceiling(self, cell: Cell) -> Spread:
+        """Images a second, against it."""
+        return spread(self.rounds, lambda one: _per_second(one, cell) / one.ceiling_per_second)
 
 
-def page(run: Run) -> str:
-    """The whole page, as Markdown."""
+def page(run: Run, beside: Collection[str]) -> str:
+    """The whole page, as Markdown. `beside` names the pages that there are in its folder."""
     count = len(run.rounds)
     return "\n".join(
         [
@@ -58,7 +81,7 @@ def page(run: Run) -> str:
             "",
             "![images a second and latency](workers.png)",
             "",
-            *_bars(bars(run.rounds)),
+            *_bars(run),
             "",
             *_small(run),
             "",
@@ -68,10 +91,15 @@ def page(run: Run) -> str:
             "",
             *_notes(run),
             "",
-            "Overload is in [overload.md](overload.md), memory in [memory.md](memory.md).",
-            "",
+            *elsewhere(beside),
         ]
     )
+
+
+def elsewhere(beside: Collection[str]) -> list[str]:
+    """What else is known, with links to the pages that there are."""
+    found = [f"[{one}]({one}.md)" for one in ("overload", "memory") if f"{one}.md" in beside]
+    return [f"See also: {', '.join(found)}.", ""] if found else []
 
 
 def _strangers(rounds: Sequence[Round]) -> list[str]:
@@ -82,10 +110,11 @@ def _strangers(rounds: Sequence[Round]) -> list[str]:
     return lines
 
 
-def _bars(found: Sequence[Bar]) -> list[str]:
+def _bars(run: Run) -> list[str]:
     lines = ["| bar | wanted | found | |", "|---|---|---|---|"]
-    for bar in found:
-        lines.append(f"| {bar.what} | {bar.bound} | {_text(bar.found, 3)}{bar.unit} | {bar.verdict} |")
+    for bar in bars(run.rounds):
+        said = verdict(bar.verdict, run.doubts)
+        lines.append(f"| {bar.what} | {bar.bound} | {_text(bar.found, 3)}{bar.unit} | {said} |")
     return lines
 
 
@@ -98,8 +127,11 @@ def _small(run: Run) -> list[str]:
     ]
     for cell in run.cells:
         if cell.photo == SMALL:
-            ratio = spread(run.rounds, lambda one: _per_second(one, cell) / one.ceiling_per_second)  # noqa: B023 - called at once
-            lines.append(f"| {cell.subject} | {cell.connections} | {_row(run, cell, _text(ratio, 2))} |")
+            ratio = _text(run.of_ceiling(cell), 2)
+            lines.append(f"| {cell.subject} | {cell.connections} | {_row(run, cell, ratio)} |")
+    if run.above:
+        names = ", ".join(f"{cell.subject} at {cell.connections}" for cell in run.above)
+        lines += ["", f"**More than {_ABOVE:g} times the ceiling, which is then none: {names}.**"]
     return lines
 
 
@@ -122,18 +154,25 @@ def _larger(run: Run) -> list[str]:
 
 def _ceiling(run: Run) -> list[str]:
     single = spread(run.rounds, lambda one: one.single_ms)
+    large = spread(run.rounds, lambda one: one.large_ms)
     most = spread(run.rounds, lambda one: one.ceiling_per_second)
+    wrong = absurd(run.ways)
     decode = ", ".join(
         f"{name} {_text(spread(run.rounds, lambda one: one.decode_ms[name]), 1)}"  # noqa: B023 - called at once
         for name in run.photo_bytes
     )
     return [
-        f"In-process, without a network: one image alone takes {_text(single, 1)} ms. Decoding takes, in ms,",
-        f"{decode}. The ceiling is {_text(most, 0)} images/s: {run.best_way}. It is the best of these ways:",
+        f"In-process, without a network: one image alone takes {_text(single, 1)} ms, one of {LARGE}",
+        f"{_text(large, 1)} ms. Decoding alone takes, in ms,",
+        f"{decode}. The ceiling is {_text(most, 0)} images/s: {run.best_way}. It is the best of these ways,",
+        "each by the middle of its passes:",
         "",
         "| way | images/s |",
         "|---|---|",
-        *(f"| {way} | {rate:.0f} |" for way, rate in run.ways.items()),
+        *(
+            f"| {way} | {rate:.0f}{', **an error: too fast to be true**' if way in wrong else ''} |"
+            for way, rate in run.ways.items()
+        ),
     ]
 
 
@@ -142,6 +181,9 @@ def _notes(run: Run) -> list[str]:
         f"{FLASK} is the first idea: `app.run(threaded=True)`, one session, one image at a time,",
         f"`request.files`. {LITSERVE} has one process that computes, `max_batch_size={MAX_BATCH_SIZE}` and",
         f"`batch_timeout={BATCH_TIMEOUT_S}`, as its guide to fast serving has it.",
+        f"{FLASK} and the ways with two callers have TensorFlow's default number of threads that start",
+        "operations (`inter_op_parallelism_threads=0`), as they run the session several times at once. All",
+        "others run one batch at a time, and have one such thread, as a worker has.",
     ]
     if run.restless:
         restless = ", ".join(run.restless)

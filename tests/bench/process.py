@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from tests.bench.form import Form, post
+from tests.bench.form import Form, get, post
 from tests.environment import users_environment
 
 _START_S = 120.0
@@ -43,9 +43,16 @@ class Server:
 
     def ready(self, form: Form) -> bytes:
         """Its first answer, as soon as it classifies."""
+        return self._until_200(lambda: post(self.url, form))
+
+    def says_ready(self) -> None:
+        """Wait until a worker says so, without having it classify anything."""
+        self._until_200(lambda: get(f"{self.url}readyz"))
+
+    def _until_200(self, ask: Callable[[], tuple[int, bytes]]) -> bytes:
         deadline_s = time.monotonic() + _START_S
         while True:
-            status, body = post(self.url, form)
+            status, body = ask()
             if status == 200:
                 return body
             hopeless = status not in _NOT_YET or self._process.poll() is not None

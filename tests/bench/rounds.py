@@ -7,8 +7,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from tests.bench.figures import Figures
+
+ROUNDS: Final = 5
+"""How many a verdict takes."""
+SECONDS: Final = 4
+"""How long each of their figures has to be measured for that."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,14 +29,17 @@ class Cell:
 @dataclass(frozen=True, slots=True)
 class Round:
     """One round: how many processors strangers used before it, the model's own figures, by what is sent
-    where it matters, and those of each cell.
+    where it matters, those of each cell, and how many times as long as the next ones a new worker's first
+    request took. `single_ms` is of the small photograph, `large_ms` of the largest.
     """
 
     strangers: float
     ceiling_per_second: float
     single_ms: float
+    large_ms: float
     decode_ms: dict[str, float]
     cells: dict[Cell, Figures]
+    first: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,15 +23,16 @@ from rich.progress import Progress
 
 from tests.bench import load, wrk
 from tests.bench.bars import bars
-from tests.bench.ceiling import PASSES, WAYS, Ceiling, ceiling
+from tests.bench.ceiling import PASSES, Ceiling, ceiling
 from tests.bench.form import Form
 from tests.bench.machine import machine
 from tests.bench.measure import Measure, cells_of
 from tests.bench.page import Run, page
 from tests.bench.photos import SMALL, photos
 from tests.bench.plot import plot
-from tests.bench.rounds import failed
+from tests.bench.rounds import ROUNDS, SECONDS, failed
 from tests.bench.subjects import Subjects, subjects
+from tests.bench.ways import WAYS, best
 
 FOLDER: Final = Path(__file__).parents[2] / "docs/benchmarks"
 _OWN = "a generator of our own (wrk is not installed)"
@@ -47,16 +48,22 @@ def main() -> None:
     if options.json:
         print(json.dumps(_figures(run)))
         return
-    (FOLDER / "workers.md").write_text(page(run))
+    written = page(run, {path.name for path in FOLDER.glob("*.md")})
+    (FOLDER / "workers.md").write_text(written)
     plot(run, FOLDER / "workers.png")
-    print(page(run))
+    print(written)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").split("\n\n", 1)[1])
-    parser.add_argument("--rounds", type=int, default=5, help="how often all is measured (default: 5)")
     parser.add_argument(
-        "--seconds", type=int, default=4, help="for each figure of a round (default: 4); 1 for a quick look"
+        "--rounds", type=int, default=ROUNDS, help=f"how often all is measured (default: {ROUNDS})"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=SECONDS,
+        help=f"for each figure of a round (default: {SECONDS}); nothing is judged by less",
     )
     parser.add_argument("--json", action="store_true", help="print the figures instead of writing the page")
     return parser.parse_args()
@@ -73,12 +80,11 @@ def _measured(options: argparse.Namespace) -> Run:
         with ceiling() as model, subjects() as running:
             _check_answers(running, model, images, say)
             running.calm()
-            turns = len(cells_of(tuple(running.servers))) + 3 + len(images)
+            turns = len(cells_of(tuple(running.servers))) + 4 + len(images)
             progress.update(task, total=PASSES * len(WAYS) + options.rounds * turns, completed=0)
             ways = model.ways(images[SMALL], _WAY_S, lambda way: say(f"the ceiling: {way}"))
-            way = max(ways, key=ways.__getitem__)
             send = wrk.load if generator else load.load
-            measure = Measure(running, model, way, images, send, options.seconds, say)
+            measure = Measure(running, model, best(ways), images, send, options.seconds, say)
             rounds = [measure.round(number) for number in range(options.rounds)]
     arguments = [f"ARGS={shlex.join(sys.argv[1:])}"] if sys.argv[1:] else []
     return Run(
@@ -120,7 +126,10 @@ def _figures(run: Run) -> dict[str, object]:
         "photo_bytes": run.photo_bytes,
         "ways": {str(way): rate for way, rate in run.ways.items()},
         "restless": run.restless,
-        "bars": [dataclasses.asdict(bar) | {"met": bar.met} for bar in bars(run.rounds)],
+        "doubts": run.doubts,
+        "bars": [
+            dataclasses.asdict(bar) | {"met": None if run.doubts else bar.met} for bar in bars(run.rounds)
+        ],
         "rounds": rounds,
     }
 

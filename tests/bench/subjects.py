@@ -45,9 +45,9 @@ class Subjects:
         if name in self.restless:
             subject.sleep()
             return
-        for one in self.servers.values():  # behind a proxy it is the worker that still has something to do
-            if one.name not in self.restless:
-                one.settle()
+        subject.settle()
+        if name == PROXY:  # behind it, it is the worker that still has something to do
+            self.servers[WORKER].settle()
 
 
 @contextlib.contextmanager

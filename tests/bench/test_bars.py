@@ -23,12 +23,12 @@ def _rounds(*more: str) -> list[Round]:
     for cell in cells_of((WORKER, UNBATCHED, PROXY, FLASK, LITSERVE, *more)):
         worker = cell.subject == WORKER
         cells[cell] = Figures(120 if worker else 100, 11 if worker else 10, 0, 1, 0)
-    return [Round(0.0, 125.0, 10.0, {"12 MP": 26.0}, cells)]
+    return [Round(0.0, 125.0, 10.0, 90.0, {"12 MP": 26.0}, cells, 1.6)]
 
 
 def test_the_worker_is_held_against_ceiling_peer_single_image_and_itself_without_batches() -> None:
-    assert [round(bar.found.middle, 2) for bar in bars(_rounds())] == [0.96, 1.2, 1.1, 1.1, 26]
-    assert [bar.met for bar in bars(_rounds())] == [True, True, True, False, False]
+    assert [round(bar.found.middle, 2) for bar in bars(_rounds())] == [0.96, 1.2, 1.1, 1.1, 26, 9, 1.6]
+    assert [bar.met for bar in bars(_rounds())] == [True, True, True, False, False, True, False]
 
 
 def test_bfloat16_has_a_bar_where_it_was_measured() -> None:

@@ -1,5 +1,7 @@
+import pytest
+
 from tests.bench.form import Form
-from tests.bench.open_loop import flood
+from tests.bench.open_loop import Flood, flood
 from tests.bench.test_load import statuses_server
 
 _FORM = Form.of(b"picture")
@@ -19,3 +21,31 @@ async def test_does_not_wait_for_answers_and_says_where_it_lacked_a_connection()
         at_once = {"per_second": 1e9, "seconds": 10e-9}
         found = await flood(url, _FORM.request(url), **at_once, connections=4)
     assert (found.statuses, found.not_sent) == ({200: 4}, 6)
+
+
+def _flood(until_s: float) -> Flood:
+    """Thirty seconds, with a hundred good answers in each of the first."""
+    return Flood(100.0, 30.0, good_s=[100 + number / 100 for number in range(1, round(until_s * 100) + 1)])
+
+
+def test_a_worker_that_stops_answering_after_a_third_of_the_flood_has_a_third_of_the_goodput() -> None:
+    found = _flood(until_s=10.0)
+    assert found.goodput == pytest.approx(100 / 3)
+    assert found.least_goodput == 0.0
+
+
+def test_a_worker_that_goes_on_has_the_same_goodput_in_its_worst_seconds() -> None:
+    found = _flood(until_s=30.0)
+    assert found.goodput == pytest.approx(100)
+    assert found.least_goodput == pytest.approx(100, rel=0.01)
+
+
+def test_a_pause_is_seen_wherever_it_falls() -> None:
+    found = _flood(until_s=30.0)
+    found.good_s = [one for one in found.good_s if not 110.5 < one <= 113.5]
+    assert found.goodput == pytest.approx(90)
+    assert found.least_goodput == 0.0
+
+
+def test_answers_that_come_after_the_flood_are_no_goodput() -> None:
+    assert _flood(until_s=60.0).goodput == pytest.approx(100)

@@ -5,7 +5,7 @@ _CELL = Cell("worker", "35 kB", 1)
 
 
 def _round(ceiling: float, per_second: float, failures: int = 0) -> Round:
-    return Round(0.0, ceiling, 10.0, {}, {_CELL: Figures(per_second, 1.0, 2.0, 10, failures)})
+    return Round(0.0, ceiling, 10.0, 50.0, {}, {_CELL: Figures(per_second, 1.0, 2.0, 10, failures)}, 1.0)
 
 
 def test_a_ratio_is_taken_within_a_round() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
+from tfleet.discovery.contract import MOST_HEAD_BYTES
 from tfleet.proxy.answer_head import AnswerHead, UnreadableError, check_beginning, read_head
-from tfleet.proxy.head import MOST_HEAD_BYTES
 
 OK = b"HTTP/1.1 200 OK\r\n"
 

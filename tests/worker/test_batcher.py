@@ -68,14 +68,14 @@ def crowd(session: Session) -> Iterator[Callable[..., Crowd]]:
     with ThreadPoolExecutor(32) as pool:
 
         def gather(*sizes: int, clock: Callable[[], float] = lambda: 0.0) -> Crowd:
-            return Crowd(Batcher(session, sizes, clock=clock), session, pool)
+            return Crowd(Batcher(session, lambda: sizes, clock=clock), session, pool)
 
         yield gather
         session.gate.set()
 
 
 def test_a_lone_image_runs_at_once_in_the_thread_that_brought_it(session: Session) -> None:
-    share = Batcher(session, (1, 2))(21)
+    share = Batcher(session, lambda: (1, 2))(21)
     assert (share.row, share.batch) == (42, 1)
     assert session.threads == [threading.get_ident()]
 
@@ -114,7 +114,7 @@ def test_a_bad_image_fails_alone(session: Session, crowd: Callable[..., Crowd]) 
 
 
 def test_a_lone_bad_image_is_run_once(session: Session) -> None:
-    batcher = Batcher(session, (1,))
+    batcher = Batcher(session, lambda: (1,))
     with pytest.raises(ValueError, match="no image"):
         batcher(-1)
     assert session.batches == [[-1]]
@@ -148,7 +148,7 @@ def test_a_leader_that_is_overdue_still_leads(session: Session, crowd: Callable[
 
 def test_the_times_are_from_the_call_to_the_run_and_of_the_run(session: Session) -> None:
     times = iter([1.0, 2.0, 4.0, 7.0])  # called, taken, run, done
-    share = Batcher(session, (1,), clock=lambda: next(times))(1)
+    share = Batcher(session, lambda: (1,), clock=lambda: next(times))(1)
     assert (share.queue_s, share.infer_s) == (3.0, 3.0)
 
 
@@ -159,14 +159,14 @@ def test_the_end_of_a_leader_s_thread_does_not_leave_the_others_waiting(crowd: C
     def end(images: Sequence[int]) -> Sequence[int]:
         raise Ended
 
-    batcher: Batcher[int, int] = Batcher(end, (1, 2))
+    batcher: Batcher[int, int] = Batcher(end, lambda: (1, 2))
     for _ in range(2):
         with pytest.raises(Ended):
             batcher(1)
 
 
 def test_thirty_two_callers_each_get_their_own_answers(session: Session) -> None:
-    batcher: Batcher[int, int] = Batcher(session, range(1, 9))
+    batcher: Batcher[int, int] = Batcher(session, lambda: range(1, 9))
 
     def call_often(number: int) -> bool:
         images = range(number * 1000, number * 1000 + 100)

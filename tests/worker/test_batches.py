@@ -1,5 +1,6 @@
 """Images that come at once ride in one batch; their answers are what they would be alone."""
 
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 import tensorflow as tf
+from PIL import Image, ImageOps
 
 from tests.waiting import eventually_sync
 from tests.worker.running import load, serving
@@ -17,6 +19,16 @@ from tfleet.discovery.address import Address
 from tfleet.worker.model import Classifier
 
 PHOTOS = [path.read_bytes() for path in sorted(Path("tests/data").glob("*.jpg"))]
+
+
+def mirrored(photo: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(photo)) as image:
+        ImageOps.mirror(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+EIGHT = [*PHOTOS, *map(mirrored, PHOTOS)]
 
 
 class GatedSession(tf.compat.v1.Session):  # type: ignore[misc] # TensorFlow has no types
@@ -61,7 +73,7 @@ Send = Callable[..., Future[requests.Response]]
 @pytest.fixture
 def held(gated: Classifier, gate: threading.Event) -> Iterator[tuple[Address, Send]]:
     """A worker whose session is busy with a first image until the gate opens, and a way to send it more."""
-    with serving(gated) as (worker, _), ThreadPoolExecutor(8) as pool:
+    with serving(gated, threads=16) as (worker, _), ThreadPoolExecutor(16) as pool:
         gate.clear()
         first = pool.submit(classify, worker, PHOTOS[0])
         assert GatedSession.running.acquire(timeout=30)
@@ -72,17 +84,18 @@ def held(gated: Classifier, gate: threading.Event) -> Iterator[tuple[Address, Se
             assert first.result(60).headers["X-Batch-Size"] == "1"
 
 
+@pytest.mark.parametrize("images", [EIGHT[3:5], PHOTOS, EIGHT], ids=len)
 def test_an_image_in_a_batch_gets_the_answer_that_it_gets_alone(
-    held: tuple[Address, Send], gate: threading.Event, classifier: Classifier
+    held: tuple[Address, Send], gate: threading.Event, classifier: Classifier, images: list[bytes]
 ) -> None:
     worker, send = held
-    together = [send(photo) for photo in PHOTOS]
-    eventually_sync(lambda: waiting(worker), wanted=len(PHOTOS).__eq__)
+    together = [send(image) for image in images]
+    eventually_sync(lambda: waiting(worker), wanted=len(images).__eq__)
     gate.set()
     with serving(classifier) as (quiet, _):
-        for photo, answer in zip(PHOTOS, together, strict=True):
-            assert answer.result(60).headers["X-Batch-Size"] == str(len(PHOTOS))
-            alone = classify(quiet, photo)
+        for image, answer in zip(images, together, strict=True):
+            assert answer.result(60).headers["X-Batch-Size"] == str(len(images))
+            alone = classify(quiet, image)
             assert alone.headers["X-Batch-Size"] == "1"
             assert probabilities(answer.result()) == pytest.approx(probabilities(alone), abs=1e-4)
 

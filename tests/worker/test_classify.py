@@ -24,6 +24,7 @@ class Gated:
     """A classifier whose decoder and session stop while their gates are shut. It notes what was decoded."""
 
     spec = SimpleNamespace(labels=("only",))
+    batch_sizes = (1, 2, 4)
 
     def __init__(self) -> None:
         self.decoder, self.session = threading.Event(), threading.Event()

@@ -43,6 +43,7 @@ def test_it_tells_the_parts_of_the_time_the_cpus_and_the_precision(
     loaded.append(load_warm(spec, Tuning(3, "float32", 0.05), (1, 2), metrics, log))
     told = log.lines["model loaded"]
     assert told.pop("seconds").keys() == {"import", "load", "warm-up"}
+    assert told.pop("batch_sizes") == loaded[0].batch_sizes
     assert told == {"form": "", "cpus": 3, "precision": "float32", "because": "as asked"}
     text = metrics.text().decode()
     assert "tfleet_worker_cpus 3.0" in text

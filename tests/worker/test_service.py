@@ -98,6 +98,7 @@ def test_it_tells_the_time_to_ready_in_parts_and_what_it_computes_with(tmp_path:
         told = worker.wait_for("model loaded")
         assert told["seconds"].keys() == {"import", "load", "warm-up"}
         assert (told["cpus"], told["precision"], told["because"]) == (1, "float32", "as asked")
+        assert told["batch_sizes"][0] == 1
         metrics = requests.get(f"{worker.address().url}/metrics", timeout=10).text
         assert 'tfleet_worker_start_seconds{part="load"}' in metrics
         assert "tfleet_worker_cpus 1.0" in metrics

@@ -5,8 +5,11 @@ The rules:
 - Whoever finds a thread free does not wait, however large its body is.
 - Where nobody waits, one may, however large its body is: the limit of a body is not the queue's business.
 - Beyond that at most so many wait, and their bodies have at most so many bytes together.
+- A body has its bytes from the moment that its length is known, before it is there: what is still coming in
+  counts with what waits. In chunks it is what has come so far.
 - A place is given up when a thread takes the request, not before: also one whose client has gone keeps it
-  until then, or the server's own list of them would have no bound.
+  until then, or the server's own list of them would have no bound. What has no place yet gives up its bytes
+  with its client.
 """
 
 from __future__ import annotations
@@ -31,67 +34,96 @@ class QueueLimits:
     max_requests: int = DEFAULT_MAX_QUEUE
     max_bytes: int = DEFAULT_MAX_QUEUE_BYTES
 
-    def rejection(self, ahead: int, ahead_bytes: int, body_bytes: int) -> Rejection | None:
-        """Why one more with such a body is sent away, if it is.
+    def of_place(self, ahead: int) -> Rejection | None:
+        """Why one more may not wait, if it may not.
 
         `ahead` is how many wait for whom no thread is free: 0 if nobody waits, less if threads are free.
         """
-        if ahead < 0:
-            return None
-        if ahead >= self.max_requests:
-            return Rejection.QUEUE_REQUESTS
-        if ahead > 0 and ahead_bytes + body_bytes > self.max_bytes:
-            return Rejection.QUEUE_BYTES
-        return None
+        return Rejection.QUEUE_REQUESTS if 0 <= ahead >= self.max_requests else None
+
+    def of_body(self, ahead: int, ahead_bytes: int, body_bytes: int) -> Rejection | None:
+        """Why such a body may not come in, if it may not. Here those count as ahead that come in, too."""
+        return Rejection.QUEUE_BYTES if ahead > 0 and ahead_bytes + body_bytes > self.max_bytes else None
 
 
 class Queue:
-    """Counts who waits and who is served by so many threads. Safe to use from any thread."""
+    """Counts who comes in, who waits and who is served by so many threads. Safe to use from any thread.
+
+    A request is whatever stands for it; the end of one that is not counted, or not any more, does nothing.
+    """
 
     def __init__(self, threads: int, limits: QueueLimits) -> None:
         self._threads = threads
         self._limits = limits
         self._lock = threading.Lock()
-        self._waiting = self._waiting_bytes = 0
+        self._coming: dict[object, int] = {}  # with the bytes of their bodies
+        self._waiting: dict[object, int] = {}
+        self._bytes = 0
         self._served: set[object] = set()
 
     def __repr__(self) -> str:
-        return f"<Queue waiting={self._waiting} bytes={self._waiting_bytes} served={len(self._served)}>"
+        return f"<Queue waiting={self.waiting} bytes={self._bytes} served={len(self._served)}>"
 
     @property
     def waiting(self) -> int:
         """How many requests wait for a thread."""
-        return self._waiting
+        return len(self._waiting)
 
     @property
     def waiting_bytes(self) -> int:
-        """How many bytes their bodies have."""
-        return self._waiting_bytes
+        """How many bytes their bodies have, and those that are still coming in."""
+        return self._bytes
 
-    def enter(self, body_bytes: int) -> Rejection | None:
-        """Let one more wait, or say why not."""
+    def use_threads(self, threads: int) -> None:
+        """From now on there are so many threads."""
         with self._lock:
-            ahead = self._waiting + len(self._served) - self._threads
-            rejection = self._limits.rejection(ahead, self._waiting_bytes, body_bytes)
-            if rejection is None:
-                self._waiting += 1
-                self._waiting_bytes += body_bytes
-        return rejection
+            self._threads = threads
 
-    def leave(self, body_bytes: int) -> None:
-        """One that waited won't be served."""
+    def reserve(self, request: object, body_bytes: int) -> Rejection | None:
+        """Let a body of so many bytes come in, or say why not. Said again with more, it has grown."""
         with self._lock:
-            self._waiting -= 1
-            self._waiting_bytes -= body_bytes
+            had_bytes = self._coming.get(request)
+            others = len(self._coming) - (had_bytes is not None)
+            others_bytes = self._bytes - (had_bytes or 0)
+            rejection = self._limits.of_body(self._ahead + others, others_bytes, body_bytes)
+            if rejection is not None:
+                self._give_back(request)
+                return rejection
+            self._coming[request] = body_bytes
+            self._bytes = others_bytes + body_bytes
+            return None
 
-    def begin(self, request: object, body_bytes: int) -> None:
-        """A thread has taken one that waited."""
+    def full(self) -> Rejection | None:
+        """Why none would have a place now, where that is so."""
         with self._lock:
-            self._waiting -= 1
-            self._waiting_bytes -= body_bytes
-            self._served.add(request)
+            return self._limits.of_place(self._ahead)
+
+    def enter(self, request: object) -> Rejection | None:
+        """Let one that is complete wait, or say why not."""
+        with self._lock:
+            rejection = self._limits.of_place(self._ahead)
+            if rejection is not None:
+                self._give_back(request)
+                return rejection
+            self._waiting[request] = self._coming.pop(request, 0)
+            return None
+
+    def begin(self, request: object) -> None:
+        """A thread has taken one; if it waited, it is served from now on."""
+        with self._lock:
+            if request in self._waiting:
+                self._give_back(request)
+                self._served.add(request)
 
     def end(self, request: object) -> None:
-        """Its thread is free again. To say so twice, or of one that was never begun, does nothing."""
+        """It is served, or won't be."""
         with self._lock:
+            self._give_back(request)
             self._served.discard(request)
+
+    @property
+    def _ahead(self) -> int:
+        return len(self._waiting) + len(self._served) - self._threads
+
+    def _give_back(self, request: object) -> None:
+        self._bytes -= self._coming.pop(request, 0) + self._waiting.pop(request, 0)

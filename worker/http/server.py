@@ -8,16 +8,21 @@ Who answers what:
   and those who look after it must be able to see what is wrong and to drain it.
 - What is answered at once gets one answer a connection in turn, and only when the answer before it has been
   taken: who sends thousands of questions without reading keeps nobody waiting but itself.
+
+The end: whoever had connected before the port closed is answered, also who was not accepted yet and who has
+only just sent something.
 """
 
 from __future__ import annotations
 
 import logging
+import select
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -25,11 +30,18 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from tfleet.discovery.address import Address
+from tfleet.discovery.contract import MOST_HEAD_BYTES
 from tfleet.worker.http.channel import Channel
+from tfleet.worker.http.door import Door, most_connections
 from tfleet.worker.http.queue import Queue, QueueLimits
 
+T = TypeVar("T")
+
 _IDLE_S = 75  # well over the proxy's 15 s, so that the proxy is the one who closes an idle connection
-_CONNECTIONS = 2000
+_ACCEPTED_AT_ONCE = 32
+_FIRST_REQUEST_S = 1.0  # at the end, for who has connected and asked nothing yet
+_BODY_S = 30.0  # as the proxy waits for its clients
+_LOOK_EVERY_S = 1
 _POLL_S = 0.02
 _READ_AT_ONCE = 256 * 1024  # bytes; to read 4 MB costs 6 ms of CPU, with waitress' own 8 KiB 22
 
@@ -37,28 +49,32 @@ _READ_AT_ONCE = 256 * 1024  # bytes; to read 4 MB costs 6 ms of CPU, with waitre
 class _WaitressServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
     channel_class = Channel
     draining = False
+    next_channel_cleanup = 0.0  # by time.time, as all in waitress
     _loop: int | None = None
 
-    def __init__(self, queue: Queue, **options: Any) -> None:
+    def __init__(self, queue: Queue, body_timeout_s: float, **options: Any) -> None:
         self.queue = queue
+        self._body_timeout_s = body_timeout_s
+        self._door = Door(most_connections(), time.monotonic)
         self._at_once: deque[Channel] = deque()
         super().__init__(None, **options)
 
     def add_task(self, channel: Channel) -> None:
-        """Called when a request has become the first of its connection, by any thread.
-
-        It may be the one that served the request before it, and is about to be free.
-        """
-        self.queue.end(channel.served)
+        """Called when a request has become the first of its connection, by any thread."""
         request = channel.requests[0]
-        if request.may_be_image:
-            body_bytes = request.body_bytes
-            request.rejection = self.queue.enter(body_bytes)
-            if request.rejection is None:
-                request.queued_bytes = body_bytes
+        if request.may_be_image and request.rejection is None:
+            rejection = self.queue.enter(request)
+            if rejection is None:
                 super().add_task(channel)
                 return
+            request.reject(rejection)
         self._at_once.append(channel)  # a thread that comes here wakes the loop when it is done
+
+    def maintenance(self, now: float) -> None:
+        """Called by the loop each second while it listens: after that a drain has its own end."""
+        super().maintenance(now)
+        for channel in list(self.active_channels.values()):
+            channel.give_up_stalled(now, self._body_timeout_s)
 
     def run(self) -> None:
         """The loop of the thread that reads the sockets. It ends when nothing is left open."""
@@ -66,8 +82,56 @@ class _WaitressServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no ty
         while self._map:
             self._answer_at_once()
             more = any(not channel.total_outbufs_len for channel in list(self._at_once))
-            timeout_s = 0 if more else self.adj.asyncore_loop_timeout
+            timeout_s = 0 if more else self._door.patience_s(self.adj.asyncore_loop_timeout)
             wasyncore.poll2(timeout_s, self._map)  # not select(): it ends at descriptor 1024
+
+    def readable(self) -> bool:
+        """Whether the loop is to say when somebody connects. Asked once a round."""
+        now_s = time.time()
+        if now_s >= self.next_channel_cleanup:
+            self.next_channel_cleanup = now_s + self.adj.cleanup_interval
+            self.maintenance(now_s)
+        return self._door.open(len(self.active_channels))
+
+    def handle_accept(self) -> None:
+        """Let in some who have connected: one in each round of the loop is slow where the rounds are long."""
+        for _ in range(_ACCEPTED_AT_ONCE):
+            if not (self._door.open(len(self.active_channels)) and self._accepts()):
+                return
+
+    def stop_accepting(self) -> None:
+        """Let in who has connected already, and close the port."""
+        for _ in range(2 * self.adj.backlog):  # more than can wait, but not for ever
+            if not self._accepts():
+                break
+        self.accepting = False
+        wasyncore.dispatcher.close(self)
+
+    def unread(self) -> bool:
+        """Whether a connection has something that the loop is to read and has not."""
+        look = select.poll()
+        for channel in list(self.active_channels.values()):
+            if channel.readable():
+                look.register(channel.socket, select.POLLIN)
+        return bool(look.poll(0))
+
+    def _accepts(self) -> bool:
+        """Let one in who has connected; false if that can't be."""
+        try:
+            connection, address = self.socket.accept()
+        except BlockingIOError:
+            return False
+        except ConnectionAbortedError:
+            return True  # gone already, which says nothing about the next
+        except OSError as error:
+            self._door.shut(error)
+            return False
+        try:
+            self.set_socket_options(connection)
+            Channel(self, connection, address, self.adj, map=self._map)
+        except OSError:
+            connection.close()
+        return True
 
     def pull_trigger(self) -> None:
         """Wake the loop. It does not wake itself: each of its rounds looks at all connections."""
@@ -100,6 +164,7 @@ class Server:
         threads: int,
         max_body_bytes: int,
         queue_limits: QueueLimits = QueueLimits(),  # noqa: B008 - it is immutable
+        body_timeout_s: float = _BODY_S,
     ) -> None:
         # Requests that wait for a thread are what the worker's own figures show; a line for each is noise.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
@@ -111,7 +176,8 @@ class Server:
             clear_untrusted_proxy_headers=False,  # X-Forwarded-For is only logged
             max_request_body_size=max_body_bytes + 1,  # waitress refuses what is as large as its limit
             channel_timeout=_IDLE_S,
-            connection_limit=_CONNECTIONS,
+            cleanup_interval=_LOOK_EVERY_S,
+            max_request_header_size=MOST_HEAD_BYTES,
             recv_bytes=_READ_AT_ONCE,
         )
         self._channels: dict[int, Any] = {}
@@ -120,6 +186,7 @@ class Server:
         try:
             self._server = _WaitressServer(
                 self.queue,
+                body_timeout_s,
                 map=self._channels,
                 dispatcher=self._tasks,
                 adj=adjustments,
@@ -146,6 +213,11 @@ class Server:
         self._server.application = app
         self._loop.start()
 
+    def use_threads(self, threads: int) -> None:
+        """Work on so many requests at once from now on."""
+        self.queue.use_threads(threads)
+        self._tasks.set_thread_count(threads)
+
     def announce_drain(self) -> None:
         """From now on each answer ends its connection; new ones are still taken."""
         self._server.draining = True
@@ -157,10 +229,8 @@ class Server:
         """
         self.announce_drain()
         if self._loop.is_alive():
-            self._in_loop(self._stop_accepting)
-            deadline_s = time.monotonic() + timeout_s
-            while self.busy and time.monotonic() < deadline_s:
-                time.sleep(_POLL_S)
+            self._in_loop(self._server.stop_accepting)
+            self._wait_for_answers(timeout_s)
         unfinished = self.busy
         # Threads that still compute are not waited for: their clients are told by the closed connection.
         self._tasks.shutdown(cancel_pending=True, timeout=0.1 if unfinished else 5)
@@ -171,19 +241,28 @@ class Server:
             wasyncore.close_all(self._channels)
         return unfinished
 
-    def _stop_accepting(self) -> None:
-        self._server.accepting = False
-        wasyncore.dispatcher.close(self._server)
+    def _wait_for_answers(self, timeout_s: float) -> None:
+        began_s = time.monotonic()
+        while (waited_s := time.monotonic() - began_s) < timeout_s:
+            asking = self.busy or (waited_s < _FIRST_REQUEST_S and self._silent)
+            if not asking and not self._in_loop(self._server.unread):
+                return
+            time.sleep(_POLL_S)
 
-    def _in_loop(self, action: Callable[[], None]) -> None:
-        """Run it in the loop's thread, the only one that may touch the sockets, and wait for it."""
-        done = threading.Event()
+    @property
+    def _silent(self) -> bool:
+        """Whether somebody has connected and asked nothing yet."""
+        return any(channel.silent for channel in list(self._server.active_channels.values()))
+
+    def _in_loop(self, action: Callable[[], T]) -> T:
+        """What it returns in the loop's thread, the only one that may touch the sockets."""
+        done: Future[T] = Future()
 
         def run() -> None:
             try:
-                action()
-            finally:
-                done.set()
+                done.set_result(action())
+            except BaseException as error:
+                done.set_exception(error)
 
         self._server.trigger.pull_trigger(run)
-        done.wait()
+        return done.result()

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.errors import ModelError, first_line
 from tfleet.worker.model.precision import Choice, agreement, answers_obstacle, give_way
-from tfleet.worker.model.samples import sample_images
+from tfleet.worker.model.samples import SampleError, sample_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,8 +33,7 @@ def load_tuned(
         return load("float32"), choice
     reference = load("float32")
     try:
-        samples = sample_images(spec)
-        lower, choice = _lower(samples, _answers(reference, samples), tuning, load)
+        lower, choice = _compared(spec, reference, tuning, load)
     except BaseException:
         reference.close()
         raise
@@ -44,6 +43,17 @@ def load_tuned(
     return lower, choice
 
 
+def _compared(
+    spec: ModelSpec, reference: Classifier, tuning: Tuning, load: Callable[[Precision], Classifier]
+) -> tuple[Classifier | None, Choice]:
+    try:
+        samples = sample_images(spec)
+        before = _answers(reference, samples)
+    except SampleError as error:
+        return None, give_way(tuning.precision, str(error))
+    return _lower(samples, before, tuning, load)
+
+
 def _lower(
     samples: Mapping[str, bytes],
     before: Mapping[str, Probabilities],
@@ -51,13 +61,17 @@ def _lower(
     load: Callable[[Precision], Classifier],
 ) -> tuple[Classifier | None, Choice]:
     """The classifier in bfloat16, or None where it can't stand for the other one."""
-    lower, good = load("bfloat16"), False
+    try:
+        lower = load("bfloat16")
+    except ModelError as error:
+        return None, give_way(tuning.precision, f"bfloat16 fails: {error}")
+    good = False
     try:
         try:
             after = _answers(lower, samples)
             obstacle = answers_obstacle(before, after, lower.spec.labels, tuning.tolerance)
-        except ModelError as error:  # not so in float32, a moment ago
-            obstacle = f"bfloat16 fails: {error}"
+        except Exception as error:
+            obstacle = f"bfloat16 fails: {first_line(error)}"
         if obstacle:
             return None, give_way(tuning.precision, obstacle)
         good = True
@@ -76,5 +90,5 @@ def _answers(classifier: Classifier, images: Mapping[str, bytes]) -> dict[str, P
             prepared = classifier.prepare(image, ImageLimits())
             answers[name] = classifier.run([prepared])[0]
         except ImageError as error:
-            raise ModelError(f"the sample image {name} of {classifier.spec.path}: {error}") from error
+            raise SampleError(f"the sample image {name} of {classifier.spec.path}: {error}") from error
     return answers

@@ -22,8 +22,12 @@ MOST: Final = 16
 BUILT_IN: Final = Path(__file__).parent / FOLDER
 
 
+class SampleError(ModelError):
+    """A sample image cannot be used. The message is one line that names it."""
+
+
 def sample_images(spec: ModelSpec) -> Mapping[str, bytes]:
-    """The first 16 pictures by their names. Raises `ModelError` where one cannot be read."""
+    """The first 16 pictures by their names. Raises `SampleError` where one cannot be read."""
     return _pictures(_home(spec) / FOLDER) or _pictures(BUILT_IN)
 
 
@@ -47,4 +51,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+        raise SampleError(f"{path}: cannot be read: {error.strerror}") from error

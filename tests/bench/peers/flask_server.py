@@ -1,6 +1,7 @@
 """The idea as it was first written: Flask's own server, one session, one image at a time.
 
-Image and model are read by tfleet's own code, so that only the serving differs.
+Image and model are read by tfleet's own code, so that only the serving differs; as each request runs the
+session by itself, TensorFlow may start the operations of several at once.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ import sys
 
 from flask import Flask, Response, jsonify, request
 
+from tests.bench.session import concurrent_session
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.model import Classifier, find_model
 
 app = Flask(__name__)
-classifier = Classifier.load(find_model(None))
+classifier = Classifier.load(find_model(None), session_factory=concurrent_session)
 limits = ImageLimits()
 
 

@@ -1,12 +1,18 @@
+import contextlib
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from tests.environment import users_environment
 from tests.waiting import eventually_sync
 from tfleet.worker.http.server import Server
 
@@ -175,3 +181,96 @@ def test_an_answer_of_several_pieces_is_whole(make: Callable[[App], Server]) -> 
     server = make(pieces)
     for path in ("/known", "/unknown"):
         assert requests.get(server.address.url + path, timeout=20).content == b"abcdef"
+
+
+def test_who_has_connected_before_the_end_is_answered(make: Callable[[App], Server]) -> None:
+    app = Held()
+    server = make(app)
+    address = (server.address.host, server.address.port)
+    asked = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
+    clients = [socket.create_connection(address, timeout=20)]
+    clients[0].sendall(asked % 0)
+    assert app.arrived.wait(20)  # from here on the loop waits for this answer and accepts nobody
+    for number in range(1, 100):
+        clients.append(socket.create_connection(address, timeout=20))
+        clients[number].sendall(asked % number)
+    closing = threading.Thread(target=lambda: server.close(timeout_s=20))
+    closing.start()
+    app.go_on.set()
+    closing.join()
+    answers = [client.makefile("rb").read() for client in clients]
+    for client in clients:
+        client.close()
+    assert [answer for answer in answers if not answer.startswith(b"HTTP/1.1 200")] == []
+
+
+def test_who_has_connected_may_ask_a_moment_later(make: Callable[[App], Server]) -> None:
+    server = make(quick)
+    with socket.create_connection((server.address.host, server.address.port), timeout=20) as client:
+        closing = threading.Thread(target=lambda: server.close(timeout_s=20))
+        closing.start()
+        closing.join(0.2)
+        assert closing.is_alive()
+        assert refused(server)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        closing.join()
+
+
+OUT_OF_FILES = """
+import os, resource, sys
+from tfleet.worker.http.server import Server
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "0")])
+    return []
+
+server = Server(host="127.0.0.1", port=0, threads=1, max_body_bytes=10)
+server.start(app)
+last = max(int(number) for number in os.listdir("/proc/self/fd"))
+resource.setrlimit(resource.RLIMIT_NOFILE, (last + 4, last + 4))
+print(server.address.port, flush=True)
+sys.stdin.read()
+server.close(timeout_s=0)
+"""
+
+
+def test_without_open_files_it_waits_quietly_and_serves_on() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", OUT_OF_FILES],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=users_environment(),
+    )
+    with process, contextlib.ExitStack() as clients:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        first, *others, last = [
+            clients.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            for _ in range(30)
+        ]
+        asked = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        for client in (first, last):
+            client.sendall(asked)
+        assert first.recv(1000).startswith(b"HTTP/1.1 200")
+        began_s = cpu_s(process.pid)
+        last.settimeout(1)
+        with pytest.raises(TimeoutError):
+            last.recv(1000)
+        assert cpu_s(process.pid) - began_s < 0.3
+        first.sendall(asked)
+        assert first.recv(1000).startswith(b"HTTP/1.1 200")
+        for client in (first, *others):
+            client.close()
+        last.settimeout(20)
+        assert last.recv(1000).startswith(b"HTTP/1.1 200")
+        said, _ = process.communicate()
+    assert said.count("new connections wait: Too many open files") == 1
+    assert len(said.splitlines()) == 1
+
+
+def cpu_s(pid: int) -> float:
+    """The CPU time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

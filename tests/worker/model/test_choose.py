@@ -3,6 +3,7 @@
 What bfloat16 does to a graph only a CPU with its instructions shows; here another graph stands in for it.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -123,9 +124,26 @@ def test_where_float32_is_asked_for_it_is_not_tried_either(loaded: Make) -> None
     assert load.made == [classifier]
 
 
-def test_a_sample_that_cannot_be_read_is_named_and_no_session_stays(loaded: Make) -> None:
+def test_a_sample_that_cannot_be_read_is_named_and_float32_stays(loaded: Make) -> None:
+    load = loaded(lambda: shares(1.95))
+    (load.folders["float32"] / "samples" / "torn.png").write_bytes(picture("red")[:40])
+    _, choice = load.tuned("auto")
+    assert choice.precision == "float32"
+    assert re.match(r"the sample image torn\.png of .*: the PNG image is damaged", choice.reason)
+    assert load.opened == ["exact"]
+
+
+def test_who_asks_for_bfloat16_by_name_is_told_of_such_a_sample_and_no_session_stays(loaded: Make) -> None:
     load = loaded(lambda: shares(1.95))
     (load.folders["float32"] / "samples" / "torn.png").write_bytes(picture("red")[:40])
     with pytest.raises(ModelError, match=r"the sample image torn\.png of .*: the PNG image is damaged"):
-        load.tuned("auto")
+        load.tuned("bfloat16")
     assert load.opened == []
+
+
+def test_a_graph_that_does_not_load_in_bfloat16_stays_in_float32(loaded: Make) -> None:
+    load = loaded(lambda: shares(1.95))
+    load.folders["bfloat16"] = load.folders["float32"] / "nothing"
+    _, choice = load.tuned("auto")
+    assert choice.reason.startswith("bfloat16 fails: ")
+    assert load.opened == ["exact"]

@@ -269,6 +269,14 @@ def test_a_model_that_cannot_answer_is_found_out_before_it_is_served(
         load(write_model(tmp_path / "m" / "1", graph)).warm_up()
 
 
+def test_the_sizes_of_batches_are_chosen_from_those_that_were_warmed_up(
+    tmp_path: Path, load: Callable[..., Classifier]
+) -> None:
+    classifier = load(write_model(tmp_path / "m" / "1"))
+    classifier.warm_up((1, 64))  # a graph so small that the call is all it costs: 64 at once always pay
+    assert classifier.batch_sizes == (1, 64)
+
+
 def test_a_model_that_only_claims_to_take_many_images_gets_one_at_a_time(
     tmp_path: Path, load: Callable[..., Classifier]
 ) -> None:
@@ -278,6 +286,7 @@ def test_a_model_that_only_claims_to_take_many_images_gets_one_at_a_time(
 
     classifier = load(write_model(tmp_path / "m" / "1", graph))
     classifier.warm_up((1, 2, 4))
+    assert classifier.batch_sizes == (1,)
     images = [classifier.prepare(picture(colour), _LIMITS) for colour in ("red", "green", "blue")]
     assert [int(row.argmax()) for row in classifier.run(images)] == [0, 1, 2]
 

@@ -1,0 +1,41 @@
+"""The ways in which the model can be run without a network. The best of them is the ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+BATCHES: Final = (1, 4, 8, 16)
+_ABSURD: Final = 2.0  # times one image after the other: no way gains so much, so it was measured wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """So many callers run batches of this size; threads beside them decode the next ones, or nobody does."""
+
+    batch: int
+    callers: int
+    decoders: int
+
+    def __str__(self) -> str:
+        callers = "two callers, " if self.callers > 1 else ""
+        beside = ", the next decoded beside it" if self.decoders else ""
+        return f"{callers}batches of {self.batch}{beside}"
+
+
+SERIAL: Final = Way(1, 1, 0)
+WAYS: Final = tuple(
+    Way(batch, callers, decoders) for batch in BATCHES for callers, decoders in ((1, 0), (1, 1), (2, 0))
+)
+
+
+def absurd(rates: Mapping[Way, float]) -> list[Way]:
+    """Those that are too fast to be true, and so no ceiling."""
+    return [way for way, rate in rates.items() if rate > _ABSURD * rates[SERIAL]]
+
+
+def best(rates: Mapping[Way, float]) -> Way:
+    """The fastest of those that can be true."""
+    wrong = absurd(rates)
+    return max((way for way in rates if way not in wrong), key=rates.__getitem__)
