@@ -13,7 +13,7 @@ from tfleet.discovery.contract import DEFAULT_TOP, REQUEST_TIMEOUT_MS
 from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.worker.batcher import Batcher, OverdueError
-from tfleet.worker.http.channel import ARRIVED, BEGUN, REJECTED
+from tfleet.worker.http.task import ARRIVED, BEGUN, REJECTED
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.metrics import Metrics

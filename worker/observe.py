@@ -14,7 +14,7 @@ from tfleet.discovery.contract import BATCH_SIZE, MODEL, QUEUE_LENGTH, REQUEST_I
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.request_id import request_id
-from tfleet.worker.http.channel import QUEUE
+from tfleet.worker.http.task import QUEUE
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.problems import (

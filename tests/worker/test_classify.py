@@ -1,6 +1,7 @@
 """Who is rejected, that nothing is decoded for them, and what is told of it. No model is needed for that."""
 
 import contextlib
+import http.client
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -160,13 +161,12 @@ def test_whose_time_is_over_before_the_session_is_not_run_and_counted() -> None:
 def test_whose_client_has_gone_while_it_waited_is_not_decoded_and_has_its_log_line() -> None:
     with scene() as at, capture_logs() as lines:
         held = at.hold()
-        with contextlib.suppress(requests.ReadTimeout):
-            requests.post(
-                at.address.url,
-                data=b"gone",
-                headers={"X-Request-Id": "gone", "Content-Type": "image/jpeg"},
-                timeout=0.2,
-            )
+        client = http.client.HTTPConnection(at.address.host, at.address.port, timeout=20)
+        client.request("POST", "/", b"gone", {"X-Request-Id": "gone", "Content-Type": "image/jpeg"})
+        eventually_sync(at.queue_length, wanted=(1).__eq__)
+        client.close()
+        for _ in range(3):  # the thread that answers it looks at all connections in between
+            at.queue_length()
         at.gated.open()
         assert held.result().ok
         eventually_sync(at.rejected, wanted={Rejection.CLIENT_GONE: 1}.__eq__)

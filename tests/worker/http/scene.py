@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.waiting import eventually_sync
-from tfleet.worker.http.channel import REJECTED
 from tfleet.worker.http.queue import QueueLimits
 from tfleet.worker.http.server import Server
+from tfleet.worker.http.task import REJECTED
 
 THREADS = 2
 EMPTY = "<Queue waiting=0 bytes=0 served=0>"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.waiting import eventually_sync
-from tfleet.worker.http.channel import ARRIVED
 from tfleet.worker.http.server import Server
+from tfleet.worker.http.task import ARRIVED
 
 LIMIT = 1000
 STALL_S = 0.5

@@ -1,0 +1,152 @@
+"""A request that is coming in: waitress' parser, with what a worker refuses and what it holds of a body.
+
+- A length of thousands of digits, or one beside chunks, is a broken request like any other; see head.py for
+  more that is refused.
+- A body that is refused is not asked for: no `100 Continue` follows a refusal.
+- A body for which the queue has no bytes is refused when its head is there, one in chunks when it has grown
+  too large. What is no image needs no body. What comes of either is thrown away.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import Any, Final
+
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.utilities import Error
+
+from tfleet.worker.http.head import oversize, refusal
+from tfleet.worker.http.queue import Queue
+from tfleet.worker.rejection import Rejection
+
+_DRAIN: Final = "/drain"
+_DISCARDED: Final = 64 * 1024  # of a refused body, so that its connection can be kept
+
+
+class _StalledError(Error):  # type: ignore[misc] # waitress has no types
+    """The client has not sent the rest of a body."""
+
+    code = 408
+    reason = "Request Timeout"
+
+
+class _Nowhere:
+    """Where the bytes of a body go that nobody will read: what is used of waitress' buffers."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def append(self, data: bytes) -> None:
+        """Forget them."""
+
+    def getfile(self) -> io.BytesIO:
+        """What the application reads."""
+        return io.BytesIO()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
+    """A request that is coming in."""
+
+    ends_connection = False
+    """Whether what follows can't be told from the rest of this request, which is not waited for."""
+    _refused: Error | None = None
+    begun_s = 0.0
+    arrived_s = 0.0
+    command = path = ""  # what waitress leaves out where the request line can't be read
+    rejection: Rejection | None = None
+    error: Error | None
+    completed: bool
+    _keeps_body: bool | None = None
+    """Known once the head is there."""
+
+    def __init__(self, adj: Any, queue: Queue) -> None:
+        super().__init__(adj)
+        self._queue = queue
+
+    @property
+    def may_be_image(self) -> bool:
+        """Whether it is to wait for its turn: images come by POST, and so does little else."""
+        return self.command == "POST" and self.path != _DRAIN and not self.error
+
+    @property
+    def lacks_body(self) -> bool:
+        """Whether the head is there and the body is not."""
+        return self.headers_finished and not self.completed
+
+    def received(self, data: bytes) -> int:
+        if not self.begun_s:
+            self.begun_s = time.perf_counter()
+        consumed: int = super().received(data)
+        if self.error:
+            self.error = self._refused or self.error
+            self._forget_body()
+            self.ends_connection = True
+        elif self.body_rcv is not None:
+            self._look_at_body()
+        if self.completed:
+            self.expect_continue = False
+            self.arrived_s = time.perf_counter()
+        return len(data) if self.ends_connection else consumed
+
+    def reject(self, rejection: Rejection) -> None:
+        """Keep nothing of it but its head, which is to be told why."""
+        self.rejection = rejection
+        self._forget_body()
+
+    def give_up(self) -> None:
+        """Don't wait for the rest."""
+        self.error = _StalledError("nothing came of its body for too long")
+        self.completed = self.ends_connection = True
+        self._forget_body()
+
+    def close(self) -> None:
+        """Called when it has been served, by the thread that is about to be free, and before the next one."""
+        super().close()
+        self._queue.end(self)
+
+    def _look_at_body(self) -> None:
+        """Decide what becomes of it: at its head, and in chunks with each that comes."""
+        if self._keeps_body is None:
+            self._keeps_body = self.may_be_image
+            if not self._keeps_body:
+                self._forget_body()
+                return
+            if rejection := self._no_room():
+                self._reject_early(rejection)
+        elif self.chunked and self._keeps_body and (rejection := self._no_room()):
+            self._reject_early(rejection)
+
+    def _no_room(self) -> Rejection | None:
+        if self.expect_continue and (full := self._queue.full()):
+            return full
+        return self._queue.reserve(self, self.body_bytes_received if self.chunked else self.content_length)
+
+    def _reject_early(self, rejection: Rejection) -> None:
+        self.reject(rejection)
+        if self.chunked or self.expect_continue or self.content_length > _DISCARDED:
+            self.completed = self.ends_connection = True
+
+    def _forget_body(self) -> None:
+        self.close()
+        self._keeps_body = False
+        if self.body_rcv is not None:
+            self.body_rcv.buf = _Nowhere()
+
+    def parse_header(self, header_plus: bytes) -> None:
+        self._refuse(oversize(header_plus))
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # more digits than Python reads (sys.get_int_max_str_digits)
+            raise ParsingError("Content-Length is no length") from error
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("Content-Length and Transfer-Encoding name two lengths")
+        self._refuse(refusal(header_plus, self.version, self.headers))
+
+    def _refuse(self, refused: Error | None) -> None:
+        if refused is not None:
+            self._refused = refused  # waitress makes a 400 of what it catches here
+            raise ParsingError(refused.body)
