@@ -97,7 +97,7 @@ async def test_a_client_that_holds_the_address_is_told_and_takes_another_worker_
     async with fleet(f"consul://{registry}", model, workers=2) as running:
         leaving, other = running.workers
         address = leaving.address()
-        async with lookups(leaving, leaving, other) as proxy:
+        async with lookups(leaving, other) as proxy:
             async with AsyncFleetClient(proxy.url, p2p=True, top=1) as client:
                 assert (await client.classify(picture("red"))).worker == worker_id(leaving)
                 with kept(address) as connection, upload(address):

@@ -5,8 +5,8 @@ The rules:
 - Whoever finds a thread free does not wait, however large its body is.
 - Where nobody waits, one may, however large its body is: the limit of a body is not the queue's business.
 - Beyond that at most so many wait, and their bodies have at most so many bytes together.
-- A body has its bytes from the moment that its length is known, before it is there: what is still coming in
-  counts with what waits. In chunks it is what has come so far.
+- A body is let in if all of it would have room, and then has the bytes that have come of it: what is still
+  coming in counts with what waits, and who only announces much holds nothing.
 - A place is given up when a thread takes the request, not before: also one whose client has gone keeps it
   until then, or the server's own list of them would have no bound. What has no place yet gives up its bytes
   with its client.
@@ -80,7 +80,7 @@ class Queue:
             self._threads = threads
 
     def reserve(self, request: object, body_bytes: int) -> Rejection | None:
-        """Let a body of so many bytes come in, or say why not. Said again with more, it has grown."""
+        """Let a body of so many bytes come in, or say why not. Said again, it has so many now."""
         with self._lock:
             had_bytes = self._coming.get(request)
             others = len(self._coming) - (had_bytes is not None)

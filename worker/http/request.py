@@ -3,8 +3,8 @@
 - A length of thousands of digits, or one beside chunks, is a broken request like any other; see head.py for
   more that is refused.
 - A body that is refused is not asked for: no `100 Continue` follows a refusal.
-- A body for which the queue has no bytes is refused when its head is there, one in chunks when it has grown
-  too large. What is no image needs no body. What comes of either is thrown away.
+- A body for which the queue has no bytes is refused when its head is there, or when it has grown too large.
+  What is no image needs no body. What comes of either is thrown away.
 """
 
 from __future__ import annotations
@@ -115,15 +115,17 @@ class Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
             if not self._keeps_body:
                 self._forget_body()
                 return
-            if rejection := self._no_room():
+            if rejection := self._no_room_for_all():
                 self._reject_early(rejection)
-        elif self.chunked and self._keeps_body and (rejection := self._no_room()):
+                return
+        if self._keeps_body and (rejection := self._queue.reserve(self, self.body_bytes_received)):
             self._reject_early(rejection)
 
-    def _no_room(self) -> Rejection | None:
+    def _no_room_for_all(self) -> Rejection | None:
+        """Why it can be told from the head that there is no room. What is announced is not held yet."""
         if self.expect_continue and (full := self._queue.full()):
             return full
-        return self._queue.reserve(self, self.body_bytes_received if self.chunked else self.content_length)
+        return None if self.chunked else self._queue.reserve(self, self.content_length)
 
     def _reject_early(self, rejection: Rejection) -> None:
         self.reject(rejection)

@@ -14,12 +14,12 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 @pytest.fixture
 def coming(make: Make) -> Iterator[tuple[Scene, socket.socket]]:
-    """Two threads that are stuck, and a body of 80 bytes, of the 100 that may wait, that is not there yet."""
+    """Two threads that are stuck, and 80 of the 81 bytes of a body, of the 100 that may wait."""
     scene = make(max_requests=9)
     scene.send(b"", b"")
     scene.settled("<Queue waiting=0 bytes=0 served=2>")
     with scene.socket() as client:
-        client.sendall(COMING % 80 + b"\r\n" + b"x")
+        client.sendall(COMING % 81 + b"\r\n" + bytes(80))
         scene.settled("<Queue waiting=0 bytes=80 served=2>")
         yield scene, client
 
@@ -29,17 +29,33 @@ def answer(client: socket.socket) -> bytes:
     return client.makefile("rb").read()
 
 
-def test_a_body_has_its_bytes_before_it_is_there_and_keeps_them_while_it_waits(
+def test_a_body_has_its_bytes_before_all_of_it_is_there_and_keeps_them_while_it_waits(
     coming: tuple[Scene, socket.socket], app: Gated
 ) -> None:
     scene, client = coming
     late = scene.client()
     assert late.send_image(bytes(21)).read() == (429, b"queue-bytes")
-    client.sendall(bytes(79))
-    scene.settled("<Queue waiting=1 bytes=80 served=2>")
+    client.sendall(bytes(1))
+    scene.settled("<Queue waiting=1 bytes=81 served=2>")
     assert late.send_image(bytes(21)).read() == (429, b"queue-bytes")
     app.gate.set()
     assert statuses(client, 1) == [200]
+
+
+def test_who_only_announces_a_body_keeps_nobody_else_out(make: Make, app: Gated) -> None:
+    scene = make(max_requests=9)
+    scene.send(b"", b"")
+    scene.settled("<Queue waiting=0 bytes=0 served=2>")
+    with scene.socket() as idle, scene.socket() as client:
+        idle.sendall(COMING % 90 + b"\r\n" + b"x")
+        scene.settled("<Queue waiting=0 bytes=1 served=2>")
+        client.sendall(COMING % 60 + b"\r\n" + bytes(60))
+        scene.settled("<Queue waiting=1 bytes=61 served=2>")
+        idle.sendall(bytes(89))  # and when it does send there is no room for it
+        assert statuses(idle, 1) == [429]
+        scene.settled("<Queue waiting=1 bytes=60 served=2>")
+        app.gate.set()
+        assert statuses(client, 1) == [200]
 
 
 def test_who_leaves_before_its_body_is_there_gives_its_bytes_back(
@@ -130,7 +146,7 @@ def test_requests_sent_ahead_give_their_bytes_back_with_their_client(make: Make,
     scene = make(threads=1)
     with scene.socket() as client:
         client.sendall(POST + b"1" + POST + b"2" + POST)
-        scene.settled("<Queue waiting=0 bytes=2 served=1>")
+        scene.settled("<Queue waiting=0 bytes=1 served=1>")
     eventually_sync(lambda: "connections=0" in repr(scene.server))
     app.gate.set()
     scene.settled(EMPTY)
