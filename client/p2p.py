@@ -138,7 +138,9 @@ class PeerToPeer:
         `error` where the proxy doesn't know better either.
         """
         lease = self._keeper.lease
-        if lease.workers or lease.met or call.tries.somebody_answered or not lease.forwards:
+        # Another call may have had those who failed named once more.
+        others = any(worker.id not in call.tries.avoided for worker in lease.workers)
+        if others or lease.met or call.tries.somebody_answered or not lease.forwards:
             raise error
         try:
             reply = await self._forward.send(image, call)

@@ -302,6 +302,19 @@ async def test_so_do_those_that_come_before_it_is_found_out(
     assert len(caplog.records) == 1
 
 
+async def test_so_do_those_that_begin_while_others_find_it_out(fleet: ScriptedFleet) -> None:
+    """A call that avoids nobody yet has those who failed named again while another gives them up."""
+    for pause_s in (0.0, 0.001, 0.002, 0.003, 0.004, 0.006):
+        lease = fleet.leases(*unreachable(1), forwards=True)
+        proxy = fleet.server(otherwise=also_forwarding(fleet, lease))
+        async with p2p(proxy) as client, asyncio.TaskGroup() as group:
+            calls = []
+            for _ in range(8):
+                calls.append(group.create_task(client.classify(b"BM image")))
+                await asyncio.sleep(pause_s)
+        assert {call.result().predictions[0].label for call in calls} == {"through the proxy"}
+
+
 async def test_images_go_straight_to_the_workers_again_when_one_can_be_reached(
     fleet: ScriptedFleet, caplog: pytest.LogCaptureFixture
 ) -> None:
