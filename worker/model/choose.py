@@ -70,7 +70,7 @@ def _lower(
         try:
             after = _answers(lower, samples)
             obstacle = answers_obstacle(before, after, lower.spec.labels, tuning.tolerance)
-        except Exception as error:
+        except Exception as error:  # whatever it is: float32 did without it a moment ago
             obstacle = f"bfloat16 fails: {first_line(error)}"
         if obstacle:
             return None, give_way(tuning.precision, obstacle)
