@@ -10,6 +10,7 @@ import pytest
 from tests.canned import nobody
 from tests.fleet.processes import Fleet, registry_process
 from tests.fleet.steady import SteadyLoad
+from tests.proxy.raw import abort
 from tests.worker.model.graphs import write_model
 from tfleet.discovery.address import Address
 
@@ -31,7 +32,7 @@ async def drip(proxy: Address, begin: bytes) -> str:
     except ConnectionError:
         return "reset"
     finally:
-        writer.transport.abort()
+        abort(writer)
 
 
 @pytest.mark.fleet

@@ -7,6 +7,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+from tests.proxy.raw import abort
 from tests.proxy.stand_in import raw_server
 from tfleet.discovery.address import Address
 
@@ -98,7 +99,7 @@ async def scripted_worker(*script: Step) -> AsyncIterator[ScriptedWorker]:
             yield worker
         finally:
             for line in worker.lines:
-                line.writer.transport.abort()
+                abort(line.writer)
 
 
 def header(head: bytes, name: bytes) -> list[bytes]:

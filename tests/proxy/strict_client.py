@@ -125,7 +125,7 @@ async def strict_client(proxy: Address) -> AsyncIterator[StrictClient]:
     try:
         yield StrictClient(reader, writer)
     finally:
-        writer.transport.abort()
+        raw.abort(writer)
 
 
 def post(body: bytes = b"", *headers: str, path: str = "/predict", version: str = "1.1") -> bytes:
