@@ -34,6 +34,7 @@ LEASE_SIZE: Final = "n"
 MOST_LEASED: Final = 64
 """How many workers a lease may have."""
 
+LOOKUP_PATH: Final = "/worker"
 CLASSIFY_PATHS: Final = ("/", "/predict")
 DEFAULT_TOP: Final = 5
 MOST_HEAD_BYTES: Final = 64 * 1024

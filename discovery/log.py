@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO
 
 import structlog
 
 LogFormat = Literal["auto", "console", "json"]
+
+
+_json_stream: TextIO | None = None
+
+
+def json_stream() -> TextIO | None:
+    """Where JSON lines go, for who makes them himself; None where other lines are wanted."""
+    return _json_stream
 
 
 def configure(log_format: LogFormat = "auto", *, level: str = "info") -> None:
@@ -16,6 +24,7 @@ def configure(log_format: LogFormat = "auto", *, level: str = "info") -> None:
 
     `auto` is `console` where standard error is a terminal, else `json`.
     """
+    global _json_stream  # noqa: PLW0603 - how a process logs is the process's state, as structlog's own
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -30,6 +39,7 @@ def configure(log_format: LogFormat = "auto", *, level: str = "info") -> None:
         structlog.processors.format_exc_info,
     ]
     numeric_level = logging.getLevelNamesMapping()[level.upper()]
+    _json_stream = None if console or numeric_level > logging.INFO else sys.stderr
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(numeric_level),

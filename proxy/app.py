@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import hdrs, web
 
-from tfleet.discovery.contract import CLASSIFY_PATHS
+from tfleet.discovery.contract import CLASSIFY_PATHS, LOOKUP_PATH
 from tfleet.discovery.problem import Problem
+from tfleet.proxy.connection import ClientConnection
 from tfleet.proxy.fleet import Fleet
-from tfleet.proxy.forward import Forwarder
-from tfleet.proxy.head import head_fault
 from tfleet.proxy.help import help_page
-from tfleet.proxy.lookup import Lookup
 from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.middleware import observed
+from tfleet.proxy.observer import Observer
 from tfleet.proxy.problems import ProblemError
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.status import workers_document
@@ -28,16 +26,18 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def make_app(
-    mode: Mode, fleet: Fleet, forwarder: Forwarder, metrics: Metrics, readiness: Readiness
+    mode: Mode, fleet: Fleet, observer: Observer, metrics: Metrics, readiness: Readiness
 ) -> web.Application:
-    """The application, without anything that runs beside the requests."""
-    app = web.Application(middlewares=[observed(metrics)])
-    app.on_response_prepare.append(_last_on_its_connection(readiness))
-    lookup = Lookup(fleet, forwards=mode == "forward")
+    """The pages: all but what a connection has somebody else take (see connection.py)."""
+    app = web.Application(middlewares=[observed(observer)])
+    app.on_response_prepare.append(_say_if_last)
+
+    async def misspelt(request: web.Request) -> web.Response:
+        raise ProblemError(Problem(404, f"there is nothing at {request.raw_path}: write the path as it is"))
 
     for path in CLASSIFY_PATHS:
-        handler = lookup.redirect if mode == "p2p" else forwarder.handle
-        app.router.add_route("POST", path, handler, expect_handler=_asking_for_bodies(mode, forwarder))
+        app.router.add_post(path, misspelt)  # aiohttp takes escaped letters for what they stand for
+    app.router.add_get(LOOKUP_PATH, misspelt)
 
     async def show_help(request: web.Request) -> web.Response:
         return web.Response(text=help_page(request.host))
@@ -57,8 +57,7 @@ def make_app(
         text = await asyncio.to_thread(metrics.text)  # it reads /proc
         return web.Response(body=text, headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
 
-    app.router.add_get("/", lookup.handle if mode == "p2p" else show_help)
-    app.router.add_get("/worker", lookup.handle)
+    app.router.add_get("/", misspelt if mode == "p2p" else show_help)
     app.router.add_get("/workers", workers)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
@@ -66,28 +65,9 @@ def make_app(
     return app
 
 
-def _asking_for_bodies(mode: Mode, forwarder: Forwarder) -> Callable[[web.Request], Awaitable[None]]:
-    """What `Expect` gets: 100 only where the body will be read, else the final answer at once."""
-
-    async def expect(request: web.Request) -> None:
-        if request.version < HttpVersion11:
-            return  # it would take 100 for the answer (RFC 9110 section 10.1.1)
-        wanted = request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
-        if wanted and mode == "forward" and not head_fault(request) and not forwarder.refusal(request):
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0  # the answer proper has not begun
-
-    return expect
-
-
-def _last_on_its_connection(
-    readiness: Readiness,
-) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """While the proxy drains, each answer tells the client to come back on a new connection, elsewhere."""
-
-    async def prepare(_: web.Request, response: web.StreamResponse) -> None:
-        if readiness.draining:
-            response.headers[hdrs.CONNECTION] = "close"
-            response.force_close()
-
-    return prepare
+async def _say_if_last(request: web.Request, response: web.StreamResponse) -> None:
+    """Tell a client whose connection ends after this answer, be it that the proxy drains."""
+    connection = request.protocol
+    assert isinstance(connection, ClientConnection)
+    if connection.last:
+        response.headers[hdrs.CONNECTION] = "close"

@@ -1,202 +1,221 @@
-"""One try: the request goes to one worker, and its answer to the client.
+"""One try: the request goes to one worker.
 
-Until an answer has come that is worth passing on, its head and the first piece of its body, nothing has gone
-to the client, and whoever asked for the try may ask for another one. After that the answer is streamed to its
-end or broken off hard.
+What comes back is passed on from the first piece of a body on, or from the end of an answer without any;
+until then nothing has gone to the client, and whoever asked for the try may ask for another one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any, Final
+from typing import Final, Protocol
 
-import aiohttp
-from aiohttp import web
-from yarl import URL
-
-from tfleet.discovery.contract import QUEUE_LENGTH, REQUEST_ID, REQUEST_TIMEOUT_MS, RETRIES, WORKER
-from tfleet.proxy.headers import request_headers, response_headers
-from tfleet.proxy.metrics import Metrics
-from tfleet.proxy.patience import Patience
+from tfleet.proxy.answer_head import AnswerHead
+from tfleet.proxy.failures import LateError, StaleConnectionError, TryFailedError, UnreachableError
 from tfleet.proxy.pool import Member
-from tfleet.proxy.request_context import request_id_of
-from tfleet.proxy.reset import reset
 from tfleet.proxy.upload import Upload
-from tfleet.proxy.worker_connection import WorkerConnector
+from tfleet.proxy.worker_connection import WorkerConnection
+from tfleet.proxy.worker_connections import WorkerConnections
 
-# Time for two lost SYNs, which are sent again after 1 and 3 s, and for a proxy that is late itself because
-# its machine is busy: with 1 s it ejected workers that were well. One that is silent is probed long before.
-_CONNECT_TIMEOUT_S: Final = 5.0
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
-_SEND_ELSEWHERE: Final = frozenset({429, 503})
-
-
-class TryFailedError(Exception):
-    """The worker gave nothing that could be passed on. The message is the reason, in a few words."""
+_NO_PROGRESS: Final = "makes no progress"
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+_MOST_JOINED_BYTES: Final = 128 * 1024
 
 
-class UnreachableError(TryFailedError):
-    """It refused, broke off, or did not answer in time."""
+class Asker(Protocol):
+    """Who has asked for a try. After `failed` and `ended` nothing more comes of it."""
+
+    def connected(self) -> bytes:
+        """There is a connection to the worker: the request's head for it is wanted."""
+
+    def head_came(self, head: AnswerHead) -> None: ...
+
+    def piece_came(self, head: AnswerHead, piece: bytes) -> None: ...
+
+    def ended(self, head: AnswerHead) -> None: ...
+
+    def failed(self, error: TryFailedError) -> None: ...
+
+    def turn_changed(self) -> None:
+        """The worker takes more of the body again, or nothing for now."""
 
 
-class LateError(UnreachableError):
-    """It did not answer in time, or take the request; that may be because it has too much to do."""
-
-
-class StaleConnectionError(TryFailedError):
-    """A connection kept from an earlier request had ended; the worker may be in the best of health."""
-
-
-class BrokenAnswerError(ConnectionResetError):
-    """The worker failed in the middle of its answer, and the client's connection has ended with it."""
-
-
-class DeclinedError(TryFailedError):
-    """It answered that somebody else should do it: 503 or 429."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"answers {status}")
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
-    """What a try needs to know. `deadline` is that of the request, for the head of an answer.
+    """A try of one worker. `start` it once; it may be `drop`ped at any time.
 
-    `report` is told what that head says of the worker's queue.
+    `waiting` is what is there of the body, to be sent first.
+
+    `worker_since_s` is since when the worker has been waited for, on the loop's clock; None while it is the
+    client's turn.
     """
 
-    request: web.Request
-    upload: Upload
-    member: Member
-    retries: int
-    deadline: asyncio.Timeout
-    patience: Patience
-    client_timeout_s: float
-    may_retry: Callable[[], bool]
-    report: Callable[[str | None], None]
-
-
-def make_session(keep_alive_s: float) -> aiohttp.ClientSession:
-    """The connections to workers, kept for `keep_alive_s` without use."""
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_reuseconn.append(_remember_reuse)
-    return aiohttp.ClientSession(
-        connector=WorkerConnector(keep_alive_s),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        skip_auto_headers={"Accept", "Accept-Encoding", "User-Agent", "Content-Type"},
-        trace_configs=[trace],
+    __slots__ = (
+        "_asker",
+        "_connecting",
+        "_connection",
+        "_connections",
+        "_head",
+        "_loop",
+        "_paused",
+        "_reused",
+        "_unsent_bytes",
+        "_upload",
+        "_waiting",
+        "full",
+        "member",
+        "worker_since_s",
     )
 
+    def __init__(
+        self,
+        member: Member,
+        asker: Asker,
+        upload: Upload,
+        waiting: list[bytes],
+        connections: WorkerConnections,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.member = member
+        self.worker_since_s: float | None = None
+        self.full = True
+        """Whether it takes nothing of the body for now: there is no connection yet, or it holds enough."""
+        self._asker = asker
+        self._upload = upload
+        self._connections = connections
+        self._loop = loop
+        self._connection: WorkerConnection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._reused = False
+        self._paused = False
+        self._waiting = waiting
+        self._head: AnswerHead | None = None
+        self._unsent_bytes = 0
 
-async def _remember_reuse(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
-    connection = context.trace_request_ctx
-    if connection is not None:  # a probe has none
-        connection["reused"] = True
+    def __repr__(self) -> str:
+        return f"<Attempt {self.member.id} since {self.worker_since_s}>"
 
+    def start(self) -> None:
+        """Send the head and all that is there of the body, at once or when there is a connection."""
+        connection = self._connections.take(self.member.instance.address)
+        if connection is None:
+            self._connecting = self._loop.create_task(self._connect())
+        else:
+            self._reused = True
+            self._begin(connection)
 
-async def attempt(session: aiohttp.ClientSession, one: Attempt, metrics: Metrics) -> web.StreamResponse:
-    """Send the request to the worker and stream its answer.
+    def send(self, piece: bytes) -> None:
+        """Send a piece of the body, or have it wait for the connection."""
+        if self._connection is None:
+            self._waiting.append(piece)
+        else:
+            self._connection.send(self._framed(piece))
 
-    Raises a TryFailedError while nothing has gone to the client, BrokenAnswerError once something has, and
-    ConnectionError if it is the client that is gone.
-    """
-    response = web.StreamResponse()
-    connection = {"reused": False}
-    try:
-        async with one.patience, _sent(session, one, connection) as answer:
-            one.report(answer.headers.get(QUEUE_LENGTH))
-            if answer.status in _SEND_ELSEWHERE and one.may_retry():
-                raise DeclinedError(answer.status)
-            await _pass_on(answer, response, one, metrics)
-            return response
-    except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:  # UnicodeError: a name that is none
-        reason = _reason(error)
-        if response.prepared:
-            if isinstance(error, ConnectionResetError):
-                raise  # out of `response`: aiohttp has one error for both sides
-            break_off(one.request)
-            raise BrokenAnswerError(reason) from error
-        if connection["reused"] and isinstance(error, aiohttp.ClientConnectionError):
-            raise StaleConnectionError(reason) from error
-        late = isinstance(error, TimeoutError)
-        raise (LateError if late else UnreachableError)(reason) from error
+    def end_body(self) -> None:
+        """All of the body has been sent."""
+        if self._connection is not None and self._upload.chunked:
+            self._connection.send(_LAST_CHUNK)
 
+    def waits(self, since_s: float | None) -> None:
+        """From now on the worker is waited for, or not."""
+        self.worker_since_s = since_s
+        self._unsent_bytes = self._connection.unsent_bytes() if self.full and self._connection else 0
 
-def _sent(session: aiohttp.ClientSession, one: Attempt, connection: dict[str, bool]) -> Any:
-    request = one.request
-    headers = request_headers(
-        request.headers, peer=request.remote, scheme=request.scheme, request_id=request_id_of(request)
-    )
-    left_s = (one.deadline.when() or 0) - asyncio.get_running_loop().time()
-    headers[REQUEST_TIMEOUT_MS] = str(max(1, round(left_s * 1000)))
-    return session.request(
-        request.method,
-        # Not raw_path: that may be a whole URL (RFC 9112 section 3.2.2).
-        URL(one.member.instance.address.url + request.rel_url.raw_path_qs, encoded=True),
-        headers=headers,
-        data=one.upload.pieces(one.patience) if request.body_exists else None,
-        allow_redirects=False,
-        timeout=_TIMEOUT,
-        trace_request_ctx=connection,
-    )
+    def has_taken_some(self) -> bool:
+        """Whether the worker has taken some of what was sent since `waits`: nothing else tells of that."""
+        return self._connection is not None and self._connection.unsent_bytes() < self._unsent_bytes
 
+    def give_up(self) -> None:
+        """Let it fail for being late, soon: its worker is known to be lost."""
+        self._loop.call_soon(self.fail)
 
-async def _pass_on(
-    answer: aiohttp.ClientResponse,
-    response: web.StreamResponse,
-    one: Attempt,
-    metrics: Metrics,
-) -> None:
-    """Give the client the answer, head and all, from the first piece of its body on."""
-    piece = await answer.content.readany()
-    one.upload.forget()
-    one.deadline.reschedule(None)
-    response.set_status(answer.status, answer.reason)
-    response.headers.extend(response_headers(answer.headers))
-    response.headers.setdefault(WORKER, one.member.id)
-    response.headers[REQUEST_ID] = request_id_of(one.request)
-    response.headers[RETRIES] = str(one.retries)
-    one.patience.client_turn()
-    await response.prepare(one.request)
-    while piece:
-        metrics.sent_bytes.inc(len(piece))
-        await _taken(response.write(piece), one)
-        one.patience.worker_turn()
-        piece = await answer.content.readany()
-        one.patience.client_turn()
-    await _taken(response.write_eof(), one)
+    def fail(self) -> None:
+        """Let it fail for being late, if it is still under way."""
+        if self._connection is not None or self._connecting is not None:
+            self.drop()
+            self._asker.failed(LateError(_NO_PROGRESS))
 
+    def pause_reading(self) -> None:
+        """The client takes nothing of the answer for now."""
+        if self._connection is not None:
+            self._paused = True
+            self._connection.pause_reading()
 
-async def _taken(write: Coroutine[Any, Any, None], one: Attempt) -> None:
-    """Write to the client. Raises ConnectionResetError if it takes nothing for too long."""
-    try:
-        async with asyncio.timeout(one.client_timeout_s):
-            await write
-    except TimeoutError:
-        break_off(one.request)
-        raise ConnectionResetError("the client does not take its answer") from None
+    def resume_reading(self) -> None:
+        """It takes more again."""
+        if self._connection is not None:
+            self._paused = False
+            self._connection.resume_reading()
 
+    def drop(self) -> None:
+        """End it, and with it the connection."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        if self._connection is not None:
+            self._connection.drop()
+            self._connection = None
 
-def break_off(request: web.BaseRequest) -> None:
-    """End the client's connection hard: half an answer must not look like a whole one.
+    # What the connection tells.
 
-    Where the answer has no length, only a reset says so.
-    """
-    if request.transport is not None:
-        reset(request.transport)
+    def head_came(self, head: AnswerHead) -> None:
+        self._head = head
+        self._asker.head_came(head)
 
+    def piece_came(self, piece: bytes) -> None:
+        assert self._head is not None
+        self._asker.piece_came(self._head, piece)
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientResponseError):
-        fault, _, _ = error.message.partition(":")  # behind it is what aiohttp's parser could not read
-        return f"its answer can't be read: {fault}"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "it broke off in its answer"
-    if isinstance(error, aiohttp.ClientError | UnicodeError):
-        return str(error) or type(error).__name__
-    return "makes no progress"
+    def answer_ended(self, *, reusable: bool) -> None:
+        assert self._head is not None
+        assert self._connection is not None
+        connection, self._connection = self._connection, None
+        if reusable and self._upload.ended and not connection.unsent_bytes():
+            if self._paused:
+                connection.resume_reading()
+            self._connections.put(connection)
+        else:
+            connection.drop()
+        self._asker.ended(self._head)
+
+    def broke_off(self, reason: str, *, silently: bool) -> None:
+        self._connection = None
+        stale = self._reused and silently
+        self._asker.failed(StaleConnectionError(reason) if stale else UnreachableError(reason))
+
+    def full_now(self) -> None:
+        self.full = True
+        self._asker.turn_changed()
+
+    def drained(self) -> None:
+        self.full = False
+        self._asker.turn_changed()
+
+    async def _connect(self) -> None:
+        try:
+            connection = await self._connections.connect(self.member.instance.address)
+        except TimeoutError:
+            self._connecting = None
+            self._asker.failed(LateError("no connection comes about"))
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none
+            self._connecting = None
+            self._asker.failed(UnreachableError(f"can't connect: {error}"))
+        else:
+            self._connecting = None
+            self._begin(connection)
+            self._asker.turn_changed()
+
+    def _begin(self, connection: WorkerConnection) -> None:
+        self._connection = connection
+        self.full = False
+        # Head and body in one piece where the body is small: one call of the system less.
+        beginning = self._asker.connected()
+        if self._waiting and len(self._waiting[0]) <= _MOST_JOINED_BYTES:
+            beginning += self._framed(self._waiting.pop(0))
+        connection.begin(self, beginning)
+        for piece in self._waiting:
+            self.send(piece)
+        self._waiting.clear()
+        if self._upload.ended:
+            self.end_body()
+
+    def _framed(self, piece: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._upload.chunked else piece

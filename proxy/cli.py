@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 import click
+import uvloop
 
 from tfleet.discovery import log
 from tfleet.discovery.address import Address
@@ -14,7 +14,7 @@ from tfleet.discovery.options import PORT, chosen_registry, log_format_option, r
 from tfleet.discovery.registry import StaticRegistry
 from tfleet.proxy.app import MODES, Mode
 from tfleet.proxy.clients import ClientLimits
-from tfleet.proxy.forward import Limits
+from tfleet.proxy.limits import Limits
 from tfleet.proxy.picker import BALANCES, Balance
 from tfleet.proxy.service import Settings, serve
 from tfleet.proxy.site import CannotListenError
@@ -190,7 +190,7 @@ def proxy(
         drain_timeout_s=drain_timeout_s,
     )
     try:
-        asyncio.run(serve(settings))
+        uvloop.run(serve(settings))
     except CannotListenError as error:
         click.echo(f"tfleet proxy: {error}", err=True)
         sys.exit(2)

@@ -1,35 +1,54 @@
-"""One client's connection: aiohttp's, with limits and with errors that say what was wrong.
+"""One client's connection: whose turn it is on it, and what a client may take.
 
 - A connection beyond the limit is answered 503 and closed, before anything is read of it.
 - A head must be complete within `header_timeout_s` of its first byte, the first one also of the connection's
   beginning; else 408, or just the end where nothing was sent. It must not be over MOST_HEAD_BYTES either.
 - Between two requests the connection may be idle for `idle_timeout_s`.
-- What is no HTTP is answered 400 with a problem document, counted and logged, and the connection closed.
+- What can't be read in one way only is answered 400 with a problem document, and the connection closed.
+- One request is answered at a time; what comes behind it waits, and soon the client has to.
+- Images and lookups have their takers, everything else is a page of aiohttp's, which sees neither its body
+  nor its wish to close: both are seen to here, for all answers alike.
+- What comes of a body after its answer is thrown away for two seconds, so that the client sees the answer
+  instead of a reset. If it ends in that time, the connection goes on.
 
-How long a body and an answer may take is the forwarder's matter.
+How long a body and an answer may take is the exchange's matter.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-from typing import Any, Final, cast
+from collections.abc import Callable, Mapping
+from typing import Final, cast
 
-import structlog
-from aiohttp import EMPTY_PAYLOAD, StreamReader, http_exceptions, web
-from aiohttp.http_parser import RawRequestMessage
+from aiohttp import http_exceptions, web
 
-from tfleet.discovery.contract import MOST_HEAD_BYTES, REQUEST_ID
+from tfleet.discovery.contract import REQUEST_ID
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.request_id import request_id
+from tfleet.proxy.alarm import Alarm
+from tfleet.proxy.body import Body, Length, body_of
+from tfleet.proxy.client import Client
 from tfleet.proxy.clients import Admission, ClientLimits, Clients
-from tfleet.proxy.metrics import Metrics
+from tfleet.proxy.exchange import Exchange
+from tfleet.proxy.fields import UnreadableError, check_lines
+from tfleet.proxy.headers import bare_head
+from tfleet.proxy.observer import Observer
+from tfleet.proxy.own_answer import connection_lines, problem_answer
 from tfleet.proxy.problems import problem_response
+from tfleet.proxy.readiness import Readiness
+from tfleet.proxy.request_head import RequestHead, read_request_head
+from tfleet.proxy.reset import reset
 
-# After an early answer the rest of a body is thrown away for this long, so that the client sees the answer
-# instead of a reset.
+Take = Callable[[RequestHead, Client], Exchange | None]
+"""Takes a request: gives an exchange that is to begin, or answers at once."""
+
+Takers = Mapping[tuple[bytes, bytes], Take]
+"""By method and path. All other requests are for pages."""
+
 _LINGER_S: Final = 2.0
-_MALFORMED: Final = "malformed"
+_MOST_WAITING_BYTES: Final = 64 * 1024
+_END: Final = b"\r\n\r\n"
+_EMPTY_LINE: Final = b"\r\n"
 
 _TOO_MANY: Final = Problem(
     503, "the proxy has all the connections it may have: see --max-connections", retry_after_s=1
@@ -37,19 +56,28 @@ _TOO_MANY: Final = Problem(
 
 
 class ClientConnection(web.RequestHandler):
-    """An HTTP connection of a client's."""
+    """An HTTP connection of a client's; to an exchange it is the Client."""
 
     __slots__ = (
         "_admission",
+        "_advancing",
+        "_alarm",
         "_answering",
         "_body",
         "_clients",
         "_ending",
-        "_head_bytes",
+        "_exchange",
+        "_keep",
         "_limits",
-        "_metrics",
-        "_timer",
+        "_line",
+        "_observer",
+        "_readiness",
+        "_received",
+        "_seen",
+        "_takers",
         "_was_asked",
+        "full",
+        "peer",
     )
 
     def __init__(
@@ -57,77 +85,137 @@ class ClientConnection(web.RequestHandler):
         server: web.Server,
         *,
         loop: asyncio.AbstractEventLoop,
+        takers: Takers,
         clients: Clients,
         limits: ClientLimits,
-        metrics: Metrics,
+        observer: Observer,
+        readiness: Readiness,
     ) -> None:
         super().__init__(
             server,
             loop=loop,
             access_log=None,  # type: ignore[arg-type] # none at all: the middleware writes it
-            auto_decompress=False,  # a body goes on as it came, under the headers that it came with
-            keepalive_timeout=limits.idle_timeout_s,
-            lingering_time=_LINGER_S,
+            keepalive_timeout=0.0,  # see _process_keepalive
         )
+        self.full = False
+        self.peer: str | None = None
+        self._takers = takers
         self._clients = clients
         self._limits = limits
-        self._metrics = metrics
+        self._observer = observer
+        self._readiness = readiness
         self._admission = Admission.CLOSED
-        self._body: StreamReader = EMPTY_PAYLOAD
+        self._alarm = Alarm(loop, self._look)
+        self._line: asyncio.Transport | None = None
+        self._received = b""
+        self._seen = 0
+        """How much of it was looked at for a head, which was not whole."""
+        self._body: Body = Length(0)
+        self._exchange: Exchange | None = None
         self._answering = False
+        self._advancing = False
+        self._keep = True
         self._ending = False
         self._was_asked = False
-        self._head_bytes = 0
-        self._timer: asyncio.TimerHandle | None = None
+
+    # What asyncio tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast(asyncio.Transport, transport)
+        line = self._line = cast(asyncio.Transport, transport)
         self._admission = self._clients.come()
         if self._admission is Admission.SERVED:
-            super().connection_made(transport)
-            self._await_head()
+            peer = line.get_extra_info("peername")
+            self.peer = peer[0] if peer else None
+            super().connection_made(line)
+            self._alarm.set(self._loop.time() + self._limits.header_timeout_s)
         elif self._admission is Admission.TOLD_OFF:
-            self._end_with(_TOO_MANY, request_id(None), transport)
+            line.write(problem_answer(_TOO_MANY, request_id(None), connection=(b"Connection: close",)))
+            self._end_slowly()
         else:
-            transport.abort()
+            line.abort()
 
     def connection_lost(self, error: BaseException | None) -> None:
         self._clients.go(self._admission)
-        self._head_is_there()
+        self._alarm.end()
+        self._ending = True
+        self._line = None
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_left()
         if self._admission is Admission.SERVED:
             super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
-        if self._ending:
+        if self._ending or not data:  # aiohttp goes on with what its parser holds, which is nothing
             return
-        if self._body.is_eof():
-            too_large = self._head_bytes > MOST_HEAD_BYTES and not self._answering
-            self._head_bytes += len(data)
-            if self._timer is None:
-                self._await_head()
-            if too_large:
-                self._refuse(
-                    Problem(400, f"this is no HTTP request: its head is over {MOST_HEAD_BYTES} bytes")
-                )
-                return
-        super().data_received(data)
-        self._break_off_unreadable_body()
+        self._received = self._received + data if self._received else data
+        self._advance()
 
-    def begins(self, request: web.BaseRequest) -> None:
-        """Take the news that a head was complete and its request is handled now."""
-        self._head_is_there()
-        self._body = request.content
-        self._answering = self._was_asked = True
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.full = True
+        if self._exchange is not None:
+            self._exchange.client_full()
 
-    def end_if_idle(self, *, newcomers: bool) -> None:
-        """Close it if nothing is under way on it. One that was never used counts only with `newcomers`."""
-        under_way = self._answering or self._head_bytes or self._messages
-        if not under_way and (self._was_asked or newcomers):
-            self.force_close()
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.full = False
+        if self._exchange is not None:
+            self._exchange.client_drained()
+
+    # What an exchange asks for.
+
+    @property
+    def staying(self) -> bool:
+        return not self._readiness.draining
+
+    def send(self, data: bytes) -> None:
+        if self._line is not None:
+            self._line.write(data)
+
+    def unsent_bytes(self) -> int:
+        return 0 if self._line is None else self._line.get_write_buffer_size()
+
+    def hold_back(self) -> None:
+        if self._line is not None and not self._line.is_closing():
+            self._line.pause_reading()
+
+    def go_on(self) -> None:
+        if self._line is not None and not self._line.is_closing():
+            self._line.resume_reading()
+
+    def look_at(self, when_s: float) -> None:
+        self._alarm.set(when_s)
+
+    def answered(self, *, keep: bool) -> None:
+        self._exchange = None
+        self._answering = False
+        self._keep = keep
+        now_s = self._loop.time()
+        if not self._body.ended:
+            self._alarm.set(now_s + _LINGER_S)
+        elif not keep:
+            self._end_slowly()
+        else:
+            self._alarm.set(
+                now_s + (self._limits.header_timeout_s if self._received else self._limits.idle_timeout_s)
+            )
+        if not self._advancing:
+            self.go_on()
+            self._advance()
+
+    def break_off(self) -> None:
+        self._exchange = None
+        self._ending = True
+        if self._line is not None:
+            reset(self._line)
+
+    # What aiohttp asks for.
 
     def log_access(self, request: web.BaseRequest, response: web.StreamResponse, time: float | None) -> None:
         """Called by aiohttp at the end of each answer, which is all that is wanted of it here."""
-        self._answering = False
+        if self._answering:
+            self._loop.call_soon(self._page_sent)
 
     def handle_error(
         self,
@@ -136,88 +224,150 @@ class ClientConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Called by aiohttp for what is no HTTP, and for a connection that broke off in its answer."""
-        if isinstance(exc, ConnectionError):
-            raise exc
-        log: Any = structlog.get_logger()
+        """Called by aiohttp for a head that could be read here, but not there, and where it fails itself."""
         name = request_id(None)
         if isinstance(exc, http_exceptions.HttpProcessingError):
-            problem = Problem(400, f"this is no HTTP request: {_reason(exc)}")
-            log.info("request", request_id=name, method=None, path=None, status=400, error=problem.detail)
+            problem = Problem(400, "this is no HTTP request: its target is no URL")
+            self._observer.refused(request_id=name, status=problem.status, error=problem.detail)
         else:
             problem = Problem(500, "the proxy failed; its log has the reason under this request id")
-            log.error("request failed", request_id=name, exc_info=exc)
-        self._metrics.requests.labels(_MALFORMED, str(problem.status)).inc()
+            self._observer.went_wrong(request_id=name, error=exc)
         response = problem_response(problem)
         response.headers[REQUEST_ID] = name
-        response.force_close()
+        response.headers["Connection"] = "close"
+        self._keep = False
         return response
 
-    def _break_off_unreadable_body(self) -> None:
-        """Tell whoever reads a body that it can't be read on: aiohttp only queues the refusal behind it."""
-        if not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
+    def _process_keepalive(self) -> None:
+        """Called by aiohttp when it has nothing to do, which is not to say that nobody has."""
+
+    # What is decided here.
+
+    def end_if_idle(self, *, newcomers: bool) -> None:
+        """Close it if nothing is under way on it. One that was never used counts only with `newcomers`."""
+        under_way = self._answering or self._received or not self._body.ended or self._ending
+        if not under_way and (self._was_asked or newcomers):
+            self._end_now()
+
+    @property
+    def last(self) -> bool:
+        """Whether the answer that is under way is the last one."""
+        return not self._keep or self._readiness.draining
+
+    def _advance(self) -> None:
+        """Go through what has come, as far as it is its turn."""
+        self._advancing = True
+        while self._received and not self._ending:
+            if not self._body.ended:
+                self._read_body()
+            elif self._answering:
+                if len(self._received) > _MOST_WAITING_BYTES:
+                    self.hold_back()
+                break
+            elif not self._read_head():
+                break
+        self._advancing = False
+
+    def _read_head(self) -> bool:
+        """Whether there was a whole head."""
+        while self._received.startswith(_EMPTY_LINE):
+            self._received = self._received[2:]
+        received = self._received
+        end = received.find(_END, max(0, self._seen - len(_END)))
+        try:
+            if end < 0:
+                check_lines(received, self._seen)
+                self._seen = len(received)
+                return False
+            head = read_request_head(received[: end + 2])
+        except UnreadableError as error:
+            self._refuse(Problem(400, f"this is no HTTP request: {error}"))
+            return False
+        self._received = received[end + 4 :]
+        self._seen = 0
+        self._begin(head)
+        return True
+
+    def _begin(self, head: RequestHead) -> None:
+        self._alarm.set(None)
+        self._answering = self._was_asked = True
+        self._body = body_of(head.chunked, head.length_bytes)
+        take = self._takers.get((head.method, head.target.partition(b"?")[0]))
+        if take is not None:
+            exchange = self._exchange = take(head, self)
+            if exchange is None:
+                return
+            if self._body.ended:
+                exchange.body_ended()
+            elif self._received:  # what is there already of its body goes with its head
+                self._read_body()
+            if self._exchange is exchange:
+                exchange.begin()
+        else:
+            self._keep = head.keep_alive
+            super().data_received(bare_head(head))
+
+    def _read_body(self) -> None:
+        received, self._received = self._received, b""
+        try:
+            pieces, taken = self._body.feed(received)
+        except UnreadableError as error:
+            self._body_broke(str(error))
             return
-        body = self._messages[-2][1] if len(self._messages) > 1 else self._body
-        if not body.is_eof():
-            body.set_exception(web.RequestPayloadError("its chunks can't be read"))
-            body.feed_eof()
+        self._received = received[taken:]
+        for piece in pieces:
+            if self._exchange is not None:
+                self._exchange.body_came(piece)
+        if not self._body.ended:
+            return
+        if self._exchange is not None:
+            self._exchange.body_ended()
+        elif not self._answering:  # the rest of a body whose request had its answer before
+            self.answered(keep=self._keep)
 
-    def _await_head(self) -> None:
-        self._timer = self._loop.call_later(self._limits.header_timeout_s, self._head_is_late)
+    def _body_broke(self, reason: str) -> None:
+        """What comes now can't be told from a body."""
+        if self._exchange is not None:
+            self._exchange.body_failed(reason)
+        if not self._ending:
+            self._end_slowly()
 
-    def _head_is_there(self) -> None:
-        self._head_bytes = 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _page_sent(self) -> None:
+        if self._answering and not self._ending:
+            self.answered(keep=not self.last)
 
-    def _head_is_late(self) -> None:
-        self._timer = None
-        if self._answering:
-            return  # it is the head behind one that is still being answered: the idle time-out is for that
-        if self._head_bytes:
+    def _look(self) -> None:
+        """The time has come to see who is late."""
+        if self._exchange is not None:
+            self._exchange.look()
+        elif self._ending or self._answering or not self._body.ended:
+            self._end_now()
+        elif self._received:
             seconds = self._limits.header_timeout_s
             self._refuse(
                 Problem(408, f"the head of the request took over {seconds:g} s: see --header-timeout")
             )
         else:
-            self.force_close()
+            self._end_now()
 
     def _refuse(self, problem: Problem) -> None:
         """Answer what never became a request, and end the connection."""
         name = request_id(None)
-        structlog.get_logger().info(
-            "request", request_id=name, method=None, path=None, status=problem.status, error=problem.detail
-        )
-        self._metrics.requests.labels(_MALFORMED, str(problem.status)).inc()
-        self.close()  # what still comes is thrown away
-        self._end_with(problem, name, cast(asyncio.Transport, self.transport))
+        self._observer.refused(request_id=name, status=problem.status, error=problem.detail)
+        self.send(problem_answer(problem, name, connection=connection_lines(None, keep=False)))
+        self._end_slowly()
 
-    def _end_with(self, problem: Problem, name: str, transport: asyncio.Transport) -> None:
+    def _end_slowly(self) -> None:
         """Closed at once, a client that is still sending would be reset and never see the answer."""
         self._ending = True
-        transport.write(_on_the_wire(problem, name))
-        transport.write_eof()
-        self._head_is_there()
-        self._timer = self._loop.call_later(_LINGER_S, transport.abort)
+        self._received = b""
+        if self._line is not None:
+            self.go_on()
+            self._line.write_eof()
+            self._alarm.set(self._loop.time() + _LINGER_S)
 
-
-def _on_the_wire(problem: Problem, name: str) -> bytes:
-    body = problem.body()
-    lines = [
-        f"HTTP/1.1 {problem.status} {problem.title}",
-        f"Content-Length: {len(body)}",
-        "Connection: close",
-    ]
-    lines += [f"{key}: {value}" for key, value in (problem.headers() | {REQUEST_ID: name}).items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def _reason(error: http_exceptions.HttpProcessingError) -> str:
-    """What the parser found, in one line, without the bytes in which it found it."""
-    if isinstance(error, http_exceptions.LineTooLong):
-        return "a line of its head is too long"
-    if isinstance(error, http_exceptions.InvalidURLError):
-        return "its target is no URL"
-    told = itertools.takewhile(bool, (line.strip() for line in error.message.splitlines()))
-    return " ".join(told).removesuffix(":")
+    def _end_now(self) -> None:
+        """Nobody is owed anything on it."""
+        self._ending = True
+        if self._line is not None:
+            self._line.abort()

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import structlog
 
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.leasing import Leasing
-from tfleet.proxy.patience import Patience
 from tfleet.proxy.picker import Balance, LeastRequest, Picker, RoundRobin
 from tfleet.proxy.pool import Member, Pool, Probe, State
 from tfleet.proxy.queue_report import QueueReport, read_report
@@ -26,6 +24,16 @@ _FAILING_TIMES = 5
 _SUSPECT_AFTER_S = 1.0
 _SILENT_AFTER_S = 0.5
 _LINES_AT_ONCE = 100
+
+
+class Waiting(Protocol):
+    """A try under way."""
+
+    worker_since_s: float | None
+    """Since when it has been the worker's turn, on the monotonic clock; None while it is the client's."""
+
+    def give_up(self) -> None:
+        """Wait no longer. Nothing is told of it before this call has returned."""
 
 
 class Fleet:
@@ -44,7 +52,7 @@ class Fleet:
         """Set at every change of the pool; whoever waits for it clears it."""
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
-        self._tries: dict[str, set[Patience]] = {}
+        self._tries: dict[str, set[Waiting]] = {}
         self._heard_s: dict[str, float] = {}
         self._doubted: set[str] = set()
         self._reports: dict[str, QueueReport] = {}
@@ -89,21 +97,22 @@ class Fleet:
             return 0.0
         return self.pool.slow_start.turn(member.warm_at_s, self._clock())
 
-    @contextlib.contextmanager
-    def using(self, member: Member, patience: Patience) -> Iterator[None]:
+    def began(self, worker_id: str, waiting: Waiting) -> None:
         """Count a try as in flight, and keep hold of it in case the worker is lost."""
-        tries = self._tries.setdefault(member.id, set())
-        tries.add(patience)
-        try:
-            yield
-        except asyncio.CancelledError:  # the caller's deadline is over, or it has left
-            if patience.worker_since_s is not None and self._silent(member.id, _SILENT_AFTER_S):
-                self.doubt((member.id,))
-            raise
-        finally:
-            tries.discard(patience)
+        self._tries.setdefault(worker_id, set()).add(waiting)
+
+    def ended(self, worker_id: str, waiting: Waiting) -> None:
+        """It is over."""
+        tries = self._tries.get(worker_id)
+        if tries is not None:
+            tries.discard(waiting)
             if not tries:
-                self._tries.pop(member.id, None)
+                del self._tries[worker_id]
+
+    def abandoned(self, worker_id: str, waiting: Waiting) -> None:
+        """Nobody waits for it any more: the caller's deadline is over, or it has left."""
+        if waiting.worker_since_s is not None and self._silent(worker_id, _SILENT_AFTER_S):
+            self.doubt((worker_id,))
 
     def suspects(self) -> tuple[Member, ...]:
         """The workers from whom somebody has been waiting for a while, and nobody has heard in the meantime.
@@ -171,8 +180,8 @@ class Fleet:
         self._doubted.difference_update(found)
         for worker_id, (probe, _) in found.items():
             if probe in {Probe.UNREACHABLE, Probe.LATE}:
-                for patience in self._tries.get(worker_id, ()):
-                    patience.give_up()
+                for waiting in self._tries.get(worker_id, ()):
+                    waiting.give_up()
             elif worker_id in self.pool.members:
                 self._heard_s[worker_id] = self._clock()
         errors = {worker_id: error for worker_id, (_, error) in found.items()}

@@ -1,73 +1,104 @@
-"""What of a message's head goes on to the other side."""
+"""What of a message's head goes on to the other side, and what is said anew."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import Final
 
-from multidict import CIMultiDict, CIMultiDictProxy
+from tfleet.discovery.contract import QUEUE_LENGTH, REQUEST_ID, REQUEST_TIMEOUT_MS, RETRIES, WORKER
+from tfleet.proxy.answer_head import AnswerHead
+from tfleet.proxy.request_head import RequestHead
 
-from tfleet.discovery.contract import REQUEST_ID
-
-HOP_BY_HOP: Final = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
+_NO_CONTENT: Final = 204
+_HTTP: Final = (b"http",)
+_REQUEST: Final = b"\r\n".join(
+    [
+        b"%b %b HTTP/1.1",
+        b"Host: %b",
+        b"%bX-Forwarded-Proto: %b",
+        REQUEST_ID.encode() + b": %b",
+        REQUEST_TIMEOUT_MS.encode() + b": %d",
+        b"%b",
+        b"",
+        b"",
+    ]
 )
-"""What concerns one connection only: RFC 9110 section 7.6.1, and `Proxy-Connection`, still sent by some."""
+_ANSWER: Final = b"\r\n".join(
+    [
+        b"HTTP/1.1 %d %b",
+        b"%b" + WORKER.encode() + b": %b",
+        REQUEST_ID.encode() + b": %b",
+        RETRIES.encode() + b": %d",
+        b"",
+        b"",
+    ]
+)
+_CHUNKED: Final = b"Transfer-Encoding: chunked"
 
-# The proxy answers Expect itself; Host names the proxy, the worker is told in X-Forwarded-Host.
-_NOT_SENT_ON: Final = HOP_BY_HOP | {"expect", "host"}
-_NO_UTF_8: Final = re.compile("[\udc80-\udcff]")
 
+def worker_head(head: RequestHead, *, host: str, peer: str | None, request_id: str, left_ms: int) -> bytes:
+    """The request for a worker: end-to-end fields, who asked for what, and how long there is for it.
 
-def request_headers(
-    headers: CIMultiDictProxy[str], *, peer: str | None, scheme: str, request_id: str
-) -> CIMultiDict[str]:
-    """The head for the worker: end-to-end headers, and who asked for what.
-
-    `peer` is the client's IP address; it is appended to an X-Forwarded-For that came in.
+    `peer` is the client's IP address; it is appended to an X-Forwarded-For that came in. The proxy answers
+    Expect itself; Host names the proxy, the worker is told in X-Forwarded-Host.
     """
-    sent = _end_to_end(headers, _NOT_SENT_ON)
-    came_from = [*headers.getall("X-Forwarded-For", ()), *([peer] if peer else [])]
+    said, lines = head.fields.said, head.fields.lines
+    came_from = said.get(b"x-forwarded-for", [])
+    if peer is not None:
+        came_from = [*came_from, peer.encode()]
     if came_from:
-        sent["X-Forwarded-For"] = ", ".join(came_from)
-    sent.setdefault("X-Forwarded-Proto", scheme)
-    if "Host" in headers:
-        sent.setdefault("X-Forwarded-Host", headers["Host"])
-    sent[REQUEST_ID] = request_id
-    return sent
-
-
-def response_headers(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
-    """The head for the client: the worker's without what concerned the proxy's connection to it."""
-    return _end_to_end(headers, HOP_BY_HOP)
-
-
-def _end_to_end(headers: CIMultiDictProxy[str], left_out: frozenset[str]) -> CIMultiDict[str]:
-    left_out = left_out | _named_by_connection(headers)
-    return CIMultiDict(
-        (name, value)
-        for name, value in headers.items()
-        if name.lower() not in left_out and _goes_on_unchanged(value)
+        lines = [*lines, b"X-Forwarded-For: " + b", ".join(came_from)]
+    if asked_host := said.get(b"x-forwarded-host") or said.get(b"host"):
+        lines = [*lines, b"X-Forwarded-Host: " + asked_host[0]]
+    return _REQUEST % (
+        head.method,
+        head.target,
+        host.encode(),
+        _with_ends(lines),
+        said.get(b"x-forwarded-proto", _HTTP)[0],
+        request_id.encode(),
+        left_ms,
+        _CHUNKED if head.chunked else b"Content-Length: %d" % head.length_bytes,
     )
 
 
-def _goes_on_unchanged(value: str) -> bool:
-    """Whether aiohttp sends the value as it came: it leaves out bytes that are no UTF-8."""
-    return value.isascii() or not _NO_UTF_8.search(value)
+def client_head(
+    answer: AnswerHead,
+    *,
+    worker: str,
+    request_id: str,
+    retries: int,
+    connection: tuple[bytes, ...],
+    chunked: bool,
+) -> bytes:
+    """The head for the client: the worker's without what concerned the proxy's connection to it.
+
+    `connection` are lines about the client's own connection; `chunked` is how it gets the body.
+    """
+    lines = [*answer.fields.lines, *connection]
+    queue_length, length_bytes = answer.queue_length, answer.fields.first(b"content-length")
+    if queue_length is not None:
+        lines.append(QUEUE_LENGTH.encode() + b": " + queue_length)
+    if chunked:
+        lines.append(_CHUNKED)
+    elif length_bytes is not None and answer.status != _NO_CONTENT:
+        lines.append(b"Content-Length: " + length_bytes)
+    return _ANSWER % (
+        answer.status,
+        answer.reason,
+        _with_ends(lines),
+        worker.encode(),
+        request_id.encode(),
+        retries,
+    )
 
 
-def _named_by_connection(headers: Mapping[str, str]) -> frozenset[str]:
-    """The headers that `Connection` declares to be for this connection only."""
-    values = headers.getall("Connection", ()) if isinstance(headers, CIMultiDictProxy) else ()
-    return frozenset(name.strip().lower() for value in values for name in value.split(","))
+def bare_head(head: RequestHead) -> bytes:
+    """The head for the proxy's own pages: they need no body, and know nothing of the connection."""
+    host = [b"Host: " + head.host] if head.host else []
+    asked_id = [f"{REQUEST_ID}: {head.request_id}".encode("latin-1")] if head.request_id else []
+    lines = _with_ends([*host, *asked_id, *head.fields.lines])
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (head.method, head.target, lines)
+
+
+def _with_ends(lines: list[bytes]) -> bytes:
+    return b"\r\n".join([*lines, b""])

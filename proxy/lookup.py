@@ -6,17 +6,19 @@ of advice with an expiry: nobody holds a place for anybody, and the proxy rememb
 
 from __future__ import annotations
 
-from collections.abc import Set
+import json
+from collections.abc import Mapping, Set
 from typing import Final
-
-from aiohttp import hdrs, web
+from urllib.parse import parse_qs
 
 from tfleet.discovery.contract import LEASE_SIZE, MODEL, MOST_LEASED, WORKER
 from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
+from tfleet.proxy.at_once import Reply
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import Member
 from tfleet.proxy.problems import NO_WORKER, ProblemError
+from tfleet.proxy.request_head import RequestHead
 
 EXPIRES_IN_S: Final = 30
 """How long a client may keep an address before it had better ask again."""
@@ -28,6 +30,9 @@ makes but one lookup for 70 of them.
 """
 
 _JSON: Final = "application/json"
+_JSON_TYPE: Final = f"{_JSON}; charset=utf-8"
+_TEXT: Final = "text/plain"
+_TEXT_TYPE: Final = f"{_TEXT}; charset=utf-8"
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
@@ -40,56 +45,45 @@ class Lookup:
         self._fleet = fleet
         self._forwards = forwards
 
-    async def handle(self, request: web.Request) -> web.Response:
+    def decide(self, head: RequestHead) -> Reply:
         """`host:port` and a newline, or JSON where `Accept` asks for it; with `?n=` a lease. Raises
         ProblemError with 400 or 503.
 
         The workers that `?except=ID` names, once or more often, are passed over and probed: they failed the
         client, and in p2p mode nobody else would tell.
         """
-        failed = frozenset(request.query.getall("except", ()))
-        asked = request.query.get(LEASE_SIZE)
-        n = None if asked is None else _lease_size(asked)
-        self._fleet.doubt(failed)
-        accepts = request.headers.get(hdrs.ACCEPT, "")
-        if n is not None:
-            return self._lease(n, failed, lines="text/plain" in accepts and _JSON not in accepts)
+        accepts = head.accept
+        query = head.target.partition(b"?")[2]
+        if query:
+            asked = parse_qs(query.decode("ascii"), keep_blank_values=True)
+            failed = frozenset(asked.get("except", ()))
+            self._fleet.doubt(failed)
+            if LEASE_SIZE in asked:
+                lines = _TEXT in accepts and _JSON not in accepts
+                return self._lease(_lease_size(asked[LEASE_SIZE][0]), failed, lines=lines)
+        else:
+            failed = frozenset()
         member = self._pick(failed)
         headers = {WORKER: member.id, MODEL: member.instance.model_label, **_NO_STORE}
         if _JSON in accepts:
-            return web.json_response(_document(member), headers=headers)
-        return web.Response(text=f"{member.instance.address}\n", headers=headers)
+            return _json(_document(member), headers, member.id)
+        body = f"{member.instance.address}\n".encode()
+        return Reply(200, {"Content-Type": _TEXT_TYPE, **headers}, body, member.id)
 
-    async def redirect(self, request: web.Request) -> web.Response:
-        """307 to the same path of a worker: method and body go there, and none of the body is read here."""
-        member = self._pick()
-        response = web.Response(
-            status=307,
-            headers={
-                hdrs.LOCATION: member.instance.address.url + request.rel_url.raw_path_qs,
-                WORKER: member.id,
-                hdrs.CONNECTION: "close",
-            },
-            text=f"images go straight to a worker: {member.instance.address}\n",
-        )
-        response.force_close()  # what the client may have begun to send is not read
-        return response
-
-    def _lease(self, n: int, failed: Set[str], *, lines: bool) -> web.Response:
+    def _lease(self, n: int, failed: Set[str], *, lines: bool) -> Reply:
         """Up to `n` workers with an expiry, or just their addresses, one a line."""
         members = self._fleet.lease(n, failed)
         if not members:
             raise ProblemError(NO_WORKER)
         if lines:
-            return web.Response(text="".join(f"{m.instance.address}\n" for m in members), headers=_NO_STORE)
-        return web.json_response(
-            {
-                "expires_in_s": LEASE_S,
-                "forwards": self._forwards,
-                "workers": [_row(member, self._fleet.weight(member)) for member in members],
-            },
-            headers=_NO_STORE,
-        )
+            addresses = "".join(f"{member.instance.address}\n" for member in members)
+            return Reply(200, {"Content-Type": _TEXT_TYPE, **_NO_STORE}, addresses.encode())
+        lease = {
+            "expires_in_s": LEASE_S,
+            "forwards": self._forwards,
+            "workers": [_row(member, self._fleet.weight(member)) for member in members],
+        }
+        return _json(lease, _NO_STORE)
 
     def _pick(self, failed: Set[str] = frozenset()) -> Member:
         member = self._fleet.pick(failed)
@@ -106,6 +100,10 @@ def _lease_size(asked: str) -> int:
         )
         raise ProblemError(Problem(400, detail))
     return n
+
+
+def _json(document: dict[str, object], headers: Mapping[str, str], worker: str | None = None) -> Reply:
+    return Reply(200, {"Content-Type": _JSON_TYPE, **headers}, json.dumps(document).encode(), worker)
 
 
 def _document(member: Member) -> dict[str, object]:

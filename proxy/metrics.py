@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tfleet.proxy.clients import Clients
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import State
-
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+from tfleet.proxy.tally import Tally
 
 
 class Metrics:
@@ -20,24 +19,7 @@ class Metrics:
 
     def __init__(self, fleet: Fleet, clients: Clients) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Counter(
-            "tfleet_proxy_requests", "Requests answered", ["route", "status"], registry=self._registry
-        )
-        self.seconds = Histogram(
-            "tfleet_proxy_request_seconds",
-            "Time from a request's head to the end of its answer",
-            ["route"],
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self.received_bytes = Counter(
-            "tfleet_proxy_received_bytes",
-            "Bytes of request bodies read from clients",
-            registry=self._registry,
-        )
-        self.sent_bytes = Counter(
-            "tfleet_proxy_sent_bytes", "Bytes of workers' answers sent to clients", registry=self._registry
-        )
+        self.tally = Tally()
         self.failed_tries = Counter(
             "tfleet_proxy_failed_tries",
             "Tries of a worker that gave nothing to pass on",
@@ -49,6 +31,7 @@ class Metrics:
             "Answers that a worker broke off after their beginning had gone to the client",
             registry=self._registry,
         )
+        self._registry.register(self.tally)
         self._registry.register(_Workers(fleet))
         self._registry.register(_Connections(clients))
 

@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import structlog
 
 from tfleet.discovery.address import Address
+from tfleet.discovery.contract import CLASSIFY_PATHS, LOOKUP_PATH
 from tfleet.discovery.embedded import make_registry
 from tfleet.discovery.health import ConsulHealth
 from tfleet.discovery.index import WAIT_S
@@ -19,18 +21,24 @@ from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, Registry, StaticRegistry
 from tfleet.discovery.watch import Watch
 from tfleet.proxy.app import Mode, make_app
-from tfleet.proxy.attempt import make_session
+from tfleet.proxy.at_once import AtOnce
 from tfleet.proxy.clients import ClientLimits, Clients
+from tfleet.proxy.connection import Take, Takers
 from tfleet.proxy.descriptors import shortage
 from tfleet.proxy.fleet import Fleet
-from tfleet.proxy.forward import Forwarder, Limits
+from tfleet.proxy.forward import Forwarder
+from tfleet.proxy.limits import Limits
+from tfleet.proxy.lookup import Lookup
 from tfleet.proxy.metrics import Metrics
+from tfleet.proxy.observer import Observer
 from tfleet.proxy.picker import Balance
 from tfleet.proxy.probe import Prober
 from tfleet.proxy.process_metrics import ProcessMetrics
 from tfleet.proxy.readiness import Readiness
+from tfleet.proxy.redirect import Redirect
 from tfleet.proxy.registry_metrics import RegistryMetrics
 from tfleet.proxy.site import client_site, registry_site
+from tfleet.proxy.worker_connections import WorkerConnections
 
 # Shorter than a worker keeps an idle connection (see worker/http/server.py), so that the proxy closes first.
 _KEEP_ALIVE_S = 15.0
@@ -71,13 +79,15 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
     One task group owns the watch and the prober: if one of them dies, so does the block.
     """
     log: Any = structlog.get_logger()
+    loop = asyncio.get_running_loop()
     fleet, readiness = Fleet(settings.balance, slow_start_s=settings.slow_start_s), Readiness()
     clients = Clients(settings.client_limits.max_connections)
     metrics = Metrics(fleet, clients)
-    metrics.include(ProcessMetrics(asyncio.get_running_loop()))
+    metrics.include(ProcessMetrics(loop))
+    observer = Observer(metrics, loop)
     async with contextlib.AsyncExitStack() as stack:
-        session = await stack.enter_async_context(make_session(_KEEP_ALIVE_S))
-        prober = Prober(fleet, session)
+        connections = stack.enter_context(WorkerConnections(loop, _KEEP_ALIVE_S))
+        prober = Prober(fleet, await stack.enter_async_context(aiohttp.ClientSession()))
         beside = [prober.run]
         if isinstance(settings.registry, StaticRegistry):
             fleet.synced(Instance(str(address), address) for address in settings.registry.addresses)
@@ -89,15 +99,16 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
             metrics.include(RegistryMetrics(watch, fleet))
             beside.append(watch.run)
         await stack.enter_async_context(_beside(*beside))
-        forwarder = Forwarder(fleet, session, settings.limits, metrics)
-        app = make_app(settings.mode, fleet, forwarder, metrics, readiness)
+        forwarder = Forwarder(fleet, connections, settings.limits, metrics, observer, loop)
         address = await stack.enter_async_context(
             client_site(
-                app,
+                make_app(settings.mode, fleet, observer, metrics, readiness),
                 settings.address,
+                takers=_takers(settings.mode, fleet, observer, forwarder),
                 clients=clients,
                 limits=settings.client_limits,
-                metrics=metrics,
+                observer=observer,
+                readiness=readiness,
                 drain_timeout_s=settings.drain_timeout_s,
             )
         )
@@ -106,6 +117,17 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
         readiness.draining = True
         log.info("proxy draining", fleet=repr(fleet), clients=repr(clients))
         await asyncio.sleep(settings.drain_grace_s)
+
+
+def _takers(mode: Mode, fleet: Fleet, observer: Observer, forwarder: Forwarder) -> Takers:
+    """Who takes which requests, beside the pages."""
+    lookup = AtOnce(Lookup(fleet, forwards=mode == "forward").decide, observer).take
+    image: Take = AtOnce(Redirect(fleet).decide, observer).take if mode == "p2p" else forwarder.take
+    looked_up = (LOOKUP_PATH, "/") if mode == "p2p" else (LOOKUP_PATH,)
+    return {
+        **{(b"POST", path.encode()): image for path in CLASSIFY_PATHS},
+        **{(method, path.encode()): lookup for method in (b"GET", b"HEAD") for path in looked_up},
+    }
 
 
 async def _registry_address(

@@ -8,18 +8,16 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
-from aiohttp import StreamReader, web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_parser import RawRequestMessage
+from aiohttp import web
 
 from tfleet.discovery.address import Address
 from tfleet.proxy.clients import ClientLimits, Clients
-from tfleet.proxy.closing import last_answers, stop_listening
-from tfleet.proxy.connection import ClientConnection
-from tfleet.proxy.metrics import Metrics
+from tfleet.proxy.closing import last_answers
+from tfleet.proxy.connection import ClientConnection, Takers
+from tfleet.proxy.door import open_door
+from tfleet.proxy.observer import Observer
+from tfleet.proxy.readiness import Readiness
 
-# As many clients may knock at the same moment. The system's own limit is net.core.somaxconn.
-_BACKLOG: Final = 1024
 # By then all that may finish has finished: what is left is broken off.
 _SHUTDOWN_S: Final = 0.1
 
@@ -47,43 +45,39 @@ async def client_site(
     app: web.Application,
     address: Address,
     *,
+    takers: Takers,
     clients: Clients,
     limits: ClientLimits,
-    metrics: Metrics,
+    observer: Observer,
+    readiness: Readiness,
     drain_timeout_s: float,
 ) -> AsyncIterator[Address]:
     """The proxy on a socket; at the end it stops accepting and lets requests finish."""
     loop = asyncio.get_running_loop()
-    # handler_cancellation: who has left waits for no answer, and a worker need not be kept busy for him.
+    # handler_cancellation: who has left waits for no answer.
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     server = runner.server
     assert server is not None
-    make_request = server.request_factory
-
-    def begin(
-        message: RawRequestMessage,
-        payload: StreamReader,
-        connection: web.RequestHandler,
-        writer: AbstractStreamWriter,
-        task: asyncio.Task[None],
-    ) -> web.BaseRequest:
-        request = make_request(message, payload, connection, writer, task)
-        assert isinstance(connection, ClientConnection)
-        connection.begins(request)
-        return request
 
     def connect() -> ClientConnection:
-        return ClientConnection(server, loop=loop, clients=clients, limits=limits, metrics=metrics)
+        return ClientConnection(
+            server,
+            loop=loop,
+            takers=takers,
+            clients=clients,
+            limits=limits,
+            observer=observer,
+            readiness=readiness,
+        )
 
-    server.request_factory = begin
     try:
         with _refusals(address, "--port"):
-            listening = await loop.create_server(connect, address.host, address.port, backlog=_BACKLOG)
+            door = await open_door(address, connect)
         try:
-            yield Address(*listening.sockets[0].getsockname()[:2])
+            yield door.address
         finally:
-            await stop_listening(listening, connect)
+            await door.close()
             await last_answers(server, drain_timeout_s)
     finally:
         await runner.cleanup()

@@ -1,146 +1,205 @@
-"""Connections to workers: aiohttp's, made strict.
+"""A connection to a worker: it takes requests one after the other and reads their answers strictly.
 
-- A head goes to aiohttp's parser when it is complete and can be read in one way only (see answer_head.py).
-  Interim answers (1xx) end here.
-- Of a body goes there what belongs to it (see answer_body.py). What comes behind it, at once or later, ends
-  the connection; it is never taken for the next answer.
+- A head counts when it is complete and can be read in one way only (see answer_head.py). Interim answers
+  (1xx) end here.
+- Of a body comes through what belongs to it (see body.py). What comes behind it, at once or later, ends the
+  connection; it is never taken for the next answer.
 - An answer that ends with its connection is complete after a FIN and broken after a reset.
 - What had come before a reset is read: a worker that answers early and closes resets the connection by that.
-- Closing doesn't wait until the worker has taken what was not sent yet: it is told that no more will come.
+- Ending it doesn't wait until the worker has taken what was not sent yet: it is told that no more will come.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol, cast
 
-import aiohttp
-from aiohttp.client_proto import ResponseHandler
-
-from tfleet.proxy.answer_body import Body, Length, body_of
-from tfleet.proxy.answer_head import UnreadableError, check_beginning, read_head
+from tfleet.proxy.answer_head import AnswerHead, check_answer, read_answer_head
+from tfleet.proxy.body import Body, ToTheEnd, body_of
+from tfleet.proxy.fields import UnreadableError
 from tfleet.proxy.reset import reset
 
 _END: Final = b"\r\n\r\n"
 _READ_BYTES: Final = 64 * 1024
 
 
-class BadAnswerError(aiohttp.ClientError):
-    """What the worker sent is no whole answer. The message says why, in a few words."""
+class Listener(Protocol):
+    """Who has sent a request, and is told what becomes of it: a head, pieces, and an end or not."""
+
+    def head_came(self, head: AnswerHead) -> None: ...
+
+    def piece_came(self, piece: bytes) -> None: ...
+
+    def answer_ended(self, *, reusable: bool) -> None:
+        """`reusable` is whether the connection may take another request, as far as the answer says."""
+
+    def broke_off(self, reason: str, *, silently: bool) -> None:
+        """There won't be more. `silently` is that the connection ended before a byte of an answer came."""
+
+    def full_now(self) -> None:
+        """The worker takes nothing at the moment."""
+
+    def drained(self) -> None:
+        """It takes more again."""
 
 
-class WorkerConnection(ResponseHandler):
-    """One connection to a worker."""
+class WorkerConnection(asyncio.Protocol):
+    """One connection. `lost` is called once, when it has ended."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
-        self._head: bytearray | None = None
-        """What has come of the head that is waited for; None while none is."""
-        self._body: Body = Length(0)
-        self._lost = False
+    def __init__(self, lost: Callable[[WorkerConnection], None]) -> None:
+        self.idle_since_s = 0.0
+        """For whoever keeps it."""
+        self._transport: asyncio.Transport | None = None
+        self._report_lost = lost
+        self._listener: Listener | None = None
+        self._received = b""
+        """What has come of the head that is waited for."""
+        self._silent = True
+        self._keep_alive = False
+        self._body: Body | None = None
 
-    def set_response_params(self, **params: Any) -> None:
-        """Called by aiohttp when a request is about to be sent."""
-        self._head = bytearray()
-        super().set_response_params(**params)
+    def __repr__(self) -> str:
+        return f"<WorkerConnection {'idle' if self._listener is None else 'busy'}>"
+
+    def begin(self, listener: Listener, beginning: bytes) -> None:
+        """Send a request's head, or more of it. Only after the last answer has ended."""
+        assert self._transport is not None
+        self._listener = listener
+        self._silent = True
+        self._body = None
+        self._transport.write(beginning)
+
+    def send(self, piece: bytes) -> None:
+        """Send some of its body, framing and all."""
+        assert self._transport is not None
+        self._transport.write(piece)
+
+    def unsent_bytes(self) -> int:
+        """What was sent and not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def pause_reading(self) -> None:
+        """Let the worker wait with its answer."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def drop(self) -> None:
+        """End it. Nobody is told anything any more."""
+        self._listener = None
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size():
+            reset(self._transport)
+        else:
+            self._transport.abort()
+        self._transport = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if not data:  # aiohttp goes on with what its parser holds
-            super().data_received(data)
+        if self._listener is None:
+            self.drop()  # nobody has asked for this
             return
         try:
-            if self._head is not None:
-                data = self._after_head(self._head, data)
-            if data:
+            if self._body is None:
+                data = self._read_head(data)
+            if self._body is not None:
                 self._read_body(data)
         except UnreadableError as error:
             self._break_off(f"its answer can't be read: {error}")
-            self._drop()
 
     def eof_received(self) -> None:
-        super().eof_received()
-        self._drop()  # there won't be an answer to what is not sent yet
-
-    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        """Called by aiohttp where it can't go on, also with a body on a connection that has ended."""
-        ending = self.transport is not None and self.transport.is_closing() and not self._lost
-        if ending and isinstance(exc, aiohttp.ClientConnectionError):
-            return  # connection_lost will say so, when it has read what is left
-        if exc_cause is None:
-            super().set_exception(exc)
-        else:
-            super().set_exception(exc, exc_cause)
+        self._stream_ended(whole=True)
+        self.drop()  # there won't be an answer to what is not sent yet
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._lost = True
         if exc is not None:
             for data in self._unread():
+                if self._listener is None:
+                    break
                 self.data_received(data)
-        if self._head:
-            self._break_off("it broke off in the head of its answer")
-        elif exc is not None and self._head is None:
-            self._break_off("it broke off in its answer")
-        super().connection_lost(exc)
+        self._transport = None
+        self._stream_ended(whole=exc is None)
+        self._report_lost(self)
 
-    def close(self) -> None:
-        if self.transport is not None and self.transport.get_write_buffer_size():
-            reset(self.transport)
-        self.abort()
+    def pause_writing(self) -> None:
+        if self._listener is not None:
+            self._listener.full_now()
 
-    def _after_head(self, received: bytearray, data: bytes) -> bytes:
+    def resume_writing(self) -> None:
+        if self._listener is not None:
+            self._listener.drained()
+
+    def _read_head(self, data: bytes) -> bytes:
         """What of `data` comes behind the head that is waited for."""
-        seen = len(received)
-        received += data
-        while (end := received.find(_END, max(0, seen - len(_END) + 1))) >= 0:
-            head = read_head(bytes(received[: end + 2]))
+        self._silent = False
+        seen = len(self._received)
+        if seen:
+            data = self._received + data
+        while (end := data.find(_END, max(0, seen - len(_END)))) >= 0:
+            head = read_answer_head(data[: end + 2])
+            data = data[end + 4 :]
             if head.final:
-                self._head = None
-                self._body = body_of(head)
-                super().data_received(bytes(received[: end + 4]))
-                return bytes(received[end + 4 :])
-            del received[: end + 4]
+                self._received = b""
+                self._body = body_of(head.chunked, head.length_bytes)
+                self._keep_alive = head.keep_alive
+                assert self._listener is not None
+                self._listener.head_came(head)
+                return data
             seen = 0
-        check_beginning(received, seen)
+        check_answer(data, seen)
+        self._received = data
         return b""
 
     def _read_body(self, data: bytes) -> None:
-        taken = 0 if self._body.ended else self._body.feed(data)
-        if taken:
-            super().data_received(data[:taken])
-        if taken < len(data):
-            self._drop()
+        listener, body = self._listener, self._body
+        if listener is None or body is None:
+            return  # who listened has heard enough
+        taken = 0
+        if data and not body.ended:
+            pieces, taken = body.feed(data)
+            for piece in pieces:
+                listener.piece_came(piece)
+                if self._listener is not listener:
+                    return
+        if body.ended:
+            self._listener = None
+            listener.answer_ended(reusable=self._keep_alive and taken == len(data))
 
-    def _drop(self) -> None:
-        """End the connection; it is not used again."""
-        self.force_close()
-        if self.transport is not None:
-            self.transport.abort()
+    def _stream_ended(self, *, whole: bool) -> None:
+        listener = self._listener
+        if listener is None:
+            return
+        if whole and isinstance(self._body, ToTheEnd):
+            self._listener = None
+            listener.answer_ended(reusable=False)
+        elif self._body is not None:
+            self._break_off("it broke off in its answer")
+        elif self._received:
+            self._break_off("it broke off in the head of its answer")
+        else:
+            self._break_off("it ended the connection without an answer")
 
     def _break_off(self, reason: str) -> None:
-        """Let whoever waits for a head or for more of a body know that it won't come."""
-        if self._head is not None:
-            self._head = None
-            self.set_exception(BadAnswerError(reason))
-        elif self._payload is not None and not self._payload.is_eof():
-            self._payload.set_exception(BadAnswerError(reason))
+        listener = self._listener
+        self.drop()
+        if listener is not None:
+            listener.broke_off(reason, silently=self._silent)
 
     def _unread(self) -> Iterator[bytes]:
-        if self.transport is None:
+        if self._transport is None or self._listener is None:
             return
-        descriptor = self.transport.get_extra_info("socket").fileno()
+        descriptor = self._transport.get_extra_info("socket").fileno()
         try:
             while data := os.read(descriptor, _READ_BYTES):
                 yield data
         except OSError:
             return
-
-
-class WorkerConnector(aiohttp.TCPConnector):
-    """Keeps connections to workers for `keep_alive_s` without use; there may be any number of them."""
-
-    def __init__(self, keep_alive_s: float) -> None:
-        super().__init__(limit=0, keepalive_timeout=keep_alive_s)
-        self._factory = functools.partial(WorkerConnection, loop=self._loop)  # type: ignore[assignment] # is one

@@ -5,7 +5,6 @@ The fleet is the proxy's own, on a clock that the simulation sets. A worker answ
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import random
 from collections import Counter
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.fleet import Fleet
-from tfleet.proxy.patience import Patience
 from tfleet.proxy.picker import Balance
 from tfleet.proxy.pool import Probe
 from tfleet.proxy.slow_start import WINDOW_S
@@ -37,14 +35,22 @@ class Step:
     queue: int
 
 
-async def newcomer(balance: Balance, slow_start_s: float = WINDOW_S) -> list[Step]:
+class _Try:
+    """One that is never late."""
+
+    worker_since_s: float | None = None
+
+    def give_up(self) -> None: ...
+
+
+def newcomer(balance: Balance, slow_start_s: float = WINDOW_S) -> list[Step]:
     """A worker joins ten that have been busy for a while, four fifths of the time."""
     now_s = 0.0
     fleet = Fleet(balance, slow_start_s=slow_start_s, clock=lambda: now_s, rng=random.Random(1))
     known = [Instance(f"w{number}", Address("h", 1)) for number in range(WORKERS)]
     fleet.synced(known)
     fleet.probed({instance.id: (Probe.READY, "") for instance in known})
-    in_flight: list[tuple[float, int, contextlib.AbstractContextManager[None]]] = []
+    in_flight: list[tuple[float, int, str, _Try]] = []
     free_s: dict[str, float] = {}
     steps: list[Step] = []
     found, queue = Counter[str](), 0
@@ -62,13 +68,13 @@ async def newcomer(balance: Balance, slow_start_s: float = WINDOW_S) -> list[Ste
             steps.append(Step(len(steps) * STEP_S, found[_NEW] / others, queue))
             found, queue = Counter(), 0
         while in_flight and in_flight[0][0] <= now_s:
-            heapq.heappop(in_flight)[2].__exit__(None, None, None)
+            fleet.ended(*heapq.heappop(in_flight)[2:])
         member = fleet.pick()
         assert member is not None
         found[member.id] += 1
         free_s[member.id] = max(now_s, free_s.get(member.id, 0.0)) + ANSWER_S
-        using = fleet.using(member, Patience(1.0))
-        using.__enter__()
-        heapq.heappush(in_flight, (free_s[member.id], number, using))
+        one = _Try()
+        fleet.began(member.id, one)
+        heapq.heappush(in_flight, (free_s[member.id], number, member.id, one))
         queue = max(queue, fleet.in_flight(_NEW))
     return steps

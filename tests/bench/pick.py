@@ -7,7 +7,6 @@ simulates what a newcomer gets. It writes docs/benchmarks/pick.md. Quote the rat
 from __future__ import annotations
 
 import argparse
-import asyncio
 import dataclasses
 import datetime
 import json
@@ -51,7 +50,7 @@ def main() -> None:
     print("measuring, about half a minute ...", file=sys.stderr, flush=True)
     picks = _picks(options.rounds)
     events = news_ms({size: _fleet("round-robin", size) for size in (FEW, MANY)}, options.rounds)
-    steps = asyncio.run(_newcomers())
+    steps = _newcomers()
     if options.json:
         shares = {name: [dataclasses.asdict(step) for step in run] for name, run in steps.items()}
         print(json.dumps({"machine": machine(), "pick_us": picks, "event_ms": events, "newcomer": shares}))
@@ -105,9 +104,9 @@ def _best(calls: dict[int, Callable[[], object]], rounds: int) -> dict[int, floa
     return best
 
 
-async def _newcomers() -> dict[str, list[Step]]:
-    found = {balance: await newcomer(balance) for balance in BALANCES}
-    return found | {"least-request without slow start": await newcomer("least-request", 0.0)}
+def _newcomers() -> dict[str, list[Step]]:
+    found = {balance: newcomer(balance) for balance in BALANCES}
+    return found | {"least-request without slow start": newcomer("least-request", 0.0)}
 
 
 def _table(

@@ -13,7 +13,7 @@ from tfleet.discovery.address import Address
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.proxy.app import Mode
 from tfleet.proxy.clients import ClientLimits
-from tfleet.proxy.forward import Limits
+from tfleet.proxy.limits import Limits
 from tfleet.proxy.picker import Balance
 from tfleet.proxy.service import Settings
 from tfleet.proxy.slow_start import WINDOW_S

@@ -1,44 +1,67 @@
 import pytest
 
 from tfleet.discovery.contract import MOST_HEAD_BYTES
-from tfleet.proxy.answer_head import AnswerHead, UnreadableError, check_beginning, read_head
+from tfleet.proxy.answer_head import AnswerHead, check_answer, read_answer_head
+from tfleet.proxy.fields import UnreadableError
 
 OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def framing(head: AnswerHead) -> tuple[int, bool, int | None, bool]:
+    return head.status, head.chunked, head.length_bytes, head.keep_alive
 
 
 @pytest.mark.parametrize(
     ("head", "wanted"),
     [
-        (OK, AnswerHead(200)),
-        (b"HTTP/1.0 200\r\n", AnswerHead(200)),
-        (OK + b"Content-Length: 0\r\n", AnswerHead(200, length_bytes=0)),
-        (OK + b"A: b\r\ncontent-length:\t7 \t\r\nC: d\r\n", AnswerHead(200, length_bytes=7)),
-        (OK + b"TRANSFER-ENCODING: Chunked\r\n", AnswerHead(200, chunked=True)),
-        (OK + b"X-Content-Length: 7\r\nA: Content-Length: 8\r\n", AnswerHead(200)),
-        (OK + b"A:\r\nB: \xe9\t!\r\n", AnswerHead(200)),
-        (b"HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n", AnswerHead(204, length_bytes=0)),
-        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n", AnswerHead(304, length_bytes=0)),
+        (OK, (200, False, None, True)),
+        (b"HTTP/1.0 200\r\n", (200, False, None, False)),
+        (b"HTTP/1.0 200\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n", (200, False, 1, True)),
+        (OK + b"Connection: x, Close\r\n", (200, False, None, False)),
+        (OK + b"Content-Length: 0\r\n", (200, False, 0, True)),
+        (OK + b"A: b\r\ncontent-length:\t7 \t\r\nC: d\r\n", (200, False, 7, True)),
+        (OK + b"TRANSFER-ENCODING: Chunked\r\n", (200, True, None, True)),
+        (OK + b"X-Content-Length: 7\r\nA: Content-Length: 8\r\n", (200, False, None, True)),
+        (OK + b"A:\r\nB: \xe9\t!\r\n", (200, False, None, True)),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n", (204, False, 0, True)),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n", (304, False, 0, True)),
     ],
 )
-def test_a_head_says_where_its_answer_ends(head: bytes, wanted: AnswerHead) -> None:
-    assert read_head(head) == wanted
+def test_a_head_says_where_its_answer_ends_and_whether_the_connection_does(
+    head: bytes, wanted: tuple[int, bool, int | None, bool]
+) -> None:
+    assert framing(read_answer_head(head)) == wanted
+
+
+def test_a_head_says_who_answers_and_how_many_wait_there() -> None:
+    head = read_answer_head(b"HTTP/1.1 200 All right\r\nx-worker: w1\r\nX-QUEUE-LENGTH: 3\r\nA: b\r\n")
+    assert (head.reason, head.worker, head.queue_length, head.fields.lines) == (
+        b"All right",
+        b"w1",
+        b"3",
+        [b"A: b"],
+    )
+    plain = read_answer_head(OK)
+    assert (plain.worker, plain.queue_length) == (None, None)
 
 
 @pytest.mark.parametrize(("status", "final"), [(100, False), (103, False), (200, True), (503, True)])
 def test_only_from_200_on_it_is_the_answer(status: int, final: bool) -> None:
-    assert read_head(b"HTTP/1.1 %d X\r\n" % status).final is final
+    assert read_answer_head(b"HTTP/1.1 %d X\r\n" % status).final is final
 
 
 def test_a_head_may_be_as_large_as_the_limit_and_no_larger() -> None:
-    filler = MOST_HEAD_BYTES - len(OK + b"A: \r\n")
-    assert read_head(OK + b"A: " + b"x" * filler + b"\r\n") == AnswerHead(200)
+    line = b"A: " + b"x" * 1000 + b"\r\n"
+    lines = OK + line * ((MOST_HEAD_BYTES - len(OK)) // len(line))
+    rest = MOST_HEAD_BYTES - len(lines) - len(b"A: \r\n")
+    assert read_answer_head(lines + b"A: " + b"x" * rest + b"\r\n").status == 200
     with pytest.raises(UnreadableError, match=str(MOST_HEAD_BYTES)):
-        read_head(OK + b"A: " + b"x" * (filler + 1) + b"\r\n")
+        read_answer_head(lines + b"A: " + b"x" * (rest + 1) + b"\r\n")
 
 
 @pytest.mark.parametrize("length", range(len(OK) + 1))
 def test_the_beginning_of_a_head_is_waited_on(length: int) -> None:
-    check_beginning(bytearray(OK[:length]), 0)
+    check_answer(OK[:length], 0)
 
 
 @pytest.mark.parametrize(
@@ -46,4 +69,4 @@ def test_the_beginning_of_a_head_is_waited_on(length: int) -> None:
 )
 def test_what_can_t_become_a_head_is_not_waited_on(beginning: bytes, seen: int) -> None:
     with pytest.raises(UnreadableError):
-        check_beginning(bytearray(beginning), seen)
+        check_answer(beginning, seen)

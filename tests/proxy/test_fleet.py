@@ -1,5 +1,5 @@
-import asyncio
 import random
+from dataclasses import dataclass
 
 import pytest
 from structlog.testing import capture_logs
@@ -7,10 +7,20 @@ from structlog.testing import capture_logs
 from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.fleet import Fleet
-from tfleet.proxy.patience import Patience
-from tfleet.proxy.pool import Member, Probe
+from tfleet.proxy.pool import Probe
 
 ONE, TWO = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
+
+
+@dataclass(eq=False)
+class Waiter:
+    """A try under way."""
+
+    worker_since_s: float | None = None
+    given_up: bool = False
+
+    def give_up(self) -> None:
+        self.given_up = True
 
 
 def ready(fleet: Fleet, *instances: Instance) -> None:
@@ -38,14 +48,17 @@ def test_an_empty_fleet_picks_nobody() -> None:
     assert Fleet().pick() is None
 
 
-async def test_requests_in_flight_are_counted_and_forgotten() -> None:
+def test_requests_in_flight_are_counted_and_forgotten() -> None:
     fleet = Fleet("least-request", rng=random.Random(1))
     ready(fleet, ONE, TWO)
-    member = fleet.pool.members["w1"]
-    with fleet.using(member, Patience(1)), fleet.using(member, Patience(1)):
-        assert fleet.in_flight("w1") == 2
-        assert fleet.pick() is fleet.pool.members["w2"]
-        assert repr(fleet) == "<Fleet <Pool routable=2 of 2> in_flight=2>"
+    tries = [Waiter(), Waiter()]
+    for one in tries:
+        fleet.began("w1", one)
+    assert fleet.in_flight("w1") == 2
+    assert fleet.pick() is fleet.pool.members["w2"]
+    assert repr(fleet) == "<Fleet <Pool routable=2 of 2> in_flight=2>"
+    for one in tries:
+        fleet.ended("w1", one)
     assert fleet.in_flight("w1") == 0
 
 
@@ -110,40 +123,34 @@ def test_every_change_wakes_the_prober() -> None:
     assert fleet.pick() is None
 
 
-async def test_a_worker_that_is_silent_while_somebody_waits_is_a_suspect_until_it_is_heard() -> None:
+def test_a_worker_that_is_silent_while_somebody_waits_is_a_suspect_until_it_is_heard() -> None:
     clock = Clock()
-    clock.now_s = asyncio.get_running_loop().time()
     fleet = Fleet(clock=clock)
     ready(fleet, ONE, TWO)
-    one = fleet.pool.members["w1"]
-    async with Patience(60) as patience:
-        with fleet.using(one, patience):
-            assert fleet.suspects() == ()
-            clock.now_s += 2
-            assert fleet.suspects() == (one,)
-            fleet.answered(one, 200)
-            assert fleet.suspects() == ()
-            clock.now_s += 2
-            patience.client_turn()
-            assert fleet.suspects() == (), "it is the client who keeps it waiting"
-        patience.worker_turn()
-        clock.now_s += 2
-        assert fleet.suspects() == ()
+    one, waiter = fleet.pool.members["w1"], Waiter(worker_since_s=clock.now_s)
+    fleet.began("w1", waiter)
+    assert fleet.suspects() == ()
+    clock.now_s += 2
+    assert fleet.suspects() == (one,)
+    fleet.answered(one, 200)
+    assert fleet.suspects() == ()
+    clock.now_s += 2
+    waiter.worker_since_s = None
+    assert fleet.suspects() == (), "it is the client who keeps it waiting"
+    waiter.worker_since_s = 0.0
+    assert fleet.suspects() == (one,)
+    fleet.ended("w1", waiter)
+    assert fleet.suspects() == ()
 
 
-async def test_nobody_waits_for_a_worker_that_a_probe_did_not_reach() -> None:
+def test_nobody_waits_for_a_worker_that_a_probe_did_not_reach() -> None:
     fleet = Fleet(rng=random.Random(1))
     ready(fleet, ONE, TWO)
-    one = fleet.pool.members["w1"]
-
-    async def wait_for_it() -> None:
-        async with Patience(60) as patience:
-            with fleet.using(one, patience):
-                fleet.probed({"w1": (Probe.UNREACHABLE, "no answer")})
-                await asyncio.Event().wait()
-
-    with pytest.raises(TimeoutError):
-        await wait_for_it()
+    lost, other = Waiter(), Waiter()
+    fleet.began("w1", lost)
+    fleet.began("w2", other)
+    fleet.probed({"w1": (Probe.UNREACHABLE, "no answer")})
+    assert (lost.given_up, other.given_up) == (True, False)
     assert fleet.pick() is fleet.pool.members["w2"]
 
 
@@ -239,15 +246,7 @@ def test_where_all_are_late_requests_still_go_to_somebody_who_was_not_tried() ->
     assert fleet.pick(["w1", "w2"]) is None
 
 
-async def wait_in_vain(fleet: Fleet, member: Member) -> None:
-    """A caller with less time than patience."""
-    async with asyncio.timeout(0.01):
-        with fleet.using(member, patience := Patience(60)):
-            async with patience:
-                await asyncio.sleep(60)
-
-
-async def test_who_is_silent_until_its_callers_have_no_more_time_is_probed() -> None:
+def test_who_is_silent_until_its_callers_have_no_more_time_is_probed() -> None:
     clock = Clock()
     fleet = Fleet(clock=clock)
     ready(fleet, ONE, TWO)
@@ -255,8 +254,8 @@ async def test_who_is_silent_until_its_callers_have_no_more_time_is_probed() -> 
     clock.now_s = 10.0
     fleet.answered(two, 200)
     for member in (one, two):
-        with pytest.raises(TimeoutError):
-            await wait_in_vain(fleet, member)
+        fleet.abandoned(member.id, Waiter(worker_since_s=None))
+        fleet.abandoned(member.id, Waiter(worker_since_s=9.9))
     assert fleet.suspects() == (one,), "the other one was heard a moment ago"
     fleet.probed({"w1": (Probe.READY, "")})
     assert fleet.suspects() == ()

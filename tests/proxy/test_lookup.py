@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from tests.proxy.stand_in import settings, stand_in
 from tests.waiting import eventually
@@ -18,6 +17,7 @@ from tfleet.proxy.app import Mode
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.lookup import Lookup
 from tfleet.proxy.pool import Probe
+from tfleet.proxy.request_head import read_request_head
 from tfleet.proxy.service import running
 
 
@@ -106,14 +106,11 @@ async def test_a_number_of_workers_out_of_range_is_told(n: str) -> None:
         assert json.loads(text)["detail"] == detail
 
 
-async def test_a_lease_says_how_much_of_a_turn_a_newcomer_is_to_have() -> None:
+def test_a_lease_says_how_much_of_a_turn_a_newcomer_is_to_have() -> None:
     now_s = 0.0
     fleet = Fleet(slow_start_s=5.0, clock=lambda: now_s, rng=random.Random(1))
-    app = web.Application()
-    app.router.add_get("/worker", Lookup(fleet, forwards=True).handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    lookup = Lookup(fleet, forwards=True)
+    asked_for = read_request_head(b"GET /worker?n=8 HTTP/1.1\r\nHost: a\r\n")
     known, newcomer = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
     fleet.synced([known])
     fleet.probed({known.id: (Probe.READY, "")})
@@ -122,9 +119,8 @@ async def test_a_lease_says_how_much_of_a_turn_a_newcomer_is_to_have() -> None:
     fleet.probed({newcomer.id: (Probe.READY, "")})
     weights = {}
     for now_s in (60.0, 61.0, 65.0):
-        _, text = await asked(Address(*runner.addresses[0]), "n=8")
-        weights[now_s] = {row["id"]: row["weight"] for row in json.loads(text)["workers"]}
-    await runner.cleanup()
+        lease = json.loads(lookup.decide(asked_for).body)
+        weights[now_s] = {row["id"]: row["weight"] for row in lease["workers"]}
     assert weights == {
         60.0: {"w1": 1.0, "w2": 0.1},
         61.0: {"w1": 1.0, "w2": 0.2},

@@ -1,48 +1,54 @@
-"""Where an answer's body ends: what comes after that is no part of it, nor of any other answer."""
+"""Bodies without their framing, and where they end: what comes after that is no part of them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Final, Protocol
 
-from tfleet.proxy.answer_head import HEADER_LINE, TEXT, AnswerHead, UnreadableError
+from tfleet.proxy.fields import FIELD_LINE, TEXT, UnreadableError
 
 _MOST_LINE_BYTES: Final = 8 * 1024
-_MOST_TRAILER_BYTES: Final = 16 * 1024
+_MOST_TRAILER_BYTES: Final = 4 * 1024
 _LINE_END: Final = b"\r\n"
 _SIZE_LINE: Final = re.compile(rb"([0-9a-fA-F]{1,15})[\t ]*(?:;" + TEXT + rb")?\r\n")
-_TRAILER: Final = re.compile(HEADER_LINE)
+_TRAILER: Final = re.compile(FIELD_LINE)
 
 
 class Body(Protocol):
-    """Looks at a body as it comes."""
+    """Reads a body as it comes."""
 
     ended: bool
 
-    def feed(self, data: bytes) -> int:
-        """How many of these bytes, the next ones, belong to the body. Raises UnreadableError."""
+    def feed(self, data: bytes) -> tuple[Sequence[bytes], int]:
+        """What of these bytes, the next ones, is in the body, and how many of them belong to it.
+
+        Only while it has not `ended`. Raises UnreadableError.
+        """
 
 
-def body_of(head: AnswerHead) -> Body:
-    """The body that the head announces."""
-    if head.chunked:
+def body_of(chunked: bool, length_bytes: int | None) -> Body:
+    """The body that a head announces; without chunks and length it ends with its connection."""
+    if chunked:
         return Chunks()
-    return ToTheEnd() if head.length_bytes is None else Length(head.length_bytes)
+    return ToTheEnd() if length_bytes is None else Length(length_bytes)
 
 
 class Length:
     """A body of so many bytes."""
 
+    __slots__ = ("_left_bytes", "ended")
+
     def __init__(self, length_bytes: int) -> None:
         self.ended = length_bytes == 0
         self._left_bytes = length_bytes
 
-    def feed(self, data: bytes) -> int:
-        taken = min(len(data), self._left_bytes)
-        self._left_bytes -= taken
+    def feed(self, data: bytes) -> tuple[Sequence[bytes], int]:
+        piece = data[: self._left_bytes]  # no copy where it is all of it
+        self._left_bytes -= len(piece)
         self.ended = self._left_bytes == 0
-        return taken
+        return (piece,), len(piece)
 
 
 class ToTheEnd:
@@ -50,8 +56,8 @@ class ToTheEnd:
 
     ended = False
 
-    def feed(self, data: bytes) -> int:
-        return len(data)
+    def feed(self, data: bytes) -> tuple[Sequence[bytes], int]:
+        return (data,), len(data)
 
 
 class _Awaited(Enum):
@@ -70,19 +76,20 @@ class Chunks:
         self._left_bytes = 0
         self._trailer_bytes = 0
 
-    def feed(self, data: bytes) -> int:
-        at = 0
+    def feed(self, data: bytes) -> tuple[Sequence[bytes], int]:
+        pieces, at = [], 0
         while at < len(data) and not self.ended:
             if self._left_bytes:
-                taken = min(self._left_bytes, len(data) - at)
-                self._left_bytes -= taken
-                at += taken
+                piece = data[at : at + self._left_bytes]
+                self._left_bytes -= len(piece)
+                at += len(piece)
+                pieces.append(piece)
             else:
                 end = data.find(b"\n", at) + 1 or len(data)
                 self._line += data[at:end]
                 at = end
                 self._read_line(self._line)
-        return at
+        return pieces, at
 
     def _read_line(self, line: bytes) -> None:
         if self._awaited is _Awaited.END_OF_CHUNK and not _LINE_END.startswith(line):

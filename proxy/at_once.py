@@ -1,0 +1,63 @@
+"""Requests that are answered at once, without a worker and without waiting: lookups and redirects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tfleet.discovery.contract import REQUEST_ID
+from tfleet.discovery.request_id import request_id
+from tfleet.proxy.client import Client
+from tfleet.proxy.observer import Observer
+from tfleet.proxy.own_answer import connection_lines, own_answer
+from tfleet.proxy.problems import ProblemError
+from tfleet.proxy.request_head import RequestHead
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer; `worker` is whom it names, for the log. Not to `keep` the connection ends with it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    worker: str | None = None
+    keep: bool = True
+
+
+class AtOnce:
+    """Takes requests and answers what `decide` says, which may raise ProblemError."""
+
+    def __init__(self, decide: Callable[[RequestHead], Reply], observer: Observer) -> None:
+        self._decide = decide
+        self._observer = observer
+
+    def take(self, head: RequestHead, client: Client) -> None:
+        """Answer. Nothing is read of a body."""
+        began_s = time.perf_counter()
+        name = request_id(head.request_id)
+        try:
+            reply = self._decide(head)
+        except ProblemError as error:
+            problem = error.problem
+            reply = Reply(problem.status, problem.headers(), problem.body())
+        keep = reply.keep and head.keep_alive and client.staying
+        answer = own_answer(
+            reply.status,
+            {**reply.headers, REQUEST_ID: name},
+            reply.body,
+            connection=connection_lines(head, keep=keep),
+        )
+        client.send(answer[: -len(reply.body)] if head.method == b"HEAD" else answer)
+        path = head.path
+        self._observer.answered(
+            request_id=name,
+            method=head.method.decode("ascii"),
+            path=path,
+            route=path,
+            status=reply.status,
+            seconds=time.perf_counter() - began_s,
+            worker=reply.worker,
+        )
+        client.answered(keep=keep)

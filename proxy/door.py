@@ -1,0 +1,106 @@
+"""The sockets on which clients knock, and how the proxy lets in the last of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from tfleet.discovery.address import Address
+
+# As many clients may knock at the same moment. The system's own limit is net.core.somaxconn.
+_BACKLOG: Final = 1024
+_AT_ONCE: Final = 64
+_SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_RETRY_S: Final = 0.5
+
+
+class Door:
+    """Lets clients in, each to a protocol that `connect` makes."""
+
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        connect: Callable[[], asyncio.Protocol],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._sockets = sockets
+        self._connect = connect
+        self._loop = loop
+        self._letting_in: set[asyncio.Task[object]] = set()
+        self._retries: set[asyncio.TimerHandle] = set()
+        for one in sockets:
+            loop.add_reader(one.fileno(), self._knocked, one)
+
+    def __repr__(self) -> str:
+        return f"<Door {self.address}>"
+
+    @property
+    def address(self) -> Address:
+        """Where it is; the first one where a name has several."""
+        return Address(*self._sockets[0].getsockname()[:2])
+
+    async def close(self) -> None:
+        """Whoever has knocked before is let in: closed on, he would be reset with his request."""
+        for timer in self._retries:
+            timer.cancel()
+        for one in self._sockets:
+            self._loop.remove_reader(one.fileno())
+            with one:
+                while self._let_in(one):
+                    pass
+        if self._letting_in:
+            await asyncio.wait(self._letting_in)
+
+    def _knocked(self, one: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            if not self._let_in(one):
+                return
+
+    def _let_in(self, one: socket.socket) -> bool:
+        """Whether somebody was there."""
+        try:
+            client, _ = one.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            if error.errno not in _SHORT:
+                raise
+            structlog.get_logger().warning("clients have to wait at the door", error=str(error))
+            self._loop.remove_reader(one.fileno())
+            self._retries.add(self._loop.call_later(_RETRY_S, self._open_again, one))
+            return False
+        client.setblocking(False)
+        task = self._loop.create_task(self._loop.connect_accepted_socket(self._connect, client))
+        self._letting_in.add(task)
+        task.add_done_callback(self._letting_in.discard)
+        return True
+
+    def _open_again(self, one: socket.socket) -> None:
+        self._loop.add_reader(one.fileno(), self._knocked, one)
+
+
+async def open_door(address: Address, connect: Callable[[], asyncio.Protocol]) -> Door:
+    """Listen; port 0 is any free one. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    with contextlib.ExitStack() as opened:
+        sockets = []
+        for family, kind, protocol, _, where in dict.fromkeys(found):
+            one = opened.enter_context(socket.socket(family, kind, protocol))
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind(where)
+            one.listen(_BACKLOG)
+            one.setblocking(False)
+            sockets.append(one)
+        opened.pop_all()
+    return Door(sockets, connect, loop)

@@ -1,0 +1,30 @@
+"""p2p mode: an image that is sent to the proxy goes to a worker by itself, none of it is read here."""
+
+from __future__ import annotations
+
+from tfleet.discovery.contract import WORKER
+from tfleet.proxy.at_once import Reply
+from tfleet.proxy.fleet import Fleet
+from tfleet.proxy.problems import NO_WORKER, ProblemError
+from tfleet.proxy.request_head import RequestHead
+
+
+class Redirect:
+    """Says 307 to the same path of a worker: method, body and query go there."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def decide(self, head: RequestHead) -> Reply:
+        """The redirection. The connection ends: what the client may have begun to send is not read."""
+        member = self._fleet.pick()
+        if member is None:
+            raise ProblemError(NO_WORKER)
+        address = member.instance.address
+        headers = {
+            "Location": address.url + head.target.decode("ascii"),
+            WORKER: member.id,
+            "Content-Type": "text/plain; charset=utf-8",
+        }
+        body = f"images go straight to a worker: {address}\n".encode()
+        return Reply(307, headers, body, worker=member.id, keep=False)

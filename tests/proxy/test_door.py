@@ -1,0 +1,64 @@
+import asyncio
+import resource
+import socket
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.waiting import eventually
+from tfleet.discovery.address import Address
+from tfleet.proxy.door import Door, open_door
+
+
+class Greeter(asyncio.Protocol):
+    """Says hello, and ends the connection."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"hello")
+        transport.close()
+
+
+async def greeting(address: Address) -> bytes:
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    found = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return found
+
+
+async def open_one() -> Door:
+    return await open_door(Address("127.0.0.1", 0), Greeter)
+
+
+async def test_who_knocks_is_let_in_until_it_is_closed() -> None:
+    door = await open_one()
+    address = door.address
+    assert await asyncio.gather(*(greeting(address) for _ in range(100))) == [b"hello"] * 100
+    await door.close()
+    with pytest.raises(ConnectionRefusedError):
+        await greeting(address)
+
+
+async def test_who_has_knocked_before_it_closes_is_let_in() -> None:
+    door = await open_one()
+    with socket.create_connection((door.address.host, door.address.port)) as client:
+        await door.close()  # nothing was accepted yet: the loop did not turn in between
+        client.setblocking(False)
+        assert await asyncio.get_running_loop().sock_recv(client, 10) == b"hello"
+
+
+async def test_who_comes_while_there_are_no_descriptors_waits_and_is_let_in_later() -> None:
+    door = await open_one()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with capture_logs() as logs, socket.socket() as client:
+        client.setblocking(False)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno() + 1, hard))
+        try:
+            await asyncio.get_running_loop().sock_connect(client, (door.address.host, door.address.port))
+            await eventually(lambda: asyncio.sleep(0, logs))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert await asyncio.get_running_loop().sock_recv(client, 10) == b"hello"
+    assert logs[0]["event"] == "clients have to wait at the door"
+    await door.close()
