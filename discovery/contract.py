@@ -26,6 +26,13 @@ BATCH_SIZE: Final = "X-Batch-Size"
 QUEUE_LENGTH: Final = "X-Queue-Length"
 """How many requests waited for their turn in this worker when the answer went out."""
 
+TICKET: Final = "X-Ticket"
+"""Shows that a proxy sent the caller (discovery/ticket.py): to a worker, and from a proxy that names one."""
+TICKET_QUERY: Final = "ticket"
+"""The query with which the same is said to a worker, where there is no such header."""
+TICKET_SCHEME: Final = "Tfleet-Ticket"
+"""What the WWW-Authenticate of a 401 calls it: RFC 9110 section 11.6.1."""
+
 IMAGE_FIELDS: Final = ("data", "image")
 """The multipart fields in which an image may come, first match first."""
 

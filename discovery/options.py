@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -49,6 +50,16 @@ def log_format_option(command: _F) -> _F:
         default="auto",
         show_default=True,
         help="Of the lines on standard error; auto is console on a terminal, else json.",
+    )(command)
+
+
+def ticket_key_file_option(command: _F) -> _F:
+    """`--ticket-key-file`, a path or None, for `discovery.key_file`."""
+    return click.option(
+        "--ticket-key-file",
+        type=click.Path(path_type=Path),
+        help="Workers take images only with a ticket that a proxy has signed with the key in this file; a "
+        "key in a second line is believed, too.  [default: no tickets]",
     )(command)
 
 

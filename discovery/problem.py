@@ -14,13 +14,15 @@ CONTENT_TYPE: Final = "application/problem+json"
 class Problem:
     """One error: `status` is the HTTP status, `detail` one line that says what was wrong and what to do.
 
-    `retry_after_s` becomes the header Retry-After, in whole seconds. `allow` lists the methods of a 405.
+    `retry_after_s` becomes the header Retry-After, in whole seconds. `allow` lists the methods of a 405,
+    `challenge` says what a 401 asks for.
     """
 
     status: int
     detail: str
     retry_after_s: int | None = None
     allow: tuple[str, ...] = ()
+    challenge: str = ""
 
     @property
     def title(self) -> str:
@@ -45,4 +47,6 @@ class Problem:
             headers["Retry-After"] = str(self.retry_after_s)
         if self.allow:
             headers["Allow"] = ", ".join(self.allow)
+        if self.challenge:
+            headers["WWW-Authenticate"] = self.challenge
         return headers
