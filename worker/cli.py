@@ -11,7 +11,14 @@ from tfleet.discovery import log
 from tfleet.discovery.address import Address, BadAddressError
 from tfleet.discovery.contract import MAX_BODY_BYTES
 from tfleet.discovery.errors import AddressHeldError
-from tfleet.discovery.options import PORT, chosen_registry, log_format_option, registry_options
+from tfleet.discovery.key_file import BadKeyFileError, KeyFile
+from tfleet.discovery.options import (
+    PORT,
+    chosen_registry,
+    log_format_option,
+    registry_options,
+    ticket_key_file_option,
+)
 from tfleet.worker.cpus import usable_cpus
 from tfleet.worker.http.queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES, QueueLimits
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS, ImageLimits
@@ -48,6 +55,7 @@ _FILE = click.Path(path_type=Path)
     help="Be ready only when the registry has reached that address.",
 )
 @registry_options
+@ticket_key_file_option
 @click.option(
     "--cpus",
     type=click.IntRange(min=1),
@@ -132,6 +140,7 @@ def worker(
     registry: str | None,
     registry_port: int,
     service: str,
+    ticket_key_file: Path | None,
     cpus: int | None,
     precision: Wanted,
     precision_tolerance: float,
@@ -175,6 +184,7 @@ def worker(
             self_test=self_test,
             registry=chosen_registry(registry, registry_port),
             service=service,
+            ticket_keys=KeyFile(ticket_key_file) if ticket_key_file else None,
             threads=threads,
             max_batch=max_batch,
             max_body_bytes=max_body_bytes,
@@ -184,7 +194,7 @@ def worker(
             drain_timeout_s=drain_timeout_s,
         )
         serve(settings)
-    except (ModelError, CannotListenError, AddressHeldError) as error:
+    except (ModelError, CannotListenError, AddressHeldError, BadKeyFileError) as error:
         click.echo(f"tfleet worker: {error}", err=True)
         sys.exit(2)
 

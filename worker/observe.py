@@ -68,6 +68,7 @@ def observe(app: Flask, instance: Instance, metrics: Metrics, in_session_queue: 
                 status=response.status_code,
                 ms=round((time.perf_counter() - g.began_s) * 1000, 1),
                 client=request.headers.get("X-Forwarded-For", request.remote_addr),
+                **({"rejected": g.rejected} if "rejected" in g else {}),
             )
         return response
 
@@ -83,6 +84,7 @@ def report_errors(app: Flask, metrics: Metrics) -> None:
     @app.errorhandler(RejectedError)
     def rejected(error: RejectedError) -> Response:
         metrics.rejected.labels(error.reason).inc()
+        g.rejected = error.reason
         return rejection_response(error.reason)
 
     @app.errorhandler(ImageError)

@@ -7,11 +7,20 @@ from collections.abc import Mapping
 from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from tfleet.discovery.contract import TICKET, TICKET_QUERY, TICKET_SCHEME
 from tfleet.discovery.problem import Problem
+from tfleet.discovery.ticket import LIFETIME_S, MOST_SKEW_S
 from tfleet.worker.image.errors import ImageError, TooManyPixelsError, UnsupportedFormatError
 from tfleet.worker.rejection import Rejection
 
 _IMAGE_STATUS = ((TooManyPixelsError, 413), (UnsupportedFormatError, 415))
+
+
+_ANOTHER_TICKET = "ask the proxy for another one (GET /worker)"
+
+
+def _no_ticket(detail: str) -> Problem:
+    return Problem(401, detail, challenge=TICKET_SCHEME)
 
 
 _QUEUE_FULL = "this worker has too much to do: send the image again after Retry-After, or to another worker"
@@ -24,6 +33,27 @@ _REJECTIONS: Mapping[Rejection, Problem] = {
     Rejection.STARTING: Problem(503, "the worker is loading its model", retry_after_s=1),
     Rejection.DRAINING: Problem(
         503, "this worker is leaving: ask the proxy for another one", retry_after_s=0
+    ),
+    Rejection.TICKET_MISSING: _no_ticket(
+        "this worker takes images only from those whom its proxy sent: ask that for a worker (GET /worker) "
+        f"and send the ticket that comes with it, as {TICKET}: TICKET or ?{TICKET_QUERY}=TICKET"
+    ),
+    Rejection.TICKET_MALFORMED: _no_ticket(
+        f"what was sent as {TICKET} or ?{TICKET_QUERY}= is no ticket: send the one that the proxy gave "
+        "(GET /worker), unchanged"
+    ),
+    Rejection.TICKET_WRONG_SIGNATURE: _no_ticket(
+        "the ticket was altered, or signed with another key or for another service: "
+        f"{_ANOTHER_TICKET}; if that is refused, too, proxy and worker differ in --ticket-key-file or "
+        "--service"
+    ),
+    Rejection.TICKET_EXPIRED: _no_ticket(
+        f"the ticket has expired, {LIFETIME_S} s after it was given: {_ANOTHER_TICKET}; if that is refused, "
+        "too, the clocks of proxy and worker differ"
+    ),
+    Rejection.TICKET_TOO_LONG: _no_ticket(
+        "the ticket is for longer than tickets are: the clocks of proxy and worker differ by more than "
+        f"{MOST_SKEW_S} s"
     ),
 }
 _CLIENT_GONE = 499  # nginx' number for it; no client ever sees it

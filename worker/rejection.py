@@ -14,3 +14,8 @@ class Rejection(StrEnum):
     CLIENT_GONE = "client-gone"
     STARTING = "starting"
     DRAINING = "draining"
+    TICKET_MISSING = "ticket-missing"
+    TICKET_MALFORMED = "ticket-malformed"
+    TICKET_WRONG_SIGNATURE = "ticket-wrong-signature"
+    TICKET_EXPIRED = "ticket-expired"
+    TICKET_TOO_LONG = "ticket-too-long"

@@ -21,12 +21,14 @@ from tfleet.discovery.address import Address
 from tfleet.discovery.address_check import ConsulAddressCheck
 from tfleet.discovery.agent import ConsulAgent
 from tfleet.discovery.instance import Instance, new_id
+from tfleet.discovery.key_file import KeyFile
 from tfleet.discovery.registration import TTL_S, Registration
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.discovery.self_test import SelfTest
 from tfleet.worker.advertise import advertised, advice
 from tfleet.worker.app import make_app
 from tfleet.worker.batch_sizes import batch_sizes
+from tfleet.worker.gate import Gate
 from tfleet.worker.http.queue import QueueLimits
 from tfleet.worker.http.server import Server
 from tfleet.worker.image.limits import ImageLimits
@@ -49,7 +51,9 @@ class CannotListenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line says. `port` 0 is any free one; times are seconds."""
+    """What the command line says. `port` 0 is any free one; times are seconds; without `ticket_keys` nobody
+    needs a ticket.
+    """
 
     spec: ModelSpec
     tuning: Tuning
@@ -59,6 +63,7 @@ class Settings:
     self_test: bool
     registry: Registry
     service: str
+    ticket_keys: KeyFile | None
     threads: int | None
     max_batch: int
     max_body_bytes: int
@@ -152,6 +157,7 @@ def _listen(settings: Settings) -> Server:
             threads=settings.threads or _TAKING_TURNS * settings.max_batch,
             max_body_bytes=settings.max_body_bytes,
             queue_limits=settings.queue_limits,
+            gate=Gate(settings.ticket_keys, settings.service) if settings.ticket_keys else None,
         )
     except OSError as error:
         where = f"{settings.host}:{settings.port}"

@@ -5,12 +5,14 @@
 - A body that is refused is not asked for: no `100 Continue` follows a refusal.
 - A body for which the queue has no bytes is refused when its head is there, or when it has grown too large.
   What is no image needs no body. What comes of either is thrown away.
+- The gate is asked as soon as the head is there; who may not enter is treated as who finds the queue full.
 """
 
 from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from waitress.parser import HTTPRequestParser, ParsingError
@@ -19,6 +21,9 @@ from waitress.utilities import Error
 from tfleet.worker.http.head import oversize, refusal
 from tfleet.worker.http.queue import Queue
 from tfleet.worker.rejection import Rejection
+
+Gate = Callable[[str | None, str], Rejection | None]
+"""Why an image may not come in, if it may not, by its X-Ticket and its query."""
 
 _DRAIN: Final = "/drain"
 _DISCARDED: Final = 64 * 1024  # of a refused body, so that its connection can be kept
@@ -63,9 +68,10 @@ class Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
     _keeps_body: bool | None = None
     """Known once the head is there."""
 
-    def __init__(self, adj: Any, queue: Queue) -> None:
+    def __init__(self, adj: Any, queue: Queue, gate: Gate | None) -> None:
         super().__init__(adj)
         self._queue = queue
+        self._gate = gate
 
     @property
     def may_be_image(self) -> bool:
@@ -115,7 +121,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
             if not self._keeps_body:
                 self._forget_body()
                 return
-            if rejection := self._no_room_for_all():
+            if rejection := self.rejection or self._no_room_for_all():
                 self._reject_early(rejection)
                 return
         if self._keeps_body and (rejection := self._queue.reserve(self, self.body_bytes_received)):
@@ -147,6 +153,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length and Transfer-Encoding name two lengths")
         self._refuse(refusal(header_plus, self.version, self.headers))
+        if self._gate is not None and self.may_be_image:
+            self.rejection = self._gate(self.headers.get("X_TICKET"), self.query)
 
     def _refuse(self, refused: Error | None) -> None:
         if refused is not None:

@@ -3,9 +3,10 @@
 Who answers what:
 
 - What may be an image waits in the queue for one of the threads (see queue.py for how many may).
-- All else is quick and answered at once by the thread that reads the sockets: a refusal, an image that has no
-  place in the queue, and every question about the worker. A worker that has too much to do is not a dead one,
-  and those who look after it must be able to see what is wrong and to drain it.
+- All else is quick and answered at once by the thread that reads the sockets: a refusal, an image that the
+  gate does not let in or that has no place in the queue, and every question about the worker. A worker that
+  has too much to do is not a dead one, and those who look after it must be able to see what is wrong and to
+  drain it.
 - What is answered at once gets one answer a connection in turn, and only when the answer before it has been
   taken: who sends thousands of questions without reading keeps nobody waiting but itself.
 
@@ -34,6 +35,7 @@ from tfleet.discovery.contract import MOST_HEAD_BYTES
 from tfleet.worker.http.channel import Channel
 from tfleet.worker.http.door import Door, most_connections
 from tfleet.worker.http.queue import Queue, QueueLimits
+from tfleet.worker.http.request import Gate
 
 T = TypeVar("T")
 
@@ -52,8 +54,9 @@ class _WaitressServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no ty
     next_channel_cleanup = 0.0  # by time.time, as all in waitress
     _loop: int | None = None
 
-    def __init__(self, queue: Queue, body_timeout_s: float, **options: Any) -> None:
+    def __init__(self, queue: Queue, gate: Gate | None, body_timeout_s: float, **options: Any) -> None:
         self.queue = queue
+        self.gate = gate
         self._body_timeout_s = body_timeout_s
         self._door = Door(most_connections(), time.monotonic)
         self._at_once: deque[Channel] = deque()
@@ -164,6 +167,7 @@ class Server:
         threads: int,
         max_body_bytes: int,
         queue_limits: QueueLimits = QueueLimits(),  # noqa: B008 - it is immutable
+        gate: Gate | None = None,
         body_timeout_s: float = _BODY_S,
     ) -> None:
         # Requests that wait for a thread are what the worker's own figures show; a line for each is noise.
@@ -186,6 +190,7 @@ class Server:
         try:
             self._server = _WaitressServer(
                 self.queue,
+                gate,
                 body_timeout_s,
                 map=self._channels,
                 dispatcher=self._tasks,

@@ -1,9 +1,9 @@
 """What answers a request: the application, or for what never reaches it a problem document.
 
 - While the worker drains, each answer says `Connection: close`.
-- An image for which the queue has no place is not served: the application is called all the same, told so by
-  `REJECTED`, so that its answer has all that every answer has. The connection is kept, unless much of the
-  body is still to come, or the client asked before it sent any.
+- An image that the gate does not let in, or for which the queue has no place, is not served: the application
+  is called all the same, told so by `REJECTED`, so that its answer has all that every answer has. The
+  connection is kept, unless much of the body is still to come, or the client asked before it sent any.
 - What waitress itself refuses (a broken request, a body over the limit) gets a problem document.
 """
 

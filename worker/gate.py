@@ -1,0 +1,41 @@
+"""Who may send images: anybody or, where the worker has keys, who has a ticket."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from tfleet.discovery.contract import TICKET_QUERY
+from tfleet.discovery.key_file import KeyFile
+from tfleet.discovery.ticket import check
+from tfleet.worker.rejection import Rejection
+
+_QUERY: Final = f"{TICKET_QUERY}="
+
+
+class Gate:
+    """Judges a request by its head. Called by one thread, the one that reads the sockets."""
+
+    def __init__(self, keys: KeyFile, service: str, clock: Callable[[], float] = time.time) -> None:
+        self._keys = keys
+        self._service = service
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"<Gate {self._keys!r}>"
+
+    def __call__(self, header: str | None, query: str) -> Rejection | None:
+        """Why a request may not send an image, if it may not.
+
+        `header` is its X-Ticket. Where it has none the first `ticket` of its query counts.
+        """
+        ticket = _queried(query) if header is None else header
+        fault = check(self._keys.look(), self._service, ticket, self._clock())
+        return None if fault is None else Rejection(f"ticket-{fault}")
+
+
+def _queried(query: str) -> str | None:
+    # No parser: that of a whole query is dear, and a ticket has nothing that would be quoted.
+    fields = (field for field in query.split("&") if field.startswith(_QUERY))
+    return next((field.removeprefix(_QUERY) for field in fields), None)
