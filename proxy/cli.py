@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 import uvloop
@@ -10,7 +11,14 @@ import uvloop
 from tfleet.discovery import log
 from tfleet.discovery.address import Address
 from tfleet.discovery.contract import MAX_BODY_BYTES, PROXY_PORT
-from tfleet.discovery.options import PORT, chosen_registry, log_format_option, registry_options
+from tfleet.discovery.key_file import BadKeyFileError, KeyFile
+from tfleet.discovery.options import (
+    PORT,
+    chosen_registry,
+    log_format_option,
+    registry_options,
+    ticket_key_file_option,
+)
 from tfleet.discovery.registry import StaticRegistry
 from tfleet.proxy.app import MODES, Mode
 from tfleet.proxy.clients import ClientLimits
@@ -31,6 +39,7 @@ from tfleet.proxy.slow_start import WINDOW_S
     help="forward: requests go through the proxy. p2p: it only says which worker to talk to.",
 )
 @registry_options
+@ticket_key_file_option
 @click.option("--balance", type=click.Choice(BALANCES), default="round-robin", help="How a worker is chosen.")
 @click.option(
     "--slow-start",
@@ -134,6 +143,7 @@ def proxy(
     registry: str | None,
     registry_port: int,
     service: str,
+    ticket_key_file: Path | None,
     balance: Balance,
     slow_start_s: float,
     max_body_bytes: int,
@@ -164,33 +174,34 @@ def proxy(
     workers = chosen_registry(registry, registry_port)
     if isinstance(workers, StaticRegistry) and not workers.addresses:
         raise click.UsageError("--registry static: names no worker: expected static:HOST:PORT,HOST:PORT")
-    settings = Settings(
-        address=Address(host, port),
-        mode=mode,
-        balance=balance,
-        slow_start_s=slow_start_s,
-        registry=workers,
-        service=service,
-        limits=Limits(
-            max_body_bytes=max_body_bytes,
-            timeout_s=timeout_s,
-            try_timeout_s=try_timeout_s,
-            client_timeout_s=client_timeout_s,
-            replay_bytes=replay_bytes,
-            replay_total_bytes=replay_total_bytes,
-            retry_share=retry_share,
-            retry_floor_per_s=retry_floor_per_s,
-        ),
-        client_limits=ClientLimits(
-            max_connections=max_connections,
-            header_timeout_s=header_timeout_s,
-            idle_timeout_s=idle_timeout_s,
-        ),
-        drain_grace_s=drain_grace_s,
-        drain_timeout_s=drain_timeout_s,
-    )
     try:
+        settings = Settings(
+            address=Address(host, port),
+            mode=mode,
+            balance=balance,
+            slow_start_s=slow_start_s,
+            registry=workers,
+            service=service,
+            ticket_keys=KeyFile(ticket_key_file) if ticket_key_file else None,
+            limits=Limits(
+                max_body_bytes=max_body_bytes,
+                timeout_s=timeout_s,
+                try_timeout_s=try_timeout_s,
+                client_timeout_s=client_timeout_s,
+                replay_bytes=replay_bytes,
+                replay_total_bytes=replay_total_bytes,
+                retry_share=retry_share,
+                retry_floor_per_s=retry_floor_per_s,
+            ),
+            client_limits=ClientLimits(
+                max_connections=max_connections,
+                header_timeout_s=header_timeout_s,
+                idle_timeout_s=idle_timeout_s,
+            ),
+            drain_grace_s=drain_grace_s,
+            drain_timeout_s=drain_timeout_s,
+        )
         uvloop.run(serve(settings))
-    except CannotListenError as error:
+    except (CannotListenError, BadKeyFileError) as error:
         click.echo(f"tfleet proxy: {error}", err=True)
         sys.exit(2)

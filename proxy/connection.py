@@ -3,7 +3,7 @@
 - A connection beyond the limit is answered 503 and closed, before anything is read of it.
 - A head must be complete within `header_timeout_s` of its first byte, the first one also of the connection's
   beginning; else 408, or just the end where nothing was sent. It must not be over MOST_HEAD_BYTES either.
-- Between two requests the connection may be idle for `idle_timeout_s`.
+- Between two requests the connection may be idle for `idle_timeout_s`; it may take as long to read a page.
 - What can't be read in one way only is answered 400 with a problem document, and the connection closed.
 - One request is answered at a time; what comes behind it waits, and soon the client has to.
 - Images and lookups have their takers, everything else is a page of aiohttp's, which sees neither its body
@@ -305,6 +305,7 @@ class ClientConnection(web.RequestHandler):
                 exchange.begin()
         else:
             self._keep = head.keep_alive
+            self._alarm.set(self._loop.time() + self._limits.idle_timeout_s)
             super().data_received(bare_head(head))
 
     def _read_body(self) -> None:

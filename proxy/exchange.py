@@ -22,6 +22,7 @@ from tfleet.proxy.client import Client
 from tfleet.proxy.failures import (
     DeclinedError,
     LateError,
+    TicketRefusedError,
     TryFailedError,
     UnreachableError,
 )
@@ -37,9 +38,14 @@ from tfleet.proxy.upload import Upload
 
 _BAD_REQUEST: Final = 400
 _NOT_READY: Final = 503
+_UNAUTHORIZED: Final = 401
 _SEND_ELSEWHERE: Final = frozenset({429, 503})
 _GO_ON: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CONTINUE: Final = b"100-continue"
+_NO_TICKET: Final = "asks for a ticket, and this proxy has no --ticket-key-file"
+_TICKET_REFUSED: Final = (
+    "refuses this proxy's ticket: both need the same --ticket-key-file and --service, and clocks that agree"
+)
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
@@ -175,6 +181,7 @@ class Exchange:
             peer=self._client.peer,
             request_id=self._request_id,
             left_ms=max(1, round(left_s * 1000)),
+            ticket=self._means.tickets.current(),
         )
 
     def head_came(self, head: AnswerHead) -> None:
@@ -183,9 +190,11 @@ class Exchange:
         member = attempt.member
         if (length := head.queue_length) is not None:
             self._means.fleet.reported(member, length.decode("latin-1"))
-        if head.status in _SEND_ELSEWHERE and self._tries.may_decline(
-            member, repeatable=self._upload.repeatable
-        ):
+        repeatable = self._upload.repeatable
+        if head.status == _UNAUTHORIZED:
+            attempt.drop()
+            self.failed(TicketRefusedError(_NO_TICKET if self._means.tickets.closed else _TICKET_REFUSED))
+        elif head.status in _SEND_ELSEWHERE and self._tries.may_decline(member, repeatable=repeatable):
             attempt.drop()
             self.failed(DeclinedError(head.status))
 
@@ -273,6 +282,8 @@ class Exchange:
         self._means.metrics.failed_tries.labels(type(error).__name__.removesuffix("Error")).inc()
         if isinstance(error, UnreachableError):
             self._means.fleet.failed(member, str(error), late=isinstance(error, LateError))
+        elif isinstance(error, TicketRefusedError):
+            self._means.fleet.refused(member, str(error))
         elif isinstance(error, DeclinedError) and error.status == _NOT_READY:
             self._means.fleet.declined(member, str(error))
 
@@ -312,10 +323,8 @@ class Exchange:
 
     def _refuse(self, problem: Problem) -> None:
         """Answer with a problem document. Nothing of an answer has gone out yet."""
-        read = self._upload.ended or self._unasked_for()
-        self._keep = (
-            read and self._head.keep_alive and self._client.staying and problem.status != _BAD_REQUEST
-        )
+        goes_on = self._upload.ended and problem.status != _BAD_REQUEST
+        self._keep = goes_on and self._head.keep_alive and self._client.staying
         lines = connection_lines(self._head, keep=self._keep)
         self._client.send(problem_answer(problem, self._request_id, connection=lines))
         self._over(problem.status)
@@ -328,9 +337,6 @@ class Exchange:
             self._break_off(CLIENT_CLOSED)
         else:
             self._refuse(problem)
-
-    def _unasked_for(self) -> bool:
-        return not self._head.chunked and self._head.length_bytes == 0
 
     def _abandon(self) -> None:
         """Let go of a try that nobody waits for any more; its worker may have been silent for too long."""

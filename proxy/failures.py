@@ -19,6 +19,10 @@ class StaleConnectionError(TryFailedError):
     """A connection kept from an earlier request had ended; the worker may be in the best of health."""
 
 
+class TicketRefusedError(TryFailedError):
+    """It does not let this proxy in."""
+
+
 class DeclinedError(TryFailedError):
     """It answered that somebody else should do it: 503 or 429."""
 

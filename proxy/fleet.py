@@ -170,6 +170,10 @@ class Fleet:
             error = f"answered {_FAILING_TIMES} times in a row with an error, the last was {status}"
             self._swap(self.pool.failing(member.id, error, self._clock(), self._rng), {member.id: error})
 
+    def refused(self, member: Member, error: str) -> None:
+        """Take the news that a worker does not let the proxy in: the next request would fare no better."""
+        self._swap(self.pool.failing(member.id, error, self._clock(), self._rng), {member.id: error})
+
     def declined(self, member: Member, error: str) -> None:
         """Take the news that a worker sent a request away because it is not ready."""
         found = {member.id: (Probe.NOT_READY, error)}

@@ -10,6 +10,8 @@ The rules, whoever of exchange.py, attempt.py and worker_connection.py keeps the
   that turns out to have ended says nothing about the worker.
 - Neither body is ever held whole but for the replay memory. The slower side sets the pace in both directions.
 - What a worker answers is the client's answer, whatever its status; 503 and 429 only if nobody else is there.
+- But 401: it is the proxy's own ticket that the worker does not take, and the client can do nothing about
+  it. Such a worker is ejected, as for errors, and another one is asked.
 - A client that leaves, by whatever end of its connection, takes the try along.
 """
 
@@ -28,6 +30,7 @@ from tfleet.proxy.observer import Observer
 from tfleet.proxy.replay_memory import ReplayMemory
 from tfleet.proxy.request_head import RequestHead
 from tfleet.proxy.retry_budget import RetryBudget
+from tfleet.proxy.ticket_office import TicketOffice
 from tfleet.proxy.worker_connections import WorkerConnections
 
 
@@ -41,6 +44,7 @@ class Forwarder:
         limits: Limits,
         metrics: Metrics,
         observer: Observer,
+        tickets: TicketOffice,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._means = Means(
@@ -51,6 +55,7 @@ class Forwarder:
             budget=RetryBudget(limits.retry_share, limits.retry_floor_per_s, time.monotonic),
             metrics=metrics,
             observer=observer,
+            tickets=tickets,
             loop=loop,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tfleet.discovery.contract import QUEUE_LENGTH, REQUEST_ID, REQUEST_TIMEOUT_MS, RETRIES, WORKER
+from tfleet.discovery.contract import QUEUE_LENGTH, REQUEST_ID, REQUEST_TIMEOUT_MS, RETRIES, TICKET, WORKER
 from tfleet.proxy.answer_head import AnswerHead
 from tfleet.proxy.request_head import RequestHead
 
@@ -35,11 +35,13 @@ _ANSWER: Final = b"\r\n".join(
 _CHUNKED: Final = b"Transfer-Encoding: chunked"
 
 
-def worker_head(head: RequestHead, *, host: str, peer: str | None, request_id: str, left_ms: int) -> bytes:
+def worker_head(
+    head: RequestHead, *, host: str, peer: str | None, request_id: str, left_ms: int, ticket: str | None
+) -> bytes:
     """The request for a worker: end-to-end fields, who asked for what, and how long there is for it.
 
     `peer` is the client's IP address; it is appended to an X-Forwarded-For that came in. The proxy answers
-    Expect itself; Host names the proxy, the worker is told in X-Forwarded-Host.
+    Expect itself; Host names the proxy, the worker is told in X-Forwarded-Host. `ticket` is the proxy's own.
     """
     said, lines = head.fields.said, head.fields.lines
     came_from = said.get(b"x-forwarded-for", [])
@@ -49,6 +51,8 @@ def worker_head(head: RequestHead, *, host: str, peer: str | None, request_id: s
         lines = [*lines, b"X-Forwarded-For: " + b", ".join(came_from)]
     if asked_host := said.get(b"x-forwarded-host") or said.get(b"host"):
         lines = [*lines, b"X-Forwarded-Host: " + asked_host[0]]
+    if ticket is not None:
+        lines = [*lines, f"{TICKET}: {ticket}".encode()]
     return _REQUEST % (
         head.method,
         head.target,

@@ -2,6 +2,9 @@
 
 A lease (`?n=8`) names several workers, for a client to share its images among them by itself. It is a piece
 of advice with an expiry: nobody holds a place for anybody, and the proxy remembers nothing of it.
+
+Where workers ask for tickets, each answer has one. An address as text becomes a URL without a scheme, which
+curl takes as it takes an address; JSON and heads have the ticket apart. It outlives what it comes with.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from collections.abc import Mapping, Set
 from typing import Final
 from urllib.parse import parse_qs
 
-from tfleet.discovery.contract import LEASE_SIZE, MODEL, MOST_LEASED, WORKER
+from tfleet.discovery.contract import LEASE_SIZE, MODEL, MOST_LEASED, TICKET, TICKET_QUERY, WORKER
 from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.proxy.at_once import Reply
@@ -19,6 +22,7 @@ from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import Member
 from tfleet.proxy.problems import NO_WORKER, ProblemError
 from tfleet.proxy.request_head import RequestHead
+from tfleet.proxy.ticket_office import TicketOffice
 
 EXPIRES_IN_S: Final = 30
 """How long a client may keep an address before it had better ask again."""
@@ -41,13 +45,14 @@ class Lookup:
     too.
     """
 
-    def __init__(self, fleet: Fleet, *, forwards: bool) -> None:
+    def __init__(self, fleet: Fleet, tickets: TicketOffice, *, forwards: bool) -> None:
         self._fleet = fleet
+        self._tickets = tickets
         self._forwards = forwards
 
     def decide(self, head: RequestHead) -> Reply:
-        """`host:port` and a newline, or JSON where `Accept` asks for it; with `?n=` a lease. Raises
-        ProblemError with 400 or 503.
+        """`host:port`, or `host:port/?ticket=TICKET`, and a newline; or JSON where `Accept` asks for it; with
+        `?n=` a lease. Raises ProblemError with 400 or 503.
 
         The workers that `?except=ID` names, once or more often, are passed over and probed: they failed the
         client, and in p2p mode nobody else would tell.
@@ -63,24 +68,27 @@ class Lookup:
                 return self._lease(_lease_size(asked[LEASE_SIZE][0]), failed, lines=lines)
         else:
             failed = frozenset()
-        member = self._pick(failed)
+        member, ticket = self._pick(failed), self._tickets.current()
         headers = {WORKER: member.id, MODEL: member.instance.model_label, **_NO_STORE}
+        if ticket is not None:
+            headers[TICKET] = ticket
         if _JSON in accepts:
-            return _json(_document(member), headers, member.id)
-        body = f"{member.instance.address}\n".encode()
-        return Reply(200, {"Content-Type": _TEXT_TYPE, **headers}, body, member.id)
+            document = {**_identity(member), "expires_in_s": EXPIRES_IN_S, **_field(ticket)}
+            return _json(document, headers, member.id)
+        return Reply(200, {"Content-Type": _TEXT_TYPE, **headers}, _line(member, ticket).encode(), member.id)
 
     def _lease(self, n: int, failed: Set[str], *, lines: bool) -> Reply:
         """Up to `n` workers with an expiry, or just their addresses, one a line."""
-        members = self._fleet.lease(n, failed)
+        members, ticket = self._fleet.lease(n, failed), self._tickets.current()
         if not members:
             raise ProblemError(NO_WORKER)
         if lines:
-            addresses = "".join(f"{member.instance.address}\n" for member in members)
+            addresses = "".join(_line(member, ticket) for member in members)
             return Reply(200, {"Content-Type": _TEXT_TYPE, **_NO_STORE}, addresses.encode())
         lease = {
             "expires_in_s": LEASE_S,
             "forwards": self._forwards,
+            **_field(ticket),
             "workers": [_row(member, self._fleet.weight(member)) for member in members],
         }
         return _json(lease, _NO_STORE)
@@ -106,8 +114,13 @@ def _json(document: dict[str, object], headers: Mapping[str, str], worker: str |
     return Reply(200, {"Content-Type": _JSON_TYPE, **headers}, json.dumps(document).encode(), worker)
 
 
-def _document(member: Member) -> dict[str, object]:
-    return {**_identity(member), "expires_in_s": EXPIRES_IN_S}
+def _line(member: Member, ticket: str | None) -> str:
+    address = member.instance.address
+    return f"{address}\n" if ticket is None else f"{address}/?{TICKET_QUERY}={ticket}\n"
+
+
+def _field(ticket: str | None) -> dict[str, str]:
+    return {} if ticket is None else {"ticket": ticket}
 
 
 def _row(member: Member, weight: float) -> dict[str, object]:

@@ -11,6 +11,7 @@ from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.observer import Observer
 from tfleet.proxy.replay_memory import ReplayMemory
 from tfleet.proxy.retry_budget import RetryBudget
+from tfleet.proxy.ticket_office import TicketOffice
 from tfleet.proxy.worker_connections import WorkerConnections
 
 
@@ -25,4 +26,5 @@ class Means:
     budget: RetryBudget
     metrics: Metrics
     observer: Observer
+    tickets: TicketOffice
     loop: asyncio.AbstractEventLoop

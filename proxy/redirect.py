@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from tfleet.discovery.contract import WORKER
+from tfleet.discovery.contract import TICKET_QUERY, WORKER
 from tfleet.proxy.at_once import Reply
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.problems import NO_WORKER, ProblemError
 from tfleet.proxy.request_head import RequestHead
+from tfleet.proxy.ticket_office import TicketOffice
 
 
 class Redirect:
     """Says 307 to the same path of a worker: method, body and query go there."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, tickets: TicketOffice) -> None:
         self._fleet = fleet
+        self._tickets = tickets
 
     def decide(self, head: RequestHead) -> Reply:
         """The redirection. The connection ends: what the client may have begun to send is not read."""
@@ -22,9 +24,17 @@ class Redirect:
             raise ProblemError(NO_WORKER)
         address = member.instance.address
         headers = {
-            "Location": address.url + head.target.decode("ascii"),
+            "Location": address.url + self._target(head.target.decode("ascii")),
             WORKER: member.id,
             "Content-Type": "text/plain; charset=utf-8",
         }
         body = f"images go straight to a worker: {address}\n".encode()
         return Reply(307, headers, body, worker=member.id, keep=False)
+
+    def _target(self, target: str) -> str:
+        """Path and query, with a ticket before the query that came: the first one counts."""
+        ticket = self._tickets.current()
+        if ticket is None:
+            return target
+        path, _, query = target.partition("?")
+        return f"{path}?{TICKET_QUERY}={ticket}" + (f"&{query}" if query else "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from tfleet.discovery.contract import REQUEST_ID, REQUEST_TIMEOUT_MS
+from tfleet.discovery.contract import REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET
 from tfleet.proxy.fields import (
     Fields,
     UnreadableError,
@@ -37,6 +37,7 @@ _ASKED_FOR: Final = frozenset(
         b"x-forwarded-proto",
         _REQUEST_ID,
         _TIMEOUT_MS,
+        TICKET.lower().encode(),  # the proxy shows its own, if any
     }
 )
 

@@ -18,6 +18,7 @@ from tfleet.discovery.embedded import make_registry
 from tfleet.discovery.health import ConsulHealth
 from tfleet.discovery.index import WAIT_S
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.key_file import KeyFile
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, Registry, StaticRegistry
 from tfleet.discovery.watch import Watch
 from tfleet.proxy.app import Mode, make_app
@@ -38,6 +39,7 @@ from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.redirect import Redirect
 from tfleet.proxy.registry_metrics import RegistryMetrics
 from tfleet.proxy.site import client_site, registry_site
+from tfleet.proxy.ticket_office import TicketOffice
 from tfleet.proxy.worker_connections import WorkerConnections
 
 # Shorter than a worker keeps an idle connection (see worker/http/server.py), so that the proxy closes first.
@@ -46,7 +48,9 @@ _KEEP_ALIVE_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line says. The address may have port 0, any free one."""
+    """What the command line says. The address may have port 0, any free one. Without `ticket_keys` there are
+    no tickets.
+    """
 
     address: Address
     mode: Mode
@@ -54,6 +58,7 @@ class Settings:
     slow_start_s: float
     registry: Registry
     service: str
+    ticket_keys: KeyFile | None
     limits: Limits
     client_limits: ClientLimits
     drain_grace_s: float
@@ -88,7 +93,8 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
     async with contextlib.AsyncExitStack() as stack:
         connections = stack.enter_context(WorkerConnections(loop, _KEEP_ALIVE_S))
         prober = Prober(fleet, await stack.enter_async_context(aiohttp.ClientSession()))
-        beside = [prober.run]
+        tickets = TicketOffice(settings.ticket_keys, settings.service)
+        beside = [prober.run, tickets.run]
         if isinstance(settings.registry, StaticRegistry):
             fleet.synced(Instance(str(address), address) for address in settings.registry.addresses)
             await prober.round()  # before anybody asks: there is no registry to wait for
@@ -99,12 +105,12 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
             metrics.include(RegistryMetrics(watch, fleet))
             beside.append(watch.run)
         await stack.enter_async_context(_beside(*beside))
-        forwarder = Forwarder(fleet, connections, settings.limits, metrics, observer, loop)
+        forwarder = Forwarder(fleet, connections, settings.limits, metrics, observer, tickets, loop)
         address = await stack.enter_async_context(
             client_site(
                 make_app(settings.mode, fleet, observer, metrics, readiness),
                 settings.address,
-                takers=_takers(settings.mode, fleet, observer, forwarder),
+                takers=_takers(settings.mode, fleet, tickets, observer, forwarder),
                 clients=clients,
                 limits=settings.client_limits,
                 observer=observer,
@@ -119,10 +125,12 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
         await asyncio.sleep(settings.drain_grace_s)
 
 
-def _takers(mode: Mode, fleet: Fleet, observer: Observer, forwarder: Forwarder) -> Takers:
+def _takers(
+    mode: Mode, fleet: Fleet, tickets: TicketOffice, observer: Observer, forwarder: Forwarder
+) -> Takers:
     """Who takes which requests, beside the pages."""
-    lookup = AtOnce(Lookup(fleet, forwards=mode == "forward").decide, observer).take
-    image: Take = AtOnce(Redirect(fleet).decide, observer).take if mode == "p2p" else forwarder.take
+    lookup = AtOnce(Lookup(fleet, tickets, forwards=mode == "forward").decide, observer).take
+    image: Take = AtOnce(Redirect(fleet, tickets).decide, observer).take if mode == "p2p" else forwarder.take
     looked_up = (LOOKUP_PATH, "/") if mode == "p2p" else (LOOKUP_PATH,)
     return {
         **{(b"POST", path.encode()): image for path in CLASSIFY_PATHS},

@@ -10,6 +10,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from tfleet.discovery.address import Address
+from tfleet.discovery.key_file import KeyFile
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.proxy.app import Mode
 from tfleet.proxy.clients import ClientLimits
@@ -106,6 +107,7 @@ def settings(
     replay_total_bytes: int = 1_000_000,
     retry_floor_per_s: float = 10.0,
     client_limits: ClientLimits = CLIENT_LIMITS,
+    ticket_keys: KeyFile | None = None,
     port: int = 0,
 ) -> Settings:
     """A proxy's settings: a static list of workers, any free port."""
@@ -117,6 +119,7 @@ def settings(
         slow_start_s=slow_start_s,
         registry=registry or StaticRegistry(addresses),
         service="tfleet",
+        ticket_keys=ticket_keys,
         limits=Limits(
             max_body_bytes=max_body_bytes,
             timeout_s=timeout_s,

@@ -16,9 +16,11 @@ def lines_of(head: bytes) -> list[str]:
     return head.decode("latin-1")[:-4].split("\r\n")[1:]
 
 
-def sent(*lines: str, peer: str | None = "10.0.0.7", first: str = "POST /predict?top=1 HTTP/1.1") -> bytes:
-    block = "".join(f"{line}\r\n" for line in (first, *lines)).encode("latin-1")
-    return worker_head(read_request_head(block), host="w:1", peer=peer, request_id="id1", left_ms=70)
+def sent(*lines: str, peer: str | None = "10.0.0.7", ticket: str | None = None) -> bytes:
+    block = "".join(f"{line}\r\n" for line in ("POST /predict?top=1 HTTP/1.1", *lines)).encode("latin-1")
+    return worker_head(
+        read_request_head(block), host="w:1", peer=peer, request_id="id1", left_ms=70, ticket=ticket
+    )
 
 
 def answered(
@@ -97,6 +99,12 @@ def test_an_unknown_peer_is_not_made_up() -> None:
 
 def test_expect_is_answered_here_and_not_passed_on() -> None:
     assert b"Expect" not in sent("Host: a", "Expect: 100-continue")
+
+
+def test_a_ticket_is_the_proxy_s_own_and_not_the_client_s() -> None:
+    assert b"icket" not in sent("Host: a", "X-Ticket: theirs")
+    found = lines_of(sent("Host: a", "x-ticket: theirs", ticket="ours"))
+    assert [line for line in found if "icket" in line] == ["X-Ticket: ours"]
 
 
 def test_a_body_in_chunks_is_announced_as_such() -> None:

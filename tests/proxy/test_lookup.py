@@ -19,6 +19,7 @@ from tfleet.proxy.lookup import Lookup
 from tfleet.proxy.pool import Probe
 from tfleet.proxy.request_head import read_request_head
 from tfleet.proxy.service import running
+from tfleet.proxy.ticket_office import TicketOffice
 
 
 async def test_workers_that_failed_the_client_are_passed_over() -> None:
@@ -109,7 +110,7 @@ async def test_a_number_of_workers_out_of_range_is_told(n: str) -> None:
 def test_a_lease_says_how_much_of_a_turn_a_newcomer_is_to_have() -> None:
     now_s = 0.0
     fleet = Fleet(slow_start_s=5.0, clock=lambda: now_s, rng=random.Random(1))
-    lookup = Lookup(fleet, forwards=True)
+    lookup = Lookup(fleet, TicketOffice(None, "tfleet"), forwards=True)
     asked_for = read_request_head(b"GET /worker?n=8 HTTP/1.1\r\nHost: a\r\n")
     known, newcomer = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
     fleet.synced([known])
