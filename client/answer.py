@@ -76,17 +76,17 @@ def succeeded(reply: Reply, *, request_id: str | None = None) -> dict[str, Any]:
 def failure(reply: Reply, *, request_id: str | None = None) -> FleetError:
     """The exception that an answer other than 200 means."""
     status, request_id = reply.status, reply.headers.get(contract.REQUEST_ID, request_id)
-    detail = _detail(reply)
-    message = detail or f"{reply.url} answered {reply.describe()}"
+    said = detail(reply)
+    message = said or f"{reply.url} answered {reply.describe()}"
     if later := _TRY_LATER.get(status):
         return later(message, status=status, request_id=request_id, retry_after_s=_retry_after_s(reply))
     if status in _TOO_LATE:
         return DeadlineExceededError(message, status=status, request_id=request_id)
     if status >= _SERVER_ERROR:
         return WorkerFailedError(message, status=status, request_id=request_id)
-    if detail is not None and status in _WRONG_PLACE:
-        return UnexpectedAnswerError(f"{reply.url}: {detail}", status=status, request_id=request_id)
-    if status in _REFUSED_BY_ANYBODY or (detail is not None and status >= _BAD_REQUEST):
+    if said is not None and status in _WRONG_PLACE:
+        return UnexpectedAnswerError(f"{reply.url}: {said}", status=status, request_id=request_id)
+    if status in _REFUSED_BY_ANYBODY or (said is not None and status >= _BAD_REQUEST):
         return BadImageError(message, status=status, request_id=request_id)
     return _not_our_answer(reply, request_id)
 
@@ -118,7 +118,7 @@ def _prediction(item: object) -> Prediction | None:
     return Prediction(label, float(probability))
 
 
-def _detail(reply: Reply) -> str | None:
+def detail(reply: Reply) -> str | None:
     """The problem document's own words, on one line and of bounded length; None where it is no problem
     document.
     """

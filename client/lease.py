@@ -63,13 +63,14 @@ class Lease:
     """The `workers` that are left of `size`, and when the proxy is to be asked again.
 
     `met` is whether one of them has answered since they were named. `forwards` is whether the proxy would
-    take an image itself.
+    take an image itself. `ticket` is to be shown to the workers, empty where they ask for none.
     """
 
     workers: tuple[FoundWorker, ...] = ()
     size: int = 0
     met: bool = False
     forwards: bool = False
+    ticket: str = ""
     renew_at_s: float = -math.inf
     expires_at_s: float = -math.inf
     vain_renewals: int = 0
@@ -166,6 +167,7 @@ class Lease:
             workers=workers,
             size=len(workers),
             forwards=grant.forwards,
+            ticket=grant.ticket,
             renew_at_s=min(now_s + grant.expires_in_s * share, *wanted_again_s, math.inf),
             expires_at_s=now_s + grant.expires_in_s,
             failures=failures,

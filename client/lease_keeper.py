@@ -80,6 +80,17 @@ class LeaseKeeper:
             )
         return worker
 
+    async def another_ticket(self, refused: str, request_id: str) -> bool:
+        """Whether there is another ticket than this one, which a worker did not take; a renewal may bring it.
+
+        Raises FleetError where the proxy gives no lease.
+        """
+        if self.lease.ticket == refused:
+            error = await self._renewals.result(lambda: self._renew(request_id, ()))
+            if error is not None:
+                raise error
+        return self.lease.ticket != refused
+
     async def renew(self, request_id: str) -> None:
         """Ask for a lease now, with everybody in it who has failed so far."""
         self.lease = self.lease.forgiving()

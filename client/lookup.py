@@ -39,12 +39,14 @@ class FoundWorker:
 class Grant:
     """Workers to share the images among for `expires_in_s` seconds (0 where the proxy did not say).
 
-    `forwards` is whether the proxy would take an image itself.
+    `forwards` is whether the proxy would take an image itself. `ticket` is to be shown to the workers, empty
+    where they ask for none.
     """
 
     workers: tuple[FoundWorker, ...]
     expires_in_s: float = 0.0
     forwards: bool = False
+    ticket: str = ""
 
 
 def path(size: int, unwanted: Iterable[str] = ()) -> str:
@@ -76,6 +78,7 @@ def granted(reply: Reply, *, request_id: str | None = None) -> Grant:
         tuple(worker for worker in workers if worker is not None),
         expires_in_s=min(_positive(document.get("expires_in_s")) or 0.0, _LONGEST_S),
         forwards=document.get("forwards") is True,
+        ticket=_ticket(document.get("ticket")),
     )
 
 
@@ -91,6 +94,11 @@ def _found(row: Any) -> FoundWorker | None:
         version=str(row.get("version", "")),
         weight=min(_positive(row.get("weight")) or 1.0, 1.0),
     )
+
+
+def _ticket(value: object) -> str:
+    """Nothing that could be anything but one header."""
+    return value if isinstance(value, str) and value.isascii() and value.isprintable() else ""
 
 
 def _positive(value: object) -> float | None:

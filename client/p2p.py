@@ -7,6 +7,8 @@ The rules:
   idempotent and nothing of it has reached the caller, so it may be sent again.
 - Where only busy ones are left, the call waits as long as they asked for, if it has that long. Where only
   late ones are, they are asked once more.
+- Each image goes with the ticket of the lease, if it has one. Where a worker does not take it (401), the
+  lease is renewed at once and the image sent again; who does not take the new one either has failed.
 - At most MAX_TRIES tries: a fleet that can't, or can't keep up, is not hammered.
 - Any other answer is the answer.
 - If the first of a lease can't be reached, all the others are asked at once whether they can be; who can't
@@ -24,7 +26,13 @@ from typing import TYPE_CHECKING, Final
 
 from tfleet.client import answer
 from tfleet.client.detour import AGAIN_AFTER_S, Detour
-from tfleet.client.errors import BusyError, FleetError, TryLaterError, UnexpectedAnswerError
+from tfleet.client.errors import (
+    BusyError,
+    FleetError,
+    FleetUnavailableError,
+    TryLaterError,
+    UnexpectedAnswerError,
+)
 from tfleet.client.forward import Forward
 from tfleet.client.lease_keeper import LeaseKeeper
 from tfleet.client.single_flight import SingleFlight
@@ -42,7 +50,8 @@ if TYPE_CHECKING:
     from tfleet.client.transport import Transport
 
 MAX_TRIES: Final = 5
-_SEND_ELSEWHERE: Final = frozenset({429, 503})
+_UNAUTHORIZED: Final = 401
+_SEND_ELSEWHERE: Final = frozenset({_UNAUTHORIZED, 429, 503})
 _NOBODY_THERE: Final = frozenset({502, 503, 504})
 _CONTACT_TIMEOUT_S: Final = 3.0
 
@@ -107,7 +116,8 @@ class PeerToPeer:
     async def _try(self, worker: FoundWorker, image: Image, call: Call) -> Reply | None:
         """The worker's answer, None where another worker is to be asked."""
         call.tries.ask(worker)
-        headers = call.headers(_now_s())
+        ticket = self._keeper.lease.ticket
+        headers = call.headers(_now_s(), ticket)
         try:
             with self._keeper.using(worker):
                 reply = await self._transport.post(
@@ -121,9 +131,15 @@ class PeerToPeer:
             self._lost = f"{worker.address}: {error}"
             return None
         self._keeper.answered(worker)
+        doubtful = reply.status == _UNAUTHORIZED and call.tries.doubt_the_ticket()
+        if doubtful and await self._keeper.another_ticket(ticket, call.request_id):
+            self._keeper.answered(worker)  # for the new lease, which does not know it
+            return None
         if reply.status not in _SEND_ELSEWHERE:
             return reply
         refusal = answer.failure(reply, request_id=call.request_id)
+        if reply.status == _UNAUTHORIZED:
+            refusal = FleetUnavailableError(answer.detail(reply) or reply.describe(), status=reply.status)
         assert isinstance(refusal, TryLaterError)
         if isinstance(refusal, BusyError):
             rest_s = refusal.retry_after_s

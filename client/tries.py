@@ -5,6 +5,7 @@ The rules:
 - One that was busy (429) may be asked again when nobody else is left, after the time that it asked for.
 - One that was only late may be asked once more when nobody else is left: it may be that all are late because
   they have too much to do.
+- A ticket that a worker does not take is nobody's failure, once: there may be a newer one.
 - What the caller is told at the end names every worker that failed and how.
 """
 
@@ -47,6 +48,7 @@ class Tries:
         self._avoided: dict[str, FailedTry] = {}
         self._asked: FoundWorker | None = None
         self._late_were_asked_again = False
+        self._ticket_was_doubted = False
 
     def __len__(self) -> int:
         return len(self._failed)
@@ -97,6 +99,11 @@ class Tries:
         """Avoid only those that failed in another way."""
         for worker_id in self._busy():
             del self._avoided[worker_id]
+
+    def doubt_the_ticket(self) -> bool:
+        """Whether a ticket that was not taken may only be too old; False if there was another one since."""
+        doubted, self._ticket_was_doubted = self._ticket_was_doubted, True
+        return not doubted
 
     def ask_the_late_again(self) -> bool:
         """Avoid those that were only late no longer; False where there is none, or they had that chance."""
