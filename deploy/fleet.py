@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from tfleet.deploy.child import Spec
@@ -32,6 +33,7 @@ class Fleet:
     model: str | None
     log_format: LogFormat
     drain_timeout_s: float
+    ticket_key_file: Path | None = None
     program: tuple[str, ...] = PROGRAM
 
     def registry_spec(self) -> Spec | None:
@@ -69,7 +71,8 @@ class Fleet:
     def _common(self) -> tuple[str, ...]:
         registry = f"consul://{self.registry.address}"
         drain = ("--drain-timeout", f"{self.drain_timeout_s:g}")
-        return ("--registry", registry, "--service", self.service, *drain)
+        tickets = ("--ticket-key-file", str(self.ticket_key_file)) if self.ticket_key_file else ()
+        return ("--registry", registry, "--service", self.service, *drain, *tickets)
 
     def _spec(self, name: str, *arguments: str) -> Spec:
         return Spec(name, (*self.program, *arguments, "--log-format", self.log_format))

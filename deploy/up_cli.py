@@ -18,8 +18,15 @@ from tfleet.deploy.refusal import RefusedError
 from tfleet.deploy.up import run_fleet
 from tfleet.discovery.address import Address
 from tfleet.discovery.contract import PROXY_PORT
+from tfleet.discovery.key_file import BadKeyFileError, read_keys
 from tfleet.discovery.log import LogFormat
-from tfleet.discovery.options import PORT, chosen_registry, log_format_option, registry_options
+from tfleet.discovery.options import (
+    PORT,
+    chosen_registry,
+    log_format_option,
+    registry_options,
+    ticket_key_file_option,
+)
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, StaticRegistry
 from tfleet.proxy.app import MODES, Mode
 from tfleet.worker.cpus import usable_cpus
@@ -40,6 +47,7 @@ from tfleet.worker.cpus import usable_cpus
     help="As for `tfleet worker`.  [default: EfficientNet-Lite0]",
 )
 @registry_options
+@ticket_key_file_option
 @click.option(
     "--drain-timeout",
     "drain_timeout_s",
@@ -57,6 +65,7 @@ def up(
     registry: str | None,
     registry_port: int,
     service: str,
+    ticket_key_file: Path | None,
     drain_timeout_s: float,
     log_format: LogFormat,
 ) -> None:
@@ -82,6 +91,8 @@ def up(
             f"--registry {chosen}: nobody registers in a static list, so the workers that `tfleet up` starts "
             "would never be found; use `tfleet proxy` with it, or --registry embedded"
         )
+    if ticket_key_file:
+        _check(ticket_key_file)
     proxy, chosen = _claim(port, chosen)
     fleet = Fleet(
         proxy=proxy,
@@ -89,6 +100,7 @@ def up(
         workers=workers,
         registry=chosen,
         service=service,
+        ticket_key_file=ticket_key_file,
         model=model,
         log_format=_log_format(log_format),
         drain_timeout_s=drain_timeout_s,
@@ -116,6 +128,14 @@ def _claim(
     if isinstance(registry, EmbeddedRegistry):
         registry = EmbeddedRegistry(Address(LOOPBACK, ports["--registry-port"]))
     return Address(LOOPBACK, ports["--port"]), registry
+
+
+def _check(ticket_key_file: Path) -> None:
+    """Find out here, and not from each of the processes, that they could not read it."""
+    try:
+        read_keys(ticket_key_file)
+    except BadKeyFileError as error:
+        raise RefusedError(str(error)) from error
 
 
 def _log_format(chosen: LogFormat) -> LogFormat:
