@@ -10,6 +10,7 @@ from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.worker.app import make_app
 from tfleet.worker.http.queue import QueueLimits
+from tfleet.worker.http.request import Gate
 from tfleet.worker.http.server import Server
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle
@@ -30,7 +31,11 @@ def load(session_factory: Callable[..., Any] = tf.compat.v1.Session) -> Classifi
 
 @contextlib.contextmanager
 def serving(
-    classifier: Classifier | None, *, threads: int = 8, queue_limits: QueueLimits = QUEUE_LIMITS
+    classifier: Classifier | None,
+    *,
+    threads: int = 8,
+    queue_limits: QueueLimits = QUEUE_LIMITS,
+    gate: Gate | None = None,
 ) -> Iterator[tuple[Address, Lifecycle]]:
     """A worker that answers inside the block; without a classifier it is still starting."""
     lifecycle = Lifecycle()
@@ -42,6 +47,7 @@ def serving(
         threads=threads,
         max_body_bytes=MAX_BODY_BYTES,
         queue_limits=queue_limits,
+        gate=gate,
     )
     instance = Instance("w1", server.address, "efficientnet-lite0", "1")
     server.start(make_app(instance, lifecycle, Metrics(), ImageLimits(), lifecycle.drain))

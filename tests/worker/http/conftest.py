@@ -6,6 +6,7 @@ import pytest
 
 from tests.worker.http.scene import EMPTY, THREADS, Gated, Make, Scene
 from tfleet.worker.http.queue import QueueLimits
+from tfleet.worker.http.request import Gate
 
 
 @pytest.fixture
@@ -19,8 +20,10 @@ def app() -> Iterator[Gated]:
 def make(app: Gated) -> Iterator[Make]:
     made: list[Scene] = []
 
-    def start(threads: int = THREADS, max_requests: int = 2, max_bytes: int = 100) -> Scene:
-        made.append(Scene(app, threads, QueueLimits(max_requests, max_bytes)))
+    def start(
+        threads: int = THREADS, max_requests: int = 2, max_bytes: int = 100, gate: Gate | None = None
+    ) -> Scene:
+        made.append(Scene(app, threads, QueueLimits(max_requests, max_bytes), gate))
         return made[-1]
 
     yield start

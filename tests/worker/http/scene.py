@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.waiting import eventually_sync
 from tfleet.worker.http.queue import QueueLimits
+from tfleet.worker.http.request import Gate
 from tfleet.worker.http.server import Server
 from tfleet.worker.http.task import REJECTED
 
@@ -67,9 +68,14 @@ class Client(http.client.HTTPConnection):
 class Scene:
     """A server, and the clients that ask it something."""
 
-    def __init__(self, app: Gated, threads: int, limits: QueueLimits) -> None:
+    def __init__(self, app: Gated, threads: int, limits: QueueLimits, gate: Gate | None = None) -> None:
         self.server = Server(
-            host="127.0.0.1", port=0, threads=threads, max_body_bytes=100_000, queue_limits=limits
+            host="127.0.0.1",
+            port=0,
+            threads=threads,
+            max_body_bytes=100_000,
+            queue_limits=limits,
+            gate=gate,
         )
         self._clients: list[Client] = []
         self.server.start(app)

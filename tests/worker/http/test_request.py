@@ -1,0 +1,84 @@
+"""Who may not enter is told so by the head: nothing of the body is kept, and no thread is taken."""
+
+import pytest
+
+from tests.worker.http.scene import EMPTY, FULL, POST, Gated, Make, statuses
+from tfleet.worker.rejection import Rejection
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+
+
+def closed(_header: str | None, _query: str) -> Rejection | None:
+    return Rejection.TICKET_MISSING
+
+
+def with_word(header: str | None, query: str) -> Rejection | None:
+    return None if "sesame" in (header, query) else Rejection.TICKET_MISSING
+
+
+@pytest.mark.parametrize("body", [b"", b"x", bytes(50_000)])
+def test_who_may_not_enter_is_told_while_every_thread_is_stuck(make: Make, app: Gated, body: bytes) -> None:
+    scene = make(gate=with_word)
+    for _ in range(4):
+        scene.client().request("POST", "/?sesame", b"held")
+    scene.settled("<Queue waiting=2 bytes=8 served=2>")
+    stranger = scene.client()
+    for _ in range(2):  # on one connection
+        assert stranger.send_image(body).read()[1] == b"ticket-missing"
+    assert app.threads == {"http"}
+    assert scene.queue == "<Queue waiting=2 bytes=8 served=2>"
+    app.gate.set()
+    assert stranger.send_image(b"in", "/?sesame").read() == (200, b"in"), "on the same connection"
+
+
+def test_the_gate_is_told_the_header(make: Make, app: Gated) -> None:
+    scene = make(gate=with_word)
+    app.gate.set()
+    client = scene.client()
+    client.request("POST", "/predict", b"in", {"x-ticket": "sesame"})
+    assert client.read() == (200, b"in")
+    client.request("POST", "/predict", b"in", {"X_Ticket": "sesame"})
+    assert client.read()[1] == b"ticket-missing"
+
+
+@pytest.mark.parametrize("asked", ["GET /metrics", "GET /readyz", "POST /drain", "GET /", "PUT /predict"])
+def test_what_is_no_image_needs_not_pass_the_gate(make: Make, asked: str) -> None:
+    assert make(gate=closed).client().ask(*asked.split()) == 200
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+        b"Content-Length: 99999\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_a_body_that_is_large_or_not_yet_sent_is_not_waited_for(make: Make, app: Gated, head: bytes) -> None:
+    scene = make(gate=closed)
+    with scene.socket() as client:
+        client.sendall(HEAD + head)
+        said = client.makefile("rb").read()
+    assert said.startswith(b"HTTP/1.1 429 "), "of this application; and no 100 Continue before it"
+    assert b"Connection: close" in said
+    assert app.rejected == ["ticket-missing"]
+    assert scene.queue == EMPTY
+
+
+def test_one_that_was_sent_ahead_is_judged_like_any_other(make: Make, app: Gated) -> None:
+    scene = make(gate=with_word)
+    app.gate.set()
+    with scene.socket() as client:
+        client.sendall(POST + b"1" + POST.replace(b"/ ", b"/?sesame ") + b"2" + POST + b"3")
+        assert statuses(client, 3) == [429, 200, 429]
+    assert app.served == [b"2"]
+
+
+def test_the_gate_comes_before_the_queue(make: Make, app: Gated) -> None:
+    scene = make(gate=with_word)
+    for body in (b"held", b"held", b"waits", b"waits"):
+        scene.client().send_image(body, "/?sesame")
+    scene.settled(FULL)
+    assert scene.client().send_image(b"late", "/?sesame").read()[1] == b"queue-requests"
+    assert scene.client().send_image(b"late").read()[1] == b"ticket-missing"
+    app.gate.set()
