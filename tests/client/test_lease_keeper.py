@@ -138,3 +138,15 @@ async def test_the_end_ends_a_renewal_that_is_under_way(fleet: ScriptedFleet) ->
         await lease.close()
         with pytest.raises(RuntimeError, match="the client is closed"):
             await waiting
+
+
+async def test_who_was_refused_with_an_older_ticket_than_the_leases_need_not_renew_it(
+    fleet: ScriptedFleet,
+) -> None:
+    proxy = fleet.server(otherwise=fleet.leases(*FOUR))
+    async with keeper(proxy) as lease:
+        await a_worker(lease)
+        assert await lease.another_ticket("an older one", "r")
+        assert len(proxy.seen) == 1
+        assert not await lease.another_ticket("", "r"), "no renewal brings a ticket"
+        assert len(proxy.seen) == 2

@@ -52,6 +52,16 @@ def test_the_model_is_the_workers() -> None:
     assert "--model" not in fleet.proxy_spec().argv
 
 
+def test_the_key_file_is_for_the_proxy_and_the_workers() -> None:
+    fleet = replace(FLEET, ticket_key_file=Path("my keys"))
+    for spec in (fleet.proxy_spec(), *fleet.worker_specs()):
+        at = spec.argv.index("--ticket-key-file")
+        assert spec.argv[at + 1] == "my keys"
+    registry = fleet.registry_spec()
+    assert registry is not None
+    assert "--ticket-key-file" not in registry.argv
+
+
 def test_a_file_in_the_current_folder_takes_no_modules_place(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("raise SystemExit('the wrong one')")
     done = subprocess.run([*PROGRAM, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -34,6 +34,15 @@ def test_a_taken_port_is_said_before_anything_is_started(option: str, other: str
     assert result.exit_code == 2
 
 
+def test_keys_that_can_t_be_read_are_said_before_anything_is_started(tmp_path: Path) -> None:
+    result = _up(TFLEET_TICKET_KEY_FILE=str(tmp_path / "nowhere"))
+    assert result.output.startswith(
+        f"Error: --ticket-key-file {tmp_path}/nowhere: no such file or directory; "
+    )
+    assert result.output.count("\n") == 1
+    assert result.exit_code == 2
+
+
 def test_with_consul_the_registry_port_does_not_matter() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])

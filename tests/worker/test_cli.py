@@ -28,6 +28,7 @@ def worker(*options: str) -> subprocess.CompletedProcess[str]:
         (("--precision", "int8"), "auto"),
         (("--precision-tolerance", "2"), "--precision-tolerance"),
         (("--max-pixels", "-1"), "--max-pixels"),
+        (("--ticket-key-file", "nowhere"), "tfleet worker: --ticket-key-file nowhere: no such file"),
         (("--host", "192.0.2.1", "--registry", "static:"), "can't listen on 192.0.2.1"),
     ],
 )
