@@ -148,6 +148,7 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     writer.start()
     file = KeyFile(pipe)
     writer.join()
+    age(pipe, 60)
     assert [file.look(), file.look()] == [keys(NEW)] * 2
 
 
