@@ -46,7 +46,7 @@ class Listener(Protocol):
 
 
 class WorkerConnection(asyncio.Protocol):
-    """One connection. `lost` is called once, when it has ended."""
+    """One connection. `lost` is called when it has ended, perhaps twice."""
 
     def __init__(self, lost: Callable[[WorkerConnection], None]) -> None:
         self.idle_since_s = 0.0
@@ -100,6 +100,7 @@ class WorkerConnection(asyncio.Protocol):
         else:
             self._transport.abort()
         self._transport = None
+        self._report_lost(self)  # now: by the time that the loop says so, somebody might have taken it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

@@ -61,7 +61,8 @@ class RawClient:
 
 def abort(writer: asyncio.StreamWriter) -> None:
     """End the connection at once, if it is open: asyncio before 3.12 can't abort what it closed late."""
-    if writer.get_extra_info("socket").fileno() >= 0:
+    ours = writer.get_extra_info("socket")
+    if ours is not None and ours.fileno() >= 0:
         writer.transport.abort()
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import resource
 import socket
+from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,9 +15,9 @@ class Greeter(asyncio.Protocol):
     """Says hello, and ends the connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(b"hello")
-        transport.close()
+        line = cast(asyncio.Transport, transport)
+        line.write(b"hello")
+        line.close()
 
 
 async def greeting(address: Address) -> bytes:
