@@ -1,4 +1,4 @@
-"""Who answers at an address: the one way to tell a worker from its corpse."""
+"""Who answers at an address: the one way to tell a worker, or a proxy, from its corpse."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import requests
 
 from tfleet.discovery.address import Address
-from tfleet.discovery.contract import WORKER
+from tfleet.discovery.contract import PROXY, WORKER
 from tfleet.discovery.reason import reason
 
 _TIMEOUT_S = 2.0
@@ -17,7 +17,8 @@ _TIMEOUT_S = 2.0
 class Answerer:
     """What a request to an address found.
 
-    `worker` is the id that answered, empty where nobody did or who did gave no name; then `error` says why.
+    `worker` is the id that answered, be it a proxy's; empty where nobody did or who did gave no name. Then
+    `error` says why.
     """
 
     worker: str = ""
@@ -25,12 +26,12 @@ class Answerer:
 
 
 def who_answers(address: Address, *, timeout_s: float = _TIMEOUT_S) -> Answerer:
-    """Ask once. A worker answers under its name also while it starts or drains."""
+    """Ask once. Workers and proxies answer under their names also while they start or drain."""
     with requests.Session() as session:
         session.trust_env = False  # an HTTP_PROXY would answer in the worker's place
         try:
             with session.get(f"{address.url}/readyz", timeout=timeout_s, stream=True) as answer:
-                worker = answer.headers.get(WORKER, "")
+                worker = answer.headers.get(WORKER) or answer.headers.get(PROXY, "")
                 return Answerer(worker) if worker else Answerer(error="what answers there is no worker")
         except requests.Timeout:
             return Answerer(error=f"no answer within {timeout_s:g} s")

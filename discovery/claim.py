@@ -75,8 +75,8 @@ def claim(registry: Registry, instance: Instance, ask: Callable[[Address], Answe
     for rival, verdict in verdicts:
         if verdict is Verdict.ALIVE:
             raise AddressHeldError(
-                f"{address} is the address of another worker, which answers there: {rival.instance.id} "
-                f"(node {rival.node}); say with --advertise where this one can be reached"
+                f"{address} is the address of {rival.instance.id} (node {rival.node}), which answers there; "
+                "say with --advertise where this one can be reached"
             )
     corpses = tuple(rival.instance for rival, verdict in verdicts if verdict is Verdict.CORPSE)
     for corpse in corpses:

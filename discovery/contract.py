@@ -16,6 +16,8 @@ REQUEST_TIMEOUT_MS: Final = "X-Request-Timeout-Ms"
 RETRIES: Final = "X-Retries"
 """How many other workers had been tried before the one that answered."""
 WORKER: Final = "X-Worker"
+PROXY: Final = "X-Proxy"
+"""The id under which a proxy is registered, when somebody asks for its readiness."""
 MODEL: Final = "X-Model"
 SERVER_TIMING: Final = "Server-Timing"
 """Milliseconds of decode, queue and infer, in the form of https://www.w3.org/TR/server-timing/."""
@@ -48,3 +50,8 @@ MOST_HEAD_BYTES: Final = 64 * 1024
 """Of a request or an answer, its first line included."""
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 """The default of `--max-body-bytes`, on the proxy and on a worker."""
+
+
+def proxies_of(service: str) -> str:
+    """The name under which the proxies of these workers are in the registry."""
+    return f"{service}-proxy"

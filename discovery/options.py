@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from tfleet.discovery.address import Address, BadAddressError
 from tfleet.discovery.contract import REGISTRY_PORT, SERVICE
 from tfleet.discovery.registry import BadRegistryError, Registry, parse_registry
 
@@ -42,6 +43,16 @@ def registry_options(command: _F) -> _F:
     return command
 
 
+def advertise_option(command: _F) -> _F:
+    """`--advertise`, as an Address or None."""
+    return click.option(
+        "--advertise",
+        metavar="HOST:PORT",
+        callback=_address,
+        help="The address to register.  [default: the one listened on]",
+    )(command)
+
+
 def log_format_option(command: _F) -> _F:
     """`--log-format`, for `discovery.log.configure`."""
     return click.option(
@@ -61,6 +72,13 @@ def ticket_key_file_option(command: _F) -> _F:
         help="Workers take images only with a ticket that a proxy has signed with the key in this file; a "
         "key in a second line is believed, too.  [default: no tickets]",
     )(command)
+
+
+def _address(_ctx: click.Context, _param: click.Parameter, text: str | None) -> Address | None:
+    try:
+        return None if text is None else Address.parse(text)
+    except BadAddressError as error:
+        raise click.UsageError(f"--advertise: {error}") from error
 
 
 def chosen_registry(text: str | None, port: int) -> Registry:

@@ -1,4 +1,4 @@
-"""Keeps one worker registered for as long as it wants to be found.
+"""Keeps one worker, or one proxy, registered for as long as it wants to be found.
 
 The rules:
 
@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -42,7 +42,8 @@ _LOOK_AGAIN = Backoff(first_s=HEARTBEAT_S, cap_s=60.0)
 class Registration:
     """Registers an instance, sends its heartbeats and registers again whenever the registry lost it.
 
-    It runs in a thread of its own from `start` to `stop`. What it counts may be read at any time.
+    It runs in a thread of its own from `start` to `stop`. What it counts may be read at any time. `who` is
+    what the log calls the instance.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Registration:
         agent: Agent,
         instance: Instance,
         *,
+        who: Literal["worker", "proxy"] = "worker",
         heartbeat_s: float = HEARTBEAT_S,
         ask: Callable[[Address], Answerer] = who_answers,
         clock: Callable[[], float] = time.monotonic,
@@ -60,13 +62,14 @@ class Registration:
         self.losses: Counter[Loss] = Counter()
         """How often it had to register again, by the reason."""
         self.corpses = 0
-        """How many registrations of dead workers at this address it removed."""
+        """How many registrations of the dead at this address it removed."""
         self._agent = agent
+        self._who = who
         self._heartbeat_s = heartbeat_s
         self._ask = ask
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
-        self._log: Any = structlog.get_logger().bind(worker=instance.id)
+        self._log: Any = structlog.get_logger().bind(**{who: instance.id})
         self._claimed = False
         self._failures = 0
         self._repairs = 0
@@ -148,7 +151,9 @@ class Registration:
             return
         for corpse in claim(self._agent, self.instance, self._ask):
             self.corpses += 1
-            self._log.info("removed the registration of a dead worker at this address", corpse=corpse.id)
+            self._log.info(
+                f"removed the registration of a dead {self._who} at this address", corpse=corpse.id
+            )
         self._claimed = True
 
     def _kept(self) -> float:
@@ -164,7 +169,7 @@ class Registration:
         if lost.loss is not Loss.FORGOTTEN:
             self._repairs += 1
             self._look_at_s = self._clock() + _LOOK_AGAIN.delay_s(self._repairs, self._rng)
-        self._log.warning("the registry lost this worker, registering again", error=str(lost))
+        self._log.warning(f"the registry lost this {self._who}, registering again", error=str(lost))
         # Others lost it at the same moment: a short, random pause keeps them from one stampede.
         return self._rng.random() * _RETRY.first_s
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from aiohttp import hdrs, web
 
-from tfleet.discovery.contract import CLASSIFY_PATHS, LOOKUP_PATH
+from tfleet.discovery.contract import CLASSIFY_PATHS, LOOKUP_PATH, PROXY
 from tfleet.discovery.problem import Problem
 from tfleet.proxy.connection import ClientConnection
 from tfleet.proxy.fleet import Fleet
@@ -15,7 +15,7 @@ from tfleet.proxy.help import help_page
 from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.middleware import observed
 from tfleet.proxy.observer import Observer
-from tfleet.proxy.problems import ProblemError
+from tfleet.proxy.problems import ProblemError, problem_response
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.status import workers_document
 
@@ -49,9 +49,12 @@ def make_app(
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
+        answer = web.Response(text="ready\n")
         if reason := readiness.missing(fleet):
-            raise ProblemError(Problem(503, reason, retry_after_s=1))
-        return web.Response(text="ready\n")
+            answer = problem_response(Problem(503, reason, retry_after_s=1))
+        if readiness.name:
+            answer.headers[PROXY] = readiness.name
+        return answer
 
     async def show_metrics(_: web.Request) -> web.Response:
         text = await asyncio.to_thread(metrics.text)  # it reads /proc

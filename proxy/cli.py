@@ -14,6 +14,7 @@ from tfleet.discovery.contract import MAX_BODY_BYTES, PROXY_PORT
 from tfleet.discovery.key_file import BadKeyFileError, KeyFile
 from tfleet.discovery.options import (
     PORT,
+    advertise_option,
     chosen_registry,
     log_format_option,
     registry_options,
@@ -38,6 +39,7 @@ from tfleet.proxy.slow_start import WINDOW_S
     default="forward",
     help="forward: requests go through the proxy. p2p: it only says which worker to talk to.",
 )
+@advertise_option
 @registry_options
 @ticket_key_file_option
 @click.option("--balance", type=click.Choice(BALANCES), default="round-robin", help="How a worker is chosen.")
@@ -140,6 +142,7 @@ def proxy(
     host: str,
     port: int,
     mode: Mode,
+    advertise: Address | None,
     registry: str | None,
     registry_port: int,
     service: str,
@@ -167,7 +170,7 @@ def proxy(
     Two terminals make a fleet:
       tfleet proxy
       tfleet worker
-    With Consul:
+    With Consul, where it registers itself as NAME-proxy, so that several can be found:
       tfleet proxy --registry consul://127.0.0.1:8500
     """
     log.configure(log_format)
@@ -182,6 +185,7 @@ def proxy(
             slow_start_s=slow_start_s,
             registry=workers,
             service=service,
+            advertise=advertise,
             ticket_keys=KeyFile(ticket_key_file) if ticket_key_file else None,
             limits=Limits(
                 max_body_bytes=max_body_bytes,

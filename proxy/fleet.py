@@ -50,6 +50,8 @@ class Fleet:
         self.pool = Pool(slow_start=SlowStart(slow_start_s))
         self.pool_changed = asyncio.Event()
         """Set at every change of the pool; whoever waits for it clears it."""
+        self.first_ready = asyncio.Event()
+        """Set as soon as there has been a worker to send to."""
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._tries: dict[str, set[Waiting]] = {}
@@ -226,6 +228,8 @@ class Fleet:
                 changed.append((new, new.state, news.get(worker_id)))
         self._tell(changed)
         self.pool_changed.set()
+        if pool.routable:
+            self.first_ready.set()
 
     def _tell(self, changed: Sequence[tuple[Member, str, str | None]]) -> None:
         """Log what became of whom: a line for each, but when it is thousands at once only how many."""

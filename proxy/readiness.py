@@ -10,6 +10,8 @@ class Readiness:
 
     def __init__(self) -> None:
         self.draining = False
+        self.name = ""
+        """The id under which the proxy is registered; empty where it is not."""
 
     def missing(self, fleet: Fleet) -> str | None:
         """What is missing, in one line, or None."""

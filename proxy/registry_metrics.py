@@ -9,18 +9,25 @@ from prometheus_client.registry import Collector
 
 from tfleet.discovery.watch import Answered, Watch
 from tfleet.proxy.fleet import Fleet
+from tfleet.proxy.membership import Membership
 from tfleet.proxy.pool import State
 
 
 class RegistryMetrics(Collector):
-    """Reads the watch and the pool when it is asked, so that there is nothing to keep up to date."""
+    """Reads them when it is asked, so that there is nothing to keep up to date."""
 
-    def __init__(self, watch: Watch, fleet: Fleet) -> None:
+    def __init__(self, watch: Watch, fleet: Fleet, membership: Membership) -> None:
         self._watch = watch
         self._fleet = fleet
+        self._membership = membership
 
     def collect(self) -> Iterator[Metric]:
         contact = self._watch.contact
+        yield GaugeMetricFamily(
+            "tfleet_registry_registered",
+            "1 while the registry has this proxy, as far as the proxy knows",
+            int(self._membership.registered),
+        )
         yield GaugeMetricFamily(
             "tfleet_registry_last_sync_seconds",
             "Seconds since the registry last answered; without news it does so every 30",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.forward import Forwarder
 from tfleet.proxy.limits import Limits
 from tfleet.proxy.lookup import Lookup
+from tfleet.proxy.membership import Membership
 from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.observer import Observer
 from tfleet.proxy.picker import Balance
@@ -59,6 +61,7 @@ class Settings:
     registry: Registry
     service: str
     ticket_keys: KeyFile | None
+    advertise: Address | None
     limits: Limits
     client_limits: ClientLimits
     drain_grace_s: float
@@ -90,6 +93,7 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
     metrics = Metrics(fleet, clients)
     metrics.include(ProcessMetrics(loop))
     observer = Observer(metrics, loop)
+    membership: Membership | None = None
     async with contextlib.AsyncExitStack() as stack:
         connections = stack.enter_context(WorkerConnections(loop, _KEEP_ALIVE_S))
         prober = Prober(fleet, await stack.enter_async_context(aiohttp.ClientSession()))
@@ -99,10 +103,12 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
             fleet.synced(Instance(str(address), address) for address in settings.registry.addresses)
             await prober.round()  # before anybody asks: there is no registry to wait for
         else:
-            health = ConsulHealth(await _registry_address(stack, settings.registry), wait_s=WAIT_S)
+            registry = await _registry_address(stack, settings.registry)
+            health = ConsulHealth(registry, wait_s=WAIT_S)
             stack.push_async_callback(health.close)
             watch = Watch(health, settings.service, fleet.synced)
-            metrics.include(RegistryMetrics(watch, fleet))
+            membership = Membership(registry, settings.service, settings.advertise)
+            metrics.include(RegistryMetrics(watch, fleet, membership))
             beside.append(watch.run)
         await stack.enter_async_context(_beside(*beside))
         forwarder = Forwarder(fleet, connections, settings.limits, metrics, observer, tickets, loop)
@@ -118,10 +124,16 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
                 drain_timeout_s=settings.drain_timeout_s,
             )
         )
+        if membership is not None:
+            stack.push_async_callback(membership.leave)
+            join = functools.partial(membership.join, address, readiness, fleet)
+            await stack.enter_async_context(_beside(join))
         log.info("proxy listening", address=str(address), mode=settings.mode, registry=str(settings.registry))
         yield address
         readiness.draining = True
         log.info("proxy draining", fleet=repr(fleet), clients=repr(clients))
+        if membership is not None:
+            await membership.leave()
         await asyncio.sleep(settings.drain_grace_s)
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from tfleet.discovery import log
-from tfleet.discovery.address import Address, BadAddressError
+from tfleet.discovery.address import Address
 from tfleet.discovery.contract import MAX_BODY_BYTES
 from tfleet.discovery.errors import AddressHeldError
 from tfleet.discovery.key_file import BadKeyFileError, KeyFile
 from tfleet.discovery.options import (
     PORT,
+    advertise_option,
     chosen_registry,
     log_format_option,
     registry_options,
@@ -46,9 +47,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--input-std", type=float, help="What the difference is divided by.")
 @click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all.")
 @click.option("--port", type=PORT, default=0, help="0 is any free port.")
-@click.option(
-    "--advertise", metavar="HOST:PORT", help="The address to register.  [default: the one listened on]"
-)
+@advertise_option
 @click.option(
     "--self-test/--no-self-test",
     default=True,
@@ -135,7 +134,7 @@ def worker(
     input_std: float | None,
     host: str,
     port: int,
-    advertise: str | None,
+    advertise: Address | None,
     self_test: bool,
     registry: str | None,
     registry_port: int,
@@ -180,7 +179,7 @@ def worker(
             tuning=Tuning(cpus or usable_cpus(), precision, precision_tolerance),
             host=host,
             port=port,
-            advertise=_address(advertise),
+            advertise=advertise,
             self_test=self_test,
             registry=chosen_registry(registry, registry_port),
             service=service,
@@ -197,10 +196,3 @@ def worker(
     except (ModelError, CannotListenError, AddressHeldError, BadKeyFileError) as error:
         click.echo(f"tfleet worker: {error}", err=True)
         sys.exit(2)
-
-
-def _address(text: str | None) -> Address | None:
-    try:
-        return None if text is None else Address.parse(text)
-    except BadAddressError as error:
-        raise click.UsageError(f"--advertise: {error}") from error

@@ -19,13 +19,13 @@ import structlog
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.address_check import ConsulAddressCheck
+from tfleet.discovery.advertise import advertised, advice
 from tfleet.discovery.agent import ConsulAgent
 from tfleet.discovery.instance import Instance, new_id
 from tfleet.discovery.key_file import KeyFile
 from tfleet.discovery.registration import TTL_S, Registration
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.discovery.self_test import SelfTest
-from tfleet.worker.advertise import advertised, advice
 from tfleet.worker.app import make_app
 from tfleet.worker.batch_sizes import batch_sizes
 from tfleet.worker.gate import Gate

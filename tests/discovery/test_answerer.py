@@ -13,6 +13,11 @@ def test_who_answers_says_its_name_whatever_its_state(status: str) -> None:
         assert who_answers(address) == Answerer("w1")
 
 
+def test_a_proxy_says_its_name_too() -> None:
+    with canned(http("503 Service Unavailable", b"", "X-Proxy: p1")) as address:
+        assert who_answers(address) == Answerer("p1")
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [

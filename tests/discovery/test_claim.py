@@ -64,7 +64,7 @@ def test_who_lives_at_the_address_is_named_and_nobody_is_touched() -> None:
     with pytest.raises(AddressHeldError) as raised:
         claim(registry, Instance("us", PUBLIC), lambda _: Answerer("alive"))
     assert str(raised.value) == (
-        "10.0.0.7:8000 is the address of another worker, which answers there: alive (node node-7); "
+        "10.0.0.7:8000 is the address of alive (node node-7), which answers there; "
         "say with --advertise where this one can be reached"
     )
     assert registry.forgotten == []

@@ -128,8 +128,8 @@ def test_a_worker_that_advertises_another_one_s_address_ends_with_a_line_that_sa
         )
         assert refused.returncode == 2
         assert refused.stderr.splitlines()[-1] == (
-            f"tfleet worker: {address} is the address of another worker, which answers there: "
-            f"{worker_id(holder)} (node {before[0].node}); say with --advertise where this one can be reached"
+            f"tfleet worker: {address} is the address of {worker_id(holder)} (node {before[0].node}), which "
+            "answers there; say with --advertise where this one can be reached"
         )
         assert listed(registry) == before, "who was there first is as it was"
         holder.process.terminate()

@@ -99,6 +99,7 @@ def settings(
     balance: Balance = "round-robin",
     slow_start_s: float = WINDOW_S,
     registry: Registry | None = None,
+    advertise: Address | None = None,
     max_body_bytes: int = 10_000_000,
     timeout_s: float = 30.0,
     try_timeout_s: float = 10.0,
@@ -120,6 +121,7 @@ def settings(
         registry=registry or StaticRegistry(addresses),
         service="tfleet",
         ticket_keys=ticket_keys,
+        advertise=advertise,
         limits=Limits(
             max_body_bytes=max_body_bytes,
             timeout_s=timeout_s,

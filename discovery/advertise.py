@@ -1,4 +1,4 @@
-"""The address that a worker gives to the fleet."""
+"""The address that a worker or a proxy gives to the fleet."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ def advertised(listening: Address, chosen: Address | None, towards: Address | No
     """The address chosen with `--advertise`, else the one listened on.
 
     Where that is every interface, it is the one that this machine uses towards the registry (`towards`).
+    Raises OSError where there is no way to it, or its name is not known.
     """
     if chosen is not None:
         return chosen

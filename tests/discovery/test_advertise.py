@@ -1,7 +1,7 @@
 import pytest
 
 from tfleet.discovery.address import Address
-from tfleet.worker.advertise import advertised, advice
+from tfleet.discovery.advertise import advertised, advice
 
 HERE = Address("127.0.0.1", 8000)
 REGISTRY = Address("127.0.0.1", 8500)

@@ -1,0 +1,78 @@
+"""The proxy's own place in the registry, where clients find it.
+
+The rules:
+
+- It registers when it listens and has a worker to send to. From then on it stays registered until it drains:
+  a proxy whose workers are gone is of no less use than the others, which see the same workers.
+- Nothing here is a condition for serving. What fails is logged and tried again for as long as the proxy
+  lives; so is a registration at an address that another one holds.
+- It leaves before it refuses anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any, Final
+
+import structlog
+
+from tfleet.discovery.address import Address
+from tfleet.discovery.advertise import advertised
+from tfleet.discovery.agent import ConsulAgent
+from tfleet.discovery.backoff import Backoff
+from tfleet.discovery.contract import proxies_of
+from tfleet.discovery.instance import Instance, new_id
+from tfleet.discovery.registration import TTL_S, Registration
+from tfleet.proxy.fleet import Fleet
+from tfleet.proxy.readiness import Readiness
+
+_RETRY: Final = Backoff(first_s=0.25, cap_s=10.0)
+
+
+class Membership:
+    """Registers the proxy of the workers of `service`, at the address `chosen` or else where it listens."""
+
+    def __init__(self, registry: Address, service: str, chosen: Address | None) -> None:
+        self._registry = registry
+        self._service = proxies_of(service)
+        self._chosen = chosen
+        self._registration: Registration | None = None
+        self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
+        self._log: Any = structlog.get_logger()
+
+    def __repr__(self) -> str:
+        return f"<Membership {self._registration!r}>"
+
+    @property
+    def registered(self) -> bool:
+        """Whether the registry has the proxy, as far as this side knows."""
+        return self._registration is not None and self._registration.registered
+
+    async def join(self, listening: Address, readiness: Readiness, fleet: Fleet) -> None:
+        """Begin to register as soon as the proxy is ready. A thread goes on with it until `leave`."""
+        await fleet.first_ready.wait()
+        address = await self._advertised(listening)
+        if readiness.draining:
+            return
+        readiness.name = new_id(self._service, address)
+        agent = ConsulAgent(self._registry, self._service, ttl_s=TTL_S)
+        self._registration = Registration(agent, Instance(readiness.name, address), who="proxy")
+        self._registration.start()
+
+    async def leave(self) -> None:
+        """Undo it, once. A registry that does not answer cleans up by itself later."""
+        registration, self._registration = self._registration, None
+        if registration is not None:
+            await asyncio.to_thread(registration.stop)
+
+    async def _advertised(self, listening: Address) -> Address:
+        failures = 0
+        while True:
+            try:
+                return await asyncio.to_thread(advertised, listening, self._chosen, self._registry)
+            except OSError as error:
+                failures += 1
+                if failures == 1:
+                    self._log.warning("no way to the registry yet", error=str(error))
+                await asyncio.sleep(_RETRY.delay_s(failures, self._rng))
