@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tfleet.client import answer, worker_status
+from tfleet.client.any_proxy import AnyProxy
 from tfleet.client.call import Call
 from tfleet.client.errors import DeadlineExceededError, FleetError
-from tfleet.client.forward import Forward, lost
+from tfleet.client.forward import Forward
 from tfleet.client.image import Source, load
 from tfleet.client.lease import BALANCES, Balance
 from tfleet.client.p2p import PeerToPeer
-from tfleet.client.proxy_url import DEFAULT_PROXY, parse_proxy
+from tfleet.client.proxy_url import DEFAULT_PROXY
 from tfleet.client.pull import pulled
 from tfleet.client.result import Classification, Outcome
-from tfleet.client.transport import LostConnectionError, Transport
+from tfleet.client.transport import Transport
+from tfleet.client.whereabouts import parse_whereabouts
 from tfleet.client.window import in_order
 from tfleet.discovery.request_id import request_id
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from tfleet.client.reply import Reply
     from tfleet.client.worker_status import WorkerStatus
 
 S = TypeVar("S", bound=Source)
@@ -36,14 +39,20 @@ DEFAULT_BALANCE: Final[Balance] = "least-in-flight"
 
 
 class AsyncFleetClient:
-    """Classifies images with the fleet behind one proxy. Belongs to the event loop that first uses it.
+    """Classifies images with one fleet. Belongs to the event loop that first uses it.
 
-    `proxy` is `host:port` or a URL. With `p2p` the images go straight to the workers and the proxy is only
-    asked for their addresses, now and then; `balance` says how the images are shared among the workers. Where
-    no worker can be reached, they go through the proxy if it takes images, and a warning of the logger
-    `tfleet.client` says so once. `timeout_s` is for a whole call, with its reading, lookups and retries;
-    `connect_timeout_s` for making one connection; with `p2p`, a worker that lets nothing move for
-    `try_timeout_s` is given up and another one tried. `top` is how many predictions are wanted, None for the
+    `proxy` is `host:port` or a URL; several of them, in a list or with commas between; or
+    `consul://host:port`, where the proxies are registered (`consul://host:port/name` for a fleet whose name
+    is not `tfleet`). Several proxies take turns, and one that does not answer costs no call: the next one is
+    asked.
+
+    With `p2p` the images go straight to the workers and a proxy is only asked for their addresses, now and
+    then; `balance` says how the images are shared among the workers. Where no worker can be reached, they go
+    through a proxy if it takes images, and a warning of the logger `tfleet.client` says so once.
+
+    `timeout_s` is for a whole call, with its reading, lookups and retries; `connect_timeout_s` for making one
+    connection. Who lets nothing move for `try_timeout_s` is given up and another one tried: with `p2p` a
+    worker, and a proxy where there is another one. `top` is how many predictions are wanted, None for the
     fleet's default. At most `max_connections` are open at once; calls beyond wait for one, within their
     time-out.
 
@@ -53,7 +62,7 @@ class AsyncFleetClient:
 
     def __init__(
         self,
-        proxy: str = DEFAULT_PROXY,
+        proxy: str | Sequence[str] = DEFAULT_PROXY,
         *,
         p2p: bool = False,
         balance: Balance = DEFAULT_BALANCE,
@@ -69,29 +78,30 @@ class AsyncFleetClient:
         _check_at_least_1("max_connections", max_connections)
         if balance not in BALANCES:
             raise ValueError(f"balance is {balance!r}, and must be one of {', '.join(BALANCES)}")
-        self._proxy = parse_proxy(proxy)
+        where = parse_whereabouts(proxy)
         self._timeout_s = timeout_s
         self._top = top
         self._transport = Transport(connect_timeout_s=connect_timeout_s, max_connections=max_connections)
+        self._proxies = AnyProxy(self._transport, where, try_timeout_s=try_timeout_s)
         self._route: Forward | PeerToPeer = (
             PeerToPeer(
                 self._transport,
-                self._proxy,
+                self._proxies,
                 try_timeout_s=try_timeout_s,
                 most_workers=max_connections,
                 balance=balance,
             )
             if p2p
-            else Forward(self._transport, self._proxy)
+            else Forward(self._transport, self._proxies)
         )
 
     @property
     def proxy(self) -> str:
-        """The proxy's base URL."""
-        return self._proxy
+        """Where the proxy is, in words: its base URL, several with commas between, or a registry."""
+        return str(self._proxies)
 
     def __repr__(self) -> str:
-        return f"<AsyncFleetClient {self._proxy} {type(self._route).__name__} {self._transport!r}>"
+        return f"<AsyncFleetClient {self._proxies} {type(self._route).__name__} {self._transport!r}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,6 +114,7 @@ class AsyncFleetClient:
     async def close(self) -> None:
         """Close all connections. Calls under way fail, later ones raise RuntimeError."""
         await self._route.close()
+        await self._proxies.close()
         await self._transport.close()
 
     async def classify(self, image: Source, *, top: int | None = None) -> Classification:
@@ -160,7 +171,7 @@ class AsyncFleetClient:
         return in_order(pulled(sources), do, concurrency=concurrency)
 
     async def workers(self) -> tuple[WorkerStatus, ...]:
-        """The workers that the proxy knows. Raises FleetError as classify does."""
+        """The workers that the proxy knows, or one of several. Raises FleetError as classify does."""
         return worker_status.worker_statuses(await self.workers_document())
 
     async def workers_document(self) -> dict[str, Any]:
@@ -169,11 +180,14 @@ class AsyncFleetClient:
         """
         now = asyncio.get_running_loop().time()
         call = Call(request_id(None), now + self._timeout_s)
+
+        async def send(url: str, patience_s: float | None) -> Reply:
+            headers = call.headers(now)
+            return await self._transport.get(url + worker_status.PATH, headers, try_timeout_s=patience_s)
+
         try:
             async with asyncio.timeout_at(call.deadline):
-                reply = await self._transport.get(self._proxy + worker_status.PATH, call.headers(now))
-        except LostConnectionError as error:
-            raise lost(self._proxy, error, request_id=call.request_id) from error
+                reply = await self._proxies.ask(send, deadline_s=call.deadline, request_id=call.request_id)
         except TimeoutError as error:
             raise self._too_late(call) from error
         return worker_status.workers_document(reply, request_id=call.request_id)
@@ -181,7 +195,7 @@ class AsyncFleetClient:
     def _too_late(self, call: Call) -> DeadlineExceededError:
         tried = str(call.tries)
         return DeadlineExceededError(
-            f"no answer from {self._proxy} in {self._timeout_s:g} s{f' ({tried})' if tried else ''}",
+            f"no answer from {self._proxies} in {self._timeout_s:g} s{f' ({tried})' if tried else ''}",
             request_id=call.request_id,
         )
 

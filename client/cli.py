@@ -22,6 +22,7 @@ from tfleet.client.async_client import (
 from tfleet.client.errors import FleetError
 from tfleet.client.proxy_option import HINT, proxy_option, with_hint
 from tfleet.client.quiet_end import quiet_end
+from tfleet.client.whereabouts import parse_whereabouts
 from tfleet.client.worker_status import worker_statuses
 from tfleet.discovery.contract import DEFAULT_TOP
 
@@ -85,7 +86,7 @@ _UNLIMITED_WIDTH = 10_000
 def classify(
     files: tuple[str, ...],
     *,
-    proxy: str,
+    proxy: tuple[str, ...],
     p2p: bool,
     top: int,
     as_json: bool,
@@ -110,6 +111,8 @@ def classify(
       find . -name '*.jpg' | tfleet classify - --json > labels.jsonl
       tfleet classify photos/ --top 1 | cut -f2 | sort | uniq -c | sort -rn
       tfleet classify photos/ --p2p --proxy gpu-box:12480 --concurrency 32
+      tfleet classify photos/ --proxy one:12480 --proxy two:12480
+      tfleet classify photos/ --proxy consul://127.0.0.1:8500
 
     \b
     Exit code:
@@ -152,7 +155,7 @@ def classify(
     show_envvar=True,
     help="Print the proxy's own document.",
 )
-def status(*, proxy: str, as_json: bool) -> None:
+def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
     """Show the workers that the proxy knows.
 
     A worker is starting, ready, ejected (the proxy could not reach it, and tries again) or draining (it
@@ -184,10 +187,10 @@ def status(*, proxy: str, as_json: bool) -> None:
             console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
             console.print(render.status_table(workers))
         else:
-            click.echo(f"{proxy} knows no workers yet: start one with `tfleet worker`")
+            click.echo(f"{parse_whereabouts(proxy)} knows no workers yet: start one with `tfleet worker`")
 
 
-async def _workers_document(proxy: str) -> dict[str, Any]:
+async def _workers_document(proxy: tuple[str, ...]) -> dict[str, Any]:
     async with AsyncFleetClient(proxy, timeout_s=_STATUS_TIMEOUT_S) as client:
         return await client.workers_document()
 

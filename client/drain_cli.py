@@ -61,7 +61,7 @@ _WAIT_TIMEOUT_S: Final = 60.0
     show_envvar=True,
     help="Print one JSON object at the end.",
 )
-def drain(*, worker: str, proxy: str, wait: bool, wait_timeout_s: float, as_json: bool) -> None:
+def drain(*, worker: str, proxy: tuple[str, ...], wait: bool, wait_timeout_s: float, as_json: bool) -> None:
     """Take a worker out of the fleet without losing a request.
 
     ID is the worker's id as `tfleet status` shows it, the beginning of one, or its HOST:PORT. The worker
@@ -119,7 +119,7 @@ class _Departure:
     seconds: float
 
 
-async def _workers(proxy: str) -> tuple[WorkerStatus, ...]:
+async def _workers(proxy: tuple[str, ...]) -> tuple[WorkerStatus, ...]:
     async with AsyncFleetClient(proxy, timeout_s=_PROXY_TIMEOUT_S) as client:
         return await client.workers()
 

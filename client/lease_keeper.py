@@ -1,4 +1,4 @@
-"""Keeps a client's lease: asks the proxy for it, and again in time.
+"""Keeps a client's lease: asks a proxy for it, and again in time.
 
 The rules (those of the lease itself are in lease.py):
 - A renewal runs beside the calls. One at a time is under way, and nobody waits for it as long as somebody is
@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Final
 
 from tfleet.client import lookup
 from tfleet.client.errors import FleetError, FleetUnavailableError
-from tfleet.client.forward import lost
 from tfleet.client.lease import Balance, Lease
 from tfleet.client.single_flight import SingleFlight
-from tfleet.client.transport import LostConnectionError
 from tfleet.discovery.contract import REQUEST_ID
 
 if TYPE_CHECKING:
+    from tfleet.client.any_proxy import AnyProxy
     from tfleet.client.lookup import FoundWorker, Grant
+    from tfleet.client.reply import Reply
     from tfleet.client.transport import Transport
 
 _LOOKUP_TIMEOUT_S: Final = 5.0
@@ -40,10 +40,10 @@ less of who failed.
 class LeaseKeeper:
     """The lease of one client. Belongs to the event loop that first uses it."""
 
-    def __init__(self, transport: Transport, proxy: str, *, size: int, balance: Balance) -> None:
+    def __init__(self, transport: Transport, proxies: AnyProxy, *, size: int, balance: Balance) -> None:
         self.lease = Lease()
         self._transport = transport
-        self._proxy = proxy
+        self._proxies = proxies
         self._size = size
         self._balance = balance
         self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
@@ -76,7 +76,7 @@ class LeaseKeeper:
                 break
         if worker is None and not avoided:
             raise error or FleetUnavailableError(
-                f"the workers that {self._proxy} named have just failed", request_id=request_id
+                f"the workers that {self._proxies} named have just failed", request_id=request_id
             )
         return worker
 
@@ -137,10 +137,8 @@ class LeaseKeeper:
         try:
             async with asyncio.timeout(_LOOKUP_TIMEOUT_S):
                 grant = await self._look_up(request_id, avoided)
-        except LostConnectionError as error:
-            return self._not_renewed(lost(self._proxy, error, request_id=request_id))
         except TimeoutError:
-            message = f"{self._proxy} did not answer a lookup within {_LOOKUP_TIMEOUT_S:g} s"
+            message = f"{self._proxies} did not answer a lookup within {_LOOKUP_TIMEOUT_S:g} s"
             return self._not_renewed(FleetUnavailableError(message, request_id=request_id))
         except FleetError as error:
             return self._not_renewed(error)
@@ -148,15 +146,21 @@ class LeaseKeeper:
         return None
 
     async def _look_up(self, request_id: str, avoided: Collection[str]) -> Grant:
-        headers = {REQUEST_ID: request_id}
         failed = self.lease.unwanted(_now_s())
-        url = self._proxy + lookup.path(self._size, sorted(failed.union(avoided)))
-        reply = await self._transport.get(url, headers)
+        reply = await self._ask(request_id, failed.union(avoided))
         if reply.status == _UNAVAILABLE and not failed.issubset(avoided):
             self.lease = self.lease.forgiving()
-            url = self._proxy + lookup.path(self._size, sorted(avoided))
-            reply = await self._transport.get(url, headers)
+            reply = await self._ask(request_id, avoided)
         return lookup.granted(reply, request_id=request_id)
+
+    async def _ask(self, request_id: str, unwanted: Collection[str]) -> Reply:
+        path, headers = lookup.path(self._size, sorted(unwanted)), {REQUEST_ID: request_id}
+
+        async def send(url: str, patience_s: float | None) -> Reply:
+            return await self._transport.get(url + path, headers, try_timeout_s=patience_s)
+
+        deadline_s = _now_s() + _LOOKUP_TIMEOUT_S
+        return await self._proxies.ask(send, deadline_s=deadline_s, request_id=request_id)
 
     def _not_renewed(self, error: FleetError) -> FleetError:
         self.lease = self.lease.not_renewed(_now_s(), self._rng)

@@ -42,6 +42,7 @@ from tfleet.discovery.contract import MOST_LEASED, REQUEST_ID
 from tfleet.discovery.request_id import request_id
 
 if TYPE_CHECKING:
+    from tfleet.client.any_proxy import AnyProxy
     from tfleet.client.call import Call
     from tfleet.client.image import Image
     from tfleet.client.lease import Balance
@@ -64,7 +65,7 @@ class PeerToPeer:
     def __init__(
         self,
         transport: Transport,
-        proxy: str,
+        proxies: AnyProxy,
         *,
         try_timeout_s: float,
         most_workers: int,
@@ -72,10 +73,10 @@ class PeerToPeer:
         again_after_s: float = AGAIN_AFTER_S,
     ) -> None:
         self._transport = transport
-        self._proxy = proxy
+        self._proxies = proxies
         self._try_timeout_s = try_timeout_s
-        self._forward = Forward(transport, proxy)
-        self._keeper = LeaseKeeper(transport, proxy, size=min(most_workers, MOST_LEASED), balance=balance)
+        self._forward = Forward(transport, proxies)
+        self._keeper = LeaseKeeper(transport, proxies, size=min(most_workers, MOST_LEASED), balance=balance)
         self._contacts: SingleFlight[tuple[FoundWorker, ...]] = SingleFlight()
         self._detour = Detour(again_after_s)
         self._lost = ""
@@ -106,7 +107,9 @@ class PeerToPeer:
                     call.tries.avoid(await self._contacts.result(self._contact))
             elif not await _waited_for_the_busy(call) and not call.tries.ask_the_late_again():
                 break
-        return await self._last_resort(image, call, call.tries.error(self._proxy, request_id=call.request_id))
+        return await self._last_resort(
+            image, call, call.tries.error(str(self._proxies), request_id=call.request_id)
+        )
 
     async def close(self) -> None:
         """End what runs beside the calls."""
@@ -166,7 +169,7 @@ class PeerToPeer:
             raise error
         if not self._detour.told:
             log.warning(
-                "no worker can be reached from here (%s): images go through %s", self._lost, self._proxy
+                "no worker can be reached from here (%s): images go through %s", self._lost, self._proxies
             )
         self._detour = self._detour.on(_now_s(), self._rng)
         return reply

@@ -7,7 +7,8 @@ from typing import Final
 import click
 
 from tfleet.client.errors import FleetError, FleetUnavailableError
-from tfleet.client.proxy_url import DEFAULT_PROXY, BadProxyError, parse_proxy
+from tfleet.client.proxy_url import DEFAULT_PROXY, BadProxyError
+from tfleet.client.whereabouts import parse_whereabouts
 
 HINT: Final = "Is the fleet up? Start one with `tfleet up`, or say with --proxy where it is."
 
@@ -17,20 +18,23 @@ def with_hint(error: FleetError) -> str:
     return f"{error}. {HINT}" if isinstance(error, FleetUnavailableError) else str(error)
 
 
-def _parse_proxy(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+def _checked(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     try:
-        return parse_proxy(value)
+        parse_whereabouts(value)
     except BadProxyError as error:
         raise click.BadParameter(str(error)) from error
+    return value
 
 
 proxy_option = click.option(
     "--proxy",
     metavar="URL",
-    callback=_parse_proxy,
-    default=DEFAULT_PROXY,
+    multiple=True,
+    callback=_checked,
+    default=(DEFAULT_PROXY,),
     show_default=True,
     envvar="TFLEET_PROXY",
     show_envvar=True,
-    help="The proxy: HOST:PORT or a URL.",
+    help="The proxy: HOST:PORT or a URL. Several may be named, once each or with commas between; or "
+    "consul://HOST:PORT, where they are registered.",
 )

@@ -11,7 +11,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class FleetClient:
-    """Classifies images with the fleet behind one proxy, for code without asyncio.
+    """Classifies images with one fleet, for code without asyncio.
 
     The arguments, results and errors are AsyncFleetClient's. Any number of threads may share one client:
     they share its connections. Its thread starts with the first call. Close it, or use it in a `with`; one
@@ -52,7 +52,7 @@ class FleetClient:
 
     def __init__(
         self,
-        proxy: str = DEFAULT_PROXY,
+        proxy: str | Sequence[str] = DEFAULT_PROXY,
         *,
         p2p: bool = False,
         balance: Balance = DEFAULT_BALANCE,
@@ -81,7 +81,7 @@ class FleetClient:
 
     @property
     def proxy(self) -> str:
-        """The proxy's base URL."""
+        """See AsyncFleetClient.proxy."""
         return self._proxy
 
     def __repr__(self) -> str:

@@ -84,10 +84,11 @@ class Transport:
                 raise
         return await self._request("POST", url, headers, _MAX_ANSWER_BYTES, image, try_timeout_s)
 
-    async def get(self, url: str, headers: Mapping[str, str]) -> Reply:
+    async def get(self, url: str, headers: Mapping[str, str], *, try_timeout_s: float | None = None) -> Reply:
         """Ask for a document. Raises LostConnectionError and UnexpectedAnswerError."""
+        headers = {**headers, "Accept": "application/json"}
         # aiohttp itself repeats a GET that met a stale connection.
-        return await self._request("GET", url, {**headers, "Accept": "application/json"}, _MAX_TABLE_BYTES)
+        return await self._request("GET", url, headers, _MAX_TABLE_BYTES, try_timeout_s=try_timeout_s)
 
     async def tell(self, url: str) -> Reply:
         """Send a POST without a body. Raises LostConnectionError and UnexpectedAnswerError."""

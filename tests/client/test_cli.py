@@ -32,6 +32,27 @@ def test_five_labels_are_asked_for_unless_told_otherwise(
     assert proxy.seen[0].path == "/predict?top=5"
 
 
+@pytest.mark.parametrize("how", ["options", "one option", "the environment"])
+def test_several_proxies_may_be_named_and_one_that_is_dead_costs_nothing(
+    fleet: ScriptedFleet, classify: Command, photos: list[Path], nobody: str, how: str
+) -> None:
+    good = fleet.server().url
+    options = {"options": ["--proxy", nobody, "--proxy", good], "one option": ["--proxy", f"{nobody},{good}"]}
+    done = classify(*photos, *options.get(how, []), TFLEET_PROXY=f"{nobody}, {good}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_proxies_are_found_in_a_registry(fleet: ScriptedFleet, classify: Command, photo: Path) -> None:
+    host, port = fleet.server().address.split(":")
+    service = {"ID": "p1", "Address": host, "Port": int(port)}
+    entry = {"Node": {"Node": "n"}, "Service": service, "Checks": [{"Status": "passing"}]}
+    consul = fleet.server(otherwise=fleet.text(200, json.dumps([entry]), "application/json"))
+    done = classify(photo, "--proxy", f"consul://{consul.address}/pets", "--top", "1")
+    assert done.stdout == f"{photo}\ttabby\t0.750000\n{photo}\ttiger cat\t0.125000\n"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert consul.seen[0].path == "/v1/health/service/pets-proxy?passing=1"
+
+
 def test_a_failure_is_told_and_the_others_are_done(
     fleet: ScriptedFleet, classify: Command, photos: list[Path], tmp_path: Path
 ) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from tests.waiting import eventually
 from tfleet.client import FleetUnavailableError
+from tfleet.client.any_proxy import AnyProxy
 from tfleet.client.lease_keeper import LeaseKeeper
 from tfleet.client.transport import Transport
+from tfleet.client.whereabouts import parse_whereabouts
 
 if TYPE_CHECKING:
     from tests.client.conftest import Scripted, ScriptedFleet
@@ -22,7 +24,8 @@ FOUR = ("10.0.0.1:1", "10.0.0.1:2", "10.0.0.1:3", "10.0.0.1:4")
 @asynccontextmanager
 async def keeper(proxy: Scripted) -> AsyncIterator[LeaseKeeper]:
     wire = Transport(connect_timeout_s=5, max_connections=4)
-    made = LeaseKeeper(wire, proxy.url, size=8, balance="round-robin")
+    proxies = AnyProxy(wire, parse_whereabouts(proxy.url), try_timeout_s=5)
+    made = LeaseKeeper(wire, proxies, size=8, balance="round-robin")
     yield made
     await made.close()
     await wire.close()

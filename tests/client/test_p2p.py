@@ -18,10 +18,12 @@ from tfleet.client import (
     FleetUnavailableError,
     UnexpectedAnswerError,
 )
+from tfleet.client.any_proxy import AnyProxy
 from tfleet.client.call import Call
 from tfleet.client.image import load
 from tfleet.client.p2p import MAX_TRIES, PeerToPeer
 from tfleet.client.transport import Transport
+from tfleet.client.whereabouts import parse_whereabouts
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -323,7 +325,7 @@ async def test_images_go_straight_to_the_workers_again_when_one_can_be_reached(
     wire = Transport(connect_timeout_s=5, max_connections=4)
     route = PeerToPeer(
         wire,
-        proxy.url,
+        AnyProxy(wire, parse_whereabouts(proxy.url), try_timeout_s=5),
         try_timeout_s=5,
         most_workers=8,
         balance="round-robin",

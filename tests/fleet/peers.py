@@ -1,23 +1,25 @@
-"""A steady load whose images go straight to the workers, sent by the client that programs use."""
+"""A steady load sent by the client that programs use, straight to the workers unless told otherwise."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.fleet.steady import Answer, NoAnswerError, SteadyLoad
 from tfleet.client import FleetClient, FleetError
-from tfleet.discovery.address import Address
 
 _CALLERS = 64
 
 
 class PeerLoad(SteadyLoad):
-    """Many threads share one FleetClient in p2p mode; each image is one call of one of them."""
+    """Many threads share one FleetClient; each image is one call of one of them."""
 
-    def __init__(self, proxy: Address, *, rate: float, try_timeout_s: float = 10.0) -> None:
-        super().__init__(proxy.url, rate=rate)
-        self._client = FleetClient(proxy.url, p2p=True, try_timeout_s=try_timeout_s)
+    def __init__(
+        self, proxy: str | Sequence[str], *, rate: float, p2p: bool = True, try_timeout_s: float = 10.0
+    ) -> None:
+        super().__init__("", rate=rate)
+        self._client = FleetClient(proxy, p2p=p2p, try_timeout_s=try_timeout_s)
         self._callers = ThreadPoolExecutor(_CALLERS)
 
     async def __aexit__(self, *exception: object) -> None:

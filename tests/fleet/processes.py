@@ -41,11 +41,15 @@ class Fleet:
 
     async def start(self, workers: int, *proxy_options: str) -> None:
         """Start the proxy and so many workers, and wait until all are ready."""
-        options = ("--port", str(self.proxy.port), "--registry", self._registry, *proxy_options)
-        self.proxy_process = self._stack.enter_context(_process("proxy", *options))
+        self.proxy_process = self.add_proxy(self.proxy, *proxy_options)
         for _ in range(workers):
             self.add_worker()
         await self.ready(workers)
+
+    def add_proxy(self, address: Address, *options: str) -> subprocess.Popen[bytes]:
+        """Start a proxy there; it is ready a moment later."""
+        options = ("--port", str(address.port), "--registry", self._registry, *options)
+        return self._stack.enter_context(_process("proxy", *options))
 
     def add_worker(self, *options: str) -> Worker:
         """Start one more worker; it is ready a moment later."""

@@ -42,7 +42,7 @@ async def test_a_newcomer_gets_its_share_and_a_proxy_that_is_lost_costs_no_image
     registry: str, model: Path
 ) -> None:
     async with fleet(registry, model, "--mode", "p2p", workers=2) as started:
-        async with PeerLoad(started.proxy, rate=RATE) as load:
+        async with PeerLoad(started.proxy.url, rate=RATE) as load:
             await load.sent(200)
             newcomer = worker_id(started.add_worker())
             await started.ready(3)

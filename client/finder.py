@@ -1,0 +1,109 @@
+"""Finds the proxies in the registry, and looks again from time to time.
+
+The rules:
+- It is a request that finds a look due, so a client that has nothing to send asks nothing. A look runs beside
+  the requests; they wait for it only where no proxy is left that they could ask.
+- A look is due some ten seconds after the last one, and within a second after a proxy failed.
+- The registry proposes: what it lists as passing goes to `on_found`; where it does not answer, nothing does.
+- It is asked over the client's own connections: one question needs no library for Consul, which would take
+  longer to import than a client takes to classify.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from tfleet.client.errors import FleetUnavailableError, UnexpectedAnswerError
+from tfleet.client.single_flight import SingleFlight
+from tfleet.client.transport import LostConnectionError
+from tfleet.discovery.listing import Status, listings
+
+if TYPE_CHECKING:
+    from tfleet.client.reply import Reply
+    from tfleet.client.transport import Transport
+    from tfleet.client.whereabouts import Listed
+
+_AGAIN_AFTER_S: Final = 10.0
+_AFTER_A_FAILURE_S: Final = 1.0
+_TIMEOUT_S: Final = 5.0
+_OK: Final = 200
+
+
+class Finder:
+    """Looks for the proxies of one fleet. Belongs to the event loop that first uses it."""
+
+    def __init__(
+        self, transport: Transport, where: Listed, on_found: Callable[[tuple[str, ...]], None]
+    ) -> None:
+        self._transport = transport
+        self._where = where
+        self._on_found = on_found
+        self._looks: SingleFlight[str] = SingleFlight()
+        self._due_s = -math.inf
+        self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
+
+    def __repr__(self) -> str:
+        return f"<Finder of {self._where}>"
+
+    def look_if_due(self) -> None:
+        """Begin a look if it is time."""
+        if asyncio.get_running_loop().time() >= self._due_s:
+            self._looks.begin(self._look)
+
+    def doubt(self) -> None:
+        """Take the news that a proxy failed: the list may be old. All clients of it find out together, so
+        they don't ask together.
+        """
+        soon_s = asyncio.get_running_loop().time() + self._rng.random() * _AFTER_A_FAILURE_S
+        self._due_s = min(self._due_s, soon_s)
+
+    async def look(self) -> FleetUnavailableError:
+        """Look now. What the caller is told if there is still no proxy that it could ask."""
+        return FleetUnavailableError(await self._looks.result(self._look))
+
+    async def close(self) -> None:
+        """End what is under way. Whoever waits for it gets RuntimeError."""
+        await self._looks.close()
+
+    async def _look(self) -> str:
+        """Tell what is listed. What it means if no proxy is known even so."""
+        self._due_s = asyncio.get_running_loop().time() + _AGAIN_AFTER_S * (0.5 + self._rng.random())
+        registry = self._where.registry
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                found = _urls(await self._ask())
+        except LostConnectionError as error:
+            return f"cannot find a proxy: the registry at {registry} does not answer: {error}"
+        except TimeoutError:
+            return f"cannot find a proxy: the registry at {registry} does not answer within {_TIMEOUT_S:g} s"
+        except UnexpectedAnswerError as error:
+            return f"cannot find a proxy: {error}"
+        self._on_found(found)
+        return f"no proxy is registered as {self._where}"
+
+    async def _ask(self) -> Reply:
+        token = os.environ.get("CONSUL_HTTP_TOKEN")
+        path = f"/v1/health/service/{quote(self._where.service)}?passing=1"
+        return await self._transport.get(
+            self._where.registry.url + path, {"X-Consul-Token": token} if token else {}
+        )
+
+
+def _urls(reply: Reply) -> tuple[str, ...]:
+    """The base URLs of those that pass. Raises UnexpectedAnswerError where it is no list of Consul's."""
+    try:
+        listed = listings(json.loads(reply.body)) if reply.status == _OK else None
+    except (ValueError, TypeError, RecursionError):
+        listed = None
+    if listed is None:
+        raise UnexpectedAnswerError(f"{reply.url} answered {reply.describe()}: {reply.body[:200]!r}")
+    passing = (listing.instance for listing in listed if listing.status is Status.PASSING)
+    # A proxy that was killed may still be listed beside the one that has its port now.
+    return tuple(dict.fromkeys(instance.address.url for instance in passing))

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.waiting import eventually
+from tfleet.client import (
+    AsyncFleetClient,
+    DeadlineExceededError,
+    FleetUnavailableError,
+    UnexpectedAnswerError,
+    WorkerFailedError,
+)
+
+if TYPE_CHECKING:
+    from tests.client.conftest import Handler, Scripted, ScriptedFleet
+
+
+def dead_or(fleet: ScriptedFleet, nobody: str, fault: str) -> str:
+    """A proxy with this fault."""
+    faults: dict[str, Handler] = {
+        "reset": fleet.reset(),
+        "cut_short": fleet.cut_short(),
+        "never": fleet.never(),
+        "503": fleet.problem(503, "the proxy has all the connections it may have", Retry_After="30"),
+    }
+    return nobody if fault == "refused" else fleet.server(otherwise=faults[fault]).address
+
+
+def counts(*proxies: Scripted) -> list[int]:
+    return [len(proxy.seen) for proxy in proxies]
+
+
+async def test_proxies_take_turns(fleet: ScriptedFleet) -> None:
+    proxies = [fleet.server() for _ in range(3)]
+    async with AsyncFleetClient([proxy.url for proxy in proxies]) as client:
+        for _ in range(30):
+            await client.classify(b"BM")
+    assert counts(*proxies) == [10, 10, 10]
+
+
+async def test_clients_begin_anywhere(fleet: ScriptedFleet) -> None:
+    one, two = fleet.server(), fleet.server()
+    for _ in range(40):
+        async with AsyncFleetClient([one.url, two.url]) as client:
+            await client.classify(b"BM")
+    assert min(counts(one, two)) > 0, "so many that send one image each don't all send it to the same proxy"
+
+
+@pytest.mark.parametrize("fault", ["refused", "reset", "cut_short", "503", "never"])
+async def test_a_proxy_that_fails_costs_no_call(fleet: ScriptedFleet, nobody: str, fault: str) -> None:
+    bad, good = dead_or(fleet, nobody, fault), fleet.server()
+    async with AsyncFleetClient([bad, good.url], try_timeout_s=0.1) as client:
+        for _ in range(4):
+            assert (await client.classify(b"BM")).predictions[0].label == "tabby"
+    assert counts(good) == [4]
+
+
+@pytest.mark.parametrize("fault", ["refused", "reset", "503", "never"])
+async def test_lookups_go_to_the_next_proxy_too(fleet: ScriptedFleet, nobody: str, fault: str) -> None:
+    worker = fleet.server()
+    good = fleet.server(otherwise=fleet.leases(worker.address, lasts_s=0.001))
+    bad = dead_or(fleet, nobody, fault)
+    async with AsyncFleetClient([bad, good.url], p2p=True, try_timeout_s=0.1) as client:
+        for _ in range(4):
+            await client.classify(b"BM")
+    assert {seen.path for seen in good.seen} == {"/worker?n=64"}
+    assert counts(worker) == [4]
+
+
+async def test_the_way_round_the_workers_is_through_whichever_proxy_answers(
+    fleet: ScriptedFleet, nobody: str
+) -> None:
+    async def lease_or_answer(request: Any) -> Any:
+        leases = fleet.leases("127.0.0.1:9", forwards=True)
+        return await (leases if request.method == "GET" else fleet.predictions("detour"))(request)
+
+    good = fleet.server(otherwise=lease_or_answer)
+    async with AsyncFleetClient([nobody, good.url], p2p=True) as client:
+        for _ in range(4):
+            assert (await client.classify(b"BM")).predictions[0].label == "detour"
+
+
+async def test_the_table_of_the_workers_is_anybodys(fleet: ScriptedFleet, nobody: str) -> None:
+    good = fleet.server(otherwise=fleet.workers({"id": "w1", "address": "a:1", "state": "ready"}))
+    async with AsyncFleetClient([nobody, good.url]) as client:
+        for _ in range(2):
+            assert [worker.id for worker in await client.workers()] == ["w1"]
+
+
+async def test_one_that_failed_is_left_out_and_then_tried_again(fleet: ScriptedFleet) -> None:
+    bad, good = (
+        fleet.server(fleet.reset(), fleet.reset()),
+        fleet.server(),
+    )  # it was a kept connection, perhaps
+    async with AsyncFleetClient([bad.url, good.url]) as client:
+        for _ in range(20):
+            await client.classify(b"BM")
+        assert counts(bad, good) == [1, 20]
+
+        async def asked() -> int:
+            await client.classify(b"BM")
+            return len(bad.seen)
+
+        await eventually(asked, wanted=lambda seen: seen == 2)
+        await eventually(asked, wanted=lambda seen: seen > 5)
+
+
+async def test_while_one_request_tries_it_again_the_others_go_elsewhere(fleet: ScriptedFleet) -> None:
+    bad, good = fleet.server(fleet.reset(), otherwise=fleet.never()), fleet.server()
+    async with AsyncFleetClient([bad.url, good.url], try_timeout_s=5) as client, asyncio.TaskGroup() as group:
+        calls = []
+
+        async def asked() -> int:
+            calls.append(group.create_task(client.classify(b"BM")))
+            await asyncio.sleep(0)
+            return len(bad.seen)
+
+        await eventually(asked, wanted=lambda seen: seen == 2)
+        for _ in range(20):
+            await client.classify(b"BM")
+        assert counts(bad) == [2]
+        for call in calls:
+            call.cancel()
+
+
+async def test_one_that_broke_off_an_answer_is_not_left_out(fleet: ScriptedFleet) -> None:
+    bad, good = fleet.server(fleet.cut_short()), fleet.server()
+    async with AsyncFleetClient([bad.url, good.url]) as client:
+        for _ in range(10):
+            await client.classify(b"BM")
+    assert sum(counts(bad, good)) == 11
+    assert min(counts(bad, good)) >= 5, "it was a worker that failed"
+
+
+async def test_one_that_answers_502_or_429_has_answered(fleet: ScriptedFleet) -> None:
+    for status in (429, 502, 504):
+        proxies = [fleet.server(otherwise=fleet.problem(status, "no")) for _ in range(2)]
+        async with AsyncFleetClient([proxy.url for proxy in proxies]) as client:
+            outcome = await client.outcome(b"BM")
+            assert outcome.error is not None
+            assert outcome.error.status == status
+        assert sum(counts(*proxies)) == 1
+
+
+async def test_where_all_say_503_it_is_the_answer(fleet: ScriptedFleet) -> None:
+    proxies = [fleet.server(otherwise=fleet.problem(503, "no worker", Retry_After="2")) for _ in range(2)]
+    async with AsyncFleetClient([proxy.url for proxy in proxies]) as client:
+        with pytest.raises(FleetUnavailableError, match="no worker") as caught:
+            await client.classify(b"BM")
+    assert caught.value.retry_after_s == 2.0
+    assert counts(*proxies) == [1, 1]
+
+
+async def test_where_nobody_answers_each_is_named(fleet: ScriptedFleet, nobody: str) -> None:
+    bad = fleet.server(otherwise=fleet.reset())
+    async with AsyncFleetClient([nobody, bad.url]) as client:
+        with pytest.raises(FleetUnavailableError) as caught:
+            await client.classify(b"BM")
+    assert f"cannot reach http://{nobody}: connection refused" in str(caught.value)
+    assert f"cannot reach {bad.url}: it closed the connection" in str(caught.value)
+    assert caught.value.request_id is not None
+
+
+async def test_one_that_answered_says_more_than_those_that_did_not(fleet: ScriptedFleet, nobody: str) -> None:
+    bad = fleet.server(otherwise=fleet.cut_short())
+    async with AsyncFleetClient([nobody, bad.url]) as client:
+        with pytest.raises(WorkerFailedError, match="cut short"):
+            await client.classify(b"BM")
+
+
+async def test_what_does_not_speak_http_is_as_good_as_dead() -> None:
+    async with AsyncExitStack() as stack:
+
+        async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 mail.example ESMTP\r\n")
+            writer.close()
+
+        mail = await stack.enter_async_context(await asyncio.start_server(greet, "127.0.0.1", 0))
+        host, port = mail.sockets[0].getsockname()
+        client = await stack.enter_async_context(AsyncFleetClient([f"{host}:{port}", "127.0.0.1:9"]))
+        with pytest.raises(UnexpectedAnswerError, match="does not speak HTTP"):
+            await client.classify(b"BM")
+
+
+async def test_a_proxy_that_hangs_leaves_the_next_one_half_of_the_time(fleet: ScriptedFleet) -> None:
+    hung, good = fleet.server(otherwise=fleet.never()), fleet.server()
+    async with AsyncFleetClient([hung.url, good.url], timeout_s=2.4) as client:
+        found = [await client.classify(b"BM") for _ in range(2)]
+    assert 1000 < max(one.elapsed_ms for one in found) < 2000
+    assert min(one.elapsed_ms for one in found) < 900
+
+
+async def test_a_call_that_ends_in_silence_is_news_of_its_proxy(fleet: ScriptedFleet) -> None:
+    hung, good = fleet.server(otherwise=fleet.never()), fleet.server()
+    async with AsyncFleetClient([hung.url, good.url], timeout_s=0.3) as client:
+        outcomes = [await client.outcome(b"BM") for _ in range(6)]
+    failures = [outcome.error for outcome in outcomes if outcome.error is not None]
+    assert len(failures) == 1
+    assert isinstance(failures[0], DeadlineExceededError)
+
+
+async def test_the_last_one_may_take_all_the_time_there_is(fleet: ScriptedFleet, nobody: str) -> None:
+    async def slowly(request: Any) -> Any:
+        await asyncio.sleep(0.2)
+        return await fleet.predictions("slow")(request)
+
+    slow = fleet.server(otherwise=slowly)
+    for _ in range(4):  # whoever has the first turn
+        async with AsyncFleetClient([nobody, slow.url], try_timeout_s=0.1) as client:
+            assert (await client.classify(b"BM")).predictions[0].label == "slow"
+
+
+def test_it_says_where_the_proxies_are() -> None:
+    client = AsyncFleetClient(["a", "b"])
+    assert client.proxy == "http://a:12480, http://b:12480"
+    assert repr(client).startswith("<AsyncFleetClient http://a:12480, http://b:12480 Forward <Transport")
