@@ -105,8 +105,13 @@ def _not_our_answer(reply: Reply, request_id: str | None) -> UnexpectedAnswerErr
 def _predictions(items: object) -> tuple[Prediction, ...] | None:
     if not isinstance(items, list):
         return None
-    predictions = [_prediction(item) for item in items]
-    return None if None in predictions else tuple(p for p in predictions if p is not None)
+    predictions = []
+    for item in items:
+        prediction = _prediction(item)
+        if prediction is None:
+            return None
+        predictions.append(prediction)
+    return tuple(predictions)
 
 
 def _prediction(item: object) -> Prediction | None:

@@ -41,14 +41,15 @@ class Image:
     held: bytes = b""
     path: Path | None = None
 
-    def payload(self) -> bytes | AsyncGenerator[bytes, None]:
-        """The body of a request; each call gives it whole and anew.
+    def payload(self, moved: Callable[[], None]) -> bytes | AsyncGenerator[bytes, None]:
+        """The body of a request; each call gives it whole and anew. `moved` is called for each piece of it
+        that goes.
 
         The generator raises BadImageError where the file cannot be read again or has become shorter.
         """
         if self.path is not None:
-            return _streamed(self.path, self.size)
-        return self.held if self.size <= HELD_BYTES else _pieces(self.held)
+            return _streamed(self.path, self.size, moved)
+        return self.held if self.size <= HELD_BYTES else _pieces(self.held, moved)
 
 
 async def load(source: Source) -> Image:
@@ -99,13 +100,14 @@ def _read_to_end(file: BinaryIO) -> bytes:
     return b"".join(chunks)
 
 
-async def _pieces(held: bytes) -> AsyncGenerator[bytes, None]:
+async def _pieces(held: bytes, moved: Callable[[], None]) -> AsyncGenerator[bytes, None]:
     # In one piece, nobody would know whether any of it moves, and aiohttp warns.
     for start in range(0, len(held), _CHUNK_BYTES):
+        moved()
         yield held[start : start + _CHUNK_BYTES]
 
 
-async def _streamed(path: Path, size: int) -> AsyncGenerator[bytes, None]:
+async def _streamed(path: Path, size: int, moved: Callable[[], None]) -> AsyncGenerator[bytes, None]:
     # Never an OSError from here: aiohttp would take it for one of the connection's.
     left = size
     try:
@@ -114,6 +116,7 @@ async def _streamed(path: Path, size: int) -> AsyncGenerator[bytes, None]:
         with await asyncio.to_thread(path.open, "rb") as file:
             while left and (chunk := await asyncio.to_thread(file.read, min(_CHUNK_BYTES, left))):
                 left -= len(chunk)
+                moved()
                 yield chunk
     except OSError as error:
         raise BadImageError(_reason(error)) from error

@@ -20,14 +20,15 @@ class Patience:
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
-        self._timeout = asyncio.timeout(None)
+        self._timeout = None if seconds is None else asyncio.timeout(None)
         self._running = False
         self._moved_at_s = 0.0
         self._look: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
-        await self._timeout.__aenter__()
-        self._running = True
+        if self._timeout is not None:
+            await self._timeout.__aenter__()
+            self._running = True
         return self
 
     async def __aexit__(
@@ -36,12 +37,14 @@ class Patience:
         self._running = False
         if self._look is not None:
             self._look.cancel()
-        await self._timeout.__aexit__(kind, error, trace)
+        if self._timeout is not None:
+            await self._timeout.__aexit__(kind, error, trace)
 
     def moved(self) -> None:
         """Start waiting anew."""
         # What writes the body may say so once more when nobody waits any longer.
-        if self._seconds is not None and self._running:
+        if self._running:
+            assert self._seconds is not None
             loop = asyncio.get_running_loop()
             self._moved_at_s = loop.time()
             if self._look is None:
@@ -49,6 +52,7 @@ class Patience:
 
     def _end_or_wait(self, loop: asyncio.AbstractEventLoop) -> None:
         assert self._seconds is not None
+        assert self._timeout is not None
         until_s = self._moved_at_s + self._seconds
         if loop.time() >= until_s:
             self._timeout.reschedule(loop.time())

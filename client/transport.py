@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import os
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from tfleet.client.errors import BadImageError, UnexpectedAnswerError
 from tfleet.client.patience import Patience
@@ -25,7 +27,6 @@ from tfleet.client.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import SimpleNamespace
 
     from tfleet.client.image import Image
 
@@ -51,10 +52,31 @@ class LostConnectionError(Exception):
 
 @dataclass(slots=True)
 class _Exchange:
-    """What aiohttp tells about a request on its way."""
+    """A request on its way: what waits for it, and whether its connection had served another one."""
 
     patience: Patience
-    reused: bool = False
+    reused: bool = True
+
+
+_exchange: Final[ContextVar[_Exchange]] = ContextVar("exchange")
+"""That of this task; one at a time."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Notes when a request has a connection or begins to make one. (aiohttp's tracing tells that, too, and
+    costs more than a tenth of a small request.)
+    """
+
+    async def connect(self, *what: Any, **how: Any) -> aiohttp.connector.Connection:
+        connection = await super().connect(*what, **how)
+        _exchange.get().patience.moved()
+        return connection
+
+    async def _create_connection(self, *what: Any, **how: Any) -> ResponseHandler:
+        exchange = _exchange.get()
+        exchange.reused = False
+        exchange.patience.moved()
+        return await super()._create_connection(*what, **how)
 
 
 class Transport:
@@ -111,13 +133,14 @@ class Transport:
     ) -> Reply:
         patience = Patience(try_timeout_s)
         exchange = _Exchange(patience)
+        _exchange.set(exchange)
         begun = False
-        body = image.payload() if image is not None else None
+        body = image.payload(patience.moved) if image is not None else None
         try:
             async with (
                 patience,
                 self._open_session().request(
-                    method, url, headers=headers, data=body, allow_redirects=False, trace_request_ctx=exchange
+                    method, url, headers=headers, data=body, allow_redirects=False
                 ) as response,
             ):
                 begun = True
@@ -138,30 +161,14 @@ class Transport:
         if self._closed:
             raise RuntimeError("the client is closed")
         if self._session is None:
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_reuseconn.append(_note_reuse)
-            trace.on_connection_create_start.append(_note_move)
-            trace.on_request_chunk_sent.append(_note_move)
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._max_connections),
+                connector=_Connector(limit=self._max_connections),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # A compressed answer could be larger than the bytes that were counted.
                 headers={"Accept-Encoding": "identity"},
-                trace_configs=[trace],
             )
         return self._session
-
-
-async def _note_reuse(
-    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceConnectionReuseconnParams
-) -> None:
-    context.trace_request_ctx.reused = True
-    context.trace_request_ctx.patience.moved()
-
-
-async def _note_move(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.patience.moved()
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int, patience: Patience) -> bytes:
