@@ -23,7 +23,7 @@ from urllib.parse import quote
 from tfleet.client.errors import FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.single_flight import SingleFlight
 from tfleet.client.transport import LostConnectionError
-from tfleet.discovery.listing import Status, listings
+from tfleet.discovery.listing import listings
 
 if TYPE_CHECKING:
     from tfleet.client.reply import Reply
@@ -97,13 +97,12 @@ class Finder:
 
 
 def _urls(reply: Reply) -> tuple[str, ...]:
-    """The base URLs of those that pass. Raises UnexpectedAnswerError where it is no list of Consul's."""
+    """The base URLs of those that are listed. Raises UnexpectedAnswerError where it is no list."""
     try:
         listed = listings(json.loads(reply.body)) if reply.status == _OK else None
     except (ValueError, TypeError, RecursionError):
         listed = None
     if listed is None:
         raise UnexpectedAnswerError(f"{reply.url} answered {reply.describe()}: {reply.body[:200]!r}")
-    passing = (listing.instance for listing in listed if listing.status is Status.PASSING)
     # A proxy that was killed may still be listed beside the one that has its port now.
-    return tuple(dict.fromkeys(instance.address.url for instance in passing))
+    return tuple(dict.fromkeys(listing.instance.address.url for listing in listed))

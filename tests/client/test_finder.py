@@ -118,7 +118,7 @@ async def test_a_proxy_that_failed_is_a_reason_to_look_again(
             await client.classify(b"BM")
             return len(newcomer.seen)
 
-        await eventually(newcomers)
+        await eventually(newcomers, timeout_s=4)
     assert registry.asked == 2
 
 
@@ -152,7 +152,7 @@ async def test_a_registry_that_is_away_or_lists_nobody_changes_nothing(
             await client.classify(b"BM")
             return registry.asked
 
-        await eventually(looks, wanted=lambda asked: asked > 1)
+        await eventually(looks, wanted=lambda asked: asked > 1, timeout_s=4)
         before = len(one.seen), len(two.seen)
         await eventually(looks, wanted=lambda _: len(one.seen) > before[0] and len(two.seen) > before[1] + 1)
 

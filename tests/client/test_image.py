@@ -16,10 +16,13 @@ JPEG = b"\xff\xd8\xff" + bytes(100)
 
 
 async def sent(loaded: Image) -> bytes:
-    payload = loaded.payload(lambda: None)
+    moves: list[None] = []
+    payload = loaded.payload(lambda: moves.append(None))
     if isinstance(payload, bytes):
         return payload
-    return b"".join([chunk async for chunk in payload])
+    pieces = [piece async for piece in payload]
+    assert len(moves) == len(pieces), "whoever waits is told of each"
+    return b"".join(pieces)
 
 
 @pytest.mark.parametrize("source", [JPEG, bytearray(JPEG), memoryview(JPEG), io.BytesIO(JPEG)])

@@ -1,5 +1,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -63,22 +65,50 @@ async def test_proxies_and_workers_are_not_taken_for_each_other() -> None:
 
 
 async def test_it_leaves_the_registry_before_it_refuses_anybody() -> None:
-    serving: list[int] = []
-    proxy = nobody()
+    with embedded_registry() as registry:
+        where = replace(settings(registry=ConsulRegistry(registry)), drain_grace_s=1.0)
+        async with stand_in() as worker, AsyncExitStack() as stack:
+            proxy = await stack.enter_async_context(running(where))
+            await register(registry, worker.address)
+            await eventually(lambda: listed(registry))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(stack.aclose())
+                await eventually(lambda: listed(registry), wanted=lambda rows: rows == [])
+                async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/worker") as answer:
+                    assert answer.status == 200
+
+
+async def test_one_that_drains_does_not_begin_to_register() -> None:
+    registrations: list[str] = []
 
     @web.middleware
     async def witness(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith("/v1/agent/service/deregister/tfleet-proxy-"):
-            async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/worker") as answer:
-                serving.append(answer.status)
+        if request.path == "/v1/agent/service/register":
+            registrations.append(await request.text())
         return await handler(request)
 
     with embedded_registry(witness) as registry:
-        where = settings(registry=ConsulRegistry(registry), port=proxy.port)
-        async with stand_in() as worker, running(where):
+        where = replace(settings(registry=ConsulRegistry(registry)), drain_grace_s=0.5)
+        async with stand_in() as worker, AsyncExitStack() as stack:
+            proxy = await stack.enter_async_context(running(where))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(stack.aclose())
+                await register(registry, worker.address)
+                await eventually(lambda: workers(proxy), wanted=ready)
+    assert len(registrations) == 1, "the worker's"
+
+
+async def test_a_proxy_that_dies_leaves_the_registry_as_well() -> None:
+    async def die(registry: Address) -> None:
+        async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))):
             await register(registry, worker.address)
             await eventually(lambda: listed(registry))
-    assert serving == [200]
+            raise LookupError("it lost its eyes")
+
+    with embedded_registry() as registry:
+        with pytest.raises(LookupError):
+            await die(registry)
+        assert await listed(registry) == []
 
 
 @pytest.mark.parametrize("chosen", [None, Address("proxy.example", 80)])
