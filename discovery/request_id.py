@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 
-# What is kept goes into logs and headers as it came, so only harmless characters and a bounded length.
-_RANDOM = random.Random()  # noqa: S311 - a name, no secret; seeded by the system, anew in each process
+_RANDOM = random.Random()  # noqa: S311 - a name, no secret
+os.register_at_fork(after_in_child=_RANDOM.seed)  # a server that forks would give all its children the same
 
+# What is kept goes into logs and headers as it came, so only harmless characters and a bounded length.
 _KEPT = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
