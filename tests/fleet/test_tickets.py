@@ -87,7 +87,7 @@ async def test_only_who_was_sent_is_served_and_keys_are_changed_while_everybody_
         workers = [Address.parse(row["address"]) for row in (await fleet.rows()).values()]
         await asyncio.to_thread(_as_a_user_sees_it, fleet.proxy, workers[0], tmp_path)
 
-        forward, p2p = SteadyLoad(fleet.proxy.url, rate=RATE), PeerLoad(fleet.proxy, rate=RATE)
+        forward, p2p = SteadyLoad(fleet.proxy.url, rate=RATE), PeerLoad(fleet.proxy.url, rate=RATE)
         async with forward, p2p:
             await p2p.sent(50)
             at_the_workers.write(NEW, OLD)

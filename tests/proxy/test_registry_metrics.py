@@ -17,13 +17,19 @@ async def scrape(proxy: Address) -> dict[str, float]:
     return {name.removeprefix("tfleet_registry_"): float(figure) for name, figure in figures}
 
 
+async def changed(proxy: Address, times: int) -> None:
+    """Wait until the registry's answer has changed so often."""
+    await eventually(
+        lambda: scrape(proxy), wanted=lambda now: now['answers_total{result="changed"}'] == times
+    )
+
+
 async def test_a_worker_that_is_kept_though_it_is_not_listed_is_shown() -> None:
     with embedded_registry() as registry:
         async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
+            await changed(proxy, 1)
             await register(registry, worker.address)
-            await eventually(
-                lambda: scrape(proxy), wanted=lambda now: now['answers_total{result="changed"}'] == 2
-            )
+            await changed(proxy, 2)
             assert (await scrape(proxy))["unlisted_workers"] == 0
             await deregister(registry)
             figures = await eventually(lambda: scrape(proxy), wanted=lambda now: now["unlisted_workers"])
