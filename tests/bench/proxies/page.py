@@ -28,7 +28,7 @@ def _introduction(run: Run) -> list[str]:
         "# What a proxy costs",
         "",
         f"`{run.command}` on {datetime.date.today()}: {machine()}.",
-        f"{versions(('aiohttp',))}; load by {run.generator}, on the same CPUs.",
+        f"{versions(('uvloop', 'aiohttp'))}; load by {run.generator}, on the same CPUs.",
         "",
         f"Behind all of them is one bare nginx that reads the body and answers {ANSWER_BYTES} bytes. One",
         f"proxy at a time is loaded, {run.seconds} s for each figure, in {len(run.rounds)} rounds; every",
