@@ -1,7 +1,7 @@
 # A proxy. Build it from the top folder: docker build -f deploy/proxy.Dockerfile -t tfleet-proxy .
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
-FROM ${PYTHON_IMAGE} AS build
+FROM ${PYTHON_IMAGE} AS dependencies
 # The dependencies first: they are fetched anew only when one of these files changes.
 WORKDIR /build
 RUN python -m venv --without-pip /opt/tfleet \
@@ -11,15 +11,18 @@ COPY pyproject.toml constraints.txt deploy/requirements.py ./
 RUN python requirements.py proxy client > requirements.txt \
     && pip --python /opt/tfleet/bin/python install --no-cache-dir --root-user-action=ignore \
         -c constraints.txt -r requirements.txt
+
+FROM dependencies AS code
 COPY . .
 # A proxy has no use for the model.
 RUN rm -r worker/models \
     && pip wheel --no-cache-dir --no-deps --no-build-isolation -w dist . \
     && pip --python /opt/tfleet/bin/python install --no-cache-dir --root-user-action=ignore \
-        --no-index --no-deps dist/*.whl
+        --no-index --no-deps --root /code dist/*.whl
 
 FROM ${PYTHON_IMAGE}
-COPY --from=build /opt/tfleet /opt/tfleet
+COPY --from=dependencies /opt/tfleet /opt/tfleet
+COPY --from=code /code /
 # Nothing is written to: the root file system may be read-only.
 ENV PATH=/opt/tfleet/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -1,7 +1,7 @@
 # A worker. Build it from the top folder: docker build -f deploy/worker.Dockerfile -t tfleet-worker .
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
-FROM ${PYTHON_IMAGE} AS build
+FROM ${PYTHON_IMAGE} AS dependencies
 # The dependencies first: TensorFlow is fetched anew only when one of these files changes. Its C++ headers
 # are for those who compile operations.
 WORKDIR /build
@@ -14,13 +14,16 @@ RUN python requirements.py "$EXTRA" > requirements.txt \
     && pip --python /opt/tfleet/bin/python install --no-cache-dir --root-user-action=ignore \
         -c constraints.txt -r requirements.txt \
     && rm -rf /opt/tfleet/lib/python3*/site-packages/tensorflow/include
+
+FROM dependencies AS code
 COPY . .
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation -w dist . \
     && pip --python /opt/tfleet/bin/python install --no-cache-dir --root-user-action=ignore \
-        --no-index --no-deps dist/*.whl
+        --no-index --no-deps --root /code dist/*.whl
 
 FROM ${PYTHON_IMAGE}
-COPY --from=build /opt/tfleet /opt/tfleet
+COPY --from=dependencies /opt/tfleet /opt/tfleet
+COPY --from=code /code /
 # Nothing but /tmp is written to, and that little: the root file system may be read-only.
 ENV PATH=/opt/tfleet/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
