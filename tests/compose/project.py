@@ -1,0 +1,121 @@
+"""A compose project of a test: docker-compose.yml as it stands, under a name of its own."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+from docker.models.containers import Container
+
+from tests.environment import users_environment
+from tests.waiting import eventually_sync
+
+ROOT = Path(__file__).parents[2]
+_UP_S = 180.0
+_BUILD_S = 900.0
+_SETTLED_S = 60.0
+_LISTED = (
+    "import urllib.request as r; "
+    "print(r.urlopen('http://consul:8500/v1/health/service/tfleet').read().decode())"
+)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A name and the variables that .env.example lists; what it starts is found by the engine's labels."""
+
+    engine: docker.DockerClient
+    name: str
+    variables: Mapping[str, str]
+
+    def compose(self, *arguments: str, stdin: bytes | None = None, timeout_s: float = _UP_S) -> str:
+        """What `docker compose` prints to standard output. Fails with both of its streams."""
+        run = subprocess.run(
+            ["docker", "compose", "-p", self.name, *arguments],
+            cwd=ROOT,
+            env={**users_environment(), **self.variables},
+            input=stdin if stdin is not None else b"",
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        assert run.returncode == 0, (run.stdout + run.stderr).decode(errors="replace")[-3000:]
+        return run.stdout.decode()
+
+    def up(self, *options: str, workers: int) -> None:
+        """As the README has it."""
+        self.compose("up", *options, "--wait", "--scale", f"worker={workers}", timeout_s=_BUILD_S)
+
+    @property
+    def url(self) -> str:
+        """Where the proxy is published."""
+        return f"http://{self.compose('port', 'proxy', '12480').strip()}"
+
+    def containers(self, service: str) -> list[Container]:
+        """Those of a service, stopped ones too, by their number."""
+        labels = [f"com.docker.compose.project={self.name}", f"com.docker.compose.service={service}"]
+        found = self.engine.containers.list(all=True, filters={"label": labels})
+        return sorted(found, key=lambda each: int(each.labels["com.docker.compose.container-number"]))
+
+    def lines(self, service: str, container: Container | None = None) -> list[dict[str, Any]]:
+        """The log lines of a service, or of one container, read as JSON."""
+        logs = [container.logs()] if container else [each.logs() for each in self.containers(service)]
+        return [json.loads(line) for text in logs for line in text.decode().splitlines() if line.strip()]
+
+    def worker_id(self, container: Container) -> str:
+        """The name by which the fleet knows a worker, in its present life."""
+        starts = [line for line in self.lines("worker", container) if line["event"] == "worker starting"]
+        found: str = starts[-1]["worker"]
+        return found
+
+    def states(self) -> dict[str, str]:
+        """The state of each worker that the proxy knows, by its id."""
+        rows = requests.get(f"{self.url}/workers", timeout=10).json()["workers"]
+        return {row["id"]: row["state"] for row in rows}
+
+    def settled(self, workers: int) -> None:
+        """Wait until the proxy knows exactly so many workers, all ready."""
+        eventually_sync(
+            self.states,
+            wanted=lambda found: list(found.values()) == ["ready"] * workers,
+            timeout_s=_SETTLED_S,
+        )
+
+    def listed(self) -> dict[str, bool]:
+        """The workers in Consul's catalog, by their ids, and whether they pass."""
+        answer = self.containers("proxy")[0].exec_run(["python", "-c", _LISTED], demux=True)
+        out, err = answer.output
+        if answer.exit_code != 0:
+            return {"nobody answers": False, str(err): False}
+        return {
+            entry["Service"]["ID"]: all(check["Status"] == "passing" for check in entry["Checks"])
+            for entry in json.loads(out)
+        }
+
+    def left(self) -> list[str]:
+        """What of it the engine still has."""
+        label = {"label": f"com.docker.compose.project={self.name}"}
+        return [
+            *(f"container {each.name}" for each in self.engine.containers.list(all=True, filters=label)),
+            *(f"network {each.name}" for each in self.engine.networks.list(filters=label)),
+            *(f"volume {each.name}" for each in self.engine.volumes.list(filters=label)),
+        ]
+
+
+@contextmanager
+def project(engine: docker.DockerClient, **variables: str) -> Iterator[Project]:
+    """One with nothing started yet, published on any free port of loopback; nothing is left of it."""
+    name = f"tfleet-test-{secrets.token_hex(4)}"
+    running = Project(engine, name, {"PROXY_PUBLISH": "127.0.0.1:0", **variables})
+    try:
+        yield running
+    finally:
+        running.compose("down", "--volumes", "--timeout", "5")

@@ -1,0 +1,55 @@
+"""What compose makes of the files, without an engine."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.compose.engine import has_compose, missing
+from tests.environment import users_environment
+
+ROOT = Path(__file__).parents[2]
+
+
+def _config(*files: str, **variables: str) -> dict[str, Any]:
+    if not has_compose():
+        missing("the docker command has no compose v2")
+    run = subprocess.run(
+        ["docker", "compose", *(f"--file={file}" for file in files), "config", "--format", "json"],
+        cwd=ROOT,
+        env={**users_environment(), **variables},
+        capture_output=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    found: dict[str, Any] = json.loads(run.stdout)["services"]
+    return found
+
+
+def _set(service: dict[str, Any]) -> dict[str, str]:
+    """The variables that a container gets."""
+    return {name: value for name, value in service["environment"].items() if value is not None}
+
+
+def test_what_nobody_sets_is_left_to_tfleet() -> None:
+    services = _config("docker-compose.yml")
+    given = {"TFLEET_REGISTRY": "consul://consul:8500", "TFLEET_TICKET_KEY_FILE": ""}
+    assert _set(services["proxy"]) == given
+    assert _set(services["worker"]) == given
+
+
+def test_an_option_reaches_those_whom_it_concerns() -> None:
+    services = _config("docker-compose.yml", TFLEET_MAX_QUEUE="7", TFLEET_MODE="p2p", TFLEET_SERVICE="cats")
+    assert _set(services["worker"])["TFLEET_MAX_QUEUE"] == "7"
+    assert "TFLEET_MAX_QUEUE" not in _set(services["proxy"])
+    assert _set(services["proxy"])["TFLEET_MODE"] == "p2p"
+    assert {_set(services[name])["TFLEET_SERVICE"] for name in ("proxy", "worker")} == {"cats"}
+
+
+def test_a_gpu_worker_is_built_with_cuda_and_is_given_a_gpu() -> None:
+    worker = _config("docker-compose.yml", "docker-compose.gpu.yml")["worker"]
+    assert worker["build"]["args"] == {"EXTRA": "worker-gpu"}
+    assert worker["image"] == "tfleet-worker-gpu"
+    (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["count"], device["capabilities"]) == ("nvidia", 1, ["gpu"])
+    assert worker["deploy"]["resources"]["limits"]["cpus"] == 1, "the rest of the compose file still holds"

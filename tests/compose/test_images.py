@@ -1,0 +1,64 @@
+"""What the images are, apart from what runs in them."""
+
+from typing import Any
+
+import docker
+import pytest
+from docker.errors import ContainerError
+
+from tfleet import __version__
+
+MB = 1_000_000
+_HARDENED = {"read_only": True, "network_mode": "none", "cap_drop": ["ALL"], "remove": True, "stderr": True}
+
+
+@pytest.fixture(params=["PROXY_IMAGE", "WORKER_IMAGE"])
+def image(request: pytest.FixtureRequest, images: dict[str, str]) -> str:
+    return images[request.param]
+
+
+def _config(engine: docker.DockerClient, image: str) -> dict[str, Any]:
+    found: dict[str, Any] = engine.images.get(image).attrs["Config"]
+    return found
+
+
+def test_an_image_runs_as_nobody_in_particular_and_gets_signals_itself(
+    engine: docker.DockerClient, image: str
+) -> None:
+    config = _config(engine, image)
+    assert config["User"] == "10001:10001"
+    assert config["Entrypoint"][0] == "tfleet"
+    assert config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "tfleet.deploy.healthcheck"]
+
+
+def test_an_image_says_what_it_is(engine: docker.DockerClient, image: str) -> None:
+    labels = _config(engine, image)["Labels"]
+    assert labels["org.opencontainers.image.version"] == __version__
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert labels["org.opencontainers.image.title"].startswith("tfleet ")
+
+
+def test_an_image_runs_on_a_read_only_file_system_without_rights(
+    engine: docker.DockerClient, image: str
+) -> None:
+    said = engine.containers.run(image, ["--help"], **_HARDENED)
+    assert b"TFLEET_PORT" in said
+
+
+def test_the_proxy_has_no_tensorflow_and_is_small(
+    engine: docker.DockerClient, images: dict[str, str]
+) -> None:
+    proxy = engine.images.get(images["PROXY_IMAGE"])
+    layers = proxy.history()
+    base = engine.images.get("python:3.11-slim-bookworm").attrs["Size"]
+    assert proxy.attrs["Size"] - base < 150 * MB, layers
+    with pytest.raises(ContainerError, match="No module named .*tensorflow"):
+        engine.containers.run(
+            images["PROXY_IMAGE"], ["-c", "import tensorflow"], entrypoint="python", **_HARDENED
+        )
+
+
+def test_a_change_of_the_code_is_a_small_layer(engine: docker.DockerClient, image: str) -> None:
+    """The last one with anything in it."""
+    sizes = [layer["Size"] for layer in engine.images.get(image).history() if layer["Size"] > 100]
+    assert sizes[0] < 20 * MB
