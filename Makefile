@@ -31,8 +31,9 @@ test: check ## Check the code, then run all tests with coverage (minutes)
 	mkdir -p build/coverage
 	$(BIN)/coverage erase
 ifeq ($(PYTEST_ARGS),) # fleets have fixed ports and want both processors for themselves
-	$(BIN)/coverage run -m pytest -n 2 -m 'not fleet and not clone'
+	$(BIN)/coverage run -m pytest -n 2 -m 'not fleet and not clone and not compose'
 	$(BIN)/coverage run -m pytest -m 'fleet or clone'
+	$(BIN)/python -m pytest -m compose # three minutes, and two more to build the images; nothing without Docker
 else
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 endif
@@ -52,7 +53,7 @@ check: $(DEV) ## ruff, mypy --strict and the import rules
 	$(BIN)/lint-imports
 
 quick: $(DEV) ## The tests that start no workers (about a minute)
-	$(BIN)/python -m pytest -n 2 -m 'not fleet and not process and not clone' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 -m 'not fleet and not process and not clone and not compose' $(PYTEST_ARGS)
 
 bench: $(BENCH) ## Measure a worker, its peers and TensorFlow itself (ten minutes): make bench ARGS='--help'
 	$(BIN)/python -m tests.bench.run $(ARGS)

@@ -18,7 +18,7 @@ _OWN_EXTRAS = r"{name}\[(?P<extras>[^\]]+)\]"
 
 
 def requirements(project: Mapping[str, Any], extras: Iterable[str]) -> list[str]:
-    """The project's dependencies and those of these extras, each once. KeyError for an extra that it lacks."""
+    """The project's dependencies and those of these extras, each once. KeyError for one that it lacks."""
     return list(dict.fromkeys([*project["dependencies"], *_of_extras(project, extras)]))
 
 

@@ -9,7 +9,7 @@ from tests.compose.project import project
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder starts containers; the first test builds the images, which may take minutes."""
+    """Everything in this folder starts containers; the first one builds images, in minutes."""
     for item in items:
         if "tests/compose/" in item.nodeid:
             item.add_marker(pytest.mark.compose)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import docker
 import pytest
@@ -15,7 +16,7 @@ from docker.errors import DockerException
 
 @contextmanager
 def engine() -> Iterator[docker.DockerClient]:
-    """A client of it. Without an engine and compose v2 the test is skipped; with DOCKER_REQUIRED=true it fails."""
+    """A client of it. Without it, or compose v2, the test is skipped; with DOCKER_REQUIRED=true it fails."""
     try:
         client = docker.from_env()
     except DockerException as error:
@@ -35,7 +36,7 @@ def has_compose() -> bool:
     return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
 
 
-def missing(reason: str) -> None:
+def missing(reason: str) -> NoReturn:
     """Skip the test, or fail it where that may not be."""
     if os.environ.get("DOCKER_REQUIRED") == "true":
         pytest.fail(f"{reason}, and DOCKER_REQUIRED=true does not let this be skipped")

@@ -28,7 +28,9 @@ def test_the_documented_curls_work(fleet: Project) -> None:
     ranking = json.loads(curl(line.replace("localhost:12480", address)))
     assert ranking[0] == ["tiger cat", pytest.approx(0.380, abs=0.01)]
     line = "curl -X POST -F image=@cat.jpg 'http://localhost:12480/predict'"
-    assert json.loads(curl(line.replace("localhost:12480", address)))["predictions"][0]["label"] == "tiger cat"
+    assert (
+        json.loads(curl(line.replace("localhost:12480", address)))["predictions"][0]["label"] == "tiger cat"
+    )
 
 
 def test_p2p_works_inside_the_network(fleet: Project) -> None:
@@ -45,7 +47,9 @@ def test_the_workers_get_an_even_share(fleet: Project) -> None:
 
 def test_a_worker_computes_with_as_many_threads_as_it_has_cpus(fleet: Project) -> None:
     (loaded,) = (
-        line for line in fleet.lines("worker", fleet.containers("worker")[0]) if line["event"] == "model loaded"
+        line
+        for line in fleet.lines("worker", fleet.containers("worker")[0])
+        if line["event"] == "model loaded"
     )
     assert loaded["cpus"] == 1, "WORKER_CPUS, whatever the machine has"
 

@@ -52,7 +52,7 @@ def test_the_proxy_has_no_tensorflow_and_is_small(
     layers = proxy.history()
     base = engine.images.get("python:3.11-slim-bookworm").attrs["Size"]
     assert proxy.attrs["Size"] - base < 150 * MB, layers
-    with pytest.raises(ContainerError, match="No module named .*tensorflow"):
+    with pytest.raises(ContainerError, match=r"No module named .*tensorflow"):
         engine.containers.run(
             images["PROXY_IMAGE"], ["-c", "import tensorflow"], entrypoint="python", **_HARDENED
         )

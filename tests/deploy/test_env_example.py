@@ -1,0 +1,73 @@
+"""docker-compose.yml and .env.example know every option, as the commands have them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from tfleet.deploy.envvar import variable
+from tfleet.proxy.cli import proxy
+from tfleet.worker.cli import worker
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+GPU = (ROOT / "docker-compose.gpu.yml").read_text()
+DEFAULTS = dict(
+    re.findall(r"^#(?P<name>[A-Z_]+)=(?P<default>.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
+)
+# The containers settle where they listen; the compose file where the registry and the key are.
+SETTLED = {"TFLEET_HOST", "TFLEET_PORT", "TFLEET_REGISTRY_PORT"}
+OF_THE_COMPOSE_FILE = {"TFLEET_REGISTRY", "TFLEET_TICKET_KEY_FILE"}
+
+
+def _block(name: str) -> str:
+    """The lines of docker-compose.yml that belong to a key of two spaces or none."""
+    found = re.search(
+        rf"^(?P<indent> *){name}:.*\n(?P<block>(?:(?P=indent)  .*\n|\n| *#.*\n)*)", COMPOSE, re.MULTILINE
+    )
+    assert found
+    return found["block"]
+
+
+def _options(command: click.Command) -> dict[str, object]:
+    """The default of each option that a user of the compose file may set, by its variable."""
+    settable = {variable(each): each.default for each in command.params if isinstance(each, click.Option)}
+    return {name: default for name, default in settable.items() if name not in SETTLED}
+
+
+@pytest.mark.parametrize("command", [proxy, worker])
+def test_every_option_reaches_its_container(command: click.Command) -> None:
+    passed = set(
+        re.findall(r"^ +(TFLEET_\w+):", _block("x-options") + _block(str(command.name)), re.MULTILINE)
+    )
+    assert passed == set(_options(command))
+
+
+def test_every_option_has_its_default_beside_it() -> None:
+    of_proxy, of_worker = _options(proxy), _options(worker)
+    for name in (of_proxy.keys() | of_worker.keys()) - OF_THE_COMPOSE_FILE:
+        known = {str(of[name]) for of in (of_proxy, of_worker) if name in of}
+        (default,) = known if len(known) == 1 else {""}  # where they differ, a comment says both
+        assert DEFAULTS[name] == ("" if "UNSET" in default or default == "None" else default), name
+
+
+def test_every_variable_of_the_compose_files_has_its_default_beside_it() -> None:
+    used = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", GPU)) | dict(
+        re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", COMPOSE)
+    )
+    assert used.pop("TICKET_KEY_FILE") == "/dev/null"
+    assert {name: DEFAULTS.get(name) for name in used} == used
+
+
+def test_the_example_names_nothing_that_nobody_reads() -> None:
+    assert [name for name in DEFAULTS if not re.search(rf"\b{name}\b", COMPOSE + GPU)] == []
+
+
+@pytest.mark.parametrize("command", [proxy, worker])
+def test_docker_kills_nobody_who_drains(command: click.Command) -> None:
+    options = _options(command)
+    drain_s = float(str(options["TFLEET_DRAIN_GRACE"])) + float(str(options["TFLEET_DRAIN_TIMEOUT"]))
+    assert int(DEFAULTS[f"{str(command.name).upper()}_STOP_GRACE"].removesuffix("s")) > drain_s + 5
