@@ -107,7 +107,7 @@ def _page(engine: docker.DockerClient, again_s: float, starts: list[Start]) -> s
     for name, variable in (("proxy", "PROXY_IMAGE"), ("worker", "WORKER_IMAGE")):
         image = engine.images.get(IMAGES[variable])
         over = (image.attrs["Size"] - base) / _MB
-        code = next(layer["Size"] for layer in image.history() if layer["Size"] > 100) / _MB  # noqa: PLR2004 - in bytes
+        code = next(layer["Size"] for layer in image.history() if layer["Size"] > 100) / _MB
         held = max(start.resident_mib[name] for start in starts)
         rows.append(f"| {name} | {over:,.0f} | {code:.1f} | {held:.0f} |")
     consul = max(start.resident_mib["consul"] for start in starts)
@@ -123,7 +123,7 @@ def _page(engine: docker.DockerClient, again_s: float, starts: list[Start]) -> s
             *rows,
             f"| consul (not ours) | | | {consul:.0f} |",
             "",
-            f"Building both again when nothing has changed takes {again_s:.1f} s. A change of the code is the last layer only.",
+            f"Building both again when nothing has changed takes {again_s:.1f} s.",
             "",
             f"Seconds of a fleet with {WORKERS} workers of one CPU each and the default model:",
             "",
@@ -133,8 +133,8 @@ def _page(engine: docker.DockerClient, again_s: float, starts: list[Start]) -> s
             _row("of these, from the first worker's start until all are ready", [s.ready_s for s in starts]),
             _row("`docker compose down`", [start.down_s for start in starts]),
             "",
-            "Before the workers start, Consul has to be healthy; `--wait` then sees that they are by their next",
-            "health check, up to five seconds later.",
+            "Before the workers start, Consul has to be healthy; `--wait` then sees that they are by their",
+            "next health check, up to five seconds later.",
             "",
         ]
     )
