@@ -1,11 +1,14 @@
+import asyncio
 from collections.abc import Iterator
 
 import docker
 import pytest
 from docker.errors import ImageNotFound
 
+from tests.compose.corpse import Corpse, kill
 from tests.compose.engine import engine as connected
-from tests.compose.project import project
+from tests.compose.project import Project, project
+from tests.worker.model.graphs import write_model
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,3 +39,29 @@ def images(engine: docker.DockerClient) -> Iterator[dict[str, str]]:
                 engine.images.remove(name)
             except ImageNotFound:
                 continue
+
+
+@pytest.fixture(scope="session")
+def small_fleet(
+    engine: docker.DockerClient, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
+    """Three workers, who serve a small model of the user's and ask for tickets."""
+    models = tmp_path_factory.mktemp("models")
+    models.chmod(0o755)
+    write_model(models / "colours" / "1")
+    key = tmp_path_factory.mktemp("secrets") / "tickets.key"
+    key.write_text("5" * 64 + "\n")
+    key.chmod(0o444)
+    variables = {"MODELS": str(models), "TFLEET_MODEL": "/models/colours", "TICKET_KEY_FILE": str(key)}
+    with project(engine, **images, **variables) as running:
+        running.up(workers=3)
+        running.settled(3)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def corpse(small_fleet: Project) -> Corpse:
+    """A fourth worker, killed under a trickle. It is not started again: who gets its address buries it."""
+    small_fleet.up("--no-recreate", workers=4)
+    small_fleet.settled(4)
+    return asyncio.run(kill(small_fleet, small_fleet.containers("worker")[3]))

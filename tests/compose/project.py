@@ -82,12 +82,13 @@ class Project:
         return {row["id"]: row["state"] for row in rows}
 
     def settled(self, workers: int) -> None:
-        """Wait until the proxy knows exactly so many workers, all ready."""
+        """Wait until the proxy knows exactly so many workers, all ready, but for those that it gave up."""
         eventually_sync(
-            self.states,
-            wanted=lambda found: list(found.values()) == ["ready"] * workers,
-            timeout_s=_SETTLED_S,
+            self._at_work, wanted=lambda found: found == ["ready"] * workers, timeout_s=_SETTLED_S
         )
+
+    def _at_work(self) -> list[str]:
+        return [state for state in self.states().values() if state != "ejected"]
 
     def listed(self) -> dict[str, bool]:
         """The workers in Consul's catalog, by their ids, and whether they pass."""

@@ -1,0 +1,20 @@
+"""The last of these tests: what it waits for began in test_changes.py."""
+
+import time
+
+from tests.compose.corpse import Corpse
+from tests.compose.project import Project
+from tests.waiting import eventually_sync
+
+_REMOVED_S = 150.0
+"""Consul's TTL of 10 s, its minute, and the half minute in which it looks for those that are over it; and as
+much again for a busy machine."""
+
+
+def test_a_killed_worker_is_out_of_consul_in_about_a_minute(small_fleet: Project, corpse: Corpse) -> None:
+    left_s = corpse.killed_s + _REMOVED_S - time.monotonic()
+    eventually_sync(
+        small_fleet.listed,
+        wanted=lambda found: "nobody answers" not in found and corpse.id not in found,
+        timeout_s=max(left_s, 5.0),
+    )
