@@ -82,10 +82,9 @@ class Project:
         return {row["id"]: row["state"] for row in rows}
 
     def settled(self, workers: int) -> None:
-        """Wait until the proxy knows exactly so many workers, all ready, but for those that it gave up."""
-        eventually_sync(
-            self._at_work, wanted=lambda found: found == ["ready"] * workers, timeout_s=_SETTLED_S
-        )
+        """Wait until the proxy knows exactly so many workers, all ready, and others only as ejected."""
+        wanted = ["ready"] * workers
+        eventually_sync(self._at_work, wanted=lambda found: found == wanted, timeout_s=_SETTLED_S)
 
     def _at_work(self) -> list[str]:
         return [state for state in self.states().values() if state != "ejected"]
