@@ -11,19 +11,18 @@ from typing import NoReturn
 
 import docker
 import pytest
-from docker.errors import DockerException
 
 
 @contextmanager
 def engine() -> Iterator[docker.DockerClient]:
     """A client of it. Without it, or compose v2, the test is skipped; with DOCKER_REQUIRED=true it fails."""
+    if not has_compose():
+        missing("the docker command, or its compose v2, is not there")
+    # Not docker.from_env(): one that finds nobody leaves its socket open.
+    if not _succeeds("version"):
+        missing("no Docker engine answers")
+    client = docker.from_env()
     try:
-        client = docker.from_env()
-    except DockerException as error:
-        missing(f"no Docker engine answers: {error}")
-    try:
-        if not has_compose():
-            missing("the docker command has no compose v2")
         yield client
     finally:
         client.close()
@@ -31,9 +30,11 @@ def engine() -> Iterator[docker.DockerClient]:
 
 def has_compose() -> bool:
     """Whether `docker compose` is there; it works without an engine as far as it only reads files."""
-    if shutil.which("docker") is None:
-        return False
-    return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+    return shutil.which("docker") is not None and _succeeds("compose", "version")
+
+
+def _succeeds(*arguments: str) -> bool:
+    return subprocess.run(["docker", *arguments], capture_output=True, check=False).returncode == 0
 
 
 def missing(reason: str) -> NoReturn:
