@@ -19,6 +19,9 @@ from tests.environment import users_environment
 from tests.waiting import eventually_sync
 
 ROOT = Path(__file__).parents[2]
+NO_ENV_FILE = ("--env-file", "/dev/null")
+"""The .env of whoever runs the tests is not theirs."""
+
 _UP_S = 180.0
 _BUILD_S = 900.0
 _SETTLED_S = 60.0
@@ -39,7 +42,7 @@ class Project:
     def compose(self, *arguments: str, stdin: bytes | None = None, timeout_s: float = _UP_S) -> str:
         """What `docker compose` prints to standard output. Fails with both of its streams."""
         run = subprocess.run(
-            ["docker", "compose", "-p", self.name, *arguments],
+            ["docker", "compose", *NO_ENV_FILE, "-p", self.name, *arguments],
             cwd=ROOT,
             env={**users_environment(), **self.variables},
             input=stdin if stdin is not None else b"",

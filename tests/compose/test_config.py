@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.compose.engine import has_compose, missing
+from tests.compose.project import NO_ENV_FILE
 from tests.environment import users_environment
 
 ROOT = Path(__file__).parents[2]
@@ -14,8 +15,9 @@ ROOT = Path(__file__).parents[2]
 def _config(*files: str, **variables: str) -> dict[str, Any]:
     if not has_compose():
         missing("the docker command has no compose v2")
+    named = [f"--file={file}" for file in files]
     run = subprocess.run(
-        ["docker", "compose", *(f"--file={file}" for file in files), "config", "--format", "json"],
+        ["docker", "compose", *NO_ENV_FILE, *named, "config", "--format", "json"],
         cwd=ROOT,
         env={**users_environment(), **variables},
         capture_output=True,
