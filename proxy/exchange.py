@@ -191,7 +191,11 @@ class Exchange:
         if (length := head.queue_length) is not None:
             self._means.fleet.reported(member, length.decode("latin-1"))
         repeatable = self._upload.repeatable
-        if head.status == _UNAUTHORIZED:
+        name = None if head.worker is None else head.worker.decode("latin-1")
+        if not member.answers_as(name):
+            attempt.drop()
+            self.failed(UnreachableError(f"{name} answers at its address"))
+        elif head.status == _UNAUTHORIZED:
             attempt.drop()
             self.failed(TicketRefusedError(_NO_TICKET if self._means.tickets.closed else _TICKET_REFUSED))
         elif head.status in _SEND_ELSEWHERE and self._tries.may_decline(member, repeatable=repeatable):

@@ -83,6 +83,13 @@ class Member:
     def id(self) -> str:
         return self.instance.id
 
+    def answers_as(self, name: str | None) -> bool:
+        """Whether an answer under this name is its own: another worker may have got its address since.
+
+        In a static list nobody has a name but its address.
+        """
+        return name in {None, self.id} or self.id == str(self.instance.address)
+
 
 @dataclass(frozen=True, slots=True)
 class Pool:

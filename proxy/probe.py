@@ -55,7 +55,7 @@ class Prober:
     async def _ask(self, member: Member) -> tuple[Probe, str]:
         try:
             async with self._session.get(f"{member.instance.address.url}/readyz", timeout=_TIMEOUT) as answer:
-                if not _is(member, answer.headers.get(WORKER)):
+                if not member.answers_as(answer.headers.get(WORKER)):
                     return Probe.UNREACHABLE, f"{answer.headers[WORKER]} answers at its address"
                 if answer.ok:
                     return Probe.READY, ""
@@ -64,11 +64,3 @@ class Prober:
             return Probe.LATE, f"/readyz does not answer within {_TIMEOUT.total:g} s"
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a name that is none
             return Probe.UNREACHABLE, str(error) or type(error).__name__
-
-
-def _is(member: Member, answered: str | None) -> bool:
-    """Whether it is this worker that answered, and not another one that got its address since.
-
-    In a static list nobody has a name but its address.
-    """
-    return answered in {None, member.id} or member.id == str(member.instance.address)

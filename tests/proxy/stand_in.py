@@ -48,7 +48,9 @@ class StandIn:
             return await self.answer(request)
         body = await request.read()
         self.seen.append(Seen(request.method, request.raw_path, CIMultiDict(request.headers), body))
-        return web.json_response({"sha": hashlib.sha256(body).hexdigest()}, headers={"X-Model": "lite0/1"})
+        name = {"X-Worker": self.name} if self.name else {}
+        found = {"sha": hashlib.sha256(body).hexdigest()}
+        return web.json_response(found, headers={"X-Model": "lite0/1", **name})
 
 
 @contextlib.asynccontextmanager

@@ -43,8 +43,12 @@ async def workers(proxy: Address) -> list[dict[str, object]]:
         return rows
 
 
+def all_ready(rows: list[dict[str, object]], count: int) -> bool:
+    return [row["state"] for row in rows] == ["ready"] * count
+
+
 def ready(rows: list[dict[str, object]]) -> bool:
-    return [row["state"] for row in rows] == ["ready"]
+    return all_ready(rows, 1)
 
 
 async def test_a_worker_that_registers_is_found_and_one_that_leaves_is_dropped() -> None:
@@ -77,6 +81,26 @@ async def test_a_stranger_at_a_worker_s_address_gets_nothing() -> None:
                 lambda: workers(proxy), wanted=lambda rows: rows and rows[0]["state"] == "ejected"
             )
             assert row["last_error"] == "w2 answers at its address"
+
+
+async def test_an_answer_of_a_stranger_at_a_worker_s_address_is_none() -> None:
+    """It got the address after the last probe; its labels are those of another model."""
+    with embedded_registry() as registry:
+        async with stand_in() as lost, stand_in() as stays:
+            async with running(settings(registry=ConsulRegistry(registry))) as proxy:
+                lost.name, stays.name = "w1", "w2"
+                await register(registry, lost.address)
+                await register(registry, stays.address, worker_id="w2")
+                await eventually(
+                    lambda: workers(proxy), wanted=lambda rows: ready(rows[:1]) and ready(rows[1:])
+                )
+                lost.name = "stranger"
+                async with aiohttp.ClientSession() as session:
+                    for _ in range(4):
+                        async with session.post(proxy.url, data=b"x") as answer:
+                            assert (answer.status, answer.headers["X-Worker"]) == (200, "w2")
+                rows = {row["id"]: row for row in await workers(proxy)}
+                assert rows["w1"]["last_error"] == "stranger answers at its address"
 
 
 async def test_an_ejected_worker_comes_back_when_it_is_reachable_again() -> None:
