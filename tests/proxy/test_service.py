@@ -43,12 +43,8 @@ async def workers(proxy: Address) -> list[dict[str, object]]:
         return rows
 
 
-def all_ready(rows: list[dict[str, object]], count: int) -> bool:
+def ready(rows: list[dict[str, object]], count: int = 1) -> bool:
     return [row["state"] for row in rows] == ["ready"] * count
-
-
-def ready(rows: list[dict[str, object]]) -> bool:
-    return all_ready(rows, 1)
 
 
 async def test_a_worker_that_registers_is_found_and_one_that_leaves_is_dropped() -> None:
@@ -91,9 +87,7 @@ async def test_an_answer_of_a_stranger_at_a_worker_s_address_is_none() -> None:
                 lost.name, stays.name = "w1", "w2"
                 await register(registry, lost.address)
                 await register(registry, stays.address, worker_id="w2")
-                await eventually(
-                    lambda: workers(proxy), wanted=lambda rows: ready(rows[:1]) and ready(rows[1:])
-                )
+                await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, 2))
                 lost.name = "stranger"
                 async with aiohttp.ClientSession() as session:
                     for _ in range(4):
