@@ -135,14 +135,14 @@ class Attempt:
 
     def pause_reading(self) -> None:
         """The client takes nothing of the answer for now."""
+        self._paused = True
         if self._connection is not None:
-            self._paused = True
             self._connection.pause_reading()
 
     def resume_reading(self) -> None:
         """It takes more again."""
+        self._paused = False
         if self._connection is not None:
-            self._paused = False
             self._connection.resume_reading()
 
     def drop(self) -> None:
@@ -211,6 +211,8 @@ class Attempt:
         if self._waiting and len(self._waiting[0]) <= _MOST_JOINED_BYTES:
             beginning += self._framed(self._waiting.pop(0))
         connection.begin(self, beginning)
+        if self._paused:
+            connection.pause_reading()
         for piece in self._waiting:
             self.send(piece)
         self._waiting.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Final, Protocol
 
@@ -21,7 +20,7 @@ class Body(Protocol):
 
     ended: bool
 
-    def feed(self, data: bytes) -> tuple[Sequence[bytes], int]:
+    def feed(self, data: bytes) -> tuple[bytes, int]:
         """What of these bytes, the next ones, is in the body, and how many of them belong to it.
 
         Only while it has not `ended`. Raises UnreadableError.
@@ -44,11 +43,11 @@ class Length:
         self.ended = length_bytes == 0
         self._left_bytes = length_bytes
 
-    def feed(self, data: bytes) -> tuple[Sequence[bytes], int]:
+    def feed(self, data: bytes) -> tuple[bytes, int]:
         piece = data[: self._left_bytes]  # no copy where it is all of it
         self._left_bytes -= len(piece)
         self.ended = self._left_bytes == 0
-        return (piece,), len(piece)
+        return piece, len(piece)
 
 
 class ToTheEnd:
@@ -56,8 +55,8 @@ class ToTheEnd:
 
     ended = False
 
-    def feed(self, data: bytes) -> tuple[Sequence[bytes], int]:
-        return (data,), len(data)
+    def feed(self, data: bytes) -> tuple[bytes, int]:
+        return data, len(data)
 
 
 class _Awaited(Enum):
@@ -76,7 +75,7 @@ class Chunks:
         self._left_bytes = 0
         self._trailer_bytes = 0
 
-    def feed(self, data: bytes) -> tuple[Sequence[bytes], int]:
+    def feed(self, data: bytes) -> tuple[bytes, int]:
         pieces, at = [], 0
         while at < len(data) and not self.ended:
             if self._left_bytes:
@@ -89,7 +88,7 @@ class Chunks:
                 self._line += data[at:end]
                 at = end
                 self._read_line(self._line)
-        return pieces, at
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces), at
 
     def _read_line(self, line: bytes) -> None:
         if self._awaited is _Awaited.END_OF_CHUNK and not _LINE_END.startswith(line):

@@ -47,6 +47,9 @@ Takers = Mapping[tuple[bytes, bytes], Take]
 
 _LINGER_S: Final = 2.0
 _MOST_WAITING_BYTES: Final = 64 * 1024
+_MOST_HEADS_AT_ONCE: Final = 16
+"""Who sends hundreds of requests in one piece waits for all the others in between."""
+_MOST_EMPTY_LINES: Final = 2
 _END: Final = b"\r\n\r\n"
 _EMPTY_LINE: Final = b"\r\n"
 
@@ -74,7 +77,9 @@ class ClientConnection(web.RequestHandler):
         "_readiness",
         "_received",
         "_seen",
+        "_taken_s",
         "_takers",
+        "_unsent_bytes",
         "_was_asked",
         "full",
         "peer",
@@ -117,6 +122,8 @@ class ClientConnection(web.RequestHandler):
         self._keep = True
         self._ending = False
         self._was_asked = False
+        self._unsent_bytes = 0
+        self._taken_s = 0.0
 
     # What asyncio tells.
 
@@ -162,6 +169,8 @@ class ClientConnection(web.RequestHandler):
         self.full = False
         if self._exchange is not None:
             self._exchange.client_drained()
+        elif not self._advancing:
+            self._go_through()
 
     # What an exchange asks for.
 
@@ -191,18 +200,15 @@ class ClientConnection(web.RequestHandler):
         self._exchange = None
         self._answering = False
         self._keep = keep
-        now_s = self._loop.time()
+        self._note_unsent()
         if not self._body.ended:
-            self._alarm.set(now_s + _LINGER_S)
+            self._alarm.set(self._loop.time() + _LINGER_S)
         elif not keep:
             self._end_slowly()
         else:
-            self._alarm.set(
-                now_s + (self._limits.header_timeout_s if self._received else self._limits.idle_timeout_s)
-            )
+            self._alarm.set(self._loop.time() + self._limits.idle_timeout_s)
         if not self._advancing:
-            self.go_on()
-            self._advance()
+            self._go_through()
 
     def break_off(self) -> None:
         self._exchange = None
@@ -227,7 +233,7 @@ class ClientConnection(web.RequestHandler):
         """Called by aiohttp for a head that could be read here, but not there, and where it fails itself."""
         name = request_id(None)
         if isinstance(exc, http_exceptions.HttpProcessingError):
-            problem = Problem(400, "this is no HTTP request: its target is no URL")
+            problem = Problem(400, "this is no HTTP request: its method or its target can't be read")
             self._observer.refused(request_id=name, status=problem.status, error=problem.detail)
         else:
             problem = Problem(500, "the proxy failed; its log has the reason under this request id")
@@ -245,8 +251,8 @@ class ClientConnection(web.RequestHandler):
 
     def end_if_idle(self, *, newcomers: bool) -> None:
         """Close it if nothing is under way on it. One that was never used counts only with `newcomers`."""
-        under_way = self._answering or self._received or not self._body.ended or self._ending
-        if not under_way and (self._was_asked or newcomers):
+        under_way = self._answering or self._ending or not self._body.ended
+        if not (under_way or self._received or self.unsent_bytes()) and (self._was_asked or newcomers):
             self._end_now()
 
     @property
@@ -254,28 +260,43 @@ class ClientConnection(web.RequestHandler):
         """Whether the answer that is under way is the last one."""
         return not self._keep or self._readiness.draining
 
+    def _go_through(self) -> None:
+        """Go on with what has come, and with reading."""
+        self.go_on()
+        self._advance()
+
     def _advance(self) -> None:
-        """Go through what has come, as far as it is its turn."""
+        """Go through what has come, as far as it is its turn; the client has to wait while it is not."""
         self._advancing = True
+        heads = 0
         while self._received and not self._ending:
             if not self._body.ended:
                 self._read_body()
-            elif self._answering:
-                if len(self._received) > _MOST_WAITING_BYTES:
+            elif self._answering or self.full:
+                if self.full or len(self._received) > _MOST_WAITING_BYTES:
                     self.hold_back()
+                break
+            elif heads == _MOST_HEADS_AT_ONCE:
+                self.hold_back()
+                self._loop.call_soon(self._go_through)
                 break
             elif not self._read_head():
                 break
+            heads += 1
         self._advancing = False
 
     def _read_head(self) -> bool:
         """Whether there was a whole head."""
-        while self._received.startswith(_EMPTY_LINE):
-            self._received = self._received[2:]
+        for _ in range(_MOST_EMPTY_LINES):
+            self._received = self._received.removeprefix(_EMPTY_LINE)
         received = self._received
         end = received.find(_END, max(0, self._seen - len(_END)))
         try:
+            if received.startswith(_EMPTY_LINE):
+                raise UnreadableError("it begins with empty lines")
             if end < 0:
+                if self._seen == 0 and self._was_asked:  # a new connection has its time from its beginning
+                    self._alarm.set(self._loop.time() + self._limits.header_timeout_s)
                 check_lines(received, self._seen)
                 self._seen = len(received)
                 return False
@@ -304,21 +325,20 @@ class ClientConnection(web.RequestHandler):
             if self._exchange is exchange:
                 exchange.begin()
         else:
-            self._keep = head.keep_alive
+            self._keep = head.keep_alive and (self._body.ended or head.expect is None)
             self._alarm.set(self._loop.time() + self._limits.idle_timeout_s)
             super().data_received(bare_head(head))
 
     def _read_body(self) -> None:
         received, self._received = self._received, b""
         try:
-            pieces, taken = self._body.feed(received)
+            piece, taken = self._body.feed(received)
         except UnreadableError as error:
             self._body_broke(str(error))
             return
         self._received = received[taken:]
-        for piece in pieces:
-            if self._exchange is not None:
-                self._exchange.body_came(piece)
+        if piece and self._exchange is not None:
+            self._exchange.body_came(piece)
         if not self._body.ended:
             return
         if self._exchange is not None:
@@ -330,7 +350,8 @@ class ClientConnection(web.RequestHandler):
         """What comes now can't be told from a body."""
         if self._exchange is not None:
             self._exchange.body_failed(reason)
-        if not self._ending:
+        self._body, self._received, self._keep = Length(0), b"", False
+        if not (self._ending or self._answering):
             self._end_slowly()
 
     def _page_sent(self) -> None:
@@ -341,15 +362,25 @@ class ClientConnection(web.RequestHandler):
         """The time has come to see who is late."""
         if self._exchange is not None:
             self._exchange.look()
-        elif self._ending or self._answering or not self._body.ended:
-            self._end_now()
-        elif self._received:
+        elif self._received and self._body.ended and not (self._ending or self._answering):
             seconds = self._limits.header_timeout_s
             self._refuse(
                 Problem(408, f"the head of the request took over {seconds:g} s: see --header-timeout")
             )
+        elif self._is_read():
+            self._alarm.set(self._loop.time() + _LINGER_S)
         else:
             self._end_now()
+
+    def _note_unsent(self) -> None:
+        self._unsent_bytes, self._taken_s = self.unsent_bytes(), self._loop.time()
+
+    def _is_read(self) -> bool:
+        """Whether the client still takes what was sent to it, however slowly."""
+        unsent_bytes = self.unsent_bytes()
+        if unsent_bytes < self._unsent_bytes:
+            self._note_unsent()
+        return unsent_bytes > 0 and self._loop.time() - self._taken_s < self._limits.idle_timeout_s
 
     def _refuse(self, problem: Problem) -> None:
         """Answer what never became a request, and end the connection."""
@@ -365,6 +396,7 @@ class ClientConnection(web.RequestHandler):
         if self._line is not None:
             self.go_on()
             self._line.write_eof()
+            self._note_unsent()
             self._alarm.set(self._loop.time() + _LINGER_S)
 
     def _end_now(self) -> None:

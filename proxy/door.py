@@ -33,7 +33,8 @@ class Door:
         self._connect = connect
         self._loop = loop
         self._letting_in: set[asyncio.Task[object]] = set()
-        self._retries: set[asyncio.TimerHandle] = set()
+        self._retries: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._closed = False
         for one in sockets:
             loop.add_reader(one.fileno(), self._knocked, one)
 
@@ -47,7 +48,8 @@ class Door:
 
     async def close(self) -> None:
         """Whoever has knocked before is let in: closed on, he would be reset with his request."""
-        for timer in self._retries:
+        self._closed = True
+        for timer in self._retries.values():
             timer.cancel()
         for one in self._sockets:
             self._loop.remove_reader(one.fileno())
@@ -72,8 +74,9 @@ class Door:
             if error.errno not in _SHORT:
                 raise
             structlog.get_logger().warning("clients have to wait at the door", error=str(error))
-            self._loop.remove_reader(one.fileno())
-            self._retries.add(self._loop.call_later(_RETRY_S, self._open_again, one))
+            if not self._closed:
+                self._loop.remove_reader(one.fileno())
+                self._retries[one] = self._loop.call_later(_RETRY_S, self._open_again, one)
             return False
         client.setblocking(False)
         task = self._loop.create_task(self._loop.connect_accepted_socket(self._connect, client))
@@ -82,6 +85,7 @@ class Door:
         return True
 
     def _open_again(self, one: socket.socket) -> None:
+        del self._retries[one]
         self._loop.add_reader(one.fileno(), self._knocked, one)
 
 

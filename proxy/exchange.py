@@ -276,9 +276,12 @@ class Exchange:
             self._refuse(self._tries.problem)
             return
         means = self._means
-        waiting = list(self._upload.kept) if self._upload.repeatable else self._unsent
+        unsent, self._unsent = self._unsent, []
+        waiting = list(self._upload.kept) if self._upload.repeatable else unsent
         self._attempt = Attempt(member, self, self._upload, waiting, means.connections, means.loop)
         means.fleet.began(member.id, self._attempt)
+        if self._client.full:
+            self._attempt.pause_reading()
         self._attempt.start()
         self.turn_changed()
 

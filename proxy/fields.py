@@ -32,7 +32,7 @@ HOP_BY_HOP: Final = frozenset(
 """What concerns one connection only: RFC 9110 section 7.6.1, and `Proxy-Connection`, still sent by some."""
 
 _ORDINARY: Final = frozenset({b"close", b"keep-alive"})
-_MOST_LINE_BYTES: Final = 8 * 1024
+MOST_LINE_BYTES: Final = 8 * 1024
 _MOST_FIELDS: Final = 128
 _FIELDS: Final = re.compile(rb"(?:" + FIELD_LINE + rb")*")
 _FOLD: Final = re.compile(rb"(?:^|\r\n)[\t ]")
@@ -68,8 +68,8 @@ def read_fields(block: bytes, asked_for: Set[bytes]) -> Fields:
     del found[-1]
     if len(found) > _MOST_FIELDS:
         raise UnreadableError(f"there are over {_MOST_FIELDS} fields in its head")
-    if len(block) > _MOST_LINE_BYTES and max(map(len, found)) > _MOST_LINE_BYTES:
-        raise UnreadableError(f"a line of its head is over {_MOST_LINE_BYTES} bytes")
+    if len(block) > MOST_LINE_BYTES and max(map(len, found)) > MOST_LINE_BYTES:
+        raise UnreadableError(f"a line of its head is over {MOST_LINE_BYTES} bytes")
     if b" \r\n" in block or b"\t\r\n" in block:
         found = [line.rstrip(b" \t") for line in found]
     lines: list[bytes] = []

@@ -90,7 +90,7 @@ def client_head(
         answer.status,
         answer.reason,
         _with_ends(lines),
-        worker.encode(),
+        worker.encode("latin-1", "replace"),
         request_id.encode(),
         retries,
     )

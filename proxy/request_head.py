@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from tfleet.discovery.contract import REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET
 from tfleet.proxy.fields import (
+    MOST_LINE_BYTES,
     Fields,
     UnreadableError,
     check_size,
@@ -92,6 +93,8 @@ def read_request_head(head: bytes) -> RequestHead:
     """Read a head up to its last line's end. Raises UnreadableError."""
     check_size(len(head))
     line, _, rest = head.partition(b"\r\n")
+    if len(line) > MOST_LINE_BYTES:
+        raise UnreadableError(f"a line of its head is over {MOST_LINE_BYTES} bytes")
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
         raise UnreadableError("its first line is no request line")

@@ -22,6 +22,7 @@ from tfleet.proxy.fields import UnreadableError
 from tfleet.proxy.reset import reset
 
 _END: Final = b"\r\n\r\n"
+_MOST_INTERIM: Final = 16
 _READ_BYTES: Final = 64 * 1024
 
 
@@ -58,16 +59,23 @@ class WorkerConnection(asyncio.Protocol):
         """What has come of the head that is waited for."""
         self._silent = True
         self._keep_alive = False
+        self._interim = 0
         self._body: Body | None = None
 
     def __repr__(self) -> str:
         return f"<WorkerConnection {'idle' if self._listener is None else 'busy'}>"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it can't be used any more."""
+        return self._transport is None
 
     def begin(self, listener: Listener, beginning: bytes) -> None:
         """Send a request's head, or more of it. Only after the last answer has ended."""
         assert self._transport is not None
         self._listener = listener
         self._silent = True
+        self._interim = 0
         self._body = None
         self._transport.write(beginning)
 
@@ -93,14 +101,14 @@ class WorkerConnection(asyncio.Protocol):
     def drop(self) -> None:
         """End it. Nobody is told anything any more."""
         self._listener = None
-        if self._transport is None:
+        transport, self._transport = self._transport, None
+        if transport is None:
             return
-        if self._transport.get_write_buffer_size():
-            reset(self._transport)
-        else:
-            self._transport.abort()
-        self._transport = None
         self._report_lost(self)  # now: by the time that the loop says so, somebody might have taken it
+        if transport.get_write_buffer_size():
+            reset(transport)
+        else:
+            transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -122,6 +130,7 @@ class WorkerConnection(asyncio.Protocol):
         self.drop()  # there won't be an answer to what is not sent yet
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._report_lost(self)  # first: what is read below may end an answer, and it is not for another one
         if exc is not None:
             for data in self._unread():
                 if self._listener is None:
@@ -129,7 +138,6 @@ class WorkerConnection(asyncio.Protocol):
                 self.data_received(data)
         self._transport = None
         self._stream_ended(whole=exc is None)
-        self._report_lost(self)
 
     def pause_writing(self) -> None:
         if self._listener is not None:
@@ -148,6 +156,9 @@ class WorkerConnection(asyncio.Protocol):
         while (end := data.find(_END, max(0, seen - len(_END)))) >= 0:
             head = read_answer_head(data[: end + 2])
             data = data[end + 4 :]
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                raise UnreadableError(f"it makes over {_MOST_INTERIM} interim answers")
             if head.final:
                 self._received = b""
                 self._body = body_of(head.chunked, head.length_bytes)
@@ -166,11 +177,11 @@ class WorkerConnection(asyncio.Protocol):
             return  # who listened has heard enough
         taken = 0
         if data and not body.ended:
-            pieces, taken = body.feed(data)
-            for piece in pieces:
+            piece, taken = body.feed(data)
+            if piece:
                 listener.piece_came(piece)
-                if self._listener is not listener:
-                    return
+            if self._listener is not listener:
+                return
         if body.ended:
             self._listener = None
             listener.answer_ended(reusable=self._keep_alive and taken == len(data))

@@ -54,6 +54,8 @@ class WorkerConnections:
             _, connection = await self._loop.create_connection(
                 lambda: WorkerConnection(self._lost), address.host, address.port
             )
+        if connection.ended:  # in the turn in which it came about
+            raise ConnectionResetError("it ended the connection at once")
         self._all[connection] = address
         return connection
 

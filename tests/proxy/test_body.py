@@ -25,7 +25,7 @@ def read(body: Body, data: bytes, sizes: list[int]) -> tuple[bytes, int]:
     for piece in pieces(data, sizes):
         if not body.ended:
             found, count = body.feed(piece)
-            content += b"".join(found)
+            content += found
             taken += count
     return content, taken
 

@@ -145,6 +145,10 @@ UNREADABLE = {
     "has too many headers": (answers(OK + b"A: b\r\n" * 1000 + LENGTH), "over 128 fields"),
     "has a header without end": ((read, OK + b"A: ", without_end(b"x" * 1000)), "over 65536 bytes"),
     "has headers without end": ((read, OK, without_end(b"A: b\r\n" * 100)), "over 65536 bytes"),
+    "makes interim answers without end": (
+        (read, without_end(b"HTTP/1.1 102 Processing\r\n\r\n")),
+        "over 16 interim answers",
+    ),
     "has a status line without end": ((read, b"HTTP/1.1 200 ", without_end(b"x" * 1000)), "over 65536 bytes"),
 }
 
@@ -154,7 +158,6 @@ STALLS = {
     "never ends its head": (read, OK + b"A: b\r\n", hang),
     "never begins its body": (read, OK + LENGTH + b"\r\n", hang),
     "drips its head": (read, dripping(OK + b"A" * 100 + b": b\r\n", 0.02), hang),
-    "makes interim answers without end": (read, without_end(b"HTTP/1.1 102 Processing\r\n\r\n")),
 }
 
 FAULTS: dict[str, tuple[tuple[Step, ...], str, float]] = {
