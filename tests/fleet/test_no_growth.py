@@ -11,9 +11,9 @@ from tests.bench.soak.process import Proxy, proxy
 from tests.waiting import eventually
 
 MOST_MB_PER_100K = 1.0
-WARM_UP = 4_000
-WINDOW = 8_000
-MOST_WINDOWS = 3
+WARM_UP = 30_000
+WINDOW = 15_000
+MOST_WINDOWS = 5
 SAMPLES = 20
 
 
