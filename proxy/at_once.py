@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from tfleet.discovery.contract import REQUEST_ID
 from tfleet.discovery.request_id import request_id
 from tfleet.proxy.client import Client
+from tfleet.proxy.http.own_answer import connection_lines, own_answer
+from tfleet.proxy.http.request_head import RequestHead
 from tfleet.proxy.observer import Observer
-from tfleet.proxy.own_answer import connection_lines, own_answer
 from tfleet.proxy.problems import ProblemError
-from tfleet.proxy.request_head import RequestHead
 
 
 @dataclass(frozen=True, slots=True)

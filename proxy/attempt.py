@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-from tfleet.proxy.answer_head import AnswerHead
 from tfleet.proxy.failures import LateError, StaleConnectionError, TryFailedError, UnreachableError
+from tfleet.proxy.http.answer_head import AnswerHead
 from tfleet.proxy.pool import Member
 from tfleet.proxy.upload import Upload
 from tfleet.proxy.worker_connection import WorkerConnection

@@ -26,18 +26,18 @@ from tfleet.discovery.contract import REQUEST_ID
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.request_id import request_id
 from tfleet.proxy.alarm import Alarm
-from tfleet.proxy.body import Body, Length, body_of
 from tfleet.proxy.client import Client
 from tfleet.proxy.clients import Admission, ClientLimits, Clients
 from tfleet.proxy.exchange import Exchange
-from tfleet.proxy.fields import UnreadableError, check_lines
-from tfleet.proxy.headers import bare_head
+from tfleet.proxy.http.body import Body, Length, body_of
+from tfleet.proxy.http.fields import UnreadableError, check_lines
+from tfleet.proxy.http.headers import bare_head
+from tfleet.proxy.http.own_answer import connection_lines, problem_answer
+from tfleet.proxy.http.request_head import RequestHead, read_request_head
+from tfleet.proxy.http.reset import reset
 from tfleet.proxy.observer import Observer
-from tfleet.proxy.own_answer import connection_lines, problem_answer
 from tfleet.proxy.problems import problem_response
 from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.request_head import RequestHead, read_request_head
-from tfleet.proxy.reset import reset
 
 Take = Callable[[RequestHead, Client], Exchange | None]
 """Takes a request: gives an exchange that is to begin, or answers at once."""

@@ -16,7 +16,6 @@ from tfleet.discovery.contract import REQUEST_TIMEOUT_MS
 from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.request_id import request_id
-from tfleet.proxy.answer_head import AnswerHead
 from tfleet.proxy.attempt import Attempt
 from tfleet.proxy.client import Client
 from tfleet.proxy.failures import (
@@ -26,13 +25,14 @@ from tfleet.proxy.failures import (
     TryFailedError,
     UnreachableError,
 )
-from tfleet.proxy.headers import client_head, worker_head
+from tfleet.proxy.http.answer_head import AnswerHead
+from tfleet.proxy.http.headers import client_head, worker_head
+from tfleet.proxy.http.own_answer import connection_lines, problem_answer
+from tfleet.proxy.http.request_head import RequestHead
 from tfleet.proxy.means import Means
 from tfleet.proxy.observer import BROKEN_ANSWER, CLIENT_CLOSED
-from tfleet.proxy.own_answer import connection_lines, problem_answer
 from tfleet.proxy.pool import Member
 from tfleet.proxy.problems import NO_WORKER, body_too_large
-from tfleet.proxy.request_head import RequestHead
 from tfleet.proxy.tries import Tries
 from tfleet.proxy.upload import Upload
 

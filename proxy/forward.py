@@ -24,12 +24,12 @@ import time
 from tfleet.proxy.client import Client
 from tfleet.proxy.exchange import Exchange
 from tfleet.proxy.fleet import Fleet
+from tfleet.proxy.http.request_head import RequestHead
 from tfleet.proxy.limits import Limits
 from tfleet.proxy.means import Means
 from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.observer import Observer
 from tfleet.proxy.replay_memory import ReplayMemory
-from tfleet.proxy.request_head import RequestHead
 from tfleet.proxy.retry_budget import RetryBudget
 from tfleet.proxy.ticket_office import TicketOffice
 from tfleet.proxy.worker_connections import WorkerConnections

@@ -19,9 +19,9 @@ from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.proxy.at_once import Reply
 from tfleet.proxy.fleet import Fleet
+from tfleet.proxy.http.request_head import RequestHead
 from tfleet.proxy.pool import Member
 from tfleet.proxy.problems import NO_WORKER, ProblemError
-from tfleet.proxy.request_head import RequestHead
 from tfleet.proxy.ticket_office import TicketOffice
 
 EXPIRES_IN_S: Final = 30

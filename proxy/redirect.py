@@ -5,8 +5,8 @@ from __future__ import annotations
 from tfleet.discovery.contract import TICKET_QUERY, WORKER
 from tfleet.proxy.at_once import Reply
 from tfleet.proxy.fleet import Fleet
+from tfleet.proxy.http.request_head import RequestHead
 from tfleet.proxy.problems import NO_WORKER, ProblemError
-from tfleet.proxy.request_head import RequestHead
 from tfleet.proxy.ticket_office import TicketOffice
 
 

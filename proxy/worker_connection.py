@@ -16,10 +16,10 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol, cast
 
-from tfleet.proxy.answer_head import AnswerHead, check_answer, read_answer_head
-from tfleet.proxy.body import Body, ToTheEnd, body_of
-from tfleet.proxy.fields import UnreadableError
-from tfleet.proxy.reset import reset
+from tfleet.proxy.http.answer_head import AnswerHead, check_answer, read_answer_head
+from tfleet.proxy.http.body import Body, ToTheEnd, body_of
+from tfleet.proxy.http.fields import UnreadableError
+from tfleet.proxy.http.reset import reset
 
 _END: Final = b"\r\n\r\n"
 _MOST_INTERIM: Final = 16

@@ -15,9 +15,9 @@ from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.app import Mode
 from tfleet.proxy.fleet import Fleet
+from tfleet.proxy.http.request_head import read_request_head
 from tfleet.proxy.lookup import Lookup
 from tfleet.proxy.pool import Probe
-from tfleet.proxy.request_head import read_request_head
 from tfleet.proxy.service import running
 from tfleet.proxy.ticket_office import TicketOffice
 

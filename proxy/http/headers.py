@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from tfleet.discovery.contract import QUEUE_LENGTH, REQUEST_ID, REQUEST_TIMEOUT_MS, RETRIES, TICKET, WORKER
-from tfleet.proxy.answer_head import AnswerHead
-from tfleet.proxy.request_head import RequestHead
+from tfleet.proxy.http.answer_head import AnswerHead
+from tfleet.proxy.http.request_head import RequestHead
 
 _NO_CONTENT: Final = 204
 _HTTP: Final = (b"http",)

@@ -6,7 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 from tfleet.discovery.contract import QUEUE_LENGTH, REQUEST_ID, RETRIES, WORKER
-from tfleet.proxy.fields import (
+from tfleet.proxy.http.fields import (
     TEXT,
     Fields,
     UnreadableError,

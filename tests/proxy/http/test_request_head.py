@@ -1,7 +1,7 @@
 import pytest
 
-from tfleet.proxy.fields import UnreadableError
-from tfleet.proxy.request_head import RequestHead, read_request_head
+from tfleet.proxy.http.fields import UnreadableError
+from tfleet.proxy.http.request_head import RequestHead, read_request_head
 
 
 def head(*lines: str, first: str = "POST / HTTP/1.1", host: str = "Host: a") -> RequestHead:

@@ -9,7 +9,7 @@ import re
 from typing import Final, NamedTuple
 
 from tfleet.discovery.contract import REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET
-from tfleet.proxy.fields import (
+from tfleet.proxy.http.fields import (
     MOST_LINE_BYTES,
     Fields,
     UnreadableError,

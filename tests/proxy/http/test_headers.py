@@ -1,8 +1,8 @@
 import pytest
 
-from tfleet.proxy.answer_head import read_answer_head
-from tfleet.proxy.headers import bare_head, client_head, worker_head
-from tfleet.proxy.request_head import read_request_head
+from tfleet.proxy.http.answer_head import read_answer_head
+from tfleet.proxy.http.headers import bare_head, client_head, worker_head
+from tfleet.proxy.http.request_head import read_request_head
 
 HOP_BY_HOP = [
     *("Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection"),

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from tfleet.discovery.contract import REQUEST_ID
 from tfleet.discovery.problem import Problem
-from tfleet.proxy.request_head import RequestHead
+from tfleet.proxy.http.request_head import RequestHead
 
 
 def own_answer(

@@ -1,8 +1,8 @@
 import pytest
 
 from tfleet.discovery.contract import MOST_HEAD_BYTES
-from tfleet.proxy.answer_head import AnswerHead, check_answer, read_answer_head
-from tfleet.proxy.fields import UnreadableError
+from tfleet.proxy.http.answer_head import AnswerHead, check_answer, read_answer_head
+from tfleet.proxy.http.fields import UnreadableError
 
 OK = b"HTTP/1.1 200 OK\r\n"
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfleet.proxy.body import Body, Chunks, Length, ToTheEnd, body_of
-from tfleet.proxy.fields import UnreadableError
+from tfleet.proxy.http.body import Body, Chunks, Length, ToTheEnd, body_of
+from tfleet.proxy.http.fields import UnreadableError
 
 
 def pieces(data: bytes, sizes: list[int]) -> Iterator[bytes]:

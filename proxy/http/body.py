@@ -6,7 +6,7 @@ import re
 from enum import Enum, auto
 from typing import Final, Protocol
 
-from tfleet.proxy.fields import FIELD_LINE, TEXT, UnreadableError
+from tfleet.proxy.http.fields import FIELD_LINE, TEXT, UnreadableError
 
 _MOST_LINE_BYTES: Final = 8 * 1024
 _MOST_TRAILER_BYTES: Final = 4 * 1024

@@ -1,0 +1,109 @@
+"""Clients that take more than their turn: they wait for themselves, and nobody else does."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from aiohttp import web
+
+from tests.proxy.aftermath import assert_at_rest
+from tests.proxy.raw import raw_client
+from tests.proxy.scripted_worker import scripted_worker
+from tests.proxy.stand_in import CLIENT_LIMITS, settings, stand_in
+from tests.proxy.strict_client import post, strict_client
+from tests.waiting import eventually
+from tfleet.proxy.service import running
+
+LARGE = bytes(200_000)
+LOOKUP = b"GET /worker HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+async def test_who_sends_on_without_reading_gets_no_more_answers_made_than_he_takes() -> None:
+    answered = 0
+
+    async def large(request: web.Request) -> web.Response:
+        nonlocal answered
+        await request.read()
+        answered += 1
+        return web.Response(body=LARGE)
+
+    async with stand_in() as worker, running(settings(worker)) as proxy:
+        worker.answer = large
+        async with strict_client(proxy) as client:
+            await client.send(post(b"x") * 300)
+            before = -1
+            while before != answered:  # until nothing moves any more
+                before = answered
+                await asyncio.sleep(0.3)
+            assert 0 < answered < 150, "the rest waits until there is room"
+            for _ in range(300):
+                assert (await client.whole()).body == LARGE
+        assert answered == 300
+        await assert_at_rest(proxy)
+
+
+async def test_thousands_of_lookups_in_one_piece_are_answered_and_keep_nobody_waiting() -> None:
+    async with stand_in() as worker, running(settings(worker)) as proxy:
+        async with strict_client(proxy) as greedy, strict_client(proxy) as other:
+            sending = asyncio.ensure_future(greedy.send(LOOKUP * 3000))
+            for _ in range(5):
+                await other.send(LOOKUP)
+                assert (await other.whole()).status == 200
+            for _ in range(3000):
+                assert (await greedy.whole()).status == 200
+            await sending
+
+
+async def test_empty_lines_without_end_are_refused() -> None:
+    async with stand_in() as worker, running(settings(worker)) as proxy, raw_client(proxy) as client:
+        await client.send(b"\r\n" * 100_000)
+        refusal = await client.answer()
+        assert (refusal.status, refusal.problem()["detail"]) == (
+            400,
+            "this is no HTTP request: it begins with empty lines",
+        )
+
+
+async def test_a_second_head_that_drips_has_the_time_of_a_head_and_not_that_of_an_idle_connection() -> None:
+    limits = replace(CLIENT_LIMITS, header_timeout_s=0.3, idle_timeout_s=60.0)
+    async with stand_in() as worker, running(settings(worker, client_limits=limits)) as proxy:
+        async with raw_client(proxy) as client:
+            await client.send(post(b"x"))
+            assert (await client.answer()).status == 200
+            await client.send(b"POST / HT")
+            assert (await client.answer()).status == 408
+
+
+async def test_a_second_head_may_begin_at_the_end_of_the_idle_time() -> None:
+    limits = replace(CLIENT_LIMITS, header_timeout_s=10.0, idle_timeout_s=0.6)
+    async with stand_in() as worker, running(settings(worker, client_limits=limits)) as proxy:
+        async with raw_client(proxy) as client:
+            await client.send(post(b"x"))
+            assert (await client.answer()).status == 200
+            await asyncio.sleep(0.4)
+            await client.send(post(b"x")[:20])
+            await asyncio.sleep(0.4)
+            await client.send(post(b"x")[20:])
+            assert (await client.answer()).status == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/nothing"])
+async def test_a_page_that_is_asked_for_with_broken_chunks_is_answered_and_the_last_one(path: str) -> None:
+    async with stand_in() as worker, running(settings(worker)) as proxy, raw_client(proxy) as client:
+        head = f"GET {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await client.send(head.encode() + b"zz\r\n")
+        answer = await client.answer()
+        assert answer.status in {200, 404}
+        assert answer.headers["connection"] == "close"
+        assert await client.ends() == b""
+
+
+async def test_a_worker_that_ends_each_connection_at_once_is_passed_over() -> None:
+    async with scripted_worker() as closes, stand_in() as good:
+        limits = settings(closes.address, good, try_timeout_s=8.0)
+        async with running(limits) as proxy, strict_client(proxy) as client:
+            for _ in range(4):
+                async with asyncio.timeout(4.0):
+                    await client.send(post(b"x"))
+                    assert (await client.whole()).status == 200
+        await eventually(lambda: asyncio.sleep(0, closes.open_lines), wanted=lambda count: count == 0)
