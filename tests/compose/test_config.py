@@ -36,8 +36,8 @@ def _set(service: dict[str, Any]) -> dict[str, str]:
 def test_what_nobody_sets_is_left_to_tfleet() -> None:
     services = _config("docker-compose.yml")
     given = {"TFLEET_REGISTRY": "consul://consul:8500", "TFLEET_TICKET_KEY_FILE": ""}
-    assert _set(services["proxy"]) == given
     assert _set(services["worker"]) == given
+    assert _set(services["proxy"]) == given | {"TFLEET_ADVERTISE": ""}, "its own: PROXY_ADVERTISE"
 
 
 def test_an_option_reaches_those_whom_it_concerns() -> None:
