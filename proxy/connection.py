@@ -38,6 +38,7 @@ from tfleet.proxy.http.reset import reset
 from tfleet.proxy.observer import Observer
 from tfleet.proxy.problems import problem_response
 from tfleet.proxy.readiness import Readiness
+from tfleet.proxy.taking import Taking
 
 Take = Callable[[RequestHead, Client], Exchange | None]
 """Takes a request: gives an exchange that is to begin, or answers at once."""
@@ -77,9 +78,8 @@ class ClientConnection(web.RequestHandler):
         "_readiness",
         "_received",
         "_seen",
-        "_taken_s",
         "_takers",
-        "_unsent_bytes",
+        "_taking",
         "_was_asked",
         "full",
         "peer",
@@ -122,8 +122,7 @@ class ClientConnection(web.RequestHandler):
         self._keep = True
         self._ending = False
         self._was_asked = False
-        self._unsent_bytes = 0
-        self._taken_s = 0.0
+        self._taking = Taking(limits.idle_timeout_s)
 
     # What asyncio tells.
 
@@ -200,13 +199,14 @@ class ClientConnection(web.RequestHandler):
         self._exchange = None
         self._answering = False
         self._keep = keep
-        self._note_unsent()
+        now_s = self._loop.time()
+        self._taking.begin(self.unsent_bytes(), now_s)
         if not self._body.ended:
-            self._alarm.set(self._loop.time() + _LINGER_S)
+            self._alarm.set(now_s + _LINGER_S)
         elif not keep:
             self._end_slowly()
         else:
-            self._alarm.set(self._loop.time() + self._limits.idle_timeout_s)
+            self._alarm.set(now_s + self._limits.idle_timeout_s)
         if not self._advancing:
             self._go_through()
 
@@ -367,20 +367,10 @@ class ClientConnection(web.RequestHandler):
             self._refuse(
                 Problem(408, f"the head of the request took over {seconds:g} s: see --header-timeout")
             )
-        elif self._is_read():
+        elif self._taking.goes_on(self.unsent_bytes(), self._loop.time()):
             self._alarm.set(self._loop.time() + _LINGER_S)
         else:
             self._end_now()
-
-    def _note_unsent(self) -> None:
-        self._unsent_bytes, self._taken_s = self.unsent_bytes(), self._loop.time()
-
-    def _is_read(self) -> bool:
-        """Whether the client still takes what was sent to it, however slowly."""
-        unsent_bytes = self.unsent_bytes()
-        if unsent_bytes < self._unsent_bytes:
-            self._note_unsent()
-        return unsent_bytes > 0 and self._loop.time() - self._taken_s < self._limits.idle_timeout_s
 
     def _refuse(self, problem: Problem) -> None:
         """Answer what never became a request, and end the connection."""
@@ -396,8 +386,9 @@ class ClientConnection(web.RequestHandler):
         if self._line is not None:
             self.go_on()
             self._line.write_eof()
-            self._note_unsent()
-            self._alarm.set(self._loop.time() + _LINGER_S)
+            now_s = self._loop.time()
+            self._taking.begin(self.unsent_bytes(), now_s)
+            self._alarm.set(now_s + _LINGER_S)
 
     def _end_now(self) -> None:
         """Nobody is owed anything on it."""
