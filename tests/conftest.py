@@ -22,6 +22,8 @@ hypothesis.settings.load_profile("tfleet")
 def nothing_blocks_an_event_loop() -> Iterator[BlockBuster]:
     """A blocking call inside a coroutine of ours fails the test."""
     with blockbuster_ctx("tfleet") as blockbuster:
+        # What measures the coverage may wait for another thread that it measures; that is no code of ours.
+        blockbuster.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", {"lock_data"})
         yield blockbuster
 
 
