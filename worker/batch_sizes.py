@@ -1,4 +1,4 @@
-"""How many images run in the session at once."""
+"""How many images run in the session at once, and how many requests that takes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def batch_sizes(most: int) -> tuple[int, ...]:
 def sizes_that_pay(seconds: Mapping[int, float]) -> tuple[int, ...]:
     """Those of the sizes that are worth running, smallest first; the smallest always is.
 
-    `seconds` is how long a batch takes, by its size. One that takes as long for each image as a smaller one
-    would only make its images wait for each other.
+    `seconds` is what a batch costs, by its size. One that costs as much for each image as a smaller one would
+    only make its images wait for each other.
     """
     kept: list[int] = []
     best_s = float("inf")
@@ -32,3 +32,10 @@ def sizes_that_pay(seconds: Mapping[int, float]) -> tuple[int, ...]:
             kept.append(size)
             best_s = each_s
     return tuple(kept)
+
+
+def threads_for(lanes: int, largest: int) -> int:
+    """How many requests are worked on at once: while batches of the largest size run in all lanes, the images
+    of one more are decoded.
+    """
+    return (lanes + 1) * largest

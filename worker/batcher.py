@@ -2,11 +2,12 @@
 
 The rules:
 
-- Where nobody is running, a lone image runs at once, in the thread that brought it: no timer and no other
-  thread stands in between, so batching costs nothing where it gains nothing.
-- Whatever comes in the meantime waits. Then the thread of the oldest leads: it takes the oldest images, as
-  many as make one of the `sizes`, runs them and hands the rows out. First it wakes the next leader, so that
-  the session is not idle while there is work.
+- As many runs may go on at a time as `lanes()` says. While a lane is free nobody waits: a lone image runs at
+  once, in the thread that brought it. No timer and no other thread stands in between, so batching costs
+  nothing where it gains nothing.
+- Whatever comes while all lanes are taken waits. Who ends a run takes the oldest images, as many as make one
+  of the `sizes()`, and gives them and the lane to the thread of the oldest of them, before anything else is
+  done, so that no lane is idle while there is work.
 - Each caller gets its own row or its own error. A batch that fails runs again one by one, so a bad image
   fails alone.
 - An image whose caller's time is over when its turn comes is left out.
@@ -43,14 +44,15 @@ class Share(Generic[Row]):
 
 
 class _Caller(Generic[Image, Row]):
-    """One image, and the thread that brought it and sleeps until it has a share, an error or the lead."""
+    """One image, and the thread that brought it, which sleeps until it has a share, an error or a batch."""
 
-    __slots__ = ("came_s", "deadline_s", "error", "image", "share", "wake")
+    __slots__ = ("batch", "came_s", "deadline_s", "error", "image", "share", "wake")
 
     def __init__(self, image: Image, came_s: float, deadline_s: float | None) -> None:
         self.image = image
         self.came_s = came_s
         self.deadline_s = deadline_s
+        self.batch: list[_Caller[Image, Row]] = []
         self.share: Share[Row] | None = None
         self.error: BaseException | None = None
         self.wake = threading.Lock()
@@ -62,23 +64,25 @@ class _Caller(Generic[Image, Row]):
 
 
 class Batcher(Generic[Image, Row]):
-    """Calls `run`, one call at a time, with as many images as one of `sizes()` says; 1 has to be among them.
+    """Calls `run`, in at most `lanes()` threads at a time, with as many images as one of `sizes()` says.
 
-    `run` gives a row for each image, in their order.
+    1 has to be among the sizes. `run` gives a row for each image, in their order.
     """
 
     def __init__(
         self,
         run: Callable[[Sequence[Image]], Sequence[Row]],
         sizes: Callable[[], Iterable[int]],
+        lanes: Callable[[], int],
         *,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._run = run
         self._sizes = sizes
+        self._lanes = lanes
         self._clock = clock
         self._lock = threading.Lock()
-        self._running = False
+        self._running = 0
         self._queue: deque[_Caller[Image, Row]] = deque()
 
     def __repr__(self) -> str:
@@ -92,23 +96,27 @@ class Batcher(Generic[Image, Row]):
     def __call__(self, image: Image, deadline_s: float | None = None) -> Share[Row]:
         """The image's share. `deadline_s` is on the clock. Raises OverdueError and what `run` raises."""
         caller = _Caller[Image, Row](image, self._clock(), deadline_s)
+        if deadline_s is not None and deadline_s <= caller.came_s:
+            raise OverdueError
         with self._lock:
-            self._queue.append(caller)
-            leads = not self._running
-            self._running = True
-        if not leads:
+            at_once = self._running < self._lanes()
+            if at_once:
+                self._running += 1
+                caller.batch = [caller]
+            else:
+                self._queue.append(caller)
+        if not at_once:
             caller.wake.acquire()
-        if not caller.served:
-            self._lead()
+        batch, caller.batch = caller.batch, []  # which holds the caller: a circle would keep the image
+        if batch:
+            self._lead(batch)
         if caller.error is not None:
             raise caller.error
         assert caller.share is not None
         return caller.share
 
-    def _lead(self) -> None:
-        """Serve the oldest caller, which is this thread, and whom else its batch has room for."""
-        served = self._take()
-        batch = [caller for caller in served if not caller.served]
+    def _lead(self, batch: list[_Caller[Image, Row]]) -> None:
+        """Run the batch, the first image of which is this thread's own."""
         try:
             self._serve(batch)
         except BaseException as error:  # this thread is being ended; the others still need an answer
@@ -118,25 +126,29 @@ class Batcher(Generic[Image, Row]):
             raise
         finally:
             self._hand_over()
-            for caller in served:
+            for caller in batch[1:]:
                 caller.wake.release()
 
-    def _take(self) -> list[_Caller[Image, Row]]:
-        """Take from the queue who is overdue, and then the oldest of the others: a whole batch."""
-        now_s = self._clock()
-        with self._lock:
-            overdue = [c for c in self._queue if c.deadline_s is not None and c.deadline_s <= now_s]
-            for caller in overdue:
-                caller.error = OverdueError()
-                self._queue.remove(caller)
-            size = max((size for size in self._sizes() if size <= len(self._queue)), default=0)
-            return [*overdue, *(self._queue.popleft() for _ in range(size))]
-
     def _hand_over(self) -> None:
+        """Give the lane to the next batch, or back."""
         with self._lock:
-            self._running = bool(self._queue)
-            if self._running:
-                self._queue[0].wake.release()
+            overdue, batch = self._take()
+            if batch:
+                batch[0].batch = batch
+            else:
+                self._running -= 1
+        for caller in (*batch[:1], *overdue):
+            caller.wake.release()
+
+    def _take(self) -> tuple[list[_Caller[Image, Row]], list[_Caller[Image, Row]]]:
+        """Take from the queue who is overdue, and the oldest of the others: a whole batch."""
+        now_s = self._clock()
+        overdue = [c for c in self._queue if c.deadline_s is not None and c.deadline_s <= now_s]
+        for caller in overdue:
+            caller.error = OverdueError()
+            self._queue.remove(caller)
+        size = max((size for size in self._sizes() if size <= len(self._queue)), default=0)
+        return overdue, [self._queue.popleft() for _ in range(size)]
 
     def _serve(self, batch: Sequence[_Caller[Image, Row]]) -> None:
         try:
@@ -149,8 +161,6 @@ class Batcher(Generic[Image, Row]):
                 self._serve([caller])
 
     def _run_together(self, batch: Sequence[_Caller[Image, Row]]) -> None:
-        if not batch:
-            return
         began_s = self._clock()
         rows = self._run([caller.image for caller in batch])
         infer_s = self._clock() - began_s

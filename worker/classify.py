@@ -36,7 +36,7 @@ class Classify:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._limits = limits
-        self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(self._run, self._sizes)
+        self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(self._run, self._sizes, self._lanes)
         metrics.waiting.set_function(lambda: self.waiting)
 
     @property
@@ -80,6 +80,9 @@ class Classify:
 
     def _sizes(self) -> Sequence[int]:
         return self._loaded().batch_sizes
+
+    def _lanes(self) -> int:
+        return self._loaded().lanes
 
     def _loaded(self) -> Classifier:
         classifier = self._lifecycle.classifier

@@ -76,7 +76,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="Requests worked on at once.  [default: twice as many as run together]",
+    help="Requests worked on at once.  [default: those that run, and a batch that is decoded]",
 )
 @click.option(
     "--max-batch",

@@ -27,7 +27,7 @@ from tfleet.discovery.registration import TTL_S, Registration
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.discovery.self_test import SelfTest
 from tfleet.worker.app import make_app
-from tfleet.worker.batch_sizes import batch_sizes
+from tfleet.worker.batch_sizes import batch_sizes, threads_for
 from tfleet.worker.gate import Gate
 from tfleet.worker.http.queue import QueueLimits
 from tfleet.worker.http.server import Server
@@ -41,7 +41,6 @@ from tfleet.worker.model.tuning import Tuning
 from tfleet.worker.registry_metrics import RegistryMetrics
 
 _LOOK_EVERY_S = 0.5
-_TAKING_TURNS = 2  # while one batch runs, the images of the next are decoded
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -128,7 +127,7 @@ def serve(settings: Settings) -> None:
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         membership.begin()
         classifier = load_warm(settings.spec, settings.tuning, batch_sizes(settings.max_batch), metrics, log)
-        server.use_threads(settings.threads or _TAKING_TURNS * max(classifier.batch_sizes))
+        server.use_threads(settings.threads or threads_for(classifier.lanes, max(classifier.batch_sizes)))
         lifecycle.loaded(classifier)
         membership.wait_admitted()
         lifecycle.ready(classifier)
@@ -154,7 +153,7 @@ def _listen(settings: Settings) -> Server:
         return Server(
             host=settings.host,
             port=settings.port,
-            threads=settings.threads or _TAKING_TURNS * settings.max_batch,
+            threads=settings.threads or settings.max_batch,
             max_body_bytes=settings.max_body_bytes,
             queue_limits=settings.queue_limits,
             gate=Gate(settings.ticket_keys, settings.service) if settings.ticket_keys else None,

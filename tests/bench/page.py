@@ -182,8 +182,8 @@ def _notes(run: Run) -> list[str]:
         f"`request.files`. {LITSERVE} has one process that computes, `max_batch_size={MAX_BATCH_SIZE}` and",
         f"`batch_timeout={BATCH_TIMEOUT_S}`, as its guide to fast serving has it.",
         f"{FLASK} and the ways with two callers have TensorFlow's default number of threads that start",
-        "operations (`inter_op_parallelism_threads=0`), as they run the session several times at once. All",
-        "others run one batch at a time, and have one such thread, as a worker has.",
+        "operations (`inter_op_parallelism_threads=0`). A worker makes two runs at once and has two such",
+        "threads; so have the other ways.",
     ]
     if run.restless:
         restless = ", ".join(run.restless)

@@ -1,6 +1,6 @@
 """A session with TensorFlow's own number of threads that start operations.
 
-tfleet's has one, which suits a worker, as it runs one batch at a time. Who runs several at once would be held
+tfleet's has one for each of the two runs that a worker makes at once. Who runs more of them would be held
 back by it.
 """
 

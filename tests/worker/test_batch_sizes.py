@@ -1,6 +1,6 @@
 import pytest
 
-from tfleet.worker.batch_sizes import batch_sizes, sizes_that_pay
+from tfleet.worker.batch_sizes import batch_sizes, sizes_that_pay, threads_for
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,7 @@ def test_a_size_is_used_if_its_images_take_less_than_in_smaller_ones(
     milliseconds: dict[int, float], sizes: tuple[int, ...]
 ) -> None:
     assert sizes_that_pay({size: ms / 1000 for size, ms in milliseconds.items()}) == sizes
+
+
+def test_threads_are_enough_for_the_batches_that_run_and_for_one_that_is_decoded() -> None:
+    assert threads_for(lanes=2, largest=4) == 12

@@ -1,6 +1,8 @@
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
 
 import pytest
 
@@ -9,18 +11,22 @@ from tfleet.worker.batcher import Batcher, OverdueError, Share
 
 
 class Session:
-    """What is run: each image's row is its double. It notes the batches, and stops while the gate is shut."""
+    """What is run: each image's row is its double. It notes the batches, and stops while the gate is shut.
 
-    def __init__(self) -> None:
+    More runs at once than it has lanes fail.
+    """
+
+    def __init__(self, lanes: int = 1) -> None:
+        self.lanes = lanes
         self.batches: list[list[int]] = []
         self.threads: list[int] = []
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Semaphore(0)
-        self._busy = threading.Lock()
+        self._free = threading.Semaphore(lanes)
 
     def __call__(self, images: Sequence[int]) -> list[int]:
-        assert self._busy.acquire(blocking=False), "two runs at once"
+        assert self._free.acquire(blocking=False), "more runs at once than lanes"
         try:
             self.batches.append(list(images))
             self.threads.append(threading.get_ident())
@@ -30,7 +36,11 @@ class Session:
                 raise ValueError(f"{min(images)} is no image")
             return [2 * image for image in images]
         finally:
-            self._busy.release()
+            self._free.release()
+
+
+def batcher_of(session: Session, *sizes: int, clock: Callable[[], float] = perf_counter) -> Batcher[int, int]:
+    return Batcher(session, lambda: sizes, lambda: session.lanes, clock=clock)
 
 
 class Crowd:
@@ -44,10 +54,13 @@ class Crowd:
     def behind(
         self, *images: int, deadline_s: float | None = None
     ) -> tuple[Future[Share[int]], list[Future[Share[int]]]]:
-        """A first caller who is running, and others who wait; the gate is shut."""
+        """A caller who is running, the last of as many as there are lanes, and others who wait. The gate is
+        shut.
+        """
         self._session.gate.clear()
-        first = self._pool.submit(self._batcher, 1000)
-        assert self._session.entered.acquire(timeout=10)
+        for lane in range(self._session.lanes):
+            first = self._pool.submit(self._batcher, 1000 + lane)
+            assert self._session.entered.acquire(timeout=10)
         others = []
         for count, image in enumerate(images, 1):
             others.append(self._pool.submit(self._batcher, image, deadline_s))
@@ -68,14 +81,14 @@ def crowd(session: Session) -> Iterator[Callable[..., Crowd]]:
     with ThreadPoolExecutor(32) as pool:
 
         def gather(*sizes: int, clock: Callable[[], float] = lambda: 0.0) -> Crowd:
-            return Crowd(Batcher(session, lambda: sizes, clock=clock), session, pool)
+            return Crowd(batcher_of(session, *sizes, clock=clock), session, pool)
 
         yield gather
         session.gate.set()
 
 
 def test_a_lone_image_runs_at_once_in_the_thread_that_brought_it(session: Session) -> None:
-    share = Batcher(session, lambda: (1, 2))(21)
+    share = batcher_of(session, 1, 2)(21)
     assert (share.row, share.batch) == (42, 1)
     assert session.threads == [threading.get_ident()]
 
@@ -114,7 +127,7 @@ def test_a_bad_image_fails_alone(session: Session, crowd: Callable[..., Crowd]) 
 
 
 def test_a_lone_bad_image_is_run_once(session: Session) -> None:
-    batcher = Batcher(session, lambda: (1,))
+    batcher = batcher_of(session, 1)
     with pytest.raises(ValueError, match="no image"):
         batcher(-1)
     assert session.batches == [[-1]]
@@ -133,7 +146,15 @@ def test_who_is_overdue_is_left_out(session: Session, crowd: Callable[..., Crowd
     assert session.batches == [[1000]], "nothing was computed for them"
 
 
-def test_a_leader_that_is_overdue_still_leads(session: Session, crowd: Callable[..., Crowd]) -> None:
+def test_who_is_overdue_on_arrival_is_not_run(session: Session) -> None:
+    with pytest.raises(OverdueError):
+        batcher_of(session, 1, clock=lambda: 5.0)(1, deadline_s=5.0)
+    assert session.batches == []
+
+
+def test_an_overdue_image_does_not_keep_those_behind_it(
+    session: Session, crowd: Callable[..., Crowd]
+) -> None:
     now_s = 0.0
     gathered = crowd(1, 2, 3, clock=lambda: now_s)
     _, (overdue,) = gathered.behind(1, deadline_s=5.0)
@@ -147,8 +168,8 @@ def test_a_leader_that_is_overdue_still_leads(session: Session, crowd: Callable[
 
 
 def test_the_times_are_from_the_call_to_the_run_and_of_the_run(session: Session) -> None:
-    times = iter([1.0, 2.0, 4.0, 7.0])  # called, taken, run, done
-    share = Batcher(session, lambda: (1,), clock=lambda: next(times))(1)
+    times = iter([1.0, 4.0, 7.0, 7.0])  # called, run, done, who is next
+    share = batcher_of(session, 1, clock=lambda: next(times))(1)
     assert (share.queue_s, share.infer_s) == (3.0, 3.0)
 
 
@@ -159,14 +180,27 @@ def test_the_end_of_a_leader_s_thread_does_not_leave_the_others_waiting(crowd: C
     def end(images: Sequence[int]) -> Sequence[int]:
         raise Ended
 
-    batcher: Batcher[int, int] = Batcher(end, lambda: (1, 2))
+    batcher: Batcher[int, int] = Batcher(end, lambda: (1, 2), lambda: 1)
     for _ in range(2):
         with pytest.raises(Ended):
             batcher(1)
 
 
-def test_thirty_two_callers_each_get_their_own_answers(session: Session) -> None:
-    batcher: Batcher[int, int] = Batcher(session, lambda: range(1, 9))
+def test_each_lane_runs_at_once_and_beyond_them_images_wait() -> None:
+    session = Session(lanes=2)
+    with ThreadPoolExecutor(8) as pool:
+        last, others = Crowd(batcher_of(session, 1, 2, 4), session, pool).behind(1, 2, 3)
+        assert session.batches == [[1000], [1001]], "both run, each alone"
+        session.gate.set()
+        assert last.result(10).batch == 1
+        assert [other.result(10).row for other in others] == [2, 4, 6]
+    assert sorted(session.batches[2:]) == [[1, 2], [3]]
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_thirty_two_callers_each_get_their_own_answers(lanes: int) -> None:
+    session = Session(lanes)
+    batcher = batcher_of(session, *range(1, 9))
 
     def call_often(number: int) -> bool:
         images = range(number * 1000, number * 1000 + 100)
@@ -176,4 +210,16 @@ def test_thirty_two_callers_each_get_their_own_answers(session: Session) -> None
         assert all(pool.map(call_often, range(32)))
     assert sum(map(len, session.batches)) == 3200
     assert max(map(len, session.batches)) <= 8
-    assert "running=False waiting=0" in repr(batcher)
+    assert "running=0 waiting=0" in repr(batcher)
+
+
+def test_an_image_is_let_go_with_its_answer() -> None:
+    class Image:
+        pass
+
+    batcher = Batcher[Image, int](lambda images: [0] * len(images), lambda: (1,), lambda: 1)
+    image = Image()
+    alive = weakref.ref(image)
+    batcher(image)
+    del image
+    assert alive() is None, "without waiting for the collector of circles"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfleet.worker.model.configuration import configuration, sees_gpu
+from tfleet.worker.model.configuration import configuration, lanes_on, sees_gpu
 from tfleet.worker.model.precision import Precision
 from tfleet.worker.model.quiet import tf
 
@@ -13,9 +13,11 @@ def test_bfloat16_is_grapplers_rewrite(precision: Precision, toggle: str) -> Non
     assert ("auto_mixed_precision_onednn_bfloat16: ON" in text) == (toggle == "ON")
 
 
-def test_operations_use_the_cpus_and_start_in_one_thread() -> None:
-    config = configuration(3, "float32")
-    assert (config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) == (3, 1)
+@pytest.mark.parametrize(("cpus", "lanes"), [(1, 1), (2, 2), (3, 2), (64, 2)])
+def test_operations_use_the_cpus_and_start_in_a_thread_for_each_lane(cpus: int, lanes: int) -> None:
+    config = configuration(cpus, "float32")
+    assert (config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) == (cpus, lanes)
+    assert lanes_on(cpus) == lanes
 
 
 def test_a_gpu_is_taken_as_it_is_needed_and_done_without_where_there_is_none() -> None:

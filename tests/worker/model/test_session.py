@@ -4,6 +4,7 @@ import io
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,26 @@ class _Sessions:
 
         session.close = counted
         self.made.append(session)
+        return session
+
+
+class _Meeting:
+    """Makes a session whose second run, and those after it until they are so many, wait for each other."""
+
+    def __init__(self, parties: int) -> None:
+        self._barrier = threading.Barrier(parties)
+        self._waits = iter([False, *[True] * parties])
+
+    def __call__(self, **options: Any) -> Any:
+        session = tf.compat.v1.Session(**options)
+        run = session.run
+
+        def met(*arguments: Any, **more: Any) -> Any:
+            if next(self._waits, False):
+                self._barrier.wait(10)
+            return run(*arguments, **more)
+
+        session.run = met
         return session
 
 
@@ -329,6 +350,14 @@ def test_the_options_reach_the_session(tmp_path: Path) -> None:
     Classifier.load(spec, cpus=3, precision="bfloat16", session_factory=sessions).close()
     (session,) = sessions.made
     assert session._config == configuration(3, "bfloat16")  # TensorFlow shows it nowhere else
+
+
+@pytest.mark.parametrize(("cpus", "lanes"), [(1, 1), (3, 2)])
+def test_each_size_is_warmed_up_in_all_lanes_at_once(tmp_path: Path, cpus: int, lanes: int) -> None:
+    spec = find_model(write_model(tmp_path / "m" / "1"))
+    with closing(Classifier.load(spec, cpus=cpus, session_factory=_Meeting(lanes))) as classifier:
+        classifier.warm_up()
+        assert classifier.lanes == lanes
 
 
 def test_closing_twice_is_closing_once(tmp_path: Path) -> None:
