@@ -33,7 +33,7 @@ from tfleet.proxy.http.body import Body, Length, body_of
 from tfleet.proxy.http.fields import UnreadableError, check_lines
 from tfleet.proxy.http.headers import bare_head
 from tfleet.proxy.http.own_answer import connection_lines, problem_answer
-from tfleet.proxy.http.request_head import RequestHead, read_request_head
+from tfleet.proxy.http.request_head import RequestHead, RequestHeads
 from tfleet.proxy.http.reset import reset
 from tfleet.proxy.observer import Observer
 from tfleet.proxy.problems import problem_response
@@ -71,6 +71,7 @@ class ClientConnection(web.RequestHandler):
         "_clients",
         "_ending",
         "_exchange",
+        "_heads",
         "_keep",
         "_limits",
         "_line",
@@ -113,6 +114,7 @@ class ClientConnection(web.RequestHandler):
         self._alarm = Alarm(loop, self._look)
         self._line: asyncio.Transport | None = None
         self._received = b""
+        self._heads = RequestHeads()
         self._seen = 0
         """How much of it was looked at for a head, which was not whole."""
         self._body: Body = Length(0)
@@ -300,7 +302,7 @@ class ClientConnection(web.RequestHandler):
                 check_lines(received, self._seen)
                 self._seen = len(received)
                 return False
-            head = read_request_head(received[: end + 2])
+            head = self._heads.read(received[: end + 2])
         except UnreadableError as error:
             self._refuse(Problem(400, f"this is no HTTP request: {error}"))
             return False

@@ -21,6 +21,7 @@ from tfleet.proxy.http.fields import (
 
 _READ: Final = frozenset({b"1.0", b"1.1"})
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([!-~]+) HTTP/(\d\.\d)")
+_MOST_KEPT_BYTES: Final = 1024
 _AUTHORITY: Final = re.compile(rb"(?i:https?)://[^/?]*")
 # What a name, an address in brackets and a port are made of (RFC 3986 section 3.2.2).
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
@@ -118,6 +119,27 @@ def read_request_head(head: bytes) -> RequestHead:
         length_bytes or 0,
         keeps_alive(fields, http_1_0=http_1_0),
     )
+
+
+class RequestHeads:
+    """Reads the heads that come on one connection. Who asks for the same over and over, as for a worker's
+    address, has it read once.
+    """
+
+    __slots__ = ("_head", "_read")
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._read: RequestHead | None = None
+
+    def read(self, head: bytes) -> RequestHead:
+        """As `read_request_head`."""
+        if self._read is None or head != self._head:
+            read = read_request_head(head)
+            if len(head) > _MOST_KEPT_BYTES:  # ten thousand idle connections must not hold one each
+                return read
+            self._head, self._read = head, read
+        return self._read
 
 
 def _path_and_query(target: bytes) -> bytes:

@@ -1,7 +1,7 @@
 import pytest
 
 from tfleet.proxy.http.fields import UnreadableError
-from tfleet.proxy.http.request_head import RequestHead, read_request_head
+from tfleet.proxy.http.request_head import RequestHead, RequestHeads, read_request_head
 
 
 def head(*lines: str, first: str = "POST / HTTP/1.1", host: str = "Host: a") -> RequestHead:
@@ -85,3 +85,16 @@ def test_http_1_0_expects_nothing_and_needs_no_host() -> None:
 def test_what_could_be_read_in_two_ways_is_not_read(lines: list[str], reason: str) -> None:
     with pytest.raises(UnreadableError, match=reason):
         read_request_head("".join(f"{line}\r\n" for line in lines).encode())
+
+
+def test_each_head_of_a_connection_is_read_for_what_it_is() -> None:
+    def text(*more: str) -> bytes:
+        return "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", "Host: a", *more)).encode()
+
+    heads = RequestHeads()
+    asked = [text(), text(), text("Accept: b"), text("A: " + "x" * 2000), text("Accept: b"), text()]
+    assert [heads.read(one) for one in asked] == [read_request_head(one) for one in asked]
+    with pytest.raises(UnreadableError):
+        heads.read(text("Host: b"))
+    assert heads.read(text()) is heads.read(text()), "the same again is not read again"
+    assert heads.read(asked[3]) is not heads.read(asked[3]), "nor are long ones kept"
