@@ -27,6 +27,7 @@ from tfleet.worker.problems import (
 )
 from tfleet.worker.timing import Timing
 
+_MALFORMED = "malformed"
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: not worth a line each
 
 
@@ -71,6 +72,24 @@ def observe(app: Flask, instance: Instance, metrics: Metrics, in_session_queue: 
                 **({"rejected": g.rejected} if "rejected" in g else {}),
             )
         return response
+
+
+def refusals(instance: Instance, metrics: Metrics) -> Callable[[str, Problem], None]:
+    """Who counts and logs what never became a request, by its id and its answer."""
+    log: Any = structlog.get_logger().bind(worker=instance.id)
+
+    def note(request_id: str, problem: Problem) -> None:
+        metrics.requests.labels(_MALFORMED, str(problem.status)).inc()
+        log.info(
+            "request",
+            request_id=request_id,
+            method=None,
+            path=None,
+            status=problem.status,
+            error=problem.detail,
+        )
+
+    return note
 
 
 def report_errors(app: Flask, metrics: Metrics) -> None:

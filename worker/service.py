@@ -38,6 +38,7 @@ from tfleet.worker.membership import Membership
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.model import ModelSpec
 from tfleet.worker.model.tuning import Tuning
+from tfleet.worker.observe import refusals
 from tfleet.worker.registry_metrics import RegistryMetrics
 
 _LOOK_EVERY_S = 0.5
@@ -122,7 +123,8 @@ def serve(settings: Settings) -> None:
     metrics.queue_requests.set_function(lambda: server.queue.waiting)
     metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
     membership = _membership(settings, instance, lifecycle, metrics, server.address)
-    server.start(make_app(instance, lifecycle, metrics, settings.image_limits, stop.ask))
+    app = make_app(instance, lifecycle, metrics, settings.image_limits, stop.ask)
+    server.start(app, refusals(instance, metrics))
     try:
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         membership.begin()

@@ -32,12 +32,15 @@ from waitress.task import ThreadedTaskDispatcher
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.contract import MOST_HEAD_BYTES
+from tfleet.discovery.problem import Problem
 from tfleet.worker.http.channel import Channel
 from tfleet.worker.http.door import Door, most_connections
 from tfleet.worker.http.queue import Queue, QueueLimits
 from tfleet.worker.http.request import Gate
 
 T = TypeVar("T")
+NoteRefusal = Callable[[str, Problem], None]
+"""Called with the request id of what never reached the application, and with its answer."""
 
 _IDLE_S = 75  # well over the proxy's 15 s, so that the proxy is the one who closes an idle connection
 _ACCEPTED_AT_ONCE = 32
@@ -213,9 +216,10 @@ class Server:
         """How many requests are in flight, those included that are still coming in."""
         return sum(not channel.idle for channel in list(self._server.active_channels.values()))
 
-    def start(self, app: Callable[..., Any]) -> None:
+    def start(self, app: Callable[..., Any], note_refusal: NoteRefusal = lambda name, problem: None) -> None:
         """Begin to answer with a WSGI application."""
         self._server.application = app
+        self._server.note_refusal = note_refusal
         self._loop.start()
 
     def use_threads(self, threads: int) -> None:

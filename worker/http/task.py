@@ -81,7 +81,9 @@ class RefusalTask(ErrorTask):  # type: ignore[misc] # waitress has no types
         body = problem.body()
         self.status = f"{problem.status} {problem.title}"
         self.response_headers.extend(problem.headers().items())
-        self.response_headers.append((REQUEST_ID, request_id(self.request.headers.get("X_REQUEST_ID"))))
+        name = request_id(self.request.headers.get("X_REQUEST_ID"))
+        self.response_headers.append((REQUEST_ID, name))
+        self.channel.server.note_refusal(name, problem)
         self.set_close_on_finish()
         self.content_length = len(body)
         self.channel.linger = True

@@ -14,6 +14,7 @@ import requests
 
 from tests.environment import users_environment
 from tests.waiting import eventually_sync
+from tfleet.discovery.problem import Problem
 from tfleet.worker.http.server import Server
 
 App = Callable[[dict[str, Any], Any], list[bytes]]
@@ -219,6 +220,7 @@ def test_who_has_connected_may_ask_a_moment_later(make: Callable[[App], Server])
 
 OUT_OF_FILES = """
 import os, resource, sys
+from tfleet.discovery.problem import Problem
 from tfleet.worker.http.server import Server
 
 def app(environ, start_response):
@@ -274,3 +276,17 @@ def cpu_s(pid: int) -> float:
     """The CPU time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_what_never_reaches_the_application_is_noted_with_its_answer() -> None:
+    noted: list[tuple[str, Problem]] = []
+    server = Server(host="127.0.0.1", port=0, threads=2, max_body_bytes=1000)
+    server.start(quick, lambda name, problem: noted.append((name, problem)))
+    try:
+        too_much = requests.post(
+            server.address.url, data=bytes(2000), headers={"X-Request-Id": "mine"}, timeout=20
+        )
+        assert post(server).status_code == 200
+    finally:
+        server.close(timeout_s=0)
+    assert [(name, problem.body()) for name, problem in noted] == [("mine", too_much.content)]
