@@ -10,10 +10,10 @@ from typing import Final
 
 from tfleet.deploy.child import Spec
 from tfleet.discovery.address import Address
+from tfleet.discovery.cpus import fair_share
 from tfleet.discovery.log import LogFormat
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.app import Mode
-from tfleet.worker.cpus import fair_share
 
 PROGRAM: Final = (sys.executable, "-P", "-m", "tfleet")
 """This very program. -P: as with `tfleet`, no file in the current folder takes the place of a module."""

@@ -19,7 +19,7 @@ from typing import Literal
 from tfleet.deploy.child import Child, Spec
 from tfleet.deploy.console import Console
 from tfleet.deploy.ending import Ending
-from tfleet.deploy.restart import RestartPolicy
+from tfleet.discovery.restart import RestartPolicy
 
 State = Literal["new", "starting", "running", "waiting", "ended"]
 

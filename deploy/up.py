@@ -17,9 +17,9 @@ from tfleet.deploy.process import Process
 from tfleet.deploy.progress import Progress
 from tfleet.deploy.readiness import ready_workers
 from tfleet.deploy.refusal import RefusedError
-from tfleet.deploy.restart import RestartPolicy
 from tfleet.deploy.signals import on_stop_signal
 from tfleet.deploy.supervisor import Stage, Supervisor
+from tfleet.discovery.restart import RestartPolicy
 
 _SIGNALLED = 128  # and the number of the signal, as a shell has it
 _BEYOND_DRAIN_S = 15.0

@@ -18,6 +18,7 @@ from tfleet.deploy.refusal import RefusedError
 from tfleet.deploy.up import run_fleet
 from tfleet.discovery.address import Address
 from tfleet.discovery.contract import PROXY_PORT
+from tfleet.discovery.cpus import usable_cpus
 from tfleet.discovery.key_file import BadKeyFileError, read_keys
 from tfleet.discovery.log import LogFormat
 from tfleet.discovery.options import (
@@ -29,7 +30,6 @@ from tfleet.discovery.options import (
 )
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, StaticRegistry
 from tfleet.proxy.app import MODES, Mode
-from tfleet.worker.cpus import usable_cpus
 
 
 @click.command(context_settings={"show_default": True})

@@ -10,6 +10,7 @@ import click
 from tfleet.discovery import log
 from tfleet.discovery.address import Address
 from tfleet.discovery.contract import MAX_BODY_BYTES
+from tfleet.discovery.cpus import usable_cpus
 from tfleet.discovery.errors import AddressHeldError
 from tfleet.discovery.key_file import BadKeyFileError, KeyFile
 from tfleet.discovery.options import (
@@ -20,7 +21,6 @@ from tfleet.discovery.options import (
     registry_options,
     ticket_key_file_option,
 )
-from tfleet.worker.cpus import usable_cpus
 from tfleet.worker.http.queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES, QueueLimits
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS, ImageLimits
 from tfleet.worker.model import ModelError, find_model

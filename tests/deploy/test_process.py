@@ -12,8 +12,8 @@ from tfleet.deploy.child import Spec
 from tfleet.deploy.console import Console
 from tfleet.deploy.ending import Ending
 from tfleet.deploy.process import Process
-from tfleet.deploy.restart import RestartPolicy
 from tfleet.discovery.backoff import Backoff
+from tfleet.discovery.restart import RestartPolicy
 
 QUICK = RestartPolicy(Backoff(first_s=0.001, cap_s=0.001))
 PATIENT = RestartPolicy(Backoff(first_s=3600, cap_s=3600))

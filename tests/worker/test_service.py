@@ -18,7 +18,7 @@ from tests.worker.model.graphs import (
 )
 from tests.worker.process import Worker, worker_process
 from tfleet.discovery.address import Address
-from tfleet.worker.cpus import usable_cpus
+from tfleet.discovery.cpus import usable_cpus
 from tfleet.worker.model.precision import cpu_obstacle
 
 pytestmark = pytest.mark.process

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tfleet.deploy.restart import RestartPolicy
+from tfleet.discovery.restart import RestartPolicy
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tfleet.worker.cpus import cpu_quota, fair_share, quota_v1, quota_v2, usable_cpus
+from tfleet.discovery.cpus import cpu_quota, fair_share, quota_v1, quota_v2, usable_cpus
 
 V2 = "24 30 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = (
@@ -104,7 +104,7 @@ def test_part_of_a_cpu_counts_as_one_more(tmp_path: Path) -> None:
 def test_a_process_that_is_kept_to_one_cpu_counts_one() -> None:
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
-        "from tfleet.worker.cpus import usable_cpus; print(usable_cpus())"
+        "from tfleet.discovery.cpus import usable_cpus; print(usable_cpus())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, timeout=60, text=True, capture_output=True
