@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final, Literal
 
 from aiohttp import hdrs, web
@@ -12,12 +11,11 @@ from tfleet.discovery.problem import Problem
 from tfleet.proxy.connection import ClientConnection
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.help import help_page
-from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.middleware import observed
 from tfleet.proxy.observer import Observer
 from tfleet.proxy.problems import ProblemError, problem_response
 from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.status import workers_document
+from tfleet.proxy.report import Report
 
 Mode = Literal["forward", "p2p"]
 MODES: Final = ("forward", "p2p")
@@ -26,7 +24,7 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def make_app(
-    mode: Mode, fleet: Fleet, observer: Observer, metrics: Metrics, readiness: Readiness
+    mode: Mode, fleet: Fleet, observer: Observer, report: Report, readiness: Readiness
 ) -> web.Application:
     """The pages: all but what a connection has somebody else take (see connection.py)."""
     app = web.Application(middlewares=[observed(observer)])
@@ -43,7 +41,7 @@ def make_app(
         return web.Response(text=help_page(request.host))
 
     async def workers(_: web.Request) -> web.Response:
-        return web.json_response(workers_document(fleet))
+        return web.json_response(await report.workers())
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -57,8 +55,7 @@ def make_app(
         return answer
 
     async def show_metrics(_: web.Request) -> web.Response:
-        text = await asyncio.to_thread(metrics.text)  # it reads /proc
-        return web.Response(body=text, headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
+        return web.Response(body=await report.metrics(), headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
 
     app.router.add_get("/", misspelt if mode == "p2p" else show_help)
     app.router.add_get("/workers", workers)

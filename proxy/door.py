@@ -7,6 +7,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -89,22 +90,53 @@ class Door:
         self._loop.add_reader(one.fileno(), self._knocked, one)
 
 
-async def open_door(address: Address, connect: Callable[[], asyncio.Protocol]) -> Door:
-    """Listen; port 0 is any free one. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One of the addresses of a name, as the system's calls take it."""
+
+    family: int
+    kind: int
+    protocol: int
+    where: tuple[str | int | bytes, ...]
+
+
+async def places(address: Address) -> list[Place]:
+    """Where one listens for it. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
+    known = dict.fromkeys((family, kind, protocol, where) for family, kind, protocol, _, where in found)
+    return [Place(*one) for one in known]
+
+
+def bound(place: Place, *, shared: bool) -> socket.socket:
+    """A socket that is bound there; `shared` ones of the same user may be several. Raises OSError."""
+    one = socket.socket(place.family, place.kind, place.protocol)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if place.family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind(place.where)
+    except BaseException:
+        one.close()
+        raise
+    return one
+
+
+async def open_door(
+    address: Address, connect: Callable[[], asyncio.Protocol], *, shared: bool = False
+) -> Door:
+    """Listen; port 0 is any free one. The system deals out clients among those that have a `shared` door to
+    one address. Raises OSError.
+    """
     with contextlib.ExitStack() as opened:
         sockets = []
-        for family, kind, protocol, _, where in dict.fromkeys(found):
-            one = opened.enter_context(socket.socket(family, kind, protocol))
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            one.bind(where)
+        for place in await places(address):
+            one = opened.enter_context(bound(place, shared=shared))
             one.listen(_BACKLOG)
             one.setblocking(False)
             sockets.append(one)
         opened.pop_all()
-    return Door(sockets, connect, loop)
+    return Door(sockets, connect, asyncio.get_running_loop())

@@ -24,7 +24,6 @@ from tfleet.discovery.backoff import Backoff
 from tfleet.discovery.contract import proxies_of
 from tfleet.discovery.instance import Instance, new_id
 from tfleet.discovery.registration import TTL_S, Registration
-from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.readiness import Readiness
 
 _RETRY: Final = Backoff(first_s=0.25, cap_s=10.0)
@@ -49,13 +48,13 @@ class Membership:
         """Whether the registry has the proxy, as far as this side knows."""
         return self._registration is not None and self._registration.registered
 
-    async def join(self, listening: Address, readiness: Readiness, fleet: Fleet) -> None:
+    async def join(self, listening: Address, readiness: Readiness, first_ready: asyncio.Event) -> None:
         """Begin to register as soon as the proxy is ready. A thread goes on with it until `leave`."""
-        await fleet.first_ready.wait()
+        await first_ready.wait()
         address = await self._advertised(listening)
         if readiness.draining:
             return
-        readiness.name = new_id(self._service, address)
+        readiness.call(new_id(self._service, address))
         agent = ConsulAgent(self._registry, self._service, ttl_s=TTL_S)
         self._registration = Registration(agent, Instance(readiness.name, address), who="proxy")
         self._registration.start()

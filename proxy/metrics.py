@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,6 +12,11 @@ from tfleet.proxy.clients import Clients
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import State
 from tfleet.proxy.tally import Tally
+
+
+def exposition(families: Iterable[Metric]) -> bytes:
+    """Version 0.0.4 of Prometheus' text format."""
+    return generate_latest(_Families(families))
 
 
 class Metrics:
@@ -39,9 +44,19 @@ class Metrics:
         """Show what somebody else counts, too."""
         self._registry.register(collector)
 
-    def text(self) -> bytes:
-        """The exposition, version 0.0.4 of Prometheus' text format."""
-        return generate_latest(self._registry)
+    def families(self) -> tuple[Metric, ...]:
+        """All figures as they are now. Values: they may go to another thread or process."""
+        return tuple(self._registry.collect())
+
+
+class _Families(Collector):
+    """Figures that were collected before."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
 
 
 class _Workers(Collector):

@@ -13,6 +13,14 @@ class Readiness:
         self.name = ""
         """The id under which the proxy is registered; empty where it is not."""
 
+    def drain(self) -> None:
+        """The proxy is about to stop."""
+        self.draining = True
+
+    def call(self, name: str) -> None:
+        """This is the id under which the proxy is registered from now on."""
+        self.name = name
+
     def missing(self, fleet: Fleet) -> str | None:
         """What is missing, in one line, or None."""
         if self.draining:

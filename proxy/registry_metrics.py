@@ -13,21 +13,29 @@ from tfleet.proxy.membership import Membership
 from tfleet.proxy.pool import State
 
 
-class RegistryMetrics(Collector):
-    """Reads them when it is asked, so that there is nothing to keep up to date."""
+class MembershipMetrics(Collector):
+    """Whether the proxy is registered."""
 
-    def __init__(self, watch: Watch, fleet: Fleet, membership: Membership) -> None:
-        self._watch = watch
-        self._fleet = fleet
+    def __init__(self, membership: Membership) -> None:
         self._membership = membership
 
     def collect(self) -> Iterator[Metric]:
-        contact = self._watch.contact
         yield GaugeMetricFamily(
             "tfleet_registry_registered",
             "1 while the registry has this proxy, as far as the proxy knows",
             int(self._membership.registered),
         )
+
+
+class RegistryMetrics(Collector):
+    """Reads them when it is asked, so that there is nothing to keep up to date."""
+
+    def __init__(self, watch: Watch, fleet: Fleet) -> None:
+        self._watch = watch
+        self._fleet = fleet
+
+    def collect(self) -> Iterator[Metric]:
+        contact = self._watch.contact
         yield GaugeMetricFamily(
             "tfleet_registry_last_sync_seconds",
             "Seconds since the registry last answered; without news it does so every 30",

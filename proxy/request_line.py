@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, TextIO
 
 import structlog
@@ -51,8 +52,9 @@ class JsonLines:
 
     def _flush(self) -> None:
         lines, self._lines = self._lines, []
-        self._stream.write("".join(lines))
-        self._stream.flush()
+        for piece in pieces(lines):
+            self._stream.write(piece)
+            self._stream.flush()
 
     def _now(self) -> str:
         """In UTC. Most lines share their second with the one before, so it is not spelled out each time."""
@@ -60,6 +62,23 @@ class JsonLines:
         if now_s != self._second[0]:
             self._second = now_s, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now_s))
         return f"{self._second[1]}.{fraction_ns // 1000:06d}Z"
+
+
+def pieces(lines: list[str]) -> Iterator[str]:
+    """The lines, as many together as a pipe takes at once, so that no other process writes into them.
+
+    One that is longer by itself stands alone. They are ASCII.
+    """
+    together: list[str] = []
+    chars = 0
+    for line in lines:
+        if together and chars + len(line) > select.PIPE_BUF:
+            yield "".join(together)
+            together, chars = [], 0
+        together.append(line)
+        chars += len(line)
+    if together:
+        yield "".join(together)
 
 
 def _write_event(request_id: str, method: str, path: str, status: int, ms: float, worker: str | None) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from tfleet.discovery.health import ConsulHealth
 from tfleet.discovery.index import WAIT_S
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.key_file import KeyFile
-from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, Registry, StaticRegistry
+from tfleet.discovery.registry import ConsulRegistry, Registry, StaticRegistry
 from tfleet.discovery.watch import Watch
 from tfleet.proxy.app import Mode, make_app
 from tfleet.proxy.at_once import AtOnce
@@ -39,7 +39,8 @@ from tfleet.proxy.probe import Prober
 from tfleet.proxy.process_metrics import ProcessMetrics
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.redirect import Redirect
-from tfleet.proxy.registry_metrics import RegistryMetrics
+from tfleet.proxy.registry_metrics import MembershipMetrics, RegistryMetrics
+from tfleet.proxy.report import OwnReport, Report
 from tfleet.proxy.site import client_site, registry_site
 from tfleet.proxy.ticket_office import TicketOffice
 from tfleet.proxy.worker_connections import WorkerConnections
@@ -82,39 +83,87 @@ async def serve(settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Address]:
-    """A proxy that serves inside the block, at the address it gives, and has drained after it.
+    """A proxy of one process: serves inside the block, at the address it gives, and has drained after it."""
+    readiness = Readiness()
+    async with contextlib.AsyncExitStack() as stack:
+        registry = await registry_address(stack, settings.registry)
+        now = await stack.enter_async_context(serving(settings, registry, readiness))
+        if registry is not None:
+            membership = Membership(registry, settings.service, settings.advertise)
+            now.metrics.include(MembershipMetrics(membership))
+            stack.push_async_callback(membership.leave)
+            join = functools.partial(membership.join, now.address, readiness, now.fleet.first_ready)
+            await stack.enter_async_context(beside(join))
+        log_listening(settings, now.address)
+        yield now.address
+        readiness.drain()
+        structlog.get_logger().info("proxy draining", fleet=repr(now.fleet), clients=repr(now.clients))
+        if registry is not None:
+            await membership.leave()
+        await asyncio.sleep(settings.drain_grace_s)
+
+
+def log_listening(settings: Settings, address: Address, **more: object) -> None:
+    """Say that clients may come."""
+    structlog.get_logger().info(
+        "proxy listening", address=str(address), mode=settings.mode, registry=str(settings.registry), **more
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What serves, and the address that it serves at."""
+
+    address: Address
+    fleet: Fleet
+    clients: Clients
+    metrics: Metrics
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    settings: Settings,
+    registry: Address | None,
+    readiness: Readiness,
+    *,
+    report: Report | None = None,
+    known: Sequence[Instance] = (),
+    shared_port: bool = False,
+) -> AsyncIterator[Serving]:
+    """Serves clients inside the block; after it, what was begun has been finished.
+
+    `registry` is where the registry answers, None for a static one. `report` is what its pages say where that
+    is not its own. Workers that are `known` beforehand are served from the first client on.
 
     One task group owns the watch and the prober: if one of them dies, so does the block.
     """
-    log: Any = structlog.get_logger()
     loop = asyncio.get_running_loop()
-    fleet, readiness = Fleet(settings.balance, slow_start_s=settings.slow_start_s), Readiness()
+    fleet = Fleet(settings.balance, slow_start_s=settings.slow_start_s)
     clients = Clients(settings.client_limits.max_connections)
     metrics = Metrics(fleet, clients)
     metrics.include(ProcessMetrics(loop))
     observer = Observer(metrics, loop)
-    membership: Membership | None = None
     async with contextlib.AsyncExitStack() as stack:
         connections = stack.enter_context(WorkerConnections(loop, _KEEP_ALIVE_S))
         prober = Prober(fleet, await stack.enter_async_context(aiohttp.ClientSession()))
         tickets = TicketOffice(settings.ticket_keys, settings.service)
-        beside = [prober.run, tickets.run]
+        always = [prober.run, tickets.run]
         if isinstance(settings.registry, StaticRegistry):
-            fleet.synced(Instance(str(address), address) for address in settings.registry.addresses)
-            await prober.round()  # before anybody asks: there is no registry to wait for
-        else:
-            registry = await _registry_address(stack, settings.registry)
+            known = [Instance(str(address), address) for address in settings.registry.addresses]
+        if known:
+            fleet.synced(known)
+            await prober.round()  # before anybody asks
+        if registry is not None:
             health = ConsulHealth(registry, wait_s=WAIT_S)
             stack.push_async_callback(health.close)
             watch = Watch(health, settings.service, fleet.synced)
-            membership = Membership(registry, settings.service, settings.advertise)
-            metrics.include(RegistryMetrics(watch, fleet, membership))
-            beside.append(watch.run)
-        await stack.enter_async_context(_beside(*beside))
+            metrics.include(RegistryMetrics(watch, fleet))
+            always.append(watch.run)
+        await stack.enter_async_context(beside(*always))
         forwarder = Forwarder(fleet, connections, settings.limits, metrics, observer, tickets, loop)
         address = await stack.enter_async_context(
             client_site(
-                make_app(settings.mode, fleet, observer, metrics, readiness),
+                make_app(settings.mode, fleet, observer, report or OwnReport(fleet, metrics), readiness),
                 settings.address,
                 takers=_takers(settings.mode, fleet, tickets, observer, forwarder),
                 clients=clients,
@@ -122,19 +171,10 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
                 observer=observer,
                 readiness=readiness,
                 drain_timeout_s=settings.drain_timeout_s,
+                shared_port=shared_port,
             )
         )
-        if membership is not None:
-            stack.push_async_callback(membership.leave)
-            join = functools.partial(membership.join, address, readiness, fleet)
-            await stack.enter_async_context(_beside(join))
-        log.info("proxy listening", address=str(address), mode=settings.mode, registry=str(settings.registry))
-        yield address
-        readiness.draining = True
-        log.info("proxy draining", fleet=repr(fleet), clients=repr(clients))
-        if membership is not None:
-            await membership.leave()
-        await asyncio.sleep(settings.drain_grace_s)
+        yield Serving(address, fleet, clients, metrics)
 
 
 def _takers(
@@ -150,10 +190,10 @@ def _takers(
     }
 
 
-async def _registry_address(
-    stack: contextlib.AsyncExitStack, registry: ConsulRegistry | EmbeddedRegistry
-) -> Address:
-    """Where the registry answers; the embedded one is started for it."""
+async def registry_address(stack: contextlib.AsyncExitStack, registry: Registry) -> Address | None:
+    """Where the registry answers; the embedded one is started for it. None for a static one."""
+    if isinstance(registry, StaticRegistry):
+        return None
     if isinstance(registry, ConsulRegistry):
         return registry.address
     address = await stack.enter_async_context(registry_site(make_registry(), registry.address))
@@ -162,7 +202,7 @@ async def _registry_address(
 
 
 @contextlib.asynccontextmanager
-async def _beside(*forever: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+async def beside(*forever: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Run what never ends by itself for as long as the block; if one of them fails, the block fails."""
     failure: Exception | None = None
     async with asyncio.TaskGroup() as group:

@@ -33,7 +33,7 @@ async def registry_site(app: web.Application, address: Address) -> AsyncIterator
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.0)
     await runner.setup()
     try:
-        with _refusals(address, "--registry-port"):
+        with refusals(address, "--registry-port"):
             await web.TCPSite(runner, address.host, address.port).start()
         yield Address(*runner.addresses[0][:2])
     finally:
@@ -51,8 +51,12 @@ async def client_site(
     observer: Observer,
     readiness: Readiness,
     drain_timeout_s: float,
+    shared_port: bool = False,
 ) -> AsyncIterator[Address]:
-    """The proxy on a socket; at the end it stops accepting and lets requests finish."""
+    """The proxy on a socket; at the end it stops accepting and lets requests finish.
+
+    Processes that listen with `shared_port` may listen on the same one.
+    """
     loop = asyncio.get_running_loop()
     # handler_cancellation: who has left waits for no answer.
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
@@ -72,8 +76,8 @@ async def client_site(
         )
 
     try:
-        with _refusals(address, "--port"):
-            door = await open_door(address, connect)
+        with refusals(address, "--port"):
+            door = await open_door(address, connect, shared=shared_port)
         try:
             yield door.address
         finally:
@@ -84,7 +88,8 @@ async def client_site(
 
 
 @contextlib.contextmanager
-def _refusals(address: Address, option: str) -> Iterator[None]:
+def refusals(address: Address, option: str) -> Iterator[None]:
+    """Raises CannotListenError for an OSError. `option` is what chose the address."""
     try:
         yield
     except OSError as error:

@@ -2,25 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tfleet.discovery.instance import Instance
 from tfleet.proxy.fleet import Fleet
-from tfleet.proxy.pool import Member
+from tfleet.proxy.pool import Member, State
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """One worker as a proxy knows it."""
+
+    instance: Instance
+    state: State
+    weight: float
+    listed: bool
+    in_flight: int
+    failures: int
+    last_error: str
+
+
+def worker_rows(fleet: Fleet) -> tuple[WorkerRow, ...]:
+    """All workers the proxy knows, in the order in which it met them."""
+    return tuple(_row(fleet, member) for member in fleet.pool.members.values())
+
+
+def document(rows: Sequence[WorkerRow]) -> dict[str, object]:
+    """As it is told."""
+    return {"workers": [_fields(row) for row in rows]}
 
 
 def workers_document(fleet: Fleet) -> dict[str, object]:
-    """All workers the proxy knows, in the order in which it met them."""
-    return {"workers": [_row(fleet, member) for member in fleet.pool.members.values()]}
+    """All workers the proxy knows, as it is told."""
+    return document(worker_rows(fleet))
 
 
-def _row(fleet: Fleet, member: Member) -> dict[str, object]:
+def _row(fleet: Fleet, member: Member) -> WorkerRow:
+    return WorkerRow(
+        instance=member.instance,
+        state=member.state,
+        weight=fleet.weight(member),
+        listed=member.listed,
+        in_flight=fleet.in_flight(member.id),
+        failures=member.failures,
+        last_error=member.last_error,
+    )
+
+
+def _fields(row: WorkerRow) -> dict[str, object]:
     return {
-        "id": member.id,
-        "address": str(member.instance.address),
-        "model": member.instance.model,
-        "version": member.instance.version,
-        "state": member.state,
-        "weight": round(fleet.weight(member), 2),
-        "listed": member.listed,
-        "in_flight": fleet.in_flight(member.id),
-        "failures": member.failures,
-        "last_error": member.last_error,
+        "id": row.instance.id,
+        "address": str(row.instance.address),
+        "model": row.instance.model,
+        "version": row.instance.version,
+        "state": row.state,
+        "weight": round(row.weight, 2),
+        "listed": row.listed,
+        "in_flight": row.in_flight,
+        "failures": row.failures,
+        "last_error": row.last_error,
     }
