@@ -24,6 +24,7 @@ from tfleet.discovery.registry import StaticRegistry
 from tfleet.proxy.app import MODES, Mode
 from tfleet.proxy.clients import ClientLimits
 from tfleet.proxy.limits import Limits
+from tfleet.proxy.listeners.together import serve_together
 from tfleet.proxy.picker import BALANCES, Balance
 from tfleet.proxy.service import Settings, serve
 from tfleet.proxy.site import CannotListenError
@@ -33,6 +34,12 @@ from tfleet.proxy.slow_start import WINDOW_S
 @click.command(context_settings={"show_default": True})
 @click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all.")
 @click.option("--port", type=PORT, default=PROXY_PORT, help="0 is any free port.")
+@click.option(
+    "--listeners",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Processes that listen on the port, for as many CPUs. What all clients may take is shared out.",
+)
 @click.option(
     "--mode",
     type=click.Choice(MODES),
@@ -141,6 +148,7 @@ def proxy(
     *,
     host: str,
     port: int,
+    listeners: int,
     mode: Mode,
     advertise: Address | None,
     registry: str | None,
@@ -177,6 +185,10 @@ def proxy(
     workers = chosen_registry(registry, registry_port)
     if isinstance(workers, StaticRegistry) and not workers.addresses:
         raise click.UsageError("--registry static: names no worker: expected static:HOST:PORT,HOST:PORT")
+    if max_connections < listeners:
+        raise click.UsageError(
+            f"--max-connections {max_connections} can't be shared out among --listeners {listeners}"
+        )
     try:
         settings = Settings(
             address=Address(host, port),
@@ -205,7 +217,10 @@ def proxy(
             drain_grace_s=drain_grace_s,
             drain_timeout_s=drain_timeout_s,
         )
-        uvloop.run(serve(settings))
+        if listeners == 1:
+            uvloop.run(serve(settings))
+        else:
+            sys.exit(uvloop.run(serve_together(settings, listeners, log_format)))
     except (CannotListenError, BadKeyFileError) as error:
         click.echo(f"tfleet proxy: {error}", err=True)
         sys.exit(2)

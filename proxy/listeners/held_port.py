@@ -1,0 +1,46 @@
+"""A port that several processes of one proxy share, and nobody else.
+
+SO_REUSEPORT alone lets in whoever of the same user says it, too: a second proxy, started by mistake, would
+get half of the clients and nobody would notice. So the parent holds the port with sockets on which it never
+listens, and with no word of SO_REUSEADDR on them: the system then refuses everybody who does not say
+SO_REUSEPORT, also while no listener is alive. And whoever wants to hold a port first tries to listen on it
+without SO_REUSEPORT, which the system refuses where a holder or a listener is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from tfleet.discovery.address import Address
+from tfleet.proxy.door import Place, bound, places
+
+
+@contextlib.asynccontextmanager
+async def held(address: Address) -> AsyncIterator[Address]:
+    """Holds it inside the block, and gives it with its port, where that was 0. Raises OSError."""
+    with contextlib.ExitStack() as stack:
+        port = address.port
+        for place in await places(address):
+            one = stack.enter_context(_hold(_at(place, port)))
+            port = one.getsockname()[1]
+        yield Address(address.host, port)
+
+
+def _hold(place: Place) -> socket.socket:
+    holder = bound(place, shared=True)
+    try:
+        with bound(_at(place, holder.getsockname()[1]), shared=False) as probe:
+            probe.listen()
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    except BaseException:
+        holder.close()
+        raise
+    return holder
+
+
+def _at(place: Place, port: int) -> Place:
+    host, _, *more = place.where
+    return replace(place, where=(host, port, *more))

@@ -1,0 +1,96 @@
+"""The parent of several listeners: all that a proxy is once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import signal
+from typing import Any, Final
+
+import structlog
+
+from tfleet.discovery.cpus import usable_cpus
+from tfleet.discovery.log import LogFormat
+from tfleet.proxy.listeners.held_port import held
+from tfleet.proxy.listeners.hub import Hub
+from tfleet.proxy.listeners.share import share
+from tfleet.proxy.listeners.wire import Begin, Called, Drain
+from tfleet.proxy.membership import Membership
+from tfleet.proxy.readiness import Readiness
+from tfleet.proxy.registry_metrics import MembershipMetrics
+from tfleet.proxy.service import Settings, beside, log_listening, registry_address
+from tfleet.proxy.site import refusals
+
+_SIGNALLED: Final = 128  # and the number of the signal, as a shell has it
+_BEYOND_DRAIN_S: Final = 5.0
+"""What a listener may take to end, besides its drain."""
+
+
+class SharedReadiness(Readiness):
+    """That of all listeners: what is said of it here is said to each of them."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__()
+        self._hub = hub
+
+    def drain(self) -> None:
+        super().drain()
+        self._hub.say(Drain())
+
+    def call(self, name: str) -> None:
+        super().call(name)
+        self._hub.say(Called(name))
+
+
+async def serve_together(settings: Settings, count: int, log_format: LogFormat) -> int:
+    """Run until SIGTERM or SIGINT, then have all listeners finish what is in flight. Gives the exit code.
+
+    A second signal ends the program, and all listeners, at once. Raises CannotListenError.
+    """
+    log: Any = structlog.get_logger()
+    if count > (cpus := usable_cpus()):
+        log.warning(f"--listeners {count} is more than the CPUs to be used, {cpus}: they will share them")
+    hub = Hub(count)
+    readiness = SharedReadiness(hub)
+    _on_signals(hub)
+    async with contextlib.AsyncExitStack() as stack:
+        with refusals(settings.address, "--port"):
+            address = await stack.enter_async_context(held(settings.address))
+        registry = await registry_address(stack, settings.registry)
+
+        def begin(number: int) -> Begin:
+            known = tuple(row.instance for row in hub.workers())
+            own = share(settings, number, count, address)
+            return Begin(number, own, registry, known, readiness.name, log_format)
+
+        await stack.enter_async_context(hub.running(begin))
+        membership = None
+        if await hub.opened():
+            log_listening(settings, hub.address, listeners=count)
+            if registry is not None:
+                membership = Membership(registry, settings.service, settings.advertise)
+                hub.own.register(MembershipMetrics(membership))
+                stack.push_async_callback(membership.leave)
+                join = functools.partial(membership.join, hub.address, readiness, hub.first_ready)
+                await stack.enter_async_context(beside(join))
+            await hub.stop_asked.wait()
+        readiness.drain()
+        log.info("proxy draining", listeners=repr(hub))
+        if membership is not None:
+            await membership.leave()
+        await hub.stop(settings.drain_grace_s + settings.drain_timeout_s + _BEYOND_DRAIN_S)
+    return hub.code
+
+
+def _on_signals(hub: Hub) -> None:
+    def arrived(number: signal.Signals) -> None:
+        if hub.stop_asked.is_set():
+            hub.kill()
+            os._exit(_SIGNALLED + number)
+        hub.ask_to_stop()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, arrived, number)

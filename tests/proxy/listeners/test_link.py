@@ -1,0 +1,55 @@
+import asyncio
+import json
+
+import pytest
+
+from tests.proxy.listeners.test_sums import row
+from tests.proxy.listeners.test_wire import pair
+from tests.waiting import eventually
+from tfleet.proxy.listeners.link import Link
+from tfleet.proxy.listeners.wire import Ask, Called, Drain, Summed, Tell, Told, receive, send
+from tfleet.proxy.problems import ProblemError
+from tfleet.proxy.readiness import Readiness
+
+
+async def test_the_parent_s_word_on_draining_and_on_the_name_holds_here() -> None:
+    (ours, writer), (_, parent) = await pair()
+    readiness = Readiness()
+    send(parent, Called("tfleet-proxy-1"))
+    send(parent, Drain())
+    parent.close()
+    await Link(ours, writer, readiness).run()  # and it returns when the parent is gone
+    assert (readiness.name, readiness.draining) == ("tfleet-proxy-1", True)
+    writer.close()
+
+
+async def test_pages_get_what_the_parent_has_added_up() -> None:
+    (ours, writer), (reader, parent) = await pair()
+    link = Link(ours, writer, Readiness())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(link.run())
+        metrics = group.create_task(link.metrics())
+        assert await receive(reader) == Ask()
+        gone = group.create_task(link.workers())
+        assert await receive(reader) == Ask()
+        gone.cancel()  # its client has left
+        workers = group.create_task(link.workers())
+        assert await receive(reader) == Ask()
+        for text in (b"first", b"second", b"third"):
+            send(parent, Summed(text, (row(in_flight=len(text)),)))
+        assert await metrics == b"first"
+        assert '"in_flight": 5' in json.dumps(await workers), "each gets the answer to its own question"
+        send(parent, Tell())
+        assert await receive(reader) == Told(), "that it serves nobody yet"
+        parent.close()
+    writer.close()
+
+
+async def test_a_parent_that_says_nothing_is_a_problem_document() -> None:
+    (ours, writer), (_, parent) = await pair()
+    with pytest.raises(ProblemError) as caught:
+        await Link(ours, writer, Readiness()).metrics()
+    assert caught.value.problem.status == 503
+    for one in (writer, parent):
+        one.close()
+    await eventually(lambda: asyncio.sleep(0, writer.is_closing()))
