@@ -33,6 +33,7 @@ class Fleet:
     model: str | None
     log_format: LogFormat
     drain_timeout_s: float
+    listeners: int = 1
     ticket_key_file: Path | None = None
     program: tuple[str, ...] = PROGRAM
 
@@ -49,6 +50,7 @@ class Fleet:
             "proxy",
             "proxy",
             *("--host", self.proxy.host, "--port", str(self.proxy.port), "--mode", self.mode),
+            *("--listeners", str(self.listeners)),
             *self._common(),
         )
 

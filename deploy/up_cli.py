@@ -35,6 +35,7 @@ from tfleet.proxy.app import MODES, Mode
 @click.command(context_settings={"show_default": True})
 @click.option("--workers", type=click.IntRange(min=1), default=2, help="How many workers to start.")
 @click.option("--port", type=PORT, default=PROXY_PORT, help="Where the proxy listens; 0 is any free port.")
+@click.option("--listeners", type=click.IntRange(min=1), default=1, help="As for `tfleet proxy`.")
 @click.option(
     "--mode",
     type=click.Choice(MODES),
@@ -60,6 +61,7 @@ def up(
     *,
     workers: int,
     port: int,
+    listeners: int,
     mode: Mode,
     model: str | None,
     registry: str | None,
@@ -104,6 +106,7 @@ def up(
         model=model,
         log_format=_log_format(log_format),
         drain_timeout_s=drain_timeout_s,
+        listeners=listeners,
     )
     console = Console(out=sys.stdout, err=sys.stderr, width=max(len("registry"), len(f"worker-{workers}")))
     if isinstance(chosen, ConsulRegistry) and not reachable(chosen.address):

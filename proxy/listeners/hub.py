@@ -47,6 +47,8 @@ class Hub:
         self.first_ready = asyncio.Event()
         """Set as soon as each of them has had a worker to send to."""
         self._settled = asyncio.Event()
+        self.known: tuple[WorkerRow, ...] = ()
+        """The workers that they knew last. Nobody is no news here, either: all may have died at once."""
         self._gone: tuple[Metric, ...] = ()
         self._asking: asyncio.Queue[Keeper] = asyncio.Queue()
         self._all_ended = asyncio.Event()
@@ -75,10 +77,6 @@ class Hub:
         """Whether all of them let clients in, when they do or are not to any more."""
         await self._settled.wait()
         return not self.stop_asked.is_set()
-
-    def workers(self) -> tuple[WorkerRow, ...]:
-        """All that they know, as they told last."""
-        return merge(keeper.told.workers for keeper in self._keepers)
 
     def say(self, message: Message) -> None:
         """Tell all of them."""
@@ -146,7 +144,7 @@ class Hub:
                 asking.append(self._asking.get_nowait())
             await self._have_told()
             if asking:
-                summed = Summed(await asyncio.to_thread(self._text), self.workers())
+                summed = Summed(await asyncio.to_thread(self._text), self._workers())
                 for keeper in asking:
                     keeper.send(summed)
 
@@ -157,6 +155,10 @@ class Hub:
             async with asyncio.timeout(_PATIENCE_S):
                 for keeper in self._keepers:
                     await keeper.fresh.wait()
+        self.known = self._workers() or self.known
+
+    def _workers(self) -> tuple[WorkerRow, ...]:
+        return merge(keeper.told.workers for keeper in self._keepers)
 
     def _text(self) -> bytes:
         told = [self._gone, *(keeper.told.families for keeper in self._keepers), self.own.collect()]

@@ -50,8 +50,8 @@ async def serve_together(settings: Settings, count: int, log_format: LogFormat) 
     A second signal ends the program, and all listeners, at once. Raises CannotListenError.
     """
     log: Any = structlog.get_logger()
-    if count > (cpus := usable_cpus()):
-        log.warning(f"--listeners {count} is more than the CPUs to be used, {cpus}: they will share them")
+    if crowded := crowding(count, usable_cpus()):
+        log.warning(crowded)
     hub = Hub(count)
     readiness = SharedReadiness(hub)
     _on_signals(hub)
@@ -61,7 +61,7 @@ async def serve_together(settings: Settings, count: int, log_format: LogFormat) 
         registry = await registry_address(stack, settings.registry)
 
         def begin(number: int) -> Begin:
-            known = tuple(row.instance for row in hub.workers())
+            known = tuple(row.instance for row in hub.known)
             own = share(settings, number, count, address)
             return Begin(number, own, registry, known, readiness.name, log_format)
 
@@ -82,6 +82,15 @@ async def serve_together(settings: Settings, count: int, log_format: LogFormat) 
             await membership.leave()
         await hub.stop(settings.drain_grace_s + settings.drain_timeout_s + _BEYOND_DRAIN_S)
     return hub.code
+
+
+def crowding(count: int, cpus: int) -> str | None:
+    """Why so many listeners are too many for these CPUs, in one line, or None."""
+    if count <= cpus:
+        return None
+    return (
+        f"--listeners {count} and only {cpus} to use of the CPUs: more than one each serve no more requests"
+    )
 
 
 def _on_signals(hub: Hub) -> None:

@@ -36,7 +36,7 @@ def test_with_consul_there_is_no_registry_to_start() -> None:
 
 
 def test_the_proxy_finds_the_registry_by_its_address() -> None:
-    command = f"tfleet proxy --host 127.0.0.1 --port 12480 --mode p2p {SHARED}"
+    command = f"tfleet proxy --host 127.0.0.1 --port 12480 --mode p2p --listeners 1 {SHARED}"
     assert " ".join(FLEET.proxy_spec().argv) == command
 
 

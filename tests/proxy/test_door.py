@@ -1,6 +1,7 @@
 import asyncio
 import resource
 import socket
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -63,3 +64,23 @@ async def test_who_comes_while_there_are_no_descriptors_waits_and_is_let_in_late
         assert await asyncio.get_running_loop().sock_recv(client, 10) == b"hello"
     assert logs[0]["event"] == "clients have to wait at the door"
     await door.close()
+
+
+async def test_clients_are_dealt_out_among_doors_that_share_an_address() -> None:
+    let_in = [0, 0]
+
+    def counter(number: int) -> Callable[[], Greeter]:
+        def connect() -> Greeter:
+            let_in[number] += 1
+            return Greeter()
+
+        return connect
+
+    one = await open_door(Address("127.0.0.1", 0), counter(0), shared=True)
+    other = await open_door(one.address, counter(1), shared=True)
+    assert await asyncio.gather(*(greeting(one.address) for _ in range(100))) == [b"hello"] * 100
+    assert min(let_in) > 0
+    await one.close()
+    await asyncio.gather(*(greeting(other.address) for _ in range(20)))
+    assert sum(let_in) == 120
+    await other.close()

@@ -1,12 +1,13 @@
 import asyncio
 import io
 import json
+import select
 from datetime import datetime, timedelta
 
 import pytest
 import structlog
 
-from tfleet.proxy.request_line import JsonLines
+from tfleet.proxy.request_line import JsonLines, pieces
 
 
 def structlog_s(**fields: object) -> dict[str, object]:
@@ -59,3 +60,12 @@ async def test_the_lines_of_one_turn_go_out_together_and_none_twice() -> None:
     assert stream.writes == 2
     ids = [json.loads(line)["request_id"] for line in stream.getvalue().splitlines()]
     assert ids == ["id0", "id1", "id2", "id3"]
+
+
+def test_lines_go_out_in_pieces_that_no_other_process_can_write_into() -> None:
+    lines = [f"{number:0{length}}\n" for number, length in enumerate([1000, 3000, 94, 94, 5000, 1, 1])]
+    found = list(pieces(lines))
+    assert "".join(found) == "".join(lines)
+    assert all(len(piece) <= select.PIPE_BUF or piece == lines[4] for piece in found)
+    assert len(found) == 4, "and in no more of them than it takes"
+    assert list(pieces([])) == []

@@ -1,5 +1,6 @@
 """A proxy of several processes, as a user starts it."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,9 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import aiohttp
+
 from tests.environment import users_environment
-from tests.waiting import eventually_sync
+from tests.proxy.stand_in import StandIn
+from tests.waiting import eventually, eventually_sync
 from tfleet.discovery.address import Address
+
+_LISTEN = "0A"
 
 
 class Together:
@@ -67,3 +73,55 @@ def together(*options: str, listeners: int = 2, port: int = 0) -> Iterator[Toget
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, 9)
             process.wait(60)
+
+
+async def get(url: str) -> str:
+    """Over a connection of its own, so that either of the listeners may get it."""
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert answer.status == 200, await answer.text()
+        return await answer.text()
+
+
+async def metrics(proxy: Address) -> str:
+    return await get(f"{proxy.url}/metrics")
+
+
+async def post(proxy: Address, requests: int) -> None:
+    """Each over a connection of its own."""
+    for _ in range(requests):
+        async with aiohttp.ClientSession() as session, session.post(proxy.url, data=b"x") as answer:
+            assert answer.status == 200, await answer.text()
+
+
+async def address_of(running: Together) -> Address:
+    return await asyncio.to_thread(lambda: running.address)
+
+
+async def pids(running: Together, wanted: int = 2) -> list[int]:
+    return await eventually(
+        lambda: asyncio.to_thread(running.pids), wanted=lambda found: len(found) == wanted
+    )
+
+
+async def lines(running: Together, event: str, wanted: int = 1) -> list[dict[str, Any]]:
+    return await eventually(
+        lambda: asyncio.to_thread(running.lines, event), wanted=lambda found: len(found) >= wanted
+    )
+
+
+def static(worker: StandIn) -> tuple[str, str]:
+    return "--registry", f"static:{worker.address}"
+
+
+def listening(proxy: Address) -> int:
+    """How many sockets listen there."""
+    here = f":{proxy.port:04X} 00000000:0000 {_LISTEN} "
+    return Path("/proc/net/tcp").read_text().count(here)
+
+
+def ended(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False

@@ -1,0 +1,94 @@
+import asyncio
+import contextlib
+import os
+import re
+import signal
+from typing import Any
+
+import aiohttp
+
+from tests.proxy.listeners.scene import (
+    address_of,
+    lines,
+    metrics,
+    pids,
+    post,
+    static,
+    together,
+)
+from tests.proxy.stand_in import stand_in
+from tests.proxy.test_service import workers
+from tests.waiting import eventually
+from tfleet.discovery.address import Address
+
+REQUESTS = 40
+_ANSWERED = re.compile(r'^tfleet_proxy_requests_total\{route="/",status="200"\} ([\d.]+)$', re.MULTILINE)
+_SECONDS = re.compile(r'^tfleet_proxy_request_seconds_count\{route="/"\} ([\d.]+)$', re.MULTILINE)
+
+
+async def count(pattern: re.Pattern[str], proxy: Address) -> float:
+    found = pattern.search(await metrics(proxy))
+    return float(found[1]) if found else 0.0
+
+
+async def test_figures_are_those_of_all_and_outlive_one_that_is_killed() -> None:
+    async with stand_in() as worker:
+        with together(*static(worker), "--retry-floor", "1000") as running:
+            proxy = await address_of(running)
+            first = await pids(running)
+            await post(proxy, REQUESTS)
+            assert {await count(_ANSWERED, proxy) for _ in range(6)} == {REQUESTS}, "whoever is asked"
+            assert await count(_SECONDS, proxy) == REQUESTS
+            assert 'tfleet_proxy_workers{state="ready"} 1.0' in await metrics(proxy), "both see the same one"
+            os.kill(first[0], signal.SIGKILL)
+            await lines(running, "listener ended: starting it again")
+            await post(proxy, REQUESTS)
+            assert await count(_ANSWERED, proxy) == 2 * REQUESTS, "the other one serves on"
+            await lines(running, "listener started", 3)
+            second = await pids(running)
+            assert len(set(first) & set(second)) == 1
+            await post(proxy, REQUESTS)
+            assert await count(_ANSWERED, proxy) == 3 * REQUESTS
+            assert "tfleet_proxy_listener_restarts_total 1.0" in await metrics(proxy)
+
+
+async def test_one_that_hangs_keeps_nobody_from_the_figures() -> None:
+    async with stand_in() as worker:
+        with together(*static(worker)) as running:
+            proxy = await address_of(running)
+            await post(proxy, REQUESTS)
+            assert await count(_ANSWERED, proxy) == REQUESTS
+            hung, _ = await pids(running)
+            os.kill(hung, signal.SIGSTOP)
+            async with aiohttp.ClientSession() as session:
+                text = None
+                while text is None:  # some of the questions go to the one that hangs
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(1), session.get(f"{proxy.url}/metrics") as answer:
+                            text = await answer.text()
+                found = _ANSWERED.search(text)
+                assert found
+                assert float(found[1]) == REQUESTS, "what it told before goes on being told"
+                async with session.get(f"{proxy.url}/workers") as answer:
+                    assert len((await answer.json())["workers"]) == 1
+            os.kill(hung, signal.SIGCONT)
+
+
+async def test_what_workers_have_in_flight_is_that_of_all_listeners() -> None:
+    release = asyncio.Event()
+
+    async def hold(_: Any) -> Any:
+        await release.wait()
+        raise aiohttp.web.HTTPOk
+
+    async with stand_in() as worker, asyncio.TaskGroup() as group:
+        worker.answer = hold
+        with together(*static(worker)) as running:
+            proxy = await address_of(running)
+            held = [group.create_task(post(proxy, 1)) for _ in range(12)]
+            (row,) = await eventually(
+                lambda: workers(proxy), wanted=lambda rows: rows[0]["in_flight"] == len(held)
+            )
+            assert row["state"] == "ready"
+            release.set()
+            await asyncio.wait(held)
