@@ -17,7 +17,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,6 +35,11 @@ class Nursery:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self._lock = threading.Lock()
+
+    def write_model(self, folder: Path) -> Path:
+        """Have the small model written that most fleets serve, so that no test imports TensorFlow for it."""
+        assert self.order(model=str(folder)) == 0, "what it said is on standard error"
+        return folder
 
     def order(self, **order: Any) -> int | None:
         """Have it done; what the nursery answers."""
@@ -119,8 +125,9 @@ def nursery() -> Iterator[Nursery]:
 
 def main() -> None:
     """Carry out orders until there are no more."""
-    for module in ("tfleet.worker.cli", "tfleet.worker.model.session"):
-        importlib.import_module(module)  # here, because whoever gives the orders does without TensorFlow
+    # Here, because whoever gives the orders does without TensorFlow.
+    for module in ("tfleet.worker.cli", "tfleet.worker.model.session", "tests.worker.model.graphs"):
+        importlib.import_module(module)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for pytest, which then closes the input
     children: set[int] = set()
@@ -128,8 +135,11 @@ def main() -> None:
         for line in sys.stdin:
             order = json.loads(line)
             if "fork" in order:
-                answer: int | None = _fork(order["fork"], order["log"])
+                answer: int | None = _fork(partial(_work, order["fork"], order["log"]))
                 children.add(cast(int, answer))
+            elif "model" in order:
+                writer = _fork(partial(_write, order["model"]))
+                answer = os.waitstatus_to_exitcode(os.waitpid(writer, 0)[1])
             else:
                 pid, status = os.waitpid(order["reap"], os.WNOHANG)
                 children.discard(pid)
@@ -140,23 +150,34 @@ def main() -> None:
             os.kill(child, signal.SIGKILL)
 
 
-def _fork(arguments: list[str], log: str) -> int:
+def _fork(work: Callable[[], None]) -> int:
+    """Have a child do it: no session, and no thread of TensorFlow's, is left here for the next one."""
     if pid := os.fork():
         return pid
     code: object = 1
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        output = os.open(log, os.O_WRONLY | os.O_APPEND)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        cli(arguments, prog_name="tfleet")
+        work()
+        code = 0
     except SystemExit as end:
         code = end.code or 0
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code if isinstance(code, int) else 1)  # what follows in this program is not the worker's
+        os._exit(code if isinstance(code, int) else 1)  # what follows in this program is not the child's
+
+
+def _work(arguments: list[str], log: str) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    output = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    cli(arguments, prog_name="tfleet")
+
+
+def _write(folder: str) -> None:
+    graphs = importlib.import_module("tests.worker.model.graphs")
+    graphs.write_model(Path(folder))
 
 
 if __name__ == "__main__":

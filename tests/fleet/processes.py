@@ -23,6 +23,9 @@ from tests.worker.process import Worker
 from tfleet.discovery.address import Address
 
 _START_S = 90.0
+# More than a steady load has in flight: that a full queue sends somebody away, on a machine that stalls for a
+# second, is not what these tests are about.
+_QUEUE = ("--max-queue", "1000")
 _FAILED_TRIES = re.compile(r'^tfleet_proxy_failed_tries_total\{reason="\w+"\} ([\d.e+]+)$', re.MULTILINE)
 
 
@@ -53,7 +56,7 @@ class Fleet:
 
     def add_worker(self, *options: str) -> Worker:
         """Start one more worker; it is ready a moment later."""
-        options = ("--model", str(self._model), "--registry", self._registry, *options)
+        options = ("--model", str(self._model), "--registry", self._registry, *_QUEUE, *options)
         worker = self._stack.enter_context(self.nursery.worker(*options))
         self.workers.append(worker)
         return worker

@@ -19,18 +19,13 @@ from tests.environment import users_environment
 from tests.fleet.processes import fleet, registry_process, worker_id
 from tests.fleet.steady import SteadyLoad
 from tests.waiting import eventually, eventually_sync
-from tests.worker.model.graphs import picture, write_model
+from tests.worker.model.pictures import picture
 from tests.worker.process import Worker
 from tfleet.client import AsyncFleetClient
 from tfleet.discovery.address import Address
 
 RATE = 200.0
 REQUESTS = 2000
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import re
 import socket
 import struct
 import subprocess
-import sys
 import zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,34 +17,33 @@ import requests
 from PIL import Image
 
 from tests.consul_agent import consul_binary
-from tests.fleet.up import BEST, PHOTOS, PROXY, Up, curl
+from tests.fleet.up import BEST, PHOTOS, Up
 from tests.waiting import eventually_sync
 from tfleet.discovery.address import Address
 
 CAT = (PHOTOS / "cat.jpg").read_bytes()
-TFLEET = f"{sys.executable} -m tfleet"
 
 
 def test_it_says_what_it_started_and_prints_lines_to_paste(fleet: Up) -> None:
     said = eventually_sync(lambda: fleet.said, wanted=lambda text: "curl -" in text)
-    assert 'curl -v -XPOST localhost:12480 -F "data=@tests/data/cat.jpg"' in said
-    assert "curl -X POST -F image=@tests/data/cat.jpg 'http://localhost:12480/predict'" in said
+    assert fleet.own('curl -v -XPOST localhost:12480 -F "data=@tests/data/cat.jpg"') in said
+    assert fleet.own("curl -X POST -F image=@tests/data/cat.jpg 'http://localhost:12480/predict'") in said
 
 
 def test_the_documented_curls_work_word_for_word(fleet: Up) -> None:
-    ranking = json.loads(curl('curl -v -XPOST localhost:12480 -F "data=@cat.jpg"'))
+    ranking = json.loads(fleet.curl('curl -v -XPOST localhost:12480 -F "data=@cat.jpg"'))
     assert ranking[0] == ["tiger cat", pytest.approx(0.380, abs=0.01)]
-    document = json.loads(curl("curl -X POST -F image=@cat.jpg 'http://localhost:12480/predict'"))
+    document = json.loads(fleet.curl("curl -X POST -F image=@cat.jpg 'http://localhost:12480/predict'"))
     assert document["success"] is True
     assert document["predictions"][0]["label"] == "tiger cat"
-    ranking = json.loads(curl('curl -v -XPOST $(curl -s localhost:12480/worker) -F "data=@cat.jpg"'))
+    ranking = json.loads(fleet.curl('curl -v -XPOST $(curl -s localhost:12480/worker) -F "data=@cat.jpg"'))
     assert ranking[0][0] == "tiger cat"
 
 
 @pytest.mark.parametrize("photo", BEST)
 def test_each_photograph_gets_its_label(fleet: Up, photo: str) -> None:
     label, probability = BEST[photo]
-    best = json.loads(curl(f'curl -s -XPOST localhost:12480 -F "data=@{photo}.jpg"'))[0]
+    best = json.loads(fleet.curl(f'curl -s -XPOST localhost:12480 -F "data=@{photo}.jpg"'))[0]
     assert best == [label, pytest.approx(probability, abs=0.01)]
 
 
@@ -58,7 +56,7 @@ def test_the_workers_registered_themselves_as_consul_s_own_tool_sees_it(
 
 
 def test_both_workers_get_an_even_share(fleet: Up) -> None:
-    answers = [requests.post(PROXY, files={"data": CAT}, timeout=30) for _ in range(20)]
+    answers = [requests.post(fleet.url, files={"data": CAT}, timeout=30) for _ in range(20)]
     shares = Counter(answer.headers["X-Worker"] for answer in answers)
     assert list(shares.values()) == [10, 10]
 
@@ -90,8 +88,8 @@ BAD: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
-def _bad(method: str = "POST", path: str = "/", **sent: Any) -> requests.Response:
-    return requests.request(method, PROXY + path, timeout=30, **sent)
+def _bad(fleet: Up, method: str = "POST", path: str = "/", **sent: Any) -> requests.Response:
+    return requests.request(method, fleet.url + path, timeout=30, **sent)
 
 
 def _resident_kb(pid: int) -> int:
@@ -115,10 +113,10 @@ def test_bad_input_gets_its_document_and_costs_the_workers_nothing(fleet: Up) ->
     def one_round() -> None:
         for sent, status in BAD.values():
             for _ in range(2):  # one for each worker
-                _is_problem(_bad(**sent), status)
-                assert requests.post(PROXY, files={"data": CAT}, timeout=30).json()[0][0] == "tiger cat"
-        _is_problem(_bad(path="/nothing"), 404)
-        _is_problem(_bad(method="DELETE"), 405)
+                _is_problem(_bad(fleet, **sent), status)
+                assert requests.post(fleet.url, files={"data": CAT}, timeout=30).json()[0][0] == "tiger cat"
+        _is_problem(_bad(fleet, path="/nothing"), 404)
+        _is_problem(_bad(fleet, method="DELETE"), 405)
 
     workers = fleet.pids("worker")
     assert len(workers) == 2
@@ -132,7 +130,7 @@ def test_bad_input_gets_its_document_and_costs_the_workers_nothing(fleet: Up) ->
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_sent(fleet: Up) -> None:
-    with socket.create_connection(("localhost", 12480), timeout=10) as client:
+    with socket.create_connection((fleet.proxy.host, fleet.proxy.port), timeout=10) as client:
         client.sendall(
             b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
             b"Content-Length: 40000000\r\nExpect: 100-continue\r\n\r\n"
@@ -159,7 +157,7 @@ def _views() -> list[bytes]:
 
 def test_1000_requests_at_32_connections_each_get_the_answer_to_their_own_image(fleet: Up) -> None:
     pictures = _views()
-    expected = [requests.post(PROXY, files={"data": picture}, timeout=30).json() for picture in pictures]
+    expected = [requests.post(fleet.url, files={"data": picture}, timeout=30).json() for picture in pictures]
     assert len({json.dumps(ranking) for ranking in expected}) == len(pictures) == 32
 
     def classify(connection: int) -> list[str]:
@@ -167,7 +165,7 @@ def test_1000_requests_at_32_connections_each_get_the_answer_to_their_own_image(
         with requests.Session() as session:
             for number in range(connection, 1000, 32):
                 which = number % len(pictures)
-                answer = session.post(PROXY, files={"data": pictures[which]}, timeout=60)
+                answer = session.post(fleet.url, files={"data": pictures[which]}, timeout=60)
                 if not answer.ok or not _same(answer.json(), expected[which]):
                     wrong.append(f"{number}: {answer.status_code} {answer.text[:100]}")
         return wrong
@@ -185,16 +183,16 @@ def _same(ranking: list[list[Any]], expected: list[list[Any]]) -> bool:
 
 
 def test_status_shows_the_workers(fleet: Up) -> None:
-    shown = curl(f"{TFLEET} status")
+    shown = fleet.tfleet("status")
     for row in fleet.workers():
         assert row["address"] in shown
     assert shown.count("ready") == 2
-    document = json.loads(curl(f"{TFLEET} status --json"))
+    document = json.loads(fleet.tfleet("status --json"))
     assert [row["state"] for row in document["workers"]] == ["ready", "ready"]
 
 
 def test_classify_does_a_folder(fleet: Up) -> None:
     for way in ("", "--p2p"):
-        lines = [json.loads(line) for line in curl(f"{TFLEET} classify --json {way} .").splitlines()]
+        lines = [json.loads(line) for line in fleet.tfleet(f"classify --json {way} .").splitlines()]
         found = {Path(line["file"]).stem: line["predictions"][0]["label"] for line in lines}
         assert found == {photo: label for photo, (label, _) in BEST.items()}

@@ -18,17 +18,11 @@ from tests.fleet.processes import fleet, registry_process, worker_id
 from tests.fleet.relay import relay_beside
 from tests.proxy.stand_in import settings, stand_in
 from tests.waiting import eventually
-from tests.worker.model.graphs import write_model
 from tfleet.client import AsyncFleetClient
 from tfleet.proxy.service import running
 
 RATE = 200.0
 CLIENTS, IMAGES, WORKERS = 6, 300, 4
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
 
 
 @pytest.fixture(scope="module")

@@ -13,15 +13,9 @@ from tests.consul_agent import consul_agent
 from tests.fleet.processes import Fleet, fleet, registry_process, worker_id
 from tests.fleet.steady import SteadyLoad
 from tests.waiting import eventually
-from tests.worker.model.graphs import write_model
 
 RATE = 200.0
 REQUESTS = 2000
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
 
 
 @pytest.fixture(params=["embedded", "consul"])

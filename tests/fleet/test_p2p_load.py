@@ -9,15 +9,9 @@ import pytest
 from tests.canned import nobody
 from tests.fleet.peers import PeerLoad
 from tests.fleet.processes import fleet, registry_process, worker_id
-from tests.worker.model.graphs import write_model
 
 RATE = 200.0
 REQUESTS = 2000
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from tests.fleet.processes import Fleet, fleet, worker_id
 from tests.fleet.relay import Relay, relay
 from tests.fleet.steady import SteadyLoad
 from tests.waiting import eventually, eventually_sync
-from tests.worker.model.graphs import write_model
 from tests.worker.process import COMMAND
 from tfleet.discovery.address import Address
 from tfleet.discovery.agent import ConsulAgent
@@ -28,11 +27,6 @@ REQUESTS = 2000
 WHOLE_AGAIN_S = 10.0
 GIVEN_UP_S = 120.0
 """A TTL of 10 s, a minute of DeregisterCriticalServiceAfter, and Consul looks every half a minute."""
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
 
 
 @pytest.fixture(params=["embedded", "consul"])

@@ -15,11 +15,11 @@ from tests.fleet.misbehaviour import TRUTHFULLY, Misbehaviour
 from tests.fleet.processes import Fleet
 from tests.fleet.steady import SteadyLoad
 from tests.waiting import eventually
-from tests.worker.model.graphs import write_model
 from tfleet.discovery.address import Address
 
 RATE = 200.0
 REQUESTS = 2000
+STOPPED_S = 30.0
 WHOLE_AGAIN_S = 10.0
 
 FAILURES = "tfleet_registry_failures_total"
@@ -27,11 +27,6 @@ CHANGED = 'tfleet_registry_answers_total{result="changed"}'
 EMPTY = 'tfleet_registry_answers_total{result="empty"}'
 RESETS = "tfleet_registry_index_resets_total"
 UNLISTED = "tfleet_registry_unlisted_workers"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
 
 
 @contextlib.contextmanager
@@ -145,10 +140,10 @@ async def test_the_fleet_serves_on_while_consul_is_stopped_for_30_seconds(model:
         consul = await asyncio.to_thread(stack.enter_context, consul_agent())
         fleet = await asyncio.to_thread(stack.enter_context, running(consul.address, model))
         known = await asyncio.to_thread(listed, consul.address)
-        async with SteadyLoad(fleet.proxy.url, rate=RATE) as load:
+        async with SteadyLoad(fleet.proxy.url, rate=REQUESTS / STOPPED_S) as load:
             await load.sent(100)
             consul.process.send_signal(signal.SIGSTOP)
-            await load.sent(100 + int(30 * RATE))
+            await load.sent(100 + REQUESTS)
             consul.process.send_signal(signal.SIGCONT)
             await lists(consul.address, known)
         assert load.tally.faultless, f"{load.tally} {load.tally.failures[:3]}"

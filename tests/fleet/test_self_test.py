@@ -3,7 +3,6 @@
 import signal
 from pathlib import Path
 
-import pytest
 import requests
 
 from tests.canned import nobody
@@ -11,16 +10,10 @@ from tests.consul_agent import consul_agent
 from tests.embedded_registry import embedded_registry
 from tests.fleet.processes import Fleet, registry_process
 from tests.fleet.relay import relay
-from tests.worker.model.graphs import write_model
 from tests.worker.process import Worker
 from tfleet.discovery.address import Address
 
 UNREACHED = "the advertised address can't be reached"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
 
 
 def services(registry: Address) -> list[str]:

@@ -19,7 +19,6 @@ from tests.environment import users_environment
 from tests.fleet.peers import PeerLoad
 from tests.fleet.processes import fleet
 from tests.waiting import eventually
-from tests.worker.model.graphs import write_model
 from tfleet.discovery.address import Address
 
 RATE = 60.0
@@ -27,11 +26,6 @@ REQUESTS = 300
 _FORWARDED = re.compile(
     r'^tfleet_proxy_requests_total\{route="/predict",status="200"\} ([\d.]+)$', re.MULTILINE
 )
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
 
 
 @pytest.fixture

@@ -5,13 +5,10 @@ import contextlib
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from tests.canned import nobody
 from tests.fleet.processes import Fleet, registry_process
 from tests.fleet.steady import SteadyLoad
 from tests.proxy.raw import abort
-from tests.worker.model.graphs import write_model
 from tfleet.discovery.address import Address
 
 RATE = 200.0
@@ -35,9 +32,7 @@ async def drip(proxy: Address, begin: bytes) -> str:
         abort(writer)
 
 
-@pytest.mark.fleet
-async def test_500_slow_clients_cost_a_good_one_nothing(tmp_path: Path) -> None:
-    model = write_model(tmp_path / "colours" / "1")
+async def test_500_slow_clients_cost_a_good_one_nothing(model: Path) -> None:
     with contextlib.ExitStack() as stack:
         registry = nobody()
         await asyncio.to_thread(stack.enter_context, registry_process(registry))

@@ -12,9 +12,8 @@ import requests
 
 from tests.consul_agent import consul_agent, consul_binary
 from tests.fleet.steady import SteadyLoad
-from tests.fleet.up import PHOTOS, PROXY, up
+from tests.fleet.up import PHOTOS, up
 from tests.waiting import eventually_sync
-from tests.worker.model.graphs import write_model
 
 
 def _alive(pid: int) -> bool:
@@ -41,17 +40,16 @@ def test_a_worker_that_dies_is_started_again_and_the_fleet_goes_on() -> None:
         os.kill(victim, signal.SIGKILL)
         image = (PHOTOS / "cat.jpg").read_bytes()
         for _ in range(10):  # the first that meets the dead one is sent on to the other
-            assert requests.post(PROXY, files={"data": image}, timeout=30).json()[0][0] == "tiger cat"
+            assert requests.post(fleet.url, files={"data": image}, timeout=30).json()[0][0] == "tiger cat"
         eventually_sync(fleet.ready, wanted=lambda ready: ready == 2, timeout_s=60)
         assert {row["id"] for row in fleet.workers() if row["state"] == "ready"} != before
         assert "SIGKILL" in fleet.said
 
 
-async def test_a_stop_under_load_answers_what_was_begun(tmp_path: Path) -> None:
-    model = write_model(tmp_path / "colours" / "1")
+async def test_a_stop_under_load_answers_what_was_begun(model: Path) -> None:
     with contextlib.ExitStack() as stack:
         fleet = await asyncio.to_thread(stack.enter_context, up("--model", str(model)))
-        async with SteadyLoad(PROXY.replace("localhost", "127.0.0.1"), rate=150.0) as load:
+        async with SteadyLoad(fleet.proxy.url, rate=150.0) as load:
             await load.sent(1000)
             load.may_be_refused = True
             code = await asyncio.to_thread(fleet.stop)

@@ -15,7 +15,7 @@ from tests.fleet.processes import Fleet, registry_process
 from tests.fleet.steady import SteadyLoad
 from tests.fleet.up import curl
 from tests.waiting import eventually
-from tests.worker.model.graphs import picture, write_model
+from tests.worker.model.pictures import picture
 from tfleet.discovery.address import Address
 from tfleet.discovery.ticket import LIFETIME_S, TicketKeys, check, mint
 
@@ -70,8 +70,9 @@ async def gives(proxy: Address, line: str) -> None:
     await eventually(given, wanted=lambda one: check(keys(line), "tfleet", one, time.time()) is None)
 
 
-async def test_only_who_was_sent_is_served_and_keys_are_changed_while_everybody_is(tmp_path: Path) -> None:
-    model = write_model(tmp_path / "colours" / "1")
+async def test_only_who_was_sent_is_served_and_keys_are_changed_while_everybody_is(
+    model: Path, tmp_path: Path
+) -> None:
     (tmp_path / "red.png").write_bytes(picture("red"))
     at_the_proxy, at_the_workers = Machine(tmp_path / "proxy.key"), Machine(tmp_path / "workers.key")
     at_the_proxy.write(OLD)

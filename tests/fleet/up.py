@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
+from tests.canned import nobody
 from tests.environment import users_environment
 from tests.waiting import eventually_sync
+from tfleet.discovery.address import Address
+from tfleet.discovery.contract import PROXY_PORT, REGISTRY_PORT
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = ROOT / "tests" / "data"
@@ -24,16 +28,23 @@ BEST = {
 }
 """What the default model says of each photograph, and how sure it is."""
 
-PROXY = "http://localhost:12480"
+PORTS = (PROXY_PORT, REGISTRY_PORT)
+"""The default ones, which the documented command lines name. One fleet at a time can have them."""
+
+ON_PORTS = pytest.mark.xdist_group("default-ports")
+"""For tests that need them."""
+
 _START_S = 90.0
 _STOP_S = 60.0
 
 
 class Up:
-    """A running `tfleet up` on the default port, which the documented command lines name."""
+    """A running `tfleet up`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], output: Path, proxy: Address) -> None:
         self.process = process
+        self.proxy = proxy
+        self.url = f"http://localhost:{proxy.port}"
         self._output = output
 
     @property
@@ -43,7 +54,7 @@ class Up:
 
     def workers(self) -> list[dict[str, Any]]:
         """The proxy's table."""
-        rows: list[dict[str, Any]] = requests.get(f"{PROXY}/workers", timeout=10).json()["workers"]
+        rows: list[dict[str, Any]] = requests.get(f"{self.url}/workers", timeout=10).json()["workers"]
         return rows
 
     def ready(self) -> int:
@@ -59,6 +70,19 @@ class Up:
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return {pid for pid in map(int, listed.split()) if not command or command in _arguments(pid)}
 
+    def own(self, line: str) -> str:
+        """A documented line with this fleet's port in it: as it stands, if that is the default one."""
+        return line.replace(f"localhost:{PROXY_PORT}", f"localhost:{self.proxy.port}")
+
+    def curl(self, line: str) -> str:
+        """What a documented line prints."""
+        return curl(self.own(line))
+
+    def tfleet(self, arguments: str) -> str:
+        """What a command prints that asks this fleet: unasked, if it is on the default ports."""
+        proxy = "" if self.proxy.port == PROXY_PORT else f"TFLEET_PROXY={self.url} "
+        return curl(f"{proxy}{sys.executable} -m tfleet {arguments}")
+
     def stop(self, signum: int = signal.SIGTERM) -> int:
         """Ask it to stop; its exit code."""
         self.process.send_signal(signum)
@@ -66,18 +90,26 @@ class Up:
 
 
 @contextlib.contextmanager
-def up(*options: str, workers: int = 2) -> Iterator[Up]:
-    """A fleet whose workers are all ready, stopped at the end."""
+def up(*options: str, workers: int = 2, ports: tuple[int, int] | None = None) -> Iterator[Up]:
+    """A fleet whose workers are all ready, stopped at the end; on free ports, unless told."""
+    proxy, registry = ports or (nobody().port, nobody().port)
     command = [sys.executable, "-m", "tfleet", "up", "--workers", str(workers), *options]
+    if (proxy, registry) != PORTS:
+        command += ["--port", str(proxy), "--registry-port", str(registry)]
     with tempfile.NamedTemporaryFile(prefix="tfleet-up-") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, env=users_environment())
-        running = Up(process, Path(output.name))
+        running = Up(process, Path(output.name), Address("127.0.0.1", proxy))
         try:
             eventually_sync(running.ready, wanted=lambda ready: ready == workers, timeout_s=_START_S)
             yield running
         finally:
             if process.poll() is None:
                 running.stop()
+
+
+def ports_with(registry: str) -> tuple[int, int] | None:
+    """For tests that run with both registries: the fleet with the embedded one has the default ports."""
+    return PORTS if registry == "embedded" else None
 
 
 def curl(line: str, *, cwd: Path = PHOTOS) -> str:

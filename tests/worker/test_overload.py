@@ -7,7 +7,8 @@ import pytest
 import requests
 
 from tests.waiting import eventually_sync
-from tests.worker.model.graphs import COLOURS, picture, write_model
+from tests.worker.model.graphs import write_model
+from tests.worker.model.pictures import COLOURS, picture
 from tests.worker.process import Worker, worker_process
 
 pytestmark = pytest.mark.process

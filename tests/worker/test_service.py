@@ -8,14 +8,13 @@ import requests
 from tests.embedded_registry import embedded_registry
 from tests.waiting import eventually_sync
 from tests.worker.model.graphs import (
-    COLOURS,
     decoding_graph,
-    picture,
     write_graph,
     write_labels,
     write_model,
     write_saved_model,
 )
+from tests.worker.model.pictures import COLOURS, picture
 from tests.worker.process import Worker, worker_process
 from tfleet.discovery.address import Address
 from tfleet.discovery.cpus import usable_cpus

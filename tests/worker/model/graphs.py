@@ -1,25 +1,15 @@
 """Small graphs of real operations: they answer with the share of red, green and blue in an image."""
 
-import io
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from tests.worker.model.pictures import COLOURS
 from tfleet.worker.model.quiet import tf
 
-COLOURS = ("red", "green", "blue")
 SIZE = 8
 MANIFEST = '[input]\ntensor = "image:0"\n[output]\ntensor = "shares:0"\n'
-
-
-def picture(colour: str, format_name: str = "PNG") -> bytes:
-    """A picture of one colour."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (20, 12), colour).save(buffer, format_name)
-    return buffer.getvalue()
 
 
 def write_graph(path: Path, build: Callable[[], Any]) -> Path:

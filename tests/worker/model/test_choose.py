@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.worker.model.graphs import MANIFEST, SIZE, picture, write_model
+from tests.worker.model.graphs import MANIFEST, SIZE, write_model
+from tests.worker.model.pictures import picture
 from tfleet.worker.model import Classifier, ModelError, find_model
 from tfleet.worker.model.choose import load_tuned
 from tfleet.worker.model.precision import Choice, Precision, Wanted

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.worker.model.graphs import COLOURS, SIZE, pixel_graph
+from tests.worker.model.graphs import SIZE, pixel_graph
+from tests.worker.model.pictures import COLOURS
 from tfleet.worker.image.geometry import Geometry
 from tfleet.worker.image.scaling import Scaling
 from tfleet.worker.model.endpoints import EncodedInput, PixelInput, find_input, find_output

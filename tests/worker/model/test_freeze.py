@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.worker.model.graphs import COLOURS, SIZE, picture, write_labels, write_saved_model
+from tests.worker.model.graphs import SIZE, write_labels, write_saved_model
+from tests.worker.model.pictures import COLOURS, picture
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.model import Classifier, find_model
 from tfleet.worker.model.freeze import CannotFreezeError, freeze

@@ -4,14 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.worker.model.graphs import (
-    decoding_graph,
-    picture,
-    pixel_graph,
-    write_graph,
-    write_labels,
-    write_model,
-)
+from tests.worker.model.graphs import decoding_graph, pixel_graph, write_graph, write_labels, write_model
+from tests.worker.model.pictures import picture
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.model import Classifier, ModelSpec, find_model
 from tfleet.worker.model.quiet import tf

@@ -14,17 +14,16 @@ from PIL import Image
 
 from tests.worker.image.photos import PHOTOS
 from tests.worker.model.graphs import (
-    COLOURS,
     MANIFEST,
     SIZE,
     decoding_graph,
-    picture,
     pixel_graph,
     write_graph,
     write_labels,
     write_model,
     write_saved_model,
 )
+from tests.worker.model.pictures import COLOURS, picture
 from tfleet.worker.image.errors import BrokenImageError, ImageError
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.model import Classifier, ModelError, find_model
