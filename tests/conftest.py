@@ -5,10 +5,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+
+from tests.side_by_side import SideBySide
 
 _SETTLE_S = 5.0
 
@@ -16,6 +19,11 @@ _SETTLE_S = 5.0
 # that a change is judged by what it changes; everywhere else the search goes on.
 hypothesis.settings.register_profile("tfleet", deadline=None, derandomize=os.environ.get("CI") == "true")
 hypothesis.settings.load_profile("tfleet")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SideBySide | None:
+    """For tests that start fleets; others are dealt out as xdist does it."""
+    return SideBySide(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.fixture(autouse=True)

@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.fleet.up import ON_PORTS
 from tests.waiting import eventually_sync
 
 ROOT = Path(__file__).parents[1]
 PROXY = "http://localhost:12480"
 _INSTALL_S = 600.0
 
-pytestmark = [pytest.mark.clone, pytest.mark.timeout(900), ON_PORTS]
+pytestmark = [pytest.mark.clone, pytest.mark.timeout(900)]
 
 
 def _blocks(language: str) -> list[list[str]]:

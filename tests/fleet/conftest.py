@@ -6,28 +6,16 @@ import pytest
 from tests.consul_agent import consul_agent
 from tests.fleet.nursery import nursery
 from tests.fleet.processes import Fleet
-from tests.fleet.up import ON_PORTS, Up, ports_with, up
+from tests.fleet.up import Up, ports_with, up
 from tfleet.discovery.address import Address
 from tfleet.discovery.contract import REGISTRY_PORT
 
-_SHARED_FLEETS = {"fleet", "p2p_fleet", "faulty"}
-"""Fixtures that are a fleet for several tests of a module."""
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder starts whole fleets. Under `-n` those who share one run in one process."""
+    """Everything in this folder starts whole fleets. Who shares one is told in tests/side_by_side.py."""
     for item in items:
-        if "tests/fleet/" not in item.nodeid:
-            continue
-        item.add_marker(pytest.mark.fleet)
-        shares = _SHARED_FLEETS.intersection(getattr(item, "fixturenames", ()))
-        if shares and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {_registry(item)}"))
-
-
-def _registry(item: pytest.Item) -> str:
-    parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    return str(parameters.get("registry", ""))
+        if "tests/fleet/" in item.nodeid:
+            item.add_marker(pytest.mark.fleet)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,7 +31,7 @@ def model(quick_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path
     return Fleet.nursery.write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
 
 
-@pytest.fixture(scope="module", params=[pytest.param("embedded", marks=ON_PORTS), "consul"])
+@pytest.fixture(scope="module", params=["embedded", "consul"])
 def registry(request: pytest.FixtureRequest) -> Iterator[tuple[str, Address]]:
     """What `--registry` says, and where the registry answers: the embedded one on its default port."""
     if request.param == "embedded":

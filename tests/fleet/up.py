@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from tests.canned import nobody
@@ -30,9 +29,6 @@ BEST = {
 
 PORTS = (PROXY_PORT, REGISTRY_PORT)
 """The default ones, which the documented command lines name. One fleet at a time can have them."""
-
-ON_PORTS = pytest.mark.xdist_group("default-ports")
-"""For tests that need them."""
 
 _START_S = 90.0
 _STOP_S = 60.0
