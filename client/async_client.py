@@ -178,19 +178,28 @@ class AsyncFleetClient:
         """The proxy's own JSON document of its workers, with whatever fields it has. Raises as `workers`
         does.
         """
+        reply, call = await self._get(worker_status.PATH)
+        return worker_status.workers_document(reply, request_id=call.request_id)
+
+    async def worker_metrics(self, worker_id: str) -> str:
+        """A worker's metrics in Prometheus' text format, fetched by the proxy. Raises as `workers` does."""
+        reply, call = await self._get(worker_status.metrics_path(worker_id))
+        return worker_status.metrics_page(reply, request_id=call.request_id)
+
+    async def _get(self, path: str) -> tuple[Reply, Call]:
+        """What a proxy answers there, and the call that it answers."""
         now = asyncio.get_running_loop().time()
         call = Call(request_id(None), now + self._timeout_s)
 
         async def send(url: str, patience_s: float | None) -> Reply:
-            headers = call.headers(now)
-            return await self._transport.get(url + worker_status.PATH, headers, try_timeout_s=patience_s)
+            return await self._transport.get(url + path, call.headers(now), try_timeout_s=patience_s)
 
         try:
             async with asyncio.timeout_at(call.deadline):
                 reply = await self._proxies.ask(send, deadline_s=call.deadline, request_id=call.request_id)
         except TimeoutError as error:
             raise self._too_late(call) from error
-        return worker_status.workers_document(reply, request_id=call.request_id)
+        return reply, call
 
     def _too_late(self, call: Call) -> DeadlineExceededError:
         tried = str(call.tries)

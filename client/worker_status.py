@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
-from tfleet.client.answer import succeeded
+from tfleet.client.answer import failure, succeeded
 from tfleet.client.errors import UnexpectedAnswerError
 
 if TYPE_CHECKING:
     from tfleet.client.reply import Reply
 
 PATH = "/workers"
+_OK: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,18 @@ def workers_document(reply: Reply, *, request_id: str | None = None) -> dict[str
 def worker_statuses(document: Mapping[str, Any]) -> tuple[WorkerStatus, ...]:
     """The rows of a document that `workers_document` gave; fields that are not known yet are passed over."""
     return tuple(_worker_status(row) for row in document["workers"])
+
+
+def metrics_path(worker_id: str) -> str:
+    """Where the proxy shows what a worker counts."""
+    return f"{PATH}/{quote(worker_id, safe='')}/metrics"
+
+
+def metrics_page(reply: Reply, *, request_id: str | None = None) -> str:
+    """The text of such a page; raises the FleetError that the answer means."""
+    if reply.status != _OK:
+        raise failure(reply, request_id=request_id)
+    return reply.body.decode(errors="replace")
 
 
 def _is_row(row: object) -> bool:

@@ -54,6 +54,18 @@ _COMMANDS = (
         short_help="Remove registrations of workers that live no more.",
         extra="client",
     ),
+    LazyCommand(
+        "scale",
+        "tfleet.deploy.scaling.scale_cli:scale",
+        short_help="Have so many workers in the fleet that docker compose started.",
+        extra="docker",
+    ),
+    LazyCommand(
+        "autoscale",
+        "tfleet.deploy.scaling.autoscale_cli:autoscale",
+        short_help="Follow the load with the number of such workers.",
+        extra="docker",
+    ),
 )
 
 

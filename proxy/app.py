@@ -16,6 +16,7 @@ from tfleet.proxy.observer import Observer
 from tfleet.proxy.problems import ProblemError, problem_response
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.report import Report
+from tfleet.proxy.worker_metrics import WorkerMetrics
 
 Mode = Literal["forward", "p2p"]
 MODES: Final = ("forward", "p2p")
@@ -24,7 +25,12 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def make_app(
-    mode: Mode, fleet: Fleet, observer: Observer, report: Report, readiness: Readiness
+    mode: Mode,
+    fleet: Fleet,
+    observer: Observer,
+    report: Report,
+    worker_metrics: WorkerMetrics,
+    readiness: Readiness,
 ) -> web.Application:
     """The pages: all but what a connection has somebody else take (see connection.py)."""
     app = web.Application(middlewares=[observed(observer)])
@@ -39,9 +45,6 @@ def make_app(
 
     async def show_help(request: web.Request) -> web.Response:
         return web.Response(text=help_page(request.host))
-
-    async def workers(_: web.Request) -> web.Response:
-        return web.json_response(await report.workers())
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -58,11 +61,23 @@ def make_app(
         return web.Response(body=await report.metrics(), headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
 
     app.router.add_get("/", misspelt if mode == "p2p" else show_help)
-    app.router.add_get("/workers", workers)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", show_metrics)
+    _add_workers(app, report, worker_metrics)
     return app
+
+
+def _add_workers(app: web.Application, report: Report, worker_metrics: WorkerMetrics) -> None:
+    async def workers(_: web.Request) -> web.Response:
+        return web.json_response(await report.workers())
+
+    async def metrics(request: web.Request) -> web.Response:
+        page = await worker_metrics(request.match_info["id"])
+        return web.Response(body=page, headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
+
+    app.router.add_get("/workers", workers)
+    app.router.add_get("/workers/{id}/metrics", metrics)
 
 
 async def _say_if_last(request: web.Request, response: web.StreamResponse) -> None:

@@ -19,7 +19,7 @@ BROKEN_ANSWER: Final = 502
 _MALFORMED: Final = "malformed"
 
 # Asked every few seconds by whoever watches the fleet: not worth a line each.
-_WATCHING = frozenset({"/healthz", "/readyz", "/metrics", "/workers"})
+_WATCHING = frozenset({"/healthz", "/readyz", "/metrics", "/workers", "/workers/{id}/metrics"})
 
 
 class Observer:
@@ -43,7 +43,7 @@ class Observer:
     ) -> None:
         """A request has had its answer, or has lost its client. `route` is what it is counted under."""
         self._metrics.tally.answered(route, status, seconds)
-        if path not in _WATCHING:
+        if route not in _WATCHING:
             self._write_request(request_id, method, path, status, round(seconds * 1000, 1), worker)
 
     def refused(self, *, request_id: str, status: int, error: str) -> None:

@@ -44,6 +44,7 @@ from tfleet.proxy.report import OwnReport, Report
 from tfleet.proxy.site import client_site, registry_site
 from tfleet.proxy.ticket_office import TicketOffice
 from tfleet.proxy.worker_connections import WorkerConnections
+from tfleet.proxy.worker_metrics import WorkerMetrics
 
 # Shorter than a worker keeps an idle connection (see worker/http/server.py), so that the proxy closes first.
 _KEEP_ALIVE_S = 15.0
@@ -145,7 +146,8 @@ async def serving(
     observer = Observer(metrics, loop)
     async with contextlib.AsyncExitStack() as stack:
         connections = stack.enter_context(WorkerConnections(loop, _KEEP_ALIVE_S))
-        prober = Prober(fleet, await stack.enter_async_context(aiohttp.ClientSession()))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        prober = Prober(fleet, session)
         tickets = TicketOffice(settings.ticket_keys, settings.service)
         always = [prober.run, tickets.run]
         if isinstance(settings.registry, StaticRegistry):
@@ -163,7 +165,14 @@ async def serving(
         forwarder = Forwarder(fleet, connections, settings.limits, metrics, observer, tickets, loop)
         address = await stack.enter_async_context(
             client_site(
-                make_app(settings.mode, fleet, observer, report or OwnReport(fleet, metrics), readiness),
+                make_app(
+                    settings.mode,
+                    fleet,
+                    observer,
+                    report or OwnReport(fleet, metrics),
+                    WorkerMetrics(fleet, session),
+                    readiness,
+                ),
                 settings.address,
                 takers=_takers(settings.mode, fleet, tickets, observer, forwarder),
                 clients=clients,

@@ -35,7 +35,7 @@ from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle, State
 from tfleet.worker.loading import load_warm
 from tfleet.worker.membership import Membership
-from tfleet.worker.metrics import Metrics
+from tfleet.worker.metrics import BusySeconds, Metrics
 from tfleet.worker.model import ModelSpec
 from tfleet.worker.model.tuning import Tuning
 from tfleet.worker.observe import refusals
@@ -122,6 +122,7 @@ def serve(settings: Settings) -> None:
     metrics.in_flight.set_function(lambda: server.busy)
     metrics.queue_requests.set_function(lambda: server.queue.waiting)
     metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
+    metrics.include(BusySeconds(lambda: server.queue.busy_s))
     membership = _membership(settings, instance, lifecycle, metrics, server.address)
     app = make_app(instance, lifecycle, metrics, settings.image_limits, stop.ask)
     server.start(app, refusals(instance, metrics))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tfleet.discovery.contract import MAX_BODY_BYTES
+from tfleet.worker.http.busy import BusyTime
 from tfleet.worker.rejection import Rejection
 
 DEFAULT_MAX_QUEUE: Final = 64
@@ -60,6 +61,7 @@ class Queue:
         self._waiting: dict[object, int] = {}
         self._bytes = 0
         self._served: set[object] = set()
+        self._busy = BusyTime()
 
     def __repr__(self) -> str:
         return f"<Queue waiting={self.waiting} bytes={self._bytes} served={len(self._served)}>"
@@ -73,6 +75,12 @@ class Queue:
     def waiting_bytes(self) -> int:
         """How many bytes their bodies have, and those that are still coming in."""
         return self._bytes
+
+    @property
+    def busy_s(self) -> float:
+        """For how many seconds in all at least one request was being served."""
+        with self._lock:
+            return self._busy.seconds
 
     def use_threads(self, threads: int) -> None:
         """From now on there are so many threads."""
@@ -114,12 +122,15 @@ class Queue:
             if request in self._waiting:
                 self._give_back(request)
                 self._served.add(request)
+                self._busy.begin()
 
     def end(self, request: object) -> None:
         """It is served, or won't be."""
         with self._lock:
             self._give_back(request)
             self._served.discard(request)
+            if not self._served:
+                self._busy.end()
 
     @property
     def _ahead(self) -> int:

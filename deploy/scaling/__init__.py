@@ -1,0 +1,1 @@
+"""`tfleet scale` and `tfleet autoscale`: as many workers in a compose project as are wanted."""
