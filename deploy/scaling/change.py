@@ -74,10 +74,10 @@ class Change:
                 if self._plan.keep != container:
                     await aside(self._engine.remove, container)
             except EngineError as error:
+                del self.draining[container.id]
                 self._failed(container.name, f"could not be stopped: {error}")
                 return
-            finally:
-                del self.draining[container.id]
+            del self.draining[container.id]  # not where this is cancelled: then it goes on by itself
             self.outcome.stopped.append(container)
             self._tell(News(container.name, "gone", self._clock() - began_s))
             if wrong := _wrong(container, code):

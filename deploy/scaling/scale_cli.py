@@ -6,9 +6,8 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -19,13 +18,14 @@ from tfleet.client.proxy_option import proxy_option, with_hint
 from tfleet.client.quiet_end import quiet_end
 from tfleet.deploy.refusal import RefusedError
 from tfleet.deploy.scaling.arrival import Arrival
-from tfleet.deploy.scaling.change import Change, Outcome
+from tfleet.deploy.scaling.change import Change
 from tfleet.deploy.scaling.container import Container
 from tfleet.deploy.scaling.engine import Engine, EngineError, connected
-from tfleet.deploy.scaling.news import News
+from tfleet.deploy.scaling.news import News, Tell
 from tfleet.deploy.scaling.options import project_option, service_option
 from tfleet.deploy.scaling.plan import Plan, alive, plan
 from tfleet.deploy.scaling.project import NoSuchProjectError, workers_of
+from tfleet.deploy.scaling.result import Prospect, Result
 
 _PROXY_TIMEOUT_S: Final = 10.0
 
@@ -63,7 +63,7 @@ def scale(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Have N workers of the fleet that `docker compose up` started.
+    """Have N workers in the fleet that `docker compose up` started.
 
     New containers are made like those that are there, and are compose's own: `docker compose ps` shows them
     and `docker compose down` removes them. Who has to leave drains first and loses no request: those that are
@@ -82,18 +82,24 @@ def scale(
       0    there are N workers, and the proxy has all of them as ready
       1    the engine or the proxy did not answer, or not all is as it should be
       2    wrong usage, or no such project
-      130  interrupted; what was begun goes on, but is not removed when it is drained
+      130  interrupted; who drains goes on, and its container stays
     """
+
+    def tell(news: News) -> None:
+        if not as_json:
+            click.echo(printable(str(news)), err=True)
+
     with quiet_end():
-        request = _Request(workers, proxy, service, wait_timeout_s if wait else None, as_json=as_json)
         try:
             with connected() as engine:
-                containers = workers_of(engine, named=project, service=service, folder=str(Path.cwd()))
-                planned = plan(containers, workers)
+                found = workers_of(engine, named=project, service=service, folder=str(Path.cwd()))
+                planned, before = plan(found, workers), len(alive(found))
                 if dry_run:
-                    _show(planned, containers, request)
+                    prospect = Prospect(workers, before, planned)
+                    click.echo(json.dumps(prospect.document()) if as_json else "\n".join(prospect.lines()))
                     return
-                result = asyncio.run(_scale(engine, planned, containers, request))
+                timeout_s = wait_timeout_s if wait else None
+                result = asyncio.run(_scale(engine, workers, found, planned, proxy, service, timeout_s, tell))
         except NoSuchProjectError as error:
             raise RefusedError(str(error)) from error
         except EngineError as error:
@@ -102,110 +108,51 @@ def scale(
         except FleetError as error:
             click.echo(f"{with_hint(error)} Nothing was changed.", err=True)
             sys.exit(1)
-        _report(result, request)
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What was asked for. Without `wait_timeout_s` nobody waits."""
-
-    workers: int
-    proxy: tuple[str, ...]
-    service: str
-    wait_timeout_s: float | None
-    as_json: bool
-
-    def tell(self, news: News) -> None:
-        """Say it, unless a program reads."""
-        if not self.as_json:
-            click.echo(str(news), err=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    before: int
-    outcome: Outcome
-    missing: dict[str, str]
-    kept: str | None
+        _say(result, as_json=as_json)
+        if not result.good:
+            sys.exit(1)
 
 
 async def _scale(
-    engine: Engine, planned: Plan, containers: Sequence[Container], request: _Request
-) -> _Result:
-    """Raises EngineError and, where nothing was done yet, FleetError."""
-    async with AsyncFleetClient(request.proxy, timeout_s=_PROXY_TIMEOUT_S) as client:
-        if request.wait_timeout_s is not None:
+    engine: Engine,
+    workers: int,
+    found: Sequence[Container],
+    planned: Plan,
+    proxy: tuple[str, ...],
+    service: str,
+    wait_timeout_s: float | None,
+    tell: Tell,
+) -> Result:
+    """Without `wait_timeout_s` nobody waits. Raises EngineError and, with nothing done yet, FleetError."""
+    missing: dict[str, str] = {}
+    living = alive(found)
+    async with AsyncFleetClient(proxy, timeout_s=_PROXY_TIMEOUT_S) as client:
+        if wait_timeout_s is not None:
             await client.workers()
-        outcome = await Change(engine, planned, request.tell).carry_out()
-        leaving = {container.id for container in planned.stop}
-        wanted = [*(each for each in alive(containers) if each.id not in leaving), *outcome.started]
-        missing: dict[str, str] = {}
-        if wanted and request.wait_timeout_s is not None:
+        outcome = await Change(engine, planned, tell).carry_out()
+        wanted = [*(each for each in living if each not in planned.stop), *outcome.started]
+        if wanted and wait_timeout_s is not None:
             new = {container.id for container in outcome.started}
-            arrival = Arrival(engine, client, wanted, new=new, service=request.service, tell=request.tell)
-            await arrival.wait(request.wait_timeout_s)
+            arrival = Arrival(engine, client, wanted, new=new, service=service, tell=tell)
+            await arrival.wait(wait_timeout_s)
             missing = arrival.missing
-    kept = planned.keep.name if planned.keep is not None else None
-    return _Result(len(alive(containers)), outcome, missing, kept)
+    return Result(
+        workers,
+        len(living),
+        started=tuple(container.name for container in outcome.started),
+        stopped=tuple(container.name for container in outcome.stopped),
+        failures=tuple(outcome.failures),
+        missing=missing,
+        waited=wait_timeout_s is not None,
+        kept=planned.keep.name if planned.keep is not None else None,
+    )
 
 
-def _show(planned: Plan, containers: Sequence[Container], request: _Request) -> None:
-    """What would be done."""
-    start = [container.name for container in planned.start]
-    stop = [container.name for container in planned.stop]
-    before = len(alive(containers))
-    if request.as_json:
-        document = {"workers": request.workers, "before": before, "start": start, "new": planned.new}
-        click.echo(json.dumps({**document, "stop": stop}))
-        return
-    for name in start:
-        click.echo(f"would start {name}")
-    for number in planned.new:
-        click.echo(f"would make and start number {number}, like {planned.pattern.name}")
-    for name in stop:
-        click.echo(f"would drain {name}" + ("" if _is_kept(planned, name) else " and remove it"))
-    if not planned:
-        click.echo(f"nothing to do: {_count(before)} already")
-
-
-def _is_kept(planned: Plan, name: str) -> bool:
-    return planned.keep is not None and planned.keep.name == name
-
-
-def _report(result: _Result, request: _Request) -> None:
-    """The end; the exit code is 1 where something is wrong."""
-    outcome, missing = result.outcome, result.missing
-    good = not outcome.failures and not missing
-    if request.as_json:
-        click.echo(json.dumps(_document(result, request)))
+def _say(result: Result, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(result.document()))
+    elif result.good:
+        click.echo(result.line())
     else:
-        for name, reason in missing.items():
-            click.echo(printable(f"{name} is not ready: {reason}"), err=True)
-        if good and request.workers:
-            state = "ready" if request.wait_timeout_s is not None else "there or starting"
-            click.echo(f"{_count(request.workers)} {state} ({result.before} before)")
-        elif good:
-            kept = (
-                f"; {result.kept} is kept, stopped, for the next ones to be made like it"
-                if result.kept
-                else ""
-            )
-            click.echo(f"no worker is left: requests are answered with 503 until `tfleet scale N`{kept}")
-    if not good:
-        sys.exit(1)
-
-
-def _document(result: _Result, request: _Request) -> dict[str, Any]:
-    outcome = result.outcome
-    return {
-        "workers": request.workers,
-        "before": result.before,
-        "started": sorted(container.name for container in outcome.started),
-        "stopped": sorted(container.name for container in outcome.stopped),
-        "not_ready": result.missing,
-        "failures": outcome.failures,
-    }
-
-
-def _count(workers: int) -> str:
-    return "1 worker is" if workers == 1 else f"{workers} workers are"
+        for complaint in result.complaints():
+            click.echo(printable(complaint), err=True)

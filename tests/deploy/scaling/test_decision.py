@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -171,7 +172,7 @@ class Fleet:
     def turns(self) -> int:
         """How often it changed its direction."""
         changes = self.changes
-        return sum(one * other < 0 for one, other in zip(changes, changes[1:], strict=False))
+        return sum(one * other < 0 for one, other in itertools.pairwise(changes))
 
 
 @pytest.mark.parametrize("seed", range(5))
