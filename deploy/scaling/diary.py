@@ -33,8 +33,8 @@ class TextDiary:
 
     def ended(self, draining: tuple[str, ...]) -> None:
         """The last line; who has been asked to leave goes on by itself."""
-        rest = f"; {', '.join(draining)} drains by itself, and its container stays" if draining else ""
-        self._line(f"stopped{rest}")
+        rest = "; those that drain do so by themselves and stay, stopped: " if draining else ""
+        self._line(f"stopped{rest}{', '.join(draining)}")
 
     def _line(self, text: str) -> None:
         self._write(f"{self._clock():%Y-%m-%d %H:%M:%S}  {printable(text)}")

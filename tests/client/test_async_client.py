@@ -18,6 +18,7 @@ from tfleet.client import (
     Prediction,
     Timing,
     UnexpectedAnswerError,
+    WorkerFailedError,
 )
 
 if TYPE_CHECKING:
@@ -150,6 +151,16 @@ async def test_the_workers_are_the_proxys(fleet: ScriptedFleet) -> None:
     assert (worker.id, worker.state) == ("w1", "ready")
     assert document["workers"][0]["new"] == 1
     assert (proxy.seen[0].method, proxy.seen[0].path) == ("GET", "/workers")
+
+
+async def test_a_worker_s_metrics_come_from_the_proxy(fleet: ScriptedFleet) -> None:
+    page, lost = fleet.text(200, "a_metric 1.0\n", "text/plain"), fleet.problem(502, "worker w/1 is silent")
+    proxy = fleet.server(page, lost)
+    async with AsyncFleetClient(proxy.url) as client:
+        assert await client.worker_metrics("w/1") == "a_metric 1.0\n"
+        with pytest.raises(WorkerFailedError, match="worker w/1 is silent"):
+            await client.worker_metrics("w/1")
+    assert proxy.seen[0].path == "/workers/w%2F1/metrics"
 
 
 async def test_workers_fails_as_classify_does(fleet: ScriptedFleet, nobody: str) -> None:

@@ -81,8 +81,12 @@ class Project:
 
     def states(self) -> dict[str, str]:
         """The state of each worker that the proxy knows, by its id."""
-        rows = requests.get(f"{self.url}/workers", timeout=10).json()["workers"]
-        return {row["id"]: row["state"] for row in rows}
+        return {row["id"]: row["state"] for row in self.rows()}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The proxy's table."""
+        found: list[dict[str, Any]] = requests.get(f"{self.url}/workers", timeout=10).json()["workers"]
+        return found
 
     def settled(self, workers: int) -> None:
         """Wait until the proxy knows exactly so many workers, all ready, and others only as ejected."""

@@ -10,7 +10,7 @@ from tfleet import __version__
 from tfleet.deploy.cli import cli
 from tfleet.deploy.lazy import LazyCommand
 
-COMMANDS = ["classify", "drain", "proxy", "prune", "registry", "status", "up", "worker"]
+COMMANDS = ["autoscale", "classify", "drain", "proxy", "prune", "registry", "scale", "status", "up", "worker"]
 
 
 def test_help_lists_every_command_with_a_line() -> None:
@@ -40,7 +40,7 @@ def test_the_light_commands_import_neither_tensorflow_nor_flask() -> None:
     code = (
         "import sys\n"
         "from tfleet.deploy.cli import cli\n"
-        "for name in ('proxy', 'registry', 'up', 'classify', 'status', 'drain'):\n"
+        "for name in ('proxy', 'registry', 'up', 'classify', 'status', 'drain', 'scale'):\n"
         "    cli([name, '--help'], standalone_mode=False)\n"
         "print(sorted({'tensorflow', 'flask', 'waitress', 'PIL'} & set(sys.modules)))\n"
     )

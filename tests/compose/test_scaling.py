@@ -1,0 +1,134 @@
+"""`tfleet scale` and `tfleet autoscale`, for containers while requests come in."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.compose.project import Project
+from tests.environment import users_environment
+from tests.fleet.steady import SteadyLoad
+from tests.waiting import eventually, eventually_sync
+
+_RATE = 20
+_LOAD = 50
+_TRICKLE = 2
+_TARGET = 0.02
+"""The small model keeps a worker busy for some 3 ms an image: with the load there is work for many more than
+three workers, and with the trickle for less than one, on a machine of half or of twice the speed, too."""
+
+
+def _arguments(fleet: Project, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tfleet", *arguments, "-p", fleet.name, "--proxy", fleet.url]
+
+
+async def _scale(fleet: Project, *arguments: str) -> str:
+    """What `tfleet scale` prints to standard output."""
+    run = await asyncio.to_thread(
+        subprocess.run,
+        _arguments(fleet, "scale", *arguments),
+        env=users_environment(),
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert run.returncode == 0, (run.stdout, run.stderr)
+    return str(run.stdout)
+
+
+def _at_work(fleet: Project) -> int:
+    return sum(state == "ready" for state in fleet.states().values())
+
+
+async def _at_work_are(fleet: Project, workers: int) -> None:
+    await asyncio.to_thread(
+        eventually_sync, lambda: _at_work(fleet), wanted=lambda found: found == workers, timeout_s=60
+    )
+
+
+async def test_a_fleet_is_scaled_to_3_and_to_1_and_nothing_is_lost(small_fleet: Project) -> None:
+    await _scale(small_fleet, "1")
+    async with SteadyLoad(small_fleet.url, rate=_RATE) as load:
+        await load.sent(_RATE)
+        assert await _scale(small_fleet, "3") == "3 workers are ready, 1 before\n"
+        assert _at_work(small_fleet) == 3
+        load.hold(6)
+
+        async def held() -> bool:
+            rows = await asyncio.to_thread(_in_flight, small_fleet)
+            return all(in_flight >= 2 for in_flight in rows)
+
+        await eventually(held)
+        shrinking = asyncio.create_task(_scale(small_fleet, "1", "--json"))
+        await _at_work_are(small_fleet, 1)
+        assert not shrinking.done(), "they have uploads to finish"
+        load.let_go()
+        said = json.loads(await shrinking)
+        await load.sent(load.tally.sent + _RATE)
+    assert load.tally.faultless, (load.tally, load.tally.failures[:5])
+    assert load.held.faultless, (load.held, load.held.failures[:5])
+    assert load.held.retries == 0, "what was begun was finished where it was begun"
+    assert len(said["stopped"]) == 2
+    assert said["failures"] == []
+    assert len(small_fleet.containers("worker")) == 1
+
+
+def _in_flight(fleet: Project) -> list[int]:
+    rows = fleet.rows()
+    return [row["in_flight"] for row in rows if row["state"] == "ready"]
+
+
+async def test_a_dry_run_changes_nothing(small_fleet: Project) -> None:
+    before = [each.id for each in small_fleet.containers("worker")]
+    said = await _scale(small_fleet, str(len(before) + 1), "--dry-run")
+    assert said.startswith("would make number ")
+    assert [each.id for each in small_fleet.containers("worker")] == before
+
+
+@asynccontextmanager
+async def _autoscaling(fleet: Project, output: Path, *options: str) -> AsyncIterator[None]:
+    """`tfleet autoscale` inside the block; at its end it is told to stop."""
+    with output.open("w") as stdout:
+        process = await asyncio.create_subprocess_exec(
+            *_arguments(fleet, "autoscale", "--json", *options), env=users_environment(), stdout=stdout
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            began_s = time.monotonic()
+            code = await process.wait()
+            took_s = time.monotonic() - began_s
+    assert (code, took_s < 5) == (0, True), took_s
+
+
+async def test_workers_come_with_the_load_and_go_with_it(small_fleet: Project, tmp_path: Path) -> None:
+    await _scale(small_fleet, "1")
+    output = tmp_path / "decisions.jsonl"
+    options = ["--min=1", "--max=3", "--interval=1", "--cooldown=2", "--stabilization=4"]
+    async with SteadyLoad(small_fleet.url, rate=_TRICKLE) as trickle:
+        async with _autoscaling(small_fleet, output, *options, f"--target-busy={_TARGET}"):
+            async with SteadyLoad(small_fleet.url, rate=_LOAD) as load:
+                await _at_work_are(small_fleet, 3)
+            await _at_work_are(small_fleet, 1)
+        await trickle.sent(trickle.tally.sent + _TRICKLE)
+    assert load.tally.faultless, (load.tally, load.tally.failures[:5])
+    assert trickle.tally.faultless, (trickle.tally, trickle.tally.failures[:5])
+    lines: list[dict[str, Any]] = [json.loads(line) for line in output.read_text().splitlines()]
+    decisions = [line for line in lines if line["event"] == "decision"]
+    changes = [(line["workers"], line["wanted"]) for line in decisions if line["workers"] != line["wanted"]]
+    assert changes[0][0] == 1
+    assert changes[-1][1] == 1
+    sizes = [workers for workers, _ in changes]
+    assert sizes == sorted(sizes[: sizes.index(3)]) + sizes[sizes.index(3) :], "up once, then down"
+    (growth,) = (line for line in decisions if line["workers"] < line["wanted"] == 3)
+    assert growth["busy"] > _TARGET
+    assert growth["because"].startswith("for they are busy for more than 0.02")
+    assert [line["event"] for line in lines].count("failed") == 0
+    assert lines[-1] == {"time": lines[-1]["time"], "event": "stopped", "draining": []}
