@@ -88,7 +88,7 @@ def decide(
     since_s = now_s - rules.stabilization_s
     past = replace(past, needed=(*(each for each in past.needed if each[0] > since_s), (now_s, needed)))
     wanted, because = _settled(rules, workers, loads, past, now_s)
-    busy = sum(load.busy for load in loads) / len(loads) if loads else None
+    busy = round(sum(load.busy for load in loads) / len(loads), 4) if loads else None
     queue = sum(load.queue for load in loads)
     return Decision(workers, max(0, workers - len(loads)), busy, queue, wanted, because), past
 

@@ -57,7 +57,8 @@ class JsonDiary:
 
     def news(self, news: News) -> None:
         """What has become of a container."""
-        self._line(news.event, {key: value for key, value in asdict(news).items() if key != "event"})
+        fields = asdict(news) | {"seconds": round(news.seconds, 3)}
+        self._line(fields.pop("event"), fields)
 
     def ended(self, draining: tuple[str, ...]) -> None:
         """The last line; who has been asked to leave goes on by itself."""

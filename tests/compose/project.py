@@ -65,7 +65,7 @@ class Project:
     def containers(self, service: str) -> list[Container]:
         """Those of a service, stopped ones too, by their number."""
         labels = [f"com.docker.compose.project={self.name}", f"com.docker.compose.service={service}"]
-        found = self.engine.containers.list(all=True, filters={"label": labels})
+        found = self.engine.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
         return sorted(found, key=lambda each: int(each.labels["com.docker.compose.container-number"]))
 
     def lines(self, service: str, container: Container | None = None) -> list[dict[str, Any]]:
