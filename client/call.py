@@ -27,8 +27,14 @@ class Call:
         """Path and query of the classification."""
         return "/predict" if self.top is None else f"/predict?top={self.top}"
 
-    def headers(self, now: float, ticket: str = "") -> dict[str, str]:
-        """The headers of a request sent at `now`: the call's id, what is left of its time, and the ticket."""
+    def headers(self, now: float, ticket: str = "", worker: str = "") -> dict[str, str]:
+        """The headers of a request sent at `now`: the call's id, what is left of its time, the ticket and
+        the worker that it is for.
+        """
         left_ms = max(1, math.floor((self.deadline - now) * 1000))
         headers = {contract.REQUEST_ID: self.request_id, contract.REQUEST_TIMEOUT_MS: str(left_ms)}
-        return {**headers, contract.TICKET: ticket} if ticket else headers
+        if ticket:
+            headers[contract.TICKET] = ticket
+        if worker:
+            headers[contract.WORKER] = worker
+        return headers

@@ -34,6 +34,11 @@ class FoundWorker:
     version: str = ""
     weight: float = 1.0
 
+    @property
+    def name(self) -> str:
+        """What it calls itself; empty where nobody knows, or it could not be said in one header."""
+        return "" if self.id == str(self.address) or not _is_one_header(self.id) else self.id
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -97,8 +102,11 @@ def _found(row: Any) -> FoundWorker | None:
 
 
 def _ticket(value: object) -> str:
-    """Nothing that could be anything but one header."""
-    return value if isinstance(value, str) and value.isascii() and value.isprintable() else ""
+    return value if isinstance(value, str) and _is_one_header(value) else ""
+
+
+def _is_one_header(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 def _positive(value: object) -> float | None:

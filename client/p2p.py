@@ -9,6 +9,8 @@ The rules:
   late ones are, they are asked once more.
 - Each image goes with the ticket of the lease, if it has one. Where a worker does not take it (401), the
   lease is renewed at once and the image sent again; who does not take the new one either has failed.
+- Each image names the worker that it is for. Who has got that one's address refuses it unread (421), and has
+  failed in its place.
 - At most MAX_TRIES tries: a fleet that can't, or can't keep up, is not hammered.
 - Any other answer is the answer.
 - If the first of a lease can't be reached, all the others are asked at once whether they can be; who can't
@@ -52,7 +54,9 @@ if TYPE_CHECKING:
 
 MAX_TRIES: Final = 5
 _UNAUTHORIZED: Final = 401
-_SEND_ELSEWHERE: Final = frozenset({_UNAUTHORIZED, 429, 503})
+_MISDIRECTED: Final = 421
+_NO_USE: Final = frozenset({_UNAUTHORIZED, _MISDIRECTED})
+_SEND_ELSEWHERE: Final = frozenset({*_NO_USE, 429, 503})
 _NOBODY_THERE: Final = frozenset({502, 503, 504})
 _CONTACT_TIMEOUT_S: Final = 3.0
 
@@ -120,7 +124,7 @@ class PeerToPeer:
         """The worker's answer, None where another worker is to be asked."""
         call.tries.ask(worker)
         ticket = self._keeper.lease.ticket
-        headers = call.headers(_now_s(), ticket)
+        headers = call.headers(_now_s(), ticket, worker.name)
         try:
             with self._keeper.using(worker):
                 reply = await self._transport.post(
@@ -141,7 +145,7 @@ class PeerToPeer:
         if reply.status not in _SEND_ELSEWHERE:
             return reply
         refusal = answer.failure(reply, request_id=call.request_id)
-        if reply.status == _UNAUTHORIZED:
+        if reply.status in _NO_USE:
             refusal = FleetUnavailableError(answer.detail(reply) or reply.describe(), status=reply.status)
         assert isinstance(refusal, TryLaterError)
         if isinstance(refusal, BusyError):

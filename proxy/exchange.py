@@ -177,7 +177,7 @@ class Exchange:
         left_s = self._deadline_s - self._means.loop.time()
         return worker_head(
             self._head,
-            host=str(attempt.member.instance.address),
+            addressee=attempt.member.addressee,
             peer=self._client.peer,
             request_id=self._request_id,
             left_ms=max(1, round(left_s * 1000)),

@@ -9,7 +9,8 @@ The rules, whoever of exchange.py, attempt.py and worker_connection.py keeps the
   failed try, also in the middle of an answer; the client's connection then breaks off too. A kept connection
   that turns out to have ended says nothing about the worker.
 - Neither body is ever held whole but for the replay memory. The slower side sets the pace in both directions.
-- An answer that names another worker than the one that was asked is none: its address has a new owner.
+- An answer that names another worker than the one that was asked is none: its address has a new owner. That
+  one refuses by the head (421) what names the old one, so that it looks at nobody else's image.
 - What a worker answers is the client's answer, whatever its status; 503 and 429 only if nobody else is there.
 - But 401: it is the proxy's own ticket that the worker does not take, and the client can do nothing about
   it. Such a worker is ejected, as for errors, and another one is asked.

@@ -28,6 +28,7 @@ from typing import Final
 
 from tfleet.discovery.backoff import Backoff
 from tfleet.discovery.instance import Instance
+from tfleet.proxy.addressee import addressee
 from tfleet.proxy.slow_start import SlowStart
 
 _EJECTION: Final = Backoff(first_s=1.0, cap_s=30.0)
@@ -65,7 +66,7 @@ class Member:
     """One worker in the pool. Its times are on the caller's monotonic clock.
 
     `failures` counts how often it failed without having been well for a minute in between. At `warm_at_s` its
-    slow start is over.
+    slow start is over. `addressee` is what a request to it begins with, see addressee.py.
     """
 
     instance: Instance
@@ -78,6 +79,10 @@ class Member:
     probe_at_s: float = 0.0
     ready_at_s: float = 0.0
     warm_at_s: float = 0.0
+    addressee: bytes = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "addressee", addressee(self.instance))
 
     @property
     def id(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from tfleet.discovery.contract import TICKET, TICKET_QUERY, TICKET_SCHEME
+from tfleet.discovery.contract import TICKET, TICKET_QUERY, TICKET_SCHEME, WORKER
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.ticket import LIFETIME_S, MOST_SKEW_S
 from tfleet.worker.image.errors import ImageError, TooManyPixelsError, UnsupportedFormatError
@@ -33,6 +33,11 @@ _REJECTIONS: Mapping[Rejection, Problem] = {
     Rejection.STARTING: Problem(503, "the worker is loading its model", retry_after_s=1),
     Rejection.DRAINING: Problem(
         503, "this worker is leaving: ask the proxy for another one", retry_after_s=0
+    ),
+    Rejection.MISDIRECTED: Problem(
+        421,
+        f"the image is for another worker, the one that {WORKER} named: this one has its address now; ask "
+        "the proxy again (GET /worker)",
     ),
     Rejection.TICKET_MISSING: _no_ticket(
         "this worker takes images only from those whom its proxy sent: ask that for a worker (GET /worker) "

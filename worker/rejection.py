@@ -14,6 +14,7 @@ class Rejection(StrEnum):
     CLIENT_GONE = "client-gone"
     STARTING = "starting"
     DRAINING = "draining"
+    MISDIRECTED = "misdirected"
     TICKET_MISSING = "ticket-missing"
     TICKET_MALFORMED = "ticket-malformed"
     TICKET_WRONG_SIGNATURE = "ticket-wrong-signature"

@@ -125,7 +125,7 @@ def serve(settings: Settings) -> None:
     metrics.include(BusySeconds(lambda: server.queue.busy_s))
     membership = _membership(settings, instance, lifecycle, metrics, server.address)
     app = make_app(instance, lifecycle, metrics, settings.image_limits, stop.ask)
-    server.start(app, refusals(instance, metrics))
+    server.start(app, instance.id, refusals(instance, metrics))
     try:
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         membership.begin()

@@ -13,7 +13,7 @@ _HTTP: Final = (b"http",)
 _REQUEST: Final = b"\r\n".join(
     [
         b"%b %b HTTP/1.1",
-        b"Host: %b",
+        b"%b",
         b"%bX-Forwarded-Proto: %b",
         REQUEST_ID.encode() + b": %b",
         REQUEST_TIMEOUT_MS.encode() + b": %d",
@@ -36,10 +36,17 @@ _CHUNKED: Final = b"Transfer-Encoding: chunked"
 
 
 def worker_head(
-    head: RequestHead, *, host: str, peer: str | None, request_id: str, left_ms: int, ticket: str | None
+    head: RequestHead,
+    *,
+    addressee: bytes,
+    peer: str | None,
+    request_id: str,
+    left_ms: int,
+    ticket: str | None,
 ) -> bytes:
     """The request for a worker: end-to-end fields, who asked for what, and how long there is for it.
 
+    `addressee` are the lines that say whom it is for (see addressee.py).
     `peer` is the client's IP address; it is appended to an X-Forwarded-For that came in. The proxy answers
     Expect itself; Host names the proxy, the worker is told in X-Forwarded-Host. `ticket` is the proxy's own.
     """
@@ -56,7 +63,7 @@ def worker_head(
     return _REQUEST % (
         head.method,
         head.target,
-        host.encode(),
+        addressee,
         _with_ends(lines),
         said.get(b"x-forwarded-proto", _HTTP)[0],
         request_id.encode(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from tfleet.discovery.contract import REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET
+from tfleet.discovery.contract import REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET, WORKER
 from tfleet.proxy.http.fields import (
     MOST_LINE_BYTES,
     Fields,
@@ -40,6 +40,7 @@ _ASKED_FOR: Final = frozenset(
         _REQUEST_ID,
         _TIMEOUT_MS,
         TICKET.lower().encode(),  # the proxy shows its own, if any
+        WORKER.lower().encode(),  # and says itself whom a request is for
     }
 )
 

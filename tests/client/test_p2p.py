@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -387,3 +388,28 @@ async def test_a_worker_that_answers_is_reached_whatever_it_says(
             await client.classify(b"BM")
     assert {seen.method for seen in proxy.seen} == {"GET"}
     assert caplog.records == []
+
+
+async def test_each_image_names_its_worker_and_another_one_is_asked_where_that_has_moved_away(
+    fleet: ScriptedFleet,
+) -> None:
+    stranger = fleet.server(otherwise=fleet.problem(421, "the image is for another worker", X_Worker="w3"))
+    other = label(fleet, "beagle")
+    proxy = fleet.server(otherwise=fleet.names(stranger.address, other.address))
+    async with p2p(proxy) as client:
+        result = await client.classify(b"BM")
+    assert (result.predictions[0].label, result.retries) == ("beagle", 1)
+    for worker in (stranger, other):
+        assert [seen.headers["X-Worker"] for seen in worker.seen] == [f"id-of-{worker.address}"]
+    assert proxy.seen[-1].path == f"/worker?n=64&except=id-of-{stranger.address}", "and is told"
+
+
+@pytest.mark.parametrize("name", ["", "a\r\nX-Evil: b", "\u00e9"])
+async def test_a_worker_whose_name_is_none_is_not_named(fleet: ScriptedFleet, name: str) -> None:
+    worker = fleet.server()
+    row = {"id": name, "address": worker.address}
+    document = json.dumps({"workers": [row], "expires_in_s": 10})
+    proxy = fleet.server(otherwise=fleet.text(200, document, "application/json"))
+    async with p2p(proxy) as client:
+        await client.classify(b"BM")
+    assert "X-Worker" not in worker.seen[0].headers

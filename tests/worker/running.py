@@ -50,7 +50,7 @@ def serving(
         gate=gate,
     )
     instance = Instance("w1", server.address, "efficientnet-lite0", "1")
-    server.start(make_app(instance, lifecycle, Metrics(), ImageLimits(), lifecycle.drain))
+    server.start(make_app(instance, lifecycle, Metrics(), ImageLimits(), lifecycle.drain), instance.id)
     try:
         yield server.address, lifecycle
     finally:

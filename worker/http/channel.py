@@ -40,7 +40,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
 
     def parser_class(self, adj: Any) -> Request:
         """Called for each request."""
-        return Request(adj, self.server.queue, self.server.gate)
+        return Request(adj, self.server.queue, self.server.gate, self.server.worker)
 
     @property
     def idle(self) -> bool:

@@ -6,6 +6,7 @@
 - A body for which the queue has no bytes is refused when its head is there, or when it has grown too large.
   What is no image needs no body. What comes of either is thrown away.
 - The gate is asked as soon as the head is there; who may not enter is treated as who finds the queue full.
+- So is an image for another worker, one whose address this one has got: it is refused before it is read.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, Final
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import Error
 
+from tfleet.discovery.contract import WORKER
 from tfleet.worker.http.head import oversize, refusal
 from tfleet.worker.http.queue import Queue
 from tfleet.worker.rejection import Rejection
@@ -26,6 +28,7 @@ Gate = Callable[[str | None, str], Rejection | None]
 """Why an image may not come in, if it may not, by its X-Ticket and its query."""
 
 _DRAIN: Final = "/drain"
+_ADDRESSEE: Final = WORKER.upper().replace("-", "_")
 _DISCARDED: Final = 64 * 1024  # of a refused body, so that its connection can be kept
 
 
@@ -68,8 +71,9 @@ class Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
     _keeps_body: bool | None = None
     """Known once the head is there."""
 
-    def __init__(self, adj: Any, queue: Queue, gate: Gate | None) -> None:
+    def __init__(self, adj: Any, queue: Queue, gate: Gate | None, worker: str) -> None:
         super().__init__(adj)
+        self._worker = worker
         self._queue = queue
         self._gate = gate
 
@@ -153,8 +157,13 @@ class Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length and Transfer-Encoding name two lengths")
         self._refuse(refusal(header_plus, self.version, self.headers))
-        if self._gate is not None and self.may_be_image:
-            self.rejection = self._gate(self.headers.get("X_TICKET"), self.query)
+        if self.may_be_image:
+            self.rejection = self._rejected_at_head()
+
+    def _rejected_at_head(self) -> Rejection | None:
+        if self.headers.get(_ADDRESSEE, self._worker) != self._worker:
+            return Rejection.MISDIRECTED
+        return None if self._gate is None else self._gate(self.headers.get("X_TICKET"), self.query)
 
     def _refuse(self, refused: Error | None) -> None:
         if refused is not None:

@@ -54,6 +54,7 @@ _READ_AT_ONCE = 256 * 1024  # bytes; to read 4 MB costs 6 ms of CPU, with waitre
 class _WaitressServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
     channel_class = Channel
     draining = False
+    worker = ""
     next_channel_cleanup = 0.0  # by time.time, as all in waitress
     _loop: int | None = None
 
@@ -216,9 +217,15 @@ class Server:
         """How many requests are in flight, those included that are still coming in."""
         return sum(not channel.idle for channel in list(self._server.active_channels.values()))
 
-    def start(self, app: Callable[..., Any], note_refusal: NoteRefusal = lambda name, problem: None) -> None:
-        """Begin to answer with a WSGI application."""
+    def start(
+        self,
+        app: Callable[..., Any],
+        worker: str = "",
+        note_refusal: NoteRefusal = lambda name, problem: None,
+    ) -> None:
+        """Begin to answer with a WSGI application. Images that name another worker than this are refused."""
         self._server.application = app
+        self._server.worker = worker
         self._server.note_refusal = note_refusal
         self._loop.start()
 

@@ -19,7 +19,12 @@ def lines_of(head: bytes) -> list[str]:
 def sent(*lines: str, peer: str | None = "10.0.0.7", ticket: str | None = None) -> bytes:
     block = "".join(f"{line}\r\n" for line in ("POST /predict?top=1 HTTP/1.1", *lines)).encode("latin-1")
     return worker_head(
-        read_request_head(block), host="w:1", peer=peer, request_id="id1", left_ms=70, ticket=ticket
+        read_request_head(block),
+        addressee=b"Host: w:1\r\nX-Worker: w1",
+        peer=peer,
+        request_id="id1",
+        left_ms=70,
+        ticket=ticket,
     )
 
 
@@ -42,6 +47,7 @@ def test_the_worker_learns_who_asked_for_what() -> None:
     assert head.startswith(b"POST /predict?top=1 HTTP/1.1\r\n")
     assert lines_of(head) == [
         "Host: w:1",
+        "X-Worker: w1",
         "X-Forwarded-For: 10.0.0.7",
         "X-Forwarded-Host: tfleet:12480",
         "X-Forwarded-Proto: http",
@@ -68,7 +74,7 @@ def test_what_connection_names_is_for_this_connection_only() -> None:
 
 def test_the_rest_goes_on_in_its_order_with_its_repetitions() -> None:
     lines = ["Content-Type: image/jpeg", "Accept: a", "accept: b", "X-Latin-1: caf\xe9"]
-    assert lines_of(sent("Host: a", *lines))[1:5] == lines
+    assert lines_of(sent("Host: a", *lines))[2:6] == lines
     assert lines_of(answered(*lines))[:4] == lines
 
 
@@ -84,7 +90,7 @@ def test_an_earlier_proxy_s_word_is_kept_and_added_to() -> None:
             "X-Request-Timeout-Ms: 99",
         )
     )
-    assert found[1:-1] == [
+    assert found[2:-1] == [
         "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 10.0.0.7",
         "X-Forwarded-Host: first",
         "X-Forwarded-Proto: https",

@@ -78,7 +78,7 @@ class Scene:
             gate=gate,
         )
         self._clients: list[Client] = []
-        self.server.start(app)
+        self.server.start(app, "w1")
 
     @property
     def queue(self) -> str:

@@ -28,6 +28,7 @@ def test_who_may_not_enter_is_told_while_every_thread_is_stuck(make: Make, app: 
     assert app.threads == {"http"}
     assert scene.queue == "<Queue waiting=2 bytes=8 served=2>"
     app.gate.set()
+    scene.settled(EMPTY)
     assert stranger.send_image(b"in", "/?sesame").read() == (200, b"in"), "on the same connection"
 
 
@@ -82,3 +83,32 @@ def test_the_gate_comes_before_the_queue(make: Make, app: Gated) -> None:
     assert scene.client().send_image(b"late", "/?sesame").read()[1] == b"queue-requests"
     assert scene.client().send_image(b"late").read()[1] == b"ticket-missing"
     app.gate.set()
+
+
+@pytest.mark.parametrize("length", [1, 99_999])
+def test_an_image_for_another_worker_is_refused_unread_though_there_is_room(
+    make: Make, app: Gated, length: int
+) -> None:
+    scene = make()
+    with scene.socket() as client:
+        head = b"X-Worker: w2\r\nContent-Length: %d\r\n\r\n" % length
+        client.sendall(HEAD + head + b"x" * min(length, 1))
+        assert client.makefile("rb").readline().startswith(b"HTTP/1.1 429 "), "of this application"
+    assert app.rejected == ["misdirected"]
+    assert app.served == []
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Worker": "w1"}])
+def test_one_for_this_worker_or_for_nobody_in_particular_is_taken(
+    make: Make, app: Gated, headers: dict[str, str]
+) -> None:
+    app.gate.set()
+    client = make().client()
+    client.request("POST", "/", b"in", headers)
+    assert client.read() == (200, b"in")
+
+
+def test_whom_a_question_is_for_does_not_matter(make: Make) -> None:
+    client = make().client()
+    client.request("GET", "/metrics", headers={"X-Worker": "w2"})
+    assert client.read()[0] == 200

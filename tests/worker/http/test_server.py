@@ -281,7 +281,7 @@ def cpu_s(pid: int) -> float:
 def test_what_never_reaches_the_application_is_noted_with_its_answer() -> None:
     noted: list[tuple[str, Problem]] = []
     server = Server(host="127.0.0.1", port=0, threads=2, max_body_bytes=1000)
-    server.start(quick, lambda name, problem: noted.append((name, problem)))
+    server.start(quick, note_refusal=lambda name, problem: noted.append((name, problem)))
     try:
         too_much = requests.post(
             server.address.url, data=bytes(2000), headers={"X-Request-Id": "mine"}, timeout=20
