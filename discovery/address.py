@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 _MAX_PORT = 65535
 _MAX_NAME = 253
+_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound to
 # As resolvers take them (RFC 1123 section 2.1), and underscores, which container networks use.
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\.?", re.IGNORECASE)
@@ -55,6 +56,19 @@ def address_of(host: object, port: object) -> Address | None:
     if isinstance(host, str) and is_host(host) and isinstance(port, int) and not isinstance(port, bool):
         return Address(host, port) if 1 <= port <= _MAX_PORT else None
     return None
+
+
+def is_everywhere(host: str) -> bool:
+    """Whether to listen there is to listen on every interface. Nobody can connect to it."""
+    return host in _EVERYWHERE
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host, as it is written, means the machine itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def is_host(text: str) -> bool:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from tfleet.discovery.address import Address
-
-_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound to
+from tfleet.discovery.address import Address, is_everywhere
 
 
 def advertised(listening: Address, chosen: Address | None, towards: Address | None) -> Address:
@@ -17,7 +15,7 @@ def advertised(listening: Address, chosen: Address | None, towards: Address | No
     """
     if chosen is not None:
         return chosen
-    if listening.host not in _EVERYWHERE or towards is None:
+    if not is_everywhere(listening.host) or towards is None:
         return listening
     return Address(_own_address(towards), listening.port)
 
@@ -27,6 +25,14 @@ def advice(listening: Address) -> str:
     return (
         f"this worker listens on {listening}: check --advertise, --host and, with a container, the published "
         "port; --no-self-test does without this test"
+    )
+
+
+def wan_advice(inside: Address) -> str:
+    """What to set where clients outside can't reach a worker at the address that is meant for them."""
+    return (
+        f"until it is reached they are told {inside}, too: check --advertise-wan, the published port and the "
+        "firewall; --no-self-test does without this test"
     )
 
 

@@ -10,6 +10,7 @@ from consul.exceptions import ConsulException
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.asked import asked
+from tfleet.discovery.contract import WAN
 from tfleet.discovery.errors import (
     Loss,
     RegistrationLostError,
@@ -72,6 +73,7 @@ class ConsulAgent:
 
     def register(self, instance: Instance) -> None:
         self._node = ""
+        wan = instance.wan
         check = {"TTL": self._ttl, "Status": "passing", "DeregisterCriticalServiceAfter": REMOVE_AFTER}
         self._call(
             lambda: self._consul.agent.service.register(
@@ -81,6 +83,7 @@ class ConsulAgent:
                 port=instance.address.port,
                 meta={"model": instance.model, "version": instance.version},
                 check=check,
+                tagged_addresses=None if wan is None else {WAN: {"address": wan.host, "port": wan.port}},
             )
         )
         # Registering what is registered already leaves its check as it was, critical perhaps.

@@ -14,12 +14,11 @@ that is critical, to call the other one a corpse.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
-from tfleet.discovery.address import Address
+from tfleet.discovery.address import Address, is_loopback
 from tfleet.discovery.answerer import Answerer
 from tfleet.discovery.errors import AddressHeldError
 from tfleet.discovery.instance import Instance
@@ -82,11 +81,3 @@ def claim(registry: Registry, instance: Instance, ask: Callable[[Address], Answe
     for corpse in corpses:
         registry.deregister(corpse)
     return corpses
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host, as it is written, means the machine itself."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

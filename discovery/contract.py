@@ -44,6 +44,13 @@ LEASE_SIZE: Final = "n"
 MOST_LEASED: Final = 64
 """How many workers a lease may have."""
 
+LAN: Final = "lan"
+WAN: Final = "wan"
+"""A worker's addresses in its fleet's own network, and for those outside of it: the words of Consul's tagged
+addresses, see https://developer.hashicorp.com/consul/api-docs/agent/service."""
+NETWORK: Final = "address"
+"""The query of a lookup that says which of the two is wanted."""
+
 LOOKUP_PATH: Final = "/worker"
 CLASSIFY_PATHS: Final = ("/", "/predict")
 DEFAULT_TOP: Final = 5

@@ -8,16 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfleet.discovery.address import Address, address_of
+from tfleet.discovery.contract import WAN
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One registered worker: its id, the address it advertises and the model it serves."""
+    """One registered worker: its id, the address it advertises and the model it serves.
+
+    `wan` is an address for clients that are not in the fleet's network, where there is one. Its host may be
+    every interface's (0.0.0.0): then it is every address of the machine that the worker's container is on.
+    """
 
     id: str
     address: Address
     model: str = ""
     version: str = ""
+    wan: Address | None = None
 
     @property
     def model_label(self) -> str:
@@ -55,7 +61,14 @@ def from_health_entry(entry: Mapping[str, Any]) -> Instance | None:
         address,
         model=str(meta.get("model", "")),
         version=str(meta.get("version", "")),
+        wan=_wan(service.get("TaggedAddresses")),
     )
+
+
+def _wan(tagged: object) -> Address | None:
+    """The tag that somebody has set. One that Consul makes up (wan_ipv4) is the service's own address."""
+    wan = tagged.get(WAN) if isinstance(tagged, Mapping) else None
+    return address_of(wan.get("Address"), wan.get("Port")) if isinstance(wan, Mapping) else None
 
 
 def is_passing(entry: Mapping[str, Any]) -> bool:

@@ -8,6 +8,8 @@ The rules:
   everybody reads lists it as passing. If not, registering again makes a Consul agent push what it knows;
   left to itself it does that about once a minute. Where that does not help (a token that may not read, say),
   looks come ever more rarely.
+- Where the instance is, is looked up again each time: a container may get another address while it runs. It
+  keeps its id, and registers again with the address of now.
 - A registry that does not answer is no reason to stop serving: it is tried again, with back-off, for as long
   as the worker lives.
 """
@@ -43,7 +45,7 @@ class Registration:
     """Registers an instance, sends its heartbeats and registers again whenever the registry lost it.
 
     It runs in a thread of its own from `start` to `stop`. What it counts may be read at any time. `who` is
-    what the log calls the instance.
+    what the log calls the instance. `locate` gives it with the addresses that it has now.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Registration:
         *,
         who: Literal["worker", "proxy"] = "worker",
         heartbeat_s: float = HEARTBEAT_S,
+        locate: Callable[[Instance], Instance] = lambda instance: instance,
         ask: Callable[[Address], Answerer] = who_answers,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
@@ -66,6 +69,7 @@ class Registration:
         self._agent = agent
         self._who = who
         self._heartbeat_s = heartbeat_s
+        self._locate = locate
         self._ask = ask
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
@@ -135,16 +139,28 @@ class Registration:
             self._stop.wait(self.turn())
 
     def _keep(self) -> None:
+        self._move()
         if not self.registered:
             self._claim()
             self._agent.register(self.instance)
             self._registered.set()
-            self._log.info("registered", address=str(self.instance.address))
+            self._log.info("registered", **_addresses(self.instance))
             return
         self._agent.heartbeat(self.instance)
         if self._clock() >= self._look_at_s:
             self._agent.look(self.instance)
             self._repairs = 0
+
+    def _move(self) -> None:
+        """Be where it is now, if that is not where it was; then it has to be registered anew."""
+        before, now = self.instance, self._locate(self.instance)
+        if now == before:
+            return
+        if self.registered:
+            self._log.info(f"this {self._who}'s addresses have changed", before=_addresses(before))
+        self.instance = now
+        self._registered.clear()
+        self._claimed = self._claimed and now.address == before.address
 
     def _claim(self) -> None:
         if self._claimed:
@@ -180,3 +196,9 @@ class Registration:
         if self._failures == 1 or self._failures % 16 == 0:
             self._log.warning("registration failed, trying again", error=str(error), failures=self._failures)
         return _RETRY.delay_s(self._failures, self._rng)
+
+
+def _addresses(instance: Instance) -> dict[str, str]:
+    """For the log."""
+    wan = {} if instance.wan is None else {"wan": str(instance.wan)}
+    return {"address": str(instance.address), **wan}

@@ -7,6 +7,9 @@ The rules:
 - The registry does not answer: the worker need not wait for it (it still serves whoever knows it), but before
   it registers it is tested.
 - The registry refuses such checks: then it has to go without.
+
+An address for clients outside is no condition of anything (not `needed`): nobody is told it before it is
+reached, and the worker does without it until then.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ class SelfTest:
     """Has an instance's address checked until it is reached.
 
     `hint` is what somebody should set where it is not. `tell` gets the reason why the worker can't be ready,
-    one line, and an empty one when there is none any more.
+    one line, and an empty one when there is none any more. `what` is what the log calls the address.
     """
 
     def __init__(
@@ -42,7 +45,9 @@ class SelfTest:
         instance: Instance,
         *,
         hint: str,
-        tell: Callable[[str], None],
+        tell: Callable[[str], None] = lambda _: None,
+        what: str = "address",
+        needed: bool = True,
         retry: Backoff = _RETRY,
         poll_s: float = _POLL_S,
         patience_s: float = _PATIENCE_S,
@@ -52,12 +57,15 @@ class SelfTest:
         self._instance = instance
         self._hint = hint
         self._tell = tell
+        self._what = what
+        self._needed = needed
         self._retry = retry
         self._poll_s = poll_s
         self._patience_s = patience_s
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._log: Any = structlog.get_logger().bind(worker=instance.id)
         self._settled = threading.Event()
+        self._passed = False
         self._event = ""
         self._times = 0
 
@@ -68,29 +76,37 @@ class SelfTest:
         """Whether the worker may call itself ready, as far as its address is concerned."""
         return self._settled.wait(timeout_s)
 
+    @property
+    def passed(self) -> bool:
+        """Whether the address may be told to others."""
+        return self._passed
+
     def run(self, stop: threading.Event) -> bool:
-        """Return True when the worker may register, False where `stop` came first."""
+        """Return True when the worker may register with the address, False where `stop` came first."""
+        self._passed = self._run(stop)
+        if self._passed:
+            self._settled.set()
+        return self._passed
+
+    def _run(self, stop: threading.Event) -> bool:
         while not stop.is_set():
             try:
                 finding = self._ask(stop)
             except RegistryRefusedError as error:
-                self._log.warning("the address goes untested", error=str(error))
-                self._settled.set()
+                self._log.warning(f"the {self._what} goes untested", error=str(error))
                 return True
             except RegistryError as error:
-                self._repeat(self._log.warning, "the address can't be tested yet", error=str(error))
+                self._repeat(self._log.warning, f"the {self._what} can't be tested yet", error=str(error))
                 self._settled.set()
             except Exception:  # a mistake of ours must not end the thread: the worker would start for ever
                 self._log.exception("the self-test failed in a way that nobody thought of")
-                self._settled.set()
                 return True
             else:
                 if finding is None:
                     break
                 if finding.reached:
                     self._tell("")
-                    self._log.info("address reached", address=self._where, by=self._check.where)
-                    self._settled.set()
+                    self._log.info(f"{self._what} reached", address=self._where, by=self._check.where)
                     return True
                 self._not_reached(finding)
             stop.wait(self._retry.delay_s(self._times, self._rng))
@@ -127,12 +143,14 @@ class SelfTest:
         self._tell(f"{by} can't reach it at {self._where}: {finding.error}; {self._hint}")
         self._repeat(
             self._log.error,
-            "the advertised address can't be reached",
+            f"the advertised {self._what} can't be reached",
             address=self._where,
             tried_from=by,
             error=finding.error,
             hint=self._hint,
         )
+        if not self._needed:
+            self._settled.set()
 
     def _repeat(self, log: Callable[..., None], event: str, **fields: str) -> None:
         """Log the first of a row, and then about one a minute."""

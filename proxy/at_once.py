@@ -27,9 +27,12 @@ class Reply:
 
 
 class AtOnce:
-    """Takes requests and answers what `decide` says, which may raise ProblemError."""
+    """Takes requests and answers what `decide` says, which may raise ProblemError.
 
-    def __init__(self, decide: Callable[[RequestHead], Reply], observer: Observer) -> None:
+    It is told the head and the client's IP address.
+    """
+
+    def __init__(self, decide: Callable[[RequestHead, str | None], Reply], observer: Observer) -> None:
         self._decide = decide
         self._observer = observer
 
@@ -38,7 +41,7 @@ class AtOnce:
         began_s = time.perf_counter()
         name = request_id(head.request_id)
         try:
-            reply = self._decide(head)
+            reply = self._decide(head, client.peer)
         except ProblemError as error:
             problem = error.problem
             reply = Reply(problem.status, problem.headers(), problem.body())

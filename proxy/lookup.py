@@ -5,6 +5,8 @@ of advice with an expiry: nobody holds a place for anybody, and the proxy rememb
 
 Where workers ask for tickets, each answer has one. An address as text becomes a URL without a scheme, which
 curl takes as it takes an address; JSON and heads have the ticket apart. It outlives what it comes with.
+
+A worker may have another address for clients outside of its network: see vantage.py for who is told which.
 """
 
 from __future__ import annotations
@@ -14,15 +16,28 @@ from collections.abc import Mapping, Set
 from typing import Final
 from urllib.parse import parse_qs
 
-from tfleet.discovery.contract import LEASE_SIZE, MODEL, MOST_LEASED, TICKET, TICKET_QUERY, WORKER
+from tfleet.discovery.address import Address
+from tfleet.discovery.contract import (
+    LAN,
+    LEASE_SIZE,
+    MODEL,
+    MOST_LEASED,
+    NETWORK,
+    TICKET,
+    TICKET_QUERY,
+    WAN,
+    WORKER,
+)
 from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.proxy.at_once import Reply
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.http.request_head import RequestHead
+from tfleet.proxy.networks import NetworkView
 from tfleet.proxy.pool import Member
 from tfleet.proxy.problems import NO_WORKER, ProblemError
 from tfleet.proxy.ticket_office import TicketOffice
+from tfleet.proxy.vantage import Asker, Wanted
 
 EXPIRES_IN_S: Final = 30
 """How long a client may keep an address before it had better ask again."""
@@ -45,17 +60,18 @@ class Lookup:
     too.
     """
 
-    def __init__(self, fleet: Fleet, tickets: TicketOffice, *, forwards: bool) -> None:
+    def __init__(self, fleet: Fleet, tickets: TicketOffice, view: NetworkView, *, forwards: bool) -> None:
         self._fleet = fleet
+        self._view = view
         self._tickets = tickets
         self._forwards = forwards
 
-    def decide(self, head: RequestHead) -> Reply:
+    def decide(self, head: RequestHead, peer: str | None) -> Reply:
         """`host:port`, or `host:port/?ticket=TICKET`, and a newline; or JSON where `Accept` asks for it; with
         `?n=` a lease. Raises ProblemError with 400 or 503.
 
         The workers that `?except=ID` names, once or more often, are passed over and probed: they failed the
-        client, and in p2p mode nobody else would tell.
+        client, and in p2p mode nobody else would tell. `?address=lan` or `wan` says which address is wanted.
         """
         accepts = head.accept
         query = head.target.partition(b"?")[2]
@@ -63,33 +79,38 @@ class Lookup:
             asked = parse_qs(query.decode("ascii"), keep_blank_values=True)
             failed = frozenset(asked.get("except", ()))
             self._fleet.doubt(failed)
+            asker = Asker(head, peer, self._view.networks, _wanted(asked.get(NETWORK)))
             if LEASE_SIZE in asked:
                 lines = _TEXT in accepts and _JSON not in accepts
-                return self._lease(_lease_size(asked[LEASE_SIZE][0]), failed, lines=lines)
+                return self._lease(_lease_size(asked[LEASE_SIZE][0]), failed, asker, lines=lines)
         else:
             failed = frozenset()
+            asker = Asker(head, peer, self._view.networks)
         member, ticket = self._pick(failed), self._tickets.current()
+        address = asker.address(member.instance)
         headers = {WORKER: member.id, MODEL: member.instance.model_label, **_NO_STORE}
         if ticket is not None:
             headers[TICKET] = ticket
         if _JSON in accepts:
-            document = {**_identity(member), "expires_in_s": EXPIRES_IN_S, **_field(ticket)}
+            document = {**_identity(member, address), "expires_in_s": EXPIRES_IN_S, **_field(ticket)}
             return _json(document, headers, member.id)
-        return Reply(200, {"Content-Type": _TEXT_TYPE, **headers}, _line(member, ticket).encode(), member.id)
+        return Reply(200, {"Content-Type": _TEXT_TYPE, **headers}, _line(address, ticket).encode(), member.id)
 
-    def _lease(self, n: int, failed: Set[str], *, lines: bool) -> Reply:
+    def _lease(self, n: int, failed: Set[str], asker: Asker, *, lines: bool) -> Reply:
         """Up to `n` workers with an expiry, or just their addresses, one a line."""
         members, ticket = self._fleet.lease(n, failed), self._tickets.current()
         if not members:
             raise ProblemError(NO_WORKER)
         if lines:
-            addresses = "".join(_line(member, ticket) for member in members)
+            addresses = "".join(_line(asker.address(member.instance), ticket) for member in members)
             return Reply(200, {"Content-Type": _TEXT_TYPE, **_NO_STORE}, addresses.encode())
         lease = {
             "expires_in_s": LEASE_S,
             "forwards": self._forwards,
             **_field(ticket),
-            "workers": [_row(member, self._fleet.weight(member)) for member in members],
+            "workers": [
+                _row(member, asker.address(member.instance), self._fleet.weight(member)) for member in members
+            ],
         }
         return _json(lease, _NO_STORE)
 
@@ -110,12 +131,21 @@ def _lease_size(asked: str) -> int:
     return n
 
 
+def _wanted(asked: list[str] | None) -> Wanted | None:
+    if asked is None:
+        return None
+    if asked[0] == LAN:
+        return "lan"
+    if asked[0] == WAN:
+        return "wan"
+    raise ProblemError(Problem(400, f"{NETWORK} is {asked[0][:20]!r}: it is {LAN} or {WAN}"))
+
+
 def _json(document: dict[str, object], headers: Mapping[str, str], worker: str | None = None) -> Reply:
     return Reply(200, {"Content-Type": _JSON_TYPE, **headers}, json.dumps(document).encode(), worker)
 
 
-def _line(member: Member, ticket: str | None) -> str:
-    address = member.instance.address
+def _line(address: Address, ticket: str | None) -> str:
     return f"{address}\n" if ticket is None else f"{address}/?{TICKET_QUERY}={ticket}\n"
 
 
@@ -123,16 +153,16 @@ def _field(ticket: str | None) -> dict[str, str]:
     return {} if ticket is None else {"ticket": ticket}
 
 
-def _row(member: Member, weight: float) -> dict[str, object]:
+def _row(member: Member, address: Address, weight: float) -> dict[str, object]:
     # Who is only a last resort has no weight, and yet all the turns there are.
-    return {**_identity(member), "weight": round(weight, 2) or 1.0}
+    return {**_identity(member, address), "weight": round(weight, 2) or 1.0}
 
 
-def _identity(member: Member) -> dict[str, object]:
+def _identity(member: Member, address: Address) -> dict[str, object]:
     instance = member.instance
     return {
         "id": instance.id,
-        "address": str(instance.address),
+        "address": str(address),
         "model": instance.model,
         "version": instance.version,
     }

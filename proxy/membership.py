@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -56,7 +57,12 @@ class Membership:
             return
         readiness.call(new_id(self._service, address))
         agent = ConsulAgent(self._registry, self._service, ttl_s=TTL_S)
-        self._registration = Registration(agent, Instance(readiness.name, address), who="proxy")
+        self._registration = Registration(
+            agent,
+            Instance(readiness.name, address),
+            who="proxy",
+            locate=lambda instance: self._located(instance, listening),
+        )
         self._registration.start()
 
     async def leave(self) -> None:
@@ -64,6 +70,13 @@ class Membership:
         registration, self._registration = self._registration, None
         if registration is not None:
             await asyncio.to_thread(registration.stop)
+
+    def _located(self, instance: Instance, listening: Address) -> Instance:
+        """With the address of now. No way to the registry is no news of it."""
+        try:
+            return replace(instance, address=advertised(listening, self._chosen, self._registry))
+        except OSError:
+            return instance
 
     async def _advertised(self, listening: Address) -> Address:
         failures = 0

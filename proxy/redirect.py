@@ -6,23 +6,26 @@ from tfleet.discovery.contract import TICKET_QUERY, WORKER
 from tfleet.proxy.at_once import Reply
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.http.request_head import RequestHead
+from tfleet.proxy.networks import NetworkView
 from tfleet.proxy.problems import NO_WORKER, ProblemError
 from tfleet.proxy.ticket_office import TicketOffice
+from tfleet.proxy.vantage import Asker
 
 
 class Redirect:
     """Says 307 to the same path of a worker: method, body and query go there."""
 
-    def __init__(self, fleet: Fleet, tickets: TicketOffice) -> None:
+    def __init__(self, fleet: Fleet, tickets: TicketOffice, view: NetworkView) -> None:
         self._fleet = fleet
+        self._view = view
         self._tickets = tickets
 
-    def decide(self, head: RequestHead) -> Reply:
+    def decide(self, head: RequestHead, peer: str | None) -> Reply:
         """The redirection. The connection ends: what the client may have begun to send is not read."""
         member = self._fleet.pick()
         if member is None:
             raise ProblemError(NO_WORKER)
-        address = member.instance.address
+        address = Asker(head, peer, self._view.networks).address(member.instance)
         headers = {
             "Location": address.url + self._target(head.target.decode("ascii")),
             WORKER: member.id,

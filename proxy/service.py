@@ -33,6 +33,7 @@ from tfleet.proxy.limits import Limits
 from tfleet.proxy.lookup import Lookup
 from tfleet.proxy.membership import Membership
 from tfleet.proxy.metrics import Metrics
+from tfleet.proxy.networks import NetworkView
 from tfleet.proxy.observer import Observer
 from tfleet.proxy.picker import Balance
 from tfleet.proxy.probe import Prober
@@ -149,7 +150,9 @@ async def serving(
         session = await stack.enter_async_context(aiohttp.ClientSession())
         prober = Prober(fleet, session)
         tickets = TicketOffice(settings.ticket_keys, settings.service)
-        always = [prober.run, tickets.run]
+        view = NetworkView()
+        await view.look()
+        always = [prober.run, tickets.run, view.run]
         if isinstance(settings.registry, StaticRegistry):
             known = [Instance(str(address), address) for address in settings.registry.addresses]
         if known:
@@ -174,7 +177,7 @@ async def serving(
                     readiness,
                 ),
                 settings.address,
-                takers=_takers(settings.mode, fleet, tickets, observer, forwarder),
+                takers=_takers(settings.mode, fleet, tickets, view, observer, forwarder),
                 clients=clients,
                 limits=settings.client_limits,
                 observer=observer,
@@ -187,11 +190,17 @@ async def serving(
 
 
 def _takers(
-    mode: Mode, fleet: Fleet, tickets: TicketOffice, observer: Observer, forwarder: Forwarder
+    mode: Mode,
+    fleet: Fleet,
+    tickets: TicketOffice,
+    view: NetworkView,
+    observer: Observer,
+    forwarder: Forwarder,
 ) -> Takers:
     """Who takes which requests, beside the pages."""
-    lookup = AtOnce(Lookup(fleet, tickets, forwards=mode == "forward").decide, observer).take
-    image: Take = AtOnce(Redirect(fleet, tickets).decide, observer).take if mode == "p2p" else forwarder.take
+    lookup = AtOnce(Lookup(fleet, tickets, view, forwards=mode == "forward").decide, observer).take
+    redirect = AtOnce(Redirect(fleet, tickets, view).decide, observer).take
+    image: Take = redirect if mode == "p2p" else forwarder.take
     looked_up = (LOOKUP_PATH, "/") if mode == "p2p" else (LOOKUP_PATH,)
     return {
         **{(b"POST", path.encode()): image for path in CLASSIFY_PATHS},

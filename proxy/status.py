@@ -54,6 +54,7 @@ def _fields(row: WorkerRow) -> dict[str, object]:
     return {
         "id": row.instance.id,
         "address": str(row.instance.address),
+        "wan": None if row.instance.wan is None else str(row.instance.wan),
         "model": row.instance.model,
         "version": row.instance.version,
         "state": row.state,

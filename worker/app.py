@@ -15,6 +15,7 @@ from tfleet.worker.lifecycle import Lifecycle, State
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.observe import observe, report_errors, set_timing
 from tfleet.worker.problems import ProblemError
+from tfleet.worker.whereabouts import Whereabouts
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _MOST_ID_CHARS = 200
@@ -22,6 +23,7 @@ _MOST_ID_CHARS = 200
 
 def make_app(
     instance: Instance,
+    whereabouts: Whereabouts,
     lifecycle: Lifecycle,
     metrics: Metrics,
     limits: ImageLimits,
@@ -34,7 +36,7 @@ def make_app(
     observe(app, instance, metrics, lambda: classify.waiting)
     report_errors(app, metrics)
     _classification(app, classify)
-    _about(app, instance, lifecycle)
+    _about(app, instance, whereabouts, lifecycle)
     _leaving(app, instance, lifecycle, drain)
     _health(app, instance, lifecycle, metrics)
     return app
@@ -56,7 +58,7 @@ def _classification(app: Flask, classify: Classify) -> None:
         return jsonify({"success": True, "predictions": rows})
 
 
-def _about(app: Flask, instance: Instance, lifecycle: Lifecycle) -> None:
+def _about(app: Flask, instance: Instance, whereabouts: Whereabouts, lifecycle: Lifecycle) -> None:
     @app.get("/")
     def show_help() -> Response:
         return _text(help_page(request.host))
@@ -64,10 +66,11 @@ def _about(app: Flask, instance: Instance, lifecycle: Lifecycle) -> None:
     @app.get("/worker")
     def address() -> Response:
         if "application/json" not in request.headers.get("Accept", ""):
-            return _text(f"{instance.address}\n")
+            return _text(f"{whereabouts.address}\n")
         return jsonify(
             id=instance.id,
-            address=str(instance.address),
+            address=str(whereabouts.address),
+            wan=None if whereabouts.wan is None else str(whereabouts.wan),
             model=instance.model,
             version=instance.version,
             state=lifecycle.state,

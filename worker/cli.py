@@ -26,7 +26,9 @@ from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS, ImageLimits
 from tfleet.worker.model import ModelError, find_model
 from tfleet.worker.model.precision import DEFAULT_TOLERANCE, WANTED, Wanted
 from tfleet.worker.model.tuning import Tuning
+from tfleet.worker.published import NotPublishedError
 from tfleet.worker.service import CannotListenError, Settings, serve
+from tfleet.worker.wan import FindWan, advertise_wan_option
 
 _FILE = click.Path(path_type=Path)
 
@@ -48,6 +50,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all.")
 @click.option("--port", type=PORT, default=0, help="0 is any free port.")
 @advertise_option
+@advertise_wan_option
 @click.option(
     "--self-test/--no-self-test",
     default=True,
@@ -135,6 +138,7 @@ def worker(
     host: str,
     port: int,
     advertise: Address | None,
+    find_wan: FindWan | None,
     self_test: bool,
     registry: str | None,
     registry_port: int,
@@ -180,6 +184,7 @@ def worker(
             host=host,
             port=port,
             advertise=advertise,
+            find_wan=find_wan,
             self_test=self_test,
             registry=chosen_registry(registry, registry_port),
             service=service,
@@ -193,6 +198,9 @@ def worker(
             drain_timeout_s=drain_timeout_s,
         )
         serve(settings)
+    except NotPublishedError as error:
+        click.echo(f"tfleet worker: --advertise-wan: {error}", err=True)
+        sys.exit(2)
     except (ModelError, CannotListenError, AddressHeldError, BadKeyFileError) as error:
         click.echo(f"tfleet worker: {error}", err=True)
         sys.exit(2)

@@ -11,7 +11,8 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -19,7 +20,7 @@ import structlog
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.address_check import ConsulAddressCheck
-from tfleet.discovery.advertise import advertised, advice
+from tfleet.discovery.advertise import advertised, advice, wan_advice
 from tfleet.discovery.agent import ConsulAgent
 from tfleet.discovery.instance import Instance, new_id
 from tfleet.discovery.key_file import KeyFile
@@ -40,6 +41,8 @@ from tfleet.worker.model import ModelSpec
 from tfleet.worker.model.tuning import Tuning
 from tfleet.worker.observe import refusals
 from tfleet.worker.registry_metrics import RegistryMetrics
+from tfleet.worker.wan import FindWan
+from tfleet.worker.whereabouts import Whereabouts, why_untested
 
 _LOOK_EVERY_S = 0.5
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -60,6 +63,7 @@ class Settings:
     host: str
     port: int
     advertise: Address | None
+    find_wan: FindWan | None
     self_test: bool
     registry: Registry
     service: str
@@ -109,7 +113,7 @@ class Stop:
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain.
 
-    Raises CannotListenError, AddressHeldError and ModelError: nothing was served.
+    Raises CannotListenError, AddressHeldError, NotPublishedError and ModelError: nothing was served.
 
     The port is open from the start: `/healthz` answers and `/readyz` says that the worker is starting. The
     address is tested while the model is loaded.
@@ -117,14 +121,15 @@ def serve(settings: Settings) -> None:
     lifecycle, metrics = Lifecycle(), Metrics()
     stop = Stop(lifecycle)
     server = _listen(settings)
-    instance = _identity(settings, server.address)
+    whereabouts = _whereabouts(settings, server.address)
+    instance = _identity(settings, whereabouts)
     log: Any = structlog.get_logger().bind(worker=instance.id)
     metrics.in_flight.set_function(lambda: server.busy)
     metrics.queue_requests.set_function(lambda: server.queue.waiting)
     metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
     metrics.include(BusySeconds(lambda: server.queue.busy_s))
-    membership = _membership(settings, instance, lifecycle, metrics, server.address)
-    app = make_app(instance, lifecycle, metrics, settings.image_limits, stop.ask)
+    membership = _membership(settings, instance, whereabouts, lifecycle, metrics, server.address)
+    app = make_app(instance, whereabouts, lifecycle, metrics, settings.image_limits, stop.ask)
     server.start(app, instance.id, refusals(instance, metrics))
     try:
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
@@ -168,24 +173,50 @@ def _listen(settings: Settings) -> Server:
         ) from error
 
 
-def _identity(settings: Settings, listening: Address) -> Instance:
+def _whereabouts(settings: Settings, listening: Address) -> Whereabouts:
     registry = settings.registry
     towards = None if isinstance(registry, StaticRegistry) else registry.address
-    address = advertised(listening, settings.advertise, towards)
-    return Instance(new_id(settings.service, address), address, settings.spec.name, settings.spec.version)
+    find = partial(advertised, listening, settings.advertise, towards)
+    return Whereabouts(find, settings.find_wan, listening.port)
+
+
+def _identity(settings: Settings, whereabouts: Whereabouts) -> Instance:
+    address, spec = whereabouts.address, settings.spec
+    return Instance(new_id(settings.service, address), address, spec.name, spec.version, whereabouts.wan)
 
 
 def _membership(
-    settings: Settings, instance: Instance, lifecycle: Lifecycle, metrics: Metrics, listening: Address
+    settings: Settings,
+    instance: Instance,
+    whereabouts: Whereabouts,
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    listening: Address,
 ) -> Membership:
     """What is to be done about the registry, none of it begun yet; with a static list that is nothing."""
     if isinstance(settings.registry, StaticRegistry):
         return Membership()
     registry = settings.registry.address
-    registration = Registration(ConsulAgent(registry, settings.service, ttl_s=TTL_S), instance)
+    agent = ConsulAgent(registry, settings.service, ttl_s=TTL_S)
+    registration = Registration(agent, instance, locate=whereabouts)
     metrics.include(RegistryMetrics(registration))
     if not settings.self_test:
         return Membership(registration)
     check = ConsulAddressCheck(registry, settings.service)
     test = SelfTest(check, instance, hint=advice(listening), tell=lifecycle.held_up)
-    return Membership(registration, test)
+    wan_test = _wan_test(check, instance, registry)
+    if wan_test is not None:
+        whereabouts.may_tell_wan = lambda: wan_test.passed
+    return Membership(registration, test, wan_test)
+
+
+def _wan_test(check: ConsulAddressCheck, instance: Instance, registry: Address) -> SelfTest | None:
+    """That of the address for clients outside, if there is one and it can be tested."""
+    if instance.wan is None:
+        return None
+    if why := why_untested(instance.wan, registry):
+        log: Any = structlog.get_logger().bind(worker=instance.id)
+        log.info("the wan address goes untested", address=str(instance.wan), why=why)
+        return None
+    outside, hint = replace(instance, address=instance.wan), wan_advice(instance.address)
+    return SelfTest(check, outside, hint=hint, what="wan address", needed=False)

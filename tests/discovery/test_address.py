@@ -1,6 +1,6 @@
 import pytest
 
-from tfleet.discovery.address import Address, BadAddressError, address_of
+from tfleet.discovery.address import Address, BadAddressError, address_of, is_everywhere, is_loopback
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,18 @@ def test_who_can_be_connected_to_has_an_address(host: str) -> None:
 )
 def test_who_can_t_be_has_none(host: object, port: object) -> None:
     assert address_of(host, port) is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.3.4.5", "::1", "localhost", "tfleet.localhost"])
+def test_loopback_is_known_in_each_of_its_forms(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "::2", "host", "localhost.example", ""])
+def test_all_else_is_not_loopback(host: str) -> None:
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(("host", "everywhere"), [("0.0.0.0", True), ("::", True), ("10.0.0.0", False)])
+def test_every_interface_has_an_address_to_listen_on(host: str, everywhere: bool) -> None:
+    assert is_everywhere(host) is everywhere

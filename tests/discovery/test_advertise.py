@@ -1,7 +1,7 @@
 import pytest
 
 from tfleet.discovery.address import Address
-from tfleet.discovery.advertise import advertised, advice
+from tfleet.discovery.advertise import advertised, advice, wan_advice
 
 HERE = Address("127.0.0.1", 8000)
 REGISTRY = Address("127.0.0.1", 8500)
@@ -27,3 +27,8 @@ def test_without_a_registry_nobody_has_to_be_told() -> None:
 def test_the_advice_names_the_options_and_where_the_worker_listens() -> None:
     for said in ("127.0.0.1:8000", "--advertise", "--host", "published port", "--no-self-test"):
         assert said in advice(HERE)
+
+
+def test_the_advice_on_an_outside_address_says_what_is_told_instead() -> None:
+    for said in ("127.0.0.1:8000", "--advertise-wan", "published port", "firewall", "--no-self-test"):
+        assert said in wan_advice(HERE)

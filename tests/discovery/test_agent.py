@@ -1,6 +1,7 @@
 import socket
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -302,3 +303,12 @@ def test_a_registry_that_hangs_is_given_up_in_time(worker: Instance) -> None:
         agent = ConsulAgent(Address(*silent.getsockname()), "tfleet", ttl_s=10, timeout_s=0.1)
         with pytest.raises(RegistryUnavailableError, match="timed out"):
             agent.heartbeat(worker)
+
+
+def test_both_addresses_are_found_and_one_that_is_lost_is_not_found_any_more(
+    server: Address, service: str, agent: ConsulAgent, worker: Instance
+) -> None:
+    for wan in (Address("gpu1.example.com", 32768), Address("0.0.0.0", 32769), None):
+        agent.register(now := replace(worker, wan=wan))
+        (entry,) = health(server, service)
+        assert from_health_entry(entry) == now

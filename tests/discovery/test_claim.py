@@ -2,7 +2,7 @@ import pytest
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.answerer import Answerer
-from tfleet.discovery.claim import Verdict, claim, is_loopback, judge
+from tfleet.discovery.claim import Verdict, claim, judge
 from tfleet.discovery.errors import AddressHeldError
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import Listing, Status
@@ -84,13 +84,3 @@ def test_the_same_loopback_address_may_be_another_machine_s_unless_the_registry_
     registered = Registered(listing("other", LOOPBACK), address=registry)
     claim(registered, Instance("us", LOOPBACK), lambda _: Answerer("us"))
     assert registered.forgotten == forgotten
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.3.4.5", "::1", "localhost", "tfleet.localhost"])
-def test_loopback_is_known_in_each_of_its_forms(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize("host", ["10.0.0.1", "::2", "host", "localhost.example", ""])
-def test_all_else_is_not_loopback(host: str) -> None:
-    assert not is_loopback(host)

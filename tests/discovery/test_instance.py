@@ -90,3 +90,24 @@ def test_meta_that_is_none_is_none() -> None:
 @pytest.mark.parametrize("checks", [["passing"], [None], {"Status": "passing"}, "passing", 7])
 def test_what_is_no_check_does_not_pass(checks: object) -> None:
     assert not is_passing({**ENTRY, "Checks": checks})
+
+
+@pytest.mark.parametrize(
+    ("tagged", "wan"),
+    [
+        ({"wan": {"Address": "203.0.113.9", "Port": 32768}}, Address("203.0.113.9", 32768)),
+        ({"wan": {"Address": "0.0.0.0", "Port": 32768}}, Address("0.0.0.0", 32768)),
+        ({"wan_ipv4": {"Address": "10.0.0.1", "Port": 8000}}, None),
+        ({"wan": {"Address": "", "Port": 32768}}, None),
+        ({"wan": {"Address": "203.0.113.9", "Port": 0}}, None),
+        ({"wan": "203.0.113.9"}, None),
+        ("wan", None),
+        (None, None),
+    ],
+)
+def test_an_address_for_clients_outside_is_the_one_that_somebody_has_set(
+    tagged: object, wan: Address | None
+) -> None:
+    found = from_health_entry(entry(TaggedAddresses=tagged))
+    assert found is not None
+    assert found.wan == wan

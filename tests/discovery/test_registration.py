@@ -2,6 +2,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -343,4 +344,49 @@ def test_whatever_happens_it_is_whole_within_ten_seconds_of_the_last_blow(
         pause_s = registration.turn()
         registry.pass_time(min(pause_s, at_s + WHOLE_WITHIN_S + 0.001 - registry.now_s))
     assert registry.whole()
+    assert registration.registered
+
+
+def moving(agent: ScriptedAgent, *places: Instance) -> Registration:
+    """One that is at the next place each time that it looks, and at the last one for ever."""
+    left = deque(places)
+
+    def locate(_: Instance) -> Instance:
+        return left.popleft() if len(left) > 1 else left[0]
+
+    return Registration(agent, WORKER, locate=locate, ask=lambda _: Answerer("w1"))
+
+
+class Anywhere(ScriptedAgent):
+    """Lists its rivals at whatever address."""
+
+    def listed_at(self, address: Address) -> tuple[Listing, ...]:
+        return tuple(rival for rival in self.rivals if rival.instance.address == address)
+
+
+def test_one_whose_address_has_changed_registers_again_and_claims_the_new_address() -> None:
+    moved = replace(WORKER, address=Address("127.0.0.2", 8000))
+    corpse = Listing(Instance("w0", moved.address), "node", Status.PASSING)
+    agent = Anywhere(corpse)
+    registration = moving(agent, WORKER, WORKER, moved)
+    for _ in range(4):
+        registration.turn()
+    assert agent.calls == [
+        "register",
+        "heartbeat",
+        "look",
+        "deregister w0",
+        "register w1",
+        "heartbeat w1",
+        "look w1",
+    ]
+    assert registration.instance == moved
+
+
+def test_an_outside_address_that_comes_later_is_registered_with_the_next_heartbeat() -> None:
+    agent, outside = Anywhere(), replace(WORKER, wan=Address("outside", 1))
+    registration = moving(agent, WORKER, outside)
+    registration.turn()
+    registration.turn()
+    assert agent.calls == ["register", "register w1"]
     assert registration.registered

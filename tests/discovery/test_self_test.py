@@ -179,3 +179,24 @@ def test_stopped_it_returns_at_once_and_removes_its_check() -> None:
         eventually_sync(lambda: check.open)
         assert repr(test) == "<SelfTest of 10.0.0.7:8000 settled=False>"
     assert (results, check.open) == ([False], set())
+
+
+def test_an_address_that_is_not_needed_keeps_nobody_waiting_and_may_not_be_told_before_it_is_reached() -> (
+    None
+):
+    told: list[str] = []
+    check = ScriptedCheck(None, REFUSED)
+    with (
+        structlog.testing.capture_logs() as lines,
+        running(check, told.append, needed=False, what="wan") as (
+            test,
+            results,
+        ),
+    ):
+        assert test.wait_settled(10)
+        eventually_sync(lambda: check.begun > 3)
+        assert (test.passed, results) == (False, [])
+    assert lines[0]["event"] == "the advertised wan can't be reached"
+    with running(ScriptedCheck(REFUSED, REACHED), needed=False) as (test, results):
+        assert eventually_sync(lambda: results) == [True]
+        assert test.passed

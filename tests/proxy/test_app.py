@@ -114,6 +114,7 @@ async def test_the_table_of_workers_says_how_each_one_is() -> None:
         assert row == {
             "id": str(worker.address),
             "address": str(worker.address),
+            "wan": None,
             "model": "",
             "version": "",
             "state": "ready",

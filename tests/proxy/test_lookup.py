@@ -17,6 +17,7 @@ from tfleet.proxy.app import Mode
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.http.request_head import read_request_head
 from tfleet.proxy.lookup import Lookup
+from tfleet.proxy.networks import NetworkView
 from tfleet.proxy.pool import Probe
 from tfleet.proxy.service import running
 from tfleet.proxy.ticket_office import TicketOffice
@@ -110,7 +111,7 @@ async def test_a_number_of_workers_out_of_range_is_told(n: str) -> None:
 def test_a_lease_says_how_much_of_a_turn_a_newcomer_is_to_have() -> None:
     now_s = 0.0
     fleet = Fleet(slow_start_s=5.0, clock=lambda: now_s, rng=random.Random(1))
-    lookup = Lookup(fleet, TicketOffice(None, "tfleet"), forwards=True)
+    lookup = Lookup(fleet, TicketOffice(None, "tfleet"), NetworkView(), forwards=True)
     asked_for = read_request_head(b"GET /worker?n=8 HTTP/1.1\r\nHost: a\r\n")
     known, newcomer = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
     fleet.synced([known])
@@ -120,7 +121,7 @@ def test_a_lease_says_how_much_of_a_turn_a_newcomer_is_to_have() -> None:
     fleet.probed({newcomer.id: (Probe.READY, "")})
     weights = {}
     for now_s in (60.0, 61.0, 65.0):
-        lease = json.loads(lookup.decide(asked_for).body)
+        lease = json.loads(lookup.decide(asked_for, None).body)
         weights[now_s] = {row["id"]: row["weight"] for row in lease["workers"]}
     assert weights == {
         60.0: {"w1": 1.0, "w2": 0.1},

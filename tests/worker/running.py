@@ -16,6 +16,7 @@ from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.model import Classifier, find_model
+from tfleet.worker.whereabouts import Whereabouts
 
 MAX_BODY_BYTES = 1_000_000
 QUEUE_LIMITS = QueueLimits()
@@ -50,7 +51,9 @@ def serving(
         gate=gate,
     )
     instance = Instance("w1", server.address, "efficientnet-lite0", "1")
-    server.start(make_app(instance, lifecycle, Metrics(), ImageLimits(), lifecycle.drain), instance.id)
+    whereabouts = Whereabouts(lambda: server.address, None, server.address.port)
+    app = make_app(instance, whereabouts, lifecycle, Metrics(), ImageLimits(), lifecycle.drain)
+    server.start(app, instance.id)
     try:
         yield server.address, lifecycle
     finally:

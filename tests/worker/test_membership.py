@@ -115,3 +115,22 @@ def test_without_a_registry_there_is_nothing_to_do(begun: Begin) -> None:
     membership.wait_admitted()
     membership.join()
     membership.leave()
+
+
+def wan_test(registry: Address, address: Address) -> SelfTest:
+    check = ConsulAddressCheck(registry, "tfleet")
+    return SelfTest(check, Instance("w1", address), hint="", what="wan address", needed=False)
+
+
+def test_a_worker_registers_when_it_is_known_how_its_outside_address_is_and_however_that_is(
+    registry: Address, begun: Begin
+) -> None:
+    with canned(ANSWER) as address:
+        outside = wan_test(registry, nobody())
+        membership = begun(registration(registry, address), self_test(registry, address, []), outside)
+        membership.join()
+        eventually_sync(lambda: services(registry), wanted=lambda found: "tfleet" in found)
+        assert outside.wait_settled(0)
+        assert not outside.passed
+        membership.leave()
+    assert services(registry) == [], "and neither test leaves anything behind"

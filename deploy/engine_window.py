@@ -1,0 +1,79 @@
+"""A window onto the Docker engine of this machine that shows nothing but ports: `python -m
+tfleet.deploy.engine_window`.
+
+Workers have to ask the engine where their port is published. Who may use its socket may do anything to the machine,
+and may read every container's secrets from its environment; that it is mounted read-only changes nothing. So this
+process alone has the socket, and answers its fleet's network only what the question needs:
+
+- GET /version: the versions of the interface.
+- GET /containers/ID/json: id, name and ports of one container.
+- GET /readyz: whether the engine answers, for the health check.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import web
+
+_SOCKET: Final = "/var/run/docker.sock"
+_PORT: Final = 2375
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=5.0)
+_VERSIONS: Final = ("ApiVersion", "MinAPIVersion")
+_SHOWN: Final = ("Id", "Name")
+_ENGINE: Final = web.AppKey("engine", aiohttp.ClientSession)
+
+
+def make_window(socket_path: str = _SOCKET) -> web.Application:
+    """The application. The engine's socket is opened when somebody asks."""
+    app = web.Application()
+    app.cleanup_ctx.append(lambda app: _engine(app, socket_path))
+    for version in ("", "/v{version:[0-9.]+}"):
+        app.router.add_get(f"{version}/version", _show_version)
+        app.router.add_get(f"{version}/containers/{{id:[A-Za-z0-9_.-]+}}/json", _show_container)
+    app.router.add_get("/readyz", _show_readiness)
+    return app
+
+
+async def _engine(app: web.Application, socket_path: str) -> AsyncIterator[None]:
+    connector = aiohttp.UnixConnector(socket_path)
+    async with aiohttp.ClientSession("http://engine", connector=connector, timeout=_TIMEOUT) as session:
+        app[_ENGINE] = session
+        yield
+
+
+async def _show_version(request: web.Request) -> web.Response:
+    status, document = await _asked(request, "/version")
+    return web.json_response({key: document.get(key) for key in _VERSIONS}, status=status)
+
+
+async def _show_container(request: web.Request) -> web.Response:
+    status, document = await _asked(request, f"/containers/{request.match_info['id']}/json")
+    if status != web.HTTPOk.status_code:
+        return web.json_response({"message": document.get("message", "")}, status=status)
+    ports = (document.get("NetworkSettings") or {}).get("Ports")
+    shown = {key: document.get(key) for key in _SHOWN}
+    return web.json_response({**shown, "NetworkSettings": {"Ports": ports}})
+
+
+async def _show_readiness(request: web.Request) -> web.Response:
+    status, document = await _asked(request, "/version")
+    return web.Response(status=status, text=f"{document.get('message', 'ready')}\n")
+
+
+async def _asked(request: web.Request, path: str) -> tuple[int, dict[str, Any]]:
+    """What the engine answers; 502 where it doesn't."""
+    try:
+        async with request.app[_ENGINE].get(path) as answer:
+            document = await answer.json()
+            return answer.status, document if isinstance(document, dict) else {}
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        why = f"the window reaches no engine at {_SOCKET}: {error or type(error).__name__}"
+        return web.HTTPBadGateway.status_code, {"message": why}
+
+
+if __name__ == "__main__":
+    web.run_app(make_window(), port=int(os.environ.get("TFLEET_PORT", _PORT)), access_log=None, print=None)
