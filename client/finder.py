@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -23,7 +22,11 @@ from urllib.parse import quote
 from tfleet.client.errors import FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.single_flight import SingleFlight
 from tfleet.client.transport import LostConnectionError
+from tfleet.discovery.credentials import Credentials
+from tfleet.discovery.denial import denied, refused
+from tfleet.discovery.errors import RegistryError, RegistryRefusedError
 from tfleet.discovery.listing import listings
+from tfleet.discovery.tls_trouble import tls_trouble
 
 if TYPE_CHECKING:
     from tfleet.client.reply import Reply
@@ -34,6 +37,9 @@ _AGAIN_AFTER_S: Final = 10.0
 _AFTER_A_FAILURE_S: Final = 1.0
 _TIMEOUT_S: Final = 5.0
 _OK: Final = 200
+_BAD_REQUEST: Final = 400
+_FORBIDDEN: Final = 403
+_MOST_BYTES: Final = 200
 
 
 class Finder:
@@ -45,6 +51,7 @@ class Finder:
         self._transport = transport
         self._where = where
         self._on_found = on_found
+        self._credentials = Credentials(where.registry.access)
         self._looks: SingleFlight[str] = SingleFlight()
         self._due_s = -math.inf
         self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
@@ -75,25 +82,40 @@ class Finder:
     async def _look(self) -> str:
         """Tell what is listed. What it means if no proxy is known even so."""
         self._due_s = asyncio.get_running_loop().time() + _AGAIN_AFTER_S * (0.5 + self._rng.random())
-        registry = self._where.registry
+        registry = self._where.registry.address
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 found = _urls(await self._ask())
         except LostConnectionError as error:
-            return f"cannot find a proxy: the registry at {registry} does not answer: {error}"
+            reason = tls_trouble(error) or error
+            return f"cannot find a proxy: the registry at {registry} does not answer: {reason}"
         except TimeoutError:
             return f"cannot find a proxy: the registry at {registry} does not answer within {_TIMEOUT_S:g} s"
-        except UnexpectedAnswerError as error:
+        except (UnexpectedAnswerError, RegistryError) as error:
             return f"cannot find a proxy: {error}"
         self._on_found(found)
-        return f"no proxy is registered as {self._where}"
+        hint = self._where.registry.access.reading(self._where.service)
+        return f"no proxy is registered as {self._where}; {hint}"
 
     async def _ask(self) -> Reply:
-        token = os.environ.get("CONSUL_HTTP_TOKEN")
-        path = f"/v1/health/service/{quote(self._where.service)}?passing=1"
-        return await self._transport.get(
-            self._where.registry.url + path, {"X-Consul-Token": token} if token else {}
+        credentials, service = self._credentials, self._where.service
+        # stale: any of Consul's servers may answer, be there a leader or not.
+        url = f"{self._where.registry.url}/v1/health/service/{quote(service)}?passing=1&stale"
+        headers = await asyncio.to_thread(credentials.headers)
+        reply = await self._transport.get(
+            url,
+            headers,
+            context=await asyncio.to_thread(credentials.context),
+            server_name=credentials.server_name,
         )
+        said = reply.body[:_MOST_BYTES].decode(errors="replace")
+        refuses = f"the registry at {self._where.registry.address} refuses"
+        if reply.status == _FORBIDDEN:
+            needed = f"service:read for {service} and node:read"
+            raise RegistryRefusedError(f"{refuses}: {denied(said, needed)}")
+        if reply.status == _BAD_REQUEST:
+            raise RegistryRefusedError(f"{refuses}: {refused(said)}")
+        return reply
 
 
 def _urls(reply: Reply) -> tuple[str, ...]:

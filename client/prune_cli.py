@@ -78,7 +78,7 @@ def prune(
     if not (yes or dry_run) and (as_json or not sys.stdin.isatty()):
         click.echo(_CANNOT_ASK, err=True)
         sys.exit(2)
-    agent = ConsulAgent(where.address, service, ttl_s=TTL_S, timeout_s=_TIMEOUT_S)
+    agent = ConsulAgent(where.address, service, ttl_s=TTL_S, access=where.access, timeout_s=_TIMEOUT_S)
     kinds = frozenset(Kind) if unreachable else frozenset({Kind.ORPHAN})
     removed: list[Suspect] = []
     with quiet_end():

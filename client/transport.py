@@ -16,7 +16,7 @@ import os
 import re
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -26,6 +26,7 @@ from tfleet.client.patience import Patience
 from tfleet.client.reply import Reply
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
     from tfleet.client.image import Image
@@ -56,6 +57,17 @@ class _Exchange:
 
     patience: Patience
     reused: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Tls:
+    """Whom to believe; True is whom the system believes."""
+
+    context: ssl.SSLContext | Literal[True] = True
+    server_name: str | None = None
+
+
+_THE_SYSTEMS: Final = _Tls()
 
 
 _exchange: Final[ContextVar[_Exchange]] = ContextVar("exchange")
@@ -106,11 +118,24 @@ class Transport:
                 raise
         return await self._request("POST", url, headers, _MAX_ANSWER_BYTES, image, try_timeout_s)
 
-    async def get(self, url: str, headers: Mapping[str, str], *, try_timeout_s: float | None = None) -> Reply:
-        """Ask for a document. Raises LostConnectionError and UnexpectedAnswerError."""
+    async def get(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        try_timeout_s: float | None = None,
+        context: ssl.SSLContext | None = None,
+        server_name: str | None = None,
+    ) -> Reply:
+        """Ask for a document; `context` and `server_name` are for TLS other than the system's. Raises
+        LostConnectionError and UnexpectedAnswerError.
+        """
         headers = {**headers, "Accept": "application/json"}
+        tls = _Tls(context or True, server_name)
         # aiohttp itself repeats a GET that met a stale connection.
-        return await self._request("GET", url, headers, _MAX_TABLE_BYTES, try_timeout_s=try_timeout_s)
+        return await self._request(
+            "GET", url, headers, _MAX_TABLE_BYTES, try_timeout_s=try_timeout_s, tls=tls
+        )
 
     async def tell(self, url: str) -> Reply:
         """Send a POST without a body. Raises LostConnectionError and UnexpectedAnswerError."""
@@ -130,6 +155,7 @@ class Transport:
         max_bytes: int,
         image: Image | None = None,
         try_timeout_s: float | None = None,
+        tls: _Tls = _THE_SYSTEMS,
     ) -> Reply:
         patience = Patience(try_timeout_s)
         exchange = _Exchange(patience)
@@ -140,7 +166,13 @@ class Transport:
             async with (
                 patience,
                 self._open_session().request(
-                    method, url, headers=headers, data=body, allow_redirects=False
+                    method,
+                    url,
+                    headers=headers,
+                    data=body,
+                    allow_redirects=False,
+                    ssl=tls.context,
+                    server_hostname=tls.server_name,
                 ) as response,
             ):
                 begun = True

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from tfleet.client.proxy_url import BadProxyError, parse_proxy
-from tfleet.discovery.address import Address
+from tfleet.discovery.access import BadAccessError
 from tfleet.discovery.contract import SERVICE, proxies_of
 from tfleet.discovery.registry import BadRegistryError, ConsulRegistry, parse_registry
 
-_CONSUL: Final = "consul://"
+_CONSUL: Final = ("consul://", "consul+https://")
 _SERVICE: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -30,11 +31,11 @@ class Named:
 class Listed:
     """The proxies that are registered under the name `service`."""
 
-    registry: Address
+    registry: ConsulRegistry
     service: str
 
     def __str__(self) -> str:
-        return f"{self.service} in {ConsulRegistry(self.registry)}"
+        return f"{self.service} in {self.registry}"
 
 
 Whereabouts: TypeAlias = Named | Listed
@@ -42,7 +43,8 @@ Whereabouts: TypeAlias = Named | Listed
 
 def parse_whereabouts(proxy: str | Iterable[str]) -> Whereabouts:
     """Read `--proxy`: addresses as `parse_proxy` takes them, one a string or with commas between, or
-    `consul://HOST:PORT`, with `/NAME` after it for a fleet with another name than `tfleet`.
+    `consul://HOST:PORT`, with `/NAME` after it for a fleet with another name than `tfleet`; or the same with
+    `consul+https://`. What that wants is read from the environment, as Consul's own tools do.
 
     Raises BadProxyError.
     """
@@ -57,12 +59,15 @@ def parse_whereabouts(proxy: str | Iterable[str]) -> Whereabouts:
 
 
 def _listed(text: str) -> Listed:
-    address, _, name = text.removeprefix(_CONSUL).rstrip("/").partition("/")
+    scheme, _, rest = text.partition("//")
+    address, _, name = rest.rstrip("/").partition("/")
     if name and not _SERVICE.fullmatch(name):
-        raise BadProxyError(f"{text!r} names no service: expected {_CONSUL}HOST:PORT/NAME")
+        raise BadProxyError(f"{text!r} names no service: expected {scheme}//HOST:PORT/NAME")
     try:
-        registry = parse_registry(_CONSUL + address)
+        registry = parse_registry(f"{scheme}//{address}", os.environ)
     except BadRegistryError as error:
-        raise BadProxyError(f"{text!r} is no registry's address: expected {_CONSUL}HOST:PORT") from error
+        if isinstance(error.__cause__, BadAccessError):
+            raise BadProxyError(str(error)) from error
+        raise BadProxyError(f"{text!r} is no registry's address: expected {scheme}//HOST:PORT") from error
     assert isinstance(registry, ConsulRegistry)
-    return Listed(registry.address, proxies_of(name or SERVICE))
+    return Listed(registry, proxies_of(name or SERVICE))

@@ -71,7 +71,8 @@ class Fleet:
         return {"TFLEET_CPUS": str(fair_share(cpus, self.workers)), **own, "PYTHONUNBUFFERED": "1"}
 
     def _common(self) -> tuple[str, ...]:
-        registry = f"consul://{self.registry.address}"
+        known = self.registry
+        registry = str(known if isinstance(known, ConsulRegistry) else ConsulRegistry(known.address))
         drain = ("--drain-timeout", f"{self.drain_timeout_s:g}")
         tickets = ("--ticket-key-file", str(self.ticket_key_file)) if self.ticket_key_file else ()
         return ("--registry", registry, "--service", self.service, *drain, *tickets)

@@ -13,15 +13,20 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import consul
 
+from tfleet.discovery.access import Access
 from tfleet.discovery.address import Address
 from tfleet.discovery.asked import asked
 from tfleet.discovery.errors import RegistryUnavailableError
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.library import Library
+
+_T = TypeVar("_T")
 
 TIMEOUT_S: Final = 10.0
 """How long the agent waits for the answer: a worker that loads its model may be slow to give it."""
@@ -64,13 +69,10 @@ class AddressCheck(Protocol):
 class ConsulAddressCheck:
     """An AddressCheck by the agent of a Consul, or by the embedded registry."""
 
-    def __init__(self, registry: Address, service: str) -> None:
+    def __init__(self, registry: Address, service: str, access: Access | None = None) -> None:
         self.where = f"the registry at {registry}"
         self._service = f"{service}-self-test"
-        self._consul = consul.Consul(
-            registry.host, registry.port, scheme="http", connections_timeout=_CALL_TIMEOUT_S
-        )
-        self._consul.http.session.trust_env = False  # an HTTP_PROXY is meant for the world outside
+        self._consul = Library(registry, access or Access(), timeout_s=_CALL_TIMEOUT_S)
         self._expected: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -81,15 +83,14 @@ class ConsulAddressCheck:
         name = f"{instance.id}-self-test-{secrets.token_hex(4)}"
         url = f"{instance.address.url}/healthz?worker={instance.id}"
         check = consul.Check.http(url, _INTERVAL, timeout=f"{TIMEOUT_S:g}s", deregister=_REMOVE_AFTER)
-        asked(
-            self.where,
+        self._call(
             lambda: self._consul.agent.service.register(
                 self._service,
                 service_id=name,
                 address=instance.address.host,
                 port=instance.address.port,
                 check=check,
-            ),
+            )
         )
         self._expected[name] = instance.id
         return name
@@ -100,14 +101,17 @@ class ConsulAddressCheck:
         def outputs() -> list[str]:
             return [str(check["Output"]) for check in self._consul.agent.checks(filter_expr=match).values()]
 
-        found = asked(self.where, outputs)
+        found = self._call(outputs)
         if not found:
             raise RegistryUnavailableError(f"{self.where} has lost the check of the address")
         return read(found[0], self._expected[name])
 
     def end(self, name: str) -> None:
         self._expected.pop(name, None)
-        asked(self.where, lambda: self._consul.agent.service.deregister(name))
+        self._call(lambda: self._consul.agent.service.deregister(name))
+
+    def _call(self, call: Callable[[], _T]) -> _T:
+        return asked(self.where, call, needed=f"service:write for {self._service}")
 
 
 def read(output: str, worker_id: str) -> Finding | None:

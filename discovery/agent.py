@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-import consul
 from consul.exceptions import ConsulException
 
+from tfleet.discovery.access import Access
 from tfleet.discovery.address import Address
 from tfleet.discovery.asked import asked
 from tfleet.discovery.contract import WAN
@@ -17,6 +17,7 @@ from tfleet.discovery.errors import (
     RegistryUnavailableError,
 )
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.library import Library
 from tfleet.discovery.listing import Listing, Status, listings
 
 _T = TypeVar("_T")
@@ -24,6 +25,9 @@ _T = TypeVar("_T")
 REMOVE_AFTER: Final = "1m"
 """How long a dead worker stays listed. One minute is the least that Consul grants, see
 DeregisterCriticalServiceAfter in https://developer.hashicorp.com/consul/api-docs/agent/check."""
+
+_NOTHING_LEFT: Final = "Unknown service"
+"""What a Consul with ACLs answers, with 500, where there is no such service in its catalog any more."""
 
 
 class Agent(Protocol):
@@ -58,14 +62,23 @@ class ConsulAgent:
     with the fleet, once for each worker of it. So the node is looked up once, after each registration.
     """
 
-    def __init__(self, address: Address, service: str, *, ttl_s: float, timeout_s: float = 3.0) -> None:
+    def __init__(
+        self,
+        address: Address,
+        service: str,
+        *,
+        ttl_s: float,
+        access: Access | None = None,
+        timeout_s: float = 3.0,
+    ) -> None:
+        access = access or Access()
         self.address = address
         self._service = service
         self._ttl = f"{ttl_s:g}s"
         self._where = f"the registry at {address}"
-        # The scheme is given so that CONSUL_HTTP_SSL can't change what --registry said.
-        self._consul = consul.Consul(address.host, address.port, scheme="http", connections_timeout=timeout_s)
-        self._consul.http.session.trust_env = False  # an HTTP_PROXY is meant for the world outside
+        shows_token = bool(access.token or access.token_file)
+        self._perhaps = f"; {access.reading(service)}" if shows_token else ""
+        self._consul = Library(address, access, timeout_s=timeout_s)
         self._node = ""
 
     def __repr__(self) -> str:
@@ -103,7 +116,9 @@ class ConsulAgent:
     def look(self, instance: Instance) -> None:
         status = self._catalog_status(instance)
         if status is None:
-            raise self._lost(Loss.UNLISTED, f"takes heartbeats of {instance.id}, but does not list it")
+            raise self._lost(
+                Loss.UNLISTED, f"takes heartbeats of {instance.id}, but does not list it{self._perhaps}"
+            )
         if status != Status.PASSING:
             raise self._lost(Loss.NOT_PASSING, f"takes heartbeats of {instance.id}, but lists it as {status}")
 
@@ -120,7 +135,11 @@ class ConsulAgent:
     def strike(self, listing: Listing) -> None:
         """Remove it whoever registered it. Another agent than ours, if it lives, may list it again."""
         self.deregister(listing.instance)
-        self._call(lambda: self._consul.catalog.deregister(listing.node, service_id=listing.instance.id))
+        try:
+            self._call(lambda: self._consul.catalog.deregister(listing.node, service_id=listing.instance.id))
+        except RegistryUnavailableError as error:
+            if _NOTHING_LEFT not in str(error):
+                raise
 
     def _catalog_status(self, instance: Instance) -> str | None:
         """What the catalog says of the instance's own check; None where it is not there."""
@@ -148,7 +167,7 @@ class ConsulAgent:
         return RegistrationLostError(loss, f"{self._where} {what}")
 
     def _call(self, call: Callable[[], _T]) -> _T:
-        return asked(self._where, call)
+        return asked(self._where, call, needed=f"service:write for {self._service} and node:read")
 
 
 def _check_of(instance: Instance) -> str:

@@ -1,30 +1,48 @@
-"""The registry as a proxy sees it: the live workers of a service. Asynchronous, through py-consul."""
+"""The registry as a proxy sees it: the live workers of a service. Asynchronous, through aiohttp.
+
+The question is `stale`: any server of Consul may answer, be there a leader or not. So a proxy that starts
+while there is none finds its workers, too. Whether a worker is really there, reachability says.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import json
+import ssl
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 import aiohttp
-from consul import aio
-from consul.exceptions import ACLDisabled, ACLPermissionDenied, BadRequest, ClientError, ConsulException
 
+from tfleet.discovery.access import Access
 from tfleet.discovery.address import Address
+from tfleet.discovery.credentials import Credentials
+from tfleet.discovery.denial import denied, refused
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
 from tfleet.discovery.index import answer_timeout_s
 from tfleet.discovery.instance import Instance, from_health_entry, is_passing
+from tfleet.discovery.tls_trouble import tls_trouble
 
+_OK: Final = 200
+_FORBIDDEN: Final = 403
+_SERVER_ERROR: Final = 500
+_MOST_CHARS: Final = 200
 # What comes of JSON that is not what Consul says.
 _NOT_CONSUL: Final = (ValueError, TypeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class HealthAnswer:
-    """What the registry says of a service: its index and the workers whose checks pass, ordered by id."""
+    """What the registry says of a service: its index and the workers whose checks pass, ordered by id.
+
+    Without a leader (`led`) it says what was so when there was one.
+    """
 
     index: int
     instances: tuple[Instance, ...]
+    led: bool = True
 
 
 class Health(Protocol):
@@ -37,37 +55,68 @@ class Health(Protocol):
 class ConsulHealth:
     """Health over Consul's HTTP API. Made and closed inside a running event loop."""
 
-    def __init__(self, address: Address, *, wait_s: float) -> None:
+    def __init__(self, address: Address, *, wait_s: float, access: Access | None = None) -> None:
+        access = access or Access()
         self._where = f"the registry at {address}"
-        # verify=False: no TLS context is needed for plain http.
-        self._consul = aio.Consul(
-            address.host,
-            address.port,
-            scheme="http",
-            verify=False,
-            connections_timeout=answer_timeout_s(wait_s),
+        self._url = f"{access.scheme}://{address}/v1/health/service/"
+        self._credentials = Credentials(access)
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=answer_timeout_s(wait_s)), cookie_jar=aiohttp.DummyCookieJar()
         )
 
     def __repr__(self) -> str:
         return f"<ConsulHealth {self._where}>"
 
     async def close(self) -> None:
-        await self._consul.close()
+        await self._session.close()
 
     async def service(self, service: str, index: int, wait_s: float) -> HealthAnswer:
+        since = {"index": str(index)} if index else {}
         try:
-            answered, entries = await self._consul.health.service(
-                service, index=index or None, wait=f"{wait_s:g}s"
-            )
-            return HealthAnswer(int(answered), live_instances(entries))
-        except (ACLDisabled, ACLPermissionDenied, BadRequest, ClientError) as error:
-            raise RegistryRefusedError(f"{self._where} refuses: {error}") from error
+            head, body = await self._get(service, {"stale": "", "wait": f"{wait_s:g}s", **since})
+            led = head.get("X-Consul-KnownLeader") != "false"
+            return HealthAnswer(int(head["X-Consul-Index"]), live_instances(json.loads(body)), led)
         except TimeoutError as error:
             raise RegistryUnavailableError(f"{self._where} does not answer: timed out") from error
-        except (aiohttp.ClientError, ConsulException, OSError, *_NOT_CONSUL) as error:
+        except (aiohttp.ClientError, OSError) as error:
+            raise RegistryUnavailableError(f"{self._where} does not answer: {_reason(error)}") from error
+        except KeyError as error:
+            raise RegistryUnavailableError(
+                f"{self._where} does not answer as Consul does: no index"
+            ) from error
+        except _NOT_CONSUL as error:
             raise RegistryUnavailableError(
                 f"{self._where} does not answer as Consul does: {error}"
             ) from error
+
+    async def _get(self, service: str, query: dict[str, str]) -> tuple[Mapping[str, str], bytes]:
+        """Head and body of an answer of 200. Raises a RegistryError for another one."""
+        headers, context = await asyncio.to_thread(self._presented)
+        async with self._session.get(
+            self._url + quote(service, safe=""),
+            params=query,
+            headers=headers,
+            ssl=context or True,
+            server_hostname=self._credentials.server_name,
+            allow_redirects=False,
+        ) as answer:
+            body = await answer.read()
+        if answer.status == _OK:
+            return answer.headers, body
+        said = body.decode(errors="replace")[:_MOST_CHARS]
+        if answer.status == _FORBIDDEN:
+            needed = f"service:read for {service} and node:read"
+            raise RegistryRefusedError(f"{self._where} refuses: {denied(said, needed)}")
+        if answer.status < _SERVER_ERROR:
+            raise RegistryRefusedError(f"{self._where} refuses: {refused(f'{answer.status} {said}')}")
+        raise RegistryUnavailableError(f"{self._where} failed: {answer.status} {said}")
+
+    def _presented(self) -> tuple[dict[str, str], ssl.SSLContext | None]:
+        return self._credentials.headers(), self._credentials.context()
+
+
+def _reason(error: Exception) -> str:
+    return tls_trouble(error) or str(error) or type(error).__name__
 
 
 def live_instances(entries: Any) -> tuple[Instance, ...]:

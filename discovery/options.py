@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
+from tfleet.discovery.access import BadAccessError
 from tfleet.discovery.address import Address, BadAddressError
 from tfleet.discovery.contract import REGISTRY_PORT, SERVICE
-from tfleet.discovery.registry import BadRegistryError, Registry, parse_registry
+from tfleet.discovery.credentials import Credentials
+from tfleet.discovery.registry import BadRegistryError, ConsulRegistry, Registry, parse_registry
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -25,7 +27,9 @@ def registry_options(command: _F) -> _F:
             "--registry",
             default=None,
             show_default="consul://$CONSUL_HTTP_ADDR where that is set, else embedded",
-            help="consul://HOST:8500, embedded (the proxy hosts it), or static:HOST:PORT,HOST:PORT.",
+            help="consul://HOST:8500, consul+https://HOST:8501, embedded (the proxy hosts it), or "
+            "static:HOST:PORT,HOST:PORT. CONSUL_HTTP_TOKEN, CONSUL_CACERT and so on mean what they mean for "
+            "Consul's own tools.",
         ),
         click.option(
             "--registry-port",
@@ -82,8 +86,13 @@ def _address(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
 
 
 def chosen_registry(text: str | None, port: int) -> Registry:
-    """What `--registry` and `--registry-port` say. Raises click.UsageError (exit code 2)."""
+    """What `--registry`, `--registry-port` and the variables of Consul's own tools say, once the files that
+    they name can be used. Raises click.UsageError (exit code 2).
+    """
     try:
-        return parse_registry(text, consul_http_addr=os.environ.get("CONSUL_HTTP_ADDR"), port=port)
-    except BadRegistryError as error:
+        registry = parse_registry(text, os.environ, port=port)
+        if isinstance(registry, ConsulRegistry):
+            Credentials(registry.access).check()
+        return registry
+    except (BadRegistryError, BadAccessError) as error:
         raise click.UsageError(str(error)) from error

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+from tfleet.discovery.access import Access, BadAccessError, access_from, wants_tls
 from tfleet.discovery.address import Address, BadAddressError
 from tfleet.discovery.contract import REGISTRY_PORT
 
 _CONSUL_PORT = 8500
-_FORMS = "consul://HOST:8500, embedded, or static:HOST:PORT,HOST:PORT"
+_CONSUL_HTTPS_PORT = 8501
+_FORMS = "consul://HOST:8500, consul+https://HOST:8501, embedded, or static:HOST:PORT,HOST:PORT"
 
 
 class BadRegistryError(ValueError):
@@ -22,9 +25,15 @@ class ConsulRegistry:
     """A server that speaks Consul's HTTP API: Consul itself, or the embedded registry of another process."""
 
     address: Address
+    access: Access = field(default_factory=Access)
 
     def __str__(self) -> str:
-        return f"consul://{self.address}"
+        return f"{'consul' if self.access.tls is None else 'consul+https'}://{self.address}"
+
+    @property
+    def url(self) -> str:
+        """The base URL without a trailing slash."""
+        return f"{self.access.scheme}://{self.address}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,11 @@ class EmbeddedRegistry:
 
     def __str__(self) -> str:
         return f"embedded ({self.address})"
+
+    @property
+    def access(self) -> Access:
+        """It wants nothing, whatever a Consul would want."""
+        return Access()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +68,22 @@ Registry: TypeAlias = ConsulRegistry | EmbeddedRegistry | StaticRegistry
 
 
 def parse_registry(
-    text: str | None, *, consul_http_addr: str | None = None, port: int = REGISTRY_PORT
+    text: str | None, environ: Mapping[str, str] | None = None, *, port: int = REGISTRY_PORT
 ) -> Registry:
-    """Read the option; without one `consul_http_addr` (the variable CONSUL_HTTP_ADDR), else embedded.
+    """Read the option; without one CONSUL_HTTP_ADDR of the environment, else embedded.
 
-    `port` is where the embedded registry listens, on loopback. Raises BadRegistryError.
+    `port` is where the embedded registry listens, on loopback. CONSUL_HTTP_SSL is for CONSUL_HTTP_ADDR; the
+    option says by itself whether there is TLS. Raises BadRegistryError. No file is looked at.
     """
-    if not text and consul_http_addr:
-        return _consul_http_addr(consul_http_addr)
+    environ = environ or {}
+    if not text and (variable := environ.get("CONSUL_HTTP_ADDR")):
+        return _consul_http_addr(variable, environ)
     if not text or text == "embedded":
         return EmbeddedRegistry(Address("127.0.0.1", port))
     kind, _, rest = text.partition(":")
     try:
-        if kind == "consul" and rest.startswith("//"):
-            return ConsulRegistry(Address.parse(rest[2:].rstrip("/"), default_port=_CONSUL_PORT))
+        if kind in {"consul", "consul+https"} and rest.startswith("//"):
+            return _consul(rest[2:].rstrip("/"), environ, tls=kind == "consul+https")
         if kind == "static":
             return StaticRegistry(tuple(Address.parse(part) for part in rest.split(",") if part.strip()))
     except BadAddressError as error:
@@ -75,11 +91,23 @@ def parse_registry(
     raise BadRegistryError(f"--registry {text!r} is not known: expected {_FORMS}")
 
 
-def _consul_http_addr(text: str) -> ConsulRegistry:
+def _consul_http_addr(text: str, environ: Mapping[str, str]) -> ConsulRegistry:
     parts = urlsplit(text if "//" in text else f"//{text}")
-    if parts.scheme not in {"", "http"}:
-        raise BadRegistryError(f"CONSUL_HTTP_ADDR={text}: only http is spoken, not {parts.scheme}")
+    if parts.scheme not in {"", "http", "https"}:
+        raise BadRegistryError(f"CONSUL_HTTP_ADDR={text}: only http and https are spoken, not {parts.scheme}")
     try:
-        return ConsulRegistry(Address.parse(parts.netloc, default_port=_CONSUL_PORT))
+        return _consul(parts.netloc, environ, tls=wants_tls(environ) or parts.scheme == "https")
     except BadAddressError as error:
         raise BadRegistryError(f"CONSUL_HTTP_ADDR={text}: {error}") from error
+    except BadAccessError as error:
+        raise BadRegistryError(str(error)) from error
+
+
+def _consul(text: str, environ: Mapping[str, str], *, tls: bool) -> ConsulRegistry:
+    """Raises BadAddressError, and BadRegistryError where the variables that go with it can't be used."""
+    address = Address.parse(text, default_port=_CONSUL_HTTPS_PORT if tls else _CONSUL_PORT)
+    try:
+        access = access_from(environ, tls=tls)
+    except BadAccessError as error:
+        raise BadRegistryError(str(error)) from error
+    return ConsulRegistry(address, access)

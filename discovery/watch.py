@@ -36,7 +36,7 @@ class Watch:
 
     A failed query changes nothing: whoever listens keeps what it knew. `run` never returns by itself. If it
     raises, the process has lost its eyes, so its owner must let the process end with it. What it counts may
-    be read at any time.
+    be read at any time. `hint` is what the log says to look after where nobody is listed.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Watch:
         service: str,
         on_change: Callable[[tuple[Instance, ...]], None],
         *,
+        hint: str = "",
         wait_s: float = WAIT_S,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -57,6 +58,7 @@ class Watch:
         self._health = health
         self._service = service
         self._on_change = on_change
+        self._hint = hint
         self._wait_s = wait_s
         self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
@@ -64,6 +66,7 @@ class Watch:
         self._index = 0
         self._known: tuple[Instance, ...] | None = None
         self._idle_answers = 0
+        self._led = True
 
     def __repr__(self) -> str:
         known = "nothing yet" if self._known is None else f"{len(self._known)} workers"
@@ -87,17 +90,31 @@ class Watch:
                     self._log.info("the registry is back", failures=failures)
                 failures = 0
 
+    def _heed_leader(self, led: bool) -> None:
+        """A list without a leader is of use, but no sign of health: what is known goes on growing older."""
+        if led:
+            self.contact.heard()
+        if led != self._led:
+            self._led = led
+            if led:
+                self._log.info("the registry has a leader again")
+            else:
+                self._log.warning(
+                    "the registry has no leader: what it lists may be old, and nothing new comes"
+                )
+
     async def _once(self) -> None:
         asked = self._index
         answer = await self._health.service(self._service, asked, self._wait_s)
-        self.contact.heard()
+        self._heed_leader(answer.led)
         self.index_resets += answer.index < asked
         self._index = next_index(asked, answer.index)
         if answer.instances != self._known:
             self.answers[Answered.EMPTY if self._known and not answer.instances else Answered.CHANGED] += 1
             self._known = answer.instances
             self._idle_answers = 0
-            self._log.info("workers in the registry", workers=[i.id for i in answer.instances])
+            hint = {} if answer.instances or not self._hint else {"hint": self._hint}
+            self._log.info("workers in the registry", workers=[i.id for i in answer.instances], **hint)
             self._on_change(answer.instances)
             return
         self.answers[Answered.UNCHANGED] += 1

@@ -25,6 +25,7 @@ from tfleet.discovery.backoff import Backoff
 from tfleet.discovery.contract import proxies_of
 from tfleet.discovery.instance import Instance, new_id
 from tfleet.discovery.registration import TTL_S, Registration
+from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.readiness import Readiness
 
 _RETRY: Final = Backoff(first_s=0.25, cap_s=10.0)
@@ -33,7 +34,7 @@ _RETRY: Final = Backoff(first_s=0.25, cap_s=10.0)
 class Membership:
     """Registers the proxy of the workers of `service`, at the address `chosen` or else where it listens."""
 
-    def __init__(self, registry: Address, service: str, chosen: Address | None) -> None:
+    def __init__(self, registry: ConsulRegistry, service: str, chosen: Address | None) -> None:
         self._registry = registry
         self._service = proxies_of(service)
         self._chosen = chosen
@@ -56,7 +57,7 @@ class Membership:
         if readiness.draining:
             return
         readiness.call(new_id(self._service, address))
-        agent = ConsulAgent(self._registry, self._service, ttl_s=TTL_S)
+        agent = ConsulAgent(self._registry.address, self._service, ttl_s=TTL_S, access=self._registry.access)
         self._registration = Registration(
             agent,
             Instance(readiness.name, address),
@@ -74,7 +75,7 @@ class Membership:
     def _located(self, instance: Instance, listening: Address) -> Instance:
         """With the address of now. No way to the registry is no news of it."""
         try:
-            return replace(instance, address=advertised(listening, self._chosen, self._registry))
+            return replace(instance, address=advertised(listening, self._chosen, self._registry.address))
         except OSError:
             return instance
 
@@ -82,7 +83,7 @@ class Membership:
         failures = 0
         while True:
             try:
-                return await asyncio.to_thread(advertised, listening, self._chosen, self._registry)
+                return await asyncio.to_thread(advertised, listening, self._chosen, self._registry.address)
             except OSError as error:
                 failures += 1
                 if failures == 1:

@@ -88,7 +88,7 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
     """A proxy of one process: serves inside the block, at the address it gives, and has drained after it."""
     readiness = Readiness()
     async with contextlib.AsyncExitStack() as stack:
-        registry = await registry_address(stack, settings.registry)
+        registry = await consul_of(stack, settings.registry)
         now = await stack.enter_async_context(serving(settings, registry, readiness))
         if registry is not None:
             membership = Membership(registry, settings.service, settings.advertise)
@@ -125,7 +125,7 @@ class Serving:
 @contextlib.asynccontextmanager
 async def serving(
     settings: Settings,
-    registry: Address | None,
+    registry: ConsulRegistry | None,
     readiness: Readiness,
     *,
     report: Report | None = None,
@@ -134,7 +134,7 @@ async def serving(
 ) -> AsyncIterator[Serving]:
     """Serves clients inside the block; after it, what was begun has been finished.
 
-    `registry` is where the registry answers, None for a static one. `report` is what its pages say where that
+    `registry` is the one to ask, None where it is static. `report` is what its pages say where that
     is not its own. Workers that are `known` beforehand are served from the first client on.
 
     One task group owns the watch and the prober: if one of them dies, so does the block.
@@ -159,9 +159,10 @@ async def serving(
             fleet.synced(known)
             await prober.round()  # before anybody asks
         if registry is not None:
-            health = ConsulHealth(registry, wait_s=WAIT_S)
+            health = ConsulHealth(registry.address, wait_s=WAIT_S, access=registry.access)
             stack.push_async_callback(health.close)
-            watch = Watch(health, settings.service, fleet.synced)
+            hint = registry.access.reading(settings.service) if settings.registry == registry else ""
+            watch = Watch(health, settings.service, fleet.synced, hint=hint)
             metrics.include(RegistryMetrics(watch, fleet))
             always.append(watch.run)
         await stack.enter_async_context(beside(*always))
@@ -208,15 +209,15 @@ def _takers(
     }
 
 
-async def registry_address(stack: contextlib.AsyncExitStack, registry: Registry) -> Address | None:
-    """Where the registry answers; the embedded one is started for it. None for a static one."""
+async def consul_of(stack: contextlib.AsyncExitStack, registry: Registry) -> ConsulRegistry | None:
+    """The registry to ask; the embedded one is started for it. None for a static one."""
     if isinstance(registry, StaticRegistry):
         return None
     if isinstance(registry, ConsulRegistry):
-        return registry.address
+        return registry
     address = await stack.enter_async_context(registry_site(make_registry(), registry.address))
     structlog.get_logger().info("registry listening", address=str(address))
-    return address
+    return ConsulRegistry(address)
 
 
 @contextlib.asynccontextmanager

@@ -51,26 +51,34 @@ class ConsulAgent:
 
 
 @contextmanager
-def consul_agent(*, http_port: int | None = None) -> Iterator[ConsulAgent]:
+def consul_agent(
+    *, http_port: int | None = None, config: Path | None = None, token: str = ""
+) -> Iterator[ConsulAgent]:
     """Start an agent, wait until it leads and serves, yield it, end it.
 
-    Its HTTP API is on any free port unless told: an agent that follows a killed one takes its port.
+    Its HTTP API is on any free port unless told: an agent that follows a killed one takes its port. A
+    `config` is what it has beside that, and `token` one that may read.
     """
     binary = consul_binary()
+    more = () if config is None else (f"-config-file={config}",)
     with tempfile.TemporaryDirectory(prefix="tfleet-consul-") as folder, ExitStack() as running:
-        yield _start(binary, Path(folder), http_port, running)
+        yield _start(binary, Path(folder), http_port, more, token, running)
 
 
-def _start(binary: str, folder: Path, http_port: int | None, running: ExitStack) -> ConsulAgent:
+def _start(
+    binary: str, folder: Path, http_port: int | None, more: tuple[str, ...], token: str, running: ExitStack
+) -> ConsulAgent:
     for _ in range(_ATTEMPTS - 1):
         with suppress(ConsulDidNotStartError):
-            return running.enter_context(_process(binary, folder, http_port))
-    return running.enter_context(_process(binary, folder, http_port))
+            return running.enter_context(_process(binary, folder, http_port, more, token))
+    return running.enter_context(_process(binary, folder, http_port, more, token))
 
 
 @contextmanager
-def _process(binary: str, folder: Path, http_port: int | None) -> Iterator[ConsulAgent]:
-    free, server, serf_lan, serf_wan = _free_ports(4)
+def _process(
+    binary: str, folder: Path, http_port: int | None, more: tuple[str, ...], token: str
+) -> Iterator[ConsulAgent]:
+    free, server, serf_lan, serf_wan = free_ports(4)
     http = http_port or free
     output = folder / "output"
     with output.open("wb") as file:
@@ -79,7 +87,7 @@ def _process(binary: str, folder: Path, http_port: int | None) -> Iterator[Consu
                 *(binary, "agent", "-dev", "-node=tfleet-test", "-bind=127.0.0.1", "-client=127.0.0.1"),
                 *(f"-http-port={http}", f"-server-port={server}", "-dns-port=-1", "-grpc-port=-1"),
                 *(f"-serf-lan-port={serf_lan}", f"-serf-wan-port={serf_wan}", "-log-level=err"),
-                *("-hcl", "disable_update_check = true"),
+                *("-hcl", "disable_update_check = true", *more),
             ],
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -89,7 +97,7 @@ def _process(binary: str, folder: Path, http_port: int | None) -> Iterator[Consu
     try:
         address = Address("127.0.0.1", http)
         deadline = time.monotonic() + _READY_TIMEOUT_S
-        while not _serves(address):
+        while not serves(address, token):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise ConsulDidNotStartError(output.read_text(errors="replace"))
             time.sleep(_POLL_S)
@@ -104,19 +112,21 @@ def _process(binary: str, folder: Path, http_port: int | None) -> Iterator[Consu
             process.wait()
 
 
-def _serves(address: Address) -> bool:
-    """Whether the agent has elected itself and is in its own catalog."""
+def serves(address: Address, token: str = "") -> bool:
+    """Whether the agent knows a leader, and servers in its catalog."""
     url = f"{address.url}/v1/health/service/consul?passing"
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        request = urllib.request.Request(url, headers={"X-Consul-Token": token} if token else {})
+        with urllib.request.urlopen(request, timeout=2) as answer:
             return bool(json.load(answer))
     except (OSError, ValueError):  # urllib's errors are OSErrors, half an answer is a ValueError
         return False
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int, *, host: str = "127.0.0.1") -> list[int]:
+    """Ports of that address that nobody listens on."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
-            each.bind(("127.0.0.1", 0))
+            each.bind((host, 0))
         return [each.getsockname()[1] for each in sockets]

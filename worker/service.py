@@ -197,12 +197,13 @@ def _membership(
     if isinstance(settings.registry, StaticRegistry):
         return Membership()
     registry = settings.registry.address
-    agent = ConsulAgent(registry, settings.service, ttl_s=TTL_S)
+    access = settings.registry.access
+    agent = ConsulAgent(registry, settings.service, ttl_s=TTL_S, access=access)
     registration = Registration(agent, instance, locate=whereabouts)
     metrics.include(RegistryMetrics(registration))
     if not settings.self_test:
         return Membership(registration)
-    check = ConsulAddressCheck(registry, settings.service)
+    check = ConsulAddressCheck(registry, settings.service, access)
     test = SelfTest(check, instance, hint=advice(listening), tell=lifecycle.held_up)
     wan_test = _wan_test(check, instance, registry)
     if wan_test is not None:

@@ -20,7 +20,7 @@ from tfleet.proxy.listeners.wire import Begin, Called, Drain
 from tfleet.proxy.membership import Membership
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registry_metrics import MembershipMetrics
-from tfleet.proxy.service import Settings, beside, log_listening, registry_address
+from tfleet.proxy.service import Settings, beside, consul_of, log_listening
 from tfleet.proxy.site import refusals
 
 _SIGNALLED: Final = 128  # and the number of the signal, as a shell has it
@@ -58,7 +58,7 @@ async def serve_together(settings: Settings, count: int, log_format: LogFormat) 
     async with contextlib.AsyncExitStack() as stack:
         with refusals(settings.address, "--port"):
             address = await stack.enter_async_context(held(settings.address))
-        registry = await registry_address(stack, settings.registry)
+        registry = await consul_of(stack, settings.registry)
 
         def begin(number: int) -> Begin:
             known = tuple(row.instance for row in hub.known)

@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.log import LogFormat
+from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.service import Settings
 from tfleet.proxy.status import WorkerRow
 
@@ -27,13 +28,13 @@ _LENGTH: Final = struct.Struct("!I")
 class Begin:
     """To a listener, first of all.
 
-    `registry` is where the registry answers, None for a static one; `known` are the workers that its siblings
+    `registry` is the one to ask, None where it is static; `known` are the workers that its siblings
     know, `name` is that of `Called`.
     """
 
     number: int
     settings: Settings
-    registry: Address | None
+    registry: ConsulRegistry | None
     known: tuple[Instance, ...]
     name: str
     log_format: LogFormat

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,9 +17,12 @@ from tfleet.client import AsyncFleetClient, FleetClient, FleetUnavailableError
 from tfleet.client.finder import Finder
 from tfleet.client.transport import Transport
 from tfleet.client.whereabouts import Listed
+from tfleet.discovery.access import Access
 from tfleet.discovery.address import Address
 from tfleet.discovery.agent import ConsulAgent
+from tfleet.discovery.denial import denied
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.registry import ConsulRegistry
 
 if TYPE_CHECKING:
     from tests.client.conftest import Scripted, ScriptedFleet
@@ -52,9 +56,13 @@ class Registry:
 
 
 @asynccontextmanager
-async def finder_of(registry: Registry, on_found: Callable[[tuple[str, ...]], None]) -> AsyncIterator[Finder]:
+async def finder_of(
+    registry: Registry, on_found: Callable[[tuple[str, ...]], None], access: Access | None = None
+) -> AsyncIterator[Finder]:
     wire = Transport(connect_timeout_s=5, max_connections=4)
-    finder = Finder(wire, Listed(registry.address, "tfleet-proxy"), on_found)
+    finder = Finder(
+        wire, Listed(ConsulRegistry(registry.address, access or Access()), "tfleet-proxy"), on_found
+    )
     yield finder
     await finder.close()
     await wire.close()
@@ -194,15 +202,34 @@ async def test_it_is_not_due_at_once_again(registry: Registry) -> None:
     assert registry.asked == 1
 
 
-async def test_the_token_of_the_environment_is_shown(
-    fleet: ScriptedFleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_token_is_shown_and_any_server_of_consul_s_may_answer(fleet: ScriptedFleet) -> None:
     consul = fleet.server(otherwise=fleet.text(200, "[]", "application/json"))
-    monkeypatch.setenv("CONSUL_HTTP_TOKEN", "secret")
-    async with finder_of(Registry(Address.parse(consul.address)), lambda _: None) as finder:
-        await finder.look()
-    assert consul.seen[0].path == "/v1/health/service/tfleet-proxy?passing=1"
+    access = Access("secret")
+    async with finder_of(Registry(Address.parse(consul.address)), lambda _: None, access) as finder:
+        error = await finder.look()
+    assert consul.seen[0].path == "/v1/health/service/tfleet-proxy?passing=1&stale"
     assert consul.seen[0].headers["X-Consul-Token"] == "secret"
+    assert str(error).endswith(access.reading("tfleet-proxy"))
+
+
+async def test_a_refusal_is_told_with_what_to_set(fleet: ScriptedFleet) -> None:
+    consul = fleet.server(
+        fleet.text(403, "Permission denied"),
+        otherwise=fleet.text(400, "Client sent an HTTP request to an HTTPS server."),
+    )
+    async with finder_of(Registry(Address.parse(consul.address)), lambda _: None) as finder:
+        where = f"cannot find a proxy: the registry at {consul.address} refuses:"
+        needed = "service:read for tfleet-proxy and node:read"
+        assert str(await finder.look()) == f"{where} {denied('Permission denied', needed)}"
+        assert "consul+https://" in str(await finder.look())
+
+
+async def test_a_file_that_is_not_there_is_told(fleet: ScriptedFleet, tmp_path: Path) -> None:
+    access = Access(token_file=tmp_path / "token")
+    async with finder_of(Registry(nobody_there()), lambda _: None, access) as finder:
+        error = await finder.look()
+    said = f"CONSUL_HTTP_TOKEN_FILE={tmp_path}/token: no such file or directory"
+    assert str(error) == f"cannot find a proxy: {said}"
 
 
 @pytest.mark.parametrize("body", ["{}", "Permission denied", "[" * 100_000])

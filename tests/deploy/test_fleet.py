@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tfleet.deploy.fleet import PROGRAM, Fleet
+from tfleet.discovery.access import Access, Tls
 from tfleet.discovery.address import Address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 
@@ -33,6 +34,11 @@ def test_with_consul_there_is_no_registry_to_start() -> None:
     fleet = replace(FLEET, registry=ConsulRegistry(Address("consul.local", 8500)))
     assert fleet.registry_spec() is None
     assert "consul://consul.local:8500" in fleet.proxy_spec().argv
+
+
+def test_with_tls_the_children_use_it_too() -> None:
+    fleet = replace(FLEET, registry=ConsulRegistry(Address("consul.local", 8501), Access(tls=Tls())))
+    assert "consul+https://consul.local:8501" in fleet.proxy_spec().argv
 
 
 def test_the_proxy_finds_the_registry_by_its_address() -> None:

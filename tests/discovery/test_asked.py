@@ -3,17 +3,18 @@ import requests
 from consul.exceptions import ACLPermissionDenied, BadRequest, ClientError, ConsulException
 
 from tfleet.discovery.asked import asked
+from tfleet.discovery.denial import denied
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
 
 
 def test_what_the_call_gives_is_given() -> None:
-    assert asked("the registry", lambda: 5) == 5
+    assert asked("the registry", lambda: 5, needed="nothing") == 5
 
 
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (ACLPermissionDenied("no"), RegistryRefusedError("the registry refuses: no")),
+        (ACLPermissionDenied("no"), RegistryRefusedError(f"the registry refuses: {denied('no', 'luck')}")),
         (BadRequest("400"), RegistryRefusedError("the registry refuses: 400")),
         (ClientError("429"), RegistryRefusedError("the registry refuses: 429")),
         (ConsulException("500"), RegistryUnavailableError("the registry failed: 500")),
@@ -28,6 +29,6 @@ def test_what_goes_wrong_is_told_as_what_can_be_done_about_it(error: Exception, 
         raise error
 
     with pytest.raises(type(told)) as raised:
-        asked("the registry", fail)
+        asked("the registry", fail, needed="luck")
     assert str(raised.value) == str(told)
     assert raised.value.__cause__ is error

@@ -10,7 +10,7 @@ from tests.canned import canned, http, nobody
 from tfleet.discovery.address import Address
 from tfleet.discovery.agent import ConsulAgent
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError, RegistryUnavailableError
-from tfleet.discovery.health import ConsulHealth, live_instances
+from tfleet.discovery.health import ConsulHealth, HealthAnswer, live_instances
 from tfleet.discovery.instance import Instance
 
 WAIT_S = 20.0
@@ -108,6 +108,30 @@ async def test_an_answer_that_can_t_be_used_is_told_as_what_can_be_done_about_it
                 await health.service("tfleet", 0, 1)
         finally:
             await health.close()
+
+
+async def test_any_server_of_consul_s_may_answer_and_one_without_a_leader_says_so(
+    server: Address, service: str
+) -> None:
+    led = http("200 OK", b"[]", INDEX, "X-Consul-KnownLeader: true")
+    with canned(http("200 OK", b"[]", INDEX, "X-Consul-KnownLeader: false")) as alone, canned(led) as whole:
+        assert await answer_of(alone, service) == HealthAnswer(7, (), led=False)
+        assert await answer_of(whole, service) == HealthAnswer(7, ())
+    assert (await answer_of(server, service)).led
+
+
+async def answer_of(address: Address, service: str) -> HealthAnswer:
+    health = ConsulHealth(address, wait_s=1)
+    try:
+        return await health.service(service, 0, 1)
+    finally:
+        await health.close()
+
+
+async def test_a_refusal_is_told_with_what_to_set() -> None:
+    with canned(http("403 Forbidden", b"Permission denied")) as address:
+        with pytest.raises(RegistryRefusedError, match="service:read for pets and node:read"):
+            await answer_of(address, "pets")
 
 
 async def test_a_registry_that_is_not_there_is_unavailable() -> None:

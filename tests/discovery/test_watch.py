@@ -6,6 +6,7 @@ from itertools import groupby
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.errors import RegistryError, RegistryUnavailableError
@@ -166,6 +167,38 @@ async def test_a_listener_that_fails_ends_the_watch() -> None:
 
     with pytest.raises(ZeroDivisionError):
         await run_through(ScriptedHealth(HealthAnswer(1, (ONE,))), broken)
+
+
+async def test_a_list_without_a_leader_is_told_but_is_no_sign_of_health() -> None:
+    health = ScriptedHealth(
+        RegistryUnavailableError("down"),
+        HealthAnswer(3, (ONE,)),
+        RegistryUnavailableError("down"),
+        HealthAnswer(4, (ONE, TWO), led=False),
+    )
+    heard = await run_through(health)
+    assert heard.lists == [(ONE,), (ONE, TWO)]
+    assert heard.watch.contact.age_s == pytest.approx(heard.slept_s[-1])
+
+
+async def test_the_log_says_once_that_there_is_no_leader_and_once_that_there_is_one_again() -> None:
+    led, alone = HealthAnswer(3, (ONE,)), HealthAnswer(3, (ONE,), led=False)
+    with capture_logs() as lines:
+        await run_through(ScriptedHealth(alone, alone, led, led, alone))
+    told = [line["event"] for line in lines if "leader" in line["event"]]
+    nobody = "the registry has no leader: what it lists may be old, and nothing new comes"
+    assert told == [nobody, "the registry has a leader again", nobody]
+
+
+async def test_where_nobody_is_listed_the_log_says_what_to_look_after() -> None:
+    with capture_logs() as lines:
+        watch = Watch(
+            health := ScriptedHealth(HealthAnswer(3, ()), HealthAnswer(4, (ONE,))), "tfleet", print, hint="h"
+        )
+        task = asyncio.ensure_future(watch.run())
+        await health.done.wait()
+        task.cancel()
+    assert [line.get("hint") for line in lines] == ["h", None]
 
 
 async def test_it_says_what_it_knows() -> None:

@@ -4,6 +4,7 @@ import socket
 from tests.proxy.listeners.test_sums import row, tally
 from tests.proxy.stand_in import settings
 from tfleet.discovery.address import Address
+from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.listeners.wire import Begin, Called, Message, Told, receive, send
 from tfleet.proxy.metrics import exposition
 
@@ -16,7 +17,7 @@ async def pair() -> tuple[Streams, Streams]:
 
 
 async def test_messages_arrive_as_they_were_and_then_the_end() -> None:
-    begin = Begin(1, settings(), Address("127.0.0.1", 1), (row().instance,), "", "json")
+    begin = Begin(1, settings(), ConsulRegistry(Address("127.0.0.1", 1)), (row().instance,), "", "json")
     told = Told(tuple(tally(("/", 200, 0.1))), (row(),))
     messages: list[Message] = [begin, Called("x" * 300_000), told]
     (_, writer), (reader, other) = await pair()

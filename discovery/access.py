@@ -1,0 +1,94 @@
+"""What a Consul wants of those who ask it, a token and TLS, in the variables of Consul's own tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+# As Go's strconv.ParseBool reads them, and so Consul.
+_YES: Final = {"1", "t", "T", "true", "TRUE", "True"}
+_NO: Final = {"0", "f", "F", "false", "FALSE", "False"}
+
+
+class BadAccessError(ValueError):
+    """The variables can't be used. The message is one line that names the variable and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How the registry shows who it is, and how we do. Without `ca_file` and `ca_folder` the system's CAs are
+    believed; `server_name` is what its certificate is for, where that is not the name that is connected to.
+    """
+
+    ca_file: Path | None = None
+    ca_folder: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    verify: bool = True
+    server_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A token, or a file with one, which wins as with Consul's own tools; and TLS, or else plain http."""
+
+    token: str = field(default="", repr=False)
+    token_file: Path | None = None
+    tls: Tls | None = None
+
+    @property
+    def scheme(self) -> str:
+        return "http" if self.tls is None else "https"
+
+    def reading(self, service: str) -> str:
+        """What to look after where a list is empty: Consul leaves out what a token may not read, and says
+        nothing.
+        """
+        needed = f"service:read for {service} and node:read"
+        if self.token or self.token_file:
+            return f"where Consul has ACLs, the token needs {needed}"
+        return f"where Consul has ACLs, set CONSUL_HTTP_TOKEN to a token with {needed}"
+
+
+def access_from(environ: Mapping[str, str], *, tls: bool) -> Access:
+    """What the variables say; those of TLS only with `tls`. Raises BadAccessError."""
+    return Access(
+        token=environ.get("CONSUL_HTTP_TOKEN", "").strip(),
+        token_file=_path(environ, "CONSUL_HTTP_TOKEN_FILE"),
+        tls=_tls(environ) if tls else None,
+    )
+
+
+def wants_tls(environ: Mapping[str, str]) -> bool:
+    """Whether CONSUL_HTTP_SSL says so. Raises BadAccessError."""
+    return _is_set(environ, "CONSUL_HTTP_SSL", default=False)
+
+
+def _tls(environ: Mapping[str, str]) -> Tls:
+    found = Tls(
+        ca_file=_path(environ, "CONSUL_CACERT"),
+        ca_folder=_path(environ, "CONSUL_CAPATH"),
+        client_cert=_path(environ, "CONSUL_CLIENT_CERT"),
+        client_key=_path(environ, "CONSUL_CLIENT_KEY"),
+        verify=_is_set(environ, "CONSUL_HTTP_SSL_VERIFY", default=True),
+        server_name=environ.get("CONSUL_TLS_SERVER_NAME") or None,
+    )
+    if (found.client_cert is None) != (found.client_key is None):
+        raise BadAccessError("CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY are of use only together: set both")
+    return found
+
+
+def _path(environ: Mapping[str, str], name: str) -> Path | None:
+    text = environ.get(name)
+    return Path(text) if text else None
+
+
+def _is_set(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = environ.get(name)
+    if not text:
+        return default
+    if text not in _YES | _NO:
+        raise BadAccessError(f"{name}={text}: expected true or false")
+    return text in _YES
