@@ -48,6 +48,15 @@ def test_an_option_reaches_those_whom_it_concerns() -> None:
     assert {_set(services[name])["TFLEET_SERVICE"] for name in ("proxy", "worker")} == {"cats"}
 
 
+def test_what_another_consul_wants_reaches_proxy_and_workers() -> None:
+    wanted = {"CONSUL_CACERT": "/run/consul/ca.pem", "CONSUL_HTTP_TOKEN_FILE": "/run/consul/token"}
+    services = _config("docker-compose.yml", CONSUL_FILES="/etc/ssl", **wanted)
+    for name in ("proxy", "worker"):
+        assert _set(services[name]).items() >= wanted.items()
+        (mount,) = (one for one in services[name]["volumes"] if one["target"] == "/run/consul")
+        assert (mount["source"], mount["read_only"]) == ("/etc/ssl", True)
+
+
 def test_a_gpu_worker_is_built_with_cuda_and_is_given_a_gpu() -> None:
     worker = _config("docker-compose.yml", "docker-compose.gpu.yml")["worker"]
     assert worker["build"]["args"] == {"EXTRA": "worker-gpu"}
