@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
-from tfleet.discovery.contract import REQUEST_ID
 from tfleet.discovery.request_id import request_id
 from tfleet.proxy.client import Client
-from tfleet.proxy.http.own_answer import connection_lines, own_answer
+from tfleet.proxy.http.own_answer import connection_lines, own_answer, own_head
 from tfleet.proxy.http.request_head import RequestHead
 from tfleet.proxy.observer import Observer
 from tfleet.proxy.problems import ProblemError
@@ -17,13 +17,28 @@ from tfleet.proxy.problems import ProblemError
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer; `worker` is whom it names, for the log. Not to `keep` the connection ends with it."""
+    """An answer; `head` is what `own_head` says. `worker` is whom it names, for the log. Not to `keep` the
+    connection ends with it.
+    """
 
     status: int
-    headers: Mapping[str, str]
+    head: bytes
     body: bytes
     worker: str | None = None
     keep: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        worker: str | None = None,
+        keep: bool = True,
+    ) -> Self:
+        """An answer with these headers."""
+        return cls(status, own_head(status, headers, len(body)), body, worker, keep)
 
 
 class AtOnce:
@@ -44,14 +59,10 @@ class AtOnce:
             reply = self._decide(head, client.peer)
         except ProblemError as error:
             problem = error.problem
-            reply = Reply(problem.status, problem.headers(), problem.body())
+            reply = Reply.of(problem.status, problem.headers(), problem.body())
         keep = reply.keep and head.keep_alive and client.staying
-        answer = own_answer(
-            reply.status,
-            {**reply.headers, REQUEST_ID: name},
-            reply.body,
-            connection=connection_lines(head, keep=keep),
-        )
+        lines = connection_lines(head, keep=keep)
+        answer = own_answer(reply.head, reply.body, name, connection=lines)
         client.send(answer[: -len(reply.body)] if head.method == b"HEAD" else answer)
         path = head.path
         self._observer.answered(

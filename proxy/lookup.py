@@ -12,7 +12,8 @@ A worker may have another address for clients outside of its network: see vantag
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Set
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -28,6 +29,7 @@ from tfleet.discovery.contract import (
     WAN,
     WORKER,
 )
+from tfleet.discovery.instance import Instance
 from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.proxy.at_once import Reply
@@ -53,6 +55,7 @@ _JSON_TYPE: Final = f"{_JSON}; charset=utf-8"
 _TEXT: Final = "text/plain"
 _TEXT_TYPE: Final = f"{_TEXT}; charset=utf-8"
 _NO_STORE: Final = {"Cache-Control": "no-store"}
+_MOST_KEPT: Final = 1024
 
 
 class Lookup:
@@ -87,14 +90,7 @@ class Lookup:
             failed = frozenset()
             asker = Asker(head, peer, self._view.networks)
         member, ticket = self._pick(failed), self._tickets.current()
-        address = asker.address(member.instance)
-        headers = {WORKER: member.id, MODEL: member.instance.model_label, **_NO_STORE}
-        if ticket is not None:
-            headers[TICKET] = ticket
-        if _JSON in accepts:
-            document = {**_identity(member, address), "expires_in_s": EXPIRES_IN_S, **_field(ticket)}
-            return _json(document, headers, member.id)
-        return Reply(200, {"Content-Type": _TEXT_TYPE, **headers}, _line(address, ticket).encode(), member.id)
+        return _answer(member.instance, asker.address(member.instance), ticket, as_json=_JSON in accepts)
 
     def _lease(self, n: int, failed: Set[str], asker: Asker, *, lines: bool) -> Reply:
         """Up to `n` workers with an expiry, or just their addresses, one a line."""
@@ -103,7 +99,7 @@ class Lookup:
             raise ProblemError(NO_WORKER)
         if lines:
             addresses = "".join(_line(asker.address(member.instance), ticket) for member in members)
-            return Reply(200, {"Content-Type": _TEXT_TYPE, **_NO_STORE}, addresses.encode())
+            return Reply.of(200, {"Content-Type": _TEXT_TYPE, **_NO_STORE}, addresses.encode())
         lease = {
             "expires_in_s": LEASE_S,
             "forwards": self._forwards,
@@ -112,13 +108,27 @@ class Lookup:
                 _row(member, asker.address(member.instance), self._fleet.weight(member)) for member in members
             ],
         }
-        return _json(lease, _NO_STORE)
+        return Reply.of(200, {"Content-Type": _JSON_TYPE, **_NO_STORE}, json.dumps(lease).encode())
 
     def _pick(self, failed: Set[str] = frozenset()) -> Member:
         member = self._fleet.pick(failed)
         if member is None:
             raise ProblemError(NO_WORKER)
         return member
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _answer(instance: Instance, address: Address, ticket: str | None, *, as_json: bool) -> Reply:
+    """What names one worker. Made once for all who are told the same: it costs more than all else here."""
+    headers = {WORKER: instance.id, MODEL: instance.model_label, **_NO_STORE}
+    if ticket is not None:
+        headers[TICKET] = ticket
+    if as_json:
+        document = {**_identity(instance, address), "expires_in_s": EXPIRES_IN_S, **_field(ticket)}
+        kind, body = _JSON_TYPE, json.dumps(document).encode()
+    else:
+        kind, body = _TEXT_TYPE, _line(address, ticket).encode()
+    return Reply.of(200, {"Content-Type": kind, **headers}, body, worker=instance.id)
 
 
 def _lease_size(asked: str) -> int:
@@ -141,10 +151,6 @@ def _wanted(asked: list[str] | None) -> Wanted | None:
     raise ProblemError(Problem(400, f"{NETWORK} is {asked[0][:20]!r}: it is {LAN} or {WAN}"))
 
 
-def _json(document: dict[str, object], headers: Mapping[str, str], worker: str | None = None) -> Reply:
-    return Reply(200, {"Content-Type": _JSON_TYPE, **headers}, json.dumps(document).encode(), worker)
-
-
 def _line(address: Address, ticket: str | None) -> str:
     return f"{address}\n" if ticket is None else f"{address}/?{TICKET_QUERY}={ticket}\n"
 
@@ -155,11 +161,10 @@ def _field(ticket: str | None) -> dict[str, str]:
 
 def _row(member: Member, address: Address, weight: float) -> dict[str, object]:
     # Who is only a last resort has no weight, and yet all the turns there are.
-    return {**_identity(member, address), "weight": round(weight, 2) or 1.0}
+    return {**_identity(member.instance, address), "weight": round(weight, 2) or 1.0}
 
 
-def _identity(member: Member, address: Address) -> dict[str, object]:
-    instance = member.instance
+def _identity(instance: Instance, address: Address) -> dict[str, object]:
     return {
         "id": instance.id,
         "address": str(address),

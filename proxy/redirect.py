@@ -32,7 +32,7 @@ class Redirect:
             "Content-Type": "text/plain; charset=utf-8",
         }
         body = f"images go straight to a worker: {address}\n".encode()
-        return Reply(307, headers, body, worker=member.id, keep=False)
+        return Reply.of(307, headers, body, worker=member.id, keep=False)
 
     def _target(self, target: str) -> str:
         """Path and query, with a ticket before the query that came: the first one counts."""

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Final
 
 from tfleet.discovery.contract import REQUEST_ID
 from tfleet.discovery.problem import Problem
 from tfleet.proxy.http.request_head import RequestHead
 
+_REQUEST_ID: Final = REQUEST_ID.encode()
 
-def own_answer(
-    status: int, headers: Mapping[str, str], body: bytes, *, connection: tuple[bytes, ...]
-) -> bytes:
-    """A whole answer. `connection` is what `connection_lines` says."""
+
+def own_head(status: int, headers: Mapping[str, str], length_bytes: int) -> bytes:
+    """The lines of an answer's head but for those that `own_answer` adds."""
     lines = [b"HTTP/1.1 %d %b" % (status, HTTPStatus(status).phrase.encode())]
     lines += [f"{name}: {value}".encode() for name, value in headers.items()]
-    lines.append(b"Content-Length: %d" % len(body))
-    return b"\r\n".join([*lines, *connection, b"", body])
+    lines.append(b"Content-Length: %d" % length_bytes)
+    return b"\r\n".join([*lines, b""])
+
+
+def own_answer(head: bytes, body: bytes, request_id: str, *, connection: tuple[bytes, ...]) -> bytes:
+    """A whole answer. `head` is what `own_head` says, and `connection` what `connection_lines` says."""
+    lines = b"\r\n".join([*connection, b"", body])
+    return b"%b%b: %b\r\n%b" % (head, _REQUEST_ID, request_id.encode(), lines)
 
 
 def problem_answer(problem: Problem, request_id: str, *, connection: tuple[bytes, ...]) -> bytes:
     """A problem document as an answer."""
-    headers = problem.headers() | {REQUEST_ID: request_id}
-    return own_answer(problem.status, headers, problem.body(), connection=connection)
+    body = problem.body()
+    head = own_head(problem.status, problem.headers(), len(body))
+    return own_answer(head, body, request_id, connection=connection)
 
 
 def connection_lines(head: RequestHead | None, *, keep: bool) -> tuple[bytes, ...]:
