@@ -50,7 +50,7 @@ def test_proxies_are_found_in_a_registry(fleet: ScriptedFleet, classify: Command
     done = classify(photo, "--proxy", f"consul://{consul.address}/pets", "--top", "1")
     assert done.stdout == f"{photo}\ttabby\t0.750000\n{photo}\ttiger cat\t0.125000\n"
     assert (done.returncode, done.stderr) == (0, "")
-    assert consul.seen[0].path == "/v1/health/service/pets-proxy?passing=1"
+    assert consul.seen[0].path == "/v1/health/service/pets-proxy?passing=1&stale"
 
 
 def test_a_failure_is_told_and_the_others_are_done(
