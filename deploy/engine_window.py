@@ -1,8 +1,7 @@
-"""A window onto the Docker engine of this machine that shows nothing but ports: `python -m
-tfleet.deploy.engine_window`.
+"""A window onto the Docker engine that shows nothing but ports: `python -m tfleet.deploy.engine_window`.
 
-Workers have to ask the engine where their port is published. Who may use its socket may do anything to the machine,
-and may read every container's secrets from its environment; that it is mounted read-only changes nothing. So this
+Workers ask the engine where their port is published. Who may use its socket may do anything to the machine,
+and read every container's secrets from its environment; that it is mounted read-only changes nothing. So this
 process alone has the socket, and answers its fleet's network only what the question needs:
 
 - GET /version: the versions of the interface.
@@ -13,7 +12,7 @@ process alone has the socket, and answers its fleet's network only what the ques
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -23,7 +22,7 @@ _SOCKET: Final = "/var/run/docker.sock"
 _PORT: Final = 2375
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=5.0)
 _VERSIONS: Final = ("ApiVersion", "MinAPIVersion")
-_SHOWN: Final = ("Id", "Name")
+_OF_A_CONTAINER: Final = ("Id", "Name", "NetworkSettings")
 _ENGINE: Final = web.AppKey("engine", aiohttp.ClientSession)
 
 
@@ -46,22 +45,25 @@ async def _engine(app: web.Application, socket_path: str) -> AsyncIterator[None]
 
 
 async def _show_version(request: web.Request) -> web.Response:
-    status, document = await _asked(request, "/version")
-    return web.json_response({key: document.get(key) for key in _VERSIONS}, status=status)
+    return _shown(*await _asked(request, "/version"), _VERSIONS)
 
 
 async def _show_container(request: web.Request) -> web.Response:
     status, document = await _asked(request, f"/containers/{request.match_info['id']}/json")
-    if status != web.HTTPOk.status_code:
-        return web.json_response({"message": document.get("message", "")}, status=status)
     ports = (document.get("NetworkSettings") or {}).get("Ports")
-    shown = {key: document.get(key) for key in _SHOWN}
-    return web.json_response({**shown, "NetworkSettings": {"Ports": ports}})
+    return _shown(status, {**document, "NetworkSettings": {"Ports": ports}}, _OF_A_CONTAINER)
 
 
 async def _show_readiness(request: web.Request) -> web.Response:
     status, document = await _asked(request, "/version")
     return web.Response(status=status, text=f"{document.get('message', 'ready')}\n")
+
+
+def _shown(status: int, document: Mapping[str, Any], keys: tuple[str, ...]) -> web.Response:
+    """These keys, or the message where there is an error."""
+    if status != web.HTTPOk.status_code:
+        keys = ("message",)
+    return web.json_response({key: document.get(key) for key in keys}, status=status)
 
 
 async def _asked(request: web.Request, path: str) -> tuple[int, dict[str, Any]]:

@@ -8,9 +8,9 @@ WORKDIR /build
 RUN python -m venv --without-pip /opt/tfleet \
     && pip install --no-cache-dir --root-user-action=ignore 'setuptools>=77'
 COPY pyproject.toml constraints.txt deploy/requirements.py ./
-# worker-gpu brings CUDA.
+# worker-gpu brings CUDA; docker is for `--advertise-wan docker`.
 ARG EXTRA=worker
-RUN python requirements.py "$EXTRA" > requirements.txt \
+RUN python requirements.py "$EXTRA" docker > requirements.txt \
     && pip --python /opt/tfleet/bin/python install --no-cache-dir --root-user-action=ignore \
         -c constraints.txt -r requirements.txt \
     && rm -rf /opt/tfleet/lib/python3*/site-packages/tensorflow/include

@@ -33,16 +33,20 @@ _LISTED = (
 
 @dataclass(frozen=True)
 class Project:
-    """A name and the variables that .env.example lists; what it starts is found by the engine's labels."""
+    """A name and the variables that .env.example lists; what it starts is found by the engine's labels.
+
+    `files` are those beside docker-compose.yml.
+    """
 
     engine: docker.DockerClient
     name: str
     variables: Mapping[str, str]
+    files: tuple[str, ...] = ()
 
     def compose(self, *arguments: str, stdin: bytes | None = None, timeout_s: float = _UP_S) -> str:
         """What `docker compose` prints to standard output. Fails with both of its streams."""
         run = subprocess.run(
-            ["docker", "compose", *NO_ENV_FILE, "-p", self.name, *arguments],
+            ["docker", "compose", *NO_ENV_FILE, *self._named, "-p", self.name, *arguments],
             cwd=ROOT,
             env={**users_environment(), **self.variables},
             input=stdin if stdin is not None else b"",
@@ -52,6 +56,10 @@ class Project:
         )
         assert run.returncode == 0, (run.stdout + run.stderr).decode(errors="replace")[-3000:]
         return run.stdout.decode()
+
+    @property
+    def _named(self) -> list[str]:
+        return [f"--file={file}" for file in ("docker-compose.yml", *self.files)] if self.files else []
 
     def up(self, *options: str, workers: int) -> None:
         """As the README has it."""
@@ -82,6 +90,10 @@ class Project:
     def states(self) -> dict[str, str]:
         """The state of each worker that the proxy knows, by its id."""
         return {row["id"]: row["state"] for row in self.rows()}
+
+    def addresses(self, kind: str = "address") -> dict[str, str]:
+        """The address of each worker that the proxy knows, or its `wan`, by its id."""
+        return {row["id"]: row[kind] for row in self.rows()}
 
     def rows(self) -> list[dict[str, Any]]:
         """The proxy's table."""
@@ -118,10 +130,10 @@ class Project:
 
 
 @contextmanager
-def project(engine: docker.DockerClient, **variables: str) -> Iterator[Project]:
+def project(engine: docker.DockerClient, *files: str, **variables: str) -> Iterator[Project]:
     """One with nothing started yet, published on any free port of loopback; nothing is left of it."""
     name = f"tfleet-test-{secrets.token_hex(4)}"
-    running = Project(engine, name, {"PROXY_PUBLISH": "127.0.0.1:0", **variables})
+    running = Project(engine, name, {"PROXY_PUBLISH": "127.0.0.1:0", **variables}, files)
     try:
         yield running
     finally:

@@ -2,9 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from docker.models.containers import Container
+from docker.models.networks import Network
 
 from tests.compose.corpse import Corpse
 from tests.compose.project import Project
@@ -70,7 +74,7 @@ def test_a_worker_is_killed(corpse: Corpse) -> None:
 
 async def test_two_workers_are_killed_and_come_back_with_each_other_s_address(three: Project) -> None:
     one, other = three.containers("worker")[:2]
-    addresses = _address(one), _address(other)
+    addresses, began = (_address(one), _address(other)), datetime.now(UTC).isoformat()
     async with trickle(three):
         for victim in (one, other):
             await asyncio.to_thread(victim.kill)
@@ -79,6 +83,21 @@ async def test_two_workers_are_killed_and_come_back_with_each_other_s_address(th
         assert (_address(other), _address(one)) == addresses
         await asyncio.to_thread(three.settled, 3)
     assert set(three.listed()) >= {three.worker_id(one), three.worker_id(other)}
+    assert _strangers_images(three, began) == []
+
+
+def _strangers_images(fleet: Project, since: str) -> list[tuple[str, str]]:
+    """The requests that a worker has answered which the proxy had from another one, with that worker."""
+    meant = {
+        line["request_id"]: line.get("worker") for line in fleet.lines("proxy") if line["event"] == "request"
+    }
+    served = [
+        (line["request_id"], line["worker"])
+        for line in fleet.lines("worker")
+        if line["event"] == "request" and line["status"] == 200 and line["timestamp"] >= since
+    ]
+    assert served
+    return [(request, worker) for request, worker in served if meant.get(request) != worker]
 
 
 def _address(container: Container) -> str:
@@ -119,14 +138,35 @@ def _health(container: Container) -> str:
     return str(container.health)
 
 
-async def test_a_worker_is_cut_off_from_the_network(three: Project) -> None:
+async def test_a_worker_is_cut_off_from_the_network_and_comes_back_with_another_address(
+    three: Project,
+) -> None:
     victim = three.containers("worker")[2]
-    worker_id = three.worker_id(victim)
+    worker_id, before = three.worker_id(victim), f"{_address(victim)}:8000"
     network = three.engine.networks.get(f"{three.name}_default")
     async with trickle(three):
         await asyncio.to_thread(network.disconnect, victim)
         await without_requests(three, worker_id)
-    await asyncio.to_thread(victim.kill)
+        with _in_its_place(three, network):
+            await asyncio.to_thread(network.connect, victim)
+            await asyncio.to_thread(three.settled, 3)
+    address = f"{_address(victim)}:8000"
+    assert address != before, "it came back with another one, and noticed"
+    assert three.addresses()[worker_id] == address
+    assert three.listed()[worker_id]
+
+
+@contextmanager
+def _in_its_place(fleet: Project, network: Network) -> Iterator[None]:
+    """Somebody else has the address that was given up: the engine gives the lowest one that is free."""
+    image = fleet.containers("worker")[0].image
+    sleeper = fleet.engine.containers.run(
+        image, ["-c", "import time; time.sleep(600)"], entrypoint="python", network=network.name, detach=True
+    )
+    try:
+        yield
+    finally:
+        sleeper.remove(force=True)
 
 
 def test_all_logs_are_json_lines(small_fleet: Project) -> None:

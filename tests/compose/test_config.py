@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.compose.engine import has_compose, missing
 from tests.compose.project import NO_ENV_FILE
 from tests.environment import users_environment
@@ -55,6 +57,30 @@ def test_what_another_consul_wants_reaches_proxy_and_workers() -> None:
         assert _set(services[name]).items() >= wanted.items()
         (mount,) = (one for one in services[name]["volumes"] if one["target"] == "/run/consul")
         assert (mount["source"], mount["read_only"]) == ("/etc/ssl", True)
+
+
+def test_for_p2p_outside_workers_are_published_and_only_the_window_has_the_engine_s_socket() -> None:
+    services = _config("docker-compose.yml", "docker-compose.p2p.yml")
+    (port,) = services["worker"]["ports"]
+    assert (port["target"], port.get("published")) == (8000, None), "any free one"
+    assert _set(services["worker"])["TFLEET_ADVERTISE_WAN"] == "docker"
+    assert _set(services["proxy"])["TFLEET_MODE"] == "p2p"
+    mounted = {name: [each["target"] for each in of.get("volumes", [])] for name, of in services.items()}
+    assert [name for name, targets in mounted.items() if "/var/run/docker.sock" in targets] == ["engine"]
+
+
+@pytest.mark.parametrize(
+    ("given", "ports", "address"),
+    [
+        ("12500-12599", "12500-12599", None),
+        ("127.0.0.1:12500-12599", "12500-12599", "127.0.0.1"),
+        ("127.0.0.1:", None, "127.0.0.1"),
+    ],
+)
+def test_what_workers_publish_can_be_said(given: str, ports: str | None, address: str | None) -> None:
+    services = _config("docker-compose.yml", "docker-compose.p2p.yml", WORKER_PUBLISH=given)
+    (port,) = services["worker"]["ports"]
+    assert (port.get("published"), port.get("host_ip")) == (ports, address)
 
 
 def test_a_gpu_worker_is_built_with_cuda_and_is_given_a_gpu() -> None:

@@ -15,6 +15,7 @@ from tfleet.worker.cli import worker
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 GPU = (ROOT / "docker-compose.gpu.yml").read_text()
+P2P = (ROOT / "docker-compose.p2p.yml").read_text()
 DEFAULTS = dict(
     re.findall(r"^#(?P<name>[A-Z_]+)=(?P<default>.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
 )
@@ -55,15 +56,16 @@ def test_every_option_has_its_default_beside_it() -> None:
 
 
 def test_every_variable_of_the_compose_files_has_its_default_beside_it() -> None:
-    used = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", GPU)) | dict(
-        re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", COMPOSE)
-    )
+    used: dict[str, str] = {}
+    for file in (P2P, GPU, COMPOSE):
+        used |= dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", file))
     assert used.pop("TICKET_KEY_FILE") == "/dev/null"
+    assert (used.pop("TFLEET_MODE"), used.pop("TFLEET_ADVERTISE_WAN")) == ("p2p", "docker"), "as comments say"
     assert {name: DEFAULTS.get(name) for name in used} == used
 
 
 def test_the_example_names_nothing_that_nobody_reads() -> None:
-    assert [name for name in DEFAULTS if not re.search(rf"\b{name}\b", COMPOSE + GPU)] == []
+    assert [name for name in DEFAULTS if not re.search(rf"\b{name}\b", COMPOSE + GPU + P2P)] == []
 
 
 @pytest.mark.parametrize("command", [proxy, worker])
