@@ -1,6 +1,7 @@
 """What holds for every test: nothing blocks an event loop, and nothing is left behind."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from tests.side_by_side import SideBySide
 
 _SETTLE_S = 5.0
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine that is busy with something else is no counterexample. In CI each run tries the same examples, so
 # that a change is judged by what it changes; everywhere else the search goes on.

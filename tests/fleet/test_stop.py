@@ -12,8 +12,9 @@ import requests
 
 from tests.consul_agent import consul_agent, consul_binary
 from tests.fleet.steady import SteadyLoad
-from tests.fleet.up import PHOTOS, up
+from tests.fleet.up import up
 from tests.waiting import eventually_sync
+from tests.worker.model.pictures import picture
 
 
 def _alive(pid: int) -> bool:
@@ -21,8 +22,11 @@ def _alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_drains_everything_and_leaves_nothing(signum: int) -> None:
-    with consul_agent() as consul, up("--registry", f"consul://{consul.address}") as fleet:
+def test_a_stop_drains_everything_and_leaves_nothing(signum: int, model: Path) -> None:
+    with (
+        consul_agent() as consul,
+        up("--registry", f"consul://{consul.address}", "--model", str(model)) as fleet,
+    ):
         listed = [consul_binary(), "catalog", "services", f"-http-addr={consul.address}"]
         assert "tfleet" in subprocess.check_output(listed, text=True).split()
         children = fleet.pids()
@@ -33,14 +37,13 @@ def test_a_stop_drains_everything_and_leaves_nothing(signum: int) -> None:
         assert "tfleet" not in subprocess.check_output(listed, text=True).split()
 
 
-def test_a_worker_that_dies_is_started_again_and_the_fleet_goes_on() -> None:
-    with up() as fleet:
+def test_a_worker_that_dies_is_started_again_and_the_fleet_goes_on(model: Path) -> None:
+    with up("--model", str(model)) as fleet:
         before = {row["id"] for row in fleet.workers()}
         victim = min(fleet.pids("worker"))
         os.kill(victim, signal.SIGKILL)
-        image = (PHOTOS / "cat.jpg").read_bytes()
         for _ in range(10):  # the first that meets the dead one is sent on to the other
-            assert requests.post(fleet.url, files={"data": image}, timeout=30).json()[0][0] == "tiger cat"
+            assert requests.post(fleet.url, files={"data": picture("red")}, timeout=30).json()[0][0] == "red"
         eventually_sync(fleet.ready, wanted=lambda ready: ready == 2, timeout_s=60)
         assert {row["id"] for row in fleet.workers() if row["state"] == "ready"} != before
         assert "SIGKILL" in fleet.said

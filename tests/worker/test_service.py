@@ -1,11 +1,13 @@
 import contextlib
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
 from tests.embedded_registry import embedded_registry
+from tests.fleet.nursery import Nursery, nursery
 from tests.waiting import eventually_sync
 from tests.worker.model.graphs import (
     decoding_graph,
@@ -25,6 +27,13 @@ pytestmark = pytest.mark.process
 ALONE = ("--registry", "static:", "--drain-grace", "0")
 
 
+@pytest.fixture(scope="module")
+def quick() -> Iterator[Nursery]:
+    """Where workers come from that need not import all they need by themselves."""
+    with nursery() as workers:
+        yield workers
+
+
 def best(address: Address, colour: str) -> str:
     answer = requests.post(address.url, files={"data": picture(colour)}, timeout=30)
     label: str = answer.json()[0][0]
@@ -36,11 +45,11 @@ def registered(registry: Address) -> list[str]:
     return [entry["Service"]["ID"] for entry in entries]
 
 
-def test_it_registers_when_it_is_ready_and_leaves_before_it_refuses(tmp_path: Path) -> None:
+def test_it_registers_when_it_is_ready_and_leaves_before_it_refuses(quick: Nursery, tmp_path: Path) -> None:
     model = write_model(tmp_path / "colours" / "1")
     with embedded_registry() as registry:
         options = ("--model", str(model), "--registry", f"consul://{registry}", "--drain-grace", "30")
-        with worker_process(*options) as worker:
+        with quick.worker(*options) as worker:
             address = worker.address()
             assert registered(registry) == [], "it is not ready yet"
             (name,) = eventually_sync(lambda: registered(registry), timeout_s=60)
@@ -55,18 +64,18 @@ def test_it_registers_when_it_is_ready_and_leaves_before_it_refuses(tmp_path: Pa
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order_with_code_0(tmp_path: Path, signum: int) -> None:
-    with worker_process("--model", str(write_model(tmp_path / "colours" / "1")), *ALONE) as worker:
+def test_a_signal_ends_it_in_order_with_code_0(quick: Nursery, tmp_path: Path, signum: int) -> None:
+    with quick.worker("--model", str(write_model(tmp_path / "colours" / "1")), *ALONE) as worker:
         worker.wait_for("worker ready")
         worker.process.send_signal(signum)
         assert worker.process.wait(30) == 0
         assert worker.wait_for("worker stopped")["unfinished"] == 0
 
 
-def test_two_signals_at_once_end_it_too(tmp_path: Path) -> None:
+def test_two_signals_at_once_end_it_too(quick: Nursery, tmp_path: Path) -> None:
     model = write_model(tmp_path / "colours" / "1")
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(worker_process("--model", str(model), *ALONE)) for _ in range(4)]
+        workers = [stack.enter_context(quick.worker("--model", str(model), *ALONE)) for _ in range(4)]
         for worker in workers:
             worker.wait_for("worker ready")
         for worker in workers:
@@ -75,8 +84,8 @@ def test_two_signals_at_once_end_it_too(tmp_path: Path) -> None:
         assert [worker.process.wait(30) for worker in workers] == [0, 0, 0, 0]
 
 
-def test_post_drain_ends_it_in_order_with_code_0(tmp_path: Path) -> None:
-    with worker_process("--model", str(write_model(tmp_path / "colours" / "1")), *ALONE) as worker:
+def test_post_drain_ends_it_in_order_with_code_0(quick: Nursery, tmp_path: Path) -> None:
+    with quick.worker("--model", str(write_model(tmp_path / "colours" / "1")), *ALONE) as worker:
         worker.wait_for("worker ready")
         assert requests.post(f"{worker.address().url}/drain", timeout=10).status_code == 202
         assert worker.process.wait(30) == 0
@@ -103,21 +112,21 @@ def test_it_tells_the_time_to_ready_in_parts_and_what_it_computes_with(tmp_path:
         assert "tfleet_worker_cpus 1.0" in metrics
 
 
-def test_a_bare_graph_that_decodes_by_itself_is_served(tmp_path: Path) -> None:
+def test_a_bare_graph_that_decodes_by_itself_is_served(quick: Nursery, tmp_path: Path) -> None:
     graph = write_graph(tmp_path / "output_graph.pb", decoding_graph)
     labels = write_labels(tmp_path)
     options = ("--model", str(graph), "--labels", str(labels), *ALONE)
     layers = ("--input-layer", "DecodeJpeg/contents:0", "--output-layer", "final_result:0")
-    with worker_process(*options, *layers) as worker:
+    with quick.worker(*options, *layers) as worker:
         _serves_colours(worker)
 
 
-def test_a_tensorflow_2_saved_model_is_served(tmp_path: Path) -> None:
+def test_a_tensorflow_2_saved_model_is_served(quick: Nursery, tmp_path: Path) -> None:
     folder = tmp_path / "colours" / "1"
     write_saved_model(folder)
     write_labels(folder)
     (folder / "model.toml").write_text("[input]\nsize = 8\n")
-    with worker_process("--model", str(folder), *ALONE) as worker:
+    with quick.worker("--model", str(folder), *ALONE) as worker:
         told = worker.wait_for("model loaded")
         assert told["form"] == "a SavedModel, frozen"
         assert told["cpus"] == usable_cpus()
