@@ -42,18 +42,23 @@ def images(engine: docker.DockerClient) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def small_fleet(
-    engine: docker.DockerClient, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Project]:
-    """Three workers, who serve a small model of the user's and ask for tickets."""
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables for workers who serve a small model of the user's and ask for tickets."""
     models = tmp_path_factory.mktemp("models")
     models.chmod(0o755)
     write_model(models / "colours" / "1")
     key = tmp_path_factory.mktemp("secrets") / "tickets.key"
     key.write_text("5" * 64 + "\n")
     key.chmod(0o444)
-    variables = {"MODELS": str(models), "TFLEET_MODEL": "/models/colours", "TICKET_KEY_FILE": str(key)}
-    with project(engine, **images, **variables) as running:
+    return {"MODELS": str(models), "TFLEET_MODEL": "/models/colours", "TICKET_KEY_FILE": str(key)}
+
+
+@pytest.fixture(scope="session")
+def small_fleet(
+    engine: docker.DockerClient, images: dict[str, str], small_model: dict[str, str]
+) -> Iterator[Project]:
+    """Three of them."""
+    with project(engine, **images, **small_model) as running:
         running.up(workers=3)
         running.settled(3)
         yield running

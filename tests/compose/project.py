@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import docker
-import requests
 from docker.models.containers import Container
 
+from tests.compose.served import Served
 from tests.environment import users_environment
-from tests.waiting import eventually_sync
 
 ROOT = Path(__file__).parents[2]
 NO_ENV_FILE = ("--env-file", "/dev/null")
@@ -24,15 +23,10 @@ NO_ENV_FILE = ("--env-file", "/dev/null")
 
 _UP_S = 180.0
 _BUILD_S = 900.0
-_SETTLED_S = 60.0
-_LISTED = (
-    "import urllib.request as r; "
-    "print(r.urlopen('http://consul:8500/v1/health/service/tfleet').read().decode())"
-)
 
 
 @dataclass(frozen=True)
-class Project:
+class Project(Served):
     """A name and the variables that .env.example lists; what it starts is found by the engine's labels.
 
     `files` are those beside docker-compose.yml.
@@ -86,38 +80,6 @@ class Project:
         starts = [line for line in self.lines("worker", container) if line["event"] == "worker starting"]
         found: str = starts[-1]["worker"]
         return found
-
-    def states(self) -> dict[str, str]:
-        """The state of each worker that the proxy knows, by its id."""
-        return {row["id"]: row["state"] for row in self.rows()}
-
-    def addresses(self, kind: str = "address") -> dict[str, str]:
-        """The address of each worker that the proxy knows, or its `wan`, by its id."""
-        return {row["id"]: row[kind] for row in self.rows()}
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The proxy's table."""
-        found: list[dict[str, Any]] = requests.get(f"{self.url}/workers", timeout=10).json()["workers"]
-        return found
-
-    def settled(self, workers: int) -> None:
-        """Wait until the proxy knows exactly so many workers, all ready, and others only as ejected."""
-        wanted = ["ready"] * workers
-        eventually_sync(self._at_work, wanted=lambda found: found == wanted, timeout_s=_SETTLED_S)
-
-    def _at_work(self) -> list[str]:
-        return [state for state in self.states().values() if state != "ejected"]
-
-    def listed(self) -> dict[str, bool]:
-        """The workers in Consul's catalog, by their ids, and whether they pass."""
-        answer = self.containers("proxy")[0].exec_run(["python", "-c", _LISTED], demux=True)
-        out, err = answer.output
-        if answer.exit_code != 0:
-            return {"nobody answers": False, str(err): False}
-        return {
-            entry["Service"]["ID"]: all(check["Status"] == "passing" for check in entry["Checks"])
-            for entry in json.loads(out)
-        }
 
     def left(self) -> list[str]:
         """What of it the engine still has."""

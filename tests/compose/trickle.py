@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.compose.project import Project
+from tests.compose.served import Served
 from tests.fleet.steady import SteadyLoad
 from tests.waiting import eventually_sync
 
@@ -12,7 +12,7 @@ _RATE = 20
 
 
 @asynccontextmanager
-async def trickle(fleet: Project) -> AsyncIterator[None]:
+async def trickle(fleet: Served) -> AsyncIterator[None]:
     """From a second before to a second after the block, and none of the images is lost."""
     async with SteadyLoad(fleet.url, rate=_RATE) as load:
         await load.sent(_RATE)
@@ -21,7 +21,7 @@ async def trickle(fleet: Project) -> AsyncIterator[None]:
     assert load.tally.faultless, (load.tally, load.tally.failures[:5])
 
 
-async def without_requests(fleet: Project, worker_id: str) -> None:
+async def without_requests(fleet: Served, worker_id: str) -> None:
     """Wait until the proxy sends nothing to this worker."""
     await asyncio.to_thread(
         eventually_sync, fleet.states, wanted=lambda found: found.get(worker_id) != "ready"

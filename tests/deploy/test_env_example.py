@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 GPU = (ROOT / "docker-compose.gpu.yml").read_text()
 P2P = (ROOT / "docker-compose.p2p.yml").read_text()
+SWARM = (ROOT / "deploy" / "swarm.yml").read_text()
 DEFAULTS = dict(
     re.findall(r"^#(?P<name>[A-Z_]+)=(?P<default>.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
 )
@@ -57,7 +58,7 @@ def test_every_option_has_its_default_beside_it() -> None:
 
 def test_every_variable_of_the_compose_files_has_its_default_beside_it() -> None:
     used: dict[str, str] = {}
-    for file in (P2P, GPU, COMPOSE):
+    for file in (P2P, GPU, SWARM, COMPOSE):
         used |= dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", file))
     assert used.pop("TICKET_KEY_FILE") == "/dev/null"
     assert (used.pop("TFLEET_MODE"), used.pop("TFLEET_ADVERTISE_WAN")) == ("p2p", "docker"), "as comments say"
@@ -65,7 +66,7 @@ def test_every_variable_of_the_compose_files_has_its_default_beside_it() -> None
 
 
 def test_the_example_names_nothing_that_nobody_reads() -> None:
-    assert [name for name in DEFAULTS if not re.search(rf"\b{name}\b", COMPOSE + GPU + P2P)] == []
+    assert [name for name in DEFAULTS if not re.search(rf"\b{name}\b", COMPOSE + GPU + P2P + SWARM)] == []
 
 
 @pytest.mark.parametrize("command", [proxy, worker])
