@@ -23,7 +23,7 @@ COMMANDS = {"proxy": proxy, "worker": worker}
 
 
 def _plain(found: object) -> Any:
-    """Without the quotation marks of HCL's strings and the reader's notes, and one block for a list of one."""
+    """Without the quotation marks of HCL's strings and the reader's notes; one block for a list of one."""
     if isinstance(found, dict):
         return {_plain(key): _plain(value) for key, value in found.items() if not key.startswith("__")}
     if isinstance(found, list):

@@ -80,7 +80,7 @@ async def test_an_update_to_a_model_that_is_not_there_is_taken_back(small_stack:
     small_stack.settled(2)
 
 
-async def test_consul_ends_and_comes_back_at_another_address(small_stack: Stack) -> None:
+async def test_consul_is_replaced(small_stack: Stack) -> None:
     before = set(small_stack.states())
     (consul,) = small_stack.containers("consul")
     async with trickle(small_stack):
