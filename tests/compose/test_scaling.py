@@ -16,9 +16,9 @@ from tests.fleet.steady import SteadyLoad
 from tests.waiting import eventually_sync
 
 _RATE = 20
-_LOAD = 80
-_TRICKLE = 2
-_TARGET = 0.05
+_LOAD = 30
+_TRICKLE = 1
+_TARGET = 0.02
 """The small model keeps a worker busy for 3 to 6 ms an image: so the load is work for at least three workers,
 and the trickle for less than one."""
 

@@ -59,5 +59,7 @@ def test_each_answer_is_its_own_or_a_429_and_after_the_flood_all_is_as_before(tm
         assert found[f'{MORE}{{reason="queue-requests"}}'] == away
         assert found[f'{MORE}{{reason="queue-bytes"}}'] == 0
         assert found["tfleet_worker_queue_requests"] == found["tfleet_worker_queue_bytes"] == 0
+        busy_s = "tfleet_worker_busy_seconds_total"
+        assert metrics(worker)[busy_s] == found[busy_s] > 0, "it is idle now, and was not"
         assert flood(url, 0) == 0
         assert len(worker.events("request")) == (CLIENTS + 1) * IMAGES, "one line each"

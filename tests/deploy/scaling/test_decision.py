@@ -60,6 +60,7 @@ def test_as_many_as_bring_the_busy_share_and_the_queues_to_their_targets(
         (idle(3), 1),  # the fourth has as much to do as it should
         (idle(1), 3),
         (busy(0.5, n=3), 4),
+        (busy(0.58, n=3), 4),  # and is no reason for more, either
     ],
 )
 def test_who_can_t_be_read_is_neither_idle_nor_busy(loads: Sequence[Load], expected: int) -> None:
