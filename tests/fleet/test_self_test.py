@@ -10,8 +10,10 @@ from tests.consul_agent import consul_agent
 from tests.embedded_registry import embedded_registry
 from tests.fleet.processes import Fleet, registry_process
 from tests.fleet.relay import relay
+from tests.waiting import eventually_sync
 from tests.worker.process import Worker
 from tfleet.discovery.address import Address
+from tfleet.discovery.instance import from_health_entry
 
 UNREACHED = "the advertised address can't be reached"
 
@@ -77,6 +79,36 @@ def test_a_worker_without_a_registry_is_ready_and_is_tested_when_there_is_one(mo
             worker.wait_for("registered")
             assert order(worker, "worker ready", "address reached", "registered")
             worker.process.kill()
+
+
+def test_an_outside_address_that_leads_nowhere_is_told_and_given_to_nobody_until_it_leads_to_the_worker(
+    model: Path,
+) -> None:
+    listening, outside = nobody(), nobody()
+    with embedded_registry() as registry:
+        options = ("--model", str(model), "--registry", f"consul://{registry}", "--drain-grace", "0")
+        with Fleet.nursery.worker(
+            *options, "--port", str(listening.port), "--advertise-wan", str(outside)
+        ) as worker:
+            line = worker.wait_for("the advertised wan address can't be reached")
+            assert (line["level"], line["address"]) == ("error", str(outside))
+            assert line["tried_from"] == f"the registry at {registry}"
+            assert line["error"].endswith("refused")
+            assert f"they are told {listening}, too: check --advertise-wan" in line["hint"]
+            worker.wait_for("registered")
+            assert worker.ready(), "the fleet can do without it"
+            assert wan(registry) is None
+            with relay(listening, port=outside.port):
+                eventually_sync(lambda: wan(registry), wanted=lambda found: found == str(outside))
+                worker.process.kill()
+
+
+def wan(registry: Address) -> str | None:
+    """The outside address that the registry has of the only worker."""
+    (entry,) = requests.get(f"{registry.url}/v1/health/service/tfleet", timeout=10).json()
+    found = from_health_entry(entry)
+    assert found is not None
+    return None if found.wan is None else str(found.wan)
 
 
 def order(worker: Worker, *events: str) -> bool:
