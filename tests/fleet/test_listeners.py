@@ -15,18 +15,12 @@ from tests.fleet.processes import Fleet, fleet, registry_process
 from tests.fleet.steady import SteadyLoad
 from tests.proxy.listeners.scene import listeners_of, listening
 from tests.waiting import eventually
-from tests.worker.model.graphs import write_model
 from tfleet.discovery.address import Address
 
 RATE = 250.0
 REQUESTS = 2000
 HELD = 12
 _ANSWERED = re.compile(r'^tfleet_proxy_requests_total\{route="/",status="200"\} ([\d.e+]+)$', re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
 
 
 @pytest.fixture
