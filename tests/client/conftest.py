@@ -96,11 +96,13 @@ class ScriptedFleet:
     async def _stop(self) -> None:
         for server in self.servers:
             server.released.set()
+        # A server learns of a connection some turns of the loop after it was accepted, and asyncio leaves it open
+        # if the server is closed by then. Nothing is accepted between this and the end of all sites.
+        while accepting := [task for task in asyncio.all_tasks() if _accepts(task)]:
+            await asyncio.gather(*accepting)
         for runner in self._runners:
             for site in list(runner.sites):
                 await site.stop()
-        # A server learns of a connection some turns of the loop after it was accepted: wait for those.
-        await asyncio.gather(*(task for task in asyncio.all_tasks() if _accepts(task)))
         for runner in self._runners:
             await runner.cleanup()
 
