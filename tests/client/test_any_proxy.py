@@ -185,13 +185,14 @@ async def test_a_proxy_that_hangs_leaves_the_next_one_half_of_the_time(fleet: Sc
     hung, good = fleet.server(otherwise=fleet.never()), fleet.server()
     async with AsyncFleetClient([hung.url, good.url], timeout_s=2.4) as client:
         found = [await client.classify(b"BM") for _ in range(2)]
-    assert 1000 < max(one.elapsed_ms for one in found) < 2000
-    assert min(one.elapsed_ms for one in found) < 900
+    quick_ms, slow_ms = sorted(one.elapsed_ms for one in found)
+    assert slow_ms > 1000, "and it was enough"
+    assert quick_ms < slow_ms / 2, "the other call did not wait for it"
 
 
 async def test_a_call_that_ends_in_silence_is_news_of_its_proxy(fleet: ScriptedFleet) -> None:
     hung, good = fleet.server(otherwise=fleet.never()), fleet.server()
-    async with AsyncFleetClient([hung.url, good.url], timeout_s=0.3) as client:
+    async with AsyncFleetClient([hung.url, good.url], timeout_s=1.0) as client:
         outcomes = [await client.outcome(b"BM") for _ in range(6)]
     failures = [outcome.error for outcome in outcomes if outcome.error is not None]
     assert len(failures) == 1
