@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from ipaddress import ip_address
 
 import pytest
 from docker.models.containers import Container
@@ -73,7 +74,7 @@ def test_a_worker_is_killed(corpse: Corpse) -> None:
 
 
 async def test_two_workers_are_killed_and_come_back_with_each_other_s_address(three: Project) -> None:
-    one, other = three.containers("worker")[:2]
+    one, other = sorted(three.containers("worker")[:2], key=lambda each: ip_address(_address(each)))
     addresses, began = (_address(one), _address(other)), datetime.now(UTC).isoformat()
     async with trickle(three):
         for victim in (one, other):
