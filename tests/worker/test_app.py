@@ -243,6 +243,7 @@ def test_it_tells_its_address_as_text_and_as_json(worker: Address) -> None:
     assert answer.json() == {
         "id": "w1",
         "address": str(worker),
+        "wan": None,
         "model": "efficientnet-lite0",
         "version": "1",
         "state": "ready",
