@@ -11,6 +11,13 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 compose=(docker compose --project-name "${COMPOSE_PROJECT_NAME:-tfleet}" --project-directory "$root"
     --file "$root/docker-compose.yml" --file "$root/deploy/swarm.yml")
 
+for argument in "$@"; do
+    case $argument in *docker-compose.p2p.yml)
+        echo "stack.sh: p2p from outside is not for a Swarm: a worker would ask another machine's engine" >&2
+        exit 2 ;;
+    esac
+done
+
 # `docker stack` reads an older form of the same language: it knows no name, and wants a text where compose
 # writes a number and a number where it writes a text.
 "${compose[@]}" "$@" config |

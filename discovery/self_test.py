@@ -36,7 +36,8 @@ class SelfTest:
     """Has an instance's address checked until it is reached.
 
     `hint` is what somebody should set where it is not. `tell` gets the reason why the worker can't be ready,
-    one line, and an empty one when there is none any more. `what` is what the log calls the address.
+    one line, and an empty one when there is none any more. `what` is what the log calls the address. `locate`
+    gives the instance with the address that it has now: it may change before it is reached.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class SelfTest:
         tell: Callable[[str], None] = lambda _: None,
         what: str = "address",
         needed: bool = True,
+        locate: Callable[[Instance], Instance] = lambda instance: instance,
         retry: Backoff = _RETRY,
         poll_s: float = _POLL_S,
         patience_s: float = _PATIENCE_S,
@@ -59,6 +61,7 @@ class SelfTest:
         self._tell = tell
         self._what = what
         self._needed = needed
+        self._locate = locate
         self._retry = retry
         self._poll_s = poll_s
         self._patience_s = patience_s
@@ -118,6 +121,7 @@ class SelfTest:
 
     def _ask(self, stop: threading.Event) -> Finding | None:
         """One check; None where `stop` came first."""
+        self._instance = self._locate(self._instance)
         name = self._check.begin(self._instance)
         try:
             give_up_at_s = time.monotonic() + self._patience_s

@@ -66,7 +66,8 @@ class _Caller(Generic[Image, Row]):
 class Batcher(Generic[Image, Row]):
     """Calls `run`, in at most `lanes()` threads at a time, with as many images as one of `sizes()` says.
 
-    1 has to be among the sizes. `run` gives a row for each image, in their order.
+    1 has to be among the sizes, and neither may change once there is something to run. `run` gives a row for
+    each image, in their order.
     """
 
     def __init__(

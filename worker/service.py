@@ -7,6 +7,8 @@ the fleet knows; after that a kept connection is told to ask for another worker.
 
 from __future__ import annotations
 
+import itertools
+import random
 import signal
 import sys
 import threading
@@ -22,6 +24,7 @@ from tfleet.discovery.address import Address
 from tfleet.discovery.address_check import ConsulAddressCheck
 from tfleet.discovery.advertise import advertised, advice, wan_advice
 from tfleet.discovery.agent import ConsulAgent
+from tfleet.discovery.backoff import Backoff
 from tfleet.discovery.instance import Instance, new_id
 from tfleet.discovery.key_file import KeyFile
 from tfleet.discovery.registration import TTL_S, Registration
@@ -45,6 +48,7 @@ from tfleet.worker.wan import FindWan
 from tfleet.worker.whereabouts import Whereabouts, why_untested
 
 _LOOK_EVERY_S = 0.5
+_NO_WAY = Backoff(first_s=0.5, cap_s=10.0)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -174,10 +178,19 @@ def _listen(settings: Settings) -> Server:
 
 
 def _whereabouts(settings: Settings, listening: Address) -> Whereabouts:
+    """Where this worker is; waits for a way to the registry. Raises NotPublishedError."""
     registry = settings.registry
     towards = None if isinstance(registry, StaticRegistry) else registry.address
     find = partial(advertised, listening, settings.advertise, towards)
-    return Whereabouts(find, settings.find_wan, listening.port)
+    rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
+    for failures in itertools.count(1):
+        try:
+            return Whereabouts(find, settings.find_wan, listening.port)
+        except OSError as error:
+            log: Any = structlog.get_logger()
+            log.warning("there is no way to the registry yet", registry=str(registry), error=str(error))
+            time.sleep(_NO_WAY.delay_s(failures, rng))
+    raise AssertionError("nobody counts to the end")
 
 
 def _identity(settings: Settings, whereabouts: Whereabouts) -> Instance:
@@ -204,14 +217,17 @@ def _membership(
     if not settings.self_test:
         return Membership(registration)
     check = ConsulAddressCheck(registry, settings.service, access)
-    test = SelfTest(check, instance, hint=advice(listening), tell=lifecycle.held_up)
-    wan_test = _wan_test(check, instance, registry)
+    hint = advice(listening)
+    test = SelfTest(check, instance, hint=hint, tell=lifecycle.held_up, locate=whereabouts)
+    wan_test = _wan_test(check, instance, whereabouts, registry)
     if wan_test is not None:
         whereabouts.may_tell_wan = lambda: wan_test.passed
     return Membership(registration, test, wan_test)
 
 
-def _wan_test(check: ConsulAddressCheck, instance: Instance, registry: Address) -> SelfTest | None:
+def _wan_test(
+    check: ConsulAddressCheck, instance: Instance, whereabouts: Whereabouts, registry: Address
+) -> SelfTest | None:
     """That of the address for clients outside, if there is one and it can be tested."""
     if instance.wan is None:
         return None
@@ -219,5 +235,9 @@ def _wan_test(check: ConsulAddressCheck, instance: Instance, registry: Address) 
         log: Any = structlog.get_logger().bind(worker=instance.id)
         log.info("the wan address goes untested", address=str(instance.wan), why=why)
         return None
-    outside, hint = replace(instance, address=instance.wan), wan_advice(instance.address)
-    return SelfTest(check, outside, hint=hint, what="wan address", needed=False)
+
+    def outside(instance: Instance) -> Instance:
+        return replace(instance, address=whereabouts.wan or instance.address)
+
+    hint = wan_advice(instance.address)
+    return SelfTest(check, outside(instance), hint=hint, what="wan address", needed=False, locate=outside)

@@ -7,8 +7,8 @@ The rules:
   server where the registry has a name.
 - No way to the registry is no news of the address: it stays what it was.
 - The outside address is found at the start, and again where the other one has changed: that is when an engine
-  publishes ports anew. If that fails the worker does without it.
-- It is told to nobody before it has been tested, if it can be.
+  publishes ports anew. If that fails the worker does without it, and asks again before the next heartbeat.
+- It is told to nobody before one such address has been tested, if it can be.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ class Whereabouts:
         self._find_wan = find_wan
         self._port = listening_port
         self.wan = None if find_wan is None else find_wan(listening_port)
+        self._owed = False
+        """Whether the outside address has to be asked for again."""
         self._log: Any = structlog.get_logger()
 
     def __repr__(self) -> str:
@@ -49,17 +51,21 @@ class Whereabouts:
             address = self._find()
         except OSError:
             address = self.address
-        if address != self.address:
+        if address != self.address or self._owed:
             self.address = address
             self.wan = self._wan_again()
         return replace(instance, address=address, wan=self.wan if self.may_tell_wan() else None)
 
     def _wan_again(self) -> Address | None:
         try:
-            return None if self._find_wan is None else self._find_wan(self._port)
+            found = None if self._find_wan is None else self._find_wan(self._port)
         except NotPublishedError as error:
-            self._log.warning("no address for clients outside any more", error=str(error))
+            if not self._owed:
+                self._log.warning("no address for clients outside any more", error=str(error))
+            self._owed = True
             return None
+        self._owed = False
+        return found
 
 
 def why_untested(wan: Address, registry: Address) -> str:

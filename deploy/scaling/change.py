@@ -62,7 +62,13 @@ class Change:
             except EngineError as error:
                 self._failed(container.name, f"could not be started: {error}")
                 if container in self.outcome.made:
-                    await aside(self._engine.remove, container)
+                    await self._take_back(container)
+
+    async def _take_back(self, container: Container) -> None:
+        try:
+            await aside(self._engine.remove, container)
+        except EngineError as error:
+            self._failed(container.name, f"could not be removed: {error}")
 
     async def _stop(self, container: Container) -> None:
         async with self._room:

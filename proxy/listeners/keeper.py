@@ -56,7 +56,8 @@ class Keeper:
         self.told = Told()
         """What the present process has told last."""
         self.fresh = asyncio.Event()
-        """Set when there is nothing more to wait for after `tell`."""
+        """Set when there is nothing more to wait for after `tell`, as before there is a process."""
+        self.fresh.set()
         self._house = house
         self._policy = policy or RestartPolicy()
         self._rng = random.Random()  # noqa: S311 - spreads restarts, guards nothing

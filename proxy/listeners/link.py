@@ -48,11 +48,16 @@ class Link:
                 case Tell():
                     await self.tell()
                 case Summed():
-                    asking = self._asking.popleft()
-                    if not asking.done():
-                        asking.set_result(message)
+                    self._answered(message)
                 case _:
                     raise AssertionError(f"nothing for a listener: {message!r}")
+
+    def _answered(self, summed: Summed) -> None:
+        if not self._asking:
+            return  # the answer to a listener that has ended, whose place this one has
+        asking = self._asking.popleft()
+        if not asking.done():
+            asking.set_result(summed)
 
     async def tell(self) -> None:
         """Tell the parent what this listener counts and knows."""

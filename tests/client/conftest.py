@@ -96,8 +96,8 @@ class ScriptedFleet:
     async def _stop(self) -> None:
         for server in self.servers:
             server.released.set()
-        # A server learns of a connection some turns of the loop after it was accepted, and asyncio leaves it open
-        # if the server is closed by then. Nothing is accepted between this and the end of all sites.
+        # A server learns of a connection some turns of the loop after it was accepted, and asyncio leaves it
+        # open if the server is closed by then. Nothing is accepted between this and the end of all sites.
         while accepting := [task for task in asyncio.all_tasks() if _accepts(task)]:
             await asyncio.gather(*accepting)
         for runner in self._runners:

@@ -73,4 +73,4 @@ def test_the_example_names_nothing_that_nobody_reads() -> None:
 def test_docker_kills_nobody_who_drains(command: click.Command) -> None:
     options = _options(command)
     drain_s = float(str(options["TFLEET_DRAIN_GRACE"])) + float(str(options["TFLEET_DRAIN_TIMEOUT"]))
-    assert int(DEFAULTS[f"{str(command.name).upper()}_STOP_GRACE"].removesuffix("s")) > drain_s + 5
+    assert int(DEFAULTS[f"{str(command.name).upper()}_STOP_GRACE"].removesuffix("s")) > drain_s + 12

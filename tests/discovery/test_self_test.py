@@ -2,6 +2,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,10 +34,11 @@ class ScriptedCheck:
         self._script = deque(script)
         self._end = end
         self.begun = 0
+        self.asked: list[Instance] = []
         self.open: set[str] = set()
 
     def begin(self, instance: Instance) -> str:
-        assert instance is WORKER
+        self.asked.append(instance)
         self.begun += 1
         if isinstance(self._script[0], Exception):
             raise self._next()  # type: ignore[misc] # it is one
@@ -200,3 +202,11 @@ def test_an_address_that_is_not_needed_keeps_nobody_waiting_and_may_not_be_told_
     with running(ScriptedCheck(REFUSED, REACHED), needed=False) as (test, results):
         assert eventually_sync(lambda: results) == [True]
         assert test.passed
+
+
+def test_each_test_is_of_the_address_that_the_worker_has_then() -> None:
+    moved = replace(WORKER, address=Address("10.0.0.8", 8000))
+    places = iter([WORKER, moved])
+    check = ScriptedCheck(REFUSED, REACHED)
+    assert result(check, locate=lambda _: next(places))
+    assert check.asked == [WORKER, moved]

@@ -100,6 +100,14 @@ def test_a_signal_while_it_starts_ends_it_at_once_with_code_0() -> None:
         assert worker.events("worker ready") == []
 
 
+def test_a_registry_whose_name_is_not_known_is_waited_for() -> None:
+    with worker_process("--registry", "consul://tfleet.invalid:8500", "--host", "0.0.0.0") as worker:
+        line = worker.wait_for("there is no way to the registry yet")
+        assert (line["level"], line["registry"]) == ("warning", "consul://tfleet.invalid:8500")
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(20) == 0
+
+
 def test_it_tells_the_time_to_ready_in_parts_and_what_it_computes_with(tmp_path: Path) -> None:
     options = ("--cpus", "1", "--precision", "float32")
     with worker_process("--model", str(write_model(tmp_path / "colours" / "1")), *options, *ALONE) as worker:

@@ -53,6 +53,12 @@ def test_one_that_can_t_be_found_any_more_is_done_without() -> None:
     assert whereabouts(WORKER) == replace(WORKER, address=THERE)
 
 
+def test_one_that_was_not_found_is_asked_for_again() -> None:
+    find_wan = Script(WAN, NotPublishedError("no"), NotPublishedError("no"), NEW_WAN)
+    whereabouts = Whereabouts(Script(HERE, THERE, THERE, THERE, THERE), find_wan, 8000)
+    assert [whereabouts(WORKER).wan for _ in range(4)] == [None, None, NEW_WAN, NEW_WAN]
+
+
 def test_one_that_can_t_be_found_at_first_is_an_error() -> None:
     with pytest.raises(NotPublishedError):
         Whereabouts(Script(HERE), Script(NotPublishedError("no")), 8000)

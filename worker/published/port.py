@@ -21,7 +21,7 @@ from tfleet.worker.published.errors import NotPublishedError
 from tfleet.worker.published.own_container import own_names
 
 _SOCKET: Final = "unix:///var/run/docker.sock"
-_TIMEOUT_S: Final = 5.0
+_TIMEOUT_S: Final = 1.0  # a heartbeat may wait for several answers, and a check lives for ten seconds
 _ANY_VERSION: Final = "1.24"  # of the interface; the question for the right one needs none
 
 

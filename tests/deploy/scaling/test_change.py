@@ -109,6 +109,18 @@ async def test_what_fails_is_told_and_does_not_hold_up_the_rest() -> None:
     assert len(outcome.failures) == 2
 
 
+async def test_an_engine_that_goes_away_in_the_middle_is_told_and_no_more() -> None:
+    engine = PretendEngine.of(container(1))
+    engine.trouble = {"start 2": "no engine", "remove 2": "still no engine"}
+    going, told = change(engine, 2)
+    outcome = await going.carry_out()
+    assert [str(news) for news in told if news.event == "failed"] == [
+        "fleet-worker-2: could not be started: no engine",
+        "fleet-worker-2: could not be removed: still no engine",
+    ]
+    assert len(outcome.failures) == 2
+
+
 async def test_who_can_t_be_stopped_stays() -> None:
     engine = PretendEngine.of(container(1), container(2), container(3))
     engine.trouble = {"stop 3": "the engine is busy"}

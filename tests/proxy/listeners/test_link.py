@@ -53,3 +53,14 @@ async def test_a_parent_that_says_nothing_is_a_problem_document() -> None:
     for one in (writer, parent):
         one.close()
     await eventually(lambda: asyncio.sleep(0, writer.is_closing()))
+
+
+async def test_an_answer_to_a_listener_that_has_ended_is_none_to_the_one_in_its_place() -> None:
+    (ours, writer), (_, parent) = await pair()
+    readiness = Readiness()
+    send(parent, Summed(b"late", ()))
+    send(parent, Called("tfleet-proxy-1"))
+    parent.close()
+    await Link(ours, writer, readiness).run()
+    assert readiness.name == "tfleet-proxy-1", "it goes on hearing"
+    writer.close()
