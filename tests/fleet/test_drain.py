@@ -142,11 +142,10 @@ def upload(address: Address) -> Iterator[None]:
 @contextlib.asynccontextmanager
 async def lookups(*workers: Worker) -> AsyncIterator[Address]:
     """A proxy that only names these workers, one after the other, whatever has become of them."""
-    names = iter([str(worker.address()) for worker in workers])
+    named = iter([{"id": worker_id(worker), "address": str(worker.address())} for worker in workers])
 
     async def name(_: web.Request) -> web.Response:
-        address = next(names)
-        return web.json_response({"id": f"at {address}", "address": address, "expires_in_s": 30})
+        return web.json_response({**next(named), "expires_in_s": 30})
 
     app = web.Application()
     app.router.add_get("/worker", name)
