@@ -18,6 +18,8 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
+from tfleet.discovery import log
+
 _SOCKET: Final = "/var/run/docker.sock"
 _PORT: Final = 2375
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=5.0)
@@ -78,4 +80,5 @@ async def _asked(request: web.Request, path: str) -> tuple[int, dict[str, Any]]:
 
 
 if __name__ == "__main__":
+    log.configure()
     web.run_app(make_window(), port=int(os.environ.get("TFLEET_PORT", _PORT)), access_log=None, print=None)

@@ -85,7 +85,7 @@ def test_what_workers_publish_can_be_said(given: str, ports: str | None, address
 
 def test_a_gpu_worker_is_built_with_cuda_and_is_given_a_gpu() -> None:
     worker = _config("docker-compose.yml", "docker-compose.gpu.yml")["worker"]
-    assert worker["build"]["args"] == {"EXTRA": "worker-gpu"}
+    assert worker["build"]["args"] == {"EXTRA": "worker-gpu", "REVISION": "unknown"}
     assert worker["image"] == "tfleet-worker-gpu"
     (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], device["count"], device["capabilities"]) == ("nvidia", 1, ["gpu"])

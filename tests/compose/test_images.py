@@ -6,6 +6,7 @@ import docker
 import pytest
 from docker.errors import ContainerError
 
+from tests.compose.project import project
 from tfleet import __version__
 
 MB = 1_000_000
@@ -36,6 +37,31 @@ def test_an_image_says_what_it_is(engine: docker.DockerClient, image: str) -> No
     assert labels["org.opencontainers.image.version"] == __version__
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
     assert labels["org.opencontainers.image.title"].startswith("tfleet ")
+
+
+def test_an_image_can_say_of_which_code_it_is(engine: docker.DockerClient) -> None:
+    name = "tfleet-proxy:labelled"
+    with project(engine, PROXY_IMAGE=name, REVISION="0123abc") as building:
+        building.compose("build", "proxy", timeout_s=600)
+    try:
+        assert _config(engine, name)["Labels"]["org.opencontainers.image.revision"] == "0123abc"
+    finally:
+        engine.images.remove(name)
+
+
+def test_the_gpu_worker_s_image_builds_but_for_tensorflow_and_cuda(engine: docker.DockerClient) -> None:
+    """Those are gigabytes; that nothing else is missing is seen in what needs neither."""
+    name = "tfleet-worker-gpu:but-cuda"
+    with project(engine, "docker-compose.gpu.yml", WORKER_IMAGE=name) as building:
+        building.compose("build", "--build-arg", "EXTRA=worker-but-tensorflow", "worker", timeout_s=600)
+    try:
+        assert b"TFLEET_PORT" in engine.containers.run(name, ["--help"], **_HARDENED)
+        asked = {"entrypoint": "python", **_HARDENED}
+        assert engine.containers.run(name, ["-c", "import flask, waitress, PIL, docker"], **asked) == b""
+        with pytest.raises(ContainerError, match=r"No module named .*tensorflow"):
+            engine.containers.run(name, ["-c", "import tensorflow"], **asked)
+    finally:
+        engine.images.remove(name)
 
 
 def test_an_image_runs_on_a_read_only_file_system_without_rights(

@@ -126,7 +126,8 @@ def test_bad_input_gets_its_document_and_costs_the_workers_nothing(fleet: Up) ->
     for _ in range(6):
         one_round()
     grown = {pid: _resident_kb(pid) - before[pid] for pid in workers}
-    assert max(grown.values()) < 10_000, f"kB grown: {grown}"
+    # A thread that had not had its turn before takes some MB once, and there are a dozen of them.
+    assert max(grown.values()) < 20_000, f"kB grown: {grown}"
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_sent(fleet: Up) -> None:
