@@ -123,7 +123,11 @@ async def test_workers_come_with_the_load_and_go_with_it(small_fleet: Project, t
     assert trickle.tally.faultless, (trickle.tally, trickle.tally.failures[:5])
     said = output.read_text()
     changes = [(before, wanted) for before, wanted in _wanted(output) if before != wanted]
-    assert changes == [(1, 3), (3, 1)], said
+    (first, *fewer) = changes
+    assert first == (1, 3), said
+    assert fewer[0][0] == 3, said
+    assert all(wanted < before for before, wanted in fewer), said  # by one or by two, as the last load was read
+    assert fewer[-1][1] == 1, said
     (growth,) = (line for line in _lines(output, "decision") if line["workers"] < line["wanted"])
     assert growth["busy"] > _TARGET
     assert growth["because"] == f"for they are busy for more than {_TARGET} of the time"
