@@ -1,8 +1,8 @@
 """What the model can do in one process without a network: what all other figures are held against.
 
 The best way depends on the machine, so several are tried: larger batches, the next batch decoded beside the
-run of this one, two callers at once. A server that decodes beside its session would beat a ceiling that does
-not. Two callers have a session of their own, which lets them run at once.
+run of this one, two callers at once, and both. A server that decodes beside its session would beat a ceiling
+that does not. Two callers have a session of their own, which lets them run at once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from tests.bench.batches import per_second
@@ -101,12 +102,11 @@ def _middle_ms(call: Callable[[bytes], T], image: bytes, seconds: float) -> floa
 
 
 def _per_second(image: bytes, way: Way, seconds: float) -> float:
-    if not way.decoders:
-        classifier = _Model.concurrent if way.callers > 1 else _Model.classifier
-        callers = [_caller(classifier, _alone(image, way.batch)) for _ in range(way.callers)]
+    classifier = _Model.concurrent if way.callers > 1 else _Model.classifier
+    with ThreadPoolExecutor(max(1, way.decoders)) as pool:
+        source = partial(_ahead, pool) if way.decoders else _alone
+        callers = [_caller(classifier, source(image, way.batch)) for _ in range(way.callers)]
         return per_second(callers, seconds)
-    with ThreadPoolExecutor(way.decoders) as pool:
-        return per_second([_caller(_Model.classifier, _ahead(pool, image, way.batch))], seconds)
 
 
 def _caller(classifier: Classifier, batches: Iterator[list[PreparedImage]]) -> Iterator[int]:

@@ -32,7 +32,7 @@ from tests.bench.photos import SMALL, photos
 from tests.bench.plot import plot
 from tests.bench.rounds import ROUNDS, SECONDS, failed
 from tests.bench.subjects import Subjects, subjects
-from tests.bench.ways import WAYS, best
+from tests.bench.ways import CANDIDATES, WAYS, best
 
 FOLDER: Final = Path(__file__).parents[2] / "docs/benchmarks"
 _OWN = "a generator of our own (wrk is not installed)"
@@ -80,7 +80,7 @@ def _measured(options: argparse.Namespace) -> Run:
         with ceiling() as model, subjects() as running:
             _check_answers(running, model, images, say)
             running.calm()
-            turns = len(cells_of(tuple(running.servers))) + 4 + len(images)
+            turns = len(cells_of(tuple(running.servers))) + CANDIDATES + 3 + len(images)
             progress.update(task, total=PASSES * len(WAYS) + options.rounds * turns, completed=0)
             ways = model.ways(images[SMALL], _WAY_S, lambda way: say(f"the ceiling: {way}"))
             send = wrk.load if generator else load.load
