@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.bench.photos import LARGE, SMALL
-from tests.bench.rounds import Cell, Round, Spread, spread
+from tests.bench.rounds import Cell, Round, Spread, ceiling_way, spread
 from tests.bench.subjects import LITSERVE, UNBATCHED, WORKER, WORKER_BFLOAT16
 
 
@@ -46,6 +46,8 @@ class Bar:
 def bars(rounds: Sequence[Round]) -> list[Bar]:
     """Those of a worker."""
 
+    ceiling = ceiling_way(rounds)
+
     def per_second(one: Round, subject: str) -> float:
         return one.cells[Cell(subject, SMALL, 32)].per_second
 
@@ -57,7 +59,7 @@ def bars(rounds: Sequence[Round]) -> list[Bar]:
             "images/s at 32 connections, against the ceiling",
             0.95,
             None,
-            spread(rounds, lambda one: per_second(one, WORKER) / one.ceiling_per_second),
+            spread(rounds, lambda one: per_second(one, WORKER) / one.ways[ceiling]),
         ),
         Bar(
             "images/s at 32 connections, against LitServe's",
@@ -98,7 +100,7 @@ def bars(rounds: Sequence[Round]) -> list[Bar]:
         ),
     ]
     if any(cell.subject == WORKER_BFLOAT16 for cell in rounds[0].cells):
-        of_ceiling = spread(rounds, lambda one: per_second(one, WORKER_BFLOAT16) / one.ceiling_per_second)
+        of_ceiling = spread(rounds, lambda one: per_second(one, WORKER_BFLOAT16) / one.ways[ceiling])
         found.append(
             Bar("images/s in bfloat16 at 32 connections, against the float32 ceiling", 1.7, None, of_ceiling)
         )

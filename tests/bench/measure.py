@@ -40,11 +40,12 @@ class Measure:
         """Everybody once; what is compared stands side by side, and every other round goes backwards."""
         found: dict[Cell, Figures] = {}
         own: dict[str, float] = {}
+        rates: dict[Way, float] = {}
         cells = [partial(self._cell, found, cell) for cell in cells_of(tuple(self.running.servers))]
         turns = [
             partial(self._single, own),
             *cells[:-1],
-            partial(self._ceiling, own),
+            partial(self._ceiling, rates),
             cells[-1],
             partial(self._decoding, own),
             partial(self._first, own),
@@ -55,7 +56,7 @@ class Measure:
             turn()
         return Round(
             strangers=strangers,
-            ceiling_per_second=own["ceiling"],
+            ways=rates,
             single_ms=own["single"],
             large_ms=own["large"],
             decode_ms={name: own[name] for name in self.images},
@@ -75,12 +76,10 @@ class Measure:
         own["single"] = self.model.single_ms(self.images[SMALL], self.seconds)
         own["large"] = self.model.single_ms(self.images[LARGE], _LARGE_S)
 
-    def _ceiling(self, own: dict[str, float]) -> None:
-        rates = []
+    def _ceiling(self, rates: dict[Way, float]) -> None:
         for way in self.ways:
             self.say(f"the ceiling: {way}")
-            rates.append(self.model.per_second(self.images[SMALL], way, self.seconds))
-        own["ceiling"] = max(rates)
+            rates[way] = self.model.per_second(self.images[SMALL], way, self.seconds)
 
     def _decoding(self, own: dict[str, float]) -> None:
         for name, image in self.images.items():

@@ -12,9 +12,9 @@ from tests.bench.judgement import crowded, short, verdict
 from tests.bench.machine import QUIET, has_bfloat16, machine, versions
 from tests.bench.peers.litserve_way import BATCH_TIMEOUT_S, MAX_BATCH_SIZE
 from tests.bench.photos import LARGE, SMALL
-from tests.bench.rounds import ROUNDS, SECONDS, Cell, Round, Spread, spread
+from tests.bench.rounds import ROUNDS, SECONDS, Cell, Round, Spread, ceiling_way, spread
 from tests.bench.subjects import FLASK, LITSERVE, WORKER_BFLOAT16
-from tests.bench.ways import Way, absurd, best
+from tests.bench.ways import Way, absurd
 
 _PACKAGES = ("tensorflow-cpu", "litserve", "flask", "waitress", "pillow", "numpy")
 _ABOVE: Final = 1.1  # times the ceiling: a server that is faster shows that it is none
@@ -38,9 +38,9 @@ class Run:
         return sorted(self.rounds[0].cells, key=lambda cell: cell.connections)
 
     @property
-    def best_ways(self) -> list[Way]:
-        """Those of the ceiling."""
-        return best(self.ways)
+    def ceiling(self) -> Way:
+        """The best way of all."""
+        return ceiling_way(self.rounds)
 
     @property
     def above(self) -> list[Cell]:
@@ -60,7 +60,7 @@ class Run:
 
     def of_ceiling(self, cell: Cell) -> Spread:
         """Images a second, against it."""
-        return spread(self.rounds, lambda one: _per_second(one, cell) / one.ceiling_per_second)
+        return spread(self.rounds, lambda one: _per_second(one, cell) / one.ways[self.ceiling])
 
 
 def page(run: Run, beside: Collection[str]) -> str:
@@ -155,8 +155,7 @@ def _larger(run: Run) -> list[str]:
 def _ceiling(run: Run) -> list[str]:
     single = spread(run.rounds, lambda one: one.single_ms)
     large = spread(run.rounds, lambda one: one.large_ms)
-    most = spread(run.rounds, lambda one: one.ceiling_per_second)
-    wrong = absurd(run.ways)
+    most = spread(run.rounds, lambda one: one.ways[run.ceiling])
     decode = ", ".join(
         f"{name} {_text(spread(run.rounds, lambda one: one.decode_ms[name]), 1)}"  # noqa: B023 - called at once
         for name in run.photo_bytes
@@ -164,17 +163,20 @@ def _ceiling(run: Run) -> list[str]:
     return [
         f"In-process, without a network: one image alone takes {_text(single, 1)} ms, one of {LARGE}",
         f"{_text(large, 1)} ms. Decoding alone takes, in ms,",
-        f"{decode}. The ceiling is {_text(most, 0)} images/s: whichever was the fastest in a round of",
-        f"{'; '.join(str(way) for way in run.best_ways)}. Before the rounds these were the best of all ways,",
-        "each by the middle of its passes:",
+        f"{decode}. The ceiling is {_text(most, 0)} images/s: {run.ceiling}. It is the best of the",
+        "ways that each round tries, which were the best of all by the middle of some passes before:",
         "",
-        "| way | images/s |",
-        "|---|---|",
-        *(
-            f"| {way} | {rate:.0f}{', **an error: too fast to be true**' if way in wrong else ''} |"
-            for way, rate in run.ways.items()
-        ),
+        "| way | images/s | in the rounds |",
+        "|---|---|---|",
+        *(f"| {way} | {_rate(run, way)} |" for way in run.ways),
     ]
+
+
+def _rate(run: Run, way: Way) -> str:
+    error = ", **an error: too fast to be true**" if way in absurd(run.ways) else ""
+    tried = way in run.rounds[0].ways
+    in_rounds = _text(spread(run.rounds, lambda one: one.ways[way]), 0) if tried else ""
+    return f"{run.ways[way]:.0f}{error} | {in_rounds}"
 
 
 def _notes(run: Run) -> list[str]:

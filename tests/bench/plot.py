@@ -61,12 +61,7 @@ def plot(run: Run, path: Path) -> None:
 def _speed(axes: Any, run: Run) -> None:
     groups = (1, 8, 32)
     for subject, cells in _series(run, [(SMALL, connections) for connections in groups]).items():
-        values = [
-            spread(run.rounds, lambda one: one.cells[cell].per_second / one.ceiling_per_second)  # noqa: B023 - called at once
-            if cell
-            else None
-            for cell in cells
-        ]
+        values = [run.of_ceiling(cell) if cell else None for cell in cells]
         _bars(axes, subject, values, run)
     axes.axhline(1, **_IN_PROCESS)
     axes.set_xticks(range(len(groups)), [f"{one} connection{'s' * (one > 1)}" for one in groups])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.bench.figures import Figures
+from tests.bench.ways import Way
 
 ROUNDS: Final = 5
 """How many a verdict takes."""
@@ -30,11 +31,12 @@ class Cell:
 class Round:
     """One round: how many processors strangers used before it, the model's own figures, by what is sent
     where it matters, those of each cell, and how many times as long as the next ones a new worker's first
-    request took. `single_ms` is of the small photograph, `large_ms` of the largest.
+    request took. `ways` are images a second in-process, by how the model was run. `single_ms` is of the small
+    photograph, `large_ms` of the largest.
     """
 
     strangers: float
-    ceiling_per_second: float
+    ways: dict[Way, float]
     single_ms: float
     large_ms: float
     decode_ms: dict[str, float]
@@ -58,6 +60,13 @@ class Spread:
 def spread(rounds: Sequence[Round], figure: Callable[[Round], float]) -> Spread:
     """A figure, or a ratio of two, over all rounds."""
     return Spread.of([figure(one) for one in rounds])
+
+
+def ceiling_way(rounds: Sequence[Round]) -> Way:
+    """The way that was the fastest in the middle of the rounds. The fastest of each round would be whichever
+    was lucky in it.
+    """
+    return max(rounds[0].ways, key=lambda way: statistics.median(one.ways[way] for one in rounds))
 
 
 def failed(rounds: Sequence[Round]) -> dict[Cell, int]:

@@ -114,7 +114,8 @@ def _check_answers(
 def _figures(run: Run) -> dict[str, object]:
     """For pipes."""
     rounds = [
-        dataclasses.asdict(dataclasses.replace(one, cells={}))
+        dataclasses.asdict(dataclasses.replace(one, cells={}, ways={}))
+        | {"ways": {str(way): rate for way, rate in one.ways.items()}}
         | {"cells": [dataclasses.asdict(cell) | dataclasses.asdict(f) for cell, f in one.cells.items()]}
         for one in run.rounds
     ]

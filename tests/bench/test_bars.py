@@ -3,6 +3,7 @@ from tests.bench.figures import Figures
 from tests.bench.measure import cells_of
 from tests.bench.rounds import Round, Spread
 from tests.bench.subjects import FLASK, LITSERVE, PROXY, UNBATCHED, WORKER, WORKER_BFLOAT16
+from tests.bench.ways import SERIAL
 
 
 def _bar(middle: float, least: float | None, most: float | None) -> tuple[bool, str, str]:
@@ -23,7 +24,7 @@ def _rounds(*more: str) -> list[Round]:
     for cell in cells_of((WORKER, UNBATCHED, PROXY, FLASK, LITSERVE, *more)):
         worker = cell.subject == WORKER
         cells[cell] = Figures(120 if worker else 100, 11 if worker else 10, 0, 1, 0)
-    return [Round(0.0, 125.0, 10.0, 90.0, {"12 MP": 26.0}, cells, 1.6)]
+    return [Round(0.0, {SERIAL: 125.0}, 10.0, 90.0, {"12 MP": 26.0}, cells, 1.6)]
 
 
 def test_the_worker_is_held_against_ceiling_peer_single_image_and_itself_without_batches() -> None:

@@ -1,6 +1,6 @@
 """The ways in which the model can be run without a network. The best of them is the ceiling.
 
-Which one that is, differs from second to second on a machine with neighbours, so each round tries the best few.
+Which one that is differs from second to second on a machine with neighbours, so each round tries a few.
 """
 
 from __future__ import annotations
