@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import aiohttp
+import structlog
 from aiohttp import web
 
 from tfleet.discovery import log
@@ -81,4 +82,6 @@ async def _asked(request: web.Request, path: str) -> tuple[int, dict[str, Any]]:
 
 if __name__ == "__main__":
     log.configure()
-    web.run_app(make_window(), port=int(os.environ.get("TFLEET_PORT", _PORT)), access_log=None, print=None)
+    listens_on = int(os.environ.get("TFLEET_PORT", _PORT))
+    structlog.get_logger().info("engine window opens", port=listens_on)
+    web.run_app(make_window(), port=listens_on, access_log=None, print=None)

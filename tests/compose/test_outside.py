@@ -111,6 +111,12 @@ def test_a_worker_that_is_started_again_has_its_new_port_told(outside: Project) 
         eventually_sync(lambda: client.classify(CAT).worker, wanted=outside.worker_id(worker).__eq__)
 
 
+def test_all_logs_are_json_lines(outside: Project) -> None:
+    """After all of the above; the window's, too."""
+    for service in ("consul", "proxy", "worker", "engine"):
+        assert outside.lines(service), service
+
+
 def _refusal(engine: docker.DockerClient, images: dict[str, str], **options: Any) -> str:
     command = ["--registry", "static:", "--advertise-wan", "docker"]
     with pytest.raises(ContainerError) as raised:
