@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tfleet.client.reply import Reply
-    from tfleet.client.worker_status import WorkerStatus
+    from tfleet.client.worker_status import Roster, WorkerStatus
 
 S = TypeVar("S", bound=Source)
 
@@ -180,6 +180,13 @@ class AsyncFleetClient:
         """
         reply, call = await self._get(worker_status.PATH)
         return worker_status.workers_document(reply, request_id=call.request_id)
+
+    async def roster(self) -> Roster:
+        """The workers, and the ticket that they ask for before they do what one tells them. Raises as
+        `workers` does.
+        """
+        reply, call = await self._get(worker_status.PATH)
+        return worker_status.roster(reply, request_id=call.request_id)
 
     async def worker_metrics(self, worker_id: str) -> str:
         """A worker's metrics in Prometheus' text format, fetched by the proxy. Raises as `workers` does."""

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from tfleet.client import answer
 from tfleet.client.errors import FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.transport import LostConnectionError
+from tfleet.discovery.contract import TICKET
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -31,19 +32,23 @@ _LOOK_EVERY_S: Final = 0.2
 _ANSWER_TIMEOUT_S: Final = 5.0
 _OK: Final = 200
 _ACCEPTED: Final = 202
+_UNAUTHORIZED: Final = 401
 _MISDIRECTED: Final = 421
 _IN_FLIGHT: Final = re.compile(rb"^tfleet_worker_in_flight ([0-9.]+)$", re.MULTILINE)
 
 
 class Drain:
-    """The end of one worker, at an address that its proxy gave. To be used with `async with`."""
+    """The end of one worker, at an address that its proxy gave, with a ticket if it gave one. To be used with
+    `async with`.
+    """
 
-    def __init__(self, transport: Transport, worker: WorkerStatus, address: Address) -> None:
+    def __init__(self, transport: Transport, worker: WorkerStatus, address: Address, ticket: str) -> None:
         self.in_flight: int | None = None
         """What it was still working on when it was last asked; None where nobody knows."""
         self._transport = transport
         self._worker = worker
         self._address = address
+        self._ticket = ticket
         # In a static list a worker has no name but its address, which it does not know itself.
         named = worker.id != worker.address
         self._addressee = f"?worker={quote(worker.id, safe='')}" if named else ""
@@ -65,7 +70,8 @@ class Drain:
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 await self._hold()
-                reply = await self._transport.tell(f"{self._address.url}/drain{self._addressee}")
+                headers = {TICKET: self._ticket} if self._ticket else {}
+                reply = await self._transport.tell(f"{self._address.url}/drain{self._addressee}", headers)
         except (LostConnectionError, TimeoutError) as error:
             reason = str(error) or f"no answer in {_ANSWER_TIMEOUT_S:g} s"
             raise FleetUnavailableError(
@@ -74,6 +80,12 @@ class Drain:
         if reply.status == _MISDIRECTED:
             raise UnexpectedAnswerError(
                 f"another worker answers at {self._address}: {answer.failure(reply)}", status=reply.status
+            )
+        if reply.status == _UNAUTHORIZED and not self._ticket:
+            raise UnexpectedAnswerError(
+                f"{self._worker.id} asks for a ticket and the proxy gave none: start the proxy with the "
+                "worker's --ticket-key-file",
+                status=reply.status,
             )
         if reply.status != _ACCEPTED:
             raise answer.failure(reply)

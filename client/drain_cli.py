@@ -25,7 +25,7 @@ from tfleet.client.transport import Transport
 from tfleet.discovery.address import Address, BadAddressError
 
 if TYPE_CHECKING:
-    from tfleet.client.worker_status import WorkerStatus
+    from tfleet.client.worker_status import Roster, WorkerStatus
 
 _PROXY_TIMEOUT_S: Final = 10.0
 _WAIT_TIMEOUT_S: Final = 60.0
@@ -83,7 +83,8 @@ def drain(*, worker: str, proxy: tuple[str, ...], wait: bool, wait_timeout_s: fl
     """
     with quiet_end():
         try:
-            row = chosen(asyncio.run(_workers(proxy)), worker)
+            known = asyncio.run(_roster(proxy))
+            row = chosen(known.workers, worker)
         except FleetError as error:
             _fail(with_hint(error), code=1)
         except NoSuchWorkerError as error:
@@ -95,7 +96,7 @@ def drain(*, worker: str, proxy: tuple[str, ...], wait: bool, wait_timeout_s: fl
                 click.echo(f"{who} is draining, {count(in_flight, 'request')} in flight", err=True)
 
         try:
-            departure = asyncio.run(_drain(row, tell, wait_timeout_s if wait else None))
+            departure = asyncio.run(_drain(row, known.ticket, tell, wait_timeout_s if wait else None))
         except (FleetError, BadAddressError) as error:
             _fail(printable(str(error)), code=1)
         if as_json:
@@ -119,13 +120,13 @@ class _Departure:
     seconds: float
 
 
-async def _workers(proxy: tuple[str, ...]) -> tuple[WorkerStatus, ...]:
+async def _roster(proxy: tuple[str, ...]) -> Roster:
     async with AsyncFleetClient(proxy, timeout_s=_PROXY_TIMEOUT_S) as client:
-        return await client.workers()
+        return await client.roster()
 
 
 async def _drain(
-    worker: WorkerStatus, tell: Callable[[int], None], wait_timeout_s: float | None
+    worker: WorkerStatus, ticket: str, tell: Callable[[int], None], wait_timeout_s: float | None
 ) -> _Departure:
     """Raises FleetError and BadAddressError. Without `wait_timeout_s` it does not wait."""
     began_s, gone = time.monotonic(), False
@@ -133,7 +134,7 @@ async def _drain(
     transport = Transport(connect_timeout_s=DEFAULT_CONNECT_TIMEOUT_S, max_connections=4)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(transport.close)
-        one = await stack.enter_async_context(Drain(transport, worker, address))
+        one = await stack.enter_async_context(Drain(transport, worker, address, ticket))
         await one.begin()
         if wait_timeout_s is not None:
             with suppress(TimeoutError):

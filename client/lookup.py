@@ -83,7 +83,7 @@ def granted(reply: Reply, *, request_id: str | None = None) -> Grant:
         tuple(worker for worker in workers if worker is not None),
         expires_in_s=min(_positive(document.get("expires_in_s")) or 0.0, _LONGEST_S),
         forwards=document.get("forwards") is True,
-        ticket=_ticket(document.get("ticket")),
+        ticket=sendable_ticket(document.get("ticket")),
     )
 
 
@@ -101,7 +101,8 @@ def _found(row: Any) -> FoundWorker | None:
     )
 
 
-def _ticket(value: object) -> str:
+def sendable_ticket(value: object) -> str:
+    """The ticket that a proxy gave; empty where it is none that a header could show."""
     return value if isinstance(value, str) and _is_one_header(value) else ""
 
 

@@ -137,9 +137,10 @@ class Transport:
             "GET", url, headers, _MAX_TABLE_BYTES, try_timeout_s=try_timeout_s, tls=tls
         )
 
-    async def tell(self, url: str) -> Reply:
+    async def tell(self, url: str, headers: Mapping[str, str]) -> Reply:
         """Send a POST without a body. Raises LostConnectionError and UnexpectedAnswerError."""
-        return await self._request("POST", url, {"Accept": "application/json"}, _MAX_ANSWER_BYTES)
+        headers = {**headers, "Accept": "application/json"}
+        return await self._request("POST", url, headers, _MAX_ANSWER_BYTES)
 
     async def close(self) -> None:
         """Close the connections; a later request raises RuntimeError."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from tfleet.client.answer import failure, succeeded
 from tfleet.client.errors import UnexpectedAnswerError
+from tfleet.client.lookup import sendable_ticket
+from tfleet.discovery.contract import TICKET
 
 if TYPE_CHECKING:
     from tfleet.client.reply import Reply
@@ -39,6 +41,14 @@ class WorkerStatus:
         return f"{self.model}/{self.version}" if self.model and self.version else self.model
 
 
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The workers that a proxy knows, and the ticket for them; empty where it gave none."""
+
+    workers: tuple[WorkerStatus, ...]
+    ticket: str = field(default="", repr=False)
+
+
 def workers_document(reply: Reply, *, request_id: str | None = None) -> dict[str, Any]:
     """The document of `GET /workers`, unknown fields and all; raises the FleetError that the answer means."""
     document = succeeded(reply, request_id=request_id)
@@ -55,6 +65,12 @@ def workers_document(reply: Reply, *, request_id: str | None = None) -> dict[str
 def worker_statuses(document: Mapping[str, Any]) -> tuple[WorkerStatus, ...]:
     """The rows of a document that `workers_document` gave; fields that are not known yet are passed over."""
     return tuple(_worker_status(row) for row in document["workers"])
+
+
+def roster(reply: Reply, *, request_id: str | None = None) -> Roster:
+    """The rows with the ticket that came with them; raises the FleetError that the answer means."""
+    document = workers_document(reply, request_id=request_id)
+    return Roster(worker_statuses(document), sendable_ticket(reply.headers.get(TICKET)))
 
 
 def metrics_path(worker_id: str) -> str:

@@ -73,8 +73,8 @@ def ticket_key_file_option(command: _F) -> _F:
     return click.option(
         "--ticket-key-file",
         type=click.Path(path_type=Path),
-        help="Workers take images only with a ticket that a proxy has signed with the key in this file; a "
-        "key in a second line is believed, too.  [default: no tickets]",
+        help="Workers take images and POST /drain only with a ticket that a proxy has signed with the key in "
+        "this file; a key in a second line is believed, too.  [default: no tickets]",
     )(command)
 
 

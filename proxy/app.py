@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from aiohttp import hdrs, web
 
-from tfleet.discovery.contract import CLASSIFY_PATHS, LOOKUP_PATH, PROXY
+from tfleet.discovery.contract import CLASSIFY_PATHS, LOOKUP_PATH, PROXY, TICKET
 from tfleet.discovery.problem import Problem
 from tfleet.proxy.connection import ClientConnection
 from tfleet.proxy.fleet import Fleet
@@ -16,6 +16,7 @@ from tfleet.proxy.observer import Observer
 from tfleet.proxy.problems import ProblemError, problem_response
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.report import Report
+from tfleet.proxy.ticket_office import TicketOffice
 from tfleet.proxy.worker_metrics import WorkerMetrics
 
 Mode = Literal["forward", "p2p"]
@@ -31,6 +32,7 @@ def make_app(
     report: Report,
     worker_metrics: WorkerMetrics,
     readiness: Readiness,
+    tickets: TicketOffice,
 ) -> web.Application:
     """The pages: all but what a connection has somebody else take (see connection.py)."""
     app = web.Application(middlewares=[observed(observer)])
@@ -64,13 +66,17 @@ def make_app(
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", show_metrics)
-    _add_workers(app, report, worker_metrics)
+    _add_workers(app, report, worker_metrics, tickets)
     return app
 
 
-def _add_workers(app: web.Application, report: Report, worker_metrics: WorkerMetrics) -> None:
+def _add_workers(
+    app: web.Application, report: Report, worker_metrics: WorkerMetrics, tickets: TicketOffice
+) -> None:
     async def workers(_: web.Request) -> web.Response:
-        return web.json_response(await report.workers())
+        ticket = tickets.current()
+        headers = {} if ticket is None else {TICKET: ticket, hdrs.CACHE_CONTROL: "no-store"}
+        return web.json_response(await report.workers(), headers=headers)
 
     async def metrics(request: web.Request) -> web.Response:
         page = await worker_metrics(request.match_info["id"])

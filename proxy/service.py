@@ -176,6 +176,7 @@ async def serving(
                     report or OwnReport(fleet, metrics),
                     WorkerMetrics(fleet, session),
                     readiness,
+                    tickets,
                 ),
                 settings.address,
                 takers=_takers(settings.mode, fleet, tickets, view, observer, forwarder),

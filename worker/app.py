@@ -10,11 +10,12 @@ from tfleet.discovery.instance import Instance
 from tfleet.discovery.problem import Problem
 from tfleet.worker.classify import Classify, Ranking
 from tfleet.worker.help import help_page
+from tfleet.worker.http.task import REJECTED
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle, State
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.observe import observe, report_errors, set_timing
-from tfleet.worker.problems import ProblemError
+from tfleet.worker.problems import ProblemError, RejectedError
 from tfleet.worker.whereabouts import Whereabouts
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -80,6 +81,8 @@ def _about(app: Flask, instance: Instance, whereabouts: Whereabouts, lifecycle: 
 def _leaving(app: Flask, instance: Instance, lifecycle: Lifecycle, drain: Callable[[], None]) -> None:
     @app.post("/drain")
     def begin() -> tuple[Response, int]:
+        if REJECTED in request.environ:
+            raise RejectedError(request.environ[REJECTED])
         _check_addressee(instance)
         if lifecycle.state is State.STARTING:
             raise ProblemError(Problem(503, f"nothing to drain: {lifecycle.condition}", retry_after_s=1))

@@ -1,4 +1,4 @@
-"""Who may send images: anybody or, where the worker has keys, who has a ticket."""
+"""Who may send images, and end the worker: anybody or, where it has keys, who has a ticket."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Gate:
         return f"<Gate {self._keys!r}>"
 
     def __call__(self, header: str | None, query: str) -> Rejection | None:
-        """Why a request may not send an image, if it may not.
+        """Why a request may not come in, if it may not.
 
         `header` is its X-Ticket. Where it has none the first `ticket` of its query counts.
         """

@@ -40,7 +40,7 @@ _REJECTIONS: Mapping[Rejection, Problem] = {
         "the proxy again (GET /worker)",
     ),
     Rejection.TICKET_MISSING: _no_ticket(
-        "this worker takes images only from those whom its proxy sent: ask that for a worker (GET /worker) "
+        "this worker serves only those whom its proxy sent: ask that for a worker (GET /worker) "
         f"and send the ticket that comes with it, as {TICKET}: TICKET or ?{TICKET_QUERY}=TICKET"
     ),
     Rejection.TICKET_MALFORMED: _no_ticket(
@@ -73,7 +73,7 @@ class ProblemError(Exception):
 
 
 class RejectedError(Exception):
-    """Ends a request whose image is not looked at."""
+    """Ends a request that is not looked at, for one of these reasons."""
 
     def __init__(self, reason: Rejection) -> None:
         super().__init__(str(reason))

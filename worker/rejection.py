@@ -1,4 +1,4 @@
-"""Why an image is not looked at."""
+"""Why an image is not looked at, or who asks the worker to leave not heard."""
 
 from __future__ import annotations
 

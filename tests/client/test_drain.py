@@ -21,6 +21,7 @@ class StandIn:
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, str]] = {"/drain": (202, "draining\n")}
         self.asked: list[str] = []
+        self.head = ""
         self.busy(0)
         self._server: asyncio.Server
         self._open: set[asyncio.StreamWriter] = set()
@@ -56,7 +57,8 @@ class StandIn:
         self._open.add(writer)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            method, target, _ = head.decode().split(" ", 2)
+            self.head = head.decode()
+            method, target, _ = self.head.split(" ", 2)
             self.asked.append(f"{method} {target}")
             status, body = self.answers.get(target.partition("?")[0], (404, "nothing"))
             reply = f"HTTP/1.1 {status} x\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
@@ -79,10 +81,10 @@ async def worker() -> AsyncIterator[StandIn]:
 
 
 @asynccontextmanager
-async def draining(address: Address, worker_id: str = "w1") -> AsyncIterator[Drain]:
+async def draining(address: Address, worker_id: str = "w1", ticket: str = "") -> AsyncIterator[Drain]:
     transport = Transport(connect_timeout_s=3.0, max_connections=4)
     try:
-        async with Drain(transport, WorkerStatus(worker_id, str(address)), address) as one:
+        async with Drain(transport, WorkerStatus(worker_id, str(address)), address, ticket) as one:
             yield one
     finally:
         await transport.close()
@@ -92,6 +94,28 @@ async def test_the_worker_is_told_by_its_id(worker: StandIn) -> None:
     async with draining(worker.address, "w&1") as one:
         await one.begin()
     assert worker.asked == ["POST /drain?worker=w%261"]
+
+
+async def test_the_ticket_is_shown_if_there_is_one(worker: StandIn) -> None:
+    async with draining(worker.address, ticket="1.a") as one:
+        await one.begin()
+        assert "\r\nX-Ticket: 1.a\r\n" in worker.head
+    async with draining(worker.address) as one:
+        await one.begin()
+        assert "X-Ticket" not in worker.head
+
+
+@pytest.mark.parametrize(
+    ("ticket", "said"),
+    [("", "w1 asks for a ticket and the proxy gave none: .*--ticket-key-file"), ("1.a", "it has expired")],
+)
+async def test_a_worker_that_takes_no_ticket_is_told_of_with_what_to_do(
+    worker: StandIn, ticket: str, said: str
+) -> None:
+    worker.answers["/drain"] = (401, json.dumps({"status": 401, "detail": "it has expired"}))
+    async with draining(worker.address, ticket=ticket) as one:
+        with pytest.raises(UnexpectedAnswerError, match=said):
+            await one.begin()
 
 
 async def test_a_worker_of_a_static_list_has_no_id_to_be_told_by(worker: StandIn) -> None:

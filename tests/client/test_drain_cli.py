@@ -51,6 +51,15 @@ def test_without_waiting_it_returns_when_the_worker_was_told(fleet: ScriptedFlee
     assert [seen.path for seen in proxy.seen] == ["/workers"]
 
 
+def test_the_ticket_that_came_with_the_workers_is_shown(fleet: ScriptedFleet, drain: Command) -> None:
+    worker = fleet.server(leaving(fleet))
+    document = json.dumps({"workers": [row("w1", worker.address)]})
+    proxy = fleet.server(otherwise=fleet.text(200, document, "application/json", **{"X-Ticket": "1.a"}))
+    assert drain("w1", "--proxy", proxy.address, "--no-wait").returncode == 0
+    assert [seen.headers.get("X-Ticket") for seen in worker.seen] == ["1.a"]
+    assert [seen.path for seen in proxy.seen] == ["/workers"], "which it gives though none is ready"
+
+
 def test_a_worker_may_be_named_by_its_address_and_told_of_in_json(
     fleet: ScriptedFleet, drain: Command
 ) -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tfleet.client import UnexpectedAnswerError, WorkerStatus
 from tfleet.client.reply import Reply
-from tfleet.client.worker_status import worker_statuses, workers_document
+from tfleet.client.worker_status import Roster, roster, worker_statuses, workers_document
 
 
 def reply(document: Any) -> Reply:
@@ -30,6 +31,15 @@ def test_each_row_is_a_worker_and_unknown_fields_are_kept_in_the_document_only()
     (worker,) = worker_statuses(document)
     assert worker == WorkerStatus("w1", "10.0.0.1:80", "m", "2", "ejected", 3, "refused")
     assert worker.model_label == "m/2"
+
+
+@pytest.mark.parametrize(
+    ("headers", "ticket"), [({"X-Ticket": "1.a"}, "1.a"), ({}, ""), ({"X-Ticket": "\udce9"}, "")]
+)
+def test_a_roster_has_the_ticket_that_came_with_it(headers: dict[str, str], ticket: str) -> None:
+    found = roster(replace(reply({"workers": [{"id": "w", "address": "a:1"}]}), headers=headers))
+    assert found == Roster((WorkerStatus("w", "a:1"),), ticket)
+    assert "1.a" not in repr(found)
 
 
 def test_what_a_row_leaves_out_is_empty() -> None:

@@ -11,8 +11,9 @@ import requests
 
 from tests.canned import nobody
 from tests.fleet.peers import PeerLoad
-from tests.fleet.processes import Fleet, registry_process
+from tests.fleet.processes import Fleet, registry_process, worker_id
 from tests.fleet.steady import SteadyLoad
+from tests.fleet.test_drain import tfleet_drain
 from tests.fleet.up import curl
 from tests.waiting import eventually
 from tests.worker.model.pictures import picture
@@ -103,10 +104,23 @@ async def test_only_who_was_sent_is_served_and_keys_are_changed_while_everybody_
             assert load.tally.faultless, f"{load.tally} {load.tally.failures[:3]}"
             assert load.tally.retries == 0
 
+        await _leaves_only_when_its_proxy_says_so(fleet)
+
         at_the_proxy.write(OTHER)
         await gives(fleet.proxy, OTHER)
         await asyncio.to_thread(_as_a_user_sees_wrong_keys, fleet.proxy, tmp_path)
         await asyncio.to_thread(fleet.stop)
+
+
+async def _leaves_only_when_its_proxy_says_so(fleet: Fleet) -> None:
+    leaving = fleet.workers[0]
+    refused = await asyncio.to_thread(requests.post, f"{leaving.address().url}/drain", timeout=10)
+    assert refused.status_code == 401
+    drain = await tfleet_drain(worker_id(leaving), fleet.proxy)
+    said, _ = await drain.communicate()
+    assert drain.returncode == 0
+    assert said.decode().startswith(f"{worker_id(leaving)} is gone")
+    assert await asyncio.to_thread(leaving.process.wait, 5) == 0
 
 
 def _as_a_user_sees_it(proxy: Address, worker: Address, folder: Path) -> None:

@@ -72,6 +72,18 @@ async def test_json_has_the_ticket_in_a_field(key_file: KeyFile) -> None:
         assert answer.headers["X-Ticket"] == document["ticket"]
 
 
+async def test_the_workers_come_with_one_though_none_is_ready(key_file: KeyFile) -> None:
+    async with stand_in() as worker:
+        worker.ready = False
+        async with running(settings(worker, ticket_keys=key_file)) as proxy:
+            answer, text = await asked(proxy, "/workers")
+            assert json.loads(text)["workers"][0]["state"] != "ready"
+            assert good(answer.headers["X-Ticket"])
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert answer.headers["X-Ticket"] not in text
+            assert (await asked(proxy, "/worker"))[0].status == 503
+
+
 async def test_a_lease_has_one_for_all_its_workers(key_file: KeyFile) -> None:
     async with stand_in() as one, stand_in() as two:
         async with running(settings(one, two, ticket_keys=key_file)) as proxy:

@@ -13,6 +13,7 @@ from tfleet.discovery.address import Address
 from tfleet.discovery.key_file import KeyFile
 from tfleet.discovery.ticket import LIFETIME_S, TicketKeys, mint
 from tfleet.worker.gate import Gate
+from tfleet.worker.lifecycle import State
 from tfleet.worker.model import Classifier
 from tfleet.worker.rejection import Rejection
 
@@ -108,6 +109,24 @@ def test_who_has_one_is_served(worker: Address) -> None:
         assert post(worker, GOOD).json()["predictions"][0]["label"] == "tiger cat"
         assert post(worker, None, params={"ticket": GOOD, "top": 1}).json()["success"] is True
     assert not any("rejected" in line for line in logs)
+
+
+def asked_to_leave(worker: Address, headers: dict[str, str], query: str = "") -> requests.Response:
+    return requests.post(f"{worker.url}/drain?worker=w1{query}", headers=headers, timeout=30)
+
+
+@pytest.mark.parametrize(("header", "query"), [({"X-Ticket": GOOD}, ""), ({}, f"&ticket={GOOD}")])
+def test_it_is_ended_only_by_who_has_one(
+    classifier: Classifier, gate: Gate, header: dict[str, str], query: str
+) -> None:
+    with serving(classifier, gate=gate) as (worker, lifecycle):
+        for refused in ({}, {"X-Ticket": STRANGERS}):
+            answer = asked_to_leave(worker, refused)
+            assert "GET /worker" in problem(answer, 401)
+            assert answer.headers["WWW-Authenticate"] == "Tfleet-Ticket"
+            assert lifecycle.state is State.READY
+        assert asked_to_leave(worker, header, query).status_code == 202
+        assert lifecycle.state is State.DRAINING
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/worker"])

@@ -5,7 +5,8 @@
 - A body that is refused is not asked for: no `100 Continue` follows a refusal.
 - A body for which the queue has no bytes is refused when its head is there, or when it has grown too large.
   What is no image needs no body. What comes of either is thrown away.
-- The gate is asked as soon as the head is there; who may not enter is treated as who finds the queue full.
+- The gate is asked as soon as the head is there, for whatever comes by POST: an image, or the question to
+  leave. Who may not enter is treated as who finds the queue full.
 - So is an image for another worker, one whose address this one has got: it is refused before it is read.
 """
 
@@ -25,7 +26,7 @@ from tfleet.worker.http.queue import Queue
 from tfleet.worker.rejection import Rejection
 
 Gate = Callable[[str | None, str], Rejection | None]
-"""Why an image may not come in, if it may not, by its X-Ticket and its query."""
+"""Why a POST may not come in, if it may not, by its X-Ticket and its query."""
 
 _DRAIN: Final = "/drain"
 _ADDRESSEE: Final = WORKER.upper().replace("-", "_")
@@ -122,17 +123,19 @@ class Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
         """Decide what becomes of it: at its head, and in chunks with each that comes."""
         if self._keeps_body is None:
             self._keeps_body = self.may_be_image
-            if not self._keeps_body:
-                self._forget_body()
-                return
             if rejection := self.rejection or self._no_room_for_all():
                 self._reject_early(rejection)
+                return
+            if not self._keeps_body:
+                self._forget_body()
                 return
         if self._keeps_body and (rejection := self._queue.reserve(self, self.body_bytes_received)):
             self._reject_early(rejection)
 
     def _no_room_for_all(self) -> Rejection | None:
         """Why it can be told from the head that there is no room. What is announced is not held yet."""
+        if not self._keeps_body:
+            return None
         if self.expect_continue and (full := self._queue.full()):
             return full
         return None if self.chunked else self._queue.reserve(self, self.content_length)
@@ -157,11 +160,11 @@ class Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length and Transfer-Encoding name two lengths")
         self._refuse(refusal(header_plus, self.version, self.headers))
-        if self.may_be_image:
+        if self.command == "POST":
             self.rejection = self._rejected_at_head()
 
     def _rejected_at_head(self) -> Rejection | None:
-        if self.headers.get(_ADDRESSEE, self._worker) != self._worker:
+        if self.may_be_image and self.headers.get(_ADDRESSEE, self._worker) != self._worker:
             return Rejection.MISDIRECTED
         return None if self._gate is None else self._gate(self.headers.get("X_TICKET"), self.query)
 

@@ -1,9 +1,10 @@
 """What answers a request: the application, or for what never reaches it a problem document.
 
 - While the worker drains, each answer says `Connection: close`.
-- An image that the gate does not let in, or for which the queue has no place, is not served: the application
-  is called all the same, told so by `REJECTED`, so that its answer has all that every answer has. The
-  connection is kept, unless much of the body is still to come, or the client asked before it sent any.
+- What the gate does not let in, or an image for which the queue has no place, is not served: the
+  application is called all the same, told so by `REJECTED`, so that its answer has all that every answer
+  has. The connection is kept, unless much of the body is still to come, or the client asked before it sent
+  any.
 - What waitress itself refuses (a broken request, a body over the limit) gets a problem document.
 """
 
@@ -27,7 +28,7 @@ QUEUE: Final = "tfleet.queue"
 """The queue for the threads, as it is at any time: a `tfleet.worker.http.queue.Queue`."""
 
 REJECTED: Final = "tfleet.rejected"
-"""Why nothing may be computed for this request, a Rejection; missing where something may."""
+"""Why nothing may be done for this request, a Rejection; missing where something may."""
 
 
 class AppTask(WSGITask):  # type: ignore[misc] # waitress has no types

@@ -42,11 +42,22 @@ def test_the_gate_is_told_the_header(make: Make, app: Gated) -> None:
     assert client.read()[1] == b"ticket-missing"
 
 
-@pytest.mark.parametrize("asked", ["GET /metrics", "GET /readyz", "POST /drain", "GET /", "PUT /predict"])
-def test_what_is_no_image_needs_not_pass_the_gate(make: Make, asked: str) -> None:
+@pytest.mark.parametrize("asked", ["GET /metrics", "GET /readyz", "GET /drain", "GET /", "PUT /predict"])
+def test_what_does_not_come_by_post_needs_not_pass_the_gate(make: Make, asked: str) -> None:
     assert make(gate=closed).client().ask(*asked.split()) == 200
 
 
+@pytest.mark.parametrize("path", ["/drain", "//drain", "/%64rain", "/drain?worker=w1"])
+def test_who_asks_the_worker_to_leave_has_to_pass_the_gate(make: Make, app: Gated, path: str) -> None:
+    client = make(gate=closed).client()
+    for body in (b"", b"x"):
+        client.request("POST", path, body)
+        assert client.read() == (429, b"ticket-missing")
+    assert app.threads == {"http"}, "and needs no thread for that"
+    assert make(gate=with_word).client().ask("POST", "/drain?sesame") == 200
+
+
+@pytest.mark.parametrize("path", [b"/", b"/drain"])
 @pytest.mark.parametrize(
     "head",
     [
@@ -55,10 +66,12 @@ def test_what_is_no_image_needs_not_pass_the_gate(make: Make, asked: str) -> Non
         b"Transfer-Encoding: chunked\r\n\r\n",
     ],
 )
-def test_a_body_that_is_large_or_not_yet_sent_is_not_waited_for(make: Make, app: Gated, head: bytes) -> None:
+def test_a_body_that_is_large_or_not_yet_sent_is_not_waited_for(
+    make: Make, app: Gated, head: bytes, path: bytes
+) -> None:
     scene = make(gate=closed)
     with scene.socket() as client:
-        client.sendall(HEAD + head)
+        client.sendall(HEAD.replace(b"/ ", path + b" ", 1) + head)
         said = client.makefile("rb").read()
     assert said.startswith(b"HTTP/1.1 429 "), "of this application; and no 100 Continue before it"
     assert b"Connection: close" in said
