@@ -126,7 +126,8 @@ async def test_workers_come_with_the_load_and_go_with_it(small_fleet: Project, t
     (first, *fewer) = changes
     assert first == (1, 3), said
     assert fewer[0][0] == 3, said
-    assert all(wanted < before for before, wanted in fewer), said  # by one or by two, as the last load was read
+    # By one or by two, as the last load was read.
+    assert all(wanted < before for before, wanted in fewer), said
     assert fewer[-1][1] == 1, said
     (growth,) = (line for line in _lines(output, "decision") if line["workers"] < line["wanted"])
     assert growth["busy"] > _TARGET
