@@ -112,7 +112,9 @@ def test_a_worker_that_is_started_again_has_its_new_port_told(outside: Project) 
 
 
 def test_all_logs_are_json_lines(outside: Project) -> None:
-    """After all of the above; the window's, too."""
+    """After all of the above. The window ends first: what went to its standard output is kept until then."""
+    (window,) = outside.containers("engine")
+    window.stop()
     for service in ("consul", "proxy", "worker", "engine"):
         assert outside.lines(service), service
 
