@@ -36,7 +36,7 @@ _REJECTIONS: Mapping[Rejection, Problem] = {
     ),
     Rejection.MISDIRECTED: Problem(
         421,
-        f"the image is for another worker, the one that {WORKER} named: this one has its address now; ask "
+        f"this is for another worker, the one that {WORKER} named: this one has its address now; ask "
         "the proxy again (GET /worker)",
     ),
     Rejection.TICKET_MISSING: _no_ticket(

@@ -7,7 +7,7 @@
   What is no image needs no body. What comes of either is thrown away.
 - The gate is asked as soon as the head is there, for whatever comes by POST: an image, or the question to
   leave. Who may not enter is treated as who finds the queue full.
-- So is an image for another worker, one whose address this one has got: it is refused before it is read.
+- So is what is for another worker, one whose address this one has got: it is refused before it is read.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
             self.rejection = self._rejected_at_head()
 
     def _rejected_at_head(self) -> Rejection | None:
-        if self.may_be_image and self.headers.get(_ADDRESSEE, self._worker) != self._worker:
+        if self.headers.get(_ADDRESSEE, self._worker) != self._worker:
             return Rejection.MISDIRECTED
         return None if self._gate is None else self._gate(self.headers.get("X_TICKET"), self.query)
 

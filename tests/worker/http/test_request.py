@@ -111,6 +111,14 @@ def test_an_image_for_another_worker_is_refused_unread_though_there_is_room(
     assert app.served == []
 
 
+def test_who_asks_another_worker_to_leave_is_refused(make: Make) -> None:
+    client = make().client()
+    client.request("POST", "/drain", headers={"X-Worker": "w2"})
+    assert client.read() == (429, b"misdirected")
+    client.request("POST", "/drain", headers={"X-Worker": "w1"})
+    assert client.read()[0] == 200
+
+
 @pytest.mark.parametrize("headers", [{}, {"X-Worker": "w1"}])
 def test_one_for_this_worker_or_for_nobody_in_particular_is_taken(
     make: Make, app: Gated, headers: dict[str, str]
