@@ -69,6 +69,11 @@ def ceiling_way(rounds: Sequence[Round]) -> Way:
     return max(rounds[0].ways, key=lambda way: statistics.median(one.ways[way] for one in rounds))
 
 
+def plain_way(rounds: Sequence[Round]) -> Way:
+    """The best that one caller can do who decodes, runs a batch, and begins anew."""
+    return next(way for way in rounds[0].ways if way.plain)
+
+
 def failed(rounds: Sequence[Round]) -> dict[Cell, int]:
     """How many requests failed, of the cells in which any did or in which none was answered."""
     found: dict[Cell, int] = {}

@@ -10,7 +10,7 @@ from tests.bench.ways import SERIAL, Way
 _TWO = Way(16, 2, 0)
 _RATES = {WORKER: 150.0, LITSERVE: 120.0, WORKER_BFLOAT16: 300.0}
 _CELLS = {Cell(name, SMALL, 32): Figures(rate, 1.0, 2.0, 10, 0) for name, rate in _RATES.items()}
-_ROUND = Round(0.0, {_TWO: 160.0}, 9.0, 50.0, {SMALL: 1.0}, _CELLS, 1.0)
+_ROUND = Round(0.0, {_TWO: 160.0, SERIAL: 115.0}, 9.0, 50.0, {SMALL: 1.0}, _CELLS, 1.0)
 _RUN = Run("make bench", "wrk", 4, {SMALL: 1}, {SERIAL: 115.0, _TWO: 160.0}, (), [_ROUND] * 5)
 
 
@@ -29,7 +29,7 @@ def test_fewer_rounds_shorter_ones_and_strangers_in_any_of_them_are_doubts() -> 
 
 
 def test_a_server_above_the_ceiling_is_named_and_nothing_is_judged_by_such_a_ceiling() -> None:
-    run = replace(_RUN, rounds=[replace(_ROUND, ways={_TWO: 130.0})] * 5)
+    run = replace(_RUN, rounds=[replace(_ROUND, ways={_TWO: 130.0, SERIAL: 115.0})] * 5)
     assert run.above == [Cell(WORKER, SMALL, 32)]
     assert run.doubts == ["the ceiling is doubtful"]
 
