@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 # Two installs at once, into one .venv, would spoil it.
 .NOTPARALLEL:
-.PHONY: help install run test check quick bench bench-bandwidth bench-proxy clean
+.PHONY: help install run test check quick bench bench-bandwidth bench-proxy bench-overload bench-memory bench-leases clean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,12 +32,10 @@ run: $(RUNTIME) ## Start a fleet on this machine: make run ARGS='--workers 4'
 test: check ## Check the code, then run all tests with coverage (minutes)
 	mkdir -p build/coverage
 	$(BIN)/coverage erase
-ifeq ($(PYTEST_ARGS),) # containers are waited for most of the time; what fleets start is not measured: it covers no more
-	@echo "containers are tested beside the rest of the first step; what they say comes after it"
-	$(BIN)/python -m pytest -m compose > build/containers.txt 2>&1 & containers=$$!; \
-	$(BIN)/coverage run -m pytest -n 2 -m 'not fleet and not clone and not compose'; rest=$$?; \
-	wait $$containers || rest=1; cat build/containers.txt; exit $$rest
+ifeq ($(PYTEST_ARGS),) # what is started in the second and third step is not measured: it covers no more
+	$(BIN)/coverage run -m pytest -n 2 -m 'not fleet and not clone and not compose'
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m 'fleet or clone'
+	$(BIN)/python -m pytest -m compose # three minutes, and two more to build the images; nothing without Docker
 else
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 endif
@@ -66,7 +64,16 @@ bench-bandwidth: $(BENCH) ## What p2p mode takes off the proxy's link, between s
 	$(BIN)/python -m tests.bench.bandwidth $(ARGS)
 
 bench-proxy: $(BENCH) ## What a proxied request costs, beside nginx, HAProxy and Node (ten minutes)
-	$(BIN)/python -m tests.bench.proxies $(ARGS)
+	$(BIN)/python -m tests.bench.proxy $(ARGS)
+
+bench-overload: $(BENCH) ## What a worker does with twice what it can take (two minutes)
+	$(BIN)/python -m tests.bench.overload $(ARGS)
+
+bench-memory: $(BENCH) ## Whether a worker grows with the requests that it has served (five minutes)
+	$(BIN)/python -m tests.bench.memory $(ARGS)
+
+bench-leases: $(BENCH) ## What p2p through the Python client costs (two minutes)
+	$(BIN)/python -m tests.bench.leases $(ARGS)
 
 clean: ## Remove .venv and all that was built, cached or measured
 	rm -rf .venv build dist src/*.egg-info .coverage .coverage.* htmlcov

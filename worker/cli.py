@@ -61,7 +61,8 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--cpus",
     type=click.IntRange(min=1),
-    help="CPUs to compute on.  [default: those that affinity and cgroup quota allow]",
+    help="CPUs to compute on: its share, where several workers are on a machine and tfleet up did not start "
+    "them.  [default: those that affinity and cgroup quota allow]",
 )
 @click.option(
     "--precision",

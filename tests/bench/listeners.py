@@ -23,8 +23,8 @@ from typing import Final
 from tests.bench.form import Form
 from tests.bench.machine import busy, machine
 from tests.bench.process import Server, server
-from tests.bench.proxies.load import has_wrk, load
-from tests.bench.proxies.peers import ANSWER_BYTES
+from tests.bench.proxy.load import has_wrk, load
+from tests.bench.proxy.peers import ANSWER_BYTES
 from tests.bench.rounds import Spread
 from tests.canned import nobody
 

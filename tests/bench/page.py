@@ -184,6 +184,7 @@ def _notes(run: Run) -> list[str]:
         f"{FLASK} is the first idea: `app.run(threaded=True)`, one session, one image at a time,",
         f"`request.files`. {LITSERVE} has one process that computes, `max_batch_size={MAX_BATCH_SIZE}` and",
         f"`batch_timeout={BATCH_TIMEOUT_S}`, as its guide to fast serving has it.",
+        "Batching off is `--max-batch 1`: a lone image takes the same way with it.",
         f"{FLASK} and the ways with two callers have TensorFlow's default number of threads that start",
         "operations (`inter_op_parallelism_threads=0`). A worker makes two runs at once and has two such",
         "threads; so have the other ways.",

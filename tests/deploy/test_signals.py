@@ -10,8 +10,16 @@ import pytest
 from tfleet.deploy.signals import on_stop_signal
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """As if the tests were not run under nohup themselves."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_stop_signal_calls_and_is_recorded(number: signal.Signals) -> None:
+async def test_a_stop_signal_calls_and_is_recorded(number: signal.Signals, terminal: None) -> None:
     called = asyncio.Event()
     with on_stop_signal(called.set) as came:
         os.kill(os.getpid(), number)

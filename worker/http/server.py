@@ -187,6 +187,7 @@ class Server:
             cleanup_interval=_LOOK_EVERY_S,
             max_request_header_size=MOST_HEAD_BYTES,
             recv_bytes=_READ_AT_ONCE,
+            inbuf_overflow=max_body_bytes + 2,  # no files: the queue bounds the bytes in memory
         )
         self._channels: dict[int, Any] = {}
         self._tasks = ThreadedTaskDispatcher()

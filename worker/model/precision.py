@@ -28,9 +28,9 @@ WANTED: tuple[Wanted, ...] = get_args(Wanted)
 # numbers in hardware oneDNN converts back and forth, which is slower than float32.
 INSTRUCTIONS: Final = ("avx512_bf16", "amx_bf16")
 
-# The default model's probabilities moved by at most 0.018 on a CPU that has the instructions, and by 0.027
-# where each single result was rounded, which is more than oneDNN does. A model that bfloat16 breaks is off by
-# far more.
+# The default model's probabilities moved by at most 0.018 on a CPU that has the instructions, and by 0.048
+# where the result of each operation was rounded, which is more than oneDNN does. A model that bfloat16 breaks
+# is off by far more.
 DEFAULT_TOLERANCE: Final = 0.05
 
 

@@ -29,7 +29,7 @@ def _introduction(run: Run) -> list[str]:
         f"all in forward mode, {run.seconds:g} s for each figure, in {len(run.rounds)} rounds in turns.",
         "Shown are the middle and, in brackets, the least and the most; ratios are taken within a round.",
         "No image failed. Before the rounds, while all of this was idle, the machine was using",
-        f"{_text(run.strangers, 2)} CPUs.",
+        f"{_text(run.strangers, 2)} CPUs: of these figures the shaped links are the limit, not those.",
         "",
         "A link's bytes are those that its shapers let pass in both directions, with the headers of",
         "Ethernet, IP, TCP and HTTP, from before the client starts until it has ended: making connections",

@@ -25,7 +25,9 @@ from typing import Final
 import aiohttp
 import structlog
 
+from tests.bench.bars import Bar
 from tests.bench.machine import machine
+from tests.bench.rounds import Spread
 from tests.fleet.relay import Relay, relay_beside
 from tests.proxy.stand_in import settings
 from tfleet.client import AsyncFleetClient
@@ -190,6 +192,8 @@ def _table(
         "where workers answer at once. Medians; a ratio is that of one round. The proxy runs in the client's",
         "process.",
         "",
+        *_bars(at_work, at_once, saved),
+        "",
         "| workers | | images a second | CPU of the client, µs | to aiohttp's rate | to the clients' |",
         "|---|---|---|---|---|---|",
     ]
@@ -221,8 +225,33 @@ def _table(
     return "\n".join([*lines, ""])
 
 
+def _bars(at_work: dict[str, list[Cost]], at_once: dict[str, list[Cost]], saved: Saved) -> list[str]:
+    """To call a worker directly is to call it by aiohttp alone."""
+    least = "images a second against bare aiohttp's, workers that"
+    bars = [
+        Bar(f"{least} take {ANSWER_S * 1000:.0f} ms", 0.95, None, _ratios(at_work[_P2P], at_work[_BARE])),
+        Bar(f"{least} answer at once", 0.95, None, _ratios(at_once[_P2P], at_once[_BARE])),
+        Bar("lookups for an image", None, 0.02, Spread.of([saved.lookups / saved.images])),
+        Bar(
+            "bytes through the proxy for an image",
+            None,
+            200,
+            Spread.of([saved.received_bytes / saved.images]),
+        ),
+    ]
+    lines = ["| bar | wanted | found | |", "|---|---|---|---|"]
+    for bar in bars:
+        found = f"{bar.found.middle:.4g} ({bar.found.low:.4g} to {bar.found.high:.4g})"
+        lines.append(f"| {bar.what} | {bar.bound} | {found} | {bar.verdict} |")
+    return lines
+
+
+def _ratios(costs: list[Cost], to: list[Cost]) -> Spread:
+    return Spread.of([one.rate / other.rate for one, other in zip(costs, to, strict=True)])
+
+
 def _ratio(costs: list[Cost], to: list[Cost]) -> float:
-    return statistics.median(one.rate / other.rate for one, other in zip(costs, to, strict=True))
+    return _ratios(costs, to).middle
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -109,6 +110,17 @@ def test_a_request_that_is_half_sent_counts_as_in_flight(make: Callable[[App], S
         closing.join()
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(b"abcdef")
+
+
+def test_a_large_body_needs_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where there is no room for files, photographs are none."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    server = Server(host="127.0.0.1", port=0, threads=1, max_body_bytes=4_000_000)
+    server.start(quick)
+    try:
+        assert len(post(server, bytes(4_000_000)).content) == 4_000_000
+    finally:
+        server.close(timeout_s=0)
 
 
 def test_whether_it_is_healthy_is_answered_while_every_thread_is_busy(make: Callable[[App], Server]) -> None:

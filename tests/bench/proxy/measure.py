@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tests.bench.form import Form
-from tests.bench.proxies import peers as who
-from tests.bench.proxies.load import Sent, has_wrk, load
-from tests.bench.proxies.memory import Memory
-from tests.bench.proxies.peers import Peers
+from tests.bench.proxy import peers as who
+from tests.bench.proxy.load import Sent, has_wrk, load
+from tests.bench.proxy.memory import Memory
+from tests.bench.proxy.peers import Peers
 
 Kind = Literal["post", "half load", "large", "lookup"]
 CONNECTIONS: Final = (1, 32, 256)
@@ -55,11 +55,14 @@ class Measure:
         self._say = say
         forwards = [one for one in peers.servers if one not in _LOOKUPS | {who.DIRECT}]
         self.growth_bytes = {one: self._growth_bytes(one) for one in forwards}
-        self.think_ms = self._think_ms() if has_wrk() else 0
+        self.think_ms = 0
+        """How long, on average, each connection waits before its request at half load, in the last round."""
         self.cells = cells(list(peers.servers), half_load=has_wrk())
 
     def round(self, number: int) -> Round:
         """Everybody once; what is compared stands side by side, and every other round goes backwards."""
+        if has_wrk():
+            self.think_ms = self._think_ms()  # anew each time: a machine with neighbours changes its speed
         order = self.cells[::-1] if number % 2 else self.cells
         return {cell: self._found(cell) for cell in order}
 

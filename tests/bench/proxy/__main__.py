@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.machine import busy, machine
-from tests.bench.proxies.load import has_wrk
-from tests.bench.proxies.measure import Measure
-from tests.bench.proxies.page import page
-from tests.bench.proxies.peers import peers
-from tests.bench.proxies.plot import plot
-from tests.bench.proxies.run import Run
+from tests.bench.proxy.load import has_wrk
+from tests.bench.proxy.measure import Measure
+from tests.bench.proxy.page import page
+from tests.bench.proxy.peers import peers
+from tests.bench.proxy.plot import plot
+from tests.bench.proxy.run import ROUNDS, Run
 from tests.bench.rounds import Spread
 
 FOLDER: Final = Path(__file__).parents[3] / "docs/benchmarks"
@@ -49,7 +49,9 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench-proxy", description=(__doc__ or "").split("\n\n", 1)[1])
-    parser.add_argument("--rounds", type=int, default=5, help="how often all is measured (default: 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help=f"how often all is measured (default: {ROUNDS})"
+    )
     parser.add_argument("--seconds", type=int, default=3, help="for each figure of a round (default: 3)")
     parser.add_argument("--json", action="store_true", help="print the figures instead of writing the page")
     return parser.parse_args()
@@ -69,7 +71,6 @@ def _measured(options: argparse.Namespace) -> Run:
         command=shlex.join(["make", "bench-proxy", *arguments]),
         generator="wrk" if has_wrk() else _OWN,
         seconds=options.seconds,
-        think_ms=measure.think_ms,
         missing=running.missing,
         rounds=rounds,
         growth_bytes=measure.growth_bytes,
@@ -88,11 +89,12 @@ def _figures(run: Run) -> dict[str, object]:
         "command": run.command,
         "generator": run.generator,
         "seconds": run.seconds,
-        "think_ms": run.think_ms,
         "strangers": dataclasses.asdict(run.strangers),
         "growth_bytes": run.growth_bytes,
         "missing": list(run.missing),
-        "bars": [dataclasses.asdict(bar) | {"met": bar.met} for bar in run.bars()],
+        "bars": [
+            dataclasses.asdict(bar) | {"met": None if run.doubts(bar) else bar.met} for bar in run.bars()
+        ],
         "rounds": [
             [dataclasses.asdict(cell) | dataclasses.asdict(found) for cell, found in one.items()]
             for one in run.rounds

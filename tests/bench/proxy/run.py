@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.bench.bars import Bar
-from tests.bench.proxies.measure import LARGE_CONNECTIONS, Cell, Found, Round
-from tests.bench.proxies.peers import HAPROXY, LOOKUP, NGINX, NODE, NODE_LOOKUP, TFLEET
+from tests.bench.judgement import crowded, short
+from tests.bench.proxy.measure import LARGE_CONNECTIONS, Cell, Found, Round
+from tests.bench.proxy.peers import HAPROXY, LOOKUP, NGINX, NODE, NODE_LOOKUP, TFLEET
 from tests.bench.rounds import Spread
 
 MS: Final = " ms"
+ROUNDS: Final = 5
+"""How many a verdict takes."""
+_NEARLY: Final = 0.1
 _BUFFER_MB: Final = 4.2  # the proxy's --replay-bytes, the most that it keeps of one body
 
 
@@ -22,7 +26,6 @@ class Run:
     command: str
     generator: str
     seconds: int
-    think_ms: int
     missing: Sequence[str]
     rounds: Sequence[Round]
     growth_bytes: dict[str, float]
@@ -34,6 +37,21 @@ class Run:
     def cells(self) -> list[Cell]:
         """What was measured in each round, fewer connections first."""
         return sorted(self.rounds[0], key=lambda cell: cell.connections)
+
+    @property
+    def half_load(self) -> Spread | None:
+        """The share of what tfleet can take that its half load was; None where that can't be sent."""
+        most, half = Cell(TFLEET, "post", 32), Cell(TFLEET, "half load", 32)
+        if half not in self.rounds[0]:
+            return None
+        return Spread.of([one[half].per_second / one[most].per_second for one in self.rounds])
+
+    def doubts(self, bar: Bar) -> list[str]:
+        """Why this bar is not judged by this run, if so."""
+        doubts = [*crowded(self.strangers.high), *short("rounds", len(self.rounds), ROUNDS)]
+        if bar.unit == MS and self.half_load and abs(self.half_load.middle - 0.5) > _NEARLY:
+            doubts.append(f"it was {self.half_load.middle:.2f} of the load")
+        return doubts
 
     def spread(self, cell: Cell, figure: Callable[[Found], float]) -> Spread:
         """A figure of one cell, over all rounds."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from typing import Final
 
 from tests.bench.bars import Bar
-from tests.bench.machine import machine, versions
-from tests.bench.proxies.measure import LARGE_BYTES, LARGE_CONNECTIONS, Cell, Found, Kind
-from tests.bench.proxies.peers import ANSWER_BYTES, DIRECT, HAPROXY
-from tests.bench.proxies.run import MS, Run
+from tests.bench.judgement import verdict
+from tests.bench.machine import QUIET, machine, versions
+from tests.bench.proxy.measure import LARGE_BYTES, LARGE_CONNECTIONS, Cell, Found, Kind
+from tests.bench.proxy.peers import ANSWER_BYTES, DIRECT, HAPROXY
+from tests.bench.proxy.run import MS, Run
 from tests.bench.rounds import Spread
-
-_QUIET: Final = 0.1  # of a processor
 
 
 def page(run: Run) -> str:
@@ -38,7 +36,7 @@ def _introduction(run: Run) -> list[str]:
         "Before the rounds, while all of this was idle, the machine was using",
         f"{_text(run.strangers, 2)} CPUs.",
     ]
-    if run.strangers.high > _QUIET:
+    if run.strangers.high > QUIET:
         lines.append("**Others were at work on it: these figures say little.**")
     if run.missing:
         lines += ["", f"Left out: {'; '.join(run.missing)}."]
@@ -48,7 +46,7 @@ def _introduction(run: Run) -> list[str]:
 def _bars(run: Run) -> list[str]:
     lines = ["| bar | wanted | found | |", "|---|---|---|---|"]
     for bar in run.bars():
-        lines.append(f"| {bar.what} | {bar.bound} | {_text(bar.found, 2)}{bar.unit} | {_verdict(bar)} |")
+        lines.append(f"| {bar.what} | {bar.bound} | {_text(bar.found, 2)}{bar.unit} | {_verdict(run, bar)} |")
     return lines
 
 
@@ -69,10 +67,11 @@ def _posts(run: Run) -> list[str]:
 
 def _others(run: Run) -> list[str]:
     lines = []
-    if half := _cells(run, "half load"):
+    half, share = _cells(run, "half load"), run.half_load
+    if share:
         lines += [
-            f"The same over {half[0].connections} connections that wait {run.think_ms} ms on average before",
-            "each request, which is half of the load that tfleet can take:",
+            f"The same over {half[0].connections} connections that wait before each request, so long that",
+            f"tfleet has {_text(share, 2)} of the load that it can take:",
             "",
             "| | CPU µs | requests/s | p50 ms | p99 ms |",
             "|---|---|---|---|---|",
@@ -113,18 +112,19 @@ def _notes(run: Run) -> list[str]:
     return [
         "The peers are configured as their documentation has it for connections to the backend that are",
         "kept, with one process or thread each, and without a log of requests; tfleet writes its line for",
-        "each. Their configuration is in [tests/bench/proxies](../../tests/bench/proxies). nginx has",
+        "each. Their configuration is in [tests/bench/proxy](../../tests/bench/proxy). nginx has",
         "`proxy_request_buffering off`, so that it passes bodies on as they come, as the others do. The",
         "first idea's Node proxy makes a connection for each request, and ends the client's with each",
         "answer.",
     ]
 
 
-def _verdict(bar: Bar) -> str:
+def _verdict(run: Run, bar: Bar) -> str:
     """In ms the bar is a difference, of which no percentage would say anything."""
-    if bar.unit != MS or bar.most is None:
-        return bar.verdict
-    return f"{'met' if bar.met else '**missed**'} by {abs(bar.found.middle - bar.most):.2f} ms"
+    said = bar.verdict
+    if bar.unit == MS and bar.most is not None:
+        said = f"{'met' if bar.met else '**missed**'} by {abs(bar.found.middle - bar.most):.2f} ms"
+    return verdict(said, run.doubts(bar))
 
 
 def _cells(run: Run, kind: Kind) -> list[Cell]:

@@ -9,9 +9,9 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from tests.bench.proxies.measure import CONNECTIONS, Cell, Found
-from tests.bench.proxies.peers import HAPROXY, NGINX, NODE, NODE_KEPT, TFLEET
-from tests.bench.proxies.run import Run
+from tests.bench.proxy.measure import CONNECTIONS, Cell, Found
+from tests.bench.proxy.peers import HAPROXY, NGINX, NODE, NODE_KEPT, TFLEET
+from tests.bench.proxy.run import Run
 
 _COLOURS: Final = {
     NGINX: "#7fb069",
