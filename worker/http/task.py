@@ -30,6 +30,9 @@ QUEUE: Final = "tfleet.queue"
 REJECTED: Final = "tfleet.rejected"
 """Why nothing may be done for this request, a Rejection; missing where something may."""
 
+CLIENT_GONE: Final = "tfleet.client_gone"
+"""Called without arguments, by any thread, it says whether the client of this request has left since."""
+
 
 class AppTask(WSGITask):  # type: ignore[misc] # waitress has no types
     """A request that the application answers."""
@@ -63,6 +66,7 @@ class AppTask(WSGITask):  # type: ignore[misc] # waitress has no types
         environ[BEGUN] = self.request.begun_s
         environ[ARRIVED] = self.request.arrived_s
         environ[QUEUE] = self.channel.server.queue
+        environ[CLIENT_GONE] = lambda: not self.channel.connected
         if self.request.rejection is not None:
             environ[REJECTED] = self.request.rejection
         return environ
