@@ -1,0 +1,63 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import eventually_sync
+from tests.worker.decoders.program import COMMAND
+from tests.worker.decoders.scene import MIB, Make, Scene, ended
+from tfleet.worker.decoders import PoolLimits
+
+
+def test_a_decoder_has_its_limits(make: Make) -> None:
+    limits = PoolLimits(1, 1, decode_timeout_s=30, address_space_bytes=500 * MIB)
+    facts = make(limits, nice=3).run("facts").header
+    assert facts["address_space_bytes"] == 500 * MIB
+    assert facts["core_bytes"] == 0
+    assert facts["oom_score_adj"] == 1000
+    assert facts["nice"] == os.nice(0) + 3
+
+
+def test_its_libraries_have_one_thread(scene: Scene) -> None:
+    environment = scene.run("facts").header["environment"]
+    assert environment["OPENBLAS_NUM_THREADS"] == environment["OMP_NUM_THREADS"] == "1"
+    assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_it_inherits_only_the_way_to_the_worker(scene: Scene) -> None:
+    """Three standard ones, the socket and the lifeline."""
+    with Path(__file__).open():
+        assert scene.run("facts").header["descriptors"] == 5
+
+
+def test_it_is_in_the_session_of_the_worker_and_not_in_its_group(scene: Scene) -> None:
+    facts = scene.run("facts").header
+    assert facts["session"] == os.getsid(0)
+    assert facts["group"] == facts["pid"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_the_worker_says_so_and_not_before(scene: Scene, number: signal.Signals) -> None:
+    """Service managers send these to all processes of a service at once."""
+    pid = scene.run("echo").header["pid"]
+    os.kill(pid, number)
+    assert scene.run("echo").header["pid"] == pid
+
+
+@pytest.mark.parametrize("function", ["sleep", "burn"])
+def test_it_ends_with_a_worker_that_is_killed(function: str, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    command = [sys.executable, "-m", "tests.worker.decoders.killed_worker", str(started), function]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[3]) as worker:
+        pid = int(eventually_sync(lambda: started.read_text() if started.exists() else ""))
+        assert not ended(pid)
+        worker.kill()
+    eventually_sync(lambda: ended(pid), timeout_s=5)
+
+
+def test_started_by_hand_it_says_how_it_is_started() -> None:
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "this program is started by a worker, not by hand\n")

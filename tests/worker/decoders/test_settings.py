@@ -1,0 +1,15 @@
+import pytest
+
+from tfleet.worker.decoders.settings import DecoderSettings
+
+
+def test_what_was_written_is_read() -> None:
+    settings = DecoderSettings(socket=3, lifeline=4, address_space_bytes=1 << 30, nice=5)
+    assert settings.arguments() == ["socket=3", "lifeline=4", "address_space_bytes=1073741824", "nice=5"]
+    assert DecoderSettings.parse(settings.arguments()) == settings
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["socket=3"], ["socket=x"], ["nice=1", "a=1"]])
+def test_anything_else_is_an_error(arguments: list[str]) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        DecoderSettings.parse(arguments)

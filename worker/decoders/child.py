@@ -1,0 +1,105 @@
+"""The side of a decoder: what runs in the process that a worker starts, kills and replaces."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any, Final, TypeAlias
+
+from tfleet.worker.decoders.settings import DecoderSettings
+from tfleet.worker.decoders.wire import receive, send
+
+Answer: TypeAlias = tuple[Mapping[str, Any], bytes]
+Function: TypeAlias = Callable[[Mapping[str, Any], bytes], Answer]
+"""Takes a job's arguments and body, and gives what JSON can say and a body."""
+
+_TAKEN_FIRST: Final = "1000"
+"""Of all processes the kernel is to take a decoder, where it lacks memory: the worker is worth more."""
+_MOST_BODY_BYTES: Final = 1 << 40  # the worker is trusted, and knows its own limit
+_MOST_MESSAGE_CHARS: Final = 1000
+
+
+def serve(functions: Mapping[str, Function], *, expected: tuple[type[Exception], ...] = ()) -> None:
+    """Answer jobs until the worker has no more, or has ended. Called by a program that a pool has started.
+
+    An exception is an answer, too: see `Outcome`. Those of `expected` are what the functions are known to
+    raise.
+    """
+    try:
+        settings = DecoderSettings.parse(sys.argv[1:])
+    except (ValueError, TypeError):
+        sys.exit("this program is started by a worker, not by hand")
+    _end_with_worker(settings.lifeline)
+    _limit(settings)
+    with socket.socket(fileno=settings.socket) as connection, suppress(EOFError, OSError):
+        send(connection, {"ready": True})
+        while True:
+            _turn(connection, functions, expected)
+
+
+def _turn(
+    connection: socket.socket, functions: Mapping[str, Function], expected: tuple[type[Exception], ...]
+) -> None:
+    """One job. Nothing of it is kept while the next one is waited for."""
+    job, body = receive(connection, most_bytes=_MOST_BODY_BYTES)
+    header, answer = _answer(functions[job["name"]], job["arguments"], body, expected)
+    send(connection, header, answer)
+
+
+def _answer(
+    function: Function, arguments: Mapping[str, Any], body: bytes, expected: tuple[type[Exception], ...]
+) -> Answer:
+    try:
+        return function(arguments, body)
+    except MemoryError:
+        return {"error": "MemoryError", "message": "the decoder's memory is not enough"}, b""
+    except expected as error:
+        return _error(error), b""
+    except Exception as error:
+        return {**_error(error), "unexpected": True, "where": _where(error)}, b""
+
+
+def _error(error: Exception) -> dict[str, Any]:
+    return {"error": type(error).__name__, "message": str(error)[:_MOST_MESSAGE_CHARS]}
+
+
+def _where(error: Exception) -> str:
+    frame = extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename}:{frame.lineno} in {frame.name}"
+
+
+def _limit(settings: DecoderSettings) -> None:
+    os.nice(settings.nice)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(ValueError, OSError):  # it is lower already, or this is macOS, which has none
+        resource.setrlimit(resource.RLIMIT_AS, (settings.address_space_bytes,) * 2)
+    with suppress(OSError):  # only Linux has it
+        Path("/proc/self/oom_score_adj").write_text(_TAKEN_FIRST)
+
+
+def _end_with_worker(lifeline: int) -> None:
+    """End at once when the worker has ended, in whichever way, also in the middle of a job.
+
+    The kernel sends SIGIO, which ends a process, when the last writer of the pipe has gone. A thread alone
+    would have to wait for the interpreter's lock, and there are decoders that keep that. The thread is for
+    systems where SIGIO does nothing, and for a worker that has gone already.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # they may be sent to all at once; the worker decides
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+
+    def watch() -> None:
+        os.read(lifeline, 1)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()

@@ -1,0 +1,43 @@
+"""How many decoders there are, and what each of them and all together may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+_MIB: Final = 1024 * 1024
+_MOST_PROCESSES: Final = 4
+_WAITING_FOR_EACH: Final = 2
+"""Whoever waits holds one of the worker's threads, which the cheap images need."""
+_WALL_FOR_CPU: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """Of one pool.
+
+    - `max_waiting`: jobs that may wait beyond those that run.
+    - `decode_timeout_s`: seconds of a decoder's CPU time for one job. The clock on the wall may show three
+      times as many: a decoder shares the CPUs with others.
+    - `address_space_bytes`: of one decoder, its program included.
+    - `memory_bytes`: of all jobs that run, by their estimates. One that is larger runs alone.
+    - `answer_bytes`: the largest answer that is taken.
+    """
+
+    processes: int
+    max_waiting: int
+    decode_timeout_s: float = 5.0
+    address_space_bytes: int = 1536 * _MIB
+    memory_bytes: int = 768 * _MIB
+    answer_bytes: int = 512 * _MIB
+
+    @classmethod
+    def for_cpus(cls, cpus: int) -> PoolLimits:
+        """The defaults on so many CPUs: half of them for the costly images, but no more than four."""
+        processes = max(1, min(_MOST_PROCESSES, cpus // 2))
+        return cls(processes=processes, max_waiting=_WAITING_FOR_EACH * processes)
+
+    @property
+    def wall_timeout_s(self) -> float:
+        """How long one job may take."""
+        return _WALL_FOR_CPU * self.decode_timeout_s
