@@ -33,6 +33,7 @@ from tfleet.client.finder import Finder
 from tfleet.client.proxies import Proxies
 from tfleet.client.transport import LostConnectionError
 from tfleet.client.whereabouts import Listed, Whereabouts
+from tfleet.discovery.plain_reason import speaks_no_tls
 
 if TYPE_CHECKING:
     from tfleet.client.reply import Reply
@@ -167,6 +168,9 @@ def lost(proxy: str, error: LostConnectionError, *, request_id: str | None = Non
     """What a failed connection to a proxy means to the caller."""
     if error.begun:
         return WorkerFailedError(f"the answer of {proxy} was cut short: {error}", request_id=request_id)
+    if speaks_no_tls(error):
+        http = proxy.replace("https://", "http://", 1)
+        return UnexpectedAnswerError(f"{proxy} speaks http, not https: say {http}", request_id=request_id)
     return FleetUnavailableError(f"cannot reach {proxy}: {error}", request_id=request_id)
 
 

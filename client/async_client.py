@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tfleet.client import answer, worker_status
 from tfleet.client.any_proxy import AnyProxy
 from tfleet.client.call import Call
-from tfleet.client.errors import DeadlineExceededError, FleetError
+from tfleet.client.errors import BadImageError, DeadlineExceededError, FleetError
 from tfleet.client.forward import Forward
 from tfleet.client.image import Source, load
 from tfleet.client.lease import BALANCES, Balance
 from tfleet.client.p2p import PeerToPeer
+from tfleet.client.printable import printable
 from tfleet.client.proxy_url import DEFAULT_PROXY
 from tfleet.client.pull import pulled
 from tfleet.client.result import Classification, Outcome
@@ -120,10 +122,21 @@ class AsyncFleetClient:
     async def classify(self, image: Source, *, top: int | None = None) -> Classification:
         """Classify one image: a path, its bytes, or a file open for reading in binary mode.
 
-        `top` overrides the client's. Raises BadImageError, BusyError, FleetUnavailableError,
-        WorkerFailedError, DeadlineExceededError or UnexpectedAnswerError, all of them FleetError; TypeError
-        for what is no image.
+        `top` overrides the client's. Raises BadImageError, which names the file, BusyError,
+        FleetUnavailableError, WorkerFailedError, DeadlineExceededError or UnexpectedAnswerError, all of them
+        FleetError; TypeError for what is no image.
         """
+        try:
+            return await self._classify(image, top)
+        except BadImageError as error:
+            if not isinstance(image, str | os.PathLike):
+                raise
+            raise BadImageError(
+                f"{printable(os.fspath(image))}: {error}", status=error.status, request_id=error.request_id
+            ) from error
+
+    async def _classify(self, image: Source, top: int | None) -> Classification:
+        """The same, with a BadImageError that leaves it to the caller to name the file."""
         _check_at_least_1("top", top)
         clock = asyncio.get_running_loop().time
         started = clock()
@@ -139,9 +152,9 @@ class AsyncFleetClient:
         )
 
     async def outcome(self, source: S, *, top: int | None = None) -> Outcome[S]:
-        """Like classify, with the FleetError in the outcome instead of raised."""
+        """Like classify, with the FleetError in the outcome, beside its source, instead of raised."""
         try:
-            return Outcome(source, classification=await self.classify(source, top=top))
+            return Outcome(source, classification=await self._classify(source, top))
         except FleetError as error:
             return Outcome(source, error=error)
 

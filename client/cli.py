@@ -96,9 +96,9 @@ def classify(
 ) -> None:
     """Classify image files with the fleet.
 
-    A folder stands for the images in it and below it (jpg, jpeg, png, gif, bmp, webp), sorted by name. A
-    file that is named itself is sent whatever it is called. `-` reads file names from standard input, one a
-    line.
+    A folder stands for the images in it and below it (jpg, jpeg, jfif, png, gif, bmp, webp, avif, heic),
+    sorted by name; other files are passed over, and counted at the end. A file that is named itself is sent
+    whatever it is called. `-` reads file names from standard input, one a line.
 
     Results come in the order of the files, as soon as they are there: as a table on a terminal; elsewhere as
     tab-separated lines FILE, LABEL, PROBABILITY, one for each label, best first (a tab, a line end or a
@@ -132,13 +132,16 @@ def classify(
             top=top,
             max_connections=concurrency,
         )
-        items = sources.expand(files, sources.read_stdin)
+        passed_over = sources.PassedOver()
+        items = sources.expand(files, sources.read_stdin, passed_over)
         started = time.monotonic()
         form, total = screen.form(json=as_json), _total(files) if bar else None
         with screen.Screen(form, bar=bar, total=total) as display:
             tally = asyncio.run(batch.run(client, items, concurrency=concurrency, show=display.show))
         if many and (tally.failed or sys.stderr.isatty()):
             display.say(f"{tally} in {time.monotonic() - started:.1f} s")
+        if passed_over:
+            display.say(f"{passed_over}; one that is named itself is sent")
         if tally.unreachable and not tally.classified:
             display.say(HINT)
         if tally.failed:
@@ -185,7 +188,7 @@ def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
         elif workers:
             # A pipe has no width to fit into.
             console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
-            console.print(render.status_table(workers))
+            console.print(render.status_table(workers, console.width))
         else:
             click.echo(f"{parse_whereabouts(proxy)} knows no workers yet: start one with `tfleet worker`")
 

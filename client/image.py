@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import stat
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ mode.
 HELD_BYTES: Final = 1024 * 1024
 MAX_HELD_BYTES: Final = 256 * 1024 * 1024
 _CHUNK_BYTES: Final = 256 * 1024
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,9 @@ async def load(source: Source) -> Image:
     if isinstance(source, bytes | bytearray | memoryview):
         return _held(bytes(source))
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        return await _in_thread(lambda: _from_path(path))
+        return await _in_thread(lambda: _from_path(source))
     if not callable(getattr(source, "read", None)):
-        raise TypeError(f"an image is a path, bytes or a binary file, not {type(source).__name__}")
+        raise TypeError(_what_to_pass(source))
     return await _in_thread(lambda: _held(_read_to_end(source)))
 
 
@@ -73,7 +74,30 @@ async def _in_thread(read: Callable[[], Image]) -> Image:
         raise BadImageError(_reason(error)) from error
 
 
-def _from_path(path: Path) -> Image:
+def _what_to_pass(source: object) -> str:
+    """Instead of what can't be sent."""
+    kind = type(source)
+    if kind.__module__.partition(".")[0] == "PIL":
+        return (
+            "an image is a path, bytes or a binary file, not a PIL image: pass the path of its file, or save "
+            "it (image.save(buffer, 'PNG') to an io.BytesIO) and pass buffer.getvalue()"
+        )
+    return (
+        f"an image is a path, bytes or a binary file, not {kind.__name__}: pixels have to be encoded first, "
+        "as PNG or JPEG"
+    )
+
+
+def _from_path(path: str | os.PathLike[str]) -> Image:
+    try:
+        return _from_file(Path(path))
+    except FileNotFoundError:
+        if _URL.match(str(path)):
+            raise BadImageError("a URL is not fetched: download it and name the file") from None
+        raise
+
+
+def _from_file(path: Path) -> Image:
     with path.open("rb") as file:
         info = os.fstat(file.fileno())
         if not stat.S_ISREG(info.st_mode):

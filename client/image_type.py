@@ -17,10 +17,14 @@ _SIGNATURES: Final = (
     (b"BM", "image/bmp"),
 )
 _RIFF, _WEBP = slice(0, 4), slice(8, 12)
+_FTYP, _BRAND = slice(4, 8), slice(8, 12)
+_BRANDS: Final = {b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic"}
 
 
 def content_type(head: bytes) -> str:
     """The media type of an image that begins with `head` (12 bytes suffice)."""
     if head[_RIFF] == b"RIFF" and head[_WEBP] == b"WEBP":
         return "image/webp"
+    if head[_FTYP] == b"ftyp":
+        return _BRANDS.get(head[_BRAND], UNKNOWN)
     return next((name for signature, name in _SIGNATURES if head.startswith(signature)), UNKNOWN)

@@ -35,6 +35,6 @@ proxy_option = click.option(
     show_default=True,
     envvar="TFLEET_PROXY",
     show_envvar=True,
-    help="The proxy: HOST:PORT or a URL. Several may be named, once each or with commas between; or "
-    "consul://HOST:PORT, where they are registered.",
+    help="The proxy: HOST:PORT or a URL, whose path is put before that of each request. Several may be "
+    "named, once each or with commas between; or consul://HOST:PORT, where they are registered.",
 )

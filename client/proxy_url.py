@@ -10,6 +10,8 @@ from tfleet.discovery.contract import PROXY_PORT
 
 DEFAULT_PROXY: Final = f"http://localhost:{PROXY_PORT}"
 _FORMS: Final = "expected HOST:PORT or http://HOST:PORT"
+# What people paste: the address of a page instead of the proxy's.
+_PAGES: Final = ("/predict", "/worker", "/workers", "/healthz", "/readyz", "/metrics")
 
 
 class BadProxyError(ValueError):
@@ -19,8 +21,9 @@ class BadProxyError(ValueError):
 def parse_proxy(text: str) -> str:
     """The base URL, without a trailing slash, of `host:port`, of a bare host or of an http(s) URL.
 
-    A bare host has the fleet's port; a URL without a port has its scheme's, as everywhere. A path is kept,
-    for a proxy behind another one. Raises BadProxyError.
+    A bare host has the fleet's port; a URL without a port has its scheme's, as everywhere. A path is kept and
+    goes before that of each request, for a proxy behind another one; that of a page of the proxy's own is
+    refused. Raises BadProxyError.
     """
     stripped = text.strip()
     if "://" not in stripped:
@@ -40,4 +43,9 @@ def parse_proxy(text: str) -> str:
     if "@" in parts.netloc or parts.query or parts.fragment:
         # The URL is shown in messages, where a password must not be; a query would not reach /predict.
         raise BadProxyError(f"the proxy's address takes no user name, query or fragment: {_FORMS}")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    path = parts.path.rstrip("/")
+    if path.endswith(_PAGES):
+        page = path.rpartition("/")[2]
+        base = f"{parts.scheme}://{parts.netloc}{path.removesuffix(f'/{page}')}"
+        raise BadProxyError(f"{text!r} is the address of a page: without /{page} it is the proxy's, {base}")
+    return f"{parts.scheme}://{parts.netloc}{path}"

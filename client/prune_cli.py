@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from tfleet.client.printable import printable
 from tfleet.client.quiet_end import INTERRUPTED, quiet_end
 from tfleet.client.render import count
+from tfleet.client.rows import Form, Row, shown
 from tfleet.discovery.agent import ConsulAgent
 from tfleet.discovery.answerer import who_answers
 from tfleet.discovery.errors import RegistryError
@@ -26,6 +26,7 @@ from tfleet.discovery.registry import StaticRegistry
 _TIMEOUT_S: Final = 10.0
 _UNLIMITED_WIDTH: Final = 10_000
 _STYLES: Final = {"passing": "green", "warning": "yellow", "critical": "bold red"}
+_FORM: Final = Form(("id", "address", "node", "state"), note="reason", lines=((0, 3), (1, 2)))
 _CANNOT_ASK: Final = "tfleet prune: nobody can be asked here: say --yes to remove, or --dry-run to list"
 
 
@@ -124,21 +125,21 @@ def _of(kind: Kind, found: Sequence[Suspect]) -> list[Suspect]:
 
 
 def _show(found: Sequence[Suspect]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for heading in ("id", "address", "node", "state"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("reason", overflow="fold")
-    for one in (*_of(Kind.ORPHAN, found), *_of(Kind.UNREACHABLE, found)):
-        listing = one.listing
-        table.add_row(
-            Text(printable(listing.instance.id)),
-            Text(printable(str(listing.instance.address))),
-            Text(printable(listing.node)),
-            Text(listing.status, style=_STYLES[listing.status]),
+    rows = [
+        Row(
+            (
+                Text(printable(one.listing.instance.id)),
+                Text(printable(str(one.listing.instance.address))),
+                Text(printable(one.listing.node)),
+                Text(one.listing.status, style=_STYLES[one.listing.status]),
+            ),
             Text(printable(one.reason)),
         )
+        for one in (*_of(Kind.ORPHAN, found), *_of(Kind.UNREACHABLE, found))
+    ]
     # A pipe has no width to fit into.
-    Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH).print(table)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
+    console.print(shown(_FORM, rows, console.width))
 
 
 def _document(found: Sequence[Suspect], removed: Sequence[Suspect]) -> dict[str, Any]:

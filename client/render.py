@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tfleet.client.printable import printable, tsv_field
+from tfleet.client.rows import Form, Row, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 _BAR_WIDTH: Final = 20
 _STATE_STYLES: Final = {"ready": "green", "starting": "yellow", "draining": "cyan", "ejected": "bold red"}
+_STATUS: Final = Form(
+    headings=("id", "address", "model", "state", "in flight"),
+    note="last error",
+    lines=((0, 3, 4), (1, 2)),
+    numbers=frozenset({4}),
+)
 
 
 def json_line(outcome: Outcome[str]) -> str:
@@ -68,23 +75,20 @@ def classification_table(file: str, classification: Classification) -> Renderabl
     return Group(heading, table)
 
 
-def status_table(workers: Iterable[WorkerStatus]) -> RenderableType:
-    """The proxy's workers, one a row."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for heading in ("id", "address", "model", "state"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("in flight", justify="right")
-    table.add_column("last error", overflow="fold")
-    for worker in workers:
-        table.add_row(
-            Text(printable(worker.id)),
-            Text(printable(worker.address)),
-            Text(printable(worker.model_label)),
-            Text(printable(worker.state), style=_STATE_STYLES.get(worker.state, "")),
-            str(worker.in_flight),
-            Text(printable(worker.last_error)),
-        )
-    return table
+def status_table(workers: Iterable[WorkerStatus], width: int) -> RenderableType:
+    """The proxy's workers, for a terminal of so many columns: one a row, or some lines each."""
+    return shown(_STATUS, [_status_row(worker) for worker in workers], width)
+
+
+def _status_row(worker: WorkerStatus) -> Row:
+    cells = (
+        Text(printable(worker.id)),
+        Text(printable(worker.address)),
+        Text(printable(worker.model_label)),
+        Text(printable(worker.state), style=_STATE_STYLES.get(worker.state, "")),
+        Text(str(worker.in_flight)),
+    )
+    return Row(cells, Text(printable(worker.last_error)))
 
 
 def count(number: int, noun: str) -> str:

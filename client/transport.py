@@ -12,8 +12,6 @@ The rules:
 
 from __future__ import annotations
 
-import os
-import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -24,6 +22,7 @@ from aiohttp.client_proto import ResponseHandler
 from tfleet.client.errors import BadImageError, UnexpectedAnswerError
 from tfleet.client.patience import Patience
 from tfleet.client.reply import Reply
+from tfleet.discovery.plain_reason import plain_reason
 
 if TYPE_CHECKING:
     import ssl
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 _MAX_TABLE_BYTES: Final = 64 * 1024 * 1024  # /workers of 10,000 workers with long errors
-_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 
 
 class LostConnectionError(Exception):
@@ -181,10 +179,10 @@ class Transport:
                 return Reply(url, response.status, response.headers, read)
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
             _raise_bad_image(error)
-            raise LostConnectionError(_reason(error), reused=exchange.reused, begun=begun) from error
+            raise LostConnectionError(plain_reason(error), reused=exchange.reused, begun=begun) from error
         except aiohttp.ClientError as error:
             _raise_bad_image(error)
-            raise UnexpectedAnswerError(f"{url} does not speak HTTP as tfleet does: {error}") from error
+            raise UnexpectedAnswerError(f"{url} does not speak HTTP as tfleet does") from error
         except TimeoutError as error:  # the patience; aiohttp's own are among its errors
             raise LostConnectionError(
                 f"nothing moved for {try_timeout_s:g} s", begun=begun, late=True
@@ -226,21 +224,3 @@ def _raise_bad_image(error: BaseException) -> None:
         if isinstance(cause, BadImageError):
             raise cause
         cause = cause.__cause__
-
-
-def _reason(error: aiohttp.ClientError) -> str:
-    """A few words of plain English: aiohttp's own name host and port a second time, and its classes."""
-    if isinstance(error, aiohttp.ServerTimeoutError):
-        return "it took too long to connect"
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(cause, OSError):
-        # All the addresses of a name failed: one error with the text of each in its message.
-        numbers = set(_ERRNO.findall(str(cause)))
-        if cause.errno is None and len(numbers) == 1:
-            return os.strerror(int(numbers.pop())).lower()
-        if cause.errno is not None and cause.errno > 0:
-            return os.strerror(cause.errno).lower()
-        return (cause.strerror or str(cause)).lower()
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer was cut short"
-    return "it closed the connection without an answer"

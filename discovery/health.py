@@ -23,6 +23,7 @@ from tfleet.discovery.denial import denied, refused
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
 from tfleet.discovery.index import answer_timeout_s
 from tfleet.discovery.instance import Instance, from_health_entry, is_passing
+from tfleet.discovery.plain_reason import plain_reason
 from tfleet.discovery.tls_trouble import tls_trouble
 
 _OK: Final = 200
@@ -116,7 +117,7 @@ class ConsulHealth:
 
 
 def _reason(error: Exception) -> str:
-    return tls_trouble(error) or str(error) or type(error).__name__
+    return tls_trouble(error) or plain_reason(error)
 
 
 def live_instances(entries: Any) -> tuple[Instance, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
+from tfleet.discovery.plain_reason import plain_reason
 from tfleet.proxy.failures import LateError, StaleConnectionError, TryFailedError, UnreachableError
 from tfleet.proxy.http.answer_head import AnswerHead
 from tfleet.proxy.pool import Member
@@ -197,7 +198,7 @@ class Attempt:
             self._asker.failed(LateError("no connection comes about"))
         except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none
             self._connecting = None
-            self._asker.failed(UnreachableError(f"can't connect: {error}"))
+            self._asker.failed(UnreachableError(f"can't connect: {plain_reason(error)}"))
         else:
             self._connecting = None
             self._begin(connection)

@@ -8,6 +8,7 @@ from typing import Final
 import aiohttp
 
 from tfleet.discovery.contract import WORKER
+from tfleet.discovery.plain_reason import plain_reason
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import Member, Probe
 
@@ -63,4 +64,4 @@ class Prober:
         except TimeoutError:
             return Probe.LATE, f"/readyz does not answer within {_TIMEOUT.total:g} s"
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a name that is none
-            return Probe.UNREACHABLE, str(error) or type(error).__name__
+            return Probe.UNREACHABLE, plain_reason(error)

@@ -7,6 +7,7 @@ from typing import Final
 import aiohttp
 
 from tfleet.discovery.contract import WORKER
+from tfleet.discovery.plain_reason import plain_reason
 from tfleet.discovery.problem import Problem
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import Member
@@ -36,7 +37,7 @@ class WorkerMetrics:
         except TimeoutError:
             raise _failed(member, f"gave no metrics within {_TIMEOUT.total:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a name that is none
-            raise _failed(member, f"gave no metrics: {str(error) or type(error).__name__}") from error
+            raise _failed(member, f"gave no metrics: {plain_reason(error)}") from error
 
 
 async def _page(member: Member, answer: aiohttp.ClientResponse) -> bytes:

@@ -289,15 +289,19 @@ class Command:
             done.stderr.decode(errors="surrogateescape"),
         )
 
-    def on_a_terminal(self, *arguments: str | Path, stdin: bytes = b"", stdout: str | None = None) -> str:
-        """Run with a terminal as standard error and, unless it is sent elsewhere, as standard output.
+    def on_a_terminal(
+        self, *arguments: str | Path, stdin: bytes = b"", stdout: str | None = None, columns: int = 100
+    ) -> str:
+        """Run with a terminal of so many columns as standard error and, unless it is sent elsewhere, as
+        standard output.
 
         Gives back what the terminal got.
         """
         ours, theirs = pty.openpty()
         with ExitStack() as stack:
             out = theirs if stdout is None else stack.enter_context(Path(stdout).open("wb"))
-            process = self.start(*arguments, stdin=subprocess.PIPE, stdout=out, stderr=theirs)
+            env = self.env() | {"COLUMNS": str(columns)}
+            process = self.start(*arguments, stdin=subprocess.PIPE, stdout=out, stderr=theirs, env=env)
             os.close(theirs)
             process.communicate(stdin, timeout=30)
             screen = stack.enter_context(open(ours, "rb", buffering=0))  # noqa: PTH123 - a descriptor
@@ -308,7 +312,7 @@ class Command:
         return got.decode()
 
     def start(self, *arguments: str | Path, **popen: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([*self.argv, *map(str, arguments)], env=self.env(), **popen)
+        return subprocess.Popen([*self.argv, *map(str, arguments)], **{"env": self.env(), **popen})
 
 
 @pytest.fixture

@@ -89,6 +89,27 @@ async def test_the_fleets_words_about_a_bad_image_are_the_message(fleet: Scripte
     assert caught.value.status == 415
 
 
+async def test_a_bad_image_is_named_where_it_has_a_name(fleet: ScriptedFleet, tmp_path: Path) -> None:
+    missing, notes = tmp_path / "nope.jpg", tmp_path / "notes.txt"
+    await asyncio.to_thread(notes.write_text, "hello")
+    async with AsyncFleetClient(fleet.server(fleet.problem(415, "this is text")).url) as client:
+        with pytest.raises(BadImageError, match=f"^{missing}: no such file or directory$"):
+            await client.classify(missing)
+        with pytest.raises(BadImageError, match=f"^{notes}: this is text$") as caught:
+            await client.classify(str(notes))
+        assert caught.value.status == 415
+        outcome = await client.outcome(missing)
+    assert str(outcome.error) == "no such file or directory", "its source stands beside it"
+
+
+async def test_https_where_http_is_spoken_is_told(fleet: ScriptedFleet) -> None:
+    proxy = fleet.server()
+    async with AsyncFleetClient(f"https://{proxy.address}") as client:
+        told = f"^https://{proxy.address} speaks http, not https: say http://{proxy.address}$"
+        with pytest.raises(UnexpectedAnswerError, match=told):
+            await client.classify(b"BM")
+
+
 async def test_many_images_have_outcomes_in_their_order_with_failures_among_them(
     fleet: ScriptedFleet, photos: list[Path], tmp_path: Path
 ) -> None:

@@ -4,13 +4,12 @@ import json
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from aiohttp import web
 
     from tests.client.conftest import Command, ScriptedFleet
@@ -62,9 +61,67 @@ def test_a_failure_is_told_and_the_others_are_done(
     assert [line.split("\t")[0] for line in done.stdout.splitlines()[::2]] == list(map(str, photos))
     errors = done.stderr.splitlines()
     assert errors[0] == "missing.jpg: no such file or directory"
-    assert errors[1].startswith(f"{tmp_path}: no images in this folder")
+    assert errors[1].startswith(f"{tmp_path}: no images in this folder (looked for ")
     assert errors[2].startswith("6 files: 4 classified, 2 failed in ")
     assert len(errors) == 3
+
+
+def test_files_passed_over_in_a_folder_are_counted(
+    fleet: ScriptedFleet, classify: Command, photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cat.jfif").write_bytes(photo.read_bytes())
+    for name in ("1.tif", "2.tif", "notes.txt"):
+        (tmp_path / name).touch()
+    done = classify("--proxy", fleet.server().url, "--top", "1", tmp_path)
+    assert done.stdout.startswith(f"{tmp_path}/cat.jfif\ttabby\t")
+    assert done.stderr == "3 files passed over: 2 .tif, 1 .txt; one that is named itself is sent\n"
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_full_disk_is_told_in_a_line(
+    fleet: ScriptedFleet, classify: Command, photo: Path, form: tuple[str, ...]
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        arguments = ("--proxy", fleet.server().url, *form)
+        process = classify.start(photo, *arguments, stdout=full, stderr=subprocess.PIPE)
+        _, errors = process.communicate(timeout=30)
+    assert errors == b"can't write to standard output: No space left on device\n"
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("nope.jpg", "no such file or directory"),
+        ("https://example.com/cat.jpg", "a URL is not fetched: download it and name the file"),
+    ],
+)
+def test_a_source_that_is_no_file_is_named_once(
+    fleet: ScriptedFleet, classify: Command, source: str, reason: str
+) -> None:
+    done = classify("--proxy", fleet.server().url, source)
+    assert (done.returncode, done.stderr) == (1, f"{source}: {reason}\n")
+
+
+def test_https_for_an_http_proxy_is_told_in_a_line(
+    fleet: ScriptedFleet, classify: Command, status: Command, photo: Path
+) -> None:
+    address = fleet.server().address
+    told = f"https://{address} speaks http, not https: say http://{address}\n"
+    done = classify("--proxy", f"https://{address}", photo)
+    assert (done.returncode, done.stderr) == (1, f"{photo}: {told}")
+    done = status("--proxy", f"https://{address}")
+    assert (done.returncode, done.stderr) == (1, told)
+
+
+def test_the_path_of_a_proxys_url_is_used(fleet: ScriptedFleet, classify: Command, photo: Path) -> None:
+    proxy = fleet.server()
+    assert classify("--proxy", f"{proxy.url}/cats/", photo).returncode == 0
+    assert proxy.seen[0].path == "/cats/predict?top=5"
+    done = classify("--proxy", f"{proxy.url}/predict", photo)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(f"without /predict it is the proxy's, {proxy.url}")
 
 
 def test_json_is_one_line_a_file_for_failures_too(
@@ -268,6 +325,19 @@ def test_status_shows_the_proxys_workers(fleet: ScriptedFleet, status: Command) 
         ["w2", "10.0.0.2:80", "ejected", "0", "refused"],
     ]
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_status_is_readable_on_a_narrow_terminal(fleet: ScriptedFleet, status: Command, columns: int) -> None:
+    error = "answered 5 times in a row with an error, the last was 500"
+    row = {"id": "tfleet-127.0.0.1-41873-9f86d081", "address": "127.0.0.1:41873", "model": "lite0"}
+    table = fleet.workers(row | {"version": "1", "state": "draining", "in_flight": 0, "last_error": error})
+    screen = status.on_a_terminal("--proxy", fleet.server(table).url, columns=columns)
+    assert [line.rstrip() for line in screen.splitlines()] == [
+        "tfleet-127.0.0.1-41873-9f86d081  draining  0 in flight",
+        "  127.0.0.1:41873  lite0/1",
+        f"  {error}",
+    ]
 
 
 def test_status_passes_the_document_on(fleet: ScriptedFleet, status: Command) -> None:

@@ -6,6 +6,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy
+import PIL.Image
 import pytest
 from blockbuster import blockbuster_ctx
 
@@ -136,3 +138,21 @@ async def test_a_closed_file_is_a_bad_image() -> None:
 async def test_what_is_no_image_at_all_is_the_programs_mistake(source: Any) -> None:
     with pytest.raises(TypeError, match="an image is"):
         await load(source)
+
+
+async def test_a_url_is_not_taken_for_a_path() -> None:
+    with pytest.raises(BadImageError, match=r"^a URL is not fetched: download it and name the file$"):
+        await load("https://example.com/cat.jpg")
+
+
+async def test_for_a_pil_image_it_says_what_to_pass() -> None:
+    picture: Any = PIL.Image.new("RGB", (1, 1))
+    with pytest.raises(TypeError, match=r"not a PIL image: pass the path of its file, or save it") as caught:
+        await load(picture)
+    assert "\n" not in str(caught.value)
+
+
+async def test_for_pixels_it_says_that_they_have_to_be_encoded() -> None:
+    pixels: Any = numpy.zeros((1, 1, 3))
+    with pytest.raises(TypeError, match=r"not ndarray: pixels have to be encoded first, as PNG or JPEG"):
+        await load(pixels)

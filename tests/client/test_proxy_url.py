@@ -44,3 +44,9 @@ def test_anything_else_is_refused_in_one_line_that_says_what_was_expected(text: 
         parse_proxy(text)
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("page", ["predict", "worker", "workers", "readyz", "metrics"])
+def test_the_address_of_a_page_is_refused_with_the_proxys(page: str) -> None:
+    with pytest.raises(BadProxyError, match=rf"without /{page} it is the proxy's, https://a/cats$"):
+        parse_proxy(f"https://a/cats/{page}/")

@@ -62,17 +62,34 @@ def test_the_table_shows_labels_as_they_are_with_a_bar() -> None:
 def test_the_status_table_has_a_row_a_worker() -> None:
     ready = WorkerStatus("w1", "10.0.0.1:80", "lite0", "1", "ready", 3)
     ejected = WorkerStatus("w2", "10.0.0.2:80", "lite0", "1", "ejected", 0, "[refused]\nconnection")
-    heading, first, second = shown(status_table([ready, ejected]), width=200).splitlines()
+    heading, first, second = shown(status_table([ready, ejected], 200), width=200).splitlines()
     assert heading.split("  ")[0] == "id"
     assert first.split() == ["w1", "10.0.0.1:80", "lite0/1", "ready", "3"]
     assert second.split() == ["w2", "10.0.0.2:80", "lite0/1", "ejected", "0", r"[refused]\nconnection"]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_shows_whole_words(width: int) -> None:
+    error = "answered 5 times in a row with an error, the last was 500"
+    ready = WorkerStatus("tfleet-127.0.0.1-41873-9f86d081", "127.0.0.1:41873", "lite0", "1", "ready", 3)
+    ejected = WorkerStatus(
+        "tfleet-127.0.0.1-9873-d0819f86", "127.0.0.1:9873", "lite0", "1", "ejected", 0, error
+    )
+    lines = [line.rstrip() for line in shown(status_table([ready, ejected], width), width).splitlines()]
+    assert lines == [
+        "tfleet-127.0.0.1-41873-9f86d081  ready    3 in flight",
+        "  127.0.0.1:41873  lite0/1",
+        "tfleet-127.0.0.1-9873-d0819f86   ejected  0 in flight",
+        "  127.0.0.1:9873   lite0/1",
+        f"  {error}",
+    ]
 
 
 def test_states_are_coloured_and_unknown_ones_are_plain() -> None:
     console = Console(width=100, force_terminal=True, color_system="standard")
     states = ("ready", "resting")
     with console.capture() as capture:
-        console.print(status_table(WorkerStatus(state, "a:1", state=state) for state in states))
+        console.print(status_table([WorkerStatus(state, "a:1", state=state) for state in states], 100))
     assert "\x1b[32mready" in capture.get()
     assert "mresting" not in capture.get()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tfleet.client.sources import Unusable, expand
+from tfleet.client.sources import PassedOver, Unusable, expand
 
 
 def reader(*chunks: bytes) -> Callable[[int], bytes]:
@@ -33,6 +33,25 @@ def test_a_folder_is_walked_in_order_of_names_for_images(folder: Path) -> None:
     assert found == [str(folder / name) for name in names]
 
 
+def test_what_workers_may_read_is_sent(tmp_path: Path) -> None:
+    names = ["a.JFIF", "b.avif", "c.HEIC", "d.jpe"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert list(expand([str(tmp_path)], nothing_is_read)) == [str(tmp_path / name) for name in names]
+
+
+def test_what_is_passed_over_is_counted(folder: Path) -> None:
+    for name in ("1.tif", "2.TIF", "3.svg", "4.a", "5.b", "6.c", "a/.hidden"):
+        (folder / name).touch()
+    os.mkfifo(folder / "pipe")
+    passed_over = PassedOver()
+    assert not passed_over
+    list(expand([str(folder), str(folder / "notes.txt")], nothing_is_read, passed_over))
+    assert str(passed_over) == (
+        "9 files passed over: 2 .tif, 2 without an ending, 1 .svg, 1 .a, 1 .b, 2 others"
+    )
+
+
 def test_a_file_that_is_named_is_sent_whatever_it_is_called(folder: Path) -> None:
     named = [str(folder / "notes.txt"), str(folder / "missing.jpg")]
     assert list(expand(named, nothing_is_read)) == named
@@ -42,7 +61,7 @@ def test_a_folder_without_images_is_told(tmp_path: Path) -> None:
     (unusable,) = expand([str(tmp_path)], nothing_is_read)
     assert isinstance(unusable, Unusable)
     assert unusable.name == str(tmp_path)
-    assert unusable.reason.startswith("no images in this folder (looked for *.jpg, *.jpeg, *.png")
+    assert unusable.reason.startswith("no images in this folder (looked for .jpg, .jpeg, .jpe, .jfif")
 
 
 def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
