@@ -8,7 +8,7 @@ by `POST /drain` would be started again by `restart: unless-stopped` as soon as 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import docker
@@ -17,6 +17,7 @@ from docker.errors import APIError, DockerException, NotFound
 
 from tfleet.deploy.scaling.container import ONE_OFF, PROJECT, SERVICE, Container, read_container
 from tfleet.deploy.scaling.order import Order, order
+from tfleet.discovery.engine_client import engine_client
 
 AT_ONCE: Final = 32
 """How many calls may be under way at once."""
@@ -117,12 +118,13 @@ class Engine:
 @contextmanager
 def connected() -> Iterator[Engine]:
     """Raises EngineError where none answers."""
-    with _told():
-        client = docker.from_env(timeout=_TIMEOUT_S, max_pool_size=AT_ONCE)
-    try:
+    with ExitStack() as stack:
+        with _told():
+            try:
+                client = stack.enter_context(engine_client(timeout_s=_TIMEOUT_S, max_pool_size=AT_ONCE))
+            except (LookupError, TypeError, ValueError) as error:
+                raise DockerException(f"what answers is no engine: {error!r}") from error
         yield Engine(client)
-    finally:
-        client.close()
 
 
 @contextmanager

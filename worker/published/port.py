@@ -10,19 +10,18 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tfleet.discovery.address import Address
+from tfleet.discovery.engine_client import engine_client
 from tfleet.worker.published.binding import binding
 from tfleet.worker.published.errors import NotPublishedError
 from tfleet.worker.published.own_container import own_names
 
 _SOCKET: Final = "unix:///var/run/docker.sock"
 _TIMEOUT_S: Final = 1.0  # a heartbeat may wait for several answers, and a check lives for ten seconds
-_ANY_VERSION: Final = "1.24"  # of the interface; the question for the right one needs none
 
 
 def published_port(port: int, host: str = "", names: Iterable[str] | None = None) -> Address:
@@ -44,18 +43,14 @@ def published_port(port: int, host: str = "", names: Iterable[str] | None = None
 
 def _container(engine: str, names: tuple[str, ...]) -> Mapping[str, Any]:
     try:
-        import docker  # noqa: PLC0415 - only who asks for it needs it
-        from docker.errors import APIError, DockerException, NotFound  # noqa: PLC0415
+        from docker.errors import APIError, DockerException, NotFound  # noqa: PLC0415 - only who asks needs it
     except ModuleNotFoundError as error:
         raise NotPublishedError(
             f"there is no module {error.name}, by which Docker is asked: pip install 'tfleet[docker]'"
         ) from error
     _connect(engine)
     try:
-        # The SDK would ask for the version by itself, but one that gets no answer leaves its socket open.
-        with closing(docker.from_env(version=_ANY_VERSION, timeout=_TIMEOUT_S)) as client:
-            version = client.api.version(api_version=False)["ApiVersion"]
-        with closing(docker.from_env(version=version, timeout=_TIMEOUT_S)) as client:
+        with engine_client(timeout_s=_TIMEOUT_S) as client:
             for name in names:
                 try:
                     found: Mapping[str, Any] = client.api.inspect_container(name)
