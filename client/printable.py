@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from tfleet.discovery.printable import printable
+
+__all__ = ["printable", "tsv_field"]
+
 _TSV: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
-def printable(text: str) -> str:
-    """The text with what is no character to look at (escape sequences, line ends) written as `\\x1b`."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def tsv_field(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from tfleet.client.errors import FleetError, FleetUnavailableError
+from tfleet.client.printable import printable
 from tfleet.client.proxy_url import DEFAULT_PROXY, BadProxyError
 from tfleet.client.whereabouts import parse_whereabouts
 
@@ -15,7 +16,7 @@ HINT: Final = "Is the fleet up? Start one with `tfleet up`, or say with --proxy 
 
 def with_hint(error: FleetError) -> str:
     """One line: what went wrong with the proxy and, where it can't be reached, what to do."""
-    return f"{error}. {HINT}" if isinstance(error, FleetUnavailableError) else str(error)
+    return printable(f"{error}. {HINT}" if isinstance(error, FleetUnavailableError) else str(error))
 
 
 def _checked(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:

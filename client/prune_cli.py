@@ -91,7 +91,7 @@ def prune(
             if doomed and not dry_run and (yes or _agreed(doomed)):
                 removed.extend(remove(agent, doomed, who_answers, kinds))
         except RegistryError as error:
-            click.echo(f"tfleet prune: {error}", err=True)
+            click.echo(printable(f"tfleet prune: {error}"), err=True)
             sys.exit(1)
         if as_json:
             click.echo(json.dumps(_document(found, removed), indent=2))

@@ -6,7 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TextIO
 
+from tfleet.discovery.printable import printable
+
 SELF: Final = "up"
+
+_TAB: Final = "\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +29,8 @@ class Console:
         self.relay(SELF, text)
 
     def relay(self, name: str, line: str) -> None:
-        """One line of the process called `name`."""
-        _write(self.err, f"{name:{self.width}} | {line}\n")
+        """One line of the process called `name`. What it quotes of strangers can't move the cursor."""
+        _write(self.err, f"{name:{self.width}} | {printable(line, keep=_TAB)}\n")
 
     def show(self, text: str) -> None:
         """Text to paste, as it is."""

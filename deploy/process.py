@@ -19,6 +19,7 @@ from typing import Literal
 from tfleet.deploy.child import Child, Spec
 from tfleet.deploy.console import Console
 from tfleet.deploy.ending import Ending
+from tfleet.discovery.printable import printable
 from tfleet.discovery.restart import RestartPolicy
 
 State = Literal["new", "starting", "running", "waiting", "ended"]
@@ -119,7 +120,7 @@ class Process:
 
     def _line(self, line: str) -> None:
         self._console.relay(self.spec.name, line)
-        self.last_line = line.strip() or self.last_line
+        self.last_line = printable(line.strip()) or self.last_line
 
     async def _pause(self, ending: Ending | None, delay_s: float) -> None:
         self.state = "waiting"

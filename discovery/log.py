@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal, TextIO
+from typing import Final, Literal, TextIO
 
 import structlog
 
+from tfleet.discovery.printable import printable
+
 LogFormat = Literal["auto", "console", "json"]
 
+# Of several lines by nature.
+_BLOCKS: Final = ("exception", "stack")
 
 _json_stream: TextIO | None = None
 
@@ -31,6 +35,7 @@ def configure(log_format: LogFormat = "auto", *, level: str = "info") -> None:
         if console
         else structlog.processors.JSONRenderer()
     )
+    rendering: list[structlog.typing.Processor] = [_fit_for_a_terminal, renderer] if console else [renderer]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -41,7 +46,7 @@ def configure(log_format: LogFormat = "auto", *, level: str = "info") -> None:
     numeric_level = logging.getLevelNamesMapping()[level.upper()]
     _json_stream = None if console or numeric_level > logging.INFO else sys.stderr
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(numeric_level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
@@ -53,8 +58,29 @@ def configure(log_format: LogFormat = "auto", *, level: str = "info") -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                renderer,
+                *rendering,
             ],
         )
     )
     logging.basicConfig(handlers=[handler], level=max(numeric_level, logging.WARNING), force=True)
+
+
+def _fit_for_a_terminal(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Escape what ids, paths and errors of strangers could do to a terminal. JSON does so by itself."""
+    for key, value in event.items():
+        event[key] = _block(str(value)) if key in _BLOCKS else _harmless(value)
+    return event
+
+
+def _harmless(value: object) -> object:
+    if isinstance(value, str):
+        return printable(value)
+    shown = repr(value)
+    return value if shown.isprintable() else printable(shown)
+
+
+def _block(text: str) -> str:
+    """Its lines, indented: a message with a line end in it must not look like a line of the log."""
+    return "\n".join(f"  {printable(line)}" for line in text.split("\n"))

@@ -21,6 +21,7 @@ from tfleet.discovery.options import (
     registry_options,
     ticket_key_file_option,
 )
+from tfleet.discovery.printable import printable
 from tfleet.worker.http.queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES, QueueLimits
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS, ImageLimits
 from tfleet.worker.model import ModelError, find_model
@@ -203,5 +204,5 @@ def worker(
         click.echo(f"tfleet worker: --advertise-wan: {error}", err=True)
         sys.exit(2)
     except (ModelError, CannotListenError, AddressHeldError, BadKeyFileError) as error:
-        click.echo(f"tfleet worker: {error}", err=True)
+        click.echo(printable(f"tfleet worker: {error}"), err=True)
         sys.exit(2)

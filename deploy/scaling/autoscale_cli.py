@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from tfleet.client.async_client import AsyncFleetClient
+from tfleet.client.printable import printable
 from tfleet.client.proxy_option import proxy_option
 from tfleet.client.quiet_end import quiet_end
 from tfleet.deploy.refusal import RefusedError
@@ -120,7 +121,7 @@ def autoscale(
         except NoSuchProjectError as error:
             raise RefusedError(str(error)) from error
         except EngineError as error:
-            click.echo(str(error), err=True)
+            click.echo(printable(str(error)), err=True)
             sys.exit(1)
 
 

@@ -103,7 +103,7 @@ def scale(
         except NoSuchProjectError as error:
             raise RefusedError(str(error)) from error
         except EngineError as error:
-            click.echo(str(error), err=True)
+            click.echo(printable(str(error)), err=True)
             sys.exit(1)
         except FleetError as error:
             click.echo(f"{with_hint(error)} Nothing was changed.", err=True)

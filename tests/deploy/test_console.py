@@ -17,6 +17,12 @@ def test_each_line_names_its_process_and_the_bars_are_in_one_column() -> None:
     assert out.getvalue() == "curl localhost\n"
 
 
+def test_what_a_process_quotes_can_not_move_the_cursor() -> None:
+    err = io.StringIO()
+    Console(io.StringIO(), err).relay("w", "a\x1b[2J\rb\tc\u202ed\x9b")
+    assert err.getvalue() == "w  | a\\x1b[2J\\rb\tc\\u202ed\\x9b\n"
+
+
 def test_a_reader_that_is_gone_is_no_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
