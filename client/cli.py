@@ -43,8 +43,7 @@ _UNLIMITED_WIDTH = 10_000
 @click.option(
     "--top",
     type=click.IntRange(min=1),
-    default=DEFAULT_TOP,
-    show_default=True,
+    show_default=f"{DEFAULT_TOP}, or all where the model has fewer",
     envvar="TFLEET_TOP",
     show_envvar=True,
     help="How many labels for each image.",
@@ -88,7 +87,7 @@ def classify(
     *,
     proxy: tuple[str, ...],
     p2p: bool,
-    top: int,
+    top: int | None,
     as_json: bool,
     concurrency: int,
     timeout_s: float,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flask import Request
 
-from tfleet.discovery.contract import DEFAULT_TOP, REQUEST_TIMEOUT_MS
+from tfleet.discovery.contract import REQUEST_TIMEOUT_MS
 from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.worker.batcher import Batcher, OverdueError
@@ -18,6 +18,7 @@ from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.problems import ProblemError, RejectedError
+from tfleet.worker.query import wanted_labels
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.timing import Timing
 from tfleet.worker.upload import image_bytes
@@ -59,7 +60,7 @@ class Classify:
         deadline_s = _deadline_s(request, arrived_s)
         if began_s >= deadline_s:
             raise RejectedError(Rejection.DEADLINE)
-        top = _top(request, len(classifier.spec.labels))
+        top = wanted_labels(request.args, len(classifier.spec.labels))
         prepared = classifier.prepare(image_bytes(request), self._limits)
         decoded_s = time.perf_counter()
         try:
@@ -99,14 +100,3 @@ def _deadline_s(request: Request, arrived_s: float) -> float:
     if not asked_ms:
         raise ProblemError(Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is no number of milliseconds"))
     return arrived_s + asked_ms / 1000
-
-
-def _top(request: Request, classes: int) -> int:
-    """`?top=N`, 1 or more; more than there are classes means all. Raises ProblemError with 400."""
-    asked = request.args.get("top")
-    if asked is None:
-        return min(DEFAULT_TOP, classes)
-    top = whole_number(asked)
-    if not top:
-        raise ProblemError(Problem(400, f"?top={asked[:20]} is not a number from 1 to {classes}"))
-    return min(top, classes)

@@ -1,33 +1,55 @@
-"""Finds the image in a request."""
+"""Finds the image in a request.
+
+What a client calls its image is only a claim. Where it says nothing of it, or what programs say that do not
+know better, the bytes decide.
+"""
 
 from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+from typing import Final
 
 from flask import Request
 
 from tfleet.discovery.contract import IMAGE_FIELDS
 from tfleet.discovery.problem import Problem
-from tfleet.worker.form import BrokenFormError, read_form
+from tfleet.worker.form import BrokenFormError, Field, read_form
+from tfleet.worker.image.sniff import READ, sniff
+from tfleet.worker.json_body import BadJsonError, read_json_image
 from tfleet.worker.problems import ProblemError
 
-_HOW = "send -F data=@FILE, or the bytes with -H 'Content-Type: image/jpeg' --data-binary @FILE"
+_HOW: Final = "send -F data=@FILE, or the bytes with -H 'Content-Type: image/jpeg' --data-binary @FILE"
+# What is said of bytes by who does not know what they are. The last is what curl's --data-binary says.
+_OCTETS: Final = ("application/octet-stream", "binary/octet-stream")
+_URL_ENCODED: Final = "application/x-www-form-urlencoded"
+_TEXT_BYTES: Final = 1024
+_MOST_CHARS: Final = 200
 
 
 def image_bytes(request: Request) -> bytes:
-    """The image of a multipart field `data` or `image`, or the raw body of an `image/*` request.
+    """The image of a multipart field `data` or `image`, of a JSON document, or the body itself.
 
-    Raises ProblemError with 400 where there is none and 415 where the body is of another kind.
+    Raises ProblemError with 400 where there is none, or more than one, and 415 where the body is of another
+    kind.
     """
     encoding = request.content_encoding
     if encoding and encoding != "identity":
         raise ProblemError(Problem(415, f"a body with Content-Encoding: {encoding[:40]} is not read here"))
-    if request.mimetype.startswith("image/"):
+    kind = request.mimetype
+    if kind.startswith("image/"):
         return request.get_data(cache=False)
-    if request.mimetype == "multipart/form-data":
+    if kind == "multipart/form-data":
         return _field(request)
     if not request.content_length:
         raise ProblemError(Problem(400, f"the request has no body: {_HOW}"))
-    sent = request.mimetype or "a body without a Content-Type"
-    raise ProblemError(Problem(415, f"{sent} is not read here: {_HOW}"))
+    if kind == "application/json":
+        return _json(request)
+    if kind in _OCTETS:
+        return request.get_data(cache=False)
+    if kind in ("", _URL_ENCODED):
+        return _by_its_bytes(request)
+    raise _not_read(kind)
 
 
 def _field(request: Request) -> bytes:
@@ -35,16 +57,63 @@ def _field(request: Request) -> bytes:
         fields = read_form(request.get_data(cache=False), request.content_type or "")
     except BrokenFormError as error:
         raise ProblemError(Problem(400, f"the multipart body is broken: {error}; {_HOW}")) from error
-    for name in IMAGE_FIELDS:
-        for field in fields:
-            if field.name == name and field.is_file:
-                return field.content
-    names = " or ".join(IMAGE_FIELDS)
+    images = [field for field in fields if field.name in IMAGE_FIELDS and _is_image(field)]
+    filled = [field for field in images if field.content]
+    if len(filled) > 1:
+        names = " and ".join(field.name for field in filled[:4])
+        raise ProblemError(
+            Problem(400, f"the form has {len(filled)} images, in {names}: send one in a request")
+        )
+    if filled:
+        return filled[0].content
+    if images:
+        return b""
+    raise _no_field(fields)
+
+
+def _is_image(field: Field) -> bool:
+    """Whether it is meant as one: sent as a file, or what curl's `-F data=<FILE` makes of one."""
+    return field.is_file or sniff(field.content) in READ
+
+
+def _no_field(fields: Sequence[Field]) -> ProblemError:
     present = sorted({field.name for field in fields})
     for name in IMAGE_FIELDS:
         if name in present:
-            raise ProblemError(
+            return ProblemError(
                 Problem(400, f"the field {name} holds text, not a file: curl wants {name}=@FILE")
             )
-    others = ", ".join(present)[:200] or "nothing"
-    raise ProblemError(Problem(400, f"no field {names}; the form has {others}: {_HOW}"))
+    names, others = " or ".join(IMAGE_FIELDS), ", ".join(present)[:_MOST_CHARS] or "nothing"
+    return ProblemError(Problem(400, f"no field {names}; the form has {others}: {_HOW}"))
+
+
+def _json(request: Request) -> bytes:
+    try:
+        return read_json_image(request.get_data(cache=False))
+    except BadJsonError as error:
+        raise ProblemError(Problem(400, str(error))) from error
+
+
+def _by_its_bytes(request: Request) -> bytes:
+    """A body that nobody says anything true of: an image, unless it is text."""
+    body, kind = request.get_data(cache=False), request.mimetype
+    found = sniff(body)
+    if found is None and _is_text(body):
+        raise _not_read(kind)
+    if kind and found is not None and b"\0" not in body:
+        raise ProblemError(
+            Problem(400, f"the {found} image has lost its line ends and zeros, as by curl's -d @FILE: {_HOW}")
+        )
+    return body
+
+
+def _is_text(body: bytes) -> bool:
+    try:  # the end of what is looked at may be in the middle of a letter
+        text = codecs.getincrementaldecoder("utf-8")().decode(body[:_TEXT_BYTES])
+    except UnicodeDecodeError:
+        return False
+    return all(char.isprintable() or char.isspace() for char in text)
+
+
+def _not_read(kind: str) -> ProblemError:
+    return ProblemError(Problem(415, f"{kind or 'a body without a Content-Type'} is not read here: {_HOW}"))

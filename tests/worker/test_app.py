@@ -53,12 +53,12 @@ def test_a_photograph_gets_its_labels_best_first(worker: Address, photo: str) ->
     [
         {"files": {"data": CAT}},
         {"files": {"image": CAT}},
-        {"files": {"image": b"not this one", "data": CAT}},
+        {"files": {"image": CAT, "data": ("", b"")}},
         {"data": CAT, "headers": {"Content-Type": "image/jpeg"}},
         {"data": CAT, "headers": {"Content-Type": "image/*"}},
         {"data": iter([CAT[:1000], CAT[1000:]]), "headers": {"Content-Type": "image/jpeg"}},
     ],
-    ids=["field data", "field image", "data before image", "raw", "raw any", "raw chunked"],
+    ids=["field data", "field image", "empty data", "raw", "raw any", "raw chunked"],
 )
 def test_each_way_to_send_an_image_is_taken(worker: Address, sent: dict[str, Any]) -> None:
     answer = post(worker, "/predict?top=1", **sent)
@@ -72,13 +72,13 @@ def test_predict_answers_with_success_and_named_fields(worker: Address) -> None:
     assert document["predictions"][0]["probability"] == pytest.approx(0.380, abs=0.01)
 
 
-@pytest.mark.parametrize(("asked", "given"), [("1", 1), ("7", 7), ("1000", 1000), ("99999", 1000)])
+@pytest.mark.parametrize(("asked", "given"), [("1", 1), ("7", 7), ("1000", 1000)])
 def test_top_says_how_many_labels(worker: Address, asked: str, given: int) -> None:
     assert len(post(worker, f"/?top={asked}", files={"data": CAT}).json()) == given
 
 
-@pytest.mark.parametrize("asked", ["0", "-1", "x", "", "1.5", "٣", "9" * 5000])
-def test_a_top_that_is_no_number_is_refused(worker: Address, asked: str) -> None:
+@pytest.mark.parametrize("asked", ["0", "-1", "x", "", "1.5", "٣", "9" * 5000, "1001"])
+def test_a_top_beyond_the_classes_or_no_number_is_refused(worker: Address, asked: str) -> None:
     assert "1 to 1000" in problem(post(worker, "/", params={"top": asked}, files={"data": CAT}), 400)
 
 
@@ -111,8 +111,8 @@ def png(width: int, height: int) -> bytes:
         ({"files": {"data": png(50_000, 50_000)}}, 413, "--max-pixels"),
         ({"files": {"other": CAT}}, 400, "other"),
         ({"files": {"x": b""}, "data": {"data": "cat.jpg"}}, 400, "data=@FILE"),
-        ({"data": b"{}", "headers": {"Content-Type": "application/json"}}, 415, "application/json"),
-        ({"data": CAT}, 415, "Content-Type"),
+        ({"data": b"{}", "headers": {"Content-Type": "application/json"}}, 400, "JSON document is empty"),
+        ({"data": b"{}"}, 415, "Content-Type"),
         ({"data": CAT, "headers": {"Content-Type": "image/jpeg", "Content-Encoding": "gzip"}}, 415, "gzip"),
         (
             {"data": b"--x\r\nbroken", "headers": {"Content-Type": "multipart/form-data; boundary=x"}},

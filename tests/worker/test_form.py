@@ -65,3 +65,26 @@ def test_garbage_is_broken_and_nothing_worse(body: bytes, cut: int) -> None:
     for damaged in (body, whole[:cut] + body + whole[cut:], whole[:cut] + body):
         with contextlib.suppress(BrokenFormError):
             assert all(isinstance(field.content, bytes) for field in read_form(damaged, TYPE))
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "is_file"),
+    [
+        (b'form-data; name="data"', "data", False),
+        (b"form-data; name=\"data\"; filename*=utf-8''a", "data", True),
+        (b"form-data; filename*=utf-8''a; name=data", "data", True),
+        (b'form-data; name="data"\r\nContent-Type: image/png', "data", True),
+        (b'form-data; name="data"\r\nContent-Type: text/plain', "data", False),
+        ('form-data; name="データ"; filename="ソ"'.encode(), "データ", True),
+        (b'form-data; filename="\x83\\"; name="data"', "data", True),
+        (b'form-data; filename="x"', "", True),
+    ],
+)
+def test_what_a_part_says_of_itself_is_read(header: bytes, name: str, is_file: bool) -> None:
+    body = form(b"Content-Disposition: " + header + b"\r\n\r\nx")
+    assert read_form(body, TYPE) == (Field(name, is_file, b"x"),)
+
+
+def test_a_boundary_may_have_any_letter() -> None:
+    body = form(file(b"data", b"x")).replace(b"----edge", "----é".encode("latin-1"))
+    assert read_form(body, TYPE.replace("----edge", '"----é"'))[0].content == b"x"
