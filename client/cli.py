@@ -161,7 +161,7 @@ def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
     """Show the workers that the proxy knows.
 
     A worker is starting, ready, ejected (the proxy could not reach it, and tries again) or draining (it
-    finishes what it has and takes no more).
+    finishes what it has and takes no more, or an operator has put it into maintenance).
 
     \b
     Examples:

@@ -14,11 +14,14 @@ from tfleet.discovery.contract import WAN
 from tfleet.discovery.errors import (
     Loss,
     RegistrationLostError,
+    RegistryRefusedError,
     RegistryUnavailableError,
 )
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.library import Library
 from tfleet.discovery.listing import Listing, Status, listings
+from tfleet.discovery.removal import bury, fits_a_path
+from tfleet.discovery.roll import read_roll
 
 _T = TypeVar("_T")
 
@@ -44,7 +47,10 @@ class Agent(Protocol):
         """Say that it lives. Raises RegistrationLostError where the agent does not know it."""
 
     def look(self, instance: Instance) -> None:
-        """Raises RegistrationLostError unless everybody who reads the catalog sees it as passing."""
+        """Raises RegistrationLostError unless everybody who reads the catalog sees it as passing.
+
+        One in maintenance need not pass: nobody is to be sent to it, and registering again would not help.
+        """
 
     def listed_at(self, address: Address) -> tuple[Listing, ...]:
         """The instances of the service that are registered at an address, ordered by id."""
@@ -119,12 +125,12 @@ class ConsulAgent:
             raise self._lost(
                 Loss.UNLISTED, f"takes heartbeats of {instance.id}, but does not list it{self._perhaps}"
             )
-        if status != Status.PASSING:
+        if status != Status.PASSING and not self._in_maintenance(instance):
             raise self._lost(Loss.NOT_PASSING, f"takes heartbeats of {instance.id}, but lists it as {status}")
 
     def listed(self) -> tuple[Listing, ...]:
-        """All instances of the service, ordered by id."""
-        return self._listings(None)
+        """All instances of the service, ordered by id, those that nobody is sent to as well."""
+        return self._listings(None, refused=True)
 
     def listed_at(self, address: Address) -> tuple[Listing, ...]:
         return self._listings(f'Service.Address == "{address.host}" and Service.Port == {address.port}')
@@ -134,7 +140,10 @@ class ConsulAgent:
 
     def strike(self, listing: Listing) -> None:
         """Remove it whoever registered it. Another agent than ours, if it lives, may list it again."""
-        self.deregister(listing.instance)
+        if fits_a_path(listing.instance.id):
+            self.deregister(listing.instance)
+        else:
+            self._bury(listing.instance)
         try:
             self._call(lambda: self._consul.catalog.deregister(listing.node, service_id=listing.instance.id))
         except RegistryUnavailableError as error:
@@ -144,7 +153,7 @@ class ConsulAgent:
     def _catalog_status(self, instance: Instance) -> str | None:
         """What the catalog says of the instance's own check; None where it is not there."""
         if not self._node:
-            listed = self._listings(f'Service.ID == "{instance.id}"')
+            listed = self._listings(_by_id(instance))
             if not listed:
                 return None
             self._node = listed[0].node
@@ -156,10 +165,24 @@ class ConsulAgent:
 
         return self._call(ask)
 
-    def _listings(self, match: str | None) -> tuple[Listing, ...]:
+    def _bury(self, instance: Instance) -> None:
+        name = f"{self._service}-removed"
+        try:
+            self._call(lambda: bury(self._consul, name, instance.id))
+        except RegistryRefusedError:  # a token for this service only
+            self._call(lambda: bury(self._consul, self._service, instance.id))
+
+    def _in_maintenance(self, instance: Instance) -> bool:
+        def ask() -> bool:
+            _, entries = self._consul.health.service(self._service, filter_expr=_by_id(instance))
+            return bool(read_roll(entries).maintained)
+
+        return self._call(ask)
+
+    def _listings(self, match: str | None, *, refused: bool = False) -> tuple[Listing, ...]:
         def ask() -> tuple[Listing, ...]:
             _, entries = self._consul.health.service(self._service, filter_expr=match)
-            return listings(entries)
+            return listings(entries, refused=refused)
 
         return self._call(ask)
 
@@ -173,3 +196,8 @@ class ConsulAgent:
 def _check_of(instance: Instance) -> str:
     """The name that Consul gives to the only check of a service."""
     return f"service:{instance.id}"
+
+
+def _by_id(instance: Instance) -> str:
+    """The filter that finds it among those of its service."""
+    return f'Service.ID == "{instance.id}"'

@@ -23,6 +23,7 @@ from tfleet.discovery.answerer import Answerer
 from tfleet.discovery.errors import AddressHeldError
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import Listing, Status
+from tfleet.discovery.token import shown
 
 
 class Verdict(StrEnum):
@@ -74,8 +75,8 @@ def claim(registry: Registry, instance: Instance, ask: Callable[[Address], Answe
     for rival, verdict in verdicts:
         if verdict is Verdict.ALIVE:
             raise AddressHeldError(
-                f"{address} is the address of {rival.instance.id} (node {rival.node}), which answers there; "
-                "say with --advertise where this one can be reached"
+                f"{address} is the address of {rival.instance.id} (node {shown(rival.node)}), "
+                "which answers there; say with --advertise where this one can be reached"
             )
     corpses = tuple(rival.instance for rival, verdict in verdicts if verdict is Verdict.CORPSE)
     for corpse in corpses:

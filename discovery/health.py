@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import quote
 
 import aiohttp
@@ -22,8 +22,9 @@ from tfleet.discovery.credentials import Credentials
 from tfleet.discovery.denial import denied, refused
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
 from tfleet.discovery.index import answer_timeout_s
-from tfleet.discovery.instance import Instance, from_health_entry, is_passing
+from tfleet.discovery.instance import Instance
 from tfleet.discovery.plain_reason import plain_reason
+from tfleet.discovery.roll import Roll, read_roll
 from tfleet.discovery.tls_trouble import tls_trouble
 
 _OK: Final = 200
@@ -36,14 +37,19 @@ _NOT_CONSUL: Final = (ValueError, TypeError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class HealthAnswer:
-    """What the registry says of a service: its index and the workers whose checks pass, ordered by id.
+    """What the registry says of a service: its index and the roll of its workers.
 
     Without a leader (`led`) it says what was so when there was one.
     """
 
     index: int
-    instances: tuple[Instance, ...]
+    roll: Roll
     led: bool = True
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """The workers whose checks all pass, ordered by id."""
+        return self.roll.passing
 
 
 class Health(Protocol):
@@ -76,7 +82,7 @@ class ConsulHealth:
         try:
             head, body = await self._get(service, {"stale": "", "wait": f"{wait_s:g}s", **since})
             led = head.get("X-Consul-KnownLeader") != "false"
-            return HealthAnswer(int(head["X-Consul-Index"]), live_instances(json.loads(body)), led)
+            return HealthAnswer(int(head["X-Consul-Index"]), read_roll(json.loads(body)), led)
         except TimeoutError as error:
             raise RegistryUnavailableError(f"{self._where} does not answer: timed out") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -118,19 +124,3 @@ class ConsulHealth:
 
 def _reason(error: Exception) -> str:
     return tls_trouble(error) or plain_reason(error)
-
-
-def live_instances(entries: Any) -> tuple[Instance, ...]:
-    """Read the answer's list, leaving out entries that nobody could route to.
-
-    Raises TypeError where it is no list.
-    """
-    if not isinstance(entries, list):
-        raise TypeError(f"expected a list, got {type(entries).__name__}")
-    return _in_order(
-        from_health_entry(entry) for entry in entries if isinstance(entry, dict) and is_passing(entry)
-    )
-
-
-def _in_order(instances: Iterable[Instance | None]) -> tuple[Instance, ...]:
-    return tuple(sorted((i for i in instances if i is not None), key=lambda i: i.id))

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfleet.discovery.address import Address, address_of
+from tfleet.discovery.address import Address, address_of, is_host
 from tfleet.discovery.contract import WAN
+from tfleet.discovery.token import is_label, is_token, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +41,59 @@ def new_id(service: str, address: Address) -> str:
     return f"{service}-{host}-{address.port}-{secrets.token_hex(4)}"
 
 
-def from_health_entry(entry: Mapping[str, Any]) -> Instance | None:
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A registration that nobody is sent to, because of what somebody has put into it; `id` is as it came.
+
+    `reason` is one line of bounded length and plain characters, for logs and tables.
+    """
+
+    id: str
+    reason: str
+
+
+def from_health_entry(entry: Mapping[str, Any]) -> Instance | Refused | None:
     """Read one element of Consul's `/v1/health/service/NAME`; None where it lacks what routing needs.
 
     A service without an address of its own has its node's, as Consul's documentation of that endpoint says.
     """
     service = entry.get("Service")
-    node = entry.get("Node")
     if not isinstance(service, Mapping):
         return None
-    host = service.get("Address") or (node.get("Address") if isinstance(node, Mapping) else None)
-    address, instance_id = address_of(host, service.get("Port")), service.get("ID")
-    if address is None or not isinstance(instance_id, str):
+    host, instance_id, port = host_of(entry), service.get("ID"), service.get("Port")
+    if not isinstance(instance_id, str):
         return None
     meta = service.get("Meta")
     if not isinstance(meta, Mapping):
         meta = {}
-    return Instance(
-        instance_id,
-        address,
-        model=str(meta.get("model", "")),
-        version=str(meta.get("version", "")),
-        wan=_wan(service.get("TaggedAddresses")),
-    )
+    model, version = str(meta.get("model", "")), str(meta.get("version", ""))
+    if reason := _unclean(instance_id, host, model, version):
+        return Refused(instance_id, reason)
+    address = address_of(host, port)
+    if address is None:
+        return None
+    return Instance(instance_id, address, model, version, wan=_wan(service.get("TaggedAddresses")))
+
+
+def host_of(entry: Mapping[str, Any]) -> object:
+    """The host of a health entry, whatever that is: the service's own, or else its node's."""
+    service, node = entry.get("Service"), entry.get("Node")
+    own = service.get("Address") if isinstance(service, Mapping) else None
+    return own or (node.get("Address") if isinstance(node, Mapping) else None)
+
+
+def _unclean(instance_id: str, host: object, model: str, version: str) -> str:
+    """What of it is no plain text, and by whom; empty where all is."""
+    if not is_token(instance_id):
+        return f"its id is no plain token: '{shown(instance_id)}'"
+    for what, text, clean in (
+        ("model", model, is_label(model)),
+        ("version", version, is_label(version)),
+        ("address", str(host), not isinstance(host, str) or not host or is_host(host)),
+    ):
+        if not clean:
+            return f"the {what} of {shown(instance_id)} is no plain text: '{shown(text)}'"
+    return ""
 
 
 def _wan(tagged: object) -> Address | None:
@@ -78,7 +109,10 @@ def is_passing(entry: Mapping[str, Any]) -> bool:
 
 def statuses(entry: Mapping[str, Any]) -> list[object]:
     """What each check of a health entry says; None for what is no check."""
+    return [check.get("Status") if isinstance(check, Mapping) else None for check in checks_of(entry)]
+
+
+def checks_of(entry: Mapping[str, Any]) -> Sequence[object]:
+    """The checks of a health entry; one that is none where they are no list."""
     checks = entry.get("Checks") or ()
-    if not isinstance(checks, Sequence) or isinstance(checks, str):
-        return [None]
-    return [check.get("Status") if isinstance(check, Mapping) else None for check in checks]
+    return checks if isinstance(checks, Sequence) and not isinstance(checks, str) else (None,)

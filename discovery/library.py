@@ -28,6 +28,8 @@ class Library(consul.Consul):  # type: ignore[misc] # it ships no types
             address.host, address.port, scheme=access.scheme, verify=True, connections_timeout=timeout_s
         )
         self.http.session.trust_env = False  # an HTTP_PROXY is meant for the world outside
+        # Consul sends nobody elsewhere but for a path with `..` or `//` in it, to what that leads to.
+        self.http.session.max_redirects = 0
         self.http.session.mount("https://", _TlsAdapter(self._credentials))
         if access.tls is not None and not access.tls.verify:
             # Somebody has asked for it; urllib3 would say so again for each place that makes a request.

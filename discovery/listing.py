@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tfleet.discovery.instance import Instance, from_health_entry, statuses
+from tfleet.discovery.address import Address
+from tfleet.discovery.instance import Instance, Refused, checks_of, from_health_entry, host_of
+from tfleet.discovery.maintenance import without_maintenance
+from tfleet.discovery.token import shown
 
 
 class Status(StrEnum):
@@ -20,22 +23,28 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """An instance, the node whose agent registered it, and the worst that its checks say."""
+    """An instance, the node whose agent registered it, and the worst that its checks say of its health.
+
+    `refused` is why nobody is sent to it, for what somebody has put into it; then nothing of the instance but
+    its id is as it was registered.
+    """
 
     instance: Instance
     node: str
     status: Status
+    refused: str = ""
 
 
-def listings(entries: Any) -> tuple[Listing, ...]:
+def listings(entries: Any, *, refused: bool = False) -> tuple[Listing, ...]:
     """Read the list of `/v1/health/service/NAME`, leaving out entries that nobody could route to.
 
-    Raises TypeError where it is no list.
+    Those that are `refused` come only to who wants them. Raises TypeError where it is no list.
     """
     if not isinstance(entries, list):
         raise TypeError(f"expected a list, got {type(entries).__name__}")
-    found = (_listing(entry) for entry in entries if isinstance(entry, Mapping))
-    return tuple(sorted((one for one in found if one is not None), key=lambda one: one.instance.id))
+    read = (_listing(entry) for entry in entries if isinstance(entry, Mapping))
+    found = (one for one in read if one is not None and (refused or not one.refused))
+    return tuple(sorted(found, key=lambda one: one.instance.id))
 
 
 def worst(statuses: list[object]) -> Status:
@@ -47,7 +56,16 @@ def worst(statuses: list[object]) -> Status:
 
 
 def _listing(entry: Mapping[str, Any]) -> Listing | None:
-    instance, node = from_health_entry(entry), entry.get("Node")
-    if instance is None or not isinstance(node, Mapping):
+    found, node = from_health_entry(entry), entry.get("Node")
+    if found is None or not isinstance(node, Mapping):
         return None
-    return Listing(instance, str(node.get("Node", "")), worst(statuses(entry)))
+    said = [
+        check.get("Status") if isinstance(check, Mapping) else None
+        for check in without_maintenance(checks_of(entry), found.id)
+    ]
+    name, status = str(node.get("Node", "")), worst(said)
+    if isinstance(found, Refused):
+        port = entry["Service"].get("Port")
+        unused = Address(shown(str(host_of(entry))), port if isinstance(port, int) else 0)
+        return Listing(Instance(found.id, unused), name, status, found.reason)
+    return Listing(found, name, status)

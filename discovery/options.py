@@ -14,6 +14,7 @@ from tfleet.discovery.address import Address, BadAddressError
 from tfleet.discovery.contract import REGISTRY_PORT, SERVICE
 from tfleet.discovery.credentials import Credentials
 from tfleet.discovery.registry import BadRegistryError, ConsulRegistry, Registry, parse_registry
+from tfleet.discovery.token import MOST_SERVICE_CHARS, is_token, shown
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -39,7 +40,11 @@ def registry_options(command: _F) -> _F:
             help="Where the embedded registry listens, on loopback.",
         ),
         click.option(
-            "--service", default=SERVICE, show_default=True, help="The workers' name in the registry."
+            "--service",
+            default=SERVICE,
+            show_default=True,
+            callback=_service,
+            help="The workers' name in the registry.",
         ),
     )
     for option in reversed(options):
@@ -76,6 +81,16 @@ def ticket_key_file_option(command: _F) -> _F:
         help="Workers take images and POST /drain only with a ticket that a proxy has signed with the key in "
         "this file; a key in a second line is believed, too.  [default: no tickets]",
     )(command)
+
+
+def _service(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+    """A name that ids may begin with: others are refused where they are read."""
+    if is_token(text, most_chars=MOST_SERVICE_CHARS):
+        return text
+    raise click.UsageError(
+        f"--service {shown(text)!r} can't be a name: take letters, digits and - . _ ~ : @ + =, "
+        f"{MOST_SERVICE_CHARS} at most"
+    )
 
 
 def _address(_ctx: click.Context, _param: click.Parameter, text: str | None) -> Address | None:

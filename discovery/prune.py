@@ -2,6 +2,7 @@
 
 Each registered address is asked who answers. The rules:
 
+- It is refused, because its id, its model or its address is no plain text: an orphan, and nobody is asked.
 - The worker itself answers: it lives, whatever its checks say.
 - Another worker answers: that one holds the address, so this one is an orphan, whatever its checks say.
 - Neither, and the checks are critical: an orphan.
@@ -54,6 +55,8 @@ class Suspect:
 
 def suspect(listing: Listing, found: Answerer) -> Suspect | None:
     """What a registration is, given who answers at its address; None for a worker that lives."""
+    if listing.refused:
+        return Suspect(listing, Kind.ORPHAN, listing.refused)
     if found.worker == listing.instance.id:
         return None
     if found.worker:
@@ -67,7 +70,7 @@ def suspects(registry: Registry, ask: Ask) -> tuple[Suspect, ...]:
     """Ask at the address of each instance who answers. Raises a RegistryError."""
     listed = registry.listed()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        answers = pool.map(ask, [listing.instance.address for listing in listed])
+        answers = pool.map(lambda listing: _asked(listing, ask), listed)
         judged = [suspect(listing, found) for listing, found in zip(listed, answers, strict=True)]
     return tuple(one for one in judged if one is not None)
 
@@ -85,7 +88,12 @@ def remove(
         listing = listed.get((one.listing.node, one.listing.instance.id))
         if listing is None:
             continue
-        again = suspect(listing, ask(listing.instance.address))
+        again = suspect(listing, _asked(listing, ask))
         if again is not None and again.kind in kinds:
             registry.strike(listing)
             yield one
+
+
+def _asked(listing: Listing, ask: Ask) -> Answerer:
+    """Who answers at its address; a stranger's text that is no address is not asked."""
+    return Answerer() if listing.refused else ask(listing.instance.address)

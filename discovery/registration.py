@@ -7,7 +7,7 @@ The rules:
 - A heartbeat that it takes is no proof of being found: after each, the worker looks whether the catalog that
   everybody reads lists it as passing. If not, registering again makes a Consul agent push what it knows;
   left to itself it does that about once a minute. Where that does not help (a token that may not read, say),
-  looks come ever more rarely.
+  looks come ever more rarely. In maintenance it need not pass: that is an operator's wish.
 - Where the instance is, is looked up again each time: a container may get another address while it runs. It
   keeps its id, and registers again with the address of now.
 - A registry that does not answer is no reason to stop serving: it is tried again, with back-off, for as long

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -17,9 +18,12 @@ from tfleet.discovery.contact import Contact
 from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.health import Health
 from tfleet.discovery.index import WAIT_S, next_index
-from tfleet.discovery.instance import Instance
+from tfleet.discovery.instance import Refused
+from tfleet.discovery.roll import Roll
 
 _RETRY = Backoff(first_s=0.1, cap_s=5.0)
+_REFUSED_AGAIN_S: Final = 60.0
+_MOST_NAMED: Final = 5
 
 
 class Answered(StrEnum):
@@ -34,6 +38,9 @@ class Answered(StrEnum):
 class Watch:
     """Blocking queries, one after the other; each list that is new goes to `on_change`, whole.
 
+    After each query `on_heard` is told whether the registry is in order as far as can be seen from here: it
+    answers, knows its leader, and lists somebody.
+
     A failed query changes nothing: whoever listens keeps what it knew. `run` never returns by itself. If it
     raises, the process has lost its eyes, so its owner must let the process end with it. What it counts may
     be read at any time. `hint` is what the log says to look after where nobody is listed.
@@ -43,8 +50,9 @@ class Watch:
         self,
         health: Health,
         service: str,
-        on_change: Callable[[tuple[Instance, ...]], None],
+        on_change: Callable[[Roll], None],
         *,
+        on_heard: Callable[[bool], None] = lambda in_order: None,
         hint: str = "",
         wait_s: float = WAIT_S,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -58,18 +66,22 @@ class Watch:
         self._health = health
         self._service = service
         self._on_change = on_change
+        self._on_heard = on_heard
         self._hint = hint
         self._wait_s = wait_s
         self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._log: Any = structlog.get_logger().bind(service=service)
         self._index = 0
-        self._known: tuple[Instance, ...] | None = None
+        self._known: Roll | None = None
+        self._clock = clock
+        self._refused_told: tuple[Refused, ...] = ()
+        self._refused_told_s = -math.inf
         self._idle_answers = 0
         self._led = True
 
     def __repr__(self) -> str:
-        known = "nothing yet" if self._known is None else f"{len(self._known)} workers"
+        known = "nothing yet" if self._known is None else f"{len(self._known.passing)} workers"
         return f"<Watch {self._service} index={self._index} {known}>"
 
     async def run(self) -> None:
@@ -81,6 +93,7 @@ class Watch:
             except RegistryError as error:
                 failures += 1
                 self.contact.failed()
+                self._on_heard(False)
                 self._index = 0  # a registry that failed may come back with another history
                 if failures == 1 or failures % 16 == 0:
                     self._log.warning("the registry can't be watched", error=str(error), failures=failures)
@@ -109,13 +122,17 @@ class Watch:
         self._heed_leader(answer.led)
         self.index_resets += answer.index < asked
         self._index = next_index(asked, answer.index)
-        if answer.instances != self._known:
-            self.answers[Answered.EMPTY if self._known and not answer.instances else Answered.CHANGED] += 1
-            self._known = answer.instances
+        before, now = self._known, answer.roll
+        if now != before:
+            lost_all = before is not None and before.passing and not (now.passing or now.maintained)
+            self.answers[Answered.EMPTY if lost_all else Answered.CHANGED] += 1
+            self._known = now
             self._idle_answers = 0
-            hint = {} if answer.instances or not self._hint else {"hint": self._hint}
-            self._log.info("workers in the registry", workers=[i.id for i in answer.instances], **hint)
-            self._on_change(answer.instances)
+            self._tell(now)
+            self._on_change(now)
+        self._tell_refused(now)
+        self._on_heard(answer.led and bool(now.passing or now.maintained))
+        if now != before:
             return
         self.answers[Answered.UNCHANGED] += 1
         # The same list again is normal once per wait. Over and over it is a registry that does not block:
@@ -123,3 +140,28 @@ class Watch:
         self._idle_answers += 1
         if self._idle_answers > 1:
             await self._sleep(_RETRY.delay_s(min(self._idle_answers, 4), self._rng))
+
+    def _tell(self, roll: Roll) -> None:
+        """Log who is listed."""
+        nobody = not roll.passing and not roll.maintained
+        hint = {"hint": self._hint} if nobody and self._hint else {}
+        maintained = [one.instance.id for one in roll.maintained]
+        more = {"in_maintenance": maintained} if maintained else {}
+        self._log.info("workers in the registry", workers=[i.id for i in roll.passing], **more, **hint)
+
+    def _tell_refused(self, roll: Roll) -> None:
+        """Log who is refused: a line of bounded length, and one a minute, whatever is registered."""
+        if roll.refused == self._refused_told:
+            return
+        now_s = self._clock()
+        if roll.refused and now_s - self._refused_told_s < _REFUSED_AGAIN_S:
+            return
+        self._refused_told = roll.refused
+        if not roll.refused:
+            return
+        self._refused_told_s = now_s
+        self._log.warning(
+            "the registry lists what nobody is sent to; `tfleet prune` removes it",
+            refused=[one.reason for one in roll.refused[:_MOST_NAMED]],
+            count=len(roll.refused),
+        )

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.roll import Roll
 from tfleet.proxy.leasing import Leasing
 from tfleet.proxy.picker import Balance, LeastRequest, Picker, RoundRobin
 from tfleet.proxy.pool import Member, Pool, Probe, State
@@ -24,6 +25,7 @@ _FAILING_TIMES = 5
 _SUSPECT_AFTER_S = 1.0
 _SILENT_AFTER_S = 0.5
 _LINES_AT_ONCE = 100
+_ABSENT = "the registry has not listed it for a minute, though it is in order"
 
 
 class Waiting(Protocol):
@@ -143,9 +145,23 @@ class Fleet:
         self._doubted = doubted
 
     def synced(self, listed: Iterable[Instance]) -> None:
-        """Take the registry's answer."""
-        pool = self.pool.synced(listed, self._clock())
-        self._swap(pool, {worker_id: "" for worker_id in pool.members if worker_id not in self.pool.members})
+        """Take a list of workers that are well, as far as the one who has it knows."""
+        self.called(Roll(tuple(listed)))
+
+    def called(self, roll: Roll) -> None:
+        """Take the registry's answer, with all that it says of those who are listed."""
+        pool = self.pool.synced(
+            roll.passing, self._clock(), maintained=roll.maintained, ill=frozenset(roll.ill)
+        )
+        news = {worker_id: "" for worker_id in pool.members if worker_id not in self.pool.members}
+        self._swap(pool, news | {one.instance.id: one.reason for one in roll.maintained})
+
+    def heard(self, in_order: bool) -> None:
+        """Take the news that the registry has answered as one that is `in_order`, or not."""
+        pool = self.pool.heard(self._clock(), in_order=in_order)
+        if pool is not self.pool:
+            gone = self.pool.members.keys() - pool.members.keys()
+            self._swap(pool, dict.fromkeys(gone, _ABSENT))
 
     def failed(self, member: Member, error: str, *, late: bool = False) -> None:
         """Take the news that a request did not reach the worker, or was not answered in time (`late`)."""

@@ -6,6 +6,11 @@ The rules:
   succeeded. A worker that the registry no longer lists stays in use until a probe or a request finds it
   unreachable, not ready, or late for about a minute; only then it is dropped. So no answer of the registry,
   be it empty or full of ghosts, changes who serves.
+- But who has been absent for a minute from a registry that is in order all the while is dropped, reachable or
+  not: our own workers register again within seconds, so it is somebody whom nobody wants any more. Not where
+  that were more than half of those known to have been ready: then the fault is likely to be the registry's.
+  Who is listed as ill is not absent.
+- Who is in maintenance gets nothing until the registry says that it is over, however well it is.
 - A listed worker that fails is ejected: it gets no requests until a probe of its `/readyz` succeeds. Probes
   of one worker come ever more slowly, also if it was back in between, until it has been well for a minute.
   Requests that fail together count once.
@@ -20,6 +25,7 @@ The rules:
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,12 +34,15 @@ from typing import Final
 
 from tfleet.discovery.backoff import Backoff
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.maintenance import Maintained
 from tfleet.proxy.addressee import addressee
 from tfleet.proxy.slow_start import SlowStart
 
 _EJECTION: Final = Backoff(first_s=1.0, cap_s=30.0)
 _PROBE_AGAIN_S: Final = 1.0
 _WELL_AFTER_S: Final = 60.0
+_ABSENT_FOR_S: Final = 59.0
+"""A minute, less the second by which two blocking queries of half a minute may fall short of it."""
 _MOST_LATE: Final = 6
 """So often may a worker that is not listed be late until it is dropped: for about a minute. It may have had
 too much to do for its heartbeats, too."""
@@ -67,6 +76,9 @@ class Member:
 
     `failures` counts how often it failed without having been well for a minute in between. At `warm_at_s` its
     slow start is over. `addressee` is what a request to it begins with, see addressee.py.
+
+    `maintenance` is what to say of its maintenance, empty where it is in none. `absent_since_s` is since when
+    a registry in order has not had it in any list.
     """
 
     instance: Instance
@@ -77,8 +89,10 @@ class Member:
     ejected_for_answers: bool = False
     late: bool = False
     probe_at_s: float = 0.0
-    ready_at_s: float = 0.0
+    ready_at_s: float = -math.inf
     warm_at_s: float = 0.0
+    maintenance: str = ""
+    absent_since_s: float | None = None
     addressee: bytes = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -87,6 +101,11 @@ class Member:
     @property
     def id(self) -> str:
         return self.instance.id
+
+    @property
+    def known(self) -> bool:
+        """Whether it has been more than a line in a list: ready once, or put into maintenance."""
+        return self.ready_at_s > -math.inf or bool(self.maintenance)
 
     def answers_as(self, name: str | None) -> bool:
         """Whether an answer under this name is its own: another worker may have got its address since.
@@ -121,19 +140,50 @@ class Pool:
         known = (self.members.get(worker_id) for worker_id in set(tried))
         return len(self.routable) > sum(one is not None and one.state is State.READY for one in known)
 
-    def synced(self, listed: Iterable[Instance], now_s: float) -> Pool:
-        """The pool after the registry's answer: newcomers and those no longer listed are to be probed."""
-        found = {instance.id: instance for instance in listed}
-        members = {
-            member.id: _relisted(member, found.pop(member.id))
-            if member.id in found
-            else _unlisted(member, now_s)
-            for member in self.members.values()
-        }
-        newcomers = {
-            i: Member(instance, state=State.STARTING, probe_at_s=now_s) for i, instance in found.items()
-        }
-        return self._of(members | newcomers, now_s)
+    def synced(
+        self,
+        listed: Iterable[Instance],
+        now_s: float,
+        *,
+        maintained: Iterable[Maintained] = (),
+        ill: Collection[str] = (),
+    ) -> Pool:
+        """The pool after the registry's answer: newcomers and those no longer listed are to be probed.
+
+        `ill` are the ids of those that it has as well, with checks that don't pass.
+        """
+        kept_out = {one.instance.id: one for one in maintained}
+        found = {instance.id: instance for instance in listed if instance.id not in kept_out}
+        members = {}
+        for member in self.members.values():
+            if (instance := found.pop(member.id, None)) is not None:
+                members[member.id] = _relisted(member, instance, now_s)
+            elif (one := kept_out.pop(member.id, None)) is not None:
+                members[member.id] = _maintained(member, one)
+            else:
+                members[member.id] = _unlisted(member, now_s, absent=member.id not in ill)
+        for instance in found.values():
+            members[instance.id] = Member(instance, state=State.STARTING, probe_at_s=now_s)
+        for one in kept_out.values():
+            members[one.instance.id] = _maintained(Member(one.instance), one)
+        return self._of(members, now_s)
+
+    def heard(self, now_s: float, *, in_order: bool) -> Pool:
+        """The pool after the registry was heard, or not: those who were absent for long enough are dropped.
+
+        Whenever it is not in order the minute of all who are absent begins anew.
+        """
+        absent = {m.id: m.absent_since_s for m in self.in_doubt if m.absent_since_s is not None}
+        if not absent:
+            return self
+        if not in_order:
+            anew = {i: replace(self.members[i], absent_since_s=now_s) for i in absent}
+            return self._of({**self.members, **anew}, now_s)
+        gone = {i for i, since_s in absent.items() if now_s - since_s >= _ABSENT_FOR_S}
+        known = [member.id for member in self.members.values() if member.known]
+        if not gone or 2 * sum(i in gone for i in known) > len(known):
+            return self
+        return self._of({i: member for i, member in self.members.items() if i not in gone}, now_s)
 
     def failed(
         self, worker_id: str, error: str, now_s: float, rng: random.Random, *, late: bool = False
@@ -170,6 +220,8 @@ class Pool:
                 members[worker_id] = _ready(member, self.slow_start, now_s)
             elif not member.listed and not (late and member.failures < _MOST_LATE):
                 del members[worker_id]
+            elif member.maintenance:
+                continue  # nothing is sent to it, and nothing that it does can change that
             elif probe is Probe.NOT_READY:
                 members[worker_id] = _not_ready(member, error, now_s)
             else:
@@ -188,7 +240,7 @@ class Pool:
     def _of(self, members: dict[str, Member], now_s: float) -> Pool:
         """The pool of these members, from what this one was."""
         routable = tuple([member for member in members.values() if member.state is _READY])
-        in_doubt = tuple([m for m in members.values() if not m.listed or m.state is not _READY])
+        in_doubt = tuple([m for m in members.values() if _is_in_doubt(m)])
         out = sorted((m for m in in_doubt if m.ejected_for_answers), key=lambda member: member.probe_at_s)
         if back := out[: len(out) - _most(len(out), routable)]:
             ready = {member.id: _ready(member, self.slow_start, now_s) for member in back}
@@ -212,6 +264,8 @@ def _most(out: int, routable: Sequence[Member]) -> int:
 
 def _ready(member: Member, slow_start: SlowStart, now_s: float) -> Member:
     again_s = now_s + _PROBE_AGAIN_S
+    if member.maintenance:
+        return replace(member, probe_at_s=again_s)
     if member.state is State.READY:
         return replace(member, last_error="", probe_at_s=again_s)
     return replace(
@@ -250,11 +304,50 @@ def _ejected(member: Member, error: str, now_s: float, rng: random.Random) -> Me
     )
 
 
-def _relisted(member: Member, instance: Instance) -> Member:
-    if member.listed and member.instance == instance:
+def _is_in_doubt(member: Member) -> bool:
+    """Whether it is to be probed. Who is listed as in maintenance is not: nothing depends on it."""
+    return not member.listed or (member.state is not _READY and not member.maintenance)
+
+
+def _relisted(member: Member, instance: Instance, now_s: float) -> Member:
+    if member.maintenance:
+        member = _after_maintenance(member, now_s)
+    if member.listed and member.instance == instance and member.absent_since_s is None:
         return member
-    return replace(member, instance=instance, listed=True)
+    return replace(member, instance=instance, listed=True, absent_since_s=None)
 
 
-def _unlisted(member: Member, now_s: float) -> Member:
-    return replace(member, listed=False, probe_at_s=now_s) if member.listed else member
+def _unlisted(member: Member, now_s: float, *, absent: bool) -> Member:
+    """No longer listed, or only as ill. An absent one may still be in maintenance: nobody has said no."""
+    if member.maintenance and not absent:
+        member = _after_maintenance(member, now_s)
+    since_s = None
+    if absent:
+        since_s = now_s if member.absent_since_s is None else member.absent_since_s
+    if not member.listed and since_s == member.absent_since_s:
+        return member
+    return replace(
+        member,
+        listed=False,
+        absent_since_s=since_s,
+        probe_at_s=now_s if member.listed else member.probe_at_s,
+    )
+
+
+def _maintained(member: Member, one: Maintained) -> Member:
+    return replace(
+        member,
+        instance=one.instance,
+        state=State.DRAINING,
+        listed=True,
+        last_error=one.reason,
+        ejected_for_answers=False,
+        late=False,
+        maintenance=one.reason,
+        absent_since_s=None,
+    )
+
+
+def _after_maintenance(member: Member, now_s: float) -> Member:
+    """It serves again as soon as a probe finds it ready."""
+    return replace(member, last_error="", maintenance="", probe_at_s=now_s)

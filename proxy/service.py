@@ -162,7 +162,7 @@ async def serving(
             health = ConsulHealth(registry.address, wait_s=WAIT_S, access=registry.access)
             stack.push_async_callback(health.close)
             hint = registry.access.reading(settings.service) if settings.registry == registry else ""
-            watch = Watch(health, settings.service, fleet.synced, hint=hint)
+            watch = Watch(health, settings.service, fleet.called, on_heard=fleet.heard, hint=hint)
             metrics.include(RegistryMetrics(watch, fleet))
             always.append(watch.run)
         await stack.enter_async_context(beside(*always))

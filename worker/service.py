@@ -30,6 +30,7 @@ from tfleet.discovery.key_file import KeyFile
 from tfleet.discovery.registration import TTL_S, Registration
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.discovery.self_test import SelfTest
+from tfleet.discovery.token import as_label
 from tfleet.worker.app import make_app
 from tfleet.worker.batch_sizes import batch_sizes, threads_for
 from tfleet.worker.gate import Gate
@@ -195,7 +196,9 @@ def _whereabouts(settings: Settings, listening: Address) -> Whereabouts:
 
 def _identity(settings: Settings, whereabouts: Whereabouts) -> Instance:
     address, spec = whereabouts.address, settings.spec
-    return Instance(new_id(settings.service, address), address, spec.name, spec.version, whereabouts.wan)
+    # A folder may have any name. In a header and in the registry it has to be plain text.
+    model, version = as_label(spec.name), as_label(spec.version)
+    return Instance(new_id(settings.service, address), address, model, version, whereabouts.wan)
 
 
 def _membership(

@@ -5,6 +5,7 @@ https://developer.hashicorp.com/consul/api-docs/agent
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
@@ -15,8 +16,9 @@ from tfleet.discovery.embedded.body import read_body
 from tfleet.discovery.embedded.document import Document
 from tfleet.discovery.embedded.errors import IncompleteError, RefusedError, UnknownServiceError
 from tfleet.discovery.embedded.model import DATACENTER, Status, is_status
-from tfleet.discovery.embedded.query import ReadQuery
+from tfleet.discovery.embedded.query import ReadQuery, enable
 from tfleet.discovery.embedded.registration import parse_registration
+from tfleet.discovery.maintenance import DEFAULT_REASON
 
 _API_LEVEL: Final = "1.8.7"
 """The version of Consul whose words and statuses these are; clients read it from `/v1/agent/self`."""
@@ -40,6 +42,8 @@ class AgentAPI:
             web.get("/v1/agent/checks", self._checks, allow_head=False),
             web.put("/v1/agent/service/register", self._register),
             web.put("/v1/agent/service/deregister/{id:.*}", self._deregister),
+            web.put("/v1/agent/service/maintenance/{id:.*}", self._maintain),
+            web.put("/v1/agent/maintenance", self._maintain_node),
             web.get("/v1/agent/service/{id:.*}", self._service, allow_head=False),
             web.put("/v1/agent/check/update/{id:.*}", self._update),
         ]
@@ -59,6 +63,17 @@ class AgentAPI:
         if not service_id:
             raise IncompleteError("ServiceID missing")
         self._agent.catalog.deregister(service_id)  # an unknown id is no error to Consul 1.8
+        return reply.empty()
+
+    async def _maintain(self, request: web.Request) -> web.Response:
+        service_id = request.match_info["id"]
+        if not service_id:
+            raise RefusedError("Missing service ID")
+        self._agent.catalog.maintain(service_id, _notes(request.query, "service"))
+        return reply.empty()
+
+    async def _maintain_node(self, request: web.Request) -> web.Response:
+        self._agent.catalog.maintain_node(_notes(request.query, "node"))
         return reply.empty()
 
     async def _heartbeat(self, request: web.Request) -> web.Response:
@@ -127,3 +142,8 @@ class AgentAPI:
             },
             "Status": _ALIVE,
         }
+
+
+def _notes(query: Mapping[str, str], what: str) -> str | None:
+    """The reason for the maintenance of a `service` or a `node`; None where it is to end."""
+    return (query.get("reason") or DEFAULT_REASON.format(what)) if enable(query) else None

@@ -11,6 +11,8 @@ The rules, all of them as Consul 1.8.7 has them:
 - An update that changes no status is no change: heartbeats wake nobody. The indexes are in `indexes.py`.
 - A check's id is unique on the node: the last service that registers it has it.
 - An HTTP check takes no updates: whoever runs the `probes` tells by `probed` what they found.
+- Maintenance is a check that is critical, of a service or of the node, and takes no updates, either. It stays
+  when the service is registered again. Who is in maintenance already keeps the reason that it was given.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tfleet.discovery.embedded.errors import FullError, RefusedError, UnknownCheckError
+from tfleet.discovery.embedded.errors import FullError, NotRegisteredError, RefusedError, UnknownCheckError
 from tfleet.discovery.embedded.indexes import Indexes
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import Check, Entry, HttpProbe, Registration, Service, Status
 from tfleet.discovery.embedded.timed import TimedCheck
+from tfleet.discovery.maintenance import NODE_CHECK, SERVICE_CHECK
 
 
 @dataclass(slots=True)
@@ -33,8 +36,8 @@ class _Record:
     modify_index: int
     checks: dict[str, TimedCheck]
 
-    def entry(self) -> Entry:
-        checks = tuple(timed.check for timed in self.checks.values())
+    def entry(self, of_node: Iterable[Check]) -> Entry:
+        checks = (*of_node, *(timed.check for timed in self.checks.values()))
         return Entry(self.service, checks, self.create_index, self.modify_index)
 
 
@@ -48,6 +51,7 @@ class Catalog:
         self._by_name: dict[str, dict[str, _Record]] = {}
         self._owner: dict[str, _Record] = {}  # check id -> the record it is in
         self._probes: dict[str, HttpProbe] = {}
+        self._of_node: dict[str, Check] = {}
         self._due = math.inf
 
     def __repr__(self) -> str:
@@ -89,23 +93,27 @@ class Catalog:
 
     def instances(self, name: str) -> tuple[Entry, ...]:
         """The services of this name, in the order in which they registered."""
-        return tuple(record.entry() for record in self._by_name.get(name, {}).values())
+        of_node = self._of_node.values()
+        return tuple(record.entry(of_node) for record in self._by_name.get(name, {}).values())
 
     def entry(self, service_id: str) -> Entry | None:
         """The service with this id."""
         record = self._records.get(service_id)
-        return record.entry() if record else None
+        return record.entry(self._of_node.values()) if record else None
 
     def checks(self, check_id: str | None = None) -> tuple[Check, ...]:
         """All checks, or the one with this id, if it is there."""
         if check_id is None:
-            return tuple(record.checks[key].check for key, record in self._owner.items())
+            of_services = (record.checks[key].check for key, record in self._owner.items())
+            return (*self._of_node.values(), *of_services)
+        if check_id in self._of_node:
+            return (self._of_node[check_id],)
         owner = self._owner.get(check_id)
         return (owner.checks[check_id].check,) if owner else ()
 
     def entries(self) -> Iterator[Entry]:
         """All services."""
-        return (record.entry() for record in self._records.values())
+        return (record.entry(self._of_node.values()) for record in self._records.values())
 
     def register(self, registration: Registration, now: float, *, replace_checks: bool = False) -> None:
         """Add a service with its checks, or replace it.
@@ -125,7 +133,7 @@ class Catalog:
             owner = self._owner.get(definition.id)
             prior = owner.checks[definition.id].check if owner else None
             checks[definition.id] = TimedCheck.start(definition, service, prior, now=now, index=index)
-        if len(checks) > self._limits.checks_per_service:
+        if sum(t.check.type != "maintenance" for t in checks.values()) > self._limits.checks_per_service:
             raise RefusedError(f"Invalid check: more than {self._limits.checks_per_service} of one service")
         probed = {check_id for check_id, timed in checks.items() if timed.http}
         if probed and len(probed | self._probes.keys()) > self._limits.http_checks:
@@ -146,11 +154,48 @@ class Catalog:
     def update_check(self, check_id: str, status: Status, output: str, now: float) -> None:
         """A heartbeat: set status and output, and start the TTL anew. Raises UnknownCheckError."""
         owner = self._owner.get(check_id)
-        if owner is None or check_id in self._probes:
+        if owner is None or owner.checks[check_id].check.type != "ttl":
             raise UnknownCheckError(check_id)
         timed = owner.checks[check_id]
         timed.beat(self._cut(output), now)
         self._show(timed, status, timed.last_output, now)
+
+    def maintain(self, service_id: str, notes: str | None) -> None:
+        """Put a service into maintenance, for the reason in `notes`, or take it out (None).
+
+        Raises NotRegisteredError.
+        """
+        record = self._records.get(service_id)
+        if record is None:
+            raise NotRegisteredError(service_id)
+        check_id = f"{SERVICE_CHECK}{service_id}"
+        if (check_id in record.checks) == (notes is not None):
+            return
+        index = self._indexes.rise()
+        self._indexes.touch(record.service.name)
+        if check_id in self._owner:  # of this service, or of another one that has called a check so
+            del self._owner[check_id].checks[check_id]
+            self._disown([check_id])
+        if notes is not None:
+            check = _maintenance(
+                check_id, "Service Maintenance Mode", self._cut(notes), index, record.service
+            )
+            record.checks[check_id] = TimedCheck.of_maintenance(check)
+            self._owner[check_id] = record
+
+    def maintain_node(self, notes: str | None) -> None:
+        """Put the node, and with it all services, into maintenance, or take it out (None)."""
+        if (NODE_CHECK in self._of_node) == (notes is not None):
+            return
+        index = self._indexes.rise()
+        for name in self._by_name:
+            self._indexes.touch(name)
+        if notes is None:
+            del self._of_node[NODE_CHECK]
+        else:
+            self._of_node[NODE_CHECK] = _maintenance(
+                NODE_CHECK, "Node Maintenance Mode", self._cut(notes), index
+            )
 
     def probed(self, check_id: str, status: Status, output: str, now: float) -> None:
         """Take what a probe found. For a check that is gone it comes too late, and changes nothing."""
@@ -236,3 +281,12 @@ class Catalog:
         if len(raw) <= most:
             return output
         return f"{raw[:most].decode(errors='ignore')} ... (captured {most} of {len(raw)} bytes)"
+
+
+def _maintenance(check_id: str, name: str, notes: str, index: int, service: Service | None = None) -> Check:
+    service_id, service_name, tags = (
+        ("", "", ()) if service is None else (service.id, service.name, service.tags)
+    )
+    return Check(
+        check_id, name, "critical", notes, "", service_id, service_name, tags, index, index, "maintenance"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 
 class RefusedError(Exception):
     """A request that cannot be done. `status` is the HTTP status, the message is the body."""
@@ -16,6 +18,15 @@ class UnknownServiceError(RefusedError):
 
     def __init__(self, service_id: str) -> None:
         super().__init__(f"unknown service ID: {service_id}")
+
+
+class NotRegisteredError(RefusedError):
+    """A service that is not registered is to be put into maintenance, or taken out of it."""
+
+    status = 404
+
+    def __init__(self, service_id: str) -> None:
+        super().__init__(f"No service registered with ID {json.dumps(service_id)}")
 
 
 class SlowBodyError(RefusedError):

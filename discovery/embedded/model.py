@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeGuard
 
 Status = Literal["passing", "warning", "critical"]
-CheckType = Literal["ttl", "http"]
+CheckType = Literal["ttl", "http", "maintenance"]
 
 STATUSES: Final[tuple[Status, ...]] = ("passing", "warning", "critical")
 DATACENTER: Final = "dc1"

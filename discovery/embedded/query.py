@@ -5,6 +5,7 @@ See https://developer.hashicorp.com/consul/api-docs/features/blocking.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -84,3 +85,13 @@ def _passing(query: Mapping[str, str]) -> bool:
     if not text or text in _TRUE:
         return True
     raise RefusedError("Invalid value for ?passing")
+
+
+def enable(query: Mapping[str, str]) -> bool:
+    """What `?enable=` says, which has to be there. Raises RefusedError."""
+    text = query.get("enable")
+    if text is None:
+        raise RefusedError("Missing value for enable")
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise RefusedError(f"Invalid value for enable: {json.dumps(text)}")

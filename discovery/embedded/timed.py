@@ -46,6 +46,11 @@ class TimedCheck:
         expires_at = now + definition.ttl_s
         return cls(check, definition.ttl_s, definition.deregister_after_s, expires_at, definition.http)
 
+    @classmethod
+    def of_maintenance(cls, check: Check) -> TimedCheck:
+        """As an operator has put it there: nothing but an operator takes it away."""
+        return cls(check, math.inf, 0.0, math.inf)
+
     def adopted_by(self, service: Service, index: int) -> TimedCheck:
         """As it is where its service was registered anew without naming it: it follows it."""
         check = replace(self.check, service_name=service.name, service_tags=service.tags)

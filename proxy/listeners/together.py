@@ -18,6 +18,7 @@ from tfleet.proxy.listeners.hub import Hub
 from tfleet.proxy.listeners.share import share
 from tfleet.proxy.listeners.wire import Begin, Called, Drain
 from tfleet.proxy.membership import Membership
+from tfleet.proxy.pool import State
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registry_metrics import MembershipMetrics
 from tfleet.proxy.service import Settings, beside, consul_of, log_listening
@@ -61,7 +62,8 @@ async def serve_together(settings: Settings, count: int, log_format: LogFormat) 
         registry = await consul_of(stack, settings.registry)
 
         def begin(number: int) -> Begin:
-            known = tuple(row.instance for row in hub.known)
+            # Who drains, or is in maintenance, is not for a listener to begin with.
+            known = tuple(row.instance for row in hub.known if row.state is not State.DRAINING)
             own = share(settings, number, count, address)
             return Begin(number, own, registry, known, readiness.name, log_format)
 

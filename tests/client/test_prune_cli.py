@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+import requests
 from click.testing import CliRunner, Result
 
 from tests.canned import canned, http, nobody
@@ -231,3 +232,52 @@ def test_it_does_not_ask_where_all_are_kept(registered: Registered) -> None:
     assert code == 0
     assert KEPT in screen
     assert "Remove" not in screen
+
+
+@pytest.mark.parametrize(
+    ("odd", "as_shown"),
+    [
+        ("x\r\nSet-Cookie: a=b", r"x\r\nSet-Cookie: a=b"),
+        ("../../leave", "../../leave"),
+        ("a//b", "a//b"),
+        ("a?b#c%41 d\u00e9", "a?b#c%41 dé"),
+    ],
+)
+def test_an_id_that_is_no_token_is_shown_and_removed(
+    registry: Address, registered: Registered, odd: str, as_shown: str
+) -> None:
+    definition = {
+        "ID": odd,
+        "Name": registered.service,
+        "Address": "127.0.0.1",
+        "Port": nobody().port,
+        "Check": {"TTL": "60s", "Status": "passing"},
+    }
+    requests.put(f"{registry.url}/v1/agent/service/register", json=definition, timeout=10).raise_for_status()
+    eventually_sync(registered.states, wanted=lambda found: found == {odd: Status.PASSING})
+    shown = registered.prune("--dry-run").output
+    assert as_shown in shown.splitlines()[1]
+    assert "its id is no plain token" in shown
+    assert registered.prune("--yes").output.splitlines()[-1] == "1 of 1 orphan removed"
+    eventually_sync(registered.states, wanted=lambda found: found == {})
+    agent = requests.get(f"{registry.url}/v1/agent/self", timeout=10)
+    assert agent.ok, "it has not left"
+    # A Consul agent lists again, after about a minute, whatever it has not forgotten.
+    services = requests.get(f"{registry.url}/v1/agent/services", timeout=10).json()
+    kept = {one["Service"] for one_id, one in services.items() if one_id == odd}
+    assert kept <= {f"{registered.service}-removed"}
+
+
+def test_an_agent_forgets_within_two_minutes_what_no_path_can_name() -> None:
+    with consul_agent() as consul:
+        registered, odd = Registered(consul.address), "x\r\ny"
+        definition = {"ID": odd, "Name": registered.service, "Port": 80, "Address": "127.0.0.1"}
+        url = f"{consul.address.url}/v1/agent/service"
+        requests.put(f"{url}/register", json=definition, timeout=10).raise_for_status()
+        eventually_sync(registered.states)
+        assert registered.prune("--yes").exit_code == 0
+
+        def left() -> bool:
+            return odd in requests.get(f"{url}s", timeout=10).json()
+
+        eventually_sync(left, wanted=lambda is_left: not is_left, timeout_s=120)

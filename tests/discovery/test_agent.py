@@ -21,6 +21,7 @@ from tfleet.discovery.errors import (
 )
 from tfleet.discovery.instance import Instance, from_health_entry
 from tfleet.discovery.listing import Listing, Status
+from tfleet.discovery.registration import Registration
 
 Call = Callable[[ConsulAgent, Instance], object]
 
@@ -312,3 +313,47 @@ def test_both_addresses_are_found_and_one_that_is_lost_is_not_found_any_more(
         agent.register(now := replace(worker, wan=wan))
         (entry,) = health(server, service)
         assert from_health_entry(entry) == now
+
+
+def maintain(server: Address, worker: Instance, enable: str) -> None:
+    url = f"{server.url}/v1/agent/service/maintenance/{worker.id}?enable={enable}"
+    requests.put(url, timeout=10).raise_for_status()
+
+
+def test_a_look_in_maintenance_finds_nothing_to_mend(
+    server: Address, service: str, agent: ConsulAgent, worker: Instance
+) -> None:
+    agent.register(worker)
+    settled(agent, worker)
+    maintain(server, worker, "true")
+    eventually_sync(lambda: health(server, service), wanted=lambda found: found == [])
+    requests.put(f"{server.url}/v1/agent/check/fail/service:{worker.id}", timeout=10).raise_for_status()
+    eventually_sync(lambda: agent.listed()[0].status, wanted=lambda status: status is Status.CRITICAL)
+    agent.look(worker)
+    maintain(server, worker, "false")
+
+    def lost() -> bool:
+        try:
+            agent.look(worker)
+        except RegistrationLostError as error:
+            return error.loss is Loss.NOT_PASSING
+        return False
+
+    eventually_sync(lost)
+
+
+def test_a_worker_in_maintenance_does_not_register_again(
+    server: Address, agent: ConsulAgent, worker: Instance
+) -> None:
+    registration = Registration(agent, worker)
+    for _ in range(2):
+        registration.turn()
+    settled(agent, worker)
+    maintain(server, worker, "true")
+    eventually_sync(
+        lambda: requests.get(f"{server.url}/v1/agent/checks", timeout=10).json(),
+        wanted=lambda found: f"_service_maintenance:{worker.id}" in found,
+    )
+    for _ in range(5):
+        registration.turn()
+    assert registration.losses == {}

@@ -10,8 +10,9 @@ from tests.canned import canned, http, nobody
 from tfleet.discovery.address import Address
 from tfleet.discovery.agent import ConsulAgent
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError, RegistryUnavailableError
-from tfleet.discovery.health import ConsulHealth, HealthAnswer, live_instances
+from tfleet.discovery.health import ConsulHealth, HealthAnswer
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.roll import Roll, read_roll
 
 WAIT_S = 20.0
 
@@ -115,8 +116,8 @@ async def test_any_server_of_consul_s_may_answer_and_one_without_a_leader_says_s
 ) -> None:
     led = http("200 OK", b"[]", INDEX, "X-Consul-KnownLeader: true")
     with canned(http("200 OK", b"[]", INDEX, "X-Consul-KnownLeader: false")) as alone, canned(led) as whole:
-        assert await answer_of(alone, service) == HealthAnswer(7, (), led=False)
-        assert await answer_of(whole, service) == HealthAnswer(7, ())
+        assert await answer_of(alone, service) == HealthAnswer(7, Roll(()), led=False)
+        assert await answer_of(whole, service) == HealthAnswer(7, Roll(()))
     assert (await answer_of(server, service)).led
 
 
@@ -144,4 +145,4 @@ async def test_a_registry_that_is_not_there_is_unavailable() -> None:
 def test_entries_that_nobody_could_route_to_are_left_out() -> None:
     good = {"Service": {"ID": "w1", "Address": "h", "Port": 1}, "Checks": [{"Status": "passing"}]}
     entries = json.loads(json.dumps([None, 3, {}, {"Service": {}}, good]))
-    assert [instance.id for instance in live_instances(entries)] == ["w1"]
+    assert [instance.id for instance in read_roll(entries).passing] == ["w1"]

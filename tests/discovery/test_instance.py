@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tfleet.discovery.address import Address
-from tfleet.discovery.instance import Instance, from_health_entry, is_passing, new_id
+from tfleet.discovery.instance import Instance, Refused, from_health_entry, is_passing, new_id
 
 ENTRY: dict[str, Any] = {
     "Node": {"Address": "10.0.0.9"},
@@ -27,13 +27,13 @@ def test_a_health_entry_becomes_an_instance() -> None:
 
 def test_a_service_without_an_address_has_its_nodes() -> None:
     found = from_health_entry(entry(Address=""))
-    assert found is not None
+    assert isinstance(found, Instance)
     assert found.address == Address("10.0.0.9", 8000)
 
 
 def test_a_service_without_meta_has_no_model_label() -> None:
     found = from_health_entry(entry(Meta=None))
-    assert found is not None
+    assert isinstance(found, Instance)
     assert found.model_label == ""
 
 
@@ -46,14 +46,32 @@ def test_a_service_without_meta_has_no_model_label() -> None:
         entry(Port="80"),
         entry(Port=True),
         entry(Port=65536),
-        entry(Address="a..b"),
-        entry(Address="a/b"),
         entry(ID=None),
         {"Service": {"ID": "x", "Port": 1}},
     ],
 )
 def test_an_entry_that_nobody_could_route_to_is_none(broken: dict[str, Any]) -> None:
     assert from_health_entry(broken) is None
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (entry(ID="x\r\nSet-Cookie: a=b"), r"its id is no plain token: 'x\r\nSet-Cookie: a=b'"),
+        (entry(ID="w" * 513), f"its id is no plain token: '{'w' * 80}...'"),
+        (entry(ID=""), "its id is no plain token: ''"),
+        (entry(ID="../../leave"), "its id is no plain token: '../../leave'"),
+        (entry(ID="\u2028"), r"its id is no plain token: '\u2028'"),
+        (entry(Meta={"model": "a\nb"}), r"the model of w1 is no plain text: 'a\nb'"),
+        (entry(Meta={"version": "1\x1b[2J"}), r"the version of w1 is no plain text: '1\x1b[2J'"),
+        (entry(Meta={"model": "m" * 257}), f"the model of w1 is no plain text: '{'m' * 80}...'"),
+        (entry(Address="a..b"), "the address of w1 is no plain text: 'a..b'"),
+        (entry(Address="h\r\nX: y"), r"the address of w1 is no plain text: 'h\r\nX: y'"),
+        (entry(Address="a/b"), "the address of w1 is no plain text: 'a/b'"),
+    ],
+)
+def test_what_is_no_plain_text_is_refused_by_name(broken: dict[str, Any], reason: str) -> None:
+    assert from_health_entry(broken) == Refused(broken["Service"]["ID"], reason)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +101,7 @@ def test_the_model_label_is_name_and_version() -> None:
 
 def test_meta_that_is_none_is_none() -> None:
     found = from_health_entry(entry(Meta=["x"]))
-    assert found is not None
+    assert isinstance(found, Instance)
     assert found.model_label == ""
 
 
@@ -109,5 +127,5 @@ def test_an_address_for_clients_outside_is_the_one_that_somebody_has_set(
     tagged: object, wan: Address | None
 ) -> None:
     found = from_health_entry(entry(TaggedAddresses=tagged))
-    assert found is not None
+    assert isinstance(found, Instance)
     assert found.wan == wan

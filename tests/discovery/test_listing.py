@@ -44,3 +44,22 @@ def test_what_is_no_list_is_refused(answer: object) -> None:
 )
 def test_the_worst_check_counts(statuses: list[object], expected: Status) -> None:
     assert worst(statuses) is expected
+
+
+def test_what_is_refused_comes_only_to_who_wants_it() -> None:
+    entries = [entry("w1", "passing"), entry("w\n2", "critical")]
+    assert [one.instance.id for one in listings(entries)] == ["w1"]
+    bad, good = listings(entries, refused=True)
+    assert (good.instance.id, good.refused) == ("w1", "")
+    assert (bad.instance.id, bad.status) == ("w\n2", Status.CRITICAL)
+    assert bad.refused == r"its id is no plain token: 'w\n2'"
+
+
+def test_maintenance_is_no_illness() -> None:
+    checks = [
+        {"CheckID": "_node_maintenance", "Status": "critical"},
+        {"CheckID": "_service_maintenance:w1", "Status": "critical"},
+        {"CheckID": "service:w1", "Status": "passing"},
+    ]
+    (one,) = listings([{**entry("w1"), "Checks": checks}])
+    assert one.status is Status.PASSING

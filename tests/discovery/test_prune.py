@@ -113,3 +113,16 @@ def test_a_registry_that_fails_is_told_as_it_is() -> None:
 
     with pytest.raises(RegistryUnavailableError, match="down"):
         suspects(Away(), lambda _: Answerer())
+
+
+def test_who_is_refused_is_an_orphan_and_nobody_is_asked() -> None:
+    bad = Listing(Instance("x\n", Address("10.0.0.7", 8001)), "node", Status.PASSING, "its id is 'x'")
+    registry = Registered(bad)
+
+    def ask(address: Address) -> Answerer:
+        raise AssertionError(f"{address} was asked")
+
+    (found,) = suspects(registry, ask)
+    assert found == Suspect(bad, Kind.ORPHAN, "its id is 'x'")
+    assert list(remove(registry, [found], ask, ORPHANS)) == [found]
+    assert registry.listed() == ()

@@ -12,7 +12,9 @@ from tfleet.discovery.address import Address
 from tfleet.discovery.errors import RegistryError, RegistryUnavailableError
 from tfleet.discovery.health import HealthAnswer
 from tfleet.discovery.index import next_index
-from tfleet.discovery.instance import Instance
+from tfleet.discovery.instance import Instance, Refused
+from tfleet.discovery.maintenance import Maintained
+from tfleet.discovery.roll import Roll
 from tfleet.discovery.watch import Answered, Watch
 
 ONE = Instance("w1", Address("h", 1))
@@ -45,14 +47,20 @@ class Heard:
 
     def __init__(self) -> None:
         self.lists: list[tuple[Instance, ...]] = []
+        self.rolls: list[Roll] = []
+        self.in_order: list[bool] = []
         self.slept_s: list[float] = []
         self.watch: Watch
 
     def clock(self) -> float:
         return sum(self.slept_s)
 
-    def changed(self, instances: tuple[Instance, ...]) -> None:
-        self.lists.append(instances)
+    def changed(self, roll: Roll) -> None:
+        self.rolls.append(roll)
+        self.lists.append(roll.passing)
+
+    def heard(self, in_order: bool) -> None:
+        self.in_order.append(in_order)
 
     async def sleep(self, seconds: float) -> None:
         self.slept_s.append(seconds)
@@ -60,7 +68,14 @@ class Heard:
 
 async def run_through(health: ScriptedHealth, on_change: Callable[..., None] | None = None) -> Heard:
     heard = Heard()
-    heard.watch = Watch(health, "tfleet", on_change or heard.changed, sleep=heard.sleep, clock=heard.clock)
+    heard.watch = Watch(
+        health,
+        "tfleet",
+        on_change or heard.changed,
+        on_heard=heard.heard,
+        sleep=heard.sleep,
+        clock=heard.clock,
+    )
     task = asyncio.ensure_future(heard.watch.run())
     done = asyncio.ensure_future(health.done.wait())
     await asyncio.wait({task, done}, return_when=asyncio.FIRST_COMPLETED, timeout=10)
@@ -73,7 +88,7 @@ async def run_through(health: ScriptedHealth, on_change: Callable[..., None] | N
 
 
 async def test_each_new_list_is_told_once_and_the_index_follows() -> None:
-    health = ScriptedHealth(HealthAnswer(3, (ONE,)), HealthAnswer(5, (ONE, TWO)))
+    health = ScriptedHealth(HealthAnswer(3, Roll((ONE,))), HealthAnswer(5, Roll((ONE, TWO))))
     heard = await run_through(health)
     assert heard.lists == [(ONE,), (ONE, TWO)]
     assert health.asked == [0, 3, 5]
@@ -82,34 +97,34 @@ async def test_each_new_list_is_told_once_and_the_index_follows() -> None:
 
 
 async def test_an_empty_first_list_is_told_too() -> None:
-    assert (await run_through(ScriptedHealth(HealthAnswer(3, ())))).lists == [()]
+    assert (await run_through(ScriptedHealth(HealthAnswer(3, Roll(()))))).lists == [()]
 
 
 async def test_a_spurious_wake_changes_nothing() -> None:
-    heard = await run_through(ScriptedHealth(HealthAnswer(3, (ONE,)), HealthAnswer(3, (ONE,))))
+    heard = await run_through(ScriptedHealth(HealthAnswer(3, Roll((ONE,))), HealthAnswer(3, Roll((ONE,)))))
     assert heard.lists == [(ONE,)]
     assert heard.slept_s == []
     assert heard.watch.answers == {Answered.CHANGED: 1, Answered.UNCHANGED: 1}
 
 
 async def test_an_empty_list_after_one_that_was_not_is_told_and_counted() -> None:
-    heard = await run_through(ScriptedHealth(HealthAnswer(3, (ONE,)), HealthAnswer(4, ())))
+    heard = await run_through(ScriptedHealth(HealthAnswer(3, Roll((ONE,))), HealthAnswer(4, Roll(()))))
     assert heard.lists == [(ONE,), ()]
     assert heard.watch.answers == {Answered.CHANGED: 1, Answered.EMPTY: 1}
 
 
 async def test_a_registry_that_does_not_block_is_not_asked_in_a_busy_loop() -> None:
-    heard = await run_through(ScriptedHealth(*[HealthAnswer(3, (ONE,))] * 6))
+    heard = await run_through(ScriptedHealth(*[HealthAnswer(3, Roll((ONE,)))] * 6))
     assert len(heard.slept_s) == 4
     assert all(seconds > 0 for seconds in heard.slept_s)
 
 
 async def test_a_failure_tells_nothing_and_the_next_query_starts_afresh() -> None:
     health = ScriptedHealth(
-        HealthAnswer(7, (ONE,)),
+        HealthAnswer(7, Roll((ONE,))),
         RegistryUnavailableError("down"),
         RegistryUnavailableError("down"),
-        HealthAnswer(2, (ONE,)),
+        HealthAnswer(2, Roll((ONE,))),
     )
     heard = await run_through(health)
     assert heard.lists == [(ONE,)]
@@ -122,14 +137,18 @@ async def test_a_failure_tells_nothing_and_the_next_query_starts_afresh() -> Non
 
 
 async def test_an_index_that_went_backwards_starts_at_zero() -> None:
-    health = ScriptedHealth(HealthAnswer(9, (ONE,)), HealthAnswer(4, (TWO,)), HealthAnswer(4, (TWO,)))
+    health = ScriptedHealth(
+        HealthAnswer(9, Roll((ONE,))), HealthAnswer(4, Roll((TWO,))), HealthAnswer(4, Roll((TWO,)))
+    )
     heard = await run_through(health)
     assert health.asked == [0, 9, 0, 4]
     assert heard.watch.index_resets == 1
     assert heard.lists == [(ONE,), (TWO,)]
 
 
-_ANSWERS = st.builds(HealthAnswer, st.integers(-1, 20), st.sampled_from([(), (ONE,), (TWO,), (ONE, TWO)]))
+_ANSWERS = st.builds(
+    HealthAnswer, st.integers(-1, 20), st.sampled_from([Roll(), Roll((ONE,)), Roll((TWO,)), Roll((ONE, TWO))])
+)
 
 
 @given(st.lists(st.one_of(_ANSWERS, st.just(RegistryUnavailableError("down"))), max_size=40))
@@ -157,24 +176,24 @@ def test_whatever_the_registry_says_the_rules_hold(steps: list[Step]) -> None:
 
 async def test_the_age_of_what_is_known_counts_from_the_last_answer() -> None:
     down = RegistryUnavailableError("down")
-    heard = await run_through(ScriptedHealth(down, HealthAnswer(1, (ONE,)), down, down))
+    heard = await run_through(ScriptedHealth(down, HealthAnswer(1, Roll((ONE,))), down, down))
     assert heard.watch.contact.age_s == pytest.approx(sum(heard.slept_s[1:]))
 
 
 async def test_a_listener_that_fails_ends_the_watch() -> None:
-    def broken(_: tuple[Instance, ...]) -> None:
+    def broken(_: Roll) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await run_through(ScriptedHealth(HealthAnswer(1, (ONE,))), broken)
+        await run_through(ScriptedHealth(HealthAnswer(1, Roll((ONE,)))), broken)
 
 
 async def test_a_list_without_a_leader_is_told_but_is_no_sign_of_health() -> None:
     health = ScriptedHealth(
         RegistryUnavailableError("down"),
-        HealthAnswer(3, (ONE,)),
+        HealthAnswer(3, Roll((ONE,))),
         RegistryUnavailableError("down"),
-        HealthAnswer(4, (ONE, TWO), led=False),
+        HealthAnswer(4, Roll((ONE, TWO)), led=False),
     )
     heard = await run_through(health)
     assert heard.lists == [(ONE,), (ONE, TWO)]
@@ -182,7 +201,7 @@ async def test_a_list_without_a_leader_is_told_but_is_no_sign_of_health() -> Non
 
 
 async def test_the_log_says_once_that_there_is_no_leader_and_once_that_there_is_one_again() -> None:
-    led, alone = HealthAnswer(3, (ONE,)), HealthAnswer(3, (ONE,), led=False)
+    led, alone = HealthAnswer(3, Roll((ONE,))), HealthAnswer(3, Roll((ONE,)), led=False)
     with capture_logs() as lines:
         await run_through(ScriptedHealth(alone, alone, led, led, alone))
     told = [line["event"] for line in lines if "leader" in line["event"]]
@@ -193,7 +212,10 @@ async def test_the_log_says_once_that_there_is_no_leader_and_once_that_there_is_
 async def test_where_nobody_is_listed_the_log_says_what_to_look_after() -> None:
     with capture_logs() as lines:
         watch = Watch(
-            health := ScriptedHealth(HealthAnswer(3, ()), HealthAnswer(4, (ONE,))), "tfleet", print, hint="h"
+            health := ScriptedHealth(HealthAnswer(3, Roll(())), HealthAnswer(4, Roll((ONE,)))),
+            "tfleet",
+            print,
+            hint="h",
         )
         task = asyncio.ensure_future(watch.run())
         await health.done.wait()
@@ -204,3 +226,36 @@ async def test_where_nobody_is_listed_the_log_says_what_to_look_after() -> None:
 async def test_it_says_what_it_knows() -> None:
     watch = Watch(ScriptedHealth(), "tfleet", lambda _: None)
     assert repr(watch) == "<Watch tfleet index=0 nothing yet>"
+
+
+async def test_who_is_refused_is_told_in_one_bounded_line() -> None:
+    bad = tuple(Refused(f"x\n{n}", rf"its id is no plain token: 'x\n{n}'") for n in range(1000))
+    with capture_logs() as lines:
+        await run_through(
+            ScriptedHealth(HealthAnswer(3, Roll((ONE,), refused=bad)), HealthAnswer(4, Roll(refused=bad[1:])))
+        )
+    (line,) = [line for line in lines if line["log_level"] == "warning"]
+    assert line["event"] == "the registry lists what nobody is sent to; `tfleet prune` removes it"
+    assert (line["count"], line["refused"]) == (1000, [one.reason for one in bad[:5]])
+
+
+async def test_a_registry_is_in_order_if_led_and_not_empty() -> None:
+    down = RegistryUnavailableError("down")
+    steps: list[Step] = [
+        HealthAnswer(3, Roll((ONE,))),
+        HealthAnswer(3, Roll((ONE,))),
+        HealthAnswer(4, Roll((ONE,)), led=False),
+        HealthAnswer(5, Roll()),
+        HealthAnswer(6, Roll(ill=("w1",))),
+        HealthAnswer(7, Roll(maintained=(Maintained(ONE, "maintenance"),))),
+        down,
+    ]
+    heard = await run_through(ScriptedHealth(*steps))
+    assert heard.in_order == [True, True, False, False, False, True, False]
+
+
+async def test_all_in_maintenance_is_not_taken_for_nobody() -> None:
+    kept = Roll(maintained=(Maintained(ONE, "maintenance"),))
+    heard = await run_through(ScriptedHealth(HealthAnswer(3, Roll((ONE,))), HealthAnswer(4, kept)))
+    assert heard.rolls == [Roll((ONE,)), kept]
+    assert heard.watch.answers == {Answered.CHANGED: 2}

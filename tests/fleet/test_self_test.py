@@ -13,7 +13,7 @@ from tests.fleet.relay import relay
 from tests.waiting import eventually_sync
 from tests.worker.process import Worker
 from tfleet.discovery.address import Address
-from tfleet.discovery.instance import from_health_entry
+from tfleet.discovery.instance import Instance, from_health_entry
 
 UNREACHED = "the advertised address can't be reached"
 
@@ -107,7 +107,7 @@ def wan(registry: Address) -> str | None:
     """The outside address that the registry has of the only worker."""
     (entry,) = requests.get(f"{registry.url}/v1/health/service/tfleet", timeout=10).json()
     found = from_health_entry(entry)
-    assert found is not None
+    assert isinstance(found, Instance)
     return None if found.wan is None else str(found.wan)
 
 

@@ -17,14 +17,14 @@ from tfleet.proxy.site import CannotListenError
 EMBEDDED = EmbeddedRegistry(Address("127.0.0.1", 0))
 
 
-async def register(registry: Address, worker: Address, *, worker_id: str = "w1") -> None:
+async def register(registry: Address, worker: Address, *, worker_id: str = "w1", ttl: str = "60s") -> None:
     definition = {
         "ID": worker_id,
         "Name": "tfleet",
         "Address": worker.host,
         "Port": worker.port,
         "Meta": {"model": "lite0", "version": "1"},
-        "Check": {"TTL": "60s", "Status": "passing"},
+        "Check": {"TTL": ttl, "Status": "passing"},
     }
     async with aiohttp.ClientSession() as session:
         async with session.put(f"{registry.url}/v1/agent/service/register", json=definition) as answer:

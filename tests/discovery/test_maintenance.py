@@ -1,0 +1,58 @@
+import pytest
+
+from tfleet.discovery.address import Address
+from tfleet.discovery.instance import Instance
+from tfleet.discovery.maintenance import DEFAULT_REASON, Maintained, maintenance
+from tfleet.discovery.roll import Roll, read_roll
+
+W1 = Instance("w1", Address("h", 1))
+
+
+def check(check_id: object, notes: object = "", status: str = "critical") -> dict[str, object]:
+    return {"CheckID": check_id, "Notes": notes, "Status": status}
+
+
+WELL = check("service:w1", status="passing")
+
+
+@pytest.mark.parametrize(
+    ("checks", "said"),
+    [
+        ([WELL, check("_service_maintenance:w1", "new disk")], "maintenance: new disk"),
+        ([WELL, check("_node_maintenance", "a\nb")], r"maintenance: a\nb"),
+        ([check("_node_maintenance", DEFAULT_REASON.format("node"))], "maintenance"),
+        ([check("_service_maintenance:w1", DEFAULT_REASON.format("service"))], "maintenance"),
+        ([check("_service_maintenance:w1")], "maintenance"),
+        ([check("_service_maintenance:w1", 7)], "maintenance"),
+        ([check("_service_maintenance:w2", "x")], ""),
+        ([check("_service_maintenance:w1", "x", "passing")], ""),
+        ([check("service:w1", "_node_maintenance")], ""),
+        ([check(["_node_maintenance"]), None, 7], ""),
+        ([WELL], ""),
+    ],
+)
+def test_its_checks_say_whether_and_why(checks: list[object], said: str) -> None:
+    assert maintenance(checks, "w1") == said
+
+
+def test_a_long_reason_is_cut() -> None:
+    assert len(maintenance([check("_node_maintenance", "x" * 5000)], "w1")) < 250
+
+
+def test_a_list_is_read_by_what_it_says_of_each() -> None:
+    def entry(worker_id: str, *checks: dict[str, object]) -> dict[str, object]:
+        service = {"ID": worker_id, "Address": "h", "Port": 1}
+        return {"Node": {}, "Service": service, "Checks": checks}
+
+    roll = read_roll(
+        [
+            entry("w3", check("service:w3")),
+            entry("w2", check("service:w2"), check("_node_maintenance", "x")),
+            entry("a b"),
+            entry("w1", WELL),
+        ]
+    )
+    (refused,) = roll.refused
+    kept = Maintained(Instance("w2", Address("h", 1)), "maintenance: x")
+    assert roll == Roll((W1,), (kept,), ("w3",), (refused,))
+    assert refused.id == "a b"
