@@ -9,6 +9,7 @@ from flask import Flask, Response, jsonify, request
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.problem import Problem
 from tfleet.worker.classify import Classify, Ranking
+from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.help import help_page
 from tfleet.worker.http.task import REJECTED
 from tfleet.worker.image.limits import ImageLimits
@@ -29,11 +30,16 @@ def make_app(
     metrics: Metrics,
     limits: ImageLimits,
     drain: Callable[[], None],
+    *,
+    decoders: DecoderPool,
 ) -> Flask:
-    """The WSGI application of one worker. `drain` begins its end, and returns at once."""
+    """The WSGI application of one worker. `drain` begins its end, and returns at once.
+
+    `decoders` decode what is costly.
+    """
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask types the provider's base class only
-    classify = Classify(lifecycle, metrics, limits)
+    classify = Classify(lifecycle, metrics, limits, decoders)
     observe(app, instance, metrics, lambda: classify.waiting)
     report_errors(app, metrics)
     _classification(app, classify)

@@ -13,7 +13,9 @@ from tfleet.discovery.contract import REQUEST_TIMEOUT_MS
 from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.worker.batcher import Batcher, OverdueError
-from tfleet.worker.http.task import ARRIVED, BEGUN, REJECTED
+from tfleet.worker.decoders import CallerGoneError, DecodeOverdueError, DecoderPool, DecodersBusyError
+from tfleet.worker.http.task import ARRIVED, BEGUN, CLIENT_GONE, REJECTED
+from tfleet.worker.image.apart import decoded_by
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.metrics import Metrics
@@ -33,10 +35,13 @@ Ranking = Sequence[tuple[str, float]]
 class Classify:
     """Classifies the image of a request, with the times that it took."""
 
-    def __init__(self, lifecycle: Lifecycle, metrics: Metrics, limits: ImageLimits) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle, metrics: Metrics, limits: ImageLimits, decoders: DecoderPool
+    ) -> None:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._limits = limits
+        self._decoders = decoders
         self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(self._run, self._sizes, self._lanes)
         metrics.waiting.set_function(lambda: self.waiting)
 
@@ -61,7 +66,7 @@ class Classify:
         if began_s >= deadline_s:
             raise RejectedError(Rejection.DEADLINE)
         top = wanted_labels(request.args, len(classifier.spec.labels))
-        prepared = classifier.prepare(image_bytes(request), self._limits)
+        prepared = self._prepare(classifier, request, deadline_s)
         decoded_s = time.perf_counter()
         try:
             share = self._batcher(prepared, deadline_s)
@@ -75,6 +80,17 @@ class Classify:
         )
         self._metrics.classified(timing)
         return classifier.top(share.row, top), timing
+
+    def _prepare(self, classifier: Classifier, request: Request, deadline_s: float) -> PreparedImage:
+        apart = decoded_by(self._decoders, deadline_s, request.environ.get(CLIENT_GONE, lambda: False))
+        try:
+            return classifier.prepare(image_bytes(request), self._limits, apart)
+        except DecodersBusyError:
+            raise RejectedError(Rejection.DECODERS_BUSY) from None
+        except DecodeOverdueError:
+            raise RejectedError(Rejection.DEADLINE) from None
+        except CallerGoneError:
+            raise RejectedError(Rejection.CLIENT_GONE) from None
 
     def _run(self, batch: Sequence[PreparedImage]) -> list[Probabilities]:
         return list(self._loaded().run(batch))

@@ -22,6 +22,7 @@ from tfleet.discovery.options import (
     ticket_key_file_option,
 )
 from tfleet.discovery.printable import printable
+from tfleet.worker.decoders.limits import DEFAULT_DECODE_TIMEOUT_S
 from tfleet.worker.http.queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES, QueueLimits
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS, ImageLimits
 from tfleet.worker.model import ModelError, find_model
@@ -114,6 +115,13 @@ _FILE = click.Path(path_type=Path)
     help="Largest decoded image; beyond it 413.",
 )
 @click.option(
+    "--decode-timeout",
+    "decode_timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=DEFAULT_DECODE_TIMEOUT_S,
+    help="Seconds of CPU that decoding one image may take; beyond it 413.",
+)
+@click.option(
     "--drain-grace",
     "drain_grace_s",
     type=click.FloatRange(min=0),
@@ -155,6 +163,7 @@ def worker(
     max_queue: int,
     max_queue_bytes: int,
     max_pixels: int,
+    decode_timeout_s: float,
     drain_grace_s: float,
     drain_timeout_s: float,
     log_format: log.LogFormat,
@@ -171,6 +180,8 @@ def worker(
       tfleet worker --registry static: --port 8080
     """
     log.configure(log_format)
+    tuning = Tuning(cpus or usable_cpus(), precision, precision_tolerance)
+    image_limits = ImageLimits(max_pixels=max_pixels)
     try:
         settings = Settings(
             spec=find_model(
@@ -182,7 +193,7 @@ def worker(
                 input_mean=input_mean,
                 input_std=input_std,
             ),
-            tuning=Tuning(cpus or usable_cpus(), precision, precision_tolerance),
+            tuning=tuning,
             host=host,
             port=port,
             advertise=advertise,
@@ -195,7 +206,8 @@ def worker(
             max_batch=max_batch,
             max_body_bytes=max_body_bytes,
             queue_limits=QueueLimits(max_queue, max_queue_bytes),
-            image_limits=ImageLimits(max_pixels=max_pixels),
+            image_limits=image_limits,
+            pool_limits=image_limits.decoders(tuning.cpus, decode_timeout_s),
             drain_grace_s=drain_grace_s,
             drain_timeout_s=drain_timeout_s,
         )

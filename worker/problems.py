@@ -10,10 +10,10 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from tfleet.discovery.contract import TICKET, TICKET_QUERY, TICKET_SCHEME, WORKER
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.ticket import LIFETIME_S, MOST_SKEW_S
-from tfleet.worker.image.errors import ImageError, TooManyPixelsError, UnsupportedFormatError
+from tfleet.worker.image.errors import ImageError, TooCostlyError, TooManyPixelsError, UnsupportedFormatError
 from tfleet.worker.rejection import Rejection
 
-_IMAGE_STATUS = ((TooManyPixelsError, 413), (UnsupportedFormatError, 415))
+_IMAGE_STATUS = ((TooManyPixelsError, 413), (TooCostlyError, 413), (UnsupportedFormatError, 415))
 
 
 _ANOTHER_TICKET = "ask the proxy for another one (GET /worker)"
@@ -27,6 +27,12 @@ _QUEUE_FULL = "this worker has too much to do: send the image again after Retry-
 _REJECTIONS: Mapping[Rejection, Problem] = {
     Rejection.QUEUE_REQUESTS: Problem(429, f"{_QUEUE_FULL}; see --max-queue", retry_after_s=1),
     Rejection.QUEUE_BYTES: Problem(429, f"{_QUEUE_FULL}; see --max-queue-bytes", retry_after_s=1),
+    Rejection.DECODERS_BUSY: Problem(
+        429,
+        "this worker decodes as many large images as it may at a time: send the image again after "
+        "Retry-After, or a smaller one",
+        retry_after_s=1,
+    ),
     Rejection.DEADLINE: Problem(
         504, "the caller's time was over before the image's turn came; nothing was computed"
     ),

@@ -10,6 +10,7 @@ class Rejection(StrEnum):
 
     QUEUE_REQUESTS = "queue-requests"
     QUEUE_BYTES = "queue-bytes"
+    DECODERS_BUSY = "decoders-busy"
     DEADLINE = "deadline"
     CLIENT_GONE = "client-gone"
     STARTING = "starting"

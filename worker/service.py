@@ -33,9 +33,12 @@ from tfleet.discovery.self_test import SelfTest
 from tfleet.discovery.token import as_label
 from tfleet.worker.app import make_app
 from tfleet.worker.batch_sizes import batch_sizes, threads_for
+from tfleet.worker.decoder_metrics import DecoderMetrics
+from tfleet.worker.decoders import DecoderPool, PoolLimits
 from tfleet.worker.gate import Gate
 from tfleet.worker.http.queue import QueueLimits
 from tfleet.worker.http.server import Server
+from tfleet.worker.image.apart import COMMAND
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle, State
 from tfleet.worker.loading import load_warm
@@ -78,6 +81,7 @@ class Settings:
     max_body_bytes: int
     queue_limits: QueueLimits
     image_limits: ImageLimits
+    pool_limits: PoolLimits
     drain_grace_s: float
     drain_timeout_s: float
 
@@ -134,7 +138,11 @@ def serve(settings: Settings) -> None:
     metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
     metrics.include(BusySeconds(lambda: server.queue.busy_s))
     membership = _membership(settings, instance, whereabouts, lifecycle, metrics, server.address)
-    app = make_app(instance, whereabouts, lifecycle, metrics, settings.image_limits, stop.ask)
+    decoders = DecoderPool(COMMAND, settings.pool_limits, log=log)
+    metrics.include(DecoderMetrics(decoders))
+    app = make_app(
+        instance, whereabouts, lifecycle, metrics, settings.image_limits, stop.ask, decoders=decoders
+    )
     server.start(app, instance.id, refusals(instance, metrics))
     try:
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
@@ -156,6 +164,7 @@ def serve(settings: Settings) -> None:
     finally:
         membership.leave()
         unfinished = server.close(settings.drain_timeout_s)
+        decoders.close()
     classifier.close()
     log.info("worker stopped", unfinished=unfinished)
     stop.over()

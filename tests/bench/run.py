@@ -31,7 +31,7 @@ from tests.bench.page import Run, page
 from tests.bench.photos import SMALL, photos
 from tests.bench.plot import plot
 from tests.bench.rounds import ROUNDS, SECONDS, failed
-from tests.bench.subjects import Subjects, subjects
+from tests.bench.subjects import WORKER_BFLOAT16, Subjects, subjects
 from tests.bench.ways import CANDIDATES, WAYS, best
 
 FOLDER: Final = Path(__file__).parents[2] / "docs/benchmarks"
@@ -103,12 +103,13 @@ def _check_answers(
 ) -> None:
     """Wait until all are ready, and see that they say the same."""
     for photo, image in images.items():
-        label = model.labels(image)[0]
+        labels = model.labels(image)
         for server in running.servers.values():
             say(f"what {server.name} says of {photo}")
             answer = json.loads(server.ready(Form.of(image)))
-            if answer[0][0] != label:
-                raise SystemExit(f"{server.name} says {answer} of the photograph of {photo}, not {label}")
+            # In bfloat16 the first two labels of a close call may change places.
+            if answer[0][0] not in labels[: 2 if server.name == WORKER_BFLOAT16 else 1]:
+                raise SystemExit(f"{server.name} says {answer} of the photograph of {photo}, not {labels[0]}")
 
 
 def _figures(run: Run) -> dict[str, object]:

@@ -4,14 +4,17 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import structlog
 import tensorflow as tf
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.worker.app import make_app
+from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.http.queue import QueueLimits
 from tfleet.worker.http.request import Gate
 from tfleet.worker.http.server import Server
+from tfleet.worker.image.apart import COMMAND
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.metrics import Metrics
@@ -52,9 +55,12 @@ def serving(
     )
     instance = Instance("w1", server.address, "efficientnet-lite0", "1")
     whereabouts = Whereabouts(lambda: server.address, None, server.address.port)
-    app = make_app(instance, whereabouts, lifecycle, Metrics(), ImageLimits(), lifecycle.drain)
+    limits = ImageLimits()
+    decoders = DecoderPool(COMMAND, limits.decoders(2, timeout_s=5), log=structlog.get_logger())
+    app = make_app(instance, whereabouts, lifecycle, Metrics(), limits, lifecycle.drain, decoders=decoders)
     server.start(app, instance.id)
     try:
         yield server.address, lifecycle
     finally:
         server.close(timeout_s=5)
+        decoders.close()

@@ -33,7 +33,7 @@ class Gated:
         self.decoded: list[bytes] = []
         self.running = threading.Event()
 
-    def prepare(self, image: bytes, _: Any) -> bytes:
+    def prepare(self, image: bytes, *_: Any) -> bytes:
         self.decoded.append(image)
         assert self.decoder.wait(20)
         return image

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _MIB: Final = 1024 * 1024
+DEFAULT_DECODE_TIMEOUT_S: Final = 5.0
 _MOST_PROCESSES: Final = 4
 _WAITING_FOR_EACH: Final = 2
 """Whoever waits holds one of the worker's threads, which the cheap images need."""
@@ -26,7 +27,7 @@ class PoolLimits:
 
     processes: int
     max_waiting: int
-    decode_timeout_s: float = 5.0
+    decode_timeout_s: float = DEFAULT_DECODE_TIMEOUT_S
     address_space_bytes: int = 1536 * _MIB
     memory_bytes: int = 768 * _MIB
     answer_bytes: int = 512 * _MIB

@@ -1,8 +1,8 @@
-"""From bytes to a Pillow image whose size is checked and whose pixels are red, green and blue.
+"""From a header and the bytes behind it to pixels: red, green and blue, on white.
 
-The rules of this module: the first bytes decide the format, and Pillow may only try that one. The size is
-checked before a pixel is allocated. Whatever Pillow says of a bad file leaves here as an `ImageError`. Colour
-profiles are not applied: models are trained on pixels as they are stored.
+The rules of this module: Pillow may only try the format that the header is of, and whatever it says of a bad
+file leaves here as an `ImageError`, and is logged where it is nothing that it should say. Colour profiles are
+not applied: models are trained on pixels as they are stored.
 """
 
 from __future__ import annotations
@@ -13,25 +13,24 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+import structlog
+from PIL import Image, ImageFile
 
-from tfleet.worker.image.errors import BrokenImageError, NoImageError, UnsupportedFormatError
-from tfleet.worker.image.header import webp_size
-from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.image.sniff import READ, sniff
+from tfleet.worker.image.errors import ImageError, TooCostlyError
+from tfleet.worker.image.header import damaged
+from tfleet.worker.image.headers import jpeg, png
+from tfleet.worker.image.headers.header import UPRIGHT, Header, HeaderError
+from tfleet.worker.image.sniff import HEIC
 
 # Pillow's own limit is the process's, and a warning before it is an error. `ImageLimits` replaces it.
 Image.MAX_IMAGE_PIXELS = None
-# What the texts of a PNG may unpack to, all together (Pillow: 64 MB). Nobody here reads them.
-PngImagePlugin.MAX_TEXT_MEMORY = 4 * 1024 * 1024
 # Pillow warns of oddities (bad EXIF, malformed MPO) that are no concern of whoever runs the worker.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 ORIENTATION: Final = 0x0112  # the EXIF tag
-UPRIGHT: Final = 1
 
 # EXIF orientation -> what sets the picture upright (as in Pillow's ImageOps.exif_transpose).
 _TRANSPOSES: Final = {
@@ -44,11 +43,12 @@ _TRANSPOSES: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# What Pillow's readers raise on damaged files. MemoryError is not among them: that is the worker's trouble.
+# What Pillow's readers raise on damaged files. Anything else is the image's fault, too, but worth a log line.
 _DAMAGE: Final = (
     ArithmeticError,
     AttributeError,
     EOFError,
+    HeaderError,
     LookupError,
     NotImplementedError,
     OSError,
@@ -59,50 +59,90 @@ _DAMAGE: Final = (
     struct.error,
     zlib.error,
 )
+# What is put behind a JPEG that lacks its end. A decoder that still needs bits gets zeros of the first, as
+# libjpeg makes them up at a marker, and others of the second, which begins with a one.
+_TAILS: Final = (jpeg.END, b"\xb6\xdb" * 32 + jpeg.END)
 
 
 @contextmanager
 def damage_as_broken(format_name: str) -> Iterator[None]:
-    """Turn what Pillow raises on a damaged file into `BrokenImageError`."""
+    """Turn what a decoder raises into `BrokenImageError`, a lack of memory into `TooCostlyError`."""
     try:
         yield
-    except _DAMAGE as error:
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise out_of_memory(format_name) from error
+    except Exception as error:
+        if not isinstance(error, _DAMAGE):
+            log: Any = structlog.get_logger()
+            log.warning("a decoder failed", format=format_name, error=repr(error)[:200])
         lines = str(error).splitlines() or [type(error).__name__]
         # Pillow shows the file object with its address, which tells the sender nothing.
-        reason = "unreadable header" if "BytesIO" in lines[0] else lines[0][:150]
-        raise BrokenImageError(
-            f"the {format_name} image is damaged or cut off ({reason}): send the whole, intact file"
+        raise damaged(
+            format_name, "unreadable header" if "BytesIO" in lines[0] else lines[0][:150]
         ) from error
 
 
-def open_image(data: bytes, limits: ImageLimits) -> Image.Image:
-    """Read the header of a picture and check its size; its pixels are read when first asked for.
+def out_of_memory(format_name: str) -> TooCostlyError:
+    """The error for a picture that there is no memory for."""
+    return TooCostlyError(
+        f"decoding this {format_name} image takes more memory than one may have: send a smaller one"
+    )
 
-    Raises `NoImageError`, `UnsupportedFormatError`, `BrokenImageError` or `TooManyPixelsError`.
+
+def load(header: Header, draft: tuple[int, int] | None = None) -> Image.Image:
+    """The picture with all its pixels; a JPEG may be decoded at 1/2, 1/4 or 1/8, but no smaller than `draft`.
+
+    Raises `BrokenImageError` and `TooCostlyError`: nothing that is incomplete is given as a picture.
     """
-    if not data:
-        raise NoImageError("the image is empty: send the bytes of a picture")
-    format_name = sniff(data)
-    if format_name is None:
-        raise NoImageError(f"these bytes are not an image: send one of {', '.join(READ)}")
-    if format_name not in READ:
-        raise UnsupportedFormatError(
-            f"{format_name} is not read: convert the picture to one of {', '.join(READ)}"
-        )
-    if format_name == "WEBP" and (size := webp_size(data)):
-        limits.check(*size)
-    with damage_as_broken(format_name):
-        image = Image.open(io.BytesIO(data), formats=(format_name,))
-    limits.check(*image.size)
+    with damage_as_broken(header.format):
+        if header.format == "PNG":
+            png.check_complete(header.picture)
+        try:
+            return _load(header, header.picture, draft)
+        except OSError:
+            if header.format != "JPEG":
+                raise
+            whole = _without_end(header, draft)
+            if whole is None:
+                raise
+            return whole
+
+
+def _load(header: Header, picture: bytes, draft: tuple[int, int] | None) -> Image.Image:
+    if header.format == HEIC:
+        from pillow_heif import HeifImageFile  # noqa: PLC0415 - an extra, and only for decoder processes
+
+        image: ImageFile.ImageFile = HeifImageFile(io.BytesIO(picture))
+    else:
+        image = Image.open(io.BytesIO(picture), formats=(header.format,))
+    if image.width * image.height > header.pixels:
+        raise HeaderError(f"it states {header.pixels} pixels and has {image.width} x {image.height}")
+    if draft is not None:
+        image.draft(None, draft)
+    image.load()
     return image
 
 
-def orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 (upright) where there is none, or none that can be read."""
-    try:
-        value = image.getexif().get(ORIENTATION)
-    except _DAMAGE:  # broken EXIF does not make a picture unusable: every viewer shows it as it is stored
-        return UPRIGHT
+def _without_end(header: Header, draft: tuple[int, int] | None) -> Image.Image | None:
+    """A JPEG that lacks nothing but its end marker; None where anything else is missing.
+
+    It is decoded with two different tails. Where bits are missing they come out of the tail, and the pixels
+    differ. Missing scans of a progressive one would not show in that, so they are looked for beforehand.
+    """
+    picture = header.picture.rstrip(b"\xff")
+    if jpeg.lacks_scans(picture):
+        return None
+    one, other = (_load(header, picture + tail, draft) for tail in _TAILS)
+    return one if one.tobytes() == other.tobytes() else None
+
+
+def orientation(header: Header, image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8: the header's or, of an AVIF, what the library makes of its boxes."""
+    if header.format != "AVIF":
+        return header.orientation
+    value = image.getexif().get(ORIENTATION)
     return value if value in _TRANSPOSES else UPRIGHT
 
 
@@ -118,21 +158,22 @@ def set_upright(image: Image.Image, value: int) -> Image.Image:
 
 
 def resampleable(image: Image.Image) -> Image.Image:
-    """Bring any mode of the five formats to L, RGB or RGBA, whose pixels can be interpolated."""
+    """Bring any mode of the formats that are read to L or RGB, with white behind what is transparent.
+
+    White is put there before anything is resampled: what a transparent pixel's colour is then counts nowhere,
+    and the result is that of the same picture saved without transparency.
+    """
     if image.mode in {"I", "I;16", "I;16B", "I;16L", "I;16N"}:
         # Pillow's own conversion clips at 255. The high byte is what it keeps of 16-bit colour.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:
-        return image if image.mode == "RGBA" else image.convert("RGBA")
+        return _on_white(image if image.mode == "RGBA" else image.convert("RGBA"))
     if image.mode == "1":
         return image.convert("L")
     return image if image.mode in {"L", "RGB"} else image.convert("RGB")
 
 
-def on_white(image: Image.Image) -> Image.Image:
-    """An L, RGB or RGBA picture as RGB, with white behind what is transparent."""
-    if image.mode == "RGBA":
-        canvas = Image.new("RGB", image.size, "white")
-        canvas.paste(image, mask=image)  # one copy less than alpha_composite, which needs a white RGBA first
-        return canvas
-    return image if image.mode == "RGB" else image.convert("RGB")
+def _on_white(image: Image.Image) -> Image.Image:
+    canvas = Image.new("RGB", image.size, "white")
+    canvas.paste(image, mask=image)  # one copy less than alpha_composite, which needs a white RGBA first
+    return canvas

@@ -21,3 +21,7 @@ class UnsupportedFormatError(ImageError):
 
 class TooManyPixelsError(ImageError):
     """More pixels than the limit, by its header; nothing was decoded (413)."""
+
+
+class TooCostlyError(ImageError):
+    """Decoding it took more time or memory than one picture may have (413)."""

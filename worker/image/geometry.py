@@ -14,13 +14,15 @@ class Geometry:
     """`height` and `width` in pixels, as the model takes them.
 
     `crop` is the part, above 0 and up to 1, of the largest centred box of that aspect ratio. Without it the
-    whole picture is squeezed into the size, as TensorFlow's example label_image.py does.
+    whole picture is squeezed into the size, as TensorFlow's example label_image.py does. Without `antialias`
+    pixels are interpolated at points, as `tf.image.resize` does unless told otherwise.
     """
 
     height: int
     width: int
     crop: float | None = None
     resample: Resample = "bilinear"
+    antialias: bool = True
 
     def box(self, width: int, height: int) -> tuple[int, int, int, int]:
         """The part of a `width` x `height` picture to look at: left, top, right, bottom, in whole pixels."""
@@ -33,4 +35,4 @@ class Geometry:
 
     def turned(self) -> Geometry:
         """The same for a picture that lies on its side."""
-        return Geometry(self.width, self.height, self.crop, self.resample)
+        return Geometry(self.width, self.height, self.crop, self.resample, self.antialias)

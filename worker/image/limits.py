@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Final
 
+from tfleet.worker.decoders.limits import PoolLimits
 from tfleet.worker.image.errors import TooManyPixelsError
 from tfleet.worker.image.pixel_budget import PixelBudget
 
@@ -17,17 +19,28 @@ DEFAULT_MAX_PIXELS: Final = 64_000_000
 # weights (some 32 bytes for each pixel of the side) is larger than a picture that is one pixel high.
 MAX_SIDE: Final = 65_535
 
+_SHARE: Final = 4
+
+# What the most costly picture takes for each pixel, see cost.py.
+_PIXEL_BYTES: Final = 20
+# What a decoder's address space has beside: the interpreter, its libraries, and what they reserve.
+_PROGRAM_BYTES: Final = 640 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """`max_pixels`: width times height of a decoded image; all threads together hold no more at once."""
+    """`max_pixels`: width times height of a decoded image.
+
+    All threads together hold a quarter of it at once, decoded: what they decode is small. One that is larger
+    is decoded alone.
+    """
 
     max_pixels: int = DEFAULT_MAX_PIXELS
     _budget: PixelBudget = field(default_factory=PixelBudget, init=False, compare=False)
 
     def held(self, width: int, height: int) -> contextlib.AbstractContextManager[None]:
         """Wait until there is room for a decoded picture of this size, and keep it inside the block."""
-        return self._budget.hold(width * height, self.max_pixels)
+        return self._budget.hold(width * height, self.max_pixels // _SHARE)
 
     def check(self, width: int, height: int) -> None:
         """Raise `TooManyPixelsError` where a picture of this size, in pixels, is not to be decoded."""
@@ -41,3 +54,13 @@ class ImageLimits:
                 f"the image has {width} x {height} pixels and no side may be longer than {MAX_SIDE}: "
                 "send a smaller picture"
             )
+
+    def decoders(self, cpus: int, timeout_s: float) -> PoolLimits:
+        """Those of the decoder processes on so many CPUs; one picture may take `timeout_s` of CPU time."""
+        memory_bytes = self.max_pixels * _PIXEL_BYTES
+        return dataclasses.replace(
+            PoolLimits.for_cpus(cpus),
+            decode_timeout_s=timeout_s,
+            memory_bytes=memory_bytes,
+            address_space_bytes=memory_bytes + _PROGRAM_BYTES,
+        )

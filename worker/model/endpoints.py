@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tfleet.worker.model.graph import Signature
-    from tfleet.worker.model.spec import ModelSpec
+    from tfleet.worker.model.spec import Channels, ModelSpec
 
 _IMAGES_RANK: Final = 4  # batch, height, width, channels
 _RGB: Final = 3
@@ -26,13 +26,15 @@ _ROWS_RANK: Final = 2  # batch, classes
 class PixelInput:
     """`tensor` takes decoded images of one size; `scaling` is None where it takes uint8 as decoded.
 
-    `batch` is the number of images the graph insists on; None where any number will do.
+    `batch` is the number of images the graph insists on; None where any number will do. `channels` is the
+    order of the colours.
     """
 
     tensor: tf.Tensor
     batch: int | None
     geometry: Geometry
     scaling: Scaling | None
+    channels: Channels = "rgb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,9 @@ def _pixel_input(spec: ModelSpec, tensor: tf.Tensor) -> PixelInput:
             f"{spec.path}: the input {describe(tensor)} takes {channels} channels; images have {_RGB}"
         )
     height, width = _size(spec, tensor, height, width)
-    return PixelInput(
-        tensor, batch, Geometry(height, width, spec.input.crop, spec.input.resample), _scaling(spec, tensor)
-    )
+    said = spec.input
+    geometry = Geometry(height, width, said.crop, said.resample, said.antialias)
+    return PixelInput(tensor, batch, geometry, _scaling(spec, tensor), said.channels)
 
 
 def _size(spec: ModelSpec, tensor: tf.Tensor, height: int | None, width: int | None) -> tuple[int, int]:

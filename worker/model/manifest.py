@@ -5,8 +5,10 @@ tensor = "image:0"     # may be left out for a SavedModel: its signature says it
 size = 224             # or [height, width]; may be left out where the graph fixes it
 crop = 0.875           # part of the largest centred box; left out: the whole picture is squeezed
 resample = "bicubic"   # bilinear (the default), bicubic, lanczos, box or nearest
-mean = 127             # (pixel - mean) / std; a number, or three for red, green and blue
-std = 128
+antialias = false      # interpolate at points, as tf.image.resize does by itself; left out: true
+channels = "bgr"       # the order of the colours; left out: "rgb"
+mean = 127             # (pixel - mean) / std; a number, or three in the order of the channels; left out: 0
+std = 128              # left out: 255, so that float32 graphs get 0 to 1; uint8 graphs get pixels as they are
 [output]
 tensor = "probability:0"
 logits = false         # true: the graph has no softmax, the worker adds it
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfleet.worker.image.geometry import RESAMPLES
 from tfleet.worker.model.errors import ModelError
-from tfleet.worker.model.spec import InputSpec, OutputSpec
+from tfleet.worker.model.spec import CHANNEL_ORDERS, InputSpec, OutputSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -103,7 +105,7 @@ def _size(value: Any) -> tuple[int, int]:
 def _numbers(value: Any) -> tuple[float, ...]:
     values = value if isinstance(value, list) else [value]
     if len(values) not in {1, CHANNELS} or not all(_is_number(each) for each in values):
-        raise ValueError("a number, or three for red, green and blue")
+        raise ValueError("a number, or three in the order of the channels")
     return tuple(float(each) for each in values)
 
 
@@ -126,6 +128,12 @@ def _resample(value: Any) -> str:
     return str(value)
 
 
+def _channels(value: Any) -> str:
+    if value not in CHANNEL_ORDERS:
+        raise ValueError(f"one of {', '.join(CHANNEL_ORDERS)}")
+    return str(value)
+
+
 def _is_number(value: Any) -> bool:
     return type(value) in {int, float} and math.isfinite(value)
 
@@ -135,6 +143,8 @@ _INPUT_KEYS: Mapping[str, Callable[[Any], Any]] = {
     "size": _size,
     "crop": _crop,
     "resample": _resample,
+    "antialias": _flag,
+    "channels": _channels,
     "mean": _numbers,
     "std": _divisors,
 }

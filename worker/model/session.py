@@ -20,7 +20,7 @@ from tfleet.discovery.cpus import usable_cpus
 from tfleet.worker.batch_sizes import sizes_that_pay
 from tfleet.worker.image.errors import BrokenImageError
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.image.prepare import encoded, pixels
+from tfleet.worker.image.prepare import Apart, encoded, pixels
 from tfleet.worker.model.configuration import configuration, lanes_on, sees_gpu
 from tfleet.worker.model.endpoints import EncodedInput, PixelInput, check_classes
 from tfleet.worker.model.errors import ModelError, first_line
@@ -110,11 +110,16 @@ class Classifier:
             self._batch = 1
         return time.perf_counter() - started
 
-    def prepare(self, image: bytes, limits: ImageLimits) -> PreparedImage:
-        """Turn the bytes of an image into what the graph takes. Raises subclasses of `ImageError`."""
+    def prepare(self, image: bytes, limits: ImageLimits, apart: Apart | None = None) -> PreparedImage:
+        """Turn the bytes of an image into what the graph takes; `apart` decodes what is costly.
+
+        Raises subclasses of `ImageError`.
+        """
         if isinstance(self._feed, EncodedInput):
-            return encoded(image, limits)
-        decoded = pixels(image, limits, self._feed.geometry)
+            return encoded(image, limits, apart)
+        decoded = pixels(image, limits, self._feed.geometry, apart)
+        if self._feed.channels == "bgr":
+            decoded = decoded[..., ::-1]
         return decoded if self._feed.scaling is None else self._feed.scaling(decoded)
 
     def run(self, batch: Sequence[PreparedImage]) -> Probabilities:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tfleet.worker.image.geometry import Resample
+
+Channels = Literal["rgb", "bgr"]
+CHANNEL_ORDERS: tuple[Channels, ...] = get_args(Channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +19,16 @@ class InputSpec:
     """What the graph is fed with. What is None is left to the graph, see `endpoints.py`.
 
     `tensor` names a tensor (`image:0` or `image`), or an input of a SavedModel's signature. `size` is height
-    and width in pixels. `crop` and `resample` are those of `Geometry`, `mean` and `std` those of `Scaling`. A
-    graph that decodes by itself needs `tensor` only.
+    and width in pixels. `crop`, `resample` and `antialias` are those of `Geometry`, `mean` and `std` those of
+    `Scaling`, in the order of `channels`. A graph that decodes by itself needs `tensor` only.
     """
 
     tensor: str | None = None
     size: tuple[int, int] | None = None
     crop: float | None = None
     resample: Resample = "bilinear"
+    antialias: bool = True
+    channels: Channels = "rgb"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 

@@ -1,8 +1,10 @@
 """From any picture that is read to what a graph is fed with."""
 
 import contextlib
+import dataclasses
 import io
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,16 +13,21 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from tests.worker.image.headers.test_bmp import bmp
+from tests.worker.image.jpegs import with_many_scans
 from tests.worker.image.photos import PHOTOS
+from tests.worker.image.pngs import png
+from tfleet.worker.image.cost import Cost, cost_of
 from tfleet.worker.image.errors import (
     BrokenImageError,
     NoImageError,
     TooManyPixelsError,
     UnsupportedFormatError,
 )
-from tfleet.worker.image.geometry import Geometry
+from tfleet.worker.image.geometry import Geometry, Resample
+from tfleet.worker.image.header import read_header
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.image.prepare import encoded, pixels
+from tfleet.worker.image.prepare import JOBS, encoded, header_arguments, pixels
 
 _LIMITS = ImageLimits()
 _SMALL = Geometry(24, 24)
@@ -87,7 +94,7 @@ def test_encoded_is_upright_in_each_orientation(orientation: int) -> None:
         assert _corners(np.asarray(image)) == _UPRIGHT
 
 
-@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF"])
 def test_each_format_is_read(format_name: str) -> None:
     data = _saved(Image.fromarray(_QUARTERS), format_name)
     array = pixels(data, _LIMITS, _SMALL)
@@ -170,7 +177,7 @@ def test_hidden_colours_do_not_bleed_from_under_transparency() -> None:
     assert (abs(out[..., 0] - out[..., 1]) <= 2).all()
 
 
-@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF"])
 def test_a_truncated_file_is_a_broken_image(format_name: str) -> None:
     noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3), dtype=np.uint8))
     data = _saved(noise, format_name)
@@ -239,6 +246,154 @@ def test_both_ways_check_the_same(prepare: Any) -> None:
         prepare(b"II*\0")
     with pytest.raises(TooManyPixelsError):
         prepare(_saved(Image.new("RGB", (10, 10)), "JPEG"))
+
+
+def _photograph(side: int = 240) -> Image.Image:
+    return Image.open(PHOTOS["coffee"]).convert("RGB").resize((side, side))
+
+
+@pytest.mark.parametrize("format_name", ["PNG", "WEBP"])
+@pytest.mark.parametrize("resample", ["bilinear", "bicubic", "lanczos", "box", "nearest"])
+def test_a_transparent_picture_gives_the_same_as_its_flat_copy(format_name: str, resample: Resample) -> None:
+    """Whatever colours lie under its transparent parts."""
+    array = np.random.default_rng(3).integers(0, 256, (90, 90, 4), dtype=np.uint8)
+    array[20:70, 30:60, 3] = 255
+    image = Image.fromarray(array)
+    flat = Image.new("RGB", image.size, "white")
+    flat.paste(image, mask=image)
+    options = {"lossless": True, "exact": True} if format_name == "WEBP" else {}
+    geometry = Geometry(31, 31, 0.9, resample)
+    out = pixels(_saved(image, format_name, **options), _LIMITS, geometry)
+    assert (out == pixels(_saved(flat, "PNG"), _LIMITS, geometry)).all()
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_cut_anywhere_gives_identical_pixels_or_an_error(progressive: bool) -> None:
+    data = _saved(_photograph(), "JPEG", quality=90, progressive=progressive)
+    geometry = Geometry(120, 120)
+    whole = pixels(data, _LIMITS, geometry)
+    accepted = 0
+    for percent in range(1, 101):
+        for length in {len(data) * percent // 100, len(data) - percent}:
+            try:
+                out = pixels(data[:length], _LIMITS, geometry)
+            except (BrokenImageError, NoImageError):
+                continue
+            assert (out == whole).all(), f"{length} of {len(data)} bytes"
+            accepted += 1
+    assert accepted >= 2  # the whole one, and the one without its end marker
+
+
+def test_a_progressive_jpeg_cut_between_scans_is_refused() -> None:
+    data = _saved(_photograph(), "JPEG", progressive=True)
+    with pytest.raises(BrokenImageError):
+        pixels(data[: data.rindex(b"\xff\xda")], _LIMITS, _SMALL)
+
+
+def test_a_jpeg_without_its_end_is_given_one_for_a_graph_that_decodes() -> None:
+    data = _saved(_photograph(), "JPEG")
+    assert encoded(data[:-2], _LIMITS) == data
+    assert encoded(data + b"what a camera appends", _LIMITS).startswith(data)
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_a_png_damaged_anywhere_is_refused_or_the_same(interlaced: bool) -> None:
+    data = bytearray(_saved(_photograph(60), "PNG"))
+    whole = pixels(bytes(data), _LIMITS, _SMALL)
+    for position in range(8, len(data), max(1, len(data) // 300)):
+        damaged = bytearray(data)
+        damaged[position] ^= 0x10
+        cut = data[:position]
+        for sent in (damaged, cut):
+            try:
+                out = pixels(bytes(sent), _LIMITS, _SMALL)
+            except (BrokenImageError, NoImageError, TooManyPixelsError):
+                continue
+            assert (out == whole).all(), position
+
+
+def test_rows_that_are_not_there_are_never_black() -> None:
+    """A PNG whose stream ends in good order after half of the rows: Pillow makes no error of it."""
+    rows = b"".join(b"\0" + bytes([200] * 64) for _ in range(64))
+    with pytest.raises(BrokenImageError, match="pixels are missing"):
+        pixels(png(64, 64, grey_rows=rows[: len(rows) // 2]), _LIMITS, _SMALL)
+
+
+class _Apart:
+    """Notes what it is asked for, and does it here."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(
+        self, name: str, arguments: Mapping[str, Any], picture: bytes, cost: Cost
+    ) -> tuple[Mapping[str, Any], bytes]:
+        self.asked.append(name)
+        answer, raw = JOBS[name](json.loads(json.dumps(arguments)), picture)
+        return json.loads(json.dumps(answer)), raw
+
+
+_COSTLY = {
+    "a large PNG": lambda: _saved(Image.new("RGB", (4000, 3000)), "PNG", compress_level=1),
+    "a large WebP": lambda: _saved(Image.new("RGB", (2500, 2500)), "WEBP"),
+    "an AVIF of any size": lambda: _saved(Image.new("RGB", (20, 10)), "AVIF"),
+    "a JPEG of many scans": lambda: with_many_scans(Image.new("RGB", (2000, 2000)), 80),
+    "run lengths": lambda: bmp(1000, 1000, 8, 1, bytes(1024) + b"\xff\1" * 60_000),
+}
+
+
+@pytest.mark.parametrize("name", _COSTLY)
+def test_costly_pictures_are_decoded_apart(name: str) -> None:
+    apart = _Apart()
+    data = _COSTLY[name]()
+    with contextlib.suppress(BrokenImageError):
+        pixels(data, _LIMITS, _SMALL, apart)
+    with contextlib.suppress(BrokenImageError):
+        encoded(data, _LIMITS, apart)
+    assert apart.asked == ["pixels", "encoded"]
+
+
+@pytest.mark.parametrize(
+    ("size", "format_name", "options"),
+    [
+        ((4000, 3000), "JPEG", {"quality": 90}),
+        ((1280, 960), "JPEG", {"progressive": True}),
+        ((1000, 800), "PNG", {}),
+        ((1000, 800), "WEBP", {}),
+        ((1000, 800), "GIF", {}),
+        ((1000, 800), "BMP", {}),
+    ],
+)
+def test_cheap_pictures_are_decoded_at_once(size: tuple[int, int], format_name: str, options: Any) -> None:
+    apart = _Apart()
+    pixels(_saved(Image.new("RGB", size), format_name, **options), _LIMITS, Geometry(224, 224), apart)
+    assert apart.asked == []
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "AVIF"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_apart_gives_the_same(format_name: str, orientation: int) -> None:
+    data, apart = _stored(orientation, format_name), _Apart()
+    everything = ImageLimits()
+    for name in ("pixels", "encoded"):
+        header = read_header(data, everything)
+        if name == "pixels":
+            arguments = header_arguments(header) | {"geometry": dataclasses.asdict(_SMALL)}
+            raw = apart(name, arguments, header.picture, cost_of(header))[1]
+            assert raw == pixels(data, everything, _SMALL).tobytes()
+        else:
+            answer, raw = apart(name, header_arguments(header), header.picture, cost_of(header))
+            assert encoded(data, everything) == (header.picture if answer else raw)
+
+
+def test_without_antialiasing_pixels_are_taken_at_points() -> None:
+    stripes = np.zeros((64, 64, 3), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    data = _saved(Image.fromarray(stripes), "PNG")
+    averaged = pixels(data, _LIMITS, Geometry(16, 16))
+    points = pixels(data, _LIMITS, Geometry(16, 16, resample="nearest", antialias=False))
+    assert 100 < averaged.mean() < 155
+    assert set(points.flatten()) == {255}
 
 
 # Under pytest the filter that the module sets at its import does not count.

@@ -21,6 +21,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         size = [224, 299]
         crop = 0.875
         resample = "bicubic"
+        antialias = false
+        channels = "bgr"
         mean = [1, 2.5, 3]
         std = 128
         [output]
@@ -28,7 +30,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         logits = true
     """
     assert _read(tmp_path, text) == (
-        InputSpec("a:0", (224, 299), 0.875, "bicubic", (1.0, 2.5, 3.0), (128.0,)),
+        InputSpec("a:0", (224, 299), 0.875, "bicubic", False, "bgr", (1.0, 2.5, 3.0), (128.0,)),
         OutputSpec("b", logits=True),
     )
 
@@ -48,7 +50,7 @@ def test_an_empty_file_leaves_everything_to_the_graph(tmp_path: Path) -> None:
         ("[inputs]", "unknown key inputs; the keys here are input, output"),
         (
             "[input]\nsise = 3",
-            "unknown key input.sise; the keys here are tensor, size, crop, resample, mean, std",
+            "unknown key input.sise; the keys here are tensor, size, crop, resample, antialias, channels",
         ),
         ("[output]\nname = 3", "unknown key output.name; the keys here are tensor, logits"),
         ("input = 3", r"input is not a table: write \[input\]"),
@@ -62,7 +64,7 @@ def test_an_empty_file_leaves_everything_to_the_graph(tmp_path: Path) -> None:
         ("[input]\ncrop = 0", "input.crop is 0, but has to be above 0 and up to 1"),
         ("[input]\ncrop = 1.5", "input.crop is 1.5"),
         ("[input]\nresample = 'sinc'", "input.resample is 'sinc', but has to be one of bilinear, bicubic"),
-        ("[input]\nmean = [1, 2]", "input.mean is .* a number, or three for red, green and blue"),
+        ("[input]\nmean = [1, 2]", "input.mean is .* a number, or three in the order of the channels"),
         ("[input]\nmean = nan", "input.mean is nan"),
         ("[input]\nstd = 0", "input.std is 0, but has to be other than 0"),
         ("[output]\nlogits = 1", "output.logits is 1, but has to be true or false"),

@@ -1,0 +1,25 @@
+"""Real decoder processes, as a worker has them."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+
+import structlog
+
+from tfleet.worker.decoders import DecoderPool
+from tfleet.worker.image.apart import COMMAND, decoded_by
+from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.image.prepare import Apart
+
+
+@contextlib.contextmanager
+def decoders(limits: ImageLimits | None = None, timeout_s: float = 5.0) -> Iterator[Apart]:
+    """The way to them, for somebody who has time and stays."""
+    pool_limits = (limits or ImageLimits()).decoders(2, timeout_s)
+    pool = DecoderPool(COMMAND, pool_limits, log=structlog.get_logger())
+    try:
+        yield decoded_by(pool, math.inf, lambda: False)
+    finally:
+        pool.close()

@@ -1,0 +1,120 @@
+"""A JPEG's segments are walked once, within bounds, and say what decoding it takes."""
+
+import io
+import time
+
+import pytest
+from PIL import Image
+
+from tests.worker.image.jpegs import after_start, framed, jpeg, segment, with_many_scans
+from tfleet.worker.image.headers.header import HeaderError, UnreadKindError
+from tfleet.worker.image.headers.jpeg import MAX_SCANS, lacks_scans, read
+
+_COLOURS = Image.linear_gradient("L").resize((64, 48)).convert("RGB")
+
+
+def test_the_size_and_what_decoding_takes_are_read() -> None:
+    header = read(jpeg(_COLOURS, subsampling=2))
+    assert (header.width, header.height, header.values, header.passes, header.kept) == (64, 48, 1.5, 1, False)
+    assert read(jpeg(_COLOURS, subsampling=0)).values == 3
+
+
+def test_each_scan_of_a_progressive_one_counts() -> None:
+    header = read(jpeg(_COLOURS, progressive=True))
+    assert header.kept
+    assert 3 < header.passes < 10
+    assert read(with_many_scans(_COLOURS, 50)).passes > header.passes + 10
+
+
+def test_a_plain_file_goes_on_as_it_is() -> None:
+    data = jpeg(_COLOURS)
+    assert read(data).picture is data
+
+
+def test_metadata_does_not_go_on_and_the_picture_stays_the_same() -> None:
+    data = jpeg(_COLOURS)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noted = after_start(
+        data, segment(0xE1, exif.tobytes()), segment(0xE2, b"ICC_PROFILE\0" * 99), segment(0xFE, b"hello")
+    )
+    header = read(noted)
+    assert header.picture == data
+    assert header.orientation == 6
+
+
+def test_adobes_segment_goes_on_since_it_says_how_colours_are_coded() -> None:
+    data = jpeg(_COLOURS.convert("CMYK"))
+    assert b"Adobe" in read(after_start(data, segment(0xFE, b"hello"))).picture
+
+
+@pytest.mark.parametrize(
+    ("name", "junk"),
+    [
+        ("empty comments", segment(0xFE) * 7_000_000),
+        ("fill bytes", b"\xff" * 30_000_000),
+        ("zeros", bytes(30_000_000)),
+        ("escaped zeros", b"\xff\0" * 15_000_000),
+        ("full segments", segment(0xE1, bytes(65_000)) * 480),
+        ("restart markers", b"\xff\xd0" * 15_000_000),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_junk_before_the_picture_is_refused_at_once(name: str, junk: bytes) -> None:
+    data = after_start(jpeg(_COLOURS), junk)
+    began_s = time.process_time()
+    with pytest.raises(HeaderError, match="more than"):
+        read(data)
+    assert time.process_time() - began_s < 0.1, name
+
+
+def test_no_more_scans_than_any_encoder_writes_are_read() -> None:
+    data = with_many_scans(_COLOURS, 10_000)
+    began_s = time.process_time()
+    with pytest.raises(HeaderError, match=f"more than {MAX_SCANS} scans"):
+        read(data)
+    assert time.process_time() - began_s < 0.1
+
+
+def test_scans_hidden_behind_a_false_end_are_counted() -> None:
+    data = jpeg(_COLOURS, progressive=True)
+    last = data.rindex(b"\xff\xda")
+    hidden = data[:-2] + (segment(0xFE, b"\xff\xd9") + data[last:-2]) * 200 + data[-2:]
+    with pytest.raises(HeaderError, match="scans"):
+        read(hidden)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (framed(0xC1, bits=12), "JPEG with 12 bits a sample"),
+        (framed(0xC3), "lossless JPEG"),
+        (framed(0xC9), "arithmetic-coded JPEG"),
+        (framed(0xCA), "arithmetic-coded JPEG"),
+        (framed(0xCB), "arithmetic-coded lossless JPEG"),
+        (framed(0xC5), "hierarchical JPEG"),
+    ],
+)
+def test_other_processes_of_jpeg_are_named(data: bytes, kind: str) -> None:
+    with pytest.raises(UnreadKindError, match=kind):
+        read(data)
+
+
+def test_every_cut_before_the_pixels_is_an_error_and_nothing_else() -> None:
+    data = jpeg(_COLOURS, progressive=True)
+    for length in range(3, data.index(b"\xff\xda") + 4):
+        with pytest.raises(HeaderError):
+            read(data[:length])
+
+
+def test_a_progressive_one_cut_between_scans_lacks_some() -> None:
+    data = jpeg(_COLOURS, progressive=True)
+    assert not lacks_scans(data[:-2])
+    assert lacks_scans(data[: data.rindex(b"\xff\xda")])
+    assert not lacks_scans(jpeg(_COLOURS)[:-2])
+
+
+def test_what_pillow_opens_has_the_size_that_was_read() -> None:
+    for size in ((1, 1), (17, 9), (640, 480)):
+        data = jpeg(Image.new("RGB", size))
+        assert (read(data).width, read(data).height) == Image.open(io.BytesIO(data)).size == size

@@ -1,0 +1,57 @@
+"""GIF (GIF89a): the screen, and the first frame, which may be larger than the screen."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from tfleet.worker.image.headers.header import Header, HeaderError, Segments
+
+_FRAME: Final = 0x2C
+_EXTENSION: Final = 0x21
+_CONTROL: Final = 0xF9
+_SCREEN: Final = 13
+
+
+def read(data: bytes) -> Header:
+    """The size is that of a canvas that holds the screen and the frame. Raises HeaderError."""
+    segments, control = Segments(), b""
+    if len(data) < _SCREEN:
+        raise HeaderError("its header is cut off")
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    position = start = _SCREEN + _table_bytes(flags)
+    while (kind := _octet(data, position)) != _FRAME:
+        if kind != _EXTENSION:
+            raise HeaderError("it has no picture")
+        end = _after_blocks(data, position + 2, segments)
+        if _octet(data, position + 1) == _CONTROL:
+            control = data[position:end]
+        position = end
+    if position + 10 > len(data):
+        raise HeaderError("its first frame is cut off")
+    left, top, columns, rows = struct.unpack_from("<HHHH", data, position + 1)
+    if not columns or not rows:
+        raise HeaderError("its first frame has no pixels")
+    # Comments and what applications add are left out; what says which colour is transparent is not.
+    skipped = position - start != len(control)
+    picture = b"".join((data[:start], control, memoryview(data)[position:])) if skipped else data
+    return Header("GIF", max(width, left + columns), max(height, top + rows), picture, values=1)
+
+
+def _after_blocks(data: bytes, position: int, segments: Segments) -> int:
+    """Where the blocks that begin here end: each is a length and so many bytes, the last one is empty."""
+    while length := _octet(data, position):
+        segments.add(length)
+        position += 1 + length
+    segments.add(0)
+    return position + 1
+
+
+def _table_bytes(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _octet(data: bytes, position: int) -> int:
+    if position >= len(data):
+        raise HeaderError("it ends before a picture begins")
+    return data[position]
