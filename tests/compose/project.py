@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,9 @@ from tests.environment import users_environment
 ROOT = Path(__file__).parents[2]
 NO_ENV_FILE = ("--env-file", "/dev/null")
 """The .env of whoever runs the tests is not theirs."""
+
+CONSUL_IMAGE = os.environ.get("CONSUL_IMAGE", "hashicorp/consul:1.8.7")
+"""The one that is at hand, not the compose file's default: no test pulls anything."""
 
 _UP_S = 180.0
 _BUILD_S = 900.0
@@ -95,7 +99,9 @@ class Project(Served):
 def project(engine: docker.DockerClient, *files: str, **variables: str) -> Iterator[Project]:
     """One with nothing started yet, published on any free port of loopback; nothing is left of it."""
     name = f"tfleet-test-{secrets.token_hex(4)}"
-    running = Project(engine, name, {"PROXY_PUBLISH": "127.0.0.1:0", **variables}, files)
+    running = Project(
+        engine, name, {"PROXY_PUBLISH": "127.0.0.1:0", "CONSUL_IMAGE": CONSUL_IMAGE, **variables}, files
+    )
     try:
         yield running
     finally:

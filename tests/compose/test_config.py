@@ -90,3 +90,22 @@ def test_a_gpu_worker_is_built_with_cuda_and_is_given_a_gpu() -> None:
     (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], device["count"], device["capabilities"]) == ("nvidia", 1, ["gpu"])
     assert worker["deploy"]["resources"]["limits"]["cpus"] == 1, "the rest of the compose file still holds"
+
+
+CONFINED = ("init", "restart", "read_only", "cap_drop", "security_opt")
+
+
+def test_consul_is_as_confined_as_the_others() -> None:
+    services = _config("docker-compose.yml")
+    consul, worker = services["consul"], services["worker"]
+    assert {key: consul[key] for key in CONFINED} == {key: worker[key] for key in CONFINED}
+    assert (consul["read_only"], consul["cap_drop"]) == (True, ["ALL"])
+    assert consul["user"] == "100:1000"
+    assert consul["tmpfs"] == ["/tmp", "/consul/data"]
+    assert consul["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}
+    assert "ports" not in consul
+
+
+def test_another_consul_can_be_named() -> None:
+    assert _config("docker-compose.yml")["consul"]["image"] == "hashicorp/consul:2.0"
+    assert _config("docker-compose.yml", CONSUL_IMAGE="c:1")["consul"]["image"] == "c:1"

@@ -63,6 +63,18 @@ def test_one_request_is_found_in_the_logs_of_proxy_and_worker_by_its_id(fleet: P
         assert line["worker"] == answer.headers["X-Worker"]
 
 
+def test_consul_runs_as_nobody_and_writes_nothing(fleet: Project) -> None:
+    status = fleet.compose("exec", "-T", "consul", "cat", "/proc/1/status")
+    said = dict(line.split(":", 1) for line in status.splitlines())
+    assert said["Uid"].split() == ["100"] * 4
+    assert (int(said["CapBnd"], 16), said["NoNewPrivs"].strip()) == (0, "1")
+    (container,) = fleet.containers("consul")
+    code, said_why = container.exec_run(["touch", "/consul-was-here"])
+    assert (code, b"Read-only file system" in said_why) == (1, True)
+    mounted = {mount["Destination"]: mount["Type"] for mount in container.attrs["Mounts"]}
+    assert "volume" not in mounted.values()
+
+
 def test_down_leaves_nothing(fleet: Project) -> None:
     """The last one: nothing is up after it."""
     fleet.compose("down")

@@ -14,7 +14,7 @@ import docker
 from docker.models.containers import Container
 from docker.models.services import Service
 
-from tests.compose.project import NO_ENV_FILE
+from tests.compose.project import CONSUL_IMAGE, NO_ENV_FILE
 from tests.compose.served import Served
 from tests.environment import users_environment
 from tests.waiting import eventually_sync
@@ -123,7 +123,8 @@ class Stack(Served):
 @contextmanager
 def stack(engine: docker.DockerClient, **variables: str) -> Iterator[Stack]:
     """One with nothing deployed yet; nothing is left of it."""
-    running = Stack(engine, f"tfleet-test-{secrets.token_hex(4)}", variables)
+    named = {"CONSUL_IMAGE": CONSUL_IMAGE, **variables}
+    running = Stack(engine, f"tfleet-test-{secrets.token_hex(4)}", named)
     try:
         yield running
     finally:

@@ -47,7 +47,10 @@ def test_a_stack_runs_what_the_compose_file_runs() -> None:
     stack, composed = _stack(**variables), _services("docker-compose.yml", **variables)
     assert stack.keys() == composed.keys()
     for name, service in composed.items():
-        for key in ("image", "command", "environment", "init", "read_only", "cap_drop", "stop_grace_period"):
+        for key in (
+            *("image", "entrypoint", "command", "user", "environment", "init"),
+            *("read_only", "cap_drop", "stop_grace_period"),
+        ):
             assert stack[name].get(key) == service.get(key), (name, key)
         assert stack[name]["deploy"]["resources"] == service["deploy"]["resources"]
     assert stack["worker"]["deploy"]["replicas"] == 3
@@ -64,7 +67,7 @@ def test_a_new_task_is_ready_before_an_old_one_stops_and_a_bad_update_is_taken_b
     )
 
 
-@pytest.mark.parametrize("name", ["proxy", "worker"])
+@pytest.mark.parametrize("name", ["consul", "proxy", "worker"])
 def test_a_container_on_a_read_only_file_system_may_write_to_tmp(name: str) -> None:
     """Swarm ignores the `tmpfs:` of the compose file."""
     assert {"type": "tmpfs", "target": "/tmp"} in _stack()[name]["volumes"]
