@@ -22,6 +22,7 @@ from tfleet.discovery.library import Library
 from tfleet.discovery.listing import Listing, Status, listings
 from tfleet.discovery.removal import bury, fits_a_path
 from tfleet.discovery.roll import read_roll
+from tfleet.discovery.several_agents import living_nodes
 
 _T = TypeVar("_T")
 
@@ -29,6 +30,7 @@ REMOVE_AFTER: Final = "1m"
 """How long a dead worker stays listed. One minute is the least that Consul grants, see
 DeregisterCriticalServiceAfter in https://developer.hashicorp.com/consul/api-docs/agent/check."""
 
+_NAMES_ASKED: Final = 5
 _NOTHING_LEFT: Final = "Unknown service"
 """What a Consul with ACLs answers, with 500, where there is no such service in its catalog any more."""
 
@@ -51,6 +53,9 @@ class Agent(Protocol):
 
         One in maintenance need not pass: nobody is to be sent to it, and registering again would not help.
         """
+
+    def nodes(self, instance: Instance) -> frozenset[str]:
+        """The nodes of the agents that answer at the address, as far as can be told: one if all is well."""
 
     def listed_at(self, address: Address) -> tuple[Listing, ...]:
         """The instances of the service that are registered at an address, ordered by id."""
@@ -128,6 +133,12 @@ class ConsulAgent:
         if status != Status.PASSING and not self._in_maintenance(instance):
             raise self._lost(Loss.NOT_PASSING, f"takes heartbeats of {instance.id}, but lists it as {status}")
 
+    def nodes(self, instance: Instance) -> frozenset[str]:
+        try:
+            return frozenset(self._call(self._ask_name) for _ in range(_NAMES_ASKED))
+        except RegistryRefusedError:  # a token that may not read the agent's
+            return self._call(lambda: self._nodes_of(instance))
+
     def listed(self) -> tuple[Listing, ...]:
         """All instances of the service, ordered by id, those that nobody is sent to as well."""
         return self._listings(None, refused=True)
@@ -171,6 +182,15 @@ class ConsulAgent:
             self._call(lambda: bury(self._consul, name, instance.id))
         except RegistryRefusedError:  # a token for this service only
             self._call(lambda: bury(self._consul, self._service, instance.id))
+
+    def _ask_name(self) -> str:
+        """The name of the agent that takes the next connection."""
+        self._consul.http.session.close()
+        return str(self._consul.agent.self()["Config"]["NodeName"])
+
+    def _nodes_of(self, instance: Instance) -> frozenset[str]:
+        _, entries = self._consul.health.service(self._service, filter_expr=_by_id(instance))
+        return living_nodes(entries)
 
     def _in_maintenance(self, instance: Instance) -> bool:
         def ask() -> bool:

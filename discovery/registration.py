@@ -10,12 +10,14 @@ The rules:
   looks come ever more rarely. In maintenance it need not pass: that is an operator's wish.
 - Where the instance is, is looked up again each time: a container may get another address while it runs. It
   keeps its id, and registers again with the address of now.
+- Several agents behind one address are found out, see `several_agents.py`.
 - A registry that does not answer is no reason to stop serving: it is tried again, with back-off, for as long
   as the worker lives.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -33,6 +35,7 @@ from tfleet.discovery.claim import claim
 from tfleet.discovery.contact import Contact
 from tfleet.discovery.errors import AddressHeldError, Loss, RegistrationLostError, RegistryError
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.several_agents import ADVICE, SeveralAgents
 
 TTL_S: Final = 10.0
 HEARTBEAT_S: Final = TTL_S / 3  # two may be lost before the registry gives the worker up
@@ -74,6 +77,7 @@ class Registration:
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._log: Any = structlog.get_logger().bind(**{who: instance.id})
+        self._others = SeveralAgents(self._rng)
         self._claimed = False
         self._failures = 0
         self._repairs = 0
@@ -125,6 +129,7 @@ class Registration:
         """Do what is due; seconds until something is due again. The thread does nothing else."""
         try:
             self._keep()
+            self._look_for_others()
         except RegistrationLostError as lost:
             return self._lost(lost)
         except RegistryError as error:
@@ -150,6 +155,14 @@ class Registration:
         if self._clock() >= self._look_at_s:
             self._agent.look(self.instance)
             self._repairs = 0
+
+    def _look_for_others(self) -> None:
+        if not self._others.is_due(self._clock()):
+            return
+        with contextlib.suppress(RegistryError):
+            nodes = self._agent.nodes(self.instance)
+            if self._others.is_news(nodes):
+                self._log.warning(ADVICE, registry=str(self._agent.address), nodes=sorted(nodes))
 
     def _move(self) -> None:
         """Be where it is now, if that is not where it was; then it has to be registered anew."""
@@ -177,6 +190,7 @@ class Registration:
         if self._failures:
             self._log.info("the registry is back", failures=self._failures)
         self._failures = 0
+        self._others.kept()
         return self._heartbeat_s
 
     def _lost(self, lost: RegistrationLostError) -> float:
@@ -185,7 +199,12 @@ class Registration:
         if lost.loss is not Loss.FORGOTTEN:
             self._repairs += 1
             self._look_at_s = self._clock() + _LOOK_AGAIN.delay_s(self._repairs, self._rng)
-        self._log.warning(f"the registry lost this {self._who}, registering again", error=str(lost))
+        self._others.lost(lost.loss, self._clock())
+        if (in_a_row := self._others.in_a_row) <= 1 or in_a_row % 16 == 0:
+            self._log.warning(f"the registry lost this {self._who}, registering again", error=str(lost))
+        if in_a_row > 1:
+            self._look_for_others()
+            return _RETRY.delay_s(in_a_row, self._rng)
         # Others lost it at the same moment: a short, random pause keeps them from one stampede.
         return self._rng.random() * _RETRY.first_s
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from tests.canned import nobody
 from tfleet.discovery.address import Address
@@ -23,6 +24,7 @@ from tfleet.discovery.errors import (
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import Listing, Status
 from tfleet.discovery.registration import HEARTBEAT_S, TTL_S, Registration
+from tfleet.discovery.several_agents import ADVICE
 
 WHOLE_WITHIN_S = 10.0
 
@@ -39,6 +41,7 @@ class ScriptedAgent:
     def __init__(self, *rivals: Listing, **script: Sequence[Exception]) -> None:
         self.address = nobody()
         self.rivals = list(rivals)
+        self.answering = frozenset({"a"})
         self.calls: list[str] = []
         self._script = {name: deque(errors) for name, errors in script.items()}
         self._changed = threading.Condition()
@@ -51,6 +54,10 @@ class ScriptedAgent:
 
     def look(self, instance: Instance) -> None:
         self._called("look", instance)
+
+    def nodes(self, instance: Instance) -> frozenset[str]:
+        self._called("nodes", instance)
+        return self.answering
 
     def listed_at(self, address: Address) -> tuple[Listing, ...]:
         assert address == WORKER.address
@@ -313,6 +320,10 @@ class RegistryWithAFate:
         if self._status is not Status.PASSING:
             raise lost(Loss.NOT_PASSING)
 
+    def nodes(self, instance: Instance) -> frozenset[str]:
+        self._connect()
+        return frozenset({"node"})
+
     def listed_at(self, address: Address) -> tuple[Listing, ...]:
         self._connect()
         return ()
@@ -390,3 +401,29 @@ def test_an_outside_address_that_comes_later_is_registered_with_the_next_heartbe
     registration.turn()
     assert agent.calls == ["register", "register w1"]
     assert registration.registered
+
+
+def test_who_is_forgotten_again_and_again_asks_ever_more_slowly_and_why() -> None:
+    now_s = 0.0
+    agent = ScriptedAgent(register=[lost(Loss.FORGOTTEN)] * 100)
+    agent.answering = frozenset({"b", "a"})
+    registration = Registration(agent, WORKER, ask=lambda _: Answerer(), clock=lambda: now_s)
+    with capture_logs() as lines:
+        while now_s < 60.0:
+            now_s += registration.turn()
+    assert agent.calls.count("register") < 40, "it does not hammer at a registry that will not know it"
+    assert agent.calls.count("nodes") == 1
+    (line,) = [line for line in lines if line["event"] == ADVICE]
+    assert (line["nodes"], line["log_level"]) == (["a", "b"], "warning")
+    assert sum("lost" in line["event"] for line in lines) < 5
+
+
+def test_one_agent_that_forgets_is_no_reason_to_speak_of_several() -> None:
+    now_s = 0.0
+    agent = ScriptedAgent(heartbeat=[lost(Loss.FORGOTTEN)])
+    registration = Registration(agent, WORKER, ask=lambda _: Answerer(), clock=lambda: now_s)
+    with capture_logs() as lines:
+        while now_s < 60.0:
+            now_s += registration.turn()
+    assert agent.calls.count("nodes") == 1, "when a restart would be over"
+    assert [line for line in lines if line["event"] == ADVICE] == []
