@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 
 import click
 import structlog
@@ -43,6 +44,14 @@ class CannotListenError(click.ClickException):
     help="0 is any free port; the log says which.",
 )
 @click.option(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    show_envvar=True,
+    help="A public host name by which it is asked: others are refused, because a web page may stand behind "
+    "them.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["auto", "console", "json"]),
     default="auto",
@@ -50,7 +59,7 @@ class CannotListenError(click.ClickException):
     show_envvar=True,
     help="auto is console on a terminal, else one JSON object a line.",
 )
-def registry(host: str, port: int, log_format: log.LogFormat) -> None:
+def registry(host: str, port: int, allow_host: tuple[str, ...], log_format: log.LogFormat) -> None:
     """Keep the list of live workers, where there is no Consul.
 
     It speaks the part of Consul's HTTP API that a fleet uses, on one machine and in memory. `tfleet proxy`
@@ -68,7 +77,7 @@ def registry(host: str, port: int, log_format: log.LogFormat) -> None:
       curl -s '127.0.0.1:12481/v1/health/service/tfleet?passing'
     """
     log.configure(log_format)
-    asyncio.run(_serve(host, port))
+    asyncio.run(_serve(host, port, (host, *allow_host)))
 
 
 def _reason(error: OSError) -> str:
@@ -76,12 +85,12 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error.strerror)
 
 
-async def _serve(host: str, port: int) -> None:
+async def _serve(host: str, port: int, names: Sequence[str]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    app = make_registry()
+    app = make_registry(names=names)
     runner = web.AppRunner(
         app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_TIMEOUT_S
     )

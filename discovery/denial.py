@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 _UNKNOWN_TOKEN: Final = "ACL not found"  # noqa: S105 - Consul's words for a token that it does not know
+_FOREIGN: Final = "--allow-host"
 _ANYTHING: Final = "what docs/operations.md says"
 _HTTP_TO_HTTPS: Final = "HTTP request to an HTTPS server"
 
 
 def denied(said: str, needed: str = _ANYTHING) -> str:
     """What a 403 means, given its words and the rules that the token should have had."""
+    if _FOREIGN in said:  # the embedded registry: it says by itself what to do
+        return said.strip()
     if _UNKNOWN_TOKEN in said:
         return "it does not know the token: see CONSUL_HTTP_TOKEN and CONSUL_HTTP_TOKEN_FILE"
     return f"{said.strip()}: set CONSUL_HTTP_TOKEN, or CONSUL_HTTP_TOKEN_FILE, to a token with {needed}"

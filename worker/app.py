@@ -7,6 +7,7 @@ from collections.abc import Callable
 from flask import Flask, Response, jsonify, request
 
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.origin import foreign_host, foreign_page
 from tfleet.discovery.problem import Problem
 from tfleet.worker.classify import Classify, Ranking
 from tfleet.worker.decoders import DecoderPool
@@ -44,7 +45,7 @@ def make_app(
     report_errors(app, metrics)
     _classification(app, classify)
     _about(app, instance, whereabouts, lifecycle)
-    _leaving(app, instance, lifecycle, drain)
+    _leaving(app, instance, whereabouts, lifecycle, drain)
     _health(app, instance, lifecycle, metrics)
     return app
 
@@ -84,9 +85,16 @@ def _about(app: Flask, instance: Instance, whereabouts: Whereabouts, lifecycle: 
         )
 
 
-def _leaving(app: Flask, instance: Instance, lifecycle: Lifecycle, drain: Callable[[], None]) -> None:
+def _leaving(
+    app: Flask,
+    instance: Instance,
+    whereabouts: Whereabouts,
+    lifecycle: Lifecycle,
+    drain: Callable[[], None],
+) -> None:
     @app.post("/drain")
     def begin() -> tuple[Response, int]:
+        _check_sender(whereabouts)
         if REJECTED in request.environ:
             raise RejectedError(request.environ[REJECTED])
         _check_addressee(instance)
@@ -110,6 +118,19 @@ def _health(app: Flask, instance: Instance, lifecycle: Lifecycle, metrics: Metri
     @app.get("/metrics")
     def show_metrics() -> Response:
         return Response(metrics.text(), content_type=_METRICS_TYPE)
+
+
+def _check_sender(whereabouts: Whereabouts) -> None:
+    """Raises ProblemError with 403 where another site's web page has sent it, or may have (see origin.py)."""
+    known = [address.host for address in (whereabouts.address, whereabouts.wan) if address is not None]
+    if host := foreign_host(request.headers.get, known):
+        detail = (
+            f"{host} is no name of this worker, as far as it knows: say `tfleet drain ID`, or use its address"
+        )
+        raise ProblemError(Problem(403, detail))
+    if page := foreign_page(request.headers.get):
+        detail = f"this comes from {page}: say `tfleet drain ID`, or ask without a browser"
+        raise ProblemError(Problem(403, detail))
 
 
 def _check_addressee(instance: Instance) -> bool:

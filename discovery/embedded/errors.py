@@ -66,3 +66,9 @@ class FullError(RefusedError):
     """A limit of the registry as a whole is reached: it may have room again later."""
 
     status = 503
+
+
+class ForeignError(RefusedError):
+    """A request that another site's web page has sent, or may have sent."""
+
+    status = 403

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -14,6 +14,7 @@ from tfleet.discovery.embedded.agent import Agent
 from tfleet.discovery.embedded.agent_api import AgentAPI
 from tfleet.discovery.embedded.catalog_api import CatalogAPI
 from tfleet.discovery.embedded.errors import RefusedError
+from tfleet.discovery.embedded.guard import guard
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import Node
 
@@ -27,13 +28,15 @@ def make_registry(
     node: Node | None = None,
     limits: Limits | None = None,
     first_index: int | None = None,
+    names: Collection[str] = (),
     middlewares: Sequence[Middleware] = (),
 ) -> web.Application:
     """The embedded registry, to be run with `aiohttp.web.AppRunner` in the caller's loop.
 
     `clock` gives monotonic seconds. `node` is what services without an address are on. `first_index` is where
     the index starts, by default at the milliseconds since 1970, so that it rises over a restart as well and a
-    watch that survived the restart gets its answer at once. `middlewares` come first and see every request.
+    watch that survived the restart gets its answer at once. `names` are host names by which it is asked,
+    besides those that can only be its own (see origin.py). `middlewares` come first and see every request.
 
     Blocking queries end at once when the application shuts down.
     """
@@ -41,7 +44,7 @@ def make_registry(
         first_index = time.time_ns() // 1_000_000
     agent = Agent(clock=clock, node=node or Node(), limits=limits or Limits(), first_index=first_index)
     app = web.Application(
-        middlewares=[*middlewares, _errors_as_text, _at_present],
+        middlewares=[*middlewares, _errors_as_text, guard(names), _at_present],
         client_max_size=agent.limits.body_bytes,
     )
     app[AGENT] = agent

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.worker.running import MAX_BODY_BYTES, load, serving
 from tfleet.discovery.address import Address
+from tfleet.worker.lifecycle import State
 from tfleet.worker.model import Classifier
 
 PHOTOS = Path("tests/data")
@@ -207,6 +208,27 @@ def test_a_worker_can_be_told_to_drain_but_not_before_it_is_ready(classifier: Cl
         assert repr(lifecycle) == "<Lifecycle draining>"
     with serving(None) as (worker, _):
         problem(post(worker, "/drain"), 503)
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({"Origin": "https://evil.example"}, "this comes from a web page of https://evil.example: "),
+        ({"Origin": "null"}, "this comes from a web page that hides its origin: "),
+        ({"Sec-Fetch-Site": "cross-site"}, "this comes from a web page of another site: "),
+        (
+            {"Host": "evil.example:80", "Origin": "http://evil.example:80"},
+            "evil.example is no name of this worker, as far as it knows: ",
+        ),
+    ],
+)
+def test_no_web_page_can_drain_a_worker(classifier: Classifier, headers: dict[str, str], why: str) -> None:
+    with serving(classifier) as (worker, lifecycle):
+        detail = problem(post(worker, "/drain", headers=headers), 403)
+        assert detail.startswith(why)
+        assert "`tfleet drain ID`" in detail
+        assert lifecycle.state is State.READY
+        assert post(worker, "/drain", headers={"Host": f"worker:{worker.port}"}).status_code == 202
 
 
 @pytest.mark.parametrize("method", ["GET /healthz", "POST /drain"])

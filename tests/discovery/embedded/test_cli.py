@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -59,6 +60,15 @@ def test_listens_where_it_says_and_ends_quickly_with_0(signum: signal.Signals) -
 def test_options_come_from_the_environment_as_well() -> None:
     with _started(TFLEET_REGISTRY_PORT="0", TFLEET_REGISTRY_LOG_FORMAT="json") as (_, address):
         assert address.startswith("127.0.0.1:")
+
+
+def test_a_public_name_is_its_own_where_it_is_allowed() -> None:
+    with _started("--port=0", "--log-format=json", "--allow-host=registry.example.com") as (_, address):
+        for name, status in (("registry.example.com", 200), ("evil.example.com", 403)):
+            connection = http.client.HTTPConnection(address, timeout=10)
+            connection.request("GET", "/v1/agent/services", headers={"Host": name})
+            assert connection.getresponse().status == status
+            connection.close()
 
 
 def _stderr_of_refusal(*options: str) -> list[str]:
