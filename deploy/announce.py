@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tfleet.discovery.address import Address
+from tfleet.discovery.address import Address, is_everywhere, is_loopback
+from tfleet.discovery.advertise import network_address
 from tfleet.discovery.contract import PROXY_PORT
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.app import Mode
@@ -42,12 +43,13 @@ def program(argv0: str, folder: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
-def invitation(mode: Mode, port: int, image: str, tfleet: str) -> str:
-    """The commands to paste, in a block of their own, for a proxy that listens on `port` of this machine.
+def invitation(mode: Mode, here: Address, image: str, tfleet: str, there: Address | None = None) -> str:
+    """The commands to paste, in a block of their own, for a proxy that is found `here` by this machine and
+    `there` by others.
 
     `image` is a photo to send and `tfleet` how this program is called.
     """
-    proxy = f"localhost:{port}"
+    proxy = f"localhost:{here.port}" if is_loopback(here.host) else str(here)
     if mode == "p2p":
         lines = [f'curl -v -XPOST $(curl -s {proxy}) -F "data=@{image}"']
     else:
@@ -55,8 +57,22 @@ def invitation(mode: Mode, port: int, image: str, tfleet: str) -> str:
             f'curl -v -XPOST {proxy} -F "data=@{image}"',
             f"curl -X POST -F image=@{image} 'http://{proxy}/predict'",
         ]
-    lines.append(f"{tfleet} status" if port == PROXY_PORT else f"{tfleet} status --proxy {proxy}")
-    return "\n".join(["", "Ready. In another terminal:", "", *(f"  {line}" for line in lines), ""])
+    default = f"localhost:{PROXY_PORT}"
+    lines.append(f"{tfleet} status" if proxy == default else f"{tfleet} status --proxy {proxy}")
+    text = ["", "Ready. In another terminal:", "", *(f"  {line}" for line in lines), ""]
+    if there is not None:
+        text += [f"Other machines find it at {there}.", ""]
+    return "\n".join(text)
+
+
+def elsewhere(proxy: Address) -> Address | None:
+    """Where other machines find a proxy that listens there; None where they don't, or nobody knows."""
+    if is_loopback(proxy.host):
+        return None
+    if not is_everywhere(proxy.host):
+        return proxy
+    own = network_address()
+    return None if own is None or ":" in proxy.host else Address(own, proxy.port)
 
 
 def progress(ready: int, wanted: int, elapsed_s: float) -> str:

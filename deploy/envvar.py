@@ -18,6 +18,11 @@ def variable(option: click.Option) -> str:
     return PREFIX + flag.lstrip("-").replace("-", "_").upper()
 
 
+def variables(command: click.Command) -> set[str]:
+    """Those of all its options."""
+    return {variable(option) for option in command.params if isinstance(option, click.Option)}
+
+
 def give_variables(command: click.Command) -> None:
     """Give each option of `command` its variable, before any that it names itself, and show it in --help.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from tfleet.deploy.child import Spec
-from tfleet.discovery.address import Address
+from tfleet.discovery.address import Address, is_everywhere, is_loopback
 from tfleet.discovery.cpus import fair_share
-from tfleet.discovery.log import LogFormat
+from tfleet.discovery.log import LogFormat, LogLevel
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.app import Mode
 
@@ -23,19 +23,31 @@ LOOPBACK: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """A fleet to start. The ports are real ones, not 0; times are in seconds."""
+    """A fleet to start. The ports are real ones, not 0; times are in seconds.
+
+    `of_proxy` and `of_workers` are further options of theirs, as their command lines have them.
+    """
 
     proxy: Address
     mode: Mode
     workers: int
     registry: ConsulRegistry | EmbeddedRegistry
     service: str
-    model: str | None
     log_format: LogFormat
     drain_timeout_s: float
     listeners: int = 1
+    log_level: LogLevel = "info"
+    of_proxy: tuple[str, ...] = ()
+    of_workers: tuple[str, ...] = ()
     ticket_key_file: Path | None = None
     program: tuple[str, ...] = PROGRAM
+
+    @property
+    def seen_here(self) -> Address:
+        """Where this machine finds the proxy."""
+        if not is_everywhere(self.proxy.host):
+            return self.proxy
+        return replace(self.proxy, host="::1" if ":" in self.proxy.host else LOOPBACK)
 
     def registry_spec(self) -> Spec | None:
         """The embedded registry as a process of its own: so a proxy that restarts loses no registration."""
@@ -51,13 +63,16 @@ class Fleet:
             "proxy",
             *("--host", self.proxy.host, "--port", str(self.proxy.port), "--mode", self.mode),
             *("--listeners", str(self.listeners)),
+            *self.of_proxy,
             *self._common(),
         )
 
     def worker_specs(self) -> tuple[Spec, ...]:
-        """The workers, each on a free port of its own."""
-        model = ("--model", self.model) if self.model else ()
-        argv = ("worker", "--host", LOOPBACK, "--port", "0", *model, *self._common())
+        """The workers, each on a free port of its own: in p2p mode where the proxy is, whose clients come to
+        them.
+        """
+        host = self.proxy.host if self.mode == "p2p" and not is_loopback(self.proxy.host) else LOOPBACK
+        argv = ("worker", "--host", host, "--port", "0", *self.of_workers, *self._common())
         return tuple(self._spec(f"worker-{number}", *argv) for number in range(1, self.workers + 1))
 
     def child_environ(self, environ: Mapping[str, str], cpus: int) -> dict[str, str]:
@@ -78,4 +93,5 @@ class Fleet:
         return ("--registry", registry, "--service", self.service, *drain, *tickets)
 
     def _spec(self, name: str, *arguments: str) -> Spec:
-        return Spec(name, (*self.program, *arguments, "--log-format", self.log_format))
+        logs = ("--log-format", self.log_format, "--log-level", self.log_level)
+        return Spec(name, (*self.program, *arguments, *logs))

@@ -5,13 +5,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from tfleet.deploy.envvar import give_variables
+from tfleet.deploy.envvar import give_variables, variables
 from tfleet.deploy.refusal import RefusedError
+from tfleet.deploy.variables import KNOWN, complaint, unknown
+
+STRANGERS: Final = "tfleet.strangers"
+"""Where a context's `meta` has the variables that were complained of."""
 
 
 class LazyCommand(click.Command):
@@ -36,12 +43,32 @@ class LazyCommand(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Click runs a context's own command, so from here on it only sees the real one."""
-        return self.load().make_context(info_name, args, parent, **extra)
+        """Click runs a context's own command, so from here on it only sees the real one.
+
+        A variable that is nobody's is complained of first: it may be why the command does not do as asked.
+        """
+        command = self.load()
+        if parent is not None and isinstance(parent.command, LazyGroup):
+            strangers = parent.command.strangers(os.environ)
+            parent.meta[STRANGERS] = strangers
+            for name in strangers:
+                click.echo(f"tfleet {info_name}: {complaint(name)}", err=True)
+        return command.make_context(info_name, args, parent, **extra)
 
 
 class LazyGroup(click.Group):
     """A group of lazy commands that says which extra a command lacks, whether on import or in its run."""
+
+    def strangers(self, environ: Mapping[str, str]) -> list[str]:
+        """The variables that look like tfleet's and that no command has, as far as they can be imported."""
+        if not unknown(environ):
+            return []
+        known = set(KNOWN)
+        for command in self.commands.values():
+            if isinstance(command, LazyCommand):
+                with suppress(ImportError):
+                    known |= variables(command.load())
+        return unknown(environ, known)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Raises RefusedError instead of ModuleNotFoundError for a module that an extra would bring."""

@@ -6,6 +6,9 @@ import errno
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import Final
+
+LOOPBACK: Final = "127.0.0.1"
 
 _ADVICE = "stop what listens there or choose another (0 is any free one)"
 
@@ -14,26 +17,34 @@ class PortTakenError(OSError):
     """A port cannot be listened on. The message is one line that names the port and its option."""
 
 
-def free_ports(wanted: Mapping[str, int], *, host: str = "127.0.0.1") -> dict[str, int]:
+def free_ports(
+    wanted: Mapping[str, int], *, host: str = LOOPBACK, hosts: Mapping[str, str] | None = None
+) -> dict[str, int]:
     """Check that each port can be listened on, all at once, and put a free one for each 0.
 
-    `wanted` has the option that names each port. The ports are free again on return, for the processes that
-    will listen there. Raises PortTakenError.
+    `wanted` has the option that names each port, `hosts` where that one is to be listened on, if it is not
+    `host`. The ports are free again on return, for the processes that will listen there. Raises
+    PortTakenError.
     """
+    hosts = hosts or {}
     with ExitStack() as stack:
-        return {option: _claim(stack, host, option, port) for option, port in wanted.items()}
+        return {
+            option: _claim(stack, hosts.get(option, host), option, port) for option, port in wanted.items()
+        }
 
 
 def _claim(stack: ExitStack, host: str, option: str, port: int) -> int:
-    listener = stack.enter_context(socket.socket())
-    # As servers do it: an earlier fleet's connections that are still closing (TIME_WAIT) are in nobody's way.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = stack.enter_context(socket.socket(family, kind, protocol))
+        # As servers do it: an earlier fleet's connections that still close (TIME_WAIT) are in nobody's way.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
         listener.listen()
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        why = f"is taken: {_ADVICE}" if taken else f"cannot be used: {error.strerror}"
-        raise PortTakenError(f"port {port} ({option}) {why}") from error
+        if error.errno == errno.EADDRINUSE:
+            raise PortTakenError(f"port {port} ({option}) is taken: {_ADVICE}") from error
+        where = "" if host == LOOPBACK else f" on {host} (--host)"
+        raise PortTakenError(f"port {port} ({option}){where} cannot be used: {error.strerror}") from error
     claimed: int = listener.getsockname()[1]
     return claimed

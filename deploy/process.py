@@ -12,13 +12,14 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Literal
 
 from tfleet.deploy.child import Child, Spec
 from tfleet.deploy.console import Console
 from tfleet.deploy.ending import Ending
+from tfleet.deploy.last_words import LastWords
 from tfleet.discovery.printable import printable
 from tfleet.discovery.restart import RestartPolicy
 
@@ -40,13 +41,16 @@ class Process:
         self.spec = spec
         self.state: State = "new"
         self.starts = 0
-        self.last_line = ""
-        """The last line of the present or latest child that was not empty."""
+        self.hopeless = False
+        """Whether the latest child ended in a way that the next one would, too."""
+        self.refusal = ""
+        """Why there is no point in starting it again, in its own words, which nobody was shown."""
         self._console = console
         self._policy = policy or RestartPolicy()
         self._rng = rng or random.Random()  # noqa: S311 - spreads restarts, guards nothing
         self._clock = clock
         self._child: Child | None = None
+        self._words = LastWords()
         self._asked: signal.Signals | None = None
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
@@ -103,7 +107,7 @@ class Process:
 
     async def _live(self) -> Ending | None:
         """One child, from start to end; None where it could not even be started."""
-        self.state, self.last_line = "starting", ""
+        self.state, self._words = "starting", LastWords()
         self.starts += 1
         try:
             self._child = await Child.start(self.spec, self._line)
@@ -114,13 +118,22 @@ class Process:
         self._console.say(f"{self.spec.name} started (process {self._child.pid})")
         self._deliver()
         try:
-            return await self._child.end()
+            ending = await self._child.end()
         finally:
             self._child = None
+        self.hopeless = ending.hopeless
+        if ending.hopeless and self._words.reason:
+            self.refusal = printable(self._words.reason)
+        else:
+            self._show(self._words.end())
+        return ending
 
     def _line(self, line: str) -> None:
-        self._console.relay(self.spec.name, line)
-        self.last_line = printable(line.strip()) or self.last_line
+        self._show(self._words.feed(line))
+
+    def _show(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._console.relay(self.spec.name, line)
 
     async def _pause(self, ending: Ending | None, delay_s: float) -> None:
         self.state = "waiting"

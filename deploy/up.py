@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import aiohttp
@@ -53,8 +53,7 @@ async def run_fleet(
             herald.cancel()
             console.say(announce.farewell(signals[0].name if signals else _name_of(supervisor.failed)))
     if supervisor.failed:
-        reason = supervisor.failed.last_line.removeprefix("Error: ")  # which this error gets itself
-        raise RefusedError(f"{_name_of(supervisor.failed)} cannot run: {reason}")
+        raise RefusedError("; ".join(_refusals(stages)))
     console.say("all killed" if supervisor.killed else "all stopped")
     return _SIGNALLED + signals[-1] if supervisor.killed else 0
 
@@ -79,13 +78,24 @@ async def _herald(fleet: Fleet, console: Console, image: str, tfleet: str) -> No
     progress, invited = Progress(fleet.workers), False
     async with aiohttp.ClientSession() as session:
         while not progress.complete:
-            ready, elapsed_s = await ready_workers(session, fleet.proxy), time.monotonic() - began
+            ready, elapsed_s = await ready_workers(session, fleet.seen_here), time.monotonic() - began
             if progress.news(ready, elapsed_s):
                 console.say(announce.progress(ready, fleet.workers, elapsed_s))
             if ready and not invited:
                 invited = True
-                console.show(announce.invitation(fleet.mode, fleet.proxy.port, image, tfleet))
+                there = announce.elsewhere(fleet.proxy)
+                console.show(announce.invitation(fleet.mode, fleet.seen_here, image, tfleet, there))
             await asyncio.sleep(progress.pause_s(elapsed_s))
+
+
+def _refusals(stages: Iterable[Stage]) -> list[str]:
+    """Why processes can't run, each reason once."""
+    refused = [each for stage in stages for each in stage.processes if each.hopeless]
+    by_reason = {each.refusal: each for each in reversed(refused)}
+    return [
+        f"{_name_of(each)} cannot run: {reason or 'it ended with exit code 2, see above'}"
+        for reason, each in reversed(by_reason.items())
+    ]
 
 
 def _name_of(process: Process | None) -> str:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tfleet.deploy.announce import photo, program, silent_registry
 from tfleet.deploy.console import Console
 from tfleet.deploy.fleet import LOOPBACK, Fleet
+from tfleet.deploy.lazy import STRANGERS
+from tfleet.deploy.passed_on import passed_on
 from tfleet.deploy.ports import PortTakenError, free_ports
 from tfleet.deploy.reach import reachable
 from tfleet.deploy.refusal import RefusedError
@@ -20,20 +24,32 @@ from tfleet.discovery.address import Address
 from tfleet.discovery.contract import PROXY_PORT
 from tfleet.discovery.cpus import usable_cpus
 from tfleet.discovery.key_file import BadKeyFileError, read_keys
-from tfleet.discovery.log import LogFormat
+from tfleet.discovery.log import LogFormat, LogLevel
 from tfleet.discovery.options import (
     PORT,
     chosen_registry,
     log_format_option,
+    log_level_option,
     registry_options,
     ticket_key_file_option,
 )
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, StaticRegistry
 from tfleet.proxy.app import MODES, Mode
+from tfleet.worker.model import ModelError, find_model
+from tfleet.worker.options import model_options, work_options
+
+_OF_BARE_GRAPHS = ("labels", "input_layer", "output_layer", "input_size", "input_mean", "input_std")
+_OF_PROXY_TOO = {"max_body_bytes", "drain_grace_s"}
+"""What the proxy has under the same name, and means as much for it."""
 
 
 @click.command(context_settings={"show_default": True})
 @click.option("--workers", type=click.IntRange(min=1), default=2, help="How many workers to start.")
+@click.option(
+    "--host",
+    default=LOOPBACK,
+    help="Where the proxy listens, and with --mode p2p the workers, too; 0.0.0.0 for all.",
+)
 @click.option("--port", type=PORT, default=PROXY_PORT, help="Where the proxy listens; 0 is any free port.")
 @click.option("--listeners", type=click.IntRange(min=1), default=1, help="As for `tfleet proxy`.")
 @click.option(
@@ -42,34 +58,30 @@ from tfleet.proxy.app import MODES, Mode
     default="forward",
     help="forward: requests go through the proxy. p2p: it only says which worker to talk to.",
 )
-@click.option(
-    "--model",
-    metavar="PATH",
-    help="As for `tfleet worker`.  [default: EfficientNet-Lite0]",
-)
+@model_options
 @registry_options
 @ticket_key_file_option
-@click.option(
-    "--drain-timeout",
-    "drain_timeout_s",
-    type=click.FloatRange(min=0),
-    default=20.0,
-    help="Seconds that requests in flight get to finish when the fleet stops.",
-)
+@work_options
 @log_format_option
+@log_level_option
+@click.pass_context
 def up(
+    ctx: click.Context,
+    /,
     *,
     workers: int,
+    host: str,
     port: int,
     listeners: int,
     mode: Mode,
-    model: str | None,
     registry: str | None,
     registry_port: int,
     service: str,
     ticket_key_file: Path | None,
     drain_timeout_s: float,
     log_format: LogFormat,
+    log_level: LogLevel,
+    **of_workers: Any,
 ) -> None:
     """Start a whole fleet on this machine: registry, proxy and workers.
 
@@ -79,13 +91,18 @@ def up(
     \b
       tfleet up
       tfleet up --workers 4 --mode p2p --port 8080
-      tfleet up --model models/flowers/3 --registry consul://127.0.0.1:8500
+      tfleet up --host 0.0.0.0
+      tfleet up --model path/to/model/3 --registry consul://127.0.0.1:8500
+      tfleet up --model output_graph.pb --labels output_labels.txt --input-layer DecodeJpeg/contents:0
 
-    The workers share the CPUs; TFLEET_CPUS is how many each of them computes on instead. The other options of
-    worker and proxy go through the environment, too:
+    With --host others can send images, too, and with --mode p2p, unless there is a --ticket-key-file, drain
+    workers. The registry stays on loopback.
+
+    The workers share the CPUs, unless --cpus says how many each of them computes on. The other options of
+    proxy and worker go through the environment:
 
     \b
-      TFLEET_LABELS=output_labels.txt tfleet up --model output_graph.pb
+      TFLEET_BALANCE=least-request tfleet up
     """
     chosen = chosen_registry(registry, registry_port)
     if isinstance(chosen, StaticRegistry):
@@ -95,7 +112,8 @@ def up(
         )
     if ticket_key_file:
         _check(ticket_key_file)
-    proxy, chosen = _claim(port, chosen)
+    _check_model(of_workers)
+    proxy, chosen = _claim(Address(host, port), chosen)
     fleet = Fleet(
         proxy=proxy,
         mode=mode,
@@ -103,34 +121,46 @@ def up(
         registry=chosen,
         service=service,
         ticket_key_file=ticket_key_file,
-        model=model,
         log_format=_log_format(log_format),
+        log_level=log_level,
         drain_timeout_s=drain_timeout_s,
         listeners=listeners,
+        of_proxy=passed_on(ctx, of_workers.keys() & _OF_PROXY_TOO),
+        of_workers=passed_on(ctx, of_workers),
     )
     console = Console(out=sys.stdout, err=sys.stderr, width=max(len("registry"), len(f"worker-{workers}")))
     if isinstance(chosen, ConsulRegistry) and not reachable(chosen.address):
         console.say(silent_registry(chosen))
     here = Path.cwd()
-    environ = fleet.child_environ(os.environ, usable_cpus())
+    # Each of the processes would complain once more.
+    heeded = {name: value for name, value in os.environ.items() if name not in ctx.meta.get(STRANGERS, ())}
+    environ = fleet.child_environ(heeded, usable_cpus())
     running = run_fleet(fleet, console, environ, image=photo(here), tfleet=program(sys.argv[0], here))
     sys.exit(asyncio.run(running))
 
 
+def _check_model(options: Mapping[str, Any]) -> None:
+    """Find out here, and not from each of the workers, what the files tell before TensorFlow reads them."""
+    try:
+        find_model(options["model"], **{name: options[name] for name in _OF_BARE_GRAPHS})
+    except ModelError as error:
+        raise RefusedError(str(error)) from error
+
+
 def _claim(
-    port: int, registry: ConsulRegistry | EmbeddedRegistry
+    wanted: Address, registry: ConsulRegistry | EmbeddedRegistry
 ) -> tuple[Address, ConsulRegistry | EmbeddedRegistry]:
     """The proxy's address and the registry with real ports, all free before anything is started."""
-    wanted = {"--port": port}
+    ports = {"--port": wanted.port}
     if isinstance(registry, EmbeddedRegistry):
-        wanted["--registry-port"] = registry.address.port
+        ports["--registry-port"] = registry.address.port
     try:
-        ports = free_ports(wanted, host=LOOPBACK)
+        free = free_ports(ports, hosts={"--port": wanted.host})
     except PortTakenError as error:
         raise RefusedError(str(error)) from error
     if isinstance(registry, EmbeddedRegistry):
-        registry = EmbeddedRegistry(Address(LOOPBACK, ports["--registry-port"]))
-    return Address(LOOPBACK, ports["--port"]), registry
+        registry = EmbeddedRegistry(Address(LOOPBACK, free["--registry-port"]))
+    return Address(wanted.host, free["--port"]), registry
 
 
 def _check(ticket_key_file: Path) -> None:

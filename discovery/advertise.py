@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import socket
+from typing import Final
 
-from tfleet.discovery.address import Address, is_everywhere
+from tfleet.discovery.address import Address, is_everywhere, is_loopback
+
+# An address that is nobody's (RFC 5737) and that nothing is sent to: the way there is the default route.
+_SOMEWHERE: Final = Address("192.0.2.1", 9)
 
 
 def advertised(listening: Address, chosen: Address | None, towards: Address | None) -> Address:
     """The address chosen with `--advertise`, else the one listened on.
 
-    Where that is every interface, it is the one that this machine uses towards the registry (`towards`).
-    Raises OSError where there is no way to it, or its name is not known.
+    Where that is every interface, it is the one that this machine uses towards the registry (`towards`); with
+    a registry or an agent on this very machine, the one that it uses towards others. Raises OSError where
+    there is no way to the registry, or its name is not known.
     """
     if chosen is not None:
         return chosen
     if not is_everywhere(listening.host) or towards is None:
         return listening
-    return Address(_own_address(towards), listening.port)
+    own = _own_address(towards)
+    return Address(network_address() or own if is_loopback(own) else own, listening.port)
+
+
+def network_address() -> str | None:
+    """The address by which others find this machine, as far as it knows: that of its default route."""
+    try:
+        return _own_address(_SOMEWHERE)
+    except OSError:
+        return None
 
 
 def advice(listening: Address) -> str:

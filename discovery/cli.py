@@ -15,6 +15,7 @@ from tfleet.discovery import log
 from tfleet.discovery.address import Address
 from tfleet.discovery.contract import REGISTRY_PORT
 from tfleet.discovery.embedded import make_registry
+from tfleet.discovery.options import log_format_option, log_level_option
 
 _MAX_PORT = 65535
 _SHUTDOWN_TIMEOUT_S = 2.0
@@ -51,15 +52,11 @@ class CannotListenError(click.ClickException):
     help="A public host name by which it is asked: others are refused, because a web page may stand behind "
     "them.",
 )
-@click.option(
-    "--log-format",
-    type=click.Choice(["auto", "console", "json"]),
-    default="auto",
-    show_default=True,
-    show_envvar=True,
-    help="auto is console on a terminal, else one JSON object a line.",
-)
-def registry(host: str, port: int, allow_host: tuple[str, ...], log_format: log.LogFormat) -> None:
+@log_format_option
+@log_level_option
+def registry(
+    host: str, port: int, allow_host: tuple[str, ...], log_format: log.LogFormat, log_level: log.LogLevel
+) -> None:
     """Keep the list of live workers, where there is no Consul.
 
     It speaks the part of Consul's HTTP API that a fleet uses, on one machine and in memory. `tfleet proxy`
@@ -76,7 +73,7 @@ def registry(host: str, port: int, allow_host: tuple[str, ...], log_format: log.
       consul catalog services -http-addr=127.0.0.1:12481
       curl -s '127.0.0.1:12481/v1/health/service/tfleet?passing'
     """
-    log.configure(log_format)
+    log.configure(log_format, level=log_level)
     asyncio.run(_serve(host, port, (host, *allow_host)))
 
 

@@ -11,6 +11,7 @@ import structlog
 from tfleet.discovery.printable import printable
 
 LogFormat = Literal["auto", "console", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 # Of several lines by nature.
 _BLOCKS: Final = ("exception", "stack")
@@ -23,8 +24,9 @@ def json_stream() -> TextIO | None:
     return _json_stream
 
 
-def configure(log_format: LogFormat = "auto", *, level: str = "info") -> None:
-    """Send structlog and the standard library's warnings to standard error, one line an event.
+def configure(log_format: LogFormat = "auto", *, level: LogLevel = "info") -> None:
+    """Send structlog's events from `level` up, and the standard library's warnings, to standard error, one
+    line an event.
 
     `auto` is `console` where standard error is a terminal, else `json`.
     """

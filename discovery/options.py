@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
@@ -13,6 +13,7 @@ from tfleet.discovery.access import BadAccessError
 from tfleet.discovery.address import Address, BadAddressError
 from tfleet.discovery.contract import REGISTRY_PORT, SERVICE
 from tfleet.discovery.credentials import Credentials
+from tfleet.discovery.log import LogLevel
 from tfleet.discovery.registry import BadRegistryError, ConsulRegistry, Registry, parse_registry
 from tfleet.discovery.token import MOST_SERVICE_CHARS, is_token, shown
 
@@ -70,6 +71,17 @@ def log_format_option(command: _F) -> _F:
         default="auto",
         show_default=True,
         help="Of the lines on standard error; auto is console on a terminal, else json.",
+    )(command)
+
+
+def log_level_option(command: _F) -> _F:
+    """`--log-level`, for `discovery.log.configure`."""
+    return click.option(
+        "--log-level",
+        type=click.Choice(get_args(LogLevel)),
+        default="info",
+        show_default=True,
+        help="The least that is logged; debug has a line for each probe, too.",
     )(command)
 
 

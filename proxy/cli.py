@@ -17,6 +17,7 @@ from tfleet.discovery.options import (
     advertise_option,
     chosen_registry,
     log_format_option,
+    log_level_option,
     registry_options,
     ticket_key_file_option,
 )
@@ -144,6 +145,7 @@ from tfleet.proxy.slow_start import WINDOW_S
     help="Seconds that requests in flight get to finish after SIGTERM.",
 )
 @log_format_option
+@log_level_option
 def proxy(
     *,
     host: str,
@@ -171,6 +173,7 @@ def proxy(
     drain_grace_s: float,
     drain_timeout_s: float,
     log_format: log.LogFormat,
+    log_level: log.LogLevel,
 ) -> None:
     """Forward images to live workers, or tell clients which worker to talk to.
 
@@ -181,7 +184,7 @@ def proxy(
     With Consul, where it registers itself as NAME-proxy, so that several can be found:
       tfleet proxy --registry consul://127.0.0.1:8500
     """
-    log.configure(log_format)
+    log.configure(log_format, level=log_level)
     workers = chosen_registry(registry, registry_port)
     if isinstance(workers, StaticRegistry) and not workers.addresses:
         raise click.UsageError("--registry static: names no worker: expected static:HOST:PORT,HOST:PORT")
@@ -220,7 +223,7 @@ def proxy(
         if listeners == 1:
             uvloop.run(serve(settings))
         else:
-            sys.exit(uvloop.run(serve_together(settings, listeners, log_format)))
+            sys.exit(uvloop.run(serve_together(settings, listeners, log_format, log_level)))
     except (CannotListenError, BadKeyFileError) as error:
         click.echo(f"tfleet proxy: {error}", err=True)
         sys.exit(2)

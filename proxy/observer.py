@@ -18,7 +18,7 @@ BROKEN_ANSWER: Final = 502
 
 _MALFORMED: Final = "malformed"
 
-# Asked every few seconds by whoever watches the fleet: not worth a line each.
+# Asked every few seconds by whoever watches the fleet: not worth a line each, unless somebody looks closely.
 _WATCHING = frozenset({"/healthz", "/readyz", "/metrics", "/workers", "/workers/{id}/metrics"})
 
 
@@ -43,8 +43,11 @@ class Observer:
     ) -> None:
         """A request has had its answer, or has lost its client. `route` is what it is counted under."""
         self._metrics.tally.answered(route, status, seconds)
+        ms = round(seconds * 1000, 1)
         if route not in _WATCHING:
-            self._write_request(request_id, method, path, status, round(seconds * 1000, 1), worker)
+            self._write_request(request_id, method, path, status, ms, worker)
+        else:
+            self._log.debug("request", request_id=request_id, method=method, path=path, status=status, ms=ms)
 
     def refused(self, *, request_id: str, status: int, error: str) -> None:
         """What came never became a request."""

@@ -28,7 +28,7 @@ from tfleet.worker.problems import (
 from tfleet.worker.timing import Timing
 
 _MALFORMED = "malformed"
-_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: not worth a line each
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: a line only for debug
 
 
 def set_timing(timing: Timing) -> None:
@@ -60,17 +60,17 @@ def observe(app: Flask, instance: Instance, metrics: Metrics, in_session_queue: 
             response.headers[BATCH_SIZE] = str(timing.batch)
         path = request.url_rule.rule if request.url_rule else "unknown"
         metrics.requests.labels(path, str(response.status_code)).inc()
-        if request.path not in _PROBES:
-            log.info(
-                "request",
-                request_id=g.request_id,
-                method=request.method,
-                path=request.path,
-                status=response.status_code,
-                ms=round((time.perf_counter() - g.began_s) * 1000, 1),
-                client=request.headers.get("X-Forwarded-For", request.remote_addr),
-                **({"rejected": g.rejected} if "rejected" in g else {}),
-            )
+        tell = log.debug if request.path in _PROBES else log.info
+        tell(
+            "request",
+            request_id=g.request_id,
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            ms=round((time.perf_counter() - g.began_s) * 1000, 1),
+            client=request.headers.get("X-Forwarded-For", request.remote_addr),
+            **({"rejected": g.rejected} if "rejected" in g else {}),
+        )
         return response
 
 

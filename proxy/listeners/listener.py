@@ -49,7 +49,7 @@ async def _listen(control: socket.socket) -> None:
 
 
 async def _serve(begin: Begin, link: Link, readiness: Readiness, stop: asyncio.Event) -> None:
-    log.configure(begin.log_format)
+    log.configure(begin.log_format, level=begin.log_level)
     structlog.contextvars.bind_contextvars(listener=begin.number)
     readiness.call(begin.name)
     settings = begin.settings

@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 
 from tfleet.discovery.cpus import usable_cpus
-from tfleet.discovery.log import LogFormat
+from tfleet.discovery.log import LogFormat, LogLevel
 from tfleet.proxy.listeners.held_port import held
 from tfleet.proxy.listeners.hub import Hub
 from tfleet.proxy.listeners.share import share
@@ -45,7 +45,9 @@ class SharedReadiness(Readiness):
         self._hub.say(Called(name))
 
 
-async def serve_together(settings: Settings, count: int, log_format: LogFormat) -> int:
+async def serve_together(
+    settings: Settings, count: int, log_format: LogFormat, log_level: LogLevel = "info"
+) -> int:
     """Run until SIGTERM or SIGINT, then have all listeners finish what is in flight. Gives the exit code.
 
     A second signal ends the program, and all listeners, at once. Raises CannotListenError.
@@ -65,7 +67,7 @@ async def serve_together(settings: Settings, count: int, log_format: LogFormat) 
             # Who drains, or is in maintenance, is not for a listener to begin with.
             known = tuple(row.instance for row in hub.known if row.state is not State.DRAINING)
             own = share(settings, number, count, address)
-            return Begin(number, own, registry, known, readiness.name, log_format)
+            return Begin(number, own, registry, known, readiness.name, log_format, log_level)
 
         await stack.enter_async_context(hub.running(begin))
         membership = None

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.log import LogFormat
+from tfleet.discovery.log import LogFormat, LogLevel
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.service import Settings
 from tfleet.proxy.status import WorkerRow
@@ -38,6 +38,7 @@ class Begin:
     known: tuple[Instance, ...]
     name: str
     log_format: LogFormat
+    log_level: LogLevel = "info"
 
 
 @dataclass(frozen=True, slots=True)

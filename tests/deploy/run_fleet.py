@@ -23,7 +23,6 @@ def main() -> None:
         workers=workers,
         registry=EmbeddedRegistry(Address("127.0.0.1", registry_port)),
         service="tfleet",
-        model=None,
         log_format="json",
         drain_timeout_s=30,
         program=(sys.executable, str(Path(__file__).parent / "stand_in.py")),

@@ -6,26 +6,46 @@ import pytest
 
 from tfleet.deploy import announce
 from tfleet.discovery.address import Address
+from tfleet.discovery.advertise import network_address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+
+HERE = Address("127.0.0.1", 12480)
 
 
 def test_forward_mode_has_the_two_curl_lines_of_the_contract_word_for_word() -> None:
-    lines = announce.invitation("forward", 12480, "cat.jpg", "tfleet").splitlines()
+    lines = announce.invitation("forward", HERE, "cat.jpg", "tfleet").splitlines()
     assert '  curl -v -XPOST localhost:12480 -F "data=@cat.jpg"' in lines
     assert "  curl -X POST -F image=@cat.jpg 'http://localhost:12480/predict'" in lines
     assert "  tfleet status" in lines
 
 
 def test_p2p_mode_asks_the_proxy_for_a_worker_first() -> None:
-    lines = announce.invitation("p2p", 12480, "cat.jpg", "tfleet").splitlines()
+    lines = announce.invitation("p2p", HERE, "cat.jpg", "tfleet").splitlines()
     assert '  curl -v -XPOST $(curl -s localhost:12480) -F "data=@cat.jpg"' in lines
     assert sum("curl" in line for line in lines) == 1
 
 
 def test_another_port_is_in_every_line() -> None:
-    text = announce.invitation("forward", 8080, "cat.jpg", "tfleet")
+    text = announce.invitation("forward", Address("127.0.0.1", 8080), "cat.jpg", "tfleet")
     assert text.count("localhost:8080") == 3
     assert "  tfleet status --proxy localhost:8080" in text
+
+
+def test_a_proxy_for_others_is_named_as_they_find_it() -> None:
+    there = Address("192.0.2.1", 12480)
+    shared = announce.invitation("forward", HERE, "cat.jpg", "tfleet", there)
+    assert shared.count("localhost:12480") == 2
+    assert shared.endswith("\nOther machines find it at 192.0.2.1:12480.\n")
+    only_there = announce.invitation("p2p", there, "cat.jpg", "tfleet", there)
+    assert "$(curl -s 192.0.2.1:12480)" in only_there
+    assert "  tfleet status --proxy 192.0.2.1:12480" in only_there
+
+
+def test_others_find_a_proxy_only_off_loopback() -> None:
+    assert announce.elsewhere(Address("localhost", 1)) is None
+    assert announce.elsewhere(Address("192.0.2.1", 1)) == Address("192.0.2.1", 1)
+    own = network_address()
+    assert announce.elsewhere(Address("0.0.0.0", 1)) == (Address(own, 1) if own else None)
 
 
 def test_the_photo_is_the_checkouts_own_where_there_is_one(tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tfleet.deploy.fleet import PROGRAM, Fleet
 from tfleet.discovery.access import Access, Tls
 from tfleet.discovery.address import Address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+from tfleet.proxy.app import Mode
 
 FLEET = Fleet(
     proxy=Address("127.0.0.1", 12480),
@@ -15,19 +18,19 @@ FLEET = Fleet(
     workers=2,
     registry=EmbeddedRegistry(Address("127.0.0.1", 12481)),
     service="cats",
-    model=None,
     log_format="json",
     drain_timeout_s=20.0,
     program=("tfleet",),
 )
-SHARED = "--registry consul://127.0.0.1:12481 --service cats --drain-timeout 20 --log-format json"
+LOGS = "--log-format json --log-level info"
+SHARED = f"--registry consul://127.0.0.1:12481 --service cats --drain-timeout 20 {LOGS}"
 
 
 def test_the_embedded_registry_is_a_process_of_its_own() -> None:
     spec = FLEET.registry_spec()
     assert spec is not None
     assert spec.name == "registry"
-    assert " ".join(spec.argv) == "tfleet registry --host 127.0.0.1 --port 12481 --log-format json"
+    assert " ".join(spec.argv) == f"tfleet registry --host 127.0.0.1 --port 12481 {LOGS}"
 
 
 def test_with_consul_there_is_no_registry_to_start() -> None:
@@ -52,10 +55,34 @@ def test_each_worker_has_a_port_of_its_own() -> None:
     assert {" ".join(spec.argv) for spec in specs} == {f"tfleet worker --host 127.0.0.1 --port 0 {SHARED}"}
 
 
-def test_the_model_is_the_workers() -> None:
-    fleet = replace(FLEET, model="my models/flowers")
+def test_each_has_the_options_that_are_meant_for_it() -> None:
+    fleet = replace(FLEET, of_workers=("--model", "my models/flowers"), of_proxy=("--drain-grace", "2"))
     assert fleet.worker_specs()[0].argv[6:8] == ("--model", "my models/flowers")
+    assert "--drain-grace" not in fleet.worker_specs()[0].argv
+    assert "--drain-grace" in fleet.proxy_spec().argv
     assert "--model" not in fleet.proxy_spec().argv
+
+
+@pytest.mark.parametrize(
+    ("mode", "host", "workers_host"),
+    [
+        ("forward", "0.0.0.0", "127.0.0.1"),
+        ("p2p", "0.0.0.0", "0.0.0.0"),
+        ("p2p", "192.0.2.1", "192.0.2.1"),
+        ("p2p", "localhost", "127.0.0.1"),
+    ],
+)
+def test_workers_are_where_the_proxys_clients_come_to(mode: Mode, host: str, workers_host: str) -> None:
+    fleet = replace(FLEET, mode=mode, proxy=Address(host, 1))
+    assert fleet.worker_specs()[0].argv[2:4] == ("--host", workers_host)
+    assert fleet.proxy_spec().argv[2:4] == ("--host", host)
+
+
+@pytest.mark.parametrize(
+    ("host", "here"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("192.0.2.1", "192.0.2.1")]
+)
+def test_this_machine_finds_the_proxy(host: str, here: str) -> None:
+    assert replace(FLEET, proxy=Address(host, 1)).seen_here == Address(here, 1)
 
 
 def test_the_key_file_is_for_the_proxy_and_the_workers() -> None:

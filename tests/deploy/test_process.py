@@ -59,10 +59,12 @@ async def test_the_wait_grows_while_it_dies_young_and_starts_over_after_a_health
 async def test_exit_code_2_is_not_tried_again(
     console: Console, tape: Tape, python: Callable[..., Spec]
 ) -> None:
-    process = Process(python("import sys; print('no model\\n\\n'); sys.exit(2)"), console, policy=QUICK)
+    code = "import sys; print('tfleet worker: no model\\n\\n'); sys.exit(2)"
+    process = Process(python(code), console, policy=QUICK)
     assert await process.run() == Ending(2)
     assert process.starts == 1
-    assert process.last_line == "no model"
+    assert (process.hopeless, process.refusal) == (True, "no model")
+    assert "no model" not in tape.getvalue(), "whoever started it tells"
     assert "again" not in tape.getvalue()
 
 

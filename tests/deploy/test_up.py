@@ -116,6 +116,7 @@ def test_a_worker_that_can_never_run_ends_all_with_its_own_error(gone: Callable[
     with _up(behaviour="unusable") as up:
         assert up.end() == 2
     assert re.fullmatch(r"Error: worker-[12] cannot run: no model here\n", up.lines[-1])
+    assert up.text.count("no model here") == 1, "though two say so"
     assert "again in" not in up.text
     assert _all_gone(up, gone)
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-import re
 import socket
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.environment import users_environment
 from tfleet.deploy.cli import cli
 from tfleet.deploy.fleet import PROGRAM
+from tfleet.deploy.lazy import LazyCommand
 
 
 def _up(*arguments: str, **variables: str | None) -> Result:
@@ -55,14 +57,55 @@ def test_a_wrong_option_is_a_usage_error(arguments: tuple[str, ...]) -> None:
     assert _up(*arguments).exit_code == 2
 
 
-def test_a_model_that_cannot_be_used_ends_the_whole_fleet_with_the_workers_own_line(tmp_path: Path) -> None:
-    arguments = ["--workers", "1", "--port", "0", "--registry-port", "0", "--model", "no-such-model"]
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--model", "nowhere"), "nowhere: there is no such file or folder; "),
+        (("--model", "empty"), "empty: has neither a model"),
+        (("--model", "graph.pb"), "graph.pb: a graph without a model folder needs --labels FILE"),
+        (("--input-size", "224"), "--input-size describe a model: say which with --model"),
+    ],
+)
+def test_what_files_tell_of_a_model_is_said_first(
+    tmp_path: Path, arguments: tuple[str, ...], reason: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "graph.pb").touch()
     done = subprocess.run(
-        [*PROGRAM, "up", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        [*PROGRAM, "up", "--port", "0", "--registry-port", "0", *arguments],
+        cwd=tmp_path,
+        env=users_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.returncode == 2
-    assert re.fullmatch("Error: worker-1 cannot run: .*no-such-model.*", done.stderr.splitlines()[-1])
-    assert "up       | proxy started" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"Error: {reason}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_every_option_of_a_worker_is_one_of_the_fleet() -> None:
+    names = {option: {each.name for each in _loaded(option).params} for option in ("worker", "up")}
+    # Each worker has a port of its own, and the address that it is found at.
+    assert names["worker"] - names["up"] == {"advertise", "find_wan"}
+
+
+def _loaded(name: str) -> click.Command:
+    command = cli.commands[name]
+    assert isinstance(command, LazyCommand)
+    return command.load()
+
+
+def test_a_host_that_is_not_this_machine_s_is_refused() -> None:
+    result = _up("--host", "192.0.2.1", "--port", "0", "--registry-port", "0")
+    assert result.output == (
+        "Error: port 0 (--port) on 192.0.2.1 (--host) cannot be used: Cannot assign requested address\n"
+    )
+    assert result.exit_code == 2
+
+
+def test_the_environment_says_the_host_too() -> None:
+    assert "on 192.0.2.1 (--host)" in _up("--registry-port", "0", TFLEET_HOST="192.0.2.1").output
 
 
 def test_every_option_is_a_variable_too() -> None:

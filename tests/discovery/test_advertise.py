@@ -1,10 +1,13 @@
+import socket
+
 import pytest
 
-from tfleet.discovery.address import Address
-from tfleet.discovery.advertise import advertised, advice, wan_advice
+from tfleet.discovery.address import Address, is_loopback
+from tfleet.discovery.advertise import advertised, advice, network_address, wan_advice
 
 HERE = Address("127.0.0.1", 8000)
 REGISTRY = Address("127.0.0.1", 8500)
+OWN = network_address()
 
 
 def test_what_is_chosen_wins() -> None:
@@ -17,7 +20,16 @@ def test_else_it_is_what_is_listened_on() -> None:
 
 @pytest.mark.parametrize("everywhere", ["0.0.0.0", "::"])
 def test_every_interface_becomes_the_one_towards_the_registry(everywhere: str) -> None:
-    assert advertised(Address(everywhere, 8000), None, REGISTRY) == HERE
+    registry = Address(OWN or "127.0.0.1", 8500)
+    assert advertised(Address(everywhere, 8000), None, registry) == Address(registry.host, 8000)
+
+
+@pytest.mark.skipif(OWN is None, reason="this machine has no network")
+def test_with_an_agent_of_this_machine_it_is_the_one_for_others() -> None:
+    found = advertised(Address("0.0.0.0", 8000), None, REGISTRY)
+    assert found == Address(str(OWN), 8000)
+    assert not is_loopback(found.host)
+    socket.create_server((found.host, 0)).close()
 
 
 def test_without_a_registry_nobody_has_to_be_told() -> None:
