@@ -39,12 +39,14 @@ _NOT_CONSUL: Final = (ValueError, TypeError, RecursionError)
 class HealthAnswer:
     """What the registry says of a service: its index and the roll of its workers.
 
-    Without a leader (`led`) it says what was so when there was one.
+    Without a leader (`led`) it says what was so when there was one. It is not `whole` where Consul says that
+    it has left out what the token may not read (1.11 and later do).
     """
 
     index: int
     roll: Roll
     led: bool = True
+    whole: bool = True
 
     @property
     def instances(self) -> tuple[Instance, ...]:
@@ -82,7 +84,8 @@ class ConsulHealth:
         try:
             head, body = await self._get(service, {"stale": "", "wait": f"{wait_s:g}s", **since})
             led = head.get("X-Consul-KnownLeader") != "false"
-            return HealthAnswer(int(head["X-Consul-Index"]), read_roll(json.loads(body)), led)
+            whole = head.get("X-Consul-Results-Filtered-By-ACLs") != "true"
+            return HealthAnswer(int(head["X-Consul-Index"]), read_roll(json.loads(body)), led, whole)
         except TimeoutError as error:
             raise RegistryUnavailableError(f"{self._where} does not answer: timed out") from error
         except (aiohttp.ClientError, OSError) as error:

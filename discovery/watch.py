@@ -39,7 +39,7 @@ class Watch:
     """Blocking queries, one after the other; each list that is new goes to `on_change`, whole.
 
     After each query `on_heard` is told whether the registry is in order as far as can be seen from here: it
-    answers, knows its leader, and lists somebody.
+    answers, knows its leader, lists somebody, and leaves nobody out.
 
     A failed query changes nothing: whoever listens keeps what it knew. `run` never returns by itself. If it
     raises, the process has lost its eyes, so its owner must let the process end with it. What it counts may
@@ -131,7 +131,7 @@ class Watch:
             self._tell(now)
             self._on_change(now)
         self._tell_refused(now)
-        self._on_heard(answer.led and bool(now.passing or now.maintained))
+        self._on_heard(answer.led and answer.whole and bool(now.passing or now.maintained))
         if now != before:
             return
         self.answers[Answered.UNCHANGED] += 1

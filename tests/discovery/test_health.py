@@ -146,3 +146,8 @@ def test_entries_that_nobody_could_route_to_are_left_out() -> None:
     good = {"Service": {"ID": "w1", "Address": "h", "Port": 1}, "Checks": [{"Status": "passing"}]}
     entries = json.loads(json.dumps([None, 3, {}, {"Service": {}}, good]))
     assert [instance.id for instance in read_roll(entries).passing] == ["w1"]
+
+
+async def test_a_list_that_leaves_somebody_out_says_so(service: str) -> None:
+    with canned(http("200 OK", b"[]", INDEX, "X-Consul-Results-Filtered-By-ACLs: true")) as address:
+        assert await answer_of(address, service) == HealthAnswer(7, Roll(), whole=False)

@@ -245,13 +245,14 @@ async def test_a_registry_is_in_order_if_led_and_not_empty() -> None:
         HealthAnswer(3, Roll((ONE,))),
         HealthAnswer(3, Roll((ONE,))),
         HealthAnswer(4, Roll((ONE,)), led=False),
+        HealthAnswer(4, Roll((ONE,)), whole=False),
         HealthAnswer(5, Roll()),
         HealthAnswer(6, Roll(ill=("w1",))),
         HealthAnswer(7, Roll(maintained=(Maintained(ONE, "maintenance"),))),
         down,
     ]
     heard = await run_through(ScriptedHealth(*steps))
-    assert heard.in_order == [True, True, False, False, False, True, False]
+    assert heard.in_order == [True, True, False, False, False, False, True, False]
 
 
 async def test_all_in_maintenance_is_not_taken_for_nobody() -> None:
