@@ -15,7 +15,8 @@ Known differences, none of which the fleet depends on:
 - agent and catalog are one: `/v1/catalog/deregister` is final (a real agent puts its services back within a
   minute), the agent is not itself in the catalog as the service `consul`, and a check's new output shows at
   once (a real agent is late to sync an output without a change of status);
-- an HTTP check runs for the first time at once, not after a random part of its interval;
+- an HTTP check runs for the first time at once, not after a random part of its interval; it reaches only the
+  machine that registered it, and follows no redirects;
 - a service is removed when `DeregisterCriticalServiceAfter` (at least one minute) is over, not at the next of
   Consul's half-minute sweeps;
 - the index starts at the time of the start, so that it also rises over a restart, and blocking queries carry

@@ -50,7 +50,8 @@ class AgentAPI:
         return routes + [web.put(f"/v1/agent/check/{verb}/{{id:.*}}", self._heartbeat) for verb in _VERBS]
 
     async def _register(self, request: web.Request) -> web.Response:
-        registration = parse_registration(await read_body(request, self._agent.limits), self._agent.limits)
+        body = await read_body(request, self._agent.limits)
+        registration = parse_registration(body, self._agent.limits, registrant=request.remote or "")
         self._agent.catalog.register(
             registration,
             self._agent.clock(),

@@ -1,8 +1,9 @@
 """Runs the HTTP checks: asks each URL again and again, and tells the catalog what was found.
 
-The words of the output are Consul's, and so is what they come from: a GET on a connection of its own that
-follows redirects, 2xx for passing, 429 for warning, anything else or nothing for critical. A check is run for
-the first time at once, where Consul lets a random part of the interval pass.
+The words of the output are Consul's, and so is what they come from: a GET on a connection of its own, 2xx for
+passing, 429 for warning, anything else or nothing for critical. A check is run for the first time at once,
+where Consul lets a random part of the interval pass. Unlike Consul's it reaches only the machine that
+registered it (see reach.py), and follows no redirect, which would lead to another one.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import os
 from collections.abc import Callable, Mapping
 
 import aiohttp
+from yarl import URL
 
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import HttpProbe, Status
+from tfleet.discovery.embedded.reach import OutOfReachError, lookup
 
 _TOO_MANY_REQUESTS = 429
 
@@ -71,18 +74,41 @@ class HttpChecks:
 async def ask(session: aiohttp.ClientSession, probe: HttpProbe, most_bytes: int) -> tuple[Status, str]:
     """Status and output of one GET; of the body at most so many bytes."""
     try:
-        timeout = aiohttp.ClientTimeout(total=probe.timeout_s)
-        async with session.get(probe.url, timeout=timeout) as answer:
-            body = bytearray()
-            while len(body) < most_bytes and (piece := await answer.content.readany()):
-                body += piece
-            text = body[:most_bytes].decode(errors="replace")
-            output = f"HTTP GET {probe.url}: {answer.status} {answer.reason} Output: {text}"
-            return _status(answer), output
+        async with asyncio.timeout(probe.timeout_s):
+            return await _asked(session, probe, most_bytes)
     except TimeoutError:
         return "critical", f'Get "{probe.url}": no answer within {probe.timeout_s:g} s'
-    except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a URL that is none
+    # ValueError: a URL that is none.
+    except (aiohttp.ClientError, OutOfReachError, OSError, ValueError) as error:
         return "critical", f'Get "{probe.url}": {_reason(error)}'
+
+
+async def _asked(session: aiohttp.ClientSession, probe: HttpProbe, most_bytes: int) -> tuple[Status, str]:
+    url = URL(probe.url)
+    if url.scheme not in {"http", "https"} or not url.raw_host or url.port is None:
+        raise ValueError("it is no URL of http or https")
+    addresses = await lookup(url.raw_host, url.port, probe.registrant)
+    for last, address in enumerate(addresses, start=1 - len(addresses)):
+        try:
+            async with session.get(
+                url.with_host(address),  # looked up once: a name must not lead elsewhere the second time
+                headers={"Host": url.raw_authority.rpartition("@")[2], "Accept-Encoding": "identity"},
+                server_hostname=url.raw_host if url.scheme == "https" else None,
+                timeout=aiohttp.ClientTimeout(total=None),
+                allow_redirects=False,
+                auto_decompress=False,  # a few bytes may be very many when they are unpacked
+            ) as answer:
+                body = bytearray()
+                while len(body) < most_bytes and (piece := await answer.content.readany()):
+                    body += piece
+                text = body[:most_bytes].decode(errors="replace")
+                return _status(
+                    answer
+                ), f"HTTP GET {probe.url}: {answer.status} {answer.reason} Output: {text}"
+        except aiohttp.ClientConnectorError:
+            if last == 0:
+                raise
+    raise AssertionError("a lookup that finds nothing raises")
 
 
 def _status(answer: aiohttp.ClientResponse) -> Status:

@@ -52,11 +52,15 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """A GET that the registry sends every `interval_s`: 2xx is passing, 429 warning, all else critical."""
+    """A GET that the registry sends every `interval_s`: 2xx is passing, 429 warning, all else critical.
+
+    It goes to no other machine than that of the `registrant`, the address that registered it.
+    """
 
     url: str
     interval_s: float
     timeout_s: float
+    registrant: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,11 @@ _MAX_WEIGHT = 65535
 _DEFAULT_TIMEOUT_S = 10.0  # Consul's, of an HTTP check
 
 
-def parse_registration(body: bytes, limits: Limits) -> Registration:
-    """Read and check the body of a registration. Raises RefusedError with the words for the client."""
+def parse_registration(body: bytes, limits: Limits, *, registrant: str) -> Registration:
+    """Read and check the body of a registration. Raises RefusedError with the words for the client.
+
+    `registrant` is the address that it came from.
+    """
     document = Document.parse(body, _SERVICE)
     name = document.text("name")
     if not name:
@@ -116,7 +119,7 @@ def parse_registration(body: bytes, limits: Limits) -> Registration:
         _weights(document),
         document.flag("enabletagoverride"),
     )
-    return Registration(service, tuple(_checks(document, service, limits)))
+    return Registration(service, tuple(_checks(document, service, limits, registrant)))
 
 
 def _bound(what: str, text: str, limits: Limits) -> None:
@@ -183,7 +186,9 @@ def _weights(document: Document) -> Weights:
     return Weights(passing, warning)
 
 
-def _checks(document: Document, service: Service, limits: Limits) -> Iterator[CheckDefinition]:
+def _checks(
+    document: Document, service: Service, limits: Limits, registrant: str
+) -> Iterator[CheckDefinition]:
     fields = [_check_fields(value) for value in document.items("checks")]
     single = _check_fields(document.raw("check"))
     # To Consul an empty `check` is none, while an empty one of `checks` is wrong.
@@ -191,17 +196,19 @@ def _checks(document: Document, service: Service, limits: Limits) -> Iterator[Ch
         fields.insert(0, single)
     for number, check in enumerate(fields, start=1):
         suffix = f":{number}" if len(fields) > 1 else ""
-        yield _check(check, service, f"service:{service.id}{suffix}", limits)
+        yield _check(check, service, f"service:{service.id}{suffix}", limits, registrant)
 
 
 def _check_fields(value: object) -> Document:
     return Document(value, _CHECK | _OTHER_CHECKS, where="a check")
 
 
-def _check(fields: Document, service: Service, default_id: str, limits: Limits) -> CheckDefinition:
+def _check(
+    fields: Document, service: Service, default_id: str, limits: Limits, registrant: str
+) -> CheckDefinition:
     if any(map(fields.has, _OTHER_CHECKS)):
         raise RefusedError("Invalid check: the embedded registry has TTL and plain HTTP checks only")
-    probe = _http_probe(fields, limits) if fields.has("http") else None
+    probe = _http_probe(fields, limits, registrant) if fields.has("http") else None
     ttl_s = fields.seconds("ttl")
     if ttl_s <= 0 and probe is None:
         raise RefusedError("Invalid check: TTL must be > 0 for TTL checks")
@@ -222,7 +229,7 @@ def _check(fields: Document, service: Service, default_id: str, limits: Limits) 
     )
 
 
-def _http_probe(fields: Document, limits: Limits) -> HttpProbe:
+def _http_probe(fields: Document, limits: Limits, registrant: str) -> HttpProbe:
     interval_s, timeout_s = fields.seconds("interval"), fields.seconds("timeout")
     if interval_s <= 0:
         raise RefusedError("Invalid check: Interval must be > 0 for Script, HTTP, or TCP checks")
@@ -232,4 +239,5 @@ def _http_probe(fields: Document, limits: Limits) -> HttpProbe:
         fields.text("http"),
         max(interval_s, limits.min_interval_s),
         timeout_s if timeout_s > 0 else _DEFAULT_TIMEOUT_S,
+        registrant,
     )

@@ -53,6 +53,14 @@ def test_where_nobody_listens_the_registry_says_so(check: ConsulAddressCheck) ->
     assert finding.error.endswith("connection refused")
 
 
+def test_an_address_of_another_machine_is_not_tried_by_the_embedded_registry() -> None:
+    with embedded_registry() as registry:
+        finding = found(ConsulAddressCheck(registry, "tfleet"), worker_at(Address("203.0.113.7", 80)))
+    assert finding == Finding(
+        False, "the registry tries only the address that registered it, 127.0.0.1, and not 203.0.113.7"
+    )
+
+
 def test_another_worker_at_the_address_is_told_by_its_name(check: ConsulAddressCheck) -> None:
     body = json.dumps({"status": 421, "detail": "this is w2, not w1"}).encode()
     with canned(http("421 Misdirected Request", body)) as address:

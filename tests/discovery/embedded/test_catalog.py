@@ -9,7 +9,7 @@ from tfleet.discovery.embedded.errors import FullError, RefusedError, UnknownChe
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import CheckDefinition, HttpProbe, Registration, Service, Status
 
-_PROBE = HttpProbe("http://x/", 1.0, 1.0)
+_PROBE = HttpProbe("http://x/", 1.0, 1.0, "127.0.0.1")
 _TTL_S = 10.0
 _AFTER_S = 60.0
 
@@ -267,7 +267,7 @@ def test_too_many_checks_are_refused_and_nothing_has_changed() -> None:
 def test_an_http_check_is_probed_from_its_registration_to_its_end() -> None:
     catalog = _catalog(_registration("1", http=_PROBE), _registration("2"))
     assert catalog.probes == {"service:1": _PROBE}
-    catalog.register(_registration("1", http=HttpProbe("http://y/", 1.0, 1.0)), 0.0)
+    catalog.register(_registration("1", http=HttpProbe("http://y/", 1.0, 1.0, "127.0.0.1")), 0.0)
     assert catalog.probes["service:1"].url == "http://y/"
     catalog.register(_registration("1"), 0.0)
     assert catalog.probes == {}, "it has become a TTL check"
@@ -300,5 +300,5 @@ def test_one_http_check_too_many_is_refused_and_changes_nothing() -> None:
     with pytest.raises(FullError, match="1 HTTP checks"):
         catalog.register(_registration("2", http=_PROBE), 0.0)
     assert (catalog.index, catalog.entry("2")) == (before, None)
-    catalog.register(_registration("1", http=HttpProbe("http://y/", 1.0, 1.0)), 0.0)
+    catalog.register(_registration("1", http=HttpProbe("http://y/", 1.0, 1.0, "127.0.0.1")), 0.0)
     catalog.register(_registration("3"), 0.0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -9,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.canned import nobody
+from tests.canned import canned, http, nobody
 from tests.waiting import eventually
 from tfleet.discovery.embedded.http_checks import HttpChecks, ask
 from tfleet.discovery.embedded.limits import Limits
@@ -43,9 +44,11 @@ def _silent() -> Iterator[str]:
         yield "http://{}:{}/".format(*listener.getsockname())
 
 
-async def _ask(url: str, *, timeout_s: float = 5.0, most_bytes: int = 4096) -> tuple[Status, str]:
+async def _ask(
+    url: str, *, timeout_s: float = 5.0, most_bytes: int = 4096, registrant: str = "127.0.0.1"
+) -> tuple[Status, str]:
     async with aiohttp.ClientSession() as session:
-        return await ask(session, HttpProbe(url, 1.0, timeout_s), most_bytes)
+        return await ask(session, HttpProbe(url, 1.0, timeout_s, registrant), most_bytes)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +86,37 @@ async def test_a_url_that_is_none_is_critical_and_ends_nothing(url: str) -> None
     assert output.startswith(f'Get "{url}": ')
 
 
+async def test_nobody_has_another_machine_asked() -> None:
+    async with _target() as (url, seen):
+        status, output = await _ask(f"{url}/secret", registrant="203.0.113.7")
+    assert (status, seen) == ("critical", [])
+    assert output == (
+        f'Get "{url}/secret": the registry tries only the address that registered it, 203.0.113.7, and not '
+        "127.0.0.1"
+    )
+
+
+async def test_this_machine_may_be_asked_at_any_of_its_addresses() -> None:
+    async with _target() as (url, seen):
+        status, _ = await _ask(f"{url}/a".replace("127.0.0.1", "localhost"), registrant="127.0.0.2")
+    assert (status, seen) == ("passing", ["/a"])
+
+
+async def test_a_redirect_leads_nowhere() -> None:
+    async with _target() as (other, seen):
+        with canned(http("302 Found", b"there", f"Location: {other}/secret")) as target:
+            status, output = await _ask(target.url)
+    assert (status, seen) == ("critical", [])
+    assert output == f"HTTP GET {target.url}: 302 Found Output: there"
+
+
+async def test_what_is_packed_stays_packed() -> None:
+    with canned(http("200 OK", gzip.compress(b"x" * 10_000_000), "Content-Encoding: gzip")) as target:
+        _, output = await _ask(target.url, most_bytes=100)
+    assert "xxx" not in output
+    assert len(output) < 200
+
+
 @asynccontextmanager
 async def _running(limits: Limits | None = None) -> AsyncIterator[tuple[HttpChecks, list[str]]]:
     found: list[str] = []
@@ -94,7 +128,9 @@ async def _running(limits: Limits | None = None) -> AsyncIterator[tuple[HttpChec
 
 async def test_each_check_is_run_at_once_and_again_after_its_interval() -> None:
     async with _target() as (url, _), _running() as (checks, found):
-        checks.follow({"a": HttpProbe(url, 0.01, 5.0), "b": HttpProbe(url, 60.0, 5.0)})
+        checks.follow(
+            {"a": HttpProbe(url, 0.01, 5.0, "127.0.0.1"), "b": HttpProbe(url, 60.0, 5.0, "127.0.0.1")}
+        )
 
         async def runs() -> tuple[int, int]:
             return found.count("a passing"), found.count("b passing")
@@ -106,10 +142,10 @@ async def test_each_check_is_run_at_once_and_again_after_its_interval() -> None:
 
 async def test_only_what_is_followed_is_run() -> None:
     async with _target() as (url, seen), _running() as (checks, found):
-        probe = HttpProbe(f"{url}/old", 0.01, 5.0)
-        checks.follow({"a": probe, "b": HttpProbe(f"{url}/other", 0.01, 5.0)})
+        probe = HttpProbe(f"{url}/old", 0.01, 5.0, "127.0.0.1")
+        checks.follow({"a": probe, "b": HttpProbe(f"{url}/other", 0.01, 5.0, "127.0.0.1")})
         await eventually(lambda: asyncio.sleep(0, len(found) > 4))
-        checks.follow({"a": HttpProbe(f"{url}/new", 0.01, 5.0)})
+        checks.follow({"a": HttpProbe(f"{url}/new", 0.01, 5.0, "127.0.0.1")})
         assert repr(checks) == "<HttpChecks running=1 open=True>"
         await eventually(lambda: asyncio.sleep(0, "/new" in seen))
         before = len(seen)
@@ -120,10 +156,10 @@ async def test_only_what_is_followed_is_run() -> None:
 async def test_closed_it_runs_nothing_and_has_waited_for_what_ran() -> None:
     with _silent() as url:
         async with _running() as (checks, found):
-            checks.follow({"a": HttpProbe(url, 1.0, 60.0)})
+            checks.follow({"a": HttpProbe(url, 1.0, 60.0, "127.0.0.1")})
             await asyncio.sleep(0)
         assert repr(checks) == "<HttpChecks running=0 open=False>"
-        checks.follow({"a": HttpProbe(url, 2.0, 60.0)})
+        checks.follow({"a": HttpProbe(url, 2.0, 60.0, "127.0.0.1")})
         assert repr(checks) == "<HttpChecks running=0 open=False>"
         assert found == []
 
@@ -147,7 +183,7 @@ async def test_no_more_requests_are_under_way_than_allowed() -> None:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = "http://{}:{}/".format(*runner.addresses[0][:2])
     async with _running(Limits(http_checks_at_once=2)) as (checks, found):
-        checks.follow({str(number): HttpProbe(url, 60.0, 60.0) for number in range(6)})
+        checks.follow({str(number): HttpProbe(url, 60.0, 60.0, "127.0.0.1") for number in range(6)})
         await eventually(lambda: asyncio.sleep(0, under_way == 2))
         release.set()
         await eventually(lambda: asyncio.sleep(0, len(found) == 6))

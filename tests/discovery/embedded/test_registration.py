@@ -23,7 +23,7 @@ from tfleet.discovery.embedded.registration import parse_registration
 
 
 def _parse(value: object) -> Registration:
-    return parse_registration(json.dumps(value).encode(), Limits())
+    return parse_registration(json.dumps(value).encode(), Limits(), registrant="10.0.0.5")
 
 
 def _checks(**fields: Any) -> tuple[CheckDefinition, ...]:
@@ -163,9 +163,9 @@ def test_refuses_what_is_wrong(value: object, message: str) -> None:
 @pytest.mark.parametrize(
     ("said", "understood"),
     [
-        ({"Interval": "5s"}, HttpProbe("http://x/", 5.0, 10.0)),
-        ({"Interval": "10ms", "Timeout": "3s"}, HttpProbe("http://x/", 1.0, 3.0)),
-        ({"Interval": "2s", "Timeout": "-1s"}, HttpProbe("http://x/", 2.0, 10.0)),
+        ({"Interval": "5s"}, HttpProbe("http://x/", 5.0, 10.0, "10.0.0.5")),
+        ({"Interval": "10ms", "Timeout": "3s"}, HttpProbe("http://x/", 1.0, 3.0, "10.0.0.5")),
+        ({"Interval": "2s", "Timeout": "-1s"}, HttpProbe("http://x/", 2.0, 10.0, "10.0.0.5")),
     ],
 )
 def test_an_http_check_has_consuls_least_interval_and_default_timeout(
@@ -178,11 +178,13 @@ def test_an_http_check_has_consuls_least_interval_and_default_timeout(
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 60_000, b'{"Port":' + b"9" * 5000 + b"}"])
 def test_refuses_what_is_not_json(body: bytes) -> None:
     with pytest.raises(RefusedError, match=r"^Request decode failed: "):
-        parse_registration(body, Limits())
+        parse_registration(body, Limits(), registrant="10.0.0.5")
 
 
 def test_strings_that_utf8_cannot_hold_are_made_harmless() -> None:
-    service = parse_registration(rb'{"Name": "a\ud800b", "Tags": ["\udfff"]}', Limits()).service
+    service = parse_registration(
+        rb'{"Name": "a\ud800b", "Tags": ["\udfff"]}', Limits(), registrant="10.0.0.5"
+    ).service
     assert (service.name, service.tags) == ("a?b", ("?",))
 
 
