@@ -1,9 +1,10 @@
 import click
 import pytest
+from click.testing import CliRunner
 
 from tfleet.discovery.access import Access
 from tfleet.discovery.address import Address
-from tfleet.discovery.options import chosen_registry
+from tfleet.discovery.options import chosen_registry, registry_options
 from tfleet.discovery.registry import ConsulRegistry
 
 
@@ -18,3 +19,16 @@ def test_a_file_that_can_t_be_used_ends_the_program_before_it_begins(monkeypatch
     assert chosen_registry("consul://consul", 1) == ConsulRegistry(Address("consul", 8500)), "not needed"
     with pytest.raises(click.UsageError, match=r"CONSUL_CACERT=/nowhere/ca[.]pem: no such file or directory"):
         chosen_registry("consul+https://consul", 1)
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a\r\nb", "é", "s" * 129, "../x"])
+def test_a_service_s_name_is_plain_text(name: str) -> None:
+    @click.command()
+    @registry_options
+    def command(**options: object) -> None:
+        click.echo(options["service"])
+
+    done = CliRunner().invoke(command, ["--service", name])
+    assert done.exit_code == 2
+    assert "can't be a name: take letters, digits" in " ".join(done.output.split())
+    assert CliRunner().invoke(command, ["--service", "pets/cats_2"]).output == "pets/cats_2\n"

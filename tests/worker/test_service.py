@@ -63,6 +63,19 @@ def test_it_registers_when_it_is_ready_and_leaves_before_it_refuses(quick: Nurse
             worker.process.kill()
 
 
+def test_a_folder_of_an_odd_name_is_registered_and_served(quick: Nursery, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "\u6a21\u578b\n" / "1")
+    with embedded_registry() as registry:
+        options = ("--model", str(model), "--registry", f"consul://{registry}", "--drain-grace", "0")
+        with quick.worker(*options) as worker:
+            eventually_sync(lambda: registered(registry), timeout_s=60)
+            answer = requests.post(worker.address().url, files={"data": picture("red")}, timeout=30)
+            assert (answer.status_code, answer.headers["X-Model"]) == (200, "%E6%A8%A1%E5%9E%8B/1")
+            (entry,) = requests.get(f"{registry.url}/v1/health/service/tfleet", timeout=10).json()
+            assert entry["Service"]["Meta"] == {"model": "%E6%A8%A1%E5%9E%8B", "version": "1"}
+            worker.process.kill()
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_in_order_with_code_0(quick: Nursery, tmp_path: Path, signum: int) -> None:
     with quick.worker("--model", str(write_model(tmp_path / "colours" / "1")), *ALONE) as worker:
