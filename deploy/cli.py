@@ -12,6 +12,7 @@ _COMMANDS = (
         "up",
         "tfleet.deploy.up_cli:up",
         short_help="Start a whole fleet on this machine: registry, proxy and workers.",
+        extra="worker,proxy",
     ),
     LazyCommand(
         "worker",

@@ -24,8 +24,8 @@ STRANGERS: Final = "tfleet.strangers"
 class LazyCommand(click.Command):
     """Stands in a group for the command at `path` (`package.module:attribute`), with one line of help.
 
-    `extra` is the extra of the package that brings what the command imports, None where nothing is needed
-    beyond the package itself.
+    `extra` is the extra of the package that brings what the command imports, or several with commas between;
+    None where nothing is needed beyond the package itself.
     """
 
     def __init__(self, name: str, path: str, *, short_help: str, extra: str | None = None) -> None:
@@ -81,5 +81,10 @@ class LazyGroup(click.Group):
                 raise
             raise RefusedError(
                 f"there is no module {error.name}: {ctx.info_name} {ctx.invoked_subcommand} "
-                f"needs the extra \"{extra}\": pip install 'tfleet[{extra}]'"
+                f"needs the {_extras(extra)}: pip install 'tfleet[{extra}]'"
             ) from error
+
+
+def _extras(extra: str) -> str:
+    quoted = " and ".join(f'"{each}"' for each in extra.split(","))
+    return f"extras {quoted}" if "," in extra else f"extra {quoted}"

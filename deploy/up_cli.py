@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from tfleet.proxy.app import MODES, Mode
 from tfleet.worker.model import ModelError, find_model
 from tfleet.worker.options import model_options, work_options
 
+_IMPORTED_LATE = ("flask", "multipart", "PIL", "tensorflow", "uvloop", "waitress")
 _OF_BARE_GRAPHS = ("labels", "input_layer", "output_layer", "input_size", "input_mean", "input_std")
 _OF_PROXY_TOO = {"max_body_bytes", "drain_grace_s"}
 """What the proxy has under the same name, and means as much for it."""
@@ -112,6 +114,7 @@ def up(
         )
     if ticket_key_file:
         _check(ticket_key_file)
+    _check_modules()
     _check_model(of_workers)
     proxy, chosen = _claim(Address(host, port), chosen)
     fleet = Fleet(
@@ -137,6 +140,15 @@ def up(
     environ = fleet.child_environ(heeded, usable_cpus())
     running = run_fleet(fleet, console, environ, image=photo(here), tfleet=program(sys.argv[0], here))
     sys.exit(asyncio.run(running))
+
+
+def _check_modules() -> None:
+    """Find out here, and not from each of the processes, that something is not installed. Raises
+    ModuleNotFoundError.
+    """
+    for name in _IMPORTED_LATE:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def _check_model(options: Mapping[str, Any]) -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-import docker
 import requests
-from docker.errors import APIError, DockerException, NotFound
 
 from tfleet.deploy.scaling.container import ONE_OFF, PROJECT, SERVICE, Container, read_container
 from tfleet.deploy.scaling.order import Order, order
 from tfleet.discovery.engine_client import engine_client
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 AT_ONCE: Final = 32
 """How many calls may be under way at once."""
@@ -33,7 +34,7 @@ class EngineError(Exception):
 class Engine:
     """A connection to it, as DOCKER_HOST, DOCKER_CONTEXT and the like say where it is."""
 
-    def __init__(self, client: docker.DockerClient) -> None:
+    def __init__(self, client: DockerClient) -> None:
         self._client = client
 
     def workers(self, service: str, project: str | None) -> list[Container]:
@@ -58,7 +59,9 @@ class Engine:
             document = self._client.api.inspect_container(pattern.id)
             try:
                 current = self._client.api.inspect_image(document["Config"]["Image"])["Id"]
-            except NotFound:  # its name was taken away; the image itself is there as long as somebody runs it
+            except (
+                _errors().NotFound
+            ):  # its name was taken away; the image itself is there as long as somebody runs it
                 current = None
             wanted = order(document, number, image_is_current=current == document["Image"])
             made = self._client.api.create_container_from_config(dict(wanted.body), wanted.name)["Id"]
@@ -83,7 +86,7 @@ class Engine:
             try:
                 self._client.api.stop(container.id, timeout=container.stop_grace_s)
                 code: int = self._client.api.inspect_container(container.id)["State"]["ExitCode"]
-            except NotFound:
+            except _errors().NotFound:
                 return None
             return code
 
@@ -92,7 +95,7 @@ class Engine:
         with _told():
             try:
                 self._client.api.remove_container(container.id, v=True, force=True)
-            except NotFound:
+            except _errors().NotFound:
                 return
 
     def last_line(self, container: Container) -> str:
@@ -100,7 +103,7 @@ class Engine:
         with _told():
             try:
                 said: bytes = self._client.api.logs(container.id, tail=1)
-            except APIError:  # gone, or its logs go where nobody can read them
+            except _errors().APIError:  # gone, or its logs go where nobody can read them
                 return ""
         return said.decode(errors="replace").strip()
 
@@ -123,7 +126,7 @@ def connected() -> Iterator[Engine]:
             try:
                 client = stack.enter_context(engine_client(timeout_s=_TIMEOUT_S, max_pool_size=AT_ONCE))
             except (LookupError, TypeError, ValueError) as error:
-                raise DockerException(f"what answers is no engine: {error!r}") from error
+                raise _errors().DockerException(f"what answers is no engine: {error!r}") from error
         yield Engine(client)
 
 
@@ -132,10 +135,17 @@ def _told() -> Iterator[None]:
     """Turn what the SDK raises into one line."""
     try:
         yield
-    except APIError as error:
+    except _errors().APIError as error:
         raise EngineError(f"the Docker engine refuses: {_line(error.explanation or error)}") from error
-    except (DockerException, requests.RequestException) as error:
+    except (_errors().DockerException, requests.RequestException) as error:
         raise EngineError(f"no Docker engine answers ({_line(_cause(error))}){_hint(error)}") from error
+
+
+def _errors() -> Any:
+    """The SDK's own. It is an extra, and `--help` does without."""
+    from docker import errors  # noqa: PLC0415 - see above
+
+    return errors
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -31,6 +31,7 @@ def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LazyGroup:
         LazyCommand("fine", "lazy_fine:fine", short_help="It is fine.", extra="worker"),
         LazyCommand("lacking", "lazy_lacking:x", short_help="It lacks something.", extra="worker"),
         LazyCommand("broken", "lazy_broken:x", short_help="It is broken.", extra="worker"),
+        LazyCommand("large", "lazy_lacking:x", short_help="It lacks more.", extra="worker,proxy"),
         LazyCommand("bare", "lazy_lacking:x", short_help="It has no extra."),
     ]
     return LazyGroup("tfleet", commands=commands)
@@ -56,6 +57,13 @@ def test_a_missing_extra_is_one_line(group: LazyGroup, arguments: list[str]) -> 
         "pip install 'tfleet[worker]'\n"
     )
     assert result.exit_code == 2
+
+
+def test_missing_extras_are_one_line(group: LazyGroup) -> None:
+    result = CliRunner().invoke(group, ["large"], prog_name="tfleet")
+    assert result.output.endswith(
+        'tfleet large needs the extras "worker" and "proxy": pip install \'tfleet[worker,proxy]\'\n'
+    )
 
 
 def test_a_module_missed_only_in_the_run_is_the_same(group: LazyGroup) -> None:
