@@ -22,6 +22,7 @@ from urllib.parse import quote
 from tfleet.client.errors import FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.single_flight import SingleFlight
 from tfleet.client.transport import LostConnectionError
+from tfleet.discovery.contract import OWN_REGISTRY
 from tfleet.discovery.credentials import Credentials
 from tfleet.discovery.denial import denied, refused
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError
@@ -85,7 +86,8 @@ class Finder:
         registry = self._where.registry.address
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                found = _urls(await self._ask())
+                reply = await self._ask()
+                found = _urls(reply)
         except LostConnectionError as error:
             reason = tls_trouble(error) or error
             return f"cannot find a proxy: the registry at {registry} does not answer: {reason}"
@@ -94,8 +96,10 @@ class Finder:
         except (UnexpectedAnswerError, RegistryError) as error:
             return f"cannot find a proxy: {error}"
         self._on_found(found)
-        hint = self._where.registry.access.reading(self._where.service)
-        return f"no proxy is registered as {self._where}; {hint}"
+        nobody = f"no proxy is registered as {self._where}"
+        if reply.headers.get("Server") == OWN_REGISTRY:
+            return nobody
+        return f"{nobody}; {self._where.registry.access.reading(self._where.service)}"
 
     async def _ask(self) -> Reply:
         credentials, service = self._credentials, self._where.service
@@ -125,6 +129,7 @@ def _urls(reply: Reply) -> tuple[str, ...]:
     except (ValueError, TypeError, RecursionError):
         listed = None
     if listed is None:
-        raise UnexpectedAnswerError(f"{reply.url} answered {reply.describe()}: {reply.body[:200]!r}")
+        said = reply.body[:_MOST_BYTES].decode(errors="replace")
+        raise UnexpectedAnswerError(f"{reply.url} answered {reply.describe()}: {said}")
     # A proxy that was killed may still be listed beside the one that has its port now.
     return tuple(dict.fromkeys(listing.instance.address.url for listing in listed))

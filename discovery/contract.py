@@ -36,6 +36,9 @@ TICKET_QUERY: Final = "ticket"
 TICKET_SCHEME: Final = "Tfleet-Ticket"
 """What the WWW-Authenticate of a 401 calls it: RFC 9110 section 11.6.1."""
 
+OWN_REGISTRY: Final = "tfleet"
+"""What the embedded registry calls itself in the header Server: no Consul, and nothing to be set for one."""
+
 IMAGE_FIELDS: Final = ("data", "image")
 """The multipart fields in which an image may come, first match first."""
 

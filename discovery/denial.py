@@ -6,6 +6,7 @@ from typing import Final
 
 _UNKNOWN_TOKEN: Final = "ACL not found"  # noqa: S105 - Consul's words for a token that it does not know
 _FOREIGN: Final = "--allow-host"
+_MAY_NOT: Final = "Permission denied"
 _ANYTHING: Final = "what docs/operations.md says"
 _HTTP_TO_HTTPS: Final = "HTTP request to an HTTPS server"
 
@@ -16,6 +17,8 @@ def denied(said: str, needed: str = _ANYTHING) -> str:
         return said.strip()
     if _UNKNOWN_TOKEN in said:
         return "it does not know the token: see CONSUL_HTTP_TOKEN and CONSUL_HTTP_TOKEN_FILE"
+    if _MAY_NOT not in said:  # the fleet's own registry, or whoever stands before Consul, has another reason
+        return said.strip()
     return f"{said.strip()}: set CONSUL_HTTP_TOKEN, or CONSUL_HTTP_TOKEN_FILE, to a token with {needed}"
 
 

@@ -18,6 +18,7 @@ import aiohttp
 
 from tfleet.discovery.access import Access
 from tfleet.discovery.address import Address
+from tfleet.discovery.contract import OWN_REGISTRY
 from tfleet.discovery.credentials import Credentials
 from tfleet.discovery.denial import denied, refused
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
@@ -40,13 +41,15 @@ class HealthAnswer:
     """What the registry says of a service: its index and the roll of its workers.
 
     Without a leader (`led`) it says what was so when there was one. It is not `whole` where Consul says that
-    it has left out what the token may not read (1.11 and later do).
+    it has left out what the token may not read (1.11 and later do). `own` is the embedded registry's answer,
+    which leaves out nothing.
     """
 
     index: int
     roll: Roll
     led: bool = True
     whole: bool = True
+    own: bool = False
 
     @property
     def instances(self) -> tuple[Instance, ...]:
@@ -85,7 +88,8 @@ class ConsulHealth:
             head, body = await self._get(service, {"stale": "", "wait": f"{wait_s:g}s", **since})
             led = head.get("X-Consul-KnownLeader") != "false"
             whole = head.get("X-Consul-Results-Filtered-By-ACLs") != "true"
-            return HealthAnswer(int(head["X-Consul-Index"]), read_roll(json.loads(body)), led, whole)
+            own = head.get("Server") == OWN_REGISTRY
+            return HealthAnswer(int(head["X-Consul-Index"]), read_roll(json.loads(body)), led, whole, own)
         except TimeoutError as error:
             raise RegistryUnavailableError(f"{self._where} does not answer: timed out") from error
         except (aiohttp.ClientError, OSError) as error:

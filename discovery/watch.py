@@ -43,7 +43,7 @@ class Watch:
 
     A failed query changes nothing: whoever listens keeps what it knew. `run` never returns by itself. If it
     raises, the process has lost its eyes, so its owner must let the process end with it. What it counts may
-    be read at any time. `hint` is what the log says to look after where nobody is listed.
+    be read at any time. `hint` is what the log says to look after where a Consul lists nobody.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Watch:
             self.answers[Answered.EMPTY if lost_all else Answered.CHANGED] += 1
             self._known = now
             self._idle_answers = 0
-            self._tell(now)
+            self._tell(now, own=answer.own)
             self._on_change(now)
         self._tell_refused(now)
         self._on_heard(answer.led and answer.whole and bool(now.passing or now.maintained))
@@ -141,10 +141,10 @@ class Watch:
         if self._idle_answers > 1:
             await self._sleep(_RETRY.delay_s(min(self._idle_answers, 4), self._rng))
 
-    def _tell(self, roll: Roll) -> None:
-        """Log who is listed."""
+    def _tell(self, roll: Roll, *, own: bool) -> None:
+        """Log who is listed; the registry is the fleet's `own`, or a Consul."""
         nobody = not roll.passing and not roll.maintained
-        hint = {"hint": self._hint} if nobody and self._hint else {}
+        hint = {"hint": self._hint} if nobody and self._hint and not own else {}
         maintained = [one.instance.id for one in roll.maintained]
         more = {"in_maintenance": maintained} if maintained else {}
         self._log.info("workers in the registry", workers=[i.id for i in roll.passing], **more, **hint)

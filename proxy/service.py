@@ -99,7 +99,7 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
         log_listening(settings, now.address)
         yield now.address
         readiness.drain()
-        structlog.get_logger().info("proxy draining", fleet=repr(now.fleet), clients=repr(now.clients))
+        log_draining(now.fleet, now.clients)
         if registry is not None:
             await membership.leave()
         await asyncio.sleep(settings.drain_grace_s)
@@ -110,6 +110,12 @@ def log_listening(settings: Settings, address: Address, **more: object) -> None:
     structlog.get_logger().info(
         "proxy listening", address=str(address), mode=settings.mode, registry=str(settings.registry), **more
     )
+
+
+def log_draining(fleet: Fleet, clients: Clients) -> None:
+    """Say what there is to finish."""
+    in_flight = sum(fleet.in_flight(worker_id) for worker_id in fleet.pool.members)
+    structlog.get_logger().info("proxy draining", in_flight=in_flight, connections=clients.served)
 
 
 @dataclass(frozen=True, slots=True)

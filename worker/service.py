@@ -155,7 +155,7 @@ def serve(settings: Settings) -> None:
         membership.join()
         log.info("worker ready", address=str(instance.address))
         stop.wait()
-        log.info("worker draining", server=repr(server))
+        log.info("worker draining", in_flight=server.busy, waiting=server.queue.waiting)
         lifecycle.drain()
         server.announce_drain()
         membership.leave()

@@ -6,9 +6,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from tfleet.discovery.contract import OWN_REGISTRY
 from tfleet.discovery.embedded import reply
 from tfleet.discovery.embedded.agent import Agent
 from tfleet.discovery.embedded.agent_api import AgentAPI
@@ -51,6 +52,7 @@ def make_registry(
     app.add_routes([*AgentAPI(agent).routes(), *CatalogAPI(agent, first_index=first_index).routes()])
     app.cleanup_ctx.append(_running)
     app.on_shutdown.append(_close)
+    app.on_response_prepare.append(_signed)
     return app
 
 
@@ -63,6 +65,10 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
 async def _close(app: web.Application) -> None:
     # Before the handlers are waited for, which is long before the clean-up.
     await app[AGENT].close()
+
+
+async def _signed(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers[hdrs.SERVER] = OWN_REGISTRY
 
 
 @web.middleware

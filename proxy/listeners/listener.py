@@ -17,7 +17,7 @@ from tfleet.proxy.descriptors import shortage
 from tfleet.proxy.listeners.link import Link
 from tfleet.proxy.listeners.wire import Begin, Opened, Ready, receive
 from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.service import Serving, beside, serving
+from tfleet.proxy.service import Serving, beside, log_draining, serving
 from tfleet.proxy.site import CannotListenError
 
 _CONTROL = 0
@@ -72,7 +72,7 @@ async def _serve(begin: Begin, link: Link, readiness: Readiness, stop: asyncio.E
             async with beside(lambda: _say_ready(now, link)):
                 await stop.wait()
             readiness.drain()
-            structlog.get_logger().info("proxy draining", fleet=repr(now.fleet), clients=repr(now.clients))
+            log_draining(now.fleet, now.clients)
             await asyncio.sleep(settings.drain_grace_s)
         await link.tell()  # what it has counted to the end
 

@@ -81,7 +81,7 @@ async def serve_together(
                 await stack.enter_async_context(beside(join))
             await hub.stop_asked.wait()
         readiness.drain()
-        log.info("proxy draining", listeners=repr(hub))
+        log.info("proxy draining", listeners=count)
         if membership is not None:
             await membership.leave()
         await hub.stop(settings.drain_grace_s + settings.drain_timeout_s + _BEYOND_DRAIN_S)

@@ -44,6 +44,13 @@ async def test_a_service_that_nobody_registered_has_no_workers(health: ConsulHea
     assert answer.index >= 1
 
 
+async def test_the_fleets_own_registry_is_told_from_consul(
+    request: pytest.FixtureRequest, health: ConsulHealth, service: str
+) -> None:
+    answer = await health.service(service, 0, WAIT_S)
+    assert answer.own == ("embedded" in request.node.callspec.id)
+
+
 async def test_workers_come_in_order_and_only_those_that_pass(
     server: Address, health: ConsulHealth, service: str
 ) -> None:

@@ -212,7 +212,9 @@ async def test_the_log_says_once_that_there_is_no_leader_and_once_that_there_is_
 async def test_where_nobody_is_listed_the_log_says_what_to_look_after() -> None:
     with capture_logs() as lines:
         watch = Watch(
-            health := ScriptedHealth(HealthAnswer(3, Roll(())), HealthAnswer(4, Roll((ONE,)))),
+            health := ScriptedHealth(
+                HealthAnswer(3, Roll(())), HealthAnswer(4, Roll((ONE,))), HealthAnswer(5, Roll(()), own=True)
+            ),
             "tfleet",
             print,
             hint="h",
@@ -220,7 +222,7 @@ async def test_where_nobody_is_listed_the_log_says_what_to_look_after() -> None:
         task = asyncio.ensure_future(watch.run())
         await health.done.wait()
         task.cancel()
-    assert [line.get("hint") for line in lines] == ["h", None]
+    assert [line.get("hint") for line in lines] == ["h", None, None], "of the fleet's own there is none"
 
 
 async def test_it_says_what_it_knows() -> None:
