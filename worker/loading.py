@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfleet.worker.illegal_instruction import told
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.model.precision import cpu_obstacle, give_way
 from tfleet.worker.model.spec import ModelSpec
@@ -28,27 +29,26 @@ def load_warm(
 
     What was chosen, and the seconds of each part, are in the log and the metrics.
     """
-    obstacle = cpu_obstacle(_CPUINFO.read_text())
+    cpuinfo = _CPUINFO.read_text()
+    obstacle = cpu_obstacle(cpuinfo)
     if tuning.precision == "bfloat16" and obstacle:
         give_way(tuning.precision, obstacle)  # said before TensorFlow is imported, which takes seconds
     began_s = time.perf_counter()
-    from tfleet.worker.model.choose import load_tuned  # noqa: PLC0415 - imports TensorFlow
-    from tfleet.worker.model.configuration import sees_gpu  # noqa: PLC0415 - the same
-    from tfleet.worker.model.session import Classifier  # noqa: PLC0415 - the same
+    with told(cpuinfo):
+        from tfleet.worker.model.choose import load_tuned  # noqa: PLC0415 - imports TensorFlow
+        from tfleet.worker.model.configuration import sees_gpu  # noqa: PLC0415 - the same
+        from tfleet.worker.model.session import Classifier  # noqa: PLC0415 - the same
 
-    imported_s = time.perf_counter()
-    classifier, choice = load_tuned(
-        spec,
-        tuning,
-        "the model runs on a GPU" if sees_gpu() else obstacle,
-        lambda precision: Classifier.load(spec, cpus=tuning.cpus, precision=precision),
-    )
-    loaded_s = time.perf_counter()
-    parts = {
-        "import": imported_s - began_s,
-        "load": loaded_s - imported_s,
-        "warm-up": classifier.warm_up(sizes),
-    }
+        imported_s = time.perf_counter()
+        classifier, choice = load_tuned(
+            spec,
+            tuning,
+            "the model runs on a GPU" if sees_gpu() else obstacle,
+            lambda precision: Classifier.load(spec, cpus=tuning.cpus, precision=precision),
+        )
+        loaded_s = time.perf_counter()
+        warm_up_s = classifier.warm_up(sizes)
+    parts = {"import": imported_s - began_s, "load": loaded_s - imported_s, "warm-up": warm_up_s}
     for part, seconds in parts.items():
         metrics.start_seconds.labels(part).set(seconds)
     metrics.cpus.set(tuning.cpus)
