@@ -13,7 +13,13 @@ from tfleet.discovery.contract import REQUEST_TIMEOUT_MS
 from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.worker.batcher import Batcher, OverdueError
-from tfleet.worker.decoders import CallerGoneError, DecodeOverdueError, DecoderPool, DecodersBusyError
+from tfleet.worker.decoders import (
+    CallerGoneError,
+    DecodeOverdueError,
+    DecoderPool,
+    DecodersBusyError,
+    NoDecoderError,
+)
 from tfleet.worker.http.task import ARRIVED, BEGUN, CLIENT_GONE, REJECTED
 from tfleet.worker.image.apart import decoded_by
 from tfleet.worker.image.limits import ImageLimits
@@ -87,6 +93,8 @@ class Classify:
             return classifier.prepare(image_bytes(request), self._limits, apart)
         except DecodersBusyError:
             raise RejectedError(Rejection.DECODERS_BUSY) from None
+        except NoDecoderError:
+            raise RejectedError(Rejection.NO_DECODER) from None
         except DecodeOverdueError:
             raise RejectedError(Rejection.DEADLINE) from None
         except CallerGoneError:

@@ -33,6 +33,12 @@ _REJECTIONS: Mapping[Rejection, Problem] = {
         "Retry-After, or a smaller one",
         retry_after_s=1,
     ),
+    Rejection.NO_DECODER: Problem(
+        503,
+        "this worker can't start a process to decode a large image in; its log says why: send the image to "
+        "another worker, or a smaller one",
+        retry_after_s=1,
+    ),
     Rejection.DEADLINE: Problem(
         504, "the caller's time was over before the image's turn came; nothing was computed"
     ),

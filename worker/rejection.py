@@ -11,6 +11,7 @@ class Rejection(StrEnum):
     QUEUE_REQUESTS = "queue-requests"
     QUEUE_BYTES = "queue-bytes"
     DECODERS_BUSY = "decoders-busy"
+    NO_DECODER = "no-decoder"
     DEADLINE = "deadline"
     CLIENT_GONE = "client-gone"
     STARTING = "starting"

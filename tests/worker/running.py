@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.worker.app import make_app
+from tfleet.worker.decoder_metrics import DecoderMetrics
 from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.http.queue import QueueLimits
 from tfleet.worker.http.request import Gate
@@ -40,6 +41,7 @@ def serving(
     threads: int = 8,
     queue_limits: QueueLimits = QUEUE_LIMITS,
     gate: Gate | None = None,
+    max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Iterator[tuple[Address, Lifecycle]]:
     """A worker that answers inside the block; without a classifier it is still starting."""
     lifecycle = Lifecycle()
@@ -49,7 +51,7 @@ def serving(
         host="127.0.0.1",
         port=0,
         threads=threads,
-        max_body_bytes=MAX_BODY_BYTES,
+        max_body_bytes=max_body_bytes,
         queue_limits=queue_limits,
         gate=gate,
     )
@@ -57,7 +59,9 @@ def serving(
     whereabouts = Whereabouts(lambda: server.address, None, server.address.port)
     limits = ImageLimits()
     decoders = DecoderPool(COMMAND, limits.decoders(2, timeout_s=5), log=structlog.get_logger())
-    app = make_app(instance, whereabouts, lifecycle, Metrics(), limits, lifecycle.drain, decoders=decoders)
+    metrics = Metrics()
+    metrics.include(DecoderMetrics(decoders))
+    app = make_app(instance, whereabouts, lifecycle, metrics, limits, lifecycle.drain, decoders=decoders)
     server.start(app, instance.id)
     try:
         yield server.address, lifecycle

@@ -5,7 +5,7 @@ import pytest
 import structlog
 
 from tfleet.worker.decoder_metrics import DecoderMetrics
-from tfleet.worker.decoders import DecoderDiedError, DecoderPool, Job, PoolLimits
+from tfleet.worker.decoders import DecoderPool, Job, NoDecoderError, PoolLimits
 from tfleet.worker.decoders.killed import Killed
 from tfleet.worker.metrics import Metrics
 
@@ -14,7 +14,7 @@ def test_what_the_pool_counts_is_read_at_each_scrape() -> None:
     pool = DecoderPool((sys.executable, "-c", ""), PoolLimits.for_cpus(2), log=structlog.get_logger())
     metrics = Metrics()
     metrics.include(DecoderMetrics(pool))
-    with pytest.raises(DecoderDiedError):
+    with pytest.raises(NoDecoderError):
         pool.run(Job("pixels", {}, b"", 0), deadline_s=math.inf, gone=lambda: False)
     lines = metrics.text().decode().splitlines()
     pool.close()

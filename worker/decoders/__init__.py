@@ -10,8 +10,10 @@ from tfleet.worker.decoders.errors import (
     DecodeOverdueError,
     DecoderDiedError,
     DecoderError,
+    DecoderKilledError,
     DecodersBusyError,
     DecodeTimeoutError,
+    NoDecoderError,
 )
 from tfleet.worker.decoders.job import Job, Outcome
 from tfleet.worker.decoders.limits import PoolLimits
@@ -23,9 +25,11 @@ __all__ = [
     "DecodeTimeoutError",
     "DecoderDiedError",
     "DecoderError",
+    "DecoderKilledError",
     "DecoderPool",
     "DecodersBusyError",
     "Job",
+    "NoDecoderError",
     "Outcome",
     "PoolLimits",
 ]

@@ -78,6 +78,11 @@ class Decoder:
         return self._process.poll() is None
 
     @property
+    def killed(self) -> bool:
+        """Whether SIGKILL has ended it."""
+        return self._process.returncode == -signal.SIGKILL
+
+    @property
     def cpu_s(self) -> float:
         """The CPU time that it has taken so far; 0 where the system does not tell."""
         with suppress(OSError):

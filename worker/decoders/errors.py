@@ -15,8 +15,16 @@ class DecodeTimeoutError(DecoderError):
     """The decoding took longer than any may, and was broken off."""
 
 
+class NoDecoderError(DecoderError):
+    """No decoder could be started, or the worker is stopping. The image has nothing to do with it."""
+
+
 class DecoderDiedError(DecoderError):
-    """The decoder ended in the middle of the job, could not be started, or did not answer as it should."""
+    """The decoder ended in the middle of the job, or did not answer as it should."""
+
+
+class DecoderKilledError(DecoderDiedError):
+    """Somebody else killed it in the middle of the job: the kernel does where memory is short."""
 
 
 class DecodeOverdueError(DecoderError):

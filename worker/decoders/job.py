@@ -11,14 +11,15 @@ from typing import Any
 class Job:
     """One call of a function in a decoder.
 
-    `name` is the function's, `arguments` are what JSON can say, `memory_bytes` is an estimate of what it
-    takes while it runs.
+    `name` is the function's, `arguments` are what JSON can say. `memory_bytes` and `cpu_s` are estimates of
+    what it takes: bytes while it runs, and seconds of one CPU.
     """
 
     name: str
     arguments: Mapping[str, Any]
     body: bytes
     memory_bytes: int
+    cpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

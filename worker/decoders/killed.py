@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from tfleet.worker.decoders.errors import CallerGoneError, DecodeOverdueError, DecodeTimeoutError
+from tfleet.worker.decoders.errors import (
+    CallerGoneError,
+    DecodeOverdueError,
+    DecodersBusyError,
+    DecodeTimeoutError,
+)
 
 
 class Killed(StrEnum):
@@ -13,6 +18,7 @@ class Killed(StrEnum):
     TIMEOUT = "timeout"
     MEMORY = "memory"
     DIED = "died"
+    BUSY = "busy"
     DEADLINE = "deadline"
     CLIENT_GONE = "client-gone"
 
@@ -24,6 +30,7 @@ class Killed(StrEnum):
 
 _REASONS = (
     (DecodeTimeoutError, Killed.TIMEOUT),
+    (DecodersBusyError, Killed.BUSY),
     (DecodeOverdueError, Killed.DEADLINE),
     (CallerGoneError, Killed.CLIENT_GONE),
 )

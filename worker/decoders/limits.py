@@ -10,7 +10,9 @@ DEFAULT_DECODE_TIMEOUT_S: Final = 5.0
 _MOST_PROCESSES: Final = 4
 _WAITING_FOR_EACH: Final = 2
 """Whoever waits holds one of the worker's threads, which the cheap images need."""
-_WALL_FOR_CPU: Final = 3
+_ANSWER_WITHIN_S: Final = 9.0
+"""A second less than a proxy waits for a worker that makes no progress (its --try-timeout)."""
+_MAX_AHEAD_S: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +20,10 @@ class PoolLimits:
     """Of one pool.
 
     - `max_waiting`: jobs that may wait beyond those that run.
-    - `decode_timeout_s`: seconds of a decoder's CPU time for one job. The clock on the wall may show three
-      times as many: a decoder shares the CPUs with others.
+    - `max_ahead_s`: seconds of CPU, by the estimates, that the jobs ahead of one that waits may take.
+    - `answer_within_s`: how long a job may take in all, its wait included. A decoder shares the CPUs with
+      others, so what is over then may have had little of them: it is told that all are busy.
+    - `decode_timeout_s`: seconds of a decoder's CPU time for one job.
     - `address_space_bytes`: of one decoder, its program included.
     - `memory_bytes`: of all jobs that run, by their estimates. One that is larger runs alone.
     - `answer_bytes`: the largest answer that is taken.
@@ -27,6 +31,8 @@ class PoolLimits:
 
     processes: int
     max_waiting: int
+    max_ahead_s: float = _MAX_AHEAD_S
+    answer_within_s: float = _ANSWER_WITHIN_S
     decode_timeout_s: float = DEFAULT_DECODE_TIMEOUT_S
     address_space_bytes: int = 1536 * _MIB
     memory_bytes: int = 768 * _MIB
@@ -37,8 +43,3 @@ class PoolLimits:
         """The defaults on so many CPUs: half of them for the costly images, but no more than four."""
         processes = max(1, min(_MOST_PROCESSES, cpus // 2))
         return cls(processes=processes, max_waiting=_WAITING_FOR_EACH * processes)
-
-    @property
-    def wall_timeout_s(self) -> float:
-        """How long one job may take."""
-        return _WALL_FOR_CPU * self.decode_timeout_s

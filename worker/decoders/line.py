@@ -5,7 +5,8 @@ The rules:
 - Jobs run in the order in which they came, at most as many as there are processes. Nobody overtakes, so that
   a large one gets its turn, however many small ones come.
 - All that run together fit into the memory. One that is too large for it runs alone.
-- At most so many wait; one more is not let in.
+- At most so many wait, and none for whom those ahead would take too long by their estimates; one more is not
+  let in.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class Place:
 
     number: int
     memory_bytes: int
+    cpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,13 @@ class Line:
     waiting: tuple[Place, ...] = ()
 
     def enter(self, place: Place) -> Line | None:
-        """With one more at the end, who may run at once. None where as many wait as may."""
+        """With one more at the end, who may run at once. None where it may not wait."""
         line = replace(self, waiting=(*self.waiting, place))._advance()
-        return None if len(line.waiting) > self.limits.max_waiting else line
+        if place not in line.waiting:
+            return line
+        ahead_s = sum(other.cpu_s for other in (*self.running, *self.waiting)) / self.limits.processes
+        full = len(line.waiting) > self.limits.max_waiting or ahead_s > self.limits.max_ahead_s
+        return None if full else line
 
     def leave(self, place: Place) -> Line:
         """Without this one, whether it ran or waited. Whose turn it is now runs."""

@@ -12,7 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tfleet.worker.decoders.decoder import LOOK_EVERY_S, Decoder
-from tfleet.worker.decoders.errors import DecoderDiedError, DecoderError, DecodersBusyError
+from tfleet.worker.decoders.errors import (
+    DecoderDiedError,
+    DecoderError,
+    DecoderKilledError,
+    DecodersBusyError,
+    NoDecoderError,
+)
 from tfleet.worker.decoders.job import Job, Outcome
 from tfleet.worker.decoders.killed import Killed
 from tfleet.worker.decoders.limits import PoolLimits
@@ -79,11 +85,11 @@ class DecoderPool:
     def run(self, job: Job, *, deadline_s: float, gone: Callable[[], bool]) -> Outcome:
         """Have a job done, and return when it is. `gone` is asked about every 50 ms.
 
-        Raises DecodersBusyError, DecodeTimeoutError, DecoderDiedError, DecodeOverdueError, CallerGoneError.
+        Raises the subclasses of DecoderError.
         """
-        caller = Caller(deadline_s, gone)
+        caller = Caller(deadline_s, gone, busy_s=time.perf_counter() + self.limits.answer_within_s)
         self._check(caller)
-        place, turn = self._enter(job.memory_bytes)
+        place, turn = self._enter(job)
         try:
             while not turn.wait(LOOK_EVERY_S):
                 self._check(caller)
@@ -92,7 +98,7 @@ class DecoderPool:
             self._leave(place)
 
     def close(self) -> None:
-        """Kill all decoders. Whoever still waits for one gets DecoderDiedError."""
+        """Kill all decoders. Whoever still waits for one gets NoDecoderError."""
         with self._lock:
             self._closed = True
             decoders, idle, self._idle = list(self._decoders), self._idle, []
@@ -109,14 +115,14 @@ class DecoderPool:
 
     def _check(self, caller: Caller) -> None:
         if self._closed:
-            raise DecoderDiedError(_STOPPING)
+            raise NoDecoderError(_STOPPING)
         if why := caller.why_end(time.perf_counter()):
             raise why
 
-    def _enter(self, memory_bytes: int) -> tuple[Place, threading.Event]:
+    def _enter(self, job: Job) -> tuple[Place, threading.Event]:
         with self._lock:
             self._places += 1
-            place, turn = Place(self._places, memory_bytes), threading.Event()
+            place, turn = Place(self._places, job.memory_bytes, job.cpu_s), threading.Event()
             line = self._line.enter(place)
             if line is None:
                 raise DecodersBusyError(f"{self.waiting} images wait for a decoder, as many as may")
@@ -158,21 +164,21 @@ class DecoderPool:
             decoder.listen()
             self._check(caller)
             if time.perf_counter() >= start_by_s:
-                raise DecoderDiedError(f"a decoder was not ready within {_START_TIMEOUT_S:g} s")
+                raise NoDecoderError(f"a decoder was not ready within {_START_TIMEOUT_S:g} s")
 
         decoder.wait_ready(look_at_start)
-        began = Began(time.perf_counter(), decoder.cpu_s)
+        began = Began(decoder.cpu_s)
 
         def look() -> None:
             decoder.listen()
             self._check(caller)
-            if why := began.why_end(time.perf_counter(), decoder.cpu_s, self.limits):
+            if why := began.why_end(decoder.cpu_s, self.limits):
                 raise why
 
         return decoder.ask(job, self.limits.answer_bytes, look)
 
     def _take(self) -> Decoder:
-        """One that has nothing to do, or a new one. Raises DecoderDiedError."""
+        """One that has nothing to do, or a new one. Raises NoDecoderError."""
         while True:
             with self._lock:
                 decoder = self._idle.pop()[1] if self._idle else None
@@ -189,13 +195,13 @@ class DecoderPool:
             )
         except OSError as error:
             self._log.warning("no decoder could be started", error=str(error))
-            raise DecoderDiedError("no decoder could be started") from error
+            raise NoDecoderError("no decoder could be started") from error
         with self._lock:
             self._decoders.add(decoder)
             closed = self._closed
         if closed:
             self._end(decoder)
-            raise DecoderDiedError(_STOPPING)
+            raise NoDecoderError(_STOPPING)
         return decoder
 
     def _lost(self, decoder: Decoder, error: Exception) -> DecoderError:
@@ -203,14 +209,14 @@ class DecoderPool:
         cpu_s = decoder.cpu_s
         how, words = self._end(decoder)
         if self._closed:
-            return DecoderDiedError(_STOPPING)
+            return NoDecoderError(_STOPPING)
         reason = Killed.of(error)
         self._count(reason)
         if reason is not Killed.DIED:
             self._log.info("decoder killed", reason=reason, pid=decoder.pid, cpu_s=cpu_s)
         elif isinstance(error, EOFError | ConnectionError):
             self._log.warning("decoder died", how=how, pid=decoder.pid, stderr=words)
-            error = DecoderDiedError(f"the decoder of this image ended ({how})")
+            error = self._death(decoder, how)
         else:
             self._log.warning(
                 "decoder killed", reason=reason, pid=decoder.pid, error=str(error), stderr=words
@@ -218,6 +224,14 @@ class DecoderPool:
         if isinstance(error, DecoderError):
             return error
         return DecoderDiedError("the decoder of this image did not answer as it should")
+
+    @staticmethod
+    def _death(decoder: Decoder, how: str) -> DecoderError:
+        if not decoder.ready:
+            return NoDecoderError("no decoder could be started")
+        if decoder.killed:
+            return DecoderKilledError(f"its decoder was killed ({how})")
+        return DecoderDiedError(f"the decoder of this image ended ({how})")
 
     def _end(self, decoder: Decoder) -> tuple[str, str]:
         ended = decoder.end()

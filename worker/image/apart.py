@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 
-from tfleet.worker.decoders import DecoderDiedError, DecoderPool, DecodeTimeoutError, Job
+from tfleet.worker.decoders import DecoderDiedError, DecoderKilledError, DecoderPool, DecodeTimeoutError, Job
 from tfleet.worker.image.cost import Cost
 from tfleet.worker.image.decode import out_of_memory
 from tfleet.worker.image.errors import (
@@ -42,13 +42,15 @@ def decoded_by(pool: DecoderPool, deadline_s: float, gone: Callable[[], bool]) -
         format_name = arguments["header"]["format"]
         try:
             outcome = pool.run(
-                Job(name, arguments, picture, cost.memory_bytes), deadline_s=deadline_s, gone=gone
+                Job(name, arguments, picture, cost.memory_bytes, cost.cpu_s), deadline_s=deadline_s, gone=gone
             )
         except DecodeTimeoutError as error:
             raise TooCostlyError(
                 f"decoding this {format_name} image takes more than {pool.limits.decode_timeout_s:g} s, the "
                 "limit of --decode-timeout: send a smaller one, or save it anew"
             ) from error
+        except DecoderKilledError as error:
+            raise out_of_memory(format_name) from error
         except DecoderDiedError as error:
             raise BrokenImageError(f"this {format_name} image can't be decoded: {error}") from error
         if "error" in outcome.header:

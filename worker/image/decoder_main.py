@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from PIL import AvifImagePlugin
+
 from tfleet.worker.decoders.child import serve
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.image.prepare import JOBS
+
+# One process, one thread: what a decoder may take is counted by CPUs, and others have theirs.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+with suppress(ImportError):
+    import pillow_heif
+
+    pillow_heif.options.DECODE_THREADS = 1
 
 if __name__ == "__main__":
     serve(JOBS, expected=(ImageError,))

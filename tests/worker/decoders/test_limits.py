@@ -9,7 +9,3 @@ from tfleet.worker.decoders import PoolLimits
 def test_half_of_the_cpus_may_decode(cpus: int, processes: int, max_waiting: int) -> None:
     limits = PoolLimits.for_cpus(cpus)
     assert (limits.processes, limits.max_waiting) == (processes, max_waiting)
-
-
-def test_the_wall_shows_three_times_the_cpu_time() -> None:
-    assert PoolLimits(1, 1, decode_timeout_s=5).wall_timeout_s == 15

@@ -53,6 +53,18 @@ def test_none_may_wait_where_the_limit_is_zero() -> None:
     assert line.enter(Place(2, 1)) is None
 
 
+def test_nobody_waits_for_what_takes_too_long_by_its_estimate() -> None:
+    limits = PoolLimits(processes=1, max_waiting=9, max_ahead_s=4)
+    line = Line(limits).enter(Place(1, 1, cpu_s=60))
+    assert line is not None, "alone it always may"
+    assert line.enter(Place(2, 1, cpu_s=0.1)) is None
+    line = Line(limits).enter(Place(1, 1, cpu_s=3))
+    assert line is not None
+    line = line.enter(Place(2, 1, cpu_s=3))
+    assert line is not None, "only what is ahead counts"
+    assert line.enter(Place(3, 1, cpu_s=0.1)) is None
+
+
 @pytest.mark.parametrize(
     ("leaves", "running", "waiting"),
     [

@@ -1,9 +1,12 @@
 """The first bytes say what a file is, whatever its name says."""
 
+import io
+
 import pytest
+from PIL import Image
 
 from tests.worker.image.photos import PHOTOS
-from tfleet.worker.image.sniff import sniff
+from tfleet.worker.image.sniff import glued_bytes, picture_inside, sniff
 
 
 @pytest.mark.parametrize(
@@ -19,7 +22,24 @@ from tfleet.worker.image.sniff import sniff
         (b"MM\x00*", "TIFF"),
         (b"\0\0\0\x18ftypheic", "HEIC"),
         (b"\0\0\0\x18ftypavif", "AVIF"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "AVIF"),
+        (b"\0\0\0\x1cftypmsf1\0\0\0\0miafheic", "HEIC"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1", "HEIF"),
         (b"\0\0\0\x18ftypisom", "MP4"),
+        (b"\0\0\0\x18ftypcrx ", "a camera's raw picture (CR3)"),
+        (b"II*\0\x10\0\0\0CR\2\0", "a camera's raw picture (CR2)"),
+        (b"IIU\0\x08\0\0\0", "a camera's raw picture (RW2)"),
+        (b"IIRO\x08\0\0\0", "a camera's raw picture (ORF)"),
+        (b"FUJIFILMCCD-RAW 0201", "a camera's raw picture (RAF)"),
+        (b"\0\0\2\0\1\0\x20\x20", "CUR"),
+        (b"icns\0\0\1\0", "ICNS"),
+        (b"\0\0\2\0\0\0\0\0\0\0\0\0\x40\0\x30\0\x18\0", "TGA"),
+        (b"\0\1\1\0\0\0\1\x18\0\0\0\0\x40\0\x30\0\x08\0", "TGA"),
+        (b"\x0a\5\1\x08" + bytes(124), "PCX"),
+        (b"\1\xda\1\1\0\3\0\x40", "SGI"),
+        (b"\x80\1\0\0\x11\xaf\2\0", "FLI or FLC"),
+        (b"\x80\1\0\0\x12\xaf\2\0", "FLI or FLC"),
+        (b"\x8aMNG\r\n\x1a\n", "MNG"),
         (b"\xff\x0a", "JPEG XL"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
@@ -53,3 +73,38 @@ def test_what_is_no_picture_has_no_format(data: bytes) -> None:
 
 def test_a_photograph_is_a_jpeg() -> None:
     assert sniff(PHOTOS["cat"].read_bytes()) == "JPEG"
+
+
+def test_a_tga_is_known_by_its_footer() -> None:
+    assert sniff(bytes(99) + b"TRUEVISION-XFILE.\0") == "TGA"
+
+
+@pytest.mark.parametrize("format_name", ["TGA", "PCX", "SGI", "ICNS", "ICO", "TIFF", "PPM"])
+def test_what_pillow_writes_is_named(format_name: str) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(buffer, format_name)
+    expected = {"PPM": "Netpbm"}.get(format_name, format_name)
+    assert sniff(buffer.getvalue()) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "glued"),
+    [
+        (b"\r\n", 2),
+        (b"\n" * 16, 16),
+        (b"\xef\xbb\xbf", 3),
+        (b"\xff\xfe", 2),
+        (b"", 0),
+        (b"\n" * 17, 0),
+        (b"x", 0),
+        (b"\r\nx", 0),
+    ],
+)
+def test_line_ends_blanks_and_marks_are_glued(before: bytes, glued: int) -> None:
+    assert glued_bytes(before + PHOTOS["cat"].read_bytes()) == glued
+    assert glued_bytes(before + b"text") == 0
+
+
+def test_a_picture_inside_of_something_else_is_found() -> None:
+    assert picture_inside(b"From: me\r\n\r\n" + PHOTOS["cat"].read_bytes()) == ("JPEG", 12)
+    assert picture_inside(b"no picture " * 1000) is None
