@@ -5,9 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from typing import Final
 
 _MAX_PORT = 65535
 _MAX_NAME = 253
+LOCALHOST: Final = "localhost"
+"""To listen there is to listen on 127.0.0.1 and, where the machine has IPv6, on ::1."""
+
 _EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound to
 # As resolvers take them (RFC 1123 section 2.1), and underscores, which container networks use.
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -68,7 +72,7 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return host == LOCALHOST or host.endswith(".localhost")
 
 
 def is_host(text: str) -> bool:

@@ -9,7 +9,7 @@ import click
 import uvloop
 
 from tfleet.discovery import log
-from tfleet.discovery.address import Address
+from tfleet.discovery.address import LOCALHOST, Address
 from tfleet.discovery.contract import MAX_BODY_BYTES, PROXY_PORT
 from tfleet.discovery.key_file import BadKeyFileError, KeyFile
 from tfleet.discovery.options import (
@@ -33,7 +33,9 @@ from tfleet.proxy.slow_start import WINDOW_S
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all.")
+@click.option(
+    "--host", default=LOCALHOST, help="Address to listen on; localhost is 127.0.0.1 and ::1, 0.0.0.0 for all."
+)
 @click.option("--port", type=PORT, default=PROXY_PORT, help="0 is any free port.")
 @click.option(
     "--listeners",

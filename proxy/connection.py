@@ -24,10 +24,12 @@ from aiohttp import http_exceptions, web
 
 from tfleet.discovery.contract import REQUEST_ID
 from tfleet.discovery.problem import Problem
+from tfleet.discovery.proxy_protocol import protocol_fault
 from tfleet.discovery.request_id import request_id
 from tfleet.proxy.alarm import Alarm
 from tfleet.proxy.client import Client
 from tfleet.proxy.clients import Admission, ClientLimits, Clients
+from tfleet.proxy.door import found_at
 from tfleet.proxy.exchange import Exchange
 from tfleet.proxy.http.body import Body, Length, body_of
 from tfleet.proxy.http.fields import UnreadableError, check_lines
@@ -36,7 +38,7 @@ from tfleet.proxy.http.own_answer import connection_lines, problem_answer
 from tfleet.proxy.http.request_head import RequestHead, RequestHeads
 from tfleet.proxy.http.reset import reset
 from tfleet.proxy.observer import Observer
-from tfleet.proxy.problems import problem_response
+from tfleet.proxy.problems import TOO_MANY_CLIENTS, problem_response
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.taking import Taking
 
@@ -53,10 +55,6 @@ _MOST_HEADS_AT_ONCE: Final = 16
 _MOST_EMPTY_LINES: Final = 2
 _END: Final = b"\r\n\r\n"
 _EMPTY_LINE: Final = b"\r\n"
-
-_TOO_MANY: Final = Problem(
-    503, "the proxy has all the connections it may have: see --max-connections", retry_after_s=1
-)
 
 
 class ClientConnection(web.RequestHandler):
@@ -137,7 +135,7 @@ class ClientConnection(web.RequestHandler):
             super().connection_made(line)
             self._alarm.set(self._loop.time() + self._limits.header_timeout_s)
         elif self._admission is Admission.TOLD_OFF:
-            line.write(problem_answer(_TOO_MANY, request_id(None), connection=(b"Connection: close",)))
+            line.write(problem_answer(TOO_MANY_CLIENTS, request_id(None), connection=(b"Connection: close",)))
             self._end_slowly()
         else:
             line.abort()
@@ -304,7 +302,7 @@ class ClientConnection(web.RequestHandler):
                 return False
             head = self._heads.read(received[: end + 2])
         except UnreadableError as error:
-            self._refuse(Problem(400, f"this is no HTTP request: {error}"))
+            self._refuse(Problem(400, f"this is no HTTP request: {protocol_fault(received) or error}"))
             return False
         self._received = received[end + 4 :]
         self._seen = 0
@@ -329,7 +327,7 @@ class ClientConnection(web.RequestHandler):
         else:
             self._keep = head.keep_alive and (self._body.ended or head.expect is None)
             self._alarm.set(self._loop.time() + self._limits.idle_timeout_s)
-            super().data_received(bare_head(head))
+            super().data_received(bare_head(head, found_at(self._line)))
 
     def _read_body(self) -> None:
         received, self._received = self._received, b""

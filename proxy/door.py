@@ -6,19 +6,22 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
 
-from tfleet.discovery.address import Address
+from tfleet.discovery.address import LOCALHOST, Address
 
 # As many clients may knock at the same moment. The system's own limit is net.core.somaxconn.
 _BACKLOG: Final = 1024
 _AT_ONCE: Final = 64
 _SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _RETRY_S: Final = 0.5
+# A free port of one address may be taken at the other one.
+_PORTS_TRIED: Final = 8
+_NO_SUCH_PLACE: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
 class Door:
@@ -90,18 +93,40 @@ class Door:
         self._loop.add_reader(one.fileno(), self._knocked, one)
 
 
+def found_at(line: asyncio.BaseTransport | None) -> str:
+    """The address of this side of a connection, where the client found it; empty where it is over."""
+    name = None if line is None else line.get_extra_info("sockname")
+    return str(Address(*name[:2])) if name else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One of the addresses of a name, as the system's calls take it."""
+    """One of the addresses of a name, as the system's calls take it; one that is `spare` may be missing."""
 
     family: int
     kind: int
     protocol: int
     where: tuple[str | int | bytes, ...]
+    spare: bool = False
+
+    def at(self, port: int) -> Place:
+        """The same with another port."""
+        host, _, *more = self.where
+        return replace(self, where=(host, port, *more))
 
 
 async def places(address: Address) -> list[Place]:
-    """Where one listens for it. Raises OSError."""
+    """Where one listens for it. Raises OSError.
+
+    `localhost` is both loopbacks, as for browsers and curl, whatever the machine's hosts file says of it: the
+    one of IPv4 first, and that of IPv6 where there is one.
+    """
+    if address.host == LOCALHOST:
+        kind, protocol = socket.SOCK_STREAM, socket.IPPROTO_TCP
+        return [
+            Place(socket.AF_INET, kind, protocol, ("127.0.0.1", address.port)),
+            Place(socket.AF_INET6, kind, protocol, ("::1", address.port, 0, 0), spare=True),
+        ]
     found = await asyncio.get_running_loop().getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
@@ -125,18 +150,49 @@ def bound(place: Place, *, shared: bool) -> socket.socket:
     return one
 
 
+def bound_all(found: Sequence[Place], bind: Callable[[Place], socket.socket]) -> list[socket.socket]:
+    """What `bind` makes at each place, all with one port, be it any free one; none at a spare place that this
+    machine has not. Raises OSError.
+    """
+    for _ in range(_PORTS_TRIED):
+        try:
+            return _bound_at_one_port(found, bind)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or found[0].where[1] != 0:
+                raise
+    return _bound_at_one_port(found, bind)
+
+
+def _bound_at_one_port(found: Sequence[Place], bind: Callable[[Place], socket.socket]) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    with contextlib.ExitStack() as opened:
+        for place in found:
+            try:
+                one = bind(place.at(sockets[0].getsockname()[1]) if sockets else place)
+            except OSError as error:
+                if place.spare and error.errno in _NO_SUCH_PLACE:
+                    continue
+                raise
+            sockets.append(opened.enter_context(one))
+        opened.pop_all()
+    return sockets
+
+
 async def open_door(
     address: Address, connect: Callable[[], asyncio.Protocol], *, shared: bool = False
 ) -> Door:
     """Listen; port 0 is any free one. The system deals out clients among those that have a `shared` door to
     one address. Raises OSError.
     """
-    with contextlib.ExitStack() as opened:
-        sockets = []
-        for place in await places(address):
-            one = opened.enter_context(bound(place, shared=shared))
+
+    def listening(place: Place) -> socket.socket:
+        one = bound(place, shared=shared)
+        try:
             one.listen(_BACKLOG)
-            one.setblocking(False)
-            sockets.append(one)
-        opened.pop_all()
-    return Door(sockets, connect, asyncio.get_running_loop())
+        except BaseException:
+            one.close()
+            raise
+        one.setblocking(False)
+        return one
+
+    return Door(bound_all(await places(address), listening), connect, asyncio.get_running_loop())

@@ -40,3 +40,6 @@ def body_too_large(limit_bytes: int) -> Problem:
 NO_WORKER = Problem(
     503, "no worker is ready: see GET /workers, or start one with `tfleet worker`", retry_after_s=1
 )
+TOO_MANY_CLIENTS = Problem(
+    503, "the proxy has all the connections it may have: see --max-connections", retry_after_s=1
+)

@@ -103,11 +103,14 @@ def client_head(
     )
 
 
-def bare_head(head: RequestHead) -> bytes:
-    """The head for the proxy's own pages: they need no body, and know nothing of the connection."""
-    host = [b"Host: " + head.host] if head.host else []
+def bare_head(head: RequestHead, own_address: str) -> bytes:
+    """The head for the proxy's own pages: they need no body, and know nothing of the connection.
+
+    Who names no host, as in HTTP/1.0, is taken to mean the proxy's own address: aiohttp wants one.
+    """
+    host = b"Host: " + (head.host or own_address.encode())
     asked_id = [f"{REQUEST_ID}: {head.request_id}".encode("latin-1")] if head.request_id else []
-    lines = _with_ends([*host, *asked_id, *head.fields.lines])
+    lines = _with_ends([host, *asked_id, *head.fields.lines])
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (head.method, head.target, lines)
 
 

@@ -12,35 +12,28 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 from tfleet.discovery.address import Address
-from tfleet.proxy.door import Place, bound, places
+from tfleet.proxy.door import Place, bound, bound_all, places
 
 
 @contextlib.asynccontextmanager
 async def held(address: Address) -> AsyncIterator[Address]:
     """Holds it inside the block, and gives it with its port, where that was 0. Raises OSError."""
     with contextlib.ExitStack() as stack:
-        port = address.port
-        for place in await places(address):
-            one = stack.enter_context(_hold(_at(place, port)))
-            port = one.getsockname()[1]
-        yield Address(address.host, port)
+        holders = bound_all(await places(address), _hold)
+        for one in holders:
+            stack.enter_context(one)
+        yield Address(address.host, holders[0].getsockname()[1])
 
 
 def _hold(place: Place) -> socket.socket:
     holder = bound(place, shared=True)
     try:
-        with bound(_at(place, holder.getsockname()[1]), shared=False) as probe:
+        with bound(place.at(holder.getsockname()[1]), shared=False) as probe:
             probe.listen()
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     except BaseException:
         holder.close()
         raise
     return holder
-
-
-def _at(place: Place, port: int) -> Place:
-    host, _, *more = place.where
-    return replace(place, where=(host, port, *more))

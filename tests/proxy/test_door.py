@@ -1,15 +1,18 @@
 import asyncio
+import contextlib
 import resource
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
 
+from tests.ipv6 import needs_ipv6
 from tests.waiting import eventually
 from tfleet.discovery.address import Address
-from tfleet.proxy.door import Door, open_door
+from tfleet.proxy.door import Door, Place, bound, bound_all, open_door
 
 
 class Greeter(asyncio.Protocol):
@@ -84,3 +87,41 @@ async def test_clients_are_dealt_out_among_doors_that_share_an_address() -> None
     await asyncio.gather(*(greeting(other.address) for _ in range(20)))
     assert sum(let_in) == 120
     await other.close()
+
+
+@needs_ipv6
+async def test_localhost_is_both_loopbacks_at_one_port() -> None:
+    door = await open_door(Address("localhost", 0), Greeter)
+    assert door.address.host == "127.0.0.1"
+    assert await greeting(door.address) == await greeting(Address("::1", door.address.port)) == b"hello"
+    await door.close()
+
+
+def test_a_machine_without_a_spare_place_does_without_it() -> None:
+    place = Place(socket.AF_INET, socket.SOCK_STREAM, 0, ("127.0.0.1", 0))
+    missing = Place(socket.AF_INET6, socket.SOCK_STREAM, 0, ("2001:db8::1", 0, 0, 0), spare=True)
+    (one,) = bound_all([place, missing], lambda each: bound(each, shared=False))
+    one.close()
+    with pytest.raises(OSError, match="assign requested address"):
+        bound_all([place, replace(missing, spare=False)], lambda each: bound(each, shared=False))
+
+
+@needs_ipv6
+async def test_a_loopback_that_is_taken_is_no_spare_place() -> None:
+    with socket.socket(socket.AF_INET6) as other:
+        other.bind(("::1", 0))
+        other.listen()
+        with pytest.raises(OSError, match="in use"):
+            await open_door(Address("localhost", other.getsockname()[1]), Greeter)
+
+
+@needs_ipv6
+async def test_a_free_port_is_free_at_both() -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):  # ports that the system would give next, taken at one of the two
+            one = stack.enter_context(socket.socket(socket.AF_INET6))
+            one.bind(("::1", 0))
+        doors = [await open_door(Address("localhost", 0), Greeter) for _ in range(20)]
+        for door in doors:
+            assert await greeting(Address("::1", door.address.port)) == b"hello"
+            await door.close()

@@ -21,6 +21,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import Error
 
 from tfleet.discovery.contract import WORKER
+from tfleet.discovery.proxy_protocol import protocol_fault
 from tfleet.worker.http.head import oversize, refusal
 from tfleet.worker.http.queue import Queue
 from tfleet.worker.rejection import Rejection
@@ -152,6 +153,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
             self.body_rcv.buf = _Nowhere()
 
     def parse_header(self, header_plus: bytes) -> None:
+        if fault := protocol_fault(header_plus):
+            raise ParsingError(fault)
         self._refuse(oversize(header_plus))
         try:
             super().parse_header(header_plus)

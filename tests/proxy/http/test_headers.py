@@ -145,5 +145,10 @@ def test_only_what_may_have_a_length_has_one(status: int, told: bool) -> None:
 def test_a_page_is_asked_for_without_body_and_connection() -> None:
     lines = ["GET /workers HTTP/1.0", "Host: a", "Content-Length: 3", "Connection: close, x-a", "X-A: 1"]
     lines += ["X-Request-Id: mine", "Expect: 100-continue", "Upgrade: websocket", "Accept: b"]
-    found = bare_head(read_request_head("".join(f"{line}\r\n" for line in lines).encode()))
+    found = bare_head(read_request_head("".join(f"{line}\r\n" for line in lines).encode()), "1.2.3.4:80")
     assert found == b"GET /workers HTTP/1.1\r\nHost: a\r\nX-Request-Id: mine\r\nAccept: b\r\n\r\n"
+
+
+def test_a_page_is_asked_for_where_no_host_is_named() -> None:
+    found = bare_head(read_request_head(b"GET /readyz HTTP/1.0\r\n"), "1.2.3.4:80")
+    assert found == b"GET /readyz HTTP/1.1\r\nHost: 1.2.3.4:80\r\n\r\n"

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.canned import nobody
+from tests.ipv6 import needs_ipv6
 from tfleet.discovery.address import Address
 from tfleet.proxy.door import bound, places
 from tfleet.proxy.listeners.held_port import held
@@ -57,6 +58,7 @@ async def test_connections_that_are_still_closing_are_in_nobody_s_way() -> None:
         pass
 
 
+@needs_ipv6
 async def test_a_name_with_several_addresses_has_the_same_port_at_each() -> None:
     async with held(Address("localhost", 0)) as address:
         assert address.host == "localhost"

@@ -61,7 +61,8 @@ async def test_its_port_is_refused_to_another_proxy_in_one_line() -> None:
             refused = await asyncio.gather(*(asyncio.to_thread(run, *command, count) for count in ("1", "2")))
             for second in refused:
                 assert second.returncode == 2
-                refusal = f"tfleet proxy: can't listen on {proxy}: Address already in use; see --port\n"
+                where = f"localhost:{proxy.port}"
+                refusal = f"tfleet proxy: can't listen on {where}: Address already in use; see --port\n"
                 assert second.stderr.endswith(refusal)
                 assert "Traceback" not in second.stderr
 

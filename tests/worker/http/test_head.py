@@ -8,6 +8,8 @@ import pytest
 from tfleet.worker.http.server import Server
 
 ONE = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+# Version 2 of the PROXY protocol: its signature, and four bytes for a connection of the balancer's own.
+PROXY_2 = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
 
 
 def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -40,6 +42,8 @@ def talk(server: Server, sent: bytes) -> tuple[int, bytes]:
         (b"GET / HTTP/1.1\r\n\r\n", 400, "one Host and has none"),
         (ONE + b"host: y\r\n\r\n", 400, "one Host and has 2"),
         (ONE + b"Expect: rain\r\n\r\n", 417, "Expect: 'rain' is not met"),
+        (b"PROXY TCP4 1.2.3.4 1.2.3.5 5 80\r\n" + ONE + b"\r\n", 400, "begins with the PROXY protocol"),
+        (PROXY_2 + ONE + b"\r\n", 400, "begins with the PROXY protocol"),
     ],
 )
 def test_a_head_that_costs_too_much_or_reads_two_ways_is_refused(
