@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tfleet.deploy.child import Spec
-from tfleet.discovery.address import Address, is_everywhere, is_loopback
+from tfleet.discovery.address import LOCALHOST, Address, is_everywhere, is_loopback
 from tfleet.discovery.cpus import fair_share
 from tfleet.discovery.log import LogFormat, LogLevel
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
@@ -45,7 +45,7 @@ class Fleet:
     @property
     def seen_here(self) -> Address:
         """Where this machine finds the proxy."""
-        if not is_everywhere(self.proxy.host):
+        if self.proxy.host != LOCALHOST and not is_everywhere(self.proxy.host):
             return self.proxy
         return replace(self.proxy, host="::1" if ":" in self.proxy.host else LOOPBACK)
 

@@ -6,7 +6,11 @@ import errno
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Final
+
+from tfleet.discovery.address import LOCALHOST
+from tfleet.proxy.door import Place, bound, bound_all, loopbacks
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -35,16 +39,22 @@ def free_ports(
 
 def _claim(stack: ExitStack, host: str, option: str, port: int) -> int:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = stack.enter_context(socket.socket(family, kind, protocol))
-        # As servers do it: an earlier fleet's connections that still close (TIME_WAIT) are in nobody's way.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
+        listeners = bound_all(_places(host, port), partial(bound, shared=False))
+        for listener in listeners:
+            stack.enter_context(listener)
+        for listener in listeners:
+            listener.listen()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortTakenError(f"port {port} ({option}) is taken: {_ADVICE}") from error
-        where = "" if host == LOOPBACK else f" on {host} (--host)"
+        where = "" if host in (LOOPBACK, LOCALHOST) else f" on {host} (--host)"
         raise PortTakenError(f"port {port} ({option}){where} cannot be used: {error.strerror}") from error
-    claimed: int = listener.getsockname()[1]
+    claimed: int = listeners[0].getsockname()[1]
     return claimed
+
+
+def _places(host: str, port: int) -> list[Place]:
+    if host == LOCALHOST:
+        return loopbacks(port)
+    family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return [Place(family, kind, protocol, where)]

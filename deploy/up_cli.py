@@ -21,7 +21,7 @@ from tfleet.deploy.ports import PortTakenError, free_ports
 from tfleet.deploy.reach import reachable
 from tfleet.deploy.refusal import RefusedError
 from tfleet.deploy.up import run_fleet
-from tfleet.discovery.address import Address
+from tfleet.discovery.address import LOCALHOST, Address
 from tfleet.discovery.contract import PROXY_PORT
 from tfleet.discovery.cpus import usable_cpus
 from tfleet.discovery.key_file import BadKeyFileError, read_keys
@@ -49,8 +49,9 @@ _OF_PROXY_TOO = {"max_body_bytes", "drain_grace_s"}
 @click.option("--workers", type=click.IntRange(min=1), default=2, help="How many workers to start.")
 @click.option(
     "--host",
-    default=LOOPBACK,
-    help="Where the proxy listens, and with --mode p2p the workers, too; 0.0.0.0 for all.",
+    default=LOCALHOST,
+    help="Where the proxy listens, and with --mode p2p the workers, too; localhost is this machine only, "
+    "0.0.0.0 is for all.",
 )
 @click.option("--port", type=PORT, default=PROXY_PORT, help="Where the proxy listens; 0 is any free port.")
 @click.option("--listeners", type=click.IntRange(min=1), default=1, help="As for `tfleet proxy`.")

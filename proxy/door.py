@@ -116,22 +116,25 @@ class Place:
 
 
 async def places(address: Address) -> list[Place]:
-    """Where one listens for it. Raises OSError.
-
-    `localhost` is both loopbacks, as for browsers and curl, whatever the machine's hosts file says of it: the
-    one of IPv4 first, and that of IPv6 where there is one.
-    """
+    """Where one listens for it. Raises OSError."""
     if address.host == LOCALHOST:
-        kind, protocol = socket.SOCK_STREAM, socket.IPPROTO_TCP
-        return [
-            Place(socket.AF_INET, kind, protocol, ("127.0.0.1", address.port)),
-            Place(socket.AF_INET6, kind, protocol, ("::1", address.port, 0, 0), spare=True),
-        ]
+        return loopbacks(address.port)
     found = await asyncio.get_running_loop().getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
     known = dict.fromkeys((family, kind, protocol, where) for family, kind, protocol, _, where in found)
     return [Place(*one) for one in known]
+
+
+def loopbacks(port: int) -> list[Place]:
+    """What `localhost` is, as for browsers and curl, whatever the machine's hosts file says of it: the
+    loopback of IPv4 first, and that of IPv6 where there is one.
+    """
+    kind, protocol = socket.SOCK_STREAM, socket.IPPROTO_TCP
+    return [
+        Place(socket.AF_INET, kind, protocol, ("127.0.0.1", port)),
+        Place(socket.AF_INET6, kind, protocol, ("::1", port, 0, 0), spare=True),
+    ]
 
 
 def bound(place: Place, *, shared: bool) -> socket.socket:

@@ -79,7 +79,8 @@ def test_workers_are_where_the_proxys_clients_come_to(mode: Mode, host: str, wor
 
 
 @pytest.mark.parametrize(
-    ("host", "here"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("192.0.2.1", "192.0.2.1")]
+    ("host", "here"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("192.0.2.1", "192.0.2.1"), ("localhost", "127.0.0.1")],
 )
 def test_this_machine_finds_the_proxy(host: str, here: str) -> None:
     assert replace(FLEET, proxy=Address(host, 1)).seen_here == Address(here, 1)

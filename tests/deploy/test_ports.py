@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from tests.ipv6 import needs_ipv6
 from tfleet.deploy.ports import PortTakenError, free_ports
 
 
@@ -21,6 +22,15 @@ def test_a_taken_port_is_named_with_its_option(host: str) -> None:
             PortTakenError, match=rf"^port {port} \(--port\) is taken: .* \(0 is any free one\)$"
         ):
             free_ports({"--port": port})
+
+
+@needs_ipv6
+def test_a_port_of_localhost_is_free_at_both_loopbacks() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        port = server.getsockname()[1]
+        assert free_ports({"--port": port}) == {"--port": port}
+        with pytest.raises(PortTakenError, match="is taken"):
+            free_ports({"--port": port}, host="localhost")
 
 
 def test_one_port_for_two_is_taken() -> None:

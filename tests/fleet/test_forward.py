@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.consul_agent import consul_binary
 from tests.fleet.up import BEST, PHOTOS, Up
+from tests.ipv6 import needs_ipv6
 from tests.waiting import eventually_sync
 from tfleet.discovery.address import Address
 
@@ -28,6 +29,12 @@ def test_it_says_what_it_started_and_prints_lines_to_paste(fleet: Up) -> None:
     said = eventually_sync(lambda: fleet.said, wanted=lambda text: "curl -" in text)
     assert fleet.own('curl -v -XPOST localhost:12480 -F "data=@tests/data/cat.jpg"') in said
     assert fleet.own("curl -X POST -F image=@tests/data/cat.jpg 'http://localhost:12480/predict'") in said
+
+
+@needs_ipv6
+def test_localhost_is_both_loopbacks(fleet: Up) -> None:
+    for host in ("127.0.0.1", "::1"):
+        assert fleet.curl(f"curl -s 'http://{Address(host, fleet.proxy.port)}/healthz'") == "ok\n"
 
 
 def test_the_documented_curls_work_word_for_word(fleet: Up) -> None:
