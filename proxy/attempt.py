@@ -10,7 +10,13 @@ import asyncio
 from typing import Final, Protocol
 
 from tfleet.discovery.plain_reason import plain_reason
-from tfleet.proxy.failures import LateError, StaleConnectionError, TryFailedError, UnreachableError
+from tfleet.proxy.failures import (
+    HungUpError,
+    LateError,
+    StaleConnectionError,
+    TryFailedError,
+    UnreachableError,
+)
 from tfleet.proxy.http.answer_head import AnswerHead
 from tfleet.proxy.pool import Member
 from tfleet.proxy.upload import Upload
@@ -94,9 +100,12 @@ class Attempt:
     def __repr__(self) -> str:
         return f"<Attempt {self.member.id} since {self.worker_since_s}>"
 
-    def start(self) -> None:
-        """Send the head and all that is there of the body, at once or when there is a connection."""
-        connection = self._connections.take(self.member.instance.address)
+    def start(self, *, afresh: bool) -> None:
+        """Send the head and all that is there of the body, at once or when there is a connection.
+
+        `afresh` is that it has to be a new one.
+        """
+        connection = None if afresh else self._connections.take(self.member.instance.address)
         if connection is None:
             self._connecting = self._loop.create_task(self._connect())
         else:
@@ -131,8 +140,9 @@ class Attempt:
     def fail(self) -> None:
         """Let it fail for being late, if it is still under way."""
         if self._connection is not None or self._connecting is not None:
+            had_body = self._connection is not None and self._sent_all and not self._connection.unsent_bytes()
             self.drop()
-            self._asker.failed(LateError(_NO_PROGRESS))
+            self._asker.failed(LateError(_NO_PROGRESS, had_body=had_body))
 
     def pause_reading(self) -> None:
         """The client takes nothing of the answer for now."""
@@ -177,10 +187,15 @@ class Attempt:
             connection.drop()
         self._asker.ended(self._head)
 
-    def broke_off(self, reason: str, *, silently: bool) -> None:
+    def broke_off(self, reason: str, *, silently: bool, took_all: bool) -> None:
         self._connection = None
-        stale = self._reused and silently
-        self._asker.failed(StaleConnectionError(reason) if stale else UnreachableError(reason))
+        had_body = took_all and self._sent_all
+        if silently and self._reused:
+            self._asker.failed(StaleConnectionError(reason, had_body=had_body))
+        elif silently and had_body:
+            self._asker.failed(HungUpError(reason))
+        else:
+            self._asker.failed(UnreachableError(reason, had_body=had_body))
 
     def full_now(self) -> None:
         self.full = True
@@ -189,6 +204,11 @@ class Attempt:
     def drained(self) -> None:
         self.full = False
         self._asker.turn_changed()
+
+    @property
+    def _sent_all(self) -> bool:
+        """Whether all of the body was sent, and the connection does not say that it is full."""
+        return self._upload.ended and not self.full
 
     async def _connect(self) -> None:
         try:

@@ -17,27 +17,20 @@ from tfleet.discovery.number import whole_number
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.request_id import request_id
 from tfleet.proxy.attempt import Attempt
+from tfleet.proxy.blame import judge, suspect
 from tfleet.proxy.client import Client
-from tfleet.proxy.failures import (
-    DeclinedError,
-    LateError,
-    TicketRefusedError,
-    TryFailedError,
-    UnreachableError,
-)
+from tfleet.proxy.failures import DeclinedError, TicketRefusedError, TryFailedError, UnreachableError
 from tfleet.proxy.http.answer_head import AnswerHead
 from tfleet.proxy.http.headers import client_head, worker_head
 from tfleet.proxy.http.own_answer import connection_lines, problem_answer
 from tfleet.proxy.http.request_head import RequestHead
 from tfleet.proxy.means import Means
 from tfleet.proxy.observer import BROKEN_ANSWER, CLIENT_CLOSED
-from tfleet.proxy.pool import Member
 from tfleet.proxy.problems import NO_WORKER, body_too_large
 from tfleet.proxy.tries import Tries
 from tfleet.proxy.upload import Upload
 
 _BAD_REQUEST: Final = 400
-_NOT_READY: Final = 503
 _UNAUTHORIZED: Final = 401
 _SEND_ELSEWHERE: Final = frozenset({429, 503})
 _GO_ON: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -224,20 +217,26 @@ class Exchange:
         self._client.answered(keep=self._keep)
 
     def failed(self, error: TryFailedError) -> None:
-        attempt = self._attempt
+        attempt, means = self._attempt, self._means
         assert attempt is not None
-        member = attempt.member
+        member, fleet = attempt.member, means.fleet
         self._let_go()
         if self._begun:
-            self._means.observer.broken_off(request_id=self._request_id, worker=member.id, error=str(error))
-            self._means.fleet.failed(member, str(error), late=isinstance(error, LateError))
+            means.observer.broken_off(request_id=self._request_id, worker=member.id, error=str(error))
+            judge(fleet, member, error, self._request_id)
             self._break_off(BROKEN_ANSWER)
             return
-        self._learn(member, error)
-        if self._tries.failed(member, error, repeatable=self._upload.repeatable):
+        means.metrics.failed_tries.labels(type(error).__name__.removesuffix("Error")).inc()
+        body = suspect(fleet, member, error, self._head, self._upload)
+        judge(fleet, member, error, body or self._request_id)
+        known, repeatable = body in means.poison, self._upload.repeatable
+        if self._tries.failed(member, error, repeatable=repeatable, suspect=bool(body), known=known):
             self._try_next()
-        else:
-            self._refuse(self._tries.problem)
+            return
+        if self._tries.spoilt:
+            means.poison.add(body)
+            means.observer.poisoned(self._request_id, body, self._tries.told)
+        self._refuse(self._tries.problem)
 
     def turn_changed(self) -> None:
         attempt, client = self._attempt, self._client
@@ -282,17 +281,8 @@ class Exchange:
         means.fleet.began(member.id, self._attempt)
         if self._client.full:
             self._attempt.pause_reading()
-        self._attempt.start()
+        self._attempt.start(afresh=self._tries.careful)
         self.turn_changed()
-
-    def _learn(self, member: Member, error: TryFailedError) -> None:
-        self._means.metrics.failed_tries.labels(type(error).__name__.removesuffix("Error")).inc()
-        if isinstance(error, UnreachableError):
-            self._means.fleet.failed(member, str(error), late=isinstance(error, LateError))
-        elif isinstance(error, TicketRefusedError):
-            self._means.fleet.refused(member, str(error))
-        elif isinstance(error, DeclinedError) and error.status == _NOT_READY:
-            self._means.fleet.declined(member, str(error))
 
     def _begin_answer(self, head: AnswerHead) -> bytes:
         """The head for the client. From here on the request can't be sent again."""

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 
 class TryFailedError(Exception):
-    """The worker gave nothing that could be passed on. The message is the reason, in a few words."""
+    """The worker gave nothing that could be passed on. The message is the reason, in a few words.
+
+    `had_body` is that the connection ended, or nothing came, when the worker had been sent all of the body:
+    then the reason may be the body as well as the worker.
+    """
+
+    def __init__(self, reason: str, *, had_body: bool = False) -> None:
+        super().__init__(reason)
+        self.had_body = had_body
 
 
 class UnreachableError(TryFailedError):
     """It refused, broke off, or did not answer in time."""
+
+
+class HungUpError(UnreachableError):
+    """It had all of the body, and ended the connection without a byte of an answer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, had_body=True)
 
 
 class LateError(UnreachableError):

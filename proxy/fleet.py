@@ -7,7 +7,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -19,9 +19,11 @@ from tfleet.proxy.picker import Balance, LeastRequest, Picker, RoundRobin
 from tfleet.proxy.pool import Member, Pool, Probe, State
 from tfleet.proxy.queue_report import QueueReport, read_report
 from tfleet.proxy.slow_start import WINDOW_S, SlowStart
+from tfleet.proxy.strikes import MOST, Strikes
 
 _FAILING_FROM = 500
 _FAILING_TIMES = 5
+_SENT_AWAY = frozenset({429, 503})
 _SUSPECT_AFTER_S = 1.0
 _SILENT_AFTER_S = 0.5
 _LINES_AT_ONCE = 100
@@ -58,9 +60,12 @@ class Fleet:
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._tries: dict[str, set[Waiting]] = {}
         self._heard_s: dict[str, float] = {}
-        self._doubted: set[str] = set()
+        self._doubted: dict[str, float] = {}
+        """Since when."""
+        self._struck_out_s: dict[str, float] = {}
         self._reports: dict[str, QueueReport] = {}
         self._failing: Counter[str] = Counter()
+        self._strikes = Strikes()
         self._picker: Picker = (
             RoundRobin(self._rng) if balance == "round-robin" else LeastRequest(self.load, self._rng)
         )
@@ -136,13 +141,13 @@ class Fleet:
 
     def doubt(self, worker_ids: Collection[str]) -> None:
         """Take the word of a client that these failed it, or were silent: a probe decides, and only that."""
-        members = self.pool.members
-        doubted = {
-            i for i in {*self._doubted, *worker_ids} if i in members and members[i].state is State.READY
+        members, now_s = self.pool.members, self._clock()
+        doubted = {**self._doubted, **dict.fromkeys(worker_ids, now_s)}
+        self._doubted = {
+            i: since_s for i, since_s in doubted.items() if i in members and members[i].state is State.READY
         }
-        if not doubted <= self._doubted:
+        if not self._doubted.keys().isdisjoint(worker_ids):
             self.pool_changed.set()  # the prober is not to sleep over it
-        self._doubted = doubted
 
     def synced(self, listed: Iterable[Instance]) -> None:
         """Take a list of workers that are well, as far as the one who has it knows."""
@@ -168,6 +173,26 @@ class Fleet:
         pool = self.pool.failed(member.id, error, self._clock(), self._rng, late=late)
         self._swap(pool, {member.id: error})
 
+    def stalled(self, member: Member, body: Hashable, error: str) -> None:
+        """Take the news that nothing came of a request to the worker, or only its connection's end.
+
+        It may be the request's `body` that does it, so a probe decides about the worker. But where so many
+        different bodies fare like that in a row, it is ejected whatever it says of itself.
+        """
+        now = self.pool.members.get(member.id)
+        if now is None or now.state is not State.READY:
+            return
+        if self._strikes.struck(member.id, body):
+            self._struck_out_s[member.id] = self._clock()
+            self.failed(member, f"{error}, for {MOST} different bodies in a row", late=True)
+        else:
+            self.doubt((member.id,))
+
+    def draining(self, worker_id: str) -> bool:
+        """Whether the worker has said that it is about to stop."""
+        member = self.pool.members.get(worker_id)
+        return member is not None and member.state is State.DRAINING
+
     def reported(self, member: Member, queue_length: str | None) -> None:
         """Take what an answer's head says of the worker's queue; what can't be read is not heeded."""
         report = read_report(queue_length, self._clock())
@@ -179,6 +204,8 @@ class Fleet:
         if member.id not in self.pool.members:
             return  # it was dropped in the meantime, and what is remembered of it as well
         self._heard_s[member.id] = self._clock()
+        if status not in _SENT_AWAY:
+            self._strikes.forget(member.id)
         if status < _FAILING_FROM:
             self._failing.pop(member.id, None)
             return
@@ -197,10 +224,23 @@ class Fleet:
         found = {member.id: (Probe.NOT_READY, error)}
         self._swap(self.pool.probed(found, self._clock(), self._rng), {member.id: error})
 
-    def probed(self, found: Mapping[str, tuple[Probe, str]]) -> None:
-        """Take what probes found. Nobody need wait any longer for a worker that is unreachable."""
-        self._doubted.difference_update(found)
+    def now_s(self) -> float:
+        """On the clock of all times here."""
+        return self._clock()
+
+    def probed(self, found: Mapping[str, tuple[Probe, str]], asked_s: float = math.inf) -> None:
+        """Take what probes found that began then. Nobody need wait any longer for who is unreachable.
+
+        That a worker is ready is old news where it was doubted or struck out since.
+        """
+        found = {
+            worker_id: (probe, error)
+            for worker_id, (probe, error) in found.items()
+            if probe is not Probe.READY or self._suspected_s(worker_id) <= asked_s
+        }
         for worker_id, (probe, _) in found.items():
+            self._doubted.pop(worker_id, None)
+            self._struck_out_s.pop(worker_id, None)
             if probe in {Probe.UNREACHABLE, Probe.LATE}:
                 for waiting in self._tries.get(worker_id, ()):
                     waiting.give_up()
@@ -222,6 +262,10 @@ class Fleet:
         """Whether nobody has heard from the worker for so long."""
         return self._heard_s.get(worker_id, -math.inf) < self._clock() - seconds
 
+    def _suspected_s(self, worker_id: str) -> float:
+        """When it was doubted or struck out last, without a probe since."""
+        return max(self._doubted.get(worker_id, -math.inf), self._struck_out_s.get(worker_id, -math.inf))
+
     def _last_resort(self, tried: Collection[str]) -> Member | None:
         """Any who served and was ejected for being late."""
         late = self.pool.late
@@ -238,6 +282,8 @@ class Fleet:
             if old is not None and new is None:
                 self._heard_s.pop(worker_id, None)
                 self._failing.pop(worker_id, None)
+                self._strikes.forget(worker_id)
+                self._struck_out_s.pop(worker_id, None)
                 self._reports.pop(worker_id, None)
                 changed.append((old, "dropped", news.get(worker_id)))
             elif new is not None and (old is None or old.state is not new.state):

@@ -5,9 +5,13 @@ The rules, whoever of exchange.py, attempt.py and worker_connection.py keeps the
 - A try that gave nothing is repeated with another worker as long as nothing has gone to the client, all that
   was read of the body is still there, the retry budget allows it and time is left. A classification may run
   twice: it changes nothing.
-- A worker that refuses, breaks off, makes no progress or sends what is no answer is ejected by that one
-  failed try, also in the middle of an answer; the client's connection then breaks off too. A kept connection
-  that turns out to have ended says nothing about the worker.
+- A worker that refuses, breaks off or sends what is no answer is ejected by that one failed try, also in the
+  middle of an answer; the client's connection then breaks off too. A kept connection that turns out to have
+  ended says nothing about the worker.
+- One that makes no progress, or hangs up without a byte when it has the whole body, is probed at once: that
+  decides. It may be the body that does it. Only the third different body in a row ejects it (see strikes.py).
+- A body on which a try ended like that, or in a part of an answer's head, goes to one more worker. If that
+  one fails, too, nobody else gets it, and for a minute a body that is the same gets one try (see poison.py).
 - Neither body is ever held whole but for the replay memory. The slower side sets the pace in both directions.
 - An answer that names another worker than the one that was asked is none: its address has a new owner. That
   one refuses by the head (421) what names the old one, so that it looks at nobody else's image.
@@ -30,6 +34,7 @@ from tfleet.proxy.limits import Limits
 from tfleet.proxy.means import Means
 from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.observer import Observer
+from tfleet.proxy.poison import PoisonBodies
 from tfleet.proxy.replay_memory import ReplayMemory
 from tfleet.proxy.retry_budget import RetryBudget
 from tfleet.proxy.ticket_office import TicketOffice
@@ -55,6 +60,7 @@ class Forwarder:
             limits=limits,
             memory=ReplayMemory(limits.replay_bytes, limits.replay_total_bytes),
             budget=RetryBudget(limits.retry_share, limits.retry_floor_per_s, time.monotonic),
+            poison=PoisonBodies(time.monotonic),
             metrics=metrics,
             observer=observer,
             tickets=tickets,

@@ -9,6 +9,7 @@ from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.limits import Limits
 from tfleet.proxy.metrics import Metrics
 from tfleet.proxy.observer import Observer
+from tfleet.proxy.poison import PoisonBodies
 from tfleet.proxy.replay_memory import ReplayMemory
 from tfleet.proxy.retry_budget import RetryBudget
 from tfleet.proxy.ticket_office import TicketOffice
@@ -24,6 +25,7 @@ class Means:
     limits: Limits
     memory: ReplayMemory
     budget: RetryBudget
+    poison: PoisonBodies
     metrics: Metrics
     observer: Observer
     tickets: TicketOffice

@@ -36,6 +36,11 @@ class Metrics:
             "Answers that a worker broke off after their beginning had gone to the client",
             registry=self._registry,
         )
+        self.poison_bodies = Counter(
+            "tfleet_proxy_poison_bodies",
+            "Requests that were given up because workers failed on their body",
+            registry=self._registry,
+        )
         self._registry.register(self.tally)
         self._registry.register(_Workers(fleet))
         self._registry.register(_Connections(clients))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
 
 from tfleet.proxy.metrics import Metrics
+from tfleet.proxy.poison import REMEMBERED_S, shown
 from tfleet.proxy.request_line import request_writer
 
 CLIENT_CLOSED: Final = 499
@@ -62,3 +64,14 @@ class Observer:
         """Tell whoever looks why a client has half an answer: the request can't be sent again."""
         self._metrics.broken_answers.inc()
         self._log.warning("answer broken off", request_id=request_id, worker=worker, error=error)
+
+    def poisoned(self, request_id: str, digest: bytes, failures: Sequence[str]) -> None:
+        """Tell whoever looks which body workers fail on, and which of them did."""
+        self._metrics.poison_bodies.inc()
+        self._log.warning(
+            "workers fail on this body: for a while it gets one try only",
+            request_id=request_id,
+            body=shown(digest),
+            failures=list(failures),
+            seconds=round(REMEMBERED_S),
+        )

@@ -17,8 +17,9 @@ The rules:
 - Of the workers that can be reached at most half are ejected for what they answer. When more of them answer
   with errors, the fault is likely to be elsewhere (in what they are sent), and without them nobody would
   answer at all. There is no such limit for workers that can't be reached.
-- A worker that served and then was too late with an answer is ejected as well, but where nobody else is left
-  it gets requests even so: it may be that all are late because they have too much to do, or the proxy has.
+- A worker that served and then was too late for a probe, or with answers to several bodies in a row, is
+  ejected as well, but where nobody else is left it gets requests even so: it may be that all are late because
+  they have too much to do, or the proxy has.
 - A worker that becomes ready is given its share little by little: see slow_start.py.
 - Every change makes a new Pool. Whoever holds one never sees it change.
 """

@@ -42,11 +42,12 @@ class Prober:
     async def round(self) -> None:
         """Probe those that are due, and tell the fleet what was found."""
         due = {member.id: member for member in (*self._fleet.suspects(), *self._fleet.probes_due())}
-        asked = list(due.values())[:_AT_ONCE]
+        asked, asked_s = list(due.values())[:_AT_ONCE], self._fleet.now_s()
         async with asyncio.TaskGroup() as group:
             tasks = {member.id: group.create_task(self._ask(member)) for member in asked}
         if tasks:
-            self._fleet.probed({worker_id: task.result() for worker_id, task in tasks.items()})
+            found = {worker_id: task.result() for worker_id, task in tasks.items()}
+            self._fleet.probed(found, asked_s)
 
     def _pause_s(self) -> float:
         """How long to sleep unless the pool changes: nothing announces a suspect, so it is never long."""

@@ -36,8 +36,10 @@ class Listener(Protocol):
     def answer_ended(self, *, reusable: bool) -> None:
         """`reusable` is whether the connection may take another request, as far as the answer says."""
 
-    def broke_off(self, reason: str, *, silently: bool) -> None:
-        """There won't be more. `silently` is that the connection ended before a byte of an answer came."""
+    def broke_off(self, reason: str, *, silently: bool, took_all: bool) -> None:
+        """There won't be more. `silently` is that the connection ended before a byte of an answer came, and
+        `took_all` that it ended, and nothing of what was to be sent was left.
+        """
 
     def full_now(self) -> None:
         """The worker takes nothing at the moment."""
@@ -126,18 +128,19 @@ class WorkerConnection(asyncio.Protocol):
             self._break_off(f"its answer can't be read: {error}")
 
     def eof_received(self) -> None:
-        self._stream_ended(whole=True)
+        self._stream_ended(whole=True, took_all=not self.unsent_bytes())
         self.drop()  # there won't be an answer to what is not sent yet
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._report_lost(self)  # first: what is read below may end an answer, and it is not for another one
+        took_all = not self.unsent_bytes()
         if exc is not None:
             for data in self._unread():
                 if self._listener is None:
                     break
                 self.data_received(data)
         self._transport = None
-        self._stream_ended(whole=exc is None)
+        self._stream_ended(whole=exc is None, took_all=took_all)
 
     def pause_writing(self) -> None:
         if self._listener is not None:
@@ -186,7 +189,7 @@ class WorkerConnection(asyncio.Protocol):
             self._listener = None
             listener.answer_ended(reusable=self._keep_alive and taken == len(data))
 
-    def _stream_ended(self, *, whole: bool) -> None:
+    def _stream_ended(self, *, whole: bool, took_all: bool) -> None:
         listener = self._listener
         if listener is None:
             return
@@ -194,17 +197,17 @@ class WorkerConnection(asyncio.Protocol):
             self._listener = None
             listener.answer_ended(reusable=False)
         elif self._body is not None:
-            self._break_off("it broke off in its answer")
+            self._break_off("it broke off in its answer", took_all=took_all)
         elif self._received:
-            self._break_off("it broke off in the head of its answer")
+            self._break_off("it broke off in the head of its answer", took_all=took_all)
         else:
-            self._break_off("it ended the connection without an answer")
+            self._break_off("it ended the connection without an answer", took_all=took_all)
 
-    def _break_off(self, reason: str) -> None:
+    def _break_off(self, reason: str, *, took_all: bool = False) -> None:
         listener = self._listener
         self.drop()
         if listener is not None:
-            listener.broke_off(reason, silently=self._silent)
+            listener.broke_off(reason, silently=self._silent, took_all=took_all)
 
     def _unread(self) -> Iterator[bytes]:
         if self._transport is None or self._listener is None:

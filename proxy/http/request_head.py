@@ -86,6 +86,12 @@ class RequestHead(NamedTuple):
         return b", ".join(found).decode("latin-1")
 
     @property
+    def content_type(self) -> bytes:
+        """What its body says that it is; empty where it says nothing."""
+        found = (line[13:].strip() for line in self.fields.lines if line[:13].lower() == b"content-type:")
+        return next(found, b"")
+
+    @property
     def expect(self) -> bytes | None:
         """What it waits for before it sends the body; nothing in HTTP/1.0 (RFC 9110 section 10.1.1)."""
         return None if self.http_1_0 else self.fields.first(b"expect")

@@ -37,10 +37,14 @@ class StandIn:
     address: Address
     seen: list[Seen] = field(default_factory=list)
     ready: bool = True
+    hung: bool = False
+    """It takes requests and answers none, as a process that was stopped."""
     name: str = ""
     answer: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self.hung:
+            await asyncio.Event().wait()
         if request.path == "/readyz":
             name = {"X-Worker": self.name} if self.name else {}
             return web.Response(status=200 if self.ready else 503, headers=name)

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.fleet import Fleet
-from tfleet.proxy.pool import Probe
+from tfleet.proxy.pool import Probe, State
 
 ONE, TWO = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
 
@@ -259,3 +259,63 @@ def test_who_is_silent_until_its_callers_have_no_more_time_is_probed() -> None:
     assert fleet.suspects() == (one,), "the other one was heard a moment ago"
     fleet.probed({"w1": (Probe.READY, "")})
     assert fleet.suspects() == ()
+
+
+def test_a_probe_that_began_before_a_doubt_does_not_settle_it() -> None:
+    clock = Clock()
+    fleet = Fleet(clock=clock)
+    ready(fleet, ONE, TWO)
+    one = fleet.pool.members["w1"]
+    asked_s = fleet.now_s()
+    clock.now_s = 0.5
+    fleet.stalled(one, b"a body", "makes no progress")
+    fleet.probed({"w1": (Probe.READY, "")}, asked_s)
+    assert fleet.suspects() == (one,)
+    fleet.probed({"w1": (Probe.READY, "")}, 0.5)
+    assert fleet.suspects() == ()
+
+
+def test_a_probe_that_began_before_does_not_bring_back_who_was_struck_out() -> None:
+    clock = Clock()
+    fleet = Fleet(clock=clock, rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    clock.now_s = 0.5
+    for body in "abc":
+        fleet.stalled(fleet.pool.members["w1"], body, "makes no progress")
+    fleet.probed({"w1": (Probe.READY, "")}, 0.4)
+    out = fleet.pool.members["w1"]
+    assert out.state is State.EJECTED
+    assert out.last_error == "makes no progress, for 3 different bodies in a row"
+    clock.now_s = out.probe_at_s
+    fleet.probed({"w1": (Probe.READY, "")}, clock.now_s)
+    assert fleet.pool.members["w1"].state is State.READY
+    fleet.stalled(fleet.pool.members["w1"], "d", "makes no progress")
+    assert fleet.pool.members["w1"].state is State.READY, "the count has begun anew"
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(200, State.READY), (429, State.EJECTED), (503, State.EJECTED)]
+)
+def test_what_no_image_was_looked_at_for_is_no_answer_in_between(status: int, state: State) -> None:
+    fleet = Fleet(rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    one = fleet.pool.members["w1"]
+    for body in "abc":
+        fleet.stalled(one, body, "makes no progress")
+        fleet.answered(one, status)
+    assert fleet.pool.members["w1"].state is state
+
+
+def test_bodies_count_only_against_a_worker_that_gets_requests() -> None:
+    """The others were under way when it became known."""
+    fleet = Fleet(rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    one = fleet.pool.members["w1"]
+    fleet.failed(one, "refused")
+    for body in "abc":
+        fleet.stalled(one, body, "makes no progress")
+    assert fleet.suspects() == ()
+    fleet.probed({"w1": (Probe.READY, "")})
+    fleet.stalled(one, "d", "makes no progress")
+    assert fleet.pool.members["w1"].state is State.READY
+    assert fleet.draining("w1") is False

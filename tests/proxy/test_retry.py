@@ -190,17 +190,17 @@ async def test_workers_that_were_all_too_late_still_get_requests() -> None:
     async def late_at_first(request: web.Request) -> web.Response:
         nonlocal asked
         asked += 1
-        if asked == 1:
+        if asked <= 3:
             await asyncio.sleep(3600)
         return web.Response(text="here")
 
     async with stand_in() as worker, running(settings(worker, try_timeout_s=0.2)) as proxy:
         worker.answer = late_at_first
-        worker.ready = False  # so that no probe brings it back
         async with aiohttp.ClientSession() as session:
-            async with session.post(proxy.url, data=b"x") as answer:
-                assert answer.status == 502
-            async with session.post(proxy.url, data=b"x") as answer:
+            for body in (b"1", b"2", b"3"):  # the third one ejects it
+                async with session.post(proxy.url, data=body) as answer:
+                    assert answer.status == 502
+            async with session.post(proxy.url, data=b"4") as answer:
                 assert (answer.status, await answer.text()) == (200, "here")
 
 

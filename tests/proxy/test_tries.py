@@ -4,7 +4,14 @@ import pytest
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.failures import DeclinedError, StaleConnectionError, TryFailedError, UnreachableError
+from tfleet.proxy.failures import (
+    DeclinedError,
+    HungUpError,
+    LateError,
+    StaleConnectionError,
+    TryFailedError,
+    UnreachableError,
+)
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import Member, Probe
 from tfleet.proxy.retry_budget import RetryBudget
@@ -78,3 +85,44 @@ def test_where_all_declined_nobody_is_ready() -> None:
     found.failed(one_of(found), DeclinedError(503), repeatable=True)
     assert (found.problem.status, found.problem.retry_after_s) == (503, 1)
     assert tries(0).problem.status == 503
+
+
+def test_a_body_that_two_workers_fail_on_goes_to_nobody_else() -> None:
+    found = tries(5)
+    assert found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True)
+    assert found.careful
+    assert found.failed(one_of(found), DeclinedError(429), repeatable=True)
+    assert found.failed(one_of(found), UnreachableError("refused"), repeatable=True)
+    assert not found.failed(one_of(found), LateError("late"), repeatable=True, suspect=True)
+    assert found.spoilt
+    assert found.problem.detail.startswith("workers fail on this body, so nobody else gets it: ")
+    assert found.problem.detail.count("; ") == 3
+
+
+def test_a_body_that_is_known_for_it_gets_one_try() -> None:
+    found = tries(5)
+    assert found.failed(one_of(found), DeclinedError(429), repeatable=True)
+    assert not found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True, known=True)
+    assert found.spoilt
+
+
+def test_one_worker_that_fails_twice_is_one_worker() -> None:
+    """A process that is being ended takes connections for a moment, in which it is not known to be gone."""
+    found = tries(1)
+    ended = StaleConnectionError("ended", had_body=True)
+    assert found.failed(one_of(found), ended, repeatable=True, suspect=True)
+    assert not found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True)
+    assert not found.spoilt
+    assert found.problem.detail == "no worker answered: w0: ended; w0: hung up"
+
+
+def test_who_ended_a_kept_connection_is_asked_again_after_all_others() -> None:
+    found = tries(3)
+    first = one_of(found)
+    assert found.failed(first, StaleConnectionError("ended", had_body=True), repeatable=True, suspect=True)
+    seen = []
+    for _ in range(2):
+        seen.append(one_of(found))
+        assert found.failed(seen[-1], UnreachableError("refused"), repeatable=True)
+    assert first not in seen
+    assert one_of(found) is first
