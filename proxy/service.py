@@ -21,6 +21,7 @@ from tfleet.discovery.index import WAIT_S
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.key_file import KeyFile
 from tfleet.discovery.registry import ConsulRegistry, Registry, StaticRegistry
+from tfleet.discovery.roll import Roll
 from tfleet.discovery.watch import Watch
 from tfleet.proxy.app import Mode, make_app
 from tfleet.proxy.at_once import AtOnce
@@ -33,6 +34,7 @@ from tfleet.proxy.limits import Limits
 from tfleet.proxy.lookup import Lookup
 from tfleet.proxy.membership import Membership
 from tfleet.proxy.metrics import Metrics
+from tfleet.proxy.model_names import ModelNames
 from tfleet.proxy.networks import NetworkView
 from tfleet.proxy.observer import Observer
 from tfleet.proxy.picker import Balance
@@ -168,7 +170,13 @@ async def serving(
             health = ConsulHealth(registry.address, wait_s=WAIT_S, access=registry.access)
             stack.push_async_callback(health.close)
             hint = registry.access.reading(settings.service) if settings.registry == registry else ""
-            watch = Watch(health, settings.service, fleet.called, on_heard=fleet.heard, hint=hint)
+            names = ModelNames(settings.service)
+
+            def called(roll: Roll) -> None:
+                fleet.called(roll)
+                names.called(roll)
+
+            watch = Watch(health, settings.service, called, on_heard=fleet.heard, hint=hint)
             metrics.include(RegistryMetrics(watch, fleet))
             always.append(watch.run)
         await stack.enter_async_context(beside(*always))

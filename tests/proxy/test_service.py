@@ -5,6 +5,7 @@ import signal
 import aiohttp
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from tests.embedded_registry import embedded_registry
 from tests.proxy.stand_in import settings, stand_in
@@ -17,13 +18,15 @@ from tfleet.proxy.site import CannotListenError
 EMBEDDED = EmbeddedRegistry(Address("127.0.0.1", 0))
 
 
-async def register(registry: Address, worker: Address, *, worker_id: str = "w1", ttl: str = "60s") -> None:
+async def register(
+    registry: Address, worker: Address, *, worker_id: str = "w1", ttl: str = "60s", model: str = "lite0"
+) -> None:
     definition = {
         "ID": worker_id,
         "Name": "tfleet",
         "Address": worker.host,
         "Port": worker.port,
-        "Meta": {"model": "lite0", "version": "1"},
+        "Meta": {"model": model, "version": "1"},
         "Check": {"TTL": ttl, "Status": "passing"},
     }
     async with aiohttp.ClientSession() as session:
@@ -95,6 +98,20 @@ async def test_an_answer_of_a_stranger_at_a_worker_s_address_is_none() -> None:
                             assert (answer.status, answer.headers["X-Worker"]) == (200, "w2")
                 rows = {row["id"]: row for row in await workers(proxy)}
                 assert rows["w1"]["last_error"] == "stranger answers at its address"
+
+
+async def test_two_models_in_one_registry_are_told_in_one_line() -> None:
+    with embedded_registry() as registry, capture_logs() as logs:
+        async with stand_in() as one, stand_in() as two:
+            async with running(settings(registry=ConsulRegistry(registry))) as proxy:
+                await register(registry, one.address)
+                await register(registry, two.address, worker_id="w2", model="flowers")
+                await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, 2))
+                await register(registry, one.address, worker_id="w3", model="flowers")
+                await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, 3))
+    (line,) = [line for line in logs if line["event"].startswith("workers of several models")]
+    assert (line["models"], line["service"]) == (["flowers", "lite0"], "tfleet")
+    assert "--service NAME" in line["hint"]
 
 
 async def test_an_ejected_worker_comes_back_when_it_is_reachable_again() -> None:
