@@ -78,9 +78,9 @@ def _blocks(form: Form, rows: Sequence[Row], width: int) -> Group:
             indent = 0 if number == 0 else _GAP
             fits = indent + sum(widths[column] + _GAP for column in columns) - _GAP <= width
             if line := _joined([cells[c] for c in columns], [widths[c] if fits else 0 for c in columns]):
-                lines.append(Padding(line, (0, 0, 0, indent)))
+                lines.append(Padding(line, (0, 0, 0, indent), expand=False))
         if row.note:
-            lines.append(Padding(row.note, (0, 0, 0, _GAP)))
+            lines.append(Padding(row.note, (0, 0, 0, _GAP), expand=False))
     return Group(*lines)
 
 

@@ -53,7 +53,7 @@ async def run_fleet(
             herald.cancel()
             console.say(announce.farewell(signals[0].name if signals else _name_of(supervisor.failed)))
     if supervisor.failed:
-        raise RefusedError("; ".join(_refusals(stages)))
+        raise RefusedError("; ".join(_refusals(supervisor.failed, stages)))
     console.say("all killed" if supervisor.killed else "all stopped")
     return _SIGNALLED + signals[-1] if supervisor.killed else 0
 
@@ -88,9 +88,9 @@ async def _herald(fleet: Fleet, console: Console, image: str, tfleet: str) -> No
             await asyncio.sleep(progress.pause_s(elapsed_s))
 
 
-def _refusals(stages: Iterable[Stage]) -> list[str]:
+def _refusals(first: Process, stages: Iterable[Stage]) -> list[str]:
     """Why processes can't run, each reason once."""
-    refused = [each for stage in stages for each in stage.processes if each.hopeless]
+    refused = [first, *(each for stage in stages for each in stage.processes if each.hopeless)]
     by_reason = {each.refusal: each for each in reversed(refused)}
     return [
         f"{_name_of(each)} cannot run: {reason or 'it ended with exit code 2, see above'}"
