@@ -23,6 +23,7 @@ from tfleet.proxy.strikes import MOST, Strikes
 
 _FAILING_FROM = 500
 _FAILING_TIMES = 5
+_OVERDUE = 504
 _SENT_AWAY = frozenset({429, 503})
 _SUSPECT_AFTER_S = 1.0
 _SILENT_AFTER_S = 0.5
@@ -200,10 +201,15 @@ class Fleet:
             self._reports[member.id] = report
 
     def answered(self, member: Member, status: int) -> None:
-        """Take the news of an answer: a worker that fails again and again is of no use, reachable or not."""
+        """Take the news of an answer: a worker that fails again and again is of no use, reachable or not.
+
+        That the caller's time was over says nothing of the worker: images that take long come from anybody.
+        """
         if member.id not in self.pool.members:
             return  # it was dropped in the meantime, and what is remembered of it as well
         self._heard_s[member.id] = self._clock()
+        if status == _OVERDUE:
+            return
         if status not in _SENT_AWAY:
             self._strikes.forget(member.id)
         if status < _FAILING_FROM:

@@ -319,3 +319,14 @@ def test_bodies_count_only_against_a_worker_that_gets_requests() -> None:
     fleet.stalled(one, "d", "makes no progress")
     assert fleet.pool.members["w1"].state is State.READY
     assert fleet.draining("w1") is False
+
+
+def test_answers_that_the_caller_s_time_was_over_eject_nobody() -> None:
+    """A slow image that is sent again and again with little time is not the worker's failure."""
+    fleet = Fleet(rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    for status in (500, 500, 504, 504, 504, 504, 504, 504, 500, 500):
+        fleet.answered(fleet.pool.members["w1"], status)
+    assert fleet.pool.members["w1"].state is State.READY
+    fleet.answered(fleet.pool.members["w1"], 500)
+    assert fleet.pool.members["w1"].state is State.EJECTED
