@@ -112,7 +112,7 @@ class Process:
         try:
             self._child = await Child.start(self.spec, self._line)
         except OSError as error:  # out of memory or of processes: that may pass
-            self._console.say(f"{self.spec.name} could not be started: {error}")
+            self._console.say(f"{self.spec.name} could not be started: {error.strerror or error}")
             return None
         self.state = "running"
         self._console.say(f"{self.spec.name} started (process {self._child.pid})")

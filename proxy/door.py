@@ -77,7 +77,7 @@ class Door:
         except OSError as error:
             if error.errno not in _SHORT:
                 raise
-            structlog.get_logger().warning("clients have to wait at the door", error=str(error))
+            structlog.get_logger().warning("clients have to wait at the door", error=error.strerror)
             if not self._closed:
                 self._loop.remove_reader(one.fileno())
                 self._retries[one] = self._loop.call_later(_RETRY_S, self._open_again, one)

@@ -87,5 +87,5 @@ class Membership:
             except OSError as error:
                 failures += 1
                 if failures == 1:
-                    self._log.warning("no way to the registry yet", error=str(error))
+                    self._log.warning("no way to the registry yet", error=error.strerror or str(error))
                 await asyncio.sleep(_RETRY.delay_s(failures, self._rng))

@@ -198,7 +198,8 @@ def _whereabouts(settings: Settings, listening: Address) -> Whereabouts:
             return Whereabouts(find, settings.find_wan, listening.port)
         except OSError as error:
             log: Any = structlog.get_logger()
-            log.warning("there is no way to the registry yet", registry=str(registry), error=str(error))
+            why = error.strerror or str(error)
+            log.warning("there is no way to the registry yet", registry=str(registry), error=why)
             time.sleep(_NO_WAY.delay_s(failures, rng))
     raise AssertionError("nobody counts to the end")
 

@@ -126,7 +126,7 @@ def connected() -> Iterator[Engine]:
             try:
                 client = stack.enter_context(engine_client(timeout_s=_TIMEOUT_S, max_pool_size=AT_ONCE))
             except (LookupError, TypeError, ValueError) as error:
-                raise _errors().DockerException(f"what answers is no engine: {error!r}") from error
+                raise _errors().DockerException("what answers is no engine") from error
         yield Engine(client)
 
 

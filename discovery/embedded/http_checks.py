@@ -9,7 +9,6 @@ registered it (see reach.py), and follows no redirect, which would lead to anoth
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 
 import aiohttp
@@ -18,6 +17,7 @@ from yarl import URL
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import HttpProbe, Status
 from tfleet.discovery.embedded.reach import OutOfReachError, lookup
+from tfleet.discovery.plain_reason import plain_reason
 
 _TOO_MANY_REQUESTS = 429
 
@@ -80,7 +80,7 @@ async def ask(session: aiohttp.ClientSession, probe: HttpProbe, most_bytes: int)
         return "critical", f'Get "{probe.url}": no answer within {probe.timeout_s:g} s'
     # ValueError: a URL that is none.
     except (aiohttp.ClientError, OutOfReachError, OSError, ValueError) as error:
-        return "critical", f'Get "{probe.url}": {_reason(error)}'
+        return "critical", f'Get "{probe.url}": {plain_reason(error)}'
 
 
 async def _asked(session: aiohttp.ClientSession, probe: HttpProbe, most_bytes: int) -> tuple[Status, str]:
@@ -115,12 +115,3 @@ def _status(answer: aiohttp.ClientResponse) -> Status:
     if answer.status == _TOO_MANY_REQUESTS:
         return "warning"
     return "passing" if 200 <= answer.status < 300 else "critical"  # noqa: PLR2004 - HTTP's classes
-
-
-def _reason(error: Exception) -> str:
-    """The system's word for it; aiohttp's own says host and port once more."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        error = error.os_error
-    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno).lower()
-    return " ".join(str(error).split()) or type(error).__name__

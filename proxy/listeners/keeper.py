@@ -128,7 +128,7 @@ class Keeper:
             try:
                 process = await asyncio.create_subprocess_exec(*_PROGRAM, stdin=theirs.fileno())
             except OSError as error:  # out of memory or of processes: that may pass
-                self._log.warning("listener could not be started", error=str(error))
+                self._log.warning("listener could not be started", error=error.strerror or str(error))
                 return None
             theirs.close()
             self._process = process

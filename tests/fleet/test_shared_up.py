@@ -15,7 +15,8 @@ OWN = network_address()
 @pytest.mark.skipif(OWN is None, reason="this machine has no network")
 def test_others_in_the_network_reach_proxy_and_workers() -> None:
     of_workers = ("--max-batch", "1", "--precision", "float32")
-    with up("--host", "0.0.0.0", "--mode", "p2p", *of_workers, workers=1) as fleet:
+    of_both = ("--max-body-bytes", "1000000")
+    with up("--host", "0.0.0.0", "--mode", "p2p", *of_workers, *of_both, workers=1) as fleet:
         proxy = f"{OWN}:{fleet.proxy.port}"
         eventually_sync(lambda: f"Other machines find it at {proxy}." in fleet.said)
         worker = Address.parse(curl(f"curl -s {proxy}").strip())
@@ -23,3 +24,4 @@ def test_others_in_the_network_reach_proxy_and_workers() -> None:
         ranking = json.loads(curl(f'curl -s {worker} -F "data=@cat.jpg"'))
         assert ranking[0][0] == "tiger cat"
         assert '"batch_sizes": [1]' in fleet.said, "the workers have their options"
+        assert fleet.pids("--max-body-bytes") == fleet.pids("worker") | fleet.pids("proxy")
