@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -40,6 +41,7 @@ def prune(
     *,
     registry: str | None,
     registry_port: int,
+    registry_token_file: Path | None,
     service: str,
     yes: bool,
     dry_run: bool,
@@ -73,7 +75,7 @@ def prune(
       2    wrong usage; also where nobody can be asked and neither --yes nor --dry-run was said
       130  interrupted
     """
-    where = chosen_registry(registry, registry_port)
+    where = chosen_registry(registry, registry_port, registry_token_file)
     if isinstance(where, StaticRegistry):
         raise click.UsageError("--registry static: is a fixed list: nobody registers there")
     if not (yes or dry_run) and (as_json or not sys.stdin.isatty()):

@@ -39,6 +39,7 @@ class Fleet:
     log_level: LogLevel = "info"
     of_proxy: tuple[str, ...] = ()
     of_workers: tuple[str, ...] = ()
+    registry_token_file: Path | None = None
     ticket_key_file: Path | None = None
     program: tuple[str, ...] = PROGRAM
 
@@ -54,7 +55,8 @@ class Fleet:
         if isinstance(self.registry, ConsulRegistry):
             return None
         address = self.registry.address
-        return self._spec("registry", "registry", "--host", address.host, "--port", str(address.port))
+        where = ("--host", address.host, "--port", str(address.port))
+        return self._spec("registry", "registry", *where, *self._token())
 
     def proxy_spec(self) -> Spec:
         """The proxy."""
@@ -90,7 +92,10 @@ class Fleet:
         registry = str(known if isinstance(known, ConsulRegistry) else ConsulRegistry(known.address))
         drain = ("--drain-timeout", f"{self.drain_timeout_s:g}")
         tickets = ("--ticket-key-file", str(self.ticket_key_file)) if self.ticket_key_file else ()
-        return ("--registry", registry, "--service", self.service, *drain, *tickets)
+        return ("--registry", registry, *self._token(), "--service", self.service, *drain, *tickets)
+
+    def _token(self) -> tuple[str, ...]:
+        return ("--registry-token-file", str(self.registry_token_file)) if self.registry_token_file else ()
 
     def _spec(self, name: str, *arguments: str) -> Spec:
         logs = ("--log-format", self.log_format, "--log-level", self.log_level)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ def up(
     mode: Mode,
     registry: str | None,
     registry_port: int,
+    registry_token_file: Path | None,
     service: str,
     ticket_key_file: Path | None,
     drain_timeout_s: float,
@@ -107,7 +109,7 @@ def up(
     \b
       TFLEET_BALANCE=least-request tfleet up
     """
-    chosen = chosen_registry(registry, registry_port)
+    chosen = chosen_registry(registry, registry_port, registry_token_file)
     if isinstance(chosen, StaticRegistry):
         raise RefusedError(
             f"--registry {chosen}: nobody registers in a static list, so the workers that `tfleet up` starts "
@@ -124,6 +126,7 @@ def up(
         workers=workers,
         registry=chosen,
         service=service,
+        registry_token_file=registry_token_file,
         ticket_key_file=ticket_key_file,
         log_format=_log_format(log_format),
         log_level=log_level,
@@ -172,7 +175,7 @@ def _claim(
     except PortTakenError as error:
         raise RefusedError(str(error)) from error
     if isinstance(registry, EmbeddedRegistry):
-        registry = EmbeddedRegistry(Address(LOOPBACK, free["--registry-port"]))
+        registry = replace(registry, address=Address(LOOPBACK, free["--registry-port"]))
     return Address(wanted.host, free["--port"]), registry
 
 

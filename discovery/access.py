@@ -12,6 +12,10 @@ _YES: Final = {"1", "t", "T", "true", "TRUE", "True"}
 _NO: Final = {"0", "f", "F", "false", "FALSE", "False"}
 
 
+# Our own first: who sets it means the fleet's registry.
+_TOKEN_FILES: Final = ("TFLEET_REGISTRY_TOKEN_FILE", "CONSUL_HTTP_TOKEN_FILE")
+
+
 class BadAccessError(ValueError):
     """The variables can't be used. The message is one line that names the variable and what is wrong."""
 
@@ -32,11 +36,15 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A token, or a file with one, which wins as with Consul's own tools; and TLS, or else plain http."""
+    """A token, or a file with one, which wins as with Consul's own tools; and TLS, or else plain http.
+
+    `token_file_from` is the option or variable that names the file.
+    """
 
     token: str = field(default="", repr=False)
     token_file: Path | None = None
     tls: Tls | None = None
+    token_file_from: str = "CONSUL_HTTP_TOKEN_FILE"  # noqa: S105 - the name of a variable
 
     @property
     def scheme(self) -> str:
@@ -54,10 +62,12 @@ class Access:
 
 def access_from(environ: Mapping[str, str], *, tls: bool) -> Access:
     """What the variables say; those of TLS only with `tls`. Raises BadAccessError."""
+    said = next((name for name in _TOKEN_FILES if environ.get(name)), _TOKEN_FILES[-1])
     return Access(
         token=environ.get("CONSUL_HTTP_TOKEN", "").strip(),
-        token_file=_path(environ, "CONSUL_HTTP_TOKEN_FILE"),
+        token_file=_path(environ, said),
         tls=_tls(environ) if tls else None,
+        token_file_from=said,
     )
 
 

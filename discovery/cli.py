@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import structlog
 from aiohttp import web
 
 from tfleet.discovery import log
+from tfleet.discovery.access import BadAccessError
 from tfleet.discovery.address import Address
 from tfleet.discovery.contract import REGISTRY_PORT
 from tfleet.discovery.embedded import make_registry
-from tfleet.discovery.options import log_format_option, log_level_option
+from tfleet.discovery.options import log_format_option, log_level_option, registry_token_file_option
+from tfleet.discovery.registry import EmbeddedRegistry
 
 _MAX_PORT = 65535
 _SHUTDOWN_TIMEOUT_S = 2.0
@@ -34,7 +36,7 @@ class CannotListenError(click.ClickException):
     default="127.0.0.1",
     show_default=True,
     show_envvar=True,
-    help="Where to listen. It has no authentication: anything but loopback is for networks you trust.",
+    help="Where to listen. Without a --registry-token-file anything but loopback is for networks you trust.",
 )
 @click.option(
     "--port",
@@ -52,10 +54,16 @@ class CannotListenError(click.ClickException):
     help="A public host name by which it is asked: others are refused, because a web page may stand behind "
     "them.",
 )
+@registry_token_file_option
 @log_format_option
 @log_level_option
 def registry(
-    host: str, port: int, allow_host: tuple[str, ...], log_format: log.LogFormat, log_level: log.LogLevel
+    host: str,
+    port: int,
+    allow_host: tuple[str, ...],
+    registry_token_file: Path | None,
+    log_format: log.LogFormat,
+    log_level: log.LogLevel,
 ) -> None:
     """Keep the list of live workers, where there is no Consul.
 
@@ -74,7 +82,12 @@ def registry(
       curl -s '127.0.0.1:12481/v1/health/service/tfleet?passing'
     """
     log.configure(log_format, level=log_level)
-    asyncio.run(_serve(host, port, (host, *allow_host)))
+    own = EmbeddedRegistry(Address(host, port), registry_token_file)
+    try:
+        app = make_registry(names=(host, *allow_host), access=own.access)
+    except BadAccessError as error:
+        raise click.UsageError(str(error)) from error
+    asyncio.run(_serve(host, port, app))
 
 
 def _reason(error: OSError) -> str:
@@ -82,12 +95,11 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error.strerror)
 
 
-async def _serve(host: str, port: int, names: Sequence[str]) -> None:
+async def _serve(host: str, port: int, app: web.Application) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    app = make_registry(names=names)
     runner = web.AppRunner(
         app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_TIMEOUT_S
     )

@@ -15,11 +15,14 @@ import logging
 import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from tfleet.discovery.access import Access, BadAccessError
 from tfleet.discovery.errors import RegistryUnavailableError
 from tfleet.discovery.tls_context import content, context_of, files_of
+
+CONSUL_TOKEN: Final = "X-Consul-Token"  # noqa: S105 - the name of a header
+"""The header in which Consul is shown a token."""
 
 _T = TypeVar("_T")
 
@@ -33,7 +36,9 @@ class Credentials:
         self.access = access
         token_file, tls = access.token_file, access.tls
         self._token = (
-            None if token_file is None else _Kept(lambda: [token_file], lambda: _token_in(token_file))
+            None
+            if token_file is None
+            else _Kept(lambda: [token_file], lambda: _token_in(access.token_file_from, token_file))
         )
         self._context = None if tls is None else _Kept(lambda: files_of(tls), lambda: context_of(tls))
 
@@ -54,7 +59,7 @@ class Credentials:
     def headers(self) -> dict[str, str]:
         """What shows the token. Raises RegistryUnavailableError where none could be read yet."""
         token = self.access.token if self._token is None else _had(self._token)
-        return {"X-Consul-Token": token} if token else {}
+        return {CONSUL_TOKEN: token} if token else {}
 
     def context(self) -> ssl.SSLContext | None:
         """For the connections to the registry; None without TLS. Raises RegistryUnavailableError."""
@@ -99,8 +104,8 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _token_in(path: Path) -> str:
-    token = content("CONSUL_HTTP_TOKEN_FILE", path).strip()
+def _token_in(name: str, path: Path) -> str:
+    token = content(name, path).strip()
     if not token or not token.isascii() or len(token.split()) != 1:
-        raise BadAccessError(f"CONSUL_HTTP_TOKEN_FILE={path}: expected one token and nothing else")
+        raise BadAccessError(f"{name}={path}: expected one token and nothing else")
     return token.decode()

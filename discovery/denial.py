@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 _UNKNOWN_TOKEN: Final = "ACL not found"  # noqa: S105 - Consul's words for a token that it does not know
-_FOREIGN: Final = "--allow-host"
+_EMBEDDED: Final = ("--allow-host", "--registry-token-file")
 _MAY_NOT: Final = "Permission denied"
 _ANYTHING: Final = "what docs/operations.md says"
 _HTTP_TO_HTTPS: Final = "HTTP request to an HTTPS server"
@@ -13,7 +13,7 @@ _HTTP_TO_HTTPS: Final = "HTTP request to an HTTPS server"
 
 def denied(said: str, needed: str = _ANYTHING) -> str:
     """What a 403 means, given its words and the rules that the token should have had."""
-    if _FOREIGN in said:  # the embedded registry: it says by itself what to do
+    if any(option in said for option in _EMBEDDED):  # the embedded registry: it says by itself what to do
         return said.strip()
     if _UNKNOWN_TOKEN in said:
         return "it does not know the token: see CONSUL_HTTP_TOKEN and CONSUL_HTTP_TOKEN_FILE"

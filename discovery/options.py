@@ -14,7 +14,7 @@ from tfleet.discovery.address import Address, BadAddressError
 from tfleet.discovery.contract import REGISTRY_PORT, SERVICE
 from tfleet.discovery.credentials import Credentials
 from tfleet.discovery.log import LogLevel
-from tfleet.discovery.registry import BadRegistryError, ConsulRegistry, Registry, parse_registry
+from tfleet.discovery.registry import BadRegistryError, Registry, StaticRegistry, parse_registry
 from tfleet.discovery.token import MOST_SERVICE_CHARS, is_token, shown
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -23,7 +23,9 @@ PORT = click.IntRange(0, 65535)
 
 
 def registry_options(command: _F) -> _F:
-    """`--registry`, `--registry-port` and `--service`; read the first two with `chosen_registry`."""
+    """`--registry`, `--registry-port`, `--registry-token-file` and `--service`; read the first three with
+    `chosen_registry`.
+    """
     options = (
         click.option(
             "--registry",
@@ -40,6 +42,7 @@ def registry_options(command: _F) -> _F:
             show_default=True,
             help="Where the embedded registry listens, on loopback.",
         ),
+        registry_token_file_option,
         click.option(
             "--service",
             default=SERVICE,
@@ -51,6 +54,16 @@ def registry_options(command: _F) -> _F:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def registry_token_file_option(command: _F) -> _F:
+    """`--registry-token-file`, a path or None."""
+    return click.option(
+        "--registry-token-file",
+        type=click.Path(path_type=Path),
+        help="The embedded registry takes only who shows the token in this file; it is shown to whatever "
+        "--registry names, too.  [default: no token; to a Consul that of CONSUL_HTTP_TOKEN_FILE]",
+    )(command)
 
 
 def advertise_option(command: _F) -> _F:
@@ -112,13 +125,13 @@ def _address(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
         raise click.UsageError(f"--advertise: {error}") from error
 
 
-def chosen_registry(text: str | None, port: int) -> Registry:
-    """What `--registry`, `--registry-port` and the variables of Consul's own tools say, once the files that
-    they name can be used. Raises click.UsageError (exit code 2).
+def chosen_registry(text: str | None, port: int, token_file: Path | None = None) -> Registry:
+    """What `--registry`, its port and token file, and the variables of Consul's own tools say,
+    once the files that they name can be used. Raises click.UsageError (exit code 2).
     """
     try:
-        registry = parse_registry(text, os.environ, port=port)
-        if isinstance(registry, ConsulRegistry):
+        registry = parse_registry(text, os.environ, port=port, token_file=token_file)
+        if not isinstance(registry, StaticRegistry):
             Credentials(registry.access).check()
         return registry
     except (BadRegistryError, BadAccessError) as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from tfleet.discovery.access import Access, BadAccessError, access_from, wants_t
 from tfleet.discovery.address import Address, BadAddressError
 from tfleet.discovery.contract import REGISTRY_PORT
 
+_TOKEN_OPTION = "--registry-token-file"  # noqa: S105 - the name of an option
 _CONSUL_PORT = 8500
 _CONSUL_HTTPS_PORT = 8501
 _FORMS = "consul://HOST:8500, consul+https://HOST:8501, embedded, or static:HOST:PORT,HOST:PORT"
@@ -38,17 +40,21 @@ class ConsulRegistry:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedRegistry:
-    """The registry that the proxy hosts itself, at `address`; everybody else speaks Consul to it there."""
+    """The registry that the proxy hosts itself, at `address`; everybody else speaks Consul to it there.
+
+    With a `token_file` it wants the token in it, and nothing else, whatever a Consul would want.
+    """
 
     address: Address
+    token_file: Path | None = None
 
     def __str__(self) -> str:
         return f"embedded ({self.address})"
 
     @property
     def access(self) -> Access:
-        """It wants nothing, whatever a Consul would want."""
-        return Access()
+        """What it asks for, and what is shown to it."""
+        return _with_file(Access(), self.token_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +74,31 @@ Registry: TypeAlias = ConsulRegistry | EmbeddedRegistry | StaticRegistry
 
 
 def parse_registry(
-    text: str | None, environ: Mapping[str, str] | None = None, *, port: int = REGISTRY_PORT
+    text: str | None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    port: int = REGISTRY_PORT,
+    token_file: Path | None = None,
 ) -> Registry:
     """Read the option; without one CONSUL_HTTP_ADDR of the environment, else embedded.
 
-    `port` is where the embedded registry listens, on loopback. CONSUL_HTTP_SSL is for CONSUL_HTTP_ADDR; the
+    `port` is where the embedded registry listens, on loopback, and `token_file` the one of
+    `--registry-token-file`, which is before the variables. CONSUL_HTTP_SSL is for CONSUL_HTTP_ADDR; the
     option says by itself whether there is TLS. Raises BadRegistryError. No file is looked at.
     """
-    environ = environ or {}
+    registry = _parsed(text, environ or {}, port)
+    if isinstance(registry, ConsulRegistry):
+        return replace(registry, access=_with_file(registry.access, token_file))
+    return replace(registry, token_file=token_file) if isinstance(registry, EmbeddedRegistry) else registry
+
+
+def _with_file(access: Access, token_file: Path | None) -> Access:
+    if token_file is None:
+        return access
+    return replace(access, token_file=token_file, token_file_from=_TOKEN_OPTION)
+
+
+def _parsed(text: str | None, environ: Mapping[str, str], port: int) -> Registry:
     if not text and (variable := environ.get("CONSUL_HTTP_ADDR")):
         return _consul_http_addr(variable, environ)
     if not text or text == "embedded":

@@ -157,6 +157,7 @@ def proxy(
     advertise: Address | None,
     registry: str | None,
     registry_port: int,
+    registry_token_file: Path | None,
     service: str,
     ticket_key_file: Path | None,
     balance: Balance,
@@ -187,7 +188,7 @@ def proxy(
       tfleet proxy --registry consul://127.0.0.1:8500
     """
     log.configure(log_format, level=log_level)
-    workers = chosen_registry(registry, registry_port)
+    workers = chosen_registry(registry, registry_port, registry_token_file)
     if isinstance(workers, StaticRegistry) and not workers.addresses:
         raise click.UsageError("--registry static: names no worker: expected static:HOST:PORT,HOST:PORT")
     if max_connections < listeners:

@@ -230,9 +230,10 @@ async def consul_of(stack: contextlib.AsyncExitStack, registry: Registry) -> Con
         return None
     if isinstance(registry, ConsulRegistry):
         return registry
-    address = await stack.enter_async_context(registry_site(make_registry(), registry.address))
+    app = await asyncio.to_thread(make_registry, access=registry.access)  # which reads a file
+    address = await stack.enter_async_context(registry_site(app, registry.address))
     structlog.get_logger().info("registry listening", address=str(address))
-    return ConsulRegistry(address)
+    return ConsulRegistry(address, registry.access)
 
 
 @contextlib.asynccontextmanager

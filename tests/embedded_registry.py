@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tfleet.discovery.access import Access
 from tfleet.discovery.address import Address
 from tfleet.discovery.embedded import make_registry
 
@@ -16,18 +17,18 @@ _START_S = 10.0
 
 
 @contextmanager
-def embedded_registry(*middlewares: Callable[..., Any]) -> Iterator[Address]:
+def embedded_registry(*middlewares: Callable[..., Any], access: Access | None = None) -> Iterator[Address]:
     """In a thread of its own, because a synchronous client would block the loop that it waits for.
 
     `middlewares` are aiohttp's; they see each request before the registry does, so that it can misbehave.
+    With an `access` it asks for its token.
     """
     started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, Address]]
     started = concurrent.futures.Future()
+    app = make_registry(middlewares=middlewares, access=access)
 
     async def serve() -> None:
-        runner = web.AppRunner(
-            make_registry(middlewares=middlewares), access_log=None, handler_cancellation=True
-        )
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
         await runner.setup()
         stop = asyncio.Event()
         try:

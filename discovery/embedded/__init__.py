@@ -7,8 +7,8 @@ contract suite in `tests/discovery/contract/` runs against this and against a re
 
 What it is not: no ACL, no cluster, no DNS, no KV, no TCP checks, no persistence. After a restart it is
 empty, and the workers, who look every few seconds, register again by themselves. Whoever needs more starts a
-real Consul and says `--registry consul://HOST:8500`; no code changes. It has no authentication: keep it on
-loopback or on a network where everybody may register. Web pages are refused (guard.py).
+real Consul and says `--registry consul://HOST:8500`; no code changes. It has one token for all, or
+none: then keep it on loopback or on a network where everybody may register. Web pages are refused (guard.py).
 
 Known differences, none of which the fleet depends on:
 

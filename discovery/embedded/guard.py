@@ -8,10 +8,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from tfleet.discovery.embedded.errors import ForeignError
+from tfleet.discovery.embedded.token import Token
 from tfleet.discovery.origin import foreign_host, foreign_page
 
 
-def guard(names: Collection[str]) -> Middleware:
+def guard(names: Collection[str], token: Token | None) -> Middleware:
     """Refuses before a body is read. `names` are host names by which this registry is asked."""
 
     @web.middleware
@@ -25,6 +26,8 @@ def guard(names: Collection[str]) -> Middleware:
             raise ForeignError(
                 f"this comes from {page}: the registry is for programs, ask it without a browser"
             )
+        if token is not None:
+            await token.check(request.headers.get)
         return await handler(request)
 
     return guarded

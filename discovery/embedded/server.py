@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from tfleet.discovery.access import Access
 from tfleet.discovery.contract import OWN_REGISTRY
 from tfleet.discovery.embedded import reply
 from tfleet.discovery.embedded.agent import Agent
@@ -18,6 +19,7 @@ from tfleet.discovery.embedded.errors import RefusedError
 from tfleet.discovery.embedded.guard import guard
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import Node
+from tfleet.discovery.embedded.token import Token
 
 AGENT: Final = web.AppKey("agent", Agent)
 """Where the application keeps what is registered: `app[AGENT].catalog`."""
@@ -30,6 +32,7 @@ def make_registry(
     limits: Limits | None = None,
     first_index: int | None = None,
     names: Collection[str] = (),
+    access: Access | None = None,
     middlewares: Sequence[Middleware] = (),
 ) -> web.Application:
     """The embedded registry, to be run with `aiohttp.web.AppRunner` in the caller's loop.
@@ -37,15 +40,21 @@ def make_registry(
     `clock` gives monotonic seconds. `node` is what services without an address are on. `first_index` is where
     the index starts, by default at the milliseconds since 1970, so that it rises over a restart as well and a
     watch that survived the restart gets its answer at once. `names` are host names by which it is asked,
-    besides those that can only be its own (see origin.py). `middlewares` come first and see every request.
+    besides those that can only be its own (see origin.py). Where `access` has a token file everybody has to
+    show its token. `middlewares` come first and see every request.
 
-    Blocking queries end at once when the application shuts down.
+    Blocking queries end at once when the application shuts down. Raises BadAccessError.
     """
     if first_index is None:
         first_index = time.time_ns() // 1_000_000
     agent = Agent(clock=clock, node=node or Node(), limits=limits or Limits(), first_index=first_index)
     app = web.Application(
-        middlewares=[*middlewares, _errors_as_text, guard(names), _at_present],
+        middlewares=[
+            *middlewares,
+            _errors_as_text,
+            guard(names, Token(access) if access and access.token_file else None),
+            _at_present,
+        ],
         client_max_size=agent.limits.body_bytes,
     )
     app[AGENT] = agent

@@ -20,8 +20,9 @@ SWARM = (ROOT / "deploy" / "swarm.yml").read_text()
 DEFAULTS = dict(
     re.findall(r"^#(?P<name>[A-Z_]+)=(?P<default>.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
 )
-# The containers settle where they listen; the compose file where the registry and the key are.
-SETTLED = {"TFLEET_HOST", "TFLEET_PORT", "TFLEET_REGISTRY_PORT"}
+# The containers settle where they listen, and have a Consul, with its own tokens; the compose file where the
+# registry and the key are.
+SETTLED = {"TFLEET_HOST", "TFLEET_PORT", "TFLEET_REGISTRY_PORT", "TFLEET_REGISTRY_TOKEN_FILE"}
 OF_THE_COMPOSE_FILE = {"TFLEET_REGISTRY", "TFLEET_TICKET_KEY_FILE"}
 
 

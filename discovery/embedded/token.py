@@ -1,0 +1,71 @@
+"""The token that those who ask have to show, as its file has it now."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable
+from typing import Final
+
+from tfleet.discovery.access import Access
+from tfleet.discovery.credentials import CONSUL_TOKEN, Credentials
+from tfleet.discovery.embedded.errors import RefusedError
+from tfleet.discovery.errors import RegistryUnavailableError
+
+_LOOK_EVERY_S: Final = 1.0
+_LOOK_AGAIN_S: Final = 0.1  # after one that was wrong: others read a new file at once
+_BEARER: Final = "bearer "
+_HOW: Final = "say --registry-token-file FILE, or set CONSUL_HTTP_TOKEN_FILE"
+
+
+class DeniedError(RefusedError):
+    """No token, or not the right one: in the words of Consul, and with what to do."""
+
+    status = 403
+
+
+class Token:
+    """Looks at its file once a second at the most, and sooner where somebody shows another token."""
+
+    def __init__(self, access: Access, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read it. Raises BadAccessError."""
+        self._credentials = Credentials(access)
+        self._credentials.check()
+        self._clock = clock
+        self._wanted = self._credentials.headers().get(CONSUL_TOKEN, "")
+        self._looked_s = clock()
+
+    def __repr__(self) -> str:
+        return f"<Token of {self._credentials.access.token_file}>"
+
+    async def check(self, header: Callable[[str], str | None]) -> None:
+        """Raise DeniedError where the head of a request does not show it."""
+        shown = header(CONSUL_TOKEN) or _bearer(header("Authorization") or "")
+        if not shown:
+            raise DeniedError(f"Permission denied: this registry asks for its token: {_HOW}")
+        if self._clock() - self._looked_s >= _LOOK_EVERY_S:
+            await self._look()
+        if self._is(shown):
+            return
+        if self._clock() - self._looked_s >= _LOOK_AGAIN_S:
+            await self._look()
+        if not self._is(shown):
+            raise DeniedError(
+                f"ACL not found: this is not the registry's token: {_HOW} with the file that it has"
+            )
+
+    def _is(self, shown: str) -> bool:
+        return hmac.compare_digest(shown.encode(errors="replace"), self._wanted.encode())
+
+    async def _look(self) -> None:
+        self._looked_s = self._clock()
+        try:
+            presented = await asyncio.to_thread(self._credentials.headers)
+        except RegistryUnavailableError:  # never read: then there would be no Token
+            return
+        self._wanted = presented.get(CONSUL_TOKEN, self._wanted)
+
+
+def _bearer(authorization: str) -> str:
+    return authorization[len(_BEARER) :].strip() if authorization.lower().startswith(_BEARER) else ""

@@ -1,0 +1,155 @@
+"""A registry that asks for a token, on a real socket, and all who ask it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.canned import nobody
+from tests.embedded_registry import embedded_registry
+from tests.waiting import eventually_sync
+from tfleet.discovery.access import Access
+from tfleet.discovery.address import Address
+from tfleet.discovery.address_check import ConsulAddressCheck
+from tfleet.discovery.agent import ConsulAgent
+from tfleet.discovery.errors import RegistryRefusedError
+from tfleet.discovery.health import ConsulHealth
+from tfleet.discovery.instance import Instance
+
+REGISTER = "/v1/agent/service/register"
+DEREGISTER = "/v1/agent/service/deregister/w1"
+SERVICES = "/v1/agent/services"
+SERVICE = json.dumps({"Name": "tfleet", "ID": "w1", "Port": 80})
+RIGHT = {"X-Consul-Token": "s3cret"}
+MISSING = (
+    "Permission denied: this registry asks for its token: say --registry-token-file FILE, or set "
+    "CONSUL_HTTP_TOKEN_FILE"
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text("s3cret\n")
+    return path
+
+
+@pytest.fixture
+def registry(file: Path) -> Iterator[Address]:
+    with embedded_registry(access=Access(token_file=file)) as address:
+        yield address
+
+
+def call(
+    registry: Address, method: str, path: str, headers: Mapping[str, str], body: str = ""
+) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(registry.host, registry.port, timeout=10)
+    try:
+        connection.request(method, path, body or None, dict(headers))
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def registered(registry: Address) -> list[str]:
+    return list(json.loads(call(registry, "GET", SERVICES, RIGHT)[1]))
+
+
+@pytest.mark.parametrize("headers", [RIGHT, {"Authorization": "Bearer s3cret"}])
+def test_who_shows_the_token_registers(registry: Address, headers: Mapping[str, str]) -> None:
+    assert call(registry, "PUT", REGISTER, headers, SERVICE)[0] == 200
+    assert registered(registry) == ["w1"]
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"X-Consul-Token": ""}, {"Authorization": "Basic s3cret"}, {"Authorization": "Bearer "}]
+)
+def test_without_a_token_nothing_is_told_and_nothing_done(
+    registry: Address, headers: Mapping[str, str]
+) -> None:
+    call(registry, "PUT", REGISTER, RIGHT, SERVICE)
+    for method, path in (("GET", SERVICES), ("PUT", DEREGISTER), ("PUT", REGISTER), ("GET", "/nowhere")):
+        assert call(registry, method, path, headers, SERVICE) == (403, MISSING)
+    assert registered(registry) == ["w1"]
+
+
+@pytest.mark.parametrize("token", ["s3cre", "s3cret0", "\xe9"])
+def test_a_wrong_token_is_told_in_consuls_words(registry: Address, token: str) -> None:
+    status, text = call(registry, "PUT", DEREGISTER, {"X-Consul-Token": token})
+    assert status == 403
+    assert text.startswith("ACL not found: ")
+    assert "--registry-token-file" in text
+
+
+def test_another_token_in_the_file_holds_from_then_on(registry: Address, file: Path) -> None:
+    file.write_text("an0ther\n")
+    new = {"X-Consul-Token": "an0ther"}
+    eventually_sync(lambda: call(registry, "GET", SERVICES, new)[0] == 200)
+    eventually_sync(lambda: call(registry, "GET", SERVICES, RIGHT)[0] == 403)
+
+
+def test_a_worker_that_shows_it_registers_and_is_tested(registry: Address, file: Path) -> None:
+    worker = Instance("w1", nobody())
+    access = Access(token_file=file)
+    agent = ConsulAgent(registry, "tfleet", ttl_s=10.0, access=access)
+    agent.register(worker)
+    assert registered(registry) == ["w1"]
+    check = ConsulAddressCheck(registry, "tfleet", access)
+    name = check.begin(worker)
+    finding = eventually_sync(lambda: check.finding(name))
+    assert finding is not None
+    assert finding.error.endswith("connection refused")
+    check.end(name)
+
+
+def test_a_worker_without_it_is_told_what_to_say(registry: Address) -> None:
+    with pytest.raises(RegistryRefusedError) as refusal:
+        ConsulAgent(registry, "tfleet", ttl_s=10.0).register(Instance("w1", nobody()))
+    assert str(refusal.value).endswith(MISSING)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+async def test_a_proxy_sees_workers_if_it_shows_it(registry: Address, file: Path, *, shown: bool) -> None:
+    health = ConsulHealth(registry, wait_s=1.0, access=Access(token_file=file) if shown else None)
+    try:
+        if shown:
+            assert (await health.service("tfleet", 0, 0.0)).instances == ()
+        else:
+            with pytest.raises(RegistryRefusedError, match="--registry-token-file"):
+                await health.service("tfleet", 0, 0.0)
+    finally:
+        await health.close()
+
+
+@pytest.mark.parametrize(("options", "code"), [(["--registry-token-file", "FILE"], 0), ([], 1)])
+def test_prune_shows_it(registry: Address, file: Path, options: list[str], code: int) -> None:
+    said = [str(file) if option == "FILE" else option for option in options]
+    run = tfleet("prune", "--dry-run", "--registry", f"consul://{registry}", *said)
+    assert run.returncode == code, run.stderr
+    assert ("--registry-token-file" in run.stderr) == (code != 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "content"),
+    [("registry", None), ("registry", ""), ("registry", "two words"), ("proxy", None), ("up", None)],
+)
+def test_a_file_without_a_token_is_one_line(tmp_path: Path, command: str, content: str | None) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_text(content)
+    run = tfleet(command, "--registry-token-file", str(path))
+    assert run.returncode == 2
+    assert f"--registry-token-file={path}: " in run.stderr.splitlines()[-1]
+
+
+def tfleet(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tfleet", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
