@@ -42,7 +42,7 @@ from tfleet.worker.options import model_options, work_options
 
 _IMPORTED_LATE = ("flask", "multipart", "PIL", "tensorflow", "uvloop", "waitress")
 _OF_BARE_GRAPHS = ("labels", "input_layer", "output_layer", "input_size", "input_mean", "input_std")
-_OF_PROXY_TOO = {"max_body_bytes", "drain_grace_s"}
+_OF_PROXY_TOO = {"max_body_bytes", "cors_origins", "drain_grace_s"}
 """What the proxy has under the same name, and means as much for it."""
 
 

@@ -17,6 +17,7 @@ KNOWN: Final = frozenset(
         *(
             "CONCURRENCY",
             "COOLDOWN",
+            "CORS_ORIGIN",
             "CPUS",
             "DECODE_TIMEOUT",
             "DRAIN_GRACE",

@@ -55,6 +55,7 @@ NETWORK: Final = "address"
 """The query of a lookup that says which of the two is wanted."""
 
 LOOKUP_PATH: Final = "/worker"
+DRAIN_PATH: Final = "/drain"
 CLASSIFY_PATHS: Final = ("/", "/predict")
 DEFAULT_TOP: Final = 5
 MOST_HEAD_BYTES: Final = 64 * 1024

@@ -12,6 +12,7 @@ import click
 from tfleet.discovery.access import BadAccessError
 from tfleet.discovery.address import Address, BadAddressError
 from tfleet.discovery.contract import REGISTRY_PORT, SERVICE
+from tfleet.discovery.cors import BadOriginError, Cors
 from tfleet.discovery.credentials import Credentials
 from tfleet.discovery.log import LogLevel
 from tfleet.discovery.registry import BadRegistryError, Registry, StaticRegistry, parse_registry
@@ -98,6 +99,19 @@ def log_level_option(command: _F) -> _F:
     )(command)
 
 
+def cors_origin_option(command: _F) -> _F:
+    """`--cors-origin`, once or more often: origins that `Cors.parse` takes."""
+    return click.option(
+        "--cors-origin",
+        "cors_origins",
+        metavar="ORIGIN",
+        multiple=True,
+        callback=_origins,
+        help="Web pages of this origin (https://app.example) may read all answers; * is any. It may be there "
+        "several times; the variable has spaces in between.  [default: none]",
+    )(command)
+
+
 def ticket_key_file_option(command: _F) -> _F:
     """`--ticket-key-file`, a path or None, for `discovery.key_file`."""
     return click.option(
@@ -116,6 +130,14 @@ def _service(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
         f"--service {shown(text)!r} can't be a name: take letters, digits and - . _ ~ : @ + =, "
         f"{MOST_SERVICE_CHARS} at most"
     )
+
+
+def _origins(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        Cors.parse(texts)
+    except BadOriginError as error:
+        raise click.UsageError(f"--cors-origin: {error}") from error
+    return texts
 
 
 def _address(_ctx: click.Context, _param: click.Parameter, text: str | None) -> Address | None:

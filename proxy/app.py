@@ -7,12 +7,14 @@ from typing import Final, Literal
 from aiohttp import hdrs, web
 
 from tfleet.discovery.contract import CLASSIFY_PATHS, LOOKUP_PATH, PROXY, TICKET
+from tfleet.discovery.cors import Cors
 from tfleet.discovery.problem import Problem
 from tfleet.proxy.connection import ClientConnection
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.help import help_page
 from tfleet.proxy.middleware import observed
 from tfleet.proxy.observer import Observer
+from tfleet.proxy.origins import allow_origins
 from tfleet.proxy.problems import ProblemError, problem_response
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.report import Report
@@ -33,10 +35,13 @@ def make_app(
     worker_metrics: WorkerMetrics,
     readiness: Readiness,
     tickets: TicketOffice,
+    cors: Cors,
 ) -> web.Application:
     """The pages: all but what a connection has somebody else take (see connection.py)."""
     app = web.Application(middlewares=[observed(observer)])
     app.on_response_prepare.append(_say_if_last)
+    if cors:
+        allow_origins(app, cors)
 
     async def misspelt(request: web.Request) -> web.Response:
         raise ProblemError(Problem(404, f"there is nothing at {request.raw_path}: write the path as it is"))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from tfleet.discovery.cors import Cors
 from tfleet.discovery.request_id import request_id
 from tfleet.proxy.client import Client
 from tfleet.proxy.http.own_answer import connection_lines, own_answer, own_head
@@ -47,9 +48,12 @@ class AtOnce:
     It is told the head and the client's IP address.
     """
 
-    def __init__(self, decide: Callable[[RequestHead, str | None], Reply], observer: Observer) -> None:
+    def __init__(
+        self, decide: Callable[[RequestHead, str | None], Reply], observer: Observer, cors: Cors
+    ) -> None:
         self._decide = decide
         self._observer = observer
+        self._cors = cors
 
     def take(self, head: RequestHead, client: Client) -> None:
         """Answer. Nothing is read of a body."""
@@ -62,6 +66,8 @@ class AtOnce:
             reply = Reply.of(problem.status, problem.headers(), problem.body())
         keep = reply.keep and head.keep_alive and client.staying
         lines = connection_lines(head, keep=keep)
+        if self._cors:
+            lines += self._cors.lines(head.origin)
         answer = own_answer(reply.head, reply.body, name, connection=lines)
         client.send(answer[: -len(reply.body)] if head.method == b"HEAD" else answer)
         path = head.path

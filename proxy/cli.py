@@ -11,11 +11,13 @@ import uvloop
 from tfleet.discovery import log
 from tfleet.discovery.address import LOCALHOST, Address
 from tfleet.discovery.contract import MAX_BODY_BYTES, PROXY_PORT
+from tfleet.discovery.cors import Cors
 from tfleet.discovery.key_file import BadKeyFileError, KeyFile
 from tfleet.discovery.options import (
     PORT,
     advertise_option,
     chosen_registry,
+    cors_origin_option,
     log_format_option,
     log_level_option,
     registry_options,
@@ -52,6 +54,7 @@ from tfleet.proxy.slow_start import WINDOW_S
 @advertise_option
 @registry_options
 @ticket_key_file_option
+@cors_origin_option
 @click.option("--balance", type=click.Choice(BALANCES), default="round-robin", help="How a worker is chosen.")
 @click.option(
     "--slow-start",
@@ -160,6 +163,7 @@ def proxy(
     registry_token_file: Path | None,
     service: str,
     ticket_key_file: Path | None,
+    cors_origins: tuple[str, ...],
     balance: Balance,
     slow_start_s: float,
     max_body_bytes: int,
@@ -219,6 +223,7 @@ def proxy(
                 max_connections=max_connections,
                 header_timeout_s=header_timeout_s,
                 idle_timeout_s=idle_timeout_s,
+                cors=Cors.parse(cors_origins),
             ),
             drain_grace_s=drain_grace_s,
             drain_timeout_s=drain_timeout_s,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from tfleet.discovery.cors import NO_PAGES, Cors
+
 _MOST_REFUSED_AT_ONCE: Final = 256
 """How many connections beyond the limit are told so at the same time. Others are closed without a word."""
 
@@ -14,12 +16,14 @@ _MOST_REFUSED_AT_ONCE: Final = 256
 class ClientLimits:
     """What a client may take of the proxy.
 
-    `header_timeout_s` is for a whole head, `idle_timeout_s` for the time between two requests.
+    `header_timeout_s` is for a whole head, `idle_timeout_s` for the time between two requests. `cors` is for
+    clients that are web pages.
     """
 
     max_connections: int
     header_timeout_s: float
     idle_timeout_s: float
+    cors: Cors = NO_PAGES
 
 
 class Admission(Enum):

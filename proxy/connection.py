@@ -34,7 +34,7 @@ from tfleet.proxy.exchange import Exchange
 from tfleet.proxy.http.body import Body, Length, body_of
 from tfleet.proxy.http.fields import UnreadableError, check_lines
 from tfleet.proxy.http.headers import bare_head
-from tfleet.proxy.http.own_answer import connection_lines, problem_answer
+from tfleet.proxy.http.own_answer import last_answer
 from tfleet.proxy.http.request_head import RequestHead, RequestHeads
 from tfleet.proxy.http.reset import reset
 from tfleet.proxy.observer import Observer
@@ -135,7 +135,7 @@ class ClientConnection(web.RequestHandler):
             super().connection_made(line)
             self._alarm.set(self._loop.time() + self._limits.header_timeout_s)
         elif self._admission is Admission.TOLD_OFF:
-            line.write(problem_answer(TOO_MANY_CLIENTS, request_id(None), connection=(b"Connection: close",)))
+            line.write(last_answer(TOO_MANY_CLIENTS, request_id(None), self._limits.cors))
             self._end_slowly()
         else:
             line.abort()
@@ -241,6 +241,7 @@ class ClientConnection(web.RequestHandler):
         response = problem_response(problem)
         response.headers[REQUEST_ID] = name
         response.headers["Connection"] = "close"
+        response.headers.update(self._limits.cors.headers(None))
         self._keep = False
         return response
 
@@ -376,7 +377,7 @@ class ClientConnection(web.RequestHandler):
         """Answer what never became a request, and end the connection."""
         name = request_id(None)
         self._observer.refused(request_id=name, status=problem.status, error=problem.detail)
-        self.send(problem_answer(problem, name, connection=connection_lines(None, keep=False)))
+        self.send(last_answer(problem, name, self._limits.cors))
         self._end_slowly()
 
     def _end_slowly(self) -> None:

@@ -302,8 +302,13 @@ class Exchange:
             request_id=self._request_id,
             retries=self._tries.retries,
             connection=connection_lines(asked, keep=self._keep),
+            cors=self._cors_lines(),
             chunked=self._answer_chunked,
         )
+
+    def _cors_lines(self) -> tuple[bytes, ...]:
+        """What tells a browser whether the page may read the answer."""
+        return self._means.cors.lines(self._head.origin) if self._means.cors else ()
 
     def _look_at_client(self, due_s: float, now_s: float) -> None:
         client = self._client
@@ -322,7 +327,7 @@ class Exchange:
         """Answer with a problem document. Nothing of an answer has gone out yet."""
         goes_on = self._upload.ended and problem.status != _BAD_REQUEST
         self._keep = goes_on and self._head.keep_alive and self._client.staying
-        lines = connection_lines(self._head, keep=self._keep)
+        lines = connection_lines(self._head, keep=self._keep) + self._cors_lines()
         self._client.send(problem_answer(problem, self._request_id, connection=lines))
         self._over(problem.status)
         self._client.answered(keep=self._keep)

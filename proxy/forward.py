@@ -26,6 +26,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from tfleet.discovery.cors import Cors
 from tfleet.proxy.client import Client
 from tfleet.proxy.exchange import Exchange
 from tfleet.proxy.fleet import Fleet
@@ -52,6 +53,7 @@ class Forwarder:
         metrics: Metrics,
         observer: Observer,
         tickets: TicketOffice,
+        cors: Cors,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._means = Means(
@@ -64,6 +66,7 @@ class Forwarder:
             metrics=metrics,
             observer=observer,
             tickets=tickets,
+            cors=cors,
             loop=loop,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from tfleet.discovery.cors import Cors
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.limits import Limits
 from tfleet.proxy.metrics import Metrics
@@ -29,4 +30,5 @@ class Means:
     metrics: Metrics
     observer: Observer
     tickets: TicketOffice
+    cors: Cors
     loop: asyncio.AbstractEventLoop

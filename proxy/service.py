@@ -180,7 +180,8 @@ async def serving(
             metrics.include(RegistryMetrics(watch, fleet))
             always.append(watch.run)
         await stack.enter_async_context(beside(*always))
-        forwarder = Forwarder(fleet, connections, settings.limits, metrics, observer, tickets, loop)
+        cors = settings.client_limits.cors
+        forwarder = Forwarder(fleet, connections, settings.limits, metrics, observer, tickets, cors, loop)
         address = await stack.enter_async_context(
             client_site(
                 make_app(
@@ -191,9 +192,10 @@ async def serving(
                     WorkerMetrics(fleet, session),
                     readiness,
                     tickets,
+                    cors,
                 ),
                 settings.address,
-                takers=_takers(settings.mode, fleet, tickets, view, observer, forwarder),
+                takers=_takers(settings, fleet, tickets, view, observer, forwarder),
                 clients=clients,
                 limits=settings.client_limits,
                 observer=observer,
@@ -206,7 +208,7 @@ async def serving(
 
 
 def _takers(
-    mode: Mode,
+    settings: Settings,
     fleet: Fleet,
     tickets: TicketOffice,
     view: NetworkView,
@@ -214,8 +216,9 @@ def _takers(
     forwarder: Forwarder,
 ) -> Takers:
     """Who takes which requests, beside the pages."""
-    lookup = AtOnce(Lookup(fleet, tickets, view, forwards=mode == "forward").decide, observer).take
-    redirect = AtOnce(Redirect(fleet, tickets, view).decide, observer).take
+    mode, cors = settings.mode, settings.client_limits.cors
+    lookup = AtOnce(Lookup(fleet, tickets, view, forwards=mode == "forward").decide, observer, cors).take
+    redirect = AtOnce(Redirect(fleet, tickets, view).decide, observer, cors).take
     image: Take = redirect if mode == "p2p" else forwarder.take
     looked_up = (LOOKUP_PATH, "/") if mode == "p2p" else (LOOKUP_PATH,)
     return {

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from flask import Flask, Response, jsonify, request
 
+from tfleet.discovery.contract import DRAIN_PATH
+from tfleet.discovery.cors import NO_PAGES, Cors
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.origin import foreign_host, foreign_page
 from tfleet.discovery.problem import Problem
@@ -17,6 +19,7 @@ from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle, State
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.observe import observe, report_errors, set_timing
+from tfleet.worker.origins import allow_origins
 from tfleet.worker.problems import ProblemError, RejectedError
 from tfleet.worker.whereabouts import Whereabouts
 
@@ -33,16 +36,19 @@ def make_app(
     drain: Callable[[], None],
     *,
     decoders: DecoderPool,
+    cors: Cors = NO_PAGES,
 ) -> Flask:
     """The WSGI application of one worker. `drain` begins its end, and returns at once.
 
-    `decoders` decode what is costly.
+    `decoders` decode what is costly. `cors` is for clients that are web pages.
     """
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask types the provider's base class only
     classify = Classify(lifecycle, metrics, limits, decoders)
     observe(app, instance, metrics, lambda: classify.waiting)
     report_errors(app, metrics)
+    if cors:
+        allow_origins(app, cors)
     _classification(app, classify)
     _about(app, instance, whereabouts, lifecycle)
     _leaving(app, instance, whereabouts, lifecycle, drain)
@@ -92,7 +98,7 @@ def _leaving(
     lifecycle: Lifecycle,
     drain: Callable[[], None],
 ) -> None:
-    @app.post("/drain")
+    @app.post(DRAIN_PATH)
     def begin() -> tuple[Response, int]:
         _check_sender(whereabouts)
         if REJECTED in request.environ:

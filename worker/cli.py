@@ -9,6 +9,7 @@ import click
 
 from tfleet.discovery import log
 from tfleet.discovery.address import Address
+from tfleet.discovery.cors import Cors
 from tfleet.discovery.cpus import usable_cpus
 from tfleet.discovery.errors import AddressHeldError
 from tfleet.discovery.key_file import BadKeyFileError, KeyFile
@@ -63,6 +64,7 @@ def worker(
     registry_token_file: Path | None,
     service: str,
     ticket_key_file: Path | None,
+    cors_origins: tuple[str, ...],
     cpus: int | None,
     precision: Wanted,
     precision_tolerance: float,
@@ -116,6 +118,7 @@ def worker(
             max_batch=max_batch,
             max_body_bytes=max_body_bytes,
             queue_limits=QueueLimits(max_queue, max_queue_bytes),
+            cors=Cors.parse(cors_origins),
             image_limits=image_limits,
             pool_limits=image_limits.decoders(tuning.cpus, decode_timeout_s),
             drain_grace_s=drain_grace_s,

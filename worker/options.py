@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from tfleet.discovery.contract import MAX_BODY_BYTES
+from tfleet.discovery.options import cors_origin_option
 from tfleet.worker.decoders.limits import DEFAULT_DECODE_TIMEOUT_S
 from tfleet.worker.http.queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS
@@ -49,6 +50,7 @@ def work_options(command: _F) -> _F:
             default=True,
             help="Be ready only when the registry has reached the worker's address.",
         ),
+        cors_origin_option,
         click.option(
             "--cpus",
             type=click.IntRange(min=1),

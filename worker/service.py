@@ -25,6 +25,7 @@ from tfleet.discovery.address_check import ConsulAddressCheck
 from tfleet.discovery.advertise import advertised, advice, wan_advice
 from tfleet.discovery.agent import ConsulAgent
 from tfleet.discovery.backoff import Backoff
+from tfleet.discovery.cors import Cors
 from tfleet.discovery.instance import Instance, new_id
 from tfleet.discovery.key_file import KeyFile
 from tfleet.discovery.registration import TTL_S, Registration
@@ -80,6 +81,7 @@ class Settings:
     max_batch: int
     max_body_bytes: int
     queue_limits: QueueLimits
+    cors: Cors
     image_limits: ImageLimits
     pool_limits: PoolLimits
     drain_grace_s: float
@@ -141,9 +143,16 @@ def serve(settings: Settings) -> None:
     decoders = DecoderPool(COMMAND, settings.pool_limits, log=log)
     metrics.include(DecoderMetrics(decoders))
     app = make_app(
-        instance, whereabouts, lifecycle, metrics, settings.image_limits, stop.ask, decoders=decoders
+        instance,
+        whereabouts,
+        lifecycle,
+        metrics,
+        settings.image_limits,
+        stop.ask,
+        decoders=decoders,
+        cors=settings.cors,
     )
-    server.start(app, instance.id, refusals(instance, metrics))
+    server.start(app, instance.id, refusals(instance, metrics), settings.cors)
     try:
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         membership.begin()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tfleet.discovery.contract import QUEUE_LENGTH, REQUEST_ID, REQUEST_TIMEOUT_MS, RETRIES, TICKET, WORKER
+from tfleet.discovery.cors import without_cors
 from tfleet.proxy.http.answer_head import AnswerHead
 from tfleet.proxy.http.request_head import RequestHead
 
@@ -79,13 +80,15 @@ def client_head(
     request_id: str,
     retries: int,
     connection: tuple[bytes, ...],
+    cors: tuple[bytes, ...] = (),
     chunked: bool,
 ) -> bytes:
     """The head for the client: the worker's without what concerned the proxy's connection to it.
 
-    `connection` are lines about the client's own connection; `chunked` is how it gets the body.
+    `connection` are lines about the client's own connection; `chunked` is how it gets the body. `cors` says
+    which page may read it: what the worker says of that is for who asks the worker.
     """
-    lines = [*answer.fields.lines, *connection]
+    lines = [*(without_cors(answer.fields.lines) if cors else answer.fields.lines), *connection, *cors]
     queue_length, length_bytes = answer.queue_length, answer.fields.first(b"content-length")
     if queue_length is not None:
         lines.append(QUEUE_LENGTH.encode() + b": " + queue_length)

@@ -7,10 +7,12 @@ from http import HTTPStatus
 from typing import Final
 
 from tfleet.discovery.contract import REQUEST_ID
+from tfleet.discovery.cors import Cors
 from tfleet.discovery.problem import Problem
 from tfleet.proxy.http.request_head import RequestHead
 
 _REQUEST_ID: Final = REQUEST_ID.encode()
+_CLOSE: Final = b"Connection: close"
 
 
 def own_head(status: int, headers: Mapping[str, str], length_bytes: int) -> bytes:
@@ -34,8 +36,13 @@ def problem_answer(problem: Problem, request_id: str, *, connection: tuple[bytes
     return own_answer(head, body, request_id, connection=connection)
 
 
-def connection_lines(head: RequestHead | None, *, keep: bool) -> tuple[bytes, ...]:
+def last_answer(problem: Problem, request_id: str, cors: Cors) -> bytes:
+    """A problem document to what was not, or could not be, read as a request; the connection ends with it."""
+    return problem_answer(problem, request_id, connection=(_CLOSE, *cors.lines(None)))
+
+
+def connection_lines(head: RequestHead, *, keep: bool) -> tuple[bytes, ...]:
     """What an answer says of the connection, where it isn't what the client takes for granted."""
     if not keep:
-        return (b"Connection: close",)
-    return (b"Connection: keep-alive",) if head is not None and head.http_1_0 else ()
+        return (_CLOSE,)
+    return (b"Connection: keep-alive",) if head.http_1_0 else ()

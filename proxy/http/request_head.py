@@ -92,6 +92,12 @@ class RequestHead(NamedTuple):
         return next(found, b"")
 
     @property
+    def origin(self) -> bytes | None:
+        """Of which web page it is, if it is of one."""
+        found = [line[7:].strip() for line in self.fields.lines if line[:7].lower() == b"origin:"]
+        return found[0] if found else None
+
+    @property
     def expect(self) -> bytes | None:
         """What it waits for before it sends the body; nothing in HTTP/1.0 (RFC 9110 section 10.1.1)."""
         return None if self.http_1_0 else self.fields.first(b"expect")

@@ -8,6 +8,7 @@ import structlog
 import tensorflow as tf
 
 from tfleet.discovery.address import Address
+from tfleet.discovery.cors import NO_PAGES, Cors
 from tfleet.discovery.instance import Instance
 from tfleet.worker.app import make_app
 from tfleet.worker.decoder_metrics import DecoderMetrics
@@ -42,6 +43,7 @@ def serving(
     queue_limits: QueueLimits = QUEUE_LIMITS,
     gate: Gate | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
+    cors: Cors = NO_PAGES,
 ) -> Iterator[tuple[Address, Lifecycle]]:
     """A worker that answers inside the block; without a classifier it is still starting."""
     lifecycle = Lifecycle()
@@ -61,8 +63,9 @@ def serving(
     decoders = DecoderPool(COMMAND, limits.decoders(2, timeout_s=5), log=structlog.get_logger())
     metrics = Metrics()
     metrics.include(DecoderMetrics(decoders))
-    app = make_app(instance, whereabouts, lifecycle, metrics, limits, lifecycle.drain, decoders=decoders)
-    server.start(app, instance.id)
+    drain = lifecycle.drain
+    app = make_app(instance, whereabouts, lifecycle, metrics, limits, drain, decoders=decoders, cors=cors)
+    server.start(app, instance.id, cors=cors)
     try:
         yield server.address, lifecycle
     finally:

@@ -20,7 +20,7 @@ from typing import Any, Final
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import Error
 
-from tfleet.discovery.contract import WORKER
+from tfleet.discovery.contract import DRAIN_PATH, WORKER
 from tfleet.discovery.proxy_protocol import protocol_fault
 from tfleet.worker.http.head import oversize, refusal
 from tfleet.worker.http.queue import Queue
@@ -29,7 +29,6 @@ from tfleet.worker.rejection import Rejection
 Gate = Callable[[str | None, str], Rejection | None]
 """Why a POST may not come in, if it may not, by its X-Ticket and its query."""
 
-_DRAIN: Final = "/drain"
 _ADDRESSEE: Final = WORKER.upper().replace("-", "_")
 _DISCARDED: Final = 64 * 1024  # of a refused body, so that its connection can be kept
 
@@ -82,7 +81,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
     @property
     def may_be_image(self) -> bool:
         """Whether it is to wait for its turn: images come by POST, and so does little else."""
-        return self.command == "POST" and self.path != _DRAIN and not self.error
+        return self.command == "POST" and self.path != DRAIN_PATH and not self.error
 
     @property
     def lacks_body(self) -> bool:

@@ -32,6 +32,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from tfleet.discovery.address import Address
 from tfleet.discovery.contract import MOST_HEAD_BYTES
+from tfleet.discovery.cors import NO_PAGES, Cors
 from tfleet.discovery.problem import Problem
 from tfleet.worker.http.channel import Channel
 from tfleet.worker.http.door import Door, most_connections
@@ -55,6 +56,7 @@ class _WaitressServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no ty
     channel_class = Channel
     draining = False
     worker = ""
+    cors = NO_PAGES
     next_channel_cleanup = 0.0  # by time.time, as all in waitress
     _loop: int | None = None
 
@@ -223,11 +225,13 @@ class Server:
         app: Callable[..., Any],
         worker: str = "",
         note_refusal: NoteRefusal = lambda name, problem: None,
+        cors: Cors = NO_PAGES,
     ) -> None:
         """Begin to answer with a WSGI application. Images that name another worker than this are refused."""
         self._server.application = app
         self._server.worker = worker
         self._server.note_refusal = note_refusal
+        self._server.cors = cors
         self._loop.start()
 
     def use_threads(self, threads: int) -> None:

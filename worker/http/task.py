@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from waitress.task import ErrorTask, WSGITask
 
-from tfleet.discovery.contract import REQUEST_ID
+from tfleet.discovery.contract import DRAIN_PATH, REQUEST_ID
 from tfleet.discovery.problem import Problem
 from tfleet.discovery.request_id import request_id
 
@@ -86,6 +86,9 @@ class RefusalTask(ErrorTask):  # type: ignore[misc] # waitress has no types
         body = problem.body()
         self.status = f"{problem.status} {problem.title}"
         self.response_headers.extend(problem.headers().items())
+        if self.request.path != DRAIN_PATH:
+            cors = self.channel.server.cors
+            self.response_headers.extend(cors.headers(self.request.headers.get("ORIGIN")).items())
         name = request_id(self.request.headers.get("X_REQUEST_ID"))
         self.response_headers.append((REQUEST_ID, name))
         self.channel.server.note_refusal(name, problem)
