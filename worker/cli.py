@@ -126,7 +126,7 @@ def worker(
         )
         serve(settings)
     except NotPublishedError as error:
-        click.echo(f"tfleet worker: --advertise-wan: {error}", err=True)
+        click.echo(printable(f"tfleet worker: --advertise-wan: {error}"), err=True)
         sys.exit(2)
     except (ModelError, CannotListenError, AddressHeldError, BadKeyFileError) as error:
         click.echo(printable(f"tfleet worker: {error}"), err=True)

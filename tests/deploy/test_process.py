@@ -56,6 +56,13 @@ async def test_the_wait_grows_while_it_dies_young_and_starts_over_after_a_health
     assert failures[:6] == [1, 2, 3, 1, 2, 3]
 
 
+async def test_a_refusal_can_not_move_the_cursor(console: Console, python: Callable[..., Spec]) -> None:
+    code = "import sys; print('tfleet worker: no model a\\x1b[2Jb'); sys.exit(2)"
+    process = Process(python(code), console, policy=QUICK)
+    await process.run()
+    assert process.refusal == "no model a\\x1b[2Jb"
+
+
 async def test_exit_code_2_is_not_tried_again(
     console: Console, tape: Tape, python: Callable[..., Spec]
 ) -> None:

@@ -21,6 +21,7 @@ from tfleet.worker.published.errors import NotPublishedError
 from tfleet.worker.published.own_container import own_names
 
 _SOCKET: Final = "unix:///var/run/docker.sock"
+_MOST_CHARS: Final = 200
 _TIMEOUT_S: Final = 1.0  # a heartbeat may wait for several answers, and a check lives for ten seconds
 
 
@@ -58,8 +59,9 @@ def _container(engine: str, names: tuple[str, ...]) -> Mapping[str, Any]:
                     continue
                 return found
     except APIError as error:
+        why = " ".join(str(error.explanation or error).split())[:_MOST_CHARS]
         raise NotPublishedError(
-            f"the engine at {engine} does not show this container: {error.explanation or error}; a socket "
+            f"the engine at {engine} does not show this container: {why}; a socket "
             "proxy has to let GET /version and /containers/ID/json pass"
         ) from error
     # Its errors of the connection are those of requests; and what answers may be no engine.

@@ -63,6 +63,14 @@ def test_a_socket_proxy_that_lets_nothing_pass_is_told(monkeypatch: pytest.Monke
     assert "does not show this container: not for you; a socket proxy has to let" in said
 
 
+def test_a_page_in_an_engine_s_place_is_told_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = b"<html>\n  <p>Not\n here</p>" + b" and so on" * 1000
+    with canned(http("404 Not Found", page)) as where:
+        said = refusal(monkeypatch, f"tcp://{where}")
+    assert "does not show this container: <html> <p>Not here</p> and so on" in said
+    assert len(said) < 500
+
+
 def test_without_a_socket_it_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     said = refusal(monkeypatch, f"unix://{tmp_path}/docker.sock")
     assert said.startswith(f"there is no Docker socket at {tmp_path}/docker.sock: mount it (-v ")
