@@ -119,7 +119,10 @@ HOSTILE: Final[Mapping[str, Hostile]] = {
     "PNG with a hole": Hostile(_png_with_a_hole, _DAMAGED),
     "PNG whose pixels end half way": Hostile(lambda: png(64, 64, grey_rows=bytes(65 * 32)), _DAMAGED),
     "BMP of 30 MB of run lengths": Hostile(
-        lambda: bmp(8_000, 8_000, 8, 1, bytes(1024) + b"\1\1" * (15 * _MIB)), frozenset({400, 413, 429})
+        lambda: bmp(8_000, 8_000, 8, 1, bytes(1024) + b"\1\1" * (15 * _MIB)), _BOUNDED
+    ),
+    "BMP of 9 MB of run lengths": Hostile(
+        lambda: bmp(8_000, 8_000, 8, 1, bytes(1024) + b"\1\1" * (9 * _MIB // 2)), frozenset({400, 413, 429})
     ),
     "animated GIF": Hostile(lambda: _animation("GIF"), _READ),
     "animated WebP": Hostile(lambda: _animation("WEBP"), _READ),

@@ -17,6 +17,7 @@ from tfleet.worker.help import help_page
 from tfleet.worker.http.task import REJECTED
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle, State
+from tfleet.worker.memory import MemoryKeeper
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.observe import observe, report_errors, set_timing
 from tfleet.worker.origins import allow_origins
@@ -36,15 +37,17 @@ def make_app(
     drain: Callable[[], None],
     *,
     decoders: DecoderPool,
+    memory: MemoryKeeper,
     cors: Cors = NO_PAGES,
 ) -> Flask:
     """The WSGI application of one worker. `drain` begins its end, and returns at once.
 
-    `decoders` decode what is costly. `cors` is for clients that are web pages.
+    `decoders` decode what is costly, `memory` gives back what large bodies took. `cors` is for clients that
+    are web pages.
     """
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask types the provider's base class only
-    classify = Classify(lifecycle, metrics, limits, decoders)
+    classify = Classify(lifecycle, metrics, limits, decoders=decoders, memory=memory)
     observe(app, instance, metrics, lambda: classify.waiting)
     report_errors(app, metrics)
     if cors:

@@ -24,6 +24,7 @@ from tfleet.worker.http.task import ARRIVED, BEGUN, CLIENT_GONE, REJECTED
 from tfleet.worker.image.apart import decoded_by
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle
+from tfleet.worker.memory import MemoryKeeper
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.problems import ProblemError, RejectedError
 from tfleet.worker.query import wanted_labels
@@ -42,12 +43,19 @@ class Classify:
     """Classifies the image of a request, with the times that it took."""
 
     def __init__(
-        self, lifecycle: Lifecycle, metrics: Metrics, limits: ImageLimits, decoders: DecoderPool
+        self,
+        lifecycle: Lifecycle,
+        metrics: Metrics,
+        limits: ImageLimits,
+        *,
+        decoders: DecoderPool,
+        memory: MemoryKeeper,
     ) -> None:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._limits = limits
         self._decoders = decoders
+        self._memory = memory
         self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(self._run, self._sizes, self._lanes)
         metrics.waiting.set_function(lambda: self.waiting)
 
@@ -88,9 +96,11 @@ class Classify:
         return classifier.top(share.row, top), timing
 
     def _prepare(self, classifier: Classifier, request: Request, deadline_s: float) -> PreparedImage:
+        body = image_bytes(request)
+        self._memory.note(len(body))
         apart = decoded_by(self._decoders, deadline_s, request.environ.get(CLIENT_GONE, lambda: False))
         try:
-            return classifier.prepare(image_bytes(request), self._limits, apart)
+            return classifier.prepare(body, self._limits, apart)
         except DecodersBusyError:
             raise RejectedError(Rejection.DECODERS_BUSY) from None
         except NoDecoderError:

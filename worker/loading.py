@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfleet.worker.illegal_instruction import told
+from tfleet.worker.memory import trim
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.model.precision import cpu_obstacle, give_way
 from tfleet.worker.model.spec import ModelSpec
@@ -73,5 +72,4 @@ def _settle() -> None:
     """
     gc.collect()
     gc.freeze()
-    with suppress(AttributeError, OSError):  # glibc has it, others need not
-        ctypes.CDLL(None).malloc_trim(0)
+    trim()

@@ -34,7 +34,7 @@ _REJECTIONS: Mapping[Rejection, Problem] = {
         retry_after_s=1,
     ),
     Rejection.NO_DECODER: Problem(
-        503,
+        429,  # not 503: the worker is well for all but large images
         "this worker can't start a process to decode a large image in; its log says why: send the image to "
         "another worker, or a smaller one",
         retry_after_s=1,

@@ -44,6 +44,7 @@ from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle, State
 from tfleet.worker.loading import load_warm
 from tfleet.worker.membership import Membership
+from tfleet.worker.memory import MemoryKeeper, use_one_heap
 from tfleet.worker.metrics import BusySeconds, Metrics
 from tfleet.worker.model import ModelSpec
 from tfleet.worker.model.tuning import Tuning
@@ -129,6 +130,7 @@ def serve(settings: Settings) -> None:
     The port is open from the start: `/healthz` answers and `/readyz` says that the worker is starting. The
     address is tested while the model is loaded.
     """
+    use_one_heap()
     lifecycle, metrics = Lifecycle(), Metrics()
     stop = Stop(lifecycle)
     server = _listen(settings)
@@ -140,6 +142,7 @@ def serve(settings: Settings) -> None:
     metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
     metrics.include(BusySeconds(lambda: server.queue.busy_s))
     membership = _membership(settings, instance, whereabouts, lifecycle, metrics, server.address)
+    memory = MemoryKeeper()
     decoders = DecoderPool(COMMAND, settings.pool_limits, log=log)
     metrics.include(DecoderMetrics(decoders))
     app = make_app(
@@ -151,6 +154,7 @@ def serve(settings: Settings) -> None:
         stop.ask,
         decoders=decoders,
         cors=settings.cors,
+        memory=memory,
     )
     server.start(app, instance.id, refusals(instance, metrics), settings.cors)
     try:
@@ -174,6 +178,7 @@ def serve(settings: Settings) -> None:
         membership.leave()
         unfinished = server.close(settings.drain_timeout_s)
         decoders.close()
+        memory.close()
     classifier.close()
     log.info("worker stopped", unfinished=unfinished)
     stop.over()

@@ -36,6 +36,11 @@ class Server:
         self._log = log
 
     @property
+    def pid(self) -> int:
+        """Of its first process."""
+        return self._process.pid
+
+    @property
     def resident_bytes(self) -> int:
         """The memory of its first process."""
         pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]

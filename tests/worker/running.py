@@ -19,6 +19,7 @@ from tfleet.worker.http.server import Server
 from tfleet.worker.image.apart import COMMAND
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle
+from tfleet.worker.memory import MemoryKeeper
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.model import Classifier, find_model
 from tfleet.worker.whereabouts import Whereabouts
@@ -61,13 +62,23 @@ def serving(
     whereabouts = Whereabouts(lambda: server.address, None, server.address.port)
     limits = ImageLimits()
     decoders = DecoderPool(COMMAND, limits.decoders(2, timeout_s=5), log=structlog.get_logger())
-    metrics = Metrics()
+    metrics, memory = Metrics(), MemoryKeeper()
     metrics.include(DecoderMetrics(decoders))
-    drain = lifecycle.drain
-    app = make_app(instance, whereabouts, lifecycle, metrics, limits, drain, decoders=decoders, cors=cors)
+    app = make_app(
+        instance,
+        whereabouts,
+        lifecycle,
+        metrics,
+        limits,
+        lifecycle.drain,
+        decoders=decoders,
+        memory=memory,
+        cors=cors,
+    )
     server.start(app, instance.id, cors=cors)
     try:
         yield server.address, lifecycle
     finally:
         server.close(timeout_s=5)
         decoders.close()
+        memory.close()

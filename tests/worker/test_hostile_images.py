@@ -78,7 +78,7 @@ async def test_a_client_that_leaves_ends_the_decoding_of_its_image(
     worker: Address, session: aiohttp.ClientSession
 ) -> None:
     """The next one finds the decoder free at once: the slow one is not decoded to its end."""
-    slow = made("BMP of 30 MB of run lengths")
+    slow = made("BMP of 9 MB of run lengths")
     leaving = asyncio.ensure_future(_status(session, worker, slow))
     running = "tfleet_worker_decoders_running"
     await eventually(lambda: _gauge(session, worker, running), wanted=lambda found: found == 1)

@@ -8,8 +8,15 @@ from typing import Any, Final
 
 import structlog
 
-from tfleet.worker.decoders import DecoderDiedError, DecoderKilledError, DecoderPool, DecodeTimeoutError, Job
-from tfleet.worker.image.cost import Cost
+from tfleet.worker.decoders import (
+    DecoderDiedError,
+    DecoderKilledError,
+    DecoderPool,
+    DecodeTimeoutError,
+    Job,
+    PoolLimits,
+)
+from tfleet.worker.image.cost import HOPELESS, Cost
 from tfleet.worker.image.decode import out_of_memory
 from tfleet.worker.image.errors import (
     BrokenImageError,
@@ -40,15 +47,14 @@ def decoded_by(pool: DecoderPool, deadline_s: float, gone: Callable[[], bool]) -
         name: str, arguments: Mapping[str, Any], picture: bytes, cost: Cost
     ) -> tuple[Mapping[str, Any], bytes]:
         format_name = arguments["header"]["format"]
+        if cost.cpu_s > HOPELESS * pool.limits.decode_timeout_s:
+            raise _too_slow(format_name, pool.limits)
         try:
             outcome = pool.run(
                 Job(name, arguments, picture, cost.memory_bytes, cost.cpu_s), deadline_s=deadline_s, gone=gone
             )
         except DecodeTimeoutError as error:
-            raise TooCostlyError(
-                f"decoding this {format_name} image takes more than {pool.limits.decode_timeout_s:g} s, the "
-                "limit of --decode-timeout: send a smaller one, or save it anew"
-            ) from error
+            raise _too_slow(format_name, pool.limits) from error
         except DecoderKilledError as error:
             raise out_of_memory(format_name) from error
         except DecoderDiedError as error:
@@ -58,6 +64,13 @@ def decoded_by(pool: DecoderPool, deadline_s: float, gone: Callable[[], bool]) -
         return outcome.header, outcome.body
 
     return apart
+
+
+def _too_slow(format_name: str, limits: PoolLimits) -> TooCostlyError:
+    return TooCostlyError(
+        f"decoding this {format_name} image takes more than {limits.decode_timeout_s:g} s, the limit of "
+        "--decode-timeout: send a smaller one, or save it anew"
+    )
 
 
 def _image_error(format_name: str, said: Mapping[str, Any]) -> ImageError:

@@ -12,6 +12,8 @@ from typing import Final
 from tfleet.worker.image.headers.header import Header
 from tfleet.worker.image.sniff import HEIC
 
+# What seems to take three times what it may is not even tried.
+HOPELESS: Final = 3
 # Up to here a picture is decoded in the worker: twice the time of a photograph of 12 megapixels.
 _CHEAP_S: Final = 0.15
 _CHEAP_BYTES: Final = 48_000_000
@@ -26,7 +28,7 @@ _VALUE_NS: Final = {"JPEG": 0.4, "PNG": 12, "GIF": 8, "BMP": 2, "WEBP": 6, "AVIF
 _LOSSLESS_WEBP_NS: Final = 12
 _JPEG_BYTE_NS: Final = 12  # Huffman codes are undone one by one, whatever the size that is asked for
 _SCAN_NS: Final = 0.9  # each coefficient of a picture that is read in several scans, in each scan that has it
-_RLE_BYTE_NS: Final = 1_500  # Pillow reads run lengths in Python
+_RLE_BYTE_NS: Final = 500  # Pillow reads run lengths in Python
 # Bytes for a pixel at the peak. WebP: two canvases, a copy of one, and Pillow's picture. Others: the picture,
 # and where it is transparent or has a palette its conversions.
 _PIXEL_BYTES: Final = {"JPEG": 8, "WEBP": 20, "AVIF": 20, HEIC: 20}
