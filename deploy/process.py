@@ -44,7 +44,7 @@ class Process:
         self.hopeless = False
         """Whether the latest child ended in a way that the next one would, too."""
         self.refusal = ""
-        """Why there is no point in starting it again, in its own words, which nobody was shown."""
+        """Why there is no point in starting it again, in its own words, which whoever supervises it tells."""
         self._console = console
         self._policy = policy or RestartPolicy()
         self._rng = rng or random.Random()  # noqa: S311 - spreads restarts, guards nothing
@@ -122,9 +122,9 @@ class Process:
         finally:
             self._child = None
         self.hopeless = ending.hopeless
-        if ending.hopeless and self._words.reason:
-            self.refusal = printable(self._words.reason)
-        else:
+        # Asked to stop because another one refuses, it may not come to its exit code.
+        self.refusal = printable(self._words.reason) if ending.hopeless or self._stop.is_set() else ""
+        if not self.refusal:
             self._show(self._words.end())
         return ending
 

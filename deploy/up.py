@@ -54,6 +54,8 @@ async def run_fleet(
             console.say(announce.farewell(signals[0].name if signals else _name_of(supervisor.failed)))
     if supervisor.failed:
         raise RefusedError("; ".join(_refusals(supervisor.failed, stages)))
+    for process in (each for stage in stages for each in stage.processes if each.refusal):
+        console.relay(process.spec.name, process.refusal)
     console.say("all killed" if supervisor.killed else "all stopped")
     return _SIGNALLED + signals[-1] if supervisor.killed else 0
 
@@ -90,7 +92,8 @@ async def _herald(fleet: Fleet, console: Console, image: str, tfleet: str) -> No
 
 def _refusals(first: Process, stages: Iterable[Stage]) -> list[str]:
     """Why processes can't run, each reason once."""
-    refused = [first, *(each for stage in stages for each in stage.processes if each.hopeless)]
+    others = (each for stage in stages for each in stage.processes if each.hopeless or each.refusal)
+    refused = [first, *others]
     by_reason = {each.refusal: each for each in reversed(refused)}
     return [
         f"{_name_of(each)} cannot run: {reason or 'it ended with exit code 2, see above'}"

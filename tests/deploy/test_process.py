@@ -75,6 +75,19 @@ async def test_exit_code_2_is_not_tried_again(
     assert "again" not in tape.getvalue()
 
 
+async def test_a_refusal_that_a_stop_interrupts_is_kept(
+    console: Console, tape: Tape, python: Callable[..., Spec]
+) -> None:
+    code = "import os, signal; os.write(1, b'here\\nError: no model\\n'); signal.pause()"
+    process = Process(python(code), console)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(process.run())
+        await tape.until("child | here")
+        await process.stop(timeout_s=10)
+    assert (process.hopeless, process.refusal) == (False, "no model")
+    assert "no model" not in tape.getvalue(), "whoever started it tells"
+
+
 async def test_stop_ends_it_with_sigterm(console: Console, tape: Tape, python: Callable[..., Spec]) -> None:
     process = Process(python(WAITS), console)
     assert repr(process) == "<Process child new, pid None, 0 starts>"
