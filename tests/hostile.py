@@ -74,6 +74,11 @@ def _animation(format_name: str) -> bytes:
     return _saved(frames[0], format_name, save_all=True, append_images=frames[1:])
 
 
+def _with_size(data: bytes, width: int, height: int) -> bytes:
+    frame = data.index(b"\xff\xc0")
+    return data[: frame + 5] + struct.pack(">HH", height, width) + data[frame + 9 :]
+
+
 def _exif_bomb() -> bytes:
     """5,000 entries that all point to the same 60 kB."""
     entries = b"".join(struct.pack("<HHII", 0x9286, 7, 60_000, 100) for _ in range(5_000))
@@ -104,6 +109,18 @@ HOSTILE: Final[Mapping[str, Hostile]] = {
     ),
     "JPEG with 30 MB of zeros before its frame": Hostile(
         lambda: after_start(jpeg(_SMALL), bytes(30 * _MIB)), _DAMAGED
+    ),
+    "JPEG with 30 MB of 0xFF behind its pixels": Hostile(
+        lambda: jpeg(_SMALL)[:-2] + b"\xff" * (30 * _MIB), _DAMAGED
+    ),
+    "progressive JPEG with 30 MB of 0xFF behind its pixels": Hostile(
+        lambda: jpeg(_SMALL, progressive=True)[:-2] + b"\xff" * (30 * _MIB) + b"\xff\xd9", _DAMAGED
+    ),
+    "JPEG that states 64 megapixels and has none": Hostile(
+        lambda: _with_size(jpeg(_SMALL), 8_000, 8_000), _DAMAGED
+    ),
+    "AVIF of 64 megapixels": Hostile(
+        lambda: _saved(Image.new("L", (8_000, 8_000)), "AVIF", speed=10), _IN_TURN
     ),
     "JPEG with 26 MB of EXIF": Hostile(
         lambda: after_start(jpeg(_SMALL), segment(0xE1, b"Exif\0\0" + bytes(65_000)) * 400), _DAMAGED

@@ -80,7 +80,7 @@ class Classify:
         if began_s >= deadline_s:
             raise RejectedError(Rejection.DEADLINE)
         top = wanted_labels(request.args, len(classifier.spec.labels))
-        prepared = self._prepare(classifier, request, deadline_s)
+        prepared = self._prepare(classifier, request, arrived_s, deadline_s)
         decoded_s = time.perf_counter()
         try:
             share = self._batcher(prepared, deadline_s)
@@ -95,10 +95,14 @@ class Classify:
         self._metrics.classified(timing)
         return classifier.top(share.row, top), timing
 
-    def _prepare(self, classifier: Classifier, request: Request, deadline_s: float) -> PreparedImage:
+    def _prepare(
+        self, classifier: Classifier, request: Request, arrived_s: float, deadline_s: float
+    ) -> PreparedImage:
         body = image_bytes(request)
         self._memory.note(len(body))
-        apart = decoded_by(self._decoders, deadline_s, request.environ.get(CLIENT_GONE, lambda: False))
+        apart = decoded_by(
+            self._decoders, arrived_s, deadline_s, request.environ.get(CLIENT_GONE, lambda: False)
+        )
         try:
             return classifier.prepare(body, self._limits, apart)
         except DecodersBusyError:

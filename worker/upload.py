@@ -20,8 +20,9 @@ from tfleet.worker.json_body import BadJsonError, read_json_image
 from tfleet.worker.problems import ProblemError
 
 _HOW: Final = "send -F data=@FILE, or the bytes with -H 'Content-Type: image/jpeg' --data-binary @FILE"
-# What is said of bytes by who does not know what they are. The last is what curl's --data-binary says.
+# What programs say of bytes when they don't know what they are.
 _OCTETS: Final = ("application/octet-stream", "binary/octet-stream")
+# What curl's --data-binary says of whatever it sends.
 _URL_ENCODED: Final = "application/x-www-form-urlencoded"
 _TEXT_BYTES: Final = 1024
 _MOST_CHARS: Final = 200
@@ -83,7 +84,8 @@ def _no_field(fields: Sequence[Field]) -> ProblemError:
             return ProblemError(
                 Problem(400, f"the field {name} holds text, not a file: curl wants {name}=@FILE")
             )
-    names, others = " or ".join(IMAGE_FIELDS), ", ".join(present)[:_MOST_CHARS] or "nothing"
+    names = " or ".join(IMAGE_FIELDS)
+    others = ", ".join(name or "a part without a name" for name in present)[:_MOST_CHARS] or "nothing"
     return ProblemError(Problem(400, f"no field {names}; the form has {others}: {_HOW}"))
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.canned import nobody
 from tests.fleet.processes import Fleet, registry_process
@@ -39,6 +40,7 @@ async def _flood(fleet: Fleet, name: str) -> Counter[int]:
         )
 
 
+@pytest.mark.timeout(400)
 async def test_hostile_images_cost_no_good_request_and_no_worker(model: Path) -> None:
     """Each of them 32 times, beside a steady load whose every answer is checked."""
     found: dict[str, Counter[int]] = {}

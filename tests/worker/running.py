@@ -1,6 +1,7 @@
 """A worker's HTTP side in this process: the real server, the real application, the real default model."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -61,7 +62,9 @@ def serving(
     instance = Instance("w1", server.address, "efficientnet-lite0", "1")
     whereabouts = Whereabouts(lambda: server.address, None, server.address.port)
     limits = ImageLimits()
-    decoders = DecoderPool(COMMAND, limits.decoders(2, timeout_s=5), log=structlog.get_logger())
+    # However busy the machine is with other tests, a decoder has the time that it needs.
+    pool_limits = dataclasses.replace(limits.decoders(2, timeout_s=5), answer_within_s=100)
+    decoders = DecoderPool(COMMAND, pool_limits, log=structlog.get_logger())
     metrics, memory = Metrics(), MemoryKeeper()
     metrics.include(DecoderMetrics(decoders))
     app = make_app(

@@ -15,7 +15,7 @@ def test_what_the_pool_counts_is_read_at_each_scrape() -> None:
     metrics = Metrics()
     metrics.include(DecoderMetrics(pool))
     with pytest.raises(NoDecoderError):
-        pool.run(Job("pixels", {}, b"", 0), deadline_s=math.inf, gone=lambda: False)
+        pool.run(Job("pixels", {}, b"", 0), arrived_s=math.inf, deadline_s=math.inf, gone=lambda: False)
     lines = metrics.text().decode().splitlines()
     pool.close()
     assert "tfleet_worker_decoders_running 0.0" in lines

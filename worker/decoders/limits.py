@@ -21,8 +21,8 @@ class PoolLimits:
 
     - `max_waiting`: jobs that may wait beyond those that run.
     - `max_ahead_s`: seconds of CPU, by the estimates, that the jobs ahead of one that waits may take.
-    - `answer_within_s`: how long a job may take in all, its wait included. A decoder shares the CPUs with
-      others, so what is over then may have had little of them: it is told that all are busy.
+    - `answer_within_s`: how long a job's request may take in all, from its arrival on. A decoder shares the
+      CPUs with others, so what is over then may have had little of them: it is told that all are busy.
     - `decode_timeout_s`: seconds of a decoder's CPU time for one job.
     - `address_space_bytes`: of one decoder, its program included.
     - `memory_bytes`: of all jobs that run, by their estimates. One that is larger runs alone.

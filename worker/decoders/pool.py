@@ -84,12 +84,14 @@ class DecoderPool:
         """How many decoders ended before their time, by reason."""
         return dict(self._killed)
 
-    def run(self, job: Job, *, deadline_s: float, gone: Callable[[], bool]) -> Outcome:
+    def run(self, job: Job, *, arrived_s: float, deadline_s: float, gone: Callable[[], bool]) -> Outcome:
         """Have a job done, and return when it is. `gone` is asked about every 50 ms.
+
+        `arrived_s` is when its request came: from then on it is to have an answer within the limit.
 
         Raises the subclasses of DecoderError.
         """
-        caller = Caller(deadline_s, gone, busy_s=time.perf_counter() + self.limits.answer_within_s)
+        caller = Caller(deadline_s, gone, busy_s=arrived_s + self.limits.answer_within_s)
         self._check(caller)
         place, turn = self._enter(job)
         try:
@@ -252,8 +254,9 @@ class DecoderPool:
             if not closed:
                 self._idle.append((time.perf_counter(), decoder))
                 if self._keeper is None:
-                    self._keeper = threading.Thread(target=self._end_idle, name="decoders", daemon=True)
-                    self._keeper.start()
+                    keeper = threading.Thread(target=self._end_idle, name="decoders", daemon=True)
+                    keeper.start()
+                    self._keeper = keeper
         if closed:
             self._end(decoder)
 

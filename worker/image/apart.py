@@ -37,8 +37,10 @@ _ERRORS: Final = {
 }
 
 
-def decoded_by(pool: DecoderPool, deadline_s: float, gone: Callable[[], bool]) -> Apart:
-    """The way to the decoders for one request, until its deadline (`time.perf_counter`) or its client leaves.
+def decoded_by(pool: DecoderPool, arrived_s: float, deadline_s: float, gone: Callable[[], bool]) -> Apart:
+    """The way to the decoders for one request, until its deadline or its client leaves.
+
+    When it came and its deadline are by `time.perf_counter`.
 
     Besides subclasses of `ImageError` it raises what `DecoderPool.run` raises of the worker and the request.
     """
@@ -51,7 +53,10 @@ def decoded_by(pool: DecoderPool, deadline_s: float, gone: Callable[[], bool]) -
             raise _too_slow(format_name, pool.limits)
         try:
             outcome = pool.run(
-                Job(name, arguments, picture, cost.memory_bytes, cost.cpu_s), deadline_s=deadline_s, gone=gone
+                Job(name, arguments, picture, cost.memory_bytes, cost.cpu_s),
+                arrived_s=arrived_s,
+                deadline_s=deadline_s,
+                gone=gone,
             )
         except DecodeTimeoutError as error:
             raise _too_slow(format_name, pool.limits) from error

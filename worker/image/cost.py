@@ -17,8 +17,10 @@ HOPELESS: Final = 3
 # Up to here a picture is decoded in the worker: twice the time of a photograph of 12 megapixels.
 _CHEAP_S: Final = 0.15
 _CHEAP_BYTES: Final = 48_000_000
-# Libraries that have had faults in memory, or that say their size only while they allocate.
+# Libraries that have had faults in memory, or that say their size only while they allocate; and what is
+# decoded in Python, under the interpreter's lock.
 _ALWAYS_APART: Final = frozenset({"AVIF", HEIC})
+_RUN_LENGTHS: Final = "rle"
 
 _NS: Final = 1e-9
 # For each pixel that comes out: converting, and the first pass of the resampler over a row.
@@ -57,12 +59,12 @@ def cost_of(header: Header, scale: int = 1) -> Cost:
         if header.kept:
             nanoseconds += coefficients * header.passes * _SCAN_NS
             memory += coefficients * _COEFFICIENT_BYTES
-    elif header.coding == "rle":
+    elif header.coding == _RUN_LENGTHS:
         nanoseconds += len(header.picture) * _RLE_BYTE_NS
     elif header.coding == "lossless":
         nanoseconds += coefficients * _LOSSLESS_WEBP_NS
     else:
         nanoseconds += coefficients * _VALUE_NS[header.format]
     cpu_s = nanoseconds * _NS
-    apart = cpu_s > _CHEAP_S or memory > _CHEAP_BYTES or header.format in _ALWAYS_APART
-    return Cost(cpu_s, int(memory), apart)
+    always = header.format in _ALWAYS_APART or header.coding == _RUN_LENGTHS
+    return Cost(cpu_s, int(memory), always or cpu_s > _CHEAP_S or memory > _CHEAP_BYTES)

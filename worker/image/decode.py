@@ -31,6 +31,7 @@ Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 ORIENTATION: Final = 0x0112  # the EXIF tag
+WHITE: Final = 255
 
 # EXIF orientation -> what sets the picture upright (as in Pillow's ImageOps.exif_transpose).
 _TRANSPOSES: Final = {
@@ -64,6 +65,10 @@ _DAMAGE: Final = (
 _TAILS: Final = (jpeg.END, b"\xb6\xdb" * 32 + jpeg.END)
 
 
+# The values of pixels whose coefficients are all 0, as they are and inverted (CMYK).
+_MADE_UP: Final = frozenset({127, 128})
+
+
 @contextmanager
 def damage_as_broken(format_name: str) -> Iterator[None]:
     """Turn what a decoder raises into `BrokenImageError`, a lack of memory into `TooCostlyError`."""
@@ -77,7 +82,7 @@ def damage_as_broken(format_name: str) -> Iterator[None]:
         if not isinstance(error, _DAMAGE):
             log: Any = structlog.get_logger()
             log.warning("a decoder failed", format=format_name, error=repr(error)[:200])
-        lines = str(error).splitlines() or [type(error).__name__]
+        lines = str(error).splitlines() or ["unreadable"]
         # Pillow shows the file object with its address, which tells the sender nothing.
         raise damaged(
             format_name, "unreadable header" if "BytesIO" in lines[0] else lines[0][:150]
@@ -99,15 +104,27 @@ def load(header: Header, draft: tuple[int, int] | None = None) -> Image.Image:
     with damage_as_broken(header.format):
         if header.format == "PNG":
             png.check_complete(header.picture)
-        try:
-            return _load(header, header.picture, draft)
-        except OSError:
-            if header.format != "JPEG":
-                raise
-            whole = _without_end(header, draft)
-            if whole is None:
-                raise
-            return whole
+        return _load_jpeg(header, draft) if header.format == "JPEG" else _load(header, header.picture, draft)
+
+
+def _load_jpeg(header: Header, draft: tuple[int, int] | None) -> Image.Image:
+    try:
+        image = _load(header, header.picture, draft)
+    except OSError:
+        whole = _without_end(header, header.picture, draft)
+        if whole is None:
+            raise
+        return whole
+    # libjpeg makes up grey blocks for those that are missing, without a word. A picture that really ends in
+    # such a grey is decoded once more, to see whether it needs what is not there.
+    if _ends_grey(image) and _without_end(header, jpeg.before_end(header.picture), draft) is None:
+        raise HeaderError("pixels are missing at its end")
+    return image
+
+
+def _ends_grey(image: Image.Image) -> bool:
+    last = image.getpixel((image.width - 1, image.height - 1))
+    return set(last if isinstance(last, tuple) else (last,)) <= _MADE_UP
 
 
 def _load(header: Header, picture: bytes, draft: tuple[int, int] | None) -> Image.Image:
@@ -125,13 +142,13 @@ def _load(header: Header, picture: bytes, draft: tuple[int, int] | None) -> Imag
     return image
 
 
-def _without_end(header: Header, draft: tuple[int, int] | None) -> Image.Image | None:
+def _without_end(header: Header, picture: bytes, draft: tuple[int, int] | None) -> Image.Image | None:
     """A JPEG that lacks nothing but its end marker; None where anything else is missing.
 
     It is decoded with two different tails. Where bits are missing they come out of the tail, and the pixels
     differ. Missing scans of a progressive one would not show in that, so they are looked for beforehand.
     """
-    picture = header.picture.rstrip(b"\xff")
+    picture = picture.rstrip(b"\xff")
     if jpeg.lacks_scans(picture):
         return None
     one, other = (_load(header, picture + tail, draft) for tail in _TAILS)
@@ -165,7 +182,10 @@ def resampleable(image: Image.Image) -> Image.Image:
     """
     if image.mode in {"I", "I;16", "I;16B", "I;16L", "I;16N"}:
         # Pillow's own conversion clips at 255. The high byte is what it keeps of 16-bit colour.
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        values = np.asarray(image)
+        grey = (values >> 8).astype(np.uint8)
+        grey[values == image.info.get("transparency", -1)] = WHITE
+        return Image.fromarray(grey)
     if image.has_transparency_data:
         return _on_white(image if image.mode == "RGBA" else image.convert("RGBA"))
     if image.mode == "1":

@@ -10,7 +10,7 @@ from typing import Final
 
 from tfleet.worker.image.errors import BrokenImageError, NoImageError, UnsupportedFormatError
 from tfleet.worker.image.headers import bmp, gif, heif, jpeg, png, webp
-from tfleet.worker.image.headers.header import Header, HeaderError, UnreadKindError
+from tfleet.worker.image.headers.header import BoundError, Header, HeaderError, UnreadKindError
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.image.sniff import HEIC, READ, glued_bytes, picture_inside, sniff
 
@@ -50,6 +50,8 @@ def read_header(data: bytes, limits: ImageLimits) -> Header:
         header = _READERS[format_name](data)
     except UnreadKindError as error:
         raise UnsupportedFormatError(_not_read(str(error))) from error
+    except BoundError as error:
+        raise BrokenImageError(f"the {format_name} image has {error}: save it anew, without that") from error
     except (HeaderError, struct.error, IndexError) as error:
         reason = str(error) if isinstance(error, HeaderError) else "its header is cut off"
         raise damaged(format_name, reason) from error

@@ -9,6 +9,7 @@ from typing import Final
 READ: Final = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF")
 HEIC: Final = "HEIC"
 
+_TIFF_NAME: Final = "TIFF (or a camera's raw picture: DNG, NEF, ARW)"
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PREFIXES: Final = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -87,7 +88,7 @@ def sniff(data: bytes) -> str | None:
     """The format's name, one of `READ`, `HEIC` or what is not read; None where it is no picture."""
     head = data[:_HEAD]
     if head.startswith(_TIFF):
-        return "a camera's raw picture (CR2)" if head[8:10] == b"CR" else "TIFF"
+        return "a camera's raw picture (CR2)" if head[8:10] == b"CR" else _TIFF_NAME
     for prefix, name in _PREFIXES:
         if head.startswith(prefix):
             return name

@@ -10,4 +10,5 @@ from tfleet.worker.decoders import DecoderPool, Job, PoolLimits
 if __name__ == "__main__":
     started, function = sys.argv[1:]
     pool = DecoderPool(COMMAND, PoolLimits(1, 0, decode_timeout_s=60), log=structlog.get_logger())
-    pool.run(Job(function, {"started": started}, b"", 0), deadline_s=float("inf"), gone=lambda: False)
+    job, never = Job(function, {"started": started}, b"", 0), float("inf")
+    pool.run(job, arrived_s=never, deadline_s=never, gone=lambda: False)

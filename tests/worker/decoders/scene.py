@@ -45,11 +45,13 @@ class Scene:
         *,
         memory_bytes: int = 1,
         deadline_s: float = math.inf,
+        waited_s: float = 0.0,
         gone: Callable[[], bool] = lambda: False,
     ) -> Outcome:
-        """`deadline_s` is from now."""
+        """`deadline_s` is from now, and `waited_s` before it."""
         job = Job(name, arguments or {}, body, memory_bytes)
-        return self.pool.run(job, deadline_s=time.perf_counter() + deadline_s, gone=gone)
+        now_s = time.perf_counter()
+        return self.pool.run(job, arrived_s=now_s - waited_s, deadline_s=now_s + deadline_s, gone=gone)
 
     def begin(self, *arguments: Any, **options: Any) -> "Future[Outcome]":
         """The same in a thread."""

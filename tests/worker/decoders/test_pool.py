@@ -95,6 +95,13 @@ def test_who_waits_too_long_for_an_answer_is_told_that_all_are_busy(make: Make) 
     assert scene.pool.killed[Killed.BUSY] == 1
 
 
+def test_the_time_that_a_request_waited_elsewhere_counts(make: Make) -> None:
+    scene = make(PoolLimits(1, 2, answer_within_s=5))
+    with pytest.raises(DecodersBusyError):
+        scene.run("echo", waited_s=5)
+    assert scene.run("echo", waited_s=1, body=b"1").body == b"1"
+
+
 def test_what_a_decoder_took_before_does_not_count(make: Make) -> None:
     scene = make(PoolLimits(1, 2, decode_timeout_s=1))
     pids = {scene.run("spend", {"cpu_s": 0.4}).header["pid"] for _ in range(4)}

@@ -284,6 +284,34 @@ def test_a_jpeg_cut_anywhere_gives_identical_pixels_or_an_error(progressive: boo
     assert accepted >= 2  # the whole one, and the one without its end marker
 
 
+@pytest.mark.parametrize("subsampling", [0, 2])
+@pytest.mark.parametrize("percent", [20, 50, 95, 99])
+def test_a_cut_jpeg_with_an_end_glued_on_is_refused(percent: int, subsampling: int) -> None:
+    """libjpeg makes grey of what is missing, and says nothing."""
+    data = _saved(_photograph(), "JPEG", quality=90, subsampling=subsampling)
+    for geometry in (Geometry(120, 120), _SMALL):
+        with pytest.raises(BrokenImageError, match="pixels are missing at its end"):
+            pixels(data[: len(data) * percent // 100] + b"\xff\xd9", _LIMITS, geometry)
+    with pytest.raises(BrokenImageError):
+        encoded(data[: len(data) * percent // 100] + b"\xff\xd9", _LIMITS)
+
+
+def test_a_jpeg_that_states_more_pixels_than_it_has_is_refused() -> None:
+    data = _saved(_photograph(), "JPEG")
+    frame = data.index(b"\xff\xc0")
+    with pytest.raises(BrokenImageError, match="pixels are missing"):
+        pixels(data[: frame + 5] + b"\x07\xd0\x07\xd0" + data[frame + 9 :], _LIMITS, _SMALL)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_picture_that_ends_in_that_grey_is_read(mode: str, progressive: bool) -> None:
+    grey = Image.new("RGB", (64, 64), (128, 128, 128)).convert(mode)
+    data = _saved(grey, "JPEG", progressive=progressive)
+    assert abs(pixels(data, _LIMITS, _SMALL).astype(int) - 128).max() <= 3
+    assert pixels(data + b"what a camera appends\xff\xd9", _LIMITS, _SMALL).shape == (24, 24, 3)
+
+
 def test_a_progressive_jpeg_cut_between_scans_is_refused() -> None:
     data = _saved(_photograph(), "JPEG", progressive=True)
     with pytest.raises(BrokenImageError):
@@ -317,6 +345,19 @@ def test_rows_that_are_not_there_are_never_black() -> None:
     rows = b"".join(b"\0" + bytes([200] * 64) for _ in range(64))
     with pytest.raises(BrokenImageError, match="pixels are missing"):
         pixels(png(64, 64, grey_rows=rows[: len(rows) // 2]), _LIMITS, _SMALL)
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF"])
+def test_what_programs_append_changes_nothing(format_name: str) -> None:
+    data = _saved(_photograph(64), format_name)
+    appended = data + b"appended by a camera " * 15
+    assert (pixels(appended, _LIMITS, _SMALL) == pixels(data, _LIMITS, _SMALL)).all()
+
+
+def test_the_transparent_grey_of_16_bits_becomes_white() -> None:
+    values = np.full((30, 30), 0x1234, dtype=np.uint16)
+    data = _saved(Image.fromarray(values), "PNG", transparency=0x1234)
+    assert (pixels(data, _LIMITS, _SMALL) == 255).all()
 
 
 class _Apart:

@@ -8,6 +8,8 @@ from PIL import Image
 from tests.worker.image.photos import PHOTOS
 from tfleet.worker.image.sniff import glued_bytes, picture_inside, sniff
 
+_TIFF = "TIFF (or a camera's raw picture: DNG, NEF, ARW)"
+
 
 @pytest.mark.parametrize(
     ("data", "name"),
@@ -18,8 +20,8 @@ from tfleet.worker.image.sniff import glued_bytes, picture_inside, sniff
         (b"GIF89a", "GIF"),
         (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "WEBP"),
         (b"BM" + bytes(12) + b"\x28\0\0\0", "BMP"),
-        (b"II*\x00", "TIFF"),
-        (b"MM\x00*", "TIFF"),
+        (b"II*\x00", _TIFF),
+        (b"MM\x00*", _TIFF),
         (b"\0\0\0\x18ftypheic", "HEIC"),
         (b"\0\0\0\x18ftypavif", "AVIF"),
         (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "AVIF"),
@@ -83,7 +85,7 @@ def test_a_tga_is_known_by_its_footer() -> None:
 def test_what_pillow_writes_is_named(format_name: str) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (64, 48)).save(buffer, format_name)
-    expected = {"PPM": "Netpbm"}.get(format_name, format_name)
+    expected = {"PPM": "Netpbm", "TIFF": _TIFF}.get(format_name, format_name)
     assert sniff(buffer.getvalue()) == expected
 
 

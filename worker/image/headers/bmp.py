@@ -10,6 +10,7 @@ from tfleet.worker.image.headers.header import Header, HeaderError, UnreadKindEr
 _FILE: Final = 14
 _CORE: Final = 12
 _INFO: Final = 40
+_HEADERS: Final = frozenset({_CORE, _INFO, 52, 56, 64, 108, 124})
 _RAW, _RLE8, _RLE4, _FIELDS = 0, 1, 2, 3
 _CODINGS: Final = {
     4: "a JPEG inside",
@@ -41,6 +42,8 @@ def read(data: bytes) -> Header:
     """Raises HeaderError and UnreadKindError."""
     try:
         (size,) = struct.unpack_from("<I", data, _FILE)
+        if size not in _HEADERS:
+            raise UnreadKindError(f"BMP with a header of {size} bytes")
         if size == _CORE:
             width, height, _, depth = struct.unpack_from("<HHHH", data, _FILE + 4)
             coding = _RAW

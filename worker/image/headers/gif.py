@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from tfleet.worker.image.headers.header import Header, HeaderError, Segments
+from tfleet.worker.image.headers.header import BoundError, Header, HeaderError, Segments
 
 _FRAME: Final = 0x2C
 _EXTENSION: Final = 0x21
 _CONTROL: Final = 0xF9
 _SCREEN: Final = 13
+_MAX_BLOCKS: Final = 65_536  # XMP is read as blocks of some 90 bytes each
 
 
 def read(data: bytes) -> Header:
@@ -40,10 +41,13 @@ def read(data: bytes) -> Header:
 
 def _after_blocks(data: bytes, position: int, segments: Segments) -> int:
     """Where the blocks that begin here end: each is a length and so many bytes, the last one is empty."""
+    start, blocks = position, 0
     while length := _octet(data, position):
-        segments.add(length)
+        blocks += 1
+        if blocks > _MAX_BLOCKS:
+            raise BoundError(f"more than {_MAX_BLOCKS} blocks in an extension before the picture")
         position += 1 + length
-    segments.add(0)
+    segments.add(position - start)
     return position + 1
 
 

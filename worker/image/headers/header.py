@@ -17,6 +17,10 @@ class HeaderError(Exception):
     """The header is damaged or goes beyond a bound. The message says how, in a few words."""
 
 
+class BoundError(HeaderError):
+    """The file may be sound, but has more of something than is read. The message says of what."""
+
+
 class UnreadKindError(Exception):
     """The header is sound, and says a kind of the format that is not read. The message names the kind."""
 
@@ -58,10 +62,10 @@ class Segments:
         return f"<Segments {self._count} with {self._bytes} bytes>"
 
     def add(self, size: int) -> None:
-        """One more of so many bytes. Raises HeaderError."""
+        """One more of so many bytes. Raises BoundError."""
         self._count += 1
         self._bytes += size
         if self._count > MAX_SEGMENTS:
-            raise HeaderError(f"more than {MAX_SEGMENTS} segments before the picture")
+            raise BoundError(f"more than {MAX_SEGMENTS} segments before the picture")
         if self._bytes > MAX_METADATA_BYTES:
-            raise HeaderError(f"more than {MAX_METADATA_BYTES} bytes of metadata before the picture")
+            raise BoundError(f"more than {MAX_METADATA_BYTES} bytes of metadata before the picture")

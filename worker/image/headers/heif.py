@@ -28,10 +28,11 @@ class _Box:
 def read(data: bytes, format_name: str) -> Header:
     """Raises HeaderError."""
     segments = Segments()
+    meta = next((box for box in _boxes(data, _Box(b"", 0, len(data)), segments) if box.kind == b"meta"), None)
+    if meta is None:
+        raise HeaderError("it states no size")
     sizes = [
         struct.unpack_from(">II", data, size.start + _VERSION)
-        for meta in _boxes(data, _Box(b"", 0, len(data)), segments)
-        if meta.kind == b"meta"
         for properties in _boxes(data, _Box(b"meta", meta.start + _VERSION, meta.end), segments)
         if properties.kind == b"iprp"
         for container in _boxes(data, properties, segments)

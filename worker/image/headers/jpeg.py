@@ -9,11 +9,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from tfleet.worker.image.headers.exif import orientation
-from tfleet.worker.image.headers.header import UPRIGHT, Header, HeaderError, Segments, UnreadKindError
+from tfleet.worker.image.headers.header import (
+    UPRIGHT,
+    BoundError,
+    Header,
+    HeaderError,
+    Segments,
+    UnreadKindError,
+)
 
 MAX_SCANS: Final = 100
 END: Final = b"\xff\xd9"
@@ -29,6 +37,8 @@ _COLOUR: Final = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
 _ALONE: Final = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})  # without a length
 # Bytes that belong to no segment: cameras pad with some, a stranger with megabytes.
 _MAX_STRAY: Final = 64 * 1024
+# Pillow feeds libjpeg a run of 0xFF again and again, which takes seconds for megabytes.
+_FILL: Final = b"\xff" * 4096
 # Fill bytes may stand before a marker: only the last 0xFF of them is matched, which keeps the search linear.
 _MARKER: Final = re.compile(rb"\xff([^\xff])", re.DOTALL)
 # In coded data 0xFF is followed by 0 or by a restart marker.
@@ -58,55 +68,67 @@ class _Part:
 
 def read(data: bytes) -> Header:
     """Raises HeaderError and UnreadKindError."""
-    segments, kept, turned, position, stray = Segments(), [data[:2]], UPRIGHT, 2, 0
-    frame: _Frame | None = None
+    kept, turned, frame, position = [data[:2]], UPRIGHT, None, 2
     whole = True
-    while True:
-        part = _next(data, position, _MARKER)
-        stray += part.start - position
-        if stray > _MAX_STRAY:
-            raise HeaderError(f"more than {_MAX_STRAY} bytes between its segments")
-        whole = whole and part.start == position
-        segments.add(len(part.body))
-        if part.marker == _SCAN:
-            break
-        if part.marker == _END:
-            raise HeaderError("it ends before a picture begins")
+    for part in _before_pixels(data):
         if part.marker in _FRAMES:
             if frame is not None:
                 raise HeaderError("it has two frames")
             frame = _frame(part)
         if part.marker == _EXIF and turned == UPRIGHT:
             turned = orientation(part.body)
-        if _is_wanted(part):
+        wanted = _is_wanted(part)
+        if wanted:
             kept.append(data[part.start : part.end])
-        else:
-            whole = False
+        whole = whole and wanted and part.start == position
         position = part.end
+    first = _next(data, position)
     if frame is None:
         raise HeaderError("it has no frame")
-    scans = _scans(data, part, frame)
-    picture = data if whole else b"".join((*kept, memoryview(data)[part.start :]))
+    if data.find(_FILL, first.end) >= 0:
+        raise BoundError(f"{len(_FILL)} fill bytes in a row")
+    whole = whole and first.start == position
+    picture = data if whole else b"".join((*kept, memoryview(data)[first.start :]))
+    return _header(frame, _scans(data, first, frame), picture, turned)
+
+
+def _header(frame: _Frame, scans: list[tuple[int, ...]], picture: bytes, turned: int) -> Header:
+    values = sum(frame.components.values())
+    gone_over = sum(frame.components.get(id_, 0) for scan in scans for id_ in scan)
     return Header(
         "JPEG",
         frame.width,
         frame.height,
         picture,
         orientation=turned,
-        values=sum(frame.components.values()),
-        passes=sum(sum(frame.components.get(id_, 0) for id_ in scan) for scan in scans)
-        / sum(frame.components.values()),
+        values=values,
+        passes=gone_over / values,
         kept=frame.progressive or len(scans) > 1,
     )
+
+
+def _before_pixels(data: bytes) -> Iterator[_Part]:
+    """The segments in front of the first scan. Raises HeaderError."""
+    segments, position, stray = Segments(), 2, 0
+    while (part := _next(data, position)).marker != _SCAN:
+        stray += part.start - position
+        if stray > _MAX_STRAY:
+            raise BoundError(f"more than {_MAX_STRAY} bytes between its segments")
+        if part.marker == _END:
+            raise HeaderError("it ends before a picture begins")
+        segments.add(len(part.body))
+        yield part
+        position = part.end
 
 
 def lacks_scans(picture: bytes) -> bool:
     """Whether a JPEG without its end lacks whole scans: what is there is then only a blurred picture."""
     position, frame = 2, None
-    while (part := _next(picture, position, _MARKER)).marker != _SCAN:
+    for part in _before_pixels(picture):
         frame = _frame(part) if part.marker in _FRAMES else frame
         position = part.end
     assert frame is not None, "read() has seen it"
+    part = _next(picture, position)
     missing = {id_: [True] * _COEFFICIENTS for id_ in frame.components}
     while True:
         ids, (first, last, precision) = _scan_components(part), part.body[-3:]
@@ -121,12 +143,28 @@ def lacks_scans(picture: bytes) -> bool:
     return any(any(numbers) for numbers in missing.values())
 
 
-def _next(data: bytes, position: int, pattern: re.Pattern[bytes]) -> _Part:
-    """The next segment at or after `position`. Raises HeaderError where the file ends first."""
-    found = pattern.search(data, position, position + _MAX_STRAY if pattern is _MARKER else len(data))
+def before_end(picture: bytes) -> bytes:
+    """A JPEG without the end marker behind its last scan, and without what follows that."""
+    position = 2
+    for part in _before_pixels(picture):
+        position = part.end
+    part = _next(picture, position)
+    while True:
+        try:
+            part = _next_scan(picture, part.end)
+        except HeaderError:
+            end = picture.find(END, part.end)
+            return picture if end < 0 else picture[:end]
+
+
+def _next(
+    data: bytes, position: int, pattern: re.Pattern[bytes] = _MARKER, within: int = _MAX_STRAY
+) -> _Part:
+    """The next segment that begins `within` so many bytes. Raises HeaderError where there is none."""
+    found = pattern.search(data, position, position + within)
     if found is None:
-        if len(data) - position >= _MAX_STRAY:
-            raise HeaderError(f"more than {_MAX_STRAY} bytes between its segments")
+        if len(data) - position >= within:
+            raise BoundError(f"more than {within} bytes between its segments")
         raise HeaderError("it ends before a picture begins")
     marker, start, end = found[1][0], found.start(), found.end()
     if marker in _ALONE or marker in {_START, _END}:
@@ -186,13 +224,13 @@ def _scans(data: bytes, first: _Part, frame: _Frame) -> list[tuple[int, ...]]:
             return scans  # it ends here; whether that is too soon is for the decoder to say
         scans.append(_scan_components(part))
         if len(scans) > MAX_SCANS:
-            raise HeaderError(f"more than {MAX_SCANS} scans")
+            raise BoundError(f"more than {MAX_SCANS} scans")
 
 
 def _next_scan(data: bytes, position: int) -> _Part:
     """Raises HeaderError where there is none."""
     segments = Segments()
-    while (part := _next(data, position, _AFTER_SCAN)).marker != _SCAN:
+    while (part := _next(data, position, _AFTER_SCAN, len(data))).marker != _SCAN:
         if part.marker == _END:
             raise HeaderError("no more scans")
         segments.add(len(part.body))

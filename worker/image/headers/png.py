@@ -15,12 +15,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from tfleet.worker.image.headers.exif import orientation
-from tfleet.worker.image.headers.header import UPRIGHT, Header, HeaderError, Segments
+from tfleet.worker.image.headers.header import (
+    UPRIGHT,
+    BoundError,
+    Header,
+    HeaderError,
+    Segments,
+    UnreadKindError,
+)
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _MAX_DATA_CHUNKS: Final = 16_384  # 32 MiB in chunks of 2 KiB; most encoders write 8 KiB or more
+_MAX_BEHIND: Final = 65_536  # an animation has two or more for each of its frames
+_APPLE: Final = b"CgBI"
 _MAX_LENGTH: Final = 2**31 - 1
 _STEP: Final = 256 * 1024
+_PIECE: Final = 16 * 1024
 
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _DEPTHS: Final = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
@@ -49,8 +59,10 @@ class _Chunk:
 
 
 def read(data: bytes) -> Header:
-    """Raises HeaderError."""
+    """Raises HeaderError and UnreadKindError."""
     head = data[16:29]
+    if data[12:16] == _APPLE:
+        raise UnreadKindError("PNG for iPhone apps (CgBI)")
     if data[8:16] != b"\0\0\0\x0dIHDR" or len(head) < 13:  # noqa: PLR2004 - its length
         raise HeaderError("its first chunk is no IHDR")
     kept, turned, whole, bounds = [SIGNATURE], UPRIGHT, True, _Bounds()
@@ -63,10 +75,10 @@ def read(data: bytes) -> Header:
             whole = False
             if chunk.kind == b"eXIf":
                 turned = orientation(data[chunk.start + 8 : chunk.end - 4])
-    if b"IDAT" not in bounds.seen:
+    if not bounds.pixels:
         raise HeaderError("it has no pixels (IDAT)")
-    if head[9] == _PALETTE and b"PLTE" not in bounds.seen:
-        raise HeaderError("its palette is missing")
+    if head[9] == _PALETTE and not bounds.palette:
+        raise HeaderError("its palette is missing, or behind its pixels")
     return _header(head, data if whole else b"".join(kept), turned)
 
 
@@ -75,23 +87,27 @@ def check_complete(picture: bytes) -> None:
 
     It costs about as much again as decoding them, and no memory.
     """
-    wanted = inflated_bytes(picture[16:29])
-    got, position, inflate = 0, len(SIGNATURE), zlib.decompressobj()
+    wanted, got, inflate = inflated_bytes(picture[16:29]), 0, zlib.decompressobj()
     try:
-        while position + 8 <= len(picture) and not inflate.eof and got < wanted:
-            (length,) = struct.unpack_from(">I", picture, position)
-            if picture[position + 4 : position + 8] == b"IDAT":
-                rest: bytes = picture[position + 8 : position + 8 + length]
-                while rest and got < wanted:
-                    got += len(inflate.decompress(rest, _STEP))
-                    rest = inflate.unconsumed_tail
-            position += 12 + length
-        while got < wanted and (more := inflate.decompress(inflate.unconsumed_tail, _STEP)):
-            got += len(more)
+        for piece in _pixel_pieces(picture):
+            rest = piece
+            while rest and got < wanted:
+                got += len(inflate.decompress(rest, _STEP))
+                rest = inflate.unconsumed_tail
+            if got >= wanted or inflate.eof:
+                break
     except zlib.error as error:
         raise HeaderError("its compressed pixels are damaged") from error
     if got < wanted:
         raise HeaderError("pixels are missing at its end")
+
+
+def _pixel_pieces(picture: bytes) -> Iterator[bytes]:
+    """What its IDAT chunks hold, in pieces: zlib copies what is left of one for each of its steps."""
+    for chunk in _chunks(picture):
+        if chunk.kind == b"IDAT":
+            for start in range(chunk.start + 8, chunk.start + 8 + chunk.length, _PIECE):
+                yield picture[start : min(start + _PIECE, chunk.start + 8 + chunk.length)]
 
 
 def inflated_bytes(head: bytes) -> int:
@@ -125,25 +141,28 @@ def _header(head: bytes, picture: bytes, turned: int) -> Header:
 
 
 class _Bounds:
-    """Counts chunks: those of pixels have a bound of their own, there may be many."""
+    """Counts chunks. What stands behind the pixels is only stepped over, and has a looser bound."""
 
     def __init__(self) -> None:
-        self.seen: set[bytes] = set()
+        self.palette = False
+        """Whether it stands before the pixels."""
+        self.pixels = 0
         self._segments = Segments()
-        self._data_chunks = 0
+        self._behind = 0
 
     def add(self, chunk: _Chunk) -> None:
-        """Raises HeaderError."""
-        self.seen.add(chunk.kind)
-        if chunk.kind not in {
-            b"IDAT",
-            b"fdAT",
-        }:  # the second holds the pixels of an animation's further frames
+        """Raises BoundError."""
+        if chunk.kind == b"IDAT":
+            self.pixels += 1
+            if self.pixels > _MAX_DATA_CHUNKS:
+                raise BoundError(f"more than {_MAX_DATA_CHUNKS} chunks of pixels")
+        elif self.pixels:
+            self._behind += 1
+            if self._behind > _MAX_BEHIND:
+                raise BoundError(f"more than {_MAX_BEHIND} chunks behind its pixels")
+        else:
+            self.palette = self.palette or chunk.kind == b"PLTE"
             self._segments.add(chunk.length)
-            return
-        self._data_chunks += 1
-        if self._data_chunks > _MAX_DATA_CHUNKS:
-            raise HeaderError(f"more than {_MAX_DATA_CHUNKS} chunks of pixels")
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:

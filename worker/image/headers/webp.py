@@ -35,6 +35,7 @@ def read(data: bytes) -> Header:
     (size,) = struct.unpack_from("<I", data, 4)
     if size + 8 > len(data) + 1:  # an odd last chunk may lack its padding
         raise HeaderError("it ends before the length that it states")
+    data = data[: size + 8 + (size & 1)]  # what a program has appended is none of it
     first = _chunk(data, _FIRST)
     if first.name in {b"VP8 ", b"VP8L"}:
         width, height, coding = _frame_size(first)

@@ -20,6 +20,6 @@ def decoders(limits: ImageLimits | None = None, timeout_s: float = 5.0) -> Itera
     pool_limits = (limits or ImageLimits()).decoders(2, timeout_s)
     pool = DecoderPool(COMMAND, pool_limits, log=structlog.get_logger())
     try:
-        yield decoded_by(pool, math.inf, lambda: False)
+        yield decoded_by(pool, math.inf, math.inf, lambda: False)
     finally:
         pool.close()

@@ -31,6 +31,7 @@ _TELLING: Final = (
 )
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _RESEALED: Final = 0.7
+_SWOLLEN: Final = 0.02
 _HEAD: Final = 600  # most of what a decoder decides upon stands in the first bytes
 
 
@@ -40,7 +41,8 @@ def mutated(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
     for _ in range(random.choice((1, 1, 1, 2, 3, 8))):
         if not out:
             break
-        random.choice(_MUTATIONS)(out, others, random)
+        mutation = _swell if random.random() < _SWOLLEN else random.choice(_MUTATIONS)
+        mutation(out, others, random)
     if out.startswith(_PNG) and random.random() < _RESEALED:
         _reseal(out)
     return bytes(out)
@@ -96,6 +98,15 @@ def _insert(out: bytearray, others: Sequence[bytes], random: Random) -> None:
     out[start:start] = random.choice(
         (b"\xff", b"\0", b"\xff\xda", b"\xff\xd9", random.randbytes(9))
     ) * random.choice((1, 99))
+
+
+def _swell(out: bytearray, others: Sequence[bytes], random: Random) -> None:
+    """Up to a megabyte of one thing: fill, zeros, empty segments, chunks or blocks."""
+    start = _place(out, random)
+    thing = random.choice(
+        (b"\xff", b"\0", b"\xff\xfe\0\2", b"\0\0\0\0tEXt\x9a\x2c\x27\x37", b"!\xfe\1a\0", b"\xff\0")
+    )
+    out[start:start] = thing * (random.choice((10_000, 100_000, 1_000_000)) // len(thing))
 
 
 def _splice(out: bytearray, others: Sequence[bytes], random: Random) -> None:

@@ -38,6 +38,7 @@ def test_run_lengths_are_known_as_such() -> None:
         (bmp(7, 5, 24, 4), "a JPEG inside"),
         (bmp(7, 5, 24, 5), "a PNG inside"),
         (bmp(7, 5, 64, 0), "64 bits a pixel"),
+        (b"BM" + bytes(12) + struct.pack("<I", 16) + bytes(40), "a header of 16 bytes"),
     ],
 )
 def test_a_coding_that_is_not_read_is_named(data: bytes, kind: str) -> None:

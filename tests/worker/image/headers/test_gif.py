@@ -46,6 +46,13 @@ def test_a_million_comments_are_refused_at_once() -> None:
     assert time.process_time() - began_s < 0.1
 
 
+def test_xmp_of_many_blocks_is_stepped_over() -> None:
+    data = _saved(Image.new("L", (9, 5)))
+    frame = data.index(b",\0\0\0\0")
+    xmp = b"!\xff\x0bXMP DataXMP" + (b"\x5a" + b"x" * 90) * 3_000 + b"\0"
+    assert read(data[:frame] + xmp + data[frame:]).picture == read(data).picture
+
+
 def test_every_cut_before_the_pixels_is_an_error() -> None:
     data = _saved(Image.new("L", (9, 5)))
     for length in range(6, data.index(b",\0\0\0\0") + 10):

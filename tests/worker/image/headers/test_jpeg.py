@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from tests.worker.image.jpegs import after_start, framed, jpeg, segment, with_many_scans
-from tfleet.worker.image.headers.header import HeaderError, UnreadKindError
-from tfleet.worker.image.headers.jpeg import MAX_SCANS, lacks_scans, read
+from tfleet.worker.image.headers.header import BoundError, HeaderError, UnreadKindError
+from tfleet.worker.image.headers.jpeg import MAX_SCANS, before_end, lacks_scans, read
 
 _COLOURS = Image.linear_gradient("L").resize((64, 48)).convert("RGB")
 
@@ -66,6 +66,23 @@ def test_junk_before_the_picture_is_refused_at_once(name: str, junk: bytes) -> N
     with pytest.raises(HeaderError, match="more than"):
         read(data)
     assert time.process_time() - began_s < 0.1, name
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_fill_bytes_behind_the_pixels_are_refused_at_once(progressive: bool) -> None:
+    data = jpeg(_COLOURS, progressive=progressive)[:-2] + b"\xff" * 30_000_000
+    began_s = time.process_time()
+    for sent in (data, data + b"\xd9"):
+        with pytest.raises(BoundError, match="fill bytes"):
+            read(sent)
+    assert time.process_time() - began_s < 0.2
+
+
+def test_the_end_is_found_behind_the_last_scan() -> None:
+    for progressive in (False, True):
+        data = jpeg(_COLOURS, progressive=progressive)
+        assert before_end(data + b"more\xff\xd9") == data[:-2]
+        assert before_end(data[:-2]) == data[:-2]
 
 
 def test_no_more_scans_than_any_encoder_writes_are_read() -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.worker.image.pngs import chunk, png
-from tfleet.worker.image.headers.header import HeaderError
+from tfleet.worker.image.headers.header import BoundError, HeaderError, UnreadKindError
 from tfleet.worker.image.headers.png import check_complete, inflated_bytes, read
 
 _GREY = bytes(1 + 4) * 4
@@ -71,6 +71,36 @@ def test_a_palette_picture_needs_its_palette() -> None:
     end = start + 12 + int.from_bytes(data[start : start + 4], "big")
     with pytest.raises(HeaderError, match="palette is missing"):
         read(data[:start] + data[end:])
+
+
+def test_a_palette_behind_the_pixels_is_missing() -> None:
+    data = _saved(Image.new("P", (4, 4)))
+    start = data.index(b"PLTE") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    with pytest.raises(HeaderError, match="palette is missing"):
+        read(data[:start] + data[end:-12] + data[start:end] + data[-12:])
+
+
+def test_what_stands_behind_the_pixels_has_a_bound_of_its_own() -> None:
+    plain = png(4, 4, grey_rows=_GREY)
+    frames = (chunk(b"fcTL", bytes(26)) + chunk(b"fdAT", bytes(9))) * 10_000
+    text = chunk(b"tEXt", b"a\0" + bytes(17_000_000))
+    assert read(plain[:-12] + frames + text + plain[-12:]).picture == plain
+    with pytest.raises(BoundError, match="behind its pixels"):
+        read(plain[:-12] + frames * 4 + plain[-12:])
+
+
+def test_what_iphone_apps_have_is_named() -> None:
+    with pytest.raises(UnreadKindError, match="CgBI"):
+        read(b"\x89PNG\r\n\x1a\n" + chunk(b"CgBI", bytes(4)))
+
+
+def test_counting_takes_linear_time_for_one_large_chunk() -> None:
+    rows = np.random.default_rng(1).integers(0, 256, 24_000_000, dtype=np.uint8).tobytes()
+    data = png(23_999, 1_000, grey_rows=rows)
+    began_s = time.process_time()
+    check_complete(data)
+    assert time.process_time() - began_s < 1
 
 
 def test_pixels_that_end_too_soon_are_missed_though_the_stream_is_whole() -> None:
