@@ -53,7 +53,7 @@ def test_where_nobody_listens_the_registry_says_so(check: ConsulAddressCheck) ->
     assert finding.error.endswith("connection refused")
 
 
-def test_an_address_of_another_machine_is_not_tried_by_the_embedded_registry() -> None:
+def test_the_embedded_registry_tries_no_other_machine() -> None:
     with embedded_registry() as registry:
         finding = found(ConsulAddressCheck(registry, "tfleet"), worker_at(Address("203.0.113.7", 80)))
     assert finding == Finding(

@@ -8,7 +8,6 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from tests.canned import nobody
 from tfleet.discovery.address import Address
@@ -24,7 +23,6 @@ from tfleet.discovery.errors import (
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import Listing, Status
 from tfleet.discovery.registration import HEARTBEAT_S, TTL_S, Registration
-from tfleet.discovery.several_agents import ADVICE
 
 WHOLE_WITHIN_S = 10.0
 
@@ -100,8 +98,7 @@ def make(agent: ScriptedAgent, answering: str = "w1") -> Registration:
 
 
 def start(agent: ScriptedAgent, running: list[Registration], answering: str = "w1") -> Registration:
-    registration = make(agent, answering)
-    running.append(registration)
+    running.append(registration := make(agent, answering))
     registration.start()
     return registration
 
@@ -401,29 +398,3 @@ def test_an_outside_address_that_comes_later_is_registered_with_the_next_heartbe
     registration.turn()
     assert agent.calls == ["register", "register w1"]
     assert registration.registered
-
-
-def test_who_is_forgotten_again_and_again_asks_ever_more_slowly_and_why() -> None:
-    now_s = 0.0
-    agent = ScriptedAgent(register=[lost(Loss.FORGOTTEN)] * 100)
-    agent.answering = frozenset({"b", "a"})
-    registration = Registration(agent, WORKER, ask=lambda _: Answerer(), clock=lambda: now_s)
-    with capture_logs() as lines:
-        while now_s < 60.0:
-            now_s += registration.turn()
-    assert agent.calls.count("register") < 40, "it does not hammer at a registry that will not know it"
-    assert agent.calls.count("nodes") == 1
-    (line,) = [line for line in lines if line["event"] == ADVICE]
-    assert (line["nodes"], line["log_level"]) == (["a", "b"], "warning")
-    assert sum("lost" in line["event"] for line in lines) < 5
-
-
-def test_one_agent_that_forgets_is_no_reason_to_speak_of_several() -> None:
-    now_s = 0.0
-    agent = ScriptedAgent(heartbeat=[lost(Loss.FORGOTTEN)])
-    registration = Registration(agent, WORKER, ask=lambda _: Answerer(), clock=lambda: now_s)
-    with capture_logs() as lines:
-        while now_s < 60.0:
-            now_s += registration.turn()
-    assert agent.calls.count("nodes") == 1, "when a restart would be over"
-    assert [line for line in lines if line["event"] == ADVICE] == []

@@ -275,7 +275,7 @@ def test_a_probe_that_began_before_a_doubt_does_not_settle_it() -> None:
     assert fleet.suspects() == ()
 
 
-def test_a_probe_that_began_before_does_not_bring_back_who_was_struck_out() -> None:
+def test_an_earlier_probe_does_not_undo_an_ejection() -> None:
     clock = Clock()
     fleet = Fleet(clock=clock, rng=random.Random(1))
     ready(fleet, ONE, TWO)

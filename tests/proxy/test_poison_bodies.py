@@ -225,7 +225,7 @@ async def test_an_answer_in_between_makes_it_no_row() -> None:
             assert await states(proxy) == ["ready", "ready"]
 
 
-async def test_where_all_are_ejected_for_their_bodies_they_still_get_requests() -> None:
+async def test_workers_that_are_all_ejected_still_get_requests() -> None:
     async with workers(2, answers_all_but_poison(reset)) as found:
         async with running(settings(*addresses(found))) as proxy, strict_client(proxy) as client:
             with capture_logs() as logs:

@@ -32,6 +32,13 @@ def routable(pool: Pool) -> list[str]:
     return [member.id for member in pool.routable]
 
 
+def in_maintenance(pool: Pool, now_s: float, listed: Iterable[str], kept_out: Iterable[str]) -> Pool:
+    well = [instance(int(i[1:])) for i in listed if i not in set(kept_out)]
+    return pool.synced(
+        well, now_s, maintained=[Maintained(instance(int(i[1:])), "maintenance: x") for i in kept_out]
+    )
+
+
 def test_a_newcomer_gets_requests_when_a_probe_has_found_it_ready() -> None:
     pool = Pool().synced([instance(1), instance(2), instance(3)], 5.0)
     assert routable(pool) == []
@@ -261,115 +268,6 @@ def test_whatever_happens_the_rules_hold(events: list[tuple[tuple[str, object], 
         longest = sorted(pool.routable, key=lambda member: member.ready_at_s)
         warm = [m.warm_at_s <= now_s for m in longest]
         assert warm == sorted(warm, reverse=True), "who came earlier is warm earlier"
-
-
-def in_maintenance(pool: Pool, now_s: float, listed: Iterable[str], kept_out: Iterable[str]) -> Pool:
-    well = [instance(int(i[1:])) for i in listed if i not in set(kept_out)]
-    return pool.synced(
-        well, now_s, maintained=[Maintained(instance(int(i[1:])), "maintenance: x") for i in kept_out]
-    )
-
-
-def test_a_worker_in_maintenance_gets_nothing_whatever_it_does() -> None:
-    pool = in_maintenance(pool_of(1, 2), 1.0, ["w1", "w2"], ["w1"])
-    assert routable(pool) == ["w2"]
-    for changed in (
-        *(probed(pool, "w1", found, 2.0) for found in Probe),
-        pool.failed("w1", "reset", 2.0, RNG),
-        pool.failing("w1", "answered 500", 2.0, RNG),
-    ):
-        member = changed.members["w1"]
-        assert (member.state, member.last_error) == (State.DRAINING, "maintenance: x")
-        assert (routable(changed), late(changed), changed.to_probe(99.0)) == (["w2"], [], ())
-
-
-def test_a_late_or_failing_worker_is_no_last_resort_in_maintenance() -> None:
-    pool = pool_of(1, 2).failed("w1", "makes no progress", 1.0, RNG, late=True)
-    assert late(in_maintenance(pool, 2.0, ["w1", "w2"], ["w1"])) == []
-    pool = in_maintenance(answered_with_errors(pool_of(1, 2), 1), 2.0, ["w1", "w2"], ["w1"])
-    assert (pool.out_for_answers, routable(pool.failed("w2", "refused", 3.0, RNG))) == ((), [])
-
-
-def test_after_its_maintenance_a_worker_serves_at_the_next_probe() -> None:
-    pool = in_maintenance(pool_of(1, 2), 1.0, ["w1", "w2"], ["w1"]).synced([instance(1), instance(2)], 60.0)
-    assert (routable(pool), [m.id for m in pool.to_probe(60.0)]) == (["w2"], ["w1"])
-    assert pool.members["w1"].last_error == ""
-    assert routable(probed(pool, "w1", Probe.READY, 60.0)) == ["w1", "w2"]
-
-
-def test_after_its_maintenance_an_ill_worker_serves_if_it_can() -> None:
-    pool = in_maintenance(pool_of(1, 2), 1.0, ["w1", "w2"], ["w1"]).synced([instance(2)], 60.0, ill={"w1"})
-    assert routable(probed(pool, "w1", Probe.READY, 60.0)) == ["w1", "w2"]
-
-
-def test_all_may_be_in_maintenance() -> None:
-    assert routable(in_maintenance(pool_of(1, 2), 1.0, ["w1", "w2"], ["w1", "w2"])) == []
-
-
-def test_a_newcomer_in_maintenance_is_shown_as_draining() -> None:
-    pool = in_maintenance(Pool(), 1.0, ["w1"], ["w1"])
-    assert pool.members["w1"].state is State.DRAINING
-    assert pool.to_probe(9.0) == ()
-
-
-def test_who_is_in_maintenance_and_no_longer_listed_stays_out() -> None:
-    """Nobody has said that it is over. One that is gone is dropped, as others are."""
-    pool = in_maintenance(pool_of(1, 2), 1.0, ["w1", "w2"], ["w1"]).synced([], 2.0)
-    assert routable(probed(pool, "w1", Probe.READY, 2.0)) == ["w2"]
-    assert "w1" not in probed(pool, "w1", Probe.UNREACHABLE, 2.0).members
-
-
-def absent(pool: Pool, *listed: int, since_s: float = 0.0) -> Pool:
-    return pool.synced([instance(n) for n in listed], since_s)
-
-
-def heard_for_a_minute(pool: Pool, since_s: float = 0.0) -> Pool:
-    for later_s in (0.0, 30.0, 60.0):
-        pool = pool.heard(since_s + later_s, in_order=True)
-    return pool
-
-
-def test_who_was_absent_for_a_minute_gets_nothing_any_more() -> None:
-    pool = absent(pool_of(1, 2), 1)
-    assert routable(pool.heard(30.0, in_order=True)) == ["w1", "w2"]
-    assert list(heard_for_a_minute(pool).members) == ["w1"]
-
-
-def test_a_minute_of_absence_counts_only_with_a_registry_in_order() -> None:
-    pool = absent(pool_of(1, 2), 1).heard(30.0, in_order=True).heard(50.0, in_order=False)
-    assert routable(pool.heard(70.0, in_order=True)) == ["w1", "w2"]
-    assert routable(pool.heard(109.0, in_order=True)) == ["w1"]
-
-
-def test_who_is_listed_as_ill_is_not_absent() -> None:
-    pool = pool_of(1, 2).synced([instance(1)], 0.0, ill={"w2"})
-    assert routable(heard_for_a_minute(pool)) == ["w1", "w2"]
-
-
-def test_who_is_listed_again_in_time_is_not_absent() -> None:
-    pool = absent(absent(absent(pool_of(1, 2), 1), 1, 2, since_s=40.0), 1, since_s=50.0)
-    assert routable(pool.heard(100.0, in_order=True)) == ["w1", "w2"]
-    assert routable(pool.heard(110.0, in_order=True)) == ["w1"]
-
-
-@pytest.mark.parametrize(
-    ("workers", "listed", "left"),
-    [
-        ([1, 2], [1], ["w1"]),
-        ([1, 2, 3, 4], [1, 2], ["w1", "w2"]),
-        ([1, 2, 3], [1], ["w1", "w2", "w3"]),
-        ([1], [], ["w1"]),
-        ([1, 2, 3, 4], [], ["w1", "w2", "w3", "w4"]),
-    ],
-)
-def test_absence_takes_at_most_half(workers: list[int], listed: list[int], left: list[str]) -> None:
-    assert routable(heard_for_a_minute(absent(pool_of(*workers), *listed))) == left
-
-
-def test_ghosts_are_not_counted_among_the_half() -> None:
-    """A registry that lists strangers in the place of our workers takes none of these."""
-    pool = pool_of(1, 2).synced([instance(n) for n in range(3, 20)], 0.0)
-    assert routable(heard_for_a_minute(pool)) == ["w1", "w2"]
 
 
 def late(pool: Pool) -> list[str]:

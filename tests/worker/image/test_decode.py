@@ -202,7 +202,7 @@ def test_a_bound_is_no_damage() -> None:
         read_header(data[:2] + b"\xff\xfe\0\2" * 2000 + data[2:], _LIMITS)
 
 
-def test_other_bytes_before_a_picture_are_an_error_that_says_where_it_begins() -> None:
+def test_an_error_says_where_a_picture_begins() -> None:
     data = b"--boundary\r\n\r\n" + _saved(Image.new("RGB", (8, 4)), "JPEG")
     with pytest.raises(NoImageError, match="not an image, but a JPEG begins at byte 14"):
         read_header(data, _LIMITS)

@@ -1,0 +1,35 @@
+"""A worker whose agent forgets it again and again slows down, and says what may be the cause."""
+
+from structlog.testing import capture_logs
+
+from tests.discovery.test_registration import WORKER, ScriptedAgent, lost
+from tfleet.discovery.answerer import Answerer
+from tfleet.discovery.errors import Loss
+from tfleet.discovery.registration import Registration
+from tfleet.discovery.several_agents import ADVICE
+
+
+def test_who_is_forgotten_again_and_again_slows_down() -> None:
+    now_s = 0.0
+    agent = ScriptedAgent(register=[lost(Loss.FORGOTTEN)] * 100)
+    agent.answering = frozenset({"b", "a"})
+    registration = Registration(agent, WORKER, ask=lambda _: Answerer(), clock=lambda: now_s)
+    with capture_logs() as lines:
+        while now_s < 60.0:
+            now_s += registration.turn()
+    assert agent.calls.count("register") < 40, "it does not hammer at a registry that will not know it"
+    assert agent.calls.count("nodes") == 1
+    (line,) = [line for line in lines if line["event"] == ADVICE]
+    assert (line["nodes"], line["log_level"]) == (["a", "b"], "warning")
+    assert sum("lost" in line["event"] for line in lines) < 5
+
+
+def test_one_agent_that_forgets_is_no_reason_to_speak_of_several() -> None:
+    now_s = 0.0
+    agent = ScriptedAgent(heartbeat=[lost(Loss.FORGOTTEN)])
+    registration = Registration(agent, WORKER, ask=lambda _: Answerer(), clock=lambda: now_s)
+    with capture_logs() as lines:
+        while now_s < 60.0:
+            now_s += registration.turn()
+    assert agent.calls.count("nodes") == 1, "when a restart would be over"
+    assert [line for line in lines if line["event"] == ADVICE] == []
