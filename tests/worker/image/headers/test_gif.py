@@ -43,7 +43,7 @@ def test_a_million_comments_are_refused_at_once() -> None:
     for sent in full:
         with pytest.raises(HeaderError, match="more than"):
             read(sent)
-    assert time.process_time() - began_s < 0.1
+    assert time.process_time() - began_s < 1
 
 
 def test_xmp_of_many_blocks_is_stepped_over() -> None:

@@ -49,4 +49,4 @@ def test_a_million_boxes_are_refused_at_once() -> None:
     began_s = time.process_time()
     with pytest.raises(HeaderError, match="more than"):
         read(data, "HEIC")
-    assert time.process_time() - began_s < 0.1
+    assert time.process_time() - began_s < 1

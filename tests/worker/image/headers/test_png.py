@@ -55,7 +55,7 @@ def test_junk_before_the_picture_is_refused_at_once(junk: bytes) -> None:
     began_s = time.process_time()
     with pytest.raises(HeaderError, match="more than"):
         read(data)
-    assert time.process_time() - began_s < 0.2
+    assert time.process_time() - began_s < 1
 
 
 def test_a_wrong_checksum_of_pixels_is_refused() -> None:
