@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
 
 import click
 
-from tfleet.deploy.envvar import give_variables, variables
+from tfleet.deploy.envvar import give_variables
 from tfleet.deploy.refusal import RefusedError
-from tfleet.deploy.variables import KNOWN, complaint, unknown
+from tfleet.deploy.variables import complaint, unknown
 
 STRANGERS: Final = "tfleet.strangers"
 """Where a context's `meta` has the variables that were complained of."""
@@ -60,15 +59,8 @@ class LazyGroup(click.Group):
     """A group of lazy commands that says which extra a command lacks, whether on import or in its run."""
 
     def strangers(self, environ: Mapping[str, str]) -> list[str]:
-        """The variables that look like tfleet's and that no command has, as far as they can be imported."""
-        if not unknown(environ):
-            return []
-        known = set(KNOWN)
-        for command in self.commands.values():
-            if isinstance(command, LazyCommand):
-                with suppress(ImportError):
-                    known |= variables(command.load())
-        return unknown(environ, known)
+        """The variables that look like tfleet's and that no command has."""
+        return unknown(environ)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Raises RefusedError instead of ModuleNotFoundError for a module that an extra would bring."""

@@ -7,8 +7,10 @@ from typing import Final
 
 from tfleet.discovery.address import Address, is_everywhere, is_loopback
 
-# An address that is nobody's (RFC 5737) and that nothing is sent to: the way there is the default route.
+# Addresses that are nobody's (RFC 5737, RFC 3849) and that nothing is sent to: the way there is the default
+# route.
 _SOMEWHERE: Final = Address("192.0.2.1", 9)
+_SOMEWHERE_IPV6: Final = Address("2001:db8::1", 9)
 
 
 def advertised(listening: Address, chosen: Address | None, towards: Address | None) -> Address:
@@ -23,13 +25,17 @@ def advertised(listening: Address, chosen: Address | None, towards: Address | No
     if not is_everywhere(listening.host) or towards is None:
         return listening
     own = _own_address(towards)
-    return Address(network_address() or own if is_loopback(own) else own, listening.port)
+    # What listens on all of IPv6's interfaces does not answer on IPv4's, and the other way round.
+    ipv6 = _is_ipv6(listening.host)
+    if is_loopback(own) or _is_ipv6(own) != ipv6:
+        own = network_address(ipv6=ipv6) or own
+    return Address(own, listening.port)
 
 
-def network_address() -> str | None:
+def network_address(*, ipv6: bool = False) -> str | None:
     """The address by which others find this machine, as far as it knows: that of its default route."""
     try:
-        return _own_address(_SOMEWHERE)
+        return _own_address(_SOMEWHERE_IPV6 if ipv6 else _SOMEWHERE)
     except OSError:
         return None
 
@@ -48,6 +54,10 @@ def wan_advice(inside: Address) -> str:
         f"until it is reached they are told {inside}, too: check --advertise-wan, the published port and the "
         "firewall; --no-self-test does without this test"
     )
+
+
+def _is_ipv6(host: str) -> bool:
+    return ":" in host
 
 
 def _own_address(towards: Address) -> str:

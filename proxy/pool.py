@@ -181,8 +181,10 @@ class Pool:
             anew = {i: replace(self.members[i], absent_since_s=now_s) for i in absent}
             return self._of({**self.members, **anew}, now_s)
         gone = {i for i, since_s in absent.items() if now_s - since_s >= _ABSENT_FOR_S}
-        known = [member.id for member in self.members.values() if member.known]
-        if not gone or 2 * sum(i in gone for i in known) > len(known):
+        known = {member.id for member in self.members.values() if member.known}
+        if 2 * len(gone & known) > len(known):
+            gone -= known
+        if not gone:
             return self
         return self._of({i: member for i, member in self.members.items() if i not in gone}, now_s)
 

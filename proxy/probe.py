@@ -7,7 +7,7 @@ from typing import Final
 
 import aiohttp
 
-from tfleet.discovery.contract import WORKER
+from tfleet.discovery.contract import PROXY, WORKER
 from tfleet.discovery.plain_reason import plain_reason
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import Member, Probe
@@ -59,6 +59,8 @@ class Prober:
             async with self._session.get(f"{member.instance.address.url}/readyz", timeout=_TIMEOUT) as answer:
                 if not member.answers_as(answer.headers.get(WORKER)):
                     return Probe.UNREACHABLE, f"{answer.headers[WORKER]} answers at its address"
+                if WORKER not in answer.headers and PROXY in answer.headers:
+                    return Probe.UNREACHABLE, "a proxy answers at its address"
                 if answer.ok:
                     return Probe.READY, ""
                 return Probe.NOT_READY, f"/readyz answers {answer.status}"

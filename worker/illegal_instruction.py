@@ -39,10 +39,13 @@ def complaint(cpuinfo: str, machine: str) -> str:
     """The line, which names the CPU. `machine` is what the kernel calls its kind."""
     name = _NAME.search(cpuinfo)
     cpu = " ".join(name[1].split()) if name else machine
-    without = ", without AVX" if lacks_avx(cpuinfo) else ""
+    lacks = lacks_avx(cpuinfo)
+    without, another = (
+        (", without AVX", "a CPU, or an emulator, that has AVX") if lacks else ("", "another CPU")
+    )
     return (
         f"TensorFlow can't run on this CPU ({cpu}{without}): it came to an instruction that the CPU does not "
-        "know. Use a CPU, or an emulator, that has AVX, or a TensorFlow that was built for this one"
+        f"know. Use {another}, or a TensorFlow that was built for this one"
     )
 
 

@@ -21,7 +21,13 @@ def test_else_it_is_what_is_listened_on() -> None:
 @pytest.mark.parametrize("everywhere", ["0.0.0.0", "::"])
 def test_every_interface_becomes_the_one_towards_the_registry(everywhere: str) -> None:
     registry = Address(OWN or "127.0.0.1", 8500)
-    assert advertised(Address(everywhere, 8000), None, registry) == Address(registry.host, 8000)
+    own = network_address(ipv6=True) if everywhere == "::" else None
+    assert advertised(Address(everywhere, 8000), None, registry) == Address(own or registry.host, 8000)
+
+
+def test_every_interface_of_ipv6_is_never_told_as_one_of_ipv4() -> None:
+    found = advertised(Address("::", 8000), None, Address("::1", 8500))
+    assert found == Address(network_address(ipv6=True) or "::1", 8000)
 
 
 @pytest.mark.skipif(OWN is None, reason="this machine has no network")

@@ -111,6 +111,12 @@ def test_absence_takes_at_most_half(workers: list[int], listed: list[int], left:
     assert routable(heard_for_a_minute(absent(pool_of(*workers), *listed))) == left
 
 
+def test_strangers_that_never_served_go_in_any_case() -> None:
+    """However many of the known ones are absent, too."""
+    pool = pool_of(1, 2).synced([instance(n) for n in (1, 2, 3, 4)], 0.0)
+    assert set(heard_for_a_minute(absent(pool)).members) == {"w1", "w2"}
+
+
 def test_ghosts_are_not_counted_among_the_half() -> None:
     """A registry that lists strangers in the place of our workers takes none of these."""
     pool = pool_of(1, 2).synced([instance(n) for n in range(3, 20)], 0.0)

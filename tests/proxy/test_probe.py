@@ -25,3 +25,10 @@ async def test_a_refused_probe_is_told_in_plain_words(host: str) -> None:
 async def test_what_is_no_worker_is_told_in_plain_words() -> None:
     with canned(b"220 mail.example ESMTP\r\n") as mail:
         assert await error_at(mail) == "it does not answer as HTTP does"
+
+
+async def test_a_proxy_is_no_worker() -> None:
+    """A stranger who registers a proxy's own address would have it forward to itself."""
+    answer = b"HTTP/1.1 200 OK\r\nX-Proxy: proxy-1\r\nContent-Length: 0\r\n\r\n"
+    with canned(answer) as proxy:
+        assert await error_at(proxy) == "a proxy answers at its address"

@@ -47,6 +47,7 @@ def test_the_line_names_the_cpu() -> None:
     assert "CPU (Intel(R) Atom(TM) CPU D525, without AVX): " in complaint(ATOM, "x86_64")
     assert "CPU (Intel(R) Xeon(R)): " in complaint(XEON, "x86_64")
     assert "CPU (aarch64): " in complaint(ARM, "aarch64")
+    assert [" AVX" in complaint(cpuinfo, "x") for cpuinfo in (ATOM, XEON, ARM)] == [True, False, False]
 
 
 @pytest.mark.parametrize("tensorflow", [SENT, REAL, REAL_ELSEWHERE], ids=["sent", "real", "real-elsewhere"])
