@@ -3,7 +3,7 @@
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,20 +12,25 @@ from aiohttp import web
 from tfleet.discovery.access import Access
 from tfleet.discovery.address import Address
 from tfleet.discovery.embedded import make_registry
+from tfleet.discovery.embedded.reach import addresses_of
 
 _START_S = 10.0
 
 
 @contextmanager
-def embedded_registry(*middlewares: Callable[..., Any], access: Access | None = None) -> Iterator[Address]:
+def embedded_registry(
+    *middlewares: Callable[..., Any],
+    access: Access | None = None,
+    look_up: Callable[[str, int], Iterable[str]] = addresses_of,
+) -> Iterator[Address]:
     """In a thread of its own, because a synchronous client would block the loop that it waits for.
 
     `middlewares` are aiohttp's; they see each request before the registry does, so that it can misbehave.
-    With an `access` it asks for its token.
+    With an `access` it asks for its token. `look_up` gives the addresses of names in HTTP checks.
     """
     started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, Address]]
     started = concurrent.futures.Future()
-    app = make_registry(middlewares=middlewares, access=access)
+    app = make_registry(middlewares=middlewares, access=access, look_up=look_up)
 
     async def serve() -> None:
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True)

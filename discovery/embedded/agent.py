@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from tfleet.discovery.embedded.catalog import Catalog
 from tfleet.discovery.embedded.http_checks import HttpChecks
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import Node, Status
+from tfleet.discovery.embedded.reach import addresses_of
 from tfleet.discovery.embedded.watchers import Watchers
 
 # Not longer, so that a clock that is not the event loop's, such as a test's, is followed; not shorter, so
@@ -26,13 +27,21 @@ class Agent:
     that serves it; a closed agent is not opened again.
     """
 
-    def __init__(self, *, clock: Callable[[], float], node: Node, limits: Limits, first_index: int) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        node: Node,
+        limits: Limits,
+        first_index: int,
+        look_up: Callable[[str, int], Iterable[str]] = addresses_of,
+    ) -> None:
         self.clock = clock
         self.node = node
         self.limits = limits
         self.catalog = Catalog(limits=limits, first_index=first_index)
         self.watchers = Watchers(limits.blocking_queries, gone_check_s=limits.gone_check_s)
-        self.http_checks = HttpChecks(self._probed, limits)
+        self.http_checks = HttpChecks(self._probed, limits, look_up)
         self._rung_at = first_index
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None

@@ -9,25 +9,39 @@ registered it (see reach.py), and follows no redirect, which would lead to anoth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 from yarl import URL
 
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import HttpProbe, Status
-from tfleet.discovery.embedded.reach import OutOfReachError, lookup
+from tfleet.discovery.embedded.reach import LookUp, OutOfReachError, addresses_of, reached
 from tfleet.discovery.plain_reason import plain_reason
 
 _TOO_MANY_REQUESTS = 429
 
 
 class HttpChecks:
-    """Owns one task for each HTTP check, from `open` to `close`; `found` takes id, status and output."""
+    """Owns one task for each HTTP check, from `open` to `close`; `found` takes id, status and output.
 
-    def __init__(self, found: Callable[[str, Status, str], None], limits: Limits) -> None:
+    `look_up` gives the addresses of a name, and may block: it is called in threads of its own. In those that
+    the event loop lends to everybody, slow names would hold up all the rest.
+    """
+
+    def __init__(
+        self,
+        found: Callable[[str, Status, str], None],
+        limits: Limits,
+        look_up: Callable[[str, int], Iterable[str]] = addresses_of,
+    ) -> None:
         self._found = found
         self._limits = limits
+        self._look_up = look_up
+        self._threads: ThreadPoolExecutor | None = None
+        self._slots = asyncio.Semaphore(limits.http_checks_at_once)
         self._session: aiohttp.ClientSession | None = None
         self._followed: dict[str, HttpProbe] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -37,7 +51,8 @@ class HttpChecks:
 
     def open(self) -> None:
         """Run what there is to run from here on, in this event loop."""
-        connector = aiohttp.TCPConnector(limit=self._limits.http_checks_at_once, force_close=True)
+        self._threads = ThreadPoolExecutor(self._limits.lookups_at_once, thread_name_prefix="check-names")
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)  # the slots are the limit
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     def follow(self, probes: Mapping[str, HttpProbe]) -> None:
@@ -62,20 +77,33 @@ class HttpChecks:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        threads, self._threads = self._threads, None
+        if threads is not None:  # not waited for: nobody can end a look-up
+            threads.shutdown(wait=False, cancel_futures=True)
         if session is not None:
             await session.close()
 
     async def _run(self, session: aiohttp.ClientSession, check_id: str, probe: HttpProbe) -> None:
         while True:
-            self._found(check_id, *await ask(session, probe, self._limits.output_bytes))
+            outcome = await ask(session, probe, self._limits.output_bytes, self._addresses_of, self._slots)
+            self._found(check_id, *outcome)
             await asyncio.sleep(probe.interval_s)
 
+    async def _addresses_of(self, host: str, port: int) -> Iterable[str]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, host, port)
 
-async def ask(session: aiohttp.ClientSession, probe: HttpProbe, most_bytes: int) -> tuple[Status, str]:
-    """Status and output of one GET; of the body at most so many bytes."""
+
+async def ask(
+    session: aiohttp.ClientSession,
+    probe: HttpProbe,
+    most_bytes: int,
+    look_up: LookUp,
+    slot: AbstractAsyncContextManager[object],
+) -> tuple[Status, str]:
+    """Status and output of one GET, made while it holds the slot; of the body at most so many bytes."""
     try:
-        async with asyncio.timeout(probe.timeout_s):
-            return await _asked(session, probe, most_bytes)
+        async with asyncio.timeout(probe.timeout_s), slot:
+            return await _asked(session, probe, most_bytes, look_up)
     except TimeoutError:
         return "critical", f'Get "{probe.url}": no answer within {probe.timeout_s:g} s'
     # ValueError: a URL that is none.
@@ -83,11 +111,13 @@ async def ask(session: aiohttp.ClientSession, probe: HttpProbe, most_bytes: int)
         return "critical", f'Get "{probe.url}": {plain_reason(error)}'
 
 
-async def _asked(session: aiohttp.ClientSession, probe: HttpProbe, most_bytes: int) -> tuple[Status, str]:
+async def _asked(
+    session: aiohttp.ClientSession, probe: HttpProbe, most_bytes: int, look_up: LookUp
+) -> tuple[Status, str]:
     url = URL(probe.url)
     if url.scheme not in {"http", "https"} or not url.raw_host or url.port is None:
         raise ValueError("it is no URL of http or https")
-    addresses = await lookup(url.raw_host, url.port, probe.registrant)
+    addresses = await reached(url.raw_host, url.port, probe.registrant, look_up)
     for last, address in enumerate(addresses, start=1 - len(addresses)):
         try:
             async with session.get(

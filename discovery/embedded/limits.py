@@ -18,7 +18,10 @@ class Limits:
     checks_per_service: int = 16
     http_checks: int = 1_000
     http_checks_at_once: int = 64
-    """Requests that are under way; the others wait for their turn, within their time-out."""
+    """Look-ups and requests that are under way; the others wait for their turn, within their time-out."""
+
+    lookups_at_once: int = 4
+    """Names of HTTP checks that the system's resolver is asked for; an address needs no look-up."""
 
     blocking_queries: int = 1_000
     """Held at the same time; the next one is answered with 503, which clients take as "try again later"."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -19,6 +19,7 @@ from tfleet.discovery.embedded.errors import RefusedError
 from tfleet.discovery.embedded.guard import guard
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import Node
+from tfleet.discovery.embedded.reach import addresses_of
 from tfleet.discovery.embedded.token import Token
 
 AGENT: Final = web.AppKey("agent", Agent)
@@ -34,6 +35,7 @@ def make_registry(
     names: Collection[str] = (),
     access: Access | None = None,
     middlewares: Sequence[Middleware] = (),
+    look_up: Callable[[str, int], Iterable[str]] = addresses_of,
 ) -> web.Application:
     """The embedded registry, to be run with `aiohttp.web.AppRunner` in the caller's loop.
 
@@ -41,13 +43,20 @@ def make_registry(
     the index starts, by default at the milliseconds since 1970, so that it rises over a restart as well and a
     watch that survived the restart gets its answer at once. `names` are host names by which it is asked,
     besides those that can only be its own (see origin.py). Where `access` has a token file everybody has to
-    show its token. `middlewares` come first and see every request.
+    show its token. `middlewares` come first and see every request. `look_up` gives the addresses
+    of the names in HTTP checks, and may block.
 
     Blocking queries end at once when the application shuts down. Raises BadAccessError.
     """
     if first_index is None:
         first_index = time.time_ns() // 1_000_000
-    agent = Agent(clock=clock, node=node or Node(), limits=limits or Limits(), first_index=first_index)
+    agent = Agent(
+        clock=clock,
+        node=node or Node(),
+        limits=limits or Limits(),
+        first_index=first_index,
+        look_up=look_up,
+    )
     app = web.Application(
         middlewares=[
             *middlewares,

@@ -35,6 +35,7 @@ class Token:
         self._clock = clock
         self._wanted = self._credentials.headers().get(CONSUL_TOKEN, "")
         self._looked_s = clock()
+        self._looking = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<Token of {self._credentials.access.token_file}>"
@@ -44,12 +45,10 @@ class Token:
         shown = header(CONSUL_TOKEN) or _bearer(header("Authorization") or "")
         if not shown:
             raise DeniedError(f"Permission denied: this registry asks for its token: {_HOW}")
-        if self._clock() - self._looked_s >= _LOOK_EVERY_S:
-            await self._look()
+        await self._look(_LOOK_EVERY_S)
         if self._is(shown):
             return
-        if self._clock() - self._looked_s >= _LOOK_AGAIN_S:
-            await self._look()
+        await self._look(_LOOK_AGAIN_S)
         if not self._is(shown):
             raise DeniedError(
                 f"ACL not found: this is not the registry's token: {_HOW} with the file that it has"
@@ -58,13 +57,20 @@ class Token:
     def _is(self, shown: str) -> bool:
         return hmac.compare_digest(shown.encode(errors="replace"), self._wanted.encode())
 
-    async def _look(self) -> None:
-        self._looked_s = self._clock()
-        try:
-            presented = await asyncio.to_thread(self._credentials.headers)
-        except RegistryUnavailableError:  # never read: then there would be no Token
+    async def _look(self, after_s: float) -> None:
+        """Read the file where that was longer ago. Who comes while it is read waits for what it says."""
+        if self._clock() - self._looked_s < after_s:
             return
-        self._wanted = presented.get(CONSUL_TOKEN, self._wanted)
+        async with self._looking:
+            now_s = self._clock()
+            if now_s - self._looked_s < after_s:  # somebody else has just done it
+                return
+            try:
+                presented = await asyncio.to_thread(self._credentials.headers)
+                self._wanted = presented.get(CONSUL_TOKEN, self._wanted)
+            except RegistryUnavailableError:  # never read: then there would be no Token
+                pass
+            self._looked_s = now_s
 
 
 def _bearer(authorization: str) -> str:

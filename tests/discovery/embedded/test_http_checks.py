@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 
 import aiohttp
 import pytest
@@ -15,6 +16,7 @@ from tests.waiting import eventually
 from tfleet.discovery.embedded.http_checks import HttpChecks, ask
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import HttpProbe, Status
+from tfleet.discovery.embedded.reach import addresses_of
 
 
 @asynccontextmanager
@@ -47,8 +49,12 @@ def _silent() -> Iterator[str]:
 async def _ask(
     url: str, *, timeout_s: float = 5.0, most_bytes: int = 4096, registrant: str = "127.0.0.1"
 ) -> tuple[Status, str]:
+    async def look_up(host: str, port: int) -> list[str]:
+        return addresses_of(host, port)
+
     async with aiohttp.ClientSession() as session:
-        return await ask(session, HttpProbe(url, 1.0, timeout_s, registrant), most_bytes)
+        probe = HttpProbe(url, 1.0, timeout_s, registrant)
+        return await ask(session, probe, most_bytes, look_up, nullcontext())
 
 
 @pytest.mark.parametrize(
@@ -92,7 +98,7 @@ async def test_nobody_has_another_machine_asked() -> None:
     assert (status, seen) == ("critical", [])
     assert output == (
         f'Get "{url}/secret": the registry tries only the address that registered it, 203.0.113.7, and not '
-        "127.0.0.1"
+        "127.0.0.1 (behind a NAT: --no-self-test)"
     )
 
 
@@ -118,9 +124,13 @@ async def test_what_is_packed_stays_packed() -> None:
 
 
 @asynccontextmanager
-async def _running(limits: Limits | None = None) -> AsyncIterator[tuple[HttpChecks, list[str]]]:
+async def _running(
+    limits: Limits | None = None, look_up: Callable[[str, int], Iterable[str]] = addresses_of
+) -> AsyncIterator[tuple[HttpChecks, list[str]]]:
     found: list[str] = []
-    checks = HttpChecks(lambda check_id, status, _: found.append(f"{check_id} {status}"), limits or Limits())
+    checks = HttpChecks(
+        lambda check_id, status, _: found.append(f"{check_id} {status}"), limits or Limits(), look_up
+    )
     checks.open()
     yield checks, found
     await checks.close()
@@ -189,3 +199,46 @@ async def test_no_more_requests_are_under_way_than_allowed() -> None:
         await eventually(lambda: asyncio.sleep(0, len(found) == 6))
     await runner.cleanup()
     assert most == 2
+
+
+@contextmanager
+def _hanging() -> Iterator[tuple[Callable[[str, int], list[str]], list[str]]]:
+    """A look-up that does not end before the test does, and the names that it was asked for."""
+    release = threading.Event()
+    asked: list[str] = []
+
+    def look_up(host: str, _: int) -> list[str]:
+        asked.append(host)
+        release.wait()
+        return ["127.0.0.1"]
+
+    try:
+        yield look_up, asked
+    finally:
+        release.set()
+
+
+async def test_an_address_is_reached_while_look_ups_hang() -> None:
+    with _hanging() as (look_up, asked):
+        async with _target() as (url, _), _running(Limits(lookups_at_once=2), look_up) as (checks, found):
+            names = {f"n{i}": HttpProbe(f"http://n{i}.test/", 60.0, 60.0, "127.0.0.1") for i in range(10)}
+            checks.follow(names)
+            await eventually(lambda: asyncio.sleep(0, len(asked) == 2))
+            checks.follow({**names, "a": HttpProbe(url, 60.0, 60.0, "127.0.0.1")})
+            await eventually(lambda: asyncio.sleep(0, found == ["a passing"]))
+        assert len(asked) == 2
+
+
+async def test_a_look_up_holds_one_of_the_slots() -> None:
+    with _hanging() as (look_up, asked):
+        async with (
+            _target() as (url, seen),
+            _running(Limits(http_checks_at_once=1), look_up) as (checks, found),
+        ):
+            name = {"n": HttpProbe("http://n.test/", 60.0, 0.5, "127.0.0.1")}
+            checks.follow(name)
+            await eventually(lambda: asyncio.sleep(0, asked == ["n.test"]))
+            checks.follow({**name, "a": HttpProbe(url, 60.0, 60.0, "127.0.0.1")})
+            await eventually(lambda: asyncio.sleep(0, len(found) == 2))
+            assert found == ["n critical", "a passing"]
+            assert seen == ["/"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from tfleet.discovery.access import Access
 from tfleet.discovery.address import Address
 from tfleet.discovery.address_check import ConsulAddressCheck
 from tfleet.discovery.agent import ConsulAgent
+from tfleet.discovery.embedded.token import Token
 from tfleet.discovery.errors import RegistryRefusedError
 from tfleet.discovery.health import ConsulHealth
 from tfleet.discovery.instance import Instance
@@ -93,6 +96,38 @@ def test_another_token_in_the_file_holds_from_then_on(registry: Address, file: P
     new = {"X-Consul-Token": "an0ther"}
     eventually_sync(lambda: call(registry, "GET", SERVICES, new)[0] == 200)
     eventually_sync(lambda: call(registry, "GET", SERVICES, RIGHT)[0] == 403)
+
+
+async def test_all_who_come_with_a_new_token_at_once_are_let_in(file: Path) -> None:
+    now_s = 0.0
+    token = await asyncio.to_thread(Token, Access(token_file=file), lambda: now_s)
+    for number in range(20):
+        await asyncio.to_thread(file.write_text, f"new{number}\n")
+        now_s += 0.2
+        new = {"X-Consul-Token": f"new{number}"}
+        await asyncio.gather(*(token.check(new.get) for _ in range(5)))
+
+
+def test_a_hundred_hanging_look_ups_hold_nobody_up(file: Path) -> None:
+    release, hanging = threading.Event(), threading.Event()
+
+    def look_up(_host: str, _port: int) -> list[str]:
+        hanging.set()
+        release.wait()
+        return []
+
+    with embedded_registry(access=Access(token_file=file), look_up=look_up) as registry:
+        try:
+            for number in range(100):
+                check = {"HTTP": f"http://n{number}.test/", "Interval": "60s", "Timeout": "60s"}
+                body = json.dumps({"Name": "n", "ID": f"n{number}", "Check": check})
+                assert call(registry, "PUT", REGISTER, RIGHT, body)[0] == 200
+            assert hanging.wait(timeout=10)
+            file.write_text("an0ther\n")  # which is read in a thread
+            new = {"X-Consul-Token": "an0ther"}
+            eventually_sync(lambda: call(registry, "GET", SERVICES, new)[0] == 200)
+        finally:
+            release.set()
 
 
 def test_a_worker_that_shows_it_registers_and_is_tested(registry: Address, file: Path) -> None:
