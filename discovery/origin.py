@@ -4,27 +4,32 @@ A browser is a way into a private network: any page that somebody looks at may s
 machine can reach. The rules:
 
 - `Origin` and `Sec-Fetch-Site` are a browser's, and no page can forge them. What they say has to be the very
-  place that is asked. Programs (curl, Consul's clients, tfleet's own) send neither.
+  place that is asked. Programs (curl, Consul's clients, tfleet's own) send neither. Nor does a browser with a
+  plain GET to a private address over http: so nothing here may change anything on a GET, and its answer can't
+  be read by the page.
 - A page whose own name is made to lead here (DNS rebinding) is at that very place, for the browser. But then
   `Host` is its name: one that somebody on the internet can own and that is none of ours. So `Host` has to be
   an IP address, a name that nobody there can own (`localhost`, one without a dot such as `consul`, one under
-  .local, .internal and the like), this machine's own name, or one of those that somebody named.
+  .local, .internal and the like, one that ends in `_default` or so), this machine's own name, or one of those
+  that somebody named.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Callable, Collection
 from typing import Final
 from urllib.parse import urlsplit
+
+from tfleet.discovery.address import is_everywhere
+from tfleet.discovery.machine import machine
 
 Header = Callable[[str], str | None]
 """Gives a field of the head by its name, None where there is none."""
 
 _HARMLESS_SITES: Final = frozenset({"same-origin", "none"})  # none: somebody has typed the address
 # Reserved (RFC 6761, 6762, 8375, ICANN's decision on .internal), or in use in so many networks that they are
-# never given away.
+# not given away so far.
 _PRIVATE_ZONES: Final = (
     ".localhost",
     ".local",
@@ -34,6 +39,7 @@ _PRIVATE_ZONES: Final = (
     ".localdomain",
     ".lan",
     ".consul",
+    ".svc",  # SERVICE.NAMESPACE.svc, the short form in a Kubernetes
 )
 _MOST_CHARS: Final = 100
 
@@ -44,7 +50,7 @@ def foreign_host(header: Header, names: Collection[str]) -> str | None:
     Who says no host at all is no browser.
     """
     host = _host_of(header("Host") or "")
-    if not host or _is_private(host) or host in _own(names):
+    if not host or _is_private(host) or host in own_names(names) | machine().names:
         return None
     return host[:_MOST_CHARS]
 
@@ -52,23 +58,24 @@ def foreign_host(header: Header, names: Collection[str]) -> str | None:
 def foreign_page(header: Header) -> str | None:
     """Who sent it where that is another site's page, in words; else None."""
     origin, site = header("Origin"), header("Sec-Fetch-Site")
+    if origin in {"", "null"}:
+        return "a web page that hides its origin"
     if origin is not None and _authority(origin) != (header("Host") or "").lower():
-        return (
-            f"a web page of {origin[:_MOST_CHARS]}"
-            if origin != "null"
-            else "a web page that hides its origin"
-        )
+        return f"a web page of {origin[:_MOST_CHARS]}"
     if site is not None and site not in _HARMLESS_SITES:
         return "a web page of another site"
     return None
 
 
-def _own(names: Collection[str]) -> set[str]:
-    return {name.lower().rstrip(".") for name in (*names, socket.gethostname())}
+def own_names(names: Collection[str]) -> set[str]:
+    """Those of the names that mean one machine, as `Host` has them: 0.0.0.0 is whichever one asks."""
+    return {name.lower().rstrip(".") for name in names if not is_everywhere(name)}
 
 
 def _is_private(host: str) -> bool:
-    if "." not in host or host.endswith(_PRIVATE_ZONES):  # so does an IPv6 address
+    if "." not in host or host.endswith(_PRIVATE_ZONES):  # an IPv6 address has no dot, either
+        return True
+    if "_" in host.rpartition(".")[2]:  # CONTAINER.PROJECT_default: no public zone has such a name
         return True
     try:
         return ipaddress.ip_address(host).version > 0

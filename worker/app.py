@@ -9,6 +9,7 @@ from flask import Flask, Response, jsonify, request
 from tfleet.discovery.contract import DRAIN_PATH
 from tfleet.discovery.cors import NO_PAGES, Cors
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.machine import machine
 from tfleet.discovery.origin import foreign_host, foreign_page
 from tfleet.discovery.problem import Problem
 from tfleet.worker.classify import Classify, Ranking
@@ -54,6 +55,7 @@ def make_app(
         allow_origins(app, cors)
     _classification(app, classify)
     _about(app, instance, whereabouts, lifecycle)
+    machine()  # which looks its name up, so that it is there when it is asked for
     _leaving(app, instance, whereabouts, lifecycle, drain)
     _health(app, instance, lifecycle, metrics)
     return app

@@ -48,7 +48,7 @@ def test_a_page_whose_name_was_made_to_lead_here_is_refused(registry: Address) -
         assert status == 403
         assert text == (
             "evil.example is no name of this registry, as far as it knows: ask for it by its address, or "
-            "start it with --allow-host evil.example"
+            "run `tfleet registry --allow-host evil.example`"
         )
     assert services(registry) == {}
 
