@@ -268,7 +268,7 @@ def test_an_id_that_is_no_token_is_shown_and_removed(
     assert kept <= {f"{registered.service}-removed"}
 
 
-def test_an_agent_forgets_within_two_minutes_what_no_path_can_name() -> None:
+def test_an_agent_forgets_what_no_path_can_name() -> None:
     with consul_agent() as consul:
         registered, odd = Registered(consul.address), "x\r\ny"
         definition = {"ID": odd, "Name": registered.service, "Port": 80, "Address": "127.0.0.1"}

@@ -84,7 +84,7 @@ def test_the_boundary_of_the_form_that_the_head_says_is_left_out() -> None:
     assert found("xx") == found("yyyy") != b""
 
 
-def test_a_body_that_is_not_kept_is_told_from_others_by_its_length() -> None:
+def test_a_body_that_is_not_kept_is_known_by_its_length() -> None:
     fleet = fleet_of(1)
 
     def found(body: bytes) -> bytes:

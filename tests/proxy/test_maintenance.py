@@ -71,7 +71,7 @@ async def row(proxy: Address, worker_id: str) -> dict[str, object]:
     return {one["id"]: one for one in await workers(proxy)}[worker_id]
 
 
-async def test_a_worker_in_maintenance_gets_nothing_and_then_serves_again(registry: Address) -> None:
+async def test_a_worker_serves_again_after_its_maintenance(registry: Address) -> None:
     async with fleet(registry) as (proxy, _):
         assert (await asked(proxy)).keys() == {"w1", "w2"}
         await maintain(registry, "w1", enable=True, reason="new disk")

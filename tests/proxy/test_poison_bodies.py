@@ -203,9 +203,7 @@ async def test_three_different_bodies_in_a_row_eject_a_worker_that(end: Step, tr
 
 
 @each_end
-async def test_the_same_body_again_and_again_does_not_eject_a_worker_that(
-    end: Step, try_timeout_s: float
-) -> None:
+async def test_one_body_again_and_again_ejects_nobody(end: Step, try_timeout_s: float) -> None:
     async with workers(1, read, end) as bad, workers(1, read, ABC) as good:
         limits = settings(*addresses(bad + good), try_timeout_s=try_timeout_s)
         async with running(limits) as proxy, strict_client(proxy) as client:

@@ -28,7 +28,7 @@ def test_a_worker_in_maintenance_gets_nothing_whatever_it_does() -> None:
         assert (routable(changed), late(changed), changed.to_probe(99.0)) == (["w2"], [], ())
 
 
-def test_a_late_or_failing_worker_is_no_last_resort_in_maintenance() -> None:
+def test_a_worker_in_maintenance_is_no_last_resort() -> None:
     pool = pool_of(1, 2).failed("w1", "makes no progress", 1.0, RNG, late=True)
     assert late(in_maintenance(pool, 2.0, ["w1", "w2"], ["w1"])) == []
     pool = in_maintenance(answered_with_errors(pool_of(1, 2), 1), 2.0, ["w1", "w2"], ["w1"])
@@ -80,7 +80,7 @@ def test_who_was_absent_for_a_minute_gets_nothing_any_more() -> None:
     assert list(heard_for_a_minute(pool).members) == ["w1"]
 
 
-def test_a_minute_of_absence_counts_only_with_a_registry_in_order() -> None:
+def test_absence_counts_only_with_a_registry_in_order() -> None:
     pool = absent(pool_of(1, 2), 1).heard(30.0, in_order=True).heard(50.0, in_order=False)
     assert routable(pool.heard(70.0, in_order=True)) == ["w1", "w2"]
     assert routable(pool.heard(109.0, in_order=True)) == ["w1"]

@@ -116,7 +116,7 @@ def test_one_worker_that_fails_twice_is_one_worker() -> None:
     assert found.problem.detail == "no worker answered: w0: ended; w0: hung up"
 
 
-def test_who_ended_a_kept_connection_is_asked_again_after_all_others() -> None:
+def test_who_ended_a_kept_connection_is_asked_last() -> None:
     found = tries(3)
     first = one_of(found)
     assert found.failed(first, StaleConnectionError("ended", had_body=True), repeatable=True, suspect=True)

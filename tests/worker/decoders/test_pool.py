@@ -86,7 +86,7 @@ def test_too_much_cpu_time_ends_a_decoder(make: Make) -> None:
     assert scene.run("echo").header["pid"] != pid
 
 
-def test_who_waits_too_long_for_an_answer_is_told_that_all_are_busy(make: Make) -> None:
+def test_who_waits_too_long_is_told_that_all_are_busy(make: Make) -> None:
     scene = make(PoolLimits(1, 2, answer_within_s=2))
     future, pid = scene.begin_long("sleep")
     with pytest.raises(DecodersBusyError, match="too little time"):

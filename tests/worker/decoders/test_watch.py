@@ -35,7 +35,7 @@ def test_a_decoder_has_its_time(cpu_s: float, message: str | None) -> None:
     assert found is None if message is None else (type(found), str(found)) == (DecodeTimeoutError, message)
 
 
-def test_whoever_gets_no_answer_in_time_is_told_that_all_are_busy() -> None:
+def test_without_an_answer_in_time_all_are_busy() -> None:
     caller = Caller(10.0, lambda: False, busy_s=5.0)
     assert caller.why_end(4.9) is None
     assert isinstance(caller.why_end(5.0), DecodersBusyError)

@@ -66,7 +66,7 @@ def test_a_progressive_jpeg_cut_between_scans_is_refused() -> None:
         pixels(data[: data.rindex(b"\xff\xda")], _LIMITS, _SMALL)
 
 
-def test_a_jpeg_without_its_end_is_given_one_for_a_graph_that_decodes() -> None:
+def test_a_graph_that_decodes_gets_a_jpeg_with_its_end() -> None:
     data = saved(photograph(), "JPEG")
     assert encoded(data[:-2], _LIMITS) == data
     assert encoded(data + b"what a camera appends", _LIMITS).startswith(data)

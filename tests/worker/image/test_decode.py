@@ -169,7 +169,7 @@ def test_white_shows_through_what_is_transparent() -> None:
     assert np.asarray(resampleable(half))[0, 0].tolist() == [127, 127, 127]
 
 
-def test_whatever_a_decoder_raises_is_the_images_fault_and_logged() -> None:
+def test_whatever_a_decoder_raises_is_the_images_fault() -> None:
     with capture_logs() as logs:
         with pytest.raises(BrokenImageError, match="the PNG image is damaged or cut off"):
             with damage_as_broken("PNG"):
@@ -180,7 +180,7 @@ def test_whatever_a_decoder_raises_is_the_images_fault_and_logged() -> None:
     assert [entry["error"] for entry in logs] == ["AssertionError('palette')"]
 
 
-def test_a_picture_that_memory_does_not_suffice_for_is_too_costly() -> None:
+def test_too_little_memory_makes_a_picture_too_costly() -> None:
     with pytest.raises(TooCostlyError, match="send a smaller one"):
         with damage_as_broken("PNG"):
             raise MemoryError

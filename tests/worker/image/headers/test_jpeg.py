@@ -43,7 +43,7 @@ def test_metadata_does_not_go_on_and_the_picture_stays_the_same() -> None:
     assert header.orientation == 6
 
 
-def test_adobes_segment_goes_on_since_it_says_how_colours_are_coded() -> None:
+def test_adobes_segment_goes_on() -> None:
     data = jpeg(_COLOURS.convert("CMYK"))
     assert b"Adobe" in read(after_start(data, segment(0xFE, b"hello"))).picture
 
@@ -117,7 +117,7 @@ def test_other_processes_of_jpeg_are_named(data: bytes, kind: str) -> None:
         read(data)
 
 
-def test_every_cut_before_the_pixels_is_an_error_and_nothing_else() -> None:
+def test_every_cut_before_the_pixels_is_an_error() -> None:
     data = jpeg(_COLOURS, progressive=True)
     for length in range(3, data.index(b"\xff\xda") + 4):
         with pytest.raises(HeaderError):
