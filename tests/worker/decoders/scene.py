@@ -92,8 +92,10 @@ Make = Callable[..., Scene]
 
 
 def ended(pid: int) -> bool:
-    """Whether a process has ended. Nobody need have waited for it."""
+    """Whether a process has ended, with all of its threads. Nobody need have waited for it."""
+    folder = Path(f"/proc/{pid}")
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+        return state == "Z" and len(list((folder / "task").iterdir())) == 1
     except OSError:
         return True
