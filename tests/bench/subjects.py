@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from tests.bench.machine import has_bfloat16
 from tests.bench.process import Server, server
 from tests.canned import nobody
+from tfleet.worker.model.find import DEFAULT_MODEL
+from tfleet.worker.model.samples import BUILT_IN
+from tfleet.worker.model.samples import FOLDER as SAMPLES
 
 WORKER: Final = "worker"
 WORKER_BFLOAT16: Final = "worker, bfloat16"
@@ -51,6 +57,18 @@ class Subjects:
 
 
 @contextlib.contextmanager
+def _with_other_samples() -> Iterator[Path]:
+    """The default model with samples of its own, without the cat: bfloat16 takes that for another one, so a
+    worker would not compute in it.
+    """
+    with tempfile.TemporaryDirectory(prefix="tfleet-bench-") as folder:
+        model = Path(folder) / DEFAULT_MODEL.name / "1"
+        shutil.copytree(DEFAULT_MODEL / "1", model)
+        shutil.copytree(BUILT_IN, model / SAMPLES, ignore=shutil.ignore_patterns("cat.*", "*.md"))
+        yield model
+
+
+@contextlib.contextmanager
 def subjects() -> Iterator[Subjects]:
     """All of them, starting one beside the other."""
     with contextlib.ExitStack() as stack:
@@ -67,7 +85,8 @@ def subjects() -> Iterator[Subjects]:
         float32 = ("--precision", "float32")
         found = [worker(WORKER, *float32), worker(UNBATCHED, *float32, "--max-batch", "1")]
         if has_bfloat16():
-            found.append(worker(WORKER_BFLOAT16, "--precision", "bfloat16"))
+            model = str(stack.enter_context(_with_other_samples()))
+            found.append(worker(WORKER_BFLOAT16, "--precision", "bfloat16", "--model", model))
         port = nobody().port
         behind = found[0].url.removeprefix("http://").removesuffix("/")
         options = ("--port", str(port), "--registry", f"static:{behind}", "--log-format", "json")
