@@ -56,6 +56,8 @@ def read_header(data: bytes, limits: ImageLimits) -> Header:
         reason = str(error) if isinstance(error, HeaderError) else "its header is cut off"
         raise damaged(format_name, reason) from error
     limits.check(header.width, header.height)
+    if not header.complete:
+        raise damaged(format_name, "pixels are missing at its end")
     return header
 
 

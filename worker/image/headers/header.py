@@ -46,6 +46,9 @@ class Header:
     coding: str = ""
     """Which of the format's codings it is in, where their costs differ much, say `lossless` or `rle`."""
 
+    complete: bool = True
+    """Whether there are bytes enough for all of its pixels."""
+
     @property
     def pixels(self) -> int:
         return self.width * self.height

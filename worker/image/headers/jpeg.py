@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tfleet.worker.image.headers.exif import orientation
@@ -89,7 +89,18 @@ def read(data: bytes) -> Header:
         raise BoundError(f"{len(_FILL)} fill bytes in a row")
     whole = whole and first.start == position
     picture = data if whole else b"".join((*kept, memoryview(data)[first.start :]))
-    return _header(frame, _scans(data, first, frame), picture, turned)
+    header = _header(frame, _scans(data, first, frame), picture, turned)
+    return replace(header, complete=_fills(frame, len(data) - first.end))
+
+
+def _fills(frame: _Frame, coded_bytes: int) -> bool:
+    """Whether so many bytes can be all blocks of a frame.
+
+    Each has a code for its first coefficient and, but in a progressive one, another that ends it: both of a
+    bit or more.
+    """
+    blocks = frame.width * frame.height * sum(frame.components.values()) / _COEFFICIENTS
+    return coded_bytes * 8 >= blocks * (1 if frame.progressive else 2)
 
 
 def _header(frame: _Frame, scans: list[tuple[int, ...]], picture: bytes, turned: int) -> Header:

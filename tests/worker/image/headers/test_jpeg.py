@@ -78,6 +78,15 @@ def test_fill_bytes_behind_the_pixels_are_refused_at_once(progressive: bool) -> 
     assert time.process_time() - began_s < 1
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_size_that_its_bytes_can_not_fill_is_told(progressive: bool) -> None:
+    flat = jpeg(Image.new("RGB", (4_000, 4_000)), progressive=progressive, optimize=True)
+    assert read(flat).complete, "no encoder can do with less"
+    data = jpeg(_COLOURS, progressive=progressive)
+    frame = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
+    assert not read(data[: frame + 5] + b"\x1f\x40\x1f\x40" + data[frame + 9 :]).complete
+
+
 def test_the_end_is_found_behind_the_last_scan() -> None:
     for progressive in (False, True):
         data = jpeg(_COLOURS, progressive=progressive)
