@@ -1,0 +1,50 @@
+"""docs/reference/: the generated pages are what the code says, and the others name what is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+from tools.reference_pages import COMMAND, FOREIGN, pages
+
+from tests.docs.markdown import ROOT, cells
+from tfleet.worker.model import manifest
+
+_CONFIGURATION: Final = (ROOT / "docs" / "reference" / "configuration-files.md").read_text()
+_PACKAGES: Final = ("contract", "runtime", "httpd", "discovery", "proxy", "worker", "client", "deploy")
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_a_generated_page_is_current(page: Path) -> None:
+    assert page.read_text() == pages()[page], f"options have changed: run `{COMMAND}`"
+
+
+def test_each_variable_of_other_programs_is_documented() -> None:
+    read = set()
+    for package in _PACKAGES:
+        for file in (ROOT / package).glob("**/*.py"):
+            read |= set(
+                re.findall(r"\b(?:CONSUL_(?!TOKEN\b|PORT\b|HTTPS)[A-Z_]+|DOCKER_HOST)\b", file.read_text())
+            )
+    assert sorted(read - {name for name in read if name.startswith("CONSUL__")} - FOREIGN.keys()) == []
+
+
+def test_each_key_of_model_toml_is_documented() -> None:
+    keys = re.findall(r"^\| `(\w+)` \|", _section("model.toml"), re.MULTILINE)
+    assert keys == [*manifest._INPUT_KEYS, *manifest._OUTPUT_KEYS]
+
+
+def test_each_variable_of_the_compose_files_is_documented() -> None:
+    example = dict(re.findall(r"^#([A-Z_0-9]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    own = {
+        name for name in example if not name.startswith(("TFLEET_", "CONSUL_HTTP", "CONSUL_C", "CONSUL_TLS"))
+    }
+    own |= {"CONSUL_CPUS"}
+    rows = [cells(line)[0] for line in _section(".env").splitlines() if line.startswith("| `")]
+    assert sorted(name for row in rows for name in re.findall(r"`(\w+)`", row)) == sorted(own)
+
+
+def _section(title: str) -> str:
+    return _CONFIGURATION.split(f"\n## {title}\n")[1].split("\n## ")[0]
