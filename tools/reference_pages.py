@@ -85,6 +85,12 @@ def pages() -> dict[Path, str]:
     }
 
 
+def all_options() -> Iterator[Option]:
+    """Those of all commands."""
+    for name, command in cli.commands.items():
+        yield from _options(name, _loaded(command))
+
+
 def _loaded(command: click.Command) -> click.Command:
     load = getattr(command, "load", None)
     loaded: click.Command = command if load is None else load()

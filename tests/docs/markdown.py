@@ -32,10 +32,10 @@ def prose(text: str) -> Iterator[tuple[int, str]]:
 
 
 def links(text: str) -> Iterator[str]:
-    """The targets of all links and images."""
-    for _, line in prose(text):
-        for link in _LINK.finditer(_CODE.sub("code", line)):
-            yield link["target"]
+    """The targets of all links and images, also of those whose text goes on in the next line."""
+    lines = [_CODE.sub("code", line) for _, line in prose(text)]
+    for link in _LINK.finditer("\n".join(lines)):
+        yield link["target"]
 
 
 def anchors(text: str) -> set[str]:

@@ -4,7 +4,8 @@ from tests.docs.markdown import anchors, cells, code_spans, links
 
 PAGE = """# The `model.toml` file
 
-A [link](other.md#part), `[no](link)` and ![a picture](x.png).
+A [link
+of two lines](other.md#part), `[no](link)` and ![a picture](x.png).
 
 ```text
 [in code](nowhere.md) `code`

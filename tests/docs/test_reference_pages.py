@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from tools.reference_pages import COMMAND, FOREIGN, pages
+from tools.reference_pages import COMMAND, FOREIGN, all_options, pages
 
 from tests.docs.markdown import ROOT, cells
 from tfleet.worker.model import manifest
@@ -48,3 +48,22 @@ def test_each_variable_of_the_compose_files_is_documented() -> None:
 
 def _section(title: str) -> str:
     return _CONFIGURATION.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+_UNITS: Final = {"MiB": 2**20, "million": 10**6, "s": 1, "s of CPU": 1, "": 1}
+
+
+def test_each_default_in_the_limits_is_the_option_s() -> None:
+    page = (ROOT / "docs" / "reference" / "limits.md").read_text()
+    rows = re.findall(r"^\| \[`--[\w-]+`\]\(command-line\.md#([\w-]+)\) \| ([^|]+) \|", page, re.MULTILINE)
+    defaults = {option.anchor: option.default for option in all_options()}
+    in_numbers = {anchor: _number(shown) for anchor, shown in rows}
+    stated = {anchor: number for anchor, number in in_numbers.items() if number is not None}
+    assert stated == {anchor: float(defaults[anchor] or "nan") for anchor in stated}
+    assert len(stated) > 15
+
+
+def _number(shown: str) -> float | None:
+    """`32 MiB` as bytes; None where the default is said in words."""
+    found = re.fullmatch(r"(?P<number>[\d.]+)(?:/s)? ?(?P<unit>[a-zA-Z ]*)", shown.strip())
+    return float(found["number"]) * _UNITS[found["unit"].strip()] if found else None
