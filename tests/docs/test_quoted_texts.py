@@ -14,21 +14,7 @@ from tests.docs.markdown import ROOT, code_spans
 
 PAGES = sorted([ROOT / "docs" / "runbook.md", ROOT / "docs" / "models.md", *ROOT.glob("docs/how-to/*.md")])
 PROGRAMS: Final = frozenset(
-    (
-        "apt",
-        "consul",
-        "curl",
-        "docker",
-        "git",
-        "make",
-        "nomad",
-        "option",
-        "pip",
-        "rate",
-        "sum",
-        "sysctl",
-        "tfleet",
-    )
+    ("consul", "curl", "docker", "increase", "make", "nomad", "option", "pip", "rate", "sysctl", "tfleet")
 )
 PLACEHOLDER: Final = "\0"
 """Where a value stands in a text of the code; the pages write `...`."""
