@@ -21,8 +21,8 @@ from tfleet.client.errors import (
 )
 from tfleet.client.result import Classification, Prediction
 from tfleet.client.server_timing import parse_server_timing
-from tfleet.discovery import contract
-from tfleet.discovery.number import whole_number
+from tfleet.contract import names as contract
+from tfleet.contract.names import whole_number
 
 if TYPE_CHECKING:
     from tfleet.client.reply import Reply

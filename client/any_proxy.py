@@ -33,7 +33,7 @@ from tfleet.client.finder import Finder
 from tfleet.client.proxies import Proxies
 from tfleet.client.transport import LostConnectionError
 from tfleet.client.whereabouts import Listed, Whereabouts
-from tfleet.discovery.plain_reason import speaks_no_tls
+from tfleet.runtime.network_errors import speaks_no_tls
 
 if TYPE_CHECKING:
     from tfleet.client.reply import Reply

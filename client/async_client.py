@@ -22,7 +22,7 @@ from tfleet.client.result import Classification, Outcome
 from tfleet.client.transport import Transport
 from tfleet.client.whereabouts import parse_whereabouts
 from tfleet.client.window import in_order
-from tfleet.discovery.request_id import request_id
+from tfleet.contract.request_id import request_id
 
 if TYPE_CHECKING:
     from types import TracebackType

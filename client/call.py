@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from tfleet.client.tries import Tries
-from tfleet.discovery import contract
+from tfleet.contract import names as contract
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from tfleet.client.proxy_option import HINT, proxy_option, with_hint
 from tfleet.client.quiet_end import quiet_end
 from tfleet.client.whereabouts import parse_whereabouts
 from tfleet.client.worker_status import worker_statuses
-from tfleet.discovery.contract import DEFAULT_TOP
+from tfleet.contract.names import DEFAULT_TOP
 
 _STATUS_TIMEOUT_S = 10.0
 _UNLIMITED_WIDTH = 10_000

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from tfleet.client import answer
 from tfleet.client.errors import FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.transport import LostConnectionError
-from tfleet.discovery.contract import TICKET
+from tfleet.contract.names import TICKET
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tfleet.client.transport import Transport
     from tfleet.client.worker_status import WorkerStatus
-    from tfleet.discovery.address import Address
+    from tfleet.contract.address import Address
 
 _LOOK_EVERY_S: Final = 0.2
 _ANSWER_TIMEOUT_S: Final = 5.0

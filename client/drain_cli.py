@@ -22,7 +22,7 @@ from tfleet.client.proxy_option import proxy_option, with_hint
 from tfleet.client.quiet_end import quiet_end
 from tfleet.client.render import count
 from tfleet.client.transport import Transport
-from tfleet.discovery.address import Address, BadAddressError
+from tfleet.contract.address import Address, BadAddressError
 
 if TYPE_CHECKING:
     from tfleet.client.worker_status import Roster, WorkerStatus

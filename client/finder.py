@@ -22,12 +22,11 @@ from urllib.parse import quote
 from tfleet.client.errors import FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.single_flight import SingleFlight
 from tfleet.client.transport import LostConnectionError
-from tfleet.discovery.contract import OWN_REGISTRY
-from tfleet.discovery.credentials import Credentials
-from tfleet.discovery.denial import denied, refused
+from tfleet.contract.names import OWN_REGISTRY
+from tfleet.discovery.consul.credentials import Credentials
+from tfleet.discovery.consul.error_messages import denied, refused, tls_trouble
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError
 from tfleet.discovery.listing import listings
-from tfleet.discovery.tls_trouble import tls_trouble
 
 if TYPE_CHECKING:
     from tfleet.client.reply import Reply

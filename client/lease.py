@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from tfleet.discovery.backoff import Backoff
+from tfleet.runtime.backoff import Backoff
 
 if TYPE_CHECKING:
     import random

@@ -21,7 +21,7 @@ from tfleet.client import lookup
 from tfleet.client.errors import FleetError, FleetUnavailableError
 from tfleet.client.lease import Balance, Lease
 from tfleet.client.single_flight import SingleFlight
-from tfleet.discovery.contract import REQUEST_ID
+from tfleet.contract.names import REQUEST_ID
 
 if TYPE_CHECKING:
     from tfleet.client.any_proxy import AnyProxy

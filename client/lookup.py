@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from tfleet.client.answer import succeeded
 from tfleet.client.errors import UnexpectedAnswerError
-from tfleet.discovery.address import Address, BadAddressError
-from tfleet.discovery.contract import LEASE_SIZE
+from tfleet.contract.address import Address, BadAddressError
+from tfleet.contract.names import LEASE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -40,8 +40,8 @@ from tfleet.client.lease_keeper import LeaseKeeper
 from tfleet.client.single_flight import SingleFlight
 from tfleet.client.transport import LostConnectionError
 from tfleet.client.tries import PAUSE_S
-from tfleet.discovery.contract import MOST_LEASED, REQUEST_ID
-from tfleet.discovery.request_id import request_id
+from tfleet.contract.names import MOST_LEASED, REQUEST_ID
+from tfleet.contract.request_id import request_id
 
 if TYPE_CHECKING:
     from tfleet.client.any_proxy import AnyProxy

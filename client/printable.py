@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tfleet.discovery.printable import printable
+from tfleet.runtime.printable import printable
 
 __all__ = ["printable", "tsv_field"]
 

@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from tfleet.discovery.backoff import Backoff
+from tfleet.runtime.backoff import Backoff
 
 if TYPE_CHECKING:
     import random

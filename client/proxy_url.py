@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
-from tfleet.discovery.address import Address, BadAddressError
-from tfleet.discovery.contract import PROXY_PORT
+from tfleet.contract.address import Address, BadAddressError
+from tfleet.contract.names import PROXY_PORT
 
 DEFAULT_PROXY: Final = f"http://localhost:{PROXY_PORT}"
 _FORMS: Final = "expected HOST:PORT or http://HOST:PORT"

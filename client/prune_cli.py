@@ -16,12 +16,12 @@ from tfleet.client.printable import printable
 from tfleet.client.quiet_end import INTERRUPTED, quiet_end
 from tfleet.client.render import count
 from tfleet.client.rows import Form, Row, shown
-from tfleet.discovery.agent import ConsulAgent
-from tfleet.discovery.answerer import who_answers
+from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.options import chosen_registry, registry_options
-from tfleet.discovery.prune import Kind, Suspect, remove, suspects
-from tfleet.discovery.registration import TTL_S
+from tfleet.discovery.registration.conflicts import who_answers
+from tfleet.discovery.registration.heartbeat import TTL_S
+from tfleet.discovery.registration.prune import Kind, Suspect, remove, suspects
 from tfleet.discovery.registry import StaticRegistry
 
 _TIMEOUT_S: Final = 10.0

@@ -22,7 +22,7 @@ from aiohttp.client_proto import ResponseHandler
 from tfleet.client.errors import BadImageError, UnexpectedAnswerError
 from tfleet.client.patience import Patience
 from tfleet.client.reply import Reply
-from tfleet.discovery.plain_reason import plain_reason
+from tfleet.runtime.network_errors import plain_reason
 
 if TYPE_CHECKING:
     import ssl

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from tfleet.client.proxy_url import BadProxyError, parse_proxy
-from tfleet.discovery.access import BadAccessError
-from tfleet.discovery.contract import SERVICE, proxies_of
+from tfleet.contract.names import SERVICE, proxies_of
+from tfleet.discovery.consul.access import BadAccessError
 from tfleet.discovery.registry import BadRegistryError, ConsulRegistry, parse_registry
 
 _CONSUL: Final = ("consul://", "consul+https://")

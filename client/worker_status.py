@@ -10,7 +10,7 @@ from urllib.parse import quote
 from tfleet.client.answer import failure, succeeded
 from tfleet.client.errors import UnexpectedAnswerError
 from tfleet.client.lookup import sendable_ticket
-from tfleet.discovery.contract import TICKET
+from tfleet.contract.names import TICKET
 
 if TYPE_CHECKING:
     from tfleet.client.reply import Reply

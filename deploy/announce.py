@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tfleet.discovery.address import Address, is_everywhere, is_loopback
-from tfleet.discovery.advertise import network_address
-from tfleet.discovery.contract import PROXY_PORT
+from tfleet.contract.address import Address, is_everywhere, is_loopback
+from tfleet.contract.names import PROXY_PORT
+from tfleet.discovery.registration.advertise import network_address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.app import Mode
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TextIO
 
-from tfleet.discovery.printable import printable
+from tfleet.runtime.printable import printable
 
 SELF: Final = "up"
 

@@ -19,7 +19,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from tfleet.discovery import log
+from tfleet.runtime import log
 
 _SOCKET: Final = "/var/run/docker.sock"
 _PORT: Final = 2375

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from tfleet.contract.address import LOCALHOST, Address, is_everywhere, is_loopback
 from tfleet.deploy.child import Spec
-from tfleet.discovery.address import LOCALHOST, Address, is_everywhere, is_loopback
-from tfleet.discovery.cpus import fair_share
-from tfleet.discovery.log import LogFormat, LogLevel
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.app import Mode
+from tfleet.runtime.cpus import fair_share
+from tfleet.runtime.log import LogFormat, LogLevel
 
 PROGRAM: Final = (sys.executable, "-P", "-m", "tfleet")
 """This very program. -P: as with `tfleet`, no file in the current folder takes the place of a module."""

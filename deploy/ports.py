@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
-from tfleet.discovery.address import LOCALHOST
+from tfleet.contract.address import LOCALHOST
 from tfleet.proxy.door import Place, bound, bound_all, loopbacks
 
 LOOPBACK: Final = "127.0.0.1"

@@ -20,8 +20,8 @@ from tfleet.deploy.child import Child, Spec
 from tfleet.deploy.console import Console
 from tfleet.deploy.ending import Ending
 from tfleet.deploy.last_words import LastWords
-from tfleet.discovery.printable import printable
-from tfleet.discovery.restart import RestartPolicy
+from tfleet.runtime.backoff import RestartPolicy
+from tfleet.runtime.printable import printable
 
 State = Literal["new", "starting", "running", "waiting", "ended"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 _TIMEOUT_S = 1.0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 _TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from tfleet.contract.address import Address
 from tfleet.deploy.process import Process
-from tfleet.discovery.address import Address
 
 _POLL_S = 0.05
 

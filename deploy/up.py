@@ -19,7 +19,7 @@ from tfleet.deploy.readiness import ready_workers
 from tfleet.deploy.refusal import RefusedError
 from tfleet.deploy.signals import on_stop_signal
 from tfleet.deploy.supervisor import Stage, Supervisor
-from tfleet.discovery.restart import RestartPolicy
+from tfleet.runtime.backoff import RestartPolicy
 
 _SIGNALLED = 128  # and the number of the signal, as a shell has it
 _BEYOND_DRAIN_S = 15.0

@@ -13,6 +13,9 @@ from typing import Any
 
 import click
 
+from tfleet.contract.address import LOCALHOST, Address
+from tfleet.contract.names import PROXY_PORT
+from tfleet.contract.ticket_keys import BadKeyFileError, read_keys
 from tfleet.deploy.announce import photo, program, silent_registry
 from tfleet.deploy.console import Console
 from tfleet.deploy.fleet import LOOPBACK, Fleet
@@ -22,11 +25,6 @@ from tfleet.deploy.ports import PortTakenError, free_ports
 from tfleet.deploy.reach import reachable
 from tfleet.deploy.refusal import RefusedError
 from tfleet.deploy.up import run_fleet
-from tfleet.discovery.address import LOCALHOST, Address
-from tfleet.discovery.contract import PROXY_PORT
-from tfleet.discovery.cpus import usable_cpus
-from tfleet.discovery.key_file import BadKeyFileError, read_keys
-from tfleet.discovery.log import LogFormat, LogLevel
 from tfleet.discovery.options import (
     PORT,
     chosen_registry,
@@ -37,6 +35,8 @@ from tfleet.discovery.options import (
 )
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, StaticRegistry
 from tfleet.proxy.app import MODES, Mode
+from tfleet.runtime.cpus import usable_cpus
+from tfleet.runtime.log import LogFormat, LogLevel
 from tfleet.worker.model import ModelError, find_model
 from tfleet.worker.options import model_options, work_options
 

@@ -11,13 +11,13 @@ import click
 import structlog
 from aiohttp import web
 
-from tfleet.discovery import log
-from tfleet.discovery.access import BadAccessError
-from tfleet.discovery.address import Address
-from tfleet.discovery.contract import REGISTRY_PORT
+from tfleet.contract.address import Address
+from tfleet.contract.names import REGISTRY_PORT
+from tfleet.discovery.consul.access import BadAccessError
 from tfleet.discovery.embedded import make_registry
 from tfleet.discovery.options import log_format_option, log_level_option, registry_token_file_option
 from tfleet.discovery.registry import EmbeddedRegistry
+from tfleet.runtime import log
 
 _MAX_PORT = 65535
 _SHUTDOWN_TIMEOUT_S = 2.0

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfleet.discovery.address import Address, address_of, is_host
-from tfleet.discovery.contract import WAN
-from tfleet.discovery.token import is_label, is_token, shown
+from tfleet.contract.address import Address, address_of, is_host
+from tfleet.contract.identifiers import is_label, is_token, shown
+from tfleet.contract.names import WAN
 
 
 @dataclass(frozen=True, slots=True)

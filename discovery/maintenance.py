@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tfleet.contract.identifiers import shown
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.token import shown
 
 NODE_CHECK: Final = "_node_maintenance"
 SERVICE_CHECK: Final = "_service_maintenance:"

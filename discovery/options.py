@@ -9,14 +9,14 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from tfleet.discovery.access import BadAccessError
-from tfleet.discovery.address import Address, BadAddressError
-from tfleet.discovery.contract import REGISTRY_PORT, SERVICE
-from tfleet.discovery.cors import BadOriginError, Cors
-from tfleet.discovery.credentials import Credentials
-from tfleet.discovery.log import LogLevel
+from tfleet.contract.address import Address, BadAddressError
+from tfleet.contract.cors import BadOriginError, Cors
+from tfleet.contract.identifiers import MOST_SERVICE_CHARS, is_token, shown
+from tfleet.contract.names import REGISTRY_PORT, SERVICE
+from tfleet.discovery.consul.access import BadAccessError
+from tfleet.discovery.consul.credentials import Credentials
 from tfleet.discovery.registry import BadRegistryError, Registry, StaticRegistry, parse_registry
-from tfleet.discovery.token import MOST_SERVICE_CHARS, is_token, shown
+from tfleet.runtime.log import LogLevel
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

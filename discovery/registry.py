@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from tfleet.discovery.access import Access, BadAccessError, access_from, wants_tls
-from tfleet.discovery.address import Address, BadAddressError
-from tfleet.discovery.contract import REGISTRY_PORT
+from tfleet.contract.address import Address, BadAddressError
+from tfleet.contract.names import REGISTRY_PORT
+from tfleet.discovery.consul.access import Access, BadAccessError, access_from, wants_tls
 
 _TOKEN_OPTION = "--registry-token-file"  # noqa: S105 - the name of an option
 _CONSUL_PORT = 8500

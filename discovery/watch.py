@@ -13,13 +13,12 @@ from typing import Any, Final
 
 import structlog
 
-from tfleet.discovery.backoff import Backoff
+from tfleet.discovery.consul.health import WAIT_S, Health, next_index
 from tfleet.discovery.contact import Contact
 from tfleet.discovery.errors import RegistryError
-from tfleet.discovery.health import Health
-from tfleet.discovery.index import WAIT_S, next_index
 from tfleet.discovery.instance import Refused
-from tfleet.discovery.roll import Roll
+from tfleet.discovery.listing import Roll
+from tfleet.runtime.backoff import Backoff
 
 _RETRY = Backoff(first_s=0.1, cap_s=5.0)
 _REFUSED_AGAIN_S: Final = 60.0

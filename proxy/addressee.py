@@ -6,7 +6,7 @@ else, before it reads the image.
 
 from __future__ import annotations
 
-from tfleet.discovery.contract import WORKER
+from tfleet.contract.names import WORKER
 from tfleet.discovery.instance import Instance
 
 

@@ -6,9 +6,9 @@ from typing import Final, Literal
 
 from aiohttp import hdrs, web
 
-from tfleet.discovery.contract import CLASSIFY_PATHS, LOOKUP_PATH, PROXY, TICKET
-from tfleet.discovery.cors import Cors
-from tfleet.discovery.problem import Problem
+from tfleet.contract.cors import Cors
+from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, PROXY, TICKET
+from tfleet.contract.problem import Problem
 from tfleet.proxy.connection import ClientConnection
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.help import help_page

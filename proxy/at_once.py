@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from tfleet.discovery.cors import Cors
-from tfleet.discovery.request_id import request_id
+from tfleet.contract.cors import Cors
+from tfleet.contract.request_id import request_id
 from tfleet.proxy.client import Client
 from tfleet.proxy.http.own_answer import connection_lines, own_answer, own_head
 from tfleet.proxy.http.request_head import RequestHead

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-from tfleet.discovery.plain_reason import plain_reason
 from tfleet.proxy.failures import (
     HungUpError,
     LateError,
@@ -22,6 +21,7 @@ from tfleet.proxy.pool import Member
 from tfleet.proxy.upload import Upload
 from tfleet.proxy.worker_connection import WorkerConnection
 from tfleet.proxy.worker_connections import WorkerConnections
+from tfleet.runtime.network_errors import plain_reason
 
 _NO_PROGRESS: Final = "makes no progress"
 _LAST_CHUNK: Final = b"0\r\n\r\n"

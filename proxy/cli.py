@@ -8,11 +8,10 @@ from pathlib import Path
 import click
 import uvloop
 
-from tfleet.discovery import log
-from tfleet.discovery.address import LOCALHOST, Address
-from tfleet.discovery.contract import MAX_BODY_BYTES, PROXY_PORT
-from tfleet.discovery.cors import Cors
-from tfleet.discovery.key_file import BadKeyFileError, KeyFile
+from tfleet.contract.address import LOCALHOST, Address
+from tfleet.contract.cors import Cors
+from tfleet.contract.names import MAX_BODY_BYTES, PROXY_PORT
+from tfleet.contract.ticket_keys import BadKeyFileError, KeyFile
 from tfleet.discovery.options import (
     PORT,
     advertise_option,
@@ -32,6 +31,7 @@ from tfleet.proxy.picker import BALANCES, Balance
 from tfleet.proxy.service import Settings, serve
 from tfleet.proxy.site import CannotListenError
 from tfleet.proxy.slow_start import WINDOW_S
+from tfleet.runtime import log
 
 
 @click.command(context_settings={"show_default": True})

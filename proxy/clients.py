@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from tfleet.discovery.cors import NO_PAGES, Cors
+from tfleet.contract.cors import NO_PAGES, Cors
 
 _MOST_REFUSED_AT_ONCE: Final = 256
 """How many connections beyond the limit are told so at the same time. Others are closed without a word."""

@@ -22,10 +22,10 @@ from typing import Final, cast
 
 from aiohttp import http_exceptions, web
 
-from tfleet.discovery.contract import REQUEST_ID
-from tfleet.discovery.problem import Problem
-from tfleet.discovery.proxy_protocol import protocol_fault
-from tfleet.discovery.request_id import request_id
+from tfleet.contract.names import REQUEST_ID
+from tfleet.contract.problem import Problem
+from tfleet.contract.request_id import request_id
+from tfleet.httpd.http1.proxy_protocol import protocol_fault
 from tfleet.proxy.alarm import Alarm
 from tfleet.proxy.client import Client
 from tfleet.proxy.clients import Admission, ClientLimits, Clients

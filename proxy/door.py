@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from tfleet.discovery.address import LOCALHOST, Address
+from tfleet.contract.address import LOCALHOST, Address
 
 # As many clients may knock at the same moment. The system's own limit is net.core.somaxconn.
 _BACKLOG: Final = 1024

@@ -12,10 +12,9 @@ import math
 import time
 from typing import Final
 
-from tfleet.discovery.contract import REQUEST_TIMEOUT_MS
-from tfleet.discovery.number import whole_number
-from tfleet.discovery.problem import Problem
-from tfleet.discovery.request_id import request_id
+from tfleet.contract.names import REQUEST_TIMEOUT_MS, whole_number
+from tfleet.contract.problem import Problem
+from tfleet.contract.request_id import request_id
 from tfleet.proxy.attempt import Attempt
 from tfleet.proxy.blame import judge, suspect
 from tfleet.proxy.client import Client

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.roll import Roll
+from tfleet.discovery.listing import Roll
 from tfleet.proxy.leasing import Leasing
 from tfleet.proxy.picker import Balance, LeastRequest, Picker, RoundRobin
 from tfleet.proxy.pool import Member, Pool, Probe, State

@@ -26,7 +26,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tfleet.discovery.cors import Cors
+from tfleet.contract.cors import Cors
 from tfleet.proxy.client import Client
 from tfleet.proxy.exchange import Exchange
 from tfleet.proxy.fleet import Fleet

@@ -17,8 +17,8 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qs
 
-from tfleet.discovery.address import Address
-from tfleet.discovery.contract import (
+from tfleet.contract.address import Address
+from tfleet.contract.names import (
     LAN,
     LEASE_SIZE,
     MODEL,
@@ -28,10 +28,10 @@ from tfleet.discovery.contract import (
     TICKET_QUERY,
     WAN,
     WORKER,
+    whole_number,
 )
+from tfleet.contract.problem import Problem
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.number import whole_number
-from tfleet.discovery.problem import Problem
 from tfleet.proxy.at_once import Reply
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.http.request_head import RequestHead

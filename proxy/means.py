@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from tfleet.discovery.cors import Cors
+from tfleet.contract.cors import Cors
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.limits import Limits
 from tfleet.proxy.metrics import Metrics

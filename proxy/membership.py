@@ -18,15 +18,15 @@ from typing import Any, Final
 
 import structlog
 
-from tfleet.discovery.address import Address
-from tfleet.discovery.advertise import advertised
-from tfleet.discovery.agent import ConsulAgent
-from tfleet.discovery.backoff import Backoff
-from tfleet.discovery.contract import proxies_of
+from tfleet.contract.address import Address
+from tfleet.contract.names import proxies_of
+from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.instance import Instance, new_id
-from tfleet.discovery.registration import TTL_S, Registration
+from tfleet.discovery.registration.advertise import advertised
+from tfleet.discovery.registration.heartbeat import TTL_S, Registration
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.readiness import Readiness
+from tfleet.runtime.backoff import Backoff
 
 _RETRY: Final = Backoff(first_s=0.25, cap_s=10.0)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-from tfleet.discovery.contract import REQUEST_ID, WORKER
-from tfleet.discovery.problem import Problem
-from tfleet.discovery.request_id import request_id
+from tfleet.contract.names import REQUEST_ID, WORKER
+from tfleet.contract.problem import Problem
+from tfleet.contract.request_id import request_id
 from tfleet.proxy.observer import CLIENT_CLOSED, Observer
 from tfleet.proxy.problems import ProblemError, http_problem, problem_response
 from tfleet.proxy.request_context import request_id_of, set_request_id

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import structlog
 
-from tfleet.discovery.roll import Roll
+from tfleet.discovery.listing import Roll
 
 _HINT: Final = "give each model a --service NAME of its own, for its workers and for its proxy"
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from tfleet.discovery.cors import Cors, asking_origin
+from tfleet.contract.cors import Cors, asking_origin
 from tfleet.proxy.middleware import Handler
 from tfleet.proxy.problems import ProblemError
 

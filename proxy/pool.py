@@ -33,11 +33,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from tfleet.discovery.backoff import Backoff
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.maintenance import Maintained
 from tfleet.proxy.addressee import addressee
 from tfleet.proxy.slow_start import SlowStart
+from tfleet.runtime.backoff import Backoff
 
 _EJECTION: Final = Backoff(first_s=1.0, cap_s=30.0)
 _PROBE_AGAIN_S: Final = 1.0

@@ -7,10 +7,10 @@ from typing import Final
 
 import aiohttp
 
-from tfleet.discovery.contract import PROXY, WORKER
-from tfleet.discovery.plain_reason import plain_reason
+from tfleet.contract.names import PROXY, WORKER
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import Member, Probe
+from tfleet.runtime.network_errors import plain_reason
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=1.0)
 _AT_ONCE: Final = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from tfleet.discovery.problem import Problem
+from tfleet.contract.problem import Problem
 
 
 class ProblemError(Exception):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from tfleet.discovery.number import whole_number
+from tfleet.contract.names import whole_number
 
 _FORGOTTEN_AFTER_S: Final = 1.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfleet.discovery.contract import TICKET_QUERY, WORKER
+from tfleet.contract.names import TICKET_QUERY, WORKER
 from tfleet.proxy.at_once import Reply
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.http.request_head import RequestHead

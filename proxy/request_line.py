@@ -14,7 +14,7 @@ from typing import Final, TextIO
 
 import structlog
 
-from tfleet.discovery import log
+from tfleet.runtime import log
 
 _quoted: Final = json.encoder.encode_basestring_ascii
 

@@ -13,21 +13,19 @@ from typing import Any
 import aiohttp
 import structlog
 
-from tfleet.discovery.address import Address
-from tfleet.discovery.contract import CLASSIFY_PATHS, LOOKUP_PATH
+from tfleet.contract.address import Address
+from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH
+from tfleet.contract.ticket_keys import KeyFile
+from tfleet.discovery.consul.health import WAIT_S, ConsulHealth
 from tfleet.discovery.embedded import make_registry
-from tfleet.discovery.health import ConsulHealth
-from tfleet.discovery.index import WAIT_S
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.key_file import KeyFile
+from tfleet.discovery.listing import Roll
 from tfleet.discovery.registry import ConsulRegistry, Registry, StaticRegistry
-from tfleet.discovery.roll import Roll
 from tfleet.discovery.watch import Watch
 from tfleet.proxy.app import Mode, make_app
 from tfleet.proxy.at_once import AtOnce
 from tfleet.proxy.clients import ClientLimits, Clients
 from tfleet.proxy.connection import Take, Takers
-from tfleet.proxy.descriptors import shortage
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.forward import Forwarder
 from tfleet.proxy.limits import Limits
@@ -48,6 +46,7 @@ from tfleet.proxy.site import client_site, registry_site
 from tfleet.proxy.ticket_office import TicketOffice
 from tfleet.proxy.worker_connections import WorkerConnections
 from tfleet.proxy.worker_metrics import WorkerMetrics
+from tfleet.runtime.open_files import shortage
 
 # Shorter than a worker keeps an idle connection (see worker/http/server.py), so that the proxy closes first.
 _KEEP_ALIVE_S = 15.0

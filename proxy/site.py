@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.clients import ClientLimits, Clients
 from tfleet.proxy.closing import last_answers
 from tfleet.proxy.connection import ClientConnection, Takers

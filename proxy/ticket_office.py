@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from tfleet.discovery.key_file import KeyFile
-from tfleet.discovery.ticket import LIFETIME_S, TicketKeys, mint
+from tfleet.contract.ticket import LIFETIME_S, TicketKeys, mint
+from tfleet.contract.ticket_keys import KeyFile
 
 _LOOK_EVERY_S: Final = 1.0
 

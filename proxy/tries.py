@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tfleet.discovery.problem import Problem
+from tfleet.contract.problem import Problem
 from tfleet.proxy.failures import DeclinedError, StaleConnectionError, TryFailedError
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import Member

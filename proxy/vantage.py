@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, Literal
 
-from tfleet.discovery.address import Address, BadAddressError, is_everywhere
+from tfleet.contract.address import Address, BadAddressError, is_everywhere
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.http.request_head import RequestHead
 from tfleet.proxy.networks import IPAddress, IPNetwork, Networks

@@ -6,7 +6,7 @@ import asyncio
 from types import TracebackType
 from typing import Final
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.worker_connection import WorkerConnection
 
 # Time for two lost SYNs, which are sent again after 1 and 3 s, and for a proxy that is late itself because

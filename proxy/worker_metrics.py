@@ -6,12 +6,12 @@ from typing import Final
 
 import aiohttp
 
-from tfleet.discovery.contract import WORKER
-from tfleet.discovery.plain_reason import plain_reason
-from tfleet.discovery.problem import Problem
+from tfleet.contract.names import WORKER
+from tfleet.contract.problem import Problem
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import Member
 from tfleet.proxy.problems import ProblemError
+from tfleet.runtime.network_errors import plain_reason
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0)
 _MOST_BYTES: Final = 1024 * 1024

@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 
 @contextlib.contextmanager

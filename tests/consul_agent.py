@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 _READY_TIMEOUT_S = 30.0
 _POLL_S = 0.05

@@ -9,10 +9,10 @@ from typing import Any
 
 from aiohttp import web
 
-from tfleet.discovery.access import Access
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.access import Access
 from tfleet.discovery.embedded import make_registry
-from tfleet.discovery.embedded.reach import addresses_of
+from tfleet.discovery.embedded.check_targets import addresses_of
 
 _START_S = 10.0
 

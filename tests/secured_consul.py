@@ -13,7 +13,7 @@ import trustme
 
 from tests.canned import nobody
 from tests.consul_agent import consul_agent
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 MASTER = str(uuid.uuid4())
 """The token that may do anything."""

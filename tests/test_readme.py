@@ -95,6 +95,6 @@ def test_the_first_screen_succeeds(clone: Path) -> None:
 
 def test_the_test_command_works(clone: Path) -> None:
     """On one file: the whole suite is what this test is part of."""
-    said = _shell("make test PYTEST_ARGS=tests/discovery/test_address.py", clone, timeout_s=_INSTALL_S)
+    said = _shell("make test PYTEST_ARGS=tests/contract/test_address.py", clone, timeout_s=_INSTALL_S)
     assert re.search(r"\d+ passed", said)
     assert "Contracts: 2 kept, 0 broken" in said

@@ -14,7 +14,7 @@ import requests
 
 from tests.consul_agent import consul_binary, free_ports, serves
 from tests.waiting import eventually_sync
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 _HOSTS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 _START_S = 60.0

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.consul_agent import consul_binary, free_ports, serves
 from tests.waiting import eventually_sync
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 _START_S = 60.0
 _SERVER, _CLIENT = "127.0.0.2", "127.0.0.3"

@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 from flask import Flask, Response, jsonify, request
 
-from tfleet.discovery.contract import DRAIN_PATH
-from tfleet.discovery.cors import NO_PAGES, Cors
+from tfleet.contract.cors import NO_PAGES, Cors
+from tfleet.contract.names import DRAIN_PATH
+from tfleet.contract.origin import foreign_host, foreign_page, machine
+from tfleet.contract.problem import Problem
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.machine import machine
-from tfleet.discovery.origin import foreign_host, foreign_page
-from tfleet.discovery.problem import Problem
 from tfleet.worker.classify import Classify, Ranking
 from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.help import help_page

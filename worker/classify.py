@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from flask import Request
 
-from tfleet.discovery.contract import REQUEST_TIMEOUT_MS
-from tfleet.discovery.number import whole_number
-from tfleet.discovery.problem import Problem
+from tfleet.contract.names import REQUEST_TIMEOUT_MS, whole_number
+from tfleet.contract.problem import Problem
 from tfleet.worker.batcher import Batcher, OverdueError
 from tfleet.worker.decoders import (
     CallerGoneError,

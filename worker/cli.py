@@ -7,12 +7,10 @@ from pathlib import Path
 
 import click
 
-from tfleet.discovery import log
-from tfleet.discovery.address import Address
-from tfleet.discovery.cors import Cors
-from tfleet.discovery.cpus import usable_cpus
+from tfleet.contract.address import Address
+from tfleet.contract.cors import Cors
+from tfleet.contract.ticket_keys import BadKeyFileError, KeyFile
 from tfleet.discovery.errors import AddressHeldError
-from tfleet.discovery.key_file import BadKeyFileError, KeyFile
 from tfleet.discovery.options import (
     PORT,
     advertise_option,
@@ -22,7 +20,9 @@ from tfleet.discovery.options import (
     registry_options,
     ticket_key_file_option,
 )
-from tfleet.discovery.printable import printable
+from tfleet.runtime import log
+from tfleet.runtime.cpus import usable_cpus
+from tfleet.runtime.printable import printable
 from tfleet.worker.http.queue import QueueLimits
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.model import ModelError, find_model

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from tfleet.discovery.contract import TICKET_QUERY
-from tfleet.discovery.key_file import KeyFile
-from tfleet.discovery.ticket import check
+from tfleet.contract.names import TICKET_QUERY
+from tfleet.contract.ticket import check
+from tfleet.contract.ticket_keys import KeyFile
 from tfleet.worker.rejection import Rejection
 
 _QUERY: Final = f"{TICKET_QUERY}="

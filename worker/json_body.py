@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any, Final
 
-from tfleet.discovery.contract import IMAGE_FIELDS
+from tfleet.contract.names import IMAGE_FIELDS
 
 _B64: Final = "b64"
 _MOST_MARKS: Final = 64

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from tfleet.discovery.registration import Registration
-from tfleet.discovery.self_test import SelfTest
+from tfleet.discovery.registration.heartbeat import Registration
+from tfleet.discovery.registration.self_test import SelfTest
 
 _LOOK_EVERY_S: Final = 0.5
 

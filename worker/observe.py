@@ -10,10 +10,10 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from tfleet.discovery.contract import BATCH_SIZE, MODEL, QUEUE_LENGTH, REQUEST_ID, SERVER_TIMING, WORKER
+from tfleet.contract.names import BATCH_SIZE, MODEL, QUEUE_LENGTH, REQUEST_ID, SERVER_TIMING, WORKER
+from tfleet.contract.problem import Problem
+from tfleet.contract.request_id import request_id
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.problem import Problem
-from tfleet.discovery.request_id import request_id
 from tfleet.worker.http.task import QUEUE
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.metrics import Metrics

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from tfleet.discovery.contract import MAX_BODY_BYTES
+from tfleet.contract.names import MAX_BODY_BYTES
 from tfleet.discovery.options import cors_origin_option
 from tfleet.worker.decoders.limits import DEFAULT_DECODE_TIMEOUT_S
 from tfleet.worker.http.queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES

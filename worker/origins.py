@@ -6,8 +6,8 @@ from typing import Final
 
 from flask import Flask, Response, request
 
-from tfleet.discovery.contract import DRAIN_PATH
-from tfleet.discovery.cors import Cors, asking_origin
+from tfleet.contract.cors import Cors, asking_origin
+from tfleet.contract.names import DRAIN_PATH
 from tfleet.worker.problems import ProblemError
 
 _ORIGIN: Final = "Origin"

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from tfleet.discovery.contract import TICKET, TICKET_QUERY, TICKET_SCHEME, WORKER
-from tfleet.discovery.problem import Problem
-from tfleet.discovery.ticket import LIFETIME_S, MOST_SKEW_S
+from tfleet.contract.names import TICKET, TICKET_QUERY, TICKET_SCHEME, WORKER
+from tfleet.contract.problem import Problem
+from tfleet.contract.ticket import LIFETIME_S, MOST_SKEW_S
 from tfleet.worker.image.errors import ImageError, TooCostlyError, TooManyPixelsError, UnsupportedFormatError
 from tfleet.worker.rejection import Rejection
 

@@ -10,9 +10,8 @@ from typing import Final
 
 from werkzeug.datastructures import MultiDict
 
-from tfleet.discovery.contract import DEFAULT_TOP, TICKET_QUERY
-from tfleet.discovery.number import whole_number
-from tfleet.discovery.problem import Problem
+from tfleet.contract.names import DEFAULT_TOP, TICKET_QUERY, whole_number
+from tfleet.contract.problem import Problem
 from tfleet.worker.problems import ProblemError
 
 _TOP: Final = "top"

@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from tfleet.discovery.errors import Loss
-from tfleet.discovery.registration import Registration
+from tfleet.discovery.registration.heartbeat import Registration
 
 
 class RegistryMetrics(Collector):

@@ -20,18 +20,18 @@ from typing import Any
 
 import structlog
 
-from tfleet.discovery.address import Address
-from tfleet.discovery.address_check import ConsulAddressCheck
-from tfleet.discovery.advertise import advertised, advice, wan_advice
-from tfleet.discovery.agent import ConsulAgent
-from tfleet.discovery.backoff import Backoff
-from tfleet.discovery.cors import Cors
+from tfleet.contract.address import Address
+from tfleet.contract.cors import Cors
+from tfleet.contract.identifiers import as_label
+from tfleet.contract.ticket_keys import KeyFile
+from tfleet.discovery.consul.agent import ConsulAgent
+from tfleet.discovery.consul.reachability_check import ConsulAddressCheck
 from tfleet.discovery.instance import Instance, new_id
-from tfleet.discovery.key_file import KeyFile
-from tfleet.discovery.registration import TTL_S, Registration
+from tfleet.discovery.registration.advertise import advertised, advice, wan_advice
+from tfleet.discovery.registration.heartbeat import TTL_S, Registration
+from tfleet.discovery.registration.self_test import SelfTest
 from tfleet.discovery.registry import Registry, StaticRegistry
-from tfleet.discovery.self_test import SelfTest
-from tfleet.discovery.token import as_label
+from tfleet.runtime.backoff import Backoff
 from tfleet.worker.app import make_app
 from tfleet.worker.batch_sizes import batch_sizes, threads_for
 from tfleet.worker.decoder_metrics import DecoderMetrics

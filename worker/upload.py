@@ -12,8 +12,8 @@ from typing import Final
 
 from flask import Request
 
-from tfleet.discovery.contract import IMAGE_FIELDS
-from tfleet.discovery.problem import Problem
+from tfleet.contract.names import IMAGE_FIELDS
+from tfleet.contract.problem import Problem
 from tfleet.worker.form import BrokenFormError, Field, read_form
 from tfleet.worker.image.sniff import READ, sniff
 from tfleet.worker.json_body import BadJsonError, read_json_image

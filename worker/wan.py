@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from tfleet.discovery.address import Address, BadAddressError, is_host
+from tfleet.contract.address import Address, BadAddressError, is_host
 from tfleet.worker.published import published_port
 
 FindWan = Callable[[int], Address]

@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from tfleet.discovery.address import Address, is_everywhere, is_loopback
+from tfleet.contract.address import Address, is_everywhere, is_loopback
 from tfleet.discovery.instance import Instance
 from tfleet.worker.published import NotPublishedError
 from tfleet.worker.wan import FindWan

@@ -15,7 +15,7 @@ import requests
 
 from tfleet.deploy.scaling.container import ONE_OFF, PROJECT, SERVICE, Container, read_container
 from tfleet.deploy.scaling.order import Order, order
-from tfleet.discovery.engine_client import engine_client
+from tfleet.runtime.docker_client import engine_client
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from tfleet.client.worker_status import WorkerStatus
+from tfleet.contract.address import Address, BadAddressError
 from tfleet.deploy.scaling.container import Container
-from tfleet.discovery.address import Address, BadAddressError
 
 _READY = "ready"
 

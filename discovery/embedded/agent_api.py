@@ -10,14 +10,13 @@ from typing import Final
 
 from aiohttp import web
 
-from tfleet.discovery.embedded import reply
-from tfleet.discovery.embedded.agent import Agent
-from tfleet.discovery.embedded.body import read_body
-from tfleet.discovery.embedded.document import Document
+from tfleet.discovery.embedded import responses as reply
 from tfleet.discovery.embedded.errors import IncompleteError, RefusedError, UnknownServiceError
+from tfleet.discovery.embedded.go_json import Document
 from tfleet.discovery.embedded.model import DATACENTER, Status, is_status
-from tfleet.discovery.embedded.query import ReadQuery, enable
-from tfleet.discovery.embedded.registration import parse_registration
+from tfleet.discovery.embedded.requests import ReadQuery, enable, read_body
+from tfleet.discovery.embedded.service_definition import parse_registration
+from tfleet.discovery.embedded.state import Agent
 from tfleet.discovery.maintenance import DEFAULT_REASON
 
 _API_LEVEL: Final = "1.8.7"

@@ -1,4 +1,6 @@
-"""The state of the registry. Pure: no I/O, no clock, no locks; every method that needs the time is told it.
+"""The numbers that blocking queries wait on.
+
+The state of the registry. Pure: no I/O, no clock, no locks; every method that needs the time is told it.
 
 The rules, all of them as Consul 1.8.7 has them:
 
@@ -21,12 +23,49 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from tfleet.discovery.embedded.check_timer import TimedCheck
 from tfleet.discovery.embedded.errors import FullError, NotRegisteredError, RefusedError, UnknownCheckError
-from tfleet.discovery.embedded.indexes import Indexes
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import Check, Entry, HttpProbe, Registration, Service, Status
-from tfleet.discovery.embedded.timed import TimedCheck
 from tfleet.discovery.maintenance import NODE_CHECK, SERVICE_CHECK
+
+
+class Indexes:
+    """One counter that rises with each change and never falls, and for each service name its last change.
+
+    An absent name has the index at which any name last became absent, so that a watch on it needs no memory
+    of the name; before the first such, the index of the last change of any service. Consul does the same.
+    """
+
+    def __init__(self, first: int) -> None:
+        self.last = first
+        """Of the last change of anything."""
+        self.services = first
+        """Of the last time that a service came, changed or went. Checks do not count."""
+        self._of: dict[str, int] = {}
+        self._extinction = 0
+
+    def of(self, name: str) -> int:
+        """Of the last change that touched a service of this name or a check of one."""
+        return self._of.get(name) or self._extinction or self.services
+
+    def rise(self) -> int:
+        """A change begins: its index."""
+        self.last += 1
+        return self.last
+
+    def touch(self, name: str) -> None:
+        """The change concerns this name."""
+        self._of[name] = self.last
+
+    def forget(self, name: str) -> None:
+        """With this change the name lost its last service."""
+        del self._of[name]
+        self._extinction = self.last
+
+    def touch_services(self) -> None:
+        """The change is one of a service, not of a check only."""
+        self.services = self.last
 
 
 @dataclass(slots=True)

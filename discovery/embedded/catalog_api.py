@@ -11,13 +11,12 @@ from typing import Final
 
 from aiohttp import web
 
-from tfleet.discovery.embedded import reply
-from tfleet.discovery.embedded.agent import Agent
-from tfleet.discovery.embedded.body import read_body
-from tfleet.discovery.embedded.document import Document
+from tfleet.discovery.embedded import responses as reply
 from tfleet.discovery.embedded.errors import IncompleteError, RefusedError
+from tfleet.discovery.embedded.go_json import Document
 from tfleet.discovery.embedded.model import Service
-from tfleet.discovery.embedded.query import ReadQuery
+from tfleet.discovery.embedded.requests import ReadQuery, read_body
+from tfleet.discovery.embedded.state import Agent
 
 _OF_A_SERVICE: Final = ("Service.ID", "Service.Address", "Service.Port")
 _OF_A_CHECK: Final = ("CheckID",)

@@ -16,10 +16,10 @@ from contextlib import AbstractAsyncContextManager
 import aiohttp
 from yarl import URL
 
+from tfleet.discovery.embedded.check_targets import LookUp, OutOfReachError, addresses_of, reached
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import HttpProbe, Status
-from tfleet.discovery.embedded.reach import LookUp, OutOfReachError, addresses_of, reached
-from tfleet.discovery.plain_reason import plain_reason
+from tfleet.runtime.network_errors import plain_reason
 
 _TOO_MANY_REQUESTS = 429
 

@@ -9,18 +9,17 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from tfleet.discovery.access import Access
-from tfleet.discovery.contract import OWN_REGISTRY
-from tfleet.discovery.embedded import reply
-from tfleet.discovery.embedded.agent import Agent
+from tfleet.contract.names import OWN_REGISTRY
+from tfleet.discovery.consul.access import Access
+from tfleet.discovery.embedded import responses as reply
+from tfleet.discovery.embedded.access import Token, guard
 from tfleet.discovery.embedded.agent_api import AgentAPI
 from tfleet.discovery.embedded.catalog_api import CatalogAPI
+from tfleet.discovery.embedded.check_targets import addresses_of
 from tfleet.discovery.embedded.errors import RefusedError
-from tfleet.discovery.embedded.guard import guard
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import Node
-from tfleet.discovery.embedded.reach import addresses_of
-from tfleet.discovery.embedded.token import Token
+from tfleet.discovery.embedded.state import Agent
 
 AGENT: Final = web.AppKey("agent", Agent)
 """Where the application keeps what is registered: `app[AGENT].catalog`."""

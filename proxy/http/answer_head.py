@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from tfleet.discovery.contract import QUEUE_LENGTH, REQUEST_ID, RETRIES, WORKER
+from tfleet.contract.names import QUEUE_LENGTH, REQUEST_ID, RETRIES, WORKER
 from tfleet.proxy.http.fields import (
     TEXT,
     Fields,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence, Set
 from typing import Final, NamedTuple
 
-from tfleet.discovery.contract import MOST_HEAD_BYTES
+from tfleet.contract.names import MOST_HEAD_BYTES
 
 TEXT: Final = rb"[\t -~\x80-\xff]*"
 FIELD_LINE: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:" + TEXT + rb"\r\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tfleet.discovery.contract import QUEUE_LENGTH, REQUEST_ID, REQUEST_TIMEOUT_MS, RETRIES, TICKET, WORKER
-from tfleet.discovery.cors import without_cors
+from tfleet.contract.cors import without_cors
+from tfleet.contract.names import QUEUE_LENGTH, REQUEST_ID, REQUEST_TIMEOUT_MS, RETRIES, TICKET, WORKER
 from tfleet.proxy.http.answer_head import AnswerHead
 from tfleet.proxy.http.request_head import RequestHead
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
-from tfleet.discovery.contract import REQUEST_ID
-from tfleet.discovery.cors import Cors
-from tfleet.discovery.problem import Problem
+from tfleet.contract.cors import Cors
+from tfleet.contract.names import REQUEST_ID
+from tfleet.contract.problem import Problem
 from tfleet.proxy.http.request_head import RequestHead
 
 _REQUEST_ID: Final = REQUEST_ID.encode()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from tfleet.discovery.contract import REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET, WORKER
+from tfleet.contract.names import REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET, WORKER
 from tfleet.proxy.http.fields import (
     MOST_LINE_BYTES,
     Fields,

@@ -13,7 +13,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.door import Place, bound, bound_all, places
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import Metric
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.listeners.keeper import Keeper
 from tfleet.proxy.listeners.sums import lasting, merge, sum_up
 from tfleet.proxy.listeners.wire import Begin, Message, Summed, Told

@@ -18,9 +18,9 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from tfleet.discovery.address import Address
-from tfleet.discovery.restart import RestartPolicy
+from tfleet.contract.address import Address
 from tfleet.proxy.listeners.wire import Ask, Begin, Message, Opened, Ready, Tell, Told, receive, send
+from tfleet.runtime.backoff import RestartPolicy
 
 # -P: as with `tfleet`, no file in the current folder takes the place of a module.
 _PROGRAM: Final = (sys.executable, "-P", "-m", "tfleet.proxy.listeners")

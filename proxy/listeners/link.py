@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from tfleet.discovery.problem import Problem
+from tfleet.contract.problem import Problem
 from tfleet.proxy.listeners.wire import Ask, Called, Drain, Message, Summed, Tell, Told, receive, send
 from tfleet.proxy.problems import ProblemError
 from tfleet.proxy.readiness import Readiness

@@ -12,13 +12,13 @@ import click
 import structlog
 import uvloop
 
-from tfleet.discovery import log
-from tfleet.proxy.descriptors import shortage
 from tfleet.proxy.listeners.link import Link
 from tfleet.proxy.listeners.wire import Begin, Opened, Ready, receive
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.service import Serving, beside, log_draining, serving
 from tfleet.proxy.site import CannotListenError
+from tfleet.runtime import log
+from tfleet.runtime.open_files import shortage
 
 _CONTROL = 0
 """Its standard input is the line to its parent."""

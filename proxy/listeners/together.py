@@ -11,8 +11,6 @@ from typing import Any, Final
 
 import structlog
 
-from tfleet.discovery.cpus import usable_cpus
-from tfleet.discovery.log import LogFormat, LogLevel
 from tfleet.proxy.listeners.held_port import held
 from tfleet.proxy.listeners.hub import Hub
 from tfleet.proxy.listeners.share import share
@@ -23,6 +21,8 @@ from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registry_metrics import MembershipMetrics
 from tfleet.proxy.service import Settings, beside, consul_of, log_listening
 from tfleet.proxy.site import refusals
+from tfleet.runtime.cpus import usable_cpus
+from tfleet.runtime.log import LogFormat, LogLevel
 
 _SIGNALLED: Final = 128  # and the number of the signal, as a shell has it
 _BEYOND_DRAIN_S: Final = 5.0

@@ -14,12 +14,12 @@ from typing import Final, TypeAlias
 
 from prometheus_client.metrics_core import Metric
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.log import LogFormat, LogLevel
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.service import Settings
 from tfleet.proxy.status import WorkerRow
+from tfleet.runtime.log import LogFormat, LogLevel
 
 _LENGTH: Final = struct.Struct("!I")
 

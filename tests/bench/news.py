@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import Probe

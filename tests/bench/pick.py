@@ -22,7 +22,7 @@ import structlog
 from tests.bench.machine import machine
 from tests.bench.newcomer import ANSWER_S, RATE_PER_S, STEP_S, WORKERS, Step, newcomer
 from tests.bench.news import news_ms
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.picker import BALANCES, Balance

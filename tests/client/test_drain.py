@@ -12,7 +12,7 @@ from tfleet.client.drain import Drain
 from tfleet.client.errors import FleetError, FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.transport import Transport
 from tfleet.client.worker_status import WorkerStatus
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 
 class StandIn:

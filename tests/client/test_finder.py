@@ -17,10 +17,10 @@ from tfleet.client import AsyncFleetClient, FleetClient, FleetUnavailableError
 from tfleet.client.finder import Finder
 from tfleet.client.transport import Transport
 from tfleet.client.whereabouts import Listed
-from tfleet.discovery.access import Access
-from tfleet.discovery.address import Address
-from tfleet.discovery.agent import ConsulAgent
-from tfleet.discovery.denial import denied
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.access import Access
+from tfleet.discovery.consul.agent import ConsulAgent
+from tfleet.discovery.consul.error_messages import denied
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry
 

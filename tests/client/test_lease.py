@@ -8,7 +8,7 @@ import pytest
 
 from tfleet.client.lease import BALANCES, LEFT_OUT, Balance, Lease
 from tfleet.client.lookup import FoundWorker, Grant
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 NOW_S = 1000.0
 

@@ -8,7 +8,7 @@ import pytest
 from tfleet.client import FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.lookup import FoundWorker, Grant, granted, path
 from tfleet.client.reply import Reply
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 
 def reply(document: Any, status: int = 200) -> Reply:

@@ -17,8 +17,8 @@ from tests.embedded_registry import embedded_registry
 from tests.environment import users_environment
 from tests.waiting import eventually_sync
 from tfleet.client.prune_cli import prune
-from tfleet.discovery.address import Address
-from tfleet.discovery.agent import ConsulAgent
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import Status
 

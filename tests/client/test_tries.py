@@ -5,7 +5,7 @@ import pytest
 from tfleet.client import BusyError, FleetUnavailableError, TryLaterError
 from tfleet.client.lookup import FoundWorker
 from tfleet.client.tries import PAUSE_S, Tries
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 PROXY = "http://proxy:12480"
 LEAVING = FleetUnavailableError("it leaves", status=503, retry_after_s=0.0)

@@ -6,8 +6,8 @@ import pytest
 
 from tfleet.client.proxy_url import BadProxyError
 from tfleet.client.whereabouts import Listed, Named, parse_whereabouts
-from tfleet.discovery.access import Access, Tls
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.registry import ConsulRegistry
 
 ONE, TWO = "http://one:12480", "http://two:80"

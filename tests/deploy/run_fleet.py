@@ -7,11 +7,11 @@ import os
 import sys
 from pathlib import Path
 
+from tfleet.contract.address import Address
 from tfleet.deploy.console import Console
 from tfleet.deploy.fleet import Fleet
 from tfleet.deploy.refusal import RefusedError
 from tfleet.deploy.up import run_fleet
-from tfleet.discovery.address import Address
 from tfleet.discovery.registry import EmbeddedRegistry
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tfleet.contract.address import Address
 from tfleet.deploy import announce
-from tfleet.discovery.address import Address
-from tfleet.discovery.advertise import network_address
+from tfleet.discovery.registration.advertise import network_address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 
 HERE = Address("127.0.0.1", 12480)

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 from docker.errors import APIError, NotFound
 
+from tfleet.contract.address import Address
 from tfleet.deploy.engine_window import make_window
-from tfleet.discovery.address import Address
 
 ID = "3f" * 32
 PORTS = {"8000/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}]}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tfleet.contract.address import Address
 from tfleet.deploy.fleet import PROGRAM, Fleet
-from tfleet.discovery.access import Access, Tls
-from tfleet.discovery.address import Address
+from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.app import Mode
 

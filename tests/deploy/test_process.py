@@ -12,8 +12,7 @@ from tfleet.deploy.child import Spec
 from tfleet.deploy.console import Console
 from tfleet.deploy.ending import Ending
 from tfleet.deploy.process import Process
-from tfleet.discovery.backoff import Backoff
-from tfleet.discovery.restart import RestartPolicy
+from tfleet.runtime.backoff import Backoff, RestartPolicy
 
 QUICK = RestartPolicy(Backoff(first_s=0.001, cap_s=0.001))
 PATIENT = RestartPolicy(Backoff(first_s=3600, cap_s=3600))

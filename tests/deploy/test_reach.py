@@ -1,8 +1,8 @@
 import socket
 
 from tests.canned import nobody
+from tfleet.contract.address import Address
 from tfleet.deploy.reach import reachable
-from tfleet.discovery.address import Address
 
 
 def test_an_address_is_reachable_while_somebody_listens() -> None:

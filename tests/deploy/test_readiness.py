@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tfleet.contract.address import Address
 from tfleet.deploy.ports import free_ports
 from tfleet.deploy.readiness import ready_workers
-from tfleet.discovery.address import Address
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 

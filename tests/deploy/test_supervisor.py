@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable
 
 from tests.deploy.tape import Tape
+from tfleet.contract.address import Address
 from tfleet.deploy.child import Spec
 from tfleet.deploy.console import Console
 from tfleet.deploy.ports import free_ports
 from tfleet.deploy.process import Process
 from tfleet.deploy.supervisor import Stage, Supervisor
-from tfleet.discovery.address import Address
 
 DRAINS = """
 import signal, sys

@@ -4,7 +4,7 @@ import pytest
 
 from tests.consul_agent import consul_agent
 from tests.embedded_registry import embedded_registry
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 
 @pytest.fixture(scope="module", params=["embedded", "consul"])

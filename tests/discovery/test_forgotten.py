@@ -2,11 +2,11 @@
 
 from structlog.testing import capture_logs
 
-from tests.discovery.test_registration import WORKER, ScriptedAgent, lost
-from tfleet.discovery.answerer import Answerer
+from tests.discovery.registration.test_heartbeat import WORKER, ScriptedAgent, lost
+from tfleet.discovery.consul.several_agents import ADVICE
 from tfleet.discovery.errors import Loss
-from tfleet.discovery.registration import Registration
-from tfleet.discovery.several_agents import ADVICE
+from tfleet.discovery.registration.conflicts import Answerer
+from tfleet.discovery.registration.heartbeat import Registration
 
 
 def test_who_is_forgotten_again_and_again_slows_down() -> None:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance, Refused, from_health_entry, is_passing, new_id
 
 ENTRY: dict[str, Any] = {

@@ -1,6 +1,6 @@
 import pytest
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import Listing, Status, listings, worst
 

@@ -1,9 +1,9 @@
 import pytest
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.listing import Roll, read_roll
 from tfleet.discovery.maintenance import DEFAULT_REASON, Maintained, maintenance
-from tfleet.discovery.roll import Roll, read_roll
 
 W1 = Instance("w1", Address("h", 1))
 

@@ -2,8 +2,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tfleet.discovery.access import Access
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.access import Access
 from tfleet.discovery.options import chosen_registry, registry_options
 from tfleet.discovery.registry import ConsulRegistry
 

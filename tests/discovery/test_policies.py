@@ -11,12 +11,12 @@ from tests.canned import canned, http
 from tests.secured_consul import MASTER, SecuredConsul, secured_consul
 from tests.waiting import eventually_sync
 from tfleet.client import AsyncFleetClient, FleetUnavailableError
-from tfleet.discovery.access import Access
-from tfleet.discovery.address import Address
-from tfleet.discovery.address_check import ConsulAddressCheck, Finding
-from tfleet.discovery.agent import ConsulAgent
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.access import Access
+from tfleet.discovery.consul.agent import ConsulAgent
+from tfleet.discovery.consul.health import ConsulHealth, HealthAnswer
+from tfleet.discovery.consul.reachability_check import ConsulAddressCheck, Finding
 from tfleet.discovery.errors import RegistrationLostError, RegistryRefusedError
-from tfleet.discovery.health import ConsulHealth, HealthAnswer
 from tfleet.discovery.instance import Instance
 
 DOCS = Path(__file__).parents[2] / "docs" / "operations.md"

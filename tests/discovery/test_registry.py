@@ -1,7 +1,7 @@
 import pytest
 
-from tfleet.discovery.access import Access, Tls
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.registry import (
     BadRegistryError,
     ConsulRegistry,

@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.health import HealthAnswer, next_index
 from tfleet.discovery.errors import RegistryError, RegistryUnavailableError
-from tfleet.discovery.health import HealthAnswer
-from tfleet.discovery.index import next_index
 from tfleet.discovery.instance import Instance, Refused
+from tfleet.discovery.listing import Roll
 from tfleet.discovery.maintenance import Maintained
-from tfleet.discovery.roll import Roll
 from tfleet.discovery.watch import Answered, Watch
 
 ONE = Instance("w1", Address("h", 1))

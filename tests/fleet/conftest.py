@@ -7,8 +7,8 @@ from tests.consul_agent import consul_agent
 from tests.fleet.nursery import nursery
 from tests.fleet.processes import Fleet
 from tests.fleet.up import Up, ports_with, up
-from tfleet.discovery.address import Address
-from tfleet.discovery.contract import REGISTRY_PORT
+from tfleet.contract.address import Address
+from tfleet.contract.names import REGISTRY_PORT
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

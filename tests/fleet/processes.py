@@ -20,7 +20,7 @@ from tests.environment import users_environment
 from tests.fleet.nursery import Nursery
 from tests.waiting import eventually, eventually_sync
 from tests.worker.process import Worker
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 _START_S = 90.0
 # More than a steady load has in flight: that a full queue sends somebody away, on a machine that stalls for a

@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 
 class Relay:

@@ -22,7 +22,7 @@ from tests.waiting import eventually, eventually_sync
 from tests.worker.model.pictures import picture
 from tests.worker.process import Worker
 from tfleet.client import AsyncFleetClient
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 RATE = 200.0
 REQUESTS = 2000

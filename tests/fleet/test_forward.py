@@ -20,7 +20,7 @@ from tests.consul_agent import consul_binary
 from tests.fleet.up import BEST, PHOTOS, Up
 from tests.ipv6 import needs_ipv6
 from tests.waiting import eventually_sync
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 CAT = (PHOTOS / "cat.jpg").read_bytes()
 

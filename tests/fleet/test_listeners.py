@@ -15,7 +15,7 @@ from tests.fleet.processes import Fleet, fleet, registry_process
 from tests.fleet.steady import SteadyLoad
 from tests.proxy.listeners.scene import listeners_of, listening
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 RATE = 250.0
 REQUESTS = 2000

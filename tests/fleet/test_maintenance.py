@@ -10,7 +10,7 @@ from tests.fleet.peers import PeerLoad
 from tests.fleet.processes import fleet, worker_id
 from tests.fleet.steady import SteadyLoad
 from tests.worker.process import Worker
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 RATE = 100.0
 WITHIN_S = 1.0

@@ -10,7 +10,7 @@ from tests.fleet.relay import relay
 from tests.fleet.up import BEST, PHOTOS, Up, ports_with, up
 from tests.waiting import eventually_sync
 from tfleet.client import FleetClient
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from tests.fleet.relay import Relay, relay
 from tests.fleet.steady import SteadyLoad
 from tests.waiting import eventually, eventually_sync
 from tests.worker.process import COMMAND
-from tfleet.discovery.address import Address
-from tfleet.discovery.agent import ConsulAgent
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.listing import Listing, Status
 
 RATE = 150.0

@@ -15,7 +15,7 @@ from tests.fleet.misbehaviour import TRUTHFULLY, Misbehaviour
 from tests.fleet.processes import Fleet
 from tests.fleet.steady import SteadyLoad
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 RATE = 200.0
 REQUESTS = 2000

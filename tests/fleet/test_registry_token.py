@@ -13,7 +13,7 @@ import requests
 from tests.canned import nobody
 from tests.fleet.up import up
 from tests.worker.model.pictures import picture
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 
 def test_a_stranger_neither_registers_nor_deregisters(model: Path, tmp_path: Path) -> None:

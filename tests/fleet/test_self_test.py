@@ -12,7 +12,7 @@ from tests.fleet.processes import Fleet, registry_process
 from tests.fleet.relay import relay
 from tests.waiting import eventually_sync
 from tests.worker.process import Worker
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance, from_health_entry
 
 UNREACHED = "the advertised address can't be reached"

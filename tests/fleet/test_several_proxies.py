@@ -19,7 +19,7 @@ from tests.environment import users_environment
 from tests.fleet.peers import PeerLoad
 from tests.fleet.processes import fleet
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 RATE = 60.0
 REQUESTS = 300

@@ -6,8 +6,8 @@ import pytest
 
 from tests.fleet.up import curl, up
 from tests.waiting import eventually_sync
-from tfleet.discovery.address import Address
-from tfleet.discovery.advertise import network_address
+from tfleet.contract.address import Address
+from tfleet.discovery.registration.advertise import network_address
 
 OWN = network_address()
 

@@ -9,7 +9,7 @@ from tests.canned import nobody
 from tests.fleet.processes import Fleet, registry_process
 from tests.fleet.steady import SteadyLoad
 from tests.proxy.raw import abort
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 RATE = 200.0
 REQUESTS = 2000

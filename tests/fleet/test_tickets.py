@@ -17,8 +17,8 @@ from tests.fleet.test_drain import tfleet_drain
 from tests.fleet.up import curl
 from tests.waiting import eventually
 from tests.worker.model.pictures import picture
-from tfleet.discovery.address import Address
-from tfleet.discovery.ticket import LIFETIME_S, TicketKeys, check, mint
+from tfleet.contract.address import Address
+from tfleet.contract.ticket import LIFETIME_S, TicketKeys, check, mint
 
 OLD, NEW, OTHER = "0" * 64, "1" * 64, "2" * 64
 RATE = 60.0

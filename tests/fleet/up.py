@@ -14,8 +14,8 @@ import requests
 from tests.canned import nobody
 from tests.environment import users_environment
 from tests.waiting import eventually_sync
-from tfleet.discovery.address import Address
-from tfleet.discovery.contract import PROXY_PORT, REGISTRY_PORT
+from tfleet.contract.address import Address
+from tfleet.contract.names import PROXY_PORT, REGISTRY_PORT
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = ROOT / "tests" / "data"

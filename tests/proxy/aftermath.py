@@ -6,7 +6,7 @@ from typing import Any
 from tests.proxy.scripted_worker import ScriptedWorker
 from tests.proxy.strict_client import strict_client
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 
 async def get(proxy: Address, path: str) -> bytes:

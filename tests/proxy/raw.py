@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 _PATIENCE_S = 10.0
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.proxy.raw import abort
 from tests.proxy.stand_in import raw_server
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 

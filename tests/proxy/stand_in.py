@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from multidict import CIMultiDict
 
-from tfleet.discovery.address import Address
-from tfleet.discovery.key_file import KeyFile
+from tfleet.contract.address import Address
+from tfleet.contract.ticket_keys import KeyFile
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.proxy.app import Mode
 from tfleet.proxy.clients import ClientLimits

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.proxy import raw
 from tests.proxy.scripted_worker import reset_connection
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 _PATIENCE_S = 10.0
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([2-5]\d\d) [\t -~\x80-\xff]*")

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from tests.proxy.stand_in import settings, stand_in
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.registry import StaticRegistry
 from tfleet.proxy.service import running
 

@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.blame import judge, suspect
 from tfleet.proxy.failures import (

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from tests.proxy.stand_in import CLIENT_LIMITS, settings, stand_in
-from tfleet.discovery.cors import Cors
+from tfleet.contract.cors import Cors
 from tfleet.proxy.service import running
 
 BROWSER = shutil.which("chromium")

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from tests.proxy.raw import RawClient, raw_client
 from tests.proxy.stand_in import CLIENT_LIMITS, settings, stand_in
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.service import running
 
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd"

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.ipv6 import needs_ipv6
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.door import Door, Place, bound, bound_all, open_door
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import pytest
 from structlog.testing import capture_logs
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.pool import Probe, State

@@ -12,7 +12,7 @@ from aiohttp import web
 from yarl import URL
 
 from tests.proxy.stand_in import StandIn, raw_server, settings, stand_in
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.service import running
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.proxy.stand_in import settings, stand_in
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.app import Mode
 from tfleet.proxy.fleet import Fleet

@@ -14,11 +14,11 @@ from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.test_registry_metrics import scrape
 from tests.proxy.test_service import deregister, ready, register, workers
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
-from tfleet.discovery.agent import ConsulAgent
-from tfleet.discovery.answerer import who_answers
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.prune import suspects
+from tfleet.discovery.registration.conflicts import who_answers
+from tfleet.discovery.registration.prune import suspects
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.service import running
 

@@ -1,10 +1,10 @@
 import pytest
 from structlog.testing import capture_logs
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.listing import Roll
 from tfleet.discovery.maintenance import Maintained
-from tfleet.discovery.roll import Roll
 from tfleet.proxy.model_names import ModelNames
 
 

@@ -11,8 +11,8 @@ from aiohttp import web
 from tests.proxy.raw import raw_client
 from tests.proxy.stand_in import CLIENT_LIMITS, StandIn, settings, stand_in
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
-from tfleet.discovery.cors import Cors
+from tfleet.contract.address import Address
+from tfleet.contract.cors import Cors
 from tfleet.proxy.app import Mode
 from tfleet.proxy.service import running
 

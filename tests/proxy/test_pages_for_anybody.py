@@ -5,7 +5,7 @@ import pytest
 from tests.proxy.raw import raw_client
 from tests.proxy.stand_in import settings, stand_in
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.service import running
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"

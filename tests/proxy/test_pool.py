@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.maintenance import Maintained
 from tfleet.proxy.pool import Pool, Probe, State

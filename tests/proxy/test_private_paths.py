@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.proxy.stand_in import settings, stand_in
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.app import Mode
 from tfleet.proxy.service import running
 

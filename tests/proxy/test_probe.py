@@ -2,7 +2,7 @@ import aiohttp
 import pytest
 
 from tests.canned import canned, nobody
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.probe import Prober

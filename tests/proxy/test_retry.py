@@ -13,7 +13,7 @@ from aiohttp import web
 from tests.proxy.stand_in import StandIn, raw_server, settings, stand_in
 from tests.proxy.test_forward import post
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.service import running
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

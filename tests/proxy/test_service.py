@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from tests.embedded_registry import embedded_registry
 from tests.proxy.stand_in import settings, stand_in
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.service import running, serve
 from tfleet.proxy.site import CannotListenError

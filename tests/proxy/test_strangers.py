@@ -12,7 +12,7 @@ from tests.embedded_registry import embedded_registry
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.test_service import ready, register, workers
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.app import Mode
 from tfleet.proxy.service import running

@@ -1,8 +1,8 @@
 import os
 from pathlib import Path
 
-from tfleet.discovery.key_file import KeyFile
-from tfleet.discovery.ticket import LIFETIME_S, TicketKeys, check, mint
+from tfleet.contract.ticket import LIFETIME_S, TicketKeys, check, mint
+from tfleet.contract.ticket_keys import KeyFile
 from tfleet.proxy.ticket_office import TicketOffice
 
 NOW_S = 1_760_000_000

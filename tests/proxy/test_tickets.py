@@ -12,9 +12,9 @@ from aiohttp import web
 
 from tests.proxy.stand_in import settings, stand_in
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
-from tfleet.discovery.key_file import KeyFile
-from tfleet.discovery.ticket import LIFETIME_S, TicketKeys, check
+from tfleet.contract.address import Address
+from tfleet.contract.ticket import LIFETIME_S, TicketKeys, check
+from tfleet.contract.ticket_keys import KeyFile
 from tfleet.proxy.app import Mode
 from tfleet.proxy.lookup import EXPIRES_IN_S, LEASE_S
 from tfleet.proxy.service import running

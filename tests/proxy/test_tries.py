@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.failures import (
     DeclinedError,

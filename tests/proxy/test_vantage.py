@@ -8,8 +8,8 @@ from tests.embedded_registry import embedded_registry
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.test_service import ready, workers
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
-from tfleet.discovery.agent import ConsulAgent
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.app import Mode

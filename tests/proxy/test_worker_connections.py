@@ -7,7 +7,7 @@ import pytest
 from tests.canned import nobody
 from tests.proxy.stand_in import raw_server
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.worker_connections import WorkerConnections
 
 

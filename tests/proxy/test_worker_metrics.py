@@ -8,7 +8,7 @@ from aiohttp import web
 from tests.canned import nobody
 from tests.proxy.stand_in import settings, stand_in
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.fleet import Fleet
 from tfleet.proxy.problems import ProblemError

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.worker.running import load, serving
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.worker.model import Classifier
 
 

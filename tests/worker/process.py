@@ -12,7 +12,7 @@ from typing import Any
 import requests
 
 from tests.waiting import eventually_sync
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 COMMAND = (sys.executable, "-m", "tfleet", "worker", "--log-format", "json")
 

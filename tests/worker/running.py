@@ -8,8 +8,8 @@ from typing import Any
 import structlog
 import tensorflow as tf
 
-from tfleet.discovery.address import Address
-from tfleet.discovery.cors import NO_PAGES, Cors
+from tfleet.contract.address import Address
+from tfleet.contract.cors import NO_PAGES, Cors
 from tfleet.discovery.instance import Instance
 from tfleet.worker.app import make_app
 from tfleet.worker.decoder_metrics import DecoderMetrics

@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.worker.running import MAX_BODY_BYTES, load, serving
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.worker.lifecycle import State
 from tfleet.worker.model import Classifier
 

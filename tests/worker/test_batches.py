@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from tests.waiting import eventually_sync
 from tests.worker.running import load, serving
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.worker.model import Classifier
 
 PHOTOS = [path.read_bytes() for path in sorted(Path("tests/data").glob("*.jpg"))]

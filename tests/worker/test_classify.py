@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from tests.waiting import eventually_sync
 from tests.worker.running import serving
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.worker.http.queue import QueueLimits
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.rejection import Rejection

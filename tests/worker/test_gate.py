@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 
 from tests.worker.running import serving
 from tests.worker.test_app import problem
-from tfleet.discovery.address import Address
-from tfleet.discovery.key_file import KeyFile
-from tfleet.discovery.ticket import LIFETIME_S, TicketKeys, mint
+from tfleet.contract.address import Address
+from tfleet.contract.ticket import LIFETIME_S, TicketKeys, mint
+from tfleet.contract.ticket_keys import KeyFile
 from tfleet.worker.gate import Gate
 from tfleet.worker.lifecycle import State
 from tfleet.worker.model import Classifier

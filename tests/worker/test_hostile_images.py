@@ -11,7 +11,7 @@ from tests.hostile import HOSTILE, made
 from tests.waiting import eventually
 from tests.worker.image.photos import PHOTOS
 from tests.worker.running import load, serving
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.worker.model import Classifier
 
 pytestmark = pytest.mark.process

@@ -8,12 +8,12 @@ import requests
 from tests.canned import canned, http, nobody
 from tests.embedded_registry import embedded_registry
 from tests.waiting import eventually_sync
-from tfleet.discovery.address import Address
-from tfleet.discovery.address_check import ConsulAddressCheck
-from tfleet.discovery.agent import ConsulAgent
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.agent import ConsulAgent
+from tfleet.discovery.consul.reachability_check import ConsulAddressCheck
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.registration import Registration
-from tfleet.discovery.self_test import SelfTest
+from tfleet.discovery.registration.heartbeat import Registration
+from tfleet.discovery.registration.self_test import SelfTest
 from tfleet.worker.membership import Membership
 
 ANSWER = http("200 OK", b"w1\n")

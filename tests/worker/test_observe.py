@@ -2,9 +2,9 @@
 
 from structlog.testing import capture_logs
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
+from tfleet.contract.problem import Problem
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.problem import Problem
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.observe import refusals
 

@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from tests.worker.running import MAX_BODY_BYTES, serving
-from tfleet.discovery.address import Address
-from tfleet.discovery.cors import Cors
+from tfleet.contract.address import Address
+from tfleet.contract.cors import Cors
 from tfleet.worker.model import Classifier
 from tfleet.worker.rejection import Rejection
 

@@ -1,9 +1,9 @@
 from tests.embedded_registry import embedded_registry
-from tfleet.discovery.address import Address
-from tfleet.discovery.agent import ConsulAgent
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.errors import Loss
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.registration import Registration
+from tfleet.discovery.registration.heartbeat import Registration
 from tfleet.worker.metrics import Metrics
 from tfleet.worker.registry_metrics import RegistryMetrics
 

@@ -18,8 +18,8 @@ from tests.worker.model.graphs import (
 )
 from tests.worker.model.pictures import COLOURS, picture
 from tests.worker.process import Worker, worker_process
-from tfleet.discovery.address import Address
-from tfleet.discovery.cpus import usable_cpus
+from tfleet.contract.address import Address
+from tfleet.runtime.cpus import usable_cpus
 from tfleet.worker.model.precision import cpu_obstacle
 
 pytestmark = pytest.mark.process

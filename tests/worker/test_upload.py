@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.worker.test_app import problem
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 CAT = Path("tests/data/cat.jpg").read_bytes()
 FORM = "multipart/form-data; boundary=B0"

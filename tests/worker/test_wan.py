@@ -3,7 +3,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.worker.published.engine import engine
-from tfleet.discovery.address import Address, BadAddressError
+from tfleet.contract.address import Address, BadAddressError
 from tfleet.worker.published import NotPublishedError
 from tfleet.worker.wan import FindWan, advertise_wan_option, parse_wan
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.worker.published import NotPublishedError
 from tfleet.worker.whereabouts import Whereabouts, why_untested

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import structlog
 
-from tfleet.discovery.descriptors import files_allowed
+from tfleet.runtime.open_files import files_allowed
 
 PAUSE_S: Final = 0.1
 

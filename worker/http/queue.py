@@ -18,7 +18,7 @@ import threading
 from dataclasses import dataclass
 from typing import Final
 
-from tfleet.discovery.contract import MAX_BODY_BYTES
+from tfleet.contract.names import MAX_BODY_BYTES
 from tfleet.worker.http.busy import BusyTime
 from tfleet.worker.rejection import Rejection
 

@@ -20,8 +20,8 @@ from typing import Any, Final
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import Error
 
-from tfleet.discovery.contract import DRAIN_PATH, WORKER
-from tfleet.discovery.proxy_protocol import protocol_fault
+from tfleet.contract.names import DRAIN_PATH, WORKER
+from tfleet.httpd.http1.proxy_protocol import protocol_fault
 from tfleet.worker.http.head import oversize, refusal
 from tfleet.worker.http.queue import Queue
 from tfleet.worker.rejection import Rejection

@@ -30,10 +30,10 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from tfleet.discovery.address import Address
-from tfleet.discovery.contract import MOST_HEAD_BYTES
-from tfleet.discovery.cors import NO_PAGES, Cors
-from tfleet.discovery.problem import Problem
+from tfleet.contract.address import Address
+from tfleet.contract.cors import NO_PAGES, Cors
+from tfleet.contract.names import MOST_HEAD_BYTES
+from tfleet.contract.problem import Problem
 from tfleet.worker.http.channel import Channel
 from tfleet.worker.http.door import Door, most_connections
 from tfleet.worker.http.queue import Queue, QueueLimits

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from waitress.task import ErrorTask, WSGITask
 
-from tfleet.discovery.contract import DRAIN_PATH, REQUEST_ID
-from tfleet.discovery.problem import Problem
-from tfleet.discovery.request_id import request_id
+from tfleet.contract.names import DRAIN_PATH, REQUEST_ID
+from tfleet.contract.problem import Problem
+from tfleet.contract.request_id import request_id
 
 BEGUN: Final = "tfleet.begun_s"
 """The key in the WSGI environment: when the first byte of the request came, by `time.perf_counter`."""

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tfleet.discovery.cpus import usable_cpus
+from tfleet.runtime.cpus import usable_cpus
 from tfleet.worker.batch_sizes import sizes_that_pay
 from tfleet.worker.image.errors import BrokenImageError
 from tfleet.worker.image.limits import ImageLimits

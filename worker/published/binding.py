@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tfleet.discovery.address import Address, address_of, is_everywhere
+from tfleet.contract.address import Address, address_of, is_everywhere
 
 _EVERY_IPV4 = "0.0.0.0"  # noqa: S104 - told, not bound to
 

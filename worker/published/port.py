@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tfleet.discovery.address import Address
-from tfleet.discovery.engine_client import engine_client
+from tfleet.contract.address import Address
+from tfleet.runtime.docker_client import engine_client
 from tfleet.worker.published.binding import binding
 from tfleet.worker.published.errors import NotPublishedError
 from tfleet.worker.published.own_container import own_names

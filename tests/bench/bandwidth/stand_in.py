@@ -12,7 +12,7 @@ import re
 import sys
 from typing import Final
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 _END: Final = b"\r\n\r\n"
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)

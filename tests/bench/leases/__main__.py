@@ -32,7 +32,7 @@ from tests.fleet.relay import Relay, relay_beside
 from tests.proxy.stand_in import settings
 from tfleet.client import AsyncFleetClient
 from tfleet.client.lease import BALANCES, Balance
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.service import running
 
 FILE: Final = Path(__file__).parents[3] / "docs/benchmarks/leases.md"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tests.bench.soak.mix import BREAKS_OFF, KINDS, NOT_AWAITED, Kind
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 _TIMEOUT_S: Final = 30.0
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)

@@ -16,7 +16,7 @@ import aiohttp
 from tests.canned import nobody
 from tests.environment import users_environment
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 # So many that each can be reset once in a while and be well for a minute in between.
 WORKERS: Final = 64

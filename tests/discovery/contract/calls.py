@@ -12,7 +12,7 @@ from typing import Any
 import consul
 import consul.aio
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 DEADLINE_S = 10.0
 

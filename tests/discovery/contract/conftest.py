@@ -10,7 +10,7 @@ import consul.aio
 import pytest
 
 from tests.discovery.contract.calls import DEADLINE_S
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from tests.canned import canned, http, nobody
 from tests.discovery.contract.calls import call, register, statuses, until
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 
 def http_check(url: str, *, timeout: str = "5s") -> dict[str, str]:

@@ -11,7 +11,7 @@ import consul.aio
 import pytest
 
 from tests.discovery.contract.calls import DEADLINE_S, call, index_of, register, statuses, ttl_check, until
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 NODE = "_node_maintenance"
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.consul_agent import consul_binary
 from tests.discovery.contract.calls import DEADLINE_S, call, register
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 
 def test_answer_from_the_catalog_has_consul_headers(server: Address, name: str) -> None:

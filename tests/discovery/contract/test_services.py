@@ -12,7 +12,7 @@ import consul.aio
 import pytest
 
 from tests.discovery.contract.calls import DEADLINE_S, call, index_of, register, statuses, ttl_check, until
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 
 def test_registered_service_is_in_health_with_its_address_meta_and_checks(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfleet.discovery.embedded.duration import BadDurationError, from_nanoseconds, parse_duration
+from tfleet.discovery.embedded.go_json import BadDurationError, from_nanoseconds, parse_duration
 
 
 @pytest.mark.parametrize(

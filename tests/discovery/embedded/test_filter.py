@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tfleet.discovery.embedded.errors import RefusedError
-from tfleet.discovery.embedded.filter import parse_filter
+from tfleet.discovery.embedded.requests import parse_filter
 
 _SELECTORS = ("Service.ID", "Service.Port")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.embedded_registry import embedded_registry
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 REGISTER = "/v1/agent/service/register"
 SERVICES = "/v1/agent/services"

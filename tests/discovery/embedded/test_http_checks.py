@@ -13,10 +13,10 @@ from aiohttp import web
 
 from tests.canned import canned, http, nobody
 from tests.waiting import eventually
+from tfleet.discovery.embedded.check_targets import addresses_of
 from tfleet.discovery.embedded.http_checks import HttpChecks, ask
 from tfleet.discovery.embedded.limits import Limits
 from tfleet.discovery.embedded.model import HttpProbe, Status
-from tfleet.discovery.embedded.reach import addresses_of
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tfleet.discovery.embedded.errors import RefusedError
-from tfleet.discovery.embedded.query import ReadQuery
+from tfleet.discovery.embedded.requests import ReadQuery
 
 
 @pytest.mark.parametrize(

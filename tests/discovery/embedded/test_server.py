@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from tfleet.discovery.embedded import AGENT, Limits, make_registry
-from tfleet.discovery.embedded.agent import Agent
 from tfleet.discovery.embedded.model import CheckDefinition, Registration, Service
+from tfleet.discovery.embedded.state import Agent
 
 _REGISTER = "/v1/agent/service/register"
 _HEALTH = "/v1/health/service/n"

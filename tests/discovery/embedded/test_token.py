@@ -16,13 +16,13 @@ import pytest
 from tests.canned import nobody
 from tests.embedded_registry import embedded_registry
 from tests.waiting import eventually_sync
-from tfleet.discovery.access import Access
-from tfleet.discovery.address import Address
-from tfleet.discovery.address_check import ConsulAddressCheck
-from tfleet.discovery.agent import ConsulAgent
-from tfleet.discovery.embedded.token import Token
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.access import Access
+from tfleet.discovery.consul.agent import ConsulAgent
+from tfleet.discovery.consul.health import ConsulHealth
+from tfleet.discovery.consul.reachability_check import ConsulAddressCheck
+from tfleet.discovery.embedded.access import Token
 from tfleet.discovery.errors import RegistryRefusedError
-from tfleet.discovery.health import ConsulHealth
 from tfleet.discovery.instance import Instance
 
 REGISTER = "/v1/agent/service/register"

@@ -1,6 +1,6 @@
 import pytest
 
-from tfleet.discovery.contract import MOST_HEAD_BYTES
+from tfleet.contract.names import MOST_HEAD_BYTES
 from tfleet.proxy.http.answer_head import AnswerHead, check_answer, read_answer_head
 from tfleet.proxy.http.fields import UnreadableError
 

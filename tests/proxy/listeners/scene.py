@@ -16,7 +16,7 @@ import aiohttp
 from tests.environment import users_environment
 from tests.proxy.stand_in import StandIn
 from tests.waiting import eventually, eventually_sync
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 _LISTEN = "0A"
 

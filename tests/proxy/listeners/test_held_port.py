@@ -6,7 +6,7 @@ import pytest
 
 from tests.canned import nobody
 from tests.ipv6 import needs_ipv6
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.door import bound, places
 from tfleet.proxy.listeners.held_port import held
 

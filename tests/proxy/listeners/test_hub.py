@@ -19,7 +19,7 @@ from tests.proxy.listeners.scene import (
 from tests.proxy.stand_in import stand_in
 from tests.proxy.test_service import workers
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 REQUESTS = 40
 _ANSWERED = re.compile(r'^tfleet_proxy_requests_total\{route="/",status="200"\} ([\d.]+)$', re.MULTILINE)

@@ -17,7 +17,7 @@ from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.test_membership import listed
 from tests.proxy.test_service import ready, register, workers
 from tests.waiting import eventually
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.listeners.keeper import Keeper
 from tfleet.proxy.listeners.wire import Begin, Told
 

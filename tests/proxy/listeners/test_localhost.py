@@ -8,7 +8,7 @@ import pytest
 from tests.ipv6 import needs_ipv6
 from tests.proxy.listeners.scene import address_of, static, together
 from tests.proxy.stand_in import stand_in
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 
 @needs_ipv6

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from tests.proxy.stand_in import CLIENT_LIMITS, settings
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.proxy.listeners.share import share
 
 HERE = Address("127.0.0.1", 1234)

@@ -3,7 +3,7 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.listeners.sums import lasting, merge, sum_up
 from tfleet.proxy.metrics import exposition

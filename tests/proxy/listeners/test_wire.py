@@ -3,7 +3,7 @@ import socket
 
 from tests.proxy.listeners.test_sums import row, tally
 from tests.proxy.stand_in import settings
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.listeners.wire import Begin, Called, Message, Told, receive, send
 from tfleet.proxy.metrics import exposition

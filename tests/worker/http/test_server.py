@@ -15,7 +15,7 @@ import requests
 
 from tests.environment import users_environment
 from tests.waiting import eventually_sync
-from tfleet.discovery.problem import Problem
+from tfleet.contract.problem import Problem
 from tfleet.worker.http.server import Server
 
 App = Callable[[dict[str, Any], Any], list[bytes]]
@@ -232,7 +232,7 @@ def test_who_has_connected_may_ask_a_moment_later(make: Callable[[App], Server])
 
 OUT_OF_FILES = """
 import os, resource, sys
-from tfleet.discovery.problem import Problem
+from tfleet.contract.problem import Problem
 from tfleet.worker.http.server import Server
 
 def app(environ, start_response):

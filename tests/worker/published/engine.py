@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 
 CONTAINER = "3f" * 32
 

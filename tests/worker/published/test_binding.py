@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.worker.published.binding import binding
 
 

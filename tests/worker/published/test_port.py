@@ -5,7 +5,7 @@ import pytest
 
 from tests.canned import canned, http, nobody
 from tests.worker.published.engine import CONTAINER, engine
-from tfleet.discovery.address import Address
+from tfleet.contract.address import Address
 from tfleet.worker.published import NotPublishedError, published_port
 
 PORTS = {"8000/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}], "9000/tcp": None}

@@ -1,0 +1,1 @@
+"""The HTTP contract between proxy, worker and client. It imports nothing else of tfleet."""

@@ -1,0 +1,149 @@
+"""Reading a request's body within bounds.
+
+The part of Consul's filter language that finds one thing: `SELECTOR == VALUE`, joined by `and`.
+
+https://developer.hashicorp.com/consul/api-docs/features/filtering
+
+The query string of a read: blocking, `passing`, `filter`, and what is not supported.
+
+See https://developer.hashicorp.com/consul/api-docs/features/blocking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+
+from tfleet.discovery.embedded.errors import RefusedError, SlowBodyError, WrongDatacenterError
+from tfleet.discovery.embedded.go_json import BadDurationError, parse_duration
+from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.model import DATACENTER
+
+
+async def read_body(request: web.Request, limits: Limits) -> bytes:
+    """The whole body. Its size is bounded by the application, its time here: raises SlowBodyError."""
+    try:
+        async with asyncio.timeout(limits.body_timeout_s):
+            return await request.read()
+    except TimeoutError:
+        raise SlowBodyError(limits.body_timeout_s) from None
+
+
+_TERM: Final = re.compile(r'\s*([A-Za-z.]+)\s*==\s*(?:"([^"]*)"|([A-Za-z0-9._:/-]+))\s*')
+_AND: Final = re.compile(r"and\b")
+
+
+def parse_filter(text: str, selectors: Collection[str]) -> Mapping[str, str]:
+    """Each selector with the value that it has to have; nothing for no filter.
+
+    Raises RefusedError for what can't be obeyed here: to ignore it would be to answer another question.
+    """
+    wanted: dict[str, str] = {}
+    position = 0
+    while position < len(text):
+        term = _TERM.match(text, position)
+        if term is None or term[1] not in selectors or term[1] in wanted:
+            raise _refused(selectors)
+        wanted[term[1]] = term[3] if term[2] is None else term[2]
+        position = term.end()
+        if position < len(text):
+            joined = _AND.match(text, position)
+            if joined is None or joined.end() == len(text):
+                raise _refused(selectors)
+            position = joined.end()
+    return wanted
+
+
+def _refused(selectors: Collection[str]) -> RefusedError:
+    if not selectors:
+        return RefusedError("?filter is not supported by the embedded registry")
+    forms = " and ".join(f'{selector} == "VALUE"' for selector in selectors)
+    return RefusedError(f"?filter: the embedded registry obeys only {forms}, or a part of it")
+
+
+_DEFAULT_WAIT_S: Final = 300.0
+_MAX_WAIT_S: Final = 600.0
+_MAX_INDEX: Final = 2**64 - 1
+# Each would change what is in the answer: to ignore it would be to answer another question.
+_UNSUPPORTED: Final = ("tag", "node-meta")
+# What Go's strconv.ParseBool takes.
+_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+
+
+@dataclass(frozen=True, slots=True)
+class ReadQuery:
+    """What a read asks for: with an index over 0 it waits up to `wait_s` for a higher one.
+
+    `wanted` is what a filter asks for: each selector with its value.
+    """
+
+    index: int = 0
+    wait_s: float = _DEFAULT_WAIT_S
+    passing: bool = False
+    wanted: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, query: Mapping[str, str], *, selectors: Collection[str] = ()) -> ReadQuery:
+        """Read the query string; `selectors` are those that a filter may have.
+
+        Raises RefusedError, in Consul's words where Consul has some.
+        """
+        for name in _UNSUPPORTED:
+            if query.get(name):
+                raise RefusedError(f"?{name} is not supported by the embedded registry")
+        if query.get("dc", DATACENTER) not in {"", DATACENTER}:
+            raise WrongDatacenterError
+        return cls(
+            _index(query.get("index", "")),
+            _wait_s(query.get("wait", "")),
+            passing=_passing(query),
+            wanted=parse_filter(query.get("filter", ""), selectors),
+        )
+
+
+def _wait_s(text: str) -> float:
+    if not text:
+        return _DEFAULT_WAIT_S
+    try:
+        wait_s = parse_duration(text)
+    except BadDurationError:
+        raise RefusedError("Invalid wait time") from None
+    return min(wait_s, _MAX_WAIT_S) if wait_s > 0 else _DEFAULT_WAIT_S
+
+
+def _index(text: str) -> int:
+    if not text:
+        return 0
+    # The length comes first: Python refuses to read a number of thousands of digits with an error of its own.
+    if not (text.isascii() and text.isdigit() and len(text.lstrip("0")) <= len(str(_MAX_INDEX))):
+        raise RefusedError("Invalid index")
+    index = int(text.lstrip("0") or "0")
+    if index > _MAX_INDEX:
+        raise RefusedError("Invalid index")
+    return index
+
+
+def _passing(query: Mapping[str, str]) -> bool:
+    text = query.get("passing")
+    if text is None or text in _FALSE:
+        return False
+    if not text or text in _TRUE:
+        return True
+    raise RefusedError("Invalid value for ?passing")
+
+
+def enable(query: Mapping[str, str]) -> bool:
+    """What `?enable=` says, which has to be there. Raises RefusedError."""
+    text = query.get("enable")
+    if text is None:
+        raise RefusedError("Missing value for enable")
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise RefusedError(f"Invalid value for enable: {json.dumps(text)}")

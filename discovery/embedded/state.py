@@ -1,0 +1,97 @@
+"""The running registry: a catalog, the time that passes in it, and those who wait for its changes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from tfleet.discovery.embedded.blocking_queries import Watchers
+from tfleet.discovery.embedded.catalog import Catalog
+from tfleet.discovery.embedded.check_targets import addresses_of
+from tfleet.discovery.embedded.http_checks import HttpChecks
+from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.model import Node, Status
+
+# Not longer, so that a clock that is not the event loop's, such as a test's, is followed; not shorter, so
+# that ten thousand checks that run out one after another are looked through a hundred times a second at most.
+_MAX_SLEEP_S: Final = 1.0
+_MIN_SLEEP_S: Final = 0.01
+
+
+class Agent:
+    """Holds one timer while there is something to expire, and one task for each HTTP check.
+
+    Whoever changes the catalog calls `settle` afterwards. `open` and `close` are called in the event loop
+    that serves it; a closed agent is not opened again.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        node: Node,
+        limits: Limits,
+        first_index: int,
+        look_up: Callable[[str, int], Iterable[str]] = addresses_of,
+    ) -> None:
+        self.clock = clock
+        self.node = node
+        self.limits = limits
+        self.catalog = Catalog(limits=limits, first_index=first_index)
+        self.watchers = Watchers(limits.blocking_queries, gone_check_s=limits.gone_check_s)
+        self.http_checks = HttpChecks(self._probed, limits, look_up)
+        self._rung_at = first_index
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = math.inf
+
+    def __repr__(self) -> str:
+        return f"<Agent {self.catalog!r} {self.watchers!r} timer={self._timer is not None}>"
+
+    def open(self) -> None:
+        """Let time pass from here on."""
+        self._loop = asyncio.get_running_loop()
+        self.http_checks.open()
+
+    async def close(self) -> None:
+        """Stop timer and checks and let every blocking query go, with what it would get at its time-out."""
+        self._loop = None
+        self._stop_timer()
+        self.watchers.close()
+        await self.http_checks.close()
+
+    def advance(self) -> None:
+        """Do what has come due, so that what is read next is the present."""
+        now = self.clock()
+        if now >= self.catalog.due:
+            self.catalog.expire(now)
+            self.settle()
+
+    def settle(self) -> None:
+        """After a change: wake those who wait for it, run its checks, set the timer to what is due next."""
+        self.http_checks.follow(self.catalog.probes)
+        if self.catalog.index != self._rung_at:
+            self._rung_at = self.catalog.index
+            self.watchers.ring()
+        due = self.catalog.due
+        if self._loop and due < self._timer_due:
+            self._stop_timer()
+            self._timer_due = due
+            delay_s = min(max(due - self.clock(), _MIN_SLEEP_S), _MAX_SLEEP_S)
+            self._timer = self._loop.call_later(delay_s, self._on_timer)
+
+    def _probed(self, check_id: str, status: Status, output: str) -> None:
+        self.catalog.probed(check_id, status, output, self.clock())
+        self.settle()
+
+    def _on_timer(self) -> None:
+        self._timer, self._timer_due = None, math.inf
+        self.advance()
+        self.settle()
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer, self._timer_due = None, math.inf

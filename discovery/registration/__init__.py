@@ -1,0 +1,1 @@
+"""How a worker or a proxy keeps its own entry in the registry alive."""

@@ -1,0 +1,1 @@
+"""What every process needs of its machine. It imports nothing else of tfleet."""

@@ -1,0 +1,98 @@
+import pytest
+
+from tfleet.contract.cors import NO_PAGES, BadOriginError, Cors, asking_origin, without_cors
+
+A, B = "https://a.example", "https://b.example"
+ALLOW = "Access-Control-Allow-Origin"
+SEVERAL = Cors.parse((A, B))
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        (A, A),
+        ("HTTPS://A.Example", A),
+        ("https://a.example:443", A),
+        ("http://a.example:80", "http://a.example"),
+        ("http://a.example:443", "http://a.example:443"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        (" * ", "*"),
+    ],
+)
+def test_origins_are_read_as_browsers_write_them(text: str, origin: str) -> None:
+    assert Cors.parse([text]).origins == {origin}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a.example",
+        "https://",
+        f"{A}/",
+        f"{A}/page",
+        "https://*.example",
+        "null",
+        f"{A} {B}",
+        f"{A}\r\nX: y",
+    ],
+)
+def test_what_is_no_origin_is_refused(text: str) -> None:
+    with pytest.raises(BadOriginError, match="is no origin: expected https://HOST") as refused:
+        Cors.parse([text])
+    assert str(refused.value).isprintable()
+
+
+def test_without_origins_nothing_is_said() -> None:
+    assert not NO_PAGES
+    assert NO_PAGES.headers(A) == {}
+    assert NO_PAGES.lines(A.encode()) == ()
+
+
+def test_any_page_may_read_where_all_may() -> None:
+    said = Cors.parse(["*"]).headers(None)
+    assert said[ALLOW] == "*"
+    assert "X-Request-Id" in said["Access-Control-Expose-Headers"].split(", ")
+    assert "Vary" not in said
+
+
+@pytest.mark.parametrize("origin", [A, B])
+def test_each_of_several_may_read(origin: str) -> None:
+    said = SEVERAL.headers(origin)
+    assert (said[ALLOW], said["Vary"]) == (origin, "Origin")
+
+
+@pytest.mark.parametrize("origin", ["https://c.example", "null", "http://a.example", f"{A}:8443", "", None])
+def test_nobody_else_may_and_caches_are_told(origin: str | None) -> None:
+    assert SEVERAL.headers(origin) == {"Vary": "Origin"}
+
+
+def test_one_alone_is_said_to_who_was_not_read() -> None:
+    assert Cors.parse([A]).headers(None)[ALLOW] == A
+    assert ALLOW not in Cors.parse([A]).headers(B)
+
+
+def test_a_preflight_is_told_what_may_be_sent() -> None:
+    told = SEVERAL.preflight(A)
+    assert {"Content-Type", "X-Ticket"} <= set(told["Access-Control-Allow-Headers"].split(", "))
+    assert told["Access-Control-Allow-Methods"] == "GET, HEAD, POST"
+    assert SEVERAL.refusal(A) is None
+    refused = SEVERAL.refusal("https://c.example")
+    assert refused is not None
+    assert refused.status == 403
+    assert "'https://c.example'" in refused.detail
+
+
+def test_only_a_browsers_question_is_a_preflight() -> None:
+    asked = {"Origin": A, "Access-Control-Request-Method": "POST"}
+    assert asking_origin("OPTIONS", asked.get) == A
+    assert asking_origin("POST", asked.get) is None
+    for name in asked:
+        assert asking_origin("OPTIONS", {n: v for n, v in asked.items() if n != name}.get) is None
+
+
+def test_what_another_said_of_it_is_taken_away() -> None:
+    lines = [b"X-A: 1", b"access-control-allow-origin: *", b"Access-Control-Max-Age: 5", b"Vary: Origin"]
+    assert without_cors([*lines, b"Vary: Accept"]) == [b"X-A: 1", b"Vary: Accept"]

@@ -1,0 +1,67 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfleet.contract.address import Address
+from tfleet.contract.identifiers import (
+    MOST_ID_CHARS,
+    MOST_LABEL_CHARS,
+    MOST_SERVICE_CHARS,
+    as_label,
+    is_label,
+    is_token,
+    shown,
+)
+from tfleet.discovery.instance import new_id
+
+
+@pytest.mark.parametrize("text", ["tfleet-10.0.0.1-8000-0a1b2c3d", "a/b", "a_b~c:d@e+f=g", "w" * 512, "..."])
+def test_plain_ids_are_tokens(text: str) -> None:
+    assert is_token(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "a b", "a\r\nb", "a\tb", "a\0", "é", "a,b", 'a"', "a%41", "a?b", "a#b", "<b>", "a\\b"),
+        *(".", "..", "../../leave", "a/../b", "a/./b", "a//b", "/a", "a/", "w" * 513, "a\n"),
+    ],
+)
+def test_what_could_be_more_than_a_name_is_no_token(text: str) -> None:
+    assert not is_token(text)
+
+
+def test_the_longest_service_and_host_make_a_token() -> None:
+    host = ".".join(["h" * 62] * 4)
+    made = new_id("s" * MOST_SERVICE_CHARS, Address(host, 65535))
+    assert len(made) <= MOST_ID_CHARS
+    assert is_token(made)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("lite0", "lite0"),
+        ("my model (v2)", "my model (v2)"),
+        ("modèle", "mod%C3%A8le"),
+        ("模型", "%E6%A8%A1%E5%9E%8B"),
+        ("a\nb", "a%0Ab"),
+        ("", ""),
+    ],
+)
+def test_a_folder_of_any_name_makes_a_label(text: str, label: str) -> None:
+    assert as_label(text) == label
+
+
+@given(st.text())
+def test_whatever_it_is_made_of_a_label_is_one(text: str) -> None:
+    assert is_label(as_label(text))
+    assert len(as_label(text * 100)) <= MOST_LABEL_CHARS
+
+
+@given(st.text())
+def test_what_is_shown_is_one_short_plain_line(text: str) -> None:
+    line = shown(text)
+    assert line.isascii()
+    assert line == "" or line.isprintable()
+    assert len(line) <= 80 * 10 + 3

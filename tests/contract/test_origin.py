@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tfleet.contract.origin import foreign_host, foreign_page, own_names
+
+
+def host(text: str | None, *names: str) -> str | None:
+    return foreign_host({"Host": text}.get, names)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "127.0.0.1:12481",
+        "10.1.2.3",
+        "[::1]:12481",
+        "[::ffff:10.1.2.3]:80",
+        "localhost:12481",
+        "LOCALHOST",
+        "a.localhost",
+        "consul",
+        "registry:12481",
+        "my_proxy:80",
+        "box.local:12481",
+        "box.lan.",
+        "registry.default.svc.cluster.local:12481",
+        "registry.tfleet.svc:12481",
+        "registry.proj_default:12481",
+        "tasks.tfleet_registry:12481",
+        socket.gethostname(),
+        "registry.example.com:12481",
+        "Registry.Example.COM.:12481",
+    ],
+)
+def test_a_name_that_can_only_be_ours_is_no_foreign_one(text: str | None) -> None:
+    assert host(text, "registry.example.com") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "evil.example:12481",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "evil.com.",
+        "consul.evil.com",
+        "other.example.com",
+        "127.0.0.1.nip.io:12481",
+        "tasks.registry:12481",
+        "my_proxy.evil.com",
+        "registry.svc.evil.com",
+    ],
+)
+def test_a_name_that_somebody_can_own_is_foreign(text: str) -> None:
+    assert host(text, "registry.example.com") == text.partition(":")[0].rstrip(".").lower()
+
+
+def test_a_name_of_a_swarms_tasks_is_ours_where_it_is_allowed() -> None:
+    assert host("tasks.registry:12481", "tasks.registry") is None
+
+
+def test_to_listen_everywhere_is_no_name() -> None:
+    assert own_names(["0.0.0.0", "::", "", "Registry.Example.com."]) == {"registry.example.com"}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {},
+        {"Host": "127.0.0.1:1"},
+        {"Host": "127.0.0.1:1", "Origin": "http://127.0.0.1:1"},
+        {"Host": "Box.local", "Origin": "https://box.local", "Sec-Fetch-Site": "same-origin"},
+        {"Host": "127.0.0.1:1", "Sec-Fetch-Site": "none"},
+    ],
+)
+def test_a_program_and_a_page_of_ours_are_no_foreign_page(head: dict[str, str]) -> None:
+    assert foreign_page(head.get) is None
+
+
+@pytest.mark.parametrize(
+    ("head", "who"),
+    [
+        ({"Origin": "http://evil.example"}, "a web page of http://evil.example"),
+        ({"Origin": "http://127.0.0.1:2"}, "a web page of http://127.0.0.1:2"),
+        ({"Origin": "null"}, "a web page that hides its origin"),
+        ({"Origin": ""}, "a web page that hides its origin"),
+        ({"Origin": "", "Host": ""}, "a web page that hides its origin"),
+        ({"Origin": "http://[x"}, "a web page of http://[x"),
+        ({"Sec-Fetch-Site": "cross-site"}, "a web page of another site"),
+        ({"Sec-Fetch-Site": "same-site"}, "a web page of another site"),
+        ({"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"}, "a web page of another site"),
+    ],
+)
+def test_another_sites_page_is_told_by_what_its_browser_says(head: dict[str, str], who: str) -> None:
+    assert foreign_page({"Host": "127.0.0.1:1", **head}.get) == who

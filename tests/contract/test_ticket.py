@@ -1,0 +1,105 @@
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfleet.contract.ticket import LIFETIME_S, MOST_SKEW_S, Fault, TicketKeys, check, mint
+
+NOW_S = 1_760_000_000
+OLD, NEW = b"o" * 32, b"n" * 32
+KEYS = TicketKeys((OLD,))
+TICKET = mint(KEYS, "tfleet", NOW_S + LIFETIME_S)
+
+ALPHABET = string.ascii_letters + string.digits + "-_."
+
+
+def test_a_ticket_is_text_that_needs_no_quoting() -> None:
+    expiry, _, signature = TICKET.partition(".")
+    assert expiry == str(NOW_S + LIFETIME_S)
+    assert len(signature) == 43
+    assert set(signature) <= set(ALPHABET)
+
+
+def test_what_is_signed_stays_the_same() -> None:
+    """By another implementation: printf 'tfleet-ticket-1\\0tfleet\\0001760000060' | openssl dgst -hmac ..."""
+    assert mint(KEYS, "tfleet", 1_760_000_060) == "1760000060.biqjoc6hlh4sXCNFzCrRAftsClR_xbWj0L9RadRUrck"
+
+
+def test_a_ticket_is_taken_until_it_expires_give_or_take_the_clocks() -> None:
+    for age_s in (0, LIFETIME_S, LIFETIME_S + MOST_SKEW_S):
+        assert check(KEYS, "tfleet", TICKET, NOW_S + age_s) is None
+    assert check(KEYS, "tfleet", TICKET, NOW_S + LIFETIME_S + MOST_SKEW_S + 0.1) is Fault.EXPIRED
+
+
+def test_a_worker_whose_clock_is_behind_takes_no_ticket_for_fresh_that_is_not() -> None:
+    assert check(KEYS, "tfleet", TICKET, NOW_S - MOST_SKEW_S) is None
+    assert check(KEYS, "tfleet", TICKET, NOW_S - MOST_SKEW_S - 0.1) is Fault.TOO_LONG
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_no_ticket_is_missing(nothing: str | None) -> None:
+    assert check(KEYS, "tfleet", nothing, NOW_S) is Fault.MISSING
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x",
+        ".",
+        TICKET + "A",
+        TICKET[:-1],
+        TICKET + "=",
+        TICKET + "\n",
+        f"{TICKET}, {TICKET}",
+        " " + TICKET,
+        "-" + TICKET,
+        "٣" + TICKET[1:],
+        "9" * 5000 + "." + "A" * 43,
+        "é" * 43,
+        "\udc80",
+    ],
+)
+def test_what_has_not_the_form_of_a_ticket_is_malformed(text: str) -> None:
+    assert check(KEYS, "tfleet", text, NOW_S) is Fault.MALFORMED
+
+
+@given(st.integers(0, len(TICKET) - 1), st.characters())
+def test_whoever_changes_a_character_is_refused(at: int, character: str) -> None:
+    changed = TICKET[:at] + character + TICKET[at + 1 :]
+    assert (check(KEYS, "tfleet", changed, NOW_S) is None) == (changed == TICKET)
+
+
+@given(st.integers(0, len(TICKET) - 1), st.sampled_from(ALPHABET))
+def test_also_if_it_still_looks_like_a_ticket(at: int, character: str) -> None:
+    changed = TICKET[:at] + character + TICKET[at + 1 :]
+    assert (check(KEYS, "tfleet", changed, NOW_S) is None) == (changed == TICKET)
+
+
+@given(st.text(max_size=100))
+def test_whatever_comes_is_judged_without_an_error(text: str) -> None:
+    assert check(KEYS, "tfleet", text, NOW_S) is not None
+
+
+@pytest.mark.parametrize("service", ["tfleet2", "", "tflee", "TFLEET"])
+def test_a_ticket_is_for_one_service(service: str) -> None:
+    assert check(KEYS, service, TICKET, NOW_S) is Fault.WRONG_SIGNATURE
+
+
+def test_of_two_keys_the_first_signs_and_both_are_believed() -> None:
+    both, new = TicketKeys((NEW, OLD)), TicketKeys((NEW,))
+    assert check(both, "tfleet", TICKET, NOW_S) is None
+    signed_anew = mint(both, "tfleet", NOW_S + LIFETIME_S)
+    assert check(both, "tfleet", signed_anew, NOW_S) is None
+    assert check(new, "tfleet", signed_anew, NOW_S) is None
+    assert check(KEYS, "tfleet", signed_anew, NOW_S) is Fault.WRONG_SIGNATURE
+
+
+def test_nothing_is_said_of_the_time_of_a_ticket_that_is_not_ours() -> None:
+    for expires_at_s in (0, NOW_S, NOW_S * 100):
+        ticket = mint(TicketKeys((NEW,)), "tfleet", expires_at_s)
+        assert check(KEYS, "tfleet", ticket, NOW_S) is Fault.WRONG_SIGNATURE
+
+
+def test_keys_are_not_shown() -> None:
+    assert "ooo" not in repr(KEYS)

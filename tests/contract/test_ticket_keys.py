@@ -1,0 +1,161 @@
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from tfleet.contract.ticket import TicketKeys
+from tfleet.contract.ticket_keys import BadKeyFileError, KeyFile, read_keys
+
+OLD, NEW = "o" * 64, "n" * 64
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "tickets.key"
+    path.touch(mode=0o600)
+    return path
+
+
+def write(path: Path, *lines: str) -> Path:
+    """As if a while ago."""
+    path.write_text("\n".join([*lines, ""]))
+    age(path, 60)
+    return path
+
+
+def age(path: Path, seconds: float) -> None:
+    modified_s = path.stat().st_mtime - seconds
+    os.utime(path, (modified_s, modified_s))
+
+
+def keys(*lines: str) -> TicketKeys:
+    return TicketKeys(tuple(line.encode() for line in lines))
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (f"{NEW}\n", keys(NEW)),
+        (NEW, keys(NEW)),
+        (f"{NEW}\n{OLD}\n", keys(NEW, OLD)),
+        (f"\n  {NEW} \r\n\r\n{OLD}", keys(NEW, OLD)),
+        ("x" * 32, keys("x" * 32)),
+    ],
+)
+def test_one_or_two_lines_are_the_keys(path: Path, text: str, read: TicketKeys) -> None:
+    path.write_text(text)
+    assert read_keys(path) == read
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it has no keys and must have one or two"),
+        (b"\n\n", "it has no keys"),
+        (f"{NEW}\n{OLD}\n{NEW}".encode(), "it has 3 keys"),
+        (b"x" * 31, "a key has at least 32 characters"),
+        (f"{NEW}\nshort\n".encode(), "a key has at least 32 characters"),
+        (bytes(range(256)), "it is no text"),
+        (b"x" * 5000, "it is no text of one or two lines"),
+    ],
+)
+def test_what_holds_no_keys_is_told_with_what_to_do(path: Path, content: bytes, said: str) -> None:
+    path.write_bytes(content)
+    with pytest.raises(BadKeyFileError) as raised:
+        read_keys(path)
+    line = str(raised.value)
+    assert line.startswith(f"--ticket-key-file {path}: {said}")
+    assert line.endswith(f"make one with `openssl rand -hex 32 > {path}`")
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(("name", "said"), [("nowhere", "no such file"), ("", "is a directory")])
+def test_so_is_what_is_no_file(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(BadKeyFileError, match=said):
+        KeyFile(tmp_path / name)
+
+
+def test_a_change_is_taken_at_the_next_look(path: Path) -> None:
+    file = KeyFile(write(path, OLD))
+    assert file.look() == keys(OLD)
+    write(path, NEW, OLD)
+    assert file.keys == keys(OLD), "nobody looked"
+    with capture_logs() as logs:
+        assert file.look() == file.keys == keys(NEW, OLD)
+        file.look()
+    assert [(line["event"], line["keys"]) for line in logs] == [("keys of tickets changed", 2)]
+    assert NEW not in str(logs)
+
+
+def test_also_one_of_the_same_size_by_another_file_in_its_place(path: Path) -> None:
+    file = KeyFile(write(path, OLD))
+    other = write(path.with_name("other"), NEW)
+    os.utime(other, ns=(0, path.stat().st_mtime_ns))
+    other.rename(path)
+    assert file.look() == keys(NEW)
+
+
+def test_also_through_a_link_as_secrets_are_exchanged(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "1", OLD), write(tmp_path / "2", NEW)
+    link = tmp_path / "tickets.key"
+    link.symlink_to(first)
+    file = KeyFile(link)
+    (tmp_path / "new").symlink_to(second)
+    (tmp_path / "new").rename(link)
+    assert file.look() == keys(NEW)
+
+
+def test_a_file_that_is_being_written_is_left_alone_for_a_second(path: Path) -> None:
+    write(path, OLD)
+    found = []
+    for later_s in (0.0, 0.9, 1.0):
+        age(path, 60)
+        file = KeyFile(path, clock=lambda: path.stat().st_mtime + later_s)  # noqa: B023 - used in this turn
+        path.write_text(NEW)
+        found.append(file.look())
+        path.write_text(OLD)
+    assert found == [keys(OLD), keys(OLD), keys(NEW)]
+
+
+def test_one_from_the_future_is_taken(path: Path) -> None:
+    file = KeyFile(write(path, OLD))
+    write(path, NEW)
+    age(path, -100_000)
+    assert file.look() == keys(NEW)
+
+
+def test_the_keys_stay_where_the_file_can_t_be_read_any_more_and_that_is_said_once(path: Path) -> None:
+    file = KeyFile(write(path, OLD))
+    with capture_logs() as logs:
+        write(path, "short")
+        assert [file.look() for _ in range(3)] == [keys(OLD)] * 3
+        path.unlink()
+        assert [file.look() for _ in range(3)] == [keys(OLD)] * 3
+    said = [line["event"] for line in logs]
+    assert len(said) == 2
+    assert "at least 32 characters" in said[0]
+    assert "no such file" in said[1]
+    write(path, NEW)
+    assert file.look() == keys(NEW)
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(NEW,))
+    writer.start()
+    file = KeyFile(pipe)
+    writer.join()
+    age(pipe, 60)
+    assert [file.look(), file.look()] == [keys(NEW)] * 2
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0o600, False), (0o640, False), (0o644, True), (0o444, True)])
+def test_keys_that_everybody_can_read_are_used_with_a_warning(path: Path, mode: int, told: bool) -> None:
+    write(path, NEW).chmod(mode)
+    with capture_logs() as logs:
+        assert KeyFile(path).keys == keys(NEW)
+    warning = f"every user of this machine can get at the keys of tickets: chmod o= {path}"
+    assert [line["event"] for line in logs] == [warning] * told

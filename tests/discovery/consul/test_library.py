@@ -1,0 +1,51 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.secured_consul import MASTER, SecuredConsul, secured_consul
+from tfleet.discovery.consul.access import Access, Tls
+from tfleet.discovery.consul.agent import ConsulAgent
+from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
+
+
+@pytest.fixture(scope="module")
+def consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredConsul]:
+    with secured_consul(tmp_path_factory.mktemp("consul")) as running:
+        yield running
+
+
+def believing(ca_file: Path) -> Access:
+    return Access(MASTER, tls=Tls(ca_file=ca_file))
+
+
+def test_a_ca_and_a_token_that_are_exchanged_are_used_from_then_on(
+    consul: SecuredConsul, tmp_path: Path
+) -> None:
+    ca_file, token_file = tmp_path / "ca.pem", tmp_path / "token"
+    consul.ca.cert_pem.write_to_path(ca_file)
+    token_file.write_text(MASTER)
+    agent = ConsulAgent(consul.https, "tfleet", ttl_s=10, access=Access("", token_file, Tls(ca_file=ca_file)))
+    agent.listed()
+    token_file.write_text("another")
+    with pytest.raises(RegistryRefusedError, match="CONSUL_HTTP_TOKEN_FILE"):
+        agent.listed()
+    token_file.write_text(MASTER)
+    trustme.CA().cert_pem.write_to_path(ca_file)
+    with pytest.raises(RegistryUnavailableError, match="CONSUL_CACERT"):
+        agent.listed()
+    consul.ca.cert_pem.write_to_path(ca_file)
+    agent.listed()
+
+
+def test_the_environment_does_not_overrule_what_was_said(
+    consul: SecuredConsul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """py-consul reads variables by itself, and requests some more."""
+    monkeypatch.setenv("CONSUL_HTTP_TOKEN", "of somebody else")
+    monkeypatch.setenv("CONSUL_HTTP_SSL", "true")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere")
+    ConsulAgent(consul.http, "tfleet", ttl_s=10, access=Access(MASTER)).listed()
+    ConsulAgent(consul.https, "tfleet", ttl_s=10, access=believing(consul.ca_file)).listed()

@@ -1,0 +1,85 @@
+import pytest
+
+from tfleet.contract.address import Address
+from tfleet.discovery.errors import AddressHeldError
+from tfleet.discovery.instance import Instance
+from tfleet.discovery.listing import Listing, Status
+from tfleet.discovery.registration.conflicts import Answerer, Verdict, claim, judge
+
+PUBLIC = Address("10.0.0.7", 8000)
+LOOPBACK = Address("127.0.0.1", 8000)
+
+
+def listing(worker_id: str, address: Address = PUBLIC, status: Status = Status.PASSING) -> Listing:
+    return Listing(Instance(worker_id, address), "node-7", status)
+
+
+class Registered:
+    """A registry that holds these, and remembers whom it was told to forget."""
+
+    def __init__(self, *listed: Listing, address: Address = PUBLIC) -> None:
+        self.address = address
+        self.forgotten: list[str] = []
+        self._listed = listed
+
+    def listed_at(self, address: Address) -> tuple[Listing, ...]:
+        return tuple(listing for listing in self._listed if listing.instance.address == address)
+
+    def deregister(self, instance: Instance) -> None:
+        self.forgotten.append(instance.id)
+
+
+@pytest.mark.parametrize(
+    ("answering", "status", "one_machine", "verdict"),
+    [
+        ("other", Status.PASSING, True, Verdict.ALIVE),
+        ("other", Status.CRITICAL, True, Verdict.ALIVE),
+        ("us", Status.PASSING, True, Verdict.CORPSE),
+        ("us", Status.CRITICAL, True, Verdict.CORPSE),
+        ("us", Status.PASSING, False, Verdict.UNKNOWN),
+        ("us", Status.WARNING, False, Verdict.UNKNOWN),
+        ("us", Status.CRITICAL, False, Verdict.CORPSE),
+        ("", Status.PASSING, True, Verdict.UNKNOWN),
+        ("", Status.CRITICAL, True, Verdict.UNKNOWN),
+        ("a third one", Status.CRITICAL, True, Verdict.UNKNOWN),
+    ],
+)
+def test_a_rival_is_judged_by_who_answers(
+    answering: str, status: Status, one_machine: bool, verdict: Verdict
+) -> None:
+    rival = listing("other", status=status)
+    assert judge(rival, own_id="us", answering=answering, one_machine=one_machine) is verdict
+
+
+def test_only_corpses_at_the_same_address_are_removed() -> None:
+    registry = Registered(listing("corpse"), listing("neighbour", Address("10.0.0.7", 8001)))
+    us = Instance("us", PUBLIC)
+    assert claim(registry, us, lambda _: Answerer("us")) == (Instance("corpse", PUBLIC),)
+    assert registry.forgotten == ["corpse"]
+
+
+def test_who_lives_at_the_address_is_named_and_nobody_is_touched() -> None:
+    registry = Registered(listing("corpse"), listing("alive"))
+    with pytest.raises(AddressHeldError) as raised:
+        claim(registry, Instance("us", PUBLIC), lambda _: Answerer("alive"))
+    assert str(raised.value) == (
+        "10.0.0.7:8000 is the address of alive (node node-7), which answers there; "
+        "say with --advertise where this one can be reached"
+    )
+    assert registry.forgotten == []
+
+
+def test_nobody_is_asked_where_nobody_else_is_registered() -> None:
+    def ask(address: Address) -> Answerer:
+        raise AssertionError(address)
+
+    assert claim(Registered(listing("us")), Instance("us", PUBLIC), ask) == ()
+
+
+@pytest.mark.parametrize(("registry", "forgotten"), [(LOOPBACK, ["other"]), (PUBLIC, [])])
+def test_the_same_loopback_address_may_be_another_machine_s_unless_the_registry_is_on_it_too(
+    registry: Address, forgotten: list[str]
+) -> None:
+    registered = Registered(listing("other", LOOPBACK), address=registry)
+    claim(registered, Instance("us", LOOPBACK), lambda _: Answerer("us"))
+    assert registered.forgotten == forgotten

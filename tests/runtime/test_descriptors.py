@@ -1,0 +1,28 @@
+"""Each case in a process of its own: a limit that was lowered can't be raised again."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.environment import users_environment
+
+PROGRAM = """
+import resource
+from tfleet.runtime.open_files import files_allowed
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+print(files_allowed(200), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "allowed", "after"),
+    [(300, 300, 200, 300), (100, 300, 200, 200), (100, 150, 150, 150)],
+    ids=["enough", "enough when raised", "too few"],
+)
+def test_the_limit_is_raised_as_far_as_it_may(soft: int, hard: int, allowed: int, after: int) -> None:
+    program = PROGRAM.format(soft=soft, hard=hard)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=users_environment(), check=True
+    )
+    assert run.stdout.split() == [str(allowed), str(after)]

@@ -1,0 +1,81 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+STRANGE = "a\x1b[2Jb\rc\nd\x9be\u202ef\u2028g"
+HARMLESS = r"a\x1b[2Jb\rc\nd\x9be\u202ef\u2028g"
+
+QUOTING = """
+import logging, structlog
+from tfleet.runtime import log
+log.configure({format!r})
+strange = {strange!r}
+class Who:
+    __repr__ = lambda _: strange
+structlog.get_logger().info(strange, path=strange, ids=[strange], who=Who())
+logging.getLogger("library").warning("beware of %s", strange)
+try:
+    raise ValueError(strange)
+except ValueError:
+    structlog.get_logger().exception("failed")
+"""
+
+SCRIPT = """
+import logging, structlog
+from tfleet.runtime import log
+log.configure({format!r})
+structlog.get_logger().info("request", request_id="abc", ms=1.5)
+logging.getLogger("library").warning("beware of %s", "dogs")
+logging.getLogger("library").info("not shown")
+"""
+
+
+def lines(log_format: str) -> list[str]:
+    return written(SCRIPT.format(format=log_format)).split("\n")[:-1]
+
+
+def written(script: str) -> str:
+    run = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", script], capture_output=True, encoding="utf-8", check=True
+    )
+    assert run.stdout == ""
+    return run.stderr
+
+
+@pytest.mark.parametrize("log_format", ["json", "auto"])
+def test_lines_are_json_where_nobody_watches_and_libraries_warnings_are_among_them(log_format: str) -> None:
+    ours, theirs = map(json.loads, lines(log_format))
+    assert ours["event"] == "request"
+    assert ours["request_id"] == "abc"
+    assert ours["ms"] == 1.5
+    assert ours["level"] == "info"
+    assert theirs["event"] == "beware of dogs"
+    assert theirs["level"] == "warning"
+
+
+def test_lines_for_people_are_no_json() -> None:
+    ours, theirs = lines("console")
+    assert "request_id=abc" in ours
+    assert "beware of dogs" in theirs
+    assert not ours.startswith("{")
+
+
+def test_what_strangers_sent_is_escaped_for_people() -> None:
+    text = written(QUOTING.format(format="console", strange=STRANGE))
+    ours, theirs, failed, *trace = text.split("\n")[:-1]
+    assert text.replace("\n", "").isprintable()
+    assert ours.count(HARMLESS) == 4
+    assert theirs.endswith(f"beware of {HARMLESS}")
+    assert "failed" in failed
+    assert all(line.startswith("  ") for line in trace), "no line of a trace looks like one of the log"
+    assert r"ValueError: a\x1b[2Jb\rc" in text
+
+
+def test_what_strangers_sent_stays_as_it_is_in_json() -> None:
+    text = written(QUOTING.format(format="json", strange=STRANGE))
+    ours, theirs, failed = map(json.loads, text.split("\n")[:-1])
+    assert ours["event"] == ours["path"] == ours["ids"][0] == STRANGE
+    assert theirs["event"] == f"beware of {STRANGE}"
+    assert STRANGE in failed["exception"]

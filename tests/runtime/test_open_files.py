@@ -1,0 +1,35 @@
+"""Each case in a process of its own: a limit that was lowered can't be raised again."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.environment import users_environment
+
+PROGRAM = """
+import resource
+from tfleet.runtime.open_files import shortage
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+print(shortage(100))
+print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "said", "after"),
+    [
+        (300, 300, "None", 300),
+        (100, 1000, "None", 264),
+        (100, 200, "--max-connections 100 can take 264 open files and the limit is 200: raise it", 200),
+    ],
+    ids=["enough", "enough when raised", "too few"],
+)
+def test_the_limit_is_raised_as_far_as_needed(soft: int, hard: int, said: str, after: int) -> None:
+    program = PROGRAM.format(soft=soft, hard=hard)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=users_environment(), check=True
+    )
+    line, limit = run.stdout.splitlines()
+    assert line.startswith(said)
+    assert int(limit) == after
