@@ -9,7 +9,7 @@ from tfleet.contract.address import Address, is_everywhere, is_loopback
 from tfleet.contract.names import PROXY_PORT
 from tfleet.discovery.registration.advertise import network_address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
-from tfleet.proxy.app import Mode
+from tfleet.proxy.admin.app import Mode
 
 _PHOTO = Path("tests/data/cat.jpg")
 

@@ -11,7 +11,7 @@ from typing import Final
 from tfleet.contract.address import LOCALHOST, Address, is_everywhere, is_loopback
 from tfleet.deploy.child import Spec
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
-from tfleet.proxy.app import Mode
+from tfleet.proxy.admin.app import Mode
 from tfleet.runtime.cpus import fair_share
 from tfleet.runtime.log import LogFormat, LogLevel
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from tfleet.contract.address import LOCALHOST
-from tfleet.proxy.door import Place, bound, bound_all, loopbacks
+from tfleet.httpd.acceptor import Place, bound, bound_all, loopbacks
 
 LOOPBACK: Final = "127.0.0.1"
 

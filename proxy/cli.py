@@ -23,14 +23,13 @@ from tfleet.discovery.options import (
     ticket_key_file_option,
 )
 from tfleet.discovery.registry import StaticRegistry
-from tfleet.proxy.app import MODES, Mode
-from tfleet.proxy.clients import ClientLimits
-from tfleet.proxy.limits import Limits
-from tfleet.proxy.listeners.together import serve_together
-from tfleet.proxy.picker import BALANCES, Balance
-from tfleet.proxy.service import Settings, serve
-from tfleet.proxy.site import CannotListenError
-from tfleet.proxy.slow_start import WINDOW_S
+from tfleet.httpd.admission import ClientLimits
+from tfleet.proxy.admin.app import MODES, Mode
+from tfleet.proxy.balancing.policies import BALANCES, Balance
+from tfleet.proxy.balancing.slow_start import WINDOW_S
+from tfleet.proxy.multiprocess.parent import serve_together
+from tfleet.proxy.server import CannotListenError, Settings, serve
+from tfleet.proxy.settings import Limits
 from tfleet.runtime import log
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfleet.proxy.fleet import Fleet
+from tfleet.proxy.balancing.worker_table import Fleet
 
 
 class Readiness:

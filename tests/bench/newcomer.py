@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.fleet import Fleet
-from tfleet.proxy.picker import Balance
-from tfleet.proxy.pool import Probe
-from tfleet.proxy.slow_start import WINDOW_S
+from tfleet.proxy.balancing.policies import Balance
+from tfleet.proxy.balancing.pool import Probe
+from tfleet.proxy.balancing.slow_start import WINDOW_S
+from tfleet.proxy.balancing.worker_table import Fleet
 
 WORKERS = 10
 RATE_PER_S = 1600

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.fleet import Fleet
-from tfleet.proxy.pool import Probe
-from tfleet.proxy.status import workers_document
+from tfleet.proxy.admin.workers import workers_document
+from tfleet.proxy.balancing.pool import Probe
+from tfleet.proxy.balancing.worker_table import Fleet
 
 _NEW = Instance("newcomer", Address("127.0.0.1", 1))
 _READY = (Probe.READY, "")

@@ -24,10 +24,10 @@ from tests.bench.newcomer import ANSWER_S, RATE_PER_S, STEP_S, WORKERS, Step, ne
 from tests.bench.news import news_ms
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.fleet import Fleet
-from tfleet.proxy.picker import BALANCES, Balance
-from tfleet.proxy.pool import Probe
-from tfleet.proxy.slow_start import WINDOW_S
+from tfleet.proxy.balancing.policies import BALANCES, Balance
+from tfleet.proxy.balancing.pool import Probe
+from tfleet.proxy.balancing.slow_start import WINDOW_S
+from tfleet.proxy.balancing.worker_table import Fleet
 
 ROOT = Path(__file__).parents[2]
 FEW, MANY = 2, 10_000

@@ -10,7 +10,7 @@ from tfleet.contract.address import Address
 from tfleet.deploy.fleet import PROGRAM, Fleet
 from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
-from tfleet.proxy.app import Mode
+from tfleet.proxy.admin.app import Mode
 
 FLEET = Fleet(
     proxy=Address("127.0.0.1", 12480),

@@ -19,7 +19,7 @@ from tests.fleet.relay import relay_beside
 from tests.proxy.stand_in import settings, stand_in
 from tests.waiting import eventually
 from tfleet.client import AsyncFleetClient
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 RATE = 200.0
 CLIENTS, IMAGES, WORKERS = 6, 300, 4

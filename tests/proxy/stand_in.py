@@ -12,12 +12,12 @@ from multidict import CIMultiDict
 from tfleet.contract.address import Address
 from tfleet.contract.ticket_keys import KeyFile
 from tfleet.discovery.registry import Registry, StaticRegistry
-from tfleet.proxy.app import Mode
-from tfleet.proxy.clients import ClientLimits
-from tfleet.proxy.limits import Limits
-from tfleet.proxy.picker import Balance
-from tfleet.proxy.service import Settings
-from tfleet.proxy.slow_start import WINDOW_S
+from tfleet.httpd.admission import ClientLimits
+from tfleet.proxy.admin.app import Mode
+from tfleet.proxy.balancing.policies import Balance
+from tfleet.proxy.balancing.slow_start import WINDOW_S
+from tfleet.proxy.server import Settings
+from tfleet.proxy.settings import Limits
 
 
 @dataclass

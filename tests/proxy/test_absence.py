@@ -10,7 +10,7 @@ from tests.proxy.test_maintenance import asked
 from tests.proxy.test_service import deregister, ready, register, workers
 from tests.waiting import eventually
 from tfleet.discovery.registry import ConsulRegistry
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 
 @pytest.mark.timeout(180)

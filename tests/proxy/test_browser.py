@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.proxy.stand_in import CLIENT_LIMITS, settings, stand_in
 from tfleet.contract.cors import Cors
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 BROWSER = shutil.which("chromium")
 PATIENCE_S = 60.0

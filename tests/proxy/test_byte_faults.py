@@ -24,7 +24,7 @@ from tests.proxy.scripted_worker import (
 )
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.strict_client import post, post_chunked, strict_client
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 BODY = bytes(range(256)) * 270
 """More than one piece, and less than is kept for sending it again."""

@@ -11,7 +11,7 @@ from tests.proxy.aftermath import assert_at_rest, metric, rows
 from tests.proxy.scripted_worker import Step, hang, read, reset, scripted_worker, wait, without_end
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.strict_client import StrictClient, post, strict_client
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LENGTH = OK + b"Content-Length: 100\r\n\r\n0123456789"

@@ -20,7 +20,7 @@ from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.strict_client import StrictClient, in_chunks, post, post_chunked, strict_client
 from tests.waiting import eventually
 from tfleet.discovery.registry import StaticRegistry
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 ABC = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 NOISE = random.Random(2).randbytes(150_000)

@@ -26,7 +26,7 @@ from tests.proxy.scripted_worker import (
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.strict_client import Heard, StrictClient, in_chunks, post, strict_client
 from tfleet.contract.address import Address
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 LARGE = 6_000_000
 """More than the buffers between client and worker hold."""

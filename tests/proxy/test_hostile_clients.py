@@ -12,7 +12,7 @@ from tests.proxy.scripted_worker import scripted_worker
 from tests.proxy.stand_in import CLIENT_LIMITS, settings, stand_in
 from tests.proxy.strict_client import post, strict_client
 from tests.waiting import eventually
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 LARGE = bytes(200_000)
 LOOKUP = b"GET /worker HTTP/1.1\r\nHost: a\r\n\r\n"

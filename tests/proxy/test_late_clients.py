@@ -10,7 +10,7 @@ from tests.proxy.raw import raw_client
 from tests.proxy.stand_in import settings, stand_in
 from tests.waiting import eventually
 from tfleet.contract.address import Address
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
 

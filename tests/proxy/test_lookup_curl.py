@@ -10,7 +10,7 @@ import pytest
 
 from tests.fleet.relay import relay_beside
 from tests.proxy.stand_in import settings, stand_in
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 MB = 1024 * 1024
 

@@ -16,8 +16,8 @@ from tests.proxy.test_service import ready, register, workers
 from tests.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry
-from tfleet.proxy.app import Mode
-from tfleet.proxy.service import running
+from tfleet.proxy.admin.app import Mode
+from tfleet.proxy.server import running
 
 WITHIN_S = 1.0
 

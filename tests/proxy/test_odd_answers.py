@@ -8,7 +8,7 @@ from tests.proxy.aftermath import states
 from tests.proxy.scripted_worker import Step, dripping, half_close, hang, read, scripted_worker
 from tests.proxy.stand_in import settings
 from tests.proxy.strict_client import in_chunks, post, strict_client
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

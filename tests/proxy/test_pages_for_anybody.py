@@ -6,7 +6,7 @@ from tests.proxy.raw import raw_client
 from tests.proxy.stand_in import settings, stand_in
 from tests.waiting import eventually
 from tfleet.contract.address import Address
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 VERSION_2 = b"\r\n\r\n\0\r\nQUIT\n"

@@ -26,7 +26,7 @@ from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.strict_client import StrictClient, post, post_chunked, strict_client
 from tests.waiting import eventually
 from tfleet.contract.address import Address
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 POISON = b"poison " * 1000
 ABC = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"

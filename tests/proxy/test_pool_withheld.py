@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.proxy.test_pool import (
+from tests.proxy.balancing.test_pool import (
     RNG,
     answered_with_errors,
     in_maintenance,
@@ -12,7 +12,7 @@ from tests.proxy.test_pool import (
     probed,
     routable,
 )
-from tfleet.proxy.pool import Pool, Probe, State
+from tfleet.proxy.balancing.pool import Pool, Probe, State
 
 
 def test_a_worker_in_maintenance_gets_nothing_whatever_it_does() -> None:

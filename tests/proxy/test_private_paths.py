@@ -6,8 +6,8 @@ import pytest
 
 from tests.proxy.stand_in import settings, stand_in
 from tfleet.contract.address import Address
-from tfleet.proxy.app import Mode
-from tfleet.proxy.service import running
+from tfleet.proxy.admin.app import Mode
+from tfleet.proxy.server import running
 
 TARGETS = (
     "/drain",

@@ -10,11 +10,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.proxy.forwarding.test_forwarder import post
 from tests.proxy.stand_in import StandIn, raw_server, settings, stand_in
-from tests.proxy.test_forward import post
 from tests.waiting import eventually
 from tfleet.contract.address import Address
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

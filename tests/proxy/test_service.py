@@ -12,8 +12,7 @@ from tests.proxy.stand_in import settings, stand_in
 from tests.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
-from tfleet.proxy.service import running, serve
-from tfleet.proxy.site import CannotListenError
+from tfleet.proxy.server import CannotListenError, running, serve
 
 EMBEDDED = EmbeddedRegistry(Address("127.0.0.1", 0))
 

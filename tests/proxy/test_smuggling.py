@@ -7,7 +7,7 @@ import pytest
 from tests.proxy.raw import raw_client
 from tests.proxy.stand_in import StandIn, settings, stand_in
 from tfleet.contract.address import Address
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 SMUGGLED = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
 EMPTY_CHUNKS = b"\r\n\r\n0\r\n\r\n" + SMUGGLED

@@ -15,9 +15,9 @@ from tests.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.contract.ticket import LIFETIME_S, TicketKeys, check
 from tfleet.contract.ticket_keys import KeyFile
-from tfleet.proxy.app import Mode
-from tfleet.proxy.lookup import EXPIRES_IN_S, LEASE_S
-from tfleet.proxy.service import running
+from tfleet.proxy.admin.app import Mode
+from tfleet.proxy.p2p.lookup import EXPIRES_IN_S, LEASE_S
+from tfleet.proxy.server import running
 
 KEYS = TicketKeys((b"k" * 64,))
 

@@ -33,7 +33,7 @@ from tests.proxy.stand_in import settings
 from tfleet.client import AsyncFleetClient
 from tfleet.client.lease import BALANCES, Balance
 from tfleet.contract.address import Address
-from tfleet.proxy.service import running
+from tfleet.proxy.server import running
 
 FILE: Final = Path(__file__).parents[3] / "docs/benchmarks/leases.md"
 IMAGE: Final = b"\xff\xd8\xff" + bytes(35_000)

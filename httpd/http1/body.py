@@ -1,0 +1,120 @@
+"""Bodies without their framing, and where they end: what comes after that is no part of them."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from typing import Final, Protocol
+
+from tfleet.httpd.http1.fields import FIELD_LINE, TEXT, UnreadableError
+
+_MOST_LINE_BYTES: Final = 8 * 1024
+_MOST_TRAILER_BYTES: Final = 4 * 1024
+_LINE_END: Final = b"\r\n"
+_SIZE_LINE: Final = re.compile(rb"([0-9a-fA-F]{1,15})[\t ]*(?:;" + TEXT + rb")?\r\n")
+_TRAILER: Final = re.compile(FIELD_LINE)
+
+
+class Body(Protocol):
+    """Reads a body as it comes."""
+
+    ended: bool
+
+    def feed(self, data: bytes) -> tuple[bytes, int]:
+        """What of these bytes, the next ones, is in the body, and how many of them belong to it.
+
+        Only while it has not `ended`. Raises UnreadableError.
+        """
+
+
+def body_of(chunked: bool, length_bytes: int | None) -> Body:
+    """The body that a head announces; without chunks and length it ends with its connection."""
+    if chunked:
+        return Chunks()
+    return ToTheEnd() if length_bytes is None else Length(length_bytes)
+
+
+class Length:
+    """A body of so many bytes."""
+
+    __slots__ = ("_left_bytes", "ended")
+
+    def __init__(self, length_bytes: int) -> None:
+        self.ended = length_bytes == 0
+        self._left_bytes = length_bytes
+
+    def feed(self, data: bytes) -> tuple[bytes, int]:
+        piece = data[: self._left_bytes]  # no copy where it is all of it
+        self._left_bytes -= len(piece)
+        self.ended = self._left_bytes == 0
+        return piece, len(piece)
+
+
+class ToTheEnd:
+    """A body that ends with its connection."""
+
+    ended = False
+
+    def feed(self, data: bytes) -> tuple[bytes, int]:
+        return data, len(data)
+
+
+class _Awaited(Enum):
+    SIZE = auto()
+    END_OF_CHUNK = auto()
+    TRAILER = auto()
+
+
+class Chunks:
+    """A body in chunks, RFC 9112 section 7.1, with the trailers behind it."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._awaited = _Awaited.SIZE
+        self._line = b""
+        self._left_bytes = 0
+        self._trailer_bytes = 0
+
+    def feed(self, data: bytes) -> tuple[bytes, int]:
+        pieces, at = [], 0
+        while at < len(data) and not self.ended:
+            if self._left_bytes:
+                piece = data[at : at + self._left_bytes]
+                self._left_bytes -= len(piece)
+                at += len(piece)
+                pieces.append(piece)
+            else:
+                end = data.find(b"\n", at) + 1 or len(data)
+                self._line += data[at:end]
+                at = end
+                self._read_line(self._line)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces), at
+
+    def _read_line(self, line: bytes) -> None:
+        if self._awaited is _Awaited.END_OF_CHUNK and not _LINE_END.startswith(line):
+            raise UnreadableError("a chunk is longer than it says")
+        if len(line) > _MOST_LINE_BYTES:
+            raise UnreadableError("a line between its chunks is too long")
+        if not line.endswith(b"\n"):
+            return
+        self._line = b""
+        if self._awaited is _Awaited.SIZE:
+            self._read_size(line)
+        elif self._awaited is _Awaited.END_OF_CHUNK:
+            self._awaited = _Awaited.SIZE
+        elif line == _LINE_END:
+            self.ended = True
+        else:
+            self._read_trailer(line)
+
+    def _read_size(self, line: bytes) -> None:
+        size = _SIZE_LINE.fullmatch(line)
+        if size is None:
+            raise UnreadableError("a chunk has no proper size")
+        self._left_bytes = int(size[1], 16)
+        self._awaited = _Awaited.END_OF_CHUNK if self._left_bytes else _Awaited.TRAILER
+
+    def _read_trailer(self, line: bytes) -> None:
+        self._trailer_bytes += len(line)
+        if not _TRAILER.fullmatch(line) or self._trailer_bytes > _MOST_TRAILER_BYTES:
+            raise UnreadableError("there is a broken trailer, or too much of them")

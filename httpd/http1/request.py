@@ -1,0 +1,170 @@
+"""A request's head, read in one way or not at all: what smuggles one request inside another ends here.
+
+Every request goes through it, whoever answers it then.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from tfleet.contract.names import REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET, WORKER
+from tfleet.httpd.http1.fields import (
+    MOST_LINE_BYTES,
+    Fields,
+    UnreadableError,
+    check_size,
+    keeps_alive,
+    read_fields,
+    read_length,
+)
+
+_READ: Final = frozenset({b"1.0", b"1.1"})
+_REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([!-~]+) HTTP/(\d\.\d)")
+_MOST_KEPT_BYTES: Final = 1024
+_AUTHORITY: Final = re.compile(rb"(?i:https?)://[^/?]*")
+# What a name, an address in brackets and a port are made of (RFC 3986 section 3.2.2).
+_HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
+_REQUEST_ID: Final = REQUEST_ID.lower().encode()
+_TIMEOUT_MS: Final = REQUEST_TIMEOUT_MS.lower().encode()
+_ASKED_FOR: Final = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"transfer-encoding",
+        b"host",
+        b"expect",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        _REQUEST_ID,
+        _TIMEOUT_MS,
+        TICKET.lower().encode(),  # the proxy shows its own, if any
+        WORKER.lower().encode(),  # and says itself whom a request is for
+    }
+)
+
+
+class RequestHead(NamedTuple):
+    """What a client asks for. `target` is a path and a query, whatever form it came in.
+
+    `keep_alive` is whether another request may follow this one.
+    """
+
+    method: bytes
+    target: bytes
+    http_1_0: bool
+    fields: Fields
+    chunked: bool
+    length_bytes: int
+    keep_alive: bool
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition(b"?")[0].decode("ascii")
+
+    @property
+    def host(self) -> bytes:
+        """Of HTTP/1.0 it may be empty."""
+        return self.fields.first(b"host") or b""
+
+    @property
+    def request_id(self) -> str | None:
+        """The id that the client gave it."""
+        return _text(self.fields.first(_REQUEST_ID))
+
+    @property
+    def timeout_ms(self) -> str | None:
+        """How long the client says that it waits."""
+        return _text(self.fields.first(_TIMEOUT_MS))
+
+    @property
+    def accept(self) -> str:
+        """What it would like to get."""
+        found = [line[7:].strip() for line in self.fields.lines if line[:7].lower() == b"accept:"]
+        return b", ".join(found).decode("latin-1")
+
+    @property
+    def content_type(self) -> bytes:
+        """What its body says that it is; empty where it says nothing."""
+        found = (line[13:].strip() for line in self.fields.lines if line[:13].lower() == b"content-type:")
+        return next(found, b"")
+
+    @property
+    def origin(self) -> bytes | None:
+        """Of which web page it is, if it is of one."""
+        found = [line[7:].strip() for line in self.fields.lines if line[:7].lower() == b"origin:"]
+        return found[0] if found else None
+
+    @property
+    def expect(self) -> bytes | None:
+        """What it waits for before it sends the body; nothing in HTTP/1.0 (RFC 9110 section 10.1.1)."""
+        return None if self.http_1_0 else self.fields.first(b"expect")
+
+
+def read_request_head(head: bytes) -> RequestHead:
+    """Read a head up to its last line's end. Raises UnreadableError."""
+    check_size(len(head))
+    line, _, rest = head.partition(b"\r\n")
+    if len(line) > MOST_LINE_BYTES:
+        raise UnreadableError(f"a line of its head is over {MOST_LINE_BYTES} bytes")
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None:
+        raise UnreadableError("its first line is no request line")
+    method, target, version = found.groups()
+    if version not in _READ:
+        raise UnreadableError(f"HTTP/{version.decode()} is not spoken here: use HTTP/1.1")
+    http_1_0 = version == b"1.0"
+    fields = read_fields(rest, _ASKED_FOR)
+    chunked, length_bytes = read_length(fields, http_1_0=http_1_0)
+    hosts = fields.said.get(b"host", ())
+    if len(hosts) > 1 or not (hosts or http_1_0):
+        raise UnreadableError("it has to have one Host")
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        raise UnreadableError("its Host is no host")
+    return RequestHead(
+        method,
+        _path_and_query(target),
+        http_1_0,
+        fields,
+        chunked,
+        length_bytes or 0,
+        keeps_alive(fields, http_1_0=http_1_0),
+    )
+
+
+class RequestHeads:
+    """Reads the heads that come on one connection. Who asks for the same over and over, as for a worker's
+    address, has it read once.
+    """
+
+    __slots__ = ("_head", "_read")
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._read: RequestHead | None = None
+
+    def read(self, head: bytes) -> RequestHead:
+        """As `read_request_head`."""
+        if self._read is None or head != self._head:
+            read = read_request_head(head)
+            if len(head) > _MOST_KEPT_BYTES:  # ten thousand idle connections must not hold one each
+                return read
+            self._head, self._read = head, read
+        return self._read
+
+
+def _path_and_query(target: bytes) -> bytes:
+    """Of `/path?query`, or of a whole URL, whose authority says nothing (RFC 9112 section 3.2.2)."""
+    if target.startswith(b"/"):
+        return target
+    authority = _AUTHORITY.match(target)
+    if authority is None:
+        raise UnreadableError("its target is no path")
+    rest = target[authority.end() :]
+    return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")

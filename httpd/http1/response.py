@@ -1,0 +1,98 @@
+"""An answer's head, read in one way or not at all."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from tfleet.contract.names import QUEUE_LENGTH, REQUEST_ID, RETRIES, WORKER
+from tfleet.httpd.http1.fields import (
+    TEXT,
+    Fields,
+    UnreadableError,
+    check_lines,
+    check_size,
+    keeps_alive,
+    read_fields,
+    read_length,
+)
+
+_SWITCHING_PROTOCOLS: Final = 101
+_FINAL: Final = 200
+_NO_BODY: Final = frozenset({204, 304})
+_BEGINNING: Final = b"HTTP/1."
+_WORKER: Final = WORKER.lower().encode()
+_QUEUE_LENGTH: Final = QUEUE_LENGTH.lower().encode()
+# Request id and retries are the proxy's to say.
+_ASKED_FOR: Final = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"transfer-encoding",
+        _WORKER,
+        _QUEUE_LENGTH,
+        REQUEST_ID.lower().encode(),
+        RETRIES.lower().encode(),
+    }
+)
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: (" + TEXT + rb"))?")
+
+
+class AnswerHead(NamedTuple):
+    """What a worker says first. Without chunks or a length its body ends with the connection.
+
+    `keep_alive` is whether the connection may be used again.
+    """
+
+    status: int
+    reason: bytes
+    fields: Fields
+    chunked: bool
+    length_bytes: int | None
+    keep_alive: bool
+
+    @property
+    def worker(self) -> bytes | None:
+        """What the worker calls itself."""
+        return self.fields.first(_WORKER)
+
+    @property
+    def queue_length(self) -> bytes | None:
+        """What it says of its queue."""
+        return self.fields.first(_QUEUE_LENGTH)
+
+    @property
+    def final(self) -> bool:
+        """Whether it is the answer, and not one of those that may come before it."""
+        return self.status >= _FINAL
+
+
+def read_answer_head(head: bytes) -> AnswerHead:
+    """Read a head up to its last line's end. Raises UnreadableError."""
+    check_size(len(head))
+    line, _, rest = head.partition(b"\r\n")
+    found = _STATUS_LINE.fullmatch(line)
+    if found is None:
+        raise UnreadableError("its first line is no status line of HTTP/1")
+    status, http_1_0 = int(found[2]), found[1] == b"0"
+    fields = read_fields(rest, _ASKED_FOR)
+    if status == _SWITCHING_PROTOCOLS:
+        raise UnreadableError("it switches protocols")
+    chunked, length_bytes = read_length(fields, http_1_0=http_1_0)
+    if chunked and status in _NO_BODY:
+        raise UnreadableError("it has a Transfer-Encoding where there can be none")
+    return AnswerHead(
+        status,
+        found[3] or b"",
+        fields,
+        chunked,
+        0 if status in _NO_BODY else length_bytes,
+        keeps_alive(fields, http_1_0=http_1_0),
+    )
+
+
+def check_answer(beginning: bytes, seen: int) -> None:
+    """Raises UnreadableError where the rest of a head need not be awaited. `seen` bytes of it were."""
+    if not beginning.startswith(_BEGINNING[: len(beginning)]):
+        raise UnreadableError("it is no HTTP/1")
+    check_lines(beginning, seen)

@@ -1,0 +1,67 @@
+"""What the proxy tells Prometheus of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tfleet.discovery.watch import Answered, Watch
+from tfleet.proxy.balancing.pool import State
+from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.registration import Membership
+
+
+class MembershipMetrics(Collector):
+    """Whether the proxy is registered."""
+
+    def __init__(self, membership: Membership) -> None:
+        self._membership = membership
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "tfleet_registry_registered",
+            "1 while the registry has this proxy, as far as the proxy knows",
+            int(self._membership.registered),
+        )
+
+
+class RegistryMetrics(Collector):
+    """Reads them when it is asked, so that there is nothing to keep up to date."""
+
+    def __init__(self, watch: Watch, fleet: Fleet) -> None:
+        self._watch = watch
+        self._fleet = fleet
+
+    def collect(self) -> Iterator[Metric]:
+        contact = self._watch.contact
+        yield GaugeMetricFamily(
+            "tfleet_registry_last_sync_seconds",
+            "Seconds since the registry last answered; without news it does so every 30",
+            contact.age_s,
+        )
+        yield CounterMetricFamily(
+            "tfleet_registry_failures",
+            "Queries that the registry did not answer as it should",
+            contact.failures,
+        )
+        answers = CounterMetricFamily(
+            "tfleet_registry_answers",
+            "Answers of the registry: a changed list, the same list, or an empty one after one that was not",
+            labels=["result"],
+        )
+        for result in Answered:
+            answers.add_metric([result], self._watch.answers[result])
+        yield answers
+        yield CounterMetricFamily(
+            "tfleet_registry_index_resets",
+            "Times that the registry's index fell, after which the watch began anew",
+            self._watch.index_resets,
+        )
+        members = self._fleet.pool.members.values()
+        yield GaugeMetricFamily(
+            "tfleet_registry_unlisted_workers",
+            "Workers kept in use because they are ready, though the registry does not list them",
+            sum(not member.listed and member.state is State.READY for member in members),
+        )

@@ -1,0 +1,1 @@
+"""Which worker gets a request: values and decisions."""

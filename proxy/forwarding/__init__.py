@@ -1,0 +1,1 @@
+"""Forward mode: one request, its attempts and its answer."""

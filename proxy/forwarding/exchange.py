@@ -1,0 +1,374 @@
+"""One request on its way: to a worker, or to one after the other, and its answer back.
+
+It has two sides, and is told what comes from each: a client (see connection.py) and the try under way (see
+attempt.py). Nothing in it waits; a look at the clock now and then finds who is late. It is the worker's turn
+while all of the body is there, or all that the worker takes for now, and the client takes the answer; else it
+is the client's.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Final
+
+from tfleet.contract.names import REQUEST_TIMEOUT_MS, whole_number
+from tfleet.contract.problem import Problem
+from tfleet.contract.request_id import request_id
+from tfleet.httpd.http1.local_response import connection_lines, problem_answer
+from tfleet.httpd.http1.request import RequestHead
+from tfleet.httpd.http1.response import AnswerHead
+from tfleet.proxy.forwarding.attempt import Attempt
+from tfleet.proxy.forwarding.context import Means
+from tfleet.proxy.forwarding.errors import DeclinedError, TicketRefusedError, TryFailedError, UnreachableError
+from tfleet.proxy.forwarding.failure_verdict import judge, suspect
+from tfleet.proxy.forwarding.heads import client_head, worker_head
+from tfleet.proxy.forwarding.replay_buffer import Upload
+from tfleet.proxy.forwarding.retries import Tries
+from tfleet.proxy.interfaces import Client
+from tfleet.proxy.problems import NO_WORKER, body_too_large
+from tfleet.proxy.telemetry.access_log import BROKEN_ANSWER, CLIENT_CLOSED
+
+_BAD_REQUEST: Final = 400
+_UNAUTHORIZED: Final = 401
+_SEND_ELSEWHERE: Final = frozenset({429, 503})
+_GO_ON: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CONTINUE: Final = b"100-continue"
+_NO_TICKET: Final = "asks for a ticket, and this proxy has no --ticket-key-file"
+_TICKET_REFUSED: Final = (
+    "refuses this proxy's ticket: both need the same --ticket-key-file and --service, and clocks that agree"
+)
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
+class Exchange:
+    """One request and its answer. `begin` it once; it is over with `client.answered` or `break_off`."""
+
+    __slots__ = (
+        "_answer_chunked",
+        "_attempt",
+        "_began_s",
+        "_begun",
+        "_client",
+        "_client_since_s",
+        "_client_unsent_bytes",
+        "_deadline_s",
+        "_head",
+        "_keep",
+        "_means",
+        "_paused",
+        "_request_id",
+        "_timeout_s",
+        "_tries",
+        "_unsent",
+        "_upload",
+        "_worker",
+    )
+
+    def __init__(self, head: RequestHead, client: Client, means: Means) -> None:
+        self._head = head
+        self._client = client
+        self._means = means
+        self._began_s = time.perf_counter()
+        self._request_id = request_id(head.request_id)
+        self._upload = Upload(means.memory, chunked=head.chunked)
+        self._timeout_s = means.limits.timeout_s
+        self._deadline_s = math.inf
+        self._unsent: list[bytes] = []
+        """What came of the body before the first try."""
+        self._attempt: Attempt | None = None
+        self._tries = Tries(means.fleet, means.budget)
+        self._worker: str | None = None
+        self._begun = False
+        self._answer_chunked = False
+        self._keep = False
+        self._paused = False
+        self._client_since_s = 0.0
+        self._client_unsent_bytes = 0
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self._request_id} {self._upload!r} {self._attempt!r}>"
+
+    def begin(self) -> None:
+        """Send it on its way, or refuse it by its head alone: then its body is not even asked for."""
+        head, means = self._head, self._means
+        if refused := self._refusal():
+            self._refuse(refused)
+            return
+        if head.expect is not None:
+            self._client.send(_GO_ON)
+        if (asked_ms := head.timeout_ms) is not None:
+            self._timeout_s = min(self._timeout_s, (whole_number(asked_ms) or 0) / 1000)
+        self._deadline_s = means.loop.time() + self._timeout_s
+        means.budget.request()
+        self._try_next()
+
+    # What comes from the client.
+
+    def body_came(self, piece: bytes) -> None:
+        """Take the next piece of the body."""
+        upload, attempt = self._upload, self._attempt
+        upload.add(piece)
+        if upload.received_bytes > self._means.limits.max_body_bytes:
+            self._stop(body_too_large(self._means.limits.max_body_bytes))
+        elif attempt is None:
+            self._unsent.append(piece)
+        else:
+            attempt.send(piece)
+            self.turn_changed()
+
+    def body_ended(self) -> None:
+        """There is no more of it."""
+        self._upload.ended = True
+        if self._attempt is not None:
+            self._attempt.end_body()
+            self.turn_changed()
+
+    def body_failed(self, reason: str) -> None:
+        """It can't be read on. That is not the worker's fault."""
+        self._stop(Problem(400, f"the body can't be read: {reason}"))
+
+    def client_left(self) -> None:
+        """Its connection has ended."""
+        self._abandon()
+        self._over(CLIENT_CLOSED)
+
+    def client_full(self) -> None:
+        """It takes nothing of the answer for now."""
+        if self._attempt is not None:
+            self._attempt.pause_reading()
+            self.turn_changed()
+
+    def client_drained(self) -> None:
+        """It takes more again."""
+        if self._attempt is not None:
+            self._attempt.resume_reading()
+            self.turn_changed()
+
+    def look(self) -> None:
+        """See who is late."""
+        limits, attempt, now_s = self._means.limits, self._attempt, self._means.loop.time()
+        if now_s >= self._deadline_s:
+            self._stop(Problem(504, f"no answer within {self._timeout_s:g} s; see --timeout"))
+        elif attempt is not None and attempt.worker_since_s is not None:
+            due_s = attempt.worker_since_s + limits.try_timeout_s
+            if now_s < due_s:
+                self._client.look_at(min(due_s, self._deadline_s))
+            elif attempt.has_taken_some():
+                self.turn_changed()
+            else:
+                attempt.fail()
+        else:
+            self._look_at_client(self._client_since_s + limits.client_timeout_s, now_s)
+
+    # What comes from the try.
+
+    def connected(self) -> bytes:
+        attempt = self._attempt
+        assert attempt is not None
+        left_s = self._deadline_s - self._means.loop.time()
+        return worker_head(
+            self._head,
+            addressee=attempt.member.addressee,
+            peer=self._client.peer,
+            request_id=self._request_id,
+            left_ms=max(1, round(left_s * 1000)),
+            ticket=self._means.tickets.current(),
+        )
+
+    def head_came(self, head: AnswerHead) -> None:
+        attempt = self._attempt
+        assert attempt is not None
+        member = attempt.member
+        if (length := head.queue_length) is not None:
+            self._means.fleet.reported(member, length.decode("latin-1"))
+        repeatable = self._upload.repeatable
+        name = None if head.worker is None else head.worker.decode("latin-1")
+        if not member.answers_as(name):
+            attempt.drop()
+            self.failed(UnreachableError(f"{name} answers at its address"))
+        elif head.status == _UNAUTHORIZED:
+            attempt.drop()
+            self.failed(TicketRefusedError(_NO_TICKET if self._means.tickets.closed else _TICKET_REFUSED))
+        elif head.status in _SEND_ELSEWHERE and self._tries.may_decline(member, repeatable=repeatable):
+            attempt.drop()
+            self.failed(DeclinedError(head.status))
+
+    def piece_came(self, head: AnswerHead, piece: bytes) -> None:
+        begin = b"" if self._begun else self._begin_answer(head)
+        self._means.metrics.tally.sent_bytes += len(piece)
+        if self._answer_chunked:
+            begin += b"%x\r\n" % len(piece)
+            piece += b"\r\n"
+        self._client.send(begin + piece if begin else piece)
+        self.turn_changed()
+
+    def ended(self, head: AnswerHead) -> None:
+        attempt = self._attempt
+        assert attempt is not None
+        end = b"" if self._begun else self._begin_answer(head)
+        if self._answer_chunked:
+            end += _LAST_CHUNK
+        if end:
+            self._client.send(end)
+        self._means.fleet.answered(attempt.member, head.status)
+        self._over(head.status)
+        self._client.answered(keep=self._keep)
+
+    def failed(self, error: TryFailedError) -> None:
+        attempt, means = self._attempt, self._means
+        assert attempt is not None
+        member, fleet = attempt.member, means.fleet
+        self._let_go()
+        if self._begun:
+            means.observer.broken_off(request_id=self._request_id, worker=member.id, error=str(error))
+            judge(fleet, member, error, self._request_id)
+            self._break_off(BROKEN_ANSWER)
+            return
+        means.metrics.failed_tries.labels(type(error).__name__.removesuffix("Error")).inc()
+        body = suspect(fleet, member, error, self._head, self._upload)
+        judge(fleet, member, error, body or self._request_id)
+        known, repeatable = body in means.poison, self._upload.repeatable
+        if self._tries.failed(member, error, repeatable=repeatable, suspect=bool(body), known=known):
+            self._try_next()
+            return
+        if self._tries.spoilt:
+            means.poison.add(body)
+            means.observer.poisoned(self._request_id, body, self._tries.told)
+        self._refuse(self._tries.problem)
+
+    def turn_changed(self) -> None:
+        attempt, client = self._attempt, self._client
+        if attempt is None:
+            return
+        limits, now_s, ended = self._means.limits, self._means.loop.time(), self._upload.ended
+        if (attempt.full and not ended) is not self._paused:
+            self._paused = not self._paused
+            client.hold_back() if self._paused else client.go_on()
+        if (ended or attempt.full) and not client.full:
+            attempt.waits(now_s)
+            due_s = now_s + limits.try_timeout_s
+        else:
+            attempt.waits(None)
+            self._client_since_s = now_s
+            self._client_unsent_bytes = client.unsent_bytes()
+            due_s = now_s + limits.client_timeout_s
+        client.look_at(min(due_s, self._deadline_s))
+
+    def _refusal(self) -> Problem | None:
+        head, limits = self._head, self._means.limits
+        if (expected := head.expect) is not None and expected.lower() != _CONTINUE:
+            told = expected[:20].decode("latin-1")
+            return Problem(417, f"Expect: {told!r} is not met here, only {_CONTINUE.decode()}")
+        if (asked := head.timeout_ms) is not None and not whole_number(asked):
+            return Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is no number of milliseconds")
+        if head.length_bytes > limits.max_body_bytes:
+            return body_too_large(limits.max_body_bytes)
+        if not self._means.fleet.has_other(()):
+            return NO_WORKER
+        return None
+
+    def _try_next(self) -> None:
+        member = self._tries.next()
+        if member is None:
+            self._refuse(self._tries.problem)
+            return
+        means = self._means
+        unsent, self._unsent = self._unsent, []
+        waiting = list(self._upload.kept) if self._upload.repeatable else unsent
+        self._attempt = Attempt(member, self, self._upload, waiting, means.connections, means.loop)
+        means.fleet.began(member.id, self._attempt)
+        if self._client.full:
+            self._attempt.pause_reading()
+        self._attempt.start(afresh=self._tries.careful)
+        self.turn_changed()
+
+    def _begin_answer(self, head: AnswerHead) -> bytes:
+        """The head for the client. From here on the request can't be sent again."""
+        attempt, client, asked = self._attempt, self._client, self._head
+        assert attempt is not None
+        self._begun = True
+        self._deadline_s = math.inf
+        self._upload.forget()
+        endless = head.length_bytes is None
+        self._answer_chunked = endless and not asked.http_1_0
+        self._keep = asked.keep_alive and client.staying and not (endless and asked.http_1_0)
+        named = head.worker
+        self._worker = attempt.member.id if named is None else named.decode("latin-1")
+        return client_head(
+            head,
+            worker=self._worker,
+            request_id=self._request_id,
+            retries=self._tries.retries,
+            connection=connection_lines(asked, keep=self._keep),
+            cors=self._cors_lines(),
+            chunked=self._answer_chunked,
+        )
+
+    def _cors_lines(self) -> tuple[bytes, ...]:
+        """What tells a browser whether the page may read the answer."""
+        return self._means.cors.lines(self._head.origin) if self._means.cors else ()
+
+    def _look_at_client(self, due_s: float, now_s: float) -> None:
+        client = self._client
+        if now_s < due_s:
+            client.look_at(min(due_s, self._deadline_s))
+        elif client.full and client.unsent_bytes() < self._client_unsent_bytes:
+            self.turn_changed()
+        elif client.full or self._upload.ended:
+            self._abandon()
+            self._break_off(CLIENT_CLOSED)
+        else:
+            late_s = self._means.limits.client_timeout_s
+            self._stop(Problem(408, f"nothing came of the body for {late_s:g} s: see --client-timeout"))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer with a problem document. Nothing of an answer has gone out yet."""
+        goes_on = self._upload.ended and problem.status != _BAD_REQUEST
+        self._keep = goes_on and self._head.keep_alive and self._client.staying
+        lines = connection_lines(self._head, keep=self._keep) + self._cors_lines()
+        self._client.send(problem_answer(problem, self._request_id, connection=lines))
+        self._over(problem.status)
+        self._client.answered(keep=self._keep)
+
+    def _stop(self, problem: Problem) -> None:
+        """Give up the try that is under way: there won't be an answer, or not the rest of it."""
+        self._abandon()
+        if self._begun:
+            self._break_off(CLIENT_CLOSED)
+        else:
+            self._refuse(problem)
+
+    def _abandon(self) -> None:
+        """Let go of a try that nobody waits for any more; its worker may have been silent for too long."""
+        if self._attempt is not None:
+            self._means.fleet.abandoned(self._attempt.member.id, self._attempt)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            self._means.fleet.ended(attempt.member.id, attempt)
+            attempt.drop()
+        if self._paused:
+            self._paused = False
+            self._client.go_on()
+
+    def _break_off(self, status: int) -> None:
+        self._over(status)
+        self._client.break_off()
+
+    def _over(self, status: int) -> None:
+        self._let_go()
+        self._upload.forget()
+        self._means.metrics.tally.received_bytes += self._upload.received_bytes
+        path = self._head.path
+        self._means.observer.answered(
+            request_id=self._request_id,
+            method=self._head.method.decode("ascii"),
+            path=path,
+            route=path,
+            status=status,
+            seconds=time.perf_counter() - self._began_s,
+            worker=self._worker,
+        )

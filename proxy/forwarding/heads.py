@@ -1,0 +1,121 @@
+"""What of a message's head goes on to the other side, and what is said anew."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tfleet.contract.cors import without_cors
+from tfleet.contract.names import QUEUE_LENGTH, REQUEST_ID, REQUEST_TIMEOUT_MS, RETRIES, TICKET, WORKER
+from tfleet.httpd.http1.request import RequestHead
+from tfleet.httpd.http1.response import AnswerHead
+
+_NO_CONTENT: Final = 204
+_HTTP: Final = (b"http",)
+_REQUEST: Final = b"\r\n".join(
+    [
+        b"%b %b HTTP/1.1",
+        b"%b",
+        b"%bX-Forwarded-Proto: %b",
+        REQUEST_ID.encode() + b": %b",
+        REQUEST_TIMEOUT_MS.encode() + b": %d",
+        b"%b",
+        b"",
+        b"",
+    ]
+)
+_ANSWER: Final = b"\r\n".join(
+    [
+        b"HTTP/1.1 %d %b",
+        b"%b" + WORKER.encode() + b": %b",
+        REQUEST_ID.encode() + b": %b",
+        RETRIES.encode() + b": %d",
+        b"",
+        b"",
+    ]
+)
+_CHUNKED: Final = b"Transfer-Encoding: chunked"
+
+
+def worker_head(
+    head: RequestHead,
+    *,
+    addressee: bytes,
+    peer: str | None,
+    request_id: str,
+    left_ms: int,
+    ticket: str | None,
+) -> bytes:
+    """The request for a worker: end-to-end fields, who asked for what, and how long there is for it.
+
+    `addressee` are the lines that say whom it is for (see addressee.py).
+    `peer` is the client's IP address; it is appended to an X-Forwarded-For that came in. The proxy answers
+    Expect itself; Host names the proxy, the worker is told in X-Forwarded-Host. `ticket` is the proxy's own.
+    """
+    said, lines = head.fields.said, head.fields.lines
+    came_from = said.get(b"x-forwarded-for", [])
+    if peer is not None:
+        came_from = [*came_from, peer.encode()]
+    if came_from:
+        lines = [*lines, b"X-Forwarded-For: " + b", ".join(came_from)]
+    if asked_host := said.get(b"x-forwarded-host") or said.get(b"host"):
+        lines = [*lines, b"X-Forwarded-Host: " + asked_host[0]]
+    if ticket is not None:
+        lines = [*lines, f"{TICKET}: {ticket}".encode()]
+    return _REQUEST % (
+        head.method,
+        head.target,
+        addressee,
+        _with_ends(lines),
+        said.get(b"x-forwarded-proto", _HTTP)[0],
+        request_id.encode(),
+        left_ms,
+        _CHUNKED if head.chunked else b"Content-Length: %d" % head.length_bytes,
+    )
+
+
+def client_head(
+    answer: AnswerHead,
+    *,
+    worker: str,
+    request_id: str,
+    retries: int,
+    connection: tuple[bytes, ...],
+    cors: tuple[bytes, ...] = (),
+    chunked: bool,
+) -> bytes:
+    """The head for the client: the worker's without what concerned the proxy's connection to it.
+
+    `connection` are lines about the client's own connection; `chunked` is how it gets the body. `cors` says
+    which page may read it: what the worker says of that is for who asks the worker.
+    """
+    lines = [*(without_cors(answer.fields.lines) if cors else answer.fields.lines), *connection, *cors]
+    queue_length, length_bytes = answer.queue_length, answer.fields.first(b"content-length")
+    if queue_length is not None:
+        lines.append(QUEUE_LENGTH.encode() + b": " + queue_length)
+    if chunked:
+        lines.append(_CHUNKED)
+    elif length_bytes is not None and answer.status != _NO_CONTENT:
+        lines.append(b"Content-Length: " + length_bytes)
+    return _ANSWER % (
+        answer.status,
+        answer.reason,
+        _with_ends(lines),
+        worker.encode("latin-1", "replace"),
+        request_id.encode(),
+        retries,
+    )
+
+
+def bare_head(head: RequestHead, own_address: str) -> bytes:
+    """The head for the proxy's own pages: they need no body, and know nothing of the connection.
+
+    Who names no host, as in HTTP/1.0, is taken to mean the proxy's own address: aiohttp wants one.
+    """
+    host = b"Host: " + (head.host or own_address.encode())
+    asked_id = [f"{REQUEST_ID}: {head.request_id}".encode("latin-1")] if head.request_id else []
+    lines = _with_ends([host, *asked_id, *head.fields.lines])
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (head.method, head.target, lines)
+
+
+def _with_ends(lines: list[bytes]) -> bytes:
+    return b"\r\n".join([*lines, b""])

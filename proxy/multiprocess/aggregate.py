@@ -1,0 +1,76 @@
+"""What several listeners tell, added up as if one process had told it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Sample
+
+from tfleet.proxy.admin.workers import WorkerRow
+from tfleet.proxy.balancing.pool import State
+
+# Each listener sees all workers and the whole registry: of these figures the one that is worst is told.
+_MOST: Final = frozenset(
+    {"tfleet_proxy_workers", "tfleet_registry_last_sync_seconds", "tfleet_registry_unlisted_workers"}
+)
+_FIRST: Final = frozenset({"process_start_time_seconds"})
+_CREATED: Final = "_created"
+_LASTING: Final = frozenset({"counter", "histogram"})
+_WORST_LAST: Final = (State.READY, State.STARTING, State.DRAINING, State.EJECTED)
+
+_Key = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def sum_up(told: Iterable[Iterable[Metric]]) -> tuple[Metric, ...]:
+    """The figures of all: sums, but for a few that are the same thing seen by each of them."""
+    families: dict[str, Metric] = {}
+    samples: dict[str, dict[_Key, Sample]] = {}
+    for family in (family for one in told for family in one):
+        families.setdefault(family.name, family)
+        found = samples.setdefault(family.name, {})
+        for sample in family.samples:
+            key = (sample.name, tuple(sorted(sample.labels.items())))
+            before = found.get(key)
+            found[key] = sample if before is None else _added(family.name, before, sample)
+    return tuple(_family(families[name], samples[name].values()) for name in families)
+
+
+def lasting(families: Iterable[Metric]) -> tuple[Metric, ...]:
+    """What goes on counting when its process has ended: a counter must never fall."""
+    return tuple(family for family in families if family.type in _LASTING)
+
+
+def merge(told: Iterable[Sequence[WorkerRow]]) -> tuple[WorkerRow, ...]:
+    """The workers that any of them knows, each in the worst state that any of them sees it in."""
+    rows: dict[str, list[WorkerRow]] = {}
+    for row in (row for one in told for row in one):
+        rows.setdefault(row.instance.id, []).append(row)
+    return tuple(map(_merged, rows.values()))
+
+
+def _merged(rows: Sequence[WorkerRow]) -> WorkerRow:
+    worst = max(rows, key=lambda row: _WORST_LAST.index(row.state))
+    return replace(
+        worst,
+        weight=sum(row.weight for row in rows) / len(rows),
+        listed=any(row.listed for row in rows),
+        in_flight=sum(row.in_flight for row in rows),
+        failures=max(row.failures for row in rows),
+    )
+
+
+def _added(family: str, one: Sample, other: Sample) -> Sample:
+    if family in _MOST:
+        return one._replace(value=max(one.value, other.value))
+    if family in _FIRST or one.name.endswith(_CREATED):
+        return one._replace(value=min(one.value, other.value))
+    return one._replace(value=one.value + other.value)
+
+
+def _family(like: Metric, samples: Iterable[Sample]) -> Metric:
+    family = Metric(like.name, like.documentation, like.type, like.unit)
+    family.samples = list(samples)
+    return family

@@ -1,0 +1,81 @@
+"""One listener: a process that serves clients as a proxy of one process does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+
+import click
+import structlog
+import uvloop
+
+from tfleet.proxy.multiprocess.messages import Begin, Opened, Ready, receive
+from tfleet.proxy.multiprocess.parent_link import Link
+from tfleet.proxy.readiness import Readiness
+from tfleet.proxy.server import CannotListenError, Serving, beside, log_draining, serving
+from tfleet.runtime import log
+from tfleet.runtime.open_files import shortage
+
+_CONTROL = 0
+"""Its standard input is the line to its parent."""
+
+
+def main() -> None:
+    """Serve until SIGTERM, or until the parent is gone; then finish what is in flight."""
+    with socket.socket(fileno=os.dup(_CONTROL)) as control:
+        try:
+            uvloop.run(_listen(control))
+        except CannotListenError as error:
+            click.echo(f"tfleet proxy: {error}", err=True)
+            sys.exit(2)
+
+
+async def _listen(control: socket.socket) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    control.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=control)
+    try:
+        begin = await receive(reader)
+        if begin is not None:
+            assert isinstance(begin, Begin)
+            await _serve(begin, Link(reader, writer, readiness := Readiness()), readiness, stop)
+    finally:
+        writer.close()
+
+
+async def _serve(begin: Begin, link: Link, readiness: Readiness, stop: asyncio.Event) -> None:
+    log.configure(begin.log_format, level=begin.log_level)
+    structlog.contextvars.bind_contextvars(listener=begin.number)
+    readiness.call(begin.name)
+    settings = begin.settings
+    if settings.ticket_keys is not None:
+        settings.ticket_keys.look()  # the parent read it when it started
+    if missing := shortage(settings.client_limits.max_connections):
+        structlog.get_logger().warning(missing)
+
+    async def hear() -> None:
+        await link.run()
+        structlog.get_logger().warning("the proxy's parent process is gone: this listener ends")
+        stop.set()
+
+    async with beside(hear):
+        async with serving(
+            settings, begin.registry, readiness, report=link, known=begin.known, shared_port=True
+        ) as now:
+            link.serving = now
+            link.send(Opened(now.address))
+            async with beside(lambda: _say_ready(now, link)):
+                await stop.wait()
+            readiness.drain()
+            log_draining(now.fleet, now.clients)
+            await asyncio.sleep(settings.drain_grace_s)
+        await link.tell()  # what it has counted to the end
+
+
+async def _say_ready(now: Serving, link: Link) -> None:
+    await now.fleet.first_ready.wait()
+    link.send(Ready())

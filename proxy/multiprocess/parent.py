@@ -1,0 +1,107 @@
+"""The parent of several listeners: all that a proxy is once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import signal
+from typing import Any, Final
+
+import structlog
+
+from tfleet.proxy.admin.registry_metrics import MembershipMetrics
+from tfleet.proxy.balancing.pool import State
+from tfleet.proxy.multiprocess.messages import Begin, Called, Drain
+from tfleet.proxy.multiprocess.shared_port import held, share
+from tfleet.proxy.multiprocess.supervisor import Hub
+from tfleet.proxy.readiness import Readiness
+from tfleet.proxy.registration import Membership
+from tfleet.proxy.server import Settings, beside, consul_of, log_listening, refusals
+from tfleet.runtime.cpus import usable_cpus
+from tfleet.runtime.log import LogFormat, LogLevel
+
+_SIGNALLED: Final = 128  # and the number of the signal, as a shell has it
+_BEYOND_DRAIN_S: Final = 5.0
+"""What a listener may take to end, besides its drain."""
+
+
+class SharedReadiness(Readiness):
+    """That of all listeners: what is said of it here is said to each of them."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__()
+        self._hub = hub
+
+    def drain(self) -> None:
+        super().drain()
+        self._hub.say(Drain())
+
+    def call(self, name: str) -> None:
+        super().call(name)
+        self._hub.say(Called(name))
+
+
+async def serve_together(
+    settings: Settings, count: int, log_format: LogFormat, log_level: LogLevel = "info"
+) -> int:
+    """Run until SIGTERM or SIGINT, then have all listeners finish what is in flight. Gives the exit code.
+
+    A second signal ends the program, and all listeners, at once. Raises CannotListenError.
+    """
+    log: Any = structlog.get_logger()
+    if crowded := crowding(count, usable_cpus()):
+        log.warning(crowded)
+    hub = Hub(count)
+    readiness = SharedReadiness(hub)
+    _on_signals(hub)
+    async with contextlib.AsyncExitStack() as stack:
+        with refusals(settings.address, "--port"):
+            address = await stack.enter_async_context(held(settings.address))
+        registry = await consul_of(stack, settings.registry)
+
+        def begin(number: int) -> Begin:
+            # Who drains, or is in maintenance, is not for a listener to begin with.
+            known = tuple(row.instance for row in hub.known if row.state is not State.DRAINING)
+            own = share(settings, number, count, address)
+            return Begin(number, own, registry, known, readiness.name, log_format, log_level)
+
+        await stack.enter_async_context(hub.running(begin))
+        membership = None
+        if await hub.opened():
+            log_listening(settings, hub.address, listeners=count)
+            if registry is not None:
+                membership = Membership(registry, settings.service, settings.advertise)
+                hub.own.register(MembershipMetrics(membership))
+                stack.push_async_callback(membership.leave)
+                join = functools.partial(membership.join, hub.address, readiness, hub.first_ready)
+                await stack.enter_async_context(beside(join))
+            await hub.stop_asked.wait()
+        readiness.drain()
+        log.info("proxy draining", listeners=count)
+        if membership is not None:
+            await membership.leave()
+        await hub.stop(settings.drain_grace_s + settings.drain_timeout_s + _BEYOND_DRAIN_S)
+    return hub.code
+
+
+def crowding(count: int, cpus: int) -> str | None:
+    """Why so many listeners are too many for these CPUs, in one line, or None."""
+    if count <= cpus:
+        return None
+    return (
+        f"--listeners {count} and only {cpus} to use of the CPUs: more than one each serve no more requests"
+    )
+
+
+def _on_signals(hub: Hub) -> None:
+    def arrived(number: signal.Signals) -> None:
+        if hub.stop_asked.is_set():
+            hub.kill()
+            os._exit(_SIGNALLED + number)
+        hub.ask_to_stop()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, arrived, number)

@@ -1,0 +1,1 @@
+"""Answers that name a worker instead of passing bytes on."""

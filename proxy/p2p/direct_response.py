@@ -1,0 +1,83 @@
+"""Requests that are answered at once, without a worker and without waiting: lookups and redirects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from tfleet.contract.cors import Cors
+from tfleet.contract.request_id import request_id
+from tfleet.httpd.http1.local_response import connection_lines, own_answer, own_head
+from tfleet.httpd.http1.request import RequestHead
+from tfleet.proxy.interfaces import Client
+from tfleet.proxy.problems import ProblemError
+from tfleet.proxy.telemetry.access_log import Observer
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer; `head` is what `own_head` says. `worker` is whom it names, for the log. Not to `keep` the
+    connection ends with it.
+    """
+
+    status: int
+    head: bytes
+    body: bytes
+    worker: str | None = None
+    keep: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        worker: str | None = None,
+        keep: bool = True,
+    ) -> Self:
+        """An answer with these headers."""
+        return cls(status, own_head(status, headers, len(body)), body, worker, keep)
+
+
+class AtOnce:
+    """Takes requests and answers what `decide` says, which may raise ProblemError.
+
+    It is told the head and the client's IP address.
+    """
+
+    def __init__(
+        self, decide: Callable[[RequestHead, str | None], Reply], observer: Observer, cors: Cors
+    ) -> None:
+        self._decide = decide
+        self._observer = observer
+        self._cors = cors
+
+    def take(self, head: RequestHead, client: Client) -> None:
+        """Answer. Nothing is read of a body."""
+        began_s = time.perf_counter()
+        name = request_id(head.request_id)
+        try:
+            reply = self._decide(head, client.peer)
+        except ProblemError as error:
+            problem = error.problem
+            reply = Reply.of(problem.status, problem.headers(), problem.body())
+        keep = reply.keep and head.keep_alive and client.staying
+        lines = connection_lines(head, keep=keep)
+        if self._cors:
+            lines += self._cors.lines(head.origin)
+        answer = own_answer(reply.head, reply.body, name, connection=lines)
+        client.send(answer[: -len(reply.body)] if head.method == b"HEAD" else answer)
+        path = head.path
+        self._observer.answered(
+            request_id=name,
+            method=head.method.decode("ascii"),
+            path=path,
+            route=path,
+            status=reply.status,
+            seconds=time.perf_counter() - began_s,
+            worker=reply.worker,
+        )
+        client.answered(keep=keep)

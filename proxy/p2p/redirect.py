@@ -1,0 +1,43 @@
+"""p2p mode: an image that is sent to the proxy goes to a worker by itself, none of it is read here."""
+
+from __future__ import annotations
+
+from tfleet.contract.names import TICKET_QUERY, WORKER
+from tfleet.httpd.http1.request import RequestHead
+from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.p2p.address_selection import Asker
+from tfleet.proxy.p2p.direct_response import Reply
+from tfleet.proxy.p2p.local_networks import NetworkView
+from tfleet.proxy.problems import NO_WORKER, ProblemError
+from tfleet.proxy.ticket_issuer import TicketOffice
+
+
+class Redirect:
+    """Says 307 to the same path of a worker: method, body and query go there."""
+
+    def __init__(self, fleet: Fleet, tickets: TicketOffice, view: NetworkView) -> None:
+        self._fleet = fleet
+        self._view = view
+        self._tickets = tickets
+
+    def decide(self, head: RequestHead, peer: str | None) -> Reply:
+        """The redirection. The connection ends: what the client may have begun to send is not read."""
+        member = self._fleet.pick()
+        if member is None:
+            raise ProblemError(NO_WORKER)
+        address = Asker(head, peer, self._view.networks).address(member.instance)
+        headers = {
+            "Location": address.url + self._target(head.target.decode("ascii")),
+            WORKER: member.id,
+            "Content-Type": "text/plain; charset=utf-8",
+        }
+        body = f"images go straight to a worker: {address}\n".encode()
+        return Reply.of(307, headers, body, worker=member.id, keep=False)
+
+    def _target(self, target: str) -> str:
+        """Path and query, with a ticket before the query that came: the first one counts."""
+        ticket = self._tickets.current()
+        if ticket is None:
+            return target
+        path, _, query = target.partition("?")
+        return f"{path}?{TICKET_QUERY}={ticket}" + (f"&{query}" if query else "")

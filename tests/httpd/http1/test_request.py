@@ -1,0 +1,100 @@
+import pytest
+
+from tfleet.httpd.http1.fields import UnreadableError
+from tfleet.httpd.http1.request import RequestHead, RequestHeads, read_request_head
+
+
+def head(*lines: str, first: str = "POST / HTTP/1.1", host: str = "Host: a") -> RequestHead:
+    return read_request_head("".join(f"{line}\r\n" for line in (first, host, *lines) if line).encode())
+
+
+def test_what_is_said_of_a_request_is_read_once() -> None:
+    found = head(
+        "Content-Length: 5",
+        "X-Request-Id: mine",
+        "X-Request-Timeout-Ms: 70",
+        "Expect: 100-continue",
+        "accept: text/plain",
+        "Accept:application/json",
+        "A: b ",
+        first="POST /predict?top=%2F HTTP/1.1",
+        host="host:\ttfleet:12480",
+    )
+    assert (found.method, found.target, found.path) == (b"POST", b"/predict?top=%2F", "/predict")
+    assert (found.host, found.request_id, found.timeout_ms) == (b"tfleet:12480", "mine", "70")
+    assert (found.expect, found.accept) == (b"100-continue", "text/plain, application/json")
+    assert (found.chunked, found.length_bytes, found.keep_alive) == (False, 5, True)
+    assert found.fields.lines == [b"accept: text/plain", b"Accept:application/json", b"A: b"]
+
+
+def test_what_is_not_said_is_none() -> None:
+    found = head()
+    assert (found.request_id, found.timeout_ms, found.expect, found.accept) == (None, None, None, "")
+    assert (found.chunked, found.length_bytes) == (False, 0)
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [
+        ("http://b/predict?x=1", b"/predict?x=1"),
+        ("HTTPS://b:1", b"/"),
+        ("http://b?x", b"/?x"),
+        ("//drain", b"//drain"),
+        ("/a/../b", b"/a/../b"),
+    ],
+)
+def test_the_target_is_a_path_and_a_query_as_they_came(target: str, wanted: bytes) -> None:
+    assert head(first=f"POST {target} HTTP/1.1").target == wanted
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "kept"),
+    [
+        ("1.1", "", True),
+        ("1.1", "Connection: close", False),
+        ("1.1", "Connection: keep-alive, Close", False),
+        ("1.0", "", False),
+        ("1.0", "Connection: Keep-Alive", True),
+    ],
+)
+def test_it_says_whether_another_request_may_follow(version: str, connection: str, kept: bool) -> None:
+    assert head(connection, first=f"GET / HTTP/{version}").keep_alive is kept
+
+
+def test_http_1_0_expects_nothing_and_needs_no_host() -> None:
+    found = head("Expect: 100-continue", first="POST / HTTP/1.0", host="")
+    assert (found.expect, found.host) == (None, b"")
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (["POST / HTTP/1.1"], "one Host"),
+        (["POST / HTTP/1.1", "Host: a", "Host: a"], "one Host"),
+        (["POST / HTTP/1.1", "Host: a/b"], "no host"),
+        (["POST / HTTP/3.0", "Host: a"], "HTTP/3.0 is not spoken here: use HTTP/1.1"),
+        (["POST /", "Host: a"], "no request line"),
+        (["POST  / HTTP/1.1", "Host: a"], "no request line"),
+        (["POST a/b HTTP/1.1", "Host: a"], "no path"),
+        (["POST / HTTP/1.1", "Host: a", "Transfer-Encoding: gzip"], "not chunked"),
+        (["POST / HTTP/1.0", "Host: a", "Transfer-Encoding: chunked"], "can be none"),
+        (["POST / HTTP/1.1", "Host: a", *["A: b"] * 128], "over 128 fields"),
+        (["POST / HTTP/1.1", "Host: a", "A: " + "b" * 8190], "over 8192 bytes"),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_not_read(lines: list[str], reason: str) -> None:
+    with pytest.raises(UnreadableError, match=reason):
+        read_request_head("".join(f"{line}\r\n" for line in lines).encode())
+
+
+def test_each_head_of_a_connection_is_read_for_what_it_is() -> None:
+    def text(*more: str) -> bytes:
+        return "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", "Host: a", *more)).encode()
+
+    heads = RequestHeads()
+    asked = [text(), text(), text("Accept: b"), text("A: " + "x" * 2000), text("Accept: b"), text()]
+    assert [heads.read(one) for one in asked] == [read_request_head(one) for one in asked]
+    with pytest.raises(UnreadableError):
+        heads.read(text("Host: b"))
+    assert heads.read(text()) is heads.read(text()), "the same again is not read again"
+    assert heads.read(asked[3]) is not heads.read(asked[3]), "nor are long ones kept"

@@ -1,0 +1,127 @@
+import asyncio
+import contextlib
+import resource
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.ipv6 import needs_ipv6
+from tests.waiting import eventually
+from tfleet.contract.address import Address
+from tfleet.httpd.acceptor import Door, Place, bound, bound_all, open_door
+
+
+class Greeter(asyncio.Protocol):
+    """Says hello, and ends the connection."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        line = cast(asyncio.Transport, transport)
+        line.write(b"hello")
+        line.close()
+
+
+async def greeting(address: Address) -> bytes:
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    found = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return found
+
+
+async def open_one() -> Door:
+    return await open_door(Address("127.0.0.1", 0), Greeter)
+
+
+async def test_who_knocks_is_let_in_until_it_is_closed() -> None:
+    door = await open_one()
+    address = door.address
+    assert await asyncio.gather(*(greeting(address) for _ in range(100))) == [b"hello"] * 100
+    await door.close()
+    with pytest.raises(ConnectionRefusedError):
+        await greeting(address)
+
+
+async def test_who_has_knocked_before_it_closes_is_let_in() -> None:
+    door = await open_one()
+    with socket.create_connection((door.address.host, door.address.port)) as client:
+        await door.close()  # nothing was accepted yet: the loop did not turn in between
+        client.setblocking(False)
+        assert await asyncio.get_running_loop().sock_recv(client, 10) == b"hello"
+
+
+async def test_who_comes_while_there_are_no_descriptors_waits_and_is_let_in_later() -> None:
+    door = await open_one()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with capture_logs() as logs, socket.socket() as client:
+        client.setblocking(False)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno() + 1, hard))
+        try:
+            await asyncio.get_running_loop().sock_connect(client, (door.address.host, door.address.port))
+            await eventually(lambda: asyncio.sleep(0, logs))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert await asyncio.get_running_loop().sock_recv(client, 10) == b"hello"
+    assert logs[0]["event"] == "clients have to wait at the door"
+    await door.close()
+
+
+async def test_clients_are_dealt_out_among_doors_that_share_an_address() -> None:
+    let_in = [0, 0]
+
+    def counter(number: int) -> Callable[[], Greeter]:
+        def connect() -> Greeter:
+            let_in[number] += 1
+            return Greeter()
+
+        return connect
+
+    one = await open_door(Address("127.0.0.1", 0), counter(0), shared=True)
+    other = await open_door(one.address, counter(1), shared=True)
+    assert await asyncio.gather(*(greeting(one.address) for _ in range(100))) == [b"hello"] * 100
+    assert min(let_in) > 0
+    await one.close()
+    await asyncio.gather(*(greeting(other.address) for _ in range(20)))
+    assert sum(let_in) == 120
+    await other.close()
+
+
+@needs_ipv6
+async def test_localhost_is_both_loopbacks_at_one_port() -> None:
+    door = await open_door(Address("localhost", 0), Greeter)
+    assert door.address.host == "127.0.0.1"
+    assert await greeting(door.address) == await greeting(Address("::1", door.address.port)) == b"hello"
+    await door.close()
+
+
+def test_a_machine_without_a_spare_place_does_without_it() -> None:
+    place = Place(socket.AF_INET, socket.SOCK_STREAM, 0, ("127.0.0.1", 0))
+    missing = Place(socket.AF_INET6, socket.SOCK_STREAM, 0, ("2001:db8::1", 0, 0, 0), spare=True)
+    (one,) = bound_all([place, missing], lambda each: bound(each, shared=False))
+    one.close()
+    with pytest.raises(OSError, match="assign requested address"):
+        bound_all([place, replace(missing, spare=False)], lambda each: bound(each, shared=False))
+
+
+@needs_ipv6
+async def test_a_loopback_that_is_taken_is_no_spare_place() -> None:
+    with socket.socket(socket.AF_INET6) as other:
+        other.bind(("::1", 0))
+        other.listen()
+        with pytest.raises(OSError, match="in use"):
+            await open_door(Address("localhost", other.getsockname()[1]), Greeter)
+
+
+@needs_ipv6
+async def test_a_free_port_is_free_at_both() -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):  # ports that the system would give next, taken at one of the two
+            one = stack.enter_context(socket.socket(socket.AF_INET6))
+            one.bind(("::1", 0))
+        doors = [await open_door(Address("localhost", 0), Greeter) for _ in range(20)]
+        for door in doors:
+            assert await greeting(Address("::1", door.address.port)) == b"hello"
+            await door.close()

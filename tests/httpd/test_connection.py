@@ -1,0 +1,198 @@
+"""What a client may take: time for a head, connections, idle ones. Each refusal says why."""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import replace
+
+import aiohttp
+import aiohttp.web
+import pytest
+from structlog.testing import capture_logs
+
+from tests.proxy.raw import RawClient, raw_client
+from tests.proxy.stand_in import CLIENT_LIMITS, settings, stand_in
+from tests.waiting import eventually
+from tfleet.contract.address import Address
+from tfleet.proxy.server import running
+
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd"
+IMPATIENT = replace(CLIENT_LIMITS, header_timeout_s=0.3)
+
+
+async def metric(proxy: Address, name: str) -> float:
+    """One line of the metrics; 0 where it isn't there yet."""
+    async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/metrics") as answer:
+        for line in (await answer.text()).splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.rpartition(" ")[2])
+    return 0.0
+
+
+async def test_a_head_that_takes_too_long_is_refused_with_408() -> None:
+    async with stand_in() as worker, running(settings(worker, client_limits=IMPATIENT)) as proxy:
+        async with raw_client(proxy) as client:
+            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n")
+            refusal = await client.answer()
+            assert refusal.status == 408
+            assert "--header-timeout" in refusal.problem()["detail"]
+            assert refusal.headers["x-request-id"]
+            assert await client.ends() == b""
+    assert worker.seen == []
+
+
+async def test_a_head_that_drips_does_not_gain_time_by_it() -> None:
+    async with stand_in() as worker, running(settings(worker, client_limits=IMPATIENT)) as proxy:
+        async with raw_client(proxy) as client:
+            began_s = time.monotonic()
+            dripping = asyncio.ensure_future(drip(client))
+            assert (await client.answer()).status == 408
+            assert time.monotonic() - began_s < 3.0
+            dripping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await dripping
+
+
+async def drip(client: RawClient) -> None:
+    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nX: ")
+    while True:
+        await asyncio.sleep(0.02)
+        await client.send(b"x")
+
+
+async def test_who_connects_and_says_nothing_is_shown_out_without_a_word() -> None:
+    async with stand_in() as worker, running(settings(worker, client_limits=IMPATIENT)) as proxy:
+        async with raw_client(proxy) as client:
+            assert await client.ends() == b""
+
+
+async def test_the_time_for_a_head_begins_anew_with_each_request() -> None:
+    async with stand_in() as worker, running(settings(worker, client_limits=IMPATIENT)) as proxy:
+        async with raw_client(proxy) as client:
+            for _ in range(3):
+                await client.send(POST[:10])
+                await asyncio.sleep(0.2)
+                await client.send(POST[10:])
+                assert (await client.answer()).status == 200
+    assert len(worker.seen) == 3
+
+
+async def test_a_head_behind_a_long_request_does_not_cost_it_its_answer() -> None:
+    release = asyncio.Event()
+    async with stand_in() as worker, running(settings(worker, client_limits=IMPATIENT)) as proxy:
+
+        async def held(request: aiohttp.web.Request) -> aiohttp.web.Response:
+            await release.wait()
+            return aiohttp.web.Response(text=(await request.read()).decode())
+
+        worker.answer = held
+        async with raw_client(proxy) as client:
+            await client.send(POST + POST[:20])
+            asyncio.get_running_loop().call_later(0.6, release.set)
+            first = await client.answer()
+            assert (first.status, first.body) == (200, b"abcd")
+            await client.send(POST[20:])
+            assert (await client.answer()).status == 200
+
+
+async def test_a_body_may_take_longer_than_a_head() -> None:
+    async with stand_in() as worker, running(settings(worker, client_limits=IMPATIENT)) as proxy:
+        async with raw_client(proxy) as client:
+            await client.send(POST[:-4])
+            for byte in (b"a", b"b", b"c", b"d"):
+                await asyncio.sleep(0.2)
+                await client.send(byte)
+            assert (await client.answer()).status == 200
+
+
+async def test_a_connection_is_kept_idle_only_for_so_long() -> None:
+    limits = replace(CLIENT_LIMITS, idle_timeout_s=0.3)
+    async with stand_in() as worker, running(settings(worker, client_limits=limits)) as proxy:
+        async with raw_client(proxy) as client:
+            await client.send(POST)
+            assert (await client.answer()).status == 200
+            assert await client.ends() == b""
+
+
+async def test_an_endless_head_is_refused_with_400() -> None:
+    async with stand_in() as worker, running(settings(worker)) as proxy:
+        async with raw_client(proxy) as client:
+            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n")
+            for number in range(100):
+                await client.send(b"X-%d: %s\r\n" % (number, b"a" * 4000))
+            refusal = await client.answer()
+            assert (refusal.status, refusal.problem()["detail"]) == (
+                400,
+                "this is no HTTP request: its head is over 65536 bytes",
+            )
+            assert await client.ends() == b""
+
+
+async def test_a_refusal_is_logged_and_counted_under_its_request_id() -> None:
+    async with stand_in() as worker, running(settings(worker)) as proxy:
+        with capture_logs() as logs:
+            async with raw_client(proxy) as client:
+                await client.send(b"GARBAGE\r\n\r\n")
+                refusal = await client.answer()
+        (line,) = [line for line in logs if line["event"] == "request"]
+        assert line["request_id"] == refusal.headers["x-request-id"]
+        assert (line["status"], line["error"]) == (400, refusal.problem()["detail"])
+        assert await metric(proxy, 'tfleet_proxy_requests_total{route="malformed",status="400"}') == 1
+
+
+async def test_one_connection_too_many_is_told_so_and_the_others_are_served() -> None:
+    limits = replace(CLIENT_LIMITS, max_connections=2)
+    async with stand_in() as worker, running(settings(worker, client_limits=limits)) as proxy:
+        async with raw_client(proxy) as one, raw_client(proxy) as two:
+            for client in (one, two):
+                await client.send(POST)
+                assert (await client.answer()).status == 200
+            async with raw_client(proxy) as third:
+                refusal = await third.answer()
+                assert refusal.status == 503
+                assert refusal.headers["retry-after"] == "1"
+                assert "--max-connections" in refusal.problem()["detail"]
+                assert await third.ends() == b""
+            await one.send(POST)
+            assert (await one.answer()).status == 200
+        # Their places are free again.
+        assert await eventually(lambda: metric(proxy, "tfleet_proxy_refused_connections_total"), wanted=bool)
+        async with raw_client(proxy) as fourth:
+            await fourth.send(POST)
+            assert (await fourth.answer()).status == 200
+
+
+async def test_who_sends_while_he_is_told_off_still_gets_the_answer() -> None:
+    limits = replace(CLIENT_LIMITS, max_connections=1)
+    async with stand_in() as worker, running(settings(worker, client_limits=limits)) as proxy:
+        async with raw_client(proxy), raw_client(proxy) as second:
+            head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n"
+            await second.send(head + bytes(5_000_000))
+            assert (await second.answer()).status == 503
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/"])
+async def test_while_it_drains_an_answer_is_the_last_on_its_connection(path: str) -> None:
+    async with stand_in() as worker:
+        draining = replace(settings(worker), drain_grace_s=1.0)
+        proxied = running(draining)
+        proxy = await proxied.__aenter__()
+        async with raw_client(proxy) as client:
+            await client.send(request_for(path))
+            assert "connection" not in (await client.answer()).headers
+            stopping = asyncio.ensure_future(proxied.__aexit__(None, None, None))
+            await eventually(lambda: status_of(proxy, "/readyz"), wanted=lambda status: status == 503)
+            await client.send(request_for(path))
+            last = await client.answer()
+            assert (last.status, last.headers["connection"]) == (200, "close")
+            assert await client.ends() == b""
+        await stopping
+
+
+def request_for(path: str) -> bytes:
+    return POST if path == "/" else f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+
+
+async def status_of(proxy: Address, path: str) -> int:
+    async with aiohttp.ClientSession() as session, session.get(proxy.url + path) as answer:
+        return answer.status

@@ -1,0 +1,104 @@
+import json
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.canned import nobody
+from tests.proxy.stand_in import settings, stand_in
+from tests.waiting import eventually
+from tfleet.contract.address import Address
+from tfleet.discovery.instance import Instance
+from tfleet.proxy.admin.worker_metrics import WorkerMetrics
+from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.problems import ProblemError
+from tfleet.proxy.server import running
+
+PAGE = "tfleet_worker_busy_seconds_total 7.5\n"
+MEGABYTE = 1024 * 1024
+
+
+async def get(proxy: Address, worker: Address | str) -> tuple[int, str, str]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{proxy.url}/workers/{quote(str(worker), safe='')}/metrics") as answer,
+    ):
+        return answer.status, answer.content_type, await answer.text()
+
+
+def detail(answer: tuple[int, str, str]) -> str:
+    found: str = json.loads(answer[2])["detail"]
+    return found
+
+
+async def test_a_worker_s_page_comes_through_the_proxy_in_both_modes() -> None:
+    async def metrics(request: web.Request) -> web.Response:
+        return web.Response(text=PAGE if request.path == "/metrics" else "no")
+
+    async with stand_in() as worker:
+        worker.answer = metrics
+        for mode in ("forward", "p2p"):
+            async with running(settings(worker, mode=mode)) as proxy:
+                assert await get(proxy, worker.address) == (200, "text/plain", PAGE)
+
+
+async def test_nobody_is_asked_but_a_worker_of_the_fleet() -> None:
+    async with stand_in() as worker, stand_in() as stranger, running(settings(worker)) as proxy:
+        found = await get(proxy, stranger.address)
+        assert (found[0], detail(found)) == (
+            404,
+            f"no worker '{stranger.address}' is known: see GET /workers",
+        )
+        assert stranger.seen == []
+
+
+async def test_one_that_gives_no_page_is_502_and_why() -> None:
+    where = nobody()
+    async with running(settings(where)) as proxy:
+        found = await get(proxy, where)
+        assert found[0] == 502
+        assert detail(found).startswith(f"worker {where} gave no metrics: ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "how"),
+    [
+        (lambda: web.Response(status=500), "answered 500 when it was asked for its metrics"),
+        (lambda: web.Response(body=b"x" * (MEGABYTE + 1)), f"has metrics of over {MEGABYTE} bytes"),
+        (lambda: web.Response(status=302, headers={"Location": "/healthz"}), "answered 302"),
+    ],
+)
+async def test_what_is_no_page_of_its_is_not_passed_on(answer, how: str) -> None:  # type: ignore[no-untyped-def] # makes one
+    async def metrics(_: web.Request) -> web.Response:
+        response: web.Response = answer()
+        return response
+
+    async with stand_in() as worker, running(settings(worker)) as proxy:
+        worker.answer = metrics
+        found = await get(proxy, worker.address)
+        assert found[0] == 502
+        assert how in detail(found)
+
+
+async def test_whoever_else_answers_at_its_address_is_not_taken_for_it() -> None:
+    fleet = Fleet()
+    async with stand_in() as worker, aiohttp.ClientSession() as session:
+        fleet.synced([Instance("tfleet-mine", worker.address)])
+        worker.name = "tfleet-another"
+        with pytest.raises(ProblemError, match="tfleet-mine is not at its address any more, but tfleet-ano"):
+            await WorkerMetrics(fleet, session)("tfleet-mine")
+
+
+async def test_asking_leaves_only_lines_for_debug_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    async with stand_in() as worker, running(settings(worker)) as proxy:
+        await get(proxy, worker.address)
+
+        async def front_page() -> bool:
+            async with aiohttp.ClientSession() as session, session.get(proxy.url) as answer:
+                return answer.ok
+
+        await eventually(front_page)
+    said = "".join(capsys.readouterr())
+    assert "path=/ " in said or '"path": "/"' in said
+    assert all("debug" in line for line in said.splitlines() if "/metrics" in line)

@@ -1,0 +1,33 @@
+import pytest
+
+from tfleet.proxy.balancing.outlier_detection import Strikes
+
+CASES = {
+    "three different ones": ("abc", 3),
+    "the same one again and again": ("aaaaaa", None),
+    "two in turn": ("ababab", None),
+    "the same one in between": ("aabbbc", 6),
+    "an answer in between": ("ab.cd", None),
+    "three after an answer": ("ab.cde", 6),
+    "three, and the count is at its beginning": ("abcde", 3),
+}
+
+
+@pytest.mark.parametrize(("bodies", "out_at"), CASES.values(), ids=CASES.keys())
+def test_a_worker_is_out_at_the_third_different_body(bodies: str, out_at: int | None) -> None:
+    strikes, out = Strikes(), []
+    for number, body in enumerate(bodies, start=1):
+        if body == ".":
+            strikes.forget("w1")
+        elif strikes.struck("w1", body):
+            out.append(number)
+    assert out == ([] if out_at is None else [out_at])
+
+
+def test_each_worker_has_a_count_of_its_own() -> None:
+    strikes = Strikes()
+    found = [strikes.struck(worker, body) for body in "ab" for worker in ("w1", "w2")]
+    assert found == [False] * 4
+    strikes.forget("w2")
+    assert strikes.struck("w1", "c")
+    assert not strikes.struck("w2", "c")

@@ -1,0 +1,75 @@
+import asyncio
+
+import pytest
+
+from tests.embedded_registry import embedded_registry
+from tests.proxy.stand_in import settings, stand_in
+from tests.proxy.test_service import register, workers
+from tests.waiting import eventually
+from tfleet.discovery.registry import ConsulRegistry
+from tfleet.proxy.balancing.slow_start import SlowStart
+from tfleet.proxy.server import running
+
+WINDOW_S = 10.0
+STARTED = SlowStart(WINDOW_S).after(1, [], 100.0)
+"""A fleet whose first worker became ready at 100 s."""
+
+
+@pytest.mark.parametrize(
+    ("now_s", "warm_at_s"),
+    [(100.0, 100.0), (109.9, 109.9), (110.0, 120.0), (500.0, 510.0)],
+    ids=["the first", "still within the first window", "after it", "long after it"],
+)
+def test_who_comes_when_the_fleet_has_just_started_is_warm_at_once(now_s: float, warm_at_s: float) -> None:
+    assert STARTED.warm_at_s(now_s) == warm_at_s
+
+
+def test_who_comes_when_there_is_nobody_is_warm_at_once() -> None:
+    assert SlowStart(WINDOW_S).warm_at_s(500.0) == 500.0
+    assert STARTED.after(0, [], 200.0).warm_at_s(500.0) == 500.0
+
+
+def test_who_comes_later_does_not_move_the_beginning() -> None:
+    assert STARTED.after(2, [], 109.0).warm_at_s(111.0) == 121.0
+
+
+@pytest.mark.parametrize(
+    ("age_s", "turn"),
+    [(0.0, 0.1), (0.5, 0.1), (1.0, 0.1), (2.5, 0.25), (7.5, 0.75), (10.0, 1.0), (99.0, 1.0)],
+)
+def test_a_turn_grows_evenly_from_a_tenth(age_s: float, turn: float) -> None:
+    two = STARTED.after(2, [510.0], 500.0)
+    assert two.turn(510.0, 500.0 + age_s) == pytest.approx(turn)
+    assert two.turn(100.0, 500.0 + age_s) == 1.0
+    assert two.uneven(500.0 + age_s) is (age_s < WINDOW_S)
+
+
+def test_where_nobody_is_warm_the_warmest_has_whole_turns() -> None:
+    both_cold = STARTED.after(2, [505.0, 510.0], 501.0)
+    assert both_cold.turn(505.0, 502.0) == 1.0
+    assert both_cold.turn(510.0, 502.0) == pytest.approx(0.2 / 0.7)
+    assert both_cold.uneven(507.0)
+    alone = STARTED.after(1, [510.0], 501.0)
+    assert alone.turn(510.0, 501.0) == 1.0
+
+
+def test_without_a_window_everybody_is_warm_at_once() -> None:
+    off = SlowStart(0.0).after(1, [], 100.0)
+    assert off.warm_at_s(500.0) == 500.0
+    assert not off.uneven(500.0)
+
+
+async def test_a_worker_that_registers_with_a_fleet_at_work_starts_slowly() -> None:
+    with embedded_registry() as registry:
+        async with stand_in() as worker:
+            async with running(settings(registry=ConsulRegistry(registry), slow_start_s=1.0)) as proxy:
+
+                async def weight(worker_id: str) -> object:
+                    return next((row["weight"] for row in await workers(proxy) if row["id"] == worker_id), 0)
+
+                await register(registry, worker.address, worker_id="w1")
+                assert await eventually(lambda: weight("w1")) == 1
+                await asyncio.sleep(1.0)  # at work means for the length of a slow start
+                await register(registry, worker.address, worker_id="w2")
+                assert await eventually(lambda: weight("w2")) < 1  # type: ignore[operator] # a number in JSON
+                await eventually(lambda: weight("w2"), wanted=lambda found: found == 1)

@@ -1,0 +1,125 @@
+import random
+from collections.abc import Callable
+
+import pytest
+
+from tfleet.contract.address import Address
+from tfleet.discovery.instance import Instance
+from tfleet.httpd.http1.request import RequestHead, read_request_head
+from tfleet.proxy.balancing.pool import Member, Probe, State
+from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.forwarding.errors import (
+    DeclinedError,
+    HungUpError,
+    LateError,
+    StaleConnectionError,
+    TicketRefusedError,
+    TryFailedError,
+    UnreachableError,
+)
+from tfleet.proxy.forwarding.failure_verdict import judge, suspect
+from tfleet.proxy.forwarding.poison_bodies import body_digest
+from tfleet.proxy.forwarding.replay_buffer import ReplayMemory, Upload
+
+
+def fleet_of(workers: int) -> Fleet:
+    fleet = Fleet(rng=random.Random(1))
+    fleet.synced([Instance(f"w{number}", Address("h", number + 1)) for number in range(workers)])
+    fleet.probed({f"w{number}": (Probe.READY, "") for number in range(workers)})
+    return fleet
+
+
+def one_of(fleet: Fleet) -> Member:
+    return fleet.pool.members["w0"]
+
+
+def head(*lines: str) -> RequestHead:
+    return read_request_head("\r\n".join(["POST / HTTP/1.1", "Host: x", *lines, ""]).encode())
+
+
+def upload(body: bytes, *, kept_bytes: int = 100) -> Upload:
+    found = Upload(ReplayMemory(kept_bytes, kept_bytes), chunked=False)
+    found.add(body)
+    found.ended = True
+    return found
+
+
+MAY_BE_THE_BODY: dict[str, tuple[TryFailedError, bool]] = {
+    "hangs up": (HungUpError("it ended"), True),
+    "is silent with the body": (LateError("makes no progress", had_body=True), True),
+    "is silent without it": (LateError("makes no progress"), False),
+    "breaks off with the body": (UnreachableError("it broke off", had_body=True), True),
+    "breaks off without it": (UnreachableError("it broke off"), False),
+    "ends a kept connection with the body": (StaleConnectionError("it ended", had_body=True), True),
+    "ends a kept connection without it": (StaleConnectionError("it ended"), False),
+    "refuses": (UnreachableError("can't connect"), False),
+    "declines": (DeclinedError(503), False),
+    "has too much to do": (DeclinedError(429), False),
+    "takes no ticket": (TicketRefusedError("asks for a ticket"), False),
+}
+
+
+@pytest.mark.parametrize(("error", "may_be"), MAY_BE_THE_BODY.values(), ids=MAY_BE_THE_BODY.keys())
+def test_a_body_is_suspected_if_a_worker(error: TryFailedError, may_be: bool) -> None:
+    fleet = fleet_of(1)
+    found = suspect(fleet, one_of(fleet), error, head(), upload(b"image"))
+    assert found == (body_digest([b"image"], b"") if may_be else b"")
+
+
+def test_a_worker_that_is_about_to_stop_blames_no_body() -> None:
+    fleet = fleet_of(1)
+    fleet.declined(one_of(fleet), "answers 503")
+    assert suspect(fleet, one_of(fleet), HungUpError("it ended"), head(), upload(b"image")) == b""
+
+
+def test_the_boundary_of_the_form_that_the_head_says_is_left_out() -> None:
+    fleet = fleet_of(1)
+
+    def found(boundary: str) -> bytes:
+        form = head(f"content-Type:multipart/form-data; boundary={boundary}")
+        body = upload(f"--{boundary} image --{boundary}--".encode())
+        return suspect(fleet, one_of(fleet), HungUpError("it ended"), form, body)
+
+    assert found("xx") == found("yyyy") != b""
+
+
+def test_a_body_that_is_not_kept_is_known_by_its_length() -> None:
+    fleet = fleet_of(1)
+
+    def found(body: bytes) -> bytes:
+        return suspect(fleet, one_of(fleet), HungUpError("it ended"), head(), upload(body, kept_bytes=0))
+
+    assert found(b"image") == found(b"other") != found(b"images")
+
+
+def _out(fleet: Fleet) -> bool:
+    return one_of(fleet).state is not State.READY
+
+
+def _doubted(fleet: Fleet) -> bool:
+    return bool(fleet.suspects()) and not _out(fleet)
+
+
+def _nothing(fleet: Fleet) -> bool:
+    return not fleet.suspects() and not _out(fleet)
+
+
+JUDGED: dict[str, tuple[TryFailedError, Callable[[Fleet], bool]]] = {
+    "hangs up": (HungUpError("it ended"), _doubted),
+    "is silent with the body": (LateError("makes no progress", had_body=True), _doubted),
+    "is silent without it": (LateError("makes no progress"), _doubted),
+    "breaks off in its answer": (UnreachableError("it broke off", had_body=True), _out),
+    "refuses": (UnreachableError("can't connect"), _out),
+    "ends a kept connection with the body": (StaleConnectionError("it ended", had_body=True), _doubted),
+    "ends a kept connection without it": (StaleConnectionError("it ended"), _nothing),
+    "declines": (DeclinedError(503), _out),
+    "has too much to do": (DeclinedError(429), _nothing),
+    "takes no ticket": (TicketRefusedError("asks for a ticket"), _out),
+}
+
+
+@pytest.mark.parametrize(("error", "wanted"), JUDGED.values(), ids=JUDGED.keys())
+def test_what_becomes_of_a_worker_that(error: TryFailedError, wanted: Callable[[Fleet], bool]) -> None:
+    fleet = fleet_of(2)
+    judge(fleet, one_of(fleet), error, b"body")
+    assert wanted(fleet)

@@ -1,0 +1,154 @@
+import pytest
+
+from tfleet.httpd.http1.request import read_request_head
+from tfleet.httpd.http1.response import read_answer_head
+from tfleet.proxy.forwarding.heads import bare_head, client_head, worker_head
+
+HOP_BY_HOP = [
+    *("Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection"),
+    *("TE", "Trailer", "Upgrade"),
+]
+
+
+def lines_of(head: bytes) -> list[str]:
+    """All but the first, and there is nothing behind them."""
+    assert head.endswith(b"\r\n\r\n")
+    return head.decode("latin-1")[:-4].split("\r\n")[1:]
+
+
+def sent(*lines: str, peer: str | None = "10.0.0.7", ticket: str | None = None) -> bytes:
+    block = "".join(f"{line}\r\n" for line in ("POST /predict?top=1 HTTP/1.1", *lines)).encode("latin-1")
+    return worker_head(
+        read_request_head(block),
+        addressee=b"Host: w:1\r\nX-Worker: w1",
+        peer=peer,
+        request_id="id1",
+        left_ms=70,
+        ticket=ticket,
+    )
+
+
+def answered(
+    *lines: str, status: int = 200, connection: tuple[bytes, ...] = (), chunked: bool = False
+) -> bytes:
+    block = "".join(f"{line}\r\n" for line in (f"HTTP/1.1 {status} Said so", *lines)).encode("latin-1")
+    return client_head(
+        read_answer_head(block),
+        worker="w1",
+        request_id="id1",
+        retries=2,
+        connection=connection,
+        chunked=chunked,
+    )
+
+
+def test_the_worker_learns_who_asked_for_what() -> None:
+    head = sent("Host: tfleet:12480", "Content-Length: 7")
+    assert head.startswith(b"POST /predict?top=1 HTTP/1.1\r\n")
+    assert lines_of(head) == [
+        "Host: w:1",
+        "X-Worker: w1",
+        "X-Forwarded-For: 10.0.0.7",
+        "X-Forwarded-Host: tfleet:12480",
+        "X-Forwarded-Proto: http",
+        "X-Request-Id: id1",
+        "X-Request-Timeout-Ms: 70",
+        "Content-Length: 7",
+    ]
+
+
+@pytest.mark.parametrize("name", HOP_BY_HOP)
+def test_hop_by_hop_headers_go_neither_way(name: str) -> None:
+    assert not [line for line in lines_of(sent("Host: a", f"{name}: x")) if line.startswith(name)]
+    assert not [line for line in lines_of(answered(f"{name.lower()}: x")) if line.startswith(name.lower())]
+
+
+def test_what_connection_names_is_for_this_connection_only() -> None:
+    lines = ("Connection: close, X-Secret", "connection: x-other", "X-Secret: 1", "X-Other: 2", "X-Third: 3")
+    for head in (sent("Host: a", *lines), answered(*lines)):
+        assert [line for line in lines_of(head) if line.startswith(("X-Secret", "X-Other", "X-Third"))] == [
+            "X-Third: 3"
+        ]
+        assert "onnection" not in head.decode()
+
+
+def test_the_rest_goes_on_in_its_order_with_its_repetitions() -> None:
+    lines = ["Content-Type: image/jpeg", "Accept: a", "accept: b", "X-Latin-1: caf\xe9"]
+    assert lines_of(sent("Host: a", *lines))[2:6] == lines
+    assert lines_of(answered(*lines))[:4] == lines
+
+
+def test_an_earlier_proxy_s_word_is_kept_and_added_to() -> None:
+    found = lines_of(
+        sent(
+            "Host: second",
+            "X-Forwarded-For: 1.1.1.1",
+            "x-forwarded-for: 2.2.2.2",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: first",
+            "X-Request-Id: replaced",
+            "X-Request-Timeout-Ms: 99",
+        )
+    )
+    assert found[2:-1] == [
+        "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 10.0.0.7",
+        "X-Forwarded-Host: first",
+        "X-Forwarded-Proto: https",
+        "X-Request-Id: id1",
+        "X-Request-Timeout-Ms: 70",
+    ]
+
+
+def test_an_unknown_peer_is_not_made_up() -> None:
+    assert b"X-Forwarded-For" not in sent("Host: a", peer=None)
+
+
+def test_expect_is_answered_here_and_not_passed_on() -> None:
+    assert b"Expect" not in sent("Host: a", "Expect: 100-continue")
+
+
+def test_a_ticket_is_the_proxy_s_own_and_not_the_client_s() -> None:
+    assert b"icket" not in sent("Host: a", "X-Ticket: theirs")
+    found = lines_of(sent("Host: a", "x-ticket: theirs", ticket="ours"))
+    assert [line for line in found if "icket" in line] == ["X-Ticket: ours"]
+
+
+def test_a_body_in_chunks_is_announced_as_such() -> None:
+    assert lines_of(sent("Host: a", "transfer-encoding: CHUNKED"))[-1] == "Transfer-Encoding: chunked"
+    assert lines_of(sent("Host: a"))[-1] == "Content-Length: 0"
+
+
+def test_the_client_learns_who_answered_at_which_try() -> None:
+    head = answered(
+        "X-Worker: other", "X-Retries: 9", "X-Request-Id: other", "X-Queue-Length: 4", "Content-Length: 3"
+    )
+    assert head.startswith(b"HTTP/1.1 200 Said so\r\n")
+    assert lines_of(head) == [
+        "X-Queue-Length: 4",
+        "Content-Length: 3",
+        "X-Worker: w1",
+        "X-Request-Id: id1",
+        "X-Retries: 2",
+    ]
+
+
+def test_the_client_s_framing_is_its_own() -> None:
+    head = answered("Transfer-Encoding: chunked", connection=(b"Connection: close",), chunked=True)
+    assert lines_of(head)[:2] == ["Connection: close", "Transfer-Encoding: chunked"]
+
+
+@pytest.mark.parametrize(("status", "told"), [(204, False), (304, True)])
+def test_only_what_may_have_a_length_has_one(status: int, told: bool) -> None:
+    assert (b"Content-Length: 3" in answered("Content-Length: 3", status=status)) is told
+
+
+def test_a_page_is_asked_for_without_body_and_connection() -> None:
+    lines = ["GET /workers HTTP/1.0", "Host: a", "Content-Length: 3", "Connection: close, x-a", "X-A: 1"]
+    lines += ["X-Request-Id: mine", "Expect: 100-continue", "Upgrade: websocket", "Accept: b"]
+    found = bare_head(read_request_head("".join(f"{line}\r\n" for line in lines).encode()), "1.2.3.4:80")
+    assert found == b"GET /workers HTTP/1.1\r\nHost: a\r\nX-Request-Id: mine\r\nAccept: b\r\n\r\n"
+
+
+def test_a_page_is_asked_for_where_no_host_is_named() -> None:
+    found = bare_head(read_request_head(b"GET /readyz HTTP/1.0\r\n"), "1.2.3.4:80")
+    assert found == b"GET /readyz HTTP/1.1\r\nHost: 1.2.3.4:80\r\n\r\n"

@@ -1,0 +1,127 @@
+import random
+
+import pytest
+
+from tfleet.contract.address import Address
+from tfleet.discovery.instance import Instance
+from tfleet.proxy.balancing.pool import Member, Probe
+from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.forwarding.errors import (
+    DeclinedError,
+    HungUpError,
+    LateError,
+    StaleConnectionError,
+    TryFailedError,
+    UnreachableError,
+)
+from tfleet.proxy.forwarding.retries import RetryBudget, Tries
+
+
+def tries(workers: int, *, budget: float = 10.0) -> Tries:
+    fleet = Fleet(rng=random.Random(1))
+    fleet.synced([Instance(f"w{number}", Address("h", number + 1)) for number in range(workers)])
+    fleet.probed({f"w{number}": (Probe.READY, "") for number in range(workers)})
+    return Tries(fleet, RetryBudget(0.0, budget, lambda: 0.0))
+
+
+def one_of(found: Tries) -> Member:
+    member = found.next()
+    assert member is not None
+    return member
+
+
+def test_each_worker_is_tried_once() -> None:
+    found = tries(3)
+    seen = []
+    for again in (True, True, False):
+        seen.append(one_of(found))
+        assert found.failed(seen[-1], UnreachableError("gone"), repeatable=True) is again
+    assert {member.id for member in seen} == {"w0", "w1", "w2"}
+    assert found.next() is None
+    assert (found.retries, found.problem.status) == (3, 502)
+    assert "w1: gone" in found.problem.detail
+
+
+@pytest.mark.parametrize("error", [UnreachableError("gone"), StaleConnectionError("gone")])
+def test_a_body_that_is_not_there_any_more_is_not_sent_again(error: TryFailedError) -> None:
+    found = tries(3)
+    assert not found.failed(one_of(found), error, repeatable=False)
+    assert found.problem.status == 502
+
+
+def test_a_kept_connection_that_had_ended_costs_no_budget_and_blames_nobody() -> None:
+    found = tries(1, budget=0.0)
+    member = one_of(found)
+    for _ in range(3):
+        assert found.failed(member, StaleConnectionError("gone"), repeatable=True)
+        assert found.next() is not None, "the worker was not tried yet"
+    assert not found.failed(member, StaleConnectionError("gone"), repeatable=True), "three times is enough"
+    assert found.retries == 4
+
+
+def test_without_budget_there_is_no_retry() -> None:
+    found = tries(3, budget=0.0)
+    assert not found.failed(one_of(found), UnreachableError("gone"), repeatable=True)
+
+
+def test_no_more_than_five_fail() -> None:
+    found = tries(9)
+    outcomes = [found.failed(one_of(found), UnreachableError("gone"), repeatable=True) for _ in range(5)]
+    assert outcomes == [True] * 4 + [False]
+
+
+def test_a_worker_may_decline_while_there_is_another_one() -> None:
+    found = tries(2)
+    first = one_of(found)
+    assert not found.may_decline(first, repeatable=False)
+    assert found.may_decline(first, repeatable=True)
+    assert found.failed(first, DeclinedError(429), repeatable=True)
+    assert not found.may_decline(one_of(found), repeatable=True), "its answer is the answer"
+
+
+def test_where_all_declined_nobody_is_ready() -> None:
+    found = tries(1)
+    found.failed(one_of(found), DeclinedError(503), repeatable=True)
+    assert (found.problem.status, found.problem.retry_after_s) == (503, 1)
+    assert tries(0).problem.status == 503
+
+
+def test_a_body_that_two_workers_fail_on_goes_to_nobody_else() -> None:
+    found = tries(5)
+    assert found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True)
+    assert found.careful
+    assert found.failed(one_of(found), DeclinedError(429), repeatable=True)
+    assert found.failed(one_of(found), UnreachableError("refused"), repeatable=True)
+    assert not found.failed(one_of(found), LateError("late"), repeatable=True, suspect=True)
+    assert found.spoilt
+    assert found.problem.detail.startswith("workers fail on this body, so nobody else gets it: ")
+    assert found.problem.detail.count("; ") == 3
+
+
+def test_a_body_that_is_known_for_it_gets_one_try() -> None:
+    found = tries(5)
+    assert found.failed(one_of(found), DeclinedError(429), repeatable=True)
+    assert not found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True, known=True)
+    assert found.spoilt
+
+
+def test_one_worker_that_fails_twice_is_one_worker() -> None:
+    """A process that is being ended takes connections for a moment, in which it is not known to be gone."""
+    found = tries(1)
+    ended = StaleConnectionError("ended", had_body=True)
+    assert found.failed(one_of(found), ended, repeatable=True, suspect=True)
+    assert not found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True)
+    assert not found.spoilt
+    assert found.problem.detail == "no worker answered: w0: ended; w0: hung up"
+
+
+def test_who_ended_a_kept_connection_is_asked_last() -> None:
+    found = tries(3)
+    first = one_of(found)
+    assert found.failed(first, StaleConnectionError("ended", had_body=True), repeatable=True, suspect=True)
+    seen = []
+    for _ in range(2):
+        seen.append(one_of(found))
+        assert found.failed(seen[-1], UnreachableError("refused"), repeatable=True)
+    assert first not in seen
+    assert one_of(found) is first

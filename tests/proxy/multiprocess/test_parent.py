@@ -1,0 +1,132 @@
+"""What a user of `tfleet proxy --listeners 2` sees, in real processes."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.canned import nobody
+from tests.environment import users_environment
+from tests.proxy.listeners.scene import (
+    address_of,
+    lines,
+    metrics,
+    pids,
+    post,
+    static,
+    together,
+)
+from tests.proxy.stand_in import stand_in
+from tests.proxy.test_registration import listed
+from tests.proxy.test_service import ready, register, workers
+from tests.waiting import eventually
+from tfleet.proxy.multiprocess.parent import crowding
+
+
+async def test_it_is_registered_once_and_its_registry_outlives_a_listener() -> None:
+    registry = nobody()
+    async with stand_in() as worker:
+        with together("--registry-port", str(registry.port)) as running:
+            proxy = await address_of(running)
+            await register(registry, worker.address)
+            (row,) = await eventually(lambda: listed(registry))
+            assert (row["Address"], row["Port"]) == (proxy.host, proxy.port)
+            async with aiohttp.ClientSession() as session:
+                for _ in range(8):
+                    async with session.get(f"{proxy.url}/readyz", headers={"Connection": "close"}) as answer:
+                        assert answer.headers["X-Proxy"] == row["ID"], "each of them knows its name"
+            (victim, _) = await pids(running)
+            os.kill(victim, signal.SIGKILL)
+            await lines(running, "listener started", 3)
+            assert "listener_restarts_total 1.0" in await metrics(proxy)
+            assert [one["ID"] for one in await listed(registry)] == [row["ID"]]
+            await register(registry, worker.address, worker_id="w2")
+            await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, 2))
+            running.process.terminate()
+            assert await asyncio.to_thread(running.process.wait, 20) == 0
+            assert len(running.lines("registered")) == len(running.lines("deregistered")) == 1
+
+
+async def test_its_port_is_refused_to_another_proxy_in_one_line() -> None:
+    async with stand_in() as worker:
+        with together(*static(worker)) as running:
+            proxy = await address_of(running)
+            command = ("proxy", "--port", str(proxy.port), *static(worker), "--listeners")
+            refused = await asyncio.gather(*(asyncio.to_thread(run, *command, count) for count in ("1", "2")))
+            for second in refused:
+                assert second.returncode == 2
+                where = f"localhost:{proxy.port}"
+                refusal = f"tfleet proxy: can't listen on {where}: Address already in use; see --port\n"
+                assert second.stderr.endswith(refusal)
+                assert "Traceback" not in second.stderr
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tfleet", *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=users_environment(),
+    )
+
+
+async def test_a_second_signal_ends_all_of_them_now() -> None:
+    arrived = asyncio.Event()
+
+    async def never(_: Any) -> Any:
+        arrived.set()
+        await asyncio.Event().wait()
+
+    async with stand_in() as worker:
+        worker.answer = never
+        with together(*static(worker)) as running:
+            proxy = await address_of(running)
+            await pids(running)
+            held = asyncio.ensure_future(post(proxy, 1))
+            await arrived.wait()
+            os.killpg(running.process.pid, signal.SIGINT)  # as the terminal does
+            await lines(running, "proxy draining", 2)
+            assert running.process.poll() is None, "it waits for what was begun"
+            began_s = time.monotonic()
+            os.killpg(running.process.pid, signal.SIGINT)
+            assert await asyncio.to_thread(running.process.wait, 20) == 128 + signal.SIGINT
+            assert time.monotonic() - began_s < 2
+            await pids(running, 0)
+            with pytest.raises(aiohttp.ClientError):
+                await held
+            assert "Traceback" not in running.text()
+
+
+async def test_clients_beyond_the_limit_of_all_are_told_so() -> None:
+    async with stand_in() as worker:
+        with together(*static(worker), "--max-connections", "2") as running:
+            proxy = await address_of(running)
+            statuses, writers = [], []
+            for _ in range(32):
+                reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+                writers.append(writer)
+                writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                statuses.append((await reader.readline()).split()[1])
+            assert statuses.count(b"200") == 2
+            assert statuses.count(b"503") == 30
+            for writer in writers:
+                writer.close()
+
+
+@pytest.mark.parametrize(("count", "cpus", "warned"), [(2, 2, False), (3, 2, True), (2, 1, True)])
+def test_more_listeners_than_cpus_is_a_warning(count: int, cpus: int, warned: bool) -> None:
+    assert bool(crowding(count, cpus)) == warned
+
+
+def test_listeners_without_a_connection_each_are_refused() -> None:
+    done = run("proxy", "--listeners", "3", "--max-connections", "2")
+    assert done.returncode == 2
+    assert "--max-connections 2 can't be shared out among --listeners 3" in done.stderr

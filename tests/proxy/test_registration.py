@@ -1,0 +1,184 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.canned import canned, http, nobody
+from tests.embedded_registry import embedded_registry
+from tests.proxy.admin.test_registry_metrics import scrape
+from tests.proxy.stand_in import settings, stand_in
+from tests.proxy.test_service import deregister, ready, register, workers
+from tests.waiting import eventually
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.agent import ConsulAgent
+from tfleet.discovery.instance import Instance
+from tfleet.discovery.registration.conflicts import who_answers
+from tfleet.discovery.registration.prune import suspects
+from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+from tfleet.proxy.server import running
+
+NAME = "tfleet-proxy"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def listed(registry: Address, service: str = NAME) -> list[dict[str, Any]]:
+    """The passing instances, as whoever asks the registry sees them."""
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{registry.url}/v1/health/service/{service}?passing") as answer:
+            return [row["Service"] for row in await answer.json()]
+
+
+def agent(registry: Address) -> ConsulAgent:
+    return ConsulAgent(registry, NAME, ttl_s=60.0)
+
+
+async def test_it_is_registered_from_its_first_worker_to_its_drain() -> None:
+    with embedded_registry() as registry:
+        async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
+            await eventually(
+                lambda: scrape(proxy), wanted=lambda now: now['answers_total{result="changed"}'] == 1
+            )
+            assert await listed(registry) == [], "there is nobody yet whom it could send an image to"
+            await register(registry, worker.address)
+            await eventually(lambda: listed(registry))
+            await eventually(lambda: scrape(proxy), wanted=lambda now: now["registered"] == 1)
+            worker.ready = False
+            await deregister(registry)
+            await eventually(lambda: workers(proxy), wanted=lambda rows: rows == [])
+            assert await listed(registry), "where it sees no worker, other proxies don't either"
+        assert await listed(registry) == []
+
+
+async def test_proxies_and_workers_are_not_taken_for_each_other() -> None:
+    with embedded_registry() as registry:
+        async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
+            await register(registry, worker.address)
+            await eventually(lambda: listed(registry))
+            assert ready(await workers(proxy)), "it is not among its own workers"
+            assert [row["ID"] for row in await listed(registry, "tfleet")] == ["w1"]
+
+
+async def test_it_leaves_the_registry_before_it_refuses_anybody() -> None:
+    with embedded_registry() as registry:
+        where = replace(settings(registry=ConsulRegistry(registry)), drain_grace_s=1.0)
+        async with stand_in() as worker, AsyncExitStack() as stack:
+            proxy = await stack.enter_async_context(running(where))
+            await register(registry, worker.address)
+            await eventually(lambda: listed(registry))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(stack.aclose())
+                await eventually(lambda: listed(registry), wanted=lambda rows: rows == [])
+                async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/worker") as answer:
+                    assert answer.status == 200
+
+
+async def test_one_that_drains_does_not_begin_to_register() -> None:
+    registrations: list[str] = []
+
+    @web.middleware
+    async def witness(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path == "/v1/agent/service/register":
+            registrations.append(await request.text())
+        return await handler(request)
+
+    with embedded_registry(witness) as registry:
+        where = replace(settings(registry=ConsulRegistry(registry)), drain_grace_s=0.5)
+        async with stand_in() as worker, AsyncExitStack() as stack:
+            proxy = await stack.enter_async_context(running(where))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(stack.aclose())
+                await register(registry, worker.address)
+                await eventually(lambda: workers(proxy), wanted=ready)
+    assert len(registrations) == 1, "the worker's"
+
+
+async def test_a_proxy_that_dies_leaves_the_registry_as_well() -> None:
+    async def die(registry: Address) -> None:
+        async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))):
+            await register(registry, worker.address)
+            await eventually(lambda: listed(registry))
+            raise LookupError("it lost its eyes")
+
+    with embedded_registry() as registry:
+        with pytest.raises(LookupError):
+            await die(registry)
+        assert await listed(registry) == []
+
+
+@pytest.mark.parametrize("chosen", [None, Address("proxy.example", 80)])
+async def test_it_advertises_what_was_chosen_or_else_where_it_listens(chosen: Address | None) -> None:
+    with embedded_registry() as registry:
+        where = settings(registry=ConsulRegistry(registry), advertise=chosen)
+        async with stand_in() as worker, running(where) as proxy:
+            await register(registry, worker.address)
+            (row,) = await eventually(lambda: listed(registry))
+            assert Address(row["Address"], row["Port"]) == (chosen or proxy)
+
+
+async def test_one_that_hosts_the_registry_is_in_it_too() -> None:
+    registry = nobody()
+    async with stand_in() as worker, running(settings(registry=EmbeddedRegistry(registry))) as proxy:
+        await register(registry, worker.address)
+        (row,) = await eventually(lambda: listed(registry))
+        assert row["Port"] == proxy.port
+
+
+async def test_a_registry_that_refuses_everything_is_no_reason_not_to_serve() -> None:
+    broken = True
+
+    @web.middleware
+    async def no_agent(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if broken and "tfleet-proxy" in await request.text() + request.path:
+            return web.Response(status=500, text="no")
+        return await handler(request)
+
+    with embedded_registry(no_agent) as registry:
+        async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
+            await register(registry, worker.address)
+            await eventually(lambda: workers(proxy), wanted=ready)
+            async with aiohttp.ClientSession() as session, session.post(proxy.url, data=b"x") as answer:
+                assert answer.status == 200
+            assert (await scrape(proxy))["registered"] == 0
+            broken = False
+            await eventually(lambda: listed(registry))
+
+
+async def test_a_proxy_that_takes_over_a_port_removes_the_corpse_that_had_it() -> None:
+    proxy = nobody()
+    corpse = Instance("tfleet-proxy-127.0.0.1-corpse", proxy)
+    with embedded_registry() as registry:
+        await asyncio.to_thread(agent(registry).register, corpse)
+        where = settings(registry=ConsulRegistry(registry), port=proxy.port)
+        async with stand_in() as worker, running(where):
+            await register(registry, worker.address)
+            (row,) = await eventually(
+                lambda: listed(registry), wanted=lambda rows: rows and rows[0]["ID"] != corpse.id
+            )
+            assert row["Port"] == proxy.port
+
+
+async def test_one_with_the_address_of_another_serves_on_and_leaves_the_other_alone() -> None:
+    with embedded_registry() as registry, canned(http("200 OK", b"", "X-Proxy: other")) as address:
+        other = Instance("other", address)
+        await asyncio.to_thread(agent(registry).register, other)
+        where = settings(registry=ConsulRegistry(registry), advertise=address)
+        async with stand_in() as worker, running(where) as proxy:
+            await register(registry, worker.address)
+            await eventually(lambda: workers(proxy), wanted=ready)
+            assert [row["ID"] for row in await listed(registry)] == ["other"]
+            await asyncio.to_thread(agent(registry).deregister, other)
+            await eventually(lambda: listed(registry))
+
+
+async def test_one_that_lives_is_not_pruned() -> None:
+    with embedded_registry() as registry:
+        async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))):
+            await register(registry, worker.address)
+            await eventually(lambda: listed(registry))
+            assert await asyncio.to_thread(suspects, agent(registry), who_answers) == ()

@@ -1,0 +1,182 @@
+"""Which connections to a worker are used again, and which never."""
+
+import asyncio
+import socket
+
+import pytest
+
+from tests.proxy.aftermath import assert_at_rest, states
+from tests.proxy.scripted_worker import (
+    Step,
+    half_close,
+    hang,
+    read,
+    read_head,
+    reset,
+    scripted_worker,
+    take_little,
+    wait,
+)
+from tests.proxy.stand_in import settings
+from tests.proxy.strict_client import StrictClient, in_chunks, post, strict_client
+from tests.waiting import eventually
+from tfleet.proxy.server import running
+
+OK = b"HTTP/1.1 200 OK\r\n"
+ABC = OK + b"Content-Length: 3\r\n\r\nabc"
+ABC_IN_CHUNKS = OK + b"Transfer-Encoding: chunked\r\n\r\n" + in_chunks(b"abc")
+NOTHING = b"HTTP/1.1 204 No Content\r\n\r\n"
+LARGE = 32_000_000
+_TCP_CLOSE = 7  # of Linux' enum in tcp_states.h
+EVIL = OK + b"Content-Length: 4\r\n\r\nevil"
+
+KEPT: dict[str, tuple[bytes, ...]] = {
+    "has a length": (ABC, ABC, ABC),
+    "has chunks": (ABC_IN_CHUNKS, ABC_IN_CHUNKS, ABC_IN_CHUNKS),
+    "is of each kind": (ABC_IN_CHUNKS, NOTHING, ABC),
+    "is HTTP/1.0 and says so": (
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc",
+        ABC,
+        ABC,
+    ),
+}
+
+
+@pytest.mark.parametrize("answers", KEPT.values(), ids=KEPT.keys())
+async def test_a_connection_is_used_again_after_an_answer_that(answers: tuple[bytes, ...]) -> None:
+    script = [step for answer in answers for step in (read, answer)]
+    async with scripted_worker(*script, hang) as worker, running(settings(worker.address)) as proxy:
+        async with strict_client(proxy) as client:
+            for number in range(len(answers)):
+                await client.send(post(b"%d" % number))
+                answer = await client.whole()
+                assert (answer.body, answer.headers["x-retries"]) in {(b"abc", "0"), (b"", "0")}
+        assert [(request.connection, request.body) for request in worker.requests] == [
+            (0, b"0"),
+            (0, b"1"),
+            (0, b"2"),
+        ]
+
+
+EXTRAS = {
+    "a byte too much": b"x",
+    "an empty line too much": b"\r\n",
+    "a second answer": EVIL,
+    "half a second answer": EVIL[:30],
+    "a second head": EVIL[:-4],
+    "a second body": b"3\r\nabc\r\n0\r\n\r\n",
+}
+AT_ONCE: dict[str, tuple[Step, ...]] = {}
+LATER: dict[str, tuple[Step, ...]] = {}
+for kind, answer in {"a length": ABC, "chunks": ABC_IN_CHUNKS, "no body": NOTHING}.items():
+    for name, extra in EXTRAS.items():
+        AT_ONCE[f"{kind} and {name}"] = (read, answer + extra, hang)
+        LATER[f"{kind} and {name}"] = (read, answer, wait, extra, hang)
+
+
+async def _ask(client: StrictClient, body: bytes) -> bytes:
+    await client.send(post(body))
+    answer = await client.whole()
+    assert (answer.status, answer.headers["x-retries"]) in {(200, "0"), (204, "0")}
+    return answer.body
+
+
+@pytest.mark.parametrize("script", AT_ONCE.values(), ids=AT_ONCE.keys())
+async def test_what_comes_with_an_answer_is_no_part_of_it_nor_of_the_next_one(
+    script: tuple[Step, ...],
+) -> None:
+    async with scripted_worker(*script) as worker, running(settings(worker.address)) as proxy:
+        async with strict_client(proxy) as client:
+            for number in range(3):
+                assert await _ask(client, b"%d" % number) in {b"abc", b""}
+        assert [(request.connection, request.body) for request in worker.requests] == [
+            (0, b"0"),
+            (1, b"1"),
+            (2, b"2"),
+        ]
+        await assert_at_rest(proxy, worker)
+        assert await states(proxy) == ["ready"]
+
+
+@pytest.mark.parametrize("script", LATER.values(), ids=LATER.keys())
+async def test_what_comes_after_an_answer_ends_the_connection(script: tuple[Step, ...]) -> None:
+    async with scripted_worker(*script) as worker, running(settings(worker.address)) as proxy:
+        async with strict_client(proxy) as client:
+            for number in range(2):
+                assert await _ask(client, b"%d" % number) in {b"abc", b""}
+                worker.go_on.set()
+                await assert_at_rest(proxy, worker)
+        assert [(request.connection, request.body) for request in worker.requests] == [(0, b"0"), (1, b"1")]
+        assert await states(proxy) == ["ready"]
+
+
+ENDED: dict[str, tuple[Step, ...]] = {
+    "says that it closes": (read, OK + b"Connection: close\r\nContent-Length: 3\r\n\r\nabc", hang),
+    "is HTTP/1.0": (read, b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc", hang),
+    "is followed by FIN": (read, ABC),
+    "is followed by a half-close": (read, ABC, half_close, hang),
+    "is followed by RST": (read, ABC, reset),
+}
+
+
+@pytest.mark.parametrize("script", ENDED.values(), ids=ENDED.keys())
+async def test_a_connection_is_not_used_again_after_an_answer_that(script: tuple[Step, ...]) -> None:
+    async with scripted_worker(*script) as worker, running(settings(worker.address)) as proxy:
+        async with strict_client(proxy) as client:
+            for number in range(3):
+                assert await _ask(client, b"%d" % number) == b"abc"
+                await assert_at_rest(proxy, worker)
+        assert [request.connection for request in worker.requests] == [0, 1, 2]
+        assert await states(proxy) == ["ready"]
+
+
+async def test_a_worker_that_breaks_off_in_an_answer_on_a_kept_connection_is_ejected() -> None:
+    """Unlike one that had closed it before the request came: there, not a byte of an answer is seen."""
+    async with scripted_worker(read, ABC, read, OK) as worker, running(settings(worker.address)) as proxy:
+        async with strict_client(proxy) as client:
+            assert await _ask(client, b"0") == b"abc"
+            await client.send(post(b"1"))
+            assert (await client.whole()).status == 502
+        assert await states(proxy) == ["ejected"]
+
+
+async def _clogged(client: StrictClient) -> bool:
+    """Whether everything between the client and a worker that doesn't read is full."""
+    waiting_bytes = client.writer.transport.get_write_buffer_size()
+    await asyncio.sleep(0.05)
+    return 0 < waiting_bytes == client.writer.transport.get_write_buffer_size()
+
+
+async def test_a_worker_that_takes_no_more_of_a_body_does_not_hold_up_its_connection_s_end() -> None:
+    """What was not sent yet when the answer came is thrown away, not waited for."""
+
+    async def state() -> int:
+        (line,) = worker.lines
+        found: bytes = line.writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        return found[0]
+
+    async with scripted_worker(take_little, read_head, wait, ABC, wait) as worker:
+        async with (
+            running(settings(worker.address, max_body_bytes=LARGE)) as proxy,
+            strict_client(proxy) as client,
+        ):
+            client.writer.write(post(bytes(LARGE)))
+            await eventually(lambda: _clogged(client))
+            worker.go_on.set()
+            assert (await client.whole()).body == b"abc"
+            await eventually(state, wanted=lambda found: found == _TCP_CLOSE, timeout_s=3.0)
+        worker.go_on.set()
+        await eventually(lambda: asyncio.sleep(0, worker.open_lines), wanted=lambda count: count == 0)
+
+
+async def test_an_answer_that_ends_with_fin_is_whole_while_its_request_is_not_sent_yet() -> None:
+    """There is something to be written until the worker reads on, which it never does."""
+    script = (take_little, read_head, wait, OK + b"\r\nabc", half_close, wait)
+    async with scripted_worker(*script) as worker:
+        limits = settings(worker.address, max_body_bytes=LARGE)
+        async with running(limits) as proxy, strict_client(proxy) as client:
+            client.writer.write(post(bytes(LARGE)))
+            await eventually(lambda: _clogged(client))
+            worker.go_on.set()
+            assert (await client.whole()).body == b"abc"
+        worker.go_on.set()
