@@ -133,7 +133,7 @@ def refusals(address: Address, option: str) -> Iterator[None]:
         raise CannotListenError(f"can't listen on {address}: {reason}; see {option}") from error
 
 
-# Shorter than a worker keeps an idle connection (see worker/http/server.py), so that the proxy closes first.
+# Shorter than a worker keeps an idle connection (see worker/wsgi/server.py), so that the proxy closes first.
 _KEEP_ALIVE_S = 15.0
 
 

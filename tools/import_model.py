@@ -28,9 +28,9 @@ import numpy.typing as npt
 import torch
 
 from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.inference.classifier import Classifier
 from tfleet.worker.model.find import find_model
-from tfleet.worker.model.quiet import tf
-from tfleet.worker.model.session import Classifier
+from tfleet.worker.model.tensorflow import tf
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 MODEL: Final = ROOT / "worker" / "models" / "efficientnet-lite0" / "1"

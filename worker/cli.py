@@ -23,15 +23,14 @@ from tfleet.discovery.options import (
 from tfleet.runtime import log
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.runtime.printable import printable
-from tfleet.worker.http.queue import QueueLimits
+from tfleet.worker.address.docker_port import NotPublishedError
+from tfleet.worker.address.wan_option import FindWan, advertise_wan_option
 from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.inference.precision import Tuning, Wanted
 from tfleet.worker.model import ModelError, find_model
-from tfleet.worker.model.precision import Wanted
-from tfleet.worker.model.tuning import Tuning
 from tfleet.worker.options import model_options, work_options
-from tfleet.worker.published import NotPublishedError
-from tfleet.worker.service import CannotListenError, Settings, serve
-from tfleet.worker.wan import FindWan, advertise_wan_option
+from tfleet.worker.server import CannotListenError, Settings, serve
+from tfleet.worker.wsgi.admission_queue import QueueLimits
 
 
 @click.command(context_settings={"show_default": True})

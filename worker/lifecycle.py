@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # importing it for real imports TensorFlow
-    from tfleet.worker.model import Classifier
+    from tfleet.worker.inference import Classifier
 
 
 class State(StrEnum):

@@ -1,15 +1,37 @@
-"""What a worker counts, for Prometheus."""
+"""How long the stages of one classification took.
+
+What a worker counts, for Prometheus.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tfleet.worker.rejection import Rejection
-from tfleet.worker.timing import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds: waiting for a thread and for the session, from bytes to pixels, in the session.
+
+    `batch` images were in the session together.
+    """
+
+    decode_ms: float
+    queue_ms: float
+    infer_ms: float
+    batch: int
+
+    def header(self) -> str:
+        """As the header Server-Timing has it: https://www.w3.org/TR/server-timing/."""
+        stages = (("decode", self.decode_ms), ("queue", self.queue_ms), ("infer", self.infer_ms))
+        return ", ".join(f"{name};dur={ms:.1f}" for name, ms in stages)
+
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 

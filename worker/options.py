@@ -11,9 +11,9 @@ import click
 from tfleet.contract.names import MAX_BODY_BYTES
 from tfleet.discovery.options import cors_origin_option
 from tfleet.worker.decoders.limits import DEFAULT_DECODE_TIMEOUT_S
-from tfleet.worker.http.queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS
-from tfleet.worker.model.precision import DEFAULT_TOLERANCE, WANTED
+from tfleet.worker.inference.precision import DEFAULT_TOLERANCE, WANTED
+from tfleet.worker.wsgi.admission_queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _FILE: Final = click.Path(path_type=Path)

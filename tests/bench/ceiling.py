@@ -21,10 +21,11 @@ from tests.bench.batches import per_second
 from tests.bench.session import concurrent_session
 from tests.bench.ways import BATCHES, WAYS, Way
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.model import Classifier, find_model
+from tfleet.worker.inference import Classifier
+from tfleet.worker.model import find_model
 
 if TYPE_CHECKING:
-    from tfleet.worker.model import PreparedImage
+    from tfleet.worker.inference import PreparedImage
 
 T = TypeVar("T")
 

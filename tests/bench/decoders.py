@@ -22,12 +22,12 @@ from tests.bench.machine import machine, versions
 from tests.bench.photos import LARGE, photos
 from tfleet.worker.image.geometry import Geometry
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.image.prepare import pixels
-from tfleet.worker.model.quiet import tf
+from tfleet.worker.image.preprocess import pixels
+from tfleet.worker.model.tensorflow import tf
 
 ROOT = Path(__file__).parents[2]
 _MODEL: Final = Geometry(224, 224, 0.875, "bicubic")  # the default model's
-_LEAST: Final = 2 * 224  # what is left to the resampler, as in worker/image/prepare.py
+_LEAST: Final = 2 * 224  # what is left to the resampler, as in worker/image/preprocess.py
 _RATIOS: Final = (8, 4, 2, 1)
 
 

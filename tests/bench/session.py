@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfleet.worker.model.quiet import tf
+from tfleet.worker.model.tensorflow import tf
 
 
 def concurrent_session(*, graph: tf.Graph, config: tf.compat.v1.ConfigProto) -> Any:

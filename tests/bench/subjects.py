@@ -12,9 +12,9 @@ from typing import Final
 from tests.bench.machine import has_bfloat16
 from tests.bench.process import Server, server
 from tests.canned import nobody
+from tfleet.worker.inference.choose_precision import BUILT_IN
+from tfleet.worker.inference.choose_precision import FOLDER as SAMPLES
 from tfleet.worker.model.find import DEFAULT_MODEL
-from tfleet.worker.model.samples import BUILT_IN
-from tfleet.worker.model.samples import FOLDER as SAMPLES
 
 WORKER: Final = "worker"
 WORKER_BFLOAT16: Final = "worker, bfloat16"

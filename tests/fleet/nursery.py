@@ -126,7 +126,7 @@ def nursery() -> Iterator[Nursery]:
 def main() -> None:
     """Carry out orders until there are no more."""
     # Here, because whoever gives the orders does without TensorFlow.
-    for module in ("tfleet.worker.cli", "tfleet.worker.model.session", "tests.worker.model.graphs"):
+    for module in ("tfleet.worker.cli", "tfleet.worker.inference.classifier", "tests.worker.model.graphs"):
         importlib.import_module(module)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for pytest, which then closes the input

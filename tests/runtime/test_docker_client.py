@@ -11,7 +11,7 @@ from tests.worker.published.engine import CONTAINER, engine
 from tfleet.contract.address import Address
 from tfleet.deploy.scaling.engine import EngineError, connected
 from tfleet.runtime.docker_client import engine_client
-from tfleet.worker.published import published_port
+from tfleet.worker.address.docker_port import published_port
 
 PORTS = {"8000/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}]}
 VARIABLES = ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy")

@@ -4,7 +4,7 @@ import pytest
 
 from tests.worker.running import load, serving
 from tfleet.contract.address import Address
-from tfleet.worker.model import Classifier
+from tfleet.worker.inference import Classifier
 
 
 @pytest.fixture(scope="session")

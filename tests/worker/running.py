@@ -11,19 +11,20 @@ import tensorflow as tf
 from tfleet.contract.address import Address
 from tfleet.contract.cors import NO_PAGES, Cors
 from tfleet.discovery.instance import Instance
-from tfleet.worker.app import make_app
-from tfleet.worker.decoder_metrics import DecoderMetrics
+from tfleet.worker.address.addresses import Whereabouts
+from tfleet.worker.api.app import make_app
 from tfleet.worker.decoders import DecoderPool
-from tfleet.worker.http.queue import QueueLimits
-from tfleet.worker.http.request import Gate
-from tfleet.worker.http.server import Server
-from tfleet.worker.image.apart import COMMAND
+from tfleet.worker.decoders.metrics import DecoderMetrics
+from tfleet.worker.image.isolated_decode import COMMAND
 from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.inference import Classifier
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.memory import MemoryKeeper
 from tfleet.worker.metrics import Metrics
-from tfleet.worker.model import Classifier, find_model
-from tfleet.worker.whereabouts import Whereabouts
+from tfleet.worker.model import find_model
+from tfleet.worker.wsgi.admission_queue import QueueLimits
+from tfleet.worker.wsgi.request import Gate
+from tfleet.worker.wsgi.server import Server
 
 MAX_BODY_BYTES = 1_000_000
 QUEUE_LIMITS = QueueLimits()

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from tests.waiting import eventually_sync
 from tests.worker.running import load, serving
 from tfleet.contract.address import Address
-from tfleet.worker.model import Classifier
+from tfleet.worker.inference import Classifier
 
 PHOTOS = [path.read_bytes() for path in sorted(Path("tests/data").glob("*.jpg"))]
 

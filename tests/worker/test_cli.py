@@ -8,7 +8,7 @@ import requests
 from tests.embedded_registry import embedded_registry
 from tests.worker.model.graphs import pixel_graph, write_graph, write_labels, write_model
 from tests.worker.process import COMMAND
-from tfleet.worker.model.precision import cpu_obstacle
+from tfleet.worker.inference.precision import cpu_obstacle
 
 pytestmark = pytest.mark.process
 

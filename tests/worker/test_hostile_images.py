@@ -12,7 +12,7 @@ from tests.waiting import eventually
 from tests.worker.image.photos import PHOTOS
 from tests.worker.running import load, serving
 from tfleet.contract.address import Address
-from tfleet.worker.model import Classifier
+from tfleet.worker.inference import Classifier
 
 pytestmark = pytest.mark.process
 

@@ -1,7 +1,7 @@
 import time
 
+from tfleet.worker.inference import Classifier
 from tfleet.worker.lifecycle import Lifecycle, State
-from tfleet.worker.model import Classifier
 
 
 def test_a_worker_starts_is_ready_and_drains(classifier: Classifier) -> None:

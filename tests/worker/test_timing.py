@@ -1,4 +1,4 @@
-from tfleet.worker.timing import Timing
+from tfleet.worker.metrics import Timing
 
 
 def test_the_header_has_the_form_of_server_timing() -> None:

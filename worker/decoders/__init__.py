@@ -15,8 +15,8 @@ from tfleet.worker.decoders.errors import (
     DecodeTimeoutError,
     NoDecoderError,
 )
-from tfleet.worker.decoders.job import Job, Outcome
 from tfleet.worker.decoders.limits import PoolLimits
+from tfleet.worker.decoders.messages import Job, Outcome
 from tfleet.worker.decoders.pool import DecoderPool
 
 __all__ = [

@@ -15,8 +15,8 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any, Final, TypeAlias
 
-from tfleet.worker.decoders.settings import DecoderSettings
-from tfleet.worker.decoders.wire import receive, send
+from tfleet.worker.decoders.limits import DecoderSettings
+from tfleet.worker.decoders.messages import receive, send
 
 Answer: TypeAlias = tuple[Mapping[str, Any], bytes]
 Function: TypeAlias = Callable[[Mapping[str, Any], bytes], Answer]

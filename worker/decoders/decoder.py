@@ -11,9 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from tfleet.worker.decoders.job import Job, Outcome
-from tfleet.worker.decoders.settings import DecoderSettings
-from tfleet.worker.decoders.wire import Pause, limit_calls, receive, send
+from tfleet.worker.decoders.limits import DecoderSettings
+from tfleet.worker.decoders.messages import Job, Outcome, Pause, limit_calls, receive, send
 
 LOOK_EVERY_S: Final = 0.05
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")

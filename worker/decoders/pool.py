@@ -11,20 +11,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from tfleet.worker.decoders.deadline import Began, Caller
 from tfleet.worker.decoders.decoder import LOOK_EVERY_S, Decoder
 from tfleet.worker.decoders.errors import (
     DecoderDiedError,
     DecoderError,
     DecoderKilledError,
     DecodersBusyError,
+    Killed,
     NoDecoderError,
 )
-from tfleet.worker.decoders.job import Job, Outcome
-from tfleet.worker.decoders.killed import Killed
 from tfleet.worker.decoders.limits import PoolLimits
-from tfleet.worker.decoders.line import Line, Place
-from tfleet.worker.decoders.watch import Began, Caller
-from tfleet.worker.decoders.wire import WireError
+from tfleet.worker.decoders.messages import Job, Outcome, WireError
+from tfleet.worker.decoders.queue import Line, Place
 
 NICE: Final = 10
 """So that cheap images keep their share of the CPUs. Beside two decoders on a busy machine with 2 CPUs a

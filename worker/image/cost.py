@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from tfleet.worker.image.formats import HEIC
 from tfleet.worker.image.headers.header import Header
-from tfleet.worker.image.sniff import HEIC
 
 # What seems to take three times what it may is not even tried.
 HOPELESS: Final = 3

@@ -20,10 +20,9 @@ import structlog
 from PIL import Image, ImageFile
 
 from tfleet.worker.image.errors import ImageError, TooCostlyError
-from tfleet.worker.image.header import damaged
+from tfleet.worker.image.formats import HEIC, damaged
 from tfleet.worker.image.headers import jpeg, png
 from tfleet.worker.image.headers.header import UPRIGHT, Header, HeaderError
-from tfleet.worker.image.sniff import HEIC
 
 # Pillow's own limit is the process's, and a warning before it is an error. `ImageLimits` replaces it.
 Image.MAX_IMAGE_PIXELS = None

@@ -8,7 +8,7 @@ from PIL import AvifImagePlugin
 
 from tfleet.worker.decoders.child import serve
 from tfleet.worker.image.errors import ImageError
-from tfleet.worker.image.prepare import JOBS
+from tfleet.worker.image.preprocess import JOBS
 
 # One process, one thread: what a decoder may take is counted by CPUs, and others have theirs.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1

@@ -1,15 +1,44 @@
-"""How large a picture may be once it is decoded."""
+"""How many pixels all threads together may have decoded at a time.
+
+How large a picture may be once it is decoded.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from tfleet.worker.decoders.limits import PoolLimits
 from tfleet.worker.image.errors import TooManyPixelsError
-from tfleet.worker.image.pixel_budget import PixelBudget
+
+
+class PixelBudget:
+    """Lets threads hold pixels up to a total, and waits beyond it; one alone may hold any number."""
+
+    def __init__(self) -> None:
+        self._held = 0
+        self._changed = threading.Condition()
+
+    def __repr__(self) -> str:
+        return f"<PixelBudget held={self._held}>"
+
+    @contextlib.contextmanager
+    def hold(self, pixels: int, total: int) -> Iterator[None]:
+        """Hold so many pixels inside the block, with all others at most `total`. Not to be nested."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held or self._held + pixels <= total)
+            self._held += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= pixels
+                self._changed.notify_all()
+
 
 # Fits the full resolution of the cameras in use (48 and 50 megapixels: 8192 x 6144), and costs 256 MB a copy,
 # as Pillow holds a colour pixel in 4 bytes.

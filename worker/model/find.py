@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tfleet.worker.model.errors import ModelError
-from tfleet.worker.model.labels import read_labels
-from tfleet.worker.model.manifest import read_manifest
+from tfleet.worker.model.manifest import read_labels, read_manifest
 from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec
 
 DEFAULT_MODEL: Final = Path(__file__).parents[1] / "models" / "efficientnet-lite0"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from google.protobuf.message import Error  # type: ignore[import-untyped] # comes with TensorFlow, no types
 
 from tfleet.worker.model.errors import first_line
-from tfleet.worker.model.quiet import tf
+from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # comes with TensorFlow, no types
 
 from tfleet.worker.model.errors import ModelError, first_line
-from tfleet.worker.model.quiet import tf
+from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

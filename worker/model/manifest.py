@@ -1,4 +1,6 @@
-"""model.toml, the small file that says what a worker has to know of a graph.
+"""The names of a model's classes.
+
+model.toml, the small file that says what a worker has to know of a graph.
 
 [input]
 tensor = "image:0"     # may be left out for a SavedModel: its signature says it
@@ -27,6 +29,28 @@ from tfleet.worker.model.spec import CHANNEL_ORDERS, InputSpec, OutputSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """One label a line, in the order of the classes, UTF-8. Raises `ModelError`.
+
+    Empty lines at the end are not labels; one in the middle would be a class without a name.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ModelError(f"{path}: there is no such file; it holds the model's labels, one a line") from None
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: the labels are not UTF-8 (byte {error.start})") from error
+    except OSError as error:
+        raise ModelError(f"{path}: the labels cannot be read: {error.strerror}") from error
+    labels = tuple(line.strip() for line in text.rstrip().split("\n"))
+    if labels == ("",):
+        raise ModelError(f"{path}: the file of labels is empty")
+    if "" in labels:
+        raise ModelError(f"{path}: line {labels.index('') + 1} is empty; each line is the label of one class")
+    return labels
+
 
 CHANNELS = 3
 

@@ -12,7 +12,8 @@ from flask import Flask, Response, jsonify, request
 
 from tests.bench.session import concurrent_session
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.model import Classifier, find_model
+from tfleet.worker.inference import Classifier
+from tfleet.worker.model import find_model
 
 app = Flask(__name__)
 classifier = Classifier.load(find_model(None), session_factory=concurrent_session)

@@ -13,7 +13,8 @@ from fastapi import Request
 
 from tests.bench.peers.litserve_way import BATCH_TIMEOUT_S, MAX_BATCH_SIZE
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.model import Classifier, find_model
+from tfleet.worker.inference import Classifier
+from tfleet.worker.model import find_model
 
 
 class Api(litserve.LitAPI):  # type: ignore[misc] # mypy does not look into LitServe

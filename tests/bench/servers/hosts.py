@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 
 from tests.bench.servers.app import app
-from tfleet.worker.http.server import Server
+from tfleet.worker.wsgi.server import Server
 
 HOST = "127.0.0.1"
 THREADS = 8

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfleet.worker.decoders.child import Answer, serve
-from tfleet.worker.decoders.settings import DecoderSettings
+from tfleet.worker.decoders.limits import DecoderSettings
 
 COMMAND = (sys.executable, str(Path(__file__)))
 

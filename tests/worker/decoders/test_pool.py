@@ -18,7 +18,7 @@ from tfleet.worker.decoders import (
     NoDecoderError,
     PoolLimits,
 )
-from tfleet.worker.decoders.killed import Killed
+from tfleet.worker.decoders.errors import Killed
 
 
 def killed(scene: Scene) -> dict[str, int]:

@@ -1,6 +1,6 @@
 import pytest
 
-from tfleet.worker.decoders.settings import DecoderSettings
+from tfleet.worker.decoders.limits import DecoderSettings
 
 
 def test_what_was_written_is_read() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tfleet.worker.decoders.wire import WireError, limit_calls, receive, send
+from tfleet.worker.decoders.messages import WireError, limit_calls, receive, send
 
 Pair = tuple[socket.socket, socket.socket]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.worker.http.scene import EMPTY, THREADS, Gated, Make, Scene
-from tfleet.worker.http.queue import QueueLimits
-from tfleet.worker.http.request import Gate
+from tfleet.worker.wsgi.admission_queue import QueueLimits
+from tfleet.worker.wsgi.request import Gate
 
 
 @pytest.fixture

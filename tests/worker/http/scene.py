@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.waiting import eventually_sync
-from tfleet.worker.http.queue import QueueLimits
-from tfleet.worker.http.request import Gate
-from tfleet.worker.http.server import Server
-from tfleet.worker.http.task import REJECTED
+from tfleet.worker.wsgi.admission_queue import QueueLimits
+from tfleet.worker.wsgi.request import Gate
+from tfleet.worker.wsgi.response import REJECTED
+from tfleet.worker.wsgi.server import Server
 
 THREADS = 2
 EMPTY = "<Queue waiting=0 bytes=0 served=0>"

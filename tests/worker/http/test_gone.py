@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.waiting import eventually_sync
-from tfleet.worker.http.server import Server
-from tfleet.worker.http.task import CLIENT_GONE
+from tfleet.worker.wsgi.response import CLIENT_GONE
+from tfleet.worker.wsgi.server import Server
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nimage"
 

@@ -9,7 +9,7 @@ from tests.worker.image.pngs import png
 from tfleet.worker.image.errors import BrokenImageError, NoImageError, TooManyPixelsError
 from tfleet.worker.image.geometry import Geometry
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.image.prepare import encoded, pixels
+from tfleet.worker.image.preprocess import encoded, pixels
 
 _LIMITS = ImageLimits()
 _SMALL = Geometry(24, 24)

@@ -21,7 +21,7 @@ from tfleet.worker.image.errors import (
     TooManyPixelsError,
     UnsupportedFormatError,
 )
-from tfleet.worker.image.header import read_header
+from tfleet.worker.image.formats import read_header
 from tfleet.worker.image.limits import ImageLimits
 
 _LIMITS = ImageLimits()

@@ -12,7 +12,7 @@ from tests.worker.image.fuzzing.apart import decoders
 from tfleet.worker.image.errors import BrokenImageError, TooManyPixelsError
 from tfleet.worker.image.geometry import Geometry
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.image.prepare import encoded, pixels
+from tfleet.worker.image.preprocess import encoded, pixels
 
 _GEOMETRY = Geometry(40, 60)
 
@@ -57,7 +57,7 @@ def test_without_the_extra_it_is_said_how_to_get_it() -> None:
     """In a process that can't find it."""
     code = (
         "import sys; sys.modules['pillow_heif'] = None\n"
-        "from tfleet.worker.image.header import read_header\n"
+        "from tfleet.worker.image.formats import read_header\n"
         "from tfleet.worker.image.limits import ImageLimits\n"
         "try: read_header(sys.stdin.buffer.read(), ImageLimits())\n"
         "except Exception as error: print(type(error).__name__, error)\n"

@@ -1,6 +1,6 @@
 import threading
 
-from tfleet.worker.image.pixel_budget import PixelBudget
+from tfleet.worker.image.limits import PixelBudget
 
 
 def test_what_fits_is_held_together() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfleet.worker.image.scaling import Scaling
+from tfleet.worker.image.geometry import Scaling
 
 _PIXELS = np.array([[[0, 127, 255]]], dtype=np.uint8)
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.worker.image.photos import PHOTOS
-from tfleet.worker.image.sniff import glued_bytes, picture_inside, sniff
+from tfleet.worker.image.formats import glued_bytes, picture_inside, sniff
 
 _TIFF = "TIFF (or a camera's raw picture: DNG, NEF, ARW)"
 

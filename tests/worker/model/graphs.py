@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.worker.model.pictures import COLOURS
-from tfleet.worker.model.quiet import tf
+from tfleet.worker.model.tensorflow import tf
 
 SIZE = 8
 MANIFEST = '[input]\ntensor = "image:0"\n[output]\ntensor = "shares:0"\n'

@@ -7,13 +7,12 @@ import pytest
 
 from tests.worker.model.graphs import SIZE, pixel_graph
 from tests.worker.model.pictures import COLOURS
-from tfleet.worker.image.geometry import Geometry
-from tfleet.worker.image.scaling import Scaling
+from tfleet.worker.image.geometry import Geometry, Scaling
 from tfleet.worker.model.endpoints import EncodedInput, PixelInput, find_input, find_output
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.graph import Signature
-from tfleet.worker.model.quiet import tf
 from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec
+from tfleet.worker.model.tensorflow import tf
 
 
 def _spec(output: str | None = "shares", labels: tuple[str, ...] = COLOURS, **image_input: Any) -> ModelSpec:

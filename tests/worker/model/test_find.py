@@ -31,7 +31,7 @@ def test_the_default_model_is_in_the_package() -> None:
 
 def test_finding_a_model_needs_no_tensorflow() -> None:
     code = (
-        "import sys; from tfleet.worker.model import find_model; import tfleet.worker.image.prepare;"
+        "import sys; from tfleet.worker.model import find_model; import tfleet.worker.image.preprocess;"
         "find_model(None); sys.exit('tensorflow' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -10,11 +10,12 @@ import pytest
 from tests.worker.model.graphs import SIZE, write_labels, write_saved_model
 from tests.worker.model.pictures import COLOURS, picture
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.model import Classifier, find_model
+from tfleet.worker.inference import Classifier
+from tfleet.worker.model import find_model
 from tfleet.worker.model.freeze import CannotFreezeError, freeze
 from tfleet.worker.model.graph import restore_saved_model
-from tfleet.worker.model.opening import open_model
-from tfleet.worker.model.quiet import tf
+from tfleet.worker.model.open import open_model
+from tfleet.worker.model.tensorflow import tf
 
 SPEC = tf.TensorSpec([None, SIZE, SIZE, 3], tf.float32, name="picture")
 IMAGES = np.random.default_rng(0).random((3, SIZE, SIZE, 3), dtype=np.float32)

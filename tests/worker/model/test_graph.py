@@ -10,7 +10,7 @@ import pytest
 from tests.worker.model.graphs import pixel_graph, write_graph, write_saved_model
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.graph import load_frozen, restore_saved_model
-from tfleet.worker.model.quiet import tf
+from tfleet.worker.model.tensorflow import tf
 
 
 @pytest.fixture

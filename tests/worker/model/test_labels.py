@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tfleet.worker.model.errors import ModelError
-from tfleet.worker.model.labels import read_labels
+from tfleet.worker.model.manifest import read_labels
 
 
 @pytest.mark.parametrize("text", ["cat\ndog", "cat\ndog\n", "cat\r\ndog\r\n", "\ufeffcat\n dog \n\n\n"])

@@ -1,9 +1,9 @@
 """An operator who named a tensor that is not there is told what is."""
 
 from tests.worker.model.graphs import pixel_graph
+from tfleet.worker.model.endpoints import describe, inputs_offered, outputs_offered
 from tfleet.worker.model.graph import Signature
-from tfleet.worker.model.offers import describe, inputs_offered, outputs_offered
-from tfleet.worker.model.quiet import tf
+from tfleet.worker.model.tensorflow import tf
 
 
 def test_the_placeholders_are_offered_as_inputs() -> None:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import structlog
 
 from tfleet.worker.decoders import DecoderPool
-from tfleet.worker.image.apart import COMMAND, decoded_by
+from tfleet.worker.image.isolated_decode import COMMAND, decoded_by
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.image.prepare import Apart
+from tfleet.worker.image.preprocess import Apart
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from tests.worker.image.fuzzing.mutations import mutated
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.image.geometry import Geometry
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.image.prepare import Apart, encoded, pixels
+from tfleet.worker.image.preprocess import Apart, encoded, pixels
 
 MOST_CPU_S: Final = 1.0
 MOST_BYTES: Final = 200_000_000

@@ -10,7 +10,7 @@ import pytest
 
 from tests.worker.image.fuzzing.corpus import corpus
 from tests.worker.image.fuzzing.fuzz import MOST_BYTES, MOST_CPU_S
-from tfleet.worker.image.header import read_header
+from tfleet.worker.image.formats import read_header
 from tfleet.worker.image.limits import ImageLimits
 
 _RUNS = 15_000

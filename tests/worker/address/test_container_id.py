@@ -1,0 +1,41 @@
+import socket
+
+import pytest
+
+from tfleet.worker.address.container_id import names, own_names
+
+ID, OTHER = "3f" * 32, "a0" * 32
+OVERLAY = (
+    f"473 387 0:143 / / rw - overlay overlay rw,upperdir=/var/lib/docker/overlay2/{OTHER}/diff,workdir=/w\n"
+)
+MOUNTED = (
+    f"700 473 254:1 /var/lib/docker/containers/{ID}/resolv.conf /etc/resolv.conf rw - ext4 /dev/vda1 rw\n"
+    f"701 473 254:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw - ext4 /dev/vda1 rw\n"
+)
+PODMAN = (
+    f"701 473 0:25 /containers/overlay-containers/{ID}/userdata/hostname /etc/hostname rw - tmpfs tmpfs rw\n"
+)
+OWN_DISK = f"9 4 8:1 /docker/containers/{ID}/hosts /etc/hosts rw - ext4 /dev/sda1 rw\n"
+
+
+@pytest.mark.parametrize(
+    ("mountinfo", "cgroup", "expected"),
+    [
+        (OVERLAY + MOUNTED, "0::/\n", (ID, "host")),
+        (PODMAN, "0::/\n", (ID, "host")),
+        (OWN_DISK, "", (ID, "host")),
+        (OVERLAY, f"12:cpu:/docker/{ID}\n1:name=systemd:/docker/{ID}\n0::/system.slice\n", (ID, "host")),
+        (OVERLAY, f"0::/system.slice/docker-{ID}.scope\n", (ID, "host")),
+        (MOUNTED, f"1:cpu:/docker/{OTHER}\n", (ID, OTHER, "host")),
+        (OVERLAY, "0::/\n", ("host",)),
+        ("", "", ("host",)),
+    ],
+)
+def test_the_engine_s_files_come_first_then_cgroups_then_the_host_s_name(
+    mountinfo: str, cgroup: str, expected: tuple[str, ...]
+) -> None:
+    assert names(mountinfo, cgroup, "host") == expected
+
+
+def test_there_is_always_one_to_ask_for() -> None:
+    assert own_names()[-1] == socket.gethostname()

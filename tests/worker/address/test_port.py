@@ -1,0 +1,100 @@
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.canned import canned, http, nobody
+from tests.worker.published.engine import CONTAINER, engine
+from tfleet.contract.address import Address
+from tfleet.worker.address.docker_port import NotPublishedError, published_port
+
+PORTS = {"8000/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}], "9000/tcp": None}
+NAMES = ("some-other-name", CONTAINER)
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, where: str, port: int = 8000, host: str = "") -> Address:
+    monkeypatch.setenv("DOCKER_HOST", where)
+    return published_port(port, host, NAMES)
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, where: str, port: int = 8000) -> str:
+    with pytest.raises(NotPublishedError) as raised:
+        asked(monkeypatch, where, port)
+    text = str(raised.value)
+    assert "\n" not in text
+    return text
+
+
+def test_the_engine_that_docker_host_names_is_asked_for_each_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    with engine(PORTS) as where:
+        assert asked(monkeypatch, f"tcp://{where}") == Address("0.0.0.0", 32768)
+
+
+def test_a_host_that_was_given_stands_for_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    with engine(PORTS) as where:
+        assert asked(monkeypatch, f"tcp://{where}", host="gpu1") == Address("gpu1", 32768)
+
+
+@pytest.mark.parametrize("port", [9000, 9001])
+def test_a_port_that_is_not_published_is_told_with_what_to_add(
+    monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    with engine(PORTS) as where:
+        said = refusal(monkeypatch, f"tcp://{where}", port)
+    assert said.startswith(
+        f'port {port} of the container fleet-worker-1 is not published: add ports: ["{port}"]'
+    )
+
+
+def test_an_engine_that_does_not_run_this_container_is_told_with_the_names_that_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with engine({}) as where:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://{where}")
+        with pytest.raises(
+            NotPublishedError, match=r"has no container of this worker.*called one, two: .*DOCKER_HOST"
+        ):
+            published_port(8000, "", ["one", "two"])
+
+
+def test_a_socket_proxy_that_lets_nothing_pass_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with engine(PORTS, refuses=True) as where:
+        said = refusal(monkeypatch, f"tcp://{where}")
+    assert "does not show this container: not for you; a socket proxy has to let" in said
+
+
+def test_a_page_in_an_engine_s_place_is_told_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = b"<html>\n  <p>Not\n here</p>" + b" and so on" * 1000
+    with canned(http("404 Not Found", page)) as where:
+        said = refusal(monkeypatch, f"tcp://{where}")
+    assert "does not show this container: <html> <p>Not here</p> and so on" in said
+    assert len(said) < 500
+
+
+def test_without_a_socket_it_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = refusal(monkeypatch, f"unix://{tmp_path}/docker.sock")
+    assert said.startswith(f"there is no Docker socket at {tmp_path}/docker.sock: mount it (-v ")
+    assert "DOCKER_HOST=tcp://HOST:2375" in said
+
+
+def test_a_socket_without_an_engine_behind_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(f"{tmp_path}/docker.sock")
+    assert "Connection refused; see DOCKER_HOST" in refusal(monkeypatch, f"unix://{tmp_path}/docker.sock")
+
+
+def test_nobody_where_docker_host_points_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = f"tcp://{nobody()}"
+    assert refusal(monkeypatch, where).startswith(f"no Docker engine answers at {where}: ")
+
+
+@pytest.mark.parametrize("where", ["tcp://127.0.0.1:port", "carrier-pigeon://x"])
+def test_a_docker_host_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    assert where in refusal(monkeypatch, where)
+
+
+def test_what_is_no_engine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with canned(http("200 OK", b"hello")) as where:
+        assert "does not answer as Docker does" in refusal(monkeypatch, f"tcp://{where}")

@@ -1,0 +1,37 @@
+"""TensorFlow starts without a word."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.process
+
+
+_OURS = ("TF_CPP_MIN_LOG_LEVEL", "TF_USE_LEGACY_KERAS")
+
+
+def _import(**environment: str) -> str:
+    code = (
+        "import os, sys; import tfleet.worker.model.tensorflow; "
+        "print(os.environ['TF_CPP_MIN_LOG_LEVEL'], 'keras' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        timeout=60,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={key: value for key, value in os.environ.items() if key not in _OURS} | environment,
+    )
+    return done.stdout
+
+
+def test_nothing_is_said_at_the_import_and_keras_is_left_out() -> None:
+    assert _import() == "2 False\n"
+
+
+def test_an_operator_who_wants_to_read_it_all_can() -> None:
+    assert _import(TF_CPP_MIN_LOG_LEVEL="0").endswith("0 False\n")

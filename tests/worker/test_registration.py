@@ -1,0 +1,136 @@
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tests.canned import canned, http, nobody
+from tests.embedded_registry import embedded_registry
+from tests.waiting import eventually_sync
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.agent import ConsulAgent
+from tfleet.discovery.consul.reachability_check import ConsulAddressCheck
+from tfleet.discovery.instance import Instance
+from tfleet.discovery.registration.heartbeat import Registration
+from tfleet.discovery.registration.self_test import SelfTest
+from tfleet.worker.registration import Membership
+
+ANSWER = http("200 OK", b"w1\n")
+Begin = Callable[..., Membership]
+
+
+@pytest.fixture
+def registry() -> Iterator[Address]:
+    with embedded_registry() as address:
+        yield address
+
+
+def registration(registry: Address, address: Address) -> Registration:
+    return Registration(ConsulAgent(registry, "tfleet", ttl_s=60), Instance("w1", address))
+
+
+def self_test(registry: Address, address: Address, told: list[str]) -> SelfTest:
+    check = ConsulAddressCheck(registry, "tfleet")
+    return SelfTest(check, Instance("w1", address), hint="", tell=told.append)
+
+
+def services(registry: Address) -> list[str]:
+    document: dict[str, dict[str, str]] = requests.get(f"{registry.url}/v1/agent/services", timeout=10).json()
+    return [service["Service"] for service in document.values()]
+
+
+@pytest.fixture
+def begun() -> Iterator[Begin]:
+    """Begins a membership, and leaves at the end whatever a test has left."""
+    memberships: list[Membership] = []
+
+    def begin(*parts: Any) -> Membership:
+        memberships.append(membership := Membership(*parts))
+        membership.begin()
+        return membership
+
+    yield begin
+    for membership in memberships:
+        membership.leave()
+
+
+def test_a_worker_registers_when_it_was_reached_and_wants_to_and_leaves_nothing(
+    registry: Address, begun: Begin
+) -> None:
+    with canned(ANSWER) as address:
+        membership = begun(registration(registry, address), self_test(registry, address, []))
+        membership.wait_admitted()
+        eventually_sync(lambda: services(registry), wanted=lambda found: found == [])
+        membership.join()
+        eventually_sync(lambda: services(registry), wanted=lambda found: found == ["tfleet"])
+        assert repr(membership).startswith("<Membership joined=True <SelfTest of ")
+        membership.leave()
+        membership.leave()
+    assert services(registry) == []
+
+
+def test_a_worker_that_nobody_reaches_is_never_registered(registry: Address, begun: Begin) -> None:
+    address, told = nobody(), list[str]()
+    membership = begun(registration(registry, address), self_test(registry, address, told))
+    membership.join()
+    eventually_sync(lambda: told)
+    assert "tfleet" not in services(registry)
+    membership.leave()
+    assert services(registry) == []
+
+
+def test_a_worker_is_not_admitted_before_it_was_reached(registry: Address, begun: Begin) -> None:
+    address, told = nobody(), list[str]()
+    membership = begun(registration(registry, address), self_test(registry, address, told))
+    waiting = threading.Thread(target=membership.wait_admitted, name="waiting")
+    waiting.start()
+    eventually_sync(lambda: told)
+    assert waiting.is_alive()
+    with canned(ANSWER, port=address.port):
+        waiting.join(20)
+        assert not waiting.is_alive()
+
+
+def test_who_leaves_before_the_model_is_loaded_was_never_registered(registry: Address, begun: Begin) -> None:
+    with canned(ANSWER) as address:
+        membership = begun(registration(registry, address), self_test(registry, address, []))
+        membership.wait_admitted()
+        membership.leave()
+    assert services(registry) == []
+    assert repr(membership).startswith("<Membership joined=False ")
+
+
+def test_without_a_test_the_address_is_taken_for_granted(registry: Address, begun: Begin) -> None:
+    membership = begun(registration(registry, nobody()))
+    membership.wait_admitted()
+    membership.join()
+    eventually_sync(lambda: services(registry), wanted=lambda found: found == ["tfleet"])
+    membership.leave()
+    assert services(registry) == []
+
+
+def test_without_a_registry_there_is_nothing_to_do(begun: Begin) -> None:
+    membership = begun()
+    membership.wait_admitted()
+    membership.join()
+    membership.leave()
+
+
+def wan_test(registry: Address, address: Address) -> SelfTest:
+    check = ConsulAddressCheck(registry, "tfleet")
+    return SelfTest(check, Instance("w1", address), hint="", what="wan address", needed=False)
+
+
+def test_a_worker_registers_when_it_is_known_how_its_outside_address_is_and_however_that_is(
+    registry: Address, begun: Begin
+) -> None:
+    with canned(ANSWER) as address:
+        outside = wan_test(registry, nobody())
+        membership = begun(registration(registry, address), self_test(registry, address, []), outside)
+        membership.join()
+        eventually_sync(lambda: services(registry), wanted=lambda found: "tfleet" in found)
+        assert outside.wait_settled(0)
+        assert not outside.passed
+        membership.leave()
+    assert services(registry) == [], "and neither test leaves anything behind"

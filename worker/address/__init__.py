@@ -1,0 +1,1 @@
+"""Where this worker can be reached."""

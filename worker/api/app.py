@@ -1,0 +1,170 @@
+"""The page behind `GET /` on a worker.
+
+The worker's routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Flask, Response, jsonify, request
+
+from tfleet.contract.cors import NO_PAGES, Cors
+from tfleet.contract.names import DRAIN_PATH
+from tfleet.contract.origin import foreign_host, foreign_page, machine
+from tfleet.contract.problem import Problem
+from tfleet.discovery.instance import Instance
+from tfleet.worker.address.addresses import Whereabouts
+from tfleet.worker.api.classify import Classify, Ranking
+from tfleet.worker.api.middleware import allow_origins, observe, report_errors, set_timing
+from tfleet.worker.api.problems import ProblemError, RejectedError
+from tfleet.worker.decoders import DecoderPool
+from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.lifecycle import Lifecycle, State
+from tfleet.worker.memory import MemoryKeeper
+from tfleet.worker.metrics import Metrics
+from tfleet.worker.wsgi.response import REJECTED
+
+
+def help_page(host: str) -> str:
+    """A short text with lines to paste; `host` is how the client reached the worker."""
+    return f"""\
+This is one worker of a tfleet. It classifies images:
+
+  curl -v -XPOST {host} -F "data=@cat.jpg"
+  curl -X POST -F image=@cat.jpg 'http://{host}/predict'
+
+?top=N            how many labels, best first
+GET /worker       this worker's address, /healthz, /readyz, /metrics
+"""
+
+
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_MOST_ID_CHARS = 200
+
+
+def make_app(
+    instance: Instance,
+    whereabouts: Whereabouts,
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    limits: ImageLimits,
+    drain: Callable[[], None],
+    *,
+    decoders: DecoderPool,
+    memory: MemoryKeeper,
+    cors: Cors = NO_PAGES,
+) -> Flask:
+    """The WSGI application of one worker. `drain` begins its end, and returns at once.
+
+    `decoders` decode what is costly, `memory` gives back what large bodies took. `cors` is for clients that
+    are web pages.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined] # Flask types the provider's base class only
+    classify = Classify(lifecycle, metrics, limits, decoders=decoders, memory=memory)
+    observe(app, instance, metrics, lambda: classify.waiting)
+    report_errors(app, metrics)
+    if cors:
+        allow_origins(app, cors)
+    _classification(app, classify)
+    _about(app, instance, whereabouts, lifecycle)
+    machine()  # which looks its name up, so that it is there when it is asked for
+    _leaving(app, instance, whereabouts, lifecycle, drain)
+    _health(app, instance, lifecycle, metrics)
+    return app
+
+
+def _classification(app: Flask, classify: Classify) -> None:
+    def ranking() -> Ranking:
+        found, timing = classify(request)
+        set_timing(timing)
+        return found
+
+    @app.post("/")
+    def classify_plain() -> Response:
+        return jsonify([[label, round(p, 6)] for label, p in ranking()])
+
+    @app.post("/predict")
+    def predict() -> Response:
+        rows = [{"label": label, "probability": round(p, 6)} for label, p in ranking()]
+        return jsonify({"success": True, "predictions": rows})
+
+
+def _about(app: Flask, instance: Instance, whereabouts: Whereabouts, lifecycle: Lifecycle) -> None:
+    @app.get("/")
+    def show_help() -> Response:
+        return _text(help_page(request.host))
+
+    @app.get("/worker")
+    def address() -> Response:
+        if "application/json" not in request.headers.get("Accept", ""):
+            return _text(f"{whereabouts.address}\n")
+        return jsonify(
+            id=instance.id,
+            address=str(whereabouts.address),
+            wan=None if whereabouts.wan is None else str(whereabouts.wan),
+            model=instance.model,
+            version=instance.version,
+            state=lifecycle.state,
+        )
+
+
+def _leaving(
+    app: Flask,
+    instance: Instance,
+    whereabouts: Whereabouts,
+    lifecycle: Lifecycle,
+    drain: Callable[[], None],
+) -> None:
+    @app.post(DRAIN_PATH)
+    def begin() -> tuple[Response, int]:
+        _check_sender(whereabouts)
+        if REJECTED in request.environ:
+            raise RejectedError(request.environ[REJECTED])
+        _check_addressee(instance)
+        if lifecycle.state is State.STARTING:
+            raise ProblemError(Problem(503, f"nothing to drain: {lifecycle.condition}", retry_after_s=1))
+        drain()
+        return _text("draining\n"), 202
+
+
+def _health(app: Flask, instance: Instance, lifecycle: Lifecycle, metrics: Metrics) -> None:
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return _text(f"{instance.id}\n" if _check_addressee(instance) else "ok\n")
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        if lifecycle.state is not State.READY:
+            raise ProblemError(Problem(503, lifecycle.condition, retry_after_s=1))
+        return _text("ready\n")
+
+    @app.get("/metrics")
+    def show_metrics() -> Response:
+        return Response(metrics.text(), content_type=_METRICS_TYPE)
+
+
+def _check_sender(whereabouts: Whereabouts) -> None:
+    """Raises ProblemError with 403 where another site's web page has sent it, or may have (see origin.py)."""
+    known = [address.host for address in (whereabouts.address, whereabouts.wan) if address is not None]
+    if host := foreign_host(request.headers.get, known):
+        detail = (
+            f"{host} is no name of this worker, as far as it knows: say `tfleet drain ID`, or use its address"
+        )
+        raise ProblemError(Problem(403, detail))
+    if page := foreign_page(request.headers.get):
+        detail = f"this comes from {page}: say `tfleet drain ID`, or ask without a browser"
+        raise ProblemError(Problem(403, detail))
+
+
+def _check_addressee(instance: Instance) -> bool:
+    """Whether the request says with `?worker=ID` whom it is for. Raises ProblemError with 421 for another."""
+    meant = request.args.get("worker")
+    if meant is not None and meant != instance.id:
+        raise ProblemError(Problem(421, f"this is {instance.id}, not {meant[:_MOST_ID_CHARS]}"))
+    return meant is not None
+
+
+def _text(text: str) -> Response:
+    return Response(text, mimetype="text/plain")

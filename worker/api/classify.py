@@ -1,0 +1,184 @@
+"""What the query of an image may say.
+
+What is not known is refused and not passed over: `?topn=1` answered with five labels is a mistake that nobody
+finds.
+
+From a request to the labels of its image.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from flask import Request
+from werkzeug.datastructures import MultiDict
+
+from tfleet.contract.names import DEFAULT_TOP, REQUEST_TIMEOUT_MS, TICKET_QUERY, whole_number
+from tfleet.contract.problem import Problem
+from tfleet.worker.api.problems import ProblemError, RejectedError
+from tfleet.worker.api.upload import image_bytes
+from tfleet.worker.decoders import (
+    CallerGoneError,
+    DecodeOverdueError,
+    DecoderPool,
+    DecodersBusyError,
+    NoDecoderError,
+)
+from tfleet.worker.image.isolated_decode import decoded_by
+from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.inference.batcher import Batcher, OverdueError
+from tfleet.worker.lifecycle import Lifecycle
+from tfleet.worker.memory import MemoryKeeper
+from tfleet.worker.metrics import Metrics, Timing
+from tfleet.worker.rejection import Rejection
+from tfleet.worker.wsgi.response import ARRIVED, BEGUN, CLIENT_GONE, REJECTED
+
+if TYPE_CHECKING:
+    from tfleet.worker.inference import Classifier, PreparedImage, Probabilities
+
+_TOP: Final = "top"
+# A ticket may be there twice: a proxy that redirects puts its own before the client's, and the gate reads it.
+_KNOWN: Final = frozenset({_TOP, TICKET_QUERY})
+_MOST_NAMED: Final = 3
+_MOST_CHARS: Final = 20
+
+
+def wanted_labels(query: MultiDict[str, str], classes: int) -> int:
+    """`?top=N`, from 1 to `classes`; 5, or all where there are fewer, if it is not said.
+
+    Raises ProblemError with 400 for anything else that the query says.
+    """
+    _check_names(query)
+    asked = query.getlist(_TOP)
+    if not asked:
+        return min(DEFAULT_TOP, classes)
+    if len(asked) > 1:
+        raise ProblemError(Problem(400, f"?{_TOP}= is there {len(asked)} times: say it once"))
+    top = whole_number(asked[0])
+    if not top or top > classes:
+        detail = (
+            f"?{_TOP}= is {asked[0][:_MOST_CHARS]!r}, not a number from 1 to {classes}, the model's classes"
+        )
+        raise ProblemError(Problem(400, detail))
+    return top
+
+
+def _check_names(query: MultiDict[str, str]) -> None:
+    unknown = sorted(query.keys() - _KNOWN)
+    if not unknown:
+        return
+    named = ", ".join(repr(name[:_MOST_CHARS]) for name in unknown[:_MOST_NAMED])
+    more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
+    raise ProblemError(
+        Problem(
+            400, f"the query has {named}{more}, which means nothing here: only {_TOP} does, as in ?{_TOP}=5"
+        )
+    )
+
+
+Ranking = Sequence[tuple[str, float]]
+"""Labels with their probabilities, best first."""
+
+
+class Classify:
+    """Classifies the image of a request, with the times that it took."""
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        metrics: Metrics,
+        limits: ImageLimits,
+        *,
+        decoders: DecoderPool,
+        memory: MemoryKeeper,
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._metrics = metrics
+        self._limits = limits
+        self._decoders = decoders
+        self._memory = memory
+        self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(self._run, self._sizes, self._lanes)
+        metrics.waiting.set_function(lambda: self.waiting)
+
+    @property
+    def waiting(self) -> int:
+        """How many decoded images wait for the session."""
+        return self._batcher.waiting
+
+    def __call__(self, request: Request) -> tuple[Ranking, Timing]:
+        """Raises RejectedError, before anything is decoded or computed, ProblemError and ImageError."""
+        began_s = time.perf_counter()
+        if self._lifecycle.refuses(request.environ.get(BEGUN, began_s)):
+            raise RejectedError(Rejection.DRAINING)
+        classifier = self._lifecycle.classifier
+        if classifier is None:
+            raise RejectedError(Rejection.STARTING)
+        rejection: Rejection | None = request.environ.get(REJECTED)
+        if rejection is not None:
+            raise RejectedError(rejection)
+        arrived_s = request.environ.get(ARRIVED, began_s)
+        deadline_s = _deadline_s(request, arrived_s)
+        if began_s >= deadline_s:
+            raise RejectedError(Rejection.DEADLINE)
+        top = wanted_labels(request.args, len(classifier.spec.labels))
+        prepared = self._prepare(classifier, request, arrived_s, deadline_s)
+        decoded_s = time.perf_counter()
+        try:
+            share = self._batcher(prepared, deadline_s)
+        except OverdueError:
+            raise RejectedError(Rejection.DEADLINE) from None
+        timing = Timing(
+            decode_ms=(decoded_s - began_s) * 1000,
+            queue_ms=(began_s - arrived_s + share.queue_s) * 1000,
+            infer_ms=share.infer_s * 1000,
+            batch=share.batch,
+        )
+        self._metrics.classified(timing)
+        return classifier.top(share.row, top), timing
+
+    def _prepare(
+        self, classifier: Classifier, request: Request, arrived_s: float, deadline_s: float
+    ) -> PreparedImage:
+        body = image_bytes(request)
+        self._memory.note(len(body))
+        apart = decoded_by(
+            self._decoders, arrived_s, deadline_s, request.environ.get(CLIENT_GONE, lambda: False)
+        )
+        try:
+            return classifier.prepare(body, self._limits, apart)
+        except DecodersBusyError:
+            raise RejectedError(Rejection.DECODERS_BUSY) from None
+        except NoDecoderError:
+            raise RejectedError(Rejection.NO_DECODER) from None
+        except DecodeOverdueError:
+            raise RejectedError(Rejection.DEADLINE) from None
+        except CallerGoneError:
+            raise RejectedError(Rejection.CLIENT_GONE) from None
+
+    def _run(self, batch: Sequence[PreparedImage]) -> list[Probabilities]:
+        return list(self._loaded().run(batch))
+
+    def _sizes(self) -> Sequence[int]:
+        return self._loaded().batch_sizes
+
+    def _lanes(self) -> int:
+        return self._loaded().lanes
+
+    def _loaded(self) -> Classifier:
+        classifier = self._lifecycle.classifier
+        assert classifier is not None, "who prepared the images?"
+        return classifier
+
+
+def _deadline_s(request: Request, arrived_s: float) -> float:
+    """Until when the caller waits, on the clock of `time.perf_counter`. Raises ProblemError with 400."""
+    asked = request.headers.get(REQUEST_TIMEOUT_MS)
+    if asked is None:
+        return math.inf
+    asked_ms = whole_number(asked)
+    if not asked_ms:
+        raise ProblemError(Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is no number of milliseconds"))
+    return arrived_s + asked_ms / 1000

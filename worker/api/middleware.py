@@ -1,0 +1,157 @@
+"""What every request to a worker goes through: an id, a log line, the counters, errors as documents.
+
+A worker's answers, for scripts of web pages: what they may read, and that they may ask.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from tfleet.contract.cors import Cors, asking_origin
+from tfleet.contract.names import (
+    BATCH_SIZE,
+    DRAIN_PATH,
+    MODEL,
+    QUEUE_LENGTH,
+    REQUEST_ID,
+    SERVER_TIMING,
+    WORKER,
+)
+from tfleet.contract.problem import Problem
+from tfleet.contract.request_id import request_id
+from tfleet.discovery.instance import Instance
+from tfleet.worker.api.problems import (
+    ProblemError,
+    RejectedError,
+    http_problem,
+    image_problem,
+    problem_response,
+    rejection_response,
+)
+from tfleet.worker.image.errors import ImageError
+from tfleet.worker.metrics import Metrics, Timing
+from tfleet.worker.wsgi.response import QUEUE
+
+_MALFORMED = "malformed"
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: a line only for debug
+
+
+def set_timing(timing: Timing) -> None:
+    """Give the answer to the current request its Server-Timing."""
+    g.timing = timing
+
+
+def observe(app: Flask, instance: Instance, metrics: Metrics, in_session_queue: Callable[[], int]) -> None:
+    """Give each request an id, and each answer its headers, its count and its log line.
+
+    `in_session_queue` is how many requests have a thread and wait for the session.
+    """
+    log: Any = structlog.get_logger().bind(worker=instance.id)
+
+    @app.before_request
+    def begin() -> None:
+        g.began_s = time.perf_counter()
+        g.request_id = request_id(request.headers.get(REQUEST_ID))
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        response.headers[REQUEST_ID] = g.request_id
+        response.headers[WORKER] = instance.id
+        response.headers[MODEL] = instance.model_label
+        response.headers[QUEUE_LENGTH] = str(request.environ[QUEUE].waiting + in_session_queue())
+        timing: Timing | None = g.get("timing")
+        if timing is not None:
+            response.headers[SERVER_TIMING] = timing.header()
+            response.headers[BATCH_SIZE] = str(timing.batch)
+        path = request.url_rule.rule if request.url_rule else "unknown"
+        metrics.requests.labels(path, str(response.status_code)).inc()
+        tell = log.debug if request.path in _PROBES else log.info
+        tell(
+            "request",
+            request_id=g.request_id,
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            ms=round((time.perf_counter() - g.began_s) * 1000, 1),
+            client=request.headers.get("X-Forwarded-For", request.remote_addr),
+            **({"rejected": g.rejected} if "rejected" in g else {}),
+        )
+        return response
+
+
+def refusals(instance: Instance, metrics: Metrics) -> Callable[[str, Problem], None]:
+    """Who counts and logs what never became a request, by its id and its answer."""
+    log: Any = structlog.get_logger().bind(worker=instance.id)
+
+    def note(request_id: str, problem: Problem) -> None:
+        metrics.requests.labels(_MALFORMED, str(problem.status)).inc()
+        log.info(
+            "request",
+            request_id=request_id,
+            method=None,
+            path=None,
+            status=problem.status,
+            error=problem.detail,
+        )
+
+    return note
+
+
+def report_errors(app: Flask, metrics: Metrics) -> None:
+    """Turn every error into a problem document, and count who was rejected."""
+    log: Any = structlog.get_logger()
+
+    @app.errorhandler(ProblemError)
+    def problem(error: ProblemError) -> Response:
+        return problem_response(error.problem)
+
+    @app.errorhandler(RejectedError)
+    def rejected(error: RejectedError) -> Response:
+        metrics.rejected.labels(error.reason).inc()
+        g.rejected = error.reason
+        return rejection_response(error.reason)
+
+    @app.errorhandler(ImageError)
+    def image(error: ImageError) -> Response:
+        return problem_response(image_problem(error))
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        return problem_response(http_problem(error, request.method, request.path))
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        log.error("request failed", request_id=g.request_id, exc_info=error)
+        return problem_response(
+            Problem(500, "the worker failed; its log has the reason under this request id")
+        )
+
+
+_ORIGIN: Final = "Origin"
+
+
+def allow_origins(app: Flask, cors: Cors) -> None:
+    """Have all answers say which origins may read them, and answer preflights. But none to POST /drain: no
+    page has anything to do with that.
+    """
+
+    @app.before_request
+    def preflight() -> Response | None:
+        origin = asking_origin(request.method, request.headers.get)
+        if origin is None or request.path == DRAIN_PATH:
+            return None
+        if refused := cors.refusal(origin):
+            raise ProblemError(refused)
+        return Response(status=204, headers=dict(cors.preflight(origin)))
+
+    @app.after_request
+    def say(response: Response) -> Response:
+        if request.path != DRAIN_PATH:
+            response.headers.update(cors.headers(request.headers.get(_ORIGIN)))
+        return response

@@ -1,0 +1,209 @@
+"""The one TensorFlow session of a worker: made once, warmed up, shared by all threads, closed once.
+
+`tf.compat.v1.Session.run` may be called from many threads at a time, so there is no lock around it.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from tfleet.runtime.cpus import usable_cpus
+from tfleet.worker.image.errors import BrokenImageError
+from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.image.preprocess import Apart, encoded, pixels
+from tfleet.worker.inference.batch_sizes import sizes_that_pay
+from tfleet.worker.inference.session_config import configuration, lanes_on, sees_gpu
+from tfleet.worker.model.endpoints import EncodedInput, PixelInput, check_classes
+from tfleet.worker.model.errors import ModelError, first_line
+from tfleet.worker.model.open import open_model
+from tfleet.worker.model.tensorflow import tf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Self
+
+    from tfleet.worker.inference.precision import Precision
+    from tfleet.worker.model.open import Opened
+    from tfleet.worker.model.spec import ModelSpec
+
+# What `prepare` gives and `run` takes: float32 or uint8 [height, width, 3]; bytes for a graph that decodes.
+PreparedImage: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8] | bytes
+Probabilities: TypeAlias = npt.NDArray[np.float32]
+
+_TIMED_RUNS: Final = 3
+
+
+class Classifier:
+    """A model in its session. Every method may be called from any thread."""
+
+    def __init__(self, spec: ModelSpec, opened: Opened, lanes: int) -> None:
+        self.spec = spec
+        self.form = opened.form
+        self.lanes = lanes
+        """How many calls of `run` are best made at once while there is enough to do."""
+        self._session = opened.session
+        self._feed = opened.feed
+        self._fetch = opened.fetch
+        self._batch = opened.feed.batch
+        self.batch_sizes: tuple[int, ...] = (1,)
+        """How many images are best run together, smallest first; see `warm_up`."""
+        self._closing = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def load(
+        cls,
+        spec: ModelSpec,
+        *,
+        cpus: int | None = None,
+        precision: Precision = "float32",
+        session_factory: Callable[..., Any] = tf.compat.v1.Session,
+    ) -> Self:
+        """Load the model into a new session; without `cpus` it uses all that the process may use.
+
+        Raises `ModelError`, and leaves no session behind then.
+        """
+        cpus = usable_cpus() if cpus is None else cpus
+        config = configuration(cpus, precision)
+        opened = open_model(spec, lambda graph: session_factory(graph=graph, config=config))
+        return cls(spec, opened, lanes_on(cpus))
+
+    def warm_up(self, sizes: Sequence[int] = (1,)) -> float:
+        """Decode a grey image and run it in batches of these sizes, so that no request pays for what is done
+        once: TensorFlow plans each size when it first meets it, and keeps things for each lane. Those that
+        turn out to pay are `batch_sizes`.
+
+        A graph that promises to take any number of images and can't (a reshape to one row is enough for that)
+        is from now on given one at a time, whatever the batch.
+
+        Returns the seconds it took. Raises `ModelError` where the graph cannot run, or where its answer is
+        not a row of finite numbers, one for each label.
+        """
+        started = time.perf_counter()
+        try:
+            grey = self.prepare(_grey_jpeg(), ImageLimits())
+            rows = self._rows([grey])
+        except (tf.errors.OpError, ValueError, TypeError) as error:
+            raise ModelError(f"{self.spec.path}: the graph does not run: {first_line(error)}") from error
+        shape = np.shape(rows)
+        if len(shape) != 2 or shape[0] != 1:  # noqa: PLR2004 - [images, classes]
+            raise ModelError(
+                f"{self.spec.path}: {self._fetch.name} gives {list(shape)} for one image, not [1, classes]"
+            )
+        check_classes(self.spec, shape[1])
+        if not np.isfinite(rows).all():
+            raise ModelError(
+                f"{self.spec.path}: {self._fetch.name} gives numbers that are not finite for a grey image"
+            )
+        if all(self._runs_together([grey] * size, shape[1]) for size in sizes):
+            self.batch_sizes = sizes_that_pay(self._costs(grey, sizes))
+        else:
+            self._batch = 1
+        return time.perf_counter() - started
+
+    def prepare(self, image: bytes, limits: ImageLimits, apart: Apart | None = None) -> PreparedImage:
+        """Turn the bytes of an image into what the graph takes; `apart` decodes what is costly.
+
+        Raises subclasses of `ImageError`.
+        """
+        if isinstance(self._feed, EncodedInput):
+            return encoded(image, limits, apart)
+        decoded = pixels(image, limits, self._feed.geometry, apart)
+        if self._feed.channels == "bgr":
+            decoded = decoded[..., ::-1]
+        return decoded if self._feed.scaling is None else self._feed.scaling(decoded)
+
+    def run(self, batch: Sequence[PreparedImage]) -> Probabilities:
+        """Classify prepared images: float32 [len(batch), classes], probabilities from 0 to 1 in each row.
+
+        Raises `BrokenImageError` where a graph that decodes by itself refuses an image of the batch.
+        """
+        if not batch:
+            return np.empty((0, len(self.spec.labels)), dtype=np.float32)
+        try:
+            rows = self._rows(batch).astype(np.float32, copy=False)
+        except tf.errors.InvalidArgumentError as error:
+            if isinstance(self._feed, PixelInput):
+                raise
+            raise BrokenImageError(
+                f"the model's own decoder refuses the image: {first_line(error)}"
+            ) from error
+        return _softmax(rows) if self.spec.output.logits else rows
+
+    def top(self, probabilities: Probabilities, n: int) -> tuple[tuple[str, float], ...]:
+        """The `n` best labels of one row of `run` with their probabilities, best first; all, if fewer."""
+        best = np.argsort(-probabilities, kind="stable")[: max(n, 0)]
+        return tuple((self.spec.labels[index], float(probabilities[index])) for index in best)
+
+    def close(self) -> None:
+        """Close the session; the second time does nothing. Nothing may be running in it."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._session.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"Classifier({self.spec.label}, {len(self.spec.labels)} classes, {state})"
+
+    def _runs_together(self, images: Sequence[PreparedImage], classes: int) -> bool:
+        try:
+            return all(np.shape(rows) == (len(images), classes) for rows in self._in_all_lanes(images))
+        except (tf.errors.OpError, ValueError):
+            return False
+
+    def _costs(self, image: PreparedImage, sizes: Sequence[int]) -> dict[int, float]:
+        """What a run costs by its size, in seconds: the least of some.
+
+        They are seconds of the CPUs. A batch waits for another only while all lanes are taken, and then it is
+        the work that counts; and the clock on the wall would measure the neighbours too, often other workers
+        that start beside this one. A GPU's work is on no CPU's account.
+        """
+        clock = time.perf_counter if sees_gpu() else time.process_time
+        costs: dict[int, float] = {}
+        for size in [*sizes] * _TIMED_RUNS:
+            began_s = clock()
+            self._rows([image] * size)
+            costs[size] = min(costs.get(size, math.inf), clock() - began_s)
+        return costs
+
+    def _in_all_lanes(self, images: Sequence[PreparedImage]) -> list[npt.NDArray[Any]]:
+        with ThreadPoolExecutor(self.lanes) as pool:
+            return list(pool.map(self._rows, [images] * self.lanes))
+
+    def _rows(self, batch: Sequence[PreparedImage]) -> npt.NDArray[Any]:
+        size = self._batch or len(batch)
+        parts = [self._run_at_once(batch[start : start + size], size) for start in range(0, len(batch), size)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _run_at_once(self, images: Sequence[PreparedImage], size: int) -> npt.NDArray[Any]:
+        fed: Any
+        # A graph that insists on more images than there are gets the last one again.
+        filled = [*images, *[images[-1]] * (size - len(images))]
+        if isinstance(self._feed, PixelInput):
+            fed = np.stack(filled)
+        else:
+            fed = filled[0] if self._feed.scalar else np.array(filled, dtype=object)
+        rows: npt.NDArray[Any] = self._session.run(self._fetch, {self._feed.tensor: fed})
+        return rows[: len(images)] if len(images) < size else rows
+
+
+def _grey_jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (256, 256), "grey").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def _softmax(logits: Probabilities) -> Probabilities:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: Probabilities = powers / powers.sum(axis=1, keepdims=True)
+    return shares

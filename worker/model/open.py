@@ -1,0 +1,61 @@
+"""Opens a model in a session of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tfleet.worker.model.endpoints import EncodedInput, PixelInput, find_input, find_output
+from tfleet.worker.model.freeze import CannotFreezeError, freeze
+from tfleet.worker.model.graph import load_frozen, restore_saved_model
+from tfleet.worker.model.tensorflow import tf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tfleet.worker.model.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session, and where its graph is fed and answers. The session is whoever's who asked for it, to close.
+
+    `form` says of a SavedModel in a few words what became of its variables; empty for a frozen graph.
+    """
+
+    session: tf.compat.v1.Session
+    feed: PixelInput | EncodedInput
+    fetch: tf.Tensor
+    form: str = ""
+
+
+def open_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> Opened:
+    """Raises `ModelError`, and leaves no session behind then."""
+    return _open_saved_model(spec, make_session) if spec.path.is_dir() else _open_graph(spec, make_session)
+
+
+def _open_graph(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> Opened:
+    graph = load_frozen(spec.path)
+    feed, fetch = find_input(spec, graph, None), find_output(spec, graph, None)
+    return Opened(make_session(graph), feed, fetch)
+
+
+def _open_saved_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> Opened:
+    """Frozen, in another session than that in which it was restored; in that one where it can't be frozen."""
+    graph = tf.Graph()
+    session = make_session(graph)
+    keeps = False
+    try:
+        signature = restore_saved_model(session, spec.path)
+        feed, fetch = find_input(spec, graph, signature), find_output(spec, graph, signature)
+        try:
+            frozen = freeze(session, feed.tensor.name, fetch.name)
+        except CannotFreezeError as error:
+            keeps = True
+            return Opened(session, feed, fetch, f"a SavedModel with its variables: {error}")
+    finally:
+        if not keeps:
+            session.close()
+    feed = replace(feed, tensor=frozen.get_tensor_by_name(feed.tensor.name))
+    fetch = frozen.get_tensor_by_name(fetch.name)
+    return Opened(make_session(frozen), feed, fetch, "a SavedModel, frozen")

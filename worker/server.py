@@ -1,0 +1,270 @@
+"""A running worker: everything it owns, started and stopped in order.
+
+Stopping (SIGTERM, Ctrl-C, POST /drain) goes: stop being ready, deregister, wait for the watchers to notice,
+stop accepting, finish what is in flight, close the session. Nobody who holds the address is refused before
+the fleet knows; after that a kept connection is told to ask for another worker.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import structlog
+
+from tfleet.contract.address import Address
+from tfleet.contract.cors import Cors
+from tfleet.contract.identifiers import as_label
+from tfleet.contract.ticket_keys import KeyFile
+from tfleet.discovery.consul.agent import ConsulAgent
+from tfleet.discovery.consul.reachability_check import ConsulAddressCheck
+from tfleet.discovery.instance import Instance, new_id
+from tfleet.discovery.registration.advertise import advertised, advice, wan_advice
+from tfleet.discovery.registration.heartbeat import TTL_S, Registration
+from tfleet.discovery.registration.self_test import SelfTest
+from tfleet.discovery.registry import Registry, StaticRegistry
+from tfleet.runtime.backoff import Backoff
+from tfleet.worker.address.addresses import Whereabouts, why_untested
+from tfleet.worker.address.wan_option import FindWan
+from tfleet.worker.api.app import make_app
+from tfleet.worker.api.middleware import refusals
+from tfleet.worker.decoders import DecoderPool, PoolLimits
+from tfleet.worker.decoders.metrics import DecoderMetrics
+from tfleet.worker.image.isolated_decode import COMMAND
+from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.inference.batch_sizes import batch_sizes, threads_for
+from tfleet.worker.inference.load import load_warm
+from tfleet.worker.inference.precision import Tuning
+from tfleet.worker.lifecycle import Lifecycle, State
+from tfleet.worker.memory import MemoryKeeper, use_one_heap
+from tfleet.worker.metrics import BusySeconds, Metrics
+from tfleet.worker.model import ModelSpec
+from tfleet.worker.registration import Membership
+from tfleet.worker.registry_metrics import RegistryMetrics
+from tfleet.worker.ticket_check import Gate
+from tfleet.worker.wsgi.admission_queue import QueueLimits
+from tfleet.worker.wsgi.server import Server
+
+_LOOK_EVERY_S = 0.5
+_NO_WAY = Backoff(first_s=0.5, cap_s=10.0)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class CannotListenError(Exception):
+    """The address is taken or not this machine's. The message is one line that names the option to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says. `port` 0 is any free one; times are seconds; without `ticket_keys` nobody
+    needs a ticket.
+    """
+
+    spec: ModelSpec
+    tuning: Tuning
+    host: str
+    port: int
+    advertise: Address | None
+    find_wan: FindWan | None
+    self_test: bool
+    registry: Registry
+    service: str
+    ticket_keys: KeyFile | None
+    threads: int | None
+    max_batch: int
+    max_body_bytes: int
+    queue_limits: QueueLimits
+    cors: Cors
+    image_limits: ImageLimits
+    pool_limits: PoolLimits
+    drain_grace_s: float
+    drain_timeout_s: float
+
+
+class Stop:
+    """SIGTERM and SIGINT. Before there is anything to drain they end the process at once."""
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._asked = threading.Event()
+        self._lifecycle = lifecycle
+        for signum in _SIGNALS:
+            signal.signal(signum, self._on_signal)
+
+    def ask(self) -> None:
+        """Ask for it from inside, as a signal does from outside."""
+        self._asked.set()
+
+    def wait(self) -> None:
+        """Return when the process is asked to stop.
+
+        It looks twice a second: the kernel may hand signals to another thread, and then nothing wakes this
+        one, in which Python runs the handlers.
+        """
+        while not self._asked.wait(_LOOK_EVERY_S):
+            pass
+
+    def over(self) -> None:
+        """Nothing is left to stop: a signal that still comes must not kill the interpreter as it ends."""
+        for signum in _SIGNALS:
+            signal.signal(signum, signal.SIG_IGN)
+
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        if self._lifecycle.state is State.STARTING:
+            sys.exit(0)
+        self._asked.set()
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, then drain.
+
+    Raises CannotListenError, AddressHeldError, NotPublishedError and ModelError: nothing was served.
+
+    The port is open from the start: `/healthz` answers and `/readyz` says that the worker is starting. The
+    address is tested while the model is loaded.
+    """
+    use_one_heap()
+    lifecycle, metrics = Lifecycle(), Metrics()
+    stop = Stop(lifecycle)
+    server = _listen(settings)
+    whereabouts = _whereabouts(settings, server.address)
+    instance = _identity(settings, whereabouts)
+    log: Any = structlog.get_logger().bind(worker=instance.id)
+    metrics.in_flight.set_function(lambda: server.busy)
+    metrics.queue_requests.set_function(lambda: server.queue.waiting)
+    metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
+    metrics.include(BusySeconds(lambda: server.queue.busy_s))
+    membership = _membership(settings, instance, whereabouts, lifecycle, metrics, server.address)
+    memory = MemoryKeeper()
+    decoders = DecoderPool(COMMAND, settings.pool_limits, log=log)
+    metrics.include(DecoderMetrics(decoders))
+    app = make_app(
+        instance,
+        whereabouts,
+        lifecycle,
+        metrics,
+        settings.image_limits,
+        stop.ask,
+        decoders=decoders,
+        cors=settings.cors,
+        memory=memory,
+    )
+    server.start(app, instance.id, refusals(instance, metrics), settings.cors)
+    try:
+        log.info("worker starting", address=str(instance.address), model=instance.model_label)
+        membership.begin()
+        classifier = load_warm(settings.spec, settings.tuning, batch_sizes(settings.max_batch), metrics, log)
+        server.use_threads(settings.threads or threads_for(classifier.lanes, max(classifier.batch_sizes)))
+        lifecycle.loaded(classifier)
+        membership.wait_admitted()
+        lifecycle.ready(classifier)
+        membership.join()
+        log.info("worker ready", address=str(instance.address))
+        stop.wait()
+        log.info("worker draining", in_flight=server.busy, waiting=server.queue.waiting)
+        lifecycle.drain()
+        server.announce_drain()
+        membership.leave()
+        time.sleep(settings.drain_grace_s)
+        lifecycle.refuse()
+    finally:
+        membership.leave()
+        unfinished = server.close(settings.drain_timeout_s)
+        decoders.close()
+        memory.close()
+    classifier.close()
+    log.info("worker stopped", unfinished=unfinished)
+    stop.over()
+
+
+def _listen(settings: Settings) -> Server:
+    try:
+        return Server(
+            host=settings.host,
+            port=settings.port,
+            threads=settings.threads or settings.max_batch,
+            max_body_bytes=settings.max_body_bytes,
+            queue_limits=settings.queue_limits,
+            gate=Gate(settings.ticket_keys, settings.service) if settings.ticket_keys else None,
+        )
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise CannotListenError(
+            f"can't listen on {where}: {error.strerror}; see --host and --port"
+        ) from error
+
+
+def _whereabouts(settings: Settings, listening: Address) -> Whereabouts:
+    """Where this worker is; waits for a way to the registry. Raises NotPublishedError."""
+    registry = settings.registry
+    towards = None if isinstance(registry, StaticRegistry) else registry.address
+    find = partial(advertised, listening, settings.advertise, towards)
+    rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
+    for failures in itertools.count(1):
+        try:
+            return Whereabouts(find, settings.find_wan, listening.port)
+        except OSError as error:
+            log: Any = structlog.get_logger()
+            why = error.strerror or str(error)
+            log.warning("there is no way to the registry yet", registry=str(registry), error=why)
+            time.sleep(_NO_WAY.delay_s(failures, rng))
+    raise AssertionError("nobody counts to the end")
+
+
+def _identity(settings: Settings, whereabouts: Whereabouts) -> Instance:
+    address, spec = whereabouts.address, settings.spec
+    # A folder may have any name. In a header and in the registry it has to be plain text.
+    model, version = as_label(spec.name), as_label(spec.version)
+    return Instance(new_id(settings.service, address), address, model, version, whereabouts.wan)
+
+
+def _membership(
+    settings: Settings,
+    instance: Instance,
+    whereabouts: Whereabouts,
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    listening: Address,
+) -> Membership:
+    """What is to be done about the registry, none of it begun yet; with a static list that is nothing."""
+    if isinstance(settings.registry, StaticRegistry):
+        return Membership()
+    registry = settings.registry.address
+    access = settings.registry.access
+    agent = ConsulAgent(registry, settings.service, ttl_s=TTL_S, access=access)
+    registration = Registration(agent, instance, locate=whereabouts)
+    metrics.include(RegistryMetrics(registration))
+    if not settings.self_test:
+        return Membership(registration)
+    check = ConsulAddressCheck(registry, settings.service, access)
+    hint = advice(listening)
+    test = SelfTest(check, instance, hint=hint, tell=lifecycle.held_up, locate=whereabouts)
+    wan_test = _wan_test(check, instance, whereabouts, registry)
+    if wan_test is not None:
+        whereabouts.may_tell_wan = lambda: wan_test.passed
+    return Membership(registration, test, wan_test)
+
+
+def _wan_test(
+    check: ConsulAddressCheck, instance: Instance, whereabouts: Whereabouts, registry: Address
+) -> SelfTest | None:
+    """That of the address for clients outside, if there is one and it can be tested."""
+    if instance.wan is None:
+        return None
+    if why := why_untested(instance.wan, registry):
+        log: Any = structlog.get_logger().bind(worker=instance.id)
+        log.info("the wan address goes untested", address=str(instance.wan), why=why)
+        return None
+
+    def outside(instance: Instance) -> Instance:
+        return replace(instance, address=whereabouts.wan or instance.address)
+
+    hint = wan_advice(instance.address)
+    return SelfTest(check, outside(instance), hint=hint, what="wan address", needed=False, locate=outside)

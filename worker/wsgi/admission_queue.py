@@ -1,0 +1,170 @@
+"""For how long there was something to do.
+
+How many requests wait for one of the worker's threads, and whether one more may.
+
+The rules:
+
+- Whoever finds a thread free does not wait, however large its body is.
+- Where nobody waits, one may, however large its body is: the limit of a body is not the queue's business.
+- Beyond that at most so many wait, and their bodies have at most so many bytes together.
+- A body is let in if all of it would have room, and then has the bytes that have come of it: what is still
+  coming in counts with what waits, and who only announces much holds nothing.
+- A place is given up when a thread takes the request, not before: also one whose client has gone keeps it
+  until then, or the server's own list of them would have no bound. What has no place yet gives up its bytes
+  with its client.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from tfleet.contract.names import MAX_BODY_BYTES
+from tfleet.worker.rejection import Rejection
+
+
+class BusyTime:
+    """Adds up the spans between `begin` and `end`. Whoever calls them sees to it that they take turns."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ended_s = 0.0
+        self._since_s: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<BusyTime {self.seconds:.3f} s, {'idle' if self._since_s is None else 'busy'}>"
+
+    @property
+    def seconds(self) -> float:
+        """All spans together, the one that is not over included."""
+        return self._ended_s if self._since_s is None else self._ended_s + self._clock() - self._since_s
+
+    def begin(self) -> None:
+        """There is something to do. Said again, it changes nothing."""
+        if self._since_s is None:
+            self._since_s = self._clock()
+
+    def end(self) -> None:
+        """There is nothing to do any more. Said again, it changes nothing."""
+        self._ended_s, self._since_s = self.seconds, None
+
+
+DEFAULT_MAX_QUEUE: Final = 64
+"""The default model needs half a second to a second for so many on two cores; who would wait for longer does
+better to ask another worker."""
+DEFAULT_MAX_QUEUE_BYTES: Final = 2 * MAX_BODY_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How many requests may wait for a thread, and how many bytes their bodies may have together."""
+
+    max_requests: int = DEFAULT_MAX_QUEUE
+    max_bytes: int = DEFAULT_MAX_QUEUE_BYTES
+
+    def of_place(self, ahead: int) -> Rejection | None:
+        """Why one more may not wait, if it may not.
+
+        `ahead` is how many wait for whom no thread is free: 0 if nobody waits, less if threads are free.
+        """
+        return Rejection.QUEUE_REQUESTS if 0 <= ahead >= self.max_requests else None
+
+    def of_body(self, ahead: int, ahead_bytes: int, body_bytes: int) -> Rejection | None:
+        """Why such a body may not come in, if it may not. Here those count as ahead that come in, too."""
+        return Rejection.QUEUE_BYTES if ahead > 0 and ahead_bytes + body_bytes > self.max_bytes else None
+
+
+class Queue:
+    """Counts who comes in, who waits and who is served by so many threads. Safe to use from any thread.
+
+    A request is whatever stands for it; the end of one that is not counted, or not any more, does nothing.
+    """
+
+    def __init__(self, threads: int, limits: QueueLimits) -> None:
+        self._threads = threads
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._coming: dict[object, int] = {}  # with the bytes of their bodies
+        self._waiting: dict[object, int] = {}
+        self._bytes = 0
+        self._served: set[object] = set()
+        self._busy = BusyTime()
+
+    def __repr__(self) -> str:
+        return f"<Queue waiting={self.waiting} bytes={self._bytes} served={len(self._served)}>"
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a thread."""
+        return len(self._waiting)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes their bodies have, and those that are still coming in."""
+        return self._bytes
+
+    @property
+    def busy_s(self) -> float:
+        """For how many seconds in all at least one request was being served."""
+        with self._lock:
+            return self._busy.seconds
+
+    def use_threads(self, threads: int) -> None:
+        """From now on there are so many threads."""
+        with self._lock:
+            self._threads = threads
+
+    def reserve(self, request: object, body_bytes: int) -> Rejection | None:
+        """Let a body of so many bytes come in, or say why not. Said again, it has so many now."""
+        with self._lock:
+            had_bytes = self._coming.get(request)
+            others = len(self._coming) - (had_bytes is not None)
+            others_bytes = self._bytes - (had_bytes or 0)
+            rejection = self._limits.of_body(self._ahead + others, others_bytes, body_bytes)
+            if rejection is not None:
+                self._give_back(request)
+                return rejection
+            self._coming[request] = body_bytes
+            self._bytes = others_bytes + body_bytes
+            return None
+
+    def full(self) -> Rejection | None:
+        """Why none would have a place now, where that is so."""
+        with self._lock:
+            return self._limits.of_place(self._ahead)
+
+    def enter(self, request: object) -> Rejection | None:
+        """Let one that is complete wait, or say why not."""
+        with self._lock:
+            rejection = self._limits.of_place(self._ahead)
+            if rejection is not None:
+                self._give_back(request)
+                return rejection
+            self._waiting[request] = self._coming.pop(request, 0)
+            return None
+
+    def begin(self, request: object) -> None:
+        """A thread has taken one; if it waited, it is served from now on."""
+        with self._lock:
+            if request in self._waiting:
+                self._give_back(request)
+                self._served.add(request)
+                self._busy.begin()
+
+    def end(self, request: object) -> None:
+        """It is served, or won't be."""
+        with self._lock:
+            self._give_back(request)
+            self._served.discard(request)
+            if not self._served:
+                self._busy.end()
+
+    @property
+    def _ahead(self) -> int:
+        return len(self._waiting) + len(self._served) - self._threads
+
+    def _give_back(self, request: object) -> None:
+        self._bytes -= self._coming.pop(request, 0) + self._waiting.pop(request, 0)
