@@ -11,8 +11,8 @@ from tfleet.client.errors import (
     UnexpectedAnswerError,
     WorkerFailedError,
 )
-from tfleet.client.proxy_url import BadProxyError
-from tfleet.client.result import Classification, Outcome, Prediction, Timing
+from tfleet.client.proxies.addresses import BadProxyError
+from tfleet.client.results import Classification, Outcome, Prediction, Timing
 from tfleet.client.sync_client import FleetClient
 from tfleet.client.worker_status import WorkerStatus
 

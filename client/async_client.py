@@ -7,28 +7,28 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tfleet.client import answer, worker_status
-from tfleet.client.any_proxy import AnyProxy
-from tfleet.client.call import Call
+from tfleet.client import worker_status
+from tfleet.client.concurrency.iterate import pulled
+from tfleet.client.concurrency.ordered_map import in_order
 from tfleet.client.errors import BadImageError, DeadlineExceededError, FleetError
-from tfleet.client.forward import Forward
-from tfleet.client.image import Source, load
-from tfleet.client.lease import BALANCES, Balance
-from tfleet.client.p2p import PeerToPeer
-from tfleet.client.printable import printable
-from tfleet.client.proxy_url import DEFAULT_PROXY
-from tfleet.client.pull import pulled
-from tfleet.client.result import Classification, Outcome
-from tfleet.client.transport import Transport
-from tfleet.client.whereabouts import parse_whereabouts
-from tfleet.client.window import in_order
+from tfleet.client.http import decode as answer
+from tfleet.client.http.transport import Transport
+from tfleet.client.images.image import Source, load
+from tfleet.client.proxies.addresses import DEFAULT_PROXY, parse_whereabouts
+from tfleet.client.proxies.failover import AnyProxy
+from tfleet.client.results import Classification, Outcome
+from tfleet.client.routes.call import Call
+from tfleet.client.routes.forward import Forward
+from tfleet.client.routes.lease import BALANCES, Balance
+from tfleet.client.routes.p2p import PeerToPeer
+from tfleet.client.text import printable
 from tfleet.contract.request_id import request_id
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tfleet.client.reply import Reply
+    from tfleet.client.http.transport import Reply
     from tfleet.client.worker_status import Roster, WorkerStatus
 
 S = TypeVar("S", bound=Source)

@@ -15,16 +15,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from tfleet.client import answer
 from tfleet.client.errors import FleetUnavailableError, UnexpectedAnswerError
-from tfleet.client.transport import LostConnectionError
+from tfleet.client.http import decode as answer
+from tfleet.client.http.transport import LostConnectionError
 from tfleet.contract.names import TICKET
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tfleet.client.transport import Transport
+    from tfleet.client.http.transport import Transport
     from tfleet.client.worker_status import WorkerStatus
     from tfleet.contract.address import Address
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from tfleet.client.answer import failure, succeeded
 from tfleet.client.errors import UnexpectedAnswerError
-from tfleet.client.lookup import sendable_ticket
+from tfleet.client.http.decode import failure, succeeded
+from tfleet.client.routes.lookup import sendable_ticket
 from tfleet.contract.names import TICKET
 
 if TYPE_CHECKING:
-    from tfleet.client.reply import Reply
+    from tfleet.client.http.transport import Reply
 
 PATH = "/workers"
 _OK: Final = 200

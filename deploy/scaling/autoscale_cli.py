@@ -12,9 +12,8 @@ from typing import Final
 import click
 
 from tfleet.client.async_client import AsyncFleetClient
-from tfleet.client.printable import printable
-from tfleet.client.proxy_option import proxy_option
-from tfleet.client.quiet_end import quiet_end
+from tfleet.client.commands.options import proxy_option, quiet_end
+from tfleet.client.text import printable
 from tfleet.deploy.refusal import RefusedError
 from tfleet.deploy.scaling.autoscaler import Autoscaler, Scope
 from tfleet.deploy.scaling.decision import COOLDOWN_S, STABILIZATION_S, TARGET_BUSY, TARGET_QUEUE, Rules

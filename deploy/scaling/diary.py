@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 
-from tfleet.client.printable import printable
+from tfleet.client.text import printable
 from tfleet.deploy.scaling.decision import Decision
 from tfleet.deploy.scaling.news import News
 

@@ -12,10 +12,9 @@ from typing import Final
 import click
 
 from tfleet.client.async_client import AsyncFleetClient
+from tfleet.client.commands.options import proxy_option, quiet_end, with_hint
 from tfleet.client.errors import FleetError
-from tfleet.client.printable import printable
-from tfleet.client.proxy_option import proxy_option, with_hint
-from tfleet.client.quiet_end import quiet_end
+from tfleet.client.text import printable
 from tfleet.deploy.refusal import RefusedError
 from tfleet.deploy.scaling.arrival import Arrival
 from tfleet.deploy.scaling.change import Change

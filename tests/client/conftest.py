@@ -263,7 +263,8 @@ class Command:
 
     @property
     def argv(self) -> list[str]:
-        code = f"from tfleet.client.cli import {self.name}; {self.name}(prog_name='tfleet {self.name}')"
+        module = "tfleet.client.commands.classify"
+        code = f"from {module} import {self.name}; {self.name}(prog_name='tfleet {self.name}')"
         return [sys.executable, "-W", "error", "-c", code]
 
     @staticmethod

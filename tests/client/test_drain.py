@@ -10,7 +10,7 @@ import pytest
 from tests.waiting import eventually
 from tfleet.client.drain import Drain
 from tfleet.client.errors import FleetError, FleetUnavailableError, UnexpectedAnswerError
-from tfleet.client.transport import Transport
+from tfleet.client.http.transport import Transport
 from tfleet.client.worker_status import WorkerStatus
 from tfleet.contract.address import Address
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tfleet.client.loop_thread import LoopThread, begin
+from tfleet.client.sync_client import LoopThread, begin
 
 
 async def nothing() -> None:

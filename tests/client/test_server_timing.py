@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tfleet.client import Timing
-from tfleet.client.server_timing import parse_server_timing
+from tfleet.client.results import parse_server_timing
 
 
 @pytest.mark.parametrize(

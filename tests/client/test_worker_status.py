@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tfleet.client import UnexpectedAnswerError, WorkerStatus
-from tfleet.client.reply import Reply
+from tfleet.client.http.transport import Reply
 from tfleet.client.worker_status import Roster, roster, worker_statuses, workers_document
 
 

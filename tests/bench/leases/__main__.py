@@ -31,7 +31,7 @@ from tests.bench.rounds import Spread
 from tests.fleet.relay import Relay, relay_beside
 from tests.proxy.stand_in import settings
 from tfleet.client import AsyncFleetClient
-from tfleet.client.lease import BALANCES, Balance
+from tfleet.client.routes.lease import BALANCES, Balance
 from tfleet.contract.address import Address
 from tfleet.proxy.server import running
 

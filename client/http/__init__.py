@@ -1,0 +1,1 @@
+"""HTTP, as far as the client needs it."""

@@ -1,0 +1,139 @@
+"""What an answer means: a classification, or the exception that tells the caller what to do. Pure.
+
+A status counts whoever sent it: a load balancer in front of the fleet says 413 or 502 in HTML of its own,
+and the caller has to do the same about it. Only what no fleet and no balancer would say is "not tfleet".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from tfleet.client.errors import (
+    BadImageError,
+    BusyError,
+    DeadlineExceededError,
+    FleetError,
+    FleetUnavailableError,
+    TryLaterError,
+    UnexpectedAnswerError,
+    WorkerFailedError,
+)
+from tfleet.client.results import Classification, Prediction, parse_server_timing
+from tfleet.contract import names as contract
+from tfleet.contract.names import whole_number
+
+if TYPE_CHECKING:
+    from tfleet.client.http.transport import Reply
+
+_OK: Final = 200
+_ELSEWHERE: Final = 307
+_BAD_REQUEST: Final = 400
+_SERVER_ERROR: Final = 500
+_WRONG_PLACE: Final = frozenset({401, 403, 404, 405, 407})
+"""Statuses of 4xx that say nothing about the image: this is not the place, or not the way to ask."""
+_REFUSED_BY_ANYBODY: Final = frozenset({413, 415, 422})
+_TRY_LATER: Final[Mapping[int, type[TryLaterError]]] = {429: BusyError, 503: FleetUnavailableError}
+_TOO_LATE: Final = frozenset({408, 504})
+_MAX_DETAIL: Final = 500
+_MAX_RETRY_AFTER_DIGITS: Final = 6
+
+
+def classification(
+    reply: Reply, *, request_id: str, elapsed_ms: float, failed_tries: int = 0
+) -> Classification:
+    """Read the answer of `POST /predict`; raises the FleetError that it means where it is none.
+
+    `request_id` is the id that was sent, `elapsed_ms` what the call has taken so far, `failed_tries` how many
+    of the client's own there were before.
+    """
+    document = succeeded(reply, request_id=request_id)
+    predictions = _predictions(document.get("predictions"))
+    if predictions is None:
+        raise _not_our_answer(reply, request_id)
+    return Classification(
+        predictions,
+        worker=reply.headers.get(contract.WORKER, ""),
+        model=reply.headers.get(contract.MODEL, ""),
+        request_id=reply.headers.get(contract.REQUEST_ID, request_id),
+        timing=parse_server_timing(reply.headers.get(contract.SERVER_TIMING, "")),
+        elapsed_ms=elapsed_ms,
+        retries=failed_tries + (whole_number(reply.headers.get(contract.RETRIES, "")) or 0),
+    )
+
+
+def succeeded(reply: Reply, *, request_id: str | None = None) -> dict[str, Any]:
+    """The JSON object of a 200; raises the FleetError that any other answer means."""
+    if reply.status != _OK:
+        raise failure(reply, request_id=request_id)
+    document = reply.document()
+    if document is None:
+        raise _not_our_answer(reply, request_id)
+    return document
+
+
+def failure(reply: Reply, *, request_id: str | None = None) -> FleetError:
+    """The exception that an answer other than 200 means."""
+    status, request_id = reply.status, reply.headers.get(contract.REQUEST_ID, request_id)
+    said = detail(reply)
+    message = said or f"{reply.url} answered {reply.describe()}"
+    if later := _TRY_LATER.get(status):
+        return later(message, status=status, request_id=request_id, retry_after_s=_retry_after_s(reply))
+    if status in _TOO_LATE:
+        return DeadlineExceededError(message, status=status, request_id=request_id)
+    if status >= _SERVER_ERROR:
+        return WorkerFailedError(message, status=status, request_id=request_id)
+    if said is not None and status in _WRONG_PLACE:
+        return UnexpectedAnswerError(f"{reply.url}: {said}", status=status, request_id=request_id)
+    if status in _REFUSED_BY_ANYBODY or (said is not None and status >= _BAD_REQUEST):
+        return BadImageError(message, status=status, request_id=request_id)
+    return _not_our_answer(reply, request_id)
+
+
+def _not_our_answer(reply: Reply, request_id: str | None) -> UnexpectedAnswerError:
+    location = reply.headers.get("Location")
+    if reply.status == _ELSEWHERE and contract.WORKER in reply.headers:
+        message = f"{reply.url} is a proxy in p2p mode, which takes no images itself: use p2p=True, or --p2p"
+    else:
+        to = f" to {location[:_MAX_DETAIL]}" if location else ""
+        said = f"{reply.url} answered {reply.describe()}{to}"
+        message = f"{said}, which is not what tfleet says: is the address right?"
+    return UnexpectedAnswerError(message, status=reply.status, request_id=request_id)
+
+
+def _predictions(items: object) -> tuple[Prediction, ...] | None:
+    if not isinstance(items, list):
+        return None
+    predictions = []
+    for item in items:
+        prediction = _prediction(item)
+        if prediction is None:
+            return None
+        predictions.append(prediction)
+    return tuple(predictions)
+
+
+def _prediction(item: object) -> Prediction | None:
+    if not isinstance(item, dict):
+        return None
+    label, probability = item.get("label"), item.get("probability")
+    if not isinstance(label, str) or not isinstance(probability, int | float):
+        return None
+    return Prediction(label, float(probability))
+
+
+def detail(reply: Reply) -> str | None:
+    """The problem document's own words, on one line and of bounded length; None where it is no problem
+    document.
+    """
+    document = reply.document()
+    if document is None or "status" not in document:
+        return None
+    detail = document.get("detail") or document.get("title")
+    return " ".join(detail.split())[:_MAX_DETAIL] if isinstance(detail, str) and detail.strip() else None
+
+
+def _retry_after_s(reply: Reply) -> float | None:
+    """Seconds of Retry-After; its other form, a date, needs both clocks to agree and is passed over."""
+    text = reply.headers.get("Retry-After", "").strip()
+    return float(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_RETRY_AFTER_DIGITS else None

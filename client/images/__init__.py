@@ -1,0 +1,1 @@
+"""Images to send: where their bytes are."""

@@ -1,0 +1,126 @@
+"""The files that the arguments of `tfleet classify` mean."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tfleet.client.commands.output import count
+
+_JPEG: Final = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp")
+_OTHERS: Final = (".png", ".apng", ".gif", ".bmp", ".webp", ".avif", ".heic", ".heif")
+SUFFIXES: Final = (*_JPEG, *_OTHERS)
+"""What counts as an image in a folder. A file that is named itself is sent whatever it is called.
+
+Not all workers read .heic and .heif; one that does not says so, and how it would.
+"""
+
+STDIN: Final = "-"
+_CHUNK_BYTES: Final = 64 * 1024
+_ENDINGS_TOLD: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A folder that yields nothing to send, and why."""
+
+    name: str
+    reason: str
+
+
+class PassedOver:
+    """Counts the files in folders that are not sent, by the ending of their names."""
+
+    def __init__(self) -> None:
+        self._endings: Counter[str] = Counter()
+
+    def __bool__(self) -> bool:
+        return bool(self._endings)
+
+    def __str__(self) -> str:
+        """`3 files passed over: 2 .tif, 1 .txt`, the most frequent first."""
+        endings = self._endings.most_common(_ENDINGS_TOLD)
+        told = [f"{number} {ending}" for ending, number in endings]
+        if rest := self._endings.total() - sum(number for _, number in endings):
+            told.append(f"{rest} others")
+        return f"{count(self._endings.total(), 'file')} passed over: {', '.join(told)}"
+
+    def add(self, name: str) -> None:
+        """Count a file."""
+        self._endings[Path(name).suffix.lower() or "without an ending"] += 1
+
+
+def expand(
+    arguments: Iterable[str], read: Callable[[int], bytes], passed_over: PassedOver | None = None
+) -> Iterator[str | Unusable]:
+    """The files to send, one at a time and in order. May block, so it belongs in a thread.
+
+    Folders are walked recursively, sorted by name; links to folders are not followed, as they may go in
+    circles. `-` stands for the names, one a line, that `read(n)` gives until it gives nothing. Files in
+    folders that are no images by their names are counted in `passed_over`.
+    """
+    passed_over = PassedOver() if passed_over is None else passed_over
+    for argument in arguments:
+        if argument == STDIN:
+            yield from _lines(read)
+        elif Path(argument).is_dir():
+            yield from _images_or_reason(argument, passed_over)
+        else:
+            yield argument
+
+
+def read_stdin(n: int) -> bytes:
+    """Up to `n` bytes of standard input, as soon as there are some.
+
+    Not through `sys.stdin`: a thread that waits there holds a lock that the interpreter wants when it exits.
+    """
+    return os.read(0, n)
+
+
+def _images_or_reason(folder: str, passed_over: PassedOver) -> Iterator[str | Unusable]:
+    empty = True
+    for item in _walk(folder, passed_over):
+        empty = False
+        yield item
+    if empty:
+        yield Unusable(folder, f"no images in this folder (looked for {', '.join(SUFFIXES)})")
+
+
+def _walk(folder: str, passed_over: PassedOver) -> Iterator[str | Unusable]:
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        yield Unusable(folder, f"cannot list this folder: {error.strerror}")
+        return
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, passed_over)
+        elif not _is_file(entry):
+            continue
+        elif entry.name.lower().endswith(SUFFIXES):
+            yield entry.path
+        else:
+            passed_over.add(entry.name)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """False for a link to a folder, a pipe or a device. A broken link counts: it should be told."""
+    try:
+        return stat.S_ISREG(entry.stat().st_mode)
+    except OSError:
+        return True
+
+
+def _lines(read: Callable[[int], bytes]) -> Iterator[str]:
+    rest = b""
+    while chunk := read(_CHUNK_BYTES):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (os.fsdecode(line) for line in lines if line)
+    if rest:
+        yield os.fsdecode(rest)

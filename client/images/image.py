@@ -1,0 +1,181 @@
+"""Which kind of image bytes are, by their first bytes: names lie.
+
+An image to send: where its bytes are, and how they are read without holding up the event loop.
+
+The rules:
+- A file of up to HELD_BYTES is read once and held: one hop to a thread for each photograph.
+- A larger file is streamed from disk at each send, so memory does not grow with it and a second try reads it
+  again.
+- What cannot be read twice (a pipe, an open file) is read to its end and held, up to MAX_HELD_BYTES.
+- More than HELD_BYTES are sent in pieces, wherever they are.
+- A file that cannot be read is a BadImageError: the caller's answer is the same as to a refused one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import stat
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, TypeAlias
+
+from tfleet.client.errors import BadImageError
+
+UNKNOWN: Final = "image/x-unknown"
+"""For bytes that none of the signatures fits. They are sent all the same: what can be read is the worker's
+to say.
+"""
+
+_SIGNATURES: Final = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"BM", "image/bmp"),
+)
+_RIFF, _WEBP = slice(0, 4), slice(8, 12)
+_FTYP, _BRAND = slice(4, 8), slice(8, 12)
+_BRANDS: Final = {b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic"}
+
+
+def content_type(head: bytes) -> str:
+    """The media type of an image that begins with `head` (12 bytes suffice)."""
+    if head[_RIFF] == b"RIFF" and head[_WEBP] == b"WEBP":
+        return "image/webp"
+    if head[_FTYP] == b"ftyp":
+        return _BRANDS.get(head[_BRAND], UNKNOWN)
+    return next((name for signature, name in _SIGNATURES if head.startswith(signature)), UNKNOWN)
+
+
+Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+"""What can be classified: the path of a file, the bytes themselves, or a file open for reading in binary
+mode.
+"""
+
+HELD_BYTES: Final = 1024 * 1024
+MAX_HELD_BYTES: Final = 256 * 1024 * 1024
+_CHUNK_BYTES: Final = 256 * 1024
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The bytes `held` or, where `path` is set, `size` bytes of that file; `content_type` is `image/...`."""
+
+    content_type: str
+    size: int
+    held: bytes = b""
+    path: Path | None = None
+
+    def payload(self, moved: Callable[[], None]) -> bytes | AsyncGenerator[bytes, None]:
+        """The body of a request; each call gives it whole and anew. `moved` is called for each piece of it
+        that goes.
+
+        The generator raises BadImageError where the file cannot be read again or has become shorter.
+        """
+        if self.path is not None:
+            return _streamed(self.path, self.size, moved)
+        return self.held if self.size <= HELD_BYTES else _pieces(self.held, moved)
+
+
+async def load(source: Source) -> Image:
+    """Make an image of a source. Raises BadImageError (status None) where it cannot be read, TypeError for
+    text.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _held(bytes(source))
+    if isinstance(source, str | os.PathLike):
+        return await _in_thread(lambda: _from_path(source))
+    if not callable(getattr(source, "read", None)):
+        raise TypeError(_what_to_pass(source))
+    return await _in_thread(lambda: _held(_read_to_end(source)))
+
+
+async def _in_thread(read: Callable[[], Image]) -> Image:
+    try:
+        return await asyncio.to_thread(read)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL, a file that was closed
+        raise BadImageError(_reason(error)) from error
+
+
+def _what_to_pass(source: object) -> str:
+    """Instead of what can't be sent."""
+    kind = type(source)
+    if kind.__module__.partition(".")[0] == "PIL":
+        return (
+            "an image is a path, bytes or a binary file, not a PIL image: pass the path of its file, or save "
+            "it (image.save(buffer, 'PNG') to an io.BytesIO) and pass buffer.getvalue()"
+        )
+    return (
+        f"an image is a path, bytes or a binary file, not {kind.__name__}: pixels have to be encoded first, "
+        "as PNG or JPEG"
+    )
+
+
+def _from_path(path: str | os.PathLike[str]) -> Image:
+    try:
+        return _from_file(Path(path))
+    except FileNotFoundError:
+        if _URL.match(str(path)):
+            raise BadImageError("a URL is not fetched: download it and name the file") from None
+        raise
+
+
+def _from_file(path: Path) -> Image:
+    with path.open("rb") as file:
+        info = os.fstat(file.fileno())
+        if not stat.S_ISREG(info.st_mode):
+            return _held(_read_to_end(file))
+        if info.st_size <= HELD_BYTES:
+            return _held(file.read())
+        return Image(content_type(file.read(12)), info.st_size, path=path)
+
+
+def _held(data: bytes) -> Image:
+    return Image(content_type(data), len(data), held=data)
+
+
+def _read_to_end(file: BinaryIO) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := file.read(_CHUNK_BYTES):  # an unbuffered file gives less than it is asked for
+        if not isinstance(chunk, bytes):
+            raise TypeError("an image is bytes: open the file in binary mode")
+        size += len(chunk)
+        if size > MAX_HELD_BYTES:
+            raise BadImageError(f"it is larger than {MAX_HELD_BYTES} bytes, and only a file on disk may be")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _pieces(held: bytes, moved: Callable[[], None]) -> AsyncGenerator[bytes, None]:
+    # In one piece, nobody would know whether any of it moves, and aiohttp warns.
+    for start in range(0, len(held), _CHUNK_BYTES):
+        moved()
+        yield held[start : start + _CHUNK_BYTES]
+
+
+async def _streamed(path: Path, size: int, moved: Callable[[], None]) -> AsyncGenerator[bytes, None]:
+    # Never an OSError from here: aiohttp would take it for one of the connection's.
+    left = size
+    try:
+        # The buffered file's lock makes close() wait for a read that a cancelled call left behind in its
+        # thread.
+        with await asyncio.to_thread(path.open, "rb") as file:
+            while left and (chunk := await asyncio.to_thread(file.read, min(_CHUNK_BYTES, left))):
+                left -= len(chunk)
+                moved()
+                yield chunk
+    except OSError as error:
+        raise BadImageError(_reason(error)) from error
+    if left:
+        raise BadImageError("the file became shorter while it was sent")
+
+
+def _reason(error: Exception) -> str:
+    strerror = error.strerror if isinstance(error, OSError) else None
+    text = strerror or str(error) or type(error).__name__
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,1 @@
+"""Which proxy to ask."""

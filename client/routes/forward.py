@@ -1,0 +1,35 @@
+"""Forward mode: the image goes to a proxy, which finds a worker."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfleet.client.http.transport import Reply, Transport
+    from tfleet.client.images.image import Image
+    from tfleet.client.proxies.failover import AnyProxy
+    from tfleet.client.routes.call import Call
+
+
+class Forward:
+    """Sends each image to a proxy. Retries with other workers are the proxy's: it knows them and has a budget
+    for them.
+    """
+
+    def __init__(self, transport: Transport, proxies: AnyProxy) -> None:
+        self._transport = transport
+        self._proxies = proxies
+
+    async def send(self, image: Image, call: Call) -> Reply:
+        """A proxy's answer, whatever its status. Raises FleetError where there is none."""
+        now_s = asyncio.get_running_loop().time
+
+        async def send(url: str, patience_s: float | None) -> Reply:
+            headers = call.headers(now_s())
+            return await self._transport.post(url + call.path, image, headers, try_timeout_s=patience_s)
+
+        return await self._proxies.ask(send, deadline_s=call.deadline, request_id=call.request_id)
+
+    async def close(self) -> None:
+        """Nothing runs beside the calls."""

@@ -1,0 +1,170 @@
+"""Keeps a client's lease: asks a proxy for it, and again in time.
+
+The rules (those of the lease itself are in lease.py):
+- A renewal runs beside the calls. One at a time is under way, and nobody waits for it as long as somebody is
+  left who can be sent an image and the lease has not expired.
+- It is a call that finds a renewal due, so a client that has nothing to send asks nothing.
+- Where the proxy knows nobody but those who failed, it is asked for these: it has heard of their failure and
+  looks after them, and one lost connection should not keep the only worker out for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Final
+
+from tfleet.client.concurrency.single_flight import SingleFlight
+from tfleet.client.errors import FleetError, FleetUnavailableError
+from tfleet.client.routes import lookup
+from tfleet.client.routes.lease import Balance, Lease
+from tfleet.contract.names import REQUEST_ID
+
+if TYPE_CHECKING:
+    from tfleet.client.http.transport import Reply, Transport
+    from tfleet.client.proxies.failover import AnyProxy
+    from tfleet.client.routes.lookup import FoundWorker, Grant
+
+_LOOKUP_TIMEOUT_S: Final = 5.0
+_UNAVAILABLE: Final = 503
+_MOST_RENEWALS: Final = 2
+"""So often does a call wait for a renewal: the first one may have been begun for another call, and may know
+less of who failed.
+"""
+
+
+class LeaseKeeper:
+    """The lease of one client. Belongs to the event loop that first uses it."""
+
+    def __init__(self, transport: Transport, proxies: AnyProxy, *, size: int, balance: Balance) -> None:
+        self.lease = Lease()
+        self._transport = transport
+        self._proxies = proxies
+        self._size = size
+        self._balance = balance
+        self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
+        self._turn = int(self._rng.random() * size)
+        self._in_flight: Counter[str] = Counter()
+        self._renewals: SingleFlight[FleetError | None] = SingleFlight()
+
+    def __repr__(self) -> str:
+        return f"<LeaseKeeper {self.lease!r} in_flight={dict(self._in_flight)}>"
+
+    async def worker(self, avoided: Collection[str], request_id: str) -> FoundWorker | None:
+        """The worker for the next image, none of those `avoided`; None where nobody else is left.
+
+        Raises FleetError where there is nobody to avoid and the proxy gives no lease.
+        """
+        now_s = _now_s()
+        worker = None
+        if not self.lease.lapsed(now_s):
+            if self.lease.due(now_s):
+                self._renewals.begin(lambda: self._renew(request_id, ()))
+            worker = self._pick(avoided, now_s)
+        error = None
+        for _ in range(_MOST_RENEWALS):
+            if worker is not None:
+                break
+            shared = self._renewals.busy
+            error = await self._renewals.result(lambda: self._renew(request_id, avoided))
+            worker = self._pick(avoided, _now_s())
+            if not shared:
+                break
+        if worker is None and not avoided:
+            raise error or FleetUnavailableError(
+                f"the workers that {self._proxies} named have just failed", request_id=request_id
+            )
+        return worker
+
+    async def another_ticket(self, refused: str, request_id: str) -> bool:
+        """Whether there is another ticket than this one, which a worker did not take; a renewal may bring it.
+
+        Raises FleetError where the proxy gives no lease.
+        """
+        if self.lease.ticket == refused:
+            error = await self._renewals.result(lambda: self._renew(request_id, ()))
+            if error is not None:
+                raise error
+        return self.lease.ticket != refused
+
+    async def renew(self, request_id: str) -> None:
+        """Ask for a lease now, with everybody in it who has failed so far."""
+        self.lease = self.lease.forgiving()
+        await self._renewals.result(lambda: self._renew(request_id, ()))
+
+    @contextlib.contextmanager
+    def using(self, worker: FoundWorker) -> Iterator[None]:
+        """Count an image as in flight."""
+        self._in_flight[worker.id] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[worker.id] -= 1
+            if not self._in_flight[worker.id]:
+                del self._in_flight[worker.id]
+
+    def answered(self, worker: FoundWorker) -> None:
+        """Take the news that a worker answered."""
+        self.lease = self.lease.answered(worker.id)
+
+    def failed(self, worker: FoundWorker) -> None:
+        """Take the news that a worker is of no use."""
+        self.lease = self.lease.failed(worker.id, _now_s(), self._rng)
+
+    def busy(self, worker: FoundWorker, rest_s: float) -> None:
+        """Take the news that a worker has too much to do."""
+        self.lease = self.lease.busy(worker.id, rest_s, _now_s())
+
+    async def close(self) -> None:
+        """End what is under way. Whoever waits for it gets RuntimeError."""
+        await self._renewals.close()
+
+    def _pick(self, avoided: Collection[str], now_s: float) -> FoundWorker | None:
+        load = self._in_flight.__getitem__  # of a Counter: 0 for whoever is not in it
+        lease = self.lease
+        at = lease.pick(self._turn, self._balance, load, avoided, now_s, self._rng)
+        if at is None:
+            return None
+        self._turn = at + 1
+        return lease.workers[at]
+
+    async def _renew(self, request_id: str, avoided: Collection[str]) -> FleetError | None:
+        """Swap the lease for a new one, or say why there is none."""
+        try:
+            async with asyncio.timeout(_LOOKUP_TIMEOUT_S):
+                grant = await self._look_up(request_id, avoided)
+        except TimeoutError:
+            message = f"{self._proxies} did not answer a lookup within {_LOOKUP_TIMEOUT_S:g} s"
+            return self._not_renewed(FleetUnavailableError(message, request_id=request_id))
+        except FleetError as error:
+            return self._not_renewed(error)
+        self.lease = self.lease.renewed(grant, _now_s(), self._rng)
+        return None
+
+    async def _look_up(self, request_id: str, avoided: Collection[str]) -> Grant:
+        failed = self.lease.unwanted(_now_s())
+        reply = await self._ask(request_id, failed.union(avoided))
+        if reply.status == _UNAVAILABLE and not failed.issubset(avoided):
+            self.lease = self.lease.forgiving()
+            reply = await self._ask(request_id, avoided)
+        return lookup.granted(reply, request_id=request_id)
+
+    async def _ask(self, request_id: str, unwanted: Collection[str]) -> Reply:
+        path, headers = lookup.path(self._size, sorted(unwanted)), {REQUEST_ID: request_id}
+
+        async def send(url: str, patience_s: float | None) -> Reply:
+            return await self._transport.get(url + path, headers, try_timeout_s=patience_s)
+
+        deadline_s = _now_s() + _LOOKUP_TIMEOUT_S
+        return await self._proxies.ask(send, deadline_s=deadline_s, request_id=request_id)
+
+    def _not_renewed(self, error: FleetError) -> FleetError:
+        self.lease = self.lease.not_renewed(_now_s(), self._rng)
+        return error
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

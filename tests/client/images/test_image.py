@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import io
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy
+import PIL.Image
+import pytest
+from blockbuster import blockbuster_ctx
+
+from tfleet.client import BadImageError
+from tfleet.client.images import image
+from tfleet.client.images.image import HELD_BYTES, Image, load
+
+JPEG = b"\xff\xd8\xff" + bytes(100)
+
+
+async def sent(loaded: Image) -> bytes:
+    moves: list[None] = []
+    payload = loaded.payload(lambda: moves.append(None))
+    if isinstance(payload, bytes):
+        return payload
+    pieces = [piece async for piece in payload]
+    assert len(moves) == len(pieces), "whoever waits is told of each"
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("source", [JPEG, bytearray(JPEG), memoryview(JPEG), io.BytesIO(JPEG)])
+async def test_bytes_and_files_in_memory_are_sent_as_they_are(source: Any) -> None:
+    loaded = await load(source)
+    assert (loaded.content_type, loaded.size, await sent(loaded)) == ("image/jpeg", 103, JPEG)
+
+
+@pytest.fixture
+def photo_bytes(photo: Path) -> bytes:
+    return photo.read_bytes()
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+async def test_a_photograph_is_read_once_and_held(kind: Any, photo: Path, photo_bytes: bytes) -> None:
+    loaded = await load(kind(photo))
+    assert loaded.held == photo_bytes
+
+
+async def test_an_open_file_is_read_from_where_it_stands(photo: Path, photo_bytes: bytes) -> None:
+    with photo.open("rb", buffering=0) as file:
+        file.seek(1000)
+        assert await sent(await load(file)) == photo_bytes[1000:]
+
+
+async def test_a_large_file_is_streamed_anew_at_each_send(tmp_path: Path) -> None:
+    data = JPEG + os.urandom(2 * HELD_BYTES)
+    path = tmp_path / "large"
+    path.write_bytes(data)
+    loaded = await load(path)
+    assert (loaded.held, loaded.size, loaded.content_type) == (b"", len(data), "image/jpeg")
+    assert await sent(loaded) == data
+    assert await sent(loaded) == data
+
+
+async def test_many_bytes_are_sent_in_pieces() -> None:
+    data = JPEG + os.urandom(2 * HELD_BYTES)
+    loaded = await load(data)
+    assert not isinstance(loaded.payload(lambda: None), bytes)
+    assert await sent(loaded) == data
+
+
+async def test_reading_does_not_hold_up_the_event_loop(tmp_path: Path, photo: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(bytes(2 * HELD_BYTES))
+    with blockbuster_ctx(), photo.open("rb") as file:
+        await sent(await load(photo))
+        await sent(await load(file))
+        await sent(await load(large))
+
+
+async def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(JPEG,))
+    writer.start()
+    loaded = await load(path)
+    writer.join()
+    assert await sent(loaded) == JPEG
+
+
+async def test_what_cannot_be_replayed_is_held_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "MAX_HELD_BYTES", 50)
+    with pytest.raises(BadImageError, match="larger than 50 bytes"):
+        await load(io.BytesIO(JPEG))
+
+
+async def test_a_file_that_became_shorter_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(2 * HELD_BYTES))
+    loaded = await load(path)
+    path.write_bytes(b"short")
+    with pytest.raises(BadImageError, match="became shorter"):
+        await sent(loaded)
+
+
+async def test_a_file_that_grew_is_sent_to_the_length_that_was_announced(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(2 * HELD_BYTES))
+    loaded = await load(path)
+    path.write_bytes(bytes(3 * HELD_BYTES))
+    assert len(await sent(loaded)) == 2 * HELD_BYTES
+
+
+async def test_a_file_that_vanished_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(2 * HELD_BYTES))
+    loaded = await load(path)
+    path.unlink()
+    with pytest.raises(BadImageError, match="no such file or directory"):
+        await sent(loaded)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("missing.jpg", "no such file"), (".", "is a directory"), ("a\0b", "null byte")]
+)
+async def test_a_file_that_cannot_be_read_is_a_bad_image(tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(BadImageError, match=reason) as caught:
+        await load(str(tmp_path / name))
+    assert (caught.value.status, caught.value.request_id) == (None, None)
+
+
+async def test_a_closed_file_is_a_bad_image() -> None:
+    file = io.BytesIO(JPEG)
+    file.close()
+    with pytest.raises(BadImageError, match="closed file"):
+        await load(file)
+
+
+@pytest.mark.parametrize("source", [7, None, io.StringIO("text"), ["a.jpg"]])
+async def test_what_is_no_image_at_all_is_the_programs_mistake(source: Any) -> None:
+    with pytest.raises(TypeError, match="an image is"):
+        await load(source)
+
+
+async def test_a_url_is_not_taken_for_a_path() -> None:
+    with pytest.raises(BadImageError, match=r"^a URL is not fetched: download it and name the file$"):
+        await load("https://example.com/cat.jpg")
+
+
+async def test_for_a_pil_image_it_says_what_to_pass() -> None:
+    picture: Any = PIL.Image.new("RGB", (1, 1))
+    with pytest.raises(TypeError, match=r"not a PIL image: pass the path of its file, or save it") as caught:
+        await load(picture)
+    assert "\n" not in str(caught.value)
+
+
+async def test_for_pixels_it_says_that_they_have_to_be_encoded() -> None:
+    pixels: Any = numpy.zeros((1, 1, 3))
+    with pytest.raises(TypeError, match=r"not ndarray: pixels have to be encoded first, as PNG or JPEG"):
+        await load(pixels)

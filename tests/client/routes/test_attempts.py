@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+
+from tfleet.client import BusyError, FleetUnavailableError, TryLaterError
+from tfleet.client.routes.attempts import PAUSE_S, Tries
+from tfleet.client.routes.lookup import FoundWorker
+from tfleet.contract.address import Address
+
+PROXY = "http://proxy:12480"
+LEAVING = FleetUnavailableError("it leaves", status=503, retry_after_s=0.0)
+
+
+def worker(number: int) -> FoundWorker:
+    return FoundWorker(f"w{number}", Address("10.0.0.1", number))
+
+
+def busy(retry_after_s: float | None) -> BusyError:
+    return BusyError("its queue is full", status=429, retry_after_s=retry_after_s)
+
+
+def tries(*refusals: TryLaterError | None) -> Tries:
+    """The n-th worker refused so; None is a lost connection."""
+    made = Tries()
+    for number, refusal in enumerate(refusals, 1):
+        made.ask(worker(number))
+        made.failed(str(refusal or "connection refused"), refusal)
+    return made
+
+
+def test_whoever_failed_is_avoided() -> None:
+    made = tries(None, LEAVING, busy(1.0))
+    assert (len(made), made.avoided) == (3, ("w1", "w2", "w3"))
+    assert repr(made) == "<Tries failed=3 avoided=3>"
+
+
+def test_it_says_who_failed_how_and_who_is_still_being_asked() -> None:
+    made = tries(None, LEAVING)
+    made.ask(worker(3))
+    assert str(made) == "10.0.0.1:1: connection refused; 10.0.0.1:2: it leaves; 10.0.0.1:3: no answer yet"
+    assert str(tries(None)) == "10.0.0.1:1: connection refused"
+    assert str(Tries()) == ""
+
+
+@pytest.mark.parametrize(
+    ("refusals", "pause_s"),
+    [
+        ([], None),
+        ([None, LEAVING], None),
+        ([busy(3.0), None, busy(2.0)], 2.0),
+        ([busy(None)], PAUSE_S),
+        ([busy(0.0), busy(5.0)], 0.0),
+    ],
+)
+def test_the_pause_is_that_of_the_busy_one_who_wants_the_least(
+    refusals: list[TryLaterError | None], pause_s: float | None
+) -> None:
+    assert tries(*refusals).pause_s() == pause_s
+
+
+def test_after_the_pause_only_the_busy_may_be_asked_again() -> None:
+    made = tries(None, busy(1.0), LEAVING)
+    made.ask_the_busy_again()
+    assert made.avoided == ("w1", "w3")
+    assert (len(made), made.pause_s()) == (3, None)
+
+
+def test_who_was_only_late_may_be_asked_once_more() -> None:
+    made = tries(None, LEAVING)
+    assert not made.ask_the_late_again()
+    left = []
+    for again in (True, False):
+        made.ask(worker(3))
+        made.failed("nothing moved for 1 s", late=True)
+        assert made.ask_the_late_again() is again
+        left.append(made.avoided)
+    assert left == [("w1", "w2"), ("w1", "w2", "w3")]
+
+
+def test_who_cannot_be_reached_is_avoided_without_a_try() -> None:
+    made = tries(None)
+    made.avoid([worker(1), worker(2)])
+    assert (len(made), made.avoided, str(made)) == (1, ("w1", "w2"), "10.0.0.1:1: connection refused")
+
+
+@pytest.mark.parametrize(
+    ("refusals", "somebody"),
+    [([], False), ([None, None], False), ([None, LEAVING], True), ([busy(1.0)], True)],
+)
+def test_it_knows_whether_anybody_answered(refusals: list[TryLaterError | None], somebody: bool) -> None:
+    assert tries(*refusals).somebody_answered is somebody
+
+
+@pytest.mark.parametrize(
+    ("refusals", "kind", "status", "retry_after_s"),
+    [
+        ([None, None], FleetUnavailableError, None, None),
+        ([None, LEAVING], FleetUnavailableError, 503, 0.0),
+        ([busy(3.0), LEAVING, busy(2.0)], BusyError, 429, 2.0),
+        ([busy(None)], BusyError, 429, None),
+    ],
+)
+def test_the_error_says_what_the_caller_can_do(
+    refusals: list[TryLaterError | None],
+    kind: type[TryLaterError],
+    status: int | None,
+    retry_after_s: float | None,
+) -> None:
+    error = tries(*refusals).error(PROXY, request_id="r")
+    assert type(error) is kind
+    assert (error.status, error.retry_after_s, error.request_id) == (status, retry_after_s, "r")
+    assert "no worker that http://proxy:12480 named took the image (10.0.0.1:1: " in str(error)
