@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from tfleet import __version__
-from tfleet.deploy.lazy import LazyCommand, LazyGroup
+from tfleet.deploy.lazy_commands import LazyCommand, LazyGroup
 
 _COMMANDS = (
     LazyCommand(
         "up",
-        "tfleet.deploy.up_cli:up",
+        "tfleet.deploy.local.command:up",
         short_help="Start a whole fleet on this machine: registry, proxy and workers.",
         extra="worker,proxy",
     ),
@@ -57,13 +57,13 @@ _COMMANDS = (
     ),
     LazyCommand(
         "scale",
-        "tfleet.deploy.scaling.scale_cli:scale",
+        "tfleet.deploy.compose.scale_command:scale",
         short_help="Have so many workers in the fleet that docker compose started.",
         extra="docker",
     ),
     LazyCommand(
         "autoscale",
-        "tfleet.deploy.scaling.autoscale_cli:autoscale",
+        "tfleet.deploy.compose.autoscale_command:autoscale",
         short_help="Follow the load with the number of such workers.",
         extra="docker",
     ),

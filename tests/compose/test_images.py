@@ -29,7 +29,7 @@ def test_an_image_runs_as_nobody_in_particular_and_gets_signals_itself(
     config = _config(engine, image)
     assert config["User"] == "10001:10001"
     assert config["Entrypoint"][0] == "tfleet"
-    assert config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "tfleet.deploy.healthcheck"]
+    assert config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "tfleet.deploy.images.healthcheck"]
 
 
 def test_an_image_says_what_it_is(engine: docker.DockerClient, image: str) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.tape import Tape
-from tfleet.deploy.child import Spec
-from tfleet.deploy.console import Console
+from tfleet.deploy.local.child_process import Spec
+from tfleet.deploy.local.terminal import Console
 
 _PATIENCE_S = 20.0
 

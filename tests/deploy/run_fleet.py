@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from tfleet.contract.address import Address
-from tfleet.deploy.console import Console
-from tfleet.deploy.fleet import Fleet
-from tfleet.deploy.refusal import RefusedError
-from tfleet.deploy.up import run_fleet
+from tfleet.deploy.errors import RefusedError
+from tfleet.deploy.local.plan import Fleet
+from tfleet.deploy.local.run import run_fleet
+from tfleet.deploy.local.terminal import Console
 from tfleet.discovery.registry import EmbeddedRegistry
 
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from tfleet import __version__
 from tfleet.deploy.cli import cli
-from tfleet.deploy.lazy import LazyCommand
+from tfleet.deploy.lazy_commands import LazyCommand
 
 COMMANDS = ["autoscale", "classify", "drain", "proxy", "prune", "registry", "scale", "status", "up", "worker"]
 

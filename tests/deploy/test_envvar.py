@@ -4,7 +4,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tfleet.deploy.envvar import give_variables, variable
+from tfleet.deploy.lazy_commands import give_variables, variable
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.environment import users_environment
-from tfleet.deploy.fleet import PROGRAM
+from tfleet.deploy.local.plan import PROGRAM
 
 HIDE = """
 import sys

@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tfleet.deploy.lazy import LazyCommand, LazyGroup
+from tfleet.deploy.lazy_commands import LazyCommand, LazyGroup
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""deploy/tfleet.nomad.hcl fits the program that it starts; by Nomad itself it is read where there is one."""
+"""deploy/nomad/tfleet.nomad.hcl fits the program that it starts. Nomad itself reads it where there is one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 import hcl2
 import pytest
 
-from tfleet.deploy.envvar import variable
+from tfleet.deploy.lazy_commands import variable
 from tfleet.proxy.cli import proxy
 from tfleet.worker.cli import worker
 

@@ -8,10 +8,8 @@ import pytest
 
 from tests.environment import users_environment
 from tfleet.deploy.cli import cli
-from tfleet.deploy.envvar import variables
-from tfleet.deploy.fleet import PROGRAM
-from tfleet.deploy.lazy import LazyCommand
-from tfleet.deploy.variables import KNOWN, complaint, unknown
+from tfleet.deploy.lazy_commands import KNOWN, LazyCommand, complaint, unknown, variables
+from tfleet.deploy.local.plan import PROGRAM
 
 ROOT = Path(__file__).parents[2]
 FILES = (*ROOT.glob("docker-compose*.yml"), ROOT / ".env.example", *(ROOT / "deploy").glob("*.*"))

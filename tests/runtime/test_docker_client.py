@@ -9,7 +9,7 @@ import pytest
 from tests.canned import canned, http
 from tests.worker.published.engine import CONTAINER, engine
 from tfleet.contract.address import Address
-from tfleet.deploy.scaling.engine import EngineError, connected
+from tfleet.deploy.compose.engine import EngineError, connected
 from tfleet.runtime.docker_client import engine_client
 from tfleet.worker.address.docker_port import published_port
 

@@ -5,8 +5,8 @@ Where the engine has published a container's port, as `docker inspect` has it.
 Asks the engine, by Docker's own SDK, where this worker's port is published.
 
 It is asked where DOCKER_HOST says, else at its usual socket. Who may write to that socket may do anything to
-the machine, however it is mounted; so a window that shows nothing but ports (deploy/engine_window.py) or any
-other socket proxy is the better way.
+the machine, however it is mounted. So a proxy that lets nothing but that question through is the better way:
+deploy/images/docker_socket_proxy.py, or any other socket proxy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A Swarm stack of a test: what deploy/stack.sh makes, under a name of its own."""
+"""A Swarm stack of a test: what deploy/swarm/stack.sh makes, under a name of its own."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _REMOVED_S = 60.0
 
 
 def render(*arguments: str, **variables: str) -> str:
-    """What deploy/stack.sh prints with these arguments, and nothing else set."""
-    return _run(["deploy/stack.sh", *NO_ENV_FILE, *arguments], variables)
+    """What deploy/swarm/stack.sh prints with these arguments, and nothing else set."""
+    return _run(["deploy/swarm/stack.sh", *NO_ENV_FILE, *arguments], variables)
 
 
 def read(stack_file: str) -> str:

@@ -1,4 +1,4 @@
-"""What deploy/stack.sh makes of docker-compose.yml, without a Swarm."""
+"""What deploy/swarm/stack.sh makes of docker-compose.yml, without a Swarm."""
 
 import json
 import subprocess

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from aiohttp import web
 
-from tfleet.deploy.scaling.container import Container
-from tfleet.deploy.scaling.engine import Engine, EngineError
+from tfleet.deploy.compose.container import Container
+from tfleet.deploy.compose.engine import Engine, EngineError
 
 
 def container(number: int, state: str = "running", health: str = "healthy", **more: object) -> Container:

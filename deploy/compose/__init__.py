@@ -1,0 +1,1 @@
+"""`tfleet scale` and `tfleet autoscale`: workers in containers."""

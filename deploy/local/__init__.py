@@ -1,0 +1,1 @@
+"""`tfleet up`: a whole fleet on this machine."""

@@ -1,0 +1,87 @@
+"""The processes of a fleet: started stage by stage, stopped stage by stage the other way round."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from tfleet.contract.address import Address
+from tfleet.deploy.local.supervised_process import Process
+
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Processes that start and stop together; later stages wait until something listens on `listens`."""
+
+    processes: tuple[Process, ...]
+    listens: Address | None = None
+
+
+class Supervisor:
+    """Owns all processes: when `run` has returned, none of them is left."""
+
+    def __init__(self, stages: Sequence[Stage], *, stop_timeout_s: float) -> None:
+        self._stages = tuple(stages)
+        self._stop_timeout_s = stop_timeout_s
+        self.stop_asked = asyncio.Event()
+        """Set by `stop` and by a process that failed; for others to wait on."""
+        self.killed = False
+        self.failed: Process | None = None
+        """The first process that ended in a way that no restart helps; it ends the others."""
+
+    def __repr__(self) -> str:
+        states = [process.state for process in self._processes]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+        return f"<Supervisor of {counts or 'nothing'}>"
+
+    @property
+    def _processes(self) -> tuple[Process, ...]:
+        return tuple(process for stage in self._stages for process in stage.processes)
+
+    def stop(self) -> None:
+        """Ask `run` to stop all in order. Asked once more, it kills all at once."""
+        if self.stop_asked.is_set():
+            self.killed = True
+            for process in self._processes:
+                process.kill()
+        self.stop_asked.set()
+
+    async def run(self) -> None:
+        """Run the processes until `stop` is called or one of them fails for good, then stop them.
+
+        Each stage gets `stop_timeout_s` seconds from its SIGTERM before it is killed.
+        """
+        started: list[Stage] = []
+        async with asyncio.TaskGroup() as group:
+            for stage in self._stages:
+                if self.stop_asked.is_set():
+                    break
+                started.append(stage)
+                for process in stage.processes:
+                    group.create_task(self._keep(process))
+                await self._listening(stage.listens)
+            await self.stop_asked.wait()
+            for stage in reversed(started):
+                async with asyncio.TaskGroup() as stopping:
+                    for process in stage.processes:
+                        stopping.create_task(process.stop(self._stop_timeout_s))
+
+    async def _keep(self, process: Process) -> None:
+        if await process.run() is not None and not self.stop_asked.is_set():
+            self.failed = process
+            self.stop_asked.set()
+
+    async def _listening(self, address: Address | None) -> None:
+        while address is not None and not self.stop_asked.is_set():
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection(address.host, address.port)
+                writer.close()
+                await writer.wait_closed()
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_S):
+                    await self.stop_asked.wait()

@@ -1,0 +1,79 @@
+"""The one place that writes to the terminal of `tfleet up`.
+
+When a fleet that is starting is worth a line.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, TextIO
+
+from tfleet.runtime.printable import printable
+
+SELF: Final = "up"
+
+_TAB: Final = "\t"
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Lines of many processes on one terminal, each whole and with its process's name in front.
+
+    `err` gets everything that happens, `out` only what is to be pasted. `width` aligns the names.
+    """
+
+    out: TextIO
+    err: TextIO
+    width: int = len(SELF)
+
+    def say(self, text: str) -> None:
+        """One line of `tfleet up` itself."""
+        self.relay(SELF, text)
+
+    def relay(self, name: str, line: str) -> None:
+        """One line of the process called `name`. What it quotes of strangers can't move the cursor."""
+        _write(self.err, f"{name:{self.width}} | {printable(line, keep=_TAB)}\n")
+
+    def show(self, text: str) -> None:
+        """Text to paste, as it is."""
+        _write(self.out, f"{text}\n")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    # The reader is gone, as in `tfleet up | head`, or the terminal, or the disk is full: a fleet that serves
+    # goes on, and one that stops stops in order.
+    with suppress(OSError):
+        stream.write(text)
+        stream.flush()
+
+
+_FIRST_S = 5.0
+_SHORTEST_S = 0.25
+
+
+class Progress:
+    """Says that something changed, and ever less often that nothing did: after 5, 10, 20, 40 ... seconds."""
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
+        self.ready = 0
+        self._next_s = _FIRST_S
+
+    @property
+    def complete(self) -> bool:
+        """Whether all workers were ready at once."""
+        return self.ready >= self.wanted
+
+    def news(self, ready: int, elapsed_s: float) -> bool:
+        """Whether to say now that `ready` workers are ready, `elapsed_s` seconds after the start."""
+        changed, self.ready = ready != self.ready, ready
+        due = elapsed_s >= self._next_s
+        while elapsed_s >= self._next_s:
+            self._next_s *= 2
+        return changed or due
+
+    @staticmethod
+    def pause_s(elapsed_s: float) -> float:
+        """Seconds until the next look: news is never late by more than a tenth of the time it took."""
+        return max(_SHORTEST_S, elapsed_s / 10)

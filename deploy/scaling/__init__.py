@@ -1,1 +1,0 @@
-"""`tfleet scale` and `tfleet autoscale`: as many workers in a compose project as are wanted."""

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from tfleet.deploy.compose.clone import NotCopiableError, order
+
+ID = "0123456789abcdef"
+DOCUMENT: dict[str, Any] = {
+    "Id": ID,
+    "Name": "/fleet-worker-1",
+    "Image": "sha256:old",
+    "Config": {
+        "Hostname": ID[:12],
+        "Image": "tfleet-worker",
+        "Env": ["TFLEET_MODEL=/models/cats"],
+        "StopTimeout": 30,
+        "MacAddress": "02:42:ac:11:00:02",
+        "Labels": {
+            "com.docker.compose.container-number": "1",
+            "com.docker.compose.config-hash": "aaa",
+            "com.docker.compose.replace": "fleet-worker-0",
+        },
+    },
+    "HostConfig": {"NetworkMode": "fleet_default", "ReadonlyRootfs": True, "NanoCpus": 1_000_000_000},
+    "NetworkSettings": {
+        "Networks": {
+            "fleet_default": {
+                "Aliases": ["fleet-worker-1", "worker", "cats", ID[:12]],
+                "IPAddress": "10.0.0.3",
+                "IPAMConfig": {"IPv4Address": "10.0.0.3"},
+                "MacAddress": "02:42:ac:11:00:02",
+                "Links": None,
+                "DriverOpts": {"a": "b"},
+            },
+            "fleet_back": {"Aliases": ["worker"], "IPAddress": "10.1.0.3"},
+        }
+    },
+}
+
+
+def test_all_is_as_with_the_other_but_what_belongs_to_one_only() -> None:
+    before = copy.deepcopy(DOCUMENT)
+    found = order(DOCUMENT, 4, image_is_current=True)
+    assert found.name == "fleet-worker-4"
+    assert found.body == {
+        "Image": "tfleet-worker",
+        "Env": ["TFLEET_MODEL=/models/cats"],
+        "StopTimeout": 30,
+        "Labels": {
+            "com.docker.compose.container-number": "4",
+            "com.docker.compose.config-hash": "aaa",
+        },
+        "HostConfig": DOCUMENT["HostConfig"],
+        "NetworkingConfig": {
+            "EndpointsConfig": {
+                "fleet_default": {"Aliases": ["fleet-worker-4", "worker", "cats"], "DriverOpts": {"a": "b"}}
+            }
+        },
+    }
+    assert found.networks == {"fleet_back": {"Aliases": ["worker"]}}
+    assert before == DOCUMENT, "it is only read"
+
+
+def test_the_image_is_the_one_that_the_others_run() -> None:
+    assert order(DOCUMENT, 2, image_is_current=False).body["Image"] == "sha256:old"
+
+
+def test_a_host_s_name_that_was_given_is_kept() -> None:
+    document = copy.deepcopy(DOCUMENT)
+    document["Config"]["Hostname"] = "cats"
+    assert order(document, 2, image_is_current=True).body["Hostname"] == "cats"
+
+
+def test_names_of_older_composes_are_counted_on_as_well() -> None:
+    assert order({**DOCUMENT, "Name": "/fleet_worker_1"}, 2, image_is_current=True).name == "fleet_worker_2"
+
+
+def test_one_with_a_name_of_its_own_can_t_be_copied() -> None:
+    with pytest.raises(NotCopiableError, match=r"my-worker has a name of its own \(container_name\)"):
+        order({**DOCUMENT, "Name": "/my-worker"}, 2, image_is_current=True)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import Any
+
+from tfleet.deploy.compose.container import Container, read_container
+
+LABELS = {
+    "com.docker.compose.project": "fleet",
+    "com.docker.compose.service": "worker",
+    "com.docker.compose.container-number": "12",
+    "com.docker.compose.project.working_dir": "/home/me/fleet",
+    "org.opencontainers.image.title": "tfleet worker",
+}
+
+
+def document(**state: Any) -> dict[str, Any]:
+    return {
+        "Id": "abc",
+        "Name": "/fleet-worker-12",
+        "RestartCount": 3,
+        "Config": {"Labels": LABELS, "StopTimeout": 30},
+        "State": {"Status": "running", "ExitCode": 0, **state},
+        "NetworkSettings": {
+            "Networks": {
+                "one": {"IPAddress": "10.0.0.3", "GlobalIPv6Address": ""},
+                "two": {"IPAddress": "10.1.0.3", "GlobalIPv6Address": "fd00::3"},
+            }
+        },
+    }
+
+
+def test_it_is_read_as_docker_inspect_shows_it() -> None:
+    assert read_container(document(Health={"Status": "starting"})) == Container(
+        id="abc",
+        name="fleet-worker-12",
+        number=12,
+        project="fleet",
+        folder="/home/me/fleet",
+        title="tfleet worker",
+        state="running",
+        health="starting",
+        restarts=3,
+        addresses=frozenset({"10.0.0.3", "10.1.0.3", "fd00::3"}),
+        stop_grace_s=30,
+    )
+
+
+def test_one_that_says_nothing_of_its_health_or_its_grace_is_given_time_for_a_drain() -> None:
+    said = document(Status="exited", ExitCode=2, Health=None)
+    del said["Config"]["StopTimeout"]
+    said["NetworkSettings"]["Networks"] = {"one": {"IPAddress": ""}}
+    found = read_container(said)
+    assert (found.health, found.exit_code, found.stop_grace_s) == ("none", 2, 30)
+    assert found.addresses == frozenset()
+    assert not found.alive
+
+
+def test_one_that_is_paused_or_about_to_run_again_is_alive() -> None:
+    states = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+    living = [state for state in states if read_container(document(Status=state)).alive]
+    assert living == ["running", "paused", "restarting"]

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.deploy.scaling.pretend import PretendEngine, container
+from tfleet.deploy.compose.container import Container
+from tfleet.deploy.compose.project import NoSuchProjectError, chosen, workers_of
+
+MINE = container(1)
+MINE_TOO = container(2)
+OTHER = container(1, id="other", project="other", folder="/home/you")
+SOMEBODYS = container(1, id="celery", project="shop", folder="/home/me/shop", title="")
+
+
+def choose(*found: Container, named: str | None = None, folder: str = "/elsewhere") -> list[Container]:
+    return chosen(found, named=named, service="worker", folder=folder)
+
+
+def test_the_only_project_is_meant_wherever_one_is() -> None:
+    assert choose(MINE_TOO, MINE) == [MINE, MINE_TOO]
+
+
+def test_of_several_the_one_of_this_folder_is_meant() -> None:
+    assert choose(MINE, OTHER, MINE_TOO, folder="/home/me/fleet") == [MINE, MINE_TOO]
+
+
+def test_a_name_says_it_all() -> None:
+    assert choose(MINE, named="fleet", folder="/home/you") == [MINE]
+    assert choose(SOMEBODYS, named="shop") == [SOMEBODYS], "their own image, perhaps"
+
+
+def test_workers_of_other_programs_are_nobody_s_that_is_meant_by_chance() -> None:
+    assert choose(SOMEBODYS, MINE) == [MINE]
+    with pytest.raises(NoSuchProjectError, match=r"there is not a tfleet worker .*docker compose up"):
+        choose(SOMEBODYS, folder="/home/me/shop")
+
+
+def test_which_of_several_is_asked_for() -> None:
+    with pytest.raises(NoSuchProjectError, match="several compose projects, fleet, other: say which with -p"):
+        choose(MINE, OTHER)
+
+
+def test_a_name_that_nobody_has_is_told() -> None:
+    with pytest.raises(NoSuchProjectError, match=r"there is not a container of 'flet' with the service 'wor"):
+        choose(named="flet")
+
+
+def test_the_engine_is_asked_for_the_project() -> None:
+    engine = PretendEngine.of(MINE, OTHER)
+    assert workers_of(engine, named="other", service="worker", folder="") == [OTHER]
+
+
+def test_a_swarm_is_told_how_it_is_scaled() -> None:
+    engine = PretendEngine.of()
+    engine.swarm = ("tfleet_worker",)
+    with pytest.raises(NoSuchProjectError, match=r"tfleet_worker is of a Swarm.* tfleet_worker=N"):
+        workers_of(engine, named=None, service="worker", folder="")

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from tests.deploy.scaling.pretend import PretendEngine, container, pretend_proxy
+from tfleet.client.async_client import AsyncFleetClient
+from tfleet.deploy.compose.load import Load, Readings
+
+
+async def test_loads_are_those_between_two_looks_and_of_those_who_can_be_read() -> None:
+    engine = PretendEngine.of(*map(container, range(1, 6)))
+    now = [100.0]
+    async with pretend_proxy(engine) as proxy, AsyncFleetClient(proxy.url) as client:
+        proxy.busy_s = {1: 50.0, 2: 7.0, 3: 1.0, 4: 3.0}  # 5 gives no metrics
+        proxy.states[3] = "ejected"
+        readings = Readings(client, clock=lambda: now[0])
+        containers = list(engine.there.values())
+        assert await readings.read(containers) == (), "the first look says nothing of any time"
+        now[0] = 110.0
+        proxy.busy_s = {1: 55.0, 2: 8.0, 3: 1.0, 4: 3.0}
+        proxy.queue[2] = 5
+        assert await readings.read(containers[:3]) == (Load(0.5, 0), Load(0.1, 5)), "4 is none of ours"
+        proxy.states.clear()
+        now[0] = 120.0
+        assert await readings.read(containers) == (Load(0.0, 0), Load(0.0, 5)), "3 and 4 are new again"

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tfleet.deploy.compose.threads import aside
+
+
+async def test_what_a_call_returns_and_raises_comes_back_while_the_loop_goes_on() -> None:
+    go = threading.Event()
+    call = asyncio.ensure_future(aside(lambda: go.wait(20) and threading.current_thread().name))
+    await asyncio.sleep(0)
+    assert not call.done()
+    go.set()
+    assert str(await call).startswith("aside-")
+    with pytest.raises(ZeroDivisionError):
+        await aside(divmod, 1, 0)
+
+
+async def test_one_that_is_cancelled_is_left_to_itself() -> None:
+    go, ended = threading.Event(), threading.Event()
+
+    def call() -> None:
+        go.wait(20)
+        ended.set()
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await aside(call)
+    go.set()
+    await asyncio.to_thread(ended.wait, 20)
+    assert ended.is_set()
+
+
+def test_a_program_ends_while_a_call_goes_on() -> None:
+    code = (
+        "import asyncio, threading\n"
+        "from tfleet.deploy.compose.threads import aside\n"
+        "async def main():\n"
+        "    async with asyncio.timeout(0.05):\n"
+        "        await aside(threading.Event().wait)\n"
+        "try:\n"
+        "    asyncio.run(main())\n"
+        "except TimeoutError:\n"
+        "    print('ended')\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert (run.stdout, run.stderr) == ("ended\n", "")

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tfleet.contract.address import Address
+from tfleet.deploy.local.plan import PROGRAM, Fleet
+from tfleet.discovery.consul.access import Access, Tls
+from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+from tfleet.proxy.admin.app import Mode
+
+FLEET = Fleet(
+    proxy=Address("127.0.0.1", 12480),
+    mode="p2p",
+    workers=2,
+    registry=EmbeddedRegistry(Address("127.0.0.1", 12481)),
+    service="cats",
+    log_format="json",
+    drain_timeout_s=20.0,
+    program=("tfleet",),
+)
+LOGS = "--log-format json --log-level info"
+SHARED = f"--registry consul://127.0.0.1:12481 --service cats --drain-timeout 20 {LOGS}"
+
+
+def test_the_embedded_registry_is_a_process_of_its_own() -> None:
+    spec = FLEET.registry_spec()
+    assert spec is not None
+    assert spec.name == "registry"
+    assert " ".join(spec.argv) == f"tfleet registry --host 127.0.0.1 --port 12481 {LOGS}"
+
+
+def test_with_consul_there_is_no_registry_to_start() -> None:
+    fleet = replace(FLEET, registry=ConsulRegistry(Address("consul.local", 8500)))
+    assert fleet.registry_spec() is None
+    assert "consul://consul.local:8500" in fleet.proxy_spec().argv
+
+
+def test_with_tls_the_children_use_it_too() -> None:
+    fleet = replace(FLEET, registry=ConsulRegistry(Address("consul.local", 8501), Access(tls=Tls())))
+    assert "consul+https://consul.local:8501" in fleet.proxy_spec().argv
+
+
+def test_the_proxy_finds_the_registry_by_its_address() -> None:
+    command = f"tfleet proxy --host 127.0.0.1 --port 12480 --mode p2p --listeners 1 {SHARED}"
+    assert " ".join(FLEET.proxy_spec().argv) == command
+
+
+def test_each_worker_has_a_port_of_its_own() -> None:
+    specs = FLEET.worker_specs()
+    assert [spec.name for spec in specs] == ["worker-1", "worker-2"]
+    assert {" ".join(spec.argv) for spec in specs} == {f"tfleet worker --host 127.0.0.1 --port 0 {SHARED}"}
+
+
+def test_each_has_the_options_that_are_meant_for_it() -> None:
+    fleet = replace(FLEET, of_workers=("--model", "my models/flowers"), of_proxy=("--drain-grace", "2"))
+    assert fleet.worker_specs()[0].argv[6:8] == ("--model", "my models/flowers")
+    assert "--drain-grace" not in fleet.worker_specs()[0].argv
+    assert "--drain-grace" in fleet.proxy_spec().argv
+    assert "--model" not in fleet.proxy_spec().argv
+
+
+@pytest.mark.parametrize(
+    ("mode", "host", "workers_host"),
+    [
+        ("forward", "0.0.0.0", "127.0.0.1"),
+        ("p2p", "0.0.0.0", "0.0.0.0"),
+        ("p2p", "192.0.2.1", "192.0.2.1"),
+        ("p2p", "localhost", "127.0.0.1"),
+    ],
+)
+def test_workers_are_where_the_proxys_clients_come_to(mode: Mode, host: str, workers_host: str) -> None:
+    fleet = replace(FLEET, mode=mode, proxy=Address(host, 1))
+    assert fleet.worker_specs()[0].argv[2:4] == ("--host", workers_host)
+    assert fleet.proxy_spec().argv[2:4] == ("--host", host)
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("192.0.2.1", "192.0.2.1"), ("localhost", "127.0.0.1")],
+)
+def test_this_machine_finds_the_proxy(host: str, here: str) -> None:
+    assert replace(FLEET, proxy=Address(host, 1)).seen_here == Address(here, 1)
+
+
+def test_the_key_file_is_for_the_proxy_and_the_workers() -> None:
+    fleet = replace(FLEET, ticket_key_file=Path("my keys"))
+    for spec in (fleet.proxy_spec(), *fleet.worker_specs()):
+        at = spec.argv.index("--ticket-key-file")
+        assert spec.argv[at + 1] == "my keys"
+    registry = fleet.registry_spec()
+    assert registry is not None
+    assert "--ticket-key-file" not in registry.argv
+
+
+def test_a_file_in_the_current_folder_takes_no_modules_place(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise SystemExit('the wrong one')")
+    done = subprocess.run([*PROGRAM, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("tfleet, version")
+
+
+def test_the_environment_speaks_to_all_but_cannot_give_all_one_address() -> None:
+    environ = {"TFLEET_MAX_PIXELS": "9", "TFLEET_ADVERTISE": "here:1", "HOME": "/"}
+    assert FLEET.child_environ(environ, 2) == {
+        "TFLEET_MAX_PIXELS": "9",
+        "TFLEET_CPUS": "1",
+        "HOME": "/",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def test_the_workers_share_the_cpus() -> None:
+    fleet = replace(FLEET, workers=3)
+    assert fleet.child_environ({}, 8)["TFLEET_CPUS"] == "2"
+
+
+def test_who_says_how_many_cpus_each_uses_is_heard() -> None:
+    assert FLEET.child_environ({"TFLEET_CPUS": "5"}, 2)["TFLEET_CPUS"] == "5"

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+
+from tests.deploy.tape import Tape
+from tfleet.contract.address import Address
+from tfleet.deploy.local.child_process import Spec
+from tfleet.deploy.local.ports import free_ports
+from tfleet.deploy.local.supervised_process import Process
+from tfleet.deploy.local.supervisor import Stage, Supervisor
+from tfleet.deploy.local.terminal import Console
+
+DRAINS = """
+import signal, sys
+def end(number, frame):
+    print('drained', flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+print('ready', flush=True)
+signal.pause()
+"""
+IGNORES = (
+    "import signal; signal.signal(15, signal.SIG_IGN); print('ready', flush=True)\nwhile 1: signal.pause()"
+)
+
+
+async def test_stages_stop_the_other_way_round_each_when_the_one_before_has_ended(
+    console: Console, tape: Tape, python: Callable[..., Spec]
+) -> None:
+    def stage(*names: str) -> Stage:
+        return Stage(tuple(Process(python(DRAINS, name), console) for name in names))
+
+    supervisor = Supervisor([stage("registry"), stage("proxy"), stage("w1", "w2")], stop_timeout_s=10)
+    assert repr(supervisor) == "<Supervisor of 4 new>"
+    async with asyncio.TaskGroup() as group:
+        group.create_task(supervisor.run())
+        await tape.until("| ready", times=4)
+        assert repr(supervisor) == "<Supervisor of 4 running>"
+        supervisor.stop()
+    drained = re.findall(r"(\w+) +\| drained", tape.getvalue())
+    assert sorted(drained[:2]) == ["w1", "w2"]
+    assert drained[2:] == ["proxy", "registry"]
+    assert (supervisor.failed, supervisor.killed) == (None, False)
+
+
+async def test_one_that_cannot_run_ends_the_others(
+    console: Console, tape: Tape, python: Callable[..., Spec]
+) -> None:
+    good = Process(python(DRAINS, "good"), console)
+    bad = Process(python("import sys; print('no model'); sys.exit(2)", "bad"), console)
+    supervisor = Supervisor([Stage((good,)), Stage((bad,))], stop_timeout_s=10)
+    await supervisor.run()
+    assert supervisor.failed is bad
+    assert repr(supervisor) == "<Supervisor of 2 ended>"
+
+
+async def test_asked_twice_it_kills_all_at_once(
+    console: Console, tape: Tape, python: Callable[..., Spec], gone: Callable[[int], bool]
+) -> None:
+    processes = tuple(Process(python(IGNORES, f"deaf-{n}"), console) for n in range(2))
+    supervisor = Supervisor([Stage(processes[:1]), Stage(processes[1:])], stop_timeout_s=3600)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(supervisor.run())
+        await tape.until("| ready", times=2)
+        supervisor.stop()
+        supervisor.stop()
+    assert supervisor.killed
+    assert all(map(gone, tape.pids()))
+
+
+async def test_the_next_stage_starts_when_something_listens(
+    console: Console, tape: Tape, python: Callable[..., Spec]
+) -> None:
+    port = free_ports({"--port": 0})["--port"]
+    listens = (
+        "import signal, socket, sys\n"
+        "signal.signal(15, lambda *_: sys.exit())\n"
+        f"with socket.create_server(('127.0.0.1', {port})) as s:\n"
+        "    s.accept()\n"
+        "    print('somebody came', flush=True)\n"
+        "    signal.pause()\n"
+    )
+    first = Stage((Process(python(listens, "first"), console),), Address("127.0.0.1", port))
+    second = Stage((Process(python(DRAINS, "second"), console),))
+    supervisor = Supervisor([first, second], stop_timeout_s=10)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(supervisor.run())
+        await tape.until("second | ready")
+        supervisor.stop()
+    assert tape.getvalue().index("first started") < tape.getvalue().index("second started")
+
+
+async def test_a_stop_while_it_waits_for_a_listener_starts_nothing_more(
+    console: Console, tape: Tape, python: Callable[..., Spec]
+) -> None:
+    port = free_ports({"--port": 0})["--port"]
+    first = Stage((Process(python(DRAINS, "first"), console),), Address("127.0.0.1", port))
+    second = Stage((Process(python(DRAINS, "second"), console),))
+    supervisor = Supervisor([first, second], stop_timeout_s=10)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(supervisor.run())
+        await tape.until("first | ready")
+        supervisor.stop()
+    assert "second" not in tape.getvalue()
