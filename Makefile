@@ -58,22 +58,22 @@ quick: $(DEV) ## The tests that start no workers (about a minute)
 	$(BIN)/python -m pytest -n 2 -m 'not fleet and not process and not clone and not compose' $(PYTEST_ARGS)
 
 bench: $(BENCH) ## Measure a worker, its peers and TensorFlow itself (ten minutes): make bench ARGS='--help'
-	$(BIN)/python -m tests.bench.run $(ARGS)
+	$(BIN)/python -m benchmarks.run $(ARGS)
 
 bench-bandwidth: $(BENCH) ## What p2p mode takes off the proxy's link, between shaped namespaces (root; three minutes)
-	$(BIN)/python -m tests.bench.bandwidth $(ARGS)
+	$(BIN)/python -m benchmarks.bandwidth $(ARGS)
 
 bench-proxy: $(BENCH) ## What a proxied request costs, beside nginx, HAProxy and Node (ten minutes)
-	$(BIN)/python -m tests.bench.proxy $(ARGS)
+	$(BIN)/python -m benchmarks.proxy $(ARGS)
 
 bench-overload: $(BENCH) ## What a worker does with twice what it can take (two minutes)
-	$(BIN)/python -m tests.bench.overload $(ARGS)
+	$(BIN)/python -m benchmarks.overload $(ARGS)
 
 bench-memory: $(BENCH) ## Whether a worker grows with the requests that it has served (five minutes)
-	$(BIN)/python -m tests.bench.memory $(ARGS)
+	$(BIN)/python -m benchmarks.memory $(ARGS)
 
 bench-leases: $(BENCH) ## What p2p through the Python client costs (two minutes)
-	$(BIN)/python -m tests.bench.leases $(ARGS)
+	$(BIN)/python -m benchmarks.leases $(ARGS)
 
 clean: ## Remove .venv and all that was built, cached or measured
 	rm -rf .venv build dist src/*.egg-info .coverage .coverage.* htmlcov

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import pytest
 import requests
 
-from tests.canned import nobody
-from tests.environment import users_environment
-from tests.waiting import eventually_sync
+from tests.support.canned import nobody
+from tests.support.environment import users_environment
+from tests.support.waiting import eventually_sync
 
 PROXY = ("proxy", "--registry", "static:127.0.0.1:1")
 LISTENERS = (*PROXY, "--listeners", "2")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 
 ROOT = Path(__file__).parents[1]
 PROXY = "http://localhost:12480"

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.client.drain import Drain
 from tfleet.client.errors import FleetError, FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.http.transport import Transport

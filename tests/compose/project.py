@@ -16,7 +16,7 @@ import docker
 from docker.models.containers import Container
 
 from tests.compose.served import Served
-from tests.environment import users_environment
+from tests.support.environment import users_environment
 
 ROOT = Path(__file__).parents[2]
 NO_ENV_FILE = ("--env-file", "/dev/null")

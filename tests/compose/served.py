@@ -9,7 +9,7 @@ from typing import Any
 import requests
 from docker.models.containers import Container
 
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 
 _SETTLED_S = 60.0
 _LISTED = (

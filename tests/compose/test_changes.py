@@ -14,7 +14,7 @@ from docker.models.networks import Network
 from tests.compose.corpse import Corpse
 from tests.compose.project import Project
 from tests.compose.trickle import trickle, without_requests
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 
 _STOP_GRACE_S = 30.0
 """WORKER_STOP_GRACE: after it Docker kills."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.compose.engine import has_compose, missing
 from tests.compose.project import NO_ENV_FILE
-from tests.environment import users_environment
+from tests.support.environment import users_environment
 
 ROOT = Path(__file__).parents[2]
 

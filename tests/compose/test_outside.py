@@ -12,7 +12,7 @@ from docker.models.containers import Container
 
 from tests.compose.project import Project, project
 from tests.fleet.up import PHOTOS, curl
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tests.worker.model.graphs import write_model
 from tfleet.client import FleetClient
 

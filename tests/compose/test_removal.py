@@ -4,7 +4,7 @@ import time
 
 from tests.compose.corpse import Corpse
 from tests.compose.project import Project
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 
 _REMOVED_S = 150.0
 """Consul's TTL of 10 s, its minute, and the half minute in which it looks for those that are over it; and as

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.compose.project import Project
-from tests.environment import users_environment
 from tests.fleet.steady import SteadyLoad
-from tests.waiting import eventually_sync
+from tests.support.environment import users_environment
+from tests.support.waiting import eventually_sync
 
 _RATE = 20
 _LOAD = 30

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from tests.compose.served import Served
 from tests.fleet.steady import SteadyLoad
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 
 _RATE = 20
 

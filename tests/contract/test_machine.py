@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tfleet.contract.origin import Machine, foreign_host, machine
 
 

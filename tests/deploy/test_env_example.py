@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 GPU = (ROOT / "docker-compose.gpu.yml").read_text()
 P2P = (ROOT / "docker-compose.p2p.yml").read_text()
-SWARM = (ROOT / "deploy" / "swarm.yml").read_text()
+SWARM = (ROOT / "deploy" / "swarm" / "swarm.yml").read_text()
 DEFAULTS = dict(
     re.findall(r"^#(?P<name>[A-Z_]+)=(?P<default>.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environment import users_environment
+from tests.support.environment import users_environment
 from tfleet.deploy.local.plan import PROGRAM
 
 HIDE = """

@@ -17,7 +17,7 @@ from tfleet.proxy.cli import proxy
 from tfleet.worker.cli import worker
 
 ROOT = Path(__file__).parents[2]
-FILE = ROOT / "deploy" / "tfleet.nomad.hcl"
+FILE = ROOT / "deploy" / "nomad" / "tfleet.nomad.hcl"
 TEXT = FILE.read_text()
 COMMANDS = {"proxy": proxy, "worker": worker}
 
@@ -70,7 +70,7 @@ def test_nomad_kills_nobody_who_drains(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["proxy", "worker"])
 def test_the_port_is_the_one_that_the_image_listens_on(name: str) -> None:
-    listens = re.search(r"TFLEET_PORT=(\d+)", (ROOT / "deploy" / f"{name}.Dockerfile").read_text())
+    listens = re.search(r"TFLEET_PORT=(\d+)", (ROOT / "deploy" / "images" / f"{name}.Dockerfile").read_text())
     assert listens
     assert GROUPS[name]["network"]["port"]["http"]["to"] == int(listens[1])
     assert TASKS[name]["config"]["ports"] == ["http"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environment import users_environment
+from tests.support.environment import users_environment
 from tfleet.deploy.cli import cli
 from tfleet.deploy.lazy_commands import KNOWN, LazyCommand, complaint, unknown, variables
 from tfleet.deploy.local.plan import PROGRAM

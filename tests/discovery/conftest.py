@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.consul_agent import consul_agent
-from tests.embedded_registry import embedded_registry
+from tests.support.consul_agent import consul_agent
+from tests.support.embedded_registry import embedded_registry
 from tfleet.contract.address import Address
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.canned import canned, http
-from tests.secured_consul import MASTER, SecuredConsul, secured_consul
-from tests.waiting import eventually_sync
+from tests.support.canned import canned, http
+from tests.support.secured_consul import MASTER, SecuredConsul, secured_consul
+from tests.support.waiting import eventually_sync
 from tfleet.client import AsyncFleetClient, FleetUnavailableError
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.access import Access

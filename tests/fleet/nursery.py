@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from tests.environment import users_environment
+from tests.support.environment import users_environment
 from tests.worker.process import Worker
 from tfleet.deploy.cli import cli
 

@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 
 import aiohttp
 
-from tests.canned import nobody
-from tests.environment import users_environment
 from tests.fleet.nursery import Nursery
-from tests.waiting import eventually, eventually_sync
+from tests.support.canned import nobody
+from tests.support.environment import users_environment
+from tests.support.waiting import eventually, eventually_sync
 from tests.worker.process import Worker
 from tfleet.contract.address import Address
 

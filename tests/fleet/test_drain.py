@@ -14,11 +14,11 @@ import pytest
 import requests
 from aiohttp import web
 
-from tests.canned import nobody
-from tests.environment import users_environment
 from tests.fleet.processes import fleet, registry_process, worker_id
 from tests.fleet.steady import SteadyLoad
-from tests.waiting import eventually, eventually_sync
+from tests.support.canned import nobody
+from tests.support.environment import users_environment
+from tests.support.waiting import eventually, eventually_sync
 from tests.worker.model.pictures import picture
 from tests.worker.process import Worker
 from tfleet.client import AsyncFleetClient

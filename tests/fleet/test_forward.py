@@ -16,10 +16,10 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.consul_agent import consul_binary
 from tests.fleet.up import BEST, PHOTOS, Up
-from tests.ipv6 import needs_ipv6
-from tests.waiting import eventually_sync
+from tests.support.consul_agent import consul_binary
+from tests.support.ipv6 import needs_ipv6
+from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 
 CAT = (PHOTOS / "cat.jpg").read_bytes()

@@ -11,10 +11,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.canned import nobody
 from tests.fleet.processes import Fleet, registry_process
 from tests.fleet.steady import SteadyLoad
-from tests.hostile import HOSTILE, made
+from tests.support.canned import nobody
+from tests.support.hostile_images import HOSTILE, made
 
 RATE = 50.0
 COPIES = 32

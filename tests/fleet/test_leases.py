@@ -12,12 +12,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.canned import nobody
 from tests.fleet.peers import PeerLoad
 from tests.fleet.processes import fleet, registry_process, worker_id
 from tests.fleet.relay import relay_beside
 from tests.proxy.stand_in import settings, stand_in
-from tests.waiting import eventually
+from tests.support.canned import nobody
+from tests.support.waiting import eventually
 from tfleet.client import AsyncFleetClient
 from tfleet.proxy.server import running
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.canned import nobody
 from tests.fleet.processes import Fleet, fleet, registry_process
 from tests.fleet.steady import SteadyLoad
-from tests.proxy.listeners.scene import listeners_of, listening
-from tests.waiting import eventually
+from tests.proxy.multiprocess.scene import listeners_of, listening
+from tests.support.canned import nobody
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 
 RATE = 250.0

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import requests
 
-from tests.consul_agent import consul_agent
 from tests.fleet.peers import PeerLoad
 from tests.fleet.processes import fleet, worker_id
 from tests.fleet.steady import SteadyLoad
+from tests.support.consul_agent import consul_agent
 from tests.worker.process import Worker
 from tfleet.contract.address import Address
 

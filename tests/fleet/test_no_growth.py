@@ -1,14 +1,14 @@
 """A proxy holds no more after tens of thousands of requests of all kinds than it did before.
 
-`python -m tests.bench.soak` looks at it for longer.
+`python -m benchmarks.soak` looks at it for longer.
 """
 
 import pytest
 
-from tests.bench.soak.clients import Clients
-from tests.bench.soak.growth import mb_per_100k
-from tests.bench.soak.process import Proxy, proxy
-from tests.waiting import eventually
+from benchmarks.soak.clients import Clients
+from benchmarks.soak.growth import mb_per_100k
+from benchmarks.soak.process import Proxy, proxy
+from tests.support.waiting import eventually
 
 MOST_MB_PER_100K = 1.0
 WARM_UP = 30_000

@@ -8,11 +8,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.canned import nobody
-from tests.consul_agent import consul_agent
 from tests.fleet.processes import Fleet, fleet, registry_process, worker_id
 from tests.fleet.steady import SteadyLoad
-from tests.waiting import eventually
+from tests.support.canned import nobody
+from tests.support.consul_agent import consul_agent
+from tests.support.waiting import eventually
 
 RATE = 200.0
 REQUESTS = 2000

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fleet.relay import relay
 from tests.fleet.up import BEST, PHOTOS, Up, ports_with, up
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tfleet.client import FleetClient
 from tfleet.contract.address import Address
 

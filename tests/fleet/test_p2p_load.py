@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.canned import nobody
 from tests.fleet.peers import PeerLoad
 from tests.fleet.processes import fleet, registry_process, worker_id
+from tests.support.canned import nobody
 
 RATE = 200.0
 REQUESTS = 2000

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.environment import users_environment
 from tests.fleet.mortal import POISON
 from tests.fleet.processes import Fleet
+from tests.support.environment import users_environment
 
 _CLIENTS = 8
 _FORM = "multipart/form-data; boundary="

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.canned import nobody
-from tests.consul_agent import consul_agent
-from tests.embedded_registry import embedded_registry
-from tests.environment import users_environment
 from tests.fleet.processes import Fleet, fleet, worker_id
 from tests.fleet.relay import Relay, relay
 from tests.fleet.steady import SteadyLoad
-from tests.waiting import eventually, eventually_sync
+from tests.support.canned import nobody
+from tests.support.consul_agent import consul_agent
+from tests.support.embedded_registry import embedded_registry
+from tests.support.environment import users_environment
+from tests.support.waiting import eventually, eventually_sync
 from tests.worker.process import COMMAND
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.consul_agent import consul_agent
-from tests.embedded_registry import embedded_registry
 from tests.fleet.misbehaviour import TRUTHFULLY, Misbehaviour
 from tests.fleet.processes import Fleet
 from tests.fleet.steady import SteadyLoad
-from tests.waiting import eventually
+from tests.support.consul_agent import consul_agent
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 
 RATE = 200.0

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import requests
 
-from tests.canned import nobody
 from tests.fleet.up import up
+from tests.support.canned import nobody
 from tests.worker.model.pictures import picture
 from tfleet.contract.address import Address
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import requests
 
-from tests.canned import nobody
-from tests.consul_agent import consul_agent
-from tests.embedded_registry import embedded_registry
 from tests.fleet.processes import Fleet, registry_process
 from tests.fleet.relay import relay
-from tests.waiting import eventually_sync
+from tests.support.canned import nobody
+from tests.support.consul_agent import consul_agent
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually_sync
 from tests.worker.process import Worker
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance, from_health_entry

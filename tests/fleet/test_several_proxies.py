@@ -13,12 +13,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.canned import nobody
-from tests.consul_agent import consul_agent
-from tests.environment import users_environment
 from tests.fleet.peers import PeerLoad
 from tests.fleet.processes import fleet
-from tests.waiting import eventually
+from tests.support.canned import nobody
+from tests.support.consul_agent import consul_agent
+from tests.support.environment import users_environment
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 
 RATE = 60.0

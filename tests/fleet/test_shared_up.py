@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.fleet.up import curl, up
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 from tfleet.discovery.registration.advertise import network_address
 

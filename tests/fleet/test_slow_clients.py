@@ -5,10 +5,10 @@ import contextlib
 from collections import Counter
 from pathlib import Path
 
-from tests.canned import nobody
 from tests.fleet.processes import Fleet, registry_process
 from tests.fleet.steady import SteadyLoad
 from tests.proxy.raw import abort
+from tests.support.canned import nobody
 from tfleet.contract.address import Address
 
 RATE = 200.0

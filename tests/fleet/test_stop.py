@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.consul_agent import consul_agent, consul_binary
 from tests.fleet.steady import SteadyLoad
 from tests.fleet.up import up
-from tests.waiting import eventually_sync
+from tests.support.consul_agent import consul_agent, consul_binary
+from tests.support.waiting import eventually_sync
 from tests.worker.model.pictures import picture
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.canned import nobody
 from tests.fleet.processes import Fleet, worker_id
 from tests.fleet.steady import SteadyLoad
-from tests.three_consuls import Server, ThreeConsuls, three_consuls
-from tests.waiting import eventually
+from tests.support.canned import nobody
+from tests.support.three_consuls import Server, ThreeConsuls, three_consuls
+from tests.support.waiting import eventually
 from tests.worker.model.graphs import write_model
 from tests.worker.process import Worker
 

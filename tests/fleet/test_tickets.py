@@ -9,13 +9,13 @@ from pathlib import Path
 import aiohttp
 import requests
 
-from tests.canned import nobody
 from tests.fleet.peers import PeerLoad
 from tests.fleet.processes import Fleet, registry_process, worker_id
 from tests.fleet.steady import SteadyLoad
 from tests.fleet.test_drain import tfleet_drain
 from tests.fleet.up import curl
-from tests.waiting import eventually
+from tests.support.canned import nobody
+from tests.support.waiting import eventually
 from tests.worker.model.pictures import picture
 from tfleet.contract.address import Address
 from tfleet.contract.ticket import LIFETIME_S, TicketKeys, check, mint

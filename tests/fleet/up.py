@@ -11,9 +11,9 @@ from typing import Any
 
 import requests
 
-from tests.canned import nobody
-from tests.environment import users_environment
-from tests.waiting import eventually_sync
+from tests.support.canned import nobody
+from tests.support.environment import users_environment
+from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 from tfleet.contract.names import PROXY_PORT, REGISTRY_PORT
 

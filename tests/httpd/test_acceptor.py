@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from tests.ipv6 import needs_ipv6
-from tests.waiting import eventually
+from tests.support.ipv6 import needs_ipv6
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.httpd.acceptor import Door, Place, bound, bound_all, open_door
 

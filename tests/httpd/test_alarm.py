@@ -1,6 +1,6 @@
 import asyncio
 
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.httpd.timers import Alarm
 
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.proxy.raw import RawClient, raw_client
 from tests.proxy.stand_in import CLIENT_LIMITS, settings, stand_in
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.server import running
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.proxy.scripted_worker import ScriptedWorker
 from tests.proxy.strict_client import strict_client
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 
 

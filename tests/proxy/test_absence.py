@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from tests.embedded_registry import embedded_registry
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.test_maintenance import asked
 from tests.proxy.test_service import deregister, ready, register, workers
-from tests.waiting import eventually
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.server import running
 

@@ -18,7 +18,7 @@ from tests.proxy.scripted_worker import (
 )
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.strict_client import StrictClient, in_chunks, post, post_chunked, strict_client
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.discovery.registry import StaticRegistry
 from tfleet.proxy.server import running
 

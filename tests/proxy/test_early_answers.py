@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.canned import canned, http
 from tests.proxy.aftermath import assert_at_rest, states
 from tests.proxy.scripted_worker import (
     Line,
@@ -25,6 +24,7 @@ from tests.proxy.scripted_worker import (
 )
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.strict_client import Heard, StrictClient, in_chunks, post, strict_client
+from tests.support.canned import canned, http
 from tfleet.contract.address import Address
 from tfleet.proxy.server import running
 

@@ -11,7 +11,7 @@ from tests.proxy.raw import raw_client
 from tests.proxy.scripted_worker import scripted_worker
 from tests.proxy.stand_in import CLIENT_LIMITS, settings, stand_in
 from tests.proxy.strict_client import post, strict_client
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.proxy.server import running
 
 LARGE = bytes(200_000)

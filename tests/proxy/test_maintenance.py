@@ -9,11 +9,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.consul_agent import consul_agent
-from tests.embedded_registry import embedded_registry
 from tests.proxy.stand_in import StandIn, settings, stand_in
 from tests.proxy.test_service import ready, register, workers
-from tests.waiting import eventually
+from tests.support.consul_agent import consul_agent
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.admin.app import Mode

@@ -4,7 +4,7 @@ import pytest
 
 from tests.proxy.raw import raw_client
 from tests.proxy.stand_in import settings, stand_in
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.server import running
 

@@ -24,7 +24,7 @@ from tests.proxy.scripted_worker import (
 )
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.strict_client import StrictClient, post, post_chunked, strict_client
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.server import running
 

@@ -8,12 +8,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.canned import canned, http, nobody
-from tests.embedded_registry import embedded_registry
 from tests.proxy.admin.test_registry_metrics import scrape
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.test_service import deregister, ready, register, workers
-from tests.waiting import eventually
+from tests.support.canned import canned, http, nobody
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.instance import Instance

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tests.proxy.forwarding.test_forwarder import post
 from tests.proxy.stand_in import StandIn, raw_server, settings, stand_in
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.server import running
 

@@ -7,9 +7,9 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from tests.embedded_registry import embedded_registry
 from tests.proxy.stand_in import settings, stand_in
-from tests.waiting import eventually
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.server import CannotListenError, running, serve

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from tests.proxy.stand_in import settings, stand_in
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.contract.ticket import LIFETIME_S, TicketKeys, check
 from tfleet.contract.ticket_keys import KeyFile

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.environment import users_environment
+from tests.support.environment import users_environment
 
 PROGRAM = """
 import resource

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 
 COMMAND = (sys.executable, "-m", "tfleet", "worker", "--log-format", "json")

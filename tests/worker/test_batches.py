@@ -13,7 +13,7 @@ import requests
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tests.worker.running import load, serving
 from tfleet.contract.address import Address
 from tfleet.worker.inference import Classifier

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.embedded_registry import embedded_registry
+from tests.support.embedded_registry import embedded_registry
 from tests.worker.model.graphs import pixel_graph, write_graph, write_labels, write_model
 from tests.worker.process import COMMAND
 from tfleet.worker.inference.precision import cpu_obstacle

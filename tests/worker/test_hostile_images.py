@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
-from tests.hostile import HOSTILE, made
-from tests.waiting import eventually
+from tests.support.hostile_images import HOSTILE, made
+from tests.support.waiting import eventually
 from tests.worker.image.photos import PHOTOS
 from tests.worker.running import load, serving
 from tfleet.contract.address import Address

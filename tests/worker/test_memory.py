@@ -8,7 +8,7 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tests.worker.image.jpegs import after_start, jpeg, segment
 from tests.worker.image.photos import PHOTOS
 from tests.worker.model.graphs import write_model

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tests.worker.model.graphs import write_model
 from tests.worker.model.pictures import COLOURS, picture
 from tests.worker.process import Worker, worker_process

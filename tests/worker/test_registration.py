@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.canned import canned, http, nobody
-from tests.embedded_registry import embedded_registry
-from tests.waiting import eventually_sync
+from tests.support.canned import canned, http, nobody
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.consul.reachability_check import ConsulAddressCheck

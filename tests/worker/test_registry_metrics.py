@@ -1,4 +1,4 @@
-from tests.embedded_registry import embedded_registry
+from tests.support.embedded_registry import embedded_registry
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.errors import Loss

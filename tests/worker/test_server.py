@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.embedded_registry import embedded_registry
 from tests.fleet.nursery import Nursery, nursery
-from tests.waiting import eventually_sync
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually_sync
 from tests.worker.model.graphs import (
     decoding_graph,
     write_graph,

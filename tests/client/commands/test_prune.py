@@ -11,11 +11,11 @@ import pytest
 import requests
 from click.testing import CliRunner, Result
 
-from tests.canned import canned, http, nobody
-from tests.consul_agent import consul_agent
-from tests.embedded_registry import embedded_registry
-from tests.environment import users_environment
-from tests.waiting import eventually_sync
+from tests.support.canned import canned, http, nobody
+from tests.support.consul_agent import consul_agent
+from tests.support.embedded_registry import embedded_registry
+from tests.support.environment import users_environment
+from tests.support.waiting import eventually_sync
 from tfleet.client.commands.prune import prune
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from tests.canned import nobody as nobody_there
-from tests.embedded_registry import embedded_registry
-from tests.waiting import eventually
+from tests.support.canned import nobody as nobody_there
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually
 from tfleet.client import AsyncFleetClient, FleetClient, FleetUnavailableError
 from tfleet.client.http.transport import Transport
 from tfleet.client.proxies.addresses import Listed

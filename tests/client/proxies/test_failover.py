@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.canned import canned
-from tests.waiting import eventually
+from tests.support.canned import canned
+from tests.support.waiting import eventually
 from tfleet.client import (
     AsyncFleetClient,
     DeadlineExceededError,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.client import FleetUnavailableError
 from tfleet.client.http.transport import Transport
 from tfleet.client.proxies.addresses import parse_whereabouts

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.canned import nobody as nobody_there
-from tests.waiting import eventually
+from tests.support.canned import nobody as nobody_there
+from tests.support.waiting import eventually
 from tfleet.client import (
     AsyncFleetClient,
     BadImageError,

@@ -16,8 +16,8 @@ from docker.models.services import Service
 
 from tests.compose.project import CONSUL_IMAGE, NO_ENV_FILE
 from tests.compose.served import Served
-from tests.environment import users_environment
-from tests.waiting import eventually_sync
+from tests.support.environment import users_environment
+from tests.support.waiting import eventually_sync
 
 ROOT = Path(__file__).parents[3]
 HAS_IPVS = Path("/proc/net/ip_vs").exists()

@@ -8,7 +8,7 @@ import requests
 
 from tests.compose.swarm.stack import HAS_IPVS, Stack
 from tests.compose.trickle import trickle
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 
 _UPDATED_S = 120.0
 _LISTED_S = 60.0

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.deploy.scaling.pretend import PretendEngine, container
-from tests.waiting import eventually
+from tests.deploy.compose.pretend import PretendEngine, container
+from tests.support.waiting import eventually
 from tfleet.deploy.compose.apply import Change
 from tfleet.deploy.compose.events import News
 from tfleet.deploy.compose.plan import plan

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.canned import nobody
-from tests.deploy.scaling.pretend import PretendEngine, PretendProxy, container, pretend_proxy
-from tests.waiting import eventually
+from tests.deploy.compose.pretend import PretendEngine, PretendProxy, container, pretend_proxy
+from tests.support.canned import nobody
+from tests.support.waiting import eventually
 from tfleet.client.async_client import AsyncFleetClient
 from tfleet.deploy.compose.events import News
 from tfleet.deploy.compose.readiness import Arrival

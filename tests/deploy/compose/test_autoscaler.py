@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.deploy.scaling.pretend import PretendEngine, PretendProxy, container, pretend_proxy
-from tests.waiting import eventually
+from tests.deploy.compose.pretend import PretendEngine, PretendProxy, container, pretend_proxy
+from tests.support.waiting import eventually
 from tfleet.client.async_client import AsyncFleetClient
 from tfleet.deploy.compose.autoscaler import Autoscaler, Scope
 from tfleet.deploy.compose.events import News

@@ -13,8 +13,8 @@ import docker
 import pytest
 
 from tests.compose.engine import engine as client_of_engine
-from tests.environment import users_environment
-from tests.waiting import eventually_sync
+from tests.support.environment import users_environment
+from tests.support.waiting import eventually_sync
 from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.engine import Engine, EngineError, connected
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.scaling.pretend import page
+from tests.deploy.compose.pretend import page
 from tfleet.deploy.compose.load import Counted, Load, load_between, read_counted
 
 

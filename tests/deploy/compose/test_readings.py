@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.deploy.scaling.pretend import PretendEngine, container, pretend_proxy
+from tests.deploy.compose.pretend import PretendEngine, container, pretend_proxy
 from tfleet.client.async_client import AsyncFleetClient
 from tfleet.deploy.compose.load import Load, Readings
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.deploy.scaling.pretend import container
+from tests.deploy.compose.pretend import container
 from tfleet.deploy.compose.plan import plan
 from tfleet.deploy.compose.report import Prospect, Result
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.environment import users_environment
+from tests.support.environment import users_environment
 from tfleet.deploy.compose.scale_command import scale
 
 NO_ENGINE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.canned import nobody
+from tests.support.canned import nobody
 from tfleet.deploy.images.healthcheck import ready
 
 

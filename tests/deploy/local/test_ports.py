@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tests.ipv6 import needs_ipv6
+from tests.support.ipv6 import needs_ipv6
 from tfleet.deploy.local.ports import PortTakenError, free_ports
 
 

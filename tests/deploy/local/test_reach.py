@@ -1,6 +1,6 @@
 import socket
 
-from tests.canned import nobody
+from tests.support.canned import nobody
 from tfleet.contract.address import Address
 from tfleet.deploy.local.ports import reachable
 

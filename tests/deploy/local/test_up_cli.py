@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.environment import users_environment
+from tests.support.environment import users_environment
 from tfleet.deploy.cli import cli
 from tfleet.deploy.lazy_commands import LazyCommand
 from tfleet.deploy.local.plan import PROGRAM

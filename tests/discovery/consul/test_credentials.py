@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.secured_consul import write
+from tests.support.secured_consul import write
 from tfleet.discovery.consul.access import Access, BadAccessError, Tls
 from tfleet.discovery.consul.credentials import Credentials
 from tfleet.discovery.errors import RegistryUnavailableError

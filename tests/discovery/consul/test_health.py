@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import requests
 
-from tests.canned import canned, http, nobody
+from tests.support.canned import canned, http, nobody
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.consul.health import ConsulHealth, HealthAnswer

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.secured_consul import MASTER, SecuredConsul, secured_consul
+from tests.support.secured_consul import MASTER, SecuredConsul, secured_consul
 from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError

@@ -8,9 +8,9 @@ import requests
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from tests.canned import canned, http, nobody
-from tests.embedded_registry import embedded_registry
-from tests.waiting import eventually_sync
+from tests.support.canned import canned, http, nobody
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.reachability_check import ConsulAddressCheck, Finding, read
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError

@@ -1,7 +1,7 @@
 import pytest
 import requests
 
-from tests.canned import canned, nobody
+from tests.support.canned import canned, nobody
 from tfleet.discovery.consul.error_messages import reason
 
 

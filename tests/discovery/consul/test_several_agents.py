@@ -5,8 +5,8 @@ import pytest
 import requests
 from structlog.testing import capture_logs
 
-from tests.two_agents import round_robin, two_agents
-from tests.waiting import eventually_sync
+from tests.support.two_agents import round_robin, two_agents
+from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.consul.several_agents import ADVICE, SeveralAgents, living_nodes

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from tests.secured_consul import write
+from tests.support.secured_consul import write
 from tfleet.discovery.consul.access import BadAccessError, Tls
 from tfleet.discovery.consul.credentials import context_of, files_of
 

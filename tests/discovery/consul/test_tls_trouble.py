@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.secured_consul import MASTER, SecuredConsul, secured_consul, write
+from tests.support.secured_consul import MASTER, SecuredConsul, secured_consul, write
 from tfleet.client import AsyncFleetClient, FleetUnavailableError
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.access import Access, Tls

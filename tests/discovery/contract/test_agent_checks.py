@@ -10,8 +10,8 @@ from typing import Any
 import consul
 import pytest
 
-from tests.canned import canned, http, nobody
 from tests.discovery.contract.calls import call, register, statuses, until
+from tests.support.canned import canned, http, nobody
 from tfleet.contract.address import Address
 
 

@@ -15,8 +15,8 @@ import consul
 import consul.aio
 import pytest
 
-from tests.consul_agent import consul_binary
 from tests.discovery.contract.calls import DEADLINE_S, call, register
+from tests.support.consul_agent import consul_binary
 from tfleet.contract.address import Address
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.embedded_registry import embedded_registry
+from tests.support.embedded_registry import embedded_registry
 from tfleet.contract.address import Address
 
 REGISTER = "/v1/agent/service/register"

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.canned import canned, http, nobody
-from tests.waiting import eventually
+from tests.support.canned import canned, http, nobody
+from tests.support.waiting import eventually
 from tfleet.discovery.embedded.check_targets import addresses_of
 from tfleet.discovery.embedded.http_checks import HttpChecks, ask
 from tfleet.discovery.embedded.limits import Limits

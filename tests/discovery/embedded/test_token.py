@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.canned import nobody
-from tests.embedded_registry import embedded_registry
-from tests.waiting import eventually_sync
+from tests.support.canned import nobody
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.access import Access
 from tfleet.discovery.consul.agent import ConsulAgent

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from tests.canned import canned, http, nobody
+from tests.support.canned import canned, http, nobody
 from tfleet.contract.address import Address
 from tfleet.discovery.registration.conflicts import Answerer, who_answers
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.reachability_check import Finding
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError, RegistryUnavailableError

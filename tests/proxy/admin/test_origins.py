@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tests.proxy.raw import raw_client
 from tests.proxy.stand_in import CLIENT_LIMITS, StandIn, settings, stand_in
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.contract.cors import Cors
 from tfleet.proxy.admin.app import Mode

@@ -1,9 +1,9 @@
 import aiohttp
 
-from tests.embedded_registry import embedded_registry
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.test_service import deregister, register
-from tests.waiting import eventually
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.server import running

@@ -5,9 +5,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.canned import nobody
 from tests.proxy.stand_in import settings, stand_in
-from tests.waiting import eventually
+from tests.support.canned import nobody
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.admin.worker_metrics import WorkerMetrics

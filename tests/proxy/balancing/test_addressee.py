@@ -2,10 +2,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.embedded_registry import embedded_registry
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.test_service import ready, register, workers
-from tests.waiting import eventually
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry

@@ -2,10 +2,10 @@ import asyncio
 
 import pytest
 
-from tests.embedded_registry import embedded_registry
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.test_service import register, workers
-from tests.waiting import eventually
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.balancing.slow_start import SlowStart
 from tfleet.proxy.server import running

@@ -3,7 +3,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.proxy.listeners.scene import (
+from tests.proxy.multiprocess.scene import (
     address_of,
     ended,
     lines,
@@ -13,7 +13,7 @@ from tests.proxy.listeners.scene import (
     together,
 )
 from tests.proxy.stand_in import stand_in
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 
 async def test_listeners_whose_parent_is_killed_finish_and_end() -> None:

@@ -4,8 +4,7 @@ import os
 import signal
 from dataclasses import replace
 
-from tests.embedded_registry import embedded_registry
-from tests.proxy.listeners.scene import (
+from tests.proxy.multiprocess.scene import (
     address_of,
     lines,
     listening,
@@ -16,7 +15,8 @@ from tests.proxy.listeners.scene import (
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.test_registration import listed
 from tests.proxy.test_service import ready, register, workers
-from tests.waiting import eventually
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.multiprocess.child_process import Keeper
 from tfleet.proxy.multiprocess.messages import Begin, Told

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.canned import nobody
-from tests.ipv6 import needs_ipv6
+from tests.support.canned import nobody
+from tests.support.ipv6 import needs_ipv6
 from tfleet.contract.address import Address
 from tfleet.httpd.acceptor import bound, places
 from tfleet.proxy.multiprocess.shared_port import held

@@ -11,9 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.canned import nobody
-from tests.environment import users_environment
-from tests.proxy.listeners.scene import (
+from tests.proxy.multiprocess.scene import (
     address_of,
     lines,
     metrics,
@@ -25,7 +23,9 @@ from tests.proxy.listeners.scene import (
 from tests.proxy.stand_in import stand_in
 from tests.proxy.test_registration import listed
 from tests.proxy.test_service import ready, register, workers
-from tests.waiting import eventually
+from tests.support.canned import nobody
+from tests.support.environment import users_environment
+from tests.support.waiting import eventually
 from tfleet.proxy.multiprocess.parent import crowding
 
 

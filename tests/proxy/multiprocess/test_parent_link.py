@@ -5,7 +5,7 @@ import pytest
 
 from tests.proxy.multiprocess.test_aggregate import row
 from tests.proxy.multiprocess.test_messages import pair
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.proxy.multiprocess.messages import Ask, Called, Drain, Summed, Tell, Told, receive, send
 from tfleet.proxy.multiprocess.parent_link import Link
 from tfleet.proxy.problems import ProblemError

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.proxy.listeners.scene import (
+from tests.proxy.multiprocess.scene import (
     address_of,
     lines,
     metrics,
@@ -18,7 +18,7 @@ from tests.proxy.listeners.scene import (
 )
 from tests.proxy.stand_in import stand_in
 from tests.proxy.test_service import workers
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 
 REQUESTS = 40

@@ -4,10 +4,10 @@ from ipaddress import ip_address, ip_network
 import aiohttp
 import pytest
 
-from tests.embedded_registry import embedded_registry
 from tests.proxy.stand_in import settings, stand_in
 from tests.proxy.test_service import ready, workers
-from tests.waiting import eventually
+from tests.support.embedded_registry import embedded_registry
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.instance import Instance

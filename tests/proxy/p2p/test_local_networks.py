@@ -1,6 +1,6 @@
 from ipaddress import ip_address, ip_network
 
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.proxy.p2p.local_networks import Networks, NetworkView, read_networks
 
 HEAD = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.proxy.stand_in import settings, stand_in
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import read_request_head

@@ -19,7 +19,7 @@ from tests.proxy.scripted_worker import (
 )
 from tests.proxy.stand_in import settings
 from tests.proxy.strict_client import StrictClient, in_chunks, post, strict_client
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tfleet.proxy.server import running
 
 OK = b"HTTP/1.1 200 OK\r\n"

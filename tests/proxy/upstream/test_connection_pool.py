@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.canned import nobody
 from tests.proxy.stand_in import raw_server
-from tests.waiting import eventually
+from tests.support.canned import nobody
+from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.upstream.connection_pool import WorkerConnections
 

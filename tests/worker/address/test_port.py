@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.canned import canned, http, nobody
-from tests.worker.published.engine import CONTAINER, engine
+from tests.support.canned import canned, http, nobody
+from tests.worker.address.engine import CONTAINER, engine
 from tfleet.contract.address import Address
 from tfleet.worker.address.docker_port import NotPublishedError, published_port
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 from structlog.testing import capture_logs
 
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tests.worker.running import serving
 from tfleet.contract.address import Address
 from tfleet.worker.lifecycle import Lifecycle

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tfleet.worker.decoders import DecoderPool, Job, Outcome, PoolLimits
 
 MIB = 1024 * 1024

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tests.worker.decoders.program import COMMAND
 from tests.worker.decoders.scene import MIB, Make, Scene, ended
 from tfleet.worker.decoders import PoolLimits

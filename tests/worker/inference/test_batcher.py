@@ -6,7 +6,7 @@ from time import perf_counter
 
 import pytest
 
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tfleet.worker.inference.batcher import Batcher, OverdueError, Share
 
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 from structlog.testing import capture_logs
 
-from tests.environment import users_environment
+from tests.support.environment import users_environment
 from tfleet.worker.wsgi.accept_limit import PAUSE_S, Door
 
 NO_FILES = OSError(24, "Too many open files")

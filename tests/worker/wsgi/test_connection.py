@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 from tfleet.worker.wsgi.response import ARRIVED
 from tfleet.worker.wsgi.server import Server
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.environment import users_environment
-from tests.waiting import eventually_sync
+from tests.support.environment import users_environment
+from tests.support.waiting import eventually_sync
 from tfleet.contract.problem import Problem
 from tfleet.worker.wsgi.server import Server
 

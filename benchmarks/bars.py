@@ -1,0 +1,113 @@
+"""What a worker is meant to reach, and by how much it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.photos import LARGE, SMALL
+from benchmarks.rounds import Cell, Round, Spread, ceiling_way, plain_way, spread
+from benchmarks.subjects import LITSERVE, UNBATCHED, WORKER, WORKER_BFLOAT16
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A figure that is to be at least so much, or at most."""
+
+    what: str
+    least: float | None
+    most: float | None
+    found: Spread
+    unit: str = ""
+
+    @property
+    def met(self) -> bool:
+        """By the middle of the rounds."""
+        above = self.least is None or self.found.middle >= self.least
+        return above and (self.most is None or self.found.middle <= self.most)
+
+    @property
+    def bound(self) -> str:
+        """As in `at least 0.95`."""
+        return (
+            f"at least {self.least:g}{self.unit}"
+            if self.most is None
+            else f"at most {self.most:g}{self.unit}"
+        )
+
+    @property
+    def verdict(self) -> str:
+        """As in `missed by 3 %`."""
+        limit = self.least if self.most is None else self.most
+        assert limit is not None
+        return f"{'met' if self.met else '**missed**'} by {abs(self.found.middle / limit - 1):.1%}"
+
+
+def bars(rounds: Sequence[Round]) -> list[Bar]:
+    """Those of a worker."""
+
+    ceiling, plain = ceiling_way(rounds), plain_way(rounds)
+
+    def per_second(one: Round, subject: str) -> float:
+        return one.cells[Cell(subject, SMALL, 32)].per_second
+
+    def p50_ms(one: Round, subject: str) -> float:
+        return one.cells[Cell(subject, SMALL, 1)].p50_ms
+
+    found = [
+        Bar(
+            "images/s at 32 connections, against one caller in-process with the best batch size",
+            0.95,
+            None,
+            spread(rounds, lambda one: per_second(one, WORKER) / one.ways[plain]),
+        ),
+        Bar(
+            "images/s at 32 connections, against the best of all ways in-process",
+            0.95,
+            None,
+            spread(rounds, lambda one: per_second(one, WORKER) / one.ways[ceiling]),
+        ),
+        Bar(
+            "images/s at 32 connections, against LitServe's",
+            1.15,
+            None,
+            spread(rounds, lambda one: per_second(one, WORKER) / per_second(one, LITSERVE)),
+        ),
+        Bar(
+            "p50 at 1 connection, against one image in-process",
+            None,
+            1.10,
+            spread(rounds, lambda one: p50_ms(one, WORKER) / one.single_ms),
+        ),
+        Bar(
+            "p50 at 1 connection, against batching off",
+            None,
+            1.02,
+            spread(rounds, lambda one: p50_ms(one, WORKER) / p50_ms(one, UNBATCHED)),
+        ),
+        Bar(
+            f"decoding {LARGE} in-process",
+            None,
+            25,
+            spread(rounds, lambda one: one.decode_ms[LARGE]),
+            " ms",
+        ),
+        Bar(
+            f"classifying {LARGE} in-process, against {SMALL}",
+            None,
+            10,
+            spread(rounds, lambda one: one.large_ms / one.single_ms),
+        ),
+        Bar(
+            "a new worker's first request, against its next ones",
+            None,
+            1.5,
+            spread(rounds, lambda one: one.first),
+        ),
+    ]
+    if any(cell.subject == WORKER_BFLOAT16 for cell in rounds[0].cells):
+        of_plain = spread(rounds, lambda one: per_second(one, WORKER_BFLOAT16) / one.ways[plain])
+        found.append(
+            Bar("images/s in bfloat16 at 32 connections, against one caller in float32", 1.7, None, of_plain)
+        )
+    return found

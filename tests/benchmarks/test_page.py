@@ -1,0 +1,45 @@
+from dataclasses import replace
+
+from benchmarks.figures import Figures
+from benchmarks.page import Run, elsewhere
+from benchmarks.photos import SMALL
+from benchmarks.rounds import Cell, Round
+from benchmarks.subjects import LITSERVE, WORKER, WORKER_BFLOAT16
+from benchmarks.ways import SERIAL, Way
+
+_TWO = Way(16, 2, 0)
+_RATES = {WORKER: 150.0, LITSERVE: 120.0, WORKER_BFLOAT16: 300.0}
+_CELLS = {Cell(name, SMALL, 32): Figures(rate, 1.0, 2.0, 10, 0) for name, rate in _RATES.items()}
+_ROUND = Round(0.0, {_TWO: 160.0, SERIAL: 115.0}, 9.0, 50.0, {SMALL: 1.0}, _CELLS, 1.0)
+_RUN = Run("make bench", "wrk", 4, {SMALL: 1}, {SERIAL: 115.0, _TWO: 160.0}, (), [_ROUND] * 5)
+
+
+def test_a_full_run_on_a_quiet_machine_leaves_no_doubt() -> None:
+    assert _RUN.doubts == []
+
+
+def test_fewer_rounds_shorter_ones_and_strangers_in_any_of_them_are_doubts() -> None:
+    crowded = replace(_ROUND, strangers=0.5)
+    run = replace(_RUN, seconds=2, rounds=[_ROUND, _ROUND, crowded])
+    assert run.doubts == [
+        "others used 0.50 CPUs",
+        "3 rounds instead of 5",
+        "2 seconds for each figure instead of 4",
+    ]
+
+
+def test_a_server_above_the_ceiling_is_named_and_nothing_is_judged_by_such_a_ceiling() -> None:
+    run = replace(_RUN, rounds=[replace(_ROUND, ways={_TWO: 130.0, SERIAL: 115.0})] * 5)
+    assert run.above == [Cell(WORKER, SMALL, 32)]
+    assert run.doubts == ["the ceiling is doubtful"]
+
+
+def test_a_way_that_is_too_fast_to_be_true_is_not_taken_and_is_a_doubt() -> None:
+    run = replace(_RUN, ways=_RUN.ways | {Way(8, 2, 0): 18_952.0})
+    assert run.ceiling == _TWO
+    assert run.doubts == ["the ceiling is doubtful"]
+
+
+def test_only_pages_that_there_are_are_linked() -> None:
+    assert elsewhere({"overload.md", "pick.md"}) == ["See also: [overload](overload.md).", ""]
+    assert elsewhere({"pick.md"}) == []

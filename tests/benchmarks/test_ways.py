@@ -1,0 +1,16 @@
+from benchmarks.ways import SERIAL, Way, absurd, best
+
+_BATCHED = Way(16, 1, 0)
+_TWO = Way(8, 2, 0)
+
+
+def test_the_best_ways_are_the_fastest_and_one_of_them_is_plain() -> None:
+    slow, ahead = Way(4, 1, 0), Way(8, 1, 1)
+    rates = {SERIAL: 115.0, _BATCHED: 150.0, slow: 140.0, ahead: 170.0, _TWO: 182.0, Way(4, 2, 2): 181.0}
+    assert best(rates) == [_TWO, Way(4, 2, 2), ahead, _BATCHED]
+
+
+def test_a_way_that_is_many_times_as_fast_as_one_image_after_the_other_is_an_error_and_no_ceiling() -> None:
+    rates = {SERIAL: 115.0, _BATCHED: 18_952.0, _TWO: 182.0}
+    assert absurd(rates) == [_BATCHED]
+    assert best(rates) == [_TWO, SERIAL]
