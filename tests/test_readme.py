@@ -16,6 +16,7 @@ from tests.support.waiting import eventually_sync
 
 ROOT = Path(__file__).parents[1]
 PROXY = "http://localhost:12480"
+PHOTO = ROOT / "tests" / "data" / "coffee.jpg"
 _INSTALL_S = 600.0
 
 pytestmark = [pytest.mark.clone, pytest.mark.timeout(900)]
@@ -79,7 +80,7 @@ def _shell(command: str, folder: Path, timeout_s: float = 60) -> str:
 
 
 def test_the_first_screen_succeeds(clone: Path) -> None:
-    (run, test), (enter, curl, predict), (curl_p2p,), *_ = _blocks("bash")
+    (run, test), _, (enter, curl, predict), photograph, (curl_p2p,), _ = _blocks("bash")
     assert (run, test, enter) == ("make run", "make test", "cd tests/data")
     ((shown,),) = _blocks("json")
     with _running(run, clone) as output:
@@ -89,12 +90,25 @@ def test_the_first_screen_succeeds(clone: Path) -> None:
         assert [label for label, _ in found] == [label for label, _ in json.loads(shown)]
         assert [p for _, p in found] == pytest.approx([p for _, p in json.loads(shown)], abs=1e-4)
         assert json.loads(_shell(f"{enter} && {predict}", clone))["predictions"][0]["label"] == "tiger cat"
+        own = " && ".join([enter, *photograph]).replace("/path/to/photo.jpg", str(PHOTO))
+        said = _shell(own.replace("~/Pictures", "tests/data"), clone)
+        assert json.loads(said.partition("\n")[0])[0][0] == "espresso"
+        assert "tests/data/hopper.jpg\tacademic gown\t" in said
     with _running("make run ARGS='--mode p2p'", clone):
-        assert json.loads(_shell(f"{enter} && {curl_p2p}", clone))[0][0] == "tiger cat"
+        assert json.loads(_shell(curl_p2p, clone))[0][0] == "tiger cat"
+
+
+def test_it_starts_without_make_and_with_another_model(clone: Path) -> None:
+    """In the environment that `make` has made, so that TensorFlow is not installed twice."""
+    _, (install, up), (enter, curl, _), _, _, (own_model,) = _blocks("bash")
+    _shell(install, clone, timeout_s=_INSTALL_S)
+    for command in (up, own_model):
+        with _running(command, clone):
+            assert json.loads(_shell(f"{enter} && {curl}", clone))[0][0] == "tiger cat"
 
 
 def test_the_test_command_works(clone: Path) -> None:
     """On one file: the whole suite is what this test is part of."""
     said = _shell("make test PYTEST_ARGS=tests/contract/test_address.py", clone, timeout_s=_INSTALL_S)
     assert re.search(r"\d+ passed", said)
-    assert "Contracts: 2 kept, 0 broken" in said
+    assert re.search(r"Contracts: \d+ kept, 0 broken", said)

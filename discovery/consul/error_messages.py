@@ -98,7 +98,7 @@ def reason(error: requests.RequestException) -> str:
 _UNKNOWN_TOKEN: Final = "ACL not found"  # noqa: S105 - Consul's words for a token that it does not know
 _EMBEDDED: Final = ("--allow-host", "--registry-token-file")
 _MAY_NOT: Final = "Permission denied"
-_ANYTHING: Final = "what docs/operations.md says"
+_ANYTHING: Final = "the permissions of docs/how-to/consul-in-production.md"
 _HTTP_TO_HTTPS: Final = "HTTP request to an HTTPS server"
 
 

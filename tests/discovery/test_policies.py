@@ -1,4 +1,4 @@
-"""The ACL policies of docs/operations.md, on a real Consul that denies by default: enough, and no more."""
+"""The documented ACL policies, on a real Consul that denies by default: enough, and no more."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ from tfleet.discovery.consul.reachability_check import ConsulAddressCheck, Findi
 from tfleet.discovery.errors import RegistrationLostError, RegistryRefusedError
 from tfleet.discovery.instance import Instance
 
-DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "consul-in-production.md"
 POLICIES = dict(re.findall(r"```hcl\n# (\w+)\n(.*?)```", DOCS.read_text(), re.DOTALL))
 LISTED = Instance("a-worker", Address("127.0.0.1", 1))
 LISTED_PROXY = Instance("a-proxy", Address("127.0.0.1", 1))

@@ -18,11 +18,9 @@ _LEFT_OPEN: Final = re.compile(r"\b(?:TODO|FIXME|XXX|TBD|[A-Z]+_FIGURES)\b")
 _BEING_REWRITTEN: Final = frozenset(
     ROOT / page
     for page in (
-        "README.md",
         "CONTRIBUTING.md",
         "docs/architecture.md",
         "docs/benchmarks/README.md",
-        "docs/operations.md",
     )
 )
 
