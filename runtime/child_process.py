@@ -1,0 +1,207 @@
+"""One life of a child process, from its start to its end.
+
+Rules:
+- A child has ended when it has exited *and* its channel is closed: what it started itself counts with it.
+- A child with `own_session` leads a session and a process group. Ctrl-C on the terminal does not reach it,
+  and SIGKILL goes to all that it started.
+- A child does not outlive this process, whatever ends this process (see parent_death.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from tfleet.runtime.parent_death import dying_with_parent
+
+UNUSABLE: Final = 2
+"""The exit code of every tfleet program that was asked for something it can never do."""
+
+_READ_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """What to run, under which name. `environ` is the whole environment; None is this process's own."""
+
+    name: str
+    argv: tuple[str, ...]
+    environ: Mapping[str, str] | None = None
+    own_session: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """How a child ended. `returncode` is an exit code, or minus the signal that killed the child."""
+
+    returncode: int
+
+    @property
+    def unusable(self) -> bool:
+        """Whether the next start would end the same way: an option or a model that cannot be used."""
+        return self.returncode == UNUSABLE
+
+    def __str__(self) -> str:
+        if self.returncode >= 0:
+            return f"exit code {self.returncode}"
+        try:
+            return signal.Signals(-self.returncode).name
+        except ValueError:  # real-time signals have no name
+            return f"signal {-self.returncode}"
+
+
+class Channel(Protocol):
+    """What connects this process with one child: the child's output, or a socket to it."""
+
+    def streams(self) -> dict[str, Any]:
+        """The child's standard streams, as `asyncio.create_subprocess_exec` takes them."""
+
+    async def run(self, process: asyncio.subprocess.Process) -> None:
+        """Read what the child sends, until the child has closed its end."""
+
+    def close(self) -> None:
+        """Release what `streams` opened. Called once, also for a child that could not be started."""
+
+
+class OutputPipe:
+    """Passes on each line that a child writes, to standard output or error, in order. It has no input."""
+
+    def __init__(self, relay: Callable[[str], None]) -> None:
+        self._relay = relay
+
+    def streams(self) -> dict[str, Any]:
+        devnull, pipe, stdout = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
+        return {"stdin": devnull, "stdout": pipe, "stderr": stdout}  # one pipe keeps the order of the lines
+
+    async def run(self, process: asyncio.subprocess.Process) -> None:
+        output = process.stdout
+        assert output is not None  # asked for in `streams`
+        lines = OutputLines()
+        while data := await output.read(_READ_BYTES):
+            for line in lines.feed(data):
+                self._relay(line)
+        for line in lines.end():
+            self._relay(line)
+
+    def close(self) -> None:
+        """The pipe belongs to asyncio."""
+
+
+class ControlSocket:
+    """A socket to a child, which is the child's standard input. The child's output goes where ours goes.
+
+    `talk` speaks with the child, and returns when the child has closed its end.
+    """
+
+    def __init__(self, talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
+        self._talk = talk
+        self._ours, self._theirs = socket.socketpair()
+
+    def streams(self) -> dict[str, Any]:
+        return {"stdin": self._theirs.fileno()}
+
+    async def run(self, process: asyncio.subprocess.Process) -> None:
+        self._theirs.close()  # or the end of the child would not be the end of the stream
+        self._ours.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=self._ours)
+        try:
+            await self._talk(reader, writer)
+        finally:
+            writer.close()
+
+    def close(self) -> None:
+        self._theirs.close()
+        self._ours.close()
+
+
+class ChildProcess:
+    """A started child; `end` must be awaited, whatever becomes of it."""
+
+    def __init__(self, spec: ChildSpec, channel: Channel, process: asyncio.subprocess.Process) -> None:
+        self._spec = spec
+        self._channel = channel
+        self._process = process
+
+    @classmethod
+    async def start(cls, spec: ChildSpec, channel: Channel) -> ChildProcess:
+        """Start the child. Raises OSError where the system has no room for another process."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *dying_with_parent(spec.argv),
+                **channel.streams(),
+                env=spec.environ,
+                start_new_session=spec.own_session,
+            )
+        except BaseException:
+            channel.close()
+            raise
+        return cls(spec, channel, process)
+
+    @property
+    def pid(self) -> int:
+        """The process id. With `own_session` it is also the id of the child's session and group."""
+        return self._process.pid
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the child, or SIGKILL to its whole group; only before `end` has returned.
+
+        Not through asyncio: before Python 3.13 its `send_signal` polls, and so takes the exit code away from
+        the thread that waits for it.
+        """
+        whole_group = number is signal.SIGKILL and self._spec.own_session
+        with suppress(ProcessLookupError):
+            (os.killpg if whole_group else os.kill)(self.pid, number)
+
+    async def end(self) -> ExitStatus:
+        """Run the channel until the child has ended. Cancelled, this kills the child before it returns."""
+        try:
+            await self._channel.run(self._process)
+            return ExitStatus(await self._process.wait())
+        except BaseException:
+            self.send(signal.SIGKILL)
+            await self._process.wait()
+            raise
+        finally:
+            self._channel.close()
+
+
+class OutputLines:
+    """Collects bytes and gives them back as lines of text, without their ends.
+
+    Text is UTF-8, with U+FFFD for what is not. A line longer than `limit` bytes comes in pieces, so that a
+    child which never ends a line costs no more memory than that.
+    """
+
+    def __init__(self, limit: int = 16 * 1024) -> None:
+        self._limit = limit
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        """The lines that `data` completes."""
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        lines = [piece for line in whole for piece in self._pieces(line)]
+        if len(self._rest) > self._limit:
+            *full, self._rest = self._cut(self._rest)
+            lines.extend(map(_text, full))
+        return lines
+
+    def end(self) -> list[str]:
+        """What is left when the pipe has ended: a last line without an end, or nothing."""
+        rest, self._rest = self._rest, b""
+        return self._pieces(rest) if rest else []
+
+    def _pieces(self, line: bytes) -> list[str]:
+        return [_text(piece) for piece in self._cut(line)]
+
+    def _cut(self, line: bytes) -> list[bytes]:
+        return [line[at : at + self._limit] for at in range(0, len(line), self._limit)] or [b""]
+
+
+def _text(line: bytes) -> str:
+    return line.removesuffix(b"\r").decode(errors="replace")

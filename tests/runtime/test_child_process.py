@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tfleet.runtime.child_process import ChildProcess, ChildSpec, ControlSocket, ExitStatus, OutputPipe
+
+
+async def test_all_that_it_writes_is_relayed_in_order(python: Callable[..., ChildSpec]) -> None:
+    lines: list[str] = []
+    code = "import os\nfor n in range(200): os.write(1 + n % 2, b'%d\\n' % n)\nos.write(2, b'end')"
+    child = await ChildProcess.start(python(code), OutputPipe(lines.append))
+    assert await child.end() == ExitStatus(0)
+    assert lines == [*map(str, range(200)), "end"]
+
+
+async def test_it_has_a_session_of_its_own_and_no_input(python: Callable[..., ChildSpec]) -> None:
+    lines: list[str] = []
+    code = "import os, sys; print(os.getsid(0) == os.getpid(), repr(sys.stdin.read()))"
+    child = await ChildProcess.start(python(code), OutputPipe(lines.append))
+    await child.end()
+    assert lines == ["True ''"]
+
+
+async def test_its_environment_is_the_one_it_is_given() -> None:
+    lines: list[str] = []
+    code = "import os; print(os.environ['WHO'], 'HOME' in os.environ)"
+    child = await ChildProcess.start(
+        ChildSpec("child", (sys.executable, "-c", code), {"WHO": "me"}), OutputPipe(lines.append)
+    )
+    await child.end()
+    assert lines == ["me False"]
+
+
+async def test_a_signal_is_how_it_ended(python: Callable[..., ChildSpec]) -> None:
+    ready = asyncio.Event()
+    child = await ChildProcess.start(
+        python("import signal; print(flush=True); signal.pause()"), OutputPipe(lambda _: ready.set())
+    )
+    async with asyncio.TaskGroup() as group:
+        end = group.create_task(child.end())
+        await ready.wait()
+        child.send(signal.SIGTERM)
+    assert str(end.result()) == "SIGTERM"
+    child.send(signal.SIGTERM)  # too late, and no error
+
+
+async def test_sigkill_takes_what_it_started_along(
+    python: Callable[..., ChildSpec], gone: Callable[[int], bool]
+) -> None:
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    code = (
+        "import signal, subprocess, sys\n"
+        "grandchild = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"
+        "print(grandchild.pid, flush=True)\n"
+        "signal.pause()\n"
+    )
+    child = await ChildProcess.start(python(code), OutputPipe(lines.put_nowait))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(child.end())
+        grandchild = int(await lines.get())
+        child.send(signal.SIGKILL)
+    assert gone(grandchild)
+
+
+async def test_cancelled_it_leaves_nothing(python: Callable[..., ChildSpec]) -> None:
+    ready = asyncio.Event()
+    code = "import signal; signal.signal(15, signal.SIG_IGN); print(flush=True); signal.pause()"
+    child = await ChildProcess.start(python(code), OutputPipe(lambda _: ready.set()))
+    async with asyncio.TaskGroup() as group:
+        end = group.create_task(child.end())
+        await ready.wait()
+        end.cancel()
+    assert end.cancelled()
+    with pytest.raises(ProcessLookupError):
+        os.kill(child.pid, 0)
+
+
+async def test_a_child_can_stay_in_our_session() -> None:
+    lines: list[str] = []
+    code = "import os; print(os.getsid(0), os.getpgid(0))"
+    spec = ChildSpec("child", (sys.executable, "-c", code), own_session=False)
+    child = await ChildProcess.start(spec, OutputPipe(lines.append))
+    await child.end()
+    assert lines == [f"{os.getsid(0)} {os.getpgid(0)}"]
+
+
+async def test_a_control_socket_is_the_child_s_input() -> None:
+    heard: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"from here\n")
+        heard.append(await reader.read())
+
+    code = "import socket; ours = socket.socket(fileno=0); ours.sendall(ours.recv(99).upper())"
+    spec = ChildSpec("child", (sys.executable, "-c", code), own_session=False)
+    child = await ChildProcess.start(spec, ControlSocket(talk))
+    assert await child.end() == ExitStatus(0)
+    assert heard == [b"FROM HERE\n"]
+
+
+async def test_a_child_that_can_t_be_started_leaves_nothing_open() -> None:
+    async def talk(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        pytest.fail("nobody is there")
+
+    before = open_files()
+    spec = ChildSpec("child", (sys.executable, "x" * 10_000_000))  # E2BIG
+    with pytest.raises(OSError, match="Argument list too long"):
+        await ChildProcess.start(spec, ControlSocket(talk))
+    assert open_files() == before
+
+
+def open_files() -> set[Path]:
+    return set(Path("/proc/self/fd").iterdir())
