@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import click
 
-UNUSABLE: Final = 2
-"""The exit code of every tfleet program that was asked for something it can never do."""
+from tfleet.runtime.child_process import UNUSABLE
 
 
 class RefusedError(click.ClickException):

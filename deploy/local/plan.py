@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from tfleet.contract.address import LOCALHOST, Address, is_everywhere, is_loopback
-from tfleet.deploy.local.child_process import Spec
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.admin.app import Mode
+from tfleet.runtime.child_process import ChildSpec
 from tfleet.runtime.cpus import fair_share
 from tfleet.runtime.log import LogFormat, LogLevel
 
@@ -50,7 +50,7 @@ class Fleet:
             return self.proxy
         return replace(self.proxy, host="::1" if ":" in self.proxy.host else LOOPBACK)
 
-    def registry_spec(self) -> Spec | None:
+    def registry_spec(self) -> ChildSpec | None:
         """The embedded registry as a process of its own: so a proxy that restarts loses no registration."""
         if isinstance(self.registry, ConsulRegistry):
             return None
@@ -58,7 +58,7 @@ class Fleet:
         where = ("--host", address.host, "--port", str(address.port))
         return self._spec("registry", "registry", *where, *self._token())
 
-    def proxy_spec(self) -> Spec:
+    def proxy_spec(self) -> ChildSpec:
         """The proxy."""
         return self._spec(
             "proxy",
@@ -69,7 +69,7 @@ class Fleet:
             *self._common(),
         )
 
-    def worker_specs(self) -> tuple[Spec, ...]:
+    def worker_specs(self) -> tuple[ChildSpec, ...]:
         """The workers, each on a free port of its own: in p2p mode where the proxy is, whose clients come to
         them.
         """
@@ -97,6 +97,6 @@ class Fleet:
     def _token(self) -> tuple[str, ...]:
         return ("--registry-token-file", str(self.registry_token_file)) if self.registry_token_file else ()
 
-    def _spec(self, name: str, *arguments: str) -> Spec:
+    def _spec(self, name: str, *arguments: str) -> ChildSpec:
         logs = ("--log-format", self.log_format, "--log-level", self.log_level)
-        return Spec(name, (*self.program, *arguments, *logs))
+        return ChildSpec(name, (*self.program, *arguments, *logs))

@@ -11,14 +11,15 @@ import aiohttp
 
 from tfleet.deploy.errors import RefusedError
 from tfleet.deploy.local import messages as announce
-from tfleet.deploy.local.child_process import Spec
 from tfleet.deploy.local.plan import Fleet
 from tfleet.deploy.local.readiness import ready_workers
-from tfleet.deploy.local.supervised_process import Process
 from tfleet.deploy.local.supervisor import Stage, Supervisor
-from tfleet.deploy.local.terminal import Console, Progress
+from tfleet.deploy.local.terminal import Console, ProcessMessages, Progress
 from tfleet.deploy.signals import on_stop_signal
 from tfleet.runtime.backoff import RestartPolicy
+from tfleet.runtime.child_process import ChildSpec
+from tfleet.runtime.printable import printable
+from tfleet.runtime.supervised_process import SupervisedProcess
 
 _SIGNALLED = 128  # and the number of the signal, as a shell has it
 _BEYOND_DRAIN_S = 15.0
@@ -62,8 +63,13 @@ async def run_fleet(
 def _stages(
     fleet: Fleet, console: Console, environ: Mapping[str, str], policy: RestartPolicy | None
 ) -> list[Stage]:
-    def processes(*specs: Spec) -> tuple[Process, ...]:
-        return tuple(Process(replace(spec, environ=environ), console, policy=policy) for spec in specs)
+    def processes(*specs: ChildSpec) -> tuple[SupervisedProcess, ...]:
+        return tuple(
+            SupervisedProcess(
+                replace(spec, environ=environ), ProcessMessages(spec.name, console), policy=policy
+            )
+            for spec in specs
+        )
 
     # Stopped the other way round: the proxy answers what it has begun while there are workers to do it.
     stages = [Stage(processes(*fleet.worker_specs())), Stage(processes(fleet.proxy_spec()))]
@@ -89,16 +95,16 @@ async def _herald(fleet: Fleet, console: Console, image: str, tfleet: str) -> No
             await asyncio.sleep(progress.pause_s(elapsed_s))
 
 
-def _refusals(first: Process, stages: Iterable[Stage]) -> list[str]:
+def _refusals(first: SupervisedProcess, stages: Iterable[Stage]) -> list[str]:
     """Why processes can't run, each reason once."""
-    others = (each for stage in stages for each in stage.processes if each.hopeless or each.refusal)
+    others = (each for stage in stages for each in stage.processes if each.failed or each.refusal)
     refused = [first, *others]
     by_reason = {each.refusal: each for each in reversed(refused)}
     return [
-        f"{_name_of(each)} cannot run: {reason or 'it ended with exit code 2, see above'}"
+        f"{_name_of(each)} cannot run: {printable(reason) or 'it ended with exit code 2, see above'}"
         for reason, each in reversed(by_reason.items())
     ]
 
 
-def _name_of(process: Process | None) -> str:
+def _name_of(process: SupervisedProcess | None) -> str:
     return process.spec.name if process else "nobody"

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tfleet.contract.address import Address
-from tfleet.deploy.local.supervised_process import Process
+from tfleet.runtime.supervised_process import SupervisedProcess
 
 _POLL_S = 0.05
 
@@ -17,7 +17,7 @@ _POLL_S = 0.05
 class Stage:
     """Processes that start and stop together; later stages wait until something listens on `listens`."""
 
-    processes: tuple[Process, ...]
+    processes: tuple[SupervisedProcess, ...]
     listens: Address | None = None
 
 
@@ -30,7 +30,7 @@ class Supervisor:
         self.stop_asked = asyncio.Event()
         """Set by `stop` and by a process that failed; for others to wait on."""
         self.killed = False
-        self.failed: Process | None = None
+        self.failed: SupervisedProcess | None = None
         """The first process that ended in a way that no restart helps; it ends the others."""
 
     def __repr__(self) -> str:
@@ -39,7 +39,7 @@ class Supervisor:
         return f"<Supervisor of {counts or 'nothing'}>"
 
     @property
-    def _processes(self) -> tuple[Process, ...]:
+    def _processes(self) -> tuple[SupervisedProcess, ...]:
         return tuple(process for stage in self._stages for process in stage.processes)
 
     def stop(self) -> None:
@@ -70,7 +70,7 @@ class Supervisor:
                     for process in stage.processes:
                         stopping.create_task(process.stop(self._stop_timeout_s))
 
-    async def _keep(self, process: Process) -> None:
+    async def _keep(self, process: SupervisedProcess) -> None:
         if await process.run() is not None and not self.stop_asked.is_set():
             self.failed = process
             self.stop_asked.set()

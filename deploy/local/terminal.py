@@ -1,7 +1,4 @@
-"""The one place that writes to the terminal of `tfleet up`.
-
-When a fleet that is starting is worth a line.
-"""
+"""The one place that writes to the terminal of `tfleet up`: lines of its processes, and about them."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TextIO
 
+from tfleet.runtime.child_process import ExitStatus
 from tfleet.runtime.printable import printable
 
 SELF: Final = "up"
@@ -38,6 +36,30 @@ class Console:
     def show(self, text: str) -> None:
         """Text to paste, as it is."""
         _write(self.out, f"{text}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessMessages:
+    """A line for each of the ProcessEvents of the process called `name`."""
+
+    name: str
+    console: Console
+
+    def started(self, pid: int) -> None:
+        self.console.say(f"{self.name} started (process {pid})")
+
+    def not_started(self, reason: str) -> None:
+        self.console.say(f"{self.name} could not be started: {reason}")
+
+    def output(self, line: str) -> None:
+        self.console.relay(self.name, line)
+
+    def ended(self, status: ExitStatus | None, restart_in_s: float) -> None:
+        how = f"ended ({status})" if status else "did not start"
+        self.console.say(f"{self.name} {how}: starting it again in {restart_in_s:.1f} s")
+
+    def overdue(self, timeout_s: float) -> None:
+        self.console.say(f"{self.name} did not end within {timeout_s:g} s of SIGTERM: killed")
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.tape import Tape
-from tfleet.deploy.local.child_process import Spec
 from tfleet.deploy.local.terminal import Console
+from tfleet.runtime.child_process import ChildSpec
 
 _PATIENCE_S = 20.0
 
@@ -28,11 +28,11 @@ def console(tape: Tape) -> Console:
 
 
 @pytest.fixture
-def python() -> Callable[..., Spec]:
+def python() -> Callable[..., ChildSpec]:
     """A program of a few lines, as a child called `child` or otherwise."""
 
-    def spec(code: str, name: str = "child") -> Spec:
-        return Spec(name, (sys.executable, "-c", code))
+    def spec(code: str, name: str = "child") -> ChildSpec:
+        return ChildSpec(name, (sys.executable, "-c", code))
 
     return spec
 

@@ -1,6 +1,7 @@
 """Stands in for `tfleet registry`, `tfleet proxy` and `tfleet worker`: as quick to start as Python.
 
-STAND_IN_WORKER is how workers behave: `good`, `unusable` (exit code 2), `deaf` (to SIGTERM) or `dying`.
+STAND_IN_WORKER is how workers behave: `good`, `unusable` (exit code 2), `hostile` (likewise, with an escape
+sequence in its error), `deaf` (to SIGTERM) or `dying`.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ def main() -> None:
     behaviour = os.environ.get("STAND_IN_WORKER", "good") if options.role == "worker" else "good"
     if behaviour == "unusable":
         print("Usage: worker\n\nError: no model here\n", file=sys.stderr)
+        sys.exit(2)
+    if behaviour == "hostile":
+        print("tfleet worker: no model a\x1b[2Jb", file=sys.stderr)
         sys.exit(2)
     if behaviour == "dying":
         sys.exit(7)

@@ -121,6 +121,12 @@ def test_a_worker_that_can_never_run_ends_all_with_its_own_error(gone: Callable[
     assert _all_gone(up, gone)
 
 
+def test_a_refusal_can_not_move_the_cursor() -> None:
+    with _up(behaviour="hostile") as up:
+        assert up.end() == 2
+    assert re.fullmatch(r"Error: worker-[12] cannot run: no model a\\x1b\[2Jb\n", up.lines[-1])
+
+
 def test_a_second_ctrl_c_kills_what_does_not_want_to_stop(gone: Callable[[int], bool]) -> None:
     with _up(behaviour="deaf") as up:
         up.until("worker is deaf", times=2)

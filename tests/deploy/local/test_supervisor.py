@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from tests.deploy.tape import Tape
 from tfleet.contract.address import Address
-from tfleet.deploy.local.child_process import Spec
 from tfleet.deploy.local.ports import free_ports
-from tfleet.deploy.local.supervised_process import Process
 from tfleet.deploy.local.supervisor import Stage, Supervisor
-from tfleet.deploy.local.terminal import Console
+from tfleet.deploy.local.terminal import Console, ProcessMessages
+from tfleet.runtime.child_process import ChildSpec
+from tfleet.runtime.supervised_process import SupervisedProcess
 
 DRAINS = """
 import signal, sys
@@ -27,10 +27,10 @@ IGNORES = (
 
 
 async def test_stages_stop_the_other_way_round_each_when_the_one_before_has_ended(
-    console: Console, tape: Tape, python: Callable[..., Spec]
+    console: Console, tape: Tape, python: Callable[..., ChildSpec]
 ) -> None:
     def stage(*names: str) -> Stage:
-        return Stage(tuple(Process(python(DRAINS, name), console) for name in names))
+        return Stage(tuple(supervised(python(DRAINS, name), console) for name in names))
 
     supervisor = Supervisor([stage("registry"), stage("proxy"), stage("w1", "w2")], stop_timeout_s=10)
     assert repr(supervisor) == "<Supervisor of 4 new>"
@@ -46,10 +46,10 @@ async def test_stages_stop_the_other_way_round_each_when_the_one_before_has_ende
 
 
 async def test_one_that_cannot_run_ends_the_others(
-    console: Console, tape: Tape, python: Callable[..., Spec]
+    console: Console, tape: Tape, python: Callable[..., ChildSpec]
 ) -> None:
-    good = Process(python(DRAINS, "good"), console)
-    bad = Process(python("import sys; print('no model'); sys.exit(2)", "bad"), console)
+    good = supervised(python(DRAINS, "good"), console)
+    bad = supervised(python("import sys; print('no model'); sys.exit(2)", "bad"), console)
     supervisor = Supervisor([Stage((good,)), Stage((bad,))], stop_timeout_s=10)
     await supervisor.run()
     assert supervisor.failed is bad
@@ -57,9 +57,9 @@ async def test_one_that_cannot_run_ends_the_others(
 
 
 async def test_asked_twice_it_kills_all_at_once(
-    console: Console, tape: Tape, python: Callable[..., Spec], gone: Callable[[int], bool]
+    console: Console, tape: Tape, python: Callable[..., ChildSpec], gone: Callable[[int], bool]
 ) -> None:
-    processes = tuple(Process(python(IGNORES, f"deaf-{n}"), console) for n in range(2))
+    processes = tuple(supervised(python(IGNORES, f"deaf-{n}"), console) for n in range(2))
     supervisor = Supervisor([Stage(processes[:1]), Stage(processes[1:])], stop_timeout_s=3600)
     async with asyncio.TaskGroup() as group:
         group.create_task(supervisor.run())
@@ -71,7 +71,7 @@ async def test_asked_twice_it_kills_all_at_once(
 
 
 async def test_the_next_stage_starts_when_something_listens(
-    console: Console, tape: Tape, python: Callable[..., Spec]
+    console: Console, tape: Tape, python: Callable[..., ChildSpec]
 ) -> None:
     port = free_ports({"--port": 0})["--port"]
     listens = (
@@ -82,8 +82,8 @@ async def test_the_next_stage_starts_when_something_listens(
         "    print('somebody came', flush=True)\n"
         "    signal.pause()\n"
     )
-    first = Stage((Process(python(listens, "first"), console),), Address("127.0.0.1", port))
-    second = Stage((Process(python(DRAINS, "second"), console),))
+    first = Stage((supervised(python(listens, "first"), console),), Address("127.0.0.1", port))
+    second = Stage((supervised(python(DRAINS, "second"), console),))
     supervisor = Supervisor([first, second], stop_timeout_s=10)
     async with asyncio.TaskGroup() as group:
         group.create_task(supervisor.run())
@@ -93,14 +93,18 @@ async def test_the_next_stage_starts_when_something_listens(
 
 
 async def test_a_stop_while_it_waits_for_a_listener_starts_nothing_more(
-    console: Console, tape: Tape, python: Callable[..., Spec]
+    console: Console, tape: Tape, python: Callable[..., ChildSpec]
 ) -> None:
     port = free_ports({"--port": 0})["--port"]
-    first = Stage((Process(python(DRAINS, "first"), console),), Address("127.0.0.1", port))
-    second = Stage((Process(python(DRAINS, "second"), console),))
+    first = Stage((supervised(python(DRAINS, "first"), console),), Address("127.0.0.1", port))
+    second = Stage((supervised(python(DRAINS, "second"), console),))
     supervisor = Supervisor([first, second], stop_timeout_s=10)
     async with asyncio.TaskGroup() as group:
         group.create_task(supervisor.run())
         await tape.until("first | ready")
         supervisor.stop()
     assert "second" not in tape.getvalue()
+
+
+def supervised(spec: ChildSpec, console: Console) -> SupervisedProcess:
+    return SupervisedProcess(spec, ProcessMessages(spec.name, console))

@@ -1,0 +1,152 @@
+"""What of ours depends on how a library is made, and not only on what its documentation promises.
+
+Each entry names the versions whose source was read for it. `pyproject.toml` allows none beyond them. Whoever
+raises such a cap is told here which of our files to read beside the library's new source.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "tfleet"
+
+
+@dataclass(frozen=True)
+class Override:
+    """What `file`, below src/tfleet, overrides or sets in `library`, read in all versions of `series`."""
+
+    library: str
+    file: str
+    what: str
+    series: str
+
+    @property
+    def beyond(self) -> Version:
+        """The first version that was not read."""
+        *front, last = Version(self.series).release
+        return Version(".".join(map(str, [*front, last + 1])))
+
+
+OVERRIDES = [
+    Override("aiohttp", "client/http/transport.py", "TCPConnector.connect", "3.14"),
+    Override("aiohttp", "client/http/transport.py", "TCPConnector._create_connection", "3.14"),
+    Override("py-consul", "discovery/consul/client.py", "Consul.prepare_headers", "1.8"),
+    Override("py-consul", "discovery/consul/client.py", "Consul.http.session", "1.8"),
+    Override("requests", "discovery/consul/client.py", "HTTPAdapter.cert_verify", "2.34"),
+    Override(
+        "requests", "discovery/consul/client.py", "HTTPAdapter.build_connection_pool_key_attributes", "2.34"
+    ),
+    Override("pillow", "worker/image/decoder_main.py", "AvifImagePlugin.DEFAULT_MAX_THREADS", "13"),
+]
+
+DOCUMENTED = {
+    ("tfleet.deploy.errors", "exit_code"): "click documents ClickException.exit_code",
+    ("tfleet.deploy.lazy_commands", "make_context"): "click documents it as what a command overrides",
+    ("tfleet.deploy.lazy_commands", "invoke"): "click documents it as what a command overrides",
+}
+"""Overrides of what a library's documentation offers for that: no cap is needed."""
+
+
+def requirements() -> dict[str, list[Requirement]]:
+    """All that pyproject.toml asks for, by library."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [
+        *project["dependencies"],
+        *(one for extra in project["optional-dependencies"].values() for one in extra),
+    ]
+    found: dict[str, list[Requirement]] = {}
+    for requirement in map(Requirement, lines):
+        found.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    return found
+
+
+@pytest.mark.parametrize("override", OVERRIDES, ids=lambda one: f"{one.library} {one.what}")
+def test_no_version_is_allowed_that_was_not_read(override: Override) -> None:
+    hint = (
+        f"{override.file} overrides {override.what} of {override.library} as of {override.series}: read both "
+        "again, then raise `series` in this test and the cap in pyproject.toml together"
+    )
+    assert (PACKAGE / override.file).exists(), f"{override.file} is gone: remove its entry"
+    assert Version(metadata.version(override.library)) < override.beyond, hint
+    found = requirements()[override.library]
+    assert not any(one.specifier.contains(override.beyond) for one in found), hint
+    assert not any(one.specifier.contains("99999") for one in found), hint
+
+
+def test_each_override_of_a_library_is_listed() -> None:
+    capped = {(one.file, one.what.rpartition(".")[2]) for one in OVERRIDES}
+    unlisted = [
+        f"{module}.{kind.__name__}.{name}"
+        for module, kind in subclasses()
+        for name in overridden(kind)
+        if (module, name) not in DOCUMENTED and (file_of(module), name) not in capped
+    ]
+    assert not unlisted, f"list them in OVERRIDES or DOCUMENTED: {unlisted}"
+
+
+def test_nothing_that_is_documented_is_listed_in_vain() -> None:
+    found = {(module, name) for module, kind in subclasses() for name in overridden(kind)}
+    assert not DOCUMENTED.keys() - found
+
+
+def file_of(module: str) -> str:
+    return module.removeprefix("tfleet.").replace(".", "/") + ".py"
+
+
+def subclasses() -> Iterator[tuple[str, type]]:
+    """Our classes that have a base in a library, with their modules."""
+    for path in sorted(PACKAGE.glob("*/**/*.py")):
+        tree = ast.parse(path.read_text())
+        names = [node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.bases]
+        if not names or not imports_a_library(tree):
+            continue
+        module = ".".join(["tfleet", *path.relative_to(PACKAGE).with_suffix("").parts])
+        imported: ModuleType = importlib.import_module(module)
+        for name in names:
+            kind = getattr(imported, name)
+            if any(map(is_of_a_library, kind.__mro__)):
+                yield module, kind
+
+
+def imports_a_library(tree: ast.Module) -> bool:
+    found = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    found |= {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
+    return any(name.split(".")[0] in LIBRARIES for name in found)
+
+
+LIBRARIES = frozenset(
+    name for name, distributions in metadata.packages_distributions().items() if "tfleet" not in distributions
+)
+
+
+def is_of_a_library(kind: type) -> bool:
+    return kind.__module__.split(".")[0] in LIBRARIES
+
+
+def overridden(kind: type) -> Iterator[str]:
+    """Methods and attributes of a library's class that ours has, too; not those of the language itself."""
+    theirs: set[str] = set()
+    for base in filter(is_of_a_library, kind.__mro__):
+        theirs |= {name for name, value in vars(base).items() if not is_abstract(value)}
+    for name in vars(kind).keys() & theirs:
+        if not (name.startswith("__") and name.endswith("__")) and name != "_abc_impl":
+            yield name
+
+
+def is_abstract(value: Any) -> bool:
+    return bool(getattr(inspect.unwrap(value) if callable(value) else value, "__isabstractmethod__", False))
