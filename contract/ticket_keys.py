@@ -18,6 +18,7 @@ import contextlib
 import stat
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,21 +33,35 @@ _SETTLED_S: Final = 1.0
 _OTHERS: Final = stat.S_IROTH | stat.S_IWOTH
 _HOW: Final = "make one with `openssl rand -hex 32 > {}`"
 
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[int, ...]
 
 
 class BadKeyFileError(Exception):
     """The keys can't be read. The message is one line that names the option, the file and what to do."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeyFileState:
+    """The keys of a file, and which version of it they are from, for another process to go on with."""
+
+    path: Path
+    keys: TicketKeys
+    stamp: _Stamp | None
+
+
 class KeyFile:
     """The keys as they were read last. Not for several threads at once."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        """Read them. Raises BadKeyFileError."""
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time.time, *, state: KeyFileState | None = None
+    ) -> None:
+        """Read them, or go on with what another process has read. Raises BadKeyFileError."""
         self._path = path
         self._clock = clock
         self._log: Any = structlog.get_logger()
+        if state is not None:
+            self._stamp, self.keys = state.stamp, state.keys
+            return
         self._stamp = _stamp(path)[0]
         self.keys = read_keys(path)
         with contextlib.suppress(OSError):
@@ -54,6 +69,11 @@ class KeyFile:
                 self._log.warning(
                     f"every user of this machine can get at the keys of tickets: chmod o= {path}"
                 )
+
+    @property
+    def state(self) -> KeyFileState:
+        """What another process can go on with."""
+        return KeyFileState(self._path, self.keys, self._stamp)
 
     def __repr__(self) -> str:
         return f"<KeyFile {self._path} keys={len(self.keys.secrets)}>"

@@ -96,11 +96,18 @@ class OutputPipe:
 class ControlSocket:
     """A socket to a child, which is the child's standard input. The child's output goes where ours goes.
 
-    `talk` speaks with the child, and returns when the child has closed its end.
+    `talk` speaks with the child, and returns when the child has closed its end. Its reader holds
+    `limit_bytes` of a line at the most.
     """
 
-    def __init__(self, talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+        *,
+        limit_bytes: int = 64 * 1024,
+    ) -> None:
         self._talk = talk
+        self._limit_bytes = limit_bytes
         self._ours, self._theirs = socket.socketpair()
 
     def streams(self) -> dict[str, Any]:
@@ -109,7 +116,7 @@ class ControlSocket:
     async def run(self, process: asyncio.subprocess.Process) -> None:
         self._theirs.close()  # or the end of the child would not be the end of the stream
         self._ours.setblocking(False)
-        reader, writer = await asyncio.open_connection(sock=self._ours)
+        reader, writer = await asyncio.open_connection(sock=self._ours, limit=self._limit_bytes)
         try:
             await self._talk(reader, writer)
         finally:

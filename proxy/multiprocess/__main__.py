@@ -1,4 +1,4 @@
-"""A listener's process: `keeper.py` starts it."""
+"""A listener's process: child_process.py starts it."""
 
 from __future__ import annotations
 

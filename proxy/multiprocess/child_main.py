@@ -7,20 +7,22 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 
 import click
 import structlog
 import uvloop
 
-from tfleet.proxy.multiprocess.messages import Begin, Opened, Ready, receive
-from tfleet.proxy.multiprocess.parent_link import Link
+from tfleet.contract.ticket_keys import KeyFile
+from tfleet.proxy.multiprocess.messages import MAX_MESSAGE_BYTES, Listening, Ready, Start, receive
+from tfleet.proxy.multiprocess.parent_link import ParentLink
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.server import CannotListenError, Serving, beside, log_draining, serving
 from tfleet.runtime import log
 from tfleet.runtime.open_files import shortage
 
 _CONTROL = 0
-"""Its standard input is the line to its parent."""
+"""Its standard input is the socket to its parent."""
 
 
 def main() -> None:
@@ -37,23 +39,25 @@ async def _listen(control: socket.socket) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     control.setblocking(False)
-    reader, writer = await asyncio.open_connection(sock=control)
+    reader, writer = await asyncio.open_connection(sock=control, limit=MAX_MESSAGE_BYTES)
     try:
-        begin = await receive(reader)
-        if begin is not None:
-            assert isinstance(begin, Begin)
-            await _serve(begin, Link(reader, writer, readiness := Readiness()), readiness, stop)
+        start = await receive(reader)
+        if start is not None:
+            assert isinstance(start, Start)
+            await _serve(start, ParentLink(reader, writer, readiness := Readiness()), readiness, stop)
     finally:
         writer.close()
 
 
-async def _serve(begin: Begin, link: Link, readiness: Readiness, stop: asyncio.Event) -> None:
-    log.configure(begin.log_format, level=begin.log_level)
-    structlog.contextvars.bind_contextvars(listener=begin.number)
-    readiness.call(begin.name)
-    settings = begin.settings
-    if settings.ticket_keys is not None:
-        settings.ticket_keys.look()  # the parent read it when it started
+async def _serve(start: Start, link: ParentLink, readiness: Readiness, stop: asyncio.Event) -> None:
+    log.configure(start.log_format, level=start.log_level)
+    structlog.contextvars.bind_contextvars(listener=start.number)
+    readiness.call(start.name)
+    settings = start.settings
+    if start.ticket_keys is not None:
+        keys = KeyFile(start.ticket_keys.path, state=start.ticket_keys)
+        keys.look()  # the parent read it when it started
+        settings = replace(settings, ticket_keys=keys)
     if missing := shortage(settings.client_limits.max_connections):
         structlog.get_logger().warning(missing)
 
@@ -64,18 +68,18 @@ async def _serve(begin: Begin, link: Link, readiness: Readiness, stop: asyncio.E
 
     async with beside(hear):
         async with serving(
-            settings, begin.registry, readiness, report=link, known=begin.known, shared_port=True
+            settings, start.registry, readiness, report=link, known=start.known, shared_port=True
         ) as now:
             link.serving = now
-            link.send(Opened(now.address))
+            link.send(Listening(now.address))
             async with beside(lambda: _say_ready(now, link)):
                 await stop.wait()
             readiness.drain()
             log_draining(now.fleet, now.clients)
             await asyncio.sleep(settings.drain_grace_s)
-        await link.tell()  # what it has counted to the end
+        await link.report()  # what it has counted to the end
 
 
-async def _say_ready(now: Serving, link: Link) -> None:
+async def _say_ready(now: Serving, link: ParentLink) -> None:
     await now.fleet.first_ready.wait()
     link.send(Ready())

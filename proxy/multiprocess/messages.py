@@ -1,39 +1,46 @@
-"""What a listener and its parent tell each other, over a pair of sockets that nobody else has.
+"""What a listener process and its parent tell each other: JSON, one message a line, over a pair of sockets.
 
-Both are the same program and user, and the parent started the other end, so values are sent as they are,
-pickled.
+No message is larger than MAX_MESSAGE_BYTES. A longer one, or one that can't be read, ends the connection.
+Workers and figures come many at a time, once a second, so their JSON is written by hand, as plain lists.
 """
 
 from __future__ import annotations
 
 import asyncio
-import pickle
-import struct
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
+import structlog
 from prometheus_client.metrics_core import Metric
 
 from tfleet.contract.address import Address
+from tfleet.contract.ticket_keys import KeyFileState
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.admin.workers import WorkerRow
+from tfleet.proxy.balancing.pool import State
+from tfleet.proxy.multiprocess.json_codec import JsonError, from_json, to_json
 from tfleet.proxy.server import Settings
 from tfleet.runtime.log import LogFormat, LogLevel
 
-_LENGTH: Final = struct.Struct("!I")
+MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
+"""As much as a client of ours reads of `GET /workers`: 10,000 workers with long errors."""
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class Start:
     """To a listener, first of all.
 
-    `registry` is the one to ask, None where it is static; `known` are the workers that its siblings
-    know, `name` is that of `Called`.
+    `settings` have no ticket keys of their own: `ticket_keys` are what the parent read. `registry` is the one
+    to ask, None where it is static; `known` are the workers that the other listeners know. `name` is that of
+    `Registered`.
     """
 
     number: int
     settings: Settings
+    ticket_keys: KeyFileState | None
     registry: ConsulRegistry | None
     known: tuple[Instance, ...]
     name: str
@@ -42,8 +49,8 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """From a listener: clients may come, here."""
+class Listening:
+    """From a listener: it accepts clients, here."""
 
     address: Address
 
@@ -54,8 +61,8 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
-    """To a listener: this is the id under which the proxy is registered from now on."""
+class Registered:
+    """To a listener: the proxy is registered under this id from now on."""
 
     name: str
 
@@ -66,47 +73,129 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
-    """To a listener: tell what you know."""
+class ReportRequest:
+    """To a listener: report."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TotalsRequest:
+    """From a listener: a page wants the figures and workers of all listeners."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """To a listener: the figures of all listeners, as Prometheus reads them, and the workers of all."""
+
+    metrics: str
+    workers: tuple[WorkerRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
     """From a listener: its figures and its workers."""
 
     families: tuple[Metric, ...] = ()
     workers: tuple[WorkerRow, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """From a listener: somebody wants to know what all of them know."""
-
-
-@dataclass(frozen=True, slots=True)
-class Summed:
-    """To a listener: the figures of all, as Prometheus reads them, and the workers of all."""
-
-    metrics: bytes
-    workers: tuple[WorkerRow, ...]
-
-
-Message: TypeAlias = Begin | Opened | Ready | Called | Drain | Tell | Told | Ask | Summed
+Message: TypeAlias = (
+    Start | Listening | Ready | Registered | Drain | ReportRequest | Report | TotalsRequest | Totals
+)
 
 
 def send(writer: asyncio.StreamWriter, message: Message) -> None:
-    """Send it; nothing happens where the other side has ended."""
-    if not writer.is_closing():
-        packed = pickle.dumps(message)
-        writer.write(_LENGTH.pack(len(packed)) + packed)
+    """Send it; nothing happens where the other side has ended, or where it is too large."""
+    if writer.is_closing():
+        return
+    data = encode(message)
+    if len(data) > MAX_MESSAGE_BYTES:
+        structlog.get_logger().error(
+            "message between the proxy's processes is too large", type=type(message).__name__, bytes=len(data)
+        )
+        return
+    writer.write(data)
 
 
 async def receive(reader: asyncio.StreamReader) -> Message | None:
-    """The next message; None when the other side has ended."""
+    """The next message; None when the other side has ended, or sends what is none.
+
+    `reader` was made with a limit of MAX_MESSAGE_BYTES.
+    """
     try:
-        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-        packed = await reader.readexactly(length)
+        return decode(await reader.readuntil())
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
-    message: Message = pickle.loads(packed)  # noqa: S301 - it comes from this very program, see above
+    except (asyncio.LimitOverrunError, JsonError) as error:
+        structlog.get_logger().error("message between the proxy's processes can't be read", error=str(error))
+        return None
+
+
+def encode(message: Message) -> bytes:
+    """A line."""
+    if isinstance(message, Report):
+        document = {
+            "type": Report.__name__,
+            "families": [_family(each) for each in message.families],
+            "workers": [_row(each) for each in message.workers],
+        }
+    elif isinstance(message, Totals):
+        rows = [_row(each) for each in message.workers]
+        document = {"type": Totals.__name__, "metrics": message.metrics, "workers": rows}
+    else:
+        document = to_json(message)
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """The message of a line. Raises JsonError."""
+    try:
+        document = json.loads(line)
+    except ValueError as error:
+        raise JsonError(str(error)) from None
+    kind = document.get("type") if isinstance(document, dict) else None
+    if kind in (Report.__name__, Totals.__name__):
+        return _rows_and_figures(document)
+    kinds: Any = Start | Listening | Ready | Registered | Drain | ReportRequest | TotalsRequest
+    message: Message = from_json(kinds, document)
     return message
+
+
+def _rows_and_figures(document: dict[str, Any]) -> Report | Totals:
+    try:
+        workers = tuple(_read_row(*each) for each in document["workers"])
+        if document["type"] == Totals.__name__:
+            return Totals(document["metrics"], workers)
+        return Report(tuple(_read_family(*each) for each in document["families"]), workers)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise JsonError(f"a message of another shape: {error}") from None
+
+
+def _family(family: Metric) -> list[Any]:
+    samples = [[sample.name, sample.labels, sample.value] for sample in family.samples]
+    return [family.name, family.documentation, family.type, family.unit, samples]
+
+
+def _read_family(
+    name: str, documentation: str, kind: str, unit: str, samples: Iterable[tuple[str, dict[str, str], float]]
+) -> Metric:
+    family = Metric(name, documentation, kind, unit)
+    for sample_name, labels, value in samples:
+        family.add_sample(sample_name, dict(labels), value)
+    return family
+
+
+def _row(row: WorkerRow) -> list[Any]:
+    one = row.instance
+    wan = None if one.wan is None else [one.wan.host, one.wan.port]
+    instance = [one.id, one.address.host, one.address.port, one.model, one.version, wan]
+    return [instance, row.state.value, row.weight, row.listed, row.in_flight, row.failures, row.last_error]
+
+
+def _read_row(instance: list[Any], state: str, *more: Any) -> WorkerRow:
+    worker_id, host, port, model, version, wan = instance
+    address = Address(host, port)
+    return WorkerRow(
+        Instance(worker_id, address, model, version, None if wan is None else Address(*wan)),
+        State(state),
+        *more,
+    )

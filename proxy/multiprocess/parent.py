@@ -7,15 +7,16 @@ import contextlib
 import functools
 import os
 import signal
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
 from tfleet.proxy.admin.registry_metrics import MembershipMetrics
 from tfleet.proxy.balancing.pool import State
-from tfleet.proxy.multiprocess.messages import Begin, Called, Drain
+from tfleet.proxy.multiprocess.messages import Drain, Registered, Start
 from tfleet.proxy.multiprocess.shared_port import held, share
-from tfleet.proxy.multiprocess.supervisor import Hub
+from tfleet.proxy.multiprocess.supervisor import ChildSupervisor
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import Membership
 from tfleet.proxy.server import Settings, beside, consul_of, log_listening, refusals
@@ -30,17 +31,17 @@ _BEYOND_DRAIN_S: Final = 5.0
 class SharedReadiness(Readiness):
     """That of all listeners: what is said of it here is said to each of them."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, supervisor: ChildSupervisor) -> None:
         super().__init__()
-        self._hub = hub
+        self._supervisor = supervisor
 
     def drain(self) -> None:
         super().drain()
-        self._hub.say(Drain())
+        self._supervisor.send(Drain())
 
     def call(self, name: str) -> None:
         super().call(name)
-        self._hub.say(Called(name))
+        self._supervisor.send(Registered(name))
 
 
 async def serve_together(
@@ -53,37 +54,41 @@ async def serve_together(
     log: Any = structlog.get_logger()
     if crowded := crowding(count, usable_cpus()):
         log.warning(crowded)
-    hub = Hub(count)
-    readiness = SharedReadiness(hub)
-    _on_signals(hub)
+    supervisor = ChildSupervisor(count)
+    readiness = SharedReadiness(supervisor)
+    _on_signals(supervisor)
     async with contextlib.AsyncExitStack() as stack:
         with refusals(settings.address, "--port"):
             address = await stack.enter_async_context(held(settings.address))
         registry = await consul_of(stack, settings.registry)
 
-        def begin(number: int) -> Begin:
-            # Who drains, or is in maintenance, is not for a listener to begin with.
-            known = tuple(row.instance for row in hub.known if row.state is not State.DRAINING)
-            own = share(settings, number, count, address)
-            return Begin(number, own, registry, known, readiness.name, log_format, log_level)
+        def start_message(number: int) -> Start:
+            # A worker that drains, or is in maintenance, is nothing for a listener to start with.
+            known = tuple(row.instance for row in supervisor.known if row.state is not State.DRAINING)
+            keys = settings.ticket_keys
+            own = replace(share(settings, number, count, address), ticket_keys=None)
+            return Start(
+                number, own, keys and keys.state, registry, known, readiness.name, log_format, log_level
+            )
 
-        await stack.enter_async_context(hub.running(begin))
+        await stack.enter_async_context(supervisor.running(start_message))
         membership = None
-        if await hub.opened():
-            log_listening(settings, hub.address, listeners=count)
+        if await supervisor.listening():
+            log_listening(settings, supervisor.address, listeners=count)
             if registry is not None:
                 membership = Membership(registry, settings.service, settings.advertise)
-                hub.own.register(MembershipMetrics(membership))
+                supervisor.own.register(MembershipMetrics(membership))
                 stack.push_async_callback(membership.leave)
-                join = functools.partial(membership.join, hub.address, readiness, hub.first_ready)
+                address, first_ready = supervisor.address, supervisor.first_ready
+                join = functools.partial(membership.join, address, readiness, first_ready)
                 await stack.enter_async_context(beside(join))
-            await hub.stop_asked.wait()
+            await supervisor.stop_asked.wait()
         readiness.drain()
         log.info("proxy draining", listeners=count)
         if membership is not None:
             await membership.leave()
-        await hub.stop(settings.drain_grace_s + settings.drain_timeout_s + _BEYOND_DRAIN_S)
-    return hub.code
+        await supervisor.stop(settings.drain_grace_s + settings.drain_timeout_s + _BEYOND_DRAIN_S)
+    return supervisor.code
 
 
 def crowding(count: int, cpus: int) -> str | None:
@@ -95,12 +100,12 @@ def crowding(count: int, cpus: int) -> str | None:
     )
 
 
-def _on_signals(hub: Hub) -> None:
+def _on_signals(supervisor: ChildSupervisor) -> None:
     def arrived(number: signal.Signals) -> None:
-        if hub.stop_asked.is_set():
-            hub.kill()
+        if supervisor.stop_asked.is_set():
+            supervisor.kill()
             os._exit(_SIGNALLED + number)
-        hub.ask_to_stop()
+        supervisor.ask_to_stop()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

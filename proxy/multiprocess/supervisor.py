@@ -1,7 +1,7 @@
-"""The parent's side of all listeners: it keeps them alive, and adds up what they know.
+"""All listeners of a proxy: kept running, and their figures and workers added up.
 
-Each second, and whenever a page of one of them wants to know, it has all of them tell. So what was counted by
-a listener that is killed is lost for the last second at most, and no counter that was ever shown falls.
+Each second, and whenever a page asks, all of them report. So what was counted by a listener that is killed is
+lost for the last second at most, and no counter that was ever shown falls.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from prometheus_client.metrics_core import Metric
 from tfleet.contract.address import Address
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.multiprocess.aggregate import lasting, merge, sum_up
-from tfleet.proxy.multiprocess.child_process import Keeper
-from tfleet.proxy.multiprocess.messages import Begin, Message, Summed, Told
+from tfleet.proxy.multiprocess.child_process import ChildProcess
+from tfleet.proxy.multiprocess.messages import Message, Report, Start, Totals
 from tfleet.proxy.server import beside
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, exposition
+from tfleet.runtime.child_process import UNUSABLE
 
 _EVERY_S: Final = 1.0
-_PATIENCE_S: Final = 0.5
-"""How long a listener has to tell. What it told before counts where it takes longer."""
-_UNUSABLE: Final = 2
+_REPORT_TIMEOUT_S: Final = 0.5
+"""How long a listener has to report. Its last report counts where it takes longer."""
 
 
-class Hub:
+class ChildSupervisor:
     """The listeners, numbered from 1 to `count`."""
 
     def __init__(self, count: int) -> None:
         self.code = 0
-        """With which the program is to end."""
+        """The exit code of the program."""
         self.own = CollectorRegistry()
         """What the parent counts itself."""
         self._restarts = Counter(
@@ -47,118 +47,112 @@ class Hub:
         """Set as soon as each of them has had a worker to send to."""
         self._settled = asyncio.Event()
         self.known: tuple[WorkerRow, ...] = ()
-        """The workers that they knew last. Nobody is no news here, either: all may have died at once."""
+        """The workers that they knew last. None at all is no news: all listeners may have died at once."""
         self._gone: tuple[Metric, ...] = ()
-        self._asking: asyncio.Queue[Keeper] = asyncio.Queue()
-        self._all_ended = asyncio.Event()
-        self._begin: Callable[[int], Begin]
-        self._keepers = tuple(Keeper(number, self) for number in range(1, count + 1))
+        """The counters of listeners that have ended."""
+        self._asking: asyncio.Queue[ChildProcess] = asyncio.Queue()
+        self._start_message: Callable[[int], Start]
+        self._children = tuple(ChildProcess(number, self) for number in range(1, count + 1))
 
     def __repr__(self) -> str:
-        return f"<Hub {self._keepers!r}>"
+        return f"<ChildSupervisor {self._children!r}>"
 
     @property
     def address(self) -> Address:
-        """Where they listen, once they have opened."""
-        address = self._keepers[0].address
+        """Where they listen, once they do."""
+        address = self._children[0].address
         assert address is not None
         return address
 
     @contextlib.asynccontextmanager
-    async def running(self, begin: Callable[[int], Begin]) -> AsyncIterator[None]:
-        """Keeps them alive inside the block; `begin` is what a listener is told when it starts."""
-        self._begin = begin
+    async def running(self, start_message: Callable[[int], Start]) -> AsyncIterator[None]:
+        """Keeps them running inside the block; `start_message` is what a listener is told when it starts."""
+        self._start_message = start_message
         self.own.register(ProcessMetrics(asyncio.get_running_loop()))
-        async with beside(self._keep_all, self._sum_for_ever):
+        async with beside(self._run_all, self._report_for_ever):
             yield
 
-    async def opened(self) -> bool:
-        """Whether all of them let clients in, when they do or are not to any more."""
+    async def listening(self) -> bool:
+        """Whether all of them accept clients, once they do or are not to any more."""
         await self._settled.wait()
         return not self.stop_asked.is_set()
 
-    def say(self, message: Message) -> None:
-        """Tell all of them."""
-        for keeper in self._keepers:
-            keeper.send(message)
+    def send(self, message: Message) -> None:
+        """Send it to all of them."""
+        for child in self._children:
+            child.send(message)
 
     def ask_to_stop(self) -> None:
         """From here on no listener is started again."""
-        for keeper in self._keepers:
-            keeper.stay_down()
+        for child in self._children:
+            child.stay_down()
         self.stop_asked.set()
         self._settled.set()
 
     async def stop(self, timeout_s: float) -> None:
-        """Have all of them finish what they have begun; who takes longer than that is killed."""
-        for keeper in self._keepers:
-            keeper.stop()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._all_ended.wait()
-        except TimeoutError:
-            self.kill()
-            await self._all_ended.wait()
+        """Have all of them finish what they have begun; those that take longer than that are killed."""
+        async with asyncio.TaskGroup() as group:
+            for child in self._children:
+                group.create_task(child.stop(timeout_s))
 
     def kill(self) -> None:
         """End all of them at once."""
-        for keeper in self._keepers:
-            keeper.kill()
+        for child in self._children:
+            child.kill()
 
-    # What a keeper tells.
+    # What a listener tells.
 
-    def begin(self, number: int) -> Begin:
-        return self._begin(number)
+    def start_message(self, number: int) -> Start:
+        return self._start_message(number)
 
-    def changed(self, keeper: Keeper) -> None:
-        if keeper.hopeless:
-            self.code = _UNUSABLE
+    def changed(self, child: ChildProcess) -> None:
+        if child.failed:
+            self.code = UNUSABLE
             self.ask_to_stop()
-        if all(one.address for one in self._keepers):
+        if all(child.address for child in self._children):
             self._settled.set()
-        if all(one.ready for one in self._keepers):
+        if all(child.ready for child in self._children):
             self.first_ready.set()
 
-    def asked(self, keeper: Keeper) -> None:
-        self._asking.put_nowait(keeper)
+    def totals_wanted(self, child: ChildProcess) -> None:
+        self._asking.put_nowait(child)
 
-    def ended(self, told: Told) -> None:
-        self._gone = sum_up([self._gone, lasting(told.families)])
+    def child_ended(self, report: Report) -> None:
+        self._gone = sum_up([self._gone, lasting(report.families)])
         if not self.stop_asked.is_set():
             self._restarts.inc()
 
-    async def _keep_all(self) -> None:
+    async def _run_all(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for keeper in self._keepers:
-                group.create_task(keeper.run())
-        self._all_ended.set()
+            for child in self._children:
+                group.create_task(child.run())
 
-    async def _sum_for_ever(self) -> None:
+    async def _report_for_ever(self) -> None:
         while True:
-            asking: list[Keeper] = []
+            asking: list[ChildProcess] = []
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_EVERY_S):
                     asking.append(await self._asking.get())
             while not self._asking.empty():
                 asking.append(self._asking.get_nowait())
-            await self._have_told()
+            await self._collect_reports()
             if asking:
-                summed = Summed(await asyncio.to_thread(self._text), self._workers())
-                for keeper in asking:
-                    keeper.send(summed)
+                totals = Totals((await asyncio.to_thread(self._text)).decode(), self._workers())
+                for child in asking:
+                    child.send(totals)
 
-    async def _have_told(self) -> None:
-        for keeper in self._keepers:
-            keeper.tell()
+    async def _collect_reports(self) -> None:
+        for child in self._children:
+            child.ask_report()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_S):
-                for keeper in self._keepers:
-                    await keeper.fresh.wait()
+            async with asyncio.timeout(_REPORT_TIMEOUT_S):
+                for child in self._children:
+                    await child.fresh.wait()
         self.known = self._workers() or self.known
 
     def _workers(self) -> tuple[WorkerRow, ...]:
-        return merge(keeper.told.workers for keeper in self._keepers)
+        return merge(child.report.workers for child in self._children)
 
     def _text(self) -> bytes:
-        told = [self._gone, *(keeper.told.families for keeper in self._keepers), self.own.collect()]
-        return exposition(sum_up(told))
+        reported = (child.report.families for child in self._children)
+        return exposition(sum_up([self._gone, *reported, self.own.collect()]))

@@ -18,59 +18,59 @@ from tests.proxy.test_service import ready, register, workers
 from tests.support.embedded_registry import embedded_registry
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
-from tfleet.proxy.multiprocess.child_process import Keeper
-from tfleet.proxy.multiprocess.messages import Begin, Told
+from tfleet.proxy.multiprocess.child_process import ChildProcess
+from tfleet.proxy.multiprocess.messages import Report, Start
 
 REQUESTS = 40
 
 
-class House:
+class Owner:
     """Starts a listener at an address, and hears of it."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self.changes: list[Keeper] = []
+        self.changes: list[ChildProcess] = []
 
-    def begin(self, number: int) -> Begin:
-        return Begin(number, replace(settings(), address=self.address), None, (), "", "json")
+    def start_message(self, number: int) -> Start:
+        return Start(number, replace(settings(), address=self.address), None, None, (), "", "json")
 
-    def changed(self, keeper: Keeper) -> None:
-        self.changes.append(keeper)
+    def changed(self, child: ChildProcess) -> None:
+        self.changes.append(child)
 
-    def asked(self, keeper: Keeper) -> None:
+    def totals_wanted(self, child: ChildProcess) -> None:
         """Nobody asks."""
 
-    def ended(self, told: Told) -> None:
+    def child_ended(self, report: Report) -> None:
         """It counts nothing."""
 
 
 async def test_one_that_can_never_listen_is_given_up() -> None:
-    house = House(Address("192.0.2.1", 0))
-    keeper = Keeper(1, house)
-    await keeper.run()
-    assert keeper.hopeless
-    assert house.changes == [keeper]
+    owner = Owner(Address("192.0.2.1", 0))
+    child = ChildProcess(1, owner)
+    await child.run()
+    assert child.failed
+    assert owner.changes == [child]
 
 
 async def test_one_that_is_stopped_finishes_and_is_not_started_again() -> None:
-    house = House(Address("127.0.0.1", 0))
-    keeper = Keeper(1, house)
+    owner = Owner(Address("127.0.0.1", 0))
+    child = ChildProcess(1, owner)
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(keeper.run())
-        await eventually(lambda: asyncio.sleep(0, keeper.address))
-        keeper.tell()
-        await keeper.fresh.wait()
-        assert keeper.told.families
-        keeper.stop()
+        running = group.create_task(child.run())
+        await eventually(lambda: asyncio.sleep(0, child.address))
+        child.ask_report()
+        await child.fresh.wait()
+        assert child.report.families
+        await child.stop(timeout_s=20)
         await running
-    assert not keeper.hopeless
+    assert not child.failed
 
 
 async def test_one_that_is_given_up_on_is_killed() -> None:
-    keeper = Keeper(1, House(Address("127.0.0.1", 0)))
+    child = ChildProcess(1, Owner(Address("127.0.0.1", 0)))
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(keeper.run())
-        await eventually(lambda: asyncio.sleep(0, keeper.address))
+        running = group.create_task(child.run())
+        await eventually(lambda: asyncio.sleep(0, child.address))
         running.cancel()  # and no process is left, as each test here sees to
 
 

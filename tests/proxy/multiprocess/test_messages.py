@@ -1,43 +1,163 @@
 import asyncio
+import json
 import socket
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
 
 from tests.proxy.multiprocess.test_aggregate import row, tally
-from tests.proxy.stand_in import settings
+from tests.proxy.stand_in import CLIENT_LIMITS, settings
 from tfleet.contract.address import Address
-from tfleet.discovery.registry import ConsulRegistry
-from tfleet.proxy.multiprocess.messages import Begin, Called, Message, Told, receive, send
+from tfleet.contract.cors import Cors
+from tfleet.contract.ticket import TicketKeys
+from tfleet.contract.ticket_keys import KeyFileState
+from tfleet.discovery.consul.access import Access, Tls
+from tfleet.discovery.instance import Instance
+from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+from tfleet.proxy.multiprocess.json_codec import JsonError
+from tfleet.proxy.multiprocess.messages import (
+    MAX_MESSAGE_BYTES,
+    Drain,
+    Listening,
+    Message,
+    Ready,
+    Registered,
+    Report,
+    ReportRequest,
+    Start,
+    Totals,
+    TotalsRequest,
+    decode,
+    encode,
+    receive,
+    send,
+)
 from tfleet.proxy.telemetry.metrics import exposition
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
+TLS = Tls(ca_file=Path("/ca.pem"), verify=False, server_name="consul")
+START = Start(
+    number=1,
+    settings=settings(
+        registry=EmbeddedRegistry(Address("::1", 1), Path("/token")),
+        advertise=Address("proxy.example", 80),
+        client_limits=CLIENT_LIMITS.__class__(10, 1.0, 2.0, Cors(frozenset({"https://a.example"}))),
+    ),
+    ticket_keys=KeyFileState(Path("/keys"), TicketKeys((b"\x00\xff" * 16,)), (1, 2, 3)),
+    registry=ConsulRegistry(Address("127.0.0.1", 1), Access("secret", tls=TLS)),
+    known=(Instance("w1", Address("::1", 2), "model", "3", Address("a.example", 3)), row().instance),
+    name="",
+    log_format="json",
+)
+MESSAGES = [
+    START,
+    Start(2, settings(), None, None, (), "tfleet-proxy-1", "auto", "debug"),
+    Listening(Address("127.0.0.1", 1)),
+    Ready(),
+    Registered("x" * 300_000),
+    Drain(),
+    ReportRequest(),
+    Report(),
+    TotalsRequest(),
+    Totals("# a metric\n", (row(), row(name="w2"))),
+]
+
 
 async def pair() -> tuple[Streams, Streams]:
     one, other = socket.socketpair()
-    return await asyncio.open_connection(sock=one), await asyncio.open_connection(sock=other)
+    limit = MAX_MESSAGE_BYTES
+    return (
+        await asyncio.open_connection(sock=one, limit=limit),
+        await asyncio.open_connection(sock=other, limit=limit),
+    )
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_is_a_line_of_json_and_comes_back(message: Message) -> None:
+    line = encode(message)
+    assert line.count(b"\n") == 1
+    assert json.loads(line)["type"] == type(message).__name__
+    assert decode(line) == message
 
 
 async def test_messages_arrive_as_they_were_and_then_the_end() -> None:
-    begin = Begin(1, settings(), ConsulRegistry(Address("127.0.0.1", 1)), (row().instance,), "", "json")
-    told = Told(tuple(tally(("/", 200, 0.1))), (row(),))
-    messages: list[Message] = [begin, Called("x" * 300_000), told]
+    report = Report(tuple(tally(("/", 200, 0.1))), (row(),))
+    messages: list[Message] = [START, Registered("x" * 300_000), report]
     (_, writer), (reader, other) = await pair()
     for message in messages:
         send(writer, message)
     writer.close()
-    assert await receive(reader) == begin
+    assert await receive(reader) == messages[0]
     assert await receive(reader) == messages[1]
     last = await receive(reader)
-    assert isinstance(last, Told)
-    assert last.workers == told.workers
-    assert exposition(last.families) == exposition(told.families)
+    assert isinstance(last, Report)
+    assert last.workers == report.workers
+    assert exposition(last.families) == exposition(report.families)
     assert await receive(reader) is None
     other.close()
 
 
 async def test_half_a_message_is_none_and_nobody_need_hear_one() -> None:
     (_, writer), (reader, other) = await pair()
-    writer.write(b"\0\0\0\5abc")
+    writer.write(encode(Drain())[:-5])
     writer.close()
     assert await receive(reader) is None
-    send(writer, Called("nobody"))
+    send(writer, Registered("nobody"))
+    other.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\x80\x04N.\n",  # what pickle says
+        b"1\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"type": "Unknown"}\n',
+        b'{"type": "Listening"}\n',
+        b'{"type": "Listening", "address": {"type": "Address", "host": 1, "port": 2}}\n',
+        b'{"type": "Listening", "address": {"type": "Path", "host": "a", "port": 2}}\n',
+        b'{"type": "Report", "families": 1, "workers": []}\n',
+        b'{"type": "Report", "families": [], "workers": [[1, 2]]}\n',
+        b'{"type": "Report", "families": [["a"]], "workers": []}\n',
+        encode(START).replace(b'"forward"', b'"sideways"'),
+    ],
+)
+def test_what_is_no_message_is_refused(line: bytes) -> None:
+    with pytest.raises(JsonError):
+        decode(line)
+
+
+async def test_what_can_t_be_read_ends_the_connection() -> None:
+    (_, writer), (reader, other) = await pair()
+    writer.write(b"no message\n" + encode(Drain()))
+    with capture_logs() as logs:
+        assert await receive(reader) is None
+    assert logs[0]["event"] == "message between the proxy's processes can't be read"
+    writer.close()
+    other.close()
+
+
+async def test_a_message_without_an_end_is_not_held_for_ever() -> None:
+    one, other = socket.socketpair()
+    reader, closed = await asyncio.open_connection(sock=one, limit=1000)
+    _, writer = await asyncio.open_connection(sock=other)
+    writer.write(b"x" * 3000)
+    with capture_logs() as logs:
+        assert await receive(reader) is None
+    assert "limit" in logs[0]["error"]
+    closed.close()
+    writer.close()
+
+
+async def test_a_message_that_is_too_large_is_not_sent() -> None:
+    (_, writer), (reader, other) = await pair()
+    with capture_logs() as logs:
+        send(writer, Registered("x" * MAX_MESSAGE_BYTES))
+    assert logs[0]["event"] == "message between the proxy's processes is too large"
+    send(writer, Drain())
+    assert await receive(reader) == Drain()
+    writer.close()
     other.close()

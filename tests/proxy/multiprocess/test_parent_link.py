@@ -6,8 +6,17 @@ import pytest
 from tests.proxy.multiprocess.test_aggregate import row
 from tests.proxy.multiprocess.test_messages import pair
 from tests.support.waiting import eventually
-from tfleet.proxy.multiprocess.messages import Ask, Called, Drain, Summed, Tell, Told, receive, send
-from tfleet.proxy.multiprocess.parent_link import Link
+from tfleet.proxy.multiprocess.messages import (
+    Drain,
+    Registered,
+    Report,
+    ReportRequest,
+    Totals,
+    TotalsRequest,
+    receive,
+    send,
+)
+from tfleet.proxy.multiprocess.parent_link import ParentLink
 from tfleet.proxy.problems import ProblemError
 from tfleet.proxy.readiness import Readiness
 
@@ -15,32 +24,32 @@ from tfleet.proxy.readiness import Readiness
 async def test_the_parent_s_word_on_draining_and_on_the_name_holds_here() -> None:
     (ours, writer), (_, parent) = await pair()
     readiness = Readiness()
-    send(parent, Called("tfleet-proxy-1"))
+    send(parent, Registered("tfleet-proxy-1"))
     send(parent, Drain())
     parent.close()
-    await Link(ours, writer, readiness).run()  # and it returns when the parent is gone
+    await ParentLink(ours, writer, readiness).run()  # and it returns when the parent is gone
     assert (readiness.name, readiness.draining) == ("tfleet-proxy-1", True)
     writer.close()
 
 
 async def test_pages_get_what_the_parent_has_added_up() -> None:
     (ours, writer), (reader, parent) = await pair()
-    link = Link(ours, writer, Readiness())
+    link = ParentLink(ours, writer, Readiness())
     async with asyncio.TaskGroup() as group:
         group.create_task(link.run())
         metrics = group.create_task(link.metrics())
-        assert await receive(reader) == Ask()
+        assert await receive(reader) == TotalsRequest()
         gone = group.create_task(link.workers())
-        assert await receive(reader) == Ask()
+        assert await receive(reader) == TotalsRequest()
         gone.cancel()  # its client has left
         workers = group.create_task(link.workers())
-        assert await receive(reader) == Ask()
-        for text in (b"first", b"second", b"third"):
-            send(parent, Summed(text, (row(in_flight=len(text)),)))
+        assert await receive(reader) == TotalsRequest()
+        for text in ("first", "second", "third"):
+            send(parent, Totals(text, (row(in_flight=len(text)),)))
         assert await metrics == b"first"
         assert '"in_flight": 5' in json.dumps(await workers), "each gets the answer to its own question"
-        send(parent, Tell())
-        assert await receive(reader) == Told(), "that it serves nobody yet"
+        send(parent, ReportRequest())
+        assert await receive(reader) == Report(), "that it serves nobody yet"
         parent.close()
     writer.close()
 
@@ -48,7 +57,7 @@ async def test_pages_get_what_the_parent_has_added_up() -> None:
 async def test_a_parent_that_says_nothing_is_a_problem_document() -> None:
     (ours, writer), (_, parent) = await pair()
     with pytest.raises(ProblemError) as caught:
-        await Link(ours, writer, Readiness()).metrics()
+        await ParentLink(ours, writer, Readiness()).metrics()
     assert caught.value.problem.status == 503
     for one in (writer, parent):
         one.close()
@@ -58,9 +67,9 @@ async def test_a_parent_that_says_nothing_is_a_problem_document() -> None:
 async def test_an_answer_to_a_listener_that_has_ended_is_none_to_the_one_in_its_place() -> None:
     (ours, writer), (_, parent) = await pair()
     readiness = Readiness()
-    send(parent, Summed(b"late", ()))
-    send(parent, Called("tfleet-proxy-1"))
+    send(parent, Totals("late", ()))
+    send(parent, Registered("tfleet-proxy-1"))
     parent.close()
-    await Link(ours, writer, readiness).run()
+    await ParentLink(ours, writer, readiness).run()
     assert readiness.name == "tfleet-proxy-1", "it goes on hearing"
     writer.close()
