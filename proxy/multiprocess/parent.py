@@ -67,9 +67,8 @@ async def serve_together(
             known = tuple(row.instance for row in supervisor.known if row.state is not State.DRAINING)
             keys = settings.ticket_keys
             own = replace(share(settings, number, count, address), ticket_keys=None)
-            return Start(
-                number, own, keys and keys.state, registry, known, readiness.name, log_format, log_level
-            )
+            state = None if keys is None else keys.state
+            return Start(number, own, state, registry, known, readiness.name, log_format, log_level)
 
         await stack.enter_async_context(supervisor.running(start_message))
         membership = None
