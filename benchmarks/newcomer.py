@@ -15,7 +15,7 @@ from tfleet.discovery.instance import Instance
 from tfleet.proxy.balancing.policies import Balance
 from tfleet.proxy.balancing.pool import Probe
 from tfleet.proxy.balancing.slow_start import WINDOW_S
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.worker_table import WorkerTable
 
 WORKERS = 10
 RATE_PER_S = 1600
@@ -46,7 +46,7 @@ class _Try:
 def newcomer(balance: Balance, slow_start_s: float = WINDOW_S) -> list[Step]:
     """A worker joins ten that have been busy for a while, four fifths of the time."""
     now_s = 0.0
-    fleet = Fleet(balance, slow_start_s=slow_start_s, clock=lambda: now_s, rng=random.Random(1))
+    fleet = WorkerTable(balance, slow_start_s=slow_start_s, clock=lambda: now_s, rng=random.Random(1))
     known = [Instance(f"w{number}", Address("h", 1)) for number in range(WORKERS)]
     fleet.synced(known)
     fleet.probed({instance.id: (Probe.READY, "") for instance in known})

@@ -10,14 +10,14 @@ from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.admin.workers import workers_document
 from tfleet.proxy.balancing.pool import Probe
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.worker_table import WorkerTable
 
 _NEW = Instance("newcomer", Address("127.0.0.1", 1))
 _READY = (Probe.READY, "")
 _REFUSED = (Probe.UNREACHABLE, "refused")
 
 
-def news_ms(fleets: dict[int, Fleet], rounds: int) -> dict[str, dict[int, float]]:
+def news_ms(fleets: dict[int, WorkerTable], rounds: int) -> dict[str, dict[int, float]]:
     """Milliseconds, the best of so many rounds, by what the news is and the size of the fleet."""
     figures: dict[str, dict[int, float]] = {}
     for size, fleet in fleets.items():
@@ -28,7 +28,7 @@ def news_ms(fleets: dict[int, Fleet], rounds: int) -> dict[str, dict[int, float]
     return figures
 
 
-def _round(fleet: Fleet) -> list[tuple[str, list[Callable[[], object]]]]:
+def _round(fleet: WorkerTable) -> list[tuple[str, list[Callable[[], object]]]]:
     """Each kind of news; after the last one the fleet is as it was."""
     members = [member for member in fleet.pool.members.values() if member.id != _NEW.id]
     listed, one = [member.instance for member in members], members[0]

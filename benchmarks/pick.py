@@ -27,7 +27,7 @@ from tfleet.discovery.instance import Instance
 from tfleet.proxy.balancing.policies import BALANCES, Balance
 from tfleet.proxy.balancing.pool import Probe
 from tfleet.proxy.balancing.slow_start import WINDOW_S
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.worker_table import WorkerTable
 
 ROOT = Path(__file__).parents[1]
 FEW, MANY = 2, 10_000
@@ -60,10 +60,10 @@ def main() -> None:
     print(table)
 
 
-def _fleet(balance: Balance, warm: int, newcomers: int = 0) -> Fleet:
+def _fleet(balance: Balance, warm: int, newcomers: int = 0) -> WorkerTable:
     """So many workers that have been ready for long, and so many that have just become ready."""
     now_s = 0.0
-    fleet = Fleet(balance, clock=lambda: now_s, rng=random.Random(1))
+    fleet = WorkerTable(balance, clock=lambda: now_s, rng=random.Random(1))
     instances = [Instance(f"w{number}", Address("127.0.0.1", 1)) for number in range(warm + newcomers)]
     for came in (instances[:warm], instances):
         fleet.synced(came)
@@ -88,7 +88,7 @@ def _picks(rounds: int) -> dict[str, dict[int, float]]:
     return figures
 
 
-def _retry(fleet: Fleet) -> Callable[[], object]:
+def _retry(fleet: WorkerTable) -> Callable[[], object]:
     return lambda: fleet.pick({"w1"})
 
 

@@ -15,7 +15,7 @@ from tfleet.client.http import decode as answer
 from tfleet.client.http.transport import Transport
 from tfleet.client.images.image import Source, load
 from tfleet.client.proxies.addresses import DEFAULT_PROXY, parse_whereabouts
-from tfleet.client.proxies.failover import AnyProxy
+from tfleet.client.proxies.failover import ProxyFailover
 from tfleet.client.results import Classification, Outcome
 from tfleet.client.routes.call import Call
 from tfleet.client.routes.forward import Forward
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tfleet.client.http.transport import Reply
-    from tfleet.client.worker_status import Roster, WorkerStatus
+    from tfleet.client.http.transport import HttpResponse
+    from tfleet.client.worker_status import WorkerList, WorkerStatus
 
 S = TypeVar("S", bound=Source)
 
@@ -84,7 +84,7 @@ class AsyncFleetClient:
         self._timeout_s = timeout_s
         self._top = top
         self._transport = Transport(connect_timeout_s=connect_timeout_s, max_connections=max_connections)
-        self._proxies = AnyProxy(self._transport, where, try_timeout_s=try_timeout_s)
+        self._proxies = ProxyFailover(self._transport, where, try_timeout_s=try_timeout_s)
         self._route: Forward | PeerToPeer = (
             PeerToPeer(
                 self._transport,
@@ -194,7 +194,7 @@ class AsyncFleetClient:
         reply, call = await self._get(worker_status.PATH)
         return worker_status.workers_document(reply, request_id=call.request_id)
 
-    async def roster(self) -> Roster:
+    async def roster(self) -> WorkerList:
         """The workers, and the ticket that they ask for before they do what one tells them. Raises as
         `workers` does.
         """
@@ -206,12 +206,12 @@ class AsyncFleetClient:
         reply, call = await self._get(worker_status.metrics_path(worker_id))
         return worker_status.metrics_page(reply, request_id=call.request_id)
 
-    async def _get(self, path: str) -> tuple[Reply, Call]:
+    async def _get(self, path: str) -> tuple[HttpResponse, Call]:
         """What a proxy answers there, and the call that it answers."""
         now = asyncio.get_running_loop().time()
         call = Call(request_id(None), now + self._timeout_s)
 
-        async def send(url: str, patience_s: float | None) -> Reply:
+        async def send(url: str, patience_s: float | None) -> HttpResponse:
             return await self._transport.get(url + path, call.headers(now), try_timeout_s=patience_s)
 
         try:

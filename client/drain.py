@@ -37,7 +37,7 @@ _MISDIRECTED: Final = 421
 _IN_FLIGHT: Final = re.compile(rb"^tfleet_worker_in_flight ([0-9.]+)$", re.MULTILINE)
 
 
-class Drain:
+class WorkerDrain:
     """The end of one worker, at an address that its proxy gave, with a ticket if it gave one. To be used with
     `async with`.
     """
@@ -55,7 +55,7 @@ class Drain:
         self._held: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     def __repr__(self) -> str:
-        return f"<Drain of {self._worker.id} in_flight={self.in_flight} held={self._held is not None}>"
+        return f"<WorkerDrain of {self._worker.id} in_flight={self.in_flight} held={self._held is not None}>"
 
     async def __aenter__(self) -> Self:
         return self

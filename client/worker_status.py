@@ -13,7 +13,7 @@ from tfleet.client.routes.lookup import sendable_ticket
 from tfleet.contract.names import TICKET
 
 if TYPE_CHECKING:
-    from tfleet.client.http.transport import Reply
+    from tfleet.client.http.transport import HttpResponse
 
 PATH = "/workers"
 _OK: Final = 200
@@ -42,14 +42,14 @@ class WorkerStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
+class WorkerList:
     """The workers that a proxy knows, and the ticket for them; empty where it gave none."""
 
     workers: tuple[WorkerStatus, ...]
     ticket: str = field(default="", repr=False)
 
 
-def workers_document(reply: Reply, *, request_id: str | None = None) -> dict[str, Any]:
+def workers_document(reply: HttpResponse, *, request_id: str | None = None) -> dict[str, Any]:
     """The document of `GET /workers`, unknown fields and all; raises the FleetError that the answer means."""
     document = succeeded(reply, request_id=request_id)
     rows = document.get("workers")
@@ -67,10 +67,10 @@ def worker_statuses(document: Mapping[str, Any]) -> tuple[WorkerStatus, ...]:
     return tuple(_worker_status(row) for row in document["workers"])
 
 
-def roster(reply: Reply, *, request_id: str | None = None) -> Roster:
+def roster(reply: HttpResponse, *, request_id: str | None = None) -> WorkerList:
     """The rows with the ticket that came with them; raises the FleetError that the answer means."""
     document = workers_document(reply, request_id=request_id)
-    return Roster(worker_statuses(document), sendable_ticket(reply.headers.get(TICKET)))
+    return WorkerList(worker_statuses(document), sendable_ticket(reply.headers.get(TICKET)))
 
 
 def metrics_path(worker_id: str) -> str:
@@ -78,7 +78,7 @@ def metrics_path(worker_id: str) -> str:
     return f"{PATH}/{quote(worker_id, safe='')}/metrics"
 
 
-def metrics_page(reply: Reply, *, request_id: str | None = None) -> str:
+def metrics_page(reply: HttpResponse, *, request_id: str | None = None) -> str:
     """The text of such a page; raises the FleetError that the answer means."""
     if reply.status != _OK:
         raise failure(reply, request_id=request_id)

@@ -37,7 +37,7 @@ _CONTEXT: Final = b"tfleet-ticket-1"
 _FORM: Final = re.compile(r"([0-9]{1,12})\.[A-Za-z0-9_-]{43}")
 
 
-class Fault(StrEnum):
+class TicketFault(StrEnum):
     """Why a ticket is not taken."""
 
     MISSING = "missing"
@@ -64,20 +64,20 @@ def mint(keys: TicketKeys, service: str, expires_at_s: int) -> str:
     return _signed(keys.secrets[0], service, str(expires_at_s))
 
 
-def check(keys: TicketKeys, service: str, ticket: str | None, now_s: float) -> Fault | None:
+def check(keys: TicketKeys, service: str, ticket: str | None, now_s: float) -> TicketFault | None:
     """Why a worker of the service does not take a ticket at `now_s` (unix seconds), if it doesn't."""
     if not ticket:
-        return Fault.MISSING
+        return TicketFault.MISSING
     form = _FORM.fullmatch(ticket)
     if form is None:
-        return Fault.MALFORMED
+        return TicketFault.MALFORMED
     expiry = form[1]
     if not any(hmac.compare_digest(ticket, _signed(secret, service, expiry)) for secret in keys.secrets):
-        return Fault.WRONG_SIGNATURE
+        return TicketFault.WRONG_SIGNATURE
     left_s = int(expiry) - now_s
     if left_s < -MOST_SKEW_S:
-        return Fault.EXPIRED
-    return Fault.TOO_LONG if left_s > LIFETIME_S + MOST_SKEW_S else None
+        return TicketFault.EXPIRED
+    return TicketFault.TOO_LONG if left_s > LIFETIME_S + MOST_SKEW_S else None
 
 
 def _signed(secret: bytes, service: str, expiry: str) -> str:

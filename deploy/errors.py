@@ -7,7 +7,7 @@ import click
 from tfleet.runtime.child_process import UNUSABLE
 
 
-class RefusedError(click.ClickException):
+class CommandRefusedError(click.ClickException):
     """Ends the program with one line on standard error and exit code 2, without the usage text."""
 
     exit_code = UNUSABLE

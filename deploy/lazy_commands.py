@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import click
 
-from tfleet.deploy.errors import RefusedError
+from tfleet.deploy.errors import CommandRefusedError
 
 PREFIX: Final = "TFLEET_"
 
@@ -159,7 +159,7 @@ class LazyGroup(click.Group):
             extra = command.extra if isinstance(command, LazyCommand) else None
             if extra is None or (error.name or "").split(".")[0] == "tfleet":  # our own mistake: let it show
                 raise
-            raise RefusedError(
+            raise CommandRefusedError(
                 f"there is no module {error.name}: {ctx.info_name} {ctx.invoked_subcommand} "
                 f"needs the {_extras(extra)}: pip install 'tfleet[{extra}]'"
             ) from error

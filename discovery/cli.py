@@ -24,7 +24,7 @@ _SHUTDOWN_TIMEOUT_S = 2.0
 """For answers that are being written; blocking queries end at once."""
 
 
-class CannotListenError(click.ClickException):
+class RegistryPortError(click.ClickException):
     """The address is taken or not ours to bind: one line, and the exit code of a wrong option."""
 
     exit_code = 2
@@ -108,7 +108,7 @@ async def _serve(host: str, port: int, app: web.Application) -> None:
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise CannotListenError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
+            raise RegistryPortError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
         name, real_port = runner.addresses[0][:2]
         structlog.get_logger().info("registry listening", address=str(Address(name, real_port)))
         await stop.wait()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-class Contact:
+class LastContact:
     """Counts failures and remembers the last success. Written by one thread, read by any."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -16,7 +16,7 @@ class Contact:
         self._heard_s = clock()
 
     def __repr__(self) -> str:
-        return f"<Contact failures={self.failures} age={self.age_s:.1f} s>"
+        return f"<LastContact failures={self.failures} age={self.age_s:.1f} s>"
 
     @property
     def age_s(self) -> float:

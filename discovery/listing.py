@@ -16,7 +16,7 @@ from tfleet.discovery.instance import Instance, Refused, checks_of, from_health_
 from tfleet.discovery.maintenance import Maintained, maintenance, without_maintenance
 
 
-class Status(StrEnum):
+class ListingStatus(StrEnum):
     """What checks say, in Consul's words."""
 
     PASSING = "passing"
@@ -34,7 +34,7 @@ class Listing:
 
     instance: Instance
     node: str
-    status: Status
+    status: ListingStatus
     refused: str = ""
 
 
@@ -50,12 +50,12 @@ def listings(entries: Any, *, refused: bool = False) -> tuple[Listing, ...]:
     return tuple(sorted(found, key=lambda one: one.instance.id))
 
 
-def worst(statuses: list[object]) -> Status:
+def worst(statuses: list[object]) -> ListingStatus:
     """The worst of several; what is none that we know is critical, and nothing at all is passing."""
-    if all(status == Status.PASSING for status in statuses):
-        return Status.PASSING
-    well_enough = all(status in {Status.PASSING, Status.WARNING} for status in statuses)
-    return Status.WARNING if well_enough else Status.CRITICAL
+    if all(status == ListingStatus.PASSING for status in statuses):
+        return ListingStatus.PASSING
+    well_enough = all(status in {ListingStatus.PASSING, ListingStatus.WARNING} for status in statuses)
+    return ListingStatus.WARNING if well_enough else ListingStatus.CRITICAL
 
 
 def _listing(entry: Mapping[str, Any]) -> Listing | None:
@@ -63,7 +63,7 @@ def _listing(entry: Mapping[str, Any]) -> Listing | None:
     if found is None or not isinstance(node, Mapping):
         return None
     said = [
-        check.get("Status") if isinstance(check, Mapping) else None
+        check.get("ListingStatus") if isinstance(check, Mapping) else None
         for check in without_maintenance(checks_of(entry), found.id)
     ]
     name, status = str(node.get("Node", "")), worst(said)
@@ -75,7 +75,7 @@ def _listing(entry: Mapping[str, Any]) -> Listing | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Roll:
+class ServiceList:
     """Each list is in the order of the ids.
 
     `passing` are those whose checks all pass. Those in `maintained` are to get nothing, whatever their other
@@ -88,7 +88,7 @@ class Roll:
     refused: tuple[Refused, ...] = ()
 
 
-def read_roll(entries: Any) -> Roll:
+def read_roll(entries: Any) -> ServiceList:
     """Read the list of `/v1/health/service/NAME`, leaving out entries that nobody could route to.
 
     Raises TypeError where it is no list.
@@ -113,7 +113,7 @@ def read_roll(entries: Any) -> Roll:
             passing.append(found)
         else:
             ill.append(found.id)
-    return Roll(
+    return ServiceList(
         _by_id(passing),
         tuple(sorted(maintained, key=lambda one: one.instance.id)),
         tuple(sorted(ill)),

@@ -14,10 +14,10 @@ from typing import Any, Final
 import structlog
 
 from tfleet.discovery.consul.health import WAIT_S, Health, next_index
-from tfleet.discovery.contact import Contact
+from tfleet.discovery.contact import LastContact
 from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.instance import Refused
-from tfleet.discovery.listing import Roll
+from tfleet.discovery.listing import ServiceList
 from tfleet.runtime.backoff import Backoff
 
 _RETRY = Backoff(first_s=0.1, cap_s=5.0)
@@ -49,7 +49,7 @@ class Watch:
         self,
         health: Health,
         service: str,
-        on_change: Callable[[Roll], None],
+        on_change: Callable[[ServiceList], None],
         *,
         on_heard: Callable[[bool], None] = lambda in_order: None,
         hint: str = "",
@@ -58,7 +58,7 @@ class Watch:
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
-        self.contact = Contact(clock)
+        self.contact = LastContact(clock)
         self.answers: Counter[Answered] = Counter()
         self.index_resets = 0
         """How often the registry's index fell, as it does when the registry lost its state."""
@@ -72,7 +72,7 @@ class Watch:
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._log: Any = structlog.get_logger().bind(service=service)
         self._index = 0
-        self._known: Roll | None = None
+        self._known: ServiceList | None = None
         self._clock = clock
         self._refused_told: tuple[Refused, ...] = ()
         self._refused_told_s = -math.inf
@@ -140,7 +140,7 @@ class Watch:
         if self._idle_answers > 1:
             await self._sleep(_RETRY.delay_s(min(self._idle_answers, 4), self._rng))
 
-    def _tell(self, roll: Roll, *, own: bool) -> None:
+    def _tell(self, roll: ServiceList, *, own: bool) -> None:
         """Log who is listed; the registry is the fleet's `own`, or a Consul."""
         nobody = not roll.passing and not roll.maintained
         hint = {"hint": self._hint} if nobody and self._hint and not own else {}
@@ -148,7 +148,7 @@ class Watch:
         more = {"in_maintenance": maintained} if maintained else {}
         self._log.info("workers in the registry", workers=[i.id for i in roll.passing], **more, **hint)
 
-    def _tell_refused(self, roll: Roll) -> None:
+    def _tell_refused(self, roll: ServiceList) -> None:
         """Log who is refused: a line of bounded length, and one a minute, whatever is registered."""
         if roll.refused == self._refused_told:
             return

@@ -39,7 +39,7 @@ from tfleet.proxy.forwarding.heads import bare_head
 from tfleet.proxy.interfaces import Client
 from tfleet.proxy.problems import TOO_MANY_CLIENTS, problem_response
 from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.telemetry.access_log import Observer
+from tfleet.proxy.telemetry.access_log import AccessLog
 
 Take = Callable[[RequestHead, Client], Exchange | None]
 """Takes a request: gives an exchange that is to begin, or answers at once."""
@@ -91,7 +91,7 @@ class ClientConnection(web.RequestHandler):
         takers: Takers,
         clients: Clients,
         limits: ClientLimits,
-        observer: Observer,
+        observer: AccessLog,
         readiness: Readiness,
     ) -> None:
         super().__init__(

@@ -28,8 +28,8 @@ from tfleet.proxy.admin.app import MODES, Mode
 from tfleet.proxy.balancing.policies import BALANCES, Balance
 from tfleet.proxy.balancing.slow_start import WINDOW_S
 from tfleet.proxy.multiprocess.parent import serve_together
-from tfleet.proxy.server import CannotListenError, Settings, serve
-from tfleet.proxy.settings import Limits
+from tfleet.proxy.server import CannotListenError, ProxySettings, serve
+from tfleet.proxy.settings import RequestLimits
 from tfleet.runtime import log
 
 
@@ -199,7 +199,7 @@ def proxy(
             f"--max-connections {max_connections} can't be shared out among --listeners {listeners}"
         )
     try:
-        settings = Settings(
+        settings = ProxySettings(
             address=Address(host, port),
             mode=mode,
             balance=balance,
@@ -208,7 +208,7 @@ def proxy(
             service=service,
             advertise=advertise,
             ticket_keys=KeyFile(ticket_key_file) if ticket_key_file else None,
-            limits=Limits(
+            limits=RequestLimits(
                 max_body_bytes=max_body_bytes,
                 timeout_s=timeout_s,
                 try_timeout_s=try_timeout_s,

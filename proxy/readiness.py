@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.worker_table import WorkerTable
 
 
 class Readiness:
@@ -21,7 +21,7 @@ class Readiness:
         """This is the id under which the proxy is registered from now on."""
         self.name = name
 
-    def missing(self, fleet: Fleet) -> str | None:
+    def missing(self, fleet: WorkerTable) -> str | None:
         """What is missing, in one line, or None."""
         if self.draining:
             return "the proxy is draining"

@@ -31,7 +31,7 @@ from tfleet.runtime.backoff import Backoff
 _RETRY: Final = Backoff(first_s=0.25, cap_s=10.0)
 
 
-class Membership:
+class ProxyRegistration:
     """Registers the proxy of the workers of `service`, at the address `chosen` or else where it listens."""
 
     def __init__(self, registry: ConsulRegistry, service: str, chosen: Address | None) -> None:
@@ -43,7 +43,7 @@ class Membership:
         self._log: Any = structlog.get_logger()
 
     def __repr__(self) -> str:
-        return f"<Membership {self._registration!r}>"
+        return f"<ProxyRegistration {self._registration!r}>"
 
     @property
     def registered(self) -> bool:

@@ -24,7 +24,7 @@ from tfleet.contract.ticket_keys import KeyFile
 from tfleet.discovery.consul.health import WAIT_S, ConsulHealth
 from tfleet.discovery.embedded import make_registry
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Roll
+from tfleet.discovery.listing import ServiceList
 from tfleet.discovery.registry import ConsulRegistry, Registry, StaticRegistry
 from tfleet.discovery.watch import Watch
 from tfleet.httpd.acceptor import open_door
@@ -33,23 +33,23 @@ from tfleet.httpd.connection import ClientConnection, Take, Takers
 from tfleet.httpd.shutdown import last_answers
 from tfleet.proxy.admin.app import Mode, make_app
 from tfleet.proxy.admin.registry_metrics import MembershipMetrics, RegistryMetrics
-from tfleet.proxy.admin.worker_metrics import WorkerMetrics
+from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import OwnReport, Report
 from tfleet.proxy.balancing.health_check import Prober
 from tfleet.proxy.balancing.model_names import ModelNames
 from tfleet.proxy.balancing.policies import Balance
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.forwarder import Forwarder
-from tfleet.proxy.p2p.direct_response import AtOnce
+from tfleet.proxy.p2p.direct_response import DirectResponse
 from tfleet.proxy.p2p.local_networks import NetworkView
 from tfleet.proxy.p2p.lookup import Lookup
 from tfleet.proxy.p2p.redirect import Redirect
 from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.registration import Membership
-from tfleet.proxy.settings import Limits
-from tfleet.proxy.telemetry.access_log import Observer
-from tfleet.proxy.telemetry.metrics import Metrics, ProcessMetrics
-from tfleet.proxy.ticket_issuer import TicketOffice
+from tfleet.proxy.registration import ProxyRegistration
+from tfleet.proxy.settings import RequestLimits
+from tfleet.proxy.telemetry.access_log import AccessLog
+from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
+from tfleet.proxy.ticket_issuer import TicketIssuer
 from tfleet.proxy.upstream.connection_pool import WorkerConnections
 from tfleet.runtime.open_files import shortage
 
@@ -83,7 +83,7 @@ async def client_site(
     takers: Takers,
     clients: Clients,
     limits: ClientLimits,
-    observer: Observer,
+    observer: AccessLog,
     readiness: Readiness,
     drain_timeout_s: float,
     shared_port: bool = False,
@@ -138,7 +138,7 @@ _KEEP_ALIVE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ProxySettings:
     """What the command line says. The address may have port 0, any free one. Without `ticket_keys` there are
     no tickets.
     """
@@ -151,13 +151,13 @@ class Settings:
     service: str
     ticket_keys: KeyFile | None
     advertise: Address | None
-    limits: Limits
+    limits: RequestLimits
     client_limits: ClientLimits
     drain_grace_s: float
     drain_timeout_s: float
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: ProxySettings) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight. Raises CannotListenError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -170,14 +170,14 @@ async def serve(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Address]:
+async def running(settings: ProxySettings) -> AsyncIterator[Address]:
     """A proxy of one process: serves inside the block, at the address it gives, and has drained after it."""
     readiness = Readiness()
     async with contextlib.AsyncExitStack() as stack:
         registry = await consul_of(stack, settings.registry)
         now = await stack.enter_async_context(serving(settings, registry, readiness))
         if registry is not None:
-            membership = Membership(registry, settings.service, settings.advertise)
+            membership = ProxyRegistration(registry, settings.service, settings.advertise)
             now.metrics.include(MembershipMetrics(membership))
             stack.push_async_callback(membership.leave)
             join = functools.partial(membership.join, now.address, readiness, now.fleet.first_ready)
@@ -191,14 +191,14 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
         await asyncio.sleep(settings.drain_grace_s)
 
 
-def log_listening(settings: Settings, address: Address, **more: object) -> None:
+def log_listening(settings: ProxySettings, address: Address, **more: object) -> None:
     """Say that clients may come."""
     structlog.get_logger().info(
         "proxy listening", address=str(address), mode=settings.mode, registry=str(settings.registry), **more
     )
 
 
-def log_draining(fleet: Fleet, clients: Clients) -> None:
+def log_draining(fleet: WorkerTable, clients: Clients) -> None:
     """Say what there is to finish."""
     in_flight = sum(fleet.in_flight(worker_id) for worker_id in fleet.pool.members)
     structlog.get_logger().info("proxy draining", in_flight=in_flight, connections=clients.served)
@@ -209,14 +209,14 @@ class Serving:
     """What serves, and the address that it serves at."""
 
     address: Address
-    fleet: Fleet
+    fleet: WorkerTable
     clients: Clients
-    metrics: Metrics
+    metrics: ProxyMetrics
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    settings: Settings,
+    settings: ProxySettings,
     registry: ConsulRegistry | None,
     readiness: Readiness,
     *,
@@ -232,16 +232,16 @@ async def serving(
     One task group owns the watch and the prober: if one of them dies, so does the block.
     """
     loop = asyncio.get_running_loop()
-    fleet = Fleet(settings.balance, slow_start_s=settings.slow_start_s)
+    fleet = WorkerTable(settings.balance, slow_start_s=settings.slow_start_s)
     clients = Clients(settings.client_limits.max_connections)
-    metrics = Metrics(fleet, clients)
+    metrics = ProxyMetrics(fleet, clients)
     metrics.include(ProcessMetrics(loop))
-    observer = Observer(metrics, loop)
+    observer = AccessLog(metrics, loop)
     async with contextlib.AsyncExitStack() as stack:
         connections = stack.enter_context(WorkerConnections(loop, _KEEP_ALIVE_S))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         prober = Prober(fleet, session)
-        tickets = TicketOffice(settings.ticket_keys, settings.service)
+        tickets = TicketIssuer(settings.ticket_keys, settings.service)
         view = NetworkView()
         await view.look()
         always = [prober.run, tickets.run, view.run]
@@ -256,7 +256,7 @@ async def serving(
             hint = registry.access.reading(settings.service) if settings.registry == registry else ""
             names = ModelNames(settings.service)
 
-            def called(roll: Roll) -> None:
+            def called(roll: ServiceList) -> None:
                 fleet.called(roll)
                 names.called(roll)
 
@@ -273,7 +273,7 @@ async def serving(
                     fleet,
                     observer,
                     report or OwnReport(fleet, metrics),
-                    WorkerMetrics(fleet, session),
+                    WorkerMetricsPages(fleet, session),
                     readiness,
                     tickets,
                     cors,
@@ -292,17 +292,19 @@ async def serving(
 
 
 def _takers(
-    settings: Settings,
-    fleet: Fleet,
-    tickets: TicketOffice,
+    settings: ProxySettings,
+    fleet: WorkerTable,
+    tickets: TicketIssuer,
     view: NetworkView,
-    observer: Observer,
+    observer: AccessLog,
     forwarder: Forwarder,
 ) -> Takers:
     """Who takes which requests, beside the pages."""
     mode, cors = settings.mode, settings.client_limits.cors
-    lookup = AtOnce(Lookup(fleet, tickets, view, forwards=mode == "forward").decide, observer, cors).take
-    redirect = AtOnce(Redirect(fleet, tickets, view).decide, observer, cors).take
+    lookup = DirectResponse(
+        Lookup(fleet, tickets, view, forwards=mode == "forward").decide, observer, cors
+    ).take
+    redirect = DirectResponse(Redirect(fleet, tickets, view).decide, observer, cors).take
     image: Take = redirect if mode == "p2p" else forwarder.take
     looked_up = (LOOKUP_PATH, "/") if mode == "p2p" else (LOOKUP_PATH,)
     return {

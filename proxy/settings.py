@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """What one request may take, and what all of them may take together.
 
     `timeout_s` is for the whole request, `try_timeout_s` for a worker that makes no progress, and

@@ -17,7 +17,7 @@ from tfleet.contract.ticket_keys import KeyFile
 _LOOK_EVERY_S: Final = 1.0
 
 
-class TicketOffice:
+class TicketIssuer:
     """Where it has no keys, there are no tickets."""
 
     def __init__(self, keys: KeyFile | None, service: str, clock: Callable[[], float] = time.time) -> None:
@@ -28,7 +28,7 @@ class TicketOffice:
         self._made_with: tuple[TicketKeys, int] | None = None
 
     def __repr__(self) -> str:
-        return f"<TicketOffice {self._file!r}>"
+        return f"<TicketIssuer {self._file!r}>"
 
     @property
     def closed(self) -> bool:

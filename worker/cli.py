@@ -29,7 +29,7 @@ from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference.precision import Tuning, Wanted
 from tfleet.worker.model import ModelError, find_model
 from tfleet.worker.options import model_options, work_options
-from tfleet.worker.server import CannotListenError, Settings, serve
+from tfleet.worker.server import CannotListenError, WorkerSettings, serve
 from tfleet.worker.wsgi.admission_queue import QueueLimits
 
 
@@ -94,7 +94,7 @@ def worker(
     tuning = Tuning(cpus or usable_cpus(), precision, precision_tolerance)
     image_limits = ImageLimits(max_pixels=max_pixels)
     try:
-        settings = Settings(
+        settings = WorkerSettings(
             spec=find_model(
                 model,
                 labels=labels,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # importing it for real imports TensorFlow
     from tfleet.worker.inference import Classifier
 
 
-class State(StrEnum):
+class LifecycleState(StrEnum):
     """In this order and never back."""
 
     STARTING = "starting"
@@ -25,7 +25,7 @@ class Lifecycle:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._state = State.STARTING
+        self._state = LifecycleState.STARTING
         self._classifier: Classifier | None = None
         self._refusing_since_s = math.inf
         self._obstacle = ""
@@ -34,7 +34,7 @@ class Lifecycle:
         return f"<Lifecycle {self._state}>"
 
     @property
-    def state(self) -> State:
+    def state(self) -> LifecycleState:
         return self._state
 
     @property
@@ -45,7 +45,7 @@ class Lifecycle:
     @property
     def condition(self) -> str:
         """The state in words and, while the worker starts, what is in the way."""
-        if self._state is State.STARTING and self._obstacle:
+        if self._state is LifecycleState.STARTING and self._obstacle:
             return f"the worker is {self._state}: {self._obstacle}"
         return f"the worker is {self._state}"
 
@@ -62,13 +62,13 @@ class Lifecycle:
         """The model is loaded and warm, and nothing else is in the way."""
         with self._lock:
             self._classifier = classifier
-            if self._state is State.STARTING:
-                self._state = State.READY
+            if self._state is LifecycleState.STARTING:
+                self._state = LifecycleState.READY
 
     def drain(self) -> None:
         """No longer ready; what still comes is answered until `refuse`."""
         with self._lock:
-            self._state = State.DRAINING
+            self._state = LifecycleState.DRAINING
 
     def refuse(self) -> None:
         """From now on only what was begun is finished: the fleet has had its time to learn of the end."""

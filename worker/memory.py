@@ -33,7 +33,7 @@ def trim() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-class MemoryKeeper:
+class MemoryTrimmer:
     """Calls `give_back` when no large body has come for a while, once for all that came before."""
 
     def __init__(self, give_back: Callable[[], None] = trim, calm_s: float = _CALM_S) -> None:
@@ -45,7 +45,7 @@ class MemoryKeeper:
         self._stop = threading.Event()
 
     def __repr__(self) -> str:
-        return f"<MemoryKeeper {'waits for calm' if self._thread else 'idle'}>"
+        return f"<MemoryTrimmer {'waits for calm' if self._thread else 'idle'}>"
 
     def note(self, size: int) -> None:
         """A body of so many bytes has come."""

@@ -16,7 +16,7 @@ from tfleet.worker.rejection import Rejection
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class StageTimes:
     """Milliseconds: waiting for a thread and for the session, from bytes to pixels, in the session.
 
     `batch` images were in the session together.
@@ -48,7 +48,7 @@ class BusySeconds(Collector):
         )
 
 
-class Metrics:
+class WorkerMetrics:
     """One set of counters, with a registry of its own, so that two workers can live in one process."""
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class Metrics:
             registry=self._registry,
         )
 
-    def classified(self, timing: Timing) -> None:
+    def classified(self, timing: StageTimes) -> None:
         """Count one classification."""
         self._stages.labels("decode").observe(timing.decode_ms / 1000)
         self._stages.labels("queue").observe(timing.queue_ms / 1000)

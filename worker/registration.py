@@ -11,7 +11,7 @@ from tfleet.discovery.registration.self_test import SelfTest
 _LOOK_EVERY_S: Final = 0.5
 
 
-class Membership:
+class WorkerRegistration:
     """Registers a worker as soon as it wants to and its address has been tested.
 
     Without a `test` the address is taken for granted; without a `registration` nobody is told of it. The
@@ -34,7 +34,7 @@ class Membership:
         self._wan_thread = threading.Thread(target=self._test_wan, name="wan-test")
 
     def __repr__(self) -> str:
-        return f"<Membership joined={self._joined} {self._test!r} {self._registration!r}>"
+        return f"<WorkerRegistration joined={self._joined} {self._test!r} {self._registration!r}>"
 
     def begin(self) -> None:
         """Claim the address and begin to test it. Raises AddressHeldError."""

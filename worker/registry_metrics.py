@@ -11,7 +11,7 @@ from tfleet.discovery.errors import Loss
 from tfleet.discovery.registration.heartbeat import Registration
 
 
-class RegistryMetrics(Collector):
+class RegistrationMetrics(Collector):
     """Reads the registration when it is asked, so that there is nothing to keep up to date."""
 
     def __init__(self, registration: Registration) -> None:

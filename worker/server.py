@@ -32,7 +32,7 @@ from tfleet.discovery.registration.heartbeat import TTL_S, Registration
 from tfleet.discovery.registration.self_test import SelfTest
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.runtime.backoff import Backoff
-from tfleet.worker.address.addresses import Whereabouts, why_untested
+from tfleet.worker.address.addresses import WorkerAddresses, why_untested
 from tfleet.worker.address.wan_option import FindWan
 from tfleet.worker.api.app import make_app
 from tfleet.worker.api.middleware import refusals
@@ -43,13 +43,13 @@ from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference.batch_sizes import batch_sizes, threads_for
 from tfleet.worker.inference.load import load_warm
 from tfleet.worker.inference.precision import Tuning
-from tfleet.worker.lifecycle import Lifecycle, State
-from tfleet.worker.memory import MemoryKeeper, use_one_heap
-from tfleet.worker.metrics import BusySeconds, Metrics
+from tfleet.worker.lifecycle import Lifecycle, LifecycleState
+from tfleet.worker.memory import MemoryTrimmer, use_one_heap
+from tfleet.worker.metrics import BusySeconds, WorkerMetrics
 from tfleet.worker.model import ModelSpec
-from tfleet.worker.registration import Membership
-from tfleet.worker.registry_metrics import RegistryMetrics
-from tfleet.worker.ticket_check import Gate
+from tfleet.worker.registration import WorkerRegistration
+from tfleet.worker.registry_metrics import RegistrationMetrics
+from tfleet.worker.ticket_check import TicketCheck
 from tfleet.worker.wsgi.admission_queue import QueueLimits
 from tfleet.worker.wsgi.server import Server
 
@@ -63,7 +63,7 @@ class CannotListenError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class WorkerSettings:
     """What the command line says. `port` 0 is any free one; times are seconds; without `ticket_keys` nobody
     needs a ticket.
     """
@@ -117,12 +117,12 @@ class Stop:
             signal.signal(signum, signal.SIG_IGN)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        if self._lifecycle.state is State.STARTING:
+        if self._lifecycle.state is LifecycleState.STARTING:
             sys.exit(0)
         self._asked.set()
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: WorkerSettings) -> None:
     """Run until SIGTERM or SIGINT, then drain.
 
     Raises CannotListenError, AddressHeldError, NotPublishedError and ModelError: nothing was served.
@@ -131,7 +131,7 @@ def serve(settings: Settings) -> None:
     address is tested while the model is loaded.
     """
     use_one_heap()
-    lifecycle, metrics = Lifecycle(), Metrics()
+    lifecycle, metrics = Lifecycle(), WorkerMetrics()
     stop = Stop(lifecycle)
     server = _listen(settings)
     whereabouts = _whereabouts(settings, server.address)
@@ -142,7 +142,7 @@ def serve(settings: Settings) -> None:
     metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
     metrics.include(BusySeconds(lambda: server.queue.busy_s))
     membership = _membership(settings, instance, whereabouts, lifecycle, metrics, server.address)
-    memory = MemoryKeeper()
+    memory = MemoryTrimmer()
     decoders = DecoderPool(COMMAND, settings.pool_limits, log=log)
     metrics.include(DecoderMetrics(decoders))
     app = make_app(
@@ -184,7 +184,7 @@ def serve(settings: Settings) -> None:
     stop.over()
 
 
-def _listen(settings: Settings) -> Server:
+def _listen(settings: WorkerSettings) -> Server:
     try:
         return Server(
             host=settings.host,
@@ -192,7 +192,7 @@ def _listen(settings: Settings) -> Server:
             threads=settings.threads or settings.max_batch,
             max_body_bytes=settings.max_body_bytes,
             queue_limits=settings.queue_limits,
-            gate=Gate(settings.ticket_keys, settings.service) if settings.ticket_keys else None,
+            gate=TicketCheck(settings.ticket_keys, settings.service) if settings.ticket_keys else None,
         )
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
@@ -201,7 +201,7 @@ def _listen(settings: Settings) -> Server:
         ) from error
 
 
-def _whereabouts(settings: Settings, listening: Address) -> Whereabouts:
+def _whereabouts(settings: WorkerSettings, listening: Address) -> WorkerAddresses:
     """Where this worker is; waits for a way to the registry. Raises NotPublishedError."""
     registry = settings.registry
     towards = None if isinstance(registry, StaticRegistry) else registry.address
@@ -209,7 +209,7 @@ def _whereabouts(settings: Settings, listening: Address) -> Whereabouts:
     rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
     for failures in itertools.count(1):
         try:
-            return Whereabouts(find, settings.find_wan, listening.port)
+            return WorkerAddresses(find, settings.find_wan, listening.port)
         except OSError as error:
             log: Any = structlog.get_logger()
             why = error.strerror or str(error)
@@ -218,7 +218,7 @@ def _whereabouts(settings: Settings, listening: Address) -> Whereabouts:
     raise AssertionError("nobody counts to the end")
 
 
-def _identity(settings: Settings, whereabouts: Whereabouts) -> Instance:
+def _identity(settings: WorkerSettings, whereabouts: WorkerAddresses) -> Instance:
     address, spec = whereabouts.address, settings.spec
     # A folder may have any name. In a header and in the registry it has to be plain text.
     model, version = as_label(spec.name), as_label(spec.version)
@@ -226,34 +226,34 @@ def _identity(settings: Settings, whereabouts: Whereabouts) -> Instance:
 
 
 def _membership(
-    settings: Settings,
+    settings: WorkerSettings,
     instance: Instance,
-    whereabouts: Whereabouts,
+    whereabouts: WorkerAddresses,
     lifecycle: Lifecycle,
-    metrics: Metrics,
+    metrics: WorkerMetrics,
     listening: Address,
-) -> Membership:
+) -> WorkerRegistration:
     """What is to be done about the registry, none of it begun yet; with a static list that is nothing."""
     if isinstance(settings.registry, StaticRegistry):
-        return Membership()
+        return WorkerRegistration()
     registry = settings.registry.address
     access = settings.registry.access
     agent = ConsulAgent(registry, settings.service, ttl_s=TTL_S, access=access)
     registration = Registration(agent, instance, locate=whereabouts)
-    metrics.include(RegistryMetrics(registration))
+    metrics.include(RegistrationMetrics(registration))
     if not settings.self_test:
-        return Membership(registration)
+        return WorkerRegistration(registration)
     check = ConsulAddressCheck(registry, settings.service, access)
     hint = advice(listening)
     test = SelfTest(check, instance, hint=hint, tell=lifecycle.held_up, locate=whereabouts)
     wan_test = _wan_test(check, instance, whereabouts, registry)
     if wan_test is not None:
         whereabouts.may_tell_wan = lambda: wan_test.passed
-    return Membership(registration, test, wan_test)
+    return WorkerRegistration(registration, test, wan_test)
 
 
 def _wan_test(
-    check: ConsulAddressCheck, instance: Instance, whereabouts: Whereabouts, registry: Address
+    check: ConsulAddressCheck, instance: Instance, whereabouts: WorkerAddresses, registry: Address
 ) -> SelfTest | None:
     """That of the address for clients outside, if there is one and it can be tested."""
     if instance.wan is None:

@@ -14,7 +14,7 @@ from tfleet.worker.rejection import Rejection
 _QUERY: Final = f"{TICKET_QUERY}="
 
 
-class Gate:
+class TicketCheck:
     """Judges a request by its head. Called by one thread, the one that reads the sockets."""
 
     def __init__(self, keys: KeyFile, service: str, clock: Callable[[], float] = time.time) -> None:
@@ -23,7 +23,7 @@ class Gate:
         self._clock = clock
 
     def __repr__(self) -> str:
-        return f"<Gate {self._keys!r}>"
+        return f"<TicketCheck {self._keys!r}>"
 
     def __call__(self, header: str | None, query: str) -> Rejection | None:
         """Why a request may not come in, if it may not.

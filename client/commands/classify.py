@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Tally:
+class OutcomeCount:
     """How many files were classified, how many not, and how many of these because nothing answered."""
 
     classified: int = 0
@@ -71,7 +71,7 @@ async def run(
     *,
     concurrency: int,
     show: Callable[[Outcome[str]], None],
-) -> Tally:
+) -> OutcomeCount:
     """Classify all the files, `concurrency` at a time, and show each outcome, in the order of the items."""
 
     async def do(item: str | Unusable) -> Outcome[str]:
@@ -79,7 +79,7 @@ async def run(
             return Outcome(item.name, error=BadImageError(item.reason))
         return await client.outcome(item)
 
-    tally = Tally()
+    tally = OutcomeCount()
     async with client, aclosing(in_order(pulled(items), do, concurrency=concurrency)) as outcomes:
         async for outcome in outcomes:
             tally.add(outcome)

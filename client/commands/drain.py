@@ -19,14 +19,14 @@ import click
 from tfleet.client.async_client import DEFAULT_CONNECT_TIMEOUT_S, AsyncFleetClient
 from tfleet.client.commands.options import proxy_option, quiet_end, with_hint
 from tfleet.client.commands.output import count
-from tfleet.client.drain import Drain
+from tfleet.client.drain import WorkerDrain
 from tfleet.client.errors import FleetError
 from tfleet.client.http.transport import Transport
 from tfleet.client.text import printable
 from tfleet.contract.address import Address, BadAddressError
 
 if TYPE_CHECKING:
-    from tfleet.client.worker_status import Roster, WorkerStatus
+    from tfleet.client.worker_status import WorkerList, WorkerStatus
 
 _MOST_NAMED: Final = 10
 
@@ -152,7 +152,7 @@ class _Departure:
     seconds: float
 
 
-async def _roster(proxy: tuple[str, ...]) -> Roster:
+async def _roster(proxy: tuple[str, ...]) -> WorkerList:
     async with AsyncFleetClient(proxy, timeout_s=_PROXY_TIMEOUT_S) as client:
         return await client.roster()
 
@@ -166,7 +166,7 @@ async def _drain(
     transport = Transport(connect_timeout_s=DEFAULT_CONNECT_TIMEOUT_S, max_connections=4)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(transport.close)
-        one = await stack.enter_async_context(Drain(transport, worker, address, ticket))
+        one = await stack.enter_async_context(WorkerDrain(transport, worker, address, ticket))
         await one.begin()
         if wait_timeout_s is not None:
             with suppress(TimeoutError):

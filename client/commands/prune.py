@@ -21,7 +21,7 @@ from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.options import chosen_registry, registry_options
 from tfleet.discovery.registration.conflicts import who_answers
 from tfleet.discovery.registration.heartbeat import TTL_S
-from tfleet.discovery.registration.prune import Kind, Suspect, remove, suspects
+from tfleet.discovery.registration.prune import StaleEntry, StaleKind, remove, suspects
 from tfleet.discovery.registry import StaticRegistry
 
 _TIMEOUT_S: Final = 10.0
@@ -82,8 +82,8 @@ def prune(
         click.echo(_CANNOT_ASK, err=True)
         sys.exit(2)
     agent = ConsulAgent(where.address, service, ttl_s=TTL_S, access=where.access, timeout_s=_TIMEOUT_S)
-    kinds = frozenset(Kind) if unreachable else frozenset({Kind.ORPHAN})
-    removed: list[Suspect] = []
+    kinds = frozenset(StaleKind) if unreachable else frozenset({StaleKind.ORPHAN})
+    removed: list[StaleEntry] = []
     with quiet_end():
         try:
             found = suspects(agent, who_answers)
@@ -101,7 +101,7 @@ def prune(
             click.echo(_summary(found, removed, kinds, service))
 
 
-def _agreed(doomed: Sequence[Suspect]) -> bool:
+def _agreed(doomed: Sequence[StaleEntry]) -> bool:
     try:
         return click.confirm(f"Remove {count(len(doomed), 'registration')}?")
     except click.Abort:  # click's word for Ctrl-C and for the end of the input
@@ -109,24 +109,24 @@ def _agreed(doomed: Sequence[Suspect]) -> bool:
 
 
 def _summary(
-    found: Sequence[Suspect], removed: Sequence[Suspect], kinds: Collection[Kind], service: str
+    found: Sequence[StaleEntry], removed: Sequence[StaleEntry], kinds: Collection[StaleKind], service: str
 ) -> str:
-    orphans, unreachable = _of(Kind.ORPHAN, found), _of(Kind.UNREACHABLE, found)
+    orphans, unreachable = _of(StaleKind.ORPHAN, found), _of(StaleKind.UNREACHABLE, found)
     said = f"no orphans of {service}"
     if orphans:
-        said = f"{len(_of(Kind.ORPHAN, removed))} of {count(len(orphans), 'orphan')} removed"
+        said = f"{len(_of(StaleKind.ORPHAN, removed))} of {count(len(orphans), 'orphan')} removed"
     if not unreachable:
         return said
-    if Kind.UNREACHABLE in kinds:
-        return f"{said}; {len(_of(Kind.UNREACHABLE, removed))} of {len(unreachable)} unreachable removed"
+    if StaleKind.UNREACHABLE in kinds:
+        return f"{said}; {len(_of(StaleKind.UNREACHABLE, removed))} of {len(unreachable)} unreachable removed"
     return f"{said}; {len(unreachable)} kept: not critical, but not reachable from here (see --unreachable)"
 
 
-def _of(kind: Kind, found: Sequence[Suspect]) -> list[Suspect]:
+def _of(kind: StaleKind, found: Sequence[StaleEntry]) -> list[StaleEntry]:
     return [one for one in found if one.kind is kind]
 
 
-def _show(found: Sequence[Suspect]) -> None:
+def _show(found: Sequence[StaleEntry]) -> None:
     rows = [
         Row(
             (
@@ -137,21 +137,21 @@ def _show(found: Sequence[Suspect]) -> None:
             ),
             Text(printable(one.reason)),
         )
-        for one in (*_of(Kind.ORPHAN, found), *_of(Kind.UNREACHABLE, found))
+        for one in (*_of(StaleKind.ORPHAN, found), *_of(StaleKind.UNREACHABLE, found))
     ]
     # A pipe has no width to fit into.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
     console.print(shown(_FORM, rows, console.width))
 
 
-def _document(found: Sequence[Suspect], removed: Sequence[Suspect]) -> dict[str, Any]:
-    def rows(kind: Kind) -> list[dict[str, Any]]:
+def _document(found: Sequence[StaleEntry], removed: Sequence[StaleEntry]) -> dict[str, Any]:
+    def rows(kind: StaleKind) -> list[dict[str, Any]]:
         return [_row(one, removed=one in removed) for one in _of(kind, found)]
 
-    return {"orphans": rows(Kind.ORPHAN), "unreachable": rows(Kind.UNREACHABLE)}
+    return {"orphans": rows(StaleKind.ORPHAN), "unreachable": rows(StaleKind.UNREACHABLE)}
 
 
-def _row(one: Suspect, *, removed: bool) -> dict[str, Any]:
+def _row(one: StaleEntry, *, removed: bool) -> dict[str, Any]:
     return {
         "id": one.listing.instance.id,
         "address": str(one.listing.instance.address),

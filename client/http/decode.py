@@ -24,7 +24,7 @@ from tfleet.contract import names as contract
 from tfleet.contract.names import whole_number
 
 if TYPE_CHECKING:
-    from tfleet.client.http.transport import Reply
+    from tfleet.client.http.transport import HttpResponse
 
 _OK: Final = 200
 _ELSEWHERE: Final = 307
@@ -40,7 +40,7 @@ _MAX_RETRY_AFTER_DIGITS: Final = 6
 
 
 def classification(
-    reply: Reply, *, request_id: str, elapsed_ms: float, failed_tries: int = 0
+    reply: HttpResponse, *, request_id: str, elapsed_ms: float, failed_tries: int = 0
 ) -> Classification:
     """Read the answer of `POST /predict`; raises the FleetError that it means where it is none.
 
@@ -62,7 +62,7 @@ def classification(
     )
 
 
-def succeeded(reply: Reply, *, request_id: str | None = None) -> dict[str, Any]:
+def succeeded(reply: HttpResponse, *, request_id: str | None = None) -> dict[str, Any]:
     """The JSON object of a 200; raises the FleetError that any other answer means."""
     if reply.status != _OK:
         raise failure(reply, request_id=request_id)
@@ -72,7 +72,7 @@ def succeeded(reply: Reply, *, request_id: str | None = None) -> dict[str, Any]:
     return document
 
 
-def failure(reply: Reply, *, request_id: str | None = None) -> FleetError:
+def failure(reply: HttpResponse, *, request_id: str | None = None) -> FleetError:
     """The exception that an answer other than 200 means."""
     status, request_id = reply.status, reply.headers.get(contract.REQUEST_ID, request_id)
     said = detail(reply)
@@ -90,7 +90,7 @@ def failure(reply: Reply, *, request_id: str | None = None) -> FleetError:
     return _not_our_answer(reply, request_id)
 
 
-def _not_our_answer(reply: Reply, request_id: str | None) -> UnexpectedAnswerError:
+def _not_our_answer(reply: HttpResponse, request_id: str | None) -> UnexpectedAnswerError:
     location = reply.headers.get("Location")
     if reply.status == _ELSEWHERE and contract.WORKER in reply.headers:
         message = f"{reply.url} is a proxy in p2p mode, which takes no images itself: use p2p=True, or --p2p"
@@ -122,7 +122,7 @@ def _prediction(item: object) -> Prediction | None:
     return Prediction(label, float(probability))
 
 
-def detail(reply: Reply) -> str | None:
+def detail(reply: HttpResponse) -> str | None:
     """The problem document's own words, on one line and of bounded length; None where it is no problem
     document.
     """
@@ -133,7 +133,7 @@ def detail(reply: Reply) -> str | None:
     return " ".join(detail.split())[:_MAX_DETAIL] if isinstance(detail, str) and detail.strip() else None
 
 
-def _retry_after_s(reply: Reply) -> float | None:
+def _retry_after_s(reply: HttpResponse) -> float | None:
     """Seconds of Retry-After; its other form, a date, needs both clocks to agree and is passed over."""
     text = reply.headers.get("Retry-After", "").strip()
     return float(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_RETRY_AFTER_DIGITS else None

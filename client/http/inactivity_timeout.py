@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-class Patience:
+class InactivityTimeout:
     """Ends a block with TimeoutError when nothing has moved for `seconds`; with None it never does.
 
     It counts from the first `moved` on, so that the wait for a free connection is nobody's fault. A large

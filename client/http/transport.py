@@ -24,7 +24,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from tfleet.client.errors import BadImageError, UnexpectedAnswerError
-from tfleet.client.http.inactivity_timeout import Patience
+from tfleet.client.http.inactivity_timeout import InactivityTimeout
 from tfleet.runtime.network_errors import plain_reason
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpResponse:
     """Status, headers (a mapping that ignores case), body, and the URL that gave them."""
 
     url: str
@@ -80,7 +80,7 @@ class LostConnectionError(Exception):
 class _Exchange:
     """A request on its way: what waits for it, and whether its connection had served another one."""
 
-    patience: Patience
+    patience: InactivityTimeout
     reused: bool = True
 
 
@@ -131,7 +131,7 @@ class Transport:
 
     async def post(
         self, url: str, image: Image, headers: Mapping[str, str], *, try_timeout_s: float | None = None
-    ) -> Reply:
+    ) -> HttpResponse:
         """Send an image. Raises LostConnectionError, UnexpectedAnswerError and, from its reading,
         BadImageError.
         """
@@ -151,7 +151,7 @@ class Transport:
         try_timeout_s: float | None = None,
         context: ssl.SSLContext | None = None,
         server_name: str | None = None,
-    ) -> Reply:
+    ) -> HttpResponse:
         """Ask for a document; `context` and `server_name` are for TLS other than the system's. Raises
         LostConnectionError and UnexpectedAnswerError.
         """
@@ -162,7 +162,7 @@ class Transport:
             "GET", url, headers, _MAX_TABLE_BYTES, try_timeout_s=try_timeout_s, tls=tls
         )
 
-    async def tell(self, url: str, headers: Mapping[str, str]) -> Reply:
+    async def tell(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
         """Send a POST without a body. Raises LostConnectionError and UnexpectedAnswerError."""
         headers = {**headers, "Accept": "application/json"}
         return await self._request("POST", url, headers, _MAX_ANSWER_BYTES)
@@ -182,8 +182,8 @@ class Transport:
         image: Image | None = None,
         try_timeout_s: float | None = None,
         tls: _Tls = _THE_SYSTEMS,
-    ) -> Reply:
-        patience = Patience(try_timeout_s)
+    ) -> HttpResponse:
+        patience = InactivityTimeout(try_timeout_s)
         exchange = _Exchange(patience)
         _exchange.set(exchange)
         begun = False
@@ -203,7 +203,7 @@ class Transport:
             ):
                 begun = True
                 read = await _read(response, max_bytes, patience)
-                return Reply(url, response.status, response.headers, read)
+                return HttpResponse(url, response.status, response.headers, read)
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
             _raise_bad_image(error)
             raise LostConnectionError(plain_reason(error), reused=exchange.reused, begun=begun) from error
@@ -229,7 +229,7 @@ class Transport:
         return self._session
 
 
-async def _read(response: aiohttp.ClientResponse, max_bytes: int, patience: Patience) -> bytes:
+async def _read(response: aiohttp.ClientResponse, max_bytes: int, patience: InactivityTimeout) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_any():

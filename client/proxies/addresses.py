@@ -65,7 +65,7 @@ _SERVICE: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedProxies:
     """The proxies with these base URLs; one or more, none of them twice."""
 
     urls: tuple[str, ...]
@@ -75,7 +75,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ProxiesInRegistry:
     """The proxies that are registered under the name `service`."""
 
     registry: ConsulRegistry
@@ -85,7 +85,7 @@ class Listed:
         return f"{self.service} in {self.registry}"
 
 
-Whereabouts: TypeAlias = Named | Listed
+Whereabouts: TypeAlias = NamedProxies | ProxiesInRegistry
 
 
 def parse_whereabouts(proxy: str | Iterable[str]) -> Whereabouts:
@@ -102,10 +102,10 @@ def parse_whereabouts(proxy: str | Iterable[str]) -> Whereabouts:
     if any(part.startswith(_CONSUL) for part in parts):
         raise BadProxyError("a registry knows all the proxies: expected consul://HOST:PORT and nothing else")
     urls = tuple(dict.fromkeys(parse_proxy(part) for part in parts or each or [""]))
-    return Named(urls)
+    return NamedProxies(urls)
 
 
-def _listed(text: str) -> Listed:
+def _listed(text: str) -> ProxiesInRegistry:
     scheme, _, rest = text.partition("//")
     address, _, name = rest.rstrip("/").partition("/")
     if name and not _SERVICE.fullmatch(name):
@@ -117,4 +117,4 @@ def _listed(text: str) -> Listed:
             raise BadProxyError(str(error)) from error
         raise BadProxyError(f"{text!r} is no registry's address: expected {scheme}//HOST:PORT") from error
     assert isinstance(registry, ConsulRegistry)
-    return Listed(registry, proxies_of(name or SERVICE))
+    return ProxiesInRegistry(registry, proxies_of(name or SERVICE))

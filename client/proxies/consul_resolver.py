@@ -29,8 +29,8 @@ from tfleet.discovery.errors import RegistryError, RegistryRefusedError
 from tfleet.discovery.listing import listings
 
 if TYPE_CHECKING:
-    from tfleet.client.http.transport import Reply, Transport
-    from tfleet.client.proxies.addresses import Listed
+    from tfleet.client.http.transport import HttpResponse, Transport
+    from tfleet.client.proxies.addresses import ProxiesInRegistry
 
 _AGAIN_AFTER_S: Final = 10.0
 _AFTER_A_FAILURE_S: Final = 1.0
@@ -41,11 +41,11 @@ _FORBIDDEN: Final = 403
 _MOST_BYTES: Final = 200
 
 
-class Finder:
+class ConsulResolver:
     """Looks for the proxies of one fleet. Belongs to the event loop that first uses it."""
 
     def __init__(
-        self, transport: Transport, where: Listed, on_found: Callable[[tuple[str, ...]], None]
+        self, transport: Transport, where: ProxiesInRegistry, on_found: Callable[[tuple[str, ...]], None]
     ) -> None:
         self._transport = transport
         self._where = where
@@ -56,7 +56,7 @@ class Finder:
         self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
 
     def __repr__(self) -> str:
-        return f"<Finder of {self._where}>"
+        return f"<ConsulResolver of {self._where}>"
 
     def look_if_due(self) -> None:
         """Begin a look if it is time."""
@@ -99,7 +99,7 @@ class Finder:
             return nobody
         return f"{nobody}; {self._where.registry.access.reading(self._where.service)}"
 
-    async def _ask(self) -> Reply:
+    async def _ask(self) -> HttpResponse:
         credentials, service = self._credentials, self._where.service
         # stale: any of Consul's servers may answer, be there a leader or not.
         url = f"{self._where.registry.url}/v1/health/service/{quote(service)}?passing=1&stale"
@@ -120,7 +120,7 @@ class Finder:
         return reply
 
 
-def _urls(reply: Reply) -> tuple[str, ...]:
+def _urls(reply: HttpResponse) -> tuple[str, ...]:
     """The base URLs of those that are listed. Raises UnexpectedAnswerError where it is no list."""
     try:
         listed = listings(json.loads(reply.body)) if reply.status == _OK else None

@@ -30,15 +30,15 @@ from tfleet.client.errors import (
 )
 from tfleet.client.http import decode as answer
 from tfleet.client.http.transport import LostConnectionError
-from tfleet.client.proxies.addresses import Listed, Whereabouts
-from tfleet.client.proxies.consul_resolver import Finder
+from tfleet.client.proxies.addresses import ProxiesInRegistry, Whereabouts
+from tfleet.client.proxies.consul_resolver import ConsulResolver
 from tfleet.client.proxies.health import Proxies
 from tfleet.runtime.network_errors import speaks_no_tls
 
 if TYPE_CHECKING:
-    from tfleet.client.http.transport import Reply, Transport
+    from tfleet.client.http.transport import HttpResponse, Transport
 
-Send = Callable[[str, float | None], Awaitable["Reply"]]
+Send = Callable[[str, float | None], Awaitable["HttpResponse"]]
 """Sends a request to the proxy with this base URL, which may let nothing move for so many seconds."""
 
 _UNAVAILABLE: Final = 503
@@ -57,28 +57,30 @@ class _Asked:
     deadline_s: float
     request_id: str | None
     failures: dict[str, FleetError] = field(default_factory=dict)
-    declined: Reply | None = None
+    declined: HttpResponse | None = None
     late: str | None = None
 
 
-class AnyProxy:
+class ProxyFailover:
     """Asks one proxy of a client's after the other. Belongs to the event loop that first uses it."""
 
     def __init__(self, transport: Transport, where: Whereabouts, *, try_timeout_s: float) -> None:
         self.where = where
         self._try_timeout_s = try_timeout_s
         self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
-        self._proxies = Proxies(() if isinstance(where, Listed) else where.urls)
-        self._finder = Finder(transport, where, self._found) if isinstance(where, Listed) else None
+        self._proxies = Proxies(() if isinstance(where, ProxiesInRegistry) else where.urls)
+        self._finder = (
+            ConsulResolver(transport, where, self._found) if isinstance(where, ProxiesInRegistry) else None
+        )
         self._turn = self._rng.randrange(1 << 16)
 
     def __repr__(self) -> str:
-        return f"<AnyProxy {self._proxies!r} of {self.where}>"
+        return f"<ProxyFailover {self._proxies!r} of {self.where}>"
 
     def __str__(self) -> str:
         return str(self.where)
 
-    async def ask(self, send: Send, *, deadline_s: float, request_id: str | None) -> Reply:
+    async def ask(self, send: Send, *, deadline_s: float, request_id: str | None) -> HttpResponse:
         """The answer of a proxy, whatever its status. Raises FleetError where there is none.
 
         `deadline_s` is when the caller gives up, on the loop's clock.
@@ -97,7 +99,7 @@ class AnyProxy:
         if self._finder is not None:
             await self._finder.close()
 
-    async def _try(self, url: str, send: Send, asked: _Asked) -> Reply | None:
+    async def _try(self, url: str, send: Send, asked: _Asked) -> HttpResponse | None:
         """The proxy's answer, None where another one is to be asked."""
         began_s = _now_s()
         patience_s = self._patience_s(url, asked, began_s)
@@ -152,7 +154,7 @@ class AnyProxy:
         if self._finder is not None:
             self._finder.doubt()
 
-    def _declined(self, url: str, reply: Reply) -> FleetError:
+    def _declined(self, url: str, reply: HttpResponse) -> FleetError:
         refusal = answer.failure(reply)
         assert isinstance(refusal, TryLaterError)
         rest_s = _REST_S if refusal.retry_after_s is None else refusal.retry_after_s

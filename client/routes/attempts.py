@@ -40,7 +40,7 @@ class FailedTry:
         return f"{self.worker.address}: {self.reason}"
 
 
-class Tries:
+class Attempts:
     """What has been tried for one call, in order. `len` is the number of tries that failed."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Tries:
         return "; ".join([*map(str, self._failed), *waiting])
 
     def __repr__(self) -> str:
-        return f"<Tries failed={len(self._failed)} avoided={len(self._avoided)}>"
+        return f"<Attempts failed={len(self._failed)} avoided={len(self._avoided)}>"
 
     @property
     def somebody_answered(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from tfleet.client.routes.attempts import Tries
+from tfleet.client.routes.attempts import Attempts
 from tfleet.contract import names as contract
 
 
@@ -20,7 +20,7 @@ class Call:
     request_id: str
     deadline: float
     top: int | None = None
-    tries: Tries = field(default_factory=Tries, compare=False)
+    tries: Attempts = field(default_factory=Attempts, compare=False)
 
     @property
     def path(self) -> str:

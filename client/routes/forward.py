@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tfleet.client.http.transport import Reply, Transport
+    from tfleet.client.http.transport import HttpResponse, Transport
     from tfleet.client.images.image import Image
-    from tfleet.client.proxies.failover import AnyProxy
+    from tfleet.client.proxies.failover import ProxyFailover
     from tfleet.client.routes.call import Call
 
 
@@ -17,15 +17,15 @@ class Forward:
     for them.
     """
 
-    def __init__(self, transport: Transport, proxies: AnyProxy) -> None:
+    def __init__(self, transport: Transport, proxies: ProxyFailover) -> None:
         self._transport = transport
         self._proxies = proxies
 
-    async def send(self, image: Image, call: Call) -> Reply:
+    async def send(self, image: Image, call: Call) -> HttpResponse:
         """A proxy's answer, whatever its status. Raises FleetError where there is none."""
         now_s = asyncio.get_running_loop().time
 
-        async def send(url: str, patience_s: float | None) -> Reply:
+        async def send(url: str, patience_s: float | None) -> HttpResponse:
             headers = call.headers(now_s())
             return await self._transport.post(url + call.path, image, headers, try_timeout_s=patience_s)
 

@@ -28,7 +28,7 @@ from tfleet.runtime.backoff import Backoff
 if TYPE_CHECKING:
     import random
 
-    from tfleet.client.routes.lookup import FoundWorker, Grant
+    from tfleet.client.routes.lookup import FoundWorker, LeasedWorkers
 
 Balance = Literal["round-robin", "least-in-flight"]
 BALANCES: Final = ("round-robin", "least-in-flight")
@@ -154,7 +154,7 @@ class Lease:
         """The lease where nobody is left out."""
         return replace(self, failures={})
 
-    def renewed(self, grant: Grant, now_s: float, rng: random.Random) -> Lease:
+    def renewed(self, grant: LeasedWorkers, now_s: float, rng: random.Random) -> Lease:
         """The lease that the proxy gave instead of this one."""
         failures = self._failures(now_s)
         unwanted = self.unwanted(now_s)

@@ -24,9 +24,9 @@ from tfleet.client.routes.lease import Balance, Lease
 from tfleet.contract.names import REQUEST_ID
 
 if TYPE_CHECKING:
-    from tfleet.client.http.transport import Reply, Transport
-    from tfleet.client.proxies.failover import AnyProxy
-    from tfleet.client.routes.lookup import FoundWorker, Grant
+    from tfleet.client.http.transport import HttpResponse, Transport
+    from tfleet.client.proxies.failover import ProxyFailover
+    from tfleet.client.routes.lookup import FoundWorker, LeasedWorkers
 
 _LOOKUP_TIMEOUT_S: Final = 5.0
 _UNAVAILABLE: Final = 503
@@ -36,10 +36,10 @@ less of who failed.
 """
 
 
-class LeaseKeeper:
+class LeaseRenewal:
     """The lease of one client. Belongs to the event loop that first uses it."""
 
-    def __init__(self, transport: Transport, proxies: AnyProxy, *, size: int, balance: Balance) -> None:
+    def __init__(self, transport: Transport, proxies: ProxyFailover, *, size: int, balance: Balance) -> None:
         self.lease = Lease()
         self._transport = transport
         self._proxies = proxies
@@ -51,7 +51,7 @@ class LeaseKeeper:
         self._renewals: SingleFlight[FleetError | None] = SingleFlight()
 
     def __repr__(self) -> str:
-        return f"<LeaseKeeper {self.lease!r} in_flight={dict(self._in_flight)}>"
+        return f"<LeaseRenewal {self.lease!r} in_flight={dict(self._in_flight)}>"
 
     async def worker(self, avoided: Collection[str], request_id: str) -> FoundWorker | None:
         """The worker for the next image, none of those `avoided`; None where nobody else is left.
@@ -144,7 +144,7 @@ class LeaseKeeper:
         self.lease = self.lease.renewed(grant, _now_s(), self._rng)
         return None
 
-    async def _look_up(self, request_id: str, avoided: Collection[str]) -> Grant:
+    async def _look_up(self, request_id: str, avoided: Collection[str]) -> LeasedWorkers:
         failed = self.lease.unwanted(_now_s())
         reply = await self._ask(request_id, failed.union(avoided))
         if reply.status == _UNAVAILABLE and not failed.issubset(avoided):
@@ -152,10 +152,10 @@ class LeaseKeeper:
             reply = await self._ask(request_id, avoided)
         return lookup.granted(reply, request_id=request_id)
 
-    async def _ask(self, request_id: str, unwanted: Collection[str]) -> Reply:
+    async def _ask(self, request_id: str, unwanted: Collection[str]) -> HttpResponse:
         path, headers = lookup.path(self._size, sorted(unwanted)), {REQUEST_ID: request_id}
 
-        async def send(url: str, patience_s: float | None) -> Reply:
+        async def send(url: str, patience_s: float | None) -> HttpResponse:
             return await self._transport.get(url + path, headers, try_timeout_s=patience_s)
 
         deadline_s = _now_s() + _LOOKUP_TIMEOUT_S

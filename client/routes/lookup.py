@@ -15,7 +15,7 @@ from tfleet.contract.names import LEASE_SIZE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tfleet.client.http.transport import Reply
+    from tfleet.client.http.transport import HttpResponse
 
 _PATH: Final = "/worker"
 _LONGEST_S: Final = 3600.0
@@ -41,7 +41,7 @@ class FoundWorker:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class LeasedWorkers:
     """Workers to share the images among for `expires_in_s` seconds (0 where the proxy did not say).
 
     `forwards` is whether the proxy would take an image itself. `ticket` is to be shown to the workers, empty
@@ -60,7 +60,7 @@ def path(size: int, unwanted: Iterable[str] = ()) -> str:
     return f"{_PATH}?{urlencode(query)}"
 
 
-def granted(reply: Reply, *, request_id: str | None = None) -> Grant:
+def granted(reply: HttpResponse, *, request_id: str | None = None) -> LeasedWorkers:
     """Read the answer of `GET /worker?n=`; raises the FleetError that it means where it names no worker.
 
     A worker that is asked itself names only itself, without a list around it.
@@ -79,7 +79,7 @@ def granted(reply: Reply, *, request_id: str | None = None) -> Grant:
             status=reply.status,
             request_id=request_id,
         )
-    return Grant(
+    return LeasedWorkers(
         tuple(worker for worker in workers if worker is not None),
         expires_in_s=min(_positive(document.get("expires_in_s")) or 0.0, _LONGEST_S),
         forwards=document.get("forwards") is True,

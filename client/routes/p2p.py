@@ -41,16 +41,16 @@ from tfleet.client.http import decode as answer
 from tfleet.client.http.transport import LostConnectionError
 from tfleet.client.routes.attempts import PAUSE_S
 from tfleet.client.routes.forward import Forward
-from tfleet.client.routes.lease_renewal import LeaseKeeper
+from tfleet.client.routes.lease_renewal import LeaseRenewal
 from tfleet.contract.names import MOST_LEASED, REQUEST_ID
 from tfleet.contract.request_id import request_id
 
 if TYPE_CHECKING:
     import random
 
-    from tfleet.client.http.transport import Reply, Transport
+    from tfleet.client.http.transport import HttpResponse, Transport
     from tfleet.client.images.image import Image
-    from tfleet.client.proxies.failover import AnyProxy
+    from tfleet.client.proxies.failover import ProxyFailover
     from tfleet.client.routes.call import Call
     from tfleet.client.routes.lease import Balance
     from tfleet.client.routes.lookup import FoundWorker
@@ -60,7 +60,7 @@ _JITTER: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Detour:
+class ProxyFallback:
     """A client is on it as long as `look_at_s` is set: then it looks again for a worker that it can reach.
 
     `told` is whether the user knows; once is enough. Times are on the caller's clock.
@@ -79,12 +79,12 @@ class Detour:
         """Whether it is time to look for a worker again."""
         return self.look_at_s is not None and now_s >= self.look_at_s
 
-    def on(self, now_s: float, rng: random.Random) -> Detour:
+    def on(self, now_s: float, rng: random.Random) -> ProxyFallback:
         """Take it, or stay on it, and look again in about `again_after_s`."""
         wait_s = self.again_after_s * (1 + _JITTER * (2 * rng.random() - 1))
         return replace(self, look_at_s=now_s + wait_s, told=True)
 
-    def off(self) -> Detour:
+    def off(self) -> ProxyFallback:
         """Send straight to the workers again."""
         return replace(self, look_at_s=None)
 
@@ -106,7 +106,7 @@ class PeerToPeer:
     def __init__(
         self,
         transport: Transport,
-        proxies: AnyProxy,
+        proxies: ProxyFailover,
         *,
         try_timeout_s: float,
         most_workers: int,
@@ -117,16 +117,16 @@ class PeerToPeer:
         self._proxies = proxies
         self._try_timeout_s = try_timeout_s
         self._forward = Forward(transport, proxies)
-        self._keeper = LeaseKeeper(transport, proxies, size=min(most_workers, MOST_LEASED), balance=balance)
+        self._keeper = LeaseRenewal(transport, proxies, size=min(most_workers, MOST_LEASED), balance=balance)
         self._contacts: SingleFlight[tuple[FoundWorker, ...]] = SingleFlight()
-        self._detour = Detour(again_after_s)
+        self._detour = ProxyFallback(again_after_s)
         self._lost = ""
         self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
 
     def __repr__(self) -> str:
         return f"<PeerToPeer {self._keeper!r} detour={self._detour.taken}>"
 
-    async def send(self, image: Image, call: Call) -> Reply:
+    async def send(self, image: Image, call: Call) -> HttpResponse:
         """An answer, whatever its status, but a worker's 429 and 503. Raises FleetError where there is
         none.
         """
@@ -157,7 +157,7 @@ class PeerToPeer:
         await self._contacts.close()
         await self._keeper.close()
 
-    async def _try(self, worker: FoundWorker, image: Image, call: Call) -> Reply | None:
+    async def _try(self, worker: FoundWorker, image: Image, call: Call) -> HttpResponse | None:
         """The worker's answer, None where another worker is to be asked."""
         call.tries.ask(worker)
         ticket = self._keeper.lease.ticket
@@ -193,7 +193,7 @@ class PeerToPeer:
         call.tries.failed(str(refusal), refusal)
         return None
 
-    async def _last_resort(self, image: Image, call: Call, error: FleetError) -> Reply:
+    async def _last_resort(self, image: Image, call: Call, error: FleetError) -> HttpResponse:
         """The proxy's own answer, where no worker of the lease could be reached. Raises FleetError, that is
         `error` where the proxy doesn't know better either.
         """

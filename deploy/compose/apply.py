@@ -11,8 +11,8 @@ from typing import Final
 from tfleet.deploy.compose.clone import NotCopiableError
 from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.engine import AT_ONCE, Engine, EngineError
-from tfleet.deploy.compose.events import News, Tell
-from tfleet.deploy.compose.plan import Plan
+from tfleet.deploy.compose.events import ContainerEvent, Tell
+from tfleet.deploy.compose.plan import ScalePlan
 from tfleet.deploy.compose.threads import aside
 
 _KILLED: Final = 137
@@ -20,21 +20,21 @@ _IN_ORDER: Final = frozenset({0, 143})
 """143 is one that was not far enough in its start to take SIGTERM for anything but its end."""
 
 
-class Change:
+class ScaleRun:
     """One plan. `draining` is who has been asked to leave and has not ended yet."""
 
     def __init__(
-        self, engine: Engine, plan: Plan, tell: Tell, *, clock: Callable[[], float] = time.monotonic
+        self, engine: Engine, plan: ScalePlan, tell: Tell, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.draining: dict[str, Container] = {}
-        self.outcome = Outcome()
+        self.outcome = ScaleOutcome()
         self._engine = engine
         self._plan = plan
         self._tell = tell
         self._clock = clock
         self._room = asyncio.Semaphore(AT_ONCE)
 
-    async def carry_out(self) -> Outcome:
+    async def carry_out(self) -> ScaleOutcome:
         """What fails is told and does not hold up the rest."""
         await self._make()
         async with asyncio.TaskGroup() as group:
@@ -55,7 +55,7 @@ class Change:
 
     async def _start(self, container: Container) -> None:
         async with self._room:
-            self._tell(News(container.name, "starting"))
+            self._tell(ContainerEvent(container.name, "starting"))
             try:
                 await aside(self._engine.start, container)
                 self.outcome.started.append(container)
@@ -73,7 +73,7 @@ class Change:
     async def _stop(self, container: Container) -> None:
         async with self._room:
             self.draining[container.id] = container
-            self._tell(News(container.name, "draining"))
+            self._tell(ContainerEvent(container.name, "draining"))
             began_s = self._clock()
             try:
                 code = await aside(self._engine.stop, container)
@@ -85,17 +85,17 @@ class Change:
                 return
             del self.draining[container.id]  # not where this is cancelled: then it goes on by itself
             self.outcome.stopped.append(container)
-            self._tell(News(container.name, "gone", self._clock() - began_s))
+            self._tell(ContainerEvent(container.name, "gone", self._clock() - began_s))
             if wrong := _wrong(container, code):
                 self._failed(container.name, wrong)
 
     def _failed(self, name: str, error: str) -> None:
         self.outcome.failures.append(error)
-        self._tell(News(name, "failed", error=error))
+        self._tell(ContainerEvent(name, "failed", error=error))
 
 
 @dataclass(slots=True)
-class Outcome:
+class ScaleOutcome:
     """What was done so far. A failure is told where it happens, in its line."""
 
     made: list[Container] = field(default_factory=list)

@@ -17,11 +17,11 @@ from tfleet.client.text import printable
 from tfleet.deploy.compose.autoscaler import Autoscaler, Scope
 from tfleet.deploy.compose.engine import Engine, EngineError, connected
 from tfleet.deploy.compose.load import Readings
-from tfleet.deploy.compose.policy import COOLDOWN_S, STABILIZATION_S, TARGET_BUSY, TARGET_QUEUE, Rules
+from tfleet.deploy.compose.policy import COOLDOWN_S, STABILIZATION_S, TARGET_BUSY, TARGET_QUEUE, ScalingRules
 from tfleet.deploy.compose.project import NoSuchProjectError, workers_of
-from tfleet.deploy.compose.report import JsonDiary, TextDiary
+from tfleet.deploy.compose.report import JsonEventLog, TextEventLog
 from tfleet.deploy.compose.scale_command import project_option, service_option
-from tfleet.deploy.errors import RefusedError
+from tfleet.deploy.errors import CommandRefusedError
 from tfleet.deploy.signals import on_stop_signal
 
 _INTERVAL_S: Final = 15.0
@@ -108,9 +108,9 @@ def autoscale(
       2  wrong usage, or no such project
     """
     if least > most:
-        raise RefusedError(f"--min {least} is more than --max {most}")
-    rules = Rules(least, most, target_busy, target_queue, cooldown_s, stabilization_s)
-    diary = (JsonDiary if as_json else TextDiary)(click.echo, _now)
+        raise CommandRefusedError(f"--min {least} is more than --max {most}")
+    rules = ScalingRules(least, most, target_busy, target_queue, cooldown_s, stabilization_s)
+    diary = (JsonEventLog if as_json else TextEventLog)(click.echo, _now)
     with quiet_end():
         try:
             with connected() as engine:
@@ -118,7 +118,7 @@ def autoscale(
                 scope = Scope(found[0].project, service)
                 asyncio.run(_autoscale(engine, proxy, scope, rules, diary, interval_s, dry_run=dry_run))
         except NoSuchProjectError as error:
-            raise RefusedError(str(error)) from error
+            raise CommandRefusedError(str(error)) from error
         except EngineError as error:
             click.echo(printable(str(error)), err=True)
             sys.exit(1)
@@ -128,8 +128,8 @@ async def _autoscale(
     engine: Engine,
     proxy: tuple[str, ...],
     scope: Scope,
-    rules: Rules,
-    diary: TextDiary | JsonDiary,
+    rules: ScalingRules,
+    diary: TextEventLog | JsonEventLog,
     interval_s: float,
     *,
     dry_run: bool,

@@ -9,26 +9,26 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tfleet.client.errors import FleetError
-from tfleet.deploy.compose.apply import Change
+from tfleet.deploy.compose.apply import ScaleRun
 from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.engine import Engine, EngineError
-from tfleet.deploy.compose.events import News
+from tfleet.deploy.compose.events import ContainerEvent
 from tfleet.deploy.compose.load import Readings
 from tfleet.deploy.compose.plan import alive, plan
-from tfleet.deploy.compose.policy import Decision, Past, Rules, decide
+from tfleet.deploy.compose.policy import ScalingDecision, ScalingHistory, ScalingRules, decide
 from tfleet.deploy.compose.project import NoSuchProjectError, workers_of
 from tfleet.deploy.compose.threads import aside
 
 
-class Diary(Protocol):
+class EventLog(Protocol):
     """Who is told of everything."""
 
-    def decided(self, decision: Decision) -> None: ...
+    def decided(self, decision: ScalingDecision) -> None: ...
 
     def undecided(self, reason: str) -> None:
         """Nothing could be decided this time."""
 
-    def news(self, news: News) -> None: ...
+    def news(self, news: ContainerEvent) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class Autoscaler:
         engine: Engine,
         readings: Readings,
         scope: Scope,
-        rules: Rules,
-        diary: Diary,
+        rules: ScalingRules,
+        diary: EventLog,
         *,
         interval_s: float,
         dry_run: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.change: Change | None = None
+        self.change: ScaleRun | None = None
         """The one that is under way."""
         self._engine = engine
         self._readings = readings
@@ -64,7 +64,7 @@ class Autoscaler:
         self._interval_s = interval_s
         self._dry_run = dry_run
         self._clock = clock
-        self._past = Past()
+        self._past = ScalingHistory()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -82,7 +82,7 @@ class Autoscaler:
             decision, self._past = decide(self._rules, len(living), loads, self._past, self._clock())
             self._diary.decided(decision)
             if decision.wanted != decision.workers and not self._dry_run:
-                self.change = Change(self._engine, plan(containers, decision.wanted), self._diary.news)
+                self.change = ScaleRun(self._engine, plan(containers, decision.wanted), self._diary.news)
                 await self.change.carry_out()
                 self.change = None
         except (EngineError, FleetError, NoSuchProjectError) as error:

@@ -26,7 +26,7 @@ class NotCopiableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ContainerSpec:
     """The body of the engine's request for a container, and the networks to which it is connected after that:
     an engine of before 2024 takes only one with the request.
     """
@@ -36,7 +36,7 @@ class Order:
     networks: Mapping[str, Mapping[str, Any]]
 
 
-def order(document: Mapping[str, Any], number: int, *, image_is_current: bool) -> Order:
+def order(document: Mapping[str, Any], number: int, *, image_is_current: bool) -> ContainerSpec:
     """From what `docker inspect` shows of a container of a compose project. Raises NotCopiableError."""
     config, host = copy.deepcopy(document["Config"]), copy.deepcopy(document["HostConfig"])
     old_name, short_id = document["Name"].removeprefix("/"), document["Id"][:_SHORT]
@@ -61,7 +61,7 @@ def order(document: Mapping[str, Any], number: int, *, image_is_current: bool) -
     }
     first = {each: networks.pop(each) for each in list(networks) if each == host.get("NetworkMode")}
     body = {**config, "HostConfig": host, "NetworkingConfig": {"EndpointsConfig": first}}
-    return Order(name, body, networks)
+    return ContainerSpec(name, body, networks)
 
 
 def _endpoint(endpoint: Mapping[str, Any], renamed: Mapping[str, str | None]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import requests
 
-from tfleet.deploy.compose.clone import Order, order
+from tfleet.deploy.compose.clone import ContainerSpec, order
 from tfleet.deploy.compose.container import ONE_OFF, PROJECT, SERVICE, Container, read_container
 from tfleet.runtime.docker_client import engine_client
 
@@ -107,7 +107,7 @@ class Engine:
                 return ""
         return said.decode(errors="replace").strip()
 
-    def _connect(self, made: str, wanted: Order) -> None:
+    def _connect(self, made: str, wanted: ContainerSpec) -> None:
         for network, endpoint in wanted.networks.items():
             self._client.api.connect_container_to_network(
                 made,

@@ -10,7 +10,7 @@ Event = Literal["starting", "ready", "draining", "gone", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class ContainerEvent:
     """`seconds` is what it took, where something has ended; `error` is what went wrong, else empty."""
 
     container: str
@@ -28,4 +28,4 @@ class News:
                 return f"{self.container}: {self.error}"
 
 
-Tell = Callable[[News], None]
+Tell = Callable[[ContainerEvent], None]

@@ -26,7 +26,7 @@ _SAMPLE: Final = re.compile(r"^(\w+) (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class LoadCounters:
     """One look at a worker: for how long it has been busy in its life, how many requests wait in it."""
 
     busy_s: float
@@ -35,7 +35,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class WorkerLoad:
     """`busy` is the share of the time, 0 to 1, in which it had at least one image to work on; `queue` is how
     many waited at the end of it.
     """
@@ -44,7 +44,7 @@ class Load:
     queue: int
 
 
-def read_counted(page: str, at_s: float) -> Counted | None:
+def read_counted(page: str, at_s: float) -> LoadCounters | None:
     """From the page of metrics; None where it does not say it, as an older worker's."""
     samples = dict(_SAMPLE.findall(page))
     try:
@@ -52,15 +52,15 @@ def read_counted(page: str, at_s: float) -> Counted | None:
         queue = sum(int(float(samples[name])) for name in _QUEUES)
     except (KeyError, ValueError, OverflowError):
         return None
-    return Counted(busy_s, queue, at_s)
+    return LoadCounters(busy_s, queue, at_s)
 
 
-def load_between(before: Counted | None, now: Counted | None) -> Load | None:
+def load_between(before: LoadCounters | None, now: LoadCounters | None) -> WorkerLoad | None:
     """From two looks at one worker; None where there are no two of them."""
     if before is None or now is None or now.at_s <= before.at_s:
         return None
     share = (now.busy_s - before.busy_s) / (now.at_s - before.at_s)
-    return Load(min(1.0, max(0.0, share)), now.queue)
+    return WorkerLoad(min(1.0, max(0.0, share)), now.queue)
 
 
 class Readings:
@@ -69,9 +69,9 @@ class Readings:
     def __init__(self, client: AsyncFleetClient, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock
-        self._last: dict[str, Counted] = {}
+        self._last: dict[str, LoadCounters] = {}
 
-    async def read(self, containers: Iterable[Container]) -> tuple[Load, ...]:
+    async def read(self, containers: Iterable[Container]) -> tuple[WorkerLoad, ...]:
         """The loads of those that are known, since the last look. Who is still starting, can't be asked, or
         is looked at for the first time is left out. Raises FleetError where the proxy gives no table.
         """
@@ -83,7 +83,7 @@ class Readings:
         self._last = looks
         return tuple(load for load in loads if load is not None)
 
-    async def _look(self, worker_id: str) -> Counted | None:
+    async def _look(self, worker_id: str) -> LoadCounters | None:
         try:
             page = await self._client.worker_metrics(worker_id)
         except FleetError:

@@ -19,7 +19,7 @@ from tfleet.deploy.compose.container import Container
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ScalePlan:
     """`start` are stopped containers, `new` the numbers of those to be made, like `pattern`; `stop` have to
     leave, and are removed but for `keep`.
     """
@@ -40,7 +40,7 @@ def alive(containers: Iterable[Container]) -> list[Container]:
     return [container for container in containers if container.alive]
 
 
-def plan(containers: Sequence[Container], wanted: int) -> Plan:
+def plan(containers: Sequence[Container], wanted: int) -> ScalePlan:
     """From all containers of the service, of which there has to be one, to so many workers."""
     living = alive(containers)
     stopped = sorted((each for each in containers if not each.alive), key=lambda each: each.number)
@@ -50,10 +50,10 @@ def plan(containers: Sequence[Container], wanted: int) -> Plan:
         start = tuple(stopped[:missing])
         highest = max(container.number for container in containers)
         new = range(highest + 1, highest + 1 + missing - len(start))
-        return Plan(pattern, start=start, new=tuple(new))
+        return ScalePlan(pattern, start=start, new=tuple(new))
     stop = sorted(living, key=_usefulness, reverse=True)[: -missing or 0]
     keep = pattern if stop and wanted == 0 and not stopped else None
-    return Plan(pattern, stop=tuple(stop), keep=keep)
+    return ScalePlan(pattern, stop=tuple(stop), keep=keep)
 
 
 def _usefulness(container: Container) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tfleet.deploy.compose.load import Load
+from tfleet.deploy.compose.load import WorkerLoad
 
 _TOLERANCE: Final = 0.1
 """As --horizontal-pod-autoscaler-tolerance has it."""
@@ -38,7 +38,7 @@ STABILIZATION_S: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ScalingRules:
     """What the command line says. The targets are for each worker, on average."""
 
     least: int
@@ -50,7 +50,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class ScalingHistory:
     """What a decision has to know of those before it: how many there were, since when, and how many were
     needed at which times.
     """
@@ -61,7 +61,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ScalingDecision:
     """`workers` there are, of whom `unknown` could not be read; `busy` is the average of the others, `queue`
     what waits in them together; `wanted` is how many there should be from now on, and `because` says why.
     """
@@ -80,8 +80,8 @@ class Decision:
 
 
 def decide(
-    rules: Rules, workers: int, loads: Sequence[Load], past: Past, now_s: float
-) -> tuple[Decision, Past]:
+    rules: ScalingRules, workers: int, loads: Sequence[WorkerLoad], past: ScalingHistory, now_s: float
+) -> tuple[ScalingDecision, ScalingHistory]:
     """The decision, and the past of the next one. `now_s` is on a clock that never goes back."""
     past = _with_change(past, workers, now_s)
     needed = _needed(rules, workers, loads)
@@ -90,17 +90,17 @@ def decide(
     wanted, because = _settled(rules, workers, loads, past, now_s)
     busy = round(sum(load.busy for load in loads) / len(loads), 4) if loads else None
     queue = sum(load.queue for load in loads)
-    return Decision(workers, max(0, workers - len(loads)), busy, queue, wanted, because), past
+    return ScalingDecision(workers, max(0, workers - len(loads)), busy, queue, wanted, because), past
 
 
-def _with_change(past: Past, workers: int, now_s: float) -> Past:
+def _with_change(past: ScalingHistory, workers: int, now_s: float) -> ScalingHistory:
     if past.workers == workers:
         return past
     changed_s = past.changed_s if past.workers is None else now_s
-    return Past(workers, changed_s, ((now_s, workers),))
+    return ScalingHistory(workers, changed_s, ((now_s, workers),))
 
 
-def _needed(rules: Rules, workers: int, loads: Sequence[Load]) -> int:
+def _needed(rules: ScalingRules, workers: int, loads: Sequence[WorkerLoad]) -> int:
     """As many as the load asks for, within the limits; `workers` where that is about right."""
     demand = max(_by_busy(rules, loads), _by_queue(rules, loads))
     unknown = workers - len(loads)
@@ -112,7 +112,9 @@ def _needed(rules: Rules, workers: int, loads: Sequence[Load]) -> int:
     return min(max(needed, rules.least), rules.most)
 
 
-def _settled(rules: Rules, workers: int, loads: Sequence[Load], past: Past, now_s: float) -> tuple[int, str]:
+def _settled(
+    rules: ScalingRules, workers: int, loads: Sequence[WorkerLoad], past: ScalingHistory, now_s: float
+) -> tuple[int, str]:
     """How many, and why."""
     if workers < rules.least:
         return rules.least, f"the least is {rules.least}"
@@ -130,7 +132,7 @@ def _settled(rules: Rules, workers: int, loads: Sequence[Load], past: Past, now_
     return _fewer(rules, workers, past)
 
 
-def _fewer(rules: Rules, workers: int, past: Past) -> tuple[int, str]:
+def _fewer(rules: ScalingRules, workers: int, past: ScalingHistory) -> tuple[int, str]:
     """As few as have been enough for long enough."""
     held = max(count for _, count in past.needed)
     if held >= workers:
@@ -138,7 +140,7 @@ def _fewer(rules: Rules, workers: int, past: Past) -> tuple[int, str]:
     return held, f"no more were needed for {rules.stabilization_s:g} s"
 
 
-def _enough(rules: Rules, workers: int, loads: Sequence[Load]) -> str:
+def _enough(rules: ScalingRules, workers: int, loads: Sequence[WorkerLoad]) -> str:
     if not loads:
         return "for nobody can be read"
     if workers == rules.most and max(_by_busy(rules, loads), _by_queue(rules, loads)) > workers:
@@ -146,15 +148,15 @@ def _enough(rules: Rules, workers: int, loads: Sequence[Load]) -> str:
     return "which is right"
 
 
-def _too_few(rules: Rules, loads: Sequence[Load]) -> str:
+def _too_few(rules: ScalingRules, loads: Sequence[WorkerLoad]) -> str:
     if _by_queue(rules, loads) > _by_busy(rules, loads):
         return f"for more than {rules.target_queue:g} wait in each"
     return f"for they are busy for more than {rules.target_busy:g} of the time"
 
 
-def _by_busy(rules: Rules, loads: Sequence[Load]) -> float:
+def _by_busy(rules: ScalingRules, loads: Sequence[WorkerLoad]) -> float:
     return sum(load.busy for load in loads) / rules.target_busy
 
 
-def _by_queue(rules: Rules, loads: Sequence[Load]) -> float:
+def _by_queue(rules: ScalingRules, loads: Sequence[WorkerLoad]) -> float:
     return sum(load.queue for load in loads) / rules.target_queue

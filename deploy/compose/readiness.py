@@ -16,7 +16,7 @@ from tfleet.client.worker_status import WorkerStatus
 from tfleet.contract.address import Address, BadAddressError
 from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.engine import Engine
-from tfleet.deploy.compose.events import News, Tell
+from tfleet.deploy.compose.events import ContainerEvent, Tell
 from tfleet.deploy.compose.threads import aside
 
 _READY = "ready"
@@ -112,7 +112,7 @@ class Arrival:
         for container in self._wanted:
             if container.id in ready and container.id in self._new:
                 self._new.remove(container.id)
-                self._tell(News(container.name, "ready", time.monotonic() - began_s))
+                self._tell(ContainerEvent(container.name, "ready", time.monotonic() - began_s))
         self.missing = {
             container.name: unreachable or why_not(found.get(container.id), workers)
             for container in self._wanted

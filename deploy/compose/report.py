@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from tfleet.client.text import printable
-from tfleet.deploy.compose.events import News
-from tfleet.deploy.compose.plan import Plan
-from tfleet.deploy.compose.policy import Decision
+from tfleet.deploy.compose.events import ContainerEvent
+from tfleet.deploy.compose.plan import ScalePlan
+from tfleet.deploy.compose.policy import ScalingDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Prospect:
 
     workers: int
     before: int
-    plan: Plan
+    plan: ScalePlan
 
     def document(self) -> dict[str, Any]:
         """For programs."""
@@ -97,14 +97,14 @@ def _count(workers: int) -> str:
     return "1 worker is" if workers == 1 else f"{workers} workers are"
 
 
-class TextDiary:
+class TextEventLog:
     """For people. Each line begins with the time."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], datetime]) -> None:
         self._write = write
         self._clock = clock
 
-    def decided(self, decision: Decision) -> None:
+    def decided(self, decision: ScalingDecision) -> None:
         """The figures, and what follows from them."""
         self._line(str(decision))
 
@@ -112,7 +112,7 @@ class TextDiary:
         """No decision, and why."""
         self._line(f"no decision: {reason}")
 
-    def news(self, news: News) -> None:
+    def news(self, news: ContainerEvent) -> None:
         """What has become of a container."""
         self._line(str(news))
 
@@ -125,14 +125,14 @@ class TextDiary:
         self._write(f"{self._clock():%Y-%m-%d %H:%M:%S}  {printable(text)}")
 
 
-class JsonDiary:
+class JsonEventLog:
     """For programs: one object a line."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], datetime]) -> None:
         self._write = write
         self._clock = clock
 
-    def decided(self, decision: Decision) -> None:
+    def decided(self, decision: ScalingDecision) -> None:
         """The figures, and what follows from them."""
         self._line("decision", asdict(decision))
 
@@ -140,7 +140,7 @@ class JsonDiary:
         """No decision, and why."""
         self._line("no-decision", {"because": reason})
 
-    def news(self, news: News) -> None:
+    def news(self, news: ContainerEvent) -> None:
         """What has become of a container."""
         fields = asdict(news) | {"seconds": round(news.seconds, 3)}
         self._line(fields.pop("event"), fields)

@@ -18,15 +18,15 @@ from tfleet.client.async_client import AsyncFleetClient
 from tfleet.client.commands.options import proxy_option, quiet_end, with_hint
 from tfleet.client.errors import FleetError
 from tfleet.client.text import printable
-from tfleet.deploy.compose.apply import Change
+from tfleet.deploy.compose.apply import ScaleRun
 from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.engine import Engine, EngineError, connected
-from tfleet.deploy.compose.events import News, Tell
-from tfleet.deploy.compose.plan import Plan, alive, plan
+from tfleet.deploy.compose.events import ContainerEvent, Tell
+from tfleet.deploy.compose.plan import ScalePlan, alive, plan
 from tfleet.deploy.compose.project import NoSuchProjectError, workers_of
 from tfleet.deploy.compose.readiness import Arrival
 from tfleet.deploy.compose.report import Prospect, Result
-from tfleet.deploy.errors import RefusedError
+from tfleet.deploy.errors import CommandRefusedError
 
 project_option = click.option(
     "-p",
@@ -105,7 +105,7 @@ def scale(
       130  interrupted; who drains goes on, and its container stays
     """
 
-    def tell(news: News) -> None:
+    def tell(news: ContainerEvent) -> None:
         if not as_json:
             click.echo(printable(str(news)), err=True)
 
@@ -121,7 +121,7 @@ def scale(
                 timeout_s = wait_timeout_s if wait else None
                 result = asyncio.run(_scale(engine, workers, found, planned, proxy, service, timeout_s, tell))
         except NoSuchProjectError as error:
-            raise RefusedError(str(error)) from error
+            raise CommandRefusedError(str(error)) from error
         except EngineError as error:
             click.echo(printable(str(error)), err=True)
             sys.exit(1)
@@ -137,7 +137,7 @@ async def _scale(
     engine: Engine,
     workers: int,
     found: Sequence[Container],
-    planned: Plan,
+    planned: ScalePlan,
     proxy: tuple[str, ...],
     service: str,
     wait_timeout_s: float | None,
@@ -149,7 +149,7 @@ async def _scale(
     async with AsyncFleetClient(proxy, timeout_s=_PROXY_TIMEOUT_S) as client:
         if wait_timeout_s is not None:
             await client.workers()
-        outcome = await Change(engine, planned, tell).carry_out()
+        outcome = await ScaleRun(engine, planned, tell).carry_out()
         wanted = [*(each for each in living if each not in planned.stop), *outcome.started]
         if wanted and wait_timeout_s is not None:
             new = {container.id for container in outcome.started}

@@ -20,10 +20,10 @@ from click.core import ParameterSource
 from tfleet.contract.address import LOCALHOST, Address
 from tfleet.contract.names import PROXY_PORT
 from tfleet.contract.ticket_keys import BadKeyFileError, read_keys
-from tfleet.deploy.errors import RefusedError
+from tfleet.deploy.errors import CommandRefusedError
 from tfleet.deploy.lazy_commands import STRANGERS
 from tfleet.deploy.local.messages import photo, program, silent_registry
-from tfleet.deploy.local.plan import LOOPBACK, Fleet
+from tfleet.deploy.local.plan import LOOPBACK, FleetPlan
 from tfleet.deploy.local.ports import PortTakenError, free_ports, reachable
 from tfleet.deploy.local.run import run_fleet
 from tfleet.deploy.local.terminal import Console
@@ -138,7 +138,7 @@ def up(
     """
     chosen = chosen_registry(registry, registry_port, registry_token_file)
     if isinstance(chosen, StaticRegistry):
-        raise RefusedError(
+        raise CommandRefusedError(
             f"--registry {chosen}: nobody registers in a static list, so the workers that `tfleet up` starts "
             "would never be found; use `tfleet proxy` with it, or --registry embedded"
         )
@@ -147,7 +147,7 @@ def up(
     _check_modules()
     _check_model(of_workers)
     proxy, chosen = _claim(Address(host, port), chosen)
-    fleet = Fleet(
+    fleet = FleetPlan(
         proxy=proxy,
         mode=mode,
         workers=workers,
@@ -187,7 +187,7 @@ def _check_model(options: Mapping[str, Any]) -> None:
     try:
         find_model(options["model"], **{name: options[name] for name in _OF_BARE_GRAPHS})
     except ModelError as error:
-        raise RefusedError(str(error)) from error
+        raise CommandRefusedError(str(error)) from error
 
 
 def _claim(
@@ -200,7 +200,7 @@ def _claim(
     try:
         free = free_ports(ports, hosts={"--port": wanted.host})
     except PortTakenError as error:
-        raise RefusedError(str(error)) from error
+        raise CommandRefusedError(str(error)) from error
     if isinstance(registry, EmbeddedRegistry):
         registry = replace(registry, address=Address(LOOPBACK, free["--registry-port"]))
     return Address(wanted.host, free["--port"]), registry
@@ -211,7 +211,7 @@ def _check(ticket_key_file: Path) -> None:
     try:
         read_keys(ticket_key_file)
     except BadKeyFileError as error:
-        raise RefusedError(str(error)) from error
+        raise CommandRefusedError(str(error)) from error
 
 
 def _log_format(chosen: LogFormat) -> LogFormat:

@@ -22,7 +22,7 @@ LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class FleetPlan:
     """A fleet to start. The ports are real ones, not 0; times are in seconds.
 
     `of_proxy` and `of_workers` are further options of theirs, as their command lines have them.

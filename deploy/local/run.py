@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import aiohttp
 
-from tfleet.deploy.errors import RefusedError
+from tfleet.deploy.errors import CommandRefusedError
 from tfleet.deploy.local import messages as announce
-from tfleet.deploy.local.plan import Fleet
+from tfleet.deploy.local.plan import FleetPlan
 from tfleet.deploy.local.readiness import ready_workers
 from tfleet.deploy.local.supervisor import Stage, Supervisor
 from tfleet.deploy.local.terminal import Console, ProcessMessages, Progress
@@ -27,7 +27,7 @@ _BEYOND_DRAIN_S = 15.0
 
 
 async def run_fleet(
-    fleet: Fleet,
+    fleet: FleetPlan,
     console: Console,
     environ: Mapping[str, str],
     *,
@@ -53,7 +53,7 @@ async def run_fleet(
             herald.cancel()
             console.say(announce.farewell(signals[0].name if signals else _name_of(supervisor.failed)))
     if supervisor.failed:
-        raise RefusedError("; ".join(_refusals(supervisor.failed, stages)))
+        raise CommandRefusedError("; ".join(_refusals(supervisor.failed, stages)))
     for process in (each for stage in stages for each in stage.processes if each.refusal):
         console.relay(process.spec.name, process.refusal)
     console.say("all killed" if supervisor.killed else "all stopped")
@@ -61,7 +61,7 @@ async def run_fleet(
 
 
 def _stages(
-    fleet: Fleet, console: Console, environ: Mapping[str, str], policy: RestartPolicy | None
+    fleet: FleetPlan, console: Console, environ: Mapping[str, str], policy: RestartPolicy | None
 ) -> list[Stage]:
     def processes(*specs: ChildSpec) -> tuple[SupervisedProcess, ...]:
         return tuple(
@@ -79,7 +79,7 @@ def _stages(
     return stages
 
 
-async def _herald(fleet: Fleet, console: Console, image: str, tfleet: str) -> None:
+async def _herald(fleet: FleetPlan, console: Console, image: str, tfleet: str) -> None:
     """Tell how the workers come up; the lines to paste as soon as one of them can answer."""
     began = time.monotonic()
     progress, invited = Progress(fleet.workers), False

@@ -22,7 +22,7 @@ from consul.exceptions import ConsulException
 from tfleet.contract.address import Address
 from tfleet.contract.names import WAN
 from tfleet.discovery.consul.access import Access
-from tfleet.discovery.consul.client import Library, asked
+from tfleet.discovery.consul.client import ConsulClient, asked
 from tfleet.discovery.consul.several_agents import living_nodes
 from tfleet.discovery.errors import (
     Loss,
@@ -31,7 +31,7 @@ from tfleet.discovery.errors import (
     RegistryUnavailableError,
 )
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Listing, Status, listings, read_roll
+from tfleet.discovery.listing import Listing, ListingStatus, listings, read_roll
 
 _T = TypeVar("_T")
 
@@ -44,7 +44,7 @@ _NOTHING_LEFT: Final = "Unknown service"
 """What a Consul with ACLs answers, with 500, where there is no such service in its catalog any more."""
 
 
-class Agent(Protocol):
+class RegistryAgent(Protocol):
     """What a registration needs of a registry. Every method raises a RegistryError."""
 
     @property
@@ -98,7 +98,7 @@ class ConsulAgent:
         self._where = f"the registry at {address}"
         shows_token = bool(access.token or access.token_file)
         self._perhaps = f"; {access.reading(service)}" if shows_token else ""
-        self._consul = Library(address, access, timeout_s=timeout_s)
+        self._consul = ConsulClient(address, access, timeout_s=timeout_s)
         self._node = ""
 
     def __repr__(self) -> str:
@@ -107,7 +107,7 @@ class ConsulAgent:
     def register(self, instance: Instance) -> None:
         self._node = ""
         wan = instance.wan
-        check = {"TTL": self._ttl, "Status": "passing", "DeregisterCriticalServiceAfter": REMOVE_AFTER}
+        check = {"TTL": self._ttl, "ListingStatus": "passing", "DeregisterCriticalServiceAfter": REMOVE_AFTER}
         self._call(
             lambda: self._consul.agent.service.register(
                 self._service,
@@ -139,7 +139,7 @@ class ConsulAgent:
             raise self._lost(
                 Loss.UNLISTED, f"takes heartbeats of {instance.id}, but does not list it{self._perhaps}"
             )
-        if status != Status.PASSING and not self._in_maintenance(instance):
+        if status != ListingStatus.PASSING and not self._in_maintenance(instance):
             raise self._lost(Loss.NOT_PASSING, f"takes heartbeats of {instance.id}, but lists it as {status}")
 
     def nodes(self, instance: Instance) -> frozenset[str]:
@@ -181,7 +181,7 @@ class ConsulAgent:
         def ask() -> str | None:
             match = f'CheckID == "{_check_of(instance)}"'
             _, checks = self._consul.health.node(self._node, filter_expr=match)
-            return str(checks[0]["Status"]) if checks else None
+            return str(checks[0]["ListingStatus"]) if checks else None
 
         return self._call(ask)
 
@@ -242,7 +242,7 @@ def fits_a_path(instance_id: str) -> bool:
     return instance_id.isprintable() and _MOVES.isdisjoint(instance_id.split("/"))
 
 
-def bury(library: Library, name: str, instance_id: str) -> None:
+def bury(library: ConsulClient, name: str, instance_id: str) -> None:
     """Have the agent forget one of its own ids within two minutes; until then it is called `name`.
 
     Raises what py-consul raises.

@@ -26,7 +26,7 @@ from tfleet.discovery.consul.error_messages import denied, reason, refused
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
 
 
-class Library(consul.Consul):  # type: ignore[misc] # it ships no types
+class ConsulClient(consul.Consul):  # type: ignore[misc] # it ships no types
     """The client for the registry at an address; `timeout_s` bounds each call."""
 
     def __init__(self, address: Address, access: Access, *, timeout_s: float) -> None:

@@ -27,7 +27,7 @@ from tfleet.discovery.consul.credentials import Credentials
 from tfleet.discovery.consul.error_messages import denied, refused, tls_trouble
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Roll, read_roll
+from tfleet.discovery.listing import ServiceList, read_roll
 from tfleet.runtime.network_errors import plain_reason
 
 WAIT_S = 30.0
@@ -67,7 +67,7 @@ class HealthAnswer:
     """
 
     index: int
-    roll: Roll
+    roll: ServiceList
     led: bool = True
     whole: bool = True
     own: bool = False

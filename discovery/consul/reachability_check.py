@@ -21,7 +21,7 @@ import consul
 
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.access import Access
-from tfleet.discovery.consul.client import Library, asked
+from tfleet.discovery.consul.client import ConsulClient, asked
 from tfleet.discovery.errors import RegistryUnavailableError
 from tfleet.discovery.instance import Instance
 
@@ -71,7 +71,7 @@ class ConsulAddressCheck:
     def __init__(self, registry: Address, service: str, access: Access | None = None) -> None:
         self.where = f"the registry at {registry}"
         self._service = f"{service}-self-test"
-        self._consul = Library(registry, access or Access(), timeout_s=_CALL_TIMEOUT_S)
+        self._consul = ConsulClient(registry, access or Access(), timeout_s=_CALL_TIMEOUT_S)
         self._expected: dict[str, str] = {}
 
     def __repr__(self) -> str:

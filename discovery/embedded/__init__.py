@@ -27,7 +27,7 @@ Known differences, none of which the fleet depends on:
 - `/v1/health/node` does not list the check of the node itself.
 """
 
-from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.server import AGENT, make_registry
 
-__all__ = ["AGENT", "Limits", "make_registry"]
+__all__ = ["AGENT", "RegistryLimits", "make_registry"]

@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from tfleet.contract.origin import foreign_host, foreign_page, machine
 from tfleet.discovery.consul.access import Access
 from tfleet.discovery.consul.credentials import CONSUL_TOKEN, Credentials
-from tfleet.discovery.embedded.errors import ForeignError, RefusedError
+from tfleet.discovery.embedded.errors import ForeignError, RefusedRequestError
 from tfleet.discovery.errors import RegistryUnavailableError
 
 
@@ -49,7 +49,7 @@ _BEARER: Final = "bearer "
 _HOW: Final = "say --registry-token-file FILE, or set CONSUL_HTTP_TOKEN_FILE"
 
 
-class DeniedError(RefusedError):
+class DeniedError(RefusedRequestError):
     """No token, or not the right one: in the words of Consul, and with what to do."""
 
     status = 403

@@ -11,12 +11,12 @@ from typing import Final
 from aiohttp import web
 
 from tfleet.discovery.embedded import responses as reply
-from tfleet.discovery.embedded.errors import IncompleteError, RefusedError, UnknownServiceError
+from tfleet.discovery.embedded.errors import IncompleteError, RefusedRequestError, UnknownServiceError
 from tfleet.discovery.embedded.go_json import Document
 from tfleet.discovery.embedded.model import DATACENTER, Status, is_status
 from tfleet.discovery.embedded.requests import ReadQuery, enable, read_body
 from tfleet.discovery.embedded.service_definition import parse_registration
-from tfleet.discovery.embedded.state import Agent
+from tfleet.discovery.embedded.state import RegistryState
 from tfleet.discovery.maintenance import DEFAULT_REASON
 
 _API_LEVEL: Final = "1.8.7"
@@ -29,7 +29,7 @@ _ALIVE: Final = 1
 class AgentAPI:
     """The handlers; `routes` says which is where."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: RegistryState) -> None:
         self._agent = agent
 
     def routes(self) -> list[web.RouteDef]:
@@ -68,7 +68,7 @@ class AgentAPI:
     async def _maintain(self, request: web.Request) -> web.Response:
         service_id = request.match_info["id"]
         if not service_id:
-            raise RefusedError("Missing service ID")
+            raise RefusedRequestError("Missing service ID")
         self._agent.catalog.maintain(service_id, _notes(request.query, "service"))
         return reply.empty()
 
@@ -84,7 +84,7 @@ class AgentAPI:
         fields = Document.parse(await read_body(request, self._agent.limits), ("status", "output"))
         status = fields.text("status")
         if not is_status(status):
-            raise RefusedError(f"Invalid check status: '{status}'")
+            raise RefusedRequestError(f"Invalid check status: '{status}'")
         return self._set_check(request, status, fields.text("output"))
 
     def _set_check(self, request: web.Request, status: Status, output: str) -> web.Response:

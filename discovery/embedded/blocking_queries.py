@@ -20,7 +20,7 @@ class _Waiter:
     woken: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class Watchers:
+class BlockingQueries:
     """Requests that wait until an index rises above the one they know.
 
     At most `limit` at a time; whether a client is still there is looked at every `gone_check_s`.
@@ -33,7 +33,7 @@ class Watchers:
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<Watchers waiting={len(self._waiting)} limit={self._limit} closed={self._closed}>"
+        return f"<BlockingQueries waiting={len(self._waiting)} limit={self._limit} closed={self._closed}>"
 
     def __len__(self) -> int:
         return len(self._waiting)

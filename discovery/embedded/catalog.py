@@ -24,9 +24,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tfleet.discovery.embedded.check_timer import TimedCheck
-from tfleet.discovery.embedded.errors import FullError, NotRegisteredError, RefusedError, UnknownCheckError
-from tfleet.discovery.embedded.limits import Limits
-from tfleet.discovery.embedded.model import Check, Entry, HttpProbe, Registration, Service, Status
+from tfleet.discovery.embedded.errors import (
+    FullError,
+    NotRegisteredError,
+    RefusedRequestError,
+    UnknownCheckError,
+)
+from tfleet.discovery.embedded.limits import RegistryLimits
+from tfleet.discovery.embedded.model import Check, Entry, HttpProbe, Service, ServiceDefinition, Status
 from tfleet.discovery.maintenance import NODE_CHECK, SERVICE_CHECK
 
 
@@ -83,8 +88,8 @@ class _Record:
 class Catalog:
     """Services and checks of one node, and the indexes that blocking queries wait on."""
 
-    def __init__(self, *, limits: Limits | None = None, first_index: int = 1) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, *, limits: RegistryLimits | None = None, first_index: int = 1) -> None:
+        self._limits = limits or RegistryLimits()
         self._indexes = Indexes(first_index)
         self._records: dict[str, _Record] = {}
         self._by_name: dict[str, dict[str, _Record]] = {}
@@ -154,7 +159,7 @@ class Catalog:
         """All services."""
         return (record.entry(self._of_node.values()) for record in self._records.values())
 
-    def register(self, registration: Registration, now: float, *, replace_checks: bool = False) -> None:
+    def register(self, registration: ServiceDefinition, now: float, *, replace_checks: bool = False) -> None:
         """Add a service with its checks, or replace it.
 
         Raises FullError where the registry holds as many services or HTTP checks as it may, RefusedError
@@ -173,7 +178,9 @@ class Catalog:
             prior = owner.checks[definition.id].check if owner else None
             checks[definition.id] = TimedCheck.start(definition, service, prior, now=now, index=index)
         if sum(t.check.type != "maintenance" for t in checks.values()) > self._limits.checks_per_service:
-            raise RefusedError(f"Invalid check: more than {self._limits.checks_per_service} of one service")
+            raise RefusedRequestError(
+                f"Invalid check: more than {self._limits.checks_per_service} of one service"
+            )
         probed = {check_id for check_id, timed in checks.items() if timed.http}
         if probed and len(probed | self._probes.keys()) > self._limits.http_checks:
             raise FullError(f"the registry is full: it holds {self._limits.http_checks} HTTP checks")

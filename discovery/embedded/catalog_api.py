@@ -12,11 +12,11 @@ from typing import Final
 from aiohttp import web
 
 from tfleet.discovery.embedded import responses as reply
-from tfleet.discovery.embedded.errors import IncompleteError, RefusedError
+from tfleet.discovery.embedded.errors import IncompleteError, RefusedRequestError
 from tfleet.discovery.embedded.go_json import Document
 from tfleet.discovery.embedded.model import Service
 from tfleet.discovery.embedded.requests import ReadQuery, read_body
-from tfleet.discovery.embedded.state import Agent
+from tfleet.discovery.embedded.state import RegistryState
 
 _OF_A_SERVICE: Final = ("Service.ID", "Service.Address", "Service.Port")
 _OF_A_CHECK: Final = ("CheckID",)
@@ -25,7 +25,7 @@ _OF_A_CHECK: Final = ("CheckID",)
 class CatalogAPI:
     """The handlers; `routes` says which is where."""
 
-    def __init__(self, agent: Agent, *, first_index: int) -> None:
+    def __init__(self, agent: RegistryState, *, first_index: int) -> None:
         self._agent = agent
         self._first_index = first_index
 
@@ -77,7 +77,7 @@ class CatalogAPI:
         if not fields.text("node"):
             raise IncompleteError("Must provide node")
         if not fields.text("serviceid"):
-            raise RefusedError("the embedded registry deregisters services only: ServiceID is missing")
+            raise RefusedRequestError("the embedded registry deregisters services only: ServiceID is missing")
         if fields.text("node") == self._agent.node.name:  # to Consul an unknown node or service is no error
             self._agent.catalog.deregister(fields.text("serviceid"))
         return reply.document(True)
@@ -102,5 +102,5 @@ def _is_wanted(service: Service, wanted: Mapping[str, str]) -> bool:
 def _name(request: web.Request) -> str:
     name = request.match_info["name"]
     if not name:
-        raise RefusedError("Missing service name")
+        raise RefusedRequestError("Missing service name")
     return name

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 
-class RefusedError(Exception):
+class RefusedRequestError(Exception):
     """A request that cannot be done. `status` is the HTTP status, the message is the body."""
 
     status = 400
 
 
-class UnknownServiceError(RefusedError):
+class UnknownServiceError(RefusedRequestError):
     """A question about a service that is not registered."""
 
     status = 404
@@ -20,7 +20,7 @@ class UnknownServiceError(RefusedError):
         super().__init__(f"unknown service ID: {service_id}")
 
 
-class NotRegisteredError(RefusedError):
+class NotRegisteredError(RefusedRequestError):
     """A service that is not registered is to be put into maintenance, or taken out of it."""
 
     status = 404
@@ -29,7 +29,7 @@ class NotRegisteredError(RefusedError):
         super().__init__(f"No service registered with ID {json.dumps(service_id)}")
 
 
-class SlowBodyError(RefusedError):
+class SlowBodyError(RefusedRequestError):
     """The body did not come in time."""
 
     status = 408
@@ -38,7 +38,7 @@ class SlowBodyError(RefusedError):
         super().__init__(f"the body took more than {timeout_s:g} s")
 
 
-class UnknownCheckError(RefusedError):
+class UnknownCheckError(RefusedRequestError):
     """A heartbeat for a check that nobody registered. Consul 1.8 says 500 to it, in these words."""
 
     status = 500
@@ -47,13 +47,13 @@ class UnknownCheckError(RefusedError):
         super().__init__(f'CheckID "{check_id}" does not have associated TTL')
 
 
-class IncompleteError(RefusedError):
+class IncompleteError(RefusedRequestError):
     """A deregistration that does not say of what: 500 in Consul, too."""
 
     status = 500
 
 
-class WrongDatacenterError(RefusedError):
+class WrongDatacenterError(RefusedRequestError):
     """There is one datacenter here, and the request named another: 500 in Consul, too."""
 
     status = 500
@@ -62,13 +62,13 @@ class WrongDatacenterError(RefusedError):
         super().__init__("No path to datacenter")
 
 
-class FullError(RefusedError):
+class FullError(RefusedRequestError):
     """A limit of the registry as a whole is reached: it may have room again later."""
 
     status = 503
 
 
-class ForeignError(RefusedError):
+class ForeignError(RefusedRequestError):
     """A request that another site's web page has sent, or may have sent."""
 
     status = 403

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from tfleet.discovery.embedded.errors import RefusedError
+from tfleet.discovery.embedded.errors import RefusedRequestError
 
 # https://pkg.go.dev/time#ParseDuration. The two letters for micro are U+00B5 and U+03BC.
 _UNIT_NS: Final = {
@@ -64,7 +64,7 @@ def from_nanoseconds(nanoseconds: float) -> float:
     return nanoseconds / 1e9
 
 
-class BadDocumentError(RefusedError):
+class BadDocumentError(RefusedRequestError):
     """The body is not what this endpoint reads. Begins with Consul's words for that."""
 
     def __init__(self, what: str) -> None:

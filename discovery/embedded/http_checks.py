@@ -17,7 +17,7 @@ import aiohttp
 from yarl import URL
 
 from tfleet.discovery.embedded.check_targets import LookUp, OutOfReachError, addresses_of, reached
-from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import HttpProbe, Status
 from tfleet.runtime.network_errors import plain_reason
 
@@ -34,7 +34,7 @@ class HttpChecks:
     def __init__(
         self,
         found: Callable[[str, Status, str], None],
-        limits: Limits,
+        limits: RegistryLimits,
         look_up: Callable[[str, int], Iterable[str]] = addresses_of,
     ) -> None:
         self._found = found

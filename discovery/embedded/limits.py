@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RegistryLimits:
     """Every bound of the registry. What is beyond one is refused with a text that names it.
 
     The metadata bounds and the least deregistration time are Consul's own, as is the size of a check's output

@@ -81,7 +81,7 @@ class CheckDefinition:
 
 
 @dataclass(frozen=True, slots=True)
-class Registration:
+class ServiceDefinition:
     """What one call registers."""
 
     service: Service

@@ -20,13 +20,13 @@ from typing import Final
 
 from aiohttp import web
 
-from tfleet.discovery.embedded.errors import RefusedError, SlowBodyError, WrongDatacenterError
+from tfleet.discovery.embedded.errors import RefusedRequestError, SlowBodyError, WrongDatacenterError
 from tfleet.discovery.embedded.go_json import BadDurationError, parse_duration
-from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import DATACENTER
 
 
-async def read_body(request: web.Request, limits: Limits) -> bytes:
+async def read_body(request: web.Request, limits: RegistryLimits) -> bytes:
     """The whole body. Its size is bounded by the application, its time here: raises SlowBodyError."""
     try:
         async with asyncio.timeout(limits.body_timeout_s):
@@ -60,11 +60,11 @@ def parse_filter(text: str, selectors: Collection[str]) -> Mapping[str, str]:
     return wanted
 
 
-def _refused(selectors: Collection[str]) -> RefusedError:
+def _refused(selectors: Collection[str]) -> RefusedRequestError:
     if not selectors:
-        return RefusedError("?filter is not supported by the embedded registry")
+        return RefusedRequestError("?filter is not supported by the embedded registry")
     forms = " and ".join(f'{selector} == "VALUE"' for selector in selectors)
-    return RefusedError(f"?filter: the embedded registry obeys only {forms}, or a part of it")
+    return RefusedRequestError(f"?filter: the embedded registry obeys only {forms}, or a part of it")
 
 
 _DEFAULT_WAIT_S: Final = 300.0
@@ -97,7 +97,7 @@ class ReadQuery:
         """
         for name in _UNSUPPORTED:
             if query.get(name):
-                raise RefusedError(f"?{name} is not supported by the embedded registry")
+                raise RefusedRequestError(f"?{name} is not supported by the embedded registry")
         if query.get("dc", DATACENTER) not in {"", DATACENTER}:
             raise WrongDatacenterError
         return cls(
@@ -114,7 +114,7 @@ def _wait_s(text: str) -> float:
     try:
         wait_s = parse_duration(text)
     except BadDurationError:
-        raise RefusedError("Invalid wait time") from None
+        raise RefusedRequestError("Invalid wait time") from None
     return min(wait_s, _MAX_WAIT_S) if wait_s > 0 else _DEFAULT_WAIT_S
 
 
@@ -123,10 +123,10 @@ def _index(text: str) -> int:
         return 0
     # The length comes first: Python refuses to read a number of thousands of digits with an error of its own.
     if not (text.isascii() and text.isdigit() and len(text.lstrip("0")) <= len(str(_MAX_INDEX))):
-        raise RefusedError("Invalid index")
+        raise RefusedRequestError("Invalid index")
     index = int(text.lstrip("0") or "0")
     if index > _MAX_INDEX:
-        raise RefusedError("Invalid index")
+        raise RefusedRequestError("Invalid index")
     return index
 
 
@@ -136,14 +136,14 @@ def _passing(query: Mapping[str, str]) -> bool:
         return False
     if not text or text in _TRUE:
         return True
-    raise RefusedError("Invalid value for ?passing")
+    raise RefusedRequestError("Invalid value for ?passing")
 
 
 def enable(query: Mapping[str, str]) -> bool:
     """What `?enable=` says, which has to be there. Raises RefusedError."""
     text = query.get("enable")
     if text is None:
-        raise RefusedError("Missing value for enable")
+        raise RefusedRequestError("Missing value for enable")
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
-    raise RefusedError(f"Invalid value for enable: {json.dumps(text)}")
+    raise RefusedRequestError(f"Invalid value for enable: {json.dumps(text)}")

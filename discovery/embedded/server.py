@@ -16,12 +16,12 @@ from tfleet.discovery.embedded.access import Token, guard
 from tfleet.discovery.embedded.agent_api import AgentAPI
 from tfleet.discovery.embedded.catalog_api import CatalogAPI
 from tfleet.discovery.embedded.check_targets import addresses_of
-from tfleet.discovery.embedded.errors import RefusedError
-from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.errors import RefusedRequestError
+from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import Node
-from tfleet.discovery.embedded.state import Agent
+from tfleet.discovery.embedded.state import RegistryState
 
-AGENT: Final = web.AppKey("agent", Agent)
+AGENT: Final = web.AppKey("agent", RegistryState)
 """Where the application keeps what is registered: `app[AGENT].catalog`."""
 
 
@@ -29,7 +29,7 @@ def make_registry(
     *,
     clock: Callable[[], float] = time.monotonic,
     node: Node | None = None,
-    limits: Limits | None = None,
+    limits: RegistryLimits | None = None,
     first_index: int | None = None,
     names: Collection[str] = (),
     access: Access | None = None,
@@ -49,10 +49,10 @@ def make_registry(
     """
     if first_index is None:
         first_index = time.time_ns() // 1_000_000
-    agent = Agent(
+    agent = RegistryState(
         clock=clock,
         node=node or Node(),
-        limits=limits or Limits(),
+        limits=limits or RegistryLimits(),
         first_index=first_index,
         look_up=look_up,
     )
@@ -103,7 +103,7 @@ async def _at_present(request: web.Request, handler: Handler) -> web.StreamRespo
 async def _errors_as_text(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except RefusedError as error:
+    except RefusedRequestError as error:
         return reply.text(error.status, str(error))
     except web.HTTPNotFound:
         return reply.text(404, "not in the part of Consul's API that the embedded registry speaks")

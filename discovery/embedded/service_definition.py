@@ -13,14 +13,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from tfleet.discovery.embedded.errors import RefusedError
+from tfleet.discovery.embedded.errors import RefusedRequestError
 from tfleet.discovery.embedded.go_json import Document
-from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import (
     CheckDefinition,
     HttpProbe,
-    Registration,
     Service,
+    ServiceDefinition,
     TaggedAddress,
     Weights,
     is_status,
@@ -88,7 +88,7 @@ _MAX_WEIGHT = 65535
 _DEFAULT_TIMEOUT_S = 10.0  # Consul's, of an HTTP check
 
 
-def parse_registration(body: bytes, limits: Limits, *, registrant: str) -> Registration:
+def parse_registration(body: bytes, limits: RegistryLimits, *, registrant: str) -> ServiceDefinition:
     """Read and check the body of a registration. Raises RefusedError with the words for the client.
 
     `registrant` is the address that it came from.
@@ -96,10 +96,10 @@ def parse_registration(body: bytes, limits: Limits, *, registrant: str) -> Regis
     document = Document.parse(body, _SERVICE)
     name = document.text("name")
     if not name:
-        raise RefusedError("Missing service name")
+        raise RefusedRequestError("Missing service name")
     for field in _UNSUPPORTED:
         if document.has(field):
-            raise RefusedError(f"{field!r} is not supported by the embedded registry")
+            raise RefusedRequestError(f"{field!r} is not supported by the embedded registry")
     service_id = document.text("id") or name
     _bound("service name", name, limits)
     _bound("service ID", service_id, limits)
@@ -107,7 +107,7 @@ def parse_registration(body: bytes, limits: Limits, *, registrant: str) -> Regis
     _check_meta(meta)
     address, port = document.text("address").strip(), document.whole("port")
     if address in {"0.0.0.0", "::", "[::]"}:  # noqa: S104 - it is refused, not bound
-        raise RefusedError("Invalid service address")
+        raise RefusedRequestError("Invalid service address")
     service = Service(
         service_id,
         name,
@@ -119,23 +119,23 @@ def parse_registration(body: bytes, limits: Limits, *, registrant: str) -> Regis
         _weights(document),
         document.flag("enabletagoverride"),
     )
-    return Registration(service, tuple(_checks(document, service, limits, registrant)))
+    return ServiceDefinition(service, tuple(_checks(document, service, limits, registrant)))
 
 
-def _bound(what: str, text: str, limits: Limits) -> None:
+def _bound(what: str, text: str, limits: RegistryLimits) -> None:
     if len(text) > limits.name_chars:
-        raise RefusedError(f"Invalid {what}: longer than {limits.name_chars} characters")
+        raise RefusedRequestError(f"Invalid {what}: longer than {limits.name_chars} characters")
 
 
 def _check_meta(meta: Mapping[str, str]) -> None:
     if len(meta) > _META_PAIRS:
         # "Node" is what Consul says for services, too.
-        raise RefusedError(
+        raise RefusedRequestError(
             f"Invalid Service Meta: Node metadata cannot contain more than {_META_PAIRS} key/value pairs"
         )
     for key, value in meta.items():
         if wrong := _wrong_pair(key, value):
-            raise RefusedError(
+            raise RefusedRequestError(
                 f"Invalid Service Meta: Couldn't load metadata pair ('{key}', '{value}'): {wrong}"
             )
 
@@ -178,16 +178,16 @@ def _weights(document: Document) -> Weights:
     fields = Document(document.raw("weights"), ("passing", "warning"), where="weights")
     passing, warning = fields.whole("passing"), fields.whole("warning")
     if passing < 1:
-        raise RefusedError("Invalid Weights: Passing must be greater than 0")
+        raise RefusedRequestError("Invalid Weights: Passing must be greater than 0")
     if warning < 0:
-        raise RefusedError("Invalid Weights: Warning must be greater or equal than 0")
+        raise RefusedRequestError("Invalid Weights: Warning must be greater or equal than 0")
     if passing > _MAX_WEIGHT or warning > _MAX_WEIGHT:
-        raise RefusedError(f"Invalid Weights: Passing and Warning must be at most {_MAX_WEIGHT}")
+        raise RefusedRequestError(f"Invalid Weights: Passing and Warning must be at most {_MAX_WEIGHT}")
     return Weights(passing, warning)
 
 
 def _checks(
-    document: Document, service: Service, limits: Limits, registrant: str
+    document: Document, service: Service, limits: RegistryLimits, registrant: str
 ) -> Iterator[CheckDefinition]:
     fields = [_check_fields(value) for value in document.items("checks")]
     single = _check_fields(document.raw("check"))
@@ -204,17 +204,17 @@ def _check_fields(value: object) -> Document:
 
 
 def _check(
-    fields: Document, service: Service, default_id: str, limits: Limits, registrant: str
+    fields: Document, service: Service, default_id: str, limits: RegistryLimits, registrant: str
 ) -> CheckDefinition:
     if any(map(fields.has, _OTHER_CHECKS)):
-        raise RefusedError("Invalid check: the embedded registry has TTL and plain HTTP checks only")
+        raise RefusedRequestError("Invalid check: the embedded registry has TTL and plain HTTP checks only")
     probe = _http_probe(fields, limits, registrant) if fields.has("http") else None
     ttl_s = fields.seconds("ttl")
     if ttl_s <= 0 and probe is None:
-        raise RefusedError("Invalid check: TTL must be > 0 for TTL checks")
+        raise RefusedRequestError("Invalid check: TTL must be > 0 for TTL checks")
     status = fields.text("status") or "critical"
     if not is_status(status):
-        raise RefusedError("Status for checks must 'passing', 'warning', 'critical'")
+        raise RefusedRequestError("Status for checks must 'passing', 'warning', 'critical'")
     check_id = fields.text("checkid") or default_id
     _bound("check ID", fields.text("checkid"), limits)
     after_s = fields.seconds("deregistercriticalserviceafter")
@@ -229,12 +229,12 @@ def _check(
     )
 
 
-def _http_probe(fields: Document, limits: Limits, registrant: str) -> HttpProbe:
+def _http_probe(fields: Document, limits: RegistryLimits, registrant: str) -> HttpProbe:
     interval_s, timeout_s = fields.seconds("interval"), fields.seconds("timeout")
     if interval_s <= 0:
-        raise RefusedError("Invalid check: Interval must be > 0 for Script, HTTP, or TCP checks")
+        raise RefusedRequestError("Invalid check: Interval must be > 0 for Script, HTTP, or TCP checks")
     if fields.has("ttl"):
-        raise RefusedError("Invalid check: the embedded registry takes either TTL or HTTP, not both")
+        raise RefusedRequestError("Invalid check: the embedded registry takes either TTL or HTTP, not both")
     return HttpProbe(
         fields.text("http"),
         max(interval_s, limits.min_interval_s),

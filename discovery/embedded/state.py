@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from tfleet.discovery.embedded.blocking_queries import Watchers
+from tfleet.discovery.embedded.blocking_queries import BlockingQueries
 from tfleet.discovery.embedded.catalog import Catalog
 from tfleet.discovery.embedded.check_targets import addresses_of
 from tfleet.discovery.embedded.http_checks import HttpChecks
-from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import Node, Status
 
 # Not longer, so that a clock that is not the event loop's, such as a test's, is followed; not shorter, so
@@ -20,7 +20,7 @@ _MAX_SLEEP_S: Final = 1.0
 _MIN_SLEEP_S: Final = 0.01
 
 
-class Agent:
+class RegistryState:
     """Holds one timer while there is something to expire, and one task for each HTTP check.
 
     Whoever changes the catalog calls `settle` afterwards. `open` and `close` are called in the event loop
@@ -32,7 +32,7 @@ class Agent:
         *,
         clock: Callable[[], float],
         node: Node,
-        limits: Limits,
+        limits: RegistryLimits,
         first_index: int,
         look_up: Callable[[str, int], Iterable[str]] = addresses_of,
     ) -> None:
@@ -40,7 +40,7 @@ class Agent:
         self.node = node
         self.limits = limits
         self.catalog = Catalog(limits=limits, first_index=first_index)
-        self.watchers = Watchers(limits.blocking_queries, gone_check_s=limits.gone_check_s)
+        self.watchers = BlockingQueries(limits.blocking_queries, gone_check_s=limits.gone_check_s)
         self.http_checks = HttpChecks(self._probed, limits, look_up)
         self._rung_at = first_index
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -48,7 +48,7 @@ class Agent:
         self._timer_due = math.inf
 
     def __repr__(self) -> str:
-        return f"<Agent {self.catalog!r} {self.watchers!r} timer={self._timer is not None}>"
+        return f"<RegistryState {self.catalog!r} {self.watchers!r} timer={self._timer is not None}>"
 
     def open(self) -> None:
         """Let time pass from here on."""

@@ -29,13 +29,13 @@ from tfleet.contract.names import PROXY, WORKER
 from tfleet.discovery.consul.error_messages import reason
 from tfleet.discovery.errors import AddressHeldError
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Listing, Status
+from tfleet.discovery.listing import Listing, ListingStatus
 
 _TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answerer:
+class AddressOwner:
     """What a request to an address found.
 
     `worker` is the id that answered, be it a proxy's; empty where nobody did or who did gave no name. Then
@@ -46,18 +46,20 @@ class Answerer:
     error: str = ""
 
 
-def who_answers(address: Address, *, timeout_s: float = _TIMEOUT_S) -> Answerer:
+def who_answers(address: Address, *, timeout_s: float = _TIMEOUT_S) -> AddressOwner:
     """Ask once. Workers and proxies answer under their names also while they start or drain."""
     with requests.Session() as session:
         session.trust_env = False  # an HTTP_PROXY would answer in the worker's place
         try:
             with session.get(f"{address.url}/readyz", timeout=timeout_s, stream=True) as answer:
                 worker = answer.headers.get(WORKER) or answer.headers.get(PROXY, "")
-                return Answerer(worker) if worker else Answerer(error="what answers there is no worker")
+                return (
+                    AddressOwner(worker) if worker else AddressOwner(error="what answers there is no worker")
+                )
         except requests.Timeout:
-            return Answerer(error=f"no answer within {timeout_s:g} s")
+            return AddressOwner(error=f"no answer within {timeout_s:g} s")
         except requests.RequestException as error:
-            return Answerer(error=reason(error))
+            return AddressOwner(error=reason(error))
 
 
 class Verdict(StrEnum):
@@ -68,7 +70,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Registry(Protocol):
+class ConflictRegistry(Protocol):
     """What a claim needs of a registry. Every method raises a RegistryError."""
 
     @property
@@ -89,12 +91,14 @@ def judge(rival: Listing, *, own_id: str, answering: str, one_machine: bool) -> 
     """
     if answering == rival.instance.id:
         return Verdict.ALIVE
-    if answering == own_id and (one_machine or rival.status is Status.CRITICAL):
+    if answering == own_id and (one_machine or rival.status is ListingStatus.CRITICAL):
         return Verdict.CORPSE
     return Verdict.UNKNOWN
 
 
-def claim(registry: Registry, instance: Instance, ask: Callable[[Address], Answerer]) -> tuple[Instance, ...]:
+def claim(
+    registry: ConflictRegistry, instance: Instance, ask: Callable[[Address], AddressOwner]
+) -> tuple[Instance, ...]:
     """Remove the corpses at the instance's address; they are returned. Raises AddressHeldError."""
     address = instance.address
     rivals = [rival for rival in registry.listed_at(address) if rival.instance.id != instance.id]

@@ -28,12 +28,12 @@ from typing import Any, Final, Literal
 import structlog
 
 from tfleet.contract.address import Address
-from tfleet.discovery.consul.agent import Agent
+from tfleet.discovery.consul.agent import RegistryAgent
 from tfleet.discovery.consul.several_agents import ADVICE, SeveralAgents
-from tfleet.discovery.contact import Contact
+from tfleet.discovery.contact import LastContact
 from tfleet.discovery.errors import AddressHeldError, Loss, RegistrationLostError, RegistryError
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.registration.conflicts import Answerer, claim, who_answers
+from tfleet.discovery.registration.conflicts import AddressOwner, claim, who_answers
 from tfleet.runtime.backoff import Backoff
 
 TTL_S: Final = 10.0
@@ -52,18 +52,18 @@ class Registration:
 
     def __init__(
         self,
-        agent: Agent,
+        agent: RegistryAgent,
         instance: Instance,
         *,
         who: Literal["worker", "proxy"] = "worker",
         heartbeat_s: float = HEARTBEAT_S,
         locate: Callable[[Instance], Instance] = lambda instance: instance,
-        ask: Callable[[Address], Answerer] = who_answers,
+        ask: Callable[[Address], AddressOwner] = who_answers,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
         self.instance = instance
-        self.contact = Contact(clock)
+        self.contact = LastContact(clock)
         self.losses: Counter[Loss] = Counter()
         """How often it had to register again, by the reason."""
         self.corpses = 0

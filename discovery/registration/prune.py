@@ -19,15 +19,15 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from tfleet.contract.address import Address
-from tfleet.discovery.listing import Listing, Status
-from tfleet.discovery.registration.conflicts import Answerer
+from tfleet.discovery.listing import Listing, ListingStatus
+from tfleet.discovery.registration.conflicts import AddressOwner
 
 _AT_ONCE: Final = 32
 
-Ask = Callable[[Address], Answerer]
+Ask = Callable[[Address], AddressOwner]
 
 
-class Registry(Protocol):
+class PruneRegistry(Protocol):
     """What pruning needs of a registry. Every method raises a RegistryError."""
 
     def listed(self) -> tuple[Listing, ...]:
@@ -37,7 +37,7 @@ class Registry(Protocol):
         """Remove one, whoever registered it."""
 
 
-class Kind(StrEnum):
+class StaleKind(StrEnum):
     """What a registration is whose worker does not answer at its address."""
 
     ORPHAN = "orphan"
@@ -45,28 +45,28 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class StaleEntry:
     """A registration whose worker does not answer at its address, and why we think what we think of it."""
 
     listing: Listing
-    kind: Kind
+    kind: StaleKind
     reason: str
 
 
-def suspect(listing: Listing, found: Answerer) -> Suspect | None:
+def suspect(listing: Listing, found: AddressOwner) -> StaleEntry | None:
     """What a registration is, given who answers at its address; None for a worker that lives."""
     if listing.refused:
-        return Suspect(listing, Kind.ORPHAN, listing.refused)
+        return StaleEntry(listing, StaleKind.ORPHAN, listing.refused)
     if found.worker == listing.instance.id:
         return None
     if found.worker:
-        return Suspect(listing, Kind.ORPHAN, f"{found.worker} answers at its address")
-    if listing.status is Status.CRITICAL:
-        return Suspect(listing, Kind.ORPHAN, found.error)
-    return Suspect(listing, Kind.UNREACHABLE, f"not reachable from here: {found.error}")
+        return StaleEntry(listing, StaleKind.ORPHAN, f"{found.worker} answers at its address")
+    if listing.status is ListingStatus.CRITICAL:
+        return StaleEntry(listing, StaleKind.ORPHAN, found.error)
+    return StaleEntry(listing, StaleKind.UNREACHABLE, f"not reachable from here: {found.error}")
 
 
-def suspects(registry: Registry, ask: Ask) -> tuple[Suspect, ...]:
+def suspects(registry: PruneRegistry, ask: Ask) -> tuple[StaleEntry, ...]:
     """Ask at the address of each instance who answers. Raises a RegistryError."""
     listed = registry.listed()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -76,8 +76,8 @@ def suspects(registry: Registry, ask: Ask) -> tuple[Suspect, ...]:
 
 
 def remove(
-    registry: Registry, found: Iterable[Suspect], ask: Ask, kinds: Collection[Kind]
-) -> Iterator[Suspect]:
+    registry: PruneRegistry, found: Iterable[StaleEntry], ask: Ask, kinds: Collection[StaleKind]
+) -> Iterator[StaleEntry]:
     """Remove those that are of one of these kinds, each as soon as the caller wants the next.
 
     They are judged anew, for somebody may have thought about it for long: what is of another kind by now,
@@ -94,6 +94,6 @@ def remove(
             yield one
 
 
-def _asked(listing: Listing, ask: Ask) -> Answerer:
+def _asked(listing: Listing, ask: Ask) -> AddressOwner:
     """Who answers at its address; a stranger's text that is no address is not asked."""
-    return Answerer() if listing.refused else ask(listing.instance.address)
+    return AddressOwner() if listing.refused else ask(listing.instance.address)

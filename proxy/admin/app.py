@@ -14,13 +14,13 @@ from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, PROXY, TICKET
 from tfleet.contract.problem import Problem
 from tfleet.httpd.connection import ClientConnection
 from tfleet.proxy.admin.middleware import allow_origins, observed
-from tfleet.proxy.admin.worker_metrics import WorkerMetrics
+from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import Report
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.problems import ProblemError, problem_response
 from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.telemetry.access_log import Observer
-from tfleet.proxy.ticket_issuer import TicketOffice
+from tfleet.proxy.telemetry.access_log import AccessLog
+from tfleet.proxy.ticket_issuer import TicketIssuer
 
 Mode = Literal["forward", "p2p"]
 MODES: Final = ("forward", "p2p")
@@ -30,12 +30,12 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 def make_app(
     mode: Mode,
-    fleet: Fleet,
-    observer: Observer,
+    fleet: WorkerTable,
+    observer: AccessLog,
     report: Report,
-    worker_metrics: WorkerMetrics,
+    worker_metrics: WorkerMetricsPages,
     readiness: Readiness,
-    tickets: TicketOffice,
+    tickets: TicketIssuer,
     cors: Cors,
 ) -> web.Application:
     """The pages: all but what a connection has somebody else take (see connection.py)."""
@@ -77,7 +77,7 @@ def make_app(
 
 
 def _add_workers(
-    app: web.Application, report: Report, worker_metrics: WorkerMetrics, tickets: TicketOffice
+    app: web.Application, report: Report, worker_metrics: WorkerMetricsPages, tickets: TicketIssuer
 ) -> None:
     async def workers(_: web.Request) -> web.Response:
         ticket = tickets.current()

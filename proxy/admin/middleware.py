@@ -18,7 +18,7 @@ from tfleet.contract.names import REQUEST_ID, WORKER
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
 from tfleet.proxy.problems import ProblemError, http_problem, problem_response
-from tfleet.proxy.telemetry.access_log import CLIENT_CLOSED, Observer
+from tfleet.proxy.telemetry.access_log import CLIENT_CLOSED, AccessLog
 
 _REQUEST_ID = web.RequestKey("request_id", str)
 
@@ -36,7 +36,7 @@ def request_id_of(request: web.BaseRequest) -> str:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def observed(observer: Observer) -> Any:
+def observed(observer: AccessLog) -> Any:
     """The outermost middleware."""
 
     @web.middleware
@@ -63,7 +63,7 @@ def observed(observer: Observer) -> Any:
     return middleware
 
 
-async def _answer(request: web.Request, handler: Handler, observer: Observer) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: Handler, observer: AccessLog) -> web.StreamResponse:
     try:
         response = await handler(request)
     except ProblemError as error:

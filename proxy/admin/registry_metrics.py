@@ -8,15 +8,15 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from tfleet.discovery.watch import Answered, Watch
-from tfleet.proxy.balancing.pool import State
-from tfleet.proxy.balancing.worker_table import Fleet
-from tfleet.proxy.registration import Membership
+from tfleet.proxy.balancing.pool import WorkerState
+from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.registration import ProxyRegistration
 
 
 class MembershipMetrics(Collector):
     """Whether the proxy is registered."""
 
-    def __init__(self, membership: Membership) -> None:
+    def __init__(self, membership: ProxyRegistration) -> None:
         self._membership = membership
 
     def collect(self) -> Iterator[Metric]:
@@ -30,7 +30,7 @@ class MembershipMetrics(Collector):
 class RegistryMetrics(Collector):
     """Reads them when it is asked, so that there is nothing to keep up to date."""
 
-    def __init__(self, watch: Watch, fleet: Fleet) -> None:
+    def __init__(self, watch: Watch, fleet: WorkerTable) -> None:
         self._watch = watch
         self._fleet = fleet
 
@@ -63,5 +63,5 @@ class RegistryMetrics(Collector):
         yield GaugeMetricFamily(
             "tfleet_registry_unlisted_workers",
             "Workers kept in use because they are ready, though the registry does not list them",
-            sum(not member.listed and member.state is State.READY for member in members),
+            sum(not member.listed and member.state is WorkerState.READY for member in members),
         )

@@ -8,8 +8,8 @@ import aiohttp
 
 from tfleet.contract.names import WORKER
 from tfleet.contract.problem import Problem
-from tfleet.proxy.balancing.pool import Member
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.pool import PoolMember
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.problems import ProblemError
 from tfleet.runtime.network_errors import plain_reason
 
@@ -18,10 +18,10 @@ _MOST_BYTES: Final = 1024 * 1024
 _OK: Final = 200
 
 
-class WorkerMetrics:
+class WorkerMetricsPages:
     """Fetches the page from a worker of the fleet, and from nobody else."""
 
-    def __init__(self, fleet: Fleet, session: aiohttp.ClientSession) -> None:
+    def __init__(self, fleet: WorkerTable, session: aiohttp.ClientSession) -> None:
         self._fleet = fleet
         self._session = session
 
@@ -40,7 +40,7 @@ class WorkerMetrics:
             raise _failed(member, f"gave no metrics: {plain_reason(error)}") from error
 
 
-async def _page(member: Member, answer: aiohttp.ClientResponse) -> bytes:
+async def _page(member: PoolMember, answer: aiohttp.ClientResponse) -> bytes:
     if not member.answers_as(answer.headers.get(WORKER)):
         raise _failed(member, f"is not at its address any more, but {answer.headers[WORKER]}")
     if answer.status != _OK:
@@ -53,5 +53,5 @@ async def _page(member: Member, answer: aiohttp.ClientResponse) -> bytes:
     return page
 
 
-def _failed(member: Member, how: str) -> ProblemError:
+def _failed(member: PoolMember, how: str) -> ProblemError:
     return ProblemError(Problem(502, f"worker {member.id} {how}"))

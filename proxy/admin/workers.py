@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.balancing.pool import Member, State
-from tfleet.proxy.balancing.worker_table import Fleet
-from tfleet.proxy.telemetry.metrics import Metrics, exposition
+from tfleet.proxy.balancing.pool import PoolMember, WorkerState
+from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.telemetry.metrics import ProxyMetrics, exposition
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class WorkerRow:
     """One worker as a proxy knows it."""
 
     instance: Instance
-    state: State
+    state: WorkerState
     weight: float
     listed: bool
     in_flight: int
@@ -29,7 +29,7 @@ class WorkerRow:
     last_error: str
 
 
-def worker_rows(fleet: Fleet) -> tuple[WorkerRow, ...]:
+def worker_rows(fleet: WorkerTable) -> tuple[WorkerRow, ...]:
     """All workers the proxy knows, in the order in which it met them."""
     return tuple(_row(fleet, member) for member in fleet.pool.members.values())
 
@@ -39,12 +39,12 @@ def document(rows: Sequence[WorkerRow]) -> dict[str, object]:
     return {"workers": [_fields(row) for row in rows]}
 
 
-def workers_document(fleet: Fleet) -> dict[str, object]:
+def workers_document(fleet: WorkerTable) -> dict[str, object]:
     """All workers the proxy knows, as it is told."""
     return document(worker_rows(fleet))
 
 
-def _row(fleet: Fleet, member: Member) -> WorkerRow:
+def _row(fleet: WorkerTable, member: PoolMember) -> WorkerRow:
     return WorkerRow(
         instance=member.instance,
         state=member.state,
@@ -85,7 +85,7 @@ class Report(Protocol):
 class OwnReport:
     """That of a proxy which is one process."""
 
-    def __init__(self, fleet: Fleet, metrics: Metrics) -> None:
+    def __init__(self, fleet: WorkerTable, metrics: ProxyMetrics) -> None:
         self._fleet = fleet
         self._metrics = metrics
 

@@ -8,8 +8,8 @@ from typing import Final
 import aiohttp
 
 from tfleet.contract.names import PROXY, WORKER
-from tfleet.proxy.balancing.pool import Member, Probe
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.pool import PoolMember, Probe
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.runtime.network_errors import plain_reason
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=1.0)
@@ -24,7 +24,7 @@ class Prober:
     somebody is waiting for come first.
     """
 
-    def __init__(self, fleet: Fleet, session: aiohttp.ClientSession) -> None:
+    def __init__(self, fleet: WorkerTable, session: aiohttp.ClientSession) -> None:
         self._fleet = fleet
         self._session = session
 
@@ -54,7 +54,7 @@ class Prober:
         due_s = self._fleet.next_probe_in_s()
         return _LOOK_EVERY_S if due_s is None else min(due_s, _LOOK_EVERY_S)
 
-    async def _ask(self, member: Member) -> tuple[Probe, str]:
+    async def _ask(self, member: PoolMember) -> tuple[Probe, str]:
         try:
             async with self._session.get(f"{member.instance.address.url}/readyz", timeout=_TIMEOUT) as answer:
                 if not member.answers_as(answer.headers.get(WORKER)):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import structlog
 
-from tfleet.discovery.listing import Roll
+from tfleet.discovery.listing import ServiceList
 
 _HINT: Final = "give each model a --service NAME of its own, for its workers and for its proxy"
 
@@ -25,7 +25,7 @@ class ModelNames:
     def __repr__(self) -> str:
         return f"<ModelNames {' '.join(self._names)}>"
 
-    def called(self, roll: Roll) -> None:
+    def called(self, roll: ServiceList) -> None:
         """Take the registry's answer."""
         listed = (*roll.passing, *(one.instance for one in roll.maintained))
         names = tuple(sorted({instance.model for instance in listed if instance.model}))

@@ -9,14 +9,14 @@ MOST: Final = 3
 """One body may be at fault, and two may be. With so many it is the worker."""
 
 
-class Strikes:
+class FailureCount:
     """Counts for each worker the different bodies since its last answer."""
 
     def __init__(self) -> None:
         self._bodies: dict[str, set[Hashable]] = {}
 
     def __repr__(self) -> str:
-        return f"<Strikes {len(self._bodies)} workers>"
+        return f"<FailureCount {len(self._bodies)} workers>"
 
     def struck(self, worker_id: str, body: Hashable) -> bool:
         """Count this body; whether there are enough of them. Then the count begins anew."""

@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, Literal, Protocol
 
-from tfleet.proxy.balancing.pool import Member, Pool
+from tfleet.proxy.balancing.pool import Pool, PoolMember
 
 Balance = Literal["round-robin", "least-request"]
 BALANCES: Final = ("round-robin", "least-request")
@@ -26,7 +26,7 @@ _MOST_PASSES: Final = 16
 class Picker(Protocol):
     """Picks one that gets requests and is not among those `tried`. There has to be one."""
 
-    def __call__(self, pool: Pool, tried: Collection[str], now_s: float) -> Member: ...
+    def __call__(self, pool: Pool, tried: Collection[str], now_s: float) -> PoolMember: ...
 
 
 class RoundRobin:
@@ -36,7 +36,7 @@ class RoundRobin:
         self._rng = rng
         self._next = 0
 
-    def __call__(self, pool: Pool, tried: Collection[str], now_s: float) -> Member:
+    def __call__(self, pool: Pool, tried: Collection[str], now_s: float) -> PoolMember:
         workers = pool.routable
         passes = _MOST_PASSES if pool.slow_start.uneven(now_s) else 0
         while True:
@@ -65,7 +65,7 @@ class LeastRequest:
         self._load = load
         self._rng = rng
 
-    def __call__(self, pool: Pool, tried: Collection[str], now_s: float) -> Member:
+    def __call__(self, pool: Pool, tried: Collection[str], now_s: float) -> PoolMember:
         one = self._draw(pool, tried, now_s)
         but_one = (*tried, one.id)
         if not pool.has_other(but_one):
@@ -73,7 +73,7 @@ class LeastRequest:
         other = self._draw(pool, but_one, now_s)  # never the same one twice
         return other if self._load(other.id, now_s) < self._load(one.id, now_s) else one
 
-    def _draw(self, pool: Pool, tried: Collection[str], now_s: float) -> Member:
+    def _draw(self, pool: Pool, tried: Collection[str], now_s: float) -> PoolMember:
         workers, uneven = pool.routable, pool.slow_start.uneven(now_s)
         for _ in range(_MOST_PASSES):
             member = workers[int(self._rng.random() * len(workers))]
@@ -85,22 +85,24 @@ class LeastRequest:
         return workers[at]
 
 
-def _takes_its_turn(member: Member, pool: Pool, now_s: float, rng: random.Random) -> bool:
+def _takes_its_turn(member: PoolMember, pool: Pool, now_s: float, rng: random.Random) -> bool:
     return member.warm_at_s <= now_s or rng.random() < pool.slow_start.turn(member.warm_at_s, now_s)
 
 
-class Leasing:
+class LeaseRotation:
     """Whose turn it is to be leased."""
 
     def __init__(self) -> None:
         self._next = 0
 
     def __repr__(self) -> str:
-        return f"<Leasing next={self._next}>"
+        return f"<LeaseRotation next={self._next}>"
 
-    def __call__(self, workers: Sequence[Member], n: int, tried: Collection[str]) -> tuple[Member, ...]:
+    def __call__(
+        self, workers: Sequence[PoolMember], n: int, tried: Collection[str]
+    ) -> tuple[PoolMember, ...]:
         """Up to `n` of the workers, none of them twice and none of those `tried`."""
-        leased: list[Member] = []
+        leased: list[PoolMember] = []
         for _ in range(len(workers)):
             if len(leased) == n:
                 break

@@ -67,7 +67,7 @@ _MOST_LATE: Final = 6
 too much to do for its heartbeats, too."""
 
 
-class State(StrEnum):
+class WorkerState(StrEnum):
     """What the proxy thinks of a worker, in the words of `GET /workers`."""
 
     STARTING = "starting"
@@ -77,7 +77,7 @@ class State(StrEnum):
 
 
 # Looked up once: an enum's attribute costs more than all else in a pass over 10,000.
-_READY: Final = State.READY
+_READY: Final = WorkerState.READY
 
 
 class Probe(StrEnum):
@@ -90,7 +90,7 @@ class Probe(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class PoolMember:
     """One worker in the pool. Its times are on the caller's monotonic clock.
 
     `failures` counts how often it failed without having been well for a minute in between. At `warm_at_s` its
@@ -101,7 +101,7 @@ class Member:
     """
 
     instance: Instance
-    state: State = State.READY
+    state: WorkerState = WorkerState.READY
     listed: bool = True
     failures: int = 0
     last_error: str = ""
@@ -142,10 +142,10 @@ class Pool:
     those with the ids `out_for_answers` are ejected though they can be reached.
     """
 
-    members: Mapping[str, Member] = field(default_factory=dict)
-    routable: tuple[Member, ...] = ()
-    late: tuple[Member, ...] = ()
-    in_doubt: tuple[Member, ...] = ()
+    members: Mapping[str, PoolMember] = field(default_factory=dict)
+    routable: tuple[PoolMember, ...] = ()
+    late: tuple[PoolMember, ...] = ()
+    in_doubt: tuple[PoolMember, ...] = ()
     out_for_answers: tuple[str, ...] = ()
     slow_start: SlowStart = field(default_factory=SlowStart)
 
@@ -157,7 +157,7 @@ class Pool:
         if len(self.routable) > len(tried):
             return True
         known = (self.members.get(worker_id) for worker_id in set(tried))
-        return len(self.routable) > sum(one is not None and one.state is State.READY for one in known)
+        return len(self.routable) > sum(one is not None and one.state is WorkerState.READY for one in known)
 
     def synced(
         self,
@@ -182,9 +182,9 @@ class Pool:
             else:
                 members[member.id] = _unlisted(member, now_s, absent=member.id not in ill)
         for instance in found.values():
-            members[instance.id] = Member(instance, state=State.STARTING, probe_at_s=now_s)
+            members[instance.id] = PoolMember(instance, state=WorkerState.STARTING, probe_at_s=now_s)
         for one in kept_out.values():
-            members[one.instance.id] = _maintained(Member(one.instance), one)
+            members[one.instance.id] = _maintained(PoolMember(one.instance), one)
         return self._of(members, now_s)
 
     def heard(self, now_s: float, *, in_order: bool) -> Pool:
@@ -211,7 +211,7 @@ class Pool:
     ) -> Pool:
         """The pool after a request that did not reach the worker, or was not answered in time (`late`)."""
         member = self.members.get(worker_id)
-        if member is not None and member.listed and member.state is State.EJECTED:
+        if member is not None and member.listed and member.state is WorkerState.EJECTED:
             if member.late and not late:
                 return self._of({**self.members, worker_id: replace(member, late=False)}, now_s)
             return self  # it is known: this request was under way when another one found out
@@ -224,7 +224,7 @@ class Pool:
         """
         member = self.members.get(worker_id)
         out = len(self.out_for_answers)
-        if member is None or member.state is not State.READY or out + 1 > _most(out, self.routable):
+        if member is None or member.state is not WorkerState.READY or out + 1 > _most(out, self.routable):
             return self
         ejected = replace(_ejected(member, error, now_s, rng), ejected_for_answers=True)
         return self._of({**self.members, worker_id: ejected}, now_s)
@@ -236,7 +236,7 @@ class Pool:
             member = members.get(worker_id)
             if member is None:
                 continue
-            late = probe is Probe.LATE and (member.late or member.state is State.READY)
+            late = probe is Probe.LATE and (member.late or member.state is WorkerState.READY)
             if probe is Probe.READY:
                 members[worker_id] = _ready(member, self.slow_start, now_s)
             elif not member.listed and not (late and member.failures < _MOST_LATE):
@@ -249,7 +249,7 @@ class Pool:
                 members[worker_id] = replace(_ejected(member, error, now_s, rng), late=late)
         return self._of(members, now_s)
 
-    def to_probe(self, now_s: float) -> tuple[Member, ...]:
+    def to_probe(self, now_s: float) -> tuple[PoolMember, ...]:
         """The workers whose probe is due, those first that have been due for longest."""
         due = (member for member in self.in_doubt if member.probe_at_s <= now_s)
         return tuple(sorted(due, key=lambda member: member.probe_at_s))
@@ -258,7 +258,7 @@ class Pool:
         """When the next probe is due, on the caller's clock; None while nobody needs one."""
         return min((member.probe_at_s for member in self.in_doubt), default=None)
 
-    def _of(self, members: dict[str, Member], now_s: float) -> Pool:
+    def _of(self, members: dict[str, PoolMember], now_s: float) -> Pool:
         """The pool of these members, from what this one was."""
         routable = tuple([member for member in members.values() if member.state is _READY])
         in_doubt = tuple([m for m in members.values() if _is_in_doubt(m)])
@@ -278,20 +278,20 @@ class Pool:
         )
 
 
-def _most(out: int, routable: Sequence[Member]) -> int:
+def _most(out: int, routable: Sequence[PoolMember]) -> int:
     """How many may be ejected for their answers when so many are, beside those that get requests."""
     return (out + len(routable)) // 2
 
 
-def _ready(member: Member, slow_start: SlowStart, now_s: float) -> Member:
+def _ready(member: PoolMember, slow_start: SlowStart, now_s: float) -> PoolMember:
     again_s = now_s + _PROBE_AGAIN_S
     if member.maintenance:
         return replace(member, probe_at_s=again_s)
-    if member.state is State.READY:
+    if member.state is WorkerState.READY:
         return replace(member, last_error="", probe_at_s=again_s)
     return replace(
         member,
-        state=State.READY,
+        state=WorkerState.READY,
         last_error="",
         ejected_for_answers=False,
         late=False,
@@ -301,10 +301,10 @@ def _ready(member: Member, slow_start: SlowStart, now_s: float) -> Member:
     )
 
 
-def _not_ready(member: Member, error: str, now_s: float) -> Member:
+def _not_ready(member: PoolMember, error: str, now_s: float) -> PoolMember:
     return replace(
         member,
-        state=State.STARTING if member.state is State.STARTING else State.DRAINING,
+        state=WorkerState.STARTING if member.state is WorkerState.STARTING else WorkerState.DRAINING,
         last_error=error,
         ejected_for_answers=False,
         late=False,
@@ -312,12 +312,12 @@ def _not_ready(member: Member, error: str, now_s: float) -> Member:
     )
 
 
-def _ejected(member: Member, error: str, now_s: float, rng: random.Random) -> Member:
-    was_well = member.state is State.READY and now_s - member.ready_at_s > _WELL_AFTER_S
+def _ejected(member: PoolMember, error: str, now_s: float, rng: random.Random) -> PoolMember:
+    was_well = member.state is WorkerState.READY and now_s - member.ready_at_s > _WELL_AFTER_S
     failures = 1 if was_well else member.failures + 1
     return replace(
         member,
-        state=State.EJECTED,
+        state=WorkerState.EJECTED,
         failures=failures,
         last_error=error,
         ejected_for_answers=False,
@@ -325,12 +325,12 @@ def _ejected(member: Member, error: str, now_s: float, rng: random.Random) -> Me
     )
 
 
-def _is_in_doubt(member: Member) -> bool:
+def _is_in_doubt(member: PoolMember) -> bool:
     """Whether it is to be probed. Who is listed as in maintenance is not: nothing depends on it."""
     return not member.listed or (member.state is not _READY and not member.maintenance)
 
 
-def _relisted(member: Member, instance: Instance, now_s: float) -> Member:
+def _relisted(member: PoolMember, instance: Instance, now_s: float) -> PoolMember:
     if member.maintenance:
         member = _after_maintenance(member, now_s)
     if member.listed and member.instance == instance and member.absent_since_s is None:
@@ -338,7 +338,7 @@ def _relisted(member: Member, instance: Instance, now_s: float) -> Member:
     return replace(member, instance=instance, listed=True, absent_since_s=None)
 
 
-def _unlisted(member: Member, now_s: float, *, absent: bool) -> Member:
+def _unlisted(member: PoolMember, now_s: float, *, absent: bool) -> PoolMember:
     """No longer listed, or only as ill. An absent one may still be in maintenance: nobody has said no."""
     if member.maintenance and not absent:
         member = _after_maintenance(member, now_s)
@@ -355,11 +355,11 @@ def _unlisted(member: Member, now_s: float, *, absent: bool) -> Member:
     )
 
 
-def _maintained(member: Member, one: Maintained) -> Member:
+def _maintained(member: PoolMember, one: Maintained) -> PoolMember:
     return replace(
         member,
         instance=one.instance,
-        state=State.DRAINING,
+        state=WorkerState.DRAINING,
         listed=True,
         last_error=one.reason,
         ejected_for_answers=False,
@@ -369,6 +369,6 @@ def _maintained(member: Member, one: Maintained) -> Member:
     )
 
 
-def _after_maintenance(member: Member, now_s: float) -> Member:
+def _after_maintenance(member: PoolMember, now_s: float) -> PoolMember:
     """It serves again as soon as a probe finds it ready."""
     return replace(member, last_error="", maintenance="", probe_at_s=now_s)

@@ -22,10 +22,10 @@ import structlog
 
 from tfleet.contract.names import whole_number
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Roll
-from tfleet.proxy.balancing.outlier_detection import MOST, Strikes
-from tfleet.proxy.balancing.policies import Balance, Leasing, LeastRequest, Picker, RoundRobin
-from tfleet.proxy.balancing.pool import Member, Pool, Probe, State
+from tfleet.discovery.listing import ServiceList
+from tfleet.proxy.balancing.outlier_detection import MOST, FailureCount
+from tfleet.proxy.balancing.policies import Balance, LeaseRotation, LeastRequest, Picker, RoundRobin
+from tfleet.proxy.balancing.pool import Pool, PoolMember, Probe, WorkerState
 from tfleet.proxy.balancing.slow_start import WINDOW_S, SlowStart
 
 _FORGOTTEN_AFTER_S: Final = 1.0
@@ -61,7 +61,7 @@ _LINES_AT_ONCE = 100
 _ABSENT = "the registry has not listed it for a minute, though it is in order"
 
 
-class Waiting(Protocol):
+class InFlight(Protocol):
     """A try under way."""
 
     worker_since_s: float | None
@@ -71,7 +71,7 @@ class Waiting(Protocol):
         """Wait no longer. Nothing is told of it before this call has returned."""
 
 
-class Fleet:
+class WorkerTable:
     """Swaps immutable pools as news comes in. It belongs to one event loop."""
 
     def __init__(
@@ -89,30 +89,30 @@ class Fleet:
         """Set as soon as there has been a worker to send to."""
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
-        self._tries: dict[str, set[Waiting]] = {}
+        self._tries: dict[str, set[InFlight]] = {}
         self._heard_s: dict[str, float] = {}
         self._doubted: dict[str, float] = {}
         """Since when."""
         self._struck_out_s: dict[str, float] = {}
         self._reports: dict[str, QueueReport] = {}
         self._failing: Counter[str] = Counter()
-        self._strikes = Strikes()
+        self._strikes = FailureCount()
         self._picker: Picker = (
             RoundRobin(self._rng) if balance == "round-robin" else LeastRequest(self.load, self._rng)
         )
-        self._leasing = Leasing()
+        self._leasing = LeaseRotation()
         self._log: Any = structlog.get_logger()
 
     def __repr__(self) -> str:
-        return f"<Fleet {self.pool!r} in_flight={sum(map(len, self._tries.values()))}>"
+        return f"<WorkerTable {self.pool!r} in_flight={sum(map(len, self._tries.values()))}>"
 
-    def pick(self, tried: Collection[str] = ()) -> Member | None:
+    def pick(self, tried: Collection[str] = ()) -> PoolMember | None:
         """The worker for the next request, none of those already `tried`; None where nobody is left."""
         if self.pool.has_other(tried):
             return self._picker(self.pool, tried, self._clock())
         return self._last_resort(tried)
 
-    def lease(self, n: int, tried: Collection[str] = ()) -> tuple[Member, ...]:
+    def lease(self, n: int, tried: Collection[str] = ()) -> tuple[PoolMember, ...]:
         """Up to `n` workers for one client, none of those already `tried`; nobody where nobody is left."""
         workers = self.pool.routable if self.pool.has_other(tried) else self.pool.late
         return self._leasing(workers, n, tried)
@@ -131,17 +131,17 @@ class Fleet:
         report = self._reports.get(worker_id)
         return in_flight if report is None else report.load(in_flight, now_s)
 
-    def weight(self, member: Member) -> float:
+    def weight(self, member: PoolMember) -> float:
         """How much of a turn it has: 1, less in its slow start, 0 while it gets no requests."""
-        if member.state is not State.READY:
+        if member.state is not WorkerState.READY:
             return 0.0
         return self.pool.slow_start.turn(member.warm_at_s, self._clock())
 
-    def began(self, worker_id: str, waiting: Waiting) -> None:
+    def began(self, worker_id: str, waiting: InFlight) -> None:
         """Count a try as in flight, and keep hold of it in case the worker is lost."""
         self._tries.setdefault(worker_id, set()).add(waiting)
 
-    def ended(self, worker_id: str, waiting: Waiting) -> None:
+    def ended(self, worker_id: str, waiting: InFlight) -> None:
         """It is over."""
         tries = self._tries.get(worker_id)
         if tries is not None:
@@ -149,12 +149,12 @@ class Fleet:
             if not tries:
                 del self._tries[worker_id]
 
-    def abandoned(self, worker_id: str, waiting: Waiting) -> None:
+    def abandoned(self, worker_id: str, waiting: InFlight) -> None:
         """Nobody waits for it any more: the caller's deadline is over, or it has left."""
         if waiting.worker_since_s is not None and self._silent(worker_id, _SILENT_AFTER_S):
             self.doubt((worker_id,))
 
-    def suspects(self) -> tuple[Member, ...]:
+    def suspects(self) -> tuple[PoolMember, ...]:
         """The workers from whom somebody has been waiting for a while, and nobody has heard in the meantime.
 
         That may be a long queue or a large picture; it may also be a process that is stopped, or a machine
@@ -175,16 +175,18 @@ class Fleet:
         members, now_s = self.pool.members, self._clock()
         doubted = {**self._doubted, **dict.fromkeys(worker_ids, now_s)}
         self._doubted = {
-            i: since_s for i, since_s in doubted.items() if i in members and members[i].state is State.READY
+            i: since_s
+            for i, since_s in doubted.items()
+            if i in members and members[i].state is WorkerState.READY
         }
         if not self._doubted.keys().isdisjoint(worker_ids):
             self.pool_changed.set()  # the prober is not to sleep over it
 
     def synced(self, listed: Iterable[Instance]) -> None:
         """Take a list of workers that are well, as far as the one who has it knows."""
-        self.called(Roll(tuple(listed)))
+        self.called(ServiceList(tuple(listed)))
 
-    def called(self, roll: Roll) -> None:
+    def called(self, roll: ServiceList) -> None:
         """Take the registry's answer, with all that it says of those who are listed."""
         pool = self.pool.synced(
             roll.passing, self._clock(), maintained=roll.maintained, ill=frozenset(roll.ill)
@@ -199,19 +201,19 @@ class Fleet:
             gone = self.pool.members.keys() - pool.members.keys()
             self._swap(pool, dict.fromkeys(gone, _ABSENT))
 
-    def failed(self, member: Member, error: str, *, late: bool = False) -> None:
+    def failed(self, member: PoolMember, error: str, *, late: bool = False) -> None:
         """Take the news that a request did not reach the worker, or was not answered in time (`late`)."""
         pool = self.pool.failed(member.id, error, self._clock(), self._rng, late=late)
         self._swap(pool, {member.id: error})
 
-    def stalled(self, member: Member, body: Hashable, error: str) -> None:
+    def stalled(self, member: PoolMember, body: Hashable, error: str) -> None:
         """Take the news that nothing came of a request to the worker, or only its connection's end.
 
         It may be the request's `body` that does it, so a probe decides about the worker. But where so many
         different bodies fare like that in a row, it is ejected whatever it says of itself.
         """
         now = self.pool.members.get(member.id)
-        if now is None or now.state is not State.READY:
+        if now is None or now.state is not WorkerState.READY:
             return
         if self._strikes.struck(member.id, body):
             self._struck_out_s[member.id] = self._clock()
@@ -222,15 +224,15 @@ class Fleet:
     def draining(self, worker_id: str) -> bool:
         """Whether the worker has said that it is about to stop."""
         member = self.pool.members.get(worker_id)
-        return member is not None and member.state is State.DRAINING
+        return member is not None and member.state is WorkerState.DRAINING
 
-    def reported(self, member: Member, queue_length: str | None) -> None:
+    def reported(self, member: PoolMember, queue_length: str | None) -> None:
         """Take what an answer's head says of the worker's queue; what can't be read is not heeded."""
         report = read_report(queue_length, self._clock())
         if report is not None and member.id in self.pool.members:
             self._reports[member.id] = report
 
-    def answered(self, member: Member, status: int) -> None:
+    def answered(self, member: PoolMember, status: int) -> None:
         """Take the news of an answer: a worker that fails again and again is of no use, reachable or not.
 
         That the caller's time was over says nothing of the worker: images that take long come from anybody.
@@ -251,11 +253,11 @@ class Fleet:
             error = f"answered {_FAILING_TIMES} times in a row with an error, the last was {status}"
             self._swap(self.pool.failing(member.id, error, self._clock(), self._rng), {member.id: error})
 
-    def refused(self, member: Member, error: str) -> None:
+    def refused(self, member: PoolMember, error: str) -> None:
         """Take the news that a worker does not let the proxy in: the next request would fare no better."""
         self._swap(self.pool.failing(member.id, error, self._clock(), self._rng), {member.id: error})
 
-    def declined(self, member: Member, error: str) -> None:
+    def declined(self, member: PoolMember, error: str) -> None:
         """Take the news that a worker sent a request away because it is not ready."""
         found = {member.id: (Probe.NOT_READY, error)}
         self._swap(self.pool.probed(found, self._clock(), self._rng), {member.id: error})
@@ -285,7 +287,7 @@ class Fleet:
         errors = {worker_id: error for worker_id, (_, error) in found.items()}
         self._swap(self.pool.probed(found, self._clock(), self._rng), errors)
 
-    def probes_due(self) -> tuple[Member, ...]:
+    def probes_due(self) -> tuple[PoolMember, ...]:
         """The workers to probe now."""
         return self.pool.to_probe(self._clock())
 
@@ -302,7 +304,7 @@ class Fleet:
         """When it was doubted or struck out last, without a probe since."""
         return max(self._doubted.get(worker_id, -math.inf), self._struck_out_s.get(worker_id, -math.inf))
 
-    def _last_resort(self, tried: Collection[str]) -> Member | None:
+    def _last_resort(self, tried: Collection[str]) -> PoolMember | None:
         """Any who served and was ejected for being late."""
         late = self.pool.late
         first = int(self._rng.random() * len(late))
@@ -329,13 +331,13 @@ class Fleet:
         if pool.routable:
             self.first_ready.set()
 
-    def _tell(self, changed: Sequence[tuple[Member, str, str | None]]) -> None:
+    def _tell(self, changed: Sequence[tuple[PoolMember, str, str | None]]) -> None:
         """Log what became of whom: a line for each, but when it is thousands at once only how many."""
         if len(changed) > _LINES_AT_ONCE:
             for state, workers in Counter(state for _, state, _ in changed).items():
                 self._log.info("workers " + state, workers=workers)
             return
         for member, state, error in changed:
-            log = self._log.warning if state == State.EJECTED else self._log.info
+            log = self._log.warning if state == WorkerState.EJECTED else self._log.info
             why = {"error": error} if error else {}
             log("worker " + state, worker=member.id, address=str(member.instance.address), **why)

@@ -10,7 +10,7 @@ import asyncio
 from typing import Final, Protocol
 
 from tfleet.httpd.http1.response import AnswerHead
-from tfleet.proxy.balancing.pool import Member
+from tfleet.proxy.balancing.pool import PoolMember
 from tfleet.proxy.forwarding.errors import (
     HungUpError,
     LateError,
@@ -28,7 +28,7 @@ _LAST_CHUNK: Final = b"0\r\n\r\n"
 _MOST_JOINED_BYTES: Final = 128 * 1024
 
 
-class Asker(Protocol):
+class AttemptOwner(Protocol):
     """Who has asked for a try. After `failed` and `ended` nothing more comes of it."""
 
     def connected(self) -> bytes:
@@ -74,8 +74,8 @@ class Attempt:
 
     def __init__(
         self,
-        member: Member,
-        asker: Asker,
+        member: PoolMember,
+        asker: AttemptOwner,
         upload: Upload,
         waiting: list[bytes],
         connections: WorkerConnections,

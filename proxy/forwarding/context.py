@@ -6,29 +6,29 @@ import asyncio
 from dataclasses import dataclass
 
 from tfleet.contract.cors import Cors
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.poison_bodies import PoisonBodies
 from tfleet.proxy.forwarding.replay_buffer import ReplayMemory
 from tfleet.proxy.forwarding.retries import RetryBudget
-from tfleet.proxy.settings import Limits
-from tfleet.proxy.telemetry.access_log import Observer
-from tfleet.proxy.telemetry.metrics import Metrics
-from tfleet.proxy.ticket_issuer import TicketOffice
+from tfleet.proxy.settings import RequestLimits
+from tfleet.proxy.telemetry.access_log import AccessLog
+from tfleet.proxy.telemetry.metrics import ProxyMetrics
+from tfleet.proxy.ticket_issuer import TicketIssuer
 from tfleet.proxy.upstream.connection_pool import WorkerConnections
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ForwardingContext:
     """The fleet and the way to it, and what may be taken of both."""
 
-    fleet: Fleet
+    fleet: WorkerTable
     connections: WorkerConnections
-    limits: Limits
+    limits: RequestLimits
     memory: ReplayMemory
     budget: RetryBudget
     poison: PoisonBodies
-    metrics: Metrics
-    observer: Observer
-    tickets: TicketOffice
+    metrics: ProxyMetrics
+    observer: AccessLog
+    tickets: TicketIssuer
     cors: Cors
     loop: asyncio.AbstractEventLoop

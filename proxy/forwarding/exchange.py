@@ -19,12 +19,12 @@ from tfleet.httpd.http1.local_response import connection_lines, problem_answer
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.response import AnswerHead
 from tfleet.proxy.forwarding.attempt import Attempt
-from tfleet.proxy.forwarding.context import Means
+from tfleet.proxy.forwarding.context import ForwardingContext
 from tfleet.proxy.forwarding.errors import DeclinedError, TicketRefusedError, TryFailedError, UnreachableError
 from tfleet.proxy.forwarding.failure_verdict import judge, suspect
 from tfleet.proxy.forwarding.heads import client_head, worker_head
 from tfleet.proxy.forwarding.replay_buffer import Upload
-from tfleet.proxy.forwarding.retries import Tries
+from tfleet.proxy.forwarding.retries import RetryState
 from tfleet.proxy.interfaces import Client
 from tfleet.proxy.problems import NO_WORKER, body_too_large
 from tfleet.proxy.telemetry.access_log import BROKEN_ANSWER, CLIENT_CLOSED
@@ -65,7 +65,7 @@ class Exchange:
         "_worker",
     )
 
-    def __init__(self, head: RequestHead, client: Client, means: Means) -> None:
+    def __init__(self, head: RequestHead, client: Client, means: ForwardingContext) -> None:
         self._head = head
         self._client = client
         self._means = means
@@ -77,7 +77,7 @@ class Exchange:
         self._unsent: list[bytes] = []
         """What came of the body before the first try."""
         self._attempt: Attempt | None = None
-        self._tries = Tries(means.fleet, means.budget)
+        self._tries = RetryState(means.fleet, means.budget)
         self._worker: str | None = None
         self._begun = False
         self._answer_chunked = False

@@ -6,8 +6,8 @@ from collections.abc import Hashable
 from http import HTTPStatus
 
 from tfleet.httpd.http1.request import RequestHead
-from tfleet.proxy.balancing.pool import Member
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.pool import PoolMember
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import (
     DeclinedError,
     HungUpError,
@@ -21,7 +21,9 @@ from tfleet.proxy.forwarding.poison_bodies import body_digest
 from tfleet.proxy.forwarding.replay_buffer import Upload
 
 
-def suspect(fleet: Fleet, member: Member, error: TryFailedError, head: RequestHead, upload: Upload) -> bytes:
+def suspect(
+    fleet: WorkerTable, member: PoolMember, error: TryFailedError, head: RequestHead, upload: Upload
+) -> bytes:
     """What the body is known by if it may be the reason, else nothing.
 
     A worker that is about to stop cuts off what is left in the end: that is nobody's fault. A body that is
@@ -34,7 +36,7 @@ def suspect(fleet: Fleet, member: Member, error: TryFailedError, head: RequestHe
     return body_digest(upload.kept, head.content_type)
 
 
-def judge(fleet: Fleet, member: Member, error: TryFailedError, body: Hashable) -> None:
+def judge(fleet: WorkerTable, member: PoolMember, error: TryFailedError, body: Hashable) -> None:
     """Tell the fleet of a failure. `body` is what tells the request's from others."""
     if isinstance(error, LateError | HungUpError):
         fleet.stalled(member, body, str(error))

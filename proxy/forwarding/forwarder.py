@@ -28,17 +28,17 @@ import time
 
 from tfleet.contract.cors import Cors
 from tfleet.httpd.http1.request import RequestHead
-from tfleet.proxy.balancing.worker_table import Fleet
-from tfleet.proxy.forwarding.context import Means
+from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.forwarding.context import ForwardingContext
 from tfleet.proxy.forwarding.exchange import Exchange
 from tfleet.proxy.forwarding.poison_bodies import PoisonBodies
 from tfleet.proxy.forwarding.replay_buffer import ReplayMemory
 from tfleet.proxy.forwarding.retries import RetryBudget
 from tfleet.proxy.interfaces import Client
-from tfleet.proxy.settings import Limits
-from tfleet.proxy.telemetry.access_log import Observer
-from tfleet.proxy.telemetry.metrics import Metrics
-from tfleet.proxy.ticket_issuer import TicketOffice
+from tfleet.proxy.settings import RequestLimits
+from tfleet.proxy.telemetry.access_log import AccessLog
+from tfleet.proxy.telemetry.metrics import ProxyMetrics
+from tfleet.proxy.ticket_issuer import TicketIssuer
 from tfleet.proxy.upstream.connection_pool import WorkerConnections
 
 
@@ -47,16 +47,16 @@ class Forwarder:
 
     def __init__(
         self,
-        fleet: Fleet,
+        fleet: WorkerTable,
         connections: WorkerConnections,
-        limits: Limits,
-        metrics: Metrics,
-        observer: Observer,
-        tickets: TicketOffice,
+        limits: RequestLimits,
+        metrics: ProxyMetrics,
+        observer: AccessLog,
+        tickets: TicketIssuer,
         cors: Cors,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._means = Means(
+        self._means = ForwardingContext(
             fleet=fleet,
             connections=connections,
             limits=limits,

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from tfleet.contract.problem import Problem
-from tfleet.proxy.balancing.pool import Member
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.pool import PoolMember
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import DeclinedError, StaleConnectionError, TryFailedError
 from tfleet.proxy.problems import NO_WORKER
 
@@ -66,7 +66,7 @@ _MOST_SPOILT: Final = 2
 """Of workers that failed on one body."""
 
 
-class Tries:
+class RetryState:
     """The tries of one request. Whether its body can be sent again is the caller's to know.
 
     `spoilt` is that its body seems to be what workers fail on: nobody else is to get it.
@@ -84,7 +84,7 @@ class Tries:
         "told",
     )
 
-    def __init__(self, fleet: Fleet, budget: RetryBudget) -> None:
+    def __init__(self, fleet: WorkerTable, budget: RetryBudget) -> None:
         self._fleet = fleet
         self._budget = budget
         self._tried: set[str] = set()
@@ -98,7 +98,7 @@ class Tries:
         self.spoilt = False
 
     def __repr__(self) -> str:
-        return f"<Tries {self.told} {self._stale} stale>"
+        return f"<RetryState {self.told} {self._stale} stale>"
 
     @property
     def retries(self) -> int:
@@ -120,7 +120,7 @@ class Tries:
         """Whether the next try should have a connection of its own: how it ends has to mean something."""
         return bool(self._suspicious)
 
-    def next(self) -> Member | None:
+    def next(self) -> PoolMember | None:
         """Whose turn it is; None where nobody is left.
 
         Where a kept connection has ended its worker may be asked again, but rather another one: a process
@@ -130,13 +130,13 @@ class Tries:
             return other
         return self._fleet.pick(self._tried)
 
-    def may_decline(self, member: Member, *, repeatable: bool) -> bool:
+    def may_decline(self, member: PoolMember, *, repeatable: bool) -> bool:
         """Whether this worker may send the request away, to one more; if so, it is counted already."""
         return self._may_retry({*self._tried, member.id}, repeatable)
 
     def failed(
         self,
-        member: Member,
+        member: PoolMember,
         error: TryFailedError,
         *,
         repeatable: bool,

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
 from tfleet.proxy.admin.workers import WorkerRow
-from tfleet.proxy.balancing.pool import State
+from tfleet.proxy.balancing.pool import WorkerState
 
 # Each listener sees all workers and the whole registry: of these figures the one that is worst is told.
 _MOST: Final = frozenset(
@@ -19,7 +19,7 @@ _MOST: Final = frozenset(
 _FIRST: Final = frozenset({"process_start_time_seconds"})
 _CREATED: Final = "_created"
 _LASTING: Final = frozenset({"counter", "histogram"})
-_WORST_LAST: Final = (State.READY, State.STARTING, State.DRAINING, State.EJECTED)
+_WORST_LAST: Final = (WorkerState.READY, WorkerState.STARTING, WorkerState.DRAINING, WorkerState.EJECTED)
 
 _Key = tuple[str, tuple[tuple[str, str], ...]]
 

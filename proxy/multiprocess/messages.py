@@ -20,9 +20,9 @@ from tfleet.contract.ticket_keys import KeyFileState
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.admin.workers import WorkerRow
-from tfleet.proxy.balancing.pool import State
+from tfleet.proxy.balancing.pool import WorkerState
 from tfleet.proxy.multiprocess.json_codec import JsonError, from_json, to_json
-from tfleet.proxy.server import Settings
+from tfleet.proxy.server import ProxySettings
 from tfleet.runtime.log import LogFormat, LogLevel
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
@@ -39,7 +39,7 @@ class Start:
     """
 
     number: int
-    settings: Settings
+    settings: ProxySettings
     ticket_keys: KeyFileState | None
     registry: ConsulRegistry | None
     known: tuple[Instance, ...]
@@ -196,6 +196,6 @@ def _read_row(instance: list[Any], state: str, *more: Any) -> WorkerRow:
     address = Address(host, port)
     return WorkerRow(
         Instance(worker_id, address, model, version, None if wan is None else Address(*wan)),
-        State(state),
+        WorkerState(state),
         *more,
     )

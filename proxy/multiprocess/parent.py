@@ -13,13 +13,13 @@ from typing import Any, Final
 import structlog
 
 from tfleet.proxy.admin.registry_metrics import MembershipMetrics
-from tfleet.proxy.balancing.pool import State
+from tfleet.proxy.balancing.pool import WorkerState
 from tfleet.proxy.multiprocess.messages import Drain, Registered, Start
 from tfleet.proxy.multiprocess.shared_port import held, share
 from tfleet.proxy.multiprocess.supervisor import ChildSupervisor
 from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.registration import Membership
-from tfleet.proxy.server import Settings, beside, consul_of, log_listening, refusals
+from tfleet.proxy.registration import ProxyRegistration
+from tfleet.proxy.server import ProxySettings, beside, consul_of, log_listening, refusals
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.runtime.log import LogFormat, LogLevel
 
@@ -45,7 +45,7 @@ class SharedReadiness(Readiness):
 
 
 async def serve_together(
-    settings: Settings, count: int, log_format: LogFormat, log_level: LogLevel = "info"
+    settings: ProxySettings, count: int, log_format: LogFormat, log_level: LogLevel = "info"
 ) -> int:
     """Run until SIGTERM or SIGINT, then have all listeners finish what is in flight. Gives the exit code.
 
@@ -64,7 +64,7 @@ async def serve_together(
 
         def start_message(number: int) -> Start:
             # A worker that drains, or is in maintenance, is nothing for a listener to start with.
-            known = tuple(row.instance for row in supervisor.known if row.state is not State.DRAINING)
+            known = tuple(row.instance for row in supervisor.known if row.state is not WorkerState.DRAINING)
             keys = settings.ticket_keys
             own = replace(share(settings, number, count, address), ticket_keys=None)
             state = None if keys is None else keys.state
@@ -75,7 +75,7 @@ async def serve_together(
         if await supervisor.listening():
             log_listening(settings, supervisor.address, listeners=count)
             if registry is not None:
-                membership = Membership(registry, settings.service, settings.advertise)
+                membership = ProxyRegistration(registry, settings.service, settings.advertise)
                 supervisor.own.register(MembershipMetrics(membership))
                 stack.push_async_callback(membership.leave)
                 address, first_ready = supervisor.address, supervisor.first_ready

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from tfleet.contract.address import Address
 from tfleet.httpd.acceptor import Place, bound, bound_all, places
-from tfleet.proxy.server import Settings
+from tfleet.proxy.server import ProxySettings
 
 
 @contextlib.asynccontextmanager
@@ -43,7 +43,7 @@ def _hold(place: Place) -> socket.socket:
     return holder
 
 
-def share(settings: Settings, number: int, count: int, address: Address) -> Settings:
+def share(settings: ProxySettings, number: int, count: int, address: Address) -> ProxySettings:
     """The settings of listener `number`, from 1 to `count`, at the address of all of them.
 
     What is a limit for all clients together is divided, so that together they keep it.

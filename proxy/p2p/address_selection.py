@@ -33,7 +33,7 @@ _ANY_PORT: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Vantage:
+class NetworkSide:
     """Where a client is: it shares `networks` with the proxy. `wanted` settles it without looking.
 
     `reached` is the host by which it has reached the proxy; empty where nobody knows.
@@ -62,18 +62,18 @@ class Vantage:
         return bool(self.networks) if address is None else any(address in each for each in self.networks)
 
 
-def vantage(client: str | None, networks: Networks, *, wanted: Wanted | None, reached: str) -> Vantage:
+def vantage(client: str | None, networks: Networks, *, wanted: Wanted | None, reached: str) -> NetworkSide:
     """That of a client with this IP address, if it is known."""
     address = _ip(client or "")
     if wanted is None and address is not None and address.is_loopback:
-        return Vantage(wanted="lan")
+        return NetworkSide(wanted="lan")
     shared: tuple[IPNetwork, ...] = ()
     if address is not None and address not in networks.routers:
         shared = tuple(each for each in networks.near if address in each)
-    return Vantage(shared, wanted, reached)
+    return NetworkSide(shared, wanted, reached)
 
 
-class Asker:
+class ClientLocation:
     """Whoever sent a request, from this IP address. Where that is, is looked up if it makes a difference."""
 
     __slots__ = ("_head", "_networks", "_peer", "_vantage", "_wanted")
@@ -85,7 +85,7 @@ class Asker:
         self._peer = peer
         self._networks = networks
         self._wanted = wanted
-        self._vantage: Vantage | None = None
+        self._vantage: NetworkSide | None = None
 
     def address(self, instance: Instance) -> Address:
         """That of the worker which is for this client."""
@@ -95,7 +95,7 @@ class Asker:
             self._vantage = self._look()
         return self._vantage.address(instance)
 
-    def _look(self) -> Vantage:
+    def _look(self) -> NetworkSide:
         said = self._head.fields.said
         client = _first(said.get(b"x-forwarded-for", ())) or self._peer
         host = _first(said.get(b"x-forwarded-host", ())) or self._head.host.decode("latin-1")

@@ -13,11 +13,11 @@ from tfleet.httpd.http1.local_response import connection_lines, own_answer, own_
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.proxy.interfaces import Client
 from tfleet.proxy.problems import ProblemError
-from tfleet.proxy.telemetry.access_log import Observer
+from tfleet.proxy.telemetry.access_log import AccessLog
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class LocalReply:
     """An answer; `head` is what `own_head` says. `worker` is whom it names, for the log. Not to `keep` the
     connection ends with it.
     """
@@ -42,14 +42,14 @@ class Reply:
         return cls(status, own_head(status, headers, len(body)), body, worker, keep)
 
 
-class AtOnce:
+class DirectResponse:
     """Takes requests and answers what `decide` says, which may raise ProblemError.
 
     It is told the head and the client's IP address.
     """
 
     def __init__(
-        self, decide: Callable[[RequestHead, str | None], Reply], observer: Observer, cors: Cors
+        self, decide: Callable[[RequestHead, str | None], LocalReply], observer: AccessLog, cors: Cors
     ) -> None:
         self._decide = decide
         self._observer = observer
@@ -63,7 +63,7 @@ class AtOnce:
             reply = self._decide(head, client.peer)
         except ProblemError as error:
             problem = error.problem
-            reply = Reply.of(problem.status, problem.headers(), problem.body())
+            reply = LocalReply.of(problem.status, problem.headers(), problem.body())
         keep = reply.keep and head.keep_alive and client.staying
         lines = connection_lines(head, keep=keep)
         if self._cors:

@@ -33,13 +33,13 @@ from tfleet.contract.names import (
 from tfleet.contract.problem import Problem
 from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import RequestHead
-from tfleet.proxy.balancing.pool import Member
-from tfleet.proxy.balancing.worker_table import Fleet
-from tfleet.proxy.p2p.address_selection import Asker, Wanted
-from tfleet.proxy.p2p.direct_response import Reply
+from tfleet.proxy.balancing.pool import PoolMember
+from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.p2p.address_selection import ClientLocation, Wanted
+from tfleet.proxy.p2p.direct_response import LocalReply
 from tfleet.proxy.p2p.local_networks import NetworkView
 from tfleet.proxy.problems import NO_WORKER, ProblemError
-from tfleet.proxy.ticket_issuer import TicketOffice
+from tfleet.proxy.ticket_issuer import TicketIssuer
 
 EXPIRES_IN_S: Final = 30
 """How long a client may keep an address before it had better ask again."""
@@ -63,13 +63,15 @@ class Lookup:
     too.
     """
 
-    def __init__(self, fleet: Fleet, tickets: TicketOffice, view: NetworkView, *, forwards: bool) -> None:
+    def __init__(
+        self, fleet: WorkerTable, tickets: TicketIssuer, view: NetworkView, *, forwards: bool
+    ) -> None:
         self._fleet = fleet
         self._view = view
         self._tickets = tickets
         self._forwards = forwards
 
-    def decide(self, head: RequestHead, peer: str | None) -> Reply:
+    def decide(self, head: RequestHead, peer: str | None) -> LocalReply:
         """`host:port`, or `host:port/?ticket=TICKET`, and a newline; or JSON where `Accept` asks for it; with
         `?n=` a lease. Raises ProblemError with 400 or 503.
 
@@ -82,24 +84,24 @@ class Lookup:
             asked = parse_qs(query.decode("ascii"), keep_blank_values=True)
             failed = frozenset(asked.get("except", ()))
             self._fleet.doubt(failed)
-            asker = Asker(head, peer, self._view.networks, _wanted(asked.get(NETWORK)))
+            asker = ClientLocation(head, peer, self._view.networks, _wanted(asked.get(NETWORK)))
             if LEASE_SIZE in asked:
                 lines = _TEXT in accepts and _JSON not in accepts
                 return self._lease(_lease_size(asked[LEASE_SIZE][0]), failed, asker, lines=lines)
         else:
             failed = frozenset()
-            asker = Asker(head, peer, self._view.networks)
+            asker = ClientLocation(head, peer, self._view.networks)
         member, ticket = self._pick(failed), self._tickets.current()
         return _answer(member.instance, asker.address(member.instance), ticket, as_json=_JSON in accepts)
 
-    def _lease(self, n: int, failed: Set[str], asker: Asker, *, lines: bool) -> Reply:
+    def _lease(self, n: int, failed: Set[str], asker: ClientLocation, *, lines: bool) -> LocalReply:
         """Up to `n` workers with an expiry, or just their addresses, one a line."""
         members, ticket = self._fleet.lease(n, failed), self._tickets.current()
         if not members:
             raise ProblemError(NO_WORKER)
         if lines:
             addresses = "".join(_line(asker.address(member.instance), ticket) for member in members)
-            return Reply.of(200, {"Content-Type": _TEXT_TYPE, **_NO_STORE}, addresses.encode())
+            return LocalReply.of(200, {"Content-Type": _TEXT_TYPE, **_NO_STORE}, addresses.encode())
         lease = {
             "expires_in_s": LEASE_S,
             "forwards": self._forwards,
@@ -108,9 +110,9 @@ class Lookup:
                 _row(member, asker.address(member.instance), self._fleet.weight(member)) for member in members
             ],
         }
-        return Reply.of(200, {"Content-Type": _JSON_TYPE, **_NO_STORE}, json.dumps(lease).encode())
+        return LocalReply.of(200, {"Content-Type": _JSON_TYPE, **_NO_STORE}, json.dumps(lease).encode())
 
-    def _pick(self, failed: Set[str] = frozenset()) -> Member:
+    def _pick(self, failed: Set[str] = frozenset()) -> PoolMember:
         member = self._fleet.pick(failed)
         if member is None:
             raise ProblemError(NO_WORKER)
@@ -118,7 +120,7 @@ class Lookup:
 
 
 @lru_cache(maxsize=_MOST_KEPT)
-def _answer(instance: Instance, address: Address, ticket: str | None, *, as_json: bool) -> Reply:
+def _answer(instance: Instance, address: Address, ticket: str | None, *, as_json: bool) -> LocalReply:
     """What names one worker. Made once for all who are told the same: it costs more than all else here."""
     headers = {WORKER: instance.id, MODEL: instance.model_label, **_NO_STORE}
     if ticket is not None:
@@ -128,7 +130,7 @@ def _answer(instance: Instance, address: Address, ticket: str | None, *, as_json
         kind, body = _JSON_TYPE, json.dumps(document).encode()
     else:
         kind, body = _TEXT_TYPE, _line(address, ticket).encode()
-    return Reply.of(200, {"Content-Type": kind, **headers}, body, worker=instance.id)
+    return LocalReply.of(200, {"Content-Type": kind, **headers}, body, worker=instance.id)
 
 
 def _lease_size(asked: str) -> int:
@@ -159,7 +161,7 @@ def _field(ticket: str | None) -> dict[str, str]:
     return {} if ticket is None else {"ticket": ticket}
 
 
-def _row(member: Member, address: Address, weight: float) -> dict[str, object]:
+def _row(member: PoolMember, address: Address, weight: float) -> dict[str, object]:
     # Who is only a last resort has no weight, and yet all the turns there are.
     return {**_identity(member.instance, address), "weight": round(weight, 2) or 1.0}
 

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from tfleet.contract.names import TICKET_QUERY, WORKER
 from tfleet.httpd.http1.request import RequestHead
-from tfleet.proxy.balancing.worker_table import Fleet
-from tfleet.proxy.p2p.address_selection import Asker
-from tfleet.proxy.p2p.direct_response import Reply
+from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.p2p.address_selection import ClientLocation
+from tfleet.proxy.p2p.direct_response import LocalReply
 from tfleet.proxy.p2p.local_networks import NetworkView
 from tfleet.proxy.problems import NO_WORKER, ProblemError
-from tfleet.proxy.ticket_issuer import TicketOffice
+from tfleet.proxy.ticket_issuer import TicketIssuer
 
 
 class Redirect:
     """Says 307 to the same path of a worker: method, body and query go there."""
 
-    def __init__(self, fleet: Fleet, tickets: TicketOffice, view: NetworkView) -> None:
+    def __init__(self, fleet: WorkerTable, tickets: TicketIssuer, view: NetworkView) -> None:
         self._fleet = fleet
         self._view = view
         self._tickets = tickets
 
-    def decide(self, head: RequestHead, peer: str | None) -> Reply:
+    def decide(self, head: RequestHead, peer: str | None) -> LocalReply:
         """The redirection. The connection ends: what the client may have begun to send is not read."""
         member = self._fleet.pick()
         if member is None:
             raise ProblemError(NO_WORKER)
-        address = Asker(head, peer, self._view.networks).address(member.instance)
+        address = ClientLocation(head, peer, self._view.networks).address(member.instance)
         headers = {
             "Location": address.url + self._target(head.target.decode("ascii")),
             WORKER: member.id,
             "Content-Type": "text/plain; charset=utf-8",
         }
         body = f"images go straight to a worker: {address}\n".encode()
-        return Reply.of(307, headers, body, worker=member.id, keep=False)
+        return LocalReply.of(307, headers, body, worker=member.id, keep=False)
 
     def _target(self, target: str) -> str:
         """Path and query, with a ticket before the query that came: the first one counts."""

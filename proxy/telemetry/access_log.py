@@ -17,7 +17,7 @@ from typing import Any, Final, TextIO
 import structlog
 
 from tfleet.proxy.forwarding.poison_bodies import REMEMBERED_S, shown
-from tfleet.proxy.telemetry.metrics import Metrics
+from tfleet.proxy.telemetry.metrics import ProxyMetrics
 from tfleet.runtime import log
 
 _quoted: Final = json.encoder.encode_basestring_ascii
@@ -103,10 +103,10 @@ _MALFORMED: Final = "malformed"
 _WATCHING = frozenset({"/healthz", "/readyz", "/metrics", "/workers", "/workers/{id}/metrics"})
 
 
-class Observer:
+class AccessLog:
     """Takes note of requests when they are over."""
 
-    def __init__(self, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, metrics: ProxyMetrics, loop: asyncio.AbstractEventLoop) -> None:
         self._metrics = metrics
         self._write_request = request_writer(loop)
         self._log: Any = structlog.get_logger()

@@ -13,9 +13,9 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from tfleet.httpd.admission import Clients
-from tfleet.proxy.balancing.pool import State
-from tfleet.proxy.balancing.worker_table import Fleet
-from tfleet.proxy.telemetry.request_stats import Tally
+from tfleet.proxy.balancing.pool import WorkerState
+from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.telemetry.request_stats import RequestStats
 
 
 class ProcessMetrics(Collector):
@@ -39,12 +39,12 @@ def exposition(families: Iterable[Metric]) -> bytes:
     return generate_latest(_Families(families))
 
 
-class Metrics:
+class ProxyMetrics:
     """One set of counters; it has a registry of its own, so that two proxies can live in one process."""
 
-    def __init__(self, fleet: Fleet, clients: Clients) -> None:
+    def __init__(self, fleet: WorkerTable, clients: Clients) -> None:
         self._registry = CollectorRegistry()
-        self.tally = Tally()
+        self.tally = RequestStats()
         self.failed_tries = Counter(
             "tfleet_proxy_failed_tries",
             "Tries of a worker that gave nothing to pass on",
@@ -87,13 +87,13 @@ class _Families(Collector):
 class _Workers(Collector):
     """Reads the pool when it is asked, so that there is nothing to keep up to date."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: WorkerTable) -> None:
         self._fleet = fleet
 
     def collect(self) -> Iterator[Metric]:
         workers = GaugeMetricFamily("tfleet_proxy_workers", "Workers by state", labels=["state"])
         members = self._fleet.pool.members.values()
-        for state in State:
+        for state in WorkerState:
             workers.add_metric([state], sum(member.state is state for member in members))
         yield workers
         in_flight = GaugeMetricFamily("tfleet_proxy_in_flight", "Requests open with workers")

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-class Tally(Collector):
+class RequestStats(Collector):
     """Requests by route and status, how long they took, and the bytes of their bodies."""
 
     def __init__(self) -> None:

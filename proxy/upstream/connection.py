@@ -26,7 +26,7 @@ _MOST_INTERIM: Final = 16
 _READ_BYTES: Final = 64 * 1024
 
 
-class Listener(Protocol):
+class ResponseSink(Protocol):
     """Who has sent a request, and is told what becomes of it: a head, pieces, and an end or not."""
 
     def head_came(self, head: AnswerHead) -> None: ...
@@ -56,7 +56,7 @@ class WorkerConnection(asyncio.Protocol):
         """For whoever keeps it."""
         self._transport: asyncio.Transport | None = None
         self._report_lost = lost
-        self._listener: Listener | None = None
+        self._listener: ResponseSink | None = None
         self._received = b""
         """What has come of the head that is waited for."""
         self._silent = True
@@ -72,7 +72,7 @@ class WorkerConnection(asyncio.Protocol):
         """Whether it can't be used any more."""
         return self._transport is None
 
-    def begin(self, listener: Listener, beginning: bytes) -> None:
+    def begin(self, listener: ResponseSink, beginning: bytes) -> None:
         """Send a request's head, or more of it. Only after the last answer has ended."""
         assert self._transport is not None
         self._listener = listener

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.support.waiting import eventually
-from tfleet.client.drain import Drain
+from tfleet.client.drain import WorkerDrain
 from tfleet.client.errors import FleetError, FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.http.transport import Transport
 from tfleet.client.worker_status import WorkerStatus
@@ -81,10 +81,10 @@ async def worker() -> AsyncIterator[StandIn]:
 
 
 @asynccontextmanager
-async def draining(address: Address, worker_id: str = "w1", ticket: str = "") -> AsyncIterator[Drain]:
+async def draining(address: Address, worker_id: str = "w1", ticket: str = "") -> AsyncIterator[WorkerDrain]:
     transport = Transport(connect_timeout_s=3.0, max_connections=4)
     try:
-        async with Drain(transport, WorkerStatus(worker_id, str(address)), address, ticket) as one:
+        async with WorkerDrain(transport, WorkerStatus(worker_id, str(address)), address, ticket) as one:
             yield one
     finally:
         await transport.close()
@@ -178,7 +178,7 @@ async def test_it_is_gone_when_it_has_finished_and_not_when_it_takes_no_more_con
         happened.append("finished")
         worker.close_connections()
     assert happened == ["finished", "gone"]
-    assert repr(one) == "<Drain of w1 in_flight=None held=False>"
+    assert repr(one) == "<WorkerDrain of w1 in_flight=None held=False>"
 
 
 async def test_what_is_in_flight_is_told_whenever_it_changes(worker: StandIn) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from tfleet.client import UnexpectedAnswerError, WorkerStatus
-from tfleet.client.http.transport import Reply
-from tfleet.client.worker_status import Roster, roster, worker_statuses, workers_document
+from tfleet.client.http.transport import HttpResponse
+from tfleet.client.worker_status import WorkerList, roster, worker_statuses, workers_document
 
 
-def reply(document: Any) -> Reply:
-    return Reply("http://proxy:12480/workers", 200, {}, json.dumps(document).encode())
+def reply(document: Any) -> HttpResponse:
+    return HttpResponse("http://proxy:12480/workers", 200, {}, json.dumps(document).encode())
 
 
 def test_each_row_is_a_worker_and_unknown_fields_are_kept_in_the_document_only() -> None:
@@ -38,7 +38,7 @@ def test_each_row_is_a_worker_and_unknown_fields_are_kept_in_the_document_only()
 )
 def test_a_roster_has_the_ticket_that_came_with_it(headers: dict[str, str], ticket: str) -> None:
     found = roster(replace(reply({"workers": [{"id": "w", "address": "a:1"}]}), headers=headers))
-    assert found == Roster((WorkerStatus("w", "a:1"),), ticket)
+    assert found == WorkerList((WorkerStatus("w", "a:1"),), ticket)
     assert "1.a" not in repr(found)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfleet.contract.ticket import LIFETIME_S, MOST_SKEW_S, Fault, TicketKeys, check, mint
+from tfleet.contract.ticket import LIFETIME_S, MOST_SKEW_S, TicketFault, TicketKeys, check, mint
 
 NOW_S = 1_760_000_000
 OLD, NEW = b"o" * 32, b"n" * 32
@@ -29,17 +29,17 @@ def test_what_is_signed_stays_the_same() -> None:
 def test_a_ticket_is_taken_until_it_expires_give_or_take_the_clocks() -> None:
     for age_s in (0, LIFETIME_S, LIFETIME_S + MOST_SKEW_S):
         assert check(KEYS, "tfleet", TICKET, NOW_S + age_s) is None
-    assert check(KEYS, "tfleet", TICKET, NOW_S + LIFETIME_S + MOST_SKEW_S + 0.1) is Fault.EXPIRED
+    assert check(KEYS, "tfleet", TICKET, NOW_S + LIFETIME_S + MOST_SKEW_S + 0.1) is TicketFault.EXPIRED
 
 
 def test_a_worker_whose_clock_is_behind_takes_no_ticket_for_fresh_that_is_not() -> None:
     assert check(KEYS, "tfleet", TICKET, NOW_S - MOST_SKEW_S) is None
-    assert check(KEYS, "tfleet", TICKET, NOW_S - MOST_SKEW_S - 0.1) is Fault.TOO_LONG
+    assert check(KEYS, "tfleet", TICKET, NOW_S - MOST_SKEW_S - 0.1) is TicketFault.TOO_LONG
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
 def test_no_ticket_is_missing(nothing: str | None) -> None:
-    assert check(KEYS, "tfleet", nothing, NOW_S) is Fault.MISSING
+    assert check(KEYS, "tfleet", nothing, NOW_S) is TicketFault.MISSING
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_no_ticket_is_missing(nothing: str | None) -> None:
     ],
 )
 def test_what_has_not_the_form_of_a_ticket_is_malformed(text: str) -> None:
-    assert check(KEYS, "tfleet", text, NOW_S) is Fault.MALFORMED
+    assert check(KEYS, "tfleet", text, NOW_S) is TicketFault.MALFORMED
 
 
 @given(st.integers(0, len(TICKET) - 1), st.characters())
@@ -83,7 +83,7 @@ def test_whatever_comes_is_judged_without_an_error(text: str) -> None:
 
 @pytest.mark.parametrize("service", ["tfleet2", "", "tflee", "TFLEET"])
 def test_a_ticket_is_for_one_service(service: str) -> None:
-    assert check(KEYS, service, TICKET, NOW_S) is Fault.WRONG_SIGNATURE
+    assert check(KEYS, service, TICKET, NOW_S) is TicketFault.WRONG_SIGNATURE
 
 
 def test_of_two_keys_the_first_signs_and_both_are_believed() -> None:
@@ -92,13 +92,13 @@ def test_of_two_keys_the_first_signs_and_both_are_believed() -> None:
     signed_anew = mint(both, "tfleet", NOW_S + LIFETIME_S)
     assert check(both, "tfleet", signed_anew, NOW_S) is None
     assert check(new, "tfleet", signed_anew, NOW_S) is None
-    assert check(KEYS, "tfleet", signed_anew, NOW_S) is Fault.WRONG_SIGNATURE
+    assert check(KEYS, "tfleet", signed_anew, NOW_S) is TicketFault.WRONG_SIGNATURE
 
 
 def test_nothing_is_said_of_the_time_of_a_ticket_that_is_not_ours() -> None:
     for expires_at_s in (0, NOW_S, NOW_S * 100):
         ticket = mint(TicketKeys((NEW,)), "tfleet", expires_at_s)
-        assert check(KEYS, "tfleet", ticket, NOW_S) is Fault.WRONG_SIGNATURE
+        assert check(KEYS, "tfleet", ticket, NOW_S) is TicketFault.WRONG_SIGNATURE
 
 
 def test_keys_are_not_shown() -> None:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from tfleet.contract.address import Address
-from tfleet.deploy.errors import RefusedError
-from tfleet.deploy.local.plan import Fleet
+from tfleet.deploy.errors import CommandRefusedError
+from tfleet.deploy.local.plan import FleetPlan
 from tfleet.deploy.local.run import run_fleet
 from tfleet.deploy.local.terminal import Console
 from tfleet.discovery.registry import EmbeddedRegistry
@@ -17,7 +17,7 @@ from tfleet.discovery.registry import EmbeddedRegistry
 
 def main() -> None:
     proxy_port, registry_port, workers = map(int, sys.argv[1:])
-    fleet = Fleet(
+    fleet = FleetPlan(
         proxy=Address("127.0.0.1", proxy_port),
         mode="forward",
         workers=workers,
@@ -32,7 +32,7 @@ def main() -> None:
         code = asyncio.run(
             run_fleet(fleet, console, fleet.child_environ(os.environ, 2), image="cat.jpg", tfleet="tfleet")
         )
-    except RefusedError as error:
+    except CommandRefusedError as error:
         error.show()
         code = error.exit_code
     sys.exit(code)

@@ -1,13 +1,13 @@
-from tfleet.discovery.contact import Contact
+from tfleet.discovery.contact import LastContact
 
 
 def test_the_age_counts_from_the_last_success_and_before_it_from_the_beginning() -> None:
     now_s = 100.0
-    contact = Contact(lambda: now_s)
+    contact = LastContact(lambda: now_s)
     now_s = 103.0
     assert contact.age_s == 3.0
     contact.heard()
     now_s = 104.0
     contact.failed()
     assert contact.age_s == 1.0
-    assert repr(contact) == "<Contact failures=1 age=1.0 s>"
+    assert repr(contact) == "<LastContact failures=1 age=1.0 s>"

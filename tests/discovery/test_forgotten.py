@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 from tests.discovery.registration.test_heartbeat import WORKER, ScriptedAgent, lost
 from tfleet.discovery.consul.several_agents import ADVICE
 from tfleet.discovery.errors import Loss
-from tfleet.discovery.registration.conflicts import Answerer
+from tfleet.discovery.registration.conflicts import AddressOwner
 from tfleet.discovery.registration.heartbeat import Registration
 
 
@@ -13,7 +13,7 @@ def test_who_is_forgotten_again_and_again_slows_down() -> None:
     now_s = 0.0
     agent = ScriptedAgent(register=[lost(Loss.FORGOTTEN)] * 100)
     agent.answering = frozenset({"b", "a"})
-    registration = Registration(agent, WORKER, ask=lambda _: Answerer(), clock=lambda: now_s)
+    registration = Registration(agent, WORKER, ask=lambda _: AddressOwner(), clock=lambda: now_s)
     with capture_logs() as lines:
         while now_s < 60.0:
             now_s += registration.turn()
@@ -27,7 +27,7 @@ def test_who_is_forgotten_again_and_again_slows_down() -> None:
 def test_one_agent_that_forgets_is_no_reason_to_speak_of_several() -> None:
     now_s = 0.0
     agent = ScriptedAgent(heartbeat=[lost(Loss.FORGOTTEN)])
-    registration = Registration(agent, WORKER, ask=lambda _: Answerer(), clock=lambda: now_s)
+    registration = Registration(agent, WORKER, ask=lambda _: AddressOwner(), clock=lambda: now_s)
     with capture_logs() as lines:
         while now_s < 60.0:
             now_s += registration.turn()

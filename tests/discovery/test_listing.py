@@ -2,21 +2,21 @@ import pytest
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Listing, Status, listings, worst
+from tfleet.discovery.listing import Listing, ListingStatus, listings, worst
 
 
 def entry(worker_id: str, *statuses: object) -> dict[str, object]:
     return {
         "Node": {"Node": "n", "Address": "10.0.0.7"},
         "Service": {"ID": worker_id, "Address": "h", "Port": 1, "Meta": {"model": "m", "version": "1"}},
-        "Checks": [{"Status": status} for status in statuses],
+        "Checks": [{"ListingStatus": status} for status in statuses],
     }
 
 
 def test_entries_are_read_in_the_order_of_their_ids() -> None:
     assert listings([entry("w2", "passing", "critical"), entry("w1", "passing")]) == (
-        Listing(Instance("w1", Address("h", 1), "m", "1"), "n", Status.PASSING),
-        Listing(Instance("w2", Address("h", 1), "m", "1"), "n", Status.CRITICAL),
+        Listing(Instance("w1", Address("h", 1), "m", "1"), "n", ListingStatus.PASSING),
+        Listing(Instance("w2", Address("h", 1), "m", "1"), "n", ListingStatus.CRITICAL),
     )
 
 
@@ -34,15 +34,15 @@ def test_what_is_no_list_is_refused(answer: object) -> None:
 @pytest.mark.parametrize(
     ("statuses", "expected"),
     [
-        ([], Status.PASSING),
-        (["passing", "passing"], Status.PASSING),
-        (["passing", "warning"], Status.WARNING),
-        (["critical", "warning", "passing"], Status.CRITICAL),
-        (["passing", "on fire"], Status.CRITICAL),
-        ([None], Status.CRITICAL),
+        ([], ListingStatus.PASSING),
+        (["passing", "passing"], ListingStatus.PASSING),
+        (["passing", "warning"], ListingStatus.WARNING),
+        (["critical", "warning", "passing"], ListingStatus.CRITICAL),
+        (["passing", "on fire"], ListingStatus.CRITICAL),
+        ([None], ListingStatus.CRITICAL),
     ],
 )
-def test_the_worst_check_counts(statuses: list[object], expected: Status) -> None:
+def test_the_worst_check_counts(statuses: list[object], expected: ListingStatus) -> None:
     assert worst(statuses) is expected
 
 
@@ -51,15 +51,15 @@ def test_what_is_refused_comes_only_to_who_wants_it() -> None:
     assert [one.instance.id for one in listings(entries)] == ["w1"]
     bad, good = listings(entries, refused=True)
     assert (good.instance.id, good.refused) == ("w1", "")
-    assert (bad.instance.id, bad.status) == ("w\n2", Status.CRITICAL)
+    assert (bad.instance.id, bad.status) == ("w\n2", ListingStatus.CRITICAL)
     assert bad.refused == r"its id is no plain token: 'w\n2'"
 
 
 def test_maintenance_is_no_illness() -> None:
     checks = [
-        {"CheckID": "_node_maintenance", "Status": "critical"},
-        {"CheckID": "_service_maintenance:w1", "Status": "critical"},
-        {"CheckID": "service:w1", "Status": "passing"},
+        {"CheckID": "_node_maintenance", "ListingStatus": "critical"},
+        {"CheckID": "_service_maintenance:w1", "ListingStatus": "critical"},
+        {"CheckID": "service:w1", "ListingStatus": "passing"},
     ]
     (one,) = listings([{**entry("w1"), "Checks": checks}])
-    assert one.status is Status.PASSING
+    assert one.status is ListingStatus.PASSING

@@ -2,7 +2,7 @@ import pytest
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Roll, read_roll
+from tfleet.discovery.listing import ServiceList, read_roll
 from tfleet.discovery.maintenance import DEFAULT_REASON, Maintained, maintenance
 
 W1 = Instance("w1", Address("h", 1))
@@ -54,5 +54,5 @@ def test_a_list_is_read_by_what_it_says_of_each() -> None:
     )
     (refused,) = roll.refused
     kept = Maintained(Instance("w2", Address("h", 1)), "maintenance: x")
-    assert roll == Roll((W1,), (kept,), ("w3",), (refused,))
+    assert roll == ServiceList((W1,), (kept,), ("w3",), (refused,))
     assert refused.id == "a b"

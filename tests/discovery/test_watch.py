@@ -12,7 +12,7 @@ from tfleet.contract.address import Address
 from tfleet.discovery.consul.health import HealthAnswer, next_index
 from tfleet.discovery.errors import RegistryError, RegistryUnavailableError
 from tfleet.discovery.instance import Instance, Refused
-from tfleet.discovery.listing import Roll
+from tfleet.discovery.listing import ServiceList
 from tfleet.discovery.maintenance import Maintained
 from tfleet.discovery.watch import Answered, Watch
 
@@ -46,7 +46,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.lists: list[tuple[Instance, ...]] = []
-        self.rolls: list[Roll] = []
+        self.rolls: list[ServiceList] = []
         self.in_order: list[bool] = []
         self.slept_s: list[float] = []
         self.watch: Watch
@@ -54,7 +54,7 @@ class Heard:
     def clock(self) -> float:
         return sum(self.slept_s)
 
-    def changed(self, roll: Roll) -> None:
+    def changed(self, roll: ServiceList) -> None:
         self.rolls.append(roll)
         self.lists.append(roll.passing)
 
@@ -87,7 +87,7 @@ async def run_through(health: ScriptedHealth, on_change: Callable[..., None] | N
 
 
 async def test_each_new_list_is_told_once_and_the_index_follows() -> None:
-    health = ScriptedHealth(HealthAnswer(3, Roll((ONE,))), HealthAnswer(5, Roll((ONE, TWO))))
+    health = ScriptedHealth(HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(5, ServiceList((ONE, TWO))))
     heard = await run_through(health)
     assert heard.lists == [(ONE,), (ONE, TWO)]
     assert health.asked == [0, 3, 5]
@@ -96,34 +96,38 @@ async def test_each_new_list_is_told_once_and_the_index_follows() -> None:
 
 
 async def test_an_empty_first_list_is_told_too() -> None:
-    assert (await run_through(ScriptedHealth(HealthAnswer(3, Roll(()))))).lists == [()]
+    assert (await run_through(ScriptedHealth(HealthAnswer(3, ServiceList(()))))).lists == [()]
 
 
 async def test_a_spurious_wake_changes_nothing() -> None:
-    heard = await run_through(ScriptedHealth(HealthAnswer(3, Roll((ONE,))), HealthAnswer(3, Roll((ONE,)))))
+    heard = await run_through(
+        ScriptedHealth(HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(3, ServiceList((ONE,))))
+    )
     assert heard.lists == [(ONE,)]
     assert heard.slept_s == []
     assert heard.watch.answers == {Answered.CHANGED: 1, Answered.UNCHANGED: 1}
 
 
 async def test_an_empty_list_after_one_that_was_not_is_told_and_counted() -> None:
-    heard = await run_through(ScriptedHealth(HealthAnswer(3, Roll((ONE,))), HealthAnswer(4, Roll(()))))
+    heard = await run_through(
+        ScriptedHealth(HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(4, ServiceList(())))
+    )
     assert heard.lists == [(ONE,), ()]
     assert heard.watch.answers == {Answered.CHANGED: 1, Answered.EMPTY: 1}
 
 
 async def test_a_registry_that_does_not_block_is_not_asked_in_a_busy_loop() -> None:
-    heard = await run_through(ScriptedHealth(*[HealthAnswer(3, Roll((ONE,)))] * 6))
+    heard = await run_through(ScriptedHealth(*[HealthAnswer(3, ServiceList((ONE,)))] * 6))
     assert len(heard.slept_s) == 4
     assert all(seconds > 0 for seconds in heard.slept_s)
 
 
 async def test_a_failure_tells_nothing_and_the_next_query_starts_afresh() -> None:
     health = ScriptedHealth(
-        HealthAnswer(7, Roll((ONE,))),
+        HealthAnswer(7, ServiceList((ONE,))),
         RegistryUnavailableError("down"),
         RegistryUnavailableError("down"),
-        HealthAnswer(2, Roll((ONE,))),
+        HealthAnswer(2, ServiceList((ONE,))),
     )
     heard = await run_through(health)
     assert heard.lists == [(ONE,)]
@@ -137,7 +141,9 @@ async def test_a_failure_tells_nothing_and_the_next_query_starts_afresh() -> Non
 
 async def test_an_index_that_went_backwards_starts_at_zero() -> None:
     health = ScriptedHealth(
-        HealthAnswer(9, Roll((ONE,))), HealthAnswer(4, Roll((TWO,))), HealthAnswer(4, Roll((TWO,)))
+        HealthAnswer(9, ServiceList((ONE,))),
+        HealthAnswer(4, ServiceList((TWO,))),
+        HealthAnswer(4, ServiceList((TWO,))),
     )
     heard = await run_through(health)
     assert health.asked == [0, 9, 0, 4]
@@ -146,7 +152,9 @@ async def test_an_index_that_went_backwards_starts_at_zero() -> None:
 
 
 _ANSWERS = st.builds(
-    HealthAnswer, st.integers(-1, 20), st.sampled_from([Roll(), Roll((ONE,)), Roll((TWO,)), Roll((ONE, TWO))])
+    HealthAnswer,
+    st.integers(-1, 20),
+    st.sampled_from([ServiceList(), ServiceList((ONE,)), ServiceList((TWO,)), ServiceList((ONE, TWO))]),
 )
 
 
@@ -175,24 +183,24 @@ def test_whatever_the_registry_says_the_rules_hold(steps: list[Step]) -> None:
 
 async def test_the_age_of_what_is_known_counts_from_the_last_answer() -> None:
     down = RegistryUnavailableError("down")
-    heard = await run_through(ScriptedHealth(down, HealthAnswer(1, Roll((ONE,))), down, down))
+    heard = await run_through(ScriptedHealth(down, HealthAnswer(1, ServiceList((ONE,))), down, down))
     assert heard.watch.contact.age_s == pytest.approx(sum(heard.slept_s[1:]))
 
 
 async def test_a_listener_that_fails_ends_the_watch() -> None:
-    def broken(_: Roll) -> None:
+    def broken(_: ServiceList) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await run_through(ScriptedHealth(HealthAnswer(1, Roll((ONE,)))), broken)
+        await run_through(ScriptedHealth(HealthAnswer(1, ServiceList((ONE,)))), broken)
 
 
 async def test_a_list_without_a_leader_is_told_but_is_no_sign_of_health() -> None:
     health = ScriptedHealth(
         RegistryUnavailableError("down"),
-        HealthAnswer(3, Roll((ONE,))),
+        HealthAnswer(3, ServiceList((ONE,))),
         RegistryUnavailableError("down"),
-        HealthAnswer(4, Roll((ONE, TWO)), led=False),
+        HealthAnswer(4, ServiceList((ONE, TWO)), led=False),
     )
     heard = await run_through(health)
     assert heard.lists == [(ONE,), (ONE, TWO)]
@@ -200,7 +208,7 @@ async def test_a_list_without_a_leader_is_told_but_is_no_sign_of_health() -> Non
 
 
 async def test_the_log_says_once_that_there_is_no_leader_and_once_that_there_is_one_again() -> None:
-    led, alone = HealthAnswer(3, Roll((ONE,))), HealthAnswer(3, Roll((ONE,)), led=False)
+    led, alone = HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(3, ServiceList((ONE,)), led=False)
     with capture_logs() as lines:
         await run_through(ScriptedHealth(alone, alone, led, led, alone))
     told = [line["event"] for line in lines if "leader" in line["event"]]
@@ -212,7 +220,9 @@ async def test_where_nobody_is_listed_the_log_says_what_to_look_after() -> None:
     with capture_logs() as lines:
         watch = Watch(
             health := ScriptedHealth(
-                HealthAnswer(3, Roll(())), HealthAnswer(4, Roll((ONE,))), HealthAnswer(5, Roll(()), own=True)
+                HealthAnswer(3, ServiceList(())),
+                HealthAnswer(4, ServiceList((ONE,))),
+                HealthAnswer(5, ServiceList(()), own=True),
             ),
             "tfleet",
             print,
@@ -233,7 +243,10 @@ async def test_who_is_refused_is_told_in_one_bounded_line() -> None:
     bad = tuple(Refused(f"x\n{n}", rf"its id is no plain token: 'x\n{n}'") for n in range(1000))
     with capture_logs() as lines:
         await run_through(
-            ScriptedHealth(HealthAnswer(3, Roll((ONE,), refused=bad)), HealthAnswer(4, Roll(refused=bad[1:])))
+            ScriptedHealth(
+                HealthAnswer(3, ServiceList((ONE,), refused=bad)),
+                HealthAnswer(4, ServiceList(refused=bad[1:])),
+            )
         )
     (line,) = [line for line in lines if line["log_level"] == "warning"]
     assert line["event"] == "the registry lists what nobody is sent to; `tfleet prune` removes it"
@@ -243,13 +256,13 @@ async def test_who_is_refused_is_told_in_one_bounded_line() -> None:
 async def test_a_registry_is_in_order_if_led_and_not_empty() -> None:
     down = RegistryUnavailableError("down")
     steps: list[Step] = [
-        HealthAnswer(3, Roll((ONE,))),
-        HealthAnswer(3, Roll((ONE,))),
-        HealthAnswer(4, Roll((ONE,)), led=False),
-        HealthAnswer(4, Roll((ONE,)), whole=False),
-        HealthAnswer(5, Roll()),
-        HealthAnswer(6, Roll(ill=("w1",))),
-        HealthAnswer(7, Roll(maintained=(Maintained(ONE, "maintenance"),))),
+        HealthAnswer(3, ServiceList((ONE,))),
+        HealthAnswer(3, ServiceList((ONE,))),
+        HealthAnswer(4, ServiceList((ONE,)), led=False),
+        HealthAnswer(4, ServiceList((ONE,)), whole=False),
+        HealthAnswer(5, ServiceList()),
+        HealthAnswer(6, ServiceList(ill=("w1",))),
+        HealthAnswer(7, ServiceList(maintained=(Maintained(ONE, "maintenance"),))),
         down,
     ]
     heard = await run_through(ScriptedHealth(*steps))
@@ -257,7 +270,7 @@ async def test_a_registry_is_in_order_if_led_and_not_empty() -> None:
 
 
 async def test_all_in_maintenance_is_not_taken_for_nobody() -> None:
-    kept = Roll(maintained=(Maintained(ONE, "maintenance"),))
-    heard = await run_through(ScriptedHealth(HealthAnswer(3, Roll((ONE,))), HealthAnswer(4, kept)))
-    assert heard.rolls == [Roll((ONE,)), kept]
+    kept = ServiceList(maintained=(Maintained(ONE, "maintenance"),))
+    heard = await run_through(ScriptedHealth(HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(4, kept)))
+    assert heard.rolls == [ServiceList((ONE,)), kept]
     assert heard.watch.answers == {Answered.CHANGED: 2}

@@ -19,7 +19,7 @@ from tests.support.waiting import eventually, eventually_sync
 from tests.worker.process import COMMAND
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
-from tfleet.discovery.listing import Listing, Status
+from tfleet.discovery.listing import Listing, ListingStatus
 
 RATE = 150.0
 SLOW_RATE = 25.0
@@ -53,7 +53,7 @@ def listed(registry: Address) -> tuple[Listing, ...]:
 
 async def passing(registry: Address) -> set[str]:
     found = await asyncio.to_thread(listed, registry)
-    return {one.instance.id for one in found if one.status is Status.PASSING}
+    return {one.instance.id for one in found if one.status is ListingStatus.PASSING}
 
 
 async def whole(registry: Address, ids: set[str], *, within_s: float = WHOLE_AGAIN_S) -> None:

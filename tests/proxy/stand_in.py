@@ -16,8 +16,8 @@ from tfleet.httpd.admission import ClientLimits
 from tfleet.proxy.admin.app import Mode
 from tfleet.proxy.balancing.policies import Balance
 from tfleet.proxy.balancing.slow_start import WINDOW_S
-from tfleet.proxy.server import Settings
-from tfleet.proxy.settings import Limits
+from tfleet.proxy.server import ProxySettings
+from tfleet.proxy.settings import RequestLimits
 
 
 @dataclass
@@ -116,10 +116,10 @@ def settings(
     client_limits: ClientLimits = CLIENT_LIMITS,
     ticket_keys: KeyFile | None = None,
     port: int = 0,
-) -> Settings:
+) -> ProxySettings:
     """A proxy's settings: a static list of workers, any free port."""
     addresses = tuple(w.address if isinstance(w, StandIn) else w for w in workers)
-    return Settings(
+    return ProxySettings(
         address=Address("127.0.0.1", port),
         mode=mode,
         balance=balance,
@@ -128,7 +128,7 @@ def settings(
         service="tfleet",
         ticket_keys=ticket_keys,
         advertise=advertise,
-        limits=Limits(
+        limits=RequestLimits(
             max_body_bytes=max_body_bytes,
             timeout_s=timeout_s,
             try_timeout_s=try_timeout_s,

@@ -12,7 +12,7 @@ from tests.proxy.balancing.test_pool import (
     probed,
     routable,
 )
-from tfleet.proxy.balancing.pool import Pool, Probe, State
+from tfleet.proxy.balancing.pool import Pool, Probe, WorkerState
 
 
 def test_a_worker_in_maintenance_gets_nothing_whatever_it_does() -> None:
@@ -24,7 +24,7 @@ def test_a_worker_in_maintenance_gets_nothing_whatever_it_does() -> None:
         pool.failing("w1", "answered 500", 2.0, RNG),
     ):
         member = changed.members["w1"]
-        assert (member.state, member.last_error) == (State.DRAINING, "maintenance: x")
+        assert (member.state, member.last_error) == (WorkerState.DRAINING, "maintenance: x")
         assert (routable(changed), late(changed), changed.to_probe(99.0)) == (["w2"], [], ())
 
 
@@ -53,7 +53,7 @@ def test_all_may_be_in_maintenance() -> None:
 
 def test_a_newcomer_in_maintenance_is_shown_as_draining() -> None:
     pool = in_maintenance(Pool(), 1.0, ["w1"], ["w1"])
-    assert pool.members["w1"].state is State.DRAINING
+    assert pool.members["w1"].state is WorkerState.DRAINING
     assert pool.to_probe(9.0) == ()
 
 

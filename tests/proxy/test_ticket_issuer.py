@@ -3,7 +3,7 @@ from pathlib import Path
 
 from tfleet.contract.ticket import LIFETIME_S, TicketKeys, check, mint
 from tfleet.contract.ticket_keys import KeyFile
-from tfleet.proxy.ticket_issuer import TicketOffice
+from tfleet.proxy.ticket_issuer import TicketIssuer
 
 NOW_S = 1_760_000_000
 
@@ -21,12 +21,12 @@ def keys(key: str) -> TicketKeys:
 
 
 def test_without_keys_there_are_no_tickets() -> None:
-    assert TicketOffice(None, "cats").current() is None
+    assert TicketIssuer(None, "cats").current() is None
 
 
 def test_a_ticket_is_always_good_for_all_of_its_time(tmp_path: Path) -> None:
     now_s = [NOW_S + 0.5]
-    office = TicketOffice(KeyFile(key_file(tmp_path, "a")), "cats", clock=lambda: now_s[0])
+    office = TicketIssuer(KeyFile(key_file(tmp_path, "a")), "cats", clock=lambda: now_s[0])
     given = [office.current(), office.current()]
     now_s[0] += 0.5
     given.append(office.current())
@@ -36,7 +36,7 @@ def test_a_ticket_is_always_good_for_all_of_its_time(tmp_path: Path) -> None:
 
 def test_keys_that_have_changed_sign_from_then_on(tmp_path: Path) -> None:
     file = KeyFile(key_file(tmp_path, "a"))
-    office = TicketOffice(file, "cats", clock=lambda: NOW_S)
+    office = TicketIssuer(file, "cats", clock=lambda: NOW_S)
     assert check(keys("a"), "cats", office.current(), NOW_S) is None
     key_file(tmp_path, "b")
     file.look()

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfleet.contract.address import Address
 from tfleet.contract.cors import NO_PAGES, Cors
 from tfleet.discovery.instance import Instance
-from tfleet.worker.address.addresses import Whereabouts
+from tfleet.worker.address.addresses import WorkerAddresses
 from tfleet.worker.api.app import make_app
 from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.decoders.metrics import DecoderMetrics
@@ -19,8 +19,8 @@ from tfleet.worker.image.isolated_decode import COMMAND
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference import Classifier
 from tfleet.worker.lifecycle import Lifecycle
-from tfleet.worker.memory import MemoryKeeper
-from tfleet.worker.metrics import Metrics
+from tfleet.worker.memory import MemoryTrimmer
+from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.model import find_model
 from tfleet.worker.wsgi.admission_queue import QueueLimits
 from tfleet.worker.wsgi.request import Gate
@@ -61,12 +61,12 @@ def serving(
         gate=gate,
     )
     instance = Instance("w1", server.address, "efficientnet-lite0", "1")
-    whereabouts = Whereabouts(lambda: server.address, None, server.address.port)
+    whereabouts = WorkerAddresses(lambda: server.address, None, server.address.port)
     limits = ImageLimits()
     # However busy the machine is with other tests, a decoder has the time that it needs.
     pool_limits = dataclasses.replace(limits.decoders(2, timeout_s=5), answer_within_s=100)
     decoders = DecoderPool(COMMAND, pool_limits, log=structlog.get_logger())
-    metrics, memory = Metrics(), MemoryKeeper()
+    metrics, memory = WorkerMetrics(), MemoryTrimmer()
     metrics.include(DecoderMetrics(decoders))
     app = make_app(
         instance,

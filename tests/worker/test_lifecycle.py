@@ -1,15 +1,15 @@
 import time
 
 from tfleet.worker.inference import Classifier
-from tfleet.worker.lifecycle import Lifecycle, State
+from tfleet.worker.lifecycle import Lifecycle, LifecycleState
 
 
 def test_a_worker_starts_is_ready_and_drains(classifier: Classifier) -> None:
     lifecycle = Lifecycle()
-    assert lifecycle.state == State.STARTING.value
+    assert lifecycle.state == LifecycleState.STARTING.value
     assert lifecycle.classifier is None
     lifecycle.ready(classifier)
-    assert lifecycle.state == State.READY.value
+    assert lifecycle.state == LifecycleState.READY.value
     assert lifecycle.classifier is classifier
     lifecycle.drain()
     assert repr(lifecycle) == "<Lifecycle draining>"
@@ -20,7 +20,7 @@ def test_a_worker_that_is_loaded_answers_but_is_not_ready_yet(classifier: Classi
     lifecycle = Lifecycle()
     lifecycle.loaded(classifier)
     assert lifecycle.classifier is classifier
-    assert lifecycle.state == State.STARTING.value
+    assert lifecycle.state == LifecycleState.STARTING.value
 
 
 def test_what_is_in_the_way_is_told_only_while_it_is(classifier: Classifier) -> None:
@@ -49,4 +49,4 @@ def test_who_drains_never_becomes_ready_again(classifier: Classifier) -> None:
     lifecycle = Lifecycle()
     lifecycle.drain()
     lifecycle.ready(classifier)
-    assert lifecycle.state == State.DRAINING.value
+    assert lifecycle.state == LifecycleState.DRAINING.value

@@ -14,10 +14,10 @@ from tfleet.discovery.consul.reachability_check import ConsulAddressCheck
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registration.heartbeat import Registration
 from tfleet.discovery.registration.self_test import SelfTest
-from tfleet.worker.registration import Membership
+from tfleet.worker.registration import WorkerRegistration
 
 ANSWER = http("200 OK", b"w1\n")
-Begin = Callable[..., Membership]
+Begin = Callable[..., WorkerRegistration]
 
 
 @pytest.fixture
@@ -43,10 +43,10 @@ def services(registry: Address) -> list[str]:
 @pytest.fixture
 def begun() -> Iterator[Begin]:
     """Begins a membership, and leaves at the end whatever a test has left."""
-    memberships: list[Membership] = []
+    memberships: list[WorkerRegistration] = []
 
-    def begin(*parts: Any) -> Membership:
-        memberships.append(membership := Membership(*parts))
+    def begin(*parts: Any) -> WorkerRegistration:
+        memberships.append(membership := WorkerRegistration(*parts))
         membership.begin()
         return membership
 
@@ -64,7 +64,7 @@ def test_a_worker_registers_when_it_was_reached_and_wants_to_and_leaves_nothing(
         eventually_sync(lambda: services(registry), wanted=lambda found: found == [])
         membership.join()
         eventually_sync(lambda: services(registry), wanted=lambda found: found == ["tfleet"])
-        assert repr(membership).startswith("<Membership joined=True <SelfTest of ")
+        assert repr(membership).startswith("<WorkerRegistration joined=True <SelfTest of ")
         membership.leave()
         membership.leave()
     assert services(registry) == []
@@ -98,7 +98,7 @@ def test_who_leaves_before_the_model_is_loaded_was_never_registered(registry: Ad
         membership.wait_admitted()
         membership.leave()
     assert services(registry) == []
-    assert repr(membership).startswith("<Membership joined=False ")
+    assert repr(membership).startswith("<WorkerRegistration joined=False ")
 
 
 def test_without_a_test_the_address_is_taken_for_granted(registry: Address, begun: Begin) -> None:

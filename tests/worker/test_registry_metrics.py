@@ -4,18 +4,18 @@ from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.errors import Loss
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registration.heartbeat import Registration
-from tfleet.worker.metrics import Metrics
-from tfleet.worker.registry_metrics import RegistryMetrics
+from tfleet.worker.metrics import WorkerMetrics
+from tfleet.worker.registry_metrics import RegistrationMetrics
 
 
 def test_what_the_registration_counts_is_read_at_each_scrape() -> None:
     now_s = 0.0
     worker = Instance("w1", Address("127.0.0.1", 8000))
-    metrics = Metrics()
+    metrics = WorkerMetrics()
     with embedded_registry() as registry:
         agent = ConsulAgent(registry, "tfleet", ttl_s=10)
         registration = Registration(agent, worker, clock=lambda: now_s)
-        metrics.include(RegistryMetrics(registration))
+        metrics.include(RegistrationMetrics(registration))
         assert "tfleet_registry_registered 0.0\n" in metrics.text().decode()
         registration.turn()
         agent.deregister(worker)

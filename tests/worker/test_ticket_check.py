@@ -13,9 +13,9 @@ from tfleet.contract.address import Address
 from tfleet.contract.ticket import LIFETIME_S, TicketKeys, mint
 from tfleet.contract.ticket_keys import KeyFile
 from tfleet.worker.inference import Classifier
-from tfleet.worker.lifecycle import State
+from tfleet.worker.lifecycle import LifecycleState
 from tfleet.worker.rejection import Rejection
-from tfleet.worker.ticket_check import Gate
+from tfleet.worker.ticket_check import TicketCheck
 
 NOW_S = 1_760_000_000
 KEY = "k" * 64
@@ -28,11 +28,11 @@ CAT = Path("tests/data/cat.jpg").read_bytes()
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Gate:
+def gate(tmp_path: Path) -> TicketCheck:
     path = tmp_path / "tickets.key"
     path.touch(mode=0o600)
     path.write_text(KEY)
-    return Gate(KeyFile(path), "cats", clock=lambda: NOW_S)
+    return TicketCheck(KeyFile(path), "cats", clock=lambda: NOW_S)
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def gate(tmp_path: Path) -> Gate:
     ],
 )
 def test_a_ticket_in_the_header_or_else_in_the_query_opens_it(
-    gate: Gate, header: str | None, query: str, judged: Rejection | None
+    gate: TicketCheck, header: str | None, query: str, judged: Rejection | None
 ) -> None:
     assert gate(header, query) is judged
 
 
-def test_keys_that_have_changed_are_used(gate: Gate, tmp_path: Path) -> None:
+def test_keys_that_have_changed_are_used(gate: TicketCheck, tmp_path: Path) -> None:
     path = tmp_path / "tickets.key"
     path.write_text("x" * 64)
     os.utime(path, (1, 1))
@@ -69,7 +69,7 @@ def test_keys_that_have_changed_are_used(gate: Gate, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def worker(classifier: Classifier, gate: Gate) -> Any:
+def worker(classifier: Classifier, gate: TicketCheck) -> Any:
     with serving(classifier, gate=gate) as (address, _):
         yield address
 
@@ -117,16 +117,16 @@ def asked_to_leave(worker: Address, headers: dict[str, str], query: str = "") ->
 
 @pytest.mark.parametrize(("header", "query"), [({"X-Ticket": GOOD}, ""), ({}, f"&ticket={GOOD}")])
 def test_it_is_ended_only_by_who_has_one(
-    classifier: Classifier, gate: Gate, header: dict[str, str], query: str
+    classifier: Classifier, gate: TicketCheck, header: dict[str, str], query: str
 ) -> None:
     with serving(classifier, gate=gate) as (worker, lifecycle):
         for refused in ({}, {"X-Ticket": STRANGERS}):
             answer = asked_to_leave(worker, refused)
             assert "GET /worker" in problem(answer, 401)
             assert answer.headers["WWW-Authenticate"] == "Tfleet-Ticket"
-            assert lifecycle.state is State.READY
+            assert lifecycle.state is LifecycleState.READY
         assert asked_to_leave(worker, header, query).status_code == 202
-        assert lifecycle.state is State.DRAINING
+        assert lifecycle.state is LifecycleState.DRAINING
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/worker"])

@@ -25,7 +25,7 @@ from tfleet.worker.address.docker_port import NotPublishedError
 from tfleet.worker.address.wan_option import FindWan
 
 
-class Whereabouts:
+class WorkerAddresses:
     """Call it to have an instance with the addresses of now. `find` gives the address in the fleet's network;
     it may raise OSError. `may_tell_wan` is whether the outside address may be told, from the start on.
 
@@ -44,7 +44,7 @@ class Whereabouts:
         self._log: Any = structlog.get_logger()
 
     def __repr__(self) -> str:
-        return f"<Whereabouts {self.address} wan={self.wan}>"
+        return f"<WorkerAddresses {self.address} wan={self.wan}>"
 
     def __call__(self, instance: Instance) -> Instance:
         try:

@@ -14,15 +14,15 @@ from tfleet.contract.names import DRAIN_PATH
 from tfleet.contract.origin import foreign_host, foreign_page, machine
 from tfleet.contract.problem import Problem
 from tfleet.discovery.instance import Instance
-from tfleet.worker.address.addresses import Whereabouts
+from tfleet.worker.address.addresses import WorkerAddresses
 from tfleet.worker.api.classify import Classify, Ranking
 from tfleet.worker.api.middleware import allow_origins, observe, report_errors, set_timing
 from tfleet.worker.api.problems import ProblemError, RejectedError
 from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.lifecycle import Lifecycle, State
-from tfleet.worker.memory import MemoryKeeper
-from tfleet.worker.metrics import Metrics
+from tfleet.worker.lifecycle import Lifecycle, LifecycleState
+from tfleet.worker.memory import MemoryTrimmer
+from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.wsgi.response import REJECTED
 
 
@@ -45,14 +45,14 @@ _MOST_ID_CHARS = 200
 
 def make_app(
     instance: Instance,
-    whereabouts: Whereabouts,
+    whereabouts: WorkerAddresses,
     lifecycle: Lifecycle,
-    metrics: Metrics,
+    metrics: WorkerMetrics,
     limits: ImageLimits,
     drain: Callable[[], None],
     *,
     decoders: DecoderPool,
-    memory: MemoryKeeper,
+    memory: MemoryTrimmer,
     cors: Cors = NO_PAGES,
 ) -> Flask:
     """The WSGI application of one worker. `drain` begins its end, and returns at once.
@@ -91,7 +91,7 @@ def _classification(app: Flask, classify: Classify) -> None:
         return jsonify({"success": True, "predictions": rows})
 
 
-def _about(app: Flask, instance: Instance, whereabouts: Whereabouts, lifecycle: Lifecycle) -> None:
+def _about(app: Flask, instance: Instance, whereabouts: WorkerAddresses, lifecycle: Lifecycle) -> None:
     @app.get("/")
     def show_help() -> Response:
         return _text(help_page(request.host))
@@ -113,7 +113,7 @@ def _about(app: Flask, instance: Instance, whereabouts: Whereabouts, lifecycle: 
 def _leaving(
     app: Flask,
     instance: Instance,
-    whereabouts: Whereabouts,
+    whereabouts: WorkerAddresses,
     lifecycle: Lifecycle,
     drain: Callable[[], None],
 ) -> None:
@@ -123,20 +123,20 @@ def _leaving(
         if REJECTED in request.environ:
             raise RejectedError(request.environ[REJECTED])
         _check_addressee(instance)
-        if lifecycle.state is State.STARTING:
+        if lifecycle.state is LifecycleState.STARTING:
             raise ProblemError(Problem(503, f"nothing to drain: {lifecycle.condition}", retry_after_s=1))
         drain()
         return _text("draining\n"), 202
 
 
-def _health(app: Flask, instance: Instance, lifecycle: Lifecycle, metrics: Metrics) -> None:
+def _health(app: Flask, instance: Instance, lifecycle: Lifecycle, metrics: WorkerMetrics) -> None:
     @app.get("/healthz")
     def healthz() -> Response:
         return _text(f"{instance.id}\n" if _check_addressee(instance) else "ok\n")
 
     @app.get("/readyz")
     def readyz() -> Response:
-        if lifecycle.state is not State.READY:
+        if lifecycle.state is not LifecycleState.READY:
             raise ProblemError(Problem(503, lifecycle.condition, retry_after_s=1))
         return _text("ready\n")
 
@@ -145,7 +145,7 @@ def _health(app: Flask, instance: Instance, lifecycle: Lifecycle, metrics: Metri
         return Response(metrics.text(), content_type=_METRICS_TYPE)
 
 
-def _check_sender(whereabouts: Whereabouts) -> None:
+def _check_sender(whereabouts: WorkerAddresses) -> None:
     """Raises ProblemError with 403 where another site's web page has sent it, or may have (see origin.py)."""
     known = [address.host for address in (whereabouts.address, whereabouts.wan) if address is not None]
     if host := foreign_host(request.headers.get, known):

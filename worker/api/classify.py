@@ -31,8 +31,8 @@ from tfleet.worker.image.isolated_decode import decoded_by
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference.batcher import Batcher, OverdueError
 from tfleet.worker.lifecycle import Lifecycle
-from tfleet.worker.memory import MemoryKeeper
-from tfleet.worker.metrics import Metrics, Timing
+from tfleet.worker.memory import MemoryTrimmer
+from tfleet.worker.metrics import StageTimes, WorkerMetrics
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.response import ARRIVED, BEGUN, CLIENT_GONE, REJECTED
 
@@ -89,11 +89,11 @@ class Classify:
     def __init__(
         self,
         lifecycle: Lifecycle,
-        metrics: Metrics,
+        metrics: WorkerMetrics,
         limits: ImageLimits,
         *,
         decoders: DecoderPool,
-        memory: MemoryKeeper,
+        memory: MemoryTrimmer,
     ) -> None:
         self._lifecycle = lifecycle
         self._metrics = metrics
@@ -108,7 +108,7 @@ class Classify:
         """How many decoded images wait for the session."""
         return self._batcher.waiting
 
-    def __call__(self, request: Request) -> tuple[Ranking, Timing]:
+    def __call__(self, request: Request) -> tuple[Ranking, StageTimes]:
         """Raises RejectedError, before anything is decoded or computed, ProblemError and ImageError."""
         began_s = time.perf_counter()
         if self._lifecycle.refuses(request.environ.get(BEGUN, began_s)):
@@ -130,7 +130,7 @@ class Classify:
             share = self._batcher(prepared, deadline_s)
         except OverdueError:
             raise RejectedError(Rejection.DEADLINE) from None
-        timing = Timing(
+        timing = StageTimes(
             decode_ms=(decoded_s - began_s) * 1000,
             queue_ms=(began_s - arrived_s + share.queue_s) * 1000,
             infer_ms=share.infer_s * 1000,

@@ -35,19 +35,21 @@ from tfleet.worker.api.problems import (
     rejection_response,
 )
 from tfleet.worker.image.errors import ImageError
-from tfleet.worker.metrics import Metrics, Timing
+from tfleet.worker.metrics import StageTimes, WorkerMetrics
 from tfleet.worker.wsgi.response import QUEUE
 
 _MALFORMED = "malformed"
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: a line only for debug
 
 
-def set_timing(timing: Timing) -> None:
+def set_timing(timing: StageTimes) -> None:
     """Give the answer to the current request its Server-Timing."""
     g.timing = timing
 
 
-def observe(app: Flask, instance: Instance, metrics: Metrics, in_session_queue: Callable[[], int]) -> None:
+def observe(
+    app: Flask, instance: Instance, metrics: WorkerMetrics, in_session_queue: Callable[[], int]
+) -> None:
     """Give each request an id, and each answer its headers, its count and its log line.
 
     `in_session_queue` is how many requests have a thread and wait for the session.
@@ -65,7 +67,7 @@ def observe(app: Flask, instance: Instance, metrics: Metrics, in_session_queue: 
         response.headers[WORKER] = instance.id
         response.headers[MODEL] = instance.model_label
         response.headers[QUEUE_LENGTH] = str(request.environ[QUEUE].waiting + in_session_queue())
-        timing: Timing | None = g.get("timing")
+        timing: StageTimes | None = g.get("timing")
         if timing is not None:
             response.headers[SERVER_TIMING] = timing.header()
             response.headers[BATCH_SIZE] = str(timing.batch)
@@ -85,7 +87,7 @@ def observe(app: Flask, instance: Instance, metrics: Metrics, in_session_queue: 
         return response
 
 
-def refusals(instance: Instance, metrics: Metrics) -> Callable[[str, Problem], None]:
+def refusals(instance: Instance, metrics: WorkerMetrics) -> Callable[[str, Problem], None]:
     """Who counts and logs what never became a request, by its id and its answer."""
     log: Any = structlog.get_logger().bind(worker=instance.id)
 
@@ -103,7 +105,7 @@ def refusals(instance: Instance, metrics: Metrics) -> Callable[[str, Problem], N
     return note
 
 
-def report_errors(app: Flask, metrics: Metrics) -> None:
+def report_errors(app: Flask, metrics: WorkerMetrics) -> None:
     """Turn every error into a problem document, and count who was rejected."""
     log: Any = structlog.get_logger()
 

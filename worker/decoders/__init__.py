@@ -16,11 +16,13 @@ from tfleet.worker.decoders.errors import (
     NoDecoderError,
 )
 from tfleet.worker.decoders.limits import PoolLimits
-from tfleet.worker.decoders.messages import Job, Outcome
+from tfleet.worker.decoders.messages import DecodeJob, DecodeOutcome
 from tfleet.worker.decoders.pool import DecoderPool
 
 __all__ = [
     "CallerGoneError",
+    "DecodeJob",
+    "DecodeOutcome",
     "DecodeOverdueError",
     "DecodeTimeoutError",
     "DecoderDiedError",
@@ -28,8 +30,6 @@ __all__ = [
     "DecoderKilledError",
     "DecoderPool",
     "DecodersBusyError",
-    "Job",
     "NoDecoderError",
-    "Outcome",
     "PoolLimits",
 ]

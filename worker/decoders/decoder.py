@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tfleet.worker.decoders.limits import DecoderSettings
-from tfleet.worker.decoders.messages import Job, Outcome, Pause, limit_calls, receive, send
+from tfleet.worker.decoders.messages import DecodeJob, DecodeOutcome, Pause, limit_calls, receive, send
 
 LOOK_EVERY_S: Final = 0.05
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
@@ -96,10 +96,10 @@ class Decoder:
             receive(self._socket, most_bytes=0, pause=pause)
             self.ready = True
 
-    def ask(self, job: Job, most_bytes: int, pause: Pause) -> Outcome:
+    def ask(self, job: DecodeJob, most_bytes: int, pause: Pause) -> DecodeOutcome:
         """Have a job done, whose answer has at most so many bytes. Raises what `send` and `receive` raise."""
         send(self._socket, {"name": job.name, "arguments": job.arguments}, job.body, pause)
-        return Outcome(*receive(self._socket, most_bytes=most_bytes, pause=pause))
+        return DecodeOutcome(*receive(self._socket, most_bytes=most_bytes, pause=pause))
 
     def listen(self) -> None:
         """Read what it has written on its stderr; who doesn't stops it when the pipe is full."""

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class DecodeJob:
     """One call of a function in a decoder.
 
     `name` is the function's, `arguments` are what JSON can say. `memory_bytes` and `cpu_s` are estimates of
@@ -33,7 +33,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DecodeOutcome:
     """What the function gave: `header` is what it says of the body.
 
     Or, where it raised an exception, `{"error": NAME OF ITS CLASS, "message": TEXT}` and no body;
@@ -56,7 +56,7 @@ Pause = Callable[[], None]
 """Called whenever a call has ended and not all has gone or come. It may raise to give up."""
 
 
-class WireError(Exception):
+class DecoderProtocolError(Exception):
     """The other side did not keep to the protocol."""
 
 
@@ -96,13 +96,13 @@ def receive(
     """
     header_bytes, body_bytes = _LENGTHS.unpack(_exactly(connection, _LENGTHS.size, pause))
     if header_bytes > _MOST_HEADER_BYTES or body_bytes > most_bytes:
-        raise WireError(f"{header_bytes} and {body_bytes} bytes are more than may come")
+        raise DecoderProtocolError(f"{header_bytes} and {body_bytes} bytes are more than may come")
     try:
         header = json.loads(_exactly(connection, header_bytes, pause))
     except (ValueError, RecursionError) as error:
-        raise WireError("the header is not JSON") from error
+        raise DecoderProtocolError("the header is not JSON") from error
     if not isinstance(header, dict):
-        raise WireError("the header is no object")
+        raise DecoderProtocolError("the header is no object")
     return header, _exactly(connection, body_bytes, pause)
 
 

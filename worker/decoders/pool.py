@@ -22,8 +22,8 @@ from tfleet.worker.decoders.errors import (
     NoDecoderError,
 )
 from tfleet.worker.decoders.limits import PoolLimits
-from tfleet.worker.decoders.messages import Job, Outcome, WireError
-from tfleet.worker.decoders.queue import Line, Place
+from tfleet.worker.decoders.messages import DecodeJob, DecodeOutcome, DecoderProtocolError
+from tfleet.worker.decoders.queue import JobQueue, QueuedJob
 
 NICE: Final = 10
 """So that cheap images keep their share of the CPUs. Beside two decoders on a busy machine with 2 CPUs a
@@ -56,8 +56,8 @@ class DecoderPool:
         self._idle_s = idle_s
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._line = Line(limits)
-        self._turns: dict[Place, threading.Event] = {}
+        self._line = JobQueue(limits)
+        self._turns: dict[QueuedJob, threading.Event] = {}
         self._places = 0
         self._decoders: set[Decoder] = set()
         self._idle: list[tuple[float, Decoder]] = []  # since when; the last one is used first
@@ -83,7 +83,9 @@ class DecoderPool:
         """How many decoders ended before their time, by reason."""
         return dict(self._killed)
 
-    def run(self, job: Job, *, arrived_s: float, deadline_s: float, gone: Callable[[], bool]) -> Outcome:
+    def run(
+        self, job: DecodeJob, *, arrived_s: float, deadline_s: float, gone: Callable[[], bool]
+    ) -> DecodeOutcome:
         """Have a job done, and return when it is. `gone` is asked about every 50 ms.
 
         `arrived_s` is when its request came: from then on it is to have an answer within the limit.
@@ -122,10 +124,10 @@ class DecoderPool:
         if why := caller.why_end(time.perf_counter()):
             raise why
 
-    def _enter(self, job: Job) -> tuple[Place, threading.Event]:
+    def _enter(self, job: DecodeJob) -> tuple[QueuedJob, threading.Event]:
         with self._lock:
             self._places += 1
-            place, turn = Place(self._places, job.memory_bytes, job.cpu_s), threading.Event()
+            place, turn = QueuedJob(self._places, job.memory_bytes, job.cpu_s), threading.Event()
             line = self._line.enter(place)
             if line is None:
                 raise DecodersBusyError(f"{self.waiting} images wait for a decoder, as many as may")
@@ -133,21 +135,21 @@ class DecoderPool:
             self._move(line)
         return place, turn
 
-    def _leave(self, place: Place) -> None:
+    def _leave(self, place: QueuedJob) -> None:
         with self._lock:
             del self._turns[place]
             self._move(self._line.leave(place))
 
-    def _move(self, line: Line) -> None:
+    def _move(self, line: JobQueue) -> None:
         self._line = line
         for place in line.running:
             self._turns[place].set()
 
-    def _decode(self, job: Job, caller: Caller) -> Outcome:
+    def _decode(self, job: DecodeJob, caller: Caller) -> DecodeOutcome:
         decoder = self._take()
         try:
             outcome = self._ask(decoder, job, caller)
-        except (DecoderError, WireError, EOFError, OSError) as error:
+        except (DecoderError, DecoderProtocolError, EOFError, OSError) as error:
             raise self._lost(decoder, error) from error
         except BaseException:
             self._end(decoder)
@@ -160,7 +162,7 @@ class DecoderPool:
             self._keep(decoder)
         return outcome
 
-    def _ask(self, decoder: Decoder, job: Job, caller: Caller) -> Outcome:
+    def _ask(self, decoder: Decoder, job: DecodeJob, caller: Caller) -> DecodeOutcome:
         start_by_s = time.perf_counter() + _START_TIMEOUT_S
 
         def look_at_start() -> None:

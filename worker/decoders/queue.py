@@ -17,7 +17,7 @@ from tfleet.worker.decoders.limits import PoolLimits
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class QueuedJob:
     """A job's place in the line; the numbers tell them apart."""
 
     number: int
@@ -26,14 +26,14 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class JobQueue:
     """As it is at one time; each step makes a new one."""
 
     limits: PoolLimits
-    running: tuple[Place, ...] = ()
-    waiting: tuple[Place, ...] = ()
+    running: tuple[QueuedJob, ...] = ()
+    waiting: tuple[QueuedJob, ...] = ()
 
-    def enter(self, place: Place) -> Line | None:
+    def enter(self, place: QueuedJob) -> JobQueue | None:
         """With one more at the end, who may run at once. None where it may not wait."""
         line = replace(self, waiting=(*self.waiting, place))._advance()
         if place not in line.waiting:
@@ -42,7 +42,7 @@ class Line:
         full = len(line.waiting) > self.limits.max_waiting or ahead_s > self.limits.max_ahead_s
         return None if full else line
 
-    def leave(self, place: Place) -> Line:
+    def leave(self, place: QueuedJob) -> JobQueue:
         """Without this one, whether it ran or waited. Whose turn it is now runs."""
         return replace(
             self,
@@ -50,13 +50,13 @@ class Line:
             waiting=tuple(other for other in self.waiting if other != place),
         )._advance()
 
-    def _advance(self) -> Line:
+    def _advance(self) -> JobQueue:
         running, waiting = self.running, self.waiting
         while waiting and self._fits(waiting[0], running):
             running, waiting = (*running, waiting[0]), waiting[1:]
         return replace(self, running=running, waiting=waiting)
 
-    def _fits(self, place: Place, running: tuple[Place, ...]) -> bool:
+    def _fits(self, place: QueuedJob, running: tuple[QueuedJob, ...]) -> bool:
         if not running:
             return True
         taken_bytes = sum(other.memory_bytes for other in running)

@@ -9,11 +9,11 @@ from typing import Any, Final
 import structlog
 
 from tfleet.worker.decoders import (
+    DecodeJob,
     DecoderDiedError,
     DecoderKilledError,
     DecoderPool,
     DecodeTimeoutError,
-    Job,
     PoolLimits,
 )
 from tfleet.worker.image.cost import HOPELESS, Cost
@@ -53,7 +53,7 @@ def decoded_by(pool: DecoderPool, arrived_s: float, deadline_s: float, gone: Cal
             raise _too_slow(format_name, pool.limits)
         try:
             outcome = pool.run(
-                Job(name, arguments, picture, cost.memory_bytes, cost.cpu_s),
+                DecodeJob(name, arguments, picture, cost.memory_bytes, cost.cpu_s),
                 arrived_s=arrived_s,
                 deadline_s=deadline_s,
                 gone=gone,

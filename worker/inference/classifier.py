@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tfleet.worker.inference.precision import Precision
-    from tfleet.worker.model.open import Opened
+    from tfleet.worker.model.open import OpenModel
     from tfleet.worker.model.spec import ModelSpec
 
 # What `prepare` gives and `run` takes: float32 or uint8 [height, width, 3]; bytes for a graph that decodes.
@@ -45,7 +45,7 @@ _TIMED_RUNS: Final = 3
 class Classifier:
     """A model in its session. Every method may be called from any thread."""
 
-    def __init__(self, spec: ModelSpec, opened: Opened, lanes: int) -> None:
+    def __init__(self, spec: ModelSpec, opened: OpenModel, lanes: int) -> None:
         self.spec = spec
         self.form = opened.form
         self.lanes = lanes

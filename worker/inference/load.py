@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tfleet.worker.inference.illegal_instruction import told
 from tfleet.worker.inference.precision import Tuning, cpu_obstacle, give_way
 from tfleet.worker.memory import trim
-from tfleet.worker.metrics import Metrics
+from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.model.spec import ModelSpec
 
 if TYPE_CHECKING:  # importing it for real imports TensorFlow
@@ -21,7 +21,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 def load_warm(
-    spec: ModelSpec, tuning: Tuning, sizes: Sequence[int], metrics: Metrics, log: Any
+    spec: ModelSpec, tuning: Tuning, sizes: Sequence[int], metrics: WorkerMetrics, log: Any
 ) -> Classifier:
     """Load the model and run it in batches of all `sizes`. Raises ModelError.
 

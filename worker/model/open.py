@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenModel:
     """A session, and where its graph is fed and answers. The session is whoever's who asked for it, to close.
 
     `form` says of a SavedModel in a few words what became of its variables; empty for a frozen graph.
@@ -29,18 +29,18 @@ class Opened:
     form: str = ""
 
 
-def open_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> Opened:
+def open_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> OpenModel:
     """Raises `ModelError`, and leaves no session behind then."""
     return _open_saved_model(spec, make_session) if spec.path.is_dir() else _open_graph(spec, make_session)
 
 
-def _open_graph(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> Opened:
+def _open_graph(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> OpenModel:
     graph = load_frozen(spec.path)
     feed, fetch = find_input(spec, graph, None), find_output(spec, graph, None)
-    return Opened(make_session(graph), feed, fetch)
+    return OpenModel(make_session(graph), feed, fetch)
 
 
-def _open_saved_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> Opened:
+def _open_saved_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> OpenModel:
     """Frozen, in another session than that in which it was restored; in that one where it can't be frozen."""
     graph = tf.Graph()
     session = make_session(graph)
@@ -52,10 +52,10 @@ def _open_saved_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) 
             frozen = freeze(session, feed.tensor.name, fetch.name)
         except CannotFreezeError as error:
             keeps = True
-            return Opened(session, feed, fetch, f"a SavedModel with its variables: {error}")
+            return OpenModel(session, feed, fetch, f"a SavedModel with its variables: {error}")
     finally:
         if not keeps:
             session.close()
     feed = replace(feed, tensor=frozen.get_tensor_by_name(feed.tensor.name))
     fetch = frozen.get_tensor_by_name(fetch.name)
-    return Opened(make_session(frozen), feed, fetch, "a SavedModel, frozen")
+    return OpenModel(make_session(frozen), feed, fetch, "a SavedModel, frozen")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfleet.client import AsyncFleetClient, Outcome
-from tfleet.client.commands.classify import Tally, run
+from tfleet.client.commands.classify import OutcomeCount, run
 from tfleet.client.images.files import Unusable
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ async def test_outcomes_are_shown_in_order_and_counted(fleet: ScriptedFleet, pho
     tally = await run(client, items, concurrency=4, show=shown.append)
     assert [outcome.source for outcome in shown] == [str(photo), "folder", "missing.jpg", str(photo)]
     assert [str(outcome.error) for outcome in shown[1:3]] == ["no images", "no such file or directory"]
-    assert tally == Tally(classified=2, failed=2)
+    assert tally == OutcomeCount(classified=2, failed=2)
     assert str(tally) == "4 files: 2 classified, 2 failed"
 
 
 async def test_files_that_nothing_answered_for_are_counted_apart(nobody: str, photo: Path) -> None:
     tally = await run(AsyncFleetClient(nobody), iter([str(photo)]), concurrency=1, show=lambda _outcome: None)
-    assert tally == Tally(failed=1, unreachable=1)
+    assert tally == OutcomeCount(failed=1, unreachable=1)

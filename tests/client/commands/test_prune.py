@@ -20,7 +20,7 @@ from tfleet.client.commands.prune import prune
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Status
+from tfleet.discovery.listing import ListingStatus
 
 
 @pytest.fixture(scope="module", params=["embedded", "consul"])
@@ -49,10 +49,10 @@ class Registered:
     def add_dead(self, name: str = "dead") -> Instance:
         """One that nobody lives up to, and whose check has failed."""
         dead = self.add(name, nobody(), ttl_s=0.1)
-        eventually_sync(self.states, wanted=lambda found: found.get(name) is Status.CRITICAL)
+        eventually_sync(self.states, wanted=lambda found: found.get(name) is ListingStatus.CRITICAL)
         return dead
 
-    def states(self) -> dict[str, Status]:
+    def states(self) -> dict[str, ListingStatus]:
         listed = ConsulAgent(self._registry, self.service, ttl_s=60).listed()
         return {one.instance.id.removeprefix(f"{self.service}-"): one.status for one in listed}
 
@@ -70,7 +70,7 @@ def alive(registered: Registered) -> Iterator[Instance]:
     """A worker that answers under its own name, though its check has failed."""
     with canned(http("503 Service Unavailable", b"", f"X-Worker: {registered.service}-alive")) as address:
         worker = registered.add("alive", address, ttl_s=0.1)
-        eventually_sync(registered.states, wanted=lambda found: found == {"alive": Status.CRITICAL})
+        eventually_sync(registered.states, wanted=lambda found: found == {"alive": ListingStatus.CRITICAL})
         yield worker
 
 
@@ -105,7 +105,7 @@ def test_a_passing_one_that_can_t_be_reached_from_here_is_shown_last_and_kept(re
     assert rows[1].endswith("passing   not reachable from here: Connection refused")
     assert summary == f"1 of 1 orphan removed; {KEPT}"
     left = eventually_sync(registered.states, wanted=lambda found: len(found) == 1)
-    assert left == {"a-far-one": Status.PASSING}
+    assert left == {"a-far-one": ListingStatus.PASSING}
     summary = registered.prune("--yes").output.splitlines()[-1]
     assert summary == f"no orphans of {registered.service}; {KEPT}"
 
@@ -251,10 +251,10 @@ def test_an_id_that_is_no_token_is_shown_and_removed(
         "Name": registered.service,
         "Address": "127.0.0.1",
         "Port": nobody().port,
-        "Check": {"TTL": "60s", "Status": "passing"},
+        "Check": {"TTL": "60s", "ListingStatus": "passing"},
     }
     requests.put(f"{registry.url}/v1/agent/service/register", json=definition, timeout=10).raise_for_status()
-    eventually_sync(registered.states, wanted=lambda found: found == {odd: Status.PASSING})
+    eventually_sync(registered.states, wanted=lambda found: found == {odd: ListingStatus.PASSING})
     shown = registered.prune("--dry-run").output
     assert as_shown in shown.splitlines()[1]
     assert "its id is no plain token" in shown

@@ -18,18 +18,18 @@ from tfleet.client import (
     WorkerFailedError,
 )
 from tfleet.client.http.decode import classification, failure
-from tfleet.client.http.transport import Reply
+from tfleet.client.http.transport import HttpResponse
 
 URL = "http://proxy:12480/predict"
 HTML = b"<html>It works!</html>"
 
 
-def reply(status: int, document: Any, **headers: str) -> Reply:
+def reply(status: int, document: Any, **headers: str) -> HttpResponse:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return Reply(URL, status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+    return HttpResponse(URL, status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
 
 
-def problem(status: int, detail: object = "said so", **headers: str) -> Reply:
+def problem(status: int, detail: object = "said so", **headers: str) -> HttpResponse:
     return reply(status, {"title": "No", "status": status, "detail": detail, "success": False}, **headers)
 
 

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from tfleet.client.http.inactivity_timeout import Patience
+from tfleet.client.http.inactivity_timeout import InactivityTimeout
 
 
-async def begin_and_wait(patience: Patience) -> None:
+async def begin_and_wait(patience: InactivityTimeout) -> None:
     async with patience:
         patience.moved()
         await asyncio.sleep(30)
@@ -15,12 +15,12 @@ async def begin_and_wait(patience: Patience) -> None:
 
 async def test_a_block_in_which_nothing_moves_ends() -> None:
     with pytest.raises(TimeoutError):
-        await begin_and_wait(Patience(0.05))
+        await begin_and_wait(InactivityTimeout(0.05))
 
 
 async def test_each_move_starts_the_wait_anew() -> None:
     began_s = asyncio.get_running_loop().time()
-    async with Patience(0.2) as patience:
+    async with InactivityTimeout(0.2) as patience:
         for _ in range(15):
             patience.moved()
             await asyncio.sleep(0.02)
@@ -28,25 +28,25 @@ async def test_each_move_starts_the_wait_anew() -> None:
 
 
 async def test_before_the_first_move_nobody_is_to_blame() -> None:
-    async with Patience(0.01):
+    async with InactivityTimeout(0.01):
         await asyncio.sleep(0.05)
 
 
 async def test_none_is_patience_without_end() -> None:
-    async with Patience(None) as patience:
+    async with InactivityTimeout(None) as patience:
         patience.moved()
         await asyncio.sleep(0.05)
 
 
 async def test_a_move_after_the_end_is_nobodys_concern() -> None:
-    async with Patience(30) as patience:
+    async with InactivityTimeout(30) as patience:
         patience.moved()
     patience.moved()
 
 
 async def test_nor_is_one_that_comes_too_late() -> None:
     async def moves_at_the_end() -> None:
-        async with Patience(0.01) as patience:
+        async with InactivityTimeout(0.01) as patience:
             patience.moved()
             try:
                 await asyncio.sleep(30)

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from tfleet.client.http.transport import Reply
+from tfleet.client.http.transport import HttpResponse
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a":', b"[1]", b"\xff", b"[" * 100_000])
 def test_a_body_without_a_json_object_has_no_document(body: bytes) -> None:
-    assert Reply("http://x", 200, {}, body).document() is None
+    assert HttpResponse("http://x", 200, {}, body).document() is None
 
 
 def test_a_json_object_is_the_document() -> None:
-    assert Reply("http://x", 200, {}, b'{"a": 1}').document() == {"a": 1}
+    assert HttpResponse("http://x", 200, {}, b'{"a": 1}').document() == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ def test_a_json_object_is_the_document() -> None:
     ],
 )
 def test_an_answer_is_described_by_status_and_kind(status: int, headers: dict[str, str], said: str) -> None:
-    assert Reply("http://x", status, headers, b"").describe() == said
+    assert HttpResponse("http://x", status, headers, b"").describe() == said

@@ -15,8 +15,8 @@ from tests.support.embedded_registry import embedded_registry
 from tests.support.waiting import eventually
 from tfleet.client import AsyncFleetClient, FleetClient, FleetUnavailableError
 from tfleet.client.http.transport import Transport
-from tfleet.client.proxies.addresses import Listed
-from tfleet.client.proxies.consul_resolver import Finder
+from tfleet.client.proxies.addresses import ProxiesInRegistry
+from tfleet.client.proxies.consul_resolver import ConsulResolver
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.access import Access
 from tfleet.discovery.consul.agent import ConsulAgent
@@ -58,10 +58,12 @@ class Registry:
 @asynccontextmanager
 async def finder_of(
     registry: Registry, on_found: Callable[[tuple[str, ...]], None], access: Access | None = None
-) -> AsyncIterator[Finder]:
+) -> AsyncIterator[ConsulResolver]:
     wire = Transport(connect_timeout_s=5, max_connections=4)
-    finder = Finder(
-        wire, Listed(ConsulRegistry(registry.address, access or Access()), "tfleet-proxy"), on_found
+    finder = ConsulResolver(
+        wire,
+        ProxiesInRegistry(ConsulRegistry(registry.address, access or Access()), "tfleet-proxy"),
+        on_found,
     )
     yield finder
     await finder.close()
@@ -197,7 +199,7 @@ async def test_it_is_not_due_at_once_again(registry: Registry) -> None:
         finder.look_if_due()
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        assert repr(finder) == f"<Finder of tfleet-proxy in {registry.proxies}>"
+        assert repr(finder) == f"<ConsulResolver of tfleet-proxy in {registry.proxies}>"
     assert found == [()]
     assert registry.asked == 1
 

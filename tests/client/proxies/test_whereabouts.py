@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tfleet.client.proxies.addresses import BadProxyError, Listed, Named, parse_whereabouts
+from tfleet.client.proxies.addresses import BadProxyError, NamedProxies, ProxiesInRegistry, parse_whereabouts
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.registry import ConsulRegistry
@@ -25,7 +25,7 @@ ONE, TWO = "http://one:12480", "http://two:80"
 def test_proxies_are_named_in_a_list_or_with_commas_and_once_each(
     proxy: str | list[str], urls: tuple[str, ...]
 ) -> None:
-    assert parse_whereabouts(proxy) == Named(urls)
+    assert parse_whereabouts(proxy) == NamedProxies(urls)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_proxies_are_named_in_a_list_or_with_commas_and_once_each(
 def test_a_registry_is_asked_for_the_proxies_of_one_fleet(
     proxy: str | list[str], registry: Address, service: str
 ) -> None:
-    assert parse_whereabouts(proxy) == Listed(ConsulRegistry(registry), service)
+    assert parse_whereabouts(proxy) == ProxiesInRegistry(ConsulRegistry(registry), service)
 
 
 def test_one_with_tls_and_acls_is_asked_as_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_one_with_tls_and_acls_is_asked_as_the_environment_says(monkeypatch: pyt
     monkeypatch.setenv("CONSUL_CACERT", "/ca.pem")
     access = Access("secret", tls=Tls(ca_file=Path("/ca.pem")))
     listed = parse_whereabouts("consul+https://consul/pets")
-    assert listed == Listed(ConsulRegistry(Address("consul", 8501), access), "pets-proxy")
+    assert listed == ProxiesInRegistry(ConsulRegistry(Address("consul", 8501), access), "pets-proxy")
     monkeypatch.setenv("CONSUL_HTTP_SSL_VERIFY", "perhaps")
     with pytest.raises(BadProxyError, match="CONSUL_HTTP_SSL_VERIFY=perhaps"):
         parse_whereabouts("consul+https://consul/pets")
@@ -76,8 +76,8 @@ def test_anything_else_is_refused_in_one_line(proxy: str | list[str], said: str)
 
 
 def test_it_is_told_as_people_write_it() -> None:
-    assert str(Named((ONE, TWO))) == f"{ONE}, {TWO}"
+    assert str(NamedProxies((ONE, TWO))) == f"{ONE}, {TWO}"
     assert (
-        str(Listed(ConsulRegistry(Address("10.0.0.5", 80)), "pets-proxy"))
+        str(ProxiesInRegistry(ConsulRegistry(Address("10.0.0.5", 80)), "pets-proxy"))
         == "pets-proxy in consul://10.0.0.5:80"
     )

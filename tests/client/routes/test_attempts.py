@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tfleet.client import BusyError, FleetUnavailableError, TryLaterError
-from tfleet.client.routes.attempts import PAUSE_S, Tries
+from tfleet.client.routes.attempts import PAUSE_S, Attempts
 from tfleet.client.routes.lookup import FoundWorker
 from tfleet.contract.address import Address
 
@@ -19,9 +19,9 @@ def busy(retry_after_s: float | None) -> BusyError:
     return BusyError("its queue is full", status=429, retry_after_s=retry_after_s)
 
 
-def tries(*refusals: TryLaterError | None) -> Tries:
+def tries(*refusals: TryLaterError | None) -> Attempts:
     """The n-th worker refused so; None is a lost connection."""
-    made = Tries()
+    made = Attempts()
     for number, refusal in enumerate(refusals, 1):
         made.ask(worker(number))
         made.failed(str(refusal or "connection refused"), refusal)
@@ -31,7 +31,7 @@ def tries(*refusals: TryLaterError | None) -> Tries:
 def test_whoever_failed_is_avoided() -> None:
     made = tries(None, LEAVING, busy(1.0))
     assert (len(made), made.avoided) == (3, ("w1", "w2", "w3"))
-    assert repr(made) == "<Tries failed=3 avoided=3>"
+    assert repr(made) == "<Attempts failed=3 avoided=3>"
 
 
 def test_it_says_who_failed_how_and_who_is_still_being_asked() -> None:
@@ -39,7 +39,7 @@ def test_it_says_who_failed_how_and_who_is_still_being_asked() -> None:
     made.ask(worker(3))
     assert str(made) == "10.0.0.1:1: connection refused; 10.0.0.1:2: it leaves; 10.0.0.1:3: no answer yet"
     assert str(tries(None)) == "10.0.0.1:1: connection refused"
-    assert str(Tries()) == ""
+    assert str(Attempts()) == ""
 
 
 @pytest.mark.parametrize(

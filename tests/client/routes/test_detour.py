@@ -1,12 +1,12 @@
 import random
 
-from tfleet.client.routes.p2p import AGAIN_AFTER_S, Detour
+from tfleet.client.routes.p2p import AGAIN_AFTER_S, ProxyFallback
 
 NOW_S = 1000.0
 
 
 def test_it_is_taken_until_a_worker_is_reached_and_told_once() -> None:
-    none = Detour()
+    none = ProxyFallback()
     assert (none.taken, none.told, none.due(NOW_S)) == (False, False, False)
     on = none.on(NOW_S, random.Random(1))
     assert (on.taken, on.told) == (True, True)
@@ -15,8 +15,10 @@ def test_it_is_taken_until_a_worker_is_reached_and_told_once() -> None:
 
 
 def test_workers_are_looked_for_again_and_not_by_all_clients_at_once() -> None:
-    waits_s = [(Detour().on(NOW_S, random.Random(seed)).look_at_s or 0.0) - NOW_S for seed in range(100)]
+    waits_s = [
+        (ProxyFallback().on(NOW_S, random.Random(seed)).look_at_s or 0.0) - NOW_S for seed in range(100)
+    ]
     assert 0.75 * AGAIN_AFTER_S <= min(waits_s) < 0.8 * AGAIN_AFTER_S
     assert 1.2 * AGAIN_AFTER_S < max(waits_s) <= 1.25 * AGAIN_AFTER_S
-    on = Detour(8.0).on(NOW_S, random.Random(1))
+    on = ProxyFallback(8.0).on(NOW_S, random.Random(1))
     assert (on.due(NOW_S + 5.9), on.due(NOW_S + 10)) == (False, True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 import pytest
 
 from tfleet.client.routes.lease import BALANCES, LEFT_OUT, Balance, Lease
-from tfleet.client.routes.lookup import FoundWorker, Grant
+from tfleet.client.routes.lookup import FoundWorker, LeasedWorkers
 from tfleet.contract.address import Address
 
 NOW_S = 1000.0
@@ -24,7 +24,7 @@ def worker(number: int, weight: float = 1.0) -> FoundWorker:
 def lease(*weights: float, seed: int = 1, lasts_s: float = 10.0) -> Lease:
     """A lease of w1, w2, ... with these weights, granted at NOW_S."""
     workers = tuple(worker(number, weight) for number, weight in enumerate(weights, 1))
-    return Lease().renewed(Grant(workers, lasts_s), NOW_S, random.Random(seed))
+    return Lease().renewed(LeasedWorkers(workers, lasts_s), NOW_S, random.Random(seed))
 
 
 def picks(
@@ -86,7 +86,7 @@ def test_a_busy_one_rests_and_gets_only_what_nobody_else_takes() -> None:
     assert picks(one, 3) == ["w2"] * 3
     assert picks(one, 1, avoided=["w2"]) == ["w1"]
     assert picks(one, 2, now_s=NOW_S + 2) == ["w1", "w2"]
-    again = one.renewed(Grant((worker(1), worker(2)), 10.0), NOW_S + 1, random.Random(1))
+    again = one.renewed(LeasedWorkers((worker(1), worker(2)), 10.0), NOW_S + 1, random.Random(1))
     assert set(picks(again, 3, now_s=NOW_S + 1)) == {"w2"}, "a renewal doesn't end the rest"
 
 
@@ -97,7 +97,7 @@ def failed(taken: Lease, worker_id: str, now_s: float = NOW_S) -> Lease:
 def renewed(taken: Lease, now_s: float, *, workers: int = 3) -> Lease:
     """The lease after w1, w2, ... were granted for ten seconds."""
     everybody = tuple(worker(number) for number in range(1, workers + 1))
-    return taken.renewed(Grant(everybody, 10.0), now_s, random.Random(1))
+    return taken.renewed(LeasedWorkers(everybody, 10.0), now_s, random.Random(1))
 
 
 def ids(taken: Lease) -> list[str]:

@@ -11,8 +11,8 @@ from tests.support.waiting import eventually
 from tfleet.client import FleetUnavailableError
 from tfleet.client.http.transport import Transport
 from tfleet.client.proxies.addresses import parse_whereabouts
-from tfleet.client.proxies.failover import AnyProxy
-from tfleet.client.routes.lease_renewal import LeaseKeeper
+from tfleet.client.proxies.failover import ProxyFailover
+from tfleet.client.routes.lease_renewal import LeaseRenewal
 
 if TYPE_CHECKING:
     from tests.client.conftest import Scripted, ScriptedFleet
@@ -22,16 +22,16 @@ FOUR = ("10.0.0.1:1", "10.0.0.1:2", "10.0.0.1:3", "10.0.0.1:4")
 
 
 @asynccontextmanager
-async def keeper(proxy: Scripted) -> AsyncIterator[LeaseKeeper]:
+async def keeper(proxy: Scripted) -> AsyncIterator[LeaseRenewal]:
     wire = Transport(connect_timeout_s=5, max_connections=4)
-    proxies = AnyProxy(wire, parse_whereabouts(proxy.url), try_timeout_s=5)
-    made = LeaseKeeper(wire, proxies, size=8, balance="round-robin")
+    proxies = ProxyFailover(wire, parse_whereabouts(proxy.url), try_timeout_s=5)
+    made = LeaseRenewal(wire, proxies, size=8, balance="round-robin")
     yield made
     await made.close()
     await wire.close()
 
 
-async def a_worker(lease: LeaseKeeper) -> FoundWorker:
+async def a_worker(lease: LeaseRenewal) -> FoundWorker:
     found = await lease.worker((), "r")
     assert found is not None
     return found
@@ -90,7 +90,7 @@ async def test_where_the_proxy_is_gone_those_who_answer_stay_in_use(fleet: Scrip
     async with keeper(proxy) as lease:
         await a_worker(lease)
         await eventually(lambda: a_worker(lease), wanted=lookups(proxy, 3))
-        assert repr(lease) == "<LeaseKeeper <Lease 4 of 4 workers> in_flight={}>"
+        assert repr(lease) == "<LeaseRenewal <Lease 4 of 4 workers> in_flight={}>"
 
 
 async def test_without_anybody_to_avoid_the_proxys_error_is_the_calls(fleet: ScriptedFleet) -> None:
@@ -130,7 +130,7 @@ async def test_images_in_flight_are_counted_and_forgotten(fleet: ScriptedFleet) 
         one = await a_worker(lease)
         with lease.using(one), lease.using(one):
             assert repr(lease).endswith(f" in_flight={{'{one.id}': 2}}>")
-        assert repr(lease) == "<LeaseKeeper <Lease 4 of 4 workers> in_flight={}>"
+        assert repr(lease) == "<LeaseRenewal <Lease 4 of 4 workers> in_flight={}>"
 
 
 async def test_the_end_ends_a_renewal_that_is_under_way(fleet: ScriptedFleet) -> None:

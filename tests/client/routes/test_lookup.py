@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from tfleet.client import FleetUnavailableError, UnexpectedAnswerError
-from tfleet.client.http.transport import Reply
-from tfleet.client.routes.lookup import FoundWorker, Grant, granted, path
+from tfleet.client.http.transport import HttpResponse
+from tfleet.client.routes.lookup import FoundWorker, LeasedWorkers, granted, path
 from tfleet.contract.address import Address
 
 
-def reply(document: Any, status: int = 200) -> Reply:
-    return Reply("http://proxy:12480/worker", status, {}, json.dumps(document).encode())
+def reply(document: Any, status: int = 200) -> HttpResponse:
+    return HttpResponse("http://proxy:12480/worker", status, {}, json.dumps(document).encode())
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_the_question_says_how_many_and_whom_it_does_not_want(unwanted: tuple[st
 def test_a_lease_gives_the_workers_and_its_expiry() -> None:
     one = {"id": "w1", "address": "10.0.0.1:80", "model": "m", "version": "2", "weight": 0.5, "x": 1}
     two = {"id": "w2", "address": "10.0.0.2:80"}
-    assert granted(reply({"workers": [one, two], "expires_in_s": 5, "forwards": True})) == Grant(
+    assert granted(reply({"workers": [one, two], "expires_in_s": 5, "forwards": True})) == LeasedWorkers(
         (
             FoundWorker("w1", Address("10.0.0.1", 80), "m", "2", 0.5),
             FoundWorker("w2", Address("10.0.0.2", 80)),
@@ -41,7 +41,9 @@ def test_a_lease_gives_the_workers_and_its_expiry() -> None:
 
 
 def test_a_worker_that_names_itself_is_a_lease_of_one() -> None:
-    assert granted(reply({"address": "[::1]:80"})) == Grant((FoundWorker("[::1]:80", Address("::1", 80)),))
+    assert granted(reply({"address": "[::1]:80"})) == LeasedWorkers(
+        (FoundWorker("[::1]:80", Address("::1", 80)),)
+    )
 
 
 @pytest.mark.parametrize("number", [0, -1, float("nan"), None, "1", 7.0])

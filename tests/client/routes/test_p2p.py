@@ -22,7 +22,7 @@ from tfleet.client import (
 from tfleet.client.http.transport import Transport
 from tfleet.client.images.image import load
 from tfleet.client.proxies.addresses import parse_whereabouts
-from tfleet.client.proxies.failover import AnyProxy
+from tfleet.client.proxies.failover import ProxyFailover
 from tfleet.client.routes.call import Call
 from tfleet.client.routes.p2p import MAX_TRIES, PeerToPeer
 
@@ -326,7 +326,7 @@ async def test_images_go_straight_to_the_workers_again_when_one_can_be_reached(
     wire = Transport(connect_timeout_s=5, max_connections=4)
     route = PeerToPeer(
         wire,
-        AnyProxy(wire, parse_whereabouts(proxy.url), try_timeout_s=5),
+        ProxyFailover(wire, parse_whereabouts(proxy.url), try_timeout_s=5),
         try_timeout_s=5,
         most_workers=8,
         balance="round-robin",

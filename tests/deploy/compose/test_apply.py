@@ -6,19 +6,19 @@ import pytest
 
 from tests.deploy.compose.pretend import PretendEngine, container
 from tests.support.waiting import eventually
-from tfleet.deploy.compose.apply import Change
-from tfleet.deploy.compose.events import News
+from tfleet.deploy.compose.apply import ScaleRun
+from tfleet.deploy.compose.events import ContainerEvent
 from tfleet.deploy.compose.plan import plan
 
 
-def change(engine: PretendEngine, wanted: int) -> tuple[Change, list[News]]:
-    told: list[News] = []
+def change(engine: PretendEngine, wanted: int) -> tuple[ScaleRun, list[ContainerEvent]]:
+    told: list[ContainerEvent] = []
     ticks = iter(range(0, 1000, 2))
     planned = plan(list(engine.there.values()), wanted)
-    return Change(engine, planned, told.append, clock=lambda: float(next(ticks))), told
+    return ScaleRun(engine, planned, told.append, clock=lambda: float(next(ticks))), told
 
 
-def lines(told: list[News]) -> list[str]:
+def lines(told: list[ContainerEvent]) -> list[str]:
     return sorted(map(str, told))
 
 

@@ -10,7 +10,7 @@ from tests.deploy.compose.pretend import PretendEngine, PretendProxy, container,
 from tests.support.canned import nobody
 from tests.support.waiting import eventually
 from tfleet.client.async_client import AsyncFleetClient
-from tfleet.deploy.compose.events import News
+from tfleet.deploy.compose.events import ContainerEvent
 from tfleet.deploy.compose.readiness import Arrival
 
 ONE, TWO = container(1), container(2)
@@ -23,7 +23,7 @@ async def proxy() -> AsyncIterator[PretendProxy]:
 
 
 async def wait(proxy: PretendProxy, timeout_s: float = 20.0, url: str = "") -> tuple[Arrival, list[str]]:
-    told: list[News] = []
+    told: list[ContainerEvent] = []
     async with AsyncFleetClient(url or proxy.url) as client:
         arrival = Arrival(proxy.engine, client, [ONE, TWO], new={TWO.id}, service="worker", tell=told.append)
         await arrival.wait(timeout_s)

@@ -10,24 +10,24 @@ from tests.deploy.compose.pretend import PretendEngine, PretendProxy, container,
 from tests.support.waiting import eventually
 from tfleet.client.async_client import AsyncFleetClient
 from tfleet.deploy.compose.autoscaler import Autoscaler, Scope
-from tfleet.deploy.compose.events import News
+from tfleet.deploy.compose.events import ContainerEvent
 from tfleet.deploy.compose.load import Readings
-from tfleet.deploy.compose.policy import Decision, Rules
+from tfleet.deploy.compose.policy import ScalingDecision, ScalingRules
 
-RULES = Rules(least=1, most=4, target_busy=0.5, cooldown_s=10, stabilization_s=30)
+RULES = ScalingRules(least=1, most=4, target_busy=0.5, cooldown_s=10, stabilization_s=30)
 
 
 @dataclass
 class Diary:
     lines: list[str] = field(default_factory=list)
 
-    def decided(self, decision: Decision) -> None:
+    def decided(self, decision: ScalingDecision) -> None:
         self.lines.append(f"{decision.workers} -> {decision.wanted}")
 
     def undecided(self, reason: str) -> None:
         self.lines.append(f"none: {reason}")
 
-    def news(self, news: News) -> None:
+    def news(self, news: ContainerEvent) -> None:
         if news.event != "gone":
             self.lines.append(str(news))
 

@@ -3,19 +3,19 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from tfleet.deploy.compose.events import News
-from tfleet.deploy.compose.policy import Decision
-from tfleet.deploy.compose.report import JsonDiary, TextDiary
+from tfleet.deploy.compose.events import ContainerEvent
+from tfleet.deploy.compose.policy import ScalingDecision
+from tfleet.deploy.compose.report import JsonEventLog, TextEventLog
 
 NOW = datetime(2025, 10, 9, 8, 7, 6, 500_000, UTC)
-DECISION = Decision(workers=2, unknown=1, busy=0.9, queue=3, wanted=4, because="for a reason")
-READY = News("fleet-worker-2", "ready", seconds=5.25)
-FAILED = News("fleet-worker-3", "failed", error="said \x1b[31mno\nand no")
+DECISION = ScalingDecision(workers=2, unknown=1, busy=0.9, queue=3, wanted=4, because="for a reason")
+READY = ContainerEvent("fleet-worker-2", "ready", seconds=5.25)
+FAILED = ContainerEvent("fleet-worker-3", "failed", error="said \x1b[31mno\nand no")
 
 
 def test_for_people_it_is_a_line_with_the_time() -> None:
     lines: list[str] = []
-    diary = TextDiary(lines.append, lambda: NOW)
+    diary = TextEventLog(lines.append, lambda: NOW)
     diary.decided(DECISION)
     diary.undecided("the proxy is away")
     diary.news(READY)
@@ -35,7 +35,7 @@ def test_for_people_it_is_a_line_with_the_time() -> None:
 
 def test_for_programs_it_is_an_object_a_line() -> None:
     lines: list[str] = []
-    diary = JsonDiary(lines.append, lambda: NOW)
+    diary = JsonEventLog(lines.append, lambda: NOW)
     diary.decided(DECISION)
     diary.undecided("the proxy is away")
     diary.news(READY)

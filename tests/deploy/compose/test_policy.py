@@ -7,22 +7,28 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tfleet.deploy.compose.load import Load
-from tfleet.deploy.compose.policy import Past, Rules, decide
+from tfleet.deploy.compose.load import WorkerLoad
+from tfleet.deploy.compose.policy import ScalingHistory, ScalingRules, decide
 
-RULES = Rules(least=2, most=10, target_busy=0.5, target_queue=8, cooldown_s=60, stabilization_s=300)
-LONG_AGO = Past(workers=4, changed_s=-1000, needed=())
-
-
-def idle(n: int) -> list[Load]:
-    return [Load(0.0, 0)] * n
+RULES = ScalingRules(least=2, most=10, target_busy=0.5, target_queue=8, cooldown_s=60, stabilization_s=300)
+LONG_AGO = ScalingHistory(workers=4, changed_s=-1000, needed=())
 
 
-def busy(share: float, n: int = 4, queue: int = 0) -> list[Load]:
-    return [Load(share, queue)] * n
+def idle(n: int) -> list[WorkerLoad]:
+    return [WorkerLoad(0.0, 0)] * n
 
 
-def wanted(loads: Sequence[Load], past: Past = LONG_AGO, *, workers: int = 4, rules: Rules = RULES) -> int:
+def busy(share: float, n: int = 4, queue: int = 0) -> list[WorkerLoad]:
+    return [WorkerLoad(share, queue)] * n
+
+
+def wanted(
+    loads: Sequence[WorkerLoad],
+    past: ScalingHistory = LONG_AGO,
+    *,
+    workers: int = 4,
+    rules: ScalingRules = RULES,
+) -> int:
     return decide(rules, workers, loads, past, 0.0)[0].wanted
 
 
@@ -46,7 +52,7 @@ def wanted(loads: Sequence[Load], past: Past = LONG_AGO, *, workers: int = 4, ru
     ],
 )
 def test_as_many_as_bring_the_busy_share_and_the_queues_to_their_targets(
-    loads: Sequence[Load], expected: int
+    loads: Sequence[WorkerLoad], expected: int
 ) -> None:
     assert wanted(loads) == expected
 
@@ -63,25 +69,25 @@ def test_as_many_as_bring_the_busy_share_and_the_queues_to_their_targets(
         (busy(0.58, n=3), 4),  # and is no reason for more, either
     ],
 )
-def test_who_can_t_be_read_is_neither_idle_nor_busy(loads: Sequence[Load], expected: int) -> None:
-    assert wanted(loads, rules=Rules(1, 10, 0.5, 8)) == expected
+def test_who_can_t_be_read_is_neither_idle_nor_busy(loads: Sequence[WorkerLoad], expected: int) -> None:
+    assert wanted(loads, rules=ScalingRules(1, 10, 0.5, 8)) == expected
 
 
 @pytest.mark.parametrize(("workers", "expected"), [(0, 2), (1, 2), (2, 2), (10, 10), (11, 10), (15, 10)])
 def test_below_the_least_and_above_the_most_is_nobody_whatever_is_measured(
     workers: int, expected: int
 ) -> None:
-    assert wanted([], Past(workers, changed_s=0.0), workers=workers) == expected
+    assert wanted([], ScalingHistory(workers, changed_s=0.0), workers=workers) == expected
 
 
 def test_the_most_is_not_exceeded() -> None:
-    assert wanted(busy(1.0, n=9), Past(9, -1000), workers=9) == 10
-    decision, _ = decide(RULES, 10, busy(1.0, n=10), Past(10, -1000), 0.0)
+    assert wanted(busy(1.0, n=9), ScalingHistory(9, -1000), workers=9) == 10
+    decision, _ = decide(RULES, 10, busy(1.0, n=10), ScalingHistory(10, -1000), 0.0)
     assert (decision.wanted, decision.because) == (10, "which is the most")
 
 
 def test_after_a_change_nothing_is_done_for_a_while() -> None:
-    changed = Past(4, changed_s=-59.0)
+    changed = ScalingHistory(4, changed_s=-59.0)
     decision, _ = decide(RULES, 4, busy(0.9), changed, 0.0)
     assert decision.wanted == 4
     assert decision.because == "8 needed, but the last change is too fresh for another 1 s"
@@ -90,7 +96,7 @@ def test_after_a_change_nothing_is_done_for_a_while() -> None:
 
 
 def test_queues_that_are_too_long_wait_for_those_that_are_starting_and_not_for_the_cooldown() -> None:
-    changed = Past(4, changed_s=-1.0)
+    changed = ScalingHistory(4, changed_s=-1.0)
     assert wanted(busy(1.0, queue=12), changed) == 8
     assert wanted(busy(1.0, n=3, queue=20), changed) == 4
 
@@ -114,9 +120,9 @@ def test_there_are_fewer_only_when_fewer_were_enough_for_long_enough() -> None:
 
 
 def test_an_autoscaler_that_has_just_started_first_looks_for_a_while() -> None:
-    decision, _ = decide(RULES, 4, idle(4), Past(), 0.0)
+    decision, _ = decide(RULES, 4, idle(4), ScalingHistory(), 0.0)
     assert (decision.wanted, decision.because) == (4, "2 would do, but not yet for 300 s")
-    assert decide(RULES, 4, busy(1.0), Past(), 0.0)[0].wanted == 8, "but not where more are needed"
+    assert decide(RULES, 4, busy(1.0), ScalingHistory(), 0.0)[0].wanted == 8, "but not where more are needed"
 
 
 @pytest.mark.parametrize(
@@ -135,14 +141,14 @@ def test_an_autoscaler_that_has_just_started_first_looks_for_a_while() -> None:
         ([], "workers 4 (4 unknown): 4 wanted, for nobody can be read"),
     ],
 )
-def test_a_decision_is_a_line_with_the_figures_that_led_to_it(loads: Sequence[Load], line: str) -> None:
+def test_a_decision_is_a_line_with_the_figures_that_led_to_it(loads: Sequence[WorkerLoad], line: str) -> None:
     assert str(decide(RULES, 4, loads, LONG_AGO, 0.0)[0]) == line
 
 
 class Fleet:
     """Workers that one request a worker's worth of work keeps busy, and that need half a minute to start."""
 
-    def __init__(self, rules: Rules, demand: Callable[[float], float], seed: int) -> None:
+    def __init__(self, rules: ScalingRules, demand: Callable[[float], float], seed: int) -> None:
         self.rules = rules
         self.demand = demand
         self.sizes: list[int] = []
@@ -151,7 +157,7 @@ class Fleet:
         self._rng = random.Random(seed)
 
     def run(self, seconds: int, interval_s: int = 15) -> None:
-        past = Past()
+        past = ScalingHistory()
         for now_s in range(0, seconds, interval_s):
             ready = [at_s for at_s in self._ready_s if at_s <= now_s]
             work = self.demand(now_s) * self._rng.uniform(0.9, 1.1)
@@ -159,7 +165,7 @@ class Fleet:
             self._waiting = max(0.0, self._waiting + (work - len(ready)) * interval_s)
             queue = min(64, round(self._waiting / len(ready)))
             size = len(self._ready_s)
-            decision, past = decide(self.rules, size, [Load(share, queue)] * len(ready), past, now_s)
+            decision, past = decide(self.rules, size, [WorkerLoad(share, queue)] * len(ready), past, now_s)
             self.sizes.append(size)
             more = max(0, decision.wanted - size)
             self._ready_s = self._ready_s[: decision.wanted] + [now_s + 30.0] * more

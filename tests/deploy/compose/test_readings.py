@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from tests.deploy.compose.pretend import PretendEngine, container, pretend_proxy
 from tfleet.client.async_client import AsyncFleetClient
-from tfleet.deploy.compose.load import Load, Readings
+from tfleet.deploy.compose.load import Readings, WorkerLoad
 
 
 async def test_loads_are_those_between_two_looks_and_of_those_who_can_be_read() -> None:
@@ -17,7 +17,11 @@ async def test_loads_are_those_between_two_looks_and_of_those_who_can_be_read() 
         now[0] = 110.0
         proxy.busy_s = {1: 55.0, 2: 8.0, 3: 1.0, 4: 3.0}
         proxy.queue[2] = 5
-        assert await readings.read(containers[:3]) == (Load(0.5, 0), Load(0.1, 5)), "4 is none of ours"
+        assert await readings.read(containers[:3]) == (WorkerLoad(0.5, 0), WorkerLoad(0.1, 5)), (
+            "4 is none of ours"
+        )
         proxy.states.clear()
         now[0] = 120.0
-        assert await readings.read(containers) == (Load(0.0, 0), Load(0.0, 5)), "3 and 4 are new again"
+        assert await readings.read(containers) == (WorkerLoad(0.0, 0), WorkerLoad(0.0, 5)), (
+            "3 and 4 are new again"
+        )

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tfleet.contract.address import Address
-from tfleet.deploy.local.plan import PROGRAM, Fleet
+from tfleet.deploy.local.plan import PROGRAM, FleetPlan
 from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.admin.app import Mode
 
-FLEET = Fleet(
+FLEET = FleetPlan(
     proxy=Address("127.0.0.1", 12480),
     mode="p2p",
     workers=2,

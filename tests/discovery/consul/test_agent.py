@@ -20,7 +20,7 @@ from tfleet.discovery.errors import (
     RegistryUnavailableError,
 )
 from tfleet.discovery.instance import Instance, from_health_entry
-from tfleet.discovery.listing import Listing, Status
+from tfleet.discovery.listing import Listing, ListingStatus
 from tfleet.discovery.registration.heartbeat import Registration
 
 Call = Callable[[ConsulAgent, Instance], object]
@@ -151,7 +151,12 @@ def test_a_check_that_only_the_catalog_has_as_critical_is_mended_too(
     agent.register(worker)
     settled(agent, worker)
     node = health(server, service)[0]["Node"]
-    check = {"CheckID": f"service:{worker.id}", "Status": "critical", "ServiceID": worker.id, "Name": "c"}
+    check = {
+        "CheckID": f"service:{worker.id}",
+        "ListingStatus": "critical",
+        "ServiceID": worker.id,
+        "Name": "c",
+    }
     body = {"Node": node["Node"], "Address": node["Address"], "SkipNodeUpdate": True, "Check": check}
     assert requests.put(f"{server.url}/v1/catalog/register", json=body, timeout=10).ok
     agent.heartbeat(worker)
@@ -198,9 +203,9 @@ def test_all_are_listed_and_those_at_an_address_too(
         settled(agent, instance)
     fail = f"{server.url}/v1/agent/check/fail/service:{other.id}"
     assert requests.put(fail, timeout=10).ok
-    found = eventually_sync(agent.listed, wanted=lambda all_: all_[1].status is Status.CRITICAL)
+    found = eventually_sync(agent.listed, wanted=lambda all_: all_[1].status is ListingStatus.CRITICAL)
     assert [listing.instance for listing in found] == [worker, other, stranger]
-    assert agent.listed_at(worker.address) == (Listing(worker, found[0].node, Status.PASSING),)
+    assert agent.listed_at(worker.address) == (Listing(worker, found[0].node, ListingStatus.PASSING),)
     assert agent.listed_at(Address("127.0.0.1", 9)) == ()
 
 
@@ -328,7 +333,7 @@ def test_a_look_in_maintenance_finds_nothing_to_mend(
     maintain(server, worker, "true")
     eventually_sync(lambda: health(server, service), wanted=lambda found: found == [])
     requests.put(f"{server.url}/v1/agent/check/fail/service:{worker.id}", timeout=10).raise_for_status()
-    eventually_sync(lambda: agent.listed()[0].status, wanted=lambda status: status is Status.CRITICAL)
+    eventually_sync(lambda: agent.listed()[0].status, wanted=lambda status: status is ListingStatus.CRITICAL)
     agent.look(worker)
     maintain(server, worker, "false")
 

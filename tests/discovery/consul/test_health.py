@@ -12,7 +12,7 @@ from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.consul.health import ConsulHealth, HealthAnswer
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError, RegistryUnavailableError
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Roll, read_roll
+from tfleet.discovery.listing import ServiceList, read_roll
 
 WAIT_S = 20.0
 
@@ -123,8 +123,8 @@ async def test_any_server_of_consul_s_may_answer_and_one_without_a_leader_says_s
 ) -> None:
     led = http("200 OK", b"[]", INDEX, "X-Consul-KnownLeader: true")
     with canned(http("200 OK", b"[]", INDEX, "X-Consul-KnownLeader: false")) as alone, canned(led) as whole:
-        assert await answer_of(alone, service) == HealthAnswer(7, Roll(()), led=False)
-        assert await answer_of(whole, service) == HealthAnswer(7, Roll(()))
+        assert await answer_of(alone, service) == HealthAnswer(7, ServiceList(()), led=False)
+        assert await answer_of(whole, service) == HealthAnswer(7, ServiceList(()))
     assert (await answer_of(server, service)).led
 
 
@@ -157,4 +157,4 @@ def test_entries_that_nobody_could_route_to_are_left_out() -> None:
 
 async def test_a_list_that_leaves_somebody_out_says_so(service: str) -> None:
     with canned(http("200 OK", b"[]", INDEX, "X-Consul-Results-Filtered-By-ACLs: true")) as address:
-        assert await answer_of(address, service) == HealthAnswer(7, Roll(), whole=False)
+        assert await answer_of(address, service) == HealthAnswer(7, ServiceList(), whole=False)

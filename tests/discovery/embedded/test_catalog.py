@@ -5,9 +5,9 @@ import math
 import pytest
 
 from tfleet.discovery.embedded.catalog import Catalog
-from tfleet.discovery.embedded.errors import FullError, RefusedError, UnknownCheckError
-from tfleet.discovery.embedded.limits import Limits
-from tfleet.discovery.embedded.model import CheckDefinition, HttpProbe, Registration, Service, Status
+from tfleet.discovery.embedded.errors import FullError, RefusedRequestError, UnknownCheckError
+from tfleet.discovery.embedded.limits import RegistryLimits
+from tfleet.discovery.embedded.model import CheckDefinition, HttpProbe, Service, ServiceDefinition, Status
 
 _PROBE = HttpProbe("http://x/", 1.0, 1.0, "127.0.0.1")
 _TTL_S = 10.0
@@ -23,9 +23,9 @@ def _registration(
     port: int = 80,
     tags: tuple[str, ...] = (),
     http: HttpProbe | None = None,
-) -> Registration:
+) -> ServiceDefinition:
     ids = (f"service:{service_id}",) if checks is None else checks
-    return Registration(
+    return ServiceDefinition(
         Service(service_id, name, port=port, tags=tags),
         tuple(
             CheckDefinition(
@@ -47,7 +47,7 @@ def _status(catalog: Catalog, service_id: str = "i") -> list[Status]:
     return [check.status for check in entry.checks]
 
 
-def _catalog(*registrations: Registration, limits: Limits | None = None) -> Catalog:
+def _catalog(*registrations: ServiceDefinition, limits: RegistryLimits | None = None) -> Catalog:
     catalog = Catalog(limits=limits, first_index=1)
     for registration in registrations:
         catalog.register(registration, 0.0)
@@ -110,7 +110,7 @@ def test_output_does_not_grow_with_each_registration() -> None:
 
 
 def test_long_output_is_cut_by_bytes() -> None:
-    catalog = _catalog(_registration(), limits=Limits(output_bytes=5))
+    catalog = _catalog(_registration(), limits=RegistryLimits(output_bytes=5))
     catalog.update_check("service:i", "passing", "\u00e4\u00e4\u00e4", 0.0)
     assert catalog.instances("n")[0].checks[0].output == "\u00e4\u00e4 ... (captured 5 of 6 bytes)"
 
@@ -156,7 +156,7 @@ def test_initial_critical_status_does_not_count_towards_removal() -> None:
 
 def test_check_without_deregistration_stays_critical_for_ever() -> None:
     catalog = Catalog()
-    catalog.register(Registration(Service("i", "n"), (CheckDefinition("c", "c", _TTL_S),)), 0.0)
+    catalog.register(ServiceDefinition(Service("i", "n"), (CheckDefinition("c", "c", _TTL_S),)), 0.0)
     assert catalog.expire(10.0) == math.inf
     assert catalog.expire(1e9) == math.inf
     assert _status(catalog) == ["critical"]
@@ -249,7 +249,7 @@ def test_deregistration_moves_the_index_of_its_name_and_of_absent_names() -> Non
 
 
 def test_full_catalog_refuses_new_services_and_takes_known_ones() -> None:
-    catalog = _catalog(_registration("1"), limits=Limits(services=1))
+    catalog = _catalog(_registration("1"), limits=RegistryLimits(services=1))
     with pytest.raises(FullError, match="holds 1 services"):
         catalog.register(_registration("2"), 0.0)
     catalog.register(_registration("1", port=81), 0.0)
@@ -257,9 +257,9 @@ def test_full_catalog_refuses_new_services_and_takes_known_ones() -> None:
 
 
 def test_too_many_checks_are_refused_and_nothing_has_changed() -> None:
-    catalog = _catalog(_registration(checks=("a", "b")), limits=Limits(checks_per_service=2))
+    catalog = _catalog(_registration(checks=("a", "b")), limits=RegistryLimits(checks_per_service=2))
     before = (catalog.index, catalog.entry("i"))
-    with pytest.raises(RefusedError, match="more than 2"):
+    with pytest.raises(RefusedRequestError, match="more than 2"):
         catalog.register(_registration(checks=("c",)), 0.0)
     assert (catalog.index, catalog.entry("i")) == before
 
@@ -295,7 +295,7 @@ def test_an_http_check_takes_no_heartbeats() -> None:
 
 
 def test_one_http_check_too_many_is_refused_and_changes_nothing() -> None:
-    catalog = _catalog(_registration("1", http=_PROBE), limits=Limits(http_checks=1))
+    catalog = _catalog(_registration("1", http=_PROBE), limits=RegistryLimits(http_checks=1))
     before = catalog.index
     with pytest.raises(FullError, match="1 HTTP checks"):
         catalog.register(_registration("2", http=_PROBE), 0.0)

@@ -7,8 +7,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.discovery.embedded.test_catalog import _registration
 from tfleet.discovery.embedded.catalog import Catalog
-from tfleet.discovery.embedded.errors import RefusedError, UnknownCheckError
-from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.errors import RefusedRequestError, UnknownCheckError
+from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import Status
 
 _IDS = st.sampled_from(["1", "2", "3"])
@@ -22,7 +22,7 @@ class CatalogMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.catalog = Catalog(limits=Limits(services=2, checks_per_service=3))
+        self.catalog = Catalog(limits=RegistryLimits(services=2, checks_per_service=3))
         self.seen = self._answers()
 
     def _answers(self) -> dict[str, tuple[int, object]]:
@@ -51,7 +51,7 @@ class CatalogMachine(RuleBasedStateMachine):
         registration = _registration(service_id, name, checks=tuple(sorted(checks)), port=port)
         try:
             self.catalog.register(registration, self.now, replace_checks=replace)
-        except RefusedError:
+        except RefusedRequestError:
             assert self._answers() == self.seen
 
     @rule(service_id=_IDS)

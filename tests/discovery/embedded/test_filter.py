@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tfleet.discovery.embedded.errors import RefusedError
+from tfleet.discovery.embedded.errors import RefusedRequestError
 from tfleet.discovery.embedded.requests import parse_filter
 
 _SELECTORS = ("Service.ID", "Service.Port")
@@ -38,10 +38,12 @@ def test_equalities_are_read(text: str, wanted: dict[str, str]) -> None:
     ],
 )
 def test_all_else_is_refused_and_what_would_do_is_said(text: str) -> None:
-    with pytest.raises(RefusedError, match=r'only Service\.ID == "VALUE" and Service\.Port == "VALUE"'):
+    with pytest.raises(
+        RefusedRequestError, match=r'only Service\.ID == "VALUE" and Service\.Port == "VALUE"'
+    ):
         parse_filter(text, _SELECTORS)
 
 
 def test_where_there_is_nothing_to_select_no_filter_is_taken() -> None:
-    with pytest.raises(RefusedError, match="filter is not supported by the embedded registry"):
+    with pytest.raises(RefusedRequestError, match="filter is not supported by the embedded registry"):
         parse_filter("Service.ID == w1", ())

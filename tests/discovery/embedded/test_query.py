@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tfleet.discovery.embedded.errors import RefusedError
+from tfleet.discovery.embedded.errors import RefusedRequestError
 from tfleet.discovery.embedded.requests import ReadQuery
 
 
@@ -50,6 +50,6 @@ def test_a_filter_is_read_where_there_is_something_to_select() -> None:
     ],
 )
 def test_refuses_a_wrong_query(query: dict[str, str], status: int, message: str) -> None:
-    with pytest.raises(RefusedError) as raised:
+    with pytest.raises(RefusedRequestError) as raised:
         ReadQuery.parse(query)
     assert (raised.value.status, str(raised.value)) == (status, message)

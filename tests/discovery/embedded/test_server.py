@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from tfleet.discovery.embedded import AGENT, Limits, make_registry
-from tfleet.discovery.embedded.model import CheckDefinition, Registration, Service
-from tfleet.discovery.embedded.state import Agent
+from tfleet.discovery.embedded import AGENT, RegistryLimits, make_registry
+from tfleet.discovery.embedded.model import CheckDefinition, Service, ServiceDefinition
+from tfleet.discovery.embedded.state import RegistryState
 
 _REGISTER = "/v1/agent/service/register"
 _HEALTH = "/v1/health/service/n"
@@ -28,7 +28,9 @@ class _Clock:
 
 
 class _Server:
-    def __init__(self, agent: Agent, runner: web.AppRunner, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, agent: RegistryState, runner: web.AppRunner, url: str, session: aiohttp.ClientSession
+    ) -> None:
         self.agent = agent
         self.runner = runner
         self.url = url
@@ -122,7 +124,7 @@ async def test_shutdown_leaves_no_timer() -> None:
 
 
 async def test_place_of_a_client_that_went_away_is_free_again() -> None:
-    async with _served(limits=Limits(gone_check_s=0.01)) as server:
+    async with _served(limits=RegistryLimits(gone_check_s=0.01)) as server:
         async with aiohttp.ClientSession(server.url) as other:
             waiting = asyncio.ensure_future(other.get(f"{_HEALTH}?index={server.agent.catalog.index}"))
             await server.held(1)
@@ -133,7 +135,7 @@ async def test_place_of_a_client_that_went_away_is_free_again() -> None:
 
 
 async def test_one_blocking_query_too_many_is_told_to_come_later() -> None:
-    async with _served(limits=Limits(blocking_queries=1)) as server, asyncio.TaskGroup() as group:
+    async with _served(limits=RegistryLimits(blocking_queries=1)) as server, asyncio.TaskGroup() as group:
         path = f"{_HEALTH}?index={server.agent.catalog.index}"
         group.create_task(server.get(path))
         await server.held(1)
@@ -143,7 +145,7 @@ async def test_one_blocking_query_too_many_is_told_to_come_later() -> None:
 
 
 async def test_full_registry_refuses_with_503() -> None:
-    async with _served(limits=Limits(services=0)) as server:
+    async with _served(limits=RegistryLimits(services=0)) as server:
         assert await server.put(_REGISTER, _service()) == (503, "the registry is full: it holds 0 services")
 
 
@@ -154,7 +156,7 @@ async def test_body_over_the_limit_is_refused() -> None:
 
 
 async def test_body_that_does_not_come_is_refused() -> None:
-    async with _served(limits=Limits(body_timeout_s=0.05)) as server:
+    async with _served(limits=RegistryLimits(body_timeout_s=0.05)) as server:
         host, port = server.runner.addresses[0][:2]
         reader, writer = await asyncio.open_connection(host, port)
         writer.write(f"PUT {_REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{{".encode())
@@ -212,6 +214,6 @@ async def test_ten_thousand_instances_are_served() -> None:
         for number in range(10_000):
             service = Service(f"i{number}", "n", "10.0.0.1", 80, meta={"model": "m", "version": "1"})
             checks = (CheckDefinition(f"service:i{number}", "c", 10.0, "passing"),)
-            server.agent.catalog.register(Registration(service, checks), server.agent.clock())
+            server.agent.catalog.register(ServiceDefinition(service, checks), server.agent.clock())
         _, entries = await server.get(f"{_HEALTH}?passing")
         assert len(entries) == 10_000

@@ -9,21 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfleet.discovery.embedded.errors import RefusedError
-from tfleet.discovery.embedded.limits import Limits
+from tfleet.discovery.embedded.errors import RefusedRequestError
+from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import (
     CheckDefinition,
     HttpProbe,
-    Registration,
     Service,
+    ServiceDefinition,
     TaggedAddress,
     Weights,
 )
 from tfleet.discovery.embedded.service_definition import parse_registration
 
 
-def _parse(value: object) -> Registration:
-    return parse_registration(json.dumps(value).encode(), Limits(), registrant="10.0.0.5")
+def _parse(value: object) -> ServiceDefinition:
+    return parse_registration(json.dumps(value).encode(), RegistryLimits(), registrant="10.0.0.5")
 
 
 def _checks(**fields: Any) -> tuple[CheckDefinition, ...]:
@@ -31,7 +31,7 @@ def _checks(**fields: Any) -> tuple[CheckDefinition, ...]:
 
 
 def test_name_alone_is_enough() -> None:
-    assert _parse({"name": "n"}) == Registration(Service("n", "n"))
+    assert _parse({"name": "n"}) == ServiceDefinition(Service("n", "n"))
 
 
 def test_every_field_is_read() -> None:
@@ -155,7 +155,7 @@ def test_a_number_is_a_ttl_in_nanoseconds() -> None:
     ],
 )
 def test_refuses_what_is_wrong(value: object, message: str) -> None:
-    with pytest.raises(RefusedError) as raised:
+    with pytest.raises(RefusedRequestError) as raised:
         _parse(value)
     assert (raised.value.status, str(raised.value)) == (400, message)
 
@@ -177,13 +177,13 @@ def test_an_http_check_has_consuls_least_interval_and_default_timeout(
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 60_000, b'{"Port":' + b"9" * 5000 + b"}"])
 def test_refuses_what_is_not_json(body: bytes) -> None:
-    with pytest.raises(RefusedError, match=r"^Request decode failed: "):
-        parse_registration(body, Limits(), registrant="10.0.0.5")
+    with pytest.raises(RefusedRequestError, match=r"^Request decode failed: "):
+        parse_registration(body, RegistryLimits(), registrant="10.0.0.5")
 
 
 def test_strings_that_utf8_cannot_hold_are_made_harmless() -> None:
     service = parse_registration(
-        rb'{"Name": "a\ud800b", "Tags": ["\udfff"]}', Limits(), registrant="10.0.0.5"
+        rb'{"Name": "a\ud800b", "Tags": ["\udfff"]}', RegistryLimits(), registrant="10.0.0.5"
     ).service
     assert (service.name, service.tags) == ("a?b", ("?",))
 
@@ -197,5 +197,5 @@ _FIELDS = st.sampled_from(["Name", "ID", "Port", "Tags", "Meta", "Weights", "Che
 
 @given(st.dictionaries(_FIELDS, _JSON) | _JSON)
 def test_any_json_is_a_registration_or_refused(value: object) -> None:
-    with suppress(RefusedError):
+    with suppress(RefusedRequestError):
         assert _parse(value).service.name

@@ -4,18 +4,18 @@ import pytest
 
 from tests.support.canned import canned, http, nobody
 from tfleet.contract.address import Address
-from tfleet.discovery.registration.conflicts import Answerer, who_answers
+from tfleet.discovery.registration.conflicts import AddressOwner, who_answers
 
 
 @pytest.mark.parametrize("status", ["200 OK", "503 Service Unavailable", "421 Misdirected Request"])
 def test_who_answers_says_its_name_whatever_its_state(status: str) -> None:
     with canned(http(status, b"", "X-Worker: w1")) as address:
-        assert who_answers(address) == Answerer("w1")
+        assert who_answers(address) == AddressOwner("w1")
 
 
 def test_a_proxy_says_its_name_too() -> None:
     with canned(http("503 Service Unavailable", b"", "X-Proxy: p1")) as address:
-        assert who_answers(address) == Answerer("p1")
+        assert who_answers(address) == AddressOwner("p1")
 
 
 @pytest.mark.parametrize(
@@ -33,13 +33,13 @@ def test_what_is_no_worker_is_told_apart(answer: bytes, error: str) -> None:
 
 
 def test_nobody_answers_and_the_reason_is_the_system_s() -> None:
-    assert who_answers(nobody()) == Answerer(error="Connection refused")
+    assert who_answers(nobody()) == AddressOwner(error="Connection refused")
 
 
 def test_who_does_not_answer_in_time_does_not_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         found = who_answers(Address(*silent.getsockname()), timeout_s=0.05)
-    assert found == Answerer(error="no answer within 0.05 s")
+    assert found == AddressOwner(error="no answer within 0.05 s")
 
 
 def test_a_proxy_for_the_world_outside_does_not_answer_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,4 +49,4 @@ def test_a_proxy_for_the_world_outside_does_not_answer_in_its_place(monkeypatch:
     ):
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.delenv("NO_PROXY", raising=False)
-        assert who_answers(w) == Answerer("w1")
+        assert who_answers(w) == AddressOwner("w1")

@@ -3,14 +3,16 @@ import pytest
 from tfleet.contract.address import Address
 from tfleet.discovery.errors import AddressHeldError
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Listing, Status
-from tfleet.discovery.registration.conflicts import Answerer, Verdict, claim, judge
+from tfleet.discovery.listing import Listing, ListingStatus
+from tfleet.discovery.registration.conflicts import AddressOwner, Verdict, claim, judge
 
 PUBLIC = Address("10.0.0.7", 8000)
 LOOPBACK = Address("127.0.0.1", 8000)
 
 
-def listing(worker_id: str, address: Address = PUBLIC, status: Status = Status.PASSING) -> Listing:
+def listing(
+    worker_id: str, address: Address = PUBLIC, status: ListingStatus = ListingStatus.PASSING
+) -> Listing:
     return Listing(Instance(worker_id, address), "node-7", status)
 
 
@@ -32,20 +34,20 @@ class Registered:
 @pytest.mark.parametrize(
     ("answering", "status", "one_machine", "verdict"),
     [
-        ("other", Status.PASSING, True, Verdict.ALIVE),
-        ("other", Status.CRITICAL, True, Verdict.ALIVE),
-        ("us", Status.PASSING, True, Verdict.CORPSE),
-        ("us", Status.CRITICAL, True, Verdict.CORPSE),
-        ("us", Status.PASSING, False, Verdict.UNKNOWN),
-        ("us", Status.WARNING, False, Verdict.UNKNOWN),
-        ("us", Status.CRITICAL, False, Verdict.CORPSE),
-        ("", Status.PASSING, True, Verdict.UNKNOWN),
-        ("", Status.CRITICAL, True, Verdict.UNKNOWN),
-        ("a third one", Status.CRITICAL, True, Verdict.UNKNOWN),
+        ("other", ListingStatus.PASSING, True, Verdict.ALIVE),
+        ("other", ListingStatus.CRITICAL, True, Verdict.ALIVE),
+        ("us", ListingStatus.PASSING, True, Verdict.CORPSE),
+        ("us", ListingStatus.CRITICAL, True, Verdict.CORPSE),
+        ("us", ListingStatus.PASSING, False, Verdict.UNKNOWN),
+        ("us", ListingStatus.WARNING, False, Verdict.UNKNOWN),
+        ("us", ListingStatus.CRITICAL, False, Verdict.CORPSE),
+        ("", ListingStatus.PASSING, True, Verdict.UNKNOWN),
+        ("", ListingStatus.CRITICAL, True, Verdict.UNKNOWN),
+        ("a third one", ListingStatus.CRITICAL, True, Verdict.UNKNOWN),
     ],
 )
 def test_a_rival_is_judged_by_who_answers(
-    answering: str, status: Status, one_machine: bool, verdict: Verdict
+    answering: str, status: ListingStatus, one_machine: bool, verdict: Verdict
 ) -> None:
     rival = listing("other", status=status)
     assert judge(rival, own_id="us", answering=answering, one_machine=one_machine) is verdict
@@ -54,14 +56,14 @@ def test_a_rival_is_judged_by_who_answers(
 def test_only_corpses_at_the_same_address_are_removed() -> None:
     registry = Registered(listing("corpse"), listing("neighbour", Address("10.0.0.7", 8001)))
     us = Instance("us", PUBLIC)
-    assert claim(registry, us, lambda _: Answerer("us")) == (Instance("corpse", PUBLIC),)
+    assert claim(registry, us, lambda _: AddressOwner("us")) == (Instance("corpse", PUBLIC),)
     assert registry.forgotten == ["corpse"]
 
 
 def test_who_lives_at_the_address_is_named_and_nobody_is_touched() -> None:
     registry = Registered(listing("corpse"), listing("alive"))
     with pytest.raises(AddressHeldError) as raised:
-        claim(registry, Instance("us", PUBLIC), lambda _: Answerer("alive"))
+        claim(registry, Instance("us", PUBLIC), lambda _: AddressOwner("alive"))
     assert str(raised.value) == (
         "10.0.0.7:8000 is the address of alive (node node-7), which answers there; "
         "say with --advertise where this one can be reached"
@@ -70,7 +72,7 @@ def test_who_lives_at_the_address_is_named_and_nobody_is_touched() -> None:
 
 
 def test_nobody_is_asked_where_nobody_else_is_registered() -> None:
-    def ask(address: Address) -> Answerer:
+    def ask(address: Address) -> AddressOwner:
         raise AssertionError(address)
 
     assert claim(Registered(listing("us")), Instance("us", PUBLIC), ask) == ()
@@ -81,5 +83,5 @@ def test_the_same_loopback_address_may_be_another_machine_s_unless_the_registry_
     registry: Address, forgotten: list[str]
 ) -> None:
     registered = Registered(listing("other", LOOPBACK), address=registry)
-    claim(registered, Instance("us", LOOPBACK), lambda _: Answerer("us"))
+    claim(registered, Instance("us", LOOPBACK), lambda _: AddressOwner("us"))
     assert registered.forgotten == forgotten

@@ -20,14 +20,14 @@ from tfleet.discovery.errors import (
     RegistryUnavailableError,
 )
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Listing, Status
-from tfleet.discovery.registration.conflicts import Answerer
+from tfleet.discovery.listing import Listing, ListingStatus
+from tfleet.discovery.registration.conflicts import AddressOwner
 from tfleet.discovery.registration.heartbeat import HEARTBEAT_S, TTL_S, Registration
 
 WHOLE_WITHIN_S = 10.0
 
 WORKER = Instance("w1", Address("127.0.0.1", 8000))
-RIVAL = Listing(Instance("w0", WORKER.address), "node", Status.PASSING)
+RIVAL = Listing(Instance("w0", WORKER.address), "node", ListingStatus.PASSING)
 
 
 class ScriptedAgent:
@@ -94,7 +94,7 @@ def started() -> Iterator[list[Registration]]:
 
 
 def make(agent: ScriptedAgent, answering: str = "w1") -> Registration:
-    return Registration(agent, WORKER, heartbeat_s=0.001, ask=lambda _: Answerer(answering))
+    return Registration(agent, WORKER, heartbeat_s=0.001, ask=lambda _: AddressOwner(answering))
 
 
 def start(agent: ScriptedAgent, running: list[Registration], answering: str = "w1") -> Registration:
@@ -135,7 +135,7 @@ def test_it_registers_again_when_the_catalog_does_not_say_what_it_should(
 def test_where_registering_again_does_not_help_it_looks_ever_more_rarely() -> None:
     now_s = 0.0
     agent = ScriptedAgent(look=[lost(Loss.UNLISTED)] * 100)
-    registration = Registration(agent, WORKER, ask=lambda _: Answerer(), clock=lambda: now_s)
+    registration = Registration(agent, WORKER, ask=lambda _: AddressOwner(), clock=lambda: now_s)
     looked_s = []
     while now_s < 1000:
         before = agent.calls.count("look")
@@ -254,12 +254,12 @@ class RegistryWithAFate:
         self._events = deque(events)
         self._known = False
         self._listed = False
-        self._status = Status.PASSING
+        self._status = ListingStatus.PASSING
         self._cut = False
         self._beat_s = 0.0
 
     def whole(self) -> bool:
-        return not self._cut and self._known and self._listed and self._status is Status.PASSING
+        return not self._cut and self._known and self._listed and self._status is ListingStatus.PASSING
 
     def pass_time(self, seconds: float) -> None:
         until_s = self.now_s + seconds
@@ -272,7 +272,7 @@ class RegistryWithAFate:
     def _reach(self, at_s: float) -> None:
         self.now_s = max(self.now_s, at_s)
         if self.now_s - self._beat_s > TTL_S:
-            self._status = Status.CRITICAL
+            self._status = ListingStatus.CRITICAL
         if self.now_s - self._beat_s > self.GIVEN_UP_AFTER_S:
             self._known = self._listed = False
 
@@ -283,7 +283,7 @@ class RegistryWithAFate:
         self._listed = False
 
     def turn_critical(self) -> None:
-        self._status = Status.CRITICAL
+        self._status = ListingStatus.CRITICAL
 
     def cut(self) -> None:
         self._cut = True
@@ -299,7 +299,7 @@ class RegistryWithAFate:
     def register(self, instance: Instance) -> None:
         self._connect()
         self._known = self._listed = True
-        self._status = Status.PASSING
+        self._status = ListingStatus.PASSING
         self._beat_s = self.now_s
 
     def heartbeat(self, instance: Instance) -> None:
@@ -307,14 +307,14 @@ class RegistryWithAFate:
         if not self._known:
             raise lost(Loss.FORGOTTEN)
         if self.now_s - self._beat_s > TTL_S:  # otherwise the agent sees no change, and tells nobody
-            self._status = Status.PASSING
+            self._status = ListingStatus.PASSING
         self._beat_s = self.now_s
 
     def look(self, instance: Instance) -> None:
         self._connect()
         if not self._listed:
             raise lost(Loss.UNLISTED)
-        if self._status is not Status.PASSING:
+        if self._status is not ListingStatus.PASSING:
             raise lost(Loss.NOT_PASSING)
 
     def nodes(self, instance: Instance) -> frozenset[str]:
@@ -346,7 +346,7 @@ def test_whatever_happens_it_is_whole_within_ten_seconds_of_the_last_blow(
         events.append((at_s, blow))
     registry = RegistryWithAFate([*events, (at_s, "mend")])
     registration = Registration(
-        registry, WORKER, clock=lambda: registry.now_s, rng=random.Random(seed), ask=lambda _: Answerer()
+        registry, WORKER, clock=lambda: registry.now_s, rng=random.Random(seed), ask=lambda _: AddressOwner()
     )
     while registry.now_s <= at_s + WHOLE_WITHIN_S:
         pause_s = registration.turn()
@@ -362,7 +362,7 @@ def moving(agent: ScriptedAgent, *places: Instance) -> Registration:
     def locate(_: Instance) -> Instance:
         return left.popleft() if len(left) > 1 else left[0]
 
-    return Registration(agent, WORKER, locate=locate, ask=lambda _: Answerer("w1"))
+    return Registration(agent, WORKER, locate=locate, ask=lambda _: AddressOwner("w1"))
 
 
 class Anywhere(ScriptedAgent):
@@ -374,7 +374,7 @@ class Anywhere(ScriptedAgent):
 
 def test_one_whose_address_has_changed_registers_again_and_claims_the_new_address() -> None:
     moved = replace(WORKER, address=Address("127.0.0.2", 8000))
-    corpse = Listing(Instance("w0", moved.address), "node", Status.PASSING)
+    corpse = Listing(Instance("w0", moved.address), "node", ListingStatus.PASSING)
     agent = Anywhere(corpse)
     registration = moving(agent, WORKER, WORKER, moved)
     for _ in range(4):

@@ -10,8 +10,8 @@ from tests.support.canned import nobody
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.admin.worker_metrics import WorkerMetrics
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.problems import ProblemError
 from tfleet.proxy.server import running
 
@@ -82,12 +82,12 @@ async def test_what_is_no_page_of_its_is_not_passed_on(answer, how: str) -> None
 
 
 async def test_whoever_else_answers_at_its_address_is_not_taken_for_it() -> None:
-    fleet = Fleet()
+    fleet = WorkerTable()
     async with stand_in() as worker, aiohttp.ClientSession() as session:
         fleet.synced([Instance("tfleet-mine", worker.address)])
         worker.name = "tfleet-another"
         with pytest.raises(ProblemError, match="tfleet-mine is not at its address any more, but tfleet-ano"):
-            await WorkerMetrics(fleet, session)("tfleet-mine")
+            await WorkerMetricsPages(fleet, session)("tfleet-mine")
 
 
 async def test_asking_leaves_only_lines_for_debug_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,8 @@ from structlog.testing import capture_logs
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.balancing.pool import Probe, State
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.pool import Probe, WorkerState
+from tfleet.proxy.balancing.worker_table import WorkerTable
 
 ONE, TWO = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
 
@@ -23,7 +23,7 @@ class Waiter:
         self.given_up = True
 
 
-def ready(fleet: Fleet, *instances: Instance) -> None:
+def ready(fleet: WorkerTable, *instances: Instance) -> None:
     """List these workers, and let a probe find them ready."""
     fleet.synced(instances)
     fleet.probed({instance.id: (Probe.READY, "") for instance in instances})
@@ -38,25 +38,25 @@ class Clock:
 
 
 def test_a_worker_that_was_tried_is_not_picked_again() -> None:
-    fleet = Fleet()
+    fleet = WorkerTable()
     ready(fleet, ONE, TWO)
     assert {fleet.pick(["w1"]) for _ in range(3)} == {fleet.pool.members["w2"]}
     assert fleet.pick(["w1", "w2"]) is None
 
 
 def test_an_empty_fleet_picks_nobody() -> None:
-    assert Fleet().pick() is None
+    assert WorkerTable().pick() is None
 
 
 def test_requests_in_flight_are_counted_and_forgotten() -> None:
-    fleet = Fleet("least-request", rng=random.Random(1))
+    fleet = WorkerTable("least-request", rng=random.Random(1))
     ready(fleet, ONE, TWO)
     tries = [Waiter(), Waiter()]
     for one in tries:
         fleet.began("w1", one)
     assert fleet.in_flight("w1") == 2
     assert fleet.pick() is fleet.pool.members["w2"]
-    assert repr(fleet) == "<Fleet <Pool routable=2 of 2> in_flight=2>"
+    assert repr(fleet) == "<WorkerTable <Pool routable=2 of 2> in_flight=2>"
     for one in tries:
         fleet.ended("w1", one)
     assert fleet.in_flight("w1") == 0
@@ -64,7 +64,7 @@ def test_requests_in_flight_are_counted_and_forgotten() -> None:
 
 def test_a_worker_that_says_that_others_wait_there_is_passed_over_for_a_second() -> None:
     clock = Clock()
-    fleet = Fleet("least-request", clock=clock, rng=random.Random(1))
+    fleet = WorkerTable("least-request", clock=clock, rng=random.Random(1))
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
 
@@ -85,7 +85,7 @@ def test_a_worker_that_says_that_others_wait_there_is_passed_over_for_a_second()
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_what_a_worker_said_before_or_after_it_was_dropped_is_forgotten(when: str) -> None:
-    fleet = Fleet("least-request", clock=Clock(), rng=random.Random(1))
+    fleet = WorkerTable("least-request", clock=Clock(), rng=random.Random(1))
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
     if when == "before":
@@ -100,7 +100,7 @@ def test_what_a_worker_said_before_or_after_it_was_dropped_is_forgotten(when: st
 
 def test_probes_are_due_by_the_clock() -> None:
     clock = Clock()
-    fleet = Fleet(clock=clock, rng=random.Random(1))
+    fleet = WorkerTable(clock=clock, rng=random.Random(1))
     ready(fleet, ONE)
     assert fleet.next_probe_in_s() is None
     fleet.failed(fleet.pool.members["w1"], "refused")
@@ -114,7 +114,7 @@ def test_probes_are_due_by_the_clock() -> None:
 
 
 def test_every_change_wakes_the_prober() -> None:
-    fleet = Fleet()
+    fleet = WorkerTable()
     ready(fleet, ONE)
     assert fleet.pool_changed.is_set()
     fleet.pool_changed.clear()
@@ -125,7 +125,7 @@ def test_every_change_wakes_the_prober() -> None:
 
 def test_a_worker_that_is_silent_while_somebody_waits_is_a_suspect_until_it_is_heard() -> None:
     clock = Clock()
-    fleet = Fleet(clock=clock)
+    fleet = WorkerTable(clock=clock)
     ready(fleet, ONE, TWO)
     one, waiter = fleet.pool.members["w1"], Waiter(worker_since_s=clock.now_s)
     fleet.began("w1", waiter)
@@ -144,7 +144,7 @@ def test_a_worker_that_is_silent_while_somebody_waits_is_a_suspect_until_it_is_h
 
 
 def test_nobody_waits_for_a_worker_that_a_probe_did_not_reach() -> None:
-    fleet = Fleet(rng=random.Random(1))
+    fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     lost, other = Waiter(), Waiter()
     fleet.began("w1", lost)
@@ -156,7 +156,7 @@ def test_nobody_waits_for_a_worker_that_a_probe_did_not_reach() -> None:
 
 def test_a_newcomer_has_less_weight_until_its_slow_start_is_over() -> None:
     clock = Clock()
-    fleet = Fleet(slow_start_s=10.0, clock=clock, rng=random.Random(1))
+    fleet = WorkerTable(slow_start_s=10.0, clock=clock, rng=random.Random(1))
     ready(fleet, ONE)
     clock.now_s = 60.0
     fleet.synced([ONE, TWO])
@@ -171,7 +171,7 @@ def test_a_newcomer_has_less_weight_until_its_slow_start_is_over() -> None:
 
 def test_without_slow_start_a_newcomer_has_its_share_at_once() -> None:
     clock = Clock()
-    fleet = Fleet(slow_start_s=0.0, clock=clock)
+    fleet = WorkerTable(slow_start_s=0.0, clock=clock)
     ready(fleet, ONE)
     clock.now_s = 60.0
     ready(fleet, ONE, TWO)
@@ -180,7 +180,7 @@ def test_without_slow_start_a_newcomer_has_its_share_at_once() -> None:
 
 @pytest.mark.parametrize("answers", [("500", "drop"), ("drop", "500")], ids=["before", "after"])
 def test_what_a_worker_answered_before_or_after_it_was_dropped_is_forgotten(answers: tuple[str, ...]) -> None:
-    fleet = Fleet(rng=random.Random(1))
+    fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
     for what in answers:
@@ -196,7 +196,7 @@ def test_what_a_worker_answered_before_or_after_it_was_dropped_is_forgotten(answ
 
 
 def test_a_change_of_a_worker_is_one_line_and_one_of_thousands_too() -> None:
-    fleet = Fleet(rng=random.Random(1))
+    fleet = WorkerTable(rng=random.Random(1))
     with capture_logs() as lines:
         ready(fleet, ONE, TWO)
         for _ in range(3):
@@ -218,7 +218,7 @@ def test_a_change_of_a_worker_is_one_line_and_one_of_thousands_too() -> None:
 
 
 def test_one_that_comes_back_because_others_are_lost_is_told() -> None:
-    fleet = Fleet(rng=random.Random(1))
+    fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     one, two = fleet.pool.members.values()
     for _ in range(5):
@@ -233,7 +233,7 @@ def test_one_that_comes_back_because_others_are_lost_is_told() -> None:
 
 
 def test_where_all_are_late_requests_still_go_to_somebody_who_was_not_tried() -> None:
-    fleet = Fleet(rng=random.Random(1))
+    fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     fleet.failed(fleet.pool.members["w1"], "makes no progress", late=True)
     assert {member.id for _ in range(9) if (member := fleet.pick())} == {"w2"}, "while somebody is well"
@@ -248,7 +248,7 @@ def test_where_all_are_late_requests_still_go_to_somebody_who_was_not_tried() ->
 
 def test_who_is_silent_until_its_callers_have_no_more_time_is_probed() -> None:
     clock = Clock()
-    fleet = Fleet(clock=clock)
+    fleet = WorkerTable(clock=clock)
     ready(fleet, ONE, TWO)
     one, two = fleet.pool.members["w1"], fleet.pool.members["w2"]
     clock.now_s = 10.0
@@ -263,7 +263,7 @@ def test_who_is_silent_until_its_callers_have_no_more_time_is_probed() -> None:
 
 def test_a_probe_that_began_before_a_doubt_does_not_settle_it() -> None:
     clock = Clock()
-    fleet = Fleet(clock=clock)
+    fleet = WorkerTable(clock=clock)
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
     asked_s = fleet.now_s()
@@ -277,27 +277,27 @@ def test_a_probe_that_began_before_a_doubt_does_not_settle_it() -> None:
 
 def test_an_earlier_probe_does_not_undo_an_ejection() -> None:
     clock = Clock()
-    fleet = Fleet(clock=clock, rng=random.Random(1))
+    fleet = WorkerTable(clock=clock, rng=random.Random(1))
     ready(fleet, ONE, TWO)
     clock.now_s = 0.5
     for body in "abc":
         fleet.stalled(fleet.pool.members["w1"], body, "makes no progress")
     fleet.probed({"w1": (Probe.READY, "")}, 0.4)
     out = fleet.pool.members["w1"]
-    assert out.state is State.EJECTED
+    assert out.state is WorkerState.EJECTED
     assert out.last_error == "makes no progress, for 3 different bodies in a row"
     clock.now_s = out.probe_at_s
     fleet.probed({"w1": (Probe.READY, "")}, clock.now_s)
-    assert fleet.pool.members["w1"].state is State.READY
+    assert fleet.pool.members["w1"].state is WorkerState.READY
     fleet.stalled(fleet.pool.members["w1"], "d", "makes no progress")
-    assert fleet.pool.members["w1"].state is State.READY, "the count has begun anew"
+    assert fleet.pool.members["w1"].state is WorkerState.READY, "the count has begun anew"
 
 
 @pytest.mark.parametrize(
-    ("status", "state"), [(200, State.READY), (429, State.EJECTED), (503, State.EJECTED)]
+    ("status", "state"), [(200, WorkerState.READY), (429, WorkerState.EJECTED), (503, WorkerState.EJECTED)]
 )
-def test_what_no_image_was_looked_at_for_is_no_answer_in_between(status: int, state: State) -> None:
-    fleet = Fleet(rng=random.Random(1))
+def test_what_no_image_was_looked_at_for_is_no_answer_in_between(status: int, state: WorkerState) -> None:
+    fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
     for body in "abc":
@@ -308,7 +308,7 @@ def test_what_no_image_was_looked_at_for_is_no_answer_in_between(status: int, st
 
 def test_bodies_count_only_against_a_worker_that_gets_requests() -> None:
     """The others were under way when it became known."""
-    fleet = Fleet(rng=random.Random(1))
+    fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
     fleet.failed(one, "refused")
@@ -317,13 +317,13 @@ def test_bodies_count_only_against_a_worker_that_gets_requests() -> None:
     assert fleet.suspects() == ()
     fleet.probed({"w1": (Probe.READY, "")})
     fleet.stalled(one, "d", "makes no progress")
-    assert fleet.pool.members["w1"].state is State.READY
+    assert fleet.pool.members["w1"].state is WorkerState.READY
     assert fleet.draining("w1") is False
 
 
 def test_answers_that_the_caller_s_time_was_over_eject_nobody() -> None:
     """A slow image that is sent again and again with little time is not the worker's failure."""
-    fleet = Fleet(rng=random.Random(1))
+    fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
     for status in (500, 500, 504, 504, 504, 504, 504, 504, 500, 500):

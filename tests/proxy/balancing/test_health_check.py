@@ -5,12 +5,12 @@ from tests.support.canned import canned, nobody
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.balancing.health_check import Prober
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.worker_table import WorkerTable
 
 
 async def error_at(address: Address) -> str:
     """What the table says of a worker there, once it was probed."""
-    fleet = Fleet()
+    fleet = WorkerTable()
     fleet.synced([Instance("w1", address)])
     async with aiohttp.ClientSession() as session:
         await Prober(fleet, session).round()

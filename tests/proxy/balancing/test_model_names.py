@@ -3,18 +3,20 @@ from structlog.testing import capture_logs
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Roll
+from tfleet.discovery.listing import ServiceList
 from tfleet.discovery.maintenance import Maintained
 from tfleet.proxy.balancing.model_names import ModelNames
 
 
-def roll(*labels: str) -> Roll:
+def roll(*labels: str) -> ServiceList:
     """A worker for each `name/version`."""
     found = enumerate(label.split("/") for label in labels)
-    return Roll(tuple(Instance(f"w{n}", Address("h", n + 1), name, version) for n, (name, version) in found))
+    return ServiceList(
+        tuple(Instance(f"w{n}", Address("h", n + 1), name, version) for n, (name, version) in found)
+    )
 
 
-CASES: dict[str, tuple[list[Roll], list[list[str]]]] = {
+CASES: dict[str, tuple[list[ServiceList], list[list[str]]]] = {
     "one model": ([roll("cats/1"), roll("cats/1", "cats/1")], []),
     "two versions": ([roll("cats/1", "cats/2")], []),
     "nobody says a model": ([roll("/", "/")], []),
@@ -25,14 +27,14 @@ CASES: dict[str, tuple[list[Roll], list[list[str]]]] = {
     "an empty list in between": ([roll("a/1", "b/1"), roll(), roll("a/1", "b/1")], [["a", "b"]]),
     "one model in between": ([roll("a/1", "b/1"), roll("a/1"), roll("a/1", "b/1")], [["a", "b"], ["a", "b"]]),
     "one in maintenance": (
-        [Roll(roll("a/1").passing, (Maintained(roll("b/1").passing[0], "maintenance"),))],
+        [ServiceList(roll("a/1").passing, (Maintained(roll("b/1").passing[0], "maintenance"),))],
         [["a", "b"]],
     ),
 }
 
 
 @pytest.mark.parametrize(("rolls", "told"), CASES.values(), ids=CASES.keys())
-def test_several_models_are_told_once_for(rolls: list[Roll], told: list[list[str]]) -> None:
+def test_several_models_are_told_once_for(rolls: list[ServiceList], told: list[list[str]]) -> None:
     with capture_logs() as lines:
         names = ModelNames("tfleet")
         for each in rolls:

@@ -1,6 +1,6 @@
 import pytest
 
-from tfleet.proxy.balancing.outlier_detection import Strikes
+from tfleet.proxy.balancing.outlier_detection import FailureCount
 
 CASES = {
     "three different ones": ("abc", 3),
@@ -15,7 +15,7 @@ CASES = {
 
 @pytest.mark.parametrize(("bodies", "out_at"), CASES.values(), ids=CASES.keys())
 def test_a_worker_is_out_at_the_third_different_body(bodies: str, out_at: int | None) -> None:
-    strikes, out = Strikes(), []
+    strikes, out = FailureCount(), []
     for number, body in enumerate(bodies, start=1):
         if body == ".":
             strikes.forget("w1")
@@ -25,7 +25,7 @@ def test_a_worker_is_out_at_the_third_different_body(bodies: str, out_at: int | 
 
 
 def test_each_worker_has_a_count_of_its_own() -> None:
-    strikes = Strikes()
+    strikes = FailureCount()
     found = [strikes.struck(worker, body) for body in "ab" for worker in ("w1", "w2")]
     assert found == [False] * 4
     strikes.forget("w2")

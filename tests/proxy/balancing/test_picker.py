@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.balancing.policies import LeastRequest, Picker, RoundRobin
-from tfleet.proxy.balancing.pool import Member, Pool, Probe
+from tfleet.proxy.balancing.pool import Pool, PoolMember, Probe
 from tfleet.proxy.balancing.slow_start import SlowStart
 
 WINDOW_S = 10.0
@@ -99,7 +99,7 @@ def test_a_fleet_of_newcomers_shares_all_there_is(picker: Any) -> None:
     assert min(found[f"w{n}"] for n in (1, 2, 3)) > 900
 
 
-class Counted(tuple[Member, ...]):
+class Counted(tuple[PoolMember, ...]):
     """Counts how many of its elements were looked at, and lets nobody go through all of them."""
 
     looked_at = 0
@@ -112,7 +112,7 @@ class Counted(tuple[Member, ...]):
         raise AssertionError("a pick goes through all workers")
 
 
-class Unwalked(dict[str, Member]):
+class Unwalked(dict[str, PoolMember]):
     """Answers for a key and lets nobody go through all of them."""
 
     def values(self) -> Any:

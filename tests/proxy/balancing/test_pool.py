@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.maintenance import Maintained
-from tfleet.proxy.balancing.pool import Pool, Probe, State
+from tfleet.proxy.balancing.pool import Pool, Probe, WorkerState
 
 RNG = random.Random(0)
 
@@ -45,7 +45,11 @@ def test_a_newcomer_gets_requests_when_a_probe_has_found_it_ready() -> None:
     assert [m.id for m in pool.to_probe(5.0)] == ["w1", "w2", "w3"]
     found = {"w1": (Probe.READY, ""), "w2": (Probe.NOT_READY, "503"), "w3": (Probe.UNREACHABLE, "refused")}
     pool = pool.probed(found, 5.0, RNG)
-    assert [m.state for m in pool.members.values()] == [State.READY, State.STARTING, State.EJECTED]
+    assert [m.state for m in pool.members.values()] == [
+        WorkerState.READY,
+        WorkerState.STARTING,
+        WorkerState.EJECTED,
+    ]
     assert routable(pool) == ["w1"]
     assert [m.id for m in pool.to_probe(6.0)] == ["w3", "w2"], "longest due first"
 
@@ -74,7 +78,7 @@ def test_a_listed_worker_that_fails_is_ejected_until_a_probe_finds_it_ready() ->
     pool = pool_of(1, 2).failed("w1", "refused", 10.0, RNG)
     assert routable(pool) == ["w2"]
     member = pool.members["w1"]
-    assert (member.state, member.last_error, member.failures) == (State.EJECTED, "refused", 1)
+    assert (member.state, member.last_error, member.failures) == (WorkerState.EJECTED, "refused", 1)
     assert pool.to_probe(10.4) == ()
     assert [m.id for m in pool.to_probe(11.0)] == ["w1"]
     back = probed(pool, "w1", Probe.READY, 11.0)
@@ -108,7 +112,7 @@ def test_probes_of_a_worker_that_stays_away_come_ever_more_slowly() -> None:
 
 def test_a_listed_worker_that_says_it_is_not_ready_gets_no_requests() -> None:
     pool = probed(pool_of(1), "w1", Probe.NOT_READY, 1.0, "503")
-    assert pool.members["w1"].state is State.DRAINING
+    assert pool.members["w1"].state is WorkerState.DRAINING
     assert pool.routable == ()
 
 
@@ -250,15 +254,15 @@ def test_whatever_happens_the_rules_hold(events: list[tuple[tuple[str, object], 
         assert {m.id for m in members if m.listed} == listed
         kept = [worker_id for worker_id in before.members if worker_id in pool.members]
         assert list(pool.members)[: len(kept)] == kept, "in the order in which they came"
-        assert pool.routable == tuple(m for m in members if m.state is State.READY)
+        assert pool.routable == tuple(m for m in members if m.state is WorkerState.READY)
         assert pool.in_doubt == tuple(
-            m for m in members if not m.listed or (m.state is not State.READY and not m.maintenance)
+            m for m in members if not m.listed or (m.state is not WorkerState.READY and not m.maintenance)
         )
-        assert kept_out <= {m.id for m in members if m.state is State.DRAINING}, (
+        assert kept_out <= {m.id for m in members if m.state is WorkerState.DRAINING}, (
             "nothing in maintenance serves"
         )
         out = {m.id for m in members if m.ejected_for_answers}
-        assert out == set(pool.out_for_answers) <= {m.id for m in members if m.state is State.EJECTED}
+        assert out == set(pool.out_for_answers) <= {m.id for m in members if m.state is WorkerState.EJECTED}
         assert len(out) <= len(pool.routable), "at most half are out for their answers"
         for at_s in (now_s, now_s + 1.0, now_s + pool.slow_start.window_s):
             turns = [pool.slow_start.turn(m.warm_at_s, at_s) for m in pool.routable]
@@ -285,14 +289,14 @@ def test_who_served_and_was_late_is_ejected_but_kept_as_a_last_resort() -> None:
 
 def test_a_newcomer_that_never_served_is_no_last_resort() -> None:
     pool = probed(Pool().synced([instance(1)], 0.0), "w1", Probe.LATE)
-    assert (pool.members["w1"].state, late(pool)) == (State.EJECTED, [])
+    assert (pool.members["w1"].state, late(pool)) == (WorkerState.EJECTED, [])
 
 
 def test_a_last_resort_that_refuses_is_none_any_more() -> None:
     pool = pool_of(1, 2).failed("w1", "makes no progress", 1.0, RNG, late=True)
     assert late(pool.failed("w1", "makes no progress", 1.1, RNG, late=True)) == ["w1"]
     refused = pool.failed("w1", "refused", 1.1, RNG)
-    assert (late(refused), refused.members["w1"].state) == ([], State.EJECTED)
+    assert (late(refused), refused.members["w1"].state) == ([], WorkerState.EJECTED)
 
 
 def test_a_worker_that_served_and_is_late_and_not_listed_is_kept_for_a_while() -> None:

@@ -6,8 +6,8 @@ import pytest
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import RequestHead, read_request_head
-from tfleet.proxy.balancing.pool import Member, Probe, State
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.pool import PoolMember, Probe, WorkerState
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import (
     DeclinedError,
     HungUpError,
@@ -22,14 +22,14 @@ from tfleet.proxy.forwarding.poison_bodies import body_digest
 from tfleet.proxy.forwarding.replay_buffer import ReplayMemory, Upload
 
 
-def fleet_of(workers: int) -> Fleet:
-    fleet = Fleet(rng=random.Random(1))
+def fleet_of(workers: int) -> WorkerTable:
+    fleet = WorkerTable(rng=random.Random(1))
     fleet.synced([Instance(f"w{number}", Address("h", number + 1)) for number in range(workers)])
     fleet.probed({f"w{number}": (Probe.READY, "") for number in range(workers)})
     return fleet
 
 
-def one_of(fleet: Fleet) -> Member:
+def one_of(fleet: WorkerTable) -> PoolMember:
     return fleet.pool.members["w0"]
 
 
@@ -92,19 +92,19 @@ def test_a_body_that_is_not_kept_is_known_by_its_length() -> None:
     assert found(b"image") == found(b"other") != found(b"images")
 
 
-def _out(fleet: Fleet) -> bool:
-    return one_of(fleet).state is not State.READY
+def _out(fleet: WorkerTable) -> bool:
+    return one_of(fleet).state is not WorkerState.READY
 
 
-def _doubted(fleet: Fleet) -> bool:
+def _doubted(fleet: WorkerTable) -> bool:
     return bool(fleet.suspects()) and not _out(fleet)
 
 
-def _nothing(fleet: Fleet) -> bool:
+def _nothing(fleet: WorkerTable) -> bool:
     return not fleet.suspects() and not _out(fleet)
 
 
-JUDGED: dict[str, tuple[TryFailedError, Callable[[Fleet], bool]]] = {
+JUDGED: dict[str, tuple[TryFailedError, Callable[[WorkerTable], bool]]] = {
     "hangs up": (HungUpError("it ended"), _doubted),
     "is silent with the body": (LateError("makes no progress", had_body=True), _doubted),
     "is silent without it": (LateError("makes no progress"), _doubted),
@@ -119,7 +119,7 @@ JUDGED: dict[str, tuple[TryFailedError, Callable[[Fleet], bool]]] = {
 
 
 @pytest.mark.parametrize(("error", "wanted"), JUDGED.values(), ids=JUDGED.keys())
-def test_what_becomes_of_a_worker_that(error: TryFailedError, wanted: Callable[[Fleet], bool]) -> None:
+def test_what_becomes_of_a_worker_that(error: TryFailedError, wanted: Callable[[WorkerTable], bool]) -> None:
     fleet = fleet_of(2)
     judge(fleet, one_of(fleet), error, b"body")
     assert wanted(fleet)

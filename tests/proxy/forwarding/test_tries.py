@@ -4,8 +4,8 @@ import pytest
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.balancing.pool import Member, Probe
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.pool import PoolMember, Probe
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import (
     DeclinedError,
     HungUpError,
@@ -14,17 +14,17 @@ from tfleet.proxy.forwarding.errors import (
     TryFailedError,
     UnreachableError,
 )
-from tfleet.proxy.forwarding.retries import RetryBudget, Tries
+from tfleet.proxy.forwarding.retries import RetryBudget, RetryState
 
 
-def tries(workers: int, *, budget: float = 10.0) -> Tries:
-    fleet = Fleet(rng=random.Random(1))
+def tries(workers: int, *, budget: float = 10.0) -> RetryState:
+    fleet = WorkerTable(rng=random.Random(1))
     fleet.synced([Instance(f"w{number}", Address("h", number + 1)) for number in range(workers)])
     fleet.probed({f"w{number}": (Probe.READY, "") for number in range(workers)})
-    return Tries(fleet, RetryBudget(0.0, budget, lambda: 0.0))
+    return RetryState(fleet, RetryBudget(0.0, budget, lambda: 0.0))
 
 
-def one_of(found: Tries) -> Member:
+def one_of(found: RetryState) -> PoolMember:
     member = found.next()
     assert member is not None
     return member

@@ -6,14 +6,14 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.admin.workers import WorkerRow
-from tfleet.proxy.balancing.pool import State
+from tfleet.proxy.balancing.pool import WorkerState
 from tfleet.proxy.multiprocess.aggregate import lasting, merge, sum_up
 from tfleet.proxy.telemetry.metrics import exposition
-from tfleet.proxy.telemetry.request_stats import Tally
+from tfleet.proxy.telemetry.request_stats import RequestStats
 
 
 def tally(*answers: tuple[str, int, float]) -> list[Metric]:
-    found = Tally()
+    found = RequestStats()
     for answer in answers:
         found.answered(*answer)
     found.received_bytes = 10 * len(answers)
@@ -31,7 +31,7 @@ def figures(families: tuple[Metric, ...]) -> dict[str, float]:
     }
 
 
-def row(state: State = State.READY, *, name: str = "w1", **more: float) -> WorkerRow:
+def row(state: WorkerState = WorkerState.READY, *, name: str = "w1", **more: float) -> WorkerRow:
     return WorkerRow(
         instance=Instance(name, Address("127.0.0.1", 1)),
         state=state,
@@ -92,10 +92,13 @@ def test_nothing_that_is_added_up_is_changed_by_it() -> None:
 
 
 def test_a_worker_is_in_the_worst_state_that_any_of_them_sees() -> None:
-    well, ejected = row(in_flight=3, failures=1), row(State.EJECTED, weight=0.0, listed=False, failures=4)
+    well, ejected = (
+        row(in_flight=3, failures=1),
+        row(WorkerState.EJECTED, weight=0.0, listed=False, failures=4),
+    )
     for rows in ([[well], [ejected]], [[ejected], [well]]):
         (found,) = merge(rows)
-        assert (found.state, found.last_error) == (State.EJECTED, "it is ejected")
+        assert (found.state, found.last_error) == (WorkerState.EJECTED, "it is ejected")
         assert (found.weight, found.listed, found.in_flight, found.failures) == (0.5, True, 3, 4)
 
 

@@ -14,7 +14,7 @@ from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.httpd.http1.request import read_request_head
 from tfleet.proxy.admin.app import Mode
-from tfleet.proxy.p2p.address_selection import Asker, Wanted, vantage
+from tfleet.proxy.p2p.address_selection import ClientLocation, Wanted, vantage
 from tfleet.proxy.p2p.local_networks import Networks
 from tfleet.proxy.server import running
 
@@ -94,7 +94,7 @@ def test_who_is_behind_another_proxy_is_known_by_what_that_one_says(
     peer: str, lines: list[str], address: Address
 ) -> None:
     block = "".join(f"{line}\r\n" for line in ("GET /worker HTTP/1.1", *lines)).encode()
-    asker = Asker(read_request_head(block), peer, NETWORKS)
+    asker = ClientLocation(read_request_head(block), peer, NETWORKS)
     assert asker.address(EVERYWHERE) == asker.address(EVERYWHERE) == address
     assert asker.address(LAN_ONLY) == INSIDE
 

@@ -16,11 +16,11 @@ from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import read_request_head
 from tfleet.proxy.admin.app import Mode
 from tfleet.proxy.balancing.pool import Probe
-from tfleet.proxy.balancing.worker_table import Fleet
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.p2p.local_networks import NetworkView
 from tfleet.proxy.p2p.lookup import Lookup
 from tfleet.proxy.server import running
-from tfleet.proxy.ticket_issuer import TicketOffice
+from tfleet.proxy.ticket_issuer import TicketIssuer
 
 
 async def test_workers_that_failed_the_client_are_passed_over() -> None:
@@ -110,8 +110,8 @@ async def test_a_number_of_workers_out_of_range_is_told(n: str) -> None:
 
 def test_a_lease_says_how_much_of_a_turn_a_newcomer_is_to_have() -> None:
     now_s = 0.0
-    fleet = Fleet(slow_start_s=5.0, clock=lambda: now_s, rng=random.Random(1))
-    lookup = Lookup(fleet, TicketOffice(None, "tfleet"), NetworkView(), forwards=True)
+    fleet = WorkerTable(slow_start_s=5.0, clock=lambda: now_s, rng=random.Random(1))
+    lookup = Lookup(fleet, TicketIssuer(None, "tfleet"), NetworkView(), forwards=True)
     asked_for = read_request_head(b"GET /worker?n=8 HTTP/1.1\r\nHost: a\r\n")
     known, newcomer = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
     fleet.synced([known])

@@ -1,16 +1,16 @@
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tfleet.proxy.telemetry.request_stats import Tally
+from tfleet.proxy.telemetry.request_stats import RequestStats
 
 
-def lines(tally: Tally) -> list[str]:
+def lines(tally: RequestStats) -> list[str]:
     registry = CollectorRegistry()
     registry.register(tally)
     return generate_latest(registry).decode().splitlines()
 
 
 def test_answers_are_counted_by_route_and_status_and_their_times_in_buckets() -> None:
-    tally = Tally()
+    tally = RequestStats()
     for seconds in (0.001, 0.0011, 0.4, 99.0):
         tally.answered("/", 200, seconds)
     tally.answered("/predict", 503, 0.5)
@@ -27,7 +27,7 @@ def test_answers_are_counted_by_route_and_status_and_their_times_in_buckets() ->
 
 
 def test_bytes_are_counted_both_ways() -> None:
-    tally = Tally()
+    tally = RequestStats()
     tally.received_bytes += 7
     tally.sent_bytes += 9
     assert "tfleet_proxy_received_bytes_total 7.0" in lines(tally)

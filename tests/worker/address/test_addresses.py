@@ -5,7 +5,7 @@ import pytest
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.worker.address.addresses import Whereabouts, why_untested
+from tfleet.worker.address.addresses import WorkerAddresses, why_untested
 from tfleet.worker.address.docker_port import NotPublishedError
 
 HERE, THERE = Address("10.0.0.2", 8000), Address("10.0.0.3", 8000)
@@ -28,44 +28,44 @@ class Script:
 
 
 def test_an_instance_keeps_its_id_and_has_the_address_of_now() -> None:
-    whereabouts = Whereabouts(Script(HERE, HERE, THERE), None, 8000)
+    whereabouts = WorkerAddresses(Script(HERE, HERE, THERE), None, 8000)
     assert whereabouts(WORKER) == WORKER
     assert whereabouts(WORKER) == replace(WORKER, address=THERE)
     assert whereabouts.address == THERE
-    assert repr(whereabouts) == "<Whereabouts 10.0.0.3:8000 wan=None>"
+    assert repr(whereabouts) == "<WorkerAddresses 10.0.0.3:8000 wan=None>"
 
 
 def test_no_way_to_the_registry_is_no_news_of_the_address() -> None:
-    whereabouts = Whereabouts(Script(HERE, OSError("unreachable")), None, 8000)
+    whereabouts = WorkerAddresses(Script(HERE, OSError("unreachable")), None, 8000)
     assert whereabouts(WORKER) == WORKER
 
 
 def test_the_outside_address_is_looked_up_again_only_where_the_other_one_has_changed() -> None:
     find_wan = Script(WAN, NEW_WAN)
-    whereabouts = Whereabouts(Script(HERE, HERE, THERE), find_wan, 8000)
+    whereabouts = WorkerAddresses(Script(HERE, HERE, THERE), find_wan, 8000)
     assert whereabouts(WORKER) == replace(WORKER, wan=WAN)
     assert len(find_wan.left) == 1
     assert whereabouts(WORKER) == replace(WORKER, address=THERE, wan=NEW_WAN)
 
 
 def test_one_that_can_t_be_found_any_more_is_done_without() -> None:
-    whereabouts = Whereabouts(Script(HERE, THERE), Script(WAN, NotPublishedError("no")), 8000)
+    whereabouts = WorkerAddresses(Script(HERE, THERE), Script(WAN, NotPublishedError("no")), 8000)
     assert whereabouts(WORKER) == replace(WORKER, address=THERE)
 
 
 def test_one_that_was_not_found_is_asked_for_again() -> None:
     find_wan = Script(WAN, NotPublishedError("no"), NotPublishedError("no"), NEW_WAN)
-    whereabouts = Whereabouts(Script(HERE, THERE, THERE, THERE, THERE), find_wan, 8000)
+    whereabouts = WorkerAddresses(Script(HERE, THERE, THERE, THERE, THERE), find_wan, 8000)
     assert [whereabouts(WORKER).wan for _ in range(4)] == [None, None, NEW_WAN, NEW_WAN]
 
 
 def test_one_that_can_t_be_found_at_first_is_an_error() -> None:
     with pytest.raises(NotPublishedError):
-        Whereabouts(Script(HERE), Script(NotPublishedError("no")), 8000)
+        WorkerAddresses(Script(HERE), Script(NotPublishedError("no")), 8000)
 
 
 def test_it_is_told_to_nobody_before_it_may_be() -> None:
-    whereabouts = Whereabouts(Script(HERE, HERE, HERE), Script(WAN), 8000)
+    whereabouts = WorkerAddresses(Script(HERE, HERE, HERE), Script(WAN), 8000)
     whereabouts.may_tell_wan = lambda: False
     assert whereabouts(WORKER).wan is None
     whereabouts.may_tell_wan = lambda: True

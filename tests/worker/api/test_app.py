@@ -14,7 +14,7 @@ from PIL import Image
 from tests.worker.running import MAX_BODY_BYTES, load, serving
 from tfleet.contract.address import Address
 from tfleet.worker.inference import Classifier
-from tfleet.worker.lifecycle import State
+from tfleet.worker.lifecycle import LifecycleState
 
 PHOTOS = Path("tests/data")
 CAT = (PHOTOS / "cat.jpg").read_bytes()
@@ -227,7 +227,7 @@ def test_no_web_page_can_drain_a_worker(classifier: Classifier, headers: dict[st
         detail = problem(post(worker, "/drain", headers=headers), 403)
         assert detail.startswith(why)
         assert "`tfleet drain ID`" in detail
-        assert lifecycle.state is State.READY
+        assert lifecycle.state is LifecycleState.READY
         assert post(worker, "/drain", headers={"Host": f"worker:{worker.port}"}).status_code == 202
 
 

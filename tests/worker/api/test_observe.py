@@ -6,11 +6,11 @@ from tfleet.contract.address import Address
 from tfleet.contract.problem import Problem
 from tfleet.discovery.instance import Instance
 from tfleet.worker.api.middleware import refusals
-from tfleet.worker.metrics import Metrics
+from tfleet.worker.metrics import WorkerMetrics
 
 
 def test_a_refusal_is_counted_and_has_its_line() -> None:
-    metrics = Metrics()
+    metrics = WorkerMetrics()
     note = refusals(Instance("w1", Address("127.0.0.1", 1), "m", "1"), metrics)
     with capture_logs() as lines:
         note("mine", Problem(408, "send it again"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.waiting import eventually_sync
-from tfleet.worker.decoders import DecoderPool, Job, Outcome, PoolLimits
+from tfleet.worker.decoders import DecodeJob, DecodeOutcome, DecoderPool, PoolLimits
 
 MIB = 1024 * 1024
 LIMITS = PoolLimits(processes=1, max_waiting=2, decode_timeout_s=30)
@@ -47,15 +47,15 @@ class Scene:
         deadline_s: float = math.inf,
         waited_s: float = 0.0,
         gone: Callable[[], bool] = lambda: False,
-    ) -> Outcome:
+    ) -> DecodeOutcome:
         """`deadline_s` is from now, and `waited_s` before it."""
-        job = Job(name, arguments or {}, body, memory_bytes)
+        job = DecodeJob(name, arguments or {}, body, memory_bytes)
         now_s = time.perf_counter()
         return self.pool.run(job, arrived_s=now_s - waited_s, deadline_s=now_s + deadline_s, gone=gone)
 
-    def begin(self, *arguments: Any, **options: Any) -> "Future[Outcome]":
+    def begin(self, *arguments: Any, **options: Any) -> "Future[DecodeOutcome]":
         """The same in a thread."""
-        future: Future[Outcome] = Future()
+        future: Future[DecodeOutcome] = Future()
 
         def call() -> None:
             try:
@@ -67,7 +67,7 @@ class Scene:
         self._threads[-1].start()
         return future
 
-    def begin_long(self, name: str = "sleep", **options: Any) -> "tuple[Future[Outcome], int]":
+    def begin_long(self, name: str = "sleep", **options: Any) -> "tuple[Future[DecodeOutcome], int]":
         """One that goes on until it is ended, and the process that has begun it."""
         started = self._folder / f"started-{len(self._threads)}"
         future = self.begin(name, {"started": str(started)}, **options)

@@ -4,18 +4,18 @@ import sys
 import pytest
 import structlog
 
-from tfleet.worker.decoders import DecoderPool, Job, NoDecoderError, PoolLimits
+from tfleet.worker.decoders import DecodeJob, DecoderPool, NoDecoderError, PoolLimits
 from tfleet.worker.decoders.errors import Killed
 from tfleet.worker.decoders.metrics import DecoderMetrics
-from tfleet.worker.metrics import Metrics
+from tfleet.worker.metrics import WorkerMetrics
 
 
 def test_what_the_pool_counts_is_read_at_each_scrape() -> None:
     pool = DecoderPool((sys.executable, "-c", ""), PoolLimits.for_cpus(2), log=structlog.get_logger())
-    metrics = Metrics()
+    metrics = WorkerMetrics()
     metrics.include(DecoderMetrics(pool))
     with pytest.raises(NoDecoderError):
-        pool.run(Job("pixels", {}, b"", 0), arrived_s=math.inf, deadline_s=math.inf, gone=lambda: False)
+        pool.run(DecodeJob("pixels", {}, b"", 0), arrived_s=math.inf, deadline_s=math.inf, gone=lambda: False)
     lines = metrics.text().decode().splitlines()
     pool.close()
     assert "tfleet_worker_decoders_running 0.0" in lines

@@ -3,22 +3,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfleet.worker.decoders.limits import PoolLimits
-from tfleet.worker.decoders.queue import Line, Place
+from tfleet.worker.decoders.queue import JobQueue, QueuedJob
 
 LIMITS = PoolLimits(processes=2, max_waiting=2, memory_bytes=100)
 
 
-def entered(*memory_bytes: int) -> Line:
+def entered(*memory_bytes: int) -> JobQueue:
     """Those who came, with the numbers 1, 2 and so on."""
-    line = Line(LIMITS)
+    line = JobQueue(LIMITS)
     for number, size in enumerate(memory_bytes, 1):
-        entered = line.enter(Place(number, size))
+        entered = line.enter(QueuedJob(number, size))
         assert entered is not None
         line = entered
     return line
 
 
-def numbers(places: tuple[Place, ...]) -> list[int]:
+def numbers(places: tuple[QueuedJob, ...]) -> list[int]:
     return [place.number for place in places]
 
 
@@ -43,52 +43,54 @@ def test_who_runs_and_who_waits(memory_bytes: list[int], running: list[int], wai
 
 def test_one_more_than_may_wait_is_not_let_in() -> None:
     line = entered(1, 1, 1, 1)
-    assert line.enter(Place(5, 1)) is None
+    assert line.enter(QueuedJob(5, 1)) is None
     assert numbers(line.waiting) == [3, 4]
 
 
 def test_none_may_wait_where_the_limit_is_zero() -> None:
-    line = Line(PoolLimits(processes=1, max_waiting=0)).enter(Place(1, 1))
+    line = JobQueue(PoolLimits(processes=1, max_waiting=0)).enter(QueuedJob(1, 1))
     assert line is not None
-    assert line.enter(Place(2, 1)) is None
+    assert line.enter(QueuedJob(2, 1)) is None
 
 
 def test_nobody_waits_for_what_takes_too_long_by_its_estimate() -> None:
     limits = PoolLimits(processes=1, max_waiting=9, max_ahead_s=4)
-    line = Line(limits).enter(Place(1, 1, cpu_s=60))
+    line = JobQueue(limits).enter(QueuedJob(1, 1, cpu_s=60))
     assert line is not None, "alone it always may"
-    assert line.enter(Place(2, 1, cpu_s=0.1)) is None
-    line = Line(limits).enter(Place(1, 1, cpu_s=3))
+    assert line.enter(QueuedJob(2, 1, cpu_s=0.1)) is None
+    line = JobQueue(limits).enter(QueuedJob(1, 1, cpu_s=3))
     assert line is not None
-    line = line.enter(Place(2, 1, cpu_s=3))
+    line = line.enter(QueuedJob(2, 1, cpu_s=3))
     assert line is not None, "only what is ahead counts"
-    assert line.enter(Place(3, 1, cpu_s=0.1)) is None
+    assert line.enter(QueuedJob(3, 1, cpu_s=0.1)) is None
 
 
 @pytest.mark.parametrize(
     ("leaves", "running", "waiting"),
     [
-        (Place(1, 60), [2, 3], [4]),  # whose turn it is runs
-        (Place(2, 60), [1, 3], [4]),  # who gives up in the line makes way, too
-        (Place(3, 1), [1], [2, 4]),
-        (Place(9, 1), [1], [2, 3, 4]),
+        (QueuedJob(1, 60), [2, 3], [4]),  # whose turn it is runs
+        (QueuedJob(2, 60), [1, 3], [4]),  # who gives up in the line makes way, too
+        (QueuedJob(3, 1), [1], [2, 4]),
+        (QueuedJob(9, 1), [1], [2, 3, 4]),
     ],
 )
-def test_who_leaves_makes_way(leaves: Place, running: list[int], waiting: list[int]) -> None:
+def test_who_leaves_makes_way(leaves: QueuedJob, running: list[int], waiting: list[int]) -> None:
     limits = PoolLimits(processes=2, max_waiting=3, memory_bytes=100)
-    line = Line(limits, (Place(1, 60),), (Place(2, 60), Place(3, 1), Place(4, 1))).leave(leaves)
+    line = JobQueue(limits, (QueuedJob(1, 60),), (QueuedJob(2, 60), QueuedJob(3, 1), QueuedJob(4, 1))).leave(
+        leaves
+    )
     assert (numbers(line.running), numbers(line.waiting)) == (running, waiting)
 
 
 @given(st.lists(st.one_of(st.integers(0, 150), st.integers(-5, -1))))
 def test_the_rules_hold_whatever_comes_and_goes(steps: list[int]) -> None:
     """A number of 0 or more comes, with so much memory; one below 0 leaves, of those who are there."""
-    line, count, began = Line(LIMITS), 0, []
+    line, count, began = JobQueue(LIMITS), 0, []
     for step in steps:
         everybody = [*line.running, *line.waiting]
         if step >= 0:
             count += 1
-            line = line.enter(Place(count, step)) or line
+            line = line.enter(QueuedJob(count, step)) or line
         elif everybody:
             line = line.leave(everybody[step % len(everybody)])
         began += [place.number for place in line.running if place.number not in began]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tfleet.worker.decoders.messages import WireError, limit_calls, receive, send
+from tfleet.worker.decoders.messages import DecoderProtocolError, limit_calls, receive, send
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -82,5 +82,5 @@ def test_an_end_in_the_middle_is_an_end(pair: Pair, sent: bytes) -> None:
 def test_nonsense_is_an_error(pair: Pair, sent: bytes) -> None:
     ours, theirs = pair
     theirs.sendall(sent)
-    with pytest.raises(WireError):
+    with pytest.raises(DecoderProtocolError):
         receive(ours, most_bytes=3)

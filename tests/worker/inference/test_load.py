@@ -11,7 +11,7 @@ from tests.worker.model.graphs import write_labels, write_model, write_saved_mod
 from tfleet.worker.inference import Classifier
 from tfleet.worker.inference.load import load_warm
 from tfleet.worker.inference.precision import Tuning, cpu_obstacle
-from tfleet.worker.metrics import Metrics
+from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.model import find_model
 
 
@@ -38,7 +38,7 @@ def loaded(tmp_path: Path) -> Iterator[list[Classifier]]:
 def test_it_tells_the_parts_of_the_time_the_cpus_and_the_precision(
     tmp_path: Path, loaded: list[Classifier]
 ) -> None:
-    metrics, log = Metrics(), Told()
+    metrics, log = WorkerMetrics(), Told()
     spec = find_model(write_model(tmp_path / "m" / "1"))
     loaded.append(load_warm(spec, Tuning(3, "float32", 0.05), (1, 2), metrics, log))
     told = log.lines["model loaded"]
@@ -55,7 +55,7 @@ def test_it_tells_the_parts_of_the_time_the_cpus_and_the_precision(
 def test_on_a_cpu_without_bfloat16_auto_says_so(tmp_path: Path, loaded: list[Classifier]) -> None:
     log = Told()
     spec = find_model(write_model(tmp_path / "m" / "1"))
-    loaded.append(load_warm(spec, Tuning(1, "auto", 0.05), (1,), Metrics(), log))
+    loaded.append(load_warm(spec, Tuning(1, "auto", 0.05), (1,), WorkerMetrics(), log))
     told = log.lines["model loaded"]
     assert told["precision"] == "float32"
     assert told["because"].startswith("this CPU has no bfloat16 instructions")
@@ -66,12 +66,12 @@ def test_it_tells_what_became_of_a_saved_model(tmp_path: Path, loaded: list[Clas
     folder = write_saved_model(tmp_path / "m" / "1")
     write_labels(folder)
     (folder / "model.toml").touch()
-    loaded.append(load_warm(find_model(folder), Tuning(1, "float32", 0.05), (1,), Metrics(), log))
+    loaded.append(load_warm(find_model(folder), Tuning(1, "float32", 0.05), (1,), WorkerMetrics(), log))
     assert log.lines["model loaded"]["form"] == "a SavedModel, frozen"
 
 
 def test_the_collector_is_done_with_what_was_loaded(tmp_path: Path, loaded: list[Classifier]) -> None:
     before = gc.get_freeze_count()
     spec = find_model(write_model(tmp_path / "m" / "1"))
-    loaded.append(load_warm(spec, Tuning(1, "float32", 0.05), (1,), Metrics(), Told()))
+    loaded.append(load_warm(spec, Tuning(1, "float32", 0.05), (1,), WorkerMetrics(), Told()))
     assert gc.get_freeze_count() > before
