@@ -63,7 +63,7 @@ def _listing(entry: Mapping[str, Any]) -> Listing | None:
     if found is None or not isinstance(node, Mapping):
         return None
     said = [
-        check.get("ListingStatus") if isinstance(check, Mapping) else None
+        check.get("Status") if isinstance(check, Mapping) else None
         for check in without_maintenance(checks_of(entry), found.id)
     ]
     name, status = str(node.get("Node", "")), worst(said)

@@ -107,7 +107,7 @@ class ConsulAgent:
     def register(self, instance: Instance) -> None:
         self._node = ""
         wan = instance.wan
-        check = {"TTL": self._ttl, "ListingStatus": "passing", "DeregisterCriticalServiceAfter": REMOVE_AFTER}
+        check = {"TTL": self._ttl, "Status": "passing", "DeregisterCriticalServiceAfter": REMOVE_AFTER}
         self._call(
             lambda: self._consul.agent.service.register(
                 self._service,
@@ -181,7 +181,7 @@ class ConsulAgent:
         def ask() -> str | None:
             match = f'CheckID == "{_check_of(instance)}"'
             _, checks = self._consul.health.node(self._node, filter_expr=match)
-            return str(checks[0]["ListingStatus"]) if checks else None
+            return str(checks[0]["Status"]) if checks else None
 
         return self._call(ask)
 

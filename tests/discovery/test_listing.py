@@ -9,7 +9,7 @@ def entry(worker_id: str, *statuses: object) -> dict[str, object]:
     return {
         "Node": {"Node": "n", "Address": "10.0.0.7"},
         "Service": {"ID": worker_id, "Address": "h", "Port": 1, "Meta": {"model": "m", "version": "1"}},
-        "Checks": [{"ListingStatus": status} for status in statuses],
+        "Checks": [{"Status": status} for status in statuses],
     }
 
 
@@ -57,9 +57,9 @@ def test_what_is_refused_comes_only_to_who_wants_it() -> None:
 
 def test_maintenance_is_no_illness() -> None:
     checks = [
-        {"CheckID": "_node_maintenance", "ListingStatus": "critical"},
-        {"CheckID": "_service_maintenance:w1", "ListingStatus": "critical"},
-        {"CheckID": "service:w1", "ListingStatus": "passing"},
+        {"CheckID": "_node_maintenance", "Status": "critical"},
+        {"CheckID": "_service_maintenance:w1", "Status": "critical"},
+        {"CheckID": "service:w1", "Status": "passing"},
     ]
     (one,) = listings([{**entry("w1"), "Checks": checks}])
     assert one.status is ListingStatus.PASSING

@@ -251,7 +251,7 @@ def test_an_id_that_is_no_token_is_shown_and_removed(
         "Name": registered.service,
         "Address": "127.0.0.1",
         "Port": nobody().port,
-        "Check": {"TTL": "60s", "ListingStatus": "passing"},
+        "Check": {"TTL": "60s", "Status": "passing"},
     }
     requests.put(f"{registry.url}/v1/agent/service/register", json=definition, timeout=10).raise_for_status()
     eventually_sync(registered.states, wanted=lambda found: found == {odd: ListingStatus.PASSING})

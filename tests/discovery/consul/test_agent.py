@@ -153,7 +153,7 @@ def test_a_check_that_only_the_catalog_has_as_critical_is_mended_too(
     node = health(server, service)[0]["Node"]
     check = {
         "CheckID": f"service:{worker.id}",
-        "ListingStatus": "critical",
+        "Status": "critical",
         "ServiceID": worker.id,
         "Name": "c",
     }
