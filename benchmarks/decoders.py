@@ -124,7 +124,8 @@ def _table(least_ms: dict[tuple[str, str], float], jpegs: dict[str, bytes], roun
     lines = [
         "# What it costs to decode a JPEG",
         "",
-        f"`{command}` on {datetime.date.today()}: {machine()}; {used}.",
+        f"`{command}` on {datetime.date.today()}: {machine()};",
+        f"{used}.",
         "",
         f"Milliseconds of processor time, the least of {rounds} rounds in turns. *At a fraction*: libjpeg's",
         f"1/2, 1/4 or 1/8 of each side that leaves at least {_LEAST} pixels, twice the default model's size.",

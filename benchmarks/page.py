@@ -71,7 +71,8 @@ def page(run: Run, beside: Collection[str]) -> str:
             "# Workers against the speed of TensorFlow",
             "",
             f"`{run.command}` on {datetime.date.today()}: {machine()}.",
-            f"{versions(_PACKAGES)}; load by {run.generator}, on the same CPUs.",
+            f"{versions(_PACKAGES)};",
+            f"load by {run.generator}, on the same CPUs.",
             "",
             f"{count} rounds; each measures everybody for {run.seconds:g} s. A ratio is taken within a",
             "round; shown are the middle and, in brackets, the least and the most of all rounds. Everybody",
@@ -138,7 +139,8 @@ def _small(run: Run) -> list[str]:
 def _larger(run: Run) -> list[str]:
     sizes = ", ".join(f"{name}: {size:,} bytes" for name, size in run.photo_bytes.items())
     lines = [
-        f"Larger photographs ({sizes}); *ratio* is against the same with {SMALL}:",
+        f"Larger photographs ({sizes});",
+        f"*ratio* is against the same with {SMALL}:",
         "",
         "| | photograph | connections | images/s | ratio | p50 ms | p99 ms |",
         "|---|---|---|---|---|---|---|",
@@ -163,8 +165,10 @@ def _ceiling(run: Run) -> list[str]:
     return [
         f"In-process, without a network: one image alone takes {_text(single, 1)} ms, one of {LARGE}",
         f"{_text(large, 1)} ms. Decoding alone takes, in ms,",
-        f"{decode}. The ceiling is {_text(most, 0)} images/s: {run.ceiling}. It is the best of the",
-        "ways that each round tries, which were the best of all by the middle of some passes before:",
+        f"{decode}.",
+        f"The ceiling is {_text(most, 0)} images/s: {run.ceiling}.",
+        "It is the best of the ways that each round tries, which were the best of all by the middle of some",
+        "passes before:",
         "",
         "| way | images/s | in the rounds |",
         "|---|---|---|",

@@ -108,7 +108,8 @@ def _table(found: dict[str, Found], rounds: int, requests: int) -> str:
     lines = [
         "# What a WSGI server costs, and what it loses at its end",
         "",
-        f"`{command}` on {datetime.date.today()}: {machine()}; {used}.",
+        f"`{command}` on {datetime.date.today()}: {machine()};",
+        f"{used}.",
         "",
         f"Raw POSTs of 35 kB over {_CONNECTIONS} connections to a Flask view that reads the body and does",
         f"nothing: microseconds of processor time of all of a server's processes, {rounds} rounds in turns.",
@@ -128,7 +129,7 @@ def _table(found: dict[str, Found], rounds: int, requests: int) -> str:
         lines.append(f"| {name} | {min(one.cpu_us):.0f} | {statistics.median(one.cpu_us):.0f} | {kept} |")
     lines += [
         "",
-        "`tfleet` is what a worker uses: waitress in its own process, with what `worker/http/` adds.",
+        "`tfleet` is what a worker uses: waitress in its own process, with what `worker/wsgi/` adds.",
         "Rules 3 and 4 need a server that goes on serving after the signal for as long as the fleet may",
         "still send requests; none does by itself. granian and gunicorn run the application in a process of",
         "their own, so the one that holds the session would not be the one that decides when to refuse.",

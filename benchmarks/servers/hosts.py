@@ -23,7 +23,7 @@ _DRAIN_S = 20.0  # and its --drain-timeout
 
 
 def tfleet(port: int) -> None:
-    """The worker's own: waitress, with what `worker/http/` adds."""
+    """The worker's own: waitress, with what `worker/wsgi/` adds."""
     asked = threading.Event()
     server = Server(
         host=HOST,

@@ -13,17 +13,23 @@ from tests.docs.markdown import PAGES, ROOT, anchors, cells, code_spans, links, 
 
 _LONGEST_LINE: Final = 120
 _LONGEST_CELL: Final = 200
+_TOP_LEVEL: Final = frozenset(path.name for path in ROOT.iterdir())
+_NOT_OURS: Final = frozenset({".venv", "build", "models"})
+"""Not in git, or the user's own."""
+_PATH: Final = re.compile(r"^(?P<path>(?:[\w.-]+/)+[\w.-]*)(?:::\w+)?$")
+_MODULE_FILE: Final = re.compile(r"^(?P<path>[\w.-]+\.py)(?:::\w+)?$")
+_RUN_AS_MODULE: Final = re.compile(r"python -m (?P<module>(?:benchmarks|tests|tools|tfleet)[\w.]*)")
 _MAKE_TARGET: Final = re.compile(r"\bmake (?P<target>[a-z][a-z-]+)")
 _LEFT_OPEN: Final = re.compile(r"\b(?:TODO|FIXME|XXX|TBD|[A-Z]+_FIGURES)\b")
-_BEING_REWRITTEN: Final = frozenset(
-    ROOT / page
-    for page in (
-        "CONTRIBUTING.md",
-        "docs/architecture.md",
-        "docs/benchmarks/README.md",
-    )
+_MODULE_FILES: Final = frozenset(
+    path.name for folder in _TOP_LEVEL - _NOT_OURS for path in (ROOT / folder).glob("**/*.py")
 )
-
+_DIAGRAM: Final = re.compile(r"^```mermaid\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_IN_DIAGRAM: Final = re.compile(r"(?:[\w-]+/)+[\w-]*(?:\.\w+)?")
+_FOREIGN: Final = frozenset({"label_image.py"})
+"""Files of other projects."""
+_HISTORY: Final = ROOT / "CHANGELOG.md"
+"""Names what was there at the time."""
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -43,8 +49,6 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 @each_page
 def test_no_line_is_longer_than_a_window(page: Path) -> None:
-    if page in _BEING_REWRITTEN:
-        return
     long_lines = [
         number
         for number, line in prose(page.read_text())
@@ -55,8 +59,6 @@ def test_no_line_is_longer_than_a_window(page: Path) -> None:
 
 @each_page
 def test_no_table_cell_is_an_essay(page: Path) -> None:
-    if page in _BEING_REWRITTEN:
-        return
     long_cells = [
         (number, len(cell))
         for number, line in prose(page.read_text())
@@ -64,6 +66,17 @@ def test_no_table_cell_is_an_essay(page: Path) -> None:
         if len(cell) > _LONGEST_CELL
     ]
     assert long_cells == []
+
+
+@each_page
+def test_every_path_that_is_named_exists(page: Path) -> None:
+    if page == _HISTORY:
+        return
+    text = page.read_text()
+    named = [*code_spans(text), *_IN_DIAGRAM.findall("".join(_DIAGRAM.findall(text)))]
+    missing = [span for span in named if not _is_there(span)]
+    missing += [module for module in _RUN_AS_MODULE.findall(text) if not _can_be_run(module)]
+    assert missing == []
 
 
 @each_page
@@ -77,3 +90,18 @@ def test_every_make_target_that_is_named_exists(page: Path) -> None:
 @each_page
 def test_nothing_was_left_to_be_filled_in(page: Path) -> None:
     assert _LEFT_OPEN.findall(page.read_text()) == []
+
+
+def _is_there(span: str) -> bool:
+    """Whether a span is no path of the tree, or one that exists."""
+    if found := _MODULE_FILE.match(span):
+        return found["path"] in _MODULE_FILES | _FOREIGN
+    found = _PATH.match(span)
+    if found is None or found["path"].split("/")[0] not in _TOP_LEVEL - _NOT_OURS:
+        return True
+    return (ROOT / found["path"]).exists()
+
+
+def _can_be_run(module: str) -> bool:
+    path = (ROOT / "src" if module.startswith("tfleet") else ROOT) / module.replace(".", "/")
+    return module == "benchmarks.NAME" or path.with_suffix(".py").exists() or (path / "__main__.py").exists()
