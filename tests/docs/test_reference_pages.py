@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from tools.reference_pages import COMMAND, FOREIGN, all_options, pages
 
 from tests.docs.markdown import ROOT, cells
 from tfleet.worker.model import manifest
+from tools.reference_pages import COMMAND, FOREIGN, all_options, pages
 
 _CONFIGURATION: Final = (ROOT / "docs" / "reference" / "configuration-files.md").read_text()
 _PACKAGES: Final = ("contract", "runtime", "httpd", "discovery", "proxy", "worker", "client", "deploy")
+_UNITS: Final = {"MiB": 2**20, "million": 10**6, "s": 1, "s of CPU": 1, "": 1}
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
@@ -22,13 +23,9 @@ def test_a_generated_page_is_current(page: Path) -> None:
 
 
 def test_each_variable_of_other_programs_is_documented() -> None:
-    read = set()
-    for package in _PACKAGES:
-        for file in (ROOT / package).glob("**/*.py"):
-            read |= set(
-                re.findall(r"\b(?:CONSUL_(?!TOKEN\b|PORT\b|HTTPS)[A-Z_]+|DOCKER_HOST)\b", file.read_text())
-            )
-    assert sorted(read - {name for name in read if name.startswith("CONSUL__")} - FOREIGN.keys()) == []
+    code = "".join(file.read_text() for package in _PACKAGES for file in (ROOT / package).glob("**/*.py"))
+    read = set(re.findall(r"\"(CONSUL_[A-Z_]+|COMPOSE_PROJECT_[A-Z_]+|DOCKER_[A-Z_]+)\"", code))
+    assert read == FOREIGN.keys()
 
 
 def test_each_key_of_model_toml_is_documented() -> None:
@@ -38,19 +35,14 @@ def test_each_key_of_model_toml_is_documented() -> None:
 
 def test_each_variable_of_the_compose_files_is_documented() -> None:
     example = dict(re.findall(r"^#([A-Z_0-9]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    own = {
-        name for name in example if not name.startswith(("TFLEET_", "CONSUL_HTTP", "CONSUL_C", "CONSUL_TLS"))
-    }
-    own |= {"CONSUL_CPUS"}
+    documented_elsewhere = ("TFLEET_", *FOREIGN)
+    own = {name for name in example if not name.startswith(documented_elsewhere)}
     rows = [cells(line)[0] for line in _section(".env").splitlines() if line.startswith("| `")]
     assert sorted(name for row in rows for name in re.findall(r"`(\w+)`", row)) == sorted(own)
 
 
 def _section(title: str) -> str:
     return _CONFIGURATION.split(f"\n## {title}\n")[1].split("\n## ")[0]
-
-
-_UNITS: Final = {"MiB": 2**20, "million": 10**6, "s": 1, "s of CPU": 1, "": 1}
 
 
 def test_each_default_in_the_limits_is_the_option_s() -> None:
