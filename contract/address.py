@@ -1,4 +1,4 @@
-"""A host and a port, as people write them."""
+"""HOST:PORT addresses: parsing, and what kind of host an address names."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 _MAX_PORT = 65535
 _MAX_NAME = 253
 LOCALHOST: Final = "localhost"
-"""To listen there is to listen on 127.0.0.1 and, where the machine has IPv6, on ::1."""
+"""Listening on this name means 127.0.0.1 and, where the machine has IPv6, ::1."""
 
-_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound to
+_UNSPECIFIED = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound to
 # As resolvers take them (RFC 1123 section 2.1), and underscores, which container networks use.
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\.?", re.IGNORECASE)
@@ -24,7 +24,7 @@ class BadAddressError(ValueError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Address:
-    """Where something listens: `host` is a name or an IP address without brackets, `port` is 1 to 65535."""
+    """A network address: `host` is a name or an IP address without brackets, `port` is 1 to 65535."""
 
     host: str
     port: int
@@ -56,19 +56,19 @@ class Address:
 
 
 def address_of(host: object, port: object) -> Address | None:
-    """The address of what claims to be a host and a port; None where nobody could connect to it."""
+    """Return the address for a host and a port of unknown types; None if no client could connect to it."""
     if isinstance(host, str) and is_host(host) and isinstance(port, int) and not isinstance(port, bool):
         return Address(host, port) if 1 <= port <= _MAX_PORT else None
     return None
 
 
-def is_everywhere(host: str) -> bool:
-    """Whether to listen there is to listen on every interface. Nobody can connect to it."""
-    return host in _EVERYWHERE
+def is_unspecified(host: str) -> bool:
+    """Whether the host means every interface of the machine (0.0.0.0, ::). A client cannot connect to it."""
+    return host in _UNSPECIFIED
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host, as it is written, means the machine itself."""
+    """Whether the host, as written, is the local machine. No name is looked up."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -76,8 +76,9 @@ def is_loopback(host: str) -> bool:
 
 
 def is_host(text: str) -> bool:
-    """Whether it is an IP address, without brackets, or a name that can be asked for."""
-    if _NAME.fullmatch(text):  # so does an IPv4 address
+    """Whether the text is an IP address without brackets, or a valid host name."""
+    # An IPv4 address matches this pattern as well.
+    if _NAME.fullmatch(text):
         return len(text) <= _MAX_NAME
     try:
         return "%" not in text and ipaddress.ip_address(text).version > 0
@@ -91,7 +92,8 @@ def _split(text: str) -> tuple[str, str]:
         if not bracket or (rest and not rest.startswith(":")):
             return "", ""
         return host, rest[1:]
-    if text.count(":") > 1:  # an IPv6 address without brackets: a port could not be told from it
+    # An IPv6 address without brackets: its last group could be read as a port.
+    if text.count(":") > 1:
         return "", ""
     host, _, port = text.partition(":")
     return host, port

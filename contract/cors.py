@@ -1,9 +1,9 @@
-"""Which web pages' scripts may read what is answered: CORS, https://fetch.spec.whatwg.org/#http-cors-protocol.
+"""CORS: which web origins may read responses (https://fetch.spec.whatwg.org/#http-cors-protocol).
 
-- Off unless an operator names origins, or all of them. Then it holds for each answer, errors included: a page
-  that can't read a 429 can't wait either.
-- Nothing here asks for cookies or passwords, so no answer allows credentials.
-- It lets pages read, and guards nothing: what a page may not even send is refused elsewhere (origin.py).
+- CORS is off unless the operator names origins, or `*`. If it is on, every response has the headers,
+  errors included: a page that cannot read a 429 cannot wait either.
+- No response allows credentials, because nothing here uses cookies or passwords.
+- CORS only allows reading. Requests that a web page must not send are rejected in origin.py.
 """
 
 from __future__ import annotations
@@ -51,81 +51,86 @@ _EXPOSED: Final = {
         )
     )
 }
-_MAY_BE_SENT: Final = {
+_PREFLIGHT_HEADERS: Final = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST",
     "Access-Control-Allow-Headers": ", ".join(
         ("Content-Type", REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET, WORKER)
     ),
-    "Access-Control-Max-Age": "7200",  # the most that Chromium heeds
+    "Access-Control-Max-Age": "7200",  # Chromium's upper limit
 }
-# A scheme, a host and perhaps a port, as browsers write them: also of applications (capacitor://localhost).
+# Scheme, host and optional port as browsers write them. Applications have schemes too: capacitor://localhost.
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
-_OWN_LINES: Final = (b"access-control-", b"vary: origin")
+_CORS_LINES: Final = (b"access-control-", b"vary: origin")
 
 
 class BadOriginError(ValueError):
-    """The text is no origin. The message is one line that says what was expected."""
+    """The text is not a web origin. The message is one line that says what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cors:
-    """The origins whose pages may read answers: none, some, or any."""
+    """The origins whose pages may read responses: none, some, or any (`*`)."""
 
     origins: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, texts: Sequence[str]) -> Self:
-        """Of origins as people write them. Raises BadOriginError."""
+        """Parse origins as written on the command line. Raises BadOriginError."""
         return cls(frozenset(map(_origin, texts)))
 
     def __bool__(self) -> bool:
         return bool(self.origins)
 
     def headers(self, origin: str | None) -> Mapping[str, str]:
-        """What each answer has for a page of that origin; None where it is not said, or was not read."""
+        """Return the CORS headers of a response to a page of this origin; None if the request names no origin
+        or its headers were not read.
+        """
         if not self.origins:
             return {}
         if ANY in self.origins:
             return {_ALLOW_ORIGIN: ANY, **_EXPOSED}
-        if origin is None and len(self.origins) == 1:  # there is only one that might be meant
+        # The head was not read, and only one origin is allowed: it is safe to name it.
+        if origin is None and len(self.origins) == 1:
             (origin,) = self.origins
         if origin not in self.origins:
             return _PER_ORIGIN
         return {_ALLOW_ORIGIN: origin, **_EXPOSED, **_PER_ORIGIN}
 
     def lines(self, origin: bytes | None) -> tuple[bytes, ...]:
-        """The same as lines of a head, without their ends."""
+        """Return the same headers as header lines without CRLF."""
         if not self.origins:
             return ()
-        asked = None if origin is None else origin.decode("latin-1")
-        return tuple(f"{name}: {value}".encode() for name, value in self.headers(asked).items())
+        page_origin = None if origin is None else origin.decode("latin-1")
+        return tuple(f"{name}: {value}".encode() for name, value in self.headers(page_origin).items())
 
     def preflight(self, origin: str) -> Mapping[str, str]:
-        """What a browser is told that asks, before it sends, whether it may: the headers of a 204."""
-        return _MAY_BE_SENT if ANY in self.origins or origin in self.origins else {}
+        """Return the headers of the 204 that answers a preflight request of this origin; empty if it is not
+        allowed.
+        """
+        return _PREFLIGHT_HEADERS if ANY in self.origins or origin in self.origins else {}
 
-    def refusal(self, origin: str) -> Problem | None:
-        """What such a browser is told instead, if it may not."""
+    def preflight_problem(self, origin: str) -> Problem | None:
+        """Return the 403 that answers a preflight request of this origin; None if it is allowed."""
         if ANY in self.origins or origin in self.origins:
             return None
-        return Problem(403, f"pages of {origin[:100]!r} may not read answers here: see --cors-origin")
+        return Problem(403, f"pages of {origin[:100]!r} may not read responses: see --cors-origin")
 
 
-NO_PAGES: Final = Cors()
-"""Off."""
+CORS_OFF: Final = Cors()
+"""No origin is allowed, and no header is sent."""
 
 
-def asking_origin(method: str, header: Header) -> str | None:
-    """Whose page it is for which a browser asks whether it may send; None where it is no such question."""
+def preflight_origin(method: str, header: Header) -> str | None:
+    """Return the origin of a preflight request; None if the request is not a preflight."""
     if method != "OPTIONS" or header("Access-Control-Request-Method") is None:
         return None
     return header("Origin")
 
 
-def without_cors(lines: Sequence[bytes]) -> list[bytes]:
-    """A head's lines without what says who may read: there must be one word about it, of whoever is last."""
-    return [line for line in lines if not line.lower().startswith(_OWN_LINES)]
+def without_cors_headers(lines: Sequence[bytes]) -> list[bytes]:
+    """Remove CORS lines from a head, so that the proxy's own are the only ones in the response."""
+    return [line for line in lines if not line.lower().startswith(_CORS_LINES)]
 
 
 def _origin(text: str) -> str:
@@ -134,6 +139,6 @@ def _origin(text: str) -> str:
         return origin
     if not _ORIGIN.fullmatch(origin):
         raise BadOriginError(
-            f"{text!r} is no origin: expected https://HOST or https://HOST:PORT, without a path, or {ANY}"
+            f"{text!r} is not an origin: expected https://HOST or https://HOST:PORT, without a path, or {ANY}"
         )
     return origin.removesuffix(_DEFAULT_PORTS.get(origin.partition(":")[0], "\0"))

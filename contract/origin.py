@@ -1,19 +1,16 @@
-"""The names of the machine that this runs on.
+"""Protection against requests that a web page sends without its user's knowledge (CSRF, DNS rebinding).
 
-Whether a web page has sent a request that it has no business to send, by what the request's head says.
+Any web page that a user opens can send requests to every host that the browser can reach, private networks
+included. The rules:
 
-A browser is a way into a private network: any page that somebody looks at may send requests to whatever his
-machine can reach. The rules:
-
-- `Origin` and `Sec-Fetch-Site` are a browser's, and no page can forge them. What they say has to be the very
-  place that is asked. Programs (curl, Consul's clients, tfleet's own) send neither. Nor does a browser with a
-  plain GET to a private address over http: so nothing here may change anything on a GET, and its answer can't
-  be read by the page.
-- A page whose own name is made to lead here (DNS rebinding) is at that very place, for the browser. But then
-  `Host` is its name: one that somebody on the internet can own and that is none of ours. So `Host` has to be
-  an IP address, a name that nobody there can own (`localhost`, one without a dot such as `consul`, one under
-  .local, .internal and the like, one that ends in `_default` or so), this machine's own name, or one of those
-  that somebody named.
+- Browsers set `Origin` and `Sec-Fetch-Site`, and pages cannot forge them. Both must name the requested
+  host itself. Programs (curl, Consul's clients, tfleet's own) send neither. A browser also sends neither
+  with a plain GET to a private address over http: so no GET may change state here, and the page cannot
+  read the response.
+- With DNS rebinding, a page's own host name resolves to this server, so `Origin` and `Host` match.
+  Therefore `Host` must be an IP address, a name that cannot be registered in public DNS (`localhost`, a
+  name without a dot such as `consul`, .local, .internal and similar, names that end in `_default` or
+  similar), this machine's own name, or a name that the operator allowed.
 """
 
 from __future__ import annotations
@@ -26,48 +23,51 @@ from collections.abc import Callable, Collection
 from typing import Final
 from urllib.parse import urlsplit
 
-from tfleet.contract.address import is_everywhere
+from tfleet.contract.address import is_unspecified
 
 
 class Machine:
-    """Knows its short name at once, and the full one when the resolver has said it, maybe seconds later."""
+    """This machine's host names: the short one immediately, the fully qualified one when the resolver has
+    answered.
+    """
 
     def __init__(
         self, short: Callable[[], str] = socket.gethostname, full: Callable[[], str] = socket.getfqdn
     ) -> None:
         self._short = short().lower()
         self._full = self._short
-        self._look_up = full
+        self._resolve = full
         if "." not in self._short:
-            threading.Thread(target=self._look, name="machine-name", daemon=True).start()
+            # In a thread: a resolver that does not answer can take seconds.
+            threading.Thread(target=self._look_up_full, name="machine-name", daemon=True).start()
 
     def __repr__(self) -> str:
         return f"<Machine {self._full}>"
 
     @property
     def names(self) -> frozenset[str]:
-        """In small letters."""
+        """The names, in lower case."""
         return frozenset({self._short, self._full})
 
-    def _look(self) -> None:
-        found = self._look_up().lower().rstrip(".")
-        # What is another name altogether is whatever DNS says of the address, which may be a provider's.
+    def _look_up_full(self) -> None:
+        found = self._resolve().lower().rstrip(".")
+        # Reverse DNS may return a provider's name for the address: ignore names that are not ours.
         if found.startswith(f"{self._short}."):
             self._full = found
 
 
 @functools.cache
 def machine() -> Machine:
-    """This one; its full name is looked up from the first call on, once."""
+    """Return the names of this machine. The first call starts the lookup of the full name."""
     return Machine()
 
 
 Header = Callable[[str], str | None]
-"""Gives a field of the head by its name, None where there is none."""
+"""Returns a header field of the request by name, None if it is absent."""
 
-_HARMLESS_SITES: Final = frozenset({"same-origin", "none"})  # none: somebody has typed the address
-# Reserved (RFC 6761, 6762, 8375, ICANN's decision on .internal), or in use in so many networks that they are
-# not given away so far.
+_HARMLESS_SITES: Final = frozenset({"same-origin", "none"})  # none: the user typed the address
+# Reserved (RFC 6761, 6762, 8375, ICANN's decision on .internal), or so common in private networks that no
+# public registry delegates them.
 _PRIVATE_ZONES: Final = (
     ".localhost",
     ".local",
@@ -79,41 +79,44 @@ _PRIVATE_ZONES: Final = (
     ".consul",
     ".svc",  # SERVICE.NAMESPACE.svc, the short form in a Kubernetes
 )
-_MOST_CHARS: Final = 100
+_MAX_CHARS: Final = 100
 
 
 def foreign_host(header: Header, names: Collection[str]) -> str | None:
-    """The name in `Host` where it is none of `names` and none that can only be ours; else None.
+    """Return the name in `Host` if it is neither in `names` nor certain to be private; otherwise None.
 
-    Who says no host at all is no browser.
+    A request without `Host` does not come from a browser.
     """
     host = _host_of(header("Host") or "")
     if not host or _is_private(host) or host in own_names(names) | machine().names:
         return None
-    return host[:_MOST_CHARS]
+    return host[:_MAX_CHARS]
 
 
 def foreign_page(header: Header) -> str | None:
-    """Who sent it where that is another site's page, in words; else None."""
+    """Describe the web page of another site that sent the request; None if no such page did."""
     origin, site = header("Origin"), header("Sec-Fetch-Site")
     if origin in {"", "null"}:
         return "a web page that hides its origin"
     if origin is not None and _authority(origin) != (header("Host") or "").lower():
-        return f"a web page of {origin[:_MOST_CHARS]}"
+        return f"a web page of {origin[:_MAX_CHARS]}"
     if site is not None and site not in _HARMLESS_SITES:
         return "a web page of another site"
     return None
 
 
 def own_names(names: Collection[str]) -> set[str]:
-    """Those of the names that mean one machine, as `Host` has them: 0.0.0.0 is whichever one asks."""
-    return {name.lower().rstrip(".") for name in names if not is_everywhere(name)}
+    """Return those of the names that mean one machine, in the form that `Host` has. 0.0.0.0 means all."""
+    return {name.lower().rstrip(".") for name in names if not is_unspecified(name)}
 
 
 def _is_private(host: str) -> bool:
-    if "." not in host or host.endswith(_PRIVATE_ZONES):  # an IPv6 address has no dot, either
+    # IPv6 addresses have no dot, either.
+    if "." not in host or host.endswith(_PRIVATE_ZONES):
         return True
-    if "_" in host.rpartition(".")[2]:  # CONTAINER.PROJECT_default: no public zone has such a name
+    if (
+        "_" in host.rpartition(".")[2]
+    ):  # CONTAINER.PROJECT_default: no public top-level domain has an underscore
         return True
     try:
         return ipaddress.ip_address(host).version > 0

@@ -1,4 +1,4 @@
-"""Problem documents: how every error of the fleet looks on the wire (RFC 9457)."""
+"""Problem documents (RFC 9457): the body of every error response."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ CONTENT_TYPE: Final = "application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error: `status` is the HTTP status, `detail` one line that says what was wrong and what to do.
+    """One error: `status` is the HTTP status, `detail` one line that says what is wrong and what to do.
 
-    `retry_after_s` becomes the header Retry-After, in whole seconds. `allow` lists the methods of a 405,
-    `challenge` says what a 401 asks for.
+    `retry_after_s` becomes the Retry-After header, in whole seconds. `allow` lists the methods of a 405.
+    `challenge` is the WWW-Authenticate header of a 401.
     """
 
     status: int
@@ -26,11 +26,11 @@ class Problem:
 
     @property
     def title(self) -> str:
-        """The status's own phrase, as RFC 9457 asks for the type about:blank."""
+        """The reason phrase of the status, which RFC 9457 requires for the type about:blank."""
         return HTTPStatus(self.status).phrase
 
     def body(self) -> bytes:
-        """The JSON document. `success` is false so that clients of `POST /predict` need no second rule."""
+        """Return the JSON document. `success` is false, as clients of `POST /predict` check that field."""
         document = {
             "type": "about:blank",
             "title": self.title,
@@ -41,7 +41,7 @@ class Problem:
         return json.dumps(document).encode() + b"\n"
 
     def headers(self) -> dict[str, str]:
-        """The headers that go with it, Content-Type first."""
+        """Return the response headers, Content-Type first."""
         headers = {"Content-Type": CONTENT_TYPE}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(self.retry_after_s)

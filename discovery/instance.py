@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfleet.contract.address import Address, address_of, is_host
-from tfleet.contract.identifiers import is_label, is_token, shown
+from tfleet.contract.identifiers import escaped, is_label, is_token
 from tfleet.contract.names import WAN
 
 
@@ -85,14 +85,14 @@ def host_of(entry: Mapping[str, Any]) -> object:
 def _unclean(instance_id: str, host: object, model: str, version: str) -> str:
     """What of it is no plain text, and by whom; empty where all is."""
     if not is_token(instance_id):
-        return f"its id is no plain token: '{shown(instance_id)}'"
+        return f"its id is no plain token: '{escaped(instance_id)}'"
     for what, text, clean in (
         ("model", model, is_label(model)),
         ("version", version, is_label(version)),
         ("address", str(host), not isinstance(host, str) or not host or is_host(host)),
     ):
         if not clean:
-            return f"the {what} of {shown(instance_id)} is no plain text: '{shown(text)}'"
+            return f"the {what} of {escaped(instance_id)} is no plain text: '{escaped(text)}'"
     return ""
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from tfleet.contract.address import Address
-from tfleet.contract.identifiers import shown
+from tfleet.contract.identifiers import escaped
 from tfleet.discovery.instance import Instance, Refused, checks_of, from_health_entry, host_of, is_passing
 from tfleet.discovery.maintenance import Maintained, maintenance, without_maintenance
 
@@ -69,7 +69,7 @@ def _listing(entry: Mapping[str, Any]) -> Listing | None:
     name, status = str(node.get("Node", "")), worst(said)
     if isinstance(found, Refused):
         port = entry["Service"].get("Port")
-        unused = Address(shown(str(host_of(entry))), port if isinstance(port, int) else 0)
+        unused = Address(escaped(str(host_of(entry))), port if isinstance(port, int) else 0)
         return Listing(Instance(found.id, unused), name, status, found.reason)
     return Listing(found, name, status)
 

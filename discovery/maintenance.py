@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tfleet.contract.identifiers import shown
+from tfleet.contract.identifiers import escaped
 from tfleet.discovery.instance import Instance
 
 NODE_CHECK: Final = "_node_maintenance"
@@ -44,7 +44,7 @@ def maintenance(checks: Sequence[object], service_id: str) -> str:
             said = check.get("Notes")
             if not isinstance(said, str) or said in _DEFAULT_REASONS:
                 return "maintenance"
-            return f"maintenance: {shown(said, _MOST_REASON_CHARS)}"
+            return f"maintenance: {escaped(said, _MOST_REASON_CHARS)}"
     return ""
 
 

@@ -11,7 +11,7 @@ import click
 
 from tfleet.contract.address import Address, BadAddressError
 from tfleet.contract.cors import BadOriginError, Cors
-from tfleet.contract.identifiers import MOST_SERVICE_CHARS, is_token, shown
+from tfleet.contract.identifiers import MAX_SERVICE_CHARS, escaped, is_token
 from tfleet.contract.names import REGISTRY_PORT, SERVICE
 from tfleet.discovery.consul.access import BadAccessError
 from tfleet.discovery.consul.credentials import Credentials
@@ -124,11 +124,11 @@ def ticket_key_file_option(command: _F) -> _F:
 
 def _service(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
     """A name that ids may begin with: others are refused where they are read."""
-    if is_token(text, most_chars=MOST_SERVICE_CHARS):
+    if is_token(text, most_chars=MAX_SERVICE_CHARS):
         return text
     raise click.UsageError(
-        f"--service {shown(text)!r} can't be a name: take letters, digits and - . _ ~ : @ + =, "
-        f"{MOST_SERVICE_CHARS} at most"
+        f"--service {escaped(text)!r} can't be a name: take letters, digits and - . _ ~ : @ + =, "
+        f"{MAX_SERVICE_CHARS} at most"
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from tfleet.contract.cors import NO_PAGES, Cors
+from tfleet.contract.cors import CORS_OFF, Cors
 
 _MOST_REFUSED_AT_ONCE: Final = 256
 """How many connections beyond the limit are told so at the same time. Others are closed without a word."""
@@ -23,7 +23,7 @@ class ClientLimits:
     max_connections: int
     header_timeout_s: float
     idle_timeout_s: float
-    cors: Cors = NO_PAGES
+    cors: Cors = CORS_OFF
 
 
 class Admission(Enum):

@@ -51,7 +51,7 @@ from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
 from tfleet.proxy.ticket_issuer import TicketIssuer
 from tfleet.proxy.upstream.connection_pool import WorkerConnections
-from tfleet.runtime.open_files import shortage
+from tfleet.runtime.open_files import open_files_warning
 
 # By then all that may finish has finished: what is left is broken off.
 _SHUTDOWN_S: Final = 0.1
@@ -163,7 +163,7 @@ async def serve(settings: ProxySettings) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    if missing := shortage(settings.client_limits.max_connections):
+    if missing := open_files_warning(settings.client_limits.max_connections):
         structlog.get_logger().warning(missing)
     async with running(settings):
         await stop.wait()

@@ -51,4 +51,4 @@ class TicketIssuer:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             if self._file is not None:
-                await asyncio.to_thread(self._file.look)
+                await asyncio.to_thread(self._file.current)

@@ -1,13 +1,16 @@
-"""How many CPUs this process may use: those of its affinity, and no more than its cgroup's quota pays for.
+"""How many CPUs this process may use: its CPU affinity, limited by the quotas of its cgroups.
 
-`os.cpu_count()` is the machine's. In a container with `--cpus 2` on 64 CPUs a thread for each of them would
-use up the quota of a period in its first 3 ms, and then all of them would stand still for 97.
+`os.cpu_count()` counts the CPUs of the machine. In a container with `--cpus 2` on a machine with 64 CPUs,
+one thread for each of them would use up the quota of a period in its first 3 ms, and then all threads
+would be throttled for 97 ms.
 
 Rules:
-- A quota holds for a group and all below it, so the least of the group's own and its ancestors' counts.
-- Part of a CPU counts as one more: 1.5 is 2, as Go's runtime and the JVM have it. One thread less would leave
-  paid time unused.
-- What can't be read limits nothing.
+
+- A quota applies to a cgroup and all its descendants, so the smallest of the cgroup's own and its
+  ancestors' is used.
+- A fractional quota is rounded up: 1.5 becomes 2, as in Go's runtime and the JVM. Rounding down would
+  leave quota unused.
+- A file that cannot be read sets no limit.
 """
 
 from __future__ import annotations
@@ -21,13 +24,13 @@ from pathlib import Path
 from typing import Final
 
 _ROOT: Final = Path("/")
-# Where the quota's field is among those of a line of mountinfo, see proc_pid_mountinfo(5).
+# Positions of fields in a line of mountinfo, see proc_pid_mountinfo(5).
 _MOUNT_ROOT, _MOUNT_POINT = 3, 4
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """The folder of this process's control group, and that of the mount it is in, where the ancestors end."""
+    """The directory of this process's cgroup, and the mount point above it, where its ancestors end."""
 
     folder: Path
     top: Path
@@ -41,19 +44,19 @@ class _Group:
 
 
 def usable_cpus(root: Path = _ROOT) -> int:
-    """At least 1. `root` is where /proc and /sys are."""
+    """Return the number of usable CPUs, at least 1. `root` is the directory that holds /proc and /sys."""
     cpus = len(os.sched_getaffinity(0))
     quota = cpu_quota(root)
     return cpus if quota is None else max(1, min(cpus, math.ceil(quota)))
 
 
 def fair_share(cpus: int, workers: int) -> int:
-    """How many of these CPUs each of so many workers is to use; at least 1."""
+    """Divide CPUs among workers; each gets at least 1."""
     return max(1, cpus // workers)
 
 
 def cpu_quota(root: Path = _ROOT) -> float | None:
-    """The CPUs that the cgroups (v1 or v2) of this process pay for; None where there is no limit."""
+    """Return the smallest CPU quota of this process's cgroups (v1 or v2), in CPUs; None without a limit."""
     memberships = _read(root / "proc/self/cgroup")
     mounts = _read(root / "proc/self/mountinfo")
     quotas = [
@@ -70,13 +73,13 @@ def cpu_quota(root: Path = _ROOT) -> float | None:
 
 
 def quota_v2(cpu_max: str) -> float | None:
-    """What a file cpu.max says: `200000 100000` is 2.0 CPUs, `max 100000` is None."""
+    """Parse a cpu.max file: `200000 100000` is 2.0 CPUs, `max 100000` is None."""
     quota, _, period = cpu_max.partition(" ")
     return None if quota == "max" else quota_v1(quota, period)
 
 
 def quota_v1(quota_us: str, period_us: str) -> float | None:
-    """What the two files of cgroup v1 say; -1 is no quota."""
+    """Parse the two files of cgroup v1; a quota of -1 means no limit."""
     try:
         quota, period = int(quota_us), int(period_us)
     except ValueError:
@@ -85,7 +88,7 @@ def quota_v1(quota_us: str, period_us: str) -> float | None:
 
 
 def _groups(memberships: str, mounts: str, root: Path) -> Iterator[_Group]:
-    """The groups that have to do with CPUs: the one of v2, and that of v1's controller `cpu`."""
+    """Yield the cgroups with CPU quotas: the one of v2, and the one of v1's controller `cpu`."""
     for line in memberships.splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -99,13 +102,13 @@ def _groups(memberships: str, mounts: str, root: Path) -> Iterator[_Group]:
             continue
         mounted, point = mount
         top = root / point.lstrip("/")
-        # A container may see its own group mounted at the top and yet be told the path that the host sees.
+        # In a container the cgroup may be mounted at the top, while /proc/self/cgroup has the host's path.
         inside = Path(path).relative_to(mounted) if Path(path).is_relative_to(mounted) else Path()
         yield _Group(top / inside, top)
 
 
 def _mount(mounts: str, kind: str, controller: str | None) -> tuple[str, str] | None:
-    """Which folder of that file system is mounted, and where."""
+    """Return the mounted directory and the mount point of a cgroup file system."""
     for line in mounts.splitlines():
         left, _, right = line.partition(" - ")
         fields, about = left.split(), right.split()

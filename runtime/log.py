@@ -1,4 +1,4 @@
-"""One way of logging for every process: events with fields, for people on a terminal, else JSON lines."""
+"""Log set-up of every process: structured events, human-readable on a terminal, otherwise JSON lines."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from tfleet.runtime.printable import printable
 LogFormat = Literal["auto", "console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-# Of several lines by nature.
-_BLOCKS: Final = ("exception", "stack")
+# Fields with several lines of text.
+_MULTILINE_FIELDS: Final = ("exception", "stack")
 
 _json_stream: TextIO | None = None
 
 
 def json_stream() -> TextIO | None:
-    """Where JSON lines go, for who makes them himself; None where other lines are wanted."""
+    """Return the stream for JSON lines, for code that formats them itself; None if the log has another
+    format.
+    """
     return _json_stream
 
 
 def configure(log_format: LogFormat = "auto", *, level: LogLevel = "info") -> None:
     """Send structlog's events from `level` up, and the standard library's warnings, to standard error, one
-    line an event.
+    line each.
 
-    `auto` is `console` where standard error is a terminal, else `json`.
+    `auto` is `console` if standard error is a terminal, otherwise `json`.
     """
     global _json_stream  # noqa: PLW0603 - how a process logs is the process's state, as structlog's own
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
@@ -37,7 +39,7 @@ def configure(log_format: LogFormat = "auto", *, level: LogLevel = "info") -> No
         if console
         else structlog.processors.JSONRenderer()
     )
-    rendering: list[structlog.typing.Processor] = [_fit_for_a_terminal, renderer] if console else [renderer]
+    rendering: list[structlog.typing.Processor] = [_escape_for_terminal, renderer] if console else [renderer]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -67,22 +69,22 @@ def configure(log_format: LogFormat = "auto", *, level: LogLevel = "info") -> No
     logging.basicConfig(handlers=[handler], level=max(numeric_level, logging.WARNING), force=True)
 
 
-def _fit_for_a_terminal(
+def _escape_for_terminal(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Escape what ids, paths and errors of strangers could do to a terminal. JSON does so by itself."""
+    """Escape control characters in ids, paths and error texts from outside. JSON escapes them anyway."""
     for key, value in event.items():
-        event[key] = _block(str(value)) if key in _BLOCKS else _harmless(value)
+        event[key] = _block(str(value)) if key in _MULTILINE_FIELDS else _escaped(value)
     return event
 
 
-def _harmless(value: object) -> object:
+def _escaped(value: object) -> object:
     if isinstance(value, str):
         return printable(value)
-    shown = repr(value)
-    return value if shown.isprintable() else printable(shown)
+    text = repr(value)
+    return value if text.isprintable() else printable(text)
 
 
 def _block(text: str) -> str:
-    """Its lines, indented: a message with a line end in it must not look like a line of the log."""
+    """Indent the lines, so that a line end in a message cannot fake a log line."""
     return "\n".join(f"  {printable(line)}" for line in text.split("\n"))

@@ -1,6 +1,6 @@
-"""Why a request over aiohttp got no answer, in a few plain words.
+"""Short descriptions of network errors raised by aiohttp.
 
-aiohttp's own texts name host and port a second time, and classes and arguments of its code.
+aiohttp's own texts repeat host and port, and contain names of classes and their arguments.
 """
 
 from __future__ import annotations
@@ -13,67 +13,69 @@ from typing import Final
 import aiohttp
 
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
-# OpenSSL's names for bytes that are no TLS; which of them comes is a matter of its version.
-_NO_TLS: Final = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
-_CLOSED: Final = "it closed the connection without an answer"
-# The first that fits.
-_WORDS: Final = (
-    (aiohttp.SocketTimeoutError, "it took too long to answer"),
-    (aiohttp.ServerTimeoutError, "it took too long to connect"),
+# OpenSSL's reasons when the other side does not speak TLS; they differ between its versions.
+_NOT_TLS: Final = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
+_CLOSED: Final = "it closed the connection without a response"
+# The first matching class wins.
+_DESCRIPTIONS: Final = (
+    (aiohttp.SocketTimeoutError, "the response timed out"),
+    (aiohttp.ServerTimeoutError, "the connection timed out"),
     (aiohttp.ClientConnectionResetError, _CLOSED),
-    (aiohttp.ClientPayloadError, "the answer was cut short"),
-    (aiohttp.ClientResponseError, "it does not answer as HTTP does"),
-    (aiohttp.InvalidURL, "its address can't be used"),
+    (aiohttp.ClientPayloadError, "the response was cut off"),
+    (aiohttp.ClientResponseError, "the response is not valid HTTP"),
+    (aiohttp.InvalidURL, "the address is invalid"),
 )
 
 
 def plain_reason(error: BaseException) -> str:
-    """One line without the address, as in `connection refused`."""
-    cause = _of_the_system(error)
+    """Describe the error in one line without the address, for example `connection refused`."""
+    cause = _unwrapped(error)
     if isinstance(cause, ssl.SSLError):
-        return _of_tls(cause)
-    if words := next((words for kind, words in _WORDS if isinstance(error, kind)), ""):
+        return _tls_reason(cause)
+    if words := next((words for kind, words in _DESCRIPTIONS if isinstance(error, kind)), ""):
         return words
     if isinstance(cause, OSError):
-        return _of_os(cause)
+        return _os_reason(cause)
     if isinstance(error, aiohttp.ClientError):
         return _CLOSED
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def speaks_no_tls(error: BaseException) -> bool:
-    """Whether TLS was tried where something else is spoken, however the error is wrapped."""
+    """Whether TLS was tried with a server that does not speak it, however the error is wrapped."""
     cause: BaseException | None = error
     while cause is not None:
-        of_system = _of_the_system(cause)
-        if isinstance(of_system, ssl.SSLError) and of_system.reason in _NO_TLS:
+        inner = _unwrapped(cause)
+        if isinstance(inner, ssl.SSLError) and inner.reason in _NOT_TLS:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
 
 
-def _of_the_system(error: BaseException) -> BaseException:
-    """What aiohttp has wrapped. Its errors call themselves OSError and SSLError, and know nothing."""
+def _unwrapped(error: BaseException) -> BaseException:
+    """Return the system's error inside aiohttp's. Some of aiohttp's errors inherit OSError or SSLError
+    without its fields.
+    """
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return error.certificate_error
     return error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
 
 
-def _of_tls(error: ssl.SSLError) -> str:
+def _tls_reason(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate can't be believed: {error.verify_message.rstrip('.')}"
-    if error.reason in _NO_TLS:
-        return "it speaks no TLS"
+        return f"its certificate is not trusted: {error.verify_message.rstrip('.')}"
+    if error.reason in _NOT_TLS:
+        return "it does not speak TLS"
     return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
 
 
-def _of_os(error: OSError) -> str:
-    # All the addresses of a name failed: one error with the text of each in its message.
+def _os_reason(error: OSError) -> str:
+    # All addresses of a name failed: asyncio raises one error without errno, with all texts in its message.
     numbers = set(_ERRNO.findall(str(error)))
     if error.errno is None and len(numbers) == 1:
         return os.strerror(int(numbers.pop())).lower()
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno).lower()
     if isinstance(error, TimeoutError):
-        return "it took too long to answer"
+        return "the response timed out"
     return (error.strerror or str(error)).lower() or type(error).__name__

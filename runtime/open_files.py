@@ -1,6 +1,7 @@
-"""Open files: a process of the fleet needs one for each connection, and the usual limit is 1024.
+"""The limit on open files (RLIMIT_NOFILE): raised as far as allowed, with a warning if that is not enough.
 
-Open files: each client may need one connection of its own and one to a worker.
+A server needs one open file for each connection, and a proxy two (client and worker). The usual soft limit
+is 1024.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import resource
 from typing import Final
 
 
-def files_allowed(wanted: int) -> int:
-    """How many files this process may have open, up to `wanted`, its limit raised as far as it may be."""
+def raise_open_files_limit(wanted: int) -> int:
+    """Raise this process's limit up to `wanted`, as far as the hard limit allows. Returns the limit now in
+    effect, at most `wanted`.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _least(soft, wanted) == wanted:
         return wanted
@@ -23,14 +26,16 @@ def _least(limit: int, wanted: int) -> int:
     return wanted if limit == resource.RLIM_INFINITY else min(limit, wanted)
 
 
-# Standard streams, the listening sockets, the registry's connections, the event loop's own.
-_BESIDE: Final = 64
+# Standard streams, listening sockets, connections to the registry, and the event loop's own.
+_OTHER_FILES: Final = 64
 
 
-def shortage(max_connections: int) -> str | None:
-    """Raise this process's limit as far as it may; what is missing even so, in one line, or None."""
-    wanted = 2 * max_connections + _BESIDE
-    allowed = files_allowed(wanted)
+def open_files_warning(max_connections: int) -> str | None:
+    """Raise this process's limit for so many connections. Returns one line if the limit is still too low,
+    otherwise None.
+    """
+    wanted = 2 * max_connections + _OTHER_FILES
+    allowed = raise_open_files_limit(wanted)
     if allowed == wanted:
         return None
     return (

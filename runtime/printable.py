@@ -1,13 +1,13 @@
-"""Text of others (ids, paths, labels, errors) made fit for a terminal and for one line."""
+"""Escapes text from outside (ids, paths, labels, errors) for a terminal and for one line."""
 
 from __future__ import annotations
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""The text with what is no character to look at written as an escape, as in `\x1b`.
+    r"""Escape characters that are not printable, as in `\x1b`.
 
-    That is what moves a terminal's cursor, ends a line or turns the writing direction. `keep` are characters
-    that stay as they are.
+    These move a terminal's cursor, end a line or change the writing direction. Characters in `keep` stay
+    as they are.
     """
     if text.isprintable():
         return text

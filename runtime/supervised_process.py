@@ -1,10 +1,11 @@
-"""A child process that is kept running: one child after the other.
+"""A child process that is kept running: it is started again whenever it ends.
 
 Rules:
-- `run` alone starts children and waits for them; `stop` and `kill` only send signals and wait for `run`.
-- A signal asked for while a child is being started reaches the child as soon as it is there.
-- Nothing is started once `stay_down`, `stop` or `kill` was called.
-- A child that ends in a way that no restart helps is not started again: `run` returns its exit status.
+
+- Only `run` starts children and waits for them; `stop` and `kill` only send signals and wait for `run`.
+- A signal sent while a child is being started is delivered as soon as the child exists.
+- No child is started after `stay_down`, `stop` or `kill`.
+- A child whose exit status is final is not restarted: `run` returns the status.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ State = Literal["new", "starting", "running", "waiting", "ended"]
 
 
 class ProcessEvents(Protocol):
-    """Who is told what becomes of a supervised process. `restart_in_s` is how long the next start waits."""
+    """Callbacks about a supervised process. `restart_in_s` is the delay before the next start."""
 
     def started(self, pid: int) -> None: ...
 
@@ -34,17 +35,17 @@ class ProcessEvents(Protocol):
     def output(self, line: str) -> None: ...
 
     def ended(self, status: ExitStatus | None, restart_in_s: float) -> None:
-        """The child has ended and is started again. `status` is None where it did not even start."""
+        """The child ended and will be restarted. `status` is None if it could not be started."""
 
     def overdue(self, timeout_s: float) -> None:
-        """The child did not end within so long of SIGTERM, and is killed."""
+        """The child did not end within `timeout_s` of SIGTERM and will be killed."""
 
 
 class SupervisedProcess:
-    """Keeps a child running until it is told to stop or there is no point in starting it again.
+    """Keeps a child running until it is stopped or its exit status is final.
 
-    `channel` makes what connects us with each child; by default its output goes to `events`. `final` says
-    whether an exit status means that no restart helps.
+    `channel` makes the connection to each child; by default the child's output goes to `events`. `final`
+    says whether an exit status means that a restart would fail in the same way.
     """
 
     def __init__(
@@ -62,16 +63,16 @@ class SupervisedProcess:
         self.state: State = "new"
         self.starts = 0
         self.failed = False
-        """Whether the latest child ended in a way that the next one would, too."""
-        self.refusal = ""
-        """Why there is no point in starting it again, in the child's own words, for its owner to tell."""
+        """Whether the exit status of the latest child was final."""
+        self.final_reason = ""
+        """Why the child cannot run, in its own words (its termination message), for the owner to report."""
         self._events = events
-        self._channel = channel or (lambda: OutputPipe(self._line))
+        self._channel = channel or (lambda: OutputPipe(self._on_line))
         self._final = final
         rng = rng or random.Random()  # noqa: S311 - spreads restarts, guards nothing
         self._restarts = _Restarts(policy or RestartPolicy(), rng, clock)
         self._child: ChildProcess | None = None
-        self._message = TerminationMessage()
+        self._termination = TerminationMessage()
         self._signal: signal.Signals | None = None
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
@@ -81,13 +82,13 @@ class SupervisedProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the child that runs now."""
+        """The process id of the running child, or None."""
         return self._child.pid if self._child else None
 
     async def run(self) -> ExitStatus | None:
-        """Start the child, and again whenever it dies; return None once it was stopped.
+        """Start the child, and restart it whenever it ends; return None after it was stopped.
 
-        Returns its exit status where no restart helps: the caller decides what becomes of the others.
+        Returns its exit status if that is final: the caller decides what happens to the other processes.
         """
         try:
             while not self._stop.is_set():
@@ -104,12 +105,12 @@ class SupervisedProcess:
             self._ended.set()
 
     def stay_down(self) -> None:
-        """Don't start another child once this one has ended."""
+        """Do not start another child after the current one."""
         self._stop.set()
 
     async def stop(self, timeout_s: float) -> None:
-        """Ask the child to end (SIGTERM) and wait until it has; SIGKILL after `timeout_s` seconds."""
-        self._send(signal.SIGTERM)
+        """Send SIGTERM and wait until the child has ended; send SIGKILL after `timeout_s` seconds."""
+        self._signal_child(signal.SIGTERM)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._ended.wait()
@@ -119,11 +120,11 @@ class SupervisedProcess:
             await self._ended.wait()
 
     def kill(self) -> None:
-        """End the child at once (SIGKILL); with a session of its own also all that it started."""
-        self._send(signal.SIGKILL)
+        """Send SIGKILL; a child with its own session is killed with all its processes."""
+        self._signal_child(signal.SIGKILL)
 
-    def _send(self, wanted: signal.Signals) -> None:
-        if self._signal is not signal.SIGKILL:  # nothing weaker takes its place
+    def _signal_child(self, wanted: signal.Signals) -> None:
+        if self._signal is not signal.SIGKILL:  # a SIGTERM after it must not replace it
             self._signal = wanted
         self._stop.set()
         self._deliver()
@@ -133,32 +134,33 @@ class SupervisedProcess:
             self._child.send(self._signal)
 
     async def _run_child(self) -> ExitStatus | None:
-        """One child, from start to end; None where it could not even be started."""
-        self.state, self._message = "starting", TerminationMessage()
+        """Run one child from start to end; returns None if it could not be started."""
+        self.state, self._termination = "starting", TerminationMessage()
         self.starts += 1
         try:
             self._child = await ChildProcess.start(self.spec, self._channel())
-        except OSError as error:  # out of memory, files or processes: that may pass
+        except OSError as error:  # out of memory, files or processes: may be temporary
             self._events.not_started(error.strerror or str(error))
             return None
         self.state = "running"
         self._events.started(self._child.pid)
+        # stop() may have been called while the child was starting.
         self._deliver()
         try:
             status = await self._child.end()
         finally:
             self._child = None
         self.failed = self._final(status)
-        # A child that was stopped because another one refuses may not come to its exit code.
-        self.refusal = self._message.reason if self.failed or self._stop.is_set() else ""
-        if not self.refusal:
-            self._show(self._message.end())
+        # A child that was stopped because another one failed for good may not reach its own exit code.
+        self.final_reason = self._termination.reason if self.failed or self._stop.is_set() else ""
+        if not self.final_reason:
+            self._emit(self._termination.end())
         return status
 
-    def _line(self, line: str) -> None:
-        self._show(self._message.feed(line))
+    def _on_line(self, line: str) -> None:
+        self._emit(self._termination.feed(line))
 
-    def _show(self, lines: Iterable[str]) -> None:
+    def _emit(self, lines: Iterable[str]) -> None:
         for line in lines:
             self._events.output(line)
 
@@ -171,7 +173,7 @@ class SupervisedProcess:
 
 
 class _Restarts:
-    """How long the next start waits."""
+    """Computes the delay before the next start."""
 
     def __init__(self, policy: RestartPolicy, rng: random.Random, clock: Callable[[], float]) -> None:
         self._policy = policy
@@ -185,7 +187,7 @@ class _Restarts:
         self._began_s = self._clock()
 
     def delay_s(self) -> float:
-        """That child has ended by itself: seconds to wait before the next start."""
+        """Return the delay before the next start, after the child ended by itself."""
         uptime_s = self._clock() - self._began_s
         self._failures = self._policy.failures_after(self._failures, uptime_s)
         return self._policy.delay_s(self._failures, self._rng)

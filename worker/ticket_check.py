@@ -31,7 +31,7 @@ class TicketCheck:
         `header` is its X-Ticket. Where it has none the first `ticket` of its query counts.
         """
         ticket = _queried(query) if header is None else header
-        fault = check(self._keys.look(), self._service, ticket, self._clock())
+        fault = check(self._keys.current(), self._service, ticket, self._clock())
         return None if fault is None else Rejection(f"ticket-{fault}")
 
 

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from tfleet.client.concurrency.single_flight import SingleFlight
 from tfleet.client.errors import FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.http.transport import LostConnectionError
-from tfleet.contract.names import OWN_REGISTRY
+from tfleet.contract.names import EMBEDDED_REGISTRY
 from tfleet.discovery.consul.credentials import Credentials
 from tfleet.discovery.consul.error_messages import denied, refused, tls_trouble
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError
@@ -95,7 +95,7 @@ class ConsulResolver:
             return f"cannot find a proxy: {error}"
         self._on_found(found)
         nobody = f"no proxy is registered as {self._where}"
-        if reply.headers.get("Server") == OWN_REGISTRY:
+        if reply.headers.get("Server") == EMBEDDED_REGISTRY:
             return nobody
         return f"{nobody}; {self._where.registry.access.reading(self._where.service)}"
 

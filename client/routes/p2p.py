@@ -42,7 +42,7 @@ from tfleet.client.http.transport import LostConnectionError
 from tfleet.client.routes.attempts import PAUSE_S
 from tfleet.client.routes.forward import Forward
 from tfleet.client.routes.lease_renewal import LeaseRenewal
-from tfleet.contract.names import MOST_LEASED, REQUEST_ID
+from tfleet.contract.names import MAX_LEASE_SIZE, REQUEST_ID
 from tfleet.contract.request_id import request_id
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ class PeerToPeer:
         self._proxies = proxies
         self._try_timeout_s = try_timeout_s
         self._forward = Forward(transport, proxies)
-        self._keeper = LeaseRenewal(transport, proxies, size=min(most_workers, MOST_LEASED), balance=balance)
+        self._keeper = LeaseRenewal(
+            transport, proxies, size=min(most_workers, MAX_LEASE_SIZE), balance=balance
+        )
         self._contacts: SingleFlight[tuple[FoundWorker, ...]] = SingleFlight()
         self._detour = ProxyFallback(again_after_s)
         self._lost = ""

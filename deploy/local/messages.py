@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tfleet.contract.address import Address, is_everywhere, is_loopback
+from tfleet.contract.address import Address, is_loopback, is_unspecified
 from tfleet.contract.names import PROXY_PORT
 from tfleet.discovery.registration.advertise import network_address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
@@ -69,7 +69,7 @@ def elsewhere(proxy: Address) -> Address | None:
     """Where other machines find a proxy that listens there; None where they don't, or nobody knows."""
     if is_loopback(proxy.host):
         return None
-    if not is_everywhere(proxy.host):
+    if not is_unspecified(proxy.host):
         return proxy
     own = network_address()
     return None if own is None or ":" in proxy.host else Address(own, proxy.port)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from tfleet.contract.address import LOCALHOST, Address, is_everywhere, is_loopback
+from tfleet.contract.address import LOCALHOST, Address, is_loopback, is_unspecified
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.admin.app import Mode
 from tfleet.runtime.child_process import ChildSpec
@@ -46,7 +46,7 @@ class FleetPlan:
     @property
     def seen_here(self) -> Address:
         """Where this machine finds the proxy."""
-        if self.proxy.host != LOCALHOST and not is_everywhere(self.proxy.host):
+        if self.proxy.host != LOCALHOST and not is_unspecified(self.proxy.host):
             return self.proxy
         return replace(self.proxy, host="::1" if ":" in self.proxy.host else LOOPBACK)
 

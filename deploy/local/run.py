@@ -54,8 +54,8 @@ async def run_fleet(
             console.say(announce.farewell(signals[0].name if signals else _name_of(supervisor.failed)))
     if supervisor.failed:
         raise CommandRefusedError("; ".join(_refusals(supervisor.failed, stages)))
-    for process in (each for stage in stages for each in stage.processes if each.refusal):
-        console.relay(process.spec.name, process.refusal)
+    for process in (each for stage in stages for each in stage.processes if each.final_reason):
+        console.relay(process.spec.name, process.final_reason)
     console.say("all killed" if supervisor.killed else "all stopped")
     return _SIGNALLED + signals[-1] if supervisor.killed else 0
 
@@ -97,9 +97,9 @@ async def _herald(fleet: FleetPlan, console: Console, image: str, tfleet: str) -
 
 def _refusals(first: SupervisedProcess, stages: Iterable[Stage]) -> list[str]:
     """Why processes can't run, each reason once."""
-    others = (each for stage in stages for each in stage.processes if each.failed or each.refusal)
+    others = (each for stage in stages for each in stage.processes if each.failed or each.final_reason)
     refused = [first, *others]
-    by_reason = {each.refusal: each for each in reversed(refused)}
+    by_reason = {each.final_reason: each for each in reversed(refused)}
     return [
         f"{_name_of(each)} cannot run: {printable(reason) or 'it ended with exit code 2, see above'}"
         for reason, each in reversed(by_reason.items())

@@ -21,7 +21,7 @@ from urllib.parse import quote
 import aiohttp
 
 from tfleet.contract.address import Address
-from tfleet.contract.names import OWN_REGISTRY
+from tfleet.contract.names import EMBEDDED_REGISTRY
 from tfleet.discovery.consul.access import Access
 from tfleet.discovery.consul.credentials import Credentials
 from tfleet.discovery.consul.error_messages import denied, refused, tls_trouble
@@ -109,7 +109,7 @@ class ConsulHealth:
             head, body = await self._get(service, {"stale": "", "wait": f"{wait_s:g}s", **since})
             led = head.get("X-Consul-KnownLeader") != "false"
             whole = head.get("X-Consul-Results-Filtered-By-ACLs") != "true"
-            own = head.get("Server") == OWN_REGISTRY
+            own = head.get("Server") == EMBEDDED_REGISTRY
             return HealthAnswer(int(head["X-Consul-Index"]), read_roll(json.loads(body)), led, whole, own)
         except TimeoutError as error:
             raise RegistryUnavailableError(f"{self._where} does not answer: timed out") from error

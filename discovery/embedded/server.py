@@ -9,7 +9,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from tfleet.contract.names import OWN_REGISTRY
+from tfleet.contract.names import EMBEDDED_REGISTRY
 from tfleet.discovery.consul.access import Access
 from tfleet.discovery.embedded import responses as reply
 from tfleet.discovery.embedded.access import Token, guard
@@ -85,7 +85,7 @@ async def _close(app: web.Application) -> None:
 
 
 async def _signed(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers[hdrs.SERVER] = OWN_REGISTRY
+    response.headers[hdrs.SERVER] = EMBEDDED_REGISTRY
 
 
 @web.middleware

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Final
 
-from tfleet.contract.address import Address, is_everywhere, is_loopback
+from tfleet.contract.address import Address, is_loopback, is_unspecified
 
 # Addresses that are nobody's (RFC 5737, RFC 3849) and that nothing is sent to: the way there is the default
 # route.
@@ -22,7 +22,7 @@ def advertised(listening: Address, chosen: Address | None, towards: Address | No
     """
     if chosen is not None:
         return chosen
-    if not is_everywhere(listening.host) or towards is None:
+    if not is_unspecified(listening.host) or towards is None:
         return listening
     own = _own_address(towards)
     # What listens on all of IPv6's interfaces does not answer on IPv4's, and the other way round.

@@ -24,7 +24,7 @@ from typing import Protocol
 import requests
 
 from tfleet.contract.address import Address, is_loopback
-from tfleet.contract.identifiers import shown
+from tfleet.contract.identifiers import escaped
 from tfleet.contract.names import PROXY, WORKER
 from tfleet.discovery.consul.error_messages import reason
 from tfleet.discovery.errors import AddressHeldError
@@ -113,7 +113,7 @@ def claim(
     for rival, verdict in verdicts:
         if verdict is Verdict.ALIVE:
             raise AddressHeldError(
-                f"{address} is the address of {rival.instance.id} (node {shown(rival.node)}), "
+                f"{address} is the address of {rival.instance.id} (node {escaped(rival.node)}), "
                 "which answers there; say with --advertise where this one can be reached"
             )
     corpses = tuple(rival.instance for rival, verdict in verdicts if verdict is Verdict.CORPSE)

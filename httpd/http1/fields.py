@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence, Set
 from typing import Final, NamedTuple
 
-from tfleet.contract.names import MOST_HEAD_BYTES
+from tfleet.contract.names import MAX_HEAD_BYTES
 
 TEXT: Final = rb"[\t -~\x80-\xff]*"
 FIELD_LINE: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:" + TEXT + rb"\r\n"
@@ -120,8 +120,8 @@ def read_length(fields: Fields, *, http_1_0: bool) -> tuple[bool, int | None]:
 
 def check_size(head_bytes: int) -> None:
     """Raises UnreadableError where a head, or what has come of it, is too large."""
-    if head_bytes > MOST_HEAD_BYTES:
-        raise UnreadableError(f"its head is over {MOST_HEAD_BYTES} bytes")
+    if head_bytes > MAX_HEAD_BYTES:
+        raise UnreadableError(f"its head is over {MAX_HEAD_BYTES} bytes")
 
 
 def check_lines(beginning: bytes, seen: int) -> None:

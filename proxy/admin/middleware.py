@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from tfleet.contract.cors import Cors, asking_origin
+from tfleet.contract.cors import Cors, preflight_origin
 from tfleet.contract.names import REQUEST_ID, WORKER
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
@@ -89,10 +89,10 @@ def allow_origins(app: web.Application, cors: Cors) -> None:
 
     @web.middleware
     async def preflights(request: web.Request, handler: Handler) -> web.StreamResponse:
-        origin = asking_origin(request.method, request.headers.get)
+        origin = preflight_origin(request.method, request.headers.get)
         if origin is None:
             return await handler(request)
-        if refused := cors.refusal(origin):
+        if refused := cors.preflight_problem(origin):
             raise ProblemError(refused)
         return web.Response(status=204, headers=cors.preflight(origin))
 

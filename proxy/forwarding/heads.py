@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tfleet.contract.cors import without_cors
+from tfleet.contract.cors import without_cors_headers
 from tfleet.contract.names import QUEUE_LENGTH, REQUEST_ID, REQUEST_TIMEOUT_MS, RETRIES, TICKET, WORKER
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.response import AnswerHead
@@ -88,7 +88,11 @@ def client_head(
     `connection` are lines about the client's own connection; `chunked` is how it gets the body. `cors` says
     which page may read it: what the worker says of that is for who asks the worker.
     """
-    lines = [*(without_cors(answer.fields.lines) if cors else answer.fields.lines), *connection, *cors]
+    lines = [
+        *(without_cors_headers(answer.fields.lines) if cors else answer.fields.lines),
+        *connection,
+        *cors,
+    ]
     queue_length, length_bytes = answer.queue_length, answer.fields.first(b"content-length")
     if queue_length is not None:
         lines.append(QUEUE_LENGTH.encode() + b": " + queue_length)

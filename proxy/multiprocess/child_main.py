@@ -19,7 +19,7 @@ from tfleet.proxy.multiprocess.parent_link import ParentLink
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.server import CannotListenError, Serving, beside, log_draining, serving
 from tfleet.runtime import log
-from tfleet.runtime.open_files import shortage
+from tfleet.runtime.open_files import open_files_warning
 
 _CONTROL = 0
 """Its standard input is the socket to its parent."""
@@ -56,9 +56,9 @@ async def _serve(start: Start, link: ParentLink, readiness: Readiness, stop: asy
     settings = start.settings
     if start.ticket_keys is not None:
         keys = KeyFile(start.ticket_keys.path, state=start.ticket_keys)
-        keys.look()  # the parent read it when it started
+        keys.current()  # the parent read it when it started
         settings = replace(settings, ticket_keys=keys)
-    if missing := shortage(settings.client_limits.max_connections):
+    if missing := open_files_warning(settings.client_limits.max_connections):
         structlog.get_logger().warning(missing)
 
     async def hear() -> None:

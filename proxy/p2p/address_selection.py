@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, Literal
 
-from tfleet.contract.address import Address, BadAddressError, is_everywhere
+from tfleet.contract.address import Address, BadAddressError, is_unspecified
 from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.proxy.p2p.local_networks import IPAddress, IPNetwork, Networks
@@ -52,7 +52,7 @@ class NetworkSide:
             or (self.wanted is None and self._shares(instance.address.host))
         ):
             return instance.address
-        if not is_everywhere(wan.host):
+        if not is_unspecified(wan.host):
             return wan
         return Address(self.reached, wan.port) if self.reached else instance.address
 

@@ -19,11 +19,11 @@ from urllib.parse import parse_qs
 
 from tfleet.contract.address import Address
 from tfleet.contract.names import (
+    ADDRESS_KIND,
     LAN,
     LEASE_SIZE,
+    MAX_LEASE_SIZE,
     MODEL,
-    MOST_LEASED,
-    NETWORK,
     TICKET,
     TICKET_QUERY,
     WAN,
@@ -84,7 +84,7 @@ class Lookup:
             asked = parse_qs(query.decode("ascii"), keep_blank_values=True)
             failed = frozenset(asked.get("except", ()))
             self._fleet.doubt(failed)
-            asker = ClientLocation(head, peer, self._view.networks, _wanted(asked.get(NETWORK)))
+            asker = ClientLocation(head, peer, self._view.networks, _wanted(asked.get(ADDRESS_KIND)))
             if LEASE_SIZE in asked:
                 lines = _TEXT in accepts and _JSON not in accepts
                 return self._lease(_lease_size(asked[LEASE_SIZE][0]), failed, asker, lines=lines)
@@ -135,9 +135,9 @@ def _answer(instance: Instance, address: Address, ticket: str | None, *, as_json
 
 def _lease_size(asked: str) -> int:
     n = whole_number(asked)
-    if n is None or not 1 <= n <= MOST_LEASED:
+    if n is None or not 1 <= n <= MAX_LEASE_SIZE:
         detail = (
-            f"{LEASE_SIZE} is {asked[:20]!r}: it says how many workers are wanted, from 1 to {MOST_LEASED}"
+            f"{LEASE_SIZE} is {asked[:20]!r}: it says how many workers are wanted, from 1 to {MAX_LEASE_SIZE}"
         )
         raise ProblemError(Problem(400, detail))
     return n
@@ -150,7 +150,7 @@ def _wanted(asked: list[str] | None) -> Wanted | None:
         return "lan"
     if asked[0] == WAN:
         return "wan"
-    raise ProblemError(Problem(400, f"{NETWORK} is {asked[0][:20]!r}: it is {LAN} or {WAN}"))
+    raise ProblemError(Problem(400, f"{ADDRESS_KIND} is {asked[0][:20]!r}: it is {LAN} or {WAN}"))
 
 
 def _line(address: Address, ticket: str | None) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from tfleet.contract.address import Address, BadAddressError, address_of, is_everywhere, is_loopback
+from tfleet.contract.address import Address, BadAddressError, address_of, is_loopback, is_unspecified
 
 
 @pytest.mark.parametrize(
@@ -75,4 +75,4 @@ def test_all_else_is_not_loopback(host: str) -> None:
 
 @pytest.mark.parametrize(("host", "everywhere"), [("0.0.0.0", True), ("::", True), ("10.0.0.0", False)])
 def test_every_interface_has_an_address_to_listen_on(host: str, everywhere: bool) -> None:
-    assert is_everywhere(host) is everywhere
+    assert is_unspecified(host) is everywhere

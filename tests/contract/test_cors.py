@@ -1,6 +1,6 @@
 import pytest
 
-from tfleet.contract.cors import NO_PAGES, BadOriginError, Cors, asking_origin, without_cors
+from tfleet.contract.cors import CORS_OFF, BadOriginError, Cors, preflight_origin, without_cors_headers
 
 A, B = "https://a.example", "https://b.example"
 ALLOW = "Access-Control-Allow-Origin"
@@ -40,15 +40,15 @@ def test_origins_are_read_as_browsers_write_them(text: str, origin: str) -> None
     ],
 )
 def test_what_is_no_origin_is_refused(text: str) -> None:
-    with pytest.raises(BadOriginError, match="is no origin: expected https://HOST") as refused:
+    with pytest.raises(BadOriginError, match="is not an origin: expected https://HOST") as refused:
         Cors.parse([text])
     assert str(refused.value).isprintable()
 
 
 def test_without_origins_nothing_is_said() -> None:
-    assert not NO_PAGES
-    assert NO_PAGES.headers(A) == {}
-    assert NO_PAGES.lines(A.encode()) == ()
+    assert not CORS_OFF
+    assert CORS_OFF.headers(A) == {}
+    assert CORS_OFF.lines(A.encode()) == ()
 
 
 def test_any_page_may_read_where_all_may() -> None:
@@ -78,8 +78,8 @@ def test_a_preflight_is_told_what_may_be_sent() -> None:
     told = SEVERAL.preflight(A)
     assert {"Content-Type", "X-Ticket"} <= set(told["Access-Control-Allow-Headers"].split(", "))
     assert told["Access-Control-Allow-Methods"] == "GET, HEAD, POST"
-    assert SEVERAL.refusal(A) is None
-    refused = SEVERAL.refusal("https://c.example")
+    assert SEVERAL.preflight_problem(A) is None
+    refused = SEVERAL.preflight_problem("https://c.example")
     assert refused is not None
     assert refused.status == 403
     assert "'https://c.example'" in refused.detail
@@ -87,12 +87,12 @@ def test_a_preflight_is_told_what_may_be_sent() -> None:
 
 def test_only_a_browsers_question_is_a_preflight() -> None:
     asked = {"Origin": A, "Access-Control-Request-Method": "POST"}
-    assert asking_origin("OPTIONS", asked.get) == A
-    assert asking_origin("POST", asked.get) is None
+    assert preflight_origin("OPTIONS", asked.get) == A
+    assert preflight_origin("POST", asked.get) is None
     for name in asked:
-        assert asking_origin("OPTIONS", {n: v for n, v in asked.items() if n != name}.get) is None
+        assert preflight_origin("OPTIONS", {n: v for n, v in asked.items() if n != name}.get) is None
 
 
 def test_what_another_said_of_it_is_taken_away() -> None:
     lines = [b"X-A: 1", b"access-control-allow-origin: *", b"Access-Control-Max-Age: 5", b"Vary: Origin"]
-    assert without_cors([*lines, b"Vary: Accept"]) == [b"X-A: 1", b"Vary: Accept"]
+    assert without_cors_headers([*lines, b"Vary: Accept"]) == [b"X-A: 1", b"Vary: Accept"]

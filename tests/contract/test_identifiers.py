@@ -4,13 +4,13 @@ from hypothesis import strategies as st
 
 from tfleet.contract.address import Address
 from tfleet.contract.identifiers import (
-    MOST_ID_CHARS,
-    MOST_LABEL_CHARS,
-    MOST_SERVICE_CHARS,
+    MAX_ID_CHARS,
+    MAX_LABEL_CHARS,
+    MAX_SERVICE_CHARS,
     as_label,
+    escaped,
     is_label,
     is_token,
-    shown,
 )
 from tfleet.discovery.instance import new_id
 
@@ -33,8 +33,8 @@ def test_what_could_be_more_than_a_name_is_no_token(text: str) -> None:
 
 def test_the_longest_service_and_host_make_a_token() -> None:
     host = ".".join(["h" * 62] * 4)
-    made = new_id("s" * MOST_SERVICE_CHARS, Address(host, 65535))
-    assert len(made) <= MOST_ID_CHARS
+    made = new_id("s" * MAX_SERVICE_CHARS, Address(host, 65535))
+    assert len(made) <= MAX_ID_CHARS
     assert is_token(made)
 
 
@@ -56,12 +56,12 @@ def test_a_folder_of_any_name_makes_a_label(text: str, label: str) -> None:
 @given(st.text())
 def test_whatever_it_is_made_of_a_label_is_one(text: str) -> None:
     assert is_label(as_label(text))
-    assert len(as_label(text * 100)) <= MOST_LABEL_CHARS
+    assert len(as_label(text * 100)) <= MAX_LABEL_CHARS
 
 
 @given(st.text())
 def test_what_is_shown_is_one_short_plain_line(text: str) -> None:
-    line = shown(text)
+    line = escaped(text)
     assert line.isascii()
     assert line == "" or line.isprintable()
     assert len(line) <= 80 * 10 + 3

@@ -52,13 +52,13 @@ def test_one_or_two_lines_are_the_keys(path: Path, text: str, read: TicketKeys) 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "it has no keys and must have one or two"),
-        (b"\n\n", "it has no keys"),
-        (f"{NEW}\n{OLD}\n{NEW}".encode(), "it has 3 keys"),
-        (b"x" * 31, "a key has at least 32 characters"),
-        (f"{NEW}\nshort\n".encode(), "a key has at least 32 characters"),
+        (b"", "expected one or two keys, one on each line, but found none"),
+        (b"\n\n", "expected one or two keys, one on each line, but found none"),
+        (f"{NEW}\n{OLD}\n{NEW}".encode(), "expected one or two keys, one on each line, but found 3"),
+        (b"x" * 31, "each key needs at least 32 characters"),
+        (f"{NEW}\nshort\n".encode(), "each key needs at least 32 characters"),
         (bytes(range(256)), "it is no text"),
-        (b"x" * 5000, "it is no text of one or two lines"),
+        (b"x" * 5000, "expected one or two lines of ASCII text"),
     ],
 )
 def test_what_holds_no_keys_is_told_with_what_to_do(path: Path, content: bytes, said: str) -> None:
@@ -79,13 +79,13 @@ def test_so_is_what_is_no_file(tmp_path: Path, name: str, said: str) -> None:
 
 def test_a_change_is_taken_at_the_next_look(path: Path) -> None:
     file = KeyFile(write(path, OLD))
-    assert file.look() == keys(OLD)
+    assert file.current() == keys(OLD)
     write(path, NEW, OLD)
     assert file.keys == keys(OLD), "nobody looked"
     with capture_logs() as logs:
-        assert file.look() == file.keys == keys(NEW, OLD)
-        file.look()
-    assert [(line["event"], line["keys"]) for line in logs] == [("keys of tickets changed", 2)]
+        assert file.current() == file.keys == keys(NEW, OLD)
+        file.current()
+    assert [(line["event"], line["keys"]) for line in logs] == [("ticket keys changed", 2)]
     assert NEW not in str(logs)
 
 
@@ -94,7 +94,7 @@ def test_also_one_of_the_same_size_by_another_file_in_its_place(path: Path) -> N
     other = write(path.with_name("other"), NEW)
     os.utime(other, ns=(0, path.stat().st_mtime_ns))
     other.rename(path)
-    assert file.look() == keys(NEW)
+    assert file.current() == keys(NEW)
 
 
 def test_also_through_a_link_as_secrets_are_exchanged(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_also_through_a_link_as_secrets_are_exchanged(tmp_path: Path) -> None:
     file = KeyFile(link)
     (tmp_path / "new").symlink_to(second)
     (tmp_path / "new").rename(link)
-    assert file.look() == keys(NEW)
+    assert file.current() == keys(NEW)
 
 
 def test_a_file_that_is_being_written_is_left_alone_for_a_second(path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_file_that_is_being_written_is_left_alone_for_a_second(path: Path) -> 
         age(path, 60)
         file = KeyFile(path, clock=lambda: path.stat().st_mtime + later_s)  # noqa: B023 - used in this turn
         path.write_text(NEW)
-        found.append(file.look())
+        found.append(file.current())
         path.write_text(OLD)
     assert found == [keys(OLD), keys(OLD), keys(NEW)]
 
@@ -123,22 +123,22 @@ def test_one_from_the_future_is_taken(path: Path) -> None:
     file = KeyFile(write(path, OLD))
     write(path, NEW)
     age(path, -100_000)
-    assert file.look() == keys(NEW)
+    assert file.current() == keys(NEW)
 
 
 def test_the_keys_stay_where_the_file_can_t_be_read_any_more_and_that_is_said_once(path: Path) -> None:
     file = KeyFile(write(path, OLD))
     with capture_logs() as logs:
         write(path, "short")
-        assert [file.look() for _ in range(3)] == [keys(OLD)] * 3
+        assert [file.current() for _ in range(3)] == [keys(OLD)] * 3
         path.unlink()
-        assert [file.look() for _ in range(3)] == [keys(OLD)] * 3
+        assert [file.current() for _ in range(3)] == [keys(OLD)] * 3
     said = [line["event"] for line in logs]
     assert len(said) == 2
     assert "at least 32 characters" in said[0]
     assert "no such file" in said[1]
     write(path, NEW)
-    assert file.look() == keys(NEW)
+    assert file.current() == keys(NEW)
 
 
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     file = KeyFile(pipe)
     writer.join()
     age(pipe, 60)
-    assert [file.look(), file.look()] == [keys(NEW)] * 2
+    assert [file.current(), file.current()] == [keys(NEW)] * 2
 
 
 @pytest.mark.parametrize(("mode", "told"), [(0o600, False), (0o640, False), (0o644, True), (0o444, True)])
@@ -157,5 +157,5 @@ def test_keys_that_everybody_can_read_are_used_with_a_warning(path: Path, mode: 
     write(path, NEW).chmod(mode)
     with capture_logs() as logs:
         assert KeyFile(path).keys == keys(NEW)
-    warning = f"every user of this machine can get at the keys of tickets: chmod o= {path}"
+    warning = f"every user of this machine can access the ticket keys: chmod o= {path}"
     assert [line["event"] for line in logs] == [warning] * told

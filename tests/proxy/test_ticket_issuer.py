@@ -39,5 +39,5 @@ def test_keys_that_have_changed_sign_from_then_on(tmp_path: Path) -> None:
     office = TicketIssuer(file, "cats", clock=lambda: NOW_S)
     assert check(keys("a"), "cats", office.current(), NOW_S) is None
     key_file(tmp_path, "b")
-    file.look()
+    file.current()
     assert check(keys("b"), "cats", office.current(), NOW_S) is None

@@ -9,9 +9,9 @@ from tests.support.environment import users_environment
 
 PROGRAM = """
 import resource
-from tfleet.runtime.open_files import files_allowed
+from tfleet.runtime.open_files import raise_open_files_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
-print(files_allowed(200), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+print(raise_open_files_limit(200), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 
 

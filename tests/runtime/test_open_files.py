@@ -9,9 +9,9 @@ from tests.support.environment import users_environment
 
 PROGRAM = """
 import resource
-from tfleet.runtime.open_files import shortage
+from tfleet.runtime.open_files import open_files_warning
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
-print(shortage(100))
+print(open_files_warning(100))
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 

@@ -63,7 +63,7 @@ async def test_exit_code_2_is_not_tried_again(
     process = SupervisedProcess(python(code), transcript, policy=QUICK)
     assert await process.run() == ExitStatus(2)
     assert process.starts == 1
-    assert (process.failed, process.refusal) == (True, "no model")
+    assert (process.failed, process.final_reason) == (True, "no model")
     assert len(transcript.lines) == 1, "that it started: its owner tells why it ended"
 
 
@@ -76,7 +76,7 @@ async def test_a_refusal_that_a_stop_interrupts_is_kept(
         group.create_task(process.run())
         await transcript.until("output: here")
         await process.stop(timeout_s=10)
-    assert (process.failed, process.refusal) == (False, "no model")
+    assert (process.failed, process.final_reason) == (False, "no model")
     assert not [line for line in transcript.lines if "no model" in line], "its owner tells"
 
 

@@ -9,7 +9,7 @@ import structlog
 import tensorflow as tf
 
 from tfleet.contract.address import Address
-from tfleet.contract.cors import NO_PAGES, Cors
+from tfleet.contract.cors import CORS_OFF, Cors
 from tfleet.discovery.instance import Instance
 from tfleet.worker.address.addresses import WorkerAddresses
 from tfleet.worker.api.app import make_app
@@ -46,7 +46,7 @@ def serving(
     queue_limits: QueueLimits = QUEUE_LIMITS,
     gate: Gate | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
-    cors: Cors = NO_PAGES,
+    cors: Cors = CORS_OFF,
 ) -> Iterator[tuple[Address, Lifecycle]]:
     """A worker that answers inside the block; without a classifier it is still starting."""
     lifecycle = Lifecycle()

@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from tfleet.contract.address import Address, is_everywhere, is_loopback
+from tfleet.contract.address import Address, is_loopback, is_unspecified
 from tfleet.discovery.instance import Instance
 from tfleet.worker.address.docker_port import NotPublishedError
 from tfleet.worker.address.wan_option import FindWan
@@ -70,7 +70,7 @@ class WorkerAddresses:
 
 def why_untested(wan: Address, registry: Address) -> str:
     """Why the registry can't tell whether an outside address is reached; empty where it can."""
-    if is_everywhere(wan.host):
+    if is_unspecified(wan.host):
         return "it is every address of the machine, and nobody knows by which one a client will come"
     if is_loopback(wan.host) and not is_loopback(registry.host):
         return "it is on loopback, which is another one for the registry"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tfleet.contract.address import Address, address_of, is_everywhere
+from tfleet.contract.address import Address, address_of, is_unspecified
 from tfleet.runtime.docker_client import engine_client
 from tfleet.worker.address.container_id import own_names
 
@@ -50,7 +50,7 @@ def _address(bound: object) -> Address | None:
     host, port = str(bound.get("HostIp") or ""), str(bound.get("HostPort") or "")
     if not port.isdecimal():
         return None
-    return address_of(_EVERY_IPV4 if is_everywhere(host) else host, int(port))
+    return address_of(_EVERY_IPV4 if is_unspecified(host) else host, int(port))
 
 
 _SOCKET: Final = "unix:///var/run/docker.sock"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from flask import Flask, Response, jsonify, request
 
-from tfleet.contract.cors import NO_PAGES, Cors
+from tfleet.contract.cors import CORS_OFF, Cors
 from tfleet.contract.names import DRAIN_PATH
 from tfleet.contract.origin import foreign_host, foreign_page, machine
 from tfleet.contract.problem import Problem
@@ -53,7 +53,7 @@ def make_app(
     *,
     decoders: DecoderPool,
     memory: MemoryTrimmer,
-    cors: Cors = NO_PAGES,
+    cors: Cors = CORS_OFF,
 ) -> Flask:
     """The WSGI application of one worker. `drain` begins its end, and returns at once.
 

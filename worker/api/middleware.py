@@ -13,7 +13,7 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from tfleet.contract.cors import Cors, asking_origin
+from tfleet.contract.cors import Cors, preflight_origin
 from tfleet.contract.names import (
     BATCH_SIZE,
     DRAIN_PATH,
@@ -145,10 +145,10 @@ def allow_origins(app: Flask, cors: Cors) -> None:
 
     @app.before_request
     def preflight() -> Response | None:
-        origin = asking_origin(request.method, request.headers.get)
+        origin = preflight_origin(request.method, request.headers.get)
         if origin is None or request.path == DRAIN_PATH:
             return None
-        if refused := cors.refusal(origin):
+        if refused := cors.preflight_problem(origin):
             raise ProblemError(refused)
         return Response(status=204, headers=dict(cors.preflight(origin)))
 

@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from tfleet.contract.names import TICKET, TICKET_QUERY, TICKET_SCHEME, WORKER
 from tfleet.contract.problem import Problem
-from tfleet.contract.ticket import LIFETIME_S, MOST_SKEW_S
+from tfleet.contract.ticket import LIFETIME_S, MAX_CLOCK_SKEW_S
 from tfleet.worker.image.errors import ImageError, TooCostlyError, TooManyPixelsError, UnsupportedFormatError
 from tfleet.worker.rejection import Rejection
 
@@ -70,7 +70,7 @@ _REJECTIONS: Mapping[Rejection, Problem] = {
     ),
     Rejection.TICKET_TOO_LONG: _no_ticket(
         "the ticket is for longer than tickets are: the clocks of proxy and worker differ by more than "
-        f"{MOST_SKEW_S} s"
+        f"{MAX_CLOCK_SKEW_S} s"
     ),
 }
 _CLIENT_GONE = 499  # nginx' number for it; no client ever sees it

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import structlog
 
-from tfleet.runtime.open_files import files_allowed
+from tfleet.runtime.open_files import raise_open_files_limit
 
 PAUSE_S: Final = 0.1
 
@@ -31,7 +31,7 @@ _SAID_EVERY_S: Final = 60.0
 def most_connections() -> int:
     """How many connections a worker may have, after raising the limit of open files as far as it may be."""
     wanted = _MOST + _BESIDE
-    allowed = files_allowed(wanted)
+    allowed = raise_open_files_limit(wanted)
     most = max(_FEWEST, allowed - _BESIDE)
     if allowed < wanted:
         structlog.get_logger().warning(

@@ -31,8 +31,8 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from tfleet.contract.address import Address
-from tfleet.contract.cors import NO_PAGES, Cors
-from tfleet.contract.names import MOST_HEAD_BYTES
+from tfleet.contract.cors import CORS_OFF, Cors
+from tfleet.contract.names import MAX_HEAD_BYTES
 from tfleet.contract.problem import Problem
 from tfleet.worker.wsgi.accept_limit import Door, most_connections
 from tfleet.worker.wsgi.admission_queue import Queue, QueueLimits
@@ -56,7 +56,7 @@ class _WaitressServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no ty
     channel_class = Channel
     draining = False
     worker = ""
-    cors = NO_PAGES
+    cors = CORS_OFF
     next_channel_cleanup = 0.0  # by time.time, as all in waitress
     _loop: int | None = None
 
@@ -187,7 +187,7 @@ class Server:
             max_request_body_size=max_body_bytes + 1,  # waitress refuses what is as large as its limit
             channel_timeout=_IDLE_S,
             cleanup_interval=_LOOK_EVERY_S,
-            max_request_header_size=MOST_HEAD_BYTES,
+            max_request_header_size=MAX_HEAD_BYTES,
             recv_bytes=_READ_AT_ONCE,
             inbuf_overflow=max_body_bytes + 2,  # no files: the queue bounds the bytes in memory
         )
@@ -225,7 +225,7 @@ class Server:
         app: Callable[..., Any],
         worker: str = "",
         note_refusal: NoteRefusal = lambda name, problem: None,
-        cors: Cors = NO_PAGES,
+        cors: Cors = CORS_OFF,
     ) -> None:
         """Begin to answer with a WSGI application. Images that name another worker than this are refused."""
         self._server.application = app

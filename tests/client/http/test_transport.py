@@ -110,7 +110,7 @@ async def test_an_answer_cut_short_is_lost_and_not_asked_for_again(
 ) -> None:
     server = fleet.server(fleet.predictions(), fleet.cut_short())
     await wire.post(server.url, IMAGE, ID)
-    with pytest.raises(LostConnectionError, match="cut short") as caught:
+    with pytest.raises(LostConnectionError, match="cut off") as caught:
         await wire.post(server.url, IMAGE, ID)
     assert caught.value.begun
     assert len(server.seen) == 2
@@ -196,7 +196,7 @@ def full_queue() -> Iterator[str]:
 
 async def test_a_connection_that_is_not_made_in_time_is_lost(full_queue: str) -> None:
     wire = Transport(connect_timeout_s=0.05, max_connections=4)
-    with pytest.raises(LostConnectionError, match="too long to connect"):
+    with pytest.raises(LostConnectionError, match="connection timed out"):
         await wire.get(f"http://{full_queue}/", ID)
     await wire.close()
 

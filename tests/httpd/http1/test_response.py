@@ -1,6 +1,6 @@
 import pytest
 
-from tfleet.contract.names import MOST_HEAD_BYTES
+from tfleet.contract.names import MAX_HEAD_BYTES
 from tfleet.httpd.http1.fields import UnreadableError
 from tfleet.httpd.http1.response import AnswerHead, check_answer, read_answer_head
 
@@ -52,10 +52,10 @@ def test_only_from_200_on_it_is_the_answer(status: int, final: bool) -> None:
 
 def test_a_head_may_be_as_large_as_the_limit_and_no_larger() -> None:
     line = b"A: " + b"x" * 1000 + b"\r\n"
-    lines = OK + line * ((MOST_HEAD_BYTES - len(OK)) // len(line))
-    rest = MOST_HEAD_BYTES - len(lines) - len(b"A: \r\n")
+    lines = OK + line * ((MAX_HEAD_BYTES - len(OK)) // len(line))
+    rest = MAX_HEAD_BYTES - len(lines) - len(b"A: \r\n")
     assert read_answer_head(lines + b"A: " + b"x" * rest + b"\r\n").status == 200
-    with pytest.raises(UnreadableError, match=str(MOST_HEAD_BYTES)):
+    with pytest.raises(UnreadableError, match=str(MAX_HEAD_BYTES)):
         read_answer_head(lines + b"A: " + b"x" * (rest + 1) + b"\r\n")
 
 

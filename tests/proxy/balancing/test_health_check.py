@@ -24,7 +24,7 @@ async def test_a_refused_probe_is_told_in_plain_words(host: str) -> None:
 
 async def test_what_is_no_worker_is_told_in_plain_words() -> None:
     with canned(b"220 mail.example ESMTP\r\n") as mail:
-        assert await error_at(mail) == "it does not answer as HTTP does"
+        assert await error_at(mail) == "the response is not valid HTTP"
 
 
 async def test_a_proxy_is_no_worker() -> None:
