@@ -27,7 +27,7 @@ from tfleet.worker.decoders import (
     DecodersBusyError,
     NoDecoderError,
 )
-from tfleet.worker.image.isolated_decode import decoded_by
+from tfleet.worker.image.isolated_decode import isolated_decoder
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference.batcher import Batcher, OverdueError
 from tfleet.worker.lifecycle import Lifecycle
@@ -144,11 +144,11 @@ class Classify:
     ) -> PreparedImage:
         body = image_bytes(request)
         self._memory.note(len(body))
-        apart = decoded_by(
+        isolated = isolated_decoder(
             self._decoders, arrived_s, deadline_s, request.environ.get(CLIENT_GONE, lambda: False)
         )
         try:
-            return classifier.prepare(body, self._limits, apart)
+            return classifier.prepare(body, self._limits, isolated)
         except DecodersBusyError:
             raise RejectedError(Rejection.DECODERS_BUSY) from None
         except NoDecoderError:

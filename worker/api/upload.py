@@ -27,7 +27,7 @@ from tfleet.contract.names import IMAGE_FIELDS
 from tfleet.contract.problem import Problem
 from tfleet.worker.api.json_body import BadJsonError, read_json_image
 from tfleet.worker.api.problems import ProblemError
-from tfleet.worker.image.formats import READ, sniff
+from tfleet.worker.image.formats import SUPPORTED, sniff
 
 _MOST_FIELDS: Final = 64
 _MOST_HEADERS: Final = 16
@@ -158,7 +158,7 @@ def _field(request: Request) -> bytes:
 
 def _is_image(field: Field) -> bool:
     """Whether it is meant as one: sent as a file, or what curl's `-F data=<FILE` makes of one."""
-    return field.is_file or sniff(field.content) in READ
+    return field.is_file or sniff(field.content) in SUPPORTED
 
 
 def _no_field(fields: Sequence[Field]) -> ProblemError:

@@ -1,1 +1,1 @@
-"""From the bytes of a picture to what a graph is fed with. No TensorFlow and no HTTP in here."""
+"""Decode and preprocess images: from the bytes of a file to the input of a graph. No TensorFlow, no HTTP."""

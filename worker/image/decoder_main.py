@@ -1,4 +1,6 @@
-"""What a decoder process runs: `python -m tfleet.worker.image.decoder_main`. It knows no TensorFlow."""
+"""The program of a decoder process: `python -m tfleet.worker.image.decoder_main`. It imports no
+TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from tfleet.worker.decoders.child import serve
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.image.preprocess import JOBS
 
-# One process, one thread: what a decoder may take is counted by CPUs, and others have theirs.
+# One thread per process: the pool counts one CPU for each decoder.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 with suppress(ImportError):
     import pillow_heif

@@ -1,6 +1,6 @@
-"""Which format some bytes are in, by their first bytes: a file's name and media type are only claims.
+"""Recognise the format of an image by its first bytes, and read its header. Nothing is decoded.
 
-From bytes to what their header says: the format, the size, and what decoding takes. Nothing is decoded.
+A file's name and media type are not trusted.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Final
 
 from tfleet.worker.image.errors import BrokenImageError, NoImageError, UnsupportedFormatError
 from tfleet.worker.image.headers import bmp, gif, heif, jpeg, png, webp
-from tfleet.worker.image.headers.header import BoundError, Header, HeaderError, UnreadKindError
+from tfleet.worker.image.headers.header import Header, HeaderError, LimitExceededError, UnsupportedKindError
 from tfleet.worker.image.limits import ImageLimits
 
-# Pillow's names of the formats that are read. HEIC needs the extra tfleet[heif].
-READ: Final = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF")
+# Pillow's names of the supported formats. HEIC needs the extra tfleet[heif].
+SUPPORTED: Final = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF")
 HEIC: Final = "HEIC"
 
 _TIFF_NAME: Final = "TIFF (or a camera's raw picture: DNG, NEF, ARW)"
@@ -52,8 +52,8 @@ _PREFIXES: Final = (
     (b"SIMPLE  =", "FITS"),
 )
 
-# Formats that take more than a prefix to tell. "BM" alone begins many a text; the size of the header that
-# follows at offset 14 is one of few.
+# Formats that a prefix does not identify. "BM" begins many texts, but the header size at offset 14 has few
+# values.
 _PATTERNS: Final = (
     (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), "WEBP"),
     (re.compile(rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL), "BMP"),
@@ -63,8 +63,8 @@ _PATTERNS: Final = (
     (re.compile(rb"\x0a[\x00\x02-\x05]\x01[\x01\x02\x04\x08]"), "PCX"),
     (re.compile(rb"\x01\xda[\x00\x01][\x01\x02]\x00[\x01-\x03]"), "SGI"),
     (re.compile(rb".{4}[\x11\x12\x44]\xaf", re.DOTALL), "FLI or FLC"),
-    # TGA has no mark at its front. What tells it: no id, a colour map or none, a kind that exists, no first
-    # entry, an origin of nothing, and a depth of 8 to 32 bits.
+    # TGA has no signature at its front. This pattern asks for: no id, a colour map or none, a known image
+    # type, no first entry, an origin of 0, and a depth of 8 to 32 bits.
     (
         re.compile(
             rb"\x00[\x00\x01][\x01-\x03\x09-\x0b]\x00\x00.{2}[\x00\x0f\x10\x18\x20]\x00\x00.{6}[\x08\x0f\x10\x18\x20]",
@@ -77,8 +77,8 @@ _PATTERNS: Final = (
 _HEAD: Final = 1024
 _TGA_FOOTER: Final = b"TRUEVISION-XFILE.\0"
 
-# ISO base media files say what they are in the brands after `ftyp` (ISO/IEC 23008-12 for the HEIF family).
-# The first that is a picture's counts; `mif1` and `msf1` say only that it is one of the family.
+# ISO base media files name their kind in the brands after `ftyp` (ISO/IEC 23008-12 for the HEIF family). The
+# first known image brand counts; `mif1` and `msf1` say only that it is of the HEIF family.
 _BRANDS: Final = {
     b"avif": "AVIF",
     b"avis": "AVIF",
@@ -87,9 +87,9 @@ _BRANDS: Final = {
 }
 _FAMILY: Final = frozenset({b"mif1", b"msf1"})
 
-# What mail programs, forms and scripts glue in front of a file: line ends, blanks, a byte order mark.
-_GLUED: Final = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff|[\r\n\t ]){1,16}")
-# Where a picture might begin in what is none: signatures that are long enough not to be there by chance.
+# Mail programs, forms and scripts put these in front of a file: line ends, blanks, a byte order mark.
+_LEADING_BLANKS: Final = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff|[\r\n\t ]){1,16}")
+# Signatures that show where an image begins inside other bytes: long enough not to occur by chance.
 _INSIDE: Final = re.compile(
     rb"\xff\xd8\xff[\xc0-\xfe]|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBPVP8", re.DOTALL
 )
@@ -97,7 +97,7 @@ _SEARCHED: Final = 64 * 1024
 
 
 def sniff(data: bytes) -> str | None:
-    """The format's name, one of `READ`, `HEIC` or what is not read; None where it is no picture."""
+    """The format's name: one of `SUPPORTED`, `HEIC` or an unsupported one; None where it is no image."""
     head = data[:_HEAD]
     if head.startswith(_TIFF):
         return "a camera's raw picture (CR2)" if head[8:10] == b"CR" else _TIFF_NAME
@@ -111,14 +111,18 @@ def sniff(data: bytes) -> str | None:
     return next((name for pattern, name in _PATTERNS if pattern.match(head)), None)
 
 
-def glued_bytes(data: bytes) -> int:
-    """How many bytes of line ends, blanks or a byte order mark stand before a picture; 0 if it is none."""
-    glued = _GLUED.match(data)
-    return glued.end() if glued is not None and sniff(data[glued.end() : glued.end() + _HEAD]) in READ else 0
+def leading_blank_bytes(data: bytes) -> int:
+    """How many bytes of line ends, blanks or a byte order mark precede an image; 0 where no image follows."""
+    blanks = _LEADING_BLANKS.match(data)
+    if blanks is None or sniff(data[blanks.end() : blanks.end() + _HEAD]) not in SUPPORTED:
+        return 0
+    return blanks.end()
 
 
-def picture_inside(data: bytes) -> tuple[str, int] | None:
-    """A picture's format and the byte that it begins at, where it begins later than a file of it would."""
+def embedded_picture(data: bytes) -> tuple[str, int] | None:
+    """The format of an image that begins inside the data, and the offset of its first byte; None without
+    one.
+    """
     found = _INSIDE.search(data, 1, _SEARCHED)
     if found is None:
         return None
@@ -147,61 +151,63 @@ _HEIF_LIBRARY: Final = "pillow_heif"
 
 
 def read_header(data: bytes, limits: ImageLimits) -> Header:
-    """What the header of a picture says; its size is within the limits.
+    """Read the header of an image and check its size against the limits.
 
     Raises `NoImageError`, `UnsupportedFormatError`, `BrokenImageError` or `TooManyPixelsError`.
     """
     if not data:
-        raise NoImageError("the image is empty: send the bytes of a picture")
+        raise NoImageError("the image is empty: send the bytes of an image")
     format_name = sniff(data)
-    if format_name is None and (glued := glued_bytes(data)):
-        data = data[glued:]
+    if format_name is None and (blanks := leading_blank_bytes(data)):
+        data = data[blanks:]
         format_name = sniff(data)
     if format_name is None:
         raise NoImageError(_no_image(data))
     if format_name not in _READERS:
-        raise UnsupportedFormatError(_not_read(format_name))
-    if format_name == HEIC and not reads_heic():
+        raise UnsupportedFormatError(_not_supported(format_name))
+    if format_name == HEIC and not heic_is_installed():
         raise UnsupportedFormatError(
-            "HEIC is not read by this worker: install its extra, tfleet[heif], or convert the picture to one "
-            f"of {', '.join(READ)}"
+            "this worker does not support HEIC: install the extra tfleet[heif], or convert the image to "
+            f"one of {', '.join(SUPPORTED)}"
         )
     try:
         header = _READERS[format_name](data)
-    except UnreadKindError as error:
-        raise UnsupportedFormatError(_not_read(str(error))) from error
-    except BoundError as error:
-        raise BrokenImageError(f"the {format_name} image has {error}: save it anew, without that") from error
+    except UnsupportedKindError as error:
+        raise UnsupportedFormatError(_not_supported(str(error))) from error
+    except LimitExceededError as error:
+        raise BrokenImageError(f"the {format_name} image has {error}: save it again without them") from error
     except (HeaderError, struct.error, IndexError) as error:
         reason = str(error) if isinstance(error, HeaderError) else "its header is cut off"
-        raise damaged(format_name, reason) from error
+        raise damaged_image(format_name, reason) from error
+    # The limits come first: a client whose image is too large should read that, not that the image is cut
+    # off.
     limits.check(header.width, header.height)
     if not header.complete:
-        raise damaged(format_name, "pixels are missing at its end")
+        raise damaged_image(format_name, "pixels are missing at its end")
     return header
 
 
-def damaged(format_name: str, reason: str) -> BrokenImageError:
-    """The error for a picture of a format that is read; `reason` is a few words."""
+def damaged_image(format_name: str, reason: str) -> BrokenImageError:
+    """The error for a damaged image; `reason` is a few words."""
     return BrokenImageError(
         f"the {format_name} image is damaged or cut off ({reason}): send the whole, intact file"
     )
 
 
 @cache
-def reads_heic() -> bool:
-    """Whether pillow-heif is installed. It is not imported here: only decoder processes do that."""
+def heic_is_installed() -> bool:
+    """Whether pillow-heif is installed. Only decoder processes import it, for the safety of the worker."""
     return importlib.util.find_spec(_HEIF_LIBRARY) is not None
 
 
-def _not_read(what: str) -> str:
-    return f"{what} is not read: convert the picture to one of {', '.join(READ)}"
+def _not_supported(what: str) -> str:
+    return f"{what} is not supported: convert the image to one of {', '.join(SUPPORTED)}"
 
 
 def _no_image(data: bytes) -> str:
-    if inside := picture_inside(data):
+    if inside := embedded_picture(data):
         format_name, start = inside
         return (
             f"these bytes are not an image, but a {format_name} begins at byte {start}: send it from there on"
         )
-    return f"these bytes are not an image: send one of {', '.join(READ)}"
+    return f"these bytes are not an image: send one of {', '.join(SUPPORTED)}"

@@ -1,4 +1,4 @@
-"""Costly pictures, decoded by the worker's decoder processes: what goes there, and what its answers mean."""
+"""Decode costly images in the worker's decoder processes, and turn their failures into image errors."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tfleet.worker.decoders import (
     DecodeTimeoutError,
     PoolLimits,
 )
-from tfleet.worker.image.cost import HOPELESS, Cost
-from tfleet.worker.image.decode import out_of_memory
+from tfleet.worker.image.cost import REJECT_FACTOR, Cost
+from tfleet.worker.image.decode import out_of_memory_error
 from tfleet.worker.image.errors import (
     BrokenImageError,
     ImageError,
@@ -26,9 +26,9 @@ from tfleet.worker.image.errors import (
     TooManyPixelsError,
     UnsupportedFormatError,
 )
-from tfleet.worker.image.preprocess import Apart
+from tfleet.worker.image.preprocess import IsolatedDecode
 
-# -P: a module of the same name in the working directory must not be found first.
+# -P: a module of the same name in the working directory must not be imported instead.
 COMMAND: Final = (sys.executable, "-P", "-m", "tfleet.worker.image.decoder_main")
 
 _ERRORS: Final = {
@@ -37,19 +37,22 @@ _ERRORS: Final = {
 }
 
 
-def decoded_by(pool: DecoderPool, arrived_s: float, deadline_s: float, gone: Callable[[], bool]) -> Apart:
-    """The way to the decoders for one request, until its deadline or its client leaves.
+def isolated_decoder(
+    pool: DecoderPool, arrived_s: float, deadline_s: float, gone: Callable[[], bool]
+) -> IsolatedDecode:
+    """A function that decodes for one request in `pool`, until its deadline or until `gone()` is true.
 
-    When it came and its deadline are by `time.perf_counter`.
-
-    Besides subclasses of `ImageError` it raises what `DecoderPool.run` raises of the worker and the request.
+    `arrived_s` and `deadline_s` are seconds by `time.perf_counter`. The function raises subclasses of
+    `ImageError` for faults of the image, and lets those errors of `DecoderPool.run` pass that concern the
+    worker or the request.
     """
 
-    def apart(
+    def decode(
         name: str, arguments: Mapping[str, Any], picture: bytes, cost: Cost
     ) -> tuple[Mapping[str, Any], bytes]:
         format_name = arguments["header"]["format"]
-        if cost.cpu_s > HOPELESS * pool.limits.decode_timeout_s:
+        # Trying would keep a decoder busy for the whole limit and then end with the same answer.
+        if cost.cpu_s > REJECT_FACTOR * pool.limits.decode_timeout_s:
             raise _too_slow(format_name, pool.limits)
         try:
             outcome = pool.run(
@@ -61,27 +64,29 @@ def decoded_by(pool: DecoderPool, arrived_s: float, deadline_s: float, gone: Cal
         except DecodeTimeoutError as error:
             raise _too_slow(format_name, pool.limits) from error
         except DecoderKilledError as error:
-            raise out_of_memory(format_name) from error
+            # Nobody but the kernel's out-of-memory killer sends SIGKILL to a decoder that runs a job.
+            raise out_of_memory_error(format_name) from error
         except DecoderDiedError as error:
+            # Most likely this image crashed the library: the client should not send it to other workers.
             raise BrokenImageError(f"this {format_name} image can't be decoded: {error}") from error
         if "error" in outcome.header:
             raise _image_error(format_name, outcome.header)
         return outcome.header, outcome.body
 
-    return apart
+    return decode
 
 
 def _too_slow(format_name: str, limits: PoolLimits) -> TooCostlyError:
     return TooCostlyError(
         f"decoding this {format_name} image takes more than {limits.decode_timeout_s:g} s, the limit of "
-        "--decode-timeout: send a smaller one, or save it anew"
+        "--decode-timeout: send a smaller one, or save it again"
     )
 
 
-def _image_error(format_name: str, said: Mapping[str, Any]) -> ImageError:
-    name, message = str(said["error"]), str(said.get("message", ""))
+def _image_error(format_name: str, answer: Mapping[str, Any]) -> ImageError:
+    name, message = str(answer["error"]), str(answer.get("message", ""))
     if name == MemoryError.__name__:
-        return out_of_memory(format_name)
+        return out_of_memory_error(format_name)
     if name in _ERRORS:
         return _ERRORS[name](message)
     log: Any = structlog.get_logger()

@@ -1,7 +1,7 @@
-"""Resampling without antialiasing, as `tf.image.resize` does unless it is told otherwise.
+"""Resample without antialiasing, the default of `tf.image.resize`.
 
-Each pixel of the result is interpolated between the few pixels of the picture around its middle, however many
-lie between them and the next one. Pillow's resampler always averages over all.
+Each pixel of the result is interpolated from the few source pixels around its centre, however large the
+reduction is. Pillow's resampler always averages over all source pixels.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _Floats = npt.NDArray[np.float32]
 def resample_points(
     picture: npt.NDArray[np.uint8], size: tuple[int, int], box: tuple[int, int, int, int], kernel: Resample
 ) -> npt.NDArray[np.uint8]:
-    """`uint8[height, width, 3]`, rounded, of a `uint8[rows, columns, 3]`.
+    """Resample `uint8[rows, columns, 3]` to `uint8[height, width, 3]`, rounded.
 
-    `size` is height and width, `box` the part of the picture: left, top, right, bottom in pixels. What
-    would lie outside of the box has no weight, as in TensorFlow's kernels with half_pixel_centers
-    (tensorflow/core/kernels/image/scale_and_translate_op.cc). `box` takes the nearest pixel.
+    `size` is (height, width). `box` is the part of the image that is used: left, top, right, bottom in
+    pixels. Pixels outside of it have no weight, as in TensorFlow's kernels with half_pixel_centers
+    (tensorflow/core/kernels/image/scale_and_translate_op.cc). The kernel `box` takes the nearest pixel.
     """
     left, top, right, bottom = box
     part = picture[top:bottom, left:right]
     rows, row_weights = _taps(bottom - top, size[0], kernel)
     columns, column_weights = _taps(right - left, size[1], kernel)
-    # Only the rows and columns that have a weight are touched.
+    # Converting to float32 is the expensive part: only rows and columns with a weight are converted.
     narrow = np.einsum("yxtc,xt->yxc", part[np.unique(rows)][:, columns].astype(np.float32), column_weights)
     place = np.searchsorted(np.unique(rows), rows)
     result = np.einsum("ytxc,yt->yxc", narrow[place], row_weights)
@@ -40,7 +40,9 @@ def resample_points(
 
 
 def _taps(length: int, wanted: int, kernel: Resample) -> tuple[npt.NDArray[np.intp], _Floats]:
-    """For each of `wanted` places the pixels of `length` that count there, and their weights."""
+    """For each of `wanted` output pixels: the indices of its source pixels, of `length`, and their
+    weights.
+    """
     reach, weigh = _KERNELS[kernel]
     middle = (np.arange(wanted) + 0.5) * (length / wanted) - 0.5
     first = np.floor(middle).astype(np.intp) - (reach - 1)
@@ -53,7 +55,7 @@ def _taps(length: int, wanted: int, kernel: Resample) -> tuple[npt.NDArray[np.in
 
 def _nearest(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     chosen = np.zeros_like(distance)
-    # Half way between two pixels TensorFlow takes the later one.
+    # Halfway between two pixels TensorFlow takes the later one.
     last = distance.shape[1] - 1 - np.argmin(distance[:, ::-1], axis=1)
     chosen[np.arange(len(distance)), last] = 1
     return chosen
@@ -75,7 +77,7 @@ def _lanczos(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 _Kernel = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
-# How many pixels to either side count, and their weights by distance in pixels.
+# The number of source pixels on either side, and the function from distances in pixels to weights.
 _KERNELS: Final[dict[str, tuple[int, _Kernel]]] = {
     "nearest": (1, _nearest),
     "box": (1, _nearest),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tfleet.worker.image.errors import ImageError
-from tfleet.worker.image.formats import READ, sniff
+from tfleet.worker.image.formats import SUPPORTED, sniff
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference.precision import Choice, agreement, answers_obstacle, give_way
 from tfleet.worker.model.errors import ModelError, first_line
@@ -49,7 +49,7 @@ def _pictures(folder: Path) -> dict[str, bytes]:
     for path in sorted(folder.glob("[!.]*")):
         if len(pictures) == MOST:
             break
-        if path.is_file() and sniff(content := _read(path)) in READ:
+        if path.is_file() and sniff(content := _read(path)) in SUPPORTED:
             pictures[path.name] = content
     return pictures
 

@@ -19,7 +19,7 @@ from PIL import Image
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.worker.image.errors import BrokenImageError
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.image.preprocess import Apart, encoded, pixels
+from tfleet.worker.image.preprocess import IsolatedDecode, encoded, pixels
 from tfleet.worker.inference.batch_sizes import sizes_that_pay
 from tfleet.worker.inference.session_config import configuration, lanes_on, sees_gpu
 from tfleet.worker.model.endpoints import EncodedInput, PixelInput, check_classes
@@ -110,14 +110,16 @@ class Classifier:
             self._batch = 1
         return time.perf_counter() - started
 
-    def prepare(self, image: bytes, limits: ImageLimits, apart: Apart | None = None) -> PreparedImage:
-        """Turn the bytes of an image into what the graph takes; `apart` decodes what is costly.
+    def prepare(
+        self, image: bytes, limits: ImageLimits, isolated: IsolatedDecode | None = None
+    ) -> PreparedImage:
+        """Turn the bytes of an image into what the graph takes; `isolated` decodes costly images.
 
         Raises subclasses of `ImageError`.
         """
         if isinstance(self._feed, EncodedInput):
-            return encoded(image, limits, apart)
-        decoded = pixels(image, limits, self._feed.geometry, apart)
+            return encoded(image, limits, isolated)
+        decoded = pixels(image, limits, self._feed.geometry, isolated)
         if self._feed.channels == "bgr":
             decoded = decoded[..., ::-1]
         return decoded if self._feed.scaling is None else self._feed.scaling(decoded)

@@ -2,35 +2,35 @@
 
 import pytest
 
-from tfleet.worker.image.cost import cost_of
-from tfleet.worker.image.headers.header import Header
+from tfleet.worker.image.cost import estimate_cost
+from tfleet.worker.image.headers.header import DecodeWork, Header
 
 
 def test_a_jpeg_at_a_fraction_costs_a_fraction_of_the_memory() -> None:
-    header = Header("JPEG", 4000, 3000, bytes(4_000_000), values=1.5)
-    assert cost_of(header, 4).memory_bytes == cost_of(header).memory_bytes / 16
-    assert not cost_of(header, 4).apart
+    header = Header("JPEG", 4000, 3000, bytes(4_000_000), work=DecodeWork(1.5))
+    assert estimate_cost(header, 4).memory_bytes == estimate_cost(header).memory_bytes / 16
+    assert not estimate_cost(header, 4).isolated
 
 
 def test_each_scan_costs() -> None:
     few, many = (
-        cost_of(Header("JPEG", 2000, 2000, bytes(100_000), values=1.5, passes=passes, kept=True), 8)
+        estimate_cost(Header("JPEG", 2000, 2000, bytes(100_000), work=DecodeWork(1.5, passes, True)), 8)
         for passes in (10, 100)
     )
     assert many.cpu_s > 5 * few.cpu_s
-    assert many.apart
+    assert many.isolated
 
 
 @pytest.mark.parametrize("format_name", ["AVIF", "HEIC"])
 def test_some_formats_are_always_decoded_apart(format_name: str) -> None:
-    assert cost_of(Header(format_name, 1, 1, b"")).apart
+    assert estimate_cost(Header(format_name, 1, 1, b"")).isolated
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
 def test_a_picture_of_the_models_size_is_cheap(format_name: str) -> None:
-    assert not cost_of(Header(format_name, 500, 500, bytes(100_000), values=4)).apart
+    assert not estimate_cost(Header(format_name, 500, 500, bytes(100_000), work=DecodeWork(4))).isolated
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "GIF", "BMP", "WEBP"])
 def test_a_picture_near_the_limit_is_costly(format_name: str) -> None:
-    assert cost_of(Header(format_name, 8000, 8000, bytes(1000))).apart
+    assert estimate_cost(Header(format_name, 8000, 8000, bytes(1000))).isolated

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from tests.worker.image.photos import PHOTOS
 from tests.worker.image.pngs import chunk, png
-from tfleet.worker.image.decode import damage_as_broken, load, orientation, resampleable, set_upright
+from tfleet.worker.image.decode import decoder_errors, load, orientation, to_grey_or_rgb, turn_upright
 from tfleet.worker.image.errors import (
     BrokenImageError,
     NoImageError,
@@ -48,7 +48,7 @@ def test_text_is_no_image_whatever_it_is_called() -> None:
     [(b"II*\0....", "TIFF"), (b"\0\0\0\x18ftypcrx ", "CR3"), (b"<svg>", "SVG"), (b"%PDF-1.7", "PDF")],
 )
 def test_a_format_that_is_not_read_is_named(data: bytes, name: str) -> None:
-    with pytest.raises(UnsupportedFormatError, match=rf"{name}.* is not read"):
+    with pytest.raises(UnsupportedFormatError, match=rf"{name}.* is not supported"):
         read_header(data, _LIMITS)
 
 
@@ -148,41 +148,41 @@ def test_the_orientation_is_read_from_exif(value: int, format_name: str) -> None
 
 def test_an_orientation_that_does_not_exist_leaves_a_picture_as_it_is_stored() -> None:
     image = Image.new("RGB", (8, 4))
-    assert set_upright(image, 9) is image
+    assert turn_upright(image, 9) is image
 
 
 def test_the_high_byte_of_16_bit_grey_is_kept() -> None:
     deep = Image.fromarray(np.array([[0x0000, 0x00FF, 0x8000, 0xFFFF]], dtype=np.uint16))
     header = read_header(_saved(deep, "PNG"), _LIMITS)
-    assert np.asarray(resampleable(load(header))).tolist() == [[0, 0, 128, 255]]
+    assert np.asarray(to_grey_or_rgb(load(header))).tolist() == [[0, 0, 128, 255]]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "LA", "RGBA", "PA"])
 def test_every_mode_becomes_grey_or_rgb(mode: str) -> None:
-    image = resampleable(Image.new("RGB", (2, 2), "white").convert(mode))
+    image = to_grey_or_rgb(Image.new("RGB", (2, 2), "white").convert(mode))
     assert image.mode in {"L", "RGB"}
     assert np.asarray(image.convert("RGB")).tolist() == [[[255] * 3] * 2] * 2
 
 
 def test_white_shows_through_what_is_transparent() -> None:
     half = Image.new("RGBA", (1, 1), (0, 0, 0, 128))
-    assert np.asarray(resampleable(half))[0, 0].tolist() == [127, 127, 127]
+    assert np.asarray(to_grey_or_rgb(half))[0, 0].tolist() == [127, 127, 127]
 
 
 def test_whatever_a_decoder_raises_is_the_images_fault() -> None:
     with capture_logs() as logs:
         with pytest.raises(BrokenImageError, match="the PNG image is damaged or cut off"):
-            with damage_as_broken("PNG"):
+            with decoder_errors("PNG"):
                 raise AssertionError("palette")
         with pytest.raises(BrokenImageError):
-            with damage_as_broken("PNG"):
+            with decoder_errors("PNG"):
                 raise OSError("broken data stream")
     assert [entry["error"] for entry in logs] == ["AssertionError('palette')"]
 
 
 def test_too_little_memory_makes_a_picture_too_costly() -> None:
     with pytest.raises(TooCostlyError, match="send a smaller one"):
-        with damage_as_broken("PNG"):
+        with decoder_errors("PNG"):
             raise MemoryError
 
 
@@ -197,7 +197,7 @@ def test_line_ends_and_marks_before_a_picture_are_passed_over(before: bytes, for
 def test_a_bound_is_no_damage() -> None:
     data = _saved(Image.new("RGB", (8, 4)), "JPEG")
     with pytest.raises(
-        BrokenImageError, match=r"^the JPEG image has more than 1000 segments .*: save it anew"
+        BrokenImageError, match=r"^the JPEG image has more than 1000 segments .*: save it again"
     ):
         read_header(data[:2] + b"\xff\xfe\0\2" * 2000 + data[2:], _LIMITS)
 

@@ -31,4 +31,4 @@ def test_the_box_never_leaves_the_picture(size: tuple[int, int]) -> None:
 
 
 def test_on_its_side_height_and_width_change_places() -> None:
-    assert Geometry(100, 200, 0.5, "bicubic").turned() == Geometry(200, 100, 0.5, "bicubic")
+    assert Geometry(100, 200, 0.5, "bicubic").transposed() == Geometry(200, 100, 0.5, "bicubic")

@@ -66,7 +66,7 @@ def test_without_the_extra_it_is_said_how_to_get_it() -> None:
         [sys.executable, "-c", code], input=_heic(), capture_output=True, check=True, timeout=60
     )
     assert done.stdout.decode().startswith(
-        "UnsupportedFormatError HEIC is not read by this worker: install its"
+        "UnsupportedFormatError this worker does not support HEIC: install the"
     )
     assert b"tfleet[heif]" in done.stdout
 

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.worker.image.drawn import saved, stored
 from tests.worker.image.headers.test_bmp import bmp
 from tests.worker.image.jpegs import with_many_scans
-from tfleet.worker.image.cost import Cost, cost_of
+from tfleet.worker.image.cost import Cost, estimate_cost
 from tfleet.worker.image.errors import BrokenImageError
 from tfleet.worker.image.formats import read_header
 from tfleet.worker.image.geometry import Geometry
@@ -83,8 +83,8 @@ def test_apart_gives_the_same(format_name: str, orientation: int) -> None:
         header = read_header(data, everything)
         if name == "pixels":
             arguments = header_arguments(header) | {"geometry": dataclasses.asdict(_SMALL)}
-            raw = apart(name, arguments, header.picture, cost_of(header))[1]
+            raw = apart(name, arguments, header.picture, estimate_cost(header))[1]
             assert raw == pixels(data, everything, _SMALL).tobytes()
         else:
-            answer, raw = apart(name, header_arguments(header), header.picture, cost_of(header))
+            answer, raw = apart(name, header_arguments(header), header.picture, estimate_cost(header))
             assert encoded(data, everything) == (header.picture if answer else raw)

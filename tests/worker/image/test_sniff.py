@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.worker.image.photos import PHOTOS
-from tfleet.worker.image.formats import glued_bytes, picture_inside, sniff
+from tfleet.worker.image.formats import embedded_picture, leading_blank_bytes, sniff
 
 _TIFF = "TIFF (or a camera's raw picture: DNG, NEF, ARW)"
 
@@ -103,10 +103,10 @@ def test_what_pillow_writes_is_named(format_name: str) -> None:
     ],
 )
 def test_line_ends_blanks_and_marks_are_glued(before: bytes, glued: int) -> None:
-    assert glued_bytes(before + PHOTOS["cat"].read_bytes()) == glued
-    assert glued_bytes(before + b"text") == 0
+    assert leading_blank_bytes(before + PHOTOS["cat"].read_bytes()) == glued
+    assert leading_blank_bytes(before + b"text") == 0
 
 
 def test_a_picture_inside_of_something_else_is_found() -> None:
-    assert picture_inside(b"From: me\r\n\r\n" + PHOTOS["cat"].read_bytes()) == ("JPEG", 12)
-    assert picture_inside(b"no picture " * 1000) is None
+    assert embedded_picture(b"From: me\r\n\r\n" + PHOTOS["cat"].read_bytes()) == ("JPEG", 12)
+    assert embedded_picture(b"no picture " * 1000) is None

@@ -1,7 +1,6 @@
-"""What the header of a picture says, read here before any library sees its bytes.
+"""Read the headers of images before any library sees their bytes. One module for each format.
 
-One module for each format. Each walks the file's own structure once, from the front, in bounded steps: it
-gives the size, how the picture is turned, and what decoding it will take. It also gives the bytes that the
-decoder is to see: the first frame, without comments, profiles and other metadata. So nothing that a stranger
-puts into metadata costs more than stepping over it.
+Each module walks the structure of the file once, from the front, in a bounded number of steps. It returns the
+size, the orientation and the work of decoding, and the bytes for the decoder: the first frame, without
+comments, profiles and other metadata. So hostile metadata costs no more than skipping it.
 """

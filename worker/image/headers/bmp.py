@@ -1,11 +1,11 @@
-"""BMP: its size, and how its pixels are coded. Header sizes and fields are those of Microsoft's wingdi.h."""
+"""Read a BMP's header: size and pixel coding. Header sizes and fields are those of Microsoft's wingdi.h."""
 
 from __future__ import annotations
 
 import struct
 from typing import Final
 
-from tfleet.worker.image.headers.header import Header, HeaderError, UnreadKindError
+from tfleet.worker.image.headers.header import DecodeWork, Header, HeaderError, UnsupportedKindError
 
 _FILE: Final = 14
 _CORE: Final = 12
@@ -39,11 +39,11 @@ _FIELDS_32: Final = frozenset(
 
 
 def read(data: bytes) -> Header:
-    """Raises HeaderError and UnreadKindError."""
+    """Read the header of a BMP. Raises HeaderError and UnsupportedKindError."""
     try:
         (size,) = struct.unpack_from("<I", data, _FILE)
         if size not in _HEADERS:
-            raise UnreadKindError(f"BMP with a header of {size} bytes")
+            raise UnsupportedKindError(f"BMP with a header of {size} bytes")
         if size == _CORE:
             width, height, _, depth = struct.unpack_from("<HHHH", data, _FILE + 4)
             coding = _RAW
@@ -56,23 +56,24 @@ def read(data: bytes) -> Header:
     if width <= 0 or not height:
         raise HeaderError("it has no pixels")
     if depth not in _DEPTHS or coding not in {_RAW, _RLE8, _RLE4, _FIELDS}:
-        raise UnreadKindError(f"BMP with {_CODINGS.get(coding, f'{depth} bits a pixel and coding {coding}')}")
+        raise UnsupportedKindError(
+            f"BMP with {_CODINGS.get(coding, f'{depth} bits a pixel and coding {coding}')}"
+        )
     return Header(
         "BMP",
         width,
         abs(height),  # negative: stored from the top
         data,
-        values=max(1, depth / 8),
-        coding="rle" if coding in {_RLE8, _RLE4} else "",
+        work=DecodeWork(max(1, depth / 8), coding="rle" if coding in {_RLE8, _RLE4} else ""),
     )
 
 
 def _check_fields(data: bytes, size: int, depth: int) -> None:
-    # In a header of 40 bytes they stand behind it, in a longer one at the same place in it.
+    # The masks follow a header of 40 bytes; a longer header has them at the same offset.
     count = 4 if size >= _INFO + 16 else 3
     masks = struct.unpack_from(f"<{count}I", data, _FILE + _INFO)
     known = {16: _FIELDS_16, 24: _FIELDS_24}.get(depth)
     wanted = (*masks, 0)[:4] if known is None else masks[:3]
     if wanted not in (_FIELDS_32 if known is None else known):
         written = ", ".join(f"{mask:x}" for mask in masks)
-        raise UnreadKindError(f"BMP with the bit fields {written}")
+        raise UnsupportedKindError(f"BMP with the bit fields {written}")

@@ -1,7 +1,7 @@
-"""The orientation from EXIF data, and nothing else of it.
+"""Read the orientation from EXIF data, and nothing else.
 
-Read by hand because libraries read all of it: a directory of 5,000 entries that all point to the same 60 kB
-makes gigabytes of one segment. Here it is one walk over the first directory (TIFF 6.0, page 13).
+Libraries read every entry: a directory of 5,000 entries that all point to the same 60 kB turns one segment
+into gigabytes. This module walks the first directory once (TIFF 6.0, page 13).
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ _MARK: Final = b"Exif\0\0"
 
 
 def orientation(exif: bytes) -> int:
-    """1 to 8; 1 (upright) where there is none, or none that can be read.
+    """The orientation, 1 to 8; 1 (upright) where there is none or it cannot be read.
 
-    `exif` may begin with the mark that JPEG has. Broken EXIF makes no picture unusable: every viewer shows it
-    as it is stored.
+    `exif` may begin with JPEG's `Exif` marker. Broken EXIF is no error: viewers show such an image as stored.
     """
     tiff = exif.removeprefix(_MARK)
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])

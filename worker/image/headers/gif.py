@@ -1,11 +1,13 @@
-"""GIF (GIF89a): the screen, and the first frame, which may be larger than the screen."""
+"""Read a GIF's header (GIF89a): the logical screen and the first frame, which may be larger than the
+screen.
+"""
 
 from __future__ import annotations
 
 import struct
 from typing import Final
 
-from tfleet.worker.image.headers.header import BoundError, Header, HeaderError, Segments
+from tfleet.worker.image.headers.header import DecodeWork, Header, HeaderError, LimitExceededError, Segments
 
 _FRAME: Final = 0x2C
 _EXTENSION: Final = 0x21
@@ -15,7 +17,9 @@ _MAX_BLOCKS: Final = 65_536  # XMP is read as blocks of some 90 bytes each
 
 
 def read(data: bytes) -> Header:
-    """The size is that of a canvas that holds the screen and the frame. Raises HeaderError."""
+    """Read the header of a GIF; its size is that of a canvas for screen and first frame. Raises
+    HeaderError.
+    """
     segments, control = Segments(), b""
     if len(data) < _SCREEN:
         raise HeaderError("its header is cut off")
@@ -33,19 +37,21 @@ def read(data: bytes) -> Header:
     left, top, columns, rows = struct.unpack_from("<HHHH", data, position + 1)
     if not columns or not rows:
         raise HeaderError("its first frame has no pixels")
-    # Comments and what applications add are left out; what says which colour is transparent is not.
+    # Comments and application data are dropped; the control block says which colour is transparent and stays.
     skipped = position - start != len(control)
     picture = b"".join((data[:start], control, memoryview(data)[position:])) if skipped else data
-    return Header("GIF", max(width, left + columns), max(height, top + rows), picture, values=1)
+    return Header("GIF", max(width, left + columns), max(height, top + rows), picture, work=DecodeWork(1))
 
 
 def _after_blocks(data: bytes, position: int, segments: Segments) -> int:
-    """Where the blocks that begin here end: each is a length and so many bytes, the last one is empty."""
+    """The position after the blocks that begin at `position`: each has a length and bytes, the last is
+    empty.
+    """
     start, blocks = position, 0
     while length := _octet(data, position):
         blocks += 1
         if blocks > _MAX_BLOCKS:
-            raise BoundError(f"more than {_MAX_BLOCKS} blocks in an extension before the picture")
+            raise LimitExceededError(f"more than {_MAX_BLOCKS} blocks in an extension before the picture")
         position += 1 + length
     segments.add(position - start)
     return position + 1

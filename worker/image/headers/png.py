@@ -1,9 +1,9 @@
-"""PNG (W3C PNG, third edition): which chunks there are, and whether the pixels are all there.
+"""Read a PNG's header (W3C PNG, third edition), and check that its pixels are complete.
 
-- Only the chunks that make pixels go on to the decoder: IHDR, PLTE, tRNS, IDAT and IEND. Of an animation
-  that is the default image.
-- Their checksums are compared, and the compressed stream has to give as many bytes as the size in the
-  header needs. Pillow checks neither for IDAT: half a picture would be black, and classified.
+- The decoder gets only the chunks that make pixels: IHDR, PLTE, tRNS, IDAT and IEND. Of an animation that is
+  the default image.
+- Their checksums are compared, and the compressed stream has to inflate to as many bytes as the size in the
+  header needs. Pillow checks neither for IDAT: a truncated image would be half black, and be classified.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from typing import Final
 from tfleet.worker.image.headers.exif import orientation
 from tfleet.worker.image.headers.header import (
     UPRIGHT,
-    BoundError,
+    DecodeWork,
     Header,
     HeaderError,
+    LimitExceededError,
     Segments,
-    UnreadKindError,
+    UnsupportedKindError,
 )
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _MAX_DATA_CHUNKS: Final = 16_384  # 32 MiB in chunks of 2 KiB; most encoders write 8 KiB or more
-_MAX_BEHIND: Final = 65_536  # an animation has two or more for each of its frames
+_MAX_CHUNKS_AFTER_PIXELS: Final = 65_536  # an animation has two or more for each frame
 _APPLE: Final = b"CgBI"
 _MAX_LENGTH: Final = 2**31 - 1
 _STEP: Final = 256 * 1024
@@ -50,7 +51,7 @@ _PASSES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Where a chunk begins and ends, with its length and its checksum."""
+    """A chunk: `length` is that of its data; `start` and `end` include length, kind and checksum."""
 
     kind: bytes
     length: int
@@ -59,38 +60,41 @@ class _Chunk:
 
 
 def read(data: bytes) -> Header:
-    """Raises HeaderError and UnreadKindError."""
+    """Read the header of a PNG. Raises HeaderError and UnsupportedKindError."""
     head = data[16:29]
+    # Xcode writes this chunk in front of IHDR. Such files lack zlib's header and swap red and blue.
     if data[12:16] == _APPLE:
-        raise UnreadKindError("PNG for iPhone apps (CgBI)")
+        raise UnsupportedKindError("PNG for iPhone apps (CgBI)")
     if data[8:16] != b"\0\0\0\x0dIHDR" or len(head) < 13:  # noqa: PLR2004 - its length
-        raise HeaderError("its first chunk is no IHDR")
-    kept, turned, whole, bounds = [SIGNATURE], UPRIGHT, True, _Bounds()
+        raise HeaderError("its first chunk is not IHDR")
+    kept, exif_orientation, unchanged, bounds = [SIGNATURE], UPRIGHT, True, _Bounds()
     for chunk in _chunks(data):
         bounds.add(chunk)
         if chunk.kind in _KEPT:
-            _check_sum(data, chunk)
+            # Only these: a wrong checksum of a comment, which many editors write, harms no pixel.
+            _check_checksum(data, chunk)
             kept.append(data[chunk.start : chunk.end])
         else:
-            whole = False
+            unchanged = False
             if chunk.kind == b"eXIf":
-                turned = orientation(data[chunk.start + 8 : chunk.end - 4])
+                exif_orientation = orientation(data[chunk.start + 8 : chunk.end - 4])
     if not bounds.pixels:
         raise HeaderError("it has no pixels (IDAT)")
     if head[9] == _PALETTE and not bounds.palette:
-        raise HeaderError("its palette is missing, or behind its pixels")
-    return _header(head, data if whole else b"".join(kept), turned)
+        raise HeaderError("its palette is missing, or follows its pixels")
+    return _header(head, data if unchanged else b"".join(kept), exif_orientation)
 
 
 def check_complete(picture: bytes) -> None:
-    """Inflate the pixels of what `read` gave, keeping none, and count them. Raises HeaderError.
+    """Inflate the pixels of a `Header.picture` without keeping them, and count the bytes. Raises HeaderError.
 
-    It costs about as much again as decoding them, and no memory.
+    It takes about as much time as decoding, and no memory.
     """
     wanted, got, inflate = inflated_bytes(picture[16:29]), 0, zlib.decompressobj()
     try:
         for piece in _pixel_pieces(picture):
             rest = piece
+            # The bound on each step's output is what makes a zip bomb harmless.
             while rest and got < wanted:
                 got += len(inflate.decompress(rest, _STEP))
                 rest = inflate.unconsumed_tail
@@ -103,7 +107,9 @@ def check_complete(picture: bytes) -> None:
 
 
 def _pixel_pieces(picture: bytes) -> Iterator[bytes]:
-    """What its IDAT chunks hold, in pieces: zlib copies what is left of one for each of its steps."""
+    """The data of the IDAT chunks, in small pieces: zlib copies the unconsumed rest of a piece at each
+    step.
+    """
     for chunk in _chunks(picture):
         if chunk.kind == b"IDAT":
             for start in range(chunk.start + 8, chunk.start + 8 + chunk.length, _PIECE):
@@ -111,7 +117,7 @@ def _pixel_pieces(picture: bytes) -> Iterator[bytes]:
 
 
 def inflated_bytes(head: bytes) -> int:
-    """How many bytes the pixels of an IHDR's body have, filtered: one more in each row."""
+    """How many bytes the compressed stream of a PNG inflates to, by its IHDR: each row has a filter byte."""
     width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", head)
     bits = depth * _CHANNELS[colour]
     if not interlace:
@@ -119,12 +125,12 @@ def inflated_bytes(head: bytes) -> int:
     total = 0
     for left, top, across, down in _PASSES:
         columns, rows = -(-(width - left) // across), -(-(height - top) // down)
-        if columns > 0 and rows > 0:
+        if columns > 0 and rows > 0:  # a pass without pixels has no filter bytes either
             total += rows * (1 + (columns * bits + 7) // 8)
     return total
 
 
-def _header(head: bytes, picture: bytes, turned: int) -> Header:
+def _header(head: bytes, picture: bytes, exif_orientation: int) -> Header:
     width, height, depth, colour, compression, filters, interlace = struct.unpack(">IIBBBBB", head)
     if (
         not width
@@ -135,38 +141,38 @@ def _header(head: bytes, picture: bytes, turned: int) -> Header:
         or interlace > 1
     ):
         raise HeaderError("its IHDR has values that do not exist")
-    return Header(
-        "PNG", width, height, picture, orientation=turned, values=_CHANNELS[colour] * max(1, depth // 8)
-    )
+    work = DecodeWork(_CHANNELS[colour] * max(1, depth // 8))
+    return Header("PNG", width, height, picture, exif_orientation, work)
 
 
 class _Bounds:
-    """Counts chunks. What stands behind the pixels is only stepped over, and has a looser bound."""
+    """Counts chunks. Those after the pixels are only skipped, and have a looser bound."""
 
     def __init__(self) -> None:
         self.palette = False
-        """Whether it stands before the pixels."""
+        """Whether a palette precedes the pixels."""
         self.pixels = 0
+        """The number of IDAT chunks."""
         self._segments = Segments()
-        self._behind = 0
+        self._after_pixels = 0
 
     def add(self, chunk: _Chunk) -> None:
-        """Raises BoundError."""
+        """Count one more chunk. Raises LimitExceededError."""
         if chunk.kind == b"IDAT":
             self.pixels += 1
             if self.pixels > _MAX_DATA_CHUNKS:
-                raise BoundError(f"more than {_MAX_DATA_CHUNKS} chunks of pixels")
+                raise LimitExceededError(f"more than {_MAX_DATA_CHUNKS} chunks of pixels")
         elif self.pixels:
-            self._behind += 1
-            if self._behind > _MAX_BEHIND:
-                raise BoundError(f"more than {_MAX_BEHIND} chunks behind its pixels")
+            self._after_pixels += 1
+            if self._after_pixels > _MAX_CHUNKS_AFTER_PIXELS:
+                raise LimitExceededError(f"more than {_MAX_CHUNKS_AFTER_PIXELS} chunks after its pixels")
         else:
             self.palette = self.palette or chunk.kind == b"PLTE"
             self._segments.add(chunk.length)
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
-    """Up to and with IEND, or what is there of it. Raises HeaderError."""
+    """The chunks up to IEND or the end of the file. Raises HeaderError."""
     position = len(SIGNATURE)
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -180,8 +186,8 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
         position += 12 + length
 
 
-def _check_sum(data: bytes, chunk: _Chunk) -> None:
-    """Compare the checksum, where it is there: a file may lack its last bytes, and what they say is known."""
+def _check_checksum(data: bytes, chunk: _Chunk) -> None:
+    """Compare a chunk's checksum. A missing one is accepted: some files lack the last bytes of IEND."""
     stated = data[chunk.start + 8 + chunk.length : chunk.end]
     with memoryview(data) as view:
         found = zlib.crc32(view[chunk.start + 4 : chunk.start + 8 + chunk.length])

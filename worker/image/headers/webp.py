@@ -1,7 +1,7 @@
-"""WebP (RFC 9649): its chunks, its canvas and its first frame.
+"""Read a WebP's header (RFC 9649): its chunks, its canvas and its first frame.
 
 libwebp allocates two canvases before it decodes anything, and keeps a list of all chunks. So the size is read
-here, and what goes on has the chunks of the first frame only.
+here, and the decoder gets the chunks of the first frame only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tfleet.worker.image.headers.exif import orientation
-from tfleet.worker.image.headers.header import UPRIGHT, Header, HeaderError, Segments
+from tfleet.worker.image.headers.header import UPRIGHT, DecodeWork, Header, HeaderError, Segments
 
 _FIRST: Final = 12  # after "RIFF", the file's length and "WEBP"
 _ANIMATED, _ALPHA = 0x02, 0x10
@@ -31,30 +31,33 @@ class _Chunk:
 
 
 def read(data: bytes) -> Header:
-    """Raises HeaderError."""
+    """Read the header of a WebP. Raises HeaderError."""
     (size,) = struct.unpack_from("<I", data, 4)
     if size + 8 > len(data) + 1:  # an odd last chunk may lack its padding
         raise HeaderError("it ends before the length that it states")
-    data = data[: size + 8 + (size & 1)]  # what a program has appended is none of it
+    data = data[: size + 8 + (size & 1)]  # drop what some programs append
     first = _chunk(data, _FIRST)
     if first.name in {b"VP8 ", b"VP8L"}:
         width, height, coding = _frame_size(first)
-        return Header("WEBP", width, height, _riff((data[first.start : first.end],)), values=4, coding=coding)
+        picture = _riff((data[first.start : first.end],))
+        return Header("WEBP", width, height, picture, work=DecodeWork(4, coding=coding))
     if first.name != b"VP8X" or len(first.body) < 10:  # noqa: PLR2004 - its length
         raise HeaderError(f"its first chunk is {first.name!r}")
     return _extended(data, first)
 
 
 def _extended(data: bytes, first: _Chunk) -> Header:
-    segments, kept, turned, position = Segments(), list[bytes](), UPRIGHT, first.end
+    """Read a WebP with a VP8X chunk: transparency, animation or metadata."""
+    segments, kept, exif_orientation, position = Segments(), list[bytes](), UPRIGHT, first.end
     flags = first.body[0]
     width, height = (int.from_bytes(first.body[at : at + 3], "little") + 1 for at in (4, 7))
     frame: tuple[int, int, str] | None = None
     while position + 8 <= len(data):
         chunk = _chunk(data, position)
+        # Pixels don't count as metadata: only the number of these chunks is bounded.
         segments.add(0 if chunk.name in {b"VP8 ", b"VP8L", b"ANMF"} else len(chunk.body))
         if chunk.name == b"EXIF":
-            turned = orientation(chunk.body)
+            exif_orientation = orientation(chunk.body)
         elif chunk.name in {b"ALPH", b"ANIM"} and frame is None:
             kept.append(data[chunk.start : chunk.end])
         elif chunk.name in {b"VP8 ", b"VP8L"} and frame is None:
@@ -64,25 +67,30 @@ def _extended(data: bytes, first: _Chunk) -> Header:
             frame = _animation_frame(chunk)
             kept.append(data[chunk.start : chunk.end])
         if frame is not None and chunk.name == b"ANMF":
-            break  # what follows are more frames; EXIF, if any, stands behind all of them
+            # Further frames follow, and an animation's EXIF follows them all: not worth walking thousands.
+            break
         position = chunk.end
     if frame is None:
         raise HeaderError("it has no picture")
+    # The flags must not announce the metadata chunks that were dropped: libwebp would look for them.
     head = bytes((flags & (_ANIMATED | _ALPHA),)) + first.body[1:10]
     picture = _riff((b"VP8X" + struct.pack("<I", len(head)) + head, *kept))
+    # libwebp rejects a frame outside of the canvas, but only after it has allocated: the larger one counts.
     return Header(
         "WEBP",
         max(width, frame[0]),
         max(height, frame[1]),
         picture,
-        orientation=turned,
-        values=4,
-        coding=frame[2],
+        orientation=exif_orientation,
+        work=DecodeWork(4, coding=frame[2]),
     )
 
 
 def _animation_frame(chunk: _Chunk) -> tuple[int, int, str]:
-    """Where it ends on the canvas, and its coding: 16 bytes of place, then chunks as in a still picture."""
+    """Where a frame ends on the canvas (x, y), and its coding.
+
+    The chunk has 16 bytes of position, size and duration, then chunks as in a still image.
+    """
     if len(chunk.body) < 16 + 8:
         raise HeaderError("its first frame is cut off")
     left, top = (2 * int.from_bytes(chunk.body[at : at + 3], "little") for at in (0, 3))

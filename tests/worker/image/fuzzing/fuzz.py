@@ -25,7 +25,7 @@ from tests.worker.image.fuzzing.mutations import mutated
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.image.geometry import Geometry
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.image.preprocess import Apart, encoded, pixels
+from tfleet.worker.image.preprocess import IsolatedDecode, encoded, pixels
 
 MOST_CPU_S: Final = 1.0
 MOST_BYTES: Final = 200_000_000
@@ -42,7 +42,7 @@ class Found:
     grown_bytes: int = 0
 
 
-def fuzz(seed: int, runs: int, apart: Apart) -> Found:
+def fuzz(seed: int, runs: int, apart: IsolatedDecode) -> Found:
     """Raises whatever a run raises that is no ImageError, with the number of the run as a note."""
     found, limits = Found(), ImageLimits()
     before = _peak_bytes()

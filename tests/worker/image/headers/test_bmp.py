@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tfleet.worker.image.headers.bmp import read
-from tfleet.worker.image.headers.header import HeaderError, UnreadKindError
+from tfleet.worker.image.headers.header import HeaderError, UnsupportedKindError
 
 
 def bmp(width: int, height: int, depth: int = 24, coding: int = 0, rest: bytes = b"") -> bytes:
@@ -24,8 +24,8 @@ def test_the_size_is_read_in_both_directions() -> None:
 
 
 def test_run_lengths_are_known_as_such() -> None:
-    assert read(bmp(7, 5, 8, 1)).coding == "rle"
-    assert read(bmp(7, 5, 8)).coding == ""
+    assert read(bmp(7, 5, 8, 1)).work.coding == "rle"
+    assert read(bmp(7, 5, 8)).work.coding == ""
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_run_lengths_are_known_as_such() -> None:
     ],
 )
 def test_a_coding_that_is_not_read_is_named(data: bytes, kind: str) -> None:
-    with pytest.raises(UnreadKindError, match=kind):
+    with pytest.raises(UnsupportedKindError, match=kind):
         read(data)
 
 

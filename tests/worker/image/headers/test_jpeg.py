@@ -7,23 +7,28 @@ import pytest
 from PIL import Image
 
 from tests.worker.image.jpegs import after_start, framed, jpeg, segment, with_many_scans
-from tfleet.worker.image.headers.header import BoundError, HeaderError, UnreadKindError
-from tfleet.worker.image.headers.jpeg import MAX_SCANS, before_end, lacks_scans, read
+from tfleet.worker.image.headers.header import (
+    DecodeWork,
+    HeaderError,
+    LimitExceededError,
+    UnsupportedKindError,
+)
+from tfleet.worker.image.headers.jpeg import MAX_SCANS, lacks_scans, read, without_end_marker
 
 _COLOURS = Image.linear_gradient("L").resize((64, 48)).convert("RGB")
 
 
 def test_the_size_and_what_decoding_takes_are_read() -> None:
     header = read(jpeg(_COLOURS, subsampling=2))
-    assert (header.width, header.height, header.values, header.passes, header.kept) == (64, 48, 1.5, 1, False)
-    assert read(jpeg(_COLOURS, subsampling=0)).values == 3
+    assert (header.width, header.height, header.work) == (64, 48, DecodeWork(1.5, 1, False))
+    assert read(jpeg(_COLOURS, subsampling=0)).work.values_per_pixel == 3
 
 
 def test_each_scan_of_a_progressive_one_counts() -> None:
     header = read(jpeg(_COLOURS, progressive=True))
-    assert header.kept
-    assert 3 < header.passes < 10
-    assert read(with_many_scans(_COLOURS, 50)).passes > header.passes + 10
+    assert header.work.buffers_coefficients
+    assert 3 < header.work.passes < 10
+    assert read(with_many_scans(_COLOURS, 50)).work.passes > header.work.passes + 10
 
 
 def test_a_plain_file_goes_on_as_it_is() -> None:
@@ -73,7 +78,7 @@ def test_fill_bytes_behind_the_pixels_are_refused_at_once(progressive: bool) -> 
     data = jpeg(_COLOURS, progressive=progressive)[:-2] + b"\xff" * 30_000_000
     began_s = time.process_time()
     for sent in (data, data + b"\xd9"):
-        with pytest.raises(BoundError, match="fill bytes"):
+        with pytest.raises(LimitExceededError, match="fill bytes"):
             read(sent)
     assert time.process_time() - began_s < 1
 
@@ -90,8 +95,8 @@ def test_a_size_that_its_bytes_can_not_fill_is_told(progressive: bool) -> None:
 def test_the_end_is_found_behind_the_last_scan() -> None:
     for progressive in (False, True):
         data = jpeg(_COLOURS, progressive=progressive)
-        assert before_end(data + b"more\xff\xd9") == data[:-2]
-        assert before_end(data[:-2]) == data[:-2]
+        assert without_end_marker(data + b"more\xff\xd9") == data[:-2]
+        assert without_end_marker(data[:-2]) == data[:-2]
 
 
 def test_no_more_scans_than_any_encoder_writes_are_read() -> None:
@@ -122,7 +127,7 @@ def test_scans_hidden_behind_a_false_end_are_counted() -> None:
     ],
 )
 def test_other_processes_of_jpeg_are_named(data: bytes, kind: str) -> None:
-    with pytest.raises(UnreadKindError, match=kind):
+    with pytest.raises(UnsupportedKindError, match=kind):
         read(data)
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.worker.image.pngs import chunk, png
-from tfleet.worker.image.headers.header import BoundError, HeaderError, UnreadKindError
+from tfleet.worker.image.headers.header import HeaderError, LimitExceededError, UnsupportedKindError
 from tfleet.worker.image.headers.png import check_complete, inflated_bytes, read
 
 _GREY = bytes(1 + 4) * 4
@@ -27,7 +27,7 @@ def test_a_plain_file_goes_on_as_it_is() -> None:
     data = png(4, 4, grey_rows=_GREY)
     header = read(data)
     assert header.picture is data
-    assert (header.width, header.height, header.values, header.orientation) == (4, 4, 1, 1)
+    assert (header.width, header.height, header.work.values_per_pixel, header.orientation) == (4, 4, 1, 1)
 
 
 def test_what_makes_no_pixels_does_not_go_on() -> None:
@@ -86,12 +86,12 @@ def test_what_stands_behind_the_pixels_has_a_bound_of_its_own() -> None:
     frames = (chunk(b"fcTL", bytes(26)) + chunk(b"fdAT", bytes(9))) * 10_000
     text = chunk(b"tEXt", b"a\0" + bytes(17_000_000))
     assert read(plain[:-12] + frames + text + plain[-12:]).picture == plain
-    with pytest.raises(BoundError, match="behind its pixels"):
+    with pytest.raises(LimitExceededError, match="after its pixels"):
         read(plain[:-12] + frames * 4 + plain[-12:])
 
 
 def test_what_iphone_apps_have_is_named() -> None:
-    with pytest.raises(UnreadKindError, match="CgBI"):
+    with pytest.raises(UnsupportedKindError, match="CgBI"):
         read(b"\x89PNG\r\n\x1a\n" + chunk(b"CgBI", bytes(4)))
 
 

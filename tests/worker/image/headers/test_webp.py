@@ -42,7 +42,7 @@ def test_the_size_is_that_of_the_picture(
     data = _saved(Image.new(mode, (301, 7)), **options)
     header = read(data)
     assert data[12:16] == first
-    assert (header.width, header.height, header.coding) == (301, 7, coding)
+    assert (header.width, header.height, header.work.coding) == (301, 7, coding)
     assert Image.open(io.BytesIO(header.picture)).size == (301, 7)
 
 
