@@ -27,7 +27,8 @@ def _rounds(*more: str) -> list[Round]:
     return [Round(0.0, {SERIAL: 100.0, Way(4, 2, 2): 125.0}, 10.0, 90.0, {"12 MP": 26.0}, cells, 1.6)]
 
 
-def test_the_worker_is_held_against_ceiling_peer_single_image_and_itself_without_batches() -> None:
+def test_a_worker_has_a_bar_for_each_comparison() -> None:
+    """The bars: the ceiling, the best peer, one image at a time, and the worker itself without batches."""
     assert [round(bar.found.middle, 2) for bar in bars(_rounds())] == [1.2, 0.96, 1.2, 1.1, 1.1, 26, 9, 1.6]
     assert [bar.met for bar in bars(_rounds())] == [True, True, True, True, False, False, True, False]
 

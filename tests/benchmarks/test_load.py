@@ -37,7 +37,7 @@ def statuses_server(*statuses: int) -> Iterator[tuple[str, list[bytes]]]:
         serving.join()
 
 
-def test_sends_the_form_over_and_over_and_counts_what_is_not_200() -> None:
+def test_each_request_is_the_form_and_failures_are_counted() -> None:
     with statuses_server(200, 500) as (url, bodies):
         found = load.load(url, Form.of(b"picture" * 10_000), 1, 0.2)
     assert found.answered == len(bodies) > 1
@@ -46,6 +46,6 @@ def test_sends_the_form_over_and_over_and_counts_what_is_not_200() -> None:
     assert 0 < found.p50_ms < 200
 
 
-async def test_nobody_who_listens_is_a_failure_of_each_request() -> None:
+async def test_without_a_listener_each_request_fails() -> None:
     found = await load.sent(nobody().url + "/", iter([b"POST / HTTP/1.1\r\n\r\n"] * 3), 2)
     assert (found.answered, found.failed) == (0, 3)

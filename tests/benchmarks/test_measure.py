@@ -2,7 +2,7 @@ from benchmarks.figures import Figures
 from benchmarks.measure import enough
 
 
-def test_a_load_with_too_few_answers_for_a_rate_goes_on_for_longer() -> None:
+def test_a_load_with_too_few_answers_runs_longer() -> None:
     asked_s: list[float] = []
 
     def load(seconds: float) -> Figures:

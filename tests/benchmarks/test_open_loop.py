@@ -16,7 +16,8 @@ async def test_good_answers_and_rejections_are_told_apart() -> None:
     assert found.goodput > 0
 
 
-async def test_does_not_wait_for_answers_and_says_where_it_lacked_a_connection() -> None:
+async def test_requests_do_not_wait_for_earlier_answers() -> None:
+    """It also counts the requests for which no connection was free."""
     with statuses_server(200) as (url, _):
         at_once = {"per_second": 1e9, "seconds": 10e-9}
         found = await flood(url, _FORM.request(url), **at_once, connections=4)
@@ -28,13 +29,13 @@ def _flood(until_s: float) -> Flood:
     return Flood(100.0, 30.0, good_s=[100 + number / 100 for number in range(1, round(until_s * 100) + 1)])
 
 
-def test_a_worker_that_stops_answering_after_a_third_of_the_flood_has_a_third_of_the_goodput() -> None:
+def test_answers_for_a_third_of_the_flood_are_a_third_goodput() -> None:
     found = _flood(until_s=10.0)
     assert found.goodput == pytest.approx(100 / 3)
     assert found.least_goodput == 0.0
 
 
-def test_a_worker_that_goes_on_has_the_same_goodput_in_its_worst_seconds() -> None:
+def test_a_steady_worker_has_the_same_worst_seconds() -> None:
     found = _flood(until_s=30.0)
     assert found.goodput == pytest.approx(100)
     assert found.least_goodput == pytest.approx(100, rel=0.01)

@@ -18,7 +18,7 @@ def test_a_full_run_on_a_quiet_machine_leaves_no_doubt() -> None:
     assert _RUN.doubts == []
 
 
-def test_fewer_rounds_shorter_ones_and_strangers_in_any_of_them_are_doubts() -> None:
+def test_few_short_or_disturbed_rounds_are_doubts() -> None:
     crowded = replace(_ROUND, strangers=0.5)
     run = replace(_RUN, seconds=2, rounds=[_ROUND, _ROUND, crowded])
     assert run.doubts == [
@@ -28,13 +28,14 @@ def test_fewer_rounds_shorter_ones_and_strangers_in_any_of_them_are_doubts() -> 
     ]
 
 
-def test_a_server_above_the_ceiling_is_named_and_nothing_is_judged_by_such_a_ceiling() -> None:
+def test_a_server_above_the_ceiling_is_named() -> None:
+    """Nothing is judged by such a ceiling."""
     run = replace(_RUN, rounds=[replace(_ROUND, ways={_TWO: 130.0, SERIAL: 115.0})] * 5)
     assert run.above == [Cell(WORKER, SMALL, 32)]
     assert run.doubts == ["the ceiling is doubtful"]
 
 
-def test_a_way_that_is_too_fast_to_be_true_is_not_taken_and_is_a_doubt() -> None:
+def test_an_implausibly_fast_way_is_a_doubt() -> None:
     run = replace(_RUN, ways=_RUN.ways | {Way(8, 2, 0): 18_952.0})
     assert run.ceiling == _TWO
     assert run.doubts == ["the ceiling is doubtful"]

@@ -19,7 +19,7 @@ def test_a_ratio_is_taken_within_a_round() -> None:
     assert found == Spread(0.9, 0.8, 0.95)
 
 
-def test_the_ceiling_is_the_way_that_is_fastest_in_the_middle_and_not_in_one_round() -> None:
+def test_the_ceiling_has_the_fastest_median_round() -> None:
     lucky, steady = Way(4, 2, 0), Way(8, 2, 0)
     rates = [(90.0, 60.0), (50.0, 61.0), (52.0, 59.0)]
     assert ceiling_way([replace(_round(1, 1), ways={lucky: a, steady: b}) for a, b in rates]) == steady

@@ -10,7 +10,8 @@ def test_the_best_ways_are_the_fastest_and_one_of_them_is_plain() -> None:
     assert best(rates) == [_TWO, Way(4, 2, 2), ahead, _BATCHED]
 
 
-def test_a_way_that_is_many_times_as_fast_as_one_image_after_the_other_is_an_error_and_no_ceiling() -> None:
+def test_an_implausibly_fast_way_is_an_error() -> None:
+    """Many times as fast as one image at a time: that is an error in measuring, and no ceiling."""
     rates = {SERIAL: 115.0, _BATCHED: 18_952.0, _TWO: 182.0}
     assert absurd(rates) == [_BATCHED]
     assert best(rates) == [_TWO, SERIAL]

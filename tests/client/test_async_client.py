@@ -65,7 +65,7 @@ async def test_a_call_ends_with_its_time(fleet: ScriptedFleet, p2p: bool) -> Non
     assert caught.value.request_id is not None
 
 
-async def test_the_fleet_is_told_how_long_the_caller_waits(fleet: ScriptedFleet) -> None:
+async def test_the_deadline_is_sent_to_the_fleet(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(fleet.problem(504, "too late"))
     async with AsyncFleetClient(proxy.url, timeout_s=7) as client:
         with pytest.raises(DeadlineExceededError, match="too late") as caught:
@@ -74,14 +74,14 @@ async def test_the_fleet_is_told_how_long_the_caller_waits(fleet: ScriptedFleet)
     assert caught.value.request_id == proxy.seen[0].headers["X-Request-Id"]
 
 
-async def test_a_stranger_on_the_port_is_told(fleet: ScriptedFleet) -> None:
+async def test_another_server_on_the_port_is_reported(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(fleet.text(200, "<h1>It works!</h1>"))
     async with AsyncFleetClient(proxy.url) as client:
         with pytest.raises(UnexpectedAnswerError, match=r"answered 200 OK \(text/html\)"):
             await client.classify(b"BM")
 
 
-async def test_the_fleets_words_about_a_bad_image_are_the_message(fleet: ScriptedFleet) -> None:
+async def test_a_bad_images_message_is_the_fleets(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(fleet.problem(415, "this is text, not an image"))
     async with AsyncFleetClient(proxy.url) as client:
         with pytest.raises(BadImageError, match=r"^this is text, not an image$") as caught:
@@ -102,7 +102,7 @@ async def test_a_bad_image_is_named_where_it_has_a_name(fleet: ScriptedFleet, tm
     assert str(outcome.error) == "no such file or directory", "its source stands beside it"
 
 
-async def test_https_where_http_is_spoken_is_told(fleet: ScriptedFleet) -> None:
+async def test_https_to_an_http_port_is_reported(fleet: ScriptedFleet) -> None:
     proxy = fleet.server()
     async with AsyncFleetClient(f"https://{proxy.address}") as client:
         told = f"^https://{proxy.address} speaks http, not https: say http://{proxy.address}$"
@@ -110,7 +110,7 @@ async def test_https_where_http_is_spoken_is_told(fleet: ScriptedFleet) -> None:
             await client.classify(b"BM")
 
 
-async def test_many_images_have_outcomes_in_their_order_with_failures_among_them(
+async def test_many_images_have_ordered_outcomes_and_failures(
     fleet: ScriptedFleet, photos: list[Path], tmp_path: Path
 ) -> None:
     sizes = {photo.stat().st_size: photo.name for photo in photos}
@@ -149,7 +149,7 @@ async def test_the_sources_may_be_endless(fleet: ScriptedFleet, kind: str) -> No
     assert len(proxy.seen) < 20
 
 
-async def test_what_is_no_image_is_raised_and_not_an_outcome(fleet: ScriptedFleet) -> None:
+async def test_a_wrong_type_is_raised_and_no_outcome(fleet: ScriptedFleet) -> None:
     sources: list[Any] = [b"BM", 7]
     async with AsyncFleetClient(fleet.server().url) as client:
         many = client.classify_many(sources)
@@ -159,7 +159,7 @@ async def test_what_is_no_image_is_raised_and_not_an_outcome(fleet: ScriptedFlee
 
 
 @pytest.mark.parametrize("source", ["cat.jpg", b"BM", bytearray(b"BM"), memoryview(b"BM")])
-async def test_a_single_source_is_not_taken_for_many(source: Any) -> None:
+async def test_a_single_source_is_not_iterated(source: Any) -> None:
     with pytest.raises(TypeError, match="put a single one into a list"):
         AsyncFleetClient().classify_many(source)
 
@@ -223,7 +223,7 @@ def test_a_proxy_that_is_no_address_is_refused_at_once() -> None:
         AsyncFleetClient("not an address")
 
 
-async def test_nothing_is_left_of_a_client_that_was_closed_in_the_middle(fleet: ScriptedFleet) -> None:
+async def test_closing_in_the_middle_leaves_nothing_behind(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(otherwise=fleet.never())
     client = AsyncFleetClient(proxy.url, p2p=True)
     call = asyncio.create_task(client.classify(b"BM"))
@@ -234,7 +234,7 @@ async def test_nothing_is_left_of_a_client_that_was_closed_in_the_middle(fleet: 
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_client_says_what_it_is_and_when_it_is_closed(fleet: ScriptedFleet) -> None:
+async def test_repr_shows_the_proxy_and_whether_it_is_closed(fleet: ScriptedFleet) -> None:
     client = AsyncFleetClient("gpu-box", p2p=True)
     assert client.proxy == "http://gpu-box:12480"
     assert repr(client) == (

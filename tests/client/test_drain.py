@@ -90,7 +90,7 @@ async def draining(address: Address, worker_id: str = "w1", ticket: str = "") ->
         await transport.close()
 
 
-async def test_the_worker_is_told_by_its_id(worker: StandIn) -> None:
+async def test_the_drain_request_names_the_workers_id(worker: StandIn) -> None:
     async with draining(worker.address, "w&1") as one:
         await one.begin()
     assert worker.asked == ["POST /drain?worker=w%261"]
@@ -109,16 +109,14 @@ async def test_the_ticket_is_shown_if_there_is_one(worker: StandIn) -> None:
     ("ticket", "said"),
     [("", "w1 asks for a ticket and the proxy gave none: .*--ticket-key-file"), ("1.a", "it has expired")],
 )
-async def test_a_worker_that_takes_no_ticket_is_told_of_with_what_to_do(
-    worker: StandIn, ticket: str, said: str
-) -> None:
+async def test_a_refused_ticket_is_reported_with_what_to_do(worker: StandIn, ticket: str, said: str) -> None:
     worker.answers["/drain"] = (401, json.dumps({"status": 401, "detail": "it has expired"}))
     async with draining(worker.address, ticket=ticket) as one:
         with pytest.raises(UnexpectedAnswerError, match=said):
             await one.begin()
 
 
-async def test_a_worker_of_a_static_list_has_no_id_to_be_told_by(worker: StandIn) -> None:
+async def test_a_static_worker_has_no_id_to_name(worker: StandIn) -> None:
     async with draining(worker.address, str(worker.address)) as one:
         await one.begin()
     assert worker.asked == ["POST /drain"]
@@ -146,14 +144,14 @@ async def test_a_worker_that_does_not_go_says_why(
             await one.begin()
 
 
-async def test_whoever_is_no_worker_is_told(worker: StandIn) -> None:
+async def test_a_server_that_is_no_worker_is_reported(worker: StandIn) -> None:
     worker.answers["/drain"] = (200, "<html>")
     async with draining(worker.address) as one:
         with pytest.raises(UnexpectedAnswerError, match="is the address right"):
             await one.begin()
 
 
-async def test_a_worker_that_can_t_be_reached_from_here_is_named_with_the_reason(nobody: str) -> None:
+async def test_an_unreachable_worker_is_named_with_the_reason(nobody: str) -> None:
     async with draining(Address.parse(nobody)) as one:
         with pytest.raises(
             FleetUnavailableError, match=f"cannot reach w1 at {nobody} from here: connection refused"
@@ -161,9 +159,10 @@ async def test_a_worker_that_can_t_be_reached_from_here_is_named_with_the_reason
             await one.begin()
 
 
-async def test_it_is_gone_when_it_has_finished_and_not_when_it_takes_no_more_connections(
+async def test_a_drain_ends_with_the_last_request(
     worker: StandIn,
 ) -> None:
+    """Not when the worker takes no more connections."""
     happened: list[str] = []
     async with draining(worker.address) as one, asyncio.TaskGroup() as group:
         await one.begin()
@@ -181,7 +180,7 @@ async def test_it_is_gone_when_it_has_finished_and_not_when_it_takes_no_more_con
     assert repr(one) == "<WorkerDrain of w1 in_flight=None held=False>"
 
 
-async def test_what_is_in_flight_is_told_whenever_it_changes(worker: StandIn) -> None:
+async def test_changes_of_requests_in_flight_are_reported(worker: StandIn) -> None:
     told: list[int] = []
     worker.busy(2)
     async with draining(worker.address) as one, asyncio.TaskGroup() as group:
@@ -222,7 +221,7 @@ async def test_another_worker_at_its_address_does_not_keep_it_alive(worker: Stan
             await one.wait_gone(lambda _: None)
 
 
-async def test_a_worker_without_that_figure_is_waited_for_all_the_same(worker: StandIn) -> None:
+async def test_a_worker_without_an_in_flight_figure_is_awaited(worker: StandIn) -> None:
     worker.answers["/metrics"] = (200, "nothing that we know\n")
     async with draining(worker.address) as one, asyncio.TaskGroup() as group:
         await one.begin()

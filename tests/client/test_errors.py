@@ -8,7 +8,7 @@ from tfleet.client import BusyError, FleetError, FleetUnavailableError, TryLater
 
 
 @pytest.mark.parametrize("kind", [BusyError, FleetUnavailableError])
-def test_whoever_waits_and_sends_again_needs_one_except(kind: type[TryLaterError]) -> None:
+def test_one_except_covers_all_retryable_errors(kind: type[TryLaterError]) -> None:
     error = kind("later", status=503, request_id="r", retry_after_s=2.0)
     assert isinstance(error, TryLaterError)
     assert isinstance(error, FleetError)

@@ -47,7 +47,7 @@ def test_an_error_is_raised_in_the_caller(loop: LoopThread) -> None:
         loop.run(fail)
 
 
-def test_closing_awaits_what_is_to_be_done_at_the_end_and_ends_the_thread() -> None:
+def test_closing_awaits_the_cleanup_and_ends_the_thread() -> None:
     ended_in = []
 
     async def at_end() -> None:
@@ -61,7 +61,7 @@ def test_closing_awaits_what_is_to_be_done_at_the_end_and_ends_the_thread() -> N
     assert not thread.is_alive()
 
 
-def test_a_call_under_way_when_it_closes_is_told_so(loop: LoopThread) -> None:
+def test_a_call_under_way_at_closing_fails(loop: LoopThread) -> None:
     begun = threading.Event()
     errors: list[BaseException] = []
 
@@ -115,13 +115,13 @@ def test_an_interrupt_cancels_the_coroutine(loop: LoopThread) -> None:
     assert cancelled.wait(10)
 
 
-async def test_what_was_given_up_before_it_began_never_begins() -> None:
+async def test_a_cancelled_coroutine_never_starts() -> None:
     done: concurrent.futures.Future[None] = concurrent.futures.Future()
     done.cancel()
     begin(nothing_is_made, done)
 
 
-async def test_a_result_that_nobody_waits_for_any_more_is_dropped() -> None:
+async def test_an_abandoned_result_is_dropped() -> None:
     done: concurrent.futures.Future[None] = concurrent.futures.Future()
 
     async def ends_while_it_is_given_up() -> None:

@@ -59,7 +59,7 @@ async def test_each_image_goes_with_the_ticket_of_the_lease(fleet: ScriptedFleet
 
 
 @pytest.mark.parametrize("ticket", ["", None, 7, "a\r\nX-Evil: b", "é"])
-async def test_what_is_no_ticket_is_not_shown(fleet: ScriptedFleet, ticket: object) -> None:
+async def test_an_invalid_ticket_is_not_sent(fleet: ScriptedFleet, ticket: object) -> None:
     worker = fleet.server()
     row = {"id": "w", "address": worker.address}
     document = json.dumps({"workers": [row], "expires_in_s": 10, "ticket": ticket})
@@ -69,7 +69,7 @@ async def test_what_is_no_ticket_is_not_shown(fleet: ScriptedFleet, ticket: obje
     assert shown(worker) == [None]
 
 
-async def test_a_ticket_that_has_expired_is_replaced_without_anybody_noticing(fleet: ScriptedFleet) -> None:
+async def test_an_expired_ticket_is_replaced_unseen_by_the_caller(fleet: ScriptedFleet) -> None:
     worker = fleet.server(otherwise=takes(fleet, "2.b"))
     proxy = with_tickets(fleet, "1.a", "2.b", workers=(worker,))
     async with AsyncFleetClient(proxy.url, p2p=True) as client:
@@ -88,7 +88,7 @@ async def test_many_calls_that_find_it_expired_ask_for_one_other(fleet: Scripted
     assert len(proxy.seen) == 2
 
 
-async def test_a_worker_that_does_not_take_a_new_ticket_either_is_replaced(fleet: ScriptedFleet) -> None:
+async def test_a_worker_refusing_a_new_ticket_is_replaced(fleet: ScriptedFleet) -> None:
     odd, well = fleet.server(otherwise=takes(fleet)), fleet.server(otherwise=takes(fleet, "1.a", "2.b"))
     proxy = with_tickets(fleet, "1.a", "2.b", workers=(odd, well))
     async with AsyncFleetClient(proxy.url, p2p=True, balance="round-robin") as client:
@@ -98,7 +98,7 @@ async def test_a_worker_that_does_not_take_a_new_ticket_either_is_replaced(fleet
 
 
 @pytest.mark.parametrize("tickets", [("1.a",), ("1.a", "2.b"), ("1.a", "2.b", "3.c")])
-async def test_where_all_refuse_the_caller_is_told_what_they_said(
+async def test_when_all_refuse_their_reason_is_the_error(
     fleet: ScriptedFleet, tickets: tuple[str, ...]
 ) -> None:
     worker = fleet.server(otherwise=takes(fleet))
@@ -111,7 +111,7 @@ async def test_where_all_refuse_the_caller_is_told_what_they_said(
     assert shown(worker) == list(tickets[:2]), "a new one is tried once"
 
 
-async def test_where_there_is_no_proxy_to_ask_for_another_one_that_is_the_reason(
+async def test_without_a_proxy_for_a_new_ticket_that_is_the_error(
     fleet: ScriptedFleet,
 ) -> None:
     worker = fleet.server(otherwise=takes(fleet))

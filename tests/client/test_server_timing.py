@@ -18,5 +18,5 @@ from tfleet.client.results import parse_server_timing
         ("", Timing()),
     ],
 )
-def test_what_is_readable_is_read_and_the_rest_passed_over(header: str, timing: Timing) -> None:
+def test_unreadable_entries_are_skipped(header: str, timing: Timing) -> None:
     assert parse_server_timing(header) == timing

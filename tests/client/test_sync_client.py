@@ -121,7 +121,7 @@ def test_a_closed_client_stays_closed(fleet: ScriptedFleet) -> None:
         client.classify(b"BM")
 
 
-def test_a_bad_argument_is_told_before_the_first_call() -> None:
+def test_a_bad_argument_fails_before_the_first_call() -> None:
     with pytest.raises(BadProxyError):
         FleetClient("not an address")
 
@@ -140,7 +140,7 @@ def program(code: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_client_that_is_never_closed_does_not_hold_up_the_end_of_a_program(fleet: ScriptedFleet) -> None:
+def test_an_unclosed_client_does_not_block_program_exit(fleet: ScriptedFleet) -> None:
     code = """
 import sys
 from tfleet.client import FleetClient
@@ -151,7 +151,7 @@ print(client.classify(b"BM").worker)
     assert (out, err) == ("tfleet-w1\n", "")
 
 
-def test_ctrl_c_interrupts_a_call_and_the_client_goes_on_working(fleet: ScriptedFleet) -> None:
+def test_ctrl_c_interrupts_a_call_and_the_client_still_works(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(fleet.never())
     code = """
 import sys
@@ -170,7 +170,7 @@ with FleetClient(sys.argv[1]) as client:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_child_starts_anew_and_leaves_the_parents_connections_alone(fleet: ScriptedFleet) -> None:
+def test_a_forked_child_opens_its_own_connections(fleet: ScriptedFleet) -> None:
     proxy = fleet.server()
     code = """
 import os, sys

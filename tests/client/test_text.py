@@ -15,7 +15,7 @@ from tfleet.client.text import printable, tsv_field
         ("\udcff.jpg", r"\udcff.jpg"),
     ],
 )
-def test_what_is_no_character_to_look_at_is_written_out(text: str, shown: str) -> None:
+def test_unprintable_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 

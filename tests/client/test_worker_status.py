@@ -15,7 +15,8 @@ def reply(document: Any) -> HttpResponse:
     return HttpResponse("http://proxy:12480/workers", 200, {}, json.dumps(document).encode())
 
 
-def test_each_row_is_a_worker_and_unknown_fields_are_kept_in_the_document_only() -> None:
+def test_each_row_is_a_worker_without_unknown_fields() -> None:
+    """Unknown fields are kept in the document."""
     row = {
         "id": "w1",
         "address": "10.0.0.1:80",
@@ -42,7 +43,7 @@ def test_a_roster_has_the_ticket_that_came_with_it(headers: dict[str, str], tick
     assert "1.a" not in repr(found)
 
 
-def test_what_a_row_leaves_out_is_empty() -> None:
+def test_missing_fields_of_a_row_are_empty() -> None:
     document = workers_document(reply({"workers": [{"id": "w", "address": "a:1", "last_error": None}]}))
     (worker,) = worker_statuses(document)
     assert worker == WorkerStatus("w", "a:1")

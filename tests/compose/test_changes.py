@@ -73,7 +73,7 @@ def test_a_worker_is_killed(corpse: Corpse) -> None:
     assert corpse.out_of_routing_s < 5
 
 
-async def test_two_workers_are_killed_and_come_back_with_each_other_s_address(three: Project) -> None:
+async def test_killed_workers_come_back_with_swapped_addresses(three: Project) -> None:
     one, other = sorted(three.containers("worker")[:2], key=lambda each: ip_address(_address(each)))
     addresses, began = (_address(one), _address(other)), datetime.now(UTC).isoformat()
     async with trickle(three):
@@ -139,7 +139,7 @@ def _health(container: Container) -> str:
     return str(container.health)
 
 
-async def test_a_worker_is_cut_off_from_the_network_and_comes_back_with_another_address(
+async def test_a_worker_reconnects_with_another_address(
     three: Project,
 ) -> None:
     victim = three.containers("worker")[2]

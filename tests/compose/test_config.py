@@ -35,14 +35,14 @@ def _set(service: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, value in service["environment"].items() if value is not None}
 
 
-def test_what_nobody_sets_is_left_to_tfleet() -> None:
+def test_unset_variables_leave_tfleets_defaults() -> None:
     services = _config("docker-compose.yml")
     given = {"TFLEET_REGISTRY": "consul://consul:8500", "TFLEET_TICKET_KEY_FILE": ""}
     assert _set(services["worker"]) == given
     assert _set(services["proxy"]) == given | {"TFLEET_ADVERTISE": ""}, "its own: PROXY_ADVERTISE"
 
 
-def test_an_option_reaches_those_whom_it_concerns() -> None:
+def test_an_option_reaches_the_services_it_concerns() -> None:
     services = _config("docker-compose.yml", TFLEET_MAX_QUEUE="7", TFLEET_MODE="p2p", TFLEET_SERVICE="cats")
     assert _set(services["worker"])["TFLEET_MAX_QUEUE"] == "7"
     assert "TFLEET_MAX_QUEUE" not in _set(services["proxy"])
@@ -50,7 +50,7 @@ def test_an_option_reaches_those_whom_it_concerns() -> None:
     assert {_set(services[name])["TFLEET_SERVICE"] for name in ("proxy", "worker")} == {"cats"}
 
 
-def test_what_another_consul_wants_reaches_proxy_and_workers() -> None:
+def test_consul_settings_reach_proxy_and_workers() -> None:
     wanted = {"CONSUL_CACERT": "/run/consul/ca.pem", "CONSUL_HTTP_TOKEN_FILE": "/run/consul/token"}
     services = _config("docker-compose.yml", CONSUL_FILES="/etc/ssl", **wanted)
     for name in ("proxy", "worker"):
@@ -59,7 +59,8 @@ def test_what_another_consul_wants_reaches_proxy_and_workers() -> None:
         assert (mount["source"], mount["read_only"]) == ("/etc/ssl", True)
 
 
-def test_for_p2p_outside_workers_are_published_and_only_the_window_has_the_engine_s_socket() -> None:
+def test_for_outside_p2p_only_the_socket_proxy_has_the_socket() -> None:
+    """Workers are published, and ask the socket proxy for their port."""
     services = _config("docker-compose.yml", "docker-compose.p2p.yml")
     (port,) = services["worker"]["ports"]
     assert (port["target"], port.get("published")) == (8000, None), "any free one"
@@ -77,7 +78,7 @@ def test_for_p2p_outside_workers_are_published_and_only_the_window_has_the_engin
         ("127.0.0.1:", None, "127.0.0.1"),
     ],
 )
-def test_what_workers_publish_can_be_said(given: str, ports: str | None, address: str | None) -> None:
+def test_published_ports_can_be_set(given: str, ports: str | None, address: str | None) -> None:
     services = _config("docker-compose.yml", "docker-compose.p2p.yml", WORKER_PUBLISH=given)
     (port,) = services["worker"]["ports"]
     assert (port.get("published"), port.get("host_ip")) == (ports, address)

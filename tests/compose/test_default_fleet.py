@@ -54,7 +54,7 @@ def test_a_worker_computes_with_as_many_threads_as_it_has_cpus(fleet: Project) -
     assert loaded["cpus"] == 1, "WORKER_CPUS, whatever the machine has"
 
 
-def test_one_request_is_found_in_the_logs_of_proxy_and_worker_by_its_id(fleet: Project) -> None:
+def test_proxy_and_worker_log_the_same_request_id(fleet: Project) -> None:
     answer = requests.post(
         fleet.url, files={"data": CAT}, headers={"X-Request-Id": "a-cat-of-mine"}, timeout=30
     )
@@ -63,7 +63,7 @@ def test_one_request_is_found_in_the_logs_of_proxy_and_worker_by_its_id(fleet: P
         assert line["worker"] == answer.headers["X-Worker"]
 
 
-def test_consul_runs_as_nobody_and_writes_nothing(fleet: Project) -> None:
+def test_consul_runs_unprivileged_and_writes_nothing(fleet: Project) -> None:
     status = fleet.compose("exec", "-T", "consul", "cat", "/proc/1/status")
     said = dict(line.split(":", 1) for line in status.splitlines())
     assert said["Uid"].split() == ["100"] * 4

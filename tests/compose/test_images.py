@@ -23,16 +23,14 @@ def _config(engine: docker.DockerClient, image: str) -> dict[str, Any]:
     return found
 
 
-def test_an_image_runs_as_nobody_in_particular_and_gets_signals_itself(
-    engine: docker.DockerClient, image: str
-) -> None:
+def test_an_image_runs_unprivileged_and_gets_signals(engine: docker.DockerClient, image: str) -> None:
     config = _config(engine, image)
     assert config["User"] == "10001:10001"
     assert config["Entrypoint"][0] == "tfleet"
     assert config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "tfleet.deploy.images.healthcheck"]
 
 
-def test_an_image_says_what_it_is(engine: docker.DockerClient, image: str) -> None:
+def test_an_image_has_its_labels(engine: docker.DockerClient, image: str) -> None:
     labels = _config(engine, image)["Labels"]
     assert labels["org.opencontainers.image.version"] == __version__
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
@@ -49,7 +47,7 @@ def test_an_image_can_say_of_which_code_it_is(engine: docker.DockerClient) -> No
         engine.images.remove(name)
 
 
-def test_the_gpu_worker_s_image_builds_but_for_tensorflow_and_cuda(engine: docker.DockerClient) -> None:
+def test_the_gpu_workers_image_builds_without_tensorflow(engine: docker.DockerClient) -> None:
     """Those are gigabytes; that nothing else is missing is seen in what needs neither."""
     name = "tfleet-worker-gpu:but-cuda"
     with project(engine, "docker-compose.gpu.yml", WORKER_IMAGE=name) as building:
@@ -64,9 +62,7 @@ def test_the_gpu_worker_s_image_builds_but_for_tensorflow_and_cuda(engine: docke
         engine.images.remove(name)
 
 
-def test_an_image_runs_on_a_read_only_file_system_without_rights(
-    engine: docker.DockerClient, image: str
-) -> None:
+def test_an_image_runs_read_only_without_capabilities(engine: docker.DockerClient, image: str) -> None:
     said = engine.containers.run(image, ["--help"], **_HARDENED)
     assert b"TFLEET_PORT" in said
 

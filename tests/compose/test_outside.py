@@ -47,9 +47,10 @@ def _by_address(fleet: Project) -> dict[str, str]:
     return {_published(each): fleet.worker_id(each) for each in fleet.containers("worker")}
 
 
-def test_the_documented_curl_works_from_outside_and_reaches_the_worker_that_was_named(
+def test_the_documented_curl_works_from_outside(
     outside: Project,
 ) -> None:
+    """It reaches the worker that the proxy named."""
     address = outside.url.removeprefix("http://")
     line = 'curl -v -XPOST $(curl -s localhost:12480) -F "data=@cat.jpg"'
     assert json.loads(curl(line.replace("localhost:12480", address)))[0][1] > 0
@@ -61,7 +62,7 @@ def test_the_documented_curl_works_from_outside_and_reaches_the_worker_that_was_
         assert worker.headers["X-Worker"] == named["id"]
 
 
-def test_an_image_that_is_sent_to_the_proxy_goes_to_a_published_port(outside: Project) -> None:
+def test_an_image_sent_to_the_proxy_goes_to_a_published_port(outside: Project) -> None:
     answer = requests.post(outside.url, files={"data": b"x"}, allow_redirects=False, timeout=10)
     assert answer.headers["Location"].removeprefix("http://").rstrip("/") in _by_address(outside)
 
@@ -74,7 +75,7 @@ def test_the_client_library_sends_straight_to_the_workers(outside: Project) -> N
     assert "tfleet_proxy_received_bytes_total 0.0" in metrics
 
 
-def test_who_asks_from_within_is_told_the_inside_address(outside: Project) -> None:
+def test_clients_inside_get_the_inside_address(outside: Project) -> None:
     worker = outside.containers("worker")[0]
     inside = set(outside.addresses().values())
     for service, url in (
@@ -131,7 +132,7 @@ def _refusal(engine: docker.DockerClient, images: dict[str, str], **options: Any
     return str(line)
 
 
-def test_what_is_missing_is_one_line_that_says_what_to_do(
+def test_a_missing_setting_is_one_line_with_a_remedy(
     engine: docker.DockerClient, images: dict[str, str]
 ) -> None:
     mounted = {_SOCKET: {"bind": _SOCKET, "mode": "ro"}}

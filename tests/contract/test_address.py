@@ -29,7 +29,7 @@ def test_a_bare_host_takes_the_default_port() -> None:
         *("a..b:1", "-a:1", f"{'a' * 64}:1", f"{'a.' * 127}:1", "h\u00f6st:1", "1.2.3.4%eth0:1"),
     ],
 )
-def test_what_is_no_address_is_refused_with_what_was_expected(text: str) -> None:
+def test_an_invalid_address_is_refused_with_what_is_expected(text: str) -> None:
     with pytest.raises(BadAddressError, match="expected"):
         Address.parse(text)
 
@@ -41,7 +41,7 @@ def test_a_url_has_brackets_around_an_ipv6_address() -> None:
 @pytest.mark.parametrize(
     "host", ["localhost", "10.0.0.1", "::1", "worker_1.fleet_net", "a" * 63, "b.consul."]
 )
-def test_who_can_be_connected_to_has_an_address(host: str) -> None:
+def test_a_valid_host_and_port_make_an_address(host: str) -> None:
     assert address_of(host, 8000) == Address(host, 8000)
 
 
@@ -59,7 +59,7 @@ def test_who_can_be_connected_to_has_an_address(host: str) -> None:
         ("a", "80"),
     ],
 )
-def test_who_can_t_be_has_none(host: object, port: object) -> None:
+def test_an_invalid_host_or_port_is_none(host: object, port: object) -> None:
     assert address_of(host, port) is None
 
 

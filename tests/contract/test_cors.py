@@ -39,7 +39,7 @@ def test_origins_are_read_as_browsers_write_them(text: str, origin: str) -> None
         f"{A}\r\nX: y",
     ],
 )
-def test_what_is_no_origin_is_refused(text: str) -> None:
+def test_an_invalid_origin_is_refused(text: str) -> None:
     with pytest.raises(BadOriginError, match="is not an origin: expected https://HOST") as refused:
         Cors.parse([text])
     assert str(refused.value).isprintable()
@@ -65,16 +65,16 @@ def test_each_of_several_may_read(origin: str) -> None:
 
 
 @pytest.mark.parametrize("origin", ["https://c.example", "null", "http://a.example", f"{A}:8443", "", None])
-def test_nobody_else_may_and_caches_are_told(origin: str | None) -> None:
+def test_other_origins_are_refused_and_vary_is_set(origin: str | None) -> None:
     assert SEVERAL.headers(origin) == {"Vary": "Origin"}
 
 
-def test_one_alone_is_said_to_who_was_not_read() -> None:
+def test_a_single_origin_is_named_for_unread_requests() -> None:
     assert Cors.parse([A]).headers(None)[ALLOW] == A
     assert ALLOW not in Cors.parse([A]).headers(B)
 
 
-def test_a_preflight_is_told_what_may_be_sent() -> None:
+def test_a_preflight_lists_what_may_be_sent() -> None:
     told = SEVERAL.preflight(A)
     assert {"Content-Type", "X-Ticket"} <= set(told["Access-Control-Allow-Headers"].split(", "))
     assert told["Access-Control-Allow-Methods"] == "GET, HEAD, POST"
@@ -93,6 +93,6 @@ def test_only_a_browsers_question_is_a_preflight() -> None:
         assert preflight_origin("OPTIONS", {n: v for n, v in asked.items() if n != name}.get) is None
 
 
-def test_what_another_said_of_it_is_taken_away() -> None:
+def test_cors_headers_of_others_are_removed() -> None:
     lines = [b"X-A: 1", b"access-control-allow-origin: *", b"Access-Control-Max-Age: 5", b"Vary: Origin"]
     assert without_cors_headers([*lines, b"Vary: Accept"]) == [b"X-A: 1", b"Vary: Accept"]

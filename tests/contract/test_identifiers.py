@@ -27,7 +27,7 @@ def test_plain_ids_are_tokens(text: str) -> None:
         *(".", "..", "../../leave", "a/../b", "a/./b", "a//b", "/a", "a/", "w" * 513, "a\n"),
     ],
 )
-def test_what_could_be_more_than_a_name_is_no_token(text: str) -> None:
+def test_a_token_is_a_plain_name(text: str) -> None:
     assert not is_token(text)
 
 
@@ -54,13 +54,13 @@ def test_a_folder_of_any_name_makes_a_label(text: str, label: str) -> None:
 
 
 @given(st.text())
-def test_whatever_it_is_made_of_a_label_is_one(text: str) -> None:
+def test_any_text_becomes_a_valid_label(text: str) -> None:
     assert is_label(as_label(text))
     assert len(as_label(text * 100)) <= MAX_LABEL_CHARS
 
 
 @given(st.text())
-def test_what_is_shown_is_one_short_plain_line(text: str) -> None:
+def test_shown_text_is_one_short_plain_line(text: str) -> None:
     line = escaped(text)
     assert line.isascii()
     assert line == "" or line.isprintable()

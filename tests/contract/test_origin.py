@@ -56,7 +56,7 @@ def test_a_name_that_can_only_be_ours_is_no_foreign_one(text: str | None) -> Non
         "registry.svc.evil.com",
     ],
 )
-def test_a_name_that_somebody_can_own_is_foreign(text: str) -> None:
+def test_a_registrable_name_is_foreign(text: str) -> None:
     assert host(text, "registry.example.com") == text.partition(":")[0].rstrip(".").lower()
 
 
@@ -96,5 +96,5 @@ def test_a_program_and_a_page_of_ours_are_no_foreign_page(head: dict[str, str]) 
         ({"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"}, "a web page of another site"),
     ],
 )
-def test_another_sites_page_is_told_by_what_its_browser_says(head: dict[str, str], who: str) -> None:
+def test_a_cross_site_request_is_known_by_its_headers(head: dict[str, str], who: str) -> None:
     assert foreign_page({"Host": "127.0.0.1:1", **head}.get) == who

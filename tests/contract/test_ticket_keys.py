@@ -61,7 +61,7 @@ def test_one_or_two_lines_are_the_keys(path: Path, text: str, read: TicketKeys) 
         (b"x" * 5000, "expected one or two lines of ASCII text"),
     ],
 )
-def test_what_holds_no_keys_is_told_with_what_to_do(path: Path, content: bytes, said: str) -> None:
+def test_a_file_without_keys_is_reported_with_a_remedy(path: Path, content: bytes, said: str) -> None:
     path.write_bytes(content)
     with pytest.raises(BadKeyFileError) as raised:
         read_keys(path)
@@ -72,7 +72,7 @@ def test_what_holds_no_keys_is_told_with_what_to_do(path: Path, content: bytes, 
 
 
 @pytest.mark.parametrize(("name", "said"), [("nowhere", "no such file"), ("", "is a directory")])
-def test_so_is_what_is_no_file(tmp_path: Path, name: str, said: str) -> None:
+def test_a_folder_in_place_of_the_file_is_reported(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(BadKeyFileError, match=said):
         KeyFile(tmp_path / name)
 
@@ -107,7 +107,7 @@ def test_also_through_a_link_as_secrets_are_exchanged(tmp_path: Path) -> None:
     assert file.current() == keys(NEW)
 
 
-def test_a_file_that_is_being_written_is_left_alone_for_a_second(path: Path) -> None:
+def test_a_file_just_written_is_read_a_second_later(path: Path) -> None:
     write(path, OLD)
     found = []
     for later_s in (0.0, 0.9, 1.0):
@@ -126,7 +126,7 @@ def test_one_from_the_future_is_taken(path: Path) -> None:
     assert file.current() == keys(NEW)
 
 
-def test_the_keys_stay_where_the_file_can_t_be_read_any_more_and_that_is_said_once(path: Path) -> None:
+def test_an_unreadable_file_keeps_the_keys_and_logs_once(path: Path) -> None:
     file = KeyFile(write(path, OLD))
     with capture_logs() as logs:
         write(path, "short")

@@ -57,7 +57,7 @@ def test_every_option_has_its_default_beside_it() -> None:
         assert DEFAULTS[name] == ("" if "UNSET" in default or default == "None" else default), name
 
 
-def test_every_variable_of_the_compose_files_has_its_default_beside_it() -> None:
+def test_every_compose_variable_is_documented_with_default() -> None:
     used: dict[str, str] = {}
     for file in (P2P, GPU, SWARM, COMPOSE):
         used |= dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", file))
@@ -66,12 +66,12 @@ def test_every_variable_of_the_compose_files_has_its_default_beside_it() -> None
     assert {name: DEFAULTS.get(name) for name in used} == used
 
 
-def test_the_example_names_nothing_that_nobody_reads() -> None:
+def test_every_variable_of_the_example_is_read() -> None:
     assert [name for name in DEFAULTS if not re.search(rf"\b{name}\b", COMPOSE + GPU + P2P + SWARM)] == []
 
 
 @pytest.mark.parametrize("command", [proxy, worker])
-def test_docker_kills_nobody_who_drains(command: click.Command) -> None:
+def test_docker_waits_for_a_drain_before_killing(command: click.Command) -> None:
     options = _options(command)
     drain_s = float(str(options["TFLEET_DRAIN_GRACE"])) + float(str(options["TFLEET_DRAIN_TIMEOUT"]))
     assert int(DEFAULTS[f"{str(command.name).upper()}_STOP_GRACE"].removesuffix("s")) > drain_s + 12

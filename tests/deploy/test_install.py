@@ -124,7 +124,7 @@ def test_without_a_usable_interpreter_it_says_what_to_install(
     assert not (machine.folder / ".venv").exists()
 
 
-def test_python_names_the_interpreter_and_a_venv_of_another_is_made_anew(machine: Machine) -> None:
+def test_python_picks_the_interpreter_and_rebuilds_venv(machine: Machine) -> None:
     machine.interpreter("python3")
     machine.install()
     named = str(machine.interpreter("mine"))

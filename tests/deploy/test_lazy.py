@@ -73,7 +73,7 @@ def test_a_module_missed_only_in_the_run_is_the_same(group: LazyGroup) -> None:
 
 
 @pytest.mark.parametrize("command", ["broken", "bare"])
-def test_what_no_extra_would_bring_shows_as_the_mistake_it_is(group: LazyGroup, command: str) -> None:
+def test_a_missing_module_of_no_extra_is_raised_as_it_is(group: LazyGroup, command: str) -> None:
     assert isinstance(CliRunner().invoke(group, [command]).exception, ModuleNotFoundError)
 
 

@@ -59,7 +59,7 @@ def test_every_variable_that_is_passed_on_is_an_option_s() -> None:
 
 
 @pytest.mark.parametrize("name", ["proxy", "worker"])
-def test_nomad_kills_nobody_who_drains(name: str) -> None:
+def test_nomad_waits_for_a_drain_before_killing(name: str) -> None:
     """It waits for 30 seconds at most, where its client is not told otherwise (max_kill_timeout)."""
     options = _options(COMMANDS[name])
     set_here = re.search(r'TFLEET_DRAIN_TIMEOUT = "(\d+)"', TASKS[name]["env"])
@@ -89,14 +89,14 @@ def test_nomad_registers_nothing_under_the_fleet_s_own_names() -> None:
     assert names == {"nomad-tfleet-proxy", "nomad-tfleet-worker"}
 
 
-def test_a_new_worker_is_tried_beside_the_old_ones_and_a_bad_one_taken_back() -> None:
+def test_updates_are_canaried_and_bad_ones_reverted() -> None:
     update = JOB["update"] | GROUPS["worker"]["update"]
     assert (update["canary"], update["auto_revert"], update["max_parallel"]) == (1, True, 1)
     assert "update" not in GROUPS["proxy"], "its port is taken on its machine: none can come beside it"
 
 
 @pytest.mark.parametrize("name", ["proxy", "worker"])
-def test_containers_may_do_no_more_than_those_of_the_compose_file(name: str) -> None:
+def test_containers_are_as_restricted_as_in_compose(name: str) -> None:
     config = TASKS[name]["config"]
     assert (config["readonly_rootfs"], config["cap_drop"], config["init"]) == (True, ["all"], True)
     assert config["mount"] == {"type": "tmpfs", "target": "/tmp"}

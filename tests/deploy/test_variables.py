@@ -24,7 +24,7 @@ def test_the_written_list_is_that_of_the_commands() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
-def test_what_is_set_for_containers_is_known(file: Path) -> None:
+def test_variables_of_the_containers_are_known(file: Path) -> None:
     named = re.findall(r"\bTFLEET_[A-Z_]+[A-Z](?=\s*[:=])", file.read_text())
     assert unknown(dict.fromkeys(named, "")) == []
 
@@ -37,7 +37,7 @@ def test_what_is_set_for_containers_is_known(file: Path) -> None:
         ("TFLEET_QQQQQQQQQQQQQQ", ""),
     ],
 )
-def test_an_unknown_one_is_told_with_the_closest(name: str, meant: str) -> None:
+def test_an_unknown_variable_is_reported_with_the_closest(name: str, meant: str) -> None:
     assert unknown({name: "x", "TFLEET_MODEL": "y", "PATH": "z"}) == [name]
     assert complaint(name) == f"{name} is none of tfleet's variables{meant}"
 
@@ -52,7 +52,7 @@ def test_an_unknown_one_is_told_with_the_closest(name: str, meant: str) -> None:
         ("TFLEET_PROXY_SERVICE_PORT", "80"),
     ],
 )
-def test_what_kubernetes_sets_is_nobodys_mistake(name: str, value: str) -> None:
+def test_variables_set_by_kubernetes_are_accepted(name: str, value: str) -> None:
     assert unknown({name: value}) == []
 
 

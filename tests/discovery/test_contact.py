@@ -1,7 +1,7 @@
 from tfleet.discovery.contact import LastContact
 
 
-def test_the_age_counts_from_the_last_success_and_before_it_from_the_beginning() -> None:
+def test_the_age_counts_from_the_last_success_or_start() -> None:
     now_s = 100.0
     contact = LastContact(lambda: now_s)
     now_s = 103.0

@@ -9,7 +9,7 @@ from tfleet.discovery.registration.conflicts import AddressOwner
 from tfleet.discovery.registration.heartbeat import Registration
 
 
-def test_who_is_forgotten_again_and_again_slows_down() -> None:
+def test_repeated_losses_slow_down_the_retries() -> None:
     now_s = 0.0
     agent = ScriptedAgent(register=[lost(Loss.FORGOTTEN)] * 100)
     agent.answering = frozenset({"b", "a"})
@@ -24,7 +24,7 @@ def test_who_is_forgotten_again_and_again_slows_down() -> None:
     assert sum("lost" in line["event"] for line in lines) < 5
 
 
-def test_one_agent_that_forgets_is_no_reason_to_speak_of_several() -> None:
+def test_one_forgetful_agent_is_not_reported_as_several() -> None:
     now_s = 0.0
     agent = ScriptedAgent(heartbeat=[lost(Loss.FORGOTTEN)])
     registration = Registration(agent, WORKER, ask=lambda _: AddressOwner(), clock=lambda: now_s)

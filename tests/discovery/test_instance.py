@@ -50,7 +50,7 @@ def test_a_service_without_meta_has_no_model_label() -> None:
         {"Service": {"ID": "x", "Port": 1}},
     ],
 )
-def test_an_entry_that_nobody_could_route_to_is_none(broken: dict[str, Any]) -> None:
+def test_an_unroutable_entry_is_none(broken: dict[str, Any]) -> None:
     assert from_health_entry(broken) is None
 
 
@@ -70,7 +70,7 @@ def test_an_entry_that_nobody_could_route_to_is_none(broken: dict[str, Any]) -> 
         (entry(Address="a/b"), "the address of w1 is no plain text: 'a/b'"),
     ],
 )
-def test_what_is_no_plain_text_is_refused_by_name(broken: dict[str, Any], reason: str) -> None:
+def test_a_field_that_is_no_plain_text_is_refused_by_name(broken: dict[str, Any], reason: str) -> None:
     assert from_health_entry(broken) == Refused(broken["Service"]["ID"], reason)
 
 
@@ -89,7 +89,7 @@ def test_it_passes_only_where_every_check_does(checks: Any, passing: bool) -> No
     assert is_passing({"Checks": checks}) is passing
 
 
-def test_ids_hold_service_host_and_port_and_differ_from_start_to_start() -> None:
+def test_ids_name_the_service_and_differ_at_each_start() -> None:
     first, second = (new_id("tfleet", Address("::1", 80)) for _ in range(2))
     assert first.startswith("tfleet---1-80-")
     assert first != second
@@ -99,14 +99,14 @@ def test_the_model_label_is_name_and_version() -> None:
     assert Instance("w", Address("h", 1), "lite0", "2").model_label == "lite0/2"
 
 
-def test_meta_that_is_none_is_none() -> None:
+def test_invalid_metadata_is_ignored() -> None:
     found = from_health_entry(entry(Meta=["x"]))
     assert isinstance(found, Instance)
     assert found.model_label == ""
 
 
 @pytest.mark.parametrize("checks", [["passing"], [None], {"Status": "passing"}, "passing", 7])
-def test_what_is_no_check_does_not_pass(checks: object) -> None:
+def test_an_invalid_check_does_not_pass(checks: object) -> None:
     assert not is_passing({**ENTRY, "Checks": checks})
 
 
@@ -123,9 +123,7 @@ def test_what_is_no_check_does_not_pass(checks: object) -> None:
         (None, None),
     ],
 )
-def test_an_address_for_clients_outside_is_the_one_that_somebody_has_set(
-    tagged: object, wan: Address | None
-) -> None:
+def test_an_outside_address_is_only_the_one_that_was_set(tagged: object, wan: Address | None) -> None:
     found = from_health_entry(entry(TaggedAddresses=tagged))
     assert isinstance(found, Instance)
     assert found.wan == wan

@@ -20,13 +20,13 @@ def test_entries_are_read_in_the_order_of_their_ids() -> None:
     )
 
 
-def test_what_has_no_address_or_no_node_is_left_out() -> None:
+def test_entries_without_address_or_node_are_left_out() -> None:
     lost = {"Service": {"ID": "w", "Address": "h", "Port": 1}}
     assert listings([{}, 7, lost, entry("w1")]) == listings([entry("w1")])
 
 
 @pytest.mark.parametrize("answer", [None, {}, "x"])
-def test_what_is_no_list_is_refused(answer: object) -> None:
+def test_an_answer_that_is_no_list_is_refused(answer: object) -> None:
     with pytest.raises(TypeError, match="expected a list"):
         listings(answer)
 
@@ -46,7 +46,7 @@ def test_the_worst_check_counts(statuses: list[object], expected: ListingStatus)
     assert worst(statuses) is expected
 
 
-def test_what_is_refused_comes_only_to_who_wants_it() -> None:
+def test_refused_entries_come_only_on_request() -> None:
     entries = [entry("w1", "passing"), entry("w\n2", "critical")]
     assert [one.instance.id for one in listings(entries)] == ["w1"]
     bad, good = listings(entries, refused=True)

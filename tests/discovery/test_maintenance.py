@@ -39,7 +39,7 @@ def test_a_long_reason_is_cut() -> None:
     assert len(maintenance([check("_node_maintenance", "x" * 5000)], "w1")) < 250
 
 
-def test_a_list_is_read_by_what_it_says_of_each() -> None:
+def test_maintenance_is_read_for_each_entry() -> None:
     def entry(worker_id: str, *checks: dict[str, object]) -> dict[str, object]:
         service = {"ID": worker_id, "Address": "h", "Port": 1}
         return {"Node": {}, "Service": service, "Checks": checks}

@@ -8,13 +8,13 @@ from tfleet.discovery.options import chosen_registry, registry_options
 from tfleet.discovery.registry import ConsulRegistry
 
 
-def test_what_a_consul_wants_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_consul_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSUL_HTTP_ADDR", "consul:80")
     monkeypatch.setenv("CONSUL_HTTP_TOKEN", "secret")
     assert chosen_registry(None, 1) == ConsulRegistry(Address("consul", 80), Access("secret"))
 
 
-def test_a_file_that_can_t_be_used_ends_the_program_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_file_ends_the_program_at_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSUL_CACERT", "/nowhere/ca.pem")
     assert chosen_registry("consul://consul", 1) == ConsulRegistry(Address("consul", 8500)), "not needed"
     with pytest.raises(click.UsageError, match=r"CONSUL_CACERT=/nowhere/ca[.]pem: no such file or directory"):

@@ -126,7 +126,7 @@ def test_each_rule_of_it_is_needed(consul: SecuredConsul, who: str, rule: str) -
         ROLES[who](consul.http, Access(consul.token(less)))
 
 
-def test_who_may_not_register_is_told_which_rule_is_missing(consul: SecuredConsul) -> None:
+def test_a_refused_registration_names_the_missing_rule(consul: SecuredConsul) -> None:
     weak = Access(consul.token('service "tfleet" { policy = "read" }'))
     agent = ConsulAgent(consul.http, "tfleet", ttl_s=60, access=weak)
     with pytest.raises(RegistryRefusedError) as raised:
@@ -139,14 +139,14 @@ def test_who_may_not_register_is_told_which_rule_is_missing(consul: SecuredConsu
         check.begin(LISTED)
 
 
-def test_who_may_not_read_nodes_is_told_why_it_is_not_listed(consul: SecuredConsul) -> None:
+def test_a_token_without_node_read_is_explained(consul: SecuredConsul) -> None:
     blind = Access(consul.token('service "tfleet" { policy = "write" }'))
     agent = ConsulAgent(consul.http, "tfleet", ttl_s=60, access=blind)
     with pytest.raises(RegistrationLostError, match="the token needs service:read for tfleet and node:read"):
         agent.look(LISTED)
 
 
-def test_a_token_that_consul_does_not_know_is_told(consul: SecuredConsul) -> None:
+def test_a_token_unknown_to_consul_is_reported(consul: SecuredConsul) -> None:
     unknown = Access("nonsense")
     with pytest.raises(RegistryRefusedError, match="does not know the token: see CONSUL_HTTP_TOKEN"):
         ConsulAgent(consul.http, "tfleet", ttl_s=60, access=unknown).register(LISTED)

@@ -54,7 +54,7 @@ def test_tls_is_asked_for_in_these_ways(text: str | None, environ: dict[str, str
     assert str(found) == f"consul+https://c:{port}"
 
 
-def test_an_option_without_tls_has_none_whatever_the_environment_says() -> None:
+def test_an_option_without_tls_overrides_the_environment() -> None:
     """So that `tfleet up` can tell its children where its own registry is."""
     environ = {"CONSUL_HTTP_SSL": "true", "CONSUL_HTTP_SSL_VERIFY": "nonsense"}
     assert parse_registry("consul://c:1", environ) == ConsulRegistry(Address("c", 1))
@@ -70,14 +70,14 @@ def test_the_embedded_registry_is_shown_no_token() -> None:
     "environ",
     [{"CONSUL_HTTP_SSL_VERIFY": "perhaps"}, {"CONSUL_CLIENT_KEY": "k"}, {"CONSUL_HTTP_SSL": "perhaps"}],
 )
-def test_an_access_that_can_t_be_used_is_told(environ: dict[str, str]) -> None:
+def test_an_unusable_access_is_reported(environ: dict[str, str]) -> None:
     (variable,) = environ
     with pytest.raises(BadRegistryError, match=variable):
         parse_registry(None, {"CONSUL_HTTP_ADDR": "https://c", **environ})
 
 
 @pytest.mark.parametrize("text", ["etcd://x", "consul:x", "static:a", "consul://a:b", "nonsense"])
-def test_what_is_no_registry_is_named_in_the_error(text: str) -> None:
+def test_an_invalid_registry_is_named_in_the_error(text: str) -> None:
     with pytest.raises(BadRegistryError, match=text[:4]):
         parse_registry(text)
 

@@ -86,7 +86,7 @@ async def run_through(health: ScriptedHealth, on_change: Callable[..., None] | N
     return heard
 
 
-async def test_each_new_list_is_told_once_and_the_index_follows() -> None:
+async def test_each_new_list_is_passed_on_once_and_the_index_follows() -> None:
     health = ScriptedHealth(HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(5, ServiceList((ONE, TWO))))
     heard = await run_through(health)
     assert heard.lists == [(ONE,), (ONE, TWO)]
@@ -95,7 +95,7 @@ async def test_each_new_list_is_told_once_and_the_index_follows() -> None:
     assert heard.watch.answers == {Answered.CHANGED: 2}
 
 
-async def test_an_empty_first_list_is_told_too() -> None:
+async def test_an_empty_first_list_is_passed_on_too() -> None:
     assert (await run_through(ScriptedHealth(HealthAnswer(3, ServiceList(()))))).lists == [()]
 
 
@@ -108,7 +108,7 @@ async def test_a_spurious_wake_changes_nothing() -> None:
     assert heard.watch.answers == {Answered.CHANGED: 1, Answered.UNCHANGED: 1}
 
 
-async def test_an_empty_list_after_one_that_was_not_is_told_and_counted() -> None:
+async def test_a_list_that_becomes_empty_is_passed_on_and_counted() -> None:
     heard = await run_through(
         ScriptedHealth(HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(4, ServiceList(())))
     )
@@ -116,13 +116,13 @@ async def test_an_empty_list_after_one_that_was_not_is_told_and_counted() -> Non
     assert heard.watch.answers == {Answered.CHANGED: 1, Answered.EMPTY: 1}
 
 
-async def test_a_registry_that_does_not_block_is_not_asked_in_a_busy_loop() -> None:
+async def test_a_registry_that_never_blocks_causes_no_busy_loop() -> None:
     heard = await run_through(ScriptedHealth(*[HealthAnswer(3, ServiceList((ONE,)))] * 6))
     assert len(heard.slept_s) == 4
     assert all(seconds > 0 for seconds in heard.slept_s)
 
 
-async def test_a_failure_tells_nothing_and_the_next_query_starts_afresh() -> None:
+async def test_after_a_failure_the_next_query_starts_afresh() -> None:
     health = ScriptedHealth(
         HealthAnswer(7, ServiceList((ONE,))),
         RegistryUnavailableError("down"),
@@ -159,7 +159,7 @@ _ANSWERS = st.builds(
 
 
 @given(st.lists(st.one_of(_ANSWERS, st.just(RegistryUnavailableError("down"))), max_size=40))
-def test_whatever_the_registry_says_the_rules_hold(steps: list[Step]) -> None:
+def test_the_rules_hold_for_any_answers(steps: list[Step]) -> None:
     health = ScriptedHealth(*steps)
     heard = asyncio.run(run_through(health))
     answers = [step for step in steps if isinstance(step, HealthAnswer)]
@@ -195,7 +195,7 @@ async def test_a_listener_that_fails_ends_the_watch() -> None:
         await run_through(ScriptedHealth(HealthAnswer(1, ServiceList((ONE,)))), broken)
 
 
-async def test_a_list_without_a_leader_is_told_but_is_no_sign_of_health() -> None:
+async def test_a_leaderless_list_is_used_but_is_no_contact() -> None:
     health = ScriptedHealth(
         RegistryUnavailableError("down"),
         HealthAnswer(3, ServiceList((ONE,))),
@@ -207,7 +207,7 @@ async def test_a_list_without_a_leader_is_told_but_is_no_sign_of_health() -> Non
     assert heard.watch.contact.age_s == pytest.approx(heard.slept_s[-1])
 
 
-async def test_the_log_says_once_that_there_is_no_leader_and_once_that_there_is_one_again() -> None:
+async def test_losing_and_finding_a_leader_is_logged_once_each() -> None:
     led, alone = HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(3, ServiceList((ONE,)), led=False)
     with capture_logs() as lines:
         await run_through(ScriptedHealth(alone, alone, led, led, alone))
@@ -216,7 +216,7 @@ async def test_the_log_says_once_that_there_is_no_leader_and_once_that_there_is_
     assert told == [nobody, "the registry has a leader again", nobody]
 
 
-async def test_where_nobody_is_listed_the_log_says_what_to_look_after() -> None:
+async def test_an_empty_list_logs_what_to_check() -> None:
     with capture_logs() as lines:
         watch = Watch(
             health := ScriptedHealth(
@@ -239,7 +239,7 @@ async def test_it_says_what_it_knows() -> None:
     assert repr(watch) == "<Watch tfleet index=0 nothing yet>"
 
 
-async def test_who_is_refused_is_told_in_one_bounded_line() -> None:
+async def test_a_refusal_is_one_bounded_line() -> None:
     bad = tuple(Refused(f"x\n{n}", rf"its id is no plain token: 'x\n{n}'") for n in range(1000))
     with capture_logs() as lines:
         await run_through(
@@ -269,7 +269,7 @@ async def test_a_registry_is_in_order_if_led_and_not_empty() -> None:
     assert heard.in_order == [True, True, False, False, False, False, True, False]
 
 
-async def test_all_in_maintenance_is_not_taken_for_nobody() -> None:
+async def test_a_list_all_in_maintenance_is_not_empty() -> None:
     kept = ServiceList(maintained=(Maintained(ONE, "maintenance"),))
     heard = await run_through(ScriptedHealth(HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(4, kept)))
     assert heard.rolls == [ServiceList((ONE,)), kept]

@@ -49,7 +49,7 @@ def registered(registry: Address) -> set[str]:
     return {entry["Service"]["ID"] for entry in entries}
 
 
-async def test_tfleet_drain_takes_a_worker_out_and_nobody_notices(registry: Address, model: Path) -> None:
+async def test_tfleet_drain_ends_a_worker_and_fails_no_request(registry: Address, model: Path) -> None:
     held, share = (
         30,
         4,
@@ -86,9 +86,7 @@ async def test_tfleet_drain_takes_a_worker_out_and_nobody_notices(registry: Addr
         assert load.tally.workers[name] > 0
 
 
-async def test_a_client_that_holds_the_address_is_told_and_takes_another_worker_at_once(
-    registry: Address, model: Path
-) -> None:
+async def test_a_client_with_a_lease_moves_on_at_once(registry: Address, model: Path) -> None:
     async with fleet(f"consul://{registry}", model, workers=2) as running:
         leaving, other = running.workers
         address = leaving.address()

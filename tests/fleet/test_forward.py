@@ -37,7 +37,7 @@ def test_localhost_is_both_loopbacks(fleet: Up) -> None:
         assert fleet.curl(f"curl -s 'http://{Address(host, fleet.proxy.port)}/healthz'") == "ok\n"
 
 
-def test_the_documented_curls_work_word_for_word(fleet: Up) -> None:
+def test_the_documented_curls_work_verbatim(fleet: Up) -> None:
     ranking = json.loads(fleet.curl('curl -v -XPOST localhost:12480 -F "data=@cat.jpg"'))
     assert ranking[0] == ["tiger cat", pytest.approx(0.380, abs=0.01)]
     document = json.loads(fleet.curl("curl -X POST -F image=@cat.jpg 'http://localhost:12480/predict'"))
@@ -54,9 +54,7 @@ def test_each_photograph_gets_its_label(fleet: Up, photo: str) -> None:
     assert best == [label, pytest.approx(probability, abs=0.01)]
 
 
-def test_the_workers_registered_themselves_as_consul_s_own_tool_sees_it(
-    fleet: Up, registry: tuple[str, Address]
-) -> None:
+def test_consuls_own_tool_shows_the_workers(fleet: Up, registry: tuple[str, Address]) -> None:
     command = [consul_binary(), "catalog", "services", f"-http-addr={registry[1]}"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "tfleet" in listed
@@ -114,7 +112,7 @@ def _is_problem(answer: requests.Response, status: int) -> None:
     assert answer.headers["X-Request-Id"]
 
 
-def test_bad_input_gets_its_document_and_costs_the_workers_nothing(fleet: Up) -> None:
+def test_bad_input_is_answered_and_ejects_no_worker(fleet: Up) -> None:
     assert len(BAD["a PNG of 50,000 x 50,000"][0]["files"]["data"]) < 50_000
 
     def one_round() -> None:
@@ -163,7 +161,8 @@ def _views() -> list[bytes]:
     return pictures
 
 
-def test_1000_requests_at_32_connections_each_get_the_answer_to_their_own_image(fleet: Up) -> None:
+def test_1000_requests_each_get_their_own_answer(fleet: Up) -> None:
+    """At 32 connections."""
     pictures = _views()
     expected = [requests.post(fleet.url, files={"data": picture}, timeout=30).json() for picture in pictures]
     assert len({json.dumps(ranking) for ranking in expected}) == len(pictures) == 32

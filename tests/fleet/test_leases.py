@@ -32,9 +32,8 @@ def registry() -> Iterator[str]:
         yield f"consul://{address}"
 
 
-async def test_a_newcomer_gets_its_share_and_a_proxy_that_is_lost_costs_no_image(
-    registry: str, model: Path
-) -> None:
+async def test_a_new_worker_gets_its_share_without_a_proxy_lost(registry: str, model: Path) -> None:
+    """A proxy that is lost costs no image."""
     async with fleet(registry, model, "--mode", "p2p", workers=2) as started:
         async with PeerLoad(started.proxy.url, rate=RATE) as load:
             await load.sent(200)
@@ -58,7 +57,7 @@ async def test_a_newcomer_gets_its_share_and_a_proxy_that_is_lost_costs_no_image
         assert load.tally.retries == 0
 
 
-async def test_one_lookup_serves_hundreds_of_images_and_the_workers_are_loaded_evenly() -> None:
+async def test_one_lookup_serves_hundreds_of_images_evenly() -> None:
     async with contextlib.AsyncExitStack() as stack:
         shares = Counter[int]()
         workers = []

@@ -47,7 +47,7 @@ def clients_of(pid: int, proxy: Address) -> int:
     return sum(row[1].endswith(f":{proxy.port:04X}") and row[3] == "01" and row[9] in inodes for row in rows)
 
 
-async def test_a_listener_is_killed_and_then_the_proxy_is_asked_to_stop(registry: str, model: Path) -> None:
+async def test_killing_a_listener_and_stopping_loses_no_request(registry: str, model: Path) -> None:
     async with fleet(registry, model, "--listeners", "2", workers=2) as running:
         async with SteadyLoad(running.proxy.url, rate=RATE) as load:
             load.hold(HELD)

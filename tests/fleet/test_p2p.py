@@ -25,7 +25,7 @@ def test_it_prints_the_line_to_paste(p2p_fleet: Up) -> None:
 
 
 @pytest.mark.parametrize("photo", BEST)
-def test_the_documented_curl_works_word_for_word(p2p_fleet: Up, photo: str) -> None:
+def test_the_documented_curl_works_verbatim(p2p_fleet: Up, photo: str) -> None:
     line = 'curl -v -XPOST $(curl -s localhost:12480) -F "data=@cat.jpg"'
     label, probability = BEST[photo]
     best = json.loads(p2p_fleet.curl(line.replace("cat.jpg", f"{photo}.jpg")))[0]

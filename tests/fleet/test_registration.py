@@ -68,9 +68,8 @@ def wipe(registry: Address) -> None:
         assert requests.put(f"{registry.url}/v1/catalog/deregister", json=body, timeout=10).ok
 
 
-async def test_a_catalog_that_is_wiped_is_whole_again_within_ten_seconds_and_nobody_notices(
-    registry: Address, model: Path
-) -> None:
+async def test_a_wiped_catalog_heals_within_ten_seconds(registry: Address, model: Path) -> None:
+    """No request fails meanwhile."""
     async with fleet(f"consul://{registry}", model, workers=2) as running:
         ids = {worker_id(worker) for worker in running.workers}
         await whole(registry, ids)
@@ -83,9 +82,7 @@ async def test_a_catalog_that_is_wiped_is_whole_again_within_ten_seconds_and_nob
         assert load.tally.workers.keys() == ids, "both went on serving"
 
 
-def test_a_worker_that_takes_over_a_port_removes_the_corpse_that_had_it(
-    registry: Address, model: Path
-) -> None:
+def test_a_worker_taking_over_a_port_removes_the_stale_entry(registry: Address, model: Path) -> None:
     options = ("--model", str(model), "--registry", f"consul://{registry}", "--port", str(nobody().port))
 
     def ids() -> list[str]:
@@ -104,9 +101,7 @@ def test_a_worker_that_takes_over_a_port_removes_the_corpse_that_had_it(
     assert eventually_sync(ids, wanted=lambda found: found == []) == []
 
 
-def test_a_worker_that_advertises_another_one_s_address_ends_with_a_line_that_says_whose_it_is(
-    registry: Address, model: Path
-) -> None:
+def test_a_worker_with_anothers_address_ends_naming_it(registry: Address, model: Path) -> None:
     options = ("--model", str(model), "--registry", f"consul://{registry}")
     with Fleet.nursery.worker(*options) as holder:
         holder.wait_for("registered")
@@ -131,9 +126,10 @@ def test_a_worker_that_advertises_another_one_s_address_ends_with_a_line_that_sa
 
 
 @pytest.mark.timeout(GIVEN_UP_S + 120)
-async def test_a_partition_that_outlives_consul_s_patience_harms_nobody_and_removes_only_the_dead(
+async def test_a_long_partition_removes_only_dead_workers(
     line_to_consul: tuple[Address, Relay], model: Path
 ) -> None:
+    """Longer than Consul waits before it deregisters; no request fails."""
     consul, line = line_to_consul
 
     async def ids() -> set[str]:

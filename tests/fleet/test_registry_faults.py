@@ -89,7 +89,7 @@ async def in_order(fleet: Fleet, registry: Address) -> set[str]:
         ("lists_ten_thousand", CHANGED),
     ],
 )
-async def test_the_fleet_serves_on_while_the_registry_tells_the_proxy_nonsense(
+async def test_it_serves_on_while_the_registry_answers_garbage(
     faulty: tuple[Fleet, Misbehaviour, Address], fault: str, sample: str
 ) -> None:
     fleet, misbehaviour, registry = faulty
@@ -113,9 +113,10 @@ async def test_the_fleet_serves_on_while_the_registry_tells_the_proxy_nonsense(
 
 
 @pytest.mark.parametrize("fault", ["answers_500", "hangs"])
-async def test_the_fleet_serves_on_while_the_registry_loses_all_workers_and_is_whole_again_within_10_seconds(
+async def test_it_serves_on_while_the_registry_loses_all_workers(
     faulty: tuple[Fleet, Misbehaviour, Address], fault: str
 ) -> None:
+    """The registry is whole again within ten seconds."""
     fleet, misbehaviour, registry = faulty
     known = await in_order(fleet, registry)
     async with SteadyLoad(fleet.proxy.url, rate=RATE) as load:
@@ -135,7 +136,7 @@ async def test_the_fleet_serves_on_while_the_registry_loses_all_workers_and_is_w
     assert set(load.tally.workers) == known, "both went on serving"
 
 
-async def test_the_fleet_serves_on_while_consul_is_stopped_for_30_seconds(model: Path) -> None:
+async def test_it_serves_on_while_consul_is_stopped(model: Path) -> None:
     with contextlib.ExitStack() as stack:
         consul = await asyncio.to_thread(stack.enter_context, consul_agent())
         fleet = await asyncio.to_thread(stack.enter_context, running(consul.address, model))
@@ -150,7 +151,7 @@ async def test_the_fleet_serves_on_while_consul_is_stopped_for_30_seconds(model:
         await asyncio.to_thread(stack.close)
 
 
-async def test_the_fleet_serves_on_while_consul_is_killed_and_comes_back_without_state(model: Path) -> None:
+async def test_it_serves_on_while_consul_restarts_without_state(model: Path) -> None:
     with contextlib.ExitStack() as stack:
         consul = await asyncio.to_thread(stack.enter_context, consul_agent())
         fleet = await asyncio.to_thread(stack.enter_context, running(consul.address, model))

@@ -16,7 +16,7 @@ from tests.worker.model.pictures import picture
 from tfleet.contract.address import Address
 
 
-def test_a_stranger_neither_registers_nor_deregisters(model: Path, tmp_path: Path) -> None:
+def test_without_the_token_nothing_is_registered_or_removed(model: Path, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("s3cret\n")
     ports = (nobody().port, nobody().port)

@@ -30,7 +30,7 @@ def not_ready_because(address: Address) -> str:
     return detail
 
 
-def test_an_address_where_nobody_listens_is_told_and_the_worker_waits_until_it_leads_to_it(
+def test_an_address_without_listener_is_logged_and_awaited(
     model: Path,
 ) -> None:
     listening, advertised = nobody(), nobody()
@@ -55,7 +55,7 @@ def test_an_address_where_nobody_listens_is_told_and_the_worker_waits_until_it_l
                 assert worker.process.wait(30) == 0
 
 
-def test_an_address_where_another_worker_answers_says_who_it_is(model: Path) -> None:
+def test_another_worker_at_the_address_is_logged_by_id(model: Path) -> None:
     with embedded_registry() as registry:
         with Fleet.nursery.worker("--model", str(model), "--registry", "static:") as other:
             answering = other.wait_for("worker starting")
@@ -69,7 +69,8 @@ def test_an_address_where_another_worker_answers_says_who_it_is(model: Path) -> 
         assert services(registry) == [], "the check is gone with the worker"
 
 
-def test_a_worker_without_a_registry_is_ready_and_is_tested_when_there_is_one(model: Path) -> None:
+def test_a_worker_is_tested_once_there_is_a_registry(model: Path) -> None:
+    """Without one it is ready."""
     registry = nobody()
     with Fleet.nursery.worker("--model", str(model), "--registry", f"consul://{registry}") as worker:
         worker.wait_for("worker ready")
@@ -81,9 +82,10 @@ def test_a_worker_without_a_registry_is_ready_and_is_tested_when_there_is_one(mo
             worker.process.kill()
 
 
-def test_an_outside_address_that_leads_nowhere_is_told_and_given_to_nobody_until_it_leads_to_the_worker(
+def test_an_unreached_outside_address_is_not_given_out(
     model: Path,
 ) -> None:
+    """It is logged, and given out once it leads to the worker."""
     listening, outside = nobody(), nobody()
     with embedded_registry() as registry:
         options = ("--model", str(model), "--registry", f"consul://{registry}", "--drain-grace", "0")

@@ -51,7 +51,7 @@ async def forwarded(proxy: Address) -> float:
     return float(found[1]) if found else 0
 
 
-async def test_a_proxy_is_killed_and_another_one_is_told_to_stop(consul: Address, model: Path) -> None:
+async def test_killing_and_stopping_proxies_fails_no_request(consul: Address, model: Path) -> None:
     async with fleet(f"consul://{consul}", model, workers=2) as running, AsyncExitStack() as stack:
         one, two = running.proxy, nobody()
         stopped = running.add_proxy(two)

@@ -37,7 +37,7 @@ def test_a_stop_drains_everything_and_leaves_nothing(signum: int, model: Path) -
         assert "tfleet" not in subprocess.check_output(listed, text=True).split()
 
 
-def test_a_worker_that_dies_is_started_again_and_the_fleet_goes_on(model: Path) -> None:
+def test_a_dead_worker_is_restarted_and_the_fleet_goes_on(model: Path) -> None:
     with up("--model", str(model)) as fleet:
         before = {row["id"] for row in fleet.workers()}
         victim = min(fleet.pids("worker"))

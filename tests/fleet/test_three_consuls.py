@@ -85,7 +85,7 @@ def place(model: Path) -> Iterator[Place]:
 
 
 @pytest.mark.timeout(170)
-async def test_servers_are_killed_one_after_the_other_and_nobody_notices(place: Place) -> None:
+async def test_killing_consul_servers_in_turn_fails_no_request(place: Place) -> None:
     consuls, fleet = place.consuls, place.fleet
     _, at_third, at_own = ids = [worker_id(worker) for worker in fleet.workers]
     await place.lists(set(ids), within_s=SEEN_S)

@@ -14,7 +14,7 @@ from tfleet.proxy.server import running
 
 
 @pytest.mark.timeout(180)
-async def test_a_deregistered_stranger_is_out_after_a_minute() -> None:
+async def test_a_deregistered_live_worker_is_out_after_a_minute() -> None:
     with embedded_registry() as registry:
         async with stand_in() as own, stand_in() as stranger:
             own.name, stranger.name = "w1", "stranger"

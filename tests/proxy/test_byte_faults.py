@@ -231,7 +231,7 @@ async def test_a_body_in_chunks_is_sent_again_whole(script: tuple[Step, ...]) ->
             assert good.seen[0].body == BODY
 
 
-async def test_a_large_body_is_sent_again_whole_after_a_reset_in_its_middle() -> None:
+async def test_a_large_body_is_resent_whole_after_a_reset() -> None:
     body = BODY * 60
 
     async with scripted_worker(read_head, reset) as bad, stand_in() as good:
@@ -242,7 +242,7 @@ async def test_a_large_body_is_sent_again_whole_after_a_reset_in_its_middle() ->
             assert good.seen[0].body == body
 
 
-async def test_a_worker_that_nobody_can_reach_any_more_is_ejected_by_one_try() -> None:
+async def test_an_unreachable_worker_is_ejected_by_one_try() -> None:
     async with contextlib.AsyncExitStack() as leaving, stand_in() as good:
         gone = await leaving.enter_async_context(scripted_worker())
         async with running(settings(gone.address, good)) as proxy, strict_client(proxy) as client:

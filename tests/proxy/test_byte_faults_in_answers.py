@@ -95,7 +95,8 @@ async def test_the_client_s_connection_breaks_off_if_a_worker(
             assert len(bad.lines) == 1
 
 
-async def test_the_line_of_a_request_tells_a_worker_that_broke_off_from_a_client_that_left() -> None:
+async def test_the_access_log_tells_who_broke_off() -> None:
+    """The worker, or the client."""
     async with scripted_worker(read, LENGTH) as bad, running(settings(bad.address)) as proxy:
         with capture_logs() as logs:
             async with strict_client(proxy) as client:
@@ -106,7 +107,7 @@ async def test_the_line_of_a_request_tells_a_worker_that_broke_off_from_a_client
 
 
 @pytest.mark.parametrize("fault", [(), (reset,)], ids=["close", "reset"])
-async def test_a_client_of_http_1_0_can_tell_half_an_answer_from_a_whole_one(fault: tuple[Step, ...]) -> None:
+async def test_an_http_1_0_client_can_detect_a_cut_answer(fault: tuple[Step, ...]) -> None:
     """It has no chunks: a whole answer without a length ends with FIN, a broken one must not."""
     async with scripted_worker(read, CHUNK, wait, *fault) as bad, running(settings(bad.address)) as proxy:
         async with strict_client(proxy) as client:

@@ -89,7 +89,7 @@ async def test_requests_in_one_segment_are_answered_in_their_order() -> None:
         assert [seen.body for seen in two.seen] == bodies[1::2]
 
 
-async def test_an_answer_that_breaks_off_takes_the_requests_behind_it_along() -> None:
+async def test_a_cut_answer_ends_the_pipelined_requests() -> None:
     """They were not answered, and nothing on this connection can be."""
     half = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
     async with scripted_worker(read, half) as bad, stand_in() as good:
@@ -102,7 +102,7 @@ async def test_an_answer_that_breaks_off_takes_the_requests_behind_it_along() ->
             assert good.seen == []
 
 
-async def test_a_client_that_waits_for_100_is_told_to_go_on() -> None:
+async def test_expect_100_continue_is_answered() -> None:
     async with stand_in() as worker, running(settings(worker)) as proxy, strict_client(proxy) as client:
         request = post(NOISE, "Expect: 100-continue")
         for _ in range(2):
@@ -136,7 +136,7 @@ async def test_a_client_that_waits_for_100_is_refused_before_its_body(
         assert worker.lines == []
 
 
-async def test_an_expectation_that_nobody_knows_is_417() -> None:
+async def test_an_unknown_expectation_is_417() -> None:
     async with stand_in() as worker, running(settings(worker)) as proxy, strict_client(proxy) as client:
         await client.send(post(b"x", "Expect: the-unexpected")[:-1])
         answer = await client.whole()
@@ -145,7 +145,7 @@ async def test_an_expectation_that_nobody_knows_is_417() -> None:
         assert worker.seen == []
 
 
-async def test_a_client_of_http_1_0_is_not_told_to_go_on() -> None:
+async def test_an_http_1_0_client_gets_no_100_continue() -> None:
     """It would take 100 for the answer (RFC 9110 section 10.1.1)."""
     async with stand_in() as worker, running(settings(worker)) as proxy, strict_client(proxy) as client:
         await client.send(post(b"x", "Expect: 100-continue", version="1.0"))
@@ -155,9 +155,7 @@ async def test_a_client_of_http_1_0_is_not_told_to_go_on() -> None:
 
 @pytest.mark.parametrize("way", ["fin", "rst"])
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-async def test_a_client_that_leaves_in_its_body_takes_the_worker_s_connection_along(
-    way: str, framing: str
-) -> None:
+async def test_a_client_leaving_in_its_body_ends_the_upstream(way: str, framing: str) -> None:
     async with scripted_worker(read) as worker, running(settings(worker.address)) as proxy:
         async with strict_client(proxy) as client:
             request = post(NOISE) if framing == "length" else post_chunked(NOISE)
@@ -176,7 +174,7 @@ async def _arrived(worker: ScriptedWorker) -> bool:
 @pytest.mark.parametrize(
     "chunks", [b"zz\r\nabc\r\n0\r\n\r\n", b"3\r\nabcd\r\n0\r\n\r\n", b"3\r\nabc\r\n-1\r\n"]
 )
-async def test_chunks_that_are_none_are_400_and_not_the_worker_s_fault(chunks: bytes) -> None:
+async def test_invalid_chunks_are_400_and_eject_no_worker(chunks: bytes) -> None:
     async with scripted_worker(read) as worker, running(settings(worker.address)) as proxy:
         async with strict_client(proxy) as client:
             await client.send(CHUNKED_HEAD + b"5\r\nfirst\r\n")
@@ -190,7 +188,7 @@ async def test_chunks_that_are_none_are_400_and_not_the_worker_s_fault(chunks: b
         assert await states(proxy) == ["ready"]
 
 
-async def test_chunks_that_are_none_behind_another_request_are_400_after_its_answer() -> None:
+async def test_invalid_pipelined_chunks_are_400_in_turn() -> None:
     async with scripted_worker(read, wait, ABC) as worker, running(settings(worker.address)) as proxy:
         async with strict_client(proxy) as client:
             await client.send(post(b"x") + CHUNKED_HEAD + b"5\r\nfirst\r\n")
@@ -205,7 +203,7 @@ async def test_chunks_that_are_none_behind_another_request_are_400_after_its_ans
 
 
 @pytest.mark.parametrize("way", ["fin", "rst", "half-close"])
-async def test_a_client_that_leaves_while_it_waits_takes_the_worker_s_connection_along(way: str) -> None:
+async def test_a_client_leaving_while_waiting_ends_the_upstream(way: str) -> None:
     """Nothing else than the end of what it sends tells that it has left: so that is what it means."""
     leave = LEAVING[way]
     async with scripted_worker(read, hang) as worker, running(settings(worker.address)) as proxy:
@@ -223,7 +221,7 @@ async def test_a_client_that_leaves_while_it_waits_takes_the_worker_s_connection
         assert await states(proxy) == ["ready"]
 
 
-async def test_a_client_that_leaves_in_a_large_answer_takes_the_worker_s_connection_along() -> None:
+async def test_a_client_leaving_in_an_answer_ends_the_upstream() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with scripted_worker(read, head, without_end(in_chunks(bytes(10_000))[:-5])) as worker:
         async with running(settings(worker.address)) as proxy:
@@ -236,7 +234,7 @@ async def test_a_client_that_leaves_in_a_large_answer_takes_the_worker_s_connect
             assert await metric(proxy, "tfleet_proxy_broken_answers_total") == 0
 
 
-async def test_a_client_that_does_not_read_holds_up_the_worker_and_not_the_proxy() -> None:
+async def test_a_slow_reader_holds_up_the_worker_not_the_proxy() -> None:
     """What is between them is bounded, time doesn't count, and all of it comes when it is read."""
     size, piece = 64 * 1024 * 1024, bytes(range(256)) * 1024
     sent = 0

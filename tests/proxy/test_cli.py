@@ -27,9 +27,7 @@ def proxy(*options: str) -> subprocess.CompletedProcess[str]:
         (("--host", "192.0.2.1", "--port", "0", "--registry", "static:h:1"), "can't listen on 192.0.2.1"),
     ],
 )
-def test_an_option_that_can_t_be_used_ends_it_with_code_2_and_says_why(
-    options: tuple[str, ...], said: str
-) -> None:
+def test_an_unusable_option_is_exit_code_2_with_a_reason(options: tuple[str, ...], said: str) -> None:
     run = proxy(*options)
     assert run.returncode == 2
     assert said in run.stderr

@@ -69,7 +69,7 @@ def _is_it(answer: Heard) -> bool:
 
 
 @each_end
-async def test_a_client_that_goes_on_sending_gets_it_from_a_worker_that(end: tuple[Step, ...]) -> None:
+async def test_a_client_still_sending_gets_the_early_answer(end: tuple[Step, ...]) -> None:
     async with early(*end) as (_, _, client):
         sending = asyncio.ensure_future(client.send(post(bytes(LARGE))))
         assert _is_it(await client.whole())
@@ -84,7 +84,7 @@ async def test_a_client_that_stops_sending_gets_it_from_a_worker_that(end: tuple
 
 
 @each_end
-async def test_a_client_that_sends_drop_by_drop_gets_it_from_a_worker_that(end: tuple[Step, ...]) -> None:
+async def test_a_slowly_sending_client_gets_the_early_answer(end: tuple[Step, ...]) -> None:
     """So that there is always something about to be written to a connection that may have ended."""
 
     async def drops(client: StrictClient) -> None:
@@ -112,7 +112,7 @@ async def test_it_is_not_lost_to_a_body_that_is_sent_at_full_speed() -> None:
                     assert (answer.body, answer.headers["x-retries"]) == (b"early", "1")
 
 
-async def test_an_answer_does_not_wait_for_a_body_that_stalls_and_the_connection_serves_on() -> None:
+async def test_an_early_answer_does_not_wait_for_a_stalled_body() -> None:
     """The rest of the body is read and thrown away, and then comes the next request."""
     async with stand_in() as other:
         async with scripted_worker(read_head, ANSWER, hang) as worker:
@@ -128,7 +128,7 @@ async def test_an_answer_does_not_wait_for_a_body_that_stalls_and_the_connection
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_one_that_declines_early_is_passed_over_and_the_whole_body_goes_to_another(status: int) -> None:
+async def test_an_early_refusal_resends_the_body_to_another(status: int) -> None:
     answer = b"HTTP/1.1 %d No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % status
     async with scripted_worker(read_head, answer) as busy, stand_in() as free:
         async with running(settings(busy.address, free)) as proxy, strict_client(proxy) as client:
@@ -139,7 +139,7 @@ async def test_one_that_declines_early_is_passed_over_and_the_whole_body_goes_to
             assert free.seen[0].body == body
 
 
-async def test_a_client_that_leaves_after_an_early_answer_leaves_nothing_behind() -> None:
+async def test_a_client_gone_after_an_early_answer_leaves_nothing() -> None:
     async with early(ANSWER, hang) as (_, proxy, client):
         await client.send(post(bytes(LARGE))[:100_000])
         assert _is_it(await client.whole())

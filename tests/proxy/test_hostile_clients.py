@@ -18,7 +18,8 @@ LARGE = bytes(200_000)
 LOOKUP = b"GET /worker HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-async def test_who_sends_on_without_reading_gets_no_more_answers_made_than_he_takes() -> None:
+async def test_unread_answers_are_bounded() -> None:
+    """Who sends on without reading gets no more answers made than it takes."""
     answered = 0
 
     async def large(request: web.Request) -> web.Response:
@@ -42,7 +43,7 @@ async def test_who_sends_on_without_reading_gets_no_more_answers_made_than_he_ta
         await assert_at_rest(proxy)
 
 
-async def test_thousands_of_lookups_in_one_piece_are_answered_and_keep_nobody_waiting() -> None:
+async def test_thousands_of_pipelined_lookups_delay_no_other() -> None:
     async with stand_in() as worker, running(settings(worker)) as proxy:
         async with strict_client(proxy) as greedy, strict_client(proxy) as other:
             sending = asyncio.ensure_future(greedy.send(LOOKUP * 3000))
@@ -64,7 +65,8 @@ async def test_empty_lines_without_end_are_refused() -> None:
         )
 
 
-async def test_a_second_head_that_drips_has_the_time_of_a_head_and_not_that_of_an_idle_connection() -> None:
+async def test_a_slow_second_head_has_the_head_time_out() -> None:
+    """Not that of an idle connection."""
     limits = replace(CLIENT_LIMITS, header_timeout_s=0.3, idle_timeout_s=60.0)
     async with stand_in() as worker, running(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy) as client:
@@ -88,7 +90,7 @@ async def test_a_second_head_may_begin_at_the_end_of_the_idle_time() -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/nothing"])
-async def test_a_page_that_is_asked_for_with_broken_chunks_is_answered_and_the_last_one(path: str) -> None:
+async def test_a_page_with_broken_chunks_is_the_last_answer(path: str) -> None:
     async with stand_in() as worker, running(settings(worker)) as proxy, raw_client(proxy) as client:
         head = f"GET {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         await client.send(head.encode() + b"zz\r\n")
@@ -98,7 +100,7 @@ async def test_a_page_that_is_asked_for_with_broken_chunks_is_answered_and_the_l
         assert await client.ends() == b""
 
 
-async def test_a_worker_that_ends_each_connection_at_once_is_passed_over() -> None:
+async def test_a_worker_that_closes_at_once_is_passed_over() -> None:
     async with scripted_worker() as closes, stand_in() as good:
         limits = settings(closes.address, good, try_timeout_s=8.0)
         async with running(limits) as proxy, strict_client(proxy) as client:

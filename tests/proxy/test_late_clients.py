@@ -45,7 +45,7 @@ async def test_a_body_that_comes_slowly_but_steadily_is_taken() -> None:
     assert [seen.body for seen in worker.seen] == [b"something"]
 
 
-async def test_an_answer_that_nobody_takes_ends_and_is_not_the_worker_s_fault() -> None:
+async def test_an_unread_answer_ends_and_ejects_no_worker() -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse()
         await answer.prepare(request)

@@ -99,7 +99,7 @@ async def test_a_node_in_maintenance_takes_all_its_workers_out(registry: Address
         await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, 2))
 
 
-async def test_a_lookup_and_a_lease_deal_out_nobody_in_maintenance(registry: Address) -> None:
+async def test_lookups_and_leases_skip_workers_in_maintenance(registry: Address) -> None:
     async with fleet(registry, "p2p") as (proxy, known), aiohttp.ClientSession() as session:
         await maintain(registry, "w1", enable=True)
         await asyncio.sleep(WITHIN_S)
@@ -112,7 +112,7 @@ async def test_a_lookup_and_a_lease_deal_out_nobody_in_maintenance(registry: Add
                 assert str(known["w1"].address) not in text
 
 
-async def test_what_was_begun_is_finished(registry: Address) -> None:
+async def test_requests_under_way_are_finished(registry: Address) -> None:
     async with fleet(registry) as (proxy, known), aiohttp.ClientSession() as session:
         begun, end = asyncio.Event(), asyncio.Event()
 

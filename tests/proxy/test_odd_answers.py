@@ -90,7 +90,7 @@ async def test_a_client_understands_an_answer_that(
 
 
 @pytest.mark.parametrize(("script", "status", "body"), ANSWERS.values(), ids=ANSWERS.keys())
-async def test_it_does_not_matter_how_the_bytes_come_of_an_answer_that(
+async def test_the_split_of_the_bytes_does_not_matter_for_an_answer(
     script: tuple[Step, ...], status: int, body: bytes
 ) -> None:
     drips = [dripping(step, 0) if isinstance(step, bytes) and len(step) < 1000 else step for step in script]
@@ -111,7 +111,7 @@ async def test_a_body_that_drips_makes_progress() -> None:
             assert await states(proxy) == ["ready"]
 
 
-async def test_headers_come_through_in_their_order_each_as_often_as_it_was_there() -> None:
+async def test_headers_keep_their_order_and_repetitions() -> None:
     lines = b"Set-Cookie: a=1\r\nX-One: \t 1 \r\nset-cookie: b=2\r\nX-Empty:\r\nX-Utf-8: caf\xc3\xa9\r\n"
     async with scripted_worker(read, OK + lines + b"Content-Length: 0\r\n\r\n", hang) as worker:
         async with running(settings(worker.address)) as proxy, strict_client(proxy) as client:
@@ -126,7 +126,7 @@ async def test_headers_come_through_in_their_order_each_as_often_as_it_was_there
             ]
 
 
-async def test_a_value_that_is_no_utf_8_comes_through_unchanged_or_not_at_all() -> None:
+async def test_a_non_utf_8_value_passes_unchanged_or_not_at_all() -> None:
     async with scripted_worker(read, OK + b"X: caf\xe9\r\nContent-Length: 0\r\n\r\n", hang) as worker:
         async with running(settings(worker.address)) as proxy, strict_client(proxy) as client:
             await client.send(post(b"x", "Y: dummy").replace(b"dummy", b"caf\xe9"))

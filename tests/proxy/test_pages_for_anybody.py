@@ -56,7 +56,7 @@ async def test_the_proxy_protocol_is_named(line: bytes) -> None:
                 assert await client.ends() == b""
 
 
-async def test_other_things_are_not_taken_for_it() -> None:
+async def test_other_paths_are_not_mistaken_for_a_page() -> None:
     async with stand_in() as worker, running(settings(worker)) as proxy:
         for head in (b"PROXY / HTTP/1.1\r\nHost: a\r\n\r\n", b"PROXYTCP4 1\r\n\r\n", b"\0\r\n\r\n"):
             async with raw_client(proxy) as client:

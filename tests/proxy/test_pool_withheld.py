@@ -35,7 +35,7 @@ def test_a_worker_in_maintenance_is_no_last_resort() -> None:
     assert (pool.out_for_answers, routable(pool.failed("w2", "refused", 3.0, RNG))) == ((), [])
 
 
-def test_after_its_maintenance_a_worker_serves_at_the_next_probe() -> None:
+def test_after_maintenance_a_worker_serves_at_the_next_probe() -> None:
     pool = in_maintenance(pool_of(1, 2), 1.0, ["w1", "w2"], ["w1"]).synced([instance(1), instance(2)], 60.0)
     assert (routable(pool), [m.id for m in pool.to_probe(60.0)]) == (["w2"], ["w1"])
     assert pool.members["w1"].last_error == ""
@@ -57,7 +57,7 @@ def test_a_newcomer_in_maintenance_is_shown_as_draining() -> None:
     assert pool.to_probe(9.0) == ()
 
 
-def test_who_is_in_maintenance_and_no_longer_listed_stays_out() -> None:
+def test_an_unlisted_worker_in_maintenance_stays_out() -> None:
     """Nobody has said that it is over. One that is gone is dropped, as others are."""
     pool = in_maintenance(pool_of(1, 2), 1.0, ["w1", "w2"], ["w1"]).synced([], 2.0)
     assert routable(probed(pool, "w1", Probe.READY, 2.0)) == ["w2"]
@@ -74,7 +74,7 @@ def heard_for_a_minute(pool: Pool, since_s: float = 0.0) -> Pool:
     return pool
 
 
-def test_who_was_absent_for_a_minute_gets_nothing_any_more() -> None:
+def test_a_worker_absent_for_a_minute_gets_no_requests() -> None:
     pool = absent(pool_of(1, 2), 1)
     assert routable(pool.heard(30.0, in_order=True)) == ["w1", "w2"]
     assert list(heard_for_a_minute(pool).members) == ["w1"]
@@ -86,12 +86,12 @@ def test_absence_counts_only_with_a_registry_in_order() -> None:
     assert routable(pool.heard(109.0, in_order=True)) == ["w1"]
 
 
-def test_who_is_listed_as_ill_is_not_absent() -> None:
+def test_a_worker_listed_as_critical_is_not_absent() -> None:
     pool = pool_of(1, 2).synced([instance(1)], 0.0, ill={"w2"})
     assert routable(heard_for_a_minute(pool)) == ["w1", "w2"]
 
 
-def test_who_is_listed_again_in_time_is_not_absent() -> None:
+def test_a_worker_listed_again_in_time_is_not_absent() -> None:
     pool = absent(absent(absent(pool_of(1, 2), 1), 1, 2, since_s=40.0), 1, since_s=50.0)
     assert routable(pool.heard(100.0, in_order=True)) == ["w1", "w2"]
     assert routable(pool.heard(110.0, in_order=True)) == ["w1"]
@@ -111,13 +111,13 @@ def test_absence_takes_at_most_half(workers: list[int], listed: list[int], left:
     assert routable(heard_for_a_minute(absent(pool_of(*workers), *listed))) == left
 
 
-def test_strangers_that_never_served_go_in_any_case() -> None:
+def test_absent_workers_that_never_served_are_dropped() -> None:
     """However many of the known ones are absent, too."""
     pool = pool_of(1, 2).synced([instance(n) for n in (1, 2, 3, 4)], 0.0)
     assert set(heard_for_a_minute(absent(pool)).members) == {"w1", "w2"}
 
 
-def test_ghosts_are_not_counted_among_the_half() -> None:
+def test_unknown_workers_do_not_count_for_the_half() -> None:
     """A registry that lists strangers in the place of our workers takes none of these."""
     pool = pool_of(1, 2).synced([instance(n) for n in range(3, 20)], 0.0)
     assert routable(heard_for_a_minute(pool)) == ["w1", "w2"]

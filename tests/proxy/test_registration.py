@@ -55,7 +55,7 @@ async def test_it_is_registered_from_its_first_worker_to_its_drain() -> None:
         assert await listed(registry) == []
 
 
-async def test_proxies_and_workers_are_not_taken_for_each_other() -> None:
+async def test_proxies_and_workers_are_separate_services() -> None:
     with embedded_registry() as registry:
         async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
             await register(registry, worker.address)
@@ -64,7 +64,7 @@ async def test_proxies_and_workers_are_not_taken_for_each_other() -> None:
             assert [row["ID"] for row in await listed(registry, "tfleet")] == ["w1"]
 
 
-async def test_it_leaves_the_registry_before_it_refuses_anybody() -> None:
+async def test_it_deregisters_before_it_refuses_requests() -> None:
     with embedded_registry() as registry:
         where = replace(settings(registry=ConsulRegistry(registry)), drain_grace_s=1.0)
         async with stand_in() as worker, AsyncExitStack() as stack:
@@ -129,7 +129,7 @@ async def test_one_that_hosts_the_registry_is_in_it_too() -> None:
         assert row["Port"] == proxy.port
 
 
-async def test_a_registry_that_refuses_everything_is_no_reason_not_to_serve() -> None:
+async def test_it_serves_although_the_registry_refuses_all() -> None:
     broken = True
 
     @web.middleware
@@ -149,7 +149,7 @@ async def test_a_registry_that_refuses_everything_is_no_reason_not_to_serve() ->
             await eventually(lambda: listed(registry))
 
 
-async def test_a_proxy_that_takes_over_a_port_removes_the_corpse_that_had_it() -> None:
+async def test_a_proxy_taking_over_a_port_removes_the_stale_entry() -> None:
     proxy = nobody()
     corpse = Instance("tfleet-proxy-127.0.0.1-corpse", proxy)
     with embedded_registry() as registry:
@@ -163,7 +163,8 @@ async def test_a_proxy_that_takes_over_a_port_removes_the_corpse_that_had_it() -
             assert row["Port"] == proxy.port
 
 
-async def test_one_with_the_address_of_another_serves_on_and_leaves_the_other_alone() -> None:
+async def test_an_address_conflict_leaves_the_other_entry_alone() -> None:
+    """The proxy serves on."""
     with embedded_registry() as registry, canned(http("200 OK", b"", "X-Proxy: other")) as address:
         other = Instance("other", address)
         await asyncio.to_thread(agent(registry).register, other)

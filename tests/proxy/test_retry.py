@@ -69,7 +69,7 @@ async def test_where_all_decline_the_last_one_s_answer_is_the_answer() -> None:
         assert answer.headers["X-Retries"] == "1"
 
 
-async def test_a_body_that_came_only_in_part_is_sent_again_with_the_rest() -> None:
+async def test_a_partly_received_body_is_resent_with_the_rest() -> None:
     async with bad_and_good(hang_up_in_the_head) as (bad, good), running(settings(bad, good)) as proxy:
         reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nabc")
@@ -97,7 +97,7 @@ async def test_without_budget_nothing_is_sent_again() -> None:
             assert good.seen == []
 
 
-async def test_a_kept_connection_that_has_ended_is_nobody_s_fault_and_no_problem() -> None:
+async def test_a_stale_connection_ejects_no_worker() -> None:
     """The worker closes after each answer without saying so, just when the next request arrives."""
     served = 0
 
@@ -131,7 +131,7 @@ async def test_a_slow_client_does_not_use_up_the_worker_s_time() -> None:
         writer.close()
 
 
-async def test_the_caller_s_deadline_ends_it_and_reaches_the_worker() -> None:
+async def test_the_callers_deadline_applies_and_is_forwarded() -> None:
     async def never(request: web.Request) -> web.Response:
         left_ms.append(int(request.headers["X-Request-Timeout-Ms"]))
         await asyncio.Event().wait()
@@ -146,14 +146,14 @@ async def test_the_caller_s_deadline_ends_it_and_reaches_the_worker() -> None:
 
 
 @pytest.mark.parametrize("asked", ["soon", "0", "-1", "1.5", "9" * 5000])
-async def test_a_deadline_that_is_no_number_is_refused(asked: str) -> None:
+async def test_an_invalid_deadline_is_refused(asked: str) -> None:
     async with stand_in() as worker, running(settings(worker)) as proxy:
         answer, content = await post(proxy, data=b"x", headers={"X-Request-Timeout-Ms": asked})
         assert answer.status == 400
         assert "X-Request-Timeout-Ms" in json.loads(content)["detail"]
 
 
-async def test_a_worker_that_answers_with_errors_again_and_again_is_ejected() -> None:
+async def test_a_repeatedly_erroring_worker_is_ejected() -> None:
     async def broken(request: web.Request) -> web.Response:
         return web.Response(status=500)
 
@@ -164,7 +164,7 @@ async def test_a_worker_that_answers_with_errors_again_and_again_is_ejected() ->
         assert await states(proxy) == ["ejected", "ready"]
 
 
-async def test_at_most_half_of_the_workers_are_ejected_for_their_answers() -> None:
+async def test_at_most_half_are_ejected_for_their_answers() -> None:
     async def broken(request: web.Request) -> web.Response:
         return web.Response(status=500)
 
@@ -204,7 +204,7 @@ async def test_workers_that_were_all_too_late_still_get_requests() -> None:
                 assert (answer.status, await answer.text()) == (200, "here")
 
 
-async def test_a_silent_worker_is_found_out_by_callers_with_little_time() -> None:
+async def test_short_deadlines_find_a_silent_worker() -> None:
     async def silent(_: web.Request) -> web.Response:
         await asyncio.sleep(3600)
         return web.Response()

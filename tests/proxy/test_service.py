@@ -49,7 +49,7 @@ def ready(rows: list[dict[str, object]], count: int = 1) -> bool:
     return [row["state"] for row in rows] == ["ready"] * count
 
 
-async def test_a_worker_that_registers_is_found_and_one_that_leaves_is_dropped() -> None:
+async def test_registered_workers_are_found_and_leaving_dropped() -> None:
     with embedded_registry() as registry:
         async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
             await register(registry, worker.address)
@@ -60,7 +60,7 @@ async def test_a_worker_that_registers_is_found_and_one_that_leaves_is_dropped()
             await eventually(lambda: workers(proxy), wanted=lambda rows: rows == [])
 
 
-async def test_a_worker_that_the_registry_forgot_is_kept_while_it_is_ready() -> None:
+async def test_a_forgotten_worker_is_kept_while_ready() -> None:
     with embedded_registry() as registry:
         async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
             await register(registry, worker.address)
@@ -70,7 +70,7 @@ async def test_a_worker_that_the_registry_forgot_is_kept_while_it_is_ready() -> 
             assert row["state"] == "ready"
 
 
-async def test_a_stranger_at_a_worker_s_address_gets_nothing() -> None:
+async def test_another_server_at_a_workers_address_gets_no_image() -> None:
     with embedded_registry() as registry:
         async with stand_in() as stranger, running(settings(registry=ConsulRegistry(registry))) as proxy:
             stranger.name = "w2"
@@ -81,7 +81,7 @@ async def test_a_stranger_at_a_worker_s_address_gets_nothing() -> None:
             assert row["last_error"] == "w2 answers at its address"
 
 
-async def test_an_answer_of_a_stranger_at_a_worker_s_address_is_none() -> None:
+async def test_another_servers_answer_is_not_passed_on() -> None:
     """It got the address after the last probe; its labels are those of another model."""
     with embedded_registry() as registry:
         async with stand_in() as lost, stand_in() as stays:
@@ -99,7 +99,7 @@ async def test_an_answer_of_a_stranger_at_a_worker_s_address_is_none() -> None:
                 assert rows["w1"]["last_error"] == "stranger answers at its address"
 
 
-async def test_two_models_in_one_registry_are_told_in_one_line() -> None:
+async def test_two_models_in_one_registry_are_one_log_line() -> None:
     with embedded_registry() as registry, capture_logs() as logs:
         async with stand_in() as one, stand_in() as two:
             async with running(settings(registry=ConsulRegistry(registry))) as proxy:
@@ -113,7 +113,7 @@ async def test_two_models_in_one_registry_are_told_in_one_line() -> None:
     assert "--service NAME" in line["hint"]
 
 
-async def test_an_ejected_worker_comes_back_when_it_is_reachable_again() -> None:
+async def test_an_ejected_worker_returns_when_reachable() -> None:
     async with stand_in() as worker:
         address = worker.address
     async with running(settings(address)) as proxy, aiohttp.ClientSession() as session:

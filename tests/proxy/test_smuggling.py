@@ -137,7 +137,9 @@ READ = {
 
 
 @pytest.mark.parametrize("request_bytes", READ.values(), ids=READ)
-async def test_what_is_only_unusual_is_read(proxied: tuple[Address, StandIn], request_bytes: bytes) -> None:
+async def test_unusual_but_valid_requests_are_accepted(
+    proxied: tuple[Address, StandIn], request_bytes: bytes
+) -> None:
     proxy, worker = proxied
     async with raw_client(proxy) as client:
         await client.send(request_bytes)

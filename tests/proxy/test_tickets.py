@@ -46,14 +46,13 @@ async def asked(
         return answer, await answer.text()
 
 
-def test_a_ticket_outlives_the_address_that_it_comes_with_by_half_a_minute() -> None:
+def test_a_ticket_outlives_its_lease_by_half_a_minute() -> None:
     assert max(EXPIRES_IN_S, LEASE_S) + 30 <= LIFETIME_S
 
 
 @pytest.mark.parametrize(("mode", "path"), [("forward", "/worker"), ("p2p", "/worker"), ("p2p", "/")])
-async def test_an_address_as_text_has_its_ticket_so_that_curl_takes_it(
-    key_file: KeyFile, mode: Mode, path: str
-) -> None:
+async def test_a_text_lookup_has_the_ticket_in_the_url(key_file: KeyFile, mode: Mode, path: str) -> None:
+    """So that curl can use it."""
     async with stand_in() as worker, running(settings(worker, mode=mode, ticket_keys=key_file)) as proxy:
         answer, text = await asked(proxy, path)
         address, _, ticket = text.rstrip("\n").partition("/?ticket=")
@@ -119,7 +118,7 @@ async def test_an_image_is_sent_on_with_a_ticket(
         assert ampersand + behind == rest
 
 
-async def test_what_is_forwarded_has_the_proxys_ticket_and_not_the_clients(key_file: KeyFile) -> None:
+async def test_forwarded_requests_carry_the_proxys_ticket(key_file: KeyFile) -> None:
     async with stand_in() as worker, aiohttp.ClientSession() as session:
         async with running(settings(worker, ticket_keys=key_file)) as proxy:
             async with session.post(proxy.url, data=b"image", headers={"X-Ticket": "theirs"}) as answer:
@@ -150,7 +149,7 @@ async def refuses(_: web.Request) -> web.StreamResponse:
         (False, "asks for a ticket, and this proxy has no --ticket-key-file"),
     ],
 )
-async def test_a_worker_that_does_not_let_the_proxy_in_is_no_matter_of_the_clients(
+async def test_a_refused_proxy_ticket_is_not_shown_to_clients(
     key_file: KeyFile, with_keys: bool, said: str
 ) -> None:
     keys = key_file if with_keys else None
@@ -163,7 +162,8 @@ async def test_a_worker_that_does_not_let_the_proxy_in_is_no_matter_of_the_clien
             assert json.loads(text)["detail"].startswith(f"no worker answered: {worker.address}: {said}")
 
 
-async def test_another_worker_is_asked_and_the_one_is_out_with_its_reason(key_file: KeyFile) -> None:
+async def test_a_worker_refusing_tickets_is_ejected_with_reason(key_file: KeyFile) -> None:
+    """Another worker is asked."""
     async with (
         stand_in() as one,
         stand_in() as two,

@@ -7,7 +7,7 @@ from tfleet.runtime.backoff import Backoff
 
 
 @given(failures=st.integers(1, 10**9), seed=st.integers())
-def test_a_delay_lies_in_the_upper_half_of_the_doubled_and_capped_time(failures: int, seed: int) -> None:
+def test_a_delay_is_jittered_in_the_upper_half(failures: int, seed: int) -> None:
     full = min(30.0, 0.5 * 2 ** min(failures - 1, 20))
     assert full / 2 <= Backoff(0.5, 30.0).delay_s(failures, random.Random(seed)) <= full
 

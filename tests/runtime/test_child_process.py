@@ -51,7 +51,7 @@ async def test_a_signal_is_how_it_ended(python: Callable[..., ChildSpec]) -> Non
     child.send(signal.SIGTERM)  # too late, and no error
 
 
-async def test_sigkill_takes_what_it_started_along(
+async def test_sigkill_also_kills_its_children(
     python: Callable[..., ChildSpec], gone: Callable[[int], bool]
 ) -> None:
     lines: asyncio.Queue[str] = asyncio.Queue()

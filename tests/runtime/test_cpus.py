@@ -36,7 +36,7 @@ def tree(root: Path, cgroup: str, mounts: str, **files: str) -> Path:
         ("?", None),
     ],
 )
-def test_what_cpu_max_says(cpu_max: str, quota: float | None) -> None:
+def test_the_quota_of_cpu_max_is_read(cpu_max: str, quota: float | None) -> None:
     assert quota_v2(cpu_max) == quota
 
 
@@ -50,7 +50,7 @@ def test_what_cpu_max_says(cpu_max: str, quota: float | None) -> None:
         ("1", "0", None),
     ],
 )
-def test_what_the_files_of_cgroup_1_say(quota_us: str, period_us: str, quota: float | None) -> None:
+def test_the_quota_of_cgroup_1_is_read(quota_us: str, period_us: str, quota: float | None) -> None:
     assert quota_v1(quota_us, period_us) == quota
 
 
@@ -73,7 +73,7 @@ def test_a_container_that_sees_its_own_group_at_the_top(tmp_path: Path) -> None:
     assert cpu_quota(tree(tmp_path, "0::/\n", V2, **{"sys/fs/cgroup/cpu.max": "70000 100000\n"})) == 0.7
 
 
-def test_a_container_of_cgroup_1_that_is_told_the_path_that_the_host_sees(tmp_path: Path) -> None:
+def test_cgroup_1_with_the_hosts_path_is_read(tmp_path: Path) -> None:
     folder = "sys/fs/cgroup/cpu,cpuacct/"
     files = {f"{folder}cpu.cfs_quota_us": "250000\n", f"{folder}cpu.cfs_period_us": "100000\n"}
     cgroup = "9:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n0::/system.slice\n"

@@ -55,7 +55,7 @@ def test_tfleet_scale_asks_past_a_proxy(docker_host: Callable[[Address], None]) 
             found.workers("worker", None)
 
 
-def test_what_is_no_engine_is_one_line_for_tfleet_scale(docker_host: Callable[[Address], None]) -> None:
+def test_a_server_that_is_no_engine_is_one_line(docker_host: Callable[[Address], None]) -> None:
     with canned(http("200 OK", b"{}")) as where:
         docker_host(where)
         with (

@@ -45,7 +45,8 @@ def written(script: str) -> str:
 
 
 @pytest.mark.parametrize("log_format", ["json", "auto"])
-def test_lines_are_json_where_nobody_watches_and_libraries_warnings_are_among_them(log_format: str) -> None:
+def test_lines_are_json_off_a_terminal(log_format: str) -> None:
+    """Warnings of libraries are among them."""
     ours, theirs = map(json.loads, lines(log_format))
     assert ours["event"] == "request"
     assert ours["request_id"] == "abc"
@@ -55,14 +56,14 @@ def test_lines_are_json_where_nobody_watches_and_libraries_warnings_are_among_th
     assert theirs["level"] == "warning"
 
 
-def test_lines_for_people_are_no_json() -> None:
+def test_lines_on_a_terminal_are_no_json() -> None:
     ours, theirs = lines("console")
     assert "request_id=abc" in ours
     assert "beware of dogs" in theirs
     assert not ours.startswith("{")
 
 
-def test_what_strangers_sent_is_escaped_for_people() -> None:
+def test_client_text_is_escaped_on_a_terminal() -> None:
     text = written(QUOTING.format(format="console", strange=STRANGE))
     ours, theirs, failed, *trace = text.split("\n")[:-1]
     assert text.replace("\n", "").isprintable()
@@ -73,7 +74,7 @@ def test_what_strangers_sent_is_escaped_for_people() -> None:
     assert r"ValueError: a\x1b[2Jb\rc" in text
 
 
-def test_what_strangers_sent_stays_as_it_is_in_json() -> None:
+def test_client_text_is_unchanged_in_json() -> None:
     text = written(QUOTING.format(format="json", strange=STRANGE))
     ours, theirs, failed = map(json.loads, text.split("\n")[:-1])
     assert ours["event"] == ours["path"] == ours["ids"][0] == STRANGE

@@ -56,7 +56,7 @@ async def test_a_refused_connection(host: str) -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", "the response was cut off"),
     ],
 )
-async def test_what_answers_in_no_good_way(said: bytes, reason: str) -> None:
+async def test_unusable_answers_have_a_plain_reason(said: bytes, reason: str) -> None:
     with canned(said) as address:
         assert plain_reason(await trouble(address.url)) == reason
 
@@ -68,7 +68,7 @@ async def test_a_server_without_tls() -> None:
     assert speaks_no_tls(error)
 
 
-async def test_a_certificate_of_a_stranger() -> None:
+async def test_an_untrusted_certificate_has_a_plain_reason() -> None:
     async with tls_server() as url:
         error = await trouble(url)
     assert plain_reason(error).startswith("its certificate is not trusted: ")

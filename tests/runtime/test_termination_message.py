@@ -20,7 +20,7 @@ def test_a_refusal_is_held_and_has_a_reason(refusal: list[str]) -> None:
     assert (words.reason, words.end()) == ("", [])
 
 
-def test_what_is_followed_by_something_else_is_shown() -> None:
+def test_a_message_followed_by_other_output_is_shown() -> None:
     words = TerminationMessage()
     assert words.feed("tfleet worker: no matter") == []
     assert words.feed("it goes on") == ["tfleet worker: no matter", "it goes on"]

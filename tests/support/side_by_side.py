@@ -20,7 +20,7 @@ _FAULTY_REGISTRY = "tests/fleet/test_registry_faults.py"
 _DEFAULT_PORTS = "default ports"
 _LONGEST = (
     _CONTAINERS,
-    "tests/fleet/test_registration.py::test_a_partition_that_outlives_consul_s_patience",
+    "tests/fleet/test_registration.py::test_a_long_partition_removes_only_dead_workers",
     _DEFAULT_PORTS,
     "tests/fleet/test_forward.py",
     _FAULTY_REGISTRY,

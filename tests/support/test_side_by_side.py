@@ -4,10 +4,10 @@ from tests.support.side_by_side import group, rank
 
 READMES = "tests/test_readme.py::test_the_first_screen_succeeds"
 FORWARD = "tests/fleet/test_forward.py::test_status_shows_the_workers"
-CAT = "tests/fleet/test_p2p.py::test_the_documented_curl_works_word_for_word"
-NONSENSE = "tests/fleet/test_registry_faults.py::test_the_fleet_serves_on_while_the_registry_tells_nonsense"
-CONSUL = "tests/fleet/test_registry_faults.py::test_the_fleet_serves_on_while_consul_is_stopped"
-PARTITION = "tests/fleet/test_registration.py::test_a_partition_that_outlives_consul_s_patience_harms_nobody"
+CAT = "tests/fleet/test_p2p.py::test_the_documented_curl_works_verbatim"
+NONSENSE = "tests/fleet/test_registry_faults.py::test_it_serves_on_while_the_registry_answers_garbage"
+CONSUL = "tests/fleet/test_registry_faults.py::test_it_serves_on_while_consul_is_stopped"
+PARTITION = "tests/fleet/test_registration.py::test_a_long_partition_removes_only_dead_workers"
 
 
 @pytest.mark.parametrize(
@@ -24,12 +24,10 @@ PARTITION = "tests/fleet/test_registration.py::test_a_partition_that_outlives_co
         ("tests/compose/test_changes.py::test_a", "tests/compose/deeper/test_images.py::test_b[x]", True),
     ],
 )
-def test_tests_that_share_a_fleet_or_the_default_ports_run_one_after_the_other(
-    one: str, other: str, together: bool
-) -> None:
+def test_tests_that_share_a_fleet_or_ports_run_in_sequence(one: str, other: str, together: bool) -> None:
     assert (group(one) == group(other)) is together
 
 
-def test_what_takes_longest_begins_first() -> None:
+def test_the_longest_tests_begin_first() -> None:
     waiting = [CONSUL, READMES, PARTITION, "tests/compose/test_changes.py::test_a"]
     assert sorted(waiting, key=lambda test: rank(group(test))) == waiting[::-1]

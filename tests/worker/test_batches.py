@@ -108,9 +108,7 @@ def waiting(worker: Address) -> int:
     return int(float(line.split()[1]))
 
 
-def test_who_is_overdue_when_its_turn_comes_is_told_so(
-    held: tuple[Address, Send], gate: threading.Event
-) -> None:
+def test_an_overdue_image_is_504_at_its_turn(held: tuple[Address, Send], gate: threading.Event) -> None:
     worker, send = held
     over_s = time.monotonic() + 0.5
     overdue = send(PHOTOS[1], **{"X-Request-Timeout-Ms": "500"})
@@ -123,7 +121,7 @@ def test_who_is_overdue_when_its_turn_comes_is_told_so(
 
 
 @pytest.mark.parametrize("asked", ["soon", "0", "-5", "1.5"])
-def test_a_deadline_that_is_no_number_is_refused(worker: Address, asked: str) -> None:
+def test_an_invalid_deadline_is_refused(worker: Address, asked: str) -> None:
     answer = classify(worker, PHOTOS[0], **{"X-Request-Timeout-Ms": asked})
     assert answer.status_code == 400
     assert "X-Request-Timeout-Ms" in answer.json()["detail"]

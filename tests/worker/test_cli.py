@@ -32,16 +32,14 @@ def worker(*options: str) -> subprocess.CompletedProcess[str]:
         (("--host", "192.0.2.1", "--registry", "static:"), "can't listen on 192.0.2.1"),
     ],
 )
-def test_an_option_that_can_t_be_used_ends_it_with_code_2_and_says_why(
-    options: tuple[str, ...], said: str
-) -> None:
+def test_an_unusable_option_is_exit_code_2_with_a_reason(options: tuple[str, ...], said: str) -> None:
     run = worker(*options)
     assert run.returncode == 2
     assert said in run.stderr
     assert "Traceback" not in run.stderr
 
 
-def test_a_model_that_can_t_be_used_is_one_clear_line_and_never_registers(tmp_path: Path) -> None:
+def test_an_unusable_model_is_one_line_and_never_registers(tmp_path: Path) -> None:
     model = write_graph(tmp_path / "graph.pb", pixel_graph)
     labels = write_labels(tmp_path)
     with embedded_registry() as registry:

@@ -23,7 +23,7 @@ def test_a_worker_that_is_loaded_answers_but_is_not_ready_yet(classifier: Classi
     assert lifecycle.state == LifecycleState.STARTING.value
 
 
-def test_what_is_in_the_way_is_told_only_while_it_is(classifier: Classifier) -> None:
+def test_an_obstacle_is_reported_only_while_it_lasts(classifier: Classifier) -> None:
     lifecycle = Lifecycle()
     assert lifecycle.condition == "the worker is starting"
     lifecycle.held_up("nobody reaches it")
@@ -45,7 +45,7 @@ def test_only_what_begins_after_it_refuses_is_sent_away() -> None:
     assert lifecycle.refuses(time.perf_counter())
 
 
-def test_who_drains_never_becomes_ready_again(classifier: Classifier) -> None:
+def test_a_draining_worker_never_becomes_ready_again(classifier: Classifier) -> None:
     lifecycle = Lifecycle()
     lifecycle.drain()
     lifecycle.ready(classifier)

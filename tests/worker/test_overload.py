@@ -41,7 +41,8 @@ def metrics(worker: Worker) -> dict[str, float]:
     return {name: float(value) for name, value in lines}
 
 
-def test_each_answer_is_its_own_or_a_429_and_after_the_flood_all_is_as_before(tmp_path: Path) -> None:
+def test_a_flood_gets_own_answers_or_429(tmp_path: Path) -> None:
+    """Afterwards all is as before."""
     model = write_model(tmp_path / "colours" / "1")
     limits = ("--threads", str(THREADS), "--max-queue", str(PLACES))
     with worker_process("--model", str(model), "--registry", "static:", *limits) as worker:

@@ -55,9 +55,7 @@ def begun() -> Iterator[Begin]:
         membership.leave()
 
 
-def test_a_worker_registers_when_it_was_reached_and_wants_to_and_leaves_nothing(
-    registry: Address, begun: Begin
-) -> None:
+def test_a_reached_worker_registers_and_leaves_cleanly(registry: Address, begun: Begin) -> None:
     with canned(ANSWER) as address:
         membership = begun(registration(registry, address), self_test(registry, address, []))
         membership.wait_admitted()
@@ -70,7 +68,7 @@ def test_a_worker_registers_when_it_was_reached_and_wants_to_and_leaves_nothing(
     assert services(registry) == []
 
 
-def test_a_worker_that_nobody_reaches_is_never_registered(registry: Address, begun: Begin) -> None:
+def test_an_unreached_worker_is_never_registered(registry: Address, begun: Begin) -> None:
     address, told = nobody(), list[str]()
     membership = begun(registration(registry, address), self_test(registry, address, told))
     membership.join()
@@ -92,7 +90,7 @@ def test_a_worker_is_not_admitted_before_it_was_reached(registry: Address, begun
         assert not waiting.is_alive()
 
 
-def test_who_leaves_before_the_model_is_loaded_was_never_registered(registry: Address, begun: Begin) -> None:
+def test_a_worker_leaving_before_loading_never_registers(registry: Address, begun: Begin) -> None:
     with canned(ANSWER) as address:
         membership = begun(registration(registry, address), self_test(registry, address, []))
         membership.wait_admitted()
@@ -101,7 +99,7 @@ def test_who_leaves_before_the_model_is_loaded_was_never_registered(registry: Ad
     assert repr(membership).startswith("<WorkerRegistration joined=False ")
 
 
-def test_without_a_test_the_address_is_taken_for_granted(registry: Address, begun: Begin) -> None:
+def test_without_a_self_test_the_address_is_trusted(registry: Address, begun: Begin) -> None:
     membership = begun(registration(registry, nobody()))
     membership.wait_admitted()
     membership.join()
@@ -122,9 +120,8 @@ def wan_test(registry: Address, address: Address) -> SelfTest:
     return SelfTest(check, Instance("w1", address), hint="", what="wan address", needed=False)
 
 
-def test_a_worker_registers_when_it_is_known_how_its_outside_address_is_and_however_that_is(
-    registry: Address, begun: Begin
-) -> None:
+def test_registration_waits_for_the_outside_address_test(registry: Address, begun: Begin) -> None:
+    """However that test ends."""
     with canned(ANSWER) as address:
         outside = wan_test(registry, nobody())
         membership = begun(registration(registry, address), self_test(registry, address, []), outside)

@@ -8,7 +8,7 @@ from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.registry_metrics import RegistrationMetrics
 
 
-def test_what_the_registration_counts_is_read_at_each_scrape() -> None:
+def test_registration_counters_are_read_at_each_scrape() -> None:
     now_s = 0.0
     worker = Instance("w1", Address("127.0.0.1", 8000))
     metrics = WorkerMetrics()

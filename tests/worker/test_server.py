@@ -45,7 +45,7 @@ def registered(registry: Address) -> list[str]:
     return [entry["Service"]["ID"] for entry in entries]
 
 
-def test_it_registers_when_it_is_ready_and_leaves_before_it_refuses(quick: Nursery, tmp_path: Path) -> None:
+def test_it_registers_when_ready_and_leaves_before_refusing(quick: Nursery, tmp_path: Path) -> None:
     model = write_model(tmp_path / "colours" / "1")
     with embedded_registry() as registry:
         options = ("--model", str(model), "--registry", f"consul://{registry}", "--drain-grace", "30")
@@ -121,7 +121,7 @@ def test_a_registry_whose_name_is_not_known_is_waited_for() -> None:
         assert worker.process.wait(20) == 0
 
 
-def test_it_tells_the_time_to_ready_in_parts_and_what_it_computes_with(tmp_path: Path) -> None:
+def test_the_log_has_the_start_times_and_the_hardware(tmp_path: Path) -> None:
     options = ("--cpus", "1", "--precision", "float32")
     with worker_process("--model", str(write_model(tmp_path / "colours" / "1")), *options, *ALONE) as worker:
         told = worker.wait_for("model loaded")

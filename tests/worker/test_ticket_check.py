@@ -89,7 +89,7 @@ def post(worker: Address, ticket: str | None, **options: Any) -> requests.Respon
         (TOO_LONG, "ticket-too-long", "clocks .* differ by more than 10 s"),
     ],
 )
-def test_who_has_none_that_is_good_is_told_why_and_counted_and_logged(
+def test_a_bad_ticket_is_explained_counted_and_logged(
     worker: Address, ticket: str | None, reason: str, said: str
 ) -> None:
     with capture_logs() as logs:
@@ -104,7 +104,7 @@ def test_who_has_none_that_is_good_is_told_why_and_counted_and_logged(
     ]
 
 
-def test_who_has_one_is_served(worker: Address) -> None:
+def test_a_valid_ticket_is_served(worker: Address) -> None:
     with capture_logs() as logs:
         assert post(worker, GOOD).json()["predictions"][0]["label"] == "tiger cat"
         assert post(worker, None, params={"ticket": GOOD, "top": 1}).json()["success"] is True
@@ -116,7 +116,7 @@ def asked_to_leave(worker: Address, headers: dict[str, str], query: str = "") ->
 
 
 @pytest.mark.parametrize(("header", "query"), [({"X-Ticket": GOOD}, ""), ({}, f"&ticket={GOOD}")])
-def test_it_is_ended_only_by_who_has_one(
+def test_a_drain_needs_a_valid_ticket(
     classifier: Classifier, gate: TicketCheck, header: dict[str, str], query: str
 ) -> None:
     with serving(classifier, gate=gate) as (worker, lifecycle):

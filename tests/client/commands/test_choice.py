@@ -50,7 +50,7 @@ def test_a_whole_id_wins_over_a_beginning() -> None:
         ),
     ],
 )
-def test_anything_else_is_told_with_the_ids_there_are(
+def test_an_unknown_id_is_reported_with_the_known_ones(
     workers: tuple[WorkerStatus, ...], name: str, said: str
 ) -> None:
     with pytest.raises(NoSuchWorkerError) as raised:

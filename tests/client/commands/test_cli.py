@@ -32,7 +32,7 @@ def test_how_many_labels_is_left_to_the_worker_unless_said(
 
 
 @pytest.mark.parametrize("how", ["options", "one option", "the environment"])
-def test_several_proxies_may_be_named_and_one_that_is_dead_costs_nothing(
+def test_a_dead_proxy_among_several_costs_no_image(
     fleet: ScriptedFleet, classify: Command, photos: list[Path], nobody: str, how: str
 ) -> None:
     good = fleet.server().url
@@ -52,7 +52,7 @@ def test_proxies_are_found_in_a_registry(fleet: ScriptedFleet, classify: Command
     assert consul.seen[0].path == "/v1/health/service/pets-proxy?passing=1&stale"
 
 
-def test_a_failure_is_told_and_the_others_are_done(
+def test_a_failure_is_reported_and_the_others_go_on(
     fleet: ScriptedFleet, classify: Command, photos: list[Path], tmp_path: Path
 ) -> None:
     names = ["missing.jpg", *map(str, photos), str(tmp_path)]
@@ -79,7 +79,7 @@ def test_files_passed_over_in_a_folder_are_counted(
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
-def test_a_full_disk_is_told_in_a_line(
+def test_a_full_disk_is_one_line(
     fleet: ScriptedFleet, classify: Command, photo: Path, form: tuple[str, ...]
 ) -> None:
     with Path("/dev/full").open("wb") as full:
@@ -104,7 +104,7 @@ def test_a_source_that_is_no_file_is_named_once(
     assert (done.returncode, done.stderr) == (1, f"{source}: {reason}\n")
 
 
-def test_https_for_an_http_proxy_is_told_in_a_line(
+def test_https_for_an_http_proxy_is_one_line(
     fleet: ScriptedFleet, classify: Command, status: Command, photo: Path
 ) -> None:
     address = fleet.server().address
@@ -141,7 +141,7 @@ def test_json_is_one_line_a_file_for_failures_too(
     assert done.stderr.startswith(f"{text}: this is text\n")
 
 
-def test_names_come_from_standard_input_and_results_as_they_are_there(
+def test_names_from_stdin_are_classified_as_they_come(
     fleet: ScriptedFleet, classify: Command, photos: list[Path]
 ) -> None:
     with classify.start(
@@ -176,9 +176,10 @@ def test_images_go_straight_to_the_workers_with_p2p(
     assert len(worker.seen) == 1
 
 
-def test_where_no_worker_can_be_reached_it_is_said_once_and_the_images_are_classified_all_the_same(
+def test_unreachable_workers_are_reported_once_and_bypassed(
     fleet: ScriptedFleet, classify: Command, photos: list[Path], nobody: str
 ) -> None:
+    """The images are classified through the proxy."""
     lease, forward = fleet.leases(nobody, forwards=True), fleet.predictions()
 
     async def proxy(request: web.Request) -> web.StreamResponse:
@@ -361,7 +362,7 @@ def test_status_names_a_proxy_that_is_not_there_and_what_to_do(status: Command, 
     )
 
 
-def test_status_tells_a_stranger_from_a_proxy(fleet: ScriptedFleet, status: Command) -> None:
+def test_status_reports_a_server_that_is_no_proxy(fleet: ScriptedFleet, status: Command) -> None:
     done = status("--proxy", fleet.server(fleet.text(404, "<html>")).url)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1

@@ -60,9 +60,7 @@ def test_the_ticket_that_came_with_the_workers_is_shown(fleet: ScriptedFleet, dr
     assert [seen.path for seen in proxy.seen] == ["/workers"], "which it gives though none is ready"
 
 
-def test_a_worker_may_be_named_by_its_address_and_told_of_in_json(
-    fleet: ScriptedFleet, drain: Command
-) -> None:
+def test_a_worker_is_named_by_address_and_shown_as_json(fleet: ScriptedFleet, drain: Command) -> None:
     worker = fleet.server(leaving(fleet))
     done = drain(
         worker.address, "--json", TFLEET_PROXY=knowing(fleet, w1=worker.address).url, TFLEET_WAIT="false"
@@ -73,9 +71,7 @@ def test_a_worker_may_be_named_by_its_address_and_told_of_in_json(
     assert done.returncode == 0
 
 
-def test_a_worker_that_does_not_end_in_time_is_told_with_what_it_has_in_flight(
-    fleet: ScriptedFleet, drain: Command
-) -> None:
+def test_a_late_worker_is_reported_with_its_requests(fleet: ScriptedFleet, drain: Command) -> None:
     metrics = fleet.text(200, "tfleet_worker_in_flight 4.0\n", "text/plain")
     worker = fleet.server(leaving(fleet), otherwise=metrics)
     proxy = knowing(fleet, w1=worker.address)
@@ -87,9 +83,7 @@ def test_a_worker_that_does_not_end_in_time_is_told_with_what_it_has_in_flight(
     ]
 
 
-def test_a_worker_that_nobody_knows_is_one_line_with_those_there_are(
-    fleet: ScriptedFleet, drain: Command
-) -> None:
+def test_an_unknown_worker_is_one_line_with_the_known_ones(fleet: ScriptedFleet, drain: Command) -> None:
     done = drain("w9", "--proxy", knowing(fleet, w1="10.0.0.1:80", w2="10.0.0.2:80").url)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "no worker 'w9': the proxy knows w1, w2\n"
@@ -103,7 +97,7 @@ def test_a_worker_that_can_t_be_reached_from_here_is_one_line(
     assert done.stderr == f"cannot reach w1 at {nobody} from here: connection refused\n"
 
 
-def test_an_address_that_is_none_is_told(fleet: ScriptedFleet, drain: Command) -> None:
+def test_an_invalid_address_is_reported(fleet: ScriptedFleet, drain: Command) -> None:
     done = drain("w1", "--proxy", knowing(fleet, w1="nonsense").url)
     assert (done.returncode, done.stderr) == (1, "'nonsense' has no port: expected HOST:PORT\n")
 

@@ -6,5 +6,5 @@ def test_a_proxy_that_can_t_be_reached_comes_with_what_to_do() -> None:
     assert with_hint(FleetUnavailableError("cannot reach x: refused")) == f"cannot reach x: refused. {HINT}"
 
 
-def test_any_other_error_speaks_for_itself() -> None:
+def test_any_other_error_is_unchanged() -> None:
     assert with_hint(UnexpectedAnswerError("x is no proxy")) == "x is no proxy"

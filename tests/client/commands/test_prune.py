@@ -74,9 +74,7 @@ def alive(registered: Registered) -> Iterator[Instance]:
         yield worker
 
 
-def test_orphans_are_shown_and_removed_and_who_answers_as_itself_stays(
-    registered: Registered, alive: Instance
-) -> None:
+def test_orphans_are_removed_and_live_workers_stay(registered: Registered, alive: Instance) -> None:
     dead = registered.add_dead()
     replaced = registered.add("replaced", alive.address)
     eventually_sync(registered.states, wanted=lambda found: len(found) == 3)
@@ -96,7 +94,7 @@ def test_orphans_are_shown_and_removed_and_who_answers_as_itself_stays(
 KEPT = "1 kept: not critical, but not reachable from here (see --unreachable)"
 
 
-def test_a_passing_one_that_can_t_be_reached_from_here_is_shown_last_and_kept(registered: Registered) -> None:
+def test_a_passing_unreachable_worker_is_listed_and_kept(registered: Registered) -> None:
     far = registered.add("a-far-one", nobody())
     dead = registered.add_dead()
     eventually_sync(registered.states, wanted=lambda found: len(found) == 2)
@@ -163,7 +161,7 @@ def test_programs_get_a_document(
 
 @pytest.mark.parametrize("registry", ["embedded"], indirect=True)
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_where_nobody_can_be_asked_it_says_so_and_does_nothing(
+def test_without_an_answer_it_says_so_and_removes_nothing(
     registered: Registered, options: tuple[str, ...]
 ) -> None:
     registered.add("dead", nobody())

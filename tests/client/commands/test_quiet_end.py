@@ -14,13 +14,13 @@ def test_an_interrupt_ends_with_the_shells_code() -> None:
     assert caught.value.code == 130
 
 
-def test_what_is_done_without_trouble_goes_on() -> None:
+def test_a_block_without_errors_continues() -> None:
     with quiet_end():
         done = True
     assert done
 
 
-def test_output_that_nobody_reads_ends_quietly() -> None:
+def test_a_closed_output_pipe_ends_quietly() -> None:
     code = """
 from tfleet.client.commands.options import quiet_end
 with quiet_end():

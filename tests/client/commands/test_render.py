@@ -20,7 +20,7 @@ def shown(renderable: RenderableType, width: int = 80) -> str:
     return capture.get()
 
 
-def test_a_classification_as_json_is_one_line_with_its_provenance() -> None:
+def test_json_has_a_line_with_provenance_per_image() -> None:
     line = json_line(Outcome("a\nb.jpg", classification=CAT))
     assert "\n" not in line
     assert json.loads(line) == {

@@ -26,13 +26,13 @@ def test_the_form_fits_standard_output(
     assert form(json=False) is expected
 
 
-def test_what_is_said_is_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_are_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     with Screen(OutputFormat.TSV, bar=False, total=None) as screen:
         screen.say("[bold]two\nlines " + "x" * 200)
     assert capsys.readouterr() == ("", r"[bold]two\nlines " + "x" * 200 + "\n")
 
 
-def test_people_on_a_terminal_see_a_table_and_while_it_works_a_bar(
+def test_a_terminal_gets_a_table_and_a_progress_bar(
     fleet: ScriptedFleet, classify: Command, photos: list[Path]
 ) -> None:
     screen = classify.on_a_terminal("--proxy", fleet.server().url, photos[0].parent)
@@ -48,7 +48,7 @@ def test_one_file_needs_no_bar(fleet: ScriptedFleet, classify: Command, photo: P
     assert "1 file" not in screen
 
 
-def test_the_bar_goes_with_names_from_a_pipe_and_results_into_one(
+def test_the_bar_shows_while_both_ends_are_pipes(
     fleet: ScriptedFleet, classify: Command, photo: Path
 ) -> None:
     """As in `find | tfleet classify - > labels.tsv`: only standard error is a terminal."""

@@ -17,7 +17,7 @@ def lines(width: int, *rows: tuple[str, str, str, str]) -> list[str]:
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
-def test_what_fits_is_a_table() -> None:
+def test_rows_that_fit_are_a_table() -> None:
     assert lines(40, ("a", "here", "1", ""), ("bb", "there", "10", "gone")) == [
         "name  where  weight  news",
         "a     here        1",
@@ -25,7 +25,7 @@ def test_what_fits_is_a_table() -> None:
     ]
 
 
-def test_what_does_not_fit_is_some_lines_each() -> None:
+def test_wide_rows_are_some_lines_each() -> None:
     assert lines(24, ("a", "here", "1", ""), ("bb", "there", "10", "gone for good")) == [
         "a   1 weight",
         "  here",

@@ -101,7 +101,7 @@ async def test_a_caller_that_gave_up_is_not_given_the_item() -> None:
     await gone.wait()
 
 
-def test_a_source_that_outlives_the_loop_ends_with_its_next_item() -> None:
+def test_a_source_outliving_the_loop_ends_at_its_next_item() -> None:
     asked, go_on, closed = threading.Event(), threading.Event(), threading.Event()
 
     def generate() -> Iterator[int]:

@@ -108,7 +108,7 @@ async def test_a_result_does_not_wait_for_the_next_item() -> None:
     await results.aclose()
 
 
-async def test_an_error_of_the_items_is_raised_after_what_came_before_it() -> None:
+async def test_an_error_of_the_source_comes_after_earlier_results() -> None:
     async def broken() -> AsyncGenerator[int, None]:
         yield 1
         yield 2

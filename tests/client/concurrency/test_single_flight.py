@@ -18,7 +18,7 @@ class Job:
         return self.begun
 
 
-async def test_all_who_come_while_it_is_under_way_share_one_job() -> None:
+async def test_concurrent_callers_share_one_job() -> None:
     flight: SingleFlight[int] = SingleFlight()
     job = Job()
     waiting = [asyncio.create_task(flight.result(job.run)) for _ in range(3)]
@@ -30,7 +30,7 @@ async def test_all_who_come_while_it_is_under_way_share_one_job() -> None:
     assert await flight.result(job.run) == 2
 
 
-async def test_whoever_gives_up_waiting_leaves_it_to_the_others() -> None:
+async def test_a_cancelled_caller_leaves_the_job_to_the_others() -> None:
     flight: SingleFlight[int] = SingleFlight()
     job = Job()
     one, other = (asyncio.create_task(flight.result(job.run)) for _ in range(2))
@@ -42,7 +42,7 @@ async def test_whoever_gives_up_waiting_leaves_it_to_the_others() -> None:
     assert await other == 1
 
 
-async def test_what_it_raises_is_raised_to_whoever_waits() -> None:
+async def test_its_error_is_raised_to_every_caller() -> None:
     async def fail() -> None:
         raise ZeroDivisionError
 
@@ -50,7 +50,7 @@ async def test_what_it_raises_is_raised_to_whoever_waits() -> None:
         await SingleFlight[None]().result(fail)
 
 
-async def test_the_end_ends_the_job_and_whoever_waits_is_told() -> None:
+async def test_closing_ends_the_job_and_its_callers() -> None:
     flight: SingleFlight[int] = SingleFlight()
     waiting = asyncio.create_task(flight.result(Job().run))
     await asyncio.sleep(0)

@@ -49,14 +49,12 @@ def test_a_classification_has_what_document_and_headers_say() -> None:
 
 
 @pytest.mark.parametrize(("header", "retries"), [("2", 3), ("", 1), ("many", 1)])
-def test_the_proxys_retries_and_the_callers_failed_tries_are_counted_together(
-    header: str, retries: int
-) -> None:
+def test_retries_count_the_proxys_and_the_clients(header: str, retries: int) -> None:
     answer = reply(200, {"predictions": []}, X_Retries=header)
     assert classification(answer, request_id="r", elapsed_ms=1, failed_tries=1).retries == retries
 
 
-def test_what_the_headers_leave_out_is_empty_and_the_id_the_one_that_was_sent() -> None:
+def test_missing_headers_are_empty_and_the_id_is_the_sent_one() -> None:
     result = classification(reply(200, {"predictions": []}), request_id="ours", elapsed_ms=1)
     assert (result.worker, result.model, result.request_id, result.timing) == ("", "", "ours", Timing())
 
@@ -100,9 +98,8 @@ def test_a_200_that_holds_no_predictions_is_not_tfleets(document: Any) -> None:
         (502, WorkerFailedError),
     ],
 )
-def test_a_problem_document_is_the_error_for_what_to_do_with_its_own_words(
-    status: int, kind: type[FleetError]
-) -> None:
+def test_a_problem_document_becomes_its_error(status: int, kind: type[FleetError]) -> None:
+    """Its class says what the caller can do; its message is the document's."""
     error = failure(problem(status, "two\nlines  of it", X_Request_Id="theirs"), request_id="ours")
     assert type(error) is kind
     assert str(error).endswith("two lines of it")
@@ -125,7 +122,7 @@ def test_a_problem_document_is_the_error_for_what_to_do_with_its_own_words(
         (504, DeadlineExceededError),
     ],
 )
-def test_a_stranger_or_a_balancer_is_told_by_url_status_and_kind(status: int, kind: type[FleetError]) -> None:
+def test_an_unknown_server_is_named_by_url_and_status(status: int, kind: type[FleetError]) -> None:
     error = failure(reply(status, HTML, Content_Type="text/html"), request_id="ours")
     assert type(error) is kind
     assert str(error).startswith(f"{URL} answered {status} ")
@@ -149,12 +146,13 @@ def test_retry_after_is_seconds_or_nothing(status: int, header: str, seconds: fl
 
 
 @pytest.mark.parametrize(("detail", "said"), [(None, "No"), ("", "No"), ("x" * 9999, "x" * 500)])
-def test_a_problem_without_words_has_its_title_and_endless_words_are_cut(detail: object, said: str) -> None:
+def test_a_problem_without_detail_shows_its_title(detail: object, said: str) -> None:
+    """A detail without end is cut."""
     assert str(failure(problem(502, detail))) == said
 
 
 @pytest.mark.parametrize("detail", [7, "  "])
-def test_a_problem_whose_words_are_none_is_told_by_its_status(detail: object) -> None:
+def test_a_problem_without_text_shows_its_status(detail: object) -> None:
     assert "answered 502 Bad Gateway" in str(failure(problem(502, detail)))
 
 

@@ -27,24 +27,24 @@ async def test_each_move_starts_the_wait_anew() -> None:
     assert asyncio.get_running_loop().time() - began_s >= 0.3
 
 
-async def test_before_the_first_move_nobody_is_to_blame() -> None:
+async def test_before_the_first_byte_there_is_no_time_out() -> None:
     async with InactivityTimeout(0.01):
         await asyncio.sleep(0.05)
 
 
-async def test_none_is_patience_without_end() -> None:
+async def test_none_means_no_time_out() -> None:
     async with InactivityTimeout(None) as patience:
         patience.moved()
         await asyncio.sleep(0.05)
 
 
-async def test_a_move_after_the_end_is_nobodys_concern() -> None:
+async def test_progress_after_the_end_has_no_effect() -> None:
     async with InactivityTimeout(30) as patience:
         patience.moved()
     patience.moved()
 
 
-async def test_nor_is_one_that_comes_too_late() -> None:
+async def test_progress_that_comes_too_late_has_no_effect() -> None:
     async def moves_at_the_end() -> None:
         async with InactivityTimeout(0.01) as patience:
             patience.moved()

@@ -61,7 +61,7 @@ async def test_connections_are_kept(wire: Transport, fleet: ScriptedFleet) -> No
     assert len({seen.peer for seen in server.seen}) == 1
 
 
-async def test_a_stale_connection_is_nobodys_problem(wire: Transport, fleet: ScriptedFleet) -> None:
+async def test_a_stale_connection_is_replaced(wire: Transport, fleet: ScriptedFleet) -> None:
     server = fleet.server(fleet.predictions("first"), fleet.reset(), fleet.predictions("second"))
     await wire.post(server.url, IMAGE, ID)
     reply = await wire.post(server.url, IMAGE, ID)
@@ -94,7 +94,7 @@ async def test_a_lookup_on_a_stale_connection_is_made_again(wire: Transport, fle
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_a_refused_connection_says_so_in_plain_words(wire: Transport, nobody: str, host: str) -> None:
+async def test_a_refused_connection_says_so(wire: Transport, nobody: str, host: str) -> None:
     port = nobody.rpartition(":")[2]
     with pytest.raises(LostConnectionError, match=r"^connection refused$"):
         await wire.post(f"http://{host}:{port}/", IMAGE, ID)
@@ -121,7 +121,7 @@ async def test_a_redirect_is_an_answer(wire: Transport, fleet: ScriptedFleet) ->
     assert (await wire.post(server.url, IMAGE, ID)).status == 302
 
 
-async def test_what_does_not_speak_http_is_told(wire: Transport) -> None:
+async def test_a_server_that_speaks_no_http_is_reported(wire: Transport) -> None:
     async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
         await writer.drain()
@@ -223,9 +223,8 @@ async def reads(pieces: int, *, size: int, each_s: float) -> AsyncIterator[str]:
         done.set()
 
 
-async def test_a_try_ends_when_nothing_moves_and_is_not_taken_for_a_stale_connection(
-    wire: Transport, fleet: ScriptedFleet
-) -> None:
+async def test_a_silent_try_ends_and_is_not_repeated(wire: Transport, fleet: ScriptedFleet) -> None:
+    """It is not mistaken for a stale connection, after which the request would be sent again."""
     server = fleet.server(fleet.predictions(), otherwise=fleet.never())
     await wire.post(server.url, IMAGE, ID, try_timeout_s=5)
     with pytest.raises(LostConnectionError, match=r"^nothing moved for 0\.1 s$"):
@@ -233,14 +232,14 @@ async def test_a_try_ends_when_nothing_moves_and_is_not_taken_for_a_stale_connec
     assert len(server.seen) == 2
 
 
-async def test_so_it_does_when_nobody_takes_the_rest_of_the_image(wire: Transport) -> None:
+async def test_a_try_ends_when_the_image_is_no_longer_read(wire: Transport) -> None:
     image = await load(bytes(64 * HELD_BYTES))
     async with reads(0, size=1, each_s=0) as url:
         with pytest.raises(LostConnectionError, match="nothing moved"):
             await wire.post(url, image, ID, try_timeout_s=0.2)
 
 
-async def test_a_slow_link_costs_no_try_as_long_as_it_moves(wire: Transport) -> None:
+async def test_a_slow_upload_costs_no_try_while_it_moves(wire: Transport) -> None:
     image = await load(bytes(32 * HELD_BYTES))
     began_s = asyncio.get_running_loop().time()
     async with reads(32, size=HELD_BYTES, each_s=0.03) as url:
@@ -248,7 +247,7 @@ async def test_a_slow_link_costs_no_try_as_long_as_it_moves(wire: Transport) -> 
     assert asyncio.get_running_loop().time() - began_s > 0.6
 
 
-async def test_nor_does_an_answer_that_comes_bit_by_bit(wire: Transport, fleet: ScriptedFleet) -> None:
+async def test_a_slow_answer_costs_no_try_while_it_moves(wire: Transport, fleet: ScriptedFleet) -> None:
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -267,7 +266,7 @@ async def test_the_making_of_a_connection_counts(full_queue: str) -> None:
     await wire.close()
 
 
-async def test_the_wait_for_a_free_connection_is_nobodys_silence(fleet: ScriptedFleet) -> None:
+async def test_waiting_for_a_connection_is_no_silence(fleet: ScriptedFleet) -> None:
     held = fleet.server(fleet.never(), otherwise=fleet.predictions())
     wire = Transport(connect_timeout_s=5, max_connections=1)
     first = asyncio.create_task(wire.post(held.url, IMAGE, ID))
@@ -290,7 +289,7 @@ async def test_a_closed_transport_is_not_used_again(wire: Transport, fleet: Scri
         await wire.get("http://localhost:1/", ID)
 
 
-async def test_an_error_without_a_number_is_told_in_its_own_words(
+async def test_an_error_without_errno_keeps_its_text(
     wire: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused(*_: object, **__: object) -> None:

@@ -33,14 +33,14 @@ def test_a_folder_is_walked_in_order_of_names_for_images(folder: Path) -> None:
     assert found == [str(folder / name) for name in names]
 
 
-def test_what_workers_may_read_is_sent(tmp_path: Path) -> None:
+def test_readable_formats_are_sent(tmp_path: Path) -> None:
     names = ["a.JFIF", "b.avif", "c.HEIC", "d.jpe"]
     for name in names:
         (tmp_path / name).touch()
     assert list(expand([str(tmp_path)], nothing_is_read)) == [str(tmp_path / name) for name in names]
 
 
-def test_what_is_passed_over_is_counted(folder: Path) -> None:
+def test_skipped_files_are_counted(folder: Path) -> None:
     for name in ("1.tif", "2.TIF", "3.svg", "4.a", "5.b", "6.c", "a/.hidden"):
         (folder / name).touch()
     os.mkfifo(folder / "pipe")
@@ -57,14 +57,14 @@ def test_a_file_that_is_named_is_sent_whatever_it_is_called(folder: Path) -> Non
     assert list(expand(named, nothing_is_read)) == named
 
 
-def test_a_folder_without_images_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_reported(tmp_path: Path) -> None:
     (unusable,) = expand([str(tmp_path)], nothing_is_read)
     assert isinstance(unusable, Unusable)
     assert unusable.name == str(tmp_path)
     assert unusable.reason.startswith("no images in this folder (looked for .jpg, .jpeg, .jpe, .jfif")
 
 
-def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b.jpg").touch()
     listing = os.scandir
@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pyt
     ]
 
 
-def test_links_and_what_is_no_file(tmp_path: Path) -> None:
+def test_links_are_listed_and_pipes_and_circles_skipped(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "cat.jpg").touch()
     (tmp_path / "circle.jpg").symlink_to(tmp_path, target_is_directory=True)

@@ -87,13 +87,13 @@ async def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     assert await sent(loaded) == JPEG
 
 
-async def test_what_cannot_be_replayed_is_held_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unseekable_source_is_held_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "MAX_HELD_BYTES", 50)
     with pytest.raises(BadImageError, match="larger than 50 bytes"):
         await load(io.BytesIO(JPEG))
 
 
-async def test_a_file_that_became_shorter_is_told(tmp_path: Path) -> None:
+async def test_a_shrunken_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.write_bytes(bytes(2 * HELD_BYTES))
     loaded = await load(path)
@@ -102,7 +102,7 @@ async def test_a_file_that_became_shorter_is_told(tmp_path: Path) -> None:
         await sent(loaded)
 
 
-async def test_a_file_that_grew_is_sent_to_the_length_that_was_announced(tmp_path: Path) -> None:
+async def test_a_grown_file_is_sent_to_its_announced_length(tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.write_bytes(bytes(2 * HELD_BYTES))
     loaded = await load(path)
@@ -110,7 +110,7 @@ async def test_a_file_that_grew_is_sent_to_the_length_that_was_announced(tmp_pat
     assert len(await sent(loaded)) == 2 * HELD_BYTES
 
 
-async def test_a_file_that_vanished_is_told(tmp_path: Path) -> None:
+async def test_a_vanished_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.write_bytes(bytes(2 * HELD_BYTES))
     loaded = await load(path)
@@ -136,7 +136,7 @@ async def test_a_closed_file_is_a_bad_image() -> None:
 
 
 @pytest.mark.parametrize("source", [7, None, io.StringIO("text"), ["a.jpg"]])
-async def test_what_is_no_image_at_all_is_the_programs_mistake(source: Any) -> None:
+async def test_an_object_of_another_type_is_a_type_error(source: Any) -> None:
     with pytest.raises(TypeError, match="an image is"):
         await load(source)
 

@@ -132,7 +132,7 @@ async def test_a_proxy_that_failed_is_a_reason_to_look_again(
     assert registry.asked == 2
 
 
-async def test_where_all_that_are_known_are_gone_the_call_waits_for_a_look(
+async def test_with_all_proxies_gone_a_call_waits_for_a_lookup(
     fleet: ScriptedFleet, registry: Registry
 ) -> None:
     old, new = fleet.server(fleet.predictions("old"), otherwise=fleet.reset()), fleet.server()
@@ -146,7 +146,7 @@ async def test_where_all_that_are_known_are_gone_the_call_waits_for_a_look(
 
 
 @pytest.mark.parametrize("trouble", ["away", "empty"])
-async def test_a_registry_that_is_away_or_lists_nobody_changes_nothing(
+async def test_an_absent_or_empty_registry_changes_nothing(
     fleet: ScriptedFleet, registry: Registry, trouble: str
 ) -> None:
     one, two = fleet.server(), fleet.server(fleet.predictions(), fleet.reset(), fleet.reset())
@@ -167,7 +167,7 @@ async def test_a_registry_that_is_away_or_lists_nobody_changes_nothing(
         await eventually(looks, wanted=lambda _: len(one.seen) > before[0] and len(two.seen) > before[1] + 1)
 
 
-async def test_one_that_lists_nobody_yet_is_told_and_asked_again(
+async def test_an_empty_registry_is_reported_and_asked_again(
     fleet: ScriptedFleet, registry: Registry
 ) -> None:
     async with AsyncFleetClient(registry.proxies) as client:
@@ -178,7 +178,7 @@ async def test_one_that_lists_nobody_yet_is_told_and_asked_again(
         await client.classify(b"BM")
 
 
-async def test_one_that_does_not_answer_is_told() -> None:
+async def test_an_unanswering_registry_is_reported() -> None:
     address = nobody_there()
     async with AsyncFleetClient(f"consul://{address}") as client:
         with pytest.raises(FleetUnavailableError, match=f"the registry at {address} does not answer"):
@@ -204,7 +204,7 @@ async def test_it_is_not_due_at_once_again(registry: Registry) -> None:
     assert registry.asked == 1
 
 
-async def test_the_token_is_shown_and_any_server_of_consul_s_may_answer(fleet: ScriptedFleet) -> None:
+async def test_the_token_is_sent_and_stale_answers_are_allowed(fleet: ScriptedFleet) -> None:
     consul = fleet.server(otherwise=fleet.text(200, "[]", "application/json"))
     access = Access("secret")
     async with finder_of(Registry(Address.parse(consul.address)), lambda _: None, access) as finder:
@@ -214,7 +214,7 @@ async def test_the_token_is_shown_and_any_server_of_consul_s_may_answer(fleet: S
     assert str(error).endswith(access.reading("tfleet-proxy"))
 
 
-async def test_a_refusal_is_told_with_what_to_set(fleet: ScriptedFleet) -> None:
+async def test_a_refusal_says_what_to_set(fleet: ScriptedFleet) -> None:
     consul = fleet.server(
         fleet.text(403, "Permission denied"),
         otherwise=fleet.text(400, "Client sent an HTTP request to an HTTPS server."),
@@ -226,7 +226,7 @@ async def test_a_refusal_is_told_with_what_to_set(fleet: ScriptedFleet) -> None:
         assert "consul+https://" in str(await finder.look())
 
 
-async def test_a_file_that_is_not_there_is_told(fleet: ScriptedFleet, tmp_path: Path) -> None:
+async def test_a_missing_file_is_reported(fleet: ScriptedFleet, tmp_path: Path) -> None:
     access = Access(token_file=tmp_path / "token")
     async with finder_of(Registry(nobody_there()), lambda _: None, access) as finder:
         error = await finder.look()
@@ -235,7 +235,7 @@ async def test_a_file_that_is_not_there_is_told(fleet: ScriptedFleet, tmp_path: 
 
 
 @pytest.mark.parametrize("body", ["{}", "Permission denied", "[" * 100_000])
-async def test_what_does_not_speak_as_consul_is_told(fleet: ScriptedFleet, body: str) -> None:
+async def test_a_server_that_is_no_consul_is_reported(fleet: ScriptedFleet, body: str) -> None:
     stranger = fleet.server(otherwise=fleet.text(200, body))
     found: list[tuple[str, ...]] = []
     async with finder_of(Registry(Address.parse(stranger.address)), found.append) as finder:

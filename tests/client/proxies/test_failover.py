@@ -71,9 +71,7 @@ async def test_lookups_go_to_the_next_proxy_too(fleet: ScriptedFleet, nobody: st
     assert counts(worker) == [4]
 
 
-async def test_the_way_round_the_workers_is_through_whichever_proxy_answers(
-    fleet: ScriptedFleet, nobody: str
-) -> None:
+async def test_the_fallback_uses_any_proxy_that_answers(fleet: ScriptedFleet, nobody: str) -> None:
     async def lease_or_answer(request: Any) -> Any:
         leases = fleet.leases("127.0.0.1:9", forwards=True)
         return await (leases if request.method == "GET" else fleet.predictions("detour"))(request)
@@ -84,7 +82,7 @@ async def test_the_way_round_the_workers_is_through_whichever_proxy_answers(
             assert (await client.classify(b"BM")).predictions[0].label == "detour"
 
 
-async def test_the_table_of_the_workers_is_anybodys(fleet: ScriptedFleet, nobody: str) -> None:
+async def test_the_worker_list_comes_from_any_proxy(fleet: ScriptedFleet, nobody: str) -> None:
     good = fleet.server(otherwise=fleet.workers({"id": "w1", "address": "a:1", "state": "ready"}))
     async with AsyncFleetClient([nobody, good.url]) as client:
         for _ in range(2):
@@ -108,7 +106,7 @@ async def test_one_that_failed_is_left_out_and_then_tried_again(fleet: ScriptedF
         assert counts(bad) == [7], "an answer makes it as good as new"
 
 
-async def test_while_one_request_tries_it_again_the_others_go_elsewhere(fleet: ScriptedFleet) -> None:
+async def test_one_request_probes_a_failed_proxy_at_a_time(fleet: ScriptedFleet) -> None:
     bad, good = fleet.server(fleet.reset(), otherwise=fleet.never()), fleet.server()
     async with AsyncFleetClient([bad.url, good.url], try_timeout_s=5) as client, asyncio.TaskGroup() as group:
         calls = []
@@ -154,7 +152,7 @@ async def test_where_all_say_503_it_is_the_answer(fleet: ScriptedFleet) -> None:
     assert counts(*proxies) == [1, 1]
 
 
-async def test_where_nobody_answers_each_is_named(fleet: ScriptedFleet, nobody: str) -> None:
+async def test_with_no_answer_each_proxy_is_named(fleet: ScriptedFleet, nobody: str) -> None:
     bad = fleet.server(otherwise=fleet.reset())
     async with AsyncFleetClient([nobody, bad.url]) as client:
         with pytest.raises(FleetUnavailableError) as caught:
@@ -171,7 +169,7 @@ async def test_one_that_answered_says_more_than_those_that_did_not(fleet: Script
             await client.classify(b"BM")
 
 
-async def test_what_does_not_speak_http_is_as_good_as_dead(fleet: ScriptedFleet, nobody: str) -> None:
+async def test_a_proxy_that_speaks_no_http_counts_as_dead(fleet: ScriptedFleet, nobody: str) -> None:
     with canned(b"220 mail.example ESMTP\r\n") as mail:
         async with AsyncFleetClient([str(mail), fleet.server().url]) as client:
             for _ in range(4):
@@ -181,7 +179,7 @@ async def test_what_does_not_speak_http_is_as_good_as_dead(fleet: ScriptedFleet,
                 await client.classify(b"BM")
 
 
-async def test_a_proxy_that_hangs_leaves_the_next_one_half_of_the_time(fleet: ScriptedFleet) -> None:
+async def test_a_hanging_proxy_leaves_half_of_the_time(fleet: ScriptedFleet) -> None:
     hung, good = fleet.server(otherwise=fleet.never()), fleet.server()
     async with AsyncFleetClient([hung.url, good.url], timeout_s=2.4) as client:
         found = [await client.classify(b"BM") for _ in range(2)]

@@ -40,33 +40,34 @@ def back_s(proxies: Proxies, url: str) -> float:
     return proxies.outages[url].until_s - NOW_S
 
 
-def test_they_take_turns_from_anywhere_on() -> None:
+def test_proxies_take_turns_from_a_random_start() -> None:
     assert order(THREE) == "abcabc"
     assert order(THREE, turn=5) == "cabcab"
 
 
-def test_nobody_is_asked_twice_for_one_request() -> None:
+def test_no_proxy_is_asked_twice_for_one_request() -> None:
     assert tries(THREE) == "abc"
     assert Proxies().pick(0, (), NOW_S) is None
 
 
-def test_one_that_failed_is_passed_over_and_is_back_after_a_while() -> None:
+def test_a_failed_proxy_is_skipped_for_a_while() -> None:
     out = failed(THREE, B)
     assert order(out) == "acacac"
     assert order(out, now_s=NOW_S + OUT.first_s) == "abcabc"
 
 
-def test_one_that_is_out_is_still_asked_where_all_the_others_failed() -> None:
+def test_a_skipped_proxy_is_asked_after_all_others_failed() -> None:
     assert tries(failed(THREE, A)) == "bca"
     both = failed(failed(THREE, A), C, now_s=NOW_S - 0.4)
     assert tries(both) == "bca", "the one that is to be back first goes before"
 
 
-def test_where_all_are_out_the_only_one_is_asked_all_the_same() -> None:
+def test_with_all_skipped_the_only_proxy_is_asked() -> None:
     assert order(failed(Proxies((A,)), A), requests=2) == "aa"
 
 
-def test_one_that_fails_again_is_left_out_for_longer_up_to_a_limit() -> None:
+def test_repeated_failures_are_skipped_ever_longer() -> None:
+    """Up to a limit."""
     out, waits_s = THREE, []
     for _ in range(8):
         out = out.failed(B, NOW_S, NOW_S, RNG)
@@ -81,14 +82,14 @@ def test_requests_that_fail_together_count_once() -> None:
         assert out.failed(B, NOW_S - 0.1, NOW_S + late_s, RNG) is out
 
 
-def test_an_answer_makes_it_as_good_as_new() -> None:
+def test_an_answer_resets_its_failures() -> None:
     again = failed(failed(THREE, B), B).answered(B)
     assert order(again) == "abcabc"
     assert back_s(failed(again, B), B) <= OUT.first_s
     assert THREE.answered(B) is THREE
 
 
-def test_one_request_finds_out_whether_it_is_back() -> None:
+def test_one_request_tests_whether_it_is_back() -> None:
     due_s = NOW_S + OUT.first_s
     trial = failed(THREE, B).tried(B, due_s)
     assert order(trial, now_s=due_s) == "acacac"
@@ -98,7 +99,8 @@ def test_one_request_finds_out_whether_it_is_back() -> None:
     assert THREE.tried(B, due_s) is THREE
 
 
-def test_one_that_can_serve_nobody_rests_as_long_as_it_asks_for_and_is_not_taken_for_dead() -> None:
+def test_a_busy_proxy_rests_for_its_retry_after() -> None:
+    """It is not taken for dead."""
     resting = THREE.resting(B, 2.0, NOW_S)
     assert order(resting, now_s=NOW_S + 1.9) == "acacac"
     assert order(resting, now_s=NOW_S + 2.0) == "abcabc"
@@ -106,7 +108,7 @@ def test_one_that_can_serve_nobody_rests_as_long_as_it_asks_for_and_is_not_taken
     assert back_s(THREE.resting(B, 9999.0, NOW_S), B) == OUT.cap_s
 
 
-def test_whether_there_is_anybody_else_counts_only_who_is_not_out() -> None:
+def test_alternatives_exclude_the_skipped_proxies() -> None:
     def others(proxies: Proxies, asked: Collection[str], now_s: float = NOW_S) -> bool:
         return proxies.has_other(asked, now_s)
 
@@ -117,19 +119,19 @@ def test_whether_there_is_anybody_else_counts_only_who_is_not_out() -> None:
     assert not others(Proxies((A,)), (A,))
 
 
-def test_a_new_list_keeps_what_is_known_of_those_who_stay() -> None:
+def test_a_new_list_keeps_the_health_of_known_proxies() -> None:
     moved = failed(THREE, A, B).found((B, C, "http://d:1"))
     assert order(moved) == "cdcdcd"
     assert A not in moved.outages
 
 
-def test_a_list_of_nobody_changes_nothing() -> None:
+def test_an_empty_list_changes_nothing() -> None:
     assert THREE.found(()) is THREE
 
 
-def test_a_failure_of_one_that_has_left_is_no_news() -> None:
+def test_a_removed_proxys_failure_is_ignored() -> None:
     assert THREE.failed("http://d:1", NOW_S, NOW_S, RNG) is THREE
 
 
-def test_it_says_what_it_counts() -> None:
+def test_repr_shows_its_counts() -> None:
     assert repr(failed(THREE, B)) == "<Proxies 3, out 1>"

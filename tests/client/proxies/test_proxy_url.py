@@ -39,7 +39,7 @@ def test_a_proxy_is_a_host_and_port_or_a_url(text: str, url: str) -> None:
         "a b",
     ],
 )
-def test_anything_else_is_refused_in_one_line_that_says_what_was_expected(text: str) -> None:
+def test_anything_else_is_refused_with_what_is_expected(text: str) -> None:
     with pytest.raises(BadProxyError, match=r"HOST:PORT or http://HOST:PORT") as caught:
         parse_proxy(text)
     assert "\n" not in str(caught.value)

@@ -22,7 +22,7 @@ ONE, TWO = "http://one:12480", "http://two:80"
         (["one,"], (ONE,)),
     ],
 )
-def test_proxies_are_named_in_a_list_or_with_commas_and_once_each(
+def test_proxies_are_a_list_or_comma_separated_and_unique(
     proxy: str | list[str], urls: tuple[str, ...]
 ) -> None:
     assert parse_whereabouts(proxy) == NamedProxies(urls)
@@ -75,7 +75,7 @@ def test_anything_else_is_refused_in_one_line(proxy: str | list[str], said: str)
     assert "\n" not in str(caught.value)
 
 
-def test_it_is_told_as_people_write_it() -> None:
+def test_str_shows_addresses_or_registry() -> None:
     assert str(NamedProxies((ONE, TWO))) == f"{ONE}, {TWO}"
     assert (
         str(ProxiesInRegistry(ConsulRegistry(Address("10.0.0.5", 80)), "pets-proxy"))

@@ -28,13 +28,13 @@ def tries(*refusals: TryLaterError | None) -> Attempts:
     return made
 
 
-def test_whoever_failed_is_avoided() -> None:
+def test_failed_workers_are_avoided() -> None:
     made = tries(None, LEAVING, busy(1.0))
     assert (len(made), made.avoided) == (3, ("w1", "w2", "w3"))
     assert repr(made) == "<Attempts failed=3 avoided=3>"
 
 
-def test_it_says_who_failed_how_and_who_is_still_being_asked() -> None:
+def test_it_lists_failures_and_open_tries() -> None:
     made = tries(None, LEAVING)
     made.ask(worker(3))
     assert str(made) == "10.0.0.1:1: connection refused; 10.0.0.1:2: it leaves; 10.0.0.1:3: no answer yet"
@@ -52,7 +52,7 @@ def test_it_says_who_failed_how_and_who_is_still_being_asked() -> None:
         ([busy(0.0), busy(5.0)], 0.0),
     ],
 )
-def test_the_pause_is_that_of_the_busy_one_who_wants_the_least(
+def test_the_pause_is_the_shortest_retry_after(
     refusals: list[TryLaterError | None], pause_s: float | None
 ) -> None:
     assert tries(*refusals).pause_s() == pause_s
@@ -65,7 +65,7 @@ def test_after_the_pause_only_the_busy_may_be_asked_again() -> None:
     assert (len(made), made.pause_s()) == (3, None)
 
 
-def test_who_was_only_late_may_be_asked_once_more() -> None:
+def test_a_late_worker_may_be_asked_once_more() -> None:
     made = tries(None, LEAVING)
     assert not made.ask_the_late_again()
     left = []
@@ -77,7 +77,7 @@ def test_who_was_only_late_may_be_asked_once_more() -> None:
     assert left == [("w1", "w2"), ("w1", "w2", "w3")]
 
 
-def test_who_cannot_be_reached_is_avoided_without_a_try() -> None:
+def test_an_unreachable_worker_costs_no_try() -> None:
     made = tries(None)
     made.avoid([worker(1), worker(2)])
     assert (len(made), made.avoided, str(made)) == (1, ("w1", "w2"), "10.0.0.1:1: connection refused")
@@ -87,7 +87,7 @@ def test_who_cannot_be_reached_is_avoided_without_a_try() -> None:
     ("refusals", "somebody"),
     [([], False), ([None, None], False), ([None, LEAVING], True), ([busy(1.0)], True)],
 )
-def test_it_knows_whether_anybody_answered(refusals: list[TryLaterError | None], somebody: bool) -> None:
+def test_it_knows_whether_any_worker_answered(refusals: list[TryLaterError | None], somebody: bool) -> None:
     assert tries(*refusals).somebody_answered is somebody
 
 

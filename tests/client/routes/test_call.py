@@ -15,6 +15,6 @@ def test_each_request_says_how_much_of_the_calls_time_is_left(now: float, left_m
     assert Call("r", 10.0).headers(now) == {"X-Request-Id": "r", "X-Request-Timeout-Ms": left_ms}
 
 
-def test_a_request_shows_a_ticket_and_names_a_worker_where_there_is_one() -> None:
+def test_a_request_carries_its_ticket_and_worker_id() -> None:
     headers = Call("r", 10.0).headers(0.0, "t", "w1")
     assert (headers["X-Ticket"], headers["X-Worker"]) == ("t", "w1")

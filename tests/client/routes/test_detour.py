@@ -5,7 +5,8 @@ from tfleet.client.routes.p2p import AGAIN_AFTER_S, ProxyFallback
 NOW_S = 1000.0
 
 
-def test_it_is_taken_until_a_worker_is_reached_and_told_once() -> None:
+def test_the_fallback_lasts_until_a_worker_is_reached() -> None:
+    """It is reported once."""
     none = ProxyFallback()
     assert (none.taken, none.told, none.due(NOW_S)) == (False, False, False)
     on = none.on(NOW_S, random.Random(1))
@@ -14,7 +15,7 @@ def test_it_is_taken_until_a_worker_is_reached_and_told_once() -> None:
     assert (off.taken, off.told, off.due(NOW_S + 1e6)) == (False, True, False)
 
 
-def test_workers_are_looked_for_again_and_not_by_all_clients_at_once() -> None:
+def test_workers_are_tried_again_after_a_jittered_pause() -> None:
     waits_s = [
         (ProxyFallback().on(NOW_S, random.Random(seed)).look_at_s or 0.0) - NOW_S for seed in range(100)
     ]

@@ -27,7 +27,7 @@ async def test_a_proxy_that_cannot_be_reached_is_named(nobody: str) -> None:
     assert caught.value.request_id is not None
 
 
-async def test_the_answer_of_a_proxy_that_broke_off_is_a_failure_of_the_fleets(fleet: ScriptedFleet) -> None:
+async def test_an_answer_cut_short_is_a_fleet_error(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(fleet.cut_short())
     async with AsyncFleetClient(proxy.url) as client:
         with pytest.raises(WorkerFailedError, match="cut short"):

@@ -58,16 +58,14 @@ def test_images_that_come_one_by_one_go_to_each_in_turn(balance: Balance) -> Non
         ({"w1": 2, "w2": 3, "w3": 2}, ["w1", "w3", "w1"]),
     ],
 )
-def test_the_one_with_the_fewest_in_flight_gets_it_and_of_several_the_next(
-    loads: dict[str, int], taken: list[str]
-) -> None:
+def test_least_in_flight_wins_and_ties_take_turns(loads: dict[str, int], taken: list[str]) -> None:
     one = lease(1, 1, 1)
     assert picks(one, 3, "least-in-flight", lambda worker_id: loads.get(worker_id, 0)) == taken
     assert picks(one, 3, "round-robin", lambda worker_id: loads.get(worker_id, 0)) == ["w1", "w2", "w3"]
 
 
 @pytest.mark.parametrize("balance", BALANCES)
-def test_who_is_avoided_gets_none_and_nobody_is_left_at_last(balance: Balance) -> None:
+def test_avoided_workers_get_no_image(balance: Balance) -> None:
     one = lease(1, 1, 1)
     assert picks(one, 3, balance, avoided=["w1", "w3"]) == ["w2"] * 3
     assert picks(one, 1, balance, avoided=["w1", "w2", "w3"]) == [""]
@@ -81,7 +79,7 @@ def test_a_newcomer_gets_as_much_as_it_weighs(balance: Balance) -> None:
     assert picks(lease(0.1), 3, balance) == ["w1"] * 3, "there is nobody else"
 
 
-def test_a_busy_one_rests_and_gets_only_what_nobody_else_takes() -> None:
+def test_a_busy_worker_rests_unless_it_is_the_only_one() -> None:
     one = lease(1, 1).busy("w1", 2.0, NOW_S)
     assert picks(one, 3) == ["w2"] * 3
     assert picks(one, 1, avoided=["w2"]) == ["w1"]
@@ -104,7 +102,7 @@ def ids(taken: Lease) -> list[str]:
     return [found.id for found in taken.workers]
 
 
-def test_who_failed_is_out_and_left_out_for_a_while() -> None:
+def test_a_failed_worker_is_left_out_for_a_while() -> None:
     one = failed(lease(1, 1, 1), "w2")
     assert set(picks(one, 9)) == {"w1", "w3"}
     assert one.unwanted(NOW_S + 1.9) == {"w2"}
@@ -114,20 +112,21 @@ def test_who_failed_is_out_and_left_out_for_a_while() -> None:
     assert failed(one, "w2") is one, "another image that was under way there"
 
 
-def test_who_failed_meanwhile_is_not_in_the_lease_that_was_asked_for_before() -> None:
+def test_a_late_lease_omits_workers_that_failed_meanwhile() -> None:
     one = failed(lease(1, 1, 1), "w2")
     assert ids(renewed(one, NOW_S + 1)) == ["w1", "w3"]
     assert ids(renewed(one, NOW_S + 4)) == ["w1", "w2", "w3"]
 
 
-def test_a_lease_without_somebody_is_renewed_when_he_may_be_back() -> None:
+def test_a_reduced_lease_is_renewed_when_a_worker_may_be_back() -> None:
     one = renewed(failed(lease(1, 1, 1), "w2"), NOW_S + 0.5)
     until_s = one.failures["w2"].until_s
     assert until_s <= one.renew_at_s <= until_s + 1 < NOW_S + 0.5 + 6
     assert renewed(one, until_s).renew_at_s >= until_s + 6
 
 
-def test_who_fails_again_and_again_is_left_out_ever_longer_until_he_answers() -> None:
+def test_repeated_failures_exclude_a_worker_ever_longer() -> None:
+    """Until it answers."""
     one, now_s, lengths_s = lease(1, 1, 1), NOW_S, []
     for _ in range(7):
         one = failed(one, "w2", now_s)
@@ -143,7 +142,7 @@ def test_who_fails_again_and_again_is_left_out_ever_longer_until_he_answers() ->
     assert failed(renewed(failed(one, "w2", now_s), later_s), "w2", later_s).failures["w2"].times == 1
 
 
-def test_it_is_renewed_before_it_expires_and_not_by_all_clients_at_once() -> None:
+def test_a_lease_is_renewed_early_with_jitter() -> None:
     due_s = [lease(1, seed=seed).renew_at_s - NOW_S for seed in range(100)]
     assert 6.0 <= min(due_s) < 6.3
     assert 7.7 < max(due_s) <= 8.0
@@ -159,7 +158,7 @@ def test_without_an_expiry_each_image_asks_anew() -> None:
 @pytest.mark.parametrize(
     ("size", "failures", "latest_s"), [(4, 1, 1.0), (4, 2, 1.0), (4, 3, 0.0), (3, 2, 0.0), (1, 1, 0.0)]
 )
-def test_a_failure_is_told_soon_and_at_once_where_few_are_left(
+def test_a_failure_is_reported_soon_or_at_once_if_few_remain(
     size: int, failures: int, latest_s: float
 ) -> None:
     told_s = []
@@ -172,7 +171,7 @@ def test_a_failure_is_told_soon_and_at_once_where_few_are_left(
     assert len(set(told_s)) == (50 if latest_s else 1), "not all clients at the same moment"
 
 
-def test_a_renewal_in_vain_leaves_those_who_answer_in_use_and_is_repeated_ever_more_slowly() -> None:
+def test_a_failed_renewal_keeps_the_workers_and_backs_off() -> None:
     one = lease(1, 1)
     expired_s = NOW_S + 10
     waits_s = []
@@ -192,7 +191,7 @@ def test_an_empty_lease_is_never_good_enough() -> None:
     assert failed(lease(1), "w1").not_renewed(NOW_S, random.Random(1)).lapsed(NOW_S)
 
 
-def test_it_knows_whether_anybody_answered_since_it_was_granted() -> None:
+def test_it_knows_whether_any_worker_answered_since_granted() -> None:
     one = lease(1, 1)
     met = one.answered("w1")
     assert (one.met, met.met, met.answered("w2") is met) == (False, True, True)

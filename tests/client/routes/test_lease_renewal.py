@@ -58,7 +58,7 @@ async def test_clients_begin_anywhere(fleet: ScriptedFleet) -> None:
     assert first == set(FOUR), "so many that send one image each don't all send it to the same worker"
 
 
-async def test_a_renewal_runs_beside_the_calls_and_says_who_failed(fleet: ScriptedFleet) -> None:
+async def test_a_renewal_runs_beside_calls_and_reports_failures(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(fleet.leases(*FOUR), otherwise=fleet.never())
     async with keeper(proxy) as lease:
         failed = await a_worker(lease)
@@ -70,7 +70,7 @@ async def test_a_renewal_runs_beside_the_calls_and_says_who_failed(fleet: Script
     assert len(proxy.seen) == 2
 
 
-async def test_a_renewal_brings_those_who_came(fleet: ScriptedFleet) -> None:
+async def test_a_renewal_brings_new_workers(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(fleet.leases(FOUR[0], lasts_s=0.1), otherwise=fleet.leases(*FOUR))
     async with keeper(proxy) as lease:
         assert str((await a_worker(lease)).address) == FOUR[0]
@@ -85,7 +85,7 @@ async def test_a_client_with_nothing_to_send_asks_nothing(fleet: ScriptedFleet) 
         assert asyncio.all_tasks() == {asyncio.current_task()}, "nobody is there who could ask"
 
 
-async def test_where_the_proxy_is_gone_those_who_answer_stay_in_use(fleet: ScriptedFleet) -> None:
+async def test_without_the_proxy_answering_workers_stay_in_use(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(fleet.leases(*FOUR, lasts_s=0.01), otherwise=fleet.reset())
     async with keeper(proxy) as lease:
         await a_worker(lease)
@@ -93,7 +93,7 @@ async def test_where_the_proxy_is_gone_those_who_answer_stay_in_use(fleet: Scrip
         assert repr(lease) == "<LeaseRenewal <Lease 4 of 4 workers> in_flight={}>"
 
 
-async def test_without_anybody_to_avoid_the_proxys_error_is_the_calls(fleet: ScriptedFleet) -> None:
+async def test_a_first_lookups_error_is_the_calls(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(otherwise=fleet.problem(503, "no worker is ready", Retry_After="1"))
     async with keeper(proxy) as lease:
         for _ in range(2):
@@ -143,9 +143,10 @@ async def test_the_end_ends_a_renewal_that_is_under_way(fleet: ScriptedFleet) ->
             await waiting
 
 
-async def test_who_was_refused_with_an_older_ticket_than_the_leases_need_not_renew_it(
+async def test_an_older_tickets_refusal_needs_no_renewal(
     fleet: ScriptedFleet,
 ) -> None:
+    """The lease has a newer ticket by then."""
     proxy = fleet.server(otherwise=fleet.leases(*FOUR))
     async with keeper(proxy) as lease:
         await a_worker(lease)

@@ -23,7 +23,7 @@ def reply(document: Any, status: int = 200) -> HttpResponse:
         (("w1", "a&b c"), "/worker?n=8&except=w1&except=a%26b+c"),
     ],
 )
-def test_the_question_says_how_many_and_whom_it_does_not_want(unwanted: tuple[str, ...], asked: str) -> None:
+def test_the_lookup_says_how_many_and_whom_to_exclude(unwanted: tuple[str, ...], asked: str) -> None:
     assert path(8, unwanted) == asked
 
 
@@ -47,7 +47,7 @@ def test_a_worker_that_names_itself_is_a_lease_of_one() -> None:
 
 
 @pytest.mark.parametrize("number", [0, -1, float("nan"), None, "1", 7.0])
-def test_a_weight_that_is_none_is_a_whole_one(number: Any) -> None:
+def test_an_invalid_weight_counts_as_one(number: Any) -> None:
     row = {"address": "10.0.0.1:80", "weight": number}
     assert granted(reply({"workers": [row]})).workers[0].weight == 1.0
 

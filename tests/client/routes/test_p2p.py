@@ -57,7 +57,7 @@ async def test_the_proxy_is_asked_and_the_worker_gets_the_image(fleet: ScriptedF
     assert proxy.seen[0].headers["X-Request-Id"] == worker.seen[0].headers["X-Request-Id"]
 
 
-async def test_one_lookup_serves_many_images_and_each_worker_gets_as_many(fleet: ScriptedFleet) -> None:
+async def test_one_lookup_serves_many_images_evenly(fleet: ScriptedFleet) -> None:
     workers = [fleet.server() for _ in range(3)]
     proxy = fleet.server(otherwise=fleet.leases(*(worker.address for worker in workers)))
     async with p2p(proxy) as client:
@@ -89,7 +89,7 @@ async def test_a_slow_worker_gets_less_unless_they_are_to_take_turns(
     assert len(slow.seen) == most
 
 
-async def test_no_more_workers_are_leased_than_there_may_be_connections(fleet: ScriptedFleet) -> None:
+async def test_a_lease_has_at_most_as_many_workers_as_connections(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(otherwise=fleet.names(fleet.server().address))
     async with AsyncFleetClient(proxy.url, p2p=True, max_connections=3) as client:
         await client.classify(b"BM")
@@ -115,7 +115,7 @@ async def test_a_worker_that_fails_is_replaced_at_once(fleet: ScriptedFleet, nob
     assert [seen.path for seen in proxy.seen] == ["/worker?n=64", f"/worker?n=64&except=id-of-{bad}"]
 
 
-async def test_a_worker_that_failed_is_not_asked_again_even_if_the_proxy_names_it(
+async def test_a_failed_worker_is_avoided_even_when_named_again(
     fleet: ScriptedFleet,
 ) -> None:
     bad = fleet.server(otherwise=fleet.reset())
@@ -142,7 +142,7 @@ async def test_the_error_names_each_worker_with_its_failure(fleet: ScriptedFleet
     assert caught.value.request_id == proxy.seen[0].headers["X-Request-Id"]
 
 
-async def test_so_does_the_error_of_a_call_that_ran_out_of_time(fleet: ScriptedFleet, nobody: str) -> None:
+async def test_a_deadline_error_names_each_worker_too(fleet: ScriptedFleet, nobody: str) -> None:
     silent = fleet.server(otherwise=fleet.never())
     proxy = fleet.server(otherwise=fleet.names(nobody, silent.address))
     async with AsyncFleetClient(proxy.url, p2p=True, timeout_s=0.2) as client:
@@ -160,9 +160,8 @@ async def test_the_image_is_sent_to_a_few_workers_and_no_more(fleet: ScriptedFle
     assert [len(worker.seen) for worker in leaving] == [1] * MAX_TRIES + [0, 0]
 
 
-async def test_where_only_a_busy_one_is_left_the_call_waits_as_it_was_told(
-    fleet: ScriptedFleet, nobody: str
-) -> None:
+async def test_with_only_a_busy_worker_left_a_call_waits(fleet: ScriptedFleet, nobody: str) -> None:
+    """As long as that worker's Retry-After says."""
     full = fleet.problem(429, "the queue is full", Retry_After="1")
     worker = fleet.server(full, otherwise=fleet.predictions("after a while"))
     proxy = fleet.server(fleet.names(nobody), otherwise=fleet.names(worker.address))
@@ -174,7 +173,7 @@ async def test_where_only_a_busy_one_is_left_the_call_waits_as_it_was_told(
     assert len(worker.seen) == 2
 
 
-async def test_a_call_without_the_time_to_wait_is_told_at_once(fleet: ScriptedFleet) -> None:
+async def test_a_call_without_time_to_wait_fails_at_once(fleet: ScriptedFleet) -> None:
     worker = fleet.server(otherwise=fleet.problem(429, "the queue is full", Retry_After="60"))
     proxy = fleet.server(otherwise=fleet.names(worker.address))
     async with p2p(proxy) as client:
@@ -184,7 +183,7 @@ async def test_a_call_without_the_time_to_wait_is_told_at_once(fleet: ScriptedFl
     assert len(worker.seen) == 1
 
 
-async def test_a_fleet_that_stays_busy_is_not_hammered(fleet: ScriptedFleet) -> None:
+async def test_a_busy_fleet_gets_few_retries(fleet: ScriptedFleet) -> None:
     worker = fleet.server(otherwise=fleet.problem(429, "the queue is full", Retry_After="0"))
     proxy = fleet.server(otherwise=fleet.names(worker.address))
     async with p2p(proxy) as client:
@@ -201,7 +200,7 @@ async def test_where_all_are_late_they_are_asked_once_more(fleet: ScriptedFleet)
     assert (found.predictions[0].label, found.retries) == ("the second time", 1)
 
 
-async def test_a_stale_connection_to_a_worker_is_not_held_against_it(fleet: ScriptedFleet) -> None:
+async def test_a_stale_connection_is_no_failure_of_its_worker(fleet: ScriptedFleet) -> None:
     worker = fleet.server(fleet.predictions(), fleet.reset(), fleet.predictions("again"))
     proxy = fleet.server(otherwise=fleet.names(worker.address))
     async with p2p(proxy) as client:
@@ -225,7 +224,7 @@ async def test_a_proxy_that_cannot_be_reached_is_named(nobody: str) -> None:
             await client.classify(b"BM")
 
 
-async def test_a_stranger_instead_of_the_proxy_is_told(fleet: ScriptedFleet) -> None:
+async def test_another_server_in_the_proxys_place_is_reported(fleet: ScriptedFleet) -> None:
     async with p2p(fleet.server(fleet.text(200, "<html>"))) as client:
         with pytest.raises(UnexpectedAnswerError, match=r"/worker\?n=64 answered 200 OK"):
             await client.classify(b"BM")
@@ -252,7 +251,7 @@ def unreachable(number: int) -> list[str]:
     return [str(nobody_there()) for _ in range(number)]
 
 
-async def test_whoever_cannot_be_reached_is_found_out_at_the_first_contact(fleet: ScriptedFleet) -> None:
+async def test_an_unreachable_worker_is_found_at_first_contact(fleet: ScriptedFleet) -> None:
     good = fleet.server()
     proxy = fleet.server(otherwise=fleet.leases(*unreachable(4), good.address))
     retries = []
@@ -264,9 +263,10 @@ async def test_whoever_cannot_be_reached_is_found_out_at_the_first_contact(fleet
     assert 1 in retries
 
 
-async def test_where_no_worker_can_be_reached_images_go_through_the_proxy_and_it_is_told_once(
+async def test_without_reachable_workers_images_go_by_the_proxy(
     fleet: ScriptedFleet, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The caller is told of it once."""
     lease = fleet.leases(*unreachable(8), forwards=True)
     proxy = fleet.server(otherwise=also_forwarding(fleet, lease))
     async with p2p(proxy) as client:
@@ -281,7 +281,7 @@ async def test_where_no_worker_can_be_reached_images_go_through_the_proxy_and_it
     assert warning.getMessage().endswith(f": connection refused): images go through {proxy.url}")
 
 
-async def test_so_do_those_that_come_before_it_is_found_out(
+async def test_early_images_fall_back_to_the_proxy_too(
     fleet: ScriptedFleet, caplog: pytest.LogCaptureFixture
 ) -> None:
     both_are_there = asyncio.Event()
@@ -305,7 +305,7 @@ async def test_so_do_those_that_come_before_it_is_found_out(
     assert len(caplog.records) == 1
 
 
-async def test_so_do_those_that_begin_while_others_find_it_out(fleet: ScriptedFleet) -> None:
+async def test_concurrent_images_fall_back_to_the_proxy_too(fleet: ScriptedFleet) -> None:
     """A call that avoids nobody yet has those who failed named again while another gives them up."""
     for pause_s in (0.0, 0.001, 0.002, 0.003, 0.004, 0.006):
         lease = fleet.leases(*unreachable(1), forwards=True)
@@ -318,7 +318,7 @@ async def test_so_do_those_that_begin_while_others_find_it_out(fleet: ScriptedFl
         assert {call.result().predictions[0].label for call in calls} == {"through the proxy"}
 
 
-async def test_images_go_straight_to_the_workers_again_when_one_can_be_reached(
+async def test_images_go_to_workers_again_once_one_is_reachable(
     fleet: ScriptedFleet, caplog: pytest.LogCaptureFixture
 ) -> None:
     proxy = fleet.server(otherwise=also_forwarding(fleet, fleet.leases(*unreachable(2), forwards=True)))
@@ -365,7 +365,7 @@ async def test_a_proxy_that_takes_no_images_is_sent_none(
     assert caplog.records == []
 
 
-async def test_workers_that_the_proxy_cannot_reach_either_are_no_reason_to_go_through_it(
+async def test_workers_the_proxy_cannot_reach_cause_no_fallback(
     fleet: ScriptedFleet, caplog: pytest.LogCaptureFixture
 ) -> None:
     (dead,) = unreachable(1)
@@ -390,9 +390,10 @@ async def test_a_worker_that_answers_is_reached_whatever_it_says(
     assert caplog.records == []
 
 
-async def test_each_image_names_its_worker_and_another_one_is_asked_where_that_has_moved_away(
+async def test_a_worker_that_moved_away_is_replaced(
     fleet: ScriptedFleet,
 ) -> None:
+    """Each image names its worker, so that whoever has its address by now refuses it."""
     stranger = fleet.server(otherwise=fleet.problem(421, "the image is for another worker", X_Worker="w3"))
     other = label(fleet, "beagle")
     proxy = fleet.server(otherwise=fleet.names(stranger.address, other.address))

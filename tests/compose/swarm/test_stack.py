@@ -37,7 +37,7 @@ def test_the_published_port_is_the_routing_mesh_s(small_stack: Stack) -> None:
     assert requests.get(f"{small_stack.url}/readyz", timeout=10).status_code == 200
 
 
-def test_workers_register_the_address_that_they_have_in_the_overlay_network(small_stack: Stack) -> None:
+def test_workers_register_their_overlay_network_address(small_stack: Stack) -> None:
     """They are in others, too: that in which they reach the world, and where it is, the routing mesh's."""
     overlay = ipaddress.ip_network(small_stack.subnet())
     hosts = [str(row["address"]).rpartition(":")[0] for row in small_stack.rows()]

@@ -58,7 +58,7 @@ def test_a_stack_runs_what_the_compose_file_runs() -> None:
 
 
 @pytest.mark.parametrize("name", ["proxy", "worker"])
-def test_a_new_task_is_ready_before_an_old_one_stops_and_a_bad_update_is_taken_back(name: str) -> None:
+def test_updates_start_first_and_roll_back_on_failure(name: str) -> None:
     update = _stack()[name]["deploy"]["update_config"]
     assert (update["order"], update["parallelism"], update["failure_action"]) == (
         "start-first",
@@ -68,7 +68,7 @@ def test_a_new_task_is_ready_before_an_old_one_stops_and_a_bad_update_is_taken_b
 
 
 @pytest.mark.parametrize("name", ["consul", "proxy", "worker"])
-def test_a_container_on_a_read_only_file_system_may_write_to_tmp(name: str) -> None:
+def test_a_read_only_container_can_write_to_tmp(name: str) -> None:
     """Swarm ignores the `tmpfs:` of the compose file."""
     assert {"type": "tmpfs", "target": "/tmp"} in _stack()[name]["volumes"]
 
@@ -79,7 +79,8 @@ def test_there_are_never_two_consuls_that_know_different_halves() -> None:
     assert "update_config" not in deploy, "Swarm's own: the old one stops first"
 
 
-def test_an_address_that_swarm_would_publish_to_everybody_is_refused() -> None:
+def test_an_address_that_swarm_would_ignore_is_refused() -> None:
+    """Swarm publishes a port on all addresses of the machine."""
     with pytest.raises(AssertionError, match="published must be a integer"):
         read(render(PROXY_PUBLISH="127.0.0.1:12480"))
 

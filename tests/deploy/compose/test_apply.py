@@ -22,7 +22,7 @@ def lines(told: list[ContainerEvent]) -> list[str]:
     return sorted(map(str, told))
 
 
-async def test_stopped_ones_are_started_and_others_made_like_those_that_are_there() -> None:
+async def test_stopped_workers_start_and_others_are_cloned() -> None:
     engine = PretendEngine.of(container(1), container(2, "exited"))
     going, told = change(engine, 4)
     outcome = await going.carry_out()
@@ -32,7 +32,7 @@ async def test_stopped_ones_are_started_and_others_made_like_those_that_are_ther
     assert lines(told) == [f"fleet-worker-{number} is starting" for number in (2, 3, 4)]
 
 
-async def test_who_leaves_is_stopped_first_and_then_removed() -> None:
+async def test_a_worker_is_stopped_before_it_is_removed() -> None:
     engine = PretendEngine.of(*map(container, (1, 2, 3)))
     going, told = change(engine, 1)
     outcome = await going.carry_out()
@@ -93,7 +93,7 @@ async def test_an_end_that_was_not_in_order_is_a_failure(code: int, wrong: str) 
     assert "id-2" not in engine.there, "it is removed all the same"
 
 
-async def test_what_fails_is_told_and_does_not_hold_up_the_rest() -> None:
+async def test_a_failure_is_reported_and_the_rest_goes_on() -> None:
     engine = PretendEngine.of(container(1), container(2, "exited"))
     engine.trouble = {"start 3": "the port is taken", "make 5": "no memory"}
     going, told = change(engine, 6)
@@ -109,7 +109,7 @@ async def test_what_fails_is_told_and_does_not_hold_up_the_rest() -> None:
     assert len(outcome.failures) == 2
 
 
-async def test_an_engine_that_goes_away_in_the_middle_is_told_and_no_more() -> None:
+async def test_an_engine_lost_midway_is_one_reported_error() -> None:
     engine = PretendEngine.of(container(1))
     engine.trouble = {"start 2": "no engine", "remove 2": "still no engine"}
     going, told = change(engine, 2)
@@ -121,7 +121,7 @@ async def test_an_engine_that_goes_away_in_the_middle_is_told_and_no_more() -> N
     assert len(outcome.failures) == 2
 
 
-async def test_who_can_t_be_stopped_stays() -> None:
+async def test_a_container_that_cannot_be_stopped_stays() -> None:
     engine = PretendEngine.of(container(1), container(2), container(3))
     engine.trouble = {"stop 3": "the engine is busy"}
     going, told = change(engine, 1)

@@ -30,7 +30,7 @@ async def wait(proxy: PretendProxy, timeout_s: float = 20.0, url: str = "") -> t
     return arrival, [f"{news.container} {news.event}" for news in told]
 
 
-async def test_it_returns_when_all_are_ready_and_tells_of_the_new_ones(proxy: PretendProxy) -> None:
+async def test_it_returns_once_all_are_ready_and_names_new_ones(proxy: PretendProxy) -> None:
     proxy.states[2] = "starting"
 
     async def looks() -> int:
@@ -46,7 +46,7 @@ async def test_it_returns_when_all_are_ready_and_tells_of_the_new_ones(proxy: Pr
     assert told == ["fleet-worker-2 ready"]
 
 
-async def test_when_the_time_is_over_it_says_who_is_missing_and_why(proxy: PretendProxy) -> None:
+async def test_at_the_deadline_it_names_the_missing_and_why(proxy: PretendProxy) -> None:
     proxy.states[2] = "starting"
     arrival, told = await wait(proxy, timeout_s=0.1)
     assert arrival.missing == {"fleet-worker-2": "the proxy has it as starting: /readyz answers 503"}

@@ -94,17 +94,16 @@ async def test_a_dry_run_only_decides_again_and_again(proxy: PretendProxy, clien
     assert set(run.engine.calls) == {"workers"}
 
 
-async def test_one_who_can_t_be_read_counts_for_nothing(
-    proxy: PretendProxy, client: AsyncFleetClient
-) -> None:
+async def test_an_unreadable_worker_counts_for_nothing(proxy: PretendProxy, client: AsyncFleetClient) -> None:
     run = Run(proxy, client)
     proxy.states[2] = "ejected"
     assert [await run.round(0.9) for _ in range(3)] == ["2 -> 2"] * 3
 
 
-async def test_without_the_proxy_or_the_engine_nothing_is_decided_and_it_goes_on(
+async def test_without_proxy_or_engine_nothing_is_decided(
     proxy: PretendProxy, client: AsyncFleetClient
 ) -> None:
+    """It goes on, and looks again."""
     run = Run(proxy, client)
     await run.round(0.9)
     run.engine.trouble["workers"] = "no Docker engine answers"
@@ -121,7 +120,7 @@ async def test_no_proxy_is_no_decision(proxy: PretendProxy) -> None:
         assert await run.round(0.9) == "none: cannot reach http://127.0.0.1:1: connection refused"
 
 
-async def test_it_ends_at_once_in_the_middle_of_a_drain_and_knows_who_drains(
+async def test_it_stops_at_once_and_names_who_still_drains(
     proxy: PretendProxy, client: AsyncFleetClient
 ) -> None:
     run = Run(proxy, client)

@@ -45,7 +45,8 @@ def test_it_is_read_as_docker_inspect_shows_it() -> None:
     )
 
 
-def test_one_that_says_nothing_of_its_health_or_its_grace_is_given_time_for_a_drain() -> None:
+def test_a_container_without_settings_gets_drain_time() -> None:
+    """Neither a health check nor a stop grace period."""
     said = document(Status="exited", ExitCode=2, Health=None)
     del said["Config"]["StopTimeout"]
     said["NetworkSettings"]["Networks"] = {"one": {"IPAddress": ""}}

@@ -13,7 +13,7 @@ READY = ContainerEvent("fleet-worker-2", "ready", seconds=5.25)
 FAILED = ContainerEvent("fleet-worker-3", "failed", error="said \x1b[31mno\nand no")
 
 
-def test_for_people_it_is_a_line_with_the_time() -> None:
+def test_the_text_log_has_a_line_with_the_time() -> None:
     lines: list[str] = []
     diary = TextEventLog(lines.append, lambda: NOW)
     diary.decided(DECISION)

@@ -142,7 +142,7 @@ def _volume(document: dict[str, Any]) -> str:
     return str(name)
 
 
-def test_one_that_is_stopped_ends_by_itself_and_is_not_started_again(project: Project) -> None:
+def test_a_stopped_container_ends_and_is_not_restarted(project: Project) -> None:
     two = project.engine.make(project.workers()[0], 2)
     project.engine.start(two)
     eventually_sync(lambda: project.engine.last_line(two), wanted=lambda line: line == "up")
@@ -159,7 +159,7 @@ def test_one_that_does_not_end_is_killed_when_its_grace_is_over(project: Project
     assert project.engine.stop(deaf) == 137
 
 
-def test_what_the_engine_refuses_is_one_line(project: Project) -> None:
+def test_a_refusal_of_the_engine_is_one_line(project: Project) -> None:
     (one,) = project.workers()
     with pytest.raises(EngineError, match=r'^the Docker engine refuses: .*-worker-1" is already in use.*$'):
         project.engine.make(one, 1)

@@ -14,7 +14,7 @@ def test_busy_seconds_and_both_queues_are_read_from_the_metrics() -> None:
 @pytest.mark.parametrize(
     "text", ["", "<html>", page(1, 2).replace("busy", "lazy"), page(1, 2).replace("1.0", "many")]
 )
-def test_what_does_not_say_it_is_unknown(text: str) -> None:
+def test_a_missing_figure_is_unknown(text: str) -> None:
     assert read_counted(text, at_s=3.0) is None
 
 

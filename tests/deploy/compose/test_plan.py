@@ -35,7 +35,7 @@ def running(*numbers: int) -> list[Container]:
         ([PAUSED, STARTING, container(3)], 1, [], [], [1, 2]),
     ],
 )
-def test_what_is_to_be_done(
+def test_the_plan_is_a_function_of_wanted_and_found(
     there: list[Container], wanted: int, start: list[int], new: list[int], stop: list[int]
 ) -> None:
     planned = plan(there, wanted)
@@ -60,7 +60,7 @@ def test_the_healthiest_is_copied(there: list[Container], pattern: int) -> None:
     assert plan(there, 9).pattern.number == pattern
 
 
-def test_of_a_fleet_that_shrinks_to_none_one_is_kept_to_be_copied() -> None:
+def test_scaling_to_none_keeps_one_container_to_clone() -> None:
     planned = plan(running(1, 2), 0)
     assert [each.number for each in planned.stop] == [2, 1]
     assert planned.keep == container(1)

@@ -51,9 +51,8 @@ def wanted(
         (busy(1.0, queue=64), 8),  # at most twice as many at once
     ],
 )
-def test_as_many_as_bring_the_busy_share_and_the_queues_to_their_targets(
-    loads: Sequence[WorkerLoad], expected: int
-) -> None:
+def test_it_wants_enough_workers_for_both_targets(loads: Sequence[WorkerLoad], expected: int) -> None:
+    """The targets are for the busy share and for the queues."""
     assert wanted(loads) == expected
 
 
@@ -69,14 +68,12 @@ def test_as_many_as_bring_the_busy_share_and_the_queues_to_their_targets(
         (busy(0.58, n=3), 4),  # and is no reason for more, either
     ],
 )
-def test_who_can_t_be_read_is_neither_idle_nor_busy(loads: Sequence[WorkerLoad], expected: int) -> None:
+def test_an_unreadable_worker_is_neither_idle_nor_busy(loads: Sequence[WorkerLoad], expected: int) -> None:
     assert wanted(loads, rules=ScalingRules(1, 10, 0.5, 8)) == expected
 
 
 @pytest.mark.parametrize(("workers", "expected"), [(0, 2), (1, 2), (2, 2), (10, 10), (11, 10), (15, 10)])
-def test_below_the_least_and_above_the_most_is_nobody_whatever_is_measured(
-    workers: int, expected: int
-) -> None:
+def test_minimum_and_maximum_always_hold(workers: int, expected: int) -> None:
     assert wanted([], ScalingHistory(workers, changed_s=0.0), workers=workers) == expected
 
 
@@ -95,20 +92,20 @@ def test_after_a_change_nothing_is_done_for_a_while() -> None:
     assert wanted(idle(4), changed) == 4
 
 
-def test_queues_that_are_too_long_wait_for_those_that_are_starting_and_not_for_the_cooldown() -> None:
+def test_long_queues_await_starting_workers_not_the_cooldown() -> None:
     changed = ScalingHistory(4, changed_s=-1.0)
     assert wanted(busy(1.0, queue=12), changed) == 8
     assert wanted(busy(1.0, n=3, queue=20), changed) == 4
 
 
-def test_a_change_is_seen_by_the_number_whoever_made_it() -> None:
+def test_anothers_change_is_seen_in_the_worker_count() -> None:
     _, past = decide(RULES, 4, busy(0.5), LONG_AGO, 0.0)
     decision, past = decide(RULES, 6, idle(6), past, 15.0)
     assert decision.wanted == 6, "who started two more will have had a reason"
     assert (past.workers, past.changed_s) == (6, 15.0)
 
 
-def test_there_are_fewer_only_when_fewer_were_enough_for_long_enough() -> None:
+def test_it_scales_in_after_fewer_sufficed_long_enough() -> None:
     past, found = LONG_AGO, []
     for round_number, share in enumerate([0.5, *[0.1] * 9, 0.35, *[0.1] * 40]):
         decision, past = decide(RULES, 4, busy(share), past, round_number * 15.0)
@@ -119,7 +116,7 @@ def test_there_are_fewer_only_when_fewer_were_enough_for_long_enough() -> None:
     assert len(past.needed) == 20, "what is forgotten is not kept"
 
 
-def test_an_autoscaler_that_has_just_started_first_looks_for_a_while() -> None:
+def test_a_fresh_autoscaler_first_observes() -> None:
     decision, _ = decide(RULES, 4, idle(4), ScalingHistory(), 0.0)
     assert (decision.wanted, decision.because) == (4, "2 would do, but not yet for 300 s")
     assert decide(RULES, 4, busy(1.0), ScalingHistory(), 0.0)[0].wanted == 8, "but not where more are needed"
@@ -195,7 +192,7 @@ def test_a_level_load_with_noise_is_met_and_then_nothing_moves(level: float, see
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_load_that_comes_and_goes_with_the_day_is_followed_up_once_and_down_once(seed: int) -> None:
+def test_a_daily_load_scales_out_once_and_in_once(seed: int) -> None:
     fleet = Fleet(RULES, lambda now_s: 2.6 - 1.6 * math.cos(2 * math.pi * now_s / 86400), seed)
     fleet.run(86400)
     assert fleet.turns == 1, fleet.sizes
@@ -203,7 +200,7 @@ def test_a_load_that_comes_and_goes_with_the_day_is_followed_up_once_and_down_on
     assert fleet.sizes[-1] <= 3
 
 
-def test_a_load_that_goes_on_and_off_every_minute_keeps_its_workers() -> None:
+def test_a_load_flapping_every_minute_keeps_its_workers() -> None:
     fleet = Fleet(RULES, lambda now_s: 4.0 if now_s // 60 % 2 else 0.2, seed=0)
     fleet.run(2 * 3600)
     assert fleet.turns == 0, fleet.sizes

@@ -12,14 +12,14 @@ def worker(number: int, state: str = "ready", last_error: str = "") -> WorkerSta
     return WorkerStatus(f"w{number}", f"10.0.0.{number}:8000", state=state, last_error=last_error)
 
 
-def test_who_runs_and_is_ready_in_the_proxy_gets_requests() -> None:
+def test_a_running_worker_ready_in_the_proxy_gets_requests() -> None:
     one, starting = container(1), container(3, health="starting")
     others = [container(2, health="unhealthy"), container(4, "paused"), container(5), container(6, "exited")]
     rows = [worker(1), worker(2), worker(3), worker(4), worker(5, "ejected"), worker(9)]
     assert list(ready_workers([one, starting, *others], rows)) == [(one, rows[0]), (starting, rows[2])]
 
 
-def test_a_corpse_at_its_address_does_not_count() -> None:
+def test_a_stale_entry_at_its_address_does_not_count() -> None:
     rows = [worker(1), WorkerStatus("corpse", "10.0.0.1:8000", state="ejected")]
     assert list(ready_workers([container(1)], rows)) == [(container(1), rows[0])]
     assert list(ready_workers([container(1)], rows[1:])) == []
@@ -46,7 +46,7 @@ def test_why_one_gets_none(one: Container | None, reason: str) -> None:
     assert why_not(one, rows) == reason
 
 
-def test_one_that_has_ended_is_broken_even_if_it_was_started_again() -> None:
+def test_a_restarted_container_counts_as_broken() -> None:
     assert not broken(container(1))
     assert not broken(container(1, "paused"))
     for one in (

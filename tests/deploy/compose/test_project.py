@@ -29,7 +29,7 @@ def test_a_name_says_it_all() -> None:
     assert choose(SOMEBODYS, named="shop") == [SOMEBODYS], "their own image, perhaps"
 
 
-def test_workers_of_other_programs_are_nobody_s_that_is_meant_by_chance() -> None:
+def test_other_programs_services_are_not_taken_for_ours() -> None:
     assert choose(SOMEBODYS, MINE) == [MINE]
     with pytest.raises(NoSuchProjectError, match=r"there is not a tfleet worker .*docker compose up"):
         choose(SOMEBODYS, folder="/home/me/shop")
@@ -40,7 +40,7 @@ def test_which_of_several_is_asked_for() -> None:
         choose(MINE, OTHER)
 
 
-def test_a_name_that_nobody_has_is_told() -> None:
+def test_an_unknown_project_name_is_reported() -> None:
     with pytest.raises(NoSuchProjectError, match=r"there is not a container of 'flet' with the service 'wor"):
         choose(named="flet")
 
@@ -50,7 +50,7 @@ def test_the_engine_is_asked_for_the_project() -> None:
     assert workers_of(engine, named="other", service="worker", folder="") == [OTHER]
 
 
-def test_a_swarm_is_told_how_it_is_scaled() -> None:
+def test_a_swarm_service_says_how_to_scale_it() -> None:
     engine = PretendEngine.of()
     engine.swarm = ("tfleet_worker",)
     with pytest.raises(NoSuchProjectError, match=r"tfleet_worker is of a Swarm.* tfleet_worker=N"):

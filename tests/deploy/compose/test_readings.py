@@ -5,7 +5,8 @@ from tfleet.client.async_client import AsyncFleetClient
 from tfleet.deploy.compose.load import Readings, WorkerLoad
 
 
-async def test_loads_are_those_between_two_looks_and_of_those_who_can_be_read() -> None:
+async def test_loads_are_differences_between_two_readings() -> None:
+    """Of those workers that can be read both times."""
     engine = PretendEngine.of(*map(container, range(1, 6)))
     now = [100.0]
     async with pretend_proxy(engine) as proxy, AsyncFleetClient(proxy.url) as client:

@@ -38,7 +38,7 @@ def test_a_good_end_is_a_line() -> None:
     assert Result(0, 0).line() == "no worker is left: requests get 503 until `tfleet scale N`"
 
 
-def test_who_is_missing_and_what_failed_make_it_a_bad_one() -> None:
+def test_missing_workers_or_failures_are_exit_code_1() -> None:
     assert Result(3, 1).good
     assert not Result(3, 1, failures=("it was killed",)).good
     missing = Result(3, 1, missing={"fleet-worker-3": "it is gone"})

@@ -49,13 +49,13 @@ def test_without_the_docker_sdk_it_says_what_to_install(command: tuple[str, ...]
 
 
 @pytest.mark.parametrize("wrong", ["-1", "some", ""])
-def test_what_is_no_number_of_workers_is_wrong_usage(wrong: str) -> None:
+def test_an_invalid_number_of_workers_is_wrong_usage(wrong: str) -> None:
     done = CliRunner().invoke(scale, ["--", wrong])
     assert done.exit_code == 2
     assert "Invalid value for 'N'" in done.output
 
 
-def test_a_socket_that_one_may_not_use_says_who_may(tmp_path: Path) -> None:
+def test_a_forbidden_socket_says_who_may_use_it(tmp_path: Path) -> None:
     if subprocess.run(["id", "-u"], capture_output=True, check=True).stdout == b"0\n":
         run = ["setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-m", "tfleet", "scale", "3"]
     else:

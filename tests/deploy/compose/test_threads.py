@@ -10,7 +10,7 @@ import pytest
 from tfleet.deploy.compose.threads import aside
 
 
-async def test_what_a_call_returns_and_raises_comes_back_while_the_loop_goes_on() -> None:
+async def test_results_and_errors_return_without_blocking() -> None:
     go = threading.Event()
     call = asyncio.ensure_future(aside(lambda: go.wait(20) and threading.current_thread().name))
     await asyncio.sleep(0)

@@ -102,7 +102,7 @@ async def test_all_else_stays_behind_it(tmp_path: Path, method: str, path: str) 
     assert "secret" not in text
 
 
-async def test_it_is_ready_when_the_engine_answers_and_else_says_why_not(tmp_path: Path) -> None:
+async def test_readiness_follows_the_engine_and_says_why_not(tmp_path: Path) -> None:
     async with _window(tmp_path) as window:
         assert await _said(window, "/readyz") == (200, "ready\n")
     (folder := tmp_path / "empty").mkdir()

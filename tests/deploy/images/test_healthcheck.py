@@ -38,7 +38,7 @@ def test_ready_is_what_readyz_answers(head: bytes, well: bool) -> None:
         thread.join()
 
 
-def test_nobody_is_not_ready() -> None:
+def test_without_a_listener_it_is_not_ready() -> None:
     well, said = ready(nobody().port)
     assert not well
     assert "refused" in said

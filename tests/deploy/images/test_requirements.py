@@ -40,7 +40,7 @@ def test_it_runs_by_itself_where_nothing_is_installed() -> None:
     assert not any("tensorflow" in line for line in lines)
 
 
-def test_the_gpu_worker_differs_from_the_worker_in_tensorflow_only() -> None:
+def test_the_gpu_worker_differs_only_in_tensorflow() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     gpu, cpu = (set(requirements(project, [extra])) for extra in ("worker-gpu", "worker"))
     assert {line.partition(">")[0] for line in gpu - cpu} == {"tensorflow[and-cuda]"}

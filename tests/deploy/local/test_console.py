@@ -7,7 +7,7 @@ from contextlib import suppress
 from tfleet.deploy.local.terminal import Console
 
 
-def test_each_line_names_its_process_and_the_bars_are_in_one_column() -> None:
+def test_each_line_names_its_process_in_one_column() -> None:
     out, err = io.StringIO(), io.StringIO()
     console = Console(out, err, width=8)
     console.say("hello")
@@ -17,7 +17,7 @@ def test_each_line_names_its_process_and_the_bars_are_in_one_column() -> None:
     assert out.getvalue() == "curl localhost\n"
 
 
-def test_what_a_process_quotes_can_not_move_the_cursor() -> None:
+def test_quoted_output_cannot_move_the_cursor() -> None:
     err = io.StringIO()
     Console(io.StringIO(), err).relay("w", "a\x1b[2J\rb\tc\u202ed\x9b")
     assert err.getvalue() == "w  | a\\x1b[2J\\rb\tc\\u202ed\\x9b\n"

@@ -12,7 +12,7 @@ from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 HERE = Address("127.0.0.1", 12480)
 
 
-def test_forward_mode_has_the_two_curl_lines_of_the_contract_word_for_word() -> None:
+def test_forward_mode_shows_the_contracts_two_curl_lines() -> None:
     lines = announce.invitation("forward", HERE, "cat.jpg", "tfleet").splitlines()
     assert '  curl -v -XPOST localhost:12480 -F "data=@cat.jpg"' in lines
     assert "  curl -X POST -F image=@cat.jpg 'http://localhost:12480/predict'" in lines
@@ -79,7 +79,7 @@ def test_the_farewell_names_its_cause() -> None:
     assert announce.farewell("SIGTERM").startswith("stopping because of SIGTERM: the proxy first")
 
 
-def test_the_program_is_called_by_its_path_where_its_name_is_not_found(
+def test_a_program_off_the_path_is_shown_with_its_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = tmp_path / ".venv" / "bin" / "tfleet"

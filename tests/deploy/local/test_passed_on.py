@@ -31,7 +31,7 @@ def command(ctx: click.Context, /, **_: object) -> None:
         (["--origin", "a", "--origin", "b"], ("--origin", "a", "--origin", "b")),
     ],
 )
-def test_what_the_command_line_says_is_passed_on(said: list[str], argv: tuple[str, ...]) -> None:
+def test_options_of_the_command_line_are_passed_on(said: list[str], argv: tuple[str, ...]) -> None:
     result = CliRunner().invoke(command, said, env={"SIZE": "7"}, catch_exceptions=False)
     assert result.output == f"{argv}\n"
     assert CliRunner().invoke(command, argv).output == result.output, "and understood"

@@ -102,7 +102,8 @@ def test_a_file_in_the_current_folder_takes_no_modules_place(tmp_path: Path) -> 
     assert done.stdout.startswith("tfleet, version")
 
 
-def test_the_environment_speaks_to_all_but_cannot_give_all_one_address() -> None:
+def test_the_environment_gives_no_address_to_all_workers() -> None:
+    """All other variables reach every worker."""
     environ = {"TFLEET_MAX_PIXELS": "9", "TFLEET_ADVERTISE": "here:1", "HOME": "/"}
     assert FLEET.child_environ(environ, 2) == {
         "TFLEET_MAX_PIXELS": "9",
@@ -117,5 +118,5 @@ def test_the_workers_share_the_cpus() -> None:
     assert fleet.child_environ({}, 8)["TFLEET_CPUS"] == "2"
 
 
-def test_who_says_how_many_cpus_each_uses_is_heard() -> None:
+def test_the_number_of_cpus_per_worker_can_be_set() -> None:
     assert FLEET.child_environ({"TFLEET_CPUS": "5"}, 2)["TFLEET_CPUS"] == "5"

@@ -5,11 +5,11 @@ from tfleet.contract.address import Address
 from tfleet.deploy.local.ports import reachable
 
 
-def test_an_address_is_reachable_while_somebody_listens() -> None:
+def test_an_address_is_reachable_while_listened_on() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert reachable(Address(*listener.getsockname()))
 
 
-def test_an_address_where_nobody_listens_is_not() -> None:
+def test_an_address_without_listener_is_unreachable() -> None:
     assert not reachable(nobody())
     assert not reachable(Address("nowhere.invalid", 1))

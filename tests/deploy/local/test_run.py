@@ -69,7 +69,7 @@ def _all_gone(up: Up, gone: Callable[[int], bool]) -> bool:
     return bool(up.pids) and all(map(gone, up.pids))
 
 
-def test_it_says_what_it_starts_and_gives_lines_to_paste_once_a_worker_is_ready() -> None:
+def test_commands_to_paste_are_shown_once_a_worker_is_ready() -> None:
     with _up() as up:
         up.until("2 of 2 workers ready")
         up.until("tfleet status")
@@ -80,7 +80,7 @@ def test_it_says_what_it_starts_and_gives_lines_to_paste_once_a_worker_is_ready(
     assert up.text.index("registry started") < up.text.index("proxy started")
 
 
-def test_sigterm_and_ctrl_c_stop_proxy_then_workers_then_registry(gone: Callable[[int], bool]) -> None:
+def test_a_signal_stops_proxy_then_workers_then_registry(gone: Callable[[int], bool]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         with _up() as up:
             up.until("is good", times=4)
@@ -112,7 +112,7 @@ def test_a_worker_that_keeps_dying_is_restarted_until_the_stop() -> None:
         assert up.end() == 0
 
 
-def test_a_worker_that_can_never_run_ends_all_with_its_own_error(gone: Callable[[int], bool]) -> None:
+def test_a_worker_that_can_never_run_ends_all(gone: Callable[[int], bool]) -> None:
     with _up(behaviour="unusable") as up:
         assert up.end() == 2
     assert re.fullmatch(r"Error: worker-[12] cannot run: no model here\n", up.lines[-1])

@@ -26,7 +26,7 @@ IGNORES = (
 )
 
 
-async def test_stages_stop_the_other_way_round_each_when_the_one_before_has_ended(
+async def test_stages_stop_in_reverse_one_after_the_other(
     console: Console, tape: Tape, python: Callable[..., ChildSpec]
 ) -> None:
     def stage(*names: str) -> Stage:
@@ -92,7 +92,7 @@ async def test_the_next_stage_starts_when_something_listens(
     assert tape.getvalue().index("first started") < tape.getvalue().index("second started")
 
 
-async def test_a_stop_while_it_waits_for_a_listener_starts_nothing_more(
+async def test_a_stop_while_waiting_starts_nothing_more(
     console: Console, tape: Tape, python: Callable[..., ChildSpec]
 ) -> None:
     port = free_ports({"--port": 0})["--port"]

@@ -36,7 +36,7 @@ def test_a_taken_port_is_said_before_anything_is_started(option: str, other: str
     assert result.exit_code == 2
 
 
-def test_keys_that_can_t_be_read_are_said_before_anything_is_started(tmp_path: Path) -> None:
+def test_unreadable_keys_are_reported_before_any_start(tmp_path: Path) -> None:
     result = _up(TFLEET_TICKET_KEY_FILE=str(tmp_path / "nowhere"))
     assert result.output.startswith(
         f"Error: --ticket-key-file {tmp_path}/nowhere: no such file or directory; "
@@ -66,9 +66,7 @@ def test_a_wrong_option_is_a_usage_error(arguments: tuple[str, ...]) -> None:
         (("--input-size", "224"), "--input-size describe a model: say which with --model"),
     ],
 )
-def test_what_files_tell_of_a_model_is_said_first(
-    tmp_path: Path, arguments: tuple[str, ...], reason: str
-) -> None:
+def test_a_models_files_are_checked_first(tmp_path: Path, arguments: tuple[str, ...], reason: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "graph.pb").touch()
     done = subprocess.run(

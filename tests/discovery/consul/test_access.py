@@ -31,7 +31,7 @@ def test_without_tls_its_variables_are_not_looked_at() -> None:
     assert access_from({**TLS, "CONSUL_HTTP_SSL_VERIFY": "nonsense"}, tls=False) == Access()
 
 
-def test_what_is_empty_is_not_set() -> None:
+def test_an_empty_variable_counts_as_unset() -> None:
     """As docker compose passes on what nobody has set."""
     assert access_from(dict.fromkeys(TOKEN | TLS, ""), tls=True) == Access(tls=Tls())
 
@@ -49,7 +49,7 @@ def test_a_switch_is_read_as_consul_reads_it(text: str, meant: bool) -> None:
         ({"CONSUL_CLIENT_KEY": "c"}, "CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY are of use only together"),
     ],
 )
-def test_what_can_t_be_used_is_told(environ: dict[str, str], told: str) -> None:
+def test_an_unusable_value_is_reported(environ: dict[str, str], told: str) -> None:
     with pytest.raises(BadAccessError, match=told):
         access_from(environ, tls=True)
 
@@ -58,7 +58,8 @@ def test_a_token_is_not_shown_in_logs() -> None:
     assert "secret" not in repr(Access("secret"))
 
 
-def test_an_empty_list_is_explained_by_what_the_token_needs_or_by_there_being_none() -> None:
+def test_an_empty_list_is_explained_by_the_token() -> None:
+    """By what it needs, or by there being none."""
     assert Access("secret").reading("tfleet") == (
         "where Consul has ACLs, the token needs service:read for tfleet and node:read"
     )

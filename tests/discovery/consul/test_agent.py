@@ -48,7 +48,7 @@ def health(server: Address, service: str) -> list[dict[str, Any]]:
     return entries
 
 
-def test_what_registers_is_found_as_it_is_and_passing(
+def test_a_registered_worker_is_found_passing(
     server: Address, service: str, agent: ConsulAgent, worker: Instance
 ) -> None:
     agent.register(worker)
@@ -56,7 +56,7 @@ def test_what_registers_is_found_as_it_is_and_passing(
     assert from_health_entry(entry) == worker
 
 
-def test_registering_again_brings_back_one_whose_check_had_become_critical(
+def test_registering_again_heals_a_critical_check(
     server: Address, service: str, agent: ConsulAgent, worker: Instance
 ) -> None:
     agent.register(worker)
@@ -96,9 +96,7 @@ def catalog_deregister(server: Address, service: str, **what: str) -> None:
     assert answer.ok, answer.text
 
 
-def test_a_look_finds_nothing_wrong_with_one_that_is_listed_and_passes(
-    agent: ConsulAgent, worker: Instance
-) -> None:
+def test_a_listed_and_passing_entry_is_fine(agent: ConsulAgent, worker: Instance) -> None:
     agent.register(worker)
     settled(agent, worker)
     agent.look(worker)
@@ -110,9 +108,10 @@ def test_a_look_before_registering_says_that_it_is_not_listed(agent: ConsulAgent
     assert raised.value.loss is Loss.UNLISTED
 
 
-def test_a_catalog_that_was_wiped_is_found_out_by_a_look_and_mended_by_registering_again(
+def test_a_wiped_catalog_is_noticed_and_healed(
     server: Address, service: str, agent: ConsulAgent, worker: Instance
 ) -> None:
+    """A look notices it; registering again heals it."""
     agent.register(worker)
     settled(agent, worker)
     catalog_deregister(server, service, ServiceID=worker.id)
@@ -124,9 +123,10 @@ def test_a_catalog_that_was_wiped_is_found_out_by_a_look_and_mended_by_registeri
     assert len(health(server, service)) == 1
 
 
-def test_a_check_that_the_catalog_has_as_critical_is_found_out_and_mended_by_registering_again(
+def test_a_critical_check_is_noticed_and_healed(
     server: Address, service: str, agent: ConsulAgent, worker: Instance
 ) -> None:
+    """A look notices it; registering again heals it."""
     agent.register(worker)
     settled(agent, worker)
     requests.put(f"{server.url}/v1/agent/check/fail/service:{worker.id}", timeout=10).raise_for_status()
@@ -144,7 +144,7 @@ def test_a_check_that_the_catalog_has_as_critical_is_found_out_and_mended_by_reg
 
 
 @pytest.mark.parametrize("server", ["consul"], indirect=True)
-def test_a_check_that_only_the_catalog_has_as_critical_is_mended_too(
+def test_a_check_critical_only_in_the_catalog_is_healed(
     server: Address, service: str, agent: ConsulAgent, worker: Instance
 ) -> None:
     """The agent takes heartbeats as if nothing had happened, and would tell the catalog a minute later."""
@@ -181,9 +181,7 @@ def test_a_node_that_was_wiped_from_the_catalog_is_mended_too(
     settled(agent, worker)
 
 
-def test_a_registry_that_comes_back_as_another_node_is_looked_at_there(
-    service: str, worker: Instance
-) -> None:
+def test_a_registry_back_as_another_node_is_looked_up_there(service: str, worker: Instance) -> None:
     with embedded_registry() as address:
         agent = ConsulAgent(address, service, ttl_s=60)
         agent.register(worker)
@@ -209,9 +207,7 @@ def test_all_are_listed_and_those_at_an_address_too(
     assert agent.listed_at(Address("127.0.0.1", 9)) == ()
 
 
-def test_whoever_is_struck_off_is_gone(
-    server: Address, service: str, agent: ConsulAgent, worker: Instance
-) -> None:
+def test_a_removed_entry_is_gone(server: Address, service: str, agent: ConsulAgent, worker: Instance) -> None:
     agent.register(worker)
     (listing,) = eventually_sync(agent.listed)
     agent.strike(listing)
@@ -221,7 +217,7 @@ def test_whoever_is_struck_off_is_gone(
 
 
 @pytest.mark.parametrize("server", ["consul"], indirect=True)
-def test_what_another_node_registered_can_be_struck_off_too(
+def test_an_entry_of_another_node_can_be_removed(
     server: Address, service: str, agent: ConsulAgent, worker: Instance
 ) -> None:
     entry = {"ID": worker.id, "Service": service, "Address": "127.0.0.1", "Port": 8000}
@@ -241,7 +237,7 @@ def test_a_proxy_for_the_world_outside_is_not_asked(
     agent.register(worker)
 
 
-def test_who_deregisters_is_gone_and_may_do_it_twice(
+def test_deregistering_is_idempotent(
     server: Address, service: str, agent: ConsulAgent, worker: Instance
 ) -> None:
     agent.register(worker)
@@ -275,7 +271,7 @@ def test_who_deregisters_is_gone_and_may_do_it_twice(
         lambda agent, _: agent.listed(),
     ],
 )
-def test_each_failure_is_told_as_what_can_be_done_about_it(
+def test_each_failure_says_what_to_do(
     worker: Instance, call: Call, answer: bytes, error: type[Exception], said: str
 ) -> None:
     with canned(answer) as address:
@@ -299,7 +295,7 @@ def test_an_answer_that_is_not_consuls_is_none(worker: Instance, call: Call, bod
             call(ConsulAgent(address, "tfleet", ttl_s=10), worker)
 
 
-def test_a_registry_that_is_not_there_is_unavailable_and_the_reason_is_readable(worker: Instance) -> None:
+def test_a_missing_registry_is_unavailable_with_a_reason(worker: Instance) -> None:
     with pytest.raises(RegistryUnavailableError, match=r"does not answer: .*Connection refused"):
         ConsulAgent(nobody(), "tfleet", ttl_s=10).register(worker)
 
@@ -311,7 +307,7 @@ def test_a_registry_that_hangs_is_given_up_in_time(worker: Instance) -> None:
             agent.heartbeat(worker)
 
 
-def test_both_addresses_are_found_and_one_that_is_lost_is_not_found_any_more(
+def test_both_addresses_are_found_until_one_is_lost(
     server: Address, service: str, agent: ConsulAgent, worker: Instance
 ) -> None:
     for wan in (Address("gpu1.example.com", 32768), Address("0.0.0.0", 32769), None):

@@ -7,7 +7,7 @@ from tfleet.discovery.consul.error_messages import denied
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
 
 
-def test_what_the_call_gives_is_given() -> None:
+def test_a_calls_result_is_returned() -> None:
     assert asked("the registry", lambda: 5, needed="nothing") == 5
 
 
@@ -24,7 +24,7 @@ def test_what_the_call_gives_is_given() -> None:
         (ValueError("x"), RegistryUnavailableError("the registry does not answer as Consul does: x")),
     ],
 )
-def test_what_goes_wrong_is_told_as_what_can_be_done_about_it(error: Exception, told: Exception) -> None:
+def test_an_error_says_what_to_do(error: Exception, told: Exception) -> None:
     def fail() -> None:
         raise error
 

@@ -22,7 +22,7 @@ def ca_file(ca: trustme.CA, folder: Path) -> Path:
     return path
 
 
-def test_without_a_token_nothing_is_shown_and_without_tls_there_is_no_context() -> None:
+def test_no_token_means_no_header_and_no_tls_no_context() -> None:
     credentials = Credentials(Access())
     credentials.check()
     assert credentials.headers() == {}
@@ -46,7 +46,7 @@ def test_a_token_that_is_exchanged_is_shown_from_then_on(tmp_path: Path) -> None
     assert credentials.headers() == {"X-Consul-Token": "newer"}
 
 
-def test_a_file_that_is_lost_changes_nothing_and_the_log_says_so_once(
+def test_a_lost_file_changes_nothing_and_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "token"
@@ -62,7 +62,8 @@ def test_a_file_that_is_lost_changes_nothing_and_the_log_says_so_once(
     ]
 
 
-def test_one_that_was_never_there_makes_the_registry_unavailable_until_it_is(tmp_path: Path) -> None:
+def test_a_missing_file_makes_the_registry_unavailable(tmp_path: Path) -> None:
+    """Until it is there."""
     file = tmp_path / "token"
     credentials = Credentials(Access(token_file=file))
     with pytest.raises(RegistryUnavailableError, match=f"CONSUL_HTTP_TOKEN_FILE={file}: no such file"):
@@ -71,7 +72,7 @@ def test_one_that_was_never_there_makes_the_registry_unavailable_until_it_is(tmp
     assert credentials.headers() == {"X-Consul-Token": "new"}
 
 
-def test_a_ca_that_is_exchanged_makes_a_new_context_and_one_that_is_not_does_not(tmp_path: Path) -> None:
+def test_only_a_changed_ca_makes_a_new_context(tmp_path: Path) -> None:
     file = ca_file(trustme.CA(), tmp_path)
     credentials = Credentials(Access(tls=Tls(ca_file=file)))
     before = credentials.context()
@@ -81,7 +82,7 @@ def test_a_ca_that_is_exchanged_makes_a_new_context_and_one_that_is_not_does_not
     assert credentials.context() is not before
 
 
-def test_a_certificate_that_is_renewed_before_its_key_is_taken_with_it(
+def test_a_renewed_certificate_waits_for_its_key(
     tmp_path: Path, ca: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:
     cert, key = write(ca.issue_cert("mine"), tmp_path, "mine")
@@ -116,7 +117,7 @@ def test_a_file_that_can_t_be_used_is_found_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "two words", "\N{SNOWMAN}"])
-def test_what_is_no_token_is_told(content: str, tmp_path: Path) -> None:
+def test_an_invalid_token_is_reported(content: str, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(content)
     with pytest.raises(BadAccessError, match=f"CONSUL_HTTP_TOKEN_FILE={file}: expected one token"):

@@ -38,13 +38,13 @@ async def register(server: Address, service: str, instance: Instance) -> None:
     await asyncio.to_thread(agent.register, instance)
 
 
-async def test_a_service_that_nobody_registered_has_no_workers(health: ConsulHealth, service: str) -> None:
+async def test_an_unregistered_service_has_no_workers(health: ConsulHealth, service: str) -> None:
     answer = await health.service(service, 0, WAIT_S)
     assert answer.instances == ()
     assert answer.index >= 1
 
 
-async def test_the_fleets_own_registry_is_told_from_consul(
+async def test_the_embedded_registry_is_told_from_consul(
     request: pytest.FixtureRequest, health: ConsulHealth, service: str
 ) -> None:
     answer = await health.service(service, 0, WAIT_S)
@@ -106,9 +106,7 @@ INDEX = "X-Consul-Index: 7"
         (b"", RegistryUnavailableError),
     ],
 )
-async def test_an_answer_that_can_t_be_used_is_told_as_what_can_be_done_about_it(
-    answer: bytes, error: type[RegistryError]
-) -> None:
+async def test_an_unusable_answer_says_what_to_do(answer: bytes, error: type[RegistryError]) -> None:
     with canned(answer) as address:
         health = ConsulHealth(address, wait_s=1)
         try:
@@ -118,9 +116,7 @@ async def test_an_answer_that_can_t_be_used_is_told_as_what_can_be_done_about_it
             await health.close()
 
 
-async def test_any_server_of_consul_s_may_answer_and_one_without_a_leader_says_so(
-    server: Address, service: str
-) -> None:
+async def test_stale_reads_are_allowed_and_a_lost_leader_reported(server: Address, service: str) -> None:
     led = http("200 OK", b"[]", INDEX, "X-Consul-KnownLeader: true")
     with canned(http("200 OK", b"[]", INDEX, "X-Consul-KnownLeader: false")) as alone, canned(led) as whole:
         assert await answer_of(alone, service) == HealthAnswer(7, ServiceList(()), led=False)
@@ -136,7 +132,7 @@ async def answer_of(address: Address, service: str) -> HealthAnswer:
         await health.close()
 
 
-async def test_a_refusal_is_told_with_what_to_set() -> None:
+async def test_a_refusal_says_what_to_set() -> None:
     with canned(http("403 Forbidden", b"Permission denied")) as address:
         with pytest.raises(RegistryRefusedError, match="service:read for pets and node:read"):
             await answer_of(address, "pets")
@@ -149,12 +145,12 @@ async def test_a_registry_that_is_not_there_is_unavailable() -> None:
     await health.close()
 
 
-def test_entries_that_nobody_could_route_to_are_left_out() -> None:
+def test_unroutable_entries_are_left_out() -> None:
     good = {"Service": {"ID": "w1", "Address": "h", "Port": 1}, "Checks": [{"Status": "passing"}]}
     entries = json.loads(json.dumps([None, 3, {}, {"Service": {}}, good]))
     assert [instance.id for instance in read_roll(entries).passing] == ["w1"]
 
 
-async def test_a_list_that_leaves_somebody_out_says_so(service: str) -> None:
+async def test_a_list_filtered_by_acls_says_so(service: str) -> None:
     with canned(http("200 OK", b"[]", INDEX, "X-Consul-Results-Filtered-By-ACLs: true")) as address:
         assert await answer_of(address, service) == HealthAnswer(7, ServiceList(), whole=False)

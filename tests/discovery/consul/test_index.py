@@ -21,5 +21,5 @@ def test_no_answer_makes_the_watch_ask_below_zero_or_spin(asked: int, answered: 
     assert then > 0 or next_index(then, answered) > 0
 
 
-def test_an_answer_may_take_longer_than_the_wait_by_the_servers_jitter() -> None:
+def test_an_answer_may_exceed_the_wait_by_consuls_jitter() -> None:
     assert answer_timeout_s(32.0) > 32.0 + 32.0 / 16

@@ -20,9 +20,7 @@ def believing(ca_file: Path) -> Access:
     return Access(MASTER, tls=Tls(ca_file=ca_file))
 
 
-def test_a_ca_and_a_token_that_are_exchanged_are_used_from_then_on(
-    consul: SecuredConsul, tmp_path: Path
-) -> None:
+def test_a_changed_ca_and_token_are_used_from_then_on(consul: SecuredConsul, tmp_path: Path) -> None:
     ca_file, token_file = tmp_path / "ca.pem", tmp_path / "token"
     consul.ca.cert_pem.write_to_path(ca_file)
     token_file.write_text(MASTER)

@@ -47,7 +47,7 @@ def test_a_worker_that_answers_with_its_id_is_reached(check: ConsulAddressCheck)
         assert found(check, Instance(worker.id, address)) == Finding(True)
 
 
-def test_where_nobody_listens_the_registry_says_so(check: ConsulAddressCheck) -> None:
+def test_without_a_listener_the_registry_says_so(check: ConsulAddressCheck) -> None:
     finding = found(check, worker_at(nobody()))
     assert not finding.reached
     assert finding.error.endswith("connection refused")
@@ -63,14 +63,14 @@ def test_the_embedded_registry_tries_no_other_machine() -> None:
     )
 
 
-def test_another_worker_at_the_address_is_told_by_its_name(check: ConsulAddressCheck) -> None:
+def test_another_worker_at_the_address_is_named(check: ConsulAddressCheck) -> None:
     body = json.dumps({"status": 421, "detail": "this is w2, not w1"}).encode()
     with canned(http("421 Misdirected Request", body)) as address:
         finding = found(check, worker_at(address))
     assert finding == Finding(False, "somebody else answers there: this is w2, not w1")
 
 
-def test_whoever_is_not_asked_about_workers_is_not_taken_for_this_one(check: ConsulAddressCheck) -> None:
+def test_other_servers_are_not_taken_for_this_worker(check: ConsulAddressCheck) -> None:
     with canned(http("200 OK", b"<html>\nIt works!</html>\n")) as address:
         finding = found(check, worker_at(address))
     assert finding == Finding(False, "somebody else answers there: 200 OK <html> It works!</html>")
@@ -87,7 +87,7 @@ def test_the_address_is_asked_for_this_worker_and_no_other(
     check.end(name)
 
 
-def test_a_check_that_a_killed_worker_leaves_behind_is_removed_by_the_registry() -> None:
+def test_a_killed_workers_check_is_removed_by_the_registry() -> None:
     registered: list[dict[str, Any]] = []
 
     @web.middleware

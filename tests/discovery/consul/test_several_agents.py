@@ -27,7 +27,7 @@ def worker() -> Instance:
     return Instance(f"w-{random.randrange(10**9)}", Address("127.0.0.1", 8000))
 
 
-def test_it_is_looked_for_after_a_while_and_at_once_at_the_third() -> None:
+def test_a_lost_entry_is_looked_up_later_or_at_the_third() -> None:
     others = SeveralAgents(random.Random(0))
     assert not others.is_due(1000.0)
     others.lost(Loss.FORGOTTEN, 0.0)
@@ -41,7 +41,7 @@ def test_it_is_looked_for_after_a_while_and_at_once_at_the_third() -> None:
     assert others.in_a_row == 0
 
 
-def test_it_is_told_once() -> None:
+def test_several_agents_are_reported_once() -> None:
     others = SeveralAgents(random.Random(0))
     assert not others.is_news({"a"})
     assert others.is_news({"a", "b"})

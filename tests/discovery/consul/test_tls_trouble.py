@@ -77,12 +77,12 @@ def ask(request: pytest.FixtureRequest) -> Ask:
     return chosen
 
 
-def test_one_who_believes_its_ca_is_answered(consul: SecuredConsul, ask: Ask) -> None:
+def test_a_client_that_trusts_the_ca_is_answered(consul: SecuredConsul, ask: Ask) -> None:
     consul.show(consul.ca.issue_cert("127.0.0.1"))
     assert ask(consul.https, Tls(ca_file=consul.ca_file)) == ""
 
 
-def test_another_ca_is_told(consul: SecuredConsul, ask: Ask) -> None:
+def test_an_untrusted_ca_is_reported(consul: SecuredConsul, ask: Ask) -> None:
     consul.show(consul.ca.issue_cert("127.0.0.1"))
     said = ask(consul.https, Tls())
     assert "its certificate is of no CA that is believed here: set CONSUL_CACERT" in said
@@ -90,19 +90,19 @@ def test_another_ca_is_told(consul: SecuredConsul, ask: Ask) -> None:
     assert ask(consul.https, Tls(verify=False)) == ""
 
 
-def test_an_expired_certificate_is_told(consul: SecuredConsul, ask: Ask) -> None:
+def test_an_expired_certificate_is_reported(consul: SecuredConsul, ask: Ask) -> None:
     now = datetime.now(UTC)
     consul.show(consul.ca.issue_cert("127.0.0.1", not_before=now - 2 * DAY, not_after=now - DAY))
     assert "its certificate has expired" in ask(consul.https, Tls(ca_file=consul.ca_file))
 
 
-def test_one_of_the_future_is_told(consul: SecuredConsul, ask: Ask) -> None:
+def test_a_certificate_of_the_future_is_reported(consul: SecuredConsul, ask: Ask) -> None:
     now = datetime.now(UTC)
     consul.show(consul.ca.issue_cert("127.0.0.1", not_before=now + DAY, not_after=now + 2 * DAY))
     assert "is not valid yet: compare the clocks" in ask(consul.https, Tls(ca_file=consul.ca_file))
 
 
-def test_another_name_is_told_and_can_be_said(consul: SecuredConsul, ask: Ask) -> None:
+def test_a_wrong_server_name_is_reported_and_can_be_set(consul: SecuredConsul, ask: Ask) -> None:
     consul.show(consul.ca.issue_cert("server.dc1.consul"))
     said = ask(consul.https, Tls(ca_file=consul.ca_file))
     assert "its certificate is for another name (IP address mismatch" in said
@@ -111,7 +111,7 @@ def test_another_name_is_told_and_can_be_said(consul: SecuredConsul, ask: Ask) -
     assert "for another name" in ask(consul.https, Tls(ca_file=consul.ca_file, server_name="other"))
 
 
-def test_a_client_certificate_that_is_wanted_is_told_and_taken(
+def test_a_wanted_client_certificate_is_reported_and_used(
     consul: SecuredConsul, ask: Ask, tmp_path: Path
 ) -> None:
     consul.show(consul.ca.issue_cert("127.0.0.1"), wants_certificate=True)
@@ -125,9 +125,9 @@ def test_a_client_certificate_that_is_wanted_is_told_and_taken(
     assert ask(consul.https, Tls(verify=False, client_cert=cert, client_key=key)) == ""
 
 
-def test_a_port_without_tls_is_told(consul: SecuredConsul, ask: Ask) -> None:
+def test_a_port_without_tls_is_reported(consul: SecuredConsul, ask: Ask) -> None:
     assert "it speaks no TLS there: name its HTTPS port" in ask(consul.http, Tls())
 
 
-def test_what_does_not_come_from_tls_is_none() -> None:
+def test_an_error_not_from_tls_gives_none() -> None:
     assert tls_trouble(ConnectionRefusedError("refused")) == ""

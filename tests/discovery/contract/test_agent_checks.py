@@ -46,7 +46,7 @@ def result(client: consul.Consul, name: str) -> dict[str, Any]:
         ("503 Service Unavailable", "critical"),
     ],
 )
-def test_the_answers_status_is_the_checks_and_its_text_the_output(
+def test_an_answer_sets_the_checks_status_and_output(
     client: consul.Consul, name: str, status: str, means: str
 ) -> None:
     body = b"" if status.startswith("204") else b'{"detail": "I am w1"}\n'
@@ -69,7 +69,7 @@ def test_before_its_first_run_it_is_critical_and_says_nothing(client: consul.Con
         client.agent.service.deregister(name)
 
 
-def test_where_nobody_listens_it_says_so(client: consul.Consul, name: str) -> None:
+def test_without_a_listener_it_says_so(client: consul.Consul, name: str) -> None:
     url = f"{nobody().url}/healthz"
     register(client, name, check=http_check(url))
     check = result(client, name)
@@ -78,7 +78,7 @@ def test_where_nobody_listens_it_says_so(client: consul.Consul, name: str) -> No
     assert check["Output"].endswith("connection refused")
 
 
-def test_a_name_that_nobody_knows_is_said_so(client: consul.Consul, name: str) -> None:
+def test_an_unknown_name_is_reported(client: consul.Consul, name: str) -> None:
     url = "http://nobody.invalid:80/"
     register(client, name, check=http_check(url))
     check = result(client, name)
@@ -97,7 +97,7 @@ def test_it_waits_for_an_answer_no_longer_than_its_timeout(client: consul.Consul
     assert (check["Status"], check["Output"][: len(url) + 6]) == ("critical", f'Get "{url}"')
 
 
-def test_it_is_run_again_every_second_and_follows_what_it_finds(client: consul.Consul, name: str) -> None:
+def test_the_check_runs_every_second_and_follows_its_target(client: consul.Consul, name: str) -> None:
     with canned(http("200 OK", b"well")) as target:
         register(client, name, check=http_check(target.url))
         until(lambda: statuses(client, name) == {name: "passing"})
@@ -111,7 +111,7 @@ def test_when_its_service_goes_it_goes_too(server: Address, client: consul.Consu
     assert client.agent.checks(filter_expr=f'CheckID == "service:{name}"') == {}
 
 
-def test_an_ill_one_takes_nobody_elses_place(client: consul.Consul, name: str) -> None:
+def test_a_failing_check_fails_only_its_own_service(client: consul.Consul, name: str) -> None:
     register(client, f"{name}-others")
     register(client, name, check=http_check(nobody().url))
     result(client, name)
@@ -119,7 +119,7 @@ def test_an_ill_one_takes_nobody_elses_place(client: consul.Consul, name: str) -
     assert len(client.health.service(f"{name}-others", passing=True)[1]) == 1
 
 
-def test_nobody_else_has_a_say_in_it(server: Address, client: consul.Consul, name: str) -> None:
+def test_a_heartbeat_cannot_set_an_http_check(server: Address, client: consul.Consul, name: str) -> None:
     register(client, name, check=http_check(nobody().url))
     refusal = (500, f'CheckID "service:{name}" does not have associated TTL')
     assert call(server, "PUT", f"/v1/agent/check/pass/service:{name}") == refusal

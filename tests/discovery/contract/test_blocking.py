@@ -44,9 +44,7 @@ async def test_blocking_query_wakes_on_a_change(
     assert after != before
 
 
-async def test_blocking_query_on_an_absent_service_wakes_when_it_comes(
-    aclient: consul.aio.Consul, name: str
-) -> None:
+async def test_a_blocking_query_wakes_when_the_service_comes(aclient: consul.aio.Consul, name: str) -> None:
     index, _ = await aclient.health.service(name)
     async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as group:
         waiting = group.create_task(aclient.health.service(name, index=int(index), wait="1m"))

@@ -132,7 +132,7 @@ def test_registering_again_does_not_end_it(client: consul.Consul, name: str) -> 
     until(lambda: passing(client, name) == 1)
 
 
-def test_nobody_can_heal_it_by_a_heartbeat(server: Address, client: consul.Consul, name: str) -> None:
+def test_a_heartbeat_does_not_end_maintenance(server: Address, client: consul.Consul, name: str) -> None:
     register(client, name)
     client.agent.service.maintenance(name, "true")
     own = f"_service_maintenance:{name}"

@@ -15,9 +15,7 @@ from tests.discovery.contract.calls import DEADLINE_S, call, index_of, register,
 from tfleet.contract.address import Address
 
 
-def test_registered_service_is_in_health_with_its_address_meta_and_checks(
-    client: consul.Consul, name: str
-) -> None:
+def test_a_registered_service_is_complete_in_health(client: consul.Consul, name: str) -> None:
     assert register(client, name, "one", tags=["a", "b"], meta={"model": "m", "version": "1"})
     index, (entry,) = client.health.service(name)
     index, node_name = int(index), entry["Node"]["Node"]
@@ -125,7 +123,7 @@ def test_service_without_meta_or_address_has_null_and_empty(client: consul.Consu
     assert [check["CheckID"] for check in entry["Checks"]] == ["serfHealth"]
 
 
-def test_agent_says_who_it_is(client: consul.Consul) -> None:
+def test_the_agent_names_itself(client: consul.Consul) -> None:
     config = client.agent.self()["Config"]
     assert (config["Datacenter"], config["Version"]) == ("dc1", "1.8.7")
     (member,) = client.agent.members()
@@ -177,9 +175,7 @@ async def test_async_heartbeat_of_an_unknown_check_raises(aclient: consul.aio.Co
     assert type(raised.value) is consul.ConsulException
 
 
-def test_check_turns_critical_when_its_ttl_passes_and_back_with_a_heartbeat(
-    client: consul.Consul, name: str
-) -> None:
+def test_a_check_expires_and_a_heartbeat_heals_it(client: consul.Consul, name: str) -> None:
     register(client, name, check=ttl_check("300ms"))
     index = index_of(client, name)
     index, _ = client.health.service(name, index=index, wait=f"{DEADLINE_S:g}s")
@@ -190,7 +186,7 @@ def test_check_turns_critical_when_its_ttl_passes_and_back_with_a_heartbeat(
     until(lambda: "last output before timeout follows): back" in str(client.agent.checks()))
 
 
-def test_heartbeats_keep_a_check_alive_and_do_not_move_the_index(client: consul.Consul, name: str) -> None:
+def test_heartbeats_keep_a_check_passing_and_the_index_still(client: consul.Consul, name: str) -> None:
     register(client, name, check=ttl_check("2s"))
     index = index_of(client, name)
     beat_until = time.monotonic() + 3

@@ -54,14 +54,14 @@ def _catalog(*registrations: ServiceDefinition, limits: RegistryLimits | None = 
     return catalog
 
 
-def test_empty_catalog_has_nothing_due_and_an_index_that_can_be_waited_on() -> None:
+def test_an_empty_catalog_has_a_usable_index() -> None:
     catalog = _catalog()
     assert (catalog.due, catalog.expire(1e9), catalog.index) == (math.inf, math.inf, 1)
     assert (catalog.service_index("n"), catalog.services_index) == (1, 1)
     assert (catalog.names(), catalog.instances("n"), catalog.entry("i")) == ({}, (), None)
 
 
-def test_repr_counts_what_it_holds() -> None:
+def test_repr_shows_its_counts() -> None:
     catalog = _catalog(_registration("1"), _registration("2"), _registration("3", "m", checks=()))
     assert repr(catalog) == "<Catalog services=3 names=2 checks=2 index=4>"
 
@@ -126,7 +126,7 @@ def test_service_goes_when_critical_for_long_enough() -> None:
     assert catalog.service_index("n") == catalog.services_index == before + 1
 
 
-def test_one_dead_check_of_several_is_enough_to_go() -> None:
+def test_one_of_several_critical_checks_removes_a_service() -> None:
     catalog = _catalog(_registration(checks=("a", "b")))
     catalog.update_check("a", "critical", "", 0.0)
     catalog.update_check("b", "passing", "", 59.0)
@@ -134,7 +134,8 @@ def test_one_dead_check_of_several_is_enough_to_go() -> None:
     assert catalog.entry("i") is None
 
 
-def test_time_in_critical_counts_from_the_first_update_and_ends_with_a_good_one() -> None:
+def test_critical_time_runs_from_the_first_bad_update() -> None:
+    """Until the first good one."""
     catalog = _catalog(_registration())
     catalog.update_check("service:i", "critical", "", 0.0)
     catalog.update_check("service:i", "critical", "", 55.0)
@@ -177,7 +178,7 @@ def test_unknown_check_is_refused() -> None:
         _catalog().update_check("x", "passing", "", 0.0)
 
 
-def test_registering_the_same_again_changes_nothing_but_the_timer() -> None:
+def test_registering_the_same_again_only_resets_the_timer() -> None:
     catalog = _catalog(_registration())
     before = (catalog.index, catalog.services_index, catalog.entry("i"))
     catalog.register(_registration(), 8.0)
@@ -228,7 +229,7 @@ def test_renamed_service_leaves_its_old_name() -> None:
     assert set(catalog.names()) == {"new"}
 
 
-def test_check_id_belongs_to_the_last_service_that_registered_it() -> None:
+def test_a_check_id_belongs_to_its_last_service() -> None:
     catalog = _catalog(_registration("1", "n", checks=("c",)), _registration("2", "m", checks=("c",)))
     assert (_status(catalog, "1"), _status(catalog, "2")) == ([], ["passing"])
     assert catalog.service_index("n") == catalog.service_index("m")
@@ -237,7 +238,7 @@ def test_check_id_belongs_to_the_last_service_that_registered_it() -> None:
     assert _status(catalog, "2") == ["warning"]
 
 
-def test_deregistration_moves_the_index_of_its_name_and_of_absent_names() -> None:
+def test_deregistering_moves_its_own_and_absent_indexes() -> None:
     catalog = _catalog(_registration("1"), _registration("2"), _registration("3", "other"))
     other = catalog.service_index("other")
     assert catalog.deregister("1")
@@ -264,7 +265,7 @@ def test_too_many_checks_are_refused_and_nothing_has_changed() -> None:
     assert (catalog.index, catalog.entry("i")) == before
 
 
-def test_an_http_check_is_probed_from_its_registration_to_its_end() -> None:
+def test_an_http_check_is_probed_while_registered() -> None:
     catalog = _catalog(_registration("1", http=_PROBE), _registration("2"))
     assert catalog.probes == {"service:1": _PROBE}
     catalog.register(_registration("1", http=HttpProbe("http://y/", 1.0, 1.0, "127.0.0.1")), 0.0)
@@ -276,7 +277,7 @@ def test_an_http_check_is_probed_from_its_registration_to_its_end() -> None:
     assert catalog.probes == {}
 
 
-def test_what_a_probe_found_is_shown_and_counts_for_the_removal() -> None:
+def test_a_probes_result_is_shown_and_counts_for_removal() -> None:
     catalog = _catalog(_registration(status="critical", http=_PROBE))
     catalog.probed("service:i", "passing", "HTTP GET ...", 5.0)
     assert _status(catalog) == ["passing"]

@@ -86,7 +86,7 @@ def test_taken_port_is_one_clear_line_and_exit_code_2() -> None:
     assert lines == [f"Error: cannot listen on 127.0.0.1:{port}: Address already in use"]
 
 
-def test_host_that_is_not_known_is_one_clear_line_and_exit_code_2() -> None:
+def test_an_unknown_host_is_one_line_and_exit_code_2() -> None:
     (line,) = _stderr_of_refusal("--host=nowhere.invalid", "--port=0")
     assert line.startswith("Error: cannot listen on nowhere.invalid:0: ")
 

@@ -50,7 +50,7 @@ def test_reads_what_go_reads(text: str, seconds: float) -> None:
         ("9" * 400 + "h", f'time: invalid duration "{"9" * 400}h"'),
     ],
 )
-def test_refuses_in_gos_words(text: str, message: str) -> None:
+def test_refusals_use_gos_text(text: str, message: str) -> None:
     with pytest.raises(BadDurationError) as raised:
         parse_duration(text)
     assert str(raised.value) == message

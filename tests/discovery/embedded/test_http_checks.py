@@ -75,7 +75,7 @@ async def test_of_a_large_body_only_the_beginning_is_read() -> None:
     assert output.endswith(" Output: " + "x" * 100)
 
 
-async def test_nobody_there_is_critical_with_the_systems_word_for_it() -> None:
+async def test_a_refused_connection_is_critical_with_its_error() -> None:
     url = nobody().url
     assert await _ask(url) == ("critical", f'Get "{url}": connection refused')
 
@@ -86,13 +86,13 @@ async def test_no_answer_in_time_is_critical() -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://", "http://[x/", "ftp://127.0.0.1/", "http://a\x00b/"])
-async def test_a_url_that_is_none_is_critical_and_ends_nothing(url: str) -> None:
+async def test_an_invalid_url_is_critical_and_ends_nothing(url: str) -> None:
     status, output = await _ask(url)
     assert status == "critical"
     assert output.startswith(f'Get "{url}": ')
 
 
-async def test_nobody_has_another_machine_asked() -> None:
+async def test_checks_only_ask_the_callers_own_machine() -> None:
     async with _target() as (url, seen):
         status, output = await _ask(f"{url}/secret", registrant="203.0.113.7")
     assert (status, seen) == ("critical", [])
@@ -116,7 +116,7 @@ async def test_a_redirect_leads_nowhere() -> None:
     assert output == f"HTTP GET {target.url}: 302 Found Output: there"
 
 
-async def test_what_is_packed_stays_packed() -> None:
+async def test_compressed_answers_are_not_unpacked() -> None:
     with canned(http("200 OK", gzip.compress(b"x" * 10_000_000), "Content-Encoding: gzip")) as target:
         _, output = await _ask(target.url, most_bytes=100)
     assert "xxx" not in output

@@ -83,7 +83,7 @@ async def test_time_passes_by_the_injected_clock() -> None:
         assert (await server.get(_HEALTH))[1] == []
 
 
-async def test_blocking_query_wakes_when_a_ttl_passes_with_no_other_request() -> None:
+async def test_a_blocking_query_wakes_when_a_ttl_passes() -> None:
     async with _served() as server:
         await server.put(_REGISTER, _service(Check={"TTL": "50ms", "Status": "passing"}))
         async with asyncio.timeout(5):
@@ -134,7 +134,7 @@ async def test_place_of_a_client_that_went_away_is_free_again() -> None:
         await server.held(0)
 
 
-async def test_one_blocking_query_too_many_is_told_to_come_later() -> None:
+async def test_one_blocking_query_too_many_is_429() -> None:
     async with _served(limits=RegistryLimits(blocking_queries=1)) as server, asyncio.TaskGroup() as group:
         path = f"{_HEALTH}?index={server.agent.catalog.index}"
         group.create_task(server.get(path))

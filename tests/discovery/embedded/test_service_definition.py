@@ -168,15 +168,13 @@ def test_refuses_what_is_wrong(value: object, message: str) -> None:
         ({"Interval": "2s", "Timeout": "-1s"}, HttpProbe("http://x/", 2.0, 10.0, "10.0.0.5")),
     ],
 )
-def test_an_http_check_has_consuls_least_interval_and_default_timeout(
-    said: dict[str, str], understood: HttpProbe
-) -> None:
+def test_an_http_check_has_consuls_minimum_and_default(said: dict[str, str], understood: HttpProbe) -> None:
     (check,) = _parse({"Name": "n", "Check": {"HTTP": "http://x/"} | said}).checks
     assert (check.http, check.ttl_s, check.status) == (understood, math.inf, "critical")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 60_000, b'{"Port":' + b"9" * 5000 + b"}"])
-def test_refuses_what_is_not_json(body: bytes) -> None:
+def test_text_that_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(RefusedRequestError, match=r"^Request decode failed: "):
         parse_registration(body, RegistryLimits(), registrant="10.0.0.5")
 

@@ -66,7 +66,7 @@ def registered(registry: Address) -> list[str]:
 
 
 @pytest.mark.parametrize("headers", [RIGHT, {"Authorization": "Bearer s3cret"}])
-def test_who_shows_the_token_registers(registry: Address, headers: Mapping[str, str]) -> None:
+def test_the_right_token_may_register(registry: Address, headers: Mapping[str, str]) -> None:
     assert call(registry, "PUT", REGISTER, headers, SERVICE)[0] == 200
     assert registered(registry) == ["w1"]
 
@@ -74,9 +74,7 @@ def test_who_shows_the_token_registers(registry: Address, headers: Mapping[str, 
 @pytest.mark.parametrize(
     "headers", [{}, {"X-Consul-Token": ""}, {"Authorization": "Basic s3cret"}, {"Authorization": "Bearer "}]
 )
-def test_without_a_token_nothing_is_told_and_nothing_done(
-    registry: Address, headers: Mapping[str, str]
-) -> None:
+def test_without_a_token_every_request_is_refused(registry: Address, headers: Mapping[str, str]) -> None:
     call(registry, "PUT", REGISTER, RIGHT, SERVICE)
     for method, path in (("GET", SERVICES), ("PUT", DEREGISTER), ("PUT", REGISTER), ("GET", "/nowhere")):
         assert call(registry, method, path, headers, SERVICE) == (403, MISSING)
@@ -84,7 +82,7 @@ def test_without_a_token_nothing_is_told_and_nothing_done(
 
 
 @pytest.mark.parametrize("token", ["s3cre", "s3cret0", "\xe9"])
-def test_a_wrong_token_is_told_in_consuls_words(registry: Address, token: str) -> None:
+def test_a_wrong_token_gets_consuls_error(registry: Address, token: str) -> None:
     status, text = call(registry, "PUT", DEREGISTER, {"X-Consul-Token": token})
     assert status == 403
     assert text.startswith("ACL not found: ")
@@ -98,7 +96,7 @@ def test_another_token_in_the_file_holds_from_then_on(registry: Address, file: P
     eventually_sync(lambda: call(registry, "GET", SERVICES, RIGHT)[0] == 403)
 
 
-async def test_all_who_come_with_a_new_token_at_once_are_let_in(file: Path) -> None:
+async def test_concurrent_requests_with_a_new_token_are_accepted(file: Path) -> None:
     now_s = 0.0
     token = await asyncio.to_thread(Token, Access(token_file=file), lambda: now_s)
     for number in range(20):
@@ -108,7 +106,7 @@ async def test_all_who_come_with_a_new_token_at_once_are_let_in(file: Path) -> N
         await asyncio.gather(*(token.check(new.get) for _ in range(5)))
 
 
-def test_a_hundred_hanging_look_ups_hold_nobody_up(file: Path) -> None:
+def test_a_hundred_hanging_lookups_delay_no_other(file: Path) -> None:
     release, hanging = threading.Event(), threading.Event()
 
     def look_up(_host: str, _port: int) -> list[str]:
@@ -144,7 +142,7 @@ def test_a_worker_that_shows_it_registers_and_is_tested(registry: Address, file:
     check.end(name)
 
 
-def test_a_worker_without_it_is_told_what_to_say(registry: Address) -> None:
+def test_a_worker_without_a_token_logs_what_to_set(registry: Address) -> None:
     with pytest.raises(RegistryRefusedError) as refusal:
         ConsulAgent(registry, "tfleet", ttl_s=10.0).register(Instance("w1", nobody()))
     assert str(refusal.value).endswith(MISSING)

@@ -10,7 +10,7 @@ REGISTRY = Address("127.0.0.1", 8500)
 OWN = network_address()
 
 
-def test_what_is_chosen_wins() -> None:
+def test_a_chosen_address_wins() -> None:
     assert advertised(HERE, Address("public", 1), REGISTRY) == Address("public", 1)
 
 
@@ -25,7 +25,7 @@ def test_every_interface_becomes_the_one_towards_the_registry(everywhere: str) -
     assert advertised(Address(everywhere, 8000), None, registry) == Address(own or registry.host, 8000)
 
 
-def test_every_interface_of_ipv6_is_never_told_as_one_of_ipv4() -> None:
+def test_the_ipv6_wildcard_never_becomes_an_ipv4_address() -> None:
     found = advertised(Address("::", 8000), None, Address("::1", 8500))
     assert found == Address(network_address(ipv6=True) or "::1", 8000)
 
@@ -38,15 +38,15 @@ def test_with_an_agent_of_this_machine_it_is_the_one_for_others() -> None:
     socket.create_server((found.host, 0)).close()
 
 
-def test_without_a_registry_nobody_has_to_be_told() -> None:
+def test_without_a_registry_any_address_is_accepted() -> None:
     assert advertised(Address("0.0.0.0", 8000), None, None) == Address("0.0.0.0", 8000)
 
 
-def test_the_advice_names_the_options_and_where_the_worker_listens() -> None:
+def test_the_advice_names_options_and_listening_address() -> None:
     for said in ("127.0.0.1:8000", "--advertise", "--host", "published port", "--no-self-test"):
         assert said in advice(HERE)
 
 
-def test_the_advice_on_an_outside_address_says_what_is_told_instead() -> None:
+def test_the_advice_names_the_address_used_instead() -> None:
     for said in ("127.0.0.1:8000", "--advertise-wan", "published port", "firewall", "--no-self-test"):
         assert said in wan_advice(HERE)

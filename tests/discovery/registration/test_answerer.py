@@ -8,7 +8,7 @@ from tfleet.discovery.registration.conflicts import AddressOwner, who_answers
 
 
 @pytest.mark.parametrize("status", ["200 OK", "503 Service Unavailable", "421 Misdirected Request"])
-def test_who_answers_says_its_name_whatever_its_state(status: str) -> None:
+def test_an_answer_names_its_worker_in_any_state(status: str) -> None:
     with canned(http(status, b"", "X-Worker: w1")) as address:
         assert who_answers(address) == AddressOwner("w1")
 
@@ -25,24 +25,24 @@ def test_a_proxy_says_its_name_too() -> None:
         (b"220 mail.example ESMTP\r\n", "220 mail"),
     ],
 )
-def test_what_is_no_worker_is_told_apart(answer: bytes, error: str) -> None:
+def test_a_server_that_is_no_worker_is_recognised(answer: bytes, error: str) -> None:
     with canned(answer) as address:
         found = who_answers(address)
     assert not found.worker
     assert error in found.error
 
 
-def test_nobody_answers_and_the_reason_is_the_system_s() -> None:
+def test_without_an_answer_the_reason_is_the_systems() -> None:
     assert who_answers(nobody()) == AddressOwner(error="Connection refused")
 
 
-def test_who_does_not_answer_in_time_does_not_answer() -> None:
+def test_a_late_answer_counts_as_none() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         found = who_answers(Address(*silent.getsockname()), timeout_s=0.05)
     assert found == AddressOwner(error="no answer within 0.05 s")
 
 
-def test_a_proxy_for_the_world_outside_does_not_answer_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_http_proxy_does_not_answer_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         canned(http("200 OK", b"", "X-Worker: proxy")) as proxy,
         canned(http("200 OK", b"", "X-Worker: w1")) as w,

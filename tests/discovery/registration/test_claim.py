@@ -46,21 +46,21 @@ class Registered:
         ("a third one", ListingStatus.CRITICAL, True, Verdict.UNKNOWN),
     ],
 )
-def test_a_rival_is_judged_by_who_answers(
+def test_a_conflict_is_decided_by_who_answers(
     answering: str, status: ListingStatus, one_machine: bool, verdict: Verdict
 ) -> None:
     rival = listing("other", status=status)
     assert judge(rival, own_id="us", answering=answering, one_machine=one_machine) is verdict
 
 
-def test_only_corpses_at_the_same_address_are_removed() -> None:
+def test_only_stale_entries_at_the_address_are_removed() -> None:
     registry = Registered(listing("corpse"), listing("neighbour", Address("10.0.0.7", 8001)))
     us = Instance("us", PUBLIC)
     assert claim(registry, us, lambda _: AddressOwner("us")) == (Instance("corpse", PUBLIC),)
     assert registry.forgotten == ["corpse"]
 
 
-def test_who_lives_at_the_address_is_named_and_nobody_is_touched() -> None:
+def test_a_live_owner_is_named_and_left_alone() -> None:
     registry = Registered(listing("corpse"), listing("alive"))
     with pytest.raises(AddressHeldError) as raised:
         claim(registry, Instance("us", PUBLIC), lambda _: AddressOwner("alive"))
@@ -71,7 +71,7 @@ def test_who_lives_at_the_address_is_named_and_nobody_is_touched() -> None:
     assert registry.forgotten == []
 
 
-def test_nobody_is_asked_where_nobody_else_is_registered() -> None:
+def test_without_other_entries_no_address_is_asked() -> None:
     def ask(address: Address) -> AddressOwner:
         raise AssertionError(address)
 
@@ -79,9 +79,8 @@ def test_nobody_is_asked_where_nobody_else_is_registered() -> None:
 
 
 @pytest.mark.parametrize(("registry", "forgotten"), [(LOOPBACK, ["other"]), (PUBLIC, [])])
-def test_the_same_loopback_address_may_be_another_machine_s_unless_the_registry_is_on_it_too(
-    registry: Address, forgotten: list[str]
-) -> None:
+def test_a_loopback_address_conflicts_only_on_one_machine(registry: Address, forgotten: list[str]) -> None:
+    """The registry has to be on that machine, too; else it may be another machine's."""
     registered = Registered(listing("other", LOOPBACK), address=registry)
     claim(registered, Instance("us", LOOPBACK), lambda _: AddressOwner("us"))
     assert registered.forgotten == forgotten

@@ -123,16 +123,14 @@ def test_it_registers_again_when_the_agent_has_lost_it(started: list[Registratio
 
 
 @pytest.mark.parametrize("loss", [Loss.UNLISTED, Loss.NOT_PASSING])
-def test_it_registers_again_when_the_catalog_does_not_say_what_it_should(
-    loss: Loss, started: list[Registration]
-) -> None:
+def test_a_wrong_catalog_entry_is_registered_again(loss: Loss, started: list[Registration]) -> None:
     agent = ScriptedAgent(look=[lost(loss)])
     registration = start(agent, started)
     agent.wait_for("register", "heartbeat", "look", "register", "heartbeat")
     assert registration.losses == {loss: 1}
 
 
-def test_where_registering_again_does_not_help_it_looks_ever_more_rarely() -> None:
+def test_futile_re_registration_backs_off() -> None:
     now_s = 0.0
     agent = ScriptedAgent(look=[lost(Loss.UNLISTED)] * 100)
     registration = Registration(agent, WORKER, ask=lambda _: AddressOwner(), clock=lambda: now_s)
@@ -166,9 +164,7 @@ def test_a_mistake_of_ours_does_not_end_it(started: list[Registration]) -> None:
 
 
 @pytest.mark.parametrize("name", ["heartbeat", "look"])
-def test_a_call_that_failed_is_not_taken_for_a_lost_registration(
-    name: str, started: list[Registration]
-) -> None:
+def test_a_failed_call_is_no_lost_registration(name: str, started: list[Registration]) -> None:
     agent = ScriptedAgent(**{name: [RegistryUnavailableError("down")]})
     registration = start(agent, started)
     calls = ["register", "heartbeat", "look", "heartbeat"]
@@ -199,7 +195,7 @@ def test_it_is_not_registered_before_the_registry_took_it() -> None:
     assert not make(ScriptedAgent()).registered
 
 
-def test_its_corpse_is_removed_before_it_registers() -> None:
+def test_its_stale_entry_is_removed_before_it_registers() -> None:
     agent = ScriptedAgent(RIVAL)
     registration = make(agent, answering="w1")
     registration.claim()
@@ -209,14 +205,14 @@ def test_its_corpse_is_removed_before_it_registers() -> None:
     assert agent.calls == ["deregister w0", "register"]
 
 
-def test_an_address_that_somebody_else_lives_at_is_refused() -> None:
+def test_an_address_in_use_by_another_is_refused() -> None:
     agent = ScriptedAgent(RIVAL)
     with pytest.raises(AddressHeldError, match=r"127\.0\.0\.1:8000 .* w0 .*--advertise"):
         make(agent, answering="w0").claim()
     assert agent.calls == []
 
 
-def test_a_claim_that_the_registry_could_not_answer_is_made_before_the_first_registration() -> None:
+def test_a_failed_claim_is_repeated_before_registering() -> None:
     agent = ScriptedAgent(RIVAL, listed_at=[RegistryUnavailableError("down")])
     registration = make(agent, answering="w0")
     registration.claim()
@@ -229,7 +225,7 @@ def test_a_claim_that_the_registry_could_not_answer_is_made_before_the_first_reg
     assert agent.calls == ["register"]
 
 
-def test_who_registers_at_its_address_later_is_left_alone() -> None:
+def test_a_later_entry_at_its_address_is_left_alone() -> None:
     agent = ScriptedAgent(heartbeat=[lost(Loss.FORGOTTEN)])
     registration = make(agent)
     registration.turn()
@@ -336,9 +332,7 @@ _BLOWS = ("forget_all", "wipe_catalog", "turn_critical", "cut", "mend")
     blows=st.lists(st.tuples(st.floats(15, 120), st.sampled_from(_BLOWS)), max_size=12),
     seed=st.integers(0, 1000),
 )
-def test_whatever_happens_it_is_whole_within_ten_seconds_of_the_last_blow(
-    blows: list[tuple[float, str]], seed: int
-) -> None:
+def test_registration_heals_within_ten_seconds(blows: list[tuple[float, str]], seed: int) -> None:
     """Blows that rain faster than it can look make it look more rarely; here each has its time."""
     events, at_s = [], 0.0
     for pause_s, blow in blows:
@@ -372,7 +366,7 @@ class Anywhere(ScriptedAgent):
         return tuple(rival for rival in self.rivals if rival.instance.address == address)
 
 
-def test_one_whose_address_has_changed_registers_again_and_claims_the_new_address() -> None:
+def test_a_changed_address_is_claimed_and_registered() -> None:
     moved = replace(WORKER, address=Address("127.0.0.2", 8000))
     corpse = Listing(Instance("w0", moved.address), "node", ListingStatus.PASSING)
     agent = Anywhere(corpse)
@@ -391,7 +385,7 @@ def test_one_whose_address_has_changed_registers_again_and_claims_the_new_addres
     assert registration.instance == moved
 
 
-def test_an_outside_address_that_comes_later_is_registered_with_the_next_heartbeat() -> None:
+def test_a_late_outside_address_goes_with_the_next_heartbeat() -> None:
     agent, outside = Anywhere(), replace(WORKER, wan=Address("outside", 1))
     registration = moving(agent, WORKER, outside)
     registration.turn()

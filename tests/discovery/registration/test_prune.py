@@ -33,7 +33,7 @@ class Registered:
 
 
 @given(status=st.sampled_from(ListingStatus), error=st.text())
-def test_who_answers_under_its_own_name_is_never_suspect(status: ListingStatus, error: str) -> None:
+def test_an_entry_answering_as_itself_is_never_stale(status: ListingStatus, error: str) -> None:
     assert suspect(listing(1, status), AddressOwner("w1", error)) is None
 
 
@@ -70,13 +70,13 @@ OTHER = AddressOwner("w2")
         (ListingStatus.PASSING, LATE, StaleKind.UNREACHABLE, f"not reachable from here: {LATE.error}"),
     ],
 )
-def test_who_does_not_is_judged_by_who_does_and_by_its_checks(
+def test_a_silent_entry_is_judged_by_its_checks(
     status: ListingStatus, found: AddressOwner, kind: StaleKind, reason: str
 ) -> None:
     assert suspect(listing(1, status), found) == StaleEntry(listing(1, status), kind, reason)
 
 
-def test_each_is_asked_at_its_own_address_and_the_suspects_keep_their_order() -> None:
+def test_each_is_asked_at_its_address_and_order_is_kept() -> None:
     registry = Registered(*(listing(number) for number in range(100)))
 
     def ask(address: Address) -> AddressOwner:
@@ -123,7 +123,7 @@ def test_one_that_is_no_orphan_by_now_is_not_removed(
     assert registry.listings == [now]
 
 
-def test_a_registry_that_fails_is_told_as_it_is() -> None:
+def test_a_registry_failure_is_reported() -> None:
     class Away(Registered):
         def listed(self) -> tuple[Listing, ...]:
             raise RegistryUnavailableError("down")
@@ -132,7 +132,7 @@ def test_a_registry_that_fails_is_told_as_it_is() -> None:
         suspects(Away(), lambda _: AddressOwner())
 
 
-def test_who_is_refused_is_an_orphan_and_nobody_is_asked() -> None:
+def test_a_refused_connection_is_an_orphan() -> None:
     bad = Listing(Instance("x\n", Address("10.0.0.7", 8001)), "node", ListingStatus.PASSING, "its id is 'x'")
     registry = Registered(bad)
 

@@ -100,7 +100,7 @@ def test_a_worker_that_is_reached_may_be_ready_and_register(script: Sequence[Ste
     assert check.open == set(), "each check is removed"
 
 
-def test_a_worker_that_is_not_reached_is_not_ready_and_tried_again() -> None:
+def test_an_unreached_worker_is_not_ready_and_tried_again() -> None:
     check = ScriptedCheck(REFUSED)
     with running(check) as (test, results):
         eventually_sync(lambda: check.begun > 3)
@@ -110,7 +110,7 @@ def test_a_worker_that_is_not_reached_is_not_ready_and_tried_again() -> None:
     assert check.open == set()
 
 
-def test_it_tells_what_is_wrong_and_what_to_set_and_when_it_is_no_longer_so() -> None:
+def test_it_logs_the_fault_the_remedy_and_the_recovery() -> None:
     told: list[str] = []
     assert result(ScriptedCheck(REFUSED, REACHED), tell=told.append)
     assert told == [
@@ -119,7 +119,7 @@ def test_it_tells_what_is_wrong_and_what_to_set_and_when_it_is_no_longer_so() ->
     ]
 
 
-def test_the_error_is_one_line_with_all_that_is_needed_and_not_one_a_second() -> None:
+def test_the_error_is_one_complete_line_and_not_repeated() -> None:
     with structlog.testing.capture_logs() as lines:
         assert result(ScriptedCheck(*[REFUSED] * 17, REACHED))
     errors = [line for line in lines if line["log_level"] == "error"]
@@ -135,7 +135,8 @@ def test_the_error_is_one_line_with_all_that_is_needed_and_not_one_a_second() ->
     }
 
 
-def test_without_a_registry_the_worker_is_ready_but_is_tested_before_it_registers() -> None:
+def test_without_a_registry_it_is_ready_and_tested_later() -> None:
+    """Before it registers."""
     check = ScriptedCheck(AWAY, AWAY, REFUSED)
     with running(check) as (test, results):
         assert test.wait_settled(10), "nobody has to wait for a registry"
@@ -143,13 +144,14 @@ def test_without_a_registry_the_worker_is_ready_but_is_tested_before_it_register
         assert results == [], "and nobody registers without a test"
 
 
-def test_a_registry_that_is_away_is_one_warning_and_does_not_hide_what_comes_next() -> None:
+def test_an_absent_registry_is_one_warning() -> None:
+    """It does not hide what comes next."""
     with structlog.testing.capture_logs() as lines:
         assert result(ScriptedCheck(AWAY, AWAY, REFUSED, REFUSED, REACHED))
     assert [line["log_level"] for line in lines] == ["warning", "error", "info"]
 
 
-def test_a_registry_that_refuses_is_asked_no_more_and_the_worker_registers_all_the_same() -> None:
+def test_a_refused_check_is_skipped_and_it_registers() -> None:
     check = ScriptedCheck(DENIED)
     with structlog.testing.capture_logs() as lines:
         assert result(check)
@@ -157,7 +159,7 @@ def test_a_registry_that_refuses_is_asked_no_more_and_the_worker_registers_all_t
     assert [(line["log_level"], line["error"]) for line in lines] == [("warning", "permission denied")]
 
 
-def test_a_registry_that_takes_the_check_and_never_runs_it_is_away() -> None:
+def test_a_registry_that_runs_no_checks_counts_as_away() -> None:
     check = ScriptedCheck(None)
     with running(check, patience_s=0.01) as (test, results):
         assert test.wait_settled(10)
@@ -183,9 +185,8 @@ def test_stopped_it_returns_at_once_and_removes_its_check() -> None:
     assert (results, check.open) == ([False], set())
 
 
-def test_an_address_that_is_not_needed_keeps_nobody_waiting_and_may_not_be_told_before_it_is_reached() -> (
-    None
-):
+def test_an_optional_address_is_told_once_reached() -> None:
+    """Nothing waits for it."""
     told: list[str] = []
     check = ScriptedCheck(None, REFUSED)
     with (

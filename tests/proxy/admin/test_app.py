@@ -69,7 +69,7 @@ async def test_a_lookup_without_a_worker_is_503() -> None:
         assert "tfleet worker" in json.loads(text)["detail"]
 
 
-async def test_an_image_sent_to_a_p2p_proxy_is_sent_on_with_307_and_not_read() -> None:
+async def test_a_p2p_proxy_redirects_an_image_unread() -> None:
     async with stand_in() as worker, running(settings(worker, mode="p2p")) as proxy:
         answer, _ = await get(proxy, "/predict?top=2", method="POST")
         assert answer.status == 307
@@ -87,7 +87,7 @@ async def test_an_unknown_path_is_a_404_document() -> None:
         assert len(answer.headers["X-Request-Id"]) == 32
 
 
-async def test_a_wrong_method_is_a_405_document_that_names_the_right_ones() -> None:
+async def test_a_wrong_method_is_405_with_the_allowed_ones() -> None:
     async with running(NOBODY) as proxy:
         answer, text = await get(proxy, "/predict", method="GET")
         assert answer.status == 405

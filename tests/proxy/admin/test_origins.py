@@ -114,7 +114,7 @@ async def busy(_: web.Request) -> web.Response:
 
 
 @pytest.mark.parametrize("origins", [("*",), (A,)])
-async def test_what_was_no_request_says_it(origins: tuple[str, ...]) -> None:
+async def test_an_unparsed_request_allows_the_origin(origins: tuple[str, ...]) -> None:
     async with proxy_for(*origins) as proxy, raw_client(proxy) as client:
         await client.send(b"nonsense\r\n\r\n")
         refusal = await client.answer()
@@ -137,7 +137,7 @@ async def test_a_redirect_says_it() -> None:
         assert allowed(await answer(proxy, "GET", "/", B)) == [B]
 
 
-async def test_a_workers_own_word_is_not_repeated() -> None:
+async def test_a_workers_own_header_is_not_repeated() -> None:
     async def readable(_: web.Request) -> web.Response:
         theirs = {ALLOW: "*", EXPOSE: "X-A", "Vary": "Origin", "X-A": "1"}
         return web.Response(headers=theirs, text="ok")
@@ -152,7 +152,7 @@ async def test_a_workers_own_word_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/predict", "/worker", "/workers", "/nothing"])
-async def test_a_browser_that_asks_first_is_told(path: str) -> None:
+async def test_a_preflight_is_answered(path: str) -> None:
     async with stand_in() as worker, proxy_for(A, worker=worker) as proxy:
         got = await answer(proxy, "OPTIONS", path, more=PREFLIGHT)
         assert (got.status, allowed(got), got.headers["Vary"]) == (204, [A], "Origin")

@@ -43,7 +43,7 @@ async def test_a_worker_s_page_comes_through_the_proxy_in_both_modes() -> None:
                 assert await get(proxy, worker.address) == (200, "text/plain", PAGE)
 
 
-async def test_nobody_is_asked_but_a_worker_of_the_fleet() -> None:
+async def test_only_workers_of_the_fleet_are_asked() -> None:
     async with stand_in() as worker, stand_in() as stranger, running(settings(worker)) as proxy:
         found = await get(proxy, stranger.address)
         assert (found[0], detail(found)) == (
@@ -69,7 +69,7 @@ async def test_one_that_gives_no_page_is_502_and_why() -> None:
         (lambda: web.Response(status=302, headers={"Location": "/healthz"}), "answered 302"),
     ],
 )
-async def test_what_is_no_page_of_its_is_not_passed_on(answer, how: str) -> None:  # type: ignore[no-untyped-def] # makes one
+async def test_an_unexpected_page_is_not_passed_on(answer, how: str) -> None:  # type: ignore[no-untyped-def] # makes one
     async def metrics(_: web.Request) -> web.Response:
         response: web.Response = answer()
         return response
@@ -81,7 +81,7 @@ async def test_what_is_no_page_of_its_is_not_passed_on(answer, how: str) -> None
         assert how in detail(found)
 
 
-async def test_whoever_else_answers_at_its_address_is_not_taken_for_it() -> None:
+async def test_another_server_at_its_address_is_not_taken_for_it() -> None:
     fleet = WorkerTable()
     async with stand_in() as worker, aiohttp.ClientSession() as session:
         fleet.synced([Instance("tfleet-mine", worker.address)])

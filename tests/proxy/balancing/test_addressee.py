@@ -27,7 +27,7 @@ def test_a_worker_is_named_where_it_has_a_name_that_is_one(name: str, lines: byt
     assert addressee(Instance(name, Address("w", 8000))) == lines
 
 
-async def test_each_image_names_its_worker_and_no_other_one_looks_at_it() -> None:
+async def test_an_image_is_read_only_by_the_worker_it_names() -> None:
     """The worker at w1's address is w3 by now, and answers as a worker does."""
 
     async def misdirected(request: web.Request) -> web.Response:

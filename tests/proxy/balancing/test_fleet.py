@@ -44,7 +44,7 @@ def test_a_worker_that_was_tried_is_not_picked_again() -> None:
     assert fleet.pick(["w1", "w2"]) is None
 
 
-def test_an_empty_fleet_picks_nobody() -> None:
+def test_an_empty_fleet_picks_none() -> None:
     assert WorkerTable().pick() is None
 
 
@@ -62,7 +62,7 @@ def test_requests_in_flight_are_counted_and_forgotten() -> None:
     assert fleet.in_flight("w1") == 0
 
 
-def test_a_worker_that_says_that_others_wait_there_is_passed_over_for_a_second() -> None:
+def test_a_worker_with_a_queue_is_passed_over_for_a_second() -> None:
     clock = Clock()
     fleet = WorkerTable("least-request", clock=clock, rng=random.Random(1))
     ready(fleet, ONE, TWO)
@@ -84,7 +84,7 @@ def test_a_worker_that_says_that_others_wait_there_is_passed_over_for_a_second()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_what_a_worker_said_before_or_after_it_was_dropped_is_forgotten(when: str) -> None:
+def test_a_dropped_workers_queue_report_is_forgotten(when: str) -> None:
     fleet = WorkerTable("least-request", clock=Clock(), rng=random.Random(1))
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
@@ -123,7 +123,8 @@ def test_every_change_wakes_the_prober() -> None:
     assert fleet.pick() is None
 
 
-def test_a_worker_that_is_silent_while_somebody_waits_is_a_suspect_until_it_is_heard() -> None:
+def test_a_silent_worker_with_requests_is_suspect() -> None:
+    """Until it answers."""
     clock = Clock()
     fleet = WorkerTable(clock=clock)
     ready(fleet, ONE, TWO)
@@ -143,7 +144,7 @@ def test_a_worker_that_is_silent_while_somebody_waits_is_a_suspect_until_it_is_h
     assert fleet.suspects() == ()
 
 
-def test_nobody_waits_for_a_worker_that_a_probe_did_not_reach() -> None:
+def test_no_request_waits_for_an_unreached_worker() -> None:
     fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     lost, other = Waiter(), Waiter()
@@ -154,7 +155,7 @@ def test_nobody_waits_for_a_worker_that_a_probe_did_not_reach() -> None:
     assert fleet.pick() is fleet.pool.members["w2"]
 
 
-def test_a_newcomer_has_less_weight_until_its_slow_start_is_over() -> None:
+def test_a_new_worker_weighs_less_during_slow_start() -> None:
     clock = Clock()
     fleet = WorkerTable(slow_start_s=10.0, clock=clock, rng=random.Random(1))
     ready(fleet, ONE)
@@ -179,7 +180,7 @@ def test_without_slow_start_a_newcomer_has_its_share_at_once() -> None:
 
 
 @pytest.mark.parametrize("answers", [("500", "drop"), ("drop", "500")], ids=["before", "after"])
-def test_what_a_worker_answered_before_or_after_it_was_dropped_is_forgotten(answers: tuple[str, ...]) -> None:
+def test_a_dropped_workers_answers_are_forgotten(answers: tuple[str, ...]) -> None:
     fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
@@ -195,7 +196,7 @@ def test_what_a_worker_answered_before_or_after_it_was_dropped_is_forgotten(answ
     assert fleet.pool.members["w1"] in fleet.pool.routable
 
 
-def test_a_change_of_a_worker_is_one_line_and_one_of_thousands_too() -> None:
+def test_a_change_is_one_line_even_for_thousands() -> None:
     fleet = WorkerTable(rng=random.Random(1))
     with capture_logs() as lines:
         ready(fleet, ONE, TWO)
@@ -217,7 +218,7 @@ def test_a_change_of_a_worker_is_one_line_and_one_of_thousands_too() -> None:
     assert lines == [{"event": "workers starting", "workers": 3000, "log_level": "info"}]
 
 
-def test_one_that_comes_back_because_others_are_lost_is_told() -> None:
+def test_a_worker_back_as_a_last_resort_is_logged() -> None:
     fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     one, two = fleet.pool.members.values()
@@ -232,7 +233,7 @@ def test_one_that_comes_back_because_others_are_lost_is_told() -> None:
     }
 
 
-def test_where_all_are_late_requests_still_go_to_somebody_who_was_not_tried() -> None:
+def test_with_all_late_requests_go_to_an_untried_worker() -> None:
     fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     fleet.failed(fleet.pool.members["w1"], "makes no progress", late=True)
@@ -246,7 +247,7 @@ def test_where_all_are_late_requests_still_go_to_somebody_who_was_not_tried() ->
     assert fleet.pick(["w1", "w2"]) is None
 
 
-def test_who_is_silent_until_its_callers_have_no_more_time_is_probed() -> None:
+def test_a_worker_silent_until_deadlines_is_probed() -> None:
     clock = Clock()
     fleet = WorkerTable(clock=clock)
     ready(fleet, ONE, TWO)
@@ -296,7 +297,7 @@ def test_an_earlier_probe_does_not_undo_an_ejection() -> None:
 @pytest.mark.parametrize(
     ("status", "state"), [(200, WorkerState.READY), (429, WorkerState.EJECTED), (503, WorkerState.EJECTED)]
 )
-def test_what_no_image_was_looked_at_for_is_no_answer_in_between(status: int, state: WorkerState) -> None:
+def test_answers_without_inference_do_not_count_as_served(status: int, state: WorkerState) -> None:
     fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
@@ -321,7 +322,7 @@ def test_bodies_count_only_against_a_worker_that_gets_requests() -> None:
     assert fleet.draining("w1") is False
 
 
-def test_answers_that_the_caller_s_time_was_over_eject_nobody() -> None:
+def test_expired_deadlines_eject_no_worker() -> None:
     """A slow image that is sent again and again with little time is not the worker's failure."""
     fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)

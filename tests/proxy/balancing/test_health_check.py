@@ -18,11 +18,11 @@ async def error_at(address: Address) -> str:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_a_refused_probe_is_told_in_plain_words(host: str) -> None:
+async def test_a_refused_probe_has_a_plain_reason(host: str) -> None:
     assert await error_at(Address(host, nobody().port)) == "connection refused"
 
 
-async def test_what_is_no_worker_is_told_in_plain_words() -> None:
+async def test_a_server_that_is_no_worker_has_a_plain_reason() -> None:
     with canned(b"220 mail.example ESMTP\r\n") as mail:
         assert await error_at(mail) == "the response is not valid HTTP"
 

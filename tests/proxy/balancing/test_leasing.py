@@ -20,7 +20,8 @@ def ids(leased: tuple[PoolMember, ...]) -> list[str]:
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 7, 8, 10, 64])
 @pytest.mark.parametrize("workers", [1, 2, 3, 7, 10, 100])
-def test_a_thousand_leases_give_each_worker_the_same_share_within_one(n: int, workers: int) -> None:
+def test_a_thousand_leases_are_shared_evenly(n: int, workers: int) -> None:
+    """Each worker's share is the same within one."""
     leasing, everybody = LeaseRotation(), members(workers)
     leases = [ids(leasing(everybody, n, ())) for _ in range(1000)]
     assert all(len(set(lease)) == len(lease) == min(n, workers) for lease in leases)
@@ -38,7 +39,7 @@ def test_each_lease_starts_where_the_last_one_ended() -> None:
     assert ids(leasing((), 1, ())) == []
 
 
-def test_who_is_only_late_is_leased_where_nobody_else_is_left() -> None:
+def test_a_late_worker_is_leased_as_a_last_resort() -> None:
     fleet = WorkerTable(rng=random.Random(1))
     fleet.synced([member.instance for member in members(3)])
     fleet.probed({f"w{one}": (Probe.READY, "") for one in range(3)})

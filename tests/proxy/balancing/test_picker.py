@@ -48,7 +48,8 @@ def test_round_robin_goes_on_when_workers_come_and_go() -> None:
         assert pick(pool, (), NOW_S) in pool.routable
 
 
-def test_round_robin_gives_the_turn_of_one_that_was_tried_to_the_next_who_then_had_it() -> None:
+def test_round_robin_passes_a_tried_workers_turn_on() -> None:
+    """The next worker has then had its turn."""
     pick, pool = RoundRobin(random.Random(1)), pool_of(3)
     assert [pick(pool, ["w0"], NOW_S).id, pick(pool, (), NOW_S).id] == ["w1", "w2"]
 
@@ -59,7 +60,7 @@ def test_least_request_never_takes_the_busiest() -> None:
     assert shares(pick, pool_of(4), 400).keys() == {"w1", "w2", "w3"}
 
 
-def test_least_request_draws_from_all_when_they_are_equally_busy() -> None:
+def test_least_request_draws_among_equals() -> None:
     assert min(shares(LeastRequest(idle, random.Random(1)), pool_of(4), 4000).values()) > 800
 
 
@@ -82,13 +83,14 @@ def test_a_newcomer_gets_its_share_little_by_little(picker: Any, age_s: float, t
     assert found["w3"] / (sum(others) / 3) == pytest.approx(turn, abs=0.04)
 
 
-def test_round_robin_shares_evenly_among_the_others_while_one_starts_slowly() -> None:
+def test_round_robin_is_even_beside_a_slow_start() -> None:
     found = shares(RoundRobin(random.Random(1)), pool_of(3, 2.0, 0.0), 1000)
     assert max(found[f"w{n}"] for n in range(3)) - min(found[f"w{n}"] for n in range(3)) <= 1
 
 
 @PICKERS
-def test_one_who_was_tried_is_not_picked_again_even_if_only_a_newcomer_is_left(picker: Any) -> None:
+def test_a_tried_worker_is_not_picked_again(picker: Any) -> None:
+    """Even if only a worker in slow start is left."""
     assert shares(picker(random.Random(1)), pool_of(1, 0.0), 50, tried=("w0",)) == {"w1": 50}
 
 
@@ -150,7 +152,7 @@ def test_a_pick_looks_at_a_few_workers_however_many_there_are(
     tried=st.sets(st.integers(0, 9)),
     seed=st.integers(0, 999),
 )
-def test_whoever_is_there_the_rules_hold(
+def test_the_rules_hold_for_any_workers(
     warm: int, ages_s: list[float], in_flight: list[int], tried: set[int], seed: int
 ) -> None:
     pool, ids = pool_of(warm, *ages_s), {f"w{n}" for n in tried}

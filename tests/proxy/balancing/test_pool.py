@@ -39,7 +39,7 @@ def in_maintenance(pool: Pool, now_s: float, listed: Iterable[str], kept_out: It
     )
 
 
-def test_a_newcomer_gets_requests_when_a_probe_has_found_it_ready() -> None:
+def test_a_new_worker_gets_requests_after_a_good_probe() -> None:
     pool = Pool().synced([instance(1), instance(2), instance(3)], 5.0)
     assert routable(pool) == []
     assert [m.id for m in pool.to_probe(5.0)] == ["w1", "w2", "w3"]
@@ -66,7 +66,7 @@ def test_an_empty_list_empties_nothing() -> None:
     assert routable(pool_of(1, 2).synced([], 1.0)) == ["w1", "w2"]
 
 
-def test_an_unlisted_worker_that_is_not_ready_is_dropped_and_one_that_is_stays() -> None:
+def test_an_unlisted_worker_stays_only_while_ready() -> None:
     pool = pool_of(1, 2).synced([], 1.0)
     pool = probed(probed(pool, "w1", Probe.NOT_READY, 1.0), "w2", Probe.READY, 1.0)
     assert list(pool.members) == ["w2"]
@@ -74,7 +74,7 @@ def test_an_unlisted_worker_that_is_not_ready_is_dropped_and_one_that_is_stays()
     assert [m.id for m in pool.to_probe(2.0)] == ["w2"]
 
 
-def test_a_listed_worker_that_fails_is_ejected_until_a_probe_finds_it_ready() -> None:
+def test_a_failed_worker_is_ejected_until_a_good_probe() -> None:
     pool = pool_of(1, 2).failed("w1", "refused", 10.0, RNG)
     assert routable(pool) == ["w2"]
     member = pool.members["w1"]
@@ -85,7 +85,7 @@ def test_a_listed_worker_that_fails_is_ejected_until_a_probe_finds_it_ready() ->
     assert routable(back) == ["w1", "w2"]
 
 
-def test_a_worker_that_fails_again_soon_is_out_for_longer_and_one_that_was_well_is_not() -> None:
+def test_ejection_grows_only_for_soon_repeated_failures() -> None:
     def out_for_s(pool: Pool, now_s: float) -> float:
         at_s = pool.failed("w1", "reset", now_s, RNG).next_probe_s()
         assert at_s is not None
@@ -97,7 +97,7 @@ def test_a_worker_that_fails_again_soon_is_out_for_longer_and_one_that_was_well_
     assert 0.5 <= out_for_s(back, 62.0) <= 1.0
 
 
-def test_probes_of_a_worker_that_stays_away_come_ever_more_slowly() -> None:
+def test_probes_of_a_lost_worker_back_off() -> None:
     pool, now_s, gaps = pool_of(1).failed("w1", "refused", 0.0, RNG), 0.0, []
     for _ in range(12):
         at_s = pool.next_probe_s()
@@ -110,13 +110,13 @@ def test_probes_of_a_worker_that_stays_away_come_ever_more_slowly() -> None:
     assert max(gaps) <= 30.0
 
 
-def test_a_listed_worker_that_says_it_is_not_ready_gets_no_requests() -> None:
+def test_a_listed_worker_that_is_not_ready_gets_no_requests() -> None:
     pool = probed(pool_of(1), "w1", Probe.NOT_READY, 1.0, "503")
     assert pool.members["w1"].state is WorkerState.DRAINING
     assert pool.routable == ()
 
 
-def test_being_listed_again_keeps_what_is_known_and_takes_the_new_address() -> None:
+def test_listing_again_keeps_state_and_updates_the_address() -> None:
     pool = pool_of(1).synced([], 1.0).synced([instance(1, port=81)], 2.0)
     member = pool.members["w1"]
     assert member.listed
@@ -124,7 +124,7 @@ def test_being_listed_again_keeps_what_is_known_and_takes_the_new_address() -> N
     assert pool.to_probe(9.0) == ()
 
 
-def test_an_ejected_worker_stays_ejected_when_the_registry_lists_it_again() -> None:
+def test_listing_again_does_not_undo_an_ejection() -> None:
     pool = pool_of(1).failed("w1", "refused", 0.0, RNG).synced([instance(1)], 1.0)
     assert pool.routable == ()
 
@@ -136,7 +136,7 @@ def test_news_of_a_worker_that_is_gone_changes_nothing() -> None:
     assert probed(pool, "w9", Probe.NOT_READY) == pool
 
 
-def test_nobody_needs_a_probe_while_all_is_well() -> None:
+def test_healthy_workers_need_no_probe() -> None:
     assert pool_of(1, 2).next_probe_s() is None
 
 
@@ -166,7 +166,7 @@ def test_half_is_half_of_those_that_can_be_reached() -> None:
     assert routable(answered_with_errors(pool, 1, 2)) == ["w2"]
 
 
-def test_when_others_are_lost_one_that_answers_with_errors_is_better_than_none() -> None:
+def test_an_erroring_worker_is_better_than_none() -> None:
     pool = answered_with_errors(pool_of(1, 2, 3, 4), 1, 2)
     pool = pool.failed("w3", "refused", 1.0, RNG)
     assert len(routable(pool)) == 2
@@ -174,7 +174,7 @@ def test_when_others_are_lost_one_that_answers_with_errors_is_better_than_none()
     assert len(routable(pool)) == 1
 
 
-def test_an_unlisted_worker_that_answers_with_errors_comes_back_by_a_probe() -> None:
+def test_an_unlisted_erroring_worker_returns_by_a_probe() -> None:
     pool = answered_with_errors(pool_of(1, 2).synced([], 1.0), 1, now_s=1.0)
     assert routable(pool) == ["w2"]
     assert routable(probed(pool, "w1", Probe.READY, 2.0)) == ["w1", "w2"]
@@ -191,11 +191,11 @@ def test_an_unlisted_worker_that_answers_with_errors_comes_back_by_a_probe() -> 
         (["w1", "w2", "w3"], False),
     ],
 )
-def test_whoever_gets_requests_and_was_not_tried_is_left(tried: list[str], left: bool) -> None:
+def test_eligible_workers_not_yet_tried_remain(tried: list[str], left: bool) -> None:
     assert pool_of(1, 2, 3).failed("w3", "refused", 0.0, RNG).has_other(tried) is left
 
 
-def test_a_worker_that_comes_back_to_a_fleet_at_work_starts_slowly() -> None:
+def test_a_returning_worker_starts_slowly_in_a_busy_fleet() -> None:
     pool = probed(pool_of(1, 2).failed("w1", "refused", 60.0, RNG), "w1", Probe.READY, 61.0)
     assert pool.members["w1"].warm_at_s == 61.0 + pool.slow_start.window_s
     assert pool.slow_start.uneven(61.0)
@@ -221,7 +221,7 @@ EVENTS = st.one_of(
 
 
 @given(st.lists(st.tuples(EVENTS, st.sampled_from([0.0, 0.5, 3.0, 60.0])), max_size=30))
-def test_whatever_happens_the_rules_hold(events: list[tuple[tuple[str, object], float]]) -> None:
+def test_the_rules_hold_for_any_events(events: list[tuple[tuple[str, object], float]]) -> None:
     pool, listed, kept_out, now_s = Pool(), set[str](), set[str](), 0.0
     for (kind, what), later_s in events:
         before, now_s = pool, now_s + later_s
@@ -278,7 +278,7 @@ def late(pool: Pool) -> list[str]:
     return [member.id for member in pool.late]
 
 
-def test_who_served_and_was_late_is_ejected_but_kept_as_a_last_resort() -> None:
+def test_a_late_worker_is_ejected_but_is_the_last_resort() -> None:
     pool = pool_of(1, 2).failed("w1", "makes no progress", 1.0, RNG, late=True)
     assert (routable(pool), late(pool)) == (["w2"], ["w1"])
     assert late(probed(pool, "w1", Probe.LATE, 2.0)) == ["w1"], "late once more"
@@ -299,7 +299,7 @@ def test_a_last_resort_that_refuses_is_none_any_more() -> None:
     assert (late(refused), refused.members["w1"].state) == ([], WorkerState.EJECTED)
 
 
-def test_a_worker_that_served_and_is_late_and_not_listed_is_kept_for_a_while() -> None:
+def test_a_late_unlisted_worker_is_kept_for_a_while() -> None:
     """It may be too busy for its heartbeats as well."""
     pool = pool_of(1, 2).synced([], 1.0)
     for times in range(1, 7):

@@ -15,9 +15,10 @@ from tfleet.proxy.balancing.worker_table import QueueReport, read_report
         (0, 7, 60.0, 0),
     ],
 )
-def test_the_load_is_what_is_in_flight_or_for_a_second_what_the_worker_said_if_that_is_more(
+def test_the_load_is_the_larger_of_in_flight_and_reported(
     in_flight: int, length: int, age_s: float, load: int
 ) -> None:
+    """A report counts for a second."""
     assert QueueReport(length, at_s=100.0).load(in_flight, 100.0 + age_s) == load
 
 
@@ -28,5 +29,5 @@ def test_a_report_is_a_plain_number() -> None:
 @pytest.mark.parametrize(
     "text", [None, "", "-1", "+1", "1.5", "1e3", " 1", "1, 2", "many", "\u0663", "9" * 16]
 )
-def test_what_is_no_plain_number_is_not_heeded(text: str | None) -> None:
+def test_an_invalid_queue_report_is_ignored(text: str | None) -> None:
     assert read_report(text, 5.0) is None

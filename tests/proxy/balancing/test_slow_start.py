@@ -20,16 +20,16 @@ STARTED = SlowStart(WINDOW_S).after(1, [], 100.0)
     [(100.0, 100.0), (109.9, 109.9), (110.0, 120.0), (500.0, 510.0)],
     ids=["the first", "still within the first window", "after it", "long after it"],
 )
-def test_who_comes_when_the_fleet_has_just_started_is_warm_at_once(now_s: float, warm_at_s: float) -> None:
+def test_a_worker_of_a_starting_fleet_is_warm_at_once(now_s: float, warm_at_s: float) -> None:
     assert STARTED.warm_at_s(now_s) == warm_at_s
 
 
-def test_who_comes_when_there_is_nobody_is_warm_at_once() -> None:
+def test_the_first_worker_is_warm_at_once() -> None:
     assert SlowStart(WINDOW_S).warm_at_s(500.0) == 500.0
     assert STARTED.after(0, [], 200.0).warm_at_s(500.0) == 500.0
 
 
-def test_who_comes_later_does_not_move_the_beginning() -> None:
+def test_later_workers_do_not_move_the_fleets_start() -> None:
     assert STARTED.after(2, [], 109.0).warm_at_s(111.0) == 121.0
 
 
@@ -44,7 +44,7 @@ def test_a_turn_grows_evenly_from_a_tenth(age_s: float, turn: float) -> None:
     assert two.uneven(500.0 + age_s) is (age_s < WINDOW_S)
 
 
-def test_where_nobody_is_warm_the_warmest_has_whole_turns() -> None:
+def test_with_no_warm_worker_the_warmest_has_full_weight() -> None:
     both_cold = STARTED.after(2, [505.0, 510.0], 501.0)
     assert both_cold.turn(505.0, 502.0) == 1.0
     assert both_cold.turn(510.0, 502.0) == pytest.approx(0.2 / 0.7)
@@ -59,7 +59,7 @@ def test_without_a_window_everybody_is_warm_at_once() -> None:
     assert not off.uneven(500.0)
 
 
-async def test_a_worker_that_registers_with_a_fleet_at_work_starts_slowly() -> None:
+async def test_a_new_worker_starts_slowly_in_a_busy_fleet() -> None:
     with embedded_registry() as registry:
         async with stand_in() as worker:
             async with running(settings(registry=ConsulRegistry(registry), slow_start_s=1.0)) as proxy:

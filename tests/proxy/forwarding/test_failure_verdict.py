@@ -66,13 +66,13 @@ def test_a_body_is_suspected_if_a_worker(error: TryFailedError, may_be: bool) ->
     assert found == (body_digest([b"image"], b"") if may_be else b"")
 
 
-def test_a_worker_that_is_about_to_stop_blames_no_body() -> None:
+def test_a_stopping_workers_failure_suspects_no_body() -> None:
     fleet = fleet_of(1)
     fleet.declined(one_of(fleet), "answers 503")
     assert suspect(fleet, one_of(fleet), HungUpError("it ended"), head(), upload(b"image")) == b""
 
 
-def test_the_boundary_of_the_form_that_the_head_says_is_left_out() -> None:
+def test_the_forms_boundary_is_left_out() -> None:
     fleet = fleet_of(1)
 
     def found(boundary: str) -> bytes:
@@ -119,7 +119,9 @@ JUDGED: dict[str, tuple[TryFailedError, Callable[[WorkerTable], bool]]] = {
 
 
 @pytest.mark.parametrize(("error", "wanted"), JUDGED.values(), ids=JUDGED.keys())
-def test_what_becomes_of_a_worker_that(error: TryFailedError, wanted: Callable[[WorkerTable], bool]) -> None:
+def test_each_failure_has_its_consequence_for_a_worker_that(
+    error: TryFailedError, wanted: Callable[[WorkerTable], bool]
+) -> None:
     fleet = fleet_of(2)
     judge(fleet, one_of(fleet), error, b"body")
     assert wanted(fleet)

@@ -33,7 +33,7 @@ async def two_workers() -> AsyncIterator[tuple[StandIn, StandIn]]:
         yield one, two
 
 
-async def test_a_request_reaches_a_worker_as_it_was_sent_and_its_answer_comes_back() -> None:
+async def test_request_and_answer_pass_unchanged() -> None:
     async with stand_in() as worker, running(settings(worker)) as proxy:
         body = b"\xff\xd8" + bytes(range(256)) * 200
         answer, content = await post(
@@ -64,7 +64,7 @@ async def test_an_encoded_body_goes_on_as_it_came() -> None:
         assert worker.seen[0].headers["Content-Length"] == str(len(body))
 
 
-async def test_a_whole_url_in_the_request_line_is_taken_for_its_path() -> None:
+async def test_an_absolute_url_in_the_request_line_becomes_its_path() -> None:
     async with stand_in() as worker, running(settings(worker)) as proxy:
         reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
         writer.write(
@@ -140,7 +140,7 @@ async def rows(proxy: Address) -> list[dict[str, Any]]:
         return found
 
 
-async def test_a_worker_that_refuses_is_skipped_and_ejected_at_the_first_try() -> None:
+async def test_a_refused_connection_ejects_at_the_first_try() -> None:
     async with contextlib.AsyncExitStack() as leaving, stand_in() as stays:
         leaves = await leaving.enter_async_context(stand_in())
         async with running(settings(leaves, stays)) as proxy:
@@ -152,7 +152,8 @@ async def test_a_worker_that_refuses_is_skipped_and_ejected_at_the_first_try() -
             assert "can't connect" in gone["last_error"]
 
 
-async def test_the_last_worker_s_failure_is_a_502_and_without_any_it_is_503_with_retry_after() -> None:
+async def test_a_failed_last_worker_is_502_and_no_worker_503() -> None:
+    """The 503 has a Retry-After."""
     async with contextlib.AsyncExitStack() as leaving:
         worker = await leaving.enter_async_context(stand_in())
         async with running(settings(worker)) as proxy:
@@ -203,7 +204,7 @@ async def test_an_answer_that_takes_too_long_is_a_504() -> None:
         assert "--timeout" in json.loads(content)["detail"]
 
 
-async def test_the_deadline_is_for_the_head_of_an_answer_and_not_for_all_of_it() -> None:
+async def test_the_deadline_is_for_the_answers_head_only() -> None:
     async def trickle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -218,7 +219,7 @@ async def test_the_deadline_is_for_the_head_of_an_answer_and_not_for_all_of_it()
         assert (answer.status, content) == (200, b"xxxxxx")
 
 
-async def test_what_the_worker_says_is_the_answer_whatever_its_status() -> None:
+async def test_a_workers_answer_passes_with_any_status() -> None:
     async def refuse(request: web.Request) -> web.Response:
         return web.Response(
             status=415, body=b"{}", headers={"Content-Type": "application/problem+json", "X-Own": "1"}

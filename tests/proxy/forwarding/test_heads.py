@@ -42,7 +42,7 @@ def answered(
     )
 
 
-def test_the_worker_learns_who_asked_for_what() -> None:
+def test_the_worker_gets_the_forwarded_headers() -> None:
     head = sent("Host: tfleet:12480", "Content-Length: 7")
     assert head.startswith(b"POST /predict?top=1 HTTP/1.1\r\n")
     assert lines_of(head) == [
@@ -63,7 +63,7 @@ def test_hop_by_hop_headers_go_neither_way(name: str) -> None:
     assert not [line for line in lines_of(answered(f"{name.lower()}: x")) if line.startswith(name.lower())]
 
 
-def test_what_connection_names_is_for_this_connection_only() -> None:
+def test_headers_named_by_connection_are_not_forwarded() -> None:
     lines = ("Connection: close, X-Secret", "connection: x-other", "X-Secret: 1", "X-Other: 2", "X-Third: 3")
     for head in (sent("Host: a", *lines), answered(*lines)):
         assert [line for line in lines_of(head) if line.startswith(("X-Secret", "X-Other", "X-Third"))] == [
@@ -78,7 +78,7 @@ def test_the_rest_goes_on_in_its_order_with_its_repetitions() -> None:
     assert lines_of(answered(*lines))[:4] == lines
 
 
-def test_an_earlier_proxy_s_word_is_kept_and_added_to() -> None:
+def test_an_earlier_proxys_headers_are_extended() -> None:
     found = lines_of(
         sent(
             "Host: second",
@@ -118,7 +118,7 @@ def test_a_body_in_chunks_is_announced_as_such() -> None:
     assert lines_of(sent("Host: a"))[-1] == "Content-Length: 0"
 
 
-def test_the_client_learns_who_answered_at_which_try() -> None:
+def test_the_client_gets_the_worker_and_the_attempts() -> None:
     head = answered(
         "X-Worker: other", "X-Retries: 9", "X-Request-Id: other", "X-Queue-Length: 4", "Content-Length: 3"
     )

@@ -28,7 +28,7 @@ def test_a_busy_proxy_may_retry_a_share_of_its_requests_more() -> None:
     assert repr(budget) == "<RetryBudget retries=30 of 30>"
 
 
-def test_what_is_ten_seconds_old_no_longer_counts() -> None:
+def test_requests_older_than_ten_seconds_do_not_count() -> None:
     clock = Clock()
     budget = RetryBudget(0.5, 0.1, clock)
     for _ in range(10):
@@ -52,7 +52,7 @@ STEPS = st.lists(st.one_of(st.just("request"), st.just("take"), st.floats(0, 30)
 
 
 @given(STEPS)
-def test_in_no_ten_seconds_more_is_granted_than_share_and_floor_allow(steps: list[str | float]) -> None:
+def test_no_ten_seconds_exceed_the_budgets_share_and_floor(steps: list[str | float]) -> None:
     clock = Clock()
     budget = RetryBudget(0.2, 0.5, clock)
     requests: list[float] = []

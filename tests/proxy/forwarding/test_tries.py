@@ -49,7 +49,8 @@ def test_a_body_that_is_not_there_any_more_is_not_sent_again(error: TryFailedErr
     assert found.problem.status == 502
 
 
-def test_a_kept_connection_that_had_ended_costs_no_budget_and_blames_nobody() -> None:
+def test_a_stale_connection_costs_no_retry_budget() -> None:
+    """No worker is held responsible."""
     found = tries(1, budget=0.0)
     member = one_of(found)
     for _ in range(3):
@@ -79,14 +80,14 @@ def test_a_worker_may_decline_while_there_is_another_one() -> None:
     assert not found.may_decline(one_of(found), repeatable=True), "its answer is the answer"
 
 
-def test_where_all_declined_nobody_is_ready() -> None:
+def test_when_all_decline_no_worker_is_ready() -> None:
     found = tries(1)
     found.failed(one_of(found), DeclinedError(503), repeatable=True)
     assert (found.problem.status, found.problem.retry_after_s) == (503, 1)
     assert tries(0).problem.status == 503
 
 
-def test_a_body_that_two_workers_fail_on_goes_to_nobody_else() -> None:
+def test_a_body_that_fails_two_workers_is_not_retried() -> None:
     found = tries(5)
     assert found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True)
     assert found.careful
@@ -115,7 +116,7 @@ def test_one_worker_that_fails_twice_is_one_worker() -> None:
     assert found.problem.detail == "no worker answered: w0: ended; w0: hung up"
 
 
-def test_who_ended_a_kept_connection_is_asked_last() -> None:
+def test_a_worker_that_closed_a_connection_is_asked_last() -> None:
     found = tries(3)
     first = one_of(found)
     assert found.failed(first, StaleConnectionError("ended", had_body=True), repeatable=True, suspect=True)

@@ -1,7 +1,7 @@
 from tfleet.proxy.forwarding.replay_buffer import ReplayMemory, Upload
 
 
-def test_a_body_can_be_sent_again_while_there_is_memory_for_all_of_it() -> None:
+def test_a_body_is_replayable_while_it_fits_in_memory() -> None:
     memory = ReplayMemory(5, 100)
     upload = Upload(memory, chunked=False)
     assert upload.repeatable
@@ -14,7 +14,7 @@ def test_a_body_can_be_sent_again_while_there_is_memory_for_all_of_it() -> None:
     assert (upload.received_bytes, upload.repeatable) == (6, False), "it never becomes so again"
 
 
-def test_what_was_forgotten_is_given_back_once() -> None:
+def test_a_discarded_body_is_returned_to_the_budget_once() -> None:
     memory = ReplayMemory(5, 8)
     one, other = Upload(memory, chunked=False), Upload(memory, chunked=True)
     one.add(b"abcde")

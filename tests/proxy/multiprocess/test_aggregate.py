@@ -43,13 +43,13 @@ def row(state: WorkerState = WorkerState.READY, *, name: str = "w1", **more: flo
     )
 
 
-def test_counters_and_histograms_are_those_of_one_process_that_had_it_all() -> None:
+def test_sums_equal_those_of_a_single_process() -> None:
     one = (("/", 200, 0.0625), ("/", 200, 0.25))
     other = (("/", 200, 0.0625), ("/", 503, 3.0), ("/worker", 200, 0.0))
     assert exposition(sum_up([tally(*one), tally(*other)])) == exposition(tally(*one, *other))
 
 
-def test_what_each_sees_of_the_same_thing_is_not_added_up() -> None:
+def test_shared_gauges_are_not_added_up() -> None:
     one = gauges(tfleet_registry_last_sync_seconds=2, process_start_time_seconds=100, tfleet_proxy_tasks=3)
     other = gauges(tfleet_registry_last_sync_seconds=31, process_start_time_seconds=90, tfleet_proxy_tasks=4)
     assert figures(sum_up([one, other])) == {
@@ -59,7 +59,7 @@ def test_what_each_sees_of_the_same_thing_is_not_added_up() -> None:
     }
 
 
-def test_labels_are_told_apart_in_whatever_order() -> None:
+def test_labels_match_in_any_order() -> None:
     def families(**labels: str) -> list[Metric]:
         registry = CollectorRegistry()
         Counter("tries", "tries", sorted(labels), registry=registry).labels(**labels).inc()

@@ -74,7 +74,7 @@ async def test_one_that_is_given_up_on_is_killed() -> None:
         running.cancel()  # and no process is left, as each test here sees to
 
 
-async def test_those_that_are_started_again_serve_at_once_be_the_registry_away() -> None:
+async def test_restarted_listeners_serve_without_the_registry() -> None:
     with contextlib.ExitStack() as stack:
         registry = stack.enter_context(embedded_registry())
         async with stand_in() as worker:

@@ -21,14 +21,14 @@ async def listening(address: Address, *, shared: bool) -> AsyncIterator[socket.s
         yield one
 
 
-async def test_any_free_port_is_held_for_those_who_share_it() -> None:
+async def test_a_free_port_is_reserved_for_all_listeners() -> None:
     async with held(ANY) as address:
         assert address.port
         async with listening(address, shared=True), listening(address, shared=True):
             pass
 
 
-async def test_nobody_else_gets_it_be_it_that_no_listener_is_alive() -> None:
+async def test_the_port_stays_reserved_without_a_listener() -> None:
     async with held(ANY) as address:
         with pytest.raises(OSError, match="Address already in use"):
             async with listening(address, shared=False):
@@ -41,14 +41,14 @@ async def test_nobody_else_gets_it_be_it_that_no_listener_is_alive() -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True])
-async def test_a_port_on_which_somebody_listens_can_t_be_held(shared: bool) -> None:
+async def test_a_port_in_use_cannot_be_reserved(shared: bool) -> None:
     async with listening(nobody(), shared=shared) as one:
         with pytest.raises(OSError, match="Address already in use"):
             async with held(Address(*one.getsockname())):
                 pytest.fail("it is held")
 
 
-async def test_connections_that_are_still_closing_are_in_nobody_s_way() -> None:
+async def test_connections_in_time_wait_do_not_block_the_port() -> None:
     async with listening(nobody(), shared=False) as one:
         address = Address(*one.getsockname())
         with socket.create_connection((address.host, address.port)) as client:
@@ -59,7 +59,7 @@ async def test_connections_that_are_still_closing_are_in_nobody_s_way() -> None:
 
 
 @needs_ipv6
-async def test_a_name_with_several_addresses_has_the_same_port_at_each() -> None:
+async def test_a_name_has_the_same_port_at_each_address() -> None:
     async with held(Address("localhost", 0)) as address:
         assert address.host == "localhost"
         for place in await places(address):

@@ -99,7 +99,7 @@ async def test_messages_arrive_as_they_were_and_then_the_end() -> None:
     other.close()
 
 
-async def test_half_a_message_is_none_and_nobody_need_hear_one() -> None:
+async def test_an_incomplete_message_is_ignored() -> None:
     (_, writer), (reader, other) = await pair()
     writer.write(encode(Drain())[:-5])
     writer.close()
@@ -125,12 +125,12 @@ async def test_half_a_message_is_none_and_nobody_need_hear_one() -> None:
         encode(START).replace(b'"forward"', b'"sideways"'),
     ],
 )
-def test_what_is_no_message_is_refused(line: bytes) -> None:
+def test_an_invalid_message_is_refused(line: bytes) -> None:
     with pytest.raises(JsonError):
         decode(line)
 
 
-async def test_what_can_t_be_read_ends_the_connection() -> None:
+async def test_an_unreadable_message_ends_the_connection() -> None:
     (_, writer), (reader, other) = await pair()
     writer.write(b"no message\n" + encode(Drain()))
     with capture_logs() as logs:

@@ -29,7 +29,7 @@ from tests.support.waiting import eventually
 from tfleet.proxy.multiprocess.parent import crowding
 
 
-async def test_it_is_registered_once_and_its_registry_outlives_a_listener() -> None:
+async def test_it_registers_once_and_outlives_a_listener() -> None:
     registry = nobody()
     async with stand_in() as worker:
         with together("--registry-port", str(registry.port)) as running:
@@ -105,7 +105,7 @@ async def test_a_second_signal_ends_all_of_them_now() -> None:
             assert "Traceback" not in running.text()
 
 
-async def test_clients_beyond_the_limit_of_all_are_told_so() -> None:
+async def test_clients_beyond_the_total_limit_get_503() -> None:
     async with stand_in() as worker:
         with together(*static(worker), "--max-connections", "2") as running:
             proxy = await address_of(running)

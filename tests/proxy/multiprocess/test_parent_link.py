@@ -21,7 +21,7 @@ from tfleet.proxy.problems import ProblemError
 from tfleet.proxy.readiness import Readiness
 
 
-async def test_the_parent_s_word_on_draining_and_on_the_name_holds_here() -> None:
+async def test_the_parents_drain_state_and_name_apply_here() -> None:
     (ours, writer), (_, parent) = await pair()
     readiness = Readiness()
     send(parent, Registered("tfleet-proxy-1"))
@@ -64,7 +64,8 @@ async def test_a_parent_that_says_nothing_is_a_problem_document() -> None:
     await eventually(lambda: asyncio.sleep(0, writer.is_closing()))
 
 
-async def test_an_answer_to_a_listener_that_has_ended_is_none_to_the_one_in_its_place() -> None:
+async def test_an_answer_for_an_ended_listener_is_dropped() -> None:
+    """The listener in its place does not get it."""
     (ours, writer), (_, parent) = await pair()
     readiness = Readiness()
     send(parent, Totals("late", ()))

@@ -7,7 +7,7 @@ from tfleet.proxy.multiprocess.shared_port import share
 HERE = Address("127.0.0.1", 1234)
 
 
-def test_together_they_take_what_the_proxy_may_take_and_each_has_the_rest() -> None:
+def test_the_shares_add_up_to_the_proxys_limits() -> None:
     clients = replace(CLIENT_LIMITS, max_connections=1000)
     whole = settings(client_limits=clients, replay_total_bytes=1_000_001, retry_floor_per_s=10.0)
     parts = [share(whole, number, 3, HERE) for number in (1, 2, 3)]

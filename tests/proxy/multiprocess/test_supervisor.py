@@ -31,7 +31,7 @@ async def count(pattern: re.Pattern[str], proxy: Address) -> float:
     return float(found[1]) if found else 0.0
 
 
-async def test_figures_are_those_of_all_and_outlive_one_that_is_killed() -> None:
+async def test_totals_include_killed_listeners() -> None:
     async with stand_in() as worker:
         with together(*static(worker), "--retry-floor", "1000") as running:
             proxy = await address_of(running)
@@ -52,7 +52,7 @@ async def test_figures_are_those_of_all_and_outlive_one_that_is_killed() -> None
             assert "tfleet_proxy_listener_restarts_total 1.0" in await metrics(proxy)
 
 
-async def test_one_that_hangs_keeps_nobody_from_the_figures() -> None:
+async def test_a_hanging_listener_does_not_block_the_totals() -> None:
     async with stand_in() as worker:
         with together(*static(worker)) as running:
             proxy = await address_of(running)
@@ -74,7 +74,7 @@ async def test_one_that_hangs_keeps_nobody_from_the_figures() -> None:
             os.kill(hung, signal.SIGCONT)
 
 
-async def test_what_workers_have_in_flight_is_that_of_all_listeners() -> None:
+async def test_requests_in_flight_are_summed_over_listeners() -> None:
     release = asyncio.Event()
 
     async def hold(_: Any) -> Any:

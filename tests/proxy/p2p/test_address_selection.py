@@ -72,7 +72,7 @@ def test_a_client_that_says_which_it_wants_gets_it(
     assert vantage(client, NETWORKS, wanted=wanted, reached="localhost").address(instance) == address
 
 
-def test_who_reached_the_proxy_by_no_name_is_told_what_there_is() -> None:
+def test_without_a_known_name_the_inside_address_is_given() -> None:
     assert vantage("192.0.2.7", NETWORKS, wanted=None, reached="").address(EVERYWHERE) == INSIDE
 
 
@@ -90,9 +90,7 @@ def test_who_reached_the_proxy_by_no_name_is_told_what_there_is() -> None:
         ("192.0.2.7", ["Host: a(b"], INSIDE),
     ],
 )
-def test_who_is_behind_another_proxy_is_known_by_what_that_one_says(
-    peer: str, lines: list[str], address: Address
-) -> None:
+def test_forwarded_for_tells_the_client_behind_a_proxy(peer: str, lines: list[str], address: Address) -> None:
     block = "".join(f"{line}\r\n" for line in ("GET /worker HTTP/1.1", *lines)).encode()
     asker = ClientLocation(read_request_head(block), peer, NETWORKS)
     assert asker.address(EVERYWHERE) == asker.address(EVERYWHERE) == address
@@ -103,9 +101,10 @@ FROM_OUTSIDE = {"X-Forwarded-For": "192.0.2.7"}
 
 
 @pytest.mark.parametrize("mode", ["forward", "p2p"])
-async def test_every_lookup_answers_with_the_address_that_fits_and_the_proxy_keeps_to_its_own(
+async def test_each_lookup_names_the_address_for_its_client(
     mode: Mode,
 ) -> None:
+    """The proxy itself keeps to the internal one."""
     with embedded_registry() as registry:
         async with (
             stand_in() as worker,

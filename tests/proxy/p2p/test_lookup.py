@@ -36,7 +36,7 @@ async def test_workers_that_failed_the_client_are_passed_over() -> None:
             assert (await named(f"except={one.address}&except={two.address}"))[0] == 503
 
 
-async def test_a_worker_that_failed_a_client_is_probed_and_out_before_anybody_else_is_sent_to_it() -> None:
+async def test_a_reported_failure_is_probed_before_the_next_lease() -> None:
     async with AsyncExitStack() as stack, stand_in() as well, aiohttp.ClientSession() as session:
         dead = await stack.enter_async_context(stand_in())
         async with running(settings(dead, well, mode="p2p")) as proxy:
@@ -80,7 +80,7 @@ async def test_a_lease_names_several_workers_with_an_expiry(mode: Mode, path: st
         assert json.loads(text) == {"expires_in_s": 10, "forwards": forwards, "workers": rows}
 
 
-async def test_leases_take_turns_and_pass_over_those_that_failed_the_client() -> None:
+async def test_leases_take_turns_and_skip_reported_failures() -> None:
     async with AsyncExitStack() as stack:
         workers = [await stack.enter_async_context(stand_in()) for _ in range(3)]
         addresses = [str(worker.address) for worker in workers]
@@ -100,7 +100,7 @@ async def test_leases_take_turns_and_pass_over_those_that_failed_the_client() ->
 
 
 @pytest.mark.parametrize("n", ["0", "65", "-1", "", "8.0", "all", "1" * 5000])
-async def test_a_number_of_workers_out_of_range_is_told(n: str) -> None:
+async def test_a_worker_count_out_of_range_is_400(n: str) -> None:
     async with stand_in() as worker, running(settings(worker)) as proxy:
         answer, text = await asked(proxy, f"n={n}")
         assert (answer.status, answer.content_type) == (400, "application/problem+json")
@@ -140,7 +140,7 @@ async def read_to_its_end(proxy: Address, request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("expect", "body"), [(b"Expect: 100-continue\r\n", b""), (b"", b"half of it")])
-async def test_an_image_sent_to_a_p2p_proxy_is_sent_on_before_it_is_read(expect: bytes, body: bytes) -> None:
+async def test_a_p2p_proxy_redirects_before_reading_the_image(expect: bytes, body: bytes) -> None:
     async with stand_in() as worker, running(settings(worker, mode="p2p")) as proxy:
         head = b"POST /predict?top=2&x=a%20b HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\n"
         said = await read_to_its_end(proxy, head + expect + b"\r\n" + body)
@@ -151,7 +151,7 @@ async def test_an_image_sent_to_a_p2p_proxy_is_sent_on_before_it_is_read(expect:
         assert worker.seen == []
 
 
-async def test_the_connection_of_an_image_sent_on_whole_is_closed_as_was_said() -> None:
+async def test_a_redirected_uploads_connection_is_closed() -> None:
     async with stand_in() as worker, running(settings(worker, mode="p2p")) as proxy:
         head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n"
         began_s = time.monotonic()

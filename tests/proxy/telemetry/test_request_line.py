@@ -62,7 +62,8 @@ async def test_the_lines_of_one_turn_go_out_together_and_none_twice() -> None:
     assert ids == ["id0", "id1", "id2", "id3"]
 
 
-def test_lines_go_out_in_pieces_that_no_other_process_can_write_into() -> None:
+def test_log_lines_are_written_whole() -> None:
+    """No other process can write into them."""
     lines = [f"{number:0{length}}\n" for number, length in enumerate([1000, 3000, 94, 94, 5000, 1, 1])]
     found = list(pieces(lines))
     assert "".join(found) == "".join(lines)

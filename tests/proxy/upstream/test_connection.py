@@ -82,7 +82,7 @@ async def _ask(client: StrictClient, body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("script", AT_ONCE.values(), ids=AT_ONCE.keys())
-async def test_what_comes_with_an_answer_is_no_part_of_it_nor_of_the_next_one(
+async def test_excess_bytes_belong_to_no_answer(
     script: tuple[Step, ...],
 ) -> None:
     async with scripted_worker(*script) as worker, running(settings(worker.address)) as proxy:
@@ -99,7 +99,7 @@ async def test_what_comes_with_an_answer_is_no_part_of_it_nor_of_the_next_one(
 
 
 @pytest.mark.parametrize("script", LATER.values(), ids=LATER.keys())
-async def test_what_comes_after_an_answer_ends_the_connection(script: tuple[Step, ...]) -> None:
+async def test_excess_bytes_after_an_answer_end_the_connection(script: tuple[Step, ...]) -> None:
     async with scripted_worker(*script) as worker, running(settings(worker.address)) as proxy:
         async with strict_client(proxy) as client:
             for number in range(2):
@@ -130,7 +130,7 @@ async def test_a_connection_is_not_used_again_after_an_answer_that(script: tuple
         assert await states(proxy) == ["ready"]
 
 
-async def test_a_worker_that_breaks_off_in_an_answer_on_a_kept_connection_is_ejected() -> None:
+async def test_a_cut_answer_on_a_kept_connection_ejects() -> None:
     """Unlike one that had closed it before the request came: there, not a byte of an answer is seen."""
     async with scripted_worker(read, ABC, read, OK) as worker, running(settings(worker.address)) as proxy:
         async with strict_client(proxy) as client:
@@ -147,7 +147,7 @@ async def _clogged(client: StrictClient) -> bool:
     return 0 < waiting_bytes == client.writer.transport.get_write_buffer_size()
 
 
-async def test_a_worker_that_takes_no_more_of_a_body_does_not_hold_up_its_connection_s_end() -> None:
+async def test_an_unread_body_does_not_delay_the_close() -> None:
     """What was not sent yet when the answer came is thrown away, not waited for."""
 
     async def state() -> int:
@@ -169,7 +169,7 @@ async def test_a_worker_that_takes_no_more_of_a_body_does_not_hold_up_its_connec
         await eventually(lambda: asyncio.sleep(0, worker.open_lines), wanted=lambda count: count == 0)
 
 
-async def test_an_answer_that_ends_with_fin_is_whole_while_its_request_is_not_sent_yet() -> None:
+async def test_an_answer_ended_by_fin_is_whole_mid_request() -> None:
     """There is something to be written until the worker reads on, which it never does."""
     script = (take_little, read_head, wait, OK + b"\r\nabc", half_close, wait)
     async with scripted_worker(*script) as worker:

@@ -22,7 +22,7 @@ async def connections(keep_alive_s: float = 60.0) -> AsyncIterator[tuple[WorkerC
             yield found, worker
 
 
-async def test_the_one_that_was_used_last_is_taken_first_and_each_once() -> None:
+async def test_the_last_used_connection_is_taken_first() -> None:
     async with connections() as (found, worker):
         one, two = await found.connect(worker), await found.connect(worker)
         assert found.take(worker) is None, "they are in use"
@@ -51,7 +51,7 @@ async def test_one_that_lay_idle_for_too_long_is_not_taken_and_ends() -> None:
         await eventually(lambda: asyncio.sleep(0, repr(found)), wanted=lambda text: "0 idle of 0" in text)
 
 
-async def test_nobody_there_is_an_os_error() -> None:
+async def test_a_refused_connection_is_an_os_error() -> None:
     async with connections() as (found, _):
         with pytest.raises(OSError, match="onnect"):
             await found.connect(nobody())

@@ -40,7 +40,7 @@ def test_no_way_to_the_registry_is_no_news_of_the_address() -> None:
     assert whereabouts(WORKER) == WORKER
 
 
-def test_the_outside_address_is_looked_up_again_only_where_the_other_one_has_changed() -> None:
+def test_the_outside_address_follows_a_changed_inside_one() -> None:
     find_wan = Script(WAN, NEW_WAN)
     whereabouts = WorkerAddresses(Script(HERE, HERE, THERE), find_wan, 8000)
     assert whereabouts(WORKER) == replace(WORKER, wan=WAN)
@@ -64,7 +64,7 @@ def test_one_that_can_t_be_found_at_first_is_an_error() -> None:
         WorkerAddresses(Script(HERE), Script(NotPublishedError("no")), 8000)
 
 
-def test_it_is_told_to_nobody_before_it_may_be() -> None:
+def test_the_address_is_not_given_out_before_it_may_be() -> None:
     whereabouts = WorkerAddresses(Script(HERE, HERE, HERE), Script(WAN), 8000)
     whereabouts.may_tell_wan = lambda: False
     assert whereabouts(WORKER).wan is None
@@ -81,9 +81,7 @@ def test_it_is_told_to_nobody_before_it_may_be() -> None:
         (Address("gpu1", 1), REGISTRY, ""),
     ],
 )
-def test_a_registry_can_t_tell_of_what_means_something_else_to_it(
-    wan: Address, registry: Address, untested: str
-) -> None:
+def test_a_registry_only_reports_addresses_it_shares(wan: Address, registry: Address, untested: str) -> None:
     why = why_untested(wan, registry)
     assert untested in why
     assert bool(untested) is bool(why)

@@ -31,7 +31,7 @@ OWN_DISK = f"9 4 8:1 /docker/containers/{ID}/hosts /etc/hosts rw - ext4 /dev/sda
         ("", "", ("host",)),
     ],
 )
-def test_the_engine_s_files_come_first_then_cgroups_then_the_host_s_name(
+def test_the_id_is_read_from_files_cgroups_then_hostname(
     mountinfo: str, cgroup: str, expected: tuple[str, ...]
 ) -> None:
     assert names(mountinfo, cgroup, "host") == expected

@@ -25,7 +25,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, where: str, port: int = 8000) -> st
     return text
 
 
-def test_the_engine_that_docker_host_names_is_asked_for_each_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_in_docker_host_is_asked_for_each_name(monkeypatch: pytest.MonkeyPatch) -> None:
     with engine(PORTS) as where:
         assert asked(monkeypatch, f"tcp://{where}") == Address("0.0.0.0", 32768)
 
@@ -36,9 +36,7 @@ def test_a_host_that_was_given_stands_for_the_machine(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("port", [9000, 9001])
-def test_a_port_that_is_not_published_is_told_with_what_to_add(
-    monkeypatch: pytest.MonkeyPatch, port: int
-) -> None:
+def test_an_unpublished_port_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
     with engine(PORTS) as where:
         said = refusal(monkeypatch, f"tcp://{where}", port)
     assert said.startswith(
@@ -46,9 +44,10 @@ def test_a_port_that_is_not_published_is_told_with_what_to_add(
     )
 
 
-def test_an_engine_that_does_not_run_this_container_is_told_with_the_names_that_it_was_asked_for(
+def test_an_engine_without_this_container_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """With the names that it was asked for."""
     with engine({}) as where:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://{where}")
         with pytest.raises(
@@ -57,13 +56,13 @@ def test_an_engine_that_does_not_run_this_container_is_told_with_the_names_that_
             published_port(8000, "", ["one", "two"])
 
 
-def test_a_socket_proxy_that_lets_nothing_pass_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_proxy_that_forbids_all_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with engine(PORTS, refuses=True) as where:
         said = refusal(monkeypatch, f"tcp://{where}")
     assert "does not show this container: not for you; a socket proxy has to let" in said
 
 
-def test_a_page_in_an_engine_s_place_is_told_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_web_page_in_the_engines_place_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     page = b"<html>\n  <p>Not\n here</p>" + b" and so on" * 1000
     with canned(http("404 Not Found", page)) as where:
         said = refusal(monkeypatch, f"tcp://{where}")
@@ -77,24 +76,22 @@ def test_without_a_socket_it_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch
     assert "DOCKER_HOST=tcp://HOST:2375" in said
 
 
-def test_a_socket_without_an_engine_behind_it_is_told(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_socket_without_an_engine_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(f"{tmp_path}/docker.sock")
     assert "Connection refused; see DOCKER_HOST" in refusal(monkeypatch, f"unix://{tmp_path}/docker.sock")
 
 
-def test_nobody_where_docker_host_points_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_listener_at_docker_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     where = f"tcp://{nobody()}"
     assert refusal(monkeypatch, where).startswith(f"no Docker engine answers at {where}: ")
 
 
 @pytest.mark.parametrize("where", ["tcp://127.0.0.1:port", "carrier-pigeon://x"])
-def test_a_docker_host_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+def test_an_invalid_docker_host_is_reported(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     assert where in refusal(monkeypatch, where)
 
 
-def test_what_is_no_engine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_no_engine_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with canned(http("200 OK", b"hello")) as where:
         assert "does not answer as Docker does" in refusal(monkeypatch, f"tcp://{where}")

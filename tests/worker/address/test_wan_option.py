@@ -8,12 +8,12 @@ from tfleet.worker.address.docker_port import NotPublishedError
 from tfleet.worker.address.wan_option import FindWan, advertise_wan_option, parse_wan
 
 
-def test_what_is_told_is_taken() -> None:
+def test_a_given_address_is_used() -> None:
     assert parse_wan("gpu1.example.com:9000")(8000) == Address("gpu1.example.com", 9000)
 
 
 @pytest.mark.parametrize("text", ["docker", "gpu1:docker", "[2001:db8::9]:docker"])
-def test_the_engine_is_asked_when_somebody_wants_to_know(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_is_asked_on_demand(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     find = parse_wan(text)
     with engine({}) as where:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://{where}")
@@ -22,7 +22,7 @@ def test_the_engine_is_asked_when_somebody_wants_to_know(text: str, monkeypatch:
 
 
 @pytest.mark.parametrize("text", ["gpu1", ":docker", "a/b:docker", "gpu1:podman", "gpu1:0"])
-def test_what_is_neither_is_refused(text: str) -> None:
+def test_any_other_value_is_refused(text: str) -> None:
     with pytest.raises(BadAddressError):
         parse_wan(text)
 

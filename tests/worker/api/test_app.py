@@ -83,7 +83,7 @@ def test_a_top_beyond_the_classes_or_no_number_is_refused(worker: Address, asked
     assert "1 to 1000" in problem(post(worker, "/", params={"top": asked}, files={"data": CAT}), 400)
 
 
-def test_every_answer_says_who_gave_it_and_how_long_it_took(worker: Address) -> None:
+def test_every_answer_names_its_worker_and_its_times(worker: Address) -> None:
     headers = post(worker, files={"data": CAT}, headers={"X-Request-Id": "mine"}).headers
     assert headers["X-Request-Id"] == "mine"
     assert headers["X-Worker"] == "w1"
@@ -123,7 +123,7 @@ def png(width: int, height: int) -> bytes:
         ({"data": CAT, "headers": {"Content-Type": "multipart/form-data"}}, 400, "broken"),
     ],
 )
-def test_what_is_no_image_gets_its_status_and_the_next_request_its_answer(
+def test_a_bad_image_does_not_disturb_the_next_request(
     worker: Address, sent: dict[str, Any], status: int, said: str
 ) -> None:
     assert re.search(said, problem(post(worker, **sent), status))
@@ -141,7 +141,7 @@ def test_a_body_over_the_limit_is_refused_from_its_head_alone(worker: Address) -
     assert b"--max-body-bytes" in answer
 
 
-def test_a_client_that_sends_too_much_all_the_same_sees_the_refusal(worker: Address) -> None:
+def test_a_client_sending_too_much_sees_the_refusal(worker: Address) -> None:
     answer = post(worker, data=bytes(20 * MAX_BODY_BYTES), headers={"Content-Type": "image/jpeg"})
     assert "--max-body-bytes" in problem(answer, 413)
 
@@ -161,7 +161,7 @@ def test_a_wrong_method_is_a_405_document(worker: Address) -> None:
     assert "POST" in answer.headers["Allow"]
 
 
-def test_a_worker_that_starts_is_alive_but_not_ready_and_classifies_nothing() -> None:
+def test_a_starting_worker_is_alive_but_not_ready() -> None:
     with serving(None) as (worker, _):
         assert requests.get(f"{worker.url}/healthz", timeout=30).ok
         assert problem(requests.get(f"{worker.url}/readyz", timeout=30), 503) == "the worker is starting"
@@ -178,7 +178,7 @@ def test_a_draining_worker_is_not_ready_but_still_classifies(classifier: Classif
         assert post(worker, files={"data": CAT}).ok
 
 
-def test_a_worker_that_refuses_says_that_another_one_may_be_asked_at_once(classifier: Classifier) -> None:
+def test_a_refusal_says_to_retry_another_worker_at_once(classifier: Classifier) -> None:
     with serving(classifier) as (worker, lifecycle):
         lifecycle.drain()
         lifecycle.refuse()
@@ -187,7 +187,7 @@ def test_a_worker_that_refuses_says_that_another_one_may_be_asked_at_once(classi
         assert answer.headers["Retry-After"] == "0"
 
 
-def test_an_upload_that_began_before_it_refused_is_still_classified(classifier: Classifier) -> None:
+def test_an_upload_begun_before_the_drain_is_classified(classifier: Classifier) -> None:
     with serving(classifier) as (worker, lifecycle):
         with socket.create_connection((worker.host, worker.port), timeout=10) as client:
             head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(CAT)}\r\n"
@@ -201,7 +201,7 @@ def test_an_upload_that_began_before_it_refused_is_still_classified(classifier: 
     assert answer.startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_worker_can_be_told_to_drain_but_not_before_it_is_ready(classifier: Classifier) -> None:
+def test_a_worker_drains_on_request_once_ready(classifier: Classifier) -> None:
     with serving(classifier) as (worker, lifecycle):
         answer = post(worker, "/drain")
         assert (answer.status_code, answer.text) == (202, "draining\n")
@@ -232,9 +232,7 @@ def test_no_web_page_can_drain_a_worker(classifier: Classifier, headers: dict[st
 
 
 @pytest.mark.parametrize("method", ["GET /healthz", "POST /drain"])
-def test_a_request_that_is_meant_for_another_worker_is_misdirected(
-    classifier: Classifier, method: str
-) -> None:
+def test_a_request_for_another_worker_is_421(classifier: Classifier, method: str) -> None:
     verb, path = method.split()
     with serving(classifier) as (worker, lifecycle):
         answer = requests.request(verb, f"{worker.url}{path}?worker=w2", timeout=30)
@@ -243,13 +241,13 @@ def test_a_request_that_is_meant_for_another_worker_is_misdirected(
         assert requests.request(verb, f"{worker.url}{path}?worker=w1", timeout=30).ok
 
 
-def test_whoever_asks_for_it_by_its_id_gets_the_id() -> None:
+def test_healthz_with_a_worker_query_answers_the_id() -> None:
     with serving(None) as (worker, _):
         assert requests.get(f"{worker.url}/healthz?worker=w1", timeout=30).text == "w1\n"
         assert requests.get(f"{worker.url}/healthz", timeout=30).text == "ok\n"
 
 
-def test_a_loaded_worker_that_is_not_ready_yet_says_why_and_classifies(classifier: Classifier) -> None:
+def test_a_loaded_unready_worker_says_why_and_classifies(classifier: Classifier) -> None:
     with serving(None) as (worker, lifecycle):
         lifecycle.loaded(classifier)
         lifecycle.held_up("the registry can't reach it")
@@ -307,7 +305,7 @@ def test_the_session_is_made_once_for_100_requests_in_8_threads() -> None:
     assert len(made) == 1
 
 
-def test_a_failure_that_nobody_foresaw_is_a_500_document(classifier: Classifier) -> None:
+def test_an_unexpected_failure_is_a_500_document(classifier: Classifier) -> None:
     class Broken:
         spec = classifier.spec
 

@@ -109,9 +109,7 @@ def scene(*, threads: int = 1, max_queue: int = 9) -> Iterator[Scene]:
         (bytes(1000), "--max-queue-bytes", Rejection.QUEUE_BYTES),
     ],
 )
-def test_who_finds_the_queue_full_gets_a_429_document_like_every_other_answer(
-    image: bytes, setting: str, reason: Rejection
-) -> None:
+def test_a_full_queue_is_a_429_document(image: bytes, setting: str, reason: Rejection) -> None:
     max_queue = 1 if reason is Rejection.QUEUE_REQUESTS else 2
     with scene(max_queue=max_queue) as at, capture_logs() as lines:
         held = [at.hold(), at.send(b"waits")]
@@ -133,7 +131,7 @@ def test_who_finds_the_queue_full_gets_a_429_document_like_every_other_answer(
     assert told == [429], "one line"
 
 
-def test_who_is_overdue_when_a_thread_is_free_is_not_decoded() -> None:
+def test_an_overdue_image_is_not_decoded() -> None:
     with scene() as at:
         held = at.hold()
         overdue = at.send(b"overdue", **{"X-Request-Timeout-Ms": "50"})
@@ -147,7 +145,7 @@ def test_who_is_overdue_when_a_thread_is_free_is_not_decoded() -> None:
         assert at.rejected() == {Rejection.DEADLINE: 1}
 
 
-def test_whose_time_is_over_before_the_session_is_not_run_and_counted() -> None:
+def test_an_overdue_image_is_not_run_but_counted() -> None:
     with scene() as at:
         overdue = at.send(b"overdue", **{"X-Request-Timeout-Ms": "500"})
         eventually_sync(lambda: at.gated.decoded)
@@ -159,7 +157,7 @@ def test_whose_time_is_over_before_the_session_is_not_run_and_counted() -> None:
         assert at.rejected() == {Rejection.DEADLINE: 1}
 
 
-def test_whose_client_has_gone_while_it_waited_is_not_decoded_and_has_its_log_line() -> None:
+def test_a_gone_clients_image_is_not_decoded_but_logged() -> None:
     with scene() as at, capture_logs() as lines:
         held = at.hold()
         client = http.client.HTTPConnection(at.address.host, at.address.port, timeout=20)
@@ -175,7 +173,7 @@ def test_whose_client_has_gone_while_it_waited_is_not_decoded_and_has_its_log_li
     assert [line["status"] for line in lines if line.get("request_id") == "gone"] == [499]
 
 
-def test_who_leaves_says_so_and_not_that_the_queue_is_full() -> None:
+def test_a_draining_worker_says_so_and_not_queue_full() -> None:
     with scene(max_queue=0) as at:
         held = at.hold()
         assert at.post(b"late").status_code == 429
@@ -188,14 +186,14 @@ def test_who_leaves_says_so_and_not_that_the_queue_is_full() -> None:
         assert held.result().ok
 
 
-def test_who_starts_counts_whom_it_sends_away() -> None:
+def test_a_starting_worker_counts_its_refusals() -> None:
     with serving(None) as (address, lifecycle), ThreadPoolExecutor(1) as pool:
         at = Scene(Gated(), address, lifecycle, pool)
         assert at.post(b"early").status_code == 503
         assert at.rejected() == {Rejection.STARTING: 1}
 
 
-def test_the_queue_length_is_of_those_who_wait_for_a_thread_or_for_the_session() -> None:
+def test_the_queue_counts_waits_for_thread_and_session() -> None:
     with scene(threads=3) as at:
         at.gated.decoder.set()
         sent = [at.send(b"runs")]

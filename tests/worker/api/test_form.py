@@ -22,7 +22,7 @@ def text(name: bytes, content: bytes) -> bytes:
     return b'Content-Disposition: form-data; name="%b"\r\n\r\n%b' % (name, content)
 
 
-def test_files_and_texts_are_told_apart() -> None:
+def test_files_and_text_fields_are_distinguished() -> None:
     fields = read_form(form(text(b"top", b"3"), file(b"data", b"\xff\xd8")), TYPE)
     assert fields == (Field("top", False, b"3"), Field("data", True, b"\xff\xd8"))
 
@@ -36,7 +36,7 @@ def test_an_empty_file_is_a_file() -> None:
         st.binary(max_size=300).filter(lambda content: b"------edge" not in content), max_size=5
     )
 )
-def test_what_was_sent_is_what_is_read(contents: list[bytes]) -> None:
+def test_the_body_is_read_unchanged(contents: list[bytes]) -> None:
     fields = read_form(form(*[file(b"data", content) for content in contents]), TYPE)
     assert [field.content for field in fields] == contents
 
@@ -54,7 +54,7 @@ def test_what_was_sent_is_what_is_read(contents: list[bytes]) -> None:
     ],
     ids=["no boundary", "cut off", "no form", "empty", "no headers", "65 fields", "18 headers"],
 )
-def test_what_is_no_form_is_broken(body: bytes, content_type: str, reason: str) -> None:
+def test_an_invalid_form_is_refused(body: bytes, content_type: str, reason: str) -> None:
     with pytest.raises(BrokenFormError, match=reason):
         read_form(body, content_type)
 
@@ -80,7 +80,7 @@ def test_garbage_is_broken_and_nothing_worse(body: bytes, cut: int) -> None:
         (b'form-data; filename="x"', "", True),
     ],
 )
-def test_what_a_part_says_of_itself_is_read(header: bytes, name: str, is_file: bool) -> None:
+def test_the_headers_of_a_part_are_read(header: bytes, name: str, is_file: bool) -> None:
     body = form(b"Content-Disposition: " + header + b"\r\n\r\nx")
     assert read_form(body, TYPE) == (Field(name, is_file, b"x"),)
 

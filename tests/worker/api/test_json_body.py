@@ -39,14 +39,14 @@ def test_each_form_of_an_image_is_read(document: Any) -> None:
     assert read_json_image(json.dumps(document).encode()) == PICTURE
 
 
-def test_lines_and_a_byte_order_mark_are_no_matter() -> None:
+def test_line_breaks_and_a_byte_order_mark_are_accepted() -> None:
     text = json.dumps({"image": base64.encodebytes(PICTURE).decode()})
     assert read_json_image(text.encode("utf-8-sig")) == PICTURE
     assert read_json_image(text.encode("utf-16")) == PICTURE
 
 
 @given(picture=st.binary(min_size=1, max_size=500))
-def test_what_was_sent_is_what_is_read(picture: bytes) -> None:
+def test_the_body_is_read_unchanged(picture: bytes) -> None:
     text = json.dumps({"image": {"b64": base64.b64encode(picture).decode()}})
     assert read_json_image(text.encode()) == picture
 

@@ -89,7 +89,9 @@ def test_all_else_can_be_read_too(method: str, path: str, status: int) -> None:
 @pytest.mark.parametrize(
     ("rejection", "status"), [(Rejection.TICKET_MISSING, 401), (Rejection.QUEUE_REQUESTS, 429)]
 )
-def test_who_is_sent_away_can_read_why(classifier: Classifier, rejection: Rejection, status: int) -> None:
+def test_a_refused_browser_can_read_the_reason(
+    classifier: Classifier, rejection: Rejection, status: int
+) -> None:
     with serving(classifier, cors=LISTED, gate=lambda *_: rejection) as (worker, _):
         got = ask(worker, "POST", "/", body=b"x")
         assert (got.status_code, got.headers[ALLOW]) == (status, A)
@@ -98,7 +100,7 @@ def test_who_is_sent_away_can_read_why(classifier: Classifier, rejection: Reject
         assert got.status_code == 204, "a browser's question is not an image, and has no ticket"
 
 
-def test_a_browser_that_asks_first_is_told() -> None:
+def test_a_preflight_is_answered() -> None:
     with serving(None, cors=LISTED) as (worker, _):
         got = ask(worker, "OPTIONS", "/predict", more=PREFLIGHT)
         assert (got.status_code, got.headers[ALLOW], got.headers["Vary"]) == (204, A, "Origin")
@@ -109,7 +111,7 @@ def test_a_browser_that_asks_first_is_told() -> None:
         assert "--cors-origin" in got.json()["detail"]
 
 
-def test_nobody_reads_or_sends_a_drain(classifier: Classifier) -> None:
+def test_no_other_origin_may_drain_a_worker(classifier: Classifier) -> None:
     with serving(classifier, cors=Cors.parse("*")) as (worker, lifecycle):
         assert ALLOW not in ask(worker, "OPTIONS", "/drain", more=PREFLIGHT).headers
         got = ask(worker, "POST", "/drain")

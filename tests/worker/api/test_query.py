@@ -17,7 +17,7 @@ def refusal(*query: tuple[str, str]) -> str:
     return refused.value.problem.detail
 
 
-def test_what_is_not_said_is_five_or_all() -> None:
+def test_the_default_is_five_labels_or_all() -> None:
     assert wanted() == 5
     assert wanted(classes=3) == 3
 
@@ -32,7 +32,7 @@ def test_another_top_is_named_with_its_range(asked: str) -> None:
     assert refusal(("top", asked)).startswith(f"?top= is {asked[:20]!r}, not a number from 1 to 10,")
 
 
-def test_what_is_unknown_is_named() -> None:
+def test_unknown_parameters_are_named() -> None:
     assert "has 'topn', which" in refusal(("topn", "1"))
     assert "has 'a\\r\\nb', which" in refusal(("a\r\nb", "1"), ("top", "2"))
     assert "has 'a', 'b', 'c' and 2 more, which" in refusal(*((name, "") for name in "edcba"))

@@ -156,7 +156,7 @@ def test_json_is_read(worker: Address, form: str) -> None:
         assert post(worker, body, kind).json()[0][0] == "tiger cat"
 
 
-def test_json_that_is_none_or_nested_is_refused(worker: Address) -> None:
+def test_invalid_or_nested_json_is_refused(worker: Address) -> None:
     assert "no base64" in problem(post(worker, b'{"image": "cat.jpg"}', "application/json"), 400)
     assert "more in it" in problem(post(worker, b"[" * 900_000, "application/json"), 400)
 
@@ -165,6 +165,6 @@ def test_json_that_is_none_or_nested_is_refused(worker: Address) -> None:
     ("query", "said"),
     [("topn=1", "'topn'"), ("top=1001", "1 to 1000"), ("top=1&top=2", "2 times"), ("top", "1 to 1000")],
 )
-def test_a_query_that_means_nothing_is_refused(worker: Address, query: str, said: str) -> None:
+def test_an_unknown_query_is_refused(worker: Address, query: str, said: str) -> None:
     for path in ("/", "/predict"):
         assert said in problem(post(worker, CAT, "image/jpeg", f"{path}?{query}"), 400)

@@ -33,7 +33,7 @@ def test_it_inherits_only_the_way_to_the_worker(scene: Scene) -> None:
         assert scene.run("facts").header["descriptors"] == 5
 
 
-def test_it_is_in_the_session_of_the_worker_and_not_in_its_group(scene: Scene) -> None:
+def test_it_shares_the_workers_session_but_not_its_group(scene: Scene) -> None:
     facts = scene.run("facts").header
     assert facts["session"] == os.getsid(0)
     assert facts["group"] == facts["pid"]

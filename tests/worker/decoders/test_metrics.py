@@ -10,7 +10,7 @@ from tfleet.worker.decoders.metrics import DecoderMetrics
 from tfleet.worker.metrics import WorkerMetrics
 
 
-def test_what_the_pool_counts_is_read_at_each_scrape() -> None:
+def test_pool_counters_are_read_at_each_scrape() -> None:
     pool = DecoderPool((sys.executable, "-c", ""), PoolLimits.for_cpus(2), log=structlog.get_logger())
     metrics = WorkerMetrics()
     metrics.include(DecoderMetrics(pool))

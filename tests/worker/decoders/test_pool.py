@@ -46,7 +46,7 @@ def test_as_many_run_at_once_as_there_are_processes(make: Make) -> None:
         scene.run("echo")
 
 
-def test_who_waits_has_its_turn_when_one_has_left(scene: Scene) -> None:
+def test_a_waiting_job_runs_when_one_has_finished(scene: Scene) -> None:
     gone = threading.Event()
     scene.begin_long(gone=gone.is_set)
     waiting = [scene.begin("echo", body=b"1")]
@@ -86,7 +86,7 @@ def test_too_much_cpu_time_ends_a_decoder(make: Make) -> None:
     assert scene.run("echo").header["pid"] != pid
 
 
-def test_who_waits_too_long_is_told_that_all_are_busy(make: Make) -> None:
+def test_a_job_waiting_too_long_fails_as_busy(make: Make) -> None:
     scene = make(PoolLimits(1, 2, answer_within_s=2))
     future, pid = scene.begin_long("sleep")
     with pytest.raises(DecodersBusyError, match="too little time"):
@@ -102,7 +102,7 @@ def test_the_time_that_a_request_waited_elsewhere_counts(make: Make) -> None:
     assert scene.run("echo", waited_s=1, body=b"1").body == b"1"
 
 
-def test_what_a_decoder_took_before_does_not_count(make: Make) -> None:
+def test_memory_used_before_the_job_does_not_count(make: Make) -> None:
     scene = make(PoolLimits(1, 2, decode_timeout_s=1))
     pids = {scene.run("spend", {"cpu_s": 0.4}).header["pid"] for _ in range(4)}
     assert len(pids) == 1
@@ -124,7 +124,7 @@ def test_a_deadline_ends_a_job(scene: Scene) -> None:
     assert killed(scene) == {Killed.DEADLINE: 1}
 
 
-def test_who_waits_in_line_can_leave_it(scene: Scene) -> None:
+def test_a_waiting_job_can_be_cancelled(scene: Scene) -> None:
     scene.begin_long()
     gone = threading.Event()
     leaves = scene.begin("echo", gone=gone.is_set)
@@ -138,7 +138,7 @@ def test_who_waits_in_line_can_leave_it(scene: Scene) -> None:
     assert killed(scene) == {}
 
 
-def test_for_who_has_gone_already_nothing_is_started(scene: Scene) -> None:
+def test_a_gone_clients_job_starts_nothing(scene: Scene) -> None:
     with pytest.raises(CallerGoneError):
         scene.run("echo", gone=lambda: True)
     with pytest.raises(DecodeOverdueError):
@@ -146,7 +146,7 @@ def test_for_who_has_gone_already_nothing_is_started(scene: Scene) -> None:
     assert "processes=0" in repr(scene.pool)
 
 
-def test_a_decoder_that_exits_is_told_with_its_last_words(scene: Scene) -> None:
+def test_an_exited_decoder_is_reported_with_its_output(scene: Scene) -> None:
     with pytest.raises(DecoderDiedError, match=r"ended \(exit code 3\)"):
         scene.run("leave", {"code": 3})
     line = scene.log.lines[-1]
@@ -157,7 +157,7 @@ def test_a_decoder_that_exits_is_told_with_its_last_words(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGRTMIN + 5])
-def test_a_decoder_that_a_signal_ends_is_told(scene: Scene, number: int) -> None:
+def test_a_decoder_ended_by_a_signal_is_reported(scene: Scene, number: int) -> None:
     with pytest.raises(DecoderDiedError, match=f"signal {int(number)}, ") as raised:
         scene.run("kill", {"signal": int(number)})
     assert isinstance(raised.value, DecoderKilledError) == (number == signal.SIGKILL)
@@ -213,7 +213,7 @@ def test_an_error_that_is_not_known_says_where_it_was(scene: Scene) -> None:
 @pytest.mark.parametrize(
     "nonsense", [b"HTTP/1.1 200 OK", b"\0\0\0\2\0\0\0\xff\0\0\0\0{}", b"\0\0\0\2\0\0\0\0\0\0\0\0[]"]
 )
-def test_a_decoder_that_answers_nonsense_is_killed(scene: Scene, nonsense: bytes) -> None:
+def test_a_decoder_with_an_invalid_answer_is_killed(scene: Scene, nonsense: bytes) -> None:
     with pytest.raises(DecoderDiedError, match="did not answer as it should"):
         scene.run("write", body=nonsense)
     assert "processes=0" in repr(scene.pool)
@@ -251,7 +251,7 @@ def test_closing_kills_those_at_work_and_those_without(make: Make) -> None:
     assert scene.log.lines == []
 
 
-def test_closing_ends_those_who_wait(scene: Scene) -> None:
+def test_closing_ends_the_waiting_jobs(scene: Scene) -> None:
     scene.begin_long()
     waiting = scene.begin("echo")
     scene.wait_for(running=1, waiting=1)

@@ -36,7 +36,9 @@ def numbers(places: tuple[QueuedJob, ...]) -> list[int]:
         ([60, 60, 1], [1], [2, 3]),  # there would be room for the third, but nobody overtakes
     ],
 )
-def test_who_runs_and_who_waits(memory_bytes: list[int], running: list[int], waiting: list[int]) -> None:
+def test_the_limits_decide_what_runs_and_waits(
+    memory_bytes: list[int], running: list[int], waiting: list[int]
+) -> None:
     line = entered(*memory_bytes)
     assert (numbers(line.running), numbers(line.waiting)) == (running, waiting)
 
@@ -53,7 +55,7 @@ def test_none_may_wait_where_the_limit_is_zero() -> None:
     assert line.enter(QueuedJob(2, 1)) is None
 
 
-def test_nobody_waits_for_what_takes_too_long_by_its_estimate() -> None:
+def test_a_job_with_too_long_an_estimated_wait_is_refused() -> None:
     limits = PoolLimits(processes=1, max_waiting=9, max_ahead_s=4)
     line = JobQueue(limits).enter(QueuedJob(1, 1, cpu_s=60))
     assert line is not None, "alone it always may"
@@ -74,7 +76,7 @@ def test_nobody_waits_for_what_takes_too_long_by_its_estimate() -> None:
         (QueuedJob(9, 1), [1], [2, 3, 4]),
     ],
 )
-def test_who_leaves_makes_way(leaves: QueuedJob, running: list[int], waiting: list[int]) -> None:
+def test_a_cancelled_job_frees_its_place(leaves: QueuedJob, running: list[int], waiting: list[int]) -> None:
     limits = PoolLimits(processes=2, max_waiting=3, memory_bytes=100)
     line = JobQueue(limits, (QueuedJob(1, 60),), (QueuedJob(2, 60), QueuedJob(3, 1), QueuedJob(4, 1))).leave(
         leaves

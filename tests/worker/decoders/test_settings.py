@@ -3,7 +3,7 @@ import pytest
 from tfleet.worker.decoders.limits import DecoderSettings
 
 
-def test_what_was_written_is_read() -> None:
+def test_settings_survive_a_round_trip() -> None:
     settings = DecoderSettings(socket=3, lifeline=4, address_space_bytes=1 << 30, nice=5)
     assert settings.arguments() == ["socket=3", "lifeline=4", "address_space_bytes=1073741824", "nice=5"]
     assert DecoderSettings.parse(settings.arguments()) == settings

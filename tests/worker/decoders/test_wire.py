@@ -37,7 +37,7 @@ def test_a_header_and_a_body_come_as_they_were_sent(pair: Pair, size: int) -> No
     assert came == ({"a": [1, "ü"]}, body)
 
 
-def test_what_comes_in_pieces_is_put_together(pair: Pair) -> None:
+def test_a_split_message_is_reassembled(pair: Pair) -> None:
     ours, theirs = pair
     pieces = iter([b"\0\0\0\2\0\0\0\0\0\0\0\3{", b"}ab", b"c"])
 
@@ -47,12 +47,12 @@ def test_what_comes_in_pieces_is_put_together(pair: Pair) -> None:
     assert receive(ours, most_bytes=3, pause=next_piece) == ({}, b"abc")
 
 
-def test_who_waits_for_a_header_can_give_up(pair: Pair) -> None:
+def test_waiting_for_a_header_can_be_cancelled(pair: Pair) -> None:
     with pytest.raises(GivenUpError):
         receive(pair[0], most_bytes=1, pause=give_up)
 
 
-def test_who_sends_to_one_who_reads_nothing_can_give_up(pair: Pair) -> None:
+def test_sending_to_a_blocked_reader_can_be_cancelled(pair: Pair) -> None:
     with pytest.raises(GivenUpError):
         send(pair[0], {}, bytes(10_000_000), give_up)
 
@@ -79,7 +79,7 @@ def test_an_end_in_the_middle_is_an_end(pair: Pair, sent: bytes) -> None:
         b"HTTP/1.1 200 OK",
     ],
 )
-def test_nonsense_is_an_error(pair: Pair, sent: bytes) -> None:
+def test_an_invalid_message_is_an_error(pair: Pair, sent: bytes) -> None:
     ours, theirs = pair
     theirs.sendall(sent)
     with pytest.raises(DecoderProtocolError):

@@ -95,7 +95,7 @@ def test_rows_that_are_not_there_are_never_black() -> None:
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF"])
-def test_what_programs_append_changes_nothing(format_name: str) -> None:
+def test_appended_data_changes_nothing(format_name: str) -> None:
     data = saved(photograph(64), format_name)
     appended = data + b"appended by a camera " * 15
     assert (pixels(appended, _LIMITS, _SMALL) == pixels(data, _LIMITS, _SMALL)).all()

@@ -17,7 +17,7 @@ from tfleet.worker.image.geometry import Geometry
         (Geometry(224, 224, crop=0.1), (1, 1), (0, 0, 1, 1)),
     ],
 )
-def test_the_box_is_centred_and_has_the_aspect_ratio_of_the_model(
+def test_the_box_is_centred_with_the_models_aspect_ratio(
     geometry: Geometry, size: tuple[int, int], box: tuple[int, int, int, int]
 ) -> None:
     assert geometry.box(*size) == box

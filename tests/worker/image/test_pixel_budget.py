@@ -3,14 +3,14 @@ import threading
 from tfleet.worker.image.limits import PixelBudget
 
 
-def test_what_fits_is_held_together() -> None:
+def test_pictures_that_fit_are_held_together() -> None:
     budget = PixelBudget()
     with budget.hold(4, total=10), budget.hold(6, total=10):
         assert repr(budget) == "<PixelBudget held=10>"
     assert repr(budget) == "<PixelBudget held=0>"
 
 
-def test_who_does_not_fit_waits_until_there_is_room() -> None:
+def test_a_picture_that_does_not_fit_waits() -> None:
     budget = PixelBudget()
     entered = threading.Event()
 
@@ -31,7 +31,7 @@ def test_one_alone_may_hold_more_than_the_total() -> None:
         pass
 
 
-def test_what_failed_holds_nothing() -> None:
+def test_a_failed_picture_holds_nothing() -> None:
     budget = PixelBudget()
     try:
         with budget.hold(6, total=10):

@@ -151,7 +151,8 @@ def test_a_truncated_file_is_a_broken_image(format_name: str) -> None:
             encoded(cut, _LIMITS)
 
 
-def test_a_truncated_photograph_is_broken_even_for_a_graph_that_decodes_by_itself() -> None:
+def test_a_truncated_photograph_is_broken_for_any_graph() -> None:
+    """Even for one that decodes by itself."""
     with pytest.raises(BrokenImageError):
         encoded(PHOTOS["cat"].read_bytes()[:9000], _LIMITS)
 
@@ -173,7 +174,7 @@ class _Noting(ImageLimits):
         return contextlib.nullcontext()
 
 
-def test_a_large_jpeg_is_decoded_at_a_fraction_and_looks_the_same() -> None:
+def test_a_large_jpeg_decoded_at_a_fraction_looks_the_same() -> None:
     ramp = np.linspace(0, 255, 2048, dtype=np.uint8)
     large = Image.fromarray(
         np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], np.uint8(90)), axis=-1)

@@ -69,7 +69,7 @@ def test_a_format_is_known_by_its_first_bytes(data: bytes, name: str) -> None:
         bytes(99),
     ],
 )
-def test_what_is_no_picture_has_no_format(data: bytes) -> None:
+def test_bytes_that_are_no_picture_have_no_format(data: bytes) -> None:
     assert sniff(data) is None
 
 
@@ -82,7 +82,7 @@ def test_a_tga_is_known_by_its_footer() -> None:
 
 
 @pytest.mark.parametrize("format_name", ["TGA", "PCX", "SGI", "ICNS", "ICO", "TIFF", "PPM"])
-def test_what_pillow_writes_is_named(format_name: str) -> None:
+def test_formats_written_by_pillow_are_recognised(format_name: str) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (64, 48)).save(buffer, format_name)
     expected = {"PPM": "Netpbm", "TIFF": _TIFF}.get(format_name, format_name)

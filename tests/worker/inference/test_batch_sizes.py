@@ -23,11 +23,11 @@ def test_sizes_double_up_to_the_largest(most: int, sizes: tuple[int, ...]) -> No
         ({1: 10}, (1,)),
     ],
 )
-def test_a_size_is_used_if_its_images_take_less_than_in_smaller_ones(
+def test_a_batch_size_is_used_if_it_is_faster_per_image(
     milliseconds: dict[int, float], sizes: tuple[int, ...]
 ) -> None:
     assert sizes_that_pay({size: ms / 1000 for size, ms in milliseconds.items()}) == sizes
 
 
-def test_threads_are_enough_for_the_batches_that_run_and_for_one_that_is_decoded() -> None:
+def test_threads_suffice_to_run_and_decode_batches() -> None:
     assert threads_for(lanes=2, largest=4) == 12

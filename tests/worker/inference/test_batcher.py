@@ -87,13 +87,13 @@ def crowd(session: Session) -> Iterator[Callable[..., Crowd]]:
         session.gate.set()
 
 
-def test_a_lone_image_runs_at_once_in_the_thread_that_brought_it(session: Session) -> None:
+def test_a_lone_image_runs_at_once_in_its_own_thread(session: Session) -> None:
     share = batcher_of(session, 1, 2)(21)
     assert (share.row, share.batch) == (42, 1)
     assert session.threads == [threading.get_ident()]
 
 
-def test_what_came_in_the_meantime_is_the_next_batch(session: Session, crowd: Callable[..., Crowd]) -> None:
+def test_images_that_came_meanwhile_are_the_next_batch(session: Session, crowd: Callable[..., Crowd]) -> None:
     first, others = crowd(1, 2, 3, 4).behind(1, 2, 3)
     session.gate.set()
     assert first.result(10).batch == 1
@@ -134,7 +134,7 @@ def test_a_lone_bad_image_is_run_once(session: Session) -> None:
     assert batcher(1).row == 2, "and the next one runs"
 
 
-def test_who_is_overdue_is_left_out(session: Session, crowd: Callable[..., Crowd]) -> None:
+def test_an_overdue_image_is_left_out(session: Session, crowd: Callable[..., Crowd]) -> None:
     now_s = 0.0
     gathered = crowd(1, 2, 3, clock=lambda: now_s)
     _, overdue = gathered.behind(1, 2, deadline_s=5.0)
@@ -146,7 +146,7 @@ def test_who_is_overdue_is_left_out(session: Session, crowd: Callable[..., Crowd
     assert session.batches == [[1000]], "nothing was computed for them"
 
 
-def test_who_is_overdue_on_arrival_is_not_run(session: Session) -> None:
+def test_an_image_overdue_on_arrival_is_not_run(session: Session) -> None:
     with pytest.raises(OverdueError):
         batcher_of(session, 1, clock=lambda: 5.0)(1, deadline_s=5.0)
     assert session.batches == []
@@ -173,7 +173,7 @@ def test_the_times_are_from_the_call_to_the_run_and_of_the_run(session: Session)
     assert (share.queue_s, share.infer_s) == (3.0, 3.0)
 
 
-def test_the_end_of_a_leader_s_thread_does_not_leave_the_others_waiting(crowd: Callable[..., Crowd]) -> None:
+def test_a_leaders_end_leaves_no_image_waiting(crowd: Callable[..., Crowd]) -> None:
     class Ended(BaseException):
         pass
 

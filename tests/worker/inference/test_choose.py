@@ -100,7 +100,8 @@ def test_float32_stays_where_they_are_not(loaded: Make, lower: Callable[[], Any]
     assert (classifier.spec.name, load.opened, len(load.made)) == ("exact", ["exact"], 2)
 
 
-def test_who_asks_for_bfloat16_by_name_is_refused_and_no_session_stays(loaded: Make) -> None:
+def test_explicit_bfloat16_fails_where_answers_differ(loaded: Make) -> None:
+    """No session stays open."""
     load = loaded(lambda: shares(1.0))
     with pytest.raises(ModelError, match=r"--precision bfloat16: bfloat16 moves .* --precision-tolerance"):
         load.tuned("bfloat16")
@@ -111,7 +112,7 @@ def test_a_wider_tolerance_lets_it_pass(loaded: Make) -> None:
     assert loaded(lambda: shares(1.0)).tuned("bfloat16", tolerance=0.5)[1].precision == "bfloat16"
 
 
-def test_where_something_speaks_against_it_beforehand_it_is_not_tried(loaded: Make) -> None:
+def test_bfloat16_is_not_tried_where_it_cannot_work(loaded: Make) -> None:
     load = loaded(lambda: shares(1.95))
     classifier, choice = load.tuned("auto", "this CPU is old")
     assert choice == Choice("float32", "this CPU is old")
@@ -125,7 +126,7 @@ def test_where_float32_is_asked_for_it_is_not_tried_either(loaded: Make) -> None
     assert load.made == [classifier]
 
 
-def test_a_sample_that_cannot_be_read_is_named_and_float32_stays(loaded: Make) -> None:
+def test_an_unreadable_sample_is_named_and_float32_stays(loaded: Make) -> None:
     load = loaded(lambda: shares(1.95))
     (load.folders["float32"] / "samples" / "torn.png").write_bytes(picture("red")[:40])
     _, choice = load.tuned("auto")
@@ -134,7 +135,8 @@ def test_a_sample_that_cannot_be_read_is_named_and_float32_stays(loaded: Make) -
     assert load.opened == ["exact"]
 
 
-def test_who_asks_for_bfloat16_by_name_is_told_of_such_a_sample_and_no_session_stays(loaded: Make) -> None:
+def test_explicit_bfloat16_reports_an_unreadable_sample(loaded: Make) -> None:
+    """No session stays open."""
     load = loaded(lambda: shares(1.95))
     (load.folders["float32"] / "samples" / "torn.png").write_bytes(picture("red")[:40])
     with pytest.raises(ModelError, match=r"the sample image torn\.png of .*: the PNG image is damaged"):
@@ -142,7 +144,7 @@ def test_who_asks_for_bfloat16_by_name_is_told_of_such_a_sample_and_no_session_s
     assert load.opened == []
 
 
-def test_a_graph_that_does_not_load_in_bfloat16_stays_in_float32(loaded: Make) -> None:
+def test_a_graph_that_fails_in_bfloat16_stays_in_float32(loaded: Make) -> None:
     load = loaded(lambda: shares(1.95))
     load.folders["bfloat16"] = load.folders["float32"] / "nothing"
     _, choice = load.tuned("auto")

@@ -145,7 +145,7 @@ def test_a_batch_gives_what_its_images_give_alone(default: Classifier) -> None:
     )
 
 
-def test_eight_threads_share_one_session_and_each_gets_its_own_answers() -> None:
+def test_eight_threads_get_their_own_answers_of_one_session() -> None:
     sessions = _Sessions()
     classifier = Classifier.load(find_model(None), session_factory=sessions)
     classifier.warm_up()
@@ -186,9 +186,7 @@ def test_graphs_of_pixels_run_whatever_batch_they_insist_on(
     assert [classifier.top(row, 1)[0][0] for row in rows] == colours
 
 
-def test_a_graph_that_decodes_by_itself_runs_as_the_command_line_names_it(
-    tmp_path: Path, load: Callable[..., Classifier]
-) -> None:
+def test_a_decoding_graph_runs_by_its_options(tmp_path: Path, load: Callable[..., Classifier]) -> None:
     classifier = load(
         write_graph(tmp_path / "output_graph.pb", decoding_graph),
         labels=write_labels(tmp_path),
@@ -201,9 +199,7 @@ def test_a_graph_that_decodes_by_itself_runs_as_the_command_line_names_it(
         assert [classifier.top(row, 1)[0][0] for row in classifier.run(images)] == ["red", "blue"]
 
 
-def test_what_the_graphs_own_decoder_refuses_is_a_broken_image(
-    tmp_path: Path, load: Callable[..., Classifier]
-) -> None:
+def test_an_image_the_graph_cannot_decode_is_broken(tmp_path: Path, load: Callable[..., Classifier]) -> None:
     classifier = load(
         write_graph(tmp_path / "output_graph.pb", decoding_graph),
         labels=write_labels(tmp_path),
@@ -231,7 +227,7 @@ def test_images_are_checked_for_a_graph_that_decodes_by_itself(
 
 
 @pytest.mark.parametrize("of", ["of_pixels", "of_files"])
-def test_a_tensorflow_2_saved_model_runs_in_the_same_kind_of_session(
+def test_a_tensorflow_2_saved_model_runs_in_a_session(
     tmp_path: Path, load: Callable[..., Classifier], of: str
 ) -> None:
     folder = write_saved_model(tmp_path / "m" / "1", of=of)
@@ -279,7 +275,7 @@ def test_scaling_and_crop_are_those_of_the_description(
         (lambda x: x * tf.Variable(1.0), "the graph does not run: .*[Uu]ninitialized|FailedPrecondition"),
     ],
 )
-def test_a_model_that_cannot_answer_is_found_out_before_it_is_served(
+def test_a_model_that_cannot_answer_is_not_served(
     tmp_path: Path, load: Callable[..., Classifier], build: Callable[[Any], Any], problem: str
 ) -> None:
     def graph() -> None:
@@ -290,7 +286,7 @@ def test_a_model_that_cannot_answer_is_found_out_before_it_is_served(
         load(write_model(tmp_path / "m" / "1", graph)).warm_up()
 
 
-def test_the_sizes_of_batches_are_chosen_from_those_that_were_warmed_up(
+def test_batch_sizes_are_chosen_from_the_warmed_up_ones(
     tmp_path: Path, load: Callable[..., Classifier]
 ) -> None:
     classifier = load(write_model(tmp_path / "m" / "1"))
@@ -298,7 +294,7 @@ def test_the_sizes_of_batches_are_chosen_from_those_that_were_warmed_up(
     assert classifier.batch_sizes == (1, 64)
 
 
-def test_a_model_that_only_claims_to_take_many_images_gets_one_at_a_time(
+def test_a_false_batch_model_gets_one_image_at_a_time(
     tmp_path: Path, load: Callable[..., Classifier]
 ) -> None:
     def graph() -> None:
@@ -322,7 +318,7 @@ def test_a_model_that_does_not_load_leaves_no_session_behind(tmp_path: Path) -> 
     assert len(sessions.made) == sessions.closed
 
 
-def test_a_saved_model_that_does_not_load_leaves_no_session_behind(tmp_path: Path) -> None:
+def test_a_failed_saved_model_leaves_no_session(tmp_path: Path) -> None:
     sessions = _Sessions()
     folder = write_saved_model(tmp_path / "m" / "1", signature=False)
     write_labels(folder)

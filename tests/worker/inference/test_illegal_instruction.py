@@ -39,7 +39,7 @@ libc.pthread_join(thread, None)
 )
 
 
-def test_an_x86_without_avx_is_told_by_its_flags() -> None:
+def test_an_x86_without_avx_is_known_by_its_flags() -> None:
     assert [lacks_avx(cpuinfo) for cpuinfo in (ATOM, XEON, ARM, "")] == [True, False, False, False]
 
 

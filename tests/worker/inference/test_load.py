@@ -35,9 +35,7 @@ def loaded(tmp_path: Path) -> Iterator[list[Classifier]]:
         classifier.close()
 
 
-def test_it_tells_the_parts_of_the_time_the_cpus_and_the_precision(
-    tmp_path: Path, loaded: list[Classifier]
-) -> None:
+def test_the_log_has_the_times_cpus_and_precision(tmp_path: Path, loaded: list[Classifier]) -> None:
     metrics, log = WorkerMetrics(), Told()
     spec = find_model(write_model(tmp_path / "m" / "1"))
     loaded.append(load_warm(spec, Tuning(3, "float32", 0.05), (1, 2), metrics, log))

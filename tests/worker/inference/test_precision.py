@@ -64,7 +64,7 @@ def test_a_change_of_exactly_the_tolerance_is_allowed() -> None:
     assert answers_obstacle(rows(a=[0.75, 0.25]), rows(a=[0.625, 0.375]), LABELS, 0.125) == ""
 
 
-def test_what_was_compared_is_said() -> None:
+def test_the_comparison_is_logged() -> None:
     reference, lower = rows(a=[0.7, 0.3], b=[0.5, 0.5]), rows(a=[0.696, 0.304], b=[0.501, 0.499])
     assert agreement(reference, lower) == "largest change 0.004 on 2 sample images"
 
@@ -80,7 +80,7 @@ def test_auto_gives_way_and_says_why() -> None:
         ("bfloat16 moves a probability", "; see --precision-tolerance, or say --precision auto or float32"),
     ],
 )
-def test_who_asks_for_it_by_name_gets_nothing_else(obstacle: str, hint: str) -> None:
+def test_explicit_bfloat16_is_never_replaced(obstacle: str, hint: str) -> None:
     with pytest.raises(ModelError) as raised:
         give_way("bfloat16", obstacle)
     assert str(raised.value) == f"--precision bfloat16: {obstacle}{hint}"

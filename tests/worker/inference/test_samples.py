@@ -21,7 +21,7 @@ def put(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(picture("red"))
 
 
-def test_a_model_without_samples_is_tried_on_those_of_the_package(tmp_path: Path) -> None:
+def test_a_model_without_samples_uses_the_packages(tmp_path: Path) -> None:
     assert list(sample_images(find_model(write_model(tmp_path / "m" / "1")))) == BUILT_IN
 
 

@@ -14,13 +14,13 @@ def test_bfloat16_is_grapplers_rewrite(precision: Precision, toggle: str) -> Non
 
 
 @pytest.mark.parametrize(("cpus", "lanes"), [(1, 1), (2, 2), (3, 2), (64, 2)])
-def test_operations_use_the_cpus_and_start_in_a_thread_for_each_lane(cpus: int, lanes: int) -> None:
+def test_operations_use_all_cpus_and_a_thread_per_lane(cpus: int, lanes: int) -> None:
     config = configuration(cpus, "float32")
     assert (config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) == (cpus, lanes)
     assert lanes_on(cpus) == lanes
 
 
-def test_a_gpu_is_taken_as_it_is_needed_and_done_without_where_there_is_none() -> None:
+def test_gpu_memory_grows_and_a_gpu_is_optional() -> None:
     config = configuration(1, "float32")
     assert config.gpu_options.allow_growth
     assert config.allow_soft_placement

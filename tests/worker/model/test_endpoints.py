@@ -56,7 +56,7 @@ def test_the_scaling_is_the_one_that_is_said() -> None:
     assert feed.scaling == Scaling((127.0,), (128.0,))
 
 
-def test_bytes_are_not_scaled_and_nobody_may_ask_for_it() -> None:
+def test_byte_inputs_cannot_be_scaled() -> None:
     graph = _placeholder(tf.uint8, [None, 8, 8, 3])
     feed = find_input(_spec(tensor="image"), graph, None)
     assert isinstance(feed, PixelInput)
@@ -94,7 +94,7 @@ def test_an_input_that_takes_no_images_is_refused(dtype: Any, shape: Any, proble
 
 
 @pytest.mark.parametrize("name", ["picture", "image:1", "image:x", ":", "a:b:c"])
-def test_an_input_that_is_not_there_is_named_with_those_that_are(name: str) -> None:
+def test_a_missing_input_is_named_with_the_existing_ones(name: str) -> None:
     with pytest.raises(
         ModelError, match=r"has no tensor '.*' \(--input-layer\); the graph's placeholders are image:0"
     ):
@@ -116,7 +116,7 @@ def test_an_input_that_cannot_be_fed_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", [None, "picture", "image:0"])
-def test_a_signature_names_the_input_where_nobody_else_does(name: str | None) -> None:
+def test_the_signature_names_the_input_by_default(name: str | None) -> None:
     graph = _placeholder(tf.float32, [None, 8, 8, 3])
     feed = find_input(_spec(tensor=name), graph, Signature({"picture": "image:0"}, {}))
     assert feed.tensor is graph.get_tensor_by_name("image:0")
@@ -156,7 +156,7 @@ def test_an_output_of_another_kind_is_refused(build: Any, described: str) -> Non
         find_output(_spec(), graph, None)
 
 
-def test_an_output_that_is_not_there_is_named_with_those_that_are() -> None:
+def test_a_missing_output_is_named_with_the_existing_ones() -> None:
     with tf.Graph().as_default() as graph:
         pixel_graph()
     with pytest.raises(ModelError, match=r"has no tensor 'final_result' \(--output-layer\); .* are shares:0"):

@@ -50,9 +50,7 @@ def test_of_a_model_with_versions_the_highest_number_is_taken(tmp_path: Path) ->
     assert find_model(tmp_path / "colours").label == "colours/10"
 
 
-def test_a_path_from_inside_the_folder_has_its_name_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_path_has_the_folders_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(_folder(tmp_path / "colours" / "3"))
     assert find_model(Path()).label == "colours/3"
 
@@ -60,9 +58,7 @@ def test_a_path_from_inside_the_folder_has_its_name_all_the_same(
 @pytest.mark.parametrize(
     ("graph", "path"), [("saved_model.pb", "."), ("saved_model/saved_model.pb", "saved_model")]
 )
-def test_a_saved_model_lies_in_the_version_folder_or_in_one_of_its_own(
-    tmp_path: Path, graph: str, path: str
-) -> None:
+def test_a_saved_model_may_have_its_own_subfolder(tmp_path: Path, graph: str, path: str) -> None:
     folder = _folder(tmp_path / "colours" / "3", graph)
     assert find_model(folder).path == folder / path
 
@@ -103,7 +99,7 @@ def test_a_bare_saved_model_is_described_by_options(tmp_path: Path) -> None:
         (["graph.pb", "saved_model.pb"], "has both"),
     ],
 )
-def test_what_a_folder_lacks_is_said(tmp_path: Path, files: list[str], problem: str) -> None:
+def test_missing_files_of_a_folder_are_named(tmp_path: Path, files: list[str], problem: str) -> None:
     for name in files:
         (tmp_path / name).touch()
     with pytest.raises(ModelError, match=problem):

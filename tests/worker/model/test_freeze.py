@@ -73,9 +73,7 @@ def answers(folder: Path) -> tuple[Any, Any, Any]:
 
 
 @pytest.mark.parametrize("answer", [lambda m, x: x * m.weight, branched, repeated])
-def test_the_frozen_graph_has_no_variables_and_gives_the_same_answers(
-    tmp_path: Path, answer: Callable[..., Any]
-) -> None:
+def test_a_frozen_graph_gives_the_same_answers(tmp_path: Path, answer: Callable[..., Any]) -> None:
     folder = save(tmp_path / "m" / "1", answer, weight=tf.Variable([1.0, 2.0, 3.0]))
     restored, frozen, graph = answers(folder)
     np.testing.assert_allclose(frozen, restored, atol=1e-6)
@@ -109,7 +107,7 @@ def test_variables_of_tensorflow_1_are_frozen_too(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_frozen_is_served_as_it_is_and_says_why(
+def test_an_unfreezable_model_is_served_with_a_warning(
     tmp_path: Path, answer: Callable[..., Any], parts: Callable[[], Any], reason: str
 ) -> None:
     classifier = Classifier.load(find_model(save(tmp_path / "m" / "1", answer, **parts())))
@@ -120,7 +118,7 @@ def test_what_cannot_be_frozen_is_served_as_it_is_and_says_why(
     classifier.close()
 
 
-def test_an_input_that_the_answer_does_not_depend_on_is_no_reason_to_fail(tmp_path: Path) -> None:
+def test_an_unused_input_is_no_reason_to_fail(tmp_path: Path) -> None:
     weight = tf.Variable([[0.1, 0.2, 0.7]])
     folder = save(tmp_path / "m" / "1", lambda m, x: tf.repeat(m.weight, tf.shape(x)[0], 0), weight=weight)
     with tf.compat.v1.Session(graph=tf.Graph()) as session:

@@ -45,7 +45,7 @@ def test_a_truncated_graph_is_refused(tmp_path: Path) -> None:
         load_frozen(path)
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_graph_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read: Is a directory"):
         load_frozen(tmp_path)
 

@@ -24,7 +24,7 @@ def test_labels_are_read_in_their_order(tmp_path: Path, text: str) -> None:
         ("chät\n".encode("latin-1"), r"not UTF-8 \(byte 2\)"),
     ],
 )
-def test_what_is_wrong_with_the_file_is_said(tmp_path: Path, content: bytes, problem: str) -> None:
+def test_a_faulty_file_is_reported_with_its_fault(tmp_path: Path, content: bytes, problem: str) -> None:
     path = tmp_path / "labels.txt"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=rf"labels\.txt: .*{problem}"):

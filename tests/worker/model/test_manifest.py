@@ -80,7 +80,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_manifest(tmp_path / "model.toml")
 
 
-def test_what_is_not_a_file_is_named(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read: Is a directory"):
         read_manifest(tmp_path)
 

@@ -39,6 +39,6 @@ def test_a_graph_without_inputs_or_outputs_says_so() -> None:
     assert outputs_offered(tf.Graph(), Signature({}, {})) == "the graph has no output of that kind"
 
 
-def test_a_shape_that_nobody_knows_is_a_question_mark() -> None:
+def test_an_unknown_shape_is_a_question_mark() -> None:
     with tf.Graph().as_default():
         assert describe(tf.compat.v1.placeholder(tf.uint8, name="x")) == "x:0 uint8?"

@@ -33,5 +33,5 @@ def test_nothing_is_said_at_the_import_and_keras_is_left_out() -> None:
     assert _import() == "2 False\n"
 
 
-def test_an_operator_who_wants_to_read_it_all_can() -> None:
+def test_full_tensorflow_output_can_be_switched_on() -> None:
     assert _import(TF_CPP_MIN_LOG_LEVEL="0").endswith("0 False\n")

@@ -39,7 +39,7 @@ def test_the_largest_of_several_sizes_counts() -> None:
 @pytest.mark.parametrize(
     "data", [_with(b""), _with(_size(0, 9)), _with(_size(9, 9))[:-1], _box(b"ftyp", b"")]
 )
-def test_what_states_no_size_is_refused(data: bytes) -> None:
+def test_a_file_without_a_size_is_refused(data: bytes) -> None:
     with pytest.raises(HeaderError):
         read(data, "HEIC")
 

@@ -84,7 +84,7 @@ def test_fill_bytes_behind_the_pixels_are_refused_at_once(progressive: bool) -> 
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_size_that_its_bytes_can_not_fill_is_told(progressive: bool) -> None:
+def test_a_size_larger_than_its_bytes_allow_is_refused(progressive: bool) -> None:
     flat = jpeg(Image.new("RGB", (4_000, 4_000)), progressive=progressive, optimize=True)
     assert read(flat).complete, "no encoder can do with less"
     data = jpeg(_COLOURS, progressive=progressive)
@@ -145,7 +145,7 @@ def test_a_progressive_one_cut_between_scans_lacks_some() -> None:
     assert not lacks_scans(jpeg(_COLOURS)[:-2])
 
 
-def test_what_pillow_opens_has_the_size_that_was_read() -> None:
+def test_the_size_agrees_with_pillow() -> None:
     for size in ((1, 1), (17, 9), (640, 480)):
         data = jpeg(Image.new("RGB", size))
         assert (read(data).width, read(data).height) == Image.open(io.BytesIO(data)).size == size

@@ -30,7 +30,7 @@ def test_a_plain_file_goes_on_as_it_is() -> None:
     assert (header.width, header.height, header.work.values_per_pixel, header.orientation) == (4, 4, 1, 1)
 
 
-def test_what_makes_no_pixels_does_not_go_on() -> None:
+def test_chunks_without_pixels_are_dropped() -> None:
     exif = struct.pack("<2sHIHHHII", b"II", 42, 8, 1, 0x0112, 3, 1, 8)
     noted = png(
         4, 4, chunk(b"tEXt", b"a\0b"), chunk(b"eXIf", exif), chunk(b"acTL", bytes(8)), grey_rows=_GREY
@@ -81,7 +81,7 @@ def test_a_palette_behind_the_pixels_is_missing() -> None:
         read(data[:start] + data[end:-12] + data[start:end] + data[-12:])
 
 
-def test_what_stands_behind_the_pixels_has_a_bound_of_its_own() -> None:
+def test_data_behind_the_pixels_is_bounded() -> None:
     plain = png(4, 4, grey_rows=_GREY)
     frames = (chunk(b"fcTL", bytes(26)) + chunk(b"fdAT", bytes(9))) * 10_000
     text = chunk(b"tEXt", b"a\0" + bytes(17_000_000))
@@ -90,7 +90,7 @@ def test_what_stands_behind_the_pixels_has_a_bound_of_its_own() -> None:
         read(plain[:-12] + frames * 4 + plain[-12:])
 
 
-def test_what_iphone_apps_have_is_named() -> None:
+def test_an_apple_png_is_named() -> None:
     with pytest.raises(UnsupportedKindError, match="CgBI"):
         read(b"\x89PNG\r\n\x1a\n" + chunk(b"CgBI", bytes(4)))
 
