@@ -112,7 +112,7 @@ def test_it_registers_once_and_then_sends_heartbeats_and_looks(started: list[Reg
     registration = start(agent, started)
     agent.wait_for("register", "heartbeat", "look", "heartbeat", "look")
     assert registration.registered
-    assert repr(registration).startswith("<Registration w1 registered=True <Contact failures=0 age=")
+    assert repr(registration).startswith("<Registration w1 registered=True <LastContact failures=0 age=")
 
 
 def test_it_registers_again_when_the_agent_has_lost_it(started: list[Registration]) -> None:
