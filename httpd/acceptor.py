@@ -1,12 +1,13 @@
-"""The sockets on which clients knock, and how the proxy lets in the last of them."""
+"""Listening sockets, and the loop that accepts connections from them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
+import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,166 +15,195 @@ import structlog
 
 from tfleet.contract.address import LOCALHOST, Address
 
-# As many clients may knock at the same moment. The system's own limit is net.core.somaxconn.
+# So many clients may connect at the same moment. The system's own limit is net.core.somaxconn.
 _BACKLOG: Final = 1024
-_AT_ONCE: Final = 64
-_SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_ACCEPTED_AT_ONCE: Final = 64
+_OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _RETRY_S: Final = 0.5
+_LOGGED_EVERY_S: Final = 60.0
 # A free port of one address may be taken at the other one.
 _PORTS_TRIED: Final = 8
-_NO_SUCH_PLACE: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+_NO_SUCH_ADDRESS: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
-class Door:
-    """Lets clients in, each to a protocol that `connect` makes."""
+class CannotListenError(Exception):
+    """An address is taken or not this machine's. The message is one line that names the option to change."""
+
+
+@contextlib.contextmanager
+def listen_errors(address: Address, option: str) -> Iterator[None]:
+    """Raises CannotListenError for an OSError. `option` is what chose the address."""
+    try:
+        yield
+    except OSError as error:
+        # In the system's words: asyncio puts the address before them. A look-up that failed has no errno.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise CannotListenError(f"can't listen on {address}: {reason}; see {option}") from error
+
+
+class Acceptor:
+    """Accepts connections, each for a protocol that `connect` makes."""
 
     def __init__(
         self,
-        sockets: list[socket.socket],
+        sockets: Sequence[socket.socket],
         connect: Callable[[], asyncio.Protocol],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._sockets = sockets
         self._connect = connect
         self._loop = loop
-        self._letting_in: set[asyncio.Task[object]] = set()
+        self._connecting: set[asyncio.Task[object]] = set()
         self._retries: dict[socket.socket, asyncio.TimerHandle] = {}
         self._closed = False
+        self._silent_until_s = float("-inf")
         for one in sockets:
-            loop.add_reader(one.fileno(), self._knocked, one)
+            loop.add_reader(one.fileno(), self._ready, one)
 
     def __repr__(self) -> str:
-        return f"<Door {self.address}>"
+        return f"<Acceptor {self.address}>"
 
     @property
     def address(self) -> Address:
-        """Where it is; the first one where a name has several."""
+        """Where it listens; the first one where a name has several."""
         return Address(*self._sockets[0].getsockname()[:2])
 
     async def close(self) -> None:
-        """Whoever has knocked before is let in: closed on, he would be reset with his request."""
+        """Stop listening. The backlog is accepted first: else its clients would be reset."""
         self._closed = True
         for timer in self._retries.values():
             timer.cancel()
         for one in self._sockets:
             self._loop.remove_reader(one.fileno())
             with one:
-                while self._let_in(one):
+                while self._accept(one):
                     pass
-        if self._letting_in:
-            await asyncio.wait(self._letting_in)
+        if self._connecting:
+            await asyncio.wait(self._connecting)
 
-    def _knocked(self, one: socket.socket) -> None:
-        for _ in range(_AT_ONCE):
-            if not self._let_in(one):
+    def _ready(self, one: socket.socket) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            if not self._accept(one):
                 return
 
-    def _let_in(self, one: socket.socket) -> bool:
-        """Whether somebody was there."""
+    def _accept(self, one: socket.socket) -> bool:
+        """Whether a connection was waiting."""
         try:
             client, _ = one.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False
         except OSError as error:
-            if error.errno not in _SHORT:
+            if error.errno not in _OUT_OF_RESOURCES:
                 raise
-            structlog.get_logger().warning("clients have to wait at the door", error=error.strerror)
-            if not self._closed:
-                self._loop.remove_reader(one.fileno())
-                self._retries[one] = self._loop.call_later(_RETRY_S, self._open_again, one)
+            self._wait(one, error)
             return False
         client.setblocking(False)
         task = self._loop.create_task(self._loop.connect_accepted_socket(self._connect, client))
-        self._letting_in.add(task)
-        task.add_done_callback(self._letting_in.discard)
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
         return True
 
-    def _open_again(self, one: socket.socket) -> None:
+    def _wait(self, one: socket.socket, error: OSError) -> None:
+        """The socket stays readable, so the loop would do nothing else if it went on asking it."""
+        now_s = self._loop.time()
+        if now_s >= self._silent_until_s:
+            self._silent_until_s = now_s + _LOGGED_EVERY_S
+            structlog.get_logger().warning(
+                f"new connections wait: {error.strerror}; see ulimit -n or LimitNOFILE="
+            )
+        if not self._closed:
+            self._loop.remove_reader(one.fileno())
+            self._retries[one] = self._loop.call_later(_RETRY_S, self._retry, one)
+
+    def _retry(self, one: socket.socket) -> None:
         del self._retries[one]
-        self._loop.add_reader(one.fileno(), self._knocked, one)
-
-
-def found_at(line: asyncio.BaseTransport | None) -> str:
-    """The address of this side of a connection, where the client found it; empty where it is over."""
-    name = None if line is None else line.get_extra_info("sockname")
-    return str(Address(*name[:2])) if name else ""
+        self._loop.add_reader(one.fileno(), self._ready, one)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One of the addresses of a name, as the system's calls take it; one that is `spare` may be missing."""
+class BindAddress:
+    """One of the addresses of a name, as the system's calls take it; an `optional` one may be missing."""
 
     family: int
     kind: int
     protocol: int
     where: tuple[str | int | bytes, ...]
-    spare: bool = False
+    optional: bool = False
 
-    def at(self, port: int) -> Place:
+    def at(self, port: int) -> BindAddress:
         """The same with another port."""
         host, _, *more = self.where
         return replace(self, where=(host, port, *more))
 
 
-async def places(address: Address) -> list[Place]:
-    """Where one listens for it. Raises OSError."""
+async def resolve(address: Address) -> list[BindAddress]:
+    """The addresses to bind for it. Raises OSError."""
     if address.host == LOCALHOST:
         return loopbacks(address.port)
-    found = await asyncio.get_running_loop().getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
+    return await asyncio.get_running_loop().run_in_executor(None, resolve_blocking, address)
+
+
+def resolve_blocking(address: Address) -> list[BindAddress]:
+    """As `resolve`, for a thread without an event loop."""
+    if address.host == LOCALHOST:
+        return loopbacks(address.port)
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     known = dict.fromkeys((family, kind, protocol, where) for family, kind, protocol, _, where in found)
-    return [Place(*one) for one in known]
+    return [BindAddress(*one) for one in known]
 
 
-def loopbacks(port: int) -> list[Place]:
+def loopbacks(port: int) -> list[BindAddress]:
     """What `localhost` is, as for browsers and curl, whatever the machine's hosts file says of it: the
     loopback of IPv4 first, and that of IPv6 where there is one.
     """
     kind, protocol = socket.SOCK_STREAM, socket.IPPROTO_TCP
     return [
-        Place(socket.AF_INET, kind, protocol, ("127.0.0.1", port)),
-        Place(socket.AF_INET6, kind, protocol, ("::1", port, 0, 0), spare=True),
+        BindAddress(socket.AF_INET, kind, protocol, ("127.0.0.1", port)),
+        BindAddress(socket.AF_INET6, kind, protocol, ("::1", port, 0, 0), optional=True),
     ]
 
 
-def bound(place: Place, *, shared: bool) -> socket.socket:
+def bound_socket(at: BindAddress, *, shared: bool) -> socket.socket:
     """A socket that is bound there; `shared` ones of the same user may be several. Raises OSError."""
-    one = socket.socket(place.family, place.kind, place.protocol)
+    one = socket.socket(at.family, at.kind, at.protocol)
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if place.family == socket.AF_INET6:
+        if at.family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        one.bind(place.where)
+        one.bind(at.where)
     except BaseException:
         one.close()
         raise
     return one
 
 
-def bound_all(found: Sequence[Place], bind: Callable[[Place], socket.socket]) -> list[socket.socket]:
-    """What `bind` makes at each place, all with one port, be it any free one; none at a spare place that this
-    machine has not. Raises OSError.
+def bind_all(
+    addresses: Sequence[BindAddress], bind: Callable[[BindAddress], socket.socket]
+) -> list[socket.socket]:
+    """What `bind` makes at each address, all with one port, be it any free one; none at an optional address
+    that this machine has not. Raises OSError.
     """
     for _ in range(_PORTS_TRIED):
         try:
-            return _bound_at_one_port(found, bind)
+            return _bind_at_one_port(addresses, bind)
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or found[0].where[1] != 0:
+            if error.errno != errno.EADDRINUSE or addresses[0].where[1] != 0:
                 raise
-    return _bound_at_one_port(found, bind)
+    return _bind_at_one_port(addresses, bind)
 
 
-def _bound_at_one_port(found: Sequence[Place], bind: Callable[[Place], socket.socket]) -> list[socket.socket]:
+def _bind_at_one_port(
+    addresses: Sequence[BindAddress], bind: Callable[[BindAddress], socket.socket]
+) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     with contextlib.ExitStack() as opened:
-        for place in found:
+        for address in addresses:
             try:
-                one = bind(place.at(sockets[0].getsockname()[1]) if sockets else place)
+                one = bind(address.at(sockets[0].getsockname()[1]) if sockets else address)
             except OSError as error:
-                if place.spare and error.errno in _NO_SUCH_PLACE:
+                if address.optional and error.errno in _NO_SUCH_ADDRESS:
                     continue
                 raise
             sockets.append(opened.enter_context(one))
@@ -181,15 +211,13 @@ def _bound_at_one_port(found: Sequence[Place], bind: Callable[[Place], socket.so
     return sockets
 
 
-async def open_door(
-    address: Address, connect: Callable[[], asyncio.Protocol], *, shared: bool = False
-) -> Door:
-    """Listen; port 0 is any free one. The system deals out clients among those that have a `shared` door to
-    one address. Raises OSError.
+def listening_sockets(addresses: Sequence[BindAddress], *, shared: bool = False) -> list[socket.socket]:
+    """Listen at all of them; port 0 is any free one. The system deals out clients among those that listen
+    `shared` at one address. From now on clients may connect, and wait. Raises OSError.
     """
 
-    def listening(place: Place) -> socket.socket:
-        one = bound(place, shared=shared)
+    def listening(address: BindAddress) -> socket.socket:
+        one = bound_socket(address, shared=shared)
         try:
             one.listen(_BACKLOG)
         except BaseException:
@@ -198,4 +226,4 @@ async def open_door(
         one.setblocking(False)
         return one
 
-    return Door(bound_all(await places(address), listening), connect, asyncio.get_running_loop())
+    return bind_all(addresses, listening)

@@ -1,66 +1,96 @@
-"""How many clients may be connected, and for how long one may take to say what it wants."""
+"""How many clients may be connected (`--max-connections`), and the figures of that."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from tfleet.contract.cors import CORS_OFF, Cors
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 _MOST_REFUSED_AT_ONCE: Final = 256
-"""How many connections beyond the limit are told so at the same time. Others are closed without a word."""
+"""How many connections beyond the limit get a 503 at the same time. Others are closed without a response."""
 
 
 @dataclass(frozen=True, slots=True)
-class ClientLimits:
-    """What a client may take of the proxy.
+class ConnectionLimits:
+    """What a connection may take of the server.
 
-    `header_timeout_s` is for a whole head, `idle_timeout_s` for the time between two requests. `cors` is for
-    clients that are web pages.
+    `header_timeout_s` is for a whole head, `idle_timeout_s` for the time between two requests. With
+    `idle_give_way` a connection beyond the limit takes the place of the one that has been idle longest.
     """
 
     max_connections: int
-    header_timeout_s: float
-    idle_timeout_s: float
-    cors: Cors = CORS_OFF
+    header_timeout_s: float = 10.0
+    idle_timeout_s: float = 75.0
+    idle_give_way: bool = False
 
 
-class Admission(Enum):
+class Verdict(Enum):
     """What becomes of a new connection."""
 
-    SERVED = auto()
-    TOLD_OFF = auto()
-    CLOSED = auto()
+    ADMITTED = auto()
+    REFUSED = auto()
+    """It gets a 503 and is closed."""
+    DROPPED = auto()
+    """It is closed at once."""
 
 
-class Clients:
+class Admission:
     """Counts connections up to the limit."""
 
     def __init__(self, most: int) -> None:
-        self.served = 0
-        self.refused = 0
-        """Connections that were one too many, told so or not, since the start."""
+        self.admitted = 0
+        """Connections that are open now."""
+        self.turned_away = 0
+        """Connections beyond the limit since the start."""
         self._most = most
-        self._being_told = 0
+        self._being_refused = 0
 
     def __repr__(self) -> str:
-        return f"<Clients {self.served} of {self._most}, {self.refused} refused>"
+        return f"<Admission {self.admitted} of {self._most}, {self.turned_away} turned away>"
 
-    def come(self) -> Admission:
-        """Take in a connection. Each one that is not CLOSED has to `go`."""
-        if self.served < self._most:
-            self.served += 1
-            return Admission.SERVED
-        self.refused += 1
-        if self._being_told < _MOST_REFUSED_AT_ONCE:
-            self._being_told += 1
-            return Admission.TOLD_OFF
-        return Admission.CLOSED
+    @property
+    def full(self) -> bool:
+        """Whether the next connection is one too many."""
+        return self.admitted >= self._most
 
-    def go(self, admission: Admission) -> None:
-        """Take the news that a connection has ended."""
-        if admission is Admission.SERVED:
-            self.served -= 1
-        elif admission is Admission.TOLD_OFF:
-            self._being_told -= 1
+    def connected(self) -> Verdict:
+        """Take in a new connection. Each one that is not dropped has to be `disconnected`."""
+        if self.admitted < self._most:
+            self.admitted += 1
+            return Verdict.ADMITTED
+        self.turned_away += 1
+        if self._being_refused < _MOST_REFUSED_AT_ONCE:
+            self._being_refused += 1
+            return Verdict.REFUSED
+        return Verdict.DROPPED
+
+    def disconnected(self, verdict: Verdict) -> None:
+        """A connection has ended."""
+        if verdict is Verdict.ADMITTED:
+            self.admitted -= 1
+        elif verdict is Verdict.REFUSED:
+            self._being_refused -= 1
+
+
+class ConnectionMetrics(Collector):
+    """The clients' connections for Prometheus, read when it asks.
+
+    A gauge of those that are open, and a counter of those that were `refused`, each with the name that it gets.
+    """
+
+    def __init__(self, admission: Admission, *, connections: str, refused: str) -> None:
+        self._admission = admission
+        self._connections = connections
+        self._refused = refused
+
+    def collect(self) -> Iterator[Metric]:
+        connections = GaugeMetricFamily(self._connections, "Connections of clients")
+        connections.add_metric([], self._admission.admitted)
+        yield connections
+        refused = CounterMetricFamily(self._refused, "Connections beyond --max-connections")
+        refused.add_metric([], self._admission.turned_away)
+        yield refused

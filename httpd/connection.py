@@ -1,284 +1,287 @@
-"""One client's connection: whose turn it is on it, and what a client may take.
+"""One keep-alive connection of a client: its heads, bodies, pipelining and time-outs.
 
-- A connection beyond the limit is answered 503 and closed, before anything is read of it.
-- A head must be complete within `header_timeout_s` of its first byte, the first one also of the connection's
-  beginning; else 408, or just the end where nothing was sent. It must not be over MOST_HEAD_BYTES either.
-- Between two requests the connection may be idle for `idle_timeout_s`; it may take as long to read a page.
-- What can't be read in one way only is answered 400 with a problem document, and the connection closed.
-- One request is answered at a time; what comes behind it waits, and soon the client has to.
-- Images and lookups have their takers, everything else is a page of aiohttp's, which sees neither its body
-  nor its wish to close: both are seen to here, for all answers alike.
-- What comes of a body after its answer is thrown away for two seconds, so that the client sees the answer
-  instead of a reset. If it ends in that time, the connection goes on.
+Where a client is limited, and what then happens:
 
-How long a body and an answer may take is the exchange's matter.
+- **Too many connections** (admission.py): 503, and the connection is closed before anything is read from it.
+  With `idle_give_way` the connection that has been idle longest is closed instead, if there is one.
+- **A slow head**: it must be complete within `header_timeout_s` of its first byte, the first one of a
+  connection within as long of its beginning. Else 408, or only the end where nothing was sent.
+- **An idle connection** is closed after `idle_timeout_s`.
+- **A slow body, or a slow reader of a response under way**: the deadline is the handler's (`Client.wake_at`),
+  which judges by `SlowSenderWatch` and `SlowReaderWatch` in timers.py.
+- **A slow reader of a complete response**: closed when it takes nothing for `idle_timeout_s` (timers.py).
+- **An ambiguous or an oversized head** (http1/request.py, http1/fields.py): 400, and the connection ends.
+- **Pipelining**: one request is answered at a time. What comes behind it waits; beyond 64 KiB of it, or when
+  the client does not read, nothing more is read from the connection, so that the client has to wait.
+- **A body that nobody wants**: what still comes after the response is thrown away for two seconds, so that
+  the client sees the response instead of a reset. If the body ends in that time, the connection goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final, cast
 
-from aiohttp import http_exceptions, web
-
-from tfleet.contract.names import REQUEST_ID
+from tfleet.contract.address import Address
 from tfleet.contract.problem import Problem
-from tfleet.contract.request_id import request_id
-from tfleet.httpd.acceptor import found_at
-from tfleet.httpd.admission import Admission, ClientLimits, Clients
-from tfleet.httpd.http1.body import Body, Length, body_of
-from tfleet.httpd.http1.fields import UnreadableError, check_lines
-from tfleet.httpd.http1.local_response import last_answer
+from tfleet.httpd.admission import Admission, ConnectionLimits, Verdict
+from tfleet.httpd.http1.fields import UnreadableError
 from tfleet.httpd.http1.proxy_protocol import protocol_fault
-from tfleet.httpd.http1.request import RequestHead, RequestHeads
+from tfleet.httpd.http1.request import RequestHead
+from tfleet.httpd.http1.request_stream import RequestStream
 from tfleet.httpd.http1.reset import reset
-from tfleet.httpd.timers import Alarm, Taking
-from tfleet.proxy.forwarding.exchange import Exchange
-from tfleet.proxy.forwarding.heads import bare_head
-from tfleet.proxy.interfaces import Client
-from tfleet.proxy.problems import TOO_MANY_CLIENTS, problem_response
-from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.telemetry.access_log import AccessLog
-
-Take = Callable[[RequestHead, Client], Exchange | None]
-"""Takes a request: gives an exchange that is to begin, or answers at once."""
-
-Takers = Mapping[tuple[bytes, bytes], Take]
-"""By method and path. All other requests are for pages."""
+from tfleet.httpd.interfaces import ErrorResponses, Handler, OpenRequest
+from tfleet.httpd.timers import Deadline, SlowReaderWatch
 
 _LINGER_S: Final = 2.0
-_MOST_WAITING_BYTES: Final = 64 * 1024
+_MOST_PIPELINED_BYTES: Final = 64 * 1024
 _MOST_HEADS_AT_ONCE: Final = 16
-"""Who sends hundreds of requests in one piece waits for all the others in between."""
-_MOST_EMPTY_LINES: Final = 2
-_END: Final = b"\r\n\r\n"
-_EMPTY_LINE: Final = b"\r\n"
+"""A client that sends hundreds of requests in one piece waits for all the others in between."""
 
 
-class ClientConnection(web.RequestHandler):
-    """An HTTP connection of a client's; to an exchange it is the Client."""
+class _Phase(Enum):
+    NEW = auto()
+    """Nothing was asked on it yet."""
+    IDLE = auto()
+    """Between two requests; the rest of the last one's body may still be coming."""
+    ANSWERING = auto()
+    CLOSING = auto()
+    """Nothing that comes is read as a request any more."""
+
+
+# Python 3.11 looks a member up with a call, which every piece of a body would pay for.
+_NEW, _IDLE, _ANSWERING, _CLOSING = _Phase
+
+
+@dataclass(slots=True)
+class ConnectionContext:
+    """What all connections of a server share."""
+
+    handler: Handler
+    errors: ErrorResponses
+    limits: ConnectionLimits
+    admission: Admission
+    loop: asyncio.AbstractEventLoop
+    draining: bool = False
+    """Whether each response is the last one on its connection."""
+    connections: set[Connection] = field(default_factory=set)
+    """Those that are open, also those that are being refused."""
+    idle: dict[Connection, None] = field(default_factory=dict)
+    """With `idle_give_way`: those on which nothing is under way, the one that has been idle longest first."""
+
+
+class Connection(asyncio.Protocol):
+    """An HTTP/1 connection of a client's. To the handler of a request it is the Client."""
 
     __slots__ = (
-        "_admission",
         "_advancing",
-        "_alarm",
-        "_answering",
-        "_body",
-        "_clients",
-        "_ending",
-        "_exchange",
-        "_heads",
+        "_context",
+        "_deadline",
         "_keep",
-        "_limits",
-        "_line",
-        "_observer",
-        "_readiness",
-        "_received",
-        "_seen",
-        "_takers",
-        "_taking",
-        "_was_asked",
-        "full",
+        "_phase",
+        "_request",
+        "_slow_reader",
+        "_stream",
+        "_transport",
+        "_verdict",
         "peer",
+        "write_paused",
     )
 
-    def __init__(
-        self,
-        server: web.Server,
-        *,
-        loop: asyncio.AbstractEventLoop,
-        takers: Takers,
-        clients: Clients,
-        limits: ClientLimits,
-        observer: AccessLog,
-        readiness: Readiness,
-    ) -> None:
-        super().__init__(
-            server,
-            loop=loop,
-            access_log=None,  # type: ignore[arg-type] # none at all: the middleware writes it
-            keepalive_timeout=0.0,  # see _process_keepalive
-        )
-        self.full = False
+    def __init__(self, context: ConnectionContext) -> None:
+        self.write_paused = False
         self.peer: str | None = None
-        self._takers = takers
-        self._clients = clients
-        self._limits = limits
-        self._observer = observer
-        self._readiness = readiness
-        self._admission = Admission.CLOSED
-        self._alarm = Alarm(loop, self._look)
-        self._line: asyncio.Transport | None = None
-        self._received = b""
-        self._heads = RequestHeads()
-        self._seen = 0
-        """How much of it was looked at for a head, which was not whole."""
-        self._body: Body = Length(0)
-        self._exchange: Exchange | None = None
-        self._answering = False
-        self._advancing = False
+        self._context = context
+        self._verdict = Verdict.DROPPED
+        self._deadline = Deadline(context.loop, self._deadline_expired)
+        self._slow_reader = SlowReaderWatch(context.limits.idle_timeout_s)
+        self._transport: asyncio.Transport | None = None
+        self._stream = RequestStream()
+        self._phase = _NEW
+        self._request: OpenRequest | None = None
         self._keep = True
-        self._ending = False
-        self._was_asked = False
-        self._taking = Taking(limits.idle_timeout_s)
+        self._advancing = False
+        """Whether `_advance` runs further up the stack: it goes on by itself when a request is finished."""
+
+    def __repr__(self) -> str:
+        return f"<Connection of {self.peer}, {self._phase.name.lower()}>"
 
     # What asyncio tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        line = self._line = cast(asyncio.Transport, transport)
-        self._admission = self._clients.come()
-        if self._admission is Admission.SERVED:
-            peer = line.get_extra_info("peername")
+        context = self._context
+        self._transport = cast(asyncio.Transport, transport)
+        if context.idle and context.admission.full:
+            next(iter(context.idle)).give_way()
+        self._verdict = context.admission.connected()
+        if self._verdict is Verdict.DROPPED:
+            self._end_now()
+            return
+        context.connections.add(self)
+        if self._verdict is Verdict.ADMITTED:
+            peer = transport.get_extra_info("peername")
             self.peer = peer[0] if peer else None
-            super().connection_made(line)
-            self._alarm.set(self._loop.time() + self._limits.header_timeout_s)
-        elif self._admission is Admission.TOLD_OFF:
-            line.write(last_answer(TOO_MANY_CLIENTS, request_id(None), self._limits.cors))
-            self._end_slowly()
+            self._deadline.set(context.loop.time() + context.limits.header_timeout_s)
+            if context.limits.idle_give_way:
+                context.idle[self] = None
         else:
-            line.abort()
+            self._transport.write(context.errors.too_many_connections())
+            self._end_gracefully()
 
     def connection_lost(self, error: BaseException | None) -> None:
-        self._clients.go(self._admission)
-        self._alarm.end()
-        self._ending = True
-        self._line = None
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.client_left()
-        if self._admission is Admission.SERVED:
-            super().connection_lost(error)
+        self._context.connections.discard(self)
+        self._context.idle.pop(self, None)
+        self._context.admission.disconnected(self._verdict)
+        self._deadline.cancel()
+        self._phase = _CLOSING
+        self._transport = None
+        request, self._request = self._request, None
+        if request is not None:
+            request.client_disconnected()
 
     def data_received(self, data: bytes) -> None:
-        if self._ending or not data:  # aiohttp goes on with what its parser holds, which is nothing
-            return
-        self._received = self._received + data if self._received else data
-        self._advance()
+        if self._phase is not _CLOSING:
+            self._stream.add(data)
+            self._advance()
 
     def pause_writing(self) -> None:
-        super().pause_writing()
-        self.full = True
-        if self._exchange is not None:
-            self._exchange.client_full()
+        self.write_paused = True
+        if self._request is not None:
+            self._request.pause_writing()
 
     def resume_writing(self) -> None:
-        super().resume_writing()
-        self.full = False
-        if self._exchange is not None:
-            self._exchange.client_drained()
+        self.write_paused = False
+        if self._request is not None:
+            self._request.resume_writing()
         elif not self._advancing:
-            self._go_through()
+            self._resume()  # requests may have waited for the client to take the response before them
 
-    # What an exchange asks for.
+    # What a handler asks for: the Client of interfaces.py.
 
     @property
-    def staying(self) -> bool:
-        return not self._readiness.draining
+    def local(self) -> Address | None:
+        name = None if self._transport is None else self._transport.get_extra_info("sockname")
+        return Address(*name[:2]) if name else None
+
+    @property
+    def may_keep_alive(self) -> bool:
+        return not self._context.draining
 
     def send(self, data: bytes) -> None:
-        if self._line is not None:
-            self._line.write(data)
+        if self._transport is not None:
+            self._transport.write(data)
 
     def unsent_bytes(self) -> int:
-        return 0 if self._line is None else self._line.get_write_buffer_size()
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
-    def hold_back(self) -> None:
-        if self._line is not None and not self._line.is_closing():
-            self._line.pause_reading()
+    def pause_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
 
-    def go_on(self) -> None:
-        if self._line is not None and not self._line.is_closing():
-            self._line.resume_reading()
+    def resume_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
-    def look_at(self, when_s: float) -> None:
-        self._alarm.set(when_s)
+    def wake_at(self, when_s: float) -> None:
+        self._deadline.set(when_s)
 
-    def answered(self, *, keep: bool) -> None:
-        self._exchange = None
-        self._answering = False
-        self._keep = keep
-        now_s = self._loop.time()
-        self._taking.begin(self.unsent_bytes(), now_s)
-        if not self._body.ended:
-            self._alarm.set(now_s + _LINGER_S)
-        elif not keep:
-            self._end_slowly()
+    def finish(self, *, keep: bool) -> None:
+        if self._phase is not _ANSWERING:
+            return  # the client has gone
+        self._request = None
+        self._phase = _IDLE
+        self._keep = keep and self._keep
+        now_s = self._context.loop.time()
+        self._slow_reader.begin(self.unsent_bytes(), now_s)
+        if not self._keep:
+            self._end_gracefully()
+        elif self._stream.body_ended:
+            self._lie_idle(now_s)
         else:
-            self._alarm.set(now_s + self._limits.idle_timeout_s)
+            self._deadline.set(now_s + _LINGER_S)  # `_read_body` throws the rest away
         if not self._advancing:
-            self._go_through()
+            self._resume()
 
-    def break_off(self) -> None:
-        self._exchange = None
-        self._ending = True
-        if self._line is not None:
-            reset(self._line)
+    def abort(self) -> None:
+        self._request = None
+        self._phase = _CLOSING
+        if self._transport is not None:
+            reset(self._transport)
 
-    # What aiohttp asks for.
+    def give_way(self) -> None:
+        """End an idle connection in favour of a new one, which has its place from now on."""
+        context = self._context
+        context.idle.pop(self, None)
+        context.admission.disconnected(self._verdict)
+        self._verdict = Verdict.DROPPED  # its place isn't given back twice
+        self._end_now()
 
-    def log_access(self, request: web.BaseRequest, response: web.StreamResponse, time: float | None) -> None:
-        """Called by aiohttp at the end of each answer, which is all that is wanted of it here."""
-        if self._answering:
-            self._loop.call_soon(self._page_sent)
+    # What a shutdown asks for (shutdown.py).
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Called by aiohttp for a head that could be read here, but not there, and where it fails itself."""
-        name = request_id(None)
-        if isinstance(exc, http_exceptions.HttpProcessingError):
-            problem = Problem(400, "this is no HTTP request: its method or its target can't be read")
-            self._observer.refused(request_id=name, status=problem.status, error=problem.detail)
-        else:
-            problem = Problem(500, "the proxy failed; its log has the reason under this request id")
-            self._observer.went_wrong(request_id=name, error=exc)
-        response = problem_response(problem)
-        response.headers[REQUEST_ID] = name
-        response.headers["Connection"] = "close"
-        response.headers.update(self._limits.cors.headers(None))
-        self._keep = False
-        return response
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered, or has come in part, or a response has not been taken."""
+        if self._verdict is not Verdict.ADMITTED or self._transport is None:
+            return False
+        under_way = self._phase is _ANSWERING or not self._stream.body_ended
+        return under_way or bool(self._stream.unread) or self.unsent_bytes() > 0
 
-    def _process_keepalive(self) -> None:
-        """Called by aiohttp when it has nothing to do, which is not to say that nobody has."""
+    @property
+    def silent(self) -> bool:
+        """Whether nothing was asked on it yet."""
+        return self._phase is _NEW
+
+    @property
+    def closing(self) -> bool:
+        """Whether it has had its last response, and ends by itself."""
+        return self._phase is _CLOSING
+
+    def descriptor(self) -> int | None:
+        """That of its socket; None once it has ended."""
+        if self._transport is None or self._transport.is_closing():
+            return None
+        descriptor: int = self._transport.get_extra_info("socket").fileno()
+        return descriptor
+
+    def end(self) -> None:
+        """End it at once, whatever is under way."""
+        self._end_now()
 
     # What is decided here.
 
-    def end_if_idle(self, *, newcomers: bool) -> None:
-        """Close it if nothing is under way on it. One that was never used counts only with `newcomers`."""
-        under_way = self._answering or self._ending or not self._body.ended
-        if not (under_way or self._received or self.unsent_bytes()) and (self._was_asked or newcomers):
-            self._end_now()
-
-    @property
-    def last(self) -> bool:
-        """Whether the answer that is under way is the last one."""
-        return not self._keep or self._readiness.draining
-
-    def _go_through(self) -> None:
+    def _resume(self) -> None:
         """Go on with what has come, and with reading."""
-        self.go_on()
+        self.resume_reading()
         self._advance()
 
     def _advance(self) -> None:
-        """Go through what has come, as far as it is its turn; the client has to wait while it is not."""
+        """Go through what has come, as far as it is its turn.
+
+        Each turn of the loop takes one step, until there is nothing left, or something has to be waited for:
+
+        - A body that has not ended takes all that comes, whether its request is still open or not: a request
+          that is finished early has its rest thrown away here, and only then a head can follow.
+        - While a request is being answered, or the client does not read, nothing is begun. What waits is
+          bounded by not reading: `finish` and `resume_writing` come back here. Below the bound reading goes
+          on, because only by reading one learns that a client has left.
+        - After some heads at once the others' connections have their turn; nothing is read until then.
+        - Otherwise it is a head's turn. Its handler may finish before it returns (`finish` sees by
+          `_advancing` that this loop goes on), or much later.
+        """
         self._advancing = True
-        heads = 0
-        while self._received and not self._ending:
-            if not self._body.ended:
+        stream, heads = self._stream, 0
+        while stream.unread and self._phase is not _CLOSING:
+            if not stream.body_ended:
                 self._read_body()
-            elif self._answering or self.full:
-                if self.full or len(self._received) > _MOST_WAITING_BYTES:
-                    self.hold_back()
+            elif self._phase is _ANSWERING or self.write_paused:
+                if self.write_paused or len(stream.unread) > _MOST_PIPELINED_BYTES:
+                    self.pause_reading()
                 break
             elif heads == _MOST_HEADS_AT_ONCE:
-                self.hold_back()
-                self._loop.call_soon(self._go_through)
+                self.pause_reading()
+                self._context.loop.call_soon(self._resume)
                 break
             elif not self._read_head():
                 break
@@ -287,111 +290,100 @@ class ClientConnection(web.RequestHandler):
 
     def _read_head(self) -> bool:
         """Whether there was a whole head."""
-        for _ in range(_MOST_EMPTY_LINES):
-            self._received = self._received.removeprefix(_EMPTY_LINE)
-        received = self._received
-        end = received.find(_END, max(0, self._seen - len(_END)))
+        stream = self._stream
+        begins = stream.scanned_bytes == 0
         try:
-            if received.startswith(_EMPTY_LINE):
-                raise UnreadableError("it begins with empty lines")
-            if end < 0:
-                if self._seen == 0 and self._was_asked:  # a new connection has its time from its beginning
-                    self._alarm.set(self._loop.time() + self._limits.header_timeout_s)
-                check_lines(received, self._seen)
-                self._seen = len(received)
-                return False
-            head = self._heads.read(received[: end + 2])
+            head = stream.next_head()
         except UnreadableError as error:
-            self._refuse(Problem(400, f"this is no HTTP request: {protocol_fault(received) or error}"))
+            self._refuse(Problem(400, f"this is no HTTP request: {protocol_fault(stream.unread) or error}"))
             return False
-        self._received = received[end + 4 :]
-        self._seen = 0
-        self._begin(head)
+        if head is None:
+            if begins and stream.unread and self._phase is _IDLE:
+                # A new connection has its time from its beginning. Empty lines gain nobody time.
+                self._deadline.set(self._context.loop.time() + self._context.limits.header_timeout_s)
+            return False
+        self._answer(head)
         return True
 
-    def _begin(self, head: RequestHead) -> None:
-        self._alarm.set(None)
-        self._answering = self._was_asked = True
-        self._body = body_of(head.chunked, head.length_bytes)
-        take = self._takers.get((head.method, head.target.partition(b"?")[0]))
-        if take is not None:
-            exchange = self._exchange = take(head, self)
-            if exchange is None:
-                return
-            if self._body.ended:
-                exchange.body_ended()
-            elif self._received:  # what is there already of its body goes with its head
-                self._read_body()
-            if self._exchange is exchange:
-                exchange.begin()
-        else:
-            self._keep = head.keep_alive and (self._body.ended or head.expect is None)
-            self._alarm.set(self._loop.time() + self._limits.idle_timeout_s)
-            super().data_received(bare_head(head, found_at(self._line)))
+    def _answer(self, head: RequestHead) -> None:
+        self._deadline.set(None)
+        self._phase = _ANSWERING
+        self._keep = True
+        if self._context.idle:
+            self._context.idle.pop(self, None)
+        request = self._request = self._context.handler(head, self)
+        if request is None:
+            return
+        if self._stream.body_ended:
+            request.body_ended()
+        elif self._stream.unread:  # what is there already of its body goes with its head
+            self._read_body()
+        if self._request is request:  # else it was finished by what it was given
+            request.start()
 
     def _read_body(self) -> None:
-        received, self._received = self._received, b""
+        stream = self._stream
         try:
-            piece, taken = self._body.feed(received)
+            piece = stream.next_piece()
         except UnreadableError as error:
             self._body_broke(str(error))
             return
-        self._received = received[taken:]
-        if piece and self._exchange is not None:
-            self._exchange.body_came(piece)
-        if not self._body.ended:
+        if piece and self._request is not None:
+            self._request.body_received(piece)
+        if not stream.body_ended:
             return
-        if self._exchange is not None:
-            self._exchange.body_ended()
-        elif not self._answering:  # the rest of a body whose request had its answer before
-            self.answered(keep=self._keep)
+        if self._request is not None:
+            self._request.body_ended()
+        elif self._phase is _IDLE:  # the rest of a body whose request was finished before
+            self._lie_idle(self._context.loop.time())
 
     def _body_broke(self, reason: str) -> None:
-        """What comes now can't be told from a body."""
-        if self._exchange is not None:
-            self._exchange.body_failed(reason)
-        self._body, self._received, self._keep = Length(0), b"", False
-        if not (self._ending or self._answering):
-            self._end_slowly()
+        """What comes now can't be told from a body, so no request may follow, whatever the handler says."""
+        self._keep = False
+        if self._request is not None:
+            self._request.body_failed(reason)
+        self._stream.give_up()
+        if self._phase is _IDLE:
+            self._end_gracefully()
 
-    def _page_sent(self) -> None:
-        if self._answering and not self._ending:
-            self.answered(keep=not self.last)
+    def _lie_idle(self, now_s: float) -> None:
+        """The request was read to its end, and its response is complete: the next one may come."""
+        self._deadline.set(now_s + self._context.limits.idle_timeout_s)
+        if self._context.limits.idle_give_way:
+            self._context.idle[self] = None
 
-    def _look(self) -> None:
-        """The time has come to see who is late."""
-        if self._exchange is not None:
-            self._exchange.look()
-        elif self._received and self._body.ended and not (self._ending or self._answering):
-            seconds = self._limits.header_timeout_s
+    def _deadline_expired(self) -> None:
+        """See who is late."""
+        if self._request is not None:
+            self._request.on_deadline()
+        elif self._stream.unread and self._stream.body_ended and self._phase is not _CLOSING:
+            seconds = self._context.limits.header_timeout_s
             self._refuse(
                 Problem(408, f"the head of the request took over {seconds:g} s: see --header-timeout")
             )
-        elif self._taking.goes_on(self.unsent_bytes(), self._loop.time()):
-            self._alarm.set(self._loop.time() + _LINGER_S)
+        elif self._slow_reader.goes_on(self.unsent_bytes(), self._context.loop.time()):
+            self._deadline.set(self._context.loop.time() + _LINGER_S)
         else:
             self._end_now()
 
     def _refuse(self, problem: Problem) -> None:
         """Answer what never became a request, and end the connection."""
-        name = request_id(None)
-        self._observer.refused(request_id=name, status=problem.status, error=problem.detail)
-        self.send(last_answer(problem, name, self._limits.cors))
-        self._end_slowly()
+        self.send(self._context.errors.malformed(problem))
+        self._end_gracefully()
 
-    def _end_slowly(self) -> None:
-        """Closed at once, a client that is still sending would be reset and never see the answer."""
-        self._ending = True
-        self._received = b""
-        if self._line is not None:
-            self.go_on()
-            self._line.write_eof()
-            now_s = self._loop.time()
-            self._taking.begin(self.unsent_bytes(), now_s)
-            self._alarm.set(now_s + _LINGER_S)
+    def _end_gracefully(self) -> None:
+        """Closed at once, a client that is still sending would be reset and never see the response."""
+        self._phase = _CLOSING
+        self._stream.give_up()
+        if self._transport is not None:
+            self.resume_reading()
+            self._transport.write_eof()
+            now_s = self._context.loop.time()
+            self._slow_reader.begin(self.unsent_bytes(), now_s)
+            self._deadline.set(now_s + _LINGER_S)
 
     def _end_now(self) -> None:
-        """Nobody is owed anything on it."""
-        self._ending = True
-        if self._line is not None:
-            self._line.abort()
+        """Nothing is owed to the client."""
+        self._phase = _CLOSING
+        if self._transport is not None:
+            self._transport.abort()

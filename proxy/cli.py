@@ -23,12 +23,13 @@ from tfleet.discovery.options import (
     ticket_key_file_option,
 )
 from tfleet.discovery.registry import StaticRegistry
-from tfleet.httpd.admission import ClientLimits
+from tfleet.httpd.acceptor import CannotListenError
+from tfleet.httpd.admission import ConnectionLimits
 from tfleet.proxy.admin.app import MODES, Mode
 from tfleet.proxy.balancing.policies import BALANCES, Balance
 from tfleet.proxy.balancing.slow_start import WINDOW_S
 from tfleet.proxy.multiprocess.parent import serve_together
-from tfleet.proxy.server import CannotListenError, ProxySettings, serve
+from tfleet.proxy.server import ProxySettings, serve
 from tfleet.proxy.settings import RequestLimits
 from tfleet.runtime import log
 
@@ -218,12 +219,12 @@ def proxy(
                 retry_share=retry_share,
                 retry_floor_per_s=retry_floor_per_s,
             ),
-            client_limits=ClientLimits(
+            client_limits=ConnectionLimits(
                 max_connections=max_connections,
                 header_timeout_s=header_timeout_s,
                 idle_timeout_s=idle_timeout_s,
-                cors=Cors.parse(cors_origins),
             ),
+            cors=Cors.parse(cors_origins),
             drain_grace_s=drain_grace_s,
             drain_timeout_s=drain_timeout_s,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tfleet.proxy.balancing.worker_table import WorkerTable
 
 
@@ -10,12 +12,21 @@ class Readiness:
 
     def __init__(self) -> None:
         self.draining = False
+        self._told: list[Callable[[], None]] = []
         self.name = ""
         """The id under which the proxy is registered; empty where it is not."""
 
     def drain(self) -> None:
         """The proxy is about to stop."""
         self.draining = True
+        for told in self._told:
+            told()
+
+    def on_drain(self, told: Callable[[], None]) -> None:
+        """Have it called when the proxy is about to stop, at once if it is already."""
+        self._told.append(told)
+        if self.draining:
+            told()
 
     def call(self, name: str) -> None:
         """This is the id under which the proxy is registered from now on."""

@@ -8,17 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 import structlog
 from aiohttp import web
 
 from tfleet.contract.address import Address
+from tfleet.contract.cors import Cors
 from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH
 from tfleet.contract.ticket_keys import KeyFile
 from tfleet.discovery.consul.health import WAIT_S, ConsulHealth
@@ -27,11 +27,12 @@ from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import ServiceList
 from tfleet.discovery.registry import ConsulRegistry, Registry, StaticRegistry
 from tfleet.discovery.watch import Watch
-from tfleet.httpd.acceptor import open_door
-from tfleet.httpd.admission import ClientLimits, Clients
-from tfleet.httpd.connection import ClientConnection, Take, Takers
-from tfleet.httpd.shutdown import last_answers
+from tfleet.httpd.acceptor import listen_errors, listening_sockets, resolve
+from tfleet.httpd.admission import Admission, ConnectionLimits, ConnectionMetrics
+from tfleet.httpd.interfaces import Handler
+from tfleet.httpd.server import Server
 from tfleet.proxy.admin.app import Mode, make_app
+from tfleet.proxy.admin.pages import PageContext, PageHandler, page_socket
 from tfleet.proxy.admin.registry_metrics import MembershipMetrics, RegistryMetrics
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import OwnReport, Report
@@ -46,19 +47,13 @@ from tfleet.proxy.p2p.lookup import Lookup
 from tfleet.proxy.p2p.redirect import Redirect
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
+from tfleet.proxy.routes import ProxyErrorResponses, Routes, by_route
 from tfleet.proxy.settings import RequestLimits
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
 from tfleet.proxy.ticket_issuer import TicketIssuer
 from tfleet.proxy.upstream.connection_pool import WorkerConnections
 from tfleet.runtime.open_files import open_files_warning
-
-# By then all that may finish has finished: what is left is broken off.
-_SHUTDOWN_S: Final = 0.1
-
-
-class CannotListenError(Exception):
-    """An address is taken or not this machine's. The message is one line that names the option to change."""
 
 
 @contextlib.asynccontextmanager
@@ -68,7 +63,7 @@ async def registry_site(app: web.Application, address: Address) -> AsyncIterator
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.0)
     await runner.setup()
     try:
-        with refusals(address, "--registry-port"):
+        with listen_errors(address, "--registry-port"):
             await web.TCPSite(runner, address.host, address.port).start()
         yield Address(*runner.addresses[0][:2])
     finally:
@@ -76,61 +71,19 @@ async def registry_site(app: web.Application, address: Address) -> AsyncIterator
 
 
 @contextlib.asynccontextmanager
-async def client_site(
-    app: web.Application,
-    address: Address,
-    *,
-    takers: Takers,
-    clients: Clients,
-    limits: ClientLimits,
-    observer: AccessLog,
-    readiness: Readiness,
-    drain_timeout_s: float,
-    shared_port: bool = False,
+async def listening(
+    server: Server, address: Address, *, drain_timeout_s: float, shared_port: bool
 ) -> AsyncIterator[Address]:
-    """The proxy on a socket; at the end it stops accepting and lets requests finish.
+    """The server on a socket; at the end it stops accepting and lets requests finish.
 
     Processes that listen with `shared_port` may listen on the same one.
     """
-    loop = asyncio.get_running_loop()
-    # handler_cancellation: who has left waits for no answer.
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
-    await runner.setup()
-    server = runner.server
-    assert server is not None
-
-    def connect() -> ClientConnection:
-        return ClientConnection(
-            server,
-            loop=loop,
-            takers=takers,
-            clients=clients,
-            limits=limits,
-            observer=observer,
-            readiness=readiness,
-        )
-
+    with listen_errors(address, "--port"):
+        sockets = listening_sockets(await resolve(address), shared=shared_port)
     try:
-        with refusals(address, "--port"):
-            door = await open_door(address, connect, shared=shared_port)
-        try:
-            yield door.address
-        finally:
-            await door.close()
-            await last_answers(server, drain_timeout_s)
+        yield server.listen(sockets)
     finally:
-        await runner.cleanup()
-
-
-@contextlib.contextmanager
-def refusals(address: Address, option: str) -> Iterator[None]:
-    """Raises CannotListenError for an OSError. `option` is what chose the address."""
-    try:
-        yield
-    except OSError as error:
-        # In the system's words: asyncio puts the address before them. A look-up that failed has no errno.
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise CannotListenError(f"can't listen on {address}: {reason}; see {option}") from error
+        await server.close(drain_timeout_s)
 
 
 # Shorter than a worker keeps an idle connection (see worker/wsgi/server.py), so that the proxy closes first.
@@ -152,7 +105,8 @@ class ProxySettings:
     ticket_keys: KeyFile | None
     advertise: Address | None
     limits: RequestLimits
-    client_limits: ClientLimits
+    client_limits: ConnectionLimits
+    cors: Cors
     drain_grace_s: float
     drain_timeout_s: float
 
@@ -198,10 +152,10 @@ def log_listening(settings: ProxySettings, address: Address, **more: object) -> 
     )
 
 
-def log_draining(fleet: WorkerTable, clients: Clients) -> None:
+def log_draining(fleet: WorkerTable, clients: Admission) -> None:
     """Say what there is to finish."""
     in_flight = sum(fleet.in_flight(worker_id) for worker_id in fleet.pool.members)
-    structlog.get_logger().info("proxy draining", in_flight=in_flight, connections=clients.served)
+    structlog.get_logger().info("proxy draining", in_flight=in_flight, connections=clients.admitted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +164,7 @@ class Serving:
 
     address: Address
     fleet: WorkerTable
-    clients: Clients
+    clients: Admission
     metrics: ProxyMetrics
 
 
@@ -233,8 +187,7 @@ async def serving(
     """
     loop = asyncio.get_running_loop()
     fleet = WorkerTable(settings.balance, slow_start_s=settings.slow_start_s)
-    clients = Clients(settings.client_limits.max_connections)
-    metrics = ProxyMetrics(fleet, clients)
+    metrics = ProxyMetrics(fleet)
     metrics.include(ProcessMetrics(loop))
     observer = AccessLog(metrics, loop)
     async with contextlib.AsyncExitStack() as stack:
@@ -264,48 +217,58 @@ async def serving(
             metrics.include(RegistryMetrics(watch, fleet))
             always.append(watch.run)
         await stack.enter_async_context(beside(*always))
-        cors = settings.client_limits.cors
-        forwarder = Forwarder(fleet, connections, settings.limits, metrics, observer, tickets, cors, loop)
+        app = make_app(
+            settings.mode,
+            fleet,
+            observer,
+            report or OwnReport(fleet, metrics),
+            WorkerMetricsPages(fleet, session),
+            readiness,
+            tickets,
+            settings.cors,
+        )
+        socket = await stack.enter_async_context(page_socket(app))
+        pages = PageHandler(PageContext(socket, connections, settings.limits, observer, settings.cors, loop))
+        forwarder = Forwarder(
+            fleet, connections, settings.limits, metrics, observer, tickets, settings.cors, loop
+        )
+        routes = _routes(settings, fleet, tickets, view, observer, forwarder)
+        errors = ProxyErrorResponses(observer, settings.cors)
+        server = Server(by_route(routes, pages), errors, settings.client_limits, loop)
+        metrics.include(
+            ConnectionMetrics(
+                server.admission,
+                connections="tfleet_proxy_connections",
+                refused="tfleet_proxy_refused_connections",
+            )
+        )
+        readiness.on_drain(server.drain)
         address = await stack.enter_async_context(
-            client_site(
-                make_app(
-                    settings.mode,
-                    fleet,
-                    observer,
-                    report or OwnReport(fleet, metrics),
-                    WorkerMetricsPages(fleet, session),
-                    readiness,
-                    tickets,
-                    cors,
-                ),
+            listening(
+                server,
                 settings.address,
-                takers=_takers(settings, fleet, tickets, view, observer, forwarder),
-                clients=clients,
-                limits=settings.client_limits,
-                observer=observer,
-                readiness=readiness,
                 drain_timeout_s=settings.drain_timeout_s,
                 shared_port=shared_port,
             )
         )
-        yield Serving(address, fleet, clients, metrics)
+        yield Serving(address, fleet, server.admission, metrics)
 
 
-def _takers(
+def _routes(
     settings: ProxySettings,
     fleet: WorkerTable,
     tickets: TicketIssuer,
     view: NetworkView,
     observer: AccessLog,
     forwarder: Forwarder,
-) -> Takers:
-    """Who takes which requests, beside the pages."""
-    mode, cors = settings.mode, settings.client_limits.cors
+) -> Routes:
+    """The handlers of all requests but those for pages."""
+    mode, cors = settings.mode, settings.cors
     lookup = DirectResponse(
         Lookup(fleet, tickets, view, forwards=mode == "forward").decide, observer, cors
-    ).take
-    redirect = DirectResponse(Redirect(fleet, tickets, view).decide, observer, cors).take
-    image: Take = redirect if mode == "p2p" else forwarder.take
+    ).handle
+    redirect = DirectResponse(Redirect(fleet, tickets, view).decide, observer, cors).handle
+    image: Handler = redirect if mode == "p2p" else forwarder.handle
     looked_up = (LOOKUP_PATH, "/") if mode == "p2p" else (LOOKUP_PATH,)
     return {
         **{(b"POST", path.encode()): image for path in CLASSIFY_PATHS},

@@ -69,8 +69,8 @@ OVERRIDES = [
     ),
 ]
 
-MANY = ("waitress.", "aiohttp.web_protocol.", "aiohttp.base_protocol.")
-"""Of these, one entry stands for all methods of a class."""
+MANY = ("waitress.",)
+"""Of these one entry stands for all methods of a class."""
 
 DOCUMENTED = frozenset(
     {

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from tfleet.contract.address import LOCALHOST, Address
-from tfleet.httpd.acceptor import Place, bound, bound_all, loopbacks
+from tfleet.httpd.acceptor import BindAddress, bind_all, bound_socket, loopbacks
 
 _TIMEOUT_S = 1.0
 
@@ -54,7 +54,7 @@ def free_ports(
 
 def _claim(stack: ExitStack, host: str, option: str, port: int) -> int:
     try:
-        listeners = bound_all(_places(host, port), partial(bound, shared=False))
+        listeners = bind_all(_places(host, port), partial(bound_socket, shared=False))
         for listener in listeners:
             stack.enter_context(listener)
         for listener in listeners:
@@ -68,8 +68,8 @@ def _claim(stack: ExitStack, host: str, option: str, port: int) -> int:
     return claimed
 
 
-def _places(host: str, port: int) -> list[Place]:
+def _places(host: str, port: int) -> list[BindAddress]:
     if host == LOCALHOST:
         return loopbacks(port)
     family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return [Place(family, kind, protocol, where)]
+    return [BindAddress(family, kind, protocol, where)]

@@ -65,19 +65,28 @@ class _Awaited(Enum):
     TRAILER = auto()
 
 
+# Python 3.11 looks a member up with a call, which each chunk would pay for.
+_SIZE, _END_OF_CHUNK, _TRAILERS = _Awaited
+
+
 class Chunks:
     """A body in chunks, RFC 9112 section 7.1, with the trailers behind it."""
 
     def __init__(self) -> None:
         self.ended = False
-        self._awaited = _Awaited.SIZE
+        self._awaited = _SIZE
         self._line = b""
         self._left_bytes = 0
         self._trailer_bytes = 0
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
-        pieces, at = [], 0
+        pieces: list[bytes] = []
+        at = 0
         while at < len(data) and not self.ended:
+            if self._awaited is _SIZE and not self._line:
+                at = _whole_chunks(data, at, pieces)
+                if at == len(data):
+                    break
             if self._left_bytes:
                 piece = data[at : at + self._left_bytes]
                 self._left_bytes -= len(piece)
@@ -91,17 +100,17 @@ class Chunks:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces), at
 
     def _read_line(self, line: bytes) -> None:
-        if self._awaited is _Awaited.END_OF_CHUNK and not _LINE_END.startswith(line):
+        if self._awaited is _END_OF_CHUNK and not _LINE_END.startswith(line):
             raise UnreadableError("a chunk is longer than it says")
         if len(line) > _MOST_LINE_BYTES:
             raise UnreadableError("a line between its chunks is too long")
         if not line.endswith(b"\n"):
             return
         self._line = b""
-        if self._awaited is _Awaited.SIZE:
+        if self._awaited is _SIZE:
             self._read_size(line)
-        elif self._awaited is _Awaited.END_OF_CHUNK:
-            self._awaited = _Awaited.SIZE
+        elif self._awaited is _END_OF_CHUNK:
+            self._awaited = _SIZE
         elif line == _LINE_END:
             self.ended = True
         else:
@@ -112,9 +121,25 @@ class Chunks:
         if size is None:
             raise UnreadableError("a chunk has no proper size")
         self._left_bytes = int(size[1], 16)
-        self._awaited = _Awaited.END_OF_CHUNK if self._left_bytes else _Awaited.TRAILER
+        self._awaited = _END_OF_CHUNK if self._left_bytes else _TRAILERS
 
     def _read_trailer(self, line: bytes) -> None:
         self._trailer_bytes += len(line)
         if not _TRAILER.fullmatch(line) or self._trailer_bytes > _MOST_TRAILER_BYTES:
             raise UnreadableError("there is a broken trailer, or too much of them")
+
+
+def _whole_chunks(data: bytes, at: int, pieces: list[bytes]) -> int:
+    """Read the chunks that are whole from `at` on, and give where the next one begins.
+
+    Several times as fast as line by line, which a client could make a server pay with chunks of one byte.
+    Whatever is not plain is left to the careful way: a part of a chunk, the last one, and what is refused.
+    """
+    while (size := _SIZE_LINE.match(data, at)) is not None:
+        begin = size.end()
+        end = begin + int(size[1], 16)
+        if end == begin or data[end : end + 2] != _LINE_END or begin - at > _MOST_LINE_BYTES:
+            return at
+        pieces.append(data[begin:end])
+        at = end + 2
+    return at

@@ -6,6 +6,7 @@ Every request goes through it, whoever answers it then.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from tfleet.contract.names import REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET, WORKER
@@ -21,17 +22,17 @@ from tfleet.httpd.http1.fields import (
 
 _READ: Final = frozenset({b"1.0", b"1.1"})
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([!-~]+) HTTP/(\d\.\d)")
-_MOST_KEPT_BYTES: Final = 1024
 _AUTHORITY: Final = re.compile(rb"(?i:https?)://[^/?]*")
 # What a name, an address in brackets and a port are made of (RFC 3986 section 3.2.2).
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()
 _TIMEOUT_MS: Final = REQUEST_TIMEOUT_MS.lower().encode()
+_TICKET: Final = TICKET.lower().encode()
+_WORKER: Final = WORKER.lower().encode()
+_FRAMING: Final = frozenset({b"connection", b"content-length", b"transfer-encoding"})
 _ASKED_FOR: Final = frozenset(
     {
-        b"connection",
-        b"content-length",
-        b"transfer-encoding",
+        *_FRAMING,
         b"host",
         b"expect",
         b"x-forwarded-for",
@@ -39,8 +40,8 @@ _ASKED_FOR: Final = frozenset(
         b"x-forwarded-proto",
         _REQUEST_ID,
         _TIMEOUT_MS,
-        TICKET.lower().encode(),  # the proxy shows its own, if any
-        WORKER.lower().encode(),  # and says itself whom a request is for
+        _TICKET,  # the proxy shows its own, if any
+        _WORKER,  # and says itself whom a request is for
     }
 )
 
@@ -65,6 +66,11 @@ class RequestHead(NamedTuple):
         return self.target.partition(b"?")[0].decode("ascii")
 
     @property
+    def query(self) -> str:
+        """What is behind the target's question mark."""
+        return self.target.partition(b"?")[2].decode("ascii")
+
+    @property
     def host(self) -> bytes:
         """Of HTTP/1.0 it may be empty."""
         return self.fields.first(b"host") or b""
@@ -78,6 +84,16 @@ class RequestHead(NamedTuple):
     def timeout_ms(self) -> str | None:
         """How long the client says that it waits."""
         return _text(self.fields.first(_TIMEOUT_MS))
+
+    @property
+    def ticket(self) -> str | None:
+        """The ticket that it shows."""
+        return _text(self.fields.first(_TICKET))
+
+    @property
+    def worker(self) -> str | None:
+        """Whom it is for."""
+        return _text(self.fields.first(_WORKER))
 
     @property
     def accept(self) -> str:
@@ -101,6 +117,16 @@ class RequestHead(NamedTuple):
     def expect(self) -> bytes | None:
         """What it waits for before it sends the body; nothing in HTTP/1.0 (RFC 9110 section 10.1.1)."""
         return None if self.http_1_0 else self.fields.first(b"expect")
+
+    def headers(self) -> Iterator[tuple[bytes, bytes]]:
+        """All fields with their names in lower case, but those about the framing and the connection."""
+        for line in self.fields.lines:
+            name, _, value = line.partition(b":")
+            yield name.lower(), value.strip(b" \t")
+        for name, values in self.fields.said.items():
+            if name not in _FRAMING:
+                for value in values:
+                    yield name, value
 
 
 def read_request_head(head: bytes) -> RequestHead:
@@ -132,27 +158,6 @@ def read_request_head(head: bytes) -> RequestHead:
         length_bytes or 0,
         keeps_alive(fields, http_1_0=http_1_0),
     )
-
-
-class RequestHeads:
-    """Reads the heads that come on one connection. Who asks for the same over and over, as for a worker's
-    address, has it read once.
-    """
-
-    __slots__ = ("_head", "_read")
-
-    def __init__(self) -> None:
-        self._head = b""
-        self._read: RequestHead | None = None
-
-    def read(self, head: bytes) -> RequestHead:
-        """As `read_request_head`."""
-        if self._read is None or head != self._head:
-            read = read_request_head(head)
-            if len(head) > _MOST_KEPT_BYTES:  # ten thousand idle connections must not hold one each
-                return read
-            self._head, self._read = head, read
-        return self._read
 
 
 def _path_and_query(target: bytes) -> bytes:

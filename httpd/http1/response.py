@@ -22,6 +22,7 @@ _FINAL: Final = 200
 _NO_BODY: Final = frozenset({204, 304})
 _BEGINNING: Final = b"HTTP/1."
 _WORKER: Final = WORKER.lower().encode()
+_REQUEST_ID: Final = REQUEST_ID.lower().encode()
 _QUEUE_LENGTH: Final = QUEUE_LENGTH.lower().encode()
 # Request id and retries are the proxy's to say.
 _ASKED_FOR: Final = frozenset(
@@ -31,14 +32,14 @@ _ASKED_FOR: Final = frozenset(
         b"transfer-encoding",
         _WORKER,
         _QUEUE_LENGTH,
-        REQUEST_ID.lower().encode(),
+        _REQUEST_ID,
         RETRIES.lower().encode(),
     }
 )
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: (" + TEXT + rb"))?")
 
 
-class AnswerHead(NamedTuple):
+class ResponseHead(NamedTuple):
     """What a worker says first. Without chunks or a length its body ends with the connection.
 
     `keep_alive` is whether the connection may be used again.
@@ -57,6 +58,11 @@ class AnswerHead(NamedTuple):
         return self.fields.first(_WORKER)
 
     @property
+    def request_id(self) -> bytes | None:
+        """The id that the request had there."""
+        return self.fields.first(_REQUEST_ID)
+
+    @property
     def queue_length(self) -> bytes | None:
         """What it says of its queue."""
         return self.fields.first(_QUEUE_LENGTH)
@@ -67,7 +73,7 @@ class AnswerHead(NamedTuple):
         return self.status >= _FINAL
 
 
-def read_answer_head(head: bytes) -> AnswerHead:
+def read_response_head(head: bytes) -> ResponseHead:
     """Read a head up to its last line's end. Raises UnreadableError."""
     check_size(len(head))
     line, _, rest = head.partition(b"\r\n")
@@ -81,7 +87,7 @@ def read_answer_head(head: bytes) -> AnswerHead:
     chunked, length_bytes = read_length(fields, http_1_0=http_1_0)
     if chunked and status in _NO_BODY:
         raise UnreadableError("it has a Transfer-Encoding where there can be none")
-    return AnswerHead(
+    return ResponseHead(
         status,
         found[3] or b"",
         fields,
@@ -91,7 +97,7 @@ def read_answer_head(head: bytes) -> AnswerHead:
     )
 
 
-def check_answer(beginning: bytes, seen: int) -> None:
+def check_response(beginning: bytes, seen: int) -> None:
     """Raises UnreadableError where the rest of a head need not be awaited. `seen` bytes of it were."""
     if not beginning.startswith(_BEGINNING[: len(beginning)]):
         raise UnreadableError("it is no HTTP/1")

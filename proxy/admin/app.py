@@ -12,7 +12,6 @@ from aiohttp import hdrs, web
 from tfleet.contract.cors import Cors
 from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, PROXY, TICKET
 from tfleet.contract.problem import Problem
-from tfleet.httpd.connection import ClientConnection
 from tfleet.proxy.admin.middleware import allow_origins, observed
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import Report
@@ -40,7 +39,6 @@ def make_app(
 ) -> web.Application:
     """The pages: all but what a connection has somebody else take (see connection.py)."""
     app = web.Application(middlewares=[observed(observer)])
-    app.on_response_prepare.append(_say_if_last)
     if cors:
         allow_origins(app, cors)
 
@@ -90,14 +88,6 @@ def _add_workers(
 
     app.router.add_get("/workers", workers)
     app.router.add_get("/workers/{id}/metrics", metrics)
-
-
-async def _say_if_last(request: web.Request, response: web.StreamResponse) -> None:
-    """Tell a client whose connection ends after this answer, be it that the proxy drains."""
-    connection = request.protocol
-    assert isinstance(connection, ClientConnection)
-    if connection.last:
-        response.headers[hdrs.CONNECTION] = "close"
 
 
 def help_page(host: str) -> str:

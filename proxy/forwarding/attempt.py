@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-from tfleet.httpd.http1.response import AnswerHead
+from tfleet.httpd.http1.response import ResponseHead
 from tfleet.proxy.balancing.pool import PoolMember
 from tfleet.proxy.forwarding.errors import (
     HungUpError,
@@ -34,11 +34,11 @@ class AttemptOwner(Protocol):
     def connected(self) -> bytes:
         """There is a connection to the worker: the request's head for it is wanted."""
 
-    def head_came(self, head: AnswerHead) -> None: ...
+    def head_came(self, head: ResponseHead) -> None: ...
 
-    def piece_came(self, head: AnswerHead, piece: bytes) -> None: ...
+    def piece_came(self, head: ResponseHead, piece: bytes) -> None: ...
 
-    def ended(self, head: AnswerHead) -> None: ...
+    def ended(self, head: ResponseHead) -> None: ...
 
     def failed(self, error: TryFailedError) -> None: ...
 
@@ -94,7 +94,7 @@ class Attempt:
         self._reused = False
         self._paused = False
         self._waiting = waiting
-        self._head: AnswerHead | None = None
+        self._head: ResponseHead | None = None
         self._unsent_bytes = 0
 
     def __repr__(self) -> str:
@@ -167,7 +167,7 @@ class Attempt:
 
     # What the connection tells.
 
-    def head_came(self, head: AnswerHead) -> None:
+    def head_came(self, head: ResponseHead) -> None:
         self._head = head
         self._asker.head_came(head)
 

@@ -15,9 +15,10 @@ from typing import Final
 from tfleet.contract.names import REQUEST_TIMEOUT_MS, whole_number
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
-from tfleet.httpd.http1.local_response import connection_lines, problem_answer
+from tfleet.httpd.http1.local_response import CONTINUE, LAST_CHUNK, connection_lines, local_problem
 from tfleet.httpd.http1.request import RequestHead
-from tfleet.httpd.http1.response import AnswerHead
+from tfleet.httpd.http1.response import ResponseHead
+from tfleet.httpd.interfaces import Client
 from tfleet.proxy.forwarding.attempt import Attempt
 from tfleet.proxy.forwarding.context import ForwardingContext
 from tfleet.proxy.forwarding.errors import DeclinedError, TicketRefusedError, TryFailedError, UnreachableError
@@ -25,24 +26,21 @@ from tfleet.proxy.forwarding.failure_verdict import judge, suspect
 from tfleet.proxy.forwarding.heads import client_head, worker_head
 from tfleet.proxy.forwarding.replay_buffer import Upload
 from tfleet.proxy.forwarding.retries import RetryState
-from tfleet.proxy.interfaces import Client
 from tfleet.proxy.problems import NO_WORKER, body_too_large
 from tfleet.proxy.telemetry.access_log import BROKEN_ANSWER, CLIENT_CLOSED
 
 _BAD_REQUEST: Final = 400
 _UNAUTHORIZED: Final = 401
 _SEND_ELSEWHERE: Final = frozenset({429, 503})
-_GO_ON: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CONTINUE: Final = b"100-continue"
 _NO_TICKET: Final = "asks for a ticket, and this proxy has no --ticket-key-file"
 _TICKET_REFUSED: Final = (
     "refuses this proxy's ticket: both need the same --ticket-key-file and --service, and clocks that agree"
 )
-_LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class Exchange:
-    """One request and its answer. `begin` it once; it is over with `client.answered` or `break_off`."""
+    """One request and its answer. `start` it once; it is over with `client.finish` or `client.abort`."""
 
     __slots__ = (
         "_answer_chunked",
@@ -89,14 +87,14 @@ class Exchange:
     def __repr__(self) -> str:
         return f"<Exchange {self._request_id} {self._upload!r} {self._attempt!r}>"
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Send it on its way, or refuse it by its head alone: then its body is not even asked for."""
         head, means = self._head, self._means
         if refused := self._refusal():
             self._refuse(refused)
             return
         if head.expect is not None:
-            self._client.send(_GO_ON)
+            self._client.send(CONTINUE)
         if (asked_ms := head.timeout_ms) is not None:
             self._timeout_s = min(self._timeout_s, (whole_number(asked_ms) or 0) / 1000)
         self._deadline_s = means.loop.time() + self._timeout_s
@@ -105,7 +103,7 @@ class Exchange:
 
     # What comes from the client.
 
-    def body_came(self, piece: bytes) -> None:
+    def body_received(self, piece: bytes) -> None:
         """Take the next piece of the body."""
         upload, attempt = self._upload, self._attempt
         upload.add(piece)
@@ -128,24 +126,24 @@ class Exchange:
         """It can't be read on. That is not the worker's fault."""
         self._stop(Problem(400, f"the body can't be read: {reason}"))
 
-    def client_left(self) -> None:
+    def client_disconnected(self) -> None:
         """Its connection has ended."""
         self._abandon()
         self._over(CLIENT_CLOSED)
 
-    def client_full(self) -> None:
+    def pause_writing(self) -> None:
         """It takes nothing of the answer for now."""
         if self._attempt is not None:
             self._attempt.pause_reading()
             self.turn_changed()
 
-    def client_drained(self) -> None:
+    def resume_writing(self) -> None:
         """It takes more again."""
         if self._attempt is not None:
             self._attempt.resume_reading()
             self.turn_changed()
 
-    def look(self) -> None:
+    def on_deadline(self) -> None:
         """See who is late."""
         limits, attempt, now_s = self._means.limits, self._attempt, self._means.loop.time()
         if now_s >= self._deadline_s:
@@ -153,7 +151,7 @@ class Exchange:
         elif attempt is not None and attempt.worker_since_s is not None:
             due_s = attempt.worker_since_s + limits.try_timeout_s
             if now_s < due_s:
-                self._client.look_at(min(due_s, self._deadline_s))
+                self._client.wake_at(min(due_s, self._deadline_s))
             elif attempt.has_taken_some():
                 self.turn_changed()
             else:
@@ -176,7 +174,7 @@ class Exchange:
             ticket=self._means.tickets.current(),
         )
 
-    def head_came(self, head: AnswerHead) -> None:
+    def head_came(self, head: ResponseHead) -> None:
         attempt = self._attempt
         assert attempt is not None
         member = attempt.member
@@ -194,7 +192,7 @@ class Exchange:
             attempt.drop()
             self.failed(DeclinedError(head.status))
 
-    def piece_came(self, head: AnswerHead, piece: bytes) -> None:
+    def piece_came(self, head: ResponseHead, piece: bytes) -> None:
         begin = b"" if self._begun else self._begin_answer(head)
         self._means.metrics.tally.sent_bytes += len(piece)
         if self._answer_chunked:
@@ -203,17 +201,17 @@ class Exchange:
         self._client.send(begin + piece if begin else piece)
         self.turn_changed()
 
-    def ended(self, head: AnswerHead) -> None:
+    def ended(self, head: ResponseHead) -> None:
         attempt = self._attempt
         assert attempt is not None
         end = b"" if self._begun else self._begin_answer(head)
         if self._answer_chunked:
-            end += _LAST_CHUNK
+            end += LAST_CHUNK
         if end:
             self._client.send(end)
         self._means.fleet.answered(attempt.member, head.status)
         self._over(head.status)
-        self._client.answered(keep=self._keep)
+        self._client.finish(keep=self._keep)
 
     def failed(self, error: TryFailedError) -> None:
         attempt, means = self._attempt, self._means
@@ -244,8 +242,8 @@ class Exchange:
         limits, now_s, ended = self._means.limits, self._means.loop.time(), self._upload.ended
         if (attempt.full and not ended) is not self._paused:
             self._paused = not self._paused
-            client.hold_back() if self._paused else client.go_on()
-        if (ended or attempt.full) and not client.full:
+            client.pause_reading() if self._paused else client.resume_reading()
+        if (ended or attempt.full) and not client.write_paused:
             attempt.waits(now_s)
             due_s = now_s + limits.try_timeout_s
         else:
@@ -253,7 +251,7 @@ class Exchange:
             self._client_since_s = now_s
             self._client_unsent_bytes = client.unsent_bytes()
             due_s = now_s + limits.client_timeout_s
-        client.look_at(min(due_s, self._deadline_s))
+        client.wake_at(min(due_s, self._deadline_s))
 
     def _refusal(self) -> Problem | None:
         head, limits = self._head, self._means.limits
@@ -278,12 +276,12 @@ class Exchange:
         waiting = list(self._upload.kept) if self._upload.repeatable else unsent
         self._attempt = Attempt(member, self, self._upload, waiting, means.connections, means.loop)
         means.fleet.began(member.id, self._attempt)
-        if self._client.full:
+        if self._client.write_paused:
             self._attempt.pause_reading()
         self._attempt.start(afresh=self._tries.careful)
         self.turn_changed()
 
-    def _begin_answer(self, head: AnswerHead) -> bytes:
+    def _begin_answer(self, head: ResponseHead) -> bytes:
         """The head for the client. From here on the request can't be sent again."""
         attempt, client, asked = self._attempt, self._client, self._head
         assert attempt is not None
@@ -292,7 +290,7 @@ class Exchange:
         self._upload.forget()
         endless = head.length_bytes is None
         self._answer_chunked = endless and not asked.http_1_0
-        self._keep = asked.keep_alive and client.staying and not (endless and asked.http_1_0)
+        self._keep = asked.keep_alive and client.may_keep_alive and not (endless and asked.http_1_0)
         named = head.worker
         self._worker = attempt.member.id if named is None else named.decode("latin-1")
         return client_head(
@@ -312,10 +310,10 @@ class Exchange:
     def _look_at_client(self, due_s: float, now_s: float) -> None:
         client = self._client
         if now_s < due_s:
-            client.look_at(min(due_s, self._deadline_s))
-        elif client.full and client.unsent_bytes() < self._client_unsent_bytes:
+            client.wake_at(min(due_s, self._deadline_s))
+        elif client.write_paused and client.unsent_bytes() < self._client_unsent_bytes:
             self.turn_changed()
-        elif client.full or self._upload.ended:
+        elif client.write_paused or self._upload.ended:
             self._abandon()
             self._break_off(CLIENT_CLOSED)
         else:
@@ -325,11 +323,11 @@ class Exchange:
     def _refuse(self, problem: Problem) -> None:
         """Answer with a problem document. Nothing of an answer has gone out yet."""
         goes_on = self._upload.ended and problem.status != _BAD_REQUEST
-        self._keep = goes_on and self._head.keep_alive and self._client.staying
+        self._keep = goes_on and self._head.keep_alive and self._client.may_keep_alive
         lines = connection_lines(self._head, keep=self._keep) + self._cors_lines()
-        self._client.send(problem_answer(problem, self._request_id, connection=lines))
+        self._client.send(local_problem(problem, self._request_id, connection=lines))
         self._over(problem.status)
-        self._client.answered(keep=self._keep)
+        self._client.finish(keep=self._keep)
 
     def _stop(self, problem: Problem) -> None:
         """Give up the try that is under way: there won't be an answer, or not the rest of it."""
@@ -352,11 +350,11 @@ class Exchange:
             attempt.drop()
         if self._paused:
             self._paused = False
-            self._client.go_on()
+            self._client.resume_reading()
 
     def _break_off(self, status: int) -> None:
         self._over(status)
-        self._client.break_off()
+        self._client.abort()
 
     def _over(self, status: int) -> None:
         self._let_go()

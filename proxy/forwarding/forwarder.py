@@ -28,13 +28,13 @@ import time
 
 from tfleet.contract.cors import Cors
 from tfleet.httpd.http1.request import RequestHead
+from tfleet.httpd.interfaces import Client
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.context import ForwardingContext
 from tfleet.proxy.forwarding.exchange import Exchange
 from tfleet.proxy.forwarding.poison_bodies import PoisonBodies
 from tfleet.proxy.forwarding.replay_buffer import ReplayMemory
 from tfleet.proxy.forwarding.retries import RetryBudget
-from tfleet.proxy.interfaces import Client
 from tfleet.proxy.settings import RequestLimits
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProxyMetrics
@@ -73,6 +73,6 @@ class Forwarder:
     def __repr__(self) -> str:
         return f"<Forwarder {self._means.memory!r} {self._means.budget!r}>"
 
-    def take(self, head: RequestHead, client: Client) -> Exchange:
-        """An exchange that is to begin."""
+    def handle(self, head: RequestHead, client: Client) -> Exchange:
+        """The Handler of images (see httpd/interfaces.py)."""
         return Exchange(head, client, self._means)

@@ -14,10 +14,11 @@ import structlog
 import uvloop
 
 from tfleet.contract.ticket_keys import KeyFile
+from tfleet.httpd.acceptor import CannotListenError
 from tfleet.proxy.multiprocess.messages import MAX_MESSAGE_BYTES, Listening, Ready, Start, receive
 from tfleet.proxy.multiprocess.parent_link import ParentLink
 from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.server import CannotListenError, Serving, beside, log_draining, serving
+from tfleet.proxy.server import Serving, beside, log_draining, serving
 from tfleet.runtime import log
 from tfleet.runtime.open_files import open_files_warning
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import structlog
 
+from tfleet.httpd.acceptor import listen_errors
 from tfleet.proxy.admin.registry_metrics import MembershipMetrics
 from tfleet.proxy.balancing.pool import WorkerState
 from tfleet.proxy.multiprocess.messages import Drain, Registered, Start
@@ -19,7 +20,7 @@ from tfleet.proxy.multiprocess.shared_port import held, share
 from tfleet.proxy.multiprocess.supervisor import ChildSupervisor
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
-from tfleet.proxy.server import ProxySettings, beside, consul_of, log_listening, refusals
+from tfleet.proxy.server import ProxySettings, beside, consul_of, log_listening
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.runtime.log import LogFormat, LogLevel
 
@@ -58,7 +59,7 @@ async def serve_together(
     readiness = SharedReadiness(supervisor)
     _on_signals(supervisor)
     async with contextlib.AsyncExitStack() as stack:
-        with refusals(settings.address, "--port"):
+        with listen_errors(settings.address, "--port"):
             address = await stack.enter_async_context(held(settings.address))
         registry = await consul_of(stack, settings.registry)
 

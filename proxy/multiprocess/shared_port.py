@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from tfleet.contract.address import Address
-from tfleet.httpd.acceptor import Place, bound, bound_all, places
+from tfleet.httpd.acceptor import BindAddress, bind_all, bound_socket, resolve
 from tfleet.proxy.server import ProxySettings
 
 
@@ -25,16 +25,16 @@ from tfleet.proxy.server import ProxySettings
 async def held(address: Address) -> AsyncIterator[Address]:
     """Holds it inside the block, and gives it with its port, where that was 0. Raises OSError."""
     with contextlib.ExitStack() as stack:
-        holders = bound_all(await places(address), _hold)
+        holders = bind_all(await resolve(address), _hold)
         for one in holders:
             stack.enter_context(one)
         yield Address(address.host, holders[0].getsockname()[1])
 
 
-def _hold(place: Place) -> socket.socket:
-    holder = bound(place, shared=True)
+def _hold(at: BindAddress) -> socket.socket:
+    holder = bound_socket(at, shared=True)
     try:
-        with bound(place.at(holder.getsockname()[1]), shared=False) as probe:
+        with bound_socket(at.at(holder.getsockname()[1]), shared=False) as probe:
             probe.listen()
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     except BaseException:

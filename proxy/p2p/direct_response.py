@@ -9,16 +9,16 @@ from typing import Self
 
 from tfleet.contract.cors import Cors
 from tfleet.contract.request_id import request_id
-from tfleet.httpd.http1.local_response import connection_lines, own_answer, own_head
+from tfleet.httpd.http1.local_response import connection_lines, local_head, local_response
 from tfleet.httpd.http1.request import RequestHead
-from tfleet.proxy.interfaces import Client
+from tfleet.httpd.interfaces import Client
 from tfleet.proxy.problems import ProblemError
 from tfleet.proxy.telemetry.access_log import AccessLog
 
 
 @dataclass(frozen=True, slots=True)
 class LocalReply:
-    """An answer; `head` is what `own_head` says. `worker` is whom it names, for the log. Not to `keep` the
+    """An answer; `head` is what `local_head` says. `worker` is whom it names, for the log. Not to `keep` the
     connection ends with it.
     """
 
@@ -39,7 +39,7 @@ class LocalReply:
         keep: bool = True,
     ) -> Self:
         """An answer with these headers."""
-        return cls(status, own_head(status, headers, len(body)), body, worker, keep)
+        return cls(status, local_head(status, headers, len(body)), body, worker, keep)
 
 
 class DirectResponse:
@@ -55,7 +55,7 @@ class DirectResponse:
         self._observer = observer
         self._cors = cors
 
-    def take(self, head: RequestHead, client: Client) -> None:
+    def handle(self, head: RequestHead, client: Client) -> None:
         """Answer. Nothing is read of a body."""
         began_s = time.perf_counter()
         name = request_id(head.request_id)
@@ -64,11 +64,11 @@ class DirectResponse:
         except ProblemError as error:
             problem = error.problem
             reply = LocalReply.of(problem.status, problem.headers(), problem.body())
-        keep = reply.keep and head.keep_alive and client.staying
+        keep = reply.keep and head.keep_alive and client.may_keep_alive
         lines = connection_lines(head, keep=keep)
         if self._cors:
             lines += self._cors.lines(head.origin)
-        answer = own_answer(reply.head, reply.body, name, connection=lines)
+        answer = local_response(reply.head, reply.body, name, connection=lines)
         client.send(answer[: -len(reply.body)] if head.method == b"HEAD" else answer)
         path = head.path
         self._observer.answered(
@@ -80,4 +80,4 @@ class DirectResponse:
             seconds=time.perf_counter() - began_s,
             worker=reply.worker,
         )
-        client.answered(keep=keep)
+        client.finish(keep=keep)

@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, Counter, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tfleet.httpd.admission import Clients
 from tfleet.proxy.balancing.pool import WorkerState
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.telemetry.request_stats import RequestStats
@@ -42,12 +41,12 @@ def exposition(families: Iterable[Metric]) -> bytes:
 class ProxyMetrics:
     """One set of counters; it has a registry of its own, so that two proxies can live in one process."""
 
-    def __init__(self, fleet: WorkerTable, clients: Clients) -> None:
+    def __init__(self, fleet: WorkerTable) -> None:
         self._registry = CollectorRegistry()
         self.tally = RequestStats()
         self.failed_tries = Counter(
             "tfleet_proxy_failed_tries",
-            "Tries of a worker that gave nothing to pass on",
+            "RetryState of a worker that gave nothing to pass on",
             ["reason"],
             registry=self._registry,
         )
@@ -63,7 +62,6 @@ class ProxyMetrics:
         )
         self._registry.register(self.tally)
         self._registry.register(_Workers(fleet))
-        self._registry.register(_Connections(clients))
 
     def include(self, collector: Collector) -> None:
         """Show what somebody else counts, too."""
@@ -99,20 +97,3 @@ class _Workers(Collector):
         in_flight = GaugeMetricFamily("tfleet_proxy_in_flight", "Requests open with workers")
         in_flight.add_metric([], sum(self._fleet.in_flight(member.id) for member in members))
         yield in_flight
-
-
-class _Connections(Collector):
-    """The clients' connections, read when asked."""
-
-    def __init__(self, clients: Clients) -> None:
-        self._clients = clients
-
-    def collect(self) -> Iterator[Metric]:
-        connections = GaugeMetricFamily("tfleet_proxy_connections", "Connections of clients")
-        connections.add_metric([], self._clients.served)
-        yield connections
-        refused = CounterMetricFamily(
-            "tfleet_proxy_refused_connections", "Connections beyond --max-connections"
-        )
-        refused.add_metric([], self._clients.refused)
-        yield refused

@@ -16,10 +16,10 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol, cast
 
-from tfleet.httpd.http1.body import Body, ToTheEnd, body_of
+from tfleet.httpd.http1.body import Body, Length, ToTheEnd, body_of
 from tfleet.httpd.http1.fields import UnreadableError
 from tfleet.httpd.http1.reset import reset
-from tfleet.httpd.http1.response import AnswerHead, check_answer, read_answer_head
+from tfleet.httpd.http1.response import ResponseHead, check_response, read_response_head
 
 _END: Final = b"\r\n\r\n"
 _MOST_INTERIM: Final = 16
@@ -29,7 +29,7 @@ _READ_BYTES: Final = 64 * 1024
 class ResponseSink(Protocol):
     """Who has sent a request, and is told what becomes of it: a head, pieces, and an end or not."""
 
-    def head_came(self, head: AnswerHead) -> None: ...
+    def head_came(self, head: ResponseHead) -> None: ...
 
     def piece_came(self, piece: bytes) -> None: ...
 
@@ -63,6 +63,7 @@ class WorkerConnection(asyncio.Protocol):
         self._keep_alive = False
         self._interim = 0
         self._body: Body | None = None
+        self._bodiless = False
 
     def __repr__(self) -> str:
         return f"<WorkerConnection {'idle' if self._listener is None else 'busy'}>"
@@ -72,13 +73,17 @@ class WorkerConnection(asyncio.Protocol):
         """Whether it can't be used any more."""
         return self._transport is None
 
-    def begin(self, listener: ResponseSink, beginning: bytes) -> None:
-        """Send a request's head, or more of it. Only after the last answer has ended."""
+    def begin(self, listener: ResponseSink, beginning: bytes, *, bodiless: bool = False) -> None:
+        """Send a request's head, or more of it. Only after the last answer has ended.
+
+        `bodiless` is that the answer has no body whatever its head says, as for HEAD.
+        """
         assert self._transport is not None
         self._listener = listener
         self._silent = True
         self._interim = 0
         self._body = None
+        self._bodiless = bodiless
         self._transport.write(beginning)
 
     def send(self, piece: bytes) -> None:
@@ -157,20 +162,20 @@ class WorkerConnection(asyncio.Protocol):
         if seen:
             data = self._received + data
         while (end := data.find(_END, max(0, seen - len(_END)))) >= 0:
-            head = read_answer_head(data[: end + 2])
+            head = read_response_head(data[: end + 2])
             data = data[end + 4 :]
             self._interim += 1
             if self._interim > _MOST_INTERIM:
                 raise UnreadableError(f"it makes over {_MOST_INTERIM} interim answers")
             if head.final:
                 self._received = b""
-                self._body = body_of(head.chunked, head.length_bytes)
+                self._body = Length(0) if self._bodiless else body_of(head.chunked, head.length_bytes)
                 self._keep_alive = head.keep_alive
                 assert self._listener is not None
                 self._listener.head_came(head)
                 return data
             seen = 0
-        check_answer(data, seen)
+        check_response(data, seen)
         self._received = data
         return b""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeAlias
 
 from tfleet.contract.address import Address
 from tfleet.proxy.upstream.connection import WorkerConnection
@@ -12,6 +13,9 @@ from tfleet.proxy.upstream.connection import WorkerConnection
 # Time for two lost SYNs, which are sent again after 1 and 3 s, and for a proxy that is late itself because
 # its machine is busy: with 1 s it ejected workers that were well. One that is silent is probed long before.
 _CONNECT_TIMEOUT_S: Final = 5.0
+
+Upstream: TypeAlias = Address | Path
+"""Where a request goes on to: a worker, or a unix socket on this machine."""
 
 
 class WorkerConnections:
@@ -23,8 +27,8 @@ class WorkerConnections:
     def __init__(self, loop: asyncio.AbstractEventLoop, keep_alive_s: float) -> None:
         self._loop = loop
         self._keep_alive_s = keep_alive_s
-        self._idle: dict[Address, list[WorkerConnection]] = {}
-        self._all: dict[WorkerConnection, Address] = {}
+        self._idle: dict[Upstream, list[WorkerConnection]] = {}
+        self._all: dict[WorkerConnection, Upstream] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -41,19 +45,24 @@ class WorkerConnections:
         for connection in list(self._all):
             connection.drop()
 
-    def take(self, address: Address) -> WorkerConnection | None:
+    def take(self, address: Upstream) -> WorkerConnection | None:
         """The one that was used last of those that lie idle, if that was not too long ago."""
         idle = self._idle.get(address)
         if not idle or idle[-1].idle_since_s < self._loop.time() - self._keep_alive_s:
             return None
         return idle.pop()
 
-    async def connect(self, address: Address) -> WorkerConnection:
+    async def connect(self, address: Upstream) -> WorkerConnection:
         """A new one. Raises OSError, UnicodeError for a name that is none, and TimeoutError after 5 s."""
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-            _, connection = await self._loop.create_connection(
-                lambda: WorkerConnection(self._lost), address.host, address.port
-            )
+            if isinstance(address, Path):
+                _, connection = await self._loop.create_unix_connection(
+                    lambda: WorkerConnection(self._lost), str(address)
+                )
+            else:
+                _, connection = await self._loop.create_connection(
+                    lambda: WorkerConnection(self._lost), address.host, address.port
+                )
         if connection.ended:  # in the turn in which it came about
             raise ConnectionResetError("it ended the connection at once")
         self._all[connection] = address

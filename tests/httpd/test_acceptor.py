@@ -12,7 +12,14 @@ from structlog.testing import capture_logs
 from tests.support.ipv6 import needs_ipv6
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
-from tfleet.httpd.acceptor import Door, Place, bound, bound_all, open_door
+from tfleet.httpd.acceptor import (
+    Acceptor,
+    BindAddress,
+    bind_all,
+    bound_socket,
+    listening_sockets,
+    resolve,
+)
 
 
 class Greeter(asyncio.Protocol):
@@ -32,41 +39,50 @@ async def greeting(address: Address) -> bytes:
     return found
 
 
-async def open_one() -> Door:
-    return await open_door(Address("127.0.0.1", 0), Greeter)
+async def listen(
+    address: Address, connect: Callable[[], asyncio.Protocol] = Greeter, *, shared: bool = False
+) -> Acceptor:
+    sockets = listening_sockets(await resolve(address), shared=shared)
+    return Acceptor(sockets, connect, asyncio.get_running_loop())
+
+
+async def open_one() -> Acceptor:
+    return await listen(Address("127.0.0.1", 0))
 
 
 async def test_who_knocks_is_let_in_until_it_is_closed() -> None:
-    door = await open_one()
-    address = door.address
+    acceptor = await open_one()
+    address = acceptor.address
     assert await asyncio.gather(*(greeting(address) for _ in range(100))) == [b"hello"] * 100
-    await door.close()
+    await acceptor.close()
     with pytest.raises(ConnectionRefusedError):
         await greeting(address)
 
 
 async def test_who_has_knocked_before_it_closes_is_let_in() -> None:
-    door = await open_one()
-    with socket.create_connection((door.address.host, door.address.port)) as client:
-        await door.close()  # nothing was accepted yet: the loop did not turn in between
+    acceptor = await open_one()
+    with socket.create_connection((acceptor.address.host, acceptor.address.port)) as client:
+        await acceptor.close()  # nothing was accepted yet: the loop did not turn in between
         client.setblocking(False)
         assert await asyncio.get_running_loop().sock_recv(client, 10) == b"hello"
 
 
 async def test_who_comes_while_there_are_no_descriptors_waits_and_is_let_in_later() -> None:
-    door = await open_one()
+    acceptor = await open_one()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with capture_logs() as logs, socket.socket() as client:
         client.setblocking(False)
         resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno() + 1, hard))
         try:
-            await asyncio.get_running_loop().sock_connect(client, (door.address.host, door.address.port))
+            await asyncio.get_running_loop().sock_connect(
+                client, (acceptor.address.host, acceptor.address.port)
+            )
             await eventually(lambda: asyncio.sleep(0, logs))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert await asyncio.get_running_loop().sock_recv(client, 10) == b"hello"
-    assert logs[0]["event"] == "clients have to wait at the door"
-    await door.close()
+    assert logs[0]["event"] == "new connections wait: Too many open files; see ulimit -n or LimitNOFILE="
+    await acceptor.close()
 
 
 async def test_clients_are_dealt_out_among_doors_that_share_an_address() -> None:
@@ -79,8 +95,8 @@ async def test_clients_are_dealt_out_among_doors_that_share_an_address() -> None
 
         return connect
 
-    one = await open_door(Address("127.0.0.1", 0), counter(0), shared=True)
-    other = await open_door(one.address, counter(1), shared=True)
+    one = await listen(Address("127.0.0.1", 0), counter(0), shared=True)
+    other = await listen(one.address, counter(1), shared=True)
     assert await asyncio.gather(*(greeting(one.address) for _ in range(100))) == [b"hello"] * 100
     assert min(let_in) > 0
     await one.close()
@@ -91,19 +107,21 @@ async def test_clients_are_dealt_out_among_doors_that_share_an_address() -> None
 
 @needs_ipv6
 async def test_localhost_is_both_loopbacks_at_one_port() -> None:
-    door = await open_door(Address("localhost", 0), Greeter)
-    assert door.address.host == "127.0.0.1"
-    assert await greeting(door.address) == await greeting(Address("::1", door.address.port)) == b"hello"
-    await door.close()
+    acceptor = await listen(Address("localhost", 0))
+    assert acceptor.address.host == "127.0.0.1"
+    assert (
+        await greeting(acceptor.address) == await greeting(Address("::1", acceptor.address.port)) == b"hello"
+    )
+    await acceptor.close()
 
 
 def test_a_machine_without_a_spare_place_does_without_it() -> None:
-    place = Place(socket.AF_INET, socket.SOCK_STREAM, 0, ("127.0.0.1", 0))
-    missing = Place(socket.AF_INET6, socket.SOCK_STREAM, 0, ("2001:db8::1", 0, 0, 0), spare=True)
-    (one,) = bound_all([place, missing], lambda each: bound(each, shared=False))
+    place = BindAddress(socket.AF_INET, socket.SOCK_STREAM, 0, ("127.0.0.1", 0))
+    missing = BindAddress(socket.AF_INET6, socket.SOCK_STREAM, 0, ("2001:db8::1", 0, 0, 0), optional=True)
+    (one,) = bind_all([place, missing], lambda each: bound_socket(each, shared=False))
     one.close()
     with pytest.raises(OSError, match="assign requested address"):
-        bound_all([place, replace(missing, spare=False)], lambda each: bound(each, shared=False))
+        bind_all([place, replace(missing, optional=False)], lambda each: bound_socket(each, shared=False))
 
 
 @needs_ipv6
@@ -112,7 +130,7 @@ async def test_a_loopback_that_is_taken_is_no_spare_place() -> None:
         other.bind(("::1", 0))
         other.listen()
         with pytest.raises(OSError, match="in use"):
-            await open_door(Address("localhost", other.getsockname()[1]), Greeter)
+            await listen(Address("localhost", other.getsockname()[1]))
 
 
 @needs_ipv6
@@ -121,7 +139,7 @@ async def test_a_free_port_is_free_at_both() -> None:
         for _ in range(20):  # ports that the system would give next, taken at one of the two
             one = stack.enter_context(socket.socket(socket.AF_INET6))
             one.bind(("::1", 0))
-        doors = [await open_door(Address("localhost", 0), Greeter) for _ in range(20)]
-        for door in doors:
-            assert await greeting(Address("::1", door.address.port)) == b"hello"
-            await door.close()
+        acceptors = [await listen(Address("localhost", 0)) for _ in range(20)]
+        for acceptor in acceptors:
+            assert await greeting(Address("::1", acceptor.address.port)) == b"hello"
+            await acceptor.close()

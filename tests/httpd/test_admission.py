@@ -1,27 +1,27 @@
-from tfleet.httpd.admission import Admission, Clients
+from tfleet.httpd.admission import Admission, Verdict
 
 
 def test_as_many_as_allowed_are_served_and_the_next_is_told_off() -> None:
-    clients = Clients(2)
-    assert [clients.come() for _ in range(3)] == [Admission.SERVED, Admission.SERVED, Admission.TOLD_OFF]
-    assert (clients.served, clients.refused) == (2, 1)
+    admission = Admission(2)
+    assert [admission.connected() for _ in range(3)] == [Verdict.ADMITTED, Verdict.ADMITTED, Verdict.REFUSED]
+    assert (admission.admitted, admission.turned_away) == (2, 1)
 
 
 def test_a_place_is_free_again_when_its_holder_goes() -> None:
-    clients = Clients(1)
-    first = clients.come()
-    clients.go(clients.come())
-    assert clients.served == 1, "one that was told off never had a place"
-    clients.go(first)
-    assert clients.come() is Admission.SERVED
+    admission = Admission(1)
+    first = admission.connected()
+    admission.disconnected(admission.connected())
+    assert admission.admitted == 1, "one that was told off never had a place"
+    admission.disconnected(first)
+    assert admission.connected() is Verdict.ADMITTED
 
 
 def test_a_flood_is_not_told_one_by_one() -> None:
-    clients = Clients(1)
-    flood = [clients.come() for _ in range(1000)]
-    assert flood.count(Admission.TOLD_OFF) == 256
-    assert flood.count(Admission.CLOSED) == 743
-    for admission in flood:
-        clients.go(admission)
-    assert (clients.served, clients.refused) == (0, 999)
-    assert [clients.come(), clients.come()] == [Admission.SERVED, Admission.TOLD_OFF]
+    admission = Admission(1)
+    flood = [admission.connected() for _ in range(1000)]
+    assert flood.count(Verdict.REFUSED) == 256
+    assert flood.count(Verdict.DROPPED) == 743
+    for verdict in flood:
+        admission.disconnected(verdict)
+    assert (admission.admitted, admission.turned_away) == (0, 999)
+    assert [admission.connected(), admission.connected()] == [Verdict.ADMITTED, Verdict.REFUSED]

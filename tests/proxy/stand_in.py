@@ -10,9 +10,10 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from tfleet.contract.address import Address
+from tfleet.contract.cors import CORS_OFF, Cors
 from tfleet.contract.ticket_keys import KeyFile
 from tfleet.discovery.registry import Registry, StaticRegistry
-from tfleet.httpd.admission import ClientLimits
+from tfleet.httpd.admission import ConnectionLimits
 from tfleet.proxy.admin.app import Mode
 from tfleet.proxy.balancing.policies import Balance
 from tfleet.proxy.balancing.slow_start import WINDOW_S
@@ -96,7 +97,7 @@ async def raw_server(
         yield Address(*server.sockets[0].getsockname())
 
 
-CLIENT_LIMITS = ClientLimits(max_connections=1000, header_timeout_s=10.0, idle_timeout_s=30.0)
+CLIENT_LIMITS = ConnectionLimits(max_connections=1000, header_timeout_s=10.0, idle_timeout_s=30.0)
 
 
 def settings(
@@ -113,7 +114,8 @@ def settings(
     replay_bytes: int = 100_000,
     replay_total_bytes: int = 1_000_000,
     retry_floor_per_s: float = 10.0,
-    client_limits: ClientLimits = CLIENT_LIMITS,
+    client_limits: ConnectionLimits = CLIENT_LIMITS,
+    cors: Cors = CORS_OFF,
     ticket_keys: KeyFile | None = None,
     port: int = 0,
 ) -> ProxySettings:
@@ -139,6 +141,7 @@ def settings(
             retry_floor_per_s=retry_floor_per_s,
         ),
         client_limits=client_limits,
+        cors=cors,
         drain_grace_s=0.0,
         drain_timeout_s=5.0,
     )

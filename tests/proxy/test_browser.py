@@ -5,13 +5,12 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from tests.proxy.stand_in import CLIENT_LIMITS, settings, stand_in
+from tests.proxy.stand_in import settings, stand_in
 from tfleet.contract.cors import Cors
 from tfleet.proxy.server import running
 
@@ -91,8 +90,8 @@ async def visit(url: str, site: Site) -> Any:
 async def test_a_page_of_the_named_origin_reads_and_another_does_not() -> None:
     async with stand_in() as worker, site() as pages:
         named = f"http://127.0.0.1:{pages.port}"
-        limits = replace(CLIENT_LIMITS, cors=Cors.parse((named, "https://a.example")))
-        async with running(settings(worker, client_limits=limits)) as proxy:
+        cors = Cors.parse((named, "https://a.example"))
+        async with running(settings(worker, cors=cors)) as proxy:
             pages.proxy = proxy.url
             with_form, with_header, unknown = await visit(named, pages)
             assert (with_form[0], with_form[2]) == (200, True)

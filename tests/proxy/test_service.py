@@ -12,7 +12,8 @@ from tests.support.embedded_registry import embedded_registry
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
-from tfleet.proxy.server import CannotListenError, running, serve
+from tfleet.httpd.acceptor import CannotListenError
+from tfleet.proxy.server import running, serve
 
 EMBEDDED = EmbeddedRegistry(Address("127.0.0.1", 0))
 

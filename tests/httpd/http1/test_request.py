@@ -1,7 +1,7 @@
 import pytest
 
 from tfleet.httpd.http1.fields import UnreadableError
-from tfleet.httpd.http1.request import RequestHead, RequestHeads, read_request_head
+from tfleet.httpd.http1.request import RequestHead, read_request_head
 
 
 def head(*lines: str, first: str = "POST / HTTP/1.1", host: str = "Host: a") -> RequestHead:
@@ -87,14 +87,22 @@ def test_what_could_be_read_in_two_ways_is_not_read(lines: list[str], reason: st
         read_request_head("".join(f"{line}\r\n" for line in lines).encode())
 
 
-def test_each_head_of_a_connection_is_read_for_what_it_is() -> None:
-    def text(*more: str) -> bytes:
-        return "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", "Host: a", *more)).encode()
-
-    heads = RequestHeads()
-    asked = [text(), text(), text("Accept: b"), text("A: " + "x" * 2000), text("Accept: b"), text()]
-    assert [heads.read(one) for one in asked] == [read_request_head(one) for one in asked]
-    with pytest.raises(UnreadableError):
-        heads.read(text("Host: b"))
-    assert heads.read(text()) is heads.read(text()), "the same again is not read again"
-    assert heads.read(asked[3]) is not heads.read(asked[3]), "nor are long ones kept"
+def test_all_fields_but_those_of_the_connection_are_given() -> None:
+    lines = [
+        "POST /?top=1 HTTP/1.1",
+        "Host: a",
+        "Content-Length: 3",
+        "Connection: x-a",
+        "X-A: 1",
+        "Accept:  b ",
+    ]
+    head = read_request_head(
+        "".join(f"{line}\r\n" for line in [*lines, "X-Ticket: t", "X-Worker: w"]).encode()
+    )
+    assert sorted(head.headers()) == [
+        (b"accept", b"b"),
+        (b"host", b"a"),
+        (b"x-ticket", b"t"),
+        (b"x-worker", b"w"),
+    ]
+    assert (head.path, head.query, head.ticket, head.worker) == ("/", "top=1", "t", "w")

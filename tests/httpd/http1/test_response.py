@@ -2,12 +2,12 @@ import pytest
 
 from tfleet.contract.names import MAX_HEAD_BYTES
 from tfleet.httpd.http1.fields import UnreadableError
-from tfleet.httpd.http1.response import AnswerHead, check_answer, read_answer_head
+from tfleet.httpd.http1.response import ResponseHead, check_response, read_response_head
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
-def framing(head: AnswerHead) -> tuple[int, bool, int | None, bool]:
+def framing(head: ResponseHead) -> tuple[int, bool, int | None, bool]:
     return head.status, head.chunked, head.length_bytes, head.keep_alive
 
 
@@ -30,38 +30,38 @@ def framing(head: AnswerHead) -> tuple[int, bool, int | None, bool]:
 def test_a_head_says_where_its_answer_ends_and_whether_the_connection_does(
     head: bytes, wanted: tuple[int, bool, int | None, bool]
 ) -> None:
-    assert framing(read_answer_head(head)) == wanted
+    assert framing(read_response_head(head)) == wanted
 
 
 def test_a_head_says_who_answers_and_how_many_wait_there() -> None:
-    head = read_answer_head(b"HTTP/1.1 200 All right\r\nx-worker: w1\r\nX-QUEUE-LENGTH: 3\r\nA: b\r\n")
+    head = read_response_head(b"HTTP/1.1 200 All right\r\nx-worker: w1\r\nX-QUEUE-LENGTH: 3\r\nA: b\r\n")
     assert (head.reason, head.worker, head.queue_length, head.fields.lines) == (
         b"All right",
         b"w1",
         b"3",
         [b"A: b"],
     )
-    plain = read_answer_head(OK)
+    plain = read_response_head(OK)
     assert (plain.worker, plain.queue_length) == (None, None)
 
 
 @pytest.mark.parametrize(("status", "final"), [(100, False), (103, False), (200, True), (503, True)])
 def test_only_from_200_on_it_is_the_answer(status: int, final: bool) -> None:
-    assert read_answer_head(b"HTTP/1.1 %d X\r\n" % status).final is final
+    assert read_response_head(b"HTTP/1.1 %d X\r\n" % status).final is final
 
 
 def test_a_head_may_be_as_large_as_the_limit_and_no_larger() -> None:
     line = b"A: " + b"x" * 1000 + b"\r\n"
     lines = OK + line * ((MAX_HEAD_BYTES - len(OK)) // len(line))
     rest = MAX_HEAD_BYTES - len(lines) - len(b"A: \r\n")
-    assert read_answer_head(lines + b"A: " + b"x" * rest + b"\r\n").status == 200
+    assert read_response_head(lines + b"A: " + b"x" * rest + b"\r\n").status == 200
     with pytest.raises(UnreadableError, match=str(MAX_HEAD_BYTES)):
-        read_answer_head(lines + b"A: " + b"x" * (rest + 1) + b"\r\n")
+        read_response_head(lines + b"A: " + b"x" * (rest + 1) + b"\r\n")
 
 
 @pytest.mark.parametrize("length", range(len(OK) + 1))
 def test_the_beginning_of_a_head_is_waited_on(length: int) -> None:
-    check_answer(OK[:length], 0)
+    check_response(OK[:length], 0)
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_the_beginning_of_a_head_is_waited_on(length: int) -> None:
 )
 def test_what_can_t_become_a_head_is_not_waited_on(beginning: bytes, seen: int) -> None:
     with pytest.raises(UnreadableError):
-        check_answer(beginning, seen)
+        check_response(beginning, seen)

@@ -31,12 +31,20 @@ PREFLIGHT = {
 async def proxy_for(
     *origins: str, mode: Mode = "forward", worker: StandIn | None = None, max_connections: int = 100
 ) -> AsyncIterator[Address]:
-    limits = replace(CLIENT_LIMITS, cors=Cors.parse(origins), max_connections=max_connections)
+    limits = replace(CLIENT_LIMITS, max_connections=max_connections)
     async with contextlib.AsyncExitStack() as stack:
         if worker is None:
             worker = await stack.enter_async_context(stand_in())
         yield await stack.enter_async_context(
-            running(settings(worker, mode=mode, client_limits=limits, max_body_bytes=1000))
+            running(
+                settings(
+                    worker,
+                    mode=mode,
+                    client_limits=limits,
+                    cors=Cors.parse(origins),
+                    max_body_bytes=1000,
+                )
+            )
         )
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.support.canned import nobody
 from tests.support.ipv6 import needs_ipv6
 from tfleet.contract.address import Address
-from tfleet.httpd.acceptor import bound, places
+from tfleet.httpd.acceptor import bound_socket, resolve
 from tfleet.proxy.multiprocess.shared_port import held
 
 ANY = Address("127.0.0.1", 0)
@@ -15,8 +15,8 @@ ANY = Address("127.0.0.1", 0)
 
 @contextlib.asynccontextmanager
 async def listening(address: Address, *, shared: bool) -> AsyncIterator[socket.socket]:
-    (place,) = await places(address)
-    with bound(place, shared=shared) as one:
+    (place,) = await resolve(address)
+    with bound_socket(place, shared=shared) as one:
         one.listen()
         yield one
 
@@ -62,7 +62,7 @@ async def test_connections_in_time_wait_do_not_block_the_port() -> None:
 async def test_a_name_has_the_same_port_at_each_address() -> None:
     async with held(Address("localhost", 0)) as address:
         assert address.host == "localhost"
-        for place in await places(address):
+        for place in await resolve(address):
             with pytest.raises(OSError, match="Address already in use"):
-                with bound(place, shared=False) as one:
+                with bound_socket(place, shared=False) as one:
                     one.listen()

@@ -43,7 +43,8 @@ START = Start(
     settings=settings(
         registry=EmbeddedRegistry(Address("::1", 1), Path("/token")),
         advertise=Address("proxy.example", 80),
-        client_limits=CLIENT_LIMITS.__class__(10, 1.0, 2.0, Cors(frozenset({"https://a.example"}))),
+        client_limits=CLIENT_LIMITS.__class__(10, 1.0, 2.0, idle_give_way=True),
+        cors=Cors(frozenset({"https://a.example"})),
     ),
     ticket_keys=KeyFileState(Path("/keys"), TicketKeys((b"\x00\xff" * 16,)), (1, 2, 3)),
     registry=ConsulRegistry(Address("127.0.0.1", 1), Access("secret", tls=TLS)),

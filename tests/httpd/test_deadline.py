@@ -1,15 +1,15 @@
 import asyncio
 
 from tests.support.waiting import eventually
-from tfleet.httpd.timers import Alarm
+from tfleet.httpd.timers import Deadline
 
 
 async def test_it_rings_once_at_the_time_that_was_set_last() -> None:
     loop, rang = asyncio.get_running_loop(), []
-    alarm = Alarm(loop, lambda: rang.append(loop.time()))
+    deadline = Deadline(loop, lambda: rang.append(loop.time()))
     began_s = loop.time()
-    alarm.set(began_s + 0.05)
-    alarm.set(began_s + 0.2)
+    deadline.set(began_s + 0.05)
+    deadline.set(began_s + 0.2)
     await eventually(lambda: asyncio.sleep(0, rang))
     assert rang[0] >= began_s + 0.2
     await asyncio.sleep(0.1)
@@ -18,32 +18,32 @@ async def test_it_rings_once_at_the_time_that_was_set_last() -> None:
 
 async def test_it_rings_earlier_if_it_is_set_so() -> None:
     loop, rang = asyncio.get_running_loop(), asyncio.Event()
-    alarm = Alarm(loop, rang.set)
-    alarm.set(loop.time() + 60)
-    alarm.set(loop.time() + 0.05)
+    deadline = Deadline(loop, rang.set)
+    deadline.set(loop.time() + 60)
+    deadline.set(loop.time() + 0.05)
     async with asyncio.timeout(5):
         await rang.wait()
 
 
 async def test_it_is_silent_when_it_is_not_set_any_more_and_can_be_set_again() -> None:
     loop, rang = asyncio.get_running_loop(), []
-    alarm = Alarm(loop, lambda: rang.append(1))
-    alarm.set(loop.time() + 0.02)
-    alarm.set(None)
+    deadline = Deadline(loop, lambda: rang.append(1))
+    deadline.set(loop.time() + 0.02)
+    deadline.set(None)
     other = asyncio.Event()
-    Alarm(loop, other.set).set(loop.time() + 0.1)
+    Deadline(loop, other.set).set(loop.time() + 0.1)
     await other.wait()
     assert rang == []
-    alarm.set(loop.time() + 0.02)
+    deadline.set(loop.time() + 0.02)
     await eventually(lambda: asyncio.sleep(0, rang))
 
 
 async def test_at_its_end_it_is_silent_for_ever() -> None:
     loop, rang = asyncio.get_running_loop(), []
-    alarm = Alarm(loop, lambda: rang.append(1))
-    alarm.set(loop.time() + 0.02)
-    alarm.end()
+    deadline = Deadline(loop, lambda: rang.append(1))
+    deadline.set(loop.time() + 0.02)
+    deadline.cancel()
     other = asyncio.Event()
-    Alarm(loop, other.set).set(loop.time() + 0.1)
+    Deadline(loop, other.set).set(loop.time() + 0.1)
     await other.wait()
     assert rang == []

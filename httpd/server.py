@@ -1,0 +1,61 @@
+"""An HTTP/1.1 server: what listens, what is connected, and how both end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+
+from tfleet.contract.address import Address
+from tfleet.httpd.acceptor import Acceptor
+from tfleet.httpd.admission import Admission, ConnectionLimits
+from tfleet.httpd.connection import Connection, ConnectionContext
+from tfleet.httpd.interfaces import ErrorResponses, Handler
+from tfleet.httpd.shutdown import end_all, last_responses
+
+
+class Server:
+    """Made, used and closed in the thread of its event loop. `listen` once."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        errors: ErrorResponses,
+        limits: ConnectionLimits,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.admission = Admission(limits.max_connections)
+        self._context = ConnectionContext(handler, errors, limits, self.admission, loop)
+        self._acceptor: Acceptor | None = None
+
+    def __repr__(self) -> str:
+        return f"<Server of {len(self._context.connections)} connections, {self.busy} busy>"
+
+    @property
+    def busy(self) -> int:
+        """On how many connections a request is under way. Any thread may ask."""
+        return sum(connection.busy for connection in list(self._context.connections))
+
+    def listen(self, sockets: Sequence[socket.socket]) -> Address:
+        """Accept connections from these (see `listening_sockets`); gives the address of the first one."""
+        context = self._context
+        self._acceptor = Acceptor(sockets, lambda: Connection(context), context.loop)
+        return self._acceptor.address
+
+    def drain(self) -> None:
+        """From now on each response is the last one on its connection. New ones are still let in."""
+        self._context.draining = True
+
+    async def close(self, timeout_s: float) -> int:
+        """Stop listening and let what was begun finish. Who had connected before is still answered.
+
+        Gives the number of requests that were not finished after `timeout_s` and were broken off.
+        """
+        self.drain()
+        if self._acceptor is not None:
+            await self._acceptor.close()
+        connections = self._context.connections
+        await last_responses(connections, timeout_s)
+        unfinished = self.busy
+        await end_all(connections)
+        return unfinished

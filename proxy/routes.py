@@ -1,0 +1,44 @@
+"""Which handler answers a request, by its method and path, and what answers that which is no request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from tfleet.contract.cors import Cors
+from tfleet.contract.problem import Problem
+from tfleet.contract.request_id import request_id
+from tfleet.httpd.http1.local_response import closing_problem
+from tfleet.httpd.http1.request import RequestHead
+from tfleet.httpd.interfaces import Client, Handler, OpenRequest
+from tfleet.proxy.problems import TOO_MANY_CLIENTS
+from tfleet.proxy.telemetry.access_log import AccessLog
+
+Routes: TypeAlias = Mapping[tuple[bytes, bytes], Handler]
+"""By method and path, without the query."""
+
+
+def by_route(routes: Routes, otherwise: Handler) -> Handler:
+    """The handler of a whole server."""
+
+    def handle(head: RequestHead, client: Client) -> OpenRequest | None:
+        handler = routes.get((head.method, head.target.partition(b"?")[0]), otherwise)
+        return handler(head, client)
+
+    return handle
+
+
+class ProxyErrorResponses:
+    """Problem documents to what never became a request, as the connections of httpd/ ask for them."""
+
+    def __init__(self, observer: AccessLog, cors: Cors) -> None:
+        self._observer = observer
+        self._cors = cors
+
+    def malformed(self, problem: Problem) -> bytes:
+        name = request_id(None)
+        self._observer.refused(request_id=name, status=problem.status, error=problem.detail)
+        return closing_problem(problem, name, self._cors)
+
+    def too_many_connections(self) -> bytes:
+        return closing_problem(TOO_MANY_CLIENTS, request_id(None), self._cors)

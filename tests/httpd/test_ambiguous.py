@@ -1,0 +1,32 @@
+"""Ambiguous requests (request smuggling) are refused alike by every server, and serve nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.httpd.ambiguous import READ, REFUSED
+from tests.httpd.servers import ServerFactory, ServerOptions
+from tests.proxy.raw import raw_client
+
+
+@pytest.mark.parametrize("request_bytes", REFUSED.values(), ids=REFUSED)
+async def test_it_is_refused_and_the_connection_closed(serving: ServerFactory, request_bytes: bytes) -> None:
+    async with serving(ServerOptions()) as server:
+        async with raw_client(server.address) as client:
+            await client.send(request_bytes)
+            refusal = await client.answer()
+            assert refusal.status == 400
+            assert refusal.problem()["detail"]
+            assert refusal.headers["x-request-id"]
+            assert refusal.headers["connection"] == "close"
+            assert await client.ends() == b"", "what follows is not answered"
+        assert server.bodies() == []
+
+
+@pytest.mark.parametrize("request_bytes", READ.values(), ids=READ)
+async def test_what_is_only_unusual_is_read(serving: ServerFactory, request_bytes: bytes) -> None:
+    async with serving(ServerOptions()) as server:
+        async with raw_client(server.address) as client:
+            await client.send(request_bytes)
+            assert (await client.answer()).status == 200
+        assert server.bodies() == [b"abcd"]

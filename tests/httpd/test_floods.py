@@ -1,0 +1,92 @@
+"""Many connections, and bodies in very many chunks, at every server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+from tests.httpd.servers import ServerFactory, ServerOptions
+from tests.httpd.test_slow_clients import POST, is_served
+from tests.proxy.raw import raw_client
+from tests.support.waiting import eventually
+from tfleet.contract.address import Address
+from tfleet.httpd.admission import ConnectionLimits
+
+FEW = ServerOptions(ConnectionLimits(50, header_timeout_s=1.0, idle_timeout_s=1.0))
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+_CHUNKS = 250_000
+
+
+async def status_of_a_newcomer(address: Address) -> int:
+    """What a good client gets; 0 where its connection is closed without a word."""
+    async with raw_client(address) as client:
+        await client.send(POST)
+        try:
+            return (await client.answer()).status
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return 0
+
+
+async def test_idle_connections_beyond_the_limit_get_503(serving: ServerFactory) -> None:
+    async with serving(FEW) as server, contextlib.AsyncExitStack() as stack:
+        idle = [await stack.enter_async_context(raw_client(server.address)) for _ in range(60)]
+        refusal = await idle[-1].answer()
+        assert refusal.status == 503
+        assert refusal.headers["retry-after"]
+        assert await idle[-1].ends() == b""
+
+
+async def test_idle_connections_lock_good_clients_out_for_a_moment_only(serving: ServerFactory) -> None:
+    async with serving(FEW) as server, contextlib.AsyncExitStack() as stack:
+        for _ in range(200):
+            await stack.enter_async_context(raw_client(server.address))
+        await eventually(lambda: status_of_a_newcomer(server.address), wanted=lambda status: status == 200)
+
+
+async def test_used_connections_that_lie_idle_do_not_either(serving: ServerFactory) -> None:
+    async with serving(FEW) as server, contextlib.AsyncExitStack() as stack:
+        for _ in range(50):
+            client = await stack.enter_async_context(raw_client(server.address))
+            await client.send(POST)
+            assert (await client.answer()).status == 200
+        await eventually(lambda: status_of_a_newcomer(server.address), wanted=lambda status: status == 200)
+
+
+async def test_chunks_of_one_byte_are_read_in_linear_time(serving: ServerFactory) -> None:
+    async with serving(ServerOptions()) as server, raw_client(server.address) as client:
+        began_s = time.process_time()
+        await client.send(CHUNKED + b"1\r\nx\r\n" * _CHUNKS + b"0\r\n\r\n")
+        async with asyncio.timeout(60):
+            assert (await client.answer()).status == 200
+        used_s = time.process_time() - began_s
+        assert server.bodies() == [b"x" * _CHUNKS]
+        # Read in quadratic time this took over ten times as long.
+        assert used_s < 10
+
+
+async def test_chunks_of_one_byte_keep_nobody_waiting(serving: ServerFactory) -> None:
+    async with serving(ServerOptions()) as server, contextlib.AsyncExitStack() as stack:
+        sending = []
+        for _ in range(4):
+            client = await stack.enter_async_context(raw_client(server.address))
+            sending.append(
+                asyncio.ensure_future(client.send(CHUNKED + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n"))
+            )
+        async with asyncio.timeout(10):
+            await is_served(server.address)
+        await asyncio.gather(*sending)
+
+
+async def test_chunk_lines_without_end_are_refused(serving: ServerFactory) -> None:
+    async with serving(ServerOptions()) as server, raw_client(server.address) as client:
+        await client.send(CHUNKED + b"4;" + b"a" * 1_000_000)
+        assert (await client.answer()).status == 400
+        assert await client.ends() == b""
+
+
+async def test_trailers_without_end_are_refused(serving: ServerFactory) -> None:
+    async with serving(ServerOptions()) as server, raw_client(server.address) as client:
+        await client.send(CHUNKED + b"4\r\nabcd\r\n0\r\n" + b"X: abcd\r\n" * 100_000)
+        assert (await client.answer()).status == 400
+        assert await client.ends() == b""
