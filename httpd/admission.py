@@ -79,7 +79,7 @@ class Admission:
 class ConnectionMetrics(Collector):
     """The clients' connections for Prometheus, read when it asks.
 
-    A gauge of those that are open, and a counter of those that were `refused`, each with the name that it gets.
+    A gauge of those that are open, and a counter of those that were `refused`, by the names given here.
     """
 
     def __init__(self, admission: Admission, *, connections: str, refused: str) -> None:
