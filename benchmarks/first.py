@@ -10,7 +10,7 @@ from typing import Final
 from benchmarks.connection import Connection
 from benchmarks.form import Form
 from benchmarks.process import server
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 
 _FOLLOWING: Final = 20
 _OK: Final = 200

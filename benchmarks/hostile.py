@@ -28,7 +28,7 @@ from benchmarks.judgement import crowded, short, verdict
 from benchmarks.machine import QUIET, busy, machine
 from benchmarks.photos import SMALL, photos
 from benchmarks.process import Server, server
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tests.support.hostile_images import HOSTILE, made
 from tests.support.waiting import eventually
 

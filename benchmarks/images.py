@@ -19,7 +19,7 @@ import docker
 from docker.models.containers import Container
 
 from benchmarks.machine import machine
-from tests.compose.project import Project, project
+from tests.support.compose_project import Project, project
 
 ROOT: Final = Path(__file__).parents[1]
 BASE: Final = "python:3.11-slim-bookworm"

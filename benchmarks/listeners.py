@@ -26,7 +26,7 @@ from benchmarks.process import Server, server
 from benchmarks.proxy.load import has_wrk, load
 from benchmarks.proxy.peers import ANSWER_BYTES
 from benchmarks.rounds import Spread
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 
 ROOT: Final = Path(__file__).parents[1]
 LISTENERS: Final = (1, 2)

@@ -27,8 +27,8 @@ from benchmarks.machine import machine
 from benchmarks.photos import MIDDLE, photos
 from benchmarks.process import Server, server
 from benchmarks.soak.growth import mb_per_100k
-from tests.support.canned import nobody
-from tests.worker.model.graphs import write_model
+from tests.support.canned_server import nobody
+from tests.support.graphs import write_model
 
 PAGE = Path(__file__).parents[1] / "docs/benchmarks/memory.md"
 _DATA = Path(__file__).parents[1] / "tests/data"

@@ -25,7 +25,7 @@ from benchmarks.machine import QUIET, busy, machine
 from benchmarks.open_loop import BUSY, OK, WINDOW_S, Flood, flood
 from benchmarks.photos import SMALL, photos
 from benchmarks.process import Server, server
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 
 PAGE = Path(__file__).parents[1] / "docs/benchmarks/overload.md"
 _CONNECTIONS = 32

@@ -11,7 +11,7 @@ from typing import Final
 
 from benchmarks.machine import has_bfloat16
 from benchmarks.process import Server, server
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tfleet.worker.inference.choose_precision import BUILT_IN
 from tfleet.worker.inference.choose_precision import FOLDER as SAMPLES
 from tfleet.worker.model.find import DEFAULT_MODEL

@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from tests.support.side_by_side import SideBySide
+from tests.support.scheduling import SideBySide
 
 _SETTLE_S = 5.0
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 import requests
 
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tests.support.environment import users_environment
 from tests.support.waiting import eventually_sync
 

@@ -28,8 +28,8 @@ import structlog
 from benchmarks.bars import Bar
 from benchmarks.machine import machine
 from benchmarks.rounds import Spread
-from tests.fleet.relay import Relay, relay_beside
-from tests.proxy.stand_in import settings
+from tests.support.fake_worker import settings
+from tests.support.relay import Relay, relay_beside
 from tfleet.client import AsyncFleetClient
 from tfleet.client.routes.lease import BALANCES, Balance
 from tfleet.contract.address import Address

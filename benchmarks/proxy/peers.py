@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.process import Server
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tests.support.environment import users_environment
 
 DIRECT: Final = "no proxy"

@@ -13,7 +13,7 @@ from typing import Final
 
 import aiohttp
 
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tests.support.environment import users_environment
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address

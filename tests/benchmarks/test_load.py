@@ -6,7 +6,7 @@ from threading import Thread
 
 from benchmarks import load
 from benchmarks.form import Form
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 
 
 @contextlib.contextmanager

@@ -5,10 +5,10 @@ import docker
 import pytest
 from docker.errors import ImageNotFound
 
-from tests.compose.corpse import Corpse, kill
-from tests.compose.engine import engine as connected
-from tests.compose.project import Project, project
-from tests.worker.model.graphs import write_model
+from tests.compose.killed_worker import Corpse, kill
+from tests.support.compose_project import Project, project
+from tests.support.docker_engine import engine as connected
+from tests.support.graphs import write_model
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

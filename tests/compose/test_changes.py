@@ -11,9 +11,9 @@ import pytest
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from tests.compose.corpse import Corpse
-from tests.compose.project import Project
-from tests.compose.trickle import trickle, without_requests
+from tests.compose.killed_worker import Corpse
+from tests.compose.slow_load import trickle, without_requests
+from tests.support.compose_project import Project
 from tests.support.waiting import eventually_sync
 
 _STOP_GRACE_S = 30.0

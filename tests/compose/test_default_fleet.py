@@ -8,8 +8,8 @@ import docker
 import pytest
 import requests
 
-from tests.compose.project import Project, project
-from tests.fleet.up import PHOTOS, curl
+from tests.support.compose_project import Project, project
+from tests.support.tfleet_up import PHOTOS, curl
 
 CAT = (PHOTOS / "cat.jpg").read_bytes()
 

@@ -6,7 +6,7 @@ import docker
 import pytest
 from docker.errors import ContainerError
 
-from tests.compose.project import project
+from tests.support.compose_project import project
 from tfleet import __version__
 
 MB = 1_000_000

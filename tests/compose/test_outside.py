@@ -10,10 +10,10 @@ import requests
 from docker.errors import ContainerError
 from docker.models.containers import Container
 
-from tests.compose.project import Project, project
-from tests.fleet.up import PHOTOS, curl
+from tests.support.compose_project import Project, project
+from tests.support.graphs import write_model
+from tests.support.tfleet_up import PHOTOS, curl
 from tests.support.waiting import eventually_sync
-from tests.worker.model.graphs import write_model
 from tfleet.client import FleetClient
 
 CAT = PHOTOS / "cat.jpg"

@@ -2,8 +2,8 @@
 
 import time
 
-from tests.compose.corpse import Corpse
-from tests.compose.project import Project
+from tests.compose.killed_worker import Corpse
+from tests.support.compose_project import Project
 from tests.support.waiting import eventually_sync
 
 _REMOVED_S = 150.0

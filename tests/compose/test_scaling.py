@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.compose.project import Project
-from tests.fleet.steady import SteadyLoad
+from tests.support.compose_project import Project
 from tests.support.environment import users_environment
+from tests.support.steady_load import SteadyLoad
 from tests.support.waiting import eventually_sync
 
 _RATE = 20

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import socket
+import threading
 
 import pytest
 
-from tfleet.contract.origin import foreign_host, foreign_page, own_names
+from tests.support.waiting import eventually_sync
+from tfleet.contract.origin import Machine, foreign_host, foreign_page, machine, own_names
 
 
 def host(text: str | None, *names: str) -> str | None:
@@ -98,3 +100,43 @@ def test_a_program_and_a_page_of_ours_are_no_foreign_page(head: dict[str, str]) 
 )
 def test_a_cross_site_request_is_known_by_its_headers(head: dict[str, str], who: str) -> None:
     assert foreign_page({"Host": "127.0.0.1:1", **head}.get) == who
+
+
+def test_the_full_name_is_ours_once_it_is_known() -> None:
+    known = threading.Event()
+
+    def full() -> str:
+        known.wait()
+        return "Box.Corp.Example.com."
+
+    box = Machine(lambda: "Box", full)
+    try:
+        assert box.names == {"box"}
+    finally:
+        known.set()
+    eventually_sync(lambda: box.names == {"box", "box.corp.example.com"})
+
+
+@pytest.mark.parametrize("found", ["box", "1-2-3-4.provider.example", "boxer.example.com", "localhost"])
+def test_another_name_of_the_address_is_not_the_machines(found: str) -> None:
+    looked = threading.Event()
+
+    def full() -> str:
+        looked.set()
+        return found
+
+    box = Machine(lambda: "box", full)
+    assert looked.wait(timeout=10)
+    assert box.names == {"box"}
+
+
+def test_a_full_name_is_not_looked_up() -> None:
+    assert Machine(lambda: "box.example.com", lambda: "box.example.com.evil.com").names == {"box.example.com"}
+
+
+def test_this_machine_is_asked_by_its_full_name() -> None:
+    full = socket.getfqdn()
+    if not full.lower().startswith(f"{socket.gethostname().lower()}."):
+        pytest.skip("this machine has no full name")
+    eventually_sync(lambda: full.lower() in machine().names)
+    assert foreign_host({"Host": full}.get, ()) is None

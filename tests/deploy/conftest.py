@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.tape import Tape
+from tests.deploy.recorded_terminal import Tape
 from tfleet.deploy.local.terminal import Console
 from tfleet.runtime.child_process import ChildSpec
 
@@ -40,7 +40,7 @@ def python() -> Callable[..., ChildSpec]:
 @pytest.fixture
 def stand_in() -> tuple[str, ...]:
     """The program that stands in for `tfleet`."""
-    return (sys.executable, str(Path(__file__).parent / "stand_in.py"))
+    return (sys.executable, str(Path(__file__).parent / "fake_command.py"))
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def main() -> None:
         service="tfleet",
         log_format="json",
         drain_timeout_s=30,
-        program=(sys.executable, str(Path(__file__).parent / "stand_in.py")),
+        program=(sys.executable, str(Path(__file__).parent / "fake_command.py")),
     )
     console = Console(sys.stdout, sys.stderr)
     try:

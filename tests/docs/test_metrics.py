@@ -11,7 +11,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.docs.markdown import ROOT, cells
-from tests.fleet.up import PHOTOS, up
+from tests.support.tfleet_up import PHOTOS, up
 
 _PAGE: Final = (ROOT / "docs" / "reference" / "metrics.md").read_text()
 _PACKAGES: Final = ("httpd", "proxy", "worker")

@@ -3,16 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet.nursery import nursery
-from tests.fleet.processes import Fleet
-from tests.fleet.up import Up, ports_with, up
 from tests.support.consul_agent import consul_agent
+from tests.support.fleet_processes import Fleet
+from tests.support.forked_workers import nursery
+from tests.support.tfleet_up import Up, ports_with, up
 from tfleet.contract.address import Address
 from tfleet.contract.names import REGISTRY_PORT
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder starts whole fleets. tests/support/side_by_side.py says which share one."""
+    """Everything in this folder starts whole fleets. tests/support/scheduling.py says which share one."""
     for item in items:
         if "tests/fleet/" in item.nodeid:
             item.add_marker(pytest.mark.fleet)

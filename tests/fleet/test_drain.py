@@ -14,13 +14,13 @@ import pytest
 import requests
 from aiohttp import web
 
-from tests.fleet.processes import fleet, registry_process, worker_id
-from tests.fleet.steady import SteadyLoad
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tests.support.environment import users_environment
+from tests.support.fleet_processes import fleet, registry_process, worker_id
+from tests.support.pictures import picture
+from tests.support.steady_load import SteadyLoad
 from tests.support.waiting import eventually, eventually_sync
-from tests.worker.model.pictures import picture
-from tests.worker.process import Worker
+from tests.support.worker_process import Worker
 from tfleet.client import AsyncFleetClient
 from tfleet.contract.address import Address
 

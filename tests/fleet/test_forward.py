@@ -16,9 +16,9 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.fleet.up import BEST, PHOTOS, Up
 from tests.support.consul_agent import consul_binary
 from tests.support.ipv6 import needs_ipv6
+from tests.support.tfleet_up import BEST, PHOTOS, Up
 from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 

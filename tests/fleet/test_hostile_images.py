@@ -11,10 +11,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.fleet.processes import Fleet, registry_process
-from tests.fleet.steady import SteadyLoad
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
+from tests.support.fleet_processes import Fleet, registry_process
 from tests.support.hostile_images import HOSTILE, made
+from tests.support.steady_load import SteadyLoad
 
 RATE = 50.0
 COPIES = 32

@@ -12,11 +12,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.fleet.peers import PeerLoad
-from tests.fleet.processes import fleet, registry_process, worker_id
-from tests.fleet.relay import relay_beside
-from tests.proxy.stand_in import settings, stand_in
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
+from tests.support.fake_worker import settings, stand_in
+from tests.support.fleet_processes import fleet, registry_process, worker_id
+from tests.support.p2p_load import PeerLoad
+from tests.support.relay import relay_beside
 from tests.support.waiting import eventually
 from tfleet.client import AsyncFleetClient
 from tfleet.proxy.server import running

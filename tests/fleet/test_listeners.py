@@ -10,10 +10,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.fleet.processes import Fleet, fleet, registry_process
-from tests.fleet.steady import SteadyLoad
-from tests.proxy.multiprocess.scene import listeners_of, listening
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
+from tests.support.fleet_processes import Fleet, fleet, registry_process
+from tests.support.proxy_process import listeners_of, listening
+from tests.support.steady_load import SteadyLoad
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import requests
 
-from tests.fleet.peers import PeerLoad
-from tests.fleet.processes import fleet, worker_id
-from tests.fleet.steady import SteadyLoad
 from tests.support.consul_agent import consul_agent
-from tests.worker.process import Worker
+from tests.support.fleet_processes import fleet, worker_id
+from tests.support.p2p_load import PeerLoad
+from tests.support.steady_load import SteadyLoad
+from tests.support.worker_process import Worker
 from tfleet.contract.address import Address
 
 RATE = 100.0

@@ -8,10 +8,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.fleet.processes import Fleet, fleet, registry_process, worker_id
-from tests.fleet.steady import SteadyLoad
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tests.support.consul_agent import consul_agent
+from tests.support.fleet_processes import Fleet, fleet, registry_process, worker_id
+from tests.support.steady_load import SteadyLoad
 from tests.support.waiting import eventually
 
 RATE = 200.0

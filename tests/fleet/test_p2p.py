@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fleet.relay import relay
-from tests.fleet.up import BEST, PHOTOS, Up, ports_with, up
+from tests.support.relay import relay
+from tests.support.tfleet_up import BEST, PHOTOS, Up, ports_with, up
 from tests.support.waiting import eventually_sync
 from tfleet.client import FleetClient
 from tfleet.contract.address import Address

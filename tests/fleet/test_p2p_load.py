@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet.peers import PeerLoad
-from tests.fleet.processes import fleet, registry_process, worker_id
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
+from tests.support.fleet_processes import fleet, registry_process, worker_id
+from tests.support.p2p_load import PeerLoad
 
 RATE = 200.0
 REQUESTS = 2000

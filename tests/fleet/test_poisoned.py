@@ -9,9 +9,9 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.fleet.mortal import POISON
-from tests.fleet.processes import Fleet
+from tests.support.crashing_worker import POISON
 from tests.support.environment import users_environment
+from tests.support.fleet_processes import Fleet
 
 _CLIENTS = 8
 _FORM = "multipart/form-data; boundary="
@@ -20,7 +20,7 @@ _FORM = "multipart/form-data; boundary="
 @contextlib.contextmanager
 def mortal() -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A process and its address."""
-    command = [sys.executable, "-m", "tests.fleet.mortal"]
+    command = [sys.executable, "-m", "tests.support.crashing_worker"]
     environment = users_environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.fleet.processes import Fleet, fleet, worker_id
-from tests.fleet.relay import Relay, relay
-from tests.fleet.steady import SteadyLoad
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tests.support.consul_agent import consul_agent
 from tests.support.embedded_registry import embedded_registry
 from tests.support.environment import users_environment
+from tests.support.fleet_processes import Fleet, fleet, worker_id
+from tests.support.relay import Relay, relay
+from tests.support.steady_load import SteadyLoad
 from tests.support.waiting import eventually, eventually_sync
-from tests.worker.process import COMMAND
+from tests.support.worker_process import COMMAND
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.listing import Listing, ListingStatus

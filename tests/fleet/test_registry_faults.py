@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.fleet.misbehaviour import TRUTHFULLY, Misbehaviour
-from tests.fleet.processes import Fleet
-from tests.fleet.steady import SteadyLoad
+from tests.fleet.faulty_registry import TRUTHFULLY, Misbehaviour
 from tests.support.consul_agent import consul_agent
 from tests.support.embedded_registry import embedded_registry
+from tests.support.fleet_processes import Fleet
+from tests.support.steady_load import SteadyLoad
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 

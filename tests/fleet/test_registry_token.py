@@ -10,9 +10,9 @@ from pathlib import Path
 
 import requests
 
-from tests.fleet.up import up
-from tests.support.canned import nobody
-from tests.worker.model.pictures import picture
+from tests.support.canned_server import nobody
+from tests.support.pictures import picture
+from tests.support.tfleet_up import up
 from tfleet.contract.address import Address
 
 

@@ -9,11 +9,11 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tests.support.environment import users_environment
+from tests.support.graphs import write_model
 from tests.support.secured_consul import MASTER, SecuredConsul, secured_consul, write
 from tests.support.waiting import eventually_sync
-from tests.worker.model.graphs import write_model
 from tfleet.client import FleetClient, FleetUnavailableError
 from tfleet.deploy.cli import cli
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import requests
 
-from tests.fleet.processes import Fleet, registry_process
-from tests.fleet.relay import relay
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tests.support.consul_agent import consul_agent
 from tests.support.embedded_registry import embedded_registry
+from tests.support.fleet_processes import Fleet, registry_process
+from tests.support.relay import relay
 from tests.support.waiting import eventually_sync
-from tests.worker.process import Worker
+from tests.support.worker_process import Worker
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance, from_health_entry
 

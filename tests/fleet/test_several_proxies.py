@@ -13,11 +13,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.fleet.peers import PeerLoad
-from tests.fleet.processes import fleet
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tests.support.consul_agent import consul_agent
 from tests.support.environment import users_environment
+from tests.support.fleet_processes import fleet
+from tests.support.p2p_load import PeerLoad
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 

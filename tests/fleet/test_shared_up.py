@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.fleet.up import curl, up
+from tests.support.tfleet_up import curl, up
 from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 from tfleet.discovery.registration.advertise import network_address

@@ -5,10 +5,10 @@ import contextlib
 from collections import Counter
 from pathlib import Path
 
-from tests.fleet.processes import Fleet, registry_process
-from tests.fleet.steady import SteadyLoad
-from tests.proxy.raw import abort
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
+from tests.support.fleet_processes import Fleet, registry_process
+from tests.support.raw_client import abort
+from tests.support.steady_load import SteadyLoad
 from tfleet.contract.address import Address
 
 RATE = 200.0

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.fleet.steady import SteadyLoad
-from tests.fleet.up import up
 from tests.support.consul_agent import consul_agent, consul_binary
+from tests.support.pictures import picture
+from tests.support.steady_load import SteadyLoad
+from tests.support.tfleet_up import up
 from tests.support.waiting import eventually_sync
-from tests.worker.model.pictures import picture
 
 
 def _alive(pid: int) -> bool:

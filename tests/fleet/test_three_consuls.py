@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet.processes import Fleet, worker_id
-from tests.fleet.steady import SteadyLoad
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
+from tests.support.fleet_processes import Fleet, worker_id
+from tests.support.graphs import write_model
+from tests.support.steady_load import SteadyLoad
 from tests.support.three_consuls import Server, ThreeConsuls, three_consuls
 from tests.support.waiting import eventually
-from tests.worker.model.graphs import write_model
-from tests.worker.process import Worker
+from tests.support.worker_process import Worker
 
 RATE = 100.0
 SEEN_S = 10.0

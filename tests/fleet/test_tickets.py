@@ -9,14 +9,14 @@ from pathlib import Path
 import aiohttp
 import requests
 
-from tests.fleet.peers import PeerLoad
-from tests.fleet.processes import Fleet, registry_process, worker_id
-from tests.fleet.steady import SteadyLoad
 from tests.fleet.test_drain import tfleet_drain
-from tests.fleet.up import curl
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
+from tests.support.fleet_processes import Fleet, registry_process, worker_id
+from tests.support.p2p_load import PeerLoad
+from tests.support.pictures import picture
+from tests.support.steady_load import SteadyLoad
+from tests.support.tfleet_up import curl
 from tests.support.waiting import eventually
-from tests.worker.model.pictures import picture
 from tfleet.contract.address import Address
 from tfleet.contract.ticket import LIFETIME_S, TicketKeys, check, mint
 

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from tests.proxy.stand_in import settings, stand_in
+from tests.support.fake_worker import settings, stand_in
 from tfleet.contract.address import Address
 from tfleet.contract.cors import CORS_OFF
 from tfleet.contract.problem import Problem

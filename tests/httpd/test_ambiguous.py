@@ -6,7 +6,7 @@ import pytest
 
 from tests.httpd.ambiguous import READ, REFUSED
 from tests.httpd.servers import ServerFactory, ServerOptions
-from tests.proxy.raw import raw_client
+from tests.support.raw_client import raw_client
 
 
 @pytest.mark.parametrize("request_bytes", REFUSED.values(), ids=REFUSED)

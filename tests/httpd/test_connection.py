@@ -10,8 +10,8 @@ import aiohttp.web
 import pytest
 from structlog.testing import capture_logs
 
-from tests.proxy.raw import RawClient, raw_client
-from tests.proxy.stand_in import CLIENT_LIMITS, settings, stand_in
+from tests.support.fake_worker import CLIENT_LIMITS, settings, stand_in
+from tests.support.raw_client import RawClient, raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.server import running

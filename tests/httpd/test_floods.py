@@ -8,7 +8,7 @@ import time
 
 from tests.httpd.servers import ServerFactory, ServerOptions
 from tests.httpd.test_slow_clients import POST, is_served
-from tests.proxy.raw import raw_client
+from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.httpd.admission import ConnectionLimits

@@ -8,7 +8,7 @@ import pytest
 
 from tests.httpd.h1spec import H1SPEC, WAITS
 from tests.httpd.servers import ServerFactory, ServerOptions
-from tests.proxy.raw import raw_client
+from tests.support.raw_client import raw_client
 
 _WAITED_S = 0.2
 

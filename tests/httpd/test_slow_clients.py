@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from tests.httpd.servers import ServerFactory, ServerOptions
-from tests.proxy.raw import RawClient, raw_client
+from tests.support.raw_client import RawClient, raw_client
 from tfleet.contract.address import Address
 from tfleet.httpd.admission import ConnectionLimits
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from tests.proxy.aftermath import assert_at_rest
-from tests.proxy.raw import raw_client
-from tests.proxy.scripted_worker import scripted_worker
-from tests.proxy.stand_in import CLIENT_LIMITS, settings, stand_in
-from tests.proxy.strict_client import post, strict_client
+from tests.support.fake_worker import CLIENT_LIMITS, settings, stand_in
+from tests.support.proxy_invariants import assert_at_rest
+from tests.support.raw_client import raw_client
+from tests.support.scripted_worker import scripted_worker
+from tests.support.strict_client import post, strict_client
 from tests.support.waiting import eventually
 from tfleet.proxy.server import running
 

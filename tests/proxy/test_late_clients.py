@@ -6,8 +6,8 @@ import socket
 import aiohttp
 from aiohttp import web
 
-from tests.proxy.raw import raw_client
-from tests.proxy.stand_in import settings, stand_in
+from tests.support.fake_worker import settings, stand_in
+from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.server import running

@@ -9,10 +9,10 @@ import pytest
 from aiohttp import web
 
 from tests.proxy.admin.test_registry_metrics import scrape
-from tests.proxy.stand_in import settings, stand_in
-from tests.proxy.test_service import deregister, ready, register, workers
-from tests.support.canned import canned, http, nobody
+from tests.proxy.test_server import deregister, ready, register, workers
+from tests.support.canned_server import canned, http, nobody
 from tests.support.embedded_registry import embedded_registry
+from tests.support.fake_worker import settings, stand_in
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.proxy.stand_in import settings, stand_in
+from tests.support.fake_worker import settings, stand_in
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.contract.ticket import LIFETIME_S, TicketKeys, check

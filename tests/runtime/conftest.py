@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.runtime.transcript import Transcript
+from tests.runtime.recorded_events import Transcript
 from tfleet.runtime.child_process import ChildSpec
 
 _PATIENCE_S = 20.0

@@ -8,8 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tfleet.runtime.child_process import ChildProcess, ChildSpec, ControlSocket, ExitStatus, OutputPipe
+from tfleet.runtime.child_process import (
+    ChildProcess,
+    ChildSpec,
+    ControlSocket,
+    ExitStatus,
+    OutputLines,
+    OutputPipe,
+)
 
 
 async def test_all_that_it_writes_is_relayed_in_order(python: Callable[..., ChildSpec]) -> None:
@@ -118,3 +127,51 @@ async def test_a_child_that_can_t_be_started_leaves_nothing_open() -> None:
 
 def open_files() -> set[Path]:
     return set(Path("/proc/self/fd").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("returncode", "text"),
+    [(0, "exit code 0"), (1, "exit code 1"), (-9, "SIGKILL"), (-11, "SIGSEGV"), (-40, "signal 40")],
+)
+def test_it_says_how_the_child_ended(returncode: int, text: str) -> None:
+    assert str(ExitStatus(returncode)) == text
+
+
+@pytest.mark.parametrize("returncode", [-15, -9, -2, 0, 1, 3])
+def test_only_exit_code_2_is_unusable(returncode: int) -> None:
+    assert not ExitStatus(returncode).unusable
+    assert ExitStatus(2).unusable
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([], []),
+        ([b"one\ntwo\n"], ["one", "two"]),
+        ([b"on", b"e\r\nt", b"wo"], ["one", "two"]),
+        ([b"\n\n"], ["", ""]),
+        ([b"\xff\n"], ["�"]),
+        (["né\n".encode()[:2], "né\n".encode()[2:]], ["né"]),
+        ([b"123456789\n"], ["1234", "5678", "9"]),
+        ([b"123", b"4567", b"89"], ["1234", "5678", "9"]),
+    ],
+)
+def test_lines_come_whole_however_the_pipe_cuts_them(pieces: list[bytes], expected: list[str]) -> None:
+    lines = OutputLines(limit=4)
+    assert [line for piece in pieces for line in lines.feed(piece)] + lines.end() == expected
+
+
+def test_a_line_without_an_end_comes_in_pieces() -> None:
+    lines = OutputLines(limit=4)
+    assert lines.feed(b"x" * 9) == ["xxxx", "xxxx"]
+    assert lines.end() == ["x"]
+    assert lines.end() == []
+
+
+@given(st.lists(st.binary(max_size=12)), st.integers(1, 8))
+def test_nothing_is_lost(pieces: list[bytes], limit: int) -> None:
+    pieces = [bytes(byte % 128 for byte in piece if byte % 128 != 13) for piece in pieces]
+    lines = OutputLines(limit)
+    came = [line for piece in pieces for line in lines.feed(piece)] + lines.end()
+    assert "".join(came) == b"".join(pieces).decode().replace("\n", "")
+    assert all(len(line) <= limit for line in came)

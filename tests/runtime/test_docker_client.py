@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.canned import canned, http
-from tests.worker.address.engine import CONTAINER, engine
+from tests.support.canned_server import canned, http
+from tests.support.fake_docker_engine import CONTAINER, engine
 from tfleet.contract.address import Address
 from tfleet.deploy.compose.engine import EngineError, connected
 from tfleet.runtime.docker_client import engine_client

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import trustme
 
-from tests.support.canned import canned, nobody
+from tests.support.canned_server import canned, nobody
 from tfleet.runtime.network_errors import plain_reason, speaks_no_tls
 
 INTERNAL = re.compile(r"ssl:default|Errno|\[|\(|<|Error|localhost|127\.0\.0\.1|\n")

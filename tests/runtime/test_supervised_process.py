@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.runtime.transcript import Transcript
+from tests.runtime.recorded_events import Transcript
 from tfleet.runtime.backoff import Backoff, RestartPolicy
 from tfleet.runtime.child_process import ChildSpec, ExitStatus
 from tfleet.runtime.supervised_process import SupervisedProcess

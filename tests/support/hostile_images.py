@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from PIL import Image
 
+from tests.support.jpegs import after_start, jpeg, segment, with_many_scans
+from tests.support.pngs import chunk, png
 from tests.worker.image.headers.test_bmp import bmp
-from tests.worker.image.jpegs import after_start, jpeg, segment, with_many_scans
-from tests.worker.image.pngs import chunk, png
 
 _SMALL: Final = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
 _MIB: Final = 1024 * 1024

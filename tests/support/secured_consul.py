@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 import trustme
 
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tests.support.consul_agent import consul_agent
 from tfleet.contract.address import Address
 

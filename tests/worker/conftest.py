@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.worker.running import load, serving
+from tests.support.running_worker import load, serving
 from tfleet.contract.address import Address
 from tfleet.worker.inference import Classifier
 

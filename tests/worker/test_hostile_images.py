@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 
 from tests.support.hostile_images import HOSTILE, made
+from tests.support.photos import PHOTOS
+from tests.support.running_worker import load, serving
 from tests.support.waiting import eventually
-from tests.worker.image.photos import PHOTOS
-from tests.worker.running import load, serving
 from tfleet.contract.address import Address
 from tfleet.worker.inference import Classifier
 

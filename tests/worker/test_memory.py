@@ -8,11 +8,11 @@ import pytest
 import requests
 from PIL import Image
 
+from tests.support.graphs import write_model
+from tests.support.jpegs import after_start, jpeg, segment
+from tests.support.photos import PHOTOS
 from tests.support.waiting import eventually_sync
-from tests.worker.image.jpegs import after_start, jpeg, segment
-from tests.worker.image.photos import PHOTOS
-from tests.worker.model.graphs import write_model
-from tests.worker.process import Worker, worker_process
+from tests.support.worker_process import Worker, worker_process
 from tfleet.worker.memory import LARGE_BYTES, MemoryTrimmer
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support.graphs import write_model
+from tests.support.pictures import COLOURS, picture
 from tests.support.waiting import eventually_sync
-from tests.worker.model.graphs import write_model
-from tests.worker.model.pictures import COLOURS, picture
-from tests.worker.process import Worker, worker_process
+from tests.support.worker_process import Worker, worker_process
 
 pytestmark = pytest.mark.process
 

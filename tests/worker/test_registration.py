@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.canned import canned, http, nobody
+from tests.support.canned_server import canned, http, nobody
 from tests.support.embedded_registry import embedded_registry
 from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address

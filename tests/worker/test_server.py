@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.fleet.nursery import Nursery, nursery
 from tests.support.embedded_registry import embedded_registry
-from tests.support.waiting import eventually_sync
-from tests.worker.model.graphs import (
+from tests.support.forked_workers import Nursery, nursery
+from tests.support.graphs import (
     decoding_graph,
     write_graph,
     write_labels,
     write_model,
     write_saved_model,
 )
-from tests.worker.model.pictures import COLOURS, picture
-from tests.worker.process import Worker, worker_process
+from tests.support.pictures import COLOURS, picture
+from tests.support.waiting import eventually_sync
+from tests.support.worker_process import Worker, worker_process
 from tfleet.contract.address import Address
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.worker.inference.precision import cpu_obstacle

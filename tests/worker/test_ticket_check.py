@@ -7,8 +7,8 @@ import pytest
 import requests
 from structlog.testing import capture_logs
 
+from tests.support.running_worker import serving
 from tests.worker.api.test_app import problem
-from tests.worker.running import serving
 from tfleet.contract.address import Address
 from tfleet.contract.ticket import LIFETIME_S, TicketKeys, mint
 from tfleet.contract.ticket_keys import KeyFile

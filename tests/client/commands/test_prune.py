@@ -11,7 +11,7 @@ import pytest
 import requests
 from click.testing import CliRunner, Result
 
-from tests.support.canned import canned, http, nobody
+from tests.support.canned_server import canned, http, nobody
 from tests.support.consul_agent import consul_agent
 from tests.support.embedded_registry import embedded_registry
 from tests.support.environment import users_environment

@@ -13,7 +13,7 @@ from blockbuster import blockbuster_ctx
 
 from tfleet.client import BadImageError
 from tfleet.client.images import image
-from tfleet.client.images.image import HELD_BYTES, Image, load
+from tfleet.client.images.image import HELD_BYTES, UNKNOWN, Image, content_type, load
 
 JPEG = b"\xff\xd8\xff" + bytes(100)
 
@@ -157,3 +157,25 @@ async def test_for_pixels_it_says_that_they_have_to_be_encoded() -> None:
     pixels: Any = numpy.zeros((1, 1, 3))
     with pytest.raises(TypeError, match=r"not ndarray: pixels have to be encoded first, as PNG or JPEG"):
         await load(pixels)
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "image/jpeg"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "image/png"),
+        (b"GIF87a", "image/gif"),
+        (b"GIF89a", "image/gif"),
+        (b"BM\x00\x00", "image/bmp"),
+        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
+        (b"RIFF\x00\x00\x00\x00WAVE", UNKNOWN),
+        (b"hello", UNKNOWN),
+        (b"", UNKNOWN),
+    ],
+)
+def test_the_first_bytes_tell_the_type(head: bytes, name: str) -> None:
+    assert content_type(head) == name
+
+
+def test_a_photograph_is_a_jpeg(photo: Path) -> None:
+    assert content_type(photo.read_bytes()[:12]) == "image/jpeg"

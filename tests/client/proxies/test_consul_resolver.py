@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from tests.support.canned import nobody as nobody_there
+from tests.support.canned_server import nobody as nobody_there
 from tests.support.embedded_registry import embedded_registry
 from tests.support.waiting import eventually
 from tfleet.client import AsyncFleetClient, FleetClient, FleetUnavailableError

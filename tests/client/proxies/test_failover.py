@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.canned import canned
+from tests.support.canned_server import canned
 from tests.support.waiting import eventually
 from tfleet.client import (
     AsyncFleetClient,

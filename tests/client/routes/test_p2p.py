@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.canned import nobody as nobody_there
+from tests.support.canned_server import nobody as nobody_there
 from tests.support.waiting import eventually
 from tfleet.client import (
     AsyncFleetClient,

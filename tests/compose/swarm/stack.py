@@ -14,8 +14,8 @@ import docker
 from docker.models.containers import Container
 from docker.models.services import Service
 
-from tests.compose.project import CONSUL_IMAGE, NO_ENV_FILE
-from tests.compose.served import Served
+from tests.compose.proxy_status import Served
+from tests.support.compose_project import CONSUL_IMAGE, NO_ENV_FILE
 from tests.support.environment import users_environment
 from tests.support.waiting import eventually_sync
 

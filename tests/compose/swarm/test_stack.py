@@ -6,8 +6,8 @@ import ipaddress
 import pytest
 import requests
 
+from tests.compose.slow_load import trickle
 from tests.compose.swarm.stack import HAS_IPVS, Stack
-from tests.compose.trickle import trickle
 from tests.support.waiting import eventually_sync
 
 _UPDATED_S = 120.0

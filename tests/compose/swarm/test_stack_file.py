@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.compose.engine import has_compose, missing
-from tests.compose.project import NO_ENV_FILE
 from tests.compose.swarm.stack import ROOT, read, render
+from tests.support.compose_project import NO_ENV_FILE
+from tests.support.docker_engine import has_compose, missing
 from tests.support.environment import users_environment
 
 _AS_JSON = ["config", "--format", "json"]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.deploy.compose.pretend import PretendEngine, container
+from tests.deploy.compose.fake_engine import PretendEngine, container
 from tests.support.waiting import eventually
 from tfleet.deploy.compose.apply import ScaleRun
 from tfleet.deploy.compose.events import ContainerEvent

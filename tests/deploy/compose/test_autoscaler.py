@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.deploy.compose.pretend import PretendEngine, PretendProxy, container, pretend_proxy
+from tests.deploy.compose.fake_engine import PretendEngine, PretendProxy, container, pretend_proxy
 from tests.support.waiting import eventually
 from tfleet.client.async_client import AsyncFleetClient
 from tfleet.deploy.compose.autoscaler import Autoscaler, Scope

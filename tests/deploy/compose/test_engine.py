@@ -12,7 +12,7 @@ from typing import Any
 import docker
 import pytest
 
-from tests.compose.engine import engine as client_of_engine
+from tests.support.docker_engine import engine as client_of_engine
 from tests.support.environment import users_environment
 from tests.support.waiting import eventually_sync
 from tfleet.deploy.compose.container import Container

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.compose.pretend import page
-from tfleet.deploy.compose.load import LoadCounters, WorkerLoad, load_between, read_counted
+from tests.deploy.compose.fake_engine import PretendEngine, container, page, pretend_proxy
+from tfleet.client.async_client import AsyncFleetClient
+from tfleet.deploy.compose.load import LoadCounters, Readings, WorkerLoad, load_between, read_counted
 
 
 def test_busy_seconds_and_both_queues_are_read_from_the_metrics() -> None:
@@ -38,3 +39,26 @@ def test_a_load_needs_two_looks(
     before: LoadCounters | None, now: LoadCounters | None, expected: WorkerLoad | None
 ) -> None:
     assert load_between(before, now) == expected
+
+
+async def test_loads_are_differences_between_two_readings() -> None:
+    """Of those workers that can be read both times."""
+    engine = PretendEngine.of(*map(container, range(1, 6)))
+    now = [100.0]
+    async with pretend_proxy(engine) as proxy, AsyncFleetClient(proxy.url) as client:
+        proxy.busy_s = {1: 50.0, 2: 7.0, 3: 1.0, 4: 3.0}  # 5 gives no metrics
+        proxy.states[3] = "ejected"
+        readings = Readings(client, clock=lambda: now[0])
+        containers = list(engine.there.values())
+        assert await readings.read(containers) == (), "the first look says nothing of any time"
+        now[0] = 110.0
+        proxy.busy_s = {1: 55.0, 2: 8.0, 3: 1.0, 4: 3.0}
+        proxy.queue[2] = 5
+        assert await readings.read(containers[:3]) == (WorkerLoad(0.5, 0), WorkerLoad(0.1, 5)), (
+            "4 is none of ours"
+        )
+        proxy.states.clear()
+        now[0] = 120.0
+        assert await readings.read(containers) == (WorkerLoad(0.0, 0), WorkerLoad(0.0, 5)), (
+            "3 and 4 are new again"
+        )

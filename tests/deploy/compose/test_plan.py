@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.compose.pretend import container
+from tests.deploy.compose.fake_engine import container
 from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.plan import plan
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tfleet.deploy.images.healthcheck import ready
 
 

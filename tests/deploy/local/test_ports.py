@@ -4,8 +4,10 @@ import socket
 
 import pytest
 
+from tests.support.canned_server import nobody
 from tests.support.ipv6 import needs_ipv6
-from tfleet.deploy.local.ports import PortTakenError, free_ports
+from tfleet.contract.address import Address
+from tfleet.deploy.local.ports import PortTakenError, free_ports, reachable
 
 
 def test_zero_becomes_free_ports_that_differ() -> None:
@@ -42,3 +44,13 @@ def test_one_port_for_two_is_taken() -> None:
 def test_an_address_that_is_not_ours_is_said_to_be_unusable() -> None:
     with pytest.raises(PortTakenError, match="cannot be used: Cannot assign requested address"):
         free_ports({"--port": 0}, host="192.0.2.1")
+
+
+def test_an_address_is_reachable_while_listened_on() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert reachable(Address(*listener.getsockname()))
+
+
+def test_an_address_without_listener_is_unreachable() -> None:
+    assert not reachable(nobody())
+    assert not reachable(Address("nowhere.invalid", 1))

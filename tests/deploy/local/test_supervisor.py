@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 
-from tests.deploy.tape import Tape
+from tests.deploy.recorded_terminal import Tape
 from tfleet.contract.address import Address
 from tfleet.deploy.local.ports import free_ports
 from tfleet.deploy.local.supervisor import Stage, Supervisor

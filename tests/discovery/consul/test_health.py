@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.support.canned import canned, http, nobody
+from tests.support.canned_server import canned, http, nobody
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
-from tfleet.discovery.consul.health import ConsulHealth, HealthAnswer
+from tfleet.discovery.consul.health import ConsulHealth, HealthAnswer, answer_timeout_s, next_index
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError, RegistryUnavailableError
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import ServiceList, read_roll
@@ -154,3 +156,23 @@ def test_unroutable_entries_are_left_out() -> None:
 async def test_a_list_filtered_by_acls_says_so(service: str) -> None:
     with canned(http("200 OK", b"[]", INDEX, "X-Consul-Results-Filtered-By-ACLs: true")) as address:
         assert await answer_of(address, service) == HealthAnswer(7, ServiceList(), whole=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "then"),
+    [(0, 7, 7), (7, 7, 7), (7, 9, 9), (9, 7, 0), (5, 0, 1), (0, 0, 1), (3, -1, 1)],
+)
+def test_the_rules_of_blocking_queries(asked: int, answered: int, then: int) -> None:
+    assert next_index(asked, answered) == then
+
+
+@given(asked=st.integers(0), answered=st.integers())
+def test_no_answer_makes_the_watch_ask_below_zero_or_spin(asked: int, answered: int) -> None:
+    then = next_index(asked, answered)
+    assert then >= 0
+    # 0 asks without waiting: that happens at most once, because the next answer is taken as it is.
+    assert then > 0 or next_index(then, answered) > 0
+
+
+def test_an_answer_may_exceed_the_wait_by_consuls_jitter() -> None:
+    assert answer_timeout_s(32.0) > 32.0 + 32.0 / 16

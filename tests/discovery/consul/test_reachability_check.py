@@ -8,7 +8,7 @@ import requests
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from tests.support.canned import canned, http, nobody
+from tests.support.canned_server import canned, http, nobody
 from tests.support.embedded_registry import embedded_registry
 from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address

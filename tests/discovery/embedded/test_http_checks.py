@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.support.canned import canned, http, nobody
+from tests.support.canned_server import canned, http, nobody
 from tests.support.waiting import eventually
 from tfleet.discovery.embedded.check_targets import addresses_of
 from tfleet.discovery.embedded.http_checks import HttpChecks, ask

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
 from tfleet.contract.address import Address
 from tfleet.discovery.errors import (
     AddressHeldError,

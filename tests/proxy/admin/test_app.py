@@ -3,7 +3,7 @@ import json
 import aiohttp
 import pytest
 
-from tests.proxy.stand_in import settings, stand_in
+from tests.support.fake_worker import settings, stand_in
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import StaticRegistry
 from tfleet.proxy.server import running

@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.proxy.raw import raw_client
-from tests.proxy.stand_in import CLIENT_LIMITS, StandIn, settings, stand_in
+from tests.support.fake_worker import CLIENT_LIMITS, StandIn, settings, stand_in
+from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.contract.cors import Cors

@@ -1,8 +1,8 @@
 import aiohttp
 
-from tests.proxy.stand_in import settings, stand_in
-from tests.proxy.test_service import deregister, register
+from tests.proxy.test_server import deregister, register
 from tests.support.embedded_registry import embedded_registry
+from tests.support.fake_worker import settings, stand_in
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry

@@ -5,8 +5,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.proxy.stand_in import settings, stand_in
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
+from tests.support.fake_worker import settings, stand_in
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance

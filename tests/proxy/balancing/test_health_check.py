@@ -1,7 +1,7 @@
 import aiohttp
 import pytest
 
-from tests.support.canned import canned, nobody
+from tests.support.canned_server import canned, nobody
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.balancing.health_check import Prober

@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from tests.proxy.stand_in import StandIn, raw_server, settings, stand_in
+from tests.support.fake_worker import StandIn, raw_server, settings, stand_in
 from tfleet.contract.address import Address
 from tfleet.proxy.server import running
 

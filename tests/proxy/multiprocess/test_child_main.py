@@ -3,7 +3,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.proxy.multiprocess.scene import (
+from tests.support.fake_worker import stand_in
+from tests.support.proxy_process import (
     address_of,
     ended,
     lines,
@@ -12,7 +13,6 @@ from tests.proxy.multiprocess.scene import (
     static,
     together,
 )
-from tests.proxy.stand_in import stand_in
 from tests.support.waiting import eventually
 
 

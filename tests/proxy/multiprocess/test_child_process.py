@@ -4,7 +4,11 @@ import os
 import signal
 from dataclasses import replace
 
-from tests.proxy.multiprocess.scene import (
+from tests.proxy.test_registration import listed
+from tests.proxy.test_server import ready, register, workers
+from tests.support.embedded_registry import embedded_registry
+from tests.support.fake_worker import settings, stand_in
+from tests.support.proxy_process import (
     address_of,
     lines,
     listening,
@@ -12,10 +16,6 @@ from tests.proxy.multiprocess.scene import (
     post,
     together,
 )
-from tests.proxy.stand_in import settings, stand_in
-from tests.proxy.test_registration import listed
-from tests.proxy.test_service import ready, register, workers
-from tests.support.embedded_registry import embedded_registry
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.multiprocess.child_process import ChildProcess

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.proxy.multiprocess.test_aggregate import row, tally
-from tests.proxy.stand_in import CLIENT_LIMITS, settings
+from tests.support.fake_worker import CLIENT_LIMITS, settings
 from tfleet.contract.address import Address
 from tfleet.contract.cors import Cors
 from tfleet.contract.ticket import TicketKeys

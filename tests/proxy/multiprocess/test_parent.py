@@ -11,7 +11,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.proxy.multiprocess.scene import (
+from tests.proxy.test_registration import listed
+from tests.proxy.test_server import ready, register, workers
+from tests.support.canned_server import nobody
+from tests.support.environment import users_environment
+from tests.support.fake_worker import stand_in
+from tests.support.proxy_process import (
     address_of,
     lines,
     metrics,
@@ -20,11 +25,6 @@ from tests.proxy.multiprocess.scene import (
     static,
     together,
 )
-from tests.proxy.stand_in import stand_in
-from tests.proxy.test_registration import listed
-from tests.proxy.test_service import ready, register, workers
-from tests.support.canned import nobody
-from tests.support.environment import users_environment
 from tests.support.waiting import eventually
 from tfleet.proxy.multiprocess.parent import crowding
 

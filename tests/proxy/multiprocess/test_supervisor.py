@@ -7,7 +7,9 @@ from typing import Any
 
 import aiohttp
 
-from tests.proxy.multiprocess.scene import (
+from tests.proxy.test_server import workers
+from tests.support.fake_worker import stand_in
+from tests.support.proxy_process import (
     address_of,
     lines,
     metrics,
@@ -16,8 +18,6 @@ from tests.proxy.multiprocess.scene import (
     static,
     together,
 )
-from tests.proxy.stand_in import stand_in
-from tests.proxy.test_service import workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 
-from tests.proxy.stand_in import settings, stand_in
+from tests.support.fake_worker import settings, stand_in
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance

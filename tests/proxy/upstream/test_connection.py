@@ -5,8 +5,9 @@ import socket
 
 import pytest
 
-from tests.proxy.aftermath import assert_at_rest, states
-from tests.proxy.scripted_worker import (
+from tests.support.fake_worker import settings
+from tests.support.proxy_invariants import assert_at_rest, states
+from tests.support.scripted_worker import (
     Step,
     half_close,
     hang,
@@ -17,8 +18,7 @@ from tests.proxy.scripted_worker import (
     take_little,
     wait,
 )
-from tests.proxy.stand_in import settings
-from tests.proxy.strict_client import StrictClient, in_chunks, post, strict_client
+from tests.support.strict_client import StrictClient, in_chunks, post, strict_client
 from tests.support.waiting import eventually
 from tfleet.proxy.server import running
 

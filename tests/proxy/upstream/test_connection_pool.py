@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.proxy.stand_in import raw_server
-from tests.support.canned import nobody
+from tests.support.canned_server import nobody
+from tests.support.fake_worker import raw_server
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.upstream.connection_pool import WorkerConnections

@@ -2,7 +2,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tests.worker.address.engine import engine
+from tests.support.fake_docker_engine import engine
 from tfleet.contract.address import Address, BadAddressError
 from tfleet.worker.address.docker_port import NotPublishedError
 from tfleet.worker.address.wan_option import FindWan, advertise_wan_option, parse_wan

@@ -11,7 +11,7 @@ import requests
 import tensorflow as tf
 from PIL import Image
 
-from tests.worker.running import MAX_BODY_BYTES, load, serving
+from tests.support.running_worker import MAX_BODY_BYTES, load, serving
 from tfleet.contract.address import Address
 from tfleet.worker.inference import Classifier
 from tfleet.worker.lifecycle import LifecycleState

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.worker.running import MAX_BODY_BYTES, serving
+from tests.support.running_worker import MAX_BODY_BYTES, serving
 from tfleet.contract.address import Address
 from tfleet.contract.cors import Cors
 from tfleet.worker.inference import Classifier

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.worker.decoders.pools import LIMITS, Make, Scene
 from tests.worker.decoders.program import COMMAND
-from tests.worker.decoders.scene import LIMITS, Make, Scene
 from tfleet.worker.decoders import PoolLimits
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import eventually_sync
+from tests.worker.decoders.pools import MIB, Make, Scene, ended
 from tests.worker.decoders.program import COMMAND
-from tests.worker.decoders.scene import MIB, Make, Scene, ended
 from tfleet.worker.decoders import PoolLimits
 
 

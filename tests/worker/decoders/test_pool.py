@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.support.waiting import eventually_sync
-from tests.worker.decoders.scene import LIMITS, MIB, Make, Scene, ended
+from tests.worker.decoders.pools import LIMITS, MIB, Make, Scene, ended
 from tfleet.worker.decoders import (
     CallerGoneError,
     DecodeOverdueError,

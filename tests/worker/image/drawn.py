@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.worker.image.photos import PHOTOS
+from tests.support.photos import PHOTOS
 
 # Red and green above, blue and white below: no two of the 8 orientations look alike.
 QUARTERS = np.zeros((48, 72, 3), dtype=np.uint8)

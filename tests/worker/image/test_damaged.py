@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.pngs import png
 from tests.worker.image.drawn import photograph, saved
-from tests.worker.image.pngs import png
 from tfleet.worker.image.errors import BrokenImageError, NoImageError, TooManyPixelsError
 from tfleet.worker.image.geometry import Geometry
 from tfleet.worker.image.limits import ImageLimits

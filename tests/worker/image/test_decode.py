@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
-from tests.worker.image.photos import PHOTOS
-from tests.worker.image.pngs import chunk, png
+from tests.support.photos import PHOTOS
+from tests.support.pngs import chunk, png
 from tfleet.worker.image.decode import decoder_errors, load, orientation, to_grey_or_rgb, turn_upright
 from tfleet.worker.image.errors import (
     BrokenImageError,

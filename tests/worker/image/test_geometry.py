@@ -1,8 +1,9 @@
 """Which part of a picture a model looks at."""
 
+import numpy as np
 import pytest
 
-from tfleet.worker.image.geometry import Geometry
+from tfleet.worker.image.geometry import Geometry, Scaling
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,25 @@ def test_the_box_never_leaves_the_picture(size: tuple[int, int]) -> None:
 
 def test_on_its_side_height_and_width_change_places() -> None:
     assert Geometry(100, 200, 0.5, "bicubic").transposed() == Geometry(200, 100, 0.5, "bicubic")
+
+
+_PIXELS = np.array([[[0, 127, 255]]], dtype=np.uint8)
+
+
+def test_the_default_is_from_0_to_1() -> None:
+    scaled = Scaling()(_PIXELS)
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(scaled, [[[0, 127 / 255, 1]]], rtol=1e-6)
+
+
+def test_the_mean_is_taken_off_before_the_division() -> None:
+    np.testing.assert_array_equal(Scaling((127,), (128,))(_PIXELS), [[[-127 / 128, 0, 1]]])
+
+
+def test_each_channel_may_have_its_own() -> None:
+    np.testing.assert_array_equal(Scaling((1, 27, 55), (1, 10, 100))(_PIXELS), [[[-1, 10, 2]]])
+
+
+def test_the_pixels_themselves_are_left_alone() -> None:
+    Scaling()(_PIXELS)
+    assert _PIXELS.tolist() == [[[0, 127, 255]]]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.worker.image.fuzzing.apart import decoders
+from tests.worker.image.fuzzing.decoder_processes import decoders
 from tfleet.worker.image.errors import BrokenImageError, TooManyPixelsError
 from tfleet.worker.image.geometry import Geometry
 from tfleet.worker.image.limits import ImageLimits

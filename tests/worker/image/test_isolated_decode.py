@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.support.jpegs import with_many_scans
 from tests.worker.image.drawn import saved, stored
 from tests.worker.image.headers.test_bmp import bmp
-from tests.worker.image.jpegs import with_many_scans
 from tfleet.worker.image.cost import Cost, estimate_cost
 from tfleet.worker.image.errors import BrokenImageError
 from tfleet.worker.image.formats import read_header

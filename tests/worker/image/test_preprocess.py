@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from tests.support.photos import PHOTOS
 from tests.worker.image.drawn import QUARTERS, saved, stored
-from tests.worker.image.photos import PHOTOS
 from tfleet.worker.image.errors import (
     BrokenImageError,
     NoImageError,

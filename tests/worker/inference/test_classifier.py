@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.worker.image.photos import PHOTOS
-from tests.worker.model.graphs import (
+from tests.support.graphs import (
     MANIFEST,
     SIZE,
     decoding_graph,
@@ -23,7 +22,8 @@ from tests.worker.model.graphs import (
     write_model,
     write_saved_model,
 )
-from tests.worker.model.pictures import COLOURS, picture
+from tests.support.photos import PHOTOS
+from tests.support.pictures import COLOURS, picture
 from tfleet.worker.image.errors import BrokenImageError, ImageError
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference import Classifier

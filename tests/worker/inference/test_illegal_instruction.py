@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worker.process import COMMAND
+from tests.support.worker_process import COMMAND
 from tfleet.worker.inference.illegal_instruction import complaint, lacks_avx
 
 ATOM = "processor\t: 0\nmodel name\t: Intel(R)  Atom(TM) CPU D525\nflags\t\t: fpu sse2 ssse3\n"

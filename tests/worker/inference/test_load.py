@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.worker.model.graphs import write_labels, write_model, write_saved_model
+from tests.support.graphs import write_labels, write_model, write_saved_model
 from tfleet.worker.inference import Classifier
 from tfleet.worker.inference.load import load_warm
 from tfleet.worker.inference.precision import Tuning, cpu_obstacle

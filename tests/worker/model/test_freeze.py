@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.worker.model.graphs import SIZE, write_labels, write_saved_model
-from tests.worker.model.pictures import COLOURS, picture
+from tests.support.graphs import SIZE, write_labels, write_saved_model
+from tests.support.pictures import COLOURS, picture
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference import Classifier
 from tfleet.worker.model import find_model

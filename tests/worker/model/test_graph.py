@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.worker.model.graphs import pixel_graph, write_graph, write_saved_model
+from tests.support.graphs import pixel_graph, write_graph, write_saved_model
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.graph import load_frozen, restore_saved_model
 from tfleet.worker.model.tensorflow import tf

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from tests.worker.image.photos import PHOTOS
+from tests.support.photos import PHOTOS
 
 _SIDE = 48
 

@@ -80,7 +80,7 @@ def _peak_bytes() -> int:
 
 def main() -> None:
     """Run, and say what was found."""
-    from tests.worker.image.fuzzing.apart import decoders  # noqa: PLC0415 - starts processes
+    from tests.worker.image.fuzzing.decoder_processes import decoders  # noqa: PLC0415 - starts processes
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--runs", type=int, default=50_000)

@@ -6,7 +6,7 @@ import time
 import pytest
 from PIL import Image
 
-from tests.worker.image.jpegs import after_start, framed, jpeg, segment, with_many_scans
+from tests.support.jpegs import after_start, framed, jpeg, segment, with_many_scans
 from tfleet.worker.image.headers.header import (
     DecodeWork,
     HeaderError,

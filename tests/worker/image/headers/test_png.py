@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.worker.image.pngs import chunk, png
+from tests.support.pngs import chunk, png
 from tfleet.worker.image.headers.header import HeaderError, LimitExceededError, UnsupportedKindError
 from tfleet.worker.image.headers.png import check_complete, inflated_bytes, read
 

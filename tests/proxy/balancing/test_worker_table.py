@@ -1,0 +1,364 @@
+import random
+from dataclasses import dataclass
+
+import pytest
+from structlog.testing import capture_logs
+
+from tfleet.contract.address import Address
+from tfleet.discovery.instance import Instance
+from tfleet.proxy.balancing.pool import Probe, WorkerState
+from tfleet.proxy.balancing.worker_table import QueueReport, WorkerTable, read_report
+
+ONE, TWO = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
+
+
+@dataclass(eq=False)
+class Waiter:
+    """A try under way."""
+
+    worker_since_s: float | None = None
+    given_up: bool = False
+
+    def give_up(self) -> None:
+        self.given_up = True
+
+
+def ready(fleet: WorkerTable, *instances: Instance) -> None:
+    """List these workers, and let a probe find them ready."""
+    fleet.synced(instances)
+    fleet.probed({instance.id: (Probe.READY, "") for instance in instances})
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_a_worker_that_was_tried_is_not_picked_again() -> None:
+    fleet = WorkerTable()
+    ready(fleet, ONE, TWO)
+    assert {fleet.pick(["w1"]) for _ in range(3)} == {fleet.pool.members["w2"]}
+    assert fleet.pick(["w1", "w2"]) is None
+
+
+def test_an_empty_fleet_picks_none() -> None:
+    assert WorkerTable().pick() is None
+
+
+def test_requests_in_flight_are_counted_and_forgotten() -> None:
+    fleet = WorkerTable("least-request", rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    tries = [Waiter(), Waiter()]
+    for one in tries:
+        fleet.began("w1", one)
+    assert fleet.in_flight("w1") == 2
+    assert fleet.pick() is fleet.pool.members["w2"]
+    assert repr(fleet) == "<WorkerTable <Pool routable=2 of 2> in_flight=2>"
+    for one in tries:
+        fleet.ended("w1", one)
+    assert fleet.in_flight("w1") == 0
+
+
+def test_a_worker_with_a_queue_is_passed_over_for_a_second() -> None:
+    clock = Clock()
+    fleet = WorkerTable("least-request", clock=clock, rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    one = fleet.pool.members["w1"]
+
+    def picked() -> set[str]:
+        return {member.id for _ in range(40) if (member := fleet.pick())}
+
+    fleet.reported(one, "3")
+    assert picked() == {"w2"}
+    fleet.reported(one, "no number")
+    fleet.reported(one, None)
+    assert picked() == {"w2"}, "what it said before still holds"
+    fleet.reported(one, "0")
+    assert picked() == {"w1", "w2"}
+    fleet.reported(one, "3")
+    clock.now_s += 1
+    assert picked() == {"w1", "w2"}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_dropped_workers_queue_report_is_forgotten(when: str) -> None:
+    fleet = WorkerTable("least-request", clock=Clock(), rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    one = fleet.pool.members["w1"]
+    if when == "before":
+        fleet.reported(one, "3")
+    fleet.synced([TWO])
+    fleet.failed(one, "refused")
+    if when == "after":
+        fleet.reported(one, "3")
+    ready(fleet, ONE, TWO)
+    assert fleet.load("w1", 0.0) == 0
+
+
+def test_probes_are_due_by_the_clock() -> None:
+    clock = Clock()
+    fleet = WorkerTable(clock=clock, rng=random.Random(1))
+    ready(fleet, ONE)
+    assert fleet.next_probe_in_s() is None
+    fleet.failed(fleet.pool.members["w1"], "refused")
+    wait_s = fleet.next_probe_in_s()
+    assert wait_s is not None
+    assert 0 < wait_s <= 1
+    assert fleet.probes_due() == ()
+    clock.now_s += 1
+    assert [m.id for m in fleet.probes_due()] == ["w1"]
+    assert fleet.next_probe_in_s() == 0
+
+
+def test_every_change_wakes_the_prober() -> None:
+    fleet = WorkerTable()
+    ready(fleet, ONE)
+    assert fleet.pool_changed.is_set()
+    fleet.pool_changed.clear()
+    fleet.declined(fleet.pool.members["w1"], "answers 503")
+    assert fleet.pool_changed.is_set()
+    assert fleet.pick() is None
+
+
+def test_a_silent_worker_with_requests_is_suspect() -> None:
+    """Until it answers."""
+    clock = Clock()
+    fleet = WorkerTable(clock=clock)
+    ready(fleet, ONE, TWO)
+    one, waiter = fleet.pool.members["w1"], Waiter(worker_since_s=clock.now_s)
+    fleet.began("w1", waiter)
+    assert fleet.suspects() == ()
+    clock.now_s += 2
+    assert fleet.suspects() == (one,)
+    fleet.answered(one, 200)
+    assert fleet.suspects() == ()
+    clock.now_s += 2
+    waiter.worker_since_s = None
+    assert fleet.suspects() == (), "it is the client who keeps it waiting"
+    waiter.worker_since_s = 0.0
+    assert fleet.suspects() == (one,)
+    fleet.ended("w1", waiter)
+    assert fleet.suspects() == ()
+
+
+def test_no_request_waits_for_an_unreached_worker() -> None:
+    fleet = WorkerTable(rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    lost, other = Waiter(), Waiter()
+    fleet.began("w1", lost)
+    fleet.began("w2", other)
+    fleet.probed({"w1": (Probe.UNREACHABLE, "no answer")})
+    assert (lost.given_up, other.given_up) == (True, False)
+    assert fleet.pick() is fleet.pool.members["w2"]
+
+
+def test_a_new_worker_weighs_less_during_slow_start() -> None:
+    clock = Clock()
+    fleet = WorkerTable(slow_start_s=10.0, clock=clock, rng=random.Random(1))
+    ready(fleet, ONE)
+    clock.now_s = 60.0
+    fleet.synced([ONE, TWO])
+    assert fleet.weight(fleet.pool.members["w2"]) == 0.0
+    fleet.probed({"w2": (Probe.READY, "")})
+    weights = []
+    for clock.now_s in (60.0, 65.0, 70.0):
+        weights.append(fleet.weight(fleet.pool.members["w2"]))
+        assert fleet.weight(fleet.pool.members["w1"]) == 1.0
+    assert weights == [0.1, 0.5, 1.0]
+
+
+def test_without_slow_start_a_newcomer_has_its_share_at_once() -> None:
+    clock = Clock()
+    fleet = WorkerTable(slow_start_s=0.0, clock=clock)
+    ready(fleet, ONE)
+    clock.now_s = 60.0
+    ready(fleet, ONE, TWO)
+    assert [member.id for _ in range(2) if (member := fleet.pick())] == ["w1", "w2"]
+
+
+@pytest.mark.parametrize("answers", [("500", "drop"), ("drop", "500")], ids=["before", "after"])
+def test_a_dropped_workers_answers_are_forgotten(answers: tuple[str, ...]) -> None:
+    fleet = WorkerTable(rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    one = fleet.pool.members["w1"]
+    for what in answers:
+        if what == "drop":
+            fleet.synced([TWO])
+            fleet.failed(one, "refused")
+        else:
+            for _ in range(4):
+                fleet.answered(one, 500)
+    ready(fleet, ONE, TWO)
+    fleet.answered(one, 500)
+    assert fleet.pool.members["w1"] in fleet.pool.routable
+
+
+def test_a_change_is_one_line_even_for_thousands() -> None:
+    fleet = WorkerTable(rng=random.Random(1))
+    with capture_logs() as lines:
+        ready(fleet, ONE, TWO)
+        for _ in range(3):
+            fleet.failed(fleet.pool.members["w1"], "refused")
+        fleet.synced([])
+        fleet.probed({"w2": (Probe.UNREACHABLE, "no answer")})
+    told = [(line["event"], line["worker"], line.get("error")) for line in lines]
+    assert told == [
+        ("worker starting", "w1", None),
+        ("worker starting", "w2", None),
+        ("worker ready", "w1", None),
+        ("worker ready", "w2", None),
+        ("worker ejected", "w1", "refused"),
+        ("worker dropped", "w2", "no answer"),
+    ]
+    with capture_logs() as lines:
+        fleet.synced(Instance(f"ghost{n}", Address("h", 1)) for n in range(3000))
+    assert lines == [{"event": "workers starting", "workers": 3000, "log_level": "info"}]
+
+
+def test_a_worker_back_as_a_last_resort_is_logged() -> None:
+    fleet = WorkerTable(rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    one, two = fleet.pool.members.values()
+    for _ in range(5):
+        fleet.answered(one, 500)
+    assert fleet.pick() == two
+    with capture_logs() as lines:
+        fleet.failed(two, "refused")
+    assert {(line["event"], line["worker"]) for line in lines} == {
+        ("worker ejected", "w2"),
+        ("worker ready", "w1"),
+    }
+
+
+def test_with_all_late_requests_go_to_an_untried_worker() -> None:
+    fleet = WorkerTable(rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    fleet.failed(fleet.pool.members["w1"], "makes no progress", late=True)
+    assert {member.id for _ in range(9) if (member := fleet.pick())} == {"w2"}, "while somebody is well"
+    fleet.failed(fleet.pool.members["w2"], "makes no progress", late=True)
+    assert {member.id for _ in range(20) if (member := fleet.pick())} == {"w1", "w2"}
+    assert fleet.has_other(["w1"])
+    assert (chosen := fleet.pick(["w1"])) is not None
+    assert chosen.id == "w2"
+    assert not fleet.has_other(["w1", "w2"])
+    assert fleet.pick(["w1", "w2"]) is None
+
+
+def test_a_worker_silent_until_deadlines_is_probed() -> None:
+    clock = Clock()
+    fleet = WorkerTable(clock=clock)
+    ready(fleet, ONE, TWO)
+    one, two = fleet.pool.members["w1"], fleet.pool.members["w2"]
+    clock.now_s = 10.0
+    fleet.answered(two, 200)
+    for member in (one, two):
+        fleet.abandoned(member.id, Waiter(worker_since_s=None))
+        fleet.abandoned(member.id, Waiter(worker_since_s=9.9))
+    assert fleet.suspects() == (one,), "the other one was heard a moment ago"
+    fleet.probed({"w1": (Probe.READY, "")})
+    assert fleet.suspects() == ()
+
+
+def test_a_probe_that_began_before_a_doubt_does_not_settle_it() -> None:
+    clock = Clock()
+    fleet = WorkerTable(clock=clock)
+    ready(fleet, ONE, TWO)
+    one = fleet.pool.members["w1"]
+    asked_s = fleet.now_s()
+    clock.now_s = 0.5
+    fleet.stalled(one, b"a body", "makes no progress")
+    fleet.probed({"w1": (Probe.READY, "")}, asked_s)
+    assert fleet.suspects() == (one,)
+    fleet.probed({"w1": (Probe.READY, "")}, 0.5)
+    assert fleet.suspects() == ()
+
+
+def test_an_earlier_probe_does_not_undo_an_ejection() -> None:
+    clock = Clock()
+    fleet = WorkerTable(clock=clock, rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    clock.now_s = 0.5
+    for body in "abc":
+        fleet.stalled(fleet.pool.members["w1"], body, "makes no progress")
+    fleet.probed({"w1": (Probe.READY, "")}, 0.4)
+    out = fleet.pool.members["w1"]
+    assert out.state is WorkerState.EJECTED
+    assert out.last_error == "makes no progress, for 3 different bodies in a row"
+    clock.now_s = out.probe_at_s
+    fleet.probed({"w1": (Probe.READY, "")}, clock.now_s)
+    assert fleet.pool.members["w1"].state is WorkerState.READY
+    fleet.stalled(fleet.pool.members["w1"], "d", "makes no progress")
+    assert fleet.pool.members["w1"].state is WorkerState.READY, "the count has begun anew"
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(200, WorkerState.READY), (429, WorkerState.EJECTED), (503, WorkerState.EJECTED)]
+)
+def test_answers_without_inference_do_not_count_as_served(status: int, state: WorkerState) -> None:
+    fleet = WorkerTable(rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    one = fleet.pool.members["w1"]
+    for body in "abc":
+        fleet.stalled(one, body, "makes no progress")
+        fleet.answered(one, status)
+    assert fleet.pool.members["w1"].state is state
+
+
+def test_bodies_count_only_against_a_worker_that_gets_requests() -> None:
+    """The others were under way when it became known."""
+    fleet = WorkerTable(rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    one = fleet.pool.members["w1"]
+    fleet.failed(one, "refused")
+    for body in "abc":
+        fleet.stalled(one, body, "makes no progress")
+    assert fleet.suspects() == ()
+    fleet.probed({"w1": (Probe.READY, "")})
+    fleet.stalled(one, "d", "makes no progress")
+    assert fleet.pool.members["w1"].state is WorkerState.READY
+    assert fleet.draining("w1") is False
+
+
+def test_expired_deadlines_eject_no_worker() -> None:
+    """A slow image that is sent again and again with little time is not the worker's failure."""
+    fleet = WorkerTable(rng=random.Random(1))
+    ready(fleet, ONE, TWO)
+    one = fleet.pool.members["w1"]
+    for status in (500, 500, 504, 504, 504, 504, 504, 504, 500, 500):
+        fleet.answered(one, status)
+    assert [member.id for member in fleet.pool.routable] == ["w1", "w2"]
+    fleet.answered(one, 500)
+    assert [member.id for member in fleet.pool.routable] == ["w2"]
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "length", "age_s", "load"),
+    [
+        (0, 7, 0.0, 7),
+        (3, 7, 0.5, 7),
+        (9, 7, 0.0, 9),
+        (3, 0, 0.0, 3),
+        (3, 7, 0.999, 7),
+        (3, 7, 1.0, 3),
+        (0, 7, 60.0, 0),
+    ],
+)
+def test_the_load_is_the_larger_of_in_flight_and_reported(
+    in_flight: int, length: int, age_s: float, load: int
+) -> None:
+    """A report counts for a second."""
+    assert QueueReport(length, at_s=100.0).load(in_flight, 100.0 + age_s) == load
+
+
+def test_a_report_is_a_plain_number() -> None:
+    assert read_report("12", 5.0) == QueueReport(12, 5.0)
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "-1", "+1", "1.5", "1e3", " 1", "1, 2", "many", "\u0663", "9" * 16]
+)
+def test_an_invalid_queue_report_is_ignored(text: str | None) -> None:
+    assert read_report(text, 5.0) is None

@@ -1,0 +1,18 @@
+import os
+
+from tests.proxy.admin.test_app import get
+from tests.support.fake_worker import settings, stand_in
+from tfleet.proxy.server import running
+
+
+async def test_the_metrics_tell_memory_descriptors_and_tasks() -> None:
+    async with stand_in() as worker, running(settings(worker)) as proxy:
+        _, text = await get(proxy, "/metrics")
+        found = {
+            name: float(value)
+            for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        }
+    assert found["process_resident_memory_bytes"] > 10_000_000
+    assert 5 < found["process_open_fds"] < found["process_max_fds"]
+    assert 0 < found["process_cpu_seconds_total"] <= sum(os.times()[:2])
+    assert 2 < found["tfleet_proxy_tasks"] < 50

@@ -1,0 +1,184 @@
+import asyncio
+import os
+import signal
+
+import aiohttp
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from tests.support.embedded_registry import embedded_registry
+from tests.support.fake_worker import settings, stand_in
+from tests.support.waiting import eventually
+from tfleet.contract.address import Address
+from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+from tfleet.httpd.acceptor import CannotListenError
+from tfleet.proxy.server import running, serve
+
+EMBEDDED = EmbeddedRegistry(Address("127.0.0.1", 0))
+
+
+async def register(
+    registry: Address, worker: Address, *, worker_id: str = "w1", ttl: str = "60s", model: str = "lite0"
+) -> None:
+    definition = {
+        "ID": worker_id,
+        "Name": "tfleet",
+        "Address": worker.host,
+        "Port": worker.port,
+        "Meta": {"model": model, "version": "1"},
+        "Check": {"TTL": ttl, "Status": "passing"},
+    }
+    async with aiohttp.ClientSession() as session:
+        async with session.put(f"{registry.url}/v1/agent/service/register", json=definition) as answer:
+            assert answer.status == 200
+
+
+async def deregister(registry: Address, worker_id: str = "w1") -> None:
+    async with aiohttp.ClientSession() as session:
+        async with session.put(f"{registry.url}/v1/agent/service/deregister/{worker_id}") as answer:
+            assert answer.status == 200
+
+
+async def workers(proxy: Address) -> list[dict[str, object]]:
+    async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/workers") as answer:
+        rows: list[dict[str, object]] = (await answer.json())["workers"]
+        return rows
+
+
+def ready(rows: list[dict[str, object]], count: int = 1) -> bool:
+    return [row["state"] for row in rows] == ["ready"] * count
+
+
+async def test_registered_workers_are_found_and_leaving_dropped() -> None:
+    with embedded_registry() as registry:
+        async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
+            await register(registry, worker.address)
+            (row,) = await eventually(lambda: workers(proxy), wanted=ready)
+            assert (row["id"], row["model"]) == ("w1", "lite0")
+            worker.ready = False
+            await deregister(registry)
+            await eventually(lambda: workers(proxy), wanted=lambda rows: rows == [])
+
+
+async def test_a_forgotten_worker_is_kept_while_ready() -> None:
+    with embedded_registry() as registry:
+        async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
+            await register(registry, worker.address)
+            await eventually(lambda: workers(proxy), wanted=ready)
+            await deregister(registry)
+            (row,) = await eventually(lambda: workers(proxy), wanted=lambda rows: rows[0]["listed"] is False)
+            assert row["state"] == "ready"
+
+
+async def test_another_server_at_a_workers_address_gets_no_image() -> None:
+    with embedded_registry() as registry:
+        async with stand_in() as stranger, running(settings(registry=ConsulRegistry(registry))) as proxy:
+            stranger.name = "w2"
+            await register(registry, stranger.address)
+            (row,) = await eventually(
+                lambda: workers(proxy), wanted=lambda rows: rows and rows[0]["state"] == "ejected"
+            )
+            assert row["last_error"] == "w2 answers at its address"
+
+
+async def test_another_servers_answer_is_not_passed_on() -> None:
+    """It got the address after the last probe; its labels are those of another model."""
+    with embedded_registry() as registry:
+        async with stand_in() as lost, stand_in() as stays:
+            async with running(settings(registry=ConsulRegistry(registry))) as proxy:
+                lost.name, stays.name = "w1", "w2"
+                await register(registry, lost.address)
+                await register(registry, stays.address, worker_id="w2")
+                await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, 2))
+                lost.name = "stranger"
+                async with aiohttp.ClientSession() as session:
+                    for _ in range(4):
+                        async with session.post(proxy.url, data=b"x") as answer:
+                            assert (answer.status, answer.headers["X-Worker"]) == (200, "w2")
+                rows = {row["id"]: row for row in await workers(proxy)}
+                assert rows["w1"]["last_error"] == "stranger answers at its address"
+
+
+async def test_two_models_in_one_registry_are_one_log_line() -> None:
+    with embedded_registry() as registry, capture_logs() as logs:
+        async with stand_in() as one, stand_in() as two:
+            async with running(settings(registry=ConsulRegistry(registry))) as proxy:
+                await register(registry, one.address)
+                await register(registry, two.address, worker_id="w2", model="flowers")
+                await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, 2))
+                await register(registry, one.address, worker_id="w3", model="flowers")
+                await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, 3))
+    (line,) = [line for line in logs if line["event"].startswith("workers of several models")]
+    assert (line["models"], line["service"]) == (["flowers", "lite0"], "tfleet")
+    assert "--service NAME" in line["hint"]
+
+
+async def test_an_ejected_worker_returns_when_reachable() -> None:
+    async with stand_in() as worker:
+        address = worker.address
+    async with running(settings(address)) as proxy, aiohttp.ClientSession() as session:
+        assert (await workers(proxy))[0]["state"] == "ejected"
+        async with stand_in(address.port):
+            await eventually(lambda: workers(proxy), wanted=lambda rows: rows[0]["state"] == "ready")
+            async with session.post(proxy.url, data=b"x") as answer:
+                assert answer.status == 200
+
+
+async def test_the_embedded_registry_is_the_proxy_s_own() -> None:
+    async with running(settings(registry=EMBEDDED)) as proxy:
+        assert await workers(proxy) == []
+
+
+async def test_a_taken_port_is_one_line_that_names_the_option() -> None:
+    async with running(settings(registry=EMBEDDED)) as taken:
+        with pytest.raises(CannotListenError, match=f"{taken}: Address already in use; see --port"):
+            async with running(settings(registry=EMBEDDED, port=taken.port)):
+                pytest.fail("it started")
+        with pytest.raises(CannotListenError, match=f"{taken}.*--registry-port"):
+            async with running(settings(registry=EmbeddedRegistry(taken))):
+                pytest.fail("it started")
+
+
+async def test_sigterm_finishes_what_is_in_flight() -> None:
+    arrived, release = asyncio.Event(), asyncio.Event()
+
+    async def hold(request: web.Request) -> web.Response:
+        arrived.set()
+        await release.wait()
+        return web.Response(text="finished")
+
+    async with stand_in() as probe:
+        port = probe.address.port
+    async with stand_in() as worker, aiohttp.ClientSession() as session:
+        worker.answer = hold
+        serving = asyncio.ensure_future(serve(settings(worker, port=port)))
+        url = f"http://127.0.0.1:{port}"
+
+        async def listening() -> bool:
+            try:
+                async with session.get(f"{url}/healthz") as answer:
+                    return answer.ok
+            except aiohttp.ClientError:
+                return False
+
+        await eventually(listening)
+        held = asyncio.ensure_future(session.post(url, data=b"x"))
+        await arrived.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await eventually(lambda: _refused(port))
+        release.set()
+        async with await held as answer:
+            assert await answer.text() == "finished"
+        await serving
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(signum)
+
+
+async def _refused(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False

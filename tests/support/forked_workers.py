@@ -1,0 +1,184 @@
+"""Workers in no time: one process imports what a worker imports, TensorFlow above all, and forks them.
+
+Each worker is a process of its own that runs `tfleet worker` and can be killed, stopped and drained like any
+other; only the imports, seconds of every start, are done once for all tests. Workers that are started in the
+ordinary way are the subject of test_forward.py and its neighbours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from tests.support.environment import users_environment
+from tests.support.worker_process import Worker
+from tfleet.deploy.cli import cli
+
+_POLL_S = 0.01
+
+
+class Nursery:
+    """The process that forks. It takes one order at a time, as a line of JSON, once its imports are done."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._lock = threading.Lock()
+
+    def write_model(self, folder: Path) -> Path:
+        """Have the small model written that most fleets serve, so that no test imports TensorFlow for it."""
+        assert self.order(model=str(folder)) == 0, "what it said is on standard error"
+        return folder
+
+    def order(self, **order: Any) -> int | None:
+        """Have it done; what the nursery answers."""
+        assert self._process.stdin
+        assert self._process.stdout
+        with self._lock:
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+            assert line, "the nursery has ended; what it said is on standard error"
+            answer: int | None = json.loads(line)
+            return answer
+
+    @contextlib.contextmanager
+    def worker(self, *options: str) -> Iterator[Worker]:
+        """A worker that is starting; killed with the block if it has not ended by itself."""
+        with tempfile.NamedTemporaryFile(prefix="tfleet-worker-") as log:
+            process = ForkedProcess(self, ["worker", "--log-format", "json", *options], log.name)
+            try:
+                # It has what tests use of a Popen.
+                yield Worker(cast("subprocess.Popen[bytes]", process), Path(log.name))
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                process.wait(30)
+
+
+class ForkedProcess:
+    """A child of the nursery's, used like a subprocess.Popen."""
+
+    def __init__(self, nursery: Nursery, arguments: list[str], log: str) -> None:
+        self.returncode: int | None = None
+        self._nursery = nursery
+        pid = nursery.order(fork=arguments, log=log)
+        assert pid
+        self.pid = pid
+
+    def __repr__(self) -> str:
+        return f"<ForkedProcess {self.pid} ended={self.returncode}>"
+
+    def send_signal(self, signum: int) -> None:
+        """One that has ended is still there until it is polled, and gets it in vain."""
+        if self.returncode is None:
+            os.kill(self.pid, signum)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def poll(self) -> int | None:
+        """Its exit code, negative for the signal that killed it; None while it lives."""
+        if self.returncode is None:
+            self.returncode = self._nursery.order(reap=self.pid)
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        deadline_s = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            assert time.monotonic() < deadline_s, f"{self} still lives"
+            time.sleep(_POLL_S)
+        return code
+
+
+@contextlib.contextmanager
+def nursery() -> Iterator[Nursery]:
+    """A nursery that ends with the block, and all that it has forked with it."""
+    command = [sys.executable, "-m", "tests.support.forked_workers"]
+    process = subprocess.Popen(
+        command,
+        cwd=Path(__file__).parents[2],
+        env=users_environment(),
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        yield Nursery(process)
+    finally:
+        process.communicate(timeout=30)  # the end of its input is the end of its work
+
+
+def main() -> None:
+    """Carry out orders until there are no more."""
+    # Here, because whoever gives the orders does without TensorFlow.
+    for module in ("tfleet.worker.cli", "tfleet.worker.inference.classifier", "tests.support.graphs"):
+        importlib.import_module(module)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for pytest, which then closes the input
+    children: set[int] = set()
+    try:
+        for line in sys.stdin:
+            order = json.loads(line)
+            if "fork" in order:
+                answer: int | None = _fork(partial(_work, order["fork"], order["log"]))
+                children.add(cast(int, answer))
+            elif "model" in order:
+                writer = _fork(partial(_write, order["model"]))
+                answer = os.waitstatus_to_exitcode(os.waitpid(writer, 0)[1])
+            else:
+                pid, status = os.waitpid(order["reap"], os.WNOHANG)
+                children.discard(pid)
+                answer = os.waitstatus_to_exitcode(status) if pid else None
+            print(json.dumps(answer), flush=True)
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+
+
+def _fork(work: Callable[[], None]) -> int:
+    """Have a child do it: no session, and no thread of TensorFlow's, is left here for the next one."""
+    if pid := os.fork():
+        return pid
+    code: object = 1
+    try:
+        work()
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 1)  # what follows in this program is not the child's
+
+
+def _work(arguments: list[str], log: str) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    output = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    cli(arguments, prog_name="tfleet")
+
+
+def _write(folder: str) -> None:
+    graphs = importlib.import_module("tests.support.graphs")
+    graphs.write_model(Path(folder))
+
+
+if __name__ == "__main__":
+    main()

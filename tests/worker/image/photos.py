@@ -1,5 +1,0 @@
-"""The test photographs."""
-
-from pathlib import Path
-
-PHOTOS = {path.stem: path for path in (Path(__file__).parents[2] / "data").glob("*.jpg")}
