@@ -50,7 +50,7 @@ async def open_one() -> Acceptor:
     return await listen(Address("127.0.0.1", 0))
 
 
-async def test_who_knocks_is_let_in_until_it_is_closed() -> None:
+async def test_clients_are_accepted_until_it_is_closed() -> None:
     acceptor = await open_one()
     address = acceptor.address
     assert await asyncio.gather(*(greeting(address) for _ in range(100))) == [b"hello"] * 100
@@ -59,7 +59,7 @@ async def test_who_knocks_is_let_in_until_it_is_closed() -> None:
         await greeting(address)
 
 
-async def test_who_has_knocked_before_it_closes_is_let_in() -> None:
+async def test_the_backlog_is_accepted_before_it_closes() -> None:
     acceptor = await open_one()
     with socket.create_connection((acceptor.address.host, acceptor.address.port)) as client:
         await acceptor.close()  # nothing was accepted yet: the loop did not turn in between
@@ -67,7 +67,8 @@ async def test_who_has_knocked_before_it_closes_is_let_in() -> None:
         assert await asyncio.get_running_loop().sock_recv(client, 10) == b"hello"
 
 
-async def test_who_comes_while_there_are_no_descriptors_waits_and_is_let_in_later() -> None:
+async def test_without_file_descriptors_clients_wait_in_the_backlog() -> None:
+    """They are accepted later."""
     acceptor = await open_one()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with capture_logs() as logs, socket.socket() as client:
@@ -85,7 +86,7 @@ async def test_who_comes_while_there_are_no_descriptors_waits_and_is_let_in_late
     await acceptor.close()
 
 
-async def test_clients_are_dealt_out_among_doors_that_share_an_address() -> None:
+async def test_clients_are_spread_over_acceptors_sharing_an_address() -> None:
     let_in = [0, 0]
 
     def counter(number: int) -> Callable[[], Greeter]:
@@ -115,7 +116,7 @@ async def test_localhost_is_both_loopbacks_at_one_port() -> None:
     await acceptor.close()
 
 
-def test_a_machine_without_a_spare_place_does_without_it() -> None:
+def test_an_optional_address_may_be_missing() -> None:
     place = BindAddress(socket.AF_INET, socket.SOCK_STREAM, 0, ("127.0.0.1", 0))
     missing = BindAddress(socket.AF_INET6, socket.SOCK_STREAM, 0, ("2001:db8::1", 0, 0, 0), optional=True)
     (one,) = bind_all([place, missing], lambda each: bound_socket(each, shared=False))
@@ -125,7 +126,7 @@ def test_a_machine_without_a_spare_place_does_without_it() -> None:
 
 
 @needs_ipv6
-async def test_a_loopback_that_is_taken_is_no_spare_place() -> None:
+async def test_a_port_taken_on_one_loopback_is_an_error() -> None:
     with socket.socket(socket.AF_INET6) as other:
         other.bind(("::1", 0))
         other.listen()

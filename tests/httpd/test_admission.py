@@ -1,7 +1,7 @@
 from tfleet.httpd.admission import Admission, Verdict
 
 
-def test_as_many_as_allowed_are_served_and_the_next_is_told_off() -> None:
+def test_connections_beyond_the_limit_are_refused() -> None:
     admission = Admission(2)
     assert [admission.connected() for _ in range(3)] == [Verdict.ADMITTED, Verdict.ADMITTED, Verdict.REFUSED]
     assert (admission.admitted, admission.turned_away) == (2, 1)
@@ -16,7 +16,7 @@ def test_a_place_is_free_again_when_its_holder_goes() -> None:
     assert admission.connected() is Verdict.ADMITTED
 
 
-def test_a_flood_is_not_told_one_by_one() -> None:
+def test_a_flood_is_refused_and_then_dropped() -> None:
     admission = Admission(1)
     flood = [admission.connected() for _ in range(1000)]
     assert flood.count(Verdict.REFUSED) == 256

@@ -24,7 +24,7 @@ async def test_it_is_refused_and_the_connection_closed(serving: ServerFactory, r
 
 
 @pytest.mark.parametrize("request_bytes", READ.values(), ids=READ)
-async def test_what_is_only_unusual_is_read(serving: ServerFactory, request_bytes: bytes) -> None:
+async def test_unusual_but_valid_requests_are_accepted(serving: ServerFactory, request_bytes: bytes) -> None:
     async with serving(ServerOptions()) as server:
         async with raw_client(server.address) as client:
             await client.send(request_bytes)

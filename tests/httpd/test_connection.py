@@ -41,7 +41,7 @@ async def test_a_head_that_takes_too_long_is_refused_with_408() -> None:
     assert worker.seen == []
 
 
-async def test_a_head_that_drips_does_not_gain_time_by_it() -> None:
+async def test_a_slowly_sent_head_gains_no_time() -> None:
     async with stand_in() as worker, running(settings(worker, client_limits=IMPATIENT)) as proxy:
         async with raw_client(proxy) as client:
             began_s = time.monotonic()
@@ -60,7 +60,7 @@ async def drip(client: RawClient) -> None:
         await client.send(b"x")
 
 
-async def test_who_connects_and_says_nothing_is_shown_out_without_a_word() -> None:
+async def test_a_silent_new_connection_is_closed_without_an_answer() -> None:
     async with stand_in() as worker, running(settings(worker, client_limits=IMPATIENT)) as proxy:
         async with raw_client(proxy) as client:
             assert await client.ends() == b""
@@ -77,7 +77,7 @@ async def test_the_time_for_a_head_begins_anew_with_each_request() -> None:
     assert len(worker.seen) == 3
 
 
-async def test_a_head_behind_a_long_request_does_not_cost_it_its_answer() -> None:
+async def test_a_pipelined_head_does_not_cost_the_first_its_answer() -> None:
     release = asyncio.Event()
     async with stand_in() as worker, running(settings(worker, client_limits=IMPATIENT)) as proxy:
 
@@ -140,7 +140,8 @@ async def test_a_refusal_is_logged_and_counted_under_its_request_id() -> None:
         assert await metric(proxy, 'tfleet_proxy_requests_total{route="malformed",status="400"}') == 1
 
 
-async def test_one_connection_too_many_is_told_so_and_the_others_are_served() -> None:
+async def test_one_connection_too_many_gets_503() -> None:
+    """The others are served."""
     limits = replace(CLIENT_LIMITS, max_connections=2)
     async with stand_in() as worker, running(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy) as one, raw_client(proxy) as two:
@@ -162,7 +163,7 @@ async def test_one_connection_too_many_is_told_so_and_the_others_are_served() ->
             assert (await fourth.answer()).status == 200
 
 
-async def test_who_sends_while_he_is_told_off_still_gets_the_answer() -> None:
+async def test_a_client_sending_while_refused_gets_the_answer() -> None:
     limits = replace(CLIENT_LIMITS, max_connections=1)
     async with stand_in() as worker, running(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy), raw_client(proxy) as second:
@@ -172,7 +173,7 @@ async def test_who_sends_while_he_is_told_off_still_gets_the_answer() -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/"])
-async def test_while_it_drains_an_answer_is_the_last_on_its_connection(path: str) -> None:
+async def test_while_draining_an_answer_ends_its_connection(path: str) -> None:
     async with stand_in() as worker:
         draining = replace(settings(worker), drain_grace_s=1.0)
         proxied = running(draining)

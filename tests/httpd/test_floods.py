@@ -37,14 +37,14 @@ async def test_idle_connections_beyond_the_limit_get_503(serving: ServerFactory)
         assert await idle[-1].ends() == b""
 
 
-async def test_idle_connections_lock_good_clients_out_for_a_moment_only(serving: ServerFactory) -> None:
+async def test_idle_connections_block_good_clients_only_briefly(serving: ServerFactory) -> None:
     async with serving(FEW) as server, contextlib.AsyncExitStack() as stack:
         for _ in range(200):
             await stack.enter_async_context(raw_client(server.address))
         await eventually(lambda: status_of_a_newcomer(server.address), wanted=lambda status: status == 200)
 
 
-async def test_used_connections_that_lie_idle_do_not_either(serving: ServerFactory) -> None:
+async def test_idle_used_connections_block_only_briefly_too(serving: ServerFactory) -> None:
     async with serving(FEW) as server, contextlib.AsyncExitStack() as stack:
         for _ in range(50):
             client = await stack.enter_async_context(raw_client(server.address))
@@ -65,7 +65,7 @@ async def test_chunks_of_one_byte_are_read_in_linear_time(serving: ServerFactory
         assert used_s < 10
 
 
-async def test_chunks_of_one_byte_keep_nobody_waiting(serving: ServerFactory) -> None:
+async def test_chunks_of_one_byte_delay_no_other(serving: ServerFactory) -> None:
     async with serving(ServerOptions()) as server, contextlib.AsyncExitStack() as stack:
         sending = []
         for _ in range(4):

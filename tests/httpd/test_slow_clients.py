@@ -64,7 +64,7 @@ async def test_a_second_head_that_drips_ends_with_408(serving: ServerFactory) ->
         assert await client.ends() == b""
 
 
-async def test_a_silent_newcomer_is_closed(serving: ServerFactory) -> None:
+async def test_a_silent_new_connection_is_closed(serving: ServerFactory) -> None:
     async with serving(IMPATIENT) as server, raw_client(server.address) as client:
         assert await client.ends() == b""
 
@@ -123,7 +123,7 @@ async def test_a_body_that_stops_ends_with_408(serving: ServerFactory) -> None:
         assert await client.ends() == b""
 
 
-async def test_slow_heads_keep_nobody_out(serving: ServerFactory) -> None:
+async def test_slow_heads_block_no_other_client(serving: ServerFactory) -> None:
     options = ServerOptions(ConnectionLimits(1000, header_timeout_s=2.0, idle_timeout_s=2.0))
     async with serving(options) as server, contextlib.AsyncExitStack() as stack:
         slow = []

@@ -5,21 +5,21 @@ def test_a_body_that_does_not_come_has_the_timeout() -> None:
     assert SlowSenderWatch(30.0, 1000, now_s=5.0).due_s == 35.0
 
 
-def test_one_that_drips_gains_next_to_nothing() -> None:
+def test_a_dripping_body_gains_almost_no_time() -> None:
     watch = SlowSenderWatch(30.0, 1000, now_s=0.0)
     for second in range(1, 30):
         watch.received(1, now_s=float(second))
     assert watch.due_s == 30.0 + 29 / 1000
 
 
-def test_one_that_comes_fast_enough_goes_on() -> None:
+def test_a_fast_enough_body_goes_on() -> None:
     watch = SlowSenderWatch(30.0, 1000, now_s=0.0)
     for second in range(1, 300):
         watch.received(2000, now_s=float(second))
         assert watch.due_s == second + 30.0
 
 
-def test_one_that_stops_has_the_timeout_from_then() -> None:
+def test_a_stopped_body_has_the_timeout_from_then() -> None:
     watch = SlowSenderWatch(30.0, 1000, now_s=0.0)
     watch.received(1_000_000, now_s=10.0)
     assert watch.due_s == 40.0

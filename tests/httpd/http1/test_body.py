@@ -49,7 +49,7 @@ trailers = st.sampled_from([b"", b"A: b\r\n", b"A: b\r\nC:\r\n"])
 
 
 @given(st.lists(chunk), trailers, st.binary(), cuts)
-def test_chunks_end_where_they_end_however_they_come(
+def test_the_split_of_the_bytes_does_not_matter_for_chunks(
     chunks: list[tuple[bytes, bytes, bytes]], trailer: bytes, behind: bytes, sizes: list[int]
 ) -> None:
     data = encoded(chunks) + b"0\r\n" + trailer + b"\r\n"
@@ -68,7 +68,7 @@ def test_chunks_without_the_last_one_have_not_ended(
 
 
 @given(st.binary(), cuts)
-def test_whatever_comes_is_chunks_or_unreadable(data: bytes, sizes: list[int]) -> None:
+def test_any_bytes_are_chunks_or_unreadable(data: bytes, sizes: list[int]) -> None:
     with contextlib.suppress(UnreadableError):
         assert read(Chunks(), data, sizes)[1] <= len(data)
 
@@ -81,7 +81,7 @@ def test_whatever_comes_is_chunks_or_unreadable(data: bytes, sizes: list[int]) -
         *(b"0\r\nA b\r\n", b"0\r\n A: b\r\n", b"0\r\nA: b\n", b"0\r\n" + b"A: b\r\n" * 3000),
     ],
 )
-def test_chunks_that_are_none_are_unreadable(data: bytes) -> None:
+def test_invalid_chunks_are_unreadable(data: bytes) -> None:
     for sizes in ([len(data)], [1]):
         with pytest.raises(UnreadableError):
             read(Chunks(), data, sizes)
@@ -104,5 +104,5 @@ def test_a_body_without_either_takes_all_and_has_never_ended() -> None:
 @pytest.mark.parametrize(
     ("chunked", "length_bytes", "kind"), [(False, None, ToTheEnd), (True, None, Chunks), (False, 0, Length)]
 )
-def test_what_a_head_says_is_which_it_is(chunked: bool, length_bytes: int | None, kind: type[Body]) -> None:
+def test_the_head_decides_the_kind_of_body(chunked: bool, length_bytes: int | None, kind: type[Body]) -> None:
     assert type(body_of(chunked, length_bytes)) is kind

@@ -8,7 +8,7 @@ def head(*lines: str, first: str = "POST / HTTP/1.1", host: str = "Host: a") -> 
     return read_request_head("".join(f"{line}\r\n" for line in (first, host, *lines) if line).encode())
 
 
-def test_what_is_said_of_a_request_is_read_once() -> None:
+def test_a_requests_properties_are_read_once() -> None:
     found = head(
         "Content-Length: 5",
         "X-Request-Id: mine",
@@ -27,7 +27,7 @@ def test_what_is_said_of_a_request_is_read_once() -> None:
     assert found.fields.lines == [b"accept: text/plain", b"Accept:application/json", b"A: b"]
 
 
-def test_what_is_not_said_is_none() -> None:
+def test_missing_fields_are_none() -> None:
     found = head()
     assert (found.request_id, found.timeout_ms, found.expect, found.accept) == (None, None, None, "")
     assert (found.chunked, found.length_bytes) == (False, 0)
@@ -82,7 +82,7 @@ def test_http_1_0_expects_nothing_and_needs_no_host() -> None:
         (["POST / HTTP/1.1", "Host: a", "A: " + "b" * 8190], "over 8192 bytes"),
     ],
 )
-def test_what_could_be_read_in_two_ways_is_not_read(lines: list[str], reason: str) -> None:
+def test_ambiguous_heads_are_refused(lines: list[str], reason: str) -> None:
     with pytest.raises(UnreadableError, match=reason):
         read_request_head("".join(f"{line}\r\n" for line in lines).encode())
 

@@ -72,7 +72,7 @@ def test_more_empty_lines_are_refused() -> None:
         stream.next_head()
 
 
-def test_a_head_that_can_not_become_right_is_refused_at_once() -> None:
+def test_an_invalid_head_is_refused_before_its_end() -> None:
     stream = RequestStream()
     stream.add(b"GET / HTTP/1.1\nHo")
     with pytest.raises(UnreadableError, match="without CR"):

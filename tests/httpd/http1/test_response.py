@@ -27,13 +27,13 @@ def framing(head: ResponseHead) -> tuple[int, bool, int | None, bool]:
         (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n", (304, False, 0, True)),
     ],
 )
-def test_a_head_says_where_its_answer_ends_and_whether_the_connection_does(
+def test_a_head_says_where_answer_and_connection_end(
     head: bytes, wanted: tuple[int, bool, int | None, bool]
 ) -> None:
     assert framing(read_response_head(head)) == wanted
 
 
-def test_a_head_says_who_answers_and_how_many_wait_there() -> None:
+def test_a_head_has_the_worker_and_its_queue() -> None:
     head = read_response_head(b"HTTP/1.1 200 All right\r\nx-worker: w1\r\nX-QUEUE-LENGTH: 3\r\nA: b\r\n")
     assert (head.reason, head.worker, head.queue_length, head.fields.lines) == (
         b"All right",
@@ -60,13 +60,13 @@ def test_a_head_may_be_as_large_as_the_limit_and_no_larger() -> None:
 
 
 @pytest.mark.parametrize("length", range(len(OK) + 1))
-def test_the_beginning_of_a_head_is_waited_on(length: int) -> None:
+def test_an_incomplete_head_is_awaited(length: int) -> None:
     check_response(OK[:length], 0)
 
 
 @pytest.mark.parametrize(
     ("beginning", "seen"), [(b"X", 0), (b"HTTP/2", 5), (b"HTTP/1.1 200 OK\n", 15), (OK + b"\n", len(OK))]
 )
-def test_what_can_t_become_a_head_is_not_waited_on(beginning: bytes, seen: int) -> None:
+def test_an_impossible_head_is_refused_at_once(beginning: bytes, seen: int) -> None:
     with pytest.raises(UnreadableError):
         check_response(beginning, seen)
