@@ -195,7 +195,8 @@ def classify(
         passed_over = sources.PassedOver()
         items = sources.expand(files, sources.read_stdin, passed_over)
         started = time.monotonic()
-        form, total = screen.form(json=as_json), _total(files) if bar else None
+        form = screen.form(json=as_json, terminal=sys.stdout.isatty())
+        total = _total(files) if bar else None
         with screen.Screen(form, bar=bar, total=total) as display:
             tally = asyncio.run(batch.run(client, items, concurrency=concurrency, show=display.show))
         if many and (tally.failed or sys.stderr.isatty()):

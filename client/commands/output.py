@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -194,8 +193,8 @@ class Screen:
             self._progress.start()
 
 
-def form(*, json: bool) -> OutputFormat:
-    """The form that fits standard output."""
+def form(*, json: bool, terminal: bool) -> OutputFormat:
+    """The form that fits standard output, which may be a `terminal`."""
     if json:
         return OutputFormat.JSON
-    return OutputFormat.TABLE if sys.stdout.isatty() else OutputFormat.TSV
+    return OutputFormat.TABLE if terminal else OutputFormat.TSV

@@ -67,14 +67,15 @@ async def test_a_silent_new_connection_is_closed_without_an_answer() -> None:
 
 
 async def test_the_time_for_a_head_begins_anew_with_each_request() -> None:
-    async with stand_in() as worker, running(settings(worker, client_limits=IMPATIENT)) as proxy:
+    limits = replace(CLIENT_LIMITS, header_timeout_s=1.0)
+    async with stand_in() as worker, running(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy) as client:
-            for _ in range(3):
+            for _ in range(4):
                 await client.send(POST[:10])
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.3)
                 await client.send(POST[10:])
                 assert (await client.answer()).status == 200
-    assert len(worker.seen) == 3
+    assert len(worker.seen) == 4
 
 
 async def test_a_pipelined_head_does_not_cost_the_first_its_answer() -> None:

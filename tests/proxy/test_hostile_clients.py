@@ -28,15 +28,17 @@ async def test_unread_answers_are_bounded() -> None:
         answered += 1
         return web.Response(body=LARGE)
 
+    async def stalled() -> bool:
+        before = answered
+        await asyncio.sleep(0.3)
+        return before == answered > 0
+
     async with stand_in() as worker, running(settings(worker)) as proxy:
         worker.answer = large
         async with strict_client(proxy) as client:
             await client.send(post(b"x") * 300)
-            before = -1
-            while before != answered:  # until nothing moves any more
-                before = answered
-                await asyncio.sleep(0.3)
-            assert 0 < answered < 150, "the rest waits until there is room"
+            await eventually(stalled)
+            assert answered < 150, "the rest waits until there is room"
             for _ in range(300):
                 assert (await client.whole()).body == LARGE
         assert answered == 300

@@ -42,6 +42,10 @@ async def tls_server() -> AsyncIterator[str]:
         yield "https://{}:{}".format(*server.sockets[0].getsockname())
 
 
+def test_an_error_without_errno_keeps_its_text() -> None:
+    assert plain_reason(OSError("Strange Trouble")) == "strange trouble"
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_a_refused_connection(host: str) -> None:
     error = await trouble(f"http://{host}:{nobody().port}/")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -118,15 +117,12 @@ if TYPE_CHECKING:
 
 
 def test_json_is_json_wherever_it_goes() -> None:
-    assert form(json=True) is OutputFormat.JSON
+    assert form(json=True, terminal=True) is OutputFormat.JSON
 
 
 @pytest.mark.parametrize(("terminal", "expected"), [(True, OutputFormat.TABLE), (False, OutputFormat.TSV)])
-def test_the_form_fits_standard_output(
-    monkeypatch: pytest.MonkeyPatch, terminal: bool, expected: OutputFormat
-) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
-    assert form(json=False) is expected
+def test_the_form_fits_standard_output(terminal: bool, expected: OutputFormat) -> None:
+    assert form(json=False, terminal=terminal) is expected
 
 
 def test_messages_are_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

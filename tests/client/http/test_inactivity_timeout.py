@@ -20,11 +20,11 @@ async def test_a_block_in_which_nothing_moves_ends() -> None:
 
 async def test_each_move_starts_the_wait_anew() -> None:
     began_s = asyncio.get_running_loop().time()
-    async with InactivityTimeout(0.2) as patience:
-        for _ in range(15):
+    async with InactivityTimeout(1.0) as patience:
+        for _ in range(12):
             patience.moved()
-            await asyncio.sleep(0.02)
-    assert asyncio.get_running_loop().time() - began_s >= 0.3
+            await asyncio.sleep(0.1)
+    assert asyncio.get_running_loop().time() - began_s > 1.0
 
 
 async def test_before_the_first_byte_there_is_no_time_out() -> None:

@@ -12,7 +12,6 @@ import pytest
 from aiohttp import web
 
 from tfleet.client import BadImageError, UnexpectedAnswerError
-from tfleet.client.http import transport
 from tfleet.client.http.transport import HttpResponse, LostConnectionError, Transport
 from tfleet.client.images.image import HELD_BYTES, Image, load
 
@@ -133,18 +132,14 @@ async def test_a_server_that_speaks_no_http_is_reported(wire: Transport) -> None
             await wire.get(f"http://{host}:{port}/", ID)
 
 
-async def test_an_endless_answer_is_not_read_to_its_end(
-    wire: Transport, fleet: ScriptedFleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transport, "_MAX_ANSWER_BYTES", 1000)
-
+async def test_an_endless_answer_is_not_read_to_its_end(wire: Transport, fleet: ScriptedFleet) -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         while True:
-            await response.write(bytes(1000))
+            await response.write(bytes(100_000))
 
-    with pytest.raises(UnexpectedAnswerError, match="more than 1000 bytes"):
+    with pytest.raises(UnexpectedAnswerError, match="more than 4194304 bytes"):
         await wire.post(fleet.server(endless).url, IMAGE, ID)
 
 
@@ -251,12 +246,12 @@ async def test_a_slow_answer_costs_no_try_while_it_moves(wire: Transport, fleet:
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        for _ in range(10):
+        for _ in range(12):
             await response.write(b"x")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
         return response
 
-    assert (await wire.post(fleet.server(drip).url, IMAGE, ID, try_timeout_s=0.3)).body == b"x" * 10
+    assert (await wire.post(fleet.server(drip).url, IMAGE, ID, try_timeout_s=1.0)).body == b"x" * 12
 
 
 async def test_the_making_of_a_connection_counts(full_queue: str) -> None:
@@ -271,8 +266,8 @@ async def test_waiting_for_a_connection_is_no_silence(fleet: ScriptedFleet) -> N
     wire = Transport(connect_timeout_s=5, max_connections=1)
     first = asyncio.create_task(wire.post(held.url, IMAGE, ID))
     await asyncio.to_thread(held.wait_for, 1)
-    second = asyncio.create_task(wire.post(held.url, IMAGE, ID, try_timeout_s=0.1))
-    await asyncio.sleep(0.3)
+    second = asyncio.create_task(wire.post(held.url, IMAGE, ID, try_timeout_s=1.0))
+    await asyncio.sleep(1.1)  # longer than a try may be silent
     assert not second.done()
     first.cancel()
     assert (await second).status == 200
@@ -287,17 +282,6 @@ async def test_a_closed_transport_is_not_used_again(wire: Transport, fleet: Scri
     assert repr(wire) == "<Transport closed, at most 4 connections>"
     with pytest.raises(RuntimeError, match="the client is closed"):
         await wire.get("http://localhost:1/", ID)
-
-
-async def test_an_error_without_errno_keeps_its_text(
-    wire: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def refused(*_: object, **__: object) -> None:
-        raise OSError("Strange Trouble")
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", refused)
-    with pytest.raises(LostConnectionError, match=r"^strange trouble$"):
-        await wire.get("http://127.0.0.1:1/", ID)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a":', b"[1]", b"\xff", b"[" * 100_000])

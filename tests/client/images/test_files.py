@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tfleet.client.images.files import PassedOver, Unusable, expand
+
+LONGEST_NAME = "a" * 255
 
 
 def reader(*chunks: bytes) -> Callable[[int], bytes]:
@@ -64,22 +67,30 @@ def test_a_folder_without_images_is_reported(tmp_path: Path) -> None:
     assert unusable.reason.startswith("no images in this folder (looked for .jpg, .jpeg, .jpe, .jfif")
 
 
-def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a").mkdir()
+def test_an_unreadable_folder_is_reported(tmp_path: Path) -> None:
+    """One whose path is too long: root, as whom tests may run, can list every other one."""
     (tmp_path / "b.jpg").touch()
-    listing = os.scandir
-    # Root, as whom tests may run, can list every folder.
+    deepest = make_deep_folders(tmp_path)
+    try:
+        assert list(expand([str(tmp_path)], nothing_is_read)) == [
+            Unusable(deepest, "cannot list this folder: File name too long"),
+            str(tmp_path / "b.jpg"),
+        ]
+    finally:
+        shutil.rmtree(tmp_path / LONGEST_NAME)
 
-    def refusing(path: str) -> object:
-        if path.endswith("a"):
-            raise PermissionError(13, "Permission denied")
-        return listing(path)
 
-    monkeypatch.setattr(os, "scandir", refusing)
-    assert list(expand([str(tmp_path)], nothing_is_read)) == [
-        Unusable(str(tmp_path / "a"), "cannot list this folder: Permission denied"),
-        str(tmp_path / "b.jpg"),
-    ]
+def make_deep_folders(folder: Path) -> str:
+    """Folders in each other, until a path is longer than any may be; this path."""
+    path = str(folder)
+    above = os.open(folder, os.O_RDONLY)
+    while len(path) < 4096:
+        os.mkdir(LONGEST_NAME, dir_fd=above)
+        here = os.open(LONGEST_NAME, os.O_RDONLY, dir_fd=above)
+        os.close(above)
+        path, above = f"{path}/{LONGEST_NAME}", here
+    os.close(above)
+    return path
 
 
 def test_links_are_listed_and_pipes_and_circles_skipped(tmp_path: Path) -> None:

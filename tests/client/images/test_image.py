@@ -12,8 +12,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from tfleet.client import BadImageError
-from tfleet.client.images import image
-from tfleet.client.images.image import HELD_BYTES, UNKNOWN, Image, content_type, load
+from tfleet.client.images.image import HELD_BYTES, MAX_HELD_BYTES, UNKNOWN, Image, content_type, load
 
 JPEG = b"\xff\xd8\xff" + bytes(100)
 
@@ -87,10 +86,18 @@ async def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     assert await sent(loaded) == JPEG
 
 
-async def test_an_unseekable_source_is_held_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "MAX_HELD_BYTES", 50)
-    with pytest.raises(BadImageError, match="larger than 50 bytes"):
-        await load(io.BytesIO(JPEG))
+class Endless(io.BytesIO):
+    """Reads as the same bytes for ever, so that what is held of them takes no memory."""
+
+    _CHUNK = bytes(256 * 1024)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._CHUNK
+
+
+async def test_an_unseekable_source_is_held_up_to_a_limit() -> None:
+    with pytest.raises(BadImageError, match=f"larger than {MAX_HELD_BYTES} bytes"):
+        await load(Endless())
 
 
 async def test_a_shrunken_file_is_reported(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ async def test_a_worker_that_fails_is_replaced_at_once(fleet: ScriptedFleet, nob
     proxy = fleet.server(
         otherwise=fleet.names(bad, fleet.server(otherwise=fleet.predictions("good")).address)
     )
-    async with AsyncFleetClient(proxy.url, p2p=True, try_timeout_s=0.1) as client:
+    async with AsyncFleetClient(proxy.url, p2p=True, try_timeout_s=0.5) as client:
         found = await client.classify(b"BM")
     assert found.predictions[0].label == "good"
     assert found.retries == 1
@@ -112,13 +112,13 @@ async def test_the_error_names_each_worker_with_its_failure(fleet: ScriptedFleet
     leaving = fleet.server(otherwise=fleet.problem(503, "this worker is leaving", Retry_After="0"))
     silent = fleet.server(otherwise=fleet.never())
     proxy = fleet.server(otherwise=fleet.names(nobody, leaving.address, silent.address))
-    async with AsyncFleetClient(proxy.url, p2p=True, try_timeout_s=0.1) as client:
+    async with AsyncFleetClient(proxy.url, p2p=True, try_timeout_s=0.3) as client:
         with pytest.raises(FleetUnavailableError) as caught:
             await client.classify(b"BM")
     assert str(caught.value) == (
         f"no worker that {proxy.url} named took the image ({nobody}: connection refused; "
-        f"{leaving.address}: this worker is leaving; {silent.address}: nothing moved for 0.1 s; "
-        f"{silent.address}: nothing moved for 0.1 s)"
+        f"{leaving.address}: this worker is leaving; {silent.address}: nothing moved for 0.3 s; "
+        f"{silent.address}: nothing moved for 0.3 s)"
     )
     assert (caught.value.status, caught.value.retry_after_s) == (503, 0.0)
     assert caught.value.request_id == proxy.seen[0].headers["X-Request-Id"]
@@ -177,7 +177,7 @@ async def test_a_busy_fleet_gets_few_retries(fleet: ScriptedFleet) -> None:
 async def test_where_all_are_late_they_are_asked_once_more(fleet: ScriptedFleet) -> None:
     worker = fleet.server(fleet.never(), otherwise=fleet.predictions("the second time"))
     proxy = fleet.server(otherwise=fleet.names(worker.address))
-    async with AsyncFleetClient(proxy.url, p2p=True, try_timeout_s=0.2) as client:
+    async with AsyncFleetClient(proxy.url, p2p=True, try_timeout_s=0.5) as client:
         found = await client.classify(b"BM")
     assert (found.predictions[0].label, found.retries) == ("the second time", 1)
 

@@ -161,7 +161,7 @@ async def test_images_go_to_workers_again_once_one_is_reachable(
     proxy.otherwise = also_forwarding(fleet, fleet.leases(worker.address, forwards=True))
     await eventually(answered, wanted=lambda body: b"straight" in body)
     assert b"straight" in await answered()
-    assert repr(route) == "<PeerToPeer <LeaseKeeper <Lease 1 of 1 workers> in_flight={}> detour=False>"
+    assert repr(route) == "<PeerToPeer <LeaseRenewal <Lease 1 of 1 workers> in_flight={}> detour=False>"
     await route.close()
     await wire.close()
     assert len(caplog.records) == 1
