@@ -197,7 +197,7 @@ class Connection(asyncio.Protocol):
         self._slow_reader.begin(self.unsent_bytes(), now_s)
         if not self._keep:
             self._end_gracefully()
-        elif self._stream.body_ended:
+        elif self._stream.body.ended:
             self._lie_idle(now_s)
         else:
             self._deadline.set(now_s + _LINGER_S)  # `_read_body` throws the rest away
@@ -225,7 +225,7 @@ class Connection(asyncio.Protocol):
         """Whether a request is being answered, or has come in part, or a response has not been taken."""
         if self._verdict is not Verdict.ADMITTED or self._transport is None:
             return False
-        under_way = self._phase is _ANSWERING or not self._stream.body_ended
+        under_way = self._phase is _ANSWERING or not self._stream.body.ended
         return under_way or bool(self._stream.unread) or self.unsent_bytes() > 0
 
     @property
@@ -273,7 +273,7 @@ class Connection(asyncio.Protocol):
         self._advancing = True
         stream, heads = self._stream, 0
         while stream.unread and self._phase is not _CLOSING:
-            if not stream.body_ended:
+            if not stream.body.ended:
                 self._read_body()
             elif self._phase is _ANSWERING or self.write_paused:
                 if self.write_paused or len(stream.unread) > _MOST_PIPELINED_BYTES:
@@ -314,7 +314,7 @@ class Connection(asyncio.Protocol):
         request = self._request = self._context.handler(head, self)
         if request is None:
             return
-        if self._stream.body_ended:
+        if self._stream.body.ended:
             request.body_ended()
         elif self._stream.unread:  # what is there already of its body goes with its head
             self._read_body()
@@ -330,7 +330,7 @@ class Connection(asyncio.Protocol):
             return
         if piece and self._request is not None:
             self._request.body_received(piece)
-        if not stream.body_ended:
+        if not stream.body.ended:
             return
         if self._request is not None:
             self._request.body_ended()
@@ -356,7 +356,7 @@ class Connection(asyncio.Protocol):
         """See who is late."""
         if self._request is not None:
             self._request.on_deadline()
-        elif self._stream.unread and self._stream.body_ended and self._phase is not _CLOSING:
+        elif self._stream.unread and self._stream.body.ended and self._phase is not _CLOSING:
             seconds = self._context.limits.header_timeout_s
             self._refuse(
                 Problem(408, f"the head of the request took over {seconds:g} s: see --header-timeout")

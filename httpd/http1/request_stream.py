@@ -20,25 +20,21 @@ class RequestStream:
     A client that asks for the same over and over, as for a worker's address, has its head read once.
     """
 
-    __slots__ = ("_body", "_kept", "_kept_head", "scanned_bytes", "unread")
+    __slots__ = ("_kept", "_kept_head", "body", "scanned_bytes", "unread")
 
     def __init__(self) -> None:
         self.unread = b""
         """What has come and is in no head and no body that was given."""
         self.scanned_bytes = 0
         """How much of it was looked at for a head, which was not whole."""
-        self._body: Body = Length(0)
+        self.body: Body = Length(0)
+        """What is being read; once it has ended, what comes next is a head."""
         self._kept = b""
         self._kept_head: RequestHead | None = None
 
     def __repr__(self) -> str:
-        where = "between requests" if self.body_ended else "in a body"
+        where = "between requests" if self.body.ended else "in a body"
         return f"<RequestStream {where}, {len(self.unread)} bytes unread>"
-
-    @property
-    def body_ended(self) -> bool:
-        """Whether what comes next is a head."""
-        return self._body.ended
 
     def add(self, data: bytes) -> None:
         """More has come."""
@@ -49,11 +45,13 @@ class RequestStream:
 
         Raises UnreadableError, also where the rest of a head could not make it right.
         """
-        for _ in range(_MOST_EMPTY_LINES):
-            self.unread = self.unread.removeprefix(_EMPTY_LINE)
         unread = self.unread
         if unread.startswith(_EMPTY_LINE):
-            raise UnreadableError("it begins with empty lines")
+            for _ in range(_MOST_EMPTY_LINES):
+                unread = unread.removeprefix(_EMPTY_LINE)
+            self.unread = unread
+            if unread.startswith(_EMPTY_LINE):
+                raise UnreadableError("it begins with empty lines")
         # The end may lie across what was looked at before.
         end = unread.find(_END, max(0, self.scanned_bytes - len(_END)))
         if end < 0:
@@ -63,19 +61,19 @@ class RequestStream:
         head = self._read(unread[: end + 2])
         self.unread = unread[end + 4 :]
         self.scanned_bytes = 0
-        self._body = body_of(head.chunked, head.length_bytes)
+        self.body = body_of(head.chunked, head.length_bytes)
         return head
 
     def next_piece(self) -> bytes:
         """What has come of the body. Only where it has not ended. Raises UnreadableError."""
         unread, self.unread = self.unread, b""
-        piece, taken = self._body.feed(unread)
+        piece, taken = self.body.feed(unread)
         self.unread = unread[taken:]
         return piece
 
     def give_up(self) -> None:
         """What comes now can't be told from a body, or nobody wants it."""
-        self.unread, self.scanned_bytes, self._body = b"", 0, Length(0)
+        self.unread, self.scanned_bytes, self.body = b"", 0, Length(0)
 
     def _read(self, head: bytes) -> RequestHead:
         if self._kept_head is not None and head == self._kept:

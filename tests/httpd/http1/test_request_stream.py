@@ -18,7 +18,7 @@ def test_a_head_is_given_once_it_is_whole() -> None:
     assert head is not None
     assert (head.method, head.target) == (b"GET", b"/")
     assert stream.unread == b""
-    assert stream.body_ended
+    assert stream.body.ended
 
 
 def test_what_follows_a_head_is_its_body_and_then_a_head() -> None:
@@ -26,10 +26,10 @@ def test_what_follows_a_head_is_its_body_and_then_a_head() -> None:
     stream.add(POST + b"ab")
     assert stream.next_head() is not None
     assert stream.next_piece() == b"ab"
-    assert not stream.body_ended
+    assert not stream.body.ended
     stream.add(b"cd" + GET)
     assert stream.next_piece() == b"cd"
-    assert stream.body_ended
+    assert stream.body.ended
     assert stream.unread == GET
     assert stream.next_head() is not None
 
@@ -85,4 +85,4 @@ def test_after_giving_up_nothing_is_left() -> None:
     stream.next_head()
     stream.give_up()
     assert stream.unread == b""
-    assert stream.body_ended
+    assert stream.body.ended
