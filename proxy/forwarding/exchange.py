@@ -1,14 +1,11 @@
 """One request on its way: to a worker, or to one after the other, and its answer back.
 
 It has two sides, and is told what comes from each: a client (see connection.py) and the try under way (see
-attempt.py). Nothing in it waits; a look at the clock now and then finds who is late. It is the worker's turn
-while all of the body is there, or all that the worker takes for now, and the client takes the answer; else it
-is the client's.
+attempt.py). Nothing in it waits; a look at the clock now and then finds who is late (see turns.py).
 """
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Final
 
@@ -26,6 +23,7 @@ from tfleet.proxy.forwarding.failure_verdict import judge, suspect
 from tfleet.proxy.forwarding.heads import client_head, worker_head
 from tfleet.proxy.forwarding.replay_buffer import Upload
 from tfleet.proxy.forwarding.retries import RetryState
+from tfleet.proxy.forwarding.turns import Late, Turns
 from tfleet.proxy.problems import NO_WORKER, body_too_large
 from tfleet.proxy.telemetry.access_log import BROKEN_ANSWER, CLIENT_CLOSED
 
@@ -48,16 +46,12 @@ class Exchange:
         "_began_s",
         "_begun",
         "_client",
-        "_client_since_s",
-        "_client_unsent_bytes",
-        "_deadline_s",
         "_head",
         "_keep",
         "_means",
-        "_paused",
         "_request_id",
-        "_timeout_s",
         "_tries",
+        "_turns",
         "_unsent",
         "_upload",
         "_worker",
@@ -70,8 +64,7 @@ class Exchange:
         self._began_s = time.perf_counter()
         self._request_id = request_id(head.request_id)
         self._upload = Upload(means.memory, chunked=head.chunked)
-        self._timeout_s = means.limits.timeout_s
-        self._deadline_s = math.inf
+        self._turns = Turns(client, means.limits, means.loop)
         self._unsent: list[bytes] = []
         """What came of the body before the first try."""
         self._attempt: Attempt | None = None
@@ -80,9 +73,6 @@ class Exchange:
         self._begun = False
         self._answer_chunked = False
         self._keep = False
-        self._paused = False
-        self._client_since_s = 0.0
-        self._client_unsent_bytes = 0
 
     def __repr__(self) -> str:
         return f"<Exchange {self._request_id} {self._upload!r} {self._attempt!r}>"
@@ -96,8 +86,8 @@ class Exchange:
         if head.expect is not None:
             self._client.send(CONTINUE)
         if (asked_ms := head.timeout_ms) is not None:
-            self._timeout_s = min(self._timeout_s, (whole_number(asked_ms) or 0) / 1000)
-        self._deadline_s = means.loop.time() + self._timeout_s
+            self._turns.timeout_s = min(self._turns.timeout_s, (whole_number(asked_ms) or 0) / 1000)
+        self._turns.begin()
         means.budget.request()
         self._try_next()
 
@@ -145,32 +135,31 @@ class Exchange:
 
     def on_deadline(self) -> None:
         """See who is late."""
-        limits, attempt, now_s = self._means.limits, self._attempt, self._means.loop.time()
-        if now_s >= self._deadline_s:
-            self._stop(Problem(504, f"no answer within {self._timeout_s:g} s; see --timeout"))
-        elif attempt is not None and attempt.worker_since_s is not None:
-            due_s = attempt.worker_since_s + limits.try_timeout_s
-            if now_s < due_s:
-                self._client.wake_at(min(due_s, self._deadline_s))
-            elif attempt.has_taken_some():
-                self.turn_changed()
-            else:
+        attempt = self._attempt
+        match self._turns.late(attempt, self._upload):
+            case Late.REQUEST:
+                self._stop(Problem(504, f"no answer within {self._turns.timeout_s:g} s; see --timeout"))
+            case Late.WORKER:
+                assert attempt is not None
                 attempt.fail()
-        else:
-            self._look_at_client(self._client_since_s + limits.client_timeout_s, now_s)
+            case Late.SENDER:
+                late_s = self._means.limits.client_timeout_s
+                self._stop(Problem(408, f"nothing came of the body for {late_s:g} s: see --client-timeout"))
+            case Late.READER:
+                self._abandon()
+                self._break_off(CLIENT_CLOSED)
 
     # What comes from the try.
 
     def connected(self) -> bytes:
         attempt = self._attempt
         assert attempt is not None
-        left_s = self._deadline_s - self._means.loop.time()
         return worker_head(
             self._head,
             addressee=attempt.member.addressee,
             peer=self._client.peer,
             request_id=self._request_id,
-            left_ms=max(1, round(left_s * 1000)),
+            left_ms=max(1, round(self._turns.left_s * 1000)),
             ticket=self._means.tickets.current(),
         )
 
@@ -236,22 +225,8 @@ class Exchange:
         self._refuse(self._tries.problem)
 
     def turn_changed(self) -> None:
-        attempt, client = self._attempt, self._client
-        if attempt is None:
-            return
-        limits, now_s, ended = self._means.limits, self._means.loop.time(), self._upload.ended
-        if (attempt.full and not ended) is not self._paused:
-            self._paused = not self._paused
-            client.pause_reading() if self._paused else client.resume_reading()
-        if (ended or attempt.full) and not client.write_paused:
-            attempt.waits(now_s)
-            due_s = now_s + limits.try_timeout_s
-        else:
-            attempt.waits(None)
-            self._client_since_s = now_s
-            self._client_unsent_bytes = client.unsent_bytes()
-            due_s = now_s + limits.client_timeout_s
-        client.wake_at(min(due_s, self._deadline_s))
+        if self._attempt is not None:
+            self._turns.changed(self._attempt, self._upload)
 
     def _refusal(self) -> Problem | None:
         head, limits = self._head, self._means.limits
@@ -286,7 +261,7 @@ class Exchange:
         attempt, client, asked = self._attempt, self._client, self._head
         assert attempt is not None
         self._begun = True
-        self._deadline_s = math.inf
+        self._turns.response_begun()
         self._upload.forget()
         endless = head.length_bytes is None
         self._answer_chunked = endless and not asked.http_1_0
@@ -306,19 +281,6 @@ class Exchange:
     def _cors_lines(self) -> tuple[bytes, ...]:
         """What tells a browser whether the page may read the answer."""
         return self._means.cors.lines(self._head.origin) if self._means.cors else ()
-
-    def _look_at_client(self, due_s: float, now_s: float) -> None:
-        client = self._client
-        if now_s < due_s:
-            client.wake_at(min(due_s, self._deadline_s))
-        elif client.write_paused and client.unsent_bytes() < self._client_unsent_bytes:
-            self.turn_changed()
-        elif client.write_paused or self._upload.ended:
-            self._abandon()
-            self._break_off(CLIENT_CLOSED)
-        else:
-            late_s = self._means.limits.client_timeout_s
-            self._stop(Problem(408, f"nothing came of the body for {late_s:g} s: see --client-timeout"))
 
     def _refuse(self, problem: Problem) -> None:
         """Answer with a problem document. Nothing of an answer has gone out yet."""
@@ -348,9 +310,7 @@ class Exchange:
         if attempt is not None:
             self._means.fleet.ended(attempt.member.id, attempt)
             attempt.drop()
-        if self._paused:
-            self._paused = False
-            self._client.resume_reading()
+        self._turns.let_go()
 
     def _break_off(self, status: int) -> None:
         self._over(status)

@@ -1,6 +1,6 @@
 """Forward mode: a request goes to a live worker and its answer comes back, both as they come.
 
-The rules, whoever of exchange.py, attempt.py and worker_connection.py keeps them:
+The rules, whether exchange.py, attempt.py or upstream/connection.py keeps them:
 
 - A try that gave nothing is repeated with another worker as long as nothing has gone to the client, all that
   was read of the body is still there, the retry budget allows it and time is left. A classification may run
