@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.admin.workers import workers_document
+from tfleet.proxy.admin.workers import document, worker_rows
 from tfleet.proxy.balancing.pool import Probe
 from tfleet.proxy.balancing.worker_table import WorkerTable
 
@@ -43,7 +43,7 @@ def _round(fleet: WorkerTable) -> list[tuple[str, list[Callable[[], object]]]]:
             [lambda: fleet.synced(listed), lambda: fleet.probed({_NEW.id: _REFUSED})],
         ),
         ("the prober looks who is due", [fleet.suspects, fleet.probes_due, fleet.next_probe_in_s]),
-        ("`GET /workers`", [lambda: json.dumps(workers_document(fleet))]),
+        ("`GET /workers`", [lambda: json.dumps(document(worker_rows(fleet)))]),
     ]
 
 

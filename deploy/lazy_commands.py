@@ -57,7 +57,8 @@ def give_variables(command: click.Command) -> None:
 KNOWN: Final = frozenset(
     f"{PREFIX}{name}"
     for name in (
-        *("ADVERTISE", "ADVERTISE_WAN", "ALLOW_HOST", "BALANCE", "CLIENT_TIMEOUT", "COMPOSE_SERVICE"),
+        *("ADMIN_PORT", "ADVERTISE", "ADVERTISE_WAN", "ALLOW_HOST", "BALANCE", "CLIENT_TIMEOUT"),
+        "COMPOSE_SERVICE",
         *(
             "CONCURRENCY",
             "COOLDOWN",

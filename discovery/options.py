@@ -112,6 +112,16 @@ def cors_origin_option(command: _F) -> _F:
     )(command)
 
 
+def admin_port_option(command: _F) -> _F:
+    """`--admin-port` of a proxy, or None."""
+    return click.option(
+        "--admin-port",
+        type=PORT,
+        help="Port of its own for the operators' pages, /workers and /metrics, which --port then does not "
+        "serve.  [default: none, they are on --port]",
+    )(command)
+
+
 def ticket_key_file_option(command: _F) -> _F:
     """`--ticket-key-file`, a path or None, for `discovery.key_file`."""
     return click.option(

@@ -14,6 +14,7 @@ from tfleet.contract.names import MAX_BODY_BYTES, PROXY_PORT
 from tfleet.contract.ticket_keys import BadKeyFileError, KeyFile
 from tfleet.discovery.options import (
     PORT,
+    admin_port_option,
     advertise_option,
     chosen_registry,
     cors_origin_option,
@@ -39,6 +40,7 @@ from tfleet.runtime import log
     "--host", default=LOCALHOST, help="Address to listen on; localhost is 127.0.0.1 and ::1, 0.0.0.0 for all."
 )
 @click.option("--port", type=PORT, default=PROXY_PORT, help="0 is any free port.")
+@admin_port_option
 @click.option(
     "--listeners",
     type=click.IntRange(min=1),
@@ -155,6 +157,7 @@ def proxy(
     *,
     host: str,
     port: int,
+    admin_port: int | None,
     listeners: int,
     mode: Mode,
     advertise: Address | None,
@@ -195,6 +198,8 @@ def proxy(
     workers = chosen_registry(registry, registry_port, registry_token_file)
     if isinstance(workers, StaticRegistry) and not workers.addresses:
         raise click.UsageError("--registry static: names no worker: expected static:HOST:PORT,HOST:PORT")
+    if admin_port and admin_port == port:
+        raise click.UsageError(f"--admin-port {admin_port} is --port, too: choose another one")
     if max_connections < listeners:
         raise click.UsageError(
             f"--max-connections {max_connections} can't be shared out among --listeners {listeners}"
@@ -202,6 +207,7 @@ def proxy(
     try:
         settings = ProxySettings(
             address=Address(host, port),
+            admin=None if admin_port is None else Address(host, admin_port),
             mode=mode,
             balance=balance,
             slow_start_s=slow_start_s,

@@ -34,6 +34,10 @@ class Readiness:
 
     def missing(self, fleet: WorkerTable) -> str | None:
         """What is missing, in one line, or None."""
+        return self.why_not(has_worker=fleet.has_other(()))
+
+    def why_not(self, *, has_worker: bool) -> str | None:
+        """Why the proxy is not ready, in one line, or None."""
         if self.draining:
             return "the proxy is draining"
-        return None if fleet.has_other(()) else "no worker is ready"
+        return None if has_worker else "no worker is ready"

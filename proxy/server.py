@@ -10,7 +10,8 @@ import contextlib
 import functools
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -27,15 +28,16 @@ from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import ServiceList
 from tfleet.discovery.registry import ConsulRegistry, Registry, StaticRegistry
 from tfleet.discovery.watch import Watch
-from tfleet.httpd.acceptor import listen_errors, listening_sockets, resolve
+from tfleet.httpd.acceptor import CannotListenError, listen_errors, listening_sockets, resolve
 from tfleet.httpd.admission import Admission, ConnectionLimits, ConnectionMetrics
 from tfleet.httpd.interfaces import Handler
 from tfleet.httpd.server import Server
-from tfleet.proxy.admin.app import Mode, make_app
-from tfleet.proxy.admin.pages import PageContext, PageHandler, page_socket
+from tfleet.proxy.admin.app import Mode, PageSources, make_app
+from tfleet.proxy.admin.page_request import PageForwarder, PageLimits
+from tfleet.proxy.admin.page_server import NoSocketFolderError, page_server
 from tfleet.proxy.admin.registry_metrics import MembershipMetrics, RegistryMetrics
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
-from tfleet.proxy.admin.workers import OwnReport, Report
+from tfleet.proxy.admin.workers import LocalStatus
 from tfleet.proxy.balancing.health_check import Prober
 from tfleet.proxy.balancing.model_names import ModelNames
 from tfleet.proxy.balancing.policies import Balance
@@ -72,13 +74,13 @@ async def registry_site(app: web.Application, address: Address) -> AsyncIterator
 
 @contextlib.asynccontextmanager
 async def listening(
-    server: Server, address: Address, *, drain_timeout_s: float, shared_port: bool
+    server: Server, address: Address, *, option: str, drain_timeout_s: float, shared_port: bool = False
 ) -> AsyncIterator[Address]:
-    """The server on a socket; at the end it stops accepting and lets requests finish.
+    """The server on a port, which `option` chose; at the end it stops accepting and lets requests finish.
 
     Processes that listen with `shared_port` may listen on the same one.
     """
-    with listen_errors(address, "--port"):
+    with listen_errors(address, option):
         sockets = listening_sockets(await resolve(address), shared=shared_port)
     try:
         yield server.listen(sockets)
@@ -87,16 +89,20 @@ async def listening(
 
 
 # Shorter than a worker keeps an idle connection (see worker/wsgi/server.py), so that the proxy closes first.
-_KEEP_ALIVE_S = 15.0
+KEEP_ALIVE_S = 15.0
+_ADMIN_DRAIN_S = 1.0
+_MOST_OPERATORS = 128
+"""Connections to the admin port. They do not count for --max-connections, so operators always get in."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """What the command line says. The address may have port 0, any free one. Without `ticket_keys` there are
-    no tickets.
+    """What the command line says. Addresses may have port 0, any free one. Without `ticket_keys` there are no
+    tickets; with an `admin` address the pages for operators are there only.
     """
 
     address: Address
+    admin: Address | None
     mode: Mode
     balance: Balance
     slow_start_s: float
@@ -136,7 +142,7 @@ async def running(settings: ProxySettings) -> AsyncIterator[Address]:
             stack.push_async_callback(membership.leave)
             join = functools.partial(membership.join, now.address, readiness, now.fleet.first_ready)
             await stack.enter_async_context(beside(join))
-        log_listening(settings, now.address)
+        log_listening(settings, now.address, now.admin)
         yield now.address
         readiness.drain()
         log_draining(now.fleet, now.clients)
@@ -145,8 +151,10 @@ async def running(settings: ProxySettings) -> AsyncIterator[Address]:
         await asyncio.sleep(settings.drain_grace_s)
 
 
-def log_listening(settings: ProxySettings, address: Address, **more: object) -> None:
+def log_listening(settings: ProxySettings, address: Address, admin: Address | None, **more: object) -> None:
     """Say that clients may come."""
+    if admin is not None:
+        more = {"admin": str(admin), **more}
     structlog.get_logger().info(
         "proxy listening", address=str(address), mode=settings.mode, registry=str(settings.registry), **more
     )
@@ -160,9 +168,10 @@ def log_draining(fleet: WorkerTable, clients: Admission) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What serves, and the address that it serves at."""
+    """What serves, and the addresses that it serves at."""
 
     address: Address
+    admin: Address | None
     fleet: WorkerTable
     clients: Admission
     metrics: ProxyMetrics
@@ -174,14 +183,14 @@ async def serving(
     registry: ConsulRegistry | None,
     readiness: Readiness,
     *,
-    report: Report | None = None,
+    pages: Path | None = None,
     known: Sequence[Instance] = (),
     shared_port: bool = False,
 ) -> AsyncIterator[Serving]:
     """Serves clients inside the block; after it, what was begun has been finished.
 
-    `registry` is the one to ask, None where it is static. `report` is what its pages say where that
-    is not its own. Workers that are `known` beforehand are served from the first client on.
+    `registry` is the one to ask, None where it is static. `pages` is the unix socket of another process that
+    serves the pages. Workers that are `known` beforehand are served from the first client on.
 
     One task group owns the watch and the prober: if one of them dies, so does the block.
     """
@@ -191,7 +200,7 @@ async def serving(
     metrics.include(ProcessMetrics(loop))
     observer = AccessLog(metrics, loop)
     async with contextlib.AsyncExitStack() as stack:
-        connections = stack.enter_context(WorkerConnections(loop, _KEEP_ALIVE_S))
+        connections = stack.enter_context(WorkerConnections(loop, KEEP_ALIVE_S))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         prober = Prober(fleet, session)
         tickets = TicketIssuer(settings.ticket_keys, settings.service)
@@ -217,24 +226,23 @@ async def serving(
             metrics.include(RegistryMetrics(watch, fleet))
             always.append(watch.run)
         await stack.enter_async_context(beside(*always))
-        app = make_app(
-            settings.mode,
-            fleet,
-            observer,
-            report or OwnReport(fleet, metrics),
-            WorkerMetricsPages(fleet, session),
-            readiness,
-            tickets,
-            settings.cors,
-        )
-        socket = await stack.enter_async_context(page_socket(app))
-        pages = PageHandler(PageContext(socket, connections, settings.limits, observer, settings.cors, loop))
+        opened: tuple[Path, Address | None]
+        if pages is not None:
+            opened = pages, None
+        else:
+            status = LocalStatus(fleet, metrics, readiness)
+            sources = PageSources(status, WorkerMetricsPages(status, session), tickets)
+            opened = await stack.enter_async_context(
+                serving_pages(settings, sources, connections, observer, readiness)
+            )
+        public_pages, admin = opened
         forwarder = Forwarder(
             fleet, connections, settings.limits, metrics, observer, tickets, settings.cors, loop
         )
         routes = _routes(settings, fleet, tickets, view, observer, forwarder)
         errors = ProxyErrorResponses(observer, settings.cors)
-        server = Server(by_route(routes, pages), errors, settings.client_limits, loop)
+        page_forwarder = _page_forwarder(settings, public_pages, connections, observer)
+        server = Server(by_route(routes, page_forwarder), errors, settings.client_limits, loop)
         metrics.include(
             ConnectionMetrics(
                 server.admission,
@@ -247,11 +255,59 @@ async def serving(
             listening(
                 server,
                 settings.address,
+                option="--port",
                 drain_timeout_s=settings.drain_timeout_s,
                 shared_port=shared_port,
             )
         )
-        yield Serving(address, fleet, server.admission, metrics)
+        yield Serving(address, admin, fleet, server.admission, metrics)
+
+
+@contextlib.asynccontextmanager
+async def serving_pages(
+    settings: ProxySettings,
+    sources: PageSources,
+    connections: WorkerConnections,
+    observer: AccessLog,
+    readiness: Readiness,
+) -> AsyncIterator[tuple[Path, Address | None]]:
+    """The proxy's own pages: gives the unix socket of those for the public port, and the address of the admin
+    port, where there is one. Raises CannotListenError.
+    """
+    mode, cors, admin = settings.mode, settings.cors, settings.admin
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            public = make_app(mode, sources, observer, cors, for_operators=admin is None)
+            pages = await stack.enter_async_context(page_server(public))
+            if admin is None:
+                yield pages, None
+                return
+            all_pages = await stack.enter_async_context(page_server(make_app(mode, sources, observer, cors)))
+        except NoSocketFolderError as error:
+            raise CannotListenError(str(error)) from error
+        limits = replace(settings.client_limits, max_connections=_MOST_OPERATORS)
+        forwarder = _page_forwarder(settings, all_pages, connections, observer)
+        errors = ProxyErrorResponses(observer, cors)
+        server = Server(forwarder, errors, limits, asyncio.get_running_loop())
+        readiness.on_drain(server.drain)
+        address = await stack.enter_async_context(
+            listening(server, admin, option="--admin-port", drain_timeout_s=_ADMIN_DRAIN_S)
+        )
+        yield pages, address
+
+
+def _page_forwarder(
+    settings: ProxySettings, pages: Path, connections: WorkerConnections, observer: AccessLog
+) -> PageForwarder:
+    limits = settings.limits
+    return PageForwarder(
+        pages,
+        connections,
+        PageLimits(limits.max_body_bytes, limits.timeout_s, limits.client_timeout_s),
+        observer,
+        settings.cors,
+        asyncio.get_running_loop(),
+    )
 
 
 def _routes(

@@ -29,6 +29,7 @@ from tfleet.deploy.local.run import run_fleet
 from tfleet.deploy.local.terminal import Console
 from tfleet.discovery.options import (
     PORT,
+    admin_port_option,
     chosen_registry,
     log_format_option,
     log_level_option,
@@ -89,6 +90,7 @@ _OF_PROXY_TOO = {"max_body_bytes", "cors_origins", "drain_grace_s"}
     default="forward",
     help="forward: requests go through the proxy. p2p: it only says which worker to talk to.",
 )
+@admin_port_option
 @model_options
 @registry_options
 @ticket_key_file_option
@@ -103,6 +105,7 @@ def up(
     workers: int,
     host: str,
     port: int,
+    admin_port: int | None,
     listeners: int,
     mode: Mode,
     registry: str | None,
@@ -146,9 +149,12 @@ def up(
         _check(ticket_key_file)
     _check_modules()
     _check_model(of_workers)
-    proxy, chosen = _claim(Address(host, port), chosen)
+    if admin_port and admin_port == port:
+        raise click.UsageError(f"--admin-port {admin_port} is --port, too: choose another one")
+    proxy, admin_port, chosen = _claim(Address(host, port), admin_port, chosen)
     fleet = FleetPlan(
         proxy=proxy,
+        admin_port=admin_port,
         mode=mode,
         workers=workers,
         registry=chosen,
@@ -191,19 +197,23 @@ def _check_model(options: Mapping[str, Any]) -> None:
 
 
 def _claim(
-    wanted: Address, registry: ConsulRegistry | EmbeddedRegistry
-) -> tuple[Address, ConsulRegistry | EmbeddedRegistry]:
-    """The proxy's address and the registry with real ports, all free before anything is started."""
+    wanted: Address, admin_port: int | None, registry: ConsulRegistry | EmbeddedRegistry
+) -> tuple[Address, int | None, ConsulRegistry | EmbeddedRegistry]:
+    """The proxy's address, its admin port and the registry with real ports, all free before anything is
+    started.
+    """
     ports = {"--port": wanted.port}
+    if admin_port is not None:
+        ports["--admin-port"] = admin_port
     if isinstance(registry, EmbeddedRegistry):
         ports["--registry-port"] = registry.address.port
     try:
-        free = free_ports(ports, hosts={"--port": wanted.host})
+        free = free_ports(ports, hosts=dict.fromkeys(("--port", "--admin-port"), wanted.host))
     except PortTakenError as error:
         raise CommandRefusedError(str(error)) from error
     if isinstance(registry, EmbeddedRegistry):
         registry = replace(registry, address=Address(LOOPBACK, free["--registry-port"]))
-    return Address(wanted.host, free["--port"]), registry
+    return Address(wanted.host, free["--port"]), free.get("--admin-port"), registry
 
 
 def _check(ticket_key_file: Path) -> None:

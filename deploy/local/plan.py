@@ -35,6 +35,7 @@ class FleetPlan:
     service: str
     log_format: LogFormat
     drain_timeout_s: float
+    admin_port: int | None = None
     listeners: int = 1
     log_level: LogLevel = "info"
     of_proxy: tuple[str, ...] = ()
@@ -50,6 +51,11 @@ class FleetPlan:
             return self.proxy
         return replace(self.proxy, host="::1" if ":" in self.proxy.host else LOOPBACK)
 
+    @property
+    def workers_page_here(self) -> Address:
+        """Where this machine finds the proxy's `/workers`."""
+        return self.seen_here if self.admin_port is None else replace(self.seen_here, port=self.admin_port)
+
     def registry_spec(self) -> ChildSpec | None:
         """The embedded registry as a process of its own: so a proxy that restarts loses no registration."""
         if isinstance(self.registry, ConsulRegistry):
@@ -64,6 +70,7 @@ class FleetPlan:
             "proxy",
             "proxy",
             *("--host", self.proxy.host, "--port", str(self.proxy.port), "--mode", self.mode),
+            *(() if self.admin_port is None else ("--admin-port", str(self.admin_port))),
             *("--listeners", str(self.listeners)),
             *self.of_proxy,
             *self._common(),

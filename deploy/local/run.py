@@ -85,7 +85,8 @@ async def _herald(fleet: FleetPlan, console: Console, image: str, tfleet: str) -
     progress, invited = Progress(fleet.workers), False
     async with aiohttp.ClientSession() as session:
         while not progress.complete:
-            ready, elapsed_s = await ready_workers(session, fleet.seen_here), time.monotonic() - began
+            ready = await ready_workers(session, fleet.workers_page_here)
+            elapsed_s = time.monotonic() - began
             if progress.news(ready, elapsed_s):
                 console.say(announce.progress(ready, fleet.workers, elapsed_s))
             if ready and not invited:

@@ -1,10 +1,13 @@
-"""The proxy's routes.
+"""The proxy's own pages: a plain aiohttp application, which knows nothing of the clients' connections.
 
-The page behind `GET /` in forward mode.
+Pages for operators are those about the fleet: `/workers`, `/workers/ID/metrics` and `/metrics`. With
+`--admin-port` the public port does not serve them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from aiohttp import hdrs, web
@@ -14,84 +17,100 @@ from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, PROXY, TICKET
 from tfleet.contract.problem import Problem
 from tfleet.proxy.admin.middleware import allow_origins, observed
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
-from tfleet.proxy.admin.workers import Report
-from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.admin.workers import ProxyStatus, document
 from tfleet.proxy.problems import ProblemError, problem_response
-from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.ticket_issuer import TicketIssuer
 
 Mode = Literal["forward", "p2p"]
 MODES: Final = ("forward", "p2p")
 
-_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class PageSources:
+    """What the pages show."""
+
+    status: ProxyStatus
+    worker_metrics: WorkerMetricsPages
+    tickets: TicketIssuer
 
 
 def make_app(
-    mode: Mode,
-    fleet: WorkerTable,
-    observer: AccessLog,
-    report: Report,
-    worker_metrics: WorkerMetricsPages,
-    readiness: Readiness,
-    tickets: TicketIssuer,
-    cors: Cors,
+    mode: Mode, sources: PageSources, observer: AccessLog, cors: Cors, *, for_operators: bool = True
 ) -> web.Application:
-    """The pages: all but what a connection has somebody else take (see connection.py)."""
+    """All pages, or only those for everybody: then the paths of the others are 404."""
     app = web.Application(middlewares=[observed(observer)])
     if cors:
         allow_origins(app, cors)
-
-    async def misspelt(request: web.Request) -> web.Response:
-        raise ProblemError(Problem(404, f"there is nothing at {request.raw_path}: write the path as it is"))
-
     for path in CLASSIFY_PATHS:
-        app.router.add_post(path, misspelt)  # aiohttp takes escaped letters for what they stand for
-    app.router.add_get(LOOKUP_PATH, misspelt)
-
-    async def show_help(request: web.Request) -> web.Response:
-        return web.Response(text=help_page(request.host))
-
-    async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def readyz(_: web.Request) -> web.Response:
-        answer = web.Response(text="ready\n")
-        if reason := readiness.missing(fleet):
-            answer = problem_response(Problem(503, reason, retry_after_s=1))
-        if readiness.name:
-            answer.headers[PROXY] = readiness.name
-        return answer
-
-    async def show_metrics(_: web.Request) -> web.Response:
-        return web.Response(body=await report.metrics(), headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
-
-    app.router.add_get("/", misspelt if mode == "p2p" else show_help)
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", show_metrics)
-    _add_workers(app, report, worker_metrics, tickets)
+        app.router.add_post(path, _misspelt)  # aiohttp takes escaped letters for what they stand for
+    app.router.add_get(LOOKUP_PATH, _misspelt)
+    app.router.add_get("/", _misspelt if mode == "p2p" else _help(for_operators=for_operators))
+    app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/readyz", _readyz(sources.status))
+    for path, page in _operator_pages(sources).items():
+        if for_operators:
+            app.router.add_get(path, page)
+        else:
+            app.router.add_route("*", path, _not_on_this_port)
     return app
 
 
-def _add_workers(
-    app: web.Application, report: Report, worker_metrics: WorkerMetricsPages, tickets: TicketIssuer
-) -> None:
-    async def workers(_: web.Request) -> web.Response:
-        ticket = tickets.current()
-        headers = {} if ticket is None else {TICKET: ticket, hdrs.CACHE_CONTROL: "no-store"}
-        return web.json_response(await report.workers(), headers=headers)
+def _operator_pages(sources: PageSources) -> dict[str, _Page]:
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=await sources.status.metrics(), headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
 
-    async def metrics(request: web.Request) -> web.Response:
-        page = await worker_metrics(request.match_info["id"])
+    async def workers(_: web.Request) -> web.Response:
+        ticket = sources.tickets.current()
+        headers = {} if ticket is None else {TICKET: ticket, hdrs.CACHE_CONTROL: "no-store"}
+        return web.json_response(document(await sources.status.workers()), headers=headers)
+
+    async def worker_metrics(request: web.Request) -> web.Response:
+        page = await sources.worker_metrics(request.match_info["id"])
         return web.Response(body=page, headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
 
-    app.router.add_get("/workers", workers)
-    app.router.add_get("/workers/{id}/metrics", metrics)
+    return {"/metrics": metrics, "/workers": workers, "/workers/{id}/metrics": worker_metrics}
 
 
-def help_page(host: str) -> str:
+def _readyz(status: ProxyStatus) -> _Page:
+    async def readyz(_: web.Request) -> web.Response:
+        answer = web.Response(text="ready\n")
+        if reason := await status.missing():
+            answer = problem_response(Problem(503, reason, retry_after_s=1))
+        if status.name:
+            answer.headers[PROXY] = status.name
+        return answer
+
+    return readyz
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+def _help(*, for_operators: bool) -> _Page:
+    async def show_help(request: web.Request) -> web.Response:
+        return web.Response(text=help_page(request.host, for_operators=for_operators))
+
+    return show_help
+
+
+async def _misspelt(request: web.Request) -> web.Response:
+    raise ProblemError(Problem(404, f"there is nothing at {request.raw_path}: write the path as it is"))
+
+
+async def _not_on_this_port(request: web.Request) -> web.Response:
+    raise ProblemError(Problem(404, f"{request.path} is not served on this port"))
+
+
+def help_page(host: str, *, for_operators: bool = True) -> str:
     """A short text with lines to paste; `host` is how the client reached the proxy."""
+    pages = "GET /workers      the workers and how they are\n" if for_operators else ""
+    metrics = ", /metrics" if for_operators else ""
     return f"""\
 tfleet classifies images. Send one:
 
@@ -103,6 +122,5 @@ Or ask for a worker and send it there, past the proxy:
   curl -v -XPOST $(curl -s {host}/worker) -F "data=@cat.jpg"
 
 ?top=N            how many labels, best first
-GET /workers      the workers and how they are
-GET /healthz, /readyz, /metrics
+{pages}GET /healthz, /readyz{metrics}
 """

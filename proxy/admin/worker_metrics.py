@@ -8,8 +8,7 @@ import aiohttp
 
 from tfleet.contract.names import WORKER
 from tfleet.contract.problem import Problem
-from tfleet.proxy.balancing.pool import PoolMember
-from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.admin.workers import ProxyStatus, WorkerRow
 from tfleet.proxy.problems import ProblemError
 from tfleet.runtime.network_errors import plain_reason
 
@@ -19,39 +18,40 @@ _OK: Final = 200
 
 
 class WorkerMetricsPages:
-    """Fetches the page from a worker of the fleet, and from nobody else."""
+    """Fetches the page from a worker that the proxy knows, and from nobody else."""
 
-    def __init__(self, fleet: WorkerTable, session: aiohttp.ClientSession) -> None:
-        self._fleet = fleet
+    def __init__(self, status: ProxyStatus, session: aiohttp.ClientSession) -> None:
+        self._status = status
         self._session = session
 
     async def __call__(self, worker_id: str) -> bytes:
         """The page. Raises ProblemError: 404 for a worker that is not known, 502 without a page of its."""
-        member = self._fleet.pool.members.get(worker_id)
-        if member is None:
+        rows = await self._status.workers()
+        row = next((row for row in rows if row.instance.id == worker_id), None)
+        if row is None:
             raise ProblemError(Problem(404, f"no worker {worker_id[:200]!r} is known: see GET /workers"))
-        url = f"{member.instance.address.url}/metrics"
+        url = f"{row.instance.address.url}/metrics"
         try:
             async with self._session.get(url, timeout=_TIMEOUT, allow_redirects=False) as answer:
-                return await _page(member, answer)
+                return await _page(row, answer)
         except TimeoutError:
-            raise _failed(member, f"gave no metrics within {_TIMEOUT.total:g} s") from None
+            raise _failed(row, f"gave no metrics within {_TIMEOUT.total:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a name that is none
-            raise _failed(member, f"gave no metrics: {plain_reason(error)}") from error
+            raise _failed(row, f"gave no metrics: {plain_reason(error)}") from error
 
 
-async def _page(member: PoolMember, answer: aiohttp.ClientResponse) -> bytes:
-    if not member.answers_as(answer.headers.get(WORKER)):
-        raise _failed(member, f"is not at its address any more, but {answer.headers[WORKER]}")
+async def _page(row: WorkerRow, answer: aiohttp.ClientResponse) -> bytes:
+    if not row.answers_as(answer.headers.get(WORKER)):
+        raise _failed(row, f"is not at its address any more, but {answer.headers[WORKER]}")
     if answer.status != _OK:
-        raise _failed(member, f"answered {answer.status} when it was asked for its metrics")
+        raise _failed(row, f"answered {answer.status} when it was asked for its metrics")
     page = await answer.content.read(_MOST_BYTES + 1)
     while len(page) <= _MOST_BYTES and (more := await answer.content.read(_MOST_BYTES + 1 - len(page))):
         page += more
     if len(page) > _MOST_BYTES:
-        raise _failed(member, f"has metrics of over {_MOST_BYTES} bytes")
+        raise _failed(row, f"has metrics of over {_MOST_BYTES} bytes")
     return page
 
 
-def _failed(member: PoolMember, how: str) -> ProblemError:
-    return ProblemError(Problem(502, f"worker {member.id} {how}"))
+def _failed(row: WorkerRow, how: str) -> ProblemError:
+    return ProblemError(Problem(502, f"worker {row.instance.id} {how}"))

@@ -1,7 +1,4 @@
-"""`GET /workers`: the table behind `tfleet status`.
-
-What the proxy's pages say of it: its figures, and the workers that it knows.
-"""
+"""What the proxy's pages say of it: whether it is ready, its figures, and the workers that it knows."""
 
 from __future__ import annotations
 
@@ -11,8 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.balancing.pool import PoolMember, WorkerState
+from tfleet.proxy.balancing.pool import PoolMember, WorkerState, answers_as
 from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.telemetry.metrics import ProxyMetrics, exposition
 
 
@@ -28,6 +26,10 @@ class WorkerRow:
     failures: int
     last_error: str
 
+    def answers_as(self, name: str | None) -> bool:
+        """Whether an answer under this name is the worker's own (see pool.Member.answers_as)."""
+        return answers_as(self.instance, name)
+
 
 def worker_rows(fleet: WorkerTable) -> tuple[WorkerRow, ...]:
     """All workers the proxy knows, in the order in which it met them."""
@@ -35,13 +37,8 @@ def worker_rows(fleet: WorkerTable) -> tuple[WorkerRow, ...]:
 
 
 def document(rows: Sequence[WorkerRow]) -> dict[str, object]:
-    """As it is told."""
+    """What `GET /workers` says."""
     return {"workers": [_fields(row) for row in rows]}
-
-
-def workers_document(fleet: WorkerTable) -> dict[str, object]:
-    """All workers the proxy knows, as it is told."""
-    return document(worker_rows(fleet))
 
 
 def _row(fleet: WorkerTable, member: PoolMember) -> WorkerRow:
@@ -72,25 +69,40 @@ def _fields(row: WorkerRow) -> dict[str, object]:
     }
 
 
-class Report(Protocol):
-    """Raises ProblemError where it can't be had."""
+class ProxyStatus(Protocol):
+    """What a proxy says of itself; its methods raise ProblemError where that can't be had."""
+
+    @property
+    def name(self) -> str:
+        """The id under which the proxy is registered; empty where it is not."""
+
+    async def missing(self) -> str | None:
+        """Why the proxy is not ready, in one line, or None."""
 
     async def metrics(self) -> bytes:
-        """`GET /metrics`."""
+        """Its figures, as Prometheus reads them."""
 
-    async def workers(self) -> dict[str, object]:
-        """`GET /workers`."""
+    async def workers(self) -> Sequence[WorkerRow]:
+        """All workers that it knows."""
 
 
-class OwnReport:
+class LocalStatus:
     """That of a proxy which is one process."""
 
-    def __init__(self, fleet: WorkerTable, metrics: ProxyMetrics) -> None:
+    def __init__(self, fleet: WorkerTable, metrics: ProxyMetrics, readiness: Readiness) -> None:
         self._fleet = fleet
         self._metrics = metrics
+        self._readiness = readiness
+
+    @property
+    def name(self) -> str:
+        return self._readiness.name
+
+    async def missing(self) -> str | None:
+        return self._readiness.missing(self._fleet)
 
     async def metrics(self) -> bytes:
         return await asyncio.to_thread(lambda: exposition(self._metrics.families()))  # it reads /proc
 
-    async def workers(self) -> dict[str, object]:
-        return workers_document(self._fleet)
+    async def workers(self) -> Sequence[WorkerRow]:
+        return worker_rows(self._fleet)

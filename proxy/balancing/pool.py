@@ -127,11 +127,16 @@ class PoolMember:
         return self.ready_at_s > -math.inf or bool(self.maintenance)
 
     def answers_as(self, name: str | None) -> bool:
-        """Whether an answer under this name is its own: another worker may have got its address since.
+        """Whether an answer under this name is its own: another worker may have got its address since."""
+        return answers_as(self.instance, name)
 
-        In a static list nobody has a name but its address.
-        """
-        return name in {None, self.id} or self.id == str(self.instance.address)
+
+def answers_as(instance: Instance, name: str | None) -> bool:
+    """Whether an answer under this name is the worker's own.
+
+    In a static list nobody has a name but its address.
+    """
+    return name in {None, instance.id} or instance.id == str(instance.address)
 
 
 @dataclass(frozen=True, slots=True)

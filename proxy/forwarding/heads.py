@@ -34,8 +34,6 @@ _ANSWER: Final = b"\r\n".join(
     ]
 )
 _CHUNKED: Final = b"Transfer-Encoding: chunked"
-_OF_PAGES: Final = tuple(name.encode() for name in (REQUEST_ID, WORKER, QUEUE_LENGTH, RETRIES))
-_NO_LENGTH: Final = frozenset({_NO_CONTENT, 304})
 
 
 def worker_head(
@@ -110,37 +108,6 @@ def client_head(
         request_id.encode(),
         retries,
     )
-
-
-def page_request_head(head: RequestHead, local_address: str) -> bytes:
-    """The request for the proxy's own pages, which know nothing of the client's connection.
-
-    A client that names no host, as in HTTP/1.0, is taken to mean the address that it connected to: aiohttp
-    wants one.
-    """
-    lines = [b"Host: " + (head.host or local_address.encode())]
-    if head.request_id:
-        lines.append(f"{REQUEST_ID}: {head.request_id}".encode("latin-1"))
-    lines += head.fields.lines
-    if head.chunked:
-        lines.append(_CHUNKED)
-    elif head.length_bytes:
-        lines.append(b"Content-Length: %d" % head.length_bytes)
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (head.method, head.target, _with_ends(lines))
-
-
-def page_response_head(page: ResponseHead, *, connection: tuple[bytes, ...], chunked: bool) -> bytes:
-    """The head of a page for the client. `connection` and `chunked` are as for `client_head`."""
-    lines = [*page.fields.lines, *connection]
-    for name in _OF_PAGES:
-        if (value := page.fields.first(name.lower())) is not None:
-            lines.append(b"%b: %b" % (name, value))
-    if chunked:
-        lines.append(_CHUNKED)
-    elif page.status not in _NO_LENGTH and page.length_bytes is not None:
-        said = page.fields.first(b"content-length")
-        lines.append(b"Content-Length: " + (said or b"0"))
-    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (page.status, page.reason, _with_ends(lines))
 
 
 def _with_ends(lines: list[bytes]) -> bytes:

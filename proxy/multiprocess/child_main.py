@@ -69,7 +69,7 @@ async def _serve(start: Start, link: ParentLink, readiness: Readiness, stop: asy
 
     async with beside(hear):
         async with serving(
-            settings, start.registry, readiness, report=link, known=start.known, shared_port=True
+            settings, start.registry, readiness, pages=start.pages, known=start.known, shared_port=True
         ) as now:
             link.serving = now
             link.send(Listening(now.address))

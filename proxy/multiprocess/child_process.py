@@ -21,7 +21,6 @@ from tfleet.proxy.multiprocess.messages import (
     Report,
     ReportRequest,
     Start,
-    TotalsRequest,
     receive,
     send,
 )
@@ -41,9 +40,6 @@ class ChildOwner(Protocol):
 
     def changed(self, child: ChildProcess) -> None:
         """The listener listens, has become ready, or can't be used."""
-
-    def totals_wanted(self, child: ChildProcess) -> None:
-        """The listener wants to know what all listeners know."""
 
     def child_ended(self, report: Report) -> None:
         """The listener has ended; this was its last report."""
@@ -136,8 +132,6 @@ class ChildProcess:
             case Ready():
                 self.ready = True
                 self._owner.changed(self)
-            case TotalsRequest():
-                self._owner.totals_wanted(self)
             case Report():
                 self.report, self._asked = message, False
                 self.fresh.set()

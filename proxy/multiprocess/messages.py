@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import structlog
@@ -25,6 +26,7 @@ from tfleet.proxy.multiprocess.json_codec import JsonError, from_json, to_json
 from tfleet.proxy.server import ProxySettings
 from tfleet.runtime.log import LogFormat, LogLevel
 
+_HAS_WORKER: Final[Any] = bool | None
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 """As much as a client of ours reads of `GET /workers`: 10,000 workers with long errors."""
 
@@ -34,8 +36,8 @@ class Start:
     """To a listener, first of all.
 
     `settings` have no ticket keys of their own: `ticket_keys` are what the parent read. `registry` is the one
-    to ask, None where it is static; `known` are the workers that the other listeners know. `name` is that of
-    `Registered`.
+    to ask, None where it is static; `known` are the workers that the other listeners know. `pages` is the
+    unix socket to which requests for pages go. `name` is that of `Registered`.
     """
 
     number: int
@@ -43,6 +45,7 @@ class Start:
     ticket_keys: KeyFileState | None
     registry: ConsulRegistry | None
     known: tuple[Instance, ...]
+    pages: Path
     name: str
     log_format: LogFormat
     log_level: LogLevel = "info"
@@ -78,29 +81,18 @@ class ReportRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class TotalsRequest:
-    """From a listener: a page wants the figures and workers of all listeners."""
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """To a listener: the figures of all listeners, as Prometheus reads them, and the workers of all."""
-
-    metrics: str
-    workers: tuple[WorkerRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
-    """From a listener: its figures and its workers."""
+    """From a listener: its figures and its workers.
+
+    `has_worker` is whether it has a worker to send to, None while it does not serve yet.
+    """
 
     families: tuple[Metric, ...] = ()
     workers: tuple[WorkerRow, ...] = ()
+    has_worker: bool | None = None
 
 
-Message: TypeAlias = (
-    Start | Listening | Ready | Registered | Drain | ReportRequest | Report | TotalsRequest | Totals
-)
+Message: TypeAlias = Start | Listening | Ready | Registered | Drain | ReportRequest | Report
 
 
 def send(writer: asyncio.StreamWriter, message: Message) -> None:
@@ -137,10 +129,8 @@ def encode(message: Message) -> bytes:
             "type": Report.__name__,
             "families": [_family(each) for each in message.families],
             "workers": [_row(each) for each in message.workers],
+            "has_worker": message.has_worker,
         }
-    elif isinstance(message, Totals):
-        rows = [_row(each) for each in message.workers]
-        document = {"type": Totals.__name__, "metrics": message.metrics, "workers": rows}
     else:
         document = to_json(message)
     return json.dumps(document, separators=(",", ":")).encode() + b"\n"
@@ -152,22 +142,20 @@ def decode(line: bytes) -> Message:
         document = json.loads(line)
     except ValueError as error:
         raise JsonError(str(error)) from None
-    kind = document.get("type") if isinstance(document, dict) else None
-    if kind in (Report.__name__, Totals.__name__):
-        return _rows_and_figures(document)
-    kinds: Any = Start | Listening | Ready | Registered | Drain | ReportRequest | TotalsRequest
+    if isinstance(document, dict) and document.get("type") == Report.__name__:
+        return _report(document)
+    kinds: Any = Start | Listening | Ready | Registered | Drain | ReportRequest
     message: Message = from_json(kinds, document)
     return message
 
 
-def _rows_and_figures(document: dict[str, Any]) -> Report | Totals:
+def _report(document: dict[str, Any]) -> Report:
     try:
+        families = tuple(_read_family(*each) for each in document["families"])
         workers = tuple(_read_row(*each) for each in document["workers"])
-        if document["type"] == Totals.__name__:
-            return Totals(document["metrics"], workers)
-        return Report(tuple(_read_family(*each) for each in document["families"]), workers)
+        return Report(families, workers, from_json(_HAS_WORKER, document["has_worker"]))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise JsonError(f"a message of another shape: {error}") from None
+        raise JsonError(f"a Report of another shape: {error}") from None
 
 
 def _family(family: Metric) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The parent of several listeners: all that a proxy is once."""
+"""The parent of several listeners: all that a proxy has once, the pages among it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,31 @@ import contextlib
 import functools
 import os
 import signal
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import structlog
 
+from tfleet.contract.address import Address
 from tfleet.httpd.acceptor import listen_errors
+from tfleet.proxy.admin.app import PageSources
 from tfleet.proxy.admin.registry_metrics import MembershipMetrics
+from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.balancing.pool import WorkerState
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.multiprocess.messages import Drain, Registered, Start
 from tfleet.proxy.multiprocess.shared_port import held, share
-from tfleet.proxy.multiprocess.supervisor import ChildSupervisor
+from tfleet.proxy.multiprocess.supervisor import AggregateStatus, ChildSupervisor
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
-from tfleet.proxy.server import ProxySettings, beside, consul_of, log_listening
+from tfleet.proxy.server import KEEP_ALIVE_S, ProxySettings, beside, consul_of, log_listening, serving_pages
+from tfleet.proxy.telemetry.access_log import AccessLog
+from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
+from tfleet.proxy.ticket_issuer import TicketIssuer
+from tfleet.proxy.upstream.connection_pool import WorkerConnections
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.runtime.log import LogFormat, LogLevel
 
@@ -55,12 +66,16 @@ async def serve_together(
     log: Any = structlog.get_logger()
     if crowded := crowding(count, usable_cpus()):
         log.warning(crowded)
-    supervisor = ChildSupervisor(count)
+    loop = asyncio.get_running_loop()
+    own = ProxyMetrics(WorkerTable(settings.balance))
+    own.include(ProcessMetrics(loop))
+    supervisor = ChildSupervisor(count, own)
     readiness = SharedReadiness(supervisor)
     _on_signals(supervisor)
     async with contextlib.AsyncExitStack() as stack:
         with listen_errors(settings.address, "--port"):
             address = await stack.enter_async_context(held(settings.address))
+        pages, admin = await stack.enter_async_context(_serving_pages(settings, supervisor, readiness, own))
         registry = await consul_of(stack, settings.registry)
 
         def start_message(number: int) -> Start:
@@ -69,18 +84,18 @@ async def serve_together(
             keys = settings.ticket_keys
             own = replace(share(settings, number, count, address), ticket_keys=None)
             state = None if keys is None else keys.state
-            return Start(number, own, state, registry, known, readiness.name, log_format, log_level)
+            return Start(number, own, state, registry, known, pages, readiness.name, log_format, log_level)
 
         await stack.enter_async_context(supervisor.running(start_message))
         membership = None
         if await supervisor.listening():
-            log_listening(settings, supervisor.address, listeners=count)
+            log_listening(settings, supervisor.address, admin, listeners=count)
             if registry is not None:
                 membership = ProxyRegistration(registry, settings.service, settings.advertise)
-                supervisor.own.register(MembershipMetrics(membership))
+                own.include(MembershipMetrics(membership))
                 stack.push_async_callback(membership.leave)
-                address, first_ready = supervisor.address, supervisor.first_ready
-                join = functools.partial(membership.join, address, readiness, first_ready)
+                first_ready = supervisor.first_ready
+                join = functools.partial(membership.join, supervisor.address, readiness, first_ready)
                 await stack.enter_async_context(beside(join))
             await supervisor.stop_asked.wait()
         readiness.drain()
@@ -89,6 +104,27 @@ async def serve_together(
             await membership.leave()
         await supervisor.stop(settings.drain_grace_s + settings.drain_timeout_s + _BEYOND_DRAIN_S)
     return supervisor.code
+
+
+@contextlib.asynccontextmanager
+async def _serving_pages(
+    settings: ProxySettings, supervisor: ChildSupervisor, readiness: Readiness, own: ProxyMetrics
+) -> AsyncIterator[tuple[Path, Address | None]]:
+    """The pages of all listeners: see serving_pages in server.py."""
+    loop = asyncio.get_running_loop()
+    status, tickets = (
+        AggregateStatus(supervisor, readiness),
+        TicketIssuer(settings.ticket_keys, settings.service),
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        connections = stack.enter_context(WorkerConnections(loop, KEEP_ALIVE_S))
+        await stack.enter_async_context(beside(tickets.run))
+        sources = PageSources(status, WorkerMetricsPages(status, session), tickets)
+        observer = AccessLog(own, loop)
+        yield await stack.enter_async_context(
+            serving_pages(settings, sources, connections, observer, readiness)
+        )
 
 
 def crowding(count: int, cpus: int) -> str | None:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import Counter
 from prometheus_client.metrics_core import Metric
 
 from tfleet.contract.address import Address
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.multiprocess.aggregate import lasting, merge, sum_up
 from tfleet.proxy.multiprocess.child_process import ChildProcess
-from tfleet.proxy.multiprocess.messages import Message, Report, Start, Totals
+from tfleet.proxy.multiprocess.messages import Message, Report, Start
+from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.server import beside
-from tfleet.proxy.telemetry.metrics import ProcessMetrics, exposition
+from tfleet.proxy.telemetry.metrics import ProxyMetrics, exposition
 from tfleet.runtime.child_process import UNUSABLE
 
 _EVERY_S: Final = 1.0
@@ -31,16 +32,17 @@ _REPORT_TIMEOUT_S: Final = 0.5
 class ChildSupervisor:
     """The listeners, numbered from 1 to `count`."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, own: ProxyMetrics) -> None:
+        """`own` is what the parent counts itself."""
         self.code = 0
         """The exit code of the program."""
-        self.own = CollectorRegistry()
-        """What the parent counts itself."""
+        self._own = own
         self._restarts = Counter(
             "tfleet_proxy_listener_restarts",
             "Listeners that ended without having been told to, and were started again",
-            registry=self.own,
+            registry=None,
         )
+        own.include(self._restarts)
         self.stop_asked = asyncio.Event()
         """Set by `ask_to_stop`, and by a listener that can't be used."""
         self.first_ready = asyncio.Event()
@@ -50,7 +52,8 @@ class ChildSupervisor:
         """The workers that they knew last. None at all is no news: all listeners may have died at once."""
         self._gone: tuple[Metric, ...] = ()
         """The counters of listeners that have ended."""
-        self._asking: asyncio.Queue[ChildProcess] = asyncio.Queue()
+        self._collecting = asyncio.Lock()
+        self._rounds_begun = 0
         self._start_message: Callable[[int], Start]
         self._children = tuple(ChildProcess(number, self) for number in range(1, count + 1))
 
@@ -68,7 +71,6 @@ class ChildSupervisor:
     async def running(self, start_message: Callable[[int], Start]) -> AsyncIterator[None]:
         """Keeps them running inside the block; `start_message` is what a listener is told when it starts."""
         self._start_message = start_message
-        self.own.register(ProcessMetrics(asyncio.get_running_loop()))
         async with beside(self._run_all, self._report_for_ever):
             yield
 
@@ -114,9 +116,6 @@ class ChildSupervisor:
         if all(child.ready for child in self._children):
             self.first_ready.set()
 
-    def totals_wanted(self, child: ChildProcess) -> None:
-        self._asking.put_nowait(child)
-
     def child_ended(self, report: Report) -> None:
         self._gone = sum_up([self._gone, lasting(report.families)])
         if not self.stop_asked.is_set():
@@ -129,30 +128,59 @@ class ChildSupervisor:
 
     async def _report_for_ever(self) -> None:
         while True:
-            asking: list[ChildProcess] = []
+            await self.collect_reports()
+            await asyncio.sleep(_EVERY_S)
+
+    async def collect_reports(self) -> None:
+        """Have all of them report, from now on: a round that others have asked for before does not count."""
+        wanted = self._rounds_begun + 1
+        async with self._collecting:
+            if self._rounds_begun >= wanted:
+                return  # somebody has begun one while this waited, and it is over
+            self._rounds_begun += 1
+            for child in self._children:
+                child.ask_report()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_EVERY_S):
-                    asking.append(await self._asking.get())
-            while not self._asking.empty():
-                asking.append(self._asking.get_nowait())
-            await self._collect_reports()
-            if asking:
-                totals = Totals((await asyncio.to_thread(self._text)).decode(), self._workers())
-                for child in asking:
-                    child.send(totals)
+                async with asyncio.timeout(_REPORT_TIMEOUT_S):
+                    for child in self._children:
+                        await child.fresh.wait()
+            self.known = self.workers() or self.known
 
-    async def _collect_reports(self) -> None:
-        for child in self._children:
-            child.ask_report()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_REPORT_TIMEOUT_S):
-                for child in self._children:
-                    await child.fresh.wait()
-        self.known = self._workers() or self.known
-
-    def _workers(self) -> tuple[WorkerRow, ...]:
+    def workers(self) -> tuple[WorkerRow, ...]:
+        """All workers, as the last reports have them."""
         return merge(child.report.workers for child in self._children)
 
-    def _text(self) -> bytes:
+    def exposition(self) -> bytes:
+        """The figures of all, as the last reports have them. It reads /proc."""
         reported = (child.report.families for child in self._children)
-        return exposition(sum_up([self._gone, *reported, self.own.collect()]))
+        return exposition(sum_up([self._gone, *reported, self._own.families()]))
+
+    @property
+    def has_worker(self) -> bool:
+        """Whether every listener that serves has a worker to send to, and one of them serves."""
+        said = {child.report.has_worker for child in self._children} - {None}
+        return said == {True}
+
+
+class AggregateStatus:
+    """What the proxy's pages say of all listeners together: a ProxyStatus."""
+
+    def __init__(self, supervisor: ChildSupervisor, readiness: Readiness) -> None:
+        self._supervisor = supervisor
+        self._readiness = readiness
+
+    @property
+    def name(self) -> str:
+        return self._readiness.name
+
+    async def missing(self) -> str | None:
+        await self._supervisor.collect_reports()
+        return self._readiness.why_not(has_worker=self._supervisor.has_worker)
+
+    async def metrics(self) -> bytes:
+        await self._supervisor.collect_reports()
+        return await asyncio.to_thread(self._supervisor.exposition)
+
+    async def workers(self) -> Sequence[WorkerRow]:
+        await self._supervisor.collect_reports()
+        return self._supervisor.workers()

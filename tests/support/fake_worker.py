@@ -118,11 +118,13 @@ def settings(
     cors: Cors = CORS_OFF,
     ticket_keys: KeyFile | None = None,
     port: int = 0,
+    admin: Address | None = None,
 ) -> ProxySettings:
     """A proxy's settings: a static list of workers, any free port."""
     addresses = tuple(w.address if isinstance(w, StandIn) else w for w in workers)
     return ProxySettings(
         address=Address("127.0.0.1", port),
+        admin=admin,
         mode=mode,
         balance=balance,
         slow_start_s=slow_start_s,

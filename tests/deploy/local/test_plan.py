@@ -89,6 +89,14 @@ def test_this_machine_finds_the_proxy(host: str, here: str) -> None:
     assert replace(FLEET, proxy=Address(host, 1)).seen_here == Address(here, 1)
 
 
+def test_an_admin_port_is_the_proxy_s_and_has_its_workers() -> None:
+    fleet = replace(FLEET, proxy=Address("0.0.0.0", 1), admin_port=2)
+    argv = fleet.proxy_spec().argv
+    assert argv[argv.index("--admin-port") + 1] == "2"
+    assert (fleet.seen_here.port, fleet.workers_page_here) == (1, Address("127.0.0.1", 2))
+    assert replace(fleet, admin_port=None).workers_page_here == Address("127.0.0.1", 1)
+
+
 def test_the_key_file_is_for_the_proxy_and_the_workers() -> None:
     fleet = replace(FLEET, ticket_key_file=Path("my keys"))
     for spec in (fleet.proxy_spec(), *fleet.worker_specs()):

@@ -11,9 +11,12 @@ from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
+from tfleet.proxy.admin.workers import LocalStatus
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.problems import ProblemError
+from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.server import running
+from tfleet.proxy.telemetry.metrics import ProxyMetrics
 
 PAGE = "tfleet_worker_busy_seconds_total 7.5\n"
 MEGABYTE = 1024 * 1024
@@ -86,8 +89,9 @@ async def test_another_server_at_its_address_is_not_taken_for_it() -> None:
     async with stand_in() as worker, aiohttp.ClientSession() as session:
         fleet.synced([Instance("tfleet-mine", worker.address)])
         worker.name = "tfleet-another"
+        status = LocalStatus(fleet, ProxyMetrics(fleet), Readiness())
         with pytest.raises(ProblemError, match="tfleet-mine is not at its address any more, but tfleet-ano"):
-            await WorkerMetricsPages(fleet, session)("tfleet-mine")
+            await WorkerMetricsPages(status, session)("tfleet-mine")
 
 
 async def test_asking_leaves_only_lines_for_debug_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:

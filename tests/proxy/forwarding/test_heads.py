@@ -2,7 +2,7 @@ import pytest
 
 from tfleet.httpd.http1.request import read_request_head
 from tfleet.httpd.http1.response import read_response_head
-from tfleet.proxy.forwarding.heads import client_head, page_request_head, worker_head
+from tfleet.proxy.forwarding.heads import client_head, worker_head
 
 HOP_BY_HOP = [
     *("Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection"),
@@ -140,17 +140,3 @@ def test_the_client_s_framing_is_its_own() -> None:
 @pytest.mark.parametrize(("status", "told"), [(204, False), (304, True)])
 def test_only_what_may_have_a_length_has_one(status: int, told: bool) -> None:
     assert (b"Content-Length: 3" in answered("Content-Length: 3", status=status)) is told
-
-
-def test_a_page_is_asked_for_without_the_connection() -> None:
-    lines = ["GET /workers HTTP/1.0", "Host: a", "Content-Length: 3", "Connection: close, x-a", "X-A: 1"]
-    lines += ["X-Request-Id: mine", "Expect: 100-continue", "Upgrade: websocket", "Accept: b"]
-    asked = read_request_head("".join(f"{line}\r\n" for line in lines).encode())
-    found = page_request_head(asked, "1.2.3.4:80")
-    kept = b"X-Request-Id: mine\r\nAccept: b\r\nContent-Length: 3\r\n"
-    assert found == b"GET /workers HTTP/1.1\r\nHost: a\r\n" + kept + b"\r\n"
-
-
-def test_a_page_is_asked_for_where_no_host_is_named() -> None:
-    found = page_request_head(read_request_head(b"GET /readyz HTTP/1.0\r\n"), "1.2.3.4:80")
-    assert found == b"GET /readyz HTTP/1.1\r\nHost: 1.2.3.4:80\r\n\r\n"

@@ -3,6 +3,7 @@ import contextlib
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 from tests.proxy.test_registration import listed
 from tests.proxy.test_server import ready, register, workers
@@ -32,13 +33,12 @@ class Owner:
         self.changes: list[ChildProcess] = []
 
     def start_message(self, number: int) -> Start:
-        return Start(number, replace(settings(), address=self.address), None, None, (), "", "json")
+        return Start(
+            number, replace(settings(), address=self.address), None, None, (), Path("/nowhere"), "", "json"
+        )
 
     def changed(self, child: ChildProcess) -> None:
         self.changes.append(child)
-
-    def totals_wanted(self, child: ChildProcess) -> None:
-        """Nobody asks."""
 
     def child_ended(self, report: Report) -> None:
         """It counts nothing."""

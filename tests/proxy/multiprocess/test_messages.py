@@ -26,8 +26,6 @@ from tfleet.proxy.multiprocess.messages import (
     Report,
     ReportRequest,
     Start,
-    Totals,
-    TotalsRequest,
     decode,
     encode,
     receive,
@@ -49,20 +47,20 @@ START = Start(
     ticket_keys=KeyFileState(Path("/keys"), TicketKeys((b"\x00\xff" * 16,)), (1, 2, 3)),
     registry=ConsulRegistry(Address("127.0.0.1", 1), Access("secret", tls=TLS)),
     known=(Instance("w1", Address("::1", 2), "model", "3", Address("a.example", 3)), row().instance),
+    pages=Path("/tmp/tfleet-1/pages"),
     name="",
     log_format="json",
 )
 MESSAGES = [
     START,
-    Start(2, settings(), None, None, (), "tfleet-proxy-1", "auto", "debug"),
+    Start(2, settings(), None, None, (), Path("/pages"), "tfleet-proxy-1", "auto", "debug"),
     Listening(Address("127.0.0.1", 1)),
     Ready(),
     Registered("x" * 300_000),
     Drain(),
     ReportRequest(),
     Report(),
-    TotalsRequest(),
-    Totals("# a metric\n", (row(), row(name="w2"))),
+    Report((), (row(), row(name="w2")), has_worker=True),
 ]
 
 
@@ -120,9 +118,10 @@ async def test_an_incomplete_message_is_ignored() -> None:
         b'{"type": "Listening"}\n',
         b'{"type": "Listening", "address": {"type": "Address", "host": 1, "port": 2}}\n',
         b'{"type": "Listening", "address": {"type": "Path", "host": "a", "port": 2}}\n',
-        b'{"type": "Report", "families": 1, "workers": []}\n',
-        b'{"type": "Report", "families": [], "workers": [[1, 2]]}\n',
-        b'{"type": "Report", "families": [["a"]], "workers": []}\n',
+        b'{"type": "Report", "families": 1, "workers": [], "has_worker": null}\n',
+        b'{"type": "Report", "families": [], "workers": [[1, 2]], "has_worker": null}\n',
+        b'{"type": "Report", "families": [["a"]], "workers": [], "has_worker": true}\n',
+        b'{"type": "Report", "families": [], "workers": [], "has_worker": "yes"}\n',
         encode(START).replace(b'"forward"', b'"sideways"'),
     ],
 )

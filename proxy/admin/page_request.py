@@ -1,0 +1,375 @@
+"""A request for one of the proxy's own pages: forwarded to the application behind its unix socket.
+
+Rules:
+- The request goes on with its body, and the response comes back, both as they come. The slower side sets the
+  pace in both directions.
+- The head of the response is due within `timeout_s`, else 504. A response that has begun may stream for as
+  long as the client takes it.
+- A body over `max_body_bytes` is 413, as soon as so much of it has come. A page that refuses the request by
+  its head alone answers before that.
+- A client that sends nothing of its body for `client_timeout_s` is 408. One that takes nothing of the
+  response for that long is disconnected.
+- `Expect: 100-continue` is met where the application does not answer at once, so that a refusal comes before
+  the body.
+- A client that leaves takes the request along: the application's handler is cancelled.
+- The application counts the request and writes the access log. What it never saw is logged here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tfleet.contract.cors import Cors
+from tfleet.contract.problem import Problem
+from tfleet.contract.request_id import request_id
+from tfleet.httpd.http1.local_response import CONTINUE, LAST_CHUNK, connection_lines, local_problem
+from tfleet.httpd.http1.request import RequestHead
+from tfleet.httpd.http1.response import ResponseHead
+from tfleet.httpd.interfaces import Client
+from tfleet.httpd.timers import SlowReaderWatch
+from tfleet.proxy.admin.page_heads import page_request_head, page_response_head
+from tfleet.proxy.problems import body_too_large
+from tfleet.proxy.telemetry.access_log import CLIENT_CLOSED, AccessLog
+from tfleet.proxy.upstream.connection import WorkerConnection
+from tfleet.proxy.upstream.connection_pool import WorkerConnections
+
+_CONTINUE_AFTER_S: Final = 0.1
+_LOOK_EVERY_S: Final = 2.0
+_BAD_REQUEST: Final = 400
+_UNKNOWN: Final = "unknown"
+_UNREADABLE: Final = Problem(400, "this is no HTTP request: its method or its target can't be read")
+_AWAY: Final = Problem(503, "the proxy's own pages can't be reached now: see its log", retry_after_s=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """What one request for a page may take."""
+
+    max_body_bytes: int
+    timeout_s: float
+    client_timeout_s: float
+
+
+class PageForwarder:
+    """Forwards requests to the application that listens on the unix socket at `path`."""
+
+    def __init__(
+        self,
+        path: Path,
+        connections: WorkerConnections,
+        limits: PageLimits,
+        observer: AccessLog,
+        cors: Cors,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.path = path
+        self.connections = connections
+        self.limits = limits
+        self.observer = observer
+        self.cors = cors
+        self.loop = loop
+
+    def __repr__(self) -> str:
+        return f"<PageForwarder {self.path}>"
+
+    def __call__(self, head: RequestHead, client: Client) -> PageRequest:
+        """What answers the request (see httpd/interfaces.py)."""
+        return PageRequest(head, client, self)
+
+
+class PageRequest:
+    """One request and its response. To httpd it is an OpenRequest, to the connection a ResponseSink."""
+
+    __slots__ = (
+        "_body",
+        "_client",
+        "_connecting",
+        "_connection",
+        "_head",
+        "_keep",
+        "_pages",
+        "_request_id",
+        "_response",
+        "_response_begun",
+        "_response_chunked",
+        "_since_s",
+        "_slow_reader",
+        "_started_s",
+    )
+
+    def __init__(self, head: RequestHead, client: Client, pages: PageForwarder) -> None:
+        self._head = head
+        self._client = client
+        self._pages = pages
+        self._request_id = request_id(head.request_id)
+        self._body = _RequestBody(head)
+        self._connection: WorkerConnection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._response: ResponseHead | None = None
+        self._response_begun = False
+        self._response_chunked = False
+        self._keep = False
+        self._started_s = 0.0
+        self._since_s = 0.0
+        """Since when the client has sent nothing of its body."""
+        self._slow_reader = SlowReaderWatch(pages.limits.client_timeout_s)
+
+    def __repr__(self) -> str:
+        return f"<PageRequest {self._request_id} {self._body.received_bytes} bytes>"
+
+    # What comes from the client.
+
+    def start(self) -> None:
+        """Send it to the application, over a kept connection or a new one."""
+        self._started_s = self._since_s = self._pages.loop.time()
+        connection = self._pages.connections.take(self._pages.path)
+        if connection is not None:
+            self._begin(connection)
+        else:
+            if not self._body.ended:
+                self._client.pause_reading()  # until there is a connection to pass it on
+            self._connecting = self._pages.loop.create_task(self._connect())
+        self._set_deadline()
+
+    def body_received(self, piece: bytes) -> None:
+        """Pass on the next piece of the body."""
+        self._since_s = self._pages.loop.time()
+        framed = self._body.add(piece)
+        if self._body.received_bytes > self._pages.limits.max_body_bytes:
+            self._fail(body_too_large(self._pages.limits.max_body_bytes))
+        elif self._connection is None:
+            self._body.waiting.append(framed)
+        else:
+            self._connection.send(framed)
+
+    def body_ended(self) -> None:
+        """Tell the application that there is no more of it."""
+        self._body.ended = True
+        if self._connection is not None and self._head.chunked:
+            self._connection.send(LAST_CHUNK)
+
+    def body_failed(self, reason: str) -> None:
+        """Refuse what can't be read on."""
+        self._fail(Problem(400, f"the body can't be read: {reason}"))
+
+    def client_disconnected(self) -> None:
+        """Give up the request."""
+        if self._connection is None:
+            self._log(CLIENT_CLOSED)
+        self._drop_connection()
+
+    def pause_writing(self) -> None:
+        """Have the application wait with its response."""
+        self._slow_reader.begin(self._client.unsent_bytes(), self._pages.loop.time())
+        if self._connection is not None:
+            self._connection.pause_reading()
+        self._set_deadline()
+
+    def resume_writing(self) -> None:
+        """Have the application go on."""
+        if self._connection is not None:
+            self._connection.resume_reading()
+        self._set_deadline()
+
+    def on_deadline(self) -> None:
+        """Find out who is late."""
+        client, limits, now_s = self._client, self._pages.limits, self._pages.loop.time()
+        if client.write_paused:
+            if not self._slow_reader.goes_on(client.unsent_bytes(), now_s):
+                self._drop_connection()
+                client.abort()
+                return
+        elif self._response_begun:
+            return
+        elif now_s >= self._started_s + limits.timeout_s:
+            self._fail(Problem(504, f"no answer within {limits.timeout_s:g} s; see --timeout"))
+            return
+        elif now_s >= self._client_due_s:
+            late_s = limits.client_timeout_s
+            self._fail(Problem(408, f"nothing came of the body for {late_s:g} s: see --client-timeout"))
+            return
+        elif now_s >= self._continue_at_s:
+            self._body.expected = False
+            client.send(CONTINUE)
+        self._set_deadline()
+
+    # What comes from the application.
+
+    def head_came(self, head: ResponseHead) -> None:
+        """Keep the head: it goes to the client with the first piece of the body, or with its end."""
+        self._response = head
+        if head.request_id is None:  # refused by the library, before our own code saw it
+            self._pages.observer.refused(
+                request_id=self._request_id, status=_UNREADABLE.status, error=_UNREADABLE.detail
+            )
+            self._drop_connection()
+            self._refuse(_UNREADABLE)
+
+    def piece_came(self, piece: bytes) -> None:
+        """Pass it on."""
+        begin = self._begin_response()
+        if self._response_chunked:
+            piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+        self._client.send(begin + piece)
+
+    def answer_ended(self, *, reusable: bool) -> None:
+        """End the response to the client."""
+        end = self._begin_response()
+        if self._response_chunked and self._head.method != b"HEAD":
+            end += LAST_CHUNK
+        connection = self._connection
+        if reusable and connection is not None and self._body.ended and not connection.unsent_bytes():
+            self._connection = None
+            connection.resume_reading()
+            self._pages.connections.put(connection)
+        self._drop_connection()
+        if end:
+            self._client.send(end)
+        self._client.finish(keep=self._keep)
+
+    def broke_off(self, reason: str, *, silently: bool, took_all: bool) -> None:
+        """The application is gone: with several listeners, the parent process."""
+        self._fail(_AWAY)
+
+    def full_now(self) -> None:
+        """The application takes nothing of the body for now."""
+        self._client.pause_reading()
+
+    def drained(self) -> None:
+        """The application takes more again."""
+        self._since_s = self._pages.loop.time()
+        self._client.resume_reading()
+
+    # What is decided here.
+
+    @property
+    def _client_due_s(self) -> float:
+        """When the client is late with its body; never while nobody waits for it."""
+        connection = self._connection
+        if self._body.ended or connection is None or connection.unsent_bytes():
+            return math.inf
+        return self._since_s + self._pages.limits.client_timeout_s
+
+    @property
+    def _continue_at_s(self) -> float:
+        return self._started_s + _CONTINUE_AFTER_S if self._body.expected else math.inf
+
+    def _set_deadline(self) -> None:
+        if self._client.write_paused:
+            self._client.wake_at(self._pages.loop.time() + _LOOK_EVERY_S)
+        elif not self._response_begun:
+            due_s = self._started_s + self._pages.limits.timeout_s
+            self._client.wake_at(min(due_s, self._client_due_s, self._continue_at_s))
+
+    async def _connect(self) -> None:
+        try:
+            connection = await self._pages.connections.connect(self._pages.path)
+        except (OSError, TimeoutError):
+            self._connecting = None
+            self._log(_AWAY.status)
+            self._fail(_AWAY)
+            return
+        self._connecting = None
+        self._begin(connection)
+
+    def _begin(self, connection: WorkerConnection) -> None:
+        self._connection = connection
+        connection.begin(self, self._beginning(), bodiless=self._head.method == b"HEAD")
+        if self._client.write_paused:
+            connection.pause_reading()
+        if not self._body.ended:
+            self._client.resume_reading()
+        self._set_deadline()
+
+    def _beginning(self) -> bytes:
+        """The head for the application, and what has come of the body."""
+        local = self._client.local
+        parts = [page_request_head(self._head, str(local or ""), self._client.peer, self._request_id)]
+        parts += self._body.waiting
+        self._body.waiting.clear()
+        if self._body.ended and self._head.chunked:
+            parts.append(LAST_CHUNK)
+        return b"".join(parts)
+
+    def _begin_response(self) -> bytes:
+        """The head for the client, where it has not gone there yet."""
+        head, asked = self._response, self._head
+        if self._response_begun or head is None:
+            return b""
+        self._response_begun = True
+        endless = head.length_bytes is None
+        self._response_chunked = endless and not asked.http_1_0
+        self._keep = self._may_keep and not (endless and asked.http_1_0)
+        return page_response_head(
+            head,
+            request_id=self._request_id,
+            connection=connection_lines(asked, keep=self._keep),
+            chunked=self._response_chunked,
+        )
+
+    @property
+    def _may_keep(self) -> bool:
+        """Whether the connection may go on. A client that was not told to send its body won't send it."""
+        body_known = self._body.ended or not self._body.expected
+        return self._head.keep_alive and self._client.may_keep_alive and body_known
+
+    def _fail(self, problem: Problem) -> None:
+        """Give up: there won't be a response of the application's, or not the rest of it."""
+        self._drop_connection()
+        if self._response_begun:
+            self._client.abort()
+        else:
+            self._refuse(problem)
+
+    def _refuse(self, problem: Problem) -> None:
+        keep = self._may_keep and self._body.ended and problem.status != _BAD_REQUEST
+        lines = connection_lines(self._head, keep=keep) + self._pages.cors.lines(self._head.origin)
+        self._client.send(local_problem(problem, self._request_id, connection=lines))
+        self._client.finish(keep=keep)
+
+    def _drop_connection(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.drop()
+        self._client.resume_reading()
+
+    def _log(self, status: int) -> None:
+        """Note a request that the application never saw."""
+        self._pages.observer.answered(
+            request_id=self._request_id,
+            method=self._head.method.decode("ascii"),
+            path=self._head.path,
+            route=_UNKNOWN,
+            status=status,
+            seconds=self._pages.loop.time() - self._started_s,
+            worker=None,
+        )
+
+
+class _RequestBody:
+    """What has come of a request's body. `waiting` waits for the connection to the application.
+
+    `expected` is whether the client waits for `100 Continue` before it sends its body.
+    """
+
+    __slots__ = ("_chunked", "ended", "expected", "received_bytes", "waiting")
+
+    def __init__(self, head: RequestHead) -> None:
+        self._chunked = head.chunked
+        self.ended = False
+        self.expected = head.expect is not None
+        self.received_bytes = 0
+        self.waiting: list[bytes] = []
+
+    def add(self, piece: bytes) -> bytes:
+        """The next piece as it goes to the application."""
+        self.expected = False  # a client need not wait for longer than it likes
+        self.received_bytes += len(piece)
+        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece
