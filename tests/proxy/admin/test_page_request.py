@@ -299,7 +299,7 @@ async def test_an_application_that_is_gone_is_503() -> None:
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
 
 
-async def test_an_application_that_dies_in_the_middle_breaks_the_answer_off() -> None:
+async def test_a_page_that_dies_halfway_breaks_the_answer_off() -> None:
     async def stream(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers=NAMED)
         await response.prepare(request)

@@ -9,7 +9,7 @@ from aiohttp import web
 from tfleet.proxy.admin.page_server import NoSocketFolderError, page_server, private_folder
 
 
-async def test_the_socket_is_this_user_s_alone_and_goes_with_its_folder() -> None:
+async def test_the_socket_is_private_and_goes_with_its_folder() -> None:
     async with page_server(web.Application()) as path:
         assert mode(path.parent) == 0o700
         assert is_socket(path)

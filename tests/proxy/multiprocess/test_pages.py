@@ -46,7 +46,7 @@ async def test_a_page_is_counted_once_whoever_is_asked() -> None:
             )
 
 
-async def test_a_listener_that_is_killed_takes_only_its_own_pages_along() -> None:
+async def test_a_killed_listener_takes_only_its_own_pages_along() -> None:
     asked, left = asyncio.Event(), asyncio.Event()
 
     async def hold(request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
