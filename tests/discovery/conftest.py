@@ -2,17 +2,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.consul_agent import consul_agent
-from tests.support.embedded_registry import embedded_registry
+from tests.support.either_registry import REGISTRIES, either_registry
 from tfleet.contract.address import Address
 
 
-@pytest.fixture(scope="module", params=["embedded", "consul"])
+@pytest.fixture(scope="module", params=REGISTRIES)
 def server(request: pytest.FixtureRequest) -> Iterator[Address]:
     """Where a registry answers: what holds for one has to hold for the other."""
-    if request.param == "embedded":
-        with embedded_registry() as address:
-            yield address
-    else:
-        with consul_agent() as agent:
-            yield agent.address
+    with either_registry(request.param) as address:
+        yield address

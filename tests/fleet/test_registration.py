@@ -10,7 +10,7 @@ import requests
 
 from tests.support.canned_server import nobody
 from tests.support.consul_agent import consul_agent
-from tests.support.embedded_registry import embedded_registry
+from tests.support.either_registry import REGISTRIES, either_registry
 from tests.support.environment import users_environment
 from tests.support.fleet_processes import Fleet, fleet, worker_id
 from tests.support.relay import Relay, relay
@@ -29,14 +29,10 @@ GIVEN_UP_S = 120.0
 """A TTL of 10 s, a minute of DeregisterCriticalServiceAfter, and Consul looks every half a minute."""
 
 
-@pytest.fixture(params=["embedded", "consul"])
+@pytest.fixture(params=REGISTRIES)
 def registry(request: pytest.FixtureRequest) -> Iterator[Address]:
-    if request.param == "embedded":
-        with embedded_registry() as address:
-            yield address
-    else:
-        with consul_agent() as consul:
-            yield consul.address
+    with either_registry(request.param) as address:
+        yield address
 
 
 @pytest.fixture

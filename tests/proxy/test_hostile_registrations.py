@@ -8,8 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.proxy.test_server import ready, register, workers
-from tests.support.consul_agent import consul_agent
-from tests.support.embedded_registry import embedded_registry
+from tests.support.either_registry import REGISTRIES, either_registry
 from tests.support.fake_worker import settings, stand_in
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -38,14 +37,10 @@ ODD: tuple[dict[str, object], ...] = (
 )
 
 
-@pytest.fixture(params=["embedded", "consul"])
+@pytest.fixture(params=REGISTRIES)
 def registry(request: pytest.FixtureRequest) -> Iterator[Address]:
-    if request.param == "embedded":
-        with embedded_registry() as address:
-            yield address
-    else:
-        with consul_agent() as consul:
-            yield consul.address
+    with either_registry(request.param) as address:
+        yield address
 
 
 async def raw(proxy: Address, line: str) -> bytes:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from tests.support.canned_server import canned, http, nobody
 from tests.support.consul_agent import consul_agent
-from tests.support.embedded_registry import embedded_registry
+from tests.support.either_registry import REGISTRIES, either_registry
 from tests.support.environment import users_environment
 from tests.support.waiting import eventually_sync
 from tfleet.client.commands.prune import prune
@@ -23,14 +23,10 @@ from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import ListingStatus
 
 
-@pytest.fixture(scope="module", params=["embedded", "consul"])
+@pytest.fixture(scope="module", params=REGISTRIES)
 def registry(request: pytest.FixtureRequest) -> Iterator[Address]:
-    if request.param == "embedded":
-        with embedded_registry() as address:
-            yield address
-    else:
-        with consul_agent() as consul:
-            yield consul.address
+    with either_registry(request.param) as address:
+        yield address
 
 
 class Registered:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.discovery.embedded.calls import call
 from tests.support.canned_server import nobody
 from tests.support.embedded_registry import embedded_registry
 from tests.support.waiting import eventually_sync
@@ -47,18 +47,6 @@ def file(tmp_path: Path) -> Path:
 def registry(file: Path) -> Iterator[Address]:
     with embedded_registry(access=Access(token_file=file)) as address:
         yield address
-
-
-def call(
-    registry: Address, method: str, path: str, headers: Mapping[str, str], body: str = ""
-) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(registry.host, registry.port, timeout=10)
-    try:
-        connection.request(method, path, body or None, dict(headers))
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    finally:
-        connection.close()
 
 
 def registered(registry: Address) -> list[str]:

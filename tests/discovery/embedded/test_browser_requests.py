@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Iterator, Mapping
 
 import pytest
 
+from tests.discovery.embedded.calls import call
 from tests.support.embedded_registry import embedded_registry
 from tfleet.contract.address import Address
 
@@ -20,18 +20,6 @@ SERVICE = json.dumps({"Name": "tfleet", "ID": "stranger", "Port": 80})
 def registry() -> Iterator[Address]:
     with embedded_registry() as address:
         yield address
-
-
-def call(
-    registry: Address, method: str, path: str, headers: Mapping[str, str], body: str = ""
-) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(registry.host, registry.port, timeout=10)
-    try:
-        connection.request(method, path, body or None, dict(headers))
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    finally:
-        connection.close()
 
 
 def services(registry: Address) -> dict[str, object]:

@@ -10,8 +10,7 @@ import pytest
 from aiohttp import web
 
 from tests.proxy.test_server import ready, register, workers
-from tests.support.consul_agent import consul_agent
-from tests.support.embedded_registry import embedded_registry
+from tests.support.either_registry import REGISTRIES, either_registry
 from tests.support.fake_worker import StandIn, settings, stand_in
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -22,14 +21,10 @@ from tfleet.proxy.server import running
 WITHIN_S = 1.0
 
 
-@pytest.fixture(params=["embedded", "consul"])
+@pytest.fixture(params=REGISTRIES)
 def registry(request: pytest.FixtureRequest) -> Iterator[Address]:
-    if request.param == "embedded":
-        with embedded_registry() as address:
-            yield address
-    else:
-        with consul_agent() as consul:
-            yield consul.address
+    with either_registry(request.param) as address:
+        yield address
 
 
 async def maintain(registry: Address, worker_id: str | None, *, enable: bool, reason: str = "") -> None:
