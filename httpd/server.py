@@ -52,8 +52,9 @@ class Server:
         Gives the number of requests that were not finished after `timeout_s` and were broken off.
         """
         self.drain()
-        if self._acceptor is not None:
-            await self._acceptor.close()
+        acceptor, self._acceptor = self._acceptor, None
+        if acceptor is not None:
+            await acceptor.close()
         connections = self._context.connections
         await last_responses(connections, timeout_s)
         unfinished = self.busy
