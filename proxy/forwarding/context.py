@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
+from typing import Self
 
 from tfleet.contract.cors import Cors
 from tfleet.proxy.balancing.worker_table import WorkerTable
@@ -18,17 +20,40 @@ from tfleet.proxy.upstream.connection_pool import WorkerConnections
 
 
 @dataclass(frozen=True, slots=True)
+class Retrying:
+    """What bounds retries: memory for bodies, a budget, and the bodies that are not sent again."""
+
+    memory: ReplayMemory
+    budget: RetryBudget
+    poison: PoisonBodies
+
+    @classmethod
+    def within(cls, limits: RequestLimits) -> Self:
+        """With nothing used yet."""
+        return cls(
+            ReplayMemory(limits.replay_bytes, limits.replay_total_bytes),
+            RetryBudget(limits.retry_share, limits.retry_floor_per_s, time.monotonic),
+            PoisonBodies(time.monotonic),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Where requests are counted and logged."""
+
+    metrics: ProxyMetrics
+    log: AccessLog
+
+
+@dataclass(frozen=True, slots=True)
 class ForwardingContext:
-    """The fleet and the way to it, and what may be taken of both."""
+    """The workers and the way to them, and what may be taken of both."""
 
     fleet: WorkerTable
     connections: WorkerConnections
     limits: RequestLimits
-    memory: ReplayMemory
-    budget: RetryBudget
-    poison: PoisonBodies
-    metrics: ProxyMetrics
-    observer: AccessLog
+    retrying: Retrying
+    telemetry: Telemetry
     tickets: TicketIssuer
     cors: Cors
     loop: asyncio.AbstractEventLoop

@@ -46,9 +46,9 @@ class Exchange:
         "_began_s",
         "_begun",
         "_client",
+        "_context",
         "_head",
         "_keep",
-        "_means",
         "_request_id",
         "_tries",
         "_turns",
@@ -57,18 +57,18 @@ class Exchange:
         "_worker",
     )
 
-    def __init__(self, head: RequestHead, client: Client, means: ForwardingContext) -> None:
+    def __init__(self, head: RequestHead, client: Client, context: ForwardingContext) -> None:
         self._head = head
         self._client = client
-        self._means = means
+        self._context = context
         self._began_s = time.perf_counter()
         self._request_id = request_id(head.request_id)
-        self._upload = Upload(means.memory, chunked=head.chunked)
-        self._turns = Turns(client, means.limits, means.loop)
+        self._upload = Upload(context.retrying.memory, chunked=head.chunked)
+        self._turns = Turns(client, context.limits, context.loop)
         self._unsent: list[bytes] = []
         """What came of the body before the first try."""
         self._attempt: Attempt | None = None
-        self._tries = RetryState(means.fleet, means.budget)
+        self._tries = RetryState(context.fleet, context.retrying.budget)
         self._worker: str | None = None
         self._begun = False
         self._answer_chunked = False
@@ -79,7 +79,7 @@ class Exchange:
 
     def start(self) -> None:
         """Send it on its way, or refuse it by its head alone: then its body is not even asked for."""
-        head, means = self._head, self._means
+        head, context = self._head, self._context
         if refused := self._refusal():
             self._refuse(refused)
             return
@@ -88,7 +88,7 @@ class Exchange:
         if (asked_ms := head.timeout_ms) is not None:
             self._turns.timeout_s = min(self._turns.timeout_s, (whole_number(asked_ms) or 0) / 1000)
         self._turns.begin()
-        means.budget.request()
+        context.retrying.budget.request()
         self._try_next()
 
     # What comes from the client.
@@ -97,8 +97,8 @@ class Exchange:
         """Take the next piece of the body."""
         upload, attempt = self._upload, self._attempt
         upload.add(piece)
-        if upload.received_bytes > self._means.limits.max_body_bytes:
-            self._stop(body_too_large(self._means.limits.max_body_bytes))
+        if upload.received_bytes > self._context.limits.max_body_bytes:
+            self._stop(body_too_large(self._context.limits.max_body_bytes))
         elif attempt is None:
             self._unsent.append(piece)
         else:
@@ -143,7 +143,7 @@ class Exchange:
                 assert attempt is not None
                 attempt.fail()
             case Late.SENDER:
-                late_s = self._means.limits.client_timeout_s
+                late_s = self._context.limits.client_timeout_s
                 self._stop(Problem(408, f"nothing came of the body for {late_s:g} s: see --client-timeout"))
             case Late.READER:
                 self._abandon()
@@ -160,7 +160,7 @@ class Exchange:
             peer=self._client.peer,
             request_id=self._request_id,
             left_ms=max(1, round(self._turns.left_s * 1000)),
-            ticket=self._means.tickets.current(),
+            ticket=self._context.tickets.current(),
         )
 
     def head_came(self, head: ResponseHead) -> None:
@@ -168,7 +168,7 @@ class Exchange:
         assert attempt is not None
         member = attempt.member
         if (length := head.queue_length) is not None:
-            self._means.fleet.reported(member, length.decode("latin-1"))
+            self._context.fleet.reported(member, length.decode("latin-1"))
         repeatable = self._upload.repeatable
         name = None if head.worker is None else head.worker.decode("latin-1")
         if not member.answers_as(name):
@@ -176,14 +176,14 @@ class Exchange:
             self.failed(UnreachableError(f"{name} answers at its address"))
         elif head.status == _UNAUTHORIZED:
             attempt.drop()
-            self.failed(TicketRefusedError(_NO_TICKET if self._means.tickets.closed else _TICKET_REFUSED))
+            self.failed(TicketRefusedError(_NO_TICKET if self._context.tickets.closed else _TICKET_REFUSED))
         elif head.status in _SEND_ELSEWHERE and self._tries.may_decline(member, repeatable=repeatable):
             attempt.drop()
             self.failed(DeclinedError(head.status))
 
     def piece_came(self, head: ResponseHead, piece: bytes) -> None:
         begin = b"" if self._begun else self._begin_answer(head)
-        self._means.metrics.tally.sent_bytes += len(piece)
+        self._context.telemetry.metrics.tally.sent_bytes += len(piece)
         if self._answer_chunked:
             begin += b"%x\r\n" % len(piece)
             piece += b"\r\n"
@@ -198,30 +198,30 @@ class Exchange:
             end += LAST_CHUNK
         if end:
             self._client.send(end)
-        self._means.fleet.answered(attempt.member, head.status)
+        self._context.fleet.answered(attempt.member, head.status)
         self._over(head.status)
         self._client.finish(keep=self._keep)
 
     def failed(self, error: TryFailedError) -> None:
-        attempt, means = self._attempt, self._means
+        attempt, context = self._attempt, self._context
         assert attempt is not None
-        member, fleet = attempt.member, means.fleet
+        member, fleet = attempt.member, context.fleet
         self._let_go()
         if self._begun:
-            means.observer.broken_off(request_id=self._request_id, worker=member.id, error=str(error))
+            context.telemetry.log.broken_off(request_id=self._request_id, worker=member.id, error=str(error))
             judge(fleet, member, error, self._request_id)
             self._break_off(BROKEN_ANSWER)
             return
-        means.metrics.failed_tries.labels(type(error).__name__.removesuffix("Error")).inc()
+        context.telemetry.metrics.failed_tries.labels(type(error).__name__.removesuffix("Error")).inc()
         body = suspect(fleet, member, error, self._head, self._upload)
         judge(fleet, member, error, body or self._request_id)
-        known, repeatable = body in means.poison, self._upload.repeatable
+        known, repeatable = body in context.retrying.poison, self._upload.repeatable
         if self._tries.failed(member, error, repeatable=repeatable, suspect=bool(body), known=known):
             self._try_next()
             return
         if self._tries.spoilt:
-            means.poison.add(body)
-            means.observer.poisoned(self._request_id, body, self._tries.told)
+            context.retrying.poison.add(body)
+            context.telemetry.log.poisoned(self._request_id, body, self._tries.told)
         self._refuse(self._tries.problem)
 
     def turn_changed(self) -> None:
@@ -229,7 +229,7 @@ class Exchange:
             self._turns.changed(self._attempt, self._upload)
 
     def _refusal(self) -> Problem | None:
-        head, limits = self._head, self._means.limits
+        head, limits = self._head, self._context.limits
         if (expected := head.expect) is not None and expected.lower() != _CONTINUE:
             told = expected[:20].decode("latin-1")
             return Problem(417, f"Expect: {told!r} is not met here, only {_CONTINUE.decode()}")
@@ -237,7 +237,7 @@ class Exchange:
             return Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is no number of milliseconds")
         if head.length_bytes > limits.max_body_bytes:
             return body_too_large(limits.max_body_bytes)
-        if not self._means.fleet.has_other(()):
+        if not self._context.fleet.has_other(()):
             return NO_WORKER
         return None
 
@@ -246,11 +246,11 @@ class Exchange:
         if member is None:
             self._refuse(self._tries.problem)
             return
-        means = self._means
+        context = self._context
         unsent, self._unsent = self._unsent, []
         waiting = list(self._upload.kept) if self._upload.repeatable else unsent
-        self._attempt = Attempt(member, self, self._upload, waiting, means.connections, means.loop)
-        means.fleet.began(member.id, self._attempt)
+        self._attempt = Attempt(member, self, self._upload, waiting, context.connections, context.loop)
+        context.fleet.began(member.id, self._attempt)
         if self._client.write_paused:
             self._attempt.pause_reading()
         self._attempt.start(afresh=self._tries.careful)
@@ -280,7 +280,7 @@ class Exchange:
 
     def _cors_lines(self) -> tuple[bytes, ...]:
         """What tells a browser whether the page may read the answer."""
-        return self._means.cors.lines(self._head.origin) if self._means.cors else ()
+        return self._context.cors.lines(self._head.origin) if self._context.cors else ()
 
     def _refuse(self, problem: Problem) -> None:
         """Answer with a problem document. Nothing of an answer has gone out yet."""
@@ -302,13 +302,13 @@ class Exchange:
     def _abandon(self) -> None:
         """Let go of a try that nobody waits for any more; its worker may have been silent for too long."""
         if self._attempt is not None:
-            self._means.fleet.abandoned(self._attempt.member.id, self._attempt)
+            self._context.fleet.abandoned(self._attempt.member.id, self._attempt)
         self._let_go()
 
     def _let_go(self) -> None:
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
-            self._means.fleet.ended(attempt.member.id, attempt)
+            self._context.fleet.ended(attempt.member.id, attempt)
             attempt.drop()
         self._turns.let_go()
 
@@ -319,9 +319,9 @@ class Exchange:
     def _over(self, status: int) -> None:
         self._let_go()
         self._upload.forget()
-        self._means.metrics.tally.received_bytes += self._upload.received_bytes
+        self._context.telemetry.metrics.tally.received_bytes += self._upload.received_bytes
         path = self._head.path
-        self._means.observer.answered(
+        self._context.telemetry.log.answered(
             request_id=self._request_id,
             method=self._head.method.decode("ascii"),
             path=path,

@@ -24,17 +24,13 @@ The rules, whether exchange.py, attempt.py or upstream/connection.py keeps them:
 from __future__ import annotations
 
 import asyncio
-import time
 
 from tfleet.contract.cors import Cors
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.interfaces import Client
 from tfleet.proxy.balancing.worker_table import WorkerTable
-from tfleet.proxy.forwarding.context import ForwardingContext
+from tfleet.proxy.forwarding.context import ForwardingContext, Retrying, Telemetry
 from tfleet.proxy.forwarding.exchange import Exchange
-from tfleet.proxy.forwarding.poison_bodies import PoisonBodies
-from tfleet.proxy.forwarding.replay_buffer import ReplayMemory
-from tfleet.proxy.forwarding.retries import RetryBudget
 from tfleet.proxy.settings import RequestLimits
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProxyMetrics
@@ -56,23 +52,20 @@ class Forwarder:
         cors: Cors,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._means = ForwardingContext(
+        self._context = ForwardingContext(
             fleet=fleet,
             connections=connections,
             limits=limits,
-            memory=ReplayMemory(limits.replay_bytes, limits.replay_total_bytes),
-            budget=RetryBudget(limits.retry_share, limits.retry_floor_per_s, time.monotonic),
-            poison=PoisonBodies(time.monotonic),
-            metrics=metrics,
-            observer=observer,
+            retrying=Retrying.within(limits),
+            telemetry=Telemetry(metrics, observer),
             tickets=tickets,
             cors=cors,
             loop=loop,
         )
 
     def __repr__(self) -> str:
-        return f"<Forwarder {self._means.memory!r} {self._means.budget!r}>"
+        return f"<Forwarder {self._context.retrying.memory!r} {self._context.retrying.budget!r}>"
 
     def handle(self, head: RequestHead, client: Client) -> Exchange:
         """The Handler of images (see httpd/interfaces.py)."""
-        return Exchange(head, client, self._means)
+        return Exchange(head, client, self._context)
