@@ -2,17 +2,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from tests.proxy.admin.test_registry_metrics import scrape
-from tests.proxy.test_server import deregister, ready, register, workers
 from tests.support.canned_server import canned, http, nobody
 from tests.support.embedded_registry import embedded_registry
 from tests.support.fake_worker import settings, stand_in
+from tests.support.registered_workers import deregister, listed, ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
@@ -25,13 +24,6 @@ from tfleet.proxy.server import running
 NAME = "tfleet-proxy"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-async def listed(registry: Address, service: str = NAME) -> list[dict[str, Any]]:
-    """The passing instances, as whoever asks the registry sees them."""
-    async with aiohttp.ClientSession() as session:
-        async with session.get(f"{registry.url}/v1/health/service/{service}?passing") as answer:
-            return [row["Service"] for row in await answer.json()]
 
 
 def agent(registry: Address) -> ConsulAgent:

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from tests.support.embedded_registry import embedded_registry
 from tests.support.fake_worker import settings, stand_in
+from tests.support.registered_workers import deregister, ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
@@ -16,38 +17,6 @@ from tfleet.httpd.acceptor import CannotListenError
 from tfleet.proxy.server import running, serve
 
 EMBEDDED = EmbeddedRegistry(Address("127.0.0.1", 0))
-
-
-async def register(
-    registry: Address, worker: Address, *, worker_id: str = "w1", ttl: str = "60s", model: str = "lite0"
-) -> None:
-    definition = {
-        "ID": worker_id,
-        "Name": "tfleet",
-        "Address": worker.host,
-        "Port": worker.port,
-        "Meta": {"model": model, "version": "1"},
-        "Check": {"TTL": ttl, "Status": "passing"},
-    }
-    async with aiohttp.ClientSession() as session:
-        async with session.put(f"{registry.url}/v1/agent/service/register", json=definition) as answer:
-            assert answer.status == 200
-
-
-async def deregister(registry: Address, worker_id: str = "w1") -> None:
-    async with aiohttp.ClientSession() as session:
-        async with session.put(f"{registry.url}/v1/agent/service/deregister/{worker_id}") as answer:
-            assert answer.status == 200
-
-
-async def workers(proxy: Address) -> list[dict[str, object]]:
-    async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/workers") as answer:
-        rows: list[dict[str, object]] = (await answer.json())["workers"]
-        return rows
-
-
-def ready(rows: list[dict[str, object]], count: int = 1) -> bool:
-    return [row["state"] for row in rows] == ["ready"] * count
 
 
 async def test_registered_workers_are_found_and_leaving_dropped() -> None:

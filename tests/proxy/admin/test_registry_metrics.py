@@ -1,8 +1,8 @@
 import aiohttp
 
-from tests.proxy.test_server import deregister, register
 from tests.support.embedded_registry import embedded_registry
 from tests.support.fake_worker import settings, stand_in
+from tests.support.registered_workers import deregister, register
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry

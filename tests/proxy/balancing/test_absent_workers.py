@@ -5,9 +5,9 @@ import time
 import pytest
 
 from tests.proxy.balancing.test_maintenance import asked
-from tests.proxy.test_server import deregister, ready, register, workers
 from tests.support.embedded_registry import embedded_registry
 from tests.support.fake_worker import settings, stand_in
+from tests.support.registered_workers import deregister, ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.server import running

@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.proxy.test_server import ready, register, workers
 from tests.support.either_registry import REGISTRIES, either_registry
 from tests.support.fake_worker import StandIn, settings, stand_in
+from tests.support.registered_workers import ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry

@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
-from tests.proxy.test_server import register, workers
 from tests.support.embedded_registry import embedded_registry
 from tests.support.fake_worker import settings, stand_in
+from tests.support.registered_workers import register, workers
 from tests.support.waiting import eventually
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.balancing.slow_start import SlowStart

@@ -5,8 +5,6 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from tests.proxy.test_registration import listed
-from tests.proxy.test_server import ready, register, workers
 from tests.support.embedded_registry import embedded_registry
 from tests.support.fake_worker import settings, stand_in
 from tests.support.proxy_process import (
@@ -17,6 +15,7 @@ from tests.support.proxy_process import (
     post,
     together,
 )
+from tests.support.registered_workers import listed, ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.multiprocess.child_process import ChildProcess

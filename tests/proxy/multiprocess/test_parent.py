@@ -11,8 +11,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.proxy.test_registration import listed
-from tests.proxy.test_server import ready, register, workers
 from tests.support.canned_server import nobody
 from tests.support.environment import users_environment
 from tests.support.fake_worker import stand_in
@@ -25,6 +23,7 @@ from tests.support.proxy_process import (
     static,
     together,
 )
+from tests.support.registered_workers import listed, ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.proxy.multiprocess.parent import crowding
 

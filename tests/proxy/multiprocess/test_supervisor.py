@@ -7,7 +7,6 @@ from typing import Any
 
 import aiohttp
 
-from tests.proxy.test_server import workers
 from tests.support.fake_worker import stand_in
 from tests.support.proxy_process import (
     address_of,
@@ -18,6 +17,7 @@ from tests.support.proxy_process import (
     static,
     together,
 )
+from tests.support.registered_workers import workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 

@@ -4,9 +4,9 @@ from ipaddress import ip_address, ip_network
 import aiohttp
 import pytest
 
-from tests.proxy.test_server import ready, workers
 from tests.support.embedded_registry import embedded_registry
 from tests.support.fake_worker import settings, stand_in
+from tests.support.registered_workers import ready, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
