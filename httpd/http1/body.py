@@ -1,4 +1,4 @@
-"""Bodies without their framing, and where they end: what comes after that is no part of them."""
+"""Reads bodies: removes their framing and finds their end. What follows belongs to the next message."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Body(Protocol):
     ended: bool
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
-        """What of these bytes, the next ones, is in the body, and how many of them belong to it.
+        """Take the next bytes; gives the part of the body in them, and how many bytes belong to the body.
 
-        Only while it has not `ended`. Raises UnreadableError.
+        To be called only until the body has `ended`. Raises UnreadableError.
         """
 
 
 def body_of(chunked: bool, length_bytes: int | None) -> Body:
-    """The body that a head announces; without chunks and length it ends with its connection."""
+    """A reader for the body of a message; without chunks and length the body ends with its connection."""
     if chunked:
         return Chunks()
     return ToTheEnd() if length_bytes is None else Length(length_bytes)

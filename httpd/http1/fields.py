@@ -1,7 +1,7 @@
-"""The fields of a message's head, read by the letter of RFC 9110 and RFC 9112.
+"""The fields of a message's head, read strictly by RFC 9110 and RFC 9112.
 
-What a head says must not depend on who reads it, the proxy or who is behind it: so a lone line feed, a folded
-line, or a space before a colon is no slip that is mended here, but the end of the message.
+Two programs must never read the same head in two ways (request smuggling). So nothing is repaired here: a
+lone line feed, a folded line or a space before a colon makes the whole message invalid.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-"""What concerns one connection only: RFC 9110 section 7.6.1, and `Proxy-Connection`, still sent by some."""
+"""Fields for one connection only: RFC 9110 section 7.6.1, and `Proxy-Connection`, which some still send."""
 
 _ORDINARY: Final = frozenset({b"close", b"keep-alive"})
 MOST_LINE_BYTES: Final = 8 * 1024
@@ -42,26 +42,26 @@ _LENGTH: Final = re.compile(rb"\d{1,18}")
 
 
 class UnreadableError(Exception):
-    """What came can't be read in one way only. The message says why, in a few words."""
+    """The message is invalid or ambiguous. The text says why, in a few words."""
 
 
 class Fields(NamedTuple):
-    """`lines` are those that go on unchanged, without their ends; `said` has the values of those asked for.
+    """`values` has the values of the fields that the caller parses, `lines` all other fields as they came.
 
-    What concerns one connection only is in neither, but where it was asked for.
+    Lines are without their ends. Fields for one connection only are in neither, unless they are parsed.
     """
 
     lines: list[bytes]
-    said: dict[bytes, list[bytes]]
+    values: dict[bytes, list[bytes]]
 
     def first(self, name: bytes) -> bytes | None:
-        """The first value under that name, of those asked for."""
-        values = self.said.get(name)
+        """The first value of a field that the caller parses."""
+        values = self.values.get(name)
         return values[0] if values else None
 
 
-def read_fields(block: bytes, asked_for: Set[bytes]) -> Fields:
-    """Read lines that each have their end. Names are in lower case. Raises UnreadableError."""
+def read_fields(block: bytes, parsed: Set[bytes]) -> Fields:
+    """Read lines that each have their end. Names in `parsed` are in lower case. Raises UnreadableError."""
     if not _FIELDS.fullmatch(block):
         raise UnreadableError(_fault(block))
     found = block.split(b"\r\n")
@@ -73,34 +73,33 @@ def read_fields(block: bytes, asked_for: Set[bytes]) -> Fields:
     if b" \r\n" in block or b"\t\r\n" in block:
         found = [line.rstrip(b" \t") for line in found]
     lines: list[bytes] = []
-    said: dict[bytes, list[bytes]] = {}
+    values: dict[bytes, list[bytes]] = {}
     for line in found:
         name = line[: line.index(b":")].lower()
-        if name in asked_for:
-            said.setdefault(name, []).append(line[len(name) + 1 :].strip(b" \t"))
+        if name in parsed:
+            values.setdefault(name, []).append(line[len(name) + 1 :].strip(b" \t"))
         elif name not in HOP_BY_HOP:
             lines.append(line)
-    if b"connection" in said and not _ORDINARY.issuperset(listed := _options(said[b"connection"])):
+    if b"connection" in values and not _ORDINARY.issuperset(listed := _options(values[b"connection"])):
         lines = [line for line in lines if line[: line.index(b":")].lower() not in listed]
-    return Fields(lines, said)
+    return Fields(lines, values)
 
 
 def keeps_alive(fields: Fields, *, http_1_0: bool) -> bool:
-    """Whether the connection goes on after this message, by `Connection`, which was asked for."""
-    said = fields.said.get(b"connection")
-    if said is None:
+    """Whether the connection goes on after this message, by the parsed field `Connection`."""
+    options = fields.values.get(b"connection")
+    if options is None:
         return not http_1_0
-    listed = _options(said)
+    listed = _options(options)
     return b"keep-alive" in listed if http_1_0 else b"close" not in listed
 
 
 def read_length(fields: Fields, *, http_1_0: bool) -> tuple[bool, int | None]:
-    """Whether the body comes in chunks, and else its length in bytes, where one is said.
+    """Whether the body comes in chunks, else its length in bytes where the head has one.
 
-    By `Transfer-Encoding` and `Content-Length`, which were asked for (RFC 9112 section 6.3). Raises
-    UnreadableError.
+    By the parsed `Transfer-Encoding` and `Content-Length` (RFC 9112 section 6.3). Raises UnreadableError.
     """
-    codings, lengths = fields.said.get(b"transfer-encoding"), fields.said.get(b"content-length")
+    codings, lengths = fields.values.get(b"transfer-encoding"), fields.values.get(b"content-length")
     if codings is None and lengths is not None and len(lengths) == 1 and _LENGTH.fullmatch(lengths[0]):
         return False, int(lengths[0])
     fault = None
@@ -119,20 +118,20 @@ def read_length(fields: Fields, *, http_1_0: bool) -> tuple[bool, int | None]:
 
 
 def check_size(head_bytes: int) -> None:
-    """Raises UnreadableError where a head, or what has come of it, is too large."""
+    """Raises UnreadableError where a head, or the part of it that has come, is too large."""
     if head_bytes > MAX_HEAD_BYTES:
         raise UnreadableError(f"its head is over {MAX_HEAD_BYTES} bytes")
 
 
 def check_lines(beginning: bytes, seen: int) -> None:
-    """Raises UnreadableError where the rest of a head can't make it right. `seen` bytes of it were."""
+    """Raises UnreadableError where no rest can make the head valid. `seen` bytes were checked before."""
     check_size(len(beginning))
     if _LONE_LINE_FEED.search(beginning, seen):
         raise UnreadableError("a line of its head ends without CR")
 
 
 def _options(connection: Sequence[bytes]) -> frozenset[bytes]:
-    """`close`, `keep-alive`, and names of fields that are for this connection alone."""
+    """`close`, `keep-alive`, and names of fields for this connection only."""
     return frozenset([option.strip(b" \t").lower() for option in b",".join(connection).split(b",")])
 
 

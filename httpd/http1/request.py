@@ -1,6 +1,6 @@
-"""A request's head, read in one way or not at all: what smuggles one request inside another ends here.
+"""The head of a request, read strictly: an invalid or ambiguous one (request smuggling) is refused.
 
-Every request goes through it, whoever answers it then.
+Every request to proxy and worker is read here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TIMEOUT_MS: Final = REQUEST_TIMEOUT_MS.lower().encode()
 _TICKET: Final = TICKET.lower().encode()
 _WORKER: Final = WORKER.lower().encode()
 _FRAMING: Final = frozenset({b"connection", b"content-length", b"transfer-encoding"})
-_ASKED_FOR: Final = frozenset(
+_PARSED: Final = frozenset(
     {
         *_FRAMING,
         b"host",
@@ -47,7 +47,7 @@ _ASKED_FOR: Final = frozenset(
 
 
 class RequestHead(NamedTuple):
-    """What a client asks for. `target` is a path and a query, whatever form it came in.
+    """The head of a request. `target` is a path and a query, in whatever form it came.
 
     `keep_alive` is whether another request may follow this one.
     """
@@ -67,55 +67,55 @@ class RequestHead(NamedTuple):
 
     @property
     def query(self) -> str:
-        """What is behind the target's question mark."""
+        """The part of the target behind the question mark."""
         return self.target.partition(b"?")[2].decode("ascii")
 
     @property
     def host(self) -> bytes:
-        """Of HTTP/1.0 it may be empty."""
+        """The field Host; in HTTP/1.0 it may be missing, and is empty here."""
         return self.fields.first(b"host") or b""
 
     @property
     def request_id(self) -> str | None:
-        """The id that the client gave it."""
+        """The request id that the client chose."""
         return _text(self.fields.first(_REQUEST_ID))
 
     @property
     def timeout_ms(self) -> str | None:
-        """How long the client says that it waits."""
+        """How long the client waits for the response, in its own words."""
         return _text(self.fields.first(_TIMEOUT_MS))
 
     @property
     def ticket(self) -> str | None:
-        """The ticket that it shows."""
+        """The ticket from a proxy, where the client has one."""
         return _text(self.fields.first(_TICKET))
 
     @property
     def worker(self) -> str | None:
-        """Whom it is for."""
+        """The id of the worker that is to answer, where the client names one."""
         return _text(self.fields.first(_WORKER))
 
     @property
     def accept(self) -> str:
-        """What it would like to get."""
+        """The media types that the client accepts."""
         found = [line[7:].strip() for line in self.fields.lines if line[:7].lower() == b"accept:"]
         return b", ".join(found).decode("latin-1")
 
     @property
     def content_type(self) -> bytes:
-        """What its body says that it is; empty where it says nothing."""
+        """The media type of the body; empty where the client names none."""
         found = (line[13:].strip() for line in self.fields.lines if line[:13].lower() == b"content-type:")
         return next(found, b"")
 
     @property
     def origin(self) -> bytes | None:
-        """Of which web page it is, if it is of one."""
+        """The origin of the web page that sent the request, where a page did."""
         found = [line[7:].strip() for line in self.fields.lines if line[:7].lower() == b"origin:"]
         return found[0] if found else None
 
     @property
     def expect(self) -> bytes | None:
-        """What it waits for before it sends the body; nothing in HTTP/1.0 (RFC 9110 section 10.1.1)."""
+        """What the client waits for before it sends the body; None in HTTP/1.0 (RFC 9110 section 10.1.1)."""
         return None if self.http_1_0 else self.fields.first(b"expect")
 
     def headers(self) -> Iterator[tuple[bytes, bytes]]:
@@ -123,7 +123,7 @@ class RequestHead(NamedTuple):
         for line in self.fields.lines:
             name, _, value = line.partition(b":")
             yield name.lower(), value.strip(b" \t")
-        for name, values in self.fields.said.items():
+        for name, values in self.fields.values.items():
             if name not in _FRAMING:
                 for value in values:
                     yield name, value
@@ -142,9 +142,9 @@ def read_request_head(head: bytes) -> RequestHead:
     if version not in _READ:
         raise UnreadableError(f"HTTP/{version.decode()} is not spoken here: use HTTP/1.1")
     http_1_0 = version == b"1.0"
-    fields = read_fields(rest, _ASKED_FOR)
+    fields = read_fields(rest, _PARSED)
     chunked, length_bytes = read_length(fields, http_1_0=http_1_0)
-    hosts = fields.said.get(b"host", ())
+    hosts = fields.values.get(b"host", ())
     if len(hosts) > 1 or not (hosts or http_1_0):
         raise UnreadableError("it has to have one Host")
     if hosts and not _HOST.fullmatch(hosts[0]):

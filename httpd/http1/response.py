@@ -1,4 +1,4 @@
-"""An answer's head, read in one way or not at all."""
+"""The head of a response, read strictly: an invalid or ambiguous one is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORKER: Final = WORKER.lower().encode()
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()
 _QUEUE_LENGTH: Final = QUEUE_LENGTH.lower().encode()
 # Request id and retries are the proxy's to say.
-_ASKED_FOR: Final = frozenset(
+_PARSED: Final = frozenset(
     {
         b"connection",
         b"content-length",
@@ -40,7 +40,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: (" + TEXT + rb
 
 
 class ResponseHead(NamedTuple):
-    """What a worker says first. Without chunks or a length its body ends with the connection.
+    """The head of a response. Without chunks or a length its body ends with the connection.
 
     `keep_alive` is whether the connection may be used again.
     """
@@ -54,22 +54,22 @@ class ResponseHead(NamedTuple):
 
     @property
     def worker(self) -> bytes | None:
-        """What the worker calls itself."""
+        """The id of the worker that answers."""
         return self.fields.first(_WORKER)
 
     @property
     def request_id(self) -> bytes | None:
-        """The id that the request had there."""
+        """The id of the request."""
         return self.fields.first(_REQUEST_ID)
 
     @property
     def queue_length(self) -> bytes | None:
-        """What it says of its queue."""
+        """How many requests wait at the worker."""
         return self.fields.first(_QUEUE_LENGTH)
 
     @property
     def final(self) -> bool:
-        """Whether it is the answer, and not one of those that may come before it."""
+        """Whether it is the final response, not an interim one (1xx)."""
         return self.status >= _FINAL
 
 
@@ -81,7 +81,7 @@ def read_response_head(head: bytes) -> ResponseHead:
     if found is None:
         raise UnreadableError("its first line is no status line of HTTP/1")
     status, http_1_0 = int(found[2]), found[1] == b"0"
-    fields = read_fields(rest, _ASKED_FOR)
+    fields = read_fields(rest, _PARSED)
     if status == _SWITCHING_PROTOCOLS:
         raise UnreadableError("it switches protocols")
     chunked, length_bytes = read_length(fields, http_1_0=http_1_0)
@@ -98,7 +98,7 @@ def read_response_head(head: bytes) -> ResponseHead:
 
 
 def check_response(beginning: bytes, seen: int) -> None:
-    """Raises UnreadableError where the rest of a head need not be awaited. `seen` bytes of it were."""
+    """Raises UnreadableError where no rest can make the head valid. `seen` bytes were checked before."""
     if not beginning.startswith(_BEGINNING[: len(beginning)]):
         raise UnreadableError("it is no HTTP/1")
     check_lines(beginning, seen)

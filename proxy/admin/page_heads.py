@@ -20,7 +20,7 @@ def page_request_head(head: RequestHead, own_address: str, peer: str | None, req
     `peer` is the client's IP address; it is appended to an X-Forwarded-For that came in.
     """
     lines = [b"Host: " + (head.host or own_address.encode()), _REQUEST_ID + b": " + request_id.encode()]
-    forwarded = head.fields.said.get(b"x-forwarded-for", [])
+    forwarded = head.fields.values.get(b"x-forwarded-for", [])
     if peer is not None:
         forwarded = [*forwarded, peer.encode()]
     if forwarded:

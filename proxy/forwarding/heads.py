@@ -51,7 +51,7 @@ def worker_head(
     `peer` is the client's IP address; it is appended to an X-Forwarded-For that came in. The proxy answers
     Expect itself; Host names the proxy, the worker is told in X-Forwarded-Host. `ticket` is the proxy's own.
     """
-    said, lines = head.fields.said, head.fields.lines
+    said, lines = head.fields.values, head.fields.lines
     came_from = said.get(b"x-forwarded-for", [])
     if peer is not None:
         came_from = [*came_from, peer.encode()]

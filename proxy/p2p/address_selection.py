@@ -96,7 +96,7 @@ class ClientLocation:
         return self._vantage.address(instance)
 
     def _look(self) -> NetworkSide:
-        said = self._head.fields.said
+        said = self._head.fields.values
         client = _first(said.get(b"x-forwarded-for", ())) or self._peer
         host = _first(said.get(b"x-forwarded-host", ())) or self._head.host.decode("latin-1")
         return vantage(client, self._networks, wanted=self._wanted, reached=_host(host))
