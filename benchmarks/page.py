@@ -16,7 +16,7 @@ from benchmarks.rounds import ROUNDS, SECONDS, Cell, Round, Spread, ceiling_way,
 from benchmarks.subjects import FLASK, LITSERVE, WORKER_BFLOAT16
 from benchmarks.ways import Way, absurd
 
-_PACKAGES = ("tensorflow-cpu", "litserve", "flask", "waitress", "pillow", "numpy")
+_PACKAGES = ("tensorflow-cpu", "litserve", "flask", "pillow", "numpy")
 _ABOVE: Final = 1.1  # times the ceiling: a server that is faster shows that it is none
 
 

@@ -1,4 +1,4 @@
-"""How many clients may be connected (`--max-connections`), and the figures of that."""
+"""How many clients may be connected, and the figures of that."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class ConnectionLimits:
     header_timeout_s: float = 10.0
     idle_timeout_s: float = 75.0
     idle_give_way: bool = False
+    header_hint: str = ""
+    """What the answer to a slow head says behind its text: how to change the limit."""
 
 
 class Verdict(Enum):
@@ -91,6 +93,6 @@ class ConnectionMetrics(Collector):
         connections = GaugeMetricFamily(self._connections, "Connections of clients")
         connections.add_metric([], self._admission.admitted)
         yield connections
-        refused = CounterMetricFamily(self._refused, "Connections beyond --max-connections")
+        refused = CounterMetricFamily(self._refused, "Connections beyond the limit")
         refused.add_metric([], self._admission.turned_away)
         yield refused

@@ -357,10 +357,9 @@ class Connection(asyncio.Protocol):
         if self._request is not None:
             self._request.on_deadline()
         elif self._stream.unread and self._stream.body.ended and self._phase is not _CLOSING:
-            seconds = self._context.limits.header_timeout_s
-            self._refuse(
-                Problem(408, f"the head of the request took over {seconds:g} s: see --header-timeout")
-            )
+            limits = self._context.limits
+            late = f"the head of the request took over {limits.header_timeout_s:g} s{limits.header_hint}"
+            self._refuse(Problem(408, late))
         elif self._slow_reader.goes_on(self.unsent_bytes(), self._context.loop.time()):
             self._deadline.set(self._context.loop.time() + _LINGER_S)
         else:

@@ -242,7 +242,8 @@ async def serving(
         routes = _routes(settings, fleet, tickets, view, observer, forwarder)
         errors = ProxyErrorResponses(observer, settings.cors)
         page_forwarder = _page_forwarder(settings, public_pages, connections, observer)
-        server = Server(by_route(routes, page_forwarder), errors, settings.client_limits, loop)
+        limits = replace(settings.client_limits, header_hint=": see --header-timeout")
+        server = Server(by_route(routes, page_forwarder), errors, limits, loop)
         metrics.include(
             ConnectionMetrics(
                 server.admission,

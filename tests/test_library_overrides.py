@@ -58,19 +58,7 @@ OVERRIDES = [
     ),
     Override("docker", "runtime/docker_client.py", "that APIClient is a requests.Session (trust_env)", "7.2"),
     Override("pillow", "worker/image/decoder_main.py", "AvifImagePlugin.DEFAULT_MAX_THREADS", "13"),
-    *(
-        Override("waitress", "worker/wsgi/" + file, what, "3.0")
-        for file, what in (
-            ("connection.py", "the methods and attributes of waitress.channel.HTTPChannel"),
-            ("request.py", "the methods of waitress.parser.HTTPRequestParser"),
-            ("response.py", "the methods of waitress.task.WSGITask and ErrorTask"),
-            ("server.py", "the methods of waitress.server.TcpWSGIServer, and its loop"),
-        )
-    ),
 ]
-
-MANY = ("waitress.",)
-"""Of these one entry stands for all methods of a class."""
 
 DOCUMENTED = frozenset(
     {
@@ -112,7 +100,6 @@ def test_no_version_is_allowed_that_was_not_read(override: Override) -> None:
 def test_each_override_of_a_library_is_listed() -> None:
     known = {one.what for one in OVERRIDES} | DOCUMENTED
     unlisted = {name for kind in subclasses() for name in overridden(kind)} - known
-    unlisted = {name for name in unlisted if not name.startswith(MANY)}
     assert not unlisted, f"list them in OVERRIDES or DOCUMENTED: {sorted(unlisted)}"
 
 

@@ -31,10 +31,12 @@ from tfleet.discovery.registration.advertise import advertised, advice, wan_advi
 from tfleet.discovery.registration.heartbeat import TTL_S, Registration
 from tfleet.discovery.registration.self_test import SelfTest
 from tfleet.discovery.registry import Registry, StaticRegistry
+from tfleet.httpd.admission import ConnectionMetrics
 from tfleet.runtime.backoff import Backoff
 from tfleet.worker.address.addresses import WorkerAddresses, why_untested
 from tfleet.worker.address.wan_option import FindWan
-from tfleet.worker.api.app import make_app
+from tfleet.worker.api.app import WorkerIdentity, make_app
+from tfleet.worker.api.classify import Classify
 from tfleet.worker.api.middleware import refusals
 from tfleet.worker.decoders import DecoderPool, PoolLimits
 from tfleet.worker.decoders.metrics import DecoderMetrics
@@ -51,7 +53,8 @@ from tfleet.worker.registration import WorkerRegistration
 from tfleet.worker.registry_metrics import RegistrationMetrics
 from tfleet.worker.ticket_check import TicketCheck
 from tfleet.worker.wsgi.admission_queue import QueueLimits
-from tfleet.worker.wsgi.server import Server
+from tfleet.worker.wsgi.incoming_body import BodyLimits
+from tfleet.worker.wsgi.server import CONNECTION_LIMITS, WsgiServer, affordable
 
 _LOOK_EVERY_S = 0.5
 _NO_WAY = Backoff(first_s=0.5, cap_s=10.0)
@@ -145,19 +148,19 @@ def serve(settings: WorkerSettings) -> None:
     memory = MemoryTrimmer()
     decoders = DecoderPool(COMMAND, settings.pool_limits, log=log)
     metrics.include(DecoderMetrics(decoders))
+    classify = Classify(lifecycle, metrics, settings.image_limits, decoders=decoders, memory=memory)
     app = make_app(
-        instance,
-        whereabouts,
-        lifecycle,
-        metrics,
-        settings.image_limits,
-        stop.ask,
-        decoders=decoders,
-        cors=settings.cors,
-        memory=memory,
+        WorkerIdentity(instance, whereabouts, lifecycle), classify, metrics, stop.ask, settings.cors
     )
-    server.start(app, instance.id, refusals(instance, metrics), settings.cors)
+    admission = server.start(app, instance.id, refusals(instance, metrics), settings.cors)
     try:
+        metrics.include(
+            ConnectionMetrics(
+                admission,
+                connections="tfleet_worker_connections",
+                refused="tfleet_worker_refused_connections",
+            )
+        )
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         membership.begin()
         classifier = load_warm(settings.spec, settings.tuning, batch_sizes(settings.max_batch), metrics, log)
@@ -184,15 +187,18 @@ def serve(settings: WorkerSettings) -> None:
     stop.over()
 
 
-def _listen(settings: WorkerSettings) -> Server:
+def _listen(settings: WorkerSettings) -> WsgiServer:
+    check = TicketCheck(settings.ticket_keys, settings.service) if settings.ticket_keys else None
     try:
-        return Server(
+        return WsgiServer(
             host=settings.host,
             port=settings.port,
             threads=settings.threads or settings.max_batch,
-            max_body_bytes=settings.max_body_bytes,
+            body_limits=BodyLimits(settings.max_body_bytes),
             queue_limits=settings.queue_limits,
-            gate=TicketCheck(settings.ticket_keys, settings.service) if settings.ticket_keys else None,
+            connection_limits=affordable(CONNECTION_LIMITS),
+            check_ticket=check,
+            once_a_second=None if check is None else check.refresh,
         )
     except OSError as error:
         where = f"{settings.host}:{settings.port}"

@@ -1,7 +1,7 @@
 """`python -m benchmarks.servers`: what a WSGI server costs, and which rules of a worker's end it keeps.
 
-It sends raw 35 kB POSTs over 8 connections to a Flask view that does nothing, counts the processor time of
-the server's processes, then ends each under load, and writes docs/benchmarks/servers.md.
+It sends raw 35 kB POSTs over 1, 8 and 32 connections to a Flask view that does nothing, counts the processor
+time of the server's processes, then ends each under load, and writes docs/benchmarks/servers.md.
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ from benchmarks.servers.hosts import HOST, HOSTS
 from benchmarks.servers.rules import end, health_while_busy
 
 ROOT = Path(__file__).parents[2]
-_CONNECTIONS = 8
+_CONNECTIONS = (1, 8, 32)
 _WARM = 300
 _IMAGE = ROOT / "tests/data/cat.jpg"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Found:
-    """One server: microseconds of processor time for a request in each round, and the rules that it keeps."""
+    """One server: microseconds of processor time for a request in each round, by the number of connections,
+    and the rules that it keeps.
+    """
 
-    cpu_us: tuple[float, ...]
+    cpu_us: dict[int, tuple[float, ...]]
     healthy_while_busy: bool
     finishes: bool
     tells: bool
@@ -51,7 +53,11 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=3000, help="in each round (default: 3000)")
     parser.add_argument("--json", action="store_true", help="print the figures instead of writing the table")
     options = parser.parse_args()
-    missing = [name for name in ("cheroot", "granian", "gunicorn") if importlib.util.find_spec(name) is None]
+    missing = [
+        name
+        for name in ("cheroot", "granian", "gunicorn", "waitress")
+        if importlib.util.find_spec(name) is None
+    ]
     if missing:
         raise SystemExit(f"{', '.join(missing)} not installed: pip install '.[bench]' -c constraints.txt")
     found = measure(options.rounds, options.requests)
@@ -65,32 +71,37 @@ def main() -> None:
 
 def measure(rounds: int, requests: int) -> dict[str, Found]:
     """All servers, taking turns in each round."""
-    cpu_us: dict[str, list[float]] = {name: [] for name in HOSTS}
+    measured: dict[str, list[dict[int, float]]] = {name: [] for name in HOSTS}
     for number, name in itertools.product(range(rounds), HOSTS):
-        cpu_us[name].append(_cpu_us(name, requests))
-        print(f"round {number + 1}: {name} {cpu_us[name][-1]:.0f} µs", file=sys.stderr, flush=True)
+        measured[name].append(_cpu_us(name, requests))
+        print(f"round {number + 1}: {name} {measured[name][-1]}", file=sys.stderr, flush=True)
     found = {}
     for name in HOSTS:
         port, form = _free_port(), _form()
         with server(name, f"http://{HOST}:{port}/", "benchmarks.servers.hosts", [name, str(port)]) as running:
             running.ready(form)
-            found[name] = Found(tuple(cpu_us[name]), health_while_busy(running), *end(running))
+            cpu_us = {each: tuple(one[each] for one in measured[name]) for each in _CONNECTIONS}
+            found[name] = Found(cpu_us, health_while_busy(running), *end(running))
         print(name, found[name], file=sys.stderr, flush=True)
     return found
 
 
-def _cpu_us(name: str, requests: int) -> float:
+def _cpu_us(name: str, requests: int) -> dict[int, float]:
+    """Microseconds for a request, by the number of connections."""
     port, form = _free_port(), _form()
     url = f"http://{HOST}:{port}/"
     with server(name, url, "benchmarks.servers.hosts", [name, str(port)]) as running:
         running.ready(form)
         request = form.request(url)
-        asyncio.run(sent(url, itertools.repeat(request, _WARM), _CONNECTIONS))
-        before_s = running.cpu_s()
-        figures = asyncio.run(sent(url, itertools.repeat(request, requests), _CONNECTIONS))
-        if figures.failed:
-            raise SystemExit(f"{name}: {figures.failed} of {requests} requests failed")
-        return (running.cpu_s() - before_s) / requests * 1e6
+        used_us = {}
+        for connections in _CONNECTIONS:
+            asyncio.run(sent(url, itertools.repeat(request, _WARM), connections))
+            before_s = running.cpu_s()
+            figures = asyncio.run(sent(url, itertools.repeat(request, requests), connections))
+            if figures.failed:
+                raise SystemExit(f"{name}: {figures.failed} of {requests} requests failed")
+            used_us[connections] = (running.cpu_s() - before_s) / requests * 1e6
+        return used_us
 
 
 def _form() -> Form:
@@ -111,25 +122,27 @@ def _table(found: dict[str, Found], rounds: int, requests: int) -> str:
         f"`{command}` on {datetime.date.today()}: {machine()};",
         f"{used}.",
         "",
-        f"Raw POSTs of 35 kB over {_CONNECTIONS} connections to a Flask view that reads the body and does",
-        f"nothing: microseconds of processor time of all of a server's processes, {rounds} rounds in turns.",
-        "Then the rules:",
+        "Raw POSTs of 35 kB over 1, 8 and 32 connections to a Flask view that reads the body and does",
+        "nothing: microseconds of processor time of all of a server's processes for a request, the middle",
+        f"and (the least) of {rounds} rounds in turns. Then the rules:",
         "",
         "1. health is answered while all threads are busy;",
         "2. after SIGTERM a request in flight that takes 7 seconds is finished;",
-        "3. meanwhile who asks over a connection that was idle is answered, and told that it ends;",
-        "4. meanwhile who comes new is answered.",
+        "3. meanwhile a request on an idle connection is answered, and told that the connection ends;",
+        "4. meanwhile a new connection is answered.",
         "",
-        "| | µs a request, least | middle | 1 | 2 | 3 | 4 |",
-        "|---|---|---|---|---|---|---|",
+        "| | µs at 1 connection | at 8 | at 32 | rule 1 | 2 | 3 | 4 |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, one in found.items():
         rules = (one.healthy_while_busy, one.finishes, one.tells, one.takes_new)
         kept = " | ".join("yes" if rule else "no" for rule in rules)
-        lines.append(f"| {name} | {min(one.cpu_us):.0f} | {statistics.median(one.cpu_us):.0f} | {kept} |")
+        costs = " | ".join(f"{statistics.median(us):.0f} ({min(us):.0f})" for us in one.cpu_us.values())
+        lines.append(f"| {name} | {costs} | {kept} |")
     lines += [
         "",
-        "`tfleet` is what a worker uses: waitress in its own process, with what `worker/wsgi/` adds.",
+        "`tfleet` is what a worker uses: the HTTP server that the proxy has, too (`httpd/`), and Flask on it",
+        "(`worker/wsgi/`), in the worker's own process. Until 2026-11 it was waitress with rules of our own.",
         "Rules 3 and 4 need a server that goes on serving after the signal for as long as the fleet may",
         "still send requests; none does by itself. granian and gunicorn run the application in a process of",
         "their own, so the one that holds the session would not be the one that decides when to refuse.",

@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable
 
 from benchmarks.servers.app import app
-from tfleet.worker.wsgi.server import Server
+from tfleet.worker.wsgi.incoming_body import BodyLimits
+from tfleet.worker.wsgi.server import WsgiServer
 
 HOST = "127.0.0.1"
 THREADS = 8
@@ -23,13 +24,13 @@ _DRAIN_S = 20.0  # and its --drain-timeout
 
 
 def tfleet(port: int) -> None:
-    """The worker's own: waitress, with what `worker/wsgi/` adds."""
+    """The worker's own: the shared HTTP server with `worker/wsgi/`."""
     asked = threading.Event()
-    server = Server(
+    server = WsgiServer(
         host=HOST,
         port=port,
         threads=THREADS,
-        max_body_bytes=32 * 1024 * 1024,
+        body_limits=BodyLimits(32 * 1024 * 1024),
     )
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
     server.start(app)
@@ -51,7 +52,7 @@ def cheroot(port: int) -> None:
     """CherryPy's."""
     from cheroot.wsgi import Server as Cheroot  # noqa: PLC0415 - each process imports its own server only
 
-    server = Cheroot((HOST, port), app, numthreads=THREADS)
+    server = Cheroot((HOST, port), app, numthreads=THREADS, request_queue_size=1024)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.stop).start())
     server.start()
 

@@ -68,7 +68,7 @@ def _arguments(option: click.Option, value: Any) -> Iterator[str]:
         yield from (flag, str(each))
 
 
-_IMPORTED_LATE = ("flask", "multipart", "PIL", "tensorflow", "uvloop", "waitress")
+_IMPORTED_LATE = ("flask", "multipart", "PIL", "tensorflow", "uvloop")
 _OF_BARE_GRAPHS = ("labels", "input_layer", "output_layer", "input_size", "input_mean", "input_std")
 _OF_PROXY_TOO = {"max_body_bytes", "cors_origins", "drain_grace_s"}
 """What the proxy has under the same name, and means as much for it."""

@@ -21,7 +21,7 @@ class Hidden:
 
 sys.meta_path.insert(0, Hidden())
 """
-OF_WORKER = ("tensorflow", "flask", "waitress", "multipart", "numpy", "PIL", "prometheus_client")
+OF_WORKER = ("tensorflow", "flask", "multipart", "numpy", "PIL", "prometheus_client")
 ALL = (*OF_WORKER, "uvloop", "rich", "docker")
 
 

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tests.support.fake_worker import settings, stand_in
 from tfleet.contract.address import Address
@@ -32,6 +32,8 @@ from tfleet.httpd.interfaces import Client, OpenRequest
 from tfleet.httpd.server import Server
 from tfleet.httpd.timers import BODY_BYTES_PER_S, SlowSenderWatch
 from tfleet.proxy.server import running
+from tfleet.worker.wsgi.incoming_body import BodyLimits
+from tfleet.worker.wsgi.server import WsgiServer
 
 LIMITS: Final = ConnectionLimits(1000, header_timeout_s=10.0, idle_timeout_s=30.0)
 
@@ -159,4 +161,34 @@ async def proxy(options: ServerOptions) -> AsyncIterator[RunningServer]:
             yield RunningServer(address, lambda: [seen.body for seen in worker.seen])
 
 
-SERVERS: Final[dict[str, ServerFactory]] = {"httpd": bare_server, "proxy": proxy}
+@contextlib.asynccontextmanager
+async def worker(options: ServerOptions) -> AsyncIterator[RunningServer]:
+    """The worker's server, with an application that answers each request with its body."""
+    bodies: list[bytes] = []
+
+    def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        body: bytes = environ["wsgi.input"].read()
+        if environ["REQUEST_METHOD"] == "POST":
+            bodies.append(body)
+        start_response("200 OK", [("Content-Type", "application/octet-stream")])
+        return [body]
+
+    def start() -> WsgiServer:
+        server = WsgiServer(
+            host="127.0.0.1",
+            port=0,
+            threads=8,
+            body_limits=BodyLimits(32 * 1024 * 1024, options.body_timeout_s, BODY_BYTES_PER_S),
+            connection_limits=options.limits,
+        )
+        server.start(echo)
+        return server
+
+    server = await asyncio.to_thread(start)
+    try:
+        yield RunningServer(server.address, bodies.copy)
+    finally:
+        await asyncio.to_thread(server.close, 5.0)
+
+
+SERVERS: Final[dict[str, ServerFactory]] = {"httpd": bare_server, "proxy": proxy, "worker": worker}

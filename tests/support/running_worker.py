@@ -12,7 +12,8 @@ from tfleet.contract.address import Address
 from tfleet.contract.cors import CORS_OFF, Cors
 from tfleet.discovery.instance import Instance
 from tfleet.worker.address.addresses import WorkerAddresses
-from tfleet.worker.api.app import make_app
+from tfleet.worker.api.app import WorkerIdentity, make_app
+from tfleet.worker.api.classify import Classify
 from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.decoders.metrics import DecoderMetrics
 from tfleet.worker.image.isolated_decode import COMMAND
@@ -23,8 +24,9 @@ from tfleet.worker.memory import MemoryTrimmer
 from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.model import find_model
 from tfleet.worker.wsgi.admission_queue import QueueLimits
-from tfleet.worker.wsgi.request import Gate
-from tfleet.worker.wsgi.server import Server
+from tfleet.worker.wsgi.context import CheckTicket
+from tfleet.worker.wsgi.incoming_body import BodyLimits
+from tfleet.worker.wsgi.server import WsgiServer
 
 MAX_BODY_BYTES = 1_000_000
 QUEUE_LIMITS = QueueLimits()
@@ -44,7 +46,7 @@ def serving(
     *,
     threads: int = 8,
     queue_limits: QueueLimits = QUEUE_LIMITS,
-    gate: Gate | None = None,
+    check_ticket: CheckTicket | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
     cors: Cors = CORS_OFF,
 ) -> Iterator[tuple[Address, Lifecycle]]:
@@ -52,13 +54,13 @@ def serving(
     lifecycle = Lifecycle()
     if classifier is not None:
         lifecycle.ready(classifier)
-    server = Server(
+    server = WsgiServer(
         host="127.0.0.1",
         port=0,
         threads=threads,
-        max_body_bytes=max_body_bytes,
+        body_limits=BodyLimits(max_body_bytes),
         queue_limits=queue_limits,
-        gate=gate,
+        check_ticket=check_ticket,
     )
     instance = Instance("w1", server.address, "efficientnet-lite0", "1")
     whereabouts = WorkerAddresses(lambda: server.address, None, server.address.port)
@@ -68,17 +70,8 @@ def serving(
     decoders = DecoderPool(COMMAND, pool_limits, log=structlog.get_logger())
     metrics, memory = WorkerMetrics(), MemoryTrimmer()
     metrics.include(DecoderMetrics(decoders))
-    app = make_app(
-        instance,
-        whereabouts,
-        lifecycle,
-        metrics,
-        limits,
-        lifecycle.drain,
-        decoders=decoders,
-        memory=memory,
-        cors=cors,
-    )
+    classify = Classify(lifecycle, metrics, limits, decoders=decoders, memory=memory)
+    app = make_app(WorkerIdentity(instance, whereabouts, lifecycle), classify, metrics, lifecycle.drain, cors)
     server.start(app, instance.id, cors=cors)
     try:
         yield server.address, lifecycle

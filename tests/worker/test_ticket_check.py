@@ -64,13 +64,14 @@ def test_keys_that_have_changed_are_used(gate: TicketCheck, tmp_path: Path) -> N
     path = tmp_path / "tickets.key"
     path.write_text("x" * 64)
     os.utime(path, (1, 1))
+    gate.refresh()
     assert gate(STRANGERS, "") is None
     assert gate(GOOD, "") is Rejection.TICKET_WRONG_SIGNATURE
 
 
 @pytest.fixture
 def worker(classifier: Classifier, gate: TicketCheck) -> Any:
-    with serving(classifier, gate=gate) as (address, _):
+    with serving(classifier, check_ticket=gate) as (address, _):
         yield address
 
 
@@ -119,7 +120,7 @@ def asked_to_leave(worker: Address, headers: dict[str, str], query: str = "") ->
 def test_a_drain_needs_a_valid_ticket(
     classifier: Classifier, gate: TicketCheck, header: dict[str, str], query: str
 ) -> None:
-    with serving(classifier, gate=gate) as (worker, lifecycle):
+    with serving(classifier, check_ticket=gate) as (worker, lifecycle):
         for refused in ({}, {"X-Ticket": STRANGERS}):
             answer = asked_to_leave(worker, refused)
             assert "GET /worker" in problem(answer, 401)

@@ -6,6 +6,7 @@ The worker's routes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from flask import Flask, Response, jsonify, request
 
@@ -18,12 +19,9 @@ from tfleet.worker.address.addresses import WorkerAddresses
 from tfleet.worker.api.classify import Classify, Ranking
 from tfleet.worker.api.middleware import allow_origins, observe, report_errors, set_timing
 from tfleet.worker.api.problems import ProblemError, RejectedError
-from tfleet.worker.decoders import DecoderPool
-from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.lifecycle import Lifecycle, LifecycleState
-from tfleet.worker.memory import MemoryTrimmer
 from tfleet.worker.metrics import WorkerMetrics
-from tfleet.worker.wsgi.response import REJECTED
+from tfleet.worker.wsgi.environ import REJECTED
 
 
 def help_page(host: str) -> str:
@@ -43,35 +41,36 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _MOST_ID_CHARS = 200
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerIdentity:
+    """Which worker it is, where it is reached, and what it is doing."""
+
+    instance: Instance
+    addresses: WorkerAddresses
+    lifecycle: Lifecycle
+
+
 def make_app(
-    instance: Instance,
-    whereabouts: WorkerAddresses,
-    lifecycle: Lifecycle,
+    identity: WorkerIdentity,
+    classify: Classify,
     metrics: WorkerMetrics,
-    limits: ImageLimits,
     drain: Callable[[], None],
-    *,
-    decoders: DecoderPool,
-    memory: MemoryTrimmer,
     cors: Cors = CORS_OFF,
 ) -> Flask:
-    """The WSGI application of one worker. `drain` begins its end, and returns at once.
-
-    `decoders` decode what is costly, `memory` gives back what large bodies took. `cors` is for clients that
-    are web pages.
+    """The WSGI application of one worker. `drain` begins its end, and returns at once. `cors` is for clients
+    that are web pages.
     """
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask types the provider's base class only
-    classify = Classify(lifecycle, metrics, limits, decoders=decoders, memory=memory)
-    observe(app, instance, metrics, lambda: classify.waiting)
+    observe(app, identity.instance, metrics, lambda: classify.waiting)
     report_errors(app, metrics)
     if cors:
         allow_origins(app, cors)
     _classification(app, classify)
-    _about(app, instance, whereabouts, lifecycle)
+    _about(app, identity)
     machine()  # which looks its name up, so that it is there when it is asked for
-    _leaving(app, instance, whereabouts, lifecycle, drain)
-    _health(app, instance, lifecycle, metrics)
+    _leaving(app, identity, drain)
+    _health(app, identity, metrics)
     return app
 
 
@@ -91,7 +90,9 @@ def _classification(app: Flask, classify: Classify) -> None:
         return jsonify({"success": True, "predictions": rows})
 
 
-def _about(app: Flask, instance: Instance, whereabouts: WorkerAddresses, lifecycle: Lifecycle) -> None:
+def _about(app: Flask, identity: WorkerIdentity) -> None:
+    instance, addresses = identity.instance, identity.addresses
+
     @app.get("/")
     def show_help() -> Response:
         return _text(help_page(request.host))
@@ -99,37 +100,35 @@ def _about(app: Flask, instance: Instance, whereabouts: WorkerAddresses, lifecyc
     @app.get("/worker")
     def address() -> Response:
         if "application/json" not in request.headers.get("Accept", ""):
-            return _text(f"{whereabouts.address}\n")
+            return _text(f"{addresses.address}\n")
         return jsonify(
             id=instance.id,
-            address=str(whereabouts.address),
-            wan=None if whereabouts.wan is None else str(whereabouts.wan),
+            address=str(addresses.address),
+            wan=None if addresses.wan is None else str(addresses.wan),
             model=instance.model,
             version=instance.version,
-            state=lifecycle.state,
+            state=identity.lifecycle.state,
         )
 
 
-def _leaving(
-    app: Flask,
-    instance: Instance,
-    whereabouts: WorkerAddresses,
-    lifecycle: Lifecycle,
-    drain: Callable[[], None],
-) -> None:
+def _leaving(app: Flask, identity: WorkerIdentity, drain: Callable[[], None]) -> None:
+    lifecycle = identity.lifecycle
+
     @app.post(DRAIN_PATH)
     def begin() -> tuple[Response, int]:
-        _check_sender(whereabouts)
+        _check_sender(identity.addresses)
         if REJECTED in request.environ:
             raise RejectedError(request.environ[REJECTED])
-        _check_addressee(instance)
+        _check_addressee(identity.instance)
         if lifecycle.state is LifecycleState.STARTING:
             raise ProblemError(Problem(503, f"nothing to drain: {lifecycle.condition}", retry_after_s=1))
         drain()
         return _text("draining\n"), 202
 
 
-def _health(app: Flask, instance: Instance, lifecycle: Lifecycle, metrics: WorkerMetrics) -> None:
+def _health(app: Flask, identity: WorkerIdentity, metrics: WorkerMetrics) -> None:
+    instance, lifecycle = identity.instance, identity.lifecycle
+
     @app.get("/healthz")
     def healthz() -> Response:
         return _text(f"{instance.id}\n" if _check_addressee(instance) else "ok\n")
@@ -145,9 +144,9 @@ def _health(app: Flask, instance: Instance, lifecycle: Lifecycle, metrics: Worke
         return Response(metrics.text(), content_type=_METRICS_TYPE)
 
 
-def _check_sender(whereabouts: WorkerAddresses) -> None:
+def _check_sender(addresses: WorkerAddresses) -> None:
     """Raises ProblemError with 403 where another site's web page has sent it, or may have (see origin.py)."""
-    known = [address.host for address in (whereabouts.address, whereabouts.wan) if address is not None]
+    known = [address.host for address in (addresses.address, addresses.wan) if address is not None]
     if host := foreign_host(request.headers.get, known):
         detail = (
             f"{host} is no name of this worker, as far as it knows: say `tfleet drain ID`, or use its address"

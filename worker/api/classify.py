@@ -34,7 +34,7 @@ from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.memory import MemoryTrimmer
 from tfleet.worker.metrics import StageTimes, WorkerMetrics
 from tfleet.worker.rejection import Rejection
-from tfleet.worker.wsgi.response import ARRIVED, BEGUN, CLIENT_GONE, REJECTED
+from tfleet.worker.wsgi.environ import ARRIVED, BEGUN, CLIENT_GONE, REJECTED
 
 if TYPE_CHECKING:
     from tfleet.worker.inference import Classifier, PreparedImage, Probabilities

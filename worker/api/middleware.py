@@ -36,7 +36,7 @@ from tfleet.worker.api.problems import (
 )
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.metrics import StageTimes, WorkerMetrics
-from tfleet.worker.wsgi.response import QUEUE
+from tfleet.worker.wsgi.environ import QUEUE
 
 _MALFORMED = "malformed"
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: a line only for debug

@@ -1,17 +1,16 @@
-"""For how long there was something to do.
-
-How many requests wait for one of the worker's threads, and whether one more may.
+"""Which requests wait for one of the worker's threads, and whether one more may.
 
 The rules:
 
-- Whoever finds a thread free does not wait, however large its body is.
+- A request that finds a thread free does not wait, however large its body is.
 - Where nobody waits, one may, however large its body is: the limit of a body is not the queue's business.
 - Beyond that at most so many wait, and their bodies have at most so many bytes together.
+- A part of these bytes is kept for small bodies, so that no photograph is sent away because a few bodies of
+  30 MB wait.
 - A body is let in if all of it would have room, and then has the bytes that have come of it: what is still
-  coming in counts with what waits, and who only announces much holds nothing.
+  coming in counts with what waits, and a client that only announces much holds nothing.
 - A place is given up when a thread takes the request, not before: also one whose client has gone keeps it
-  until then, or the server's own list of them would have no bound. What has no place yet gives up its bytes
-  with its client.
+  until then, or the list of them would have no bound. Bytes are given up with the client.
 """
 
 from __future__ import annotations
@@ -25,9 +24,45 @@ from typing import Final
 from tfleet.contract.names import MAX_BODY_BYTES
 from tfleet.worker.rejection import Rejection
 
+DEFAULT_MAX_QUEUE: Final = 64
+"""The default model needs half a second to a second for so many on two cores; a client that would wait for
+longer does better to ask another worker."""
+DEFAULT_MAX_QUEUE_BYTES: Final = 2 * MAX_BODY_BYTES
+
+_SMALL_SHARE: Final = 64
+_KEPT_FOR_SMALL: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How many requests may wait for a thread, and how many bytes their bodies may have together.
+
+    `kept_for_small` is the part of the bytes that only small bodies may have.
+    """
+
+    max_requests: int = DEFAULT_MAX_QUEUE
+    max_bytes: int = DEFAULT_MAX_QUEUE_BYTES
+    kept_for_small: float = _KEPT_FOR_SMALL
+
+    def is_small(self, body_bytes: int) -> bool:
+        """Whether a body is small: by default, whether it has 1 MiB at the most."""
+        return body_bytes <= self.max_bytes // _SMALL_SHARE
+
+    def of_place(self, ahead: int) -> Rejection | None:
+        """Why one more may not wait, if it may not.
+
+        `ahead` is how many wait for whom no thread is free: 0 if nobody waits, less if threads are free.
+        """
+        return Rejection.QUEUE_REQUESTS if 0 <= ahead >= self.max_requests else None
+
+    def of_body(self, ahead: int, ahead_bytes: int, body_bytes: int, *, small: bool) -> Rejection | None:
+        """Why such a body may not come in, if it may not. Here those count as ahead that come in, too."""
+        room_bytes = self.max_bytes if small else self.max_bytes * (1 - self.kept_for_small)
+        return Rejection.QUEUE_BYTES if ahead > 0 and ahead_bytes + body_bytes > room_bytes else None
+
 
 class BusyTime:
-    """Adds up the spans between `begin` and `end`. Whoever calls them sees to it that they take turns."""
+    """Adds up the spans between `begin` and `end`. Its caller sees to it that they take turns."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -52,40 +87,15 @@ class BusyTime:
         self._ended_s, self._since_s = self.seconds, None
 
 
-DEFAULT_MAX_QUEUE: Final = 64
-"""The default model needs half a second to a second for so many on two cores; who would wait for longer does
-better to ask another worker."""
-DEFAULT_MAX_QUEUE_BYTES: Final = 2 * MAX_BODY_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class QueueLimits:
-    """How many requests may wait for a thread, and how many bytes their bodies may have together."""
-
-    max_requests: int = DEFAULT_MAX_QUEUE
-    max_bytes: int = DEFAULT_MAX_QUEUE_BYTES
-
-    def of_place(self, ahead: int) -> Rejection | None:
-        """Why one more may not wait, if it may not.
-
-        `ahead` is how many wait for whom no thread is free: 0 if nobody waits, less if threads are free.
-        """
-        return Rejection.QUEUE_REQUESTS if 0 <= ahead >= self.max_requests else None
-
-    def of_body(self, ahead: int, ahead_bytes: int, body_bytes: int) -> Rejection | None:
-        """Why such a body may not come in, if it may not. Here those count as ahead that come in, too."""
-        return Rejection.QUEUE_BYTES if ahead > 0 and ahead_bytes + body_bytes > self.max_bytes else None
-
-
-class Queue:
-    """Counts who comes in, who waits and who is served by so many threads. Safe to use from any thread.
+class AdmissionQueue:
+    """Counts the requests that come in, that wait, and that are served. Safe to use from any thread.
 
     A request is whatever stands for it; the end of one that is not counted, or not any more, does nothing.
     """
 
     def __init__(self, threads: int, limits: QueueLimits) -> None:
+        self.limits = limits
         self._threads = threads
-        self._limits = limits
         self._lock = threading.Lock()
         self._coming: dict[object, int] = {}  # with the bytes of their bodies
         self._waiting: dict[object, int] = {}
@@ -94,7 +104,7 @@ class Queue:
         self._busy = BusyTime()
 
     def __repr__(self) -> str:
-        return f"<Queue waiting={self.waiting} bytes={self._bytes} served={len(self._served)}>"
+        return f"<AdmissionQueue waiting={self.waiting} bytes={self._bytes} served={len(self._served)}>"
 
     @property
     def waiting(self) -> int:
@@ -117,13 +127,16 @@ class Queue:
         with self._lock:
             self._threads = threads
 
-    def reserve(self, request: object, body_bytes: int) -> Rejection | None:
-        """Let a body of so many bytes come in, or say why not. Said again, it has so many now."""
+    def reserve(self, request: object, body_bytes: int, *, small: bool = False) -> Rejection | None:
+        """Let a body of so many bytes come in, or say why not. Said again, it has so many now.
+
+        `small` is whether it will be small when all of it is there.
+        """
         with self._lock:
             had_bytes = self._coming.get(request)
             others = len(self._coming) - (had_bytes is not None)
             others_bytes = self._bytes - (had_bytes or 0)
-            rejection = self._limits.of_body(self._ahead + others, others_bytes, body_bytes)
+            rejection = self.limits.of_body(self._ahead + others, others_bytes, body_bytes, small=small)
             if rejection is not None:
                 self._give_back(request)
                 return rejection
@@ -134,17 +147,26 @@ class Queue:
     def full(self) -> Rejection | None:
         """Why none would have a place now, where that is so."""
         with self._lock:
-            return self._limits.of_place(self._ahead)
+            return self.limits.of_place(self._ahead)
 
     def enter(self, request: object) -> Rejection | None:
         """Let one that is complete wait, or say why not."""
         with self._lock:
-            rejection = self._limits.of_place(self._ahead)
+            rejection = self.limits.of_place(self._ahead)
             if rejection is not None:
                 self._give_back(request)
                 return rejection
             self._waiting[request] = self._coming.pop(request, 0)
             return None
+
+    def forget_body(self, request: object) -> None:
+        """Its client has gone: one that waits keeps its place, and nobody needs its bytes any more."""
+        with self._lock:
+            if request in self._waiting:
+                self._bytes -= self._waiting[request]
+                self._waiting[request] = 0
+            else:
+                self._give_back(request)
 
     def begin(self, request: object) -> None:
         """A thread has taken one; if it waited, it is served from now on."""

@@ -92,7 +92,7 @@ def test_all_else_can_be_read_too(method: str, path: str, status: int) -> None:
 def test_a_refused_browser_can_read_the_reason(
     classifier: Classifier, rejection: Rejection, status: int
 ) -> None:
-    with serving(classifier, cors=LISTED, gate=lambda *_: rejection) as (worker, _):
+    with serving(classifier, cors=LISTED, check_ticket=lambda *_: rejection) as (worker, _):
         got = ask(worker, "POST", "/", body=b"x")
         assert (got.status_code, got.headers[ALLOW]) == (status, A)
         assert {"WWW-Authenticate", "Retry-After"} <= set(got.headers[EXPOSE].split(", "))

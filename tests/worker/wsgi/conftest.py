@@ -6,7 +6,7 @@ import pytest
 
 from tests.worker.wsgi.scene import EMPTY, THREADS, Gated, Make, Scene
 from tfleet.worker.wsgi.admission_queue import QueueLimits
-from tfleet.worker.wsgi.request import Gate
+from tfleet.worker.wsgi.context import CheckTicket
 
 
 @pytest.fixture
@@ -21,9 +21,12 @@ def make(app: Gated) -> Iterator[Make]:
     made: list[Scene] = []
 
     def start(
-        threads: int = THREADS, max_requests: int = 2, max_bytes: int = 100, gate: Gate | None = None
+        threads: int = THREADS,
+        max_requests: int = 2,
+        max_bytes: int = 100,
+        check_ticket: CheckTicket | None = None,
     ) -> Scene:
-        made.append(Scene(app, threads, QueueLimits(max_requests, max_bytes), gate))
+        made.append(Scene(app, threads, QueueLimits(max_requests, max_bytes, kept_for_small=0), check_ticket))
         return made[-1]
 
     yield start

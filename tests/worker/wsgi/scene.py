@@ -8,13 +8,14 @@ from typing import Any
 
 from tests.support.waiting import eventually_sync
 from tfleet.worker.wsgi.admission_queue import QueueLimits
-from tfleet.worker.wsgi.request import Gate
-from tfleet.worker.wsgi.response import REJECTED
-from tfleet.worker.wsgi.server import Server
+from tfleet.worker.wsgi.context import CheckTicket
+from tfleet.worker.wsgi.environ import REJECTED
+from tfleet.worker.wsgi.incoming_body import BodyLimits
+from tfleet.worker.wsgi.server import WsgiServer
 
 THREADS = 2
-EMPTY = "<Queue waiting=0 bytes=0 served=0>"
-FULL = "<Queue waiting=2 bytes=10 served=2>"
+EMPTY = "<AdmissionQueue waiting=0 bytes=0 served=0>"
+FULL = "<AdmissionQueue waiting=2 bytes=10 served=2>"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n"
 
 
@@ -46,10 +47,17 @@ class Gated:
         return [body]
 
 
+def quick(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """Answers with the body."""
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
 class Client(http.client.HTTPConnection):
     """One connection, on which sending and reading are two steps."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: WsgiServer) -> None:
         super().__init__(server.address.host, server.address.port, timeout=20)
 
     def send_image(self, body: bytes, path: str = "/") -> "Client":
@@ -68,14 +76,16 @@ class Client(http.client.HTTPConnection):
 class Scene:
     """A server, and the clients that ask it something."""
 
-    def __init__(self, app: Gated, threads: int, limits: QueueLimits, gate: Gate | None = None) -> None:
-        self.server = Server(
+    def __init__(
+        self, app: Gated, threads: int, limits: QueueLimits, check_ticket: CheckTicket | None = None
+    ) -> None:
+        self.server = WsgiServer(
             host="127.0.0.1",
             port=0,
             threads=threads,
-            max_body_bytes=100_000,
+            body_limits=BodyLimits(100_000),
             queue_limits=limits,
-            gate=gate,
+            check_ticket=check_ticket,
         )
         self._clients: list[Client] = []
         self.server.start(app, "w1")

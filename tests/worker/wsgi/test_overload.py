@@ -11,7 +11,7 @@ from tests.support.waiting import eventually_sync
 from tests.worker.wsgi.scene import EMPTY, FULL, POST, Gated, Make, statuses
 
 
-def test_who_finds_the_queue_full_is_sent_away_while_every_thread_is_stuck(make: Make, app: Gated) -> None:
+def test_a_full_queue_answers_429_while_threads_are_stuck(make: Make, app: Gated) -> None:
     scene = make()
     held = scene.fill()
     late = scene.client()
@@ -30,33 +30,33 @@ def test_who_finds_the_queue_full_is_sent_away_while_every_thread_is_stuck(make:
 def test_the_bodies_that_wait_are_bounded_together(make: Make, app: Gated) -> None:
     scene = make(max_requests=9)
     held = scene.send(bytes(5000), bytes(5000))  # larger than all that may wait, but a thread is free
-    scene.settled("<Queue waiting=0 bytes=0 served=2>")
+    scene.settled("<AdmissionQueue waiting=0 bytes=0 served=2>")
     held += scene.send(bytes(90))
     late = scene.client()
     assert late.send_image(bytes(11)).read() == (429, b"queue-bytes")
     held += scene.send(bytes(10))
     assert late.send_image(b"x").read() == (429, b"queue-bytes")
     held += scene.send(b"")
-    assert scene.queue == "<Queue waiting=3 bytes=100 served=2>"
+    assert scene.queue == "<AdmissionQueue waiting=3 bytes=100 served=2>"
     app.gate.set()
     assert [client.read()[0] for client in held] == [200] * 5
 
 
-def test_a_body_larger_than_all_that_may_wait_waits_where_it_is_alone(make: Make, app: Gated) -> None:
+def test_a_body_over_the_limit_may_wait_alone(make: Make, app: Gated) -> None:
     scene = make()
     held = scene.send(b"", b"", bytes(5000))
-    scene.settled("<Queue waiting=1 bytes=5000 served=2>")
+    scene.settled("<AdmissionQueue waiting=1 bytes=5000 served=2>")
     assert scene.client().send_image(b"x").read() == (429, b"queue-bytes")
     app.gate.set()
     assert [client.read()[0] for client in held] == [200] * 3
 
 
-def test_a_body_in_chunks_counts_with_all_that_came_of_it(make: Make, app: Gated) -> None:
+def test_a_body_in_chunks_counts_without_its_framing(make: Make, app: Gated) -> None:
     scene = make()
     held = scene.send(b"", b"")
     chunked = scene.client()
     chunked.request("POST", "/", iter([b"abc", b"de"]), encode_chunked=True)
-    scene.settled(f"<Queue waiting=1 bytes={len(b'3__abc__2__de__0____')} served=2>")
+    scene.settled("<AdmissionQueue waiting=1 bytes=5 served=2>")
     app.gate.set()
     assert [client.read()[0] for client in (*held, chunked)] == [200] * 3
 
@@ -64,20 +64,20 @@ def test_a_body_in_chunks_counts_with_all_that_came_of_it(make: Make, app: Gated
 @pytest.mark.parametrize(
     "asked", ["GET /metrics", "GET /worker", "GET /readyz", "POST /drain", "GET /", "HEAD /", "PUT /predict"]
 )
-def test_what_is_no_image_is_answered_while_the_queue_is_full(make: Make, asked: str) -> None:
+def test_questions_are_answered_while_the_queue_is_full(make: Make, asked: str) -> None:
     scene = make()
     scene.fill()
     assert scene.client().ask(*asked.split()) == 200
 
 
 @pytest.mark.parametrize("path", ["/predict", "//predict", "/%70redict", "/predict?top=1", "/elsewhere"])
-def test_no_way_to_write_its_path_gets_an_image_past_the_queue(make: Make, path: str) -> None:
+def test_no_spelling_of_a_path_gets_past_the_queue(make: Make, path: str) -> None:
     scene = make()
     scene.fill()
     assert scene.client().send_image(b"x", path).read() == (429, b"queue-requests")
 
 
-def test_what_is_no_http_is_told_so_while_the_queue_is_full(make: Make) -> None:
+def test_a_malformed_request_is_told_so_in_overload(make: Make) -> None:
     scene = make()
     scene.fill()
     with scene.socket() as client:
@@ -87,7 +87,7 @@ def test_what_is_no_http_is_told_so_while_the_queue_is_full(make: Make) -> None:
     assert json.loads(body)["status"] == 400
 
 
-def test_while_it_drains_who_is_sent_away_is_told_that_the_connection_ends(make: Make) -> None:
+def test_a_429_while_draining_ends_its_connection(make: Make) -> None:
     scene = make()
     scene.fill()
     scene.server.announce_drain()
@@ -96,15 +96,13 @@ def test_while_it_drains_who_is_sent_away_is_told_that_the_connection_ends(make:
     assert (answer.status, answer.getheader("Connection")) == (429, "close")
 
 
-def test_who_has_gone_is_not_served_when_the_turn_comes_and_keeps_its_place_until_then(
-    make: Make, app: Gated
-) -> None:
+def test_a_client_that_left_keeps_its_place_and_is_not_served(make: Make, app: Gated) -> None:
     scene = make()
     held = scene.fill()
     assert "connections=4" in repr(scene.server)
     held.pop().close()
     eventually_sync(lambda: "connections=3" in repr(scene.server))
-    assert scene.queue == FULL
+    assert scene.queue == "<AdmissionQueue waiting=2 bytes=5 served=2>", "its bytes are given up at once"
     app.gate.set()
     assert [client.read()[0] for client in held] == [200] * 3
     scene.settled(EMPTY)
@@ -112,7 +110,7 @@ def test_who_has_gone_is_not_served_when_the_turn_comes_and_keeps_its_place_unti
     assert app.rejected == ["client-gone"], "for the books"
 
 
-def test_who_closes_the_sending_side_has_gone(make: Make, app: Gated) -> None:
+def test_a_half_closed_client_has_left(make: Make, app: Gated) -> None:
     scene = make()
     (*_, last) = scene.fill()
     last.sock.shutdown(socket.SHUT_WR)
@@ -122,11 +120,11 @@ def test_who_closes_the_sending_side_has_gone(make: Make, app: Gated) -> None:
     assert app.rejected == ["client-gone"]
 
 
-def test_requests_sent_ahead_on_one_connection_take_their_places_one_by_one(make: Make, app: Gated) -> None:
+def test_pipelined_requests_take_their_places_one_by_one(make: Make, app: Gated) -> None:
     scene = make(threads=1, max_requests=0)
     with scene.socket() as client:
         client.sendall(b"".join(POST + body for body in (b"1", b"2", b"3")))
-        scene.settled("<Queue waiting=0 bytes=2 served=1>")
+        scene.settled("<AdmissionQueue waiting=0 bytes=0 served=1>")
         client.sendall(POST + b"4")
         assert scene.client().send_image(b"5").read()[0] == 429
         app.gate.set()
@@ -135,11 +133,11 @@ def test_requests_sent_ahead_on_one_connection_take_their_places_one_by_one(make
     scene.settled(EMPTY)
 
 
-def test_one_of_the_requests_sent_ahead_may_be_sent_away(make: Make, app: Gated) -> None:
+def test_a_pipelined_request_may_be_answered_429(make: Make, app: Gated) -> None:
     scene = make(threads=1, max_requests=1)
     with scene.socket() as ahead:
         ahead.sendall(POST + b"1" + POST + b"2" + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        scene.settled("<Queue waiting=0 bytes=1 served=1>")
+        scene.settled("<AdmissionQueue waiting=0 bytes=0 served=1>")
         (waits,) = scene.send(b"waits")
         app.gate.set()
         found = statuses(ahead, 3)
@@ -148,12 +146,10 @@ def test_one_of_the_requests_sent_ahead_may_be_sent_away(make: Make, app: Gated)
     assert waits.read()[0] == 200
 
 
-def test_who_sends_questions_ahead_and_reads_no_answers_keeps_nobody_else_waiting(
-    make: Make, app: Gated
-) -> None:
+def test_a_client_that_never_reads_keeps_no_other_waiting(make: Make, app: Gated) -> None:
     scene = make()
     scene.fill()
-    other, count = scene.client(), 300  # together more than waitress lets a thread write before it waits
+    other, count = scene.client(), 300  # together more than a connection may have unsent
     with scene.socket() as client:
         client.sendall(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n" * count)
 
@@ -168,7 +164,7 @@ def test_who_sends_questions_ahead_and_reads_no_answers_keeps_nobody_else_waitin
         assert statuses(client, count) == [200] * count
 
 
-def test_who_sends_questions_ahead_and_leaves_is_forgotten(make: Make, app: Gated) -> None:
+def test_a_client_that_leaves_its_questions_is_forgotten(make: Make, app: Gated) -> None:
     scene = make()
     with scene.socket() as client:
         client.sendall(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n" * 300)
@@ -176,7 +172,7 @@ def test_who_sends_questions_ahead_and_leaves_is_forgotten(make: Make, app: Gate
     eventually_sync(lambda: "connections=0 busy=0" in repr(scene.server))
 
 
-def test_a_drain_serves_who_waits(make: Make, app: Gated) -> None:
+def test_a_drain_serves_requests_that_wait(make: Make, app: Gated) -> None:
     scene = make()
     held = scene.fill()
     unfinished: list[int] = []
@@ -188,7 +184,7 @@ def test_a_drain_serves_who_waits(make: Make, app: Gated) -> None:
     assert (unfinished, scene.queue) == ([0], EMPTY)
 
 
-def test_a_drain_that_is_over_forgets_who_waits(make: Make, app: Gated) -> None:
+def test_a_drain_that_is_over_forgets_requests_that_wait(make: Make, app: Gated) -> None:
     scene = make()
     held = scene.fill()
     assert scene.server.close(timeout_s=0.05) == 4

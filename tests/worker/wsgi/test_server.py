@@ -3,7 +3,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +14,10 @@ import requests
 
 from tests.support.environment import users_environment
 from tests.support.waiting import eventually_sync
+from tests.worker.wsgi.scene import quick
 from tfleet.contract.problem import Problem
-from tfleet.worker.wsgi.server import Server
+from tfleet.worker.wsgi.incoming_body import BodyLimits
+from tfleet.worker.wsgi.server import WsgiServer
 
 App = Callable[[dict[str, Any], Any], list[bytes]]
 
@@ -36,18 +37,12 @@ class Held:
         return [body]
 
 
-def quick(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    body = environ["wsgi.input"].read()
-    start_response("200 OK", [("Content-Length", str(len(body)))])
-    return [body]
-
-
 @pytest.fixture
-def make() -> Iterator[Callable[[App], Server]]:
-    made: list[Server] = []
+def make() -> Iterator[Callable[[App], WsgiServer]]:
+    made: list[WsgiServer] = []
 
-    def start(app: App) -> Server:
-        server = Server(host="127.0.0.1", port=0, threads=2, max_body_bytes=1000)
+    def start(app: App) -> WsgiServer:
+        server = WsgiServer(host="127.0.0.1", port=0, threads=2, body_limits=BodyLimits(1000))
         made.append(server)
         server.start(app)
         return server
@@ -57,28 +52,28 @@ def make() -> Iterator[Callable[[App], Server]]:
         server.close(timeout_s=0)
 
 
-def post(server: Server, body: bytes = b"abc") -> requests.Response:
+def post(server: WsgiServer, body: bytes = b"abc") -> requests.Response:
     return requests.post(server.address.url, data=body, timeout=20)
 
 
-def refused(server: Server) -> bool:
+def refused(server: WsgiServer) -> bool:
     with socket.socket() as client:
         return client.connect_ex((server.address.host, server.address.port)) != 0
 
 
 def test_its_address_is_known_before_it_serves() -> None:
-    server = Server(host="127.0.0.1", port=0, threads=1, max_body_bytes=1000)
+    server = WsgiServer(host="127.0.0.1", port=0, threads=1, body_limits=BodyLimits(1000))
     assert server.address.port > 0
     assert server.close(timeout_s=0) == 0
 
 
-def test_a_taken_port_is_an_os_error(make: Callable[[App], Server]) -> None:
+def test_a_taken_port_is_an_os_error(make: Callable[[App], WsgiServer]) -> None:
     taken = make(quick).address
     with pytest.raises(OSError, match="in use"):
-        Server(host=taken.host, port=taken.port, threads=1, max_body_bytes=1)
+        WsgiServer(host=taken.host, port=taken.port, threads=1, body_limits=BodyLimits(1))
 
 
-def test_closing_finishes_what_is_in_flight_and_refuses_the_rest(make: Callable[[App], Server]) -> None:
+def test_closing_finishes_what_is_in_flight(make: Callable[[App], WsgiServer]) -> None:
     app = Held()
     server = make(app)
     answers: list[requests.Response] = []
@@ -97,7 +92,7 @@ def test_closing_finishes_what_is_in_flight_and_refuses_the_rest(make: Callable[
     assert answers[0].headers["Connection"] == "close"
 
 
-def test_a_request_that_is_half_sent_counts_as_in_flight(make: Callable[[App], Server]) -> None:
+def test_a_request_that_is_half_sent_counts_as_in_flight(make: Callable[[App], WsgiServer]) -> None:
     server = make(quick)
     with socket.create_connection((server.address.host, server.address.port), timeout=20) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
@@ -112,18 +107,33 @@ def test_a_request_that_is_half_sent_counts_as_in_flight(make: Callable[[App], S
     assert answer.endswith(b"abcdef")
 
 
-def test_a_large_body_needs_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_large_body_needs_no_file() -> None:
     """Where there is no room for files, photographs are none."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    server = Server(host="127.0.0.1", port=0, threads=1, max_body_bytes=4_000_000)
-    server.start(quick)
+
+    def temporary(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        read = len(environ["wsgi.input"].read())
+        files = [link for link in map(_target, Path("/proc/self/fd").iterdir()) if "deleted" in link]
+        body = f"{read} {files}".encode()
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    server = WsgiServer(host="127.0.0.1", port=0, threads=1, body_limits=BodyLimits(4_000_000))
+    server.start(temporary)
     try:
-        assert len(post(server, bytes(4_000_000)).content) == 4_000_000
+        before = post(server).text.removeprefix("3 ")
+        assert post(server, bytes(4_000_000)).text == f"4000000 {before}"
     finally:
         server.close(timeout_s=0)
 
 
-def test_whether_it_is_healthy_is_answered_while_every_thread_is_busy(make: Callable[[App], Server]) -> None:
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except FileNotFoundError:  # the folder's own
+        return ""
+
+
+def test_health_is_answered_while_every_thread_is_busy(make: Callable[[App], WsgiServer]) -> None:
     app = Held()
 
     def routed(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -140,7 +150,7 @@ def test_whether_it_is_healthy_is_answered_while_every_thread_is_busy(make: Call
         client.join()
 
 
-def test_what_takes_longer_than_the_timeout_is_broken_off_and_counted(make: Callable[[App], Server]) -> None:
+def test_what_outlasts_the_timeout_is_broken_off_and_counted(make: Callable[[App], WsgiServer]) -> None:
     app = Held()
     server = make(app)
     failures: list[Exception] = []
@@ -160,7 +170,7 @@ def test_what_takes_longer_than_the_timeout_is_broken_off_and_counted(make: Call
     assert len(failures) == 1
 
 
-def test_closing_does_not_wait_for_idle_connections(make: Callable[[App], Server]) -> None:
+def test_closing_does_not_wait_for_idle_connections(make: Callable[[App], WsgiServer]) -> None:
     server = make(quick)
     with requests.Session() as session:
         assert session.post(server.address.url, data=b"x", timeout=20).content == b"x"
@@ -169,7 +179,7 @@ def test_closing_does_not_wait_for_idle_connections(make: Callable[[App], Server
         assert time.monotonic() - began_s < 10
 
 
-def test_while_it_drains_it_still_answers_but_keeps_no_connection(make: Callable[[App], Server]) -> None:
+def test_a_draining_server_answers_and_keeps_no_connection(make: Callable[[App], WsgiServer]) -> None:
     server = make(quick)
     assert "Connection" not in post(server).headers
     server.announce_drain()
@@ -178,7 +188,7 @@ def test_while_it_drains_it_still_answers_but_keeps_no_connection(make: Callable
     assert answer.headers["Connection"] == "close"
 
 
-def test_an_answer_of_one_piece_goes_out_in_one(make: Callable[[App], Server]) -> None:
+def test_an_answer_of_one_piece_goes_out_in_one(make: Callable[[App], WsgiServer]) -> None:
     server = make(quick)
     with socket.create_connection((server.address.host, server.address.port), timeout=20) as client:
         for _ in range(50):
@@ -186,7 +196,7 @@ def test_an_answer_of_one_piece_goes_out_in_one(make: Callable[[App], Server]) -
             assert client.recv(65536).endswith(b"\r\n\r\nabc")
 
 
-def test_an_answer_of_several_pieces_is_whole(make: Callable[[App], Server]) -> None:
+def test_an_answer_of_several_pieces_is_whole(make: Callable[[App], WsgiServer]) -> None:
     def pieces(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [("Content-Length", "6")] if environ["PATH_INFO"] == "/known" else [])
         return [b"", b"abc", b"def"]
@@ -196,20 +206,27 @@ def test_an_answer_of_several_pieces_is_whole(make: Callable[[App], Server]) -> 
         assert requests.get(server.address.url + path, timeout=20).content == b"abcdef"
 
 
-def test_who_has_connected_before_the_end_is_answered(make: Callable[[App], Server]) -> None:
-    app = Held()
-    server = make(app)
+def test_clients_that_connected_before_the_end_are_answered(make: Callable[[App], WsgiServer]) -> None:
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def hold_the_loop(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        arrived.set()
+        while not go_on.is_set():
+            pass  # a question is answered in the loop's thread: meanwhile nobody is accepted
+        return quick(environ, start_response)
+
+    server = make(hold_the_loop)
     address = (server.address.host, server.address.port)
     asked = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
     clients = [socket.create_connection(address, timeout=20)]
     clients[0].sendall(asked % 0)
-    assert app.arrived.wait(20)  # from here on the loop waits for this answer and accepts nobody
+    assert arrived.wait(20)
     for number in range(1, 100):
         clients.append(socket.create_connection(address, timeout=20))
         clients[number].sendall(asked % number)
     closing = threading.Thread(target=lambda: server.close(timeout_s=20))
     closing.start()
-    app.go_on.set()
+    go_on.set()
     closing.join()
     answers = [client.makefile("rb").read() for client in clients]
     for client in clients:
@@ -217,7 +234,7 @@ def test_who_has_connected_before_the_end_is_answered(make: Callable[[App], Serv
     assert [answer for answer in answers if not answer.startswith(b"HTTP/1.1 200")] == []
 
 
-def test_who_has_connected_may_ask_a_moment_later(make: Callable[[App], Server]) -> None:
+def test_a_client_that_connected_may_ask_a_moment_later(make: Callable[[App], WsgiServer]) -> None:
     server = make(quick)
     with socket.create_connection((server.address.host, server.address.port), timeout=20) as client:
         closing = threading.Thread(target=lambda: server.close(timeout_s=20))
@@ -232,14 +249,16 @@ def test_who_has_connected_may_ask_a_moment_later(make: Callable[[App], Server])
 
 OUT_OF_FILES = """
 import os, resource, sys
+from tests.worker.wsgi.scene import quick
 from tfleet.contract.problem import Problem
-from tfleet.worker.wsgi.server import Server
+from tfleet.worker.wsgi.incoming_body import BodyLimits
+from tfleet.worker.wsgi.server import WsgiServer
 
 def app(environ, start_response):
     start_response("200 OK", [("Content-Length", "0")])
     return []
 
-server = Server(host="127.0.0.1", port=0, threads=1, max_body_bytes=10)
+server = WsgiServer(host="127.0.0.1", port=0, threads=1, body_limits=BodyLimits(10))
 server.start(app)
 last = max(int(number) for number in os.listdir("/proc/self/fd"))
 resource.setrlimit(resource.RLIMIT_NOFILE, (last + 4, last + 4))
@@ -249,7 +268,7 @@ server.close(timeout_s=0)
 """
 
 
-def test_without_open_files_it_waits_quietly_and_serves_on() -> None:
+def test_without_open_files_it_waits_quietly() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", OUT_OF_FILES],
         stdin=subprocess.PIPE,
@@ -290,9 +309,9 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_what_never_reaches_the_application_is_noted_with_its_answer() -> None:
+def test_a_refusal_is_noted_with_its_answer() -> None:
     noted: list[tuple[str, Problem]] = []
-    server = Server(host="127.0.0.1", port=0, threads=2, max_body_bytes=1000)
+    server = WsgiServer(host="127.0.0.1", port=0, threads=2, body_limits=BodyLimits(1000))
     server.start(quick, note_refusal=lambda name, problem: noted.append((name, problem)))
     try:
         too_much = requests.post(
@@ -302,3 +321,26 @@ def test_what_never_reaches_the_application_is_noted_with_its_answer() -> None:
     finally:
         server.close(timeout_s=0)
     assert [(name, problem.body()) for name, problem in noted] == [("mine", too_much.content)]
+
+
+LIMITED = """
+import resource
+from tfleet.worker.wsgi.server import CONNECTION_LIMITS, affordable
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+print("most", affordable(CONNECTION_LIMITS).max_connections)
+"""
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "most", "warned"),
+    [(1024, 8192, 4096, False), (1024, 1024, 768, True), (100, 100, 16, True)],
+    ids=["enough when raised", "too few", "hardly any"],
+)
+def test_connections_leave_open_files_for_the_rest(soft: int, hard: int, most: int, warned: bool) -> None:
+    """In a process of its own: a limit that was lowered can't be raised again."""
+    program = LIMITED.format(soft=soft, hard=hard)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=users_environment(), check=True
+    )
+    assert run.stdout.splitlines()[-1] == f"most {most}"
+    assert (f"no more than {most} connections" in run.stdout) == warned

@@ -1,4 +1,4 @@
-"""Who may not enter is told so by the head: nothing of the body is kept, and no thread is taken."""
+"""What is rejected by its head: nothing of the body is kept, and no thread is taken."""
 
 import pytest
 
@@ -17,23 +17,23 @@ def with_word(header: str | None, query: str) -> Rejection | None:
 
 
 @pytest.mark.parametrize("body", [b"", b"x", bytes(50_000)])
-def test_who_may_not_enter_is_told_while_every_thread_is_stuck(make: Make, app: Gated, body: bytes) -> None:
-    scene = make(gate=with_word)
+def test_a_rejection_needs_no_thread(make: Make, app: Gated, body: bytes) -> None:
+    scene = make(check_ticket=with_word)
     for _ in range(4):
         scene.client().request("POST", "/?sesame", b"held")
-    scene.settled("<Queue waiting=2 bytes=8 served=2>")
+    scene.settled("<AdmissionQueue waiting=2 bytes=8 served=2>")
     stranger = scene.client()
     for _ in range(2):  # on one connection
         assert stranger.send_image(body).read()[1] == b"ticket-missing"
     assert app.threads == {"http"}
-    assert scene.queue == "<Queue waiting=2 bytes=8 served=2>"
+    assert scene.queue == "<AdmissionQueue waiting=2 bytes=8 served=2>"
     app.gate.set()
     scene.settled(EMPTY)
     assert stranger.send_image(b"in", "/?sesame").read() == (200, b"in"), "on the same connection"
 
 
-def test_the_gate_is_told_the_header(make: Make, app: Gated) -> None:
-    scene = make(gate=with_word)
+def test_a_ticket_comes_in_the_header_x_ticket(make: Make, app: Gated) -> None:
+    scene = make(check_ticket=with_word)
     app.gate.set()
     client = scene.client()
     client.request("POST", "/predict", b"in", {"x-ticket": "sesame"})
@@ -43,18 +43,18 @@ def test_the_gate_is_told_the_header(make: Make, app: Gated) -> None:
 
 
 @pytest.mark.parametrize("asked", ["GET /metrics", "GET /readyz", "GET /drain", "GET /", "PUT /predict"])
-def test_what_does_not_come_by_post_needs_not_pass_the_gate(make: Make, asked: str) -> None:
-    assert make(gate=closed).client().ask(*asked.split()) == 200
+def test_only_a_post_needs_a_ticket(make: Make, asked: str) -> None:
+    assert make(check_ticket=closed).client().ask(*asked.split()) == 200
 
 
 @pytest.mark.parametrize("path", ["/drain", "//drain", "/%64rain", "/drain?worker=w1"])
-def test_who_asks_the_worker_to_leave_has_to_pass_the_gate(make: Make, app: Gated, path: str) -> None:
-    client = make(gate=closed).client()
+def test_a_drain_needs_a_ticket(make: Make, app: Gated, path: str) -> None:
+    client = make(check_ticket=closed).client()
     for body in (b"", b"x"):
         client.request("POST", path, body)
         assert client.read() == (429, b"ticket-missing")
     assert app.threads == {"http"}, "and needs no thread for that"
-    assert make(gate=with_word).client().ask("POST", "/drain?sesame") == 200
+    assert make(check_ticket=with_word).client().ask("POST", "/drain?sesame") == 200
 
 
 @pytest.mark.parametrize("path", [b"/", b"/drain"])
@@ -66,10 +66,10 @@ def test_who_asks_the_worker_to_leave_has_to_pass_the_gate(make: Make, app: Gate
         b"Transfer-Encoding: chunked\r\n\r\n",
     ],
 )
-def test_a_body_that_is_large_or_not_yet_sent_is_not_waited_for(
+def test_a_rejected_large_or_unsent_body_is_not_awaited(
     make: Make, app: Gated, head: bytes, path: bytes
 ) -> None:
-    scene = make(gate=closed)
+    scene = make(check_ticket=closed)
     with scene.socket() as client:
         client.sendall(HEAD.replace(b"/ ", path + b" ", 1) + head)
         said = client.makefile("rb").read()
@@ -79,8 +79,8 @@ def test_a_body_that_is_large_or_not_yet_sent_is_not_waited_for(
     assert scene.queue == EMPTY
 
 
-def test_one_that_was_sent_ahead_is_judged_like_any_other(make: Make, app: Gated) -> None:
-    scene = make(gate=with_word)
+def test_each_pipelined_request_needs_a_ticket(make: Make, app: Gated) -> None:
+    scene = make(check_ticket=with_word)
     app.gate.set()
     with scene.socket() as client:
         client.sendall(POST + b"1" + POST.replace(b"/ ", b"/?sesame ") + b"2" + POST + b"3")
@@ -88,8 +88,8 @@ def test_one_that_was_sent_ahead_is_judged_like_any_other(make: Make, app: Gated
     assert app.served == [b"2"]
 
 
-def test_the_gate_comes_before_the_queue(make: Make, app: Gated) -> None:
-    scene = make(gate=with_word)
+def test_the_ticket_is_checked_before_the_queue(make: Make, app: Gated) -> None:
+    scene = make(check_ticket=with_word)
     for body in (b"held", b"held", b"waits", b"waits"):
         scene.client().send_image(body, "/?sesame")
     scene.settled(FULL)
@@ -99,9 +99,7 @@ def test_the_gate_comes_before_the_queue(make: Make, app: Gated) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 99_999])
-def test_an_image_for_another_worker_is_refused_unread_though_there_is_room(
-    make: Make, app: Gated, length: int
-) -> None:
+def test_an_image_for_another_worker_is_refused_unread(make: Make, app: Gated, length: int) -> None:
     scene = make()
     with scene.socket() as client:
         head = b"X-Worker: w2\r\nContent-Length: %d\r\n\r\n" % length
@@ -111,7 +109,7 @@ def test_an_image_for_another_worker_is_refused_unread_though_there_is_room(
     assert app.served == []
 
 
-def test_who_asks_another_worker_to_leave_is_refused(make: Make) -> None:
+def test_a_drain_for_another_worker_is_refused(make: Make) -> None:
     client = make().client()
     client.request("POST", "/drain", headers={"X-Worker": "w2"})
     assert client.read() == (429, b"misdirected")
@@ -120,7 +118,7 @@ def test_who_asks_another_worker_to_leave_is_refused(make: Make) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Worker": "w1"}])
-def test_one_for_this_worker_or_for_nobody_in_particular_is_taken(
+def test_an_image_for_this_worker_or_for_any_is_taken(
     make: Make, app: Gated, headers: dict[str, str]
 ) -> None:
     app.gate.set()
@@ -129,7 +127,7 @@ def test_one_for_this_worker_or_for_nobody_in_particular_is_taken(
     assert client.read() == (200, b"in")
 
 
-def test_whom_a_question_is_for_does_not_matter(make: Make) -> None:
+def test_questions_for_another_worker_are_answered(make: Make) -> None:
     client = make().client()
     client.request("GET", "/metrics", headers={"X-Worker": "w2"})
     assert client.read()[0] == 200

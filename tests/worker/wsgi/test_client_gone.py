@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.support.waiting import eventually_sync
-from tfleet.worker.wsgi.response import CLIENT_GONE
-from tfleet.worker.wsgi.server import Server
+from tfleet.worker.wsgi.environ import CLIENT_GONE
+from tfleet.worker.wsgi.incoming_body import BodyLimits
+from tfleet.worker.wsgi.server import WsgiServer
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nimage"
 
@@ -40,15 +41,15 @@ def app() -> Iterator[Asking]:
 
 
 @pytest.fixture
-def server(app: Asking) -> Iterator[Server]:
-    server = Server(host="127.0.0.1", port=0, threads=1, max_body_bytes=100)
+def server(app: Asking) -> Iterator[WsgiServer]:
+    server = WsgiServer(host="127.0.0.1", port=0, threads=1, body_limits=BodyLimits(100))
     server.start(app)
     yield server
     app.may_answer.set()
     server.close(timeout_s=5)
 
 
-def test_a_client_that_waits_has_not_left(server: Server, app: Asking) -> None:
+def test_a_client_that_waits_has_not_left(server: WsgiServer, app: Asking) -> None:
     with socket.create_connection((server.address.host, server.address.port), timeout=20) as client:
         client.sendall(POST)
         eventually_sync(app.client_gone, wanted=lambda gone: gone is not None)
@@ -57,14 +58,14 @@ def test_a_client_that_waits_has_not_left(server: Server, app: Asking) -> None:
         assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_client_that_closes_its_connection_has_left(server: Server, app: Asking) -> None:
+def test_a_client_that_closes_its_connection_has_left(server: WsgiServer, app: Asking) -> None:
     with socket.create_connection((server.address.host, server.address.port), timeout=20) as client:
         client.sendall(POST)
         eventually_sync(app.client_gone, wanted=lambda gone: gone is not None)
     assert eventually_sync(app.client_gone)
 
 
-def test_a_client_that_resets_has_left(server: Server, app: Asking) -> None:
+def test_a_client_that_resets_has_left(server: WsgiServer, app: Asking) -> None:
     with socket.create_connection((server.address.host, server.address.port), timeout=20) as client:
         client.sendall(POST)
         eventually_sync(app.client_gone, wanted=lambda gone: gone is not None)

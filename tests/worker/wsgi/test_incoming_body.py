@@ -17,10 +17,10 @@ def coming(make: Make) -> Iterator[tuple[Scene, socket.socket]]:
     """Two threads that are stuck, and 80 of the 81 bytes of a body, of the 100 that may wait."""
     scene = make(max_requests=9)
     scene.send(b"", b"")
-    scene.settled("<Queue waiting=0 bytes=0 served=2>")
+    scene.settled("<AdmissionQueue waiting=0 bytes=0 served=2>")
     with scene.socket() as client:
         client.sendall(COMING % 81 + b"\r\n" + bytes(80))
-        scene.settled("<Queue waiting=0 bytes=80 served=2>")
+        scene.settled("<AdmissionQueue waiting=0 bytes=80 served=2>")
         yield scene, client
 
 
@@ -29,56 +29,54 @@ def answer(client: socket.socket) -> bytes:
     return client.makefile("rb").read()
 
 
-def test_a_body_has_its_bytes_before_all_of_it_is_there_and_keeps_them_while_it_waits(
+def test_a_body_has_its_bytes_while_it_comes_and_waits(
     coming: tuple[Scene, socket.socket], app: Gated
 ) -> None:
     scene, client = coming
     late = scene.client()
     assert late.send_image(bytes(21)).read() == (429, b"queue-bytes")
     client.sendall(bytes(1))
-    scene.settled("<Queue waiting=1 bytes=81 served=2>")
+    scene.settled("<AdmissionQueue waiting=1 bytes=81 served=2>")
     assert late.send_image(bytes(21)).read() == (429, b"queue-bytes")
     app.gate.set()
     assert statuses(client, 1) == [200]
 
 
-def test_who_only_announces_a_body_keeps_nobody_else_out(make: Make, app: Gated) -> None:
+def test_an_announced_body_keeps_no_other_out(make: Make, app: Gated) -> None:
     scene = make(max_requests=9)
     scene.send(b"", b"")
-    scene.settled("<Queue waiting=0 bytes=0 served=2>")
+    scene.settled("<AdmissionQueue waiting=0 bytes=0 served=2>")
     with scene.socket() as idle, scene.socket() as client:
         idle.sendall(COMING % 90 + b"\r\n" + b"x")
-        scene.settled("<Queue waiting=0 bytes=1 served=2>")
+        scene.settled("<AdmissionQueue waiting=0 bytes=1 served=2>")
         client.sendall(COMING % 60 + b"\r\n" + bytes(60))
-        scene.settled("<Queue waiting=1 bytes=61 served=2>")
+        scene.settled("<AdmissionQueue waiting=1 bytes=61 served=2>")
         idle.sendall(bytes(89))  # and when it does send there is no room for it
         assert statuses(idle, 1) == [429]
-        scene.settled("<Queue waiting=1 bytes=60 served=2>")
+        scene.settled("<AdmissionQueue waiting=1 bytes=60 served=2>")
         app.gate.set()
         assert statuses(client, 1) == [200]
 
 
-def test_who_leaves_before_its_body_is_there_gives_its_bytes_back(
+def test_a_client_that_leaves_early_gives_its_bytes_back(
     coming: tuple[Scene, socket.socket],
 ) -> None:
     scene, client = coming
     client.close()
-    scene.settled("<Queue waiting=0 bytes=0 served=2>")
+    scene.settled("<AdmissionQueue waiting=0 bytes=0 served=2>")
 
 
-def test_a_body_that_breaks_off_as_no_http_gives_its_bytes_back(coming: tuple[Scene, socket.socket]) -> None:
+def test_broken_chunks_give_their_bytes_back(coming: tuple[Scene, socket.socket]) -> None:
     scene, _ = coming
     with scene.socket() as client:
         client.sendall(CHUNKED + b"5\r\nab")
-        scene.settled(f"<Queue waiting=0 bytes={80 + 5} served=2>")
-        client.sendall(b"cdeNONSENSE")
+        scene.settled(f"<AdmissionQueue waiting=0 bytes={80 + 2} served=2>")
+        client.sendall(b"cdeNONSENSE\r\n")
         assert b" 400 " in answer(client)[:20]
-    scene.settled("<Queue waiting=0 bytes=80 served=2>")
+    scene.settled("<AdmissionQueue waiting=0 bytes=80 served=2>")
 
 
-def test_who_asks_first_is_refused_before_it_sends_its_body(
-    coming: tuple[Scene, socket.socket], app: Gated
-) -> None:
+def test_a_client_that_asks_first_is_refused_first(coming: tuple[Scene, socket.socket], app: Gated) -> None:
     scene, _ = coming
     with scene.socket() as client:
         client.sendall(COMING % 21 + b"Expect: 100-continue\r\n\r\n")
@@ -89,7 +87,7 @@ def test_who_asks_first_is_refused_before_it_sends_its_body(
     assert app.rejected == ["queue-bytes"]
 
 
-def test_who_asks_first_is_told_when_no_place_is_left(make: Make) -> None:
+def test_a_client_that_asks_first_is_told_of_a_full_queue(make: Make) -> None:
     scene = make()
     scene.fill()
     with scene.socket() as client:
@@ -100,7 +98,7 @@ def test_who_asks_first_is_told_when_no_place_is_left(make: Make) -> None:
     assert scene.queue == FULL
 
 
-def test_a_large_body_without_room_is_refused_before_it_is_there_and_thrown_away(
+def test_a_large_body_without_room_is_refused_at_its_head(
     coming: tuple[Scene, socket.socket], app: Gated
 ) -> None:
     scene, _ = coming
@@ -111,11 +109,11 @@ def test_a_large_body_without_room_is_refused_before_it_is_there_and_thrown_away
         for _ in range(90):  # a reset would fail one of these
             client.sendall(bytes(1000))
     assert b"Connection: close" in head
-    assert scene.queue == "<Queue waiting=0 bytes=80 served=2>"
+    assert scene.queue == "<AdmissionQueue waiting=0 bytes=80 served=2>"
     assert app.rejected == ["queue-bytes"]
 
 
-def test_a_small_body_without_room_is_thrown_away_and_its_connection_kept(
+def test_a_small_body_without_room_keeps_its_connection(
     coming: tuple[Scene, socket.socket], app: Gated
 ) -> None:
     scene, _ = coming
@@ -125,28 +123,28 @@ def test_a_small_body_without_room_is_thrown_away_and_its_connection_kept(
         assert app.rejected == [], "not before its end, or the connection could not be kept"
         client.sendall(bytes(1000) + POST + b"1" + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert statuses(client, 1) == [429]
-        scene.settled("<Queue waiting=1 bytes=81 served=2>")
+        scene.settled("<AdmissionQueue waiting=1 bytes=81 served=2>")
         app.gate.set()
         assert statuses(client, 2) == [200, 200]
 
 
-def test_a_body_in_chunks_is_refused_when_it_has_grown_too_large(
+def test_chunks_are_refused_when_there_is_no_room_for_more(
     coming: tuple[Scene, socket.socket],
 ) -> None:
     scene, _ = coming
     with scene.socket() as client:
-        client.sendall(CHUNKED + b"ff\r\n" + bytes(10))
-        scene.settled(f"<Queue waiting=0 bytes={80 + 4 + 10} served=2>")
+        client.sendall(CHUNKED + b"ff\r\n" + bytes(15))
+        scene.settled(f"<AdmissionQueue waiting=0 bytes={80 + 15} served=2>")
         client.sendall(bytes(10))
         assert answer(client).startswith(b"HTTP/1.1 429 ")
-    assert scene.queue == "<Queue waiting=0 bytes=80 served=2>"
+    assert scene.queue == "<AdmissionQueue waiting=0 bytes=80 served=2>"
 
 
-def test_requests_sent_ahead_give_their_bytes_back_with_their_client(make: Make, app: Gated) -> None:
+def test_pipelined_requests_are_forgotten_with_their_client(make: Make, app: Gated) -> None:
     scene = make(threads=1)
     with scene.socket() as client:
         client.sendall(POST + b"1" + POST + b"2" + POST)
-        scene.settled("<Queue waiting=0 bytes=1 served=1>")
+        scene.settled("<AdmissionQueue waiting=0 bytes=0 served=1>")
     eventually_sync(lambda: "connections=0" in repr(scene.server))
     app.gate.set()
     scene.settled(EMPTY)

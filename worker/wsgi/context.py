@@ -1,0 +1,95 @@
+"""What all requests of one server share, and how any of them is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from tfleet.contract.address import Address
+from tfleet.contract.cors import Cors
+from tfleet.contract.names import DRAIN_PATH
+from tfleet.contract.problem import Problem
+from tfleet.contract.request_id import request_id
+from tfleet.httpd.http1.local_response import connection_lines, local_problem
+from tfleet.httpd.http1.request import RequestHead
+from tfleet.httpd.interfaces import Client
+from tfleet.worker.rejection import Rejection
+from tfleet.worker.wsgi.admission_queue import AdmissionQueue
+from tfleet.worker.wsgi.environ import QUEUE, environ_of, path_info
+from tfleet.worker.wsgi.incoming_body import BodyLimits
+from tfleet.worker.wsgi.response import Application, WsgiResponse, call
+from tfleet.worker.wsgi.thread_pool import ThreadPool
+
+CheckTicket = Callable[[str | None, str], Rejection | None]
+"""Why a POST may not come in, if it may not, by its X-Ticket and its query."""
+
+NoteRefusal = Callable[[str, Problem], None]
+"""Called with the request id of what never reached the application, and with its answer."""
+
+_FAILED: Final = Problem(500, "the worker failed; its log has the reason under this request id")
+
+
+@dataclass(frozen=True, slots=True)
+class WsgiSite:
+    """What the requests of one server share. Requests that name another worker than `worker` are refused."""
+
+    application: Application
+    worker: str
+    address: Address
+    check_ticket: CheckTicket | None
+    body_limits: BodyLimits
+    cors: Cors
+    note_refusal: NoteRefusal
+
+
+@dataclass(frozen=True, slots=True)
+class WsgiContext:
+    """The site, the queue before its threads, and the loop that all connections live in."""
+
+    site: WsgiSite
+    queue: AdmissionQueue
+    threads: ThreadPool
+    loop: asyncio.AbstractEventLoop
+
+    def respond(
+        self, head: RequestHead, client: Client, response: WsgiResponse | None, *, keep: bool
+    ) -> None:
+        """Send what the application answered; None where it failed."""
+        if response is None:
+            self.refuse(head, client, _FAILED)
+            return
+        keep = keep and head.keep_alive and client.may_keep_alive
+        client.send(response.on_wire(connection_lines(head, keep=keep)))
+        client.finish(keep=keep)
+
+    def refuse(self, head: RequestHead, client: Client, problem: Problem, *, keep: bool = False) -> None:
+        """Answer what never reaches the application."""
+        name = request_id(head.request_id)
+        self.site.note_refusal(name, problem)
+        keep = keep and head.keep_alive and client.may_keep_alive
+        lines = connection_lines(head, keep=keep)
+        if path_info(head) != DRAIN_PATH:  # which is for no web page
+            lines += self.site.cors.lines(head.origin)
+        client.send(local_problem(problem, name, connection=lines))
+        client.finish(keep=keep)
+
+    def call(self, environ: Callable[[], dict[str, Any]]) -> WsgiResponse | None:
+        """The application's answer, in whichever thread this is. None where it failed.
+
+        `environ` makes what it is called with, and may fail, too: a body needs memory.
+        """
+        try:
+            return call(self.site.application, environ())
+        except Exception as error:  # it costs this request, and neither the thread nor the loop
+            structlog.get_logger().error("request failed", exc_info=error)
+            return None
+
+    def environ(self, head: RequestHead, client: Client, path: str, body: bytes) -> dict[str, Any]:
+        """What the application is called with."""
+        environ = environ_of(head, path=path, peer=client.peer, local=self.site.address, body=body)
+        environ[QUEUE] = self.queue
+        return environ

@@ -1,0 +1,80 @@
+"""A request in the form that WSGI applications take: PEP 3333's environ."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from tfleet.contract.address import Address
+from tfleet.httpd.http1.request import RequestHead
+
+BEGUN: Final = "tfleet.begun_s"
+"""When the head of the request had been read, by `time.perf_counter`."""
+
+ARRIVED: Final = "tfleet.arrived_s"
+"""And when the request was complete."""
+
+QUEUE: Final = "tfleet.queue"
+"""The queue for the threads, as it is at any time: a `tfleet.worker.wsgi.admission_queue.AdmissionQueue`."""
+
+REJECTED: Final = "tfleet.rejected"
+"""Why nothing may be done for this request, a Rejection; missing where something may."""
+
+CLIENT_GONE: Final = "tfleet.client_gone"
+"""Called without arguments, by any thread, it says whether the client of this request has left since."""
+
+_SERVER: Final = "tfleet"
+_SEPARATORS: Final = {"HTTP_COOKIE": "; "}
+_BASE: Final[dict[str, Any]] = {
+    "REMOTE_HOST": "",
+    "SCRIPT_NAME": "",
+    "SERVER_SOFTWARE": _SERVER,
+    "wsgi.version": (1, 0),
+    "wsgi.url_scheme": "http",
+    "wsgi.errors": sys.stderr,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": False,
+    "wsgi.run_once": False,
+    "wsgi.input_terminated": True,  # so that Werkzeug reads it as it is, without a copy
+}
+
+
+def path_info(head: RequestHead) -> str:
+    """The path without escapes, in latin-1 as PEP 3333 has it. Slashes before it count once."""
+    path = head.target.partition(b"?")[0]
+    if b"%" in path:
+        path = unquote_to_bytes(path)
+    return "/" + path.decode("latin-1").lstrip("/")
+
+
+def environ_of(
+    head: RequestHead, *, path: str, peer: str | None, local: Address, body: bytes
+) -> dict[str, Any]:
+    """The environ. `path` is what `path_info` says, `local` the address that the server listens at.
+
+    CONTENT_LENGTH is the length of `body`, also where that came in chunks.
+    """
+    environ = {
+        **_BASE,
+        "REQUEST_METHOD": head.method.decode("ascii"),
+        "PATH_INFO": path,
+        "QUERY_STRING": head.query,
+        "SERVER_PROTOCOL": "HTTP/1.0" if head.http_1_0 else "HTTP/1.1",
+        "SERVER_NAME": local.host,
+        "SERVER_PORT": str(local.port),
+        "REMOTE_ADDR": peer or "",
+        "REMOTE_HOST": peer or "",
+        "wsgi.input": io.BytesIO(body),
+        "CONTENT_LENGTH": str(len(body)),
+    }
+    for name, value in head.headers():
+        if b"_" in name:  # X_Ticket would be taken for X-Ticket
+            continue
+        key = name.decode("ascii").upper().replace("-", "_")
+        if key != "CONTENT_TYPE":
+            key = f"HTTP_{key}"
+        text = value.decode("latin-1")
+        environ[key] = f"{environ[key]}{_SEPARATORS.get(key, ', ')}{text}" if key in environ else text
+    return environ

@@ -1,0 +1,70 @@
+"""The threads that work on requests."""
+
+from __future__ import annotations
+
+import threading
+import time
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+
+class Job(Protocol):
+    """What a thread does. It raises nothing."""
+
+    def run(self) -> None:
+        """Called by one of the threads."""
+
+    def cancel(self) -> None:
+        """Called instead, where the threads end before."""
+
+
+class ThreadPool:
+    """So many threads, which take jobs in the order in which they came. Its methods are for one thread, but
+    for `submit`.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._made = 0
+        self._wanted = 0
+        self.use(count)
+
+    def __repr__(self) -> str:
+        return f"<ThreadPool {self._wanted}>"
+
+    def use(self, count: int) -> None:
+        """Have so many from now on. Those that are too many end after the jobs that are waiting now."""
+        for _ in range(self._wanted, count):
+            # Daemons: one that still computes when the worker has waited long enough must not keep it alive.
+            thread = threading.Thread(target=self._work, name=f"wsgi-{self._made}", daemon=True)
+            self._made += 1
+            self._threads.append(thread)
+            thread.start()
+        for _ in range(count, self._wanted):
+            self._jobs.put(None)
+        self._wanted = count
+
+    def submit(self, job: Job) -> None:
+        """Have it done as soon as a thread is free."""
+        self._jobs.put(job)
+
+    def close(self, timeout_s: float) -> None:
+        """Cancel what waits, and wait for what is being done, for so long at the most."""
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                break
+            if job is not None:
+                job.cancel()
+        for _ in self._threads:
+            self._jobs.put(None)
+        deadline_s = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline_s - time.monotonic()))
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job.run()
+            del job  # it holds a body

@@ -1,0 +1,182 @@
+"""A POST that may be an image, from its head to its answer.
+
+- Its body is held in memory, whole, before the application sees it.
+- A body for which the queue has no room is refused when its head is there, or when it has grown too large. A
+  client that asks first (`Expect: 100-continue`) is told so before it sends any of it.
+- Where a request is refused whose body is small and on its way, the body is thrown away first, so that the
+  connection can be kept. A body that is large, in chunks or not yet sent ends the connection.
+- A client that leaves while its request waits keeps its place until a thread takes the request; the
+  application is told then, so that it is counted, and its answer goes nowhere.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from tfleet.contract.problem import Problem
+from tfleet.httpd.http1.local_response import CONTINUE
+from tfleet.httpd.http1.request import RequestHead
+from tfleet.httpd.interfaces import Client
+from tfleet.worker.rejection import Rejection
+from tfleet.worker.wsgi.context import WsgiContext
+from tfleet.worker.wsgi.environ import ARRIVED, BEGUN, CLIENT_GONE, REJECTED
+from tfleet.worker.wsgi.incoming_body import IncomingBody, Refusal
+from tfleet.worker.wsgi.response import WsgiResponse
+
+_DISCARDED_BYTES: Final = 64 * 1024
+"""Of a body that nobody needs, so that its connection can be kept."""
+
+
+class Upload:
+    """To the shared server an OpenRequest, to a thread a job.
+
+    All but `run` and `cancel` is called in the thread of the loop.
+    """
+
+    __slots__ = (
+        "_arrived_s",
+        "_began_s",
+        "_body",
+        "_client",
+        "_context",
+        "_ended",
+        "_gone",
+        "_head",
+        "_path",
+        "_refusal",
+        "_settled",
+        "_started",
+    )
+
+    def __init__(
+        self, context: WsgiContext, head: RequestHead, client: Client, path: str, rejection: Rejection | None
+    ) -> None:
+        self._context = context
+        self._head = head
+        self._client = client
+        self._path = path
+        self._body = IncomingBody(head, context.queue, context.site.body_limits, context.loop.time())
+        self._refusal: Refusal | None = rejection or self._body.admit(asks_first=head.expect is not None)
+        self._began_s = self._arrived_s = time.perf_counter()
+        self._started = self._ended = self._gone = False
+        self._settled = False
+        """Whether it is known what becomes of it: nothing that still comes changes that."""
+
+    def start(self) -> None:
+        """Answers may be sent from now on."""
+        self._started = True
+        if self._refusal is None and not self._ended and self._head.expect is not None:
+            self._client.send(CONTINUE)
+        self._go_on()
+        if not self._settled:
+            self._client.wake_at(self._body.due_s)
+
+    def body_received(self, piece: bytes) -> None:
+        """Take the next piece, or throw it away where the request is refused."""
+        if self._refusal is None and not self._settled:
+            self._refusal = self._body.add(piece, self._context.loop.time())
+            self._go_on()
+
+    def body_ended(self) -> None:
+        """All of it is there."""
+        self._ended = True
+        self._go_on()
+
+    def body_failed(self, reason: str) -> None:
+        """What comes can't be told from a body any more."""
+        self._refusal = Problem(400, f"the body can't be read: {reason}")
+        self._go_on()
+
+    def on_deadline(self) -> None:
+        """See whether the body is late."""
+        if self._settled:
+            return
+        if self._context.loop.time() < self._body.due_s:
+            self._client.wake_at(self._body.due_s)
+        else:
+            self._refusal = self._context.site.body_limits.too_slow()
+            self._go_on()
+
+    def client_disconnected(self) -> None:
+        """Nobody waits for the answer."""
+        self._gone = self._settled = True
+        self._body.forget()
+
+    def pause_writing(self) -> None:
+        """The answer is one piece: there is nothing to hold back."""
+
+    def resume_writing(self) -> None:
+        """As before."""
+
+    def run(self) -> None:
+        """Called by a thread when its turn has come."""
+        context, body = self._context, self._body
+        context.queue.begin(body)
+        if self._gone:
+            self._refusal = Rejection.CLIENT_GONE  # the application only counts it
+        response = context.call(lambda: self._environ(body.take()))
+        context.queue.end(body)  # this thread is free before another request can know of the answer
+        try:
+            context.loop.call_soon_threadsafe(self._answer, response)
+        except RuntimeError:  # the server has ended meanwhile, and the client's connection with it
+            return
+
+    def cancel(self) -> None:
+        """Called instead of `run`."""
+        self._context.queue.end(self._body)
+
+    def _go_on(self) -> None:
+        """Do what can be done with what has come.
+
+        - Nothing may be answered before `start`: what came of the body with the head is only taken in.
+        - A Problem is answered at once. What is wrong with the body leaves nothing to wait for.
+        - A Rejection waits for the end of a small body, so that the connection can be kept.
+        - Otherwise the request needs all of its body, and only then a place in the queue: a client that sends
+          slowly holds no place.
+        """
+        if not self._started or self._settled:
+            return
+        refusal = self._refusal
+        if isinstance(refusal, Problem):
+            self._settled = True
+            self._body.forget()
+            self._context.refuse(self._head, self._client, refusal)
+        elif refusal is not None:
+            if self._ended or awaits_body(self._head, most_bytes=_DISCARDED_BYTES):
+                self._reject()
+        elif self._ended:
+            self._arrived_s = time.perf_counter()
+            self._refusal = self._context.queue.enter(self._body)
+            if self._refusal is not None:
+                self._reject()
+            else:
+                self._settled = True
+                self._context.threads.submit(self)
+
+    def _reject(self) -> None:
+        """Have the application say why nothing is done for it."""
+        self._settled = True
+        self._body.forget()
+        self._answer(self._context.call(lambda: self._environ(b"")))
+
+    def _answer(self, response: WsgiResponse | None) -> None:
+        if not self._gone:
+            self._context.respond(self._head, self._client, response, keep=self._ended)
+
+    def _environ(self, body: bytes) -> dict[str, Any]:
+        environ = self._context.environ(self._head, self._client, self._path, body)
+        environ[BEGUN] = self._began_s
+        environ[ARRIVED] = self._arrived_s
+        environ[CLIENT_GONE] = self._has_gone
+        if self._refusal is not None:
+            environ[REJECTED] = self._refusal
+        return environ
+
+    def _has_gone(self) -> bool:
+        return self._gone
+
+
+def awaits_body(head: RequestHead, most_bytes: int = 0) -> bool:
+    """Whether it has a body that is not waited for: larger than that, of unknown length, or not yet sent."""
+    return head.chunked or head.length_bytes > (0 if head.expect is not None else most_bytes)
