@@ -54,7 +54,7 @@ check: $(DEV) ## ruff, mypy --strict and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-quick: $(DEV) ## The tests that start no workers (about a minute)
+quick: $(DEV) ## The tests that start no processes and load no TensorFlow (about a minute)
 	$(BIN)/python -m pytest -n 2 -m 'not fleet and not process and not clone and not compose' $(PYTEST_ARGS)
 
 bench: $(BENCH) ## Measure a worker, its peers and TensorFlow itself (ten minutes): make bench ARGS='--help'

@@ -1,6 +1,7 @@
 """What holds for every test: nothing blocks an event loop, and nothing is left behind."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -15,6 +16,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from tests.support.scheduling import SideBySide
 
 _SETTLE_S = 5.0
+_FILE_MARK = re.compile(r"^pytestmark = pytest\.mark\.(\w+)$", re.MULTILINE)
 
 # A shell has what it starts in the background ignore Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,6 +25,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # that a change is judged by what it changes; everywhere else the search goes on.
 hypothesis.settings.register_profile("tfleet", deadline=None, derandomize=os.environ.get("CI") == "true")
 hypothesis.settings.load_profile("tfleet")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m 'not process and ...'`, files and folders with nothing but such tests are not even imported:
+    TensorFlow alone takes seconds.
+    """
+    expression = config.option.markexpr
+    left_out = set() if " or " in expression else set(re.findall(r"\bnot (\w+)", expression))
+    if collection_path.is_dir():
+        mark = collection_path.name if collection_path.parent == Path(__file__).parent else ""
+    else:
+        found = _FILE_MARK.search(collection_path.read_text()) if collection_path.suffix == ".py" else None
+        mark = found[1] if found else ""
+    return True if mark in left_out else None
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SideBySide | None:

@@ -14,6 +14,9 @@ from tests.support.canned_server import nobody
 from tests.support.environment import users_environment
 from tests.support.waiting import eventually_sync
 
+pytestmark = pytest.mark.process
+
+
 PROXY = ("proxy", "--registry", "static:127.0.0.1:1")
 LISTENERS = (*PROXY, "--listeners", "2")
 WORKER = ("worker", "--registry", "static:")
@@ -44,9 +47,7 @@ def started(*command: str) -> Iterator[tuple[str, list[dict[str, object]]]]:
         process.communicate()
 
 
-@pytest.mark.parametrize(
-    "command", [PROXY, LISTENERS, pytest.param(WORKER, marks=pytest.mark.process)], ids=lambda c: c[0]
-)
+@pytest.mark.parametrize("command", [PROXY, LISTENERS, pytest.param(WORKER)], ids=lambda c: c[0])
 def test_probes_are_logged_at_debug(command: tuple[str, ...]) -> None:
     with started(*command, "--log-level", "debug") as (url, lines):
         for path in PROBES:
@@ -55,9 +56,7 @@ def test_probes_are_logged_at_debug(command: tuple[str, ...]) -> None:
     assert levels == dict.fromkeys(PROBES, "debug")
 
 
-@pytest.mark.parametrize(
-    "command", [PROXY, LISTENERS, pytest.param(WORKER, marks=pytest.mark.process)], ids=lambda c: c[0]
-)
+@pytest.mark.parametrize("command", [PROXY, LISTENERS, pytest.param(WORKER)], ids=lambda c: c[0])
 def test_otherwise_probes_leave_no_lines(command: tuple[str, ...]) -> None:
     with started(*command) as (url, lines):
         for path in PROBES:

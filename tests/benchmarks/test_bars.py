@@ -1,9 +1,13 @@
+import pytest
+
 from benchmarks.bars import Bar, bars
 from benchmarks.figures import Figures
 from benchmarks.measure import cells_of
 from benchmarks.rounds import Round, Spread
 from benchmarks.subjects import FLASK, LITSERVE, PROXY, UNBATCHED, WORKER, WORKER_BFLOAT16
 from benchmarks.ways import SERIAL, Way
+
+pytestmark = pytest.mark.process
 
 
 def _bar(middle: float, least: float | None, most: float | None) -> tuple[bool, str, str]:

@@ -1,5 +1,9 @@
+import pytest
+
 from benchmarks.figures import Figures
 from benchmarks.measure import enough
+
+pytestmark = pytest.mark.process
 
 
 def test_a_load_with_too_few_answers_runs_longer() -> None:

@@ -10,6 +10,9 @@ from tfleet import __version__
 from tfleet.deploy.cli import cli
 from tfleet.deploy.lazy_commands import LazyCommand
 
+pytestmark = pytest.mark.process
+
+
 COMMANDS = ["autoscale", "classify", "drain", "proxy", "prune", "registry", "scale", "status", "up", "worker"]
 
 

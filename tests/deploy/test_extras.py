@@ -11,6 +11,9 @@ import pytest
 from tests.support.environment import users_environment
 from tfleet.deploy.local.plan import PROGRAM
 
+pytestmark = pytest.mark.process
+
+
 HIDE = """
 import sys
 

@@ -12,6 +12,9 @@ import pytest
 
 from tfleet import deploy
 
+pytestmark = pytest.mark.process
+
+
 SCRIPT = Path(deploy.__file__).parent / "install.sh"
 
 # What install.sh asks of an interpreter, answered from the script's own environment. `-m venv` makes a copy

@@ -17,6 +17,9 @@ from click.testing import CliRunner
 
 from tfleet.discovery.cli import registry
 
+pytestmark = pytest.mark.process
+
+
 _PROGRAM = "from tfleet.discovery.cli import registry; registry(auto_envvar_prefix='TFLEET_REGISTRY')"
 
 

@@ -3,6 +3,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 
 def proxy(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.process
+
+
 STRANGE = "a\x1b[2Jb\rc\nd\x9be\u202ef\u2028g"
 HARMLESS = r"a\x1b[2Jb\rc\nd\x9be\u202ef\u2028g"
 

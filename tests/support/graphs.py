@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.support.pictures import COLOURS
+from tests.support.pictures import write_labels
 from tfleet.worker.model.tensorflow import tf
 
 SIZE = 8
@@ -35,14 +35,6 @@ def decoding_graph() -> None:
     contents = tf.compat.v1.placeholder(tf.string, [], name="DecodeJpeg/contents")
     image = tf.cast(tf.io.decode_jpeg(contents, channels=3, name="DecodeJpeg"), tf.float32) / 25.5
     tf.nn.softmax(tf.reduce_mean(image, [0, 1])[None, :], name="final_result")
-
-
-def write_labels(folder: Path, labels: Sequence[str] = COLOURS) -> Path:
-    """Write labels.txt."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "labels.txt"
-    path.write_text("\n".join(labels) + "\n", encoding="utf-8")
-    return path
 
 
 def write_model(folder: Path, build: Callable[[], Any] = pixel_graph, manifest: str = MANIFEST) -> Path:

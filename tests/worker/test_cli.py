@@ -6,7 +6,8 @@ import pytest
 import requests
 
 from tests.support.embedded_registry import embedded_registry
-from tests.support.graphs import pixel_graph, write_graph, write_labels, write_model
+from tests.support.graphs import pixel_graph, write_graph, write_model
+from tests.support.pictures import write_labels
 from tests.support.worker_process import COMMAND
 from tfleet.worker.inference.precision import cpu_obstacle
 

@@ -1,7 +1,11 @@
 import time
 
+import pytest
+
 from tfleet.worker.inference import Classifier
 from tfleet.worker.lifecycle import Lifecycle, LifecycleState
+
+pytestmark = pytest.mark.process
 
 
 def test_a_worker_starts_is_ready_and_drains(classifier: Classifier) -> None:

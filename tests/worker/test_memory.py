@@ -15,6 +15,8 @@ from tests.support.waiting import eventually_sync
 from tests.support.worker_process import Worker, worker_process
 from tfleet.worker.memory import LARGE_BYTES, MemoryTrimmer
 
+pytestmark = pytest.mark.process
+
 
 def test_it_is_given_back_once_after_many_large_bodies() -> None:
     given = threading.Semaphore(0)
@@ -46,7 +48,6 @@ def test_a_close_does_not_wait_for_calm() -> None:
     assert "idle" in repr(keeper)
 
 
-@pytest.mark.process
 def test_a_worker_is_as_small_as_before_after_large_bodies(tmp_path: Path) -> None:
     """32 of 28 MB, each of which is refused by its header."""
     model = write_model(tmp_path / "colours" / "1")

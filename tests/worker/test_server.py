@@ -11,11 +11,10 @@ from tests.support.forked_workers import Nursery, nursery
 from tests.support.graphs import (
     decoding_graph,
     write_graph,
-    write_labels,
     write_model,
     write_saved_model,
 )
-from tests.support.pictures import COLOURS, picture
+from tests.support.pictures import COLOURS, picture, write_labels
 from tests.support.waiting import eventually_sync
 from tests.support.worker_process import Worker, worker_process
 from tfleet.contract.address import Address

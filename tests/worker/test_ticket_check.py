@@ -17,6 +17,9 @@ from tfleet.worker.lifecycle import LifecycleState
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.ticket_check import TicketCheck
 
+pytestmark = pytest.mark.process
+
+
 NOW_S = 1_760_000_000
 KEY = "k" * 64
 KEYS = TicketKeys((KEY.encode(),))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from tests.client.conftest import Command, ScriptedFleet
 
+pytestmark = pytest.mark.process
+
 
 def test_results_in_a_pipe_are_tab_separated(fleet: ScriptedFleet, classify: Command, photo: Path) -> None:
     proxy = fleet.server()

@@ -22,6 +22,8 @@ from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import ListingStatus
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module", params=REGISTRIES)
 def registry(request: pytest.FixtureRequest) -> Iterator[Address]:

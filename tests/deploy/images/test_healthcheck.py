@@ -11,6 +11,8 @@ import pytest
 from tests.support.canned_server import nobody
 from tfleet.deploy.images.healthcheck import ready
 
+pytestmark = pytest.mark.process
+
 
 def _answering(head: bytes) -> tuple[socket.socket, threading.Thread]:
     """A listener, and the thread that gives its one visitor this answer."""

@@ -13,6 +13,8 @@ from tfleet.deploy.cli import cli
 from tfleet.deploy.lazy_commands import LazyCommand
 from tfleet.deploy.local.plan import PROGRAM
 
+pytestmark = pytest.mark.process
+
 
 def _up(*arguments: str, **variables: str | None) -> Result:
     environ = {"CONSUL_HTTP_ADDR": None, **variables}

@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tfleet.deploy.local.ports import free_ports
+
+pytestmark = pytest.mark.process
 
 
 class Up:

@@ -14,6 +14,9 @@ from tfleet.discovery.errors import Loss
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registration.heartbeat import Registration
 
+pytestmark = pytest.mark.process
+
+
 NODES = {"agent-2", "agent-3"}
 
 

@@ -25,6 +25,9 @@ from tfleet.discovery.embedded.access import Token
 from tfleet.discovery.errors import RegistryRefusedError
 from tfleet.discovery.instance import Instance
 
+pytestmark = pytest.mark.process
+
+
 REGISTER = "/v1/agent/service/register"
 DEREGISTER = "/v1/agent/service/deregister/w1"
 SERVICES = "/v1/agent/services"

@@ -14,6 +14,9 @@ from tests.support.fake_worker import settings, stand_in
 from tfleet.contract.cors import Cors
 from tfleet.proxy.server import running
 
+pytestmark = pytest.mark.process
+
+
 BROWSER = shutil.which("chromium")
 PATIENCE_S = 60.0
 PAGE = """<!doctype html><title>a page</title><script>

@@ -12,6 +12,8 @@ from tests.support.waiting import eventually
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.server import running
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.timeout(180)
 async def test_a_deregistered_live_worker_is_out_after_a_minute() -> None:

@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.support.fake_worker import stand_in
 from tests.support.proxy_process import (
@@ -14,6 +15,8 @@ from tests.support.proxy_process import (
     together,
 )
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.process
 
 
 async def test_listeners_whose_parent_is_killed_finish_and_end() -> None:

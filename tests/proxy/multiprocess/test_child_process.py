@@ -5,6 +5,8 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.support.embedded_registry import embedded_registry
 from tests.support.fake_worker import settings, stand_in
 from tests.support.proxy_process import (
@@ -20,6 +22,9 @@ from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.multiprocess.child_process import ChildProcess
 from tfleet.proxy.multiprocess.messages import Report, Start
+
+pytestmark = pytest.mark.process
+
 
 REQUESTS = 40
 

@@ -10,6 +10,8 @@ from tests.support.ipv6 import needs_ipv6
 from tests.support.proxy_process import address_of, static, together
 from tfleet.contract.address import Address
 
+pytestmark = pytest.mark.process
+
 
 @needs_ipv6
 @pytest.mark.parametrize("listeners", [1, 2])

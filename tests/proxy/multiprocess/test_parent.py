@@ -27,6 +27,8 @@ from tests.support.registered_workers import listed, ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.proxy.multiprocess.parent import crowding
 
+pytestmark = pytest.mark.process
+
 
 async def test_it_registers_once_and_outlives_a_listener() -> None:
     registry = nobody()

@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.support.fake_worker import stand_in
 from tests.support.proxy_process import (
@@ -20,6 +21,9 @@ from tests.support.proxy_process import (
 from tests.support.registered_workers import workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
+
+pytestmark = pytest.mark.process
+
 
 REQUESTS = 40
 _ANSWERED = re.compile(r'^tfleet_proxy_requests_total\{route="/",status="200"\} ([\d.]+)$', re.MULTILINE)

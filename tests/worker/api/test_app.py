@@ -16,6 +16,9 @@ from tfleet.contract.address import Address
 from tfleet.worker.inference import Classifier
 from tfleet.worker.lifecycle import LifecycleState
 
+pytestmark = pytest.mark.process
+
+
 PHOTOS = Path("tests/data")
 CAT = (PHOTOS / "cat.jpg").read_bytes()
 BEST = {"cat": "tiger cat", "coffee": "espresso", "rocket": "missile", "hopper": "academic gown"}

@@ -23,6 +23,8 @@ from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.admission_queue import QueueLimits
 
+pytestmark = pytest.mark.process
+
 
 class Gated:
     """A classifier whose decoder and session stop while their gates are shut. It notes what was decoded."""

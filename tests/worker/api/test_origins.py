@@ -12,6 +12,9 @@ from tfleet.contract.cors import Cors
 from tfleet.worker.inference import Classifier
 from tfleet.worker.rejection import Rejection
 
+pytestmark = pytest.mark.process
+
+
 CAT = Path("tests/data/cat.jpg").read_bytes()
 NOTHING: Mapping[str, str] = {}
 A, B, C = "https://a.example", "https://b.example", "https://c.example"

@@ -11,6 +11,9 @@ import pytest
 from tests.worker.api.test_app import problem
 from tfleet.contract.address import Address
 
+pytestmark = pytest.mark.process
+
+
 CAT = Path("tests/data/cat.jpg").read_bytes()
 FORM = "multipart/form-data; boundary=B0"
 URL_ENCODED = "application/x-www-form-urlencoded"

@@ -14,6 +14,9 @@ from tfleet.worker.image.geometry import Geometry
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.image.preprocess import encoded, pixels
 
+pytestmark = pytest.mark.process
+
+
 _GEOMETRY = Geometry(40, 60)
 
 

@@ -18,6 +18,9 @@ from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 from tfleet.worker.inference import Classifier
 
+pytestmark = pytest.mark.process
+
+
 PHOTOS = [path.read_bytes() for path in sorted(Path("tests/data").glob("*.jpg"))]
 
 

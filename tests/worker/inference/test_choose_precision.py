@@ -16,16 +16,17 @@ from tests.support.graphs import (
     decoding_graph,
     pixel_graph,
     write_graph,
-    write_labels,
     write_model,
 )
-from tests.support.pictures import picture
+from tests.support.pictures import picture, write_labels
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference import Classifier
 from tfleet.worker.inference.choose_precision import MOST, load_tuned, sample_images
 from tfleet.worker.inference.precision import Choice, Precision, Tuning, Wanted
 from tfleet.worker.model import ModelError, ModelSpec, find_model
 from tfleet.worker.model.tensorflow import tf
+
+pytestmark = pytest.mark.process
 
 
 def shares(sharpness: float) -> None:

@@ -18,18 +18,20 @@ from tests.support.graphs import (
     decoding_graph,
     pixel_graph,
     write_graph,
-    write_labels,
     write_model,
     write_saved_model,
 )
 from tests.support.photos import PHOTOS
-from tests.support.pictures import COLOURS, picture
+from tests.support.pictures import COLOURS, picture, write_labels
 from tfleet.worker.image.errors import BrokenImageError, ImageError
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference import Classifier
 from tfleet.worker.inference.session_config import configuration
 from tfleet.worker.model import ModelError, find_model
 from tfleet.worker.model.tensorflow import tf
+
+pytestmark = pytest.mark.process
+
 
 _LIMITS = ImageLimits()
 

@@ -13,6 +13,9 @@ import pytest
 from tests.support.worker_process import COMMAND
 from tfleet.worker.inference.illegal_instruction import complaint, lacks_avx
 
+pytestmark = pytest.mark.process
+
+
 ATOM = "processor\t: 0\nmodel name\t: Intel(R)  Atom(TM) CPU D525\nflags\t\t: fpu sse2 ssse3\n"
 XEON = "processor\t: 0\nmodel name\t: Intel(R) Xeon(R)\nflags\t\t: fpu sse2 avx avx2\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd\n"

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.graphs import write_labels, write_model, write_saved_model
+from tests.support.graphs import write_model, write_saved_model
+from tests.support.pictures import write_labels
 from tfleet.worker.inference import Classifier
 from tfleet.worker.inference.load import load_warm
 from tfleet.worker.inference.precision import Tuning, cpu_obstacle
 from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.model import find_model
+
+pytestmark = pytest.mark.process
 
 
 class Told:

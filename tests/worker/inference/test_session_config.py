@@ -6,6 +6,8 @@ from tfleet.worker.inference.precision import Precision
 from tfleet.worker.inference.session_config import configuration, lanes_on, sees_gpu
 from tfleet.worker.model.tensorflow import tf
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize(("precision", "toggle"), [("float32", "DEFAULT"), ("bfloat16", "ON")])
 def test_bfloat16_is_grapplers_rewrite(precision: Precision, toggle: str) -> None:

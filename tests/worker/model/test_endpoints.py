@@ -22,6 +22,8 @@ from tfleet.worker.model.graph import Signature
 from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec
 from tfleet.worker.model.tensorflow import tf
 
+pytestmark = pytest.mark.process
+
 
 def _spec(output: str | None = "shares", labels: tuple[str, ...] = COLOURS, **image_input: Any) -> ModelSpec:
     return ModelSpec("m", "1", Path("graph.pb"), labels, InputSpec(**image_input), OutputSpec(output))

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.graphs import write_labels
-from tests.support.pictures import COLOURS
+from tests.support.pictures import COLOURS, write_labels
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.find import find_model
 from tfleet.worker.model.spec import InputSpec, OutputSpec

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.graphs import SIZE, write_labels, write_saved_model
-from tests.support.pictures import COLOURS, picture
+from tests.support.graphs import SIZE, write_saved_model
+from tests.support.pictures import COLOURS, picture, write_labels
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference import Classifier
 from tfleet.worker.model import find_model
@@ -16,6 +16,9 @@ from tfleet.worker.model.freeze import CannotFreezeError, freeze
 from tfleet.worker.model.graph import restore_saved_model
 from tfleet.worker.model.open import open_model
 from tfleet.worker.model.tensorflow import tf
+
+pytestmark = pytest.mark.process
+
 
 SPEC = tf.TensorSpec([None, SIZE, SIZE, 3], tf.float32, name="picture")
 IMAGES = np.random.default_rng(0).random((3, SIZE, SIZE, 3), dtype=np.float32)

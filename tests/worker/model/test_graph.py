@@ -12,6 +12,8 @@ from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.graph import load_frozen, restore_saved_model
 from tfleet.worker.model.tensorflow import tf
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def session() -> Iterator[Any]:

@@ -13,6 +13,9 @@ from tests.worker.image.fuzzing.fuzz import MOST_BYTES, MOST_CPU_S
 from tfleet.worker.image.formats import read_header
 from tfleet.worker.image.limits import ImageLimits
 
+pytestmark = pytest.mark.process
+
+
 _RUNS = 15_000
 
 
@@ -21,7 +24,6 @@ def test_the_corpus_itself_is_all_pictures() -> None:
         read_header(data, ImageLimits())
 
 
-@pytest.mark.process
 @pytest.mark.parametrize("seed", [11, 12, 13, 14])
 def test_mutated_pictures_stay_within_the_bounds(seed: int) -> None:
     """60,000 runs in all. Each seed has a process of its own, so that its memory is its own."""
