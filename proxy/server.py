@@ -190,9 +190,8 @@ async def serving(
     """Serves clients inside the block; after it, what was begun has been finished.
 
     `registry` is the one to ask, None where it is static. `pages` is the unix socket of another process that
-    serves the pages. Workers that are `known` beforehand are served from the first client on.
-
-    One task group owns the watch and the prober: if one of them dies, so does the block.
+    serves the pages. Workers that are `known` beforehand are served from the first client on. One task group
+    owns the watch and the prober: if one of them dies, so does the block.
     """
     loop = asyncio.get_running_loop()
     fleet = WorkerTable(settings.balance, slow_start_s=settings.slow_start_s)
@@ -213,45 +212,21 @@ async def serving(
             fleet.synced(known)
             await prober.round()  # before anybody asks
         if registry is not None:
-            health = ConsulHealth(registry.address, wait_s=WAIT_S, access=registry.access)
-            stack.push_async_callback(health.close)
-            hint = registry.access.reading(settings.service) if settings.registry == registry else ""
-            names = ModelNames(settings.service)
-
-            def called(roll: ServiceList) -> None:
-                fleet.called(roll)
-                names.called(roll)
-
-            watch = Watch(health, settings.service, called, on_heard=fleet.heard, hint=hint)
+            watch = _watch(stack, settings, registry, fleet)
             metrics.include(RegistryMetrics(watch, fleet))
             always.append(watch.run)
         await stack.enter_async_context(beside(*always))
-        opened: tuple[Path, Address | None]
-        if pages is not None:
-            opened = pages, None
-        else:
-            status = LocalStatus(fleet, metrics, readiness)
-            sources = PageSources(status, WorkerMetricsPages(status, session), tickets)
-            opened = await stack.enter_async_context(
-                serving_pages(settings, sources, connections, observer, readiness)
-            )
-        public_pages, admin = opened
+        status = LocalStatus(fleet, metrics, readiness)
+        sources = PageSources(status, WorkerMetricsPages(status, session), tickets)
+        own_pages = serving_pages(settings, sources, connections, observer, readiness)
+        page_socket, admin = (pages, None) if pages else await stack.enter_async_context(own_pages)
         forwarder = Forwarder(
             fleet, connections, settings.limits, metrics, observer, tickets, settings.cors, loop
         )
         routes = _routes(settings, fleet, tickets, view, observer, forwarder)
-        errors = ProxyErrorResponses(observer, settings.cors)
-        page_forwarder = _page_forwarder(settings, public_pages, connections, observer)
-        limits = replace(settings.client_limits, header_hint=": see --header-timeout")
-        server = Server(by_route(routes, page_forwarder), errors, limits, loop)
-        metrics.include(
-            ConnectionMetrics(
-                server.admission,
-                connections="tfleet_proxy_connections",
-                refused="tfleet_proxy_refused_connections",
-            )
-        )
-        readiness.on_drain(server.drain)
+        handler = by_route(routes, _page_forwarder(settings, page_socket, connections, observer))
+        server = _server(handler, settings, settings.client_limits, observer, readiness)
+        metrics.include(_connection_metrics(server.admission))
         address = await stack.enter_async_context(
             listening(
                 server,
@@ -262,6 +237,43 @@ async def serving(
             )
         )
         yield Serving(address, admin, fleet, server.admission, metrics)
+
+
+def _watch(
+    stack: contextlib.AsyncExitStack, settings: ProxySettings, registry: ConsulRegistry, fleet: WorkerTable
+) -> Watch:
+    """What keeps the table of workers as the registry has it."""
+    health = ConsulHealth(registry.address, wait_s=WAIT_S, access=registry.access)
+    stack.push_async_callback(health.close)
+    hint = registry.access.reading(settings.service) if settings.registry == registry else ""
+    names = ModelNames(settings.service)
+
+    def listed(services: ServiceList) -> None:
+        fleet.called(services)
+        names.called(services)
+
+    return Watch(health, settings.service, listed, on_heard=fleet.heard, hint=hint)
+
+
+def _server(
+    handler: Handler,
+    settings: ProxySettings,
+    limits: ConnectionLimits,
+    observer: AccessLog,
+    readiness: Readiness,
+) -> Server:
+    """A server that answers errors as the proxy does, and drains when it does."""
+    errors = ProxyErrorResponses(observer, settings.cors)
+    limits = replace(limits, header_hint=": see --header-timeout")
+    server = Server(handler, errors, limits, asyncio.get_running_loop())
+    readiness.on_drain(server.drain)
+    return server
+
+
+def _connection_metrics(admission: Admission) -> ConnectionMetrics:
+    return ConnectionMetrics(
+        admission, connections="tfleet_proxy_connections", refused="tfleet_proxy_refused_connections"
+    )
 
 
 @contextlib.asynccontextmanager
@@ -288,9 +300,7 @@ async def serving_pages(
             raise CannotListenError(str(error)) from error
         limits = replace(settings.client_limits, max_connections=_MOST_OPERATORS)
         forwarder = _page_forwarder(settings, all_pages, connections, observer)
-        errors = ProxyErrorResponses(observer, cors)
-        server = Server(forwarder, errors, limits, asyncio.get_running_loop())
-        readiness.on_drain(server.drain)
+        server = _server(forwarder, settings, limits, observer, readiness)
         address = await stack.enter_async_context(
             listening(server, admin, option="--admin-port", drain_timeout_s=_ADMIN_DRAIN_S)
         )
