@@ -133,7 +133,7 @@ async def test_an_endless_body_is_413_however_it_comes() -> None:
         assert (await client.answer()).status == 413
 
 
-async def test_a_page_that_refuses_by_the_head_answers_before_the_body() -> None:
+async def test_a_page_refusing_by_its_head_answers_before_the_body() -> None:
     async def refuse(_: web.Request) -> web.Response:
         return web.Response(status=404, headers=NAMED)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.worker.wsgi.scene import EMPTY, THREADS, Gated, Make, Scene
+from tests.worker.wsgi.busy_server import EMPTY, THREADS, Gated, Make, Scene
 from tfleet.worker.wsgi.admission_queue import QueueLimits
 from tfleet.worker.wsgi.context import CheckTicket
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.worker.wsgi.scene import EMPTY, FULL, POST, Gated, Make, statuses
+from tests.worker.wsgi.busy_server import EMPTY, FULL, POST, Gated, Make, statuses
 from tfleet.worker.rejection import Rejection
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.worker.wsgi.scene import quick
+from tests.worker.wsgi.busy_server import quick
 from tfleet.worker.wsgi.incoming_body import BodyLimits
 from tfleet.worker.wsgi.server import WsgiServer
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.waiting import eventually_sync
-from tests.worker.wsgi.scene import EMPTY, FULL, POST, Gated, Make, Scene, statuses
+from tests.worker.wsgi.busy_server import EMPTY, FULL, POST, Gated, Make, Scene, statuses
 
 COMING = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"

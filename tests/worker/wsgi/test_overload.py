@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.support.waiting import eventually_sync
-from tests.worker.wsgi.scene import EMPTY, FULL, POST, Gated, Make, statuses
+from tests.worker.wsgi.busy_server import EMPTY, FULL, POST, Gated, Make, statuses
 
 
 def test_a_full_queue_answers_429_while_threads_are_stuck(make: Make, app: Gated) -> None:

@@ -137,7 +137,7 @@ def test_no_100_continue_where_there_is_no_body(server: WsgiServer) -> None:
 
 
 @pytest.mark.parametrize("length", [b"Content-Length: 10", b"Transfer-Encoding: chunked"])
-def test_a_body_of_which_nothing_comes_any_more_is_given_up(server: WsgiServer, length: bytes) -> None:
+def test_a_stalled_body_is_given_up(server: WsgiServer, length: bytes) -> None:
     line, head, body = talk(server, b"POST / HTTP/1.1\r\nHost: x\r\n" + length + b"\r\n\r\n1")
     assert line.startswith("HTTP/1.1 408 ")
     assert b"Connection: close" in head
@@ -154,7 +154,7 @@ def test_a_body_that_comes_slowly_is_waited_for(server: WsgiServer) -> None:
         assert client.makefile("rb").read().startswith(b"HTTP/1.1 200")
 
 
-def test_a_body_that_nobody_needs_is_thrown_away(server: WsgiServer) -> None:
+def test_an_unneeded_body_is_discarded(server: WsgiServer) -> None:
     line, _, body = talk(
         server, b"PUT / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"
     )

@@ -14,7 +14,7 @@ import requests
 
 from tests.support.environment import users_environment
 from tests.support.waiting import eventually_sync
-from tests.worker.wsgi.scene import quick
+from tests.worker.wsgi.busy_server import quick
 from tfleet.contract.problem import Problem
 from tfleet.worker.wsgi.incoming_body import BodyLimits
 from tfleet.worker.wsgi.server import WsgiServer
@@ -249,7 +249,7 @@ def test_a_client_that_connected_may_ask_a_moment_later(make: Callable[[App], Ws
 
 OUT_OF_FILES = """
 import os, resource, sys
-from tests.worker.wsgi.scene import quick
+from tests.worker.wsgi.busy_server import quick
 from tfleet.contract.problem import Problem
 from tfleet.worker.wsgi.incoming_body import BodyLimits
 from tfleet.worker.wsgi.server import WsgiServer

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.worker.wsgi.scene import quick
+from tests.worker.wsgi.busy_server import quick
 from tfleet.httpd.admission import ConnectionLimits
 from tfleet.runtime.open_files import raise_open_files_limit
 from tfleet.worker.wsgi.incoming_body import BodyLimits

@@ -1,0 +1,35 @@
+"""What CONTRIBUTING.md promises of the tests: short names, short files."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Final
+
+from tests.docs.markdown import ROOT
+
+_LONGEST_NAME: Final = 59
+_LONGEST_FILE: Final = 400
+
+
+def test_the_names_of_tests_have_less_than_60_characters() -> None:
+    long = [
+        f"{path}:{node.lineno} {node.name}"
+        for path in _test_files()
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and len(node.name) > _LONGEST_NAME
+    ]
+    assert long == []
+
+
+def test_no_file_of_tests_has_over_400_lines() -> None:
+    lines = {path: len((ROOT / path).read_text().splitlines()) for path in _test_files()}
+    assert [path for path, number in lines.items() if number > _LONGEST_FILE] == []
+
+
+def _test_files() -> list[Path]:
+    found = [path.relative_to(ROOT) for path in sorted((ROOT / "tests").rglob("*.py"))]
+    assert len(found) > 300
+    return found
