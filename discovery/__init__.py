@@ -1,1 +1,1 @@
-"""What a worker is and how it is found. No Flask and no TensorFlow in here."""
+"""Service discovery: which workers and proxies exist, and how they are found. No Flask and no TensorFlow."""

@@ -21,11 +21,11 @@ from tfleet.runtime import log
 
 _MAX_PORT = 65535
 _SHUTDOWN_TIMEOUT_S = 2.0
-"""For answers that are being written; blocking queries end at once."""
+"""For responses in progress. Blocking queries end at once."""
 
 
 class RegistryPortError(click.ClickException):
-    """The address is taken or not ours to bind: one line, and the exit code of a wrong option."""
+    """The address is in use, or not one of this machine: one line, and the exit code of a usage error."""
 
     exit_code = 2
 
@@ -36,7 +36,7 @@ class RegistryPortError(click.ClickException):
     default="127.0.0.1",
     show_default=True,
     show_envvar=True,
-    help="Where to listen. Without a --registry-token-file anything but loopback is for networks you trust.",
+    help="Address to listen on. Without --registry-token-file use only loopback or a trusted network.",
 )
 @click.option(
     "--port",
@@ -51,8 +51,8 @@ class RegistryPortError(click.ClickException):
     multiple=True,
     metavar="NAME",
     show_envvar=True,
-    help="A public host name by which it is asked: others are refused, because a web page may stand behind "
-    "them.",
+    help="A public host name under which clients reach the registry. Requests with other public host names "
+    "are rejected, because a web page may have sent them (DNS rebinding).",
 )
 @registry_token_file_option
 @log_format_option
@@ -65,17 +65,19 @@ def registry(
     log_format: log.LogFormat,
     log_level: log.LogLevel,
 ) -> None:
-    """Keep the list of live workers, where there is no Consul.
+    """Keep the list of live workers without a Consul.
 
-    It speaks the part of Consul's HTTP API that a fleet uses, on one machine and in memory. `tfleet proxy`
-    and `tfleet up` start one by themselves; start it alone where the list should outlive the proxy:
+    It implements the part of Consul's HTTP API that a fleet uses, on one machine and in memory. `tfleet
+    proxy` and `tfleet up` start one by themselves; start it separately if the list should outlive the
+    proxy:
 
     \b
       tfleet registry
       tfleet proxy  --registry consul://127.0.0.1:12481
       tfleet worker --registry consul://127.0.0.1:12481
 
-    After a restart it is empty, and the workers register again within seconds. Consul's own tools read it:
+    After a restart it is empty, and the workers register again within seconds. Consul's own tools can
+    read it:
 
     \b
       consul catalog services -http-addr=127.0.0.1:12481
@@ -91,7 +93,9 @@ def registry(
 
 
 def _reason(error: OSError) -> str:
-    """In the system's words: asyncio puts the address before them. What a look-up says has no errno."""
+    """Return the system's error text: asyncio puts the address before it. A failed name lookup has
+    no errno.
+    """
     return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error.strerror)
 
 

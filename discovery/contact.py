@@ -1,4 +1,4 @@
-"""When the registry was last heard from, for the metrics."""
+"""The age of the registry's last answer, for the metrics."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ class LastContact:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.failures = 0
-        """How often the registry did not answer, or not as it should."""
+        """How often the registry did not answer, or not as expected."""
         self._clock = clock
-        self._heard_s = clock()
+        self._succeeded_at_s = clock()
 
     def __repr__(self) -> str:
         return f"<LastContact failures={self.failures} age={self.age_s:.1f} s>"
 
     @property
     def age_s(self) -> float:
-        """Seconds since the last success; before the first, since the beginning."""
-        return self._clock() - self._heard_s
+        """Seconds since the last success; before the first one, since the start."""
+        return self._clock() - self._succeeded_at_s
 
-    def heard(self) -> None:
-        """The registry answered as it should."""
-        self._heard_s = self._clock()
+    def succeeded(self) -> None:
+        """The registry answered as expected."""
+        self._succeeded_at_s = self._clock()
 
     def failed(self) -> None:
-        """It did not."""
+        """The registry did not answer as expected."""
         self.failures += 1

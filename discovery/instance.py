@@ -1,4 +1,4 @@
-"""A worker as the fleet knows it."""
+"""An instance of a service (a worker or a proxy), parsed from the registry's answers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tfleet.contract.names import WAN
 class Instance:
     """One registered worker: its id, the address it advertises and the model it serves.
 
-    `wan` is an address for clients that are not in the fleet's network, where there is one. Its host may be
-    every interface's (0.0.0.0): then it is every address of the machine that the worker's container is on.
+    `wan` is an address for clients outside the fleet's network, if there is one. A `wan` host of 0.0.0.0
+    means every address of the machine that the worker's container runs on.
     """
 
     id: str
@@ -28,34 +28,35 @@ class Instance:
 
     @property
     def model_label(self) -> str:
-        """`name/version`, as the header X-Model has it; empty where nobody said it (a static list)."""
+        """`name/version`, as in the X-Model header; empty if unknown (a static list)."""
         return f"{self.model}/{self.version}" if self.model else ""
 
 
 def new_id(service: str, address: Address) -> str:
-    """An id that no other start of any worker has: service, host, port and a start nonce.
+    """Return a unique id for this start of the process: service, host, port and a random nonce.
 
-    The nonce keeps a restarted worker apart from its own corpse, and from a stranger that got its address.
+    The nonce tells a restarted worker from its earlier registration, and from another worker that got its
+    address.
     """
     host = address.host.replace(":", "-")
     return f"{service}-{host}-{address.port}-{secrets.token_hex(4)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A registration that nobody is sent to, because of what somebody has put into it; `id` is as it came.
+class RejectedEntry:
+    """A registration that is unusable because its data is invalid; `id` is unchanged.
 
-    `reason` is one line of bounded length and plain characters, for logs and tables.
+    `reason` is one line of bounded length and printable ASCII, for logs and tables.
     """
 
     id: str
     reason: str
 
 
-def from_health_entry(entry: Mapping[str, Any]) -> Instance | Refused | None:
-    """Read one element of Consul's `/v1/health/service/NAME`; None where it lacks what routing needs.
+def from_health_entry(entry: Mapping[str, Any]) -> Instance | RejectedEntry | None:
+    """Parse one element of Consul's `/v1/health/service/NAME`; None if it lacks what routing needs.
 
-    A service without an address of its own has its node's, as Consul's documentation of that endpoint says.
+    A service without an address has its node's, as Consul documents for that endpoint.
     """
     service = entry.get("Service")
     if not isinstance(service, Mapping):
@@ -67,8 +68,8 @@ def from_health_entry(entry: Mapping[str, Any]) -> Instance | Refused | None:
     if not isinstance(meta, Mapping):
         meta = {}
     model, version = str(meta.get("model", "")), str(meta.get("version", ""))
-    if reason := _unclean(instance_id, host, model, version):
-        return Refused(instance_id, reason)
+    if reason := _invalid_text(instance_id, host, model, version):
+        return RejectedEntry(instance_id, reason)
     address = address_of(host, port)
     if address is None:
         return None
@@ -76,43 +77,43 @@ def from_health_entry(entry: Mapping[str, Any]) -> Instance | Refused | None:
 
 
 def host_of(entry: Mapping[str, Any]) -> object:
-    """The host of a health entry, whatever that is: the service's own, or else its node's."""
+    """Return the host of a health entry, of whatever type: the service's own, otherwise its node's."""
     service, node = entry.get("Service"), entry.get("Node")
     own = service.get("Address") if isinstance(service, Mapping) else None
     return own or (node.get("Address") if isinstance(node, Mapping) else None)
 
 
-def _unclean(instance_id: str, host: object, model: str, version: str) -> str:
-    """What of it is no plain text, and by whom; empty where all is."""
+def _invalid_text(instance_id: str, host: object, model: str, version: str) -> str:
+    """Describe the first field that is not valid plain text; empty if all are valid."""
     if not is_token(instance_id):
-        return f"its id is no plain token: '{escaped(instance_id)}'"
-    for what, text, clean in (
+        return f"its id is not a valid token: '{escaped(instance_id)}'"
+    for what, text, valid in (
         ("model", model, is_label(model)),
         ("version", version, is_label(version)),
         ("address", str(host), not isinstance(host, str) or not host or is_host(host)),
     ):
-        if not clean:
-            return f"the {what} of {escaped(instance_id)} is no plain text: '{escaped(text)}'"
+        if not valid:
+            return f"the {what} of {escaped(instance_id)} is not valid plain text: '{escaped(text)}'"
     return ""
 
 
 def _wan(tagged: object) -> Address | None:
-    """The tag that somebody has set. One that Consul makes up (wan_ipv4) is the service's own address."""
+    """Return the address tagged `wan`. Consul's own tags (wan_ipv4) only repeat the service's address."""
     wan = tagged.get(WAN) if isinstance(tagged, Mapping) else None
     return address_of(wan.get("Address"), wan.get("Port")) if isinstance(wan, Mapping) else None
 
 
 def is_passing(entry: Mapping[str, Any]) -> bool:
-    """Whether every check of a health entry passes, the node's own (serfHealth, maintenance) included."""
-    return all(status == "passing" for status in statuses(entry))
+    """Whether every check of a health entry passes, including the node's own (serfHealth, maintenance)."""
+    return all(status == "passing" for status in check_statuses(entry))
 
 
-def statuses(entry: Mapping[str, Any]) -> list[object]:
-    """What each check of a health entry says; None for what is no check."""
+def check_statuses(entry: Mapping[str, Any]) -> list[object]:
+    """Return the status of each check of a health entry; None for an invalid check."""
     return [check.get("Status") if isinstance(check, Mapping) else None for check in checks_of(entry)]
 
 
 def checks_of(entry: Mapping[str, Any]) -> Sequence[object]:
-    """The checks of a health entry; one that is none where they are no list."""
+    """Return the checks of a health entry; one invalid check if they are not a list."""
     checks = entry.get("Checks") or ()
     return checks if isinstance(checks, Sequence) and not isinstance(checks, str) else (None,)

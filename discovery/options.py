@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they mean the same everywhere."""
+"""Command-line options that several commands share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PORT = click.IntRange(0, 65535)
 
 
 def registry_options(command: _F) -> _F:
-    """`--registry`, `--registry-port`, `--registry-token-file` and `--service`; read the first three with
+    """Add `--registry`, `--registry-port`, `--registry-token-file` and `--service`. Pass the first three to
     `chosen_registry`.
     """
     options = (
@@ -33,15 +33,15 @@ def registry_options(command: _F) -> _F:
             default=None,
             show_default="consul://$CONSUL_HTTP_ADDR where that is set, else embedded",
             help="consul://HOST:8500, consul+https://HOST:8501, embedded (the proxy hosts it), or "
-            "static:HOST:PORT,HOST:PORT. CONSUL_HTTP_TOKEN, CONSUL_CACERT and so on mean what they mean for "
-            "Consul's own tools.",
+            "static:HOST:PORT,HOST:PORT. CONSUL_HTTP_TOKEN, CONSUL_CACERT and the other variables of "
+            "Consul's own tools are used, too.",
         ),
         click.option(
             "--registry-port",
             type=PORT,
             default=REGISTRY_PORT,
             show_default=True,
-            help="Where the embedded registry listens, on loopback.",
+            help="Port of the embedded registry, on loopback.",
         ),
         registry_token_file_option,
         click.option(
@@ -49,7 +49,7 @@ def registry_options(command: _F) -> _F:
             default=SERVICE,
             show_default=True,
             callback=_service,
-            help="The workers' name in the registry.",
+            help="Name under which the workers are registered.",
         ),
     )
     for option in reversed(options):
@@ -58,57 +58,57 @@ def registry_options(command: _F) -> _F:
 
 
 def registry_token_file_option(command: _F) -> _F:
-    """`--registry-token-file`, a path or None."""
+    """Add `--registry-token-file`: a path or None."""
     return click.option(
         "--registry-token-file",
         type=click.Path(path_type=Path),
-        help="The embedded registry takes only who shows the token in this file; it is shown to whatever "
-        "--registry names, too.  [default: no token; to a Consul that of CONSUL_HTTP_TOKEN_FILE]",
+        help="File with the registry's token. The embedded registry accepts only requests with this token, "
+        "and --registry is asked with it.  [default: no token; for a Consul, CONSUL_HTTP_TOKEN_FILE]",
     )(command)
 
 
 def advertise_option(command: _F) -> _F:
-    """`--advertise`, as an Address or None."""
+    """Add `--advertise`: an Address or None."""
     return click.option(
         "--advertise",
         metavar="HOST:PORT",
         callback=_address,
-        help="The address to register.  [default: the one listened on]",
+        help="Address to register.  [default: the address it listens on]",
     )(command)
 
 
 def log_format_option(command: _F) -> _F:
-    """`--log-format`, for `discovery.log.configure`."""
+    """Add `--log-format`, for `runtime.log.configure`."""
     return click.option(
         "--log-format",
         type=click.Choice(["auto", "console", "json"]),
         default="auto",
         show_default=True,
-        help="Of the lines on standard error; auto is console on a terminal, else json.",
+        help="Format of the log on standard error; auto is console on a terminal, otherwise json.",
     )(command)
 
 
 def log_level_option(command: _F) -> _F:
-    """`--log-level`, for `discovery.log.configure`."""
+    """Add `--log-level`, for `runtime.log.configure`."""
     return click.option(
         "--log-level",
         type=click.Choice(get_args(LogLevel)),
         default="info",
         show_default=True,
-        help="The least that is logged; debug has a line for each probe, too.",
+        help="Lowest level that is logged; debug also has a line for each probe.",
     )(command)
 
 
 def cors_origin_option(command: _F) -> _F:
-    """`--cors-origin`, once or more often: origins that `Cors.parse` takes."""
+    """Add `--cors-origin`, repeatable, for `Cors.parse`."""
     return click.option(
         "--cors-origin",
         "cors_origins",
         metavar="ORIGIN",
         multiple=True,
         callback=_origins,
-        help="Web pages of this origin (https://app.example) may read all answers; * is any. It may be there "
-        "several times; the variable has spaces in between.  [default: none]",
+        help="Let web pages of this origin (https://app.example) read responses; * means any. Repeatable; in "
+        "the variable, separate origins with spaces.  [default: none]",
     )(command)
 
 
@@ -123,22 +123,22 @@ def admin_port_option(command: _F) -> _F:
 
 
 def ticket_key_file_option(command: _F) -> _F:
-    """`--ticket-key-file`, a path or None, for `discovery.key_file`."""
+    """Add `--ticket-key-file`, a path or None, for `contract.ticket_keys`."""
     return click.option(
         "--ticket-key-file",
         type=click.Path(path_type=Path),
-        help="Workers take images and POST /drain only with a ticket that a proxy has signed with the key in "
-        "this file; a key in a second line is believed, too.  [default: no tickets]",
+        help="Make workers accept images and POST /drain only with a ticket that a proxy signed with the key "
+        "in this file. A key on a second line is accepted, too.  [default: no tickets]",
     )(command)
 
 
 def _service(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
-    """A name that ids may begin with: others are refused where they are read."""
+    """Check the name: ids begin with it, and invalid ids are rejected where listings are read."""
     if is_token(text, most_chars=MAX_SERVICE_CHARS):
         return text
     raise click.UsageError(
-        f"--service {escaped(text)!r} can't be a name: take letters, digits and - . _ ~ : @ + =, "
-        f"{MAX_SERVICE_CHARS} at most"
+        f"--service {escaped(text)!r} is not a valid name: use letters, digits and - . _ ~ : @ + =, "
+        f"at most {MAX_SERVICE_CHARS} characters"
     )
 
 
@@ -158,8 +158,9 @@ def _address(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
 
 
 def chosen_registry(text: str | None, port: int, token_file: Path | None = None) -> Registry:
-    """What `--registry`, its port and token file, and the variables of Consul's own tools say,
-    once the files that they name can be used. Raises click.UsageError (exit code 2).
+    """Return the registry of `--registry`, its port and token file, and the variables of Consul's own tools.
+
+    The files that these name are read as a check. Raises click.UsageError (exit code 2).
     """
     try:
         registry = parse_registry(text, os.environ, port=port, token_file=token_file)

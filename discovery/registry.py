@@ -1,4 +1,4 @@
-"""What `--registry` may say."""
+"""Parsing of `--registry`: which kind of registry, and where."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FORMS = "consul://HOST:8500, consul+https://HOST:8501, embedded, or static:HOST
 
 
 class BadRegistryError(ValueError):
-    """The text names no registry. The message is one line with the forms that are known."""
+    """The text is not a valid registry. The message is one line with the valid forms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class ConsulRegistry:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedRegistry:
-    """The registry that the proxy hosts itself, at `address`; everybody else speaks Consul to it there.
+    """The registry that the proxy runs itself, at `address`; all other processes use it like a Consul.
 
-    With a `token_file` it wants the token in it, and nothing else, whatever a Consul would want.
+    With `token_file` it requires the token in that file; the variables for a Consul's token do not apply.
     """
 
     address: Address
@@ -53,15 +53,15 @@ class EmbeddedRegistry:
 
     @property
     def access(self) -> Access:
-        """What it asks for, and what is shown to it."""
+        """The token that it requires, and that clients send."""
         return _with_file(Access(), self.token_file)
 
 
 @dataclass(frozen=True, slots=True)
 class StaticRegistry:
-    """A fixed list: nobody registers anywhere, the proxy routes to these addresses.
+    """A fixed list of addresses that the proxy routes to; no process registers.
 
-    A worker needs none of them, so the list may be empty.
+    Workers do not use the list, so it may be empty.
     """
 
     addresses: tuple[Address, ...]
@@ -80,11 +80,11 @@ def parse_registry(
     port: int = REGISTRY_PORT,
     token_file: Path | None = None,
 ) -> Registry:
-    """Read the option; without one CONSUL_HTTP_ADDR of the environment, else embedded.
+    """Parse the option; without it, CONSUL_HTTP_ADDR of the environment, otherwise the embedded registry.
 
-    `port` is where the embedded registry listens, on loopback, and `token_file` the one of
-    `--registry-token-file`, which is before the variables. CONSUL_HTTP_SSL is for CONSUL_HTTP_ADDR; the
-    option says by itself whether there is TLS. Raises BadRegistryError. No file is looked at.
+    `port` is the embedded registry's port on loopback. `token_file` is from `--registry-token-file`, which
+    takes precedence over the variables. CONSUL_HTTP_SSL applies to CONSUL_HTTP_ADDR only; the option
+    itself says whether TLS is used. No file is read. Raises BadRegistryError.
     """
     registry = _parsed(text, environ or {}, port)
     if isinstance(registry, ConsulRegistry):
@@ -111,13 +111,13 @@ def _parsed(text: str | None, environ: Mapping[str, str], port: int) -> Registry
             return StaticRegistry(tuple(Address.parse(part) for part in rest.split(",") if part.strip()))
     except BadAddressError as error:
         raise BadRegistryError(f"--registry {text}: {error}") from error
-    raise BadRegistryError(f"--registry {text!r} is not known: expected {_FORMS}")
+    raise BadRegistryError(f"--registry {text!r} is not a registry: expected {_FORMS}")
 
 
 def _consul_http_addr(text: str, environ: Mapping[str, str]) -> ConsulRegistry:
     parts = urlsplit(text if "//" in text else f"//{text}")
     if parts.scheme not in {"", "http", "https"}:
-        raise BadRegistryError(f"CONSUL_HTTP_ADDR={text}: only http and https are spoken, not {parts.scheme}")
+        raise BadRegistryError(f"CONSUL_HTTP_ADDR={text}: expected http or https, not {parts.scheme}")
     try:
         return _consul(parts.netloc, environ, tls=wants_tls(environ) or parts.scheme == "https")
     except BadAddressError as error:
@@ -127,7 +127,7 @@ def _consul_http_addr(text: str, environ: Mapping[str, str]) -> ConsulRegistry:
 
 
 def _consul(text: str, environ: Mapping[str, str], *, tls: bool) -> ConsulRegistry:
-    """Raises BadAddressError, and BadRegistryError where the variables that go with it can't be used."""
+    """Raises BadAddressError, and BadRegistryError if the related variables are invalid."""
     address = Address.parse(text, default_port=_CONSUL_HTTPS_PORT if tls else _CONSUL_PORT)
     try:
         access = access_from(environ, tls=tls)

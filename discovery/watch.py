@@ -1,4 +1,12 @@
-"""Follows the list of live workers for as long as the process lives."""
+"""Follows the list of a service's instances with blocking queries, for as long as the process lives.
+
+The rules:
+
+- A failed query changes nothing: the last list stays in use.
+- After a failure the next query does not block (index 0): a registry that restarted may have lower indexes,
+  and a blocking query with the old one would wait until its time-out.
+- A registry that answers at once, over and over, is queried with back-off.
+"""
 
 from __future__ import annotations
 
@@ -8,41 +16,55 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 import structlog
 
-from tfleet.discovery.consul.health import WAIT_S, Health, next_index
+from tfleet.discovery.consul.health import WAIT_S, Health, HealthResponse, next_index
 from tfleet.discovery.contact import LastContact
 from tfleet.discovery.errors import RegistryError
-from tfleet.discovery.instance import Refused
+from tfleet.discovery.instance import RejectedEntry
 from tfleet.discovery.listing import ServiceList
 from tfleet.runtime.backoff import Backoff
 
-_RETRY = Backoff(first_s=0.1, cap_s=5.0)
-_REFUSED_AGAIN_S: Final = 60.0
-_MOST_NAMED: Final = 5
+_RETRY: Final = Backoff(first_s=0.1, cap_s=5.0)
+_LOG_REJECTED_AGAIN_S: Final = 60.0
+_MAX_LOGGED: Final = 5
+_LOG_EVERY_FAILURES: Final = 16
 
 
-class Answered(StrEnum):
-    """What an answer of the registry was worth."""
+class QueryResult(StrEnum):
+    """What a query to the registry returned."""
 
     CHANGED = "changed"
     UNCHANGED = "unchanged"
     EMPTY = "empty"
-    """It lists nobody, though somebody was listed before: it may have lost its state."""
+    """The list is empty, and was not before: the registry may have lost its state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """The clock, and how a watch waits: for tests."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    rng: random.Random = field(default_factory=random.Random)
+
+    async def back_off(self, failures: int) -> None:
+        """Wait before the next query, after so many failures in a row."""
+        await self.sleep(_RETRY.delay_s(failures, self.rng))
 
 
 class Watch:
-    """Blocking queries, one after the other; each list that is new goes to `on_change`, whole.
+    """Runs blocking queries one after the other, and passes each changed list to `on_change`.
 
-    After each query `on_heard` is told whether the registry is in order as far as can be seen from here: it
-    answers, knows its leader, lists somebody, and leaves nobody out.
+    After each query `on_check` gets whether the registry is healthy: it answers, has a leader, lists at
+    least one instance, and hides none. `hint` is logged if a Consul lists nobody.
 
-    A failed query changes nothing: whoever listens keeps what it knew. `run` never returns by itself. If it
-    raises, the process has lost its eyes, so its owner must let the process end with it. What it counts may
-    be read at any time. `hint` is what the log says to look after where a Consul lists nobody.
+    `run` never returns. An exception from it is fatal: nothing would be discovered any more, so the owner
+    must exit. The counters may be read at any time.
     """
 
     def __init__(
@@ -51,33 +73,24 @@ class Watch:
         service: str,
         on_change: Callable[[ServiceList], None],
         *,
-        on_heard: Callable[[bool], None] = lambda in_order: None,
+        on_check: Callable[[bool], None] = lambda healthy: None,
         hint: str = "",
-        wait_s: float = WAIT_S,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        clock: Callable[[], float] = time.monotonic,
-        rng: random.Random | None = None,
+        pacing: Pacing | None = None,
     ) -> None:
-        self.contact = LastContact(clock)
-        self.answers: Counter[Answered] = Counter()
+        self._pacing = pacing or Pacing()
+        self.contact = LastContact(self._pacing.clock)
+        self.results: Counter[QueryResult] = Counter()
         self.index_resets = 0
-        """How often the registry's index fell, as it does when the registry lost its state."""
+        """How often the registry's index fell, which means that the registry lost its state."""
         self._health = health
         self._service = service
         self._on_change = on_change
-        self._on_heard = on_heard
-        self._hint = hint
-        self._wait_s = wait_s
-        self._sleep = sleep
-        self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
+        self._on_check = on_check
         self._log: Any = structlog.get_logger().bind(service=service)
+        self._changes = _ChangeLog(self._log, hint, self._pacing.clock)
         self._index = 0
         self._known: ServiceList | None = None
-        self._clock = clock
-        self._refused_told: tuple[Refused, ...] = ()
-        self._refused_told_s = -math.inf
-        self._idle_answers = 0
-        self._led = True
+        self._unchanged_in_a_row = 0
 
     def __repr__(self) -> str:
         known = "nothing yet" if self._known is None else f"{len(self._known.passing)} workers"
@@ -88,79 +101,96 @@ class Watch:
         failures = 0
         while True:
             try:
-                await self._once()
+                await self._query()
             except RegistryError as error:
                 failures += 1
                 self.contact.failed()
-                self._on_heard(False)
-                self._index = 0  # a registry that failed may come back with another history
-                if failures == 1 or failures % 16 == 0:
+                self._on_check(False)
+                self._index = 0  # see the rules above
+                if failures == 1 or failures % _LOG_EVERY_FAILURES == 0:
                     self._log.warning("the registry can't be watched", error=str(error), failures=failures)
-                await self._sleep(_RETRY.delay_s(failures, self._rng))
+                await self._pacing.back_off(failures)
             else:
                 if failures:
                     self._log.info("the registry is back", failures=failures)
                 failures = 0
 
-    def _heed_leader(self, led: bool) -> None:
-        """A list without a leader is of use, but no sign of health: what is known goes on growing older."""
-        if led:
-            self.contact.heard()
-        if led != self._led:
-            self._led = led
-            if led:
-                self._log.info("the registry has a leader again")
-            else:
-                self._log.warning(
-                    "the registry has no leader: what it lists may be old, and nothing new comes"
-                )
-
-    async def _once(self) -> None:
-        asked = self._index
-        answer = await self._health.service(self._service, asked, self._wait_s)
-        self._heed_leader(answer.led)
-        self.index_resets += answer.index < asked
-        self._index = next_index(asked, answer.index)
-        before, now = self._known, answer.roll
+    async def _query(self) -> None:
+        sent = self._index
+        answer = await self._health.service(self._service, sent, WAIT_S)
+        if answer.has_leader:
+            # Without a leader the list is usable but may be old: the age of the last contact goes on growing.
+            self.contact.succeeded()
+        self._changes.log_leader(answer.has_leader)
+        self.index_resets += answer.index < sent
+        self._index = next_index(sent, answer.index)
+        before, now = self._known, answer.services
         if now != before:
-            lost_all = before is not None and before.passing and not (now.passing or now.maintained)
-            self.answers[Answered.EMPTY if lost_all else Answered.CHANGED] += 1
-            self._known = now
-            self._idle_answers = 0
-            self._tell(now, own=answer.own)
-            self._on_change(now)
-        self._tell_refused(now)
-        self._on_heard(answer.led and answer.whole and bool(now.passing or now.maintained))
+            self._changed(answer)
+        self._changes.log_rejected(now)
+        self._on_check(answer.has_leader and answer.complete and bool(now.passing or now.maintained))
         if now != before:
             return
-        self.answers[Answered.UNCHANGED] += 1
-        # The same list again is normal once per wait. Over and over it is a registry that does not block:
-        # then this side sets the pace.
-        self._idle_answers += 1
-        if self._idle_answers > 1:
-            await self._sleep(_RETRY.delay_s(min(self._idle_answers, 4), self._rng))
+        self.results[QueryResult.UNCHANGED] += 1
+        # One unchanged answer each WAIT_S is normal. Several at once mean that the registry does not block,
+        # and without a pause here the watch would be a busy loop.
+        self._unchanged_in_a_row += 1
+        if self._unchanged_in_a_row > 1:
+            await self._pacing.back_off(min(self._unchanged_in_a_row, 4))
 
-    def _tell(self, roll: ServiceList, *, own: bool) -> None:
-        """Log who is listed; the registry is the fleet's `own`, or a Consul."""
-        nobody = not roll.passing and not roll.maintained
-        hint = {"hint": self._hint} if nobody and self._hint and not own else {}
-        maintained = [one.instance.id for one in roll.maintained]
+    def _changed(self, answer: HealthResponse) -> None:
+        before, now = self._known, answer.services
+        lost_all = before is not None and before.passing and not (now.passing or now.maintained)
+        self.results[QueryResult.EMPTY if lost_all else QueryResult.CHANGED] += 1
+        # Before the callback: if it raises, the same list must not count as changed again.
+        self._known = now
+        self._unchanged_in_a_row = 0
+        self._changes.log_list(now, embedded=answer.embedded)
+        self._on_change(now)
+
+
+class _ChangeLog:
+    """Logs what changed in the registry, with bounded lines and without repeats."""
+
+    def __init__(self, log: Any, hint: str, clock: Callable[[], float]) -> None:
+        self._log = log
+        self._hint = hint
+        self._clock = clock
+        self._has_leader = True
+        self._rejected: tuple[RejectedEntry, ...] = ()
+        self._rejected_at_s = -math.inf
+
+    def log_list(self, services: ServiceList, *, embedded: bool) -> None:
+        """Log the instances. The hint is about Consul's ACLs, which an embedded registry does not have."""
+        nobody = not services.passing and not services.maintained
+        hint = {"hint": self._hint} if nobody and self._hint and not embedded else {}
+        maintained = [one.instance.id for one in services.maintained]
         more = {"in_maintenance": maintained} if maintained else {}
-        self._log.info("workers in the registry", workers=[i.id for i in roll.passing], **more, **hint)
+        self._log.info("workers in the registry", workers=[i.id for i in services.passing], **more, **hint)
 
-    def _tell_refused(self, roll: ServiceList) -> None:
-        """Log who is refused: a line of bounded length, and one a minute, whatever is registered."""
-        if roll.refused == self._refused_told:
+    def log_leader(self, has_leader: bool) -> None:
+        """Log that the registry lost its leader, or has one again."""
+        if has_leader == self._has_leader:
+            return
+        self._has_leader = has_leader
+        if has_leader:
+            self._log.info("the registry has a leader again")
+        else:
+            self._log.warning("the registry has no leader: its list may be outdated, and no changes arrive")
+
+    def log_rejected(self, services: ServiceList) -> None:
+        """Log rejected entries, at most once a minute: anybody may register as many as they like."""
+        if services.rejected == self._rejected:
             return
         now_s = self._clock()
-        if roll.refused and now_s - self._refused_told_s < _REFUSED_AGAIN_S:
+        if services.rejected and now_s - self._rejected_at_s < _LOG_REJECTED_AGAIN_S:
             return
-        self._refused_told = roll.refused
-        if not roll.refused:
+        self._rejected = services.rejected
+        if not services.rejected:
             return
-        self._refused_told_s = now_s
+        self._rejected_at_s = now_s
         self._log.warning(
-            "the registry lists what nobody is sent to; `tfleet prune` removes it",
-            refused=[one.reason for one in roll.refused[:_MOST_NAMED]],
-            count=len(roll.refused),
+            "the registry lists unusable entries; `tfleet prune` removes them",
+            rejected=[one.reason for one in services.rejected[:_MAX_LOGGED]],
+            count=len(services.rejected),
         )

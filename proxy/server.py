@@ -245,14 +245,14 @@ def _watch(
     """What keeps the table of workers as the registry has it."""
     health = ConsulHealth(registry.address, wait_s=WAIT_S, access=registry.access)
     stack.push_async_callback(health.close)
-    hint = registry.access.reading(settings.service) if settings.registry == registry else ""
+    hint = registry.access.acl_hint(settings.service) if settings.registry == registry else ""
     names = ModelNames(settings.service)
 
     def listed(services: ServiceList) -> None:
         fleet.called(services)
         names.called(services)
 
-    return Watch(health, settings.service, listed, on_heard=fleet.heard, hint=hint)
+    return Watch(health, settings.service, listed, on_check=fleet.heard, hint=hint)
 
 
 def _server(

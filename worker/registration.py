@@ -39,7 +39,7 @@ class WorkerRegistration:
     def begin(self) -> None:
         """Claim the address and begin to test it. Raises AddressHeldError."""
         if self._registration is not None:
-            self._registration.claim()
+            self._registration.check_address()
         self._thread.start()
         if self._wan_test is not None:
             self._wan_thread.start()

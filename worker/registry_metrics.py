@@ -43,7 +43,7 @@ class RegistrationMetrics(Collector):
             again.add_metric([loss], registration.losses[loss])
         yield again
         yield CounterMetricFamily(
-            "tfleet_registry_corpses",
-            "Registrations of dead workers at this worker's address that it removed",
-            registration.corpses,
+            "tfleet_registry_removed_stale_entries",
+            "Stale registrations at this worker's address that it removed",
+            registration.removed_stale,
         )

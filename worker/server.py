@@ -29,7 +29,7 @@ from tfleet.discovery.consul.reachability_check import ConsulAddressCheck
 from tfleet.discovery.instance import Instance, new_id
 from tfleet.discovery.registration.advertise import advertised, advice, wan_advice
 from tfleet.discovery.registration.heartbeat import TTL_S, Registration
-from tfleet.discovery.registration.self_test import SelfTest
+from tfleet.discovery.registration.self_test import SelfTest, SelfTestTarget
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.httpd.admission import ConnectionMetrics
 from tfleet.runtime.backoff import Backoff
@@ -251,7 +251,7 @@ def _membership(
         return WorkerRegistration(registration)
     check = ConsulAddressCheck(registry, settings.service, access)
     hint = advice(listening)
-    test = SelfTest(check, instance, hint=hint, tell=lifecycle.held_up, locate=whereabouts)
+    test = SelfTest(check, instance, SelfTestTarget(hint), on_problem=lifecycle.held_up, locate=whereabouts)
     wan_test = _wan_test(check, instance, whereabouts, registry)
     if wan_test is not None:
         whereabouts.may_tell_wan = lambda: wan_test.passed
@@ -273,4 +273,6 @@ def _wan_test(
         return replace(instance, address=whereabouts.wan or instance.address)
 
     hint = wan_advice(instance.address)
-    return SelfTest(check, outside(instance), hint=hint, what="wan address", needed=False, locate=outside)
+    return SelfTest(
+        check, outside(instance), SelfTestTarget(hint, "wan address", required=False), locate=outside
+    )

@@ -19,9 +19,9 @@ from tfleet.client.text import printable
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.options import chosen_registry, registry_options
-from tfleet.discovery.registration.conflicts import who_answers
+from tfleet.discovery.registration.conflicts import find_address_owner
 from tfleet.discovery.registration.heartbeat import TTL_S
-from tfleet.discovery.registration.prune import StaleEntry, StaleKind, remove, suspects
+from tfleet.discovery.registration.prune import StaleEntry, StaleKind, find_stale, remove_stale
 from tfleet.discovery.registry import StaticRegistry
 
 _TIMEOUT_S: Final = 10.0
@@ -86,12 +86,12 @@ def prune(
     removed: list[StaleEntry] = []
     with quiet_end():
         try:
-            found = suspects(agent, who_answers)
+            found = find_stale(agent, find_address_owner)
             doomed = [one for one in found if one.kind in kinds]
             if found and not as_json:
                 _show(found)
             if doomed and not dry_run and (yes or _agreed(doomed)):
-                removed.extend(remove(agent, doomed, who_answers, kinds))
+                removed.extend(remove_stale(agent, doomed, find_address_owner, kinds))
         except RegistryError as error:
             click.echo(printable(f"tfleet prune: {error}"), err=True)
             sys.exit(1)

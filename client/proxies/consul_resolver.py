@@ -24,9 +24,9 @@ from tfleet.client.errors import FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.http.transport import LostConnectionError
 from tfleet.contract.names import EMBEDDED_REGISTRY
 from tfleet.discovery.consul.credentials import Credentials
-from tfleet.discovery.consul.error_messages import denied, refused, tls_trouble
+from tfleet.discovery.consul.error_messages import explain_denied, explain_rejected, explain_tls_error
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError
-from tfleet.discovery.listing import listings
+from tfleet.discovery.listing import parse_listings
 
 if TYPE_CHECKING:
     from tfleet.client.http.transport import HttpResponse, Transport
@@ -87,7 +87,7 @@ class ConsulResolver:
                 reply = await self._ask()
                 found = _urls(reply)
         except LostConnectionError as error:
-            reason = tls_trouble(error) or error
+            reason = explain_tls_error(error) or error
             return f"cannot find a proxy: the registry at {registry} does not answer: {reason}"
         except TimeoutError:
             return f"cannot find a proxy: the registry at {registry} does not answer within {_TIMEOUT_S:g} s"
@@ -97,7 +97,7 @@ class ConsulResolver:
         nobody = f"no proxy is registered as {self._where}"
         if reply.headers.get("Server") == EMBEDDED_REGISTRY:
             return nobody
-        return f"{nobody}; {self._where.registry.access.reading(self._where.service)}"
+        return f"{nobody}; {self._where.registry.access.acl_hint(self._where.service)}"
 
     async def _ask(self) -> HttpResponse:
         credentials, service = self._credentials, self._where.service
@@ -114,16 +114,16 @@ class ConsulResolver:
         refuses = f"the registry at {self._where.registry.address} refuses"
         if reply.status == _FORBIDDEN:
             needed = f"service:read for {service} and node:read"
-            raise RegistryRefusedError(f"{refuses}: {denied(said, needed)}")
+            raise RegistryRefusedError(f"{refuses}: {explain_denied(said, needed)}")
         if reply.status == _BAD_REQUEST:
-            raise RegistryRefusedError(f"{refuses}: {refused(said)}")
+            raise RegistryRefusedError(f"{refuses}: {explain_rejected(said)}")
         return reply
 
 
 def _urls(reply: HttpResponse) -> tuple[str, ...]:
     """The base URLs of those that are listed. Raises UnexpectedAnswerError where it is no list."""
     try:
-        listed = listings(json.loads(reply.body)) if reply.status == _OK else None
+        listed = parse_listings(json.loads(reply.body)) if reply.status == _OK else None
     except (ValueError, TypeError, RecursionError):
         listed = None
     if listed is None:

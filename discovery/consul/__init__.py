@@ -1,1 +1,1 @@
-"""Everything that speaks to a Consul."""
+"""Clients of Consul's HTTP API."""

@@ -1,4 +1,4 @@
-"""What a Consul wants of those who ask it, a token and TLS, in the variables of Consul's own tools."""
+"""Access to a Consul: a token and TLS, from the variables of Consul's own tools."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-# As Go's strconv.ParseBool reads them, and so Consul.
+# The values of Go's strconv.ParseBool, which Consul uses.
 _YES: Final = {"1", "t", "T", "true", "TRUE", "True"}
 _NO: Final = {"0", "f", "F", "false", "FALSE", "False"}
 
 
-# Our own first: who sets it means the fleet's registry.
+# Ours takes precedence: it is set for this fleet's registry only.
 _TOKEN_FILES: Final = ("TFLEET_REGISTRY_TOKEN_FILE", "CONSUL_HTTP_TOKEN_FILE")
 
 
 class BadAccessError(ValueError):
-    """The variables can't be used. The message is one line that names the variable and what is wrong."""
+    """A variable or file is invalid. The message is one line that names it and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How the registry shows who it is, and how we do. Without `ca_file` and `ca_folder` the system's CAs are
-    believed; `server_name` is what its certificate is for, where that is not the name that is connected to.
+    """TLS settings. Without `ca_file` and `ca_folder` the system's CAs are trusted. `server_name` is the name
+    in the registry's certificate, if it differs from the host name.
     """
 
     ca_file: Path | None = None
@@ -36,9 +36,9 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A token, or a file with one, which wins as with Consul's own tools; and TLS, or else plain http.
+    """A token, or a file with one (the file wins, as in Consul's own tools); and TLS, or plain HTTP.
 
-    `token_file_from` is the option or variable that names the file.
+    `token_file_from` is the option or variable that named the file.
     """
 
     token: str = field(default="", repr=False)
@@ -50,29 +50,27 @@ class Access:
     def scheme(self) -> str:
         return "http" if self.tls is None else "https"
 
-    def reading(self, service: str) -> str:
-        """What to look after where a list is empty: Consul leaves out what a token may not read, and says
-        nothing.
-        """
+    def acl_hint(self, service: str) -> str:
+        """Return what to check if a list is empty: Consul silently leaves out what a token may not read."""
         needed = f"service:read for {service} and node:read"
         if self.token or self.token_file:
-            return f"where Consul has ACLs, the token needs {needed}"
-        return f"where Consul has ACLs, set CONSUL_HTTP_TOKEN to a token with {needed}"
+            return f"if Consul has ACLs, the token needs {needed}"
+        return f"if Consul has ACLs, set CONSUL_HTTP_TOKEN to a token with {needed}"
 
 
 def access_from(environ: Mapping[str, str], *, tls: bool) -> Access:
-    """What the variables say; those of TLS only with `tls`. Raises BadAccessError."""
-    said = next((name for name in _TOKEN_FILES if environ.get(name)), _TOKEN_FILES[-1])
+    """Read the variables; those of TLS only with `tls`. Raises BadAccessError."""
+    token_file_from = next((name for name in _TOKEN_FILES if environ.get(name)), _TOKEN_FILES[-1])
     return Access(
         token=environ.get("CONSUL_HTTP_TOKEN", "").strip(),
-        token_file=_path(environ, said),
+        token_file=_path(environ, token_file_from),
         tls=_tls(environ) if tls else None,
-        token_file_from=said,
+        token_file_from=token_file_from,
     )
 
 
 def wants_tls(environ: Mapping[str, str]) -> bool:
-    """Whether CONSUL_HTTP_SSL says so. Raises BadAccessError."""
+    """Whether CONSUL_HTTP_SSL asks for TLS. Raises BadAccessError."""
     return _is_set(environ, "CONSUL_HTTP_SSL", default=False)
 
 
@@ -86,7 +84,7 @@ def _tls(environ: Mapping[str, str]) -> Tls:
         server_name=environ.get("CONSUL_TLS_SERVER_NAME") or None,
     )
     if (found.client_cert is None) != (found.client_key is None):
-        raise BadAccessError("CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY are of use only together: set both")
+        raise BadAccessError("CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY are needed together: set both")
     return found
 
 

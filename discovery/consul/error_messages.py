@@ -1,8 +1,5 @@
-"""Why a TLS connection to the registry failed, and what to set.
-
-Why a request failed, in words that help.
-
-Why a Consul said no, and what to set.
+"""Explains errors of requests to a Consul: TLS failures, lost connections, and 4xx answers, with
+what to set.
 """
 
 from __future__ import annotations
@@ -18,8 +15,8 @@ _EXPIRED: Final = 10
 _UNKNOWN_CA: Final = {2, 18, 19, 20, 21}
 _ANOTHER_NAME: Final = {62, 64}
 
-_NO_TLS: Final = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
-# What Go says, by its version, to a client without a certificate or with one that it does not believe.
+_NOT_TLS: Final = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
+# TLS alerts of Go's versions to a client without a certificate, or with an untrusted one.
 _CLIENT_CERT: Final = (
     "ALERT_BAD_CERTIFICATE",
     "ALERT_CERTIFICATE_REQUIRED",
@@ -27,66 +24,63 @@ _CLIENT_CERT: Final = (
     "ALERT_UNKNOWN_CA",
     "ALERT_HANDSHAKE_FAILURE",
 )
-_WANTS: Final = (
-    "wants a certificate of a CA that it believes from whoever asks: set CONSUL_CLIENT_CERT and "
-    "CONSUL_CLIENT_KEY"
+_REQUIRES_CLIENT_CERT: Final = (
+    "requires a client certificate from a CA that it trusts: set CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY"
 )
 
 
-def tls_trouble(error: BaseException) -> str:
-    """What to tell of an error that comes from TLS, whatever it is wrapped in; empty for any other."""
+def explain_tls_error(error: BaseException) -> str:
+    """Explain an error that was caused by TLS, however it is wrapped; empty for any other error."""
     cause: BaseException | None = error
     while cause is not None:
         inner = _inner(cause)
-        # aiohttp's own errors call themselves Python's, and know nothing of what those know.
+        # aiohttp's errors inherit from ssl.SSLError without its fields: look for the innermost one.
         if isinstance(cause, ssl.SSLError) and not isinstance(inner, ssl.SSLError):
             if isinstance(cause, ssl.SSLCertVerificationError):
-                return _of_its_certificate(cause)
-            return _of_the_connection(cause)
+                return _certificate_error(cause)
+            return _connection_error(cause)
         cause = inner
     return ""
 
 
 def _inner(error: BaseException) -> BaseException | None:
-    """What it comes from; urllib3 puts that among the arguments."""
+    """Return the error's cause; urllib3 puts it into the arguments."""
     found = error.__cause__ or error.__context__ or next(iter(error.args), None)
     return found if isinstance(found, BaseException) else None
 
 
-def _of_its_certificate(error: ssl.SSLCertVerificationError) -> str:
+def _certificate_error(error: ssl.SSLCertVerificationError) -> str:
     code = error.verify_code
     if code == _EXPIRED:
-        return "its certificate has expired: it needs a new one"
+        return "its certificate has expired: renew it"
     if code == _NOT_YET_VALID:
         return "its certificate is not valid yet: compare the clocks"
     if code in _UNKNOWN_CA:
-        return "its certificate is of no CA that is believed here: set CONSUL_CACERT to the file of its CA"
+        return "its certificate is from an untrusted CA: set CONSUL_CACERT to the file of its CA"
     said = error.verify_message.rstrip(".")
     if code in _ANOTHER_NAME:
         return (
-            f"its certificate is for another name ({said}): set CONSUL_TLS_SERVER_NAME to a name that it is "
-            "for, say server.dc1.consul"
+            f"its certificate is for another name ({said}): set CONSUL_TLS_SERVER_NAME to a name in it, "
+            "for example server.dc1.consul"
         )
-    return f"its certificate can't be believed: {said}"
+    return f"its certificate is not trusted: {said}"
 
 
-def _of_the_connection(error: ssl.SSLError) -> str:
+def _connection_error(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLEOFError):
-        return f"it broke off the TLS connection, as it does where it {_WANTS}"
+        return f"it closed the TLS connection, perhaps because it {_REQUIRES_CLIENT_CERT}"
     said = error.reason or str(error)
-    if said in _NO_TLS:
-        return "it speaks no TLS there: name its HTTPS port, or consul:// instead of consul+https://"
+    if said in _NOT_TLS:
+        return "it does not speak TLS there: use its HTTPS port, or consul:// instead of consul+https://"
     if said.endswith(_CLIENT_CERT):
-        return f"it {_WANTS} ({said.replace('_', ' ').lower()})"
+        return f"it {_REQUIRES_CLIENT_CERT} ({said.replace('_', ' ').lower()})"
     return f"TLS failed: {said.replace('_', ' ').lower()}"
 
 
-def reason(error: requests.RequestException) -> str:
-    """The operating system's word for it, which requests and urllib3 wrap in errors of their own; or what is
-    wrong with TLS.
-    """
-    if trouble := tls_trouble(error):
-        return trouble
+def request_error(error: requests.RequestException) -> str:
+    """Return the operating system's error inside those of requests and urllib3; or explain the TLS error."""
+    if explanation := explain_tls_error(error):
+        return explanation
     cause: BaseException = error
     while inner := cause.__cause__ or cause.__context__:
         cause = inner
@@ -95,26 +89,26 @@ def reason(error: requests.RequestException) -> str:
     return str(cause) or type(cause).__name__
 
 
-_UNKNOWN_TOKEN: Final = "ACL not found"  # noqa: S105 - Consul's words for a token that it does not know
-_EMBEDDED: Final = ("--allow-host", "--registry-token-file")
-_MAY_NOT: Final = "Permission denied"
-_ANYTHING: Final = "the permissions of docs/how-to/consul-in-production.md"
+_UNKNOWN_TOKEN: Final = "ACL not found"  # noqa: S105 - Consul's text for an unknown token
+_EMBEDDED_OPTIONS: Final = ("--allow-host", "--registry-token-file")
+_PERMISSION_DENIED: Final = "Permission denied"
+_ALL_PERMISSIONS: Final = "the permissions of docs/how-to/consul-in-production.md"
 _HTTP_TO_HTTPS: Final = "HTTP request to an HTTPS server"
 
 
-def denied(said: str, needed: str = _ANYTHING) -> str:
-    """What a 403 means, given its words and the rules that the token should have had."""
-    if any(option in said for option in _EMBEDDED):  # the embedded registry: it says by itself what to do
+def explain_denied(said: str, needed: str = _ALL_PERMISSIONS) -> str:
+    """Explain a 403, given its text and the ACL rules that the token needs."""
+    if any(option in said for option in _EMBEDDED_OPTIONS):  # the embedded registry's texts say what to do
         return said.strip()
     if _UNKNOWN_TOKEN in said:
-        return "it does not know the token: see CONSUL_HTTP_TOKEN and CONSUL_HTTP_TOKEN_FILE"
-    if _MAY_NOT not in said:  # the fleet's own registry, or whoever stands before Consul, has another reason
+        return "it does not know the token: check CONSUL_HTTP_TOKEN and CONSUL_HTTP_TOKEN_FILE"
+    if _PERMISSION_DENIED not in said:  # from the embedded registry, or from a gateway before Consul
         return said.strip()
     return f"{said.strip()}: set CONSUL_HTTP_TOKEN, or CONSUL_HTTP_TOKEN_FILE, to a token with {needed}"
 
 
-def refused(said: str) -> str:
-    """What another 4xx means."""
+def explain_rejected(said: str) -> str:
+    """Explain another 4xx, given its text."""
     if _HTTP_TO_HTTPS in said:
-        return "it speaks TLS there: say consul+https://HOST:PORT, or CONSUL_HTTP_ADDR=https://HOST:PORT"
+        return "it requires TLS there: use consul+https://HOST:PORT, or CONSUL_HTTP_ADDR=https://HOST:PORT"
     return said.strip()

@@ -1,11 +1,11 @@
-"""Has somebody else reach a worker at the address that it advertises: the registry, with an HTTP check.
+"""Has the registry test whether it can reach a worker's advertised address, with an HTTP check.
 
-The check belongs to a service of its own, `NAME-self-test`, for two reasons. A check of the node's, once it
-fails, takes every service of that node out of `?passing`, the well ones too. And a service is cleaned up by
-the registry itself (DeregisterCriticalServiceAfter) where the worker is killed in the middle of its test.
+The check belongs to a service of its own, `NAME-self-test`, for two reasons. If a check of the node fails,
+every service of that node drops out of `?passing`, the healthy ones included. And the registry removes a
+service by itself (DeregisterCriticalServiceAfter) if the worker is killed during its test.
 
-The check asks `/healthz?worker=ID`, which only that worker answers with 200 and its id, so that another one
-who answers at the address is told apart.
+The check requests `/healthz?worker=ID`. Only that worker answers 200 with its id, so that another server
+at the address is detected.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ import consul
 
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.access import Access
-from tfleet.discovery.consul.client import ConsulClient, asked
+from tfleet.discovery.consul.client import ConsulClient, call_registry
 from tfleet.discovery.errors import RegistryUnavailableError
 from tfleet.discovery.instance import Instance
 
 _T = TypeVar("_T")
 
 TIMEOUT_S: Final = 10.0
-"""How long the agent waits for the answer: a worker that loads its model may be slow to give it."""
+"""How long the agent waits for a response: a worker that is loading its model may be slow."""
 
-_INTERVAL: Final = "1s"  # the least that Consul grants; the first run comes within it
+_INTERVAL: Final = "1s"  # Consul's minimum; the first run comes within it
 _REMOVE_AFTER: Final = "1m"
 _CALL_TIMEOUT_S: Final = 3.0
-_MOST_CHARS: Final = 200
+_MAX_CHARS: Final = 200
 
-# What Consul says of a GET that got an answer, and of one that got none.
+# Consul's outputs for a GET with a response, and for one without.
 _ANSWER: Final = re.compile(r"HTTP GET (?P<url>\S+): (?P<status>\d{3}.*?) Output: (?P<body>.*)", re.DOTALL)
 _NO_ANSWER: Final = re.compile(r"(?:Get|GET) \"?(?P<url>\S+?)\"?: (?P<error>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Whether the worker was reached, and if not why, in words."""
+    """Whether the worker was reached; if not, the error text."""
 
     reached: bool
     error: str = ""
 
 
 class AddressCheck(Protocol):
-    """Somebody else who can be asked to reach a worker. Every method raises a RegistryError."""
+    """Another process that can test whether it reaches a worker. Every method raises a RegistryError."""
 
     @property
     def where(self) -> str:
-        """Who asks the address, in words."""
+        """Who sends the request, for messages."""
 
     def begin(self, instance: Instance) -> str:
-        """Have the instance's address asked; returns the name of this check."""
+        """Start a check of the instance's address; returns the check's name."""
 
     def finding(self, name: str) -> Finding | None:
-        """What came of it; None as long as nothing has."""
+        """Return the result; None until there is one."""
 
     def end(self, name: str) -> None:
-        """Forget it. One that is not known is no error."""
+        """Remove the check. An unknown one is no error."""
 
 
 class ConsulAddressCheck:
-    """An AddressCheck by the agent of a Consul, or by the embedded registry."""
+    """An AddressCheck by a Consul agent, or by the embedded registry."""
 
     def __init__(self, registry: Address, service: str, access: Access | None = None) -> None:
         self.where = f"the registry at {registry}"
@@ -78,7 +78,7 @@ class ConsulAddressCheck:
         return f"<ConsulAddressCheck {self.where} open={len(self._expected)}>"
 
     def begin(self, instance: Instance) -> str:
-        # A name of its own for each try: a check that is registered again keeps what it found before.
+        # A new name for each try: registering an existing check keeps its old result.
         name = f"{instance.id}-self-test-{secrets.token_hex(4)}"
         url = f"{instance.address.url}/healthz?worker={instance.id}"
         check = consul.Check.http(url, _INTERVAL, timeout=f"{TIMEOUT_S:g}s", deregister=_REMOVE_AFTER)
@@ -103,31 +103,31 @@ class ConsulAddressCheck:
         found = self._call(outputs)
         if not found:
             raise RegistryUnavailableError(f"{self.where} has lost the check of the address")
-        return read(found[0], self._expected[name])
+        return parse_output(found[0], self._expected[name])
 
     def end(self, name: str) -> None:
         self._expected.pop(name, None)
         self._call(lambda: self._consul.agent.service.deregister(name))
 
     def _call(self, call: Callable[[], _T]) -> _T:
-        return asked(self.where, call, needed=f"service:write for {self._service}")
+        return call_registry(self.where, call, needed=f"service:write for {self._service}")
 
 
-def read(output: str, worker_id: str) -> Finding | None:
-    """What the output of the check says of the worker; None before the first run, when there is none."""
+def parse_output(output: str, worker_id: str) -> Finding | None:
+    """Parse the check's output; None before the first run, when it is empty."""
     if not output:
         return None
     if answer := _ANSWER.fullmatch(output):
         status, body = answer["status"], answer["body"]
         if status.startswith("200") and body.strip() == worker_id:
             return Finding(True)
-        return Finding(False, f"somebody else answers there: {_detail(body) or _line(f'{status} {body}')}")
+        return Finding(False, f"another server answers there: {_detail(body) or _line(f'{status} {body}')}")
     no_answer = _NO_ANSWER.fullmatch(output)
     return Finding(False, _line(no_answer["error"] if no_answer else output))
 
 
 def _detail(body: str) -> str:
-    """The words of a problem document, empty where it is none."""
+    """Return the detail of a problem document; empty if it is none."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -137,6 +137,6 @@ def _detail(body: str) -> str:
 
 
 def _line(text: str) -> str:
-    """On one line and of bounded length."""
+    """Put the text on one line of bounded length."""
     words = " ".join(text.split())
-    return words if len(words) <= _MOST_CHARS else f"{words[:_MOST_CHARS]}..."
+    return words if len(words) <= _MAX_CHARS else f"{words[:_MAX_CHARS]}..."

@@ -23,7 +23,7 @@ Bind = Callable[[str], None]
 _NOBODYS: Final = {4: "198.51.100.1", 6: "2001:db8::1"}
 
 
-class OutOfReachError(Exception):
+class UnreachableTargetError(Exception):
     """The URL leads to another machine. The message says whereto, in words for the check's output."""
 
 
@@ -33,7 +33,7 @@ async def reached(host: str, port: int, registrant: str, look_up: LookUp) -> lis
     Raises OutOfReachError where there is none, and OSError where the name is not known.
     """
     found = [host] if _parsed(host) else await look_up(host, port)
-    return within_reach(found, registrant, is_ours)
+    return reachable_of(found, registrant, is_ours)
 
 
 def addresses_of(host: str, port: int) -> list[str]:
@@ -42,14 +42,14 @@ def addresses_of(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
-def within_reach(addresses: Iterable[str], registrant: str, is_ours: Callable[[str], bool]) -> list[str]:
+def reachable_of(addresses: Iterable[str], registrant: str, is_ours: Callable[[str], bool]) -> list[str]:
     """Those of the addresses that are the registrant's. Raises OutOfReachError where none is."""
     addresses = list(addresses)
     own = plain(registrant)
     near = is_ours(own)
     within = [each for each in addresses if plain(each) == own or (near and is_ours(plain(each)))]
     if not within:
-        raise OutOfReachError(
+        raise UnreachableTargetError(
             f"the registry tries only the address that registered it, {own}, and not {', '.join(addresses)} "
             "(behind a NAT: --no-self-test)"
         )

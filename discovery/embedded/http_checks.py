@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager
 import aiohttp
 from yarl import URL
 
-from tfleet.discovery.embedded.check_targets import LookUp, OutOfReachError, addresses_of, reached
+from tfleet.discovery.embedded.check_targets import LookUp, UnreachableTargetError, addresses_of, reached
 from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import HttpProbe, Status
 from tfleet.runtime.network_errors import plain_reason
@@ -107,7 +107,7 @@ async def ask(
     except TimeoutError:
         return "critical", f'Get "{probe.url}": no answer within {probe.timeout_s:g} s'
     # ValueError: a URL that is none.
-    except (aiohttp.ClientError, OutOfReachError, OSError, ValueError) as error:
+    except (aiohttp.ClientError, UnreachableTargetError, OSError, ValueError) as error:
         return "critical", f'Get "{probe.url}": {plain_reason(error)}'
 
 

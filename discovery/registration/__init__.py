@@ -1,1 +1,1 @@
-"""How a worker or a proxy keeps its own entry in the registry alive."""
+"""Keeping a process's own entry in the registry alive, and removing stale ones."""

@@ -1,18 +1,17 @@
-"""Keeps one worker, or one proxy, registered for as long as it wants to be found.
+"""Keeps one worker or proxy registered for as long as it runs.
 
 The rules:
 
-- The address is claimed before the first registration, see `claim.py`.
-- A heartbeat that the agent does not recognise means that it lost its state: register again.
-- A heartbeat that it takes is no proof of being found: after each, the worker looks whether the catalog that
-  everybody reads lists it as passing. If not, registering again makes a Consul agent push what it knows;
-  left to itself it does that about once a minute. Where that does not help (a token that may not read, say),
-  looks come ever more rarely. In maintenance it need not pass: that is an operator's wish.
-- Where the instance is, is looked up again each time: a container may get another address while it runs. It
-  keeps its id, and registers again with the address of now.
-- Several agents behind one address are found out, see `several_agents.py`.
-- A registry that does not answer is no reason to stop serving: it is tried again, with back-off, for as long
-  as the worker lives.
+- Before the first registration, conflicts about the address are resolved (conflicts.py).
+- A heartbeat that the agent does not recognise means that the agent lost its state: register again.
+- An accepted heartbeat does not prove that clients can find the instance: after each one, the catalog that
+  everybody reads must list it as passing. If it does not, registering again makes a Consul agent sync at
+  once, which it otherwise does about once a minute. If that does not help (the token may not read, for
+  example), the catalog is checked ever more rarely. In maintenance the instance need not be passing.
+- The instance's addresses are looked up before each heartbeat, because a container's address may change. The
+  instance keeps its id and registers again with the new address.
+- Several agents behind one address are detected (see several_agents.py).
+- An unreachable registry never stops the process from serving: registration is retried with back-off.
 """
 
 from __future__ import annotations
@@ -33,21 +32,22 @@ from tfleet.discovery.consul.several_agents import ADVICE, SeveralAgents
 from tfleet.discovery.contact import LastContact
 from tfleet.discovery.errors import AddressHeldError, Loss, RegistrationLostError, RegistryError
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.registration.conflicts import AddressOwner, claim, who_answers
+from tfleet.discovery.registration.conflicts import AddressOwner, find_address_owner, resolve_conflicts
 from tfleet.runtime.backoff import Backoff
 
 TTL_S: Final = 10.0
-HEARTBEAT_S: Final = TTL_S / 3  # two may be lost before the registry gives the worker up
+HEARTBEAT_S: Final = TTL_S / 3  # two may be lost before the check turns critical
 
-_RETRY = Backoff(first_s=0.25, cap_s=HEARTBEAT_S)
-_LOOK_AGAIN = Backoff(first_s=HEARTBEAT_S, cap_s=60.0)
+_RETRY: Final = Backoff(first_s=0.25, cap_s=HEARTBEAT_S)
+_VERIFY_AGAIN: Final = Backoff(first_s=HEARTBEAT_S, cap_s=60.0)
+_LOG_EVERY_FAILURES: Final = 16  # about once a minute with _RETRY
 
 
 class Registration:
-    """Registers an instance, sends its heartbeats and registers again whenever the registry lost it.
+    """Registers an instance, sends its heartbeats, and registers again when the registry lost it.
 
-    It runs in a thread of its own from `start` to `stop`. What it counts may be read at any time. `who` is
-    what the log calls the instance. `locate` gives it with the addresses that it has now.
+    It runs in its own thread from `start` to `stop`. The counters may be read at any time. `who` is what the
+    log calls the instance. `locate` returns it with its current addresses.
     """
 
     def __init__(
@@ -58,29 +58,25 @@ class Registration:
         who: Literal["worker", "proxy"] = "worker",
         heartbeat_s: float = HEARTBEAT_S,
         locate: Callable[[Instance], Instance] = lambda instance: instance,
-        ask: Callable[[Address], AddressOwner] = who_answers,
+        ask: Callable[[Address], AddressOwner] = find_address_owner,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
+        rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self.instance = instance
         self.contact = LastContact(clock)
         self.losses: Counter[Loss] = Counter()
-        """How often it had to register again, by the reason."""
-        self.corpses = 0
-        """How many registrations of the dead at this address it removed."""
+        """How often it had to register again, by reason."""
+        self.removed_stale = 0
+        """How many stale registrations at its address it removed."""
         self._agent = agent
         self._who = who
-        self._heartbeat_s = heartbeat_s
         self._locate = locate
         self._ask = ask
-        self._clock = clock
-        self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._log: Any = structlog.get_logger().bind(**{who: instance.id})
-        self._others = SeveralAgents(self._rng)
-        self._claimed = False
-        self._failures = 0
-        self._repairs = 0
-        self._look_at_s = clock()
+        self._schedule = _Schedule(heartbeat_s, clock, rng)
+        self._several_agents = SeveralAgents(rng)
+        self._conflicts_resolved = False
         self._stop = threading.Event()
         self._registered = threading.Event()
         self._thread = threading.Thread(target=self._run, name="registration")
@@ -90,29 +86,31 @@ class Registration:
 
     @property
     def registered(self) -> bool:
-        """Whether the registry has the instance, as far as this side knows."""
+        """Whether the registry has the instance, as far as this process knows."""
         return self._registered.is_set()
 
-    def claim(self) -> None:
-        """Make sure that the address is ours, before anything is registered. Raises AddressHeldError.
+    def check_address(self) -> None:
+        """Fail early if another live instance holds the address. Raises AddressHeldError.
 
-        A registry that does not answer is asked again before the first registration; then who holds the
-        address keeps this worker from being registered, for as long as it holds it.
+        If the registry does not answer, the check is repeated before the first registration. From then on
+        a conflict is logged and retried: it keeps the instance unregistered but never ends the process.
         """
         try:
-            self._claim()
+            self._resolve_conflicts()
         except AddressHeldError:
             raise
         except RegistryError as error:
             self.contact.failed()
-            self._log.warning("the registry can't say yet who else is at this address", error=str(error))
+            self._log.warning(
+                "the registry cannot be asked yet whether this address is in use", error=str(error)
+            )
 
     def start(self) -> None:
-        """Begin. Returns at once: the first registration is the thread's."""
+        """Start the thread, which registers. Returns at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the heartbeats and deregister. A registry that does not answer cleans up by itself later."""
+        """Stop the heartbeats and deregister. An unreachable registry removes the entry itself later."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -124,47 +122,49 @@ class Registration:
         else:
             self._log.info("deregistered")
 
-    def turn(self) -> float:
-        """Do what is due; seconds until something is due again. The thread does nothing else."""
+    def step(self) -> float:
+        """Do what is due. Returns the seconds until something is due again."""
         try:
-            self._keep()
-            self._look_for_others()
+            self._register_or_heartbeat()
+            self._look_for_several_agents()
         except RegistrationLostError as lost:
             return self._lost(lost)
         except RegistryError as error:
             return self._failed(error)
-        except Exception as error:  # a mistake of ours must not end the loop: who would notice?
-            self._log.exception("registration failed in a way that nobody thought of")
+        except Exception as error:  # a bug must not end the thread: the worker would silently drop out
+            self._log.exception("registration failed unexpectedly")
             return self._failed(error)
-        return self._kept()
+        return self._succeeded()
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._stop.wait(self.turn())
+            self._stop.wait(self.step())
 
-    def _keep(self) -> None:
-        self._move()
+    def _register_or_heartbeat(self) -> None:
+        self._update_addresses()
         if not self.registered:
-            self._claim()
+            self._resolve_conflicts()
             self._agent.register(self.instance)
             self._registered.set()
+            # The catalog is verified with the next heartbeat: right now it cannot know the instance yet.
             self._log.info("registered", **_addresses(self.instance))
             return
         self._agent.heartbeat(self.instance)
-        if self._clock() >= self._look_at_s:
-            self._agent.look(self.instance)
-            self._repairs = 0
+        if self._schedule.verify_due():
+            self._agent.verify_listed(self.instance)
+            self._schedule.verified()
 
-    def _look_for_others(self) -> None:
-        if not self._others.is_due(self._clock()):
+    def _look_for_several_agents(self) -> None:
+        if not self._several_agents.is_due(self._schedule.clock()):
             return
+        # A hint for the operator only: its failure must not count as one of the registration.
         with contextlib.suppress(RegistryError):
             nodes = self._agent.nodes(self.instance)
-            if self._others.is_news(nodes):
+            if self._several_agents.is_news(nodes):
                 self._log.warning(ADVICE, registry=str(self._agent.address), nodes=sorted(nodes))
 
-    def _move(self) -> None:
-        """Be where it is now, if that is not where it was; then it has to be registered anew."""
+    def _update_addresses(self) -> None:
+        """Take the current addresses; if they changed, the instance has to register again."""
         before, now = self.instance, self._locate(self.instance)
         if now == before:
             return
@@ -172,51 +172,94 @@ class Registration:
             self._log.info(f"this {self._who}'s addresses have changed", before=_addresses(before))
         self.instance = now
         self._registered.clear()
-        self._claimed = self._claimed and now.address == before.address
+        # Only `address` can be in conflict: the WAN address is often shared on purpose.
+        self._conflicts_resolved = self._conflicts_resolved and now.address == before.address
 
-    def _claim(self) -> None:
-        if self._claimed:
+    def _resolve_conflicts(self) -> None:
+        if self._conflicts_resolved:
             return
-        for corpse in claim(self._agent, self.instance, self._ask):
-            self.corpses += 1
-            self._log.info(
-                f"removed the registration of a dead {self._who} at this address", corpse=corpse.id
-            )
-        self._claimed = True
+        for stale in resolve_conflicts(self._agent, self.instance, self._ask):
+            self.removed_stale += 1
+            self._log.info(f"removed a stale registration of a {self._who} at this address", stale=stale.id)
+        self._conflicts_resolved = True
 
-    def _kept(self) -> float:
-        self.contact.heard()
-        if self._failures:
-            self._log.info("the registry is back", failures=self._failures)
-        self._failures = 0
-        self._others.kept()
-        return self._heartbeat_s
+    def _succeeded(self) -> float:
+        self.contact.succeeded()
+        if self._schedule.failures:
+            self._log.info("the registry is back", failures=self._schedule.failures)
+        self._several_agents.kept()
+        return self._schedule.after_success()
 
     def _lost(self, lost: RegistrationLostError) -> float:
         self.losses[lost.loss] += 1
         self._registered.clear()
+        # An agent that forgot the instance is fixed by registering again. A catalog that does not show it may
+        # stay wrong whatever is done, so it is verified more rarely each time.
         if lost.loss is not Loss.FORGOTTEN:
-            self._repairs += 1
-            self._look_at_s = self._clock() + _LOOK_AGAIN.delay_s(self._repairs, self._rng)
-        self._others.lost(lost.loss, self._clock())
-        if (in_a_row := self._others.in_a_row) <= 1 or in_a_row % 16 == 0:
+            self._schedule.verify_later()
+        self._several_agents.lost(lost.loss, self._schedule.clock())
+        in_a_row = self._several_agents.in_a_row
+        if in_a_row <= 1 or in_a_row % _LOG_EVERY_FAILURES == 0:
             self._log.warning(f"the registry lost this {self._who}, registering again", error=str(lost))
         if in_a_row > 1:
-            self._look_for_others()
-            return _RETRY.delay_s(in_a_row, self._rng)
-        # Others lost it at the same moment: a short, random pause keeps them from one stampede.
-        return self._rng.random() * _RETRY.first_s
+            # Lost again before any heartbeat was accepted: probably another agent behind the same address.
+            self._look_for_several_agents()
+        return self._schedule.after_loss(in_a_row)
 
     def _failed(self, error: Exception) -> float:
         self.contact.failed()
-        self._failures += 1
-        # The first of a row and then about one a minute: an outage is one event, not a flood.
-        if self._failures == 1 or self._failures % 16 == 0:
-            self._log.warning("registration failed, trying again", error=str(error), failures=self._failures)
-        return _RETRY.delay_s(self._failures, self._rng)
+        delay_s = self._schedule.after_failure()
+        failures = self._schedule.failures
+        # The first one and then about one a minute: an outage is one event, not a flood of lines.
+        if failures == 1 or failures % _LOG_EVERY_FAILURES == 0:
+            self._log.warning("registration failed, trying again", error=str(error), failures=failures)
+        return delay_s
+
+
+class _Schedule:
+    """When the next heartbeat and the next verification are due."""
+
+    def __init__(self, heartbeat_s: float, clock: Callable[[], float], rng: random.Random) -> None:
+        self.clock = clock
+        self.failures = 0
+        """Consecutive failures to reach the registry."""
+        self._heartbeat_s = heartbeat_s
+        self._rng = rng
+        self._verify_at_s = clock()
+        self._failed_verifications = 0
+
+    def verify_due(self) -> bool:
+        """Whether the catalog is to be verified with this heartbeat."""
+        return self.clock() >= self._verify_at_s
+
+    def verified(self) -> None:
+        """The catalog lists the instance as passing."""
+        self._failed_verifications = 0
+
+    def verify_later(self) -> None:
+        """The catalog does not list it as passing: back off."""
+        self._failed_verifications += 1
+        self._verify_at_s = self.clock() + _VERIFY_AGAIN.delay_s(self._failed_verifications, self._rng)
+
+    def after_success(self) -> float:
+        """Seconds until the next heartbeat."""
+        self.failures = 0
+        return self._heartbeat_s
+
+    def after_loss(self, in_a_row: int) -> float:
+        """Seconds until the next registration, after so many losses in a row."""
+        if in_a_row > 1:
+            return _RETRY.delay_s(in_a_row, self._rng)
+        # A registry that restarted lost all instances at once: a random pause spreads their registrations.
+        return self._rng.random() * _RETRY.first_s
+
+    def after_failure(self) -> float:
+        """Seconds until the next try."""
+        self.failures += 1
+        return _RETRY.delay_s(self.failures, self._rng)
 
 
 def _addresses(instance: Instance) -> dict[str, str]:
-    """For the log."""
+    """The fields for the log."""
     wan = {} if instance.wan is None else {"wan": str(instance.wan)}
     return {"address": str(instance.address), **wan}

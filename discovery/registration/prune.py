@@ -1,13 +1,13 @@
-"""What is registered and lives no more, as far as it can be told from here.
+"""Stale registrations of other instances: found and removed by `tfleet prune`.
 
-Each registered address is asked who answers. The rules:
+The registered address of each instance is asked who answers. The rules:
 
-- It is refused, because its id, its model or its address is no plain text: an orphan, and nobody is asked.
-- The worker itself answers: it lives, whatever its checks say.
-- Another worker answers: that one holds the address, so this one is an orphan, whatever its checks say.
+- The entry is invalid (its id, model or address is not plain text): an orphan; no request is sent.
+- The worker itself answers: it is alive, whatever its checks say.
+- Another worker answers: it holds the address, so this entry is an orphan, whatever its checks say.
 - Neither, and the checks are critical: an orphan.
-- Neither, and the checks are not critical: somebody may still speak for it, and it may be us who can't reach
-  it. It is unreachable, not an orphan. (One without a check passes for ever.)
+- Neither, and the checks are not critical: another process may still send its heartbeats, and the fault
+  may be on our side. It is unreachable, not an orphan. (A service without a check passes forever.)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tfleet.contract.address import Address
 from tfleet.discovery.listing import Listing, ListingStatus
 from tfleet.discovery.registration.conflicts import AddressOwner
 
-_AT_ONCE: Final = 32
+_CONCURRENCY: Final = 32
 
 Ask = Callable[[Address], AddressOwner]
 
@@ -31,14 +31,14 @@ class PruneRegistry(Protocol):
     """What pruning needs of a registry. Every method raises a RegistryError."""
 
     def listed(self) -> tuple[Listing, ...]:
-        """All instances of the service."""
+        """Return all instances of the service."""
 
-    def strike(self, listing: Listing) -> None:
-        """Remove one, whoever registered it."""
+    def remove_entry(self, listing: Listing) -> None:
+        """Remove an entry, whichever agent registered it."""
 
 
 class StaleKind(StrEnum):
-    """What a registration is whose worker does not answer at its address."""
+    """The kind of a registration whose worker does not answer at its address."""
 
     ORPHAN = "orphan"
     UNREACHABLE = "unreachable"
@@ -46,17 +46,17 @@ class StaleKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StaleEntry:
-    """A registration whose worker does not answer at its address, and why we think what we think of it."""
+    """A registration whose worker does not answer at its address, with its kind and the reason."""
 
     listing: Listing
     kind: StaleKind
     reason: str
 
 
-def suspect(listing: Listing, found: AddressOwner) -> StaleEntry | None:
-    """What a registration is, given who answers at its address; None for a worker that lives."""
-    if listing.refused:
-        return StaleEntry(listing, StaleKind.ORPHAN, listing.refused)
+def assess(listing: Listing, found: AddressOwner) -> StaleEntry | None:
+    """Classify a registration by who answers at its address; None if the worker is alive."""
+    if listing.rejected:
+        return StaleEntry(listing, StaleKind.ORPHAN, listing.rejected)
     if found.worker == listing.instance.id:
         return None
     if found.worker:
@@ -66,34 +66,34 @@ def suspect(listing: Listing, found: AddressOwner) -> StaleEntry | None:
     return StaleEntry(listing, StaleKind.UNREACHABLE, f"not reachable from here: {found.error}")
 
 
-def suspects(registry: PruneRegistry, ask: Ask) -> tuple[StaleEntry, ...]:
-    """Ask at the address of each instance who answers. Raises a RegistryError."""
+def find_stale(registry: PruneRegistry, ask: Ask) -> tuple[StaleEntry, ...]:
+    """Ask the address of each instance who answers. Raises a RegistryError."""
     listed = registry.listed()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        answers = pool.map(lambda listing: _asked(listing, ask), listed)
-        judged = [suspect(listing, found) for listing, found in zip(listed, answers, strict=True)]
-    return tuple(one for one in judged if one is not None)
+    with ThreadPoolExecutor(_CONCURRENCY) as pool:
+        answers = pool.map(lambda listing: _owner_of(listing, ask), listed)
+        assessed = [assess(listing, found) for listing, found in zip(listed, answers, strict=True)]
+    return tuple(one for one in assessed if one is not None)
 
 
-def remove(
+def remove_stale(
     registry: PruneRegistry, found: Iterable[StaleEntry], ask: Ask, kinds: Collection[StaleKind]
 ) -> Iterator[StaleEntry]:
-    """Remove those that are of one of these kinds, each as soon as the caller wants the next.
+    """Remove the entries of these kinds, each as soon as the caller asks for the next.
 
-    They are judged anew, for somebody may have thought about it for long: what is of another kind by now,
-    lives or is not listed any more is passed over. Raises a RegistryError.
+    They are checked again first, because the operator may have taken a long time to confirm: an entry that
+    is alive, of another kind or no longer listed by now is skipped. Raises a RegistryError.
     """
     listed = {(listing.node, listing.instance.id): listing for listing in registry.listed()}
     for one in found:
         listing = listed.get((one.listing.node, one.listing.instance.id))
         if listing is None:
             continue
-        again = suspect(listing, _asked(listing, ask))
+        again = assess(listing, _owner_of(listing, ask))
         if again is not None and again.kind in kinds:
-            registry.strike(listing)
+            registry.remove_entry(listing)
             yield one
 
 
-def _asked(listing: Listing, ask: Ask) -> AddressOwner:
-    """Who answers at its address; a stranger's text that is no address is not asked."""
-    return AddressOwner() if listing.refused else ask(listing.instance.address)
+def _owner_of(listing: Listing, ask: Ask) -> AddressOwner:
+    """Return who answers at its address; no request is sent to an invalid address."""
+    return AddressOwner() if listing.rejected else ask(listing.instance.address)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tfleet.discovery.watch import Answered, Watch
+from tfleet.discovery.watch import QueryResult, Watch
 from tfleet.proxy.balancing.pool import WorkerState
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.registration import ProxyRegistration
@@ -51,8 +51,8 @@ class RegistryMetrics(Collector):
             "Answers of the registry: a changed list, the same list, or an empty one after one that was not",
             labels=["result"],
         )
-        for result in Answered:
-            answers.add_metric([result], self._watch.answers[result])
+        for result in QueryResult:
+            answers.add_metric([result], self._watch.results[result])
         yield answers
         yield CounterMetricFamily(
             "tfleet_registry_index_resets",

@@ -189,7 +189,7 @@ class WorkerTable:
     def called(self, roll: ServiceList) -> None:
         """Take the registry's answer, with all that it says of those who are listed."""
         pool = self.pool.synced(
-            roll.passing, self._clock(), maintained=roll.maintained, ill=frozenset(roll.ill)
+            roll.passing, self._clock(), maintained=roll.maintained, ill=frozenset(roll.failing_checks)
         )
         news = {worker_id: "" for worker_id in pool.members if worker_id not in self.pool.members}
         self._swap(pool, news | {one.instance.id: one.reason for one in roll.maintained})

@@ -6,7 +6,7 @@ def test_the_age_counts_from_the_last_success_or_start() -> None:
     contact = LastContact(lambda: now_s)
     now_s = 103.0
     assert contact.age_s == 3.0
-    contact.heard()
+    contact.succeeded()
     now_s = 104.0
     contact.failed()
     assert contact.age_s == 1.0

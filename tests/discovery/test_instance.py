@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tfleet.contract.address import Address
-from tfleet.discovery.instance import Instance, Refused, from_health_entry, is_passing, new_id
+from tfleet.discovery.instance import Instance, RejectedEntry, from_health_entry, is_passing, new_id
 
 ENTRY: dict[str, Any] = {
     "Node": {"Address": "10.0.0.9"},
@@ -57,21 +57,21 @@ def test_an_unroutable_entry_is_none(broken: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
-        (entry(ID="x\r\nSet-Cookie: a=b"), r"its id is no plain token: 'x\r\nSet-Cookie: a=b'"),
-        (entry(ID="w" * 513), f"its id is no plain token: '{'w' * 80}...'"),
-        (entry(ID=""), "its id is no plain token: ''"),
-        (entry(ID="../../leave"), "its id is no plain token: '../../leave'"),
-        (entry(ID="\u2028"), r"its id is no plain token: '\u2028'"),
-        (entry(Meta={"model": "a\nb"}), r"the model of w1 is no plain text: 'a\nb'"),
-        (entry(Meta={"version": "1\x1b[2J"}), r"the version of w1 is no plain text: '1\x1b[2J'"),
-        (entry(Meta={"model": "m" * 257}), f"the model of w1 is no plain text: '{'m' * 80}...'"),
-        (entry(Address="a..b"), "the address of w1 is no plain text: 'a..b'"),
-        (entry(Address="h\r\nX: y"), r"the address of w1 is no plain text: 'h\r\nX: y'"),
-        (entry(Address="a/b"), "the address of w1 is no plain text: 'a/b'"),
+        (entry(ID="x\r\nSet-Cookie: a=b"), r"its id is not a valid token: 'x\r\nSet-Cookie: a=b'"),
+        (entry(ID="w" * 513), f"its id is not a valid token: '{'w' * 80}...'"),
+        (entry(ID=""), "its id is not a valid token: ''"),
+        (entry(ID="../../leave"), "its id is not a valid token: '../../leave'"),
+        (entry(ID="\u2028"), r"its id is not a valid token: '\u2028'"),
+        (entry(Meta={"model": "a\nb"}), r"the model of w1 is not valid plain text: 'a\nb'"),
+        (entry(Meta={"version": "1\x1b[2J"}), r"the version of w1 is not valid plain text: '1\x1b[2J'"),
+        (entry(Meta={"model": "m" * 257}), f"the model of w1 is not valid plain text: '{'m' * 80}...'"),
+        (entry(Address="a..b"), "the address of w1 is not valid plain text: 'a..b'"),
+        (entry(Address="h\r\nX: y"), r"the address of w1 is not valid plain text: 'h\r\nX: y'"),
+        (entry(Address="a/b"), "the address of w1 is not valid plain text: 'a/b'"),
     ],
 )
 def test_a_field_that_is_no_plain_text_is_refused_by_name(broken: dict[str, Any], reason: str) -> None:
-    assert from_health_entry(broken) == Refused(broken["Service"]["ID"], reason)
+    assert from_health_entry(broken) == RejectedEntry(broken["Service"]["ID"], reason)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Listing, ListingStatus, listings, worst
+from tfleet.discovery.listing import Listing, ListingStatus, parse_listings, worst_status
 
 
 def entry(worker_id: str, *statuses: object) -> dict[str, object]:
@@ -14,7 +14,7 @@ def entry(worker_id: str, *statuses: object) -> dict[str, object]:
 
 
 def test_entries_are_read_in_the_order_of_their_ids() -> None:
-    assert listings([entry("w2", "passing", "critical"), entry("w1", "passing")]) == (
+    assert parse_listings([entry("w2", "passing", "critical"), entry("w1", "passing")]) == (
         Listing(Instance("w1", Address("h", 1), "m", "1"), "n", ListingStatus.PASSING),
         Listing(Instance("w2", Address("h", 1), "m", "1"), "n", ListingStatus.CRITICAL),
     )
@@ -22,13 +22,13 @@ def test_entries_are_read_in_the_order_of_their_ids() -> None:
 
 def test_entries_without_address_or_node_are_left_out() -> None:
     lost = {"Service": {"ID": "w", "Address": "h", "Port": 1}}
-    assert listings([{}, 7, lost, entry("w1")]) == listings([entry("w1")])
+    assert parse_listings([{}, 7, lost, entry("w1")]) == parse_listings([entry("w1")])
 
 
 @pytest.mark.parametrize("answer", [None, {}, "x"])
 def test_an_answer_that_is_no_list_is_refused(answer: object) -> None:
     with pytest.raises(TypeError, match="expected a list"):
-        listings(answer)
+        parse_listings(answer)
 
 
 @pytest.mark.parametrize(
@@ -43,16 +43,16 @@ def test_an_answer_that_is_no_list_is_refused(answer: object) -> None:
     ],
 )
 def test_the_worst_check_counts(statuses: list[object], expected: ListingStatus) -> None:
-    assert worst(statuses) is expected
+    assert worst_status(statuses) is expected
 
 
 def test_refused_entries_come_only_on_request() -> None:
     entries = [entry("w1", "passing"), entry("w\n2", "critical")]
-    assert [one.instance.id for one in listings(entries)] == ["w1"]
-    bad, good = listings(entries, refused=True)
-    assert (good.instance.id, good.refused) == ("w1", "")
+    assert [one.instance.id for one in parse_listings(entries)] == ["w1"]
+    bad, good = parse_listings(entries, include_rejected=True)
+    assert (good.instance.id, good.rejected) == ("w1", "")
     assert (bad.instance.id, bad.status) == ("w\n2", ListingStatus.CRITICAL)
-    assert bad.refused == r"its id is no plain token: 'w\n2'"
+    assert bad.rejected == r"its id is not a valid token: 'w\n2'"
 
 
 def test_maintenance_is_no_illness() -> None:
@@ -61,5 +61,5 @@ def test_maintenance_is_no_illness() -> None:
         {"CheckID": "_service_maintenance:w1", "Status": "critical"},
         {"CheckID": "service:w1", "Status": "passing"},
     ]
-    (one,) = listings([{**entry("w1"), "Checks": checks}])
+    (one,) = parse_listings([{**entry("w1"), "Checks": checks}])
     assert one.status is ListingStatus.PASSING

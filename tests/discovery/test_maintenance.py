@@ -2,8 +2,8 @@ import pytest
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import ServiceList, read_roll
-from tfleet.discovery.maintenance import DEFAULT_REASON, Maintained, maintenance
+from tfleet.discovery.listing import ServiceList, parse_service_list
+from tfleet.discovery.maintenance import DEFAULT_REASON, Maintained, maintenance_reason
 
 W1 = Instance("w1", Address("h", 1))
 
@@ -32,11 +32,11 @@ WELL = check("service:w1", status="passing")
     ],
 )
 def test_its_checks_say_whether_and_why(checks: list[object], said: str) -> None:
-    assert maintenance(checks, "w1") == said
+    assert maintenance_reason(checks, "w1") == said
 
 
 def test_a_long_reason_is_cut() -> None:
-    assert len(maintenance([check("_node_maintenance", "x" * 5000)], "w1")) < 250
+    assert len(maintenance_reason([check("_node_maintenance", "x" * 5000)], "w1")) < 250
 
 
 def test_maintenance_is_read_for_each_entry() -> None:
@@ -44,7 +44,7 @@ def test_maintenance_is_read_for_each_entry() -> None:
         service = {"ID": worker_id, "Address": "h", "Port": 1}
         return {"Node": {}, "Service": service, "Checks": checks}
 
-    roll = read_roll(
+    roll = parse_service_list(
         [
             entry("w3", check("service:w3")),
             entry("w2", check("service:w2"), check("_node_maintenance", "x")),
@@ -52,7 +52,7 @@ def test_maintenance_is_read_for_each_entry() -> None:
             entry("w1", WELL),
         ]
     )
-    (refused,) = roll.refused
+    (rejected,) = roll.rejected
     kept = Maintained(Instance("w2", Address("h", 1)), "maintenance: x")
-    assert roll == ServiceList((W1,), (kept,), ("w3",), (refused,))
-    assert refused.id == "a b"
+    assert roll == ServiceList((W1,), (kept,), ("w3",), (rejected,))
+    assert rejected.id == "a b"

@@ -30,5 +30,5 @@ def test_a_service_s_name_is_plain_text(name: str) -> None:
 
     done = CliRunner().invoke(command, ["--service", name])
     assert done.exit_code == 2
-    assert "can't be a name: take letters, digits" in " ".join(done.output.split())
+    assert "is not a valid name: use letters, digits" in " ".join(done.output.split())
     assert CliRunner().invoke(command, ["--service", "pets/cats_2"]).output == "pets/cats_2\n"

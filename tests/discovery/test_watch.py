@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tfleet.contract.address import Address
-from tfleet.discovery.consul.health import HealthAnswer, next_index
+from tfleet.discovery.consul.health import HealthResponse, next_index
 from tfleet.discovery.errors import RegistryError, RegistryUnavailableError
-from tfleet.discovery.instance import Instance, Refused
+from tfleet.discovery.instance import Instance, RejectedEntry
 from tfleet.discovery.listing import ServiceList
 from tfleet.discovery.maintenance import Maintained
-from tfleet.discovery.watch import Answered, Watch
+from tfleet.discovery.watch import Pacing, QueryResult, Watch
 
 ONE = Instance("w1", Address("h", 1))
 TWO = Instance("w2", Address("h", 2))
 
-Step = HealthAnswer | RegistryError
+Step = HealthResponse | RegistryError
 
 
 class ScriptedHealth:
@@ -30,7 +30,7 @@ class ScriptedHealth:
         self.asked: list[int] = []
         self.done = asyncio.Event()
 
-    async def service(self, service: str, index: int, wait_s: float) -> HealthAnswer:
+    async def service(self, service: str, index: int, wait_s: float) -> HealthResponse:
         self.asked.append(index)
         if not self._steps:
             self.done.set()
@@ -71,9 +71,8 @@ async def run_through(health: ScriptedHealth, on_change: Callable[..., None] | N
         health,
         "tfleet",
         on_change or heard.changed,
-        on_heard=heard.heard,
-        sleep=heard.sleep,
-        clock=heard.clock,
+        on_check=heard.heard,
+        pacing=Pacing(heard.clock, heard.sleep),
     )
     task = asyncio.ensure_future(heard.watch.run())
     done = asyncio.ensure_future(health.done.wait())
@@ -87,47 +86,49 @@ async def run_through(health: ScriptedHealth, on_change: Callable[..., None] | N
 
 
 async def test_each_new_list_is_passed_on_once_and_the_index_follows() -> None:
-    health = ScriptedHealth(HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(5, ServiceList((ONE, TWO))))
+    health = ScriptedHealth(
+        HealthResponse(3, ServiceList((ONE,))), HealthResponse(5, ServiceList((ONE, TWO)))
+    )
     heard = await run_through(health)
     assert heard.lists == [(ONE,), (ONE, TWO)]
     assert health.asked == [0, 3, 5]
     assert heard.slept_s == []
-    assert heard.watch.answers == {Answered.CHANGED: 2}
+    assert heard.watch.results == {QueryResult.CHANGED: 2}
 
 
 async def test_an_empty_first_list_is_passed_on_too() -> None:
-    assert (await run_through(ScriptedHealth(HealthAnswer(3, ServiceList(()))))).lists == [()]
+    assert (await run_through(ScriptedHealth(HealthResponse(3, ServiceList(()))))).lists == [()]
 
 
 async def test_a_spurious_wake_changes_nothing() -> None:
     heard = await run_through(
-        ScriptedHealth(HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(3, ServiceList((ONE,))))
+        ScriptedHealth(HealthResponse(3, ServiceList((ONE,))), HealthResponse(3, ServiceList((ONE,))))
     )
     assert heard.lists == [(ONE,)]
     assert heard.slept_s == []
-    assert heard.watch.answers == {Answered.CHANGED: 1, Answered.UNCHANGED: 1}
+    assert heard.watch.results == {QueryResult.CHANGED: 1, QueryResult.UNCHANGED: 1}
 
 
 async def test_a_list_that_becomes_empty_is_passed_on_and_counted() -> None:
     heard = await run_through(
-        ScriptedHealth(HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(4, ServiceList(())))
+        ScriptedHealth(HealthResponse(3, ServiceList((ONE,))), HealthResponse(4, ServiceList(())))
     )
     assert heard.lists == [(ONE,), ()]
-    assert heard.watch.answers == {Answered.CHANGED: 1, Answered.EMPTY: 1}
+    assert heard.watch.results == {QueryResult.CHANGED: 1, QueryResult.EMPTY: 1}
 
 
 async def test_a_registry_that_never_blocks_causes_no_busy_loop() -> None:
-    heard = await run_through(ScriptedHealth(*[HealthAnswer(3, ServiceList((ONE,)))] * 6))
+    heard = await run_through(ScriptedHealth(*[HealthResponse(3, ServiceList((ONE,)))] * 6))
     assert len(heard.slept_s) == 4
     assert all(seconds > 0 for seconds in heard.slept_s)
 
 
 async def test_after_a_failure_the_next_query_starts_afresh() -> None:
     health = ScriptedHealth(
-        HealthAnswer(7, ServiceList((ONE,))),
+        HealthResponse(7, ServiceList((ONE,))),
         RegistryUnavailableError("down"),
         RegistryUnavailableError("down"),
-        HealthAnswer(2, ServiceList((ONE,))),
+        HealthResponse(2, ServiceList((ONE,))),
     )
     heard = await run_through(health)
     assert heard.lists == [(ONE,)]
@@ -141,9 +142,9 @@ async def test_after_a_failure_the_next_query_starts_afresh() -> None:
 
 async def test_an_index_that_went_backwards_starts_at_zero() -> None:
     health = ScriptedHealth(
-        HealthAnswer(9, ServiceList((ONE,))),
-        HealthAnswer(4, ServiceList((TWO,))),
-        HealthAnswer(4, ServiceList((TWO,))),
+        HealthResponse(9, ServiceList((ONE,))),
+        HealthResponse(4, ServiceList((TWO,))),
+        HealthResponse(4, ServiceList((TWO,))),
     )
     heard = await run_through(health)
     assert health.asked == [0, 9, 0, 4]
@@ -152,7 +153,7 @@ async def test_an_index_that_went_backwards_starts_at_zero() -> None:
 
 
 _ANSWERS = st.builds(
-    HealthAnswer,
+    HealthResponse,
     st.integers(-1, 20),
     st.sampled_from([ServiceList(), ServiceList((ONE,)), ServiceList((TWO,)), ServiceList((ONE, TWO))]),
 )
@@ -162,14 +163,14 @@ _ANSWERS = st.builds(
 def test_the_rules_hold_for_any_answers(steps: list[Step]) -> None:
     health = ScriptedHealth(*steps)
     heard = asyncio.run(run_through(health))
-    answers = [step for step in steps if isinstance(step, HealthAnswer)]
+    answers = [step for step in steps if isinstance(step, HealthResponse)]
     watch = heard.watch
     # Each change is told once, and a failure tells nothing.
     assert heard.lists == [instances for instances, _ in groupby(answer.instances for answer in answers)]
     # What is asked next follows from what was asked and answered, and from nothing else.
     asked = [0]
     for step in steps:
-        asked.append(next_index(asked[-1], step.index) if isinstance(step, HealthAnswer) else 0)
+        asked.append(next_index(asked[-1], step.index) if isinstance(step, HealthResponse) else 0)
     assert health.asked == asked
     # Nothing that goes on for ever is a busy loop: only news and one repetition of it come without a pause.
     pauses = len(heard.slept_s)
@@ -177,13 +178,13 @@ def test_the_rules_hold_for_any_answers(steps: list[Step]) -> None:
     assert all(0 < seconds <= 5 for seconds in heard.slept_s)
     # All is counted.
     assert watch.contact.failures == len(steps) - len(answers)
-    assert watch.answers.total() == len(answers)
-    assert watch.answers[Answered.CHANGED] + watch.answers[Answered.EMPTY] == len(heard.lists)
+    assert watch.results.total() == len(answers)
+    assert watch.results[QueryResult.CHANGED] + watch.results[QueryResult.EMPTY] == len(heard.lists)
 
 
 async def test_the_age_of_what_is_known_counts_from_the_last_answer() -> None:
     down = RegistryUnavailableError("down")
-    heard = await run_through(ScriptedHealth(down, HealthAnswer(1, ServiceList((ONE,))), down, down))
+    heard = await run_through(ScriptedHealth(down, HealthResponse(1, ServiceList((ONE,))), down, down))
     assert heard.watch.contact.age_s == pytest.approx(sum(heard.slept_s[1:]))
 
 
@@ -192,15 +193,15 @@ async def test_a_listener_that_fails_ends_the_watch() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await run_through(ScriptedHealth(HealthAnswer(1, ServiceList((ONE,)))), broken)
+        await run_through(ScriptedHealth(HealthResponse(1, ServiceList((ONE,)))), broken)
 
 
 async def test_a_leaderless_list_is_used_but_is_no_contact() -> None:
     health = ScriptedHealth(
         RegistryUnavailableError("down"),
-        HealthAnswer(3, ServiceList((ONE,))),
+        HealthResponse(3, ServiceList((ONE,))),
         RegistryUnavailableError("down"),
-        HealthAnswer(4, ServiceList((ONE, TWO)), led=False),
+        HealthResponse(4, ServiceList((ONE, TWO)), has_leader=False),
     )
     heard = await run_through(health)
     assert heard.lists == [(ONE,), (ONE, TWO)]
@@ -208,11 +209,14 @@ async def test_a_leaderless_list_is_used_but_is_no_contact() -> None:
 
 
 async def test_losing_and_finding_a_leader_is_logged_once_each() -> None:
-    led, alone = HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(3, ServiceList((ONE,)), led=False)
+    has_leader, alone = (
+        HealthResponse(3, ServiceList((ONE,))),
+        HealthResponse(3, ServiceList((ONE,)), has_leader=False),
+    )
     with capture_logs() as lines:
-        await run_through(ScriptedHealth(alone, alone, led, led, alone))
+        await run_through(ScriptedHealth(alone, alone, has_leader, has_leader, alone))
     told = [line["event"] for line in lines if "leader" in line["event"]]
-    nobody = "the registry has no leader: what it lists may be old, and nothing new comes"
+    nobody = "the registry has no leader: its list may be outdated, and no changes arrive"
     assert told == [nobody, "the registry has a leader again", nobody]
 
 
@@ -220,9 +224,9 @@ async def test_an_empty_list_logs_what_to_check() -> None:
     with capture_logs() as lines:
         watch = Watch(
             health := ScriptedHealth(
-                HealthAnswer(3, ServiceList(())),
-                HealthAnswer(4, ServiceList((ONE,))),
-                HealthAnswer(5, ServiceList(()), own=True),
+                HealthResponse(3, ServiceList(())),
+                HealthResponse(4, ServiceList((ONE,))),
+                HealthResponse(5, ServiceList(()), embedded=True),
             ),
             "tfleet",
             print,
@@ -240,29 +244,29 @@ async def test_it_says_what_it_knows() -> None:
 
 
 async def test_a_refusal_is_one_bounded_line() -> None:
-    bad = tuple(Refused(f"x\n{n}", rf"its id is no plain token: 'x\n{n}'") for n in range(1000))
+    bad = tuple(RejectedEntry(f"x\n{n}", rf"its id is not a valid token: 'x\n{n}'") for n in range(1000))
     with capture_logs() as lines:
         await run_through(
             ScriptedHealth(
-                HealthAnswer(3, ServiceList((ONE,), refused=bad)),
-                HealthAnswer(4, ServiceList(refused=bad[1:])),
+                HealthResponse(3, ServiceList((ONE,), rejected=bad)),
+                HealthResponse(4, ServiceList(rejected=bad[1:])),
             )
         )
     (line,) = [line for line in lines if line["log_level"] == "warning"]
-    assert line["event"] == "the registry lists what nobody is sent to; `tfleet prune` removes it"
-    assert (line["count"], line["refused"]) == (1000, [one.reason for one in bad[:5]])
+    assert line["event"] == "the registry lists unusable entries; `tfleet prune` removes them"
+    assert (line["count"], line["rejected"]) == (1000, [one.reason for one in bad[:5]])
 
 
 async def test_a_registry_is_in_order_if_led_and_not_empty() -> None:
     down = RegistryUnavailableError("down")
     steps: list[Step] = [
-        HealthAnswer(3, ServiceList((ONE,))),
-        HealthAnswer(3, ServiceList((ONE,))),
-        HealthAnswer(4, ServiceList((ONE,)), led=False),
-        HealthAnswer(4, ServiceList((ONE,)), whole=False),
-        HealthAnswer(5, ServiceList()),
-        HealthAnswer(6, ServiceList(ill=("w1",))),
-        HealthAnswer(7, ServiceList(maintained=(Maintained(ONE, "maintenance"),))),
+        HealthResponse(3, ServiceList((ONE,))),
+        HealthResponse(3, ServiceList((ONE,))),
+        HealthResponse(4, ServiceList((ONE,)), has_leader=False),
+        HealthResponse(4, ServiceList((ONE,)), complete=False),
+        HealthResponse(5, ServiceList()),
+        HealthResponse(6, ServiceList(failing_checks=("w1",))),
+        HealthResponse(7, ServiceList(maintained=(Maintained(ONE, "maintenance"),))),
         down,
     ]
     heard = await run_through(ScriptedHealth(*steps))
@@ -271,6 +275,6 @@ async def test_a_registry_is_in_order_if_led_and_not_empty() -> None:
 
 async def test_a_list_all_in_maintenance_is_not_empty() -> None:
     kept = ServiceList(maintained=(Maintained(ONE, "maintenance"),))
-    heard = await run_through(ScriptedHealth(HealthAnswer(3, ServiceList((ONE,))), HealthAnswer(4, kept)))
+    heard = await run_through(ScriptedHealth(HealthResponse(3, ServiceList((ONE,))), HealthResponse(4, kept)))
     assert heard.rolls == [ServiceList((ONE,)), kept]
-    assert heard.watch.answers == {Answered.CHANGED: 2}
+    assert heard.watch.results == {QueryResult.CHANGED: 2}

@@ -90,7 +90,7 @@ def test_a_worker_taking_over_a_port_removes_the_stale_entry(registry: Address, 
         killed.process.kill()
         killed.process.wait(10)
         with Fleet.nursery.worker(*options) as successor:
-            successor.wait_for("removed the registration of a dead worker at this address")
+            successor.wait_for("removed a stale registration of a worker at this address")
             eventually_sync(ids, wanted=lambda found: found == [worker_id(successor)], timeout_s=5)
             successor.process.terminate()
             successor.process.wait(10)
@@ -114,7 +114,7 @@ def test_a_worker_with_anothers_address_ends_naming_it(registry: Address, model:
         assert refused.returncode == 2
         assert refused.stderr.splitlines()[-1] == (
             f"tfleet worker: {address} is the address of {worker_id(holder)} (node {before[0].node}), which "
-            "answers there; say with --advertise where this one can be reached"
+            "answers there; set --advertise to the address at which this one can be reached"
         )
         assert listed(registry) == before, "who was there first is as it was"
         holder.process.terminate()

@@ -62,7 +62,9 @@ def test_another_worker_at_the_address_is_logged_by_id(model: Path) -> None:
             options = ("--model", str(model), "--registry", f"consul://{registry}")
             with Fleet.nursery.worker(*options, "--advertise", answering["address"]) as worker:
                 line = worker.wait_for(UNREACHED)
-                expected = f"somebody else answers there: this is {answering['worker']}, not {line['worker']}"
+                expected = (
+                    f"another server answers there: this is {answering['worker']}, not {line['worker']}"
+                )
                 assert line["error"] == expected
                 worker.process.send_signal(signal.SIGTERM)
                 assert worker.process.wait(30) == 0, "it may be stopped while it waits"

@@ -16,8 +16,8 @@ from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.registration.conflicts import who_answers
-from tfleet.discovery.registration.prune import suspects
+from tfleet.discovery.registration.conflicts import find_address_owner
+from tfleet.discovery.registration.prune import find_stale
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.server import running
 
@@ -174,4 +174,4 @@ async def test_one_that_lives_is_not_pruned() -> None:
         async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))):
             await register(registry, worker.address)
             await eventually(lambda: listed(registry))
-            assert await asyncio.to_thread(suspects, agent(registry), who_answers) == ()
+            assert await asyncio.to_thread(find_stale, agent(registry), find_address_owner) == ()

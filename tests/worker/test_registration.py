@@ -13,7 +13,7 @@ from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.consul.reachability_check import ConsulAddressCheck
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registration.heartbeat import Registration
-from tfleet.discovery.registration.self_test import SelfTest
+from tfleet.discovery.registration.self_test import SelfTest, SelfTestTarget
 from tfleet.worker.registration import WorkerRegistration
 
 ANSWER = http("200 OK", b"w1\n")
@@ -32,7 +32,7 @@ def registration(registry: Address, address: Address) -> Registration:
 
 def self_test(registry: Address, address: Address, told: list[str]) -> SelfTest:
     check = ConsulAddressCheck(registry, "tfleet")
-    return SelfTest(check, Instance("w1", address), hint="", tell=told.append)
+    return SelfTest(check, Instance("w1", address), SelfTestTarget(""), on_problem=told.append)
 
 
 def services(registry: Address) -> list[str]:
@@ -117,7 +117,7 @@ def test_without_a_registry_there_is_nothing_to_do(begun: Begin) -> None:
 
 def wan_test(registry: Address, address: Address) -> SelfTest:
     check = ConsulAddressCheck(registry, "tfleet")
-    return SelfTest(check, Instance("w1", address), hint="", what="wan address", needed=False)
+    return SelfTest(check, Instance("w1", address), SelfTestTarget("", "wan address", required=False))
 
 
 def test_registration_waits_for_the_outside_address_test(registry: Address, begun: Begin) -> None:

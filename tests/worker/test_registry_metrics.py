@@ -17,18 +17,18 @@ def test_registration_counters_are_read_at_each_scrape() -> None:
         registration = Registration(agent, worker, clock=lambda: now_s)
         metrics.include(RegistrationMetrics(registration))
         assert "tfleet_registry_registered 0.0\n" in metrics.text().decode()
-        registration.turn()
+        registration.step()
         agent.deregister(worker)
-        registration.turn()
-        registration.turn()
+        registration.step()
+        registration.step()
         registration.contact.failed()
-        registration.corpses = 2
+        registration.removed_stale = 2
         now_s = 7.5
         lines = metrics.text().decode().splitlines()
     assert "tfleet_registry_registered 1.0" in lines
     assert "tfleet_registry_last_sync_seconds 7.5" in lines
     assert "tfleet_registry_failures_total 1.0" in lines
-    assert "tfleet_registry_corpses_total 2.0" in lines
+    assert "tfleet_registry_removed_stale_entries_total 2.0" in lines
     counts = {Loss.FORGOTTEN: 1, Loss.UNLISTED: 0, Loss.NOT_PASSING: 0}
     for loss, times in counts.items():
         assert f'tfleet_registry_reregistrations_total{{reason="{loss}"}} {times:.1f}' in lines

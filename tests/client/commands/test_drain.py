@@ -14,7 +14,7 @@ from tfleet.client.worker_status import WorkerStatus
 ONE = WorkerStatus("tfleet-10.0.0.7-80-9f86", "10.0.0.7:80")
 TWO = WorkerStatus("tfleet-10.0.0.7-8080-1234", "10.0.0.7:8080")
 THREE = WorkerStatus("tfleet-10.0.0.8-80-abcd", "10.0.0.8:80")
-CORPSE = WorkerStatus("tfleet-10.0.0.8-80-0000", "10.0.0.8:80")
+STALE = WorkerStatus("tfleet-10.0.0.8-80-0000", "10.0.0.8:80")
 STATIC = WorkerStatus("10.0.0.9:80", "10.0.0.9:80")
 ALL = (ONE, TWO, THREE, STATIC)
 
@@ -52,9 +52,9 @@ def test_a_whole_id_wins_over_a_beginning() -> None:
             f"'tfleet-10.0.0.7' is the beginning of the id of 2 workers: {ONE.id}, {TWO.id}",
         ),
         (
-            (THREE, CORPSE),
+            (THREE, STALE),
             "10.0.0.8:80",
-            f"'10.0.0.8:80' is the address of 2 workers: {THREE.id}, {CORPSE.id}",
+            f"'10.0.0.8:80' is the address of 2 workers: {THREE.id}, {STALE.id}",
         ),
     ],
 )

@@ -253,7 +253,7 @@ def test_an_id_that_is_no_token_is_shown_and_removed(
     eventually_sync(registered.states, wanted=lambda found: found == {odd: ListingStatus.PASSING})
     shown = registered.prune("--dry-run").output
     assert as_shown in shown.splitlines()[1]
-    assert "its id is no plain token" in shown
+    assert "its id is not a valid token" in shown
     assert registered.prune("--yes").output.splitlines()[-1] == "1 of 1 orphan removed"
     eventually_sync(registered.states, wanted=lambda found: found == {})
     agent = requests.get(f"{registry.url}/v1/agent/self", timeout=10)

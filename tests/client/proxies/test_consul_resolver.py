@@ -20,7 +20,7 @@ from tfleet.client.proxies.consul_resolver import ConsulResolver
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.access import Access
 from tfleet.discovery.consul.agent import ConsulAgent
-from tfleet.discovery.consul.error_messages import denied
+from tfleet.discovery.consul.error_messages import explain_denied
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry
 
@@ -211,7 +211,7 @@ async def test_the_token_is_sent_and_stale_answers_are_allowed(fleet: ScriptedFl
         error = await finder.look()
     assert consul.seen[0].path == "/v1/health/service/tfleet-proxy?passing=1&stale"
     assert consul.seen[0].headers["X-Consul-Token"] == "secret"
-    assert str(error).endswith(access.reading("tfleet-proxy"))
+    assert str(error).endswith(access.acl_hint("tfleet-proxy"))
 
 
 async def test_a_refusal_says_what_to_set(fleet: ScriptedFleet) -> None:
@@ -222,7 +222,7 @@ async def test_a_refusal_says_what_to_set(fleet: ScriptedFleet) -> None:
     async with finder_of(Registry(Address.parse(consul.address)), lambda _: None) as finder:
         where = f"cannot find a proxy: the registry at {consul.address} refuses:"
         needed = "service:read for tfleet-proxy and node:read"
-        assert str(await finder.look()) == f"{where} {denied('Permission denied', needed)}"
+        assert str(await finder.look()) == f"{where} {explain_denied('Permission denied', needed)}"
         assert "consul+https://" in str(await finder.look())
 
 

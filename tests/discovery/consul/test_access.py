@@ -45,8 +45,8 @@ def test_a_switch_is_read_as_consul_reads_it(text: str, meant: bool) -> None:
     ("environ", "told"),
     [
         ({"CONSUL_HTTP_SSL_VERIFY": "no"}, "CONSUL_HTTP_SSL_VERIFY=no: expected true or false"),
-        ({"CONSUL_CLIENT_CERT": "c"}, "CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY are of use only together"),
-        ({"CONSUL_CLIENT_KEY": "c"}, "CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY are of use only together"),
+        ({"CONSUL_CLIENT_CERT": "c"}, "CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY are needed together"),
+        ({"CONSUL_CLIENT_KEY": "c"}, "CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY are needed together"),
     ],
 )
 def test_an_unusable_value_is_reported(environ: dict[str, str], told: str) -> None:
@@ -60,9 +60,9 @@ def test_a_token_is_not_shown_in_logs() -> None:
 
 def test_an_empty_list_is_explained_by_the_token() -> None:
     """By what it needs, or by there being none."""
-    assert Access("secret").reading("tfleet") == (
-        "where Consul has ACLs, the token needs service:read for tfleet and node:read"
+    assert Access("secret").acl_hint("tfleet") == (
+        "if Consul has ACLs, the token needs service:read for tfleet and node:read"
     )
-    assert Access().reading("tfleet") == (
-        "where Consul has ACLs, set CONSUL_HTTP_TOKEN to a token with service:read for tfleet and node:read"
+    assert Access().acl_hint("tfleet") == (
+        "if Consul has ACLs, set CONSUL_HTTP_TOKEN to a token with service:read for tfleet and node:read"
     )

@@ -14,7 +14,7 @@ from tfleet.client import AsyncFleetClient, FleetUnavailableError
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.access import Access
 from tfleet.discovery.consul.agent import ConsulAgent
-from tfleet.discovery.consul.health import ConsulHealth, HealthAnswer
+from tfleet.discovery.consul.health import ConsulHealth, HealthResponse
 from tfleet.discovery.consul.reachability_check import ConsulAddressCheck, Finding
 from tfleet.discovery.errors import RegistrationLostError, RegistryRefusedError
 from tfleet.discovery.instance import Instance
@@ -41,7 +41,7 @@ def stays_registered(consul: Address, service: str, access: Access) -> None:
 
     def seen() -> bool:
         try:
-            agent.look(instance)
+            agent.verify_listed(instance)
         except RegistrationLostError:
             return False
         return True
@@ -52,8 +52,8 @@ def stays_registered(consul: Address, service: str, access: Access) -> None:
     agent.deregister(instance)
 
 
-def of(service: str, consul: Address, access: Access) -> HealthAnswer:
-    async def ask() -> HealthAnswer:
+def of(service: str, consul: Address, access: Access) -> HealthResponse:
+    async def ask() -> HealthResponse:
         health = ConsulHealth(consul, wait_s=1, access=access)
         try:
             return await health.service(service, 0, 1)
@@ -94,7 +94,7 @@ def prune(consul: Address, access: Access) -> None:
     ConsulAgent(consul, "tfleet", ttl_s=600, access=Access(MASTER)).register(dead)
     agent = ConsulAgent(consul, "tfleet", ttl_s=600, access=access)
     (listing,) = (one for one in agent.listed() if one.instance == dead)
-    agent.strike(listing)
+    agent.remove_entry(listing)
     assert dead not in [one.instance for one in agent.listed()]
 
 
@@ -143,12 +143,12 @@ def test_a_token_without_node_read_is_explained(consul: SecuredConsul) -> None:
     blind = Access(consul.token('service "tfleet" { policy = "write" }'))
     agent = ConsulAgent(consul.http, "tfleet", ttl_s=60, access=blind)
     with pytest.raises(RegistrationLostError, match="the token needs service:read for tfleet and node:read"):
-        agent.look(LISTED)
+        agent.verify_listed(LISTED)
 
 
 def test_a_token_unknown_to_consul_is_reported(consul: SecuredConsul) -> None:
     unknown = Access("nonsense")
-    with pytest.raises(RegistryRefusedError, match="does not know the token: see CONSUL_HTTP_TOKEN"):
+    with pytest.raises(RegistryRefusedError, match="does not know the token: check CONSUL_HTTP_TOKEN"):
         ConsulAgent(consul.http, "tfleet", ttl_s=60, access=unknown).register(LISTED)
-    with pytest.raises(RegistryRefusedError, match="does not know the token: see CONSUL_HTTP_TOKEN"):
+    with pytest.raises(RegistryRefusedError, match="does not know the token: check CONSUL_HTTP_TOKEN"):
         of("tfleet", consul.http, unknown)

@@ -82,7 +82,7 @@ def settled(agent: ConsulAgent, worker: Instance) -> None:
 
     def whole() -> bool:
         try:
-            agent.look(worker)
+            agent.verify_listed(worker)
         except RegistrationLostError:
             return False
         return True
@@ -99,12 +99,12 @@ def catalog_deregister(server: Address, service: str, **what: str) -> None:
 def test_a_listed_and_passing_entry_is_fine(agent: ConsulAgent, worker: Instance) -> None:
     agent.register(worker)
     settled(agent, worker)
-    agent.look(worker)
+    agent.verify_listed(worker)
 
 
 def test_a_look_before_registering_says_that_it_is_not_listed(agent: ConsulAgent, worker: Instance) -> None:
     with pytest.raises(RegistrationLostError, match="does not list it") as raised:
-        agent.look(worker)
+        agent.verify_listed(worker)
     assert raised.value.loss is Loss.UNLISTED
 
 
@@ -116,7 +116,7 @@ def test_a_wiped_catalog_is_noticed_and_healed(
     settled(agent, worker)
     catalog_deregister(server, service, ServiceID=worker.id)
     with pytest.raises(RegistrationLostError) as raised:
-        agent.look(worker)
+        agent.verify_listed(worker)
     assert raised.value.loss is Loss.UNLISTED
     agent.register(worker)
     settled(agent, worker)
@@ -133,7 +133,7 @@ def test_a_critical_check_is_noticed_and_healed(
 
     def seen() -> Loss | None:
         try:
-            agent.look(worker)
+            agent.verify_listed(worker)
         except RegistrationLostError as lost:
             return lost.loss
         return None
@@ -161,7 +161,7 @@ def test_a_check_critical_only_in_the_catalog_is_healed(
     assert requests.put(f"{server.url}/v1/catalog/register", json=body, timeout=10).ok
     agent.heartbeat(worker)
     with pytest.raises(RegistrationLostError) as raised:
-        agent.look(worker)
+        agent.verify_listed(worker)
     assert raised.value.loss is Loss.NOT_PASSING
     agent.register(worker)
     settled(agent, worker)
@@ -176,7 +176,7 @@ def test_a_node_that_was_wiped_from_the_catalog_is_mended_too(
     catalog_deregister(server, service)
     agent.heartbeat(worker)
     with pytest.raises(RegistrationLostError):
-        agent.look(worker)
+        agent.verify_listed(worker)
     agent.register(worker)
     settled(agent, worker)
 
@@ -185,7 +185,7 @@ def test_a_registry_back_as_another_node_is_looked_up_there(service: str, worker
     with embedded_registry() as address:
         agent = ConsulAgent(address, service, ttl_s=60)
         agent.register(worker)
-        agent.look(worker)
+        agent.verify_listed(worker)
     with consul_agent(http_port=address.port):
         agent.register(worker)
         settled(agent, worker)
@@ -210,7 +210,7 @@ def test_all_are_listed_and_those_at_an_address_too(
 def test_a_removed_entry_is_gone(server: Address, service: str, agent: ConsulAgent, worker: Instance) -> None:
     agent.register(worker)
     (listing,) = eventually_sync(agent.listed)
-    agent.strike(listing)
+    agent.remove_entry(listing)
     assert health(server, service) == []
     with pytest.raises(RegistrationLostError):
         agent.heartbeat(worker)
@@ -225,7 +225,7 @@ def test_an_entry_of_another_node_can_be_removed(
     assert requests.put(f"{server.url}/v1/catalog/register", json=body, timeout=10).ok
     (listing,) = agent.listed()
     assert listing.node == "dead-node"
-    agent.strike(listing)
+    agent.remove_entry(listing)
     assert agent.listed() == ()
 
 
@@ -266,7 +266,7 @@ def test_deregistering_is_idempotent(
     [
         ConsulAgent.register,
         ConsulAgent.heartbeat,
-        ConsulAgent.look,
+        ConsulAgent.verify_listed,
         ConsulAgent.deregister,
         lambda agent, _: agent.listed(),
     ],
@@ -288,7 +288,7 @@ def test_newer_consuls_say_404_for_an_unknown_heartbeat(worker: Instance) -> Non
 
 
 @pytest.mark.parametrize("body", [b"{}", b'[{"Node": {', b"7", b"\xff", b'"x"'])
-@pytest.mark.parametrize("call", [ConsulAgent.look, lambda agent, _: agent.listed()])
+@pytest.mark.parametrize("call", [ConsulAgent.verify_listed, lambda agent, _: agent.listed()])
 def test_an_answer_that_is_not_consuls_is_none(worker: Instance, call: Call, body: bytes) -> None:
     with canned(http("200 OK", body, "X-Consul-Index: 7")) as address:
         with pytest.raises(RegistryUnavailableError, match=str(address)):
@@ -330,12 +330,12 @@ def test_a_look_in_maintenance_finds_nothing_to_mend(
     eventually_sync(lambda: health(server, service), wanted=lambda found: found == [])
     requests.put(f"{server.url}/v1/agent/check/fail/service:{worker.id}", timeout=10).raise_for_status()
     eventually_sync(lambda: agent.listed()[0].status, wanted=lambda status: status is ListingStatus.CRITICAL)
-    agent.look(worker)
+    agent.verify_listed(worker)
     maintain(server, worker, "false")
 
     def lost() -> bool:
         try:
-            agent.look(worker)
+            agent.verify_listed(worker)
         except RegistrationLostError as error:
             return error.loss is Loss.NOT_PASSING
         return False
@@ -348,7 +348,7 @@ def test_a_worker_in_maintenance_does_not_register_again(
 ) -> None:
     registration = Registration(agent, worker)
     for _ in range(2):
-        registration.turn()
+        registration.step()
     settled(agent, worker)
     maintain(server, worker, "true")
     eventually_sync(
@@ -356,5 +356,5 @@ def test_a_worker_in_maintenance_does_not_register_again(
         wanted=lambda found: f"_service_maintenance:{worker.id}" in found,
     )
     for _ in range(5):
-        registration.turn()
+        registration.step()
     assert registration.losses == {}

@@ -9,19 +9,22 @@ from consul.exceptions import ACLPermissionDenied, BadRequest, ClientError, Cons
 from tests.support.secured_consul import MASTER, SecuredConsul, secured_consul
 from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.consul.agent import ConsulAgent
-from tfleet.discovery.consul.client import asked
-from tfleet.discovery.consul.error_messages import denied
+from tfleet.discovery.consul.client import call_registry
+from tfleet.discovery.consul.error_messages import explain_denied
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
 
 
 def test_a_calls_result_is_returned() -> None:
-    assert asked("the registry", lambda: 5, needed="nothing") == 5
+    assert call_registry("the registry", lambda: 5, needed="nothing") == 5
 
 
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (ACLPermissionDenied("no"), RegistryRefusedError(f"the registry refuses: {denied('no', 'luck')}")),
+        (
+            ACLPermissionDenied("no"),
+            RegistryRefusedError(f"the registry refuses: {explain_denied('no', 'x')}"),
+        ),
         (BadRequest("400"), RegistryRefusedError("the registry refuses: 400")),
         (ClientError("429"), RegistryRefusedError("the registry refuses: 429")),
         (ConsulException("500"), RegistryUnavailableError("the registry failed: 500")),
@@ -36,7 +39,7 @@ def test_an_error_says_what_to_do(error: Exception, told: Exception) -> None:
         raise error
 
     with pytest.raises(type(told)) as raised:
-        asked("the registry", fail, needed="luck")
+        call_registry("the registry", fail, needed="x")
     assert str(raised.value) == str(told)
     assert raised.value.__cause__ is error
 

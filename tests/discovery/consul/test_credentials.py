@@ -66,7 +66,8 @@ def test_a_lost_file_changes_nothing_and_is_logged_once(
         for _ in range(3):
             assert credentials.headers() == {"X-Consul-Token": "old"}
     assert [record.getMessage() for record in caplog.records] == [
-        f"the access to the registry is not changed: CONSUL_HTTP_TOKEN_FILE={file}: no such file or directory"
+        "the credentials for the registry are unchanged: "
+        f"CONSUL_HTTP_TOKEN_FILE={file}: no such file or directory"
     ]
 
 
@@ -184,17 +185,17 @@ def _locked(folder: Path) -> Tls:
     [
         (lambda at: Tls(ca_file=at), "CONSUL_CACERT={at}: is a directory"),
         (lambda at: Tls(ca_file=at / "no"), "CONSUL_CACERT={at}/no: no such file"),
-        (lambda at: Tls(ca_file=at / "text"), "CONSUL_CACERT={at}/text: it holds no certificates"),
+        (lambda at: Tls(ca_file=at / "text"), "CONSUL_CACERT={at}/text: expected certificates in PEM"),
         (lambda at: Tls(ca_folder=at / "no"), "CONSUL_CAPATH={at}/no: no such file"),
-        (lambda at: Tls(ca_folder=at / "empty"), "CONSUL_CAPATH={at}/empty: there is no file in it"),
-        (lambda at: Tls(ca_folder=at), "CONSUL_CAPATH={at}/text: it holds no certificates"),
+        (lambda at: Tls(ca_folder=at / "empty"), "CONSUL_CAPATH={at}/empty: the folder is empty"),
+        (lambda at: Tls(ca_folder=at), "CONSUL_CAPATH={at}/text: expected certificates in PEM"),
         (
             lambda at: Tls(client_cert=at / "text", client_key=at / "no"),
             "CONSUL_CLIENT_KEY={at}/no: no such",
         ),
         (
             lambda at: Tls(client_cert=at / "text", client_key=at / "text"),
-            "CONSUL_CLIENT_CERT={at}/text with CONSUL_CLIENT_KEY={at}/text: they are no certificate",
+            "CONSUL_CLIENT_CERT={at}/text with CONSUL_CLIENT_KEY={at}/text: expected a certificate and its",
         ),
         (_locked, "without a password"),
     ],

@@ -15,44 +15,54 @@ from tfleet.client import AsyncFleetClient, FleetUnavailableError
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.consul.agent import ConsulAgent
-from tfleet.discovery.consul.error_messages import denied, reason, refused, tls_trouble
+from tfleet.discovery.consul.error_messages import (
+    explain_denied,
+    explain_rejected,
+    explain_tls_error,
+    request_error,
+)
 from tfleet.discovery.consul.health import ConsulHealth
 from tfleet.discovery.errors import RegistryError
 
 
 def test_an_unknown_token_differs_from_a_weak_one() -> None:
-    assert denied("ACL not found", "x") == (
-        "it does not know the token: see CONSUL_HTTP_TOKEN and CONSUL_HTTP_TOKEN_FILE"
+    assert explain_denied("ACL not found", "x") == (
+        "it does not know the token: check CONSUL_HTTP_TOKEN and CONSUL_HTTP_TOKEN_FILE"
     )
-    assert denied("Permission denied\n", "service:write for tfleet") == (
+    assert explain_denied("Permission denied\n", "service:write for tfleet") == (
         "Permission denied: set CONSUL_HTTP_TOKEN, or CONSUL_HTTP_TOKEN_FILE, to a token with service:write "
         "for tfleet"
     )
 
 
 def test_another_refusal_has_no_advice_on_tokens() -> None:
-    assert denied("a.b is no name of this registry\n", "service:write") == "a.b is no name of this registry"
+    assert (
+        explain_denied("a.b is no name of this registry\n", "service:write")
+        == "a.b is no name of this registry"
+    )
 
 
 def test_http_to_an_https_port_says_what_to_set() -> None:
-    assert "consul+https://HOST:PORT" in refused("400 Client sent an HTTP request to an HTTPS server.\n")
-    assert refused("400 Bad index\n") == "400 Bad index"
+    assert "consul+https://HOST:PORT" in explain_rejected(
+        "400 Client sent an HTTP request to an HTTPS server.\n"
+    )
+    assert explain_rejected("400 Bad index\n") == "400 Bad index"
 
 
 def test_the_systems_message_is_found_in_the_cause() -> None:
     with pytest.raises(requests.RequestException) as raised:
         requests.get(nobody().url, timeout=5)
-    assert reason(raised.value) == "Connection refused"
+    assert request_error(raised.value) == "Connection refused"
 
 
 def test_other_errors_are_described_by_their_root_cause() -> None:
     with canned(b"") as address, pytest.raises(requests.RequestException) as raised:
         requests.get(address.url, timeout=5)
-    assert reason(raised.value) == "Remote end closed connection without response"
+    assert request_error(raised.value) == "Remote end closed connection without response"
 
 
 def test_an_error_without_text_is_named_by_its_type() -> None:
-    assert reason(requests.ConnectionError()) == "ConnectionError"
+    assert request_error(requests.ConnectionError()) == "ConnectionError"
 
 
 DAY = timedelta(days=1)
@@ -123,7 +133,7 @@ def test_a_client_that_trusts_the_ca_is_answered(consul: SecuredConsul, ask: Ask
 def test_an_untrusted_ca_is_reported(consul: SecuredConsul, ask: Ask) -> None:
     consul.show(consul.ca.issue_cert("127.0.0.1"))
     said = ask(consul.https, Tls())
-    assert "its certificate is of no CA that is believed here: set CONSUL_CACERT" in said
+    assert "its certificate is from an untrusted CA: set CONSUL_CACERT" in said
     assert str(consul.https) in said
     assert ask(consul.https, Tls(verify=False)) == ""
 
@@ -153,7 +163,7 @@ def test_a_wanted_client_certificate_is_reported_and_used(
     consul: SecuredConsul, ask: Ask, tmp_path: Path
 ) -> None:
     consul.show(consul.ca.issue_cert("127.0.0.1"), wants_certificate=True)
-    said = "wants a certificate of a CA that it believes from whoever asks: set CONSUL_CLIENT_CERT"
+    said = "requires a client certificate from a CA that it trusts: set CONSUL_CLIENT_CERT"
     assert said in ask(consul.https, Tls(ca_file=consul.ca_file))
     cert, key = write(trustme.CA().issue_cert("stranger"), tmp_path, "client")
     shown = Tls(ca_file=consul.ca_file, client_cert=cert, client_key=key)
@@ -164,8 +174,8 @@ def test_a_wanted_client_certificate_is_reported_and_used(
 
 
 def test_a_port_without_tls_is_reported(consul: SecuredConsul, ask: Ask) -> None:
-    assert "it speaks no TLS there: name its HTTPS port" in ask(consul.http, Tls())
+    assert "it does not speak TLS there: use its HTTPS port" in ask(consul.http, Tls())
 
 
 def test_an_error_not_from_tls_gives_none() -> None:
-    assert tls_trouble(ConnectionRefusedError("refused")) == ""
+    assert explain_tls_error(ConnectionRefusedError("refused")) == ""

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.support.canned_server import canned, http, nobody
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
-from tfleet.discovery.consul.health import ConsulHealth, HealthAnswer, answer_timeout_s, next_index
+from tfleet.discovery.consul.health import ConsulHealth, HealthResponse, answer_timeout_s, next_index
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError, RegistryUnavailableError
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import ServiceList, read_roll
+from tfleet.discovery.listing import ServiceList, parse_service_list
 
 WAIT_S = 20.0
 
@@ -50,7 +50,7 @@ async def test_the_embedded_registry_is_told_from_consul(
     request: pytest.FixtureRequest, health: ConsulHealth, service: str
 ) -> None:
     answer = await health.service(service, 0, WAIT_S)
-    assert answer.own == ("embedded" in request.node.callspec.id)
+    assert answer.embedded == ("embedded" in request.node.callspec.id)
 
 
 async def test_workers_come_in_order_and_only_those_that_pass(
@@ -119,14 +119,17 @@ async def test_an_unusable_answer_says_what_to_do(answer: bytes, error: type[Reg
 
 
 async def test_stale_reads_are_allowed_and_a_lost_leader_reported(server: Address, service: str) -> None:
-    led = http("200 OK", b"[]", INDEX, "X-Consul-KnownLeader: true")
-    with canned(http("200 OK", b"[]", INDEX, "X-Consul-KnownLeader: false")) as alone, canned(led) as whole:
-        assert await answer_of(alone, service) == HealthAnswer(7, ServiceList(()), led=False)
-        assert await answer_of(whole, service) == HealthAnswer(7, ServiceList(()))
-    assert (await answer_of(server, service)).led
+    has_leader = http("200 OK", b"[]", INDEX, "X-Consul-KnownLeader: true")
+    with (
+        canned(http("200 OK", b"[]", INDEX, "X-Consul-KnownLeader: false")) as alone,
+        canned(has_leader) as complete,
+    ):
+        assert await answer_of(alone, service) == HealthResponse(7, ServiceList(()), has_leader=False)
+        assert await answer_of(complete, service) == HealthResponse(7, ServiceList(()))
+    assert (await answer_of(server, service)).has_leader
 
 
-async def answer_of(address: Address, service: str) -> HealthAnswer:
+async def answer_of(address: Address, service: str) -> HealthResponse:
     health = ConsulHealth(address, wait_s=1)
     try:
         return await health.service(service, 0, 1)
@@ -150,12 +153,12 @@ async def test_a_registry_that_is_not_there_is_unavailable() -> None:
 def test_unroutable_entries_are_left_out() -> None:
     good = {"Service": {"ID": "w1", "Address": "h", "Port": 1}, "Checks": [{"Status": "passing"}]}
     entries = json.loads(json.dumps([None, 3, {}, {"Service": {}}, good]))
-    assert [instance.id for instance in read_roll(entries).passing] == ["w1"]
+    assert [instance.id for instance in parse_service_list(entries).passing] == ["w1"]
 
 
 async def test_a_list_filtered_by_acls_says_so(service: str) -> None:
     with canned(http("200 OK", b"[]", INDEX, "X-Consul-Results-Filtered-By-ACLs: true")) as address:
-        assert await answer_of(address, service) == HealthAnswer(7, ServiceList(), whole=False)
+        assert await answer_of(address, service) == HealthResponse(7, ServiceList(), complete=False)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.support.canned_server import canned, http, nobody
 from tests.support.embedded_registry import embedded_registry
 from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
-from tfleet.discovery.consul.reachability_check import ConsulAddressCheck, Finding, read
+from tfleet.discovery.consul.reachability_check import ConsulAddressCheck, Finding, parse_output
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
 from tfleet.discovery.instance import Instance
 
@@ -67,13 +67,13 @@ def test_another_worker_at_the_address_is_named(check: ConsulAddressCheck) -> No
     body = json.dumps({"status": 421, "detail": "this is w2, not w1"}).encode()
     with canned(http("421 Misdirected Request", body)) as address:
         finding = found(check, worker_at(address))
-    assert finding == Finding(False, "somebody else answers there: this is w2, not w1")
+    assert finding == Finding(False, "another server answers there: this is w2, not w1")
 
 
 def test_other_servers_are_not_taken_for_this_worker(check: ConsulAddressCheck) -> None:
     with canned(http("200 OK", b"<html>\nIt works!</html>\n")) as address:
         finding = found(check, worker_at(address))
-    assert finding == Finding(False, "somebody else answers there: 200 OK <html> It works!</html>")
+    assert finding == Finding(False, "another server answers there: 200 OK <html> It works!</html>")
 
 
 def test_the_address_is_asked_for_this_worker_and_no_other(
@@ -147,22 +147,22 @@ def nowhere() -> Instance:
             "dial tcp x:1: connect: refused",
         ),
         ("Get http://x:1/healthz?worker=w1: context deadline exceeded", "context deadline exceeded"),
-        ("HTTP GET http://x/: 404 Not Found Output: ", "somebody else answers there: 404 Not Found"),
-        ("HTTP GET http://x/: 200 OK Output: w2\n", "somebody else answers there: 200 OK w2"),
-        ("HTTP GET http://x/w1: 503 Busy Output: w1", "somebody else answers there: 503 Busy w1"),
+        ("HTTP GET http://x/: 404 Not Found Output: ", "another server answers there: 404 Not Found"),
+        ("HTTP GET http://x/: 200 OK Output: w2\n", "another server answers there: 200 OK w2"),
+        ("HTTP GET http://x/w1: 503 Busy Output: w1", "another server answers there: 503 Busy w1"),
         (
             'HTTP GET http://x/: 421 M Output: {"detail": 5}',
-            'somebody else answers there: 421 M {"detail": 5}',
+            'another server answers there: 421 M {"detail": 5}',
         ),
         ("words that\nnobody foresaw", "words that nobody foresaw"),
     ],
 )
 def test_each_output_is_read(output: str, error: str) -> None:
-    assert read(output, "w1") == Finding(False, error)
+    assert parse_output(output, "w1") == Finding(False, error)
 
 
 def test_an_output_is_one_line_of_bounded_length() -> None:
-    finding = read("HTTP GET http://x/: 500 No Output: " + "x\n" * 2000, "w1")
+    finding = parse_output("HTTP GET http://x/: 500 No Output: " + "x\n" * 2000, "w1")
     assert finding is not None
     assert "\n" not in finding.error
     assert len(finding.error) < 300

@@ -9,7 +9,7 @@ from tests.support.two_agents import round_robin, two_agents
 from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
-from tfleet.discovery.consul.several_agents import ADVICE, SeveralAgents, living_nodes
+from tfleet.discovery.consul.several_agents import ADVICE, SeveralAgents, live_nodes
 from tfleet.discovery.errors import Loss
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registration.heartbeat import Registration
@@ -66,7 +66,7 @@ def test_the_catalog_tells_it_too(agents: tuple[Address, Address]) -> None:
         ConsulAgent(agent, "twice", ttl_s=10).register(instance)
 
     def found() -> frozenset[str]:
-        return living_nodes(requests.get(f"{agents[0].url}/v1/health/service/twice", timeout=10).json())
+        return live_nodes(requests.get(f"{agents[0].url}/v1/health/service/twice", timeout=10).json())
 
     eventually_sync(found, wanted=lambda nodes: nodes == NODES)
 
@@ -76,7 +76,7 @@ def test_an_agent_that_was_replaced_does_not_count() -> None:
         checks = [{"CheckID": "serfHealth", "Status": status}, {"CheckID": "x", "Status": "critical"}]
         return {"Node": {"Node": node}, "Checks": checks}
 
-    assert living_nodes([entry("a", "critical"), entry("b", "passing")]) == {"b"}
+    assert live_nodes([entry("a", "critical"), entry("b", "passing")]) == {"b"}
 
 
 @pytest.mark.parametrize("idle_s", [0.02, 0.3])

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from tfleet.discovery.embedded.check_targets import (
-    OutOfReachError,
+    UnreachableTargetError,
     addresses_of,
     is_ours,
     plain,
+    reachable_of,
     reached,
-    within_reach,
 )
 
 OURS = {"127.0.0.1", "::1", "10.0.0.1"}
@@ -26,7 +26,7 @@ OURS = {"127.0.0.1", "::1", "10.0.0.1"}
     ],
 )
 def test_the_registering_machine_is_reached(addresses: list[str], registrant: str, within: list[str]) -> None:
-    assert within_reach(addresses, registrant, OURS.__contains__) == within
+    assert reachable_of(addresses, registrant, OURS.__contains__) == within
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,10 @@ def test_the_registering_machine_is_reached(addresses: list[str], registrant: st
     ],
 )
 def test_no_other_machine_is_reached(addresses: list[str], registrant: str) -> None:
-    with pytest.raises(OutOfReachError, match=rf"and not {addresses[0]} \(behind a NAT: --no-self-test\)$"):
-        within_reach(addresses, registrant, OURS.__contains__)
+    with pytest.raises(
+        UnreachableTargetError, match=rf"and not {addresses[0]} \(behind a NAT: --no-self-test\)$"
+    ):
+        reachable_of(addresses, registrant, OURS.__contains__)
 
 
 def test_one_address_has_one_spelling() -> None:

@@ -7,41 +7,47 @@ from tfleet.contract.address import Address
 from tfleet.discovery.errors import AddressHeldError
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import Listing, ListingStatus
-from tfleet.discovery.registration.conflicts import AddressOwner, Verdict, claim, judge, who_answers
+from tfleet.discovery.registration.conflicts import (
+    AddressOwner,
+    Verdict,
+    find_address_owner,
+    resolve_conflicts,
+    verdict_on,
+)
 
 
 @pytest.mark.parametrize("status", ["200 OK", "503 Service Unavailable", "421 Misdirected Request"])
 def test_an_answer_names_its_worker_in_any_state(status: str) -> None:
     with canned(http(status, b"", "X-Worker: w1")) as address:
-        assert who_answers(address) == AddressOwner("w1")
+        assert find_address_owner(address) == AddressOwner("w1")
 
 
 def test_a_proxy_says_its_name_too() -> None:
     with canned(http("503 Service Unavailable", b"", "X-Proxy: p1")) as address:
-        assert who_answers(address) == AddressOwner("p1")
+        assert find_address_owner(address) == AddressOwner("p1")
 
 
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (http("200 OK", b"hello"), "what answers there is no worker"),
+        (http("200 OK", b"hello"), "the server there is not a worker"),
         (b"220 mail.example ESMTP\r\n", "220 mail"),
     ],
 )
 def test_a_server_that_is_no_worker_is_recognised(answer: bytes, error: str) -> None:
     with canned(answer) as address:
-        found = who_answers(address)
+        found = find_address_owner(address)
     assert not found.worker
     assert error in found.error
 
 
 def test_without_an_answer_the_reason_is_the_systems() -> None:
-    assert who_answers(nobody()) == AddressOwner(error="Connection refused")
+    assert find_address_owner(nobody()) == AddressOwner(error="Connection refused")
 
 
 def test_a_late_answer_counts_as_none() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        found = who_answers(Address(*silent.getsockname()), timeout_s=0.05)
+        found = find_address_owner(Address(*silent.getsockname()), timeout_s=0.05)
     assert found == AddressOwner(error="no answer within 0.05 s")
 
 
@@ -52,7 +58,7 @@ def test_an_http_proxy_does_not_answer_in_its_place(monkeypatch: pytest.MonkeyPa
     ):
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.delenv("NO_PROXY", raising=False)
-        assert who_answers(w) == AddressOwner("w1")
+        assert find_address_owner(w) == AddressOwner("w1")
 
 
 PUBLIC = Address("10.0.0.7", 8000)
@@ -85,11 +91,11 @@ class Registered:
     [
         ("other", ListingStatus.PASSING, True, Verdict.ALIVE),
         ("other", ListingStatus.CRITICAL, True, Verdict.ALIVE),
-        ("us", ListingStatus.PASSING, True, Verdict.CORPSE),
-        ("us", ListingStatus.CRITICAL, True, Verdict.CORPSE),
+        ("us", ListingStatus.PASSING, True, Verdict.STALE),
+        ("us", ListingStatus.CRITICAL, True, Verdict.STALE),
         ("us", ListingStatus.PASSING, False, Verdict.UNKNOWN),
         ("us", ListingStatus.WARNING, False, Verdict.UNKNOWN),
-        ("us", ListingStatus.CRITICAL, False, Verdict.CORPSE),
+        ("us", ListingStatus.CRITICAL, False, Verdict.STALE),
         ("", ListingStatus.PASSING, True, Verdict.UNKNOWN),
         ("", ListingStatus.CRITICAL, True, Verdict.UNKNOWN),
         ("a third one", ListingStatus.CRITICAL, True, Verdict.UNKNOWN),
@@ -99,23 +105,23 @@ def test_a_conflict_is_decided_by_who_answers(
     answering: str, status: ListingStatus, one_machine: bool, verdict: Verdict
 ) -> None:
     rival = listing("other", status=status)
-    assert judge(rival, own_id="us", answering=answering, one_machine=one_machine) is verdict
+    assert verdict_on(rival, own_id="us", answering=answering, one_machine=one_machine) is verdict
 
 
 def test_only_stale_entries_at_the_address_are_removed() -> None:
     registry = Registered(listing("corpse"), listing("neighbour", Address("10.0.0.7", 8001)))
     us = Instance("us", PUBLIC)
-    assert claim(registry, us, lambda _: AddressOwner("us")) == (Instance("corpse", PUBLIC),)
+    assert resolve_conflicts(registry, us, lambda _: AddressOwner("us")) == (Instance("corpse", PUBLIC),)
     assert registry.forgotten == ["corpse"]
 
 
 def test_a_live_owner_is_named_and_left_alone() -> None:
     registry = Registered(listing("corpse"), listing("alive"))
     with pytest.raises(AddressHeldError) as raised:
-        claim(registry, Instance("us", PUBLIC), lambda _: AddressOwner("alive"))
+        resolve_conflicts(registry, Instance("us", PUBLIC), lambda _: AddressOwner("alive"))
     assert str(raised.value) == (
         "10.0.0.7:8000 is the address of alive (node node-7), which answers there; "
-        "say with --advertise where this one can be reached"
+        "set --advertise to the address at which this one can be reached"
     )
     assert registry.forgotten == []
 
@@ -124,12 +130,12 @@ def test_without_other_entries_no_address_is_asked() -> None:
     def ask(address: Address) -> AddressOwner:
         raise AssertionError(address)
 
-    assert claim(Registered(listing("us")), Instance("us", PUBLIC), ask) == ()
+    assert resolve_conflicts(Registered(listing("us")), Instance("us", PUBLIC), ask) == ()
 
 
 @pytest.mark.parametrize(("registry", "forgotten"), [(LOOPBACK, ["other"]), (PUBLIC, [])])
 def test_a_loopback_address_conflicts_only_on_one_machine(registry: Address, forgotten: list[str]) -> None:
     """The registry has to be on that machine, too; else it may be another machine's."""
     registered = Registered(listing("other", LOOPBACK), address=registry)
-    claim(registered, Instance("us", LOOPBACK), lambda _: AddressOwner("us"))
+    resolve_conflicts(registered, Instance("us", LOOPBACK), lambda _: AddressOwner("us"))
     assert registered.forgotten == forgotten

@@ -50,7 +50,7 @@ class ScriptedAgent:
     def heartbeat(self, instance: Instance) -> None:
         self._called("heartbeat", instance)
 
-    def look(self, instance: Instance) -> None:
+    def verify_listed(self, instance: Instance) -> None:
         self._called("look", instance)
 
     def nodes(self, instance: Instance) -> frozenset[str]:
@@ -137,7 +137,7 @@ def test_futile_re_registration_backs_off() -> None:
     looked_s = []
     while now_s < 1000:
         before = agent.calls.count("look")
-        now_s += registration.turn()
+        now_s += registration.step()
         if agent.calls.count("look") > before:
             looked_s.append(now_s)
     pauses_s = [later - earlier for earlier, later in pairwise(looked_s)]
@@ -198,40 +198,40 @@ def test_it_is_not_registered_before_the_registry_took_it() -> None:
 def test_its_stale_entry_is_removed_before_it_registers() -> None:
     agent = ScriptedAgent(RIVAL)
     registration = make(agent, answering="w1")
-    registration.claim()
+    registration.check_address()
     assert agent.calls == ["deregister w0"]
-    assert registration.corpses == 1
-    registration.turn()
+    assert registration.removed_stale == 1
+    registration.step()
     assert agent.calls == ["deregister w0", "register"]
 
 
 def test_an_address_in_use_by_another_is_refused() -> None:
     agent = ScriptedAgent(RIVAL)
     with pytest.raises(AddressHeldError, match=r"127\.0\.0\.1:8000 .* w0 .*--advertise"):
-        make(agent, answering="w0").claim()
+        make(agent, answering="w0").check_address()
     assert agent.calls == []
 
 
 def test_a_failed_claim_is_repeated_before_registering() -> None:
     agent = ScriptedAgent(RIVAL, listed_at=[RegistryUnavailableError("down")])
     registration = make(agent, answering="w0")
-    registration.claim()
+    registration.check_address()
     assert registration.contact.failures == 1
-    registration.turn()
+    registration.step()
     assert not registration.registered
     assert agent.calls == [], "who holds the address keeps it"
     agent.rivals.clear()
-    registration.turn()
+    registration.step()
     assert agent.calls == ["register"]
 
 
 def test_a_later_entry_at_its_address_is_left_alone() -> None:
     agent = ScriptedAgent(heartbeat=[lost(Loss.FORGOTTEN)])
     registration = make(agent)
-    registration.turn()
+    registration.step()
     agent.rivals.append(RIVAL)
-    registration.turn()
-    registration.turn()
+    registration.step()
+    registration.step()
     assert agent.calls == ["register", "heartbeat", "register"]
 
 
@@ -306,7 +306,7 @@ class RegistryWithAFate:
             self._status = ListingStatus.PASSING
         self._beat_s = self.now_s
 
-    def look(self, instance: Instance) -> None:
+    def verify_listed(self, instance: Instance) -> None:
         self._connect()
         if not self._listed:
             raise lost(Loss.UNLISTED)
@@ -343,7 +343,7 @@ def test_registration_heals_within_ten_seconds(blows: list[tuple[float, str]], s
         registry, WORKER, clock=lambda: registry.now_s, rng=random.Random(seed), ask=lambda _: AddressOwner()
     )
     while registry.now_s <= at_s + WHOLE_WITHIN_S:
-        pause_s = registration.turn()
+        pause_s = registration.step()
         registry.pass_time(min(pause_s, at_s + WHOLE_WITHIN_S + 0.001 - registry.now_s))
     assert registry.whole()
     assert registration.registered
@@ -372,7 +372,7 @@ def test_a_changed_address_is_claimed_and_registered() -> None:
     agent = Anywhere(corpse)
     registration = moving(agent, WORKER, WORKER, moved)
     for _ in range(4):
-        registration.turn()
+        registration.step()
     assert agent.calls == [
         "register",
         "heartbeat",
@@ -388,7 +388,7 @@ def test_a_changed_address_is_claimed_and_registered() -> None:
 def test_a_late_outside_address_goes_with_the_next_heartbeat() -> None:
     agent, outside = Anywhere(), replace(WORKER, wan=Address("outside", 1))
     registration = moving(agent, WORKER, outside)
-    registration.turn()
-    registration.turn()
+    registration.step()
+    registration.step()
     assert agent.calls == ["register", "register w1"]
     assert registration.registered

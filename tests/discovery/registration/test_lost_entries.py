@@ -16,7 +16,7 @@ def test_repeated_losses_slow_down_the_retries() -> None:
     registration = Registration(agent, WORKER, ask=lambda _: AddressOwner(), clock=lambda: now_s)
     with capture_logs() as lines:
         while now_s < 60.0:
-            now_s += registration.turn()
+            now_s += registration.step()
     assert agent.calls.count("register") < 40, "it does not hammer at a registry that will not know it"
     assert agent.calls.count("nodes") == 1
     (line,) = [line for line in lines if line["event"] == ADVICE]
@@ -30,6 +30,6 @@ def test_one_forgetful_agent_is_not_reported_as_several() -> None:
     registration = Registration(agent, WORKER, ask=lambda _: AddressOwner(), clock=lambda: now_s)
     with capture_logs() as lines:
         while now_s < 60.0:
-            now_s += registration.turn()
+            now_s += registration.step()
     assert agent.calls.count("nodes") == 1, "when a restart would be over"
     assert [line for line in lines if line["event"] == ADVICE] == []

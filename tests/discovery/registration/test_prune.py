@@ -10,7 +10,7 @@ from tfleet.discovery.errors import RegistryUnavailableError
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import Listing, ListingStatus
 from tfleet.discovery.registration.conflicts import AddressOwner
-from tfleet.discovery.registration.prune import StaleEntry, StaleKind, remove, suspect, suspects
+from tfleet.discovery.registration.prune import StaleEntry, StaleKind, assess, find_stale, remove_stale
 
 ORPHANS = frozenset({StaleKind.ORPHAN})
 
@@ -28,18 +28,18 @@ class Registered:
     def listed(self) -> tuple[Listing, ...]:
         return tuple(self.listings)
 
-    def strike(self, listing: Listing) -> None:
+    def remove_entry(self, listing: Listing) -> None:
         self.listings.remove(listing)
 
 
 @given(status=st.sampled_from(ListingStatus), error=st.text())
 def test_an_entry_answering_as_itself_is_never_stale(status: ListingStatus, error: str) -> None:
-    assert suspect(listing(1, status), AddressOwner("w1", error)) is None
+    assert assess(listing(1, status), AddressOwner("w1", error)) is None
 
 
 REFUSED = AddressOwner(error="Connection refused")
 LATE = AddressOwner(error="no answer within 2 s")
-STRANGER = AddressOwner(error="what answers there is no worker")
+STRANGER = AddressOwner(error="the server there is not a worker")
 OTHER = AddressOwner("w2")
 
 
@@ -73,7 +73,7 @@ OTHER = AddressOwner("w2")
 def test_a_silent_entry_is_judged_by_its_checks(
     status: ListingStatus, found: AddressOwner, kind: StaleKind, reason: str
 ) -> None:
-    assert suspect(listing(1, status), found) == StaleEntry(listing(1, status), kind, reason)
+    assert assess(listing(1, status), found) == StaleEntry(listing(1, status), kind, reason)
 
 
 def test_each_is_asked_at_its_address_and_order_is_kept() -> None:
@@ -83,7 +83,7 @@ def test_each_is_asked_at_its_address_and_order_is_kept() -> None:
         number = address.port - 8000
         return AddressOwner(f"w{number}") if number % 2 else REFUSED
 
-    found = suspects(registry, ask)
+    found = find_stale(registry, ask)
     assert [one.listing for one in found] == [listing(number) for number in range(0, 100, 2)]
 
 
@@ -96,7 +96,7 @@ def test_those_of_the_chosen_kinds_are_removed(kinds: Collection[StaleKind], str
     def ask(address: Address) -> AddressOwner:
         return AddressOwner("w3") if address.port == 8003 else LATE
 
-    removed = remove(registry, suspects(registry, ask), ask, kinds)
+    removed = remove_stale(registry, find_stale(registry, ask), ask, kinds)
     assert [one.listing.instance.id for one in removed] == struck
     assert [one.instance.id for one in registry.listings] == sorted({"w1", "w2", "w3"} - set(struck))
 
@@ -119,7 +119,9 @@ def test_one_that_is_no_orphan_by_now_is_not_removed(
     before: Listing, now: Listing, answer: AddressOwner
 ) -> None:
     registry = Registered(now)
-    assert not list(remove(registry, [StaleEntry(before, StaleKind.ORPHAN, "")], lambda _: answer, ORPHANS))
+    assert not list(
+        remove_stale(registry, [StaleEntry(before, StaleKind.ORPHAN, "")], lambda _: answer, ORPHANS)
+    )
     assert registry.listings == [now]
 
 
@@ -129,7 +131,7 @@ def test_a_registry_failure_is_reported() -> None:
             raise RegistryUnavailableError("down")
 
     with pytest.raises(RegistryUnavailableError, match="down"):
-        suspects(Away(), lambda _: AddressOwner())
+        find_stale(Away(), lambda _: AddressOwner())
 
 
 def test_a_refused_connection_is_an_orphan() -> None:
@@ -139,7 +141,7 @@ def test_a_refused_connection_is_an_orphan() -> None:
     def ask(address: Address) -> AddressOwner:
         raise AssertionError(f"{address} was asked")
 
-    (found,) = suspects(registry, ask)
+    (found,) = find_stale(registry, ask)
     assert found == StaleEntry(bad, StaleKind.ORPHAN, "its id is 'x'")
-    assert list(remove(registry, [found], ask, ORPHANS)) == [found]
+    assert list(remove_stale(registry, [found], ask, ORPHANS)) == [found]
     assert registry.listed() == ()

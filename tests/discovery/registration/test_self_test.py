@@ -13,7 +13,7 @@ from tfleet.contract.address import Address
 from tfleet.discovery.consul.reachability_check import Finding
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError, RegistryUnavailableError
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.registration.self_test import SelfTest
+from tfleet.discovery.registration.self_test import SelfTest, SelfTestTarget, SelfTestTiming
 from tfleet.runtime.backoff import Backoff
 
 WORKER = Instance("w1", Address("10.0.0.7", 8000))
@@ -60,18 +60,27 @@ class ScriptedCheck:
         return self._script.popleft() if len(self._script) > 1 else self._script[0]
 
 
+TARGET = SelfTestTarget("check --advertise")
+OPTIONAL = SelfTestTarget("check --advertise", "wan", required=False)
+TIMING = SelfTestTiming(retry=Backoff(first_s=0.001, cap_s=0.001), poll_s=0.001)
+
+
 @contextmanager
 def running(
-    check: ScriptedCheck, tell: Callable[[str], None] = lambda _: None, **options: Any
+    check: ScriptedCheck,
+    on_problem: Callable[[str], None] = lambda _: None,
+    *,
+    target: SelfTestTarget = TARGET,
+    timing: SelfTestTiming = TIMING,
+    **options: Any,
 ) -> Iterator[Any]:
     """A self-test in a thread; `result` is what it returned, or will have when the block ends."""
     test = SelfTest(
         check,
         WORKER,
-        hint="check --advertise",
-        tell=tell,
-        retry=Backoff(first_s=0.001, cap_s=0.001),
-        poll_s=0.001,
+        target,
+        on_problem=on_problem,
+        timing=timing,
         **options,
     )
     stop = threading.Event()
@@ -112,7 +121,7 @@ def test_an_unreached_worker_is_not_ready_and_tried_again() -> None:
 
 def test_it_logs_the_fault_the_remedy_and_the_recovery() -> None:
     told: list[str] = []
-    assert result(ScriptedCheck(REFUSED, REACHED), tell=told.append)
+    assert result(ScriptedCheck(REFUSED, REACHED), on_problem=told.append)
     assert told == [
         f"{ScriptedCheck.where} can't reach it at 10.0.0.7:8000: connection refused; check --advertise",
         "",
@@ -161,7 +170,7 @@ def test_a_refused_check_is_skipped_and_it_registers() -> None:
 
 def test_a_registry_that_runs_no_checks_counts_as_away() -> None:
     check = ScriptedCheck(None)
-    with running(check, patience_s=0.01) as (test, results):
+    with running(check, timing=replace(TIMING, give_up_after_s=0.01)) as (test, results):
         assert test.wait_settled(10)
         eventually_sync(lambda: check.begun > 1)
         assert results == []
@@ -191,7 +200,7 @@ def test_an_optional_address_is_told_once_reached() -> None:
     check = ScriptedCheck(None, REFUSED)
     with (
         structlog.testing.capture_logs() as lines,
-        running(check, told.append, needed=False, what="wan") as (
+        running(check, told.append, target=OPTIONAL) as (
             test,
             results,
         ),
@@ -200,7 +209,7 @@ def test_an_optional_address_is_told_once_reached() -> None:
         eventually_sync(lambda: check.begun > 3)
         assert (test.passed, results) == (False, [])
     assert lines[0]["event"] == "the advertised wan can't be reached"
-    with running(ScriptedCheck(REFUSED, REACHED), needed=False) as (test, results):
+    with running(ScriptedCheck(REFUSED, REACHED), target=OPTIONAL) as (test, results):
         assert eventually_sync(lambda: results) == [True]
         assert test.passed
 
