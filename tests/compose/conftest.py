@@ -5,7 +5,7 @@ import docker
 import pytest
 from docker.errors import ImageNotFound
 
-from tests.compose.killed_worker import Corpse, kill
+from tests.compose.killed_worker import KilledWorker, kill
 from tests.support.compose_project import Project, project
 from tests.support.docker_engine import engine as connected
 from tests.support.graphs import write_model
@@ -65,7 +65,7 @@ def small_fleet(
 
 
 @pytest.fixture(scope="session")
-def corpse(small_fleet: Project) -> Corpse:
+def killed_worker(small_fleet: Project) -> KilledWorker:
     """A fourth worker, killed under a trickle. It is not started again: who gets its address buries it."""
     small_fleet.up("--no-recreate", workers=4)
     small_fleet.settled(4)

@@ -11,7 +11,7 @@ from tests.support.compose_project import Project
 
 
 @dataclass(frozen=True)
-class Corpse:
+class KilledWorker:
     """Its id, when it was killed, by time.monotonic(), and how long it still got requests."""
 
     id: str
@@ -19,11 +19,11 @@ class Corpse:
     out_of_routing_s: float
 
 
-async def kill(fleet: Project, victim: Container) -> Corpse:
+async def kill(fleet: Project, victim: Container) -> KilledWorker:
     """Kill it under a trickle of which nothing is lost."""
     worker_id = fleet.worker_id(victim)
     async with trickle(fleet):
         killed_s = time.monotonic()
         await asyncio.to_thread(victim.kill)
         await without_requests(fleet, worker_id)
-        return Corpse(worker_id, killed_s, time.monotonic() - killed_s)
+        return KilledWorker(worker_id, killed_s, time.monotonic() - killed_s)

@@ -11,7 +11,7 @@ import pytest
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from tests.compose.killed_worker import Corpse
+from tests.compose.killed_worker import KilledWorker
 from tests.compose.slow_load import trickle, without_requests
 from tests.support.compose_project import Project
 from tests.support.waiting import eventually_sync
@@ -68,9 +68,9 @@ async def test_consul_is_restarted(three: Project) -> None:
     assert set(three.states()) == known
 
 
-def test_a_worker_is_killed(corpse: Corpse) -> None:
+def test_a_worker_is_killed(killed_worker: KilledWorker) -> None:
     """An address that is gone does not refuse, it is silent: for a second, and then for that of a probe."""
-    assert corpse.out_of_routing_s < 5
+    assert killed_worker.out_of_routing_s < 5
 
 
 async def test_killed_workers_come_back_with_swapped_addresses(three: Project) -> None:

@@ -2,7 +2,7 @@
 
 import time
 
-from tests.compose.killed_worker import Corpse
+from tests.compose.killed_worker import KilledWorker
 from tests.support.compose_project import Project
 from tests.support.waiting import eventually_sync
 
@@ -11,10 +11,12 @@ _REMOVED_S = 150.0
 much again for a busy machine."""
 
 
-def test_a_killed_worker_is_out_of_consul_in_about_a_minute(small_fleet: Project, corpse: Corpse) -> None:
-    left_s = corpse.killed_s + _REMOVED_S - time.monotonic()
+def test_a_killed_worker_is_out_of_consul_in_about_a_minute(
+    small_fleet: Project, killed_worker: KilledWorker
+) -> None:
+    left_s = killed_worker.killed_s + _REMOVED_S - time.monotonic()
     eventually_sync(
         small_fleet.listed,
-        wanted=lambda found: "nobody answers" not in found and corpse.id not in found,
+        wanted=lambda found: "nobody answers" not in found and killed_worker.id not in found,
         timeout_s=max(left_s, 5.0),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.recorded_terminal import Tape
+from tests.deploy.recorded_terminal import RecordedTerminal
 from tests.support.child_programs import gone, python
 from tfleet.deploy.local.terminal import Console
 
@@ -15,13 +15,13 @@ __all__ = ["gone", "python"]  # fixtures
 
 
 @pytest.fixture
-def tape() -> Tape:
-    return Tape()
+def recorded() -> RecordedTerminal:
+    return RecordedTerminal()
 
 
 @pytest.fixture
-def console(tape: Tape) -> Console:
-    return Console(out=tape, err=tape)
+def console(recorded: RecordedTerminal) -> Console:
+    return Console(out=recorded, err=recorded)
 
 
 @pytest.fixture

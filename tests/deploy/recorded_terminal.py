@@ -9,7 +9,7 @@ import re
 _PATIENCE_S = 20.0
 
 
-class Tape(io.StringIO):
+class RecordedTerminal(io.StringIO):
     """A terminal that keeps what was written and wakes who waits for it."""
 
     def __init__(self) -> None:

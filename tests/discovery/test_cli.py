@@ -55,7 +55,7 @@ def test_listens_where_it_says_and_ends_quickly_with_0(signum: signal.Signals) -
             started = time.monotonic()
             process.send_signal(signum)
             assert process.wait(10) == 0
-            assert time.monotonic() - started < 3
+            assert time.monotonic() - started < 8, "and not after five minutes"
         assert process.stderr
         assert process.stderr.read() == ""
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.consul_agent import consul_agent
 from tests.support.fleet_processes import Fleet
-from tests.support.forked_workers import nursery
+from tests.support.forked_workers import forked_workers
 from tests.support.tfleet_up import Up, ports_with, up
 from tfleet.contract.address import Address
 from tfleet.contract.names import REGISTRY_PORT
@@ -21,14 +21,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def quick_workers() -> Iterator[None]:
     """From the first test on, so that its imports are done by the time that a test wants a worker."""
-    with nursery() as Fleet.nursery:
+    with forked_workers() as Fleet.forked_workers:
         yield
 
 
 @pytest.fixture(scope="session")
 def model(quick_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small one, that answers with the colours of an image."""
-    return Fleet.nursery.write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
+    return Fleet.forked_workers.write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
 
 
 @pytest.fixture(scope="module", params=["embedded", "consul"])

@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.support.canned_server import nobody
 from tests.support.fake_worker import settings, stand_in
 from tests.support.fleet_processes import fleet, registry_process, worker_id
-from tests.support.p2p_load import PeerLoad
+from tests.support.p2p_load import P2pLoad
 from tests.support.relay import relay_beside
 from tests.support.waiting import eventually
 from tfleet.client import AsyncFleetClient
@@ -35,7 +35,7 @@ def registry() -> Iterator[str]:
 async def test_a_new_worker_gets_its_share_without_a_proxy_lost(registry: str, model: Path) -> None:
     """A proxy that is lost costs no image."""
     async with fleet(registry, model, "--mode", "p2p", workers=2) as started:
-        async with PeerLoad(started.proxy.url, rate=RATE) as load:
+        async with P2pLoad(started.proxy.url, rate=RATE) as load:
             await load.sent(200)
             newcomer = worker_id(started.add_worker())
             await started.ready(3)

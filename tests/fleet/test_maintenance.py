@@ -7,7 +7,7 @@ import requests
 
 from tests.support.consul_agent import consul_agent
 from tests.support.fleet_processes import fleet, worker_id
-from tests.support.p2p_load import PeerLoad
+from tests.support.p2p_load import P2pLoad
 from tests.support.steady_load import SteadyLoad
 from tests.support.worker_process import Worker
 from tfleet.contract.address import Address
@@ -56,7 +56,7 @@ async def test_p2p_clients_leave_it_when_their_lease_ends(model: Path) -> None:
     with consul_agent() as consul:
         async with fleet(f"consul://{consul.address}", model, "--mode", "p2p", workers=2) as running:
             kept_out, _ = running.workers
-            async with PeerLoad(running.proxy.url, rate=RATE) as load:
+            async with P2pLoad(running.proxy.url, rate=RATE) as load:
                 await load.sent(200)
                 assert load.tally.workers[worker_id(kept_out)] > 0
                 await maintain(consul.address, kept_out, "true")

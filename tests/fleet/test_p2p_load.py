@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.canned_server import nobody
 from tests.support.fleet_processes import fleet, registry_process, worker_id
-from tests.support.p2p_load import PeerLoad
+from tests.support.p2p_load import P2pLoad
 
 RATE = 200.0
 REQUESTS = 2000
@@ -24,7 +24,7 @@ def registry() -> Iterator[str]:
 async def test_a_worker_is_killed_and_another_one_does_not_answer(registry: str, model: Path) -> None:
     async with fleet(registry, model, "--mode", "p2p", workers=4) as running:
         killed, stopped, *_ = running.workers
-        async with PeerLoad(running.proxy.url, rate=RATE, try_timeout_s=0.3) as load:
+        async with P2pLoad(running.proxy.url, rate=RATE, try_timeout_s=0.3) as load:
             await load.sent(200)
             killed.process.kill()
             # Before the registry misses its heartbeat: the proxy has the word of a client, and asks.
@@ -41,7 +41,7 @@ async def test_a_worker_is_killed_and_another_one_does_not_answer(registry: str,
 
 async def test_all_workers_are_restarted_one_after_the_other(registry: str, model: Path) -> None:
     async with fleet(registry, model, "--mode", "p2p", workers=2) as running:
-        async with PeerLoad(running.proxy.url, rate=RATE) as load:
+        async with P2pLoad(running.proxy.url, rate=RATE) as load:
             for old in list(running.workers):
                 running.add_worker()
                 await running.ready(3)

@@ -84,12 +84,12 @@ def test_a_worker_taking_over_a_port_removes_the_stale_entry(registry: Address, 
     def ids() -> list[str]:
         return [one.instance.id for one in listed(registry)]
 
-    with Fleet.nursery.worker(*options) as killed:
-        corpse = worker_id(killed)
-        eventually_sync(ids, wanted=lambda found: found == [corpse])
+    with Fleet.forked_workers.worker(*options) as killed:
+        stale = worker_id(killed)
+        eventually_sync(ids, wanted=lambda found: found == [stale])
         killed.process.kill()
         killed.process.wait(10)
-        with Fleet.nursery.worker(*options) as successor:
+        with Fleet.forked_workers.worker(*options) as successor:
             successor.wait_for("removed a stale registration of a worker at this address")
             eventually_sync(ids, wanted=lambda found: found == [worker_id(successor)], timeout_s=5)
             successor.process.terminate()
@@ -99,7 +99,7 @@ def test_a_worker_taking_over_a_port_removes_the_stale_entry(registry: Address, 
 
 def test_a_worker_with_anothers_address_ends_naming_it(registry: Address, model: Path) -> None:
     options = ("--model", str(model), "--registry", f"consul://{registry}")
-    with Fleet.nursery.worker(*options) as holder:
+    with Fleet.forked_workers.worker(*options) as holder:
         holder.wait_for("registered")
         before = eventually_sync(lambda: listed(registry))
         address = str(holder.address())

@@ -36,7 +36,7 @@ def test_an_address_without_listener_is_logged_and_awaited(
     listening, advertised = nobody(), nobody()
     with consul_agent() as consul:
         options = ("--model", str(model), "--registry", f"consul://{consul.address}", "--drain-grace", "0")
-        with Fleet.nursery.worker(
+        with Fleet.forked_workers.worker(
             *options, "--port", str(listening.port), "--advertise", str(advertised)
         ) as worker:
             line = worker.wait_for(UNREACHED)
@@ -57,10 +57,10 @@ def test_an_address_without_listener_is_logged_and_awaited(
 
 def test_another_worker_at_the_address_is_logged_by_id(model: Path) -> None:
     with embedded_registry() as registry:
-        with Fleet.nursery.worker("--model", str(model), "--registry", "static:") as other:
+        with Fleet.forked_workers.worker("--model", str(model), "--registry", "static:") as other:
             answering = other.wait_for("worker starting")
             options = ("--model", str(model), "--registry", f"consul://{registry}")
-            with Fleet.nursery.worker(*options, "--advertise", answering["address"]) as worker:
+            with Fleet.forked_workers.worker(*options, "--advertise", answering["address"]) as worker:
                 line = worker.wait_for(UNREACHED)
                 expected = (
                     f"another server answers there: this is {answering['worker']}, not {line['worker']}"
@@ -74,7 +74,7 @@ def test_another_worker_at_the_address_is_logged_by_id(model: Path) -> None:
 def test_a_worker_is_tested_once_there_is_a_registry(model: Path) -> None:
     """Without one it is ready."""
     registry = nobody()
-    with Fleet.nursery.worker("--model", str(model), "--registry", f"consul://{registry}") as worker:
+    with Fleet.forked_workers.worker("--model", str(model), "--registry", f"consul://{registry}") as worker:
         worker.wait_for("worker ready")
         assert worker.ready()
         assert len(worker.events("the address can't be tested yet")) == 1
@@ -91,7 +91,7 @@ def test_an_unreached_outside_address_is_not_given_out(
     listening, outside = nobody(), nobody()
     with embedded_registry() as registry:
         options = ("--model", str(model), "--registry", f"consul://{registry}", "--drain-grace", "0")
-        with Fleet.nursery.worker(
+        with Fleet.forked_workers.worker(
             *options, "--port", str(listening.port), "--advertise-wan", str(outside)
         ) as worker:
             line = worker.wait_for("the advertised wan address can't be reached")

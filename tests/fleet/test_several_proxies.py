@@ -17,7 +17,7 @@ from tests.support.canned_server import nobody
 from tests.support.consul_agent import consul_agent
 from tests.support.environment import users_environment
 from tests.support.fleet_processes import fleet
-from tests.support.p2p_load import PeerLoad
+from tests.support.p2p_load import P2pLoad
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 
@@ -58,9 +58,9 @@ async def test_killing_and_stopping_proxies_fails_no_request(consul: Address, mo
         both = await eventually(lambda: registered(consul), wanted=lambda ports: len(ports) == 2)
         named, found = [one.url, two.url], f"consul://{consul}"
         loads = [
-            PeerLoad(named, rate=RATE, p2p=False),
-            PeerLoad(found, rate=RATE, p2p=False),
-            PeerLoad(found, rate=RATE),
+            P2pLoad(named, rate=RATE, p2p=False),
+            P2pLoad(found, rate=RATE, p2p=False),
+            P2pLoad(found, rate=RATE),
         ]
         for load in loads:
             await stack.enter_async_context(load)

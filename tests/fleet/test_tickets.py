@@ -12,7 +12,7 @@ import requests
 from tests.fleet.test_drain import tfleet_drain
 from tests.support.canned_server import nobody
 from tests.support.fleet_processes import Fleet, registry_process, worker_id
-from tests.support.p2p_load import PeerLoad
+from tests.support.p2p_load import P2pLoad
 from tests.support.pictures import picture
 from tests.support.steady_load import SteadyLoad
 from tests.support.tfleet_up import curl
@@ -87,7 +87,7 @@ async def test_only_tickets_are_served_while_keys_rotate(model: Path, tmp_path: 
         workers = [Address.parse(row["address"]) for row in (await fleet.rows()).values()]
         await asyncio.to_thread(_as_a_user_sees_it, fleet.proxy, workers[0], tmp_path)
 
-        forward, p2p = SteadyLoad(fleet.proxy.url, rate=RATE), PeerLoad(fleet.proxy.url, rate=RATE)
+        forward, p2p = SteadyLoad(fleet.proxy.url, rate=RATE), P2pLoad(fleet.proxy.url, rate=RATE)
         async with forward, p2p:
             await p2p.sent(50)
             at_the_workers.write(NEW, OLD)

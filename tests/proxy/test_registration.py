@@ -143,14 +143,14 @@ async def test_it_serves_although_the_registry_refuses_all() -> None:
 
 async def test_a_proxy_taking_over_a_port_removes_the_stale_entry() -> None:
     proxy = nobody()
-    corpse = Instance("tfleet-proxy-127.0.0.1-corpse", proxy)
+    stale = Instance("tfleet-proxy-127.0.0.1-stale", proxy)
     with embedded_registry() as registry:
-        await asyncio.to_thread(agent(registry).register, corpse)
+        await asyncio.to_thread(agent(registry).register, stale)
         where = settings(registry=ConsulRegistry(registry), port=proxy.port)
         async with stand_in() as worker, running(where):
             await register(registry, worker.address)
             (row,) = await eventually(
-                lambda: listed(registry), wanted=lambda rows: rows and rows[0]["ID"] != corpse.id
+                lambda: listed(registry), wanted=lambda rows: rows and rows[0]["ID"] != stale.id
             )
             assert row["Port"] == proxy.port
 

@@ -9,7 +9,7 @@ from tfleet.runtime.child_process import ExitStatus
 _PATIENCE_S = 20.0
 
 
-class Transcript:
+class RecordedEvents:
     """ProcessEvents, a line each."""
 
     def __init__(self) -> None:

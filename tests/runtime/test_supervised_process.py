@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.runtime.recorded_events import Transcript
+from tests.runtime.recorded_events import RecordedEvents
 from tfleet.runtime.backoff import Backoff, RestartPolicy
 from tfleet.runtime.child_process import ChildSpec, ExitStatus
 from tfleet.runtime.supervised_process import SupervisedProcess
@@ -22,7 +22,7 @@ IGNORES = (
 
 
 async def test_a_child_that_dies_is_started_again(
-    transcript: Transcript, python: Callable[..., ChildSpec]
+    transcript: RecordedEvents, python: Callable[..., ChildSpec]
 ) -> None:
     process = SupervisedProcess(python("raise SystemExit(7)"), transcript, policy=QUICK)
     async with asyncio.TaskGroup() as group:
@@ -35,7 +35,7 @@ async def test_a_child_that_dies_is_started_again(
 
 
 async def test_the_wait_grows_while_it_dies_young(
-    transcript: Transcript, python: Callable[..., ChildSpec]
+    transcript: RecordedEvents, python: Callable[..., ChildSpec]
 ) -> None:
     uptimes_s = iter([1.0, 1.0, 1.0, 100.0, 1.0, 1.0])
     clock = iter([moment for uptime in uptimes_s for moment in (0.0, uptime)] + [0.0] * 1000)
@@ -57,7 +57,7 @@ async def test_the_wait_grows_while_it_dies_young(
 
 
 async def test_exit_code_2_is_not_tried_again(
-    transcript: Transcript, python: Callable[..., ChildSpec]
+    transcript: RecordedEvents, python: Callable[..., ChildSpec]
 ) -> None:
     code = "import sys; print('tfleet worker: no model\\n\\n'); sys.exit(2)"
     process = SupervisedProcess(python(code), transcript, policy=QUICK)
@@ -68,7 +68,7 @@ async def test_exit_code_2_is_not_tried_again(
 
 
 async def test_a_refusal_that_a_stop_interrupts_is_kept(
-    transcript: Transcript, python: Callable[..., ChildSpec]
+    transcript: RecordedEvents, python: Callable[..., ChildSpec]
 ) -> None:
     code = "import os, signal; os.write(1, b'here\\nError: no model\\n'); signal.pause()"
     process = SupervisedProcess(python(code), transcript)
@@ -80,7 +80,9 @@ async def test_a_refusal_that_a_stop_interrupts_is_kept(
     assert not [line for line in transcript.lines if "no model" in line], "its owner tells"
 
 
-async def test_stop_ends_it_with_sigterm(transcript: Transcript, python: Callable[..., ChildSpec]) -> None:
+async def test_stop_ends_it_with_sigterm(
+    transcript: RecordedEvents, python: Callable[..., ChildSpec]
+) -> None:
     process = SupervisedProcess(python(WAITS), transcript)
     assert repr(process) == "<SupervisedProcess child new, pid None, 0 starts>"
     async with asyncio.TaskGroup() as group:
@@ -92,7 +94,7 @@ async def test_stop_ends_it_with_sigterm(transcript: Transcript, python: Callabl
 
 
 async def test_stop_kills_one_that_ignores_sigterm_and_says_so(
-    transcript: Transcript, python: Callable[..., ChildSpec]
+    transcript: RecordedEvents, python: Callable[..., ChildSpec]
 ) -> None:
     process = SupervisedProcess(python(IGNORES), transcript)
     async with asyncio.TaskGroup() as group:
@@ -103,7 +105,7 @@ async def test_stop_kills_one_that_ignores_sigterm_and_says_so(
 
 
 async def test_kill_is_not_undone_by_a_stop_that_follows(
-    transcript: Transcript, python: Callable[..., ChildSpec]
+    transcript: RecordedEvents, python: Callable[..., ChildSpec]
 ) -> None:
     process = SupervisedProcess(python(IGNORES), transcript)
     async with asyncio.TaskGroup() as group:
@@ -116,7 +118,7 @@ async def test_kill_is_not_undone_by_a_stop_that_follows(
 
 
 async def test_stop_does_not_wait_for_the_next_start(
-    transcript: Transcript, python: Callable[..., ChildSpec]
+    transcript: RecordedEvents, python: Callable[..., ChildSpec]
 ) -> None:
     process = SupervisedProcess(python("raise SystemExit(1)"), transcript, policy=PATIENT)
     async with asyncio.TaskGroup() as group:
@@ -128,7 +130,7 @@ async def test_stop_does_not_wait_for_the_next_start(
 
 
 async def test_one_that_was_stopped_before_its_start_is_not_started(
-    transcript: Transcript, python: Callable[..., ChildSpec]
+    transcript: RecordedEvents, python: Callable[..., ChildSpec]
 ) -> None:
     process = SupervisedProcess(python(WAITS), transcript)
     process.kill()
@@ -136,7 +138,7 @@ async def test_one_that_was_stopped_before_its_start_is_not_started(
     assert process.starts == 0
 
 
-async def test_a_start_that_the_system_refuses_is_tried_again(transcript: Transcript) -> None:
+async def test_a_start_that_the_system_refuses_is_tried_again(transcript: RecordedEvents) -> None:
     too_long = "x" * 10_000_000  # E2BIG
     process = SupervisedProcess(ChildSpec("child", (sys.executable, too_long)), transcript, policy=QUICK)
     async with asyncio.TaskGroup() as group:
@@ -147,7 +149,7 @@ async def test_a_start_that_the_system_refuses_is_tried_again(transcript: Transc
 
 
 async def test_cancelled_it_leaves_nothing(
-    transcript: Transcript, python: Callable[..., ChildSpec], gone: Callable[[int], bool]
+    transcript: RecordedEvents, python: Callable[..., ChildSpec], gone: Callable[[int], bool]
 ) -> None:
     process = SupervisedProcess(python(IGNORES), transcript)
     run = asyncio.ensure_future(process.run())
@@ -159,7 +161,7 @@ async def test_cancelled_it_leaves_nothing(
 
 
 async def test_nothing_is_started_again_after_stay_down(
-    transcript: Transcript, python: Callable[..., ChildSpec]
+    transcript: RecordedEvents, python: Callable[..., ChildSpec]
 ) -> None:
     process = SupervisedProcess(python(WAITS), transcript, policy=QUICK)
     async with asyncio.TaskGroup() as group:
@@ -172,7 +174,7 @@ async def test_nothing_is_started_again_after_stay_down(
 
 
 async def test_the_owner_may_decide_that_exit_code_2_is_tried_again(
-    transcript: Transcript, python: Callable[..., ChildSpec]
+    transcript: RecordedEvents, python: Callable[..., ChildSpec]
 ) -> None:
     process = SupervisedProcess(
         python("raise SystemExit(2)"), transcript, final=lambda _: False, policy=QUICK

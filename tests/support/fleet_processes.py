@@ -17,7 +17,7 @@ import aiohttp
 
 from tests.support.canned_server import nobody
 from tests.support.environment import users_environment
-from tests.support.forked_workers import Nursery
+from tests.support.forked_workers import ForkedWorkers
 from tests.support.waiting import eventually, eventually_sync
 from tests.support.worker_process import Worker
 from tfleet.contract.address import Address
@@ -32,7 +32,7 @@ _FAILED_TRIES = re.compile(r'^tfleet_proxy_failed_tries_total\{reason="\w+"\} ([
 class Fleet:
     """A proxy and workers that serve one small model; `stack` ends whatever is started."""
 
-    nursery: ClassVar[Nursery]
+    forked_workers: ClassVar[ForkedWorkers]
     """Where the workers come from; conftest.py keeps one for all tests."""
 
     def __init__(self, registry: str, model: Path, stack: contextlib.ExitStack) -> None:
@@ -57,7 +57,7 @@ class Fleet:
     def add_worker(self, *options: str) -> Worker:
         """Start one more worker; it is ready a moment later."""
         options = ("--model", str(self._model), "--registry", self._registry, *_QUEUE, *options)
-        worker = self._stack.enter_context(self.nursery.worker(*options))
+        worker = self._stack.enter_context(self.forked_workers.worker(*options))
         self.workers.append(worker)
         return worker
 

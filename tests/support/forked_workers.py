@@ -29,7 +29,7 @@ from tfleet.deploy.cli import cli
 _POLL_S = 0.01
 
 
-class Nursery:
+class ForkedWorkers:
     """The process that forks. It takes one order at a time, as a line of JSON, once its imports are done."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -42,14 +42,14 @@ class Nursery:
         return folder
 
     def order(self, **order: Any) -> int | None:
-        """Have it done; what the nursery answers."""
+        """Have it done; what the forked_workers answers."""
         assert self._process.stdin
         assert self._process.stdout
         with self._lock:
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
-            assert line, "the nursery has ended; what it said is on standard error"
+            assert line, "the forked_workers has ended; what it said is on standard error"
             answer: int | None = json.loads(line)
             return answer
 
@@ -68,12 +68,12 @@ class Nursery:
 
 
 class ForkedProcess:
-    """A child of the nursery's, used like a subprocess.Popen."""
+    """A child of the forked_workers's, used like a subprocess.Popen."""
 
-    def __init__(self, nursery: Nursery, arguments: list[str], log: str) -> None:
+    def __init__(self, forked_workers: ForkedWorkers, arguments: list[str], log: str) -> None:
         self.returncode: int | None = None
-        self._nursery = nursery
-        pid = nursery.order(fork=arguments, log=log)
+        self._nursery = forked_workers
+        pid = forked_workers.order(fork=arguments, log=log)
         assert pid
         self.pid = pid
 
@@ -106,8 +106,8 @@ class ForkedProcess:
 
 
 @contextlib.contextmanager
-def nursery() -> Iterator[Nursery]:
-    """A nursery that ends with the block, and all that it has forked with it."""
+def forked_workers() -> Iterator[ForkedWorkers]:
+    """A forked_workers that ends with the block, and all that it has forked with it."""
     command = [sys.executable, "-m", "tests.support.forked_workers"]
     process = subprocess.Popen(
         command,
@@ -118,7 +118,7 @@ def nursery() -> Iterator[Nursery]:
         stdout=subprocess.PIPE,
     )
     try:
-        yield Nursery(process)
+        yield ForkedWorkers(process)
     finally:
         process.communicate(timeout=30)  # the end of its input is the end of its work
 

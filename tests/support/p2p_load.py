@@ -12,7 +12,7 @@ from tfleet.client import FleetClient, FleetError
 _CALLERS = 64
 
 
-class PeerLoad(SteadyLoad):
+class P2pLoad(SteadyLoad):
     """Many threads share one FleetClient; each image is one call of one of them."""
 
     def __init__(

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from tests.support.embedded_registry import embedded_registry
-from tests.support.forked_workers import Nursery, nursery
+from tests.support.forked_workers import ForkedWorkers, forked_workers
 from tests.support.graphs import (
     decoding_graph,
     write_graph,
@@ -27,9 +27,9 @@ ALONE = ("--registry", "static:", "--drain-grace", "0")
 
 
 @pytest.fixture(scope="module")
-def quick() -> Iterator[Nursery]:
+def quick() -> Iterator[ForkedWorkers]:
     """Where workers come from that need not import all they need by themselves."""
-    with nursery() as workers:
+    with forked_workers() as workers:
         yield workers
 
 
@@ -44,7 +44,7 @@ def registered(registry: Address) -> list[str]:
     return [entry["Service"]["ID"] for entry in entries]
 
 
-def test_it_registers_when_ready_and_leaves_before_refusing(quick: Nursery, tmp_path: Path) -> None:
+def test_it_registers_when_ready_and_leaves_before_refusing(quick: ForkedWorkers, tmp_path: Path) -> None:
     model = write_model(tmp_path / "colours" / "1")
     with embedded_registry() as registry:
         options = ("--model", str(model), "--registry", f"consul://{registry}", "--drain-grace", "30")
@@ -62,7 +62,7 @@ def test_it_registers_when_ready_and_leaves_before_refusing(quick: Nursery, tmp_
             worker.process.kill()
 
 
-def test_a_folder_of_an_odd_name_is_registered_and_served(quick: Nursery, tmp_path: Path) -> None:
+def test_a_folder_of_an_odd_name_is_registered_and_served(quick: ForkedWorkers, tmp_path: Path) -> None:
     model = write_model(tmp_path / "\u6a21\u578b\n" / "1")
     with embedded_registry() as registry:
         options = ("--model", str(model), "--registry", f"consul://{registry}", "--drain-grace", "0")
@@ -76,7 +76,7 @@ def test_a_folder_of_an_odd_name_is_registered_and_served(quick: Nursery, tmp_pa
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order_with_code_0(quick: Nursery, tmp_path: Path, signum: int) -> None:
+def test_a_signal_ends_it_in_order_with_code_0(quick: ForkedWorkers, tmp_path: Path, signum: int) -> None:
     with quick.worker("--model", str(write_model(tmp_path / "colours" / "1")), *ALONE) as worker:
         worker.wait_for("worker ready")
         worker.process.send_signal(signum)
@@ -84,7 +84,7 @@ def test_a_signal_ends_it_in_order_with_code_0(quick: Nursery, tmp_path: Path, s
         assert worker.wait_for("worker stopped")["unfinished"] == 0
 
 
-def test_two_signals_at_once_end_it_too(quick: Nursery, tmp_path: Path) -> None:
+def test_two_signals_at_once_end_it_too(quick: ForkedWorkers, tmp_path: Path) -> None:
     model = write_model(tmp_path / "colours" / "1")
     with contextlib.ExitStack() as stack:
         workers = [stack.enter_context(quick.worker("--model", str(model), *ALONE)) for _ in range(4)]
@@ -96,7 +96,7 @@ def test_two_signals_at_once_end_it_too(quick: Nursery, tmp_path: Path) -> None:
         assert [worker.process.wait(30) for worker in workers] == [0, 0, 0, 0]
 
 
-def test_post_drain_ends_it_in_order_with_code_0(quick: Nursery, tmp_path: Path) -> None:
+def test_post_drain_ends_it_in_order_with_code_0(quick: ForkedWorkers, tmp_path: Path) -> None:
     with quick.worker("--model", str(write_model(tmp_path / "colours" / "1")), *ALONE) as worker:
         worker.wait_for("worker ready")
         assert requests.post(f"{worker.address().url}/drain", timeout=10).status_code == 202
@@ -132,7 +132,7 @@ def test_the_log_has_the_start_times_and_the_hardware(tmp_path: Path) -> None:
         assert "tfleet_worker_cpus 1.0" in metrics
 
 
-def test_a_bare_graph_that_decodes_by_itself_is_served(quick: Nursery, tmp_path: Path) -> None:
+def test_a_bare_graph_that_decodes_by_itself_is_served(quick: ForkedWorkers, tmp_path: Path) -> None:
     graph = write_graph(tmp_path / "output_graph.pb", decoding_graph)
     labels = write_labels(tmp_path)
     options = ("--model", str(graph), "--labels", str(labels), *ALONE)
@@ -141,7 +141,7 @@ def test_a_bare_graph_that_decodes_by_itself_is_served(quick: Nursery, tmp_path:
         _serves_colours(worker)
 
 
-def test_a_tensorflow_2_saved_model_is_served(quick: Nursery, tmp_path: Path) -> None:
+def test_a_tensorflow_2_saved_model_is_served(quick: ForkedWorkers, tmp_path: Path) -> None:
     folder = tmp_path / "colours" / "1"
     write_saved_model(folder)
     write_labels(folder)

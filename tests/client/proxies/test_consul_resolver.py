@@ -100,7 +100,7 @@ async def test_two_that_are_registered_at_one_address_are_one(registry: Registry
     found: list[tuple[str, ...]] = []
     address = nobody_there()
     agent = ConsulAgent(registry.address, "tfleet-proxy", ttl_s=60.0)
-    for name in ("corpse", "heir"):
+    for name in ("stale", "heir"):
         await asyncio.to_thread(agent.register, Instance(name, address))
     async with finder_of(registry, found.append) as finder:
         await finder.look()

@@ -30,7 +30,7 @@ def container(number: int, state: str = "running", health: str = "healthy", **mo
 
 
 @dataclass
-class PretendEngine(Engine):
+class FakeEngine(Engine):
     """Containers in memory. Each call is noted; `trouble` is which calls fail, by their note, and how."""
 
     there: dict[str, Container] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class PretendEngine(Engine):
     may_stop: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
-    def of(cls, *containers: Container) -> PretendEngine:
+    def of(cls, *containers: Container) -> FakeEngine:
         made = cls({each.id: each for each in containers})
         made.may_stop.set()
         return made
@@ -88,12 +88,12 @@ class PretendEngine(Engine):
 
 
 @dataclass
-class PretendProxy:
+class FakeProxy:
     """Knows the running containers of an engine as ready. `busy_s` and `queue` are what each worker counts,
     by its number; one without `busy_s` gives no metrics.
     """
 
-    engine: PretendEngine
+    engine: FakeEngine
     url: str = ""
     states: dict[int, str] = field(default_factory=dict)
     busy_s: dict[int, float] = field(default_factory=dict)
@@ -134,8 +134,8 @@ def page(busy_s: float, queue: int) -> str:
 
 
 @asynccontextmanager
-async def pretend_proxy(engine: PretendEngine) -> AsyncIterator[PretendProxy]:
-    proxy = PretendProxy(engine)
+async def pretend_proxy(engine: FakeEngine) -> AsyncIterator[FakeProxy]:
+    proxy = FakeProxy(engine)
     app = web.Application()
     app.router.add_get("/workers", proxy.table)
     app.router.add_get("/workers/{id}/metrics", proxy.metrics)

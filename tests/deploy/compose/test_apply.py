@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from tests.deploy.compose.fake_engine import PretendEngine, container
+from tests.deploy.compose.fake_engine import FakeEngine, container
 from tests.support.waiting import eventually
 from tfleet.deploy.compose.apply import ScaleRun
 from tfleet.deploy.compose.events import ContainerEvent
 from tfleet.deploy.compose.plan import plan
 
 
-def change(engine: PretendEngine, wanted: int) -> tuple[ScaleRun, list[ContainerEvent]]:
+def change(engine: FakeEngine, wanted: int) -> tuple[ScaleRun, list[ContainerEvent]]:
     told: list[ContainerEvent] = []
     ticks = iter(range(0, 1000, 2))
     planned = plan(list(engine.there.values()), wanted)
@@ -23,7 +23,7 @@ def lines(told: list[ContainerEvent]) -> list[str]:
 
 
 async def test_stopped_workers_start_and_others_are_cloned() -> None:
-    engine = PretendEngine.of(container(1), container(2, "exited"))
+    engine = FakeEngine.of(container(1), container(2, "exited"))
     going, told = change(engine, 4)
     outcome = await going.carry_out()
     assert engine.calls[:2] == ["make 3", "make 4"]
@@ -33,7 +33,7 @@ async def test_stopped_workers_start_and_others_are_cloned() -> None:
 
 
 async def test_a_worker_is_stopped_before_it_is_removed() -> None:
-    engine = PretendEngine.of(*map(container, (1, 2, 3)))
+    engine = FakeEngine.of(*map(container, (1, 2, 3)))
     going, told = change(engine, 1)
     outcome = await going.carry_out()
     assert [call for call in engine.calls if call.endswith("3")] == ["stop 3", "remove 3"]
@@ -45,7 +45,7 @@ async def test_a_worker_is_stopped_before_it_is_removed() -> None:
 
 
 async def test_all_drain_at_once_and_are_known_while_they_do() -> None:
-    engine = PretendEngine.of(*map(container, (1, 2, 3)))
+    engine = FakeEngine.of(*map(container, (1, 2, 3)))
     engine.may_stop.clear()
     going, _ = change(engine, 1)
 
@@ -60,7 +60,7 @@ async def test_all_drain_at_once_and_are_known_while_they_do() -> None:
     assert going.draining == {}
 
 
-def _calls(engine: PretendEngine):  # type: ignore[no-untyped-def] # a look for `eventually`
+def _calls(engine: FakeEngine):  # type: ignore[no-untyped-def] # a look for `eventually`
     async def look() -> set[str]:
         return set(engine.calls)
 
@@ -68,7 +68,7 @@ def _calls(engine: PretendEngine):  # type: ignore[no-untyped-def] # a look for 
 
 
 async def test_the_last_of_a_fleet_of_none_is_kept() -> None:
-    engine = PretendEngine.of(container(1), container(2))
+    engine = FakeEngine.of(container(1), container(2))
     going, _ = change(engine, 0)
     await going.carry_out()
     assert [(each.number, each.state) for each in engine.there.values()] == [(1, "exited")]
@@ -84,7 +84,7 @@ async def test_the_last_of_a_fleet_of_none_is_kept() -> None:
     ],
 )
 async def test_an_end_that_was_not_in_order_is_a_failure(code: int, wrong: str) -> None:
-    engine = PretendEngine.of(container(1), container(2))
+    engine = FakeEngine.of(container(1), container(2))
     engine.exit_codes["id-2"] = code
     going, told = change(engine, 1)
     outcome = await going.carry_out()
@@ -94,7 +94,7 @@ async def test_an_end_that_was_not_in_order_is_a_failure(code: int, wrong: str) 
 
 
 async def test_a_failure_is_reported_and_the_rest_goes_on() -> None:
-    engine = PretendEngine.of(container(1), container(2, "exited"))
+    engine = FakeEngine.of(container(1), container(2, "exited"))
     engine.trouble = {"start 3": "the port is taken", "make 5": "no memory"}
     going, told = change(engine, 6)
     outcome = await going.carry_out()
@@ -110,7 +110,7 @@ async def test_a_failure_is_reported_and_the_rest_goes_on() -> None:
 
 
 async def test_an_engine_lost_midway_is_one_reported_error() -> None:
-    engine = PretendEngine.of(container(1))
+    engine = FakeEngine.of(container(1))
     engine.trouble = {"start 2": "no engine", "remove 2": "still no engine"}
     going, told = change(engine, 2)
     outcome = await going.carry_out()
@@ -122,7 +122,7 @@ async def test_an_engine_lost_midway_is_one_reported_error() -> None:
 
 
 async def test_a_container_that_cannot_be_stopped_stays() -> None:
-    engine = PretendEngine.of(container(1), container(2), container(3))
+    engine = FakeEngine.of(container(1), container(2), container(3))
     engine.trouble = {"stop 3": "the engine is busy"}
     going, told = change(engine, 1)
     outcome = await going.carry_out()

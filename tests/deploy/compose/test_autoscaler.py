@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.deploy.compose.fake_engine import PretendEngine, PretendProxy, container, pretend_proxy
+from tests.deploy.compose.fake_engine import FakeEngine, FakeProxy, container, pretend_proxy
 from tests.support.waiting import eventually
 from tfleet.client.async_client import AsyncFleetClient
 from tfleet.deploy.compose.autoscaler import Autoscaler, Scope
@@ -35,7 +35,7 @@ class Diary:
 class Run:
     """An autoscaler for a pretended fleet, a look every ten seconds."""
 
-    def __init__(self, proxy: PretendProxy, client: AsyncFleetClient, *, dry_run: bool = False) -> None:
+    def __init__(self, proxy: FakeProxy, client: AsyncFleetClient, *, dry_run: bool = False) -> None:
         self.now_s = 0.0
         self.proxy = proxy
         self.engine = proxy.engine
@@ -63,18 +63,18 @@ class Run:
 
 
 @pytest.fixture
-async def proxy() -> AsyncIterator[PretendProxy]:
-    async with pretend_proxy(PretendEngine.of(container(1), container(2))) as proxy:
+async def proxy() -> AsyncIterator[FakeProxy]:
+    async with pretend_proxy(FakeEngine.of(container(1), container(2))) as proxy:
         yield proxy
 
 
 @pytest.fixture
-async def client(proxy: PretendProxy) -> AsyncIterator[AsyncFleetClient]:
+async def client(proxy: FakeProxy) -> AsyncIterator[AsyncFleetClient]:
     async with AsyncFleetClient(proxy.url, timeout_s=5) as client:
         yield client
 
 
-async def test_a_fleet_follows_its_load_up_and_down(proxy: PretendProxy, client: AsyncFleetClient) -> None:
+async def test_a_fleet_follows_its_load_up_and_down(proxy: FakeProxy, client: AsyncFleetClient) -> None:
     run = Run(proxy, client)
     assert await run.round(0.9) == "2 -> 2", "nothing is known after one look"
     assert await run.round(0.9) == "2 -> 4"
@@ -88,21 +88,19 @@ async def test_a_fleet_follows_its_load_up_and_down(proxy: PretendProxy, client:
     assert run.scaler.change is None
 
 
-async def test_a_dry_run_only_decides_again_and_again(proxy: PretendProxy, client: AsyncFleetClient) -> None:
+async def test_a_dry_run_only_decides_again_and_again(proxy: FakeProxy, client: AsyncFleetClient) -> None:
     run = Run(proxy, client, dry_run=True)
     assert [await run.round(0.9) for _ in range(3)] == ["2 -> 2", "2 -> 4", "2 -> 4"]
     assert set(run.engine.calls) == {"workers"}
 
 
-async def test_an_unreadable_worker_counts_for_nothing(proxy: PretendProxy, client: AsyncFleetClient) -> None:
+async def test_an_unreadable_worker_counts_for_nothing(proxy: FakeProxy, client: AsyncFleetClient) -> None:
     run = Run(proxy, client)
     proxy.states[2] = "ejected"
     assert [await run.round(0.9) for _ in range(3)] == ["2 -> 2"] * 3
 
 
-async def test_without_proxy_or_engine_nothing_is_decided(
-    proxy: PretendProxy, client: AsyncFleetClient
-) -> None:
+async def test_without_proxy_or_engine_nothing_is_decided(proxy: FakeProxy, client: AsyncFleetClient) -> None:
     """It goes on, and looks again."""
     run = Run(proxy, client)
     await run.round(0.9)
@@ -114,14 +112,14 @@ async def test_without_proxy_or_engine_nothing_is_decided(
     assert (await run.round(0.9)).startswith("none: there is not a container of 'fleet'")
 
 
-async def test_no_proxy_is_no_decision(proxy: PretendProxy) -> None:
+async def test_no_proxy_is_no_decision(proxy: FakeProxy) -> None:
     async with AsyncFleetClient("127.0.0.1:1", timeout_s=5) as nowhere:
         run = Run(proxy, nowhere)
         assert await run.round(0.9) == "none: cannot reach http://127.0.0.1:1: connection refused"
 
 
 async def test_it_stops_at_once_and_names_who_still_drains(
-    proxy: PretendProxy, client: AsyncFleetClient
+    proxy: FakeProxy, client: AsyncFleetClient
 ) -> None:
     run = Run(proxy, client)
     run.engine.there |= {f"id-{number}": container(number) for number in (3, 4, 5)}  # one more than the most

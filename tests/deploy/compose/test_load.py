@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.compose.fake_engine import PretendEngine, container, page, pretend_proxy
+from tests.deploy.compose.fake_engine import FakeEngine, container, page, pretend_proxy
 from tfleet.client.async_client import AsyncFleetClient
 from tfleet.deploy.compose.load import LoadCounters, Readings, WorkerLoad, load_between, read_counted
 
@@ -43,7 +43,7 @@ def test_a_load_needs_two_looks(
 
 async def test_loads_are_differences_between_two_readings() -> None:
     """Of those workers that can be read both times."""
-    engine = PretendEngine.of(*map(container, range(1, 6)))
+    engine = FakeEngine.of(*map(container, range(1, 6)))
     now = [100.0]
     async with pretend_proxy(engine) as proxy, AsyncFleetClient(proxy.url) as client:
         proxy.busy_s = {1: 50.0, 2: 7.0, 3: 1.0, 4: 3.0}  # 5 gives no metrics

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.compose.fake_engine import PretendEngine, container
+from tests.deploy.compose.fake_engine import FakeEngine, container
 from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.project import NoSuchProjectError, chosen, workers_of
 
@@ -46,12 +46,12 @@ def test_an_unknown_project_name_is_reported() -> None:
 
 
 def test_the_engine_is_asked_for_the_project() -> None:
-    engine = PretendEngine.of(MINE, OTHER)
+    engine = FakeEngine.of(MINE, OTHER)
     assert workers_of(engine, named="other", service="worker", folder="") == [OTHER]
 
 
 def test_a_swarm_service_says_how_to_scale_it() -> None:
-    engine = PretendEngine.of()
+    engine = FakeEngine.of()
     engine.swarm = ("tfleet_worker",)
     with pytest.raises(NoSuchProjectError, match=r"tfleet_worker is of a Swarm.* tfleet_worker=N"):
         workers_of(engine, named=None, service="worker", folder="")

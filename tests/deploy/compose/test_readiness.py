@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.deploy.compose.fake_engine import PretendEngine, PretendProxy, container, pretend_proxy
+from tests.deploy.compose.fake_engine import FakeEngine, FakeProxy, container, pretend_proxy
 from tests.support.canned_server import nobody
 from tests.support.waiting import eventually
 from tfleet.client.async_client import AsyncFleetClient
@@ -19,12 +19,12 @@ ONE, TWO = container(1), container(2)
 
 
 @pytest.fixture
-async def proxy() -> AsyncIterator[PretendProxy]:
-    async with pretend_proxy(PretendEngine.of(ONE, TWO)) as proxy:
+async def proxy() -> AsyncIterator[FakeProxy]:
+    async with pretend_proxy(FakeEngine.of(ONE, TWO)) as proxy:
         yield proxy
 
 
-async def wait(proxy: PretendProxy, timeout_s: float = 20.0, url: str = "") -> tuple[Arrival, list[str]]:
+async def wait(proxy: FakeProxy, timeout_s: float = 20.0, url: str = "") -> tuple[Arrival, list[str]]:
     told: list[ContainerEvent] = []
     async with AsyncFleetClient(url or proxy.url) as client:
         arrival = Arrival(proxy.engine, client, [ONE, TWO], new={TWO.id}, service="worker", tell=told.append)
@@ -32,7 +32,7 @@ async def wait(proxy: PretendProxy, timeout_s: float = 20.0, url: str = "") -> t
     return arrival, [f"{news.container} {news.event}" for news in told]
 
 
-async def test_it_returns_once_all_are_ready_and_names_new_ones(proxy: PretendProxy) -> None:
+async def test_it_returns_once_all_are_ready_and_names_new_ones(proxy: FakeProxy) -> None:
     proxy.states[2] = "starting"
 
     async def looks() -> int:
@@ -48,20 +48,20 @@ async def test_it_returns_once_all_are_ready_and_names_new_ones(proxy: PretendPr
     assert told == ["fleet-worker-2 ready"]
 
 
-async def test_at_the_deadline_it_names_the_missing_and_why(proxy: PretendProxy) -> None:
+async def test_at_the_deadline_it_names_the_missing_and_why(proxy: FakeProxy) -> None:
     proxy.states[2] = "starting"
     arrival, told = await wait(proxy, timeout_s=0.1)
     assert arrival.missing == {"fleet-worker-2": "the proxy has it as starting: /readyz answers 503"}
     assert told == []
 
 
-async def test_an_old_one_is_waited_for_as_well(proxy: PretendProxy) -> None:
+async def test_an_old_one_is_waited_for_as_well(proxy: FakeProxy) -> None:
     proxy.states[1] = "ejected"
     arrival, _ = await wait(proxy, timeout_s=0.1)
     assert list(arrival.missing) == ["fleet-worker-1"]
 
 
-async def test_a_new_one_that_ends_by_itself_is_not_waited_for(proxy: PretendProxy) -> None:
+async def test_a_new_one_that_ends_by_itself_is_not_waited_for(proxy: FakeProxy) -> None:
     proxy.engine.there[TWO.id] = container(2, "restarting", restarts=1)
     began_s = time.monotonic()
     arrival, _ = await wait(proxy)
@@ -69,7 +69,7 @@ async def test_a_new_one_that_ends_by_itself_is_not_waited_for(proxy: PretendPro
     assert arrival.missing == {"fleet-worker-2": "it ended by itself: the last line of 2"}
 
 
-async def test_a_proxy_that_can_t_be_asked_is_the_reason(proxy: PretendProxy) -> None:
+async def test_a_proxy_that_can_t_be_asked_is_the_reason(proxy: FakeProxy) -> None:
     where = nobody()
     arrival, _ = await wait(proxy, timeout_s=0.1, url=where.url)
     assert set(arrival.missing.values()) == {f"cannot reach {where.url}: connection refused"}
@@ -87,7 +87,7 @@ def test_a_running_worker_ready_in_the_proxy_gets_requests() -> None:
 
 
 def test_a_stale_entry_at_its_address_does_not_count() -> None:
-    rows = [worker(1), WorkerStatus("corpse", "10.0.0.1:8000", state="ejected")]
+    rows = [worker(1), WorkerStatus("stale", "10.0.0.1:8000", state="ejected")]
     assert list(ready_workers([container(1)], rows)) == [(container(1), rows[0])]
     assert list(ready_workers([container(1)], rows[1:])) == []
 

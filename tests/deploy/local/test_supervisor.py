@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 
-from tests.deploy.recorded_terminal import Tape
+from tests.deploy.recorded_terminal import RecordedTerminal
 from tfleet.contract.address import Address
 from tfleet.deploy.local.ports import free_ports
 from tfleet.deploy.local.supervisor import Stage, Supervisor
@@ -27,7 +27,7 @@ IGNORES = (
 
 
 async def test_stages_stop_in_reverse_one_after_the_other(
-    console: Console, tape: Tape, python: Callable[..., ChildSpec]
+    console: Console, recorded: RecordedTerminal, python: Callable[..., ChildSpec]
 ) -> None:
     def stage(*names: str) -> Stage:
         return Stage(tuple(supervised(python(DRAINS, name), console) for name in names))
@@ -36,17 +36,17 @@ async def test_stages_stop_in_reverse_one_after_the_other(
     assert repr(supervisor) == "<Supervisor of 4 new>"
     async with asyncio.TaskGroup() as group:
         group.create_task(supervisor.run())
-        await tape.until("| ready", times=4)
+        await recorded.until("| ready", times=4)
         assert repr(supervisor) == "<Supervisor of 4 running>"
         supervisor.stop()
-    drained = re.findall(r"(\w+) +\| drained", tape.getvalue())
+    drained = re.findall(r"(\w+) +\| drained", recorded.getvalue())
     assert sorted(drained[:2]) == ["w1", "w2"]
     assert drained[2:] == ["proxy", "registry"]
     assert (supervisor.failed, supervisor.killed) == (None, False)
 
 
 async def test_one_that_cannot_run_ends_the_others(
-    console: Console, tape: Tape, python: Callable[..., ChildSpec]
+    console: Console, recorded: RecordedTerminal, python: Callable[..., ChildSpec]
 ) -> None:
     good = supervised(python(DRAINS, "good"), console)
     bad = supervised(python("import sys; print('no model'); sys.exit(2)", "bad"), console)
@@ -57,21 +57,24 @@ async def test_one_that_cannot_run_ends_the_others(
 
 
 async def test_asked_twice_it_kills_all_at_once(
-    console: Console, tape: Tape, python: Callable[..., ChildSpec], gone: Callable[[int], bool]
+    console: Console,
+    recorded: RecordedTerminal,
+    python: Callable[..., ChildSpec],
+    gone: Callable[[int], bool],
 ) -> None:
     processes = tuple(supervised(python(IGNORES, f"deaf-{n}"), console) for n in range(2))
     supervisor = Supervisor([Stage(processes[:1]), Stage(processes[1:])], stop_timeout_s=3600)
     async with asyncio.TaskGroup() as group:
         group.create_task(supervisor.run())
-        await tape.until("| ready", times=2)
+        await recorded.until("| ready", times=2)
         supervisor.stop()
         supervisor.stop()
     assert supervisor.killed
-    assert all(map(gone, tape.pids()))
+    assert all(map(gone, recorded.pids()))
 
 
 async def test_the_next_stage_starts_when_something_listens(
-    console: Console, tape: Tape, python: Callable[..., ChildSpec]
+    console: Console, recorded: RecordedTerminal, python: Callable[..., ChildSpec]
 ) -> None:
     port = free_ports({"--port": 0})["--port"]
     listens = (
@@ -87,13 +90,13 @@ async def test_the_next_stage_starts_when_something_listens(
     supervisor = Supervisor([first, second], stop_timeout_s=10)
     async with asyncio.TaskGroup() as group:
         group.create_task(supervisor.run())
-        await tape.until("second | ready")
+        await recorded.until("second | ready")
         supervisor.stop()
-    assert tape.getvalue().index("first started") < tape.getvalue().index("second started")
+    assert recorded.getvalue().index("first started") < recorded.getvalue().index("second started")
 
 
 async def test_a_stop_while_waiting_starts_nothing_more(
-    console: Console, tape: Tape, python: Callable[..., ChildSpec]
+    console: Console, recorded: RecordedTerminal, python: Callable[..., ChildSpec]
 ) -> None:
     port = free_ports({"--port": 0})["--port"]
     first = Stage((supervised(python(DRAINS, "first"), console),), Address("127.0.0.1", port))
@@ -101,9 +104,9 @@ async def test_a_stop_while_waiting_starts_nothing_more(
     supervisor = Supervisor([first, second], stop_timeout_s=10)
     async with asyncio.TaskGroup() as group:
         group.create_task(supervisor.run())
-        await tape.until("first | ready")
+        await recorded.until("first | ready")
         supervisor.stop()
-    assert "second" not in tape.getvalue()
+    assert "second" not in recorded.getvalue()
 
 
 def supervised(spec: ChildSpec, console: Console) -> SupervisedProcess:

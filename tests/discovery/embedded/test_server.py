@@ -110,7 +110,7 @@ async def test_shutdown_ends_blocking_queries_at_once() -> None:
         await server.held(3)
         started = time.monotonic()
         await server.runner.cleanup()
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10, "and not after five minutes"
         assert await asyncio.gather(*waiting) == [(200, [])] * 3
 
 

@@ -109,14 +109,14 @@ def test_a_conflict_is_decided_by_who_answers(
 
 
 def test_only_stale_entries_at_the_address_are_removed() -> None:
-    registry = Registered(listing("corpse"), listing("neighbour", Address("10.0.0.7", 8001)))
+    registry = Registered(listing("stale"), listing("neighbour", Address("10.0.0.7", 8001)))
     us = Instance("us", PUBLIC)
-    assert resolve_conflicts(registry, us, lambda _: AddressOwner("us")) == (Instance("corpse", PUBLIC),)
-    assert registry.forgotten == ["corpse"]
+    assert resolve_conflicts(registry, us, lambda _: AddressOwner("us")) == (Instance("stale", PUBLIC),)
+    assert registry.forgotten == ["stale"]
 
 
 def test_a_live_owner_is_named_and_left_alone() -> None:
-    registry = Registered(listing("corpse"), listing("alive"))
+    registry = Registered(listing("stale"), listing("alive"))
     with pytest.raises(AddressHeldError) as raised:
         resolve_conflicts(registry, Instance("us", PUBLIC), lambda _: AddressOwner("alive"))
     assert str(raised.value) == (

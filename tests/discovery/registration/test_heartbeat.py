@@ -368,8 +368,8 @@ class Anywhere(ScriptedAgent):
 
 def test_a_changed_address_is_claimed_and_registered() -> None:
     moved = replace(WORKER, address=Address("127.0.0.2", 8000))
-    corpse = Listing(Instance("w0", moved.address), "node", ListingStatus.PASSING)
-    agent = Anywhere(corpse)
+    stale = Listing(Instance("w0", moved.address), "node", ListingStatus.PASSING)
+    agent = Anywhere(stale)
     registration = moving(agent, WORKER, WORKER, moved)
     for _ in range(4):
         registration.step()

@@ -99,7 +99,7 @@ async def test_a_second_signal_ends_all_of_them_now() -> None:
             began_s = time.monotonic()
             os.killpg(running.process.pid, signal.SIGINT)
             assert await asyncio.to_thread(running.process.wait, 20) == 128 + signal.SIGINT
-            assert time.monotonic() - began_s < 2
+            assert time.monotonic() - began_s < 8, "and not after --drain-timeout"
             await pids(running, 0)
             with pytest.raises(aiohttp.ClientError):
                 await held
