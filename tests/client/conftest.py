@@ -26,6 +26,14 @@ DATA = Path(__file__).parent.parent / "data"
 PHOTOS = sorted(DATA.glob("*.jpg"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that has a command as a user has it starts a process."""
+    for item in items:
+        if "tests/client/" in item.nodeid and isinstance(item, pytest.Function):
+            if {"classify", "status", "drain"} & set(item.fixturenames):
+                item.add_marker(pytest.mark.process)
+
+
 @dataclass(frozen=True)
 class Seen:
     """A request as it came in."""

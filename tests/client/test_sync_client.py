@@ -143,6 +143,7 @@ def program(code: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.process
 def test_an_unclosed_client_does_not_block_program_exit(fleet: ScriptedFleet) -> None:
     code = """
 import sys
@@ -154,6 +155,7 @@ print(client.classify(b"BM").worker)
     assert (out, err) == ("tfleet-w1\n", "")
 
 
+@pytest.mark.process
 def test_ctrl_c_interrupts_a_call_and_the_client_still_works(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(fleet.never())
     code = """
@@ -172,6 +174,7 @@ with FleetClient(sys.argv[1]) as client:
     assert (out, err, process.returncode) == ("interrupted tfleet-w1\n", "", 0)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_opens_its_own_connections(fleet: ScriptedFleet) -> None:
     proxy = fleet.server()

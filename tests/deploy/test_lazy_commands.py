@@ -194,6 +194,7 @@ def test_variables_set_by_kubernetes_are_accepted(name: str, value: str) -> None
     assert unknown({name: value}) == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", sorted(cli.commands))
 def test_every_command_complains_in_a_line(command: str) -> None:
     environ = users_environment() | {"TFLEET_MODLE": "x", "TFLEET_MODEL": "y"}

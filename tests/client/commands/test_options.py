@@ -29,6 +29,7 @@ def test_a_block_without_errors_continues() -> None:
     assert done
 
 
+@pytest.mark.process
 def test_a_closed_output_pipe_ends_quietly() -> None:
     code = """
 from tfleet.client.commands.options import quiet_end

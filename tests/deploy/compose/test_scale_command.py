@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from tests.support.environment import users_environment
 from tfleet.deploy.compose.scale_command import scale
 
+pytestmark = pytest.mark.process
+
 NO_ENGINE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 WITHOUT_DOCKER = "import sys; sys.modules['docker'] = None; from tfleet.deploy.cli import main; main()"
 
