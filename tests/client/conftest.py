@@ -28,10 +28,10 @@ PHOTOS = sorted(DATA.glob("*.jpg"))
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that has a command as a user has it starts a process."""
+    commands = {"classify", "status", "drain"}
     for item in items:
-        if "tests/client/" in item.nodeid and isinstance(item, pytest.Function):
-            if {"classify", "status", "drain"} & set(item.fixturenames):
-                item.add_marker(pytest.mark.process)
+        if "tests/client/" in item.nodeid and commands & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.process)
 
 
 @dataclass(frozen=True)

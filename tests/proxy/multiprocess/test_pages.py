@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.support.fake_worker import stand_in
 from tests.support.proxy_process import address_of, get, lines, pids, post, static, together
 from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
+
+pytestmark = pytest.mark.process
 
 
 async def answer(proxy: Address, path: str) -> tuple[int, Any]:
