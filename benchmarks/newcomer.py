@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.balancing.policies import Balance
-from tfleet.proxy.balancing.pool import Probe
-from tfleet.proxy.balancing.slow_start import WINDOW_S
+from tfleet.proxy.balancing.member import Probe
 from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.settings import SLOW_START_S, Balance
 
 WORKERS = 10
 RATE_PER_S = 1600
@@ -43,13 +42,13 @@ class _Try:
     def give_up(self) -> None: ...
 
 
-def newcomer(balance: Balance, slow_start_s: float = WINDOW_S) -> list[Step]:
+def newcomer(balance: Balance, slow_start_s: float = SLOW_START_S) -> list[Step]:
     """A worker joins ten that have been busy for a while, four fifths of the time."""
     now_s = 0.0
     fleet = WorkerTable(balance, slow_start_s=slow_start_s, clock=lambda: now_s, rng=random.Random(1))
     known = [Instance(f"w{number}", Address("h", 1)) for number in range(WORKERS)]
-    fleet.synced(known)
-    fleet.probed({instance.id: (Probe.READY, "") for instance in known})
+    fleet.apply_instances(known)
+    fleet.record_probes({instance.id: (Probe.READY, "") for instance in known})
     in_flight: list[tuple[float, int, str, _Try]] = []
     free_s: dict[str, float] = {}
     steps: list[Step] = []
@@ -60,21 +59,21 @@ def newcomer(balance: Balance, slow_start_s: float = WINDOW_S) -> list[Step]:
     for number in range(int((LENGTH_S + 1.0) * RATE_PER_S)):
         now_s = begin_s + number / RATE_PER_S
         if now_s >= _COMES_AT_S and _NEW not in fleet.pool.members:
-            fleet.synced([*known, Instance(_NEW, Address("h", 1))])
-            fleet.probed({_NEW: (Probe.READY, "")})
+            fleet.apply_instances([*known, Instance(_NEW, Address("h", 1))])
+            fleet.record_probes({_NEW: (Probe.READY, "")})
             found.clear()
         if now_s >= _COMES_AT_S + (len(steps) + 1) * STEP_S:
             others = (found.total() - found[_NEW]) / WORKERS
             steps.append(Step(len(steps) * STEP_S, found[_NEW] / others, queue))
             found, queue = Counter(), 0
         while in_flight and in_flight[0][0] <= now_s:
-            fleet.ended(*heapq.heappop(in_flight)[2:])
+            fleet.attempt_ended(*heapq.heappop(in_flight)[2:])
         member = fleet.pick()
         assert member is not None
         found[member.id] += 1
         free_s[member.id] = max(now_s, free_s.get(member.id, 0.0)) + ANSWER_S
         one = _Try()
-        fleet.began(member.id, one)
+        fleet.attempt_started(member.id, one)
         heapq.heappush(in_flight, (free_s[member.id], number, member.id, one))
         queue = max(queue, fleet.in_flight(_NEW))
     return steps

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.admin.workers import document, worker_rows
-from tfleet.proxy.balancing.pool import Probe
+from tfleet.proxy.balancing.member import Probe
 from tfleet.proxy.balancing.worker_table import WorkerTable
 
 _NEW = Instance("newcomer", Address("127.0.0.1", 1))
@@ -34,13 +34,13 @@ def _round(fleet: WorkerTable) -> list[tuple[str, list[Callable[[], object]]]]:
     listed, one = [member.instance for member in members], members[0]
     some = dict.fromkeys([member.id for member in members[:64]], _READY)
     return [
-        ("a worker is ejected", [lambda: fleet.failed(one, "refused")]),
-        ("it is probed and comes back", [lambda: fleet.probed({one.id: _READY})]),
-        ("64 are probed", [lambda: fleet.probed(some)]),
-        ("a newcomer is listed", [lambda: fleet.synced([*listed, _NEW])]),
+        ("a worker is ejected", [lambda: fleet.record_failure(one, "refused")]),
+        ("it is probed and comes back", [lambda: fleet.record_probes({one.id: _READY})]),
+        ("64 are probed", [lambda: fleet.record_probes(some)]),
+        ("a newcomer is listed", [lambda: fleet.apply_instances([*listed, _NEW])]),
         (
             "it leaves the list, is probed and dropped",
-            [lambda: fleet.synced(listed), lambda: fleet.probed({_NEW.id: _REFUSED})],
+            [lambda: fleet.apply_instances(listed), lambda: fleet.record_probes({_NEW.id: _REFUSED})],
         ),
         ("the prober looks who is due", [fleet.suspects, fleet.probes_due, fleet.next_probe_in_s]),
         ("`GET /workers`", [lambda: json.dumps(document(worker_rows(fleet)))]),

@@ -24,10 +24,9 @@ from benchmarks.newcomer import ANSWER_S, RATE_PER_S, STEP_S, WORKERS, Step, new
 from benchmarks.news import news_ms
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.balancing.policies import BALANCES, Balance
-from tfleet.proxy.balancing.pool import Probe
-from tfleet.proxy.balancing.slow_start import WINDOW_S
+from tfleet.proxy.balancing.member import Probe
 from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.settings import BALANCES, SLOW_START_S, Balance
 
 ROOT = Path(__file__).parents[1]
 FEW, MANY = 2, 10_000
@@ -66,8 +65,8 @@ def _fleet(balance: Balance, warm: int, newcomers: int = 0) -> WorkerTable:
     fleet = WorkerTable(balance, clock=lambda: now_s, rng=random.Random(1))
     instances = [Instance(f"w{number}", Address("127.0.0.1", 1)) for number in range(warm + newcomers)]
     for came in (instances[:warm], instances):
-        fleet.synced(came)
-        fleet.probed({instance.id: (Probe.READY, "") for instance in came})
+        fleet.apply_instances(came)
+        fleet.record_probes({instance.id: (Probe.READY, "") for instance in came})
         now_s = NOW_S
     return fleet
 
@@ -143,8 +142,8 @@ def _table(
         "# What a newcomer gets",
         "",
         f"{WORKERS} workers, each of which answers one request at a time in {ANSWER_S * 1000:.0f} ms, have",
-        f"{RATE_PER_S:,} requests a second when one more comes; its slow start takes {WINDOW_S:g} s. It is",
-        "the proxy's own fleet on a simulated clock. *Share* is what the newcomer got against the mean of",
+        f"{RATE_PER_S:,} requests a second when one more comes; its slow start takes {SLOW_START_S:g} s. It",
+        "is the proxy's own fleet on a simulated clock. *Share* is what the newcomer got against the mean of",
         "the others, *queue* the most that it had in flight.",
         "",
         "| seconds | " + " | ".join(f"{name}: share | queue" for name in steps) + " |",

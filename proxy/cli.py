@@ -26,12 +26,9 @@ from tfleet.discovery.options import (
 from tfleet.discovery.registry import StaticRegistry
 from tfleet.httpd.acceptor import CannotListenError
 from tfleet.httpd.admission import ConnectionLimits
-from tfleet.proxy.admin.app import MODES, Mode
-from tfleet.proxy.balancing.policies import BALANCES, Balance
-from tfleet.proxy.balancing.slow_start import WINDOW_S
 from tfleet.proxy.multiprocess.parent import serve_together
 from tfleet.proxy.server import ProxySettings, serve
-from tfleet.proxy.settings import RequestLimits
+from tfleet.proxy.settings import BALANCES, MODES, SLOW_START_S, Balance, Mode, RequestLimits
 from tfleet.runtime import log
 
 
@@ -62,7 +59,7 @@ from tfleet.runtime import log
     "--slow-start",
     "slow_start_s",
     type=click.FloatRange(min=0),
-    default=WINDOW_S,
+    default=SLOW_START_S,
     help="Seconds in which a worker that came to a fleet at work gets from a tenth to all of its share.",
 )
 @click.option(

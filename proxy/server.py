@@ -32,7 +32,7 @@ from tfleet.httpd.acceptor import CannotListenError, listen_errors, listening_so
 from tfleet.httpd.admission import Admission, ConnectionLimits, ConnectionMetrics
 from tfleet.httpd.interfaces import Handler
 from tfleet.httpd.server import Server
-from tfleet.proxy.admin.app import Mode, PageSources, make_app
+from tfleet.proxy.admin.app import PageSources, make_app
 from tfleet.proxy.admin.page_request import PageForwarder, PageLimits
 from tfleet.proxy.admin.page_server import NoSocketFolderError, page_server
 from tfleet.proxy.admin.registry_metrics import MembershipMetrics, RegistryMetrics
@@ -40,8 +40,7 @@ from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import LocalStatus
 from tfleet.proxy.balancing.health_check import Prober
 from tfleet.proxy.balancing.model_names import ModelNames
-from tfleet.proxy.balancing.policies import Balance
-from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.balancing.worker_table import WorkerCollector, WorkerTable
 from tfleet.proxy.forwarding.forwarder import Forwarder
 from tfleet.proxy.p2p.direct_response import DirectResponse
 from tfleet.proxy.p2p.local_networks import NetworkView
@@ -50,7 +49,7 @@ from tfleet.proxy.p2p.redirect import Redirect
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
 from tfleet.proxy.routes import ProxyErrorResponses, Routes, by_route
-from tfleet.proxy.settings import RequestLimits
+from tfleet.proxy.settings import Balance, Mode, RequestLimits
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
 from tfleet.proxy.ticket_issuer import TicketIssuer
@@ -195,7 +194,8 @@ async def serving(
     """
     loop = asyncio.get_running_loop()
     fleet = WorkerTable(settings.balance, slow_start_s=settings.slow_start_s)
-    metrics = ProxyMetrics(fleet)
+    metrics = ProxyMetrics()
+    metrics.include(WorkerCollector(fleet))
     metrics.include(ProcessMetrics(loop))
     observer = AccessLog(metrics, loop)
     async with contextlib.AsyncExitStack() as stack:
@@ -209,7 +209,7 @@ async def serving(
         if isinstance(settings.registry, StaticRegistry):
             known = [Instance(str(address), address) for address in settings.registry.addresses]
         if known:
-            fleet.synced(known)
+            fleet.apply_instances(known)
             await prober.round()  # before anybody asks
         if registry is not None:
             watch = _watch(stack, settings, registry, fleet)
@@ -249,10 +249,10 @@ def _watch(
     names = ModelNames(settings.service)
 
     def listed(services: ServiceList) -> None:
-        fleet.called(services)
-        names.called(services)
+        fleet.apply_service_list(services)
+        names.update(services)
 
-    return Watch(health, settings.service, listed, on_check=fleet.heard, hint=hint)
+    return Watch(health, settings.service, listed, on_check=fleet.apply_registry_check, hint=hint)
 
 
 def _server(

@@ -1,16 +1,27 @@
-"""What requests may take."""
+"""The proxy's settings: modes, balancing policies and the limits of requests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, Literal
+
+Mode = Literal["forward", "p2p"]
+MODES: Final = ("forward", "p2p")
+
+Balance = Literal["round-robin", "least-request"]
+BALANCES: Final = ("round-robin", "least-request")
+
+SLOW_START_S: Final = 5.0
+"""The default of `--slow-start`."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """What one request may take, and what all of them may take together.
+    """Limits of one request, and of all requests together.
 
-    `timeout_s` is for the whole request, `try_timeout_s` for a worker that makes no progress, and
-    `client_timeout_s` for a client that makes none.
+    `timeout_s` is for a whole request. `try_timeout_s` is how long a worker may make no progress, and
+    `client_timeout_s` a client. `replay_bytes` and `replay_total_bytes` limit the bodies kept for retries.
+    `retry_share` (0 to 1) and `retry_floor_per_s` are the retry budget.
     """
 
     max_body_bytes: int

@@ -37,7 +37,7 @@ from tfleet.discovery.options import (
     ticket_key_file_option,
 )
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, StaticRegistry
-from tfleet.proxy.admin.app import MODES, Mode
+from tfleet.proxy.settings import MODES, Mode
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.runtime.log import LogFormat, LogLevel
 from tfleet.worker.model import ModelError, find_model

@@ -9,7 +9,7 @@ from tfleet.contract.address import Address, is_loopback, is_unspecified
 from tfleet.contract.names import PROXY_PORT
 from tfleet.discovery.registration.advertise import network_address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
-from tfleet.proxy.admin.app import Mode
+from tfleet.proxy.settings import Mode
 
 _PHOTO = Path("tests/data/cat.jpg")
 

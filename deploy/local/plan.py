@@ -10,7 +10,7 @@ from typing import Final
 
 from tfleet.contract.address import LOCALHOST, Address, is_loopback, is_unspecified
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
-from tfleet.proxy.admin.app import Mode
+from tfleet.proxy.settings import Mode
 from tfleet.runtime.child_process import ChildSpec
 from tfleet.runtime.cpus import fair_share
 from tfleet.runtime.log import LogFormat, LogLevel

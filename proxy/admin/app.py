@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from aiohttp import hdrs, web
 
@@ -19,11 +19,9 @@ from tfleet.proxy.admin.middleware import allow_origins, observed
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import ProxyStatus, document
 from tfleet.proxy.problems import ProblemError, problem_response
+from tfleet.proxy.settings import Mode
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.ticket_issuer import TicketIssuer
-
-Mode = Literal["forward", "p2p"]
-MODES: Final = ("forward", "p2p")
 
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from tfleet.discovery.watch import QueryResult, Watch
-from tfleet.proxy.balancing.pool import WorkerState
+from tfleet.proxy.balancing.member import WorkerState
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.registration import ProxyRegistration
 
@@ -63,5 +63,5 @@ class RegistryMetrics(Collector):
         yield GaugeMetricFamily(
             "tfleet_registry_unlisted_workers",
             "Workers kept in use because they are ready, though the registry does not list them",
-            sum(not member.listed and member.state is WorkerState.READY for member in members),
+            sum(not member.entry.listed and member.state is WorkerState.READY for member in members),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.balancing.pool import PoolMember, WorkerState, answers_as
+from tfleet.proxy.balancing.member import PoolMember, WorkerState, answers_as
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.telemetry.metrics import ProxyMetrics, exposition
@@ -46,9 +46,9 @@ def _row(fleet: WorkerTable, member: PoolMember) -> WorkerRow:
         instance=member.instance,
         state=member.state,
         weight=fleet.weight(member),
-        listed=member.listed,
+        listed=member.entry.listed,
         in_flight=fleet.in_flight(member.id),
-        failures=member.failures,
+        failures=member.ejection.failures,
         last_error=member.last_error,
     )
 

@@ -1,1 +1,1 @@
-"""Which worker gets a request: values and decisions."""
+"""Load balancing: which worker gets a request. Values and decisions."""

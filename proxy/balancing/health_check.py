@@ -1,4 +1,6 @@
-"""Asks workers in doubt whether they are ready: new, ejected, unlisted, or keeping somebody waiting."""
+"""Active health checks: probes `/readyz` of workers that are new, ejected, unlisted, or silent with requests
+waiting.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +10,20 @@ from typing import Final
 import aiohttp
 
 from tfleet.contract.names import PROXY, WORKER
-from tfleet.proxy.balancing.pool import PoolMember, Probe
+from tfleet.proxy.balancing.member import PoolMember, Probe
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.runtime.network_errors import plain_reason
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=1.0)
-_AT_ONCE: Final = 64
-_LOOK_EVERY_S: Final = 0.5
+_MAX_PROBES: Final = 64
+_MAX_PAUSE_S: Final = 0.5
 
 
 class Prober:
-    """Probes each worker when the pool says that it is due. `run` never returns by itself.
+    """Probes each worker when it is due. `run` never returns by itself.
 
-    A round asks at most 64 workers and takes at most a second, whatever the registry lists; those that
-    somebody is waiting for come first.
+    A round probes at most 64 workers and takes at most a second, however many the registry lists. Suspects
+    come first, because requests are waiting for them.
     """
 
     def __init__(self, fleet: WorkerTable, session: aiohttp.ClientSession) -> None:
@@ -40,21 +42,22 @@ class Prober:
                 pass
 
     async def round(self) -> None:
-        """Probe those that are due, and tell the fleet what was found."""
+        """Probe the workers that are due, and report the results to the table."""
         due = {member.id: member for member in (*self._fleet.suspects(), *self._fleet.probes_due())}
-        asked, asked_s = list(due.values())[:_AT_ONCE], self._fleet.now_s()
+        probed, started_s = list(due.values())[:_MAX_PROBES], self._fleet.now_s()
         async with asyncio.TaskGroup() as group:
-            tasks = {member.id: group.create_task(self._ask(member)) for member in asked}
+            tasks = {member.id: group.create_task(self._probe(member)) for member in probed}
         if tasks:
+            # All at once, when the last probe is done: one change of the pool, and not one for each worker.
             found = {worker_id: task.result() for worker_id, task in tasks.items()}
-            self._fleet.probed(found, asked_s)
+            self._fleet.record_probes(found, started_s)
 
     def _pause_s(self) -> float:
-        """How long to sleep unless the pool changes: nothing announces a suspect, so it is never long."""
+        """Return the pause until the next round. It is short, because nothing announces a silent worker."""
         due_s = self._fleet.next_probe_in_s()
-        return _LOOK_EVERY_S if due_s is None else min(due_s, _LOOK_EVERY_S)
+        return _MAX_PAUSE_S if due_s is None else min(due_s, _MAX_PAUSE_S)
 
-    async def _ask(self, member: PoolMember) -> tuple[Probe, str]:
+    async def _probe(self, member: PoolMember) -> tuple[Probe, str]:
         try:
             async with self._session.get(f"{member.instance.address.url}/readyz", timeout=_TIMEOUT) as answer:
                 if not member.answers_as(answer.headers.get(WORKER)):
@@ -66,5 +69,5 @@ class Prober:
                 return Probe.NOT_READY, f"/readyz answers {answer.status}"
         except TimeoutError:
             return Probe.LATE, f"/readyz does not answer within {_TIMEOUT.total:g} s"
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a name that is none
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: an invalid host name
             return Probe.UNREACHABLE, plain_reason(error)

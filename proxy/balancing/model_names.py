@@ -1,4 +1,4 @@
-"""Which models the workers of a service have: with more than one it is chance whose labels a client gets."""
+"""Warns if workers of several models are registered under one service name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _HINT: Final = "give each model a --service NAME of its own, for its workers and
 
 
 class ModelNames:
-    """Warns where there are several, once for each set of names.
+    """Warns once for each set of several model names: clients would get a random model.
 
-    Several versions of one model are no reason: a rolling update has two for a while. Nor is an empty list
-    an end of what was told: a registry may have lost its state.
+    Several versions of one model are normal during a rolling update. An empty list changes nothing,
+    because the registry may have lost its state.
     """
 
     def __init__(self, service: str) -> None:
@@ -25,16 +25,16 @@ class ModelNames:
     def __repr__(self) -> str:
         return f"<ModelNames {' '.join(self._names)}>"
 
-    def called(self, roll: ServiceList) -> None:
+    def update(self, services: ServiceList) -> None:
         """Take the registry's answer."""
-        listed = (*roll.passing, *(one.instance for one in roll.maintained))
+        listed = (*services.passing, *(one.instance for one in services.maintained))
         names = tuple(sorted({instance.model for instance in listed if instance.model}))
         if not names or names == self._names:
             return
         self._names = names
         if len(names) > 1:
             self._log.warning(
-                "workers of several models are registered: which of them gets an image is chance",
+                "workers of several models are registered: each request gets a random one",
                 models=list(names),
                 hint=_HINT,
             )

@@ -1,36 +1,34 @@
-"""Which of the workers gets the next request. One call costs the same for 2 workers and for 10,000.
+"""Load-balancing policies: which worker gets the next request. A pick costs the same for 2 workers and for
+10,000.
 
-Both ways of choosing pass over a worker that was tried, and over one in its slow start as often as it is
-cold. Nobody is looked at but those whose turn it is, and after so many passes the next one has to take it.
+Both policies skip workers that were tried already, and skip a worker in slow start in proportion to its
+weight. They look only at the workers they draw; after a bounded number of skips the next one is taken.
 
-Which workers a lease names: one after the other, each lease from where the last one ended.
-
-So of any number of leases each worker is in as many as every other one, give or take one, whatever their
-size. A newcomer is in as many, too: what it is to get of the images is told by its weight (slow_start.py).
+Leases rotate through the workers, each from where the last one ended. So all workers are in the same
+number of leases, give or take one. A worker in slow start is in as many, and the lease tells the client
+its weight.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
-from tfleet.proxy.balancing.pool import Pool, PoolMember
+from tfleet.proxy.balancing.member import PoolMember
+from tfleet.proxy.balancing.pool import Pool
 
-Balance = Literal["round-robin", "least-request"]
-BALANCES: Final = ("round-robin", "least-request")
-
-_MOST_PASSES: Final = 16
+_MAX_SKIPS: Final = 16
 
 
 class Picker(Protocol):
-    """Picks one that gets requests and is not among those `tried`. There has to be one."""
+    """A policy: picks a routable worker that was not `tried`. There must be one."""
 
     def __call__(self, pool: Pool, tried: Collection[str], now_s: float) -> PoolMember: ...
 
 
 class RoundRobin:
-    """One after the other."""
+    """Each worker in turn."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -38,7 +36,8 @@ class RoundRobin:
 
     def __call__(self, pool: Pool, tried: Collection[str], now_s: float) -> PoolMember:
         workers = pool.routable
-        passes = _MOST_PASSES if pool.slow_start.uneven(now_s) else 0
+        # With even weights no random number is drawn: the common case stays cheap.
+        skips = _MAX_SKIPS if pool.slow_start.uneven(now_s) else 0
         while True:
             if self._next >= len(workers):
                 self._next = 0
@@ -46,18 +45,18 @@ class RoundRobin:
             self._next += 1
             if member.id in tried:
                 continue
-            if passes == 0 or _takes_its_turn(member, pool, now_s, self._rng):
+            if skips == 0 or _accepts(member, pool, now_s, self._rng):
                 return member
-            passes -= 1
+            skips -= 1
 
 
 class LeastRequest:
-    """The one with less to do of two that are drawn at random.
+    """The less loaded of two workers drawn at random (power of two choices).
 
-    `load` says how much that is, at a time: what the proxy has in flight there or, if that is more, what the
-    worker has said of its queue (see queue_report.py).
+    `load` returns a worker's load at a time: this proxy's requests in flight there or, if that is more,
+    the worker's own report of its queue (queue_report.py).
 
-    Two choices come close to the best of all and cannot herd: Mitzenmacher, "The Power of Two Choices in
+    Two choices come close to the optimum and cannot herd: Mitzenmacher, "The Power of Two Choices in
     Randomized Load Balancing", IEEE TPDS 12(10), 2001.
     """
 
@@ -67,30 +66,32 @@ class LeastRequest:
 
     def __call__(self, pool: Pool, tried: Collection[str], now_s: float) -> PoolMember:
         one = self._draw(pool, tried, now_s)
+        # Two different workers: drawing the same one twice would make the choice a random one.
         but_one = (*tried, one.id)
         if not pool.has_other(but_one):
             return one
-        other = self._draw(pool, but_one, now_s)  # never the same one twice
+        other = self._draw(pool, but_one, now_s)
         return other if self._load(other.id, now_s) < self._load(one.id, now_s) else one
 
     def _draw(self, pool: Pool, tried: Collection[str], now_s: float) -> PoolMember:
         workers, uneven = pool.routable, pool.slow_start.uneven(now_s)
-        for _ in range(_MOST_PASSES):
+        for _ in range(_MAX_SKIPS):
             member = workers[int(self._rng.random() * len(workers))]
-            if member.id not in tried and (not uneven or _takes_its_turn(member, pool, now_s, self._rng)):
+            if member.id not in tried and (not uneven or _accepts(member, pool, now_s, self._rng)):
                 return member
+        # Most workers were tried or are cold: walk on from a random one instead of drawing for ever.
         at = int(self._rng.random() * len(workers))
         while workers[at].id in tried:
             at = (at + 1) % len(workers)
         return workers[at]
 
 
-def _takes_its_turn(member: PoolMember, pool: Pool, now_s: float, rng: random.Random) -> bool:
-    return member.warm_at_s <= now_s or rng.random() < pool.slow_start.turn(member.warm_at_s, now_s)
+def _accepts(member: PoolMember, pool: Pool, now_s: float, rng: random.Random) -> bool:
+    return member.warm_at_s <= now_s or rng.random() < pool.slow_start.weight(member.warm_at_s, now_s)
 
 
 class LeaseRotation:
-    """Whose turn it is to be leased."""
+    """Rotates through the workers, lease by lease."""
 
     def __init__(self) -> None:
         self._next = 0
@@ -101,7 +102,7 @@ class LeaseRotation:
     def __call__(
         self, workers: Sequence[PoolMember], n: int, tried: Collection[str]
     ) -> tuple[PoolMember, ...]:
-        """Up to `n` of the workers, none of them twice and none of those `tried`."""
+        """Return up to `n` different workers, none of those `tried`."""
         leased: list[PoolMember] = []
         for _ in range(len(workers)):
             if len(leased) == n:

@@ -1,10 +1,7 @@
-"""What a worker says of its queue, in X-Queue-Length of each answer.
+"""The worker table: the proxy's one mutable view of the workers.
 
-A worker may have more to do than this proxy knows of: other proxies and p2p clients send it requests, too.
-A report is the worker's word for a moment. It is forgotten soon: a worker that was busy once, and is asked by
-nobody for that reason, would else be taken for busy for ever.
-
-The proxy's one mutable view of the workers: the current pool, what is in flight, whose turn it is.
+It holds the current pool, the attempts in flight and the load reports, and picks workers. News of requests,
+health checks and the registry come in through its methods; decisions are in pool.py and policies.py.
 """
 
 from __future__ import annotations
@@ -14,326 +11,332 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import structlog
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
-from tfleet.contract.names import whole_number
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import ServiceList
-from tfleet.proxy.balancing.outlier_detection import MOST, FailureCount
-from tfleet.proxy.balancing.policies import Balance, LeaseRotation, LeastRequest, Picker, RoundRobin
-from tfleet.proxy.balancing.pool import Pool, PoolMember, Probe, WorkerState
-from tfleet.proxy.balancing.slow_start import WINDOW_S, SlowStart
+from tfleet.proxy.balancing.member import PoolMember, Probe, WorkerState
+from tfleet.proxy.balancing.outlier_detection import MAX_FAILED_BODIES, FailureCount
+from tfleet.proxy.balancing.policies import LeaseRotation, LeastRequest, Picker, RoundRobin
+from tfleet.proxy.balancing.pool import Pool
+from tfleet.proxy.balancing.queue_report import QueueReport, parse_report
+from tfleet.proxy.balancing.slow_start import SlowStart
+from tfleet.proxy.settings import SLOW_START_S, Balance
 
-_FORGOTTEN_AFTER_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class QueueReport:
-    """So many requests waited in the worker at that time, on the caller's monotonic clock."""
-
-    length: int
-    at_s: float
-
-    def load(self, in_flight: int, now_s: float) -> int:
-        """How much the worker has to do, when so many of the proxy's own requests are open with it."""
-        if now_s - self.at_s >= _FORGOTTEN_AFTER_S:
-            return in_flight
-        return max(in_flight, self.length)
-
-
-def read_report(text: str | None, now_s: float) -> QueueReport | None:
-    """The report in the header; None where there is none, or one that is not a plain number."""
-    length = None if text is None else whole_number(text)
-    return None if length is None else QueueReport(length, now_s)
-
-
-_FAILING_FROM = 500
-_FAILING_TIMES = 5
-_OVERDUE = 504
-_SENT_AWAY = frozenset({429, 503})
-_SUSPECT_AFTER_S = 1.0
-_SILENT_AFTER_S = 0.5
-_LINES_AT_ONCE = 100
-_ABSENT = "the registry has not listed it for a minute, though it is in order"
+_SERVER_ERROR: Final = 500
+_ERRORS_IN_A_ROW: Final = 5
+_GATEWAY_TIMEOUT: Final = 504
+_REJECTED: Final = frozenset({429, 503})
+_SUSPECT_AFTER_S: Final = 1.0
+_SILENT_AFTER_S: Final = 0.5
+_MAX_LOG_LINES: Final = 100
+_ABSENT: Final = "the healthy registry has not listed it for a minute"
 
 
 class InFlight(Protocol):
-    """A try under way."""
+    """An attempt in flight."""
 
     worker_since_s: float | None
-    """Since when it has been the worker's turn, on the monotonic clock; None while it is the client's."""
+    """Since when it has waited for the worker, on the monotonic clock; None while it waits for the client."""
 
     def give_up(self) -> None:
-        """Wait no longer. Nothing is told of it before this call has returned."""
+        """Fail soon. Nothing is reported about it before this call has returned."""
 
 
 class WorkerTable:
-    """Swaps immutable pools as news comes in. It belongs to one event loop."""
+    """Replaces immutable pools as news comes in. It belongs to one event loop."""
 
     def __init__(
         self,
         balance: Balance = "round-robin",
         *,
-        slow_start_s: float = WINDOW_S,
+        slow_start_s: float = SLOW_START_S,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
         self.pool = Pool(slow_start=SlowStart(slow_start_s))
         self.pool_changed = asyncio.Event()
-        """Set at every change of the pool; whoever waits for it clears it."""
+        """Set at every change of the pool; the task that waits for it clears it."""
         self.first_ready = asyncio.Event()
-        """Set as soon as there has been a worker to send to."""
+        """Set as soon as there was a routable worker."""
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
-        self._tries: dict[str, set[InFlight]] = {}
-        self._heard_s: dict[str, float] = {}
-        self._doubted: dict[str, float] = {}
-        """Since when."""
-        self._struck_out_s: dict[str, float] = {}
-        self._reports: dict[str, QueueReport] = {}
-        self._failing: Counter[str] = Counter()
-        self._strikes = FailureCount()
+        self._in_flight: dict[str, set[InFlight]] = {}
+        self._last_response_s: dict[str, float] = {}
+        self._probe_requested_s: dict[str, float] = {}
+        self._ejected_for_bodies_s: dict[str, float] = {}
+        self._queue_reports: dict[str, QueueReport] = {}
+        self._errors_in_a_row: Counter[str] = Counter()
+        self._failed_bodies = FailureCount()
         self._picker: Picker = (
             RoundRobin(self._rng) if balance == "round-robin" else LeastRequest(self.load, self._rng)
         )
-        self._leasing = LeaseRotation()
+        self._lease_rotation = LeaseRotation()
         self._log: Any = structlog.get_logger()
 
     def __repr__(self) -> str:
-        return f"<WorkerTable {self.pool!r} in_flight={sum(map(len, self._tries.values()))}>"
+        return f"<WorkerTable {self.pool!r} in_flight={sum(map(len, self._in_flight.values()))}>"
+
+    # Which worker.
 
     def pick(self, tried: Collection[str] = ()) -> PoolMember | None:
-        """The worker for the next request, none of those already `tried`; None where nobody is left."""
+        """The worker for the next request, none of those already `tried`; None if none is left."""
         if self.pool.has_other(tried):
             return self._picker(self.pool, tried, self._clock())
         return self._last_resort(tried)
 
     def lease(self, n: int, tried: Collection[str] = ()) -> tuple[PoolMember, ...]:
-        """Up to `n` workers for one client, none of those already `tried`; nobody where nobody is left."""
+        """Up to `n` workers for one client, none of those already `tried`; empty if none is left."""
         workers = self.pool.routable if self.pool.has_other(tried) else self.pool.late
-        return self._leasing(workers, n, tried)
+        return self._lease_rotation(workers, n, tried)
 
     def has_other(self, tried: Collection[str]) -> bool:
-        """Whether anybody is left who was not tried."""
+        """Whether any worker is left that was not tried."""
         return self.pool.has_other(tried) or self._last_resort(tried) is not None
 
     def in_flight(self, worker_id: str) -> int:
         """How many requests this proxy has open with the worker."""
-        return len(self._tries.get(worker_id, ()))
+        return len(self._in_flight.get(worker_id, ()))
 
     def load(self, worker_id: str, now_s: float) -> int:
-        """How many requests the worker has to do, as far as the proxy knows."""
+        """The worker's load in requests, as far as the proxy knows."""
         in_flight = self.in_flight(worker_id)
-        report = self._reports.get(worker_id)
+        report = self._queue_reports.get(worker_id)
         return in_flight if report is None else report.load(in_flight, now_s)
 
     def weight(self, member: PoolMember) -> float:
-        """How much of a turn it has: 1, less in its slow start, 0 while it gets no requests."""
+        """The worker's weight: 1, less in its slow start, 0 while it gets no requests."""
         if member.state is not WorkerState.READY:
             return 0.0
-        return self.pool.slow_start.turn(member.warm_at_s, self._clock())
+        return self.pool.slow_start.weight(member.warm_at_s, self._clock())
 
-    def began(self, worker_id: str, waiting: InFlight) -> None:
-        """Count a try as in flight, and keep hold of it in case the worker is lost."""
-        self._tries.setdefault(worker_id, set()).add(waiting)
+    # News of attempts.
 
-    def ended(self, worker_id: str, waiting: InFlight) -> None:
-        """It is over."""
-        tries = self._tries.get(worker_id)
-        if tries is not None:
-            tries.discard(waiting)
-            if not tries:
-                del self._tries[worker_id]
+    def attempt_started(self, worker_id: str, attempt: InFlight) -> None:
+        """Count an attempt as in flight, and keep it to end it if the worker is lost."""
+        self._in_flight.setdefault(worker_id, set()).add(attempt)
 
-    def abandoned(self, worker_id: str, waiting: InFlight) -> None:
-        """Nobody waits for it any more: the caller's deadline is over, or it has left."""
-        if waiting.worker_since_s is not None and self._silent(worker_id, _SILENT_AFTER_S):
-            self.doubt((worker_id,))
+    def attempt_ended(self, worker_id: str, attempt: InFlight) -> None:
+        """The attempt is over."""
+        attempts = self._in_flight.get(worker_id)
+        if attempts is not None:
+            attempts.discard(attempt)
+            if not attempts:
+                del self._in_flight[worker_id]
 
-    def suspects(self) -> tuple[PoolMember, ...]:
-        """The workers from whom somebody has been waiting for a while, and nobody has heard in the meantime.
+    def attempt_abandoned(self, worker_id: str, attempt: InFlight) -> None:
+        """The client's deadline passed, or the client left, while the attempt was in flight."""
+        # Without a response the attempt proves nothing about the worker. But one that has been silent for
+        # a while may be stuck, and with an impatient client no time-out of ours would ever find out.
+        if attempt.worker_since_s is not None and self._is_silent(worker_id, _SILENT_AFTER_S):
+            self.request_probes((worker_id,))
 
-        That may be a long queue or a large picture; it may also be a process that is stopped, or a machine
-        that is gone without a word. And those that a client had no luck with. A probe tells.
+    def record_failure(self, member: PoolMember, error: str, *, late: bool = False) -> None:
+        """A request did not reach the worker, or got no answer in time (`late`)."""
+        pool = self.pool.after_failure(member.id, error, self._clock(), self._rng, late=late)
+        self._replace_pool(pool, {member.id: error})
+
+    def record_stall(self, member: PoolMember, body: Hashable, error: str) -> None:
+        """The worker made no progress with a request, or closed the connection without a response.
+
+        The request's `body` may be the cause, so a probe decides about the worker. A worker that does so with
+        several different bodies in a row is ejected even if its probes succeed.
         """
-        late_s = self._clock() - _SUSPECT_AFTER_S
-        doubted = (self.pool.members[i] for i in self._doubted if i in self.pool.members)
-        return tuple(doubted) + tuple(
-            member
-            for worker_id, tries in self._tries.items()
-            if (member := self.pool.members.get(worker_id)) is not None
-            and self._silent(worker_id, _SUSPECT_AFTER_S)
-            and any((since_s := one.worker_since_s) is not None and since_s < late_s for one in tries)
-        )
+        current = self.pool.members.get(member.id)
+        if current is None or current.state is not WorkerState.READY:
+            return
+        if self._failed_bodies.add(member.id, body):
+            self._ejected_for_bodies_s[member.id] = self._clock()
+            self.record_failure(
+                member, f"{error}, for {MAX_FAILED_BODIES} different bodies in a row", late=True
+            )
+        else:
+            self.request_probes((member.id,))
 
-    def doubt(self, worker_ids: Collection[str]) -> None:
-        """Take the word of a client that these failed it, or were silent: a probe decides, and only that."""
-        members, now_s = self.pool.members, self._clock()
-        doubted = {**self._doubted, **dict.fromkeys(worker_ids, now_s)}
-        self._doubted = {
-            i: since_s
-            for i, since_s in doubted.items()
-            if i in members and members[i].state is WorkerState.READY
-        }
-        if not self._doubted.keys().isdisjoint(worker_ids):
-            self.pool_changed.set()  # the prober is not to sleep over it
+    def record_response(self, member: PoolMember, status: int) -> None:
+        """The worker answered: consecutive errors eject it although it can be reached."""
+        if member.id not in self.pool.members:
+            return  # it was dropped in the meantime; counting would keep its id forever
+        self._last_response_s[member.id] = self._clock()
+        if status == _GATEWAY_TIMEOUT:
+            return  # the client's deadline has passed, which may happen with any worker
+        if status not in _REJECTED:
+            # A worker rejects requests without looking at their bodies: that clears it of nothing.
+            self._failed_bodies.reset(member.id)
+        if status < _SERVER_ERROR:
+            self._errors_in_a_row.pop(member.id, None)
+            return
+        self._errors_in_a_row[member.id] += 1
+        if self._errors_in_a_row[member.id] >= _ERRORS_IN_A_ROW:
+            del self._errors_in_a_row[member.id]
+            error = f"answered {_ERRORS_IN_A_ROW} times in a row with an error, the last was {status}"
+            self._eject_for_errors(member, error)
 
-    def synced(self, listed: Iterable[Instance]) -> None:
-        """Take a list of workers that are well, as far as the one who has it knows."""
-        self.called(ServiceList(tuple(listed)))
+    def record_ticket_refusal(self, member: PoolMember, error: str) -> None:
+        """The worker rejects the proxy's ticket: it would reject the next one, too."""
+        self._eject_for_errors(member, error)
 
-    def called(self, roll: ServiceList) -> None:
-        """Take the registry's answer, with all that it says of those who are listed."""
-        pool = self.pool.synced(
-            roll.passing, self._clock(), maintained=roll.maintained, ill=frozenset(roll.failing_checks)
+    def record_not_ready(self, member: PoolMember, error: str) -> None:
+        """The worker rejected a request because it is not ready."""
+        found = {member.id: (Probe.NOT_READY, error)}
+        self._replace_pool(self.pool.after_probes(found, self._clock(), self._rng), {member.id: error})
+
+    def record_queue_length(self, member: PoolMember, queue_length: str | None) -> None:
+        """Take the X-Queue-Length of a response; an invalid value is ignored."""
+        report = parse_report(queue_length, self._clock())
+        if report is not None and member.id in self.pool.members:
+            self._queue_reports[member.id] = report
+
+    # News of the registry.
+
+    def apply_instances(self, listed: Iterable[Instance]) -> None:
+        """Take a complete list of workers, from a static list or another process."""
+        self.apply_service_list(ServiceList(tuple(listed)))
+
+    def apply_service_list(self, listed: ServiceList) -> None:
+        """Take the registry's answer: passing workers, and those in maintenance or with failing checks."""
+        pool = self.pool.after_listing(
+            listed.passing,
+            self._clock(),
+            maintained=listed.maintained,
+            failing_checks=frozenset(listed.failing_checks),
         )
         news = {worker_id: "" for worker_id in pool.members if worker_id not in self.pool.members}
-        self._swap(pool, news | {one.instance.id: one.reason for one in roll.maintained})
+        self._replace_pool(pool, news | {one.instance.id: one.reason for one in listed.maintained})
 
-    def heard(self, in_order: bool) -> None:
-        """Take the news that the registry has answered as one that is `in_order`, or not."""
-        pool = self.pool.heard(self._clock(), in_order=in_order)
+    def apply_registry_check(self, healthy: bool) -> None:
+        """A query to the registry ended; `healthy` is whether the registry works as it should."""
+        pool = self.pool.after_registry_check(self._clock(), healthy=healthy)
         if pool is not self.pool:
             gone = self.pool.members.keys() - pool.members.keys()
-            self._swap(pool, dict.fromkeys(gone, _ABSENT))
+            self._replace_pool(pool, dict.fromkeys(gone, _ABSENT))
 
-    def failed(self, member: PoolMember, error: str, *, late: bool = False) -> None:
-        """Take the news that a request did not reach the worker, or was not answered in time (`late`)."""
-        pool = self.pool.failed(member.id, error, self._clock(), self._rng, late=late)
-        self._swap(pool, {member.id: error})
+    # Health checks.
 
-    def stalled(self, member: PoolMember, body: Hashable, error: str) -> None:
-        """Take the news that nothing came of a request to the worker, or only its connection's end.
+    def suspects(self) -> tuple[PoolMember, ...]:
+        """The workers to probe out of turn: those with requested probes, and those that are silent.
 
-        It may be the request's `body` that does it, so a probe decides about the worker. But where so many
-        different bodies fare like that in a row, it is ejected whatever it says of itself.
+        A worker is silent if an attempt has waited for it for a while and no other response came since.
+        It may have a long queue or a large image; its process may also be stopped, or its machine gone.
         """
-        now = self.pool.members.get(member.id)
-        if now is None or now.state is not WorkerState.READY:
-            return
-        if self._strikes.struck(member.id, body):
-            self._struck_out_s[member.id] = self._clock()
-            self.failed(member, f"{error}, for {MOST} different bodies in a row", late=True)
-        else:
-            self.doubt((member.id,))
+        late_s = self._clock() - _SUSPECT_AFTER_S
+        requested = (self.pool.members[i] for i in self._probe_requested_s if i in self.pool.members)
+        return tuple(requested) + tuple(
+            member
+            for worker_id, attempts in self._in_flight.items()
+            if (member := self.pool.members.get(worker_id)) is not None
+            and self._is_silent(worker_id, _SUSPECT_AFTER_S)
+            and any((since_s := one.worker_since_s) is not None and since_s < late_s for one in attempts)
+        )
 
-    def draining(self, worker_id: str) -> bool:
-        """Whether the worker has said that it is about to stop."""
-        member = self.pool.members.get(worker_id)
-        return member is not None and member.state is WorkerState.DRAINING
+    def request_probes(self, worker_ids: Collection[str]) -> None:
+        """Have these workers probed soon: a client reports that they failed, or an attempt was abandoned.
 
-    def reported(self, member: PoolMember, queue_length: str | None) -> None:
-        """Take what an answer's head says of the worker's queue; what can't be read is not heeded."""
-        report = read_report(queue_length, self._clock())
-        if report is not None and member.id in self.pool.members:
-            self._reports[member.id] = report
-
-    def answered(self, member: PoolMember, status: int) -> None:
-        """Take the news of an answer: a worker that fails again and again is of no use, reachable or not.
-
-        That the caller's time was over says nothing of the worker: images that take long come from anybody.
+        Only the probe changes the pool: a client may be wrong, or lie.
         """
-        if member.id not in self.pool.members:
-            return  # it was dropped in the meantime, and what is remembered of it as well
-        self._heard_s[member.id] = self._clock()
-        if status == _OVERDUE:
-            return
-        if status not in _SENT_AWAY:
-            self._strikes.forget(member.id)
-        if status < _FAILING_FROM:
-            self._failing.pop(member.id, None)
-            return
-        self._failing[member.id] += 1
-        if self._failing[member.id] >= _FAILING_TIMES:
-            del self._failing[member.id]
-            error = f"answered {_FAILING_TIMES} times in a row with an error, the last was {status}"
-            self._swap(self.pool.failing(member.id, error, self._clock(), self._rng), {member.id: error})
+        members, now_s = self.pool.members, self._clock()
+        requested = {**self._probe_requested_s, **dict.fromkeys(worker_ids, now_s)}
+        # Ids come from clients: without this check anybody could fill the memory with them.
+        self._probe_requested_s = {
+            i: since_s
+            for i, since_s in requested.items()
+            if i in members and members[i].state is WorkerState.READY
+        }
+        if not self._probe_requested_s.keys().isdisjoint(worker_ids):
+            self.pool_changed.set()  # wakes the prober
 
-    def refused(self, member: PoolMember, error: str) -> None:
-        """Take the news that a worker does not let the proxy in: the next request would fare no better."""
-        self._swap(self.pool.failing(member.id, error, self._clock(), self._rng), {member.id: error})
+    def probes_due(self) -> tuple[PoolMember, ...]:
+        """The workers to probe now, by the pool's schedule."""
+        return self.pool.probes_due(self._clock())
 
-    def declined(self, member: PoolMember, error: str) -> None:
-        """Take the news that a worker sent a request away because it is not ready."""
-        found = {member.id: (Probe.NOT_READY, error)}
-        self._swap(self.pool.probed(found, self._clock(), self._rng), {member.id: error})
+    def next_probe_in_s(self) -> float | None:
+        """Seconds until a probe is due, 0 or more; None if none is needed."""
+        at_s = self.pool.next_probe_at_s()
+        return None if at_s is None else max(0.0, at_s - self._clock())
 
-    def now_s(self) -> float:
-        """On the clock of all times here."""
-        return self._clock()
-
-    def probed(self, found: Mapping[str, tuple[Probe, str]], asked_s: float = math.inf) -> None:
-        """Take what probes found that began then. Nobody need wait any longer for who is unreachable.
-
-        That a worker is ready is old news where it was doubted or struck out since.
-        """
+    def record_probes(self, found: Mapping[str, tuple[Probe, str]], started_s: float = math.inf) -> None:
+        """Take the results of probes that started at `started_s`: result and error text by worker id."""
+        # A probe that started before a worker was suspected may have succeeded before the failure.
         found = {
             worker_id: (probe, error)
             for worker_id, (probe, error) in found.items()
-            if probe is not Probe.READY or self._suspected_s(worker_id) <= asked_s
+            if probe is not Probe.READY or self._suspected_at_s(worker_id) <= started_s
         }
         for worker_id, (probe, _) in found.items():
-            self._doubted.pop(worker_id, None)
-            self._struck_out_s.pop(worker_id, None)
+            self._probe_requested_s.pop(worker_id, None)
+            self._ejected_for_bodies_s.pop(worker_id, None)
             if probe in {Probe.UNREACHABLE, Probe.LATE}:
-                for waiting in self._tries.get(worker_id, ()):
-                    waiting.give_up()
+                # Attempts would otherwise wait for their own time-outs before they try another worker.
+                for attempt in self._in_flight.get(worker_id, ()):
+                    attempt.give_up()
             elif worker_id in self.pool.members:
-                self._heard_s[worker_id] = self._clock()
+                self._last_response_s[worker_id] = self._clock()
         errors = {worker_id: error for worker_id, (_, error) in found.items()}
-        self._swap(self.pool.probed(found, self._clock(), self._rng), errors)
+        self._replace_pool(self.pool.after_probes(found, self._clock(), self._rng), errors)
 
-    def probes_due(self) -> tuple[PoolMember, ...]:
-        """The workers to probe now."""
-        return self.pool.to_probe(self._clock())
+    def is_draining(self, worker_id: str) -> bool:
+        """Whether the worker said that it is about to stop."""
+        member = self.pool.members.get(worker_id)
+        return member is not None and member.state is WorkerState.DRAINING
 
-    def next_probe_in_s(self) -> float | None:
-        """Seconds until a probe is due, 0 or more; None while nobody needs one."""
-        at_s = self.pool.next_probe_s()
-        return None if at_s is None else max(0.0, at_s - self._clock())
+    def now_s(self) -> float:
+        """The time on the clock of all times here."""
+        return self._clock()
 
-    def _silent(self, worker_id: str, seconds: float) -> bool:
-        """Whether nobody has heard from the worker for so long."""
-        return self._heard_s.get(worker_id, -math.inf) < self._clock() - seconds
+    def _is_silent(self, worker_id: str, seconds: float) -> bool:
+        """Whether no response came from the worker for so long."""
+        return self._last_response_s.get(worker_id, -math.inf) < self._clock() - seconds
 
-    def _suspected_s(self, worker_id: str) -> float:
-        """When it was doubted or struck out last, without a probe since."""
-        return max(self._doubted.get(worker_id, -math.inf), self._struck_out_s.get(worker_id, -math.inf))
+    def _suspected_at_s(self, worker_id: str) -> float:
+        """When a probe was last requested, or the worker last ejected for bodies, without a probe since."""
+        never = -math.inf
+        return max(
+            self._probe_requested_s.get(worker_id, never), self._ejected_for_bodies_s.get(worker_id, never)
+        )
 
     def _last_resort(self, tried: Collection[str]) -> PoolMember | None:
-        """Any who served and was ejected for being late."""
+        """A worker that served and was ejected for being late."""
         late = self.pool.late
         first = int(self._rng.random() * len(late))
         order = (late[(first + step) % len(late)] for step in range(len(late)))
         return next((member for member in order if member.id not in tried), None)
 
-    def _swap(self, pool: Pool, news: Mapping[str, str]) -> None:
-        """Go over to this pool, which is the current one after this news: what was wrong, by worker."""
+    def _eject_for_errors(self, member: PoolMember, error: str) -> None:
+        pool = self.pool.after_errors(member.id, error, self._clock(), self._rng)
+        self._replace_pool(pool, {member.id: error})
+
+    def _replace_pool(self, pool: Pool, news: Mapping[str, str]) -> None:
+        """Make this the current pool. `news` has the error text of each worker that it is about."""
         before, self.pool = self.pool, pool
         changed = []
-        for worker_id in {**news, **dict.fromkeys(before.out_for_answers)}:
+        # Workers ejected for errors may have come back without news of their own: see Pool._with.
+        for worker_id in {**news, **dict.fromkeys(before.ejected_for_errors)}:
             old, new = before.members.get(worker_id), pool.members.get(worker_id)
             if old is not None and new is None:
-                self._heard_s.pop(worker_id, None)
-                self._failing.pop(worker_id, None)
-                self._strikes.forget(worker_id)
-                self._struck_out_s.pop(worker_id, None)
-                self._reports.pop(worker_id, None)
+                self._forget(worker_id)
                 changed.append((old, "dropped", news.get(worker_id)))
             elif new is not None and (old is None or old.state is not new.state):
                 changed.append((new, new.state, news.get(worker_id)))
-        self._tell(changed)
+        self._log_changes(changed)
         self.pool_changed.set()
         if pool.routable:
             self.first_ready.set()
 
-    def _tell(self, changed: Sequence[tuple[PoolMember, str, str | None]]) -> None:
-        """Log what became of whom: a line for each, but when it is thousands at once only how many."""
-        if len(changed) > _LINES_AT_ONCE:
+    def _forget(self, worker_id: str) -> None:
+        self._last_response_s.pop(worker_id, None)
+        self._errors_in_a_row.pop(worker_id, None)
+        self._failed_bodies.reset(worker_id)
+        self._ejected_for_bodies_s.pop(worker_id, None)
+        self._queue_reports.pop(worker_id, None)
+
+    def _log_changes(self, changed: Sequence[tuple[PoolMember, str, str | None]]) -> None:
+        """Log a line for each changed worker; for very many only their number by state."""
+        if len(changed) > _MAX_LOG_LINES:
             for state, workers in Counter(state for _, state, _ in changed).items():
                 self._log.info("workers " + state, workers=workers)
             return
@@ -341,3 +344,20 @@ class WorkerTable:
             log = self._log.warning if state == WorkerState.EJECTED else self._log.info
             why = {"error": error} if error else {}
             log("worker " + state, worker=member.id, address=str(member.instance.address), **why)
+
+
+class WorkerCollector(Collector):
+    """The table's metrics, read when Prometheus asks: nothing has to be kept up to date."""
+
+    def __init__(self, table: WorkerTable) -> None:
+        self._table = table
+
+    def collect(self) -> Iterator[Metric]:
+        workers = GaugeMetricFamily("tfleet_proxy_workers", "Workers by state", labels=["state"])
+        members = self._table.pool.members.values()
+        for state in WorkerState:
+            workers.add_metric([state], sum(member.state is state for member in members))
+        yield workers
+        in_flight = GaugeMetricFamily("tfleet_proxy_in_flight", "Requests open with workers")
+        in_flight.add_metric([], sum(self._table.in_flight(member.id) for member in members))
+        yield in_flight

@@ -10,7 +10,7 @@ import asyncio
 from typing import Final, Protocol
 
 from tfleet.httpd.http1.response import ResponseHead
-from tfleet.proxy.balancing.pool import PoolMember
+from tfleet.proxy.balancing.member import PoolMember
 from tfleet.proxy.forwarding.errors import (
     HungUpError,
     LateError,

@@ -168,7 +168,7 @@ class Exchange:
         assert attempt is not None
         member = attempt.member
         if (length := head.queue_length) is not None:
-            self._context.fleet.reported(member, length.decode("latin-1"))
+            self._context.fleet.record_queue_length(member, length.decode("latin-1"))
         repeatable = self._upload.repeatable
         name = None if head.worker is None else head.worker.decode("latin-1")
         if not member.answers_as(name):
@@ -198,7 +198,7 @@ class Exchange:
             end += LAST_CHUNK
         if end:
             self._client.send(end)
-        self._context.fleet.answered(attempt.member, head.status)
+        self._context.fleet.record_response(attempt.member, head.status)
         self._over(head.status)
         self._client.finish(keep=self._keep)
 
@@ -250,7 +250,7 @@ class Exchange:
         unsent, self._unsent = self._unsent, []
         waiting = list(self._upload.kept) if self._upload.repeatable else unsent
         self._attempt = Attempt(member, self, self._upload, waiting, context.connections, context.loop)
-        context.fleet.began(member.id, self._attempt)
+        context.fleet.attempt_started(member.id, self._attempt)
         if self._client.write_paused:
             self._attempt.pause_reading()
         self._attempt.start(afresh=self._tries.careful)
@@ -302,13 +302,13 @@ class Exchange:
     def _abandon(self) -> None:
         """Let go of a try that nobody waits for any more; its worker may have been silent for too long."""
         if self._attempt is not None:
-            self._context.fleet.abandoned(self._attempt.member.id, self._attempt)
+            self._context.fleet.attempt_abandoned(self._attempt.member.id, self._attempt)
         self._let_go()
 
     def _let_go(self) -> None:
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
-            self._context.fleet.ended(attempt.member.id, attempt)
+            self._context.fleet.attempt_ended(attempt.member.id, attempt)
             attempt.drop()
         self._turns.let_go()
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from http import HTTPStatus
 
 from tfleet.httpd.http1.request import RequestHead
-from tfleet.proxy.balancing.pool import PoolMember
+from tfleet.proxy.balancing.member import PoolMember
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import (
     DeclinedError,
@@ -29,7 +29,7 @@ def suspect(
     A worker that is about to stop cuts off what is left in the end: that is nobody's fault. A body that is
     not kept has no digest; its length tells it from others well enough.
     """
-    if not error.had_body or fleet.draining(member.id):
+    if not error.had_body or fleet.is_draining(member.id):
         return b""
     if not upload.repeatable:
         return b"%d bytes" % upload.received_bytes
@@ -39,12 +39,12 @@ def suspect(
 def judge(fleet: WorkerTable, member: PoolMember, error: TryFailedError, body: Hashable) -> None:
     """Tell the fleet of a failure. `body` is what tells the request's from others."""
     if isinstance(error, LateError | HungUpError):
-        fleet.stalled(member, body, str(error))
+        fleet.record_stall(member, body, str(error))
     elif isinstance(error, UnreachableError):
-        fleet.failed(member, str(error))
+        fleet.record_failure(member, str(error))
     elif isinstance(error, StaleConnectionError) and error.had_body:
-        fleet.doubt((member.id,))
+        fleet.request_probes((member.id,))
     elif isinstance(error, TicketRefusedError):
-        fleet.refused(member, str(error))
+        fleet.record_ticket_refusal(member, str(error))
     elif isinstance(error, DeclinedError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        fleet.declined(member, str(error))
+        fleet.record_not_ready(member, str(error))

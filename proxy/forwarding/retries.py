@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tfleet.contract.problem import Problem
-from tfleet.proxy.balancing.pool import PoolMember
+from tfleet.proxy.balancing.member import PoolMember
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import DeclinedError, StaleConnectionError, TryFailedError
 from tfleet.proxy.problems import NO_WORKER

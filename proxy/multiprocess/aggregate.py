@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
 from tfleet.proxy.admin.workers import WorkerRow
-from tfleet.proxy.balancing.pool import WorkerState
+from tfleet.proxy.balancing.member import WorkerState
 
 # Each listener sees all workers and the whole registry: of these figures the one that is worst is told.
 _MOST: Final = frozenset(

@@ -21,7 +21,7 @@ from tfleet.contract.ticket_keys import KeyFileState
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.admin.workers import WorkerRow
-from tfleet.proxy.balancing.pool import WorkerState
+from tfleet.proxy.balancing.member import WorkerState
 from tfleet.proxy.multiprocess.json_codec import JsonError, from_json, to_json
 from tfleet.proxy.server import ProxySettings
 from tfleet.runtime.log import LogFormat, LogLevel

@@ -20,8 +20,8 @@ from tfleet.httpd.acceptor import listen_errors
 from tfleet.proxy.admin.app import PageSources
 from tfleet.proxy.admin.registry_metrics import MembershipMetrics
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
-from tfleet.proxy.balancing.pool import WorkerState
-from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.balancing.member import WorkerState
+from tfleet.proxy.balancing.worker_table import WorkerCollector, WorkerTable
 from tfleet.proxy.multiprocess.messages import Drain, Registered, Start
 from tfleet.proxy.multiprocess.shared_port import held, share
 from tfleet.proxy.multiprocess.supervisor import AggregateStatus, ChildSupervisor
@@ -67,7 +67,8 @@ async def serve_together(
     if crowded := crowding(count, usable_cpus()):
         log.warning(crowded)
     loop = asyncio.get_running_loop()
-    own = ProxyMetrics(WorkerTable(settings.balance))
+    own = ProxyMetrics()
+    own.include(WorkerCollector(WorkerTable(settings.balance)))
     own.include(ProcessMetrics(loop))
     supervisor = ChildSupervisor(count, own)
     readiness = SharedReadiness(supervisor)

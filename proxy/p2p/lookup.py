@@ -33,7 +33,7 @@ from tfleet.contract.names import (
 from tfleet.contract.problem import Problem
 from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import RequestHead
-from tfleet.proxy.balancing.pool import PoolMember
+from tfleet.proxy.balancing.member import PoolMember
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.p2p.address_selection import ClientLocation, Wanted
 from tfleet.proxy.p2p.direct_response import LocalReply
@@ -83,7 +83,7 @@ class Lookup:
         if query:
             asked = parse_qs(query.decode("ascii"), keep_blank_values=True)
             failed = frozenset(asked.get("except", ()))
-            self._fleet.doubt(failed)
+            self._fleet.request_probes(failed)
             asker = ClientLocation(head, peer, self._view.networks, _wanted(asked.get(ADDRESS_KIND)))
             if LEASE_SIZE in asked:
                 lines = _TEXT in accepts and _JSON not in accepts

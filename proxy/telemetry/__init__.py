@@ -1,1 +1,1 @@
-"""What the proxy counts and logs."""
+"""Metrics and the access log of the proxy."""

@@ -13,8 +13,8 @@ from tests.support.registered_workers import ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry
-from tfleet.proxy.admin.app import Mode
 from tfleet.proxy.server import running
+from tfleet.proxy.settings import Mode
 
 EVIL = "x\r\nSet-Cookie: a=b"
 ASKED = (

@@ -15,9 +15,9 @@ from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.contract.ticket import LIFETIME_S, TicketKeys, check
 from tfleet.contract.ticket_keys import KeyFile
-from tfleet.proxy.admin.app import Mode
 from tfleet.proxy.p2p.lookup import EXPIRES_IN_S, LEASE_S
 from tfleet.proxy.server import running
+from tfleet.proxy.settings import Mode
 
 KEYS = TicketKeys((b"k" * 64,))
 

@@ -14,11 +14,8 @@ from tfleet.contract.cors import CORS_OFF, Cors
 from tfleet.contract.ticket_keys import KeyFile
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.httpd.admission import ConnectionLimits
-from tfleet.proxy.admin.app import Mode
-from tfleet.proxy.balancing.policies import Balance
-from tfleet.proxy.balancing.slow_start import WINDOW_S
 from tfleet.proxy.server import ProxySettings
-from tfleet.proxy.settings import RequestLimits
+from tfleet.proxy.settings import SLOW_START_S, Balance, Mode, RequestLimits
 
 
 @dataclass
@@ -104,7 +101,7 @@ def settings(
     *workers: Address | StandIn,
     mode: Mode = "forward",
     balance: Balance = "round-robin",
-    slow_start_s: float = WINDOW_S,
+    slow_start_s: float = SLOW_START_S,
     registry: Registry | None = None,
     advertise: Address | None = None,
     max_body_bytes: int = 10_000_000,

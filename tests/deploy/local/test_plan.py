@@ -13,7 +13,7 @@ from tfleet.deploy.local.command import passed_on
 from tfleet.deploy.local.plan import PROGRAM, FleetPlan
 from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
-from tfleet.proxy.admin.app import Mode
+from tfleet.proxy.settings import Mode
 
 FLEET = FleetPlan(
     proxy=Address("127.0.0.1", 12480),

@@ -13,8 +13,8 @@ from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.contract.cors import Cors
-from tfleet.proxy.admin.app import Mode
 from tfleet.proxy.server import running
+from tfleet.proxy.settings import Mode
 
 NOTHING: Mapping[str, str] = {}
 A, B, C = "https://a.example", "https://b.example", "https://c.example"

@@ -17,7 +17,6 @@ from tfleet.contract.address import Address
 from tfleet.httpd.server import Server
 from tfleet.proxy.admin.page_request import PageForwarder, PageLimits
 from tfleet.proxy.admin.page_server import page_server
-from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.routes import ProxyErrorResponses
 from tfleet.proxy.server import listening
@@ -46,7 +45,7 @@ async def forwarding(
     path: Path, limits: PageLimits = LIMITS, readiness: Readiness | None = None
 ) -> AsyncIterator[Address]:
     loop, cors = asyncio.get_running_loop(), settings().cors
-    observer = AccessLog(ProxyMetrics(WorkerTable()), loop)
+    observer = AccessLog(ProxyMetrics(), loop)
     with WorkerConnections(loop, 15.0) as connections:
         pages = PageForwarder(path, connections, limits, observer, cors, loop)
         server = Server(pages, ProxyErrorResponses(observer, cors), settings().client_limits, loop)

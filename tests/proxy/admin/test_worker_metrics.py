@@ -87,9 +87,9 @@ async def test_an_unexpected_page_is_not_passed_on(answer, how: str) -> None:  #
 async def test_another_server_at_its_address_is_not_taken_for_it() -> None:
     fleet = WorkerTable()
     async with stand_in() as worker, aiohttp.ClientSession() as session:
-        fleet.synced([Instance("tfleet-mine", worker.address)])
+        fleet.apply_instances([Instance("tfleet-mine", worker.address)])
         worker.name = "tfleet-another"
-        status = LocalStatus(fleet, ProxyMetrics(fleet), Readiness())
+        status = LocalStatus(fleet, ProxyMetrics(), Readiness())
         with pytest.raises(ProblemError, match="tfleet-mine is not at its address any more, but tfleet-ano"):
             await WorkerMetricsPages(status, session)("tfleet-mine")
 

@@ -11,7 +11,7 @@ from tfleet.proxy.balancing.worker_table import WorkerTable
 async def error_at(address: Address) -> str:
     """What the table says of a worker there, once it was probed."""
     fleet = WorkerTable()
-    fleet.synced([Instance("w1", address)])
+    fleet.apply_instances([Instance("w1", address)])
     async with aiohttp.ClientSession() as session:
         await Prober(fleet, session).round()
     return fleet.pool.members["w1"].last_error

@@ -38,6 +38,6 @@ def test_several_models_are_logged_once_for(rolls: list[ServiceList], told: list
     with capture_logs() as lines:
         names = ModelNames("tfleet")
         for each in rolls:
-            names.called(each)
+            names.update(each)
     assert [line["models"] for line in lines] == told
     assert all("--service" in line["hint"] and line["log_level"] == "warning" for line in lines)

@@ -18,16 +18,16 @@ def test_a_worker_is_out_at_the_third_different_body(bodies: str, out_at: int | 
     strikes, out = FailureCount(), []
     for number, body in enumerate(bodies, start=1):
         if body == ".":
-            strikes.forget("w1")
-        elif strikes.struck("w1", body):
+            strikes.reset("w1")
+        elif strikes.add("w1", body):
             out.append(number)
     assert out == ([] if out_at is None else [out_at])
 
 
 def test_each_worker_has_a_count_of_its_own() -> None:
     strikes = FailureCount()
-    found = [strikes.struck(worker, body) for body in "ab" for worker in ("w1", "w2")]
+    found = [strikes.add(worker, body) for body in "ab" for worker in ("w1", "w2")]
     assert found == [False] * 4
-    strikes.forget("w2")
-    assert strikes.struck("w1", "c")
-    assert not strikes.struck("w2", "c")
+    strikes.reset("w2")
+    assert strikes.add("w1", "c")
+    assert not strikes.add("w2", "c")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
+from tfleet.proxy.balancing.member import PoolMember, Probe
 from tfleet.proxy.balancing.policies import LeaseRotation, LeastRequest, Picker, RoundRobin
-from tfleet.proxy.balancing.pool import Pool, PoolMember, Probe
+from tfleet.proxy.balancing.pool import Pool
 from tfleet.proxy.balancing.slow_start import SlowStart
 from tfleet.proxy.balancing.worker_table import WorkerTable
 
@@ -21,12 +22,12 @@ NOW_S = 1000.0
 def pool_of(warm: int, *ages_s: float) -> Pool:
     """So many that have been at work for long, and after them newcomers that have been ready for so long."""
     came_s = [0.0] * warm + [NOW_S - age_s for age_s in ages_s]
-    pool = Pool(slow_start=SlowStart(WINDOW_S)).synced(
+    pool = Pool(slow_start=SlowStart(WINDOW_S)).after_listing(
         [Instance(f"w{n}", Address("h", 1)) for n in range(len(came_s))], 0.0
     )
     for at_s in sorted(set(came_s)):
         ready = {f"w{n}": (Probe.READY, "") for n, came in enumerate(came_s) if came == at_s}
-        pool = pool.probed(ready, at_s, random.Random(0))
+        pool = pool.after_probes(ready, at_s, random.Random(0))
     return pool
 
 
@@ -97,7 +98,7 @@ def test_a_tried_worker_is_not_picked_again(picker: Any) -> None:
 
 @PICKERS
 def test_a_fleet_of_newcomers_shares_all_there_is(picker: Any) -> None:
-    pool = pool_of(1, 0.0, 0.0, 0.0).failed("w0", "refused", NOW_S, random.Random(0))
+    pool = pool_of(1, 0.0, 0.0, 0.0).after_failure("w0", "refused", NOW_S, random.Random(0))
     found = shares(picker(random.Random(1)), pool, 3000)
     assert min(found[f"w{n}"] for n in (1, 2, 3)) > 900
 
@@ -167,7 +168,7 @@ def test_the_rules_hold_for_any_workers(
     assert not ids & {m.id for m in [*found, *(least(pool, ids, NOW_S) for _ in range(40))]}
     left = [m for m in pool.routable if m.id not in ids]
     assert set(found) <= set(left)
-    whole = [found[m] for m in left if pool.slow_start.turn(m.warm_at_s, NOW_S) == 1]
+    whole = [found[m] for m in left if pool.slow_start.weight(m.warm_at_s, NOW_S) == 1]
     assert not whole or max(whole) - min(whole) <= 1, "the warm ones share evenly"
     assert not whole or max(found.values()) <= min(whole) + 1, "nobody has more than they"
 
@@ -203,10 +204,10 @@ def test_each_lease_starts_where_the_last_one_ended() -> None:
 
 def test_a_late_worker_is_leased_as_a_last_resort() -> None:
     fleet = WorkerTable(rng=random.Random(1))
-    fleet.synced([member.instance for member in members(3)])
-    fleet.probed({f"w{one}": (Probe.READY, "") for one in range(3)})
-    fleet.failed(fleet.pool.members["w0"], "no answer", late=True)
-    fleet.failed(fleet.pool.members["w1"], "refused")
+    fleet.apply_instances([member.instance for member in members(3)])
+    fleet.record_probes({f"w{one}": (Probe.READY, "") for one in range(3)})
+    fleet.record_failure(fleet.pool.members["w0"], "no answer", late=True)
+    fleet.record_failure(fleet.pool.members["w1"], "refused")
     assert ids(fleet.lease(8)) == ["w2"]
     assert ids(fleet.lease(8, {"w2"})) == ["w0"]
     assert ids(fleet.lease(8, {"w2", "w0"})) == []

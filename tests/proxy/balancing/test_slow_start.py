@@ -39,18 +39,18 @@ def test_later_workers_do_not_move_the_fleets_start() -> None:
 )
 def test_a_turn_grows_evenly_from_a_tenth(age_s: float, turn: float) -> None:
     two = STARTED.after(2, [510.0], 500.0)
-    assert two.turn(510.0, 500.0 + age_s) == pytest.approx(turn)
-    assert two.turn(100.0, 500.0 + age_s) == 1.0
+    assert two.weight(510.0, 500.0 + age_s) == pytest.approx(turn)
+    assert two.weight(100.0, 500.0 + age_s) == 1.0
     assert two.uneven(500.0 + age_s) is (age_s < WINDOW_S)
 
 
 def test_with_no_warm_worker_the_warmest_has_full_weight() -> None:
     both_cold = STARTED.after(2, [505.0, 510.0], 501.0)
-    assert both_cold.turn(505.0, 502.0) == 1.0
-    assert both_cold.turn(510.0, 502.0) == pytest.approx(0.2 / 0.7)
+    assert both_cold.weight(505.0, 502.0) == 1.0
+    assert both_cold.weight(510.0, 502.0) == pytest.approx(0.2 / 0.7)
     assert both_cold.uneven(507.0)
     alone = STARTED.after(1, [510.0], 501.0)
-    assert alone.turn(510.0, 501.0) == 1.0
+    assert alone.weight(510.0, 501.0) == 1.0
 
 
 def test_without_a_window_everybody_is_warm_at_once() -> None:

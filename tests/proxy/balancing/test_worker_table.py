@@ -6,8 +6,9 @@ from structlog.testing import capture_logs
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.balancing.pool import Probe, WorkerState
-from tfleet.proxy.balancing.worker_table import QueueReport, WorkerTable, read_report
+from tfleet.proxy.balancing.member import Probe, WorkerState
+from tfleet.proxy.balancing.queue_report import QueueReport, parse_report
+from tfleet.proxy.balancing.worker_table import WorkerTable
 
 ONE, TWO = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
 
@@ -25,8 +26,8 @@ class Waiter:
 
 def ready(fleet: WorkerTable, *instances: Instance) -> None:
     """List these workers, and let a probe find them ready."""
-    fleet.synced(instances)
-    fleet.probed({instance.id: (Probe.READY, "") for instance in instances})
+    fleet.apply_instances(instances)
+    fleet.record_probes({instance.id: (Probe.READY, "") for instance in instances})
 
 
 class Clock:
@@ -53,12 +54,12 @@ def test_requests_in_flight_are_counted_and_forgotten() -> None:
     ready(fleet, ONE, TWO)
     tries = [Waiter(), Waiter()]
     for one in tries:
-        fleet.began("w1", one)
+        fleet.attempt_started("w1", one)
     assert fleet.in_flight("w1") == 2
     assert fleet.pick() is fleet.pool.members["w2"]
     assert repr(fleet) == "<WorkerTable <Pool routable=2 of 2> in_flight=2>"
     for one in tries:
-        fleet.ended("w1", one)
+        fleet.attempt_ended("w1", one)
     assert fleet.in_flight("w1") == 0
 
 
@@ -71,14 +72,14 @@ def test_a_worker_with_a_queue_is_passed_over_for_a_second() -> None:
     def picked() -> set[str]:
         return {member.id for _ in range(40) if (member := fleet.pick())}
 
-    fleet.reported(one, "3")
+    fleet.record_queue_length(one, "3")
     assert picked() == {"w2"}
-    fleet.reported(one, "no number")
-    fleet.reported(one, None)
+    fleet.record_queue_length(one, "no number")
+    fleet.record_queue_length(one, None)
     assert picked() == {"w2"}, "what it said before still holds"
-    fleet.reported(one, "0")
+    fleet.record_queue_length(one, "0")
     assert picked() == {"w1", "w2"}
-    fleet.reported(one, "3")
+    fleet.record_queue_length(one, "3")
     clock.now_s += 1
     assert picked() == {"w1", "w2"}
 
@@ -89,11 +90,11 @@ def test_a_dropped_workers_queue_report_is_forgotten(when: str) -> None:
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
     if when == "before":
-        fleet.reported(one, "3")
-    fleet.synced([TWO])
-    fleet.failed(one, "refused")
+        fleet.record_queue_length(one, "3")
+    fleet.apply_instances([TWO])
+    fleet.record_failure(one, "refused")
     if when == "after":
-        fleet.reported(one, "3")
+        fleet.record_queue_length(one, "3")
     ready(fleet, ONE, TWO)
     assert fleet.load("w1", 0.0) == 0
 
@@ -103,7 +104,7 @@ def test_probes_are_due_by_the_clock() -> None:
     fleet = WorkerTable(clock=clock, rng=random.Random(1))
     ready(fleet, ONE)
     assert fleet.next_probe_in_s() is None
-    fleet.failed(fleet.pool.members["w1"], "refused")
+    fleet.record_failure(fleet.pool.members["w1"], "refused")
     wait_s = fleet.next_probe_in_s()
     assert wait_s is not None
     assert 0 < wait_s <= 1
@@ -118,7 +119,7 @@ def test_every_change_wakes_the_prober() -> None:
     ready(fleet, ONE)
     assert fleet.pool_changed.is_set()
     fleet.pool_changed.clear()
-    fleet.declined(fleet.pool.members["w1"], "answers 503")
+    fleet.record_not_ready(fleet.pool.members["w1"], "answers 503")
     assert fleet.pool_changed.is_set()
     assert fleet.pick() is None
 
@@ -129,18 +130,18 @@ def test_a_silent_worker_with_requests_is_suspect() -> None:
     fleet = WorkerTable(clock=clock)
     ready(fleet, ONE, TWO)
     one, waiter = fleet.pool.members["w1"], Waiter(worker_since_s=clock.now_s)
-    fleet.began("w1", waiter)
+    fleet.attempt_started("w1", waiter)
     assert fleet.suspects() == ()
     clock.now_s += 2
     assert fleet.suspects() == (one,)
-    fleet.answered(one, 200)
+    fleet.record_response(one, 200)
     assert fleet.suspects() == ()
     clock.now_s += 2
     waiter.worker_since_s = None
     assert fleet.suspects() == (), "it is the client who keeps it waiting"
     waiter.worker_since_s = 0.0
     assert fleet.suspects() == (one,)
-    fleet.ended("w1", waiter)
+    fleet.attempt_ended("w1", waiter)
     assert fleet.suspects() == ()
 
 
@@ -148,9 +149,9 @@ def test_no_request_waits_for_an_unreached_worker() -> None:
     fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     lost, other = Waiter(), Waiter()
-    fleet.began("w1", lost)
-    fleet.began("w2", other)
-    fleet.probed({"w1": (Probe.UNREACHABLE, "no answer")})
+    fleet.attempt_started("w1", lost)
+    fleet.attempt_started("w2", other)
+    fleet.record_probes({"w1": (Probe.UNREACHABLE, "no answer")})
     assert (lost.given_up, other.given_up) == (True, False)
     assert fleet.pick() is fleet.pool.members["w2"]
 
@@ -160,9 +161,9 @@ def test_a_new_worker_weighs_less_during_slow_start() -> None:
     fleet = WorkerTable(slow_start_s=10.0, clock=clock, rng=random.Random(1))
     ready(fleet, ONE)
     clock.now_s = 60.0
-    fleet.synced([ONE, TWO])
+    fleet.apply_instances([ONE, TWO])
     assert fleet.weight(fleet.pool.members["w2"]) == 0.0
-    fleet.probed({"w2": (Probe.READY, "")})
+    fleet.record_probes({"w2": (Probe.READY, "")})
     weights = []
     for clock.now_s in (60.0, 65.0, 70.0):
         weights.append(fleet.weight(fleet.pool.members["w2"]))
@@ -186,13 +187,13 @@ def test_a_dropped_workers_answers_are_forgotten(answers: tuple[str, ...]) -> No
     one = fleet.pool.members["w1"]
     for what in answers:
         if what == "drop":
-            fleet.synced([TWO])
-            fleet.failed(one, "refused")
+            fleet.apply_instances([TWO])
+            fleet.record_failure(one, "refused")
         else:
             for _ in range(4):
-                fleet.answered(one, 500)
+                fleet.record_response(one, 500)
     ready(fleet, ONE, TWO)
-    fleet.answered(one, 500)
+    fleet.record_response(one, 500)
     assert fleet.pool.members["w1"] in fleet.pool.routable
 
 
@@ -201,9 +202,9 @@ def test_a_change_is_one_line_even_for_thousands() -> None:
     with capture_logs() as lines:
         ready(fleet, ONE, TWO)
         for _ in range(3):
-            fleet.failed(fleet.pool.members["w1"], "refused")
-        fleet.synced([])
-        fleet.probed({"w2": (Probe.UNREACHABLE, "no answer")})
+            fleet.record_failure(fleet.pool.members["w1"], "refused")
+        fleet.apply_instances([])
+        fleet.record_probes({"w2": (Probe.UNREACHABLE, "no answer")})
     told = [(line["event"], line["worker"], line.get("error")) for line in lines]
     assert told == [
         ("worker starting", "w1", None),
@@ -214,7 +215,7 @@ def test_a_change_is_one_line_even_for_thousands() -> None:
         ("worker dropped", "w2", "no answer"),
     ]
     with capture_logs() as lines:
-        fleet.synced(Instance(f"ghost{n}", Address("h", 1)) for n in range(3000))
+        fleet.apply_instances(Instance(f"ghost{n}", Address("h", 1)) for n in range(3000))
     assert lines == [{"event": "workers starting", "workers": 3000, "log_level": "info"}]
 
 
@@ -223,10 +224,10 @@ def test_a_worker_back_as_a_last_resort_is_logged() -> None:
     ready(fleet, ONE, TWO)
     one, two = fleet.pool.members.values()
     for _ in range(5):
-        fleet.answered(one, 500)
+        fleet.record_response(one, 500)
     assert fleet.pick() == two
     with capture_logs() as lines:
-        fleet.failed(two, "refused")
+        fleet.record_failure(two, "refused")
     assert {(line["event"], line["worker"]) for line in lines} == {
         ("worker ejected", "w2"),
         ("worker ready", "w1"),
@@ -236,9 +237,9 @@ def test_a_worker_back_as_a_last_resort_is_logged() -> None:
 def test_with_all_late_requests_go_to_an_untried_worker() -> None:
     fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
-    fleet.failed(fleet.pool.members["w1"], "makes no progress", late=True)
+    fleet.record_failure(fleet.pool.members["w1"], "makes no progress", late=True)
     assert {member.id for _ in range(9) if (member := fleet.pick())} == {"w2"}, "while somebody is well"
-    fleet.failed(fleet.pool.members["w2"], "makes no progress", late=True)
+    fleet.record_failure(fleet.pool.members["w2"], "makes no progress", late=True)
     assert {member.id for _ in range(20) if (member := fleet.pick())} == {"w1", "w2"}
     assert fleet.has_other(["w1"])
     assert (chosen := fleet.pick(["w1"])) is not None
@@ -253,12 +254,12 @@ def test_a_worker_silent_until_deadlines_is_probed() -> None:
     ready(fleet, ONE, TWO)
     one, two = fleet.pool.members["w1"], fleet.pool.members["w2"]
     clock.now_s = 10.0
-    fleet.answered(two, 200)
+    fleet.record_response(two, 200)
     for member in (one, two):
-        fleet.abandoned(member.id, Waiter(worker_since_s=None))
-        fleet.abandoned(member.id, Waiter(worker_since_s=9.9))
+        fleet.attempt_abandoned(member.id, Waiter(worker_since_s=None))
+        fleet.attempt_abandoned(member.id, Waiter(worker_since_s=9.9))
     assert fleet.suspects() == (one,), "the other one was heard a moment ago"
-    fleet.probed({"w1": (Probe.READY, "")})
+    fleet.record_probes({"w1": (Probe.READY, "")})
     assert fleet.suspects() == ()
 
 
@@ -269,10 +270,10 @@ def test_a_probe_that_began_before_a_doubt_does_not_settle_it() -> None:
     one = fleet.pool.members["w1"]
     asked_s = fleet.now_s()
     clock.now_s = 0.5
-    fleet.stalled(one, b"a body", "makes no progress")
-    fleet.probed({"w1": (Probe.READY, "")}, asked_s)
+    fleet.record_stall(one, b"a body", "makes no progress")
+    fleet.record_probes({"w1": (Probe.READY, "")}, asked_s)
     assert fleet.suspects() == (one,)
-    fleet.probed({"w1": (Probe.READY, "")}, 0.5)
+    fleet.record_probes({"w1": (Probe.READY, "")}, 0.5)
     assert fleet.suspects() == ()
 
 
@@ -282,15 +283,15 @@ def test_an_earlier_probe_does_not_undo_an_ejection() -> None:
     ready(fleet, ONE, TWO)
     clock.now_s = 0.5
     for body in "abc":
-        fleet.stalled(fleet.pool.members["w1"], body, "makes no progress")
-    fleet.probed({"w1": (Probe.READY, "")}, 0.4)
+        fleet.record_stall(fleet.pool.members["w1"], body, "makes no progress")
+    fleet.record_probes({"w1": (Probe.READY, "")}, 0.4)
     out = fleet.pool.members["w1"]
     assert out.state is WorkerState.EJECTED
     assert out.last_error == "makes no progress, for 3 different bodies in a row"
     clock.now_s = out.probe_at_s
-    fleet.probed({"w1": (Probe.READY, "")}, clock.now_s)
+    fleet.record_probes({"w1": (Probe.READY, "")}, clock.now_s)
     assert fleet.pool.members["w1"].state is WorkerState.READY
-    fleet.stalled(fleet.pool.members["w1"], "d", "makes no progress")
+    fleet.record_stall(fleet.pool.members["w1"], "d", "makes no progress")
     assert fleet.pool.members["w1"].state is WorkerState.READY, "the count has begun anew"
 
 
@@ -302,8 +303,8 @@ def test_answers_without_inference_do_not_count_as_served(status: int, state: Wo
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
     for body in "abc":
-        fleet.stalled(one, body, "makes no progress")
-        fleet.answered(one, status)
+        fleet.record_stall(one, body, "makes no progress")
+        fleet.record_response(one, status)
     assert fleet.pool.members["w1"].state is state
 
 
@@ -312,14 +313,14 @@ def test_bodies_count_only_against_a_worker_that_gets_requests() -> None:
     fleet = WorkerTable(rng=random.Random(1))
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
-    fleet.failed(one, "refused")
+    fleet.record_failure(one, "refused")
     for body in "abc":
-        fleet.stalled(one, body, "makes no progress")
+        fleet.record_stall(one, body, "makes no progress")
     assert fleet.suspects() == ()
-    fleet.probed({"w1": (Probe.READY, "")})
-    fleet.stalled(one, "d", "makes no progress")
+    fleet.record_probes({"w1": (Probe.READY, "")})
+    fleet.record_stall(one, "d", "makes no progress")
     assert fleet.pool.members["w1"].state is WorkerState.READY
-    assert fleet.draining("w1") is False
+    assert fleet.is_draining("w1") is False
 
 
 def test_expired_deadlines_eject_no_worker() -> None:
@@ -328,9 +329,9 @@ def test_expired_deadlines_eject_no_worker() -> None:
     ready(fleet, ONE, TWO)
     one = fleet.pool.members["w1"]
     for status in (500, 500, 504, 504, 504, 504, 504, 504, 500, 500):
-        fleet.answered(one, status)
+        fleet.record_response(one, status)
     assert [member.id for member in fleet.pool.routable] == ["w1", "w2"]
-    fleet.answered(one, 500)
+    fleet.record_response(one, 500)
     assert [member.id for member in fleet.pool.routable] == ["w2"]
 
 
@@ -354,11 +355,11 @@ def test_the_load_is_the_larger_of_in_flight_and_reported(
 
 
 def test_a_report_is_a_plain_number() -> None:
-    assert read_report("12", 5.0) == QueueReport(12, 5.0)
+    assert parse_report("12", 5.0) == QueueReport(12, 5.0)
 
 
 @pytest.mark.parametrize(
     "text", [None, "", "-1", "+1", "1.5", "1e3", " 1", "1, 2", "many", "\u0663", "9" * 16]
 )
 def test_an_invalid_queue_report_is_ignored(text: str | None) -> None:
-    assert read_report(text, 5.0) is None
+    assert parse_report(text, 5.0) is None

@@ -6,7 +6,7 @@ import pytest
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import RequestHead, read_request_head
-from tfleet.proxy.balancing.pool import PoolMember, Probe, WorkerState
+from tfleet.proxy.balancing.member import PoolMember, Probe, WorkerState
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import (
     DeclinedError,
@@ -24,8 +24,8 @@ from tfleet.proxy.forwarding.replay_buffer import ReplayMemory, Upload
 
 def fleet_of(workers: int) -> WorkerTable:
     fleet = WorkerTable(rng=random.Random(1))
-    fleet.synced([Instance(f"w{number}", Address("h", number + 1)) for number in range(workers)])
-    fleet.probed({f"w{number}": (Probe.READY, "") for number in range(workers)})
+    fleet.apply_instances([Instance(f"w{number}", Address("h", number + 1)) for number in range(workers)])
+    fleet.record_probes({f"w{number}": (Probe.READY, "") for number in range(workers)})
     return fleet
 
 
@@ -68,7 +68,7 @@ def test_a_body_is_suspected_if_a_worker(error: TryFailedError, may_be: bool) ->
 
 def test_a_stopping_workers_failure_suspects_no_body() -> None:
     fleet = fleet_of(1)
-    fleet.declined(one_of(fleet), "answers 503")
+    fleet.record_not_ready(one_of(fleet), "answers 503")
     assert suspect(fleet, one_of(fleet), HungUpError("it ended"), head(), upload(b"image")) == b""
 
 

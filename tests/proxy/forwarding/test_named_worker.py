@@ -9,7 +9,7 @@ from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry
-from tfleet.proxy.balancing.pool import addressee
+from tfleet.proxy.balancing.member import addressee
 from tfleet.proxy.server import running
 
 

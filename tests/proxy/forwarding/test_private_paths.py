@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.fake_worker import settings, stand_in
 from tfleet.contract.address import Address
-from tfleet.proxy.admin.app import Mode
 from tfleet.proxy.server import running
+from tfleet.proxy.settings import Mode
 
 TARGETS = (
     "/drain",

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
-from tfleet.proxy.balancing.pool import PoolMember, Probe
+from tfleet.proxy.balancing.member import PoolMember, Probe
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import (
     DeclinedError,
@@ -87,8 +87,8 @@ def test_no_ten_seconds_exceed_the_budgets_share_and_floor(steps: list[str | flo
 
 def tries(workers: int, *, budget: float = 10.0) -> RetryState:
     fleet = WorkerTable(rng=random.Random(1))
-    fleet.synced([Instance(f"w{number}", Address("h", number + 1)) for number in range(workers)])
-    fleet.probed({f"w{number}": (Probe.READY, "") for number in range(workers)})
+    fleet.apply_instances([Instance(f"w{number}", Address("h", number + 1)) for number in range(workers)])
+    fleet.record_probes({f"w{number}": (Probe.READY, "") for number in range(workers)})
     return RetryState(fleet, RetryBudget(0.0, budget, lambda: 0.0))
 
 

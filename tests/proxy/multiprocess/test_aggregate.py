@@ -6,7 +6,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.admin.workers import WorkerRow
-from tfleet.proxy.balancing.pool import WorkerState
+from tfleet.proxy.balancing.member import WorkerState
 from tfleet.proxy.multiprocess.aggregate import lasting, merge, sum_up
 from tfleet.proxy.telemetry.metrics import exposition
 from tfleet.proxy.telemetry.request_stats import RequestStats

@@ -13,10 +13,10 @@ from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.httpd.http1.request import read_request_head
-from tfleet.proxy.admin.app import Mode
 from tfleet.proxy.p2p.address_selection import ClientLocation, Wanted, vantage
 from tfleet.proxy.p2p.local_networks import Networks
 from tfleet.proxy.server import running
+from tfleet.proxy.settings import Mode
 
 INSIDE, OUTSIDE = Address("172.18.0.5", 8000), Address("203.0.113.9", 32768)
 FLEET, FRONT = ip_network("172.18.0.0/16"), ip_network("10.0.1.0/24")

@@ -14,12 +14,12 @@ from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import read_request_head
-from tfleet.proxy.admin.app import Mode
-from tfleet.proxy.balancing.pool import Probe
+from tfleet.proxy.balancing.member import Probe
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.p2p.local_networks import NetworkView
 from tfleet.proxy.p2p.lookup import Lookup
 from tfleet.proxy.server import running
+from tfleet.proxy.settings import Mode
 from tfleet.proxy.ticket_issuer import TicketIssuer
 
 
@@ -114,11 +114,11 @@ def test_a_lease_says_how_much_of_a_turn_a_newcomer_is_to_have() -> None:
     lookup = Lookup(fleet, TicketIssuer(None, "tfleet"), NetworkView(), forwards=True)
     asked_for = read_request_head(b"GET /worker?n=8 HTTP/1.1\r\nHost: a\r\n")
     known, newcomer = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
-    fleet.synced([known])
-    fleet.probed({known.id: (Probe.READY, "")})
+    fleet.apply_instances([known])
+    fleet.record_probes({known.id: (Probe.READY, "")})
     now_s = 60.0  # by now the fleet is at work
-    fleet.synced([known, newcomer])
-    fleet.probed({newcomer.id: (Probe.READY, "")})
+    fleet.apply_instances([known, newcomer])
+    fleet.record_probes({newcomer.id: (Probe.READY, "")})
     weights = {}
     for now_s in (60.0, 61.0, 65.0):
         lease = json.loads(lookup.decide(asked_for, None).body)
