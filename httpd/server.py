@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from tfleet.contract.address import Address
-from tfleet.httpd.acceptor import Acceptor
+from tfleet.httpd.acceptor import Acceptor, listen_errors, listening_sockets, resolve
 from tfleet.httpd.admission import Admission, ConnectionLimits
 from tfleet.httpd.connection import Connection, ConnectionContext
 from tfleet.httpd.interfaces import ErrorResponses, Handler
@@ -60,3 +61,19 @@ class Server:
         unfinished = self.busy
         await end_all(connections)
         return unfinished
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    server: Server, address: Address, *, option: str, drain_timeout_s: float, shared_port: bool = False
+) -> AsyncIterator[Address]:
+    """The server on a port, which `option` chose; at the end it stops accepting and lets requests finish.
+
+    Processes that listen with `shared_port` may listen on the same one.
+    """
+    with listen_errors(address, option):
+        sockets = listening_sockets(await resolve(address), shared=shared_port)
+    try:
+        yield server.listen(sockets)
+    finally:
+        await server.close(drain_timeout_s)

@@ -27,8 +27,8 @@ from tfleet.discovery.registry import StaticRegistry
 from tfleet.httpd.acceptor import CannotListenError
 from tfleet.httpd.admission import ConnectionLimits
 from tfleet.proxy.multiprocess.parent import serve_together
-from tfleet.proxy.server import ProxySettings, serve
-from tfleet.proxy.settings import BALANCES, MODES, SLOW_START_S, Balance, Mode, RequestLimits
+from tfleet.proxy.server import serve
+from tfleet.proxy.settings import BALANCES, MODES, SLOW_START_S, Balance, Mode, ProxySettings, RequestLimits
 from tfleet.runtime import log
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from tfleet.contract.cors import Cors
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
+from tfleet.httpd.admission import ConnectionLimits
 from tfleet.httpd.http1.local_response import closing_problem
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.interfaces import Client, Handler, OpenRequest
+from tfleet.httpd.server import Server
 from tfleet.proxy.problems import TOO_MANY_CLIENTS
+from tfleet.proxy.readiness import Readiness
+from tfleet.proxy.settings import ProxySettings
 from tfleet.proxy.telemetry.access_log import AccessLog
 
 Routes: TypeAlias = Mapping[tuple[bytes, bytes], Handler]
@@ -42,3 +48,18 @@ class ProxyErrorResponses:
 
     def too_many_connections(self) -> bytes:
         return closing_problem(TOO_MANY_CLIENTS, request_id(None), self._cors)
+
+
+def proxy_server(
+    handler: Handler,
+    settings: ProxySettings,
+    limits: ConnectionLimits,
+    observer: AccessLog,
+    readiness: Readiness,
+) -> Server:
+    """A server that answers errors as the proxy does, and drains when it does."""
+    errors = ProxyErrorResponses(observer, settings.cors)
+    limits = replace(limits, header_hint=": see --header-timeout")
+    server = Server(handler, errors, limits, asyncio.get_running_loop())
+    readiness.on_drain(server.drain)
+    return server

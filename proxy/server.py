@@ -10,7 +10,7 @@ import contextlib
 import functools
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,20 @@ import structlog
 from aiohttp import web
 
 from tfleet.contract.address import Address
-from tfleet.contract.cors import Cors
 from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH
-from tfleet.contract.ticket_keys import KeyFile
 from tfleet.discovery.consul.health import WAIT_S, ConsulHealth
 from tfleet.discovery.embedded import make_registry
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import ServiceList
 from tfleet.discovery.registry import ConsulRegistry, Registry, StaticRegistry
 from tfleet.discovery.watch import Watch
-from tfleet.httpd.acceptor import CannotListenError, listen_errors, listening_sockets, resolve
-from tfleet.httpd.admission import Admission, ConnectionLimits, ConnectionMetrics
+from tfleet.httpd.acceptor import listen_errors
+from tfleet.httpd.admission import Admission, ConnectionMetrics
 from tfleet.httpd.interfaces import Handler
-from tfleet.httpd.server import Server
-from tfleet.proxy.admin.app import PageSources, make_app
-from tfleet.proxy.admin.page_request import PageForwarder, PageLimits
-from tfleet.proxy.admin.page_server import NoSocketFolderError, page_server
+from tfleet.httpd.server import listening
+from tfleet.proxy.admin.app import PageSources
 from tfleet.proxy.admin.registry_metrics import MembershipMetrics, RegistryMetrics
+from tfleet.proxy.admin.serving import page_forwarder, serving_pages
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import LocalStatus
 from tfleet.proxy.balancing.health_check import Prober
@@ -48,8 +45,8 @@ from tfleet.proxy.p2p.lookup import Lookup
 from tfleet.proxy.p2p.redirect import Redirect
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
-from tfleet.proxy.routes import ProxyErrorResponses, Routes, by_route
-from tfleet.proxy.settings import Balance, Mode, RequestLimits
+from tfleet.proxy.routes import Routes, by_route, proxy_server
+from tfleet.proxy.settings import ProxySettings
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
 from tfleet.proxy.ticket_issuer import TicketIssuer
@@ -71,49 +68,8 @@ async def registry_site(app: web.Application, address: Address) -> AsyncIterator
         await runner.cleanup()
 
 
-@contextlib.asynccontextmanager
-async def listening(
-    server: Server, address: Address, *, option: str, drain_timeout_s: float, shared_port: bool = False
-) -> AsyncIterator[Address]:
-    """The server on a port, which `option` chose; at the end it stops accepting and lets requests finish.
-
-    Processes that listen with `shared_port` may listen on the same one.
-    """
-    with listen_errors(address, option):
-        sockets = listening_sockets(await resolve(address), shared=shared_port)
-    try:
-        yield server.listen(sockets)
-    finally:
-        await server.close(drain_timeout_s)
-
-
 # Shorter than a worker keeps an idle connection (see worker/wsgi/server.py), so that the proxy closes first.
 KEEP_ALIVE_S = 15.0
-_ADMIN_DRAIN_S = 1.0
-_MOST_OPERATORS = 128
-"""Connections to the admin port. They do not count for --max-connections, so operators always get in."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProxySettings:
-    """What the command line says. Addresses may have port 0, any free one. Without `ticket_keys` there are no
-    tickets; with an `admin` address the pages for operators are there only.
-    """
-
-    address: Address
-    admin: Address | None
-    mode: Mode
-    balance: Balance
-    slow_start_s: float
-    registry: Registry
-    service: str
-    ticket_keys: KeyFile | None
-    advertise: Address | None
-    limits: RequestLimits
-    client_limits: ConnectionLimits
-    cors: Cors
-    drain_grace_s: float
-    drain_timeout_s: float
 
 
 async def serve(settings: ProxySettings) -> None:
@@ -224,8 +180,8 @@ async def serving(
             fleet, connections, settings.limits, metrics, observer, tickets, settings.cors, loop
         )
         routes = _routes(settings, fleet, tickets, view, observer, forwarder)
-        handler = by_route(routes, _page_forwarder(settings, page_socket, connections, observer))
-        server = _server(handler, settings, settings.client_limits, observer, readiness)
+        handler = by_route(routes, page_forwarder(settings, page_socket, connections, observer))
+        server = proxy_server(handler, settings, settings.client_limits, observer, readiness)
         metrics.include(_connection_metrics(server.admission))
         address = await stack.enter_async_context(
             listening(
@@ -255,69 +211,9 @@ def _watch(
     return Watch(health, settings.service, listed, on_check=fleet.apply_registry_check, hint=hint)
 
 
-def _server(
-    handler: Handler,
-    settings: ProxySettings,
-    limits: ConnectionLimits,
-    observer: AccessLog,
-    readiness: Readiness,
-) -> Server:
-    """A server that answers errors as the proxy does, and drains when it does."""
-    errors = ProxyErrorResponses(observer, settings.cors)
-    limits = replace(limits, header_hint=": see --header-timeout")
-    server = Server(handler, errors, limits, asyncio.get_running_loop())
-    readiness.on_drain(server.drain)
-    return server
-
-
 def _connection_metrics(admission: Admission) -> ConnectionMetrics:
     return ConnectionMetrics(
         admission, connections="tfleet_proxy_connections", refused="tfleet_proxy_refused_connections"
-    )
-
-
-@contextlib.asynccontextmanager
-async def serving_pages(
-    settings: ProxySettings,
-    sources: PageSources,
-    connections: WorkerConnections,
-    observer: AccessLog,
-    readiness: Readiness,
-) -> AsyncIterator[tuple[Path, Address | None]]:
-    """The proxy's own pages: gives the unix socket of those for the public port, and the address of the admin
-    port, where there is one. Raises CannotListenError.
-    """
-    mode, cors, admin = settings.mode, settings.cors, settings.admin
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            public = make_app(mode, sources, observer, cors, for_operators=admin is None)
-            pages = await stack.enter_async_context(page_server(public))
-            if admin is None:
-                yield pages, None
-                return
-            all_pages = await stack.enter_async_context(page_server(make_app(mode, sources, observer, cors)))
-        except NoSocketFolderError as error:
-            raise CannotListenError(str(error)) from error
-        limits = replace(settings.client_limits, max_connections=_MOST_OPERATORS)
-        forwarder = _page_forwarder(settings, all_pages, connections, observer)
-        server = _server(forwarder, settings, limits, observer, readiness)
-        address = await stack.enter_async_context(
-            listening(server, admin, option="--admin-port", drain_timeout_s=_ADMIN_DRAIN_S)
-        )
-        yield pages, address
-
-
-def _page_forwarder(
-    settings: ProxySettings, pages: Path, connections: WorkerConnections, observer: AccessLog
-) -> PageForwarder:
-    limits = settings.limits
-    return PageForwarder(
-        pages,
-        connections,
-        PageLimits(limits.max_body_bytes, limits.timeout_s, limits.client_timeout_s),
-        observer,
-        settings.cors,
-        asyncio.get_running_loop(),
     )
 
 

@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from tfleet.contract.address import Address
+from tfleet.contract.cors import Cors
+from tfleet.contract.ticket_keys import KeyFile
+from tfleet.discovery.registry import Registry
+from tfleet.httpd.admission import ConnectionLimits
+
 Mode = Literal["forward", "p2p"]
 MODES: Final = ("forward", "p2p")
 
@@ -32,3 +38,25 @@ class RequestLimits:
     replay_total_bytes: int
     retry_share: float
     retry_floor_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """What the command line says. Addresses may have port 0, any free one. Without `ticket_keys` there are no
+    tickets; with an `admin` address the pages for operators are there only.
+    """
+
+    address: Address
+    admin: Address | None
+    mode: Mode
+    balance: Balance
+    slow_start_s: float
+    registry: Registry
+    service: str
+    ticket_keys: KeyFile | None
+    advertise: Address | None
+    limits: RequestLimits
+    client_limits: ConnectionLimits
+    cors: Cors
+    drain_grace_s: float
+    drain_timeout_s: float

@@ -23,7 +23,7 @@ from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.balancing.member import WorkerState
 from tfleet.proxy.multiprocess.json_codec import JsonError, from_json, to_json
-from tfleet.proxy.server import ProxySettings
+from tfleet.proxy.settings import ProxySettings
 from tfleet.runtime.log import LogFormat, LogLevel
 
 _HAS_WORKER: Final[Any] = bool | None

@@ -19,6 +19,7 @@ from tfleet.contract.address import Address
 from tfleet.httpd.acceptor import listen_errors
 from tfleet.proxy.admin.app import PageSources
 from tfleet.proxy.admin.registry_metrics import MembershipMetrics
+from tfleet.proxy.admin.serving import serving_pages
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.balancing.member import WorkerState
 from tfleet.proxy.balancing.worker_table import WorkerCollector, WorkerTable
@@ -27,7 +28,8 @@ from tfleet.proxy.multiprocess.shared_port import held, share
 from tfleet.proxy.multiprocess.supervisor import AggregateStatus, ChildSupervisor
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
-from tfleet.proxy.server import KEEP_ALIVE_S, ProxySettings, beside, consul_of, log_listening, serving_pages
+from tfleet.proxy.server import KEEP_ALIVE_S, beside, consul_of, log_listening
+from tfleet.proxy.settings import ProxySettings
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
 from tfleet.proxy.ticket_issuer import TicketIssuer

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from tfleet.contract.address import Address
 from tfleet.httpd.acceptor import BindAddress, bind_all, bound_socket, resolve
-from tfleet.proxy.server import ProxySettings
+from tfleet.proxy.settings import ProxySettings
 
 
 @contextlib.asynccontextmanager

@@ -14,8 +14,7 @@ from tfleet.contract.cors import CORS_OFF, Cors
 from tfleet.contract.ticket_keys import KeyFile
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.httpd.admission import ConnectionLimits
-from tfleet.proxy.server import ProxySettings
-from tfleet.proxy.settings import SLOW_START_S, Balance, Mode, RequestLimits
+from tfleet.proxy.settings import SLOW_START_S, Balance, Mode, ProxySettings, RequestLimits
 
 
 @dataclass

@@ -14,12 +14,11 @@ from aiohttp import web
 from tests.support.fake_worker import settings
 from tests.support.raw_client import RawClient, raw_client
 from tfleet.contract.address import Address
-from tfleet.httpd.server import Server
+from tfleet.httpd.server import Server, listening
 from tfleet.proxy.admin.page_request import PageForwarder, PageLimits
 from tfleet.proxy.admin.page_server import page_server
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.routes import ProxyErrorResponses
-from tfleet.proxy.server import listening
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProxyMetrics
 from tfleet.proxy.upstream.connection_pool import WorkerConnections

@@ -1,0 +1,71 @@
+"""Serves the proxy's own pages: on a unix socket for the public port, and on the admin port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from tfleet.contract.address import Address
+from tfleet.httpd.acceptor import CannotListenError
+from tfleet.httpd.server import listening
+from tfleet.proxy.admin.app import PageSources, make_app
+from tfleet.proxy.admin.page_request import PageForwarder, PageLimits
+from tfleet.proxy.admin.page_server import NoSocketFolderError, page_server
+from tfleet.proxy.readiness import Readiness
+from tfleet.proxy.routes import proxy_server
+from tfleet.proxy.settings import ProxySettings
+from tfleet.proxy.telemetry.access_log import AccessLog
+from tfleet.proxy.upstream.connection_pool import WorkerConnections
+
+_ADMIN_DRAIN_S: Final = 1.0
+_MOST_OPERATORS: Final = 128
+"""Connections to the admin port. They do not count for --max-connections, so operators always get in."""
+
+
+@contextlib.asynccontextmanager
+async def serving_pages(
+    settings: ProxySettings,
+    sources: PageSources,
+    connections: WorkerConnections,
+    observer: AccessLog,
+    readiness: Readiness,
+) -> AsyncIterator[tuple[Path, Address | None]]:
+    """The proxy's own pages: gives the unix socket of those for the public port, and the address of the admin
+    port, where there is one. Raises CannotListenError.
+    """
+    mode, cors, admin = settings.mode, settings.cors, settings.admin
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            public = make_app(mode, sources, observer, cors, for_operators=admin is None)
+            pages = await stack.enter_async_context(page_server(public))
+            if admin is None:
+                yield pages, None
+                return
+            all_pages = await stack.enter_async_context(page_server(make_app(mode, sources, observer, cors)))
+        except NoSocketFolderError as error:
+            raise CannotListenError(str(error)) from error
+        limits = replace(settings.client_limits, max_connections=_MOST_OPERATORS)
+        forwarder = page_forwarder(settings, all_pages, connections, observer)
+        server = proxy_server(forwarder, settings, limits, observer, readiness)
+        address = await stack.enter_async_context(
+            listening(server, admin, option="--admin-port", drain_timeout_s=_ADMIN_DRAIN_S)
+        )
+        yield pages, address
+
+
+def page_forwarder(
+    settings: ProxySettings, pages: Path, connections: WorkerConnections, observer: AccessLog
+) -> PageForwarder:
+    limits = settings.limits
+    return PageForwarder(
+        pages,
+        connections,
+        PageLimits(limits.max_body_bytes, limits.timeout_s, limits.client_timeout_s),
+        observer,
+        settings.cors,
+        asyncio.get_running_loop(),
+    )
