@@ -55,7 +55,7 @@ check: $(DEV) ## ruff, mypy --strict and the import rules
 	$(BIN)/lint-imports
 
 quick: $(DEV) ## The tests that start no processes and load no TensorFlow (about a minute)
-	$(BIN)/python -m pytest -n 2 -m 'not fleet and not process and not clone and not compose' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 -m 'not fleet and not process and not clone and not compose' $(PYTEST_ARGS)
 
 bench: $(BENCH) ## Measure a worker, its peers and TensorFlow itself (ten minutes): make bench ARGS='--help'
 	$(BIN)/python -m benchmarks.run $(ARGS)

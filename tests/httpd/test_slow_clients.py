@@ -6,10 +6,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import pytest
+
 from tests.httpd.servers import ServerFactory, ServerOptions
 from tests.support.raw_client import RawClient, raw_client
 from tfleet.contract.address import Address
 from tfleet.httpd.admission import ConnectionLimits
+
+pytestmark = pytest.mark.process
+
 
 IMPATIENT = ServerOptions(
     ConnectionLimits(1000, header_timeout_s=0.5, idle_timeout_s=0.5), body_timeout_s=0.5

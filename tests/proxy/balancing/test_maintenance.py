@@ -18,6 +18,9 @@ from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.server import running
 from tfleet.proxy.settings import Mode
 
+pytestmark = pytest.mark.process
+
+
 WITHIN_S = 1.0
 
 

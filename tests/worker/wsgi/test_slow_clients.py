@@ -13,6 +13,9 @@ from tfleet.runtime.open_files import raise_open_files_limit
 from tfleet.worker.wsgi.incoming_body import BodyLimits
 from tfleet.worker.wsgi.server import WsgiServer
 
+pytestmark = pytest.mark.process
+
+
 SLOW_CLIENTS = 500
 TIMEOUT_S = 1.0
 HEADER_TIMEOUT_S = 4.0
