@@ -57,7 +57,7 @@ def test_one_or_two_lines_are_the_keys(path: Path, text: str, read: TicketKeys) 
         (f"{NEW}\n{OLD}\n{NEW}".encode(), "expected one or two keys, one on each line, but found 3"),
         (b"x" * 31, "each key needs at least 32 characters"),
         (f"{NEW}\nshort\n".encode(), "each key needs at least 32 characters"),
-        (bytes(range(256)), "it is no text"),
+        (bytes(range(256)), "expected one or two lines of ASCII text"),
         (b"x" * 5000, "expected one or two lines of ASCII text"),
     ],
 )
@@ -72,7 +72,7 @@ def test_a_file_without_keys_is_reported_with_a_remedy(path: Path, content: byte
 
 
 @pytest.mark.parametrize(("name", "said"), [("nowhere", "no such file"), ("", "is a directory")])
-def test_a_folder_in_place_of_the_file_is_reported(tmp_path: Path, name: str, said: str) -> None:
+def test_a_path_without_a_file_is_reported(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(BadKeyFileError, match=said):
         KeyFile(tmp_path / name)
 

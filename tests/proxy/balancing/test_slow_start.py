@@ -13,6 +13,7 @@ from tfleet.proxy.server import running
 WINDOW_S = 10.0
 STARTED = SlowStart(WINDOW_S).after(1, [], 100.0)
 """A fleet whose first worker became ready at 100 s."""
+SLOW_START_S = 2.0
 
 
 @pytest.mark.parametrize(
@@ -59,17 +60,20 @@ def test_without_a_window_everybody_is_warm_at_once() -> None:
     assert not off.uneven(500.0)
 
 
+@pytest.mark.process
 async def test_a_new_worker_starts_slowly_in_a_busy_fleet() -> None:
     with embedded_registry() as registry:
         async with stand_in() as worker:
-            async with running(settings(registry=ConsulRegistry(registry), slow_start_s=1.0)) as proxy:
+            async with running(
+                settings(registry=ConsulRegistry(registry), slow_start_s=SLOW_START_S)
+            ) as proxy:
 
                 async def weight(worker_id: str) -> object:
                     return next((row["weight"] for row in await workers(proxy) if row["id"] == worker_id), 0)
 
                 await register(registry, worker.address, worker_id="w1")
                 assert await eventually(lambda: weight("w1")) == 1
-                await asyncio.sleep(1.0)  # at work means for the length of a slow start
+                await asyncio.sleep(SLOW_START_S)  # at work means for the length of a slow start
                 await register(registry, worker.address, worker_id="w2")
                 assert await eventually(lambda: weight("w2")) < 1  # type: ignore[operator] # a number in JSON
                 await eventually(lambda: weight("w2"), wanted=lambda found: found == 1)
