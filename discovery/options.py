@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import click
 
@@ -21,6 +23,25 @@ from tfleet.runtime.log import LogLevel
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 PORT = click.IntRange(0, 65535)
+
+
+def options_as(kind: type, parameter: str) -> Callable[[_F], _F]:
+    """Pass a command the options below this decorator as one dataclass: those that are fields of `kind`.
+
+    So a command with many options has few parameters, and each group of them is a value with a name.
+    """
+
+    def decorate(command: _F) -> _F:
+        names = [field.name for field in dataclasses.fields(kind)]
+
+        @functools.wraps(command)
+        def grouped(*args: Any, **values: Any) -> Any:
+            chosen = {name: values.pop(name) for name in names if name in values}
+            return command(*args, **values, **{parameter: kind(**chosen)})
+
+        return cast(_F, grouped)
+
+    return decorate
 
 
 def registry_options(command: _F) -> _F:
@@ -113,12 +134,12 @@ def cors_origin_option(command: _F) -> _F:
 
 
 def admin_port_option(command: _F) -> _F:
-    """`--admin-port` of a proxy, or None."""
+    """Add `--admin-port` of a proxy: a port or None."""
     return click.option(
         "--admin-port",
         type=PORT,
-        help="Port of its own for the operators' pages, /workers and /metrics, which --port then does not "
-        "serve.  [default: none, they are on --port]",
+        help="Separate port for the operators' pages, /workers and /metrics; --port then does not serve "
+        "them.  [default: none, they are on --port]",
     )(command)
 
 

@@ -1,1 +1,3 @@
-"""The aiohttp proxy: forwards to live workers, or only says which worker to talk to."""
+"""The proxy: forwards requests to live workers (load balancer), or tells clients which worker to use
+(p2p).
+"""

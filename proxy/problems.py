@@ -16,12 +16,12 @@ class ProblemError(Exception):
 
 
 def problem_response(problem: Problem) -> web.Response:
-    """The document as an answer."""
+    """Return the problem document as an aiohttp response."""
     return web.Response(status=problem.status, body=problem.body(), headers=problem.headers())
 
 
 def http_problem(error: web.HTTPException, request: web.BaseRequest) -> Problem:
-    """What aiohttp's own refusals (404, 405, ...) mean here."""
+    """Return the problem for aiohttp's own errors (404, 405, ...)."""
     if isinstance(error, web.HTTPNotFound):
         return Problem(404, f"there is nothing at {request.path}: images go to POST / or POST /predict")
     if isinstance(error, web.HTTPMethodNotAllowed):
@@ -33,7 +33,7 @@ def http_problem(error: web.HTTPException, request: web.BaseRequest) -> Problem:
 
 
 def body_too_large(limit_bytes: int) -> Problem:
-    """The 413 that names the setting."""
+    """Return the 413 that names the option."""
     return Problem(413, f"the body is over {limit_bytes} bytes, the proxy's limit: see --max-body-bytes")
 
 

@@ -1,12 +1,12 @@
-"""The proxy's own place in the registry, where clients find it.
+"""The proxy's own entry in the registry, by which clients find it.
 
 The rules:
 
-- It registers when it listens and has a worker to send to. From then on it stays registered until it drains:
-  a proxy whose workers are gone is of no less use than the others, which see the same workers.
-- Nothing here is a condition for serving. What fails is logged and tried again for as long as the proxy
-  lives; so is a registration at an address that another one holds.
-- It leaves before it refuses anybody.
+- It registers when it listens and has a ready worker. From then on it stays registered until it drains: a
+  proxy without workers is no worse than the others, which see the same workers.
+- Registration is no condition for serving. Failures, conflicts about the address included, are logged and
+  retried for as long as the proxy runs.
+- On shutdown it deregisters before it rejects requests.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _RETRY: Final = Backoff(first_s=0.25, cap_s=10.0)
 
 
 class ProxyRegistration:
-    """Registers the proxy of the workers of `service`, at the address `chosen` or else where it listens."""
+    """Registers a proxy of the workers of `service`, at the `chosen` address or else the one it
+    listens on.
+    """
 
     def __init__(self, registry: ConsulRegistry, service: str, chosen: Address | None) -> None:
         self._registry = registry
@@ -47,13 +49,16 @@ class ProxyRegistration:
 
     @property
     def registered(self) -> bool:
-        """Whether the registry has the proxy, as far as this side knows."""
+        """Whether the registry has the proxy, as far as this process knows."""
         return self._registration is not None and self._registration.registered
 
     async def join(self, listening: Address, readiness: Readiness, first_ready: asyncio.Event) -> None:
-        """Begin to register as soon as the proxy is ready. A thread goes on with it until `leave`."""
+        """Wait until the proxy is ready, then start to register. A thread keeps the entry alive until
+        `leave`.
+        """
         await first_ready.wait()
         address = await self._advertised(listening)
+        # It may have begun to drain while it waited for its first worker.
         if readiness.draining:
             return
         readiness.call(new_id(self._service, address))
@@ -67,13 +72,13 @@ class ProxyRegistration:
         self._registration.start()
 
     async def leave(self) -> None:
-        """Undo it, once. A registry that does not answer cleans up by itself later."""
+        """Deregister, once. An unreachable registry removes the entry itself later."""
         registration, self._registration = self._registration, None
         if registration is not None:
             await asyncio.to_thread(registration.stop)
 
     def _located(self, instance: Instance, listening: Address) -> Instance:
-        """With the address of now. No way to the registry is no news of it."""
+        """Return the instance with its current address; without a route to the registry the old one stays."""
         try:
             return replace(instance, address=advertised(listening, self._chosen, self._registry.address))
         except OSError:
@@ -87,5 +92,5 @@ class ProxyRegistration:
             except OSError as error:
                 failures += 1
                 if failures == 1:
-                    self._log.warning("no way to the registry yet", error=error.strerror or str(error))
+                    self._log.warning("no route to the registry yet", error=error.strerror or str(error))
                 await asyncio.sleep(_RETRY.delay_s(failures, self._rng))

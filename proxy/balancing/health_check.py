@@ -26,35 +26,35 @@ class Prober:
     come first, because requests are waiting for them.
     """
 
-    def __init__(self, fleet: WorkerTable, session: aiohttp.ClientSession) -> None:
-        self._fleet = fleet
+    def __init__(self, table: WorkerTable, session: aiohttp.ClientSession) -> None:
+        self._table = table
         self._session = session
 
     async def run(self) -> None:
         """Probe until cancelled."""
         while True:
-            self._fleet.pool_changed.clear()
+            self._table.pool_changed.clear()
             await self.round()
             try:
                 async with asyncio.timeout(self._pause_s()):
-                    await self._fleet.pool_changed.wait()
+                    await self._table.pool_changed.wait()
             except TimeoutError:
                 pass
 
     async def round(self) -> None:
         """Probe the workers that are due, and report the results to the table."""
-        due = {member.id: member for member in (*self._fleet.suspects(), *self._fleet.probes_due())}
-        probed, started_s = list(due.values())[:_MAX_PROBES], self._fleet.now_s()
+        due = {member.id: member for member in (*self._table.suspects(), *self._table.probes_due())}
+        probed, started_s = list(due.values())[:_MAX_PROBES], self._table.now_s()
         async with asyncio.TaskGroup() as group:
             tasks = {member.id: group.create_task(self._probe(member)) for member in probed}
         if tasks:
             # All at once, when the last probe is done: one change of the pool, and not one for each worker.
             found = {worker_id: task.result() for worker_id, task in tasks.items()}
-            self._fleet.record_probes(found, started_s)
+            self._table.record_probes(found, started_s)
 
     def _pause_s(self) -> float:
         """Return the pause until the next round. It is short, because nothing announces a silent worker."""
-        due_s = self._fleet.next_probe_in_s()
+        due_s = self._table.next_probe_in_s()
         return _MAX_PAUSE_S if due_s is None else min(due_s, _MAX_PAUSE_S)
 
     async def _probe(self, member: PoolMember) -> tuple[Probe, str]:

@@ -1,1 +1,1 @@
-"""Forward mode: one request, its attempts and its answer."""
+"""Forward mode: a request, its attempts at workers, and its response."""

@@ -21,7 +21,9 @@ from tfleet.proxy.upstream.connection_pool import WorkerConnections
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """What bounds retries: memory for bodies, a budget, and the bodies that are not sent again."""
+    """The resources that limit retries: memory for bodies, the retry budget, and the bodies not to be
+    retried.
+    """
 
     memory: ReplayMemory
     budget: RetryBudget
@@ -29,7 +31,7 @@ class Retrying:
 
     @classmethod
     def within(cls, limits: RequestLimits) -> Self:
-        """With nothing used yet."""
+        """Make them for these limits, with nothing used yet."""
         return cls(
             ReplayMemory(limits.replay_bytes, limits.replay_total_bytes),
             RetryBudget(limits.retry_share, limits.retry_floor_per_s, time.monotonic),
@@ -39,7 +41,7 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """Where requests are counted and logged."""
+    """The metrics and the access log."""
 
     metrics: ProxyMetrics
     log: AccessLog
@@ -47,9 +49,9 @@ class Telemetry:
 
 @dataclass(frozen=True, slots=True)
 class ForwardingContext:
-    """The workers and the way to them, and what may be taken of both."""
+    """The workers, the connections to them, and the limits."""
 
-    fleet: WorkerTable
+    table: WorkerTable
     connections: WorkerConnections
     limits: RequestLimits
     retrying: Retrying

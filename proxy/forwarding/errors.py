@@ -1,13 +1,13 @@
-"""Why a try gave nothing that could be passed on."""
+"""Why an attempt at a worker failed."""
 
 from __future__ import annotations
 
 
 class TryFailedError(Exception):
-    """The worker gave nothing that could be passed on. The message is the reason, in a few words.
+    """The attempt produced no response to pass on. The message is the reason, in a few words.
 
-    `had_body` is that the connection ended, or nothing came, when the worker had been sent all of the body:
-    then the reason may be the body as well as the worker.
+    `had_body` is whether the worker had received the whole body before it failed: then the body may be the
+    cause.
     """
 
     def __init__(self, reason: str, *, had_body: bool = False) -> None:
@@ -16,30 +16,30 @@ class TryFailedError(Exception):
 
 
 class UnreachableError(TryFailedError):
-    """It refused, broke off, or did not answer in time."""
+    """The worker refused the connection, broke it off, or sent an invalid response."""
 
 
 class HungUpError(UnreachableError):
-    """It had all of the body, and ended the connection without a byte of an answer."""
+    """The worker received the whole body and closed the connection without a byte of a response."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, had_body=True)
 
 
 class LateError(UnreachableError):
-    """It did not answer in time, or take the request; that may be because it has too much to do."""
+    """The worker timed out; it may be overloaded."""
 
 
 class StaleConnectionError(TryFailedError):
-    """A connection kept from an earlier request had ended; the worker may be in the best of health."""
+    """A kept connection had ended in the meantime, which says nothing about the worker's health."""
 
 
 class TicketRefusedError(TryFailedError):
-    """It does not let this proxy in."""
+    """The worker rejected this proxy's ticket."""
 
 
 class DeclinedError(TryFailedError):
-    """It answered that somebody else should do it: 503 or 429."""
+    """The worker asked for another one to be tried: 503 or 429."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"answers {status}")

@@ -1,7 +1,7 @@
-"""One request on its way: to a worker, or to one after the other, and its answer back.
+"""One request in forward mode: its attempts at workers, one after the other, and its response.
 
-It has two sides, and is told what comes from each: a client (see connection.py) and the try under way (see
-attempt.py). Nothing in it waits; a look at the clock now and then finds who is late (see turns.py).
+An exchange gets callbacks from two sides: the client's connection (httpd/connection.py) and the current
+attempt (attempt.py). Nothing in it blocks; a deadline now and then finds which side is late (turns.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tfleet.httpd.interfaces import Client
 from tfleet.proxy.forwarding.attempt import Attempt
 from tfleet.proxy.forwarding.context import ForwardingContext
 from tfleet.proxy.forwarding.errors import DeclinedError, TicketRefusedError, TryFailedError, UnreachableError
-from tfleet.proxy.forwarding.failure_verdict import judge, suspect
+from tfleet.proxy.forwarding.failure_verdict import report_failure, suspicious_body
 from tfleet.proxy.forwarding.heads import client_head, worker_head
 from tfleet.proxy.forwarding.replay_buffer import Upload
 from tfleet.proxy.forwarding.retries import RetryState
@@ -38,19 +38,19 @@ _TICKET_REFUSED: Final = (
 
 
 class Exchange:
-    """One request and its answer. `start` it once; it is over with `client.finish` or `client.abort`."""
+    """One request and its response. `start` it once; it ends with `client.finish` or `client.abort`."""
 
     __slots__ = (
-        "_answer_chunked",
         "_attempt",
         "_began_s",
-        "_begun",
         "_client",
         "_context",
         "_head",
         "_keep",
         "_request_id",
-        "_tries",
+        "_response_chunked",
+        "_response_started",
+        "_retries",
         "_turns",
         "_unsent",
         "_upload",
@@ -66,22 +66,22 @@ class Exchange:
         self._upload = Upload(context.retrying.memory, chunked=head.chunked)
         self._turns = Turns(client, context.limits, context.loop)
         self._unsent: list[bytes] = []
-        """What came of the body before the first try."""
+        """The body received before the first attempt."""
         self._attempt: Attempt | None = None
-        self._tries = RetryState(context.fleet, context.retrying.budget)
+        self._retries = RetryState(context.table, context.retrying.budget)
         self._worker: str | None = None
-        self._begun = False
-        self._answer_chunked = False
+        self._response_started = False
+        self._response_chunked = False
         self._keep = False
 
     def __repr__(self) -> str:
         return f"<Exchange {self._request_id} {self._upload!r} {self._attempt!r}>"
 
     def start(self) -> None:
-        """Send it on its way, or refuse it by its head alone: then its body is not even asked for."""
+        """Start the first attempt, or reject the request by its head, before its body is read."""
         head, context = self._head, self._context
-        if refused := self._refusal():
-            self._refuse(refused)
+        if refused := self._problem_in_head():
+            self._respond_with(refused)
             return
         if head.expect is not None:
             self._client.send(CONTINUE)
@@ -91,7 +91,7 @@ class Exchange:
         context.retrying.budget.request()
         self._try_next()
 
-    # What comes from the client.
+    # Callbacks of the client's connection.
 
     def body_received(self, piece: bytes) -> None:
         """Take the next piece of the body."""
@@ -106,35 +106,35 @@ class Exchange:
             self.turn_changed()
 
     def body_ended(self) -> None:
-        """There is no more of it."""
+        """The body is complete."""
         self._upload.ended = True
         if self._attempt is not None:
             self._attempt.end_body()
             self.turn_changed()
 
     def body_failed(self, reason: str) -> None:
-        """It can't be read on. That is not the worker's fault."""
+        """The body cannot be read any further, which is not the worker's fault."""
         self._stop(Problem(400, f"the body can't be read: {reason}"))
 
     def client_disconnected(self) -> None:
-        """Its connection has ended."""
+        """The client's connection has ended."""
         self._abandon()
-        self._over(CLIENT_CLOSED)
+        self._log_end(CLIENT_CLOSED)
 
     def pause_writing(self) -> None:
-        """It takes nothing of the answer for now."""
+        """The client takes nothing of the response for now."""
         if self._attempt is not None:
             self._attempt.pause_reading()
             self.turn_changed()
 
     def resume_writing(self) -> None:
-        """It takes more again."""
+        """The client takes more again."""
         if self._attempt is not None:
             self._attempt.resume_reading()
             self.turn_changed()
 
     def on_deadline(self) -> None:
-        """See who is late."""
+        """Find out which side is late."""
         attempt = self._attempt
         match self._turns.late(attempt, self._upload):
             case Late.REQUEST:
@@ -149,7 +149,7 @@ class Exchange:
                 self._abandon()
                 self._break_off(CLIENT_CLOSED)
 
-    # What comes from the try.
+    # Callbacks of the attempt.
 
     def connected(self) -> bytes:
         attempt = self._attempt
@@ -168,23 +168,27 @@ class Exchange:
         assert attempt is not None
         member = attempt.member
         if (length := head.queue_length) is not None:
-            self._context.fleet.record_queue_length(member, length.decode("latin-1"))
+            self._context.table.record_queue_length(member, length.decode("latin-1"))
         repeatable = self._upload.repeatable
         name = None if head.worker is None else head.worker.decode("latin-1")
+        # The worker's address belongs to another one by now: its answer is about another model perhaps.
         if not member.answers_as(name):
             attempt.drop()
             self.failed(UnreachableError(f"{name} answers at its address"))
+        # Only the proxy's ticket is checked, and the client cannot replace it: this is not the client's
+        # error.
         elif head.status == _UNAUTHORIZED:
             attempt.drop()
             self.failed(TicketRefusedError(_NO_TICKET if self._context.tickets.closed else _TICKET_REFUSED))
-        elif head.status in _SEND_ELSEWHERE and self._tries.may_decline(member, repeatable=repeatable):
+        # If no other worker is left, the client gets this 503 or 429, with its Retry-After.
+        elif head.status in _SEND_ELSEWHERE and self._retries.may_decline(member, repeatable=repeatable):
             attempt.drop()
             self.failed(DeclinedError(head.status))
 
     def piece_came(self, head: ResponseHead, piece: bytes) -> None:
-        begin = b"" if self._begun else self._begin_answer(head)
+        begin = b"" if self._response_started else self._start_response(head)
         self._context.telemetry.metrics.tally.sent_bytes += len(piece)
-        if self._answer_chunked:
+        if self._response_chunked:
             begin += b"%x\r\n" % len(piece)
             piece += b"\r\n"
         self._client.send(begin + piece if begin else piece)
@@ -193,78 +197,83 @@ class Exchange:
     def ended(self, head: ResponseHead) -> None:
         attempt = self._attempt
         assert attempt is not None
-        end = b"" if self._begun else self._begin_answer(head)
-        if self._answer_chunked:
+        end = b"" if self._response_started else self._start_response(head)
+        if self._response_chunked:
             end += LAST_CHUNK
         if end:
             self._client.send(end)
-        self._context.fleet.record_response(attempt.member, head.status)
-        self._over(head.status)
+        self._context.table.record_response(attempt.member, head.status)
+        self._log_end(head.status)
         self._client.finish(keep=self._keep)
 
     def failed(self, error: TryFailedError) -> None:
         attempt, context = self._attempt, self._context
         assert attempt is not None
-        member, fleet = attempt.member, context.fleet
+        member, table = attempt.member, context.table
+        # First: a report may replace the pool, and must not find this attempt in flight any more.
         self._let_go()
-        if self._begun:
+        # The client has part of the response: it cannot be taken back, so breaking off is the only honest
+        # end.
+        if self._response_started:
             context.telemetry.log.broken_off(request_id=self._request_id, worker=member.id, error=str(error))
-            judge(fleet, member, error, self._request_id)
+            report_failure(table, member, error, self._request_id)
             self._break_off(BROKEN_ANSWER)
             return
         context.telemetry.metrics.failed_tries.labels(type(error).__name__.removesuffix("Error")).inc()
-        body = suspect(fleet, member, error, self._head, self._upload)
-        judge(fleet, member, error, body or self._request_id)
+        # Before the report, because that may change the worker's state.
+        body = suspicious_body(table, member, error, self._head, self._upload)
+        report_failure(table, member, error, body or self._request_id)
         known, repeatable = body in context.retrying.poison, self._upload.repeatable
-        if self._tries.failed(member, error, repeatable=repeatable, suspect=bool(body), known=known):
+        if self._retries.failed(member, error, repeatable=repeatable, suspect=bool(body), known=known):
             self._try_next()
             return
-        if self._tries.spoilt:
+        # Equal bodies of later requests get one attempt only.
+        if self._retries.spoilt:
             context.retrying.poison.add(body)
-            context.telemetry.log.poisoned(self._request_id, body, self._tries.told)
-        self._refuse(self._tries.problem)
+            context.telemetry.log.poisoned(self._request_id, body, self._retries.failures)
+        self._respond_with(self._retries.problem)
 
     def turn_changed(self) -> None:
         if self._attempt is not None:
             self._turns.changed(self._attempt, self._upload)
 
-    def _refusal(self) -> Problem | None:
+    def _problem_in_head(self) -> Problem | None:
         head, limits = self._head, self._context.limits
         if (expected := head.expect) is not None and expected.lower() != _CONTINUE:
-            told = expected[:20].decode("latin-1")
-            return Problem(417, f"Expect: {told!r} is not met here, only {_CONTINUE.decode()}")
+            text = expected[:20].decode("latin-1")
+            return Problem(417, f"Expect: {text!r} is not met here, only {_CONTINUE.decode()}")
         if (asked := head.timeout_ms) is not None and not whole_number(asked):
             return Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is no number of milliseconds")
         if head.length_bytes > limits.max_body_bytes:
             return body_too_large(limits.max_body_bytes)
-        if not self._context.fleet.has_other(()):
+        if not self._context.table.has_other(()):
             return NO_WORKER
         return None
 
     def _try_next(self) -> None:
-        member = self._tries.next()
+        member = self._retries.next()
         if member is None:
-            self._refuse(self._tries.problem)
+            self._respond_with(self._retries.problem)
             return
         context = self._context
         unsent, self._unsent = self._unsent, []
         waiting = list(self._upload.kept) if self._upload.repeatable else unsent
         self._attempt = Attempt(member, self, self._upload, waiting, context.connections, context.loop)
-        context.fleet.attempt_started(member.id, self._attempt)
+        context.table.attempt_started(member.id, self._attempt)
         if self._client.write_paused:
             self._attempt.pause_reading()
-        self._attempt.start(afresh=self._tries.careful)
+        self._attempt.start(afresh=self._retries.careful)
         self.turn_changed()
 
-    def _begin_answer(self, head: ResponseHead) -> bytes:
-        """The head for the client. From here on the request can't be sent again."""
+    def _start_response(self, head: ResponseHead) -> bytes:
+        """Return the head for the client. From here on the request cannot be retried."""
         attempt, client, asked = self._attempt, self._client, self._head
         assert attempt is not None
-        self._begun = True
+        self._response_started = True
         self._turns.response_begun()
         self._upload.forget()
         endless = head.length_bytes is None
-        self._answer_chunked = endless and not asked.http_1_0
+        self._response_chunked = endless and not asked.http_1_0
         self._keep = asked.keep_alive and client.may_keep_alive and not (endless and asked.http_1_0)
         named = head.worker
         self._worker = attempt.member.id if named is None else named.decode("latin-1")
@@ -272,51 +281,52 @@ class Exchange:
             head,
             worker=self._worker,
             request_id=self._request_id,
-            retries=self._tries.retries,
+            retries=self._retries.retries,
             connection=connection_lines(asked, keep=self._keep),
             cors=self._cors_lines(),
-            chunked=self._answer_chunked,
+            chunked=self._response_chunked,
         )
 
     def _cors_lines(self) -> tuple[bytes, ...]:
-        """What tells a browser whether the page may read the answer."""
+        """Return the lines that tell a browser whether the page may read the response."""
         return self._context.cors.lines(self._head.origin) if self._context.cors else ()
 
-    def _refuse(self, problem: Problem) -> None:
-        """Answer with a problem document. Nothing of an answer has gone out yet."""
+    def _respond_with(self, problem: Problem) -> None:
+        """Answer with a problem document. Nothing of a response was sent yet."""
+        # With an unread or unreadable rest of the body the next request could not be found in the stream.
         goes_on = self._upload.ended and problem.status != _BAD_REQUEST
         self._keep = goes_on and self._head.keep_alive and self._client.may_keep_alive
         lines = connection_lines(self._head, keep=self._keep) + self._cors_lines()
         self._client.send(local_problem(problem, self._request_id, connection=lines))
-        self._over(problem.status)
+        self._log_end(problem.status)
         self._client.finish(keep=self._keep)
 
     def _stop(self, problem: Problem) -> None:
-        """Give up the try that is under way: there won't be an answer, or not the rest of it."""
+        """End the current attempt: there will be no response, or not the rest of it."""
         self._abandon()
-        if self._begun:
+        if self._response_started:
             self._break_off(CLIENT_CLOSED)
         else:
-            self._refuse(problem)
+            self._respond_with(problem)
 
     def _abandon(self) -> None:
-        """Let go of a try that nobody waits for any more; its worker may have been silent for too long."""
+        """Drop an attempt that nothing waits for any more; its worker may have been silent for too long."""
         if self._attempt is not None:
-            self._context.fleet.attempt_abandoned(self._attempt.member.id, self._attempt)
+            self._context.table.attempt_abandoned(self._attempt.member.id, self._attempt)
         self._let_go()
 
     def _let_go(self) -> None:
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
-            self._context.fleet.attempt_ended(attempt.member.id, attempt)
+            self._context.table.attempt_ended(attempt.member.id, attempt)
             attempt.drop()
         self._turns.let_go()
 
     def _break_off(self, status: int) -> None:
-        self._over(status)
+        self._log_end(status)
         self._client.abort()
 
-    def _over(self, status: int) -> None:
+    def _log_end(self, status: int) -> None:
         self._let_go()
         self._upload.forget()
         self._context.telemetry.metrics.tally.received_bytes += self._upload.received_bytes

@@ -1,24 +1,26 @@
-"""Forward mode: a request goes to a live worker and its answer comes back, both as they come.
+"""Forward mode: requests are forwarded to a live worker and responses back, both as streams.
 
-The rules, whether exchange.py, attempt.py or upstream/connection.py keeps them:
+The rules, kept by exchange.py, turns.py, attempt.py and upstream/connection.py:
 
-- A try that gave nothing is repeated with another worker as long as nothing has gone to the client, all that
-  was read of the body is still there, the retry budget allows it and time is left. A classification may run
-  twice: it changes nothing.
-- A worker that refuses, breaks off or sends what is no answer is ejected by that one failed try, also in the
-  middle of an answer; the client's connection then breaks off too. A kept connection that turns out to have
-  ended says nothing about the worker.
-- One that makes no progress, or hangs up without a byte when it has the whole body, is probed at once: that
-  decides. It may be the body that does it. Only the third different body in a row ejects it (see strikes.py).
-- A body on which a try ended like that, or in a part of an answer's head, goes to one more worker. If that
-  one fails, too, nobody else gets it, and for a minute a body that is the same gets one try (see poison.py).
-- Neither body is ever held whole but for the replay memory. The slower side sets the pace in both directions.
-- An answer that names another worker than the one that was asked is none: its address has a new owner. That
-  one refuses by the head (421) what names the old one, so that it looks at nobody else's image.
-- What a worker answers is the client's answer, whatever its status; 503 and 429 only if nobody else is there.
-- But 401: it is the proxy's own ticket that the worker does not take, and the client can do nothing about
-  it. Such a worker is ejected, as for errors, and another one is asked.
-- A client that leaves, by whatever end of its connection, takes the try along.
+- A failed attempt is retried at another worker as long as nothing was sent to the client, the body
+  received so far is still kept, the retry budget allows it and time is left. A classification may run
+  twice, because it changes nothing.
+- A worker that refuses the connection, breaks it off or sends an invalid response is ejected after one
+  failed attempt. In the middle of a response the client's connection breaks off, too. A kept connection
+  that turns out to have ended says nothing about the worker.
+- A worker that makes no progress, or closes the connection without a byte after the whole body, is probed
+  at once, because the body may be the cause. The third different body in a row ejects it
+  (outlier_detection.py).
+- A body on which an attempt failed like that, or in the middle of a response's head, goes to one more
+  worker. If that one fails, too, no other worker gets it, and for a minute equal bodies get one attempt
+  (poison_bodies.py).
+- Bodies are streamed; only the replay buffer keeps them. The slower side sets the pace in both directions.
+- A response with another worker's id is discarded: the address has a new owner. That worker rejects the
+  request by its head (421), without reading the image.
+- A worker's response goes to the client whatever its status; 503 and 429 only if no other worker is left.
+- Except 401: the worker rejects the proxy's own ticket, and the client can do nothing about it. Such a
+  worker is ejected as for errors, and another one is tried.
+- When the client disconnects, with either end of its connection, the attempt ends.
 """
 
 from __future__ import annotations
@@ -39,11 +41,11 @@ from tfleet.proxy.upstream.connection_pool import WorkerConnections
 
 
 class Forwarder:
-    """Takes images and passes them on."""
+    """Starts an exchange for each request."""
 
     def __init__(
         self,
-        fleet: WorkerTable,
+        table: WorkerTable,
         connections: WorkerConnections,
         limits: RequestLimits,
         metrics: ProxyMetrics,
@@ -53,7 +55,7 @@ class Forwarder:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._context = ForwardingContext(
-            fleet=fleet,
+            table=table,
             connections=connections,
             limits=limits,
             retrying=Retrying.within(limits),

@@ -1,4 +1,4 @@
-"""What of a message's head goes on to the other side, and what is said anew."""
+"""Heads of forwarded messages: which header fields pass, and which are replaced."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def worker_head(
     left_ms: int,
     ticket: str | None,
 ) -> bytes:
-    """The request for a worker: end-to-end fields, who asked for what, and how long there is for it.
+    """Return the request head for a worker: end-to-end fields, X-Forwarded-*, and the time limit.
 
-    `addressee` are the lines that say whom it is for (see addressee.py).
-    `peer` is the client's IP address; it is appended to an X-Forwarded-For that came in. The proxy answers
-    Expect itself; Host names the proxy, the worker is told in X-Forwarded-Host. `ticket` is the proxy's own.
+    `addressee` are the lines Host and X-Worker (member.py). `peer` is the client's IP address; it is
+    appended to X-Forwarded-For. Expect is answered by the proxy itself. The original Host goes into
+    X-Forwarded-Host. `ticket` is the proxy's own.
     """
-    said, lines = head.fields.values, head.fields.lines
-    came_from = said.get(b"x-forwarded-for", [])
+    values, lines = head.fields.values, head.fields.lines
+    came_from = values.get(b"x-forwarded-for", [])
     if peer is not None:
         came_from = [*came_from, peer.encode()]
     if came_from:
         lines = [*lines, b"X-Forwarded-For: " + b", ".join(came_from)]
-    if asked_host := said.get(b"x-forwarded-host") or said.get(b"host"):
+    if asked_host := values.get(b"x-forwarded-host") or values.get(b"host"):
         lines = [*lines, b"X-Forwarded-Host: " + asked_host[0]]
     if ticket is not None:
         lines = [*lines, f"{TICKET}: {ticket}".encode()]
@@ -66,7 +66,7 @@ def worker_head(
         head.target,
         addressee,
         _with_ends(lines),
-        said.get(b"x-forwarded-proto", _HTTP)[0],
+        values.get(b"x-forwarded-proto", _HTTP)[0],
         request_id.encode(),
         left_ms,
         _CHUNKED if head.chunked else b"Content-Length: %d" % head.length_bytes,
@@ -83,10 +83,10 @@ def client_head(
     cors: tuple[bytes, ...] = (),
     chunked: bool,
 ) -> bytes:
-    """The head for the client: the worker's without what concerned the proxy's connection to it.
+    """Return the response head for the client: the worker's, without the fields of its own connection.
 
-    `connection` are lines about the client's own connection; `chunked` is how it gets the body. `cors` says
-    which page may read it: what the worker says of that is for who asks the worker.
+    `connection` are lines about the client's connection; `chunked` is how the client gets the body. `cors`
+    replaces the worker's CORS fields, which are for clients that call it directly.
     """
     lines = [
         *(without_cors_headers(answer.fields.lines) if cors else answer.fields.lines),

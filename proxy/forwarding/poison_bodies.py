@@ -1,7 +1,7 @@
-"""Bodies that workers fail on: an image that crashes or stops whoever looks at it must not meet all of them.
+"""Poison bodies: request bodies that crash or block workers must not reach all of them.
 
-A body is known by its digest for a minute. Nothing is done for a request that goes well: a digest is made
-when a try has failed, of what is kept of the body anyway.
+A body is remembered by its digest for a minute. The digest is computed only after a failed attempt, from
+the body kept for retries, so that successful requests pay nothing.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 REMEMBERED_S: Final = 60.0
-_MOST_REMEMBERED: Final = 1024
+_MAX_REMEMBERED: Final = 1024
 _DIGEST_BYTES: Final = 16
 _SHOWN_DIGITS: Final = 12
 _BOUNDARY: Final = re.compile(rb"multipart/.*;\s*boundary=(?:\"([^\"]+)\"|([^\s;\"]+))", re.IGNORECASE)
 
 
 class PoisonBodies:
-    """The digests of the last minute, at most 1,024 of them: beyond that the oldest is forgotten."""
+    """The digests of the last minute, at most 1,024; beyond that the oldest is dropped."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -36,22 +36,24 @@ class PoisonBodies:
         return digest in self._until_s
 
     def add(self, digest: bytes) -> None:
-        """Remember it for a minute from now on."""
+        """Remember it for a minute from now."""
         self._forget()
         self._until_s.pop(digest, None)
         self._until_s[digest] = self._clock() + REMEMBERED_S
-        if len(self._until_s) > _MOST_REMEMBERED:
+        if len(self._until_s) > _MAX_REMEMBERED:
             del self._until_s[next(iter(self._until_s))]
 
     def _forget(self) -> None:
-        """They are in the order of their ends."""
+        """Drop expired digests. The dictionary is ordered by expiry."""
         now_s = self._clock()
         while self._until_s and self._until_s[first := next(iter(self._until_s))] <= now_s:
             del self._until_s[first]
 
 
 def body_digest(pieces: Iterable[bytes], content_type: bytes) -> bytes:
-    """What a body is known by. A form's boundary is left out: curl and others draw a new one each time."""
+    """Return the body's digest. A multipart boundary is left out: curl and others generate a new one for each
+    request.
+    """
     found = _BOUNDARY.match(content_type)
     if found is not None:
         pieces = [b"".join(pieces).replace(found[1] or found[2], b"")]
@@ -61,6 +63,6 @@ def body_digest(pieces: Iterable[bytes], content_type: bytes) -> bytes:
     return digest.digest()
 
 
-def shown(digest: bytes) -> str:
-    """As a log line has it."""
+def short_digest(digest: bytes) -> str:
+    """Return the digest's short form for the log."""
     return digest.hex()[:_SHOWN_DIGITS]

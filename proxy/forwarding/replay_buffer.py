@@ -1,13 +1,10 @@
-"""How much of the bodies in flight may be kept for sending them again.
-
-A request's body as far as it has come, kept while it may have to be sent again.
-"""
+"""Request bodies kept for retries, and the memory limits for them."""
 
 from __future__ import annotations
 
 
 class ReplayMemory:
-    """Counts bytes against a limit for one request and one for all of them."""
+    """Counts kept bytes against a limit for one request and one for all requests."""
 
     def __init__(self, per_request_bytes: int, total_bytes: int) -> None:
         self.used_bytes = 0
@@ -18,7 +15,9 @@ class ReplayMemory:
         return f"<ReplayMemory used={self.used_bytes} of {self._total_bytes}>"
 
     def reserve(self, held_bytes: int, more_bytes: int) -> bool:
-        """Take `more_bytes` for a request that holds `held_bytes`; beyond a limit take nothing: False."""
+        """Reserve `more_bytes` for a request that has `held_bytes`; False, and nothing reserved, beyond a
+        limit.
+        """
         if held_bytes + more_bytes > self._per_request_bytes:
             return False
         if self.used_bytes + more_bytes > self._total_bytes:
@@ -27,12 +26,12 @@ class ReplayMemory:
         return True
 
     def release(self, count: int) -> None:
-        """Give back bytes that `reserve` took."""
+        """Return bytes that `reserve` took."""
         self.used_bytes -= count
 
 
 class Upload:
-    """What is known of a body. `kept` is all of it so far while it is `repeatable`, and else empty."""
+    """A request's body. `kept` has all of it so far while it is `repeatable`; otherwise it is empty."""
 
     __slots__ = ("_kept_bytes", "_memory", "chunked", "ended", "kept", "received_bytes")
 
@@ -49,11 +48,11 @@ class Upload:
 
     @property
     def repeatable(self) -> bool:
-        """Whether all that came is still there, so that the body can be sent from its beginning."""
+        """Whether everything received is still kept, so that the body can be sent again from the start."""
         return self._kept_bytes == self.received_bytes
 
     def add(self, piece: bytes) -> None:
-        """Take the next piece, and keep it while there is memory for all of them."""
+        """Take the next piece, and keep it if there is memory for all of the body."""
         if self.repeatable:
             if self._memory.reserve(self._kept_bytes, len(piece)):
                 self.kept.append(piece)
@@ -63,7 +62,7 @@ class Upload:
         self.received_bytes += len(piece)
 
     def forget(self) -> None:
-        """Give back the memory: the body won't be sent again."""
+        """Release the memory: the body will not be sent again."""
         if self._kept_bytes:
             self._memory.release(self._kept_bytes)
             self.kept.clear()

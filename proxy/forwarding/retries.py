@@ -1,6 +1,5 @@
-"""How many retries a proxy may send, so that a dying fleet is not hammered by those who want to help.
-
-How often a request is tried, and with whom: the retries' rules, apart from the requests.
+"""Retries: how often and at which workers a request is tried (policy), and how many retries the proxy allows
+(budget).
 """
 
 from __future__ import annotations
@@ -19,15 +18,16 @@ _WINDOW_S = 10
 
 
 class RetryBudget:
-    """Allows retries up to a share of the requests of the last ten seconds, and some in any case.
+    """Limits retries to a share of the requests of the last ten seconds, plus a minimum rate.
 
-    `share` is 0 to 1. `floor_per_s` is how many retries a second are allowed however few requests there are.
-    Finagle's retry budgets work so: https://twitter.github.io/finagle/guide/Clients.html#retries
+    The budget keeps retries from overloading a fleet that is failing already. `share` is 0 to 1.
+    `floor_per_s` is the number of retries a second that are always allowed. Finagle's retry budgets work
+    the same way: https://twitter.github.io/finagle/guide/Clients.html#retries
     """
 
     def __init__(self, share: float, floor_per_s: float, clock: Callable[[], float]) -> None:
         self._share = share
-        self._floor = floor_per_s * _WINDOW_S
+        self._min_retries = floor_per_s * _WINDOW_S
         self._clock = clock
         self._second = -_WINDOW_S
         self._requests = [0] * _WINDOW_S
@@ -37,11 +37,11 @@ class RetryBudget:
         return f"<RetryBudget retries={sum(self._retries)} of {self._allowed():.0f}>"
 
     def request(self) -> None:
-        """Count a request, its retries not included."""
+        """Count a request; retries are not requests."""
         self._requests[self._now()] += 1
 
     def take(self) -> bool:
-        """Whether one more retry is allowed; if so it is counted."""
+        """Whether another retry is allowed; if so, it is counted."""
         now = self._now()
         if sum(self._retries) + 1 > self._allowed():
             return False
@@ -49,10 +49,10 @@ class RetryBudget:
         return True
 
     def _allowed(self) -> float:
-        return self._floor + self._share * sum(self._requests)
+        return self._min_retries + self._share * sum(self._requests)
 
     def _now(self) -> int:
-        """The slot of this second, after those of seconds gone by were emptied."""
+        """Return the slot of the current second, after emptying those of seconds that passed."""
         second = math.floor(self._clock())
         for passed in range(max(self._second + 1, second - _WINDOW_S + 1), second + 1):
             self._requests[passed % _WINDOW_S] = self._retries[passed % _WINDOW_S] = 0
@@ -60,78 +60,80 @@ class RetryBudget:
         return self._second % _WINDOW_S
 
 
-_MOST_FAILED: Final = 5
-_MOST_STALE: Final = 3
-_MOST_SPOILT: Final = 2
-"""Of workers that failed on one body."""
+_MAX_FAILED: Final = 5
+_MAX_STALE: Final = 3
+_MAX_FAILED_BY_BODY: Final = 2
+"""How many workers may fail on one body."""
 
 
 class RetryState:
-    """The tries of one request. Whether its body can be sent again is the caller's to know.
+    """The attempts of one request. Whether its body can be sent again is for the caller to know.
 
-    `spoilt` is that its body seems to be what workers fail on: nobody else is to get it.
+    `spoilt` is whether the body seems to make workers fail: no other worker gets it.
     """
 
     __slots__ = (
         "_budget",
         "_declined",
-        "_failures",
-        "_fleet",
+        "_failed",
         "_stale",
         "_suspicious",
+        "_table",
         "_tried",
+        "failures",
         "spoilt",
-        "told",
     )
 
-    def __init__(self, fleet: WorkerTable, budget: RetryBudget) -> None:
-        self._fleet = fleet
+    def __init__(self, table: WorkerTable, budget: RetryBudget) -> None:
+        self._table = table
         self._budget = budget
         self._tried: set[str] = set()
-        self.told: list[str] = []
-        """Who failed and how, in a few words each."""
-        self._failures = 0
+        self.failures: list[str] = []
+        """The failed attempts, a worker and a reason each."""
+        self._failed = 0
         self._stale = 0
         self._declined = True
         self._suspicious: frozenset[str] = frozenset()
-        """Who failed, perhaps because of the body."""
+        """Workers that failed, perhaps because of the body."""
         self.spoilt = False
 
     def __repr__(self) -> str:
-        return f"<RetryState {self.told} {self._stale} stale>"
+        return f"<RetryState {self.failures} {self._stale} stale>"
 
     @property
     def retries(self) -> int:
-        """How many tries have failed."""
-        return self._failures + self._stale
+        """The number of failed attempts."""
+        return self._failed + self._stale
 
     @property
     def problem(self) -> Problem:
-        """The answer where nobody has given one."""
+        """The response if no worker gave one."""
         if self._declined:
             return NO_WORKER
-        told = "; ".join(self.told)
+        failures = "; ".join(self.failures)
         if self.spoilt:
-            return Problem(502, f"workers fail on this body, so nobody else gets it: {told}")
-        return Problem(502, f"no worker answered: {told}")
+            return Problem(502, f"workers fail on this body, so nobody else gets it: {failures}")
+        return Problem(502, f"no worker answered: {failures}")
 
     @property
     def careful(self) -> bool:
-        """Whether the next try should have a connection of its own: how it ends has to mean something."""
+        """Whether the next attempt needs a new connection, so that its end is not mistaken for a
+        stale one's.
+        """
         return bool(self._suspicious)
 
     def next(self) -> PoolMember | None:
-        """Whose turn it is; None where nobody is left.
+        """Return the worker for the next attempt; None if none is left.
 
-        Where a kept connection has ended its worker may be asked again, but rather another one: a process
-        that is being ended goes on taking connections for a moment.
+        After a stale connection the same worker may be tried again, but another one is preferred: a
+        process that is stopping accepts connections for a moment longer.
         """
-        if self._suspicious and (other := self._fleet.pick(self._tried | self._suspicious)):
+        if self._suspicious and (other := self._table.pick(self._tried | self._suspicious)):
             return other
-        return self._fleet.pick(self._tried)
+        return self._table.pick(self._tried)
 
     def may_decline(self, member: PoolMember, *, repeatable: bool) -> bool:
-        """Whether this worker may send the request away, to one more; if so, it is counted already."""
+        """Whether this worker's 503 or 429 leads to another attempt; if so, the retry is counted already."""
         return self._may_retry({*self._tried, member.id}, repeatable)
 
     def failed(
@@ -143,28 +145,31 @@ class RetryState:
         suspect: bool = False,
         known: bool = False,
     ) -> bool:
-        """Take the news of a try that failed: whether there may be another one.
+        """Record a failed attempt; return whether there may be another one.
 
-        `suspect` is that it may be the body's fault; then one more worker gets it, but nobody where the body
-        is `known` for it.
+        `suspect` is whether the body may be the cause: then one more worker gets it, or none if the body
+        is `known` to make workers fail.
         """
         if suspect:
             self._suspicious |= {member.id}
-        self.spoilt = known or len(self._suspicious) >= _MOST_SPOILT
+        self.spoilt = known or len(self._suspicious) >= _MAX_FAILED_BY_BODY
         stale = isinstance(error, StaleConnectionError) and not self.spoilt
-        again = stale and self._stale < _MOST_STALE and repeatable
+        again = stale and self._stale < _MAX_STALE and repeatable
         if suspect or not again:
-            self.told.append(f"{member.id}: {error}")
+            self.failures.append(f"{member.id}: {error}")
+        # A stale connection is nobody's failure, so it costs nothing of the budget.
         if again:
             self._stale += 1  # nobody's failure: it costs nothing of the budget
             return True
+        # `may_decline` has taken a declined attempt's retry from the budget already: do not count it twice.
         declined = isinstance(error, DeclinedError)
-        self._failures += 1
+        self._failed += 1
         self._tried.add(member.id)
+        # Only if every worker declined, the client gets 503: with any other failure it is a 502.
         self._declined = self._declined and declined
         return not self.spoilt and (declined or self._may_retry(self._tried, repeatable))
 
     def _may_retry(self, tried: set[str], repeatable: bool) -> bool:
-        if not repeatable or self._failures >= _MOST_FAILED:
+        if not repeatable or self._failed >= _MAX_FAILED:
             return False
-        return self._fleet.has_other(tried) and self._budget.take()
+        return self._table.has_other(tried) and self._budget.take()

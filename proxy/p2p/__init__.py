@@ -1,1 +1,1 @@
-"""Answers that name a worker instead of passing bytes on."""
+"""p2p mode: answers that name a worker. Image bytes do not pass the proxy."""

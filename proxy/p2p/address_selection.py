@@ -1,18 +1,19 @@
-"""From where a client asks for a worker, and which of a worker's two addresses is the one for it there.
+"""Which of a worker's two addresses (LAN or WAN) a client gets, depending on where the client is.
 
 The rules, in this order:
 
-- A worker that has but one address is known by that to everybody.
-- A client that says which it wants (`?address=lan` or `wan`) gets it.
-- A client on the proxy's own machine, or in its container (loopback), reaches what the proxy reaches: lan.
-- A client that shares a network with the proxy and with the worker gets the worker's address there: lan.
-- But a router shares a network with everybody, and clients outside may come in its name: an engine that
-  publishes a port passes them on from the network's gateway. So who comes from there is outside.
-- Everybody else is outside: wan. Where that is every address of a machine, it is the one by which the client
-  has reached the proxy, for it is the one that it is known to reach.
+- A worker with only one address has that one for every client.
+- A client may choose (`?address=lan` or `wan`).
+- A client on the proxy's own machine, or in its container (loopback), reaches what the proxy reaches: LAN.
+- A client in a network with both the proxy and the worker gets the worker's address there: LAN.
+- Except that a router is in a network with everybody, and outside clients may arrive from its address: a
+  Docker engine that publishes a port forwards connections from the network's gateway. So a router's
+  address counts as outside.
+- All other clients are outside: WAN. If the WAN host is 0.0.0.0, they get the host by which they reached
+  the proxy, because that one is known to work.
 
-Who is behind another proxy has its own address in X-Forwarded-For, and the name that it asked for in
-X-Forwarded-Host. That anybody may write anything there does no harm: the answer is for nobody else.
+Behind another proxy, a client's address is in X-Forwarded-For, and the requested host in X-Forwarded-Host.
+A client that forges these only gets a wrong answer for itself.
 """
 
 from __future__ import annotations
@@ -27,24 +28,24 @@ from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.proxy.p2p.local_networks import IPAddress, IPNetwork, Networks
 
-Wanted = Literal["lan", "wan"]
+AddressKind = Literal["lan", "wan"]
 
 _ANY_PORT: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkSide:
-    """Where a client is: it shares `networks` with the proxy. `wanted` settles it without looking.
+class ClientSide:
+    """Where a client is: the `networks` that it shares with the proxy, or its own choice in `wanted`.
 
-    `reached` is the host by which it has reached the proxy; empty where nobody knows.
+    `reached` is the host by which it reached the proxy; empty if unknown.
     """
 
     networks: tuple[IPNetwork, ...] = ()
-    wanted: Wanted | None = None
+    wanted: AddressKind | None = None
     reached: str = ""
 
     def address(self, instance: Instance) -> Address:
-        """That of the worker which is for this client."""
+        """Return the worker's address for this client."""
         wan = instance.wan
         if (
             wan is None
@@ -58,48 +59,50 @@ class NetworkSide:
 
     def _shares(self, host: str) -> bool:
         address = _ip(host)
-        # A name is meant for those who can ask for it: whoever is near.
+        # A host name can be resolved inside the fleet's network, so it is for clients that share one.
         return bool(self.networks) if address is None else any(address in each for each in self.networks)
 
 
-def vantage(client: str | None, networks: Networks, *, wanted: Wanted | None, reached: str) -> NetworkSide:
-    """That of a client with this IP address, if it is known."""
+def side_of(
+    client: str | None, networks: Networks, *, wanted: AddressKind | None, reached: str
+) -> ClientSide:
+    """Return the side of a client with this IP address."""
     address = _ip(client or "")
     if wanted is None and address is not None and address.is_loopback:
-        return NetworkSide(wanted="lan")
+        return ClientSide(wanted="lan")
     shared: tuple[IPNetwork, ...] = ()
     if address is not None and address not in networks.routers:
         shared = tuple(each for each in networks.near if address in each)
-    return NetworkSide(shared, wanted, reached)
+    return ClientSide(shared, wanted, reached)
 
 
 class ClientLocation:
-    """Whoever sent a request, from this IP address. Where that is, is looked up if it makes a difference."""
+    """The location of a request's client; determined only if a worker has two addresses."""
 
-    __slots__ = ("_head", "_networks", "_peer", "_vantage", "_wanted")
+    __slots__ = ("_head", "_networks", "_peer", "_side", "_wanted")
 
     def __init__(
-        self, head: RequestHead, peer: str | None, networks: Networks, wanted: Wanted | None = None
+        self, head: RequestHead, peer: str | None, networks: Networks, wanted: AddressKind | None = None
     ) -> None:
         self._head = head
         self._peer = peer
         self._networks = networks
         self._wanted = wanted
-        self._vantage: NetworkSide | None = None
+        self._side: ClientSide | None = None
 
     def address(self, instance: Instance) -> Address:
-        """That of the worker which is for this client."""
+        """Return the worker's address for this client."""
         if instance.wan is None:
             return instance.address
-        if self._vantage is None:
-            self._vantage = self._look()
-        return self._vantage.address(instance)
+        if self._side is None:
+            self._side = self._look()
+        return self._side.address(instance)
 
-    def _look(self) -> NetworkSide:
+    def _look(self) -> ClientSide:
         said = self._head.fields.values
         client = _first(said.get(b"x-forwarded-for", ())) or self._peer
         host = _first(said.get(b"x-forwarded-host", ())) or self._head.host.decode("latin-1")
-        return vantage(client, self._networks, wanted=self._wanted, reached=_host(host))
+        return side_of(client, self._networks, wanted=self._wanted, reached=_host(host))
 
 
 def _first(values: Sequence[bytes]) -> str:
@@ -118,5 +121,5 @@ def _ip(text: str) -> IPAddress | None:
         address = ip_address(text)
     except ValueError:
         return None
-    # What a socket for both kinds calls a client of IPv4.
+    # A dual-stack socket has IPv4 clients as ::ffff:a.b.c.d.
     return getattr(address, "ipv4_mapped", None) or address

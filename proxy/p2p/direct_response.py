@@ -1,4 +1,4 @@
-"""Requests that are answered at once, without a worker and without waiting: lookups and redirects."""
+"""Responses of the proxy itself, without a worker and without waiting: lookups and redirects."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tfleet.proxy.telemetry.access_log import AccessLog
 
 @dataclass(frozen=True, slots=True)
 class LocalReply:
-    """An answer; `head` is what `local_head` says. `worker` is whom it names, for the log. Not to `keep` the
-    connection ends with it.
+    """A response; `head` is from `local_head`. `worker` is the worker that it names, for the log. Unless
+    `keep`, the connection ends with it.
     """
 
     status: int
@@ -38,21 +38,20 @@ class LocalReply:
         worker: str | None = None,
         keep: bool = True,
     ) -> Self:
-        """An answer with these headers."""
+        """Make a response with these headers."""
         return cls(status, local_head(status, headers, len(body)), body, worker, keep)
 
 
 class DirectResponse:
-    """Takes requests and answers what `decide` says, which may raise ProblemError.
-
-    It is told the head and the client's IP address.
+    """Answers requests with what `decide` returns for the head and the client's IP address. It may raise
+    ProblemError.
     """
 
     def __init__(
         self, decide: Callable[[RequestHead, str | None], LocalReply], observer: AccessLog, cors: Cors
     ) -> None:
         self._decide = decide
-        self._observer = observer
+        self._access_log = observer
         self._cors = cors
 
     def handle(self, head: RequestHead, client: Client) -> None:
@@ -71,7 +70,7 @@ class DirectResponse:
         answer = local_response(reply.head, reply.body, name, connection=lines)
         client.send(answer[: -len(reply.body)] if head.method == b"HEAD" else answer)
         path = head.path
-        self._observer.answered(
+        self._access_log.answered(
             request_id=name,
             method=head.method.decode("ascii"),
             path=path,

@@ -1,7 +1,7 @@
-"""The networks that the proxy's machine, or its container, is in, and the routers there.
+"""The networks of the proxy's machine or container, and their routers.
 
-They are read from the kernel's tables of routes, as /proc/net has them, now and then: a container may be
-connected to another network while it runs.
+Read from the kernel's routing tables in /proc/net, repeatedly: a running container may be connected to
+another network.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from typing import Final, TypeAlias
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
 
-_LOOK_EVERY_S: Final = 5.0
+_READ_EVERY_S: Final = 5.0
 _UP, _GATEWAY = 1, 2
 _LOOPBACK: Final = "lo"
 
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """Those that are reached without a router, and the routers to all else."""
+    """The networks that are reached without a router (`near`), and the routers."""
 
     near: tuple[IPNetwork, ...] = ()
     routers: frozenset[IPAddress] = frozenset()
 
 
 def read_networks(routes: str, routes_v6: str) -> Networks:
-    """Read /proc/net/route and /proc/net/ipv6_route."""
+    """Parse /proc/net/route and /proc/net/ipv6_route."""
     near: dict[IPNetwork, None] = {}
     routers: set[IPAddress] = set()
     found: list[tuple[IPNetwork, IPAddress | None]] = [*_ipv4(routes), *_ipv6(routes_v6)]
@@ -43,7 +43,7 @@ def read_networks(routes: str, routes_v6: str) -> Networks:
 
 
 class NetworkView:
-    """The networks of now; `run` never returns by itself."""
+    """The current networks. `run` never returns by itself."""
 
     def __init__(self) -> None:
         self.networks = Networks()
@@ -52,13 +52,13 @@ class NetworkView:
         return f"<NetworkView {', '.join(map(str, self.networks.near))}>"
 
     async def look(self) -> None:
-        """Read them."""
+        """Read the routing tables."""
         self.networks = await asyncio.to_thread(_read)
 
     async def run(self) -> None:
-        """Keep up with changes, for ever."""
+        """Keep them current, until cancelled."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_READ_EVERY_S)
             await self.look()
 
 
@@ -74,17 +74,17 @@ def _text(path: str) -> str:
 
 
 def _ipv4(routes: str) -> Iterator[tuple[IPv4Network, IPv4Address | None]]:
-    """Each route's network, and its router if it has one. The addresses are in the machine's own byte order,
-    which is little-endian wherever TensorFlow runs.
+    """Yield each route's network, and its router if it has one. The addresses are in the machine's byte
+    order, which is little-endian wherever TensorFlow runs.
     """
     for line in routes.splitlines()[1:]:
         name, destination, gateway, flags, *_, mask, _, _, _ = line.split()
         if name != _LOOPBACK and int(flags, 16) & _UP:
-            network = IPv4Network((_turned(destination), bin(int(mask, 16)).count("1")))
-            yield network, IPv4Address(_turned(gateway)) if int(flags, 16) & _GATEWAY else None
+            network = IPv4Network((_from_little_endian(destination), bin(int(mask, 16)).count("1")))
+            yield network, IPv4Address(_from_little_endian(gateway)) if int(flags, 16) & _GATEWAY else None
 
 
-def _turned(digits: str) -> int:
+def _from_little_endian(digits: str) -> int:
     return int.from_bytes(bytes.fromhex(digits), "little")
 
 

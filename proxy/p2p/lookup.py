@@ -1,12 +1,12 @@
-"""p2p mode: which worker to talk to, or which ones, instead of a way through the proxy.
+"""Lookups: `GET /worker` names one worker or leases several, instead of forwarding the image.
 
-A lease (`?n=8`) names several workers, for a client to share its images among them by itself. It is a piece
-of advice with an expiry: nobody holds a place for anybody, and the proxy remembers nothing of it.
+A lease (`?n=8`) names several workers; the client balances its images among them by itself. It is advice
+with an expiry: no capacity is reserved, and the proxy keeps no state about it.
 
-Where workers ask for tickets, each answer has one. An address as text becomes a URL without a scheme, which
-curl takes as it takes an address; JSON and heads have the ticket apart. It outlives what it comes with.
+If workers require tickets, each answer has one. As text it is `HOST:PORT/?ticket=...`, which curl takes
+like an address; in JSON and headers it is separate. The ticket outlives the answer.
 
-A worker may have another address for clients outside of its network: see vantage.py for who is told which.
+A worker may have another address for outside clients: see address_selection.py.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.proxy.balancing.member import PoolMember
 from tfleet.proxy.balancing.worker_table import WorkerTable
-from tfleet.proxy.p2p.address_selection import ClientLocation, Wanted
+from tfleet.proxy.p2p.address_selection import AddressKind, ClientLocation
 from tfleet.proxy.p2p.direct_response import LocalReply
 from tfleet.proxy.p2p.local_networks import NetworkView
 from tfleet.proxy.problems import NO_WORKER, ProblemError
 from tfleet.proxy.ticket_issuer import TicketIssuer
 
 EXPIRES_IN_S: Final = 30
-"""How long a client may keep an address before it had better ask again."""
+"""How long a client may use an address before it should ask again."""
 
 LEASE_S: Final = 10
-"""How long a lease lasts. A newcomer waits about that long for the images of clients at work, which is the
-time in which the registry finds out about the lost (a check's TTL). A client with 10 images a second still
-makes but one lookup for 70 of them.
+"""How long a lease lasts. A new worker waits about that long for the images of clients with leases; it is
+also the time in which the registry notices a lost worker (a check's TTL). A client with 10 images a second
+still makes only one lookup for 70 of them.
 """
 
 _JSON: Final = "application/json"
@@ -55,73 +55,75 @@ _JSON_TYPE: Final = f"{_JSON}; charset=utf-8"
 _TEXT: Final = "text/plain"
 _TEXT_TYPE: Final = f"{_TEXT}; charset=utf-8"
 _NO_STORE: Final = {"Cache-Control": "no-store"}
-_MOST_KEPT: Final = 1024
+_CACHE_SIZE: Final = 1024
 
 
 class Lookup:
-    """Hands out workers' addresses, each to the next in turn. `forwards` is whether the proxy takes images,
-    too.
-    """
+    """Names workers, by the balancing policy. `forwards` is whether this proxy also forwards images."""
 
     def __init__(
-        self, fleet: WorkerTable, tickets: TicketIssuer, view: NetworkView, *, forwards: bool
+        self, table: WorkerTable, tickets: TicketIssuer, view: NetworkView, *, forwards: bool
     ) -> None:
-        self._fleet = fleet
+        self._table = table
         self._view = view
         self._tickets = tickets
         self._forwards = forwards
 
     def decide(self, head: RequestHead, peer: str | None) -> LocalReply:
-        """`host:port`, or `host:port/?ticket=TICKET`, and a newline; or JSON where `Accept` asks for it; with
-        `?n=` a lease. Raises ProblemError with 400 or 503.
+        """Return `host:port`, or `host:port/?ticket=TICKET`, and a line end; or JSON if `Accept` asks for it;
+        with `?n=` a lease. Raises ProblemError with 400 or 503.
 
-        The workers that `?except=ID` names, once or more often, are passed over and probed: they failed the
-        client, and in p2p mode nobody else would tell. `?address=lan` or `wan` says which address is wanted.
+        The workers in `?except=ID`, which may be repeated, are skipped and probed: they failed the client,
+        and in p2p mode the proxy does not see failures itself. `?address=lan` or `wan` selects the kind of
+        address.
         """
         accepts = head.accept
         query = head.target.partition(b"?")[2]
         if query:
-            asked = parse_qs(query.decode("ascii"), keep_blank_values=True)
-            failed = frozenset(asked.get("except", ()))
-            self._fleet.request_probes(failed)
-            asker = ClientLocation(head, peer, self._view.networks, _wanted(asked.get(ADDRESS_KIND)))
-            if LEASE_SIZE in asked:
+            parameters = parse_qs(query.decode("ascii"), keep_blank_values=True)
+            failed = frozenset(parameters.get("except", ()))
+            self._table.request_probes(failed)
+            client = ClientLocation(head, peer, self._view.networks, _wanted(parameters.get(ADDRESS_KIND)))
+            if LEASE_SIZE in parameters:
                 lines = _TEXT in accepts and _JSON not in accepts
-                return self._lease(_lease_size(asked[LEASE_SIZE][0]), failed, asker, lines=lines)
+                return self._lease(_lease_size(parameters[LEASE_SIZE][0]), failed, client, lines=lines)
         else:
             failed = frozenset()
-            asker = ClientLocation(head, peer, self._view.networks)
+            client = ClientLocation(head, peer, self._view.networks)
         member, ticket = self._pick(failed), self._tickets.current()
-        return _answer(member.instance, asker.address(member.instance), ticket, as_json=_JSON in accepts)
+        return _answer(member.instance, client.address(member.instance), ticket, as_json=_JSON in accepts)
 
-    def _lease(self, n: int, failed: Set[str], asker: ClientLocation, *, lines: bool) -> LocalReply:
+    def _lease(self, n: int, failed: Set[str], client: ClientLocation, *, lines: bool) -> LocalReply:
         """Up to `n` workers with an expiry, or just their addresses, one a line."""
-        members, ticket = self._fleet.lease(n, failed), self._tickets.current()
+        members, ticket = self._table.lease(n, failed), self._tickets.current()
         if not members:
             raise ProblemError(NO_WORKER)
         if lines:
-            addresses = "".join(_line(asker.address(member.instance), ticket) for member in members)
+            addresses = "".join(_line(client.address(member.instance), ticket) for member in members)
             return LocalReply.of(200, {"Content-Type": _TEXT_TYPE, **_NO_STORE}, addresses.encode())
         lease = {
             "expires_in_s": LEASE_S,
             "forwards": self._forwards,
             **_field(ticket),
             "workers": [
-                _row(member, asker.address(member.instance), self._fleet.weight(member)) for member in members
+                _row(member, client.address(member.instance), self._table.weight(member))
+                for member in members
             ],
         }
         return LocalReply.of(200, {"Content-Type": _JSON_TYPE, **_NO_STORE}, json.dumps(lease).encode())
 
     def _pick(self, failed: Set[str] = frozenset()) -> PoolMember:
-        member = self._fleet.pick(failed)
+        member = self._table.pick(failed)
         if member is None:
             raise ProblemError(NO_WORKER)
         return member
 
 
-@lru_cache(maxsize=_MOST_KEPT)
+@lru_cache(maxsize=_CACHE_SIZE)
 def _answer(instance: Instance, address: Address, ticket: str | None, *, as_json: bool) -> LocalReply:
-    """What names one worker. Made once for all who are told the same: it costs more than all else here."""
+    """Return the answer that names one worker. Cached, because building it costs more than everything else
+    here.
+    """
     headers = {WORKER: instance.id, MODEL: instance.model_label, **_NO_STORE}
     if ticket is not None:
         headers[TICKET] = ticket
@@ -133,24 +135,22 @@ def _answer(instance: Instance, address: Address, ticket: str | None, *, as_json
     return LocalReply.of(200, {"Content-Type": kind, **headers}, body, worker=instance.id)
 
 
-def _lease_size(asked: str) -> int:
-    n = whole_number(asked)
+def _lease_size(text: str) -> int:
+    n = whole_number(text)
     if n is None or not 1 <= n <= MAX_LEASE_SIZE:
-        detail = (
-            f"{LEASE_SIZE} is {asked[:20]!r}: it says how many workers are wanted, from 1 to {MAX_LEASE_SIZE}"
-        )
+        detail = f"{LEASE_SIZE} is {text[:20]!r}: expected a number of workers from 1 to {MAX_LEASE_SIZE}"
         raise ProblemError(Problem(400, detail))
     return n
 
 
-def _wanted(asked: list[str] | None) -> Wanted | None:
-    if asked is None:
+def _wanted(values: list[str] | None) -> AddressKind | None:
+    if values is None:
         return None
-    if asked[0] == LAN:
+    if values[0] == LAN:
         return "lan"
-    if asked[0] == WAN:
+    if values[0] == WAN:
         return "wan"
-    raise ProblemError(Problem(400, f"{ADDRESS_KIND} is {asked[0][:20]!r}: it is {LAN} or {WAN}"))
+    raise ProblemError(Problem(400, f"{ADDRESS_KIND} is {values[0][:20]!r}: it is {LAN} or {WAN}"))
 
 
 def _line(address: Address, ticket: str | None) -> str:
@@ -162,7 +162,7 @@ def _field(ticket: str | None) -> dict[str, str]:
 
 
 def _row(member: PoolMember, address: Address, weight: float) -> dict[str, object]:
-    # Who is only a last resort has no weight, and yet all the turns there are.
+    # A last resort has weight 0, but the client has no other worker to give its images to.
     return {**_identity(member.instance, address), "weight": round(weight, 2) or 1.0}
 
 

@@ -1,4 +1,4 @@
-"""p2p mode: an image that is sent to the proxy goes to a worker by itself, none of it is read here."""
+"""Redirects: in p2p mode, an image sent to the proxy is redirected to a worker; its body is not read."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from tfleet.proxy.ticket_issuer import TicketIssuer
 
 
 class Redirect:
-    """Says 307 to the same path of a worker: method, body and query go there."""
+    """Answers 307 with the same path at a worker: clients repeat method, body and query there."""
 
-    def __init__(self, fleet: WorkerTable, tickets: TicketIssuer, view: NetworkView) -> None:
-        self._fleet = fleet
+    def __init__(self, table: WorkerTable, tickets: TicketIssuer, view: NetworkView) -> None:
+        self._table = table
         self._view = view
         self._tickets = tickets
 
     def decide(self, head: RequestHead, peer: str | None) -> LocalReply:
-        """The redirection. The connection ends: what the client may have begun to send is not read."""
-        member = self._fleet.pick()
+        """Return the redirect. The connection ends, because the body that the client may have begun to send
+        is not read.
+        """
+        member = self._table.pick()
         if member is None:
             raise ProblemError(NO_WORKER)
         address = ClientLocation(head, peer, self._view.networks).address(member.instance)
@@ -35,7 +37,7 @@ class Redirect:
         return LocalReply.of(307, headers, body, worker=member.id, keep=False)
 
     def _target(self, target: str) -> str:
-        """Path and query, with a ticket before the query that came: the first one counts."""
+        """Return path and query with a ticket as the first parameter: the first one counts."""
         ticket = self._tickets.current()
         if ticket is None:
             return target

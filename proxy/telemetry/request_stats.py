@@ -1,6 +1,6 @@
-"""What is counted with every request: plain numbers, which Prometheus' library reads when it is asked.
+"""Per-request counters: plain numbers that are read when Prometheus asks.
 
-Its own counters take a lock each time; these belong to one event loop, which takes none.
+The counters of Prometheus' library take a lock each time. These belong to one event loop and need none.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 class RequestStats(Collector):
-    """Requests by route and status, how long they took, and the bytes of their bodies."""
+    """Requests by route and status, their durations, and the bytes of bodies."""
 
     def __init__(self) -> None:
         self.received_bytes = 0
-        """Of requests' bodies."""
+        """Bytes of request bodies."""
         self.sent_bytes = 0
-        """Of answers' bodies."""
+        """Bytes of response bodies."""
         self._requests: Counter[tuple[str, int]] = Counter()
         self._buckets: dict[str, list[int]] = {}
         self._seconds: Counter[str] = Counter()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count an answer, and how long it took."""
+        """Count a response and its duration."""
         self._requests[route, status] += 1
         buckets = self._buckets.get(route)
         if buckets is None:
@@ -38,7 +38,7 @@ class RequestStats(Collector):
         self._seconds[route] += seconds  # type: ignore[assignment] # a sum is as good as a count here
 
     def refused(self, route: str, status: int) -> None:
-        """Count an answer to what was no request, and so took no time."""
+        """Count a response to an invalid request, which has no duration."""
         self._requests[route, status] += 1
 
     def collect(self) -> Iterator[Metric]:

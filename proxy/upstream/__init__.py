@@ -1,1 +1,1 @@
-"""Connections to workers."""
+"""Connections to workers (upstreams)."""

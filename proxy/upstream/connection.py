@@ -1,12 +1,13 @@
-"""A connection to a worker: it takes requests one after the other and reads their answers strictly.
+"""A connection to a worker: takes requests one after the other, and parses responses strictly.
 
-- A head counts when it is complete and can be read in one way only (see answer_head.py). Interim answers
-  (1xx) end here.
-- Of a body comes through what belongs to it (see body.py). What comes behind it, at once or later, ends the
-  connection; it is never taken for the next answer.
-- An answer that ends with its connection is complete after a FIN and broken after a reset.
-- What had come before a reset is read: a worker that answers early and closes resets the connection by that.
-- Ending it doesn't wait until the worker has taken what was not sent yet: it is told that no more will come.
+- A response head is accepted only if it is complete and has exactly one valid reading
+  (httpd/http1/response.py). Interim responses (1xx) are dropped.
+- Only bytes that belong to the body are passed on (httpd/http1/body.py). Bytes after it end the
+  connection; they are never taken for the next response.
+- A response that is delimited by the end of its connection is complete after FIN, and broken after RST.
+- Data received before a RST is still read: a worker that answers early and closes the connection causes a
+  RST.
+- Closing does not wait for unsent data: the worker gets a RST, and so knows that no more will come.
 """
 
 from __future__ import annotations
@@ -22,30 +23,32 @@ from tfleet.httpd.http1.reset import reset
 from tfleet.httpd.http1.response import ResponseHead, check_response, read_response_head
 
 _END: Final = b"\r\n\r\n"
-_MOST_INTERIM: Final = 16
+_MAX_INTERIM: Final = 16
 _READ_BYTES: Final = 64 * 1024
 
 
 class ResponseSink(Protocol):
-    """Who has sent a request, and is told what becomes of it: a head, pieces, and an end or not."""
+    """Receives the response to a request: a head, pieces of the body, and its end or failure."""
 
     def head_came(self, head: ResponseHead) -> None: ...
 
     def piece_came(self, piece: bytes) -> None: ...
 
     def answer_ended(self, *, reusable: bool) -> None:
-        """`reusable` is whether the connection may take another request, as far as the answer says."""
+        """The response is complete. `reusable` is whether the connection can take another request, as far as
+        the response says.
+        """
 
     def broke_off(self, reason: str, *, silently: bool, took_all: bool) -> None:
-        """There won't be more. `silently` is that the connection ended before a byte of an answer came, and
-        `took_all` that it ended, and nothing of what was to be sent was left.
+        """The response ended early, or never began. `silently` is whether not a byte of it was received.
+        `took_all` is whether the connection ended when nothing was left to send.
         """
 
     def full_now(self) -> None:
-        """The worker takes nothing at the moment."""
+        """The worker takes nothing for now."""
 
     def drained(self) -> None:
-        """It takes more again."""
+        """The worker takes more again."""
 
 
 class WorkerConnection(asyncio.Protocol):
@@ -53,12 +56,12 @@ class WorkerConnection(asyncio.Protocol):
 
     def __init__(self, lost: Callable[[WorkerConnection], None]) -> None:
         self.idle_since_s = 0.0
-        """For whoever keeps it."""
+        """For the connection pool."""
         self._transport: asyncio.Transport | None = None
         self._report_lost = lost
-        self._listener: ResponseSink | None = None
+        self._sink: ResponseSink | None = None
         self._received = b""
-        """What has come of the head that is waited for."""
+        """The part of a head received so far."""
         self._silent = True
         self._keep_alive = False
         self._interim = 0
@@ -66,20 +69,20 @@ class WorkerConnection(asyncio.Protocol):
         self._bodiless = False
 
     def __repr__(self) -> str:
-        return f"<WorkerConnection {'idle' if self._listener is None else 'busy'}>"
+        return f"<WorkerConnection {'idle' if self._sink is None else 'busy'}>"
 
     @property
     def ended(self) -> bool:
-        """Whether it can't be used any more."""
+        """Whether the connection cannot be used any more."""
         return self._transport is None
 
-    def begin(self, listener: ResponseSink, beginning: bytes, *, bodiless: bool = False) -> None:
+    def begin(self, sink: ResponseSink, beginning: bytes, *, bodiless: bool = False) -> None:
         """Send a request's head, or more of it. Only after the last answer has ended.
 
         `bodiless` is that the answer has no body whatever its head says, as for HEAD.
         """
         assert self._transport is not None
-        self._listener = listener
+        self._sink = sink
         self._silent = True
         self._interim = 0
         self._body = None
@@ -87,31 +90,31 @@ class WorkerConnection(asyncio.Protocol):
         self._transport.write(beginning)
 
     def send(self, piece: bytes) -> None:
-        """Send some of its body, framing and all."""
+        """Send a piece of the body, including its framing."""
         assert self._transport is not None
         self._transport.write(piece)
 
     def unsent_bytes(self) -> int:
-        """What was sent and not taken yet."""
+        """Return how much of what was sent the worker has not taken yet."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def pause_reading(self) -> None:
-        """Let the worker wait with its answer."""
+        """Read no more of the response for now."""
         if self._transport is not None:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Go on."""
+        """Read on."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def drop(self) -> None:
-        """End it. Nobody is told anything any more."""
-        self._listener = None
+        """Close the connection. No more callbacks follow."""
+        self._sink = None
         transport, self._transport = self._transport, None
         if transport is None:
             return
-        self._report_lost(self)  # now: by the time that the loop says so, somebody might have taken it
+        self._report_lost(self)  # now: until connection_lost is called, the pool could hand it out again
         if transport.get_write_buffer_size():
             reset(transport)
         else:
@@ -121,8 +124,8 @@ class WorkerConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._listener is None:
-            self.drop()  # nobody has asked for this
+        if self._sink is None:
+            self.drop()  # data without a request: whatever follows would be taken for the next response
             return
         try:
             if self._body is None:
@@ -134,26 +137,26 @@ class WorkerConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         self._stream_ended(whole=True, took_all=not self.unsent_bytes())
-        self.drop()  # there won't be an answer to what is not sent yet
+        self.drop()  # the worker sends no more, so what is still unsent is of no use
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._report_lost(self)  # first: what is read below may end an answer, and it is not for another one
+        self._report_lost(self)  # first: the data read below may end a response, and nothing may reuse this
         took_all = not self.unsent_bytes()
         if exc is not None:
             for data in self._unread():
-                if self._listener is None:
+                if self._sink is None:
                     break
                 self.data_received(data)
         self._transport = None
         self._stream_ended(whole=exc is None, took_all=took_all)
 
     def pause_writing(self) -> None:
-        if self._listener is not None:
-            self._listener.full_now()
+        if self._sink is not None:
+            self._sink.full_now()
 
     def resume_writing(self) -> None:
-        if self._listener is not None:
-            self._listener.drained()
+        if self._sink is not None:
+            self._sink.drained()
 
     def _read_head(self, data: bytes) -> bytes:
         """What of `data` comes behind the head that is waited for."""
@@ -165,14 +168,14 @@ class WorkerConnection(asyncio.Protocol):
             head = read_response_head(data[: end + 2])
             data = data[end + 4 :]
             self._interim += 1
-            if self._interim > _MOST_INTERIM:
-                raise UnreadableError(f"it makes over {_MOST_INTERIM} interim answers")
+            if self._interim > _MAX_INTERIM:
+                raise UnreadableError(f"it makes over {_MAX_INTERIM} interim answers")
             if head.final:
                 self._received = b""
                 self._body = Length(0) if self._bodiless else body_of(head.chunked, head.length_bytes)
                 self._keep_alive = head.keep_alive
-                assert self._listener is not None
-                self._listener.head_came(head)
+                assert self._sink is not None
+                self._sink.head_came(head)
                 return data
             seen = 0
         check_response(data, seen)
@@ -180,27 +183,27 @@ class WorkerConnection(asyncio.Protocol):
         return b""
 
     def _read_body(self, data: bytes) -> None:
-        listener, body = self._listener, self._body
-        if listener is None or body is None:
-            return  # who listened has heard enough
+        sink, body = self._sink, self._body
+        if sink is None or body is None:
+            return  # the attempt was dropped
         taken = 0
         if data and not body.ended:
             piece, taken = body.feed(data)
             if piece:
-                listener.piece_came(piece)
-            if self._listener is not listener:
+                sink.piece_came(piece)
+            if self._sink is not sink:
                 return
         if body.ended:
-            self._listener = None
-            listener.answer_ended(reusable=self._keep_alive and taken == len(data))
+            self._sink = None
+            sink.answer_ended(reusable=self._keep_alive and taken == len(data))
 
     def _stream_ended(self, *, whole: bool, took_all: bool) -> None:
-        listener = self._listener
-        if listener is None:
+        sink = self._sink
+        if sink is None:
             return
         if whole and isinstance(self._body, ToTheEnd):
-            self._listener = None
-            listener.answer_ended(reusable=False)
+            self._sink = None
+            sink.answer_ended(reusable=False)
         elif self._body is not None:
             self._break_off("it broke off in its answer", took_all=took_all)
         elif self._received:
@@ -209,13 +212,13 @@ class WorkerConnection(asyncio.Protocol):
             self._break_off("it ended the connection without an answer", took_all=took_all)
 
     def _break_off(self, reason: str, *, took_all: bool = False) -> None:
-        listener = self._listener
+        sink = self._sink
         self.drop()
-        if listener is not None:
-            listener.broke_off(reason, silently=self._silent, took_all=took_all)
+        if sink is not None:
+            sink.broke_off(reason, silently=self._silent, took_all=took_all)
 
     def _unread(self) -> Iterator[bytes]:
-        if self._transport is None or self._listener is None:
+        if self._transport is None or self._sink is None:
             return
         descriptor = self._transport.get_extra_info("socket").fileno()
         try:

@@ -1,4 +1,4 @@
-"""The connections to workers that are kept for the next request."""
+"""Idle connections to workers, kept for later requests."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final, TypeAlias
 from tfleet.contract.address import Address
 from tfleet.proxy.upstream.connection import WorkerConnection
 
-# Time for two lost SYNs, which are sent again after 1 and 3 s, and for a proxy that is late itself because
-# its machine is busy: with 1 s it ejected workers that were well. One that is silent is probed long before.
+# Enough for two lost SYNs, which are resent after 1 and 3 s, and for a proxy on a busy machine: with 1 s it
+# ejected healthy workers. A silent worker is probed long before.
 _CONNECT_TIMEOUT_S: Final = 5.0
 
 Upstream: TypeAlias = Address | Path
@@ -46,7 +46,9 @@ class WorkerConnections:
             connection.drop()
 
     def take(self, address: Upstream) -> WorkerConnection | None:
-        """The one that was used last of those that lie idle, if that was not too long ago."""
+        """Return the idle connection that was used last, unless it has been idle for too long; otherwise
+        None.
+        """
         idle = self._idle.get(address)
         if not idle or idle[-1].idle_since_s < self._loop.time() - self._keep_alive_s:
             return None
@@ -69,7 +71,7 @@ class WorkerConnections:
         return connection
 
     def put(self, connection: WorkerConnection) -> None:
-        """Keep it for the next request."""
+        """Keep the connection for a later request."""
         address = self._all.get(connection)
         if address is None:
             return  # it has ended in the meantime

@@ -17,7 +17,7 @@ from tfleet.proxy.forwarding.errors import (
     TryFailedError,
     UnreachableError,
 )
-from tfleet.proxy.forwarding.failure_verdict import judge, suspect
+from tfleet.proxy.forwarding.failure_verdict import report_failure, suspicious_body
 from tfleet.proxy.forwarding.poison_bodies import body_digest
 from tfleet.proxy.forwarding.replay_buffer import ReplayMemory, Upload
 
@@ -62,14 +62,14 @@ MAY_BE_THE_BODY: dict[str, tuple[TryFailedError, bool]] = {
 @pytest.mark.parametrize(("error", "may_be"), MAY_BE_THE_BODY.values(), ids=MAY_BE_THE_BODY.keys())
 def test_a_body_is_suspected_if_a_worker(error: TryFailedError, may_be: bool) -> None:
     fleet = fleet_of(1)
-    found = suspect(fleet, one_of(fleet), error, head(), upload(b"image"))
+    found = suspicious_body(fleet, one_of(fleet), error, head(), upload(b"image"))
     assert found == (body_digest([b"image"], b"") if may_be else b"")
 
 
 def test_a_stopping_workers_failure_suspects_no_body() -> None:
     fleet = fleet_of(1)
     fleet.record_not_ready(one_of(fleet), "answers 503")
-    assert suspect(fleet, one_of(fleet), HungUpError("it ended"), head(), upload(b"image")) == b""
+    assert suspicious_body(fleet, one_of(fleet), HungUpError("it ended"), head(), upload(b"image")) == b""
 
 
 def test_the_forms_boundary_is_left_out() -> None:
@@ -78,7 +78,7 @@ def test_the_forms_boundary_is_left_out() -> None:
     def found(boundary: str) -> bytes:
         form = head(f"content-Type:multipart/form-data; boundary={boundary}")
         body = upload(f"--{boundary} image --{boundary}--".encode())
-        return suspect(fleet, one_of(fleet), HungUpError("it ended"), form, body)
+        return suspicious_body(fleet, one_of(fleet), HungUpError("it ended"), form, body)
 
     assert found("xx") == found("yyyy") != b""
 
@@ -87,7 +87,9 @@ def test_a_body_that_is_not_kept_is_known_by_its_length() -> None:
     fleet = fleet_of(1)
 
     def found(body: bytes) -> bytes:
-        return suspect(fleet, one_of(fleet), HungUpError("it ended"), head(), upload(body, kept_bytes=0))
+        return suspicious_body(
+            fleet, one_of(fleet), HungUpError("it ended"), head(), upload(body, kept_bytes=0)
+        )
 
     assert found(b"image") == found(b"other") != found(b"images")
 
@@ -123,5 +125,5 @@ def test_each_failure_has_its_consequence_for_a_worker_that(
     error: TryFailedError, wanted: Callable[[WorkerTable], bool]
 ) -> None:
     fleet = fleet_of(2)
-    judge(fleet, one_of(fleet), error, b"body")
+    report_failure(fleet, one_of(fleet), error, b"body")
     assert wanted(fleet)

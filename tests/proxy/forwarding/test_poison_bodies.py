@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from tfleet.proxy.forwarding.poison_bodies import PoisonBodies, body_digest, shown
+from tfleet.proxy.forwarding.poison_bodies import PoisonBodies, body_digest, short_digest
 
 FORM = b"multipart/form-data; boundary="
 
@@ -79,4 +79,4 @@ def test_no_more_than_a_thousand_bodies_are_remembered() -> None:
 
 
 def test_a_log_line_has_the_first_digits() -> None:
-    assert shown(bytes(range(16))) == "000102030405"
+    assert short_digest(bytes(range(16))) == "000102030405"

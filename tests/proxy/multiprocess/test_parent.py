@@ -130,4 +130,4 @@ def test_more_listeners_than_cpus_is_a_warning(count: int, cpus: int, warned: bo
 def test_listeners_without_a_connection_each_are_refused() -> None:
     done = run("proxy", "--listeners", "3", "--max-connections", "2")
     assert done.returncode == 2
-    assert "--max-connections 2 can't be shared out among --listeners 3" in done.stderr
+    assert "--max-connections 2 is less than --listeners 3" in done.stderr

@@ -13,7 +13,7 @@ from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.httpd.http1.request import read_request_head
-from tfleet.proxy.p2p.address_selection import ClientLocation, Wanted, vantage
+from tfleet.proxy.p2p.address_selection import AddressKind, ClientLocation, side_of
 from tfleet.proxy.p2p.local_networks import Networks
 from tfleet.proxy.server import running
 from tfleet.proxy.settings import Mode
@@ -52,7 +52,7 @@ LAN_ONLY = Instance("w1", INSIDE)
 def test_the_address_fits_where_the_client_asks_from(
     client: str | None, instance: Instance, address: Address
 ) -> None:
-    where = vantage(client, NETWORKS, wanted=None, reached="tfleet.example.com")
+    where = side_of(client, NETWORKS, wanted=None, reached="tfleet.example.com")
     assert where.address(instance) == address
 
 
@@ -67,13 +67,13 @@ def test_the_address_fits_where_the_client_asks_from(
     ],
 )
 def test_a_client_that_says_which_it_wants_gets_it(
-    client: str, wanted: Wanted, instance: Instance, address: Address
+    client: str, wanted: AddressKind, instance: Instance, address: Address
 ) -> None:
-    assert vantage(client, NETWORKS, wanted=wanted, reached="localhost").address(instance) == address
+    assert side_of(client, NETWORKS, wanted=wanted, reached="localhost").address(instance) == address
 
 
 def test_without_a_known_name_the_inside_address_is_given() -> None:
-    assert vantage("192.0.2.7", NETWORKS, wanted=None, reached="").address(EVERYWHERE) == INSIDE
+    assert side_of("192.0.2.7", NETWORKS, wanted=None, reached="").address(EVERYWHERE) == INSIDE
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ async def test_a_worker_count_out_of_range_is_400(n: str) -> None:
     async with stand_in() as worker, running(settings(worker)) as proxy:
         answer, text = await asked(proxy, f"n={n}")
         assert (answer.status, answer.content_type) == (400, "application/problem+json")
-        detail = f"n is {n[:20]!r}: it says how many workers are wanted, from 1 to 64"
+        detail = f"n is {n[:20]!r}: expected a number of workers from 1 to 64"
         assert json.loads(text)["detail"] == detail
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 import structlog
 
-from tfleet.proxy.telemetry.access_log import JsonLines, pieces
+from tfleet.proxy.telemetry.access_log import JsonLines, atomic_chunks
 
 
 def structlog_s(**fields: object) -> dict[str, object]:
@@ -65,8 +65,8 @@ async def test_the_lines_of_one_turn_go_out_together_and_none_twice() -> None:
 def test_log_lines_are_written_whole() -> None:
     """No other process can write into them."""
     lines = [f"{number:0{length}}\n" for number, length in enumerate([1000, 3000, 94, 94, 5000, 1, 1])]
-    found = list(pieces(lines))
+    found = list(atomic_chunks(lines))
     assert "".join(found) == "".join(lines)
     assert all(len(piece) <= select.PIPE_BUF or piece == lines[4] for piece in found)
     assert len(found) == 4, "and in no more of them than it takes"
-    assert list(pieces([])) == []
+    assert list(atomic_chunks([])) == []
