@@ -72,8 +72,8 @@ async def test_an_id_with_line_ends_reaches_no_answer(registry: Address, mode: M
                         assert b"\r\nSet-Cookie" not in answer, line
         assert evil.seen == []
         assert len(good.seen) == (4 if mode == "forward" else 0)
-    (warning,) = [line for line in lines if "nobody is sent to" in line["event"]]
-    assert warning["refused"] == [r"its id is not a valid token: 'x\r\nSet-Cookie: a=b'"]
+    (warning,) = [line for line in lines if "lists unusable entries" in line["event"]]
+    assert warning["rejected"] == [r"its id is not a valid token: 'x\r\nSet-Cookie: a=b'"]
 
 
 async def test_odd_models_and_addresses_are_refused_and_others_served(registry: Address) -> None:

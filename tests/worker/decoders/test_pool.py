@@ -103,8 +103,8 @@ def test_the_time_that_a_request_waited_elsewhere_counts(make: Make) -> None:
 
 
 def test_memory_used_before_the_job_does_not_count(make: Make) -> None:
-    scene = make(PoolLimits(1, 2, decode_timeout_s=1))
-    pids = {scene.run("spend", {"cpu_s": 0.4}).header["pid"] for _ in range(4)}
+    scene = make(PoolLimits(1, 2, decode_timeout_s=2))
+    pids = {scene.run("spend", {"cpu_s": 0.6}).header["pid"] for _ in range(4)}
     assert len(pids) == 1
 
 

@@ -63,7 +63,7 @@ async def test_health_is_answered_while_one_byte_chunks_come(server: WsgiServer)
         began_s = time.monotonic()
         assert (await talk(server, HEALTH)).startswith(b"HTTP/1.1 200 ")
         slowest_s = max(slowest_s, time.monotonic() - began_s)
-    assert slowest_s < 3
+    assert slowest_s < 8, "it was over half a minute when chunks were read in quadratic time"
     assert {len(upload.result().partition(b"\r\n\r\n")[2]) for upload in uploads} == {350_000}
 
 
