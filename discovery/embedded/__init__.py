@@ -1,29 +1,29 @@
-"""The embedded registry: one node, in memory, that speaks the part of Consul's HTTP API that a fleet uses.
+"""The embedded registry: one node, in memory, with the part of Consul's HTTP API that a fleet uses.
 
-What it is: enough of Consul 1.8 (https://developer.hashicorp.com/consul/api-docs) for `tfleet proxy` and
-`tfleet worker` in two terminals to find each other with nothing installed. Services with checks (TTL
-and plain HTTP), heartbeats, `DeregisterCriticalServiceAfter`, health and catalog with blocking queries. The
-contract suite in `tests/discovery/contract/` runs against this and against a real Consul.
+It implements enough of Consul 1.8 (https://developer.hashicorp.com/consul/api-docs) for `tfleet proxy` and
+`tfleet worker` in two terminals to find each other with nothing else installed: services with checks (TTL
+and plain HTTP), heartbeats, `DeregisterCriticalServiceAfter`, health and catalog with blocking queries.
+The contract suite in `tests/discovery/contract/` runs against it and against a real Consul.
 
-What it is not: no ACL, no cluster, no DNS, no KV, no TCP checks, no persistence. After a restart it is
-empty, and the workers, who look every few seconds, register again by themselves. Whoever needs more starts a
-real Consul and says `--registry consul://HOST:8500`; no code changes. It has one token for all, or
-none: then keep it on loopback or on a network where everybody may register. Web pages are refused (guard.py).
+It has no ACLs, no cluster, no DNS, no KV, no TCP checks and no persistence. After a restart it is empty,
+and the workers register again by themselves within seconds. For more, start a Consul and use `--registry
+consul://HOST:8500`. It has one token for all requests, or none: without a token use it only on loopback or
+on a network where everybody may register. Requests of web pages are rejected (access.py).
 
 Known differences, none of which the fleet depends on:
 
-- agent and catalog are one: `/v1/catalog/deregister` is final (a real agent puts its services back within a
-  minute), the agent is not itself in the catalog as the service `consul`, and a check's new output shows at
-  once (a real agent is late to sync an output without a change of status);
-- an HTTP check runs for the first time at once, not after a random part of its interval; it reaches only the
-  machine that registered it, and follows no redirects;
-- a service is removed when `DeregisterCriticalServiceAfter` (at least one minute) is over, not at the next of
-  Consul's half-minute sweeps;
-- the index starts at the time of the start, so that it also rises over a restart, and blocking queries carry
-  no jitter;
-- what it does not know it refuses with 400 and a sentence, where Consul would obey: `?filter=` but for
-  `SELECTOR == VALUE` of a service's id, address and port and of a check's id, `?tag=`, `?node-meta=`, checks
-  other than TTL and a plain HTTP GET, Connect, deregistering a whole node;
+- Agent and catalog are one: `/v1/catalog/deregister` is final (a real agent registers its services again
+  within a minute), the agent is not in the catalog as the service `consul`, and a check's new output is
+  visible at once (a real agent delays outputs without a change of status).
+- An HTTP check runs for the first time at once, not after a random part of its interval. It reaches only
+  the machine that registered it, and follows no redirects.
+- A service is removed exactly after `DeregisterCriticalServiceAfter` (at least one minute), not at the
+  next of Consul's half-minute sweeps.
+- The index starts at the start time, so that it also rises over a restart, and blocking queries have no
+  jitter.
+- Unsupported parameters are rejected with 400 and a sentence, where Consul would obey them: `?filter=`
+  except `SELECTOR == VALUE` of a service's id, address and port and of a check's id, `?tag=`,
+  `?node-meta=`, checks other than TTL and a plain HTTP GET, Connect, deregistering a whole node.
 - `/v1/health/node` does not list the check of the node itself.
 """
 

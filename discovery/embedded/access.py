@@ -1,6 +1,5 @@
-"""Who may ask the registry anything: no web page of another site, and where there is a token who has it.
-
-The token that those who ask have to show, as its file has it now.
+"""Access control of the embedded registry: rejects requests of web pages and, with a token file, without the
+token.
 """
 
 from __future__ import annotations
@@ -22,19 +21,21 @@ from tfleet.discovery.errors import RegistryUnavailableError
 
 
 def guard(names: Collection[str], token: Token | None) -> Middleware:
-    """Refuses before a body is read. `names` are host names by which this registry is asked."""
-    machine()  # which looks its name up, so that it is there when it is asked for
+    """Return middleware that rejects requests before their bodies are read. `names` are host names of this
+    registry.
+    """
+    machine()  # starts the lookup of the full host name, so that it is known when a request comes
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         if host := foreign_host(request.headers.get, names):
             raise ForeignError(
-                f"{host} is no name of this registry, as far as it knows: ask for it by its address, or "
+                f"{host} is not a known name of this registry: use its address, or "
                 f"run `tfleet registry --allow-host {host}`"
             )
         if page := foreign_page(request.headers.get):
             raise ForeignError(
-                f"this comes from {page}: the registry is for programs, ask it without a browser"
+                f"this request comes from {page}: the registry is for programs, not for browsers"
             )
         if token is not None:
             await token.check(request.headers.get)
@@ -43,64 +44,66 @@ def guard(names: Collection[str], token: Token | None) -> Middleware:
     return guarded
 
 
-_LOOK_EVERY_S: Final = 1.0
-_LOOK_AGAIN_S: Final = 0.1  # after one that was wrong: others read a new file at once
+_RELOAD_EVERY_S: Final = 1.0
+_RELOAD_WHEN_WRONG_S: Final = 0.1  # sooner after a wrong token: the file may just have been replaced
 _BEARER: Final = "bearer "
-_HOW: Final = "say --registry-token-file FILE, or set CONSUL_HTTP_TOKEN_FILE"
+_HINT: Final = "use --registry-token-file FILE, or set CONSUL_HTTP_TOKEN_FILE"
 
 
 class DeniedError(RefusedRequestError):
-    """No token, or not the right one: in the words of Consul, and with what to do."""
+    """The token is missing or wrong: Consul's text, and what to do."""
 
     status = 403
 
 
 class Token:
-    """Looks at its file once a second at the most, and sooner where somebody shows another token."""
+    """The token of the file; read again at most once a second, and sooner after a wrong token."""
 
     def __init__(self, access: Access, clock: Callable[[], float] = time.monotonic) -> None:
-        """Read it. Raises BadAccessError."""
+        """Read the file. Raises BadAccessError."""
         self._credentials = Credentials(access)
         self._credentials.check()
         self._clock = clock
         self._wanted = self._credentials.headers().get(CONSUL_TOKEN, "")
-        self._looked_s = clock()
-        self._looking = asyncio.Lock()
+        self._read_at_s = clock()
+        self._reading = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<Token of {self._credentials.access.token_file}>"
 
     async def check(self, header: Callable[[str], str | None]) -> None:
-        """Raise DeniedError where the head of a request does not show it."""
+        """Raise DeniedError if the request's head does not have the token."""
         shown = header(CONSUL_TOKEN) or _bearer(header("Authorization") or "")
         if not shown:
-            raise DeniedError(f"Permission denied: this registry asks for its token: {_HOW}")
-        await self._look(_LOOK_EVERY_S)
+            raise DeniedError(f"Permission denied: this registry requires a token: {_HINT}")
+        await self._reload(_RELOAD_EVERY_S)
         if self._is(shown):
             return
-        await self._look(_LOOK_AGAIN_S)
+        await self._reload(_RELOAD_WHEN_WRONG_S)
         if not self._is(shown):
             raise DeniedError(
-                f"ACL not found: this is not the registry's token: {_HOW} with the file that it has"
+                f"ACL not found: this is not the registry's token: {_HINT} with the registry's file"
             )
 
     def _is(self, shown: str) -> bool:
         return hmac.compare_digest(shown.encode(errors="replace"), self._wanted.encode())
 
-    async def _look(self, after_s: float) -> None:
-        """Read the file where that was longer ago. Who comes while it is read waits for what it says."""
-        if self._clock() - self._looked_s < after_s:
+    async def _reload(self, after_s: float) -> None:
+        """Read the file if the last time is longer ago than that. Concurrent requests wait for the
+        same read.
+        """
+        if self._clock() - self._read_at_s < after_s:
             return
-        async with self._looking:
+        async with self._reading:
             now_s = self._clock()
-            if now_s - self._looked_s < after_s:  # somebody else has just done it
+            if now_s - self._read_at_s < after_s:  # another request has just read it
                 return
             try:
                 presented = await asyncio.to_thread(self._credentials.headers)
                 self._wanted = presented.get(CONSUL_TOKEN, self._wanted)
-            except RegistryUnavailableError:  # never read: then there would be no Token
+            except RegistryUnavailableError:  # raised only if it was never read; then there is no Token
                 pass
-            self._looked_s = now_s
+            self._read_at_s = now_s
 
 
 def _bearer(authorization: str) -> str:

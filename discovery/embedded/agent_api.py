@@ -1,4 +1,4 @@
-"""The endpoints under `/v1/agent`: a node's services, checks and itself.
+"""The endpoints under `/v1/agent`: the node's services and checks, and the node itself.
 
 https://developer.hashicorp.com/consul/api-docs/agent
 """
@@ -20,20 +20,20 @@ from tfleet.discovery.embedded.state import RegistryState
 from tfleet.discovery.maintenance import DEFAULT_REASON
 
 _API_LEVEL: Final = "1.8.7"
-"""The version of Consul whose words and statuses these are; clients read it from `/v1/agent/self`."""
+"""The version of Consul whose texts and statuses these are; clients read it from `/v1/agent/self`."""
 
 _VERBS: Final[dict[str, Status]] = {"pass": "passing", "warn": "warning", "fail": "critical"}
 _ALIVE: Final = 1
 
 
 class AgentAPI:
-    """The handlers; `routes` says which is where."""
+    """The handlers; `routes` maps them."""
 
     def __init__(self, agent: RegistryState) -> None:
         self._agent = agent
 
     def routes(self) -> list[web.RouteDef]:
-        """Ids may hold slashes, as in Consul, so they take the rest of the path."""
+        """Return the routes. Ids may contain slashes, as in Consul, so they take the rest of the path."""
         routes = [
             web.get("/v1/agent/self", self._self, allow_head=False),
             web.get("/v1/agent/members", self._members, allow_head=False),
@@ -145,5 +145,5 @@ class AgentAPI:
 
 
 def _notes(query: Mapping[str, str], what: str) -> str | None:
-    """The reason for the maintenance of a `service` or a `node`; None where it is to end."""
+    """Return the reason for the maintenance of a `service` or a `node`; None to end it."""
     return (query.get("reason") or DEFAULT_REASON.format(what)) if enable(query) else None

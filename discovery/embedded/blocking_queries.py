@@ -1,4 +1,4 @@
-"""Who waits for a change: the held half of blocking queries."""
+"""Blocking queries: requests that wait for a change."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ def _never() -> bool:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiter:
     index: Callable[[], int]
-    past: int
+    known: int
     woken: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class BlockingQueries:
-    """Requests that wait until an index rises above the one they know.
+    """Requests that wait until an index rises above the one they sent.
 
-    At most `limit` at a time; whether a client is still there is looked at every `gone_check_s`.
+    At most `limit` at a time. Every `gone_check_s` seconds it is checked whether the client is still
+    connected.
     """
 
     def __init__(self, limit: int, *, gone_check_s: float = 5.0) -> None:
@@ -41,37 +42,41 @@ class BlockingQueries:
     async def wait(
         self,
         index: Callable[[], int],
-        past: int,
+        known: int,
         timeout_s: float,
         *,
         gone: Callable[[], bool] = _never,
     ) -> None:
-        """Return when `index()` is above `past`, after `timeout_s`, when `gone()` holds, or at `close`.
+        """Return when `index()` is above `known`, after `timeout_s`, when `gone()` is true, or at `close`.
 
-        Raises FullError where the limit is reached.
+        Raises FullError if the limit is reached.
         """
-        if index() > past or self._closed:
+        if index() > known or self._closed:
             return
         if len(self._waiting) >= self._limit:
+            # Waiting requests hold memory and a socket each, and clients retry a 503.
             raise FullError(f"too many blocking queries: {self._limit} are held")
-        waiter = _Waiter(index, past)
+        waiter = _Waiter(index, known)
         self._waiting.add(waiter)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         try:
             while not waiter.woken.done() and (left_s := deadline - loop.time()) > 0 and not gone():
+                # Not until the deadline at once: a disconnected client would keep its place for minutes.
                 await asyncio.wait([waiter.woken], timeout=min(left_s, self._gone_check_s))
         finally:
             self._waiting.discard(waiter)
 
-    def ring(self) -> None:
-        """Wake those whose index has risen. To be called after a change."""
+    def notify(self) -> None:
+        """Wake the requests whose index has risen. Call it after each change."""
         for waiter in self._waiting:
-            if waiter.index() > waiter.past and not waiter.woken.done():
+            if waiter.index() > waiter.known and not waiter.woken.done():
+                # Only marked here: the waiter reads the index itself when it runs, after all changes of this
+                # iteration.
                 waiter.woken.set_result(None)
 
     def close(self) -> None:
-        """Wake everybody, and hold nobody any more."""
+        """Wake all requests, and let no new ones wait."""
         self._closed = True
         for waiter in self._waiting:
             if not waiter.woken.done():

@@ -1,20 +1,19 @@
-"""The numbers that blocking queries wait on.
+"""The state of the registry: services, checks, and the indexes of blocking queries. Pure: no I/O, no clock,
+no locks.
 
-The state of the registry. Pure: no I/O, no clock, no locks; every method that needs the time is told it.
+The rules, as in Consul 1.8.7:
 
-The rules, all of them as Consul 1.8.7 has them:
-
-- A TTL check turns critical when its TTL passes without an update. Each registration and each update starts
-  the TTL anew. It does not turn twice: after that only an update changes it.
-- Registering an id again replaces the service but *keeps the status and output* of the checks it already had,
-  and the checks that the new registration does not name, unless `replace_checks` is said.
-- A service goes when one of its checks has been critical, by update or by TTL, for the check's
-  `deregister_after_s`. The initial status does not count, and a new registration starts that time again.
-- An update that changes no status is no change: heartbeats wake nobody. The indexes are in `indexes.py`.
-- A check's id is unique on the node: the last service that registers it has it.
-- An HTTP check takes no updates: whoever runs the `probes` tells by `probed` what they found.
-- Maintenance is a check that is critical, of a service or of the node, and takes no updates, either. It stays
-  when the service is registered again. Who is in maintenance already keeps the reason that it was given.
+- A TTL check turns critical when its TTL passes without an update. Each registration and each update
+  restarts the TTL. It turns only once: afterwards only an update changes it.
+- Registering an existing id replaces the service but *keeps status and output* of its checks, and also
+  checks that the new registration does not name, unless `replace_checks` is set.
+- A service is removed when one of its checks was critical, by update or by TTL, for the check's
+  `deregister_after_s`. The initial status does not count, and a new registration restarts that time.
+- An update that does not change the status is no change: heartbeats wake no blocking query.
+- A check's id is unique on the node: the last service that registers it owns it.
+- An HTTP check takes no updates: the task that runs the `probes` reports results with `probed`.
+- Maintenance is a critical check of a service or of the node, and takes no updates, either. It stays when
+  the service is registered again, and a second request does not change its reason.
 """
 
 from __future__ import annotations
@@ -36,40 +35,40 @@ from tfleet.discovery.maintenance import NODE_CHECK, SERVICE_CHECK
 
 
 class Indexes:
-    """One counter that rises with each change and never falls, and for each service name its last change.
+    """A counter that rises with each change, and the last change of each service name.
 
-    An absent name has the index at which any name last became absent, so that a watch on it needs no memory
-    of the name; before the first such, the index of the last change of any service. Consul does the same.
+    An absent name has the index at which any name last became absent, so that a watch on it needs no state
+    for the name; before that, the index of the last change of any service. Consul does the same.
     """
 
     def __init__(self, first: int) -> None:
         self.last = first
-        """Of the last change of anything."""
+        """The index of the last change of anything."""
         self.services = first
-        """Of the last time that a service came, changed or went. Checks do not count."""
+        """The index at which a service was last added, changed or removed. Checks do not count."""
         self._of: dict[str, int] = {}
         self._extinction = 0
 
     def of(self, name: str) -> int:
-        """Of the last change that touched a service of this name or a check of one."""
+        """Return the index of the last change of a service of this name, or of its checks."""
         return self._of.get(name) or self._extinction or self.services
 
-    def rise(self) -> int:
-        """A change begins: its index."""
+    def next(self) -> int:
+        """Begin a change; return its index."""
         self.last += 1
         return self.last
 
     def touch(self, name: str) -> None:
-        """The change concerns this name."""
+        """The current change affects this name."""
         self._of[name] = self.last
 
     def forget(self, name: str) -> None:
-        """With this change the name lost its last service."""
+        """With the current change the name lost its last service."""
         del self._of[name]
         self._extinction = self.last
 
     def touch_services(self) -> None:
-        """The change is one of a service, not of a check only."""
+        """The current change affects a service, not only a check."""
         self.services = self.last
 
 
@@ -86,7 +85,7 @@ class _Record:
 
 
 class Catalog:
-    """Services and checks of one node, and the indexes that blocking queries wait on."""
+    """Services and checks of one node, and the indexes that blocking queries wait for."""
 
     def __init__(self, *, limits: RegistryLimits | None = None, first_index: int = 1) -> None:
         self._limits = limits or RegistryLimits()
@@ -111,42 +110,42 @@ class Catalog:
 
     @property
     def services_index(self) -> int:
-        """The index of the last time that a service came, changed or went; checks do not count."""
+        """The index at which a service was last added, changed or removed; checks do not count."""
         return self._indexes.services
 
     def service_index(self, name: str) -> int:
-        """The index of the last change that touched a service of this name or its checks."""
+        """Return the index of the last change of a service of this name, or of its checks."""
         return self._indexes.of(name)
 
     @property
     def due(self) -> float:
-        """A lower bound of when `expire` next has something to do; infinity where nothing is timed."""
+        """A lower bound of when `expire` has something to do; infinity if nothing is timed."""
         return self._due
 
     @property
     def probes(self) -> Mapping[str, HttpProbe]:
-        """What is to be asked for each HTTP check, by its id."""
+        """The request of each HTTP check, by the check's id."""
         return self._probes
 
     def names(self) -> Mapping[str, tuple[str, ...]]:
-        """Each service name with the tags of its instances, without repeats."""
+        """Return each service name with the tags of its instances, without duplicates."""
         return {
             name: tuple(dict.fromkeys(tag for record in records.values() for tag in record.service.tags))
             for name, records in self._by_name.items()
         }
 
     def instances(self, name: str) -> tuple[Entry, ...]:
-        """The services of this name, in the order in which they registered."""
+        """Return the services of this name, in the order of their registration."""
         of_node = self._of_node.values()
         return tuple(record.entry(of_node) for record in self._by_name.get(name, {}).values())
 
     def entry(self, service_id: str) -> Entry | None:
-        """The service with this id."""
+        """Return the service with this id, or None."""
         record = self._records.get(service_id)
         return record.entry(self._of_node.values()) if record else None
 
     def checks(self, check_id: str | None = None) -> tuple[Check, ...]:
-        """All checks, or the one with this id, if it is there."""
+        """Return all checks, or the one with this id if it exists."""
         if check_id is None:
             of_services = (record.checks[key].check for key, record in self._owner.items())
             return (*self._of_node.values(), *of_services)
@@ -156,14 +155,14 @@ class Catalog:
         return (owner.checks[check_id].check,) if owner else ()
 
     def entries(self) -> Iterator[Entry]:
-        """All services."""
+        """Return all services."""
         return (record.entry(self._of_node.values()) for record in self._records.values())
 
     def register(self, registration: ServiceDefinition, now: float, *, replace_checks: bool = False) -> None:
         """Add a service with its checks, or replace it.
 
-        Raises FullError where the registry holds as many services or HTTP checks as it may, RefusedError
-        where the service would have too many checks; then nothing has changed.
+        Raises FullError if the registry has as many services or HTTP checks as it may, RefusedRequestError
+        if the service would have too many checks; then nothing has changed.
         """
         service = registration.service
         old = self._records.get(service.id)
@@ -187,27 +186,27 @@ class Catalog:
         self._store(service, checks, old)
 
     def deregister(self, service_id: str) -> bool:
-        """Remove a service with its checks; False where there is no such service."""
+        """Remove a service with its checks; False if it does not exist."""
         record = self._records.pop(service_id, None)
         if record is None:
             return False
         self._disown(record.checks)
-        self._indexes.rise()
+        self._indexes.next()
         self._indexes.touch_services()
         self._leave_name(record.service)
         return True
 
     def update_check(self, check_id: str, status: Status, output: str, now: float) -> None:
-        """A heartbeat: set status and output, and start the TTL anew. Raises UnknownCheckError."""
+        """Take a heartbeat: set status and output, and restart the TTL. Raises UnknownCheckError."""
         owner = self._owner.get(check_id)
         if owner is None or owner.checks[check_id].check.type != "ttl":
             raise UnknownCheckError(check_id)
         timed = owner.checks[check_id]
-        timed.beat(self._cut(output), now)
-        self._show(timed, status, timed.last_output, now)
+        timed.heartbeat(self._cut(output), now)
+        self._set_status(timed, status, timed.last_output, now)
 
     def maintain(self, service_id: str, notes: str | None) -> None:
-        """Put a service into maintenance, for the reason in `notes`, or take it out (None).
+        """Put a service into maintenance, with the reason in `notes`, or end it (None).
 
         Raises NotRegisteredError.
         """
@@ -217,9 +216,9 @@ class Catalog:
         check_id = f"{SERVICE_CHECK}{service_id}"
         if (check_id in record.checks) == (notes is not None):
             return
-        index = self._indexes.rise()
+        index = self._indexes.next()
         self._indexes.touch(record.service.name)
-        if check_id in self._owner:  # of this service, or of another one that has called a check so
+        if check_id in self._owner:  # of this service, or of another one that registered a check with this id
             del self._owner[check_id].checks[check_id]
             self._disown([check_id])
         if notes is not None:
@@ -230,10 +229,10 @@ class Catalog:
             self._owner[check_id] = record
 
     def maintain_node(self, notes: str | None) -> None:
-        """Put the node, and with it all services, into maintenance, or take it out (None)."""
+        """Put the node, and with it all its services, into maintenance, or end it (None)."""
         if (NODE_CHECK in self._of_node) == (notes is not None):
             return
-        index = self._indexes.rise()
+        index = self._indexes.next()
         for name in self._by_name:
             self._indexes.touch(name)
         if notes is None:
@@ -244,21 +243,21 @@ class Catalog:
             )
 
     def probed(self, check_id: str, status: Status, output: str, now: float) -> None:
-        """Take what a probe found. For a check that is gone it comes too late, and changes nothing."""
+        """Take a probe's result. It is ignored if the check was removed in the meantime."""
         if check_id in self._probes:
-            self._show(self._owner[check_id].checks[check_id], status, self._cut(output), now)
+            self._set_status(self._owner[check_id].checks[check_id], status, self._cut(output), now)
 
     def expire(self, now: float) -> float:
-        """Turn checks critical and remove services whose time has come; returns when to call this again.
+        """Turn expired checks critical and remove expired services; return when to call this again.
 
-        Infinity means: not until something is registered or updated (see `due`).
+        Infinity means not before the next registration or update (see `due`).
         """
         dead, due = [], math.inf
         for record in self._records.values():
             for timed in record.checks.values():
                 if timed.expires_at <= now:
                     timed.expires_at = math.inf
-                    self._show(timed, "critical", timed.expired_output(), now)
+                    self._set_status(timed, "critical", timed.expired_output(), now)
             first = min((timed.due for timed in record.checks.values()), default=math.inf)
             if first <= now:
                 dead.append(record.service.id)
@@ -271,10 +270,12 @@ class Catalog:
 
     def _store(self, service: Service, checks: dict[str, TimedCheck], old: _Record | None) -> None:
         index = self.index + 1
+        # Registering the same again must not raise the index: workers do it after every doubt, and each
+        # change wakes all blocking queries.
         same_service = old is not None and old.service == service
         same_checks = old is not None and old.checks.keys() == checks.keys()
         if not same_service or not same_checks or any(t.check.modify_index == index for t in checks.values()):
-            self._indexes.rise()
+            self._indexes.next()
             if old and old.service.name != service.name:
                 self._leave_name(old.service)
             self._indexes.touch(service.name)
@@ -288,6 +289,7 @@ class Catalog:
         )
         self._disown(old.checks if old else ())
         for check_id, timed in checks.items():
+            # The check moves to its new owner, and the watches on the old one see it go.
             loser = self._owner.get(check_id)
             if loser:
                 del loser.checks[check_id]
@@ -314,12 +316,12 @@ class Catalog:
             del self._by_name[service.name]
             self._indexes.forget(service.name)
 
-    def _show(self, timed: TimedCheck, status: Status, output: str, now: float) -> None:
+    def _set_status(self, timed: TimedCheck, status: Status, output: str, now: float) -> None:
         index = timed.check.modify_index
         if status != timed.check.status:
-            index = self._indexes.rise()
+            index = self._indexes.next()
             self._indexes.touch(timed.check.service_name)
-        timed.show(status, output, now=now, index=index)
+        timed.set_status(status, output, now=now, index=index)
         self._due = min(self._due, timed.due)
 
     def _cut(self, output: str) -> str:

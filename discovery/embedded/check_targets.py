@@ -1,9 +1,10 @@
 """Which machines an HTTP check may reach: only the one that registered it.
 
-Else whoever may register could have the registry look around in a network that he does not reach himself. So
-the address that is connected to has to be the one that the registration came from; where that is this very
-machine, any of its addresses. The name in the URL is looked up anew for each run, and what was found is what
-is connected to, so that a name can't lead elsewhere in between.
+Otherwise anybody who may register could make the registry send requests into networks that they cannot
+reach themselves (SSRF). The address that is connected to must be the one that the registration came from
+or, if that is this machine, any address of this machine. The host name in the URL is resolved for each
+run, and the connection goes to the resolved address, so that the name cannot resolve to another one in
+between.
 """
 
 from __future__ import annotations
@@ -14,50 +15,51 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 LookUp = Callable[[str, int], Awaitable[Iterable[str]]]
-"""Gives the addresses of a name; raises OSError where nobody knows it."""
+"""Returns the addresses of a name; raises OSError if it is unknown."""
 
 Bind = Callable[[str], None]
-"""Takes an address for a moment; raises OSError where the kernel does not let it."""
+"""Binds to an address for a moment; raises OSError if the kernel refuses."""
 
-# In documentation only (RFC 5737, RFC 3849): no machine has them.
-_NOBODYS: Final = {4: "198.51.100.1", 6: "2001:db8::1"}
+# Documentation addresses (RFC 5737, RFC 3849): no machine has them.
+_UNUSED: Final = {4: "198.51.100.1", 6: "2001:db8::1"}
 
 
 class UnreachableTargetError(Exception):
-    """The URL leads to another machine. The message says whereto, in words for the check's output."""
+    """The URL leads to another machine. The message names it, for the check's output."""
 
 
-async def reached(host: str, port: int, registrant: str, look_up: LookUp) -> list[str]:
-    """The addresses of a host that a check of this registrant may reach. An address is not looked up.
+async def allowed_addresses(host: str, port: int, registrant: str, look_up: LookUp) -> list[str]:
+    """Return the addresses of a host that a check of this registrant may reach. An IP address is not
+    resolved.
 
-    Raises OutOfReachError where there is none, and OSError where the name is not known.
+    Raises UnreachableTargetError if there is none, and OSError if the name is unknown.
     """
     found = [host] if _parsed(host) else await look_up(host, port)
-    return reachable_of(found, registrant, is_ours)
+    return reachable_of(found, registrant, is_local)
 
 
 def addresses_of(host: str, port: int) -> list[str]:
-    """What the system's resolver says. It may take its time. Raises OSError."""
+    """Resolve a name with the system's resolver, which may block. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
-def reachable_of(addresses: Iterable[str], registrant: str, is_ours: Callable[[str], bool]) -> list[str]:
-    """Those of the addresses that are the registrant's. Raises OutOfReachError where none is."""
+def reachable_of(addresses: Iterable[str], registrant: str, is_local: Callable[[str], bool]) -> list[str]:
+    """Return those addresses that are the registrant's. Raises UnreachableTargetError if none is."""
     addresses = list(addresses)
-    own = plain(registrant)
-    near = is_ours(own)
-    within = [each for each in addresses if plain(each) == own or (near and is_ours(plain(each)))]
+    own = normalized(registrant)
+    near = is_local(own)
+    within = [each for each in addresses if normalized(each) == own or (near and is_local(normalized(each)))]
     if not within:
         raise UnreachableTargetError(
-            f"the registry tries only the address that registered it, {own}, and not {', '.join(addresses)} "
+            f"the registry checks only the address that registered it, {own}, and not {', '.join(addresses)} "
             "(behind a NAT: --no-self-test)"
         )
     return within
 
 
-def plain(address: str) -> str:
-    """An address in one spelling; an IPv4 address that IPv6 has wrapped is unwrapped."""
+def normalized(address: str) -> str:
+    """Return the address in one spelling; an IPv4-mapped IPv6 address becomes IPv4."""
     parsed = _parsed(address)
     if parsed is None:
         return address
@@ -66,22 +68,22 @@ def plain(address: str) -> str:
 
 
 def bind(address: str) -> None:
-    """Ask the kernel for an address, and give it back. Raises OSError."""
+    """Bind to an address, and release it. Raises OSError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.bind((address, 0))
 
 
-def is_ours(address: str, bind: Bind = bind) -> bool:
-    """Whether an address is one of this machine's: the kernel lets nobody bind to another one.
+def is_local(address: str, bind: Bind = bind) -> bool:
+    """Whether the address is one of this machine's: the kernel allows binding only to those.
 
-    With net.ipv4.ip_nonlocal_bind=1 (a machine that waits to take over an address) it lets everybody bind to
-    any. Then nobody can tell, and only loopback is ours.
+    With net.ipv4.ip_nonlocal_bind=1 (on a machine that may take over an address) it allows any. Then only
+    loopback addresses count as local.
     """
     parsed = _parsed(address)
     if parsed is None:
         return False
-    return parsed.is_loopback or (_binds(address, bind) and not _binds(_NOBODYS[parsed.version], bind))
+    return parsed.is_loopback or (_binds(address, bind) and not _binds(_UNUSED[parsed.version], bind))
 
 
 def _binds(address: str, bind: Bind) -> bool:

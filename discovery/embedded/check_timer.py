@@ -1,4 +1,4 @@
-"""A check and its timers."""
+"""A check with its timers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EXPIRED: Final = "TTL expired"
 
 @dataclass(slots=True)
 class TimedCheck:
-    """A check of either kind. Times are of the caller's monotonic clock, in seconds; infinity means never."""
+    """A check of any type. Times are in seconds of the caller's monotonic clock; infinity means never."""
 
     check: Check
     ttl_s: float
@@ -27,7 +27,9 @@ class TimedCheck:
     def start(
         cls, definition: CheckDefinition, service: Service, prior: Check | None, *, now: float, index: int
     ) -> TimedCheck:
-        """As registered: a check that was there before keeps its status and output; the timers start anew."""
+        """Make a check as registered. An existing check keeps its status and output; its timers
+        start again.
+        """
         check = Check(
             definition.id,
             definition.name,
@@ -48,11 +50,11 @@ class TimedCheck:
 
     @classmethod
     def of_maintenance(cls, check: Check) -> TimedCheck:
-        """As an operator has put it there: nothing but an operator takes it away."""
+        """Make a maintenance check, which only an operator removes."""
         return cls(check, math.inf, 0.0, math.inf)
 
     def adopted_by(self, service: Service, index: int) -> TimedCheck:
-        """As it is where its service was registered anew without naming it: it follows it."""
+        """Return the check for a service that was registered again without naming it."""
         check = replace(self.check, service_name=service.name, service_tags=service.tags)
         if check != self.check:
             check = replace(check, modify_index=index)
@@ -60,27 +62,27 @@ class TimedCheck:
 
     @property
     def removal_at(self) -> float:
-        """When its service has to go."""
+        """When its service is to be removed."""
         return self.critical_since + self.deregister_after_s if self.deregister_after_s else math.inf
 
     @property
     def due(self) -> float:
-        """When there is next something to do."""
+        """When there is something to do next."""
         return min(self.expires_at, self.removal_at)
 
-    def beat(self, output: str, now: float) -> None:
-        """Somebody said something: the TTL starts anew."""
+    def heartbeat(self, output: str, now: float) -> None:
+        """Restart the TTL."""
         self.expires_at = now + self.ttl_s
         self.last_output = output
 
     def expired_output(self) -> str:
-        """What an expired check says."""
+        """Return the output of the expired check."""
         if not self.last_output:
             return _EXPIRED
         return f"{_EXPIRED} (last output before timeout follows): {self.last_output}"
 
-    def show(self, status: Status, output: str, *, now: float, index: int) -> None:
-        """Take a status. `index` is the one of this change, or the check's own where the status stays."""
+    def set_status(self, status: Status, output: str, *, now: float, index: int) -> None:
+        """Set the status. `index` is the index of this change, or the check's own if the status stays."""
         if status != "critical":
             self.critical_since = math.inf
         elif self.critical_since == math.inf:

@@ -1,4 +1,4 @@
-"""How the registry says no: an HTTP status and a line of text, which is all that Consul's errors are."""
+"""The registry's errors: an HTTP status and a line of text, as in Consul."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 
 
 class RefusedRequestError(Exception):
-    """A request that cannot be done. `status` is the HTTP status, the message is the body."""
+    """The request is rejected. `status` is the HTTP status, the message is the body."""
 
     status = 400
 
 
 class UnknownServiceError(RefusedRequestError):
-    """A question about a service that is not registered."""
+    """The requested service is not registered."""
 
     status = 404
 
@@ -21,7 +21,7 @@ class UnknownServiceError(RefusedRequestError):
 
 
 class NotRegisteredError(RefusedRequestError):
-    """A service that is not registered is to be put into maintenance, or taken out of it."""
+    """The service for a maintenance request is not registered."""
 
     status = 404
 
@@ -30,7 +30,7 @@ class NotRegisteredError(RefusedRequestError):
 
 
 class SlowBodyError(RefusedRequestError):
-    """The body did not come in time."""
+    """The body was not received in time."""
 
     status = 408
 
@@ -39,7 +39,7 @@ class SlowBodyError(RefusedRequestError):
 
 
 class UnknownCheckError(RefusedRequestError):
-    """A heartbeat for a check that nobody registered. Consul 1.8 says 500 to it, in these words."""
+    """A heartbeat for an unknown check. Consul 1.8 answers 500 with this text."""
 
     status = 500
 
@@ -48,13 +48,13 @@ class UnknownCheckError(RefusedRequestError):
 
 
 class IncompleteError(RefusedRequestError):
-    """A deregistration that does not say of what: 500 in Consul, too."""
+    """A deregistration without an id: 500 in Consul, too."""
 
     status = 500
 
 
 class WrongDatacenterError(RefusedRequestError):
-    """There is one datacenter here, and the request named another: 500 in Consul, too."""
+    """The request names another datacenter: 500 in Consul, too."""
 
     status = 500
 
@@ -63,12 +63,12 @@ class WrongDatacenterError(RefusedRequestError):
 
 
 class FullError(RefusedRequestError):
-    """A limit of the registry as a whole is reached: it may have room again later."""
+    """A limit of the whole registry is reached: there may be room again later."""
 
     status = 503
 
 
 class ForeignError(RefusedRequestError):
-    """A request that another site's web page has sent, or may have sent."""
+    """A request that a web page of another site sent, or may have sent."""
 
     status = 403

@@ -1,6 +1,5 @@
-"""Durations as Go writes them, for TTLs and waits: "10s", "1m30s", "250ms".
-
-A JSON object as Go reads one: field names in any case, null for "not said", unknown names refused.
+"""Parsing JSON and durations as Go does: field names in any case, null for absent, unknown fields rejected;
+"10s", "1m30s", "250ms".
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ class BadDurationError(ValueError):
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of a Go duration; may be negative.
+    """Parse a Go duration into seconds; may be negative.
 
-    Raises BadDurationError where the text has no unit, an unknown one, or exceeds Go's 292 years.
+    Raises BadDurationError if the text has no unit, an unknown one, or exceeds Go's 292 years.
     """
     sign = -1 if text.startswith("-") else 1
     rest = text[1:] if text[:1] in {"-", "+"} else text
@@ -55,7 +54,7 @@ def parse_duration(text: str) -> float:
 
 
 def from_nanoseconds(nanoseconds: float) -> float:
-    """Seconds of a duration that came as a JSON number, which to Go is nanoseconds.
+    """Convert a duration given as a JSON number, which means nanoseconds in Go, into seconds.
 
     Raises BadDurationError beyond Go's 292 years.
     """
@@ -65,7 +64,7 @@ def from_nanoseconds(nanoseconds: float) -> float:
 
 
 class BadDocumentError(RefusedRequestError):
-    """The body is not what this endpoint reads. Begins with Consul's words for that."""
+    """The body is not what the endpoint expects. The message begins with Consul's text."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"Request decode failed: {what}")
@@ -104,7 +103,7 @@ class Document:
         return cls(value, known)
 
     def has(self, name: str) -> bool:
-        """Whether the field was said, and was something other than an empty value."""
+        """Whether the field is present and not empty."""
         return bool(self._values.get(name))
 
     def text(self, name: str) -> str:
@@ -160,7 +159,7 @@ class Document:
         return {key: self._string(name, item) for key, item in self.mapping(name).items()}
 
     def raw(self, name: str) -> object:
-        """The value as it came, for a document of its own."""
+        """The value as it is, for a Document of its own."""
         return self._values.get(name)
 
     @staticmethod

@@ -1,9 +1,9 @@
-"""Runs the HTTP checks: asks each URL again and again, and tells the catalog what was found.
+"""Runs HTTP checks: requests each URL periodically, and reports the results to the catalog.
 
-The words of the output are Consul's, and so is what they come from: a GET on a connection of its own, 2xx for
-passing, 429 for warning, anything else or nothing for critical. A check is run for the first time at once,
-where Consul lets a random part of the interval pass. Unlike Consul's it reaches only the machine that
-registered it (see reach.py), and follows no redirect, which would lead to another one.
+Outputs and statuses are Consul's: a GET on a new connection, 2xx for passing, 429 for warning, anything
+else or no response for critical. The first run is at once; Consul waits a random part of the interval.
+Unlike Consul's, it reaches only the machine that registered the check (check_targets.py), and follows no
+redirects.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from contextlib import AbstractAsyncContextManager
 import aiohttp
 from yarl import URL
 
-from tfleet.discovery.embedded.check_targets import LookUp, UnreachableTargetError, addresses_of, reached
+from tfleet.discovery.embedded.check_targets import (
+    LookUp,
+    UnreachableTargetError,
+    addresses_of,
+    allowed_addresses,
+)
 from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import HttpProbe, Status
 from tfleet.runtime.network_errors import plain_reason
@@ -27,8 +32,8 @@ _TOO_MANY_REQUESTS = 429
 class HttpChecks:
     """Owns one task for each HTTP check, from `open` to `close`; `found` takes id, status and output.
 
-    `look_up` gives the addresses of a name, and may block: it is called in threads of its own. In those that
-    the event loop lends to everybody, slow names would hold up all the rest.
+    `look_up` resolves names and may block. It runs in threads of its own: in the event loop's default
+    threads, slow names would hold up everything else.
     """
 
     def __init__(
@@ -50,13 +55,13 @@ class HttpChecks:
         return f"<HttpChecks running={len(self._tasks)} open={self._session is not None}>"
 
     def open(self) -> None:
-        """Run what there is to run from here on, in this event loop."""
+        """Start running checks in this event loop."""
         self._threads = ThreadPoolExecutor(self._limits.lookups_at_once, thread_name_prefix="check-names")
         connector = aiohttp.TCPConnector(limit=0, force_close=True)  # the slots are the limit
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    def follow(self, probes: Mapping[str, HttpProbe]) -> None:
-        """Run exactly these from now on. One that has changed is begun anew."""
+    def run_exactly(self, probes: Mapping[str, HttpProbe]) -> None:
+        """Run exactly these checks from now on. A changed one is started again."""
         if self._session is None or probes == self._followed:
             return
         before, self._followed = self._followed, dict(probes)
@@ -69,7 +74,7 @@ class HttpChecks:
                 self._tasks[check_id] = task
 
     async def close(self) -> None:
-        """Run nothing any more."""
+        """Stop all checks."""
         session, self._session = self._session, None
         tasks = list(self._tasks.values())
         self._tasks.clear()
@@ -78,14 +83,16 @@ class HttpChecks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         threads, self._threads = self._threads, None
-        if threads is not None:  # not waited for: nobody can end a look-up
+        if threads is not None:  # not waited for: a running lookup cannot be cancelled
             threads.shutdown(wait=False, cancel_futures=True)
         if session is not None:
             await session.close()
 
     async def _run(self, session: aiohttp.ClientSession, check_id: str, probe: HttpProbe) -> None:
         while True:
-            outcome = await ask(session, probe, self._limits.output_bytes, self._addresses_of, self._slots)
+            outcome = await run_check(
+                session, probe, self._limits.output_bytes, self._addresses_of, self._slots
+            )
             self._found(check_id, *outcome)
             await asyncio.sleep(probe.interval_s)
 
@@ -93,17 +100,17 @@ class HttpChecks:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, host, port)
 
 
-async def ask(
+async def run_check(
     session: aiohttp.ClientSession,
     probe: HttpProbe,
-    most_bytes: int,
+    max_bytes: int,
     look_up: LookUp,
     slot: AbstractAsyncContextManager[object],
 ) -> tuple[Status, str]:
-    """Status and output of one GET, made while it holds the slot; of the body at most so many bytes."""
+    """Return status and output of one GET, made while holding the slot; at most `most_bytes` of the body."""
     try:
         async with asyncio.timeout(probe.timeout_s), slot:
-            return await _asked(session, probe, most_bytes, look_up)
+            return await _asked(session, probe, max_bytes, look_up)
     except TimeoutError:
         return "critical", f'Get "{probe.url}": no answer within {probe.timeout_s:g} s'
     # ValueError: a URL that is none.
@@ -112,12 +119,12 @@ async def ask(
 
 
 async def _asked(
-    session: aiohttp.ClientSession, probe: HttpProbe, most_bytes: int, look_up: LookUp
+    session: aiohttp.ClientSession, probe: HttpProbe, max_bytes: int, look_up: LookUp
 ) -> tuple[Status, str]:
     url = URL(probe.url)
     if url.scheme not in {"http", "https"} or not url.raw_host or url.port is None:
-        raise ValueError("it is no URL of http or https")
-    addresses = await reached(url.raw_host, url.port, probe.registrant, look_up)
+        raise ValueError("it is not an http or https URL")
+    addresses = await allowed_addresses(url.raw_host, url.port, probe.registrant, look_up)
     for last, address in enumerate(addresses, start=1 - len(addresses)):
         try:
             async with session.get(
@@ -129,9 +136,9 @@ async def _asked(
                 auto_decompress=False,  # a few bytes may be very many when they are unpacked
             ) as answer:
                 body = bytearray()
-                while len(body) < most_bytes and (piece := await answer.content.readany()):
+                while len(body) < max_bytes and (piece := await answer.content.readany()):
                     body += piece
-                text = body[:most_bytes].decode(errors="replace")
+                text = body[:max_bytes].decode(errors="replace")
                 return _status(
                     answer
                 ), f"HTTP GET {probe.url}: {answer.status} {answer.reason} Output: {text}"

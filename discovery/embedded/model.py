@@ -1,4 +1,4 @@
-"""What the registry holds: services, their checks, and the node that both are on."""
+"""The registry's data: services, their checks, and the node."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_status(text: str) -> TypeGuard[Status]:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights for DNS answers: kept and given back, used by nothing here."""
+    """Weights for DNS: stored and returned, but not used."""
 
     passing: int = 1
     warning: int = 1
@@ -29,7 +29,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class TaggedAddress:
-    """One more address of a service, such as the one under `lan_ipv4`."""
+    """An additional address of a service, such as `lan_ipv4`."""
 
     address: str
     port: int
@@ -37,7 +37,7 @@ class TaggedAddress:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One instance of a service as it was registered. Without an address it is at its node's."""
+    """One instance of a service as registered. Without an address it has its node's."""
 
     id: str
     name: str
@@ -52,9 +52,9 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """A GET that the registry sends every `interval_s`: 2xx is passing, 429 warning, all else critical.
+    """A GET that the registry sends every `interval_s`: 2xx is passing, 429 warning, anything else critical.
 
-    It goes to no other machine than that of the `registrant`, the address that registered it.
+    It reaches only the machine of the `registrant`, the address that registered it.
     """
 
     url: str
@@ -65,10 +65,10 @@ class HttpProbe:
 
 @dataclass(frozen=True, slots=True)
 class CheckDefinition:
-    """A check as it was registered: critical unless somebody says otherwise every `ttl_s` seconds.
+    """A check as registered: it turns critical without an update every `ttl_s` seconds.
 
-    With `http` the registry asks by itself, and nobody else has a say: `ttl_s` is infinite then. With
-    `deregister_after_s` over 0, its service goes when it has been critical for that long.
+    With `http` the registry sends the requests itself and takes no updates; `ttl_s` is infinite then. If
+    `deregister_after_s` is over 0, the service is removed after it was critical for that long.
     """
 
     id: str
@@ -82,7 +82,7 @@ class CheckDefinition:
 
 @dataclass(frozen=True, slots=True)
 class ServiceDefinition:
-    """What one call registers."""
+    """The content of one registration."""
 
     service: Service
     checks: tuple[CheckDefinition, ...] = ()
@@ -90,7 +90,7 @@ class ServiceDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The state of a check, as health answers show it."""
+    """The state of a check, as in health answers."""
 
     id: str
     name: str
@@ -107,7 +107,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A service together with its checks, as they are at one moment."""
+    """A service and its checks at one moment."""
 
     service: Service
     checks: tuple[Check, ...]
@@ -116,13 +116,13 @@ class Entry:
 
     @property
     def is_passing(self) -> bool:
-        """Whether no check of the service is in warning or critical."""
+        """Whether all checks are passing."""
         return all(check.status == "passing" for check in self.checks)
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The one node. `id` is new with each start; `address` is the address of services that have none."""
+    """The only node. `id` is new at each start; `address` is the address of services without one."""
 
     name: str = "embedded"
     address: str = "127.0.0.1"

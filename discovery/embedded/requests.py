@@ -1,12 +1,7 @@
-"""Reading a request's body within bounds.
+"""Parsing requests: bodies within limits, the query of a read, and a small part of Consul's filter language.
 
-The part of Consul's filter language that finds one thing: `SELECTOR == VALUE`, joined by `and`.
-
-https://developer.hashicorp.com/consul/api-docs/features/filtering
-
-The query string of a read: blocking, `passing`, `filter`, and what is not supported.
-
-See https://developer.hashicorp.com/consul/api-docs/features/blocking.
+Blocking queries: https://developer.hashicorp.com/consul/api-docs/features/blocking. Filters: `SELECTOR ==
+VALUE`, joined by `and`; https://developer.hashicorp.com/consul/api-docs/features/filtering.
 """
 
 from __future__ import annotations
@@ -27,7 +22,9 @@ from tfleet.discovery.embedded.model import DATACENTER
 
 
 async def read_body(request: web.Request, limits: RegistryLimits) -> bytes:
-    """The whole body. Its size is bounded by the application, its time here: raises SlowBodyError."""
+    """Read the whole body. The application limits its size; here its time is limited. Raises
+    SlowBodyError.
+    """
     try:
         async with asyncio.timeout(limits.body_timeout_s):
             return await request.read()
@@ -40,9 +37,9 @@ _AND: Final = re.compile(r"and\b")
 
 
 def parse_filter(text: str, selectors: Collection[str]) -> Mapping[str, str]:
-    """Each selector with the value that it has to have; nothing for no filter.
+    """Return each selector with its required value; empty without a filter.
 
-    Raises RefusedError for what can't be obeyed here: to ignore it would be to answer another question.
+    Raises RefusedRequestError for unsupported filters: ignoring one would answer another question.
     """
     wanted: dict[str, str] = {}
     position = 0
@@ -64,13 +61,13 @@ def _refused(selectors: Collection[str]) -> RefusedRequestError:
     if not selectors:
         return RefusedRequestError("?filter is not supported by the embedded registry")
     forms = " and ".join(f'{selector} == "VALUE"' for selector in selectors)
-    return RefusedRequestError(f"?filter: the embedded registry obeys only {forms}, or a part of it")
+    return RefusedRequestError(f"?filter: the embedded registry supports only {forms}, or a part of it")
 
 
 _DEFAULT_WAIT_S: Final = 300.0
 _MAX_WAIT_S: Final = 600.0
 _MAX_INDEX: Final = 2**64 - 1
-# Each would change what is in the answer: to ignore it would be to answer another question.
+# Each changes the content of the answer: ignoring one would answer another question.
 _UNSUPPORTED: Final = ("tag", "node-meta")
 # What Go's strconv.ParseBool takes.
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
@@ -79,9 +76,9 @@ _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 @dataclass(frozen=True, slots=True)
 class ReadQuery:
-    """What a read asks for: with an index over 0 it waits up to `wait_s` for a higher one.
+    """The query of a read: with an index over 0 it waits up to `wait_s` for a higher one.
 
-    `wanted` is what a filter asks for: each selector with its value.
+    `wanted` is the filter: each selector with its value.
     """
 
     index: int = 0
@@ -91,9 +88,9 @@ class ReadQuery:
 
     @classmethod
     def parse(cls, query: Mapping[str, str], *, selectors: Collection[str] = ()) -> ReadQuery:
-        """Read the query string; `selectors` are those that a filter may have.
+        """Parse the query string; `selectors` are those allowed in a filter.
 
-        Raises RefusedError, in Consul's words where Consul has some.
+        Raises RefusedRequestError, with Consul's text if there is one.
         """
         for name in _UNSUPPORTED:
             if query.get(name):
@@ -140,7 +137,7 @@ def _passing(query: Mapping[str, str]) -> bool:
 
 
 def enable(query: Mapping[str, str]) -> bool:
-    """What `?enable=` says, which has to be there. Raises RefusedError."""
+    """Parse `?enable=`, which is required. Raises RefusedRequestError."""
     text = query.get("enable")
     if text is None:
         raise RefusedRequestError("Missing value for enable")

@@ -1,4 +1,4 @@
-"""How answers look: Consul's headers, and the JSON documents of its endpoints."""
+"""Responses: Consul's headers, and the JSON documents of its endpoints."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Document = dict[str, Any]
 
 
 def empty() -> web.Response:
-    """What Consul says to a write that was done."""
+    """Return Consul's response to a successful write."""
     return web.Response()
 
 
 def text(status: int, line: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """An error: a status and a line of text."""
+    """Return an error: a status and a line of text."""
     return web.Response(status=status, text=line, headers=headers)
 
 
 def document(value: object, *, index: int | None = None) -> web.Response:
-    """A JSON answer; with an index, the headers of an answer from the catalog."""
+    """Return a JSON response; with an index, with the headers of the catalog's answers."""
     headers = {}
     if index is not None:
         headers = {

@@ -1,8 +1,8 @@
-"""Reading what `/v1/agent/service/register` was sent.
+"""Parsing the body of `/v1/agent/service/register`.
 
-The fields: https://developer.hashicorp.com/consul/api-docs/agent/service#register-service. Where something is
-wrong the words are those of Consul 1.8.7. Of the fields that are not supported, empty ones are let through:
-some clients send them all.
+The fields: https://developer.hashicorp.com/consul/api-docs/agent/service#register-service. Error texts are
+those of Consul 1.8.7. Unsupported fields are accepted if they are empty, because some clients send all
+fields.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tfleet.discovery.embedded.model import (
 )
 
 _UNSUPPORTED: Final = frozenset({"kind", "proxy", "connect", "socketpath", "locality", "partition"})
-# The token and the namespace are let through: there is one of each, and everybody has it.
+# Token and namespace are accepted and ignored: there is only one of each.
 _SERVICE: Final = _UNSUPPORTED | frozenset(
     [
         "id",
@@ -89,7 +89,7 @@ _DEFAULT_TIMEOUT_S = 10.0  # Consul's, of an HTTP check
 
 
 def parse_registration(body: bytes, limits: RegistryLimits, *, registrant: str) -> ServiceDefinition:
-    """Read and check the body of a registration. Raises RefusedError with the words for the client.
+    """Parse and check the body of a registration. Raises RefusedRequestError with the text for the client.
 
     `registrant` is the address that it came from.
     """

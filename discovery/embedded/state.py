@@ -1,4 +1,4 @@
-"""The running registry: a catalog, the time that passes in it, and those who wait for its changes."""
+"""The running registry: the catalog, its timer, its HTTP checks and its blocking queries."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tfleet.discovery.embedded.http_checks import HttpChecks
 from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import Node, Status
 
-# Not longer, so that a clock that is not the event loop's, such as a test's, is followed; not shorter, so
-# that ten thousand checks that run out one after another are looked through a hundred times a second at most.
+# At most a second, to follow a clock other than the event loop's, such as a test's; at least 10 ms, so that
+# ten thousand checks that expire one after another are scanned at most a hundred times a second.
 _MAX_SLEEP_S: Final = 1.0
 _MIN_SLEEP_S: Final = 0.01
 
 
 class RegistryState:
-    """Holds one timer while there is something to expire, and one task for each HTTP check.
+    """Has one timer while anything can expire, and one task for each HTTP check.
 
-    Whoever changes the catalog calls `settle` afterwards. `open` and `close` are called in the event loop
-    that serves it; a closed agent is not opened again.
+    Call `settle` after each change of the catalog. Call `open` and `close` in the event loop that serves
+    it; a closed state is not opened again.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class RegistryState:
         self.catalog = Catalog(limits=limits, first_index=first_index)
         self.watchers = BlockingQueries(limits.blocking_queries, gone_check_s=limits.gone_check_s)
         self.http_checks = HttpChecks(self._probed, limits, look_up)
-        self._rung_at = first_index
+        self._notified_index = first_index
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = math.inf
@@ -51,30 +51,32 @@ class RegistryState:
         return f"<RegistryState {self.catalog!r} {self.watchers!r} timer={self._timer is not None}>"
 
     def open(self) -> None:
-        """Let time pass from here on."""
+        """Start timers and checks."""
         self._loop = asyncio.get_running_loop()
         self.http_checks.open()
 
     async def close(self) -> None:
-        """Stop timer and checks and let every blocking query go, with what it would get at its time-out."""
+        """Stop timer and checks, and answer all blocking queries as at their time-outs."""
         self._loop = None
         self._stop_timer()
         self.watchers.close()
         await self.http_checks.close()
 
     def advance(self) -> None:
-        """Do what has come due, so that what is read next is the present."""
+        """Apply what has expired, so that the next read is current."""
         now = self.clock()
         if now >= self.catalog.due:
             self.catalog.expire(now)
             self.settle()
 
     def settle(self) -> None:
-        """After a change: wake those who wait for it, run its checks, set the timer to what is due next."""
-        self.http_checks.follow(self.catalog.probes)
-        if self.catalog.index != self._rung_at:
-            self._rung_at = self.catalog.index
-            self.watchers.ring()
+        """After a change: wake blocking queries, update the HTTP checks, set the timer to what is
+        due next.
+        """
+        self.http_checks.run_exactly(self.catalog.probes)
+        if self.catalog.index != self._notified_index:
+            self._notified_index = self.catalog.index
+            self.watchers.notify()
         due = self.catalog.due
         if self._loop and due < self._timer_due:
             self._stop_timer()

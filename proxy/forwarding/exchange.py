@@ -21,6 +21,7 @@ from tfleet.proxy.forwarding.context import ForwardingContext
 from tfleet.proxy.forwarding.errors import DeclinedError, TicketRefusedError, TryFailedError, UnreachableError
 from tfleet.proxy.forwarding.failure_verdict import report_failure, suspicious_body
 from tfleet.proxy.forwarding.heads import client_head, worker_head
+from tfleet.proxy.forwarding.poison_bodies import REMEMBERED_S, short_digest
 from tfleet.proxy.forwarding.replay_buffer import Upload
 from tfleet.proxy.forwarding.retries import RetryState
 from tfleet.proxy.forwarding.turns import Late, Turns
@@ -230,7 +231,9 @@ class Exchange:
         # Equal bodies of later requests get one attempt only.
         if self._retries.spoilt:
             context.retrying.poison.add(body)
-            context.telemetry.log.poisoned(self._request_id, body, self._retries.failures)
+            context.telemetry.log.poisoned(
+                self._request_id, short_digest(body), self._retries.failures, remembered_s=REMEMBERED_S
+            )
         self._respond_with(self._retries.problem)
 
     def turn_changed(self) -> None:

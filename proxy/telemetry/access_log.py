@@ -15,7 +15,6 @@ from typing import Any, Final, TextIO
 
 import structlog
 
-from tfleet.proxy.forwarding.poison_bodies import REMEMBERED_S, short_digest
 from tfleet.proxy.telemetry.metrics import ProxyMetrics
 from tfleet.runtime import log
 
@@ -146,13 +145,13 @@ class AccessLog:
         self._metrics.broken_answers.inc()
         self._log.warning("answer broken off", request_id=request_id, worker=worker, error=error)
 
-    def poisoned(self, request_id: str, digest: bytes, failures: Sequence[str]) -> None:
+    def poisoned(self, request_id: str, body: str, failures: Sequence[str], *, remembered_s: float) -> None:
         """Log the body that workers fail on, and the failures."""
         self._metrics.poison_bodies.inc()
         self._log.warning(
             "workers fail on this body: for a while it gets one try only",
             request_id=request_id,
-            body=short_digest(digest),
+            body=body,
             failures=list(failures),
-            seconds=round(REMEMBERED_S),
+            seconds=round(remembered_s),
         )

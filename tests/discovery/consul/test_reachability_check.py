@@ -58,7 +58,7 @@ def test_the_embedded_registry_tries_no_other_machine() -> None:
         finding = found(ConsulAddressCheck(registry, "tfleet"), worker_at(Address("203.0.113.7", 80)))
     assert finding == Finding(
         False,
-        "the registry tries only the address that registered it, 127.0.0.1, and not 203.0.113.7 "
+        "the registry checks only the address that registered it, 127.0.0.1, and not 203.0.113.7 "
         "(behind a NAT: --no-self-test)",
     )
 

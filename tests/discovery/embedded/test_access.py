@@ -34,7 +34,7 @@ SERVICES = "/v1/agent/services"
 SERVICE = json.dumps({"Name": "tfleet", "ID": "w1", "Port": 80})
 RIGHT = {"X-Consul-Token": "s3cret"}
 MISSING = (
-    "Permission denied: this registry asks for its token: say --registry-token-file FILE, or set "
+    "Permission denied: this registry requires a token: use --registry-token-file FILE, or set "
     "CONSUL_HTTP_TOKEN_FILE"
 )
 

@@ -35,7 +35,7 @@ def test_a_page_whose_name_was_made_to_lead_here_is_refused(registry: Address) -
         status, text = call(registry, method, path, {"Host": host, "Origin": f"http://{host}"}, body)
         assert status == 403
         assert text == (
-            "evil.example is no name of this registry, as far as it knows: ask for it by its address, or "
+            "evil.example is not a known name of this registry: use its address, or "
             "run `tfleet registry --allow-host evil.example`"
         )
     assert services(registry) == {}
@@ -50,7 +50,7 @@ def test_another_sites_page_neither_reads_nor_registers(
     for method, path, body in (("GET", SERVICES, ""), ("PUT", REGISTER, SERVICE)):
         status, text = call(registry, method, path, headers, body)
         assert status == 403
-        assert text.endswith("the registry is for programs, ask it without a browser")
+        assert text.endswith("the registry is for programs, not for browsers")
     assert services(registry) == {}
 
 

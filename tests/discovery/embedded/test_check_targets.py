@@ -5,10 +5,10 @@ import pytest
 from tfleet.discovery.embedded.check_targets import (
     UnreachableTargetError,
     addresses_of,
-    is_ours,
-    plain,
+    allowed_addresses,
+    is_local,
+    normalized,
     reachable_of,
-    reached,
 )
 
 OURS = {"127.0.0.1", "::1", "10.0.0.1"}
@@ -49,25 +49,25 @@ def test_no_other_machine_is_reached(addresses: list[str], registrant: str) -> N
 
 
 def test_one_address_has_one_spelling() -> None:
-    assert plain("::FFFF:10.0.0.5") == "10.0.0.5"
-    assert plain("0:0:0:0:0:0:0:1") == "::1"
-    assert plain("nonsense") == "nonsense"
+    assert normalized("::FFFF:10.0.0.5") == "10.0.0.5"
+    assert normalized("0:0:0:0:0:0:0:1") == "::1"
+    assert normalized("nonsense") == "nonsense"
 
 
 def test_the_kernel_knows_which_addresses_are_ours() -> None:
-    assert is_ours("127.0.0.1")
-    assert is_ours("127.9.8.7")
-    assert not is_ours("203.0.113.7")
-    assert not is_ours("2001:db8::7")
-    assert not is_ours("nonsense")
+    assert is_local("127.0.0.1")
+    assert is_local("127.9.8.7")
+    assert not is_local("203.0.113.7")
+    assert not is_local("2001:db8::7")
+    assert not is_local("nonsense")
 
 
 def test_a_kernel_that_binds_to_any_address_tells_nothing() -> None:
     taken: list[str] = []
-    assert is_ours("127.9.8.7", taken.append)
-    assert is_ours("::1", taken.append)
+    assert is_local("127.9.8.7", taken.append)
+    assert is_local("::1", taken.append)
     for foreign in ("203.0.113.7", "10.0.0.1", "169.254.169.254", "2001:db8::7"):
-        assert not is_ours(foreign, taken.append)
+        assert not is_local(foreign, taken.append)
     assert {"198.51.100.1", "2001:db8::1"} < set(taken)
 
 
@@ -76,8 +76,8 @@ def test_a_kernel_that_binds_to_its_own_tells_ours() -> None:
         if address not in OURS:
             raise OSError
 
-    assert is_ours("10.0.0.1", bind)
-    assert not is_ours("10.0.0.2", bind)
+    assert is_local("10.0.0.1", bind)
+    assert not is_local("10.0.0.2", bind)
 
 
 def test_a_name_has_the_resolvers_addresses() -> None:
@@ -92,8 +92,8 @@ async def test_only_a_name_is_looked_up() -> None:
         return ["10.0.0.5", "10.0.0.7"]
 
     asked: list[tuple[str, int]] = []
-    assert await reached("10.0.0.5", 80, "10.0.0.5", look_up) == ["10.0.0.5"]
-    assert await reached("2001:db8::5", 80, "2001:db8::5", look_up) == ["2001:db8::5"]
+    assert await allowed_addresses("10.0.0.5", 80, "10.0.0.5", look_up) == ["10.0.0.5"]
+    assert await allowed_addresses("2001:db8::5", 80, "2001:db8::5", look_up) == ["2001:db8::5"]
     assert asked == []
-    assert await reached("a.test", 80, "10.0.0.5", look_up) == ["10.0.0.5"]
+    assert await allowed_addresses("a.test", 80, "10.0.0.5", look_up) == ["10.0.0.5"]
     assert asked == [("a.test", 80)]

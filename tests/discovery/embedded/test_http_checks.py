@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.support.canned_server import canned, http, nobody
 from tests.support.waiting import eventually
 from tfleet.discovery.embedded.check_targets import addresses_of
-from tfleet.discovery.embedded.http_checks import HttpChecks, ask
+from tfleet.discovery.embedded.http_checks import HttpChecks, run_check
 from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import HttpProbe, Status
 
@@ -54,7 +54,7 @@ async def _ask(
 
     async with aiohttp.ClientSession() as session:
         probe = HttpProbe(url, 1.0, timeout_s, registrant)
-        return await ask(session, probe, most_bytes, look_up, nullcontext())
+        return await run_check(session, probe, most_bytes, look_up, nullcontext())
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ async def test_checks_only_ask_the_callers_own_machine() -> None:
         status, output = await _ask(f"{url}/secret", registrant="203.0.113.7")
     assert (status, seen) == ("critical", [])
     assert output == (
-        f'Get "{url}/secret": the registry tries only the address that registered it, 203.0.113.7, and not '
+        f'Get "{url}/secret": the registry checks only the address that registered it, 203.0.113.7, and not '
         "127.0.0.1 (behind a NAT: --no-self-test)"
     )
 
@@ -138,7 +138,7 @@ async def _running(
 
 async def test_each_check_is_run_at_once_and_again_after_its_interval() -> None:
     async with _target() as (url, _), _running() as (checks, found):
-        checks.follow(
+        checks.run_exactly(
             {"a": HttpProbe(url, 0.01, 5.0, "127.0.0.1"), "b": HttpProbe(url, 60.0, 5.0, "127.0.0.1")}
         )
 
@@ -153,9 +153,9 @@ async def test_each_check_is_run_at_once_and_again_after_its_interval() -> None:
 async def test_only_what_is_followed_is_run() -> None:
     async with _target() as (url, seen), _running() as (checks, found):
         probe = HttpProbe(f"{url}/old", 0.01, 5.0, "127.0.0.1")
-        checks.follow({"a": probe, "b": HttpProbe(f"{url}/other", 0.01, 5.0, "127.0.0.1")})
+        checks.run_exactly({"a": probe, "b": HttpProbe(f"{url}/other", 0.01, 5.0, "127.0.0.1")})
         await eventually(lambda: asyncio.sleep(0, len(found) > 4))
-        checks.follow({"a": HttpProbe(f"{url}/new", 0.01, 5.0, "127.0.0.1")})
+        checks.run_exactly({"a": HttpProbe(f"{url}/new", 0.01, 5.0, "127.0.0.1")})
         assert repr(checks) == "<HttpChecks running=1 open=True>"
         await eventually(lambda: asyncio.sleep(0, "/new" in seen))
         before = len(seen)
@@ -166,10 +166,10 @@ async def test_only_what_is_followed_is_run() -> None:
 async def test_closed_it_runs_nothing_and_has_waited_for_what_ran() -> None:
     with _silent() as url:
         async with _running() as (checks, found):
-            checks.follow({"a": HttpProbe(url, 1.0, 60.0, "127.0.0.1")})
+            checks.run_exactly({"a": HttpProbe(url, 1.0, 60.0, "127.0.0.1")})
             await asyncio.sleep(0)
         assert repr(checks) == "<HttpChecks running=0 open=False>"
-        checks.follow({"a": HttpProbe(url, 2.0, 60.0, "127.0.0.1")})
+        checks.run_exactly({"a": HttpProbe(url, 2.0, 60.0, "127.0.0.1")})
         assert repr(checks) == "<HttpChecks running=0 open=False>"
         assert found == []
 
@@ -193,7 +193,7 @@ async def test_no_more_requests_are_under_way_than_allowed() -> None:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = "http://{}:{}/".format(*runner.addresses[0][:2])
     async with _running(RegistryLimits(http_checks_at_once=2)) as (checks, found):
-        checks.follow({str(number): HttpProbe(url, 60.0, 60.0, "127.0.0.1") for number in range(6)})
+        checks.run_exactly({str(number): HttpProbe(url, 60.0, 60.0, "127.0.0.1") for number in range(6)})
         await eventually(lambda: asyncio.sleep(0, under_way == 2))
         release.set()
         await eventually(lambda: asyncio.sleep(0, len(found) == 6))
@@ -225,9 +225,9 @@ async def test_an_address_is_reached_while_look_ups_hang() -> None:
             _running(RegistryLimits(lookups_at_once=2), look_up) as (checks, found),
         ):
             names = {f"n{i}": HttpProbe(f"http://n{i}.test/", 60.0, 60.0, "127.0.0.1") for i in range(10)}
-            checks.follow(names)
+            checks.run_exactly(names)
             await eventually(lambda: asyncio.sleep(0, len(asked) == 2))
-            checks.follow({**names, "a": HttpProbe(url, 60.0, 60.0, "127.0.0.1")})
+            checks.run_exactly({**names, "a": HttpProbe(url, 60.0, 60.0, "127.0.0.1")})
             await eventually(lambda: asyncio.sleep(0, found == ["a passing"]))
         assert len(asked) == 2
 
@@ -239,9 +239,9 @@ async def test_a_look_up_holds_one_of_the_slots() -> None:
             _running(RegistryLimits(http_checks_at_once=1), look_up) as (checks, found),
         ):
             name = {"n": HttpProbe("http://n.test/", 60.0, 0.5, "127.0.0.1")}
-            checks.follow(name)
+            checks.run_exactly(name)
             await eventually(lambda: asyncio.sleep(0, asked == ["n.test"]))
-            checks.follow({**name, "a": HttpProbe(url, 60.0, 60.0, "127.0.0.1")})
+            checks.run_exactly({**name, "a": HttpProbe(url, 60.0, 60.0, "127.0.0.1")})
             await eventually(lambda: asyncio.sleep(0, len(found) == 2))
             assert found == ["n critical", "a passing"]
             assert seen == ["/"]
