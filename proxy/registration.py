@@ -61,7 +61,7 @@ class ProxyRegistration:
         # It may have begun to drain while it waited for its first worker.
         if readiness.draining:
             return
-        readiness.call(new_id(self._service, address))
+        readiness.set_name(new_id(self._service, address))
         agent = ConsulAgent(self._registry.address, self._service, ttl_s=TTL_S, access=self._registry.access)
         self._registration = Registration(
             agent,

@@ -1,11 +1,13 @@
-"""Whose turn it is in an exchange, the worker's or the client's, and until when.
+"""The time-outs of an exchange: whether the worker or the client is waited for, and until when.
 
-Two time-outs run against each other, and only one of them at a time:
+Only one of these runs at a time:
 
-- `--try-timeout` for the worker, while it has all that there is to give it and the client takes the response;
-- `--client-timeout` for the client, while it still owes a part of the body, or does not take the response.
+- `--try-timeout`, for the worker: while it has all of the body that it can take, and the client takes the
+  response.
+- `--client-timeout`, for the client: while it still has to send a part of the body, or does not take the
+  response.
 
-Over both stands `--timeout`, for the request until its response begins.
+In addition `--timeout` limits the whole request until its response begins.
 """
 
 from __future__ import annotations
@@ -21,20 +23,20 @@ from tfleet.proxy.settings import RequestLimits
 
 
 class Late(Enum):
-    """Who has kept the other one waiting for too long."""
+    """Which side has exceeded its time."""
 
     NOBODY = auto()
     REQUEST = auto()
-    """All of it took longer than it may."""
+    """The whole request took too long."""
     WORKER = auto()
     SENDER = auto()
-    """The client, with its body."""
+    """The client, in sending its body."""
     READER = auto()
-    """The client, with taking the response."""
+    """The client, in taking the response."""
 
 
 class Turns:
-    """Keeps the time of one exchange, with the one deadline that its client's connection has."""
+    """Tracks the time-outs of one exchange, with the single deadline of its client's connection."""
 
     __slots__ = (
         "_client",
@@ -55,29 +57,29 @@ class Turns:
         self._loop = loop
         self._deadline_s = math.inf
         self._paused = False
-        """Whether the client has to wait with its body."""
+        """Whether reading the client's body is paused."""
         self._since_s = 0.0
-        """Since when it has been the client's turn."""
+        """Since when the client has been waited for."""
         self._unsent_bytes = 0
-        """What the client had not taken of the response by then."""
+        """How much of the response the client had not taken by then."""
 
     @property
     def left_s(self) -> float:
-        """How long the whole request may still take."""
+        """The time left for the whole request."""
         return self._deadline_s - self._loop.time()
 
     def begin(self) -> None:
-        """The request is on its way."""
+        """Start the time of the whole request."""
         self._deadline_s = self._loop.time() + self.timeout_s
 
     def response_begun(self) -> None:
-        """From here on it may take as long as it likes, as long as each side makes progress."""
+        """From here on the response may take any time, as long as both sides make progress."""
         self._deadline_s = math.inf
 
     def changed(self, attempt: Attempt, upload: Upload) -> None:
-        """Something has come or gone on one of the two sides: see whose turn it is now, and give it its time.
+        """Data was moved on one side, or a buffer filled or drained: decide which side is waited for now.
 
-        Called for each piece in either direction, and whenever one side becomes full or takes more again.
+        Called for each piece in either direction.
         """
         client, now_s, ended = self._client, self._loop.time(), upload.ended
         # Back-pressure for the body: what the worker does not take is not read from the client. When the body
@@ -100,7 +102,7 @@ class Turns:
         client.wake_at(due_s if due_s < self._deadline_s else self._deadline_s)
 
     def late(self, attempt: Attempt | None, upload: Upload) -> Late:
-        """Who is late now. Where it is nobody, the next look is arranged."""
+        """Return which side is late now. If none is, the next check is scheduled."""
         now_s = self._loop.time()
         if now_s >= self._deadline_s:
             return Late.REQUEST
@@ -122,7 +124,7 @@ class Turns:
         return who
 
     def let_go(self) -> None:
-        """There is no try any more, so nothing holds the client back."""
+        """There is no attempt any more, so the client's body is read again."""
         if self._paused:
             self._paused = False
             self._client.resume_reading()

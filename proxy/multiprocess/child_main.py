@@ -53,7 +53,7 @@ async def _listen(control: socket.socket) -> None:
 async def _serve(start: Start, link: ParentLink, readiness: Readiness, stop: asyncio.Event) -> None:
     log.configure(start.log_format, level=start.log_level)
     structlog.contextvars.bind_contextvars(listener=start.number)
-    readiness.call(start.name)
+    readiness.set_name(start.name)
     settings = start.settings
     if start.ticket_keys is not None:
         keys = KeyFile(start.ticket_keys.path, state=start.ticket_keys)

@@ -53,8 +53,8 @@ class SharedReadiness(Readiness):
         super().drain()
         self._supervisor.send(Drain())
 
-    def call(self, name: str) -> None:
-        super().call(name)
+    def set_name(self, name: str) -> None:
+        super().set_name(name)
         self._supervisor.send(Registered(name))
 
 

@@ -44,7 +44,7 @@ class ParentLink:
                 case Drain():
                     self._readiness.drain()
                 case Registered():
-                    self._readiness.call(message.name)
+                    self._readiness.set_name(message.name)
                 case ReportRequest():
                     await self.report()
                 case _:
