@@ -169,6 +169,8 @@ class Catalog:
         if old is None and len(self._records) >= self._limits.services:
             raise FullError(f"the registry is full: it holds {self._limits.services} services")
         index = self.index + 1
+        # A new registration keeps existing checks: a restarted client must not appear healthy before its
+        # heartbeat.
         checks: dict[str, TimedCheck] = {}
         if old and not replace_checks:
             checks = {key: timed.adopted_by(service, index) for key, timed in old.checks.items()}
@@ -180,6 +182,7 @@ class Catalog:
             raise RefusedRequestError(
                 f"Invalid check: more than {self._limits.checks_per_service} of one service"
             )
+        # Counted before anything is stored: a rejected registration must leave no trace.
         probed = {check_id for check_id, timed in checks.items() if timed.http}
         if probed and len(probed | self._probes.keys()) > self._limits.http_checks:
             raise FullError(f"the registry is full: it holds {self._limits.http_checks} HTTP checks")
@@ -191,6 +194,7 @@ class Catalog:
         if record is None:
             return False
         self._disown(record.checks)
+        # In this order: the name's index must be the one of this change.
         self._indexes.next()
         self._indexes.touch_services()
         self._leave_name(record.service)
@@ -202,6 +206,7 @@ class Catalog:
         if owner is None or owner.checks[check_id].check.type != "ttl":
             raise UnknownCheckError(check_id)
         timed = owner.checks[check_id]
+        # The TTL restarts also when the status stays the same, which is the usual heartbeat.
         timed.heartbeat(self._cut(output), now)
         self._set_status(timed, status, timed.last_output, now)
 
@@ -214,6 +219,7 @@ class Catalog:
         if record is None:
             raise NotRegisteredError(service_id)
         check_id = f"{SERVICE_CHECK}{service_id}"
+        # Already so: a repeated request must not raise the index and wake all blocking queries.
         if (check_id in record.checks) == (notes is not None):
             return
         index = self._indexes.next()
@@ -256,6 +262,7 @@ class Catalog:
         for record in self._records.values():
             for timed in record.checks.values():
                 if timed.expires_at <= now:
+                    # It expires once only; until the next update there is nothing more to wait for.
                     timed.expires_at = math.inf
                     self._set_status(timed, "critical", timed.expired_output(), now)
             first = min((timed.due for timed in record.checks.values()), default=math.inf)

@@ -119,6 +119,7 @@ class SelfTest:
                 self._log.exception("the self-test failed unexpectedly")
                 return True
             else:
+                # `stop` came during the check: the worker is shutting down.
                 if finding is None:
                     break
                 if finding.reached:
@@ -135,6 +136,7 @@ class SelfTest:
 
     def _run_check(self, stop: threading.Event) -> Finding | None:
         """Run one check; None if `stop` was set first."""
+        # A container may have got its final address only after the last test.
         self._instance = self._locate(self._instance)
         name = self._check.begin(self._instance)
         try:

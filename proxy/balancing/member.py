@@ -181,6 +181,7 @@ def unlisted(member: PoolMember, now_s: float, *, absent: bool) -> PoolMember:
     since_s = None
     if absent:
         since_s = now_s if entry.absent_since_s is None else entry.absent_since_s
+    # Nothing changed: the same object lets callers see that.
     if not entry.listed and since_s == entry.absent_since_s:
         return member
     return replace(

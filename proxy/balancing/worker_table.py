@@ -189,6 +189,7 @@ class WorkerTable:
     def record_queue_length(self, member: PoolMember, queue_length: str | None) -> None:
         """Take the X-Queue-Length of a response; an invalid value is ignored."""
         report = parse_report(queue_length, self._clock())
+        # A worker that was dropped since must not be remembered.
         if report is not None and member.id in self.pool.members:
             self._queue_reports[member.id] = report
 
@@ -302,6 +303,7 @@ class WorkerTable:
     def _last_resort(self, tried: Collection[str]) -> PoolMember | None:
         """A worker that served and was ejected for being late."""
         late = self.pool.late
+        # From a random one on: else the first of them would get all requests.
         first = int(self._rng.random() * len(late))
         order = (late[(first + step) % len(late)] for step in range(len(late)))
         return next((member for member in order if member.id not in tried), None)

@@ -138,6 +138,7 @@ class Attempt:
     def fail(self) -> None:
         """Fail as late, if the attempt is still in flight."""
         if self._connection is not None or self._connecting is not None:
+            # Only if the worker has the whole body can the body be the reason for its silence.
             had_body = self._connection is not None and self._sent_all and not self._connection.unsent_bytes()
             self.drop()
             self._owner.failed(LateError(_NO_PROGRESS, had_body=had_body))
@@ -157,6 +158,8 @@ class Attempt:
     def drop(self) -> None:
         """End the attempt and its connection."""
         if self._connecting is not None:
+            # A connection that is still being made may never come: without this its task would outlive the
+            # request.
             self._connecting.cancel()
             self._connecting = None
         if self._connection is not None:
@@ -192,12 +195,15 @@ class Attempt:
         # The worker may have closed the idle connection before it saw the request: that is not its failure.
         if silently and self._reused:
             self._owner.failed(StaleConnectionError(reason, had_body=had_body))
+        # The worker had everything and said nothing: the body may have crashed it, so a probe decides about
+        # the worker.
         elif silently and had_body:
             self._owner.failed(HungUpError(reason))
         else:
             self._owner.failed(UnreachableError(reason, had_body=had_body))
 
     def full_now(self) -> None:
+        # The connection buffers what was sent; reading the client's body on would fill the memory.
         self.full = True
         self._owner.turn_changed()
 
@@ -222,6 +228,7 @@ class Attempt:
         else:
             self._connecting = None
             self._begin(connection)
+            # From now on the worker's time runs; until here it was limited by the time-out of connecting.
             self._owner.turn_changed()
 
     def _begin(self, connection: WorkerConnection) -> None:
@@ -232,11 +239,13 @@ class Attempt:
         if self._waiting and len(self._waiting[0]) <= _MAX_JOINED_BYTES:
             beginning += self._framed(self._waiting.pop(0))
         connection.begin(self, beginning)
+        # The client may have become full while the connection was being made.
         if self._paused:
             connection.pause_reading()
         for piece in self._waiting:
             self.send(piece)
         self._waiting.clear()
+        # The end of the body may have come before the connection, and is not announced again.
         if self._upload.ended:
             self.end_body()
 

@@ -84,11 +84,13 @@ class Exchange:
         if refused := self._problem_in_head():
             self._respond_with(refused)
             return
+        # Only now: a client that waits for 100 does not send the body of a request that is rejected anyway.
         if head.expect is not None:
             self._client.send(CONTINUE)
         if (asked_ms := head.timeout_ms) is not None:
             self._turns.timeout_s = min(self._turns.timeout_s, (whole_number(asked_ms) or 0) / 1000)
         self._turns.begin()
+        # Rejected requests do not count: they would enlarge the budget without loading any worker.
         context.retrying.budget.request()
         self._try_next()
 
@@ -100,6 +102,7 @@ class Exchange:
         upload.add(piece)
         if upload.received_bytes > self._context.limits.max_body_bytes:
             self._stop(body_too_large(self._context.limits.max_body_bytes))
+        # An exchange gets what was already received of the body before `start`.
         elif attempt is None:
             self._unsent.append(piece)
         else:
@@ -203,6 +206,7 @@ class Exchange:
             end += LAST_CHUNK
         if end:
             self._client.send(end)
+        # Not with the head: a worker that breaks off in its responses must not pass for a healthy one.
         self._context.table.record_response(attempt.member, head.status)
         self._log_end(head.status)
         self._client.finish(keep=self._keep)
@@ -260,9 +264,11 @@ class Exchange:
             return
         context = self._context
         unsent, self._unsent = self._unsent, []
+        # The first attempt sends what came before it; a later one sends the kept body from its beginning.
         waiting = list(self._upload.kept) if self._upload.repeatable else unsent
         self._attempt = Attempt(member, self, self._upload, waiting, context.connections, context.loop)
         context.table.attempt_started(member.id, self._attempt)
+        # An attempt that failed may have left the client with a full buffer.
         if self._client.write_paused:
             self._attempt.pause_reading()
         self._attempt.start(afresh=self._retries.careful)
@@ -274,8 +280,11 @@ class Exchange:
         assert attempt is not None
         self._response_started = True
         self._turns.response_begun()
+        # There can be no retry any more, so the memory is for other requests.
         self._upload.forget()
         endless = head.length_bytes is None
+        # HTTP/1.0 has no chunks: there the end of the connection ends the body, which so cannot be kept
+        # alive.
         self._response_chunked = endless and not asked.http_1_0
         self._keep = asked.keep_alive and client.may_keep_alive and not (endless and asked.http_1_0)
         named = head.worker
@@ -307,6 +316,7 @@ class Exchange:
     def _stop(self, problem: Problem) -> None:
         """End the current attempt: there will be no response, or not the rest of it."""
         self._abandon()
+        # The status line is sent: a problem document would become a part of the image's response.
         if self._response_started:
             self._break_off(CLIENT_CLOSED)
         else:

@@ -56,6 +56,7 @@ class RetryBudget:
         second = math.floor(self._clock())
         for passed in range(max(self._second + 1, second - _WINDOW_S + 1), second + 1):
             self._requests[passed % _WINDOW_S] = self._retries[passed % _WINDOW_S] = 0
+        # A clock that goes back must not empty slots that are still in the window.
         self._second = max(second, self._second)
         return self._second % _WINDOW_S
 
@@ -128,6 +129,7 @@ class RetryState:
         After a stale connection the same worker may be tried again, but another one is preferred: a
         process that is stopping accepts connections for a moment longer.
         """
+        # A worker that failed on this body should not get it twice while there is another one.
         if self._suspicious and (other := self._table.pick(self._tried | self._suspicious)):
             return other
         return self._table.pick(self._tried)
@@ -152,6 +154,7 @@ class RetryState:
         """
         if suspect:
             self._suspicious |= {member.id}
+        # Two workers with the same body are no coincidence; a third one must not be lost to it.
         self.spoilt = known or len(self._suspicious) >= _MAX_FAILED_BY_BODY
         stale = isinstance(error, StaleConnectionError) and not self.spoilt
         again = stale and self._stale < _MAX_STALE and repeatable
@@ -170,6 +173,7 @@ class RetryState:
         return not self.spoilt and (declined or self._may_retry(self._tried, repeatable))
 
     def _may_retry(self, tried: set[str], repeatable: bool) -> bool:
+        # A body that was not kept cannot be sent again, and a limit bounds what one request costs the fleet.
         if not repeatable or self._failed >= _MAX_FAILED:
             return False
         return self._table.has_other(tried) and self._budget.take()
