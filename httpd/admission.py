@@ -1,4 +1,4 @@
-"""How many clients may be connected, and the figures of that."""
+"""The limit on connections: how many are open, which are refused, and the metrics of both."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-_MOST_REFUSED_AT_ONCE: Final = 256
+_MAX_REFUSED_AT_ONCE: Final = 256
 """How many connections beyond the limit get a 503 at the same time. Others are closed without a response."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What a connection may take of the server.
+    """The limits of a server's connections.
 
     `header_timeout_s` is for a whole head, `idle_timeout_s` for the time between two requests. With
     `idle_give_way` a connection beyond the limit takes the place of the one that has been idle longest.
@@ -27,11 +27,11 @@ class ConnectionLimits:
     idle_timeout_s: float = 75.0
     idle_give_way: bool = False
     header_hint: str = ""
-    """What the answer to a slow head says behind its text: how to change the limit."""
+    """Appended to the text of a 408: how to change the limit."""
 
 
 class Verdict(Enum):
-    """What becomes of a new connection."""
+    """What happens to a new connection."""
 
     ADMITTED = auto()
     REFUSED = auto()
@@ -60,12 +60,12 @@ class Admission:
         return self.admitted >= self._most
 
     def connected(self) -> Verdict:
-        """Take in a new connection. Each one that is not dropped has to be `disconnected`."""
+        """Count a new connection. Call `disconnected` for each one, unless it is dropped."""
         if self.admitted < self._most:
             self.admitted += 1
             return Verdict.ADMITTED
         self.turned_away += 1
-        if self._being_refused < _MOST_REFUSED_AT_ONCE:
+        if self._being_refused < _MAX_REFUSED_AT_ONCE:
             self._being_refused += 1
             return Verdict.REFUSED
         return Verdict.DROPPED
@@ -79,9 +79,9 @@ class Admission:
 
 
 class ConnectionMetrics(Collector):
-    """The clients' connections for Prometheus, read when it asks.
+    """Prometheus metrics of connections: a gauge of the open ones, a counter of the `refused` ones.
 
-    A gauge of those that are open, and a counter of those that were `refused`, by the names given here.
+    The arguments are the names of the two metrics.
     """
 
     def __init__(self, admission: Admission, *, connections: str, refused: str) -> None:

@@ -7,14 +7,15 @@ Where a client is limited, and what then happens:
 - **A slow head**: it must be complete within `header_timeout_s` of its first byte, the first one of a
   connection within as long of its beginning. Else 408, or only the end where nothing was sent.
 - **An idle connection** is closed after `idle_timeout_s`.
-- **A slow body, or a slow reader of a response under way**: the deadline is the handler's (`Client.wake_at`),
-  which judges by `SlowSenderWatch` and `SlowReaderWatch` in timers.py.
-- **A slow reader of a complete response**: closed when it takes nothing for `idle_timeout_s` (timers.py).
+- **A slow body, or a slow reader of a response under way**: the handler sets the deadline with `wake_at`. See
+  proxy/forwarding/turns.py for forwarded requests, proxy/admin/page_request.py for the proxy's pages, and
+  worker/wsgi/upload.py for uploads to a worker.
+- **A slow reader of a complete response**: closed when it reads nothing for `idle_timeout_s` (timers.py).
 - **An ambiguous or an oversized head** (http1/request.py, http1/fields.py): 400, and the connection ends.
 - **Pipelining**: one request is answered at a time. What comes behind it waits; beyond 64 KiB of it, or when
   the client does not read, nothing more is read from the connection, so that the client has to wait.
-- **A body that nobody wants**: what still comes after the response is thrown away for two seconds, so that
-  the client sees the response instead of a reset. If the body ends in that time, the connection goes on.
+- **A body that comes after the response** is read and discarded for two seconds, so that the client sees the
+  response instead of a reset. If the body ends in that time, the connection is kept.
 """
 
 from __future__ import annotations
@@ -28,17 +29,16 @@ from tfleet.contract.address import Address
 from tfleet.contract.problem import Problem
 from tfleet.httpd.admission import Admission, ConnectionLimits, Verdict
 from tfleet.httpd.http1.fields import UnreadableError
-from tfleet.httpd.http1.proxy_protocol import protocol_fault
 from tfleet.httpd.http1.request import RequestHead
-from tfleet.httpd.http1.request_stream import RequestStream
+from tfleet.httpd.http1.request_stream import RequestStream, proxy_protocol_problem
 from tfleet.httpd.http1.reset import reset
 from tfleet.httpd.interfaces import ErrorResponses, Handler, OpenRequest
 from tfleet.httpd.timers import Deadline, SlowReaderWatch
 
 _LINGER_S: Final = 2.0
-_MOST_PIPELINED_BYTES: Final = 64 * 1024
-_MOST_HEADS_AT_ONCE: Final = 16
-"""A client that sends hundreds of requests in one piece waits for all the others in between."""
+_MAX_PIPELINED_BYTES: Final = 64 * 1024
+_MAX_HEADS_AT_ONCE: Final = 16
+"""A client that sends hundreds of requests at once then waits for the other clients' turns."""
 
 
 class _Phase(Enum):
@@ -73,7 +73,7 @@ class ConnectionContext:
 
 
 class Connection(asyncio.Protocol):
-    """An HTTP/1 connection of a client's. To the handler of a request it is the Client."""
+    """An HTTP/1 connection of a client. To the handler of a request it is the Client (interfaces.py)."""
 
     __slots__ = (
         "_advancing",
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
     def __repr__(self) -> str:
         return f"<Connection of {self.peer}, {self._phase.name.lower()}>"
 
-    # What asyncio tells.
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         context = self._context
@@ -158,7 +158,7 @@ class Connection(asyncio.Protocol):
         elif not self._advancing:
             self._resume()  # requests may have waited for the client to take the response before them
 
-    # What a handler asks for: the Client of interfaces.py.
+    # Called by a handler: the Client of interfaces.py.
 
     @property
     def local(self) -> Address | None:
@@ -198,7 +198,7 @@ class Connection(asyncio.Protocol):
         if not self._keep:
             self._end_gracefully()
         elif self._stream.body.ended:
-            self._lie_idle(now_s)
+            self._become_idle(now_s)
         else:
             self._deadline.set(now_s + _LINGER_S)  # `_read_body` throws the rest away
         if not self._advancing:
@@ -211,18 +211,18 @@ class Connection(asyncio.Protocol):
             reset(self._transport)
 
     def give_way(self) -> None:
-        """End an idle connection in favour of a new one, which has its place from now on."""
+        """Close this idle connection, so that a new one gets its place."""
         context = self._context
         context.idle.pop(self, None)
         context.admission.disconnected(self._verdict)
         self._verdict = Verdict.DROPPED  # its place isn't given back twice
         self._end_now()
 
-    # What a shutdown asks for (shutdown.py).
+    # Called by a shutdown (shutdown.py).
 
     @property
     def busy(self) -> bool:
-        """Whether a request is being answered, or has come in part, or a response has not been taken."""
+        """Whether a request is being answered or has come in part, or a response is not fully sent."""
         if self._verdict is not Verdict.ADMITTED or self._transport is None:
             return False
         under_way = self._phase is _ANSWERING or not self._stream.body.ended
@@ -239,7 +239,7 @@ class Connection(asyncio.Protocol):
         return self._phase is _CLOSING
 
     def descriptor(self) -> int | None:
-        """That of its socket; None once it has ended."""
+        """Return the file descriptor of its socket; None once it is closed."""
         if self._transport is None or self._transport.is_closing():
             return None
         descriptor: int = self._transport.get_extra_info("socket").fileno()
@@ -249,10 +249,10 @@ class Connection(asyncio.Protocol):
         """End it at once, whatever is under way."""
         self._end_now()
 
-    # What is decided here.
+    # Called by the above.
 
     def _resume(self) -> None:
-        """Go on with what has come, and with reading."""
+        """Resume reading, and handle what has already been received."""
         self.resume_reading()
         self._advance()
 
@@ -276,10 +276,10 @@ class Connection(asyncio.Protocol):
             if not stream.body.ended:
                 self._read_body()
             elif self._phase is _ANSWERING or self.write_paused:
-                if self.write_paused or len(stream.unread) > _MOST_PIPELINED_BYTES:
+                if self.write_paused or len(stream.unread) > _MAX_PIPELINED_BYTES:
                     self.pause_reading()
                 break
-            elif heads == _MOST_HEADS_AT_ONCE:
+            elif heads == _MAX_HEADS_AT_ONCE:
                 self.pause_reading()
                 self._context.loop.call_soon(self._resume)
                 break
@@ -289,13 +289,15 @@ class Connection(asyncio.Protocol):
         self._advancing = False
 
     def _read_head(self) -> bool:
-        """Whether there was a whole head."""
+        """Read the next head and start its request; False if it is incomplete."""
         stream = self._stream
         begins = stream.scanned_bytes == 0
         try:
             head = stream.next_head()
         except UnreadableError as error:
-            self._refuse(Problem(400, f"this is no HTTP request: {protocol_fault(stream.unread) or error}"))
+            self._refuse(
+                Problem(400, f"this is no HTTP request: {proxy_protocol_problem(stream.unread) or error}")
+            )
             return False
         if head is None:
             if begins and stream.unread and self._phase is _IDLE:
@@ -335,7 +337,7 @@ class Connection(asyncio.Protocol):
         if self._request is not None:
             self._request.body_ended()
         elif self._phase is _IDLE:  # the rest of a body whose request was finished before
-            self._lie_idle(self._context.loop.time())
+            self._become_idle(self._context.loop.time())
 
     def _body_broke(self, reason: str) -> None:
         """What comes now can't be told from a body, so no request may follow, whatever the handler says."""
@@ -346,14 +348,14 @@ class Connection(asyncio.Protocol):
         if self._phase is _IDLE:
             self._end_gracefully()
 
-    def _lie_idle(self, now_s: float) -> None:
-        """The request was read to its end, and its response is complete: the next one may come."""
+    def _become_idle(self, now_s: float) -> None:
+        """The request was fully read and its response is complete: wait for the next request."""
         self._deadline.set(now_s + self._context.limits.idle_timeout_s)
         if self._context.limits.idle_give_way:
             self._context.idle[self] = None
 
     def _deadline_expired(self) -> None:
-        """See who is late."""
+        """End the connection, or let the handler decide, after the deadline has passed."""
         if self._request is not None:
             self._request.on_deadline()
         elif self._stream.unread and self._stream.body.ended and self._phase is not _CLOSING:
@@ -366,12 +368,15 @@ class Connection(asyncio.Protocol):
             self._end_now()
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer what never became a request, and end the connection."""
+        """Answer a malformed or late head with `problem`, and end the connection."""
         self.send(self._context.errors.malformed(problem))
         self._end_gracefully()
 
     def _end_gracefully(self) -> None:
-        """Closed at once, a client that is still sending would be reset and never see the response."""
+        """Close after the last response.
+
+        Closed at once, a client that is still sending would be reset and never see the response.
+        """
         self._phase = _CLOSING
         self._stream.give_up()
         if self._transport is not None:
@@ -382,7 +387,7 @@ class Connection(asyncio.Protocol):
             self._deadline.set(now_s + _LINGER_S)
 
     def _end_now(self) -> None:
-        """Nothing is owed to the client."""
+        """Close at once; unsent bytes are lost."""
         self._phase = _CLOSING
         if self._transport is not None:
             self._transport.abort()

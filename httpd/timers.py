@@ -1,9 +1,9 @@
-"""The clocks that end slow clients. All times are in seconds of the event loop's clock.
+"""Deadlines that end slow clients. All times are in seconds of the event loop's clock.
 
 - `Deadline`: one timer a connection. A slow head (408) and an idle connection are ended by it: connection.py
   sets it.
-- `SlowSenderWatch`: a body that stops, or drips.
-- `SlowReaderWatch`: a client that takes nothing of a response.
+- `SlowSenderWatch`: a body that pauses, or comes too slowly.
+- `SlowReaderWatch`: a client that reads nothing of a response.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from collections.abc import Callable
 from typing import Final
 
 BODY_TIMEOUT_S: Final = 30.0
-"""How long a body may pause, and how long a slow one may take at the least."""
+"""How long a body may pause. A whole body may always take at least as long."""
 
 BODY_BYTES_PER_S: Final = 1024
-"""Each of so many bytes of a body gives it a second more."""
+"""A body gets one more second for each 1024 bytes received."""
 
 
 class Deadline:
-    """Calls `expired` once the time that was set last has come.
+    """Calls `expired` when the deadline that was set last has passed.
 
-    Almost every byte puts it off, so setting it costs nothing: a timer that was armed for too early a time
-    stays, and is armed anew when it fires.
+    Almost every received byte sets it again, so setting is cheap: a timer that is armed for an earlier time
+    stays, and is armed again when it fires.
     """
 
     __slots__ = ("_armed_s", "_expired", "_loop", "_timer", "_when_s")
@@ -39,7 +39,7 @@ class Deadline:
         return f"<Deadline at {self._when_s}>"
 
     def set(self, when_s: float | None) -> None:
-        """Expire then, and not at any time that was set before. None: not at all."""
+        """Set the deadline; None for none. It replaces the one that was set before."""
         self._when_s = when_s
         if when_s is None or (self._timer is not None and self._armed_s <= when_s):
             return
@@ -47,7 +47,7 @@ class Deadline:
         self._arm(when_s)
 
     def cancel(self) -> None:
-        """Give up the timer."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -68,9 +68,9 @@ class Deadline:
 
 
 class SlowReaderWatch:
-    """Whether a client still takes what was sent to it, judged by what is left unsent.
+    """Whether a client still reads its response: whether the bytes left unsent become fewer.
 
-    However slowly it does, it may go on; a client that takes nothing for `timeout_s` is given up.
+    A slow reader may go on; one that reads nothing for `timeout_s` is given up.
     """
 
     __slots__ = ("_since_s", "_timeout_s", "_unsent_bytes")
@@ -81,21 +81,21 @@ class SlowReaderWatch:
         self._since_s = 0.0
 
     def begin(self, unsent_bytes: int, now_s: float) -> None:
-        """From now on there is nothing but this to be taken."""
+        """Start watching `unsent_bytes`."""
         self._unsent_bytes, self._since_s = unsent_bytes, now_s
 
     def goes_on(self, unsent_bytes: int, now_s: float) -> bool:
-        """Whether it is worth waiting; never where all of it has been taken."""
+        """Whether to go on waiting for the client; False once everything was sent."""
         if unsent_bytes < self._unsent_bytes:
             self.begin(unsent_bytes, now_s)
         return unsent_bytes > 0 and now_s - self._since_s < self._timeout_s
 
 
 class SlowSenderWatch:
-    """Until when a client may go on sending a body, for who reads all of it before anything else happens.
+    """The deadline for receiving a whole body before it is used.
 
-    A body may pause for `timeout_s`. All of it may take as long, and a second more for each `bytes_per_s`
-    bytes that have come: one that drips is ended, a large one on a slow line is not.
+    A body may pause for `timeout_s`. The whole body may take as long, and one more second for each
+    `bytes_per_s` bytes received: a body of a byte a second is ended, a large one on a slow line is not.
     """
 
     __slots__ = ("_began_s", "_bytes_per_s", "_last_s", "_received_bytes", "_timeout_s")
@@ -108,11 +108,11 @@ class SlowSenderWatch:
 
     @property
     def due_s(self) -> float:
-        """When it is to be ended, unless more comes until then."""
+        """When the body is late, unless more of it arrives before."""
         earned_s = self._received_bytes / self._bytes_per_s
         return self._timeout_s + min(self._last_s, self._began_s + earned_s)
 
     def received(self, count: int, now_s: float) -> None:
-        """So many bytes have come."""
+        """`count` bytes were received."""
         self._received_bytes += count
         self._last_s = now_s

@@ -26,8 +26,8 @@ from tfleet.discovery.options import (
     ticket_key_file_option,
 )
 from tfleet.discovery.registry import StaticRegistry
-from tfleet.httpd.acceptor import CannotListenError
 from tfleet.httpd.admission import ConnectionLimits
+from tfleet.httpd.listen import CannotListenError
 from tfleet.proxy.multiprocess.parent import serve_together
 from tfleet.proxy.server import serve
 from tfleet.proxy.settings import BALANCES, MODES, SLOW_START_S, Balance, Mode, ProxySettings, RequestLimits

@@ -26,9 +26,9 @@ from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import ServiceList
 from tfleet.discovery.registry import ConsulRegistry, Registry, StaticRegistry
 from tfleet.discovery.watch import Watch
-from tfleet.httpd.acceptor import listen_errors
 from tfleet.httpd.admission import Admission, ConnectionMetrics
 from tfleet.httpd.interfaces import Handler
+from tfleet.httpd.listen import listen_errors
 from tfleet.httpd.server import listening
 from tfleet.proxy.admin.app import PageSources
 from tfleet.proxy.admin.registry_metrics import MembershipMetrics, RegistryMetrics

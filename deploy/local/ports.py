@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from tfleet.contract.address import LOCALHOST, Address
-from tfleet.httpd.acceptor import BindAddress, bind_all, bound_socket, loopbacks
+from tfleet.httpd.listen import BindAddress, bind_all, bound_socket, loopbacks
 
 _TIMEOUT_S = 1.0
 

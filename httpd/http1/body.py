@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 from tfleet.httpd.http1.fields import FIELD_LINE, TEXT, UnreadableError
 
-_MOST_LINE_BYTES: Final = 8 * 1024
-_MOST_TRAILER_BYTES: Final = 4 * 1024
+_MAX_LINE_BYTES: Final = 8 * 1024
+_MAX_TRAILER_BYTES: Final = 4 * 1024
 _LINE_END: Final = b"\r\n"
 _SIZE_LINE: Final = re.compile(rb"([0-9a-fA-F]{1,15})[\t ]*(?:;" + TEXT + rb")?\r\n")
 _TRAILER: Final = re.compile(FIELD_LINE)
@@ -102,7 +102,7 @@ class Chunks:
     def _read_line(self, line: bytes) -> None:
         if self._awaited is _END_OF_CHUNK and not _LINE_END.startswith(line):
             raise UnreadableError("a chunk is longer than it says")
-        if len(line) > _MOST_LINE_BYTES:
+        if len(line) > _MAX_LINE_BYTES:
             raise UnreadableError("a line between its chunks is too long")
         if not line.endswith(b"\n"):
             return
@@ -125,7 +125,7 @@ class Chunks:
 
     def _read_trailer(self, line: bytes) -> None:
         self._trailer_bytes += len(line)
-        if not _TRAILER.fullmatch(line) or self._trailer_bytes > _MOST_TRAILER_BYTES:
+        if not _TRAILER.fullmatch(line) or self._trailer_bytes > _MAX_TRAILER_BYTES:
             raise UnreadableError("there is a broken trailer, or too much of them")
 
 
@@ -138,7 +138,7 @@ def _whole_chunks(data: bytes, at: int, pieces: list[bytes]) -> int:
     while (size := _SIZE_LINE.match(data, at)) is not None:
         begin = size.end()
         end = begin + int(size[1], 16)
-        if end == begin or data[end : end + 2] != _LINE_END or begin - at > _MOST_LINE_BYTES:
+        if end == begin or data[end : end + 2] != _LINE_END or begin - at > _MAX_LINE_BYTES:
             return at
         pieces.append(data[begin:end])
         at = end + 2

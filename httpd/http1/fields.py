@@ -33,7 +33,7 @@ HOP_BY_HOP: Final = frozenset(
 
 _ORDINARY: Final = frozenset({b"close", b"keep-alive"})
 MOST_LINE_BYTES: Final = 8 * 1024
-_MOST_FIELDS: Final = 128
+_MAX_FIELDS: Final = 128
 _FIELDS: Final = re.compile(rb"(?:" + FIELD_LINE + rb")*")
 _FOLD: Final = re.compile(rb"(?:^|\r\n)[\t ]")
 _NO_TEXT: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n")
@@ -66,8 +66,8 @@ def read_fields(block: bytes, parsed: Set[bytes]) -> Fields:
         raise UnreadableError(_fault(block))
     found = block.split(b"\r\n")
     del found[-1]
-    if len(found) > _MOST_FIELDS:
-        raise UnreadableError(f"there are over {_MOST_FIELDS} fields in its head")
+    if len(found) > _MAX_FIELDS:
+        raise UnreadableError(f"there are over {_MAX_FIELDS} fields in its head")
     if len(block) > MOST_LINE_BYTES and max(map(len, found)) > MOST_LINE_BYTES:
         raise UnreadableError(f"a line of its head is over {MOST_LINE_BYTES} bytes")
     if b" \r\n" in block or b"\t\r\n" in block:

@@ -1,34 +1,48 @@
-"""The requests of one connection, read from its bytes as they come: heads, and bodies without framing."""
+"""Splits the bytes of one connection into requests: heads, and bodies without their framing."""
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from tfleet.httpd.http1.body import Body, Length, body_of
 from tfleet.httpd.http1.fields import UnreadableError, check_lines
 from tfleet.httpd.http1.request import RequestHead, read_request_head
 
-_MOST_KEPT_BYTES: Final = 1024
-_MOST_EMPTY_LINES: Final = 2
+_MAX_KEPT_BYTES: Final = 1024
+_MAX_EMPTY_LINES: Final = 2
 _END: Final = b"\r\n\r\n"
 _EMPTY_LINE: Final = b"\r\n"
 
+# https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt: version 1 is text, version 2 is binary. Of the
+# signature of version 2, `next_head` has removed the empty lines at its beginning.
+_PROXY_PROTOCOL: Final = re.compile(rb"PROXY (?:TCP4|TCP6|UNKNOWN)[ \r]|(?:\r\n){0,2}\0\r\nQUIT\n")
+_PROXY_PROTOCOL_PROBLEM: Final = (
+    "it begins with the PROXY protocol, which is not read here: turn it off at the load balancer in front "
+    "(send-proxy, proxy_protocol)"
+)
+
+
+def proxy_protocol_problem(beginning: bytes) -> str | None:
+    """Recognises the PROXY protocol, to name the mistake in the 400; None for anything else."""
+    return _PROXY_PROTOCOL_PROBLEM if _PROXY_PROTOCOL.match(beginning) else None
+
 
 class RequestStream:
-    """What has come and is not read yet, and the body that is being read. It decides nothing.
+    """The bytes that were received and not read yet, and the body that is being read. It decides nothing.
 
-    A client that asks for the same over and over, as for a worker's address, has its head read once.
+    A head that repeats the last one byte for byte, as of a client that polls, is not parsed again.
     """
 
     __slots__ = ("_kept", "_kept_head", "body", "scanned_bytes", "unread")
 
     def __init__(self) -> None:
         self.unread = b""
-        """What has come and is in no head and no body that was given."""
+        """Received bytes that belong to no head and no body that was returned yet."""
         self.scanned_bytes = 0
-        """How much of it was looked at for a head, which was not whole."""
+        """How many of them were searched for the end of a head, without finding it."""
         self.body: Body = Length(0)
-        """What is being read; once it has ended, what comes next is a head."""
+        """The body that is being read. Once it has ended, a head follows."""
         self._kept = b""
         self._kept_head: RequestHead | None = None
 
@@ -37,22 +51,22 @@ class RequestStream:
         return f"<RequestStream {where}, {len(self.unread)} bytes unread>"
 
     def add(self, data: bytes) -> None:
-        """More has come."""
+        """Add received bytes."""
         self.unread = self.unread + data if self.unread else data
 
     def next_head(self) -> RequestHead | None:
-        """The next head, when all of it has come. Only where the body before it has ended.
+        """Return the next head, or None if it is incomplete. Call it only when the body before has ended.
 
-        Raises UnreadableError, also where the rest of a head could not make it right.
+        Raises UnreadableError, for an incomplete head too if it is already invalid.
         """
         unread = self.unread
         if unread.startswith(_EMPTY_LINE):
-            for _ in range(_MOST_EMPTY_LINES):
+            for _ in range(_MAX_EMPTY_LINES):
                 unread = unread.removeprefix(_EMPTY_LINE)
             self.unread = unread
             if unread.startswith(_EMPTY_LINE):
                 raise UnreadableError("it begins with empty lines")
-        # The end may lie across what was looked at before.
+        # The end may begin in bytes that were searched before.
         end = unread.find(_END, max(0, self.scanned_bytes - len(_END)))
         if end < 0:
             check_lines(unread, self.scanned_bytes)
@@ -65,20 +79,20 @@ class RequestStream:
         return head
 
     def next_piece(self) -> bytes:
-        """What has come of the body. Only where it has not ended. Raises UnreadableError."""
+        """Return what was received of the body. Call it only before the body ends. Raises UnreadableError."""
         unread, self.unread = self.unread, b""
         piece, taken = self.body.feed(unread)
         self.unread = unread[taken:]
         return piece
 
     def give_up(self) -> None:
-        """What comes now can't be told from a body, or nobody wants it."""
+        """Discard everything: the framing of the body is broken, or the connection closes."""
         self.unread, self.scanned_bytes, self.body = b"", 0, Length(0)
 
     def _read(self, head: bytes) -> RequestHead:
         if self._kept_head is not None and head == self._kept:
             return self._kept_head
         read = read_request_head(head)
-        if len(head) <= _MOST_KEPT_BYTES:  # ten thousand idle connections must not hold a large one each
+        if len(head) <= _MAX_KEPT_BYTES:  # ten thousand idle connections must not hold a large one each
             self._kept, self._kept_head = head, read
         return read

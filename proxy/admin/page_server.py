@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import web
 
 # The whole path of a unix socket has at most 108 bytes on Linux, and 104 on macOS, with a zero at its end.
-_MOST_PATH_BYTES: Final = 103
+_MAX_PATH_BYTES: Final = 103
 _NAME: Final = "pages"
 _SHORT_FOLDERS: Final = ("/tmp", "/var/tmp")  # noqa: S108 - what is made there gets a name of its own, and mode 0700
 _BACKLOG: Final = 1024
@@ -57,7 +57,7 @@ def private_folder(candidates: Iterable[str] | None = None) -> Path:
         except OSError as error:
             reasons.append(f"{parent}: {(error.strerror or str(error)).lower()}")
             continue
-        if len(os.fsencode(folder / _NAME)) <= _MOST_PATH_BYTES:
+        if len(os.fsencode(folder / _NAME)) <= _MAX_PATH_BYTES:
             return folder
         folder.rmdir()
         reasons.append(f"{parent}: its path is too long")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tfleet.contract.address import Address
-from tfleet.httpd.acceptor import CannotListenError
+from tfleet.httpd.listen import CannotListenError
 from tfleet.httpd.server import listening
 from tfleet.proxy.admin.app import PageSources, make_app
 from tfleet.proxy.admin.page_request import PageForwarder, PageLimits
@@ -22,7 +22,7 @@ from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.upstream.connection_pool import WorkerConnections
 
 _ADMIN_DRAIN_S: Final = 1.0
-_MOST_OPERATORS: Final = 128
+_MAX_OPERATORS: Final = 128
 """Connections to the admin port. They do not count for --max-connections, so operators always get in."""
 
 
@@ -48,7 +48,7 @@ async def serving_pages(
             all_pages = await stack.enter_async_context(page_server(make_app(mode, sources, observer, cors)))
         except NoSocketFolderError as error:
             raise CannotListenError(str(error)) from error
-        limits = replace(settings.client_limits, max_connections=_MOST_OPERATORS)
+        limits = replace(settings.client_limits, max_connections=_MAX_OPERATORS)
         forwarder = page_forwarder(settings, all_pages, connections, observer)
         server = proxy_server(forwarder, settings, limits, observer, readiness)
         address = await stack.enter_async_context(

@@ -13,7 +13,7 @@ from tfleet.proxy.problems import ProblemError
 from tfleet.runtime.network_errors import plain_reason
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0)
-_MOST_BYTES: Final = 1024 * 1024
+_MAX_BYTES: Final = 1024 * 1024
 _OK: Final = 200
 
 
@@ -45,11 +45,11 @@ async def _page(row: WorkerRow, answer: aiohttp.ClientResponse) -> bytes:
         raise _failed(row, f"is not at its address any more, but {answer.headers[WORKER]}")
     if answer.status != _OK:
         raise _failed(row, f"answered {answer.status} when it was asked for its metrics")
-    page = await answer.content.read(_MOST_BYTES + 1)
-    while len(page) <= _MOST_BYTES and (more := await answer.content.read(_MOST_BYTES + 1 - len(page))):
+    page = await answer.content.read(_MAX_BYTES + 1)
+    while len(page) <= _MAX_BYTES and (more := await answer.content.read(_MAX_BYTES + 1 - len(page))):
         page += more
-    if len(page) > _MOST_BYTES:
-        raise _failed(row, f"has metrics of over {_MOST_BYTES} bytes")
+    if len(page) > _MAX_BYTES:
+        raise _failed(row, f"has metrics of over {_MAX_BYTES} bytes")
     return page
 
 

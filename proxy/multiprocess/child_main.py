@@ -14,7 +14,7 @@ import structlog
 import uvloop
 
 from tfleet.contract.ticket_keys import KeyFile
-from tfleet.httpd.acceptor import CannotListenError
+from tfleet.httpd.listen import CannotListenError
 from tfleet.proxy.multiprocess.messages import MAX_MESSAGE_BYTES, Listening, Ready, Start, receive
 from tfleet.proxy.multiprocess.parent_link import ParentLink
 from tfleet.proxy.readiness import Readiness

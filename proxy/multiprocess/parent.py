@@ -16,7 +16,7 @@ import aiohttp
 import structlog
 
 from tfleet.contract.address import Address
-from tfleet.httpd.acceptor import listen_errors
+from tfleet.httpd.listen import listen_errors
 from tfleet.proxy.admin.app import PageSources
 from tfleet.proxy.admin.registry_metrics import MembershipMetrics
 from tfleet.proxy.admin.serving import serving_pages

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from tfleet.contract.address import Address
-from tfleet.httpd.acceptor import BindAddress, bind_all, bound_socket, resolve
+from tfleet.httpd.listen import BindAddress, bind_all, bound_socket, resolve
 from tfleet.proxy.settings import ProxySettings
 
 

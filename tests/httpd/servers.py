@@ -17,7 +17,6 @@ from tfleet.contract.address import Address
 from tfleet.contract.cors import CORS_OFF
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
-from tfleet.httpd.acceptor import listening_sockets, resolve
 from tfleet.httpd.admission import ConnectionLimits
 from tfleet.httpd.http1.local_response import (
     CONTINUE,
@@ -29,6 +28,7 @@ from tfleet.httpd.http1.local_response import (
 )
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.interfaces import Client, OpenRequest
+from tfleet.httpd.listen import listening_sockets, resolve
 from tfleet.httpd.server import Server
 from tfleet.httpd.timers import BODY_BYTES_PER_S, SlowSenderWatch
 from tfleet.proxy.server import running

@@ -1,25 +1,16 @@
 import asyncio
-import contextlib
 import resource
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.ipv6 import needs_ipv6
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
-from tfleet.httpd.acceptor import (
-    Acceptor,
-    BindAddress,
-    bind_all,
-    bound_socket,
-    listening_sockets,
-    resolve,
-)
+from tfleet.httpd.acceptor import Acceptor
+from tfleet.httpd.listen import listening_sockets, resolve
 
 
 class Greeter(asyncio.Protocol):
@@ -104,43 +95,3 @@ async def test_clients_are_spread_over_acceptors_sharing_an_address() -> None:
     await asyncio.gather(*(greeting(other.address) for _ in range(20)))
     assert sum(let_in) == 120
     await other.close()
-
-
-@needs_ipv6
-async def test_localhost_is_both_loopbacks_at_one_port() -> None:
-    acceptor = await listen(Address("localhost", 0))
-    assert acceptor.address.host == "127.0.0.1"
-    assert (
-        await greeting(acceptor.address) == await greeting(Address("::1", acceptor.address.port)) == b"hello"
-    )
-    await acceptor.close()
-
-
-def test_an_optional_address_may_be_missing() -> None:
-    place = BindAddress(socket.AF_INET, socket.SOCK_STREAM, 0, ("127.0.0.1", 0))
-    missing = BindAddress(socket.AF_INET6, socket.SOCK_STREAM, 0, ("2001:db8::1", 0, 0, 0), optional=True)
-    (one,) = bind_all([place, missing], lambda each: bound_socket(each, shared=False))
-    one.close()
-    with pytest.raises(OSError, match="assign requested address"):
-        bind_all([place, replace(missing, optional=False)], lambda each: bound_socket(each, shared=False))
-
-
-@needs_ipv6
-async def test_a_port_taken_on_one_loopback_is_an_error() -> None:
-    with socket.socket(socket.AF_INET6) as other:
-        other.bind(("::1", 0))
-        other.listen()
-        with pytest.raises(OSError, match="in use"):
-            await listen(Address("localhost", other.getsockname()[1]))
-
-
-@needs_ipv6
-async def test_a_free_port_is_free_at_both() -> None:
-    with contextlib.ExitStack() as stack:
-        for _ in range(20):  # ports that the system would give next, taken at one of the two
-            one = stack.enter_context(socket.socket(socket.AF_INET6))
-            one.bind(("::1", 0))
-        acceptors = [await listen(Address("localhost", 0)) for _ in range(20)]
-        for acceptor in acceptors:
-            assert await greeting(Address("::1", acceptor.address.port)) == b"hello"
-            await acceptor.close()

@@ -13,11 +13,11 @@ from tests.httpd.servers import LIMITS, Refusals
 from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
-from tfleet.httpd.acceptor import listening_sockets, resolve
 from tfleet.httpd.admission import ConnectionLimits, ConnectionMetrics
 from tfleet.httpd.http1.local_response import connection_lines, local_head, local_response
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.interfaces import Client
+from tfleet.httpd.listen import listening_sockets, resolve
 from tfleet.httpd.server import Server
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

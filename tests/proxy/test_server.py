@@ -13,7 +13,7 @@ from tests.support.registered_workers import deregister, ready, register, worker
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
-from tfleet.httpd.acceptor import CannotListenError
+from tfleet.httpd.listen import CannotListenError
 from tfleet.proxy.server import running, serve
 
 EMBEDDED = EmbeddedRegistry(Address("127.0.0.1", 0))

@@ -21,9 +21,9 @@ from tfleet.contract.cors import CORS_OFF, Cors
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
 from tfleet.httpd import server as httpd
-from tfleet.httpd.acceptor import listening_sockets, resolve_blocking
 from tfleet.httpd.admission import Admission, ConnectionLimits
 from tfleet.httpd.http1.local_response import closing_problem
+from tfleet.httpd.listen import listening_sockets, resolve_blocking
 from tfleet.runtime.open_files import raise_open_files_limit
 from tfleet.worker.wsgi.admission_queue import AdmissionQueue, QueueLimits
 from tfleet.worker.wsgi.bridge import Bridge

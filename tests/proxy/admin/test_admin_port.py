@@ -15,7 +15,7 @@ from tests.support.fake_worker import CLIENT_LIMITS, settings, stand_in
 from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.cors import Cors
-from tfleet.httpd.acceptor import CannotListenError
+from tfleet.httpd.listen import CannotListenError
 from tfleet.proxy.server import running
 
 OPERATORS = ("/workers", "/metrics")

@@ -9,7 +9,7 @@ from tests.support.canned_server import nobody
 from tests.support.fake_worker import CLIENT_LIMITS, settings
 from tests.support.ipv6 import needs_ipv6
 from tfleet.contract.address import Address
-from tfleet.httpd.acceptor import bound_socket, resolve
+from tfleet.httpd.listen import bound_socket, resolve
 from tfleet.proxy.multiprocess.shared_port import held, share
 
 ANY = Address("127.0.0.1", 0)
