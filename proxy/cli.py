@@ -29,7 +29,7 @@ from tfleet.discovery.registry import StaticRegistry
 from tfleet.httpd.admission import ConnectionLimits
 from tfleet.httpd.listen import CannotListenError
 from tfleet.proxy.multiprocess.parent import serve_together
-from tfleet.proxy.server import serve
+from tfleet.proxy.server import run_proxy
 from tfleet.proxy.settings import BALANCES, MODES, SLOW_START_S, Balance, Mode, ProxySettings, RequestLimits
 from tfleet.runtime import log
 
@@ -205,7 +205,7 @@ def proxy(
     try:
         settings = _settings(options, limits, client_limits)
         if listeners == 1:
-            uvloop.run(serve(settings))
+            uvloop.run(run_proxy(settings))
         else:
             sys.exit(uvloop.run(serve_together(settings, listeners, log_format, log_level)))
     except (CannotListenError, BadKeyFileError) as error:

@@ -37,13 +37,13 @@ def by_route(routes: Routes, otherwise: Handler) -> Handler:
 class ProxyErrorResponses:
     """Problem documents to what never became a request, as the connections of httpd/ ask for them."""
 
-    def __init__(self, observer: AccessLog, cors: Cors) -> None:
-        self._observer = observer
+    def __init__(self, access_log: AccessLog, cors: Cors) -> None:
+        self._access_log = access_log
         self._cors = cors
 
     def malformed(self, problem: Problem) -> bytes:
         name = request_id(None)
-        self._observer.refused(request_id=name, status=problem.status, error=problem.detail)
+        self._access_log.refused(request_id=name, status=problem.status, error=problem.detail)
         return closing_problem(problem, name, self._cors)
 
     def too_many_connections(self) -> bytes:
@@ -54,11 +54,11 @@ def proxy_server(
     handler: Handler,
     settings: ProxySettings,
     limits: ConnectionLimits,
-    observer: AccessLog,
+    access_log: AccessLog,
     readiness: Readiness,
 ) -> Server:
     """A server that answers errors as the proxy does, and drains when it does."""
-    errors = ProxyErrorResponses(observer, settings.cors)
+    errors = ProxyErrorResponses(access_log, settings.cors)
     limits = replace(limits, header_hint=": see --header-timeout")
     server = Server(handler, errors, limits, asyncio.get_running_loop())
     readiness.on_drain(server.drain)

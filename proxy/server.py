@@ -1,7 +1,4 @@
-"""Sockets that an application answers on: the clients' and that of the embedded registry.
-
-A running proxy: everything it owns, started and stopped in order.
-"""
+"""Starts a proxy and all it owns, and stops it in order."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import structlog
@@ -31,7 +28,7 @@ from tfleet.httpd.interfaces import Handler
 from tfleet.httpd.listen import listen_errors
 from tfleet.httpd.server import listening
 from tfleet.proxy.admin.app import PageSources
-from tfleet.proxy.admin.registry_metrics import MembershipMetrics, RegistryMetrics
+from tfleet.proxy.admin.registry_metrics import ProxyRegistrationMetrics, RegistryMetrics
 from tfleet.proxy.admin.serving import page_forwarder, serving_pages
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import LocalStatus
@@ -53,10 +50,13 @@ from tfleet.proxy.ticket_issuer import TicketIssuer
 from tfleet.proxy.upstream.connection_pool import WorkerConnections
 from tfleet.runtime.open_files import open_files_warning
 
+KEEP_ALIVE_S: Final = 15.0
+"""Shorter than a worker keeps an idle connection (worker/wsgi/server.py), so that the proxy closes first."""
+
 
 @contextlib.asynccontextmanager
 async def registry_site(app: web.Application, address: Address) -> AsyncIterator[Address]:
-    """The embedded registry on a socket."""
+    """Serve the embedded registry inside the block. Raises CannotListenError."""
     # handler_cancellation: a watcher that leaves gives up its blocking query at once.
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.0)
     await runner.setup()
@@ -68,46 +68,42 @@ async def registry_site(app: web.Application, address: Address) -> AsyncIterator
         await runner.cleanup()
 
 
-# Shorter than a worker keeps an idle connection (see worker/wsgi/server.py), so that the proxy closes first.
-KEEP_ALIVE_S = 15.0
-
-
-async def serve(settings: ProxySettings) -> None:
-    """Run until SIGTERM or SIGINT, then finish what is in flight. Raises CannotListenError."""
+async def run_proxy(settings: ProxySettings) -> None:
+    """Run a proxy until SIGTERM or SIGINT, then finish what is in flight. Raises CannotListenError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     if missing := open_files_warning(settings.client_limits.max_connections):
         structlog.get_logger().warning(missing)
-    async with running(settings):
+    async with single_process_proxy(settings):
         await stop.wait()
 
 
 @contextlib.asynccontextmanager
-async def running(settings: ProxySettings) -> AsyncIterator[Address]:
-    """A proxy of one process: serves inside the block, at the address it gives, and has drained after it."""
+async def single_process_proxy(settings: ProxySettings) -> AsyncIterator[Address]:
+    """Run a proxy of one process: it serves inside the block, at the address given, and drains after it."""
     readiness = Readiness()
     async with contextlib.AsyncExitStack() as stack:
         registry = await consul_of(stack, settings.registry)
-        now = await stack.enter_async_context(serving(settings, registry, readiness))
+        proxy = await stack.enter_async_context(serve_clients(settings, registry, readiness))
         if registry is not None:
-            membership = ProxyRegistration(registry, settings.service, settings.advertise)
-            now.metrics.include(MembershipMetrics(membership))
-            stack.push_async_callback(membership.leave)
-            join = functools.partial(membership.join, now.address, readiness, now.fleet.first_ready)
-            await stack.enter_async_context(beside(join))
-        log_listening(settings, now.address, now.admin)
-        yield now.address
+            registration = ProxyRegistration(registry, settings.service, settings.advertise)
+            proxy.metrics.include(ProxyRegistrationMetrics(registration))
+            stack.push_async_callback(registration.leave)
+            join = functools.partial(registration.join, proxy.address, readiness, proxy.workers.first_ready)
+            await stack.enter_async_context(background_tasks(join))
+        log_listening(settings, proxy.address, proxy.admin)
+        yield proxy.address
         readiness.drain()
-        log_draining(now.fleet, now.clients)
+        log_draining(proxy.workers, proxy.clients)
         if registry is not None:
-            await membership.leave()
+            await registration.leave()
         await asyncio.sleep(settings.drain_grace_s)
 
 
 def log_listening(settings: ProxySettings, address: Address, admin: Address | None, **more: object) -> None:
-    """Say that clients may come."""
+    """Log where the proxy listens."""
     if admin is not None:
         more = {"admin": str(admin), **more}
     structlog.get_logger().info(
@@ -115,25 +111,25 @@ def log_listening(settings: ProxySettings, address: Address, admin: Address | No
     )
 
 
-def log_draining(fleet: WorkerTable, clients: Admission) -> None:
-    """Say what there is to finish."""
-    in_flight = sum(fleet.in_flight(worker_id) for worker_id in fleet.pool.members)
+def log_draining(workers: WorkerTable, clients: Admission) -> None:
+    """Log how many requests and connections are still open."""
+    in_flight = sum(workers.in_flight(worker_id) for worker_id in workers.pool.members)
     structlog.get_logger().info("proxy draining", in_flight=in_flight, connections=clients.admitted)
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
-    """What serves, and the addresses that it serves at."""
+class ServingProxy:
+    """A proxy that serves clients: its addresses and the parts that others need."""
 
     address: Address
     admin: Address | None
-    fleet: WorkerTable
+    workers: WorkerTable
     clients: Admission
     metrics: ProxyMetrics
 
 
 @contextlib.asynccontextmanager
-async def serving(
+async def serve_clients(
     settings: ProxySettings,
     registry: ConsulRegistry | None,
     readiness: Readiness,
@@ -141,47 +137,47 @@ async def serving(
     pages: Path | None = None,
     known: Sequence[Instance] = (),
     shared_port: bool = False,
-) -> AsyncIterator[Serving]:
-    """Serves clients inside the block; after it, what was begun has been finished.
+) -> AsyncIterator[ServingProxy]:
+    """Serve clients inside the block, and finish the requests that have begun after it.
 
-    `registry` is the one to ask, None where it is static. `pages` is the unix socket of another process that
-    serves the pages. Workers that are `known` beforehand are served from the first client on. One task group
-    owns the watch and the prober: if one of them dies, so does the block.
+    `registry` is the one to watch, None for a static list. `pages` is the unix socket of another process that
+    serves the pages. `known` workers are used from the first request on. One task group owns the watch and
+    the prober: if one of them fails, so does the block.
     """
     loop = asyncio.get_running_loop()
-    fleet = WorkerTable(settings.balance, slow_start_s=settings.slow_start_s)
+    workers = WorkerTable(settings.balance, slow_start_s=settings.slow_start_s)
     metrics = ProxyMetrics()
-    metrics.include(WorkerCollector(fleet))
+    metrics.include(WorkerCollector(workers))
     metrics.include(ProcessMetrics(loop))
-    observer = AccessLog(metrics, loop)
+    access_log = AccessLog(metrics, loop)
     async with contextlib.AsyncExitStack() as stack:
         connections = stack.enter_context(WorkerConnections(loop, KEEP_ALIVE_S))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        prober = Prober(fleet, session)
+        prober = Prober(workers, session)
         tickets = TicketIssuer(settings.ticket_keys, settings.service)
         view = NetworkView()
         await view.look()
-        always = [prober.run, tickets.run, view.run]
+        background = [prober.run, tickets.run, view.run]
         if isinstance(settings.registry, StaticRegistry):
             known = [Instance(str(address), address) for address in settings.registry.addresses]
         if known:
-            fleet.apply_instances(known)
-            await prober.round()  # before anybody asks
+            workers.apply_instances(known)
+            await prober.round()  # before the first request
         if registry is not None:
-            watch = _watch(stack, settings, registry, fleet)
-            metrics.include(RegistryMetrics(watch, fleet))
-            always.append(watch.run)
-        await stack.enter_async_context(beside(*always))
-        status = LocalStatus(fleet, metrics, readiness)
+            watch = _watch(stack, settings, registry, workers)
+            metrics.include(RegistryMetrics(watch, workers))
+            background.append(watch.run)
+        await stack.enter_async_context(background_tasks(*background))
+        status = LocalStatus(workers, metrics, readiness)
         sources = PageSources(status, WorkerMetricsPages(status, session), tickets)
-        own_pages = serving_pages(settings, sources, connections, observer, readiness)
+        own_pages = serving_pages(settings, sources, connections, access_log, readiness)
         page_socket, admin = (pages, None) if pages else await stack.enter_async_context(own_pages)
         forwarder = Forwarder(
-            fleet, connections, settings.limits, metrics, observer, tickets, settings.cors, loop
+            workers, connections, settings.limits, metrics, access_log, tickets, settings.cors, loop
         )
-        routes = _routes(settings, fleet, tickets, view, observer, forwarder)
-        handler = by_route(routes, page_forwarder(settings, page_socket, connections, observer))
-        server = proxy_server(handler, settings, settings.client_limits, observer, readiness)
+        routes = _routes(settings, workers, tickets, view, access_log, forwarder)
+        handler = by_route(routes, page_forwarder(settings, page_socket, connections, access_log))
+        server = proxy_server(handler, settings, settings.client_limits, access_log, readiness)
         metrics.include(_connection_metrics(server.admission))
         address = await stack.enter_async_context(
             listening(
@@ -192,23 +188,23 @@ async def serving(
                 shared_port=shared_port,
             )
         )
-        yield Serving(address, admin, fleet, server.admission, metrics)
+        yield ServingProxy(address, admin, workers, server.admission, metrics)
 
 
 def _watch(
-    stack: contextlib.AsyncExitStack, settings: ProxySettings, registry: ConsulRegistry, fleet: WorkerTable
+    stack: contextlib.AsyncExitStack, settings: ProxySettings, registry: ConsulRegistry, workers: WorkerTable
 ) -> Watch:
-    """What keeps the table of workers as the registry has it."""
+    """Make the watch that keeps the table of workers up to date with the registry."""
     health = ConsulHealth(registry.address, wait_s=WAIT_S, access=registry.access)
     stack.push_async_callback(health.close)
     hint = registry.access.acl_hint(settings.service) if settings.registry == registry else ""
     names = ModelNames(settings.service)
 
     def listed(services: ServiceList) -> None:
-        fleet.apply_service_list(services)
+        workers.apply_service_list(services)
         names.update(services)
 
-    return Watch(health, settings.service, listed, on_check=fleet.apply_registry_check, hint=hint)
+    return Watch(health, settings.service, listed, on_check=workers.apply_registry_check, hint=hint)
 
 
 def _connection_metrics(admission: Admission) -> ConnectionMetrics:
@@ -219,18 +215,18 @@ def _connection_metrics(admission: Admission) -> ConnectionMetrics:
 
 def _routes(
     settings: ProxySettings,
-    fleet: WorkerTable,
+    workers: WorkerTable,
     tickets: TicketIssuer,
     view: NetworkView,
-    observer: AccessLog,
+    access_log: AccessLog,
     forwarder: Forwarder,
 ) -> Routes:
     """The handlers of all requests but those for pages."""
     mode, cors = settings.mode, settings.cors
     lookup = DirectResponse(
-        Lookup(fleet, tickets, view, forwards=mode == "forward").decide, observer, cors
+        Lookup(workers, tickets, view, forwards=mode == "forward").decide, access_log, cors
     ).handle
-    redirect = DirectResponse(Redirect(fleet, tickets, view).decide, observer, cors).handle
+    redirect = DirectResponse(Redirect(workers, tickets, view).decide, access_log, cors).handle
     image: Handler = redirect if mode == "p2p" else forwarder.handle
     looked_up = (LOOKUP_PATH, "/") if mode == "p2p" else (LOOKUP_PATH,)
     return {
@@ -240,7 +236,7 @@ def _routes(
 
 
 async def consul_of(stack: contextlib.AsyncExitStack, registry: Registry) -> ConsulRegistry | None:
-    """The registry to ask; the embedded one is started for it. None for a static one."""
+    """Return the registry to watch, after starting the embedded one; None for a static list."""
     if isinstance(registry, StaticRegistry):
         return None
     if isinstance(registry, ConsulRegistry):
@@ -252,11 +248,11 @@ async def consul_of(stack: contextlib.AsyncExitStack, registry: Registry) -> Con
 
 
 @contextlib.asynccontextmanager
-async def beside(*forever: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Run what never ends by itself for as long as the block; if one of them fails, the block fails."""
+async def background_tasks(*coroutines: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run these endless coroutines while the block runs; if one of them fails, the block fails."""
     failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(run()) for run in forever]
+        tasks = [group.create_task(run()) for run in coroutines]
         try:
             yield
         except Exception as error:  # raised again below, where the group can't wrap it

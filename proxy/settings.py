@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from tfleet.contract.address import Address
@@ -60,3 +60,25 @@ class ProxySettings:
     cors: Cors
     drain_grace_s: float
     drain_timeout_s: float
+
+
+def settings_of_listener(settings: ProxySettings, number: int, count: int, address: Address) -> ProxySettings:
+    """Return the settings of listener `number`, from 1 to `count`; all of them share `address`.
+
+    Limits for all clients together are divided by `count`, so that all listeners together keep them.
+    """
+    limits, clients = settings.limits, settings.client_limits
+    return replace(
+        settings,
+        address=address,
+        limits=replace(
+            limits,
+            replay_total_bytes=_part(limits.replay_total_bytes, number, count),
+            retry_floor_per_s=limits.retry_floor_per_s / count,
+        ),
+        client_limits=replace(clients, max_connections=_part(clients.max_connections, number, count)),
+    )
+
+
+def _part(total: int, number: int, count: int) -> int:
+    return total // count + (number <= total % count)

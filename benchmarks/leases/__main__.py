@@ -33,7 +33,7 @@ from tests.support.relay import Relay, relay_beside
 from tfleet.client import AsyncFleetClient
 from tfleet.client.routes.lease import BALANCES, Balance
 from tfleet.contract.address import Address
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 FILE: Final = Path(__file__).parents[2] / "docs/benchmarks/leases.md"
 IMAGE: Final = b"\xff\xd8\xff" + bytes(35_000)
@@ -95,7 +95,7 @@ async def _ways(answers_s: Sequence[float], rounds: int, images: int) -> dict[st
     found: dict[str, list[Cost]] = {_BARE: [], _STRAIGHT: [], _P2P: []}
     with _workers(answers_s) as workers:
         async with contextlib.AsyncExitStack() as stack:
-            proxy = await stack.enter_async_context(running(settings(*workers, mode="p2p")))
+            proxy = await stack.enter_async_context(single_process_proxy(settings(*workers, mode="p2p")))
             client = await stack.enter_async_context(AsyncFleetClient(proxy.url, p2p=True))
             each = [await stack.enter_async_context(AsyncFleetClient(worker.url)) for worker in workers]
             session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -120,7 +120,7 @@ async def _ways(answers_s: Sequence[float], rounds: int, images: int) -> dict[st
 async def _uneven(balance: Balance, images: int) -> float:
     """Images a second where one worker of four is slow."""
     with _workers([ANSWER_S, ANSWER_S, ANSWER_S, SLOW_S]) as workers:
-        async with running(settings(*workers, mode="p2p")) as proxy:
+        async with single_process_proxy(settings(*workers, mode="p2p")) as proxy:
             async with AsyncFleetClient(proxy.url, p2p=True, balance=balance) as client:
                 return (await _cost(lambda: client.classify(IMAGE), images)).rate
 
@@ -139,7 +139,7 @@ async def _saved(images: int) -> Saved:
 
 @contextlib.asynccontextmanager
 async def _watched(workers: Sequence[Address]) -> AsyncIterator[tuple[Address, Relay]]:
-    async with running(settings(*workers, mode="p2p")) as proxy, relay_beside(proxy) as witness:
+    async with single_process_proxy(settings(*workers, mode="p2p")) as proxy, relay_beside(proxy) as witness:
         yield proxy, witness
 
 

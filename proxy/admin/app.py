@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from tfleet.contract.cors import Cors
 from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, PROXY, TICKET
 from tfleet.contract.problem import Problem
-from tfleet.proxy.admin.middleware import allow_origins, observed
+from tfleet.proxy.admin.middleware import allow_origins, logged
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import ProxyStatus, document
 from tfleet.proxy.problems import ProblemError, problem_response
@@ -38,10 +38,10 @@ class PageSources:
 
 
 def make_app(
-    mode: Mode, sources: PageSources, observer: AccessLog, cors: Cors, *, for_operators: bool = True
+    mode: Mode, sources: PageSources, access_log: AccessLog, cors: Cors, *, for_operators: bool = True
 ) -> web.Application:
     """All pages, or only those for everybody: then the paths of the others are 404."""
-    app = web.Application(middlewares=[observed(observer)])
+    app = web.Application(middlewares=[logged(access_log)])
     if cors:
         allow_origins(app, cors)
     for path in CLASSIFY_PATHS:

@@ -1,9 +1,4 @@
-"""What the proxy knows of a request beside its head.
-
-What every page of the proxy's own goes through: an id, problem documents for errors, and being noted.
-
-The proxy's own pages, for scripts of web pages: what they may read, and that they may ask.
-"""
+"""Middlewares of the proxy's own pages: request ids, problem documents, the access log and CORS."""
 
 from __future__ import annotations
 
@@ -20,7 +15,10 @@ from tfleet.contract.request_id import request_id
 from tfleet.proxy.problems import ProblemError, http_problem, problem_response
 from tfleet.proxy.telemetry.access_log import CLIENT_CLOSED, AccessLog
 
-_REQUEST_ID = web.RequestKey("request_id", str)
+_ORIGIN: Final = "Origin"
+_REQUEST_ID: Final = web.RequestKey("request_id", str)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def set_request_id(request: web.BaseRequest, value: str) -> None:
@@ -33,11 +31,8 @@ def request_id_of(request: web.BaseRequest) -> str:
     return request[_REQUEST_ID]
 
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def observed(observer: AccessLog) -> Any:
-    """The outermost middleware."""
+def logged(access_log: AccessLog) -> Any:
+    """Return the outermost middleware: request id, problem documents and access log."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -45,12 +40,12 @@ def observed(observer: AccessLog) -> Any:
         set_request_id(request, request_id(request.headers.get(REQUEST_ID)))
         status, response = CLIENT_CLOSED, None
         try:
-            response = await _answer(request, handler, observer)
+            response = await _answer(request, handler, access_log)
             status = response.status
             return response
         finally:
             resource = request.match_info.route.resource
-            observer.answered(
+            access_log.answered(
                 request_id=request_id_of(request),
                 method=request.method,
                 path=request.path,
@@ -63,7 +58,7 @@ def observed(observer: AccessLog) -> Any:
     return middleware
 
 
-async def _answer(request: web.Request, handler: Handler, observer: AccessLog) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: Handler, access_log: AccessLog) -> web.StreamResponse:
     try:
         response = await handler(request)
     except ProblemError as error:
@@ -73,7 +68,7 @@ async def _answer(request: web.Request, handler: Handler, observer: AccessLog) -
     except (ConnectionError, TimeoutError):
         raise
     except Exception as error:
-        observer.went_wrong(request_id=request_id_of(request), error=error)
+        access_log.went_wrong(request_id=request_id_of(request), error=error)
         response = problem_response(
             Problem(500, "the proxy failed; its log has the reason under this request id")
         )
@@ -81,11 +76,8 @@ async def _answer(request: web.Request, handler: Handler, observer: AccessLog) -
     return response
 
 
-_ORIGIN: Final = "Origin"
-
-
 def allow_origins(app: web.Application, cors: Cors) -> None:
-    """Have all answers of the application say which origins may read them, and answer preflights."""
+    """Add the CORS headers to all responses of the application, and answer preflights."""
 
     @web.middleware
     async def preflights(request: web.Request, handler: Handler) -> web.StreamResponse:

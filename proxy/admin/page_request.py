@@ -62,14 +62,14 @@ class PageForwarder:
         path: Path,
         connections: WorkerConnections,
         limits: PageLimits,
-        observer: AccessLog,
+        access_log: AccessLog,
         cors: Cors,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.path = path
         self.connections = connections
         self.limits = limits
-        self.observer = observer
+        self.access_log = access_log
         self.cors = cors
         self.loop = loop
 
@@ -203,7 +203,7 @@ class PageRequest:
         """Keep the head: it goes to the client with the first piece of the body, or with its end."""
         self._response = head
         if head.request_id is None:  # refused by the library, before our own code saw it
-            self._pages.observer.refused(
+            self._pages.access_log.refused(
                 request_id=self._request_id, status=_UNREADABLE.status, error=_UNREADABLE.detail
             )
             self._drop_connection()
@@ -342,7 +342,7 @@ class PageRequest:
 
     def _log(self, status: int) -> None:
         """Note a request that the application never saw."""
-        self._pages.observer.answered(
+        self._pages.access_log.answered(
             request_id=self._request_id,
             method=self._head.method.decode("ascii"),
             path=self._head.path,

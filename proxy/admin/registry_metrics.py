@@ -1,4 +1,4 @@
-"""What the proxy tells Prometheus of the registry."""
+"""Prometheus metrics of the registry and of the proxy's own registration."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.registration import ProxyRegistration
 
 
-class MembershipMetrics(Collector):
+class ProxyRegistrationMetrics(Collector):
     """Whether the proxy is registered."""
 
-    def __init__(self, membership: ProxyRegistration) -> None:
-        self._membership = membership
+    def __init__(self, registration: ProxyRegistration) -> None:
+        self._registration = registration
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "tfleet_registry_registered",
             "1 while the registry has this proxy, as far as the proxy knows",
-            int(self._membership.registered),
+            int(self._registration.registered),
         )
 
 
 class RegistryMetrics(Collector):
-    """Reads them when it is asked, so that there is nothing to keep up to date."""
+    """How the watch of the registry fares, read when Prometheus asks."""
 
-    def __init__(self, watch: Watch, fleet: WorkerTable) -> None:
+    def __init__(self, watch: Watch, workers: WorkerTable) -> None:
         self._watch = watch
-        self._fleet = fleet
+        self._workers = workers
 
     def collect(self) -> Iterator[Metric]:
         contact = self._watch.contact
@@ -59,7 +59,7 @@ class RegistryMetrics(Collector):
             "Times that the registry's index fell, after which the watch began anew",
             self._watch.index_resets,
         )
-        members = self._fleet.pool.members.values()
+        members = self._workers.pool.members.values()
         yield GaugeMetricFamily(
             "tfleet_registry_unlisted_workers",
             "Workers kept in use because they are ready, though the registry does not list them",

@@ -31,7 +31,7 @@ async def serving_pages(
     settings: ProxySettings,
     sources: PageSources,
     connections: WorkerConnections,
-    observer: AccessLog,
+    access_log: AccessLog,
     readiness: Readiness,
 ) -> AsyncIterator[tuple[Path, Address | None]]:
     """The proxy's own pages: gives the unix socket of those for the public port, and the address of the admin
@@ -40,17 +40,19 @@ async def serving_pages(
     mode, cors, admin = settings.mode, settings.cors, settings.admin
     async with contextlib.AsyncExitStack() as stack:
         try:
-            public = make_app(mode, sources, observer, cors, for_operators=admin is None)
+            public = make_app(mode, sources, access_log, cors, for_operators=admin is None)
             pages = await stack.enter_async_context(page_server(public))
             if admin is None:
                 yield pages, None
                 return
-            all_pages = await stack.enter_async_context(page_server(make_app(mode, sources, observer, cors)))
+            all_pages = await stack.enter_async_context(
+                page_server(make_app(mode, sources, access_log, cors))
+            )
         except NoSocketFolderError as error:
             raise CannotListenError(str(error)) from error
         limits = replace(settings.client_limits, max_connections=_MAX_OPERATORS)
-        forwarder = page_forwarder(settings, all_pages, connections, observer)
-        server = proxy_server(forwarder, settings, limits, observer, readiness)
+        forwarder = page_forwarder(settings, all_pages, connections, access_log)
+        server = proxy_server(forwarder, settings, limits, access_log, readiness)
         address = await stack.enter_async_context(
             listening(server, admin, option="--admin-port", drain_timeout_s=_ADMIN_DRAIN_S)
         )
@@ -58,14 +60,14 @@ async def serving_pages(
 
 
 def page_forwarder(
-    settings: ProxySettings, pages: Path, connections: WorkerConnections, observer: AccessLog
+    settings: ProxySettings, pages: Path, connections: WorkerConnections, access_log: AccessLog
 ) -> PageForwarder:
     limits = settings.limits
     return PageForwarder(
         pages,
         connections,
         PageLimits(limits.max_body_bytes, limits.timeout_s, limits.client_timeout_s),
-        observer,
+        access_log,
         settings.cors,
         asyncio.get_running_loop(),
     )

@@ -1,4 +1,4 @@
-"""What the proxy's pages say of it: whether it is ready, its figures, and the workers that it knows."""
+"""What the proxy's pages show: whether it is ready, its metrics and its workers."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class WorkerRow:
     last_error: str
 
     def answers_as(self, name: str | None) -> bool:
-        """Whether an answer under this name is the worker's own (see pool.Member.answers_as)."""
+        """Whether an answer under this name is the worker's own (see balancing/member.py)."""
         return answers_as(self.instance, name)
 
 
-def worker_rows(fleet: WorkerTable) -> tuple[WorkerRow, ...]:
-    """All workers the proxy knows, in the order in which it met them."""
-    return tuple(_row(fleet, member) for member in fleet.pool.members.values())
+def worker_rows(workers: WorkerTable) -> tuple[WorkerRow, ...]:
+    """Return all workers of the proxy, in the order in which they were added."""
+    return tuple(_row(workers, member) for member in workers.pool.members.values())
 
 
 def document(rows: Sequence[WorkerRow]) -> dict[str, object]:
@@ -41,13 +41,13 @@ def document(rows: Sequence[WorkerRow]) -> dict[str, object]:
     return {"workers": [_fields(row) for row in rows]}
 
 
-def _row(fleet: WorkerTable, member: PoolMember) -> WorkerRow:
+def _row(workers: WorkerTable, member: PoolMember) -> WorkerRow:
     return WorkerRow(
         instance=member.instance,
         state=member.state,
-        weight=fleet.weight(member),
+        weight=workers.weight(member),
         listed=member.entry.listed,
-        in_flight=fleet.in_flight(member.id),
+        in_flight=workers.in_flight(member.id),
         failures=member.ejection.failures,
         last_error=member.last_error,
     )
@@ -70,7 +70,7 @@ def _fields(row: WorkerRow) -> dict[str, object]:
 
 
 class ProxyStatus(Protocol):
-    """What a proxy says of itself; its methods raise ProblemError where that can't be had."""
+    """The state of a proxy. Its methods raise ProblemError if the state is not available."""
 
     @property
     def name(self) -> str:
@@ -87,10 +87,10 @@ class ProxyStatus(Protocol):
 
 
 class LocalStatus:
-    """That of a proxy which is one process."""
+    """The state of a proxy of one process."""
 
-    def __init__(self, fleet: WorkerTable, metrics: ProxyMetrics, readiness: Readiness) -> None:
-        self._fleet = fleet
+    def __init__(self, workers: WorkerTable, metrics: ProxyMetrics, readiness: Readiness) -> None:
+        self._workers = workers
         self._metrics = metrics
         self._readiness = readiness
 
@@ -99,10 +99,10 @@ class LocalStatus:
         return self._readiness.name
 
     async def missing(self) -> str | None:
-        return self._readiness.missing(self._fleet)
+        return self._readiness.missing(self._workers)
 
     async def metrics(self) -> bytes:
         return await asyncio.to_thread(lambda: exposition(self._metrics.families()))  # it reads /proc
 
     async def workers(self) -> Sequence[WorkerRow]:
-        return worker_rows(self._fleet)
+        return worker_rows(self._workers)

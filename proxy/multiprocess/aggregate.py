@@ -1,4 +1,4 @@
-"""What several listeners tell, added up as if one process had told it."""
+"""Adds up the metrics and workers of several listeners, as if one process had reported them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tfleet.httpd.listen import CannotListenError
 from tfleet.proxy.multiprocess.messages import MAX_MESSAGE_BYTES, Listening, Ready, Start, receive
 from tfleet.proxy.multiprocess.parent_link import ParentLink
 from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.server import Serving, beside, log_draining, serving
+from tfleet.proxy.server import ServingProxy, background_tasks, log_draining, serve_clients
 from tfleet.runtime import log
 from tfleet.runtime.open_files import open_files_warning
 
@@ -67,20 +67,20 @@ async def _serve(start: Start, link: ParentLink, readiness: Readiness, stop: asy
         structlog.get_logger().warning("the proxy's parent process is gone: this listener ends")
         stop.set()
 
-    async with beside(hear):
-        async with serving(
+    async with background_tasks(hear):
+        async with serve_clients(
             settings, start.registry, readiness, pages=start.pages, known=start.known, shared_port=True
-        ) as now:
-            link.serving = now
-            link.send(Listening(now.address))
-            async with beside(lambda: _say_ready(now, link)):
+        ) as proxy:
+            link.serving = proxy
+            link.send(Listening(proxy.address))
+            async with background_tasks(lambda: _say_ready(proxy, link)):
                 await stop.wait()
             readiness.drain()
-            log_draining(now.fleet, now.clients)
+            log_draining(proxy.workers, proxy.clients)
             await asyncio.sleep(settings.drain_grace_s)
         await link.report()  # what it has counted to the end
 
 
-async def _say_ready(now: Serving, link: ParentLink) -> None:
-    await now.fleet.first_ready.wait()
+async def _say_ready(proxy: ServingProxy, link: ParentLink) -> None:
+    await proxy.workers.first_ready.wait()
     link.send(Ready())

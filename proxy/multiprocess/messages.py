@@ -1,4 +1,4 @@
-"""What a listener process and its parent tell each other: JSON, one message a line, over a pair of sockets.
+"""The messages between a listener process and its parent: JSON, one message a line, over a pair of sockets.
 
 No message is larger than MAX_MESSAGE_BYTES. A longer one, or one that can't be read, ends the connection.
 Workers and figures come many at a time, once a second, so their JSON is written by hand, as plain lists.
@@ -28,15 +28,15 @@ from tfleet.runtime.log import LogFormat, LogLevel
 
 _HAS_WORKER: Final[Any] = bool | None
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
-"""As much as a client of ours reads of `GET /workers`: 10,000 workers with long errors."""
+"""Enough for 10,000 workers with long error texts, as `client/` allows for `GET /workers`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """To a listener, first of all.
+    """To a listener: the first message.
 
     `settings` have no ticket keys of their own: `ticket_keys` are what the parent read. `registry` is the one
-    to ask, None where it is static; `known` are the workers that the other listeners know. `pages` is the
+    to watch, None for a static list; `known` are the workers that the other listeners know. `pages` is the
     unix socket to which requests for pages go. `name` is that of `Registered`.
     """
 
@@ -60,7 +60,7 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """From a listener: there has been a worker to send to."""
+    """From a listener: a worker was ready."""
 
 
 @dataclass(frozen=True, slots=True)

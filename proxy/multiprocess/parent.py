@@ -1,4 +1,4 @@
-"""The parent of several listeners: all that a proxy has once, the pages among it."""
+"""The parent process of several listeners: what a proxy has only once, such as its pages."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ import structlog
 from tfleet.contract.address import Address
 from tfleet.httpd.listen import listen_errors
 from tfleet.proxy.admin.app import PageSources
-from tfleet.proxy.admin.registry_metrics import MembershipMetrics
+from tfleet.proxy.admin.registry_metrics import ProxyRegistrationMetrics
 from tfleet.proxy.admin.serving import serving_pages
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.balancing.member import WorkerState
 from tfleet.proxy.balancing.worker_table import WorkerCollector, WorkerTable
 from tfleet.proxy.multiprocess.messages import Drain, Registered, Start
-from tfleet.proxy.multiprocess.shared_port import held, share
+from tfleet.proxy.multiprocess.shared_port import held
 from tfleet.proxy.multiprocess.supervisor import AggregateStatus, ChildSupervisor
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
-from tfleet.proxy.server import KEEP_ALIVE_S, beside, consul_of, log_listening
-from tfleet.proxy.settings import ProxySettings
+from tfleet.proxy.server import KEEP_ALIVE_S, background_tasks, consul_of, log_listening
+from tfleet.proxy.settings import ProxySettings, settings_of_listener
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
 from tfleet.proxy.ticket_issuer import TicketIssuer
@@ -39,11 +39,11 @@ from tfleet.runtime.log import LogFormat, LogLevel
 
 _SIGNALLED: Final = 128  # and the number of the signal, as a shell has it
 _BEYOND_DRAIN_S: Final = 5.0
-"""What a listener may take to end, besides its drain."""
+"""How long a listener may take to exit after its drain."""
 
 
 class SharedReadiness(Readiness):
-    """That of all listeners: what is said of it here is said to each of them."""
+    """The readiness of all listeners: what is set here is sent to each of them."""
 
     def __init__(self, supervisor: ChildSupervisor) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class SharedReadiness(Readiness):
 async def serve_together(
     settings: ProxySettings, count: int, log_format: LogFormat, log_level: LogLevel = "info"
 ) -> int:
-    """Run until SIGTERM or SIGINT, then have all listeners finish what is in flight. Gives the exit code.
+    """Run until SIGTERM or SIGINT, then have all listeners finish what is in flight. Returns the exit code.
 
     A second signal ends the program, and all listeners, at once. Raises CannotListenError.
     """
@@ -82,29 +82,29 @@ async def serve_together(
         registry = await consul_of(stack, settings.registry)
 
         def start_message(number: int) -> Start:
-            # A worker that drains, or is in maintenance, is nothing for a listener to start with.
+            # A listener does not start with a worker that drains or is in maintenance.
             known = tuple(row.instance for row in supervisor.known if row.state is not WorkerState.DRAINING)
             keys = settings.ticket_keys
-            own = replace(share(settings, number, count, address), ticket_keys=None)
+            own = replace(settings_of_listener(settings, number, count, address), ticket_keys=None)
             state = None if keys is None else keys.state
             return Start(number, own, state, registry, known, pages, readiness.name, log_format, log_level)
 
         await stack.enter_async_context(supervisor.running(start_message))
-        membership = None
+        registration = None
         if await supervisor.listening():
             log_listening(settings, supervisor.address, admin, listeners=count)
             if registry is not None:
-                membership = ProxyRegistration(registry, settings.service, settings.advertise)
-                own.include(MembershipMetrics(membership))
-                stack.push_async_callback(membership.leave)
+                registration = ProxyRegistration(registry, settings.service, settings.advertise)
+                own.include(ProxyRegistrationMetrics(registration))
+                stack.push_async_callback(registration.leave)
                 first_ready = supervisor.first_ready
-                join = functools.partial(membership.join, supervisor.address, readiness, first_ready)
-                await stack.enter_async_context(beside(join))
+                join = functools.partial(registration.join, supervisor.address, readiness, first_ready)
+                await stack.enter_async_context(background_tasks(join))
             await supervisor.stop_asked.wait()
         readiness.drain()
         log.info("proxy draining", listeners=count)
-        if membership is not None:
-            await membership.leave()
+        if registration is not None:
+            await registration.leave()
         await supervisor.stop(settings.drain_grace_s + settings.drain_timeout_s + _BEYOND_DRAIN_S)
     return supervisor.code
 
@@ -113,7 +113,7 @@ async def serve_together(
 async def _serving_pages(
     settings: ProxySettings, supervisor: ChildSupervisor, readiness: Readiness, own: ProxyMetrics
 ) -> AsyncIterator[tuple[Path, Address | None]]:
-    """The pages of all listeners: see serving_pages in server.py."""
+    """Serve the pages of all listeners: see serving_pages in admin/serving.py."""
     loop = asyncio.get_running_loop()
     status, tickets = (
         AggregateStatus(supervisor, readiness),
@@ -122,11 +122,11 @@ async def _serving_pages(
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         connections = stack.enter_context(WorkerConnections(loop, KEEP_ALIVE_S))
-        await stack.enter_async_context(beside(tickets.run))
+        await stack.enter_async_context(background_tasks(tickets.run))
         sources = PageSources(status, WorkerMetricsPages(status, session), tickets)
-        observer = AccessLog(own, loop)
+        access_log = AccessLog(own, loop)
         yield await stack.enter_async_context(
-            serving_pages(settings, sources, connections, observer, readiness)
+            serving_pages(settings, sources, connections, access_log, readiness)
         )
 
 

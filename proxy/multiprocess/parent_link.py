@@ -15,17 +15,17 @@ from tfleet.proxy.multiprocess.messages import (
     send,
 )
 from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.server import Serving
+from tfleet.proxy.server import ServingProxy
 
 
 class ParentLink:
-    """Takes what the parent says, and reports to it."""
+    """Receives the parent's messages, and reports to it."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, readiness: Readiness
     ) -> None:
-        self.serving: Serving | None = None
-        """What there is to report of; nothing before it is set."""
+        self.serving: ServingProxy | None = None
+        """The proxy to report on; None before it serves."""
         self._reader = reader
         self._writer = writer
         self._readiness = readiness
@@ -38,7 +38,7 @@ class ParentLink:
         send(self._writer, message)
 
     async def run(self) -> None:
-        """Take what the parent sends. Returns when it is gone."""
+        """Handle the parent's messages. Returns when the parent is gone."""
         while (message := await receive(self._reader)) is not None:
             match message:
                 case Drain():
@@ -51,11 +51,11 @@ class ParentLink:
                     raise AssertionError(f"nothing for a listener: {message!r}")
 
     async def report(self) -> None:
-        """Report what this listener counts and knows."""
+        """Report this listener's metrics and workers."""
         if self.serving is None:
             self.send(Report())
             return
-        fleet = self.serving.fleet
-        rows, has_worker = worker_rows(fleet), fleet.has_other(())
+        workers = self.serving.workers
+        rows, has_worker = worker_rows(workers), workers.has_other(())
         families = await asyncio.to_thread(self.serving.metrics.families)  # it reads /proc
         self.send(Report(families, rows, has_worker))

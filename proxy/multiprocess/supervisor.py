@@ -20,7 +20,7 @@ from tfleet.proxy.multiprocess.aggregate import lasting, merge, sum_up
 from tfleet.proxy.multiprocess.child_process import ChildProcess
 from tfleet.proxy.multiprocess.messages import Message, Report, Start
 from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.server import beside
+from tfleet.proxy.server import background_tasks
 from tfleet.proxy.telemetry.metrics import ProxyMetrics, exposition
 from tfleet.runtime.child_process import UNUSABLE
 
@@ -71,7 +71,7 @@ class ChildSupervisor:
     async def running(self, start_message: Callable[[int], Start]) -> AsyncIterator[None]:
         """Keeps them running inside the block; `start_message` is what a listener is told when it starts."""
         self._start_message = start_message
-        async with beside(self._run_all, self._report_for_ever):
+        async with background_tasks(self._run_all, self._report_for_ever):
             yield
 
     async def listening(self) -> bool:

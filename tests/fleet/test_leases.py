@@ -19,7 +19,7 @@ from tests.support.p2p_load import P2pLoad
 from tests.support.relay import relay_beside
 from tests.support.waiting import eventually
 from tfleet.client import AsyncFleetClient
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 RATE = 200.0
 CLIENTS, IMAGES, WORKERS = 6, 300, 4
@@ -65,7 +65,7 @@ async def test_one_lookup_serves_hundreds_of_images_evenly() -> None:
             worker = await stack.enter_async_context(stand_in())
             worker.answer = functools.partial(_classified, shares, number)
             workers.append(worker)
-        proxy = await stack.enter_async_context(running(settings(*workers, mode="p2p")))
+        proxy = await stack.enter_async_context(single_process_proxy(settings(*workers, mode="p2p")))
         witness = await stack.enter_async_context(relay_beside(proxy))
 
         async def client() -> None:

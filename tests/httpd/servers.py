@@ -31,7 +31,7 @@ from tfleet.httpd.interfaces import Client, OpenRequest
 from tfleet.httpd.listen import listening_sockets, resolve
 from tfleet.httpd.server import Server
 from tfleet.httpd.timers import BODY_BYTES_PER_S, SlowSenderWatch
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 from tfleet.worker.wsgi.incoming_body import BodyLimits
 from tfleet.worker.wsgi.server import WsgiServer
 
@@ -157,7 +157,7 @@ async def proxy(options: ServerOptions) -> AsyncIterator[RunningServer]:
             client_timeout_s=options.body_timeout_s,
             timeout_s=options.body_timeout_s,
         )
-        async with running(limits) as address:
+        async with single_process_proxy(limits) as address:
             yield RunningServer(address, lambda: [seen.body for seen in worker.seen])
 
 

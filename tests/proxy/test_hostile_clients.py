@@ -12,7 +12,7 @@ from tests.support.raw_client import raw_client
 from tests.support.scripted_worker import scripted_worker
 from tests.support.strict_client import post, strict_client
 from tests.support.waiting import eventually
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 LARGE = bytes(200_000)
 LOOKUP = b"GET /worker HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -33,7 +33,7 @@ async def test_unread_answers_are_bounded() -> None:
         await asyncio.sleep(0.3)
         return before == answered > 0
 
-    async with stand_in() as worker, running(settings(worker)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
         worker.answer = large
         async with strict_client(proxy) as client:
             await client.send(post(b"x") * 300)
@@ -46,7 +46,7 @@ async def test_unread_answers_are_bounded() -> None:
 
 
 async def test_thousands_of_pipelined_lookups_delay_no_other() -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
         async with strict_client(proxy) as greedy, strict_client(proxy) as other:
             sending = asyncio.ensure_future(greedy.send(LOOKUP * 3000))
             for _ in range(5):
@@ -58,7 +58,11 @@ async def test_thousands_of_pipelined_lookups_delay_no_other() -> None:
 
 
 async def test_empty_lines_without_end_are_refused() -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy, raw_client(proxy) as client:
+    async with (
+        stand_in() as worker,
+        single_process_proxy(settings(worker)) as proxy,
+        raw_client(proxy) as client,
+    ):
         await client.send(b"\r\n" * 100_000)
         refusal = await client.answer()
         assert (refusal.status, refusal.problem()["detail"]) == (
@@ -70,7 +74,7 @@ async def test_empty_lines_without_end_are_refused() -> None:
 async def test_a_slow_second_head_has_the_head_time_out() -> None:
     """Not that of an idle connection."""
     limits = replace(CLIENT_LIMITS, header_timeout_s=0.3, idle_timeout_s=60.0)
-    async with stand_in() as worker, running(settings(worker, client_limits=limits)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy) as client:
             await client.send(post(b"x"))
             assert (await client.answer()).status == 200
@@ -80,7 +84,7 @@ async def test_a_slow_second_head_has_the_head_time_out() -> None:
 
 async def test_a_second_head_may_begin_at_the_end_of_the_idle_time() -> None:
     limits = replace(CLIENT_LIMITS, header_timeout_s=10.0, idle_timeout_s=1.5)
-    async with stand_in() as worker, running(settings(worker, client_limits=limits)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy) as client:
             await client.send(post(b"x"))
             assert (await client.answer()).status == 200
@@ -93,7 +97,11 @@ async def test_a_second_head_may_begin_at_the_end_of_the_idle_time() -> None:
 
 @pytest.mark.parametrize("path", ["/healthz", "/nothing"])
 async def test_a_page_asked_for_with_broken_chunks_is_refused(path: str) -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy, raw_client(proxy) as client:
+    async with (
+        stand_in() as worker,
+        single_process_proxy(settings(worker)) as proxy,
+        raw_client(proxy) as client,
+    ):
         head = f"GET {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         await client.send(head.encode() + b"zz\r\n")
         answer = await client.answer()
@@ -105,7 +113,7 @@ async def test_a_page_asked_for_with_broken_chunks_is_refused(path: str) -> None
 async def test_a_worker_that_closes_at_once_is_passed_over() -> None:
     async with scripted_worker() as closes, stand_in() as good:
         limits = settings(closes.address, good, try_timeout_s=8.0)
-        async with running(limits) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
             for _ in range(4):
                 async with asyncio.timeout(4.0):
                     await client.send(post(b"x"))

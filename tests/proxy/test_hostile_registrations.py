@@ -13,7 +13,7 @@ from tests.support.registered_workers import ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 from tfleet.proxy.settings import Mode
 
 EVIL = "x\r\nSet-Cookie: a=b"
@@ -60,7 +60,7 @@ async def test_an_id_with_line_ends_reaches_no_answer(registry: Address, mode: M
     async with stand_in() as good, stand_in() as evil:
         good.name = "w1"
         with capture_logs() as lines:
-            async with running(settings(mode=mode, registry=ConsulRegistry(registry))) as proxy:
+            async with single_process_proxy(settings(mode=mode, registry=ConsulRegistry(registry))) as proxy:
                 await register(registry, evil.address, worker_id=EVIL)
                 await register(registry, good.address)
                 await eventually(lambda: workers(proxy), wanted=ready)
@@ -77,7 +77,7 @@ async def test_an_id_with_line_ends_reaches_no_answer(registry: Address, mode: M
 
 
 async def test_odd_models_and_addresses_are_refused_and_others_served(registry: Address) -> None:
-    async with stand_in() as good, running(settings(registry=ConsulRegistry(registry))) as proxy:
+    async with stand_in() as good, single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy:
         async with aiohttp.ClientSession() as session:
             for number, odd in enumerate(ODD):
                 definition = {"ID": f"odd-{number}", "Name": "tfleet", "Port": 1, "Address": "127.0.0.1"}

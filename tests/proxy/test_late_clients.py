@@ -10,7 +10,7 @@ from tests.support.fake_worker import settings, stand_in
 from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
 
@@ -23,7 +23,7 @@ async def row(proxy: Address) -> tuple[str, int]:
 
 
 async def test_a_body_that_stops_is_408_and_not_the_worker_s_fault() -> None:
-    async with stand_in() as worker, running(settings(worker, client_timeout_s=0.3)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, client_timeout_s=0.3)) as proxy:
         async with raw_client(proxy) as client:
             await client.send(HEAD + b"some")
             refusal = await client.answer()
@@ -35,7 +35,7 @@ async def test_a_body_that_stops_is_408_and_not_the_worker_s_fault() -> None:
 
 
 async def test_a_body_that_comes_slowly_but_steadily_is_taken() -> None:
-    async with stand_in() as worker, running(settings(worker, client_timeout_s=1.0)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, client_timeout_s=1.0)) as proxy:
         async with raw_client(proxy) as client:
             await client.send(HEAD)
             for byte in b"something":
@@ -52,7 +52,7 @@ async def test_an_unread_answer_ends_and_ejects_no_worker() -> None:
         while True:
             await answer.write(bytes(100_000))
 
-    async with stand_in() as worker, running(settings(worker, client_timeout_s=0.3)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, client_timeout_s=0.3)) as proxy:
         worker.answer = endless
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

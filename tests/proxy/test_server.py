@@ -14,14 +14,17 @@ from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.httpd.listen import CannotListenError
-from tfleet.proxy.server import running, serve
+from tfleet.proxy.server import run_proxy, single_process_proxy
 
 EMBEDDED = EmbeddedRegistry(Address("127.0.0.1", 0))
 
 
 async def test_registered_workers_are_found_and_leaving_dropped() -> None:
     with embedded_registry() as registry:
-        async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
+        async with (
+            stand_in() as worker,
+            single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy,
+        ):
             await register(registry, worker.address)
             (row,) = await eventually(lambda: workers(proxy), wanted=ready)
             assert (row["id"], row["model"]) == ("w1", "lite0")
@@ -32,7 +35,10 @@ async def test_registered_workers_are_found_and_leaving_dropped() -> None:
 
 async def test_a_forgotten_worker_is_kept_while_ready() -> None:
     with embedded_registry() as registry:
-        async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
+        async with (
+            stand_in() as worker,
+            single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy,
+        ):
             await register(registry, worker.address)
             await eventually(lambda: workers(proxy), wanted=ready)
             await deregister(registry)
@@ -42,7 +48,10 @@ async def test_a_forgotten_worker_is_kept_while_ready() -> None:
 
 async def test_another_server_at_a_workers_address_gets_no_image() -> None:
     with embedded_registry() as registry:
-        async with stand_in() as stranger, running(settings(registry=ConsulRegistry(registry))) as proxy:
+        async with (
+            stand_in() as stranger,
+            single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy,
+        ):
             stranger.name = "w2"
             await register(registry, stranger.address)
             (row,) = await eventually(
@@ -55,7 +64,7 @@ async def test_another_servers_answer_is_not_passed_on() -> None:
     """It got the address after the last probe; its labels are those of another model."""
     with embedded_registry() as registry:
         async with stand_in() as lost, stand_in() as stays:
-            async with running(settings(registry=ConsulRegistry(registry))) as proxy:
+            async with single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy:
                 lost.name, stays.name = "w1", "w2"
                 await register(registry, lost.address)
                 await register(registry, stays.address, worker_id="w2")
@@ -72,7 +81,7 @@ async def test_another_servers_answer_is_not_passed_on() -> None:
 async def test_two_models_in_one_registry_are_one_log_line() -> None:
     with embedded_registry() as registry, capture_logs() as logs:
         async with stand_in() as one, stand_in() as two:
-            async with running(settings(registry=ConsulRegistry(registry))) as proxy:
+            async with single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy:
                 await register(registry, one.address)
                 await register(registry, two.address, worker_id="w2", model="flowers")
                 await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, 2))
@@ -86,7 +95,7 @@ async def test_two_models_in_one_registry_are_one_log_line() -> None:
 async def test_an_ejected_worker_returns_when_reachable() -> None:
     async with stand_in() as worker:
         address = worker.address
-    async with running(settings(address)) as proxy, aiohttp.ClientSession() as session:
+    async with single_process_proxy(settings(address)) as proxy, aiohttp.ClientSession() as session:
         assert (await workers(proxy))[0]["state"] == "ejected"
         async with stand_in(address.port):
             await eventually(lambda: workers(proxy), wanted=lambda rows: rows[0]["state"] == "ready")
@@ -95,17 +104,17 @@ async def test_an_ejected_worker_returns_when_reachable() -> None:
 
 
 async def test_the_embedded_registry_is_the_proxy_s_own() -> None:
-    async with running(settings(registry=EMBEDDED)) as proxy:
+    async with single_process_proxy(settings(registry=EMBEDDED)) as proxy:
         assert await workers(proxy) == []
 
 
 async def test_a_taken_port_is_one_line_that_names_the_option() -> None:
-    async with running(settings(registry=EMBEDDED)) as taken:
+    async with single_process_proxy(settings(registry=EMBEDDED)) as taken:
         with pytest.raises(CannotListenError, match=f"{taken}: Address already in use; see --port"):
-            async with running(settings(registry=EMBEDDED, port=taken.port)):
+            async with single_process_proxy(settings(registry=EMBEDDED, port=taken.port)):
                 pytest.fail("it started")
         with pytest.raises(CannotListenError, match=f"{taken}.*--registry-port"):
-            async with running(settings(registry=EmbeddedRegistry(taken))):
+            async with single_process_proxy(settings(registry=EmbeddedRegistry(taken))):
                 pytest.fail("it started")
 
 
@@ -121,7 +130,7 @@ async def test_sigterm_finishes_what_is_in_flight() -> None:
         port = probe.address.port
     async with stand_in() as worker, aiohttp.ClientSession() as session:
         worker.answer = hold
-        serving = asyncio.ensure_future(serve(settings(worker, port=port)))
+        serving = asyncio.ensure_future(run_proxy(settings(worker, port=port)))
         url = f"http://127.0.0.1:{port}"
 
         async def listening() -> bool:

@@ -16,7 +16,7 @@ from tfleet.contract.address import Address
 from tfleet.contract.ticket import LIFETIME_S, TicketKeys, check
 from tfleet.contract.ticket_keys import KeyFile
 from tfleet.proxy.p2p.lookup import EXPIRES_IN_S, LEASE_S
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 from tfleet.proxy.settings import Mode
 
 KEYS = TicketKeys((b"k" * 64,))
@@ -53,7 +53,10 @@ def test_a_ticket_outlives_its_lease_by_half_a_minute() -> None:
 @pytest.mark.parametrize(("mode", "path"), [("forward", "/worker"), ("p2p", "/worker"), ("p2p", "/")])
 async def test_a_text_lookup_has_the_ticket_in_the_url(key_file: KeyFile, mode: Mode, path: str) -> None:
     """So that curl can use it."""
-    async with stand_in() as worker, running(settings(worker, mode=mode, ticket_keys=key_file)) as proxy:
+    async with (
+        stand_in() as worker,
+        single_process_proxy(settings(worker, mode=mode, ticket_keys=key_file)) as proxy,
+    ):
         answer, text = await asked(proxy, path)
         address, _, ticket = text.rstrip("\n").partition("/?ticket=")
         assert address == str(worker.address)
@@ -63,7 +66,7 @@ async def test_a_text_lookup_has_the_ticket_in_the_url(key_file: KeyFile, mode: 
 
 
 async def test_json_has_the_ticket_in_a_field(key_file: KeyFile) -> None:
-    async with stand_in() as worker, running(settings(worker, ticket_keys=key_file)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, ticket_keys=key_file)) as proxy:
         answer, text = await asked(proxy, "/worker", accept="application/json")
         document = json.loads(text)
         assert document["address"] == str(worker.address)
@@ -74,7 +77,7 @@ async def test_json_has_the_ticket_in_a_field(key_file: KeyFile) -> None:
 async def test_the_workers_come_with_one_though_none_is_ready(key_file: KeyFile) -> None:
     async with stand_in() as worker:
         worker.ready = False
-        async with running(settings(worker, ticket_keys=key_file)) as proxy:
+        async with single_process_proxy(settings(worker, ticket_keys=key_file)) as proxy:
             answer, text = await asked(proxy, "/workers")
             assert json.loads(text)["workers"][0]["state"] != "ready"
             assert good(answer.headers["X-Ticket"])
@@ -85,7 +88,7 @@ async def test_the_workers_come_with_one_though_none_is_ready(key_file: KeyFile)
 
 async def test_a_lease_has_one_for_all_its_workers(key_file: KeyFile) -> None:
     async with stand_in() as one, stand_in() as two:
-        async with running(settings(one, two, ticket_keys=key_file)) as proxy:
+        async with single_process_proxy(settings(one, two, ticket_keys=key_file)) as proxy:
             document = json.loads((await asked(proxy, "/worker?n=8"))[1])
             assert good(document["ticket"])
             assert len(document["workers"]) == 2
@@ -108,7 +111,10 @@ async def test_a_lease_has_one_for_all_its_workers(key_file: KeyFile) -> None:
 async def test_an_image_is_sent_on_with_a_ticket(
     key_file: KeyFile, path: str, target: str, rest: str
 ) -> None:
-    async with stand_in() as worker, running(settings(worker, mode="p2p", ticket_keys=key_file)) as proxy:
+    async with (
+        stand_in() as worker,
+        single_process_proxy(settings(worker, mode="p2p", ticket_keys=key_file)) as proxy,
+    ):
         answer, _ = await asked(proxy, path, method="POST", data=b"image")
         assert answer.status == 307
         before, _, query = answer.headers["Location"].partition("?ticket=")
@@ -120,7 +126,7 @@ async def test_an_image_is_sent_on_with_a_ticket(
 
 async def test_forwarded_requests_carry_the_proxys_ticket(key_file: KeyFile) -> None:
     async with stand_in() as worker, aiohttp.ClientSession() as session:
-        async with running(settings(worker, ticket_keys=key_file)) as proxy:
+        async with single_process_proxy(settings(worker, ticket_keys=key_file)) as proxy:
             async with session.post(proxy.url, data=b"image", headers={"X-Ticket": "theirs"}) as answer:
                 assert answer.status == 200
                 assert "X-Ticket" not in answer.headers
@@ -130,7 +136,7 @@ async def test_forwarded_requests_carry_the_proxys_ticket(key_file: KeyFile) -> 
 
 
 async def test_without_keys_there_are_no_tickets() -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
         answer, text = await asked(proxy, "/worker")
         assert text == f"{worker.address}\n"
         assert "X-Ticket" not in answer.headers
@@ -153,7 +159,7 @@ async def test_a_refused_proxy_ticket_is_not_shown_to_clients(
     key_file: KeyFile, with_keys: bool, said: str
 ) -> None:
     keys = key_file if with_keys else None
-    async with stand_in() as worker, running(settings(worker, ticket_keys=keys)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, ticket_keys=keys)) as proxy:
         worker.answer = refuses
         for _ in range(7):  # also when it has happened again and again
             answer, text = await asked(proxy, "/", method="POST", data=b"image")
@@ -167,7 +173,7 @@ async def test_a_worker_refusing_tickets_is_ejected_with_reason(key_file: KeyFil
     async with (
         stand_in() as one,
         stand_in() as two,
-        running(settings(one, two, ticket_keys=key_file)) as proxy,
+        single_process_proxy(settings(one, two, ticket_keys=key_file)) as proxy,
     ):
         one.answer = refuses
         for _ in range(4):
@@ -191,7 +197,7 @@ async def test_a_worker_refusing_tickets_is_ejected_with_reason(key_file: KeyFil
 
 
 async def test_keys_that_change_need_no_restart(key_file: KeyFile, tmp_path: Path) -> None:
-    async with stand_in() as worker, running(settings(worker, ticket_keys=key_file)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, ticket_keys=key_file)) as proxy:
         path = tmp_path / "tickets.key"
         path.write_text("n" * 64)
         os.utime(path, (1, 1))

@@ -6,7 +6,7 @@ import pytest
 from tests.support.fake_worker import settings, stand_in
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import StaticRegistry
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 NOBODY = settings(registry=StaticRegistry(()))
 
@@ -24,7 +24,7 @@ async def get(
 
 
 async def test_the_front_page_of_forward_mode_has_lines_to_paste() -> None:
-    async with running(NOBODY) as proxy:
+    async with single_process_proxy(NOBODY) as proxy:
         answer, text = await get(proxy, "/")
         assert answer.status == 200
         assert f'curl -v -XPOST {proxy} -F "data=@cat.jpg"' in text
@@ -34,7 +34,7 @@ async def test_the_front_page_of_forward_mode_has_lines_to_paste() -> None:
 
 @pytest.mark.parametrize(("mode", "path"), [("forward", "/worker"), ("p2p", "/worker"), ("p2p", "/")])
 async def test_a_lookup_answers_an_address_and_a_newline(mode: str, path: str) -> None:
-    async with stand_in() as worker, running(settings(worker, mode=mode)) as proxy:  # type: ignore[arg-type] # one of MODES
+    async with stand_in() as worker, single_process_proxy(settings(worker, mode=mode)) as proxy:  # type: ignore[arg-type] # one of MODES
         answer, text = await get(proxy, path)
         assert text == f"{worker.address}\n"
         assert answer.headers["Content-Type"].startswith("text/plain")
@@ -43,7 +43,7 @@ async def test_a_lookup_answers_an_address_and_a_newline(mode: str, path: str) -
 
 
 async def test_a_lookup_answers_json_where_it_is_asked_for() -> None:
-    async with stand_in() as worker, running(settings(worker, mode="p2p")) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
         answer, text = await get(proxy, "/", accept="application/json")
         assert answer.content_type == "application/json"
         assert json.loads(text) == {
@@ -56,13 +56,17 @@ async def test_a_lookup_answers_json_where_it_is_asked_for() -> None:
 
 
 async def test_lookups_take_turns() -> None:
-    async with stand_in() as one, stand_in() as two, running(settings(one, two, mode="p2p")) as proxy:
+    async with (
+        stand_in() as one,
+        stand_in() as two,
+        single_process_proxy(settings(one, two, mode="p2p")) as proxy,
+    ):
         found = [(await get(proxy, "/"))[1].strip() for _ in range(4)]
         assert found == [str(one.address), str(two.address)] * 2
 
 
 async def test_a_lookup_without_a_worker_is_503() -> None:
-    async with running(NOBODY) as proxy:
+    async with single_process_proxy(NOBODY) as proxy:
         answer, text = await get(proxy, "/worker")
         assert answer.status == 503
         assert answer.headers["Retry-After"] == "1"
@@ -70,7 +74,7 @@ async def test_a_lookup_without_a_worker_is_503() -> None:
 
 
 async def test_a_p2p_proxy_redirects_an_image_unread() -> None:
-    async with stand_in() as worker, running(settings(worker, mode="p2p")) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
         answer, _ = await get(proxy, "/predict?top=2", method="POST")
         assert answer.status == 307
         assert answer.headers["Location"] == f"{worker.address.url}/predict?top=2"
@@ -79,7 +83,7 @@ async def test_a_p2p_proxy_redirects_an_image_unread() -> None:
 
 
 async def test_an_unknown_path_is_a_404_document() -> None:
-    async with running(NOBODY) as proxy:
+    async with single_process_proxy(NOBODY) as proxy:
         answer, text = await get(proxy, "/nothing")
         assert answer.status == 404
         assert answer.content_type == "application/problem+json"
@@ -88,7 +92,7 @@ async def test_an_unknown_path_is_a_404_document() -> None:
 
 
 async def test_a_wrong_method_is_405_with_the_allowed_ones() -> None:
-    async with running(NOBODY) as proxy:
+    async with single_process_proxy(NOBODY) as proxy:
         answer, text = await get(proxy, "/predict", method="GET")
         assert answer.status == 405
         assert answer.headers["Allow"] == "POST"
@@ -96,7 +100,7 @@ async def test_a_wrong_method_is_405_with_the_allowed_ones() -> None:
 
 
 async def test_it_is_alive_without_workers_but_not_ready() -> None:
-    async with running(NOBODY) as proxy:
+    async with single_process_proxy(NOBODY) as proxy:
         assert (await get(proxy, "/healthz"))[0].status == 200
         answer, text = await get(proxy, "/readyz")
         assert answer.status == 503
@@ -104,12 +108,12 @@ async def test_it_is_alive_without_workers_but_not_ready() -> None:
 
 
 async def test_it_is_ready_with_a_worker() -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
         assert (await get(proxy, "/readyz"))[0].status == 200
 
 
 async def test_the_table_of_workers_says_how_each_one_is() -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
         (row,) = json.loads((await get(proxy, "/workers"))[1])["workers"]
         assert row == {
             "id": str(worker.address),
@@ -127,7 +131,7 @@ async def test_the_table_of_workers_says_how_each_one_is() -> None:
 
 
 async def test_the_metrics_count_requests_bytes_and_workers() -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
         async with aiohttp.ClientSession() as session, session.post(proxy.url, data=b"x" * 1000) as answer:
             length = len(await answer.read())
         await get(proxy, "/nothing")

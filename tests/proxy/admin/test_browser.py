@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tests.support.fake_worker import settings, stand_in
 from tfleet.contract.cors import Cors
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 pytestmark = pytest.mark.process
 
@@ -94,7 +94,7 @@ async def test_a_page_of_the_named_origin_reads_and_another_does_not() -> None:
     async with stand_in() as worker, site() as pages:
         named = f"http://127.0.0.1:{pages.port}"
         cors = Cors.parse((named, "https://a.example"))
-        async with running(settings(worker, cors=cors)) as proxy:
+        async with single_process_proxy(settings(worker, cors=cors)) as proxy:
             pages.proxy = proxy.url
             with_form, with_header, unknown = await visit(named, pages)
             assert (with_form[0], with_form[2]) == (200, True)

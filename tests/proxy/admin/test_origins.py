@@ -13,7 +13,7 @@ from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.contract.cors import Cors
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 from tfleet.proxy.settings import Mode
 
 NOTHING: Mapping[str, str] = {}
@@ -36,7 +36,7 @@ async def proxy_for(
         if worker is None:
             worker = await stack.enter_async_context(stand_in())
         yield await stack.enter_async_context(
-            running(
+            single_process_proxy(
                 settings(
                     worker,
                     mode=mode,

@@ -6,7 +6,7 @@ from tests.support.registered_workers import deregister, register
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 
 async def scrape(proxy: Address) -> dict[str, float]:
@@ -26,7 +26,10 @@ async def changed(proxy: Address, times: int) -> None:
 
 async def test_a_worker_that_is_kept_though_it_is_not_listed_is_shown() -> None:
     with embedded_registry() as registry:
-        async with stand_in() as worker, running(settings(registry=ConsulRegistry(registry))) as proxy:
+        async with (
+            stand_in() as worker,
+            single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy,
+        ):
             await changed(proxy, 1)
             await register(registry, worker.address)
             await changed(proxy, 2)
@@ -40,13 +43,13 @@ async def test_a_worker_that_is_kept_though_it_is_not_listed_is_shown() -> None:
 
 async def test_a_registry_that_is_away_shows_in_failures_and_age() -> None:
     with embedded_registry() as registry:
-        async with running(settings(registry=ConsulRegistry(registry))) as proxy:
+        async with single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy:
             await eventually(
                 lambda: scrape(proxy), wanted=lambda now: now['answers_total{result="changed"}'] == 1
             )
             before = await scrape(proxy)
     assert before["failures_total"] == 0
-    async with running(settings(registry=ConsulRegistry(registry))) as proxy:
+    async with single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy:
         first = await eventually(lambda: scrape(proxy), wanted=lambda now: now["failures_total"] > 0)
         later = await scrape(proxy)
     assert later["last_sync_seconds"] > first["last_sync_seconds"] > 0

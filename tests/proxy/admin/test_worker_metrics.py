@@ -15,7 +15,7 @@ from tfleet.proxy.admin.workers import LocalStatus
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.problems import ProblemError
 from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 from tfleet.proxy.telemetry.metrics import ProxyMetrics
 
 PAGE = "tfleet_worker_busy_seconds_total 7.5\n"
@@ -42,12 +42,12 @@ async def test_a_worker_s_page_comes_through_the_proxy_in_both_modes() -> None:
     async with stand_in() as worker:
         worker.answer = metrics
         for mode in ("forward", "p2p"):
-            async with running(settings(worker, mode=mode)) as proxy:
+            async with single_process_proxy(settings(worker, mode=mode)) as proxy:
                 assert await get(proxy, worker.address) == (200, "text/plain", PAGE)
 
 
 async def test_only_workers_of_the_fleet_are_asked() -> None:
-    async with stand_in() as worker, stand_in() as stranger, running(settings(worker)) as proxy:
+    async with stand_in() as worker, stand_in() as stranger, single_process_proxy(settings(worker)) as proxy:
         found = await get(proxy, stranger.address)
         assert (found[0], detail(found)) == (
             404,
@@ -58,7 +58,7 @@ async def test_only_workers_of_the_fleet_are_asked() -> None:
 
 async def test_one_that_gives_no_page_is_502_and_why() -> None:
     where = nobody()
-    async with running(settings(where)) as proxy:
+    async with single_process_proxy(settings(where)) as proxy:
         found = await get(proxy, where)
         assert found[0] == 502
         assert detail(found).startswith(f"worker {where} gave no metrics: ")
@@ -77,7 +77,7 @@ async def test_an_unexpected_page_is_not_passed_on(answer, how: str) -> None:  #
         response: web.Response = answer()
         return response
 
-    async with stand_in() as worker, running(settings(worker)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
         worker.answer = metrics
         found = await get(proxy, worker.address)
         assert found[0] == 502
@@ -95,7 +95,7 @@ async def test_another_server_at_its_address_is_not_taken_for_it() -> None:
 
 
 async def test_asking_leaves_only_lines_for_debug_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
         await get(proxy, worker.address)
 
         async def front_page() -> bool:

@@ -10,7 +10,7 @@ from tests.support.fake_worker import settings, stand_in
 from tests.support.registered_workers import deregister, ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.discovery.registry import ConsulRegistry
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 pytestmark = pytest.mark.process
 
@@ -20,7 +20,9 @@ async def test_a_deregistered_live_worker_is_out_after_a_minute() -> None:
     with embedded_registry() as registry:
         async with stand_in() as own, stand_in() as stranger:
             own.name, stranger.name = "w1", "stranger"
-            async with running(settings(slow_start_s=0, registry=ConsulRegistry(registry))) as proxy:
+            async with single_process_proxy(
+                settings(slow_start_s=0, registry=ConsulRegistry(registry))
+            ) as proxy:
                 await register(registry, own.address, ttl="3m")
                 await register(registry, stranger.address, worker_id="stranger", ttl="3m")
                 await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, 2))

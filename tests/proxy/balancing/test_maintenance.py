@@ -15,7 +15,7 @@ from tests.support.registered_workers import ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import ConsulRegistry
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 from tfleet.proxy.settings import Mode
 
 pytestmark = pytest.mark.process
@@ -45,7 +45,9 @@ async def fleet(
 ) -> AsyncIterator[tuple[Address, dict[str, StandIn]]]:
     """A proxy with two workers."""
     async with stand_in() as one, stand_in() as other:
-        async with running(settings(mode=mode, slow_start_s=0, registry=ConsulRegistry(registry))) as proxy:
+        async with single_process_proxy(
+            settings(mode=mode, slow_start_s=0, registry=ConsulRegistry(registry))
+        ) as proxy:
             known = {"w1": one, "w2": other}
             for name, worker in known.items():
                 worker.name = name
@@ -136,7 +138,7 @@ async def test_requests_under_way_are_finished(registry: Address) -> None:
 async def test_a_proxy_that_starts_meanwhile_knows_it_at_once(registry: Address) -> None:
     async with fleet(registry):
         await maintain(registry, "w1", enable=True, reason="x")
-        async with running(settings(registry=ConsulRegistry(registry))) as second:
+        async with single_process_proxy(settings(registry=ConsulRegistry(registry))) as second:
             await eventually(lambda: workers(second), wanted=lambda rows: len(rows) == 2)
             await eventually(lambda: row(second, "w2"), wanted=lambda shown: shown["state"] == "ready")
             shown = await row(second, "w1")

@@ -8,7 +8,7 @@ from tests.support.registered_workers import register, workers
 from tests.support.waiting import eventually
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.balancing.slow_start import SlowStart
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 WINDOW_S = 10.0
 STARTED = SlowStart(WINDOW_S).after(1, [], 100.0)
@@ -64,7 +64,7 @@ def test_without_a_window_everybody_is_warm_at_once() -> None:
 async def test_a_new_worker_starts_slowly_in_a_busy_fleet() -> None:
     with embedded_registry() as registry:
         async with stand_in() as worker:
-            async with running(
+            async with single_process_proxy(
                 settings(registry=ConsulRegistry(registry), slow_start_s=SLOW_START_S)
             ) as proxy:
 

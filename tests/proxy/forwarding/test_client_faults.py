@@ -20,7 +20,7 @@ from tests.support.scripted_worker import (
 from tests.support.strict_client import StrictClient, in_chunks, post, post_chunked, strict_client
 from tests.support.waiting import eventually
 from tfleet.discovery.registry import StaticRegistry
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 ABC = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 NOISE = random.Random(2).randbytes(150_000)
@@ -51,7 +51,7 @@ CHUNKED_HEAD = post_chunked()[: -len(in_chunks())]
 async def test_chunks_reach_the_worker_right_and_nothing_else_does(data: bytes, body: bytes) -> None:
     async with (
         scripted_worker(read, ABC, read, ABC, hang) as worker,
-        running(settings(worker.address)) as proxy,
+        single_process_proxy(settings(worker.address)) as proxy,
     ):
         async with strict_client(proxy) as client:
             for _ in range(2):
@@ -64,7 +64,11 @@ async def test_chunks_reach_the_worker_right_and_nothing_else_does(data: bytes, 
 
 
 async def test_a_request_that_comes_byte_by_byte_is_a_request() -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy, strict_client(proxy) as client:
+    async with (
+        stand_in() as worker,
+        single_process_proxy(settings(worker)) as proxy,
+        strict_client(proxy) as client,
+    ):
         for value in post_chunked(b"abc", b"de"):
             await client.send(bytes([value]))
             await asyncio.sleep(0)
@@ -73,7 +77,7 @@ async def test_a_request_that_comes_byte_by_byte_is_a_request() -> None:
 
 
 async def test_requests_in_one_segment_are_answered_in_their_order() -> None:
-    async with stand_in() as one, stand_in() as two, running(settings(one, two)) as proxy:
+    async with stand_in() as one, stand_in() as two, single_process_proxy(settings(one, two)) as proxy:
         bodies = [b"%d" % number * 1000 for number in range(6)]
         requests = [post(body) if number % 2 else post_chunked(body) for number, body in enumerate(bodies)]
         async with strict_client(proxy) as client:
@@ -93,7 +97,7 @@ async def test_a_cut_answer_ends_the_pipelined_requests() -> None:
     """They were not answered, and nothing on this connection can be."""
     half = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
     async with scripted_worker(read, half) as bad, stand_in() as good:
-        async with running(settings(bad.address, good)) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(settings(bad.address, good)) as proxy, strict_client(proxy) as client:
             await client.send(post(b"first") + post(b"second"))
             answer = await client.hear()
             assert answer is None or not answer.whole
@@ -103,7 +107,11 @@ async def test_a_cut_answer_ends_the_pipelined_requests() -> None:
 
 
 async def test_expect_100_continue_is_answered() -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy, strict_client(proxy) as client:
+    async with (
+        stand_in() as worker,
+        single_process_proxy(settings(worker)) as proxy,
+        strict_client(proxy) as client,
+    ):
         request = post(NOISE, "Expect: 100-continue")
         for _ in range(2):
             await client.send(request[: -len(NOISE)])
@@ -128,7 +136,7 @@ async def test_a_client_that_waits_for_100_is_refused_before_its_body(
             max_body_bytes=1000,
             registry=StaticRegistry(()) if not workers else None,
         )
-        async with running(limits) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
             await client.send(post(bytes(size), header, "Expect: 100-continue")[:-size])
             answer = await client.whole()
             assert (answer.status, answer.interim) == (status, ())
@@ -137,7 +145,11 @@ async def test_a_client_that_waits_for_100_is_refused_before_its_body(
 
 
 async def test_an_unknown_expectation_is_417() -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy, strict_client(proxy) as client:
+    async with (
+        stand_in() as worker,
+        single_process_proxy(settings(worker)) as proxy,
+        strict_client(proxy) as client,
+    ):
         await client.send(post(b"x", "Expect: the-unexpected")[:-1])
         answer = await client.whole()
         assert (answer.status, answer.interim) == (417, ())
@@ -147,7 +159,11 @@ async def test_an_unknown_expectation_is_417() -> None:
 
 async def test_an_http_1_0_client_gets_no_100_continue() -> None:
     """It would take 100 for the answer (RFC 9110 section 10.1.1)."""
-    async with stand_in() as worker, running(settings(worker)) as proxy, strict_client(proxy) as client:
+    async with (
+        stand_in() as worker,
+        single_process_proxy(settings(worker)) as proxy,
+        strict_client(proxy) as client,
+    ):
         await client.send(post(b"x", "Expect: 100-continue", version="1.0"))
         answer = await client.whole()
         assert (answer.status, answer.interim) == (200, ())
@@ -156,7 +172,7 @@ async def test_an_http_1_0_client_gets_no_100_continue() -> None:
 @pytest.mark.parametrize("way", ["fin", "rst"])
 @pytest.mark.parametrize("framing", ["length", "chunks"])
 async def test_a_client_leaving_in_its_body_ends_the_upstream(way: str, framing: str) -> None:
-    async with scripted_worker(read) as worker, running(settings(worker.address)) as proxy:
+    async with scripted_worker(read) as worker, single_process_proxy(settings(worker.address)) as proxy:
         async with strict_client(proxy) as client:
             request = post(NOISE) if framing == "length" else post_chunked(NOISE)
             await client.send(request[:50_000])
@@ -175,7 +191,7 @@ async def _arrived(worker: ScriptedWorker) -> bool:
     "chunks", [b"zz\r\nabc\r\n0\r\n\r\n", b"3\r\nabcd\r\n0\r\n\r\n", b"3\r\nabc\r\n-1\r\n"]
 )
 async def test_invalid_chunks_are_400_and_eject_no_worker(chunks: bytes) -> None:
-    async with scripted_worker(read) as worker, running(settings(worker.address)) as proxy:
+    async with scripted_worker(read) as worker, single_process_proxy(settings(worker.address)) as proxy:
         async with strict_client(proxy) as client:
             await client.send(CHUNKED_HEAD + b"5\r\nfirst\r\n")
             await eventually(lambda: _arrived(worker))
@@ -189,7 +205,10 @@ async def test_invalid_chunks_are_400_and_eject_no_worker(chunks: bytes) -> None
 
 
 async def test_invalid_pipelined_chunks_are_400_in_turn() -> None:
-    async with scripted_worker(read, wait, ABC) as worker, running(settings(worker.address)) as proxy:
+    async with (
+        scripted_worker(read, wait, ABC) as worker,
+        single_process_proxy(settings(worker.address)) as proxy,
+    ):
         async with strict_client(proxy) as client:
             await client.send(post(b"x") + CHUNKED_HEAD + b"5\r\nfirst\r\n")
             await eventually(lambda: asyncio.sleep(0, worker.requests))
@@ -206,7 +225,7 @@ async def test_invalid_pipelined_chunks_are_400_in_turn() -> None:
 async def test_a_client_leaving_while_waiting_ends_the_upstream(way: str) -> None:
     """Nothing else than the end of what it sends tells that it has left: so that is what it means."""
     leave = LEAVING[way]
-    async with scripted_worker(read, hang) as worker, running(settings(worker.address)) as proxy:
+    async with scripted_worker(read, hang) as worker, single_process_proxy(settings(worker.address)) as proxy:
         with capture_logs() as logs:
             async with strict_client(proxy) as client:
                 await client.send(post(b"x"))
@@ -224,7 +243,7 @@ async def test_a_client_leaving_while_waiting_ends_the_upstream(way: str) -> Non
 async def test_a_client_leaving_in_an_answer_ends_the_upstream() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with scripted_worker(read, head, without_end(in_chunks(bytes(10_000))[:-5])) as worker:
-        async with running(settings(worker.address)) as proxy:
+        async with single_process_proxy(settings(worker.address)) as proxy:
             async with strict_client(proxy) as client:
                 await client.send(post(b"x"))
                 await client.reader.readexactly(100_000)
@@ -254,7 +273,7 @@ async def test_a_slow_reader_holds_up_the_worker_not_the_proxy() -> None:
 
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
     async with scripted_worker(read, head, give) as worker:
-        async with running(settings(worker.address, try_timeout_s=0.5)) as proxy:
+        async with single_process_proxy(settings(worker.address, try_timeout_s=0.5)) as proxy:
             async with strict_client(proxy) as client:
                 await client.send(post(b"x"))
                 await eventually(stalled)

@@ -26,7 +26,7 @@ from tests.support.scripted_worker import (
 )
 from tests.support.strict_client import Heard, StrictClient, in_chunks, post, strict_client
 from tfleet.contract.address import Address
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 LARGE = 6_000_000
 """More than the buffers between client and worker hold."""
@@ -56,7 +56,10 @@ each_end = pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
 
 @contextlib.asynccontextmanager
 async def early(*end: Step) -> AsyncIterator[tuple[ScriptedWorker, Address, StrictClient]]:
-    async with scripted_worker(read_head, *end) as worker, running(settings(worker.address)) as proxy:
+    async with (
+        scripted_worker(read_head, *end) as worker,
+        single_process_proxy(settings(worker.address)) as proxy,
+    ):
         async with strict_client(proxy) as client:
             yield worker, proxy, client
         worker.go_on.set()
@@ -106,7 +109,7 @@ async def test_it_is_not_lost_to_a_body_that_is_sent_at_full_speed() -> None:
         with canned(http("200 OK", b"early")) as quick:
             async with scripted_worker(read_head, reset) as bad:
                 limits = settings(bad.address, quick, replay_bytes=len(body), replay_total_bytes=len(body))
-                async with running(limits) as proxy, strict_client(proxy) as client:
+                async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
                     await client.send(post(body))
                     answer = await client.whole()
                     assert (answer.body, answer.headers["x-retries"]) == (b"early", "1")
@@ -116,7 +119,10 @@ async def test_an_early_answer_does_not_wait_for_a_stalled_body() -> None:
     """The rest of the body is read and thrown away, and then comes the next request."""
     async with stand_in() as other:
         async with scripted_worker(read_head, ANSWER, hang) as worker:
-            async with running(settings(worker.address, other)) as proxy, strict_client(proxy) as client:
+            async with (
+                single_process_proxy(settings(worker.address, other)) as proxy,
+                strict_client(proxy) as client,
+            ):
                 body = bytes(100_000)
                 request = post(body)
                 await client.send(request[:50_000])
@@ -131,7 +137,10 @@ async def test_an_early_answer_does_not_wait_for_a_stalled_body() -> None:
 async def test_an_early_refusal_resends_the_body_to_another(status: int) -> None:
     answer = b"HTTP/1.1 %d No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % status
     async with scripted_worker(read_head, answer) as busy, stand_in() as free:
-        async with running(settings(busy.address, free)) as proxy, strict_client(proxy) as client:
+        async with (
+            single_process_proxy(settings(busy.address, free)) as proxy,
+            strict_client(proxy) as client,
+        ):
             body = bytes(range(256)) * 300
             await client.send(post(body))
             answered = await client.whole()
@@ -155,7 +164,7 @@ async def test_an_answer_that_begins_early_and_ends_late_comes_whole() -> None:
 
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n"
     script = (read_head, head, rest_of_body, b"5\r\nended\r\n0\r\n\r\n", read, ANSWER, hang)
-    async with scripted_worker(*script) as worker, running(settings(worker.address)) as proxy:
+    async with scripted_worker(*script) as worker, single_process_proxy(settings(worker.address)) as proxy:
         async with strict_client(proxy) as client:
             request = post(bytes(LARGE))
             await client.send(request[:1000])

@@ -10,7 +10,7 @@ from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.balancing.member import addressee
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ async def test_an_image_is_read_only_by_the_worker_it_names() -> None:
 
     with embedded_registry() as registry:
         async with stand_in() as taken, stand_in() as stays:
-            async with running(settings(registry=ConsulRegistry(registry))) as proxy:
+            async with single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy:
                 taken.name, stays.name = "w1", "w2"
                 await register(registry, taken.address)
                 await register(registry, stays.address, worker_id="w2")

@@ -8,7 +8,7 @@ from tests.support.fake_worker import settings
 from tests.support.proxy_invariants import states
 from tests.support.scripted_worker import Step, dripping, half_close, hang, read, scripted_worker
 from tests.support.strict_client import in_chunks, post, strict_client
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -76,7 +76,10 @@ ANSWERS: dict[str, tuple[tuple[Step, ...], int, bytes]] = {
 async def test_a_client_understands_an_answer_that(
     script: tuple[Step, ...], status: int, body: bytes, version: str
 ) -> None:
-    async with scripted_worker(read, *script) as worker, running(settings(worker.address)) as proxy:
+    async with (
+        scripted_worker(read, *script) as worker,
+        single_process_proxy(settings(worker.address)) as proxy,
+    ):
         async with strict_client(proxy) as client:
             await client.send(post(b"x", version=version))
             answer = await client.whole()
@@ -94,7 +97,10 @@ async def test_the_split_of_the_bytes_does_not_matter_for_an_answer(
     script: tuple[Step, ...], status: int, body: bytes
 ) -> None:
     drips = [dripping(step, 0) if isinstance(step, bytes) and len(step) < 1000 else step for step in script]
-    async with scripted_worker(read, *drips) as worker, running(settings(worker.address)) as proxy:
+    async with (
+        scripted_worker(read, *drips) as worker,
+        single_process_proxy(settings(worker.address)) as proxy,
+    ):
         async with strict_client(proxy) as client:
             await client.send(post(b"x"))
             answer = await client.whole()
@@ -104,7 +110,7 @@ async def test_the_split_of_the_bytes_does_not_matter_for_an_answer(
 async def test_a_body_that_drips_makes_progress() -> None:
     """Each byte is one, in chunks or not: only the time between them counts."""
     async with scripted_worker(read, CHUNKED, dripping(in_chunks(b"abc", b"def"), 0.04), hang) as worker:
-        async with running(settings(worker.address, try_timeout_s=0.5)) as proxy:
+        async with single_process_proxy(settings(worker.address, try_timeout_s=0.5)) as proxy:
             async with strict_client(proxy) as client:
                 await client.send(post(b"x"))
                 assert (await client.whole()).body == b"abcdef"
@@ -114,7 +120,7 @@ async def test_a_body_that_drips_makes_progress() -> None:
 async def test_headers_keep_their_order_and_repetitions() -> None:
     lines = b"Set-Cookie: a=1\r\nX-One: \t 1 \r\nset-cookie: b=2\r\nX-Empty:\r\nX-Utf-8: caf\xc3\xa9\r\n"
     async with scripted_worker(read, OK + lines + b"Content-Length: 0\r\n\r\n", hang) as worker:
-        async with running(settings(worker.address)) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(settings(worker.address)) as proxy, strict_client(proxy) as client:
             await client.send(post(b"x"))
             found = (await client.whole()).lines
             assert [pair for pair in found if pair[0] in {"set-cookie", "x-one", "x-empty", "x-utf-8"}] == [
@@ -128,7 +134,7 @@ async def test_headers_keep_their_order_and_repetitions() -> None:
 
 async def test_a_non_utf_8_value_passes_unchanged_or_not_at_all() -> None:
     async with scripted_worker(read, OK + b"X: caf\xe9\r\nContent-Length: 0\r\n\r\n", hang) as worker:
-        async with running(settings(worker.address)) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(settings(worker.address)) as proxy, strict_client(proxy) as client:
             await client.send(post(b"x", "Y: dummy").replace(b"dummy", b"caf\xe9"))
             answer = await client.whole()
             assert [value for name, value in answer.lines if name == "x"] in ([], [b"caf\xe9"])
@@ -139,7 +145,7 @@ async def test_trailers_are_dropped_and_what_announces_them_too() -> None:
     head = OK + b"Trailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = head + b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"
     async with scripted_worker(read, answer, read, answer, hang) as worker:
-        async with running(settings(worker.address)) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(settings(worker.address)) as proxy, strict_client(proxy) as client:
             for _ in range(2):
                 await client.send(post(b"x"))
                 found = await client.whole()

@@ -26,7 +26,7 @@ from tests.support.scripted_worker import (
 from tests.support.strict_client import StrictClient, post, post_chunked, strict_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 POISON = b"poison " * 1000
 ABC = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
@@ -95,7 +95,7 @@ async def test_a_body_reaches_two_of_five_workers_where_each(
 ) -> None:
     async with workers(5, answers_all_but_poison(end)) as found:
         limits = settings(*addresses(found), try_timeout_s=try_timeout_s)
-        async with running(limits) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
             for _ in found if kept else ():
                 assert await status(client, post(b"good")) == 200
             with capture_logs() as logs:
@@ -120,7 +120,7 @@ async def test_a_body_reaches_two_of_five_workers_where_each(
 
 
 async def test_a_body_in_chunks_is_known_again() -> None:
-    async with workers(3, read, reset) as found, running(settings(*addresses(found))) as proxy:
+    async with workers(3, read, reset) as found, single_process_proxy(settings(*addresses(found))) as proxy:
         async with strict_client(proxy) as client:
             assert await status(client, post_chunked(POISON[:999], POISON[999:])) == 502
             assert await status(client, post(POISON)) == 502
@@ -130,7 +130,10 @@ async def test_a_body_in_chunks_is_known_again() -> None:
 async def test_a_body_that_one_worker_fails_on_is_answered_by_another() -> None:
     """That was the worker, or too little memory: nothing is remembered."""
     async with workers(1, read, reset) as bad, workers(1, read, ABC) as good:
-        async with running(settings(*addresses(bad + good))) as proxy, strict_client(proxy) as client:
+        async with (
+            single_process_proxy(settings(*addresses(bad + good))) as proxy,
+            strict_client(proxy) as client,
+        ):
             for _ in range(3):
                 assert await status(client, post(POISON)) == 200
         assert (reached(bad), reached(good)) == ([3], [3])
@@ -156,7 +159,7 @@ async def test_failures_before_the_body_do_not_count(body: bytes, script: tuple[
             replay_bytes=len(body),
             replay_total_bytes=len(body),
         )
-        async with running(limits) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
             await client.send(post(body))
             answer = await client.whole()
             assert (answer.status, answer.headers["x-retries"] >= "2") == (200, True)
@@ -168,7 +171,7 @@ async def test_a_refused_connection_does_not_count() -> None:
         gone = await leaving.enter_async_context(scripted_worker())
         async with workers(1, read, ABC) as good:
             limits = settings(*addresses([*bad, gone, *good]))
-            async with running(limits) as proxy, strict_client(proxy) as client:
+            async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
                 await leaving.aclose()
                 await client.send(post(POISON))
                 answer = await client.whole()
@@ -179,7 +182,7 @@ async def test_a_refused_connection_does_not_count() -> None:
 async def test_an_unbuffered_body_is_sent_once_and_ejects_none() -> None:
     async with workers(3, read, reset) as found:
         limits = settings(*addresses(found), replay_bytes=1000)
-        async with running(limits) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
             for number in range(1, 7):
                 assert await status(client, post(POISON)) == 502
                 assert sum(reached(found)) == number
@@ -190,7 +193,7 @@ async def test_an_unbuffered_body_is_sent_once_and_ejects_none() -> None:
 async def test_three_different_bodies_in_a_row_eject_a_worker_that(end: Step, try_timeout_s: float) -> None:
     async with workers(1, read, end) as bad, workers(1, answers_all_but_poison(end)) as good:
         limits = settings(*addresses(bad + good), try_timeout_s=try_timeout_s)
-        async with running(limits) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
             with capture_logs() as logs:  # a probe soon brings it back: what is looked at later is no proof
                 for number in range(3):
                     assert ejected(logs) == []
@@ -206,7 +209,7 @@ async def test_three_different_bodies_in_a_row_eject_a_worker_that(end: Step, tr
 async def test_one_repeated_body_ejects_no_worker(end: Step, try_timeout_s: float) -> None:
     async with workers(1, read, end) as bad, workers(1, read, ABC) as good:
         limits = settings(*addresses(bad + good), try_timeout_s=try_timeout_s)
-        async with running(limits) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
             while len(bad[0].requests) < 4:
                 assert await status(client, post(POISON)) == 200
             assert await states(proxy) == ["ready", "ready"]
@@ -214,7 +217,10 @@ async def test_one_repeated_body_ejects_no_worker(end: Step, try_timeout_s: floa
 
 async def test_an_answer_in_between_makes_it_no_row() -> None:
     async with workers(1, answers_all_but_poison(reset)) as bad, workers(1, read, ABC) as good:
-        async with running(settings(*addresses(bad + good))) as proxy, strict_client(proxy) as client:
+        async with (
+            single_process_proxy(settings(*addresses(bad + good))) as proxy,
+            strict_client(proxy) as client,
+        ):
             for number in range(6):  # whose turn it is changes with each try
                 assert await status(client, post(POISON + b"%d" % number)) == 200
                 for _ in range(2):
@@ -225,7 +231,7 @@ async def test_an_answer_in_between_makes_it_no_row() -> None:
 
 async def test_workers_that_are_all_ejected_still_get_requests() -> None:
     async with workers(2, answers_all_but_poison(reset)) as found:
-        async with running(settings(*addresses(found))) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(settings(*addresses(found))) as proxy, strict_client(proxy) as client:
             with capture_logs() as logs:
                 for number in range(3):
                     assert await status(client, post(POISON + b"%d" % number)) == 502
@@ -234,7 +240,7 @@ async def test_workers_that_are_all_ejected_still_get_requests() -> None:
 
 
 async def test_a_hanging_worker_is_ejected_within_two_seconds() -> None:
-    async with stand_in() as bad, stand_in() as good, running(settings(bad, good)) as proxy:
+    async with stand_in() as bad, stand_in() as good, single_process_proxy(settings(bad, good)) as proxy:
         bad.hung = True
         began_s = time.monotonic()
         async with strict_client(proxy) as client:
@@ -260,6 +266,6 @@ async def test_a_worker_that_is_gone_is_ejected_by_its_first_hang_up() -> None:
     server = await asyncio.start_server(end_at_the_first_image, "127.0.0.1", 0)
     async with server, stand_in() as good:
         gone = Address(*server.sockets[0].getsockname())
-        async with running(settings(gone, good)) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(settings(gone, good)) as proxy, strict_client(proxy) as client:
             assert await status(client, post(b"one")) == 200
             await eventually(lambda: states(proxy), wanted=["ejected", "ready"].__eq__, timeout_s=1.0)

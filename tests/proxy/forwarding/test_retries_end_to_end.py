@@ -14,7 +14,7 @@ from tests.proxy.forwarding.test_forwarder import post
 from tests.support.fake_worker import StandIn, raw_server, settings, stand_in
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -51,7 +51,7 @@ async def test_a_worker_that_declines_is_passed_over(status: int) -> None:
     async def decline(request: web.Request) -> web.Response:
         return web.Response(status=status)
 
-    async with stand_in() as busy, stand_in() as free, running(settings(busy, free)) as proxy:
+    async with stand_in() as busy, stand_in() as free, single_process_proxy(settings(busy, free)) as proxy:
         busy.answer = decline
         answer, _ = await post(proxy, data=BODY)
         assert (answer.status, answer.headers["X-Retries"]) == (200, "1")
@@ -62,7 +62,7 @@ async def test_where_all_decline_the_last_one_s_answer_is_the_answer() -> None:
     async def decline(request: web.Request) -> web.Response:
         return web.Response(status=429, text="full", headers={"Retry-After": "7"})
 
-    async with stand_in() as one, stand_in() as two, running(settings(one, two)) as proxy:
+    async with stand_in() as one, stand_in() as two, single_process_proxy(settings(one, two)) as proxy:
         one.answer = two.answer = decline
         answer, content = await post(proxy, data=BODY)
         assert (answer.status, content, answer.headers["Retry-After"]) == (429, b"full", "7")
@@ -70,7 +70,10 @@ async def test_where_all_decline_the_last_one_s_answer_is_the_answer() -> None:
 
 
 async def test_a_partly_received_body_is_resent_with_the_rest() -> None:
-    async with bad_and_good(hang_up_in_the_head) as (bad, good), running(settings(bad, good)) as proxy:
+    async with (
+        bad_and_good(hang_up_in_the_head) as (bad, good),
+        single_process_proxy(settings(bad, good)) as proxy,
+    ):
         reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nabc")
         await eventually(lambda: states(proxy), wanted=lambda found: found[0] == "ejected")
@@ -83,7 +86,7 @@ async def test_a_partly_received_body_is_resent_with_the_rest() -> None:
 @pytest.mark.parametrize("limits", [{"replay_bytes": 1000}, {"replay_total_bytes": 1000}])
 async def test_a_body_that_is_too_large_to_keep_is_sent_once(limits: dict[str, int]) -> None:
     async with bad_and_good(hang_up_after_the_body) as (bad, good):
-        async with running(settings(bad, good, **limits)) as proxy:  # type: ignore[arg-type] # each is an int
+        async with single_process_proxy(settings(bad, good, **limits)) as proxy:  # type: ignore[arg-type] # each is an int
             answer, content = await post(proxy, data=BODY)
             assert answer.status == 502
             assert str(bad) in json.loads(content)["detail"]
@@ -92,7 +95,7 @@ async def test_a_body_that_is_too_large_to_keep_is_sent_once(limits: dict[str, i
 
 async def test_without_budget_nothing_is_sent_again() -> None:
     async with bad_and_good(hang_up_after_the_body) as (bad, good):
-        async with running(settings(bad, good, retry_floor_per_s=0)) as proxy:
+        async with single_process_proxy(settings(bad, good, retry_floor_per_s=0)) as proxy:
             assert (await post(proxy, data=BODY))[0].status == 502
             assert good.seen == []
 
@@ -109,20 +112,23 @@ async def test_a_stale_connection_ejects_no_worker() -> None:
         served += 1
         await reader.read(1)  # the next request has begun
 
-    async with raw_server(once) as worker, running(settings(worker)) as proxy:
+    async with raw_server(once) as worker, single_process_proxy(settings(worker)) as proxy:
         for number in range(3):
             answer, content = await post(proxy, data=BODY)
             assert (answer.status, content) == (200, b"ok")
             assert answer.headers["X-Retries"] == ("0" if number == 0 else "1")
         assert served == 3
         assert await states(proxy) == ["ready"]
-    async with raw_server(once) as worker, running(settings(worker, retry_floor_per_s=0)) as proxy:
+    async with (
+        raw_server(once) as worker,
+        single_process_proxy(settings(worker, retry_floor_per_s=0)) as proxy,
+    ):
         for _ in range(3):
             assert (await post(proxy, data=BODY))[0].status == 200, "nor is it the retry budget's"
 
 
 async def test_a_slow_client_does_not_use_up_the_worker_s_time() -> None:
-    async with stand_in() as worker, running(settings(worker, try_timeout_s=1.0)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, try_timeout_s=1.0)) as proxy:
         reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nabc")
         await asyncio.sleep(1.1)  # longer than a worker may be silent
@@ -138,7 +144,7 @@ async def test_the_callers_deadline_applies_and_is_forwarded() -> None:
         return web.Response()
 
     left_ms: list[int] = []
-    async with stand_in() as worker, running(settings(worker)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
         worker.answer = never
         answer, _ = await post(proxy, data=b"x", headers={"X-Request-Timeout-Ms": "200"})
         assert answer.status == 504
@@ -147,7 +153,7 @@ async def test_the_callers_deadline_applies_and_is_forwarded() -> None:
 
 @pytest.mark.parametrize("asked", ["soon", "0", "-1", "1.5", "9" * 5000])
 async def test_an_invalid_deadline_is_refused(asked: str) -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
         answer, content = await post(proxy, data=b"x", headers={"X-Request-Timeout-Ms": asked})
         assert answer.status == 400
         assert "X-Request-Timeout-Ms" in json.loads(content)["detail"]
@@ -157,7 +163,7 @@ async def test_a_repeatedly_erroring_worker_is_ejected() -> None:
     async def broken(request: web.Request) -> web.Response:
         return web.Response(status=500)
 
-    async with stand_in() as bad, stand_in() as good, running(settings(bad, good)) as proxy:
+    async with stand_in() as bad, stand_in() as good, single_process_proxy(settings(bad, good)) as proxy:
         bad.answer = broken
         found = [(await post(proxy, data=b"x"))[0].status for _ in range(20)]
         assert found.count(500) == 5
@@ -168,7 +174,7 @@ async def test_at_most_half_are_ejected_for_their_answers() -> None:
     async def broken(request: web.Request) -> web.Response:
         return web.Response(status=500)
 
-    async with stand_in() as one, stand_in() as two, running(settings(one, two)) as proxy:
+    async with stand_in() as one, stand_in() as two, single_process_proxy(settings(one, two)) as proxy:
         one.answer = two.answer = broken
         found = [(await post(proxy, data=b"x"))[0].status for _ in range(30)]
         assert set(found) == {500}, "never 503: somebody is always asked"
@@ -178,7 +184,7 @@ async def test_at_most_half_are_ejected_for_their_answers() -> None:
 async def test_memory_for_replays_is_given_back() -> None:
     async with bad_and_good(hang_up_after_the_body) as (bad, good):
         limits = settings(bad, good, replay_bytes=len(BODY), replay_total_bytes=len(BODY))
-        async with running(limits) as proxy:
+        async with single_process_proxy(limits) as proxy:
             for _ in range(5):
                 assert (await post(proxy, data=BODY))[0].status == 200
 
@@ -194,7 +200,7 @@ async def test_workers_that_were_all_too_late_still_get_requests() -> None:
             await asyncio.sleep(3600)
         return web.Response(text="here")
 
-    async with stand_in() as worker, running(settings(worker, try_timeout_s=0.2)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, try_timeout_s=0.2)) as proxy:
         worker.answer = late_at_first
         async with aiohttp.ClientSession() as session:
             for body in (b"1", b"2", b"3"):  # the third one ejects it
@@ -209,7 +215,7 @@ async def test_short_deadlines_find_a_silent_worker() -> None:
         await asyncio.sleep(3600)
         return web.Response()
 
-    async with stand_in() as bad, stand_in() as good, running(settings(bad, good)) as proxy:
+    async with stand_in() as bad, stand_in() as good, single_process_proxy(settings(bad, good)) as proxy:
         bad.answer, bad.ready = silent, False
         async with aiohttp.ClientSession() as session:
 
@@ -226,7 +232,7 @@ async def test_without_budget_a_full_worker_s_answer_is_the_answer() -> None:
         return web.Response(status=429, headers={"Retry-After": "7"})
 
     async with stand_in() as full, stand_in() as other:
-        async with running(settings(full, other, retry_floor_per_s=0)) as proxy:
+        async with single_process_proxy(settings(full, other, retry_floor_per_s=0)) as proxy:
             full.answer = decline
             answer, _ = await post(proxy, data=BODY)
             assert (answer.status, answer.headers["Retry-After"]) == (429, "7")
@@ -244,7 +250,7 @@ async def test_a_worker_that_others_keep_busy_is_asked_once_a_second(status: int
         return web.Response(status=status, headers={"X-Queue-Length": "9"})
 
     async with stand_in() as one, stand_in() as two:
-        async with running(settings(one, two, balance="least-request")) as proxy:
+        async with single_process_proxy(settings(one, two, balance="least-request")) as proxy:
             one.answer = busy
             for _ in range(50):
                 assert (await post(proxy, data=b"x"))[0].status == 200

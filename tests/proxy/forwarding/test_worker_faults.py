@@ -24,7 +24,7 @@ from tests.support.scripted_worker import (
     without_end,
 )
 from tests.support.strict_client import post, post_chunked, strict_client
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 BODY = bytes(range(256)) * 270
 """More than one piece, and less than is kept for sending it again."""
@@ -181,7 +181,7 @@ async def test_another_worker_answers_for_one_that(
     script: tuple[Step, ...], reason: str, try_timeout_s: float, state: str
 ) -> None:
     async with scripted_worker(*script) as bad, stand_in() as good:
-        async with running(settings(bad.address, good, try_timeout_s=try_timeout_s)) as proxy:
+        async with single_process_proxy(settings(bad.address, good, try_timeout_s=try_timeout_s)) as proxy:
             async with strict_client(proxy) as client:
                 await client.send(post(BODY, "Content-Type: image/jpeg"))
                 answer = await client.whole()
@@ -202,7 +202,7 @@ async def test_alone_it_is_a_502_if_the_worker(
     script: tuple[Step, ...], reason: str, try_timeout_s: float, state: str
 ) -> None:
     async with scripted_worker(*script) as bad:
-        async with running(settings(bad.address, try_timeout_s=try_timeout_s)) as proxy:
+        async with single_process_proxy(settings(bad.address, try_timeout_s=try_timeout_s)) as proxy:
             async with strict_client(proxy) as client:
                 await client.send(post(BODY))
                 answer = await client.whole()
@@ -225,7 +225,7 @@ def _used_once(worker: ScriptedWorker) -> None:
 @pytest.mark.parametrize("script", [(read_head,), (read_head, reset), (read, reset)])
 async def test_a_body_in_chunks_is_sent_again_whole(script: tuple[Step, ...]) -> None:
     async with scripted_worker(*script) as bad, stand_in() as good:
-        async with running(settings(bad.address, good)) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(settings(bad.address, good)) as proxy, strict_client(proxy) as client:
             await client.send(post_chunked(*(BODY[i : i + 999] for i in range(0, len(BODY), 999))))
             assert (await client.whole()).headers["x-retries"] == "1"
             assert good.seen[0].body == BODY
@@ -236,7 +236,7 @@ async def test_a_large_body_is_resent_whole_after_a_reset() -> None:
 
     async with scripted_worker(read_head, reset) as bad, stand_in() as good:
         limits = settings(bad.address, good, replay_bytes=len(body), replay_total_bytes=len(body))
-        async with running(limits) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
             await client.send(post(body))
             assert (await client.whole()).headers["x-retries"] == "1"
             assert good.seen[0].body == body
@@ -245,7 +245,10 @@ async def test_a_large_body_is_resent_whole_after_a_reset() -> None:
 async def test_an_unreachable_worker_is_ejected_by_one_try() -> None:
     async with contextlib.AsyncExitStack() as leaving, stand_in() as good:
         gone = await leaving.enter_async_context(scripted_worker())
-        async with running(settings(gone.address, good)) as proxy, strict_client(proxy) as client:
+        async with (
+            single_process_proxy(settings(gone.address, good)) as proxy,
+            strict_client(proxy) as client,
+        ):
             await leaving.aclose()
             await client.send(post(BODY))
             assert (await client.whole()).headers["x-retries"] == "1"

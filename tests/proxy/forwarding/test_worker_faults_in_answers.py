@@ -11,7 +11,7 @@ from tests.support.fake_worker import settings, stand_in
 from tests.support.proxy_invariants import assert_at_rest, metric, rows
 from tests.support.scripted_worker import Step, hang, read, reset, scripted_worker, wait, without_end
 from tests.support.strict_client import StrictClient, post, strict_client
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LENGTH = OK + b"Content-Length: 100\r\n\r\n0123456789"
@@ -67,7 +67,7 @@ async def test_the_client_s_connection_breaks_off_if_a_worker(
     beginning: bytes, fault: tuple[Step, ...], try_timeout_s: float
 ) -> None:
     async with scripted_worker(read, beginning, wait, *fault) as bad, stand_in() as good:
-        async with running(settings(bad.address, good, try_timeout_s=try_timeout_s)) as proxy:
+        async with single_process_proxy(settings(bad.address, good, try_timeout_s=try_timeout_s)) as proxy:
             with capture_logs() as logs:
                 async with strict_client(proxy) as client:
                     await client.send(post(b"x", "X-Request-Id: mine"))
@@ -97,7 +97,7 @@ async def test_the_client_s_connection_breaks_off_if_a_worker(
 
 async def test_the_access_log_tells_who_broke_off() -> None:
     """The worker, or the client."""
-    async with scripted_worker(read, LENGTH) as bad, running(settings(bad.address)) as proxy:
+    async with scripted_worker(read, LENGTH) as bad, single_process_proxy(settings(bad.address)) as proxy:
         with capture_logs() as logs:
             async with strict_client(proxy) as client:
                 await client.send(post(b"x"))
@@ -109,7 +109,10 @@ async def test_the_access_log_tells_who_broke_off() -> None:
 @pytest.mark.parametrize("fault", [(), (reset,)], ids=["close", "reset"])
 async def test_an_http_1_0_client_can_detect_a_cut_answer(fault: tuple[Step, ...]) -> None:
     """It has no chunks: a whole answer without a length ends with FIN, a broken one must not."""
-    async with scripted_worker(read, CHUNK, wait, *fault) as bad, running(settings(bad.address)) as proxy:
+    async with (
+        scripted_worker(read, CHUNK, wait, *fault) as bad,
+        single_process_proxy(settings(bad.address)) as proxy,
+    ):
         async with strict_client(proxy) as client:
             await client.send(post(b"x", version="1.0"))
             await client.reader.readuntil(b"\r\n\r\n")

@@ -10,7 +10,8 @@ from tests.support.fake_worker import CLIENT_LIMITS, settings
 from tests.support.ipv6 import needs_ipv6
 from tfleet.contract.address import Address
 from tfleet.httpd.listen import bound_socket, resolve
-from tfleet.proxy.multiprocess.shared_port import held, share
+from tfleet.proxy.multiprocess.shared_port import held
+from tfleet.proxy.settings import settings_of_listener
 
 ANY = Address("127.0.0.1", 0)
 
@@ -76,7 +77,7 @@ HERE = Address("127.0.0.1", 1234)
 def test_the_shares_add_up_to_the_proxys_limits() -> None:
     clients = replace(CLIENT_LIMITS, max_connections=1000)
     whole = settings(client_limits=clients, replay_total_bytes=1_000_001, retry_floor_per_s=10.0)
-    parts = [share(whole, number, 3, HERE) for number in (1, 2, 3)]
+    parts = [settings_of_listener(whole, number, 3, HERE) for number in (1, 2, 3)]
     assert [part.client_limits.max_connections for part in parts] == [334, 333, 333]
     assert sum(part.limits.replay_total_bytes for part in parts) == 1_000_001
     assert sum(part.limits.retry_floor_per_s for part in parts) == 10.0

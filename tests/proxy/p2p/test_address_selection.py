@@ -15,7 +15,7 @@ from tfleet.discovery.registry import ConsulRegistry
 from tfleet.httpd.http1.request import read_request_head
 from tfleet.proxy.p2p.address_selection import AddressKind, ClientLocation, side_of
 from tfleet.proxy.p2p.local_networks import Networks
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 from tfleet.proxy.settings import Mode
 
 INSIDE, OUTSIDE = Address("172.18.0.5", 8000), Address("203.0.113.9", 32768)
@@ -108,7 +108,7 @@ async def test_each_lookup_names_the_address_for_its_client(
     with embedded_registry() as registry:
         async with (
             stand_in() as worker,
-            running(settings(registry=ConsulRegistry(registry), mode=mode)) as proxy,
+            single_process_proxy(settings(registry=ConsulRegistry(registry), mode=mode)) as proxy,
         ):
             worker.name = "w1"
             agent = ConsulAgent(registry, "tfleet", ttl_s=60)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.fake_worker import settings, stand_in
 from tests.support.relay import relay_beside
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 MB = 1024 * 1024
 
@@ -38,7 +38,7 @@ async def test_one_upload_that_goes_past_the_proxy(
 ) -> None:
     photo, path = random.Random(1).randbytes(size), "/predict?top=2&x=a%20b"
     await asyncio.to_thread((tmp_path / "big.jpg").write_bytes, photo)
-    async with stand_in() as worker, running(settings(worker, mode="p2p")) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
         async with relay_beside(proxy) as witness:
             form = ("-L", "-F", f"data=@{tmp_path}/big.jpg")
             said = await curl(*form, *options, "-w", "\n%{num_redirects}", witness.address.url + path)

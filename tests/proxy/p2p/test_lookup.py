@@ -18,13 +18,17 @@ from tfleet.proxy.balancing.member import Probe
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.p2p.local_networks import NetworkView
 from tfleet.proxy.p2p.lookup import Lookup
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 from tfleet.proxy.settings import Mode
 from tfleet.proxy.ticket_issuer import TicketIssuer
 
 
 async def test_workers_that_failed_the_client_are_passed_over() -> None:
-    async with stand_in() as one, stand_in() as two, running(settings(one, two, mode="p2p")) as proxy:
+    async with (
+        stand_in() as one,
+        stand_in() as two,
+        single_process_proxy(settings(one, two, mode="p2p")) as proxy,
+    ):
         async with aiohttp.ClientSession() as session:
 
             async def named(query: str) -> tuple[int, str]:
@@ -39,7 +43,7 @@ async def test_workers_that_failed_the_client_are_passed_over() -> None:
 async def test_a_reported_failure_is_probed_before_the_next_lease() -> None:
     async with AsyncExitStack() as stack, stand_in() as well, aiohttp.ClientSession() as session:
         dead = await stack.enter_async_context(stand_in())
-        async with running(settings(dead, well, mode="p2p")) as proxy:
+        async with single_process_proxy(settings(dead, well, mode="p2p")) as proxy:
 
             async def states() -> dict[str, str]:
                 async with session.get(f"{proxy.url}/workers") as answer:
@@ -69,7 +73,11 @@ async def asked(
     [("forward", "/worker", True), ("p2p", "/worker", False), ("p2p", "/", False)],
 )
 async def test_a_lease_names_several_workers_with_an_expiry(mode: Mode, path: str, forwards: bool) -> None:
-    async with stand_in() as one, stand_in() as two, running(settings(one, two, mode=mode)) as proxy:
+    async with (
+        stand_in() as one,
+        stand_in() as two,
+        single_process_proxy(settings(one, two, mode=mode)) as proxy,
+    ):
         answer, text = await asked(proxy, "n=8", path=path)
         assert (answer.status, answer.content_type) == (200, "application/json")
         assert answer.headers["Cache-Control"] == "no-store"
@@ -84,7 +92,7 @@ async def test_leases_take_turns_and_skip_reported_failures() -> None:
     async with AsyncExitStack() as stack:
         workers = [await stack.enter_async_context(stand_in()) for _ in range(3)]
         addresses = [str(worker.address) for worker in workers]
-        proxy = await stack.enter_async_context(running(settings(*workers, mode="p2p")))
+        proxy = await stack.enter_async_context(single_process_proxy(settings(*workers, mode="p2p")))
 
         async def leased(query: str) -> list[str]:
             answer, text = await asked(proxy, query, accept="text/plain")
@@ -101,7 +109,7 @@ async def test_leases_take_turns_and_skip_reported_failures() -> None:
 
 @pytest.mark.parametrize("n", ["0", "65", "-1", "", "8.0", "all", "1" * 5000])
 async def test_a_worker_count_out_of_range_is_400(n: str) -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
         answer, text = await asked(proxy, f"n={n}")
         assert (answer.status, answer.content_type) == (400, "application/problem+json")
         detail = f"n is {n[:20]!r}: expected a number of workers from 1 to 64"
@@ -141,7 +149,7 @@ async def read_to_its_end(proxy: Address, request: bytes) -> bytes:
 
 @pytest.mark.parametrize(("expect", "body"), [(b"Expect: 100-continue\r\n", b""), (b"", b"half of it")])
 async def test_a_p2p_proxy_redirects_before_reading_the_image(expect: bytes, body: bytes) -> None:
-    async with stand_in() as worker, running(settings(worker, mode="p2p")) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
         head = b"POST /predict?top=2&x=a%20b HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\n"
         said = await read_to_its_end(proxy, head + expect + b"\r\n" + body)
         assert said.startswith(b"HTTP/1.1 307 "), "and no 100 Continue before it"
@@ -152,7 +160,7 @@ async def test_a_p2p_proxy_redirects_before_reading_the_image(expect: bytes, bod
 
 
 async def test_a_redirected_uploads_connection_is_closed() -> None:
-    async with stand_in() as worker, running(settings(worker, mode="p2p")) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
         head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n"
         began_s = time.monotonic()
         said = await read_to_its_end(proxy, head + b"image" + b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")

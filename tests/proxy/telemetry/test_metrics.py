@@ -2,11 +2,11 @@ import os
 
 from tests.proxy.admin.test_app import get
 from tests.support.fake_worker import settings, stand_in
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 
 async def test_the_metrics_tell_memory_descriptors_and_tasks() -> None:
-    async with stand_in() as worker, running(settings(worker)) as proxy:
+    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
         _, text = await get(proxy, "/metrics")
         found = {
             name: float(value)

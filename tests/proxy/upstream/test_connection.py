@@ -20,7 +20,7 @@ from tests.support.scripted_worker import (
 )
 from tests.support.strict_client import StrictClient, in_chunks, post, strict_client
 from tests.support.waiting import eventually
-from tfleet.proxy.server import running
+from tfleet.proxy.server import single_process_proxy
 
 OK = b"HTTP/1.1 200 OK\r\n"
 ABC = OK + b"Content-Length: 3\r\n\r\nabc"
@@ -45,7 +45,10 @@ KEPT: dict[str, tuple[bytes, ...]] = {
 @pytest.mark.parametrize("answers", KEPT.values(), ids=KEPT.keys())
 async def test_a_connection_is_used_again_after_an_answer_that(answers: tuple[bytes, ...]) -> None:
     script = [step for answer in answers for step in (read, answer)]
-    async with scripted_worker(*script, hang) as worker, running(settings(worker.address)) as proxy:
+    async with (
+        scripted_worker(*script, hang) as worker,
+        single_process_proxy(settings(worker.address)) as proxy,
+    ):
         async with strict_client(proxy) as client:
             for number in range(len(answers)):
                 await client.send(post(b"%d" % number))
@@ -85,7 +88,7 @@ async def _ask(client: StrictClient, body: bytes) -> bytes:
 async def test_excess_bytes_belong_to_no_answer(
     script: tuple[Step, ...],
 ) -> None:
-    async with scripted_worker(*script) as worker, running(settings(worker.address)) as proxy:
+    async with scripted_worker(*script) as worker, single_process_proxy(settings(worker.address)) as proxy:
         async with strict_client(proxy) as client:
             for number in range(3):
                 assert await _ask(client, b"%d" % number) in {b"abc", b""}
@@ -100,7 +103,7 @@ async def test_excess_bytes_belong_to_no_answer(
 
 @pytest.mark.parametrize("script", LATER.values(), ids=LATER.keys())
 async def test_excess_bytes_after_an_answer_end_the_connection(script: tuple[Step, ...]) -> None:
-    async with scripted_worker(*script) as worker, running(settings(worker.address)) as proxy:
+    async with scripted_worker(*script) as worker, single_process_proxy(settings(worker.address)) as proxy:
         async with strict_client(proxy) as client:
             for number in range(2):
                 assert await _ask(client, b"%d" % number) in {b"abc", b""}
@@ -121,7 +124,7 @@ ENDED: dict[str, tuple[Step, ...]] = {
 
 @pytest.mark.parametrize("script", ENDED.values(), ids=ENDED.keys())
 async def test_a_connection_is_not_used_again_after_an_answer_that(script: tuple[Step, ...]) -> None:
-    async with scripted_worker(*script) as worker, running(settings(worker.address)) as proxy:
+    async with scripted_worker(*script) as worker, single_process_proxy(settings(worker.address)) as proxy:
         async with strict_client(proxy) as client:
             for number in range(3):
                 assert await _ask(client, b"%d" % number) == b"abc"
@@ -132,7 +135,10 @@ async def test_a_connection_is_not_used_again_after_an_answer_that(script: tuple
 
 async def test_a_cut_answer_on_a_kept_connection_ejects() -> None:
     """Unlike one that had closed it before the request came: there, not a byte of an answer is seen."""
-    async with scripted_worker(read, ABC, read, OK) as worker, running(settings(worker.address)) as proxy:
+    async with (
+        scripted_worker(read, ABC, read, OK) as worker,
+        single_process_proxy(settings(worker.address)) as proxy,
+    ):
         async with strict_client(proxy) as client:
             assert await _ask(client, b"0") == b"abc"
             await client.send(post(b"1"))
@@ -157,7 +163,7 @@ async def test_an_unread_body_does_not_delay_the_close() -> None:
 
     async with scripted_worker(take_little, read_head, wait, ABC, wait) as worker:
         async with (
-            running(settings(worker.address, max_body_bytes=LARGE)) as proxy,
+            single_process_proxy(settings(worker.address, max_body_bytes=LARGE)) as proxy,
             strict_client(proxy) as client,
         ):
             client.writer.write(post(bytes(LARGE)))
@@ -174,7 +180,7 @@ async def test_an_answer_ended_by_fin_is_whole_mid_request() -> None:
     script = (take_little, read_head, wait, OK + b"\r\nabc", half_close, wait)
     async with scripted_worker(*script) as worker:
         limits = settings(worker.address, max_body_bytes=LARGE)
-        async with running(limits) as proxy, strict_client(proxy) as client:
+        async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
             client.writer.write(post(bytes(LARGE)))
             await eventually(lambda: _clogged(client))
             worker.go_on.set()
