@@ -12,8 +12,8 @@ from typing import Final
 from benchmarks.machine import has_bfloat16
 from benchmarks.process import Server, server
 from tests.support.canned_server import nobody
-from tfleet.worker.inference.choose_precision import BUILT_IN
-from tfleet.worker.inference.choose_precision import FOLDER as SAMPLES
+from tfleet.worker.inference.choose_precision import BUILT_IN_SAMPLES
+from tfleet.worker.inference.choose_precision import SAMPLES_FOLDER as SAMPLES
 from tfleet.worker.model.find import DEFAULT_MODEL
 
 WORKER: Final = "worker"
@@ -64,7 +64,7 @@ def _with_other_samples() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tfleet-bench-") as folder:
         model = Path(folder) / DEFAULT_MODEL.name / "1"
         shutil.copytree(DEFAULT_MODEL / "1", model)
-        shutil.copytree(BUILT_IN, model / SAMPLES, ignore=shutil.ignore_patterns("cat.*", "*.md"))
+        shutil.copytree(BUILT_IN_SAMPLES, model / SAMPLES, ignore=shutil.ignore_patterns("cat.*", "*.md"))
         yield model
 
 

@@ -26,7 +26,7 @@ from tfleet.runtime.printable import printable
 from tfleet.worker.address.docker_port import NotPublishedError
 from tfleet.worker.address.wan_option import FindWan, advertise_wan_option
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.inference.precision import Tuning, Wanted
+from tfleet.worker.inference.precision import Tuning, WantedPrecision
 from tfleet.worker.model import ModelError, find_model
 from tfleet.worker.options import model_options, work_options
 from tfleet.worker.server import CannotListenError, WorkerSettings, serve
@@ -65,7 +65,7 @@ def worker(
     ticket_key_file: Path | None,
     cors_origins: tuple[str, ...],
     cpus: int | None,
-    precision: Wanted,
+    precision: WantedPrecision,
     precision_tolerance: float,
     threads: int | None,
     max_batch: int,

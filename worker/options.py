@@ -12,7 +12,7 @@ from tfleet.contract.names import MAX_BODY_BYTES
 from tfleet.discovery.options import cors_origin_option
 from tfleet.worker.decoders.limits import DEFAULT_DECODE_TIMEOUT_S
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS
-from tfleet.worker.inference.precision import DEFAULT_TOLERANCE, WANTED
+from tfleet.worker.inference.precision import DEFAULT_TOLERANCE, WANTED_PRECISIONS
 from tfleet.worker.wsgi.admission_queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -59,7 +59,7 @@ def work_options(command: _F) -> _F:
         ),
         click.option(
             "--precision",
-            type=click.Choice(WANTED),
+            type=click.Choice(WANTED_PRECISIONS),
             default="auto",
             help="bfloat16 is about twice as fast on CPUs that have it; auto takes it there if the labels of "
             "sample images stay the same.",

@@ -42,7 +42,7 @@ from tfleet.worker.decoders import DecoderPool, PoolLimits
 from tfleet.worker.decoders.metrics import DecoderMetrics
 from tfleet.worker.image.isolated_decode import COMMAND
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.inference.batch_sizes import batch_sizes, threads_for
+from tfleet.worker.inference.batch_sizes import batch_sizes, request_threads
 from tfleet.worker.inference.load import load_warm
 from tfleet.worker.inference.precision import Tuning
 from tfleet.worker.lifecycle import Lifecycle, LifecycleState
@@ -164,7 +164,9 @@ def serve(settings: WorkerSettings) -> None:
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         membership.begin()
         classifier = load_warm(settings.spec, settings.tuning, batch_sizes(settings.max_batch), metrics, log)
-        server.use_threads(settings.threads or threads_for(classifier.lanes, max(classifier.batch_sizes)))
+        server.use_threads(
+            settings.threads or request_threads(classifier.concurrent_runs, max(classifier.batch_sizes))
+        )
         lifecycle.loaded(classifier)
         membership.wait_admitted()
         lifecycle.ready(classifier)
@@ -254,7 +256,7 @@ def _membership(
     test = SelfTest(check, instance, SelfTestTarget(hint), on_problem=lifecycle.held_up, locate=whereabouts)
     wan_test = _wan_test(check, instance, whereabouts, registry)
     if wan_test is not None:
-        whereabouts.may_tell_wan = lambda: wan_test.passed
+        whereabouts.may_register_wan = lambda: wan_test.passed
     return WorkerRegistration(registration, test, wan_test)
 
 

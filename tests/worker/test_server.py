@@ -125,7 +125,7 @@ def test_the_log_has_the_start_times_and_the_hardware(tmp_path: Path) -> None:
     with worker_process("--model", str(write_model(tmp_path / "colours" / "1")), *options, *ALONE) as worker:
         told = worker.wait_for("model loaded")
         assert told["seconds"].keys() == {"import", "load", "warm-up"}
-        assert (told["cpus"], told["precision"], told["because"]) == (1, "float32", "as asked")
+        assert (told["cpus"], told["precision"], told["because"]) == (1, "float32", "requested")
         assert told["batch_sizes"][0] == 1
         metrics = requests.get(f"{worker.address().url}/metrics", timeout=10).text
         assert 'tfleet_worker_start_seconds{part="load"}' in metrics

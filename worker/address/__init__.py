@@ -1,1 +1,1 @@
-"""Where this worker can be reached."""
+"""The addresses of this worker: in the fleet's network, and for clients outside."""

@@ -1,14 +1,15 @@
-"""Where a worker is: its address in the fleet's network, and the one for clients outside, if it has one.
+"""A worker's address in the fleet's network (LAN), and its address for clients outside (WAN), if it has one.
 
 The rules:
 
-- What `--advertise` says is the address for as long as the worker lives. Else it is this machine's own on the
-  way to the registry, and looked up again before each heartbeat: that asks nobody but the kernel, and a name
-  server where the registry has a name.
-- No way to the registry is no news of the address: it stays what it was.
-- The outside address is found at the start, and again where the other one has changed: that is when an engine
-  publishes ports anew. If that fails the worker does without it, and asks again before the next heartbeat.
-- It is told to nobody before one such address has been tested, if it can be.
+- `--advertise` sets the LAN address for as long as the worker runs. Without it, it is this machine's own
+  address on the route to the registry, looked up before each heartbeat: a question to the kernel, and to a
+  name server if the registry is given by name.
+- Without a route to the registry the LAN address stays as it is.
+- The WAN address is looked up at the start, and again when the LAN address has changed, because that is when
+  Docker publishes ports anew. If the look-up fails the worker has no WAN address, and asks again before the
+  next heartbeat.
+- The WAN address is not registered before it has passed its test, where it can be tested.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ from tfleet.worker.address.wan_option import FindWan
 
 
 class WorkerAddresses:
-    """Call it to have an instance with the addresses of now. `find` gives the address in the fleet's network;
-    it may raise OSError. `may_tell_wan` is whether the outside address may be told, from the start on.
+    """Fills an instance with the worker's current addresses when called.
 
-    Raises OSError and NotPublishedError where the first look finds nothing.
+    `find` returns the LAN address; it may raise OSError. `may_register_wan` says whether the WAN address may
+    be registered yet. The constructor raises OSError and NotPublishedError if the first look-up fails.
     """
 
     def __init__(self, find: Callable[[], Address], find_wan: FindWan | None, listening_port: int) -> None:
-        self.may_tell_wan: Callable[[], bool] = lambda: True
+        self.may_register_wan: Callable[[], bool] = lambda: True
         self.address = find()
         self._find = find
         self._find_wan = find_wan
         self._port = listening_port
         self.wan = None if find_wan is None else find_wan(listening_port)
-        self._owed = False
-        """Whether the outside address has to be asked for again."""
+        self._retry_wan = False
+        """Whether the last look-up of the WAN address failed."""
         self._log: Any = structlog.get_logger()
 
     def __repr__(self) -> str:
@@ -51,27 +52,28 @@ class WorkerAddresses:
             address = self._find()
         except OSError:
             address = self.address
-        if address != self.address or self._owed:
+        # Docker is not asked at each heartbeat: its answer can take a second.
+        if address != self.address or self._retry_wan:
             self.address = address
-            self.wan = self._wan_again()
-        return replace(instance, address=address, wan=self.wan if self.may_tell_wan() else None)
+            self.wan = self._look_up_wan()
+        return replace(instance, address=address, wan=self.wan if self.may_register_wan() else None)
 
-    def _wan_again(self) -> Address | None:
+    def _look_up_wan(self) -> Address | None:
         try:
             found = None if self._find_wan is None else self._find_wan(self._port)
         except NotPublishedError as error:
-            if not self._owed:
-                self._log.warning("no address for clients outside any more", error=str(error))
-            self._owed = True
+            if not self._retry_wan:
+                self._log.warning("the WAN address is lost: clients outside can't connect", error=str(error))
+            self._retry_wan = True
             return None
-        self._owed = False
+        self._retry_wan = False
         return found
 
 
 def why_untested(wan: Address, registry: Address) -> str:
-    """Why the registry can't tell whether an outside address is reached; empty where it can."""
+    """Why the registry can't test whether a WAN address is reachable; empty if it can."""
     if is_unspecified(wan.host):
-        return "it is every address of the machine, and nobody knows by which one a client will come"
+        return "it stands for all addresses of the machine, and a client may use any of them"
     if is_loopback(wan.host) and not is_loopback(registry.host):
-        return "it is on loopback, which is another one for the registry"
+        return "it is a loopback address, which leads the registry to itself"
     return ""

@@ -1,9 +1,9 @@
-"""By what names the engine may know the container that this process is in. No I/O but reading them.
+"""The names by which Docker may know the container that this process runs in.
 
-There is no official way. The files that an engine mounts into each container (/etc/hostname and others) come
-from a folder with the container's id, which holds for cgroups of both versions and whatever the host's name;
-cgroups of version 1 have it in their paths; and the host's name is the beginning of it, unless somebody chose
-another. In this order others look for it, too (docker-gen, caddy-docker-proxy).
+There is no official way to find out. The files that Docker mounts into each container (/etc/hostname and
+others) come from a folder with the container's id, with both versions of cgroups and any host name. The paths
+of cgroups version 1 contain the id. The host name is the start of the id unless the operator chose another.
+docker-gen and caddy-docker-proxy look in the same order.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ _IN_A_PATH: Final = re.compile(r"[/-]([0-9a-f]{64})(?:\.scope)?$", re.MULTILINE)
 
 
 def names(mountinfo: str, cgroup: str, hostname: str) -> tuple[str, ...]:
-    """The likeliest first, each once. The first two are what /proc/self has under their names."""
+    """The possible names, the likeliest first. `mountinfo` and `cgroup` are the texts of those files in
+    /proc/self.
+    """
     return tuple(dict.fromkeys([*_MOUNTED.findall(mountinfo), *_IN_A_PATH.findall(cgroup), hostname]))
 
 
 def own_names() -> tuple[str, ...]:
-    """Those of this process."""
+    """The possible names of this process's container."""
     return names(_read("/proc/self/mountinfo"), _read("/proc/self/cgroup"), socket.gethostname())
 
 

@@ -1,12 +1,8 @@
-"""What keeps a worker from knowing its published port.
+"""Ask Docker at which address of the host this worker's port is published.
 
-Where the engine has published a container's port, as `docker inspect` has it.
-
-Asks the engine, by Docker's own SDK, where this worker's port is published.
-
-It is asked where DOCKER_HOST says, else at its usual socket. Who may write to that socket may do anything to
-the machine, however it is mounted. So a proxy that lets nothing but that question through is the better way:
-deploy/images/docker_socket_proxy.py, or any other socket proxy.
+The Docker engine is reached at DOCKER_HOST, or else at its usual socket. A process that may write to that
+socket controls the whole machine, even where it is mounted read-only. It is safer to give the worker a socket
+proxy that passes only this question: deploy/images/docker_socket_proxy.py, or any other.
 """
 
 from __future__ import annotations
@@ -24,16 +20,17 @@ from tfleet.worker.address.container_id import own_names
 
 
 class NotPublishedError(Exception):
-    """There is none, or it can't be asked for. The message is one line that says why and what to set."""
+    """The port is not published, or Docker can't be asked. The message is one line: why, and what to set."""
 
 
-_EVERY_IPV4 = "0.0.0.0"  # noqa: S104 - told, not bound to
+_EVERY_IPV4 = "0.0.0.0"  # noqa: S104 - only reported, no socket is bound to it
 
 
 def binding(container: Mapping[str, object], port: int) -> Address | None:
-    """The address of the engine's machine that leads to this TCP port of the container, if there is one.
+    """The address on Docker's host that is published for a TCP port of the container, or None.
 
-    Its host is 0.0.0.0 where that is every interface. An IPv4 address is taken before one of IPv6.
+    `container` is the answer of `docker inspect`. The host is 0.0.0.0 if the port is published on all
+    interfaces. An IPv4 address is preferred to one of IPv6.
     """
     settings = container.get("NetworkSettings")
     ports = settings.get("Ports") if isinstance(settings, Mapping) else None
@@ -54,14 +51,15 @@ def _address(bound: object) -> Address | None:
 
 
 _SOCKET: Final = "unix:///var/run/docker.sock"
-_MOST_CHARS: Final = 200
-_TIMEOUT_S: Final = 1.0  # a heartbeat may wait for several answers, and a check lives for ten seconds
+_MAX_CHARS: Final = 200
+_TIMEOUT_S: Final = 1.0  # a heartbeat waits for several answers, and its check expires after ten seconds
 
 
 def published_port(port: int, host: str = "", names: Iterable[str] | None = None) -> Address:
-    """The address that leads to this port from outside: the host given, else the one that it is bound to.
+    """The published address of this port; with `host` instead of the one that Docker reports, if given.
 
-    `names` are those by which the engine may know the container. Raises NotPublishedError.
+    `names` are those by which Docker may know the container, by default this process's. Raises
+    NotPublishedError.
     """
     engine = os.environ.get("DOCKER_HOST") or _SOCKET
     container = _container(engine, own_names() if names is None else tuple(names))
@@ -77,10 +75,10 @@ def published_port(port: int, host: str = "", names: Iterable[str] | None = None
 
 def _container(engine: str, names: tuple[str, ...]) -> Mapping[str, Any]:
     try:
-        from docker.errors import APIError, DockerException, NotFound  # noqa: PLC0415 - only who asks needs it
+        from docker.errors import APIError, DockerException, NotFound  # noqa: PLC0415 - an extra, needed only here
     except ModuleNotFoundError as error:
         raise NotPublishedError(
-            f"there is no module {error.name}, by which Docker is asked: pip install 'tfleet[docker]'"
+            f"the Python module {error.name} is missing: pip install 'tfleet[docker]'"
         ) from error
     _connect(engine)
     try:
@@ -92,28 +90,31 @@ def _container(engine: str, names: tuple[str, ...]) -> Mapping[str, Any]:
                     continue
                 return found
     except APIError as error:
-        why = " ".join(str(error.explanation or error).split())[:_MOST_CHARS]
+        why = " ".join(str(error.explanation or error).split())[:_MAX_CHARS]
         raise NotPublishedError(
-            f"the engine at {engine} does not show this container: {why}; a socket "
-            "proxy has to let GET /version and /containers/ID/json pass"
+            f"Docker at {engine} does not show this container: {why}; a socket proxy has to allow GET /version "
+            "and GET /containers/ID/json"
         ) from error
-    # Its errors of the connection are those of requests; and what answers may be no engine.
+    # The SDK raises connection errors of requests, and any error if something else than Docker answers.
     except (DockerException, OSError, LookupError, TypeError, ValueError) as error:
-        raise NotPublishedError(f"the engine at {engine} does not answer as Docker does: {error}") from error
+        raise NotPublishedError(f"what answers at {engine} is not Docker: {error}") from error
     raise NotPublishedError(
-        f"the engine at {engine} has no container of this worker, which may be called {', '.join(names)}: it "
-        "has to be the one that runs it, see DOCKER_HOST"
+        f"Docker at {engine} does not run this worker's container (looked for {', '.join(names)}): set "
+        "DOCKER_HOST to the engine that does"
     )
 
 
 def _connect(engine: str) -> None:
-    """Whether anybody is there. The SDK says it, too, but hides the reason in three errors around it."""
+    """Check that something listens there. Raises NotPublishedError, which says what to do.
+
+    The SDK would fail as well, but it wraps the reason in three other errors.
+    """
     parts = urlsplit(engine)
     try:
         if parts.scheme == "unix":
-            with socket.socket(socket.AF_UNIX) as line:
-                line.settimeout(_TIMEOUT_S)
-                line.connect(parts.path)
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(_TIMEOUT_S)
+                connection.connect(parts.path)
         elif parts.scheme in {"tcp", "http", "https"} and parts.hostname:
             socket.create_connection((parts.hostname, parts.port or 2375), _TIMEOUT_S).close()
     except FileNotFoundError as error:
@@ -128,8 +129,8 @@ def _connect(engine: str) -> None:
             f'to it (group_add: ["{group}"] in compose, --group-add {group}), or name a socket proxy with '
             "DOCKER_HOST=tcp://HOST:2375"
         ) from error
-    except (OSError, ValueError) as error:  # ValueError: a port that is none
-        raise NotPublishedError(f"no Docker engine answers at {engine}: {error}; see DOCKER_HOST") from error
+    except (OSError, ValueError) as error:  # ValueError: the port is not a number
+        raise NotPublishedError(f"Docker does not answer at {engine}: {error}; see DOCKER_HOST") from error
 
 
 def _group(path: str) -> int | str:

@@ -1,4 +1,4 @@
-"""What `--advertise-wan` says: where clients outside of the fleet's network find this worker."""
+"""The option `--advertise-wan`: the worker's address for clients outside of the fleet's network."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from tfleet.contract.address import Address, BadAddressError, is_host
 from tfleet.worker.address.docker_port import published_port
 
 FindWan = Callable[[int], Address]
-"""The address that leads from outside to the port that the worker listens on. May raise NotPublishedError."""
+"""Takes the port that the worker listens on, and returns its WAN address. May raise NotPublishedError."""
 
 _DOCKER: Final = "docker"
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def parse_wan(text: str) -> FindWan:
-    """HOST:PORT, `docker`, or HOST:docker. Raises BadAddressError."""
+    """Parse HOST:PORT, `docker` or HOST:docker. Raises BadAddressError."""
     host, colon, port = text.strip().rpartition(":")
     if port == _DOCKER:
         if colon and not is_host(host.strip("[]")):
             raise BadAddressError(f"{text!r} has no usable host before :{_DOCKER}")
         return lambda listening_port: published_port(listening_port, host.strip("[]"))
-    told = Address.parse(text)
-    return lambda _: told
+    fixed = Address.parse(text)
+    return lambda _: fixed
 
 
 def advertise_wan_option(command: _F) -> _F:
-    """`--advertise-wan`, as a FindWan or None."""
+    """Add `--advertise-wan` to a command, as a FindWan or None."""
     return click.option(
         "--advertise-wan",
         "find_wan",
         metavar=f"HOST:PORT|{_DOCKER}|HOST:{_DOCKER}",
         callback=_read,
-        help="The address for clients outside of the fleet's network, beside the one of --advertise; "
-        f"{_DOCKER}: the engine is asked for the published port.  [default: none]",
+        help="A second address, for clients outside of the fleet's network; "
+        f"with {_DOCKER} the published port is read from Docker.  [default: none]",
     )(command)
 
 

@@ -1,9 +1,6 @@
-"""What the query of an image may say.
+"""Handle an image request: check it, decode the image, run the model, and rank the labels.
 
-What is not known is refused and not passed over: `?topn=1` answered with five labels is a mistake that nobody
-finds.
-
-From a request to the labels of its image.
+Unknown query parameters are rejected: if `?topn=1` were ignored, the client would not notice its mistake.
 """
 
 from __future__ import annotations
@@ -40,27 +37,28 @@ if TYPE_CHECKING:
     from tfleet.worker.inference import Classifier, PreparedImage, Probabilities
 
 _TOP: Final = "top"
-# A ticket may be there twice: a proxy that redirects puts its own before the client's, and the gate reads it.
+# `ticket` may occur twice: a proxy that redirects puts its own before the client's. TicketCheck reads the
+# first.
 _KNOWN: Final = frozenset({_TOP, TICKET_QUERY})
-_MOST_NAMED: Final = 3
-_MOST_CHARS: Final = 20
+_MAX_NAMED: Final = 3
+_MAX_CHARS: Final = 20
 
 
 def wanted_labels(query: MultiDict[str, str], classes: int) -> int:
-    """`?top=N`, from 1 to `classes`; 5, or all where there are fewer, if it is not said.
+    """The number of labels to answer with: `?top=N`, 1 to `classes`; by default 5, or all if there are fewer.
 
-    Raises ProblemError with 400 for anything else that the query says.
+    Raises ProblemError (400) for any other value or parameter.
     """
     _check_names(query)
     asked = query.getlist(_TOP)
     if not asked:
         return min(DEFAULT_TOP, classes)
     if len(asked) > 1:
-        raise ProblemError(Problem(400, f"?{_TOP}= is there {len(asked)} times: say it once"))
+        raise ProblemError(Problem(400, f"?{_TOP}= occurs {len(asked)} times: send it once"))
     top = whole_number(asked[0])
     if not top or top > classes:
         detail = (
-            f"?{_TOP}= is {asked[0][:_MOST_CHARS]!r}, not a number from 1 to {classes}, the model's classes"
+            f"?{_TOP}= is {asked[0][:_MAX_CHARS]!r}, not a number from 1 to {classes}, the model's classes"
         )
         raise ProblemError(Problem(400, detail))
     return top
@@ -70,12 +68,10 @@ def _check_names(query: MultiDict[str, str]) -> None:
     unknown = sorted(query.keys() - _KNOWN)
     if not unknown:
         return
-    named = ", ".join(repr(name[:_MOST_CHARS]) for name in unknown[:_MOST_NAMED])
-    more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
+    named = ", ".join(repr(name[:_MAX_CHARS]) for name in unknown[:_MAX_NAMED])
+    more = f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
     raise ProblemError(
-        Problem(
-            400, f"the query has {named}{more}, which means nothing here: only {_TOP} does, as in ?{_TOP}=5"
-        )
+        Problem(400, f"unknown query parameter {named}{more}: the only one is {_TOP}, as in ?{_TOP}=5")
     )
 
 
@@ -84,7 +80,7 @@ Ranking = Sequence[tuple[str, float]]
 
 
 class Classify:
-    """Classifies the image of a request, with the times that it took."""
+    """Classifies the image of a request, and measures its stages."""
 
     def __init__(
         self,
@@ -100,17 +96,23 @@ class Classify:
         self._limits = limits
         self._decoders = decoders
         self._memory = memory
-        self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(self._run, self._sizes, self._lanes)
+        self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(
+            self._run, self._batch_sizes, self._concurrent_runs
+        )
         metrics.waiting.set_function(lambda: self.waiting)
 
     @property
     def waiting(self) -> int:
-        """How many decoded images wait for the session."""
+        """How many decoded images wait for a run in the session."""
         return self._batcher.waiting
 
     def __call__(self, request: Request) -> tuple[Ranking, StageTimes]:
-        """Raises RejectedError, before anything is decoded or computed, ProblemError and ImageError."""
+        """Return the labels and the times of the stages.
+
+        Raises RejectedError (nothing was computed), ProblemError and ImageError.
+        """
         began_s = time.perf_counter()
+        # The cheap reasons to reject come first: an overloaded worker must spend nothing on what it rejects.
         if self._lifecycle.refuses(request.environ.get(BEGUN, began_s)):
             raise RejectedError(Rejection.DRAINING)
         classifier = self._lifecycle.classifier
@@ -127,17 +129,17 @@ class Classify:
         prepared = self._prepare(classifier, request, arrived_s, deadline_s)
         decoded_s = time.perf_counter()
         try:
-            share = self._batcher(prepared, deadline_s)
+            result = self._batcher(prepared, deadline_s)
         except OverdueError:
             raise RejectedError(Rejection.DEADLINE) from None
         timing = StageTimes(
             decode_ms=(decoded_s - began_s) * 1000,
-            queue_ms=(began_s - arrived_s + share.queue_s) * 1000,
-            infer_ms=share.infer_s * 1000,
-            batch=share.batch,
+            queue_ms=(began_s - arrived_s + result.queue_s) * 1000,
+            infer_ms=result.infer_s * 1000,
+            batch=result.batch,
         )
         self._metrics.classified(timing)
-        return classifier.top(share.row, top), timing
+        return classifier.top(result.row, top), timing
 
     def _prepare(
         self, classifier: Classifier, request: Request, arrived_s: float, deadline_s: float
@@ -161,24 +163,28 @@ class Classify:
     def _run(self, batch: Sequence[PreparedImage]) -> list[Probabilities]:
         return list(self._loaded().run(batch))
 
-    def _sizes(self) -> Sequence[int]:
+    def _batch_sizes(self) -> Sequence[int]:
         return self._loaded().batch_sizes
 
-    def _lanes(self) -> int:
-        return self._loaded().lanes
+    def _concurrent_runs(self) -> int:
+        return self._loaded().concurrent_runs
 
     def _loaded(self) -> Classifier:
         classifier = self._lifecycle.classifier
-        assert classifier is not None, "who prepared the images?"
+        assert classifier is not None, "images are only prepared once it is loaded"
         return classifier
 
 
 def _deadline_s(request: Request, arrived_s: float) -> float:
-    """Until when the caller waits, on the clock of `time.perf_counter`. Raises ProblemError with 400."""
+    """The deadline of a request by `time.perf_counter`; infinite if it names none. Raises ProblemError
+    (400).
+    """
     asked = request.headers.get(REQUEST_TIMEOUT_MS)
     if asked is None:
         return math.inf
     asked_ms = whole_number(asked)
     if not asked_ms:
-        raise ProblemError(Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is no number of milliseconds"))
+        raise ProblemError(
+            Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is not a number of milliseconds above 0")
+        )
     return arrived_s + asked_ms / 1000

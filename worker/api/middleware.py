@@ -1,7 +1,4 @@
-"""What every request to a worker goes through: an id, a log line, the counters, errors as documents.
-
-A worker's answers, for scripts of web pages: what they may read, and that they may ask.
-"""
+"""What every request to a worker passes: request id, log line, metrics, errors as problem documents, CORS."""
 
 from __future__ import annotations
 
@@ -39,20 +36,20 @@ from tfleet.worker.metrics import StageTimes, WorkerMetrics
 from tfleet.worker.wsgi.environ import QUEUE
 
 _MALFORMED = "malformed"
-_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: a line only for debug
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # every few seconds, so logged only at level debug
 
 
 def set_timing(timing: StageTimes) -> None:
-    """Give the answer to the current request its Server-Timing."""
+    """Set the times for the Server-Timing header of the current request's answer."""
     g.timing = timing
 
 
 def observe(
     app: Flask, instance: Instance, metrics: WorkerMetrics, in_session_queue: Callable[[], int]
 ) -> None:
-    """Give each request an id, and each answer its headers, its count and its log line.
+    """Add a request id to each request; add headers to each answer, count it and log it.
 
-    `in_session_queue` is how many requests have a thread and wait for the session.
+    `in_session_queue` returns how many requests have a thread and wait for the session.
     """
     log: Any = structlog.get_logger().bind(worker=instance.id)
 
@@ -73,8 +70,8 @@ def observe(
             response.headers[BATCH_SIZE] = str(timing.batch)
         path = request.url_rule.rule if request.url_rule else "unknown"
         metrics.requests.labels(path, str(response.status_code)).inc()
-        tell = log.debug if request.path in _PROBES else log.info
-        tell(
+        write = log.debug if request.path in _PROBES else log.info
+        write(
             "request",
             request_id=g.request_id,
             method=request.method,
@@ -88,7 +85,10 @@ def observe(
 
 
 def refusals(instance: Instance, metrics: WorkerMetrics) -> Callable[[str, Problem], None]:
-    """Who counts and logs what never became a request, by its id and its answer."""
+    """A function that counts and logs malformed requests, which never reach the application.
+
+    It takes the request id and the answer.
+    """
     log: Any = structlog.get_logger().bind(worker=instance.id)
 
     def note(request_id: str, problem: Problem) -> None:
@@ -106,7 +106,7 @@ def refusals(instance: Instance, metrics: WorkerMetrics) -> Callable[[str, Probl
 
 
 def report_errors(app: Flask, metrics: WorkerMetrics) -> None:
-    """Turn every error into a problem document, and count who was rejected."""
+    """Answer every error with a problem document, and count rejected requests."""
     log: Any = structlog.get_logger()
 
     @app.errorhandler(ProblemError)
@@ -131,7 +131,7 @@ def report_errors(app: Flask, metrics: WorkerMetrics) -> None:
     def unexpected(error: Exception) -> Response:
         log.error("request failed", request_id=g.request_id, exc_info=error)
         return problem_response(
-            Problem(500, "the worker failed; its log has the reason under this request id")
+            Problem(500, "internal error of the worker; its log has the reason under this request id")
         )
 
 
@@ -139,8 +139,8 @@ _ORIGIN: Final = "Origin"
 
 
 def allow_origins(app: Flask, cors: Cors) -> None:
-    """Have all answers say which origins may read them, and answer preflights. But none to POST /drain: no
-    page has anything to do with that.
+    """Add CORS headers to all answers, and answer preflights; but never for POST /drain, which no web page
+    needs.
     """
 
     @app.before_request
@@ -153,7 +153,7 @@ def allow_origins(app: Flask, cors: Cors) -> None:
         return Response(status=204, headers=dict(cors.preflight(origin)))
 
     @app.after_request
-    def say(response: Response) -> Response:
+    def add_cors_headers(response: Response) -> Response:
         if request.path != DRAIN_PATH:
             response.headers.update(cors.headers(request.headers.get(_ORIGIN)))
         return response

@@ -1,8 +1,8 @@
-"""A few processes that decode the costly images of strangers, so that the worker need not.
+"""A pool of decoder processes for costly images.
 
-A decoder has a limit of memory and of time, and is killed and replaced when it exceeds one: the worker keeps
-its speed for the other images meanwhile, and the memory comes back with the process. The pool knows nothing
-of images: what a decoder does is in the program that calls `tfleet.worker.decoders.child.serve`.
+Each decoder has limits on memory and CPU time, and is killed and replaced when it exceeds one. The worker
+stays fast for all other images meanwhile, and the process's memory is freed with it. The pool knows nothing
+of images: the decoder's program brings the functions and calls `tfleet.worker.decoders.child.serve`.
 """
 
 from tfleet.worker.decoders.errors import (

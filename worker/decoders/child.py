@@ -1,4 +1,4 @@
-"""The side of a decoder: what runs in the process that a worker starts, kills and replaces."""
+"""The child side of a decoder process, which a worker starts, kills and replaces."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tfleet.worker.decoders.messages import receive, send
 
 Answer: TypeAlias = tuple[Mapping[str, Any], bytes]
 Function: TypeAlias = Callable[[Mapping[str, Any], bytes], Answer]
-"""Takes a job's arguments and body, and gives what JSON can say and a body."""
+"""Takes a job's arguments and body, and returns an answer that JSON can hold and a body."""
 
-_TAKEN_FIRST: Final = "1000"
-"""Of all processes the kernel is to take a decoder, where it lacks memory: the worker is worth more."""
-_MOST_BODY_BYTES: Final = 1 << 40  # the worker is trusted, and knows its own limit
-_MOST_MESSAGE_CHARS: Final = 1000
+_KILLED_FIRST: Final = "1000"
+"""The highest oom_score_adj: where memory is short the kernel kills a decoder before any worker."""
+_MAX_BODY_BYTES: Final = 1 << 40  # the worker is trusted, and enforces the real limit
+_MAX_MESSAGE_CHARS: Final = 1000
 
 
 def serve(functions: Mapping[str, Function], *, expected: tuple[type[Exception], ...] = ()) -> None:
-    """Answer jobs until the worker has no more, or has ended. Called by a program that a pool has started.
+    """Answer jobs until the worker closes the connection or ends. Called by the program that a pool starts.
 
-    An exception is an answer, too: see `Outcome`. Those of `expected` are what the functions are known to
-    raise.
+    An exception of a function is sent as an answer, see `DecodeOutcome`. Exceptions that are not in
+    `expected` are marked as unexpected. Exits with a message if the command line is not a worker's.
     """
     try:
         settings = DecoderSettings.parse(sys.argv[1:])
@@ -43,14 +43,14 @@ def serve(functions: Mapping[str, Function], *, expected: tuple[type[Exception],
     with socket.socket(fileno=settings.socket) as connection, suppress(EOFError, OSError):
         send(connection, {"ready": True})
         while True:
-            _turn(connection, functions, expected)
+            _answer_one_job(connection, functions, expected)
 
 
-def _turn(
+def _answer_one_job(
     connection: socket.socket, functions: Mapping[str, Function], expected: tuple[type[Exception], ...]
 ) -> None:
-    """One job. Nothing of it is kept while the next one is waited for."""
-    job, body = receive(connection, most_bytes=_MOST_BODY_BYTES)
+    # A function of its own: its local variables, some megabytes, are freed before the wait for the next job.
+    job, body = receive(connection, max_bytes=_MAX_BODY_BYTES)
     header, answer = _answer(functions[job["name"]], job["arguments"], body, expected)
     send(connection, header, answer)
 
@@ -61,7 +61,7 @@ def _answer(
     try:
         return function(arguments, body)
     except MemoryError:
-        return {"error": "MemoryError", "message": "the decoder's memory is not enough"}, b""
+        return {"error": "MemoryError", "message": "the decoder has too little memory"}, b""
     except expected as error:
         return _error(error), b""
     except Exception as error:
@@ -69,7 +69,7 @@ def _answer(
 
 
 def _error(error: Exception) -> dict[str, Any]:
-    return {"error": type(error).__name__, "message": str(error)[:_MOST_MESSAGE_CHARS]}
+    return {"error": type(error).__name__, "message": str(error)[:_MAX_MESSAGE_CHARS]}
 
 
 def _where(error: Exception) -> str:
@@ -80,21 +80,22 @@ def _where(error: Exception) -> str:
 def _limit(settings: DecoderSettings) -> None:
     os.nice(settings.nice)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with suppress(ValueError, OSError):  # it is lower already, or this is macOS, which has none
+    with suppress(ValueError, OSError):  # the limit is lower already, or this is macOS, which has none
         resource.setrlimit(resource.RLIMIT_AS, (settings.address_space_bytes,) * 2)
     with suppress(OSError):  # only Linux has it
-        Path("/proc/self/oom_score_adj").write_text(_TAKEN_FIRST)
+        Path("/proc/self/oom_score_adj").write_text(_KILLED_FIRST)
 
 
 def _end_with_worker(lifeline: int) -> None:
-    """End at once when the worker has ended, in whichever way, also in the middle of a job.
+    """End this process at once when the worker has ended in any way, also in the middle of a job.
 
-    The kernel sends SIGIO, which ends a process, when the last writer of the pipe has gone. A thread alone
-    would have to wait for the interpreter's lock, and there are decoders that keep that. The thread is for
-    systems where SIGIO does nothing, and for a worker that has gone already.
+    The kernel sends SIGIO, which ends a process, when the last writer of the pipe has closed it. A thread
+    alone would have to wait for the interpreter's lock, which some decoding libraries hold. The thread is for
+    systems where SIGIO does nothing, and for a worker that has already ended.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # they may be sent to all at once; the worker decides
+        # A supervisor may signal the whole group. The worker still drains then and needs its decoders.
+        signal.signal(number, signal.SIG_IGN)
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 

@@ -1,4 +1,4 @@
-"""When a job has to end though it has no answer yet."""
+"""The reasons to stop a job before it has an answer."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from tfleet.worker.decoders.limits import PoolLimits
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who waits for the answer: until `deadline_s` on the clock, and unless it has gone.
+    """The request that waits for a job: until `deadline_s` on the clock, or until `gone()` is true.
 
-    `busy_s` is when it had better ask another worker.
+    After `busy_s` on the clock the worker counts as too busy for it, and it should try another worker.
     """
 
     deadline_s: float
     gone: Callable[[], bool]
     busy_s: float
 
-    def why_end(self, now_s: float) -> DecoderError | None:
-        """Why nothing more is to be done for it."""
+    def stop_reason(self, now_s: float) -> DecoderError | None:
+        """Why the job should stop, or None."""
         if self.gone():
             return CallerGoneError("the caller has left")
         if now_s >= self.deadline_s:
-            return DecodeOverdueError("the caller's time was over before the image was decoded")
+            return DecodeOverdueError("the request's deadline passed before the image was decoded")
         if now_s >= self.busy_s:
-            return DecodersBusyError("the decoders had too little time for it")
+            return DecodersBusyError("the decoders were too busy for the image")
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class Began:
-    """The CPU time that a job's decoder had taken when the job began."""
+class CpuBudget:
+    """Limits the CPU time of one job. `cpu_s` is its decoder's CPU time when the job began."""
 
     cpu_s: float
 
-    def why_end(self, cpu_s: float, limits: PoolLimits) -> DecoderError | None:
-        """Why the decoder may not go on."""
+    def stop_reason(self, cpu_s: float, limits: PoolLimits) -> DecoderError | None:
+        """Why the decoder, which has used `cpu_s` by now, should be stopped, or None."""
         if cpu_s - self.cpu_s >= limits.decode_timeout_s:
             return DecodeTimeoutError(f"decoding took more than {limits.decode_timeout_s:g} s of CPU time")
         return None

@@ -1,4 +1,4 @@
-"""The worker's side of one decoder: a process, the way to it, and what it writes on its stderr."""
+"""The worker's side of one decoder: its process, its socket and its stderr."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from tfleet.worker.decoders.limits import DecoderSettings
-from tfleet.worker.decoders.messages import DecodeJob, DecodeOutcome, Pause, limit_calls, receive, send
+from tfleet.worker.decoders.messages import DecodeJob, DecodeOutcome, Pause, receive, send, set_call_timeout
 
-LOOK_EVERY_S: Final = 0.05
+POLL_INTERVAL_S: Final = 0.05
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _USER_TICKS, _SYSTEM_TICKS = 11, 12  # among the fields of /proc/PID/stat that follow the name
 _KEPT_STDERR_BYTES: Final = 2000
@@ -27,21 +27,21 @@ _ENVIRONMENT: Final = {
 
 
 class Decoder:
-    """A decoder process. It is used by one thread at a time, which also ends it; anybody may `kill` it.
+    """A decoder process. One thread at a time uses it and ends it; any thread may `kill` it.
 
-    It is started as a program of its own, never forked: a worker has many threads. Raises OSError where it
-    can't be started.
+    It is started as a new program: forking a worker, which has many threads, could copy a held lock. Raises
+    OSError if it can't be started.
     """
 
     def __init__(self, command: Sequence[str], *, address_space_bytes: int, nice: int) -> None:
         self.ready = False
-        """Whether it has said that it takes jobs."""
+        """Whether it has reported that it accepts jobs."""
         self._stderr = b""
         self._socket, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         settings = DecoderSettings(theirs.fileno(), lifeline, address_space_bytes, nice)
         try:
-            limit_calls(self._socket, LOOK_EVERY_S)
+            set_call_timeout(self._socket, POLL_INTERVAL_S)
             self._process = subprocess.Popen(  # noqa: S603 - this very program, from the worker's own code
                 [*command, *settings.arguments()],
                 stdin=subprocess.DEVNULL,
@@ -49,8 +49,8 @@ class Decoder:
                 stderr=subprocess.PIPE,
                 pass_fds=(settings.socket, settings.lifeline),
                 env={**os.environ, **_ENVIRONMENT},
-                # Ctrl-C is for the worker, which drains. A session of its own would make a nice value
-                # meaningless: Linux' autogroups share the CPUs by sessions.
+                # Ctrl-C must reach the worker only, which drains. Not a new session: Linux' autogroups share
+                # the CPUs between sessions, which would make the nice value meaningless.
                 process_group=0,
             )
         except BaseException:
@@ -68,59 +68,61 @@ class Decoder:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     @property
     def killed(self) -> bool:
-        """Whether SIGKILL has ended it."""
+        """Whether SIGKILL ended the process."""
         return self._process.returncode == -signal.SIGKILL
 
     @property
     def cpu_s(self) -> float:
-        """The CPU time that it has taken so far; 0 where the system does not tell."""
+        """The CPU time used so far, in seconds; 0 where the system does not report it."""
         with suppress(OSError):
-            # The name in front of the last bracket may hold anything.
+            # The program's name comes before the last bracket, and may contain brackets and blanks itself.
             fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
             return (int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS])) / _TICKS_A_SECOND
         return 0.0
 
     def wait_ready(self, pause: Pause) -> None:
-        """Wait until it takes jobs. Raises what `receive` raises."""
+        """Wait until it accepts jobs. Raises what `receive` raises."""
         if not self.ready:
-            receive(self._socket, most_bytes=0, pause=pause)
+            receive(self._socket, max_bytes=0, pause=pause)
             self.ready = True
 
-    def ask(self, job: DecodeJob, most_bytes: int, pause: Pause) -> DecodeOutcome:
-        """Have a job done, whose answer has at most so many bytes. Raises what `send` and `receive` raise."""
+    def ask(self, job: DecodeJob, max_bytes: int, pause: Pause) -> DecodeOutcome:
+        """Run a job whose answer may have `max_bytes`. Raises what `send` and `receive` raise."""
         send(self._socket, {"name": job.name, "arguments": job.arguments}, job.body, pause)
-        return DecodeOutcome(*receive(self._socket, most_bytes=most_bytes, pause=pause))
+        return DecodeOutcome(*receive(self._socket, max_bytes=max_bytes, pause=pause))
 
-    def listen(self) -> None:
-        """Read what it has written on its stderr; who doesn't stops it when the pipe is full."""
+    def read_stderr(self) -> None:
+        """Read what it has written to stderr: otherwise it would block when the pipe is full."""
         assert self._process.stderr is not None
         with suppress(BlockingIOError):
             while written := os.read(self._process.stderr.fileno(), _READ_AT_ONCE):
                 self._stderr = (self._stderr + written)[-_KEPT_STDERR_BYTES:]
 
     def kill(self) -> None:
-        """Have it ended, without waiting for that."""
+        """Send SIGKILL, without waiting for the end."""
         self._process.kill()
 
     def wait(self) -> None:
-        """Return when it has ended."""
+        """Wait until the process has ended."""
         self._process.wait()
 
     def end(self) -> tuple[str, str]:
-        """End it if it has not ended, and give back all that it has. How it ended, and its last words."""
+        """Kill it if it still runs, and close its descriptors. Returns how it ended, and the end of its
+        stderr.
+        """
         self.kill()
         code = self._process.wait()
-        self.listen()
+        self.read_stderr()
         self._socket.close()
         os.close(self._lifeline)
         assert self._process.stderr is not None

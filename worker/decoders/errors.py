@@ -1,7 +1,4 @@
-"""Why a job has no outcome.
-
-Why a decoder was ended before its time.
-"""
+"""Why a decode job failed, and why a decoder was killed."""
 
 from __future__ import annotations
 
@@ -9,39 +6,39 @@ from enum import StrEnum
 
 
 class DecoderError(Exception):
-    """A job ended without an answer of its decoder. The message is one line."""
+    """A job ended without an answer from its decoder. The message is one line."""
 
 
 class DecodersBusyError(DecoderError):
-    """As many jobs wait as may: nothing was done."""
+    """Too many jobs wait, or there was too little CPU time for this one: try another worker."""
 
 
 class DecodeTimeoutError(DecoderError):
-    """The decoding took longer than any may, and was broken off."""
+    """Decoding took more CPU time than the limit and was stopped."""
 
 
 class NoDecoderError(DecoderError):
-    """No decoder could be started, or the worker is stopping. The image has nothing to do with it."""
+    """No decoder could be started, or the worker is stopping. The image is not the cause."""
 
 
 class DecoderDiedError(DecoderError):
-    """The decoder ended in the middle of the job, or did not answer as it should."""
+    """The decoder ended in the middle of the job, or sent an invalid answer."""
 
 
 class DecoderKilledError(DecoderDiedError):
-    """Somebody else killed it in the middle of the job: the kernel does where memory is short."""
+    """The decoder was killed from outside in the middle of the job: by the kernel, where memory is short."""
 
 
 class DecodeOverdueError(DecoderError):
-    """The caller's own time was over before the answer."""
+    """The request's deadline passed before the answer."""
 
 
 class CallerGoneError(DecoderError):
-    """Nobody waits for the answer any more."""
+    """The client has closed its connection: the answer is not needed any more."""
 
 
-class Killed(StrEnum):
-    """The reasons; each value is the label of a metric."""
+class KillReason(StrEnum):
+    """Why a decoder was killed or died; each value is a label of a metric."""
 
     TIMEOUT = "timeout"
     MEMORY = "memory"
@@ -51,14 +48,14 @@ class Killed(StrEnum):
     CLIENT_GONE = "client-gone"
 
     @classmethod
-    def of(cls, error: BaseException) -> Killed:
-        """The one that belongs to what ended a job."""
+    def of(cls, error: BaseException) -> KillReason:
+        """The reason that belongs to the error which ended a job."""
         return next((reason for kind, reason in _REASONS if isinstance(error, kind)), cls.DIED)
 
 
 _REASONS = (
-    (DecodeTimeoutError, Killed.TIMEOUT),
-    (DecodersBusyError, Killed.BUSY),
-    (DecodeOverdueError, Killed.DEADLINE),
-    (CallerGoneError, Killed.CLIENT_GONE),
+    (DecodeTimeoutError, KillReason.TIMEOUT),
+    (DecodersBusyError, KillReason.BUSY),
+    (DecodeOverdueError, KillReason.DEADLINE),
+    (CallerGoneError, KillReason.CLIENT_GONE),
 )

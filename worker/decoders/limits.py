@@ -1,7 +1,4 @@
-"""What a decoder is told when it is started, on its command line.
-
-How many decoders there are, and what each of them and all together may take.
-"""
+"""The number of decoders and their limits; the settings on a decoder's command line."""
 
 from __future__ import annotations
 
@@ -12,8 +9,8 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class DecoderSettings:
-    """`socket` and `lifeline` are descriptors that it inherits: jobs come on the one; the other only ends,
-    with the worker.
+    """The command line of a decoder. `socket` and `lifeline` are inherited descriptors: jobs arrive on
+    `socket`; `lifeline` is a pipe that reaches its end when the worker ends.
     """
 
     socket: int
@@ -22,37 +19,40 @@ class DecoderSettings:
     nice: int
 
     def arguments(self) -> list[str]:
-        """As they stand on the command line."""
+        """The settings as command-line arguments."""
         return [f"{name}={value}" for name, value in asdict(self).items()]
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> DecoderSettings:
-        """The opposite. Raises ValueError and TypeError for anything else."""
+        """Read the settings from command-line arguments. Raises ValueError and TypeError for anything
+        else.
+        """
         return cls(**{name: int(value) for name, value in (text.split("=") for text in arguments)})
 
 
 _MIB: Final = 1024 * 1024
 DEFAULT_DECODE_TIMEOUT_S: Final = 5.0
-_MOST_PROCESSES: Final = 4
-_WAITING_FOR_EACH: Final = 2
-"""Whoever waits holds one of the worker's threads, which the cheap images need."""
+_MAX_PROCESSES: Final = 4
+_WAITING_PER_PROCESS: Final = 2
+"""Small, because each waiting job holds one of the worker's threads, which cheap images need."""
 _ANSWER_WITHIN_S: Final = 9.0
-"""A second less than a proxy waits for a worker that makes no progress (its --try-timeout)."""
+"""A second less than the proxy waits for a worker that makes no progress (its --try-timeout)."""
 _MAX_AHEAD_S: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Of one pool.
+    """The limits of one pool.
 
-    - `max_waiting`: jobs that may wait beyond those that run.
-    - `max_ahead_s`: seconds of CPU, by the estimates, that the jobs ahead of one that waits may take.
-    - `answer_within_s`: how long a job's request may take in all, from its arrival on. A decoder shares the
-      CPUs with others, so what is over then may have had little of them: it is told that all are busy.
-    - `decode_timeout_s`: seconds of a decoder's CPU time for one job.
-    - `address_space_bytes`: of one decoder, its program included.
-    - `memory_bytes`: of all jobs that run, by their estimates. One that is larger runs alone.
-    - `answer_bytes`: the largest answer that is taken.
+    - `max_waiting`: jobs that may wait, beyond those that run.
+    - `max_ahead_s`: estimated CPU seconds of the jobs ahead of a waiting one; beyond it the job is rejected.
+    - `answer_within_s`: seconds from a request's arrival to its answer. Decoders share the CPUs, so a job
+      that exceeds it may have got little CPU time: it is reported as "decoders busy", not as an image that is
+      too costly.
+    - `decode_timeout_s`: CPU seconds of a decoder for one job.
+    - `address_space_bytes`: of one decoder, including its program.
+    - `memory_bytes`: estimated memory of all running jobs. A larger job runs alone.
+    - `answer_bytes`: the largest answer that is accepted.
     """
 
     processes: int
@@ -66,6 +66,6 @@ class PoolLimits:
 
     @classmethod
     def for_cpus(cls, cpus: int) -> PoolLimits:
-        """The defaults on so many CPUs: half of them for the costly images, but no more than four."""
-        processes = max(1, min(_MOST_PROCESSES, cpus // 2))
-        return cls(processes=processes, max_waiting=_WAITING_FOR_EACH * processes)
+        """The defaults for a number of CPUs: decoders for half of them, at least one and at most four."""
+        processes = max(1, min(_MAX_PROCESSES, cpus // 2))
+        return cls(processes=processes, max_waiting=_WAITING_PER_PROCESS * processes)

@@ -1,9 +1,7 @@
-"""What a decoder is asked, and what it answers.
+"""The protocol between a worker and its decoders, over a pair of sockets: a header in JSON, and a body.
 
-What a worker and its decoder tell each other over a pair of sockets: a header in JSON, and bytes.
-
-Both bodies are large. They go in few calls, each of which takes as much as it can: every call gives up the
-interpreter's lock, and in a worker at work it takes milliseconds to get that back.
+Bodies are large. They are sent and received in few calls, each with as many bytes as possible: every call
+releases the interpreter's lock, and in a busy worker it takes milliseconds to get it back.
 """
 
 from __future__ import annotations
@@ -21,8 +19,8 @@ from typing import Any, Final
 class DecodeJob:
     """One call of a function in a decoder.
 
-    `name` is the function's, `arguments` are what JSON can say. `memory_bytes` and `cpu_s` are estimates of
-    what it takes: bytes while it runs, and seconds of one CPU.
+    `name` is the function's; `arguments` can be written as JSON. `memory_bytes` and `cpu_s` are estimates:
+    peak memory while it runs, and seconds of one CPU.
     """
 
     name: str
@@ -34,10 +32,10 @@ class DecodeJob:
 
 @dataclass(frozen=True, slots=True)
 class DecodeOutcome:
-    """What the function gave: `header` is what it says of the body.
+    """What the function returned: a header that describes the body, and the body.
 
-    Or, where it raised an exception, `{"error": NAME OF ITS CLASS, "message": TEXT}` and no body;
-    with `"unexpected": true` unless it is one that the function is known to raise.
+    If it raised an exception, the header is `{"error": CLASS NAME, "message": TEXT}` and the body is empty;
+    with `"unexpected": true` unless the function is known to raise it.
     """
 
     header: Mapping[str, Any]
@@ -45,75 +43,78 @@ class DecodeOutcome:
 
 
 _LENGTHS: Final = struct.Struct("!IQ")
-"""Bytes of the header, bytes of the body."""
+"""The lengths of header and body, in bytes."""
 _TIME: Final = struct.Struct("@ll")
 """The system's `struct timeval`."""
-_MOST_HEADER_BYTES: Final = 64 * 1024
+_MAX_HEADER_BYTES: Final = 64 * 1024
 _SENT_AT_ONCE: Final = 4 * 1024 * 1024
-"""The time that one call may take counts anew whenever the other side has read something."""
+"""The kernel restarts a call's timeout whenever the other side has read something. This bounds one call."""
 
 Pause = Callable[[], None]
-"""Called whenever a call has ended and not all has gone or come. It may raise to give up."""
+"""Called between two calls of one transfer. It may raise an exception to give up."""
 
 
 class DecoderProtocolError(Exception):
-    """The other side did not keep to the protocol."""
+    """The other side violated the protocol."""
 
 
-def no_pause() -> None:
-    """For a side that has nothing else to look after."""
+def do_nothing() -> None:
+    """The pause of a side that has nothing else to check."""
 
 
-def limit_calls(connection: socket.socket, seconds: float) -> None:
-    """From now on a call ends after so long, with what it has sent or read until then."""
+def set_call_timeout(connection: socket.socket, seconds: float) -> None:
+    """Let each send and receive call return after `seconds`, with what it has transferred until then."""
     time = _TIME.pack(int(seconds), int(seconds % 1 * 1_000_000))
-    connection.setblocking(True)  # else Python would wait by itself, and longer
+    connection.setblocking(True)  # with a timeout Python would poll by itself, and repeat the call
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, time)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, time)
 
 
 def send(
-    connection: socket.socket, header: Mapping[str, Any], body: bytes = b"", pause: Pause = no_pause
+    connection: socket.socket, header: Mapping[str, Any], body: bytes = b"", pause: Pause = do_nothing
 ) -> None:
-    """Send all of it. Raises OSError where the other side has ended."""
+    """Send a header and a body. Raises OSError if the other side has ended."""
     packed = json.dumps(header).encode()
     for part in (_LENGTHS.pack(len(packed), len(body)) + packed, body):
         left = memoryview(part)
         while left:
-            with suppress(BlockingIOError):  # it took nothing for now
+            with suppress(BlockingIOError):  # the timeout passed and nothing was sent
                 left = left[connection.send(left[:_SENT_AT_ONCE]) :]
             if left:
                 pause()
 
 
 def receive(
-    connection: socket.socket, *, most_bytes: int, pause: Pause = no_pause
+    connection: socket.socket, *, max_bytes: int, pause: Pause = do_nothing
 ) -> tuple[dict[str, Any], bytes]:
-    """The next header and its body.
+    """Receive the next header and its body.
 
-    Raises EOFError and OSError where the other side has ended, WireError where it sent something else, or a
-    body of more than `most_bytes`.
+    Raises EOFError and OSError if the other side has ended, DecoderProtocolError if it sent something else or
+    a body of more than `max_bytes`.
     """
     header_bytes, body_bytes = _LENGTHS.unpack(_exactly(connection, _LENGTHS.size, pause))
-    if header_bytes > _MOST_HEADER_BYTES or body_bytes > most_bytes:
-        raise DecoderProtocolError(f"{header_bytes} and {body_bytes} bytes are more than may come")
+    # A decoder that a hostile image has taken over could announce anything: nothing is allocated before this.
+    if header_bytes > _MAX_HEADER_BYTES or body_bytes > max_bytes:
+        raise DecoderProtocolError(
+            f"a header of {header_bytes} and a body of {body_bytes} bytes are too large"
+        )
     try:
         header = json.loads(_exactly(connection, header_bytes, pause))
     except (ValueError, RecursionError) as error:
         raise DecoderProtocolError("the header is not JSON") from error
     if not isinstance(header, dict):
-        raise DecoderProtocolError("the header is no object")
+        raise DecoderProtocolError("the header is not a JSON object")
     return header, _exactly(connection, body_bytes, pause)
 
 
 def _exactly(connection: socket.socket, count: int, pause: Pause) -> bytes:
-    """So many bytes. They are copied only if they come in several parts."""
+    """Receive `count` bytes. They are copied only if they arrive in several parts."""
     parts = []
     while count:
         try:
             part = connection.recv(count, socket.MSG_WAITALL)
         except BlockingIOError:
-            pause()  # nothing has come for now
+            pause()  # the timeout passed and nothing arrived
             continue
         if not part:
             raise EOFError

@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus of its decoders."""
+"""The decoders' Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from tfleet.worker.decoders import DecoderPool
 
 
 class DecoderMetrics(Collector):
-    """Reads the pool when it is asked, so that there is nothing to keep up to date."""
+    """Reads the pool at each scrape."""
 
     def __init__(self, pool: DecoderPool) -> None:
         self._pool = pool
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
-            "tfleet_worker_decoders_running", "Costly images that are being decoded", self._pool.running
+            "tfleet_worker_decoders_running",
+            "Costly images that decoder processes are decoding",
+            self._pool.running,
         )
         yield GaugeMetricFamily(
-            "tfleet_worker_decoders_waiting", "Costly images that wait for a decoder", self._pool.waiting
+            "tfleet_worker_decoders_waiting",
+            "Costly images that wait for a decoder process",
+            self._pool.waiting,
         )
         killed = CounterMetricFamily(
             "tfleet_worker_decoders_killed",
-            "Decoders that ended before their time, by reason",
+            "Decoder processes that were killed or died, by reason",
             labels=["reason"],
         )
         for reason, times in self._pool.killed.items():

@@ -1,7 +1,7 @@
-"""Has costly jobs done by decoders, each of which does one at a time.
+"""Run costly jobs in decoder processes, one job at a time in each.
 
-Decoders are started when they are needed, and end when they have had nothing to do for a while. A job that
-may not go on costs its decoder its life: nothing else ends what goes on in there.
+Decoders are started on demand and end after a while without jobs. To stop a job its decoder is killed:
+nothing else can stop a library in the middle of decoding.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from tfleet.worker.decoders.deadline import Began, Caller
-from tfleet.worker.decoders.decoder import LOOK_EVERY_S, Decoder
+from tfleet.worker.decoders.deadline import Caller, CpuBudget
+from tfleet.worker.decoders.decoder import POLL_INTERVAL_S, Decoder
 from tfleet.worker.decoders.errors import (
     DecoderDiedError,
     DecoderError,
     DecoderKilledError,
     DecodersBusyError,
-    Killed,
+    KillReason,
     NoDecoderError,
 )
 from tfleet.worker.decoders.limits import PoolLimits
@@ -26,17 +26,18 @@ from tfleet.worker.decoders.messages import DecodeJob, DecodeOutcome, DecoderPro
 from tfleet.worker.decoders.queue import JobQueue, QueuedJob
 
 NICE: Final = 10
-"""So that cheap images keep their share of the CPUs. Beside two decoders on a busy machine with 2 CPUs a
-cheap image took 1.1 times as long as without them; at 5 it was 1.4 times, at 0 2.3 times."""
+"""The decoders' nice value, so that cheap images keep their share of the CPUs. Beside two decoders on a
+busy machine with 2 CPUs a cheap image took 1.1 times as long as without them; with nice 5 1.4 times, with
+0 2.3 times."""
 _IDLE_S: Final = 30.0
-_START_TIMEOUT_S: Final = 30.0  # imports alone, but on a machine that may be busy
+_START_TIMEOUT_S: Final = 30.0  # a decoder only imports libraries, but the machine may be busy
 _STOPPING: Final = "the worker is stopping"
 
 
 class DecoderPool:
-    """Runs jobs in decoders, processes that `command` starts. Safe to use from any thread.
+    """Runs jobs in decoder processes that `command` starts. Safe to use from any thread.
 
-    The command gets further arguments, for `tfleet.worker.decoders.child.serve`. Times are seconds by
+    The pool appends arguments to the command, for `tfleet.worker.decoders.child.serve`. Times are seconds by
     `time.perf_counter`.
     """
 
@@ -56,13 +57,14 @@ class DecoderPool:
         self._idle_s = idle_s
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._line = JobQueue(limits)
-        self._turns: dict[QueuedJob, threading.Event] = {}
-        self._places = 0
+        self._queue = JobQueue(limits)
+        self._may_run: dict[QueuedJob, threading.Event] = {}
+        self._last_number = 0
         self._decoders: set[Decoder] = set()
-        self._idle: list[tuple[float, Decoder]] = []  # since when; the last one is used first
-        self._keeper: threading.Thread | None = None
-        self._killed = dict.fromkeys(Killed, 0)
+        # Idle since when. The last one is used first, so that a quiet pool shrinks to what it needs.
+        self._idle: list[tuple[float, Decoder]] = []
+        self._idle_thread: threading.Thread | None = None
+        self._killed = dict.fromkeys(KillReason, 0)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -70,120 +72,128 @@ class DecoderPool:
 
     @property
     def running(self) -> int:
-        """How many jobs are being done."""
-        return len(self._line.running)
+        """How many jobs run."""
+        return len(self._queue.running)
 
     @property
     def waiting(self) -> int:
-        """How many jobs wait for their turn."""
-        return len(self._line.waiting)
+        """How many jobs wait for a decoder."""
+        return len(self._queue.waiting)
 
     @property
-    def killed(self) -> Mapping[Killed, int]:
-        """How many decoders ended before their time, by reason."""
+    def killed(self) -> Mapping[KillReason, int]:
+        """How many decoders were killed or died, by reason."""
         return dict(self._killed)
 
     def run(
         self, job: DecodeJob, *, arrived_s: float, deadline_s: float, gone: Callable[[], bool]
     ) -> DecodeOutcome:
-        """Have a job done, and return when it is. `gone` is asked about every 50 ms.
+        """Run a job and return its outcome. `gone` is called about every 50 ms.
 
-        `arrived_s` is when its request came: from then on it is to have an answer within the limit.
-
-        Raises the subclasses of DecoderError.
+        `arrived_s` is when the request arrived; the limit `answer_within_s` counts from there. Raises
+        subclasses of DecoderError.
         """
         caller = Caller(deadline_s, gone, busy_s=arrived_s + self.limits.answer_within_s)
         self._check(caller)
-        place, turn = self._enter(job)
+        queued, may_run = self._enter(job)
         try:
-            while not turn.wait(LOOK_EVERY_S):
+            # Polling, because nothing else notices that the client has gone while its job waits.
+            while not may_run.wait(POLL_INTERVAL_S):
                 self._check(caller)
             return self._decode(job, caller)
         finally:
-            self._leave(place)
+            # Also after an error: the job's place belongs to the next one, whether this one ran or waited.
+            self._leave(queued)
 
     def close(self) -> None:
-        """Kill all decoders. Whoever still waits for one gets NoDecoderError."""
+        """Kill all decoders. Jobs that run or wait fail with NoDecoderError."""
         with self._lock:
             self._closed = True
             decoders, idle, self._idle = list(self._decoders), self._idle, []
-            keeper = self._keeper
+            idle_thread = self._idle_thread
             self._changed.notify_all()
+        # Only `kill`: the thread that uses a decoder ends it, and closing its socket here could hit a new
+        # descriptor with the same number.
         for decoder in decoders:
             decoder.kill()
         for _, decoder in idle:
             self._end(decoder)
         for decoder in decoders:
             decoder.wait()
-        if keeper is not None:
-            keeper.join()
+        if idle_thread is not None:
+            idle_thread.join()
 
     def _check(self, caller: Caller) -> None:
         if self._closed:
             raise NoDecoderError(_STOPPING)
-        if why := caller.why_end(time.perf_counter()):
-            raise why
+        if reason := caller.stop_reason(time.perf_counter()):
+            raise reason
 
     def _enter(self, job: DecodeJob) -> tuple[QueuedJob, threading.Event]:
         with self._lock:
-            self._places += 1
-            place, turn = QueuedJob(self._places, job.memory_bytes, job.cpu_s), threading.Event()
-            line = self._line.enter(place)
-            if line is None:
-                raise DecodersBusyError(f"{self.waiting} images wait for a decoder, as many as may")
-            self._turns[place] = turn
-            self._move(line)
-        return place, turn
+            self._last_number += 1
+            queued = QueuedJob(self._last_number, job.memory_bytes, job.cpu_s)
+            may_run = threading.Event()
+            queue = self._queue.enter(queued)
+            if queue is None:
+                raise DecodersBusyError(f"the decoders are busy and {self.waiting} images wait for them")
+            self._may_run[queued] = may_run
+            self._set_queue(queue)
+        return queued, may_run
 
-    def _leave(self, place: QueuedJob) -> None:
+    def _leave(self, queued: QueuedJob) -> None:
         with self._lock:
-            del self._turns[place]
-            self._move(self._line.leave(place))
+            del self._may_run[queued]
+            self._set_queue(self._queue.leave(queued))
 
-    def _move(self, line: JobQueue) -> None:
-        self._line = line
-        for place in line.running:
-            self._turns[place].set()
+    def _set_queue(self, queue: JobQueue) -> None:
+        self._queue = queue
+        # Setting an event twice does nothing, so the jobs that ran before need no special case.
+        for queued in queue.running:
+            self._may_run[queued].set()
 
     def _decode(self, job: DecodeJob, caller: Caller) -> DecodeOutcome:
-        decoder = self._take()
+        decoder = self._take_idle_or_start()
         try:
             outcome = self._ask(decoder, job, caller)
         except (DecoderError, DecoderProtocolError, EOFError, OSError) as error:
-            raise self._lost(decoder, error) from error
+            # Also where only the caller has gone: the decoder still works on the job and cannot take another.
+            raise self._discard(decoder, error) from error
         except BaseException:
+            # This thread is being ended, and with it the only one that would end the decoder.
             self._end(decoder)
             raise
         if outcome.header.get("error") == "MemoryError":
-            # It has been as large as it may be, and what it still holds would be missing for the next job.
+            # It has reached its limit, and may still hold memory that the next job would need.
             self._end(decoder)
-            self._count(Killed.MEMORY)
+            self._count(KillReason.MEMORY)
         else:
-            self._keep(decoder)
+            self._keep_idle(decoder)
         return outcome
 
     def _ask(self, decoder: Decoder, job: DecodeJob, caller: Caller) -> DecodeOutcome:
         start_by_s = time.perf_counter() + _START_TIMEOUT_S
 
-        def look_at_start() -> None:
-            decoder.listen()
+        def check_start() -> None:
+            decoder.read_stderr()
             self._check(caller)
             if time.perf_counter() >= start_by_s:
                 raise NoDecoderError(f"a decoder was not ready within {_START_TIMEOUT_S:g} s")
 
-        decoder.wait_ready(look_at_start)
-        began = Began(decoder.cpu_s)
+        decoder.wait_ready(check_start)
+        # Counted from here, so that a decoder's start and its earlier jobs are not charged to this job.
+        budget = CpuBudget(decoder.cpu_s)
 
-        def look() -> None:
-            decoder.listen()
+        def check_job() -> None:
+            decoder.read_stderr()
             self._check(caller)
-            if why := began.why_end(decoder.cpu_s, self.limits):
-                raise why
+            if reason := budget.stop_reason(decoder.cpu_s, self.limits):
+                raise reason
 
-        return decoder.ask(job, self.limits.answer_bytes, look)
+        return decoder.ask(job, self.limits.answer_bytes, check_job)
 
-    def _take(self) -> Decoder:
-        """One that has nothing to do, or a new one. Raises NoDecoderError."""
+    def _take_idle_or_start(self) -> Decoder:
+        """An idle decoder or a new one. Raises NoDecoderError."""
         while True:
             with self._lock:
                 decoder = self._idle.pop()[1] if self._idle else None
@@ -191,7 +201,8 @@ class DecoderPool:
                 return self._start()
             if decoder.alive:
                 return decoder
-            self._lost(decoder, EOFError())
+            # It died while idle, which is no fault of this job: log it and try the next one.
+            self._discard(decoder, EOFError())
 
     def _start(self) -> Decoder:
         try:
@@ -204,34 +215,36 @@ class DecoderPool:
         with self._lock:
             self._decoders.add(decoder)
             closed = self._closed
+        # `close` may have run while the process started, and would then not have seen it.
         if closed:
             self._end(decoder)
             raise NoDecoderError(_STOPPING)
         return decoder
 
-    def _lost(self, decoder: Decoder, error: Exception) -> DecoderError:
-        """End one that may not go on, or has ended. What its job's caller is told."""
-        cpu_s = decoder.cpu_s
-        how, words = self._end(decoder)
+    def _discard(self, decoder: Decoder, error: Exception) -> DecoderError:
+        """End a decoder that has to stop or has died, and log it. Returns the error for its job."""
+        cpu_s = decoder.cpu_s  # read before the end: /proc has no entry after it
+        how, stderr = self._end(decoder)
         if self._closed:
             return NoDecoderError(_STOPPING)
-        reason = Killed.of(error)
+        reason = KillReason.of(error)
         self._count(reason)
-        if reason is not Killed.DIED:
+        if reason is not KillReason.DIED:
             self._log.info("decoder killed", reason=reason, pid=decoder.pid, cpu_s=cpu_s)
         elif isinstance(error, EOFError | ConnectionError):
-            self._log.warning("decoder died", how=how, pid=decoder.pid, stderr=words)
-            error = self._death(decoder, how)
+            self._log.warning("decoder died", how=how, pid=decoder.pid, stderr=stderr)
+            error = self._death_error(decoder, how)
         else:
             self._log.warning(
-                "decoder killed", reason=reason, pid=decoder.pid, error=str(error), stderr=words
+                "decoder killed", reason=reason, pid=decoder.pid, error=str(error), stderr=stderr
             )
         if isinstance(error, DecoderError):
             return error
-        return DecoderDiedError("the decoder of this image did not answer as it should")
+        return DecoderDiedError("the decoder of this image sent an invalid answer")
 
     @staticmethod
-    def _death(decoder: Decoder, how: str) -> DecoderError:
+    def _death_error(decoder: Decoder, how: str) -> DecoderError:
+        # Before it is ready it has not seen the image: that can't be the cause.
         if not decoder.ready:
             return NoDecoderError("no decoder could be started")
         if decoder.killed:
@@ -244,30 +257,32 @@ class DecoderPool:
             self._decoders.discard(decoder)
         return ended
 
-    def _count(self, reason: Killed) -> None:
+    def _count(self, reason: KillReason) -> None:
         with self._lock:
             self._killed[reason] += 1
 
-    def _keep(self, decoder: Decoder) -> None:
-        """Let one wait for its next job."""
+    def _keep_idle(self, decoder: Decoder) -> None:
+        """Keep a decoder for the next job."""
         with self._lock:
             closed = self._closed
             if not closed:
                 self._idle.append((time.perf_counter(), decoder))
-                if self._keeper is None:
-                    keeper = threading.Thread(target=self._end_idle, name="decoders", daemon=True)
-                    keeper.start()
-                    self._keeper = keeper
+                if self._idle_thread is None:
+                    idle_thread = threading.Thread(target=self._end_idle, name="decoders", daemon=True)
+                    idle_thread.start()
+                    self._idle_thread = idle_thread
         if closed:
             self._end(decoder)
 
     def _end_idle(self) -> None:
-        """End those that have had nothing to do for too long, until none is left that waits."""
+        """End decoders that have been idle for too long, until none is idle."""
         while True:
             with self._lock:
                 if not self._idle or self._closed:
-                    self._keeper = None
+                    # Set under the lock: `_keep_idle` starts a new thread only where it sees None.
+                    self._idle_thread = None
                     return
+                # The first has been idle for the longest time, because the last is used first.
                 since_s, decoder = self._idle[0]
                 left_s = since_s + self._idle_s - time.perf_counter()
                 if left_s > 0:

@@ -1,12 +1,11 @@
-"""Whose turn it is: the jobs that run, and those that wait in line.
+"""The queue of decode jobs: those that run and those that wait.
 
 The rules:
 
-- Jobs run in the order in which they came, at most as many as there are processes. Nobody overtakes, so that
-  a large one gets its turn, however many small ones come.
-- All that run together fit into the memory. One that is too large for it runs alone.
-- At most so many wait, and none for whom those ahead would take too long by their estimates; one more is not
-  let in.
+- Jobs run in the order of their arrival, at most as many as there are processes. No job overtakes another, so
+  that a large one runs however many small ones arrive.
+- All running jobs together fit into the memory. A job that is too large for it runs alone.
+- A job is rejected where too many wait, or where the jobs ahead would take too long by their estimates.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from tfleet.worker.decoders.limits import PoolLimits
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job's place in the line; the numbers tell them apart."""
+    """A job in the queue. Each has another `number`; `memory_bytes` and `cpu_s` are its estimates."""
 
     number: int
     memory_bytes: int
@@ -27,40 +26,42 @@ class QueuedJob:
 
 @dataclass(frozen=True, slots=True)
 class JobQueue:
-    """As it is at one time; each step makes a new one."""
+    """The queue at one time, immutable; each step returns a new one."""
 
     limits: PoolLimits
     running: tuple[QueuedJob, ...] = ()
     waiting: tuple[QueuedJob, ...] = ()
 
-    def enter(self, place: QueuedJob) -> JobQueue | None:
-        """With one more at the end, who may run at once. None where it may not wait."""
-        line = replace(self, waiting=(*self.waiting, place))._advance()
-        if place not in line.waiting:
-            return line
+    def enter(self, job: QueuedJob) -> JobQueue | None:
+        """Add a job at the end, which may run at once. None if it has to wait and may not."""
+        queue = replace(self, waiting=(*self.waiting, job))._advance()
+        # The limits are for jobs that wait: a free decoder takes any job.
+        if job not in queue.waiting:
+            return queue
         ahead_s = sum(other.cpu_s for other in (*self.running, *self.waiting)) / self.limits.processes
-        full = len(line.waiting) > self.limits.max_waiting or ahead_s > self.limits.max_ahead_s
-        return None if full else line
+        full = len(queue.waiting) > self.limits.max_waiting or ahead_s > self.limits.max_ahead_s
+        return None if full else queue
 
-    def leave(self, place: QueuedJob) -> JobQueue:
-        """Without this one, whether it ran or waited. Whose turn it is now runs."""
+    def leave(self, job: QueuedJob) -> JobQueue:
+        """Remove a job that ran or waited, and let the next ones run."""
         return replace(
             self,
-            running=tuple(other for other in self.running if other != place),
-            waiting=tuple(other for other in self.waiting if other != place),
+            running=tuple(other for other in self.running if other != job),
+            waiting=tuple(other for other in self.waiting if other != job),
         )._advance()
 
     def _advance(self) -> JobQueue:
         running, waiting = self.running, self.waiting
+        # It stops at the first that does not fit, although a later one might: nothing may overtake.
         while waiting and self._fits(waiting[0], running):
             running, waiting = (*running, waiting[0]), waiting[1:]
         return replace(self, running=running, waiting=waiting)
 
-    def _fits(self, place: QueuedJob, running: tuple[QueuedJob, ...]) -> bool:
-        if not running:
+    def _fits(self, job: QueuedJob, running: tuple[QueuedJob, ...]) -> bool:
+        if not running:  # even one that exceeds the memory, which would otherwise wait for ever
             return True
         taken_bytes = sum(other.memory_bytes for other in running)
         return (
             len(running) < self.limits.processes
-            and taken_bytes + place.memory_bytes <= self.limits.memory_bytes
+            and taken_bytes + job.memory_bytes <= self.limits.memory_bytes
         )

@@ -64,7 +64,7 @@ def isolated_decoder(
         except DecodeTimeoutError as error:
             raise _too_slow(format_name, pool.limits) from error
         except DecoderKilledError as error:
-            # Nobody but the kernel's out-of-memory killer sends SIGKILL to a decoder that runs a job.
+            # SIGKILL during a job most likely came from the kernel, for lack of memory.
             raise out_of_memory_error(format_name) from error
         except DecoderDiedError as error:
             # Most likely this image crashed the library: the client should not send it to other workers.

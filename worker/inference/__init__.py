@@ -1,7 +1,7 @@
-"""From pixels to probabilities: the one TensorFlow session.
+"""Inference: from pixels to probabilities, in the one TensorFlow session of a worker.
 
-`Classifier` is reached lazily because its module imports TensorFlow, which takes seconds: a wrong path is to
-be reported before that.
+`Classifier` is imported lazily because its module imports TensorFlow, which takes seconds: a wrong option or
+path should be reported before that.
 """
 
 from __future__ import annotations

@@ -1,41 +1,41 @@
-"""How many images run in the session at once, and how many requests that takes."""
+"""Choose the batch sizes, and the number of threads that can fill them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-# Whoever rides in a batch waits for all of it, so one twice as large has to be worth that.
-_WORTH: Final = 0.97
+# Each image of a batch waits for the whole batch, so a larger size has to cost at least 3 % less per image.
+_MIN_GAIN: Final = 0.97
 
 
 def batch_sizes(most: int) -> tuple[int, ...]:
-    """The sizes to be tried where at most so many run together, smallest first: doubling, and `most` itself.
+    """The batch sizes to try, ascending: the powers of 2 up to `most`, and `most` itself.
 
-    TensorFlow plans each size anew when it first meets it, so few are used and all of them are warmed up.
+    TensorFlow plans each size at its first run, so there are only a few and all of them are warmed up.
     """
     doubling = (2**power for power in range(most.bit_length()))
     return tuple(sorted({*doubling, most}))
 
 
-def sizes_that_pay(seconds: Mapping[int, float]) -> tuple[int, ...]:
-    """Those of the sizes that are worth running, smallest first; the smallest always is.
+def efficient_batch_sizes(seconds: Mapping[int, float]) -> tuple[int, ...]:
+    """The batch sizes that are worth using, ascending; the smallest always is.
 
-    `seconds` is what a batch costs, by its size. One that costs as much for each image as a smaller one would
-    only make its images wait for each other.
+    `seconds` maps each size to the seconds that a batch takes. A size that is no faster per image than a
+    smaller one would only make its images wait for each other.
     """
     kept: list[int] = []
     best_s = float("inf")
     for size in sorted(seconds):
         each_s = seconds[size] / size
-        if not kept or each_s < best_s * _WORTH:
+        if not kept or each_s < best_s * _MIN_GAIN:
             kept.append(size)
             best_s = each_s
     return tuple(kept)
 
 
-def threads_for(lanes: int, largest: int) -> int:
-    """How many requests are worked on at once: while batches of the largest size run in all lanes, the images
-    of one more are decoded.
+def request_threads(concurrent_runs: int, largest: int) -> int:
+    """How many requests to work on at once: enough to decode the next batch while `concurrent_runs`
+    batches of the largest size run.
     """
-    return (lanes + 1) * largest
+    return (concurrent_runs + 1) * largest

@@ -1,16 +1,16 @@
-"""Joins what came while the session was busy into its next run. Nothing ever waits for more to come.
+"""Dynamic batching: images that arrive while the session is busy run together in its next run.
 
 The rules:
 
-- As many runs may go on at a time as `lanes()` says. While a lane is free nobody waits: a lone image runs at
-  once, in the thread that brought it. No timer and no other thread stands in between, so batching costs
-  nothing where it gains nothing.
-- Whatever comes while all lanes are taken waits. Who ends a run takes the oldest images, as many as make one
-  of the `sizes()`, and gives them and the lane to the thread of the oldest of them, before anything else is
-  done, so that no lane is idle while there is work.
-- Each caller gets its own row or its own error. A batch that fails runs again one by one, so a bad image
-  fails alone.
-- An image whose caller's time is over when its turn comes is left out.
+- At most `concurrent_runs()` runs go on at a time; each takes one run slot. While a slot is free no image
+  waits: a single image runs at once, in the thread that brought it, without a timer or another thread. So
+  batching costs nothing where it gains nothing. No image ever waits for more images.
+- Images that arrive while all slots are taken wait. The thread that ends a run takes the oldest of them, as
+  many as make one of the `sizes()`, and gives them and its slot to the thread of the oldest image, before it
+  does anything else. So no slot is idle while there is work.
+- Each caller gets its own row or its own error. A batch that fails runs again image by image, so that a bad
+  image fails alone.
+- An image whose deadline has passed when its turn comes is left out.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Row = TypeVar("Row")
 
 
 class OverdueError(Exception):
-    """The caller's time was over before its image's turn came; nothing was computed for it."""
+    """The image's deadline passed before its turn came; nothing was computed for it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Share(Generic[Row]):
-    """One caller's part of a batch: its row, and how many images ran together, its own included.
+class BatchResult(Generic[Row]):
+    """One caller's result: its row, and the size of the batch that it ran in.
 
-    Seconds: `queue_s` from the call to the beginning of the run, `infer_s` the run.
+    `queue_s` is the time from the call to the start of the run, `infer_s` that of the run, in seconds.
     """
 
     row: Row
@@ -44,29 +44,33 @@ class Share(Generic[Row]):
 
 
 class _Caller(Generic[Image, Row]):
-    """One image, and the thread that brought it, which sleeps until it has a share, an error or a batch."""
+    """One image, and the thread that brought it, which sleeps until it gets a result, an error or a batch
+    to run.
+    """
 
-    __slots__ = ("batch", "came_s", "deadline_s", "error", "image", "share", "wake")
+    __slots__ = ("arrived_s", "batch", "deadline_s", "error", "image", "result", "wake")
 
-    def __init__(self, image: Image, came_s: float, deadline_s: float | None) -> None:
+    def __init__(self, image: Image, arrived_s: float, deadline_s: float | None) -> None:
         self.image = image
-        self.came_s = came_s
+        self.arrived_s = arrived_s
         self.deadline_s = deadline_s
         self.batch: list[_Caller[Image, Row]] = []
-        self.share: Share[Row] | None = None
+        self.result: BatchResult[Row] | None = None
         self.error: BaseException | None = None
+        # A plain lock is the cheapest thing to sleep on: an Event or a Condition takes two of them.
         self.wake = threading.Lock()
         self.wake.acquire()
 
     @property
-    def served(self) -> bool:
-        return self.share is not None or self.error is not None
+    def answered(self) -> bool:
+        return self.result is not None or self.error is not None
 
 
 class Batcher(Generic[Image, Row]):
-    """Calls `run`, in at most `lanes()` threads at a time, with as many images as one of `sizes()` says.
+    """Calls `run` in at most `concurrent_runs()` threads at a time, each time with one of the `sizes()` of
+    images.
 
-    1 has to be among the sizes, and neither may change once there is something to run. `run` gives a row for
+    The sizes have to include 1. Both may not change once an image has been passed in. `run` returns a row for
     each image, in their order.
     """
 
@@ -74,13 +78,13 @@ class Batcher(Generic[Image, Row]):
         self,
         run: Callable[[Sequence[Image]], Sequence[Row]],
         sizes: Callable[[], Iterable[int]],
-        lanes: Callable[[], int],
+        concurrent_runs: Callable[[], int],
         *,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._run = run
         self._sizes = sizes
-        self._lanes = lanes
+        self._concurrent_runs = concurrent_runs
         self._clock = clock
         self._lock = threading.Lock()
         self._running = 0
@@ -91,16 +95,20 @@ class Batcher(Generic[Image, Row]):
 
     @property
     def waiting(self) -> int:
-        """How many images wait for their turn."""
+        """How many images wait for a run."""
         return len(self._queue)
 
-    def __call__(self, image: Image, deadline_s: float | None = None) -> Share[Row]:
-        """The image's share. `deadline_s` is on the clock. Raises OverdueError and what `run` raises."""
+    def __call__(self, image: Image, deadline_s: float | None = None) -> BatchResult[Row]:
+        """Run an image, alone or with others. `deadline_s` is in seconds by the clock.
+
+        Raises OverdueError and what `run` raises.
+        """
         caller = _Caller[Image, Row](image, self._clock(), deadline_s)
-        if deadline_s is not None and deadline_s <= caller.came_s:
+        if deadline_s is not None and deadline_s <= caller.arrived_s:
             raise OverdueError
         with self._lock:
-            at_once = self._running < self._lanes()
+            # A free slot implies an empty queue: `_hand_over` frees one only where nothing waits.
+            at_once = self._running < self._concurrent_runs()
             if at_once:
                 self._running += 1
                 caller.batch = [caller]
@@ -108,33 +116,38 @@ class Batcher(Generic[Image, Row]):
                 self._queue.append(caller)
         if not at_once:
             caller.wake.acquire()
-        batch, caller.batch = caller.batch, []  # which holds the caller: a circle would keep the image
+        # The batch contains the caller: this reference cycle would keep the image until the next collection.
+        batch, caller.batch = caller.batch, []
         if batch:
-            self._lead(batch)
+            self._run_and_hand_over(batch)
         if caller.error is not None:
             raise caller.error
-        assert caller.share is not None
-        return caller.share
+        assert caller.result is not None
+        return caller.result
 
-    def _lead(self, batch: list[_Caller[Image, Row]]) -> None:
-        """Run the batch, the first image of which is this thread's own."""
+    def _run_and_hand_over(self, batch: list[_Caller[Image, Row]]) -> None:
+        """Run a batch whose first image is this thread's own, then give the slot to the next batch."""
         try:
             self._serve(batch)
-        except BaseException as error:  # this thread is being ended; the others still need an answer
+        except BaseException as error:
+            # This thread is being ended. The threads of the other images would sleep for ever without an
+            # answer.
             for caller in batch:
-                if not caller.served:
+                if not caller.answered:
                     caller.error = error
             raise
         finally:
+            # The next run starts before the threads of this batch wake: they only encode answers.
             self._hand_over()
             for caller in batch[1:]:
                 caller.wake.release()
 
     def _hand_over(self) -> None:
-        """Give the lane to the next batch, or back."""
+        """Give the slot to the thread of the next batch, or free it."""
         with self._lock:
             overdue, batch = self._take()
             if batch:
+                # `_running` stays: the slot passes on. Freed and taken again, a new image could overtake.
                 batch[0].batch = batch
             else:
                 self._running -= 1
@@ -142,19 +155,20 @@ class Batcher(Generic[Image, Row]):
             caller.wake.release()
 
     def _take(self) -> tuple[list[_Caller[Image, Row]], list[_Caller[Image, Row]]]:
-        """Take from the queue who is overdue, and the oldest of the others: a whole batch."""
+        """Take from the queue the overdue callers, and the oldest of the others for a batch."""
         now_s = self._clock()
         overdue = [c for c in self._queue if c.deadline_s is not None and c.deadline_s <= now_s]
         for caller in overdue:
             caller.error = OverdueError()
             self._queue.remove(caller)
+        # Only these sizes were warmed up: TensorFlow would have to plan any other one first.
         size = max((size for size in self._sizes() if size <= len(self._queue)), default=0)
         return overdue, [self._queue.popleft() for _ in range(size)]
 
     def _serve(self, batch: Sequence[_Caller[Image, Row]]) -> None:
         try:
             self._run_together(batch)
-        except Exception as error:  # whatever it was: it may be one image's fault
+        except Exception as error:  # of any kind: one image of the batch may be the cause
             if len(batch) == 1:
                 batch[0].error = error
                 return
@@ -166,4 +180,4 @@ class Batcher(Generic[Image, Row]):
         rows = self._run([caller.image for caller in batch])
         infer_s = self._clock() - began_s
         for caller, row in zip(batch, rows, strict=True):
-            caller.share = Share(row, len(batch), began_s - caller.came_s, infer_s)
+            caller.result = BatchResult(row, len(batch), began_s - caller.arrived_s, infer_s)

@@ -1,8 +1,7 @@
-"""The images that two precisions are compared on: the model's own, else four photographs of this package.
+"""Load the classifier in float32 or bfloat16, after comparing both on sample images; see precision.py.
 
-A model's own are the pictures in `samples/` beside its labels, or beside its graph where that stands alone.
-
-Loads the classifier in the precision that is to be used, see precision.py.
+The sample images are those in the folder `samples/` beside the model's labels, or beside the graph where
+there is no model folder; where there are none, four photographs of this package.
 """
 
 from __future__ import annotations
@@ -13,7 +12,12 @@ from typing import TYPE_CHECKING, Final
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.image.formats import SUPPORTED, sniff
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.inference.precision import Choice, agreement, answers_obstacle, give_way
+from tfleet.worker.inference.precision import (
+    PrecisionChoice,
+    accuracy_obstacle,
+    agreement,
+    fall_back_to_float32,
+)
 from tfleet.worker.model.errors import ModelError, first_line
 
 if TYPE_CHECKING:
@@ -23,10 +27,10 @@ if TYPE_CHECKING:
     from tfleet.worker.inference.precision import Precision, Tuning
     from tfleet.worker.model.spec import ModelSpec
 
-FOLDER: Final = "samples"
+SAMPLES_FOLDER: Final = "samples"
 # Each costs a run in either precision, at every start.
-MOST: Final = 16
-BUILT_IN: Final = Path(__file__).parent / FOLDER
+MAX_SAMPLES: Final = 16
+BUILT_IN_SAMPLES: Final = Path(__file__).parent / SAMPLES_FOLDER
 
 
 class SampleError(ModelError):
@@ -34,11 +38,11 @@ class SampleError(ModelError):
 
 
 def sample_images(spec: ModelSpec) -> Mapping[str, bytes]:
-    """The first 16 pictures by their names. Raises `SampleError` where one cannot be read."""
-    return _pictures(_home(spec) / FOLDER) or _pictures(BUILT_IN)
+    """At most 16 sample images, the first by file name. Raises `SampleError` if a file cannot be read."""
+    return _pictures(_model_folder(spec) / SAMPLES_FOLDER) or _pictures(BUILT_IN_SAMPLES)
 
 
-def _home(spec: ModelSpec) -> Path:
+def _model_folder(spec: ModelSpec) -> Path:
     if spec.described_by is not None:
         return spec.described_by.parent
     return spec.path if spec.path.is_dir() else spec.path.parent
@@ -47,7 +51,7 @@ def _home(spec: ModelSpec) -> Path:
 def _pictures(folder: Path) -> dict[str, bytes]:
     pictures: dict[str, bytes] = {}
     for path in sorted(folder.glob("[!.]*")):
-        if len(pictures) == MOST:
+        if len(pictures) == MAX_SAMPLES:
             break
         if path.is_file() and sniff(content := _read(path)) in SUPPORTED:
             pictures[path.name] = content
@@ -61,18 +65,20 @@ def _read(path: Path) -> bytes:
         raise SampleError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def load_tuned(
+def load_in_best_precision(
     spec: ModelSpec, tuning: Tuning, obstacle: str, load: Callable[[Precision], Classifier]
-) -> tuple[Classifier, Choice]:
-    """The classifier, and what was chosen for it. `obstacle` says what speaks against bfloat16 beforehand.
+) -> tuple[Classifier, PrecisionChoice]:
+    """Load the classifier, and say which precision was chosen and why.
 
-    `load` gives a new one; of the two that are compared, the other one is closed. Raises `ModelError`.
+    `obstacle` is a reason against bfloat16 that is known beforehand, or empty. `load` returns a new
+    classifier; of two that are compared, the one that is not chosen is closed. Raises `ModelError`.
     """
     if tuning.precision == "float32":
-        return load("float32"), Choice("float32", "as asked")
+        return load("float32"), PrecisionChoice("float32", "requested")
     if obstacle:
-        choice = give_way(tuning.precision, obstacle)
+        choice = fall_back_to_float32(tuning.precision, obstacle)
         return load("float32"), choice
+    # Both are in memory for the comparison: the answers in float32 are needed to judge those in bfloat16.
     reference = load("float32")
     try:
         lower, choice = _compared(spec, reference, tuning, load)
@@ -87,12 +93,12 @@ def load_tuned(
 
 def _compared(
     spec: ModelSpec, reference: Classifier, tuning: Tuning, load: Callable[[Precision], Classifier]
-) -> tuple[Classifier | None, Choice]:
+) -> tuple[Classifier | None, PrecisionChoice]:
     try:
         samples = sample_images(spec)
         before = _answers(reference, samples)
     except SampleError as error:
-        return None, give_way(tuning.precision, str(error))
+        return None, fall_back_to_float32(tuning.precision, str(error))
     return _lower(samples, before, tuning, load)
 
 
@@ -101,30 +107,30 @@ def _lower(
     before: Mapping[str, Probabilities],
     tuning: Tuning,
     load: Callable[[Precision], Classifier],
-) -> tuple[Classifier | None, Choice]:
-    """The classifier in bfloat16, or None where it can't stand for the other one."""
+) -> tuple[Classifier | None, PrecisionChoice]:
+    """The classifier in bfloat16; None where its answers differ too much or it fails."""
     try:
         lower = load("bfloat16")
     except ModelError as error:
-        return None, give_way(tuning.precision, f"bfloat16 fails: {error}")
+        return None, fall_back_to_float32(tuning.precision, f"bfloat16 fails: {error}")
     good = False
     try:
         try:
             after = _answers(lower, samples)
-            obstacle = answers_obstacle(before, after, lower.spec.labels, tuning.tolerance)
-        except Exception as error:  # whatever it is: float32 did without it a moment ago
+            obstacle = accuracy_obstacle(before, after, lower.spec.labels, tuning.tolerance)
+        except Exception as error:  # of any kind: float32 has just worked, so bfloat16 is the cause
             obstacle = f"bfloat16 fails: {first_line(error)}"
         if obstacle:
-            return None, give_way(tuning.precision, obstacle)
+            return None, fall_back_to_float32(tuning.precision, obstacle)
         good = True
-        return lower, Choice("bfloat16", agreement(before, after))
+        return lower, PrecisionChoice("bfloat16", agreement(before, after))
     finally:
         if not good:
             lower.close()
 
 
 def _answers(classifier: Classifier, images: Mapping[str, bytes]) -> dict[str, Probabilities]:
-    """A row of probabilities for each image, which ran alone."""
+    """A row of probabilities for each image, each run alone."""
     classifier.warm_up()
     answers = {}
     for name, image in images.items():

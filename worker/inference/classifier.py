@@ -1,6 +1,6 @@
-"""The one TensorFlow session of a worker: made once, warmed up, shared by all threads, closed once.
+"""The one TensorFlow session of a worker: created once, warmed up, shared by all threads, closed once.
 
-`tf.compat.v1.Session.run` may be called from many threads at a time, so there is no lock around it.
+`tf.compat.v1.Session.run` is thread-safe, so there is no lock around it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tfleet.runtime.cpus import usable_cpus
 from tfleet.worker.image.errors import BrokenImageError
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.image.preprocess import IsolatedDecode, encoded, pixels
-from tfleet.worker.inference.batch_sizes import sizes_that_pay
-from tfleet.worker.inference.session_config import configuration, lanes_on, sees_gpu
+from tfleet.worker.inference.batch_sizes import efficient_batch_sizes
+from tfleet.worker.inference.session_config import concurrent_runs_on, configuration, sees_gpu
 from tfleet.worker.model.endpoints import EncodedInput, PixelInput, check_classes
 from tfleet.worker.model.errors import ModelError, first_line
 from tfleet.worker.model.open import open_model
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from tfleet.worker.model.open import OpenModel
     from tfleet.worker.model.spec import ModelSpec
 
-# What `prepare` gives and `run` takes: float32 or uint8 [height, width, 3]; bytes for a graph that decodes.
+# The result of `prepare` and input of `run`: float32 or uint8 [height, width, 3]; bytes for a graph that
+# decodes.
 PreparedImage: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8] | bytes
 Probabilities: TypeAlias = npt.NDArray[np.float32]
 
@@ -43,19 +44,19 @@ _TIMED_RUNS: Final = 3
 
 
 class Classifier:
-    """A model in its session. Every method may be called from any thread."""
+    """A model in its session. All methods may be called from any thread."""
 
-    def __init__(self, spec: ModelSpec, opened: OpenModel, lanes: int) -> None:
+    def __init__(self, spec: ModelSpec, opened: OpenModel, concurrent_runs: int) -> None:
         self.spec = spec
         self.form = opened.form
-        self.lanes = lanes
-        """How many calls of `run` are best made at once while there is enough to do."""
+        self.concurrent_runs = concurrent_runs
+        """The best number of `run` calls at a time while there is enough to do."""
         self._session = opened.session
         self._feed = opened.feed
         self._fetch = opened.fetch
         self._batch = opened.feed.batch
         self.batch_sizes: tuple[int, ...] = (1,)
-        """How many images are best run together, smallest first; see `warm_up`."""
+        """The batch sizes to use, ascending; see `warm_up`."""
         self._closing = threading.Lock()
         self._closed = False
 
@@ -68,25 +69,25 @@ class Classifier:
         precision: Precision = "float32",
         session_factory: Callable[..., Any] = tf.compat.v1.Session,
     ) -> Self:
-        """Load the model into a new session; without `cpus` it uses all that the process may use.
+        """Load the model into a new session on `cpus` CPUs, by default all that the process may use.
 
-        Raises `ModelError`, and leaves no session behind then.
+        Raises `ModelError`; no session is left open then.
         """
         cpus = usable_cpus() if cpus is None else cpus
         config = configuration(cpus, precision)
         opened = open_model(spec, lambda graph: session_factory(graph=graph, config=config))
-        return cls(spec, opened, lanes_on(cpus))
+        return cls(spec, opened, concurrent_runs_on(cpus))
 
     def warm_up(self, sizes: Sequence[int] = (1,)) -> float:
-        """Decode a grey image and run it in batches of these sizes, so that no request pays for what is done
-        once: TensorFlow plans each size when it first meets it, and keeps things for each lane. Those that
-        turn out to pay are `batch_sizes`.
+        """Decode a grey image and run it in batches of these sizes, so that no request pays for one-off work:
+        TensorFlow plans each size at its first run, and keeps data for each of its threads. The sizes that
+        are worth using become `batch_sizes`.
 
-        A graph that promises to take any number of images and can't (a reshape to one row is enough for that)
-        is from now on given one at a time, whatever the batch.
+        A graph that claims to take any number of images but fails on several (a reshape to one row is enough)
+        gets one image at a time from now on.
 
-        Returns the seconds it took. Raises `ModelError` where the graph cannot run, or where its answer is
-        not a row of finite numbers, one for each label.
+        Returns the seconds it took. Raises `ModelError` if the graph cannot run, or if its answer is not a
+        row of finite numbers, one for each label.
         """
         started = time.perf_counter()
         try:
@@ -104,8 +105,9 @@ class Classifier:
             raise ModelError(
                 f"{self.spec.path}: {self._fetch.name} gives numbers that are not finite for a grey image"
             )
+        # Checked with real runs: the shapes that a graph states say nothing of the operations inside.
         if all(self._runs_together([grey] * size, shape[1]) for size in sizes):
-            self.batch_sizes = sizes_that_pay(self._costs(grey, sizes))
+            self.batch_sizes = efficient_batch_sizes(self._costs(grey, sizes))
         else:
             self._batch = 1
         return time.perf_counter() - started
@@ -113,7 +115,7 @@ class Classifier:
     def prepare(
         self, image: bytes, limits: ImageLimits, isolated: IsolatedDecode | None = None
     ) -> PreparedImage:
-        """Turn the bytes of an image into what the graph takes; `isolated` decodes costly images.
+        """Turn the bytes of an image into the input of the graph; `isolated` decodes costly images.
 
         Raises subclasses of `ImageError`.
         """
@@ -127,27 +129,31 @@ class Classifier:
     def run(self, batch: Sequence[PreparedImage]) -> Probabilities:
         """Classify prepared images: float32 [len(batch), classes], probabilities from 0 to 1 in each row.
 
-        Raises `BrokenImageError` where a graph that decodes by itself refuses an image of the batch.
+        Raises `BrokenImageError` if a graph that decodes images rejects one of the batch.
         """
         if not batch:
             return np.empty((0, len(self.spec.labels)), dtype=np.float32)
         try:
             rows = self._rows(batch).astype(np.float32, copy=False)
         except tf.errors.InvalidArgumentError as error:
+            # Pixels are always valid, so this is the graph's fault and not the client's.
             if isinstance(self._feed, PixelInput):
                 raise
             raise BrokenImageError(
-                f"the model's own decoder refuses the image: {first_line(error)}"
+                f"the model's own decoder rejects the image: {first_line(error)}"
             ) from error
         return _softmax(rows) if self.spec.output.logits else rows
 
     def top(self, probabilities: Probabilities, n: int) -> tuple[tuple[str, float], ...]:
-        """The `n` best labels of one row of `run` with their probabilities, best first; all, if fewer."""
+        """The `n` best labels of one row of `run` with their probabilities, best first; all if there are
+        fewer.
+        """
+        # Stable, so that equal probabilities keep the order of the labels.
         best = np.argsort(-probabilities, kind="stable")[: max(n, 0)]
         return tuple((self.spec.labels[index], float(probabilities[index])) for index in best)
 
     def close(self) -> None:
-        """Close the session; the second time does nothing. Nothing may be running in it."""
+        """Close the session. No run may be in progress. A second call has no effect."""
         with self._closing:
             if not self._closed:
                 self._closed = True
@@ -159,37 +165,41 @@ class Classifier:
 
     def _runs_together(self, images: Sequence[PreparedImage], classes: int) -> bool:
         try:
-            return all(np.shape(rows) == (len(images), classes) for rows in self._in_all_lanes(images))
+            return all(np.shape(rows) == (len(images), classes) for rows in self._run_concurrently(images))
         except (tf.errors.OpError, ValueError):
             return False
 
     def _costs(self, image: PreparedImage, sizes: Sequence[int]) -> dict[int, float]:
-        """What a run costs by its size, in seconds: the least of some.
+        """The seconds that a run takes, by batch size: the least of several runs.
 
-        They are seconds of the CPUs. A batch waits for another only while all lanes are taken, and then it is
-        the work that counts; and the clock on the wall would measure the neighbours too, often other workers
-        that start beside this one. A GPU's work is on no CPU's account.
+        These are CPU seconds. A batch waits only while all run slots are taken, and then the work counts;
+        wall-clock time would include other processes, often workers that start at the same time. A GPU's work
+        does not count as CPU time, so there the wall clock is used.
         """
         clock = time.perf_counter if sees_gpu() else time.process_time
         costs: dict[int, float] = {}
+        # All sizes in turn, three times: a disturbance of some milliseconds then hits one run of each size at
+        # most.
         for size in [*sizes] * _TIMED_RUNS:
             began_s = clock()
             self._rows([image] * size)
             costs[size] = min(costs.get(size, math.inf), clock() - began_s)
         return costs
 
-    def _in_all_lanes(self, images: Sequence[PreparedImage]) -> list[npt.NDArray[Any]]:
-        with ThreadPoolExecutor(self.lanes) as pool:
-            return list(pool.map(self._rows, [images] * self.lanes))
+    def _run_concurrently(self, images: Sequence[PreparedImage]) -> list[npt.NDArray[Any]]:
+        # As many at once as later, so that each of TensorFlow's threads allocates what it keeps.
+        with ThreadPoolExecutor(self.concurrent_runs) as pool:
+            return list(pool.map(self._rows, [images] * self.concurrent_runs))
 
     def _rows(self, batch: Sequence[PreparedImage]) -> npt.NDArray[Any]:
+        # A graph with a fixed batch size gets several runs, the last one filled up.
         size = self._batch or len(batch)
         parts = [self._run_at_once(batch[start : start + size], size) for start in range(0, len(batch), size)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _run_at_once(self, images: Sequence[PreparedImage], size: int) -> npt.NDArray[Any]:
         fed: Any
-        # A graph that insists on more images than there are gets the last one again.
+        # A graph with a fixed, larger batch size gets the last image repeated; those rows are cut off below.
         filled = [*images, *[images[-1]] * (size - len(images))]
         if isinstance(self._feed, PixelInput):
             fed = np.stack(filled)
@@ -206,6 +216,7 @@ def _grey_jpeg() -> bytes:
 
 
 def _softmax(logits: Probabilities) -> Probabilities:
+    # Without the subtraction large logits would overflow float32.
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: Probabilities = powers / powers.sum(axis=1, keepdims=True)
-    return shares
+    probabilities: Probabilities = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities

@@ -1,4 +1,4 @@
-"""From a description of a model to the one classifier of this process, warm, and how it came to be."""
+"""Load a model into the one classifier of this process, and warm it up."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfleet.worker.inference.illegal_instruction import told
-from tfleet.worker.inference.precision import Tuning, cpu_obstacle, give_way
+from tfleet.worker.inference.illegal_instruction import report_illegal_instruction
+from tfleet.worker.inference.precision import Tuning, cpu_obstacle, fall_back_to_float32
 from tfleet.worker.memory import trim
 from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.model.spec import ModelSpec
@@ -25,20 +25,21 @@ def load_warm(
 ) -> Classifier:
     """Load the model and run it in batches of all `sizes`. Raises ModelError.
 
-    What was chosen, and the seconds of each part, are in the log and the metrics.
+    The log and the metrics have the chosen precision and the seconds of each part.
     """
     cpuinfo = _CPUINFO.read_text()
     obstacle = cpu_obstacle(cpuinfo)
     if tuning.precision == "bfloat16" and obstacle:
-        give_way(tuning.precision, obstacle)  # said before TensorFlow is imported, which takes seconds
+        # This raises: the operator should not have to wait for the import of TensorFlow to read it.
+        fall_back_to_float32(tuning.precision, obstacle)
     began_s = time.perf_counter()
-    with told(cpuinfo):
-        from tfleet.worker.inference.choose_precision import load_tuned  # noqa: PLC0415 - imports TensorFlow
+    with report_illegal_instruction(cpuinfo):
+        from tfleet.worker.inference.choose_precision import load_in_best_precision  # noqa: PLC0415 - imports TensorFlow
         from tfleet.worker.inference.classifier import Classifier  # noqa: PLC0415 - the same
         from tfleet.worker.inference.session_config import sees_gpu  # noqa: PLC0415 - the same
 
         imported_s = time.perf_counter()
-        classifier, choice = load_tuned(
+        classifier, choice = load_in_best_precision(
             spec,
             tuning,
             "the model runs on a GPU" if sees_gpu() else obstacle,
@@ -60,14 +61,14 @@ def load_warm(
         because=choice.reason,
         batch_sizes=classifier.batch_sizes,
     )
-    _settle()
+    _free_loading_memory()
     return classifier
 
 
-def _settle() -> None:
-    """Give back what loading left, and let the collector never look again at what is alive now: it stays.
+def _free_loading_memory() -> None:
+    """Return freed memory to the system: the C library keeps 60 to 120 MB of copies of the graph.
 
-    The C library keeps what was freed: 60 to 120 MB of copies of the graph.
+    What is alive now stays alive, so the garbage collector is told to skip it from now on.
     """
     gc.collect()
     gc.freeze()

@@ -1,10 +1,8 @@
-"""Which precision a model is computed in, and why. Decisions only: no TensorFlow in here.
+"""Decide in which precision a model runs, and say why. Decisions only, no TensorFlow.
 
-bfloat16 is float32 with 8 bits of mantissa instead of 24: about twice as fast on CPUs that can multiply it,
-and another answer in the third digit. `auto` takes it where nothing speaks against it; whoever asks for
-`bfloat16` by name is told what does, and gets nothing else in its place.
-
-How a model is computed: on how many CPUs, and in which precision.
+bfloat16 is float32 with 8 bits of mantissa instead of 24. It is about twice as fast on CPUs that can multiply
+it, and changes probabilities in the third digit. `--precision auto` uses it unless there is an obstacle; with
+`--precision bfloat16` an obstacle is an error.
 """
 
 from __future__ import annotations
@@ -22,30 +20,30 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Precision = Literal["float32", "bfloat16"]
-Wanted = Literal["auto", "float32", "bfloat16"]
-WANTED: tuple[Wanted, ...] = get_args(Wanted)
+WantedPrecision = Literal["auto", "float32", "bfloat16"]
+WANTED_PRECISIONS: tuple[WantedPrecision, ...] = get_args(WantedPrecision)
 
-# As /proc/cpuinfo has them. TensorFlow itself rewrites wherever there is AVX512F or AVX_NE_CONVERT
-# (IsDataTypeSupportedByOneDNNOnThisCPU in tensorflow/core/util/util.cc), but without a product of bfloat16
-# numbers in hardware oneDNN converts back and forth, which is slower than float32.
+# CPU flags in /proc/cpuinfo. TensorFlow would use bfloat16 wherever there is AVX512F or AVX_NE_CONVERT
+# (IsDataTypeSupportedByOneDNNOnThisCPU in tensorflow/core/util/util.cc), but without hardware that multiplies
+# bfloat16 oneDNN converts to float32 and back, which is slower than float32.
 INSTRUCTIONS: Final = ("avx512_bf16", "amx_bf16")
 
-# The default model's probabilities moved by at most 0.018 on a CPU that has the instructions, and by 0.048
+# The default model's probabilities changed by at most 0.018 on a CPU that has the instructions, and by 0.048
 # where the result of each operation was rounded, which is more than oneDNN does. A model that bfloat16 breaks
-# is off by far more.
+# changes by far more.
 DEFAULT_TOLERANCE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What was chosen, and why in a few words."""
+class PrecisionChoice:
+    """The chosen precision, and the reason in a few words."""
 
     precision: Precision
     reason: str
 
 
 def cpu_obstacle(cpuinfo: str) -> str:
-    """Why a CPU, as /proc/cpuinfo describes it, should not compute in bfloat16; empty where it should."""
+    """Why bfloat16 should not be used on the CPU that /proc/cpuinfo describes; empty if it should."""
     for line in cpuinfo.splitlines():
         key, _, flags = line.partition(":")
         if key.strip() == "flags":
@@ -55,15 +53,15 @@ def cpu_obstacle(cpuinfo: str) -> str:
     return f"this CPU has no bfloat16 instructions ({' or '.join(INSTRUCTIONS)})"
 
 
-def answers_obstacle(
+def accuracy_obstacle(
     reference: Mapping[str, npt.NDArray[np.float32]],
     lower: Mapping[str, npt.NDArray[np.float32]],
     labels: Sequence[str],
     tolerance: float,
 ) -> str:
-    """Why the probabilities in bfloat16 cannot stand for those in float32; empty where they can.
+    """Why the probabilities in bfloat16 (`lower`) differ too much from those in float32; empty if they don't.
 
-    Both have a row of probabilities, [classes], for each sample image by its name.
+    Both map the name of each sample image to a row of probabilities, [classes].
     """
     for name, row in lower.items():
         if not np.isfinite(row).all():
@@ -75,26 +73,30 @@ def answers_obstacle(
     changes = {name: _largest_change(reference[name], row) for name, row in lower.items()}
     name = max(changes, key=lambda each: changes[each])
     if changes[name] > tolerance:
-        return f"bfloat16 moves a probability of {name} by {changes[name]:.3f}, more than {tolerance:g}"
+        return f"bfloat16 changes a probability of {name} by {changes[name]:.3f}, more than {tolerance:g}"
+    # Rounding always shows somewhere. Without any change TensorFlow has not used bfloat16, and "bfloat16" in
+    # the log would be wrong.
     if changes[name] == 0:
-        return "bfloat16 changes nothing: TensorFlow computes no operation of this graph in it here"
+        return "bfloat16 has no effect: TensorFlow runs no operation of this graph in bfloat16 on this CPU"
     return ""
 
 
 def agreement(
     reference: Mapping[str, npt.NDArray[np.float32]], lower: Mapping[str, npt.NDArray[np.float32]]
 ) -> str:
-    """How near the two are to each other, in words."""
+    """The largest change of a probability on the sample images, in words."""
     largest = max(_largest_change(reference[name], row) for name, row in lower.items())
     return f"largest change {largest:.3f} on {len(lower)} sample images"
 
 
-def give_way(wanted: Wanted, obstacle: str) -> Choice:
-    """What to do where something speaks against bfloat16. Raises `ModelError` where it was asked for so."""
+def fall_back_to_float32(wanted: WantedPrecision, obstacle: str) -> PrecisionChoice:
+    """The choice where there is an obstacle to bfloat16. Raises `ModelError` if `wanted` insists on
+    bfloat16.
+    """
     if wanted == "bfloat16":
-        hint = "see --precision-tolerance, or say" if obstacle.startswith("bfloat16 moves") else "say"
+        hint = "see --precision-tolerance, or use" if obstacle.startswith("bfloat16 changes a") else "use"
         raise ModelError(f"--precision bfloat16: {obstacle}; {hint} --precision auto or float32")
-    return Choice("float32", obstacle)
+    return PrecisionChoice("float32", obstacle)
 
 
 def _largest_change(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> float:
@@ -103,8 +105,11 @@ def _largest_change(before: npt.NDArray[np.float32], after: npt.NDArray[np.float
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """`tolerance`, from 0 to 1, is how far bfloat16 may move a probability."""
+    """How a model runs: on how many CPUs and in which precision.
+
+    `tolerance` (0 to 1) is the largest change of a probability that bfloat16 may cause.
+    """
 
     cpus: int
-    precision: Wanted
+    precision: WantedPrecision
     tolerance: float

@@ -1,4 +1,4 @@
-"""The model that a worker serves: where it lies and what it is."""
+"""The model that a worker serves: its files, its description and its graph."""
 
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.find import find_model

@@ -1,6 +1,6 @@
-"""What a graph offers, in words: for the operator who named a tensor that it does not have.
+"""Find the input and output tensors of a graph, and check them against the model's description.
 
-Where a graph is fed and where its answer comes out, checked against what the model's description says.
+The error for a missing tensor lists those that the graph has.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from tfleet.worker.model.spec import Channels, ModelSpec
     from tfleet.worker.model.tensorflow import tf
 
-# As many as one line of a terminal or two can hold.
-_SHOWN: Final = 5
+# As many as fit into one or two lines of a terminal.
+_MAX_LISTED: Final = 5
 _CLASS_ROWS_RANK: Final = 2
 
 
-def inputs_offered(graph: tf.Graph, signature: Signature | None) -> str:
-    """The inputs of the signature, else the graph's placeholders."""
+def list_inputs(graph: tf.Graph, signature: Signature | None) -> str:
+    """A clause for an error message: the signature's inputs, or else the graph's placeholders."""
     if signature is not None and signature.inputs:
         return f"the signature's inputs are {', '.join(signature.inputs)}"
     placeholders = [
@@ -35,11 +35,13 @@ def inputs_offered(graph: tf.Graph, signature: Signature | None) -> str:
     ]
     if not placeholders:
         return "the graph has no placeholder"
-    return f"the graph's placeholders are {_described(placeholders[:_SHOWN])}"
+    return f"the graph's placeholders are {_described(placeholders[:_MAX_LISTED])}"
 
 
-def outputs_offered(graph: tf.Graph, signature: Signature | None) -> str:
-    """The outputs of the signature, else the graph's last results that could hold a row for each image."""
+def list_outputs(graph: tf.Graph, signature: Signature | None) -> str:
+    """A clause for an error message: the signature's outputs, or else the last results with a row for each
+    image.
+    """
     if signature is not None and signature.outputs:
         return f"the signature's outputs are {', '.join(signature.outputs)}"
     candidates = [
@@ -49,15 +51,15 @@ def outputs_offered(graph: tf.Graph, signature: Signature | None) -> str:
         for tensor in operation.outputs
         if tensor.dtype.is_floating and tensor.shape.rank in {None, _CLASS_ROWS_RANK}
     ]
-    # What nothing else takes as its input comes last and so is shown first.
+    # Results that no other operation uses are the likeliest outputs. Sorted last, they are listed first.
     candidates.sort(key=lambda tensor: not tensor.consumers())
     if not candidates:
         return "the graph has no output of that kind"
-    return f"the graph's last results are {_described(candidates[: -_SHOWN - 1 : -1])}"
+    return f"the graph's last results are {_described(candidates[: -_MAX_LISTED - 1 : -1])}"
 
 
 def describe(tensor: tf.Tensor) -> str:
-    """A tensor's name, type and shape: `image:0 float32[?, 224, 224, 3]`."""
+    """A tensor's name, type and shape, such as `image:0 float32[?, 224, 224, 3]`."""
     shape = tensor.shape
     dimensions = "?" if shape.rank is None else f"[{', '.join(_size(size) for size in shape.as_list())}]"
     return f"{tensor.name} {tensor.dtype.name}{dimensions}"
@@ -78,10 +80,10 @@ _ROWS_RANK: Final = 2  # batch, classes
 
 @dataclass(frozen=True, slots=True)
 class PixelInput:
-    """`tensor` takes decoded images of one size; `scaling` is None where it takes uint8 as decoded.
+    """`tensor` takes decoded images of one size; `scaling` is None if it takes uint8 pixels as decoded.
 
-    `batch` is the number of images the graph insists on; None where any number will do. `channels` is the
-    order of the colours.
+    `batch` is the graph's fixed number of images, or None if it takes any number. `channels` is the order of
+    the colours.
     """
 
     tensor: tf.Tensor
@@ -101,30 +103,37 @@ class EncodedInput:
 
 
 def find_input(spec: ModelSpec, graph: tf.Graph, signature: Signature | None) -> PixelInput | EncodedInput:
-    """The input that the description or the signature names. Raises `ModelError` where it takes no images."""
-    offer = inputs_offered(graph, signature)
-    named = spec.setting("input.tensor", "--input-layer")
-    tensor = _find(spec, graph, spec.input.tensor, signature.inputs if signature else None, named, offer)
+    """The input that the description or the signature names. Raises `ModelError` if it takes no images."""
+    available = list_inputs(graph, signature)
+    setting = spec.setting("input.tensor", "--input-layer")
+    tensor = _find(
+        spec, graph, spec.input.tensor, signature.inputs if signature else None, setting, available
+    )
     if not graph.is_feedable(tensor):
-        raise ModelError(f"{spec.path}: {describe(tensor)} cannot be fed; {offer}")
+        raise ModelError(f"{spec.path}: {describe(tensor)} cannot be fed; {available}")
     if tensor.dtype == tf.string:
         return _encoded_input(spec, tensor)
     if tensor.dtype in {tf.float32, tf.uint8}:
         return _pixel_input(spec, tensor)
     raise ModelError(
         f"{spec.path}: the input {describe(tensor)} takes neither pixels (float32, uint8) nor encoded images "
-        f"(string); {offer}"
+        f"(string); {available}"
     )
 
 
 def find_output(spec: ModelSpec, graph: tf.Graph, signature: Signature | None) -> tf.Tensor:
-    """The output that the description or the signature names. Raises `ModelError` where it fits no labels."""
-    offer = outputs_offered(graph, signature)
-    named = spec.setting("output.tensor", "--output-layer")
-    tensor = _find(spec, graph, spec.output.tensor, signature.outputs if signature else None, named, offer)
+    """The output that the description or the signature names. Raises `ModelError` if it does not fit the
+    labels.
+    """
+    available = list_outputs(graph, signature)
+    setting = spec.setting("output.tensor", "--output-layer")
+    tensor = _find(
+        spec, graph, spec.output.tensor, signature.outputs if signature else None, setting, available
+    )
     if not tensor.dtype.is_floating or tensor.shape.rank not in {None, _ROWS_RANK}:
         raise ModelError(
-            f"{spec.path}: the output {describe(tensor)} is not a row of probabilities an image; {offer}"
+            f"{spec.path}: the output {describe(tensor)} is not a row of probabilities for each image; "
+            f"{available}"
         )
     if tensor.shape.rank is not None and tensor.shape[1] is not None:
         check_classes(spec, int(tensor.shape[1]))
@@ -132,7 +141,7 @@ def find_output(spec: ModelSpec, graph: tf.Graph, signature: Signature | None) -
 
 
 def check_classes(spec: ModelSpec, classes: int) -> None:
-    """Raise `ModelError` where the model has another number of classes than labels."""
+    """Raise `ModelError` if the numbers of classes and labels differ."""
     if classes != len(spec.labels):
         raise ModelError(
             f"{spec.path}: the graph has {classes} classes and there are {len(spec.labels)} labels"
@@ -145,29 +154,33 @@ def _find(
     name: str | None,
     signature: Mapping[str, str] | None,
     setting: str,
-    offer: str,
+    available: str,
 ) -> tf.Tensor:
     if name is None:
         if not signature:
-            lacks = "the graph does not say" if signature is None else "the SavedModel has no serving_default"
-            raise ModelError(f"{spec.path}: set {setting}: {lacks}; {offer}")
+            reason = (
+                "a frozen graph does not name it"
+                if signature is None
+                else "the SavedModel has no serving_default"
+            )
+            raise ModelError(f"{spec.path}: set {setting}: {reason}; {available}")
         if len(signature) > 1:
-            raise ModelError(f"{spec.path}: set {setting}: there is more than one; {offer}")
+            raise ModelError(f"{spec.path}: set {setting}: there is more than one; {available}")
         (name,) = signature.values()
     elif signature and name in signature:
         name = signature[name]
     try:
         return graph.get_tensor_by_name(name if ":" in name else f"{name}:0")
     except (KeyError, ValueError) as error:
-        raise ModelError(f"{spec.path}: has no tensor {name!r} ({setting}); {offer}") from error
+        raise ModelError(f"{spec.path}: has no tensor {name!r} ({setting}); {available}") from error
 
 
 def _encoded_input(spec: ModelSpec, tensor: tf.Tensor) -> EncodedInput:
     rank = tensor.shape.rank
     if rank is None or rank > 1:
         raise ModelError(
-            f"{spec.path}: the input {describe(tensor)} is neither one string nor a vector of them: name "
-            "one that takes a single image, or any number"
+            f"{spec.path}: the input {describe(tensor)} is neither a string nor a vector of strings: name "
+            "an input that takes one image or any number of images"
         )
     scalar = rank == 0
     return EncodedInput(tensor, 1 if scalar else tensor.shape[0], scalar)
@@ -185,22 +198,22 @@ def _pixel_input(spec: ModelSpec, tensor: tf.Tensor) -> PixelInput:
             f"{spec.path}: the input {describe(tensor)} takes {channels} channels; images have {_RGB}"
         )
     height, width = _input_size(spec, tensor, height, width)
-    said = spec.input
-    geometry = Geometry(height, width, said.crop, said.resample, said.antialias)
-    return PixelInput(tensor, batch, geometry, _scaling(spec, tensor), said.channels)
+    described = spec.input
+    geometry = Geometry(height, width, described.crop, described.resample, described.antialias)
+    return PixelInput(tensor, batch, geometry, _scaling(spec, tensor), described.channels)
 
 
 def _input_size(spec: ModelSpec, tensor: tf.Tensor, height: int | None, width: int | None) -> tuple[int, int]:
     setting = spec.setting("input.size", "--input-size")
     if spec.input.size is not None:
-        said_height, said_width = spec.input.size
-        if height not in {None, said_height} or width not in {None, said_width}:
+        set_height, set_width = spec.input.size
+        if height not in {None, set_height} or width not in {None, set_width}:
             raise ModelError(
-                f"{spec.path}: {setting} is {said_height} x {said_width} and the input is {describe(tensor)}"
+                f"{spec.path}: {setting} is {set_height} x {set_width}, but the input is {describe(tensor)}"
             )
         return spec.input.size
     if height is None or width is None:
-        raise ModelError(f"{spec.path}: the input {describe(tensor)} does not fix its size: set {setting}")
+        raise ModelError(f"{spec.path}: the input {describe(tensor)} does not state its size: set {setting}")
     return height, width
 
 
@@ -212,6 +225,4 @@ def _scaling(spec: ModelSpec, tensor: tf.Tensor) -> Scaling | None:
     if mean is None and std is None:
         return None
     settings = f"{spec.setting('input.mean and input.std', '--input-mean and --input-std')}"
-    raise ModelError(
-        f"{spec.path}: the input {describe(tensor)} takes pixels as they are: leave out {settings}"
-    )
+    raise ModelError(f"{spec.path}: the input {describe(tensor)} takes unscaled pixels: remove {settings}")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 
 class ModelError(Exception):
-    """One line for the operator: which file, what is missing or wrong, what there is instead."""
+    """The model cannot be used. The message is one line for the operator: which file and what is wrong
+    with it.
+    """
 
 
 def first_line(error: BaseException) -> str:
-    """The line of a foreign error's message that says what happened.
+    """The line of a library's error message that says what happened, at most 300 characters.
 
-    TensorFlow puts a head ("Graph execution error:") and the origin of the node before it.
+    TensorFlow puts a heading ("Graph execution error:") and the origin of the node before it.
     """
     lines = [line.strip() for line in str(error).splitlines()]
     for number, line in enumerate(lines):
         if line.startswith("Node: "):
             lines = lines[number + 1 :]
             break
-    said = next((line for line in lines if line and not line.endswith(":")), type(error).__name__)
-    return said[:300]
+    text = next((line for line in lines if line and not line.endswith(":")), type(error).__name__)
+    return text[:300]

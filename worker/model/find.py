@@ -1,10 +1,11 @@
-"""From `--model` and the options beside it to a `ModelSpec`. No TensorFlow in here.
+"""Find the model that `--model` and its companion options describe. No TensorFlow.
 
 `--model` may be
 - a version folder: `NAME/VERSION/` with labels.txt, model.toml and the graph, which is graph.pb, or a
   SavedModel (saved_model.pb and variables/) in the folder itself or in `saved_model/` in it;
-- the folder NAME: the version with the highest number is taken;
-- a frozen graph's file, or a bare SavedModel's folder, with `--labels` and what else is said by options.
+- the folder NAME: the version with the highest number is used;
+- a frozen graph's file, or the folder of a SavedModel without model.toml, described by `--labels` and other
+  options.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tfleet.worker.model.manifest import read_labels, read_manifest
 from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec
 
 DEFAULT_MODEL: Final = Path(__file__).parents[1] / "models" / "efficientnet-lite0"
-# The version of a model that lies in no version folder.
+# The version of a model without a version folder.
 NO_VERSION: Final = "0"
 
 GRAPH: Final = "graph.pb"
@@ -36,10 +37,10 @@ def find_model(
     input_mean: float | None = None,
     input_std: float | None = None,
 ) -> ModelSpec:
-    """Find and describe the model at `path`, or the default model where it is None.
+    """Find and describe the model at `path`, or the default model if it is None.
 
-    The other options go with a bare graph only; they are named for those of TensorFlow's label_image.py.
-    `input_size` is in pixels, for both sides. Raises `ModelError`.
+    The other options describe a graph without a model folder; their names are those of TensorFlow's
+    label_image.py. `input_size` is in pixels, for both sides. Raises `ModelError`.
     """
     given = {
         "--labels": labels,
@@ -53,16 +54,16 @@ def find_model(
     if path is None:
         path = DEFAULT_MODEL
         if options:
-            raise ModelError(f"{', '.join(options)} describe a model: say which with --model")
+            raise ModelError(f"{', '.join(options)} describe a model: name it with --model")
     if not path.exists():
         raise ModelError(
             f"{path}: there is no such file or folder; --model names a model folder or a frozen graph"
         )
     if path.is_file() or (options and (path / SAVED_MODEL).is_file() and not (path / MANIFEST).exists()):
         if input_size is not None and input_size < 1:
-            raise ModelError("--input-size has to be at least 1 pixel")
+            raise ModelError("--input-size must be at least 1 pixel")
         if input_std == 0:
-            raise ModelError("--input-std has to be other than 0: pixels are divided by it")
+            raise ModelError("--input-std must not be 0: pixels are divided by it")
         return ModelSpec(
             name=path.resolve().stem,
             version=NO_VERSION,
@@ -77,7 +78,9 @@ def find_model(
             output=OutputSpec(tensor=output_layer),
         )
     if options:
-        raise ModelError(f"{path}: is a model folder, which says by itself what {', '.join(options)} would")
+        raise ModelError(
+            f"{path}: is a model folder, and its {MANIFEST} describes the model: remove {', '.join(options)}"
+        )
     return _read_folder(_version_folder(path))
 
 
@@ -103,7 +106,8 @@ def _version_folder(path: Path) -> Path:
         return max(versions, key=lambda entry: int(entry.name))
     there = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
     raise ModelError(
-        f"{path}: has neither a model ({GRAPH} or {SAVED_MODEL}) nor a numbered version in it; it has {there}"
+        f"{path}: has neither a model ({GRAPH} or {SAVED_MODEL}) nor a numbered version folder; "
+        f"it has {there}"
     )
 
 
@@ -132,5 +136,5 @@ def _graph_of_folder(folder: Path) -> Path:
     if len(graphs) == 1:
         return graphs[0]
     if graphs:
-        raise ModelError(f"{folder}: has both a {GRAPH} and a SavedModel, or two of the latter: keep one")
+        raise ModelError(f"{folder}: has both a {GRAPH} and a SavedModel, or two SavedModels: keep one")
     raise ModelError(f"{folder}: has no graph: put {GRAPH} or a SavedModel ({SAVED_MODEL}, variables/) there")

@@ -1,11 +1,11 @@
-"""A restored SavedModel as a frozen graph: its variables become constants.
+"""Freeze a restored SavedModel: its variables become constants. No file is written.
 
-TensorFlow folds what is computed of constants alone, a batch normalisation into the convolution before it
-above all; it can't do so with variables, which somebody might assign to. No file is written.
+TensorFlow computes in advance whatever depends on constants only; above all it folds a batch normalisation
+into the convolution before it. It can't do that with variables, which could be assigned to.
 
-The conversion is that of TensorFlow 1: it works in the session, follows the functions of a TensorFlow 2
-SavedModel and keeps the tensors' names. That of TensorFlow 2 needs the eager runtime, a second copy of the
-weights and three times as long, for a graph that runs no faster.
+This uses TensorFlow 1's conversion: it works in the session, follows the functions of a TensorFlow 2
+SavedModel and keeps the tensors' names. TensorFlow 2's conversion needs the eager runtime, a second copy of
+the weights and three times as long, for a graph that runs no faster.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tfleet.worker.model.tensorflow import tf
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-# Handles of what lives no longer than a run. All others (tables, queues, ...) hold what was put there before.
+# Resources that live no longer than one run. All others (tables, queues, ...) hold state from before the run.
 _OF_ONE_RUN: Final = ("TensorArray", "Stack")
-# What TensorFlow raises, here and there, on a graph that its conversion was not made for.
+# What TensorFlow raises on graphs that its conversion does not support.
 _FAILURES: Final = (
     AttributeError,
     LookupError,
@@ -36,53 +36,63 @@ _FAILURES: Final = (
 
 
 class CannotFreezeError(Exception):
-    """The graph has to stay as it is. The message says why, in a few words."""
+    """The graph cannot be frozen. The message says why, in a few words."""
 
 
 def freeze(session: tf.compat.v1.Session, feed: str, fetch: str) -> tf.Graph:
-    """What the session's graph computes from one tensor to the other, with constants for its variables.
+    """A new graph that computes the tensor `fetch` from the tensor `feed`, with constants instead of
+    variables.
 
-    `feed` and `fetch` are their names, which they keep.
-
-    Raises CannotFreezeError where the two would not be the same.
+    Both names stay valid in the new graph. Raises CannotFreezeError if the new graph would not compute the
+    same.
     """
+    # First, because the conversion would silently turn the variable into the value that it has now.
     _check_assigns_nothing(session.graph.as_graph_def(), fetch)
     try:
         definition = tf.compat.v1.graph_util.convert_variables_to_constants(
             session, session.graph.as_graph_def(), [fetch.partition(":")[0]]
         )
+        # The functions that restore and save still name variables, and would fail the check below.
         _keep_functions(definition, _functions_used(definition))
         graph = tf.Graph()
         with graph.as_default():
             tf.import_graph_def(definition, name="")
     except _FAILURES as error:
         raise CannotFreezeError(first_line(error)) from error
+    # The conversion drops what `fetch` does not need. Without the input every image would get the same
+    # answer.
     names = {operation.name for operation in graph.get_operations()}
     if feed.partition(":")[0] not in names:
         raise CannotFreezeError(f"{fetch} does not depend on {feed}")
-    _check_keeps_nothing(graph)
+    _check_has_no_state(graph)
     return graph
 
 
 def _check_assigns_nothing(definition: tf.compat.v1.GraphDef, fetch: str) -> None:
-    """A graph that counts or learns while it answers has variables that are no constants."""
+    """Raise CannotFreezeError if the graph assigns to a variable in a run: it counts or learns."""
+    # Only the operations that `fetch` needs: a SavedModel assigns to every variable when it is restored.
     part = tf.compat.v1.graph_util.extract_sub_graph(definition, [fetch.partition(":")[0]])
     used = _functions_used(part)
     bodies = (f.node_def for f in part.library.function if f.signature.name in used)
     for node in (node for nodes in (part.node, *bodies) for node in nodes):
+        # ScatterNd makes a new tensor; all other scatter operations write into a variable.
         if node.op.startswith(("Assign", "ResourceScatter", "Scatter")) and node.op != "ScatterNd":
             raise CannotFreezeError(f"it assigns to a variable ({node.op})")
 
 
-def _check_keeps_nothing(graph: tf.Graph) -> None:
+def _check_has_no_state(graph: tf.Graph) -> None:
+    """Raise CannotFreezeError if anything is left that keeps state between runs, such as a table."""
     for operation in graph.get_operations():
+        # A resource handle, or a reference type of TensorFlow 1.
         handles = any(t.dtype == tf.resource or t.dtype.base_dtype != t.dtype for t in operation.outputs)
         if handles and not operation.type.startswith(_OF_ONE_RUN):
-            raise CannotFreezeError(f"it has a {operation.type}, which is no variable")
+            raise CannotFreezeError(f"it has a {operation.type}, which is not a variable")
 
 
 def _functions_used(definition: tf.compat.v1.GraphDef) -> frozenset[str]:
-    """The functions that are called, directly or not: a SavedModel has more, to restore and save it."""
+    """The functions that the graph calls, directly or not: a SavedModel has others that restore and save
+    it.
+    """
     bodies = {function.signature.name: function.node_def for function in definition.library.function}
     used: set[str] = set()
     pending = list(_called(definition.node, bodies))
@@ -95,6 +105,8 @@ def _functions_used(definition: tf.compat.v1.GraphDef) -> frozenset[str]:
 
 
 def _called(nodes: Iterable[tf.compat.v1.NodeDef], bodies: Mapping[str, Any]) -> Iterator[str]:
+    # A function is called by an operation with its name, or named in an attribute (PartitionedCall, If,
+    # While).
     for node in nodes:
         named = {node.op}
         for value in node.attr.values():

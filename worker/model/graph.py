@@ -1,4 +1,4 @@
-"""From a file to a graph: a frozen GraphDef, or a SavedModel restored into the session."""
+"""Load a graph from its file: a frozen GraphDef, or a SavedModel restored into the session."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-# What tf.saved_model.save writes, see tf.saved_model.SERVING and DEFAULT_SERVING_SIGNATURE_DEF_KEY.
+# The names that tf.saved_model.save writes: tf.saved_model.SERVING and DEFAULT_SERVING_SIGNATURE_DEF_KEY.
 TAG: Final = "serve"
 SIGNATURE: Final = "serving_default"
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a SavedModel says of itself: the tensor's name for each name of an input and an output."""
+    """A SavedModel's serving signature: it maps the names of inputs and outputs to names of tensors."""
 
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
 
 
 def load_frozen(path: Path) -> tf.Graph:
-    """Read a frozen GraphDef. Raises `ModelError` where the file is none, or its graph is inconsistent."""
+    """Read a frozen GraphDef. Raises `ModelError` if the file is none, or if TensorFlow cannot load the
+    graph.
+    """
     definition = tf.compat.v1.GraphDef()
     try:
         definition.ParseFromString(path.read_bytes())
@@ -50,9 +52,9 @@ def load_frozen(path: Path) -> tf.Graph:
 
 
 def restore_saved_model(session: tf.compat.v1.Session, path: Path) -> Signature:
-    """Load a SavedModel, of TensorFlow 1 or 2, into the session's empty graph, with its variables.
+    """Load a SavedModel of TensorFlow 1 or 2 with its variables into the session's empty graph.
 
-    Raises `ModelError` where it has no tag "serve", or where files are damaged or missing.
+    Raises `ModelError` if it has no tag "serve", or if files are damaged or missing.
     """
     try:
         meta_graph = tf.compat.v1.saved_model.load(session, [TAG], str(path))

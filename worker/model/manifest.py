@@ -1,19 +1,17 @@
-"""The names of a model's classes.
-
-model.toml, the small file that says what a worker has to know of a graph.
+"""Read labels.txt, the names of a model's classes, and model.toml, which describes its graph.
 
 [input]
-tensor = "image:0"     # may be left out for a SavedModel: its signature says it
-size = 224             # or [height, width]; may be left out where the graph fixes it
-crop = 0.875           # part of the largest centred box; left out: the whole picture is squeezed
+tensor = "image:0"     # optional for a SavedModel: default from its signature
+size = 224             # or [height, width]; optional where the graph states it
+crop = 0.875           # fraction of the largest centred box; without it the whole image is stretched
 resample = "bicubic"   # bilinear (the default), bicubic, lanczos, box or nearest
-antialias = false      # interpolate at points, as tf.image.resize does by itself; left out: true
-channels = "bgr"       # the order of the colours; left out: "rgb"
-mean = 127             # (pixel - mean) / std; a number, or three in the order of the channels; left out: 0
-std = 128              # left out: 255, so that float32 graphs get 0 to 1; uint8 graphs get pixels as they are
+antialias = false      # interpolate at points, the default of tf.image.resize; here the default is true
+channels = "bgr"       # the order of the colours; default "rgb"
+mean = 127             # (pixel - mean) / std; a number, or three in the order of the channels; default 0
+std = 128              # default 255: float32 graphs get 0 to 1; uint8 graphs always get unscaled pixels
 [output]
 tensor = "probability:0"
-logits = false         # true: the graph has no softmax, the worker adds it
+logits = false         # true: the graph has no softmax, and the worker applies it
 """
 
 from __future__ import annotations
@@ -32,21 +30,21 @@ if TYPE_CHECKING:
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """One label a line, in the order of the classes, UTF-8. Raises `ModelError`.
+    """Read a UTF-8 file with one label a line, in the order of the classes. Raises `ModelError`.
 
-    Empty lines at the end are not labels; one in the middle would be a class without a name.
+    Empty lines at the end are ignored; an empty line in the middle is an error.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ModelError(f"{path}: there is no such file; it holds the model's labels, one a line") from None
+        raise ModelError(f"{path}: no such file; it should have the model's labels, one a line") from None
     except UnicodeDecodeError as error:
         raise ModelError(f"{path}: the labels are not UTF-8 (byte {error.start})") from error
     except OSError as error:
         raise ModelError(f"{path}: the labels cannot be read: {error.strerror}") from error
     labels = tuple(line.strip() for line in text.rstrip().split("\n"))
     if labels == ("",):
-        raise ModelError(f"{path}: the file of labels is empty")
+        raise ModelError(f"{path}: the labels file is empty")
     if "" in labels:
         raise ModelError(f"{path}: line {labels.index('') + 1} is empty; each line is the label of one class")
     return labels
@@ -56,12 +54,12 @@ CHANNELS = 3
 
 
 def read_manifest(path: Path) -> tuple[InputSpec, OutputSpec]:
-    """Read a model.toml. Raises `ModelError` that names the key."""
+    """Read a model.toml. Raises `ModelError`, which names the file and the key."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(
-            f"{path}: there is no such file; it names the model's tensors, size and scaling"
+            f"{path}: no such file; it should describe the model's tensors, size and scaling"
         ) from None
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
@@ -75,7 +73,7 @@ def read_manifest(path: Path) -> tuple[InputSpec, OutputSpec]:
 
 
 class _Reader:
-    """Takes the values of one file, and blames the file and the key where they are wrong."""
+    """Reads the values of one file; its errors name the file and the key."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -100,11 +98,11 @@ class _Reader:
             try:
                 values[key] = keys[key](value)
             except ValueError as error:
-                self.fail(f"{name}.{key} is {value!r}, but has to be {error}")
+                self.fail(f"{name}.{key} is {value!r}, but must be {error}")
         return values
 
 
-# Each of these takes a value of the file, or raises ValueError with what it has to be.
+# Each of these checks a value of the file, and raises ValueError with what the value must be.
 
 
 def _text(value: Any) -> str:

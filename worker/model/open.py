@@ -1,4 +1,4 @@
-"""Opens a model in a session of its own."""
+"""Open a model in a new session, frozen where that is possible."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OpenModel:
-    """A session, and where its graph is fed and answers. The session is whoever's who asked for it, to close.
+    """A session with its graph's input and output. The caller owns the session and closes it.
 
-    `form` says of a SavedModel in a few words what became of its variables; empty for a frozen graph.
+    `form` says in a few words what became of a SavedModel's variables; it is empty for a frozen graph.
     """
 
     session: tf.compat.v1.Session
@@ -30,7 +30,9 @@ class OpenModel:
 
 
 def open_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> OpenModel:
-    """Raises `ModelError`, and leaves no session behind then."""
+    """Open the model in a session that `make_session` creates. Raises `ModelError`; no session is left
+    open then.
+    """
     return _open_saved_model(spec, make_session) if spec.path.is_dir() else _open_graph(spec, make_session)
 
 
@@ -41,20 +43,23 @@ def _open_graph(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> Ope
 
 
 def _open_saved_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> OpenModel:
-    """Frozen, in another session than that in which it was restored; in that one where it can't be frozen."""
+    """Open a SavedModel: frozen in a second session, or with its variables in the session that restored
+    it.
+    """
     graph = tf.Graph()
     session = make_session(graph)
-    keeps = False
+    keep_session = False
     try:
         signature = restore_saved_model(session, spec.path)
         feed, fetch = find_input(spec, graph, signature), find_output(spec, graph, signature)
         try:
             frozen = freeze(session, feed.tensor.name, fetch.name)
         except CannotFreezeError as error:
-            keeps = True
+            keep_session = True
             return OpenModel(session, feed, fetch, f"a SavedModel with its variables: {error}")
     finally:
-        if not keeps:
+        # Closed before the second session opens: otherwise the weights would be in memory twice.
+        if not keep_session:
             session.close()
     feed = replace(feed, tensor=frozen.get_tensor_by_name(feed.tensor.name))
     fetch = frozen.get_tensor_by_name(fetch.name)

@@ -1,4 +1,4 @@
-"""What a model is, as its folder or the command line describes it. No TensorFlow in here."""
+"""The description of a model, from its folder or the command line. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CHANNEL_ORDERS: tuple[Channels, ...] = get_args(Channels)
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What the graph is fed with. What is None is left to the graph, see `endpoints.py`.
+    """The graph's input. A value of None is taken from the graph, see `endpoints.py`.
 
-    `tensor` names a tensor (`image:0` or `image`), or an input of a SavedModel's signature. `size` is height
-    and width in pixels. `crop`, `resample` and `antialias` are those of `Geometry`, `mean` and `std` those of
-    `Scaling`, in the order of `channels`. A graph that decodes by itself needs `tensor` only.
+    `tensor` names a tensor (`image:0` or `image`), or an input of a SavedModel's signature. `size` is
+    (height, width) in pixels. `crop`, `resample` and `antialias` are those of `Geometry`, `mean` and `std`
+    those of `Scaling`, in the order of `channels`. A graph that decodes images itself needs only `tensor`.
     """
 
     tensor: str | None = None
@@ -35,7 +35,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """`tensor` holds a row of class probabilities for each image, or of logits, which then get a softmax."""
+    """The graph's output: `tensor` has a row of class probabilities for each image, or of logits."""
 
     tensor: str | None = None
     logits: bool = False
@@ -45,8 +45,8 @@ class OutputSpec:
 class ModelSpec:
     """A model to serve: `path` is a frozen graph's file or a SavedModel's folder.
 
-    `labels` are in the order of the classes. `described_by` is its model.toml; None where the command line
-    described it.
+    `labels` are in the order of the classes. `described_by` is its model.toml; None if command-line options
+    describe the model.
     """
 
     name: str
@@ -59,9 +59,9 @@ class ModelSpec:
 
     @property
     def label(self) -> str:
-        """`name/version`, as the header X-Model has it."""
+        """`name/version`, the value of the header X-Model."""
         return f"{self.name}/{self.version}"
 
     def setting(self, key: str, option: str) -> str:
-        """How the operator says this: `input.size in model.toml`, or the option on the command line."""
+        """Where the operator sets this: `input.size in .../model.toml`, or the command-line option."""
         return option if self.described_by is None else f"{key} in {self.described_by}"

@@ -1,4 +1,4 @@
-"""TensorFlow without its start-up chatter, and without Keras. The one place that imports it."""
+"""The one place that imports TensorFlow: without its start-up messages, and without Keras."""
 
 from __future__ import annotations
 
@@ -11,48 +11,52 @@ from typing import Final
 
 _LEVEL: Final = "TF_CPP_MIN_LOG_LEVEL"
 _ERRORS: Final = "2"
-# What is said at the import whatever the level, on CPUs with certain instructions (tsl/platform/port.cc).
-_CHATTER: Final = re.compile(rb"WARNING: All log messages before absl|I0000 \S+ +\d+ port\.cc:\d+\] oneDNN")
+# Printed at the import at any log level, on CPUs with certain instructions (tsl/platform/port.cc).
+_START_MESSAGES: Final = re.compile(
+    rb"WARNING: All log messages before absl|I0000 \S+ +\d+ port\.cc:\d+\] oneDNN"
+)
 
 
 @contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Pass on what comes to standard error, line by line, but for the chatter."""
-    taken, given = os.pipe()
+def _without_start_messages() -> Iterator[None]:
+    """Filter the lines that are written to standard error inside the block."""
+    read_end, write_end = os.pipe()
     stderr = os.dup(2)
-    os.dup2(given, 2)
-    os.close(given)
-    passing = threading.Thread(target=_pass_on, args=(taken, stderr), name="stderr-filter")
-    passing.start()
+    # The descriptor is replaced, because TensorFlow's C++ part does not write through sys.stderr.
+    os.dup2(write_end, 2)
+    os.close(write_end)
+    filtering = threading.Thread(target=_filter, args=(read_end, stderr), name="stderr-filter")
+    filtering.start()
     try:
         yield
     finally:
-        os.dup2(stderr, 2)  # which closes the pipe, and so ends the thread
-        passing.join()
+        os.dup2(stderr, 2)  # closes the pipe's write end, and so ends the thread
+        filtering.join()
         os.close(stderr)
 
 
-def _pass_on(taken: int, stderr: int) -> None:
-    with open(taken, "rb") as lines:
+def _filter(read_end: int, stderr: int) -> None:
+    with open(read_end, "rb") as lines:
         for line in lines:
-            if not _CHATTER.match(line):
+            if not _START_MESSAGES.match(line):
                 os.write(stderr, line)
 
 
-# The C++ part reads this once, while it is imported: 2 leaves errors. An operator's own value stays.
+# The C++ part reads this once, at the import; 2 means errors only. An operator's own value is kept.
 os.environ.setdefault(_LEVEL, _ERRORS)
-# TensorFlow imports Keras at once, for whoever loads models by it: 18 MB, and 47 MB and a second more where
-# matplotlib is installed, which Keras then imports. Told to use the older tf_keras it does without, if that
-# is not there.
+# TensorFlow imports Keras at once, which takes 18 MB, and 47 MB and a second more where matplotlib is
+# installed. With this variable it looks for the older tf_keras instead, and goes on without it where that is
+# not installed.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 if os.environ[_LEVEL] >= _ERRORS:
-    with _without_chatter():
+    with _without_start_messages():
         import tensorflow as tf
 else:
     import tensorflow as tf
 
-# Says "load is deprecated" of tf.compat.v1.saved_model.load, the documented way into a Session.
+# Otherwise it warns that tf.compat.v1.saved_model.load is deprecated, the documented way to load into a
+# Session.
 tf.get_logger().setLevel("ERROR")
 
 __all__ = ["tf"]

@@ -66,9 +66,9 @@ def test_one_that_can_t_be_found_at_first_is_an_error() -> None:
 
 def test_the_address_is_not_given_out_before_it_may_be() -> None:
     whereabouts = WorkerAddresses(Script(HERE, HERE, HERE), Script(WAN), 8000)
-    whereabouts.may_tell_wan = lambda: False
+    whereabouts.may_register_wan = lambda: False
     assert whereabouts(WORKER).wan is None
-    whereabouts.may_tell_wan = lambda: True
+    whereabouts.may_register_wan = lambda: True
     assert whereabouts(WORKER).wan == WAN
 
 

@@ -31,7 +31,7 @@ class Gated:
 
     spec = SimpleNamespace(labels=("only",))
     batch_sizes = (1, 2, 4)
-    lanes = 1
+    concurrent_runs = 1
 
     def __init__(self) -> None:
         self.decoder, self.session = threading.Event(), threading.Event()

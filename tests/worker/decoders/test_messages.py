@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tfleet.worker.decoders.messages import DecoderProtocolError, limit_calls, receive, send
+from tfleet.worker.decoders.messages import DecoderProtocolError, receive, send, set_call_timeout
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -22,7 +22,7 @@ def pair() -> Iterator[Pair]:
     """One whose calls are short, as the worker's, and one whose calls wait."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        limit_calls(ours, 0.05)
+        set_call_timeout(ours, 0.05)
         yield ours, theirs
 
 
@@ -32,7 +32,7 @@ def test_a_header_and_a_body_come_as_they_were_sent(pair: Pair, size: int) -> No
     body = bytes(range(256)) * (size // 256) + bytes(size % 256)
     sender = threading.Thread(target=lambda: send(ours, {"a": [1, "ü"]}, body))
     sender.start()
-    came = receive(theirs, most_bytes=size)
+    came = receive(theirs, max_bytes=size)
     sender.join()
     assert came == ({"a": [1, "ü"]}, body)
 
@@ -44,12 +44,12 @@ def test_a_split_message_is_reassembled(pair: Pair) -> None:
     def next_piece() -> None:
         theirs.sendall(next(pieces))
 
-    assert receive(ours, most_bytes=3, pause=next_piece) == ({}, b"abc")
+    assert receive(ours, max_bytes=3, pause=next_piece) == ({}, b"abc")
 
 
 def test_waiting_for_a_header_can_be_cancelled(pair: Pair) -> None:
     with pytest.raises(GivenUpError):
-        receive(pair[0], most_bytes=1, pause=give_up)
+        receive(pair[0], max_bytes=1, pause=give_up)
 
 
 def test_sending_to_a_blocked_reader_can_be_cancelled(pair: Pair) -> None:
@@ -63,7 +63,7 @@ def test_an_end_in_the_middle_is_an_end(pair: Pair, sent: bytes) -> None:
     theirs.sendall(sent)
     theirs.shutdown(socket.SHUT_WR)
     with pytest.raises(EOFError):
-        receive(ours, most_bytes=10)
+        receive(ours, max_bytes=10)
 
 
 @pytest.mark.parametrize(
@@ -83,4 +83,4 @@ def test_an_invalid_message_is_an_error(pair: Pair, sent: bytes) -> None:
     ours, theirs = pair
     theirs.sendall(sent)
     with pytest.raises(DecoderProtocolError):
-        receive(ours, most_bytes=3)
+        receive(ours, max_bytes=3)

@@ -5,7 +5,7 @@ import pytest
 import structlog
 
 from tfleet.worker.decoders import DecodeJob, DecoderPool, NoDecoderError, PoolLimits
-from tfleet.worker.decoders.errors import Killed
+from tfleet.worker.decoders.errors import KillReason
 from tfleet.worker.decoders.metrics import DecoderMetrics
 from tfleet.worker.metrics import WorkerMetrics
 
@@ -20,6 +20,6 @@ def test_pool_counters_are_read_at_each_scrape() -> None:
     pool.close()
     assert "tfleet_worker_decoders_running 0.0" in lines
     assert "tfleet_worker_decoders_waiting 0.0" in lines
-    for reason in Killed:
-        times = float(reason is Killed.DIED)
+    for reason in KillReason:
+        times = float(reason is KillReason.DIED)
         assert f'tfleet_worker_decoders_killed_total{{reason="{reason}"}} {times}' in lines

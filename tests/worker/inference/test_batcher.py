@@ -7,7 +7,7 @@ from time import perf_counter
 import pytest
 
 from tests.support.waiting import eventually_sync
-from tfleet.worker.inference.batcher import Batcher, OverdueError, Share
+from tfleet.worker.inference.batcher import Batcher, BatchResult, OverdueError
 
 
 class Session:
@@ -53,7 +53,7 @@ class Crowd:
 
     def behind(
         self, *images: int, deadline_s: float | None = None
-    ) -> tuple[Future[Share[int]], list[Future[Share[int]]]]:
+    ) -> tuple[Future[BatchResult[int]], list[Future[BatchResult[int]]]]:
         """A caller who is running, the last of as many as there are lanes, and others who wait. The gate is
         shut.
         """

@@ -78,14 +78,14 @@ def held(gated: Classifier, gate: threading.Event) -> Iterator[tuple[Address, Se
     """A worker each lane of which is busy with an image until the gate opens, and a way to send it more."""
     with serving(gated, threads=16) as (worker, _), ThreadPoolExecutor(16) as pool:
         gate.clear()
-        first = [pool.submit(classify, worker, PHOTOS[0]) for _ in range(gated.lanes)]
+        first = [pool.submit(classify, worker, PHOTOS[0]) for _ in range(gated.concurrent_runs)]
         for _ in first:
             assert GatedSession.running.acquire(timeout=30)
         try:
             yield worker, lambda photo, **headers: pool.submit(classify, worker, photo, **headers)
         finally:
             gate.set()
-            assert [one.result(60).headers["X-Batch-Size"] for one in first] == ["1"] * gated.lanes
+            assert [one.result(60).headers["X-Batch-Size"] for one in first] == ["1"] * gated.concurrent_runs
 
 
 @pytest.mark.parametrize("images", [EIGHT[3:5], PHOTOS, EIGHT], ids=len)

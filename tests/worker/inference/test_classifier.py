@@ -209,7 +209,7 @@ def test_an_image_the_graph_cannot_decode_is_broken(tmp_path: Path, load: Callab
         output_layer="final_result",
     )
     with pytest.raises(
-        BrokenImageError, match="the model's own decoder refuses the image: Unknown image file"
+        BrokenImageError, match="the model's own decoder rejects the image: Unknown image file"
     ):
         classifier.run([b"not an image"])
     assert _best(classifier, picture("green", "JPEG")) == "green"
@@ -355,7 +355,7 @@ def test_each_size_is_warmed_up_in_all_lanes_at_once(tmp_path: Path, cpus: int, 
     spec = find_model(write_model(tmp_path / "m" / "1"))
     with closing(Classifier.load(spec, cpus=cpus, session_factory=_Meeting(lanes))) as classifier:
         classifier.warm_up()
-        assert classifier.lanes == lanes
+        assert classifier.concurrent_runs == lanes
 
 
 def test_closing_twice_is_closing_once(tmp_path: Path) -> None:

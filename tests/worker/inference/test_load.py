@@ -45,7 +45,7 @@ def test_the_log_has_the_times_cpus_and_precision(tmp_path: Path, loaded: list[C
     told = log.lines["model loaded"]
     assert told.pop("seconds").keys() == {"import", "load", "warm-up"}
     assert told.pop("batch_sizes") == loaded[0].batch_sizes
-    assert told == {"form": "", "cpus": 3, "precision": "float32", "because": "as asked"}
+    assert told == {"form": "", "cpus": 3, "precision": "float32", "because": "requested"}
     text = metrics.text().decode()
     assert "tfleet_worker_cpus 3.0" in text
     assert 'tfleet_worker_precision{precision="float32"} 1.0' in text

@@ -4,7 +4,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tfleet.worker.inference.precision import Choice, agreement, answers_obstacle, cpu_obstacle, give_way
+from tfleet.worker.inference.precision import (
+    PrecisionChoice,
+    accuracy_obstacle,
+    agreement,
+    cpu_obstacle,
+    fall_back_to_float32,
+)
 from tfleet.worker.model.errors import ModelError
 
 LABELS = ("red", "green", "blue")
@@ -40,10 +46,10 @@ def test_a_cpu_that_has_no_flags_is_not() -> None:
         ({"a": [0.68, 0.19, 0.13]}, ""),
         ({"a": [0.7, 0.2, float("nan")]}, "bfloat16 gives numbers that are not finite for a"),
         ({"a": [0.4, 0.5, 0.1]}, "bfloat16 changes the label of a from 'red' to 'green'"),
-        ({"a": [0.6, 0.2, 0.2]}, "bfloat16 moves a probability of a by 0.100, more than 0.05"),
+        ({"a": [0.6, 0.2, 0.2]}, "bfloat16 changes a probability of a by 0.100, more than 0.05"),
         (
             {"a": [0.69, 0.2, 0.11], "b": [0.0, 0.4, 0.6]},
-            "bfloat16 moves a probability of b by 0.100, more than 0.05",
+            "bfloat16 changes a probability of b by 0.100, more than 0.05",
         ),
         (
             {"a": [0.69, 0.2, 0.11], "b": [0.0, 0.51, 0.49]},
@@ -51,17 +57,17 @@ def test_a_cpu_that_has_no_flags_is_not() -> None:
         ),
         (
             {"a": [0.7, 0.2, 0.1], "b": [0.0, 0.3, 0.7]},
-            "bfloat16 changes nothing: TensorFlow computes no operation of this graph in it here",
+            "bfloat16 has no effect: TensorFlow runs no operation of this graph in bfloat16 on this CPU",
         ),
     ],
 )
 def test_answers_have_to_stay_and_yet_be_other_ones(lower: dict[str, list[float]], obstacle: str) -> None:
     reference = rows(a=[0.7, 0.2, 0.1], b=[0.0, 0.3, 0.7])
-    assert answers_obstacle(reference, rows(**lower), LABELS, 0.05) == obstacle
+    assert accuracy_obstacle(reference, rows(**lower), LABELS, 0.05) == obstacle
 
 
 def test_a_change_of_exactly_the_tolerance_is_allowed() -> None:
-    assert answers_obstacle(rows(a=[0.75, 0.25]), rows(a=[0.625, 0.375]), LABELS, 0.125) == ""
+    assert accuracy_obstacle(rows(a=[0.75, 0.25]), rows(a=[0.625, 0.375]), LABELS, 0.125) == ""
 
 
 def test_the_comparison_is_logged() -> None:
@@ -70,17 +76,17 @@ def test_the_comparison_is_logged() -> None:
 
 
 def test_auto_gives_way_and_says_why() -> None:
-    assert give_way("auto", "this CPU is old") == Choice("float32", "this CPU is old")
+    assert fall_back_to_float32("auto", "this CPU is old") == PrecisionChoice("float32", "this CPU is old")
 
 
 @pytest.mark.parametrize(
     ("obstacle", "hint"),
     [
-        ("this CPU is old", "; say --precision auto or float32"),
-        ("bfloat16 moves a probability", "; see --precision-tolerance, or say --precision auto or float32"),
+        ("this CPU is old", "; use --precision auto or float32"),
+        ("bfloat16 changes a probability", "; see --precision-tolerance, or use --precision auto or float32"),
     ],
 )
 def test_explicit_bfloat16_is_never_replaced(obstacle: str, hint: str) -> None:
     with pytest.raises(ModelError) as raised:
-        give_way("bfloat16", obstacle)
+        fall_back_to_float32("bfloat16", obstacle)
     assert str(raised.value) == f"--precision bfloat16: {obstacle}{hint}"

@@ -3,7 +3,7 @@
 import pytest
 
 from tfleet.worker.inference.precision import Precision
-from tfleet.worker.inference.session_config import configuration, lanes_on, sees_gpu
+from tfleet.worker.inference.session_config import concurrent_runs_on, configuration, sees_gpu
 from tfleet.worker.model.tensorflow import tf
 
 pytestmark = pytest.mark.process
@@ -19,7 +19,7 @@ def test_bfloat16_is_grapplers_rewrite(precision: Precision, toggle: str) -> Non
 def test_operations_use_all_cpus_and_a_thread_per_lane(cpus: int, lanes: int) -> None:
     config = configuration(cpus, "float32")
     assert (config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) == (cpus, lanes)
-    assert lanes_on(cpus) == lanes
+    assert concurrent_runs_on(cpus) == lanes
 
 
 def test_gpu_memory_grows_and_a_gpu_is_optional() -> None:

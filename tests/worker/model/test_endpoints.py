@@ -45,7 +45,7 @@ def test_a_tensor_is_found_with_and_without_its_number(name: str) -> None:
 @pytest.mark.parametrize("shape", [None, [None, None, None, None], [None, None, None, 3]])
 def test_a_size_that_the_graph_leaves_open_has_to_be_said(shape: Any) -> None:
     graph = _placeholder(tf.float32, shape)
-    with pytest.raises(ModelError, match=r"does not fix its size: set --input-size"):
+    with pytest.raises(ModelError, match=r"does not state its size: set --input-size"):
         find_input(_spec(tensor="image"), graph, None)
     feed = find_input(_spec(tensor="image", size=(5, 7), crop=0.5, resample="bicubic"), graph, None)
     assert isinstance(feed, PixelInput)
@@ -71,7 +71,7 @@ def test_byte_inputs_cannot_be_scaled() -> None:
     feed = find_input(_spec(tensor="image"), graph, None)
     assert isinstance(feed, PixelInput)
     assert feed.scaling is None
-    with pytest.raises(ModelError, match="takes pixels as they are: leave out --input-mean and --input-std"):
+    with pytest.raises(ModelError, match="takes unscaled pixels: remove --input-mean and --input-std"):
         find_input(_spec(tensor="image", mean=(127.0,)), graph, None)
 
 
@@ -112,7 +112,7 @@ def test_a_missing_input_is_named_with_the_existing_ones(name: str) -> None:
 
 
 def test_an_input_that_is_not_named_is_asked_for() -> None:
-    with pytest.raises(ModelError, match=r"set --input-layer: the graph does not say; .*image:0"):
+    with pytest.raises(ModelError, match=r"set --input-layer: a frozen graph does not name it; .*image:0"):
         find_input(_spec(), _placeholder(tf.float32, [None, 8, 8, 3]), None)
     with pytest.raises(ModelError, match="set --input-layer: the SavedModel has no serving_default"):
         find_input(_spec(), _placeholder(tf.float32, [None, 8, 8, 3]), Signature({}, {}))

@@ -90,7 +90,7 @@ def test_a_bare_saved_model_is_described_by_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "problem"),
     [
-        ([], "has neither a model .* nor a numbered version in it; it has nothing"),
+        ([], "has neither a model .* nor a numbered version folder; it has nothing"),
         (["readme.md"], "it has readme.md"),
         (["graph.pb"], r"model\.toml: there is no such file"),
         (["model.toml"], "has no graph: put graph.pb or a SavedModel"),
@@ -115,11 +115,11 @@ def test_missing_files_of_a_folder_are_named(tmp_path: Path, files: list[str], p
         (
             "folder/1",
             {"input_layer": "x"},
-            "is a model folder, which says by itself what --input-layer would",
+            "describes the model: remove --input-layer",
         ),
-        (None, {"input_mean": 3.0}, "--input-mean describe a model: say which with --model"),
-        ("g.pb", {"input_size": 0}, "--input-size has to be at least 1"),
-        ("g.pb", {"input_std": 0.0}, "--input-std has to be other than 0"),
+        (None, {"input_mean": 3.0}, "--input-mean describe a model: name it with --model"),
+        ("g.pb", {"input_size": 0}, "--input-size must be at least 1"),
+        ("g.pb", {"input_std": 0.0}, "--input-std must not be 0"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(

@@ -106,7 +106,7 @@ def test_variables_of_tensorflow_1_are_frozen_too(tmp_path: Path) -> None:
         (
             looked_up,
             lambda: {"weight": tf.Variable(2.0), "table": table()},
-            "it has a HashTableV2, which is no variable",
+            "it has a HashTableV2, which is not a variable",
         ),
     ],
 )

@@ -42,7 +42,7 @@ def read(data: bytes, format_name: str) -> Header:
     ]
     if not sizes:
         raise HeaderError("it states no size")
-    # The largest, because any of the items may be the one that the library decodes first.
+    # The largest: only the library finds out which of the items it decodes.
     width, height = max(sizes, key=lambda size: int(size[0]) * int(size[1]))
     if not width or not height:
         raise HeaderError("it has no pixels")

@@ -75,12 +75,11 @@ def read(data: bytes) -> Header:
     unchanged = True
     for segment in _before_pixels(data):
         if segment.marker in _FRAMES:
-            # libjpeg takes the last frame's size, Pillow the first one's: two of them could get around the
-            # limits.
+            # The limits are checked against one size: the decoder could take that of the other frame.
             if frame is not None:
                 raise HeaderError("it has two frames")
             frame = _frame(segment)
-        # Editors that append EXIF leave the camera's in place; viewers show the first that turns the image.
+        # Of several EXIF segments the first that turns the image counts.
         if segment.marker == _EXIF and exif_orientation == UPRIGHT:
             exif_orientation = orientation(segment.body)
         wanted = _is_wanted(segment)

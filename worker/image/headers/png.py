@@ -71,7 +71,7 @@ def read(data: bytes) -> Header:
     for chunk in _chunks(data):
         bounds.add(chunk)
         if chunk.kind in _KEPT:
-            # Only these: a wrong checksum of a comment, which many editors write, harms no pixel.
+            # Only these: a wrong checksum in metadata harms no pixel.
             _check_checksum(data, chunk)
             kept.append(data[chunk.start : chunk.end])
         else:

@@ -75,7 +75,7 @@ def _extended(data: bytes, first: _Chunk) -> Header:
     # The flags must not announce the metadata chunks that were dropped: libwebp would look for them.
     head = bytes((flags & (_ANIMATED | _ALPHA),)) + first.body[1:10]
     picture = _riff((b"VP8X" + struct.pack("<I", len(head)) + head, *kept))
-    # libwebp rejects a frame outside of the canvas, but only after it has allocated: the larger one counts.
+    # Canvas and frame are both allocated: the larger one is checked against the limits.
     return Header(
         "WEBP",
         max(width, frame[0]),
