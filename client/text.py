@@ -14,3 +14,8 @@ _TSV: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"
 def tsv_field(text: str) -> str:
     r"""The text as a tab-separated field: tab, line ends and backslash become `\t`, `\n`, `\r`, `\\`."""
     return text.translate(_TSV)
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: `1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

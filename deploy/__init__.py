@@ -1,1 +1,1 @@
-"""Everything that starts things: the `tfleet` program and `tfleet up`."""
+"""The `tfleet` program, and starting fleets: `tfleet up`, containers, Swarm, Nomad."""

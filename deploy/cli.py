@@ -1,4 +1,4 @@
-"""The program `tfleet`: only the names of the commands. What they do is imported when they run."""
+"""The program `tfleet`: the names of its commands. Each command is imported when it runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from tfleet import __version__
 from tfleet.deploy.lazy_commands import LazyCommand, LazyGroup
+from tfleet.runtime.clean_exit import clean_exit
 
 _COMMANDS = (
     LazyCommand(
@@ -23,7 +24,7 @@ _COMMANDS = (
     LazyCommand(
         "proxy",
         "tfleet.proxy.cli:proxy",
-        short_help="Forward images to live workers, or say which worker to talk to.",
+        short_help="Balance image requests over the workers (forward or p2p mode).",
         extra="proxy",
     ),
     LazyCommand(
@@ -40,7 +41,7 @@ _COMMANDS = (
     LazyCommand(
         "status",
         "tfleet.client.commands.classify:status",
-        short_help="Show the workers that a proxy knows.",
+        short_help="Show the workers that the proxy knows.",
         extra="client",
     ),
     LazyCommand(
@@ -52,19 +53,19 @@ _COMMANDS = (
     LazyCommand(
         "prune",
         "tfleet.client.commands.prune:prune",
-        short_help="Remove registrations of workers that live no more.",
+        short_help="Remove stale registrations of workers from the registry.",
         extra="client",
     ),
     LazyCommand(
         "scale",
         "tfleet.deploy.compose.scale_command:scale",
-        short_help="Have so many workers in the fleet that docker compose started.",
+        short_help="Set the number of workers that docker compose started.",
         extra="docker",
     ),
     LazyCommand(
         "autoscale",
         "tfleet.deploy.compose.autoscale_command:autoscale",
-        short_help="Follow the load with the number of such workers.",
+        short_help="Adjust that number to the load, continuously.",
         extra="docker",
     ),
 )
@@ -77,9 +78,11 @@ _COMMANDS = (
 )
 @click.version_option(__version__, prog_name="tfleet")
 def cli() -> None:
-    """A TensorFlow model behind curl, on one machine or spread over many."""
+    """Serve a TensorFlow image classifier over HTTP, on one machine or load-balanced over many."""
 
 
 def main() -> None:
-    """Run the program with the arguments of this process; ends it with the command's exit code."""
-    cli(prog_name="tfleet")
+    """Run the program with this process's arguments, and exit with the command's exit code."""
+    # Around click, which lets a full disk pass as a traceback, also for --help.
+    with clean_exit():
+        cli(prog_name="tfleet")

@@ -1,4 +1,4 @@
-"""A command that cannot be carried out as asked."""
+"""The error of a command that cannot be carried out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from tfleet.runtime.child_process import UNUSABLE
 
 
 class CommandRefusedError(click.ClickException):
-    """Ends the program with one line on standard error and exit code 2, without the usage text."""
+    """The program exits with one line on standard error and exit code 2, without the usage text."""
 
     exit_code = UNUSABLE

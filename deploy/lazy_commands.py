@@ -1,10 +1,7 @@
-"""Every option of every command is also the environment variable TFLEET_<OPTION>.
+"""Import each command only when it runs, and give each of its options the environment variable
+TFLEET_<OPTION>.
 
-The environment variables that tfleet heeds, and what is said of one that it does not.
-
-Commands that are imported only when they run.
-
-`tfleet proxy` must start where neither TensorFlow nor Flask is installed, and `tfleet --help` at once.
+`tfleet proxy` must start where neither TensorFlow nor Flask is installed, and `tfleet --help` must be fast.
 """
 
 from __future__ import annotations
@@ -24,25 +21,25 @@ PREFIX: Final = "TFLEET_"
 
 
 def variable(option: click.Option) -> str:
-    """The variable of an option, after its longest flag: `--max-body-bytes` is TFLEET_MAX_BODY_BYTES.
+    """The variable of an option, from its longest flag: `--max-body-bytes` is TFLEET_MAX_BODY_BYTES.
 
-    After the flag, and not the parameter's Python name, because the flag is what the documentation shows.
+    From the flag and not from the parameter's Python name, because the documentation shows the flag.
     """
     flag = max(option.opts, key=len)
     return PREFIX + flag.lstrip("-").replace("-", "_").upper()
 
 
 def variables(command: click.Command) -> set[str]:
-    """Those of all its options."""
+    """The variables of all options of a command."""
     return {variable(option) for option in command.params if isinstance(option, click.Option)}
 
 
 def give_variables(command: click.Command) -> None:
-    """Give each option of `command` its variable, before any that it names itself, and show it in --help.
+    """Let each option of `command` be set by its variable, and show the variable in --help.
 
-    Click's own `auto_envvar_prefix` would put the command's name between (TFLEET_WORKER_PORT): then one
-    variable could not speak to the whole fleet. And TFLEET_WORKER_PORT is among the names that Kubernetes
-    sets by itself, for a service called tfleet-worker.
+    A variable that the option names itself (COMPOSE_PROJECT_NAME) comes second. Click's own
+    `auto_envvar_prefix` would add the command's name (TFLEET_WORKER_PORT): then one variable could not
+    configure the whole fleet, and Kubernetes sets that very name for a service called tfleet-worker.
     """
     for option in command.params:
         if not isinstance(option, click.Option) or option.is_eager:  # eager ones, like --version, only print
@@ -53,7 +50,8 @@ def give_variables(command: click.Command) -> None:
         option.show_envvar = True
 
 
-# Those of all commands, written down: to import them all takes a second, and extras may be missing here.
+# The variables of all commands. They are listed here, and checked by a test, because importing all commands
+# takes a second and fails without their extras.
 KNOWN: Final = frozenset(
     f"{PREFIX}{name}"
     for name in (
@@ -87,7 +85,7 @@ _VALUE_OF_KUBERNETES: Final = re.compile(r"(tcp|udp|sctp)://")
 
 
 def unknown(environ: Mapping[str, str], known: Collection[str] = KNOWN) -> list[str]:
-    """The names that look like tfleet's and are not, in order."""
+    """The names that begin like tfleet's variables but are none, sorted."""
     return sorted(
         name
         for name, value in environ.items()
@@ -98,22 +96,24 @@ def unknown(environ: Mapping[str, str], known: Collection[str] = KNOWN) -> list[
     )
 
 
-def complaint(name: str, known: Iterable[str] = KNOWN) -> str:
-    """What to say of one of these, with the name that was probably meant."""
+def unknown_variable_message(name: str, known: Iterable[str] = KNOWN) -> str:
+    """The warning for an unknown variable, with the name that was probably meant."""
     close = get_close_matches(name, sorted(known))
-    meant = min(close, key=lambda each: sorted(each) != sorted(name), default="")  # two letters exchanged
-    return f"{name} is none of tfleet's variables" + (f": did you mean {meant}?" if meant else "")
+    meant = min(
+        close, key=lambda each: sorted(each) != sorted(name), default=""
+    )  # swapped letters are the likeliest mistake
+    return f"{name} is not one of tfleet's variables" + (f": did you mean {meant}?" if meant else "")
 
 
-STRANGERS: Final = "tfleet.strangers"
-"""Where a context's `meta` has the variables that were complained of."""
+UNKNOWN_VARIABLES: Final = "tfleet.unknown_variables"
+"""The key of a context's `meta` with the variables that were warned of."""
 
 
 class LazyCommand(click.Command):
-    """Stands in a group for the command at `path` (`package.module:attribute`), with one line of help.
+    """A placeholder in a group for the command at `path` (`package.module:attribute`), with one line of help.
 
-    `extra` is the extra of the package that brings what the command imports, or several with commas between;
-    None where nothing is needed beyond the package itself.
+    `extra` names the extra of this package that the command needs, or several separated by commas; None if it
+    needs none.
     """
 
     def __init__(self, name: str, path: str, *, short_help: str, extra: str | None = None) -> None:
@@ -122,7 +122,7 @@ class LazyCommand(click.Command):
         self.extra = extra
 
     def load(self) -> click.Command:
-        """Import the command. Raises ModuleNotFoundError where its extra is not installed."""
+        """Import the command. Raises ModuleNotFoundError if its extra is not installed."""
         module, _, attribute = self.path.partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         give_variables(command)
@@ -131,37 +131,40 @@ class LazyCommand(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Click runs a context's own command, so from here on it only sees the real one.
+        """Make a context of the real command, which click then runs.
 
-        A variable that is nobody's is complained of first: it may be why the command does not do as asked.
+        Unknown variables are warned of first: a misspelled one may be why the command does not do what was
+        asked.
         """
         command = self.load()
         if parent is not None and isinstance(parent.command, LazyGroup):
-            strangers = parent.command.strangers(os.environ)
-            parent.meta[STRANGERS] = strangers
-            for name in strangers:
-                click.echo(f"tfleet {info_name}: {complaint(name)}", err=True)
+            names = parent.command.unknown_variables(os.environ)
+            parent.meta[UNKNOWN_VARIABLES] = names
+            for name in names:
+                click.echo(f"tfleet {info_name}: {unknown_variable_message(name)}", err=True)
         return command.make_context(info_name, args, parent, **extra)
 
 
 class LazyGroup(click.Group):
-    """A group of lazy commands that says which extra a command lacks, whether on import or in its run."""
+    """A group of lazy commands that names the missing extra of a command, at its import and while it runs."""
 
-    def strangers(self, environ: Mapping[str, str]) -> list[str]:
-        """The variables that look like tfleet's and that no command has."""
+    def unknown_variables(self, environ: Mapping[str, str]) -> list[str]:
+        """The variables that begin like tfleet's and that no command has."""
         return unknown(environ)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Raises RefusedError instead of ModuleNotFoundError for a module that an extra would bring."""
+        """Raises CommandRefusedError instead of ModuleNotFoundError for a module that an extra would
+        install.
+        """
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as error:
             command = self.commands.get(ctx.invoked_subcommand or "")
             extra = command.extra if isinstance(command, LazyCommand) else None
-            if extra is None or (error.name or "").split(".")[0] == "tfleet":  # our own mistake: let it show
+            if extra is None or (error.name or "").split(".")[0] == "tfleet":  # a bug of ours
                 raise
             raise CommandRefusedError(
-                f"there is no module {error.name}: {ctx.info_name} {ctx.invoked_subcommand} "
+                f"the Python module {error.name} is missing: {ctx.info_name} {ctx.invoked_subcommand} "
                 f"needs the {_extras(extra)}: pip install 'tfleet[{extra}]'"
             ) from error
 

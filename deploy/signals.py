@@ -1,4 +1,4 @@
-"""Signals that ask a program to stop."""
+"""Handle the signals that ask a program to stop."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def on_stop_signal(stop: Callable[[], None]) -> Iterator[list[signal.Signals]]:
-    """Inside, Ctrl-C, SIGTERM and a terminal that goes away call `stop` on the running loop.
+    """Inside the block SIGINT, SIGTERM and SIGHUP (a closed terminal) call `stop` on the running loop.
 
-    Gives the list of the signals that came, in their order. Under `nohup` SIGHUP stays ignored.
+    Yields the list of the signals that arrived, in their order. Under `nohup` SIGHUP stays ignored.
     """
     loop = asyncio.get_running_loop()
     came: list[signal.Signals] = []

@@ -1,13 +1,13 @@
-"""`tfleet worker`."""
+"""`tfleet worker`: from its options to a running worker."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from dataclasses import asdict
+from typing import Any
 
 import click
 
-from tfleet.contract.address import Address
 from tfleet.contract.cors import Cors
 from tfleet.contract.ticket_keys import BadKeyFileError, KeyFile
 from tfleet.discovery.errors import AddressHeldError
@@ -24,19 +24,27 @@ from tfleet.runtime import log
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.runtime.printable import printable
 from tfleet.worker.address.docker_port import NotPublishedError
-from tfleet.worker.address.wan_option import FindWan, advertise_wan_option
+from tfleet.worker.address.wan_option import advertise_wan_option
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.inference.precision import Tuning, WantedPrecision
+from tfleet.worker.inference.precision import Tuning
 from tfleet.worker.model import ModelError, find_model
-from tfleet.worker.options import model_options, work_options
+from tfleet.worker.options import (
+    ComputeOptions,
+    DrainOptions,
+    LimitOptions,
+    ModelOptions,
+    model_options,
+    take_options,
+    work_options,
+)
 from tfleet.worker.server import CannotListenError, WorkerSettings, serve
 from tfleet.worker.wsgi.admission_queue import QueueLimits
 
 
 @click.command(context_settings={"show_default": True})
 @model_options
-@click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all.")
-@click.option("--port", type=PORT, default=0, help="0 is any free port.")
+@click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 is all addresses.")
+@click.option("--port", type=PORT, default=0, help="Port to listen on; 0 is any free port.")
 @advertise_option
 @advertise_wan_option
 @registry_options
@@ -44,41 +52,7 @@ from tfleet.worker.wsgi.admission_queue import QueueLimits
 @work_options
 @log_format_option
 @log_level_option
-def worker(
-    *,
-    model: Path | None,
-    labels: Path | None,
-    input_layer: str | None,
-    output_layer: str | None,
-    input_size: int | None,
-    input_mean: float | None,
-    input_std: float | None,
-    host: str,
-    port: int,
-    advertise: Address | None,
-    find_wan: FindWan | None,
-    self_test: bool,
-    registry: str | None,
-    registry_port: int,
-    registry_token_file: Path | None,
-    service: str,
-    ticket_key_file: Path | None,
-    cors_origins: tuple[str, ...],
-    cpus: int | None,
-    precision: WantedPrecision,
-    precision_tolerance: float,
-    threads: int | None,
-    max_batch: int,
-    max_body_bytes: int,
-    max_queue: int,
-    max_queue_bytes: int,
-    max_pixels: int,
-    decode_timeout_s: float,
-    drain_grace_s: float,
-    drain_timeout_s: float,
-    log_format: log.LogFormat,
-    log_level: log.LogLevel,
-) -> None:
+def worker(**options: Any) -> None:
     """Serve one model over HTTP and register it.
 
     \b
@@ -87,46 +61,45 @@ def worker(
       tfleet worker --model path/to/model/3
       tfleet worker --model output_graph.pb --labels output_labels.txt \\
         --input-layer DecodeJpeg/contents:0 --output-layer final_result:0
-    On its own:
+    Without proxy and registry:
       tfleet worker --registry static: --port 8080
     """
-    log.configure(log_format, level=log_level)
-    tuning = Tuning(cpus or usable_cpus(), precision, precision_tolerance)
-    image_limits = ImageLimits(max_pixels=max_pixels)
+    log.configure(options.pop("log_format"), level=options.pop("log_level"))
     try:
-        settings = WorkerSettings(
-            spec=find_model(
-                model,
-                labels=labels,
-                input_layer=input_layer,
-                output_layer=output_layer,
-                input_size=input_size,
-                input_mean=input_mean,
-                input_std=input_std,
-            ),
-            tuning=tuning,
-            host=host,
-            port=port,
-            advertise=advertise,
-            find_wan=find_wan,
-            self_test=self_test,
-            registry=chosen_registry(registry, registry_port, registry_token_file),
-            service=service,
-            ticket_keys=KeyFile(ticket_key_file) if ticket_key_file else None,
-            threads=threads,
-            max_batch=max_batch,
-            max_body_bytes=max_body_bytes,
-            queue_limits=QueueLimits(max_queue, max_queue_bytes),
-            cors=Cors.parse(cors_origins),
-            image_limits=image_limits,
-            pool_limits=image_limits.decoders(tuning.cpus, decode_timeout_s),
-            drain_grace_s=drain_grace_s,
-            drain_timeout_s=drain_timeout_s,
-        )
-        serve(settings)
+        serve(_settings(options))
     except NotPublishedError as error:
         click.echo(printable(f"tfleet worker: --advertise-wan: {error}"), err=True)
         sys.exit(2)
     except (ModelError, CannotListenError, AddressHeldError, BadKeyFileError) as error:
         click.echo(printable(f"tfleet worker: {error}"), err=True)
         sys.exit(2)
+
+
+def _settings(options: dict[str, Any]) -> WorkerSettings:
+    """The settings that the command line describes. Raises ModelError, BadKeyFileError and
+    click.UsageError.
+    """
+    model = asdict(take_options(ModelOptions, options))
+    compute = take_options(ComputeOptions, options)
+    limits = take_options(LimitOptions, options)
+    drain = take_options(DrainOptions, options)
+    tuning = Tuning(compute.cpus or usable_cpus(), compute.precision, compute.precision_tolerance)
+    image_limits = ImageLimits(max_pixels=limits.max_pixels)
+    registry = [options.pop(name) for name in ("registry", "registry_port", "registry_token_file")]
+    ticket_key_file = options.pop("ticket_key_file")
+    return WorkerSettings(
+        spec=find_model(model.pop("model"), **model),
+        tuning=tuning,
+        registry=chosen_registry(*registry),
+        ticket_keys=KeyFile(ticket_key_file) if ticket_key_file else None,
+        threads=compute.threads,
+        max_batch=compute.max_batch,
+        max_body_bytes=limits.max_body_bytes,
+        queue_limits=QueueLimits(limits.max_queue, limits.max_queue_bytes),
+        cors=Cors.parse(options.pop("cors_origins")),
+        image_limits=image_limits,
+        pool_limits=image_limits.decoders(tuning.cpus, limits.decode_timeout_s),
+        drain_grace_s=drain.drain_grace_s,
+        drain_timeout_s=drain.drain_timeout_s,
+        **options,  # host, port, advertise, find_wan, self_test and service, as they are
+    )

@@ -1,4 +1,4 @@
-"""What a worker is doing with its life."""
+"""The states of a worker: starting, ready, draining."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # importing it for real imports TensorFlow
 
 
 class LifecycleState(StrEnum):
-    """In this order and never back."""
+    """The states, in their order; a worker never goes back."""
 
     STARTING = "starting"
     READY = "ready"
@@ -27,7 +27,7 @@ class Lifecycle:
         self._lock = threading.Lock()
         self._state = LifecycleState.STARTING
         self._classifier: Classifier | None = None
-        self._refusing_since_s = math.inf
+        self._rejecting_since_s = math.inf
         self._obstacle = ""
 
     def __repr__(self) -> str:
@@ -44,37 +44,44 @@ class Lifecycle:
 
     @property
     def condition(self) -> str:
-        """The state in words and, while the worker starts, what is in the way."""
+        """The state in words and, while the worker starts, what it waits for."""
         if self._state is LifecycleState.STARTING and self._obstacle:
             return f"the worker is {self._state}: {self._obstacle}"
         return f"the worker is {self._state}"
 
     def loaded(self, classifier: Classifier) -> None:
-        """The model is loaded and warm: from now on whoever knows the address is answered."""
+        """The model is loaded and warmed up: requests are answered from now on, though the worker is not
+        ready yet.
+        """
         with self._lock:
             self._classifier = classifier
 
     def held_up(self, obstacle: str) -> None:
-        """Something besides the model is in the way of being ready: one line, empty when nothing is."""
+        """Something besides the model keeps the worker from being ready: one line; empty when nothing
+        does.
+        """
         self._obstacle = obstacle
 
     def ready(self, classifier: Classifier) -> None:
-        """The model is loaded and warm, and nothing else is in the way."""
+        """The model is loaded and warmed up, and nothing else keeps the worker from being ready."""
         with self._lock:
             self._classifier = classifier
+            # A drain may have begun in the meantime, and stays.
             if self._state is LifecycleState.STARTING:
                 self._state = LifecycleState.READY
 
     def drain(self) -> None:
-        """No longer ready; what still comes is answered until `refuse`."""
+        """The worker is no longer ready. It still answers all requests until `refuse` is called."""
         with self._lock:
             self._state = LifecycleState.DRAINING
 
     def refuse(self) -> None:
-        """From now on only what was begun is finished: the fleet has had its time to learn of the end."""
+        """From now on only requests that have already begun are answered: proxies had time to learn of the
+        drain.
+        """
         with self._lock:
-            self._refusing_since_s = time.perf_counter()
+            self._rejecting_since_s = time.perf_counter()
 
     def refuses(self, begun_s: float) -> bool:
-        """Whether a request is sent away that began then, on the clock of `time.perf_counter`."""
-        return begun_s >= self._refusing_since_s
+        """Whether a request that began at `begun_s`, by `time.perf_counter`, is rejected."""
+        return begun_s >= self._rejecting_since_s

@@ -1,7 +1,4 @@
-"""How long the stages of one classification took.
-
-What a worker counts, for Prometheus.
-"""
+"""The worker's Prometheus metrics, and the times of the stages of one classification."""
 
 from __future__ import annotations
 
@@ -17,9 +14,9 @@ from tfleet.worker.rejection import Rejection
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """Milliseconds: waiting for a thread and for the session, from bytes to pixels, in the session.
+    """Milliseconds of one classification: decoding, waiting (for a thread and for the session), inference.
 
-    `batch` images were in the session together.
+    `batch` is the number of images that ran together.
     """
 
     decode_ms: float
@@ -28,7 +25,7 @@ class StageTimes:
     batch: int
 
     def header(self) -> str:
-        """As the header Server-Timing has it: https://www.w3.org/TR/server-timing/."""
+        """The value of the header Server-Timing: https://www.w3.org/TR/server-timing/."""
         stages = (("decode", self.decode_ms), ("queue", self.queue_ms), ("infer", self.infer_ms))
         return ", ".join(f"{name};dur={ms:.1f}" for name, ms in stages)
 
@@ -37,19 +34,21 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class BusySeconds(Collector):
-    """Reads what is busy when it is asked."""
+    """Reads the busy seconds at each scrape."""
 
     def __init__(self, read: Callable[[], float]) -> None:
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
-            "tfleet_worker_busy_seconds", "Seconds in which at least one image was worked on", self._read()
+            "tfleet_worker_busy_seconds",
+            "Seconds in which the worker had at least one image to classify",
+            self._read(),
         )
 
 
 class WorkerMetrics:
-    """One set of counters, with a registry of its own, so that two workers can live in one process."""
+    """The metrics of one worker, with their own registry: tests run several workers in one process."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -58,21 +57,23 @@ class WorkerMetrics:
         )
         self.in_flight = Gauge(
             "tfleet_worker_in_flight",
-            "Requests begun and not yet answered in full, this question included",
+            "Requests that are not answered in full yet, including this one",
             registry=self._registry,
         )
         self.waiting = Gauge(
             "tfleet_worker_waiting", "Decoded images that wait for the session", registry=self._registry
         )
         self.queue_requests = Gauge(
-            "tfleet_worker_queue_requests", "Images that wait for a thread", registry=self._registry
+            "tfleet_worker_queue_requests", "Requests that wait for a thread", registry=self._registry
         )
         self.queue_bytes = Gauge(
-            "tfleet_worker_queue_bytes", "Bytes of the bodies that wait or come in", registry=self._registry
+            "tfleet_worker_queue_bytes",
+            "Bytes of request bodies that wait or arrive",
+            registry=self._registry,
         )
         self.rejected = Counter(
             "tfleet_worker_rejected",
-            "Images that were not looked at, by reason",
+            "Requests that were rejected before inference, by reason",
             ["reason"],
             registry=self._registry,
         )
@@ -81,7 +82,7 @@ class WorkerMetrics:
         self.start_seconds = Gauge(
             "tfleet_worker_start_seconds", "Time to ready, in parts", ["part"], registry=self._registry
         )
-        self.cpus = Gauge("tfleet_worker_cpus", "CPUs that the model is computed on", registry=self._registry)
+        self.cpus = Gauge("tfleet_worker_cpus", "CPUs that the model runs on", registry=self._registry)
         self.precision = Gauge(
             "tfleet_worker_precision", "1 for the precision in use", ["precision"], registry=self._registry
         )
@@ -100,9 +101,9 @@ class WorkerMetrics:
         self._stages.labels("infer").observe(timing.infer_ms / 1000)
 
     def include(self, collector: Collector) -> None:
-        """Show what somebody else counts, too."""
+        """Add a collector to the page."""
         self._registry.register(collector)
 
     def text(self) -> bytes:
-        """The exposition, version 0.0.4 of Prometheus' text format."""
+        """The page in Prometheus' text format, version 0.0.4."""
         return generate_latest(self._registry)

@@ -1,8 +1,11 @@
-"""The options that say what a worker serves and how it works, for every command that starts workers."""
+"""The options of a worker, for all commands that start workers: its model, its resources, its limits, its
+drain.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,125 +15,203 @@ from tfleet.contract.names import MAX_BODY_BYTES
 from tfleet.discovery.options import cors_origin_option
 from tfleet.worker.decoders.limits import DEFAULT_DECODE_TIMEOUT_S
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS
-from tfleet.worker.inference.precision import DEFAULT_TOLERANCE, WANTED_PRECISIONS
+from tfleet.worker.inference.precision import DEFAULT_TOLERANCE, WANTED_PRECISIONS, WantedPrecision
 from tfleet.worker.wsgi.admission_queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_T = TypeVar("_T")
 _FILE: Final = click.Path(path_type=Path)
 
 
 def model_options(command: _F) -> _F:
-    """What `find_model` takes: `--model` and what describes a bare graph."""
+    """`--model`, and the options that describe a graph without a model folder. See `ModelOptions`."""
     return _with(
         command,
         click.option(
             "--model",
             type=_FILE,
-            help="NAME/VERSION folder, NAME folder, or a frozen .pb file.  [default: EfficientNet-Lite0]",
+            help="Model folder NAME/VERSION or NAME, or a frozen graph (.pb).  [default: EfficientNet-Lite0]",
         ),
-        click.option("--labels", type=_FILE, help="Labels of a .pb file, one a line."),
-        click.option("--input-layer", help="Input tensor of a .pb file, as in DecodeJpeg/contents:0."),
-        click.option("--output-layer", help="Output tensor of a .pb file, as in final_result:0."),
+        click.option("--labels", type=_FILE, help="Labels file for a .pb file, one label a line."),
+        click.option("--input-layer", help="Input tensor of a .pb file, such as DecodeJpeg/contents:0."),
+        click.option("--output-layer", help="Output tensor of a .pb file, such as final_result:0."),
         click.option(
             "--input-size",
             type=click.IntRange(min=1),
-            help="Height and width in pixels that a .pb file takes.",
+            help="Height and width of a .pb file's input in pixels.",
         ),
-        click.option("--input-mean", type=float, help="Subtracted from each pixel of 0 to 255."),
-        click.option("--input-std", type=float, help="What the difference is divided by."),
+        click.option(
+            "--input-mean", type=float, help="Mean for a .pb file: subtracted from each pixel (0 to 255)."
+        ),
+        click.option(
+            "--input-std",
+            type=float,
+            help="Standard deviation for a .pb file: the difference is divided by it.",
+        ),
     )
 
 
 def work_options(command: _F) -> _F:
-    """How much it computes with, what it takes at most, and how it leaves."""
+    """The self-test, CORS, and all of `ComputeOptions`, `LimitOptions` and `DrainOptions`."""
     return _with(
         command,
         click.option(
             "--self-test/--no-self-test",
             default=True,
-            help="Be ready only when the registry has reached the worker's address.",
+            help="Become ready only after the registry has reached the worker's address.",
         ),
         cors_origin_option,
+        _compute_options,
+        _limit_options,
+        _drain_options,
+    )
+
+
+def _compute_options(command: _F) -> _F:
+    return _with(
+        command,
         click.option(
             "--cpus",
             type=click.IntRange(min=1),
-            help="CPUs to compute on: its share, where several workers are on a machine and tfleet up did "
-            "not start them.  [default: those that affinity and cgroup quota allow]",
+            help="CPUs for inference. Set it if several workers share a machine and tfleet up did not start "
+            "them.  [default: those that affinity and cgroup quota allow]",
         ),
         click.option(
             "--precision",
             type=click.Choice(WANTED_PRECISIONS),
             default="auto",
-            help="bfloat16 is about twice as fast on CPUs that have it; auto takes it there if the labels of "
+            help="bfloat16 is about twice as fast on CPUs that have it; auto uses it there if the labels of "
             "sample images stay the same.",
         ),
         click.option(
             "--precision-tolerance",
             type=click.FloatRange(min=0, max=1),
             default=DEFAULT_TOLERANCE,
-            help="How far bfloat16 may move a probability of a sample image.",
+            help="How much bfloat16 may change a probability of a sample image.",
         ),
         click.option(
             "--threads",
             type=click.IntRange(min=1),
-            help="Requests worked on at once.  [default: those that run, and a batch that is decoded]",
+            help="Requests handled concurrently.  [default: those that run, and one batch that is decoded]",
         ),
         click.option(
             "--max-batch",
             type=click.IntRange(min=1),
             default=8,
-            help="At most so many images run together when they come faster than one by one; 1 is never.",
+            help="Largest batch of images that wait for the model; 1 disables batching.",
         ),
+    )
+
+
+def _limit_options(command: _F) -> _F:
+    return _with(
+        command,
         click.option(
             "--max-body-bytes",
             type=click.IntRange(min=1),
             default=MAX_BODY_BYTES,
-            help="Largest body; beyond it 413.",
+            help="Largest request body; larger ones are answered with 413.",
         ),
         click.option(
             "--max-queue",
             type=click.IntRange(min=0),
             default=DEFAULT_MAX_QUEUE,
-            help="Requests that may wait for a thread; beyond it 429.",
+            help="Requests that may wait for a thread; more are answered with 429.",
         ),
         click.option(
             "--max-queue-bytes",
             type=click.IntRange(min=0),
             default=DEFAULT_MAX_QUEUE_BYTES,
-            help="Bytes that their bodies may have together; beyond it 429.",
+            help="Total bytes of their bodies; more are answered with 429.",
         ),
         click.option(
             "--max-pixels",
             type=click.IntRange(min=1),
             default=DEFAULT_MAX_PIXELS,
-            help="Largest decoded image; beyond it 413.",
+            help="Largest image, width x height in pixels; larger ones are answered with 413.",
         ),
         click.option(
             "--decode-timeout",
             "decode_timeout_s",
             type=click.FloatRange(min=0, min_open=True),
             default=DEFAULT_DECODE_TIMEOUT_S,
-            help="Seconds of CPU that decoding one image may take; beyond it 413.",
+            help="CPU seconds for decoding one image; images that take longer are answered with 413.",
         ),
+    )
+
+
+def _drain_options(command: _F) -> _F:
+    return _with(
+        command,
         click.option(
             "--drain-grace",
             "drain_grace_s",
             type=click.FloatRange(min=0),
             default=1.0,
-            help="Seconds after SIGTERM in which requests are still taken, while the fleet learns of it.",
+            help="Seconds after SIGTERM in which requests are accepted while the fleet learns of it.",
         ),
         click.option(
             "--drain-timeout",
             "drain_timeout_s",
             type=click.FloatRange(min=0),
             default=20.0,
-            help="Seconds that requests in flight get to finish after that.",
+            help="Seconds after that in which requests in flight may finish.",
         ),
     )
 
 
 def _with(command: _F, *options: Callable[[_F], _F]) -> _F:
-    """The command with these options, in their order."""
+    """Add options to a command, in their order in --help."""
     for option in reversed(options):
         command = option(command)
     return command
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """The values of `model_options`; see `find_model`."""
+
+    model: Path | None
+    labels: Path | None
+    input_layer: str | None
+    output_layer: str | None
+    input_size: int | None
+    input_mean: float | None
+    input_std: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeOptions:
+    """How the model runs. `cpus` None is all that the process may use."""
+
+    cpus: int | None
+    precision: WantedPrecision
+    precision_tolerance: float
+    threads: int | None
+    max_batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitOptions:
+    """The limits on requests and images."""
+
+    max_body_bytes: int
+    max_queue: int
+    max_queue_bytes: int
+    max_pixels: int
+    decode_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DrainOptions:
+    """The times of a stop, in seconds."""
+
+    drain_grace_s: float
+    drain_timeout_s: float
+
+
+def take_options(kind: type[_T], values: dict[str, Any]) -> _T:
+    """Remove the values of a dataclass's fields from a command's parameters, and return them as that
+    dataclass.
+    """
+    return kind(**{field.name: values.pop(field.name) for field in fields(kind)})  # type: ignore[arg-type]

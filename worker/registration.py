@@ -1,4 +1,4 @@
-"""A worker's way into the fleet and out of it: the self-test of its address, the registration, the leave."""
+"""Register a worker after its address has passed the self-test, and deregister it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Final
 from tfleet.discovery.registration.heartbeat import Registration
 from tfleet.discovery.registration.self_test import SelfTest
 
-_LOOK_EVERY_S: Final = 0.5
+_POLL_INTERVAL_S: Final = 0.5
 
 
 class WorkerRegistration:
-    """Registers a worker as soon as it wants to and its address has been tested.
+    """Registers a worker when it is ready and its address has been tested.
 
-    Without a `test` the address is taken for granted; without a `registration` nobody is told of it. The
-    registration waits for what the `wan_test` finds first, whatever that is.
+    Without a `test` the address is not tested; without a `registration` the worker is not registered. The
+    registration also waits for the result of `wan_test`, good or bad.
     """
 
     def __init__(
@@ -29,15 +29,15 @@ class WorkerRegistration:
         self._wan_test = wan_test
         self._wanted = threading.Event()
         self._stop = threading.Event()
-        self._joined = False
-        self._thread = threading.Thread(target=self._run, name="membership")
+        self._registered = False
+        self._thread = threading.Thread(target=self._run, name="registration")
         self._wan_thread = threading.Thread(target=self._test_wan, name="wan-test")
 
     def __repr__(self) -> str:
-        return f"<WorkerRegistration joined={self._joined} {self._test!r} {self._registration!r}>"
+        return f"<WorkerRegistration registered={self._registered} {self._test!r} {self._registration!r}>"
 
     def begin(self) -> None:
-        """Claim the address and begin to test it. Raises AddressHeldError."""
+        """Claim the address and start its test. Raises AddressHeldError."""
         if self._registration is not None:
             self._registration.check_address()
         self._thread.start()
@@ -45,38 +45,39 @@ class WorkerRegistration:
             self._wan_thread.start()
 
     def wait_admitted(self) -> None:
-        """Return when the worker may call itself ready, as far as its address is concerned.
-
-        It looks twice a second, for the sake of signals: see `Stop.wait`.
-        """
-        while self._test is not None and not self._test.wait_settled(_LOOK_EVERY_S):
+        """Return when the test of the address is over, so that the worker may become ready."""
+        # Polls twice a second so that signal handlers can run: see `Stop.wait`.
+        while self._test is not None and not self._test.wait_settled(_POLL_INTERVAL_S):
             pass
 
     def join(self) -> None:
-        """Have the worker registered: at once, or as soon as its address has been tested."""
+        """Register the worker as soon as its address has been tested."""
         self._wanted.set()
 
     def leave(self) -> None:
-        """Undo what was done, once. A registry that does not answer cleans up by itself later."""
+        """Stop the tests and deregister; a second call has no effect. If the registry does not answer, the
+        entry expires.
+        """
         self._stop.set()
         self._wanted.set()
         for thread in (self._thread, self._wan_thread):
             if thread.is_alive():
                 thread.join()
-        if self._joined and self._registration is not None:
-            self._joined = False
+        if self._registered and self._registration is not None:
+            self._registered = False
             self._registration.stop()
 
     def _run(self) -> None:
         if self._test is not None and not self._test.run(self._stop):
             return
         self._wanted.wait()
+        # With the WAN test's result, so that proxies never see the worker without an address that it has.
         while not (
-            self._wan_test is None or self._stop.is_set() or self._wan_test.wait_settled(_LOOK_EVERY_S)
+            self._wan_test is None or self._stop.is_set() or self._wan_test.wait_settled(_POLL_INTERVAL_S)
         ):
             pass
         if self._registration is not None and not self._stop.is_set():
-            self._joined = True
+            self._registered = True
             self._registration.start()
 
     def _test_wan(self) -> None:

@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus of its registration."""
+"""The Prometheus metrics of a worker's registration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfleet.discovery.registration.heartbeat import Registration
 
 
 class RegistrationMetrics(Collector):
-    """Reads the registration when it is asked, so that there is nothing to keep up to date."""
+    """Reads the registration at each scrape."""
 
     def __init__(self, registration: Registration) -> None:
         self._registration = registration
@@ -31,12 +31,12 @@ class RegistrationMetrics(Collector):
         )
         yield CounterMetricFamily(
             "tfleet_registry_failures",
-            "Times that the registry did not answer, or not as it should",
+            "Failed calls to the registry",
             contact.failures,
         )
         again = CounterMetricFamily(
             "tfleet_registry_reregistrations",
-            "Times that this worker had to register again, by what it found",
+            "Times that this worker had to register again, by reason",
             labels=["reason"],
         )
         for loss in Loss:

@@ -1,4 +1,4 @@
-"""Why an image is not looked at, or who asks the worker to leave not heard."""
+"""Why a request is rejected before its image is classified."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Rejection(StrEnum):
-    """The reasons; each value is the label of a metric."""
+    """The reasons; each value is a label of the metric `tfleet_worker_rejected_total`."""
 
     QUEUE_REQUESTS = "queue-requests"
     QUEUE_BYTES = "queue-bytes"

@@ -1,7 +1,4 @@
-"""The work of `tfleet classify`: many files, their outcomes in order, and a count of both kinds.
-
-`tfleet classify` and `tfleet status`.
-"""
+"""`tfleet classify` and `tfleet status`."""
 
 from __future__ import annotations
 
@@ -23,30 +20,28 @@ from tfleet.client.async_client import (
     DEFAULT_TRY_TIMEOUT_S,
     AsyncFleetClient,
 )
-from tfleet.client.commands import classify as batch
-from tfleet.client.commands import output as render
-from tfleet.client.commands import output as screen
-from tfleet.client.commands.options import HINT, proxy_option, quiet_end, with_hint
-from tfleet.client.commands.output import count
+from tfleet.client.commands.options import HINT, proxy_option, with_hint
+from tfleet.client.commands.output import Screen, output_format, status_table
 from tfleet.client.concurrency.iterate import pulled
 from tfleet.client.concurrency.ordered_map import in_order
 from tfleet.client.errors import BadImageError, FleetError, FleetUnavailableError
-from tfleet.client.images import files as sources
-from tfleet.client.images.files import Unusable
+from tfleet.client.images.files import STDIN, PassedOver, Unusable, expand, read_stdin
 from tfleet.client.proxies.addresses import parse_whereabouts
 from tfleet.client.results import Outcome
+from tfleet.client.text import count
 from tfleet.client.worker_status import worker_statuses
 from tfleet.contract.names import DEFAULT_TOP
+from tfleet.runtime.clean_exit import clean_exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tfleet.client.async_client import AsyncFleetClient
-
 
 @dataclass(slots=True)
 class OutcomeCount:
-    """How many files were classified, how many not, and how many of these because nothing answered."""
+    """Counts the files that were classified and those that failed; `unreachable` of them because nothing
+    answered.
+    """
 
     classified: int = 0
     failed: int = 0
@@ -72,19 +67,19 @@ async def run(
     concurrency: int,
     show: Callable[[Outcome[str]], None],
 ) -> OutcomeCount:
-    """Classify all the files, `concurrency` at a time, and show each outcome, in the order of the items."""
+    """Classify all files, `concurrency` at a time, and show each outcome in the order of the files."""
 
-    async def do(item: str | Unusable) -> Outcome[str]:
+    async def classify_one(item: str | Unusable) -> Outcome[str]:
         if isinstance(item, Unusable):
             return Outcome(item.name, error=BadImageError(item.reason))
         return await client.outcome(item)
 
-    tally = OutcomeCount()
-    async with client, aclosing(in_order(pulled(items), do, concurrency=concurrency)) as outcomes:
+    outcome_count = OutcomeCount()
+    async with client, aclosing(in_order(pulled(items), classify_one, concurrency=concurrency)) as outcomes:
         async for outcome in outcomes:
-            tally.add(outcome)
+            outcome_count.add(outcome)
             show(outcome)
-    return tally
+    return outcome_count
 
 
 _STATUS_TIMEOUT_S = 10.0
@@ -97,29 +92,21 @@ _UNLIMITED_WIDTH = 10_000
 @click.option(
     "--p2p",
     is_flag=True,
-    envvar="TFLEET_P2P",
-    show_envvar=True,
-    help="Send the images straight to the workers; the proxy only says where they are.",
+    help="Send images directly to the workers that the proxy names.",
 )
 @click.option(
     "--top",
     type=click.IntRange(min=1),
     show_default=f"{DEFAULT_TOP}, or all where the model has fewer",
-    envvar="TFLEET_TOP",
-    show_envvar=True,
-    help="How many labels for each image.",
+    help="Number of labels for each image.",
 )
-@click.option(
-    "--json", "as_json", is_flag=True, envvar="TFLEET_JSON", show_envvar=True, help="One JSON line a file."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for each file.")
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1, max=1000),
     default=DEFAULT_CONCURRENCY,
     show_default=True,
-    envvar="TFLEET_CONCURRENCY",
-    show_envvar=True,
-    help="How many images at a time.",
+    help="Number of concurrent requests.",
 )
 @click.option(
     "--timeout",
@@ -127,10 +114,8 @@ _UNLIMITED_WIDTH = 10_000
     type=click.FloatRange(min=0, min_open=True),
     default=DEFAULT_TIMEOUT_S,
     show_default=True,
-    envvar="TFLEET_TIMEOUT",
-    show_envvar=True,
     metavar="SECONDS",
-    help="How long one image may take, retries included.",
+    help="Time limit for one image, including retries.",
 )
 @click.option(
     "--try-timeout",
@@ -138,31 +123,19 @@ _UNLIMITED_WIDTH = 10_000
     type=click.FloatRange(min=0, min_open=True),
     default=DEFAULT_TRY_TIMEOUT_S,
     show_default=True,
-    envvar="TFLEET_TRY_TIMEOUT",
-    show_envvar=True,
     metavar="SECONDS",
-    help="With --p2p: how long a worker may let nothing move before another one is tried.",
+    help="With --p2p: try another worker when one makes no progress for this long.",
 )
-def classify(
-    files: tuple[str, ...],
-    *,
-    proxy: tuple[str, ...],
-    p2p: bool,
-    top: int | None,
-    as_json: bool,
-    concurrency: int,
-    timeout_s: float,
-    try_timeout_s: float,
-) -> None:
+def classify(files: tuple[str, ...], **options: Any) -> None:
     """Classify image files with the fleet.
 
     A folder stands for the images in it and below it (jpg, jpeg, jfif, png, gif, bmp, webp, avif, heic),
-    sorted by name; other files are passed over, and counted at the end. A file that is named itself is sent
-    whatever it is called. `-` reads file names from standard input, one a line.
+    sorted by name; other files are skipped, and counted at the end. A file that is named itself is always
+    sent. `-` reads file names from standard input, one a line.
 
-    Results come in the order of the files, as soon as they are there: as a table on a terminal; elsewhere as
-    tab-separated lines FILE, LABEL, PROBABILITY, one for each label, best first (a tab, a line end or a
-    backslash within a field is written \\t, \\n, \\\\); with --json as one JSON object a line for each file.
+    Results are printed in the order of the files, as soon as they arrive: as a table on a terminal; otherwise
+    as tab-separated lines FILE, LABEL, PROBABILITY, one for each label, best first (a tab, a line end or a
+    backslash in a field is written \\t, \\n, \\\\); with --json as one JSON object a line for each file.
 
     \b
     Examples:
@@ -177,36 +150,62 @@ def classify(
     \b
     Exit code:
       0    every file was classified
-      1    some were not; the others are done, and the reasons are on standard error
+      1    some failed; the others are done, and the reasons are on standard error
       2    wrong usage
       130  interrupted
     """
-    with quiet_end():
-        many = len(files) > 1 or files[0] == sources.STDIN or Path(files[0]).is_dir()
-        bar = many and sys.stderr.isatty()
-        client = AsyncFleetClient(
-            proxy,
-            p2p=p2p,
-            timeout_s=timeout_s,
-            try_timeout_s=try_timeout_s,
-            top=top,
-            max_connections=concurrency,
-        )
-        passed_over = sources.PassedOver()
-        items = sources.expand(files, sources.read_stdin, passed_over)
-        started = time.monotonic()
-        form = screen.form(json=as_json, terminal=sys.stdout.isatty())
-        total = _total(files) if bar else None
-        with screen.Screen(form, bar=bar, total=total) as display:
-            tally = asyncio.run(batch.run(client, items, concurrency=concurrency, show=display.show))
-        if many and (tally.failed or sys.stderr.isatty()):
-            display.say(f"{tally} in {time.monotonic() - started:.1f} s")
-        if passed_over:
-            display.say(f"{passed_over}; one that is named itself is sent")
-        if tally.unreachable and not tally.classified:
-            display.say(HINT)
-        if tally.failed:
+    with clean_exit():
+        if _classify(files, ClassifyOptions(**options)).failed:
             sys.exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyOptions:
+    """The command line; times are in seconds."""
+
+    proxy: tuple[str, ...]
+    p2p: bool
+    top: int | None
+    as_json: bool
+    concurrency: int
+    timeout_s: float
+    try_timeout_s: float
+
+    def client(self) -> AsyncFleetClient:
+        """A client with these options."""
+        return AsyncFleetClient(
+            self.proxy,
+            p2p=self.p2p,
+            timeout_s=self.timeout_s,
+            try_timeout_s=self.try_timeout_s,
+            top=self.top,
+            max_connections=self.concurrency,
+        )
+
+
+def _classify(files: tuple[str, ...], options: ClassifyOptions) -> OutcomeCount:
+    """Classify the files, print the results and then the summary."""
+    many = len(files) > 1 or files[0] == STDIN or Path(files[0]).is_dir()
+    bar = many and sys.stderr.isatty()
+    skipped = PassedOver()
+    items = expand(files, read_stdin, skipped)
+    started = time.monotonic()
+    total = _total(files) if bar else None
+    with Screen(
+        output_format(json=options.as_json, terminal=sys.stdout.isatty()), bar=bar, total=total
+    ) as display:
+        classified = asyncio.run(
+            run(options.client(), items, concurrency=options.concurrency, show=display.show)
+        )
+    # One file's result or error speaks for itself.
+    if many and (classified.failed or sys.stderr.isatty()):
+        display.say(f"{classified} in {time.monotonic() - started:.1f} s")
+    if skipped:
+        display.say(f"{skipped}; one that is named itself is sent")
+    # Once at the end, and not with each of a thousand errors; never if some files did reach the fleet.
+    if classified.unreachable and not classified.classified:
+        display.say(HINT)
+    return classified
 
 
 @click.command()
@@ -215,15 +214,13 @@ def classify(
     "--json",
     "as_json",
     is_flag=True,
-    envvar="TFLEET_JSON",
-    show_envvar=True,
-    help="Print the proxy's own document.",
+    help="Print the proxy's JSON document.",
 )
 def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
     """Show the workers that the proxy knows.
 
-    A worker is starting, ready, ejected (the proxy could not reach it, and tries again) or draining (it
-    finishes what it has and takes no more, or an operator has put it into maintenance).
+    A worker is starting, ready, ejected (requests to it failed; the proxy probes it until it answers) or
+    draining (it finishes its requests and gets no new ones, or it is in maintenance).
 
     \b
     Examples:
@@ -234,10 +231,10 @@ def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
     \b
     Exit code:
       0  the proxy answered
-      1  it did not
+      1  the proxy did not answer
       2  wrong usage
     """
-    with quiet_end():
+    with clean_exit():
         try:
             document = asyncio.run(_workers_document(proxy))
         except FleetError as error:
@@ -247,9 +244,9 @@ def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(document, indent=2))
         elif workers:
-            # A pipe has no width to fit into.
+            # A pipe has no width: long ids must not be cut.
             console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
-            console.print(render.status_table(workers, console.width))
+            console.print(status_table(workers, console.width))
         else:
             click.echo(f"{parse_whereabouts(proxy)} knows no workers yet: start one with `tfleet worker`")
 
@@ -260,7 +257,7 @@ async def _workers_document(proxy: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _total(files: tuple[str, ...]) -> int | None:
-    """How many files there will be, for the bar; None if only standard input knows."""
-    if sources.STDIN in files:
+    """The number of files, for the progress bar; None if they come from standard input."""
+    if STDIN in files:
         return None
-    return sum(1 for _ in sources.expand(files, sources.read_stdin))
+    return sum(1 for _ in expand(files, read_stdin))

@@ -1,7 +1,4 @@
-"""One worker of many, as people name it. Pure.
-
-`tfleet drain`.
-"""
+"""`tfleet drain`."""
 
 from __future__ import annotations
 
@@ -17,45 +14,45 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from tfleet.client.async_client import DEFAULT_CONNECT_TIMEOUT_S, AsyncFleetClient
-from tfleet.client.commands.options import proxy_option, quiet_end, with_hint
-from tfleet.client.commands.output import count
+from tfleet.client.commands.options import proxy_option, with_hint
 from tfleet.client.drain import WorkerDrain
 from tfleet.client.errors import FleetError
 from tfleet.client.http.transport import Transport
-from tfleet.client.text import printable
+from tfleet.client.text import count, printable
 from tfleet.contract.address import Address, BadAddressError
+from tfleet.runtime.clean_exit import clean_exit
 
 if TYPE_CHECKING:
     from tfleet.client.worker_status import WorkerList, WorkerStatus
 
-_MOST_NAMED: Final = 10
+_MAX_NAMED: Final = 10
 
 
 class NoSuchWorkerError(ValueError):
-    """No worker is meant, or more than one. The message is one line that names those there are."""
+    """The name fits no worker, or several. The message is one line that lists the known workers."""
 
 
-def chosen(workers: Sequence[WorkerStatus], name: str) -> WorkerStatus:
-    """The worker with this id, with this address, or with the only id that begins so, in this order.
+def find_worker(workers: Sequence[WorkerStatus], name: str) -> WorkerStatus:
+    """The worker with this id, or with this address, or with the only id that begins like this.
 
     Raises NoSuchWorkerError.
     """
     by_id = [worker for worker in workers if worker.id == name]
     by_address = [worker for worker in workers if worker.address == name]
     by_beginning = [worker for worker in workers if name and worker.id.startswith(name)]
-    meant = by_id or by_address or by_beginning
-    if len(meant) == 1:
-        return meant[0]
-    if meant:
-        how = "the address" if meant is by_address else "the beginning of the id"
-        raise NoSuchWorkerError(f"{name!r} is {how} of {len(meant)} workers: {_names(meant)}")
+    found = by_id or by_address or by_beginning
+    if len(found) == 1:
+        return found[0]
+    if found:
+        how = "the address" if found is by_address else "the start of the id"
+        raise NoSuchWorkerError(f"{name!r} is {how} of {len(found)} workers: {_names(found)}")
     known = f"the proxy knows {_names(workers)}" if workers else "the proxy knows none"
     raise NoSuchWorkerError(f"no worker {name!r}: {known}")
 
 
 def _names(workers: Sequence[WorkerStatus]) -> str:
-    names = ", ".join(printable(worker.id) for worker in workers[:_MOST_NAMED])
-    more = len(workers) - _MOST_NAMED
+    names = ", ".join(printable(worker.id) for worker in workers[:_MAX_NAMED])
+    more = len(workers) - _MAX_NAMED
     return f"{names} and {more} more" if more > 0 else names
 
 
@@ -70,9 +67,7 @@ _WAIT_TIMEOUT_S: Final = 60.0
     "--wait/--no-wait",
     default=True,
     show_default=True,
-    envvar="TFLEET_WAIT",
-    show_envvar=True,
-    help="Wait until the worker is gone, or only tell it to go.",
+    help="Wait until the worker has ended.",
 )
 @click.option(
     "--wait-timeout",
@@ -80,25 +75,21 @@ _WAIT_TIMEOUT_S: Final = 60.0
     type=click.FloatRange(min=0, min_open=True),
     default=_WAIT_TIMEOUT_S,
     show_default=True,
-    envvar="TFLEET_WAIT_TIMEOUT",
-    show_envvar=True,
     metavar="SECONDS",
-    help="How long to wait.",
+    help="How long to wait at most.",
 )
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    envvar="TFLEET_JSON",
-    show_envvar=True,
     help="Print one JSON object at the end.",
 )
 def drain(*, worker: str, proxy: tuple[str, ...], wait: bool, wait_timeout_s: float, as_json: bool) -> None:
-    """Take a worker out of the fleet without losing a request.
+    """Shut down one worker without losing a request.
 
-    ID is the worker's id as `tfleet status` shows it, the beginning of one, or its HOST:PORT. The worker
-    leaves the registry, answers for a moment whoever still comes, finishes what it has begun and ends, with
-    exit code 0. It has to be reachable from here.
+    ID is the worker's id as `tfleet status` shows it, the start of its id, or its HOST:PORT. The worker
+    deregisters, still answers requests for a moment, finishes those in flight, and exits with code 0. It has
+    to be reachable from here.
 
     \b
     Examples:
@@ -108,78 +99,77 @@ def drain(*, worker: str, proxy: tuple[str, ...], wait: bool, wait_timeout_s: fl
 
     \b
     Exit code:
-      0    the worker is gone; with --no-wait, it is going
-      1    the proxy or the worker did not answer, or the worker is not gone in time; then it goes on draining
+      0    the worker has ended; with --no-wait, it is draining
+      1    the proxy or the worker did not answer, or the worker did not end in time and goes on draining
       2    wrong usage, or no such worker
       130  interrupted; the worker goes on draining
     """
-    with quiet_end():
+    with clean_exit():
         try:
-            known = asyncio.run(_roster(proxy))
-            row = chosen(known.workers, worker)
+            known = asyncio.run(_workers(proxy))
+            row = find_worker(known.workers, worker)
         except FleetError as error:
             _fail(with_hint(error), code=1)
         except NoSuchWorkerError as error:
             _fail(str(error), code=2)
-        who = printable(row.id)
+        name = printable(row.id)
 
-        def tell(in_flight: int) -> None:
+        def report(in_flight: int) -> None:
             if not as_json:
-                click.echo(f"{who} is draining, {count(in_flight, 'request')} in flight", err=True)
+                click.echo(f"{name} is draining, {count(in_flight, 'request')} in flight", err=True)
 
         try:
-            departure = asyncio.run(_drain(row, known.ticket, tell, wait_timeout_s if wait else None))
+            progress = asyncio.run(_drain(row, known.ticket, report, wait_timeout_s if wait else None))
         except (FleetError, BadAddressError) as error:
             _fail(printable(str(error)), code=1)
         if as_json:
-            click.echo(json.dumps({"id": row.id, "address": row.address, **asdict(departure)}))
-        elif departure.gone:
-            click.echo(f"{who} is gone, after {departure.seconds:.1f} s")
+            click.echo(json.dumps({"id": row.id, "address": row.address, **asdict(progress)}))
+        elif progress.gone:
+            click.echo(f"{name} is gone, after {progress.seconds:.1f} s")
         elif not wait:
-            click.echo(f"{who} is draining")
-        if wait and not departure.gone:
-            _fail(
-                f"{who} is not gone after {wait_timeout_s:g} s{_rest(departure)}; it goes on draining", code=1
-            )
+            click.echo(f"{name} is draining")
+        if wait and not progress.gone:
+            rest = _in_flight(progress)
+            _fail(f"{name} is not gone after {wait_timeout_s:g} s{rest}; it goes on draining", code=1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Departure:
-    """How far a worker got; `in_flight` is what it had when it was last asked, None where nobody knows."""
+class _DrainProgress:
+    """How far a worker has drained; `in_flight` is its last known number of requests, or None."""
 
     gone: bool
     in_flight: int | None
     seconds: float
 
 
-async def _roster(proxy: tuple[str, ...]) -> WorkerList:
+async def _workers(proxy: tuple[str, ...]) -> WorkerList:
     async with AsyncFleetClient(proxy, timeout_s=_PROXY_TIMEOUT_S) as client:
         return await client.roster()
 
 
 async def _drain(
-    worker: WorkerStatus, ticket: str, tell: Callable[[int], None], wait_timeout_s: float | None
-) -> _Departure:
+    worker: WorkerStatus, ticket: str, report: Callable[[int], None], wait_timeout_s: float | None
+) -> _DrainProgress:
     """Raises FleetError and BadAddressError. Without `wait_timeout_s` it does not wait."""
     began_s, gone = time.monotonic(), False
     address = Address.parse(worker.address)
     transport = Transport(connect_timeout_s=DEFAULT_CONNECT_TIMEOUT_S, max_connections=4)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(transport.close)
-        one = await stack.enter_async_context(WorkerDrain(transport, worker, address, ticket))
-        await one.begin()
+        drain = await stack.enter_async_context(WorkerDrain(transport, worker, address, ticket))
+        await drain.begin()
         if wait_timeout_s is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_timeout_s):
-                    await one.wait_gone(tell)
+                    await drain.wait_gone(report)
                     gone = True
-        return _Departure(gone, 0 if gone else one.in_flight, round(time.monotonic() - began_s, 3))
+        return _DrainProgress(gone, 0 if gone else drain.in_flight, round(time.monotonic() - began_s, 3))
 
 
-def _rest(departure: _Departure) -> str:
-    if departure.in_flight is None:
+def _in_flight(progress: _DrainProgress) -> str:
+    if progress.in_flight is None:
         return ""
-    return f", with {count(departure.in_flight, 'request')} in flight when last asked"
+    return f", with {count(progress.in_flight, 'request')} in flight when last asked"
 
 
 def _fail(line: str, *, code: int) -> NoReturn:

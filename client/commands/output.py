@@ -1,12 +1,11 @@
-"""How outcomes look: a table for people, tab-separated values or JSON for programs. Pure.
-
-Where the output of the commands goes, decided once by what standard output and standard error are.
+"""Print the results of the commands: tables for a terminal, tab-separated values or JSON for programs.
 
 The rules:
-- Results go to standard output as they come, in the form that fits it; everything else to standard error.
-- What the client warns of is a line on standard error.
-- The progress bar is on standard error, only if that is a terminal. Where standard output is one too, the
-  bar is taken away while a result is printed: both are the same screen.
+- Results go to standard output as they arrive, in the format that fits it; everything else goes to standard
+  error.
+- The client's warnings are lines on standard error.
+- The progress bar is on standard error, and only if that is a terminal. If standard output is a terminal as
+  well, the bar is removed while a result is printed: both are the same screen.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from tfleet.client.commands import output as render
-from tfleet.client.commands.table import Row, TableLayout, shown
+from tfleet.client.commands.table import Row, TableLayout, render_rows
 from tfleet.client.routes.p2p import log
 from tfleet.client.text import printable, tsv_field
 
@@ -78,7 +76,7 @@ def tsv_lines(file: str, classification: Classification) -> str:
 
 
 def classification_table(file: str, classification: Classification) -> RenderableType:
-    """The file's name, and its predictions with a bar each."""
+    """A table with the file's name, and a bar for each prediction."""
     table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True, style="cyan")
@@ -93,8 +91,8 @@ def classification_table(file: str, classification: Classification) -> Renderabl
 
 
 def status_table(workers: Iterable[WorkerStatus], width: int) -> RenderableType:
-    """The proxy's workers, for a terminal of so many columns: one a row, or some lines each."""
-    return shown(_STATUS, [_status_row(worker) for worker in workers], width)
+    """The proxy's workers for a terminal of `width` columns: one a row, or several lines each."""
+    return render_rows(_STATUS, [_status_row(worker) for worker in workers], width)
 
 
 def _status_row(worker: WorkerStatus) -> Row:
@@ -108,13 +106,8 @@ def _status_row(worker: WorkerStatus) -> Row:
     return Row(cells, Text(printable(worker.last_error)))
 
 
-def count(number: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 class OutputFormat(Enum):
-    """What a result looks like."""
+    """The format of results."""
 
     JSON = auto()
     TSV = auto()
@@ -122,7 +115,7 @@ class OutputFormat(Enum):
 
 
 class _Warnings(logging.Handler):
-    """Hands on what the client warns of, line by line."""
+    """Prints the client's warnings, one a line."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
@@ -133,9 +126,7 @@ class _Warnings(logging.Handler):
 
 
 class Screen:
-    """Prints outcomes and shows how far the work is. `total` is how many files there are, None where
-    unknown.
-    """
+    """Prints outcomes and shows the progress. `total` is the number of files; None if unknown."""
 
     def __init__(self, form: OutputFormat, *, bar: bool, total: int | None) -> None:
         self._form = form
@@ -168,7 +159,7 @@ class Screen:
         log.removeHandler(self._warnings)
 
     def show(self, outcome: Outcome[str]) -> None:
-        """Print what became of one file."""
+        """Print the outcome of one file."""
         if outcome.error is not None:
             self.say(f"{outcome.source}: {outcome.error}", style="red")
         if outcome.error is None or self._form is OutputFormat.JSON:
@@ -176,25 +167,25 @@ class Screen:
         self._progress.advance(self._task)
 
     def say(self, line: str, *, style: str = "") -> None:
-        """One line on standard error."""
+        """Print a line on standard error."""
         self._err.print(Text(printable(line), style=style))
 
     def _print(self, outcome: Outcome[str]) -> None:
         if self._shares_terminal:
             self._progress.stop()
         if self._form is OutputFormat.TABLE:
-            self._out.print(render.classification_table(outcome.source, outcome.result()))
+            self._out.print(classification_table(outcome.source, outcome.result()))
         elif self._form is OutputFormat.JSON:
-            click.echo(render.json_line(outcome))
+            click.echo(json_line(outcome))
         else:
-            # As bytes: a file name need not be valid text.
-            click.echo(os.fsencode(render.tsv_lines(outcome.source, outcome.result())))
+            # As bytes: a file name need not be valid UTF-8.
+            click.echo(os.fsencode(tsv_lines(outcome.source, outcome.result())))
         if self._shares_terminal:
             self._progress.start()
 
 
-def form(*, json: bool, terminal: bool) -> OutputFormat:
-    """The form that fits standard output, which may be a `terminal`."""
+def output_format(*, json: bool, terminal: bool) -> OutputFormat:
+    """JSON if asked for, a table on a `terminal`, otherwise tab-separated lines."""
     if json:
         return OutputFormat.JSON
     return OutputFormat.TABLE if terminal else OutputFormat.TSV

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +13,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from tfleet.client.commands.options import INTERRUPTED, quiet_end
-from tfleet.client.commands.output import count
-from tfleet.client.commands.table import Row, TableLayout, shown
-from tfleet.client.text import printable
+from tfleet.client.commands.table import Row, TableLayout, render_rows
+from tfleet.client.text import count, printable
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.options import chosen_registry, registry_options
@@ -23,19 +22,22 @@ from tfleet.discovery.registration.conflicts import find_address_owner
 from tfleet.discovery.registration.heartbeat import TTL_S
 from tfleet.discovery.registration.prune import StaleEntry, StaleKind, find_stale, remove_stale
 from tfleet.discovery.registry import StaticRegistry
+from tfleet.runtime.clean_exit import INTERRUPTED, clean_exit
 
 _TIMEOUT_S: Final = 10.0
 _UNLIMITED_WIDTH: Final = 10_000
 _STYLES: Final = {"passing": "green", "warning": "yellow", "critical": "bold red"}
-_FORM: Final = TableLayout(("id", "address", "node", "state"), note="reason", lines=((0, 3), (1, 2)))
-_CANNOT_ASK: Final = "tfleet prune: nobody can be asked here: say --yes to remove, or --dry-run to list"
+_LAYOUT: Final = TableLayout(("id", "address", "node", "state"), note="reason", lines=((0, 3), (1, 2)))
+_CANNOT_ASK: Final = "tfleet prune: can't ask for confirmation here: use --yes to remove or --dry-run to list"
 
 
 @click.command()
 @registry_options
-@click.option("--yes", is_flag=True, help="Remove without asking.")
-@click.option("--dry-run", is_flag=True, help="Only list.")
-@click.option("--unreachable", is_flag=True, help="Also remove passing ones that don't answer here.")
+@click.option("--yes", is_flag=True, help="Remove without asking for confirmation.")
+@click.option("--dry-run", is_flag=True, help="Only list stale registrations.")
+@click.option(
+    "--unreachable", is_flag=True, help="Also remove passing registrations that don't answer from here."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; needs --yes or --dry-run.")
 def prune(
     *,
@@ -43,23 +45,22 @@ def prune(
     registry_port: int,
     registry_token_file: Path | None,
     service: str,
-    yes: bool,
-    dry_run: bool,
-    unreachable: bool,
-    as_json: bool,
+    **options: bool,
 ) -> None:
-    """Remove registrations of workers that live no more.
+    """Remove stale registrations of workers from the registry.
 
-    It asks at the address of each registered worker who answers. A registration is an orphan where another
-    worker answers, or where its own does not and its checks are critical. Orphans are listed, and removed
-    when you say yes. A worker that answers under its own name is never removed, whatever its checks say.
+    The command asks at each registered address which worker answers. A registration is an orphan if another
+    worker answers, or if none answers and its checks are critical. Orphans are listed, and removed after
+    confirmation. A worker that answers with its own id is never removed, whatever its checks say.
 
-    One that does not answer here, though its checks are not critical, may live where this machine can't
-    reach it. It is listed as not reachable from here and kept; --unreachable removes it, too. Say that only
-    where the workers can be reached, for instance for registrations without a check, which pass for ever.
+    A registration that does not answer from here, but whose checks are not critical, may belong to a worker
+    that this machine can't reach. It is listed as unreachable and kept. --unreachable removes it as well: use
+    that only where this machine can reach the workers, for instance for registrations without a check, which
+    never expire.
 
-    One that lives after all is back in the registry within seconds, and proxies that reach it go on using
-    it. With several Consul agents, another agent may list again what was registered there: then run it there.
+    If a removed worker is alive after all, it registers again within seconds, and proxies that reach it go on
+    using it. With several Consul agents, another agent may restore what was registered there: then run the
+    command there.
 
     \b
     Examples:
@@ -72,39 +73,64 @@ def prune(
     Exit code:
       0    done, or nothing to do
       1    the registry did not answer
-      2    wrong usage; also where nobody can be asked and neither --yes nor --dry-run was said
+      2    wrong usage, also without a terminal to ask for confirmation, --yes and --dry-run
       130  interrupted
     """
+    asked = PruneOptions(**options)
     where = chosen_registry(registry, registry_port, registry_token_file)
     if isinstance(where, StaticRegistry):
-        raise click.UsageError("--registry static: is a fixed list: nobody registers there")
-    if not (yes or dry_run) and (as_json or not sys.stdin.isatty()):
+        raise click.UsageError("--registry static: is a fixed list, which workers do not register in")
+    if not (asked.yes or asked.dry_run) and (asked.as_json or not sys.stdin.isatty()):
         click.echo(_CANNOT_ASK, err=True)
         sys.exit(2)
     agent = ConsulAgent(where.address, service, ttl_s=TTL_S, access=where.access, timeout_s=_TIMEOUT_S)
-    kinds = frozenset(StaleKind) if unreachable else frozenset({StaleKind.ORPHAN})
-    removed: list[StaleEntry] = []
-    with quiet_end():
+    with clean_exit():
         try:
-            found = find_stale(agent, find_address_owner)
-            doomed = [one for one in found if one.kind in kinds]
-            if found and not as_json:
-                _show(found)
-            if doomed and not dry_run and (yes or _agreed(doomed)):
-                removed.extend(remove_stale(agent, doomed, find_address_owner, kinds))
+            found, removed = _prune(agent, asked)
         except RegistryError as error:
             click.echo(printable(f"tfleet prune: {error}"), err=True)
             sys.exit(1)
-        if as_json:
+        if asked.as_json:
             click.echo(json.dumps(_document(found, removed), indent=2))
         else:
-            click.echo(_summary(found, removed, kinds, service))
+            click.echo(_summary(found, removed, asked.kinds, service))
 
 
-def _agreed(doomed: Sequence[StaleEntry]) -> bool:
+@dataclass(frozen=True, slots=True)
+class PruneOptions:
+    """The flags of the command line."""
+
+    yes: bool
+    dry_run: bool
+    unreachable: bool
+    as_json: bool
+
+    @property
+    def kinds(self) -> frozenset[StaleKind]:
+        """The kinds of stale registrations that are removed."""
+        return frozenset(StaleKind) if self.unreachable else frozenset({StaleKind.ORPHAN})
+
+
+def _prune(agent: ConsulAgent, options: PruneOptions) -> tuple[list[StaleEntry], list[StaleEntry]]:
+    """Find stale registrations and remove them as asked. Returns those found and those removed.
+
+    Raises RegistryError.
+    """
+    found = list(find_stale(agent, find_address_owner))
+    removable = [one for one in found if one.kind in options.kinds]
+    if found and not options.as_json:
+        _show(found)
+    removed: list[StaleEntry] = []
+    if removable and not options.dry_run and (options.yes or _confirmed(removable)):
+        # Each is tested again right before: the operator may have thought for minutes.
+        removed.extend(remove_stale(agent, removable, find_address_owner, options.kinds))
+    return found, removed
+
+
+def _confirmed(removable: Sequence[StaleEntry]) -> bool:
     try:
-        return click.confirm(f"Remove {count(len(doomed), 'registration')}?")
-    except click.Abort:  # click's word for Ctrl-C and for the end of the input
+        return click.confirm(f"Remove {count(len(removable), 'registration')}?")
+    except click.Abort:  # Ctrl-C, or the end of the input
         sys.exit(INTERRUPTED)
 
 
@@ -112,14 +138,16 @@ def _summary(
     found: Sequence[StaleEntry], removed: Sequence[StaleEntry], kinds: Collection[StaleKind], service: str
 ) -> str:
     orphans, unreachable = _of(StaleKind.ORPHAN, found), _of(StaleKind.UNREACHABLE, found)
-    said = f"no orphans of {service}"
+    orphan_text = f"no orphans of {service}"
     if orphans:
-        said = f"{len(_of(StaleKind.ORPHAN, removed))} of {count(len(orphans), 'orphan')} removed"
+        orphan_text = f"{len(_of(StaleKind.ORPHAN, removed))} of {count(len(orphans), 'orphan')} removed"
     if not unreachable:
-        return said
+        return orphan_text
     if StaleKind.UNREACHABLE in kinds:
-        return f"{said}; {len(_of(StaleKind.UNREACHABLE, removed))} of {len(unreachable)} unreachable removed"
-    return f"{said}; {len(unreachable)} kept: not critical, but not reachable from here (see --unreachable)"
+        gone = len(_of(StaleKind.UNREACHABLE, removed))
+        return f"{orphan_text}; {gone} of {len(unreachable)} unreachable removed"
+    kept = f"{len(unreachable)} kept: not critical, but not reachable from here (see --unreachable)"
+    return f"{orphan_text}; {kept}"
 
 
 def _of(kind: StaleKind, found: Sequence[StaleEntry]) -> list[StaleEntry]:
@@ -139,9 +167,9 @@ def _show(found: Sequence[StaleEntry]) -> None:
         )
         for one in (*_of(StaleKind.ORPHAN, found), *_of(StaleKind.UNREACHABLE, found))
     ]
-    # A pipe has no width to fit into.
+    # A pipe has no width: long ids must not be cut.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
-    console.print(shown(_FORM, rows, console.width))
+    console.print(render_rows(_LAYOUT, rows, console.width))
 
 
 def _document(found: Sequence[StaleEntry], removed: Sequence[StaleEntry]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Rows for people: a table where the terminal is wide enough for one, else some lines for each row. Pure.
+"""Render rows for a terminal: as a table if it is wide enough, otherwise as several lines for each row.
 
-A table that does not fit would cut ids in the middle and write an error one letter a line.
+A table that does not fit would cut ids in the middle and print an error one letter a line.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 _GAP: Final = 2
 _NOTE_COLUMNS: Final = 32
-"""What a table leaves for the last column, at least, where a row has more to say there."""
+"""The least width of the last column in a table, where a row has a longer note."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`cells` are short and stay whole. `note` is a sentence, which may be empty or need several lines."""
+    """`cells` are short and are never cut. `note` is a sentence; it may be empty or need several lines."""
 
     cells: tuple[Text, ...]
     note: Text
@@ -32,9 +32,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class TableLayout:
-    """What the columns are called, and how they are put where there is no room for a table.
+    """The headings of the columns, and how cells are arranged in lines if a table does not fit.
 
-    `numbers` are the columns with a number, which needs its heading to be understood. `lines` says which
+    `numbers` are the columns with a number, which keeps its heading outside of a table. `lines` says which
     columns share a line.
     """
 
@@ -44,8 +44,8 @@ class TableLayout:
     numbers: frozenset[int] = frozenset()
 
 
-def shown(form: TableLayout, rows: Sequence[Row], width: int) -> RenderableType:
-    """The rows for a terminal of so many columns."""
+def render_rows(form: TableLayout, rows: Sequence[Row], width: int) -> RenderableType:
+    """Render the rows for a terminal of `width` columns."""
     return _table(form, rows) if _table_width(form, rows) <= width else _blocks(form, rows, width)
 
 
@@ -69,7 +69,7 @@ def _table(form: TableLayout, rows: Sequence[Row]) -> Table:
 
 
 def _blocks(form: TableLayout, rows: Sequence[Row], width: int) -> Group:
-    """The first line of each row stands out, the others are indented, the note last."""
+    """Several lines for each row: the first one not indented, the note last."""
     labelled = [_labelled(form, row) for row in rows]
     lines: list[RenderableType] = []
     widths = [max(cells[column].cell_len for cells in labelled) for column in range(len(form.headings))]
@@ -92,7 +92,7 @@ def _labelled(form: TableLayout, row: Row) -> tuple[Text, ...]:
 
 
 def _joined(cells: Sequence[Text], widths: Sequence[int]) -> Text:
-    """The cells that are not empty on one line, each as wide as the widest of its column."""
+    """The cells that are not empty in one line, each as wide as the widest of its column."""
     line = Text(overflow="fold")
     for cell, width in zip(cells, widths, strict=True):
         if cell:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tfleet.client.commands.output import count
+from tfleet.client.text import count
 
 _JPEG: Final = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp")
 _OTHERS: Final = (".png", ".apng", ".gif", ".bmp", ".webp", ".avif", ".heic", ".heif")

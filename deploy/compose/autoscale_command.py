@@ -5,33 +5,49 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from tfleet.client.async_client import AsyncFleetClient
-from tfleet.client.commands.options import proxy_option, quiet_end
+from tfleet.client.commands.options import proxy_option
 from tfleet.client.text import printable
 from tfleet.deploy.compose.autoscaler import Autoscaler, Scope
 from tfleet.deploy.compose.engine import Engine, EngineError, connected
-from tfleet.deploy.compose.load import Readings
+from tfleet.deploy.compose.load import LoadReader
 from tfleet.deploy.compose.policy import COOLDOWN_S, STABILIZATION_S, TARGET_BUSY, TARGET_QUEUE, ScalingRules
 from tfleet.deploy.compose.project import NoSuchProjectError, workers_of
 from tfleet.deploy.compose.report import JsonEventLog, TextEventLog
 from tfleet.deploy.compose.scale_command import project_option, service_option
 from tfleet.deploy.errors import CommandRefusedError
 from tfleet.deploy.signals import on_stop_signal
+from tfleet.runtime.clean_exit import clean_exit
 
 _INTERVAL_S: Final = 15.0
-"""As --horizontal-pod-autoscaler-sync-period has it."""
+"""The default of --horizontal-pod-autoscaler-sync-period."""
 _ANSWER_TIMEOUT_S: Final = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class AutoscaleOptions:
+    """The command line. `proxy` as of `--proxy`; times are in seconds."""
+
+    rules: ScalingRules
+    proxy: tuple[str, ...]
+    interval_s: float
+    dry_run: bool
+
+
 @click.command(context_settings={"show_default": True})
-@click.option("--min", "least", type=click.IntRange(min=1), required=True, help="Never fewer workers.")
-@click.option("--max", "most", type=click.IntRange(min=1), required=True, help="Never more workers.")
+@click.option(
+    "--min", "least", type=click.IntRange(min=1), required=True, help="The least number of workers."
+)
+@click.option(
+    "--max", "most", type=click.IntRange(min=1), required=True, help="The largest number of workers."
+)
 @proxy_option
 @project_option
 @service_option
@@ -39,13 +55,13 @@ _ANSWER_TIMEOUT_S: Final = 5.0
     "--target-busy",
     type=click.FloatRange(min=0, max=1, min_open=True),
     default=TARGET_BUSY,
-    help="Share of the time in which a worker is to have something to do, on average.",
+    help="Target share of the time in which a worker is busy, on average.",
 )
 @click.option(
     "--target-queue",
     type=click.FloatRange(min=0, min_open=True),
     default=TARGET_QUEUE,
-    help="Requests that may wait in a worker, on average.",
+    help="Target number of requests that wait in a worker, on average.",
 )
 @click.option(
     "--interval",
@@ -53,7 +69,7 @@ _ANSWER_TIMEOUT_S: Final = 5.0
     type=click.FloatRange(min=0.1),
     default=_INTERVAL_S,
     metavar="SECONDS",
-    help="How often to look.",
+    help="Seconds between two decisions.",
 )
 @click.option(
     "--cooldown",
@@ -61,7 +77,7 @@ _ANSWER_TIMEOUT_S: Final = 5.0
     type=click.FloatRange(min=0),
     default=COOLDOWN_S,
     metavar="SECONDS",
-    help="No change for so long after a change, but for queues that are too long.",
+    help="No change for this long after a change, unless queues are above their target.",
 )
 @click.option(
     "--stabilization",
@@ -69,32 +85,27 @@ _ANSWER_TIMEOUT_S: Final = 5.0
     type=click.FloatRange(min=0),
     default=STABILIZATION_S,
     metavar="SECONDS",
-    help="Fewer workers only when they have been enough for so long.",
+    help="Scale down only if fewer workers were enough for this long.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be decided.")
+@click.option("--dry-run", is_flag=True, help="Print decisions without carrying them out.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def autoscale(
     *,
-    least: int,
-    most: int,
     proxy: tuple[str, ...],
     project: str | None,
     service: str,
-    target_busy: float,
-    target_queue: float,
     interval_s: float,
-    cooldown_s: float,
-    stabilization_s: float,
     dry_run: bool,
     as_json: bool,
+    **rules: Any,
 ) -> None:
-    """Follow the load with the number of workers that `docker compose up` started.
+    """Adjust the number of workers that `docker compose up` started to the load.
 
-    Each worker's own metrics say for which share of the time it was busy and how many requests wait; as
-    many are wanted as it takes to bring both to their targets. Who has to leave drains first. A line for each
-    decision says the figures that led to it. SIGTERM and Ctrl-C end it at once.
+    Each worker's own metrics say for which share of the time it was busy and how many requests wait in it.
+    The number of workers is chosen so that both meet their targets. Workers that have to leave drain first.
+    Each decision is printed as one line with its figures. SIGTERM and Ctrl-C end the command at once.
 
-    DOCKER_HOST says where the engine is.
+    DOCKER_HOST names the Docker engine.
 
     \b
     Examples:
@@ -103,20 +114,20 @@ def autoscale(
 
     \b
     Exit code:
-      0  it was told to stop
-      1  the engine did not answer at the beginning
+      0  stopped by a signal
+      1  the Docker engine did not answer at the start
       2  wrong usage, or no such project
     """
-    if least > most:
-        raise CommandRefusedError(f"--min {least} is more than --max {most}")
-    rules = ScalingRules(least, most, target_busy, target_queue, cooldown_s, stabilization_s)
-    diary = (JsonEventLog if as_json else TextEventLog)(click.echo, _now)
-    with quiet_end():
+    options = AutoscaleOptions(ScalingRules(**rules), proxy, interval_s, dry_run)
+    if options.rules.least > options.rules.most:
+        raise CommandRefusedError(f"--min {options.rules.least} is more than --max {options.rules.most}")
+    events = (JsonEventLog if as_json else TextEventLog)(click.echo, _now)
+    with clean_exit():
         try:
             with connected() as engine:
                 found = workers_of(engine, named=project, service=service, folder=str(Path.cwd()))
-                scope = Scope(found[0].project, service)
-                asyncio.run(_autoscale(engine, proxy, scope, rules, diary, interval_s, dry_run=dry_run))
+                scope = Scope(found[0].labels.project, service)
+                asyncio.run(_autoscale(engine, scope, options, events))
         except NoSuchProjectError as error:
             raise CommandRefusedError(str(error)) from error
         except EngineError as error:
@@ -125,26 +136,26 @@ def autoscale(
 
 
 async def _autoscale(
-    engine: Engine,
-    proxy: tuple[str, ...],
-    scope: Scope,
-    rules: ScalingRules,
-    diary: TextEventLog | JsonEventLog,
-    interval_s: float,
-    *,
-    dry_run: bool,
+    engine: Engine, scope: Scope, options: AutoscaleOptions, events: TextEventLog | JsonEventLog
 ) -> None:
-    """Until a signal comes."""
+    """Run until a signal arrives."""
     task = asyncio.current_task()
     assert task is not None
-    async with AsyncFleetClient(proxy, timeout_s=_ANSWER_TIMEOUT_S) as client:
+    async with AsyncFleetClient(options.proxy, timeout_s=_ANSWER_TIMEOUT_S) as client:
         scaler = Autoscaler(
-            engine, Readings(client), scope, rules, diary, interval_s=interval_s, dry_run=dry_run
+            engine,
+            LoadReader(client),
+            scope,
+            options.rules,
+            events,
+            interval_s=options.interval_s,
+            dry_run=options.dry_run,
         )
         with on_stop_signal(lambda: _cancel(task)), suppress(asyncio.CancelledError):
             await scaler.run()
-        draining = scaler.change.draining.values() if scaler.change is not None else ()
-        diary.ended(tuple(container.name for container in draining))
+        # Draining is left to Docker: waiting for it here could take minutes after the signal.
+        draining = scaler.current_run.draining.values() if scaler.current_run is not None else ()
+        events.ended(tuple(container.name for container in draining))
 
 
 def _cancel(task: asyncio.Task[None]) -> None:

@@ -1,4 +1,4 @@
-"""Looks, decides and scales, again and again."""
+"""The control loop of `tfleet autoscale`: read the load, decide, scale, and wait."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from tfleet.deploy.compose.apply import ScaleRun
 from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.engine import Engine, EngineError
 from tfleet.deploy.compose.events import ContainerEvent
-from tfleet.deploy.compose.load import Readings
+from tfleet.deploy.compose.load import LoadReader
 from tfleet.deploy.compose.plan import alive, plan
 from tfleet.deploy.compose.policy import ScalingDecision, ScalingHistory, ScalingRules, decide
 from tfleet.deploy.compose.project import NoSuchProjectError, workers_of
-from tfleet.deploy.compose.threads import aside
+from tfleet.deploy.compose.threads import in_thread
 
 
 class EventLog(Protocol):
-    """Who is told of everything."""
+    """Receives all decisions and events."""
 
-    def decided(self, decision: ScalingDecision) -> None: ...
+    def decided(self, decision: ScalingDecision) -> None:
+        """A decision was made."""
 
     def undecided(self, reason: str) -> None:
-        """Nothing could be decided this time."""
+        """No decision was possible this time."""
 
-    def news(self, news: ContainerEvent) -> None: ...
+    def container_event(self, event: ContainerEvent) -> None:
+        """Something happened to a container."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose containers: of this project, which is known, and this service of it."""
+    """The containers to scale: a compose project, and the name of a service in it."""
 
     project: str
     service: str
@@ -45,48 +47,52 @@ class Autoscaler:
     def __init__(
         self,
         engine: Engine,
-        readings: Readings,
+        loads: LoadReader,
         scope: Scope,
         rules: ScalingRules,
-        diary: EventLog,
+        events: EventLog,
         *,
         interval_s: float,
         dry_run: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.change: ScaleRun | None = None
-        """The one that is under way."""
+        self.current_run: ScaleRun | None = None
+        """The change that is in progress."""
         self._engine = engine
-        self._readings = readings
+        self._loads = loads
         self._scope = scope
         self._rules = rules
-        self._diary = diary
+        self._events = events
         self._interval_s = interval_s
         self._dry_run = dry_run
         self._clock = clock
         self._past = ScalingHistory()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Decide every `interval_s`, until cancelled."""
         while True:
             began_s = self._clock()
             await self.round()
             await asyncio.sleep(max(0.0, began_s + self._interval_s - self._clock()))
 
     async def round(self) -> None:
-        """One decision, and what follows from it; none where the engine or the proxy does not answer."""
+        """Make one decision and carry it out; report it if Docker or the proxy does not answer."""
         try:
-            containers = await aside(self._containers)
+            # Read again in every round: the operator may scale by hand at any time.
+            containers = await in_thread(self._containers)
             living = alive(containers)
-            loads = await self._readings.read(living)
+            loads = await self._loads.read(living)
             decision, self._past = decide(self._rules, len(living), loads, self._past, self._clock())
-            self._diary.decided(decision)
+            self._events.decided(decision)
             if decision.wanted != decision.workers and not self._dry_run:
-                self.change = ScaleRun(self._engine, plan(containers, decision.wanted), self._diary.news)
-                await self.change.carry_out()
-                self.change = None
+                scale_plan = plan(containers, decision.wanted)
+                self.current_run = ScaleRun(self._engine, scale_plan, self._events.container_event)
+                # No decision before it is done: while workers drain, their load says nothing.
+                await self.current_run.carry_out()
+                self.current_run = None
         except (EngineError, FleetError, NoSuchProjectError) as error:
-            self._diary.undecided(str(error))
+            # No guess without figures: a proxy that restarts must not shrink the fleet.
+            self._events.undecided(str(error))
 
     def _containers(self) -> list[Container]:
         scope = self._scope

@@ -1,10 +1,11 @@
-"""How another worker like this one is asked for: what compose itself would ask the engine for.
+"""Derive the request for a new worker container from an existing one, the same request that compose would
+make.
 
-- Labels, environment, limits, mounts, secrets and networks are those of the one that is copied, so compose
-  takes the new one for its own: `docker compose ps` shows it, `up` finds it up to date and `down` removes it.
-- What belongs to one container only is left out: its names, its addresses, the volumes that have no name.
-- It runs the very image that the other one runs, also where the image's name means another one by now:
-  workers of two kinds in one fleet are the business of `docker compose up`.
+- Labels, environment, limits, mounts, secrets and networks are copied, so compose treats the new container as
+  its own: `docker compose ps` shows it, `up` finds it up to date and `down` removes it.
+- What belongs to one container only is not copied: its names, its addresses, its anonymous volumes.
+- The new container runs the same image as the old one, even if the image's name means a newer image by now.
+  Otherwise scaling would mix two versions of the worker; replacing them is the task of `docker compose up`.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ _OF_A_NETWORK: Final = ("Links", "DriverOpts")
 
 
 class NotCopiableError(Exception):
-    """There can be only one of it. The message is one line that says why."""
+    """The container cannot be copied. The message is one line that says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """The body of the engine's request for a container, and the networks to which it is connected after that:
-    an engine of before 2024 takes only one with the request.
+    """The name and body of the request for a new container, and the networks to connect it to afterwards.
+
+    Docker engines from before 2024 accept only one network in the request itself.
     """
 
     name: str
@@ -36,29 +38,36 @@ class ContainerSpec:
     networks: Mapping[str, Mapping[str, Any]]
 
 
-def order(document: Mapping[str, Any], number: int, *, image_is_current: bool) -> ContainerSpec:
-    """From what `docker inspect` shows of a container of a compose project. Raises NotCopiableError."""
+def clone_spec(document: Mapping[str, Any], number: int, *, image_is_current: bool) -> ContainerSpec:
+    """The request for a copy with this number of the container that `docker inspect` shows as `document`.
+
+    Raises NotCopiableError.
+    """
     config, host = copy.deepcopy(document["Config"]), copy.deepcopy(document["HostConfig"])
     old_name, short_id = document["Name"].removeprefix("/"), document["Id"][:_SHORT]
     old_number = config["Labels"][NUMBER]
     stem = old_name.removesuffix(old_number)
     if stem == old_name:
         raise NotCopiableError(
-            f"{old_name} has a name of its own (container_name), so there can be only one of it: take that "
-            "out of the compose file"
+            f"{old_name} has a fixed name (container_name), so there can be only one of it: remove "
+            "container_name from the compose file"
         )
     name = f"{stem}{number}"
     config["Labels"][NUMBER] = str(number)
     config["Labels"].pop(_REPLACES, None)
+    # Docker's default host name is the container's own id; one that the operator chose is kept.
     if config.get("Hostname") == short_id:
         del config["Hostname"]
+    # Two containers with one MAC address on a network would steal each other's packets.
     config.pop("MacAddress", None)
+    # By name where possible, so that `docker compose ps` shows the name; by id where the name has moved on.
     if not image_is_current:
         config["Image"] = document["Image"]
     networks = {
         network: _endpoint(endpoint, {old_name: name, short_id: None})
         for network, endpoint in (document["NetworkSettings"]["Networks"] or {}).items()
     }
+    # The network that the request itself has to name.
     first = {each: networks.pop(each) for each in list(networks) if each == host.get("NetworkMode")}
     body = {**config, "HostConfig": host, "NetworkingConfig": {"EndpointsConfig": first}}
     return ContainerSpec(name, body, networks)

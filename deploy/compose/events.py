@@ -1,4 +1,4 @@
-"""What becomes of a container while the fleet is scaled."""
+"""The events of a container while the fleet is scaled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Event = Literal["starting", "ready", "draining", "gone", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class ContainerEvent:
-    """`seconds` is what it took, where something has ended; `error` is what went wrong, else empty."""
+    """An event; `seconds` is how long it took, for `ready` and `gone`; `error` is the reason of `failed`."""
 
     container: str
     event: Event
@@ -28,4 +28,5 @@ class ContainerEvent:
                 return f"{self.container}: {self.error}"
 
 
-Tell = Callable[[ContainerEvent], None]
+Report = Callable[[ContainerEvent], None]
+"""Takes the events as they happen."""

@@ -1,9 +1,8 @@
-"""What a worker has to do, from its own metrics. Pure.
+"""Read the load of workers in containers, from each worker's own metrics.
 
-Reads what the workers in containers have to do, by way of the proxy.
-
-The proxy reaches every worker, whoever asks may not: on Docker Desktop, or from another machine, containers'
-addresses lead nowhere. And it is the worker's own word: the proxy sees nothing of p2p mode.
+The metrics come through the proxy, which reaches every worker: on Docker Desktop, or from another machine,
+the containers' addresses lead nowhere. The proxy's own counts won't do: it does not see the requests of p2p
+mode.
 """
 
 from __future__ import annotations
@@ -27,7 +26,9 @@ _SAMPLE: Final = re.compile(r"^(\w+) (\S+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class LoadCounters:
-    """One look at a worker: for how long it has been busy in its life, how many requests wait in it."""
+    """A worker's counters at `at_s`: seconds in which it was busy since its start, and requests that wait
+    in it.
+    """
 
     busy_s: float
     queue: int
@@ -36,16 +37,16 @@ class LoadCounters:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLoad:
-    """`busy` is the share of the time, 0 to 1, in which it had at least one image to work on; `queue` is how
-    many waited at the end of it.
+    """`busy` (0 to 1) is the share of the time in which the worker had work; `queue` is the number of
+    requests that waited at the end.
     """
 
     busy: float
     queue: int
 
 
-def read_counted(page: str, at_s: float) -> LoadCounters | None:
-    """From the page of metrics; None where it does not say it, as an older worker's."""
+def read_counters(page: str, at_s: float) -> LoadCounters | None:
+    """Read a worker's /metrics page; None if it lacks the counters, as an older worker's does."""
     samples = dict(_SAMPLE.findall(page))
     try:
         busy_s = float(samples[_BUSY])
@@ -56,15 +57,15 @@ def read_counted(page: str, at_s: float) -> LoadCounters | None:
 
 
 def load_between(before: LoadCounters | None, now: LoadCounters | None) -> WorkerLoad | None:
-    """From two looks at one worker; None where there are no two of them."""
+    """The load between two readings of one worker; None if there are not two."""
     if before is None or now is None or now.at_s <= before.at_s:
         return None
     share = (now.busy_s - before.busy_s) / (now.at_s - before.at_s)
     return WorkerLoad(min(1.0, max(0.0, share)), now.queue)
 
 
-class Readings:
-    """Remembers the last look at each worker."""
+class LoadReader:
+    """Reads the load of each worker since the last reading."""
 
     def __init__(self, client: AsyncFleetClient, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
@@ -72,20 +73,22 @@ class Readings:
         self._last: dict[str, LoadCounters] = {}
 
     async def read(self, containers: Iterable[Container]) -> tuple[WorkerLoad, ...]:
-        """The loads of those that are known, since the last look. Who is still starting, can't be asked, or
-        is looked at for the first time is left out. Raises FleetError where the proxy gives no table.
+        """The loads since the last reading. Workers that are starting, that do not answer, or that are
+        read for the first time are left out. Raises FleetError if the proxy does not list its workers.
         """
         ids = [worker.id for _, worker in ready_workers(containers, await self._client.workers())]
         async with asyncio.TaskGroup() as group:
-            tasks = {worker_id: group.create_task(self._look(worker_id)) for worker_id in ids}
-        looks = {worker_id: look for worker_id, task in tasks.items() if (look := task.result()) is not None}
-        loads = [load_between(self._last.get(worker_id), look) for worker_id, look in looks.items()]
-        self._last = looks
+            tasks = {worker_id: group.create_task(self._counters(worker_id)) for worker_id in ids}
+        counters = {
+            worker_id: found for worker_id, task in tasks.items() if (found := task.result()) is not None
+        }
+        loads = [load_between(self._last.get(worker_id), found) for worker_id, found in counters.items()]
+        self._last = counters
         return tuple(load for load in loads if load is not None)
 
-    async def _look(self, worker_id: str) -> LoadCounters | None:
+    async def _counters(self, worker_id: str) -> LoadCounters | None:
         try:
             page = await self._client.worker_metrics(worker_id)
         except FleetError:
             return None
-        return read_counted(page, self._clock())
+        return read_counters(page, self._clock())

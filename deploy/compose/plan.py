@@ -1,13 +1,14 @@
-"""What has to be done to have so many workers. Pure.
+"""Plan how to get from the present containers to a number of workers. Decisions only, no I/O.
 
 The rules:
 
-- Those count that are alive: running, restarting or paused.
-- Stopped ones are started first, the lowest number first, as compose does it. Only then are new ones made,
-  with numbers that follow the highest. Of what is alive the healthiest with the lowest number is copied.
-- Who has to leave: first who is of no use (restarting, paused, unhealthy), then who is still starting, then
-  the highest numbers, as with compose.
-- Of a fleet that shrinks to 0 one container is kept, stopped: without one there would be nothing to copy.
+- A container counts as a worker while it runs, restarts or is paused.
+- To scale up, stopped containers are started first, the lowest number first, as compose does. Then new ones
+  are created, with numbers above the highest, as copies of the healthiest container with the lowest number.
+- To scale down, useless containers (restarting, paused, unhealthy) leave first, then those that are starting,
+  then the highest numbers, as with compose.
+- When the fleet is scaled to 0 one stopped container is kept: without it there would be nothing to copy
+  later.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from tfleet.deploy.compose.container import Container
 
 @dataclass(frozen=True, slots=True)
 class ScalePlan:
-    """`start` are stopped containers, `new` the numbers of those to be made, like `pattern`; `stop` have to
-    leave, and are removed but for `keep`.
+    """What to do: `start` stopped containers, create those with the numbers `new` as copies of `pattern`,
+    drain and remove `stop`; but only stop `keep`.
     """
 
     pattern: Container
@@ -31,17 +32,17 @@ class ScalePlan:
     keep: Container | None = None
 
     def __bool__(self) -> bool:
-        """Whether anything is to be done."""
+        """Whether there is anything to do."""
         return bool(self.start or self.new or self.stop)
 
 
 def alive(containers: Iterable[Container]) -> list[Container]:
-    """Those that count as workers."""
+    """The containers that count as workers."""
     return [container for container in containers if container.alive]
 
 
 def plan(containers: Sequence[Container], wanted: int) -> ScalePlan:
-    """From all containers of the service, of which there has to be one, to so many workers."""
+    """Plan to have `wanted` workers. `containers` are all of the service, at least one."""
     living = alive(containers)
     stopped = sorted((each for each in containers if not each.alive), key=lambda each: each.number)
     pattern = min(living or stopped, key=_usefulness)
@@ -57,7 +58,8 @@ def plan(containers: Sequence[Container], wanted: int) -> ScalePlan:
 
 
 def _usefulness(container: Container) -> tuple[int, int]:
-    """The lower the better."""
-    if container.state != "running" or container.health == "unhealthy":
+    """A sort key: the lower, the more useful."""
+    state = container.state
+    if state.status != "running" or state.health == "unhealthy":
         return 2, container.number
-    return int(container.health == "starting"), container.number
+    return int(state.health == "starting"), container.number

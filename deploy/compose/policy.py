@@ -1,17 +1,18 @@
-"""How many workers there should be: the rules of Kubernetes' HorizontalPodAutoscaler. Pure.
+"""Decide how many workers there should be, by the rules of Kubernetes' HorizontalPodAutoscaler. Decisions
+only.
 
 https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#algorithm-details
 
-- What is needed is the present number times what is measured by its target, rounded up: once for the busy
-  share, once for the requests that wait. The larger one counts. Within a tenth of the present number nothing
-  is done.
-- Who can't be read, or is still starting, is neither idle nor busy: it is taken for having nothing to do
-  where more would be needed, and for having as much as it should where fewer would do.
-- There are fewer only when fewer were enough for the whole `stabilization_s`, and since the last change.
-- There are at most twice as many, or four more, at once.
-- After a change, whoever made it, nothing is done for `cooldown_s`: what is measured is still of the time
-  before. Queues that are too long don't wait for that, but they do for those that are starting.
-- Below the least and above the most is nobody, whatever is measured.
+- The number needed is the present number, times the measured value, divided by its target, rounded up: once
+  for the busy share and once for the queue. The larger number counts. Within 10 % of the present number
+  nothing changes.
+- A worker that is starting or can't be read counts as idle when scaling up would be needed, and as busy as
+  its target when scaling down would be possible. So missing data never causes a change.
+- Scaling down: only if fewer workers were enough for the whole `stabilization_s`, and since the last change.
+- Scaling up: at most to twice the number, or by four workers, whichever is more.
+- After any change, also by hand, nothing changes for `cooldown_s`, because the measured values are still from
+  before. Queues above their target do not wait for the cooldown, but they wait for workers that are starting.
+- The number is never below the minimum or above the maximum.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ from typing import Final
 from tfleet.deploy.compose.load import WorkerLoad
 
 _TOLERANCE: Final = 0.1
-"""As --horizontal-pod-autoscaler-tolerance has it."""
-_MOST_ADDED: Final = 4
-"""Or as many as there are, whichever is more: the default policy of `behavior.scaleUp`."""
+"""The default of --horizontal-pod-autoscaler-tolerance."""
+_MAX_ADDED: Final = 4
+"""The default policy of `behavior.scaleUp`: this many, or as many as there are, whichever is more."""
 _ROUNDING: Final = 1e-9
 
 TARGET_BUSY: Final = 0.7
 TARGET_QUEUE: Final = 8.0
-"""A batch."""
+"""One batch."""
 COOLDOWN_S: Final = 60.0
 STABILIZATION_S: Final = 300.0
-"""As --horizontal-pod-autoscaler-downscale-stabilization has it."""
+"""The default of --horizontal-pod-autoscaler-downscale-stabilization."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScalingRules:
-    """What the command line says. The targets are for each worker, on average."""
+    """The settings: limits on the number of workers, targets for the average worker, and times in seconds."""
 
     least: int
     most: int
@@ -51,8 +52,8 @@ class ScalingRules:
 
 @dataclass(frozen=True, slots=True)
 class ScalingHistory:
-    """What a decision has to know of those before it: how many there were, since when, and how many were
-    needed at which times.
+    """What a decision needs of earlier ones: the number of workers, when it changed, and how many were
+    needed when.
     """
 
     workers: int | None = None
@@ -62,8 +63,8 @@ class ScalingHistory:
 
 @dataclass(frozen=True, slots=True)
 class ScalingDecision:
-    """`workers` there are, of whom `unknown` could not be read; `busy` is the average of the others, `queue`
-    what waits in them together; `wanted` is how many there should be from now on, and `because` says why.
+    """There are `workers`, of which `unknown` could not be read. `busy` is the average of the others,
+    `queue` the sum of their queues. `wanted` is the number of workers from now on, `because` the reason.
     """
 
     workers: int
@@ -82,7 +83,7 @@ class ScalingDecision:
 def decide(
     rules: ScalingRules, workers: int, loads: Sequence[WorkerLoad], past: ScalingHistory, now_s: float
 ) -> tuple[ScalingDecision, ScalingHistory]:
-    """The decision, and the past of the next one. `now_s` is on a clock that never goes back."""
+    """Make a decision. Returns it with the history for the next one. `now_s` is on a monotonic clock."""
     past = _with_change(past, workers, now_s)
     needed = _needed(rules, workers, loads)
     since_s = now_s - rules.stabilization_s
@@ -96,17 +97,23 @@ def decide(
 def _with_change(past: ScalingHistory, workers: int, now_s: float) -> ScalingHistory:
     if past.workers == workers:
         return past
+    # The first decision of this process is no change: a restarted autoscaler would otherwise start with a
+    # cooldown.
     changed_s = past.changed_s if past.workers is None else now_s
+    # What was needed before the change was measured with another number of workers.
     return ScalingHistory(workers, changed_s, ((now_s, workers),))
 
 
 def _needed(rules: ScalingRules, workers: int, loads: Sequence[WorkerLoad]) -> int:
-    """As many as the load asks for, within the limits; `workers` where that is about right."""
+    """The number that the load needs, within the limits; `workers` if that is about right."""
     demand = max(_by_busy(rules, loads), _by_queue(rules, loads))
     unknown = workers - len(loads)
     needed = workers
+    # Unknown workers add nothing here: they count as idle.
     if demand > workers * (1 + _TOLERANCE):
+        # Without the correction 3.0000000000000004 would become 4.
         needed = math.ceil(demand - _ROUNDING)
+    # And here each of them counts as one worker that is exactly as busy as its target.
     elif demand + unknown < workers * (1 - _TOLERANCE):
         needed = math.ceil(demand + unknown - _ROUNDING)
     return min(max(needed, rules.least), rules.most)
@@ -115,43 +122,46 @@ def _needed(rules: ScalingRules, workers: int, loads: Sequence[WorkerLoad]) -> i
 def _settled(
     rules: ScalingRules, workers: int, loads: Sequence[WorkerLoad], past: ScalingHistory, now_s: float
 ) -> tuple[int, str]:
-    """How many, and why."""
+    """The number of workers from now on, and the reason."""
+    # The limits hold at once: an operator who changed them should not wait for a cooldown.
     if workers < rules.least:
-        return rules.least, f"the least is {rules.least}"
+        return rules.least, f"the minimum is {rules.least}"
     if workers > rules.most:
-        return rules.most, f"the most is {rules.most}"
+        return rules.most, f"the maximum is {rules.most}"
     needed = past.needed[-1][1]
     if needed == workers:
         return workers, _enough(rules, workers, loads)
-    queues_hurry = _by_queue(rules, loads) > workers * (1 + _TOLERANCE) and len(loads) >= workers
-    resting_s = past.changed_s + rules.cooldown_s - now_s
-    if resting_s > 0 and not (needed > workers and queues_hurry):
-        return workers, f"{needed} needed, but the last change is too fresh for another {resting_s:.0f} s"
+    # Requests that wait get slower by the second. But while a worker is still starting, its help is not
+    # counted yet.
+    urgent = _by_queue(rules, loads) > workers * (1 + _TOLERANCE) and len(loads) >= workers
+    cooldown_left_s = past.changed_s + rules.cooldown_s - now_s
+    if cooldown_left_s > 0 and not (needed > workers and urgent):
+        return workers, f"{needed} needed, but the cooldown lasts another {cooldown_left_s:.0f} s"
     if needed > workers:
-        return min(needed, max(2 * workers, workers + _MOST_ADDED)), _too_few(rules, loads)
+        return min(needed, max(2 * workers, workers + _MAX_ADDED)), _too_few(rules, loads)
     return _fewer(rules, workers, past)
 
 
 def _fewer(rules: ScalingRules, workers: int, past: ScalingHistory) -> tuple[int, str]:
-    """As few as have been enough for long enough."""
-    held = max(count for _, count in past.needed)
-    if held >= workers:
-        return workers, f"{past.needed[-1][1]} would do, but not yet for {rules.stabilization_s:g} s"
-    return held, f"no more were needed for {rules.stabilization_s:g} s"
+    """The largest number that was needed during the stabilization time, and the reason."""
+    highest = max(count for _, count in past.needed)
+    if highest >= workers:
+        return workers, f"{past.needed[-1][1]} would be enough, but not yet for {rules.stabilization_s:g} s"
+    return highest, f"no more were needed for {rules.stabilization_s:g} s"
 
 
 def _enough(rules: ScalingRules, workers: int, loads: Sequence[WorkerLoad]) -> str:
     if not loads:
-        return "for nobody can be read"
+        return "because no worker's load is known"
     if workers == rules.most and max(_by_busy(rules, loads), _by_queue(rules, loads)) > workers:
-        return "which is the most"
-    return "which is right"
+        return "which is the maximum, and too few"
+    return "which fits the load"
 
 
 def _too_few(rules: ScalingRules, loads: Sequence[WorkerLoad]) -> str:
     if _by_queue(rules, loads) > _by_busy(rules, loads):
-        return f"for more than {rules.target_queue:g} wait in each"
-    return f"for they are busy for more than {rules.target_busy:g} of the time"
+        return f"because more than {rules.target_queue:g} requests wait in each"
+    return f"because they are busy for more than {rules.target_busy:g} of the time"
 
 
 def _by_busy(rules: ScalingRules, loads: Sequence[WorkerLoad]) -> float:

@@ -1,7 +1,4 @@
-"""Whether containers are workers that get requests, as engine and proxy have it together. Pure.
-
-Waits until containers are workers that get requests.
-"""
+"""Wait until containers are workers that get requests, according to Docker and the proxy."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from tfleet.client.worker_status import WorkerStatus
 from tfleet.contract.address import Address, BadAddressError
 from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.engine import Engine
-from tfleet.deploy.compose.events import ContainerEvent, Tell
-from tfleet.deploy.compose.threads import aside
+from tfleet.deploy.compose.events import ContainerEvent, Report
+from tfleet.deploy.compose.threads import in_thread
 
 _READY = "ready"
 
@@ -25,32 +22,32 @@ _READY = "ready"
 def ready_workers(
     containers: Iterable[Container], workers: Iterable[WorkerStatus]
 ) -> Iterator[tuple[Container, WorkerStatus]]:
-    """The containers that get requests, each with the proxy's row of the worker in it."""
+    """The containers that get requests, each with the proxy's status of its worker."""
     ready = {_host(worker): worker for worker in workers if worker.state == _READY}
     for container in containers:
-        at_work = [ready[address] for address in container.addresses if address in ready]
-        if container.state == "running" and container.health != "unhealthy" and at_work:
-            yield container, at_work[0]
+        found = [ready[address] for address in container.addresses if address in ready]
+        if container.state.status == "running" and container.state.health != "unhealthy" and found:
+            yield container, found[0]
 
 
-def why_not(container: Container | None, workers: Sequence[WorkerStatus]) -> str:
-    """Why it gets none, in words."""
+def why_not_ready(container: Container | None, workers: Sequence[WorkerStatus]) -> str:
+    """Why a container gets no requests, in words."""
     if container is None:
         return "it is gone"
-    if container.state != "running":
-        return f"it is {container.state}, with exit code {container.exit_code}"
-    if container.health == "unhealthy":
+    if container.state.status != "running":
+        return f"it is {container.state.status}, with exit code {container.state.exit_code}"
+    if container.state.health == "unhealthy":
         return "it is unhealthy: see `docker inspect`"
     known = [worker for worker in workers if _host(worker) in container.addresses]
     if not known:
         return "the proxy does not know it yet"
-    newest = known[-1]  # rows come in the order in which the proxy met them
+    newest = known[-1]  # an address may have had several workers; the proxy lists the newest last
     return f"the proxy has it as {newest.state}" + (f": {newest.last_error}" if newest.last_error else "")
 
 
 def broken(container: Container | None) -> bool:
-    """Whether one that was just started has ended, perhaps to be started again and again."""
-    return container is None or not container.alive or container.restarts > 0
+    """Whether a container that was just started has ended, or is in a restart loop."""
+    return container is None or not container.alive or container.state.restarts > 0
 
 
 def _host(worker: WorkerStatus) -> str:
@@ -60,11 +57,13 @@ def _host(worker: WorkerStatus) -> str:
         return ""
 
 
-_LOOK_EVERY_S: Final = 0.5
+_POLL_INTERVAL_S: Final = 0.5
 
 
-class Arrival:
-    """Of the containers `wanted`, of one project; the `new` ones among them are told of."""
+class ReadinessWait:
+    """Waits until the containers `wanted`, all of one project, get requests; reports those in `new` as
+    they do.
+    """
 
     def __init__(
         self,
@@ -74,19 +73,19 @@ class Arrival:
         *,
         new: Collection[str],
         service: str,
-        tell: Tell,
+        report: Report,
     ) -> None:
-        self.missing: dict[str, str] = {container.name: "nobody has looked yet" for container in wanted}
-        """Who is not there, by name, and why."""
+        self.missing: dict[str, str] = {container.name: "it was not checked yet" for container in wanted}
+        """The containers that are not ready, by name, and why."""
         self._engine = engine
         self._client = client
         self._wanted = wanted
         self._new = set(new)
         self._service = service
-        self._tell = tell
+        self._report = report
 
     async def wait(self, timeout_s: float) -> None:
-        """Return when all are there, when a new one has ended by itself, and after so long in any case.
+        """Return when all are ready, when a new one has ended by itself, or after `timeout_s`.
 
         Raises EngineError.
         """
@@ -94,13 +93,13 @@ class Arrival:
         while not await self._look(began_s):
             if time.monotonic() - began_s >= timeout_s:
                 return
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_POLL_INTERVAL_S)
 
     async def _look(self, began_s: float) -> bool:
-        """Whether there is nothing to wait for any more."""
+        """Check once. Returns whether the wait is over."""
         found = {
             each.id: each
-            for each in await aside(self._engine.workers, self._service, self._wanted[0].project)
+            for each in await in_thread(self._engine.workers, self._service, self._wanted[0].labels.project)
         }
         workers: tuple[WorkerStatus, ...] = ()
         unreachable = ""
@@ -112,14 +111,14 @@ class Arrival:
         for container in self._wanted:
             if container.id in ready and container.id in self._new:
                 self._new.remove(container.id)
-                self._tell(ContainerEvent(container.name, "ready", time.monotonic() - began_s))
+                self._report(ContainerEvent(container.name, "ready", time.monotonic() - began_s))
         self.missing = {
-            container.name: unreachable or why_not(found.get(container.id), workers)
+            container.name: unreachable or why_not_ready(found.get(container.id), workers)
             for container in self._wanted
             if container.id not in ready
         }
         dead = [each for each in self._wanted if each.id in self._new and broken(found.get(each.id))]
         for container in dead:
-            line = await aside(self._engine.last_line, container)
+            line = await in_thread(self._engine.last_line, container)
             self.missing[container.name] = "it ended by itself" + (f": {line}" if line else "")
         return bool(dead) or not self.missing

@@ -1,6 +1,5 @@
-"""What `tfleet scale` has to say: what came of it or, with --dry-run, what would. Pure.
-
-What `tfleet autoscale` prints: a line for each decision and for each thing that follows from it.
+"""The output of `tfleet scale` (its result, or its plan with --dry-run) and of `tfleet autoscale`, as text
+and JSON.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from tfleet.deploy.compose.policy import ScalingDecision
 
 
 @dataclass(frozen=True, slots=True)
-class Prospect:
-    """What would be done to come from `before` to `workers`."""
+class DryRun:
+    """What `tfleet scale --dry-run` prints: the plan from `before` workers to `workers`."""
 
     workers: int
     before: int
     plan: ScalePlan
 
     def document(self) -> dict[str, Any]:
-        """For programs."""
+        """The JSON object."""
         return {
             "workers": self.workers,
             "before": self.before,
@@ -36,12 +35,12 @@ class Prospect:
         }
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The lines for a terminal."""
         if not self.plan:
             return [f"nothing to do: {_count(self.before)} there"]
         return [
             *(f"would start {container.name}" for container in self.plan.start),
-            *(f"would make number {number}, like {self.plan.pattern.name}" for number in self.plan.new),
+            *(f"would create number {number}, like {self.plan.pattern.name}" for number in self.plan.new),
             *(
                 f"would drain {container.name}" + ("" if container == self.plan.keep else " and remove it")
                 for container in self.plan.stop
@@ -51,8 +50,8 @@ class Prospect:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of it. `missing` is who is not ready, and why; `waited` is whether anybody has looked; `kept`
-    is the one container of a fleet of none.
+    """What `tfleet scale` did. `missing` maps each container that is not ready to the reason; `waited` is
+    whether that was checked; `kept` is the one container that is left of a fleet of 0.
     """
 
     workers: int
@@ -66,11 +65,11 @@ class Result:
 
     @property
     def good(self) -> bool:
-        """Whether all is as it was asked for."""
+        """Whether everything succeeded."""
         return not self.failures and not self.missing
 
     def document(self) -> dict[str, Any]:
-        """For programs."""
+        """The JSON object."""
         return {
             "workers": self.workers,
             "before": self.before,
@@ -80,16 +79,16 @@ class Result:
             "failures": list(self.failures),
         }
 
-    def complaints(self) -> list[str]:
-        """Who is not ready. What failed was told when it did."""
+    def errors(self) -> list[str]:
+        """A line for each container that is not ready. Failures were printed when they happened."""
         return [f"{name} is not ready: {reason}" for name, reason in (self.missing or {}).items()]
 
     def line(self) -> str:
-        """The end, for people, where all is good."""
+        """The last line on a terminal, if everything succeeded."""
         if self.workers:
-            state = "ready" if self.waited else "there or starting"
+            state = "ready" if self.waited else "running or starting"
             return f"{_count(self.workers)} {state}, {self.before} before"
-        kept = f"; {self.kept} is kept, stopped, to make others like it" if self.kept else ""
+        kept = f"; {self.kept} stays, stopped, as the pattern for new workers" if self.kept else ""
         return f"no worker is left: requests get 503 until `tfleet scale N`{kept}"
 
 
@@ -98,27 +97,27 @@ def _count(workers: int) -> str:
 
 
 class TextEventLog:
-    """For people. Each line begins with the time."""
+    """Prints decisions and events as text; each line begins with the time."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], datetime]) -> None:
         self._write = write
         self._clock = clock
 
     def decided(self, decision: ScalingDecision) -> None:
-        """The figures, and what follows from them."""
+        """Print a decision with its figures."""
         self._line(str(decision))
 
     def undecided(self, reason: str) -> None:
-        """No decision, and why."""
+        """Print that no decision was possible, and why."""
         self._line(f"no decision: {reason}")
 
-    def news(self, news: ContainerEvent) -> None:
-        """What has become of a container."""
-        self._line(str(news))
+    def container_event(self, event: ContainerEvent) -> None:
+        """Print an event of a container."""
+        self._line(str(event))
 
     def ended(self, draining: tuple[str, ...]) -> None:
-        """The last line; who has been asked to leave goes on by itself."""
-        rest = "; those that drain do so by themselves and stay, stopped: " if draining else ""
+        """Print the last line; `draining` names the containers that go on draining without this process."""
+        rest = "; these go on draining, and stay as stopped containers: " if draining else ""
         self._line(f"stopped{rest}{', '.join(draining)}")
 
     def _line(self, text: str) -> None:
@@ -126,27 +125,27 @@ class TextEventLog:
 
 
 class JsonEventLog:
-    """For programs: one object a line."""
+    """Prints decisions and events as JSON, one object a line."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], datetime]) -> None:
         self._write = write
         self._clock = clock
 
     def decided(self, decision: ScalingDecision) -> None:
-        """The figures, and what follows from them."""
+        """Print a decision with its figures."""
         self._line("decision", asdict(decision))
 
     def undecided(self, reason: str) -> None:
-        """No decision, and why."""
+        """Print that no decision was possible, and why."""
         self._line("no-decision", {"because": reason})
 
-    def news(self, news: ContainerEvent) -> None:
-        """What has become of a container."""
-        fields = asdict(news) | {"seconds": round(news.seconds, 3)}
+    def container_event(self, event: ContainerEvent) -> None:
+        """Print an event of a container."""
+        fields = asdict(event) | {"seconds": round(event.seconds, 3)}
         self._line(fields.pop("event"), fields)
 
     def ended(self, draining: tuple[str, ...]) -> None:
-        """The last line; who has been asked to leave goes on by itself."""
+        """Print the last line; `draining` names the containers that go on draining without this process."""
         self._line("stopped", {"draining": draining})
 
     def _line(self, event: str, fields: dict[str, object]) -> None:

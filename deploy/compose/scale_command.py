@@ -1,7 +1,4 @@
-"""The options that `tfleet scale` and `tfleet autoscale` share.
-
-`tfleet scale`.
-"""
+"""`tfleet scale`, and the options that it shares with `tfleet autoscale`."""
 
 from __future__ import annotations
 
@@ -9,24 +6,26 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from tfleet.client.async_client import AsyncFleetClient
-from tfleet.client.commands.options import proxy_option, quiet_end, with_hint
+from tfleet.client.commands.options import proxy_option, with_hint
 from tfleet.client.errors import FleetError
 from tfleet.client.text import printable
 from tfleet.deploy.compose.apply import ScaleRun
 from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.engine import Engine, EngineError, connected
-from tfleet.deploy.compose.events import ContainerEvent, Tell
+from tfleet.deploy.compose.events import ContainerEvent
 from tfleet.deploy.compose.plan import ScalePlan, alive, plan
 from tfleet.deploy.compose.project import NoSuchProjectError, workers_of
-from tfleet.deploy.compose.readiness import Arrival
-from tfleet.deploy.compose.report import Prospect, Result
+from tfleet.deploy.compose.readiness import ReadinessWait
+from tfleet.deploy.compose.report import DryRun, Result
 from tfleet.deploy.errors import CommandRefusedError
+from tfleet.runtime.clean_exit import clean_exit
 
 project_option = click.option(
     "-p",
@@ -34,17 +33,17 @@ project_option = click.option(
     "project",
     metavar="NAME",
     envvar="COMPOSE_PROJECT_NAME",
-    help="The compose project.  [default: the one of this folder, or else the only one]",
+    help="The compose project.  [default: that of this folder, or else the only one]",
 )
 
-# Not --service: that is the workers' name in the registry, and TFLEET_SERVICE is often set.
+# Not --service, which is the workers' name in the registry: TFLEET_SERVICE is often set.
 service_option = click.option(
     "--compose-service",
     "service",
     metavar="NAME",
     default="worker",
     show_default=True,
-    help="Which service of the compose file the workers are.",
+    help="The workers' service in the compose file.",
 )
 
 _PROXY_TIMEOUT_S: Final = 10.0
@@ -59,7 +58,7 @@ _PROXY_TIMEOUT_S: Final = 10.0
     "--wait/--no-wait",
     default=True,
     show_default=True,
-    help="Wait until the proxy has all of them as ready, or only start them.",
+    help="Wait until the proxy lists all workers as ready.",
 )
 @click.option(
     "--wait-timeout",
@@ -68,28 +67,19 @@ _PROXY_TIMEOUT_S: Final = 10.0
     default=120.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait.",
+    help="How long to wait at most.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
-def scale(
-    *,
-    workers: int,
-    proxy: tuple[str, ...],
-    project: str | None,
-    service: str,
-    wait: bool,
-    wait_timeout_s: float,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Have N workers in the fleet that `docker compose up` started.
+def scale(*, workers: int, as_json: bool, **options: Any) -> None:
+    """Scale the fleet that `docker compose up` started to N workers.
 
-    New containers are made like those that are there, and are compose's own: `docker compose ps` shows them
-    and `docker compose down` removes them. Who has to leave drains first and loses no request: those that are
-    of no use, then the highest numbers. With 0 nobody is left, and requests are answered with 503.
+    New containers are copies of existing ones and belong to compose: `docker compose ps` shows them and
+    `docker compose down` removes them. Workers that have to leave drain first, so no request is lost. Useless
+    workers leave first (restarting, paused, unhealthy), then those with the highest numbers. With 0 workers,
+    requests are answered with 503.
 
-    DOCKER_HOST says where the engine is.
+    DOCKER_HOST names the Docker engine.
 
     \b
     Examples:
@@ -99,27 +89,14 @@ def scale(
 
     \b
     Exit code:
-      0    there are N workers, and the proxy has all of them as ready
-      1    the engine or the proxy did not answer, or not all is as it should be
+      0    there are N workers, and the proxy lists all of them as ready
+      1    Docker or the proxy did not answer, or something failed
       2    wrong usage, or no such project
-      130  interrupted; who drains goes on, and its container stays
+      130  interrupted; workers that drain go on, and their containers stay
     """
-
-    def tell(news: ContainerEvent) -> None:
-        if not as_json:
-            click.echo(printable(str(news)), err=True)
-
-    with quiet_end():
+    with clean_exit():
         try:
-            with connected() as engine:
-                found = workers_of(engine, named=project, service=service, folder=str(Path.cwd()))
-                planned, before = plan(found, workers), len(alive(found))
-                if dry_run:
-                    prospect = Prospect(workers, before, planned)
-                    click.echo(json.dumps(prospect.document()) if as_json else "\n".join(prospect.lines()))
-                    return
-                timeout_s = wait_timeout_s if wait else None
-                result = asyncio.run(_scale(engine, workers, found, planned, proxy, service, timeout_s, tell))
+            result = _run(ScaleOptions(workers=workers, as_json=as_json, **options))
         except NoSuchProjectError as error:
             raise CommandRefusedError(str(error)) from error
         except EngineError as error:
@@ -128,51 +105,79 @@ def scale(
         except FleetError as error:
             click.echo(f"{with_hint(error)} Nothing was changed.", err=True)
             sys.exit(1)
-        _say(result, as_json=as_json)
-        if not result.good:
-            sys.exit(1)
+        if result is not None:
+            _print(result, as_json=as_json)
+            if not result.good:
+                sys.exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleOptions:
+    """The command line."""
+
+    workers: int
+    proxy: tuple[str, ...]
+    project: str | None
+    service: str
+    wait: bool
+    wait_timeout_s: float
+    dry_run: bool
+    as_json: bool
+
+    def report(self, event: ContainerEvent) -> None:
+        """Print an event on standard error; nothing with --json."""
+        if not self.as_json:
+            click.echo(printable(str(event)), err=True)
+
+
+def _run(options: ScaleOptions) -> Result | None:
+    """Scale, or print the plan and return None. Raises NoSuchProjectError, EngineError and FleetError."""
+    with connected() as engine:
+        folder = str(Path.cwd())
+        found = workers_of(engine, named=options.project, service=options.service, folder=folder)
+        scale_plan, before = plan(found, options.workers), len(alive(found))
+        if options.dry_run:
+            planned = DryRun(options.workers, before, scale_plan)
+            click.echo(json.dumps(planned.document()) if options.as_json else "\n".join(planned.lines()))
+            return None
+        return asyncio.run(_scale(engine, alive(found), scale_plan, options))
 
 
 async def _scale(
-    engine: Engine,
-    workers: int,
-    found: Sequence[Container],
-    planned: ScalePlan,
-    proxy: tuple[str, ...],
-    service: str,
-    wait_timeout_s: float | None,
-    tell: Tell,
+    engine: Engine, living: Sequence[Container], scale_plan: ScalePlan, options: ScaleOptions
 ) -> Result:
-    """Without `wait_timeout_s` nobody waits. Raises EngineError and, with nothing done yet, FleetError."""
+    """Raises EngineError and, before anything is changed, FleetError."""
     missing: dict[str, str] = {}
-    living = alive(found)
-    async with AsyncFleetClient(proxy, timeout_s=_PROXY_TIMEOUT_S) as client:
-        if wait_timeout_s is not None:
+    async with AsyncFleetClient(options.proxy, timeout_s=_PROXY_TIMEOUT_S) as client:
+        # A proxy that does not answer would only be noticed after the change.
+        if options.wait:
             await client.workers()
-        outcome = await ScaleRun(engine, planned, tell).carry_out()
-        wanted = [*(each for each in living if each not in planned.stop), *outcome.started]
-        if wanted and wait_timeout_s is not None:
+        outcome = await ScaleRun(engine, scale_plan, options.report).carry_out()
+        wanted = [*(each for each in living if each not in scale_plan.stop), *outcome.started]
+        if wanted and options.wait:
             new = {container.id for container in outcome.started}
-            arrival = Arrival(engine, client, wanted, new=new, service=service, tell=tell)
-            await arrival.wait(wait_timeout_s)
-            missing = arrival.missing
+            readiness = ReadinessWait(
+                engine, client, wanted, new=new, service=options.service, report=options.report
+            )
+            await readiness.wait(options.wait_timeout_s)
+            missing = readiness.missing
     return Result(
-        workers,
+        options.workers,
         len(living),
         started=tuple(container.name for container in outcome.started),
         stopped=tuple(container.name for container in outcome.stopped),
         failures=tuple(outcome.failures),
         missing=missing,
-        waited=wait_timeout_s is not None,
-        kept=planned.keep.name if planned.keep is not None else None,
+        waited=options.wait,
+        kept=scale_plan.keep.name if scale_plan.keep is not None else None,
     )
 
 
-def _say(result: Result, *, as_json: bool) -> None:
+def _print(result: Result, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result.document()))
     elif result.good:
         click.echo(result.line())
     else:
-        for complaint in result.complaints():
-            click.echo(printable(complaint), err=True)
+        for error in result.errors():
+            click.echo(printable(error), err=True)

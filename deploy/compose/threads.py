@@ -1,7 +1,7 @@
-"""Calls that block, beside an event loop, and that nobody waits for when the program ends.
+"""Run blocking calls beside an event loop, in threads that do not keep the program from ending.
 
-asyncio's own threads are joined at the interpreter's end: a program that was told to stop would go on for as
-long as the slowest container drains.
+asyncio.to_thread won't do: its threads are joined when the interpreter ends, so a program that was stopped
+would go on for as long as the slowest container drains.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def aside(call: Callable[..., T], *arguments: object) -> T:
-    """What it returns or raises. Cancelled, it is left to itself."""
+async def in_thread(call: Callable[..., T], *arguments: object) -> T:
+    """Run `call` in a thread, and return or raise what it does. If this is cancelled, the call goes on
+    alone.
+    """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -32,12 +34,12 @@ async def aside(call: Callable[..., T], *arguments: object) -> T:
         error: BaseException | None = None
         try:
             result = call(*arguments)
-        except Exception as raised:  # it is the caller's, in the other thread
+        except Exception as raised:  # it is raised again where the result is awaited
             error = raised
         try:
             loop.call_soon_threadsafe(settle, result, error)
         except RuntimeError:
-            return  # the loop has ended, and nobody waits
+            return  # the loop has ended, so nothing waits for the result
 
-    threading.Thread(target=run, name=f"aside-{call.__name__}", daemon=True).start()
+    threading.Thread(target=run, name=f"blocking-{call.__name__}", daemon=True).start()
     return await done

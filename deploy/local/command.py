@@ -1,7 +1,4 @@
-"""Options that one command has from another one, and passes on to it.
-
-`tfleet up`.
-"""
+"""`tfleet up`."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,9 +18,9 @@ from tfleet.contract.address import LOCALHOST, Address
 from tfleet.contract.names import PROXY_PORT
 from tfleet.contract.ticket_keys import BadKeyFileError, read_keys
 from tfleet.deploy.errors import CommandRefusedError
-from tfleet.deploy.lazy_commands import STRANGERS
+from tfleet.deploy.lazy_commands import UNKNOWN_VARIABLES
 from tfleet.deploy.local.messages import photo, program, silent_registry
-from tfleet.deploy.local.plan import LOOPBACK, FleetPlan
+from tfleet.deploy.local.plan import LOOPBACK, FleetPlan, ProxyPlan, SharedOptions, WorkersPlan
 from tfleet.deploy.local.ports import PortTakenError, free_ports, reachable
 from tfleet.deploy.local.run import run_fleet
 from tfleet.deploy.local.terminal import Console
@@ -45,18 +42,20 @@ from tfleet.worker.options import model_options, work_options
 
 
 def passed_on(ctx: click.Context, names: Collection[str]) -> tuple[str, ...]:
-    """The options of these names that the command line says, as another command line has them.
+    """Those of the named options that were given on the command line, as arguments for another command.
 
-    What the environment says is not among them: the other command sees it, too.
+    Options from the environment are left out: the other command reads the environment itself.
     """
-    said = (
+    given = (
         option
         for option in ctx.command.params
         if isinstance(option, click.Option)
         and option.name in names
         and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
     )
-    return tuple(argument for option in said for argument in _arguments(option, ctx.params[str(option.name)]))
+    return tuple(
+        argument for option in given for argument in _arguments(option, ctx.params[str(option.name)])
+    )
 
 
 def _arguments(option: click.Option, value: Any) -> Iterator[str]:
@@ -68,27 +67,29 @@ def _arguments(option: click.Option, value: Any) -> Iterator[str]:
         yield from (flag, str(each))
 
 
-_IMPORTED_LATE = ("flask", "multipart", "PIL", "tensorflow", "uvloop")
-_OF_BARE_GRAPHS = ("labels", "input_layer", "output_layer", "input_size", "input_mean", "input_std")
-_OF_PROXY_TOO = {"max_body_bytes", "cors_origins", "drain_grace_s"}
-"""What the proxy has under the same name, and means as much for it."""
+_REQUIRED_MODULES = ("flask", "multipart", "PIL", "tensorflow", "uvloop")
+_GRAPH_OPTIONS = ("labels", "input_layer", "output_layer", "input_size", "input_mean", "input_std")
+_SHARED_WITH_PROXY = {"max_body_bytes", "cors_origins", "drain_grace_s"}
+"""Options of workers that the proxy has as well, with the same meaning."""
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--workers", type=click.IntRange(min=1), default=2, help="How many workers to start.")
+@click.option("--workers", type=click.IntRange(min=1), default=2, help="Number of workers to start.")
 @click.option(
     "--host",
     default=LOCALHOST,
-    help="Where the proxy listens, and with --mode p2p the workers, too; localhost is this machine only, "
-    "0.0.0.0 is for all.",
+    help="Address that the proxy listens on, with --mode p2p also the workers; localhost is reachable from "
+    "this machine only, 0.0.0.0 from all.",
 )
-@click.option("--port", type=PORT, default=PROXY_PORT, help="Where the proxy listens; 0 is any free port.")
+@click.option(
+    "--port", type=PORT, default=PROXY_PORT, help="Port that the proxy listens on; 0 is any free port."
+)
 @click.option("--listeners", type=click.IntRange(min=1), default=1, help="As for `tfleet proxy`.")
 @click.option(
     "--mode",
     type=click.Choice(MODES),
     default="forward",
-    help="forward: requests go through the proxy. p2p: it only says which worker to talk to.",
+    help="forward: requests go through the proxy. p2p: the proxy names a worker and clients connect to it.",
 )
 @admin_port_option
 @model_options
@@ -98,30 +99,12 @@ _OF_PROXY_TOO = {"max_body_bytes", "cors_origins", "drain_grace_s"}
 @log_format_option
 @log_level_option
 @click.pass_context
-def up(
-    ctx: click.Context,
-    /,
-    *,
-    workers: int,
-    host: str,
-    port: int,
-    admin_port: int | None,
-    listeners: int,
-    mode: Mode,
-    registry: str | None,
-    registry_port: int,
-    registry_token_file: Path | None,
-    service: str,
-    ticket_key_file: Path | None,
-    drain_timeout_s: float,
-    log_format: LogFormat,
-    log_level: LogLevel,
-    **of_workers: Any,
-) -> None:
+def up(ctx: click.Context, /, **options: Any) -> None:
     """Start a whole fleet on this machine: registry, proxy and workers.
 
-    A process that dies is started again. Ctrl-C stops them all: the proxy finishes what it has, then each
-    worker leaves the registry and does the same, then the registry stops; a second Ctrl-C kills what is left.
+    A process that dies is started again. Ctrl-C stops all of them in order: the proxy finishes its requests,
+    then each worker deregisters and finishes its own, then the registry stops. A second Ctrl-C kills what is
+    left.
 
     \b
       tfleet up
@@ -130,77 +113,102 @@ def up(
       tfleet up --model path/to/model/3 --registry consul://127.0.0.1:8500
       tfleet up --model output_graph.pb --labels output_labels.txt --input-layer DecodeJpeg/contents:0
 
-    With --host others can send images, too, and with --mode p2p, unless there is a --ticket-key-file, drain
+    With --host other machines can send images and, with --mode p2p and without --ticket-key-file, drain
     workers. The registry stays on loopback.
 
-    The workers share the CPUs, unless --cpus says how many each of them computes on. The other options of
-    proxy and worker go through the environment:
+    The workers share the CPUs, unless --cpus sets the number for each of them. Set other options of proxy and
+    worker as environment variables:
 
     \b
       TFLEET_BALANCE=least-request tfleet up
     """
-    chosen = chosen_registry(registry, registry_port, registry_token_file)
-    if isinstance(chosen, StaticRegistry):
-        raise CommandRefusedError(
-            f"--registry {chosen}: nobody registers in a static list, so the workers that `tfleet up` starts "
-            "would never be found; use `tfleet proxy` with it, or --registry embedded"
-        )
-    if ticket_key_file:
-        _check(ticket_key_file)
+    own = UpOptions(**{field.name: options.pop(field.name) for field in fields(UpOptions)})
+    registry = _registry(own)
+    if own.ticket_key_file:
+        _check_key_file(own.ticket_key_file)
     _check_modules()
-    _check_model(of_workers)
-    if admin_port and admin_port == port:
-        raise click.UsageError(f"--admin-port {admin_port} is --port, too: choose another one")
-    proxy, admin_port, chosen = _claim(Address(host, port), admin_port, chosen)
+    _check_model(options)
+    if own.admin_port and own.admin_port == own.port:
+        raise click.UsageError(f"--admin-port {own.admin_port} is --port, too: choose another one")
+    # Last of the checks, right before the processes bind the ports: others could take them in between.
+    address, admin_port, registry = _free_addresses(Address(own.host, own.port), own.admin_port, registry)
+    proxy_options = passed_on(ctx, options.keys() & _SHARED_WITH_PROXY)
     fleet = FleetPlan(
-        proxy=proxy,
-        admin_port=admin_port,
-        mode=mode,
-        workers=workers,
-        registry=chosen,
-        service=service,
-        registry_token_file=registry_token_file,
-        ticket_key_file=ticket_key_file,
-        log_format=_log_format(log_format),
-        log_level=log_level,
-        drain_timeout_s=drain_timeout_s,
-        listeners=listeners,
-        of_proxy=passed_on(ctx, of_workers.keys() & _OF_PROXY_TOO),
-        of_workers=passed_on(ctx, of_workers),
+        proxy=ProxyPlan(address, own.mode, own.listeners, admin_port, proxy_options),
+        workers=WorkersPlan(own.workers, passed_on(ctx, options)),
+        registry=registry,
+        service=own.service,
+        shared=SharedOptions(
+            _log_format(own.log_format), own.log_level, own.registry_token_file, own.ticket_key_file
+        ),
+        drain_timeout_s=own.drain_timeout_s,
     )
-    console = Console(out=sys.stdout, err=sys.stderr, width=max(len("registry"), len(f"worker-{workers}")))
-    if isinstance(chosen, ConsulRegistry) and not reachable(chosen.address):
-        console.say(silent_registry(chosen))
+    width = max(len("registry"), len(f"worker-{own.workers}"))
+    console = Console(out=sys.stdout, err=sys.stderr, width=width)
+    if isinstance(registry, ConsulRegistry) and not reachable(registry.address):
+        console.say(silent_registry(registry))
     here = Path.cwd()
-    # Each of the processes would complain once more.
-    heeded = {name: value for name, value in os.environ.items() if name not in ctx.meta.get(STRANGERS, ())}
-    environ = fleet.child_environ(heeded, usable_cpus())
+    # Without the unknown variables: each of the processes would warn of them again.
+    known = {
+        name: value for name, value in os.environ.items() if name not in ctx.meta.get(UNKNOWN_VARIABLES, ())
+    }
+    environ = fleet.child_environ(known, usable_cpus())
     running = run_fleet(fleet, console, environ, image=photo(here), tfleet=program(sys.argv[0], here))
     sys.exit(asyncio.run(running))
 
 
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """The options that `tfleet up` reads itself; it passes all others on to the workers."""
+
+    workers: int
+    host: str
+    port: int
+    admin_port: int | None
+    listeners: int
+    mode: Mode
+    registry: str | None
+    registry_port: int
+    registry_token_file: Path | None
+    service: str
+    ticket_key_file: Path | None
+    drain_timeout_s: float
+    log_format: LogFormat
+    log_level: LogLevel
+
+
+def _registry(options: UpOptions) -> ConsulRegistry | EmbeddedRegistry:
+    """The registry to use. Raises CommandRefusedError for a static list."""
+    registry = chosen_registry(options.registry, options.registry_port, options.registry_token_file)
+    if isinstance(registry, StaticRegistry):
+        raise CommandRefusedError(
+            f"--registry {registry}: workers do not register in a static list, so the proxy would never find "
+            "the workers that `tfleet up` starts; use `tfleet proxy` with it, or --registry embedded"
+        )
+    return registry
+
+
 def _check_modules() -> None:
-    """Find out here, and not from each of the processes, that something is not installed. Raises
-    ModuleNotFoundError.
-    """
-    for name in _IMPORTED_LATE:
+    """Raise ModuleNotFoundError once, instead of once in each process, if something is not installed."""
+    for name in _REQUIRED_MODULES:
         if find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def _check_model(options: Mapping[str, Any]) -> None:
-    """Find out here, and not from each of the workers, what the files tell before TensorFlow reads them."""
+    """Raise CommandRefusedError once, instead of once in each worker, if the model's files are wrong."""
     try:
-        find_model(options["model"], **{name: options[name] for name in _OF_BARE_GRAPHS})
+        find_model(options["model"], **{name: options[name] for name in _GRAPH_OPTIONS})
     except ModelError as error:
         raise CommandRefusedError(str(error)) from error
 
 
-def _claim(
+def _free_addresses(
     wanted: Address, admin_port: int | None, registry: ConsulRegistry | EmbeddedRegistry
 ) -> tuple[Address, int | None, ConsulRegistry | EmbeddedRegistry]:
-    """The proxy's address, its admin port and the registry with real ports, all free before anything is
-    started.
+    """The proxy's address, its admin port and the registry, with free ports instead of 0.
+
+    Raises CommandRefusedError.
     """
     ports = {"--port": wanted.port}
     if admin_port is not None:
@@ -216,8 +224,8 @@ def _claim(
     return Address(wanted.host, free["--port"]), free.get("--admin-port"), registry
 
 
-def _check(ticket_key_file: Path) -> None:
-    """Find out here, and not from each of the processes, that they could not read it."""
+def _check_key_file(ticket_key_file: Path) -> None:
+    """Raise CommandRefusedError once, instead of once in each process, if the file is unusable."""
     try:
         read_keys(ticket_key_file)
     except BadKeyFileError as error:
@@ -225,7 +233,7 @@ def _check(ticket_key_file: Path) -> None:
 
 
 def _log_format(chosen: LogFormat) -> LogFormat:
-    """The children write into a pipe: whether a person reads it is known only here."""
+    """The children write to a pipe, so only this process knows whether the log is read on a terminal."""
     if chosen != "auto":
         return chosen
     return "console" if sys.stderr.isatty() else "json"

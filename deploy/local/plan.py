@@ -1,4 +1,4 @@
-"""What a fleet on one machine consists of: the command of each of its processes."""
+"""The processes of a fleet on one machine, and the command line of each."""
 
 from __future__ import annotations
 
@@ -16,48 +16,70 @@ from tfleet.runtime.cpus import fair_share
 from tfleet.runtime.log import LogFormat, LogLevel
 
 PROGRAM: Final = (sys.executable, "-P", "-m", "tfleet")
-"""This very program. -P: as with `tfleet`, no file in the current folder takes the place of a module."""
+"""This program. -P: no file in the current folder is imported instead of a module."""
 
 LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class FleetPlan:
-    """A fleet to start. The ports are real ones, not 0; times are in seconds.
+class ProxyPlan:
+    """The proxy. `options` are further options, as on its command line. The port of `address` is not 0."""
 
-    `of_proxy` and `of_workers` are further options of theirs, as their command lines have them.
-    """
-
-    proxy: Address
+    address: Address
     mode: Mode
-    workers: int
-    registry: ConsulRegistry | EmbeddedRegistry
-    service: str
-    log_format: LogFormat
-    drain_timeout_s: float
-    admin_port: int | None = None
     listeners: int = 1
+    admin_port: int | None = None
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersPlan:
+    """The workers: how many, and their options, as on their command line."""
+
+    number: int
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedOptions:
+    """Options that all processes get."""
+
+    log_format: LogFormat
     log_level: LogLevel = "info"
-    of_proxy: tuple[str, ...] = ()
-    of_workers: tuple[str, ...] = ()
     registry_token_file: Path | None = None
     ticket_key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPlan:
+    """A fleet to start. `drain_timeout_s` is in seconds."""
+
+    proxy: ProxyPlan
+    workers: WorkersPlan
+    registry: ConsulRegistry | EmbeddedRegistry
+    service: str
+    shared: SharedOptions
+    drain_timeout_s: float
     program: tuple[str, ...] = PROGRAM
 
     @property
-    def seen_here(self) -> Address:
-        """Where this machine finds the proxy."""
-        if self.proxy.host != LOCALHOST and not is_unspecified(self.proxy.host):
-            return self.proxy
-        return replace(self.proxy, host="::1" if ":" in self.proxy.host else LOOPBACK)
+    def local_proxy_address(self) -> Address:
+        """The proxy's address for this machine."""
+        address = self.proxy.address
+        if address.host != LOCALHOST and not is_unspecified(address.host):
+            return address
+        return replace(address, host="::1" if ":" in address.host else LOOPBACK)
 
     @property
-    def workers_page_here(self) -> Address:
-        """Where this machine finds the proxy's `/workers`."""
-        return self.seen_here if self.admin_port is None else replace(self.seen_here, port=self.admin_port)
+    def local_admin_address(self) -> Address:
+        """The address of the proxy's page `/workers` for this machine."""
+        address, port = self.local_proxy_address, self.proxy.admin_port
+        return address if port is None else replace(address, port=port)
 
     def registry_spec(self) -> ChildSpec | None:
-        """The embedded registry as a process of its own: so a proxy that restarts loses no registration."""
+        """The embedded registry in its own process, so that a restarted proxy loses no registration; None
+        with Consul.
+        """
         if isinstance(self.registry, ConsulRegistry):
             return None
         address = self.registry.address
@@ -65,45 +87,50 @@ class FleetPlan:
         return self._spec("registry", "registry", *where, *self._token())
 
     def proxy_spec(self) -> ChildSpec:
-        """The proxy."""
+        """The proxy's process."""
         return self._spec(
             "proxy",
             "proxy",
-            *("--host", self.proxy.host, "--port", str(self.proxy.port), "--mode", self.mode),
-            *(() if self.admin_port is None else ("--admin-port", str(self.admin_port))),
-            *("--listeners", str(self.listeners)),
-            *self.of_proxy,
+            *("--host", self.proxy.address.host, "--port", str(self.proxy.address.port)),
+            *("--mode", self.proxy.mode),
+            *(() if self.proxy.admin_port is None else ("--admin-port", str(self.proxy.admin_port))),
+            *("--listeners", str(self.proxy.listeners)),
+            *self.proxy.options,
             *self._common(),
         )
 
     def worker_specs(self) -> tuple[ChildSpec, ...]:
-        """The workers, each on a free port of its own: in p2p mode where the proxy is, whose clients come to
-        them.
+        """The workers' processes, each on a free port.
+
+        In p2p mode they listen on the proxy's host, because clients connect to them; otherwise on loopback.
         """
-        host = self.proxy.host if self.mode == "p2p" and not is_loopback(self.proxy.host) else LOOPBACK
-        argv = ("worker", "--host", host, "--port", "0", *self.of_workers, *self._common())
-        return tuple(self._spec(f"worker-{number}", *argv) for number in range(1, self.workers + 1))
+        proxy = self.proxy
+        host = proxy.address.host if proxy.mode == "p2p" and not is_loopback(proxy.address.host) else LOOPBACK
+        argv = ("worker", "--host", host, "--port", "0", *self.workers.options, *self._common())
+        return tuple(self._spec(f"worker-{number}", *argv) for number in range(1, self.workers.number + 1))
 
     def child_environ(self, environ: Mapping[str, str], cpus: int) -> dict[str, str]:
-        """The children's environment: that of `tfleet up`, so that TFLEET_<OPTION> speaks to all of them.
+        """The children's environment: that of `tfleet up`, so that TFLEET_<OPTION> variables reach all of
+        them.
 
-        What `up` decides itself is on their command line, which wins over the environment. Only the address
-        to advertise cannot be the same for all. The workers share `cpus` unless the environment says how many
-        each of them uses: two that compute on all of them are in each other's way.
+        What `up` decides itself is on their command line, which overrides the environment. TFLEET_ADVERTISE
+        is removed, because the processes cannot share one address. The workers share `cpus` unless
+        TFLEET_CPUS is set: two workers that both use all CPUs slow each other down.
         """
         own = {name: value for name, value in environ.items() if name != "TFLEET_ADVERTISE"}
-        return {"TFLEET_CPUS": str(fair_share(cpus, self.workers)), **own, "PYTHONUNBUFFERED": "1"}
+        return {"TFLEET_CPUS": str(fair_share(cpus, self.workers.number)), **own, "PYTHONUNBUFFERED": "1"}
 
     def _common(self) -> tuple[str, ...]:
         known = self.registry
         registry = str(known if isinstance(known, ConsulRegistry) else ConsulRegistry(known.address))
         drain = ("--drain-timeout", f"{self.drain_timeout_s:g}")
-        tickets = ("--ticket-key-file", str(self.ticket_key_file)) if self.ticket_key_file else ()
+        tickets = ("--ticket-key-file", str(key_file)) if (key_file := self.shared.ticket_key_file) else ()
         return ("--registry", registry, *self._token(), "--service", self.service, *drain, *tickets)
 
     def _token(self) -> tuple[str, ...]:
-        return ("--registry-token-file", str(self.registry_token_file)) if self.registry_token_file else ()
+        token_file = self.shared.registry_token_file
+        return ("--registry-token-file", str(token_file)) if token_file else ()
 
     def _spec(self, name: str, *arguments: str) -> ChildSpec:
-        logs = ("--log-format", self.log_format, "--log-level", self.log_level)
+        logs = ("--log-format", self.shared.log_format, "--log-level", self.shared.log_level)
         return ChildSpec(name, (*self.program, *arguments, *logs))

@@ -1,4 +1,4 @@
-"""Runs a whole fleet on this machine, from the first process to the last."""
+"""Run a whole fleet on this machine: start its processes, report their state, stop them in order."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tfleet.runtime.child_process import ChildSpec
 from tfleet.runtime.printable import printable
 from tfleet.runtime.supervised_process import SupervisedProcess
 
-_SIGNALLED = 128  # and the number of the signal, as a shell has it
+_SIGNALLED = 128  # plus the number of the signal, as shells report it
 _BEYOND_DRAIN_S = 15.0
-"""What stopping may take besides the drain: a worker's grace for the watchers, closing its session."""
+"""Time for a stop beyond the drain: a worker's drain grace, closing its session."""
 
 
 async def run_fleet(
@@ -35,22 +35,22 @@ async def run_fleet(
     tfleet: str,
     policy: RestartPolicy | None = None,
 ) -> int:
-    """Run `fleet`, its processes with the environment `environ`, until a signal asks to stop.
+    """Run `fleet` until a signal asks to stop; `environ` is the environment of its processes.
 
-    `image` is the path of a photo that the lines to paste send, `tfleet` how they call this program.
+    The example commands that are printed send the photo `image` and call this program `tfleet`.
 
-    Returns the exit code: 0 after a stop in order, 128 + the signal's number where a second one killed what
-    was left. Raises RefusedError, once all are stopped, where a process ended with exit code 2.
+    Returns the exit code: 0 after a clean stop, 128 + the signal's number if a second signal killed the rest.
+    Raises CommandRefusedError, after all processes have ended, if one of them ended with exit code 2.
     """
     stages = _stages(fleet, console, environ, policy)
     supervisor = Supervisor(stages, stop_timeout_s=fleet.drain_timeout_s + _BEYOND_DRAIN_S)
-    console.say(announce.opening(fleet.workers, fleet.mode, fleet.proxy, fleet.registry))
+    console.say(announce.opening(fleet.workers.number, fleet.proxy.mode, fleet.proxy.address, fleet.registry))
     with on_stop_signal(supervisor.stop) as signals:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervisor.run())
-            herald = group.create_task(_herald(fleet, console, image, tfleet))
+            reporter = group.create_task(_report_progress(fleet, console, image, tfleet))
             await supervisor.stop_asked.wait()
-            herald.cancel()
+            reporter.cancel()
             console.say(announce.farewell(signals[0].name if signals else _name_of(supervisor.failed)))
     if supervisor.failed:
         raise CommandRefusedError("; ".join(_refusals(supervisor.failed, stages)))
@@ -71,33 +71,35 @@ def _stages(
             for spec in specs
         )
 
-    # Stopped the other way round: the proxy answers what it has begun while there are workers to do it.
+    # Stopped in reverse order: the proxy finishes its requests while there are workers to answer them.
     stages = [Stage(processes(*fleet.worker_specs())), Stage(processes(fleet.proxy_spec()))]
     registry = fleet.registry_spec()
-    if registry is not None:  # the others would find it later, too, but not without a warning first
+    if registry is not None:  # first, because the others warn if they start without it
         stages.insert(0, Stage(processes(registry), listens=fleet.registry.address))
     return stages
 
 
-async def _herald(fleet: FleetPlan, console: Console, image: str, tfleet: str) -> None:
-    """Tell how the workers come up; the lines to paste as soon as one of them can answer."""
+async def _report_progress(fleet: FleetPlan, console: Console, image: str, tfleet: str) -> None:
+    """Report how many workers are ready, and print example commands as soon as the first one is."""
     began = time.monotonic()
-    progress, invited = Progress(fleet.workers), False
+    progress, shown = Progress(fleet.workers.number), False
     async with aiohttp.ClientSession() as session:
         while not progress.complete:
-            ready = await ready_workers(session, fleet.workers_page_here)
+            ready = await ready_workers(session, fleet.local_admin_address)
             elapsed_s = time.monotonic() - began
             if progress.news(ready, elapsed_s):
-                console.say(announce.progress(ready, fleet.workers, elapsed_s))
-            if ready and not invited:
-                invited = True
-                there = announce.elsewhere(fleet.proxy)
-                console.show(announce.invitation(fleet.mode, fleet.seen_here, image, tfleet, there))
+                console.say(announce.progress(ready, fleet.workers.number, elapsed_s))
+            if ready and not shown:
+                shown = True
+                there = announce.elsewhere(fleet.proxy.address)
+                console.show(
+                    announce.invitation(fleet.proxy.mode, fleet.local_proxy_address, image, tfleet, there)
+                )
             await asyncio.sleep(progress.pause_s(elapsed_s))
 
 
 def _refusals(first: SupervisedProcess, stages: Iterable[Stage]) -> list[str]:
-    """Why processes can't run, each reason once."""
+    """Why processes can't run: a line for each reason, once."""
     others = (each for stage in stages for each in stage.processes if each.failed or each.final_reason)
     refused = [first, *others]
     by_reason = {each.final_reason: each for each in reversed(refused)}

@@ -271,9 +271,7 @@ class Command:
 
     @property
     def argv(self) -> list[str]:
-        module = "tfleet.client.commands.classify"
-        code = f"from {module} import {self.name}; {self.name}(prog_name='tfleet {self.name}')"
-        return [sys.executable, "-W", "error", "-c", code]
+        return [sys.executable, "-W", "error", "-P", "-m", "tfleet", self.name]
 
     @staticmethod
     def env() -> dict[str, str]:

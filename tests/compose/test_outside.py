@@ -143,7 +143,7 @@ def test_a_missing_setting_is_one_line_with_a_remedy(
     assert 'port 8000 of the container unpublished is not published: add ports: ["8000"]' in _refusal(
         engine, images, volumes=mounted, user="0:0", name="unpublished", hostname="whatever"
     )
-    assert "no Docker engine answers at tcp://127.0.0.1:9: " in _refusal(
+    assert "Docker does not answer at tcp://127.0.0.1:9: " in _refusal(
         engine, images, environment={"DOCKER_HOST": "tcp://127.0.0.1:9"}
     )
 

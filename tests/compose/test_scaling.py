@@ -82,7 +82,7 @@ async def _each_has(fleet: Project, it: Callable[[dict[str, Any]], bool]) -> Non
 async def test_a_dry_run_changes_nothing(small_fleet: Project) -> None:
     before = [each.id for each in small_fleet.containers("worker")]
     said = await _scale(small_fleet, str(len(before) + 1), "--dry-run")
-    assert said.startswith("would make number ")
+    assert said.startswith("would create number ")
     assert [each.id for each in small_fleet.containers("worker")] == before
 
 
@@ -131,7 +131,7 @@ async def test_workers_come_with_the_load_and_go_with_it(small_fleet: Project, t
     assert fewer[-1][1] == 1, said
     (growth,) = (line for line in _lines(output, "decision") if line["workers"] < line["wanted"])
     assert growth["busy"] > _TARGET
-    assert growth["because"] == f"for they are busy for more than {_TARGET} of the time"
+    assert growth["because"] == f"because they are busy for more than {_TARGET} of the time"
     assert _lines(output, "failed") == [], said
     assert _lines(output, "stopped")[0]["draining"] == []
 

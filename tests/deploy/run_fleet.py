@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfleet.contract.address import Address
 from tfleet.deploy.errors import CommandRefusedError
-from tfleet.deploy.local.plan import FleetPlan
+from tfleet.deploy.local.plan import FleetPlan, ProxyPlan, SharedOptions, WorkersPlan
 from tfleet.deploy.local.run import run_fleet
 from tfleet.deploy.local.terminal import Console
 from tfleet.discovery.registry import EmbeddedRegistry
@@ -18,12 +18,11 @@ from tfleet.discovery.registry import EmbeddedRegistry
 def main() -> None:
     proxy_port, registry_port, workers = map(int, sys.argv[1:])
     fleet = FleetPlan(
-        proxy=Address("127.0.0.1", proxy_port),
-        mode="forward",
-        workers=workers,
+        proxy=ProxyPlan(Address("127.0.0.1", proxy_port), "forward"),
+        workers=WorkersPlan(workers),
         registry=EmbeddedRegistry(Address("127.0.0.1", registry_port)),
         service="tfleet",
-        log_format="json",
+        shared=SharedOptions("json"),
         drain_timeout_s=30,
         program=(sys.executable, str(Path(__file__).parent / "fake_command.py")),
     )

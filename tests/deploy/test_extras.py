@@ -53,7 +53,7 @@ def run(tmp_path: Path, hidden: tuple[str, ...], *argv: str) -> subprocess.Compl
 def test_a_command_without_its_extra_is_a_line(tmp_path: Path, command: tuple[str, ...], extras: str) -> None:
     done = run(tmp_path, ALL, *PROGRAM, *command)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("Error: there is no module ")
+    assert done.stderr.startswith("Error: the Python module ")
     assert done.stderr.endswith(f": tfleet {command[0]} needs the {extras}\n")
     assert done.stderr.count("\n") == 1
 
@@ -61,7 +61,9 @@ def test_a_command_without_its_extra_is_a_line(tmp_path: Path, command: tuple[st
 @pytest.mark.parametrize("module", ["tensorflow", "flask", "uvloop"])
 def test_up_says_what_is_missing_before_it_starts_anything(tmp_path: Path, module: str) -> None:
     done = run(tmp_path, (module,), *PROGRAM, "up", "--port", "0", "--registry-port", "0")
-    assert done.stderr.startswith(f"Error: there is no module {module}: tfleet up needs the extras ")
+    assert done.stderr.startswith(
+        f"Error: the Python module {module} is missing: tfleet up needs the extras "
+    )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 

@@ -15,9 +15,9 @@ from tfleet.deploy.lazy_commands import (
     KNOWN,
     LazyCommand,
     LazyGroup,
-    complaint,
     give_variables,
     unknown,
+    unknown_variable_message,
     variable,
     variables,
 )
@@ -67,7 +67,7 @@ def test_a_command_runs_with_its_options_and_variables(group: LazyGroup) -> None
 def test_a_missing_extra_is_one_line(group: LazyGroup, arguments: list[str]) -> None:
     result = CliRunner().invoke(group, arguments, prog_name="tfleet")
     assert result.output == (
-        'Error: there is no module a_heavy_module: tfleet lacking needs the extra "worker": '
+        'Error: the Python module a_heavy_module is missing: tfleet lacking needs the extra "worker": '
         "pip install 'tfleet[worker]'\n"
     )
     assert result.exit_code == 2
@@ -177,7 +177,7 @@ def test_variables_of_the_containers_are_known(file: Path) -> None:
 )
 def test_an_unknown_variable_is_reported_with_the_closest(name: str, meant: str) -> None:
     assert unknown({name: "x", "TFLEET_MODEL": "y", "PATH": "z"}) == [name]
-    assert complaint(name) == f"{name} is none of tfleet's variables{meant}"
+    assert unknown_variable_message(name) == f"{name} is not one of tfleet's variables{meant}"
 
 
 @pytest.mark.parametrize(
@@ -202,5 +202,5 @@ def test_every_command_complains_in_a_line(command: str) -> None:
         [*PROGRAM, command, "--help"], capture_output=True, text=True, env=environ, check=True
     )
     assert done.stderr == (
-        f"tfleet {command}: TFLEET_MODLE is none of tfleet's variables: did you mean TFLEET_MODEL?\n"
+        f"tfleet {command}: TFLEET_MODLE is not one of tfleet's variables: did you mean TFLEET_MODEL?\n"
     )

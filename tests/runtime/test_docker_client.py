@@ -59,7 +59,7 @@ def test_a_server_that_is_no_engine_is_one_line(docker_host: Callable[[Address],
     with canned(http("200 OK", b"{}")) as where:
         docker_host(where)
         with (
-            pytest.raises(EngineError, match=r"no Docker engine answers \(what answers is no engine"),
+            pytest.raises(EngineError, match=r"no Docker engine answers \(what answers is not Docker"),
             connected(),
         ):
             pass

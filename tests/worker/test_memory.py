@@ -20,7 +20,7 @@ pytestmark = pytest.mark.process
 
 def test_it_is_given_back_once_after_many_large_bodies() -> None:
     given = threading.Semaphore(0)
-    keeper = MemoryTrimmer(given.release, calm_s=0.05)
+    keeper = MemoryTrimmer(given.release, quiet_s=0.05)
     for _ in range(5):
         keeper.note(LARGE_BYTES)
     assert given.acquire(timeout=10)
@@ -32,7 +32,7 @@ def test_it_is_given_back_once_after_many_large_bodies() -> None:
 
 def test_small_bodies_are_no_reason() -> None:
     given = threading.Semaphore(0)
-    keeper = MemoryTrimmer(given.release, calm_s=0.0)
+    keeper = MemoryTrimmer(given.release, quiet_s=0.0)
     keeper.note(LARGE_BYTES - 1)
     keeper.close()
     assert "idle" in repr(keeper)
@@ -41,7 +41,7 @@ def test_small_bodies_are_no_reason() -> None:
 
 def test_a_close_does_not_wait_for_calm() -> None:
     given = threading.Semaphore(0)
-    keeper = MemoryTrimmer(given.release, calm_s=1000)
+    keeper = MemoryTrimmer(given.release, quiet_s=1000)
     keeper.note(LARGE_BYTES)
     keeper.close()
     keeper.note(LARGE_BYTES)

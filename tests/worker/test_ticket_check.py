@@ -89,7 +89,7 @@ def post(worker: Address, ticket: str | None, **options: Any) -> requests.Respon
         (None, "ticket-missing", r"GET /worker.*X-Ticket: TICKET or \?ticket=TICKET"),
         ("please", "ticket-malformed", "is not a ticket"),
         (STRANGERS, "ticket-wrong-signature", "another key.*--ticket-key-file or --service"),
-        (EXPIRED, "ticket-expired", "has expired, 60 s after.*ask the proxy for another one"),
+        (EXPIRED, "ticket-expired", "has expired, 60 s after.*get a new one from the proxy"),
         (TOO_LONG, "ticket-too-long", "clocks .* differ by more than 10 s"),
     ],
 )

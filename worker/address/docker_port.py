@@ -75,7 +75,7 @@ def published_port(port: int, host: str = "", names: Iterable[str] | None = None
 
 def _container(engine: str, names: tuple[str, ...]) -> Mapping[str, Any]:
     try:
-        from docker.errors import APIError, DockerException, NotFound  # noqa: PLC0415 - an extra, needed only here
+        from docker.errors import APIError, DockerException, NotFound  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise NotPublishedError(
             f"the Python module {error.name} is missing: pip install 'tfleet[docker]'"
@@ -92,8 +92,8 @@ def _container(engine: str, names: tuple[str, ...]) -> Mapping[str, Any]:
     except APIError as error:
         why = " ".join(str(error.explanation or error).split())[:_MAX_CHARS]
         raise NotPublishedError(
-            f"Docker at {engine} does not show this container: {why}; a socket proxy has to allow GET /version "
-            "and GET /containers/ID/json"
+            f"Docker at {engine} does not show this container: {why}; a socket proxy has to allow GET "
+            "/version and GET /containers/ID/json"
         ) from error
     # The SDK raises connection errors of requests, and any error if something else than Docker answers.
     except (DockerException, OSError, LookupError, TypeError, ValueError) as error:

@@ -29,8 +29,8 @@ _REJECTIONS: Mapping[Rejection, Problem] = {
     Rejection.QUEUE_BYTES: Problem(429, f"{_QUEUE_FULL}; see --max-queue-bytes", retry_after_s=1),
     Rejection.DECODERS_BUSY: Problem(
         429,
-        "this worker is busy decoding large images: send the image again after Retry-After, or send a smaller "
-        "one",
+        "this worker is busy decoding large images: send the image again after Retry-After, or send a "
+        "smaller one",
         retry_after_s=1,
     ),
     Rejection.NO_DECODER: Problem(

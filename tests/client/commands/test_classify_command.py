@@ -203,7 +203,7 @@ def test_a_proxy_that_is_not_there_is_named_with_what_to_do(
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         f"{photo}: cannot reach http://{nobody}: connection refused",
-        "Is the fleet up? Start one with `tfleet up`, or say with --proxy where it is.",
+        "Is the fleet up? Start one with `tfleet up`, or name its proxy with --proxy.",
     ]
 
 
@@ -360,7 +360,7 @@ def test_status_names_a_proxy_that_is_not_there_and_what_to_do(status: Command, 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"cannot reach http://{nobody}: connection refused. "
-        "Is the fleet up? Start one with `tfleet up`, or say with --proxy where it is.\n"
+        "Is the fleet up? Start one with `tfleet up`, or name its proxy with --proxy.\n"
     )
 
 

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.client.conftest import Command
-from tfleet.client.commands.drain import NoSuchWorkerError, chosen
+from tfleet.client.commands.drain import NoSuchWorkerError, find_worker
 from tfleet.client.worker_status import WorkerStatus
 
 ONE = WorkerStatus("tfleet-10.0.0.7-80-9f86", "10.0.0.7:80")
@@ -31,12 +29,12 @@ ALL = (ONE, TWO, THREE, STATIC)
     ],
 )
 def test_a_worker_is_meant_by_its_id_its_address_or_a_beginning(name: str, meant: WorkerStatus) -> None:
-    assert chosen(ALL, name) is meant
+    assert find_worker(ALL, name) is meant
 
 
 def test_a_whole_id_wins_over_a_beginning() -> None:
     short = WorkerStatus("tfleet-10.0.0.7", "10.0.0.1:1")
-    assert chosen((ONE, TWO, short), "tfleet-10.0.0.7") is short
+    assert find_worker((ONE, TWO, short), "tfleet-10.0.0.7") is short
 
 
 @pytest.mark.parametrize(
@@ -49,7 +47,7 @@ def test_a_whole_id_wins_over_a_beginning() -> None:
         (
             ALL,
             "tfleet-10.0.0.7",
-            f"'tfleet-10.0.0.7' is the beginning of the id of 2 workers: {ONE.id}, {TWO.id}",
+            f"'tfleet-10.0.0.7' is the start of the id of 2 workers: {ONE.id}, {TWO.id}",
         ),
         (
             (THREE, STALE),
@@ -62,33 +60,23 @@ def test_an_unknown_id_is_reported_with_the_known_ones(
     workers: tuple[WorkerStatus, ...], name: str, said: str
 ) -> None:
     with pytest.raises(NoSuchWorkerError) as raised:
-        chosen(workers, name)
+        find_worker(workers, name)
     assert str(raised.value) == said
 
 
 def test_of_many_workers_only_some_are_named() -> None:
     many = tuple(WorkerStatus(f"w{number:03}", f"10.0.0.1:{number}") for number in range(100))
     with pytest.raises(NoSuchWorkerError, match=r"w009 and 90 more$"):
-        chosen(many, "x")
+        find_worker(many, "x")
 
 
 if TYPE_CHECKING:
     from tests.client.conftest import Handler, Scripted, ScriptedFleet
 
 
-@dataclass(frozen=True)
-class DrainCommand(Command):
-    """`tfleet drain`, which has a module of its own."""
-
-    @property
-    def argv(self) -> list[str]:
-        code = "from tfleet.client.commands.drain import drain; drain(prog_name='tfleet drain')"
-        return [sys.executable, "-W", "error", "-c", code]
-
-
 @pytest.fixture
 def drain() -> Command:
-    return DrainCommand("drain")
+    return Command("drain")
 
 
 def row(worker_id: str, address: str) -> dict[str, str]:
@@ -170,7 +158,7 @@ def test_a_proxy_that_is_not_there_is_named_with_what_to_do(drain: Command, nobo
     assert done.returncode == 1
     assert done.stderr == (
         f"cannot reach http://{nobody}: connection refused. "
-        "Is the fleet up? Start one with `tfleet up`, or say with --proxy where it is.\n"
+        "Is the fleet up? Start one with `tfleet up`, or name its proxy with --proxy.\n"
     )
 
 

@@ -12,12 +12,12 @@ from tfleet.client.commands.output import (
     OutputFormat,
     Screen,
     classification_table,
-    count,
-    form,
     json_line,
+    output_format,
     status_table,
     tsv_lines,
 )
+from tfleet.client.text import count
 
 CAT = Classification(
     (Prediction("tabby [cat]", 0.75), Prediction("tiger\tcat", 0.125)), "w1", "m/1", "r1", Timing(), 12.34
@@ -117,12 +117,12 @@ if TYPE_CHECKING:
 
 
 def test_json_is_json_wherever_it_goes() -> None:
-    assert form(json=True, terminal=True) is OutputFormat.JSON
+    assert output_format(json=True, terminal=True) is OutputFormat.JSON
 
 
 @pytest.mark.parametrize(("terminal", "expected"), [(True, OutputFormat.TABLE), (False, OutputFormat.TSV)])
 def test_the_form_fits_standard_output(terminal: bool, expected: OutputFormat) -> None:
-    assert form(json=False, terminal=terminal) is expected
+    assert output_format(json=False, terminal=terminal) is expected
 
 
 def test_messages_are_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -165,7 +165,7 @@ def test_without_an_answer_it_says_so_and_removes_nothing(
     registered.add("dead", nobody())
     done = registered.prune(*options)
     assert done.exit_code == 2
-    line = "tfleet prune: nobody can be asked here: say --yes to remove, or --dry-run to list\n"
+    line = "tfleet prune: can't ask for confirmation here: use --yes to remove or --dry-run to list\n"
     assert (done.stdout, done.stderr) == ("", line)
     assert registered.states().keys() == {"dead"}
 
@@ -182,7 +182,7 @@ def test_a_registry_that_does_not_answer_is_named() -> None:
 def test_a_fixed_list_has_nothing_to_prune() -> None:
     done = CliRunner().invoke(prune, ["--registry", "static:127.0.0.1:8000", "--yes"])
     assert done.exit_code == 2
-    assert "nobody registers there" in done.stderr
+    assert "workers do not register in" in done.stderr
 
 
 def on_a_terminal(registered: Registered, typed: bytes) -> tuple[int, str]:

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from tfleet.client.commands.table import Row, TableLayout, shown
+from tfleet.client.commands.table import Row, TableLayout, render_rows
 
 FORM = TableLayout(("name", "where", "weight"), note="news", lines=((0, 2), (1,)), numbers=frozenset({2}))
 
@@ -13,7 +13,7 @@ def lines(width: int, *rows: tuple[str, str, str, str]) -> list[str]:
     made = [Row(tuple(map(Text, cells)), Text(note)) for *cells, note in rows]
     console = Console(width=width, color_system=None, highlight=False)
     with console.capture() as capture:
-        console.print(shown(FORM, made, console.width))
+        console.print(render_rows(FORM, made, console.width))
     return [line.rstrip() for line in capture.get().splitlines()]
 
 

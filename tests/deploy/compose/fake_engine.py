@@ -5,28 +5,35 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from tfleet.deploy.compose.container import Container
+from tfleet.deploy.compose.container import ComposeLabels, Container, ContainerState
 from tfleet.deploy.compose.engine import Engine, EngineError
 
 
-def container(number: int, state: str = "running", health: str = "healthy", **more: object) -> Container:
+def container(
+    number: int,
+    status: str = "running",
+    health: str = "healthy",
+    *,
+    exit_code: int = 0,
+    restarts: int = 0,
+    project: str = "fleet",
+    folder: str = "/home/me/fleet",
+    title: str = "tfleet worker",
+    id: str = "",  # noqa: A002 - the name of Container's field
+) -> Container:
     """One of the project `fleet`; it has an address while it runs."""
-    default = Container(
-        id=f"id-{number}",
+    return Container(
+        id=id or f"id-{number}",
         name=f"fleet-worker-{number}",
         number=number,
-        project="fleet",
-        folder="/home/me/fleet",
-        title="tfleet worker",
-        state=state,
-        health=health,
-        addresses=frozenset({f"10.0.0.{number}"} if state == "running" else ()),
+        labels=ComposeLabels(project, folder, title),
+        state=ContainerState(status, health, exit_code, restarts),
+        addresses=frozenset({f"10.0.0.{number}"} if status == "running" else ()),
     )
-    return replace(default, **more)  # type: ignore[arg-type] # as the test says
 
 
 @dataclass
@@ -50,13 +57,13 @@ class FakeEngine(Engine):
     def workers(self, service: str, project: str | None) -> list[Container]:
         self._called("workers")
         assert service == "worker"
-        return [each for each in self.there.values() if project in {None, each.project}]
+        return [each for each in self.there.values() if project in {None, each.labels.project}]
 
     def swarm_services(self, service: str) -> list[str]:
         return list(self.swarm)
 
-    def make(self, pattern: Container, number: int) -> Container:
-        self._called(f"make {number}")
+    def create(self, pattern: Container, number: int) -> Container:
+        self._called(f"create {number}")
         self.there[f"id-{number}"] = made = container(number, "created")
         return made
 
@@ -110,7 +117,7 @@ class FakeProxy:
                         "last_error": "/readyz answers 503" if one.number in self.states else "",
                     }
                     for one in list(self.engine.there.values())
-                    if one.state == "running"
+                    if one.state.status == "running"
                 ]
             }
         )

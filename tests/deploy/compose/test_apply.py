@@ -26,7 +26,7 @@ async def test_stopped_workers_start_and_others_are_cloned() -> None:
     engine = FakeEngine.of(container(1), container(2, "exited"))
     going, told = change(engine, 4)
     outcome = await going.carry_out()
-    assert engine.calls[:2] == ["make 3", "make 4"]
+    assert engine.calls[:2] == ["create 3", "create 4"]
     assert sorted(engine.calls[2:]) == ["start 2", "start 3", "start 4"]
     assert sorted(each.number for each in outcome.started) == [2, 3, 4]
     assert lines(told) == [f"fleet-worker-{number} is starting" for number in (2, 3, 4)]
@@ -71,7 +71,7 @@ async def test_the_last_of_a_fleet_of_none_is_kept() -> None:
     engine = FakeEngine.of(container(1), container(2))
     going, _ = change(engine, 0)
     await going.carry_out()
-    assert [(each.number, each.state) for each in engine.there.values()] == [(1, "exited")]
+    assert [(each.number, each.state.status) for each in engine.there.values()] == [(1, "exited")]
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ async def test_the_last_of_a_fleet_of_none_is_kept() -> None:
     [
         (0, ""),
         (143, ""),  # before it took SIGTERM for anything but its end
-        (137, "it was killed, since it had not ended within 30 s: requests may have been lost"),
-        (1, "it ended with exit code 1: its drain was not in order"),
+        (137, "it was killed because it had not ended within 30 s: requests may have been lost"),
+        (1, "it ended with exit code 1: its drain failed"),
     ],
 )
 async def test_an_end_that_was_not_in_order_is_a_failure(code: int, wrong: str) -> None:
@@ -95,15 +95,15 @@ async def test_an_end_that_was_not_in_order_is_a_failure(code: int, wrong: str) 
 
 async def test_a_failure_is_reported_and_the_rest_goes_on() -> None:
     engine = FakeEngine.of(container(1), container(2, "exited"))
-    engine.trouble = {"start 3": "the port is taken", "make 5": "no memory"}
+    engine.trouble = {"start 3": "the port is taken", "create 5": "no memory"}
     going, told = change(engine, 6)
     outcome = await going.carry_out()
     assert sorted(each.number for each in outcome.started) == [2, 4]
-    assert "make 6" not in engine.calls, "it would fail, too"
+    assert "create 6" not in engine.calls, "it would fail, too"
     assert sorted(engine.there) == ["id-1", "id-2", "id-4"], "what can't be started is removed again"
     failed = [str(news) for news in told if news.event == "failed"]
     assert failed == [
-        "number 5: could not be made: no memory",
+        "number 5: could not be created: no memory",
         "fleet-worker-3: could not be started: the port is taken",
     ]
     assert len(outcome.failures) == 2

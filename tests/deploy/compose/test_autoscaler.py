@@ -11,7 +11,7 @@ from tests.support.waiting import eventually
 from tfleet.client.async_client import AsyncFleetClient
 from tfleet.deploy.compose.autoscaler import Autoscaler, Scope
 from tfleet.deploy.compose.events import ContainerEvent
-from tfleet.deploy.compose.load import Readings
+from tfleet.deploy.compose.load import LoadReader
 from tfleet.deploy.compose.policy import ScalingDecision, ScalingRules
 
 RULES = ScalingRules(least=1, most=4, target_busy=0.5, cooldown_s=10, stabilization_s=30)
@@ -27,9 +27,9 @@ class Diary:
     def undecided(self, reason: str) -> None:
         self.lines.append(f"none: {reason}")
 
-    def news(self, news: ContainerEvent) -> None:
-        if news.event != "gone":
-            self.lines.append(str(news))
+    def container_event(self, event: ContainerEvent) -> None:
+        if event.event != "gone":
+            self.lines.append(str(event))
 
 
 class Run:
@@ -40,7 +40,7 @@ class Run:
         self.proxy = proxy
         self.engine = proxy.engine
         self.diary = Diary()
-        readings = Readings(client, clock=lambda: self.now_s)
+        readings = LoadReader(client, clock=lambda: self.now_s)
         self.scaler = Autoscaler(
             proxy.engine,
             readings,
@@ -85,7 +85,7 @@ async def test_a_fleet_follows_its_load_up_and_down(proxy: FakeProxy, client: As
         *("stop 2", "remove 2", "stop 3", "remove 3", "stop 4", "remove 4"),
     }
     assert list(run.engine.there) == ["id-1"]
-    assert run.scaler.change is None
+    assert run.scaler.current_run is None
 
 
 async def test_a_dry_run_only_decides_again_and_again(proxy: FakeProxy, client: AsyncFleetClient) -> None:
@@ -109,7 +109,7 @@ async def test_without_proxy_or_engine_nothing_is_decided(proxy: FakeProxy, clie
     run.engine.trouble.clear()
     assert await run.round(0.9) == "2 -> 4", "what was counted in between is not lost"
     run.engine.there.clear()
-    assert (await run.round(0.9)).startswith("none: there is not a container of 'fleet'")
+    assert (await run.round(0.9)).startswith("none: there is no container of 'fleet'")
 
 
 async def test_no_proxy_is_no_decision(proxy: FakeProxy) -> None:
@@ -133,6 +133,6 @@ async def test_it_stops_at_once_and_names_who_still_drains(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert run.scaler.change is not None
-    assert [each.name for each in run.scaler.change.draining.values()] == ["fleet-worker-5"]
+    assert run.scaler.current_run is not None
+    assert [each.name for each in run.scaler.current_run.draining.values()] == ["fleet-worker-5"]
     run.engine.may_stop.set()

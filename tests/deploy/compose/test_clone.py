@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tfleet.deploy.compose.clone import NotCopiableError, order
+from tfleet.deploy.compose.clone import NotCopiableError, clone_spec
 
 ID = "0123456789abcdef"
 DOCUMENT: dict[str, Any] = {
@@ -43,7 +43,7 @@ DOCUMENT: dict[str, Any] = {
 
 def test_all_is_as_with_the_other_but_what_belongs_to_one_only() -> None:
     before = copy.deepcopy(DOCUMENT)
-    found = order(DOCUMENT, 4, image_is_current=True)
+    found = clone_spec(DOCUMENT, 4, image_is_current=True)
     assert found.name == "fleet-worker-4"
     assert found.body == {
         "Image": "tfleet-worker",
@@ -65,19 +65,21 @@ def test_all_is_as_with_the_other_but_what_belongs_to_one_only() -> None:
 
 
 def test_the_image_is_the_one_that_the_others_run() -> None:
-    assert order(DOCUMENT, 2, image_is_current=False).body["Image"] == "sha256:old"
+    assert clone_spec(DOCUMENT, 2, image_is_current=False).body["Image"] == "sha256:old"
 
 
 def test_a_host_s_name_that_was_given_is_kept() -> None:
     document = copy.deepcopy(DOCUMENT)
     document["Config"]["Hostname"] = "cats"
-    assert order(document, 2, image_is_current=True).body["Hostname"] == "cats"
+    assert clone_spec(document, 2, image_is_current=True).body["Hostname"] == "cats"
 
 
 def test_names_of_older_composes_are_counted_on_as_well() -> None:
-    assert order({**DOCUMENT, "Name": "/fleet_worker_1"}, 2, image_is_current=True).name == "fleet_worker_2"
+    assert (
+        clone_spec({**DOCUMENT, "Name": "/fleet_worker_1"}, 2, image_is_current=True).name == "fleet_worker_2"
+    )
 
 
 def test_one_with_a_name_of_its_own_can_t_be_copied() -> None:
-    with pytest.raises(NotCopiableError, match=r"my-worker has a name of its own \(container_name\)"):
-        order({**DOCUMENT, "Name": "/my-worker"}, 2, image_is_current=True)
+    with pytest.raises(NotCopiableError, match=r"my-worker has a fixed name \(container_name\)"):
+        clone_spec({**DOCUMENT, "Name": "/my-worker"}, 2, image_is_current=True)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfleet.deploy.compose.container import Container, read_container
+from tfleet.deploy.compose.container import ComposeLabels, Container, ContainerState, read_container
 
 LABELS = {
     "com.docker.compose.project": "fleet",
@@ -34,12 +34,8 @@ def test_it_is_read_as_docker_inspect_shows_it() -> None:
         id="abc",
         name="fleet-worker-12",
         number=12,
-        project="fleet",
-        folder="/home/me/fleet",
-        title="tfleet worker",
-        state="running",
-        health="starting",
-        restarts=3,
+        labels=ComposeLabels("fleet", "/home/me/fleet", "tfleet worker"),
+        state=ContainerState("running", "starting", restarts=3),
         addresses=frozenset({"10.0.0.3", "10.1.0.3", "fd00::3"}),
         stop_grace_s=30,
     )
@@ -51,7 +47,7 @@ def test_a_container_without_settings_gets_drain_time() -> None:
     del said["Config"]["StopTimeout"]
     said["NetworkSettings"]["Networks"] = {"one": {"IPAddress": ""}}
     found = read_container(said)
-    assert (found.health, found.exit_code, found.stop_grace_s) == ("none", 2, 30)
+    assert (found.state.health, found.state.exit_code, found.stop_grace_s) == ("none", 2, 30)
     assert found.addresses == frozenset()
     assert not found.alive
 

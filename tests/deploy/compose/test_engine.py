@@ -100,8 +100,8 @@ def project() -> Iterator[Project]:
 
 def test_a_copy_is_one_of_compose_s_own(project: Project) -> None:
     (one,) = project.workers()
-    two = project.engine.make(one, 2)
-    assert (two.state, two.name, two.number) == ("created", f"{project.name}-worker-2", 2)
+    two = project.engine.create(one, 2)
+    assert (two.state.status, two.name, two.number) == ("created", f"{project.name}-worker-2", 2)
     project.engine.start(two)
     assert _names(project, "ps", "--format", "json") >= {one.name, two.name}
     project.compose("up", "--detach", "--scale", "worker=2")
@@ -118,7 +118,7 @@ def _names(project: Project, *arguments: str) -> set[str]:
 
 def test_a_copy_differs_only_in_what_belongs_to_one_container(project: Project) -> None:
     one = project.workers()[0]
-    two = project.engine.make(one, 2)
+    two = project.engine.create(one, 2)
     project.engine.start(two)
     ours, theirs = project.document(two), project.document(one)
     try:
@@ -143,11 +143,11 @@ def _volume(document: dict[str, Any]) -> str:
 
 
 def test_a_stopped_container_ends_and_is_not_restarted(project: Project) -> None:
-    two = project.engine.make(project.workers()[0], 2)
+    two = project.engine.create(project.workers()[0], 2)
     project.engine.start(two)
     eventually_sync(lambda: project.engine.last_line(two), wanted=lambda line: line == "up")
     assert project.engine.stop(two) == 0
-    assert project.workers()[1].state == "exited", "in spite of restart: unless-stopped"
+    assert project.workers()[1].state.status == "exited", "in spite of restart: unless-stopped"
     project.engine.remove(two)
     project.engine.remove(two)
     assert project.engine.stop(two) is None, "it is gone, which is what was wanted"
@@ -162,7 +162,7 @@ def test_one_that_does_not_end_is_killed_when_its_grace_is_over(project: Project
 def test_a_refusal_of_the_engine_is_one_line(project: Project) -> None:
     (one,) = project.workers()
     with pytest.raises(EngineError, match=r'^the Docker engine refuses: .*-worker-1" is already in use.*$'):
-        project.engine.make(one, 1)
+        project.engine.create(one, 1)
 
 
 def test_only_the_project_s_own_are_found(project: Project) -> None:

@@ -4,19 +4,19 @@ import pytest
 
 from tests.deploy.compose.fake_engine import FakeEngine, container, page, pretend_proxy
 from tfleet.client.async_client import AsyncFleetClient
-from tfleet.deploy.compose.load import LoadCounters, Readings, WorkerLoad, load_between, read_counted
+from tfleet.deploy.compose.load import LoadCounters, LoadReader, WorkerLoad, load_between, read_counters
 
 
 def test_busy_seconds_and_both_queues_are_read_from_the_metrics() -> None:
-    assert read_counted(page(12.5, 7), at_s=3.0) == LoadCounters(12.5, 7, 3.0)
-    assert read_counted(page(1.5e-05, 0), at_s=3.0) == LoadCounters(1.5e-05, 0, 3.0)
+    assert read_counters(page(12.5, 7), at_s=3.0) == LoadCounters(12.5, 7, 3.0)
+    assert read_counters(page(1.5e-05, 0), at_s=3.0) == LoadCounters(1.5e-05, 0, 3.0)
 
 
 @pytest.mark.parametrize(
     "text", ["", "<html>", page(1, 2).replace("busy", "lazy"), page(1, 2).replace("1.0", "many")]
 )
 def test_a_missing_figure_is_unknown(text: str) -> None:
-    assert read_counted(text, at_s=3.0) is None
+    assert read_counters(text, at_s=3.0) is None
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ async def test_loads_are_differences_between_two_readings() -> None:
     async with pretend_proxy(engine) as proxy, AsyncFleetClient(proxy.url) as client:
         proxy.busy_s = {1: 50.0, 2: 7.0, 3: 1.0, 4: 3.0}  # 5 gives no metrics
         proxy.states[3] = "ejected"
-        readings = Readings(client, clock=lambda: now[0])
+        readings = LoadReader(client, clock=lambda: now[0])
         containers = list(engine.there.values())
         assert await readings.read(containers) == (), "the first look says nothing of any time"
         now[0] = 110.0

@@ -80,14 +80,14 @@ def test_minimum_and_maximum_always_hold(workers: int, expected: int) -> None:
 def test_the_most_is_not_exceeded() -> None:
     assert wanted(busy(1.0, n=9), ScalingHistory(9, -1000), workers=9) == 10
     decision, _ = decide(RULES, 10, busy(1.0, n=10), ScalingHistory(10, -1000), 0.0)
-    assert (decision.wanted, decision.because) == (10, "which is the most")
+    assert (decision.wanted, decision.because) == (10, "which is the maximum, and too few")
 
 
 def test_after_a_change_nothing_is_done_for_a_while() -> None:
     changed = ScalingHistory(4, changed_s=-59.0)
     decision, _ = decide(RULES, 4, busy(0.9), changed, 0.0)
     assert decision.wanted == 4
-    assert decision.because == "8 needed, but the last change is too fresh for another 1 s"
+    assert decision.because == "8 needed, but the cooldown lasts another 1 s"
     assert decide(RULES, 4, busy(0.9), changed, 1.0)[0].wanted == 8
     assert wanted(idle(4), changed) == 4
 
@@ -118,7 +118,7 @@ def test_it_scales_in_after_fewer_sufficed_long_enough() -> None:
 
 def test_a_fresh_autoscaler_first_observes() -> None:
     decision, _ = decide(RULES, 4, idle(4), ScalingHistory(), 0.0)
-    assert (decision.wanted, decision.because) == (4, "2 would do, but not yet for 300 s")
+    assert (decision.wanted, decision.because) == (4, "2 would be enough, but not yet for 300 s")
     assert decide(RULES, 4, busy(1.0), ScalingHistory(), 0.0)[0].wanted == 8, "but not where more are needed"
 
 
@@ -127,15 +127,18 @@ def test_a_fresh_autoscaler_first_observes() -> None:
     [
         (
             busy(0.75),
-            "workers 4, busy 0.75, 0 waiting: 6 wanted, for they are busy for more than 0.5 of the time",
+            "workers 4, busy 0.75, 0 waiting: 6 wanted, because they are busy for more than 0.5 of the time",
         ),
-        (busy(0.5, queue=9), "workers 4, busy 0.50, 36 waiting: 5 wanted, for more than 8 wait in each"),
-        (busy(0.5), "workers 4, busy 0.50, 0 waiting: 4 wanted, which is right"),
+        (
+            busy(0.5, queue=9),
+            "workers 4, busy 0.50, 36 waiting: 5 wanted, because more than 8 requests wait in each",
+        ),
+        (busy(0.5), "workers 4, busy 0.50, 0 waiting: 4 wanted, which fits the load"),
         (
             busy(0.5, n=3),
-            "workers 4 (1 unknown), busy 0.50, 0 waiting: 4 wanted, which is right",
+            "workers 4 (1 unknown), busy 0.50, 0 waiting: 4 wanted, which fits the load",
         ),
-        ([], "workers 4 (4 unknown): 4 wanted, for nobody can be read"),
+        ([], "workers 4 (4 unknown): 4 wanted, because no worker's load is known"),
     ],
 )
 def test_a_decision_is_a_line_with_the_figures_that_led_to_it(loads: Sequence[WorkerLoad], line: str) -> None:

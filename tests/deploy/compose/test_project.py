@@ -31,17 +31,19 @@ def test_a_name_says_it_all() -> None:
 
 def test_other_programs_services_are_not_taken_for_ours() -> None:
     assert choose(SOMEBODYS, MINE) == [MINE]
-    with pytest.raises(NoSuchProjectError, match=r"there is not a tfleet worker .*docker compose up"):
+    with pytest.raises(NoSuchProjectError, match=r"there is no tfleet worker .*docker compose up"):
         choose(SOMEBODYS, folder="/home/me/shop")
 
 
 def test_which_of_several_is_asked_for() -> None:
-    with pytest.raises(NoSuchProjectError, match="several compose projects, fleet, other: say which with -p"):
+    with pytest.raises(
+        NoSuchProjectError, match="several compose projects, fleet, other: choose one with -p"
+    ):
         choose(MINE, OTHER)
 
 
 def test_an_unknown_project_name_is_reported() -> None:
-    with pytest.raises(NoSuchProjectError, match=r"there is not a container of 'flet' with the service 'wor"):
+    with pytest.raises(NoSuchProjectError, match=r"there is no container of 'flet' with the service 'wor"):
         choose(named="flet")
 
 
@@ -53,5 +55,5 @@ def test_the_engine_is_asked_for_the_project() -> None:
 def test_a_swarm_service_says_how_to_scale_it() -> None:
     engine = FakeEngine.of()
     engine.swarm = ("tfleet_worker",)
-    with pytest.raises(NoSuchProjectError, match=r"tfleet_worker is of a Swarm.* tfleet_worker=N"):
+    with pytest.raises(NoSuchProjectError, match=r"tfleet_worker belongs to a Swarm.* tfleet_worker=N"):
         workers_of(engine, named=None, service="worker", folder="")

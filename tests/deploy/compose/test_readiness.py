@@ -13,7 +13,7 @@ from tfleet.client.async_client import AsyncFleetClient
 from tfleet.client.worker_status import WorkerStatus
 from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.events import ContainerEvent
-from tfleet.deploy.compose.readiness import Arrival, broken, ready_workers, why_not
+from tfleet.deploy.compose.readiness import ReadinessWait, broken, ready_workers, why_not_ready
 
 ONE, TWO = container(1), container(2)
 
@@ -24,10 +24,12 @@ async def proxy() -> AsyncIterator[FakeProxy]:
         yield proxy
 
 
-async def wait(proxy: FakeProxy, timeout_s: float = 20.0, url: str = "") -> tuple[Arrival, list[str]]:
+async def wait(proxy: FakeProxy, timeout_s: float = 20.0, url: str = "") -> tuple[ReadinessWait, list[str]]:
     told: list[ContainerEvent] = []
     async with AsyncFleetClient(url or proxy.url) as client:
-        arrival = Arrival(proxy.engine, client, [ONE, TWO], new={TWO.id}, service="worker", tell=told.append)
+        arrival = ReadinessWait(
+            proxy.engine, client, [ONE, TWO], new={TWO.id}, service="worker", report=told.append
+        )
         await arrival.wait(timeout_s)
     return arrival, [f"{news.container} {news.event}" for news in told]
 
@@ -110,7 +112,7 @@ def test_why_one_gets_none(one: Container | None, reason: str) -> None:
         worker(2, "starting"),
         WorkerStatus("w7", "nonsense"),
     ]
-    assert why_not(one, rows) == reason
+    assert why_not_ready(one, rows) == reason
 
 
 def test_a_restarted_container_counts_as_broken() -> None:

@@ -37,7 +37,7 @@ def test_an_engine_that_is_not_there_is_one_line(command: tuple[str, ...]) -> No
     done = tfleet(*command)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "no Docker engine answers (No such file or directory): start it, or say in DOCKER_HOST where it is\n"
+        "no Docker engine answers (No such file or directory): start it, or set DOCKER_HOST to its address\n"
     )
 
 
@@ -46,7 +46,7 @@ def test_without_the_docker_sdk_it_says_what_to_install(command: tuple[str, ...]
     run = [sys.executable, "-c", WITHOUT_DOCKER, *command]
     done = subprocess.run(run, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("Error: there is no module docker: ")
+    assert done.stderr.startswith("Error: the Python module docker is missing: ")
     assert done.stderr.endswith(f"{command[0]} needs the extra \"docker\": pip install 'tfleet[docker]'\n")
 
 
@@ -68,4 +68,4 @@ def test_a_forbidden_socket_says_who_may_use_it(tmp_path: Path) -> None:
     done = subprocess.run(run, env=env, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert "Permission denied" in done.stderr
-    assert done.stderr.endswith(": who uses it has to be root or in the group docker\n")
+    assert done.stderr.endswith(": run this as root or as a member of the group docker\n")

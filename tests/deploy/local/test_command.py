@@ -23,7 +23,7 @@ def _up(*arguments: str, **variables: str | None) -> Result:
 
 def test_a_static_registry_is_refused_in_one_line() -> None:
     result = _up("--registry", "static:10.0.0.1:8080")
-    assert result.output.startswith("Error: --registry static:10.0.0.1:8080: nobody registers")
+    assert result.output.startswith("Error: --registry static:10.0.0.1:8080: workers do not register")
     assert result.output.count("\n") == 1
     assert result.exit_code == 2
 
@@ -65,7 +65,7 @@ def test_a_wrong_option_is_a_usage_error(arguments: tuple[str, ...]) -> None:
         (("--model", "nowhere"), "nowhere: there is no such file or folder; "),
         (("--model", "empty"), "empty: has neither a model"),
         (("--model", "graph.pb"), "graph.pb: a graph without a model folder needs --labels FILE"),
-        (("--input-size", "224"), "--input-size describe a model: say which with --model"),
+        (("--input-size", "224"), "--input-size describe a model: name it with --model"),
     ],
 )
 def test_a_models_files_are_checked_first(tmp_path: Path, arguments: tuple[str, ...], reason: str) -> None:
@@ -109,4 +109,4 @@ def test_the_environment_says_the_host_too() -> None:
 
 
 def test_every_option_is_a_variable_too() -> None:
-    assert "nobody registers" in _up(TFLEET_REGISTRY="static:10.0.0.1:8080").output
+    assert "workers do not register" in _up(TFLEET_REGISTRY="static:10.0.0.1:8080").output

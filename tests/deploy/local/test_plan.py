@@ -10,18 +10,17 @@ from click.testing import CliRunner
 
 from tfleet.contract.address import Address
 from tfleet.deploy.local.command import passed_on
-from tfleet.deploy.local.plan import PROGRAM, FleetPlan
+from tfleet.deploy.local.plan import PROGRAM, FleetPlan, ProxyPlan, SharedOptions, WorkersPlan
 from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.settings import Mode
 
 FLEET = FleetPlan(
-    proxy=Address("127.0.0.1", 12480),
-    mode="p2p",
-    workers=2,
+    proxy=ProxyPlan(Address("127.0.0.1", 12480), "p2p"),
+    workers=WorkersPlan(2),
     registry=EmbeddedRegistry(Address("127.0.0.1", 12481)),
     service="cats",
-    log_format="json",
+    shared=SharedOptions("json"),
     drain_timeout_s=20.0,
     program=("tfleet",),
 )
@@ -59,7 +58,11 @@ def test_each_worker_has_a_port_of_its_own() -> None:
 
 
 def test_each_has_the_options_that_are_meant_for_it() -> None:
-    fleet = replace(FLEET, of_workers=("--model", "my models/flowers"), of_proxy=("--drain-grace", "2"))
+    fleet = replace(
+        FLEET,
+        workers=WorkersPlan(2, ("--model", "my models/flowers")),
+        proxy=replace(FLEET.proxy, options=("--drain-grace", "2")),
+    )
     assert fleet.worker_specs()[0].argv[6:8] == ("--model", "my models/flowers")
     assert "--drain-grace" not in fleet.worker_specs()[0].argv
     assert "--drain-grace" in fleet.proxy_spec().argv
@@ -76,7 +79,7 @@ def test_each_has_the_options_that_are_meant_for_it() -> None:
     ],
 )
 def test_workers_are_where_the_proxys_clients_come_to(mode: Mode, host: str, workers_host: str) -> None:
-    fleet = replace(FLEET, mode=mode, proxy=Address(host, 1))
+    fleet = replace(FLEET, proxy=ProxyPlan(Address(host, 1), mode))
     assert fleet.worker_specs()[0].argv[2:4] == ("--host", workers_host)
     assert fleet.proxy_spec().argv[2:4] == ("--host", host)
 
@@ -86,19 +89,21 @@ def test_workers_are_where_the_proxys_clients_come_to(mode: Mode, host: str, wor
     [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("192.0.2.1", "192.0.2.1"), ("localhost", "127.0.0.1")],
 )
 def test_this_machine_finds_the_proxy(host: str, here: str) -> None:
-    assert replace(FLEET, proxy=Address(host, 1)).seen_here == Address(here, 1)
+    assert replace(FLEET, proxy=ProxyPlan(Address(host, 1), "p2p")).local_proxy_address == Address(here, 1)
 
 
 def test_an_admin_port_is_the_proxy_s_and_has_its_workers() -> None:
-    fleet = replace(FLEET, proxy=Address("0.0.0.0", 1), admin_port=2)
+    fleet = replace(FLEET, proxy=ProxyPlan(Address("0.0.0.0", 1), "p2p", admin_port=2))
     argv = fleet.proxy_spec().argv
     assert argv[argv.index("--admin-port") + 1] == "2"
-    assert (fleet.seen_here.port, fleet.workers_page_here) == (1, Address("127.0.0.1", 2))
-    assert replace(fleet, admin_port=None).workers_page_here == Address("127.0.0.1", 1)
+    assert (fleet.local_proxy_address.port, fleet.local_admin_address) == (1, Address("127.0.0.1", 2))
+    assert replace(fleet, proxy=replace(fleet.proxy, admin_port=None)).local_admin_address == Address(
+        "127.0.0.1", 1
+    )
 
 
 def test_the_key_file_is_for_the_proxy_and_the_workers() -> None:
-    fleet = replace(FLEET, ticket_key_file=Path("my keys"))
+    fleet = replace(FLEET, shared=SharedOptions("json", ticket_key_file=Path("my keys")))
     for spec in (fleet.proxy_spec(), *fleet.worker_specs()):
         at = spec.argv.index("--ticket-key-file")
         assert spec.argv[at + 1] == "my keys"
@@ -125,7 +130,7 @@ def test_the_environment_gives_no_address_to_all_workers() -> None:
 
 
 def test_the_workers_share_the_cpus() -> None:
-    fleet = replace(FLEET, workers=3)
+    fleet = replace(FLEET, workers=WorkersPlan(3))
     assert fleet.child_environ({}, 8)["TFLEET_CPUS"] == "2"
 
 

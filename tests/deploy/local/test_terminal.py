@@ -45,13 +45,25 @@ def test_a_reader_that_is_gone_is_no_error() -> None:
 
 def test_a_change_is_news_at_once_and_only_once() -> None:
     progress = Progress(wanted=2)
-    assert [progress.news(ready, 1.0) for ready in (0, 1, 1, 2, 2)] == [False, True, False, True, False]
+    assert [progress.news(ready, 1.0) for ready in (0, 1, 1, 2, 2)] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
     assert progress.complete
 
 
 def test_without_a_change_there_is_ever_less_news() -> None:
     progress = Progress(wanted=1)
-    assert [second for second in range(100) if progress.news(0, float(second))] == [5, 10, 20, 40, 80]
+    assert [second for second in range(100) if progress.news(0, float(second))] == [
+        5,
+        10,
+        20,
+        40,
+        80,
+    ]
     assert not progress.complete
 
 

@@ -75,8 +75,8 @@ def test_the_address_is_not_given_out_before_it_may_be() -> None:
 @pytest.mark.parametrize(
     ("wan", "registry", "untested"),
     [
-        (WAN, REGISTRY, "every address of the machine"),
-        (Address("127.0.0.1", 1), REGISTRY, "on loopback"),
+        (WAN, REGISTRY, "all addresses of the machine"),
+        (Address("127.0.0.1", 1), REGISTRY, "a loopback address"),
         (Address("127.0.0.1", 1), Address("127.0.0.1", 8500), ""),
         (Address("gpu1", 1), REGISTRY, ""),
     ],

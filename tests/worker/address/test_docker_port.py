@@ -52,7 +52,7 @@ def test_an_engine_without_this_container_is_reported(
     with engine({}) as where:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://{where}")
         with pytest.raises(
-            NotPublishedError, match=r"has no container of this worker.*called one, two: .*DOCKER_HOST"
+            NotPublishedError, match=r"does not run this worker's container .*one, two\): set DOCKER_HOST"
         ):
             published_port(8000, "", ["one", "two"])
 
@@ -60,7 +60,7 @@ def test_an_engine_without_this_container_is_reported(
 def test_a_socket_proxy_that_forbids_all_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with engine(PORTS, refuses=True) as where:
         said = refusal(monkeypatch, f"tcp://{where}")
-    assert "does not show this container: not for you; a socket proxy has to let" in said
+    assert "does not show this container: not for you; a socket proxy has to allow" in said
 
 
 def test_a_web_page_in_the_engines_place_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_a_socket_without_an_engine_is_reported(monkeypatch: pytest.MonkeyPatch,
 
 def test_no_listener_at_docker_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     where = f"tcp://{nobody()}"
-    assert refusal(monkeypatch, where).startswith(f"no Docker engine answers at {where}: ")
+    assert refusal(monkeypatch, where).startswith(f"Docker does not answer at {where}: ")
 
 
 @pytest.mark.parametrize("where", ["tcp://127.0.0.1:port", "carrier-pigeon://x"])
@@ -95,7 +95,7 @@ def test_an_invalid_docker_host_is_reported(monkeypatch: pytest.MonkeyPatch, whe
 
 def test_a_server_that_is_no_engine_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with canned(http("200 OK", b"hello")) as where:
-        assert "does not answer as Docker does" in refusal(monkeypatch, f"tcp://{where}")
+        assert "is not Docker" in refusal(monkeypatch, f"tcp://{where}")
 
 
 def bound(*hosts: str, port: str = "32768") -> list[dict[str, str]]:

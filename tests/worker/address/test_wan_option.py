@@ -17,7 +17,7 @@ def test_the_engine_is_asked_on_demand(text: str, monkeypatch: pytest.MonkeyPatc
     find = parse_wan(text)
     with engine({}) as where:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://{where}")
-        with pytest.raises(NotPublishedError, match="has no container of this worker"):
+        with pytest.raises(NotPublishedError, match="does not run this worker's container"):
             find(8000)
 
 

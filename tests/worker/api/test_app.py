@@ -324,7 +324,7 @@ def test_an_unexpected_failure_is_a_500_document(classifier: Classifier) -> None
 
 def test_an_image_for_another_worker_is_none_of_its_business(worker: Address) -> None:
     answer = post(worker, files={"data": CAT}, headers={"X-Worker": "w2"})
-    assert "its address now; ask the proxy again" in problem(answer, 421)
+    assert "address now: ask the proxy again" in problem(answer, 421)
     assert answer.headers["X-Worker"] == "w1"
     text = requests.get(f"{worker.url}/metrics", timeout=30).text
     assert 'tfleet_worker_rejected_total{reason="misdirected"} 1.0' in text

@@ -241,9 +241,9 @@ def test_another_top_is_named_with_its_range(asked: str) -> None:
 
 
 def test_unknown_parameters_are_named() -> None:
-    assert "has 'topn', which" in refusal(("topn", "1"))
-    assert "has 'a\\r\\nb', which" in refusal(("a\r\nb", "1"), ("top", "2"))
-    assert "has 'a', 'b', 'c' and 2 more, which" in refusal(*((name, "") for name in "edcba"))
+    assert "unknown query parameter 'topn':" in refusal(("topn", "1"))
+    assert "parameter 'a\\r\\nb':" in refusal(("a\r\nb", "1"), ("top", "2"))
+    assert "'a', 'b', 'c' and 2 more:" in refusal(*((name, "") for name in "edcba"))
 
 
 def test_top_is_said_once() -> None:

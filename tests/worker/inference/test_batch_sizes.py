@@ -1,6 +1,6 @@
 import pytest
 
-from tfleet.worker.inference.batch_sizes import batch_sizes, sizes_that_pay, threads_for
+from tfleet.worker.inference.batch_sizes import batch_sizes, efficient_batch_sizes, request_threads
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,8 @@ def test_sizes_double_up_to_the_largest(most: int, sizes: tuple[int, ...]) -> No
 def test_a_batch_size_is_used_if_it_is_faster_per_image(
     milliseconds: dict[int, float], sizes: tuple[int, ...]
 ) -> None:
-    assert sizes_that_pay({size: ms / 1000 for size, ms in milliseconds.items()}) == sizes
+    assert efficient_batch_sizes({size: ms / 1000 for size, ms in milliseconds.items()}) == sizes
 
 
 def test_threads_suffice_to_run_and_decode_batches() -> None:
-    assert threads_for(lanes=2, largest=4) == 12
+    assert request_threads(concurrent_runs=2, largest=4) == 12

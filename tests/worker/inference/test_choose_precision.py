@@ -21,8 +21,8 @@ from tests.support.graphs import (
 from tests.support.pictures import picture, write_labels
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference import Classifier
-from tfleet.worker.inference.choose_precision import MOST, load_tuned, sample_images
-from tfleet.worker.inference.precision import Choice, Precision, Tuning, Wanted
+from tfleet.worker.inference.choose_precision import MAX_SAMPLES, load_in_best_precision, sample_images
+from tfleet.worker.inference.precision import Precision, PrecisionChoice, Tuning, WantedPrecision
 from tfleet.worker.model import ModelError, ModelSpec, find_model
 from tfleet.worker.model.tensorflow import tf
 
@@ -58,9 +58,11 @@ class Loaded:
         self.made.append(Classifier.load(find_model(self.folders[precision]), precision=precision))
         return self.made[-1]
 
-    def tuned(self, wanted: Wanted, obstacle: str = "", tolerance: float = 0.05) -> tuple[Classifier, Choice]:
+    def tuned(
+        self, wanted: WantedPrecision, obstacle: str = "", tolerance: float = 0.05
+    ) -> tuple[Classifier, PrecisionChoice]:
         spec = find_model(self.folders["float32"])
-        return load_tuned(spec, Tuning(1, wanted, tolerance), obstacle, self)
+        return load_in_best_precision(spec, Tuning(1, wanted, tolerance), obstacle, self)
 
     @property
     def opened(self) -> list[str]:
@@ -84,7 +86,7 @@ def loaded(tmp_path: Path) -> Iterator[Make]:
 
 
 @pytest.mark.parametrize("wanted", ["auto", "bfloat16"])
-def test_bfloat16_stays_where_its_answers_are_near(loaded: Make, wanted: Wanted) -> None:
+def test_bfloat16_stays_where_its_answers_are_near(loaded: Make, wanted: WantedPrecision) -> None:
     load = loaded(lambda: shares(1.95))
     classifier, choice = load.tuned(wanted)
     assert choice.precision == "bfloat16"
@@ -97,8 +99,8 @@ def test_bfloat16_stays_where_its_answers_are_near(loaded: Make, wanted: Wanted)
     ("lower", "reason"),
     [
         (lambda: shares(-2.0), "bfloat16 changes the label of blue.png from 'blue' to 'red'"),
-        (lambda: shares(1.0), "bfloat16 moves a probability of"),
-        (lambda: shares(2.0), "bfloat16 changes nothing"),
+        (lambda: shares(1.0), "bfloat16 changes a probability of"),
+        (lambda: shares(2.0), "bfloat16 has no effect"),
         (fails_on_images, "bfloat16 fails: "),
     ],
 )
@@ -113,7 +115,7 @@ def test_float32_stays_where_they_are_not(loaded: Make, lower: Callable[[], Any]
 def test_explicit_bfloat16_fails_where_answers_differ(loaded: Make) -> None:
     """No session stays open."""
     load = loaded(lambda: shares(1.0))
-    with pytest.raises(ModelError, match=r"--precision bfloat16: bfloat16 moves .* --precision-tolerance"):
+    with pytest.raises(ModelError, match=r"--precision bfloat16: bfloat16 changes .* --precision-tolerance"):
         load.tuned("bfloat16")
     assert (len(load.made), load.opened) == (2, [])
 
@@ -125,7 +127,7 @@ def test_a_wider_tolerance_lets_it_pass(loaded: Make) -> None:
 def test_bfloat16_is_not_tried_where_it_cannot_work(loaded: Make) -> None:
     load = loaded(lambda: shares(1.95))
     classifier, choice = load.tuned("auto", "this CPU is old")
-    assert choice == Choice("float32", "this CPU is old")
+    assert choice == PrecisionChoice("float32", "this CPU is old")
     assert load.made == [classifier]
 
 
@@ -191,8 +193,8 @@ def test_those_beside_a_bare_graph_do_too(tmp_path: Path) -> None:
 
 def test_of_many_the_first_are_taken(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m" / "1")
-    put(model / "samples", *(f"{number:02}.png" for number in range(MOST + 5)))
-    assert list(sample_images(find_model(model))) == [f"{number:02}.png" for number in range(MOST)]
+    put(model / "samples", *(f"{number:02}.png" for number in range(MAX_SAMPLES + 5)))
+    assert list(sample_images(find_model(model))) == [f"{number:02}.png" for number in range(MAX_SAMPLES)]
 
 
 @pytest.mark.parametrize("kind", ["any number", "uint8", "decoding"])

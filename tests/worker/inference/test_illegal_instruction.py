@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.worker_process import COMMAND
-from tfleet.worker.inference.illegal_instruction import complaint, lacks_avx
+from tfleet.worker.inference.illegal_instruction import illegal_instruction_message, lacks_avx
 
 pytestmark = pytest.mark.process
 
@@ -47,10 +47,14 @@ def test_an_x86_without_avx_is_known_by_its_flags() -> None:
 
 
 def test_the_line_names_the_cpu() -> None:
-    assert "CPU (Intel(R) Atom(TM) CPU D525, without AVX): " in complaint(ATOM, "x86_64")
-    assert "CPU (Intel(R) Xeon(R)): " in complaint(XEON, "x86_64")
-    assert "CPU (aarch64): " in complaint(ARM, "aarch64")
-    assert [" AVX" in complaint(cpuinfo, "x") for cpuinfo in (ATOM, XEON, ARM)] == [True, False, False]
+    assert "CPU (Intel(R) Atom(TM) CPU D525, without AVX): " in illegal_instruction_message(ATOM, "x86_64")
+    assert "CPU (Intel(R) Xeon(R)): " in illegal_instruction_message(XEON, "x86_64")
+    assert "CPU (aarch64): " in illegal_instruction_message(ARM, "aarch64")
+    assert [" AVX" in illegal_instruction_message(cpuinfo, "x") for cpuinfo in (ATOM, XEON, ARM)] == [
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("tensorflow", [SENT, REAL, REAL_ELSEWHERE], ids=["sent", "real", "real-elsewhere"])
@@ -61,7 +65,7 @@ def test_an_illegal_instruction_is_a_line_that_names_the_cpu(tmp_path: Path, ten
         tensorflow = tensorflow.format(code=code)
     run = start(tmp_path, tensorflow)
     assert run.returncode == 2
-    line = complaint(Path("/proc/cpuinfo").read_text(), platform.machine())
+    line = illegal_instruction_message(Path("/proc/cpuinfo").read_text(), platform.machine())
     assert run.stderr.splitlines()[-1] == f"tfleet worker: {line}"
 
 

@@ -92,9 +92,9 @@ def test_a_bare_saved_model_is_described_by_options(tmp_path: Path) -> None:
     [
         ([], "has neither a model .* nor a numbered version folder; it has nothing"),
         (["readme.md"], "it has readme.md"),
-        (["graph.pb"], r"model\.toml: there is no such file"),
+        (["graph.pb"], r"model\.toml: no such file"),
         (["model.toml"], "has no graph: put graph.pb or a SavedModel"),
-        (["graph.pb", "model.toml"], r"labels\.txt: there is no such file"),
+        (["graph.pb", "model.toml"], r"labels\.txt: no such file"),
         (["graph.pb", "saved_model.pb"], "has both"),
     ],
 )
@@ -110,7 +110,7 @@ def test_missing_files_of_a_folder_are_named(tmp_path: Path, files: list[str], p
     [
         ("nowhere", {}, "nowhere: there is no such file or folder"),
         ("g.pb", {}, "needs --labels FILE"),
-        ("g.pb", {"labels": Path("nowhere")}, "nowhere: there is no such file"),
+        ("g.pb", {"labels": Path("nowhere")}, "nowhere: no such file"),
         ("saved_model.pb", {}, "is part of a SavedModel; give its folder"),
         (
             "folder/1",

@@ -76,7 +76,7 @@ def test_a_wrong_key_or_value_is_named(tmp_path: Path, text: str, problem: str) 
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"model\.toml: there is no such file"):
+    with pytest.raises(ModelError, match=r"model\.toml: no such file"):
         read_manifest(tmp_path / "model.toml")
 
 
@@ -115,7 +115,7 @@ def test_a_faulty_file_is_reported_with_its_fault(tmp_path: Path, content: bytes
 
 
 def test_a_missing_label_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"labels\.txt: there is no such file"):
+    with pytest.raises(ModelError, match=r"labels\.txt: no such file"):
         read_labels(tmp_path / "labels.txt")
 
 
