@@ -62,7 +62,7 @@ def test_a_reached_worker_registers_and_leaves_cleanly(registry: Address, begun:
         eventually_sync(lambda: services(registry), wanted=lambda found: found == [])
         membership.join()
         eventually_sync(lambda: services(registry), wanted=lambda found: found == ["tfleet"])
-        assert repr(membership).startswith("<WorkerRegistration joined=True <SelfTest of ")
+        assert repr(membership).startswith("<WorkerRegistration registered=True <SelfTest of ")
         membership.leave()
         membership.leave()
     assert services(registry) == []
@@ -96,7 +96,7 @@ def test_a_worker_leaving_before_loading_never_registers(registry: Address, begu
         membership.wait_admitted()
         membership.leave()
     assert services(registry) == []
-    assert repr(membership).startswith("<WorkerRegistration joined=False ")
+    assert repr(membership).startswith("<WorkerRegistration registered=False ")
 
 
 def test_without_a_self_test_the_address_is_trusted(registry: Address, begun: Begin) -> None:
