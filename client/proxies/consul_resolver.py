@@ -25,8 +25,8 @@ from tfleet.client.http.transport import LostConnectionError
 from tfleet.contract.names import EMBEDDED_REGISTRY
 from tfleet.discovery.consul.credentials import Credentials
 from tfleet.discovery.consul.error_messages import explain_denied, explain_rejected, explain_tls_error
+from tfleet.discovery.consul.health_json import parse_listings
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError
-from tfleet.discovery.listing import parse_listings
 
 if TYPE_CHECKING:
     from tfleet.client.http.transport import HttpResponse, Transport

@@ -23,6 +23,7 @@ from tfleet.contract.address import Address
 from tfleet.contract.names import WAN
 from tfleet.discovery.consul.access import Access
 from tfleet.discovery.consul.client import ConsulClient, call_registry
+from tfleet.discovery.consul.health_json import parse_listings, parse_service_list
 from tfleet.discovery.consul.several_agents import live_nodes
 from tfleet.discovery.errors import (
     Loss,
@@ -31,7 +32,7 @@ from tfleet.discovery.errors import (
     RegistryUnavailableError,
 )
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Listing, ListingStatus, parse_listings, parse_service_list
+from tfleet.discovery.listing import Listing, ListingStatus
 
 _T = TypeVar("_T")
 

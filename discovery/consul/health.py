@@ -23,9 +23,10 @@ from tfleet.contract.names import EMBEDDED_REGISTRY
 from tfleet.discovery.consul.access import Access
 from tfleet.discovery.consul.credentials import Credentials
 from tfleet.discovery.consul.error_messages import explain_denied, explain_rejected, explain_tls_error
+from tfleet.discovery.consul.health_json import parse_service_list
 from tfleet.discovery.errors import RegistryRefusedError, RegistryUnavailableError
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import ServiceList, parse_service_list
+from tfleet.discovery.listing import ServiceList
 from tfleet.runtime.network_errors import plain_reason
 
 WAIT_S = 30.0

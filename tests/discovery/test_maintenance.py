@@ -1,8 +1,9 @@
 import pytest
 
 from tfleet.contract.address import Address
+from tfleet.discovery.consul.health_json import parse_service_list
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import ServiceList, parse_service_list
+from tfleet.discovery.listing import ServiceList
 from tfleet.discovery.maintenance import DEFAULT_REASON, Maintained, maintenance_reason
 
 W1 = Instance("w1", Address("h", 1))

@@ -13,7 +13,8 @@ from tests.support.relay import relay
 from tests.support.waiting import eventually_sync
 from tests.support.worker_process import Worker
 from tfleet.contract.address import Address
-from tfleet.discovery.instance import Instance, from_health_entry
+from tfleet.discovery.consul.health_json import from_health_entry
+from tfleet.discovery.instance import Instance
 
 UNREACHED = "the advertised address can't be reached"
 

@@ -13,13 +13,14 @@ from tests.support.embedded_registry import embedded_registry
 from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
+from tfleet.discovery.consul.health_json import from_health_entry
 from tfleet.discovery.errors import (
     Loss,
     RegistrationLostError,
     RegistryRefusedError,
     RegistryUnavailableError,
 )
-from tfleet.discovery.instance import Instance, from_health_entry
+from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import Listing, ListingStatus
 from tfleet.discovery.registration.heartbeat import Registration
 

@@ -12,9 +12,10 @@ from tests.support.canned_server import canned, http, nobody
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.consul.health import ConsulHealth, HealthResponse, answer_timeout_s, next_index
+from tfleet.discovery.consul.health_json import parse_service_list
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError, RegistryUnavailableError
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import ServiceList, parse_service_list
+from tfleet.discovery.listing import ServiceList
 
 WAIT_S = 20.0
 

@@ -1,8 +1,9 @@
 import pytest
 
 from tfleet.contract.address import Address
+from tfleet.discovery.consul.health_json import parse_listings, worst_status
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import Listing, ListingStatus, parse_listings, worst_status
+from tfleet.discovery.listing import Listing, ListingStatus
 
 
 def entry(worker_id: str, *statuses: object) -> dict[str, object]:
