@@ -364,6 +364,10 @@ class Connection(asyncio.Protocol):
             self._refuse(Problem(408, late))
         elif self._slow_reader.goes_on(self.unsent_bytes(), self._context.loop.time()):
             self._deadline.set(self._context.loop.time() + _LINGER_S)
+        elif self._phase is _NEW and self._context.draining:
+            # A client may hold it to see when the server has ended (`tfleet drain` does): shutdown.py
+            # closes it in its turn.
+            self._deadline.set(self._context.loop.time() + self._context.limits.header_timeout_s)
         else:
             self._end_now()
 

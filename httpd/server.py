@@ -48,8 +48,10 @@ class Server:
         """From now on each response is the last one on its connection. New ones are still let in."""
         self._context.draining = True
 
-    async def close(self, timeout_s: float) -> int:
-        """Stop listening and let what was begun finish. Who had connected before is still answered.
+    async def close(self, timeout_s: float, *, keep_idle: bool = False) -> int:
+        """Stop listening and let what was begun finish. Clients that had connected before are still answered.
+
+        With `keep_idle` that holds for idle connections, too, until nothing is under way on any other.
 
         Gives the number of requests that were not finished after `timeout_s` and were broken off.
         """
@@ -58,7 +60,7 @@ class Server:
         if acceptor is not None:
             await acceptor.close()
         connections = self._context.connections
-        await last_responses(connections, timeout_s)
+        await last_responses(connections, timeout_s, keep_idle=keep_idle)
         unfinished = self.busy
         await end_all(connections)
         return unfinished

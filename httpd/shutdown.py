@@ -15,8 +15,9 @@ _FIRST_REQUEST_S: Final = 1.0
 _LOOK_S: Final = 0.02
 
 
-async def last_responses(connections: Set[Connection], timeout_s: float) -> None:
-    """Wait until each connection has sent its last response and has closed. Idle ones are closed.
+async def last_responses(connections: Set[Connection], timeout_s: float, *, keep_idle: bool = False) -> None:
+    """Wait until each connection has sent its last response and has closed. Idle ones are closed; with
+    `keep_idle`, only once nothing is under way on any other.
 
     The caller makes sure that every response says `Connection: close` from now on.
     """
@@ -24,13 +25,15 @@ async def last_responses(connections: Set[Connection], timeout_s: float) -> None
     began_s = loop.time()
     while connections and loop.time() - began_s < timeout_s:
         newcomers_may_wait = loop.time() - began_s < _FIRST_REQUEST_S
-        idle = [
+        under_way = {
             connection
             for connection in connections
-            if not (connection.busy or connection.closing or (connection.silent and newcomers_may_wait))
-        ]
-        for connection in _without_unread_bytes(idle):
-            connection.end()
+            if connection.busy or (connection.silent and newcomers_may_wait)
+        }
+        if not (keep_idle and under_way):
+            idle = [one for one in connections if not one.closing and one not in under_way]
+            for connection in _without_unread_bytes(idle):
+                connection.end()
         await asyncio.sleep(_LOOK_S)
 
 

@@ -155,7 +155,10 @@ class WsgiServer:
                 each.close()
             self._threads.close(_JOIN_S)
             return 0
-        closing = asyncio.run_coroutine_threadsafe(running.server.close(timeout_s), running.loop)
+        # Idle connections stay until the last request is answered: a client that asks on one is told by a 503
+        # to ask another worker, and `tfleet drain` sees by its connection when the worker has ended.
+        last_answers = running.server.close(timeout_s, keep_idle=True)
+        closing = asyncio.run_coroutine_threadsafe(last_answers, running.loop)
         unfinished = closing.result()
         # ThreadPool that still compute are not waited for: their clients are told by the closed connection.
         self._threads.close(timeout_s=0.1 if unfinished else _JOIN_S)

@@ -16,6 +16,7 @@ from tests.support.environment import users_environment
 from tests.support.waiting import eventually_sync
 from tests.worker.wsgi.busy_server import quick
 from tfleet.contract.problem import Problem
+from tfleet.httpd.admission import ConnectionLimits
 from tfleet.worker.wsgi.incoming_body import BodyLimits
 from tfleet.worker.wsgi.server import WsgiServer
 
@@ -245,6 +246,43 @@ def test_a_client_that_connected_may_ask_a_moment_later(make: Callable[[App], Ws
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 200")
         closing.join()
+
+
+def test_idle_connections_stay_until_the_last_answer() -> None:
+    """A client that asks on one is answered, and by the end of one that asks nothing it sees the worker's."""
+    app = Held()
+
+    def routed(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        return (app if environ["REQUEST_METHOD"] == "POST" else quick)(environ, start_response)
+
+    limits = ConnectionLimits(10, header_timeout_s=0.3)
+    server = WsgiServer(
+        host="127.0.0.1", port=0, threads=1, body_limits=BodyLimits(1000), connection_limits=limits
+    )
+    server.start(routed)
+    address = (server.address.host, server.address.port)
+    with requests.Session() as kept:
+        assert kept.get(f"{server.address.url}/healthz", timeout=20).ok
+        uploading = threading.Thread(target=lambda: post(server))
+        uploading.start()
+        assert app.arrived.wait(20)
+        with socket.create_connection(address, timeout=20) as watching:
+            server.announce_drain()
+            closing = threading.Thread(target=lambda: server.close(timeout_s=20))
+            closing.start()
+            eventually_sync(lambda: refused(server))
+            watching.settimeout(
+                1.5
+            )  # longer than a client may take for its first head, and a newcomer at the end
+            with pytest.raises(TimeoutError):
+                watching.recv(1)
+            answer = kept.get(f"{server.address.url}/healthz", timeout=20)
+            assert (answer.status_code, answer.headers["Connection"]) == (200, "close")
+            app.go_on.set()
+            watching.settimeout(20)
+            assert watching.recv(1) == b""
+    closing.join()
+    uploading.join()
 
 
 OUT_OF_FILES = """
