@@ -39,7 +39,7 @@ class _Try:
 
     worker_since_s: float | None = None
 
-    def give_up(self) -> None: ...
+    def time_out_soon(self) -> None: ...
 
 
 def newcomer(balance: Balance, slow_start_s: float = SLOW_START_S) -> list[Step]:

@@ -8,7 +8,7 @@ Where a client is limited, and what then happens:
   connection within as long of its beginning. Else 408, or only the end where nothing was sent.
 - **An idle connection** is closed after `idle_timeout_s`.
 - **A slow body, or a slow reader of a response under way**: the handler sets the deadline with `wake_at`. See
-  proxy/forwarding/turns.py for forwarded requests, proxy/admin/page_request.py for the proxy's pages, and
+  proxy/forwarding/timeouts.py for forwarded requests, proxy/admin/page_request.py for the proxy's pages, and
   worker/wsgi/upload.py for uploads to a worker.
 - **A slow reader of a complete response**: closed when it reads nothing for `idle_timeout_s` (timers.py).
 - **An ambiguous or an oversized head** (http1/request.py, http1/fields.py): 400, and the connection ends.

@@ -31,7 +31,7 @@ class TicketIssuer:
         return f"<TicketIssuer {self._key_file!r}>"
 
     @property
-    def closed(self) -> bool:
+    def has_no_keys(self) -> bool:
         """Whether there are no keys, and so no tickets."""
         return self._key_file is None
 

@@ -44,8 +44,8 @@ class InFlight(Protocol):
     worker_since_s: float | None
     """Since when it has waited for the worker, on the monotonic clock; None while it waits for the client."""
 
-    def give_up(self) -> None:
-        """Fail soon. Nothing is reported about it before this call has returned."""
+    def time_out_soon(self) -> None:
+        """Fail soon as timed out. Nothing is reported about it before this call has returned."""
 
 
 class WorkerTable:
@@ -274,7 +274,7 @@ class WorkerTable:
             if probe in {Probe.UNREACHABLE, Probe.LATE}:
                 # Attempts would otherwise wait for their own time-outs before they try another worker.
                 for attempt in self._in_flight.get(worker_id, ()):
-                    attempt.give_up()
+                    attempt.time_out_soon()
             elif worker_id in self.pool.members:
                 self._last_response_s[worker_id] = self._clock()
         errors = {worker_id: error for worker_id, (_, error) in found.items()}

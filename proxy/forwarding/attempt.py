@@ -12,13 +12,13 @@ from typing import Final, Protocol
 from tfleet.httpd.http1.response import ResponseHead
 from tfleet.proxy.balancing.member import PoolMember
 from tfleet.proxy.forwarding.errors import (
+    AttemptFailedError,
     HungUpError,
     LateError,
     StaleConnectionError,
-    TryFailedError,
     UnreachableError,
 )
-from tfleet.proxy.forwarding.replay_buffer import Upload
+from tfleet.proxy.forwarding.replay_buffer import RequestBody
 from tfleet.proxy.upstream.connection import WorkerConnection
 from tfleet.proxy.upstream.connection_pool import WorkerConnections
 from tfleet.runtime.network_errors import plain_reason
@@ -40,20 +40,21 @@ class AttemptOwner(Protocol):
 
     def ended(self, head: ResponseHead) -> None: ...
 
-    def failed(self, error: TryFailedError) -> None: ...
+    def failed(self, error: AttemptFailedError) -> None: ...
 
-    def turn_changed(self) -> None:
-        """The worker can take more of the body again, or nothing for now."""
+    def update_timeouts(self) -> None:
+        """The worker can take more of the body again, or nothing for now: set the deadline anew."""
 
 
 class Attempt:
-    """An attempt at one worker. `start` it once; it may be `drop`ped at any time.
+    """An attempt at one worker. `start` it once; it may be closed at any time.
 
     `waiting` is what was received of the body so far, to be sent first. `worker_since_s` is since when the
     worker has been waited for, on the loop's clock; None while the client is waited for.
     """
 
     __slots__ = (
+        "_body",
         "_connecting",
         "_connection",
         "_connections",
@@ -63,7 +64,6 @@ class Attempt:
         "_paused",
         "_reused",
         "_unsent_bytes",
-        "_upload",
         "_waiting",
         "full",
         "member",
@@ -74,7 +74,7 @@ class Attempt:
         self,
         member: PoolMember,
         owner: AttemptOwner,
-        upload: Upload,
+        body: RequestBody,
         waiting: list[bytes],
         connections: WorkerConnections,
         loop: asyncio.AbstractEventLoop,
@@ -84,7 +84,7 @@ class Attempt:
         self.full = True
         """Whether the worker takes nothing of the body for now: not connected yet, or its buffer is full."""
         self._owner = owner
-        self._upload = upload
+        self._body = body
         self._connections = connections
         self._loop = loop
         self._connection: WorkerConnection | None = None
@@ -98,11 +98,9 @@ class Attempt:
     def __repr__(self) -> str:
         return f"<Attempt {self.member.id} since {self.worker_since_s}>"
 
-    def start(self, *, afresh: bool) -> None:
-        """Send the head and the body received so far, now or when connected. With `afresh`, on a new
-        connection.
-        """
-        connection = None if afresh else self._connections.take(self.member.instance.address)
+    def start(self, *, new_connection: bool) -> None:
+        """Send the head and the body received so far, now or when connected."""
+        connection = None if new_connection else self._connections.take(self.member.instance.address)
         if connection is None:
             self._connecting = self._loop.create_task(self._connect())
         else:
@@ -118,29 +116,29 @@ class Attempt:
 
     def end_body(self) -> None:
         """The body is complete."""
-        if self._connection is not None and self._upload.chunked:
+        if self._connection is not None and self._body.chunked:
             self._connection.send(_LAST_CHUNK)
 
-    def waits(self, since_s: float | None) -> None:
+    def set_waiting_since(self, since_s: float | None) -> None:
         """From now on the worker is waited for (`since_s`), or the client (None)."""
         self.worker_since_s = since_s
         self._unsent_bytes = self._connection.unsent_bytes() if self.full and self._connection else 0
 
     def has_taken_some(self) -> bool:
-        """Whether the worker has taken some of what was sent since `waits`: no callback reports that."""
+        """Whether the worker has taken some of what was sent since it is waited for; no callback tells."""
         return self._connection is not None and self._connection.unsent_bytes() < self._unsent_bytes
 
-    def give_up(self) -> None:
-        """Fail soon as late: the worker is known to be lost."""
+    def time_out_soon(self) -> None:
+        """Time the attempt out in the next iteration of the loop: the worker is known to be lost."""
         # Not at once: the caller is iterating over attempts, and failing starts another one.
-        self._loop.call_soon(self.fail)
+        self._loop.call_soon(self.time_out)
 
-    def fail(self) -> None:
-        """Fail as late, if the attempt is still in flight."""
+    def time_out(self) -> None:
+        """Fail because the worker timed out, if the attempt is still in flight."""
         if self._connection is not None or self._connecting is not None:
             # Only if the worker has the whole body can the body be the reason for its silence.
             had_body = self._connection is not None and self._sent_all and not self._connection.unsent_bytes()
-            self.drop()
+            self.close()
             self._owner.failed(LateError(_NO_PROGRESS, had_body=had_body))
 
     def pause_reading(self) -> None:
@@ -155,7 +153,7 @@ class Attempt:
         if self._connection is not None:
             self._connection.resume_reading()
 
-    def drop(self) -> None:
+    def close(self) -> None:
         """End the attempt and its connection."""
         if self._connecting is not None:
             # A connection that is still being made may never come: without this its task would outlive the
@@ -181,7 +179,7 @@ class Attempt:
         assert self._connection is not None
         connection, self._connection = self._connection, None
         # A worker may answer before it has read the whole body: the rest would be taken for the next request.
-        if reusable and self._upload.ended and not connection.unsent_bytes():
+        if reusable and self._body.ended and not connection.unsent_bytes():
             if self._paused:
                 connection.resume_reading()
             self._connections.put(connection)
@@ -205,16 +203,16 @@ class Attempt:
     def full_now(self) -> None:
         # The connection buffers what was sent; reading the client's body on would fill the memory.
         self.full = True
-        self._owner.turn_changed()
+        self._owner.update_timeouts()
 
     def drained(self) -> None:
         self.full = False
-        self._owner.turn_changed()
+        self._owner.update_timeouts()
 
     @property
     def _sent_all(self) -> bool:
         """Whether the whole body was sent, and the connection's buffer is not full."""
-        return self._upload.ended and not self.full
+        return self._body.ended and not self.full
 
     async def _connect(self) -> None:
         try:
@@ -229,7 +227,7 @@ class Attempt:
             self._connecting = None
             self._begin(connection)
             # From now on the worker's time runs; until here it was limited by the time-out of connecting.
-            self._owner.turn_changed()
+            self._owner.update_timeouts()
 
     def _begin(self, connection: WorkerConnection) -> None:
         self._connection = connection
@@ -246,8 +244,8 @@ class Attempt:
             self.send(piece)
         self._waiting.clear()
         # The end of the body may have come before the connection, and is not announced again.
-        if self._upload.ended:
+        if self._body.ended:
             self.end_body()
 
     def _framed(self, piece: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._upload.chunked else piece
+        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._body.chunked else piece

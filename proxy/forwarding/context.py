@@ -10,7 +10,7 @@ from typing import Self
 from tfleet.contract.cors import Cors
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.poison_bodies import PoisonBodies
-from tfleet.proxy.forwarding.replay_buffer import ReplayMemory
+from tfleet.proxy.forwarding.replay_buffer import ReplayBudget
 from tfleet.proxy.forwarding.retries import RetryBudget
 from tfleet.proxy.settings import RequestLimits
 from tfleet.proxy.telemetry.access_log import AccessLog
@@ -25,7 +25,7 @@ class Retrying:
     retried.
     """
 
-    memory: ReplayMemory
+    memory: ReplayBudget
     budget: RetryBudget
     poison: PoisonBodies
 
@@ -33,7 +33,7 @@ class Retrying:
     def within(cls, limits: RequestLimits) -> Self:
         """Make them for these limits, with nothing used yet."""
         return cls(
-            ReplayMemory(limits.replay_bytes, limits.replay_total_bytes),
+            ReplayBudget(limits.replay_bytes, limits.replay_total_bytes),
             RetryBudget(limits.retry_share, limits.retry_floor_per_s, time.monotonic),
             PoisonBodies(time.monotonic),
         )

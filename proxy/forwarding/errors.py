@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class TryFailedError(Exception):
+class AttemptFailedError(Exception):
     """The attempt produced no response to pass on. The message is the reason, in a few words.
 
     `had_body` is whether the worker had received the whole body before it failed: then the body may be the
@@ -15,7 +15,7 @@ class TryFailedError(Exception):
         self.had_body = had_body
 
 
-class UnreachableError(TryFailedError):
+class UnreachableError(AttemptFailedError):
     """The worker refused the connection, broke it off, or sent an invalid response."""
 
 
@@ -30,15 +30,15 @@ class LateError(UnreachableError):
     """The worker timed out; it may be overloaded."""
 
 
-class StaleConnectionError(TryFailedError):
+class StaleConnectionError(AttemptFailedError):
     """A kept connection had ended in the meantime, which says nothing about the worker's health."""
 
 
-class TicketRefusedError(TryFailedError):
+class TicketRefusedError(AttemptFailedError):
     """The worker rejected this proxy's ticket."""
 
 
-class DeclinedError(TryFailedError):
+class DeclinedError(AttemptFailedError):
     """The worker asked for another one to be tried: 503 or 429."""
 
     def __init__(self, status: int) -> None:

@@ -1,7 +1,7 @@
 """One request in forward mode: its attempts at workers, one after the other, and its response.
 
 An exchange gets callbacks from two sides: the client's connection (httpd/connection.py) and the current
-attempt (attempt.py). Nothing in it blocks; a deadline now and then finds which side is late (turns.py).
+attempt (attempt.py). Nothing in it blocks; a deadline now and then finds which side is late (timeouts.py).
 """
 
 from __future__ import annotations
@@ -18,13 +18,18 @@ from tfleet.httpd.http1.response import ResponseHead
 from tfleet.httpd.interfaces import Client
 from tfleet.proxy.forwarding.attempt import Attempt
 from tfleet.proxy.forwarding.context import ForwardingContext
-from tfleet.proxy.forwarding.errors import DeclinedError, TicketRefusedError, TryFailedError, UnreachableError
+from tfleet.proxy.forwarding.errors import (
+    AttemptFailedError,
+    DeclinedError,
+    TicketRefusedError,
+    UnreachableError,
+)
 from tfleet.proxy.forwarding.failure_verdict import report_failure, suspicious_body
 from tfleet.proxy.forwarding.heads import client_head, worker_head
 from tfleet.proxy.forwarding.poison_bodies import REMEMBERED_S, short_digest
-from tfleet.proxy.forwarding.replay_buffer import Upload
+from tfleet.proxy.forwarding.replay_buffer import RequestBody
 from tfleet.proxy.forwarding.retries import RetryState
-from tfleet.proxy.forwarding.turns import Late, Turns
+from tfleet.proxy.forwarding.timeouts import ExchangeTimeouts, TimedOut
 from tfleet.proxy.problems import NO_WORKER, body_too_large
 from tfleet.proxy.telemetry.access_log import BROKEN_ANSWER, CLIENT_CLOSED
 
@@ -44,6 +49,7 @@ class Exchange:
     __slots__ = (
         "_attempt",
         "_began_s",
+        "_body",
         "_client",
         "_context",
         "_head",
@@ -52,9 +58,8 @@ class Exchange:
         "_response_chunked",
         "_response_started",
         "_retries",
-        "_turns",
+        "_timeouts",
         "_unsent",
-        "_upload",
         "_worker",
     )
 
@@ -64,8 +69,8 @@ class Exchange:
         self._context = context
         self._began_s = time.perf_counter()
         self._request_id = request_id(head.request_id)
-        self._upload = Upload(context.retrying.memory, chunked=head.chunked)
-        self._turns = Turns(client, context.limits, context.loop)
+        self._body = RequestBody(context.retrying.memory, chunked=head.chunked)
+        self._timeouts = ExchangeTimeouts(client, context.limits, context.loop)
         self._unsent: list[bytes] = []
         """The body received before the first attempt."""
         self._attempt: Attempt | None = None
@@ -76,7 +81,7 @@ class Exchange:
         self._keep = False
 
     def __repr__(self) -> str:
-        return f"<Exchange {self._request_id} {self._upload!r} {self._attempt!r}>"
+        return f"<Exchange {self._request_id} {self._body!r} {self._attempt!r}>"
 
     def start(self) -> None:
         """Start the first attempt, or reject the request by its head, before its body is read."""
@@ -88,33 +93,33 @@ class Exchange:
         if head.expect is not None:
             self._client.send(CONTINUE)
         if (asked_ms := head.timeout_ms) is not None:
-            self._turns.timeout_s = min(self._turns.timeout_s, (whole_number(asked_ms) or 0) / 1000)
-        self._turns.begin()
+            self._timeouts.timeout_s = min(self._timeouts.timeout_s, (whole_number(asked_ms) or 0) / 1000)
+        self._timeouts.begin()
         # Rejected requests do not count: they would enlarge the budget without loading any worker.
         context.retrying.budget.request()
-        self._try_next()
+        self._next_attempt()
 
     # Callbacks of the client's connection.
 
     def body_received(self, piece: bytes) -> None:
         """Take the next piece of the body."""
-        upload, attempt = self._upload, self._attempt
-        upload.add(piece)
-        if upload.received_bytes > self._context.limits.max_body_bytes:
+        body, attempt = self._body, self._attempt
+        body.add(piece)
+        if body.received_bytes > self._context.limits.max_body_bytes:
             self._stop(body_too_large(self._context.limits.max_body_bytes))
         # An exchange gets what was already received of the body before `start`.
         elif attempt is None:
             self._unsent.append(piece)
         else:
             attempt.send(piece)
-            self.turn_changed()
+            self.update_timeouts()
 
     def body_ended(self) -> None:
         """The body is complete."""
-        self._upload.ended = True
+        self._body.ended = True
         if self._attempt is not None:
             self._attempt.end_body()
-            self.turn_changed()
+            self.update_timeouts()
 
     def body_failed(self, reason: str) -> None:
         """The body cannot be read any further, which is not the worker's fault."""
@@ -129,27 +134,27 @@ class Exchange:
         """The client takes nothing of the response for now."""
         if self._attempt is not None:
             self._attempt.pause_reading()
-            self.turn_changed()
+            self.update_timeouts()
 
     def resume_writing(self) -> None:
         """The client takes more again."""
         if self._attempt is not None:
             self._attempt.resume_reading()
-            self.turn_changed()
+            self.update_timeouts()
 
     def on_deadline(self) -> None:
-        """Find out which side is late."""
+        """The deadline has passed: end the attempt or the client, whichever is late."""
         attempt = self._attempt
-        match self._turns.late(attempt, self._upload):
-            case Late.REQUEST:
-                self._stop(Problem(504, f"no answer within {self._turns.timeout_s:g} s; see --timeout"))
-            case Late.WORKER:
+        match self._timeouts.expired(attempt, self._body):
+            case TimedOut.REQUEST:
+                self._stop(Problem(504, f"no answer within {self._timeouts.timeout_s:g} s; see --timeout"))
+            case TimedOut.WORKER:
                 assert attempt is not None
-                attempt.fail()
-            case Late.SENDER:
+                attempt.time_out()
+            case TimedOut.CLIENT_SENDING:
                 late_s = self._context.limits.client_timeout_s
                 self._stop(Problem(408, f"nothing came of the body for {late_s:g} s: see --client-timeout"))
-            case Late.READER:
+            case TimedOut.CLIENT_READING:
                 self._abandon()
                 self._break_off(CLIENT_CLOSED)
 
@@ -163,7 +168,7 @@ class Exchange:
             addressee=attempt.member.addressee,
             peer=self._client.peer,
             request_id=self._request_id,
-            left_ms=max(1, round(self._turns.left_s * 1000)),
+            left_ms=max(1, round(self._timeouts.left_s * 1000)),
             ticket=self._context.tickets.current(),
         )
 
@@ -173,30 +178,32 @@ class Exchange:
         member = attempt.member
         if (length := head.queue_length) is not None:
             self._context.table.record_queue_length(member, length.decode("latin-1"))
-        repeatable = self._upload.repeatable
+        repeatable = self._body.repeatable
         name = None if head.worker is None else head.worker.decode("latin-1")
-        # The worker's address belongs to another one by now: its answer is about another model perhaps.
+        # The worker's address belongs to another one by now: its response is about another model perhaps.
         if not member.answers_as(name):
-            attempt.drop()
+            attempt.close()
             self.failed(UnreachableError(f"{name} answers at its address"))
         # Only the proxy's ticket is checked, and the client cannot replace it: this is not the client's
         # error.
         elif head.status == _UNAUTHORIZED:
-            attempt.drop()
-            self.failed(TicketRefusedError(_NO_TICKET if self._context.tickets.closed else _TICKET_REFUSED))
+            attempt.close()
+            self.failed(
+                TicketRefusedError(_NO_TICKET if self._context.tickets.has_no_keys else _TICKET_REFUSED)
+            )
         # If no other worker is left, the client gets this 503 or 429, with its Retry-After.
         elif head.status in _SEND_ELSEWHERE and self._retries.may_decline(member, repeatable=repeatable):
-            attempt.drop()
+            attempt.close()
             self.failed(DeclinedError(head.status))
 
     def piece_came(self, head: ResponseHead, piece: bytes) -> None:
         begin = b"" if self._response_started else self._start_response(head)
-        self._context.telemetry.metrics.tally.sent_bytes += len(piece)
+        self._context.telemetry.metrics.stats.sent_bytes += len(piece)
         if self._response_chunked:
             begin += b"%x\r\n" % len(piece)
             piece += b"\r\n"
         self._client.send(begin + piece if begin else piece)
-        self.turn_changed()
+        self.update_timeouts()
 
     def ended(self, head: ResponseHead) -> None:
         attempt = self._attempt
@@ -211,7 +218,7 @@ class Exchange:
         self._log_end(head.status)
         self._client.finish(keep=self._keep)
 
-    def failed(self, error: TryFailedError) -> None:
+    def failed(self, error: AttemptFailedError) -> None:
         attempt, context = self._attempt, self._context
         assert attempt is not None
         member, table = attempt.member, context.table
@@ -226,23 +233,23 @@ class Exchange:
             return
         context.telemetry.metrics.failed_tries.labels(type(error).__name__.removesuffix("Error")).inc()
         # Before the report, because that may change the worker's state.
-        body = suspicious_body(table, member, error, self._head, self._upload)
-        report_failure(table, member, error, body or self._request_id)
-        known, repeatable = body in context.retrying.poison, self._upload.repeatable
-        if self._retries.failed(member, error, repeatable=repeatable, suspect=bool(body), known=known):
-            self._try_next()
+        body_key = suspicious_body(table, member, error, self._head, self._body)
+        report_failure(table, member, error, body_key or self._request_id)
+        known, repeatable = body_key in context.retrying.poison, self._body.repeatable
+        if self._retries.failed(member, error, repeatable=repeatable, suspect=bool(body_key), known=known):
+            self._next_attempt()
             return
         # Equal bodies of later requests get one attempt only.
-        if self._retries.spoilt:
-            context.retrying.poison.add(body)
+        if self._retries.body_suspected:
+            context.retrying.poison.add(body_key)
             context.telemetry.log.poisoned(
-                self._request_id, short_digest(body), self._retries.failures, remembered_s=REMEMBERED_S
+                self._request_id, short_digest(body_key), self._retries.failures, remembered_s=REMEMBERED_S
             )
         self._respond_with(self._retries.problem)
 
-    def turn_changed(self) -> None:
+    def update_timeouts(self) -> None:
         if self._attempt is not None:
-            self._turns.changed(self._attempt, self._upload)
+            self._timeouts.update(self._attempt, self._body)
 
     def _problem_in_head(self) -> Problem | None:
         head, limits = self._head, self._context.limits
@@ -257,7 +264,7 @@ class Exchange:
             return NO_WORKER
         return None
 
-    def _try_next(self) -> None:
+    def _next_attempt(self) -> None:
         member = self._retries.next()
         if member is None:
             self._respond_with(self._retries.problem)
@@ -265,23 +272,23 @@ class Exchange:
         context = self._context
         unsent, self._unsent = self._unsent, []
         # The first attempt sends what came before it; a later one sends the kept body from its beginning.
-        waiting = list(self._upload.kept) if self._upload.repeatable else unsent
-        self._attempt = Attempt(member, self, self._upload, waiting, context.connections, context.loop)
+        waiting = list(self._body.kept) if self._body.repeatable else unsent
+        self._attempt = Attempt(member, self, self._body, waiting, context.connections, context.loop)
         context.table.attempt_started(member.id, self._attempt)
         # An attempt that failed may have left the client with a full buffer.
         if self._client.write_paused:
             self._attempt.pause_reading()
-        self._attempt.start(afresh=self._retries.careful)
-        self.turn_changed()
+        self._attempt.start(new_connection=self._retries.needs_new_connection)
+        self.update_timeouts()
 
     def _start_response(self, head: ResponseHead) -> bytes:
         """Return the head for the client. From here on the request cannot be retried."""
         attempt, client, asked = self._attempt, self._client, self._head
         assert attempt is not None
         self._response_started = True
-        self._turns.response_begun()
+        self._timeouts.response_begun()
         # There can be no retry any more, so the memory is for other requests.
-        self._upload.forget()
+        self._body.forget()
         endless = head.length_bytes is None
         # HTTP/1.0 has no chunks: there the end of the connection ends the body, which so cannot be kept
         # alive.
@@ -306,7 +313,7 @@ class Exchange:
     def _respond_with(self, problem: Problem) -> None:
         """Answer with a problem document. Nothing of a response was sent yet."""
         # With an unread or unreadable rest of the body the next request could not be found in the stream.
-        goes_on = self._upload.ended and problem.status != _BAD_REQUEST
+        goes_on = self._body.ended and problem.status != _BAD_REQUEST
         self._keep = goes_on and self._head.keep_alive and self._client.may_keep_alive
         lines = connection_lines(self._head, keep=self._keep) + self._cors_lines()
         self._client.send(local_problem(problem, self._request_id, connection=lines))
@@ -323,7 +330,7 @@ class Exchange:
             self._respond_with(problem)
 
     def _abandon(self) -> None:
-        """Drop an attempt that nothing waits for any more; its worker may have been silent for too long."""
+        """End an attempt that nothing waits for any more; its worker may have been silent for too long."""
         if self._attempt is not None:
             self._context.table.attempt_abandoned(self._attempt.member.id, self._attempt)
         self._let_go()
@@ -332,8 +339,8 @@ class Exchange:
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
             self._context.table.attempt_ended(attempt.member.id, attempt)
-            attempt.drop()
-        self._turns.let_go()
+            attempt.close()
+        self._timeouts.attempt_ended()
 
     def _break_off(self, status: int) -> None:
         self._log_end(status)
@@ -341,8 +348,8 @@ class Exchange:
 
     def _log_end(self, status: int) -> None:
         self._let_go()
-        self._upload.forget()
-        self._context.telemetry.metrics.tally.received_bytes += self._upload.received_bytes
+        self._body.forget()
+        self._context.telemetry.metrics.stats.received_bytes += self._body.received_bytes
         path = self._head.path
         self._context.telemetry.log.answered(
             request_id=self._request_id,

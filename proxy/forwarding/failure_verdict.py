@@ -9,34 +9,34 @@ from tfleet.httpd.http1.request import RequestHead
 from tfleet.proxy.balancing.member import PoolMember
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import (
+    AttemptFailedError,
     DeclinedError,
     HungUpError,
     LateError,
     StaleConnectionError,
     TicketRefusedError,
-    TryFailedError,
     UnreachableError,
 )
 from tfleet.proxy.forwarding.poison_bodies import body_digest
-from tfleet.proxy.forwarding.replay_buffer import Upload
+from tfleet.proxy.forwarding.replay_buffer import RequestBody
 
 
 def suspicious_body(
-    table: WorkerTable, member: PoolMember, error: TryFailedError, head: RequestHead, upload: Upload
+    table: WorkerTable, member: PoolMember, error: AttemptFailedError, head: RequestHead, body: RequestBody
 ) -> bytes:
-    """Return an identifier of the body if it may be the cause of the failure, otherwise b"".
+    """Return a key for the body if it may have caused the failure, else b"".
 
     A worker that is stopping breaks off its last requests: that is not the body's fault. A body that was
     not kept has no digest; its length tells it apart well enough.
     """
     if not error.had_body or table.is_draining(member.id):
         return b""
-    if not upload.repeatable:
-        return b"%d bytes" % upload.received_bytes
-    return body_digest(upload.kept, head.content_type)
+    if not body.repeatable:
+        return b"%d bytes" % body.received_bytes
+    return body_digest(body.kept, head.content_type)
 
 
-def report_failure(table: WorkerTable, member: PoolMember, error: TryFailedError, body: Hashable) -> None:
+def report_failure(table: WorkerTable, member: PoolMember, error: AttemptFailedError, body: Hashable) -> None:
     """Report the failure to the worker table. `body` identifies the request's body, or the request."""
     if isinstance(error, LateError | HungUpError):
         table.record_stall(member, body, str(error))

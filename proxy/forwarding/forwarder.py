@@ -1,6 +1,6 @@
 """Forward mode: requests are forwarded to a live worker and responses back, both as streams.
 
-The rules, kept by exchange.py, turns.py, attempt.py and upstream/connection.py:
+The rules, kept by exchange.py, timeouts.py, attempt.py and upstream/connection.py:
 
 - A failed attempt is retried at another worker as long as nothing was sent to the client, the body
   received so far is still kept, the retry budget allows it and time is left. A classification may run
@@ -15,8 +15,8 @@ The rules, kept by exchange.py, turns.py, attempt.py and upstream/connection.py:
   worker. If that one fails, too, no other worker gets it, and for a minute equal bodies get one attempt
   (poison_bodies.py).
 - Bodies are streamed; only the replay buffer keeps them. The slower side sets the pace in both directions.
-- A response with another worker's id is discarded: the address has a new owner. That worker rejects the
-  request by its head (421), without reading the image.
+- If the response names another worker, the address has a new owner: the response is discarded. The new
+  owner rejects requests for the old one with 421, unread.
 - A worker's response goes to the client whatever its status; 503 and 429 only if no other worker is left.
 - Except 401: the worker rejects the proxy's own ticket, and the client can do nothing about it. Such a
   worker is ejected as for errors, and another one is tried.
@@ -49,7 +49,7 @@ class Forwarder:
         connections: WorkerConnections,
         limits: RequestLimits,
         metrics: ProxyMetrics,
-        observer: AccessLog,
+        access_log: AccessLog,
         tickets: TicketIssuer,
         cors: Cors,
         loop: asyncio.AbstractEventLoop,
@@ -59,7 +59,7 @@ class Forwarder:
             connections=connections,
             limits=limits,
             retrying=Retrying.within(limits),
-            telemetry=Telemetry(metrics, observer),
+            telemetry=Telemetry(metrics, access_log),
             tickets=tickets,
             cors=cors,
             loop=loop,

@@ -1,6 +1,4 @@
-"""Retries: how often and at which workers a request is tried (policy), and how many retries the proxy allows
-(budget).
-"""
+"""Retries: which worker gets the next attempt at a request, and how many retries the proxy allows."""
 
 from __future__ import annotations
 
@@ -11,10 +9,20 @@ from typing import Final
 from tfleet.contract.problem import Problem
 from tfleet.proxy.balancing.member import PoolMember
 from tfleet.proxy.balancing.worker_table import WorkerTable
-from tfleet.proxy.forwarding.errors import DeclinedError, StaleConnectionError, TryFailedError
+from tfleet.proxy.forwarding.errors import AttemptFailedError, DeclinedError, StaleConnectionError
 from tfleet.proxy.problems import NO_WORKER
 
-_WINDOW_S = 10
+_WINDOW_S: Final = 10
+"""Over how many seconds the budget counts requests and retries."""
+
+_MAX_FAILED: Final = 5
+"""How many attempts of one request may fail, not counting stale connections."""
+
+_MAX_STALE: Final = 3
+"""How often one request may meet a stale connection."""
+
+_MAX_FAILED_BY_BODY: Final = 2
+"""How many workers may fail on one body."""
 
 
 class RetryBudget:
@@ -61,16 +69,10 @@ class RetryBudget:
         return self._second % _WINDOW_S
 
 
-_MAX_FAILED: Final = 5
-_MAX_STALE: Final = 3
-_MAX_FAILED_BY_BODY: Final = 2
-"""How many workers may fail on one body."""
-
-
 class RetryState:
     """The attempts of one request. Whether its body can be sent again is for the caller to know.
 
-    `spoilt` is whether the body seems to make workers fail: no other worker gets it.
+    `body_suspected` is whether the body seems to make workers fail: no other worker gets it.
     """
 
     __slots__ = (
@@ -81,8 +83,8 @@ class RetryState:
         "_suspicious",
         "_table",
         "_tried",
+        "body_suspected",
         "failures",
-        "spoilt",
     )
 
     def __init__(self, table: WorkerTable, budget: RetryBudget) -> None:
@@ -96,7 +98,7 @@ class RetryState:
         self._declined = True
         self._suspicious: frozenset[str] = frozenset()
         """Workers that failed, perhaps because of the body."""
-        self.spoilt = False
+        self.body_suspected = False
 
     def __repr__(self) -> str:
         return f"<RetryState {self.failures} {self._stale} stale>"
@@ -112,15 +114,13 @@ class RetryState:
         if self._declined:
             return NO_WORKER
         failures = "; ".join(self.failures)
-        if self.spoilt:
+        if self.body_suspected:
             return Problem(502, f"workers fail on this body, so nobody else gets it: {failures}")
         return Problem(502, f"no worker answered: {failures}")
 
     @property
-    def careful(self) -> bool:
-        """Whether the next attempt needs a new connection, so that its end is not mistaken for a
-        stale one's.
-        """
+    def needs_new_connection(self) -> bool:
+        """Whether the next attempt must not reuse a connection: its end would look like a stale one's."""
         return bool(self._suspicious)
 
     def next(self) -> PoolMember | None:
@@ -135,19 +135,19 @@ class RetryState:
         return self._table.pick(self._tried)
 
     def may_decline(self, member: PoolMember, *, repeatable: bool) -> bool:
-        """Whether this worker's 503 or 429 leads to another attempt; if so, the retry is counted already."""
+        """Whether the worker's 429 or 503 may be retried elsewhere; takes one retry from the budget."""
         return self._may_retry({*self._tried, member.id}, repeatable)
 
     def failed(
         self,
         member: PoolMember,
-        error: TryFailedError,
+        error: AttemptFailedError,
         *,
         repeatable: bool,
         suspect: bool = False,
         known: bool = False,
     ) -> bool:
-        """Record a failed attempt; return whether there may be another one.
+        """Record a failed attempt; return whether to try again.
 
         `suspect` is whether the body may be the cause: then one more worker gets it, or none if the body
         is `known` to make workers fail.
@@ -155,14 +155,14 @@ class RetryState:
         if suspect:
             self._suspicious |= {member.id}
         # Two workers with the same body are no coincidence; a third one must not be lost to it.
-        self.spoilt = known or len(self._suspicious) >= _MAX_FAILED_BY_BODY
-        stale = isinstance(error, StaleConnectionError) and not self.spoilt
+        self.body_suspected = known or len(self._suspicious) >= _MAX_FAILED_BY_BODY
+        stale = isinstance(error, StaleConnectionError) and not self.body_suspected
         again = stale and self._stale < _MAX_STALE and repeatable
         if suspect or not again:
             self.failures.append(f"{member.id}: {error}")
         # A stale connection is nobody's failure, so it costs nothing of the budget.
         if again:
-            self._stale += 1  # nobody's failure: it costs nothing of the budget
+            self._stale += 1
             return True
         # `may_decline` has taken a declined attempt's retry from the budget already: do not count it twice.
         declined = isinstance(error, DeclinedError)
@@ -170,7 +170,7 @@ class RetryState:
         self._tried.add(member.id)
         # Only if every worker declined, the client gets 503: with any other failure it is a 502.
         self._declined = self._declined and declined
-        return not self.spoilt and (declined or self._may_retry(self._tried, repeatable))
+        return not self.body_suspected and (declined or self._may_retry(self._tried, repeatable))
 
     def _may_retry(self, tried: set[str], repeatable: bool) -> bool:
         # A body that was not kept cannot be sent again, and a limit bounds what one request costs the fleet.

@@ -124,7 +124,7 @@ class AccessLog:
         worker: str | None,
     ) -> None:
         """A request was answered, or its client disconnected. `route` is the label of the counters."""
-        self._metrics.tally.answered(route, status, seconds)
+        self._metrics.stats.answered(route, status, seconds)
         ms = round(seconds * 1000, 1)
         if route not in _MONITORING:
             self._write_request(request_id, method, path, status, ms, worker)
@@ -133,7 +133,7 @@ class AccessLog:
 
     def refused(self, *, request_id: str, status: int, error: str) -> None:
         """The data was not a valid request."""
-        self._metrics.tally.refused(_MALFORMED, status)
+        self._metrics.stats.refused(_MALFORMED, status)
         self._log.info("request", request_id=request_id, method=None, path=None, status=status, error=error)
 
     def went_wrong(self, *, request_id: str, error: BaseException | None) -> None:

@@ -38,7 +38,7 @@ class ProxyMetrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.tally = RequestStats()
+        self.stats = RequestStats()
         self.failed_tries = Counter(
             "tfleet_proxy_failed_tries",
             "Attempts on a worker that gave nothing to pass on to the client",
@@ -55,7 +55,7 @@ class ProxyMetrics:
             "Requests given up because several workers failed on their body",
             registry=self._registry,
         )
-        self._registry.register(self.tally)
+        self._registry.register(self.stats)
 
     def include(self, collector: Collector) -> None:
         """Add a collector of another module."""

@@ -10,11 +10,11 @@ from tfleet.proxy.balancing.worker_table import WorkerTable
 
 async def error_at(address: Address) -> str:
     """What the table says of a worker there, once it was probed."""
-    fleet = WorkerTable()
-    fleet.apply_instances([Instance("w1", address)])
+    table = WorkerTable()
+    table.apply_instances([Instance("w1", address)])
     async with aiohttp.ClientSession() as session:
-        await Prober(fleet, session).round()
-    return fleet.pool.members["w1"].last_error
+        await Prober(table, session).round()
+    return table.pool.members["w1"].last_error
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

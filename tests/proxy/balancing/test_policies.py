@@ -203,11 +203,11 @@ def test_each_lease_starts_where_the_last_one_ended() -> None:
 
 
 def test_a_late_worker_is_leased_as_a_last_resort() -> None:
-    fleet = WorkerTable(rng=random.Random(1))
-    fleet.apply_instances([member.instance for member in members(3)])
-    fleet.record_probes({f"w{one}": (Probe.READY, "") for one in range(3)})
-    fleet.record_failure(fleet.pool.members["w0"], "no answer", late=True)
-    fleet.record_failure(fleet.pool.members["w1"], "refused")
-    assert ids(fleet.lease(8)) == ["w2"]
-    assert ids(fleet.lease(8, {"w2"})) == ["w0"]
-    assert ids(fleet.lease(8, {"w2", "w0"})) == []
+    table = WorkerTable(rng=random.Random(1))
+    table.apply_instances([member.instance for member in members(3)])
+    table.record_probes({f"w{one}": (Probe.READY, "") for one in range(3)})
+    table.record_failure(table.pool.members["w0"], "no answer", late=True)
+    table.record_failure(table.pool.members["w1"], "refused")
+    assert ids(table.lease(8)) == ["w2"]
+    assert ids(table.lease(8, {"w2"})) == ["w0"]
+    assert ids(table.lease(8, {"w2", "w0"})) == []

@@ -20,14 +20,14 @@ class Waiter:
     worker_since_s: float | None = None
     given_up: bool = False
 
-    def give_up(self) -> None:
+    def time_out_soon(self) -> None:
         self.given_up = True
 
 
-def ready(fleet: WorkerTable, *instances: Instance) -> None:
+def ready(table: WorkerTable, *instances: Instance) -> None:
     """List these workers, and let a probe find them ready."""
-    fleet.apply_instances(instances)
-    fleet.record_probes({instance.id: (Probe.READY, "") for instance in instances})
+    table.apply_instances(instances)
+    table.record_probes({instance.id: (Probe.READY, "") for instance in instances})
 
 
 class Clock:
@@ -39,10 +39,10 @@ class Clock:
 
 
 def test_a_worker_that_was_tried_is_not_picked_again() -> None:
-    fleet = WorkerTable()
-    ready(fleet, ONE, TWO)
-    assert {fleet.pick(["w1"]) for _ in range(3)} == {fleet.pool.members["w2"]}
-    assert fleet.pick(["w1", "w2"]) is None
+    table = WorkerTable()
+    ready(table, ONE, TWO)
+    assert {table.pick(["w1"]) for _ in range(3)} == {table.pool.members["w2"]}
+    assert table.pick(["w1", "w2"]) is None
 
 
 def test_an_empty_fleet_picks_none() -> None:
@@ -50,161 +50,161 @@ def test_an_empty_fleet_picks_none() -> None:
 
 
 def test_requests_in_flight_are_counted_and_forgotten() -> None:
-    fleet = WorkerTable("least-request", rng=random.Random(1))
-    ready(fleet, ONE, TWO)
+    table = WorkerTable("least-request", rng=random.Random(1))
+    ready(table, ONE, TWO)
     tries = [Waiter(), Waiter()]
     for one in tries:
-        fleet.attempt_started("w1", one)
-    assert fleet.in_flight("w1") == 2
-    assert fleet.pick() is fleet.pool.members["w2"]
-    assert repr(fleet) == "<WorkerTable <Pool routable=2 of 2> in_flight=2>"
+        table.attempt_started("w1", one)
+    assert table.in_flight("w1") == 2
+    assert table.pick() is table.pool.members["w2"]
+    assert repr(table) == "<WorkerTable <Pool routable=2 of 2> in_flight=2>"
     for one in tries:
-        fleet.attempt_ended("w1", one)
-    assert fleet.in_flight("w1") == 0
+        table.attempt_ended("w1", one)
+    assert table.in_flight("w1") == 0
 
 
 def test_a_worker_with_a_queue_is_passed_over_for_a_second() -> None:
     clock = Clock()
-    fleet = WorkerTable("least-request", clock=clock, rng=random.Random(1))
-    ready(fleet, ONE, TWO)
-    one = fleet.pool.members["w1"]
+    table = WorkerTable("least-request", clock=clock, rng=random.Random(1))
+    ready(table, ONE, TWO)
+    one = table.pool.members["w1"]
 
     def picked() -> set[str]:
-        return {member.id for _ in range(40) if (member := fleet.pick())}
+        return {member.id for _ in range(40) if (member := table.pick())}
 
-    fleet.record_queue_length(one, "3")
+    table.record_queue_length(one, "3")
     assert picked() == {"w2"}
-    fleet.record_queue_length(one, "no number")
-    fleet.record_queue_length(one, None)
+    table.record_queue_length(one, "no number")
+    table.record_queue_length(one, None)
     assert picked() == {"w2"}, "what it said before still holds"
-    fleet.record_queue_length(one, "0")
+    table.record_queue_length(one, "0")
     assert picked() == {"w1", "w2"}
-    fleet.record_queue_length(one, "3")
+    table.record_queue_length(one, "3")
     clock.now_s += 1
     assert picked() == {"w1", "w2"}
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_dropped_workers_queue_report_is_forgotten(when: str) -> None:
-    fleet = WorkerTable("least-request", clock=Clock(), rng=random.Random(1))
-    ready(fleet, ONE, TWO)
-    one = fleet.pool.members["w1"]
+    table = WorkerTable("least-request", clock=Clock(), rng=random.Random(1))
+    ready(table, ONE, TWO)
+    one = table.pool.members["w1"]
     if when == "before":
-        fleet.record_queue_length(one, "3")
-    fleet.apply_instances([TWO])
-    fleet.record_failure(one, "refused")
+        table.record_queue_length(one, "3")
+    table.apply_instances([TWO])
+    table.record_failure(one, "refused")
     if when == "after":
-        fleet.record_queue_length(one, "3")
-    ready(fleet, ONE, TWO)
-    assert fleet.load("w1", 0.0) == 0
+        table.record_queue_length(one, "3")
+    ready(table, ONE, TWO)
+    assert table.load("w1", 0.0) == 0
 
 
 def test_probes_are_due_by_the_clock() -> None:
     clock = Clock()
-    fleet = WorkerTable(clock=clock, rng=random.Random(1))
-    ready(fleet, ONE)
-    assert fleet.next_probe_in_s() is None
-    fleet.record_failure(fleet.pool.members["w1"], "refused")
-    wait_s = fleet.next_probe_in_s()
+    table = WorkerTable(clock=clock, rng=random.Random(1))
+    ready(table, ONE)
+    assert table.next_probe_in_s() is None
+    table.record_failure(table.pool.members["w1"], "refused")
+    wait_s = table.next_probe_in_s()
     assert wait_s is not None
     assert 0 < wait_s <= 1
-    assert fleet.probes_due() == ()
+    assert table.probes_due() == ()
     clock.now_s += 1
-    assert [m.id for m in fleet.probes_due()] == ["w1"]
-    assert fleet.next_probe_in_s() == 0
+    assert [m.id for m in table.probes_due()] == ["w1"]
+    assert table.next_probe_in_s() == 0
 
 
 def test_every_change_wakes_the_prober() -> None:
-    fleet = WorkerTable()
-    ready(fleet, ONE)
-    assert fleet.pool_changed.is_set()
-    fleet.pool_changed.clear()
-    fleet.record_not_ready(fleet.pool.members["w1"], "answers 503")
-    assert fleet.pool_changed.is_set()
-    assert fleet.pick() is None
+    table = WorkerTable()
+    ready(table, ONE)
+    assert table.pool_changed.is_set()
+    table.pool_changed.clear()
+    table.record_not_ready(table.pool.members["w1"], "answers 503")
+    assert table.pool_changed.is_set()
+    assert table.pick() is None
 
 
 def test_a_silent_worker_with_requests_is_suspect() -> None:
     """Until it answers."""
     clock = Clock()
-    fleet = WorkerTable(clock=clock)
-    ready(fleet, ONE, TWO)
-    one, waiter = fleet.pool.members["w1"], Waiter(worker_since_s=clock.now_s)
-    fleet.attempt_started("w1", waiter)
-    assert fleet.suspects() == ()
+    table = WorkerTable(clock=clock)
+    ready(table, ONE, TWO)
+    one, waiter = table.pool.members["w1"], Waiter(worker_since_s=clock.now_s)
+    table.attempt_started("w1", waiter)
+    assert table.suspects() == ()
     clock.now_s += 2
-    assert fleet.suspects() == (one,)
-    fleet.record_response(one, 200)
-    assert fleet.suspects() == ()
+    assert table.suspects() == (one,)
+    table.record_response(one, 200)
+    assert table.suspects() == ()
     clock.now_s += 2
     waiter.worker_since_s = None
-    assert fleet.suspects() == (), "it is the client who keeps it waiting"
+    assert table.suspects() == (), "it is the client who keeps it waiting"
     waiter.worker_since_s = 0.0
-    assert fleet.suspects() == (one,)
-    fleet.attempt_ended("w1", waiter)
-    assert fleet.suspects() == ()
+    assert table.suspects() == (one,)
+    table.attempt_ended("w1", waiter)
+    assert table.suspects() == ()
 
 
 def test_no_request_waits_for_an_unreached_worker() -> None:
-    fleet = WorkerTable(rng=random.Random(1))
-    ready(fleet, ONE, TWO)
+    table = WorkerTable(rng=random.Random(1))
+    ready(table, ONE, TWO)
     lost, other = Waiter(), Waiter()
-    fleet.attempt_started("w1", lost)
-    fleet.attempt_started("w2", other)
-    fleet.record_probes({"w1": (Probe.UNREACHABLE, "no answer")})
+    table.attempt_started("w1", lost)
+    table.attempt_started("w2", other)
+    table.record_probes({"w1": (Probe.UNREACHABLE, "no answer")})
     assert (lost.given_up, other.given_up) == (True, False)
-    assert fleet.pick() is fleet.pool.members["w2"]
+    assert table.pick() is table.pool.members["w2"]
 
 
 def test_a_new_worker_weighs_less_during_slow_start() -> None:
     clock = Clock()
-    fleet = WorkerTable(slow_start_s=10.0, clock=clock, rng=random.Random(1))
-    ready(fleet, ONE)
+    table = WorkerTable(slow_start_s=10.0, clock=clock, rng=random.Random(1))
+    ready(table, ONE)
     clock.now_s = 60.0
-    fleet.apply_instances([ONE, TWO])
-    assert fleet.weight(fleet.pool.members["w2"]) == 0.0
-    fleet.record_probes({"w2": (Probe.READY, "")})
+    table.apply_instances([ONE, TWO])
+    assert table.weight(table.pool.members["w2"]) == 0.0
+    table.record_probes({"w2": (Probe.READY, "")})
     weights = []
     for clock.now_s in (60.0, 65.0, 70.0):
-        weights.append(fleet.weight(fleet.pool.members["w2"]))
-        assert fleet.weight(fleet.pool.members["w1"]) == 1.0
+        weights.append(table.weight(table.pool.members["w2"]))
+        assert table.weight(table.pool.members["w1"]) == 1.0
     assert weights == [0.1, 0.5, 1.0]
 
 
 def test_without_slow_start_a_newcomer_has_its_share_at_once() -> None:
     clock = Clock()
-    fleet = WorkerTable(slow_start_s=0.0, clock=clock)
-    ready(fleet, ONE)
+    table = WorkerTable(slow_start_s=0.0, clock=clock)
+    ready(table, ONE)
     clock.now_s = 60.0
-    ready(fleet, ONE, TWO)
-    assert [member.id for _ in range(2) if (member := fleet.pick())] == ["w1", "w2"]
+    ready(table, ONE, TWO)
+    assert [member.id for _ in range(2) if (member := table.pick())] == ["w1", "w2"]
 
 
 @pytest.mark.parametrize("answers", [("500", "drop"), ("drop", "500")], ids=["before", "after"])
 def test_a_dropped_workers_answers_are_forgotten(answers: tuple[str, ...]) -> None:
-    fleet = WorkerTable(rng=random.Random(1))
-    ready(fleet, ONE, TWO)
-    one = fleet.pool.members["w1"]
+    table = WorkerTable(rng=random.Random(1))
+    ready(table, ONE, TWO)
+    one = table.pool.members["w1"]
     for what in answers:
         if what == "drop":
-            fleet.apply_instances([TWO])
-            fleet.record_failure(one, "refused")
+            table.apply_instances([TWO])
+            table.record_failure(one, "refused")
         else:
             for _ in range(4):
-                fleet.record_response(one, 500)
-    ready(fleet, ONE, TWO)
-    fleet.record_response(one, 500)
-    assert fleet.pool.members["w1"] in fleet.pool.routable
+                table.record_response(one, 500)
+    ready(table, ONE, TWO)
+    table.record_response(one, 500)
+    assert table.pool.members["w1"] in table.pool.routable
 
 
 def test_a_change_is_one_line_even_for_thousands() -> None:
-    fleet = WorkerTable(rng=random.Random(1))
+    table = WorkerTable(rng=random.Random(1))
     with capture_logs() as lines:
-        ready(fleet, ONE, TWO)
+        ready(table, ONE, TWO)
         for _ in range(3):
-            fleet.record_failure(fleet.pool.members["w1"], "refused")
-        fleet.apply_instances([])
-        fleet.record_probes({"w2": (Probe.UNREACHABLE, "no answer")})
+            table.record_failure(table.pool.members["w1"], "refused")
+        table.apply_instances([])
+        table.record_probes({"w2": (Probe.UNREACHABLE, "no answer")})
     told = [(line["event"], line["worker"], line.get("error")) for line in lines]
     assert told == [
         ("worker starting", "w1", None),
@@ -215,19 +215,19 @@ def test_a_change_is_one_line_even_for_thousands() -> None:
         ("worker dropped", "w2", "no answer"),
     ]
     with capture_logs() as lines:
-        fleet.apply_instances(Instance(f"ghost{n}", Address("h", 1)) for n in range(3000))
+        table.apply_instances(Instance(f"ghost{n}", Address("h", 1)) for n in range(3000))
     assert lines == [{"event": "workers starting", "workers": 3000, "log_level": "info"}]
 
 
 def test_a_worker_back_as_a_last_resort_is_logged() -> None:
-    fleet = WorkerTable(rng=random.Random(1))
-    ready(fleet, ONE, TWO)
-    one, two = fleet.pool.members.values()
+    table = WorkerTable(rng=random.Random(1))
+    ready(table, ONE, TWO)
+    one, two = table.pool.members.values()
     for _ in range(5):
-        fleet.record_response(one, 500)
-    assert fleet.pick() == two
+        table.record_response(one, 500)
+    assert table.pick() == two
     with capture_logs() as lines:
-        fleet.record_failure(two, "refused")
+        table.record_failure(two, "refused")
     assert {(line["event"], line["worker"]) for line in lines} == {
         ("worker ejected", "w2"),
         ("worker ready", "w1"),
@@ -235,104 +235,104 @@ def test_a_worker_back_as_a_last_resort_is_logged() -> None:
 
 
 def test_with_all_late_requests_go_to_an_untried_worker() -> None:
-    fleet = WorkerTable(rng=random.Random(1))
-    ready(fleet, ONE, TWO)
-    fleet.record_failure(fleet.pool.members["w1"], "makes no progress", late=True)
-    assert {member.id for _ in range(9) if (member := fleet.pick())} == {"w2"}, "while somebody is well"
-    fleet.record_failure(fleet.pool.members["w2"], "makes no progress", late=True)
-    assert {member.id for _ in range(20) if (member := fleet.pick())} == {"w1", "w2"}
-    assert fleet.has_other(["w1"])
-    assert (chosen := fleet.pick(["w1"])) is not None
+    table = WorkerTable(rng=random.Random(1))
+    ready(table, ONE, TWO)
+    table.record_failure(table.pool.members["w1"], "makes no progress", late=True)
+    assert {member.id for _ in range(9) if (member := table.pick())} == {"w2"}, "while somebody is well"
+    table.record_failure(table.pool.members["w2"], "makes no progress", late=True)
+    assert {member.id for _ in range(20) if (member := table.pick())} == {"w1", "w2"}
+    assert table.has_other(["w1"])
+    assert (chosen := table.pick(["w1"])) is not None
     assert chosen.id == "w2"
-    assert not fleet.has_other(["w1", "w2"])
-    assert fleet.pick(["w1", "w2"]) is None
+    assert not table.has_other(["w1", "w2"])
+    assert table.pick(["w1", "w2"]) is None
 
 
 def test_a_worker_silent_until_deadlines_is_probed() -> None:
     clock = Clock()
-    fleet = WorkerTable(clock=clock)
-    ready(fleet, ONE, TWO)
-    one, two = fleet.pool.members["w1"], fleet.pool.members["w2"]
+    table = WorkerTable(clock=clock)
+    ready(table, ONE, TWO)
+    one, two = table.pool.members["w1"], table.pool.members["w2"]
     clock.now_s = 10.0
-    fleet.record_response(two, 200)
+    table.record_response(two, 200)
     for member in (one, two):
-        fleet.attempt_abandoned(member.id, Waiter(worker_since_s=None))
-        fleet.attempt_abandoned(member.id, Waiter(worker_since_s=9.9))
-    assert fleet.suspects() == (one,), "the other one was heard a moment ago"
-    fleet.record_probes({"w1": (Probe.READY, "")})
-    assert fleet.suspects() == ()
+        table.attempt_abandoned(member.id, Waiter(worker_since_s=None))
+        table.attempt_abandoned(member.id, Waiter(worker_since_s=9.9))
+    assert table.suspects() == (one,), "the other one was heard a moment ago"
+    table.record_probes({"w1": (Probe.READY, "")})
+    assert table.suspects() == ()
 
 
 def test_a_probe_that_began_before_a_doubt_does_not_settle_it() -> None:
     clock = Clock()
-    fleet = WorkerTable(clock=clock)
-    ready(fleet, ONE, TWO)
-    one = fleet.pool.members["w1"]
-    asked_s = fleet.now_s()
+    table = WorkerTable(clock=clock)
+    ready(table, ONE, TWO)
+    one = table.pool.members["w1"]
+    asked_s = table.now_s()
     clock.now_s = 0.5
-    fleet.record_stall(one, b"a body", "makes no progress")
-    fleet.record_probes({"w1": (Probe.READY, "")}, asked_s)
-    assert fleet.suspects() == (one,)
-    fleet.record_probes({"w1": (Probe.READY, "")}, 0.5)
-    assert fleet.suspects() == ()
+    table.record_stall(one, b"a body", "makes no progress")
+    table.record_probes({"w1": (Probe.READY, "")}, asked_s)
+    assert table.suspects() == (one,)
+    table.record_probes({"w1": (Probe.READY, "")}, 0.5)
+    assert table.suspects() == ()
 
 
 def test_an_earlier_probe_does_not_undo_an_ejection() -> None:
     clock = Clock()
-    fleet = WorkerTable(clock=clock, rng=random.Random(1))
-    ready(fleet, ONE, TWO)
+    table = WorkerTable(clock=clock, rng=random.Random(1))
+    ready(table, ONE, TWO)
     clock.now_s = 0.5
     for body in "abc":
-        fleet.record_stall(fleet.pool.members["w1"], body, "makes no progress")
-    fleet.record_probes({"w1": (Probe.READY, "")}, 0.4)
-    out = fleet.pool.members["w1"]
+        table.record_stall(table.pool.members["w1"], body, "makes no progress")
+    table.record_probes({"w1": (Probe.READY, "")}, 0.4)
+    out = table.pool.members["w1"]
     assert out.state is WorkerState.EJECTED
     assert out.last_error == "makes no progress, for 3 different bodies in a row"
     clock.now_s = out.probe_at_s
-    fleet.record_probes({"w1": (Probe.READY, "")}, clock.now_s)
-    assert fleet.pool.members["w1"].state is WorkerState.READY
-    fleet.record_stall(fleet.pool.members["w1"], "d", "makes no progress")
-    assert fleet.pool.members["w1"].state is WorkerState.READY, "the count has begun anew"
+    table.record_probes({"w1": (Probe.READY, "")}, clock.now_s)
+    assert table.pool.members["w1"].state is WorkerState.READY
+    table.record_stall(table.pool.members["w1"], "d", "makes no progress")
+    assert table.pool.members["w1"].state is WorkerState.READY, "the count has begun anew"
 
 
 @pytest.mark.parametrize(
     ("status", "state"), [(200, WorkerState.READY), (429, WorkerState.EJECTED), (503, WorkerState.EJECTED)]
 )
 def test_answers_without_inference_do_not_count_as_served(status: int, state: WorkerState) -> None:
-    fleet = WorkerTable(rng=random.Random(1))
-    ready(fleet, ONE, TWO)
-    one = fleet.pool.members["w1"]
+    table = WorkerTable(rng=random.Random(1))
+    ready(table, ONE, TWO)
+    one = table.pool.members["w1"]
     for body in "abc":
-        fleet.record_stall(one, body, "makes no progress")
-        fleet.record_response(one, status)
-    assert fleet.pool.members["w1"].state is state
+        table.record_stall(one, body, "makes no progress")
+        table.record_response(one, status)
+    assert table.pool.members["w1"].state is state
 
 
 def test_bodies_count_only_against_a_worker_that_gets_requests() -> None:
     """The others were under way when it became known."""
-    fleet = WorkerTable(rng=random.Random(1))
-    ready(fleet, ONE, TWO)
-    one = fleet.pool.members["w1"]
-    fleet.record_failure(one, "refused")
+    table = WorkerTable(rng=random.Random(1))
+    ready(table, ONE, TWO)
+    one = table.pool.members["w1"]
+    table.record_failure(one, "refused")
     for body in "abc":
-        fleet.record_stall(one, body, "makes no progress")
-    assert fleet.suspects() == ()
-    fleet.record_probes({"w1": (Probe.READY, "")})
-    fleet.record_stall(one, "d", "makes no progress")
-    assert fleet.pool.members["w1"].state is WorkerState.READY
-    assert fleet.is_draining("w1") is False
+        table.record_stall(one, body, "makes no progress")
+    assert table.suspects() == ()
+    table.record_probes({"w1": (Probe.READY, "")})
+    table.record_stall(one, "d", "makes no progress")
+    assert table.pool.members["w1"].state is WorkerState.READY
+    assert table.is_draining("w1") is False
 
 
 def test_expired_deadlines_eject_no_worker() -> None:
     """A slow image that is sent again and again with little time is not the worker's failure."""
-    fleet = WorkerTable(rng=random.Random(1))
-    ready(fleet, ONE, TWO)
-    one = fleet.pool.members["w1"]
+    table = WorkerTable(rng=random.Random(1))
+    ready(table, ONE, TWO)
+    one = table.pool.members["w1"]
     for status in (500, 500, 504, 504, 504, 504, 504, 504, 500, 500):
-        fleet.record_response(one, status)
-    assert [member.id for member in fleet.pool.routable] == ["w1", "w2"]
-    fleet.record_response(one, 500)
-    assert [member.id for member in fleet.pool.routable] == ["w2"]
+        table.record_response(one, status)
+    assert [member.id for member in table.pool.routable] == ["w1", "w2"]
+    table.record_response(one, 500)
+    assert [member.id for member in table.pool.routable] == ["w2"]
 
 
 @pytest.mark.parametrize(

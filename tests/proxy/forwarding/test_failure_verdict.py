@@ -9,42 +9,42 @@ from tfleet.httpd.http1.request import RequestHead, read_request_head
 from tfleet.proxy.balancing.member import PoolMember, Probe, WorkerState
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import (
+    AttemptFailedError,
     DeclinedError,
     HungUpError,
     LateError,
     StaleConnectionError,
     TicketRefusedError,
-    TryFailedError,
     UnreachableError,
 )
 from tfleet.proxy.forwarding.failure_verdict import report_failure, suspicious_body
 from tfleet.proxy.forwarding.poison_bodies import body_digest
-from tfleet.proxy.forwarding.replay_buffer import ReplayMemory, Upload
+from tfleet.proxy.forwarding.replay_buffer import ReplayBudget, RequestBody
 
 
 def fleet_of(workers: int) -> WorkerTable:
-    fleet = WorkerTable(rng=random.Random(1))
-    fleet.apply_instances([Instance(f"w{number}", Address("h", number + 1)) for number in range(workers)])
-    fleet.record_probes({f"w{number}": (Probe.READY, "") for number in range(workers)})
-    return fleet
+    table = WorkerTable(rng=random.Random(1))
+    table.apply_instances([Instance(f"w{number}", Address("h", number + 1)) for number in range(workers)])
+    table.record_probes({f"w{number}": (Probe.READY, "") for number in range(workers)})
+    return table
 
 
-def one_of(fleet: WorkerTable) -> PoolMember:
-    return fleet.pool.members["w0"]
+def one_of(table: WorkerTable) -> PoolMember:
+    return table.pool.members["w0"]
 
 
 def head(*lines: str) -> RequestHead:
     return read_request_head("\r\n".join(["POST / HTTP/1.1", "Host: x", *lines, ""]).encode())
 
 
-def upload(body: bytes, *, kept_bytes: int = 100) -> Upload:
-    found = Upload(ReplayMemory(kept_bytes, kept_bytes), chunked=False)
+def upload(body: bytes, *, kept_bytes: int = 100) -> RequestBody:
+    found = RequestBody(ReplayBudget(kept_bytes, kept_bytes), chunked=False)
     found.add(body)
     found.ended = True
     return found
 
 
-MAY_BE_THE_BODY: dict[str, tuple[TryFailedError, bool]] = {
+MAY_BE_THE_BODY: dict[str, tuple[AttemptFailedError, bool]] = {
     "hangs up": (HungUpError("it ended"), True),
     "is silent with the body": (LateError("makes no progress", had_body=True), True),
     "is silent without it": (LateError("makes no progress"), False),
@@ -60,53 +60,53 @@ MAY_BE_THE_BODY: dict[str, tuple[TryFailedError, bool]] = {
 
 
 @pytest.mark.parametrize(("error", "may_be"), MAY_BE_THE_BODY.values(), ids=MAY_BE_THE_BODY.keys())
-def test_a_body_is_suspected_if_a_worker(error: TryFailedError, may_be: bool) -> None:
-    fleet = fleet_of(1)
-    found = suspicious_body(fleet, one_of(fleet), error, head(), upload(b"image"))
+def test_a_body_is_suspected_if_a_worker(error: AttemptFailedError, may_be: bool) -> None:
+    table = fleet_of(1)
+    found = suspicious_body(table, one_of(table), error, head(), upload(b"image"))
     assert found == (body_digest([b"image"], b"") if may_be else b"")
 
 
 def test_a_stopping_workers_failure_suspects_no_body() -> None:
-    fleet = fleet_of(1)
-    fleet.record_not_ready(one_of(fleet), "answers 503")
-    assert suspicious_body(fleet, one_of(fleet), HungUpError("it ended"), head(), upload(b"image")) == b""
+    table = fleet_of(1)
+    table.record_not_ready(one_of(table), "answers 503")
+    assert suspicious_body(table, one_of(table), HungUpError("it ended"), head(), upload(b"image")) == b""
 
 
 def test_the_forms_boundary_is_left_out() -> None:
-    fleet = fleet_of(1)
+    table = fleet_of(1)
 
     def found(boundary: str) -> bytes:
         form = head(f"content-Type:multipart/form-data; boundary={boundary}")
         body = upload(f"--{boundary} image --{boundary}--".encode())
-        return suspicious_body(fleet, one_of(fleet), HungUpError("it ended"), form, body)
+        return suspicious_body(table, one_of(table), HungUpError("it ended"), form, body)
 
     assert found("xx") == found("yyyy") != b""
 
 
 def test_a_body_that_is_not_kept_is_known_by_its_length() -> None:
-    fleet = fleet_of(1)
+    table = fleet_of(1)
 
     def found(body: bytes) -> bytes:
         return suspicious_body(
-            fleet, one_of(fleet), HungUpError("it ended"), head(), upload(body, kept_bytes=0)
+            table, one_of(table), HungUpError("it ended"), head(), upload(body, kept_bytes=0)
         )
 
     assert found(b"image") == found(b"other") != found(b"images")
 
 
-def _out(fleet: WorkerTable) -> bool:
-    return one_of(fleet).state is not WorkerState.READY
+def _out(table: WorkerTable) -> bool:
+    return one_of(table).state is not WorkerState.READY
 
 
-def _doubted(fleet: WorkerTable) -> bool:
-    return bool(fleet.suspects()) and not _out(fleet)
+def _doubted(table: WorkerTable) -> bool:
+    return bool(table.suspects()) and not _out(table)
 
 
-def _nothing(fleet: WorkerTable) -> bool:
-    return not fleet.suspects() and not _out(fleet)
+def _nothing(table: WorkerTable) -> bool:
+    return not table.suspects() and not _out(table)
 
 
-JUDGED: dict[str, tuple[TryFailedError, Callable[[WorkerTable], bool]]] = {
+JUDGED: dict[str, tuple[AttemptFailedError, Callable[[WorkerTable], bool]]] = {
     "hangs up": (HungUpError("it ended"), _doubted),
     "is silent with the body": (LateError("makes no progress", had_body=True), _doubted),
     "is silent without it": (LateError("makes no progress"), _doubted),
@@ -122,8 +122,8 @@ JUDGED: dict[str, tuple[TryFailedError, Callable[[WorkerTable], bool]]] = {
 
 @pytest.mark.parametrize(("error", "wanted"), JUDGED.values(), ids=JUDGED.keys())
 def test_each_failure_has_its_consequence_for_a_worker_that(
-    error: TryFailedError, wanted: Callable[[WorkerTable], bool]
+    error: AttemptFailedError, wanted: Callable[[WorkerTable], bool]
 ) -> None:
-    fleet = fleet_of(2)
-    report_failure(fleet, one_of(fleet), error, b"body")
-    assert wanted(fleet)
+    table = fleet_of(2)
+    report_failure(table, one_of(table), error, b"body")
+    assert wanted(table)

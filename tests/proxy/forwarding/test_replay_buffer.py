@@ -1,8 +1,8 @@
-from tfleet.proxy.forwarding.replay_buffer import ReplayMemory, Upload
+from tfleet.proxy.forwarding.replay_buffer import ReplayBudget, RequestBody
 
 
 def test_one_request_gets_no_more_than_its_own_limit() -> None:
-    memory = ReplayMemory(per_request_bytes=10, total_bytes=100)
+    memory = ReplayBudget(per_request_bytes=10, total_bytes=100)
     assert memory.reserve(0, 6)
     assert not memory.reserve(6, 5)
     assert memory.reserve(6, 4)
@@ -10,17 +10,17 @@ def test_one_request_gets_no_more_than_its_own_limit() -> None:
 
 
 def test_all_requests_together_get_no_more_than_the_total() -> None:
-    memory = ReplayMemory(per_request_bytes=10, total_bytes=15)
+    memory = ReplayBudget(per_request_bytes=10, total_bytes=15)
     assert memory.reserve(0, 10)
     assert not memory.reserve(0, 6)
     memory.release(10)
     assert memory.reserve(0, 6)
-    assert repr(memory) == "<ReplayMemory used=6 of 15>"
+    assert repr(memory) == "<ReplayBudget used=6 of 15>"
 
 
 def test_a_body_is_replayable_while_it_fits_in_memory() -> None:
-    memory = ReplayMemory(5, 100)
-    upload = Upload(memory, chunked=False)
+    memory = ReplayBudget(5, 100)
+    upload = RequestBody(memory, chunked=False)
     assert upload.repeatable
     upload.add(b"abc")
     upload.add(b"de")
@@ -32,8 +32,8 @@ def test_a_body_is_replayable_while_it_fits_in_memory() -> None:
 
 
 def test_a_discarded_body_is_returned_to_the_budget_once() -> None:
-    memory = ReplayMemory(5, 8)
-    one, other = Upload(memory, chunked=False), Upload(memory, chunked=True)
+    memory = ReplayBudget(5, 8)
+    one, other = RequestBody(memory, chunked=False), RequestBody(memory, chunked=True)
     one.add(b"abcde")
     other.add(b"abc")
     one.forget()

@@ -9,11 +9,11 @@ from tfleet.discovery.instance import Instance
 from tfleet.proxy.balancing.member import PoolMember, Probe
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import (
+    AttemptFailedError,
     DeclinedError,
     HungUpError,
     LateError,
     StaleConnectionError,
-    TryFailedError,
     UnreachableError,
 )
 from tfleet.proxy.forwarding.retries import RetryBudget, RetryState
@@ -86,10 +86,10 @@ def test_no_ten_seconds_exceed_the_budgets_share_and_floor(steps: list[str | flo
 
 
 def tries(workers: int, *, budget: float = 10.0) -> RetryState:
-    fleet = WorkerTable(rng=random.Random(1))
-    fleet.apply_instances([Instance(f"w{number}", Address("h", number + 1)) for number in range(workers)])
-    fleet.record_probes({f"w{number}": (Probe.READY, "") for number in range(workers)})
-    return RetryState(fleet, RetryBudget(0.0, budget, lambda: 0.0))
+    table = WorkerTable(rng=random.Random(1))
+    table.apply_instances([Instance(f"w{number}", Address("h", number + 1)) for number in range(workers)])
+    table.record_probes({f"w{number}": (Probe.READY, "") for number in range(workers)})
+    return RetryState(table, RetryBudget(0.0, budget, lambda: 0.0))
 
 
 def one_of(found: RetryState) -> PoolMember:
@@ -111,7 +111,7 @@ def test_each_worker_is_tried_once() -> None:
 
 
 @pytest.mark.parametrize("error", [UnreachableError("gone"), StaleConnectionError("gone")])
-def test_a_body_that_is_not_there_any_more_is_not_sent_again(error: TryFailedError) -> None:
+def test_a_body_that_is_not_there_any_more_is_not_sent_again(error: AttemptFailedError) -> None:
     found = tries(3)
     assert not found.failed(one_of(found), error, repeatable=False)
     assert found.problem.status == 502
@@ -158,11 +158,11 @@ def test_when_all_decline_no_worker_is_ready() -> None:
 def test_a_body_that_fails_two_workers_is_not_retried() -> None:
     found = tries(5)
     assert found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True)
-    assert found.careful
+    assert found.needs_new_connection
     assert found.failed(one_of(found), DeclinedError(429), repeatable=True)
     assert found.failed(one_of(found), UnreachableError("refused"), repeatable=True)
     assert not found.failed(one_of(found), LateError("late"), repeatable=True, suspect=True)
-    assert found.spoilt
+    assert found.body_suspected
     assert found.problem.detail.startswith("workers fail on this body, so nobody else gets it: ")
     assert found.problem.detail.count("; ") == 3
 
@@ -171,7 +171,7 @@ def test_a_body_that_is_known_for_it_gets_one_try() -> None:
     found = tries(5)
     assert found.failed(one_of(found), DeclinedError(429), repeatable=True)
     assert not found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True, known=True)
-    assert found.spoilt
+    assert found.body_suspected
 
 
 def test_one_worker_that_fails_twice_is_one_worker() -> None:
@@ -180,7 +180,7 @@ def test_one_worker_that_fails_twice_is_one_worker() -> None:
     ended = StaleConnectionError("ended", had_body=True)
     assert found.failed(one_of(found), ended, repeatable=True, suspect=True)
     assert not found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True)
-    assert not found.spoilt
+    assert not found.body_suspected
     assert found.problem.detail == "no worker answered: w0: ended; w0: hung up"
 
 

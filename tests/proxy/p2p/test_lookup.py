@@ -118,15 +118,15 @@ async def test_a_worker_count_out_of_range_is_400(n: str) -> None:
 
 def test_a_lease_says_how_much_of_a_turn_a_newcomer_is_to_have() -> None:
     now_s = 0.0
-    fleet = WorkerTable(slow_start_s=5.0, clock=lambda: now_s, rng=random.Random(1))
-    lookup = Lookup(fleet, TicketIssuer(None, "tfleet"), NetworkView(), forwards=True)
+    table = WorkerTable(slow_start_s=5.0, clock=lambda: now_s, rng=random.Random(1))
+    lookup = Lookup(table, TicketIssuer(None, "tfleet"), NetworkView(), forwards=True)
     asked_for = read_request_head(b"GET /worker?n=8 HTTP/1.1\r\nHost: a\r\n")
     known, newcomer = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
-    fleet.apply_instances([known])
-    fleet.record_probes({known.id: (Probe.READY, "")})
+    table.apply_instances([known])
+    table.record_probes({known.id: (Probe.READY, "")})
     now_s = 60.0  # by now the fleet is at work
-    fleet.apply_instances([known, newcomer])
-    fleet.record_probes({newcomer.id: (Probe.READY, "")})
+    table.apply_instances([known, newcomer])
+    table.record_probes({newcomer.id: (Probe.READY, "")})
     weights = {}
     for now_s in (60.0, 61.0, 65.0):
         lease = json.loads(lookup.decide(asked_for, None).body)

@@ -3,19 +3,19 @@ from prometheus_client import CollectorRegistry, generate_latest
 from tfleet.proxy.telemetry.request_stats import RequestStats
 
 
-def lines(tally: RequestStats) -> list[str]:
+def lines(stats: RequestStats) -> list[str]:
     registry = CollectorRegistry()
-    registry.register(tally)
+    registry.register(stats)
     return generate_latest(registry).decode().splitlines()
 
 
 def test_answers_are_counted_by_route_status_and_time() -> None:
-    tally = RequestStats()
+    stats = RequestStats()
     for seconds in (0.001, 0.0011, 0.4, 99.0):
-        tally.answered("/", 200, seconds)
-    tally.answered("/predict", 503, 0.5)
-    tally.refused("malformed", 400)
-    found = lines(tally)
+        stats.answered("/", 200, seconds)
+    stats.answered("/predict", 503, 0.5)
+    stats.refused("malformed", 400)
+    found = lines(stats)
     assert 'tfleet_proxy_requests_total{route="/",status="200"} 4.0' in found
     assert 'tfleet_proxy_requests_total{route="/predict",status="503"} 1.0' in found
     assert 'tfleet_proxy_requests_total{route="malformed",status="400"} 1.0' in found
@@ -27,8 +27,8 @@ def test_answers_are_counted_by_route_status_and_time() -> None:
 
 
 def test_bytes_are_counted_both_ways() -> None:
-    tally = RequestStats()
-    tally.received_bytes += 7
-    tally.sent_bytes += 9
-    assert "tfleet_proxy_received_bytes_total 7.0" in lines(tally)
-    assert "tfleet_proxy_sent_bytes_total 9.0" in lines(tally)
+    stats = RequestStats()
+    stats.received_bytes += 7
+    stats.sent_bytes += 9
+    assert "tfleet_proxy_received_bytes_total 7.0" in lines(stats)
+    assert "tfleet_proxy_sent_bytes_total 9.0" in lines(stats)

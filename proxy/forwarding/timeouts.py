@@ -18,24 +18,24 @@ from enum import Enum, auto
 
 from tfleet.httpd.interfaces import Client
 from tfleet.proxy.forwarding.attempt import Attempt
-from tfleet.proxy.forwarding.replay_buffer import Upload
+from tfleet.proxy.forwarding.replay_buffer import RequestBody
 from tfleet.proxy.settings import RequestLimits
 
 
-class Late(Enum):
-    """Which side has exceeded its time."""
+class TimedOut(Enum):
+    """What has timed out."""
 
-    NOBODY = auto()
+    NOTHING = auto()
     REQUEST = auto()
     """The whole request took too long."""
     WORKER = auto()
-    SENDER = auto()
+    CLIENT_SENDING = auto()
     """The client, in sending its body."""
-    READER = auto()
+    CLIENT_READING = auto()
     """The client, in taking the response."""
 
 
-class Turns:
+class ExchangeTimeouts:
     """Tracks the time-outs of one exchange, with the single deadline of its client's connection."""
 
     __slots__ = (
@@ -76,12 +76,12 @@ class Turns:
         """From here on the response may take any time, as long as both sides make progress."""
         self._deadline_s = math.inf
 
-    def changed(self, attempt: Attempt, upload: Upload) -> None:
-        """Data was moved on one side, or a buffer filled or drained: decide which side is waited for now.
+    def update(self, attempt: Attempt, body: RequestBody) -> None:
+        """Decide which side is waited for now, and set the deadline.
 
-        Called for each piece in either direction.
+        Called after each piece in either direction, and when a buffer fills or drains.
         """
-        client, now_s, ended = self._client, self._loop.time(), upload.ended
+        client, now_s, ended = self._client, self._loop.time(), body.ended
         # Back-pressure for the body: what the worker does not take is not read from the client. When the body
         # is complete there is nothing to hold back, and only reading tells that the client has left.
         if (attempt.full and not ended) is not self._paused:
@@ -90,44 +90,47 @@ class Turns:
         if (ended or attempt.full) and not client.write_paused:
             # The worker's: it has the whole body, or as much as it takes for now, so only it can go on. Each
             # piece that it takes or sends begins its time anew.
-            attempt.waits(now_s)
+            attempt.set_waiting_since(now_s)
             due_s = now_s + self._limits.try_timeout_s
         else:
             # The client's: more of the body has to come, or it does not take the response. The worker is not
             # blamed for that. What is unsent now tells later whether the client took any of it.
-            attempt.waits(None)
+            attempt.set_waiting_since(None)
             self._since_s = now_s
             self._unsent_bytes = client.unsent_bytes()
             due_s = now_s + self._limits.client_timeout_s
         client.wake_at(due_s if due_s < self._deadline_s else self._deadline_s)
 
-    def late(self, attempt: Attempt | None, upload: Upload) -> Late:
-        """Return which side is late now. If none is, the next check is scheduled."""
+    def expired(self, attempt: Attempt | None, body: RequestBody) -> TimedOut:
+        """Return what has timed out by now. If nothing has, the next check is scheduled."""
         now_s = self._loop.time()
         if now_s >= self._deadline_s:
-            return Late.REQUEST
+            return TimedOut.REQUEST
         if attempt is not None and attempt.worker_since_s is not None:
-            due_s, who = attempt.worker_since_s + self._limits.try_timeout_s, Late.WORKER
-            goes_on = attempt.has_taken_some
+            due_s, late = attempt.worker_since_s + self._limits.try_timeout_s, TimedOut.WORKER
+            makes_progress = attempt.has_taken_some
         else:
-            # One that has the whole body to itself, or takes nothing, is a reader.
-            reads = self._client.write_paused or upload.ended
-            due_s, who = self._since_s + self._limits.client_timeout_s, Late.READER if reads else Late.SENDER
-            goes_on = self._takes_some
+            # A client that has sent its whole body, or whose buffer is full, can only be late in reading.
+            reads = self._client.write_paused or body.ended
+            due_s, late = (
+                self._since_s + self._limits.client_timeout_s,
+                TimedOut.CLIENT_READING if reads else TimedOut.CLIENT_SENDING,
+            )
+            makes_progress = self._client_takes_some
         if now_s < due_s:
             self._client.wake_at(min(due_s, self._deadline_s))
-            return Late.NOBODY
-        if attempt is not None and goes_on():
+            return TimedOut.NOTHING
+        if attempt is not None and makes_progress():
             # Nothing announces that a part of what was sent has been taken: it is seen only now.
-            self.changed(attempt, upload)
-            return Late.NOBODY
-        return who
+            self.update(attempt, body)
+            return TimedOut.NOTHING
+        return late
 
-    def let_go(self) -> None:
-        """There is no attempt any more, so the client's body is read again."""
+    def attempt_ended(self) -> None:
+        """The attempt is over: read the client's body again."""
         if self._paused:
             self._paused = False
             self._client.resume_reading()
 
-    def _takes_some(self) -> bool:
+    def _client_takes_some(self) -> bool:
         return self._client.write_paused and self._client.unsent_bytes() < self._unsent_bytes
