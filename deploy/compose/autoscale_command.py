@@ -17,11 +17,11 @@ from tfleet.client.commands.options import proxy_option
 from tfleet.client.text import printable
 from tfleet.deploy.compose.autoscaler import Autoscaler, Scope
 from tfleet.deploy.compose.engine import Engine, EngineError, connected
-from tfleet.deploy.compose.load import LoadReader
 from tfleet.deploy.compose.policy import COOLDOWN_S, STABILIZATION_S, TARGET_BUSY, TARGET_QUEUE, ScalingRules
 from tfleet.deploy.compose.project import NoSuchProjectError, workers_of
 from tfleet.deploy.compose.report import JsonEventLog, TextEventLog
 from tfleet.deploy.compose.scale_command import project_option, service_option
+from tfleet.deploy.compose.worker_load import LoadReader
 from tfleet.deploy.errors import CommandRefusedError
 from tfleet.deploy.signals import on_stop_signal
 from tfleet.runtime.clean_exit import clean_exit

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tfleet.deploy.compose.load import WorkerLoad
+from tfleet.deploy.compose.worker_load import WorkerLoad
 
 _TOLERANCE: Final = 0.1
 """The default of --horizontal-pod-autoscaler-tolerance."""
@@ -152,7 +152,7 @@ def _fewer(rules: ScalingRules, workers: int, past: ScalingHistory) -> tuple[int
 
 def _enough(rules: ScalingRules, workers: int, loads: Sequence[WorkerLoad]) -> str:
     if not loads:
-        return "because no worker's load is known"
+        return "because no worker's metrics could be read"
     if workers == rules.most and max(_by_busy(rules, loads), _by_queue(rules, loads)) > workers:
         return "which is the maximum, and too few"
     return "which fits the load"
@@ -160,8 +160,8 @@ def _enough(rules: ScalingRules, workers: int, loads: Sequence[WorkerLoad]) -> s
 
 def _too_few(rules: ScalingRules, loads: Sequence[WorkerLoad]) -> str:
     if _by_queue(rules, loads) > _by_busy(rules, loads):
-        return f"because more than {rules.target_queue:g} requests wait in each"
-    return f"because they are busy for more than {rules.target_busy:g} of the time"
+        return f"because more than {rules.target_queue:g} requests wait in each worker"
+    return f"because workers are busy more than {100 * rules.target_busy:g} % of the time"
 
 
 def _by_busy(rules: ScalingRules, loads: Sequence[WorkerLoad]) -> float:

@@ -16,7 +16,8 @@ from tfleet.deploy.compose.engine import Engine
 from tfleet.deploy.compose.events import ContainerEvent, Report
 from tfleet.deploy.compose.threads import in_thread
 
-_READY = "ready"
+_READY: Final = "ready"
+_POLL_INTERVAL_S: Final = 0.5
 
 
 def ready_workers(
@@ -55,9 +56,6 @@ def _host(worker: WorkerStatus) -> str:
         return Address.parse(worker.address).host
     except BadAddressError:
         return ""
-
-
-_POLL_INTERVAL_S: Final = 0.5
 
 
 class ReadinessWait:

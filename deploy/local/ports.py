@@ -1,7 +1,4 @@
-"""Whether somebody listens at an address.
-
-Ports that nobody listens on yet.
-"""
+"""Finds free ports, and checks whether something listens at an address."""
 
 from __future__ import annotations
 
@@ -15,7 +12,9 @@ from typing import Final
 from tfleet.contract.address import LOCALHOST, Address
 from tfleet.httpd.listen import BindAddress, bind_all, bound_socket, loopbacks
 
-_TIMEOUT_S = 1.0
+LOOPBACK: Final = "127.0.0.1"
+_TIMEOUT_S: Final = 1.0
+_ADVICE: Final = "stop what listens there or choose another (0 is any free one)"
 
 
 def reachable(address: Address) -> bool:
@@ -25,11 +24,6 @@ def reachable(address: Address) -> bool:
     except OSError:
         return False
     return True
-
-
-LOOPBACK: Final = "127.0.0.1"
-
-_ADVICE = "stop what listens there or choose another (0 is any free one)"
 
 
 class PortTakenError(OSError):
@@ -54,7 +48,7 @@ def free_ports(
 
 def _claim(stack: ExitStack, host: str, option: str, port: int) -> int:
     try:
-        listeners = bind_all(_places(host, port), partial(bound_socket, shared=False))
+        listeners = bind_all(_bind_addresses(host, port), partial(bound_socket, shared=False))
         for listener in listeners:
             stack.enter_context(listener)
         for listener in listeners:
@@ -68,8 +62,8 @@ def _claim(stack: ExitStack, host: str, option: str, port: int) -> int:
     return claimed
 
 
-def _places(host: str, port: int) -> list[BindAddress]:
+def _bind_addresses(host: str, port: int) -> list[BindAddress]:
     if host == LOCALHOST:
         return loopbacks(port)
-    family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return [BindAddress(family, kind, protocol, where)]
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return [BindAddress(family, kind, protocol, address)]

@@ -131,7 +131,7 @@ async def test_workers_come_with_the_load_and_go_with_it(small_fleet: Project, t
     assert fewer[-1][1] == 1, said
     (growth,) = (line for line in _lines(output, "decision") if line["workers"] < line["wanted"])
     assert growth["busy"] > _TARGET
-    assert growth["because"] == f"because they are busy for more than {_TARGET} of the time"
+    assert growth["because"] == f"because workers are busy more than {100 * _TARGET:g} % of the time"
     assert _lines(output, "failed") == [], said
     assert _lines(output, "stopped")[0]["draining"] == []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tfleet.deploy.lazy_commands import variable
+from tfleet.deploy.variables import variable
 from tfleet.proxy.cli import proxy
 from tfleet.worker.cli import worker
 

@@ -11,17 +11,16 @@ from click.testing import CliRunner
 
 from tests.support.environment import users_environment
 from tfleet.deploy.cli import cli
-from tfleet.deploy.lazy_commands import (
+from tfleet.deploy.lazy_commands import LazyCommand, LazyGroup
+from tfleet.deploy.local.plan import PROGRAM
+from tfleet.deploy.variables import (
     KNOWN,
-    LazyCommand,
-    LazyGroup,
     give_variables,
-    unknown,
     unknown_variable_message,
+    unknown_variables,
     variable,
     variables,
 )
-from tfleet.deploy.local.plan import PROGRAM
 
 
 @pytest.fixture
@@ -164,7 +163,7 @@ def test_the_written_list_is_that_of_the_commands() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
 def test_variables_of_the_containers_are_known(file: Path) -> None:
     named = re.findall(r"\bTFLEET_[A-Z_]+[A-Z](?=\s*[:=])", file.read_text())
-    assert unknown(dict.fromkeys(named, "")) == []
+    assert unknown_variables(dict.fromkeys(named, "")) == []
 
 
 @pytest.mark.parametrize(
@@ -176,7 +175,7 @@ def test_variables_of_the_containers_are_known(file: Path) -> None:
     ],
 )
 def test_an_unknown_variable_is_reported_with_the_closest(name: str, meant: str) -> None:
-    assert unknown({name: "x", "TFLEET_MODEL": "y", "PATH": "z"}) == [name]
+    assert unknown_variables({name: "x", "TFLEET_MODEL": "y", "PATH": "z"}) == [name]
     assert unknown_variable_message(name) == f"{name} is not one of tfleet's variables{meant}"
 
 
@@ -191,7 +190,7 @@ def test_an_unknown_variable_is_reported_with_the_closest(name: str, meant: str)
     ],
 )
 def test_variables_set_by_kubernetes_are_accepted(name: str, value: str) -> None:
-    assert unknown({name: value}) == []
+    assert unknown_variables({name: value}) == []
 
 
 @pytest.mark.process

@@ -11,8 +11,8 @@ from tests.support.waiting import eventually
 from tfleet.client.async_client import AsyncFleetClient
 from tfleet.deploy.compose.autoscaler import Autoscaler, Scope
 from tfleet.deploy.compose.events import ContainerEvent
-from tfleet.deploy.compose.load import LoadReader
 from tfleet.deploy.compose.policy import ScalingDecision, ScalingRules
+from tfleet.deploy.compose.worker_load import LoadReader
 
 RULES = ScalingRules(least=1, most=4, target_busy=0.5, cooldown_s=10, stabilization_s=30)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tfleet.deploy.compose.load import WorkerLoad
 from tfleet.deploy.compose.policy import ScalingHistory, ScalingRules, decide
+from tfleet.deploy.compose.worker_load import WorkerLoad
 
 RULES = ScalingRules(least=2, most=10, target_busy=0.5, target_queue=8, cooldown_s=60, stabilization_s=300)
 LONG_AGO = ScalingHistory(workers=4, changed_s=-1000, needed=())
@@ -127,18 +127,18 @@ def test_a_fresh_autoscaler_first_observes() -> None:
     [
         (
             busy(0.75),
-            "workers 4, busy 0.75, 0 waiting: 6 wanted, because they are busy for more than 0.5 of the time",
+            "workers 4, busy 0.75, 0 waiting: 6 wanted, because workers are busy more than 50 % of the time",
         ),
         (
             busy(0.5, queue=9),
-            "workers 4, busy 0.50, 36 waiting: 5 wanted, because more than 8 requests wait in each",
+            "workers 4, busy 0.50, 36 waiting: 5 wanted, because more than 8 requests wait in each worker",
         ),
         (busy(0.5), "workers 4, busy 0.50, 0 waiting: 4 wanted, which fits the load"),
         (
             busy(0.5, n=3),
             "workers 4 (1 unknown), busy 0.50, 0 waiting: 4 wanted, which fits the load",
         ),
-        ([], "workers 4 (4 unknown): 4 wanted, because no worker's load is known"),
+        ([], "workers 4 (4 unknown): 4 wanted, because no worker's metrics could be read"),
     ],
 )
 def test_a_decision_is_a_line_with_the_figures_that_led_to_it(loads: Sequence[WorkerLoad], line: str) -> None:

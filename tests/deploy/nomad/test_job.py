@@ -12,7 +12,7 @@ import click
 import hcl2
 import pytest
 
-from tfleet.deploy.lazy_commands import variable
+from tfleet.deploy.variables import variable
 from tfleet.proxy.cli import proxy
 from tfleet.worker.cli import worker
 

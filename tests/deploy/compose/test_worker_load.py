@@ -4,7 +4,13 @@ import pytest
 
 from tests.deploy.compose.fake_engine import FakeEngine, container, page, pretend_proxy
 from tfleet.client.async_client import AsyncFleetClient
-from tfleet.deploy.compose.load import LoadCounters, LoadReader, WorkerLoad, load_between, read_counters
+from tfleet.deploy.compose.worker_load import (
+    LoadCounters,
+    LoadReader,
+    WorkerLoad,
+    load_between,
+    read_counters,
+)
 
 
 def test_busy_seconds_and_both_queues_are_read_from_the_metrics() -> None:
