@@ -34,8 +34,8 @@ class Step:
     queue: int
 
 
-class _Try:
-    """One that is never late."""
+class _Attempt:
+    """An attempt that never times out."""
 
     worker_since_s: float | None = None
 
@@ -49,7 +49,7 @@ def newcomer(balance: Balance, slow_start_s: float = SLOW_START_S) -> list[Step]
     known = [Instance(f"w{number}", Address("h", 1)) for number in range(WORKERS)]
     fleet.apply_instances(known)
     fleet.record_probes({instance.id: (Probe.READY, "") for instance in known})
-    in_flight: list[tuple[float, int, str, _Try]] = []
+    in_flight: list[tuple[float, int, str, _Attempt]] = []
     free_s: dict[str, float] = {}
     steps: list[Step] = []
     found, queue = Counter[str](), 0
@@ -72,7 +72,7 @@ def newcomer(balance: Balance, slow_start_s: float = SLOW_START_S) -> list[Step]
         assert member is not None
         found[member.id] += 1
         free_s[member.id] = max(now_s, free_s.get(member.id, 0.0)) + ANSWER_S
-        one = _Try()
+        one = _Attempt()
         fleet.attempt_started(member.id, one)
         heapq.heappush(in_flight, (free_s[member.id], number, member.id, one))
         queue = max(queue, fleet.in_flight(_NEW))

@@ -128,6 +128,8 @@ class Watch:
         if now != before:
             self._changed(answer)
         self._changes.log_rejected(now)
+        # After `on_change`: absent workers are judged by the newest list. A registry that lists nobody may
+        # have lost its state, so it does not count as healthy.
         self._on_check(answer.has_leader and answer.complete and bool(now.passing or now.maintained))
         if now != before:
             return

@@ -2,9 +2,9 @@
 
 The rules:
 
-- It registers when it listens and has a ready worker. From then on it stays registered until it drains: a
-  proxy without workers is no worse than the others, which see the same workers.
-- Registration is no condition for serving. Failures, conflicts about the address included, are logged and
+- It registers when it listens and has a ready worker. From then on it stays registered until it drains,
+  even if it loses all workers: the other proxies see the same workers, so they have none either.
+- It serves whether it is registered or not. Failures, conflicts about the address included, are logged and
   retried for as long as the proxy runs.
 - On shutdown it deregisters before it rejects requests.
 """

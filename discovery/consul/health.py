@@ -107,6 +107,7 @@ class ConsulHealth:
 
     async def service(self, service: str, index: int, wait_s: float) -> HealthResponse:
         since = {"index": str(index)} if index else {}
+        # A stale read: any server may answer, so the list is there even while Consul has no leader.
         try:
             head, body = await self._get(service, {"stale": "", "wait": f"{wait_s:g}s", **since})
             has_leader = head.get("X-Consul-KnownLeader") != "false"
@@ -142,7 +143,7 @@ class ConsulHealth:
             headers=headers,
             ssl=context or True,
             server_hostname=self._credentials.server_name,
-            allow_redirects=False,
+            allow_redirects=False,  # the token goes along with each request, so only to the chosen registry
         ) as answer:
             body = await answer.read()
         if answer.status == _OK:

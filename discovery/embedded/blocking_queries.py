@@ -67,7 +67,7 @@ class BlockingQueries:
         finally:
             self._waiting.discard(waiter)
 
-    def notify(self) -> None:
+    def wake_waiters(self) -> None:
         """Wake the requests whose index has risen. Call it after each change."""
         for waiter in self._waiting:
             if waiter.index() > waiter.known and not waiter.woken.done():

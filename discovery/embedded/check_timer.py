@@ -54,7 +54,7 @@ class TimedCheck:
         return cls(check, math.inf, 0.0, math.inf)
 
     def adopted_by(self, service: Service, index: int) -> TimedCheck:
-        """Return the check for a service that was registered again without naming it."""
+        """Return this check for a new registration of its service that does not name the check."""
         check = replace(self.check, service_name=service.name, service_tags=service.tags)
         if check != self.check:
             check = replace(check, modify_index=index)

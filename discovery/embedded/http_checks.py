@@ -107,13 +107,13 @@ async def run_check(
     look_up: LookUp,
     slot: AbstractAsyncContextManager[object],
 ) -> tuple[Status, str]:
-    """Return status and output of one GET, made while holding the slot; at most `most_bytes` of the body."""
+    """Return status and output of one GET, made while holding the slot; at most `max_bytes` of the body."""
     try:
         async with asyncio.timeout(probe.timeout_s), slot:
             return await _asked(session, probe, max_bytes, look_up)
     except TimeoutError:
         return "critical", f'Get "{probe.url}": no answer within {probe.timeout_s:g} s'
-    # ValueError: a URL that is none.
+    # ValueError: not a URL.
     except (aiohttp.ClientError, UnreachableTargetError, OSError, ValueError) as error:
         return "critical", f'Get "{probe.url}": {plain_reason(error)}'
 

@@ -1,4 +1,4 @@
-"""Parsing requests: bodies within limits, the query of a read, and a small part of Consul's filter language.
+"""Parses the bodies, queries and filters of requests.
 
 Blocking queries: https://developer.hashicorp.com/consul/api-docs/features/blocking. Filters: `SELECTOR ==
 VALUE`, joined by `and`; https://developer.hashicorp.com/consul/api-docs/features/filtering.
@@ -22,9 +22,7 @@ from tfleet.discovery.embedded.model import DATACENTER
 
 
 async def read_body(request: web.Request, limits: RegistryLimits) -> bytes:
-    """Read the whole body. The application limits its size; here its time is limited. Raises
-    SlowBodyError.
-    """
+    """Read the whole body in time; the application limits its size. Raises SlowBodyError."""
     try:
         async with asyncio.timeout(limits.body_timeout_s):
             return await request.read()

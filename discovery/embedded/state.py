@@ -76,7 +76,7 @@ class RegistryState:
         self.http_checks.run_exactly(self.catalog.probes)
         if self.catalog.index != self._notified_index:
             self._notified_index = self.catalog.index
-            self.watchers.notify()
+            self.watchers.wake_waiters()
         due = self.catalog.due
         if self._loop and due < self._timer_due:
             self._stop_timer()

@@ -33,6 +33,7 @@ class Prober:
     async def run(self) -> None:
         """Probe until cancelled."""
         while True:
+            # Cleared before the round: a change during it starts the next round at once.
             self._table.pool_changed.clear()
             await self.round()
             try:
@@ -44,6 +45,7 @@ class Prober:
     async def round(self) -> None:
         """Probe the workers that are due, and report the results to the table."""
         due = {member.id: member for member in (*self._table.suspects(), *self._table.probes_due())}
+        # Taken before the probes: a success says nothing about a failure that came after its probe began.
         probed, started_s = list(due.values())[:_MAX_PROBES], self._table.now_s()
         async with asyncio.TaskGroup() as group:
             tasks = {member.id: group.create_task(self._probe(member)) for member in probed}
@@ -62,6 +64,7 @@ class Prober:
             async with self._session.get(f"{member.instance.address.url}/readyz", timeout=_TIMEOUT) as answer:
                 if not member.answers_as(answer.headers.get(WORKER)):
                     return Probe.UNREACHABLE, f"{answer.headers[WORKER]} answers at its address"
+                # A proxy answers /readyz, too, and would pass for a healthy worker.
                 if WORKER not in answer.headers and PROXY in answer.headers:
                     return Probe.UNREACHABLE, "a proxy answers at its address"
                 if answer.ok:

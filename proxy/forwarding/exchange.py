@@ -31,7 +31,7 @@ from tfleet.proxy.forwarding.replay_buffer import RequestBody
 from tfleet.proxy.forwarding.retries import RetryState
 from tfleet.proxy.forwarding.timeouts import ExchangeTimeouts, TimedOut
 from tfleet.proxy.problems import NO_WORKER, body_too_large
-from tfleet.proxy.telemetry.access_log import BROKEN_ANSWER, CLIENT_CLOSED
+from tfleet.proxy.telemetry.access_log import BROKEN_RESPONSE, CLIENT_CLOSED
 
 _BAD_REQUEST: Final = 400
 _UNAUTHORIZED: Final = 401
@@ -229,7 +229,7 @@ class Exchange:
         if self._response_started:
             context.telemetry.log.broken_off(request_id=self._request_id, worker=member.id, error=str(error))
             report_failure(table, member, error, self._request_id)
-            self._break_off(BROKEN_ANSWER)
+            self._break_off(BROKEN_RESPONSE)
             return
         context.telemetry.metrics.failed_tries.labels(type(error).__name__.removesuffix("Error")).inc()
         # Before the report, because that may change the worker's state.

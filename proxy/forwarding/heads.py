@@ -23,7 +23,7 @@ _REQUEST: Final = b"\r\n".join(
         b"",
     ]
 )
-_ANSWER: Final = b"\r\n".join(
+_RESPONSE: Final = b"\r\n".join(
     [
         b"HTTP/1.1 %d %b",
         b"%b" + WORKER.encode() + b": %b",
@@ -74,7 +74,7 @@ def worker_head(
 
 
 def client_head(
-    answer: ResponseHead,
+    response: ResponseHead,
     *,
     worker: str,
     request_id: str,
@@ -89,20 +89,20 @@ def client_head(
     replaces the worker's CORS fields, which are for clients that call it directly.
     """
     lines = [
-        *(without_cors_headers(answer.fields.lines) if cors else answer.fields.lines),
+        *(without_cors_headers(response.fields.lines) if cors else response.fields.lines),
         *connection,
         *cors,
     ]
-    queue_length, length_bytes = answer.queue_length, answer.fields.first(b"content-length")
+    queue_length, length_bytes = response.queue_length, response.fields.first(b"content-length")
     if queue_length is not None:
         lines.append(QUEUE_LENGTH.encode() + b": " + queue_length)
     if chunked:
         lines.append(_CHUNKED)
-    elif length_bytes is not None and answer.status != _NO_CONTENT:
+    elif length_bytes is not None and response.status != _NO_CONTENT:
         lines.append(b"Content-Length: " + length_bytes)
-    return _ANSWER % (
-        answer.status,
-        answer.reason,
+    return _RESPONSE % (
+        response.status,
+        response.reason,
         _with_ends(lines),
         worker.encode("latin-1", "replace"),
         request_id.encode(),

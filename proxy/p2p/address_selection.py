@@ -95,13 +95,13 @@ class ClientLocation:
         if instance.wan is None:
             return instance.address
         if self._side is None:
-            self._side = self._look()
+            self._side = self._locate()
         return self._side.address(instance)
 
-    def _look(self) -> ClientSide:
-        said = self._head.fields.values
-        client = _first(said.get(b"x-forwarded-for", ())) or self._peer
-        host = _first(said.get(b"x-forwarded-host", ())) or self._head.host.decode("latin-1")
+    def _locate(self) -> ClientSide:
+        fields = self._head.fields.values
+        client = _first(fields.get(b"x-forwarded-for", ())) or self._peer
+        host = _first(fields.get(b"x-forwarded-host", ())) or self._head.host.decode("latin-1")
         return side_of(client, self._networks, wanted=self._wanted, reached=_host(host))
 
 

@@ -48,10 +48,10 @@ class DirectResponse:
     """
 
     def __init__(
-        self, decide: Callable[[RequestHead, str | None], LocalReply], observer: AccessLog, cors: Cors
+        self, decide: Callable[[RequestHead, str | None], LocalReply], access_log: AccessLog, cors: Cors
     ) -> None:
         self._decide = decide
-        self._access_log = observer
+        self._access_log = access_log
         self._cors = cors
 
     def handle(self, head: RequestHead, client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Redirects: in p2p mode, an image sent to the proxy is redirected to a worker; its body is not read."""
+"""Redirects uploads to a worker (307) without reading them."""
 
 from __future__ import annotations
 

@@ -18,6 +18,17 @@ import structlog
 from tfleet.proxy.telemetry.metrics import ProxyMetrics
 from tfleet.runtime import log
 
+CLIENT_CLOSED: Final = 499
+"""nginx's status for a client that disconnected before the response; only counted and logged."""
+
+BROKEN_RESPONSE: Final = 502
+"""The status logged for a response that the worker broke off."""
+
+_MALFORMED: Final = "malformed"
+
+# Requested every few seconds by monitoring: logged at level debug only.
+_MONITORING = frozenset({"/healthz", "/readyz", "/metrics", "/workers", "/workers/{id}/metrics"})
+
 _quoted: Final = json.encoder.encode_basestring_ascii
 
 WriteRequest = Callable[[str, str, str, int, float, str | None], None]
@@ -92,18 +103,6 @@ def _write_event(request_id: str, method: str, path: str, status: int, ms: float
     )
 
 
-CLIENT_CLOSED: Final = 499
-"""nginx's status for a client that disconnected before the response; only counted and logged."""
-
-BROKEN_ANSWER: Final = 502
-"""The logged and counted status of a response that its worker broke off; the client got another one."""
-
-_MALFORMED: Final = "malformed"
-
-# Requested every few seconds by monitoring: logged at level debug only.
-_MONITORING = frozenset({"/healthz", "/readyz", "/metrics", "/workers", "/workers/{id}/metrics"})
-
-
 class AccessLog:
     """Logs and counts requests when they are over."""
 
@@ -149,7 +148,7 @@ class AccessLog:
         """Log the body that workers fail on, and the failures."""
         self._metrics.poison_bodies.inc()
         self._log.warning(
-            "workers fail on this body: for a while it gets one try only",
+            "workers fail on this body: for a while it gets one attempt only",
             request_id=request_id,
             body=body,
             failures=list(failures),

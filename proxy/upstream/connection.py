@@ -5,8 +5,8 @@
 - Only bytes that belong to the body are passed on (httpd/http1/body.py). Bytes after it end the
   connection; they are never taken for the next response.
 - A response that is delimited by the end of its connection is complete after FIN, and broken after RST.
-- Data received before a RST is still read: a worker that answers early and closes the connection causes a
-  RST.
+- Data received before a RST is still read. A worker that responds before it has read the whole body, and
+  then closes the connection, causes such a RST.
 - Closing does not wait for unsent data: the worker gets a RST, and so knows that no more will come.
 """
 
@@ -77,9 +77,9 @@ class WorkerConnection(asyncio.Protocol):
         return self._transport is None
 
     def begin(self, sink: ResponseSink, beginning: bytes, *, bodiless: bool = False) -> None:
-        """Send a request's head, or more of it. Only after the last answer has ended.
+        """Send a request's head, or more of it. Only after the last response has ended.
 
-        `bodiless` is that the answer has no body whatever its head says, as for HEAD.
+        `bodiless` is that the response has no body whatever its head says, as for HEAD.
         """
         assert self._transport is not None
         self._sink = sink
@@ -159,11 +159,13 @@ class WorkerConnection(asyncio.Protocol):
             self._sink.drained()
 
     def _read_head(self, data: bytes) -> bytes:
-        """What of `data` comes behind the head that is waited for."""
+        """Parse the response head. Return what follows it in `data`; empty while it is incomplete."""
         self._silent = False
         seen = len(self._received)
         if seen:
             data = self._received + data
+        # The end of a head may be split over two reads, so the search begins a little before the new data. To
+        # begin at the start each time would take quadratic time.
         while (end := data.find(_END, max(0, seen - len(_END)))) >= 0:
             head = read_response_head(data[: end + 2])
             data = data[end + 4 :]
@@ -191,9 +193,11 @@ class WorkerConnection(asyncio.Protocol):
             piece, taken = body.feed(data)
             if piece:
                 sink.piece_came(piece)
+            # The sink may have dropped this connection while it took the piece.
             if self._sink is not sink:
                 return
         if body.ended:
+            # First: the callback puts this connection into the pool, ready for the next request.
             self._sink = None
             sink.answer_ended(reusable=self._keep_alive and taken == len(data))
 
@@ -201,6 +205,7 @@ class WorkerConnection(asyncio.Protocol):
         sink = self._sink
         if sink is None:
             return
+        # Only a body that is delimited by the end of its connection is complete now; any other was cut off.
         if whole and isinstance(self._body, ToTheEnd):
             self._sink = None
             sink.answer_ended(reusable=False)

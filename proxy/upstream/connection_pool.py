@@ -50,12 +50,13 @@ class WorkerConnections:
         None.
         """
         idle = self._idle.get(address)
+        # The last one was used most recently: if it has been idle for too long, so have all others.
         if not idle or idle[-1].idle_since_s < self._loop.time() - self._keep_alive_s:
             return None
         return idle.pop()
 
     async def connect(self, address: Upstream) -> WorkerConnection:
-        """A new one. Raises OSError, UnicodeError for a name that is none, and TimeoutError after 5 s."""
+        """Make a new connection. Raises OSError, TimeoutError, and UnicodeError for an invalid host name."""
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             if isinstance(address, Path):
                 _, connection = await self._loop.create_unix_connection(
@@ -65,7 +66,8 @@ class WorkerConnections:
                 _, connection = await self._loop.create_connection(
                     lambda: WorkerConnection(self._lost), address.host, address.port
                 )
-        if connection.ended:  # in the turn in which it came about
+        # The worker may have closed it in the same iteration of the event loop.
+        if connection.ended:
             raise ConnectionResetError("it ended the connection at once")
         self._all[connection] = address
         return connection

@@ -37,13 +37,13 @@ async def test_wakes_only_those_whose_index_has_risen() -> None:
         second = group.create_task(watchers.wait(other, 7, _LONG_S))
         await _held(watchers, 2)
         mine.value = 8
-        watchers.notify()
-        watchers.notify()  # before the woken one has run
+        watchers.wake_waiters()
+        watchers.wake_waiters()  # before the woken one has run
         await first
         assert not second.done()
         assert repr(watchers) == "<BlockingQueries waiting=1 limit=2 closed=False>"
         other.value = 8
-        watchers.notify()
+        watchers.wake_waiters()
     assert len(watchers) == 0
 
 
@@ -79,7 +79,7 @@ async def test_close_ends_all_waits_and_lets_no_new_one_begin() -> None:
             group.create_task(watchers.wait(counter, 7, _LONG_S))
             await _held(watchers, 2)
             counter.value = 8
-            watchers.notify()
+            watchers.wake_waiters()
             watchers.close()
         await watchers.wait(counter, 8, _LONG_S)
 

@@ -1,8 +1,8 @@
 """Faults of a worker before anything of its answer has gone to the client, byte for byte.
 
 Where another worker is there, it answers, as if nothing had happened; alone it is a 502 that says what was
-wrong. The connection of the faulty one is not used again. It is ejected by that one try, but for what may be
-the body's fault: there a probe decides, and these say to a probe that they are ready.
+wrong. The connection of the faulty one is not used again. It is ejected by that one attempt, but for what may
+be the body's fault: there a probe decides, and these say to a probe that they are ready.
 """
 
 import contextlib

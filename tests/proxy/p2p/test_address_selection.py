@@ -92,9 +92,9 @@ def test_without_a_known_name_the_inside_address_is_given() -> None:
 )
 def test_forwarded_for_tells_the_client_behind_a_proxy(peer: str, lines: list[str], address: Address) -> None:
     block = "".join(f"{line}\r\n" for line in ("GET /worker HTTP/1.1", *lines)).encode()
-    asker = ClientLocation(read_request_head(block), peer, NETWORKS)
-    assert asker.address(EVERYWHERE) == asker.address(EVERYWHERE) == address
-    assert asker.address(LAN_ONLY) == INSIDE
+    client = ClientLocation(read_request_head(block), peer, NETWORKS)
+    assert client.address(EVERYWHERE) == client.address(EVERYWHERE) == address
+    assert client.address(LAN_ONLY) == INSIDE
 
 
 FROM_OUTSIDE = {"X-Forwarded-For": "192.0.2.7"}
