@@ -11,7 +11,7 @@ from tfleet.client import worker_status
 from tfleet.client.concurrency.iterate import pulled
 from tfleet.client.concurrency.ordered_map import in_order
 from tfleet.client.errors import BadImageError, DeadlineExceededError, FleetError
-from tfleet.client.http import decode as answer
+from tfleet.client.http import answers
 from tfleet.client.http.transport import Transport
 from tfleet.client.images.image import Source, load
 from tfleet.client.proxies.addresses import DEFAULT_PROXY, parse_whereabouts
@@ -90,7 +90,7 @@ class AsyncFleetClient:
                 self._transport,
                 self._proxies,
                 try_timeout_s=try_timeout_s,
-                most_workers=max_connections,
+                max_workers=max_connections,
                 balance=balance,
             )
             if p2p
@@ -147,7 +147,7 @@ class AsyncFleetClient:
         except TimeoutError as error:
             raise self._too_late(call) from error
         elapsed_ms = (clock() - started) * 1000
-        return answer.classification(
+        return answers.classification(
             reply, request_id=call.request_id, elapsed_ms=elapsed_ms, failed_tries=len(call.tries)
         )
 

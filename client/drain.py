@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from tfleet.client.errors import FleetUnavailableError, UnexpectedAnswerError
-from tfleet.client.http import decode as answer
+from tfleet.client.http import answers
 from tfleet.client.http.transport import LostConnectionError
 from tfleet.contract.names import TICKET
 
@@ -71,7 +71,9 @@ class WorkerDrain:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 await self._hold()
                 headers = {TICKET: self._ticket} if self._ticket else {}
-                reply = await self._transport.tell(f"{self._address.url}/drain{self._addressee}", headers)
+                reply = await self._transport.post_empty(
+                    f"{self._address.url}/drain{self._addressee}", headers
+                )
         except (LostConnectionError, TimeoutError) as error:
             reason = str(error) or f"no answer in {_ANSWER_TIMEOUT_S:g} s"
             raise FleetUnavailableError(
@@ -79,7 +81,7 @@ class WorkerDrain:
             ) from error
         if reply.status == _MISDIRECTED:
             raise UnexpectedAnswerError(
-                f"another worker answers at {self._address}: {answer.failure(reply)}", status=reply.status
+                f"another worker answers at {self._address}: {answers.failure(reply)}", status=reply.status
             )
         if reply.status == _UNAUTHORIZED and not self._ticket:
             raise UnexpectedAnswerError(
@@ -88,7 +90,7 @@ class WorkerDrain:
                 status=reply.status,
             )
         if reply.status != _ACCEPTED:
-            raise answer.failure(reply)
+            raise answers.failure(reply)
 
     async def wait_gone(self, tell: Callable[[int], None]) -> None:
         """Return when the worker has finished what it had.

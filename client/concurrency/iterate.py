@@ -1,4 +1,4 @@
-"""Items of any iterable for the event loop, which a blocking one must not hold up."""
+"""Iterate over any iterable in an event loop, without blocking the loop."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ T = TypeVar("T")
 
 
 class _End(Enum):
-    """No item: there are no more."""
+    """Marks the end of the items."""
 
     END = auto()
 
 
 async def pulled(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
-    """The items, each taken when it is asked for.
+    """Yield the items; each is taken from the iterable only when the caller asks for it.
 
-    A collection is iterated in place. Any other iterable may block (a folder walk, a pipe, a database), so
-    it is iterated in a thread of its own, from its first item to its end. That thread is a daemon: a read
-    from a terminal that never comes does not keep the program alive.
+    A collection is iterated directly. Any other iterable may block (a folder walk, a pipe, a database), so a
+    thread iterates over it. The thread is a daemon: a read from a terminal without input does not keep the
+    program alive.
     """
     if isinstance(items, AsyncIterable):
         async for item in items:
@@ -61,16 +61,16 @@ def _serve(
         try:
             iterator = iter(items) if iterator is None else iterator
             item = next(iterator, _End.END)
-        except BaseException as error:  # whatever it is, it is the iterating task's to raise
+        except BaseException as error:  # of any kind: the task that iterates raises it
             failure = error
-        with contextlib.suppress(RuntimeError):  # the loop was closed while the source was waited for
+        with contextlib.suppress(RuntimeError):  # the loop was closed while the source blocked
             loop.call_soon_threadsafe(_settle, future, item, failure)
     if isinstance(iterator, GeneratorType):
-        iterator.close()  # its `finally` runs now, and in the thread that ran the rest of it
+        iterator.close()  # runs its `finally` blocks now, in the thread that ran the rest of it
 
 
 def _settle(future: asyncio.Future[T | _End], item: T | _End, failure: BaseException | None) -> None:
-    if future.done():  # cancelled while the thread was at it
+    if future.done():  # cancelled while the thread was working
         return
     if failure is None:
         future.set_result(item)

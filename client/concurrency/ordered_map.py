@@ -1,11 +1,11 @@
-"""Many things done at once, their results in order, and never more in memory than a window of them.
+"""Process items concurrently and yield the results in order, with a bounded number of items in memory.
 
 The rules:
-- At most `concurrency` are being done. At most AHEAD times as many have been taken and not yielded yet, so
-  that one slow item does not stop the others, and the results that wait for it are bounded.
-- A result is yielded as soon as those before it are, also while the next item is waited for.
-- If the items end in an error, it is raised after the results of those that came before.
-- The generator owns its tasks: when it is closed or cancelled they are cancelled and waited for.
+- At most `concurrency` items are processed at a time. At most AHEAD times as many have been taken and not
+  yielded, so that one slow item does not stop the others, and the results that wait for it are bounded.
+- A result is yielded as soon as all results before it are, also while the next item is waited for.
+- An error of the source is raised after the results of the items before it.
+- The generator owns its tasks: when it is closed or cancelled, they are cancelled and awaited.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ AHEAD: Final = 4
 
 
 class _End(Enum):
-    """No item: there are no more."""
+    """Marks the end of the items."""
 
     END = auto()
 
@@ -38,7 +38,7 @@ async def in_order(
         return await anext(items, _End.END)
 
     async def one(taken: asyncio.Task[S | _End]) -> R:
-        item = taken.result()  # raises what the items raised, in its place
+        item = taken.result()  # raises an error of the source here, so that it keeps its place in the order
         assert item is not _End.END
         async with slots:
             return await do(item)
@@ -47,6 +47,8 @@ async def in_order(
     taking: asyncio.Task[S | _End] | None = asyncio.create_task(take())
     try:
         while True:
+            # Both are awaited: the first result must not wait for a slow source, nor the source for a slow
+            # result.
             awaited = [task for task in (taking, window[0] if window else None) if task is not None]
             if not awaited:
                 break
@@ -58,11 +60,13 @@ async def in_order(
                 taking = None
             while window and window[0].done():
                 yield window.popleft().result()
+            # After the yields, which is where a slow consumer holds the source back.
             if taking is None and more and len(window) < AHEAD * concurrency:
                 taking = asyncio.create_task(take())
     finally:
         left = [*window, *([taking] if taking is not None else [])]
         for task in left:
             task.cancel()
+        # Awaited before the source is closed: a generator that is running can't be closed.
         await asyncio.gather(*left, return_exceptions=True)
         await items.aclose()

@@ -1,4 +1,4 @@
-"""One job at a time in the background, for whoever wants its result."""
+"""Run one job at a time in the background; all callers share its result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CLOSED: Final = "the client is closed"
 
 
 class SingleFlight(Generic[T]):
-    """Owns one task. Whoever gives up waiting for it leaves it to the others."""
+    """Owns one task. A caller that stops waiting does not cancel it for the others."""
 
     def __init__(self) -> None:
         self._task: asyncio.Task[T] | None = None
@@ -23,11 +23,11 @@ class SingleFlight(Generic[T]):
 
     @property
     def busy(self) -> bool:
-        """Whether a job is under way."""
+        """Whether a job is running."""
         return self._task is not None and not self._task.done()
 
     def begin(self, make: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
-        """The job under way or, if there is none, the one that `make` gives. RuntimeError when closed."""
+        """The running job or, if there is none, a new one from `make`. Raises RuntimeError when closed."""
         if self._closed:
             raise RuntimeError(_CLOSED)
         if self._task is None or self._task.done():
@@ -35,15 +35,16 @@ class SingleFlight(Generic[T]):
         return self._task
 
     async def result(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What the job that `begin` gives comes to. RuntimeError when it is closed meanwhile."""
+        """The result of the job that `begin` returns. Raises RuntimeError if this is closed meanwhile."""
         task = self.begin(make)
+        # Not `await task`: if this caller is cancelled, the task goes on for the others.
         await asyncio.wait([task])
         if task.cancelled():
             raise RuntimeError(_CLOSED)
         return task.result()
 
     async def close(self) -> None:
-        """Cancel the job and wait for its end."""
+        """Cancel the job and wait until it has ended."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()

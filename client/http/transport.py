@@ -1,15 +1,13 @@
-"""An HTTP answer, read to its end.
-
-HTTP, one request at a time: the only module that knows aiohttp. What it raises is ours.
+"""Send one HTTP request and read its answer. The only module that uses aiohttp; it raises our own errors.
 
 The rules:
-- The deadline of a call is its caller's (`asyncio.timeout`); here only making a connection has a limit of
-  its own, and a try where it is asked for: so long without anything moving, from the moment on that the
-  request has a connection or makes one.
-- A kept-alive connection that the other side closed while it lay idle is nobody's problem: the request is
-  sent once more. By then the loop has seen the end of the other connections that died with it.
-- Redirects are not followed: a POST would turn into a GET, and no proxy of ours sends them.
-- An answer is read to a limit and no further.
+- The caller sets the deadline of a call (`asyncio.timeout`). This module limits only the time for connecting
+  and, if asked to, the time without progress, from the moment when the request has a connection or starts to
+  connect.
+- If the other side closed an idle keep-alive connection, the request is sent once more. By then the loop has
+  noticed the end of all connections that were closed at the same time.
+- Redirects are not followed: a POST would become a GET, and tfleet's proxies don't send any to this client.
+- An answer is read up to a limit of bytes.
 """
 
 from __future__ import annotations
@@ -33,10 +31,13 @@ if TYPE_CHECKING:
 
     from tfleet.client.images.image import Image
 
+_MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+_MAX_TABLE_BYTES: Final = 64 * 1024 * 1024  # /workers of 10,000 workers with long errors
+
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """Status, headers (a mapping that ignores case), body, and the URL that gave them."""
+    """The status, headers (a case-insensitive mapping) and body of an answer, and the URL of its request."""
 
     url: str
     status: int
@@ -44,7 +45,7 @@ class HttpResponse:
     body: bytes
 
     def document(self) -> dict[str, Any] | None:
-        """The JSON object in the body, None where it holds none."""
+        """The JSON object in the body; None if it has none."""
         try:
             document = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -52,17 +53,17 @@ class HttpResponse:
         return document if isinstance(document, dict) else None
 
     def describe(self) -> str:
-        """Status and kind of content, for the message about an answer that was not expected."""
+        """Status and content type, for the error message about an unexpected answer."""
         kind = self.headers.get("Content-Type", "").partition(";")[0] or "no content type"
         return f"{self.status} {responses.get(self.status, '')}".strip() + f" ({kind})"
 
 
-_MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
-_MAX_TABLE_BYTES: Final = 64 * 1024 * 1024  # /workers of 10,000 workers with long errors
-
-
 class LostConnectionError(Exception):
-    """No whole answer came, and the reason is the connection's. The message is the reason alone."""
+    """The connection failed before the answer was complete. The message is the reason.
+
+    `reused`: it was a keep-alive connection. `begun`: the answer had begun. `late`: there was no progress in
+    time.
+    """
 
     def __init__(self, reason: str, *, reused: bool = False, begun: bool = False, late: bool = False) -> None:
         super().__init__(reason)
@@ -72,52 +73,53 @@ class LostConnectionError(Exception):
 
     @property
     def is_stale(self) -> bool:
-        """Whether it is what an idle connection, closed by the other side, looks like."""
+        """Whether this is how an idle connection fails that the other side has closed."""
         return self.reused and not self.begun
 
 
 @dataclass(slots=True)
 class _Exchange:
-    """A request on its way: what waits for it, and whether its connection had served another one."""
+    """A request in progress: its timeout, and whether its connection has served an earlier request."""
 
-    patience: InactivityTimeout
+    timeout: InactivityTimeout
     reused: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class _Tls:
-    """Whom to believe; True is whom the system believes."""
+    """The TLS context; True is the system's."""
 
     context: ssl.SSLContext | Literal[True] = True
     server_name: str | None = None
 
 
-_THE_SYSTEMS: Final = _Tls()
+_SYSTEM_TLS: Final = _Tls()
 
 
 _exchange: Final[ContextVar[_Exchange]] = ContextVar("exchange")
-"""That of this task; one at a time."""
+"""The request of the current task."""
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Notes when a request has a connection or begins to make one. (aiohttp's tracing tells that, too, and
-    costs more than a tenth of a small request.)
+    """Records when a request gets a connection or starts to connect.
+
+    aiohttp's tracing reports the same, but costs more than 10 % of a small request.
     """
 
     async def connect(self, *what: Any, **how: Any) -> aiohttp.connector.Connection:
         connection = await super().connect(*what, **how)
-        _exchange.get().patience.moved()
+        _exchange.get().timeout.progress()
         return connection
 
     async def _create_connection(self, *what: Any, **how: Any) -> ResponseHandler:
         exchange = _exchange.get()
         exchange.reused = False
-        exchange.patience.moved()
+        exchange.timeout.progress()
         return await super()._create_connection(*what, **how)
 
 
 class Transport:
-    """Keeps connections, up to `max_connections` at once. Belongs to the event loop that first uses it."""
+    """A pool of up to `max_connections` connections. It belongs to the event loop that first uses it."""
 
     def __init__(self, *, connect_timeout_s: float, max_connections: int) -> None:
         self._connect_timeout_s = connect_timeout_s
@@ -132,8 +134,8 @@ class Transport:
     async def post(
         self, url: str, image: Image, headers: Mapping[str, str], *, try_timeout_s: float | None = None
     ) -> HttpResponse:
-        """Send an image. Raises LostConnectionError, UnexpectedAnswerError and, from its reading,
-        BadImageError.
+        """Send an image. Raises LostConnectionError, UnexpectedAnswerError and BadImageError (it can't be
+        read).
         """
         headers = {**headers, "Content-Type": image.content_type, "Content-Length": str(image.size)}
         try:
@@ -141,6 +143,7 @@ class Transport:
         except LostConnectionError as error:
             if not error.is_stale:
                 raise
+        # Safe although it is a POST: a classification changes nothing.
         return await self._request("POST", url, headers, _MAX_ANSWER_BYTES, image, try_timeout_s)
 
     async def get(
@@ -152,17 +155,18 @@ class Transport:
         context: ssl.SSLContext | None = None,
         server_name: str | None = None,
     ) -> HttpResponse:
-        """Ask for a document; `context` and `server_name` are for TLS other than the system's. Raises
-        LostConnectionError and UnexpectedAnswerError.
+        """Get a document; `context` and `server_name` replace the system's TLS settings.
+
+        Raises LostConnectionError and UnexpectedAnswerError.
         """
         headers = {**headers, "Accept": "application/json"}
         tls = _Tls(context or True, server_name)
-        # aiohttp itself repeats a GET that met a stale connection.
+        # aiohttp itself repeats a GET on a stale connection.
         return await self._request(
             "GET", url, headers, _MAX_TABLE_BYTES, try_timeout_s=try_timeout_s, tls=tls
         )
 
-    async def tell(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
+    async def post_empty(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
         """Send a POST without a body. Raises LostConnectionError and UnexpectedAnswerError."""
         headers = {**headers, "Accept": "application/json"}
         return await self._request("POST", url, headers, _MAX_ANSWER_BYTES)
@@ -181,16 +185,16 @@ class Transport:
         max_bytes: int,
         image: Image | None = None,
         try_timeout_s: float | None = None,
-        tls: _Tls = _THE_SYSTEMS,
+        tls: _Tls = _SYSTEM_TLS,
     ) -> HttpResponse:
-        patience = InactivityTimeout(try_timeout_s)
-        exchange = _Exchange(patience)
+        timeout = InactivityTimeout(try_timeout_s)
+        exchange = _Exchange(timeout)
         _exchange.set(exchange)
         begun = False
-        body = image.payload(patience.moved) if image is not None else None
+        body = image.payload(timeout.progress) if image is not None else None
         try:
             async with (
-                patience,
+                timeout,
                 self._open_session().request(
                     method,
                     url,
@@ -201,8 +205,9 @@ class Transport:
                     server_hostname=tls.server_name,
                 ) as response,
             ):
+                # From here on the worker has accepted the image: whatever happens, it is reachable.
                 begun = True
-                read = await _read(response, max_bytes, patience)
+                read = await _read(response, max_bytes, timeout)
                 return HttpResponse(url, response.status, response.headers, read)
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
             _raise_bad_image(error)
@@ -210,9 +215,9 @@ class Transport:
         except aiohttp.ClientError as error:
             _raise_bad_image(error)
             raise UnexpectedAnswerError(f"{url} does not speak HTTP as tfleet does") from error
-        except TimeoutError as error:  # the patience; aiohttp's own are among its errors
+        except TimeoutError as error:  # InactivityTimeout's; aiohttp's own are ClientErrors
             raise LostConnectionError(
-                f"nothing moved for {try_timeout_s:g} s", begun=begun, late=True
+                f"no progress for {try_timeout_s:g} s", begun=begun, late=True
             ) from error
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -223,17 +228,17 @@ class Transport:
                 connector=_Connector(limit=self._max_connections),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                # A compressed answer could be larger than the bytes that were counted.
+                # A compressed answer could inflate beyond the limit.
                 headers={"Accept-Encoding": "identity"},
             )
         return self._session
 
 
-async def _read(response: aiohttp.ClientResponse, max_bytes: int, patience: InactivityTimeout) -> bytes:
+async def _read(response: aiohttp.ClientResponse, max_bytes: int, inactivity: InactivityTimeout) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_any():
-        patience.moved()
+        inactivity.progress()
         size += len(chunk)
         if size > max_bytes:
             response.close()
@@ -245,7 +250,7 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int, patience: Inac
 
 
 def _raise_bad_image(error: BaseException) -> None:
-    """Raise what the reading of the image raised, if that is what aiohttp's error comes from."""
+    """Raise the BadImageError that caused aiohttp's error, if there is one."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, BadImageError):

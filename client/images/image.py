@@ -70,15 +70,15 @@ class Image:
     held: bytes = b""
     path: Path | None = None
 
-    def payload(self, moved: Callable[[], None]) -> bytes | AsyncGenerator[bytes, None]:
-        """The body of a request; each call gives it whole and anew. `moved` is called for each piece of it
+    def payload(self, progress: Callable[[], None]) -> bytes | AsyncGenerator[bytes, None]:
+        """The body of a request; each call gives it whole and anew. `progress` is called for each piece of it
         that goes.
 
         The generator raises BadImageError where the file cannot be read again or has become shorter.
         """
         if self.path is not None:
-            return _streamed(self.path, self.size, moved)
-        return self.held if self.size <= HELD_BYTES else _pieces(self.held, moved)
+            return _streamed(self.path, self.size, progress)
+        return self.held if self.size <= HELD_BYTES else _pieces(self.held, progress)
 
 
 async def load(source: Source) -> Image:
@@ -151,14 +151,14 @@ def _read_to_end(file: BinaryIO) -> bytes:
     return b"".join(chunks)
 
 
-async def _pieces(held: bytes, moved: Callable[[], None]) -> AsyncGenerator[bytes, None]:
+async def _pieces(held: bytes, progress: Callable[[], None]) -> AsyncGenerator[bytes, None]:
     # In one piece, nobody would know whether any of it moves, and aiohttp warns.
     for start in range(0, len(held), _CHUNK_BYTES):
-        moved()
+        progress()
         yield held[start : start + _CHUNK_BYTES]
 
 
-async def _streamed(path: Path, size: int, moved: Callable[[], None]) -> AsyncGenerator[bytes, None]:
+async def _streamed(path: Path, size: int, progress: Callable[[], None]) -> AsyncGenerator[bytes, None]:
     # Never an OSError from here: aiohttp would take it for one of the connection's.
     left = size
     try:
@@ -167,7 +167,7 @@ async def _streamed(path: Path, size: int, moved: Callable[[], None]) -> AsyncGe
         with await asyncio.to_thread(path.open, "rb") as file:
             while left and (chunk := await asyncio.to_thread(file.read, min(_CHUNK_BYTES, left))):
                 left -= len(chunk)
-                moved()
+                progress()
                 yield chunk
     except OSError as error:
         raise BadImageError(_reason(error)) from error

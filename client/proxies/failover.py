@@ -1,16 +1,17 @@
-"""The way into the fleet: whichever proxy answers.
+"""Failover between proxies: send a request to one proxy after the other, until one answers.
 
-The rules (whose turn it is, and who is out, is in proxies.py):
-- A proxy that refuses, resets, lets nothing move for too long or does not speak HTTP has failed: the next one
-  is asked at once. A classification is idempotent and nothing of it has reached the caller.
-- One that breaks off its answer may be well: it does so where a worker did. The next one is asked, and it is
-  not out for that.
-- One that says 503 has no worker, or too many clients, and others may be better off: they are asked.
-  Where they say so, too, it is the answer.
-- Any other answer is the answer: retries with other workers are the proxy's, which has a budget for them.
-- As long as somebody else could be asked, a proxy may let nothing move for the try time-out at most, and for
-  no more than half of what the caller has left, if that is over a second. The last one may take all of it.
-- No proxy is asked twice for one request, but for one that was only late where all the others failed.
+The rules (rotation.py decides whose turn it is and which proxy is out):
+- A proxy that refuses or resets the connection, makes no progress, or does not speak HTTP has failed: the
+  next one is tried at once. That is safe because a classification is idempotent and nothing of it has reached
+  the caller.
+- A proxy that breaks off its answer may be healthy, because it also does so when a worker does. The next one
+  is tried, but this one is not taken out.
+- A proxy that answers 503 has no worker or too many clients. The others are tried; if they answer 503 as
+  well, that is the answer.
+- Any other answer is returned. Retries with other workers are left to the proxy, which has a budget for them.
+- While another proxy could be tried, a proxy may be without progress for at most the try timeout, and for at
+  most half of the caller's remaining time, but at least a second. The last one may use all of it.
+- No proxy is tried twice for a request, except one that timed out, after all others have failed.
 """
 
 from __future__ import annotations
@@ -28,30 +29,32 @@ from tfleet.client.errors import (
     UnexpectedAnswerError,
     WorkerFailedError,
 )
-from tfleet.client.http import decode as answer
+from tfleet.client.http import answers
 from tfleet.client.http.transport import LostConnectionError
 from tfleet.client.proxies.addresses import ProxiesInRegistry, Whereabouts
 from tfleet.client.proxies.consul_resolver import ConsulResolver
-from tfleet.client.proxies.health import Proxies
+from tfleet.client.proxies.rotation import Proxies
 from tfleet.runtime.network_errors import speaks_no_tls
 
 if TYPE_CHECKING:
     from tfleet.client.http.transport import HttpResponse, Transport
 
 Send = Callable[[str, float | None], Awaitable["HttpResponse"]]
-"""Sends a request to the proxy with this base URL, which may let nothing move for so many seconds."""
+"""Sends a request to the proxy with this base URL; the number is the most seconds without progress, or
+None.
+"""
 
 _UNAVAILABLE: Final = 503
 _REST_S: Final = 1.0
-"""How long a proxy that did not say for how long it can serve nobody is left alone."""
-_LEAST_PATIENCE_S: Final = 1.0
+"""The pause for a proxy that answered 503 without Retry-After."""
+_MIN_TRY_TIMEOUT_S: Final = 1.0
 
 
 @dataclass(slots=True)
 class _Asked:
-    """Who has been asked for one request, and what came of it.
+    """The proxies tried for one request, and their failures.
 
-    `declined` is the last answer of 503. `late` is who has not had all the time that it might have needed.
+    `declined` is the last 503. `late` is a proxy that timed out and might answer if it had more time.
     """
 
     deadline_s: float
@@ -62,7 +65,7 @@ class _Asked:
 
 
 class ProxyFailover:
-    """Asks one proxy of a client's after the other. Belongs to the event loop that first uses it."""
+    """Tries a client's proxies one after the other. It belongs to the event loop that first uses it."""
 
     def __init__(self, transport: Transport, where: Whereabouts, *, try_timeout_s: float) -> None:
         self.where = where
@@ -81,7 +84,7 @@ class ProxyFailover:
         return str(self.where)
 
     async def ask(self, send: Send, *, deadline_s: float, request_id: str | None) -> HttpResponse:
-        """The answer of a proxy, whatever its status. Raises FleetError where there is none.
+        """The answer of a proxy, with any status. Raises FleetError if none answers.
 
         `deadline_s` is when the caller gives up, on the loop's clock.
         """
@@ -92,26 +95,27 @@ class ProxyFailover:
                 return reply
         if asked.declined is not None:
             return asked.declined
-        raise _told(list(asked.failures.values()), request_id)
+        raise _combined(list(asked.failures.values()), request_id)
 
     async def close(self) -> None:
-        """End what runs beside the requests."""
+        """End the background look-ups."""
         if self._finder is not None:
             await self._finder.close()
 
     async def _try(self, url: str, send: Send, asked: _Asked) -> HttpResponse | None:
-        """The proxy's answer, None where another one is to be asked."""
+        """The proxy's answer; None if another one should be tried."""
         began_s = _now_s()
-        patience_s = self._patience_s(url, asked, began_s)
+        try_timeout_s = self._timeout_s(url, asked, began_s)
+        # Its second and last try: without this it would be tried for ever.
         asked.late = None if asked.late == url else asked.late
         self._proxies = self._proxies.tried(url, began_s)
         try:
-            reply = await send(url, patience_s)
+            reply = await send(url, try_timeout_s)
         except LostConnectionError as error:
             asked.failures[url] = lost(url, error, request_id=asked.request_id)
             if error.late:
                 asked.late = url
-            if not error.begun:
+            if not error.begun:  # an answer that was broken off says nothing against the proxy
                 self._failed(url, began_s)
             return None
         except UnexpectedAnswerError as error:
@@ -119,7 +123,8 @@ class ProxyFailover:
             self._failed(url, began_s)
             return None
         except asyncio.CancelledError:
-            if _now_s() >= asked.deadline_s:  # and it has said nothing
+            # Cancelled by the deadline the proxy is to blame; cancelled earlier, the caller changed its mind.
+            if _now_s() >= asked.deadline_s:
                 self._failed(url, began_s)
             raise
         if reply.status == _UNAVAILABLE:
@@ -129,10 +134,11 @@ class ProxyFailover:
         return reply
 
     async def _next(self, asked: Collection[str]) -> str | None:
-        """The proxy for the next try, none of those `asked`; None where nobody else is left."""
+        """The proxy for the next try, without those `asked`; None if no other is left."""
         if self._finder is not None:
             self._finder.look_if_due()
         at = self._proxies.pick(self._turn, asked, _now_s())
+        # Only here does a request wait for the registry: no known proxy is left.
         if at is None and self._finder is not None:
             error = await self._finder.look()
             at = self._proxies.pick(self._turn, asked, _now_s())
@@ -143,11 +149,11 @@ class ProxyFailover:
         self._turn = at + 1
         return self._proxies.urls[at]
 
-    def _patience_s(self, url: str, asked: _Asked, now_s: float) -> float | None:
-        """How long this proxy may let nothing move; None for as long as it likes."""
+    def _timeout_s(self, url: str, asked: _Asked, now_s: float) -> float | None:
+        """How long this proxy may be without progress; None without a limit."""
         if url == asked.late or not self._proxies.has_other({*asked.failures, url}, now_s):
             return None
-        return min(self._try_timeout_s, max((asked.deadline_s - now_s) / 2, _LEAST_PATIENCE_S))
+        return min(self._try_timeout_s, max((asked.deadline_s - now_s) / 2, _MIN_TRY_TIMEOUT_S))
 
     def _failed(self, url: str, began_s: float) -> None:
         self._proxies = self._proxies.failed(url, began_s, _now_s(), self._rng)
@@ -155,7 +161,7 @@ class ProxyFailover:
             self._finder.doubt()
 
     def _declined(self, url: str, reply: HttpResponse) -> FleetError:
-        refusal = answer.failure(reply)
+        refusal = answers.failure(reply)
         assert isinstance(refusal, TryLaterError)
         rest_s = _REST_S if refusal.retry_after_s is None else refusal.retry_after_s
         self._proxies = self._proxies.resting(url, rest_s, _now_s())
@@ -166,17 +172,17 @@ class ProxyFailover:
 
 
 def lost(proxy: str, error: LostConnectionError, *, request_id: str | None = None) -> FleetError:
-    """What a failed connection to a proxy means to the caller."""
+    """The caller's error for a failed connection to a proxy."""
     if error.begun:
         return WorkerFailedError(f"the answer of {proxy} was cut short: {error}", request_id=request_id)
     if speaks_no_tls(error):
         http = proxy.replace("https://", "http://", 1)
-        return UnexpectedAnswerError(f"{proxy} speaks http, not https: say {http}", request_id=request_id)
+        return UnexpectedAnswerError(f"{proxy} speaks http, not https: use {http}", request_id=request_id)
     return FleetUnavailableError(f"cannot reach {proxy}: {error}", request_id=request_id)
 
 
-def _told(failures: Sequence[FleetError], request_id: str | None) -> FleetError:
-    """What the caller is told where each proxy failed: the failures of those that answered say more."""
+def _combined(failures: Sequence[FleetError], request_id: str | None) -> FleetError:
+    """The caller's error if every proxy failed: an answer says more than a lost connection."""
     answered = [error for error in failures if not isinstance(error, FleetUnavailableError)]
     if answered or len(failures) == 1:
         return (answered or failures)[-1]

@@ -1,19 +1,21 @@
-"""A lease: the workers that a client shares its images among. Values and decisions, no I/O.
+"""A lease: the workers among which a client balances its images in p2p mode. Values and decisions, no I/O.
 
 The rules:
-- Each image goes to the worker whose turn it is; with `least-in-flight` to the one with the fewest images of
-  this client's, and of several such to the one whose turn it is. A client begins anywhere, so that many that
-  send one image each don't all send it to the same worker.
-- A worker in its slow start has its turn as often as its weight says. Nobody is left out for it: the first
-  who was passed over gets what nobody else takes.
-- A worker that failed is out at once, for everybody. The proxy is told by the next renewal, names others, and
-  probes it. A few seconds later it is asked again and may name it; if it fails once more it is left out for
-  longer, up to a minute. So who was only late is back soon, and who can't be reached from here costs little.
-- A worker that is busy rests as long as it asked for, and gets only what nobody else takes.
-- A lease is renewed at some moment, not the same for every client, between 60 and 80 % of its time; sooner
-  if a worker failed; at once if less than half of the workers are left.
-- The proxy advises and reachability decides: where the lease can't be renewed, those who answer stay in use.
-- Every change makes a new Lease. Times are on the caller's clock, in seconds.
+- Round robin: each image goes to the next worker. With `least-in-flight` it goes to the worker with the
+  fewest images of this client, and among equals to the next one. A client starts at a random worker, so that
+  many clients with one image each don't all use the same one.
+- A worker in its slow start gets a share of its turns, as its weight says. If no other worker is left, it
+  gets the image all the same.
+- A worker that failed is removed at once, for all images. The next renewal reports it to the proxy, which
+  names other workers and probes it. A few seconds later the proxy may name it again; after another failure it
+  is left out for longer, up to a minute. So a worker that was only slow is back soon, and one that this
+  client can't reach costs little.
+- A busy worker is left alone for as long as it asked, unless no other worker is left.
+- A lease is renewed after 60 to 80 % of its time, at random, so that clients don't renew together; sooner
+  after a failure; at once if less than half of the workers are left.
+- If the lease can't be renewed, the workers that answer stay in use: what the client sees counts more than
+  the proxy.
+- Leases are immutable: each change returns a new one. Times are in seconds on the caller's clock.
 """
 
 from __future__ import annotations
@@ -34,59 +36,65 @@ Balance = Literal["round-robin", "least-in-flight"]
 BALANCES: Final = ("round-robin", "least-in-flight")
 
 LEFT_OUT: Final = Backoff(first_s=4.0, cap_s=60.0)
-"""How long a worker that failed is left out. After the first 2 s the proxy has heard of it and its probe
-is over.
-"""
-_REMEMBERED_S: Final = 60.0
-"""How long after that a failure still counts, if no answer comes in between."""
+"""How long a failed worker is left out. After 2 s the proxy has been told, and has probed the worker."""
+_FAILURE_MEMORY_S: Final = 60.0
+"""How long after that a failure is still counted, unless the worker answers."""
 
-_RENEWED_FROM: Final = 0.6
-_RENEWED_WITHIN: Final = 0.2
-_TOLD_WITHIN_S: Final = 1.0
-"""Of a failure. Spread, since all the clients of a worker that is lost find out at the same moment."""
-_FEW: Final = 0.5
-_ASKED_WITHIN_S: Final = 1.0
-"""Of the moment from which a worker is wanted again."""
-_AGAIN: Final = Backoff(first_s=1.0, cap_s=10.0)
+_RENEW_FROM: Final = 0.6
+_RENEW_SPREAD: Final = 0.2
+_REPORT_FAILURE_WITHIN_S: Final = 1.0
+"""A failure is reported at a random moment of this time: all clients of a lost worker notice it at once."""
+_TOO_FEW: Final = 0.5
+_RETRY_JITTER_S: Final = 1.0
+"""The random delay between the end of a worker's exclusion and the renewal that may bring it back."""
+_RENEWAL_BACKOFF: Final = Backoff(first_s=1.0, cap_s=10.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A worker that failed so many `times` without an answer in between: it is left out `until_s`."""
+    """A worker that failed `times` without an answer in between is left out until `until_s`."""
 
     times: int
     until_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
-    """The `workers` that are left of `size`, and when the proxy is to be asked again.
+class RenewalTimes:
+    """When to renew a lease, when it expires, and how many renewals in a row have failed."""
 
-    `met` is whether one of them has answered since they were named. `forwards` is whether the proxy would
-    take an image itself. `ticket` is to be shown to the workers, empty where they ask for none.
+    renew_at_s: float = -math.inf
+    expires_at_s: float = -math.inf
+    failed_renewals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The `workers` that are left of `size`, and when to renew the lease.
+
+    `answered_once` is whether one of the workers has answered since the proxy named them. `forwards` is
+    whether the proxy forwards images itself. `ticket` is sent to the workers; empty if they need none.
     """
 
     workers: tuple[FoundWorker, ...] = ()
     size: int = 0
-    met: bool = False
+    answered_once: bool = False
     forwards: bool = False
     ticket: str = ""
-    renew_at_s: float = -math.inf
-    expires_at_s: float = -math.inf
-    vain_renewals: int = 0
+    renewal: RenewalTimes = RenewalTimes()
     failures: Mapping[str, Failure] = field(default_factory=dict)
-    resting_until_s: Mapping[str, float] = field(default_factory=dict)
+    busy_until_s: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Lease {len(self.workers)} of {self.size} workers>"
 
     def due(self, now_s: float) -> bool:
-        """Whether it is time to renew it."""
-        return now_s >= self.renew_at_s
+        """Whether it is time to renew the lease."""
+        return now_s >= self.renewal.renew_at_s
 
     def lapsed(self, now_s: float) -> bool:
-        """Whether nobody is to be sent an image before it was tried to renew it."""
-        return not self.workers or (now_s >= self.expires_at_s and self.due(now_s))
+        """Whether the lease must not be used before a renewal was tried."""
+        # An expired lease that was just tried in vain stays in use until the next try is due.
+        return not self.workers or (now_s >= self.renewal.expires_at_s and self.due(now_s))
 
     def pick(
         self,
@@ -97,94 +105,106 @@ class Lease:
         now_s: float,
         rng: random.Random,
     ) -> int | None:
-        """The index of the worker for the next image, from `turn` on and none of those `avoided`; None where
-        nobody is left. `load` is how many images of this client's a worker has.
+        """The index of the worker for the next image, from `turn` on, without those `avoided`; None if none
+        is left.
+
+        `load` returns how many images of this client a worker has.
         """
         found, cold, resting, least = None, None, None, math.inf
+        # One pass with the fallbacks noted on the way: this runs for every image.
         for step in range(len(self.workers)):
             at = (turn + step) % len(self.workers)
             worker = self.workers[at]
             if worker.id in avoided:
                 continue
-            if self.resting_until_s and self.resting_until_s.get(worker.id, now_s) > now_s:
+            if self.busy_until_s and self.busy_until_s.get(worker.id, now_s) > now_s:
                 resting = at if resting is None else resting
+            # No random number for the usual weight of 1.
             elif worker.weight < 1 and rng.random() >= worker.weight:
                 cold = at if cold is None else cold
             elif balance == "round-robin":
                 return at
             elif (in_flight := load(worker.id)) < least:
-                if in_flight == 0:
+                if in_flight == 0:  # no other worker can have fewer
                     return at
                 found, least = at, in_flight
         return next((at for at in (found, cold, resting) if at is not None), None)
 
     def answered(self, worker_id: str) -> Lease:
-        """The lease after an answer."""
-        if self.met and worker_id not in self.failures:
+        """The lease after a worker answered."""
+        # The usual case: no new lease for each image.
+        if self.answered_once and worker_id not in self.failures:
             return self
         failures = {known: failure for known, failure in self.failures.items() if known != worker_id}
-        return replace(self, met=True, failures=failures)
+        return replace(self, answered_once=True, failures=failures)
 
     def failed(self, worker_id: str, now_s: float, rng: random.Random) -> Lease:
-        """The lease after a worker failed. Tries that fail together count once."""
+        """The lease after a worker failed. Concurrent failures of one worker count once."""
         left = tuple(worker for worker in self.workers if worker.id != worker_id)
-        if len(left) == len(self.workers):
+        if len(left) == len(self.workers):  # another image's failure has removed it already
             return self
-        tell_at_s = now_s + (rng.random() * _TOLD_WITHIN_S if len(left) >= _FEW * self.size else 0.0)
+        report_at_s = now_s + (
+            rng.random() * _REPORT_FAILURE_WITHIN_S if len(left) >= _TOO_FEW * self.size else 0.0
+        )
         before = self.failures.get(worker_id)
         times = 1 if before is None else before.times + 1
         failure = Failure(times, now_s + LEFT_OUT.delay_s(times, rng))
         return replace(
             self,
             workers=left,
-            met=self.met and bool(left),
-            renew_at_s=min(self.renew_at_s, tell_at_s),
+            answered_once=self.answered_once and bool(left),
+            renewal=replace(self.renewal, renew_at_s=min(self.renewal.renew_at_s, report_at_s)),
             failures={**self._failures(now_s), worker_id: failure},
         )
 
     def busy(self, worker_id: str, rest_s: float, now_s: float) -> Lease:
-        """The lease after a worker asked to be left alone for a while."""
-        return replace(self, resting_until_s={**self._resting(now_s), worker_id: now_s + rest_s})
+        """The lease after a worker was busy and asked for a pause of `rest_s`."""
+        return replace(self, busy_until_s={**self._busy(now_s), worker_id: now_s + rest_s})
 
-    def unwanted(self, now_s: float) -> frozenset[str]:
-        """The ids of the workers that are left out."""
+    def left_out(self, now_s: float) -> frozenset[str]:
+        """The ids of the workers that are left out because they failed."""
         return frozenset(known for known, failure in self.failures.items() if failure.until_s > now_s)
 
-    def forgiving(self) -> Lease:
-        """The lease where nobody is left out."""
+    def without_failures(self) -> Lease:
+        """The lease with all failures forgotten."""
         return replace(self, failures={})
 
     def renewed(self, grant: LeasedWorkers, now_s: float, rng: random.Random) -> Lease:
-        """The lease that the proxy gave instead of this one."""
+        """The lease that the proxy granted instead of this one."""
         failures = self._failures(now_s)
-        unwanted = self.unwanted(now_s)
-        workers = tuple(worker for worker in grant.workers if worker.id not in unwanted)
-        share = _RENEWED_FROM + _RENEWED_WITHIN * rng.random()
-        wanted_again_s = [
-            failures[worker_id].until_s + _ASKED_WITHIN_S * rng.random() for worker_id in unwanted
+        left_out = self.left_out(now_s)
+        # The proxy was asked to exclude these; it may name them all the same.
+        workers = tuple(worker for worker in grant.workers if worker.id not in left_out)
+        share = _RENEW_FROM + _RENEW_SPREAD * rng.random()
+        # Renew earlier where a worker may come back earlier.
+        usable_again_s = [
+            failures[worker_id].until_s + _RETRY_JITTER_S * rng.random() for worker_id in left_out
         ]
         return Lease(
             workers=workers,
             size=len(workers),
             forwards=grant.forwards,
             ticket=grant.ticket,
-            renew_at_s=min(now_s + grant.expires_in_s * share, *wanted_again_s, math.inf),
-            expires_at_s=now_s + grant.expires_in_s,
+            renewal=RenewalTimes(
+                renew_at_s=min(now_s + grant.expires_in_s * share, *usable_again_s, math.inf),
+                expires_at_s=now_s + grant.expires_in_s,
+            ),
             failures=failures,
-            resting_until_s=self._resting(now_s),
+            busy_until_s=self._busy(now_s),
         )
 
     def not_renewed(self, now_s: float, rng: random.Random) -> Lease:
-        """The lease after the proxy gave none, or none that it could give to this client."""
-        vain = self.vain_renewals + 1
-        return replace(self, vain_renewals=vain, renew_at_s=now_s + _AGAIN.delay_s(vain, rng))
+        """The lease after a renewal failed: its workers stay, and the next try waits longer each time."""
+        failed = self.renewal.failed_renewals + 1
+        renew_at_s = now_s + _RENEWAL_BACKOFF.delay_s(failed, rng)
+        return replace(self, renewal=RenewalTimes(renew_at_s, self.renewal.expires_at_s, failed))
 
     def _failures(self, now_s: float) -> dict[str, Failure]:
         return {
             known: failure
             for known, failure in self.failures.items()
-            if failure.until_s + _REMEMBERED_S > now_s
+            if failure.until_s + _FAILURE_MEMORY_S > now_s
         }
 
-    def _resting(self, now_s: float) -> dict[str, float]:
-        return {worker_id: until_s for worker_id, until_s in self.resting_until_s.items() if until_s > now_s}
+    def _busy(self, now_s: float) -> dict[str, float]:
+        return {worker_id: until_s for worker_id, until_s in self.busy_until_s.items() if until_s > now_s}

@@ -1,11 +1,11 @@
-"""Keeps a client's lease: asks a proxy for it, and again in time.
+"""Keep a client's lease: get it from a proxy, and renew it in time.
 
 The rules (those of the lease itself are in lease.py):
-- A renewal runs beside the calls. One at a time is under way, and nobody waits for it as long as somebody is
-  left who can be sent an image and the lease has not expired.
-- It is a call that finds a renewal due, so a client that has nothing to send asks nothing.
-- Where the proxy knows nobody but those who failed, it is asked for these: it has heard of their failure and
-  looks after them, and one lost connection should not keep the only worker out for long.
+- A renewal runs in the background, one at a time. Calls wait for it only if no worker is left or the lease
+  has expired.
+- A call starts a renewal that is due, so an idle client sends nothing.
+- If the proxy knows no workers but those that failed, these are requested: the proxy has been told of the
+  failure and probes them, and one lost connection should not keep the only worker out for long.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 _LOOKUP_TIMEOUT_S: Final = 5.0
 _UNAVAILABLE: Final = 503
-_MOST_RENEWALS: Final = 2
-"""So often does a call wait for a renewal: the first one may have been begun for another call, and may know
-less of who failed.
+_MAX_RENEWALS: Final = 2
+"""How many renewals a call waits for: the first may have been started by another call, which knew of fewer
+failures.
 """
 
 
 class LeaseRenewal:
-    """The lease of one client. Belongs to the event loop that first uses it."""
+    """The lease of one client. It belongs to the event loop that first uses it."""
 
     def __init__(self, transport: Transport, proxies: ProxyFailover, *, size: int, balance: Balance) -> None:
         self.lease = Lease()
@@ -54,23 +54,26 @@ class LeaseRenewal:
         return f"<LeaseRenewal {self.lease!r} in_flight={dict(self._in_flight)}>"
 
     async def worker(self, avoided: Collection[str], request_id: str) -> FoundWorker | None:
-        """The worker for the next image, none of those `avoided`; None where nobody else is left.
+        """The worker for the next image, without those `avoided`; None if no other is left.
 
-        Raises FleetError where there is nobody to avoid and the proxy gives no lease.
+        Raises FleetError if nothing is avoided and the proxy grants no lease.
         """
         now_s = _now_s()
         worker = None
         if not self.lease.lapsed(now_s):
+            # Due, but usable: renew in the background and do not wait.
             if self.lease.due(now_s):
                 self._renewals.begin(lambda: self._renew(request_id, ()))
             worker = self._pick(avoided, now_s)
         error = None
-        for _ in range(_MOST_RENEWALS):
+        for _ in range(_MAX_RENEWALS):
             if worker is not None:
                 break
             shared = self._renewals.busy
             error = await self._renewals.result(lambda: self._renew(request_id, avoided))
             worker = self._pick(avoided, _now_s())
+            # A renewal that this call started itself knew all of `avoided`: a second one would bring nothing
+            # new.
             if not shared:
                 break
         if worker is None and not avoided:
@@ -80,10 +83,12 @@ class LeaseRenewal:
         return worker
 
     async def another_ticket(self, refused: str, request_id: str) -> bool:
-        """Whether there is another ticket than this one, which a worker did not take; a renewal may bring it.
+        """Whether there is another ticket than `refused`, which a worker rejected; after a renewal if
+        necessary.
 
-        Raises FleetError where the proxy gives no lease.
+        Raises FleetError if the proxy grants no lease.
         """
+        # Another call may have renewed the lease in the meantime.
         if self.lease.ticket == refused:
             error = await self._renewals.result(lambda: self._renew(request_id, ()))
             if error is not None:
@@ -91,13 +96,13 @@ class LeaseRenewal:
         return self.lease.ticket != refused
 
     async def renew(self, request_id: str) -> None:
-        """Ask for a lease now, with everybody in it who has failed so far."""
-        self.lease = self.lease.forgiving()
+        """Renew the lease now, with workers that have failed."""
+        self.lease = self.lease.without_failures()
         await self._renewals.result(lambda: self._renew(request_id, ()))
 
     @contextlib.contextmanager
     def using(self, worker: FoundWorker) -> Iterator[None]:
-        """Count an image as in flight."""
+        """Count an image as in flight at the worker inside the block."""
         self._in_flight[worker.id] += 1
         try:
             yield
@@ -107,23 +112,23 @@ class LeaseRenewal:
                 del self._in_flight[worker.id]
 
     def answered(self, worker: FoundWorker) -> None:
-        """Take the news that a worker answered."""
+        """Note that a worker answered."""
         self.lease = self.lease.answered(worker.id)
 
     def failed(self, worker: FoundWorker) -> None:
-        """Take the news that a worker is of no use."""
+        """Note that a worker failed."""
         self.lease = self.lease.failed(worker.id, _now_s(), self._rng)
 
     def busy(self, worker: FoundWorker, rest_s: float) -> None:
-        """Take the news that a worker has too much to do."""
+        """Note that a worker is busy and asked for a pause of `rest_s` seconds."""
         self.lease = self.lease.busy(worker.id, rest_s, _now_s())
 
     async def close(self) -> None:
-        """End what is under way. Whoever waits for it gets RuntimeError."""
+        """Cancel a renewal in progress. Calls that wait for it get a RuntimeError."""
         await self._renewals.close()
 
     def _pick(self, avoided: Collection[str], now_s: float) -> FoundWorker | None:
-        load = self._in_flight.__getitem__  # of a Counter: 0 for whoever is not in it
+        load = self._in_flight.__getitem__  # a Counter: 0 for a missing key
         lease = self.lease
         at = lease.pick(self._turn, self._balance, load, avoided, now_s, self._rng)
         if at is None:
@@ -132,7 +137,7 @@ class LeaseRenewal:
         return lease.workers[at]
 
     async def _renew(self, request_id: str, avoided: Collection[str]) -> FleetError | None:
-        """Swap the lease for a new one, or say why there is none."""
+        """Replace the lease by a new one, or return the error."""
         try:
             async with asyncio.timeout(_LOOKUP_TIMEOUT_S):
                 grant = await self._look_up(request_id, avoided)
@@ -145,15 +150,16 @@ class LeaseRenewal:
         return None
 
     async def _look_up(self, request_id: str, avoided: Collection[str]) -> LeasedWorkers:
-        failed = self.lease.unwanted(_now_s())
+        failed = self.lease.left_out(_now_s())
         reply = await self._ask(request_id, failed.union(avoided))
         if reply.status == _UNAVAILABLE and not failed.issubset(avoided):
-            self.lease = self.lease.forgiving()
+            # Only failed workers are left: try them rather than fail.
+            self.lease = self.lease.without_failures()
             reply = await self._ask(request_id, avoided)
         return lookup.granted(reply, request_id=request_id)
 
-    async def _ask(self, request_id: str, unwanted: Collection[str]) -> HttpResponse:
-        path, headers = lookup.path(self._size, sorted(unwanted)), {REQUEST_ID: request_id}
+    async def _ask(self, request_id: str, excluded: Collection[str]) -> HttpResponse:
+        path, headers = lookup.path(self._size, sorted(excluded)), {REQUEST_ID: request_id}
 
         async def send(url: str, patience_s: float | None) -> HttpResponse:
             return await self._transport.get(url + path, headers, try_timeout_s=patience_s)

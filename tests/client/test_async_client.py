@@ -105,7 +105,7 @@ async def test_a_bad_image_is_named_where_it_has_a_name(fleet: ScriptedFleet, tm
 async def test_https_to_an_http_port_is_reported(fleet: ScriptedFleet) -> None:
     proxy = fleet.server()
     async with AsyncFleetClient(f"https://{proxy.address}") as client:
-        told = f"^https://{proxy.address} speaks http, not https: say http://{proxy.address}$"
+        told = f"^https://{proxy.address} speaks http, not https: use http://{proxy.address}$"
         with pytest.raises(UnexpectedAnswerError, match=told):
             await client.classify(b"BM")
 

@@ -110,7 +110,7 @@ def test_https_for_an_http_proxy_is_one_line(
     fleet: ScriptedFleet, classify: Command, status: Command, photo: Path
 ) -> None:
     address = fleet.server().address
-    told = f"https://{address} speaks http, not https: say http://{address}\n"
+    told = f"https://{address} speaks http, not https: use http://{address}\n"
     done = classify("--proxy", f"https://{address}", photo)
     assert (done.returncode, done.stderr) == (1, f"{photo}: {told}")
     done = status("--proxy", f"https://{address}")

@@ -9,7 +9,7 @@ from tfleet.client.http.inactivity_timeout import InactivityTimeout
 
 async def begin_and_wait(patience: InactivityTimeout) -> None:
     async with patience:
-        patience.moved()
+        patience.progress()
         await asyncio.sleep(30)
 
 
@@ -22,7 +22,7 @@ async def test_each_move_starts_the_wait_anew() -> None:
     began_s = asyncio.get_running_loop().time()
     async with InactivityTimeout(1.0) as patience:
         for _ in range(12):
-            patience.moved()
+            patience.progress()
             await asyncio.sleep(0.1)
     assert asyncio.get_running_loop().time() - began_s > 1.0
 
@@ -34,24 +34,24 @@ async def test_before_the_first_byte_there_is_no_time_out() -> None:
 
 async def test_none_means_no_time_out() -> None:
     async with InactivityTimeout(None) as patience:
-        patience.moved()
+        patience.progress()
         await asyncio.sleep(0.05)
 
 
 async def test_progress_after_the_end_has_no_effect() -> None:
     async with InactivityTimeout(30) as patience:
-        patience.moved()
-    patience.moved()
+        patience.progress()
+    patience.progress()
 
 
 async def test_progress_that_comes_too_late_has_no_effect() -> None:
     async def moves_at_the_end() -> None:
         async with InactivityTimeout(0.01) as patience:
-            patience.moved()
+            patience.progress()
             try:
                 await asyncio.sleep(30)
             finally:
-                patience.moved()
+                patience.progress()
 
     with pytest.raises(TimeoutError):
         await moves_at_the_end()

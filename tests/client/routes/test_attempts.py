@@ -60,19 +60,19 @@ def test_the_pause_is_the_shortest_retry_after(
 
 def test_after_the_pause_only_the_busy_may_be_asked_again() -> None:
     made = tries(None, busy(1.0), LEAVING)
-    made.ask_the_busy_again()
+    made.retry_busy()
     assert made.avoided == ("w1", "w3")
     assert (len(made), made.pause_s()) == (3, None)
 
 
 def test_a_late_worker_may_be_asked_once_more() -> None:
     made = tries(None, LEAVING)
-    assert not made.ask_the_late_again()
+    assert not made.retry_late()
     left = []
     for again in (True, False):
         made.ask(worker(3))
-        made.failed("nothing moved for 1 s", late=True)
-        assert made.ask_the_late_again() is again
+        made.failed("no progress for 1 s", late=True)
+        assert made.retry_late() is again
         left.append(made.avoided)
     assert left == [("w1", "w2"), ("w1", "w2", "w3")]
 
@@ -88,7 +88,7 @@ def test_an_unreachable_worker_costs_no_try() -> None:
     [([], False), ([None, None], False), ([None, LEAVING], True), ([busy(1.0)], True)],
 )
 def test_it_knows_whether_any_worker_answered(refusals: list[TryLaterError | None], somebody: bool) -> None:
-    assert tries(*refusals).somebody_answered is somebody
+    assert tries(*refusals).any_answered is somebody
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_the_error_says_what_the_caller_can_do(
     error = tries(*refusals).error(PROXY, request_id="r")
     assert type(error) is kind
     assert (error.status, error.retry_after_s, error.request_id) == (status, retry_after_s, "r")
-    assert "no worker that http://proxy:12480 named took the image (10.0.0.1:1: " in str(error)
+    assert "no worker that http://proxy:12480 named accepted the image (10.0.0.1:1: " in str(error)

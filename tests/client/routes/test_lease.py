@@ -105,9 +105,9 @@ def ids(taken: Lease) -> list[str]:
 def test_a_failed_worker_is_left_out_for_a_while() -> None:
     one = failed(lease(1, 1, 1), "w2")
     assert set(picks(one, 9)) == {"w1", "w3"}
-    assert one.unwanted(NOW_S + 1.9) == {"w2"}
-    assert one.unwanted(NOW_S + 4) == frozenset()
-    assert one.forgiving().unwanted(NOW_S) == frozenset()
+    assert one.left_out(NOW_S + 1.9) == {"w2"}
+    assert one.left_out(NOW_S + 4) == frozenset()
+    assert one.without_failures().left_out(NOW_S) == frozenset()
     assert repr(one) == "<Lease 2 of 3 workers>"
     assert failed(one, "w2") is one, "another image that was under way there"
 
@@ -121,8 +121,8 @@ def test_a_late_lease_omits_workers_that_failed_meanwhile() -> None:
 def test_a_reduced_lease_is_renewed_when_a_worker_may_be_back() -> None:
     one = renewed(failed(lease(1, 1, 1), "w2"), NOW_S + 0.5)
     until_s = one.failures["w2"].until_s
-    assert until_s <= one.renew_at_s <= until_s + 1 < NOW_S + 0.5 + 6
-    assert renewed(one, until_s).renew_at_s >= until_s + 6
+    assert until_s <= one.renewal.renew_at_s <= until_s + 1 < NOW_S + 0.5 + 6
+    assert renewed(one, until_s).renewal.renew_at_s >= until_s + 6
 
 
 def test_repeated_failures_exclude_a_worker_ever_longer() -> None:
@@ -143,7 +143,7 @@ def test_repeated_failures_exclude_a_worker_ever_longer() -> None:
 
 
 def test_a_lease_is_renewed_early_with_jitter() -> None:
-    due_s = [lease(1, seed=seed).renew_at_s - NOW_S for seed in range(100)]
+    due_s = [lease(1, seed=seed).renewal.renew_at_s - NOW_S for seed in range(100)]
     assert 6.0 <= min(due_s) < 6.3
     assert 7.7 < max(due_s) <= 8.0
     one = lease(1)
@@ -166,7 +166,7 @@ def test_a_failure_is_reported_soon_or_at_once_if_few_remain(
         one = lease(*[1.0] * size)
         for number in range(1, failures + 1):
             one = one.failed(f"w{number}", NOW_S, random.Random(f"{seed} {number}"))
-        told_s.append(one.renew_at_s - NOW_S)
+        told_s.append(one.renewal.renew_at_s - NOW_S)
     assert max(told_s) <= latest_s
     assert len(set(told_s)) == (50 if latest_s else 1), "not all clients at the same moment"
 
@@ -178,12 +178,12 @@ def test_a_failed_renewal_keeps_the_workers_and_backs_off() -> None:
     for _ in range(6):
         one = one.not_renewed(expired_s, random.Random(1))
         assert not one.lapsed(expired_s)
-        waits_s.append(one.renew_at_s - expired_s)
+        waits_s.append(one.renewal.renew_at_s - expired_s)
     assert picks(one, 2, now_s=expired_s) == ["w1", "w2"]
     assert 0.5 <= waits_s[0] <= 1
     assert waits_s == sorted(waits_s)
     assert 5 <= waits_s[-1] <= 10
-    assert lease(1).not_renewed(expired_s, random.Random(1)).vain_renewals == 1
+    assert lease(1).not_renewed(expired_s, random.Random(1)).renewal.failed_renewals == 1
 
 
 def test_an_empty_lease_is_never_good_enough() -> None:
@@ -193,8 +193,12 @@ def test_an_empty_lease_is_never_good_enough() -> None:
 
 def test_it_knows_whether_any_worker_answered_since_granted() -> None:
     one = lease(1, 1)
-    met = one.answered("w1")
-    assert (one.met, met.met, met.answered("w2") is met) == (False, True, True)
-    assert failed(met, "w1").met
-    assert not failed(failed(met, "w1"), "w2").met
-    assert not renewed(met, NOW_S).met
+    one_answered = one.answered("w1")
+    assert (one.answered_once, one_answered.answered_once, one_answered.answered("w2") is one_answered) == (
+        False,
+        True,
+        True,
+    )
+    assert failed(one_answered, "w1").answered_once
+    assert not failed(failed(one_answered, "w1"), "w2").answered_once
+    assert not renewed(one_answered, NOW_S).answered_once

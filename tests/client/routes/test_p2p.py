@@ -116,9 +116,9 @@ async def test_the_error_names_each_worker_with_its_failure(fleet: ScriptedFleet
         with pytest.raises(FleetUnavailableError) as caught:
             await client.classify(b"BM")
     assert str(caught.value) == (
-        f"no worker that {proxy.url} named took the image ({nobody}: connection refused; "
-        f"{leaving.address}: this worker is leaving; {silent.address}: nothing moved for 0.3 s; "
-        f"{silent.address}: nothing moved for 0.3 s)"
+        f"no worker that {proxy.url} named accepted the image ({nobody}: connection refused; "
+        f"{leaving.address}: this worker is leaving; {silent.address}: no progress for 0.3 s; "
+        f"{silent.address}: no progress for 0.3 s)"
     )
     assert (caught.value.status, caught.value.retry_after_s) == (503, 0.0)
     assert caught.value.request_id == proxy.seen[0].headers["X-Request-Id"]

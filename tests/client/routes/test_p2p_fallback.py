@@ -34,16 +34,16 @@ NOW_S = 1000.0
 def test_the_fallback_lasts_until_a_worker_is_reached() -> None:
     """It is reported once."""
     none = ProxyFallback()
-    assert (none.taken, none.told, none.due(NOW_S)) == (False, False, False)
+    assert (none.active, none.warned, none.due(NOW_S)) == (False, False, False)
     on = none.on(NOW_S, random.Random(1))
-    assert (on.taken, on.told) == (True, True)
+    assert (on.active, on.warned) == (True, True)
     off = on.off()
-    assert (off.taken, off.told, off.due(NOW_S + 1e6)) == (False, True, False)
+    assert (off.active, off.warned, off.due(NOW_S + 1e6)) == (False, True, False)
 
 
 def test_workers_are_tried_again_after_a_jittered_pause() -> None:
     waits_s = [
-        (ProxyFallback().on(NOW_S, random.Random(seed)).look_at_s or 0.0) - NOW_S for seed in range(100)
+        (ProxyFallback().on(NOW_S, random.Random(seed)).check_at_s or 0.0) - NOW_S for seed in range(100)
     ]
     assert 0.75 * AGAIN_AFTER_S <= min(waits_s) < 0.8 * AGAIN_AFTER_S
     assert 1.2 * AGAIN_AFTER_S < max(waits_s) <= 1.25 * AGAIN_AFTER_S
@@ -142,7 +142,7 @@ async def test_images_go_to_workers_again_once_one_is_reachable(
         wire,
         ProxyFailover(wire, parse_whereabouts(proxy.url), try_timeout_s=5),
         try_timeout_s=5,
-        most_workers=8,
+        max_workers=8,
         balance="round-robin",
         again_after_s=0.05,
     )
@@ -161,7 +161,7 @@ async def test_images_go_to_workers_again_once_one_is_reachable(
     proxy.otherwise = also_forwarding(fleet, fleet.leases(worker.address, forwards=True))
     await eventually(answered, wanted=lambda body: b"straight" in body)
     assert b"straight" in await answered()
-    assert repr(route) == "<PeerToPeer <LeaseRenewal <Lease 1 of 1 workers> in_flight={}> detour=False>"
+    assert repr(route) == "<PeerToPeer <LeaseRenewal <Lease 1 of 1 workers> in_flight={}> fallback=False>"
     await route.close()
     await wire.close()
     assert len(caplog.records) == 1

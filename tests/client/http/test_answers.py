@@ -17,7 +17,7 @@ from tfleet.client import (
     UnexpectedAnswerError,
     WorkerFailedError,
 )
-from tfleet.client.http.decode import classification, failure
+from tfleet.client.http.answers import classification, failure
 from tfleet.client.http.transport import HttpResponse
 
 URL = "http://proxy:12480/predict"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection
 
-from tfleet.client.proxies.health import OUT, TRIAL_S, Proxies
+from tfleet.client.proxies.rotation import OUT, TRIAL_S, Proxies
 
 A, B, C = "http://a:1", "http://b:1", "http://c:1"
 THREE = Proxies((A, B, C))
