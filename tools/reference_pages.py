@@ -2,7 +2,7 @@
 
     python -m tools.reference_pages
 
-tests/test_reference_pages.py fails while a page differs from what this writes.
+tests/docs/test_reference_pages.py fails while a page differs from what this writes.
 """
 
 from __future__ import annotations

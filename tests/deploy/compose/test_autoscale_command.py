@@ -1,4 +1,4 @@
-"""What needs no engine; the rest is in tests/compose/test_scaling.py and test_scale_cli.py."""
+"""What needs no engine; the rest is in tests/compose/test_scaling.py and test_scale_command.py."""
 
 from __future__ import annotations
 

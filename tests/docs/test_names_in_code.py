@@ -1,0 +1,100 @@
+"""Docstrings and comments name only files and exceptions that exist."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+import pytest
+
+from tests.docs.markdown import ROOT
+
+_FOLDERS: Final = (
+    "benchmarks",
+    "client",
+    "contract",
+    "deploy",
+    "discovery",
+    "httpd",
+    "proxy",
+    "runtime",
+    "tests",
+    "tools",
+    "worker",
+)
+_FILE: Final = re.compile(r"(?<![\w.*/-])((?:[\w-]+/)*\w+\.py)\b")
+_EXCEPTION: Final = re.compile(r"(?<![\w.])[A-Z]\w*(?:Error|Exception)\b")
+_FOREIGN_FILES: Final = frozenset(
+    {"label_image.py", "retrain.py", "tensorflow/examples/label_image/label_image.py"}
+)
+"""Files of other projects."""
+_FOREIGN_EXCEPTIONS: Final = frozenset({"SSLError"})
+"""Exceptions of libraries that are named without their module."""
+
+
+@cache
+def _files() -> frozenset[str]:
+    found = (path for folder in _FOLDERS for path in (ROOT / folder).rglob("*.py"))
+    return frozenset(str(path.relative_to(ROOT)) for path in found)
+
+
+def _exists(name: str) -> bool:
+    """Whether a file of ours has this name, or this end of its path."""
+    return name in _FOREIGN_FILES or any(path == name or path.endswith("/" + name) for path in _files())
+
+
+@cache
+def _exceptions() -> frozenset[str]:
+    ours = {
+        node.name
+        for path in _files()
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.ClassDef)
+    }
+    return frozenset(ours | set(dir(builtins)) | _FOREIGN_EXCEPTIONS)
+
+
+def _remarks(source: str) -> Iterator[str]:
+    """The comments of a file, and the strings that stand by themselves."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string
+    for node in ast.walk(ast.parse(source)):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
+            yield node.value.value
+
+
+@pytest.mark.parametrize("folder", _FOLDERS)
+def test_files_named_in_remarks_exist(folder: str) -> None:
+    dead = [
+        f"{path}: {name}"
+        for path in sorted(_files())
+        if path.startswith(folder + "/")
+        for remark in _remarks((ROOT / path).read_text())
+        for name in _FILE.findall(remark)
+        if not _exists(name)
+    ]
+    assert dead == []
+
+
+@pytest.mark.parametrize("folder", _FOLDERS)
+def test_exceptions_named_in_remarks_exist(folder: str) -> None:
+    dead = [
+        f"{path}: {name}"
+        for path in sorted(_files())
+        if path.startswith(folder + "/")
+        for remark in _remarks((ROOT / path).read_text())
+        for name in _EXCEPTION.findall(remark)
+        if name not in _exceptions()
+    ]
+    assert dead == []
