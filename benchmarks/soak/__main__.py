@@ -79,7 +79,7 @@ async def _run(requests: int) -> Run:
         seconds = time.monotonic() - began_s
         if clients.wrong:
             raise SystemExit(f"{len(clients.wrong)} were not answered as they should: {clients.wrong[:5]}")
-        after = await eventually(running.held, wanted=lambda held: held.tasks <= before.tasks)
+        after = await eventually(running.held, wanted=lambda held: held.tasks <= before.tasks, timeout_s=60)
         return Run(clients.sent, seconds, before, during, after)
 
 

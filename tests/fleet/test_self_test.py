@@ -99,7 +99,7 @@ def test_an_unreached_outside_address_is_not_given_out(
             assert (line["level"], line["address"]) == ("error", str(outside))
             assert line["tried_from"] == f"the registry at {registry}"
             assert line["error"].endswith("refused")
-            assert f"they are told {listening}, too: check --advertise-wan" in line["hint"]
+            assert f"outside clients get {listening}: check --advertise-wan" in line["hint"]
             worker.wait_for("registered")
             assert worker.ready(), "the fleet can do without it"
             assert wan(registry) is None
