@@ -63,7 +63,7 @@ class Indexes:
         self._of[name] = self.last
 
     def forget(self, name: str) -> None:
-        """With the current change the name lost its last service."""
+        """Record that the current change removed the last service of this name."""
         del self._of[name]
         self._extinction = self.last
 
@@ -258,7 +258,7 @@ class Catalog:
 
         Infinity means not before the next registration or update (see `due`).
         """
-        dead, due = [], math.inf
+        expired, due = [], math.inf
         for record in self._records.values():
             for timed in record.checks.values():
                 if timed.expires_at <= now:
@@ -267,10 +267,10 @@ class Catalog:
                     self._set_status(timed, "critical", timed.expired_output(), now)
             first = min((timed.due for timed in record.checks.values()), default=math.inf)
             if first <= now:
-                dead.append(record.service.id)
+                expired.append(record.service.id)
             else:
                 due = min(due, first)
-        for service_id in dead:
+        for service_id in expired:
             self.deregister(service_id)
         self._due = due
         return due

@@ -32,9 +32,9 @@ class RegistryLimits:
     body_bytes: int = 64 * 1024
     body_timeout_s: float = 10.0
     name_chars: int = 256
-    """For names of services, and ids of services and checks."""
+    """The longest name of a service, and the longest id of a service or check."""
 
     output_bytes: int = 4096
     min_deregister_after_s: float = 60.0
     min_interval_s: float = 1.0
-    """For HTTP checks: a shorter interval is raised to this, as in Consul."""
+    """The shortest interval of an HTTP check; a shorter one is raised to this, as in Consul."""

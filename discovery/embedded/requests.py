@@ -20,6 +20,18 @@ from tfleet.discovery.embedded.go_json import BadDurationError, parse_duration
 from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import DATACENTER
 
+_TERM: Final = re.compile(r'\s*([A-Za-z.]+)\s*==\s*(?:"([^"]*)"|([A-Za-z0-9._:/-]+))\s*')
+_AND: Final = re.compile(r"and\b")
+
+_DEFAULT_WAIT_S: Final = 300.0
+_MAX_WAIT_S: Final = 600.0
+_MAX_INDEX: Final = 2**64 - 1
+# Each selects services: to ignore one would return services that the client did not ask for.
+_UNSUPPORTED: Final = ("tag", "node-meta")
+# The spellings that Go's strconv.ParseBool accepts, as Consul does.
+_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+
 
 async def read_body(request: web.Request, limits: RegistryLimits) -> bytes:
     """Read the whole body in time; the application limits its size. Raises SlowBodyError."""
@@ -30,14 +42,10 @@ async def read_body(request: web.Request, limits: RegistryLimits) -> bytes:
         raise SlowBodyError(limits.body_timeout_s) from None
 
 
-_TERM: Final = re.compile(r'\s*([A-Za-z.]+)\s*==\s*(?:"([^"]*)"|([A-Za-z0-9._:/-]+))\s*')
-_AND: Final = re.compile(r"and\b")
-
-
 def parse_filter(text: str, selectors: Collection[str]) -> Mapping[str, str]:
     """Return each selector with its required value; empty without a filter.
 
-    Raises RefusedRequestError for unsupported filters: ignoring one would answer another question.
+    Raises RefusedRequestError for unsupported filters: to ignore one would return what it excludes.
     """
     wanted: dict[str, str] = {}
     position = 0
@@ -60,16 +68,6 @@ def _refused(selectors: Collection[str]) -> RefusedRequestError:
         return RefusedRequestError("?filter is not supported by the embedded registry")
     forms = " and ".join(f'{selector} == "VALUE"' for selector in selectors)
     return RefusedRequestError(f"?filter: the embedded registry supports only {forms}, or a part of it")
-
-
-_DEFAULT_WAIT_S: Final = 300.0
-_MAX_WAIT_S: Final = 600.0
-_MAX_INDEX: Final = 2**64 - 1
-# Each changes the content of the answer: ignoring one would answer another question.
-_UNSUPPORTED: Final = ("tag", "node-meta")
-# What Go's strconv.ParseBool takes.
-_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,8 +256,8 @@ class Exchange:
         if (expected := head.expect) is not None and expected.lower() != _CONTINUE:
             text = expected[:20].decode("latin-1")
             return Problem(417, f"Expect: {text!r} is not met here, only {_CONTINUE.decode()}")
-        if (asked := head.timeout_ms) is not None and not whole_number(asked):
-            return Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is no number of milliseconds")
+        if (timeout_ms := head.timeout_ms) is not None and not whole_number(timeout_ms):
+            return Problem(400, f"{REQUEST_TIMEOUT_MS}: {timeout_ms[:20]!r} is no number of milliseconds")
         if head.length_bytes > limits.max_body_bytes:
             return body_too_large(limits.max_body_bytes)
         if not self._context.table.has_other(()):
@@ -283,7 +283,7 @@ class Exchange:
 
     def _start_response(self, head: ResponseHead) -> bytes:
         """Return the head for the client. From here on the request cannot be retried."""
-        attempt, client, asked = self._attempt, self._client, self._head
+        attempt, client, request = self._attempt, self._client, self._head
         assert attempt is not None
         self._response_started = True
         self._timeouts.response_begun()
@@ -292,8 +292,8 @@ class Exchange:
         endless = head.length_bytes is None
         # HTTP/1.0 has no chunks: there the end of the connection ends the body, which so cannot be kept
         # alive.
-        self._response_chunked = endless and not asked.http_1_0
-        self._keep = asked.keep_alive and client.may_keep_alive and not (endless and asked.http_1_0)
+        self._response_chunked = endless and not request.http_1_0
+        self._keep = request.keep_alive and client.may_keep_alive and not (endless and request.http_1_0)
         named = head.worker
         self._worker = attempt.member.id if named is None else named.decode("latin-1")
         return client_head(
@@ -301,7 +301,7 @@ class Exchange:
             worker=self._worker,
             request_id=self._request_id,
             retries=self._retries.retries,
-            connection=connection_lines(asked, keep=self._keep),
+            connection=connection_lines(request, keep=self._keep),
             cors=self._cors_lines(),
             chunked=self._response_chunked,
         )

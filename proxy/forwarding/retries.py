@@ -115,7 +115,7 @@ class RetryState:
             return NO_WORKER
         failures = "; ".join(self.failures)
         if self.body_suspected:
-            return Problem(502, f"workers fail on this body, so nobody else gets it: {failures}")
+            return Problem(502, f"workers fail on this body, so no other worker gets it: {failures}")
         return Problem(502, f"no worker answered: {failures}")
 
     @property

@@ -51,7 +51,7 @@ class ExchangeTimeouts:
 
     def __init__(self, client: Client, limits: RequestLimits, loop: asyncio.AbstractEventLoop) -> None:
         self.timeout_s = limits.timeout_s
-        """For the whole request."""
+        """The time limit of the whole request."""
         self._client = client
         self._limits = limits
         self._loop = loop

@@ -56,7 +56,7 @@ class WorkerConnection(asyncio.Protocol):
 
     def __init__(self, lost: Callable[[WorkerConnection], None]) -> None:
         self.idle_since_s = 0.0
-        """For the connection pool."""
+        """Set and read by the connection pool only."""
         self._transport: asyncio.Transport | None = None
         self._report_lost = lost
         self._sink: ResponseSink | None = None

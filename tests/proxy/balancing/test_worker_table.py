@@ -15,7 +15,7 @@ ONE, TWO = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
 
 @dataclass(eq=False)
 class Waiter:
-    """A try under way."""
+    """An attempt in flight."""
 
     worker_since_s: float | None = None
     given_up: bool = False
@@ -52,13 +52,13 @@ def test_an_empty_fleet_picks_none() -> None:
 def test_requests_in_flight_are_counted_and_forgotten() -> None:
     table = WorkerTable("least-request", rng=random.Random(1))
     ready(table, ONE, TWO)
-    tries = [Waiter(), Waiter()]
-    for one in tries:
+    attempts = [Waiter(), Waiter()]
+    for one in attempts:
         table.attempt_started("w1", one)
     assert table.in_flight("w1") == 2
     assert table.pick() is table.pool.members["w2"]
     assert repr(table) == "<WorkerTable <Pool routable=2 of 2> in_flight=2>"
-    for one in tries:
+    for one in attempts:
         table.attempt_ended("w1", one)
     assert table.in_flight("w1") == 0
 

@@ -103,7 +103,7 @@ async def test_a_slowly_sending_client_gets_the_early_answer(end: tuple[Step, ..
 
 
 async def test_it_is_not_lost_to_a_body_that_is_sent_at_full_speed() -> None:
-    """All of it is there for the second try. The worker that gets it runs beside, and resets anywhere."""
+    """All of it is there for the second attempt. The worker that gets it runs beside, and resets anywhere."""
     body = bytes(3_000_000)
     for _ in range(5):
         with canned(http("200 OK", b"early")) as quick:

@@ -221,7 +221,7 @@ async def test_an_answer_in_between_makes_it_no_row() -> None:
             single_process_proxy(settings(*addresses(bad + good))) as proxy,
             strict_client(proxy) as client,
         ):
-            for number in range(6):  # whose turn it is changes with each try
+            for number in range(6):  # the next worker changes with each attempt
                 assert await status(client, post(POISON + b"%d" % number)) == 200
                 for _ in range(2):
                     assert await status(client, post(b"good")) == 200

@@ -27,8 +27,8 @@ class Clock:
         return self.now_s
 
 
-def taken(budget: RetryBudget, tries: int) -> int:
-    return sum(budget.take() for _ in range(tries))
+def taken(budget: RetryBudget, attempts: int) -> int:
+    return sum(budget.take() for _ in range(attempts))
 
 
 def test_an_idle_proxy_may_retry_as_often_as_the_floor_says() -> None:
@@ -85,7 +85,7 @@ def test_no_ten_seconds_exceed_the_budgets_share_and_floor(steps: list[str | flo
             assert recent <= 5 + 0.2 * sum(at_s > clock.now_s - 11 for at_s in requests)
 
 
-def tries(workers: int, *, budget: float = 10.0) -> RetryState:
+def attempts(workers: int, *, budget: float = 10.0) -> RetryState:
     table = WorkerTable(rng=random.Random(1))
     table.apply_instances([Instance(f"w{number}", Address("h", number + 1)) for number in range(workers)])
     table.record_probes({f"w{number}": (Probe.READY, "") for number in range(workers)})
@@ -99,7 +99,7 @@ def one_of(found: RetryState) -> PoolMember:
 
 
 def test_each_worker_is_tried_once() -> None:
-    found = tries(3)
+    found = attempts(3)
     seen = []
     for again in (True, True, False):
         seen.append(one_of(found))
@@ -112,14 +112,14 @@ def test_each_worker_is_tried_once() -> None:
 
 @pytest.mark.parametrize("error", [UnreachableError("gone"), StaleConnectionError("gone")])
 def test_a_body_that_is_not_there_any_more_is_not_sent_again(error: AttemptFailedError) -> None:
-    found = tries(3)
+    found = attempts(3)
     assert not found.failed(one_of(found), error, repeatable=False)
     assert found.problem.status == 502
 
 
 def test_a_stale_connection_costs_no_retry_budget() -> None:
     """No worker is held responsible."""
-    found = tries(1, budget=0.0)
+    found = attempts(1, budget=0.0)
     member = one_of(found)
     for _ in range(3):
         assert found.failed(member, StaleConnectionError("gone"), repeatable=True)
@@ -129,18 +129,18 @@ def test_a_stale_connection_costs_no_retry_budget() -> None:
 
 
 def test_without_budget_there_is_no_retry() -> None:
-    found = tries(3, budget=0.0)
+    found = attempts(3, budget=0.0)
     assert not found.failed(one_of(found), UnreachableError("gone"), repeatable=True)
 
 
 def test_no_more_than_five_fail() -> None:
-    found = tries(9)
+    found = attempts(9)
     outcomes = [found.failed(one_of(found), UnreachableError("gone"), repeatable=True) for _ in range(5)]
     assert outcomes == [True] * 4 + [False]
 
 
 def test_a_worker_may_decline_while_there_is_another_one() -> None:
-    found = tries(2)
+    found = attempts(2)
     first = one_of(found)
     assert not found.may_decline(first, repeatable=False)
     assert found.may_decline(first, repeatable=True)
@@ -149,26 +149,26 @@ def test_a_worker_may_decline_while_there_is_another_one() -> None:
 
 
 def test_when_all_decline_no_worker_is_ready() -> None:
-    found = tries(1)
+    found = attempts(1)
     found.failed(one_of(found), DeclinedError(503), repeatable=True)
     assert (found.problem.status, found.problem.retry_after_s) == (503, 1)
-    assert tries(0).problem.status == 503
+    assert attempts(0).problem.status == 503
 
 
 def test_a_body_that_fails_two_workers_is_not_retried() -> None:
-    found = tries(5)
+    found = attempts(5)
     assert found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True)
     assert found.needs_new_connection
     assert found.failed(one_of(found), DeclinedError(429), repeatable=True)
     assert found.failed(one_of(found), UnreachableError("refused"), repeatable=True)
     assert not found.failed(one_of(found), LateError("late"), repeatable=True, suspect=True)
     assert found.body_suspected
-    assert found.problem.detail.startswith("workers fail on this body, so nobody else gets it: ")
+    assert found.problem.detail.startswith("workers fail on this body, so no other worker gets it: ")
     assert found.problem.detail.count("; ") == 3
 
 
 def test_a_body_that_is_known_for_it_gets_one_try() -> None:
-    found = tries(5)
+    found = attempts(5)
     assert found.failed(one_of(found), DeclinedError(429), repeatable=True)
     assert not found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True, known=True)
     assert found.body_suspected
@@ -176,7 +176,7 @@ def test_a_body_that_is_known_for_it_gets_one_try() -> None:
 
 def test_one_worker_that_fails_twice_is_one_worker() -> None:
     """A process that is being ended takes connections for a moment, in which it is not known to be gone."""
-    found = tries(1)
+    found = attempts(1)
     ended = StaleConnectionError("ended", had_body=True)
     assert found.failed(one_of(found), ended, repeatable=True, suspect=True)
     assert not found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True)
@@ -185,7 +185,7 @@ def test_one_worker_that_fails_twice_is_one_worker() -> None:
 
 
 def test_a_worker_that_closed_a_connection_is_asked_last() -> None:
-    found = tries(3)
+    found = attempts(3)
     first = one_of(found)
     assert found.failed(first, StaleConnectionError("ended", had_body=True), repeatable=True, suspect=True)
     seen = []
