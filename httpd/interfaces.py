@@ -1,7 +1,7 @@
-"""What a connection and whoever answers a request on it tell each other.
+"""The interfaces between a connection and the handler of its requests.
 
-All of it happens in the thread of the connection's event loop, nothing of it waits. A handler that works in
-other threads comes back with `loop.call_soon_threadsafe`.
+All methods are called in the thread of the connection's event loop, and none of them blocks. A handler that
+works in other threads returns with `loop.call_soon_threadsafe`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Client(Protocol):
     """A client's connection, as the handler of a request on it sees it."""
 
     write_paused: bool
-    """Whether the client takes no more of the response for now."""
+    """Whether the client reads too slowly to be sent more of the response now."""
 
     @property
     def peer(self) -> str | None:
@@ -36,21 +36,21 @@ class Client(Protocol):
         """Send bytes of the response, its head included. Does nothing once the client has gone."""
 
     def unsent_bytes(self) -> int:
-        """How much of what was sent the client has not taken yet."""
+        """The bytes of the response that are not yet in the system's send buffer."""
 
     def pause_reading(self) -> None:
-        """Take nothing more of the body for now: the client has to wait."""
+        """Stop reading the body; the client has to wait."""
 
     def resume_reading(self) -> None:
-        """Take more again."""
+        """Go on reading the body."""
 
     def wake_at(self, when_s: float) -> None:
-        """Have `on_deadline` called at that time of the loop's clock, and at none that was set before."""
+        """Call `on_deadline` at that time of the loop's clock. It replaces the time that was set before."""
 
     def finish(self, *, keep: bool) -> None:
-        """The response is complete: said once. Unless the connection is to be kept, it ends now.
+        """Say once that the response is complete. Unless `keep`, the connection is closed.
 
-        What still comes of a body is read for a moment and thrown away, so that the client sees the response.
+        The rest of a body is read and discarded for a moment, so that the client sees the response.
         """
 
     def abort(self) -> None:
@@ -58,16 +58,16 @@ class Client(Protocol):
 
 
 class OpenRequest(Protocol):
-    """A request that is being answered. After `finish` and `abort` it is told nothing any more."""
+    """A request that is being answered. After `finish` and `abort` none of its methods is called."""
 
     def start(self) -> None:
-        """Called once. What had already come of the body by then was given before."""
+        """Called once, after `body_received` with the part of the body that came with the head."""
 
     def body_received(self, piece: bytes) -> None:
         """Called with the next piece of the body, without its framing."""
 
     def body_ended(self) -> None:
-        """Called when the body is complete, before `start` where it is by then."""
+        """Called when the body is complete; before `start` if it came with the head."""
 
     def body_failed(self, reason: str) -> None:
         """Called when the rest of the body can't be read: the connection must not be kept."""
@@ -76,24 +76,24 @@ class OpenRequest(Protocol):
         """Called last, when the client has closed the connection or only its sending side."""
 
     def pause_writing(self) -> None:
-        """Called when the client takes no more of the response for now."""
+        """Called when the client reads too slowly to be sent more now."""
 
     def resume_writing(self) -> None:
-        """Called when it takes more again."""
+        """Called when the client can be sent more again."""
 
     def on_deadline(self) -> None:
         """Called at the time of `wake_at`."""
 
 
 Handler: TypeAlias = Callable[[RequestHead, Client], OpenRequest | None]
-"""Called with each head. Gives None where it has sent the response and called `finish` itself."""
+"""Called with each head. Returns None if it has sent the response and called `finish` itself."""
 
 
 class ErrorResponses(Protocol):
-    """Answers what never became a request. The connection ends with these responses."""
+    """Responses to malformed heads and surplus connections. The connection is closed after them."""
 
     def malformed(self, problem: Problem) -> bytes:
-        """Log and count a head that can't be read (400) or took too long (408); gives the response."""
+        """Log and count a head that can't be parsed (400) or took too long (408); returns the response."""
 
     def too_many_connections(self) -> bytes:
-        """The response to a connection beyond the limit."""
+        """Return the response to a connection beyond the limit."""

@@ -32,9 +32,9 @@ class Readiness:
         """The proxy is registered under this id from now on."""
         self.name = name
 
-    def missing(self, fleet: WorkerTable) -> str | None:
+    def missing(self, workers: WorkerTable) -> str | None:
         """Return why the proxy is not ready, in one line, or None."""
-        return self.why_not(has_worker=fleet.has_other(()))
+        return self.why_not(has_worker=workers.has_other(()))
 
     def why_not(self, *, has_worker: bool) -> str | None:
         """Return why the proxy is not ready, in one line, or None."""

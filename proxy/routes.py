@@ -1,4 +1,4 @@
-"""Which handler answers a request, by its method and path, and what answers that which is no request."""
+"""Chooses the handler of a request by method and path, and answers malformed requests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def by_route(routes: Routes, otherwise: Handler) -> Handler:
 
 
 class ProxyErrorResponses:
-    """Problem documents to what never became a request, as the connections of httpd/ ask for them."""
+    """Problem documents for malformed heads and surplus connections: httpd's ErrorResponses."""
 
     def __init__(self, access_log: AccessLog, cors: Cors) -> None:
         self._access_log = access_log

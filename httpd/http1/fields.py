@@ -32,7 +32,7 @@ HOP_BY_HOP: Final = frozenset(
 """Fields for one connection only: RFC 9110 section 7.6.1, and `Proxy-Connection`, which some still send."""
 
 _ORDINARY: Final = frozenset({b"close", b"keep-alive"})
-MOST_LINE_BYTES: Final = 8 * 1024
+MAX_LINE_BYTES: Final = 8 * 1024
 _MAX_FIELDS: Final = 128
 _FIELDS: Final = re.compile(rb"(?:" + FIELD_LINE + rb")*")
 _FOLD: Final = re.compile(rb"(?:^|\r\n)[\t ]")
@@ -68,8 +68,8 @@ def read_fields(block: bytes, parsed: Set[bytes]) -> Fields:
     del found[-1]
     if len(found) > _MAX_FIELDS:
         raise UnreadableError(f"there are over {_MAX_FIELDS} fields in its head")
-    if len(block) > MOST_LINE_BYTES and max(map(len, found)) > MOST_LINE_BYTES:
-        raise UnreadableError(f"a line of its head is over {MOST_LINE_BYTES} bytes")
+    if len(block) > MAX_LINE_BYTES and max(map(len, found)) > MAX_LINE_BYTES:
+        raise UnreadableError(f"a line of its head is over {MAX_LINE_BYTES} bytes")
     if b" \r\n" in block or b"\t\r\n" in block:
         found = [line.rstrip(b" \t") for line in found]
     lines: list[bytes] = []

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from tfleet.contract.names import REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET, WORKER
 from tfleet.httpd.http1.fields import (
-    MOST_LINE_BYTES,
+    MAX_LINE_BYTES,
     Fields,
     UnreadableError,
     check_size,
@@ -133,8 +133,8 @@ def read_request_head(head: bytes) -> RequestHead:
     """Read a head up to its last line's end. Raises UnreadableError."""
     check_size(len(head))
     line, _, rest = head.partition(b"\r\n")
-    if len(line) > MOST_LINE_BYTES:
-        raise UnreadableError(f"a line of its head is over {MOST_LINE_BYTES} bytes")
+    if len(line) > MAX_LINE_BYTES:
+        raise UnreadableError(f"a line of its head is over {MAX_LINE_BYTES} bytes")
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
         raise UnreadableError("its first line is no request line")

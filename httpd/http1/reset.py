@@ -1,4 +1,4 @@
-"""The hard end of a connection: RST instead of FIN."""
+"""Closes a connection with RST instead of FIN."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _DISCARD: Final = struct.pack("ii", 1, 0)
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """End the connection at once. What was not sent yet never will be, and the other side is told so."""
-    # The loop's own object need not have all methods, and for a copy there may be no descriptor left.
+    """Close the connection at once with RST. Unsent bytes are lost, and the other side sees an error."""
+    # The loop's own socket object may lack `setsockopt`, and `dup` fails when no descriptor is left.
     same = socket.socket(fileno=transport.get_extra_info("socket").fileno())
     try:
         same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)

@@ -47,7 +47,7 @@ _AWAY: Final = Problem(503, "the proxy's own pages can't be reached now: see its
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """What one request for a page may take."""
+    """The limits of one request for a page."""
 
     max_body_bytes: int
     timeout_s: float
@@ -77,7 +77,7 @@ class PageForwarder:
         return f"<PageForwarder {self.path}>"
 
     def __call__(self, head: RequestHead, client: Client) -> PageRequest:
-        """What answers the request (see httpd/interfaces.py)."""
+        """Return the request's handler (see httpd/interfaces.py)."""
         return PageRequest(head, client, self)
 
 
@@ -121,7 +121,7 @@ class PageRequest:
     def __repr__(self) -> str:
         return f"<PageRequest {self._request_id} {self._body.received_bytes} bytes>"
 
-    # What comes from the client.
+    # Called by the client's connection.
 
     def start(self) -> None:
         """Send it to the application, over a kept connection or a new one."""
@@ -147,13 +147,13 @@ class PageRequest:
             self._connection.send(framed)
 
     def body_ended(self) -> None:
-        """Tell the application that there is no more of it."""
+        """Tell the application that the body has ended."""
         self._body.ended = True
         if self._connection is not None and self._head.chunked:
             self._connection.send(LAST_CHUNK)
 
     def body_failed(self, reason: str) -> None:
-        """Refuse what can't be read on."""
+        """Answer 400: the framing of the body is broken."""
         self._fail(Problem(400, f"the body can't be read: {reason}"))
 
     def client_disconnected(self) -> None:
@@ -163,20 +163,20 @@ class PageRequest:
         self._drop_connection()
 
     def pause_writing(self) -> None:
-        """Have the application wait with its response."""
+        """Stop reading the application's response."""
         self._slow_reader.begin(self._client.unsent_bytes(), self._pages.loop.time())
         if self._connection is not None:
             self._connection.pause_reading()
         self._set_deadline()
 
     def resume_writing(self) -> None:
-        """Have the application go on."""
+        """Go on reading the application's response."""
         if self._connection is not None:
             self._connection.resume_reading()
         self._set_deadline()
 
     def on_deadline(self) -> None:
-        """Find out who is late."""
+        """End the request if the client or the application is late, or send 100 Continue."""
         client, limits, now_s = self._client, self._pages.limits, self._pages.loop.time()
         if client.write_paused:
             if not self._slow_reader.goes_on(client.unsent_bytes(), now_s):
@@ -197,7 +197,7 @@ class PageRequest:
             client.send(CONTINUE)
         self._set_deadline()
 
-    # What comes from the application.
+    # Called by the application's connection.
 
     def head_came(self, head: ResponseHead) -> None:
         """Keep the head: it goes to the client with the first piece of the body, or with its end."""
@@ -244,11 +244,11 @@ class PageRequest:
         self._since_s = self._pages.loop.time()
         self._client.resume_reading()
 
-    # What is decided here.
+    # Called by the above.
 
     @property
     def _client_due_s(self) -> float:
-        """When the client is late with its body; never while nobody waits for it."""
+        """When the client is late with its body; never while the body is not waited for."""
         connection = self._connection
         if self._body.ended or connection is None or connection.unsent_bytes():
             return math.inf
@@ -296,7 +296,7 @@ class PageRequest:
         return b"".join(parts)
 
     def _begin_response(self) -> bytes:
-        """The head for the client, where it has not gone there yet."""
+        """Return the head for the client; empty if it was sent already."""
         head, asked = self._response, self._head
         if self._response_begun or head is None:
             return b""
@@ -318,7 +318,7 @@ class PageRequest:
         return self._head.keep_alive and self._client.may_keep_alive and body_known
 
     def _fail(self, problem: Problem) -> None:
-        """Give up: there won't be a response of the application's, or not the rest of it."""
+        """Answer with `problem`; if the response has begun, reset the connection."""
         self._drop_connection()
         if self._response_begun:
             self._client.abort()
@@ -341,7 +341,7 @@ class PageRequest:
         self._client.resume_reading()
 
     def _log(self, status: int) -> None:
-        """Note a request that the application never saw."""
+        """Log a request that the application never saw."""
         self._pages.access_log.answered(
             request_id=self._request_id,
             method=self._head.method.decode("ascii"),

@@ -1,4 +1,4 @@
-"""A worker's page of metrics, for those who reach the proxy and not the worker: it asks when it is asked."""
+"""Passes on a worker's /metrics, for monitoring that reaches only the proxy."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _OK: Final = 200
 
 
 class WorkerMetricsPages:
-    """Fetches the page from a worker that the proxy knows, and from nobody else."""
+    """Fetches the metrics of workers in the proxy's table, and of no other address."""
 
     def __init__(self, status: ProxyStatus, session: aiohttp.ClientSession) -> None:
         self._status = status
         self._session = session
 
     async def __call__(self, worker_id: str) -> bytes:
-        """The page. Raises ProblemError: 404 for a worker that is not known, 502 without a page of its."""
+        """Fetch the metrics. Raises ProblemError: 404 for an unknown worker, 502 if it fails."""
         rows = await self._status.workers()
         row = next((row for row in rows if row.instance.id == worker_id), None)
         if row is None:

@@ -1,4 +1,4 @@
-"""One listener: a child process that is kept running, and what it tells its parent.
+"""Keeps one listener, a child process, running, and handles its messages.
 
 - A listener that ends without having been told to is started again. The others serve on.
 - A listener that could never listen, because of an option that can't be used, is not: then the proxy ends.
@@ -33,10 +33,10 @@ _PROGRAM: Final = (sys.executable, "-P", "-m", "tfleet.proxy.multiprocess")
 
 
 class ChildOwner(Protocol):
-    """Who is told what becomes of a listener."""
+    """Called about the events of a listener's life."""
 
     def start_message(self, number: int) -> Start:
-        """What a listener is told when it starts."""
+        """Return the first message to a listener."""
 
     def changed(self, child: ChildProcess) -> None:
         """The listener listens, has become ready, or can't be used."""
@@ -51,9 +51,9 @@ class ChildProcess:
     def __init__(self, number: int, owner: ChildOwner, *, policy: RestartPolicy | None = None) -> None:
         self.number = number
         self.address: Address | None = None
-        """Where it listens; None before it has for the first time."""
+        """Where it listens; None until it listens for the first time."""
         self.ready = False
-        """Whether it has ever had a worker to send to."""
+        """Whether it has ever had a ready worker."""
         self.report = Report()
         """The last report of the process that runs now."""
         self.fresh = asyncio.Event()
@@ -77,7 +77,7 @@ class ChildProcess:
 
     @property
     def failed(self) -> bool:
-        """Whether it can't be used, whatever is tried."""
+        """Whether it can never listen."""
         return self._process.failed
 
     async def run(self) -> None:
@@ -91,7 +91,7 @@ class ChildProcess:
             send(self._writer, message)
 
     def ask_report(self) -> None:
-        """Have it report. One that has not answered the last time is not asked again."""
+        """Ask it to report, unless it still owes the last report."""
         if self._writer is None:
             return
         self.fresh.clear()
@@ -104,15 +104,15 @@ class ChildProcess:
         self._process.stay_down()
 
     async def stop(self, timeout_s: float) -> None:
-        """Have it finish what it has begun, and end; kill it after `timeout_s` seconds."""
+        """Let it finish its requests and exit; kill it after `timeout_s` seconds."""
         await self._process.stop(timeout_s)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
         self._process.kill()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take what it says, until it has ended."""
+        """Handle its messages until it has ended."""
         self._writer = writer
         try:
             self.send(self._owner.start_message(self.number))

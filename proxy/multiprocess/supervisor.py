@@ -1,4 +1,4 @@
-"""All listeners of a proxy: kept running, and their figures and workers added up.
+"""Keeps all listeners of a proxy running, and adds up their metrics and workers.
 
 Each second, and whenever a page asks, all of them report. So what was counted by a listener that is killed is
 lost for the last second at most, and no counter that was ever shown falls.
@@ -26,7 +26,7 @@ from tfleet.runtime.child_process import UNUSABLE
 
 _EVERY_S: Final = 1.0
 _REPORT_TIMEOUT_S: Final = 0.5
-"""How long a listener has to report. Its last report counts where it takes longer."""
+"""How long a listener may take to report. If it takes longer, its last report counts."""
 
 
 class ChildSupervisor:
@@ -46,10 +46,10 @@ class ChildSupervisor:
         self.stop_asked = asyncio.Event()
         """Set by `ask_to_stop`, and by a listener that can't be used."""
         self.first_ready = asyncio.Event()
-        """Set as soon as each of them has had a worker to send to."""
+        """Set as soon as every listener has had a ready worker."""
         self._settled = asyncio.Event()
         self.known: tuple[WorkerRow, ...] = ()
-        """The workers that they knew last. None at all is no news: all listeners may have died at once."""
+        """The workers in the last reports that had any: all listeners may have died at once."""
         self._gone: tuple[Metric, ...] = ()
         """The counters of listeners that have ended."""
         self._collecting = asyncio.Lock()
@@ -62,20 +62,20 @@ class ChildSupervisor:
 
     @property
     def address(self) -> Address:
-        """Where they listen, once they do."""
+        """Where they listen. Only after `listening` returned True."""
         address = self._children[0].address
         assert address is not None
         return address
 
     @contextlib.asynccontextmanager
     async def running(self, start_message: Callable[[int], Start]) -> AsyncIterator[None]:
-        """Keeps them running inside the block; `start_message` is what a listener is told when it starts."""
+        """Keep them running inside the block; `start_message` makes the first message to a listener."""
         self._start_message = start_message
         async with background_tasks(self._run_all, self._report_for_ever):
             yield
 
     async def listening(self) -> bool:
-        """Whether all of them accept clients, once they do or are not to any more."""
+        """Wait until all of them accept clients, or are to stop; False if they are to stop."""
         await self._settled.wait()
         return not self.stop_asked.is_set()
 
@@ -85,24 +85,24 @@ class ChildSupervisor:
             child.send(message)
 
     def ask_to_stop(self) -> None:
-        """From here on no listener is started again."""
+        """Start no listener again from now on."""
         for child in self._children:
             child.stay_down()
         self.stop_asked.set()
         self._settled.set()
 
     async def stop(self, timeout_s: float) -> None:
-        """Have all of them finish what they have begun; those that take longer than that are killed."""
+        """Let all of them finish their requests; kill those that take longer than `timeout_s`."""
         async with asyncio.TaskGroup() as group:
             for child in self._children:
                 group.create_task(child.stop(timeout_s))
 
     def kill(self) -> None:
-        """End all of them at once."""
+        """Kill all of them."""
         for child in self._children:
             child.kill()
 
-    # What a listener tells.
+    # Called by a ChildProcess.
 
     def start_message(self, number: int) -> Start:
         return self._start_message(number)
@@ -132,11 +132,11 @@ class ChildSupervisor:
             await asyncio.sleep(_EVERY_S)
 
     async def collect_reports(self) -> None:
-        """Have all of them report, from now on: a round that others have asked for before does not count."""
+        """Get a report from all of them that is newer than this call."""
         wanted = self._rounds_begun + 1
         async with self._collecting:
             if self._rounds_begun >= wanted:
-                return  # somebody has begun one while this waited, and it is over
+                return  # another caller began a round while this one waited, and it is over
             self._rounds_begun += 1
             for child in self._children:
                 child.ask_report()
@@ -147,23 +147,23 @@ class ChildSupervisor:
             self.known = self.workers() or self.known
 
     def workers(self) -> tuple[WorkerRow, ...]:
-        """All workers, as the last reports have them."""
+        """Return all workers of the last reports."""
         return merge(child.report.workers for child in self._children)
 
     def exposition(self) -> bytes:
-        """The figures of all, as the last reports have them. It reads /proc."""
+        """Return the metrics of the last reports, added up. It reads /proc."""
         reported = (child.report.families for child in self._children)
         return exposition(sum_up([self._gone, *reported, self._own.families()]))
 
     @property
     def has_worker(self) -> bool:
-        """Whether every listener that serves has a worker to send to, and one of them serves."""
+        """Whether every listener that serves has a ready worker, and at least one serves."""
         said = {child.report.has_worker for child in self._children} - {None}
         return said == {True}
 
 
 class AggregateStatus:
-    """What the proxy's pages say of all listeners together: a ProxyStatus."""
+    """The ProxyStatus of all listeners together."""
 
     def __init__(self, supervisor: ChildSupervisor, readiness: Readiness) -> None:
         self._supervisor = supervisor
