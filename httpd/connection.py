@@ -9,7 +9,7 @@ Where a client is limited, and what then happens:
 - **An idle connection** is closed after `idle_timeout_s`.
 - **A slow body, or a slow reader of a response under way**: the handler sets the deadline with `wake_at`. See
   proxy/forwarding/timeouts.py for forwarded requests, proxy/admin/page_request.py for the proxy's pages, and
-  worker/wsgi/upload.py for uploads to a worker.
+  worker/wsgi/image_request.py for uploads to a worker.
 - **A slow reader of a complete response**: closed when it reads nothing for `idle_timeout_s` (timers.py).
 - **An ambiguous or an oversized head** (http1/request.py, http1/fields.py): 400, and the connection ends.
 - **Pipelining**: one request is answered at a time. What comes behind it waits; beyond 64 KiB of it, or when

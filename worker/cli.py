@@ -20,6 +20,7 @@ from tfleet.discovery.options import (
     registry_options,
     ticket_key_file_option,
 )
+from tfleet.httpd.listen import CannotListenError
 from tfleet.runtime import log
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.runtime.printable import printable
@@ -37,7 +38,7 @@ from tfleet.worker.options import (
     take_options,
     work_options,
 )
-from tfleet.worker.server import CannotListenError, WorkerSettings, serve
+from tfleet.worker.server import WorkerSettings, serve
 from tfleet.worker.wsgi.admission_queue import QueueLimits
 
 

@@ -1,4 +1,4 @@
-"""The states of a worker: starting, ready, draining."""
+"""The worker's lifecycle state."""
 
 from __future__ import annotations
 

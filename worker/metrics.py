@@ -1,9 +1,10 @@
-"""The worker's Prometheus metrics, and the times of the stages of one classification."""
+"""The worker's metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
@@ -11,10 +12,12 @@ from prometheus_client.registry import Collector
 
 from tfleet.worker.rejection import Rejection
 
+_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """Milliseconds of one classification: decoding, waiting (for a thread and for the session), inference.
+    """Milliseconds of one classification: decoding, waiting for a thread and for the session, and inference.
 
     `batch` is the number of images that ran together.
     """
@@ -28,9 +31,6 @@ class StageTimes:
         """The value of the header Server-Timing: https://www.w3.org/TR/server-timing/."""
         stages = (("decode", self.decode_ms), ("queue", self.queue_ms), ("infer", self.infer_ms))
         return ", ".join(f"{name};dur={ms:.1f}" for name, ms in stages)
-
-
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class BusySeconds(Collector):
@@ -90,7 +90,7 @@ class WorkerMetrics:
             "tfleet_worker_stage_seconds",
             "Time of a classification, by stage",
             ["stage"],
-            buckets=_SECONDS,
+            buckets=_BUCKETS_S,
             registry=self._registry,
         )
 

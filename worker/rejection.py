@@ -1,4 +1,4 @@
-"""Why a request is rejected before its image is classified."""
+"""The reasons for rejecting an image or a drain request."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A running worker: everything it owns, started and stopped in order.
+"""Starts a worker's parts in order, and stops them in order.
 
-Stopping (SIGTERM, Ctrl-C, POST /drain) goes: stop being ready, deregister, wait for the watchers to notice,
-stop accepting, finish what is in flight, close the session. Nobody who holds the address is refused before
-the fleet knows; after that a kept connection is told to ask for another worker.
+Stopping (SIGTERM, Ctrl-C, POST /drain) goes: stop being ready, deregister, wait until proxies and
+clients have noticed, stop accepting, finish what is in flight, close the session. No request is rejected
+before the fleet knows of the drain; after that, requests on kept connections are rejected.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from tfleet.discovery.registration.heartbeat import TTL_S, Registration
 from tfleet.discovery.registration.self_test import SelfTest, SelfTestTarget
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.httpd.admission import ConnectionMetrics
+from tfleet.httpd.listen import listen_errors
 from tfleet.runtime.backoff import Backoff
 from tfleet.worker.address.addresses import WorkerAddresses, why_untested
 from tfleet.worker.address.wan_option import FindWan
@@ -56,19 +57,15 @@ from tfleet.worker.wsgi.admission_queue import QueueLimits
 from tfleet.worker.wsgi.incoming_body import BodyLimits
 from tfleet.worker.wsgi.server import CONNECTION_LIMITS, WsgiServer, affordable
 
-_LOOK_EVERY_S = 0.5
-_NO_WAY = Backoff(first_s=0.5, cap_s=10.0)
+_POLL_INTERVAL_S = 0.5
+_NO_ROUTE = Backoff(first_s=0.5, cap_s=10.0)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-class CannotListenError(Exception):
-    """The address is taken or not this machine's. The message is one line that names the option to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What the command line says. `port` 0 is any free one; times are seconds; without `ticket_keys` nobody
-    needs a ticket.
+    """The command line's settings. `port` 0 is any free one; times are in seconds; without `ticket_keys` no
+    request needs a ticket.
     """
 
     spec: ModelSpec
@@ -93,7 +90,7 @@ class WorkerSettings:
 
 
 class Stop:
-    """SIGTERM and SIGINT. Before there is anything to drain they end the process at once."""
+    """Waits for SIGTERM and SIGINT. While the worker starts they end the process at once."""
 
     def __init__(self, lifecycle: Lifecycle) -> None:
         self._asked = threading.Event()
@@ -102,20 +99,20 @@ class Stop:
             signal.signal(signum, self._on_signal)
 
     def ask(self) -> None:
-        """Ask for it from inside, as a signal does from outside."""
+        """Ask the process to stop, as a signal does."""
         self._asked.set()
 
     def wait(self) -> None:
         """Return when the process is asked to stop.
 
-        It looks twice a second: the kernel may hand signals to another thread, and then nothing wakes this
-        one, in which Python runs the handlers.
+        It polls twice a second: the kernel may deliver a signal to another thread, and then nothing wakes
+        this one, in which Python runs the handlers.
         """
-        while not self._asked.wait(_LOOK_EVERY_S):
+        while not self._asked.wait(_POLL_INTERVAL_S):
             pass
 
-    def over(self) -> None:
-        """Nothing is left to stop: a signal that still comes must not kill the interpreter as it ends."""
+    def ignore_signals(self) -> None:
+        """Ignore signals from now on: a late one must not kill the interpreter as it ends."""
         for signum in _SIGNALS:
             signal.signal(signum, signal.SIG_IGN)
 
@@ -137,21 +134,19 @@ def serve(settings: WorkerSettings) -> None:
     lifecycle, metrics = Lifecycle(), WorkerMetrics()
     stop = Stop(lifecycle)
     server = _listen(settings)
-    whereabouts = _whereabouts(settings, server.address)
-    instance = _identity(settings, whereabouts)
+    addresses = _addresses(settings, server.address)
+    instance = _identity(settings, addresses)
     log: Any = structlog.get_logger().bind(worker=instance.id)
     metrics.in_flight.set_function(lambda: server.busy)
     metrics.queue_requests.set_function(lambda: server.queue.waiting)
     metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
     metrics.include(BusySeconds(lambda: server.queue.busy_s))
-    membership = _membership(settings, instance, whereabouts, lifecycle, metrics, server.address)
+    registration = _registration(settings, instance, addresses, lifecycle, metrics, server.address)
     memory = MemoryTrimmer()
     decoders = DecoderPool(COMMAND, settings.pool_limits, log=log)
     metrics.include(DecoderMetrics(decoders))
     classify = Classify(lifecycle, metrics, settings.image_limits, decoders=decoders, memory=memory)
-    app = make_app(
-        WorkerIdentity(instance, whereabouts, lifecycle), classify, metrics, stop.ask, settings.cors
-    )
+    app = make_app(WorkerIdentity(instance, addresses, lifecycle), classify, metrics, stop.ask, settings.cors)
     admission = server.start(app, instance.id, refusals(instance, metrics), settings.cors)
     try:
         metrics.include(
@@ -162,36 +157,36 @@ def serve(settings: WorkerSettings) -> None:
             )
         )
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
-        membership.begin()
+        registration.begin()
         classifier = load_warm(settings.spec, settings.tuning, batch_sizes(settings.max_batch), metrics, log)
         server.use_threads(
             settings.threads or request_threads(classifier.concurrent_runs, max(classifier.batch_sizes))
         )
         lifecycle.loaded(classifier)
-        membership.wait_admitted()
+        registration.wait_admitted()
         lifecycle.ready(classifier)
-        membership.join()
+        registration.join()
         log.info("worker ready", address=str(instance.address))
         stop.wait()
         log.info("worker draining", in_flight=server.busy, waiting=server.queue.waiting)
         lifecycle.drain()
         server.announce_drain()
-        membership.leave()
+        registration.leave()
         time.sleep(settings.drain_grace_s)
         lifecycle.refuse()
     finally:
-        membership.leave()
+        registration.leave()
         unfinished = server.close(settings.drain_timeout_s)
         decoders.close()
         memory.close()
     classifier.close()
     log.info("worker stopped", unfinished=unfinished)
-    stop.over()
+    stop.ignore_signals()
 
 
 def _listen(settings: WorkerSettings) -> WsgiServer:
     check = TicketCheck(settings.ticket_keys, settings.service) if settings.ticket_keys else None
-    try:
+    with listen_errors(Address(settings.host, settings.port), "--host and --port"):
         return WsgiServer(
             host=settings.host,
             port=settings.port,
@@ -202,15 +197,12 @@ def _listen(settings: WorkerSettings) -> WsgiServer:
             check_ticket=check,
             once_a_second=None if check is None else check.refresh,
         )
-    except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        raise CannotListenError(
-            f"can't listen on {where}: {error.strerror}; see --host and --port"
-        ) from error
 
 
-def _whereabouts(settings: WorkerSettings, listening: Address) -> WorkerAddresses:
-    """Where this worker is; waits for a way to the registry. Raises NotPublishedError."""
+def _addresses(settings: WorkerSettings, listening: Address) -> WorkerAddresses:
+    """This worker's addresses; retries until the machine has a route to the registry. Raises
+    NotPublishedError.
+    """
     registry = settings.registry
     towards = None if isinstance(registry, StaticRegistry) else registry.address
     find = partial(advertised, listening, settings.advertise, towards)
@@ -221,58 +213,58 @@ def _whereabouts(settings: WorkerSettings, listening: Address) -> WorkerAddresse
         except OSError as error:
             log: Any = structlog.get_logger()
             why = error.strerror or str(error)
-            log.warning("there is no way to the registry yet", registry=str(registry), error=why)
-            time.sleep(_NO_WAY.delay_s(failures, rng))
-    raise AssertionError("nobody counts to the end")
+            log.warning("no route to the registry yet, retrying", registry=str(registry), error=why)
+            time.sleep(_NO_ROUTE.delay_s(failures, rng))
+    raise AssertionError("unreachable")
 
 
-def _identity(settings: WorkerSettings, whereabouts: WorkerAddresses) -> Instance:
-    address, spec = whereabouts.address, settings.spec
+def _identity(settings: WorkerSettings, addresses: WorkerAddresses) -> Instance:
+    address, spec = addresses.address, settings.spec
     # A folder may have any name. In a header and in the registry it has to be plain text.
     model, version = as_label(spec.name), as_label(spec.version)
-    return Instance(new_id(settings.service, address), address, model, version, whereabouts.wan)
+    return Instance(new_id(settings.service, address), address, model, version, addresses.wan)
 
 
-def _membership(
+def _registration(
     settings: WorkerSettings,
     instance: Instance,
-    whereabouts: WorkerAddresses,
+    addresses: WorkerAddresses,
     lifecycle: Lifecycle,
     metrics: WorkerMetrics,
     listening: Address,
 ) -> WorkerRegistration:
-    """What is to be done about the registry, none of it begun yet; with a static list that is nothing."""
+    """The worker's registration, not begun yet; with a static list it does nothing."""
     if isinstance(settings.registry, StaticRegistry):
         return WorkerRegistration()
     registry = settings.registry.address
     access = settings.registry.access
     agent = ConsulAgent(registry, settings.service, ttl_s=TTL_S, access=access)
-    registration = Registration(agent, instance, locate=whereabouts)
+    registration = Registration(agent, instance, locate=addresses)
     metrics.include(RegistrationMetrics(registration))
     if not settings.self_test:
         return WorkerRegistration(registration)
     check = ConsulAddressCheck(registry, settings.service, access)
     hint = advice(listening)
-    test = SelfTest(check, instance, SelfTestTarget(hint), on_problem=lifecycle.held_up, locate=whereabouts)
-    wan_test = _wan_test(check, instance, whereabouts, registry)
+    test = SelfTest(check, instance, SelfTestTarget(hint), on_problem=lifecycle.held_up, locate=addresses)
+    wan_test = _wan_test(check, instance, addresses, registry)
     if wan_test is not None:
-        whereabouts.may_register_wan = lambda: wan_test.passed
+        addresses.may_register_wan = lambda: wan_test.passed
     return WorkerRegistration(registration, test, wan_test)
 
 
 def _wan_test(
-    check: ConsulAddressCheck, instance: Instance, whereabouts: WorkerAddresses, registry: Address
+    check: ConsulAddressCheck, instance: Instance, addresses: WorkerAddresses, registry: Address
 ) -> SelfTest | None:
-    """That of the address for clients outside, if there is one and it can be tested."""
+    """The self-test of the WAN address; None if there is none, or if it cannot be tested."""
     if instance.wan is None:
         return None
     if why := why_untested(instance.wan, registry):
         log: Any = structlog.get_logger().bind(worker=instance.id)
-        log.info("the wan address goes untested", address=str(instance.wan), why=why)
+        log.info("the wan address is not tested", address=str(instance.wan), why=why)
         return None
 
     def outside(instance: Instance) -> Instance:
-        return replace(instance, address=whereabouts.wan or instance.address)
+        return replace(instance, address=addresses.wan or instance.address)
 
     hint = wan_advice(instance.address)
     return SelfTest(

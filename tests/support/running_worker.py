@@ -63,7 +63,7 @@ def serving(
         check_ticket=check_ticket,
     )
     instance = Instance("w1", server.address, "efficientnet-lite0", "1")
-    whereabouts = WorkerAddresses(lambda: server.address, None, server.address.port)
+    addresses = WorkerAddresses(lambda: server.address, None, server.address.port)
     limits = ImageLimits()
     # However busy the machine is with other tests, a decoder has the time that it needs.
     pool_limits = dataclasses.replace(limits.decoders(2, timeout_s=5), answer_within_s=100)
@@ -71,7 +71,7 @@ def serving(
     metrics, memory = WorkerMetrics(), MemoryTrimmer()
     metrics.include(DecoderMetrics(decoders))
     classify = Classify(lifecycle, metrics, limits, decoders=decoders, memory=memory)
-    app = make_app(WorkerIdentity(instance, whereabouts, lifecycle), classify, metrics, lifecycle.drain, cors)
+    app = make_app(WorkerIdentity(instance, addresses, lifecycle), classify, metrics, lifecycle.drain, cors)
     server.start(app, instance.id, cors=cors)
     try:
         yield server.address, lifecycle

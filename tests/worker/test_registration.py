@@ -42,46 +42,46 @@ def services(registry: Address) -> list[str]:
 
 @pytest.fixture
 def begun() -> Iterator[Begin]:
-    """Begins a membership, and leaves at the end whatever a test has left."""
-    memberships: list[WorkerRegistration] = []
+    """Begins a registration; every one is left at the end of its test."""
+    all_begun: list[WorkerRegistration] = []
 
     def begin(*parts: Any) -> WorkerRegistration:
-        memberships.append(membership := WorkerRegistration(*parts))
-        membership.begin()
-        return membership
+        all_begun.append(registered := WorkerRegistration(*parts))
+        registered.begin()
+        return registered
 
     yield begin
-    for membership in memberships:
-        membership.leave()
+    for registered in all_begun:
+        registered.leave()
 
 
 def test_a_reached_worker_registers_and_leaves_cleanly(registry: Address, begun: Begin) -> None:
     with canned(ANSWER) as address:
-        membership = begun(registration(registry, address), self_test(registry, address, []))
-        membership.wait_admitted()
+        registered = begun(registration(registry, address), self_test(registry, address, []))
+        registered.wait_admitted()
         eventually_sync(lambda: services(registry), wanted=lambda found: found == [])
-        membership.join()
+        registered.join()
         eventually_sync(lambda: services(registry), wanted=lambda found: found == ["tfleet"])
-        assert repr(membership).startswith("<WorkerRegistration registered=True <SelfTest of ")
-        membership.leave()
-        membership.leave()
+        assert repr(registered).startswith("<WorkerRegistration registered=True <SelfTest of ")
+        registered.leave()
+        registered.leave()
     assert services(registry) == []
 
 
 def test_an_unreached_worker_is_never_registered(registry: Address, begun: Begin) -> None:
     address, told = nobody(), list[str]()
-    membership = begun(registration(registry, address), self_test(registry, address, told))
-    membership.join()
+    registered = begun(registration(registry, address), self_test(registry, address, told))
+    registered.join()
     eventually_sync(lambda: told)
     assert "tfleet" not in services(registry)
-    membership.leave()
+    registered.leave()
     assert services(registry) == []
 
 
 def test_a_worker_is_not_admitted_before_it_was_reached(registry: Address, begun: Begin) -> None:
     address, told = nobody(), list[str]()
-    membership = begun(registration(registry, address), self_test(registry, address, told))
-    waiting = threading.Thread(target=membership.wait_admitted, name="waiting")
+    registered = begun(registration(registry, address), self_test(registry, address, told))
+    waiting = threading.Thread(target=registered.wait_admitted, name="waiting")
     waiting.start()
     eventually_sync(lambda: told)
     assert waiting.is_alive()
@@ -92,27 +92,27 @@ def test_a_worker_is_not_admitted_before_it_was_reached(registry: Address, begun
 
 def test_a_worker_leaving_before_loading_never_registers(registry: Address, begun: Begin) -> None:
     with canned(ANSWER) as address:
-        membership = begun(registration(registry, address), self_test(registry, address, []))
-        membership.wait_admitted()
-        membership.leave()
+        registered = begun(registration(registry, address), self_test(registry, address, []))
+        registered.wait_admitted()
+        registered.leave()
     assert services(registry) == []
-    assert repr(membership).startswith("<WorkerRegistration registered=False ")
+    assert repr(registered).startswith("<WorkerRegistration registered=False ")
 
 
 def test_without_a_self_test_the_address_is_trusted(registry: Address, begun: Begin) -> None:
-    membership = begun(registration(registry, nobody()))
-    membership.wait_admitted()
-    membership.join()
+    registered = begun(registration(registry, nobody()))
+    registered.wait_admitted()
+    registered.join()
     eventually_sync(lambda: services(registry), wanted=lambda found: found == ["tfleet"])
-    membership.leave()
+    registered.leave()
     assert services(registry) == []
 
 
 def test_without_a_registry_there_is_nothing_to_do(begun: Begin) -> None:
-    membership = begun()
-    membership.wait_admitted()
-    membership.join()
-    membership.leave()
+    registered = begun()
+    registered.wait_admitted()
+    registered.join()
+    registered.leave()
 
 
 def wan_test(registry: Address, address: Address) -> SelfTest:
@@ -124,10 +124,10 @@ def test_registration_waits_for_the_outside_address_test(registry: Address, begu
     """However that test ends."""
     with canned(ANSWER) as address:
         outside = wan_test(registry, nobody())
-        membership = begun(registration(registry, address), self_test(registry, address, []), outside)
-        membership.join()
+        registered = begun(registration(registry, address), self_test(registry, address, []), outside)
+        registered.join()
         eventually_sync(lambda: services(registry), wanted=lambda found: "tfleet" in found)
         assert outside.wait_settled(0)
         assert not outside.passed
-        membership.leave()
+        registered.leave()
     assert services(registry) == [], "and neither test leaves anything behind"

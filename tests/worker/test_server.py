@@ -114,7 +114,7 @@ def test_a_signal_while_it_starts_ends_it_at_once_with_code_0() -> None:
 
 def test_a_registry_whose_name_is_not_known_is_waited_for() -> None:
     with worker_process("--registry", "consul://tfleet.invalid:8500", "--host", "0.0.0.0") as worker:
-        line = worker.wait_for("there is no way to the registry yet")
+        line = worker.wait_for("no route to the registry yet, retrying")
         assert (line["level"], line["registry"]) == ("warning", "consul://tfleet.invalid:8500")
         worker.process.send_signal(signal.SIGTERM)
         assert worker.process.wait(20) == 0

@@ -1,4 +1,4 @@
-"""Ask Docker at which address of the host this worker's port is published.
+"""Asks Docker for this worker's published port.
 
 The Docker engine is reached at DOCKER_HOST, or else at its usual socket. A process that may write to that
 socket controls the whole machine, even where it is mounted read-only. It is safer to give the worker a socket
@@ -18,12 +18,14 @@ from tfleet.contract.address import Address, address_of, is_unspecified
 from tfleet.runtime.docker_client import engine_client
 from tfleet.worker.address.container_id import own_names
 
+_EVERY_IPV4: Final = "0.0.0.0"  # noqa: S104 - only reported, no socket is bound to it
+_SOCKET: Final = "unix:///var/run/docker.sock"
+_MAX_CHARS: Final = 200
+_TIMEOUT_S: Final = 1.0  # a heartbeat waits for several answers, and its check expires after ten seconds
+
 
 class NotPublishedError(Exception):
     """The port is not published, or Docker can't be asked. The message is one line: why, and what to set."""
-
-
-_EVERY_IPV4 = "0.0.0.0"  # noqa: S104 - only reported, no socket is bound to it
 
 
 def binding(container: Mapping[str, object], port: int) -> Address | None:
@@ -48,11 +50,6 @@ def _address(bound: object) -> Address | None:
     if not port.isdecimal():
         return None
     return address_of(_EVERY_IPV4 if is_unspecified(host) else host, int(port))
-
-
-_SOCKET: Final = "unix:///var/run/docker.sock"
-_MAX_CHARS: Final = 200
-_TIMEOUT_S: Final = 1.0  # a heartbeat waits for several answers, and its check expires after ten seconds
 
 
 def published_port(port: int, host: str = "", names: Iterable[str] | None = None) -> Address:

@@ -1,12 +1,10 @@
-"""The page behind `GET /` on a worker.
-
-The worker's routes.
-"""
+"""The worker's routes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from flask import Flask, Response, jsonify, request
 
@@ -23,6 +21,9 @@ from tfleet.worker.lifecycle import Lifecycle, LifecycleState
 from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.wsgi.environ import REJECTED
 
+_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_MOST_ID_CHARS: Final = 200
+
 
 def help_page(host: str) -> str:
     """A short text with lines to paste; `host` is how the client reached the worker."""
@@ -35,10 +36,6 @@ This is one worker of a tfleet. It classifies images:
 ?top=N            how many labels, best first
 GET /worker       this worker's address, /healthz, /readyz, /metrics
 """
-
-
-_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_MOST_ID_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)

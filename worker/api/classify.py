@@ -1,4 +1,4 @@
-"""Handle an image request: check it, decode the image, run the model, and rank the labels.
+"""Classifies the image of a request: checks it, decodes the image, runs the model, and ranks the labels.
 
 Unknown query parameters are rejected: if `?topn=1` were ignored, the client would not notice its mistake.
 """

@@ -6,6 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
+_MIB: Final = 1024 * 1024
+DEFAULT_DECODE_TIMEOUT_S: Final = 5.0
+_MAX_PROCESSES: Final = 4
+_WAITING_PER_PROCESS: Final = 2
+"""Small, because each waiting job holds one of the worker's threads, which cheap images need."""
+_ANSWER_WITHIN_S: Final = 9.0
+"""A second less than the proxy waits for a worker that makes no progress (its --try-timeout)."""
+_MAX_AHEAD_S: Final = 4.0
+
 
 @dataclass(frozen=True, slots=True)
 class DecoderSettings:
@@ -28,16 +37,6 @@ class DecoderSettings:
         else.
         """
         return cls(**{name: int(value) for name, value in (text.split("=") for text in arguments)})
-
-
-_MIB: Final = 1024 * 1024
-DEFAULT_DECODE_TIMEOUT_S: Final = 5.0
-_MAX_PROCESSES: Final = 4
-_WAITING_PER_PROCESS: Final = 2
-"""Small, because each waiting job holds one of the worker's threads, which cheap images need."""
-_ANSWER_WITHIN_S: Final = 9.0
-"""A second less than the proxy waits for a worker that makes no progress (its --try-timeout)."""
-_MAX_AHEAD_S: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class DecoderPool:
                 self._check(caller)
             return self._decode(job, caller)
         finally:
-            # Also after an error: the job's place belongs to the next one, whether this one ran or waited.
+            # Also after an error: the job must leave the queue, whether it ran or waited.
             self._leave(queued)
 
     def close(self) -> None:

@@ -26,14 +26,14 @@ class QueuedJob:
 
 @dataclass(frozen=True, slots=True)
 class JobQueue:
-    """The queue at one time, immutable; each step returns a new one."""
+    """An immutable queue."""
 
     limits: PoolLimits
     running: tuple[QueuedJob, ...] = ()
     waiting: tuple[QueuedJob, ...] = ()
 
     def enter(self, job: QueuedJob) -> JobQueue | None:
-        """Add a job at the end, which may run at once. None if it has to wait and may not."""
+        """Return the queue with this job added; None if it is full."""
         queue = replace(self, waiting=(*self.waiting, job))._advance()
         # The limits are for jobs that wait: a free decoder takes any job.
         if job not in queue.waiting:
@@ -43,7 +43,7 @@ class JobQueue:
         return None if full else queue
 
     def leave(self, job: QueuedJob) -> JobQueue:
-        """Remove a job that ran or waited, and let the next ones run."""
+        """Return the queue without this job, which ran or waited, and with the next ones running."""
         return replace(
             self,
             running=tuple(other for other in self.running if other != job),

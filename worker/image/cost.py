@@ -1,8 +1,8 @@
 """Estimate the CPU time and memory that decoding an image takes, from its header.
 
-The figures were measured on a 2.6 GHz EPYC core and err on the high side. They decide where an image is
-decoded: a cheap one in the worker's own threads, a costly one in a decoder process, which can be killed
-(preprocess.py).
+The figures were measured on a 2.6 GHz EPYC core and err on the high side. They decide what becomes of an
+image: a cheap one is decoded in the worker's own threads, a costly one in a decoder process, which can be
+killed (`Cost.isolated`), and one that costs too much is rejected (`Cost.is_too_high`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tfleet.worker.image.headers.header import Header
 
 # An image whose estimate exceeds its time limit this many times is rejected without trying: the estimates are
 # high, but not by that much.
-REJECT_FACTOR: Final = 3
+_REJECT_FACTOR: Final = 3
 # Up to here an image is decoded in the worker: twice the time of a 12-megapixel photograph.
 _CHEAP_S: Final = 0.15
 _CHEAP_BYTES: Final = 48_000_000
@@ -48,6 +48,10 @@ class Cost:
     memory_bytes: int
     isolated: bool
     """Whether the image is decoded in a decoder process instead of the worker."""
+
+    def is_too_high(self, timeout_s: float) -> bool:
+        """Whether the image is rejected without trying to decode it within `timeout_s`."""
+        return self.cpu_s > _REJECT_FACTOR * timeout_s
 
 
 def estimate_cost(header: Header, scale: int = 1) -> Cost:

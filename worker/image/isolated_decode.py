@@ -16,7 +16,7 @@ from tfleet.worker.decoders import (
     DecodeTimeoutError,
     PoolLimits,
 )
-from tfleet.worker.image.cost import REJECT_FACTOR, Cost
+from tfleet.worker.image.cost import Cost
 from tfleet.worker.image.decode import out_of_memory_error
 from tfleet.worker.image.errors import (
     BrokenImageError,
@@ -52,7 +52,7 @@ def isolated_decoder(
     ) -> tuple[Mapping[str, Any], bytes]:
         format_name = arguments["header"]["format"]
         # Trying would keep a decoder busy for the whole limit and then end with the same answer.
-        if cost.cpu_s > REJECT_FACTOR * pool.limits.decode_timeout_s:
+        if cost.is_too_high(pool.limits.decode_timeout_s):
             raise _too_slow(format_name, pool.limits)
         try:
             outcome = pool.run(

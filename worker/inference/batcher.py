@@ -1,4 +1,4 @@
-"""Dynamic batching: images that arrive while the session is busy run together in its next run.
+"""Dynamic batching: images that arrive during a run form the next batch.
 
 The rules:
 

@@ -1,4 +1,6 @@
-"""Read labels.txt, the names of a model's classes, and model.toml, which describes its graph.
+"""Reads model.toml and labels.txt.
+
+labels.txt names the model's classes; model.toml describes its graph:
 
 [input]
 tensor = "image:0"     # optional for a SavedModel: default from its signature

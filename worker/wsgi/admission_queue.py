@@ -1,12 +1,12 @@
-"""Which requests wait for one of the worker's threads, and whether one more may.
+"""The queue of requests that wait for one of the worker's threads, and its limits.
 
 The rules:
 
 - A request that finds a thread free does not wait, however large its body is.
-- Where nobody waits, one may, however large its body is: the limit of a body is not the queue's business.
-- Beyond that at most so many wait, and their bodies have at most so many bytes together.
-- A part of these bytes is kept for small bodies, so that no photograph is sent away because a few bodies of
-  30 MB wait.
+- If no request waits, one may wait, however large its body is: --max-body-bytes limits single bodies.
+- Otherwise the number of waiting requests is limited, and the sum of their bodies' bytes.
+- A part of these bytes is kept for small bodies, so that a few bodies of 30 MB do not cause the rejection of
+  photographs.
 - A body is let in if all of it would have room, and then has the bytes that have come of it: what is still
   coming in counts with what waits, and a client that only announces much holds nothing.
 - A place is given up when a thread takes the request, not before: also one whose client has gone keeps it
@@ -49,14 +49,14 @@ class QueueLimits:
         return body_bytes <= self.max_bytes // _SMALL_SHARE
 
     def of_place(self, ahead: int) -> Rejection | None:
-        """Why one more may not wait, if it may not.
+        """Why another request is rejected, or None.
 
-        `ahead` is how many wait for whom no thread is free: 0 if nobody waits, less if threads are free.
+        `ahead` is the number of waiting requests less the number of free threads.
         """
         return Rejection.QUEUE_REQUESTS if 0 <= ahead >= self.max_requests else None
 
     def of_body(self, ahead: int, ahead_bytes: int, body_bytes: int, *, small: bool) -> Rejection | None:
-        """Why such a body may not come in, if it may not. Here those count as ahead that come in, too."""
+        """Why a body of this size is rejected, or None. Bodies still being received count as ahead."""
         room_bytes = self.max_bytes if small else self.max_bytes * (1 - self.kept_for_small)
         return Rejection.QUEUE_BYTES if ahead > 0 and ahead_bytes + body_bytes > room_bytes else None
 
@@ -74,16 +74,16 @@ class BusyTime:
 
     @property
     def seconds(self) -> float:
-        """All spans together, the one that is not over included."""
+        """The sum of all spans, including the current one."""
         return self._ended_s if self._since_s is None else self._ended_s + self._clock() - self._since_s
 
     def begin(self) -> None:
-        """There is something to do. Said again, it changes nothing."""
+        """Begin a span; no effect within one."""
         if self._since_s is None:
             self._since_s = self._clock()
 
     def end(self) -> None:
-        """There is nothing to do any more. Said again, it changes nothing."""
+        """End the span; no effect outside one."""
         self._ended_s, self._since_s = self.seconds, None
 
 
@@ -108,27 +108,27 @@ class AdmissionQueue:
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for a thread."""
+        """The number of requests that wait for a thread."""
         return len(self._waiting)
 
     @property
     def waiting_bytes(self) -> int:
-        """How many bytes their bodies have, and those that are still coming in."""
+        """The bytes of all bodies that wait or are being received."""
         return self._bytes
 
     @property
     def busy_s(self) -> float:
-        """For how many seconds in all at least one request was being served."""
+        """The seconds in which at least one request was being served."""
         with self._lock:
             return self._busy.seconds
 
     def use_threads(self, threads: int) -> None:
-        """From now on there are so many threads."""
+        """Set the number of threads."""
         with self._lock:
             self._threads = threads
 
     def reserve(self, request: object, body_bytes: int, *, small: bool = False) -> Rejection | None:
-        """Let a body of so many bytes come in, or say why not. Said again, it has so many now.
+        """Reserve room for a body of this size, or for its new size. Returns why it is rejected, or None.
 
         `small` is whether it will be small when all of it is there.
         """
@@ -145,12 +145,12 @@ class AdmissionQueue:
             return None
 
     def full(self) -> Rejection | None:
-        """Why none would have a place now, where that is so."""
+        """Why any request would be rejected now, or None."""
         with self._lock:
             return self.limits.of_place(self._ahead)
 
     def enter(self, request: object) -> Rejection | None:
-        """Let one that is complete wait, or say why not."""
+        """Add a request whose body is complete. Returns why it is rejected, or None."""
         with self._lock:
             rejection = self.limits.of_place(self._ahead)
             if rejection is not None:
@@ -160,7 +160,7 @@ class AdmissionQueue:
             return None
 
     def forget_body(self, request: object) -> None:
-        """Its client has gone: one that waits keeps its place, and nobody needs its bytes any more."""
+        """Forget the bytes of a request whose client has gone; if it waits, it keeps its place."""
         with self._lock:
             if request in self._waiting:
                 self._bytes -= self._waiting[request]
@@ -169,7 +169,7 @@ class AdmissionQueue:
                 self._give_back(request)
 
     def begin(self, request: object) -> None:
-        """A thread has taken one; if it waited, it is served from now on."""
+        """A thread has taken the request: it no longer waits."""
         with self._lock:
             if request in self._waiting:
                 self._give_back(request)
@@ -177,7 +177,7 @@ class AdmissionQueue:
                 self._busy.begin()
 
     def end(self, request: object) -> None:
-        """It is served, or won't be."""
+        """The request was served, or never will be."""
         with self._lock:
             self._give_back(request)
             self._served.discard(request)

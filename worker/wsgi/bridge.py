@@ -1,9 +1,10 @@
-"""Who answers what, and how a request gets to the application.
+"""Answers a request at once, or hands it to a thread with the application.
 
-- What may be an image (a POST to anything but `/drain`) waits in the queue for one of the threads: upload.py.
-- All else is quick and answered at once, in the loop's thread: every question about the worker, and every
-  refusal. A worker that has too much to do is not a dead one, and those who look after it must be able to see
-  what is wrong and to drain it. The body of a question, if it has one, is thrown away.
+- What may be an image (a POST to anything but `/drain`) waits in the queue for one of the threads: see
+  image_request.py.
+- All else is quick and answered at once, in the loop's thread: health checks, metrics, pages and refusals. So
+  an overloaded worker still passes its health checks, and an operator can inspect and drain it. The body of
+  such a request, if it has one, is discarded.
 - A request that names another worker, or that needs a ticket and has none, is refused by its head.
 """
 
@@ -19,14 +20,14 @@ from tfleet.httpd.interfaces import Client, OpenRequest
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.context import WsgiContext
 from tfleet.worker.wsgi.environ import ARRIVED, BEGUN, CLIENT_GONE, path_info
-from tfleet.worker.wsgi.upload import Upload, awaits_body
+from tfleet.worker.wsgi.image_request import ImageRequest, awaits_body
 
 _POST: Final = b"POST"
 _CONTINUE: Final = b"100-continue"
 
 
 class Bridge:
-    """Takes each request: answers it at once, or has it wait for a thread."""
+    """Answers each request at once, or lets it wait for a thread."""
 
     def __init__(self, context: WsgiContext) -> None:
         self._context = context
@@ -39,7 +40,7 @@ class Bridge:
         path = path_info(head)
         rejection = self._rejected_at_head(head) if head.method == _POST else None
         if head.method == _POST and (rejection is not None or path != DRAIN_PATH):
-            return Upload(self._context, head, client, path, rejection)
+            return ImageRequest(self._context, head, client, path, rejection)
         self._answer_now(head, client, path)
         return None
 
@@ -49,13 +50,13 @@ class Bridge:
         def environ() -> dict[str, Any]:
             found = context.environ(head, client, path, b"")
             found[BEGUN] = found[ARRIVED] = time.perf_counter()
-            found[CLIENT_GONE] = _stays
+            found[CLIENT_GONE] = _never_gone
             return found
 
         context.respond(head, client, context.call(environ), keep=not awaits_body(head))
 
     def _refusal(self, head: RequestHead) -> Problem | None:
-        """Why it is refused whatever it asks for."""
+        """The problem of a request that is refused at any path, or None."""
         expected = head.expect
         if expected is not None and expected.lower() != _CONTINUE:
             told = expected[:20].decode("latin-1")
@@ -70,6 +71,6 @@ class Bridge:
         return None if check is None else check(head.ticket, head.query)
 
 
-def _stays() -> bool:
-    """Whether a client has left that is answered at once."""
+def _never_gone() -> bool:
+    """For requests that are answered at once: their client counts as present."""
     return False

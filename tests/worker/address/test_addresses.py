@@ -28,35 +28,35 @@ class Script:
 
 
 def test_an_instance_keeps_its_id_and_has_the_address_of_now() -> None:
-    whereabouts = WorkerAddresses(Script(HERE, HERE, THERE), None, 8000)
-    assert whereabouts(WORKER) == WORKER
-    assert whereabouts(WORKER) == replace(WORKER, address=THERE)
-    assert whereabouts.address == THERE
-    assert repr(whereabouts) == "<WorkerAddresses 10.0.0.3:8000 wan=None>"
+    addresses = WorkerAddresses(Script(HERE, HERE, THERE), None, 8000)
+    assert addresses(WORKER) == WORKER
+    assert addresses(WORKER) == replace(WORKER, address=THERE)
+    assert addresses.address == THERE
+    assert repr(addresses) == "<WorkerAddresses 10.0.0.3:8000 wan=None>"
 
 
 def test_no_way_to_the_registry_is_no_news_of_the_address() -> None:
-    whereabouts = WorkerAddresses(Script(HERE, OSError("unreachable")), None, 8000)
-    assert whereabouts(WORKER) == WORKER
+    addresses = WorkerAddresses(Script(HERE, OSError("unreachable")), None, 8000)
+    assert addresses(WORKER) == WORKER
 
 
 def test_the_outside_address_follows_a_changed_inside_one() -> None:
     find_wan = Script(WAN, NEW_WAN)
-    whereabouts = WorkerAddresses(Script(HERE, HERE, THERE), find_wan, 8000)
-    assert whereabouts(WORKER) == replace(WORKER, wan=WAN)
+    addresses = WorkerAddresses(Script(HERE, HERE, THERE), find_wan, 8000)
+    assert addresses(WORKER) == replace(WORKER, wan=WAN)
     assert len(find_wan.left) == 1
-    assert whereabouts(WORKER) == replace(WORKER, address=THERE, wan=NEW_WAN)
+    assert addresses(WORKER) == replace(WORKER, address=THERE, wan=NEW_WAN)
 
 
 def test_one_that_can_t_be_found_any_more_is_done_without() -> None:
-    whereabouts = WorkerAddresses(Script(HERE, THERE), Script(WAN, NotPublishedError("no")), 8000)
-    assert whereabouts(WORKER) == replace(WORKER, address=THERE)
+    addresses = WorkerAddresses(Script(HERE, THERE), Script(WAN, NotPublishedError("no")), 8000)
+    assert addresses(WORKER) == replace(WORKER, address=THERE)
 
 
 def test_one_that_was_not_found_is_asked_for_again() -> None:
     find_wan = Script(WAN, NotPublishedError("no"), NotPublishedError("no"), NEW_WAN)
-    whereabouts = WorkerAddresses(Script(HERE, THERE, THERE, THERE, THERE), find_wan, 8000)
-    assert [whereabouts(WORKER).wan for _ in range(4)] == [None, None, NEW_WAN, NEW_WAN]
+    addresses = WorkerAddresses(Script(HERE, THERE, THERE, THERE, THERE), find_wan, 8000)
+    assert [addresses(WORKER).wan for _ in range(4)] == [None, None, NEW_WAN, NEW_WAN]
 
 
 def test_one_that_can_t_be_found_at_first_is_an_error() -> None:
@@ -65,11 +65,11 @@ def test_one_that_can_t_be_found_at_first_is_an_error() -> None:
 
 
 def test_the_address_is_not_given_out_before_it_may_be() -> None:
-    whereabouts = WorkerAddresses(Script(HERE, HERE, HERE), Script(WAN), 8000)
-    whereabouts.may_register_wan = lambda: False
-    assert whereabouts(WORKER).wan is None
-    whereabouts.may_register_wan = lambda: True
-    assert whereabouts(WORKER).wan == WAN
+    addresses = WorkerAddresses(Script(HERE, HERE, HERE), Script(WAN), 8000)
+    addresses.may_register_wan = lambda: False
+    assert addresses(WORKER).wan is None
+    addresses.may_register_wan = lambda: True
+    assert addresses(WORKER).wan == WAN
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,10 @@ _DISCARDED_BYTES: Final = 64 * 1024
 """Of a body that nobody needs, so that its connection can be kept."""
 
 
-class Upload:
-    """To the shared server an OpenRequest, to a thread a job.
+class ImageRequest:
+    """An OpenRequest for httpd, and a job for the thread pool.
 
-    All but `run` and `cancel` is called in the thread of the loop.
+    `run` and `cancel` are called in a thread of the pool, all else in the thread of the event loop.
     """
 
     __slots__ = (
@@ -61,7 +61,7 @@ class Upload:
         self._began_s = self._arrived_s = time.perf_counter()
         self._started = self._ended = self._gone = False
         self._settled = False
-        """Whether it is known what becomes of it: nothing that still comes changes that."""
+        """Whether it was answered, or submitted to a thread, or its client has left."""
 
     def start(self) -> None:
         """Answers may be sent from now on."""
@@ -79,17 +79,17 @@ class Upload:
             self._go_on()
 
     def body_ended(self) -> None:
-        """All of it is there."""
+        """The whole body has been received."""
         self._ended = True
         self._go_on()
 
     def body_failed(self, reason: str) -> None:
-        """What comes can't be told from a body any more."""
+        """The body is malformed."""
         self._refusal = Problem(400, f"the body can't be read: {reason}")
         self._go_on()
 
     def on_deadline(self) -> None:
-        """See whether the body is late."""
+        """Refuse the request if its body is late."""
         if self._settled:
             return
         if self._context.loop.time() < self._body.due_s:
@@ -99,7 +99,7 @@ class Upload:
             self._go_on()
 
     def client_disconnected(self) -> None:
-        """Nobody waits for the answer."""
+        """The answer is not sent any more."""
         self._gone = self._settled = True
         self._body.forget()
 
@@ -107,10 +107,10 @@ class Upload:
         """The answer is one piece: there is nothing to hold back."""
 
     def resume_writing(self) -> None:
-        """As before."""
+        """Nothing was held back."""
 
     def run(self) -> None:
-        """Called by a thread when its turn has come."""
+        """Call the application; a thread of the pool calls this."""
         context, body = self._context, self._body
         context.queue.begin(body)
         if self._gone:
@@ -123,11 +123,11 @@ class Upload:
             return
 
     def cancel(self) -> None:
-        """Called instead of `run`."""
+        """Leave the queue without an answer; called instead of `run`."""
         self._context.queue.end(self._body)
 
     def _go_on(self) -> None:
-        """Do what can be done with what has come.
+        """Take the next step that what was received allows.
 
         - Nothing may be answered before `start`: what came of the body with the head is only taken in.
         - A Problem is answered at once. What is wrong with the body leaves nothing to wait for.
@@ -155,7 +155,7 @@ class Upload:
                 self._context.threads.submit(self)
 
     def _reject(self) -> None:
-        """Have the application say why nothing is done for it."""
+        """Let the application answer that the request is rejected."""
         self._settled = True
         self._body.forget()
         self._answer(self._context.call(lambda: self._environ(b"")))
@@ -178,5 +178,7 @@ class Upload:
 
 
 def awaits_body(head: RequestHead, most_bytes: int = 0) -> bool:
-    """Whether it has a body that is not waited for: larger than that, of unknown length, or not yet sent."""
+    """Whether the connection can't be kept without reading a body that is too large to discard, of unknown
+    length, or not yet sent.
+    """
     return head.chunked or head.length_bytes > (0 if head.expect is not None else most_bytes)
