@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from benchmarks.batch_strategies import BATCHES, STRATEGIES, Strategy
 from benchmarks.batches import per_second
 from benchmarks.session import concurrent_session
-from benchmarks.ways import BATCHES, WAYS, Way
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference import Classifier
 from tfleet.worker.model import find_model
@@ -39,15 +39,15 @@ class Ceiling:
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
-    def ways(self, image: bytes, seconds: float, tell: Callable[[Way], None]) -> dict[Way, float]:
+    def ways(self, image: bytes, seconds: float, tell: Callable[[Strategy], None]) -> dict[Strategy, float]:
         """Images a second of every way, the middle of some passes."""
-        rates: dict[Way, list[float]] = {way: [] for way in WAYS}
-        for way in [*WAYS] * PASSES:
+        rates: dict[Strategy, list[float]] = {way: [] for way in STRATEGIES}
+        for way in [*STRATEGIES] * PASSES:
             tell(way)
             rates[way].append(self.per_second(image, way, seconds))
         return {way: statistics.median(found) for way, found in rates.items()}
 
-    def per_second(self, image: bytes, way: Way, seconds: float) -> float:
+    def per_second(self, image: bytes, way: Strategy, seconds: float) -> float:
         """Images a second, from JPEG bytes to the best five labels."""
         return self._pool.submit(_per_second, image, way, seconds).result()
 
@@ -102,7 +102,7 @@ def _middle_ms(call: Callable[[bytes], T], image: bytes, seconds: float) -> floa
     return statistics.median(times_ms)
 
 
-def _per_second(image: bytes, way: Way, seconds: float) -> float:
+def _per_second(image: bytes, way: Strategy, seconds: float) -> float:
     classifier = _Model.concurrent if way.callers > 1 else _Model.classifier
     with ThreadPoolExecutor(max(1, way.decoders)) as pool:
         source = partial(_ahead, pool) if way.decoders else _alone

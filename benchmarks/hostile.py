@@ -24,10 +24,10 @@ from typing import Any, Final
 import aiohttp
 
 from benchmarks.form import Form
-from benchmarks.judgement import crowded, short, verdict
 from benchmarks.machine import QUIET, busy, machine
 from benchmarks.photos import SMALL, photos
 from benchmarks.process import Server, server
+from benchmarks.validity import crowded, short, verdict
 from tests.support.canned_server import nobody
 from tests.support.hostile_images import HOSTILE, made
 from tests.support.waiting import eventually

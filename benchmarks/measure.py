@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from benchmarks.batch_strategies import Strategy
 from benchmarks.ceiling import Ceiling
 from benchmarks.figures import Figures
 from benchmarks.first import first_of
@@ -14,7 +15,6 @@ from benchmarks.machine import busy
 from benchmarks.photos import LARGE, MIDDLE, SMALL
 from benchmarks.rounds import Cell, Round
 from benchmarks.subjects import LITSERVE, UNBATCHED, WORKER, WORKER_BFLOAT16, Subjects
-from benchmarks.ways import Way
 
 Load = Callable[[str, Form, int, float], Figures]
 Say = Callable[[str], None]
@@ -30,7 +30,7 @@ class Measure:
 
     running: Subjects
     model: Ceiling
-    ways: Sequence[Way]
+    ways: Sequence[Strategy]
     images: dict[str, bytes]
     load: Load
     seconds: float
@@ -40,7 +40,7 @@ class Measure:
         """Everybody once; what is compared stands side by side, and every other round goes backwards."""
         found: dict[Cell, Figures] = {}
         own: dict[str, float] = {}
-        rates: dict[Way, float] = {}
+        rates: dict[Strategy, float] = {}
         cells = [partial(self._cell, found, cell) for cell in cells_of(tuple(self.running.servers))]
         turns = [
             partial(self._single, own),
@@ -76,7 +76,7 @@ class Measure:
         own["single"] = self.model.single_ms(self.images[SMALL], self.seconds)
         own["large"] = self.model.single_ms(self.images[LARGE], _LARGE_S)
 
-    def _ceiling(self, rates: dict[Way, float]) -> None:
+    def _ceiling(self, rates: dict[Strategy, float]) -> None:
         for way in self.ways:
             self.say(f"the ceiling: {way}")
             rates[way] = self.model.per_second(self.images[SMALL], way, self.seconds)

@@ -22,11 +22,11 @@ from rich.progress import Progress
 
 from benchmarks import load
 from benchmarks.form import Form
-from benchmarks.judgement import short, verdict
 from benchmarks.machine import machine
 from benchmarks.photos import MIDDLE, photos
 from benchmarks.process import Server, server
 from benchmarks.soak.growth import mb_per_100k
+from benchmarks.validity import short, verdict
 from tests.support.canned_server import nobody
 from tests.support.graphs import write_model
 

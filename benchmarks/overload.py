@@ -20,11 +20,11 @@ from pathlib import Path
 from benchmarks import load
 from benchmarks.figures import Figures
 from benchmarks.form import Form
-from benchmarks.judgement import crowded, short, verdict
 from benchmarks.machine import QUIET, busy, machine
 from benchmarks.open_loop import BUSY, OK, WINDOW_S, Flood, flood
 from benchmarks.photos import SMALL, photos
 from benchmarks.process import Server, server
+from benchmarks.validity import crowded, short, verdict
 from tests.support.canned_server import nobody
 
 PAGE = Path(__file__).parents[1] / "docs/benchmarks/overload.md"

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.bars import bars
-from benchmarks.judgement import crowded, short, verdict
+from benchmarks.batch_strategies import Strategy, absurd
 from benchmarks.machine import QUIET, has_bfloat16, machine, versions
 from benchmarks.peers.litserve_way import BATCH_TIMEOUT_S, MAX_BATCH_SIZE
 from benchmarks.photos import LARGE, SMALL
 from benchmarks.rounds import ROUNDS, SECONDS, Cell, Round, Spread, ceiling_way, spread
 from benchmarks.subjects import FLASK, LITSERVE, WORKER_BFLOAT16
-from benchmarks.ways import Way, absurd
+from benchmarks.validity import crowded, short, verdict
 
 _PACKAGES = ("tensorflow-cpu", "litserve", "flask", "pillow", "numpy")
 _ABOVE: Final = 1.1  # times the ceiling: a server that is faster shows that it is none
@@ -28,7 +28,7 @@ class Run:
     generator: str
     seconds: float
     photo_bytes: dict[str, int]
-    ways: dict[Way, float]
+    ways: dict[Strategy, float]
     restless: tuple[str, ...]
     rounds: list[Round]
 
@@ -38,7 +38,7 @@ class Run:
         return sorted(self.rounds[0].cells, key=lambda cell: cell.connections)
 
     @property
-    def ceiling(self) -> Way:
+    def ceiling(self) -> Strategy:
         """The best way of all."""
         return ceiling_way(self.rounds)
 
@@ -176,7 +176,7 @@ def _ceiling(run: Run) -> list[str]:
     ]
 
 
-def _rate(run: Run, way: Way) -> str:
+def _rate(run: Run, way: Strategy) -> str:
     error = ", **an error: too fast to be true**" if way in absurd(run.ways) else ""
     tried = way in run.rounds[0].ways
     in_rounds = _text(spread(run.rounds, lambda one: one.ways[way]), 0) if tried else ""

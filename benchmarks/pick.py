@@ -1,7 +1,7 @@
 """`python -m benchmarks.pick`: what the choice of a worker costs, with 2 workers and with 10,000.
 
-It also measures what news of a worker costs, which comes once in a while and not with each request, and
-simulates what a newcomer gets. It writes docs/benchmarks/pick.md. Quote the ratios: machines differ.
+It also measures what an update of the worker pool costs, which is rare, and simulates the load of a new
+worker. It writes docs/benchmarks/pick.md. Quote the ratios: machines differ.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 import structlog
 
 from benchmarks.machine import machine
-from benchmarks.newcomer import ANSWER_S, RATE_PER_S, STEP_S, WORKERS, Step, newcomer
-from benchmarks.news import news_ms
+from benchmarks.pool_update_cost import update_ms
+from benchmarks.slow_start import ANSWER_S, RATE_PER_S, STEP_S, WORKERS, Step, simulate
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.balancing.member import Probe
@@ -48,22 +48,22 @@ def main() -> None:
 
     print("measuring, about half a minute ...", file=sys.stderr, flush=True)
     picks = _picks(options.rounds)
-    events = news_ms({size: _fleet("round-robin", size) for size in (FEW, MANY)}, options.rounds)
-    steps = _newcomers()
+    events = update_ms({size: _fleet("round-robin", size) for size in (FEW, MANY)}, options.rounds)
+    steps = _new_worker_steps()
     if options.json:
         shares = {name: [dataclasses.asdict(step) for step in run] for name, run in steps.items()}
-        print(json.dumps({"machine": machine(), "pick_us": picks, "event_ms": events, "newcomer": shares}))
+        print(json.dumps({"machine": machine(), "pick_us": picks, "event_ms": events, "new_worker": shares}))
         return
     table = _table(picks, events, steps, options.rounds)
     (ROOT / "docs/benchmarks/pick.md").write_text(table)
     print(table)
 
 
-def _fleet(balance: Balance, warm: int, newcomers: int = 0) -> WorkerTable:
+def _fleet(balance: Balance, warm: int, new: int = 0) -> WorkerTable:
     """So many workers that have been ready for long, and so many that have just become ready."""
     now_s = 0.0
     fleet = WorkerTable(balance, clock=lambda: now_s, rng=random.Random(1))
-    instances = [Instance(f"w{number}", Address("127.0.0.1", 1)) for number in range(warm + newcomers)]
+    instances = [Instance(f"w{number}", Address("127.0.0.1", 1)) for number in range(warm + new)]
     for came in (instances[:warm], instances):
         fleet.apply_instances(came)
         fleet.record_probes({instance.id: (Probe.READY, "") for instance in came})
@@ -78,7 +78,7 @@ def _picks(rounds: int) -> dict[str, dict[int, float]]:
         even = {size: _fleet(balance, size) for size in (FEW, MANY)}
         uneven = {size: _fleet(balance, size // 2, size // 2) for size in (FEW, MANY)}
         figures[balance] = _best({size: fleet.pick for size, fleet in even.items()}, rounds)
-        figures[f"{balance}, half of them newcomers"] = _best(
+        figures[f"{balance}, half of them new"] = _best(
             {size: fleet.pick for size, fleet in uneven.items()}, rounds
         )
         figures[f"{balance}, one was tried"] = _best(
@@ -103,9 +103,9 @@ def _best(calls: dict[int, Callable[[], object]], rounds: int) -> dict[int, floa
     return best
 
 
-def _newcomers() -> dict[str, list[Step]]:
-    found = {balance: newcomer(balance) for balance in BALANCES}
-    return found | {"least-request without slow start": newcomer("least-request", 0.0)}
+def _new_worker_steps() -> dict[str, list[Step]]:
+    found = {balance: simulate(balance) for balance in BALANCES}
+    return found | {"least-request without slow start": simulate("least-request", 0.0)}
 
 
 def _table(
@@ -129,8 +129,8 @@ def _table(
         lines.append(f"| {name} | {run[FEW]:.2f} | {run[MANY]:.2f} | {run[MANY] / run[FEW]:.2f} |")
     lines += [
         "",
-        "News of a worker makes a new pool, so it costs more where there are more of them. It comes once in",
-        f"a while and not with each request. Milliseconds, the best of {rounds}:",
+        "An update of a worker makes a new pool, so it costs more where there are more workers. It is rare",
+        f"and does not come with each request. Milliseconds, the best of {rounds}:",
         "",
         f"| | {FEW} workers | {MANY:,} workers |",
         "|---|---|---|",
@@ -139,12 +139,12 @@ def _table(
         lines.append(f"| {name} | {run[FEW]:.3f} | {run[MANY]:.2f} |")
     lines += [
         "",
-        "# What a newcomer gets",
+        "# What a new worker gets",
         "",
         f"{WORKERS} workers, each of which answers one request at a time in {ANSWER_S * 1000:.0f} ms, have",
         f"{RATE_PER_S:,} requests a second when one more comes; its slow start takes {SLOW_START_S:g} s. It",
-        "is the proxy's own fleet on a simulated clock. *Share* is what the newcomer got against the mean of",
-        "the others, *queue* the most that it had in flight.",
+        "is the proxy's own fleet on a simulated clock. *Share* is what the new worker got against the mean",
+        "of the others, *queue* the most that it had in flight.",
         "",
         "| seconds | " + " | ".join(f"{name}: share | queue" for name in steps) + " |",
         "|---" * (1 + 2 * len(steps)) + "|",

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from benchmarks.batch_strategies import Strategy
 from benchmarks.figures import Figures
-from benchmarks.ways import Way
 
 ROUNDS: Final = 5
 """How many a verdict takes."""
@@ -36,7 +36,7 @@ class Round:
     """
 
     strangers: float
-    ways: dict[Way, float]
+    ways: dict[Strategy, float]
     single_ms: float
     large_ms: float
     decode_ms: dict[str, float]
@@ -62,14 +62,14 @@ def spread(rounds: Sequence[Round], figure: Callable[[Round], float]) -> Spread:
     return Spread.of([figure(one) for one in rounds])
 
 
-def ceiling_way(rounds: Sequence[Round]) -> Way:
+def ceiling_way(rounds: Sequence[Round]) -> Strategy:
     """The way that was the fastest in the middle of the rounds. The fastest of each round would be whichever
     was lucky in it.
     """
     return max(rounds[0].ways, key=lambda way: statistics.median(one.ways[way] for one in rounds))
 
 
-def plain_way(rounds: Sequence[Round]) -> Way:
+def plain_way(rounds: Sequence[Round]) -> Strategy:
     """The best that one caller can do who decodes, runs a batch, and begins anew."""
     return next(way for way in rounds[0].ways if way.plain)
 

@@ -23,6 +23,7 @@ from rich.progress import Progress
 
 from benchmarks import load, wrk
 from benchmarks.bars import bars
+from benchmarks.batch_strategies import CANDIDATES, STRATEGIES, best
 from benchmarks.ceiling import PASSES, Ceiling, ceiling
 from benchmarks.form import Form
 from benchmarks.machine import machine
@@ -32,7 +33,6 @@ from benchmarks.photos import SMALL, photos
 from benchmarks.plot import plot
 from benchmarks.rounds import ROUNDS, SECONDS, failed
 from benchmarks.subjects import WORKER_BFLOAT16, Subjects, subjects
-from benchmarks.ways import CANDIDATES, WAYS, best
 
 FOLDER: Final = Path(__file__).parents[1] / "docs/benchmarks"
 _OWN = "a generator of our own (wrk is not installed)"
@@ -81,7 +81,7 @@ def _measured(options: argparse.Namespace) -> Run:
             _check_answers(running, model, images, say)
             running.calm()
             turns = len(cells_of(tuple(running.servers))) + CANDIDATES + 3 + len(images)
-            progress.update(task, total=PASSES * len(WAYS) + options.rounds * turns, completed=0)
+            progress.update(task, total=PASSES * len(STRATEGIES) + options.rounds * turns, completed=0)
             ways = model.ways(images[SMALL], _WAY_S, lambda way: say(f"the ceiling: {way}"))
             send = wrk.load if generator else load.load
             measure = Measure(running, model, best(ways), images, send, options.seconds, say)

@@ -6,12 +6,12 @@ import datetime
 from collections.abc import Callable
 
 from benchmarks.bars import Bar
-from benchmarks.judgement import verdict
 from benchmarks.machine import QUIET, machine, versions
 from benchmarks.proxy.measure import LARGE_BYTES, LARGE_CONNECTIONS, Cell, Found, Kind
 from benchmarks.proxy.peers import ANSWER_BYTES, DIRECT, HAPROXY
 from benchmarks.proxy.run import MS, Run
 from benchmarks.rounds import Spread
+from benchmarks.validity import verdict
 
 
 def page(run: Run) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.bars import Bar
-from benchmarks.judgement import crowded, short
 from benchmarks.proxy.measure import LARGE_CONNECTIONS, Cell, Found, Round
 from benchmarks.proxy.peers import HAPROXY, LOOKUP, NGINX, NODE, NODE_LOOKUP, TFLEET
 from benchmarks.rounds import Spread
+from benchmarks.validity import crowded, short
 
 MS: Final = " ms"
 ROUNDS: Final = 5

@@ -1,11 +1,11 @@
 import pytest
 
 from benchmarks.bars import Bar, bars
+from benchmarks.batch_strategies import SERIAL, Strategy
 from benchmarks.figures import Figures
 from benchmarks.measure import cells_of
 from benchmarks.rounds import Round, Spread
 from benchmarks.subjects import FLASK, LITSERVE, PROXY, UNBATCHED, WORKER, WORKER_BFLOAT16
-from benchmarks.ways import SERIAL, Way
 
 pytestmark = pytest.mark.process
 
@@ -28,7 +28,7 @@ def _rounds(*more: str) -> list[Round]:
     for cell in cells_of((WORKER, UNBATCHED, PROXY, FLASK, LITSERVE, *more)):
         worker = cell.subject == WORKER
         cells[cell] = Figures(120 if worker else 100, 11 if worker else 10, 0, 1, 0)
-    return [Round(0.0, {SERIAL: 100.0, Way(4, 2, 2): 125.0}, 10.0, 90.0, {"12 MP": 26.0}, cells, 1.6)]
+    return [Round(0.0, {SERIAL: 100.0, Strategy(4, 2, 2): 125.0}, 10.0, 90.0, {"12 MP": 26.0}, cells, 1.6)]
 
 
 def test_a_worker_has_a_bar_for_each_comparison() -> None:

@@ -1,13 +1,13 @@
 from dataclasses import replace
 
+from benchmarks.batch_strategies import SERIAL, Strategy
 from benchmarks.figures import Figures
 from benchmarks.page import Run, elsewhere
 from benchmarks.photos import SMALL
 from benchmarks.rounds import Cell, Round
 from benchmarks.subjects import LITSERVE, WORKER, WORKER_BFLOAT16
-from benchmarks.ways import SERIAL, Way
 
-_TWO = Way(16, 2, 0)
+_TWO = Strategy(16, 2, 0)
 _RATES = {WORKER: 150.0, LITSERVE: 120.0, WORKER_BFLOAT16: 300.0}
 _CELLS = {Cell(name, SMALL, 32): Figures(rate, 1.0, 2.0, 10, 0) for name, rate in _RATES.items()}
 _ROUND = Round(0.0, {_TWO: 160.0, SERIAL: 115.0}, 9.0, 50.0, {SMALL: 1.0}, _CELLS, 1.0)
@@ -36,7 +36,7 @@ def test_a_server_above_the_ceiling_is_named() -> None:
 
 
 def test_an_implausibly_fast_way_is_a_doubt() -> None:
-    run = replace(_RUN, ways=_RUN.ways | {Way(8, 2, 0): 18_952.0})
+    run = replace(_RUN, ways=_RUN.ways | {Strategy(8, 2, 0): 18_952.0})
     assert run.ceiling == _TWO
     assert run.doubts == ["the ceiling is doubtful"]
 

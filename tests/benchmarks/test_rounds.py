@@ -1,8 +1,8 @@
 from dataclasses import replace
 
+from benchmarks.batch_strategies import SERIAL, Strategy
 from benchmarks.figures import Figures
 from benchmarks.rounds import Cell, Round, Spread, ceiling_way, failed, spread
-from benchmarks.ways import SERIAL, Way
 
 _CELL = Cell("worker", "35 kB", 1)
 
@@ -20,7 +20,7 @@ def test_a_ratio_is_taken_within_a_round() -> None:
 
 
 def test_the_ceiling_has_the_fastest_median_round() -> None:
-    lucky, steady = Way(4, 2, 0), Way(8, 2, 0)
+    lucky, steady = Strategy(4, 2, 0), Strategy(8, 2, 0)
     rates = [(90.0, 60.0), (50.0, 61.0), (52.0, 59.0)]
     assert ceiling_way([replace(_round(1, 1), ways={lucky: a, steady: b}) for a, b in rates]) == steady
 

@@ -1,6 +1,6 @@
-"""How much of the load a newcomer gets, second by second, as it comes to a fleet at work.
+"""Simulates the share of the load that a new worker gets in a busy fleet, second by second.
 
-The fleet is the proxy's own, on a clock that the simulation sets. A worker answers one request at a time.
+It runs the proxy's own worker table on a simulated clock. A worker answers one request at a time.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ RATE_PER_S = 1600
 ANSWER_S = 0.005
 STEP_S = 1.0
 LENGTH_S = 8.0
-_COMES_AT_S = 60.0
-_NEW = "newcomer"
+_JOINS_AT_S = 60.0
+_NEW = "new"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A second: what the newcomer got against the mean of the others, and the most that it had in flight."""
+    """One second: the new worker's requests as a share of the others' mean, and its longest queue."""
 
     from_s: float
     share: float
@@ -42,8 +42,8 @@ class _Attempt:
     def time_out_soon(self) -> None: ...
 
 
-def newcomer(balance: Balance, slow_start_s: float = SLOW_START_S) -> list[Step]:
-    """A worker joins ten that have been busy for a while, four fifths of the time."""
+def simulate(balance: Balance, slow_start_s: float = SLOW_START_S) -> list[Step]:
+    """A worker joins ten others that are busy four fifths of the time."""
     now_s = 0.0
     fleet = WorkerTable(balance, slow_start_s=slow_start_s, clock=lambda: now_s, rng=random.Random(1))
     known = [Instance(f"w{number}", Address("h", 1)) for number in range(WORKERS)]
@@ -53,16 +53,15 @@ def newcomer(balance: Balance, slow_start_s: float = SLOW_START_S) -> list[Step]
     free_s: dict[str, float] = {}
     steps: list[Step] = []
     found, queue = Counter[str](), 0
-    begin_s = (
-        _COMES_AT_S - 1.0
-    )  # of the requests: the queues are as long as they will be when the newcomer comes
+    # Requests begin a second before, so that the queues have their usual length when the worker joins.
+    begin_s = _JOINS_AT_S - 1.0
     for number in range(int((LENGTH_S + 1.0) * RATE_PER_S)):
         now_s = begin_s + number / RATE_PER_S
-        if now_s >= _COMES_AT_S and _NEW not in fleet.pool.members:
+        if now_s >= _JOINS_AT_S and _NEW not in fleet.pool.members:
             fleet.apply_instances([*known, Instance(_NEW, Address("h", 1))])
             fleet.record_probes({_NEW: (Probe.READY, "")})
             found.clear()
-        if now_s >= _COMES_AT_S + (len(steps) + 1) * STEP_S:
+        if now_s >= _JOINS_AT_S + (len(steps) + 1) * STEP_S:
             others = (found.total() - found[_NEW]) / WORKERS
             steps.append(Step(len(steps) * STEP_S, found[_NEW] / others, queue))
             found, queue = Counter(), 0

@@ -1,4 +1,4 @@
-from benchmarks.judgement import crowded, short, verdict
+from benchmarks.validity import crowded, short, verdict
 
 
 def test_a_full_measurement_on_a_quiet_machine_is_judged() -> None:

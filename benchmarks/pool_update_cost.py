@@ -1,4 +1,4 @@
-"""What news of a worker costs the proxy, by how many workers there are."""
+"""Measures what an update of the worker pool costs the proxy, by the number of workers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tfleet.proxy.admin.workers import document, worker_rows
 from tfleet.proxy.balancing.member import Probe
 from tfleet.proxy.balancing.worker_table import WorkerTable
 
-_NEW = Instance("newcomer", Address("127.0.0.1", 1))
+_NEW = Instance("new", Address("127.0.0.1", 1))
 _READY = (Probe.READY, "")
 _REFUSED = (Probe.UNREACHABLE, "refused")
 
 
-def news_ms(fleets: dict[int, WorkerTable], rounds: int) -> dict[str, dict[int, float]]:
-    """Milliseconds, the best of so many rounds, by what the news is and the size of the fleet."""
+def update_ms(fleets: dict[int, WorkerTable], rounds: int) -> dict[str, dict[int, float]]:
+    """Milliseconds of each update, the best of `rounds`, by update and size of the fleet."""
     figures: dict[str, dict[int, float]] = {}
     for size, fleet in fleets.items():
         for _ in range(rounds):
@@ -29,7 +29,7 @@ def news_ms(fleets: dict[int, WorkerTable], rounds: int) -> dict[str, dict[int, 
 
 
 def _round(fleet: WorkerTable) -> list[tuple[str, list[Callable[[], object]]]]:
-    """Each kind of news; after the last one the fleet is as it was."""
+    """Each update, with its calls; after the last one the fleet is as before."""
     members = [member for member in fleet.pool.members.values() if member.id != _NEW.id]
     listed, one = [member.instance for member in members], members[0]
     some = dict.fromkeys([member.id for member in members[:64]], _READY)
@@ -37,12 +37,12 @@ def _round(fleet: WorkerTable) -> list[tuple[str, list[Callable[[], object]]]]:
         ("a worker is ejected", [lambda: fleet.record_failure(one, "refused")]),
         ("it is probed and comes back", [lambda: fleet.record_probes({one.id: _READY})]),
         ("64 are probed", [lambda: fleet.record_probes(some)]),
-        ("a newcomer is listed", [lambda: fleet.apply_instances([*listed, _NEW])]),
+        ("a new worker is listed", [lambda: fleet.apply_instances([*listed, _NEW])]),
         (
             "it leaves the list, is probed and dropped",
             [lambda: fleet.apply_instances(listed), lambda: fleet.record_probes({_NEW.id: _REFUSED})],
         ),
-        ("the prober looks who is due", [fleet.suspects, fleet.probes_due, fleet.next_probe_in_s]),
+        ("the prober finds due workers", [fleet.suspects, fleet.probes_due, fleet.next_probe_in_s]),
         ("`GET /workers`", [lambda: json.dumps(document(worker_rows(fleet)))]),
     ]
 
