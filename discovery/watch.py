@@ -105,6 +105,7 @@ class Watch:
             except RegistryError as error:
                 failures += 1
                 self.contact.failed()
+                # While the registry fails, no worker's absence is counted.
                 self._on_check(False)
                 self._index = 0  # see the rules above
                 if failures == 1 or failures % _LOG_EVERY_FAILURES == 0:
@@ -122,6 +123,7 @@ class Watch:
             # Without a leader the list is usable but may be old: the age of the last contact goes on growing.
             self.contact.succeeded()
         self._changes.log_leader(answer.has_leader)
+        # The index never falls while a registry keeps its state.
         self.index_resets += answer.index < sent
         self._index = next_index(sent, answer.index)
         before, now = self._known, answer.services

@@ -70,9 +70,7 @@ class RegistryState:
             self.settle()
 
     def settle(self) -> None:
-        """After a change: wake blocking queries, update the HTTP checks, set the timer to what is
-        due next.
-        """
+        """After a change: update the HTTP checks, wake blocking queries, set the timer."""
         self.http_checks.run_exactly(self.catalog.probes)
         if self.catalog.index != self._notified_index:
             self._notified_index = self.catalog.index

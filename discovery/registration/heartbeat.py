@@ -112,6 +112,7 @@ class Registration:
     def stop(self) -> None:
         """Stop the heartbeats and deregister. An unreachable registry removes the entry itself later."""
         self._stop.set()
+        # First the thread: a step in progress could register the instance again.
         if self._thread.is_alive():
             self._thread.join()
         self._registered.clear()

@@ -1,5 +1,6 @@
-"""Active health checks: probes `/readyz` of workers that are new, ejected, unlisted, or silent with requests
-waiting.
+"""Active health checks: probes `/readyz` of workers that are new, ejected, unlisted or silent.
+
+A worker is silent if requests wait for it and no response comes.
 """
 
 from __future__ import annotations

@@ -148,6 +148,7 @@ class WorkerTable:
         several different bodies in a row is ejected even if its probes succeed.
         """
         current = self.pool.members.get(member.id)
+        # Requests that were sent before the worker was ejected or dropped must not count against it again.
         if current is None or current.state is not WorkerState.READY:
             return
         if self._failed_bodies.add(member.id, body):

@@ -21,9 +21,7 @@ from tfleet.proxy.upstream.connection_pool import WorkerConnections
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """The resources that limit retries: memory for bodies, the retry budget, and the bodies not to be
-    retried.
-    """
+    """What limits retries: memory for bodies, the retry budget, and the bodies that are not retried."""
 
     memory: ReplayBudget
     budget: RetryBudget

@@ -57,6 +57,7 @@ class RetryBudget:
         return True
 
     def _allowed(self) -> float:
+        # The minimum is for quiet proxies: a share of a few requests is less than one retry.
         return self._min_retries + self._share * sum(self._requests)
 
     def _now(self) -> int:

@@ -18,8 +18,9 @@ from tfleet.proxy.telemetry.access_log import AccessLog
 
 @dataclass(frozen=True, slots=True)
 class LocalReply:
-    """A response; `head` is from `local_head`. `worker` is the worker that it names, for the log. Unless
-    `keep`, the connection ends with it.
+    """A response of the proxy itself; `head` is from `local_head`.
+
+    `worker` is the worker that it names, for the log. Unless `keep`, the connection ends with it.
     """
 
     status: int
@@ -43,8 +44,9 @@ class LocalReply:
 
 
 class DirectResponse:
-    """Answers requests with what `decide` returns for the head and the client's IP address. It may raise
-    ProblemError.
+    """Answers requests with what `decide` returns for the head and the client's IP address.
+
+    `decide` may raise ProblemError.
     """
 
     def __init__(

@@ -121,9 +121,7 @@ class Lookup:
 
 @lru_cache(maxsize=_CACHE_SIZE)
 def _answer(instance: Instance, address: Address, ticket: str | None, *, as_json: bool) -> LocalReply:
-    """Return the answer that names one worker. Cached, because building it costs more than everything else
-    here.
-    """
+    """Return the answer that names one worker. Cached: to build it costs more than all else here."""
     headers = {WORKER: instance.id, MODEL: instance.model_label, **_NO_STORE}
     if ticket is not None:
         headers[TICKET] = ticket
