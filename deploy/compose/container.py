@@ -12,7 +12,7 @@ NUMBER: Final = "com.docker.compose.container-number"
 ONE_OFF: Final = "com.docker.compose.oneoff"
 FOLDER: Final = "com.docker.compose.project.working_dir"
 TITLE: Final = "org.opencontainers.image.title"
-"""The title that deploy/images/worker.Dockerfile gives to its image; images built on it inherit the title."""
+"""The title that deploy/docker/worker.Dockerfile gives to its image; images built on it inherit the title."""
 
 _ALIVE: Final = frozenset({"running", "restarting", "paused"})
 _STOP_GRACE_S: Final = 30

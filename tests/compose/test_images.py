@@ -27,7 +27,7 @@ def test_an_image_runs_unprivileged_and_gets_signals(engine: docker.DockerClient
     config = _config(engine, image)
     assert config["User"] == "10001:10001"
     assert config["Entrypoint"][0] == "tfleet"
-    assert config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "tfleet.deploy.images.healthcheck"]
+    assert config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "tfleet.deploy.docker.healthcheck"]
 
 
 def test_an_image_has_its_labels(engine: docker.DockerClient, image: str) -> None:

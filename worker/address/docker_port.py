@@ -2,7 +2,7 @@
 
 The Docker engine is reached at DOCKER_HOST, or else at its usual socket. A process that may write to that
 socket controls the whole machine, even where it is mounted read-only. It is safer to give the worker a socket
-proxy that passes only this question: deploy/images/docker_socket_proxy.py, or any other.
+proxy that passes only this question: deploy/docker/docker_socket_proxy.py, or any other.
 """
 
 from __future__ import annotations

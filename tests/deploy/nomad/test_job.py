@@ -70,7 +70,7 @@ def test_nomad_waits_for_a_drain_before_killing(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["proxy", "worker"])
 def test_the_port_is_the_one_that_the_image_listens_on(name: str) -> None:
-    listens = re.search(r"TFLEET_PORT=(\d+)", (ROOT / "deploy" / "images" / f"{name}.Dockerfile").read_text())
+    listens = re.search(r"TFLEET_PORT=(\d+)", (ROOT / "deploy" / "docker" / f"{name}.Dockerfile").read_text())
     assert listens
     assert GROUPS[name]["network"]["port"]["http"]["to"] == int(listens[1])
     assert TASKS[name]["config"]["ports"] == ["http"]

@@ -1,6 +1,6 @@
 """A proxy of the Docker engine's socket that lets only the question for published ports through.
 
-Start it with `python -m tfleet.deploy.images.docker_socket_proxy`.
+Start it with `python -m tfleet.deploy.docker.docker_socket_proxy`.
 
 Workers ask the engine where their port is published. Who may use its socket may do anything to the machine,
 and read every container's secrets from its environment; that it is mounted read-only changes nothing. So this

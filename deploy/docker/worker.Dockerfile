@@ -1,4 +1,4 @@
-# A worker. Build it from the top folder: docker build -f deploy/images/worker.Dockerfile -t tfleet-worker .
+# A worker. Build it from the top folder: docker build -f deploy/docker/worker.Dockerfile -t tfleet-worker .
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS dependencies
@@ -7,7 +7,7 @@ FROM ${PYTHON_IMAGE} AS dependencies
 WORKDIR /build
 RUN python -m venv --without-pip /opt/tfleet \
     && pip install --no-cache-dir --root-user-action=ignore 'setuptools>=77'
-COPY pyproject.toml constraints.txt deploy/images/requirements.py ./
+COPY pyproject.toml constraints.txt deploy/docker/requirements.py ./
 # worker-gpu brings CUDA; docker is for `--advertise-wan docker`.
 ARG EXTRA=worker
 RUN python requirements.py "$EXTRA" docker > requirements.txt \
@@ -34,7 +34,7 @@ USER 10001:10001
 WORKDIR /tmp
 # Loading a large model may take its time; until it is loaded, failures don't count.
 HEALTHCHECK --interval=5s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-m", "tfleet.deploy.images.healthcheck"]
+    CMD ["python", "-m", "tfleet.deploy.docker.healthcheck"]
 ENTRYPOINT ["tfleet", "worker"]
 
 ARG VERSION=0.1.0

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tests.support.canned_server import nobody
-from tfleet.deploy.images.healthcheck import ready
+from tfleet.deploy.docker.healthcheck import ready
 
 pytestmark = pytest.mark.process
 
@@ -51,7 +51,7 @@ def test_the_exit_code_says_it_to_docker(head: bytes, code: int) -> None:
     listener, thread = _answering(head)
     with listener:
         environment = {**os.environ, "TFLEET_PORT": str(listener.getsockname()[1])}
-        command = [sys.executable, "-m", "tfleet.deploy.images.healthcheck"]
+        command = [sys.executable, "-m", "tfleet.deploy.docker.healthcheck"]
         run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         thread.join()
     assert (run.returncode, run.stdout.splitlines()[0]) == (code, head.decode().splitlines()[0])

@@ -1,4 +1,4 @@
-# A proxy. Build it from the top folder: docker build -f deploy/images/proxy.Dockerfile -t tfleet-proxy .
+# A proxy. Build it from the top folder: docker build -f deploy/docker/proxy.Dockerfile -t tfleet-proxy .
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS dependencies
@@ -6,7 +6,7 @@ FROM ${PYTHON_IMAGE} AS dependencies
 WORKDIR /build
 RUN python -m venv --without-pip /opt/tfleet \
     && pip install --no-cache-dir --root-user-action=ignore 'setuptools>=77'
-COPY pyproject.toml constraints.txt deploy/images/requirements.py ./
+COPY pyproject.toml constraints.txt deploy/docker/requirements.py ./
 # The client's, too: for `docker compose exec proxy tfleet status`, and drain and prune.
 RUN python requirements.py proxy client > requirements.txt \
     && pip --python /opt/tfleet/bin/python install --no-cache-dir --root-user-action=ignore \
@@ -33,7 +33,7 @@ USER 10001:10001
 WORKDIR /tmp
 # Ready is when it has a worker to send to.
 HEALTHCHECK --interval=5s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-m", "tfleet.deploy.images.healthcheck"]
+    CMD ["python", "-m", "tfleet.deploy.docker.healthcheck"]
 ENTRYPOINT ["tfleet", "proxy"]
 
 ARG VERSION=0.1.0

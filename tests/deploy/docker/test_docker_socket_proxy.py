@@ -13,7 +13,7 @@ from aiohttp import web
 from docker.errors import APIError, NotFound
 
 from tfleet.contract.address import Address
-from tfleet.deploy.images.docker_socket_proxy import make_window
+from tfleet.deploy.docker.docker_socket_proxy import make_window
 
 ID = "3f" * 32
 PORTS = {"8000/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}]}

@@ -1,4 +1,4 @@
-"""Whether the worker or the proxy of this container is ready: `python -m tfleet.deploy.images.healthcheck`.
+"""Whether the worker or the proxy of this container is ready: `python -m tfleet.deploy.docker.healthcheck`.
 
 It runs every few seconds in every container, on what CPU the container may use: so it imports next to
 nothing, and speaks the line of HTTP that it needs by itself.

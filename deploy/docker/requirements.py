@@ -1,4 +1,4 @@
-"""What pyproject.toml asks for, a requirement a line: `python deploy/images/requirements.py worker`.
+"""What pyproject.toml asks for, a requirement a line: `python deploy/docker/requirements.py worker`.
 
 Images install it before the code is copied, so that a change of the code builds on the layer that holds
 TensorFlow. It runs alone, without this project or any other being installed.

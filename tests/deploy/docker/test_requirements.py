@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tfleet.deploy.images.requirements import requirements
+from tfleet.deploy.docker.requirements import requirements
 
 ROOT = Path(__file__).parents[3]
 PROJECT = {
@@ -32,7 +32,7 @@ def test_an_extra_that_is_not_there_is_an_error() -> None:
 
 
 def test_it_runs_by_itself_where_nothing_is_installed() -> None:
-    command = [sys.executable, "-I", "-S", "deploy/images/requirements.py", "proxy", "client"]
+    command = [sys.executable, "-I", "-S", "deploy/docker/requirements.py", "proxy", "client"]
     lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(project["dependencies"]) < set(lines)
