@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from tfleet.contract.cors import Cors, preflight_origin
 from tfleet.contract.names import REQUEST_ID, WORKER
@@ -73,6 +73,7 @@ async def _answer(request: web.Request, handler: Handler, access_log: AccessLog)
             Problem(500, "the proxy failed; its log has the reason under this request id")
         )
     response.headers[REQUEST_ID] = request_id_of(request)
+    response.headers[hdrs.SERVER] = "tfleet"
     return response
 
 

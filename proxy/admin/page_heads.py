@@ -11,6 +11,8 @@ from tfleet.httpd.http1.response import ResponseHead
 _NO_LENGTH: Final = frozenset({204, 304})
 _CHUNKED: Final = b"Transfer-Encoding: chunked"
 _REQUEST_ID: Final = REQUEST_ID.encode()
+_OLD_WEBSOCKET: Final = b"sec-websocket-key1:"
+"""Of a draft of WebSocket. aiohttp refuses requests that have it."""
 
 
 def page_request_head(head: RequestHead, own_address: str, peer: str | None, request_id: str) -> bytes:
@@ -26,7 +28,8 @@ def page_request_head(head: RequestHead, own_address: str, peer: str | None, req
     if forwarded:
         lines.append(b"X-Forwarded-For: " + b", ".join(forwarded))
     lines.append(_CHUNKED if head.chunked else b"Content-Length: %d" % head.length_bytes)
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (head.method, head.target, _with_ends([*lines, *head.fields.lines]))
+    passed_on = (line for line in head.fields.lines if not line.lower().startswith(_OLD_WEBSOCKET))
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (head.method, head.target, _with_ends([*lines, *passed_on]))
 
 
 def page_response_head(

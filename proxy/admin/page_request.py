@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from aiohttp import hdrs
+
 from tfleet.contract.cors import Cors
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
@@ -41,7 +43,8 @@ _CONTINUE_AFTER_S: Final = 0.1
 _LOOK_EVERY_S: Final = 2.0
 _BAD_REQUEST: Final = 400
 _UNKNOWN: Final = "unknown"
-_UNREADABLE: Final = Problem(400, "this is no HTTP request: its method or its target can't be read")
+_METHODS: Final = frozenset(method.encode() for method in hdrs.METH_ALL)
+_UNREADABLE: Final = Problem(400, "the head of the request can't be read: see its target and its fields")
 _AWAY: Final = Problem(503, "the proxy's own pages can't be reached now: see its log", retry_after_s=1)
 
 
@@ -126,6 +129,14 @@ class PageRequest:
     def start(self) -> None:
         """Send it to the application, over a kept connection or a new one."""
         self._started_s = self._since_s = self._pages.loop.time()
+        if self._head.method not in _METHODS:
+            unknown = self._head.method.decode("ascii")
+            allow = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_POST)
+            self._log(405)
+            self._fail(
+                Problem(405, f"nothing here is for the method {unknown}: use GET or POST", allow=allow)
+            )
+            return
         connection = self._pages.connections.take(self._pages.path)
         if connection is not None:
             self._begin(connection)
@@ -186,7 +197,9 @@ class PageRequest:
         elif self._response_begun:
             return
         elif now_s >= self._started_s + limits.timeout_s:
-            self._fail(Problem(504, f"no answer within {limits.timeout_s:g} s; see --timeout"))
+            self._fail(
+                Problem(504, f"the page took over {limits.timeout_s:g} s: the proxy is too busy, or stopped")
+            )
             return
         elif now_s >= self._client_due_s:
             late_s = limits.client_timeout_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import tempfile
@@ -11,7 +12,9 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
+from aiohttp import http_exceptions, web
+
+from tfleet.contract.names import MAX_HEAD_BYTES
 
 # The whole path of a unix socket has at most 108 bytes on Linux, and 104 on macOS, with a zero at its end.
 _MAX_PATH_BYTES: Final = 103
@@ -20,6 +23,9 @@ _SHORT_FOLDERS: Final = ("/tmp", "/var/tmp")  # noqa: S108 - what is made there 
 _BACKLOG: Final = 1024
 # By then all that may finish has finished: what is left is broken off.
 _SHUTDOWN_S: Final = 0.1
+# httpd has checked the head already, by its own limits. Each of these is more than what it lets through.
+_MAX_LINE_BYTES: Final = 2 * MAX_HEAD_BYTES
+_MAX_FIELDS: Final = 256
 
 
 class NoSocketFolderError(Exception):
@@ -32,8 +38,17 @@ async def page_server(app: web.Application) -> AsyncIterator[Path]:
 
     Raises NoSocketFolderError.
     """
-    # handler_cancellation: a client that has left waits for no answer.
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=_library_log(),
+        handler_cancellation=True,  # a client that has left waits for no answer
+        auto_decompress=False,  # a few bytes may be very many when they are unpacked, and no page reads them
+        max_line_size=_MAX_LINE_BYTES,
+        max_field_size=_MAX_LINE_BYTES,
+        max_headers=_MAX_FIELDS,
+        shutdown_timeout=_SHUTDOWN_S,
+    )
     folder = await asyncio.to_thread(private_folder)
     try:
         await runner.setup()
@@ -43,6 +58,18 @@ async def page_server(app: web.Application) -> AsyncIterator[Path]:
     finally:
         await runner.cleanup()
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _library_log() -> logging.Logger:
+    """Where aiohttp reports errors. A client's bad requests are none: PageRequest logs their refusal."""
+    log = logging.getLogger("tfleet.proxy.pages")
+    log.addFilter(_is_no_bad_request)
+    return log
+
+
+def _is_no_bad_request(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, http_exceptions.HttpProcessingError)
 
 
 def private_folder(candidates: Iterable[str] | None = None) -> Path:

@@ -22,8 +22,11 @@ from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.upstream.connection_pool import WorkerConnections
 
 _ADMIN_DRAIN_S: Final = 1.0
+_TIMEOUT_S: Final = 5.0
+"""A page takes no longer where all is well. A probe gets its answer while the parent process is stopped."""
 _MAX_OPERATORS: Final = 128
-"""Connections to the admin port. They do not count for --max-connections, so operators always get in."""
+"""Connections to the admin port. They do not count for --max-connections: a full public port is no reason
+to refuse an operator."""
 
 
 @contextlib.asynccontextmanager
@@ -66,7 +69,7 @@ def page_forwarder(
     return PageForwarder(
         pages,
         connections,
-        PageLimits(limits.max_body_bytes, limits.timeout_s, limits.client_timeout_s),
+        PageLimits(limits.max_body_bytes, min(limits.timeout_s, _TIMEOUT_S), limits.client_timeout_s),
         access_log,
         settings.cors,
         asyncio.get_running_loop(),

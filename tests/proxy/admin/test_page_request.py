@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,13 @@ async def test_a_body_reaches_the_page_and_the_connection_goes_on() -> None:
             await client.send(post(bytes(size)))
             answer = await client.answer()
             assert (answer.status, len(answer.body)) == (200, size)
+
+
+async def test_a_body_is_not_unpacked() -> None:
+    body = gzip.compress(bytes(MB))
+    async with site(echo) as proxy, raw_client(proxy) as client:
+        await client.send(post(body, "Content-Encoding: gzip"))
+        assert (await client.answer()).body == body
 
 
 async def test_a_chunked_body_reaches_the_page() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import stat
 from pathlib import Path
 
@@ -14,6 +15,15 @@ async def test_the_socket_is_private_and_goes_with_its_folder() -> None:
         assert mode(path.parent) == 0o700
         assert is_socket(path)
     assert not exists(path.parent)
+
+
+async def test_a_bad_request_is_no_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with page_server(web.Application()) as path:
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b"GET / HTTP/1.1\r\nno field\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+    assert caplog.records == []
 
 
 def test_a_folder_whose_path_is_too_long_is_passed_over(tmp_path: Path) -> None:
