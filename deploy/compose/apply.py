@@ -13,7 +13,7 @@ from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.engine import AT_ONCE, Engine, EngineError
 from tfleet.deploy.compose.events import ContainerEvent, Report
 from tfleet.deploy.compose.plan import ScalePlan
-from tfleet.deploy.compose.threads import in_thread
+from tfleet.deploy.compose.threads import in_daemon_thread
 
 _KILLED: Final = 137
 _CLEAN_EXIT: Final = frozenset({0, 143})
@@ -49,7 +49,9 @@ class ScaleRun:
         # One after the other: if one fails, so will those that follow, and one error line is enough.
         for number in self._plan.new:
             try:
-                self.outcome.created.append(await in_thread(self._engine.create, self._plan.pattern, number))
+                self.outcome.created.append(
+                    await in_daemon_thread(self._engine.create, self._plan.pattern, number)
+                )
             except (EngineError, NotCopiableError) as error:
                 self._failed(f"number {number}", f"could not be created: {error}")
                 return
@@ -58,7 +60,7 @@ class ScaleRun:
         async with self._concurrency:
             self._report(ContainerEvent(container.name, "starting"))
             try:
-                await in_thread(self._engine.start, container)
+                await in_daemon_thread(self._engine.start, container)
                 self.outcome.started.append(container)
             except EngineError as error:
                 self._failed(container.name, f"could not be started: {error}")
@@ -68,7 +70,7 @@ class ScaleRun:
 
     async def _remove_created(self, container: Container) -> None:
         try:
-            await in_thread(self._engine.remove, container)
+            await in_daemon_thread(self._engine.remove, container)
         except EngineError as error:
             self._failed(container.name, f"could not be removed: {error}")
 
@@ -78,9 +80,9 @@ class ScaleRun:
             self._report(ContainerEvent(container.name, "draining"))
             began_s = self._clock()
             try:
-                code = await in_thread(self._engine.stop, container)
+                code = await in_daemon_thread(self._engine.stop, container)
                 if self._plan.keep != container:
-                    await in_thread(self._engine.remove, container)
+                    await in_daemon_thread(self._engine.remove, container)
             except EngineError as error:
                 del self.draining[container.id]
                 self._failed(container.name, f"could not be stopped: {error}")

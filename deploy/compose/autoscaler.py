@@ -16,7 +16,7 @@ from tfleet.deploy.compose.events import ContainerEvent
 from tfleet.deploy.compose.plan import alive, plan
 from tfleet.deploy.compose.policy import ScalingDecision, ScalingHistory, ScalingRules, decide
 from tfleet.deploy.compose.project import NoSuchProjectError, workers_of
-from tfleet.deploy.compose.threads import in_thread
+from tfleet.deploy.compose.threads import in_daemon_thread
 from tfleet.deploy.compose.worker_load import LoadReader
 
 
@@ -79,7 +79,7 @@ class Autoscaler:
         """Make one decision and carry it out; report it if Docker or the proxy does not answer."""
         try:
             # Read again in every round: the operator may scale by hand at any time.
-            containers = await in_thread(self._containers)
+            containers = await in_daemon_thread(self._containers)
             living = alive(containers)
             loads = await self._loads.read(living)
             decision, self._past = decide(self._rules, len(living), loads, self._past, self._clock())

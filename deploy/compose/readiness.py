@@ -14,7 +14,7 @@ from tfleet.contract.address import Address, BadAddressError
 from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.engine import Engine
 from tfleet.deploy.compose.events import ContainerEvent, Report
-from tfleet.deploy.compose.threads import in_thread
+from tfleet.deploy.compose.threads import in_daemon_thread
 
 _READY: Final = "ready"
 _POLL_INTERVAL_S: Final = 0.5
@@ -97,7 +97,9 @@ class ReadinessWait:
         """Check once. Returns whether the wait is over."""
         found = {
             each.id: each
-            for each in await in_thread(self._engine.workers, self._service, self._wanted[0].labels.project)
+            for each in await in_daemon_thread(
+                self._engine.workers, self._service, self._wanted[0].labels.project
+            )
         }
         workers: tuple[WorkerStatus, ...] = ()
         unreachable = ""
@@ -117,6 +119,6 @@ class ReadinessWait:
         }
         dead = [each for each in self._wanted if each.id in self._new and broken(found.get(each.id))]
         for container in dead:
-            line = await in_thread(self._engine.last_line, container)
+            line = await in_daemon_thread(self._engine.last_line, container)
             self.missing[container.name] = "it ended by itself" + (f": {line}" if line else "")
         return bool(dead) or not self.missing

@@ -1,4 +1,4 @@
-"""Run blocking calls beside an event loop, in threads that do not keep the program from ending.
+"""Runs blocking calls in daemon threads, which do not keep the program from ending.
 
 asyncio.to_thread won't do: its threads are joined when the interpreter ends, so a program that was stopped
 would go on for as long as the slowest container drains.
@@ -14,10 +14,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def in_thread(call: Callable[..., T], *arguments: object) -> T:
-    """Run `call` in a thread, and return or raise what it does. If this is cancelled, the call goes on
-    alone.
-    """
+async def in_daemon_thread(call: Callable[..., T], *arguments: object) -> T:
+    """Run `call` in a thread, and return or raise what it does. If cancelled, the call goes on."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 

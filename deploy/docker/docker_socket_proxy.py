@@ -31,8 +31,8 @@ _OF_A_CONTAINER: Final = ("Id", "Name", "NetworkSettings")
 _ENGINE: Final = web.AppKey("engine", aiohttp.ClientSession)
 
 
-def make_window(socket_path: str = _SOCKET) -> web.Application:
-    """The application. The engine's socket is opened when somebody asks."""
+def make_socket_proxy(socket_path: str = _SOCKET) -> web.Application:
+    """The proxy's application. It opens the engine's socket at the first request."""
     app = web.Application()
     app.cleanup_ctx.append(lambda app: _engine(app, socket_path))
     for version in ("", "/v{version:[0-9.]+}"):
@@ -86,4 +86,4 @@ if __name__ == "__main__":
     log.configure()
     listens_on = int(os.environ.get("TFLEET_PORT", _PORT))
     structlog.get_logger().info("engine window opens", port=listens_on)
-    web.run_app(make_window(), port=listens_on, access_log=None, print=None)
+    web.run_app(make_socket_proxy(), port=listens_on, access_log=None, print=None)

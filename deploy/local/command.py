@@ -40,6 +40,11 @@ from tfleet.runtime.log import LogFormat, LogLevel
 from tfleet.worker.model import ModelError, find_model
 from tfleet.worker.options import model_options, work_options
 
+_REQUIRED_MODULES = ("flask", "multipart", "PIL", "tensorflow", "uvloop")
+_GRAPH_OPTIONS = ("labels", "input_layer", "output_layer", "input_size", "input_mean", "input_std")
+_SHARED_WITH_PROXY = {"max_body_bytes", "cors_origins", "drain_grace_s"}
+"""Options of workers that the proxy has as well, with the same meaning."""
+
 
 def passed_on(ctx: click.Context, names: Collection[str]) -> tuple[str, ...]:
     """Those of the named options that were given on the command line, as arguments for another command.
@@ -65,12 +70,6 @@ def _arguments(option: click.Option, value: Any) -> Iterator[str]:
         return
     for each in value if option.multiple else (value,):
         yield from (flag, str(each))
-
-
-_REQUIRED_MODULES = ("flask", "multipart", "PIL", "tensorflow", "uvloop")
-_GRAPH_OPTIONS = ("labels", "input_layer", "output_layer", "input_size", "input_mean", "input_std")
-_SHARED_WITH_PROXY = {"max_body_bytes", "cors_origins", "drain_grace_s"}
-"""Options of workers that the proxy has as well, with the same meaning."""
 
 
 @click.command(context_settings={"show_default": True})

@@ -66,7 +66,7 @@ def invitation(mode: Mode, here: Address, image: str, tfleet: str, there: Addres
 
 
 def elsewhere(proxy: Address) -> Address | None:
-    """Where other machines find a proxy that listens there; None where they don't, or nobody knows."""
+    """Where other machines find a proxy that listens there; None if they cannot, or if unknown."""
     if is_loopback(proxy.host):
         return None
     if not is_unspecified(proxy.host):

@@ -15,7 +15,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 async def ready_workers(session: aiohttp.ClientSession, proxy: Address) -> int:
     """The number of workers that the proxy has as ready; 0 while it gives no such answer.
 
-    Asks for the table, which the proxy logs as any request, only once its `/readyz` says that somebody is
+    Asks for the table, which the proxy logs as any request, only once its `/readyz` says that a worker is
     there: waiting leaves no lines in its log.
     """
     try:

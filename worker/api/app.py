@@ -155,7 +155,7 @@ def _check_sender(addresses: WorkerAddresses) -> None:
 
 
 def _check_addressee(instance: Instance) -> bool:
-    """Whether the request says with `?worker=ID` whom it is for. Raises ProblemError with 421 for another."""
+    """Whether `?worker=ID` names this worker. Raises ProblemError with 421 if it names another."""
     meant = request.args.get("worker")
     if meant is not None and meant != instance.id:
         raise ProblemError(Problem(421, f"this is {instance.id}, not {meant[:_MOST_ID_CHARS]}"))

@@ -1,4 +1,4 @@
-"""Why a decode job failed, and why a decoder was killed."""
+"""The errors of decode jobs, and the reasons for killing a decoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The number of decoders and their limits; the settings on a decoder's command line."""
+"""The limits of a decoder pool, and the settings of one decoder."""
 
 from __future__ import annotations
 

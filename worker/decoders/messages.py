@@ -14,6 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+_LENGTHS: Final = struct.Struct("!IQ")
+"""The lengths of header and body, in bytes."""
+_TIME: Final = struct.Struct("@ll")
+"""The system's `struct timeval`."""
+_MAX_HEADER_BYTES: Final = 64 * 1024
+_SENT_AT_ONCE: Final = 4 * 1024 * 1024
+"""The kernel restarts a call's timeout whenever the other side has read something. This bounds one call."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecodeJob:
@@ -41,14 +49,6 @@ class DecodeOutcome:
     header: Mapping[str, Any]
     body: bytes
 
-
-_LENGTHS: Final = struct.Struct("!IQ")
-"""The lengths of header and body, in bytes."""
-_TIME: Final = struct.Struct("@ll")
-"""The system's `struct timeval`."""
-_MAX_HEADER_BYTES: Final = 64 * 1024
-_SENT_AT_ONCE: Final = 4 * 1024 * 1024
-"""The kernel restarts a call's timeout whenever the other side has read something. This bounds one call."""
 
 Pause = Callable[[], None]
 """Called between two calls of one transfer. It may raise an exception to give up."""

@@ -1,4 +1,4 @@
-"""What all requests of one server share, and how any of them is answered."""
+"""The parts of the server that all requests share, and the sending of their answers."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from tfleet.worker.wsgi.response import Application, WsgiResponse, call
 from tfleet.worker.wsgi.thread_pool import ThreadPool
 
 CheckTicket = Callable[[str | None, str], Rejection | None]
-"""Why a POST may not come in, if it may not, by its X-Ticket and its query."""
+"""Takes X-Ticket and the query of a POST. Returns why it is rejected, or None."""
 
 NoteRefusal = Callable[[str, Problem], None]
-"""Called with the request id of what never reached the application, and with its answer."""
+"""Called for a request that never reached the application, with its request id and its answer."""
 
 _FAILED: Final = Problem(500, "the worker failed; its log has the reason under this request id")
 
 
 @dataclass(frozen=True, slots=True)
 class WsgiSite:
-    """What the requests of one server share. Requests that name another worker than `worker` are refused."""
+    """The settings of one server. Requests that name another worker than `worker` are refused."""
 
     application: Application
     worker: str
@@ -48,7 +48,7 @@ class WsgiSite:
 
 @dataclass(frozen=True, slots=True)
 class WsgiContext:
-    """The site, the queue before its threads, and the loop that all connections live in."""
+    """The site, the queue, the threads, and the event loop of all connections."""
 
     site: WsgiSite
     queue: AdmissionQueue

@@ -1,4 +1,4 @@
-"""A request in the form that WSGI applications take: PEP 3333's environ."""
+"""Makes the WSGI environ (PEP 3333) of a request."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ BEGUN: Final = "tfleet.begun_s"
 """When the head of the request had been read, by `time.perf_counter`."""
 
 ARRIVED: Final = "tfleet.arrived_s"
-"""And when the request was complete."""
+"""When the request was complete, by `time.perf_counter`."""
 
 QUEUE: Final = "tfleet.queue"
-"""The queue for the threads, as it is at any time: a `tfleet.worker.wsgi.admission_queue.AdmissionQueue`."""
+"""The queue of the server: a `tfleet.worker.wsgi.admission_queue.AdmissionQueue`."""
 
 REJECTED: Final = "tfleet.rejected"
-"""Why nothing may be done for this request, a Rejection; missing where something may."""
+"""Why this request is rejected: a Rejection; missing if it is not."""
 
 CLIENT_GONE: Final = "tfleet.client_gone"
-"""Called without arguments, by any thread, it says whether the client of this request has left since."""
+"""A function without arguments, for any thread: whether the client of this request has left."""
 
 _SERVER: Final = "tfleet"
 _SEPARATORS: Final = {"HTTP_COOKIE": "; "}

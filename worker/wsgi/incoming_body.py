@@ -1,4 +1,4 @@
-"""A body that is coming in: held in memory, counted by the queue, and given up where it is too slow."""
+"""Receives a request's body into memory, counts it in the queue, and refuses it if it is too slow."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.admission_queue import AdmissionQueue
 
 Refusal = Problem | Rejection
-"""Why a request gets no further: a Rejection is the application's to explain, a Problem is the answer."""
+"""Why a request is refused: the application answers a Rejection, the server answers a Problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """What a body may take: bytes, seconds without any, and the least bytes a second, for longer ones."""
+    """Limits of a body: its size, the longest pause between two pieces, and the lowest rate."""
 
     max_bytes: int
     timeout_s: float = 30.0  # as the proxy waits for its clients
     bytes_per_s: float = 16 * 1024
 
     def too_large(self) -> Problem:
-        """What is said of a body over the limit."""
+        """The answer to a body over `max_bytes`."""
         return Problem(
             413, f"the body is over {self.max_bytes} bytes, the worker's limit: see --max-body-bytes"
         )
 
     def too_slow(self) -> Problem:
-        """What is said of a body that stopped, or that drips."""
+        """The answer to a body that stopped, or is sent too slowly."""
         return Problem(
             408,
             f"nothing came of the body for {self.timeout_s:g} s, or fewer than {self.bytes_per_s:g} bytes a "
@@ -39,9 +39,9 @@ class BodyLimits:
 
 
 class IncomingBody:
-    """The body of one request, and what stands for the request in the queue.
+    """The body of one request, which stands for the request in the queue.
 
-    For the thread of the loop, but for `take`.
+    Only the event loop's thread may call its methods, apart from `take`.
     """
 
     def __init__(self, head: RequestHead, queue: AdmissionQueue, limits: BodyLimits, now_s: float) -> None:
@@ -58,11 +58,11 @@ class IncomingBody:
 
     @property
     def due_s(self) -> float:
-        """The time of the loop's clock at which it is too slow, if nothing more comes of it."""
+        """When, on the loop's clock, the body is too slow if no more of it arrives."""
         return self._watch.due_s
 
     def admit(self, *, asks_first: bool) -> Refusal | None:
-        """Why it may not come in, as far as its head tells. What is only announced is not held yet."""
+        """Why the request is refused by its head, or None. Announced bytes are not reserved yet."""
         if asks_first and (full := self._queue.full()):
             return full
         if self._length_bytes is None:
@@ -70,7 +70,7 @@ class IncomingBody:
         return self._reserve(self._length_bytes) or self._reserve(0)
 
     def add(self, piece: bytes, now_s: float) -> Refusal | None:
-        """Take the next piece, or say why not: then nothing of it is held any more."""
+        """Add the next piece. Returns why the request is refused, or None; a refused body is dropped."""
         self._received_bytes += len(piece)
         self._watch.received(len(piece), now_s)
         refusal: Refusal | None
@@ -88,12 +88,12 @@ class IncomingBody:
         return refusal
 
     def take(self) -> bytes:
-        """All of it, once. Called by any thread."""
+        """Return the whole body, once. Any thread may call this."""
         content, self._content = self._content, None
         return b"" if content is None else content.getvalue()
 
     def forget(self) -> None:
-        """Nobody needs it any more."""
+        """Drop the body."""
         self._content = None
         self._queue.forget_body(self)
 

@@ -1,4 +1,4 @@
-"""What a WSGI application answers, as bytes for the wire.
+"""Calls a WSGI application and writes its answer as bytes of HTTP/1.1.
 
 An answer is collected whole before any of it is sent: those of a worker are small documents. So its length is
 always known, head and body go out in one write, and a connection can always be kept.
@@ -29,7 +29,7 @@ class WsgiResponse(NamedTuple):
     body: bytes
 
     def on_wire(self, connection: tuple[bytes, ...]) -> bytes:
-        """All of it, with what is said of the connection."""
+        """The whole answer, with the header lines about the connection."""
         return b"".join((self.head, *(line + b"\r\n" for line in connection), b"\r\n", self.body))
 
 

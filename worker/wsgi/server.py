@@ -1,7 +1,7 @@
-"""The worker's HTTP server: the shared one on an event loop in a thread of its own, and threads for Flask.
+"""The worker's HTTP server: httpd on an event loop in a thread of its own, and threads for Flask.
 
-The port is open from the moment at which the server is made, long before there is an application: whoever
-connects meanwhile waits in the system's queue.
+The port is open as soon as the server is made, long before there is an application: clients that connect
+meanwhile wait in the system's queue.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ _TOO_MANY: Final = Problem(503, "the worker has all the connections it may have"
 
 
 def affordable(limits: ConnectionLimits) -> ConnectionLimits:
-    """These limits with as many connections as there are open files for, after raising the limit of those as
-    far as it may be. Says so where that is fewer.
+    """Raise the limit of open files as far as possible, and lower `max_connections` to what it allows. Logs a
+    warning then.
     """
     wanted = limits.max_connections + _OTHER_FILES
     allowed = raise_open_files_limit(wanted)
@@ -63,26 +63,26 @@ def affordable(limits: ConnectionLimits) -> ConnectionLimits:
 
 @dataclass(frozen=True, slots=True)
 class WorkerErrorResponses:
-    """What is said to clients whose request was never one."""
+    """The answers to clients that sent no valid request."""
 
     cors: Cors
     note_refusal: NoteRefusal
 
     def malformed(self, problem: Problem) -> bytes:
-        """To a head that can't be read, or that took too long."""
+        """The answer to a malformed head, or to one that took too long."""
         name = request_id(None)
         self.note_refusal(name, problem)
         return closing_problem(problem, name, self.cors)
 
     def too_many_connections(self) -> bytes:
-        """To a connection that is one too many."""
+        """The answer on a connection over the limit."""
         return closing_problem(_TOO_MANY, request_id(None), self.cors)
 
 
 class WsgiServer:
-    """Listens from the moment it is made, so that its address is known; serves from `start` to `close`.
+    """Listens as soon as it is made, so that its address is known; serves from `start` to `close`.
 
-    Raises OSError where it can't listen. `once_a_second` is called so often, in a thread of its own.
+    Raises OSError if it cannot listen. `once_a_second` is called once a second, in another thread.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class WsgiServer:
 
     @property
     def busy(self) -> int:
-        """How many requests are in flight, those included that are still coming in."""
+        """The number of requests in flight, including those that are being received."""
         return 0 if self._running is None else self._running.server.busy
 
     def start(
@@ -125,7 +125,7 @@ class WsgiServer:
     ) -> Admission:
         """Begin to answer with a WSGI application. Images that name another worker than this are refused.
 
-        Gives what counts the connections.
+        Returns the counter of connections.
         """
         site = WsgiSite(app, worker, self.address, self._check_ticket, self._body_limits, cors, note_refusal)
         started: Future[_Running] = Future()
@@ -135,19 +135,19 @@ class WsgiServer:
         return self._running.server.admission
 
     def use_threads(self, threads: int) -> None:
-        """Work on so many requests at once from now on."""
+        """Set the number of threads."""
         self.queue.use_threads(threads)
         self._threads.use(threads)
 
     def announce_drain(self) -> None:
-        """From now on each answer ends its connection; new ones are still taken."""
+        """From now on each answer closes its connection; new connections are still accepted."""
         if self._running is not None:
             self._running.loop.call_soon_threadsafe(self._running.server.drain)
 
     def close(self, timeout_s: float) -> int:
-        """Stop accepting, let what is in flight finish, and end.
+        """Stop accepting, wait for the requests in flight, and end.
 
-        Returns how many requests were still unfinished after `timeout_s` and were broken off.
+        Returns how many requests were unfinished after `timeout_s` and were aborted.
         """
         running, self._running = self._running, None
         if running is None:
@@ -160,14 +160,14 @@ class WsgiServer:
         last_answers = running.server.close(timeout_s, keep_idle=True)
         closing = asyncio.run_coroutine_threadsafe(last_answers, running.loop)
         unfinished = closing.result()
-        # ThreadPool that still compute are not waited for: their clients are told by the closed connection.
+        # Threads that still compute are not waited for: their clients see the closed connection.
         self._threads.close(timeout_s=0.1 if unfinished else _JOIN_S)
         running.loop.call_soon_threadsafe(running.stop.set)
         running.thread.join()
         return unfinished
 
     def _run_loop(self, site: WsgiSite, started: Future[_Running]) -> None:
-        """What the loop's thread does, from `start` to the end of `close`."""
+        """Run the event loop, from `start` to the end of `close`."""
         try:
             asyncio.run(self._serve(site, started))
         except BaseException as error:
@@ -192,7 +192,7 @@ class WsgiServer:
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """What there is while it serves."""
+    """The parts that exist while the server runs."""
 
     loop: asyncio.AbstractEventLoop
     thread: threading.Thread

@@ -1,4 +1,4 @@
-"""The threads that work on requests."""
+"""The threads that call the application."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Protocol
 
 
 class Job(Protocol):
-    """What a thread does. It raises nothing."""
+    """The work of one request. It raises nothing."""
 
     def run(self) -> None:
-        """Called by one of the threads."""
+        """Do the work; a thread of the pool calls this."""
 
     def cancel(self) -> None:
-        """Called instead, where the threads end before."""
+        """Called instead of `run` if the pool is closed first."""
 
 
 class ThreadPool:
-    """So many threads, which take jobs in the order in which they came. Its methods are for one thread, but
-    for `submit`.
+    """`count` threads, which take jobs in the order of their arrival. Any thread may call `submit`; only one
+    thread may call the other methods.
     """
 
     def __init__(self, count: int) -> None:
@@ -34,7 +34,7 @@ class ThreadPool:
         return f"<ThreadPool {self._wanted}>"
 
     def use(self, count: int) -> None:
-        """Have so many from now on. Those that are too many end after the jobs that are waiting now."""
+        """Change the number of threads. Surplus threads end after the jobs that wait now."""
         for _ in range(self._wanted, count):
             # Daemons: one that still computes when the worker has waited long enough must not keep it alive.
             thread = threading.Thread(target=self._work, name=f"wsgi-{self._made}", daemon=True)
@@ -46,11 +46,11 @@ class ThreadPool:
         self._wanted = count
 
     def submit(self, job: Job) -> None:
-        """Have it done as soon as a thread is free."""
+        """Add a job, which runs as soon as a thread is free."""
         self._jobs.put(job)
 
     def close(self, timeout_s: float) -> None:
-        """Cancel what waits, and wait for what is being done, for so long at the most."""
+        """Cancel the waiting jobs, and wait up to `timeout_s` for the running ones."""
         while True:
             try:
                 job = self._jobs.get_nowait()

@@ -18,7 +18,7 @@ RULES = ScalingRules(least=1, most=4, target_busy=0.5, cooldown_s=10, stabilizat
 
 
 @dataclass
-class Diary:
+class EventLog:
     lines: list[str] = field(default_factory=list)
 
     def decided(self, decision: ScalingDecision) -> None:
@@ -39,14 +39,14 @@ class Run:
         self.now_s = 0.0
         self.proxy = proxy
         self.engine = proxy.engine
-        self.diary = Diary()
+        self.events = EventLog()
         readings = LoadReader(client, clock=lambda: self.now_s)
         self.scaler = Autoscaler(
             proxy.engine,
             readings,
             Scope("fleet", "worker"),
             RULES,
-            self.diary,
+            self.events,
             interval_s=0.01,
             dry_run=dry_run,
             clock=lambda: self.now_s,
@@ -57,9 +57,9 @@ class Run:
         self.now_s += 10.0
         for one in self.engine.there.values():
             self.proxy.busy_s[one.number] = self.proxy.busy_s.get(one.number, 0.0) + 10 * share
-        before = len(self.diary.lines)
+        before = len(self.events.lines)
         await self.scaler.round()
-        return self.diary.lines[before]
+        return self.events.lines[before]
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ async def test_a_fleet_follows_its_load_up_and_down(proxy: FakeProxy, client: As
     run = Run(proxy, client)
     assert await run.round(0.9) == "2 -> 2", "nothing is known after one look"
     assert await run.round(0.9) == "2 -> 4"
-    assert run.diary.lines[-2:] == ["fleet-worker-3 is starting", "fleet-worker-4 is starting"]
+    assert run.events.lines[-2:] == ["fleet-worker-3 is starting", "fleet-worker-4 is starting"]
     assert [await run.round(0.1) for _ in range(3)] == ["4 -> 4"] * 3, "so long the change is fresh"
     assert await run.round(0.1) == "4 -> 1"
     assert set(run.engine.calls[-6:]) == {

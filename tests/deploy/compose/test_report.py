@@ -17,13 +17,13 @@ FAILED = ContainerEvent("fleet-worker-3", "failed", error="said \x1b[31mno\nand 
 
 def test_the_text_log_has_a_line_with_the_time() -> None:
     lines: list[str] = []
-    diary = TextEventLog(lines.append, lambda: NOW)
-    diary.decided(DECISION)
-    diary.undecided("the proxy is away")
-    diary.container_event(READY)
-    diary.container_event(FAILED)
-    diary.ended(())
-    diary.ended(("fleet-worker-2", "fleet-worker-3"))
+    events = TextEventLog(lines.append, lambda: NOW)
+    events.decided(DECISION)
+    events.undecided("the proxy is away")
+    events.container_event(READY)
+    events.container_event(FAILED)
+    events.ended(())
+    events.ended(("fleet-worker-2", "fleet-worker-3"))
     assert {line[:21] for line in lines} == {"2025-10-09 08:07:06  "}
     assert [line[21:] for line in lines] == [
         "workers 2 (1 unknown), busy 0.90, 3 waiting: 4 wanted, for a reason",
@@ -37,11 +37,11 @@ def test_the_text_log_has_a_line_with_the_time() -> None:
 
 def test_for_programs_it_is_an_object_a_line() -> None:
     lines: list[str] = []
-    diary = JsonEventLog(lines.append, lambda: NOW)
-    diary.decided(DECISION)
-    diary.undecided("the proxy is away")
-    diary.container_event(READY)
-    diary.ended(("fleet-worker-2",))
+    events = JsonEventLog(lines.append, lambda: NOW)
+    events.decided(DECISION)
+    events.undecided("the proxy is away")
+    events.container_event(READY)
+    events.ended(("fleet-worker-2",))
     documents = [json.loads(line) for line in lines]
     assert {document.pop("time") for document in documents} == {"2025-10-09T08:07:06.500+00:00"}
     assert documents == [

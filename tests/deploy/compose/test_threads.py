@@ -7,18 +7,18 @@ import threading
 
 import pytest
 
-from tfleet.deploy.compose.threads import in_thread
+from tfleet.deploy.compose.threads import in_daemon_thread
 
 
 async def test_results_and_errors_return_without_blocking() -> None:
     go = threading.Event()
-    call = asyncio.ensure_future(in_thread(lambda: go.wait(20) and threading.current_thread().name))
+    call = asyncio.ensure_future(in_daemon_thread(lambda: go.wait(20) and threading.current_thread().name))
     await asyncio.sleep(0)
     assert not call.done()
     go.set()
     assert str(await call).startswith("blocking-")
     with pytest.raises(ZeroDivisionError):
-        await in_thread(divmod, 1, 0)
+        await in_daemon_thread(divmod, 1, 0)
 
 
 async def test_one_that_is_cancelled_is_left_to_itself() -> None:
@@ -30,7 +30,7 @@ async def test_one_that_is_cancelled_is_left_to_itself() -> None:
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await in_thread(call)
+            await in_daemon_thread(call)
     go.set()
     await asyncio.to_thread(ended.wait, 20)
     assert ended.is_set()
@@ -39,10 +39,10 @@ async def test_one_that_is_cancelled_is_left_to_itself() -> None:
 def test_a_program_ends_while_a_call_goes_on() -> None:
     code = (
         "import asyncio, threading\n"
-        "from tfleet.deploy.compose.threads import in_thread\n"
+        "from tfleet.deploy.compose.threads import in_daemon_thread\n"
         "async def main():\n"
         "    async with asyncio.timeout(0.05):\n"
-        "        await in_thread(threading.Event().wait)\n"
+        "        await in_daemon_thread(threading.Event().wait)\n"
         "try:\n"
         "    asyncio.run(main())\n"
         "except TimeoutError:\n"

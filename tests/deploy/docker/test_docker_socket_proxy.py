@@ -13,7 +13,7 @@ from aiohttp import web
 from docker.errors import APIError, NotFound
 
 from tfleet.contract.address import Address
-from tfleet.deploy.docker.docker_socket_proxy import make_window
+from tfleet.deploy.docker.docker_socket_proxy import make_socket_proxy
 
 ID = "3f" * 32
 PORTS = {"8000/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}]}
@@ -57,7 +57,7 @@ async def _window(folder: Path, *, engine: bool = True) -> AsyncIterator[Address
             app = web.Application()
             app.router.add_route("*", "/{path:.*}", _engine)
             await stack.enter_async_context(_listening(app, folder / "docker.sock"))
-        yield await stack.enter_async_context(_listening(make_window(str(folder / "docker.sock"))))
+        yield await stack.enter_async_context(_listening(make_socket_proxy(str(folder / "docker.sock"))))
 
 
 async def _said(window: Address, path: str, method: str = "GET") -> tuple[int, str]:
