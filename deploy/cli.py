@@ -40,7 +40,7 @@ _COMMANDS = (
     ),
     LazyCommand(
         "status",
-        "tfleet.client.commands.classify:status",
+        "tfleet.client.commands.status:status",
         short_help="Show the workers that the proxy knows.",
         extra="client",
     ),

@@ -1,9 +1,8 @@
-"""`tfleet classify` and `tfleet status`."""
+"""`tfleet classify`."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from contextlib import aclosing
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from tfleet.client.async_client import (
     DEFAULT_CONCURRENCY,
@@ -20,16 +18,14 @@ from tfleet.client.async_client import (
     DEFAULT_TRY_TIMEOUT_S,
     AsyncFleetClient,
 )
-from tfleet.client.commands.options import HINT, proxy_option, with_hint
-from tfleet.client.commands.output import Screen, output_format, status_table
+from tfleet.client.commands.options import HINT, proxy_option
+from tfleet.client.commands.output import Screen, output_format
 from tfleet.client.concurrency.iterate import pulled
 from tfleet.client.concurrency.ordered_map import in_order
-from tfleet.client.errors import BadImageError, FleetError, FleetUnavailableError
+from tfleet.client.errors import BadImageError, FleetUnavailableError
 from tfleet.client.images.files import STDIN, PassedOver, Unusable, expand, read_stdin
-from tfleet.client.proxies.addresses import parse_whereabouts
 from tfleet.client.results import Outcome
 from tfleet.client.text import count
-from tfleet.client.worker_status import worker_statuses
 from tfleet.contract.names import DEFAULT_TOP
 from tfleet.runtime.clean_exit import clean_exit
 
@@ -80,10 +76,6 @@ async def run(
             outcome_count.add(outcome)
             show(outcome)
     return outcome_count
-
-
-_STATUS_TIMEOUT_S = 10.0
-_UNLIMITED_WIDTH = 10_000
 
 
 @click.command()
@@ -206,54 +198,6 @@ def _classify(files: tuple[str, ...], options: ClassifyOptions) -> OutcomeCount:
     if classified.unreachable and not classified.classified:
         display.say(HINT)
     return classified
-
-
-@click.command()
-@proxy_option
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print the proxy's JSON document.",
-)
-def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
-    """Show the workers that the proxy knows.
-
-    A worker is starting, ready, ejected (requests to it failed; the proxy probes it until it answers) or
-    draining (it finishes its requests and gets no new ones, or it is in maintenance).
-
-    \b
-    Examples:
-      tfleet status
-      tfleet status --proxy gpu-box:12480
-      tfleet status --json | jq -r '.workers[] | select(.state != "ready") | .id'
-
-    \b
-    Exit code:
-      0  the proxy answered
-      1  the proxy did not answer
-      2  wrong usage
-    """
-    with clean_exit():
-        try:
-            document = asyncio.run(_workers_document(proxy))
-        except FleetError as error:
-            click.echo(with_hint(error), err=True)
-            sys.exit(1)
-        workers = worker_statuses(document)
-        if as_json:
-            click.echo(json.dumps(document, indent=2))
-        elif workers:
-            # A pipe has no width: long ids must not be cut.
-            console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
-            console.print(status_table(workers, console.width))
-        else:
-            click.echo(f"{parse_whereabouts(proxy)} knows no workers yet: start one with `tfleet worker`")
-
-
-async def _workers_document(proxy: tuple[str, ...]) -> dict[str, Any]:
-    async with AsyncFleetClient(proxy, timeout_s=_STATUS_TIMEOUT_S) as client:
-        return await client.workers_document()
 
 
 def _total(files: tuple[str, ...]) -> int | None:

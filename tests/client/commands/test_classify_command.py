@@ -246,11 +246,10 @@ def test_wrong_usage_ends_with_2_and_says_what_was_expected(
     assert done.stderr.splitlines()[-1].startswith("Error: ")
 
 
-def test_help_teaches_by_examples(classify: Command, status: Command) -> None:
+def test_help_shows_examples(classify: Command) -> None:
     help_text = classify("--help").stdout
     assert "  find . -name '*.jpg' | tfleet classify - --json > labels.jsonl\n" in help_text
     assert "TFLEET_PROXY" in help_text
-    assert "tfleet status --proxy gpu-box:12480" in status("--help").stdout
 
 
 def test_a_reader_that_has_enough_ends_it_quietly(
@@ -297,75 +296,3 @@ def test_ctrl_c_ends_it_without_a_traceback(
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
         assert process.stderr.read() == b""
-
-
-WORKERS = (
-    {
-        "id": "w1",
-        "address": "10.0.0.1:80",
-        "model": "lite0",
-        "version": "1",
-        "state": "ready",
-        "in_flight": 2,
-    },
-    {
-        "id": "w2",
-        "address": "10.0.0.2:80",
-        "state": "ejected",
-        "in_flight": 0,
-        "last_error": "refused",
-        "x": 1,
-    },
-)
-
-
-def test_status_shows_the_proxys_workers(fleet: ScriptedFleet, status: Command) -> None:
-    done = status("--proxy", fleet.server(fleet.workers(*WORKERS)).address)
-    heading, *rows = done.stdout.splitlines()
-    assert heading.split() == ["id", "address", "model", "state", "in", "flight", "last", "error"]
-    assert [row.split() for row in rows] == [
-        ["w1", "10.0.0.1:80", "lite0/1", "ready", "2"],
-        ["w2", "10.0.0.2:80", "ejected", "0", "refused"],
-    ]
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.parametrize("columns", [60, 80])
-def test_status_is_readable_on_a_narrow_terminal(fleet: ScriptedFleet, status: Command, columns: int) -> None:
-    error = "answered 5 times in a row with an error, the last was 500"
-    row = {"id": "tfleet-127.0.0.1-41873-9f86d081", "address": "127.0.0.1:41873", "model": "lite0"}
-    table = fleet.workers(row | {"version": "1", "state": "draining", "in_flight": 0, "last_error": error})
-    screen = status.on_a_terminal("--proxy", fleet.server(table).url, columns=columns)
-    assert [line.rstrip() for line in screen.splitlines()] == [
-        "tfleet-127.0.0.1-41873-9f86d081  draining  0 in flight",
-        "  127.0.0.1:41873  lite0/1",
-        f"  {error}",
-    ]
-
-
-def test_status_passes_the_document_on(fleet: ScriptedFleet, status: Command) -> None:
-    done = status("--json", "--proxy", fleet.server(fleet.workers(*WORKERS)).url)
-    assert json.loads(done.stdout) == {"workers": list(WORKERS)}
-
-
-def test_status_says_that_there_are_no_workers(fleet: ScriptedFleet, status: Command) -> None:
-    proxy = fleet.server(fleet.workers())
-    done = status("--proxy", proxy.url)
-    assert done.stdout == f"{proxy.url} knows no workers yet: start one with `tfleet worker`\n"
-    assert done.returncode == 0
-
-
-def test_status_names_a_proxy_that_is_not_there_and_what_to_do(status: Command, nobody: str) -> None:
-    done = status("--proxy", nobody)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        f"cannot reach http://{nobody}: connection refused. "
-        "Is the fleet up? Start one with `tfleet up`, or name its proxy with --proxy.\n"
-    )
-
-
-def test_status_reports_a_server_that_is_no_proxy(fleet: ScriptedFleet, status: Command) -> None:
-    done = status("--proxy", fleet.server(fleet.text(404, "<html>")).url)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "/workers answered 404 Not Found (text/html), which is not what tfleet says" in done.stderr

@@ -1,0 +1,70 @@
+"""`tfleet status`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any, Final
+
+import click
+from rich.console import Console
+
+from tfleet.client.async_client import AsyncFleetClient
+from tfleet.client.commands.options import proxy_option, with_hint
+from tfleet.client.commands.output import status_table
+from tfleet.client.errors import FleetError
+from tfleet.client.proxies.addresses import parse_whereabouts
+from tfleet.client.worker_status import worker_statuses
+from tfleet.runtime.clean_exit import clean_exit
+
+_STATUS_TIMEOUT_S: Final = 10.0
+_UNLIMITED_WIDTH: Final = 10_000
+
+
+@click.command()
+@proxy_option
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the proxy's JSON document.",
+)
+def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
+    """Show the workers that the proxy knows.
+
+    A worker is starting, ready, ejected (requests to it failed; the proxy probes it until it answers) or
+    draining (it finishes its requests and gets no new ones, or it is in maintenance).
+
+    \b
+    Examples:
+      tfleet status
+      tfleet status --proxy gpu-box:12480
+      tfleet status --json | jq -r '.workers[] | select(.state != "ready") | .id'
+
+    \b
+    Exit code:
+      0  the proxy answered
+      1  the proxy did not answer
+      2  wrong usage
+    """
+    with clean_exit():
+        try:
+            document = asyncio.run(_workers_document(proxy))
+        except FleetError as error:
+            click.echo(with_hint(error), err=True)
+            sys.exit(1)
+        workers = worker_statuses(document)
+        if as_json:
+            click.echo(json.dumps(document, indent=2))
+        elif workers:
+            # A pipe has no width: long ids must not be cut.
+            console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
+            console.print(status_table(workers, console.width))
+        else:
+            click.echo(f"{parse_whereabouts(proxy)} knows no workers yet: start one with `tfleet worker`")
+
+
+async def _workers_document(proxy: tuple[str, ...]) -> dict[str, Any]:
+    async with AsyncFleetClient(proxy, timeout_s=_STATUS_TIMEOUT_S) as client:
+        return await client.workers_document()
