@@ -1,4 +1,4 @@
-"""The client for programs that run on asyncio."""
+"""The asynchronous client, for programs that use asyncio."""
 
 from __future__ import annotations
 
@@ -41,25 +41,23 @@ DEFAULT_BALANCE: Final[Balance] = "least-in-flight"
 
 
 class AsyncFleetClient:
-    """Classifies images with one fleet. Belongs to the event loop that first uses it.
+    """Classifies images with one fleet. It belongs to the event loop that first uses it.
 
-    `proxy` is `host:port` or a URL; several of them, in a list or with commas between; or
-    `consul://host:port`, where the proxies are registered (`consul://host:port/name` for a fleet whose name
-    is not `tfleet`). Several proxies take turns, and one that does not answer costs no call: the next one is
-    asked.
+    `proxy` is `host:port` or a URL; several of them, in a list or separated by commas; or
+    `consul://host:port` for proxies that are registered there (`consul://host:port/name` if the fleet's name
+    is not `tfleet`). Several proxies are used in turn; if one does not answer, the call goes to the next one.
 
-    With `p2p` the images go straight to the workers and a proxy is only asked for their addresses, now and
-    then; `balance` says how the images are shared among the workers. Where no worker can be reached, they go
-    through a proxy if it takes images, and a warning of the logger `tfleet.client` says so once.
+    With `p2p` images go directly to the workers, and a proxy is only asked for their addresses from time to
+    time; `balance` is how images are balanced among them. If no worker can be reached, images go through a
+    proxy if it forwards, and the logger `tfleet.client` warns once.
 
-    `timeout_s` is for a whole call, with its reading, lookups and retries; `connect_timeout_s` for making one
-    connection. Who lets nothing move for `try_timeout_s` is given up and another one tried: with `p2p` a
-    worker, and a proxy where there is another one. `top` is how many predictions are wanted, None for the
-    fleet's default. At most `max_connections` are open at once; calls beyond wait for one, within their
-    time-out.
+    `timeout_s` limits a whole call, with reading, lookups and retries; `connect_timeout_s` limits connecting.
+    After `try_timeout_s` without progress another worker is tried (with `p2p`), or another proxy if there is
+    one. `top` is the number of predictions; None for the fleet's default. At most `max_connections` are open
+    at a time; further calls wait for one, within their timeout.
 
-    Raises BadProxyError, a ValueError, for a `proxy` that is no address, and ValueError for a number out of
-    range or a `balance` that is none.
+    Raises BadProxyError, a ValueError, for an invalid `proxy`, and ValueError for a number out of range or an
+    unknown `balance`.
     """
 
     def __init__(
@@ -99,7 +97,7 @@ class AsyncFleetClient:
 
     @property
     def proxy(self) -> str:
-        """Where the proxy is, in words: its base URL, several with commas between, or a registry."""
+        """The address of the proxy, for display: its base URL, several separated by commas, or a registry."""
         return str(self._proxies)
 
     def __repr__(self) -> str:
@@ -114,7 +112,7 @@ class AsyncFleetClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections. Calls under way fail, later ones raise RuntimeError."""
+        """Close all connections. Calls in progress fail; later calls raise RuntimeError."""
         await self._route.close()
         await self._proxies.close()
         await self._transport.close()
@@ -124,7 +122,7 @@ class AsyncFleetClient:
 
         `top` overrides the client's. Raises BadImageError, which names the file, BusyError,
         FleetUnavailableError, WorkerFailedError, DeadlineExceededError or UnexpectedAnswerError, all of them
-        FleetError; TypeError for what is no image.
+        FleetError; TypeError for a source of another type.
         """
         try:
             return await self._classify(image, top)
@@ -136,7 +134,7 @@ class AsyncFleetClient:
             ) from error
 
     async def _classify(self, image: Source, top: int | None) -> Classification:
-        """The same, with a BadImageError that leaves it to the caller to name the file."""
+        """Like `classify`, but a BadImageError does not name the file."""
         _check_at_least_1("top", top)
         clock = asyncio.get_running_loop().time
         started = clock()
@@ -167,11 +165,11 @@ class AsyncFleetClient:
     ) -> AsyncGenerator[Outcome[S], None]:
         """Classify many images, `concurrency` at a time; yield their outcomes in the order of the sources.
 
-        A failure is an outcome, and the others are still done. Sources are taken as they are needed, at most
-        4 x `concurrency` ahead of what was yielded, so they may be endless. A source iterable that is no
-        collection is iterated in a thread of its own, since it may block. If `sources` raises, that is
-        raised here after the outcomes of what it gave. Whoever stops early closes the generator
-        (`contextlib.aclosing`).
+        A failure is an outcome; the other images are still classified. Sources are read as needed, at most 4
+        x `concurrency` ahead of the yielded outcomes, so they may be endless. An iterable that is not a
+        collection is iterated in its own thread, because it may block. An error that `sources` raises is
+        raised here after the outcomes of the sources before it. A caller that stops early must close the
+        generator (`contextlib.aclosing`).
         """
         if isinstance(sources, str | bytes | bytearray | memoryview):
             raise TypeError("classify_many takes many sources: put a single one into a list")
@@ -188,16 +186,12 @@ class AsyncFleetClient:
         return worker_status.worker_statuses(await self.workers_document())
 
     async def workers_document(self) -> dict[str, Any]:
-        """The proxy's own JSON document of its workers, with whatever fields it has. Raises as `workers`
-        does.
-        """
+        """The proxy's JSON document of its workers, with all its fields. Raises as `workers` does."""
         reply, call = await self._get(worker_status.PATH)
         return worker_status.workers_document(reply, request_id=call.request_id)
 
     async def roster(self) -> WorkerList:
-        """The workers, and the ticket that they ask for before they do what one tells them. Raises as
-        `workers` does.
-        """
+        """The workers, and the ticket that they need to accept commands. Raises as `workers` does."""
         reply, call = await self._get(worker_status.PATH)
         return worker_status.roster(reply, request_id=call.request_id)
 
@@ -207,7 +201,7 @@ class AsyncFleetClient:
         return worker_status.metrics_page(reply, request_id=call.request_id)
 
     async def _get(self, path: str) -> tuple[HttpResponse, Call]:
-        """What a proxy answers there, and the call that it answers."""
+        """A proxy's answer to a GET, and its call."""
         now = asyncio.get_running_loop().time()
         call = Call(request_id(None), now + self._timeout_s)
 

@@ -1,9 +1,8 @@
-"""Sends one worker out of the fleet, and waits until it is gone.
+"""Drain one worker, and wait until it has finished.
 
-How a worker is known to be gone, by somebody who is not on its machine: it takes no new connections long
-before that, while it finishes what it has begun. So a connection is held from the beginning that asks
-nothing; the worker closes it, with all the others, when its last request is done. If then nobody answers at
-its address, or somebody else does, it is gone.
+A draining worker accepts no new connections while it finishes its requests, so a refused connection does not
+mean that it has finished. This client therefore opens an idle connection first: the worker closes it after
+its last request. If the worker then no longer answers at its address, or another one does, it has finished.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from tfleet.client.worker_status import WorkerStatus
     from tfleet.contract.address import Address
 
-_LOOK_EVERY_S: Final = 0.2
+_POLL_EVERY_S: Final = 0.2
 _ANSWER_TIMEOUT_S: Final = 5.0
 _OK: Final = 200
 _ACCEPTED: Final = 202
@@ -38,18 +37,18 @@ _IN_FLIGHT: Final = re.compile(rb"^tfleet_worker_in_flight ([0-9.]+)$", re.MULTI
 
 
 class WorkerDrain:
-    """The end of one worker, at an address that its proxy gave, with a ticket if it gave one. To be used with
-    `async with`.
+    """Drains one worker at the address, and with the ticket, that its proxy gave. Use it with `async
+    with`.
     """
 
     def __init__(self, transport: Transport, worker: WorkerStatus, address: Address, ticket: str) -> None:
         self.in_flight: int | None = None
-        """What it was still working on when it was last asked; None where nobody knows."""
+        """The number of requests in flight when the worker last reported it; None if unknown."""
         self._transport = transport
         self._worker = worker
         self._address = address
         self._ticket = ticket
-        # In a static list a worker has no name but its address, which it does not know itself.
+        # In a static list the id of a worker is its address, and the worker itself does not know it.
         named = worker.id != worker.address
         self._addressee = f"?worker={quote(worker.id, safe='')}" if named else ""
         self._held: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -66,7 +65,7 @@ class WorkerDrain:
         self._let_go()
 
     async def begin(self) -> None:
-        """Tell the worker to leave. One that is leaving already is told again. Raises FleetError."""
+        """Tell the worker to drain; harmless if it is draining already. Raises FleetError."""
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 await self._hold()
@@ -93,9 +92,9 @@ class WorkerDrain:
             raise answers.failure(reply)
 
     async def wait_gone(self, tell: Callable[[int], None]) -> None:
-        """Return when the worker has finished what it had.
+        """Return when the worker has finished its requests.
 
-        `tell` gets the number of requests in flight whenever there is a new one.
+        `tell` is called with the number of requests in flight whenever it changes.
         """
         async with asyncio.TaskGroup() as group:
             progress = group.create_task(self._follow(tell))
@@ -106,15 +105,15 @@ class WorkerDrain:
             progress.cancel()
 
     async def _hold(self) -> None:
-        """Open the connection that is held; without one the worker's answers have to do."""
+        """Open the idle connection. If that fails, the worker is polled instead."""
         with contextlib.suppress(OSError):
             self._held = await asyncio.open_connection(self._address.host, self._address.port)
 
     async def _held_to_the_end(self) -> None:
         if self._held is None:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_POLL_EVERY_S)
             return
-        with contextlib.suppress(OSError):  # a reset is an end, too
+        with contextlib.suppress(OSError):  # a reset is an end as well
             await self._held[0].read(1)
         self._let_go()
 
@@ -128,19 +127,19 @@ class WorkerDrain:
         return reply is not None and reply[0] == _OK
 
     async def _follow(self, tell: Callable[[int], None]) -> None:
-        """Ask what is in flight for as long as the worker takes connections."""
+        """Poll the number of requests in flight for as long as the worker accepts connections."""
         while (reply := await self._ask("/metrics")) is not None:
             found = _IN_FLIGHT.search(reply[1])
             if found is None:
                 return
-            in_flight = max(0, round(float(found[1])) - 1)  # without this question
+            in_flight = max(0, round(float(found[1])) - 1)  # without this request itself
             if in_flight != self.in_flight:
                 self.in_flight = in_flight
                 tell(in_flight)
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_POLL_EVERY_S)
 
     async def _ask(self, path: str) -> tuple[int, bytes] | None:
-        """Status and body of an answer; None where there is none."""
+        """Status and body of the answer; None if there is none."""
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 reply = await self._transport.get(self._address.url + path, {})

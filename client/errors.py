@@ -1,8 +1,8 @@
-"""What can go wrong with a call, named for what the caller will do about it.
+"""The client's exceptions, one for each reaction of the caller.
 
-Every one of them is a FleetError, and each message is one line that can be shown to a user as it is. A wrong
-argument (a negative time-out, text instead of bytes, a closed client) is no matter of the fleet's: it raises
-ValueError, TypeError or RuntimeError.
+All are FleetErrors. Each message is one line that can be shown to a user. A wrong argument (a negative
+timeout, text instead of bytes) or the use of a closed client raises ValueError, TypeError or RuntimeError
+instead.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 class FleetError(Exception):
     """A call to the fleet failed.
 
-    `status` is the HTTP status of the answer, None where there was none. `request_id` is the name under
-    which the logs of proxy and worker have the request, None where none was sent.
+    `status` is the HTTP status of the answer; None if there was none. `request_id` identifies the request in
+    the logs of proxy and worker; None if none was sent.
     """
 
     def __init__(self, message: str, *, status: int | None = None, request_id: str | None = None) -> None:
@@ -22,11 +22,11 @@ class FleetError(Exception):
 
 
 class BadImageError(FleetError):
-    """Do not send this image again: the fleet refused it (4xx), or could not be read (`status` None)."""
+    """The fleet rejected the image (4xx), or it could not be read (`status` None): do not send it again."""
 
 
 class TryLaterError(FleetError):
-    """The same call may well succeed later: in `retry_after_s` seconds, None where nobody said."""
+    """The same call may succeed later: in `retry_after_s` seconds, or None if the answer did not say when."""
 
     def __init__(
         self,
@@ -41,20 +41,20 @@ class TryLaterError(FleetError):
 
 
 class BusyError(TryLaterError):
-    """The fleet is alive and has too much to do (429): send slower."""
+    """The fleet is overloaded (429): send more slowly."""
 
 
 class FleetUnavailableError(TryLaterError):
-    """Nothing can be reached (`status` None), or no worker is there (503)."""
+    """The fleet can't be reached (`status` None), or has no worker (503)."""
 
 
 class WorkerFailedError(FleetError):
-    """A worker failed at this request (500, 502, an answer cut short): sending it once more may help."""
+    """A worker failed to process the request (500, 502, an incomplete answer): a retry may help."""
 
 
 class DeadlineExceededError(FleetError):
-    """No answer in `timeout_s` (`status` None), or the fleet gave up in time to say so (504, 408)."""
+    """No answer within `timeout_s` (`status` None), or the fleet reported a timeout (504, 408)."""
 
 
 class UnexpectedAnswerError(FleetError):
-    """What answered does not speak as a tfleet proxy or worker does: check the address."""
+    """The answer is not that of a tfleet proxy or worker: check the address."""

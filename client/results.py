@@ -1,7 +1,4 @@
-"""What a classification gives back.
-
-The header Server-Timing, as far as the fleet uses it (https://www.w3.org/TR/server-timing/).
-"""
+"""The result of a classification, with the timing from the Server-Timing header."""
 
 from __future__ import annotations
 
@@ -14,6 +11,12 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
+# `name;dur=1.5`, with other parameters before or after. Names and numbers contain no comma and no semicolon.
+# See https://www.w3.org/TR/server-timing/.
+_METRIC = re.compile(
+    r"""^\s*(?P<name>[\w-]+)\s*(?:;.*?)?;\s*dur\s*=\s*"?(?P<dur>\d+(?:\.\d+)?)"?\s*(?:;|$)"""
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -25,7 +28,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where a worker's time went, in milliseconds; None where the worker did not say."""
+    """How long a worker's stages took, in milliseconds; None if the worker did not report it."""
 
     decode_ms: float | None = None
     queue_ms: float | None = None
@@ -34,12 +37,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a worker saw in one image.
+    """The predictions for one image, best first.
 
-    `predictions` are best first. `worker` is the id of the one that answered and `model` is `name/version`,
-    both empty where nobody said so. `elapsed_ms` is the whole call as the caller saw it: reading, lookups,
-    retries. `retries` is how many workers were tried in vain before, by the proxy or in p2p mode by the
-    client.
+    `worker` is the id of the worker that answered and `model` is `name/version`; both are empty if the answer
+    did not say. `elapsed_ms` is the duration of the whole call with reading, lookups and retries. `retries`
+    is the number of failed attempts before, by the proxy or, in p2p mode, by the client.
     """
 
     predictions: tuple[Prediction, ...]
@@ -53,28 +55,22 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[S]):
-    """What became of one source of classify_many: either `classification` or `error` is there, never both."""
+    """The result for one source of classify_many: either a `classification` or an `error`."""
 
     source: S
     classification: Classification | None = None
     error: FleetError | None = None
 
     def result(self) -> Classification:
-        """The classification; raises the error where there is none."""
+        """The classification; raises the error if there is none."""
         if self.error is not None:
             raise self.error
         assert self.classification is not None
         return self.classification
 
 
-# `name;dur=1.5`, with other parameters before or after. Names and numbers hold no comma and no semicolon.
-_METRIC = re.compile(
-    r"""^\s*(?P<name>[\w-]+)\s*(?:;.*?)?;\s*dur\s*=\s*"?(?P<dur>\d+(?:\.\d+)?)"?\s*(?:;|$)"""
-)
-
-
 def parse_server_timing(header: str) -> Timing:
-    """Read decode, queue and infer; what is missing or unreadable is None, other metrics are passed over."""
+    """Read decode, queue and infer; a missing or invalid value is None, other metrics are ignored."""
     durations: dict[str, float] = {}
     for metric in header.split(","):
         if match := _METRIC.match(metric):

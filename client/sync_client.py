@@ -1,10 +1,8 @@
-"""An event loop in a thread of its own, for callers that have none.
+"""The synchronous client: AsyncFleetClient on an event loop in a background thread.
 
-The client for everybody else: the same as AsyncFleetClient, on an event loop in the background.
-
-Fork: a child process has none of its parent's threads and must not touch its sockets. A client that was used
-before a fork can be used after it: the child starts a loop and connections of its own with its first call.
-An iteration of classify_many does not survive the fork; begin it in the process that reads it.
+Fork: a child process has none of its parent's threads, and must not use its sockets. A client that was used
+before a fork can be used after it: the child starts its own loop and connections with its first call. An
+iteration of classify_many does not survive a fork; start it in the process that reads it.
 """
 
 from __future__ import annotations
@@ -46,10 +44,10 @@ _CLOSED: Final = "the client is closed"
 
 
 class LoopThread:
-    """Runs coroutines for any number of threads, from its making to `close`.
+    """An event loop in its own thread that runs coroutines for any number of threads, until `close`.
 
-    `at_end` is awaited on the loop when it closes, before what still runs is cancelled. The thread is a
-    daemon, so a program that forgets to close still ends.
+    `at_end` is awaited on the loop when it closes, before the remaining tasks are cancelled. The thread is a
+    daemon, so a program that does not close it still ends.
     """
 
     def __init__(self, at_end: Callable[[], Awaitable[None]]) -> None:
@@ -65,14 +63,14 @@ class LoopThread:
         self._loop, self._end = started.result()
 
     def run(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run the coroutine that `make` gives, and give back its result. RuntimeError when closed.
+        """Run the coroutine that `make` returns, and return its result. Raises RuntimeError when closed.
 
-        An interrupt (Ctrl-C) cancels it, wherever it strikes: the coroutine is made on the loop, so there is
-        none in this thread that could be left behind.
+        An interrupt (Ctrl-C) at any point cancels it: the coroutine is created on the loop, so that this
+        thread can't leave one behind that was never awaited.
         """
         done: concurrent.futures.Future[T] = concurrent.futures.Future()
         try:
-            # Under the lock: what is handed to a loop that has been told to end would never be done.
+            # Under the lock: a loop that has been told to end would never run the coroutine.
             with self._lock:
                 if self._closing:
                     raise RuntimeError(_CLOSED)
@@ -90,7 +88,7 @@ class LoopThread:
             if not self._closing:
                 self._closing = True
                 self._loop.call_soon_threadsafe(self._end.set)
-        # The garbage collector may close a forgotten client on this very thread.
+        # The garbage collector may close an unclosed client on this very thread.
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
@@ -106,7 +104,7 @@ async def _live(
 
 
 def begin(make: Callable[[], Coroutine[Any, Any, T]], done: concurrent.futures.Future[T]) -> None:
-    """On the loop: run what `make` gives until `done` has its result, or until `done` is cancelled."""
+    """On the loop: run the coroutine of `make` until `done` has its result, or until `done` is cancelled."""
     if done.cancelled():
         return
     loop = asyncio.get_running_loop()
@@ -114,7 +112,7 @@ def begin(make: Callable[[], Coroutine[Any, Any, T]], done: concurrent.futures.F
 
     def report(task: asyncio.Task[T]) -> None:
         error = None if task.cancelled() else task.exception()
-        with suppress(concurrent.futures.InvalidStateError):  # its caller gave up in the meantime
+        with suppress(concurrent.futures.InvalidStateError):  # the caller was interrupted in the meantime
             if task.cancelled():
                 done.cancel()
             elif error is not None:
@@ -137,9 +135,9 @@ S = TypeVar("S", bound=Source)
 class FleetClient:
     """Classifies images with one fleet, for code without asyncio.
 
-    The arguments, results and errors are AsyncFleetClient's. Any number of threads may share one client:
-    they share its connections. Its thread starts with the first call. Close it, or use it in a `with`; one
-    that is forgotten is closed by the garbage collector or at the end of the program.
+    The arguments, results and errors are AsyncFleetClient's. Any number of threads may share one client and
+    its connections. Its thread starts with the first call. Close it, or use it in a `with`; otherwise the
+    garbage collector or the end of the program closes it.
     """
 
     def __init__(
@@ -165,7 +163,7 @@ class FleetClient:
             top=top,
             max_connections=max_connections,
         )
-        self._proxy = self._make().proxy  # bad arguments are told now, not at the first call
+        self._proxy = self._make().proxy  # raise for wrong arguments now, not at the first call
         self._lock = threading.Lock()
         self._closed = False
         self._running: _Running | None = None
@@ -189,7 +187,7 @@ class FleetClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections and end the thread. Calls of other threads fail, later ones raise
+        """Close the connections and end the thread. Calls of other threads fail; later calls raise
         RuntimeError.
         """
         with self._lock:
@@ -211,7 +209,9 @@ class FleetClient:
     def classify_many(
         self, sources: Iterable[S], *, concurrency: int = DEFAULT_CONCURRENCY, top: int | None = None
     ) -> Generator[Outcome[S], None, None]:
-        """See AsyncFleetClient.classify_many. Leaving the loop over it early cancels what is under way."""
+        """See AsyncFleetClient.classify_many. Leaving the loop over it early cancels the calls in
+        progress.
+        """
         running = self._started()
         outcomes = running.client.classify_many(sources, concurrency=concurrency, top=top)
         return _iterated(running.loop, _Stepped(outcomes))
@@ -239,11 +239,13 @@ class FleetClient:
             return self._running
 
     def _forget(self) -> None:
-        """In a forked child: leave the parent's thread and sockets alone, and start anew when called."""
+        """In a forked child: leave the parent's thread and sockets alone, and start again with the next
+        call.
+        """
         self._lock = threading.Lock()  # another thread of the parent may have held it
         if self._running is not None:
             self._running.finalizer.detach()
-            # Kept for good: collecting it would close sockets and a selector that the parent goes on using.
+            # Never collected: that would close the sockets and the selector that the parent still uses.
             _parents.append(self._running)
             self._running = None
 
@@ -256,7 +258,7 @@ class _Running:
 
 
 class _Stepped(Generic[T]):
-    """An async generator taken step by step by another thread, which may give up in the middle of one."""
+    """An async generator that another thread iterates; that thread may be interrupted during a step."""
 
     def __init__(self, items: AsyncGenerator[T, None]) -> None:
         self._items = items
@@ -267,7 +269,7 @@ class _Stepped(Generic[T]):
         return await anext(self._items, None)
 
     async def close(self) -> None:
-        if self._step is not None:  # an interrupted step has been told to end, but may still be at it
+        if self._step is not None:  # an interrupted step is cancelled, but may still be running
             await asyncio.wait([self._step])
         await self._items.aclose()
 
@@ -277,7 +279,7 @@ def _iterated(loop: LoopThread, outcomes: _Stepped[Outcome[S]]) -> Generator[Out
         while (outcome := loop.run(outcomes.next)) is not None:
             yield outcome
     finally:
-        with suppress(RuntimeError):  # the client was closed, and its loop cleaned up then
+        with suppress(RuntimeError):  # the client was closed, and its loop has cleaned up
             loop.run(outcomes.close)
 
 

@@ -1,4 +1,4 @@
-"""Text of others' (file names, labels, errors) made fit for a terminal and for one line."""
+"""Format text for output: on a terminal, in tab-separated values, with a number."""
 
 from __future__ import annotations
 

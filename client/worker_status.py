@@ -1,4 +1,4 @@
-"""What the proxy knows of its workers."""
+"""The workers as the proxy lists them in `GET /workers`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _OK: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """One row of the proxy's table.
+    """One worker of the proxy's list.
 
-    `state` is `starting`, `ready`, `ejected` or `draining`; a later proxy may know more, so it is text.
-    `in_flight` counts this proxy's requests to the worker. `last_error` is empty where there was none.
+    `state` is `starting`, `ready`, `ejected` or `draining`; it is text because a newer proxy may have more
+    states. `in_flight` counts this proxy's requests to the worker. `last_error` is empty if there was none.
     """
 
     id: str
@@ -37,20 +37,22 @@ class WorkerStatus:
 
     @property
     def model_label(self) -> str:
-        """`name/version`, empty where nobody said it."""
+        """`name/version`; empty if unknown."""
         return f"{self.model}/{self.version}" if self.model and self.version else self.model
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerList:
-    """The workers that a proxy knows, and the ticket for them; empty where it gave none."""
+    """The workers that a proxy knows, and the ticket for them; empty if it gave none."""
 
     workers: tuple[WorkerStatus, ...]
     ticket: str = field(default="", repr=False)
 
 
 def workers_document(reply: HttpResponse, *, request_id: str | None = None) -> dict[str, Any]:
-    """The document of `GET /workers`, unknown fields and all; raises the FleetError that the answer means."""
+    """The document of `GET /workers`, with its unknown fields; raises the FleetError that the answer
+    means.
+    """
     document = succeeded(reply, request_id=request_id)
     rows = document.get("workers")
     if not isinstance(rows, list) or not all(_is_row(row) for row in rows):
@@ -63,18 +65,18 @@ def workers_document(reply: HttpResponse, *, request_id: str | None = None) -> d
 
 
 def worker_statuses(document: Mapping[str, Any]) -> tuple[WorkerStatus, ...]:
-    """The rows of a document that `workers_document` gave; fields that are not known yet are passed over."""
+    """The rows of a document that `workers_document` gave; unknown fields are ignored."""
     return tuple(_worker_status(row) for row in document["workers"])
 
 
 def roster(reply: HttpResponse, *, request_id: str | None = None) -> WorkerList:
-    """The rows with the ticket that came with them; raises the FleetError that the answer means."""
+    """The workers and the ticket in the answer; raises the FleetError that the answer means."""
     document = workers_document(reply, request_id=request_id)
     return WorkerList(worker_statuses(document), sendable_ticket(reply.headers.get(TICKET)))
 
 
 def metrics_path(worker_id: str) -> str:
-    """Where the proxy shows what a worker counts."""
+    """The path of a worker's metrics at the proxy."""
     return f"{PATH}/{quote(worker_id, safe='')}/metrics"
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tfleet.client.worker_status import WorkerList, WorkerStatus
 
 _MAX_NAMED: Final = 10
+_PROXY_TIMEOUT_S: Final = 10.0
+_WAIT_TIMEOUT_S: Final = 60.0
 
 
 class NoSuchWorkerError(ValueError):
@@ -54,10 +56,6 @@ def _names(workers: Sequence[WorkerStatus]) -> str:
     names = ", ".join(printable(worker.id) for worker in workers[:_MAX_NAMED])
     more = len(workers) - _MAX_NAMED
     return f"{names} and {more} more" if more > 0 else names
-
-
-_PROXY_TIMEOUT_S: Final = 10.0
-_WAIT_TIMEOUT_S: Final = 60.0
 
 
 @click.command()

@@ -1,7 +1,8 @@
-"""What an answer means: a classification, or the exception that tells the caller what to do. Pure.
+"""Turn the fleet's answers into classifications or exceptions. No I/O.
 
-A status counts whoever sent it: a load balancer in front of the fleet says 413 or 502 in HTML of its own,
-and the caller has to do the same about it. Only what no fleet and no balancer would say is "not tfleet".
+A status counts even if the body is not tfleet's: a load balancer in front of the fleet answers 413 or 502 in
+HTML, and the caller reacts in the same way. Only an answer that neither the fleet nor a balancer gives is
+"not tfleet".
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _ELSEWHERE: Final = 307
 _BAD_REQUEST: Final = 400
 _SERVER_ERROR: Final = 500
 _WRONG_PLACE: Final = frozenset({401, 403, 404, 405, 407})
-"""Statuses of 4xx that say nothing about the image: this is not the place, or not the way to ask."""
-_REFUSED_BY_ANYBODY: Final = frozenset({413, 415, 422})
+"""4xx that say nothing about the image: the address or the method is wrong, or access is denied."""
+_REJECTED_BY_FLEET_OR_BALANCER: Final = frozenset({413, 415, 422})
 _TRY_LATER: Final[Mapping[int, type[TryLaterError]]] = {429: BusyError, 503: FleetUnavailableError}
 _TOO_LATE: Final = frozenset({408, 504})
 _MAX_DETAIL: Final = 500
@@ -42,10 +43,10 @@ _MAX_RETRY_AFTER_DIGITS: Final = 6
 def classification(
     reply: HttpResponse, *, request_id: str, elapsed_ms: float, failed_tries: int = 0
 ) -> Classification:
-    """Read the answer of `POST /predict`; raises the FleetError that it means where it is none.
+    """Read the answer of `POST /predict`; raises the FleetError that any other answer means.
 
-    `request_id` is the id that was sent, `elapsed_ms` what the call has taken so far, `failed_tries` how many
-    of the client's own there were before.
+    `request_id` is the id that was sent, `elapsed_ms` the duration of the call so far, `failed_tries` the
+    number of the client's failed attempts before.
     """
     document = succeeded(reply, request_id=request_id)
     predictions = _predictions(document.get("predictions"))
@@ -85,7 +86,7 @@ def failure(reply: HttpResponse, *, request_id: str | None = None) -> FleetError
         return WorkerFailedError(message, status=status, request_id=request_id)
     if said is not None and status in _WRONG_PLACE:
         return UnexpectedAnswerError(f"{reply.url}: {said}", status=status, request_id=request_id)
-    if status in _REFUSED_BY_ANYBODY or (said is not None and status >= _BAD_REQUEST):
+    if status in _REJECTED_BY_FLEET_OR_BALANCER or (said is not None and status >= _BAD_REQUEST):
         return BadImageError(message, status=status, request_id=request_id)
     return _not_our_answer(reply, request_id)
 
@@ -123,9 +124,7 @@ def _prediction(item: object) -> Prediction | None:
 
 
 def detail(reply: HttpResponse) -> str | None:
-    """The problem document's own words, on one line and of bounded length; None where it is no problem
-    document.
-    """
+    """The detail of a problem document, on one line and of bounded length; None for any other body."""
     document = reply.document()
     if document is None or "status" not in document:
         return None
@@ -134,6 +133,6 @@ def detail(reply: HttpResponse) -> str | None:
 
 
 def _retry_after_s(reply: HttpResponse) -> float | None:
-    """Seconds of Retry-After; its other form, a date, needs both clocks to agree and is passed over."""
+    """The seconds of Retry-After; None for a date, which would need synchronized clocks."""
     text = reply.headers.get("Retry-After", "").strip()
     return float(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_RETRY_AFTER_DIGITS else None

@@ -1,1 +1,1 @@
-"""Images to send: where their bytes are."""
+"""Find images in files and folders, and read them for sending."""

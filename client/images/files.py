@@ -1,4 +1,4 @@
-"""The files that the arguments of `tfleet classify` mean."""
+"""Expand the arguments of `tfleet classify` to files."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tfleet.client.text import count
 _JPEG: Final = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp")
 _OTHERS: Final = (".png", ".apng", ".gif", ".bmp", ".webp", ".avif", ".heic", ".heif")
 SUFFIXES: Final = (*_JPEG, *_OTHERS)
-"""What counts as an image in a folder. A file that is named itself is sent whatever it is called.
+"""The endings of images in a folder. A file that is named as an argument is sent whatever its ending is.
 
-Not all workers read .heic and .heif; one that does not says so, and how it would.
+Not all workers read .heic and .heif; one that can't explains in its answer what to install.
 """
 
 STDIN: Final = "-"
 _CHUNK_BYTES: Final = 64 * 1024
-_ENDINGS_TOLD: Final = 5
+_MAX_ENDINGS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A folder that yields nothing to send, and why."""
+    """A folder without a file to send, and the reason."""
 
     name: str
     reason: str
@@ -44,11 +44,11 @@ class PassedOver:
 
     def __str__(self) -> str:
         """`3 files passed over: 2 .tif, 1 .txt`, the most frequent first."""
-        endings = self._endings.most_common(_ENDINGS_TOLD)
-        told = [f"{number} {ending}" for ending, number in endings]
+        endings = self._endings.most_common(_MAX_ENDINGS)
+        shown = [f"{number} {ending}" for ending, number in endings]
         if rest := self._endings.total() - sum(number for _, number in endings):
-            told.append(f"{rest} others")
-        return f"{count(self._endings.total(), 'file')} passed over: {', '.join(told)}"
+            shown.append(f"{rest} others")
+        return f"{count(self._endings.total(), 'file')} passed over: {', '.join(shown)}"
 
     def add(self, name: str) -> None:
         """Count a file."""
@@ -60,9 +60,9 @@ def expand(
 ) -> Iterator[str | Unusable]:
     """The files to send, one at a time and in order. May block, so it belongs in a thread.
 
-    Folders are walked recursively, sorted by name; links to folders are not followed, as they may go in
-    circles. `-` stands for the names, one a line, that `read(n)` gives until it gives nothing. Files in
-    folders that are no images by their names are counted in `passed_over`.
+    Folders are walked recursively, sorted by name; links to folders are not followed, because they may form a
+    cycle. `-` stands for the file names, one a line, that `read(n)` returns until it returns nothing. Files
+    in folders that are no images by their names are counted in `passed_over`.
     """
     passed_over = PassedOver() if passed_over is None else passed_over
     for argument in arguments:
@@ -110,7 +110,7 @@ def _walk(folder: str, passed_over: PassedOver) -> Iterator[str | Unusable]:
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """False for a link to a folder, a pipe or a device. A broken link counts: it should be told."""
+    """False for a link to a folder, a pipe or a device. True for a broken link, so that it is reported."""
     try:
         return stat.S_ISREG(entry.stat().st_mode)
     except OSError:

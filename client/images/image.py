@@ -1,14 +1,11 @@
-"""Which kind of image bytes are, by their first bytes: names lie.
-
-An image to send: where its bytes are, and how they are read without holding up the event loop.
+"""An image to send: its type, from its first bytes, and its bytes, read without blocking the event loop.
 
 The rules:
-- A file of up to HELD_BYTES is read once and held: one hop to a thread for each photograph.
-- A larger file is streamed from disk at each send, so memory does not grow with it and a second try reads it
-  again.
-- What cannot be read twice (a pipe, an open file) is read to its end and held, up to MAX_HELD_BYTES.
-- More than HELD_BYTES are sent in pieces, wherever they are.
-- A file that cannot be read is a BadImageError: the caller's answer is the same as to a refused one.
+- A file of up to HELD_BYTES is read once and kept in memory: one call in a thread for a typical photograph.
+- A larger file is streamed from disk for each attempt, so that memory does not grow with it.
+- A source that can't be read twice (a pipe, an open file) is read to its end and kept, up to MAX_HELD_BYTES.
+- More than HELD_BYTES are sent in pieces.
+- A file that can't be read is a BadImageError, like an image that the fleet rejects.
 """
 
 from __future__ import annotations
@@ -24,9 +21,17 @@ from typing import BinaryIO, Final, TypeAlias
 
 from tfleet.client.errors import BadImageError
 
+Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+"""An image: the path of a file, the bytes themselves, or a file open for reading in binary mode."""
+
+HELD_BYTES: Final = 1024 * 1024
+MAX_HELD_BYTES: Final = 256 * 1024 * 1024
+_CHUNK_BYTES: Final = 256 * 1024
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+
 UNKNOWN: Final = "image/x-unknown"
-"""For bytes that none of the signatures fits. They are sent all the same: what can be read is the worker's
-to say.
+"""The type of bytes without a known signature. They are sent all the same: the worker decides what it can
+read.
 """
 
 _SIGNATURES: Final = (
@@ -50,20 +55,9 @@ def content_type(head: bytes) -> str:
     return next((name for signature, name in _SIGNATURES if head.startswith(signature)), UNKNOWN)
 
 
-Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
-"""What can be classified: the path of a file, the bytes themselves, or a file open for reading in binary
-mode.
-"""
-
-HELD_BYTES: Final = 1024 * 1024
-MAX_HELD_BYTES: Final = 256 * 1024 * 1024
-_CHUNK_BYTES: Final = 256 * 1024
-_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
-
-
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The bytes `held` or, where `path` is set, `size` bytes of that file; `content_type` is `image/...`."""
+    """The bytes in `held` or, if `path` is set, `size` bytes of that file; `content_type` is `image/...`."""
 
     content_type: str
     size: int
@@ -71,10 +65,9 @@ class Image:
     path: Path | None = None
 
     def payload(self, progress: Callable[[], None]) -> bytes | AsyncGenerator[bytes, None]:
-        """The body of a request; each call gives it whole and anew. `progress` is called for each piece of it
-        that goes.
+        """The body of one request, from the start. `progress` is called for each piece that is sent.
 
-        The generator raises BadImageError where the file cannot be read again or has become shorter.
+        The generator raises BadImageError if the file can't be read again or has become shorter.
         """
         if self.path is not None:
             return _streamed(self.path, self.size, progress)
@@ -82,8 +75,8 @@ class Image:
 
 
 async def load(source: Source) -> Image:
-    """Make an image of a source. Raises BadImageError (status None) where it cannot be read, TypeError for
-    text.
+    """Load an image from a source. Raises BadImageError (status None) if it can't be read, and TypeError for
+    another type.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return _held(bytes(source))
@@ -102,7 +95,7 @@ async def _in_thread(read: Callable[[], Image]) -> Image:
 
 
 def _what_to_pass(source: object) -> str:
-    """Instead of what can't be sent."""
+    """The error message for a source of another type."""
     kind = type(source)
     if kind.__module__.partition(".")[0] == "PIL":
         return (
@@ -141,7 +134,7 @@ def _held(data: bytes) -> Image:
 def _read_to_end(file: BinaryIO) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    while chunk := file.read(_CHUNK_BYTES):  # an unbuffered file gives less than it is asked for
+    while chunk := file.read(_CHUNK_BYTES):  # an unbuffered file may return less than requested
         if not isinstance(chunk, bytes):
             raise TypeError("an image is bytes: open the file in binary mode")
         size += len(chunk)
@@ -152,14 +145,14 @@ def _read_to_end(file: BinaryIO) -> bytes:
 
 
 async def _pieces(held: bytes, progress: Callable[[], None]) -> AsyncGenerator[bytes, None]:
-    # In one piece, nobody would know whether any of it moves, and aiohttp warns.
+    # A single large piece would show no progress until it is sent whole, and aiohttp warns.
     for start in range(0, len(held), _CHUNK_BYTES):
         progress()
         yield held[start : start + _CHUNK_BYTES]
 
 
 async def _streamed(path: Path, size: int, progress: Callable[[], None]) -> AsyncGenerator[bytes, None]:
-    # Never an OSError from here: aiohttp would take it for one of the connection's.
+    # An OSError must not leave this generator: aiohttp would treat it as a failure of the connection.
     left = size
     try:
         # The buffered file's lock makes close() wait for a read that a cancelled call left behind in its

@@ -1,7 +1,4 @@
-"""Where the proxy is, as people write it.
-
-Where the proxies are, as people write it: one, several, or a registry that lists them.
-"""
+"""Parse the address of the proxy: one or several URLs, or a registry in which the proxies are registered."""
 
 from __future__ import annotations
 
@@ -19,7 +16,9 @@ from tfleet.discovery.registry import BadRegistryError, ConsulRegistry, parse_re
 
 DEFAULT_PROXY: Final = f"http://localhost:{PROXY_PORT}"
 _FORMS: Final = "expected HOST:PORT or http://HOST:PORT"
-# What people paste: the address of a page instead of the proxy's.
+_CONSUL: Final = ("consul://", "consul+https://")
+_SERVICE: Final = re.compile(r"[A-Za-z0-9_.-]+")
+# A common mistake: the address of one of the proxy's pages instead of the proxy's.
 _PAGES: Final = ("/predict", "/worker", "/workers", "/healthz", "/readyz", "/metrics")
 
 
@@ -30,9 +29,9 @@ class BadProxyError(ValueError):
 def parse_proxy(text: str) -> str:
     """The base URL, without a trailing slash, of `host:port`, of a bare host or of an http(s) URL.
 
-    A bare host has the fleet's port; a URL without a port has its scheme's, as everywhere. A path is kept and
-    goes before that of each request, for a proxy behind another one; that of a page of the proxy's own is
-    refused. Raises BadProxyError.
+    A bare host gets the fleet's port; a URL without a port gets the default port of its scheme. A path is a
+    prefix for all requests, for a proxy behind another one; the path of one of the proxy's own pages is
+    rejected. Raises BadProxyError.
     """
     stripped = text.strip()
     if "://" not in stripped:
@@ -43,7 +42,7 @@ def parse_proxy(text: str) -> str:
     try:
         parts = urlsplit(stripped)
         port = parts.port
-    except ValueError as error:  # a port that is no number, brackets that do not close
+    except ValueError as error:  # the port is not a number, or a bracket is not closed
         raise BadProxyError(f"{text!r} is not a proxy's address ({error}): {_FORMS}") from error
     if parts.scheme not in {"http", "https"}:
         raise BadProxyError(f"{text!r} is neither http nor https: {_FORMS}")
@@ -58,10 +57,6 @@ def parse_proxy(text: str) -> str:
         base = f"{parts.scheme}://{parts.netloc}{path.removesuffix(f'/{page}')}"
         raise BadProxyError(f"{text!r} is the address of a page: without /{page} it is the proxy's, {base}")
     return f"{parts.scheme}://{parts.netloc}{path}"
-
-
-_CONSUL: Final = ("consul://", "consul+https://")
-_SERVICE: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +84,11 @@ Whereabouts: TypeAlias = NamedProxies | ProxiesInRegistry
 
 
 def parse_whereabouts(proxy: str | Iterable[str]) -> Whereabouts:
-    """Read `--proxy`: addresses as `parse_proxy` takes them, one a string or with commas between, or
-    `consul://HOST:PORT`, with `/NAME` after it for a fleet with another name than `tfleet`; or the same with
-    `consul+https://`. What that wants is read from the environment, as Consul's own tools do.
+    """Parse `--proxy`: addresses for `parse_proxy`, in several strings or separated by commas, or a registry.
 
-    Raises BadProxyError.
+    A registry is `consul://HOST:PORT` or `consul+https://HOST:PORT`, with `/NAME` if the fleet's name is not
+    `tfleet`. Its token and certificates come from the environment variables of Consul's own tools. Raises
+    BadProxyError.
     """
     each = [proxy] if isinstance(proxy, str) else list(proxy)
     parts = [part.strip() for text in each for part in text.split(",") if part.strip()]

@@ -1,12 +1,12 @@
-"""Finds the proxies in the registry, and looks again from time to time.
+"""Look up the proxies in Consul, and repeat the lookup from time to time.
 
 The rules:
-- It is a request that finds a look due, so a client that has nothing to send asks nothing. A look runs beside
-  the requests; they wait for it only where no proxy is left that they could ask.
-- A look is due some ten seconds after the last one, and within a second after a proxy failed.
-- The registry proposes: what it lists as passing goes to `on_found`; where it does not answer, nothing does.
-- It is asked over the client's own connections: one question needs no library for Consul, which would take
-  longer to import than a client takes to classify.
+- A request starts a lookup that is due, so an idle client sends nothing. A lookup runs in the background;
+  requests wait for it only if no other proxy is left to try.
+- A lookup is due about ten seconds after the last one, and within a second after a proxy failed.
+- `on_found` gets the proxies that are passing. If the registry does not answer, the known proxies stay.
+- Lookups use the client's own HTTP connections: a Consul library would take longer to import than an image to
+  classify.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from tfleet.client.proxies.addresses import ProxiesInRegistry
 
 _AGAIN_AFTER_S: Final = 10.0
-_AFTER_A_FAILURE_S: Final = 1.0
+_AFTER_FAILURE_WITHIN_S: Final = 1.0
 _TIMEOUT_S: Final = 5.0
 _OK: Final = 200
 _BAD_REQUEST: Final = 400
 _FORBIDDEN: Final = 403
-_MOST_BYTES: Final = 200
+_MAX_QUOTED_BYTES: Final = 200
 
 
 class ConsulResolver:
-    """Looks for the proxies of one fleet. Belongs to the event loop that first uses it."""
+    """Looks up the proxies of one fleet. It belongs to the event loop that first uses it."""
 
     def __init__(
         self, transport: Transport, where: ProxiesInRegistry, on_found: Callable[[tuple[str, ...]], None]
@@ -59,27 +59,26 @@ class ConsulResolver:
         return f"<ConsulResolver of {self._where}>"
 
     def look_if_due(self) -> None:
-        """Begin a look if it is time."""
+        """Start a lookup if one is due."""
         if asyncio.get_running_loop().time() >= self._due_s:
             self._looks.begin(self._look)
 
     def doubt(self) -> None:
-        """Take the news that a proxy failed: the list may be old. All clients of it find out together, so
-        they don't ask together.
-        """
-        soon_s = asyncio.get_running_loop().time() + self._rng.random() * _AFTER_A_FAILURE_S
+        """Note that a proxy failed, so the list may be outdated."""
+        # At random: all clients of the proxy notice it at the same moment.
+        soon_s = asyncio.get_running_loop().time() + self._rng.random() * _AFTER_FAILURE_WITHIN_S
         self._due_s = min(self._due_s, soon_s)
 
     async def look(self) -> FleetUnavailableError:
-        """Look now. What the caller is told if there is still no proxy that it could ask."""
+        """Look up now. Returns the error to raise if there is still no proxy to try."""
         return FleetUnavailableError(await self._looks.result(self._look))
 
     async def close(self) -> None:
-        """End what is under way. Whoever waits for it gets RuntimeError."""
+        """Cancel a lookup in progress. Requests that wait for it get a RuntimeError."""
         await self._looks.close()
 
     async def _look(self) -> str:
-        """Tell what is listed. What it means if no proxy is known even so."""
+        """Pass the listed proxies to `on_found`. Returns the error message if no proxy is known even so."""
         self._due_s = asyncio.get_running_loop().time() + _AGAIN_AFTER_S * (0.5 + self._rng.random())
         registry = self._where.registry.address
         try:
@@ -94,14 +93,14 @@ class ConsulResolver:
         except (UnexpectedAnswerError, RegistryError) as error:
             return f"cannot find a proxy: {error}"
         self._on_found(found)
-        nobody = f"no proxy is registered as {self._where}"
+        none_found = f"no proxy is registered as {self._where}"
         if reply.headers.get("Server") == EMBEDDED_REGISTRY:
-            return nobody
-        return f"{nobody}; {self._where.registry.access.acl_hint(self._where.service)}"
+            return none_found
+        return f"{none_found}; {self._where.registry.access.acl_hint(self._where.service)}"
 
     async def _ask(self) -> HttpResponse:
         credentials, service = self._credentials, self._where.service
-        # stale: any of Consul's servers may answer, be there a leader or not.
+        # stale: any of Consul's servers may answer, even without a leader.
         url = f"{self._where.registry.url}/v1/health/service/{quote(service)}?passing=1&stale"
         headers = await asyncio.to_thread(credentials.headers)
         reply = await self._transport.get(
@@ -110,7 +109,7 @@ class ConsulResolver:
             context=await asyncio.to_thread(credentials.context),
             server_name=credentials.server_name,
         )
-        said = reply.body[:_MOST_BYTES].decode(errors="replace")
+        said = reply.body[:_MAX_QUOTED_BYTES].decode(errors="replace")
         refuses = f"the registry at {self._where.registry.address} refuses"
         if reply.status == _FORBIDDEN:
             needed = f"service:read for {service} and node:read"
@@ -121,13 +120,13 @@ class ConsulResolver:
 
 
 def _urls(reply: HttpResponse) -> tuple[str, ...]:
-    """The base URLs of those that are listed. Raises UnexpectedAnswerError where it is no list."""
+    """The base URLs of the listed proxies. Raises UnexpectedAnswerError if the answer is not a list."""
     try:
         listed = parse_listings(json.loads(reply.body)) if reply.status == _OK else None
     except (ValueError, TypeError, RecursionError):
         listed = None
     if listed is None:
-        said = reply.body[:_MOST_BYTES].decode(errors="replace")
+        said = reply.body[:_MAX_QUOTED_BYTES].decode(errors="replace")
         raise UnexpectedAnswerError(f"{reply.url} answered {reply.describe()}: {said}")
     # A proxy that was killed may still be listed beside the one that has its port now.
     return tuple(dict.fromkeys(listing.instance.address.url for listing in listed))

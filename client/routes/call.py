@@ -1,4 +1,4 @@
-"""One call of the user's: its name, its deadline, and what they look like on the wire."""
+"""One classification call: its request id and deadline, and the headers that carry them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tfleet.contract import names as contract
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, whatever the number of requests that it takes.
+    """One call, which may need several requests.
 
-    `deadline` is on the clock that `headers` is given, in seconds. `top` is how many predictions are wanted,
-    None for as many as the worker thinks fit. `tries` are those that failed so far, in p2p mode.
+    `deadline` is in seconds on the clock that `headers` is given. `top` is the number of predictions; None
+    for the worker's default. `tries` are the attempts so far, in p2p mode.
     """
 
     request_id: str
@@ -28,9 +28,7 @@ class Call:
         return "/predict" if self.top is None else f"/predict?top={self.top}"
 
     def headers(self, now: float, ticket: str = "", worker: str = "") -> dict[str, str]:
-        """The headers of a request sent at `now`: the call's id, what is left of its time, the ticket and
-        the worker that it is for.
-        """
+        """The headers of a request sent at `now`: request id, remaining time, ticket and the worker's id."""
         left_ms = max(1, math.floor((self.deadline - now) * 1000))
         headers = {contract.REQUEST_ID: self.request_id, contract.REQUEST_TIMEOUT_MS: str(left_ms)}
         if ticket:

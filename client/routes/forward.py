@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 class Forward:
-    """Sends each image to a proxy. Retries with other workers are the proxy's: it knows them and has a budget
-    for them.
+    """Sends each image to a proxy. The proxy retries with other workers: it knows them and has a retry
+    budget.
     """
 
     def __init__(self, transport: Transport, proxies: ProxyFailover) -> None:
@@ -22,7 +22,7 @@ class Forward:
         self._proxies = proxies
 
     async def send(self, image: Image, call: Call) -> HttpResponse:
-        """A proxy's answer, whatever its status. Raises FleetError where there is none."""
+        """A proxy's answer, with any status. Raises FleetError if there is none."""
         now_s = asyncio.get_running_loop().time
 
         async def send(url: str, patience_s: float | None) -> HttpResponse:
@@ -32,4 +32,4 @@ class Forward:
         return await self._proxies.ask(send, deadline_s=call.deadline, request_id=call.request_id)
 
     async def close(self) -> None:
-        """Nothing runs beside the calls."""
+        """Nothing to do: there are no background tasks."""

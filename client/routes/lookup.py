@@ -1,4 +1,4 @@
-"""The first step of p2p mode: which workers to talk to, in the words of `GET /worker?n=`."""
+"""Look up workers for p2p mode: the query of `GET /worker?n=` and its answer."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _LONGEST_S: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class FoundWorker:
-    """A worker that the proxy named. One without an id goes by its address.
+    """A worker that the proxy named. If it has no id, its address is used.
 
-    `weight` is how much of a turn it is to have: 1, or less while it is warming up, and more than 0.
+    `weight` is its share of requests: 1, or between 0 and 1 during its slow start.
     """
 
     id: str
@@ -36,16 +36,16 @@ class FoundWorker:
 
     @property
     def name(self) -> str:
-        """What it calls itself; empty where nobody knows, or it could not be said in one header."""
+        """The worker's own id; empty if it is unknown, or can't be sent in a header."""
         return "" if self.id == str(self.address) or not _is_one_header(self.id) else self.id
 
 
 @dataclass(frozen=True, slots=True)
 class LeasedWorkers:
-    """Workers to share the images among for `expires_in_s` seconds (0 where the proxy did not say).
+    """The workers to use for `expires_in_s` seconds (0 if the proxy did not say).
 
-    `forwards` is whether the proxy would take an image itself. `ticket` is to be shown to the workers, empty
-    where they ask for none.
+    `forwards` is whether the proxy forwards images itself. `ticket` is sent to the workers; empty if they
+    need none.
     """
 
     workers: tuple[FoundWorker, ...]
@@ -54,16 +54,16 @@ class LeasedWorkers:
     ticket: str = ""
 
 
-def path(size: int, unwanted: Iterable[str] = ()) -> str:
-    """Path and query of the question for up to `size` workers, none of them with an id in `unwanted`."""
-    query = [(LEASE_SIZE, str(size)), *(("except", worker_id) for worker_id in unwanted)]
+def path(size: int, excluded: Iterable[str] = ()) -> str:
+    """Path and query of the lookup of up to `size` workers, without those with an id in `excluded`."""
+    query = [(LEASE_SIZE, str(size)), *(("except", worker_id) for worker_id in excluded)]
     return f"{_PATH}?{urlencode(query)}"
 
 
 def granted(reply: HttpResponse, *, request_id: str | None = None) -> LeasedWorkers:
-    """Read the answer of `GET /worker?n=`; raises the FleetError that it means where it names no worker.
+    """Read the answer of `GET /worker?n=`; raises the FleetError that it means if it names no worker.
 
-    A worker that is asked itself names only itself, without a list around it.
+    A worker answers this with its own row only, without a list around it.
     """
     document = succeeded(reply, request_id=request_id)
     rows = document.get("workers", [document])
@@ -102,7 +102,7 @@ def _found(row: Any) -> FoundWorker | None:
 
 
 def sendable_ticket(value: object) -> str:
-    """The ticket that a proxy gave; empty where it is none that a header could show."""
+    """The ticket that a proxy gave; empty if it can't be sent in a header."""
     return value if isinstance(value, str) and _is_one_header(value) else ""
 
 
@@ -111,5 +111,5 @@ def _is_one_header(text: str) -> bool:
 
 
 def _positive(value: object) -> float | None:
-    """The number above 0 that the value is; None for anything else, NaN included."""
+    """The value if it is a number above 0; None for anything else, NaN included."""
     return float(value) if isinstance(value, int | float) and value > 0 else None
