@@ -73,7 +73,7 @@ class AsyncFleetClient:
         max_connections: int = 100,
     ) -> None:
         if not all(seconds > 0 for seconds in (timeout_s, connect_timeout_s, try_timeout_s)):
-            raise ValueError("a time-out is a number of seconds above 0")
+            raise ValueError("a timeout must be a number of seconds above 0")
         _check_at_least_1("top", top)
         _check_at_least_1("max_connections", max_connections)
         if balance not in BALANCES:

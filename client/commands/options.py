@@ -1,4 +1,4 @@
-"""The option `--proxy`, the same for every command that asks a proxy, and the hint where none answers."""
+"""The option `--proxy` of the client commands, and the hint for a proxy that does not answer."""
 
 from __future__ import annotations
 

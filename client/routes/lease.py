@@ -93,7 +93,7 @@ class Lease:
 
     def lapsed(self, now_s: float) -> bool:
         """Whether the lease must not be used before a renewal was tried."""
-        # An expired lease that was just tried in vain stays in use until the next try is due.
+        # An expired lease that was could not be renewed just now stays in use until the next try is due.
         return not self.workers or (now_s >= self.renewal.expires_at_s and self.due(now_s))
 
     def pick(

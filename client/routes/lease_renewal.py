@@ -46,6 +46,7 @@ class LeaseRenewal:
         self._size = size
         self._balance = balance
         self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
+        # A random start, so that many clients with one image each don't all choose the same worker.
         self._turn = int(self._rng.random() * size)
         self._in_flight: Counter[str] = Counter()
         self._renewals: SingleFlight[FleetError | None] = SingleFlight()
@@ -109,6 +110,7 @@ class LeaseRenewal:
         finally:
             self._in_flight[worker.id] -= 1
             if not self._in_flight[worker.id]:
+                # Workers come and go: the counter must not grow with them.
                 del self._in_flight[worker.id]
 
     def answered(self, worker: FoundWorker) -> None:

@@ -187,6 +187,7 @@ class PeerToPeer:
         assert isinstance(refusal, TryLaterError)
         if isinstance(refusal, BusyError):
             rest_s = refusal.retry_after_s
+            # A busy worker is healthy: it stays in the lease.
             self._renewal.busy(worker, PAUSE_S if rest_s is None else rest_s)
         else:
             self._renewal.failed(worker)
@@ -216,6 +217,7 @@ class PeerToPeer:
                 self._last_failure,
                 self._proxies,
             )
+        # The proxy reaches workers and this client does not: don't repeat the failures with the next image.
         self._fallback = self._fallback.on(_now_s(), self._rng)
         return reply
 
@@ -231,6 +233,7 @@ class PeerToPeer:
         """Probe all workers of the lease. Removes and returns those that don't answer."""
         workers = self._renewal.lease.workers
         async with asyncio.TaskGroup() as group:
+            # All at once: together they take one probe timeout, not one each.
             asked = [group.create_task(self._answers(worker)) for worker in workers]
         unreachable = []
         for worker, task in zip(workers, asked, strict=True):
