@@ -1,4 +1,4 @@
-"""What `tfleet up` says to whoever started it: above all the lines to paste."""
+"""The messages of `tfleet up` on the terminal, with example commands to paste."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _PHOTO = Path("tests/data/cat.jpg")
 
 
 def photo(folder: Path) -> str:
-    """A photo to classify, as one writes it in `folder`: the project's own in a checkout, else a name."""
+    """The path of a photo, relative to `folder`: the project's own in a checkout, else an example name."""
     return str(_PHOTO if (folder / _PHOTO).is_file() else Path("cat.jpg"))
 
 
 def opening(workers: int, mode: Mode, proxy: Address, registry: ConsulRegistry | EmbeddedRegistry) -> str:
-    """What is about to be started."""
+    """The first line: what will be started."""
     return (
         f"a fleet of {_count(workers)} behind a proxy on {proxy} ({mode} mode), "
         f"registry {registry}; Ctrl-C stops it all"
@@ -28,7 +28,7 @@ def opening(workers: int, mode: Mode, proxy: Address, registry: ConsulRegistry |
 
 
 def silent_registry(registry: ConsulRegistry) -> str:
-    """Why no worker will be found for now, and what to do about it."""
+    """The warning that the registry does not answer, and what to do."""
     return (
         f"the registry at {registry.address} does not answer: workers are found as soon as it does. "
         "Start it, or see --registry and CONSUL_HTTP_ADDR; --registry embedded needs none"
@@ -36,7 +36,7 @@ def silent_registry(registry: ConsulRegistry) -> str:
 
 
 def program(argv0: str, folder: Path) -> str:
-    """How one calls this program in a terminal in `folder`: by name where that is found, else by its path."""
+    """How to call this program in `folder`: by name if the shell finds it, else by its path."""
     if shutil.which("tfleet") is not None or not Path(argv0).is_file():
         return "tfleet"
     path = Path(argv0).absolute()
@@ -76,14 +76,14 @@ def elsewhere(proxy: Address) -> Address | None:
 
 
 def progress(ready: int, wanted: int, elapsed_s: float) -> str:
-    """How far the start is."""
+    """The progress of the start."""
     if ready:
         return f"{ready} of {_count(wanted)} ready after {elapsed_s:.0f} s"
     return f"waiting for {_count(wanted)} ({elapsed_s:.0f} s): TensorFlow takes a while to load a model"
 
 
 def farewell(why: str) -> str:
-    """What happens now that `why`, a signal or a process that cannot run, asked to stop."""
+    """The line that announces the stop; `why` is a signal or a process that cannot run."""
     return f"stopping because of {why}: the proxy first; Ctrl-C now kills what is left"
 
 

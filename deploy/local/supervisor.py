@@ -1,4 +1,4 @@
-"""The processes of a fleet: started stage by stage, stopped stage by stage the other way round."""
+"""Starts the processes of a fleet stage by stage, and stops the stages in reverse order."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from tfleet.worker.wsgi.incoming_body import IncomingBody, Refusal
 from tfleet.worker.wsgi.response import WsgiResponse
 
 _DISCARDED_BYTES: Final = 64 * 1024
-"""Of a body that nobody needs, so that its connection can be kept."""
+"""The largest unneeded body that is read to its end, so that its connection can be kept."""
 
 
 class ImageRequest:
