@@ -8,6 +8,7 @@ before the fleet knows of the drain; after that, requests on kept connections ar
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import signal
 import sys
@@ -31,7 +32,7 @@ from tfleet.discovery.registration.advertise import advertised, advice, wan_advi
 from tfleet.discovery.registration.heartbeat import TTL_S, Registration
 from tfleet.discovery.registration.self_test import SelfTest, SelfTestTarget
 from tfleet.discovery.registry import Registry, StaticRegistry
-from tfleet.httpd.admission import ConnectionMetrics
+from tfleet.httpd.admission import Admission, ConnectionMetrics
 from tfleet.httpd.listen import listen_errors
 from tfleet.runtime.backoff import Backoff
 from tfleet.worker.address.addresses import WorkerAddresses, why_untested
@@ -90,10 +91,11 @@ class WorkerSettings:
 
 
 class Stop:
-    """Waits for SIGTERM and SIGINT. While the worker starts they end the process at once."""
+    """Waits for SIGTERM, SIGINT or a failure. While the worker starts they end the process at once."""
 
     def __init__(self, lifecycle: Lifecycle) -> None:
         self._asked = threading.Event()
+        self._failed = False
         self._lifecycle = lifecycle
         for signum in _SIGNALS:
             signal.signal(signum, self._on_signal)
@@ -102,14 +104,25 @@ class Stop:
         """Ask the process to stop, as a signal does."""
         self._asked.set()
 
+    def fail(self) -> None:
+        """End the process with exit code 1. Any thread may call it."""
+        self._failed = True
+        os.kill(os.getpid(), signal.SIGTERM)  # interrupts the main thread wherever it waits
+
+    def exit_if_failed(self) -> None:
+        """Raise SystemExit after a failure."""
+        if self._failed:
+            sys.exit(1)
+
     def wait(self) -> None:
-        """Return when the process is asked to stop.
+        """Return when the process is asked to stop; raise SystemExit after a failure.
 
         It polls twice a second: the kernel may deliver a signal to another thread, and then nothing wakes
         this one, in which Python runs the handlers.
         """
         while not self._asked.wait(_POLL_INTERVAL_S):
             pass
+        self.exit_if_failed()
 
     def ignore_signals(self) -> None:
         """Ignore signals from now on: a late one must not kill the interpreter as it ends."""
@@ -118,14 +131,15 @@ class Stop:
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         if self._lifecycle.state is LifecycleState.STARTING:
-            sys.exit(0)
+            sys.exit(int(self._failed))
         self._asked.set()
 
 
 def serve(settings: WorkerSettings) -> None:
     """Run until SIGTERM or SIGINT, then drain.
 
-    Raises CannotListenError, AddressHeldError, NotPublishedError and ModelError: nothing was served.
+    Raises CannotListenError, AddressHeldError, NotPublishedError and ModelError: nothing was served. Raises
+    SystemExit with code 1 after the HTTP server has failed.
 
     The port is open from the start: `/healthz` answers and `/readyz` says that the worker is starting. The
     address is tested while the model is loaded.
@@ -137,25 +151,15 @@ def serve(settings: WorkerSettings) -> None:
     addresses = _addresses(settings, server.address)
     instance = _identity(settings, addresses)
     log: Any = structlog.get_logger().bind(worker=instance.id)
-    metrics.in_flight.set_function(lambda: server.busy)
-    metrics.queue_requests.set_function(lambda: server.queue.waiting)
-    metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
-    metrics.include(BusySeconds(lambda: server.queue.busy_s))
     registration = _registration(settings, instance, addresses, lifecycle, metrics, server.address)
     memory = MemoryTrimmer()
     decoders = DecoderPool(COMMAND, settings.pool_limits, log=log)
     metrics.include(DecoderMetrics(decoders))
     classify = Classify(lifecycle, metrics, settings.image_limits, decoders=decoders, memory=memory)
     app = make_app(WorkerIdentity(instance, addresses, lifecycle), classify, metrics, stop.ask, settings.cors)
-    admission = server.start(app, instance.id, refusals(instance, metrics), settings.cors)
+    admission = server.start(app, instance.id, refusals(instance, metrics), settings.cors, stop.fail)
     try:
-        metrics.include(
-            ConnectionMetrics(
-                admission,
-                connections="tfleet_worker_connections",
-                refused="tfleet_worker_refused_connections",
-            )
-        )
+        _include_server(metrics, server, admission)
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         registration.begin()
         classifier = load_warm(settings.spec, settings.tuning, batch_sizes(settings.max_batch), metrics, log)
@@ -182,6 +186,19 @@ def serve(settings: WorkerSettings) -> None:
     classifier.close()
     log.info("worker stopped", unfinished=unfinished)
     stop.ignore_signals()
+    stop.exit_if_failed()
+
+
+def _include_server(metrics: WorkerMetrics, server: WsgiServer, admission: Admission) -> None:
+    metrics.in_flight.set_function(lambda: server.busy)
+    metrics.queue_requests.set_function(lambda: server.queue.waiting)
+    metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
+    metrics.include(BusySeconds(lambda: server.queue.busy_s))
+    metrics.include(
+        ConnectionMetrics(
+            admission, connections="tfleet_worker_connections", refused="tfleet_worker_refused_connections"
+        )
+    )
 
 
 def _listen(settings: WorkerSettings) -> WsgiServer:

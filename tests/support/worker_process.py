@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,12 @@ class Worker:
 
 
 @contextlib.contextmanager
-def worker_process(*options: str, environment: Mapping[str, str] | None = None) -> Iterator[Worker]:
+def worker_process(
+    *options: str, environment: Mapping[str, str] | None = None, command: Sequence[str] = COMMAND
+) -> Iterator[Worker]:
     """A worker that is starting; ended with the block. Without an `environment` it has the test's."""
     with tempfile.NamedTemporaryFile(prefix="tfleet-worker-") as log:
-        process = subprocess.Popen([*COMMAND, *options], stdout=log, stderr=log, env=environment)
+        process = subprocess.Popen([*command, *options], stdout=log, stderr=log, env=environment)
         try:
             yield Worker(process, Path(log.name))
         finally:

@@ -1,5 +1,6 @@
 import contextlib
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,20 @@ def test_a_folder_of_an_odd_name_is_registered_and_served(quick: ForkedWorkers, 
             (entry,) = requests.get(f"{registry.url}/v1/health/service/tfleet", timeout=10).json()
             assert entry["Service"]["Meta"] == {"model": "%E6%A8%A1%E5%9E%8B", "version": "1"}
             worker.process.kill()
+
+
+def test_a_failed_http_server_ends_the_worker(tmp_path: Path) -> None:
+    model, keys = write_model(tmp_path / "colours" / "1"), tmp_path / "keys"
+    keys.write_text("k" * 32)
+    with embedded_registry() as registry:
+        options = ("--model", str(model), "--registry", f"consul://{registry}", "--log-format", "json")
+        command = (sys.executable, "-m", "tests.worker.failing_worker", str(keys))
+        with worker_process(*options, command=command) as worker:
+            eventually_sync(lambda: registered(registry), timeout_s=60)
+            keys.unlink()
+            assert worker.process.wait(30) == 1
+            assert worker.events("HTTP server failed")
+            assert registered(registry) == []
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

@@ -84,7 +84,7 @@ class WsgiContext:
         """
         try:
             return call(self.site.application, environ())
-        except Exception as error:  # it costs this request, and neither the thread nor the loop
+        except BaseException as error:  # even a SystemExit must not end the thread or the loop
             structlog.get_logger().error("request failed", exc_info=error)
             return None
 

@@ -115,8 +115,10 @@ class ImageRequest:
         context.queue.begin(body)
         if self._gone:
             self._refusal = Rejection.CLIENT_GONE  # the application only counts it
-        response = context.call(lambda: self._environ(body.take()))
-        context.queue.end(body)  # this thread is free before another request can know of the answer
+        try:
+            response = context.call(lambda: self._environ(body.take()))
+        finally:
+            context.queue.end(body)  # this thread is free before another request can know of the answer
         try:
             context.loop.call_soon_threadsafe(self._answer, response)
         except RuntimeError:  # the server has ended meanwhile, and the client's connection with it

@@ -122,14 +122,16 @@ class WsgiServer:
         worker: str = "",
         note_refusal: NoteRefusal = lambda name, problem: None,
         cors: Cors = CORS_OFF,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> Admission:
         """Begin to answer with a WSGI application. Images that name another worker than this are refused.
 
-        Returns the counter of connections.
+        Returns the counter of connections. `on_failure` is called, in the server's thread, if the server
+        fails after the start: then it answers nothing any more.
         """
         site = WsgiSite(app, worker, self.address, self._check_ticket, self._body_limits, cors, note_refusal)
         started: Future[_Running] = Future()
-        thread = threading.Thread(target=self._run_loop, args=(site, started), name="http")
+        thread = threading.Thread(target=self._run_loop, args=(site, started, on_failure), name="http")
         thread.start()
         self._running = started.result()
         return self._running.server.admission
@@ -142,7 +144,8 @@ class WsgiServer:
     def announce_drain(self) -> None:
         """From now on each answer closes its connection; new connections are still accepted."""
         if self._running is not None:
-            self._running.loop.call_soon_threadsafe(self._running.server.drain)
+            with contextlib.suppress(RuntimeError):  # the loop has failed
+                self._running.loop.call_soon_threadsafe(self._running.server.drain)
 
     def close(self, timeout_s: float) -> int:
         """Stop accepting, wait for the requests in flight, and end.
@@ -157,23 +160,26 @@ class WsgiServer:
             return 0
         # Idle connections stay until the last request is answered: a client that asks on one is told by a 503
         # to ask another worker, and `tfleet drain` sees by its connection when the worker has ended.
-        last_answers = running.server.close(timeout_s, keep_idle=True)
-        closing = asyncio.run_coroutine_threadsafe(last_answers, running.loop)
-        unfinished = closing.result()
+        unfinished = running.last_answers(timeout_s)
         # Threads that still compute are not waited for: their clients see the closed connection.
         self._threads.close(timeout_s=0.1 if unfinished else _JOIN_S)
-        running.loop.call_soon_threadsafe(running.stop.set)
+        with contextlib.suppress(RuntimeError):  # the loop has failed
+            running.loop.call_soon_threadsafe(running.stop.set)
         running.thread.join()
+        for each in self._sockets:  # a loop that has failed leaves them open
+            each.close()
         return unfinished
 
-    def _run_loop(self, site: WsgiSite, started: Future[_Running]) -> None:
+    def _run_loop(self, site: WsgiSite, started: Future[_Running], on_failure: Callable[[], None]) -> None:
         """Run the event loop, from `start` to the end of `close`."""
         try:
             asyncio.run(self._serve(site, started))
         except BaseException as error:
-            if started.done():
-                raise
-            started.set_exception(error)
+            if not started.done():
+                started.set_exception(error)
+                return
+            structlog.get_logger().error("HTTP server failed", exc_info=error)
+            on_failure()
 
     async def _serve(self, site: WsgiSite, started: Future[_Running]) -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
@@ -198,3 +204,17 @@ class _Running:
     thread: threading.Thread
     server: httpd.Server
     stop: asyncio.Event
+
+    def last_answers(self, timeout_s: float) -> int:
+        """Close the server and return how many requests were broken off: all, if its loop has failed."""
+        closing = self.server.close(timeout_s, keep_idle=True)
+        try:
+            closed = asyncio.run_coroutine_threadsafe(closing, self.loop)
+        except RuntimeError:
+            closing.close()
+            return self.server.busy
+        while self.thread.is_alive():
+            # The loop may fail meanwhile; then nobody sets the result.
+            with contextlib.suppress(TimeoutError):
+                return closed.result(_SECOND_S)
+        return self.server.busy

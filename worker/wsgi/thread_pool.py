@@ -7,9 +7,11 @@ import time
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
+import structlog
+
 
 class Job(Protocol):
-    """The work of one request. It raises nothing."""
+    """The work of one request. What it raises is logged."""
 
     def run(self) -> None:
         """Do the work; a thread of the pool calls this."""
@@ -66,5 +68,8 @@ class ThreadPool:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job.run()
+            try:
+                job.run()
+            except BaseException as error:  # a SystemExit would end the thread, and its queue would stop
+                structlog.get_logger().error("job failed", exc_info=error)
             del job  # it holds a body

@@ -44,6 +44,18 @@ def test_their_number_may_change() -> None:
     assert running() == set()
 
 
+def test_a_thread_outlives_a_job_that_exits() -> None:
+    threads, done = ThreadPool(1), threading.Event()
+
+    def leave() -> None:
+        raise SystemExit
+
+    threads.submit(Job(leave))
+    threads.submit(Job(done.set))
+    assert done.wait(10)
+    threads.close(timeout_s=10)
+
+
 def test_a_close_cancels_what_waits_and_leaves_what_runs() -> None:
     threads, go_on, begun = ThreadPool(1), threading.Event(), threading.Event()
 
