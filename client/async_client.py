@@ -14,7 +14,7 @@ from tfleet.client.errors import BadImageError, DeadlineExceededError, FleetErro
 from tfleet.client.http import answers
 from tfleet.client.http.transport import Transport
 from tfleet.client.images.image import Source, load
-from tfleet.client.proxies.addresses import DEFAULT_PROXY, parse_whereabouts
+from tfleet.client.proxies.addresses import DEFAULT_PROXY, parse_proxies
 from tfleet.client.proxies.failover import ProxyFailover
 from tfleet.client.results import Classification, Outcome
 from tfleet.client.routes.call import Call
@@ -78,7 +78,7 @@ class AsyncFleetClient:
         _check_at_least_1("max_connections", max_connections)
         if balance not in BALANCES:
             raise ValueError(f"balance is {balance!r}, and must be one of {', '.join(BALANCES)}")
-        where = parse_whereabouts(proxy)
+        where = parse_proxies(proxy)
         self._timeout_s = timeout_s
         self._top = top
         self._transport = Transport(connect_timeout_s=connect_timeout_s, max_connections=max_connections)

@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from tfleet.client.errors import FleetError, FleetUnavailableError
-from tfleet.client.proxies.addresses import DEFAULT_PROXY, BadProxyError, parse_whereabouts
+from tfleet.client.proxies.addresses import DEFAULT_PROXY, BadProxyError, parse_proxies
 from tfleet.client.text import printable
 
 HINT: Final = "Is the fleet up? Start one with `tfleet up`, or name its proxy with --proxy."
@@ -20,7 +20,7 @@ def with_hint(error: FleetError) -> str:
 
 def _checked(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     try:
-        parse_whereabouts(value)
+        parse_proxies(value)
     except BadProxyError as error:
         raise click.BadParameter(str(error)) from error
     return value

@@ -14,7 +14,7 @@ from tfleet.client.async_client import AsyncFleetClient
 from tfleet.client.commands.options import proxy_option, with_hint
 from tfleet.client.commands.output import status_table
 from tfleet.client.errors import FleetError
-from tfleet.client.proxies.addresses import parse_whereabouts
+from tfleet.client.proxies.addresses import parse_proxies
 from tfleet.client.worker_status import worker_statuses
 from tfleet.runtime.clean_exit import clean_exit
 
@@ -62,7 +62,7 @@ def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
             console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
             console.print(status_table(workers, console.width))
         else:
-            click.echo(f"{parse_whereabouts(proxy)} knows no workers yet: start one with `tfleet worker`")
+            click.echo(f"{parse_proxies(proxy)} knows no workers yet: start one with `tfleet worker`")
 
 
 async def _workers_document(proxy: tuple[str, ...]) -> dict[str, Any]:

@@ -80,10 +80,10 @@ class ProxiesInRegistry:
         return f"{self.service} in {self.registry}"
 
 
-Whereabouts: TypeAlias = NamedProxies | ProxiesInRegistry
+ProxyAddresses: TypeAlias = NamedProxies | ProxiesInRegistry
 
 
-def parse_whereabouts(proxy: str | Iterable[str]) -> Whereabouts:
+def parse_proxies(proxy: str | Iterable[str]) -> ProxyAddresses:
     """Parse `--proxy`: addresses for `parse_proxy`, in several strings or separated by commas, or a registry.
 
     A registry is `consul://HOST:PORT` or `consul+https://HOST:PORT`, with `/NAME` if the fleet's name is not

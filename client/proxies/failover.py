@@ -31,7 +31,7 @@ from tfleet.client.errors import (
 )
 from tfleet.client.http import answers
 from tfleet.client.http.transport import LostConnectionError
-from tfleet.client.proxies.addresses import ProxiesInRegistry, Whereabouts
+from tfleet.client.proxies.addresses import ProxiesInRegistry, ProxyAddresses
 from tfleet.client.proxies.consul_resolver import ConsulResolver
 from tfleet.client.proxies.rotation import Proxies
 from tfleet.runtime.network_errors import speaks_no_tls
@@ -67,7 +67,7 @@ class _Asked:
 class ProxyFailover:
     """Tries a client's proxies one after the other. It belongs to the event loop that first uses it."""
 
-    def __init__(self, transport: Transport, where: Whereabouts, *, try_timeout_s: float) -> None:
+    def __init__(self, transport: Transport, where: ProxyAddresses, *, try_timeout_s: float) -> None:
         self.where = where
         self._try_timeout_s = try_timeout_s
         self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret

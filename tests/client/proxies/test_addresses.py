@@ -8,8 +8,8 @@ from tfleet.client.proxies.addresses import (
     BadProxyError,
     NamedProxies,
     ProxiesInRegistry,
+    parse_proxies,
     parse_proxy,
-    parse_whereabouts,
 )
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.access import Access, Tls
@@ -79,7 +79,7 @@ ONE, TWO = "http://one:12480", "http://two:80"
 def test_proxies_are_a_list_or_comma_separated_and_unique(
     proxy: str | list[str], urls: tuple[str, ...]
 ) -> None:
-    assert parse_whereabouts(proxy) == NamedProxies(urls)
+    assert parse_proxies(proxy) == NamedProxies(urls)
 
 
 @pytest.mark.parametrize(
@@ -93,18 +93,18 @@ def test_proxies_are_a_list_or_comma_separated_and_unique(
 def test_a_registry_is_asked_for_the_proxies_of_one_fleet(
     proxy: str | list[str], registry: Address, service: str
 ) -> None:
-    assert parse_whereabouts(proxy) == ProxiesInRegistry(ConsulRegistry(registry), service)
+    assert parse_proxies(proxy) == ProxiesInRegistry(ConsulRegistry(registry), service)
 
 
 def test_one_with_tls_and_acls_is_asked_as_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSUL_HTTP_TOKEN", "secret")
     monkeypatch.setenv("CONSUL_CACERT", "/ca.pem")
     access = Access("secret", tls=Tls(ca_file=Path("/ca.pem")))
-    listed = parse_whereabouts("consul+https://consul/pets")
+    listed = parse_proxies("consul+https://consul/pets")
     assert listed == ProxiesInRegistry(ConsulRegistry(Address("consul", 8501), access), "pets-proxy")
     monkeypatch.setenv("CONSUL_HTTP_SSL_VERIFY", "perhaps")
     with pytest.raises(BadProxyError, match="CONSUL_HTTP_SSL_VERIFY=perhaps"):
-        parse_whereabouts("consul+https://consul/pets")
+        parse_proxies("consul+https://consul/pets")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_one_with_tls_and_acls_is_asked_as_the_environment_says(monkeypatch: pyt
 )
 def test_anything_else_is_refused_in_one_line(proxy: str | list[str], said: str) -> None:
     with pytest.raises(BadProxyError) as caught:
-        parse_whereabouts(proxy)
+        parse_proxies(proxy)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.waiting import eventually
 from tfleet.client import FleetUnavailableError
 from tfleet.client.http.transport import Transport
-from tfleet.client.proxies.addresses import parse_whereabouts
+from tfleet.client.proxies.addresses import parse_proxies
 from tfleet.client.proxies.failover import ProxyFailover
 from tfleet.client.routes.lease_renewal import LeaseRenewal
 
@@ -24,7 +24,7 @@ FOUR = ("10.0.0.1:1", "10.0.0.1:2", "10.0.0.1:3", "10.0.0.1:4")
 @asynccontextmanager
 async def keeper(proxy: Scripted) -> AsyncIterator[LeaseRenewal]:
     wire = Transport(connect_timeout_s=5, max_connections=4)
-    proxies = ProxyFailover(wire, parse_whereabouts(proxy.url), try_timeout_s=5)
+    proxies = ProxyFailover(wire, parse_proxies(proxy.url), try_timeout_s=5)
     made = LeaseRenewal(wire, proxies, size=8, balance="round-robin")
     yield made
     await made.close()

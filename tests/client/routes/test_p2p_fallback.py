@@ -17,7 +17,7 @@ from tfleet.client import (
 )
 from tfleet.client.http.transport import Transport
 from tfleet.client.images.image import load
-from tfleet.client.proxies.addresses import parse_whereabouts
+from tfleet.client.proxies.addresses import parse_proxies
 from tfleet.client.proxies.failover import ProxyFailover
 from tfleet.client.routes.call import Call
 from tfleet.client.routes.p2p import AGAIN_AFTER_S, PeerToPeer, ProxyFallback
@@ -140,7 +140,7 @@ async def test_images_go_to_workers_again_once_one_is_reachable(
     wire = Transport(connect_timeout_s=5, max_connections=4)
     route = PeerToPeer(
         wire,
-        ProxyFailover(wire, parse_whereabouts(proxy.url), try_timeout_s=5),
+        ProxyFailover(wire, parse_proxies(proxy.url), try_timeout_s=5),
         try_timeout_s=5,
         max_workers=8,
         balance="round-robin",
