@@ -5,31 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import structlog
 from aiohttp import http_exceptions, web
 
 from tfleet.contract.names import MAX_HEAD_BYTES
+from tfleet.proxy.admin.socket_folder import make_folder_again, new_socket_path, remove_left_behind
 
-# The whole path of a unix socket has at most 108 bytes on Linux, and 104 on macOS, with a zero at its end.
-_MAX_PATH_BYTES: Final = 103
-_NAME: Final = "pages"
-_SHORT_FOLDERS: Final = ("/tmp", "/var/tmp")  # noqa: S108 - what is made there gets a name of its own, and mode 0700
 _BACKLOG: Final = 1024
 # By then all that may finish has finished: what is left is broken off.
 _SHUTDOWN_S: Final = 0.1
 # httpd has checked the head already, by its own limits. Each of these is more than what it lets through.
 _MAX_LINE_BYTES: Final = 2 * MAX_HEAD_BYTES
 _MAX_FIELDS: Final = 256
-
-
-class NoSocketFolderError(Exception):
-    """There is no place for the unix socket. The message is one line that says what to set."""
+_LOOK_EVERY_S: Final = 1.0
+_LOG_EVERY_S: Final = 60.0
 
 
 @contextlib.asynccontextmanager
@@ -49,15 +44,60 @@ async def page_server(app: web.Application) -> AsyncIterator[Path]:
         max_headers=_MAX_FIELDS,
         shutdown_timeout=_SHUTDOWN_S,
     )
-    folder = await asyncio.to_thread(private_folder)
+    path = await asyncio.to_thread(_new_path)
     try:
         await runner.setup()
-        path = folder / _NAME
-        await web.UnixSite(runner, path, backlog=_BACKLOG).start()
-        yield path
+        site = await _listen(runner, path)
+        watch = asyncio.create_task(_listen_again(runner, site, path))
+        try:
+            yield path
+        finally:
+            watch.cancel()
+            await asyncio.wait([watch])
     finally:
         await runner.cleanup()
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, path.parent, ignore_errors=True)
+
+
+def _new_path() -> Path:
+    path = new_socket_path()
+    remove_left_behind(path.parent.parent, time.time())
+    return path
+
+
+async def _listen(runner: web.AppRunner, path: Path) -> web.UnixSite:
+    site = web.UnixSite(runner, path, backlog=_BACKLOG)
+    await site.start()
+    return site
+
+
+async def _listen_again(runner: web.AppRunner, site: web.UnixSite | None, path: Path) -> None:
+    """Listen anew whenever the socket's file has gone, as with a job that empties /tmp."""
+    log: Any = structlog.get_logger()
+    log_at_s = 0.0
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        try:
+            if await asyncio.to_thread(path.is_socket):
+                continue
+            if site is not None:
+                await site.stop()
+                site = None
+            await asyncio.to_thread(make_folder_again, path)
+            site = await _listen(runner, path)
+        except OSError as error:
+            if time.monotonic() >= log_at_s:
+                log_at_s = time.monotonic() + _LOG_EVERY_S
+                log.error(
+                    "the socket of the proxy's own pages has gone: restart the proxy if this goes on",
+                    path=str(path),
+                    error=str(error),
+                )
+        else:
+            log.warning(
+                "the socket of the proxy's own pages had gone: it is there again. Exclude it from clean-ups",
+                path=str(path),
+            )
 
 
 def _library_log() -> logging.Logger:
@@ -70,30 +110,3 @@ def _library_log() -> logging.Logger:
 def _is_no_bad_request(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, http_exceptions.HttpProcessingError)
-
-
-def private_folder(candidates: Iterable[str] | None = None) -> Path:
-    """A new folder of mode 0700, for a socket: in the first of the candidates where its path is short enough.
-
-    Raises NoSocketFolderError.
-    """
-    reasons = []
-    for parent in candidates if candidates is not None else _candidates():
-        try:
-            folder = Path(tempfile.mkdtemp(prefix="tfleet-", dir=parent))
-        except OSError as error:
-            reasons.append(f"{parent}: {(error.strerror or str(error)).lower()}")
-            continue
-        if len(os.fsencode(folder / _NAME)) <= _MAX_PATH_BYTES:
-            return folder
-        folder.rmdir()
-        reasons.append(f"{parent}: its path is too long")
-    raise NoSocketFolderError(
-        f"no folder for a unix socket ({'; '.join(reasons)}): set TMPDIR to one that is short and writable"
-    )
-
-
-def _candidates() -> Iterable[str]:
-    with contextlib.suppress(OSError):  # no usable folder at all
-        yield tempfile.gettempdir()
-    yield from _SHORT_FOLDERS

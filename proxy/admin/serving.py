@@ -14,7 +14,8 @@ from tfleet.httpd.listen import CannotListenError
 from tfleet.httpd.server import listening
 from tfleet.proxy.admin.app import PageSources, make_app
 from tfleet.proxy.admin.page_request import PageForwarder, PageLimits
-from tfleet.proxy.admin.page_server import NoSocketFolderError, page_server
+from tfleet.proxy.admin.page_server import page_server
+from tfleet.proxy.admin.socket_folder import NoSocketFolderError
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.routes import proxy_server
 from tfleet.proxy.settings import ProxySettings

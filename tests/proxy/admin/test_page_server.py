@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from tfleet.proxy.admin.page_server import NoSocketFolderError, page_server, private_folder
+from tests.support.waiting import eventually
+from tfleet.proxy.admin.page_server import page_server
 
 
 async def test_the_socket_is_private_and_goes_with_its_folder() -> None:
@@ -26,24 +28,17 @@ async def test_a_bad_request_is_no_error_in_the_log(caplog: pytest.LogCaptureFix
     assert caplog.records == []
 
 
-def test_a_folder_whose_path_is_too_long_is_passed_over(tmp_path: Path) -> None:
-    long = tmp_path / ("x" * 100)
-    long.mkdir()
-    found = private_folder([str(long), "/tmp"])
-    assert found.parent == Path("/tmp")
-    found.rmdir()
-    assert list(long.iterdir()) == []
-
-
-def test_where_there_is_none_the_error_says_what_to_set(tmp_path: Path) -> None:
-    long = tmp_path / ("x" * 100)
-    long.mkdir()
-    with pytest.raises(NoSocketFolderError) as caught:
-        private_folder([str(long), "/nowhere/at-all"])
-    assert str(caught.value) == (
-        f"no folder for a unix socket ({long}: its path is too long; /nowhere/at-all: no such file or "
-        "directory): set TMPDIR to one that is short and writable"
-    )
+async def test_a_socket_that_goes_comes_back() -> None:
+    async with page_server(web.Application()) as path:
+        for gone in (path.unlink, lambda: shutil.rmtree(path.parent)):
+            await asyncio.to_thread(gone)
+            await eventually(lambda: asyncio.to_thread(is_socket, path))
+            assert mode(path.parent) == 0o700
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b" 404 " in await reader.readline()
+            writer.close()
+    assert not exists(path.parent)
 
 
 def mode(path: Path) -> int:
