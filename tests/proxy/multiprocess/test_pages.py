@@ -117,6 +117,18 @@ async def test_the_admin_port_is_the_parent_s() -> None:
             assert (status, len(document["workers"])) == (200, 1)
 
 
+async def test_a_page_does_not_wait_for_a_stopped_parent() -> None:
+    async with stand_in() as worker:
+        with together(*static(worker)) as running:
+            proxy = await address_of(running)
+            os.kill(running.process.pid, signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(20):  # of the 60 s of --timeout
+                    assert (await answer(proxy, "/healthz"))[0] == 504
+            finally:
+                os.kill(running.process.pid, signal.SIGCONT)
+
+
 async def test_no_socket_is_left_when_it_has_ended() -> None:
     async with stand_in() as worker:
         with together(*static(worker)) as running:
