@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -214,7 +214,7 @@ class _Running:
             closing.close()
             return self.server.busy
         while self.thread.is_alive():
-            # The loop may fail meanwhile; then nobody sets the result.
-            with contextlib.suppress(TimeoutError):
+            # The loop may fail meanwhile: then the result is cancelled, or never set.
+            with contextlib.suppress(TimeoutError, CancelledError):
                 return closed.result(_SECOND_S)
         return self.server.busy

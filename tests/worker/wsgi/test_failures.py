@@ -1,12 +1,14 @@
 """What fails in the server or in the application, and who notices."""
 
+import socket
 import threading
+import time
 from typing import Any
 
 import requests
 from structlog.testing import capture_logs
 
-from tests.worker.wsgi.busy_server import quick
+from tests.worker.wsgi.busy_server import POST, quick
 from tfleet.worker.wsgi.incoming_body import BodyLimits
 from tfleet.worker.wsgi.server import WsgiServer
 
@@ -26,6 +28,33 @@ def test_a_failure_of_its_loop_is_told() -> None:
     assert [entry["event"] for entry in logs] == ["HTTP server failed"]
     server.announce_drain()
     assert server.close(timeout_s=5) == 0
+
+
+def test_a_failure_while_it_closes_ends_the_close() -> None:
+    begun, go_on, fail = threading.Event(), threading.Event(), threading.Event()
+
+    def held(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        begun.set()
+        go_on.wait(60)
+        return quick(environ, start_response)
+
+    def broken() -> None:
+        if fail.is_set():
+            raise RuntimeError("a mistake of ours")
+
+    server = WsgiServer(
+        host="127.0.0.1", port=0, threads=1, body_limits=BodyLimits(1000), once_a_second=broken
+    )
+    server.start(held)
+    address = server.address.host, server.address.port
+    with capture_logs(), socket.create_connection(address, timeout=20) as client:
+        client.sendall(POST + b"x")
+        assert begun.wait(10)
+        fail.set()
+        began_s = time.monotonic()
+        server.close(timeout_s=60)
+        assert time.monotonic() - began_s < 30
+    go_on.set()
 
 
 def test_a_system_exit_costs_only_its_request() -> None:
