@@ -188,12 +188,15 @@ class WsgiServer:
         server = httpd.Server(bridge, errors, self._connection_limits, loop)
         server.listen(self._sockets)
         started.set_result(_Running(loop, threading.current_thread(), server, stop))
-        while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_SECOND_S):
-                    await stop.wait()
-            if self._once_a_second is not None:
-                await asyncio.to_thread(self._once_a_second)
+        try:
+            while not stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_SECOND_S):
+                        await stop.wait()
+                if self._once_a_second is not None:
+                    await asyncio.to_thread(self._once_a_second)
+        finally:  # after a failure, clients see a closed connection; else all are closed already
+            await server.close(timeout_s=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,15 +209,15 @@ class _Running:
     stop: asyncio.Event
 
     def last_answers(self, timeout_s: float) -> int:
-        """Close the server and return how many requests were broken off: all, if its loop has failed."""
+        """Close the server and return how many requests were aborted; 0 if its loop has failed."""
         closing = self.server.close(timeout_s, keep_idle=True)
         try:
             closed = asyncio.run_coroutine_threadsafe(closing, self.loop)
         except RuntimeError:
             closing.close()
-            return self.server.busy
+            return 0
         while self.thread.is_alive():
             # The loop may fail meanwhile: then the result is cancelled, or never set.
             with contextlib.suppress(TimeoutError, CancelledError):
                 return closed.result(_SECOND_S)
-        return self.server.busy
+        return 0
