@@ -13,7 +13,23 @@ import structlog
 from tfleet.contract.address import Address
 
 _ACCEPTED_AT_ONCE: Final = 64
+_MAX_BACKLOG: Final = 65_536
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_ALREADY_BROKEN: Final = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENONET,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.EPERM,
+        errno.EPROTO,
+    }
+)
+"""Errors of connections that have failed already: Linux passes them on through accept(2)."""
 _RETRY_S: Final = 0.5
 _LOGGED_EVERY_S: Final = 60.0
 
@@ -53,8 +69,9 @@ class Acceptor:
         for one in self._sockets:
             self._loop.remove_reader(one.fileno())
             with one:
-                while self._accept(one):
-                    pass
+                for _ in range(_MAX_BACKLOG):
+                    if not self._accept(one):
+                        break
         if self._connecting:
             await asyncio.wait(self._connecting)
 
@@ -64,12 +81,14 @@ class Acceptor:
                 return
 
     def _accept(self, one: socket.socket) -> bool:
-        """Whether a connection was waiting."""
+        """Whether a connection was waiting, if only a broken one."""
         try:
             client, _ = one.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+        except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
+            if error.errno in _ALREADY_BROKEN:
+                return True
             if error.errno not in _OUT_OF_RESOURCES:
                 raise
             self._wait(one, error)

@@ -21,18 +21,19 @@ Where a client is limited, and what then happens:
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, cast
 
 from tfleet.contract.address import Address
 from tfleet.contract.problem import Problem
-from tfleet.httpd.admission import Admission, ConnectionLimits, Verdict
+from tfleet.httpd.admission import Verdict
+from tfleet.httpd.connection_context import ConnectionContext
 from tfleet.httpd.http1.fields import UnreadableError
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.request_stream import RequestStream, proxy_protocol_problem
 from tfleet.httpd.http1.reset import reset
-from tfleet.httpd.interfaces import ErrorResponses, Handler, OpenRequest
+from tfleet.httpd.interfaces import OpenRequest
+from tfleet.httpd.read_flow import ReadFlow
 from tfleet.httpd.timers import Deadline, SlowReaderWatch
 
 _LINGER_S: Final = 2.0
@@ -55,23 +56,6 @@ class _Phase(Enum):
 _NEW, _IDLE, _ANSWERING, _CLOSING = _Phase
 
 
-@dataclass(slots=True)
-class ConnectionContext:
-    """What all connections of a server share."""
-
-    handler: Handler
-    errors: ErrorResponses
-    limits: ConnectionLimits
-    admission: Admission
-    loop: asyncio.AbstractEventLoop
-    draining: bool = False
-    """Whether each response is the last one on its connection."""
-    connections: set[Connection] = field(default_factory=set)
-    """Those that are open, also those that are being refused."""
-    idle: dict[Connection, None] = field(default_factory=dict)
-    """With `idle_give_way`: those on which nothing is under way, the one that has been idle longest first."""
-
-
 class Connection(asyncio.Protocol):
     """An HTTP/1 connection of a client. To the handler of a request it is the Client (interfaces.py)."""
 
@@ -79,6 +63,7 @@ class Connection(asyncio.Protocol):
         "_advancing",
         "_context",
         "_deadline",
+        "_flow",
         "_keep",
         "_phase",
         "_request",
@@ -98,6 +83,7 @@ class Connection(asyncio.Protocol):
         self._deadline = Deadline(context.loop, self._deadline_expired)
         self._slow_reader = SlowReaderWatch(context.limits.idle_timeout_s)
         self._transport: asyncio.Transport | None = None
+        self._flow: ReadFlow | None = None
         self._stream = RequestStream()
         self._phase = _NEW
         self._request: OpenRequest | None = None
@@ -113,8 +99,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         context = self._context
         self._transport = cast(asyncio.Transport, transport)
-        if context.idle and context.admission.full:
-            next(iter(context.idle)).give_way()
+        self._flow = ReadFlow(self._transport, context.loop)
+        if context.admission.full:
+            context.idle.close_longest()
         self._verdict = context.admission.connected()
         if self._verdict is Verdict.DROPPED:
             self._end_now()
@@ -125,18 +112,18 @@ class Connection(asyncio.Protocol):
             self.peer = peer[0] if peer else None
             self._deadline.set(context.loop.time() + context.limits.header_timeout_s)
             if context.limits.idle_give_way:
-                context.idle[self] = None
+                context.idle.add(self)
         else:
             self._transport.write(context.errors.too_many_connections())
             self._end_gracefully()
 
     def connection_lost(self, error: BaseException | None) -> None:
         self._context.connections.discard(self)
-        self._context.idle.pop(self, None)
+        self._context.idle.discard(self)
         self._context.admission.disconnected(self._verdict)
         self._deadline.cancel()
         self._phase = _CLOSING
-        self._transport = None
+        self._transport = self._flow = None
         request, self._request = self._request, None
         if request is not None:
             request.client_disconnected()
@@ -177,12 +164,12 @@ class Connection(asyncio.Protocol):
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def pause_reading(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
+        if self._flow is not None:
+            self._flow.pause()
 
     def resume_reading(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        if self._flow is not None:
+            self._flow.resume()
 
     def wake_at(self, when_s: float) -> None:
         self._deadline.set(when_s)
@@ -213,7 +200,7 @@ class Connection(asyncio.Protocol):
     def give_way(self) -> None:
         """Close this idle connection, so that a new one gets its place."""
         context = self._context
-        context.idle.pop(self, None)
+        context.idle.discard(self)
         context.admission.disconnected(self._verdict)
         self._verdict = Verdict.DROPPED  # its place isn't given back twice
         self._end_now()
@@ -256,6 +243,10 @@ class Connection(asyncio.Protocol):
         self.resume_reading()
         self._advance()
 
+    def _yield_turn(self) -> None:
+        if self._flow is not None:
+            self._flow.yield_turn(self._advance)
+
     def _advance(self) -> None:
         """Go through what has come, as far as it is its turn.
 
@@ -266,7 +257,8 @@ class Connection(asyncio.Protocol):
         - While a request is being answered, or the client does not read, nothing is begun. What waits is
           bounded by not reading: `finish` and `resume_writing` come back here. Below the bound reading goes
           on, because only by reading one learns that a client has left.
-        - After some heads at once the others' connections have their turn; nothing is read until then.
+        - After some heads or many chunks at once the others' connections have their turn; nothing is read
+          until then.
         - Otherwise it is a head's turn. Its handler may finish before it returns (`finish` sees by
           `_advancing` that this loop goes on), or much later.
         """
@@ -275,13 +267,15 @@ class Connection(asyncio.Protocol):
         while stream.unread and self._phase is not _CLOSING:
             if not stream.body.ended:
                 self._read_body()
+                if stream.unread and not stream.body.ended:  # very many chunks
+                    self._yield_turn()
+                    break
             elif self._phase is _ANSWERING or self.write_paused:
                 if self.write_paused or len(stream.unread) > _MAX_PIPELINED_BYTES:
                     self.pause_reading()
                 break
             elif heads == _MAX_HEADS_AT_ONCE:
-                self.pause_reading()
-                self._context.loop.call_soon(self._resume)
+                self._yield_turn()
                 break
             elif not self._read_head():
                 break
@@ -300,6 +294,8 @@ class Connection(asyncio.Protocol):
             )
             return False
         if head is None:
+            if stream.unread:
+                self._context.idle.discard(self)
             if begins and stream.unread and self._phase is _IDLE:
                 # A new connection has its time from its beginning. Empty lines gain nobody time.
                 self._deadline.set(self._context.loop.time() + self._context.limits.header_timeout_s)
@@ -311,8 +307,7 @@ class Connection(asyncio.Protocol):
         self._deadline.set(None)
         self._phase = _ANSWERING
         self._keep = True
-        if self._context.idle:
-            self._context.idle.pop(self, None)
+        self._context.idle.discard(self)
         request = self._request = self._context.handler(head, self)
         if request is None:
             return
@@ -352,7 +347,7 @@ class Connection(asyncio.Protocol):
         """The request was fully read and its response is complete: wait for the next request."""
         self._deadline.set(now_s + self._context.limits.idle_timeout_s)
         if self._context.limits.idle_give_way:
-            self._context.idle[self] = None
+            self._context.idle.add(self)
 
     def _deadline_expired(self) -> None:
         """End the connection, or let the handler decide, after the deadline has passed."""

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from tfleet.contract.address import Address
 from tfleet.httpd.acceptor import Acceptor
 from tfleet.httpd.admission import Admission, ConnectionLimits
-from tfleet.httpd.connection import Connection, ConnectionContext
+from tfleet.httpd.connection import Connection
+from tfleet.httpd.connection_context import ConnectionContext
 from tfleet.httpd.interfaces import ErrorResponses, Handler
 from tfleet.httpd.listen import listen_errors, listening_sockets, resolve
 from tfleet.httpd.shutdown import end_all, last_responses

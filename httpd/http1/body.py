@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from enum import Enum, auto
 from typing import Final, Protocol
 
@@ -27,10 +28,10 @@ class Body(Protocol):
         """
 
 
-def body_of(chunked: bool, length_bytes: int | None) -> Body:
+def body_of(chunked: bool, length_bytes: int | None, chunks_at_once: int = sys.maxsize) -> Body:
     """A reader for the body of a message; without chunks and length the body ends with its connection."""
     if chunked:
-        return Chunks()
+        return Chunks(chunks_at_once)
     return ToTheEnd() if length_bytes is None else Length(length_bytes)
 
 
@@ -70,9 +71,13 @@ _SIZE, _END_OF_CHUNK, _TRAILERS = _Awaited
 
 
 class Chunks:
-    """A body in chunks, RFC 9112 section 7.1, with the trailers behind it."""
+    """A body in chunks, RFC 9112 section 7.1, with the trailers behind it.
 
-    def __init__(self) -> None:
+    `feed` reads at most `at_once` chunks and may leave more in `data`: call it again with the rest.
+    """
+
+    def __init__(self, at_once: int = sys.maxsize) -> None:
+        self._at_once = at_once
         self.ended = False
         self._awaited = _SIZE
         self._line = b""
@@ -82,9 +87,9 @@ class Chunks:
     def feed(self, data: bytes) -> tuple[bytes, int]:
         pieces: list[bytes] = []
         at = 0
-        while at < len(data) and not self.ended:
+        while at < len(data) and not self.ended and len(pieces) < self._at_once:
             if self._awaited is _SIZE and not self._line:
-                at = _whole_chunks(data, at, pieces)
+                at = _whole_chunks(data, at, pieces, self._at_once)
                 if at == len(data):
                     break
             if self._left_bytes:
@@ -129,13 +134,13 @@ class Chunks:
             raise UnreadableError("there is a broken trailer, or too much of them")
 
 
-def _whole_chunks(data: bytes, at: int, pieces: list[bytes]) -> int:
+def _whole_chunks(data: bytes, at: int, pieces: list[bytes], at_once: int) -> int:
     """Read the chunks that are whole from `at` on, and give where the next one begins.
 
     Several times as fast as line by line, which a client could make a server pay with chunks of one byte.
     Whatever is not plain is left to the careful way: a part of a chunk, the last one, and what is refused.
     """
-    while (size := _SIZE_LINE.match(data, at)) is not None:
+    while len(pieces) < at_once and (size := _SIZE_LINE.match(data, at)) is not None:
         begin = size.end()
         end = begin + int(size[1], 16)
         if end == begin or data[end : end + 2] != _LINE_END or begin - at > _MAX_LINE_BYTES:

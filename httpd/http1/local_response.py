@@ -13,6 +13,7 @@ from tfleet.httpd.http1.request import RequestHead
 
 _REQUEST_ID: Final = REQUEST_ID.encode()
 _CLOSE: Final = b"Connection: close"
+_HEAD: Final = b"HEAD"
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 """The interim response that asks for a body, where the client waits with it (`Expect: 100-continue`)."""
@@ -29,22 +30,29 @@ def local_head(status: int, headers: Mapping[str, str], length_bytes: int) -> by
     return b"\r\n".join([*lines, b""])
 
 
-def local_response(head: bytes, body: bytes, request_id: str, *, connection: tuple[bytes, ...]) -> bytes:
-    """A whole response. `head` is what `local_head` says, and `connection` what `connection_lines` says."""
-    lines = b"\r\n".join([*connection, b"", body])
+def local_response(
+    head: bytes, body: bytes, request_id: str, *, connection: tuple[bytes, ...], method: bytes
+) -> bytes:
+    """A whole response to a request of `method`: without its body, but with its length, to HEAD.
+
+    `head` is what `local_head` says, and `connection` what `connection_lines` says.
+    """
+    lines = b"\r\n".join([*connection, b"", b"" if method == _HEAD else body])
     return b"%b%b: %b\r\n%b" % (head, _REQUEST_ID, request_id.encode(), lines)
 
 
-def local_problem(problem: Problem, request_id: str, *, connection: tuple[bytes, ...]) -> bytes:
-    """A problem document as a response."""
+def local_problem(
+    problem: Problem, request_id: str, *, connection: tuple[bytes, ...], method: bytes
+) -> bytes:
+    """A problem document as a response to a request of `method`."""
     body = problem.body()
     head = local_head(problem.status, problem.headers(), len(body))
-    return local_response(head, body, request_id, connection=connection)
+    return local_response(head, body, request_id, connection=connection, method=method)
 
 
 def closing_problem(problem: Problem, request_id: str, cors: Cors) -> bytes:
     """A problem document to what was not, or could not be, read as a request; the connection ends with it."""
-    return local_problem(problem, request_id, connection=(_CLOSE, *cors.lines(None)))
+    return local_problem(problem, request_id, connection=(_CLOSE, *cors.lines(None)), method=b"")
 
 
 def connection_lines(head: RequestHead, *, keep: bool) -> tuple[bytes, ...]:

@@ -341,7 +341,9 @@ class PageRequest:
     def _refuse(self, problem: Problem) -> None:
         keep = self._may_keep and self._body.ended and problem.status != _BAD_REQUEST
         lines = connection_lines(self._head, keep=keep) + self._pages.cors.lines(self._head.origin)
-        self._client.send(local_problem(problem, self._request_id, connection=lines))
+        self._client.send(
+            local_problem(problem, self._request_id, connection=lines, method=self._head.method)
+        )
         self._client.finish(keep=keep)
 
     def _drop_connection(self) -> None:

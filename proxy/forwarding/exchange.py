@@ -316,7 +316,9 @@ class Exchange:
         goes_on = self._body.ended and problem.status != _BAD_REQUEST
         self._keep = goes_on and self._head.keep_alive and self._client.may_keep_alive
         lines = connection_lines(self._head, keep=self._keep) + self._cors_lines()
-        self._client.send(local_problem(problem, self._request_id, connection=lines))
+        self._client.send(
+            local_problem(problem, self._request_id, connection=lines, method=self._head.method)
+        )
         self._log_end(problem.status)
         self._client.finish(keep=self._keep)
 

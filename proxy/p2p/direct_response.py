@@ -69,8 +69,7 @@ class DirectResponse:
         lines = connection_lines(head, keep=keep)
         if self._cors:
             lines += self._cors.lines(head.origin)
-        answer = local_response(reply.head, reply.body, name, connection=lines)
-        client.send(answer[: -len(reply.body)] if head.method == b"HEAD" else answer)
+        client.send(local_response(reply.head, reply.body, name, connection=lines, method=head.method))
         path = head.path
         self._access_log.answered(
             request_id=name,

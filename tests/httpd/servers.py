@@ -122,12 +122,16 @@ class Echo:
         keep = self._head.keep_alive and self._client.may_keep_alive
         head = local_head(200, {"Content-Type": "application/octet-stream"}, len(self._body))
         lines = connection_lines(self._head, keep=keep)
-        self._client.send(local_response(head, self._body, request_id(None), connection=lines))
+        self._client.send(
+            local_response(head, self._body, request_id(None), connection=lines, method=self._head.method)
+        )
         self._client.finish(keep=keep)
 
     def _refuse(self, problem: Problem) -> None:
         lines = connection_lines(self._head, keep=False)
-        self._client.send(local_problem(problem, request_id(None), connection=lines))
+        self._client.send(
+            local_problem(problem, request_id(None), connection=lines, method=self._head.method)
+        )
         self._client.finish(keep=False)
 
 

@@ -1,8 +1,9 @@
 import asyncio
+import errno
 import resource
 import socket
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -95,3 +96,37 @@ async def test_clients_are_spread_over_acceptors_sharing_an_address() -> None:
     await asyncio.gather(*(greeting(other.address) for _ in range(20)))
     assert sum(let_in) == 120
     await other.close()
+
+
+class Failing(socket.socket):
+    """Its first connections have failed already when they are accepted."""
+
+    errors: list[int]
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.errors:
+            raise OSError(self.errors.pop(), "passed on by accept")
+        return super().accept()
+
+
+async def failing(address: Address) -> tuple[Acceptor, Failing]:
+    (one,) = listening_sockets(await resolve(address), shared=False)
+    broken = Failing(fileno=one.detach())
+    broken.setblocking(False)
+    broken.errors = [errno.ENETDOWN, errno.EPROTO, errno.ECONNABORTED, errno.EPERM, errno.EHOSTUNREACH]
+    return Acceptor([broken], Greeter, asyncio.get_running_loop()), broken
+
+
+async def test_connections_that_have_failed_are_passed_over() -> None:
+    acceptor, broken = await failing(Address("127.0.0.1", 0))
+    assert await greeting(acceptor.address) == b"hello"
+    assert broken.errors == []
+    await acceptor.close()
+
+
+async def test_connections_that_have_failed_do_not_stop_its_end() -> None:
+    acceptor, _ = await failing(Address("127.0.0.1", 0))
+    with socket.create_connection((acceptor.address.host, acceptor.address.port)) as client:
+        await acceptor.close()
+        client.setblocking(False)
+        assert await asyncio.get_running_loop().sock_recv(client, 10) == b"hello"

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from tests.httpd.servers import ServerFactory, ServerOptions
+from tests.httpd.servers import ServerFactory, ServerOptions, bare_server
 from tests.support.raw_client import raw_client
-from tests.support.strict_client import in_chunks, post, post_chunked, strict_client
+from tests.support.strict_client import StrictClient, in_chunks, post, post_chunked, strict_client
 
 NOISE = random.Random(3).randbytes(70_000)
 ODD = [NOISE[:1], NOISE[1:16], NOISE[16:272], NOISE[272:4368], NOISE[4368:]]
@@ -137,3 +137,31 @@ async def test_thousands_of_empty_lines_are_refused(serving: ServerFactory) -> N
         await client.send(b"\r\n" * 100_000)
         assert (await client.answer()).status == 400
         assert await client.ends() == b""
+
+
+async def head_of_a_response(client: StrictClient) -> bytes:
+    async with asyncio.timeout(10):
+        return await client.reader.readuntil(b"\r\n\r\n")
+
+
+async def test_a_refusal_of_head_has_no_body(serving: ServerFactory) -> None:
+    """A client of HEAD takes a body for the next response."""
+    async with serving(ServerOptions()) as server, strict_client(server.address) as client:
+        for _ in range(2):
+            await client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\nExpect: foo\r\n\r\n")
+            head = await head_of_a_response(client)
+            assert head.startswith((b"HTTP/1.1 417 ", b"HTTP/1.1 200 "))
+            if b"connection: close" in head.lower():
+                assert await client.ends() == b""
+                return
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await client.whole()).status == 200
+
+
+async def test_a_refusal_of_head_for_its_length_has_no_body(serving: ServerFactory) -> None:
+    async with serving(ServerOptions()) as server, strict_client(server.address) as client:
+        await client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n")
+        if serving is not bare_server:  # which has no limit
+            head = await head_of_a_response(client)
+            assert head.startswith((b"HTTP/1.1 413 ", b"HTTP/1.1 200 "))
+            assert await client.ends() == b""

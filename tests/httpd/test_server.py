@@ -79,7 +79,7 @@ class HeldRequest:
     def answer(self) -> None:
         keep = self.head.keep_alive and self.client.may_keep_alive
         lines = connection_lines(self.head, keep=keep)
-        self.client.send(local_response(local_head(200, {}, 2), b"ok", "id", connection=lines))
+        self.client.send(local_response(local_head(200, {}, 2), b"ok", "id", connection=lines, method=b"GET"))
         self.client.finish(keep=keep)
 
 
@@ -199,6 +199,25 @@ async def test_a_busy_connection_does_not_give_way(held: Held) -> None:
             assert (await second.answer()).status == 503
         held.go_on.set()
         assert (await first.answer()).status == 200
+
+
+async def test_half_a_head_does_not_give_way(held: Held) -> None:
+    held.go_on.set()
+    limits = ConnectionLimits(2, idle_give_way=True)
+    async with serving(held, limits) as (server, address), contextlib.AsyncExitStack() as stack:
+        first = await stack.enter_async_context(raw_client(address))
+        second = await stack.enter_async_context(raw_client(address))
+        for client in (first, second):
+            await client.send(GET)
+            assert (await client.answer()).status == 200
+        await first.send(GET[:9])
+        await busy(server, 1)
+        third = await stack.enter_async_context(raw_client(address))
+        await third.send(GET)
+        assert (await third.answer()).status == 200
+        await first.send(GET[9:])
+        assert (await first.answer()).status == 200
+        assert await second.ends() == b""
 
 
 async def test_a_client_that_leaves_is_noticed_at_once(held: Held) -> None:

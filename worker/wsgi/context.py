@@ -74,7 +74,7 @@ class WsgiContext:
         lines = connection_lines(head, keep=keep)
         if path_info(head) != DRAIN_PATH:  # which is for no web page
             lines += self.site.cors.lines(head.origin)
-        client.send(local_problem(problem, name, connection=lines))
+        client.send(local_problem(problem, name, connection=lines, method=head.method))
         client.finish(keep=keep)
 
     def call(self, environ: Callable[[], dict[str, Any]]) -> WsgiResponse | None:
