@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -231,7 +231,7 @@ def _settings(options: ProxyOptions, limits: RequestLimits, client_limits: Conne
         advertise=options.advertise,
         ticket_keys=KeyFile(options.ticket_key_file) if options.ticket_key_file else None,
         limits=limits,
-        client_limits=client_limits,
+        client_limits=replace(client_limits, idle_give_way=True),
         cors=Cors.parse(options.cors_origins),
         drain_grace_s=options.drain_grace_s,
         drain_timeout_s=options.drain_timeout_s,

@@ -164,6 +164,18 @@ async def test_one_connection_too_many_gets_503() -> None:
             assert (await fourth.answer()).status == 200
 
 
+async def test_an_idle_connection_gives_way_at_the_proxy() -> None:
+    limits = replace(CLIENT_LIMITS, max_connections=1, idle_give_way=True)
+    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
+        async with raw_client(proxy) as first:
+            await first.send(POST)
+            assert (await first.answer()).status == 200
+            async with raw_client(proxy) as second:
+                await second.send(POST)
+                assert (await second.answer()).status == 200
+            assert await first.ends() == b""
+
+
 async def test_a_client_sending_while_refused_gets_the_answer() -> None:
     limits = replace(CLIENT_LIMITS, max_connections=1)
     async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
