@@ -48,7 +48,6 @@ _COMMANDS = (
         "drain",
         "tfleet.client.commands.drain:drain",
         short_help="Take a worker out of the fleet without losing a request.",
-        extra="client",
     ),
     LazyCommand(
         "prune",

@@ -44,7 +44,6 @@ def run(tmp_path: Path, hidden: tuple[str, ...], *argv: str) -> subprocess.Compl
         (("proxy",), "extra \"proxy\": pip install 'tfleet[proxy]'"),
         (("status",), "extra \"client\": pip install 'tfleet[client]'"),
         (("classify", "cat.jpg"), "extra \"client\": pip install 'tfleet[client]'"),
-        (("drain", "w1"), "extra \"client\": pip install 'tfleet[client]'"),
         (("prune",), "extra \"client\": pip install 'tfleet[client]'"),
         (("scale", "2"), "extra \"docker\": pip install 'tfleet[docker]'"),
         (("autoscale", "--min", "1", "--max", "2"), "extra \"docker\": pip install 'tfleet[docker]'"),
@@ -67,7 +66,7 @@ def test_up_says_what_is_missing_before_it_starts_anything(tmp_path: Path, modul
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-@pytest.mark.parametrize("command", ["scale", "autoscale", "registry"])
+@pytest.mark.parametrize("command", ["scale", "autoscale", "registry", "drain"])
 def test_help_needs_no_extra(tmp_path: Path, command: str) -> None:
     done = run(tmp_path, ALL, *PROGRAM, command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
