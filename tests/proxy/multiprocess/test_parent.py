@@ -107,19 +107,23 @@ async def test_a_second_signal_ends_all_of_them_now() -> None:
 
 
 async def test_clients_beyond_the_total_limit_get_503() -> None:
+    """On each connection a request is arriving: an idle one would give way to a new one."""
     async with stand_in() as worker:
         with together(*static(worker), "--max-connections", "2") as running:
             proxy = await address_of(running)
-            statuses, writers = [], []
+            clients = []
             for _ in range(32):
                 reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
-                writers.append(writer)
-                writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                writer.write(b"GET /healthz HTTP/1.1\r\n")
+                clients.append((reader, writer))
+            statuses = []
+            for reader, writer in clients:
+                writer.write(b"Host: x\r\n\r\n")
                 statuses.append((await reader.readline()).split()[1])
+            for _, writer in clients:
+                writer.close()
             assert statuses.count(b"200") == 2
             assert statuses.count(b"503") == 30
-            for writer in writers:
-                writer.close()
 
 
 @pytest.mark.parametrize(("count", "cpus", "warned"), [(2, 2, False), (3, 2, True), (2, 1, True)])
