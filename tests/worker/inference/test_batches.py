@@ -120,7 +120,7 @@ def test_an_overdue_image_is_504_at_its_turn(held: tuple[Address, Send], gate: t
     gate.set()
     answer = overdue.result(60)
     assert answer.status_code == 504
-    assert "nothing was computed" in answer.json()["detail"]
+    assert "the model did not run for it" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("asked", ["soon", "0", "-5", "1.5"])

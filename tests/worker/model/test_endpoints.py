@@ -54,7 +54,7 @@ def test_a_size_that_the_graph_leaves_open_has_to_be_said(shape: Any) -> None:
 
 def test_a_size_other_than_the_graphs_is_refused() -> None:
     with pytest.raises(
-        ModelError, match=r"--input-size is 9 x 9 and the input is image:0 float32\[\?, 8, 8, 3\]"
+        ModelError, match=r"--input-size is 9 x 9, but the input is image:0 float32\[\?, 8, 8, 3\]"
     ):
         find_input(_spec(tensor="image", size=(9, 9)), _placeholder(tf.float32, [None, 8, 8, 3]), None)
 
@@ -94,8 +94,8 @@ def test_strings_are_images_to_be_decoded_by_the_graph(shape: Any, batch: int | 
         ),
         (tf.float32, [None, 8, 8, 1], "takes 1 channels; images have 3"),
         (tf.float32, [8, 8, 3], "is not a batch of images"),
-        (tf.string, [None, None], "is neither one string nor a vector of them"),
-        (tf.string, None, "is neither one string nor a vector of them"),
+        (tf.string, [None, None], "is neither a string nor a vector of strings"),
+        (tf.string, None, "is neither a string nor a vector of strings"),
     ],
 )
 def test_an_input_that_takes_no_images_is_refused(dtype: Any, shape: Any, problem: str) -> None:
