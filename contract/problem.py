@@ -50,3 +50,11 @@ class Problem:
         if self.challenge:
             headers["WWW-Authenticate"] = self.challenge
         return headers
+
+
+class ProblemError(Exception):
+    """Ends a request: it is answered with this problem document."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem

@@ -30,7 +30,7 @@ class ConnectionLimits:
     """Appended to the text of a 408: how to change the limit."""
 
 
-class Verdict(Enum):
+class AdmissionVerdict(Enum):
     """What happens to a new connection."""
 
     ADMITTED = auto()
@@ -59,22 +59,22 @@ class Admission:
         """Whether the next connection is one too many."""
         return self.admitted >= self._most
 
-    def connected(self) -> Verdict:
+    def connected(self) -> AdmissionVerdict:
         """Count a new connection. Call `disconnected` for each one, unless it is dropped."""
         if self.admitted < self._most:
             self.admitted += 1
-            return Verdict.ADMITTED
+            return AdmissionVerdict.ADMITTED
         self.turned_away += 1
         if self._being_refused < _MAX_REFUSED_AT_ONCE:
             self._being_refused += 1
-            return Verdict.REFUSED
-        return Verdict.DROPPED
+            return AdmissionVerdict.REFUSED
+        return AdmissionVerdict.DROPPED
 
-    def disconnected(self, verdict: Verdict) -> None:
+    def disconnected(self, verdict: AdmissionVerdict) -> None:
         """A connection has ended."""
-        if verdict is Verdict.ADMITTED:
+        if verdict is AdmissionVerdict.ADMITTED:
             self.admitted -= 1
-        elif verdict is Verdict.REFUSED:
+        elif verdict is AdmissionVerdict.REFUSED:
             self._being_refused -= 1
 
 

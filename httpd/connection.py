@@ -26,7 +26,7 @@ from typing import Final, cast
 
 from tfleet.contract.address import Address
 from tfleet.contract.problem import Problem
-from tfleet.httpd.admission import Verdict
+from tfleet.httpd.admission import AdmissionVerdict
 from tfleet.httpd.connection_context import ConnectionContext
 from tfleet.httpd.http1.fields import UnreadableError
 from tfleet.httpd.http1.request import RequestHead
@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
         self.write_paused = False
         self.peer: str | None = None
         self._context = context
-        self._verdict = Verdict.DROPPED
+        self._verdict = AdmissionVerdict.DROPPED
         self._deadline = Deadline(context.loop, self._deadline_expired)
         self._slow_reader = SlowReaderWatch(context.limits.idle_timeout_s)
         self._transport: asyncio.Transport | None = None
@@ -103,11 +103,11 @@ class Connection(asyncio.Protocol):
         if context.admission.full:
             context.idle.close_longest()
         self._verdict = context.admission.connected()
-        if self._verdict is Verdict.DROPPED:
+        if self._verdict is AdmissionVerdict.DROPPED:
             self._end_now()
             return
         context.connections.add(self)
-        if self._verdict is Verdict.ADMITTED:
+        if self._verdict is AdmissionVerdict.ADMITTED:
             peer = transport.get_extra_info("peername")
             self.peer = peer[0] if peer else None
             self._deadline.set(context.loop.time() + context.limits.header_timeout_s)
@@ -202,7 +202,7 @@ class Connection(asyncio.Protocol):
         context = self._context
         context.idle.discard(self)
         context.admission.disconnected(self._verdict)
-        self._verdict = Verdict.DROPPED  # its place isn't given back twice
+        self._verdict = AdmissionVerdict.DROPPED  # its place isn't given back twice
         self._end_now()
 
     # Called by a shutdown (shutdown.py).
@@ -210,7 +210,7 @@ class Connection(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """Whether a request is being answered or has come in part, or a response is not fully sent."""
-        if self._verdict is not Verdict.ADMITTED or self._transport is None:
+        if self._verdict is not AdmissionVerdict.ADMITTED or self._transport is None:
             return False
         under_way = self._phase is _ANSWERING or not self._stream.body.ended
         return under_way or bool(self._stream.unread) or self.unsent_bytes() > 0

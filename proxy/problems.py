@@ -7,14 +7,6 @@ from aiohttp import web
 from tfleet.contract.problem import Problem
 
 
-class ProblemError(Exception):
-    """Ends a request with this problem document."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
-
-
 def problem_response(problem: Problem) -> web.Response:
     """Return the problem document as an aiohttp response."""
     return web.Response(status=problem.status, body=problem.body(), headers=problem.headers())

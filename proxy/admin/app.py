@@ -14,11 +14,11 @@ from aiohttp import hdrs, web
 
 from tfleet.contract.cors import Cors
 from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, PROXY, TICKET
-from tfleet.contract.problem import Problem
+from tfleet.contract.problem import Problem, ProblemError
 from tfleet.proxy.admin.middleware import allow_origins, logged
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import ProxyStatus, document
-from tfleet.proxy.problems import ProblemError, problem_response
+from tfleet.proxy.problems import problem_response
 from tfleet.proxy.settings import Mode
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.ticket_issuer import TicketIssuer

@@ -10,9 +10,9 @@ from aiohttp import hdrs, web
 
 from tfleet.contract.cors import Cors, preflight_origin
 from tfleet.contract.names import REQUEST_ID, WORKER
-from tfleet.contract.problem import Problem
+from tfleet.contract.problem import Problem, ProblemError
 from tfleet.contract.request_id import request_id
-from tfleet.proxy.problems import ProblemError, http_problem, problem_response
+from tfleet.proxy.problems import http_problem, problem_response
 from tfleet.proxy.telemetry.access_log import CLIENT_CLOSED, AccessLog
 
 _ORIGIN: Final = "Origin"

@@ -7,9 +7,8 @@ from typing import Final
 import aiohttp
 
 from tfleet.contract.names import WORKER
-from tfleet.contract.problem import Problem
+from tfleet.contract.problem import Problem, ProblemError
 from tfleet.proxy.admin.workers import ProxyStatus, WorkerRow
-from tfleet.proxy.problems import ProblemError
 from tfleet.runtime.network_errors import plain_reason
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0)

@@ -38,14 +38,14 @@ class ChildOwner(Protocol):
     def start_message(self, number: int) -> Start:
         """Return the first message to a listener."""
 
-    def changed(self, child: ChildProcess) -> None:
+    def changed(self, child: ListenerProcess) -> None:
         """The listener listens, has become ready, or can't be used."""
 
     def child_ended(self, report: Report) -> None:
         """The listener has ended; this was its last report."""
 
 
-class ChildProcess:
+class ListenerProcess:
     """Listener `number`, from 1 on."""
 
     def __init__(self, number: int, owner: ChildOwner, *, policy: RestartPolicy | None = None) -> None:
@@ -73,7 +73,7 @@ class ChildProcess:
         )
 
     def __repr__(self) -> str:
-        return f"<ChildProcess {self.number}, pid {self._process.pid}>"
+        return f"<ListenerProcess {self.number}, pid {self._process.pid}>"
 
     @property
     def failed(self) -> bool:

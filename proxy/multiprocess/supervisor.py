@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from tfleet.contract.address import Address
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.multiprocess.aggregate import lasting, merge, sum_up
-from tfleet.proxy.multiprocess.child_process import ChildProcess
+from tfleet.proxy.multiprocess.child_process import ListenerProcess
 from tfleet.proxy.multiprocess.messages import Message, Report, Start
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.server import background_tasks
@@ -55,7 +55,7 @@ class ChildSupervisor:
         self._collecting = asyncio.Lock()
         self._rounds_begun = 0
         self._start_message: Callable[[int], Start]
-        self._children = tuple(ChildProcess(number, self) for number in range(1, count + 1))
+        self._children = tuple(ListenerProcess(number, self) for number in range(1, count + 1))
 
     def __repr__(self) -> str:
         return f"<ChildSupervisor {self._children!r}>"
@@ -107,7 +107,7 @@ class ChildSupervisor:
     def start_message(self, number: int) -> Start:
         return self._start_message(number)
 
-    def changed(self, child: ChildProcess) -> None:
+    def changed(self, child: ListenerProcess) -> None:
         if child.failed:
             self.code = UNUSABLE
             self.ask_to_stop()

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Self
 
 from tfleet.contract.cors import Cors
+from tfleet.contract.problem import ProblemError
 from tfleet.contract.request_id import request_id
 from tfleet.httpd.http1.local_response import connection_lines, local_head, local_response
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.interfaces import Client
-from tfleet.proxy.problems import ProblemError
 from tfleet.proxy.telemetry.access_log import AccessLog
 
 

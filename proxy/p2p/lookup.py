@@ -30,7 +30,7 @@ from tfleet.contract.names import (
     WORKER,
     whole_number,
 )
-from tfleet.contract.problem import Problem
+from tfleet.contract.problem import Problem, ProblemError
 from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.proxy.balancing.member import PoolMember
@@ -38,7 +38,7 @@ from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.p2p.address_selection import AddressKind, ClientLocation
 from tfleet.proxy.p2p.direct_response import LocalReply
 from tfleet.proxy.p2p.local_networks import NetworkView
-from tfleet.proxy.problems import NO_WORKER, ProblemError
+from tfleet.proxy.problems import NO_WORKER
 from tfleet.proxy.ticket_issuer import TicketIssuer
 
 EXPIRES_IN_S: Final = 30

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tfleet.contract.names import TICKET_QUERY, WORKER
+from tfleet.contract.problem import ProblemError
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.p2p.address_selection import ClientLocation
 from tfleet.proxy.p2p.direct_response import LocalReply
 from tfleet.proxy.p2p.local_networks import NetworkView
-from tfleet.proxy.problems import NO_WORKER, ProblemError
+from tfleet.proxy.problems import NO_WORKER
 from tfleet.proxy.ticket_issuer import TicketIssuer
 
 

@@ -1,9 +1,13 @@
-from tfleet.httpd.admission import Admission, Verdict
+from tfleet.httpd.admission import Admission, AdmissionVerdict
 
 
 def test_connections_beyond_the_limit_are_refused() -> None:
     admission = Admission(2)
-    assert [admission.connected() for _ in range(3)] == [Verdict.ADMITTED, Verdict.ADMITTED, Verdict.REFUSED]
+    assert [admission.connected() for _ in range(3)] == [
+        AdmissionVerdict.ADMITTED,
+        AdmissionVerdict.ADMITTED,
+        AdmissionVerdict.REFUSED,
+    ]
     assert (admission.admitted, admission.turned_away) == (2, 1)
 
 
@@ -13,15 +17,18 @@ def test_a_place_is_free_again_when_its_holder_goes() -> None:
     admission.disconnected(admission.connected())
     assert admission.admitted == 1, "one that was told off never had a place"
     admission.disconnected(first)
-    assert admission.connected() is Verdict.ADMITTED
+    assert admission.connected() is AdmissionVerdict.ADMITTED
 
 
 def test_a_flood_is_refused_and_then_dropped() -> None:
     admission = Admission(1)
     flood = [admission.connected() for _ in range(1000)]
-    assert flood.count(Verdict.REFUSED) == 256
-    assert flood.count(Verdict.DROPPED) == 743
+    assert flood.count(AdmissionVerdict.REFUSED) == 256
+    assert flood.count(AdmissionVerdict.DROPPED) == 743
     for verdict in flood:
         admission.disconnected(verdict)
     assert (admission.admitted, admission.turned_away) == (0, 999)
-    assert [admission.connected(), admission.connected()] == [Verdict.ADMITTED, Verdict.REFUSED]
+    assert [admission.connected(), admission.connected()] == [
+        AdmissionVerdict.ADMITTED,
+        AdmissionVerdict.REFUSED,
+    ]

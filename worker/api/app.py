@@ -11,12 +11,12 @@ from flask import Flask, Response, jsonify, request
 from tfleet.contract.cors import CORS_OFF, Cors
 from tfleet.contract.names import DRAIN_PATH
 from tfleet.contract.origin import foreign_host, foreign_page, machine
-from tfleet.contract.problem import Problem
+from tfleet.contract.problem import Problem, ProblemError
 from tfleet.discovery.instance import Instance
 from tfleet.worker.address.addresses import WorkerAddresses
 from tfleet.worker.api.classify import Classify, Ranking
 from tfleet.worker.api.middleware import allow_origins, observe, report_errors, set_timing
-from tfleet.worker.api.problems import ProblemError, RejectedError
+from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.lifecycle import Lifecycle, LifecycleState
 from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.wsgi.environ import REJECTED

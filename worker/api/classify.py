@@ -14,8 +14,8 @@ from flask import Request
 from werkzeug.datastructures import MultiDict
 
 from tfleet.contract.names import DEFAULT_TOP, REQUEST_TIMEOUT_MS, TICKET_QUERY, whole_number
-from tfleet.contract.problem import Problem
-from tfleet.worker.api.problems import ProblemError, RejectedError
+from tfleet.contract.problem import Problem, ProblemError
+from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.api.upload import image_bytes
 from tfleet.worker.decoders import (
     CallerGoneError,

@@ -20,11 +20,10 @@ from tfleet.contract.names import (
     SERVER_TIMING,
     WORKER,
 )
-from tfleet.contract.problem import Problem
+from tfleet.contract.problem import Problem, ProblemError
 from tfleet.contract.request_id import request_id
 from tfleet.discovery.instance import Instance
 from tfleet.worker.api.problems import (
-    ProblemError,
     RejectedError,
     http_problem,
     image_problem,

@@ -76,14 +76,6 @@ _REJECTIONS: Mapping[Rejection, Problem] = {
 _CLIENT_GONE = 499  # nginx' status for it, only seen in the log
 
 
-class ProblemError(Exception):
-    """The request is answered with this problem document."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
-
-
 class RejectedError(Exception):
     """The request is rejected before its image is classified."""
 

@@ -23,9 +23,8 @@ from flask import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from tfleet.contract.names import IMAGE_FIELDS
-from tfleet.contract.problem import Problem
+from tfleet.contract.problem import Problem, ProblemError
 from tfleet.worker.api.json_body import BadJsonError, read_json_image
-from tfleet.worker.api.problems import ProblemError
 from tfleet.worker.image.formats import SUPPORTED, sniff
 
 _MAX_FIELDS: Final = 64

@@ -9,11 +9,11 @@ from tests.support.canned_server import nobody
 from tests.support.fake_worker import settings, stand_in
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
+from tfleet.contract.problem import ProblemError
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import LocalStatus
 from tfleet.proxy.balancing.worker_table import WorkerTable
-from tfleet.proxy.problems import ProblemError
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.server import single_process_proxy
 from tfleet.proxy.telemetry.metrics import ProxyMetrics

@@ -20,7 +20,7 @@ from tests.support.proxy_process import (
 from tests.support.registered_workers import listed, ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
-from tfleet.proxy.multiprocess.child_process import ChildProcess
+from tfleet.proxy.multiprocess.child_process import ListenerProcess
 from tfleet.proxy.multiprocess.messages import Report, Start
 
 pytestmark = pytest.mark.process
@@ -34,14 +34,14 @@ class Owner:
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self.changes: list[ChildProcess] = []
+        self.changes: list[ListenerProcess] = []
 
     def start_message(self, number: int) -> Start:
         return Start(
             number, replace(settings(), address=self.address), None, None, (), Path("/nowhere"), "", "json"
         )
 
-    def changed(self, child: ChildProcess) -> None:
+    def changed(self, child: ListenerProcess) -> None:
         self.changes.append(child)
 
     def child_ended(self, report: Report) -> None:
@@ -50,7 +50,7 @@ class Owner:
 
 async def test_one_that_can_never_listen_is_given_up() -> None:
     owner = Owner(Address("192.0.2.1", 0))
-    child = ChildProcess(1, owner)
+    child = ListenerProcess(1, owner)
     await child.run()
     assert child.failed
     assert owner.changes == [child]
@@ -58,7 +58,7 @@ async def test_one_that_can_never_listen_is_given_up() -> None:
 
 async def test_one_that_is_stopped_finishes_and_is_not_started_again() -> None:
     owner = Owner(Address("127.0.0.1", 0))
-    child = ChildProcess(1, owner)
+    child = ListenerProcess(1, owner)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(child.run())
         await eventually(lambda: asyncio.sleep(0, child.address))
@@ -71,7 +71,7 @@ async def test_one_that_is_stopped_finishes_and_is_not_started_again() -> None:
 
 
 async def test_one_that_is_given_up_on_is_killed() -> None:
-    child = ChildProcess(1, Owner(Address("127.0.0.1", 0)))
+    child = ListenerProcess(1, Owner(Address("127.0.0.1", 0)))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(child.run())
         await eventually(lambda: asyncio.sleep(0, child.address))

@@ -17,8 +17,8 @@ from werkzeug.datastructures import MultiDict
 from tests.support.running_worker import serving
 from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
+from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.classify import wanted_labels
-from tfleet.worker.api.problems import ProblemError
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.admission_queue import QueueLimits
