@@ -130,7 +130,7 @@ def _as_a_user_sees_it(proxy: Address, worker: Address, folder: Path) -> None:
     assert json.loads(curl(with_header, cwd=folder))["predictions"][0]["label"] == "red"
     refused = json.loads(curl(f"curl -s -XPOST {worker} -F data=@red.png", cwd=folder))
     assert refused["status"] == 401
-    assert "ask that for a worker (GET /worker)" in refused["detail"]
+    assert "ask the proxy for a worker (GET /worker)" in refused["detail"]
 
 
 def _as_a_user_sees_wrong_keys(proxy: Address, folder: Path) -> None:
