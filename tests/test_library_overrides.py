@@ -40,8 +40,6 @@ class Override:
         return Version(".".join(map(str, [*front, last + 1])))
 
 
-CONNECTOR = "client/http/transport.py"
-
 OVERRIDES = [
     Override("aiohttp", "client/http/transport.py", "aiohttp.connector.BaseConnector.connect", "3.14"),
     Override(
@@ -97,6 +95,7 @@ def test_no_version_is_allowed_that_was_not_read(override: Override) -> None:
     assert not any(one.specifier.contains("99999") for one in found), hint
 
 
+@pytest.mark.process
 def test_each_override_of_a_library_is_listed() -> None:
     known = {one.what for one in OVERRIDES} | DOCUMENTED
     unlisted = {name for kind in subclasses() for name in overridden(kind)} - known

@@ -75,26 +75,17 @@ def _remarks(source: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("folder", _FOLDERS)
-def test_files_named_in_remarks_exist(folder: str) -> None:
+def test_files_and_exceptions_in_remarks_exist(folder: str) -> None:
     dead = [
         f"{path}: {name}"
         for path in sorted(_files())
         if path.startswith(folder + "/")
         for remark in _remarks((ROOT / path).read_text())
-        for name in _FILE.findall(remark)
-        if not _exists(name)
+        for name in _dead_names(remark)
     ]
     assert dead == []
 
 
-@pytest.mark.parametrize("folder", _FOLDERS)
-def test_exceptions_named_in_remarks_exist(folder: str) -> None:
-    dead = [
-        f"{path}: {name}"
-        for path in sorted(_files())
-        if path.startswith(folder + "/")
-        for remark in _remarks((ROOT / path).read_text())
-        for name in _EXCEPTION.findall(remark)
-        if name not in _exceptions()
-    ]
-    assert dead == []
+def _dead_names(remark: str) -> list[str]:
+    files = [name for name in _FILE.findall(remark) if not _exists(name)]
+    return files + [name for name in _EXCEPTION.findall(remark) if name not in _exceptions()]

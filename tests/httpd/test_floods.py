@@ -10,6 +10,8 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 
+import pytest
+
 from tests.httpd.servers import ServerFactory, ServerOptions
 from tests.httpd.test_slow_clients import POST, is_served
 from tests.support.raw_client import raw_client
@@ -94,6 +96,7 @@ async def test_chunks_of_one_byte_are_read_in_linear_time(serving: ServerFactory
         assert used_s < 10
 
 
+@pytest.mark.process
 async def test_chunks_of_one_byte_delay_no_other(serving: ServerFactory) -> None:
     """The event loop here is the server's, but for the worker: a delay shows as a late answer."""
     bomb = CHUNKED + b"1\r\nx\r\n" * _MANY_CHUNKS + b"0\r\n\r\n"

@@ -107,6 +107,7 @@ def refused(address: Address) -> bool:
         return client.connect_ex((address.host, address.port)) != 0
 
 
+@pytest.mark.process
 async def test_what_was_begun_is_finished_at_the_end(held: Held) -> None:
     async with serving(held) as (server, address), raw_client(address) as client:
         await client.send(GET)
@@ -129,6 +130,7 @@ async def test_what_takes_longer_is_broken_off_and_counted(held: Held) -> None:
         held.go_on.set()
 
 
+@pytest.mark.process
 async def test_a_half_sent_request_counts_as_begun(held: Held) -> None:
     held.go_on.set()
     async with serving(held) as (server, address), raw_client(address) as client:
@@ -140,6 +142,7 @@ async def test_a_half_sent_request_counts_as_begun(held: Held) -> None:
         assert await closing == 0
 
 
+@pytest.mark.process
 async def test_a_newcomer_may_ask_a_moment_after_the_end(held: Held) -> None:
     held.go_on.set()
     async with serving(held) as (server, address), raw_client(address) as client:
@@ -160,6 +163,7 @@ async def test_an_idle_connection_does_not_delay_the_end(held: Held) -> None:
             assert await server.close(60.0) == 0
 
 
+@pytest.mark.process
 async def test_a_request_that_waits_to_be_read_is_answered(held: Held) -> None:
     held.go_on.set()
     async with serving(held) as (server, address), raw_client(address) as client:

@@ -82,6 +82,7 @@ async def test_a_slow_second_head_has_the_head_time_out() -> None:
             assert (await client.answer()).status == 408
 
 
+@pytest.mark.process
 async def test_a_second_head_may_begin_at_the_end_of_the_idle_time() -> None:
     limits = replace(CLIENT_LIMITS, header_timeout_s=10.0, idle_timeout_s=1.5)
     async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:

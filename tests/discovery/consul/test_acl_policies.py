@@ -120,6 +120,7 @@ def test_a_policy_is_enough(consul: SecuredConsul, who: str) -> None:
 
 
 @pytest.mark.parametrize(("who", "rule"), [(who, rule) for who in POLICIES for rule in rules_of(who)])
+@pytest.mark.process
 def test_each_rule_of_it_is_needed(consul: SecuredConsul, who: str, rule: str) -> None:
     less = "\n".join(other for other in rules_of(who) if other != rule)
     with pytest.raises((AssertionError, RegistryRefusedError, ValueError)):

@@ -97,6 +97,7 @@ def test_it_waits_for_an_answer_no_longer_than_its_timeout(client: consul.Consul
     assert (check["Status"], check["Output"][: len(url) + 6]) == ("critical", f'Get "{url}"')
 
 
+@pytest.mark.process
 def test_the_check_runs_every_second_and_follows_its_target(client: consul.Consul, name: str) -> None:
     with canned(http("200 OK", b"well")) as target:
         register(client, name, check=http_check(target.url))

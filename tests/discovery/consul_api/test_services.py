@@ -175,6 +175,7 @@ async def test_async_heartbeat_of_an_unknown_check_raises(aclient: consul.aio.Co
     assert type(raised.value) is consul.ConsulException
 
 
+@pytest.mark.process
 def test_a_check_expires_and_a_heartbeat_heals_it(client: consul.Consul, name: str) -> None:
     register(client, name, check=ttl_check("300ms"))
     index = index_of(client, name)
@@ -186,6 +187,7 @@ def test_a_check_expires_and_a_heartbeat_heals_it(client: consul.Consul, name: s
     until(lambda: "last output before timeout follows): back" in str(client.agent.checks()))
 
 
+@pytest.mark.process
 def test_heartbeats_keep_a_check_passing_and_the_index_still(client: consul.Consul, name: str) -> None:
     register(client, name, check=ttl_check("2s"))
     index = index_of(client, name)

@@ -253,6 +253,7 @@ async def test_a_stream_to_http_1_0_ends_with_the_connection() -> None:
         assert b"Transfer-Encoding" not in head
 
 
+@pytest.mark.process
 async def test_a_client_that_reads_nothing_stops_the_page_and_is_cut() -> None:
     written, ended = 0, asyncio.Event()
 

@@ -28,6 +28,7 @@ async def test_a_bad_request_is_no_error_in_the_log(caplog: pytest.LogCaptureFix
     assert caplog.records == []
 
 
+@pytest.mark.process
 async def test_a_socket_that_goes_comes_back() -> None:
     async with page_server(web.Application()) as path:
         for gone in (path.unlink, lambda: shutil.rmtree(path.parent)):

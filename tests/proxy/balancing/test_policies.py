@@ -1,6 +1,7 @@
 import random
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -19,8 +20,12 @@ WINDOW_S = 10.0
 NOW_S = 1000.0
 
 
+@cache
 def pool_of(warm: int, *ages_s: float) -> Pool:
-    """So many that have been at work for long, and after them newcomers that have been ready for so long."""
+    """So many that have been at work for long, and after them newcomers that have been ready for so long.
+
+    Pools are immutable, and one of 10,000 takes a quarter of a second to make.
+    """
     came_s = [0.0] * warm + [NOW_S - age_s for age_s in ages_s]
     pool = Pool(slow_start=SlowStart(WINDOW_S)).after_listing(
         [Instance(f"w{n}", Address("h", 1)) for n in range(len(came_s))], 0.0

@@ -253,6 +253,7 @@ async def test_a_client_leaving_in_an_answer_ends_the_upstream() -> None:
             assert await metric(proxy, "tfleet_proxy_broken_answers_total") == 0
 
 
+@pytest.mark.process
 async def test_a_slow_reader_holds_up_the_worker_not_the_proxy() -> None:
     """What is between them is bounded, time doesn't count, and all of it comes when it is read."""
     size, piece = 64 * 1024 * 1024, bytes(range(256)) * 1024

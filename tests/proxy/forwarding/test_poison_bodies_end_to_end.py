@@ -239,6 +239,7 @@ async def test_workers_that_are_all_ejected_still_get_requests() -> None:
             assert {worker for worker, _ in ejected(logs)} == set(map(str, addresses(found)))
 
 
+@pytest.mark.process
 async def test_a_hanging_worker_is_ejected_within_two_seconds() -> None:
     async with stand_in() as bad, stand_in() as good, single_process_proxy(settings(bad, good)) as proxy:
         bad.hung = True

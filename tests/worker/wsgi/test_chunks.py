@@ -56,6 +56,7 @@ async def test_one_byte_chunks_cost_linear_time(server: WsgiServer) -> None:
     assert many_s < 8 * few_s * 2, "8 times the chunks: 64 times the time if it were quadratic"
 
 
+@pytest.mark.process
 async def test_health_is_answered_while_one_byte_chunks_come(server: WsgiServer) -> None:
     uploads = [asyncio.ensure_future(talk(server, HEAD + TINY * 350_000 + END)) for _ in range(UPLOADS)]
     slowest_s = 0.0

@@ -5,6 +5,7 @@ import threading
 import time
 from typing import Any
 
+import pytest
 import requests
 from structlog.testing import capture_logs
 
@@ -30,6 +31,7 @@ def test_a_failure_of_its_loop_is_told() -> None:
     assert server.close(timeout_s=5) == 0
 
 
+@pytest.mark.process
 def test_a_failure_while_it_closes_ends_the_close() -> None:
     begun, go_on, fail = threading.Event(), threading.Event(), threading.Event()
 

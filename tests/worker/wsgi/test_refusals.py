@@ -94,6 +94,7 @@ def test_a_refused_body_is_thrown_away_after_the_answer(server: WsgiServer) -> N
         assert client.makefile("rb").read().startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.process
 def test_a_client_that_never_stops_sending_is_cut_off(server: WsgiServer) -> None:
     with connect(server) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (1 << 40))
@@ -145,6 +146,7 @@ def test_a_stalled_body_is_given_up(server: WsgiServer, length: bytes) -> None:
     eventually_sync(lambda: "bytes=0" in repr(server))
 
 
+@pytest.mark.process
 def test_a_body_that_comes_slowly_is_waited_for(server: WsgiServer) -> None:
     with connect(server) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 20\r\n\r\n")

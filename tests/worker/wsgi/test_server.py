@@ -93,6 +93,7 @@ def test_closing_finishes_what_is_in_flight(make: Callable[[App], WsgiServer]) -
     assert answers[0].headers["Connection"] == "close"
 
 
+@pytest.mark.process
 def test_a_request_that_is_half_sent_counts_as_in_flight(make: Callable[[App], WsgiServer]) -> None:
     server = make(quick)
     with socket.create_connection((server.address.host, server.address.port), timeout=20) as client:
@@ -207,6 +208,7 @@ def test_an_answer_of_several_pieces_is_whole(make: Callable[[App], WsgiServer])
         assert requests.get(server.address.url + path, timeout=20).content == b"abcdef"
 
 
+@pytest.mark.process
 def test_clients_that_connected_before_the_end_are_answered(make: Callable[[App], WsgiServer]) -> None:
     arrived, go_on = threading.Event(), threading.Event()
 
@@ -235,6 +237,7 @@ def test_clients_that_connected_before_the_end_are_answered(make: Callable[[App]
     assert [answer for answer in answers if not answer.startswith(b"HTTP/1.1 200")] == []
 
 
+@pytest.mark.process
 def test_a_client_that_connected_may_ask_a_moment_later(make: Callable[[App], WsgiServer]) -> None:
     server = make(quick)
     with socket.create_connection((server.address.host, server.address.port), timeout=20) as client:
@@ -248,6 +251,7 @@ def test_a_client_that_connected_may_ask_a_moment_later(make: Callable[[App], Ws
         closing.join()
 
 
+@pytest.mark.process
 def test_idle_connections_stay_until_the_last_answer() -> None:
     """A client that asks on one is answered, and by the end of one that asks nothing it sees the worker's."""
     app = Held()
@@ -306,6 +310,7 @@ server.close(timeout_s=0)
 """
 
 
+@pytest.mark.process
 def test_without_open_files_it_waits_quietly() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", OUT_OF_FILES],
