@@ -102,6 +102,7 @@ def test_each_override_of_a_library_is_listed() -> None:
     assert not unlisted, f"list them in OVERRIDES or DOCUMENTED: {sorted(unlisted)}"
 
 
+@pytest.mark.process
 def test_no_documented_override_is_listed_in_vain() -> None:
     found = {name for kind in subclasses() for name in overridden(kind)}
     assert not DOCUMENTED - found

@@ -68,6 +68,7 @@ async def test_idle_connections_beyond_the_limit_get_503(serving: ServerFactory)
         assert await idle[-1].ends() == b""
 
 
+@pytest.mark.process
 async def test_idle_connections_block_good_clients_only_briefly(serving: ServerFactory) -> None:
     async with serving(FEW) as server, contextlib.AsyncExitStack() as stack:
         for _ in range(200):
@@ -75,6 +76,7 @@ async def test_idle_connections_block_good_clients_only_briefly(serving: ServerF
         await eventually(lambda: status_of_a_newcomer(server.address), wanted=lambda status: status == 200)
 
 
+@pytest.mark.process
 async def test_idle_used_connections_block_only_briefly_too(serving: ServerFactory) -> None:
     async with serving(FEW) as server, contextlib.AsyncExitStack() as stack:
         for _ in range(50):

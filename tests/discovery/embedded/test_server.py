@@ -209,6 +209,7 @@ async def test_middleware_of_a_test_comes_before_everything() -> None:
         assert (await server.get("/v1/nothing"))[0] == 404
 
 
+@pytest.mark.process
 async def test_ten_thousand_instances_are_served() -> None:
     async with _served() as server:
         for number in range(10_000):
