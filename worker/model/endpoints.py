@@ -13,9 +13,7 @@ from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tfleet.worker.model.graph import Signature
+    from tfleet.worker.model.signature import Signature, TensorInfo
     from tfleet.worker.model.spec import Channels, ModelSpec
     from tfleet.worker.model.tensorflow import tf
 
@@ -27,7 +25,7 @@ _CLASS_ROWS_RANK: Final = 2
 def list_inputs(graph: tf.Graph, signature: Signature | None) -> str:
     """A clause for an error message: the signature's inputs, or else the graph's placeholders."""
     if signature is not None and signature.inputs:
-        return f"the signature's inputs are {', '.join(signature.inputs)}"
+        return f"the signature's inputs are {_names(signature.inputs)}"
     placeholders = [
         operation.outputs[0]
         for operation in graph.get_operations()
@@ -43,7 +41,7 @@ def list_outputs(graph: tf.Graph, signature: Signature | None) -> str:
     image.
     """
     if signature is not None and signature.outputs:
-        return f"the signature's outputs are {', '.join(signature.outputs)}"
+        return f"the signature's outputs are {_names(signature.outputs)}"
     candidates = [
         tensor
         for operation in graph.get_operations()
@@ -67,6 +65,10 @@ def describe(tensor: tf.Tensor) -> str:
 
 def _described(tensors: list[Any]) -> str:
     return ", ".join(describe(tensor) for tensor in tensors)
+
+
+def _names(infos: tuple[TensorInfo, ...]) -> str:
+    return ", ".join(info.name for info in infos)
 
 
 def _size(size: int | None) -> str:
@@ -152,7 +154,7 @@ def _find(
     spec: ModelSpec,
     graph: tf.Graph,
     name: str | None,
-    signature: Mapping[str, str] | None,
+    signature: tuple[TensorInfo, ...] | None,
     setting: str,
     available: str,
 ) -> tf.Tensor:
@@ -166,9 +168,9 @@ def _find(
             raise ModelError(f"{spec.path}: set {setting}: {reason}; {available}")
         if len(signature) > 1:
             raise ModelError(f"{spec.path}: set {setting}: there is more than one; {available}")
-        (name,) = signature.values()
-    elif signature and name in signature:
-        name = signature[name]
+        name = signature[0].tensor
+    else:
+        name = next((info.tensor for info in signature or () if info.name == name), name)
     try:
         return graph.get_tensor_by_name(name if ":" in name else f"{name}:0")
     except (KeyError, ValueError) as error:

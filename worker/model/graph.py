@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # comes with TensorFlow, no types
 
 from tfleet.worker.model.errors import ModelError, first_line
+from tfleet.worker.model.signature import DEFAULT_SIGNATURE, Signature, read_signature
 from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-# The names that tf.saved_model.save writes: tf.saved_model.SERVING and DEFAULT_SERVING_SIGNATURE_DEF_KEY.
-TAG: Final = "serve"
-SIGNATURE: Final = "serving_default"
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """A SavedModel's serving signature: it maps the names of inputs and outputs to names of tensors."""
-
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, str]
+TAG: Final = "serve"  # tf.saved_model.SERVING: the tag that tf.saved_model.save gives
 
 
 def load_frozen(path: Path) -> tf.Graph:
@@ -62,11 +51,6 @@ def restore_saved_model(session: tf.compat.v1.Session, path: Path) -> Signature:
         raise ModelError(
             f"{path}: cannot load the SavedModel with tag {TAG!r}: {first_line(error)}"
         ) from error
-    if SIGNATURE not in meta_graph.signature_def:
-        return Signature({}, {})
-    signature = meta_graph.signature_def[SIGNATURE]
-    return Signature(_tensor_names(signature.inputs), _tensor_names(signature.outputs))
-
-
-def _tensor_names(tensors: Mapping[str, Any]) -> Mapping[str, str]:
-    return {name: info.name for name, info in sorted(tensors.items())}
+    if DEFAULT_SIGNATURE not in meta_graph.signature_def:
+        return Signature(DEFAULT_SIGNATURE, (), ())
+    return read_signature(DEFAULT_SIGNATURE, meta_graph.signature_def[DEFAULT_SIGNATURE])

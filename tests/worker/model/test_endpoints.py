@@ -1,6 +1,8 @@
 """A graph's input and output are found by name and checked against what is said of them."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from tfleet.worker.model.endpoints import (
     list_outputs,
 )
 from tfleet.worker.model.errors import ModelError
-from tfleet.worker.model.graph import Signature
+from tfleet.worker.model.signature import Signature, TensorInfo
 from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec
 from tfleet.worker.model.tensorflow import tf
 
@@ -27,6 +29,16 @@ pytestmark = pytest.mark.process
 
 def _spec(output: str | None = "shares", labels: tuple[str, ...] = COLOURS, **image_input: Any) -> ModelSpec:
     return ModelSpec("m", "1", Path("graph.pb"), labels, InputSpec(**image_input), OutputSpec(output))
+
+
+def _signature(
+    inputs: Mapping[str, str] = MappingProxyType({}), outputs: Mapping[str, str] = MappingProxyType({})
+) -> Signature:
+    return Signature("serving_default", _infos(inputs), _infos(outputs))
+
+
+def _infos(tensors: Mapping[str, str]) -> tuple[TensorInfo, ...]:
+    return tuple(TensorInfo(name, tensor, "float32", None) for name, tensor in tensors.items())
 
 
 def _placeholder(dtype: Any, shape: Any) -> tf.Graph:
@@ -115,7 +127,7 @@ def test_an_input_that_is_not_named_is_asked_for() -> None:
     with pytest.raises(ModelError, match=r"set --input-layer: a frozen graph does not name it; .*image:0"):
         find_input(_spec(), _placeholder(tf.float32, [None, 8, 8, 3]), None)
     with pytest.raises(ModelError, match="set --input-layer: the SavedModel has no serving_default"):
-        find_input(_spec(), _placeholder(tf.float32, [None, 8, 8, 3]), Signature({}, {}))
+        find_input(_spec(), _placeholder(tf.float32, [None, 8, 8, 3]), _signature())
 
 
 def test_an_input_that_cannot_be_fed_is_refused() -> None:
@@ -128,12 +140,12 @@ def test_an_input_that_cannot_be_fed_is_refused() -> None:
 @pytest.mark.parametrize("name", [None, "picture", "image:0"])
 def test_the_signature_names_the_input_by_default(name: str | None) -> None:
     graph = _placeholder(tf.float32, [None, 8, 8, 3])
-    feed = find_input(_spec(tensor=name), graph, Signature({"picture": "image:0"}, {}))
+    feed = find_input(_spec(tensor=name), graph, _signature({"picture": "image:0"}))
     assert feed.tensor is graph.get_tensor_by_name("image:0")
 
 
 def test_of_several_in_a_signature_one_has_to_be_chosen() -> None:
-    signature = Signature({"a": "image:0", "b": "image:0"}, {})
+    signature = _signature({"a": "image:0", "b": "image:0"})
     with pytest.raises(ModelError, match="there is more than one; the signature's inputs are a, b"):
         find_input(_spec(), _placeholder(tf.float32, [None, 8, 8, 3]), signature)
 
@@ -194,14 +206,14 @@ def test_no_more_is_shown_than_fits_a_line() -> None:
 
 
 def test_a_signature_goes_before_the_graph() -> None:
-    signature = Signature({"picture": "a:0"}, {"shares": "b:0", "logits": "c:0"})
+    signature = _signature({"picture": "a:0"}, {"logits": "c:0", "shares": "b:0"})
     assert list_inputs(tf.Graph(), signature) == "the signature's inputs are picture"
-    assert list_outputs(tf.Graph(), signature) == "the signature's outputs are shares, logits"
+    assert list_outputs(tf.Graph(), signature) == "the signature's outputs are logits, shares"
 
 
 def test_a_graph_without_inputs_or_outputs_says_so() -> None:
     assert list_inputs(tf.Graph(), None) == "the graph has no placeholder"
-    assert list_outputs(tf.Graph(), Signature({}, {})) == "the graph has no output of that kind"
+    assert list_outputs(tf.Graph(), _signature()) == "the graph has no output of that kind"
 
 
 def test_an_unknown_shape_is_a_question_mark() -> None:

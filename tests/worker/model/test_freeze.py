@@ -68,7 +68,7 @@ def answers(folder: Path) -> tuple[Any, Any, Any]:
     """The rows of the restored model, those of its frozen graph, and that graph."""
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         signature = restore_saved_model(session, folder)
-        ((feed,), (fetch,)) = signature.inputs.values(), signature.outputs.values()
+        feed, fetch = signature.inputs[0].tensor, signature.outputs[0].tensor
         restored = session.run(fetch, {feed: IMAGES})
         graph = freeze(session, feed, fetch)
     with tf.compat.v1.Session(graph=graph) as session:
@@ -126,9 +126,8 @@ def test_an_unused_input_is_no_reason_to_fail(tmp_path: Path) -> None:
     folder = save(tmp_path / "m" / "1", lambda m, x: tf.repeat(m.weight, tf.shape(x)[0], 0), weight=weight)
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         signature = restore_saved_model(session, folder)
-        (fetch,) = signature.outputs.values()
         with pytest.raises(CannotFreezeError, match="does not depend on nothing:0"):
-            freeze(session, "nothing:0", fetch)
+            freeze(session, "nothing:0", signature.outputs[0].tensor)
 
 
 def test_no_file_is_written(tmp_path: Path) -> None:
