@@ -20,6 +20,7 @@ from tfleet.discovery.options import (
     registry_options,
     ticket_key_file_option,
 )
+from tfleet.httpd.drain import DrainTimes
 from tfleet.httpd.listen import CannotListenError
 from tfleet.runtime import log
 from tfleet.runtime.cpus import usable_cpus
@@ -38,8 +39,16 @@ from tfleet.worker.options import (
     take_options,
     work_options,
 )
-from tfleet.worker.server import WorkerSettings, serve
+from tfleet.worker.server import serve
+from tfleet.worker.settings import (
+    DecodingSettings,
+    HttpSettings,
+    InferenceSettings,
+    RegistrationSettings,
+    WorkerSettings,
+)
 from tfleet.worker.wsgi.admission_queue import QueueLimits
+from tfleet.worker.wsgi.incoming_body import BodyLimits
 
 
 @click.command(context_settings={"show_default": True})
@@ -89,18 +98,22 @@ def _settings(options: dict[str, Any]) -> WorkerSettings:
     registry = [options.pop(name) for name in ("registry", "registry_port", "registry_token_file")]
     ticket_key_file = options.pop("ticket_key_file")
     return WorkerSettings(
-        spec=find_model(model.pop("model"), **model),
-        tuning=tuning,
-        registry=chosen_registry(*registry),
-        ticket_keys=KeyFile(ticket_key_file) if ticket_key_file else None,
-        threads=compute.threads,
-        max_batch=compute.max_batch,
-        max_body_bytes=limits.max_body_bytes,
-        queue_limits=QueueLimits(limits.max_queue, limits.max_queue_bytes),
-        cors=Cors.parse(options.pop("cors_origins")),
-        image_limits=image_limits,
-        pool_limits=image_limits.decoders(tuning.cpus, limits.decode_timeout_s),
-        drain_grace_s=drain.drain_grace_s,
-        drain_timeout_s=drain.drain_timeout_s,
-        **options,  # host, port, advertise, find_wan, self_test and service, as they are
+        InferenceSettings(
+            spec=find_model(model.pop("model"), **model),
+            tuning=tuning,
+            max_batch=compute.max_batch,
+            threads=compute.threads,
+        ),
+        HttpSettings(
+            host=options.pop("host"),
+            port=options.pop("port"),
+            body_limits=BodyLimits(limits.max_body_bytes),
+            queue_limits=QueueLimits(limits.max_queue, limits.max_queue_bytes),
+            cors=Cors.parse(options.pop("cors_origins")),
+            ticket_keys=KeyFile(ticket_key_file) if ticket_key_file else None,
+        ),
+        # The options that are left: service, advertise, find_wan and self_test.
+        RegistrationSettings(registry=chosen_registry(*registry), **options),
+        DecodingSettings(image_limits, image_limits.decoders(tuning.cpus, limits.decode_timeout_s)),
+        DrainTimes(drain.drain_grace_s, drain.drain_timeout_s),
     )

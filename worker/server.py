@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -22,72 +22,38 @@ from typing import Any
 import structlog
 
 from tfleet.contract.address import Address
-from tfleet.contract.cors import Cors
 from tfleet.contract.identifiers import as_label
-from tfleet.contract.ticket_keys import KeyFile
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.consul.reachability_check import ConsulAddressCheck
 from tfleet.discovery.instance import Instance, new_id
 from tfleet.discovery.registration.advertise import advertised, advice, wan_advice
 from tfleet.discovery.registration.heartbeat import TTL_S, Registration
 from tfleet.discovery.registration.self_test import SelfTest, SelfTestTarget
-from tfleet.discovery.registry import Registry, StaticRegistry
+from tfleet.discovery.registry import StaticRegistry
 from tfleet.httpd.admission import Admission, ConnectionMetrics
 from tfleet.httpd.listen import listen_errors
 from tfleet.runtime.backoff import Backoff
 from tfleet.worker.address.addresses import WorkerAddresses, why_untested
-from tfleet.worker.address.wan_option import FindWan
 from tfleet.worker.api.app import WorkerIdentity, make_app
 from tfleet.worker.api.classify import Classify
 from tfleet.worker.api.middleware import refusals
-from tfleet.worker.decoders import DecoderPool, PoolLimits
+from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.decoders.metrics import DecoderMetrics
 from tfleet.worker.image.isolated_decode import COMMAND
-from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference.batch_sizes import batch_sizes, request_threads
 from tfleet.worker.inference.load import load_warm
-from tfleet.worker.inference.precision import Tuning
 from tfleet.worker.lifecycle import Lifecycle, LifecycleState
 from tfleet.worker.memory import MemoryTrimmer, use_one_heap
 from tfleet.worker.metrics import BusySeconds, WorkerMetrics
-from tfleet.worker.model import ModelSpec
 from tfleet.worker.registration import WorkerRegistration
 from tfleet.worker.registry_metrics import RegistrationMetrics
+from tfleet.worker.settings import RegistrationSettings, WorkerSettings
 from tfleet.worker.ticket_check import TicketCheck
-from tfleet.worker.wsgi.admission_queue import QueueLimits
-from tfleet.worker.wsgi.incoming_body import BodyLimits
 from tfleet.worker.wsgi.server import CONNECTION_LIMITS, WsgiServer, affordable
 
 _POLL_INTERVAL_S = 0.5
 _NO_ROUTE = Backoff(first_s=0.5, cap_s=10.0)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """The command line's settings. `port` 0 is any free one; times are in seconds; without `ticket_keys` no
-    request needs a ticket.
-    """
-
-    spec: ModelSpec
-    tuning: Tuning
-    host: str
-    port: int
-    advertise: Address | None
-    find_wan: FindWan | None
-    self_test: bool
-    registry: Registry
-    service: str
-    ticket_keys: KeyFile | None
-    threads: int | None
-    max_batch: int
-    max_body_bytes: int
-    queue_limits: QueueLimits
-    cors: Cors
-    image_limits: ImageLimits
-    pool_limits: PoolLimits
-    drain_grace_s: float
-    drain_timeout_s: float
 
 
 class Stop:
@@ -146,25 +112,32 @@ def serve(settings: WorkerSettings) -> None:
     """
     use_one_heap()
     lifecycle, metrics = Lifecycle(), WorkerMetrics()
+    inference = settings.inference
     stop = Stop(lifecycle)
     server = _listen(settings)
-    addresses = _addresses(settings, server.address)
+    addresses = _addresses(settings.registration, server.address)
     instance = _identity(settings, addresses)
     log: Any = structlog.get_logger().bind(worker=instance.id)
-    registration = _registration(settings, instance, addresses, lifecycle, metrics, server.address)
+    registration = _registration(
+        settings.registration, instance, addresses, lifecycle, metrics, server.address
+    )
     memory = MemoryTrimmer()
-    decoders = DecoderPool(COMMAND, settings.pool_limits, log=log)
+    decoders = DecoderPool(COMMAND, settings.decoding.pool_limits, log=log)
     metrics.include(DecoderMetrics(decoders))
-    classify = Classify(lifecycle, metrics, settings.image_limits, decoders=decoders, memory=memory)
-    app = make_app(WorkerIdentity(instance, addresses, lifecycle), classify, metrics, stop.ask, settings.cors)
-    admission = server.start(app, instance.id, refusals(instance, metrics), settings.cors, stop.fail)
+    classify = Classify(lifecycle, metrics, settings.decoding.image_limits, decoders=decoders, memory=memory)
+    app = make_app(
+        WorkerIdentity(instance, addresses, lifecycle), classify, metrics, stop.ask, settings.http.cors
+    )
+    admission = server.start(app, instance.id, refusals(instance, metrics), settings.http.cors, stop.fail)
     try:
         _include_server(metrics, server, admission)
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         registration.begin()
-        classifier = load_warm(settings.spec, settings.tuning, batch_sizes(settings.max_batch), metrics, log)
+        classifier = load_warm(
+            inference.spec, inference.tuning, batch_sizes(inference.max_batch), metrics, log
+        )
         server.use_threads(
-            settings.threads or request_threads(classifier.concurrent_runs, max(classifier.batch_sizes))
+            inference.threads or request_threads(classifier.concurrent_runs, max(classifier.batch_sizes))
         )
         lifecycle.loaded(classifier)
         registration.wait_admitted()
@@ -176,11 +149,11 @@ def serve(settings: WorkerSettings) -> None:
         lifecycle.drain()
         server.announce_drain()
         registration.leave()
-        time.sleep(settings.drain_grace_s)
+        time.sleep(settings.drain.grace_s)
         lifecycle.refuse()
     finally:
         registration.leave()
-        unfinished = server.close(settings.drain_timeout_s)
+        unfinished = server.close(settings.drain.timeout_s)
         decoders.close()
         memory.close()
     classifier.close()
@@ -202,21 +175,22 @@ def _include_server(metrics: WorkerMetrics, server: WsgiServer, admission: Admis
 
 
 def _listen(settings: WorkerSettings) -> WsgiServer:
-    check = TicketCheck(settings.ticket_keys, settings.service) if settings.ticket_keys else None
-    with listen_errors(Address(settings.host, settings.port), "--host and --port"):
+    http, inference = settings.http, settings.inference
+    check = TicketCheck(http.ticket_keys, settings.registration.service) if http.ticket_keys else None
+    with listen_errors(Address(http.host, http.port), "--host and --port"):
         return WsgiServer(
-            host=settings.host,
-            port=settings.port,
-            threads=settings.threads or settings.max_batch,
-            body_limits=BodyLimits(settings.max_body_bytes),
-            queue_limits=settings.queue_limits,
+            host=http.host,
+            port=http.port,
+            threads=inference.threads or inference.max_batch,
+            body_limits=http.body_limits,
+            queue_limits=http.queue_limits,
             connection_limits=affordable(CONNECTION_LIMITS),
             check_ticket=check,
             once_a_second=None if check is None else check.refresh,
         )
 
 
-def _addresses(settings: WorkerSettings, listening: Address) -> WorkerAddresses:
+def _addresses(settings: RegistrationSettings, listening: Address) -> WorkerAddresses:
     """This worker's addresses; retries until the machine has a route to the registry. Raises
     NotPublishedError.
     """
@@ -236,14 +210,14 @@ def _addresses(settings: WorkerSettings, listening: Address) -> WorkerAddresses:
 
 
 def _identity(settings: WorkerSettings, addresses: WorkerAddresses) -> Instance:
-    address, spec = addresses.address, settings.spec
+    address, spec = addresses.address, settings.inference.spec
     # A folder may have any name. In a header and in the registry it has to be plain text.
     model, version = as_label(spec.name), as_label(spec.version)
-    return Instance(new_id(settings.service, address), address, model, version, addresses.wan)
+    return Instance(new_id(settings.registration.service, address), address, model, version, addresses.wan)
 
 
 def _registration(
-    settings: WorkerSettings,
+    settings: RegistrationSettings,
     instance: Instance,
     addresses: WorkerAddresses,
     lifecycle: Lifecycle,

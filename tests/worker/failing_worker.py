@@ -25,7 +25,9 @@ class FailingKeyFile(KeyFile):
 def main(key_file: str, options: list[str]) -> None:
     params = cli.worker.make_context("worker", options).params
     log.configure(params.pop("log_format"), level=params.pop("log_level"))
-    serve(replace(cli._settings(params), ticket_keys=FailingKeyFile(Path(key_file))))
+    settings = cli._settings(params)
+    http = replace(settings.http, ticket_keys=FailingKeyFile(Path(key_file)))
+    serve(replace(settings, http=http))
 
 
 if __name__ == "__main__":
