@@ -166,7 +166,7 @@ class FleetClient:
         self._proxy = self._make().proxy  # raise for wrong arguments now, not at the first call
         self._lock = threading.Lock()
         self._closed = False
-        self._running: _Running | None = None
+        self._running: _StartedClient | None = None
         _alive.add(self)
 
     @property
@@ -226,7 +226,7 @@ class FleetClient:
         running = self._started()
         return running.loop.run(running.client.workers_document)
 
-    def _started(self) -> _Running:
+    def _started(self) -> _StartedClient:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the client is closed")
@@ -235,7 +235,7 @@ class FleetClient:
                 loop = LoopThread(client.close)
                 # Also at the end of the program, while threads still run. It must not hold the FleetClient
                 # itself.
-                self._running = _Running(loop, client, weakref.finalize(self, loop.close))
+                self._running = _StartedClient(loop, client, weakref.finalize(self, loop.close))
             return self._running
 
     def _forget(self) -> None:
@@ -251,7 +251,7 @@ class FleetClient:
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
+class _StartedClient:
     loop: LoopThread
     client: AsyncFleetClient
     finalizer: weakref.finalize[[], FleetClient]
@@ -284,7 +284,7 @@ def _iterated(loop: LoopThread, outcomes: _Stepped[Outcome[S]]) -> Generator[Out
 
 
 _alive: Final[weakref.WeakSet[FleetClient]] = weakref.WeakSet()
-_parents: Final[list[_Running]] = []
+_parents: Final[list[_StartedClient]] = []
 
 
 def _forget_all() -> None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class _End(Enum):
+class EndOfItems(Enum):
     """Marks the end of the items."""
 
     END = auto()
@@ -34,15 +34,15 @@ async def pulled(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, Non
         for item in items:
             yield item
     else:
-        wanted: SimpleQueue[asyncio.Future[T | _End] | None] = SimpleQueue()
+        wanted: SimpleQueue[asyncio.Future[T | EndOfItems] | None] = SimpleQueue()
         loop = asyncio.get_running_loop()
         threading.Thread(target=_serve, args=(items, wanted, loop), name="tfleet-pull", daemon=True).start()
         try:
             while True:
-                future: asyncio.Future[T | _End] = loop.create_future()
+                future: asyncio.Future[T | EndOfItems] = loop.create_future()
                 wanted.put(future)
                 taken = await future
-                if taken is _End.END:
+                if taken is EndOfItems.END:
                     return
                 yield taken
         finally:
@@ -51,16 +51,16 @@ async def pulled(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, Non
 
 def _serve(
     items: Iterable[T],
-    wanted: SimpleQueue[asyncio.Future[T | _End] | None],
+    wanted: SimpleQueue[asyncio.Future[T | EndOfItems] | None],
     loop: asyncio.AbstractEventLoop,
 ) -> None:
     iterator = None
     while (future := wanted.get()) is not None:
-        item: T | _End = _End.END
+        item: T | EndOfItems = EndOfItems.END
         failure: BaseException | None = None
         try:
             iterator = iter(items) if iterator is None else iterator
-            item = next(iterator, _End.END)
+            item = next(iterator, EndOfItems.END)
         except BaseException as error:  # of any kind: the task that iterates raises it
             failure = error
         with contextlib.suppress(RuntimeError):  # the loop was closed while the source blocked
@@ -69,7 +69,9 @@ def _serve(
         iterator.close()  # runs its `finally` blocks now, in the thread that ran the rest of it
 
 
-def _settle(future: asyncio.Future[T | _End], item: T | _End, failure: BaseException | None) -> None:
+def _settle(
+    future: asyncio.Future[T | EndOfItems], item: T | EndOfItems, failure: BaseException | None
+) -> None:
     if future.done():  # cancelled while the thread was working
         return
     if failure is None:

@@ -13,19 +13,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from enum import Enum, auto
 from typing import Final, TypeVar
+
+from tfleet.client.concurrency.iterate import EndOfItems
 
 S = TypeVar("S")
 R = TypeVar("R")
 
 AHEAD: Final = 4
-
-
-class _End(Enum):
-    """Marks the end of the items."""
-
-    END = auto()
 
 
 async def in_order(
@@ -34,17 +29,17 @@ async def in_order(
     """Yield `await do(item)` for each item, in their order; an exception of `do` is raised in its place."""
     slots = asyncio.Semaphore(concurrency)
 
-    async def take() -> S | _End:
-        return await anext(items, _End.END)
+    async def take() -> S | EndOfItems:
+        return await anext(items, EndOfItems.END)
 
-    async def one(taken: asyncio.Task[S | _End]) -> R:
+    async def one(taken: asyncio.Task[S | EndOfItems]) -> R:
         item = taken.result()  # raises an error of the source here, so that it keeps its place in the order
-        assert item is not _End.END
+        assert item is not EndOfItems.END
         async with slots:
             return await do(item)
 
     window: deque[asyncio.Task[R]] = deque()
-    taking: asyncio.Task[S | _End] | None = asyncio.create_task(take())
+    taking: asyncio.Task[S | EndOfItems] | None = asyncio.create_task(take())
     try:
         while True:
             # Both are awaited: the first result must not wait for a slow source, nor the source for a slow
@@ -54,7 +49,7 @@ async def in_order(
                 break
             await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
             if taking is not None and taking.done():
-                more = taking.exception() is not None or taking.result() is not _End.END
+                more = taking.exception() is not None or taking.result() is not EndOfItems.END
                 if more:
                     window.append(asyncio.create_task(one(taking)))
                 taking = None

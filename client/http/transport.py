@@ -78,7 +78,7 @@ class LostConnectionError(Exception):
 
 
 @dataclass(slots=True)
-class _Exchange:
+class _SentRequest:
     """A request in progress: its timeout, and whether its connection has served an earlier request."""
 
     timeout: InactivityTimeout
@@ -86,17 +86,17 @@ class _Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tls:
+class _TlsContext:
     """The TLS context; True is the system's."""
 
     context: ssl.SSLContext | Literal[True] = True
     server_name: str | None = None
 
 
-_SYSTEM_TLS: Final = _Tls()
+_SYSTEM_TLS: Final = _TlsContext()
 
 
-_exchange: Final[ContextVar[_Exchange]] = ContextVar("exchange")
+_exchange: Final[ContextVar[_SentRequest]] = ContextVar("exchange")
 """The request of the current task."""
 
 
@@ -160,7 +160,7 @@ class Transport:
         Raises LostConnectionError and UnexpectedAnswerError.
         """
         headers = {**headers, "Accept": "application/json"}
-        tls = _Tls(context or True, server_name)
+        tls = _TlsContext(context or True, server_name)
         # aiohttp itself repeats a GET on a stale connection.
         return await self._request(
             "GET", url, headers, _MAX_TABLE_BYTES, try_timeout_s=try_timeout_s, tls=tls
@@ -185,10 +185,10 @@ class Transport:
         max_bytes: int,
         image: Image | None = None,
         try_timeout_s: float | None = None,
-        tls: _Tls = _SYSTEM_TLS,
+        tls: _TlsContext = _SYSTEM_TLS,
     ) -> HttpResponse:
         timeout = InactivityTimeout(try_timeout_s)
-        exchange = _Exchange(timeout)
+        exchange = _SentRequest(timeout)
         _exchange.set(exchange)
         begun = False
         body = image.payload(timeout.progress) if image is not None else None

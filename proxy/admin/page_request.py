@@ -109,7 +109,7 @@ class PageRequest:
         self._client = client
         self._pages = pages
         self._request_id = request_id(head.request_id)
-        self._body = _RequestBody(head)
+        self._body = _PageBody(head)
         self._connection: WorkerConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._response: ResponseHead | None = None
@@ -368,7 +368,7 @@ class PageRequest:
         )
 
 
-class _RequestBody:
+class _PageBody:
     """What has come of a request's body. `waiting` waits for the connection to the application.
 
     `expected` is whether the client waits for `100 Continue` before it sends its body.

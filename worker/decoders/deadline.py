@@ -16,7 +16,7 @@ from tfleet.worker.decoders.limits import PoolLimits
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class WaitingRequest:
     """The request that waits for a job: until `deadline_s` on the clock, or until `gone()` is true.
 
     After `busy_s` on the clock the worker counts as too busy for it, and it should try another worker.

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from tfleet.worker.decoders.deadline import Caller, CpuBudget
+from tfleet.worker.decoders.deadline import CpuBudget, WaitingRequest
 from tfleet.worker.decoders.decoder import POLL_INTERVAL_S, Decoder
 from tfleet.worker.decoders.errors import (
     DecoderDiedError,
@@ -93,7 +93,7 @@ class DecoderPool:
         `arrived_s` is when the request arrived; the limit `answer_within_s` counts from there. Raises
         subclasses of DecoderError.
         """
-        caller = Caller(deadline_s, gone, busy_s=arrived_s + self.limits.answer_within_s)
+        caller = WaitingRequest(deadline_s, gone, busy_s=arrived_s + self.limits.answer_within_s)
         self._check(caller)
         queued, may_run = self._enter(job)
         try:
@@ -123,7 +123,7 @@ class DecoderPool:
         if idle_thread is not None:
             idle_thread.join()
 
-    def _check(self, caller: Caller) -> None:
+    def _check(self, caller: WaitingRequest) -> None:
         if self._closed:
             raise NoDecoderError(_STOPPING)
         if reason := caller.stop_reason(time.perf_counter()):
@@ -152,7 +152,7 @@ class DecoderPool:
         for queued in queue.running:
             self._may_run[queued].set()
 
-    def _decode(self, job: DecodeJob, caller: Caller) -> DecodeOutcome:
+    def _decode(self, job: DecodeJob, caller: WaitingRequest) -> DecodeOutcome:
         decoder = self._take_idle_or_start()
         try:
             outcome = self._ask(decoder, job, caller)
@@ -171,7 +171,7 @@ class DecoderPool:
             self._keep_idle(decoder)
         return outcome
 
-    def _ask(self, decoder: Decoder, job: DecodeJob, caller: Caller) -> DecodeOutcome:
+    def _ask(self, decoder: Decoder, job: DecodeJob, caller: WaitingRequest) -> DecodeOutcome:
         start_by_s = time.perf_counter() + _START_TIMEOUT_S
 
         def check_start() -> None:

@@ -7,7 +7,7 @@ from tfleet.worker.decoders import (
     DecodeTimeoutError,
     PoolLimits,
 )
-from tfleet.worker.decoders.deadline import Caller, CpuBudget
+from tfleet.worker.decoders.deadline import CpuBudget, WaitingRequest
 
 LIMITS = PoolLimits(1, 1, decode_timeout_s=5)
 
@@ -22,7 +22,7 @@ LIMITS = PoolLimits(1, 1, decode_timeout_s=5)
     ],
 )
 def test_a_caller_waits_until_its_deadline(now_s: float, gone: bool, why: type[Exception] | None) -> None:
-    found = Caller(10.0, lambda: gone, busy_s=20.0).stop_reason(now_s)
+    found = WaitingRequest(10.0, lambda: gone, busy_s=20.0).stop_reason(now_s)
     assert type(found) is (why or type(None))
 
 
@@ -36,6 +36,6 @@ def test_a_decoder_has_its_time(cpu_s: float, message: str | None) -> None:
 
 
 def test_without_an_answer_in_time_all_are_busy() -> None:
-    caller = Caller(10.0, lambda: False, busy_s=5.0)
+    caller = WaitingRequest(10.0, lambda: False, busy_s=5.0)
     assert caller.stop_reason(4.9) is None
     assert isinstance(caller.stop_reason(5.0), DecodersBusyError)

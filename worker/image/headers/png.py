@@ -50,7 +50,7 @@ _PASSES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Chunk:
+class _PngChunk:
     """A chunk: `length` is that of its data; `start` and `end` include length, kind and checksum."""
 
     kind: bytes
@@ -156,7 +156,7 @@ class _Bounds:
         self._segments = Segments()
         self._after_pixels = 0
 
-    def add(self, chunk: _Chunk) -> None:
+    def add(self, chunk: _PngChunk) -> None:
         """Count one more chunk. Raises LimitExceededError."""
         if chunk.kind == b"IDAT":
             self.pixels += 1
@@ -171,7 +171,7 @@ class _Bounds:
             self._segments.add(chunk.length)
 
 
-def _chunks(data: bytes) -> Iterator[_Chunk]:
+def _chunks(data: bytes) -> Iterator[_PngChunk]:
     """The chunks up to IEND or the end of the file. Raises HeaderError."""
     position = len(SIGNATURE)
     while position + 8 <= len(data):
@@ -180,13 +180,13 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
             raise HeaderError(f"a broken chunk at byte {position}")
         if position + 8 + length > len(data):
             raise HeaderError("it ends in the middle of a chunk")
-        yield _Chunk(kind, length, position, position + 12 + length)
+        yield _PngChunk(kind, length, position, position + 12 + length)
         if kind == b"IEND":
             return
         position += 12 + length
 
 
-def _check_checksum(data: bytes, chunk: _Chunk) -> None:
+def _check_checksum(data: bytes, chunk: _PngChunk) -> None:
     """Compare a chunk's checksum. A missing one is accepted: some files lack the last bytes of IEND."""
     stated = data[chunk.start + 8 + chunk.length : chunk.end]
     with memoryview(data) as view:

@@ -23,7 +23,7 @@ _LOSSLESS: Final = re.compile(rb"\x2f(.{4})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class _Chunk:
+class _RiffChunk:
     name: bytes
     start: int
     body: bytes
@@ -46,7 +46,7 @@ def read(data: bytes) -> Header:
     return _extended(data, first)
 
 
-def _extended(data: bytes, first: _Chunk) -> Header:
+def _extended(data: bytes, first: _RiffChunk) -> Header:
     """Read a WebP with a VP8X chunk: transparency, animation or metadata."""
     segments, kept, exif_orientation, position = Segments(), list[bytes](), UPRIGHT, first.end
     flags = first.body[0]
@@ -86,7 +86,7 @@ def _extended(data: bytes, first: _Chunk) -> Header:
     )
 
 
-def _animation_frame(chunk: _Chunk) -> tuple[int, int, str]:
+def _animation_frame(chunk: _RiffChunk) -> tuple[int, int, str]:
     """Where a frame ends on the canvas (x, y), and its coding.
 
     The chunk has 16 bytes of position, size and duration, then chunks as in a still image.
@@ -101,7 +101,7 @@ def _animation_frame(chunk: _Chunk) -> tuple[int, int, str]:
     return left + width, top + height, coding
 
 
-def _frame_size(chunk: _Chunk) -> tuple[int, int, str]:
+def _frame_size(chunk: _RiffChunk) -> tuple[int, int, str]:
     if chunk.name == b"VP8L" and (match := _LOSSLESS.match(chunk.body)):
         bits = int.from_bytes(match[1], "little")
         return (bits & _14_BITS) + 1, (bits >> 14 & _14_BITS) + 1, "lossless"
@@ -112,14 +112,14 @@ def _frame_size(chunk: _Chunk) -> tuple[int, int, str]:
     raise HeaderError("its first frame is broken")
 
 
-def _chunk(data: bytes, position: int) -> _Chunk:
+def _chunk(data: bytes, position: int) -> _RiffChunk:
     if position + 8 > len(data):
         raise HeaderError("it ends before a picture begins")
     name, (length,) = data[position : position + 4], struct.unpack_from("<I", data, position + 4)
     end = position + 8 + length
     if end > len(data):
         raise HeaderError("it ends in the middle of a chunk")
-    return _Chunk(name, position, data[position + 8 : end], end + (length & 1))
+    return _RiffChunk(name, position, data[position + 8 : end], end + (length & 1))
 
 
 def _riff(chunks: tuple[bytes, ...]) -> bytes:
