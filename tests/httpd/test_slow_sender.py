@@ -1,3 +1,5 @@
+import pytest
+
 from tfleet.httpd.timers import SlowSenderWatch
 
 
@@ -9,7 +11,7 @@ def test_a_dripping_body_gains_almost_no_time() -> None:
     watch = SlowSenderWatch(30.0, 1000, now_s=0.0)
     for second in range(1, 30):
         watch.received(1, now_s=float(second))
-    assert watch.due_s == 30.0 + 29 / 1000
+    assert watch.due_s == pytest.approx(30.0 + 29 / 1000)
 
 
 def test_a_fast_enough_body_goes_on() -> None:
@@ -23,3 +25,18 @@ def test_a_stopped_body_has_the_timeout_from_then() -> None:
     watch = SlowSenderWatch(30.0, 1000, now_s=0.0)
     watch.received(1_000_000, now_s=10.0)
     assert watch.due_s == 40.0
+
+
+def test_a_burst_pays_for_no_silence_after_it() -> None:
+    watch = SlowSenderWatch(30.0, 1000, now_s=0.0)
+    watch.received(14_000_000, now_s=0.0)
+    watch.received(1, now_s=14.0)
+    watch.received(1, now_s=28.0)
+    assert watch.due_s == pytest.approx(30.0 + 2 / 1000)
+
+
+def test_a_body_may_pause_again_and_again() -> None:
+    watch = SlowSenderWatch(30.0, 1000, now_s=0.0)
+    for minute in range(1, 10):
+        watch.received(60_000, now_s=minute * 25.0)
+        assert watch.due_s == minute * 25.0 + 30.0

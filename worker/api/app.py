@@ -58,6 +58,7 @@ def make_app(
     that are web pages.
     """
     app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False  # //healthz is another path than /healthz, as at the proxy
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask types the provider's base class only
     observe(app, identity.instance, metrics, lambda: classify.waiting)
     report_errors(app, metrics)

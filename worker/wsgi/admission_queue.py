@@ -2,13 +2,14 @@
 
 The rules:
 
-- A request that finds a thread free does not wait, however large its body is.
-- If no request waits, one may wait, however large its body is: --max-body-bytes limits single bodies.
-- Otherwise the number of waiting requests is limited, and the sum of their bodies' bytes.
+- A request that finds a thread free does not wait. The number of those that wait is limited.
+- The bytes of all bodies that wait or arrive are limited together, whether threads are free or not: many
+  clients can send at the same time, and none of them has to finish. A body that is the only one is accepted
+  whatever its size: --max-body-bytes limits single bodies.
 - A part of these bytes is kept for small bodies, so that a few bodies of 30 MB do not cause the rejection of
   photographs.
-- A body is let in if all of it would have room, and then has the bytes that have come of it: what is still
-  coming in counts with what waits, and a client that only announces much holds nothing.
+- A body is accepted if all of it would have room. Then it counts with the bytes that have arrived, so a
+  client that announces a large body and sends nothing takes no room.
 - A place is given up when a thread takes the request, not before: also one whose client has gone keeps it
   until then, or the list of them would have no bound. Bytes are given up with the client.
 """
@@ -48,17 +49,19 @@ class QueueLimits:
         """Whether a body is small: by default, whether it has 1 MiB at the most."""
         return body_bytes <= self.max_bytes // _SMALL_SHARE
 
-    def of_place(self, ahead: int) -> Rejection | None:
+    def rejects_request(self, ahead: int) -> Rejection | None:
         """Why another request is rejected, or None.
 
-        `ahead` is the number of waiting requests less the number of free threads.
+        `ahead` is the number of waiting requests less the number of free threads: below 0, a thread is free.
         """
-        return Rejection.QUEUE_REQUESTS if 0 <= ahead >= self.max_requests else None
+        return Rejection.QUEUE_REQUESTS if ahead >= max(self.max_requests, 0) else None
 
-    def of_body(self, ahead: int, ahead_bytes: int, body_bytes: int, *, small: bool) -> Rejection | None:
-        """Why a body of this size is rejected, or None. Bodies still being received count as ahead."""
+    def rejects_body(self, others_bytes: int, body_bytes: int, *, small: bool) -> Rejection | None:
+        """Why a body of this size is rejected, or None. `others_bytes` are those of all other bodies that
+        wait or arrive.
+        """
         room_bytes = self.max_bytes if small else self.max_bytes * (1 - self.kept_for_small)
-        return Rejection.QUEUE_BYTES if ahead > 0 and ahead_bytes + body_bytes > room_bytes else None
+        return Rejection.QUEUE_BYTES if 0 < others_bytes > room_bytes - body_bytes else None
 
 
 class BusyTime:
@@ -134,9 +137,8 @@ class AdmissionQueue:
         """
         with self._lock:
             had_bytes = self._coming.get(request)
-            others = len(self._coming) - (had_bytes is not None)
             others_bytes = self._bytes - (had_bytes or 0)
-            rejection = self.limits.of_body(self._ahead + others, others_bytes, body_bytes, small=small)
+            rejection = self.limits.rejects_body(others_bytes, body_bytes, small=small)
             if rejection is not None:
                 self._give_back(request)
                 return rejection
@@ -147,12 +149,12 @@ class AdmissionQueue:
     def full(self) -> Rejection | None:
         """Why any request would be rejected now, or None."""
         with self._lock:
-            return self.limits.of_place(self._ahead)
+            return self.limits.rejects_request(self._ahead)
 
     def enter(self, request: object) -> Rejection | None:
         """Add a request whose body is complete. Returns why it is rejected, or None."""
         with self._lock:
-            rejection = self.limits.of_place(self._ahead)
+            rejection = self.limits.rejects_request(self._ahead)
             if rejection is not None:
                 self._give_back(request)
                 return rejection

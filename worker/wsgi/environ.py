@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 from tfleet.contract.address import Address
 from tfleet.httpd.http1.request import RequestHead
@@ -42,11 +41,12 @@ _BASE: Final[dict[str, Any]] = {
 
 
 def path_info(head: RequestHead) -> str:
-    """The path without escapes, in latin-1 as PEP 3333 has it. Slashes before it count once."""
-    path = head.target.partition(b"?")[0]
-    if b"%" in path:
-        path = unquote_to_bytes(path)
-    return "/" + path.decode("latin-1").lstrip("/")
+    """The path of the request, in latin-1.
+
+    Escapes stay, though PEP 3333 decodes them: the proxy compares paths as they were sent, and a request must
+    have the same handler here and there. `/%70redict` and `//predict` are not `/predict`.
+    """
+    return head.target.partition(b"?")[0].decode("latin-1")
 
 
 def environ_of(

@@ -67,6 +67,7 @@ class IncomingBody:
             return full
         if self._length_bytes is None:
             return None
+        # Asks for room for all of it, then gives the room back: it counts with the bytes that have arrived.
         return self._reserve(self._length_bytes) or self._reserve(0)
 
     def add(self, piece: bytes, now_s: float) -> Refusal | None:

@@ -16,36 +16,37 @@ def come(queue: AdmissionQueue, request: str, body_bytes: int) -> Rejection | No
     ("ahead", "rejection"), [(-1, None), (0, None), (2, None), (3, REQUESTS), (9, REQUESTS)]
 )
 def test_how_many_may_wait(ahead: int, rejection: Rejection | None) -> None:
-    assert LIMITS.of_place(ahead) is rejection
+    assert LIMITS.rejects_request(ahead) is rejection
 
 
 @pytest.mark.parametrize(
-    ("ahead", "ahead_bytes", "body_bytes", "rejection"),
+    ("others_bytes", "body_bytes", "rejection"),
     [
-        (-1, 0, 10**9, None),  # a thread is free
-        (-1, 10**9, 10**9, None),  # for those ahead of it, too
-        (0, 0, 10**9, None),  # nobody waits
-        (0, 10**9, 10**9, None),
-        (1, 50, 50, None),
-        (1, 50, 51, BYTES),
-        (1, 100, 0, None),
-        (2, 0, 100, None),
-        (9, 100, 1, BYTES),
+        (0, 10**9, None),  # the only one
+        (50, 50, None),
+        (50, 51, BYTES),
+        (100, 0, None),
+        (1, 100, BYTES),
+        (10**9, 1, BYTES),
     ],
 )
-def test_which_bodies_may_come_in(
-    ahead: int, ahead_bytes: int, body_bytes: int, rejection: Rejection | None
-) -> None:
-    assert LIMITS.of_body(ahead, ahead_bytes, body_bytes, small=False) is rejection
+def test_bodies_share_the_bytes(others_bytes: int, body_bytes: int, rejection: Rejection | None) -> None:
+    assert LIMITS.rejects_body(others_bytes, body_bytes, small=False) is rejection
+
+
+def test_free_threads_add_no_bytes() -> None:
+    queue = AdmissionQueue(threads=24, limits=LIMITS)
+    assert [queue.reserve(name, 60) for name in "abc"] == [None, BYTES, BYTES]
+    assert queue.waiting_bytes == 60
 
 
 def test_a_queue_of_none_is_for_free_threads() -> None:
-    assert QueueLimits(max_requests=0).of_place(-1) is None
-    assert QueueLimits(max_requests=0).of_place(0) is REQUESTS
+    assert QueueLimits(max_requests=0).rejects_request(-1) is None
+    assert QueueLimits(max_requests=0).rejects_request(0) is REQUESTS
 
 
 def test_a_thread_that_has_not_woken_yet_is_free() -> None:
-    queue = AdmissionQueue(threads=2, limits=QueueLimits(max_requests=1, max_bytes=0))
+    queue = AdmissionQueue(threads=2, limits=QueueLimits(max_requests=1))
     assert [come(queue, name, 10) for name in "abc"] == [None, None, None]
     assert queue.full() is queue.enter("d") is REQUESTS
     assert repr(queue) == "<AdmissionQueue waiting=3 bytes=30 served=0>"
@@ -81,11 +82,9 @@ def test_the_end_of_a_request_counts_once() -> None:
 
 def test_a_body_that_comes_in_counts_with_those_that_wait() -> None:
     queue = AdmissionQueue(threads=1, limits=LIMITS)
-    assert queue.reserve("first", 1000) is None, "for the thread that is free"
-    assert queue.reserve("second", 1000) is None, "it would be alone"
-    assert queue.reserve("third", 0) is BYTES
+    assert queue.reserve("first", 1000) is None, "it is the only one"
+    assert queue.reserve("second", 1) is BYTES
     queue.end("first")
-    queue.end("second")
     assert [queue.reserve(name, 40) for name in "abc"] == [None, None, BYTES]
     assert queue.enter("a") is None
     assert queue.reserve("c", 21) is BYTES
@@ -118,10 +117,10 @@ def test_a_64th_of_all_bytes_is_small(body_bytes: int, small: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ahead_bytes", "body_bytes", "small", "rejection"),
+    ("others_bytes", "body_bytes", "small", "rejection"),
     [
-        (0, 480, False, None),
-        (0, 481, False, BYTES),
+        (1, 479, False, None),
+        (1, 480, False, BYTES),
         (480, 10, True, None),
         (470, 11, False, BYTES),
         (630, 10, True, None),
@@ -129,9 +128,9 @@ def test_a_64th_of_all_bytes_is_small(body_bytes: int, small: bool) -> None:
     ],
 )
 def test_a_quarter_is_kept_for_small_bodies(
-    ahead_bytes: int, body_bytes: int, small: bool, rejection: Rejection | None
+    others_bytes: int, body_bytes: int, small: bool, rejection: Rejection | None
 ) -> None:
-    assert KEEPING.of_body(1, ahead_bytes, body_bytes, small=small) is rejection
+    assert KEEPING.rejects_body(others_bytes, body_bytes, small=small) is rejection
 
 
 def test_the_start_of_a_large_body_does_not_count_as_small() -> None:

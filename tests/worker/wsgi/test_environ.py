@@ -57,12 +57,12 @@ def test_a_repeated_field_is_joined() -> None:
     ("target", "path"),
     [
         (b"/", "/"),
-        (b"//predict", "/predict"),
-        (b"/%70redict?a=%70", "/predict"),
-        (b"/%C3%A9", "/\u00c3\u00a9"),
-        (b"/%2Fdrain", "/drain"),
+        (b"//predict", "//predict"),
+        (b"/%70redict?a=%70", "/%70redict"),
+        (b"/%C3%A9", "/%C3%A9"),
+        (b"/%2Fdrain", "/%2Fdrain"),
         (b"http://b/x?y", "/x"),
     ],
 )
-def test_the_path_has_no_escapes(target: bytes, path: str) -> None:
+def test_the_path_is_as_it_was_sent(target: bytes, path: str) -> None:
     assert environ(target=target)["PATH_INFO"] == path

@@ -58,6 +58,16 @@ def test_an_announced_body_keeps_no_other_out(make: Make, app: Gated) -> None:
         assert statuses(client, 1) == [200]
 
 
+def test_unfinished_bodies_share_the_bytes_of_idle_threads(make: Make) -> None:
+    scene = make(threads=24)
+    with scene.socket() as first, scene.socket() as second:
+        first.sendall(COMING % 81 + b"\r\n" + bytes(80))
+        scene.settled("<AdmissionQueue waiting=0 bytes=80 served=0>")
+        second.sendall(COMING % 81 + b"\r\n" + bytes(81))
+        assert statuses(second, 1) == [429]
+    scene.settled(EMPTY)
+
+
 def test_a_client_that_leaves_early_gives_its_bytes_back(
     coming: tuple[Scene, socket.socket],
 ) -> None:
