@@ -164,10 +164,10 @@ class Catalog:
         Raises FullError if the registry has as many services or HTTP checks as it may, RefusedRequestError
         if the service would have too many checks; then nothing has changed.
         """
-        service = registration.service
+        service, limits = registration.service, self._limits.catalog
         old = self._records.get(service.id)
-        if old is None and len(self._records) >= self._limits.services:
-            raise FullError(f"the registry is full: it holds {self._limits.services} services")
+        if old is None and len(self._records) >= limits.services:
+            raise FullError(f"the registry is full: it holds {limits.services} services")
         index = self.index + 1
         # A new registration keeps existing checks: a restarted client must not appear healthy before its
         # heartbeat.
@@ -178,14 +178,13 @@ class Catalog:
             owner = self._owner.get(definition.id)
             prior = owner.checks[definition.id].check if owner else None
             checks[definition.id] = TimedCheck.start(definition, service, prior, now=now, index=index)
-        if sum(t.check.type != "maintenance" for t in checks.values()) > self._limits.checks_per_service:
-            raise RefusedRequestError(
-                f"Invalid check: more than {self._limits.checks_per_service} of one service"
-            )
+        if sum(t.check.type != "maintenance" for t in checks.values()) > limits.checks_per_service:
+            raise RefusedRequestError(f"Invalid check: more than {limits.checks_per_service} of one service")
         # Counted before anything is stored: a rejected registration must leave no trace.
         probed = {check_id for check_id, timed in checks.items() if timed.http}
-        if probed and len(probed | self._probes.keys()) > self._limits.http_checks:
-            raise FullError(f"the registry is full: it holds {self._limits.http_checks} HTTP checks")
+        max_probed = self._limits.http_checks.checks
+        if probed and len(probed | self._probes.keys()) > max_probed:
+            raise FullError(f"the registry is full: it holds {max_probed} HTTP checks")
         self._store(service, checks, old)
 
     def deregister(self, service_id: str) -> bool:
@@ -332,7 +331,7 @@ class Catalog:
         self._due = min(self._due, timed.due)
 
     def _cut(self, output: str) -> str:
-        raw, most = output.encode(), self._limits.output_bytes
+        raw, most = output.encode(), self._limits.catalog.output_bytes
         if len(raw) <= most:
             return output
         return f"{raw[:most].decode(errors='ignore')} ... (captured {most} of {len(raw)} bytes)"

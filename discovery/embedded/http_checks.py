@@ -46,7 +46,7 @@ class HttpChecks:
         self._limits = limits
         self._look_up = look_up
         self._threads: ThreadPoolExecutor | None = None
-        self._slots = asyncio.Semaphore(limits.http_checks_at_once)
+        self._slots = asyncio.Semaphore(limits.http_checks.at_once)
         self._session: aiohttp.ClientSession | None = None
         self._followed: dict[str, HttpProbe] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -56,7 +56,8 @@ class HttpChecks:
 
     def open(self) -> None:
         """Start running checks in this event loop."""
-        self._threads = ThreadPoolExecutor(self._limits.lookups_at_once, thread_name_prefix="check-names")
+        lookups_at_once = self._limits.http_checks.lookups_at_once
+        self._threads = ThreadPoolExecutor(lookups_at_once, thread_name_prefix="check-names")
         connector = aiohttp.TCPConnector(limit=0, force_close=True)  # the slots are the limit
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
@@ -91,7 +92,7 @@ class HttpChecks:
     async def _run(self, session: aiohttp.ClientSession, check_id: str, probe: HttpProbe) -> None:
         while True:
             outcome = await run_check(
-                session, probe, self._limits.output_bytes, self._addresses_of, self._slots
+                session, probe, self._limits.catalog.output_bytes, self._addresses_of, self._slots
             )
             self._found(check_id, *outcome)
             await asyncio.sleep(probe.interval_s)

@@ -36,10 +36,10 @@ _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 async def read_body(request: web.Request, limits: RegistryLimits) -> bytes:
     """Read the whole body in time; the application limits its size. Raises SlowBodyError."""
     try:
-        async with asyncio.timeout(limits.body_timeout_s):
+        async with asyncio.timeout(limits.http.body_timeout_s):
             return await request.read()
     except TimeoutError:
-        raise SlowBodyError(limits.body_timeout_s) from None
+        raise SlowBodyError(limits.http.body_timeout_s) from None
 
 
 def parse_filter(text: str, selectors: Collection[str]) -> Mapping[str, str]:

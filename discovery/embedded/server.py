@@ -63,7 +63,7 @@ def make_registry(
             guard(names, Token(access) if access and access.token_file else None),
             _at_present,
         ],
-        client_max_size=agent.limits.body_bytes,
+        client_max_size=agent.limits.http.body_bytes,
     )
     app[AGENT] = agent
     app.add_routes([*AgentAPI(agent).routes(), *CatalogAPI(agent, first_index=first_index).routes()])
@@ -112,5 +112,5 @@ async def _errors_as_text(request: web.Request, handler: Handler) -> web.StreamR
         return reply.text(405, f"method {request.method} not allowed", headers)
     except web.HTTPRequestEntityTooLarge:
         return reply.text(
-            413, f"Request body too large, max size: {request.app[AGENT].limits.body_bytes} bytes"
+            413, f"Request body too large, max size: {request.app[AGENT].limits.http.body_bytes} bytes"
         )

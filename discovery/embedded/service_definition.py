@@ -123,8 +123,8 @@ def parse_registration(body: bytes, limits: RegistryLimits, *, registrant: str) 
 
 
 def _bound(what: str, text: str, limits: RegistryLimits) -> None:
-    if len(text) > limits.name_chars:
-        raise RefusedRequestError(f"Invalid {what}: longer than {limits.name_chars} characters")
+    if len(text) > limits.catalog.name_chars:
+        raise RefusedRequestError(f"Invalid {what}: longer than {limits.catalog.name_chars} characters")
 
 
 def _check_meta(meta: Mapping[str, str]) -> None:
@@ -224,7 +224,7 @@ def _check(
         math.inf if probe else ttl_s,
         status,
         fields.text("notes"),
-        max(after_s, limits.min_deregister_after_s) if after_s > 0 else 0.0,
+        max(after_s, limits.catalog.min_deregister_after_s) if after_s > 0 else 0.0,
         probe,
     )
 
@@ -237,7 +237,7 @@ def _http_probe(fields: Document, limits: RegistryLimits, registrant: str) -> Ht
         raise RefusedRequestError("Invalid check: the embedded registry takes either TTL or HTTP, not both")
     return HttpProbe(
         fields.text("http"),
-        max(interval_s, limits.min_interval_s),
+        max(interval_s, limits.http_checks.min_interval_s),
         timeout_s if timeout_s > 0 else _DEFAULT_TIMEOUT_S,
         registrant,
     )

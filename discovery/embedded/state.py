@@ -40,7 +40,7 @@ class RegistryState:
         self.node = node
         self.limits = limits
         self.catalog = Catalog(limits=limits, first_index=first_index)
-        self.watchers = BlockingQueries(limits.blocking_queries, gone_check_s=limits.gone_check_s)
+        self.watchers = BlockingQueries(limits.http.blocking_queries, gone_check_s=limits.http.gone_check_s)
         self.http_checks = HttpChecks(self._probed, limits, look_up)
         self._notified_index = first_index
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -6,7 +6,7 @@ import pytest
 
 from tfleet.discovery.embedded.catalog import Catalog
 from tfleet.discovery.embedded.errors import FullError, RefusedRequestError, UnknownCheckError
-from tfleet.discovery.embedded.limits import RegistryLimits
+from tfleet.discovery.embedded.limits import CatalogLimits, HttpCheckLimits, RegistryLimits
 from tfleet.discovery.embedded.model import CheckDefinition, HttpProbe, Service, ServiceDefinition, Status
 
 _PROBE = HttpProbe("http://x/", 1.0, 1.0, "127.0.0.1")
@@ -110,7 +110,7 @@ def test_output_does_not_grow_with_each_registration() -> None:
 
 
 def test_long_output_is_cut_by_bytes() -> None:
-    catalog = _catalog(_registration(), limits=RegistryLimits(output_bytes=5))
+    catalog = _catalog(_registration(), limits=RegistryLimits(catalog=CatalogLimits(output_bytes=5)))
     catalog.update_check("service:i", "passing", "\u00e4\u00e4\u00e4", 0.0)
     assert catalog.instances("n")[0].checks[0].output == "\u00e4\u00e4 ... (captured 5 of 6 bytes)"
 
@@ -250,7 +250,7 @@ def test_deregistering_moves_its_own_and_absent_indexes() -> None:
 
 
 def test_full_catalog_refuses_new_services_and_takes_known_ones() -> None:
-    catalog = _catalog(_registration("1"), limits=RegistryLimits(services=1))
+    catalog = _catalog(_registration("1"), limits=RegistryLimits(catalog=CatalogLimits(services=1)))
     with pytest.raises(FullError, match="holds 1 services"):
         catalog.register(_registration("2"), 0.0)
     catalog.register(_registration("1", port=81), 0.0)
@@ -258,7 +258,9 @@ def test_full_catalog_refuses_new_services_and_takes_known_ones() -> None:
 
 
 def test_too_many_checks_are_refused_and_nothing_has_changed() -> None:
-    catalog = _catalog(_registration(checks=("a", "b")), limits=RegistryLimits(checks_per_service=2))
+    catalog = _catalog(
+        _registration(checks=("a", "b")), limits=RegistryLimits(catalog=CatalogLimits(checks_per_service=2))
+    )
     before = (catalog.index, catalog.entry("i"))
     with pytest.raises(RefusedRequestError, match="more than 2"):
         catalog.register(_registration(checks=("c",)), 0.0)
@@ -296,7 +298,9 @@ def test_an_http_check_takes_no_heartbeats() -> None:
 
 
 def test_one_http_check_too_many_is_refused_and_changes_nothing() -> None:
-    catalog = _catalog(_registration("1", http=_PROBE), limits=RegistryLimits(http_checks=1))
+    catalog = _catalog(
+        _registration("1", http=_PROBE), limits=RegistryLimits(http_checks=HttpCheckLimits(checks=1))
+    )
     before = catalog.index
     with pytest.raises(FullError, match="1 HTTP checks"):
         catalog.register(_registration("2", http=_PROBE), 0.0)

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.discovery.embedded.test_catalog import _registration
 from tfleet.discovery.embedded.catalog import Catalog
 from tfleet.discovery.embedded.errors import RefusedRequestError, UnknownCheckError
-from tfleet.discovery.embedded.limits import RegistryLimits
+from tfleet.discovery.embedded.limits import CatalogLimits, RegistryLimits
 from tfleet.discovery.embedded.model import Status
 
 _IDS = st.sampled_from(["1", "2", "3"])
@@ -22,7 +22,7 @@ class CatalogMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.catalog = Catalog(limits=RegistryLimits(services=2, checks_per_service=3))
+        self.catalog = Catalog(limits=RegistryLimits(catalog=CatalogLimits(services=2, checks_per_service=3)))
         self.seen = self._answers()
 
     def _answers(self) -> dict[str, tuple[int, object]]:

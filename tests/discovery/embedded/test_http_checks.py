@@ -15,7 +15,7 @@ from tests.support.canned_server import canned, http, nobody
 from tests.support.waiting import eventually
 from tfleet.discovery.embedded.check_targets import addresses_of
 from tfleet.discovery.embedded.http_checks import HttpChecks, run_check
-from tfleet.discovery.embedded.limits import RegistryLimits
+from tfleet.discovery.embedded.limits import HttpCheckLimits, RegistryLimits
 from tfleet.discovery.embedded.model import HttpProbe, Status
 
 
@@ -192,7 +192,7 @@ async def test_no_more_requests_are_under_way_than_allowed() -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = "http://{}:{}/".format(*runner.addresses[0][:2])
-    async with _running(RegistryLimits(http_checks_at_once=2)) as (checks, found):
+    async with _running(RegistryLimits(http_checks=HttpCheckLimits(at_once=2))) as (checks, found):
         checks.run_exactly({str(number): HttpProbe(url, 60.0, 60.0, "127.0.0.1") for number in range(6)})
         await eventually(lambda: asyncio.sleep(0, under_way == 2))
         release.set()
@@ -222,7 +222,10 @@ async def test_an_address_is_reached_while_look_ups_hang() -> None:
     with _hanging() as (look_up, asked):
         async with (
             _target() as (url, _),
-            _running(RegistryLimits(lookups_at_once=2), look_up) as (checks, found),
+            _running(RegistryLimits(http_checks=HttpCheckLimits(lookups_at_once=2)), look_up) as (
+                checks,
+                found,
+            ),
         ):
             names = {f"n{i}": HttpProbe(f"http://n{i}.test/", 60.0, 60.0, "127.0.0.1") for i in range(10)}
             checks.run_exactly(names)
@@ -236,7 +239,7 @@ async def test_a_look_up_holds_one_of_the_slots() -> None:
     with _hanging() as (look_up, asked):
         async with (
             _target() as (url, seen),
-            _running(RegistryLimits(http_checks_at_once=1), look_up) as (checks, found),
+            _running(RegistryLimits(http_checks=HttpCheckLimits(at_once=1)), look_up) as (checks, found),
         ):
             name = {"n": HttpProbe("http://n.test/", 60.0, 0.5, "127.0.0.1")}
             checks.run_exactly(name)

@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from tfleet.discovery.embedded import AGENT, RegistryLimits, make_registry
+from tfleet.discovery.embedded.limits import CatalogLimits, RegistryHttpLimits
 from tfleet.discovery.embedded.model import CheckDefinition, Service, ServiceDefinition
 from tfleet.discovery.embedded.state import RegistryState
 
@@ -124,7 +125,7 @@ async def test_shutdown_leaves_no_timer() -> None:
 
 
 async def test_place_of_a_client_that_went_away_is_free_again() -> None:
-    async with _served(limits=RegistryLimits(gone_check_s=0.01)) as server:
+    async with _served(limits=RegistryLimits(http=RegistryHttpLimits(gone_check_s=0.01))) as server:
         async with aiohttp.ClientSession(server.url) as other:
             waiting = asyncio.ensure_future(other.get(f"{_HEALTH}?index={server.agent.catalog.index}"))
             await server.held(1)
@@ -135,7 +136,10 @@ async def test_place_of_a_client_that_went_away_is_free_again() -> None:
 
 
 async def test_one_blocking_query_too_many_is_429() -> None:
-    async with _served(limits=RegistryLimits(blocking_queries=1)) as server, asyncio.TaskGroup() as group:
+    async with (
+        _served(limits=RegistryLimits(http=RegistryHttpLimits(blocking_queries=1))) as server,
+        asyncio.TaskGroup() as group,
+    ):
         path = f"{_HEALTH}?index={server.agent.catalog.index}"
         group.create_task(server.get(path))
         await server.held(1)
@@ -145,7 +149,7 @@ async def test_one_blocking_query_too_many_is_429() -> None:
 
 
 async def test_full_registry_refuses_with_503() -> None:
-    async with _served(limits=RegistryLimits(services=0)) as server:
+    async with _served(limits=RegistryLimits(catalog=CatalogLimits(services=0))) as server:
         assert await server.put(_REGISTER, _service()) == (503, "the registry is full: it holds 0 services")
 
 
@@ -156,7 +160,7 @@ async def test_body_over_the_limit_is_refused() -> None:
 
 
 async def test_body_that_does_not_come_is_refused() -> None:
-    async with _served(limits=RegistryLimits(body_timeout_s=0.05)) as server:
+    async with _served(limits=RegistryLimits(http=RegistryHttpLimits(body_timeout_s=0.05))) as server:
         host, port = server.runner.addresses[0][:2]
         reader, writer = await asyncio.open_connection(host, port)
         writer.write(f"PUT {_REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{{".encode())
