@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -21,33 +22,52 @@ from tfleet.discovery.registry import BadRegistryError, Registry, StaticRegistry
 from tfleet.runtime.log import LogLevel
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_T = TypeVar("_T")
 
 PORT = click.IntRange(0, 65535)
 
 
-def options_as(kind: type, parameter: str) -> Callable[[_F], _F]:
-    """Pass a command the options below this decorator as one dataclass: those that are fields of `kind`.
+def take_options(kind: type[_T], values: dict[str, Any], *, prefix: str = "") -> _T:
+    """Remove the values of a dataclass's fields from a command's parameters, and return them as that
+    dataclass. With the prefix `drain_` the field `grace_s` is the parameter `drain_grace_s`.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: values.pop(prefix + name) for name in names if prefix + name in values})
+
+
+def options_as(kind: type, parameter: str, *, prefix: str = "") -> Callable[[_F], _F]:
+    """Pass a command some of the options above this decorator as one dataclass: see `take_options`.
 
     So a command with many options has few parameters, and each group of them is a value with a name.
     """
 
     def decorate(command: _F) -> _F:
-        names = [field.name for field in dataclasses.fields(kind)]
-
         @functools.wraps(command)
         def grouped(*args: Any, **values: Any) -> Any:
-            chosen = {name: values.pop(name) for name in names if name in values}
-            return command(*args, **values, **{parameter: kind(**chosen)})
+            group: Any = take_options(kind, values, prefix=prefix)
+            return command(*args, **values, **{parameter: group})
 
         return cast(_F, grouped)
 
     return decorate
 
 
+@dataclass(frozen=True, slots=True)
+class RegistryOptions:
+    """The values of `registry_options`."""
+
+    registry: str | None
+    registry_port: int
+    registry_token_file: Path | None
+    service: str
+
+    def chosen(self) -> Registry:
+        """The registry. Raises click.UsageError: see `chosen_registry`."""
+        return chosen_registry(self.registry, self.registry_port, self.registry_token_file)
+
+
 def registry_options(command: _F) -> _F:
-    """Add `--registry`, `--registry-port`, `--registry-token-file` and `--service`. Pass the first three to
-    `chosen_registry`.
-    """
+    """Add `--registry`, `--registry-port`, `--registry-token-file` and `--service`: see `RegistryOptions`."""
     options = (
         click.option(
             "--registry",

@@ -15,9 +15,9 @@ from tfleet.contract.names import MAX_BODY_BYTES, PROXY_PORT
 from tfleet.contract.ticket_keys import BadKeyFileError, KeyFile
 from tfleet.discovery.options import (
     PORT,
+    RegistryOptions,
     admin_port_option,
     advertise_option,
-    chosen_registry,
     cors_origin_option,
     log_format_option,
     log_level_option,
@@ -27,32 +27,36 @@ from tfleet.discovery.options import (
 )
 from tfleet.discovery.registry import StaticRegistry
 from tfleet.httpd.admission import ConnectionLimits
+from tfleet.httpd.drain import DrainTimes
 from tfleet.httpd.listen import CannotListenError
 from tfleet.proxy.multiprocess.parent import serve_together
 from tfleet.proxy.server import run_proxy
-from tfleet.proxy.settings import BALANCES, MODES, SLOW_START_S, Balance, Mode, ProxySettings, RequestLimits
+from tfleet.proxy.settings import (
+    BALANCES,
+    MODES,
+    SLOW_START_S,
+    BalancingSettings,
+    DiscoverySettings,
+    ListenSettings,
+    Mode,
+    ProxySettings,
+    RequestLimits,
+)
 from tfleet.runtime import log
+from tfleet.runtime.log import LogSettings
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyOptions:
-    """The options that are not limits, as given on the command line."""
+    """The options that belong to no other group, as given on the command line."""
 
     host: str
     port: int
     admin_port: int | None
     mode: Mode
     advertise: Address | None
-    registry: str | None
-    registry_port: int
-    registry_token_file: Path | None
-    service: str
     ticket_key_file: Path | None
     cors_origins: tuple[str, ...]
-    balance: Balance
-    slow_start_s: float
-    drain_grace_s: float
-    drain_timeout_s: float
 
 
 @click.command(context_settings={"show_default": True})
@@ -175,17 +179,23 @@ class ProxyOptions:
 )
 @log_format_option
 @log_level_option
+@options_as(LogSettings, "logs", prefix="log_")
+@options_as(DrainTimes, "drain", prefix="drain_")
 @options_as(RequestLimits, "limits")
 @options_as(ConnectionLimits, "client_limits")
+@options_as(BalancingSettings, "balancing")
+@options_as(RegistryOptions, "registry")
 @options_as(ProxyOptions, "options")
 def proxy(
     *,
     options: ProxyOptions,
-    limits: RequestLimits,
+    registry: RegistryOptions,
+    balancing: BalancingSettings,
     client_limits: ConnectionLimits,
+    limits: RequestLimits,
+    drain: DrainTimes,
+    logs: LogSettings,
     listeners: int,
-    log_format: log.LogFormat,
-    log_level: log.LogLevel,
 ) -> None:
     """Forward images to live workers, or tell clients which worker to talk to.
 
@@ -196,43 +206,44 @@ def proxy(
     With Consul, where it registers itself as NAME-proxy, so that several can be found:
       tfleet proxy --registry consul://127.0.0.1:8500
     """
-    log.configure(log_format, level=log_level)
+    log.configure(logs.format, level=logs.level)
     if client_limits.max_connections < listeners:
         raise click.UsageError(
             f"--max-connections {client_limits.max_connections} is less than --listeners {listeners}: "
             "each listener needs at least one"
         )
     try:
-        settings = _settings(options, limits, client_limits)
+        settings = ProxySettings(
+            mode=options.mode,
+            listen=_listen(options, client_limits),
+            discovery=_discovery(registry, options.advertise),
+            balancing=balancing,
+            limits=limits,
+            cors=Cors.parse(options.cors_origins),
+            ticket_keys=KeyFile(options.ticket_key_file) if options.ticket_key_file else None,
+            drain=drain,
+        )
         if listeners == 1:
             uvloop.run(run_proxy(settings))
         else:
-            sys.exit(uvloop.run(serve_together(settings, listeners, log_format, log_level)))
+            sys.exit(uvloop.run(serve_together(settings, listeners, logs)))
     except (CannotListenError, BadKeyFileError) as error:
         click.echo(f"tfleet proxy: {error}", err=True)
         sys.exit(2)
 
 
-def _settings(options: ProxyOptions, limits: RequestLimits, client_limits: ConnectionLimits) -> ProxySettings:
-    """Check the options together, and read the files that they name. Raises BadKeyFileError."""
-    registry = chosen_registry(options.registry, options.registry_port, options.registry_token_file)
-    if isinstance(registry, StaticRegistry) and not registry.addresses:
-        raise click.UsageError("--registry static: names no worker: expected static:HOST:PORT,HOST:PORT")
+def _listen(options: ProxyOptions, limits: ConnectionLimits) -> ListenSettings:
     if options.admin_port and options.admin_port == options.port:
         raise click.UsageError(f"--admin-port {options.admin_port} is --port, too: choose another one")
-    return ProxySettings(
+    return ListenSettings(
         address=Address(options.host, options.port),
         admin=None if options.admin_port is None else Address(options.host, options.admin_port),
-        mode=options.mode,
-        balance=options.balance,
-        slow_start_s=options.slow_start_s,
-        registry=registry,
-        service=options.service,
-        advertise=options.advertise,
-        ticket_keys=KeyFile(options.ticket_key_file) if options.ticket_key_file else None,
-        limits=limits,
-        client_limits=replace(client_limits, idle_give_way=True),
-        cors=Cors.parse(options.cors_origins),
-        drain_grace_s=options.drain_grace_s,
-        drain_timeout_s=options.drain_timeout_s,
+        limits=replace(limits, idle_give_way=True),
     )
+
+
+def _discovery(options: RegistryOptions, advertise: Address | None) -> DiscoverySettings:
+    registry = options.chosen()
+    if isinstance(registry, StaticRegistry) and not registry.addresses:
+        raise click.UsageError("--registry static: names no worker: expected static:HOST:PORT,HOST:PORT")
+    return DiscoverySettings(registry, options.service, advertise)

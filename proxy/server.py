@@ -43,7 +43,7 @@ from tfleet.proxy.p2p.redirect import Redirect
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
 from tfleet.proxy.routes import Routes, by_route, proxy_server
-from tfleet.proxy.settings import ProxySettings
+from tfleet.proxy.settings import DiscoverySettings, ProxySettings
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
 from tfleet.proxy.ticket_issuer import TicketIssuer
@@ -74,7 +74,7 @@ async def run_proxy(settings: ProxySettings) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    if missing := open_files_warning(settings.client_limits.max_connections):
+    if missing := open_files_warning(settings.listen.limits.max_connections):
         structlog.get_logger().warning(missing)
     async with single_process_proxy(settings):
         await stop.wait()
@@ -83,12 +83,12 @@ async def run_proxy(settings: ProxySettings) -> None:
 @contextlib.asynccontextmanager
 async def single_process_proxy(settings: ProxySettings) -> AsyncIterator[Address]:
     """Run a proxy of one process: it serves inside the block, at the address given, and drains after it."""
-    readiness = Readiness()
+    readiness, discovery = Readiness(), settings.discovery
     async with contextlib.AsyncExitStack() as stack:
-        registry = await consul_of(stack, settings.registry)
+        registry = await consul_of(stack, discovery.registry)
         proxy = await stack.enter_async_context(serve_clients(settings, registry, readiness))
         if registry is not None:
-            registration = ProxyRegistration(registry, settings.service, settings.advertise)
+            registration = ProxyRegistration(registry, discovery.service, discovery.advertise)
             proxy.metrics.include(ProxyRegistrationMetrics(registration))
             stack.push_async_callback(registration.leave)
             join = functools.partial(registration.join, proxy.address, readiness, proxy.workers.first_ready)
@@ -99,15 +99,16 @@ async def single_process_proxy(settings: ProxySettings) -> AsyncIterator[Address
         log_draining(proxy.workers, proxy.clients)
         if registry is not None:
             await registration.leave()
-        await asyncio.sleep(settings.drain_grace_s)
+        await asyncio.sleep(settings.drain.grace_s)
 
 
 def log_listening(settings: ProxySettings, address: Address, admin: Address | None, **more: object) -> None:
     """Log where the proxy listens."""
     if admin is not None:
         more = {"admin": str(admin), **more}
+    registry = str(settings.discovery.registry)
     structlog.get_logger().info(
-        "proxy listening", address=str(address), mode=settings.mode, registry=str(settings.registry), **more
+        "proxy listening", address=str(address), mode=settings.mode, registry=registry, **more
     )
 
 
@@ -145,7 +146,8 @@ async def serve_clients(
     the prober: if one of them fails, so does the block.
     """
     loop = asyncio.get_running_loop()
-    workers = WorkerTable(settings.balance, slow_start_s=settings.slow_start_s)
+    listen, discovery, balancing = settings.listen, settings.discovery, settings.balancing
+    workers = WorkerTable(balancing.balance, slow_start_s=balancing.slow_start_s)
     metrics = ProxyMetrics()
     metrics.include(WorkerCollector(workers))
     metrics.include(ProcessMetrics(loop))
@@ -154,17 +156,17 @@ async def serve_clients(
         connections = stack.enter_context(WorkerConnections(loop, KEEP_ALIVE_S))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         prober = Prober(workers, session)
-        tickets = TicketIssuer(settings.ticket_keys, settings.service)
+        tickets = TicketIssuer(settings.ticket_keys, discovery.service)
         view = NetworkView()
         await view.look()
         background = [prober.run, tickets.run, view.run]
-        if isinstance(settings.registry, StaticRegistry):
-            known = [Instance(str(address), address) for address in settings.registry.addresses]
+        if isinstance(discovery.registry, StaticRegistry):
+            known = [Instance(str(address), address) for address in discovery.registry.addresses]
         if known:
             workers.apply_instances(known)
             await prober.round()  # before the first request
         if registry is not None:
-            watch = _watch(stack, settings, registry, workers)
+            watch = _watch(stack, discovery, registry, workers)
             metrics.include(RegistryMetrics(watch, workers))
             background.append(watch.run)
         await stack.enter_async_context(background_tasks(*background))
@@ -177,14 +179,14 @@ async def serve_clients(
         )
         routes = _routes(settings, workers, tickets, view, access_log, forwarder)
         handler = by_route(routes, page_forwarder(settings, page_socket, connections, access_log))
-        server = proxy_server(handler, settings, settings.client_limits, access_log, readiness)
+        server = proxy_server(handler, settings, listen.limits, access_log, readiness)
         metrics.include(_connection_metrics(server.admission))
         address = await stack.enter_async_context(
             listening(
                 server,
-                settings.address,
+                listen.address,
                 option="--port",
-                drain_timeout_s=settings.drain_timeout_s,
+                drain_timeout_s=settings.drain.timeout_s,
                 shared_port=shared_port,
             )
         )
@@ -192,19 +194,22 @@ async def serve_clients(
 
 
 def _watch(
-    stack: contextlib.AsyncExitStack, settings: ProxySettings, registry: ConsulRegistry, workers: WorkerTable
+    stack: contextlib.AsyncExitStack,
+    discovery: DiscoverySettings,
+    registry: ConsulRegistry,
+    workers: WorkerTable,
 ) -> Watch:
     """Make the watch that keeps the table of workers up to date with the registry."""
     health = ConsulHealth(registry.address, wait_s=WAIT_S, access=registry.access)
     stack.push_async_callback(health.close)
-    hint = registry.access.acl_hint(settings.service) if settings.registry == registry else ""
-    names = ModelNames(settings.service)
+    hint = registry.access.acl_hint(discovery.service) if discovery.registry == registry else ""
+    names = ModelNames(discovery.service)
 
     def listed(services: ServiceList) -> None:
         workers.apply_service_list(services)
         names.update(services)
 
-    return Watch(health, settings.service, listed, on_check=workers.apply_registry_check, hint=hint)
+    return Watch(health, discovery.service, listed, on_check=workers.apply_registry_check, hint=hint)
 
 
 def _connection_metrics(admission: Admission) -> ConnectionMetrics:

@@ -10,6 +10,7 @@ from tfleet.contract.cors import Cors
 from tfleet.contract.ticket_keys import KeyFile
 from tfleet.discovery.registry import Registry
 from tfleet.httpd.admission import ConnectionLimits
+from tfleet.httpd.drain import DrainTimes
 
 Mode = Literal["forward", "p2p"]
 MODES: Final = ("forward", "p2p")
@@ -41,25 +42,47 @@ class RequestLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class ProxySettings:
-    """What the command line says. Addresses may have port 0, any free one. Without `ticket_keys` there are no
-    tickets; with an `admin` address the pages for operators are there only.
+class ListenSettings:
+    """Where the proxy listens; addresses may have port 0, any free one. With an `admin` address the pages for
+    operators are there only.
     """
 
     address: Address
     admin: Address | None
-    mode: Mode
-    balance: Balance
-    slow_start_s: float
+    limits: ConnectionLimits
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoverySettings:
+    """The registry, the service that its workers are instances of, and the address that the proxy itself
+    registers.
+    """
+
     registry: Registry
     service: str
-    ticket_keys: KeyFile | None
     advertise: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class BalancingSettings:
+    """The load-balancing policy and its slow start."""
+
+    balance: Balance
+    slow_start_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """All that `tfleet proxy` is told. Without `ticket_keys` there are no tickets."""
+
+    mode: Mode
+    listen: ListenSettings
+    discovery: DiscoverySettings
+    balancing: BalancingSettings
     limits: RequestLimits
-    client_limits: ConnectionLimits
     cors: Cors
-    drain_grace_s: float
-    drain_timeout_s: float
+    ticket_keys: KeyFile | None
+    drain: DrainTimes
 
 
 def settings_of_listener(settings: ProxySettings, number: int, count: int, address: Address) -> ProxySettings:
@@ -67,16 +90,19 @@ def settings_of_listener(settings: ProxySettings, number: int, count: int, addre
 
     Limits for all clients together are divided by `count`, so that all listeners together keep them.
     """
-    limits, clients = settings.limits, settings.client_limits
+    limits, clients = settings.limits, settings.listen.limits
     return replace(
         settings,
-        address=address,
+        listen=replace(
+            settings.listen,
+            address=address,
+            limits=replace(clients, max_connections=_part(clients.max_connections, number, count)),
+        ),
         limits=replace(
             limits,
             replay_total_bytes=_part(limits.replay_total_bytes, number, count),
             retry_floor_per_s=limits.retry_floor_per_s / count,
         ),
-        client_limits=replace(clients, max_connections=_part(clients.max_connections, number, count)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import dataclass
 from typing import Final, Literal, TextIO
 
 import structlog
@@ -12,6 +13,15 @@ from tfleet.runtime.printable import printable
 
 LogFormat = Literal["auto", "console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`--log-format` and `--log-level`."""
+
+    format: LogFormat = "auto"
+    level: LogLevel = "info"
+
 
 # Fields with several lines of text.
 _MULTILINE_FIELDS: Final = ("exception", "stack")

@@ -13,11 +13,12 @@ from tfleet.contract.ticket_keys import BadKeyFileError, KeyFile
 from tfleet.discovery.errors import AddressHeldError
 from tfleet.discovery.options import (
     PORT,
+    RegistryOptions,
     advertise_option,
-    chosen_registry,
     log_format_option,
     log_level_option,
     registry_options,
+    take_options,
     ticket_key_file_option,
 )
 from tfleet.httpd.drain import DrainTimes
@@ -32,11 +33,9 @@ from tfleet.worker.inference.precision import Tuning
 from tfleet.worker.model import ModelError, find_model
 from tfleet.worker.options import (
     ComputeOptions,
-    DrainOptions,
     LimitOptions,
     ModelOptions,
     model_options,
-    take_options,
     work_options,
 )
 from tfleet.worker.server import serve
@@ -74,7 +73,8 @@ def worker(**options: Any) -> None:
     Without proxy and registry:
       tfleet worker --registry static: --port 8080
     """
-    log.configure(options.pop("log_format"), level=options.pop("log_level"))
+    logs = take_options(log.LogSettings, options, prefix="log_")
+    log.configure(logs.format, level=logs.level)
     try:
         serve(_settings(options))
     except NotPublishedError as error:
@@ -92,10 +92,10 @@ def _settings(options: dict[str, Any]) -> WorkerSettings:
     model = asdict(take_options(ModelOptions, options))
     compute = take_options(ComputeOptions, options)
     limits = take_options(LimitOptions, options)
-    drain = take_options(DrainOptions, options)
+    registry = take_options(RegistryOptions, options)
     tuning = Tuning(compute.cpus or usable_cpus(), compute.precision, compute.precision_tolerance)
     image_limits = ImageLimits(max_pixels=limits.max_pixels)
-    registry = [options.pop(name) for name in ("registry", "registry_port", "registry_token_file")]
+    drain = take_options(DrainTimes, options, prefix="drain_")
     ticket_key_file = options.pop("ticket_key_file")
     return WorkerSettings(
         InferenceSettings(
@@ -112,8 +112,11 @@ def _settings(options: dict[str, Any]) -> WorkerSettings:
             cors=Cors.parse(options.pop("cors_origins")),
             ticket_keys=KeyFile(ticket_key_file) if ticket_key_file else None,
         ),
-        # The options that are left: service, advertise, find_wan and self_test.
-        RegistrationSettings(registry=chosen_registry(*registry), **options),
+        RegistrationSettings(
+            registry=registry.chosen(),
+            service=registry.service,
+            **options,  # those that are left: advertise, find_wan and self_test
+        ),
         DecodingSettings(image_limits, image_limits.decoders(tuning.cpus, limits.decode_timeout_s)),
-        DrainTimes(drain.drain_grace_s, drain.drain_timeout_s),
+        drain,
     )

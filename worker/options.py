@@ -5,7 +5,7 @@ drain.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -19,7 +19,6 @@ from tfleet.worker.inference.precision import DEFAULT_TOLERANCE, WANTED_PRECISIO
 from tfleet.worker.wsgi.admission_queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_T = TypeVar("_T")
 _FILE: Final = click.Path(path_type=Path)
 
 
@@ -52,7 +51,7 @@ def model_options(command: _F) -> _F:
 
 
 def work_options(command: _F) -> _F:
-    """The self-test, CORS, and all of `ComputeOptions`, `LimitOptions` and `DrainOptions`."""
+    """The self-test, CORS, and all of `ComputeOptions` and `LimitOptions`, and `DrainTimes`."""
     return _with(
         command,
         click.option(
@@ -200,18 +199,3 @@ class LimitOptions:
     max_queue_bytes: int
     max_pixels: int
     decode_timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class DrainOptions:
-    """The times of a stop, in seconds."""
-
-    drain_grace_s: float
-    drain_timeout_s: float
-
-
-def take_options(kind: type[_T], values: dict[str, Any]) -> _T:
-    """Remove the values of a dataclass's fields from a command's parameters, and return them as that
-    dataclass.
-    """
-    return kind(**{field.name: values.pop(field.name) for field in fields(kind)})  # type: ignore[arg-type]

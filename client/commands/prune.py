@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -17,7 +16,7 @@ from tfleet.client.commands.table import Row, TableLayout, render_rows
 from tfleet.client.text import count, printable
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.errors import RegistryError
-from tfleet.discovery.options import chosen_registry, registry_options
+from tfleet.discovery.options import RegistryOptions, registry_options, take_options
 from tfleet.discovery.registration.conflicts import find_address_owner
 from tfleet.discovery.registration.heartbeat import TTL_S
 from tfleet.discovery.registration.prune import StaleEntry, StaleKind, find_stale, remove_stale
@@ -39,14 +38,7 @@ _CANNOT_ASK: Final = "tfleet prune: can't ask for confirmation here: use --yes t
     "--unreachable", is_flag=True, help="Also remove passing registrations that don't answer from here."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; needs --yes or --dry-run.")
-def prune(
-    *,
-    registry: str | None,
-    registry_port: int,
-    registry_token_file: Path | None,
-    service: str,
-    **options: bool,
-) -> None:
+def prune(**values: Any) -> None:
     """Remove stale registrations of workers from the registry.
 
     The command asks at each registered address which worker answers. A registration is an orphan if another
@@ -76,8 +68,8 @@ def prune(
       2    wrong usage, also without a terminal to ask for confirmation, --yes and --dry-run
       130  interrupted
     """
-    asked = PruneOptions(**options)
-    where = chosen_registry(registry, registry_port, registry_token_file)
+    asked, registry = take_options(PruneOptions, values), take_options(RegistryOptions, values)
+    where, service = registry.chosen(), registry.service
     if isinstance(where, StaticRegistry):
         raise click.UsageError("--registry static: is a fixed list, which workers do not register in")
     if not (asked.yes or asked.dry_run) and (asked.as_json or not sys.stdin.isatty()):

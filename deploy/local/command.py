@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,18 @@ from tfleet.deploy.local.run import run_fleet
 from tfleet.deploy.local.terminal import Console
 from tfleet.discovery.options import (
     PORT,
+    RegistryOptions,
     admin_port_option,
-    chosen_registry,
     log_format_option,
     log_level_option,
     registry_options,
+    take_options,
     ticket_key_file_option,
 )
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, StaticRegistry
 from tfleet.proxy.settings import MODES, Mode
 from tfleet.runtime.cpus import usable_cpus
-from tfleet.runtime.log import LogFormat, LogLevel
+from tfleet.runtime.log import LogFormat, LogSettings
 from tfleet.worker.model import ModelError, find_model
 from tfleet.worker.options import model_options, work_options
 
@@ -121,8 +122,9 @@ def up(ctx: click.Context, /, **options: Any) -> None:
     \b
       TFLEET_BALANCE=least-request tfleet up
     """
-    own = UpOptions(**{field.name: options.pop(field.name) for field in fields(UpOptions)})
-    registry = _registry(own)
+    own, chosen = take_options(UpOptions, options), take_options(RegistryOptions, options)
+    logs = take_options(LogSettings, options, prefix="log_")
+    registry = _registry(chosen)
     if own.ticket_key_file:
         _check_key_file(own.ticket_key_file)
     _check_modules()
@@ -136,9 +138,9 @@ def up(ctx: click.Context, /, **options: Any) -> None:
         proxy=ProxyPlan(address, own.mode, own.listeners, admin_port, proxy_options),
         workers=WorkersPlan(own.workers, passed_on(ctx, options)),
         registry=registry,
-        service=own.service,
+        service=chosen.service,
         shared=SharedOptions(
-            _log_format(own.log_format), own.log_level, own.registry_token_file, own.ticket_key_file
+            replace(logs, format=_log_format(logs.format)), chosen.registry_token_file, own.ticket_key_file
         ),
         drain_timeout_s=own.drain_timeout_s,
     )
@@ -166,19 +168,13 @@ class UpOptions:
     admin_port: int | None
     listeners: int
     mode: Mode
-    registry: str | None
-    registry_port: int
-    registry_token_file: Path | None
-    service: str
     ticket_key_file: Path | None
     drain_timeout_s: float
-    log_format: LogFormat
-    log_level: LogLevel
 
 
-def _registry(options: UpOptions) -> ConsulRegistry | EmbeddedRegistry:
+def _registry(options: RegistryOptions) -> ConsulRegistry | EmbeddedRegistry:
     """The registry to use. Raises CommandRefusedError for a static list."""
-    registry = chosen_registry(options.registry, options.registry_port, options.registry_token_file)
+    registry = options.chosen()
     if isinstance(registry, StaticRegistry):
         raise CommandRefusedError(
             f"--registry {registry}: workers do not register in a static list, so the proxy would never find "

@@ -13,7 +13,7 @@ from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.settings import Mode
 from tfleet.runtime.child_process import ChildSpec
 from tfleet.runtime.cpus import fair_share
-from tfleet.runtime.log import LogFormat, LogLevel
+from tfleet.runtime.log import LogSettings
 
 PROGRAM: Final = (sys.executable, "-P", "-m", "tfleet")
 """This program. -P: no file in the current folder is imported instead of a module."""
@@ -44,8 +44,7 @@ class WorkersPlan:
 class SharedOptions:
     """Options that all processes get."""
 
-    log_format: LogFormat
-    log_level: LogLevel = "info"
+    logs: LogSettings
     registry_token_file: Path | None = None
     ticket_key_file: Path | None = None
 
@@ -132,5 +131,5 @@ class FleetPlan:
         return ("--registry-token-file", str(token_file)) if token_file else ()
 
     def _spec(self, name: str, *arguments: str) -> ChildSpec:
-        logs = ("--log-format", self.shared.log_format, "--log-level", self.shared.log_level)
+        logs = ("--log-format", self.shared.logs.format, "--log-level", self.shared.logs.level)
         return ChildSpec(name, (*self.program, *arguments, *logs))

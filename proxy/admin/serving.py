@@ -41,7 +41,7 @@ async def serving_pages(
     """The proxy's own pages: gives the unix socket of those for the public port, and the address of the admin
     port, where there is one. Raises CannotListenError.
     """
-    mode, cors, admin = settings.mode, settings.cors, settings.admin
+    mode, cors, admin = settings.mode, settings.cors, settings.listen.admin
     async with contextlib.AsyncExitStack() as stack:
         try:
             public = make_app(mode, sources, access_log, cors, for_operators=admin is None)
@@ -54,7 +54,7 @@ async def serving_pages(
             )
         except NoSocketFolderError as error:
             raise CannotListenError(str(error)) from error
-        limits = replace(settings.client_limits, max_connections=_MAX_OPERATORS)
+        limits = replace(settings.listen.limits, max_connections=_MAX_OPERATORS)
         forwarder = page_forwarder(settings, all_pages, connections, access_log)
         server = proxy_server(forwarder, settings, limits, access_log, readiness)
         address = await stack.enter_async_context(

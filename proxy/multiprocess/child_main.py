@@ -51,7 +51,7 @@ async def _listen(control: socket.socket) -> None:
 
 
 async def _serve(start: Start, link: ParentLink, readiness: Readiness, stop: asyncio.Event) -> None:
-    log.configure(start.log_format, level=start.log_level)
+    log.configure(start.logs.format, level=start.logs.level)
     structlog.contextvars.bind_contextvars(listener=start.number)
     readiness.set_name(start.name)
     settings = start.settings
@@ -59,7 +59,7 @@ async def _serve(start: Start, link: ParentLink, readiness: Readiness, stop: asy
         keys = KeyFile(start.ticket_keys.path, state=start.ticket_keys)
         keys.current()  # the parent read it when it started
         settings = replace(settings, ticket_keys=keys)
-    if missing := open_files_warning(settings.client_limits.max_connections):
+    if missing := open_files_warning(settings.listen.limits.max_connections):
         structlog.get_logger().warning(missing)
 
     async def hear() -> None:
@@ -77,7 +77,7 @@ async def _serve(start: Start, link: ParentLink, readiness: Readiness, stop: asy
                 await stop.wait()
             readiness.drain()
             log_draining(proxy.workers, proxy.clients)
-            await asyncio.sleep(settings.drain_grace_s)
+            await asyncio.sleep(settings.drain.grace_s)
         await link.report()  # what it has counted to the end
 
 

@@ -24,7 +24,7 @@ from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.balancing.member import WorkerState
 from tfleet.proxy.multiprocess.json_codec import JsonError, from_json, to_json
 from tfleet.proxy.settings import ProxySettings
-from tfleet.runtime.log import LogFormat, LogLevel
+from tfleet.runtime.log import LogSettings
 
 _HAS_WORKER: Final[Any] = bool | None
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
@@ -47,8 +47,7 @@ class Start:
     known: tuple[Instance, ...]
     pages: Path
     name: str
-    log_format: LogFormat
-    log_level: LogLevel = "info"
+    logs: LogSettings
 
 
 @dataclass(frozen=True, slots=True)

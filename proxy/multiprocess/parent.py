@@ -35,7 +35,7 @@ from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
 from tfleet.proxy.ticket_issuer import TicketIssuer
 from tfleet.proxy.upstream.connection_pool import WorkerConnections
 from tfleet.runtime.cpus import usable_cpus
-from tfleet.runtime.log import LogFormat, LogLevel
+from tfleet.runtime.log import LogSettings
 
 _SIGNALLED: Final = 128  # and the number of the signal, as a shell has it
 _BEYOND_DRAIN_S: Final = 5.0
@@ -58,9 +58,7 @@ class SharedReadiness(Readiness):
         self._supervisor.send(Registered(name))
 
 
-async def serve_together(
-    settings: ProxySettings, count: int, log_format: LogFormat, log_level: LogLevel = "info"
-) -> int:
+async def serve_together(settings: ProxySettings, count: int, logs: LogSettings) -> int:
     """Run until SIGTERM or SIGINT, then have all listeners finish what is in flight. Returns the exit code.
 
     A second signal ends the program, and all listeners, at once. Raises CannotListenError.
@@ -68,18 +66,18 @@ async def serve_together(
     log: Any = structlog.get_logger()
     if crowded := crowding(count, usable_cpus()):
         log.warning(crowded)
-    loop = asyncio.get_running_loop()
+    loop, discovery = asyncio.get_running_loop(), settings.discovery
     own = ProxyMetrics()
-    own.include(WorkerCollector(WorkerTable(settings.balance)))
+    own.include(WorkerCollector(WorkerTable(settings.balancing.balance)))
     own.include(ProcessMetrics(loop))
     supervisor = ChildSupervisor(count, own)
     readiness = SharedReadiness(supervisor)
     _on_signals(supervisor)
     async with contextlib.AsyncExitStack() as stack:
-        with listen_errors(settings.address, "--port"):
-            address = await stack.enter_async_context(held(settings.address))
+        with listen_errors(settings.listen.address, "--port"):
+            address = await stack.enter_async_context(held(settings.listen.address))
         pages, admin = await stack.enter_async_context(_serving_pages(settings, supervisor, readiness, own))
-        registry = await consul_of(stack, settings.registry)
+        registry = await consul_of(stack, discovery.registry)
 
         def start_message(number: int) -> Start:
             # A listener does not start with a worker that drains or is in maintenance.
@@ -87,14 +85,14 @@ async def serve_together(
             keys = settings.ticket_keys
             own = replace(settings_of_listener(settings, number, count, address), ticket_keys=None)
             state = None if keys is None else keys.state
-            return Start(number, own, state, registry, known, pages, readiness.name, log_format, log_level)
+            return Start(number, own, state, registry, known, pages, readiness.name, logs)
 
         await stack.enter_async_context(supervisor.running(start_message))
         registration = None
         if await supervisor.listening():
             log_listening(settings, supervisor.address, admin, listeners=count)
             if registry is not None:
-                registration = ProxyRegistration(registry, settings.service, settings.advertise)
+                registration = ProxyRegistration(registry, discovery.service, discovery.advertise)
                 own.include(ProxyRegistrationMetrics(registration))
                 stack.push_async_callback(registration.leave)
                 first_ready = supervisor.first_ready
@@ -105,7 +103,7 @@ async def serve_together(
         log.info("proxy draining", listeners=count)
         if registration is not None:
             await registration.leave()
-        await supervisor.stop(settings.drain_grace_s + settings.drain_timeout_s + _BEYOND_DRAIN_S)
+        await supervisor.stop(settings.drain.grace_s + settings.drain.timeout_s + _BEYOND_DRAIN_S)
     return supervisor.code
 
 
@@ -117,7 +115,7 @@ async def _serving_pages(
     loop = asyncio.get_running_loop()
     status, tickets = (
         AggregateStatus(supervisor, readiness),
-        TicketIssuer(settings.ticket_keys, settings.service),
+        TicketIssuer(settings.ticket_keys, settings.discovery.service),
     )
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())

@@ -13,6 +13,7 @@ from tfleet.deploy.local.plan import FleetPlan, ProxyPlan, SharedOptions, Worker
 from tfleet.deploy.local.run import run_fleet
 from tfleet.deploy.local.terminal import Console
 from tfleet.discovery.registry import EmbeddedRegistry
+from tfleet.runtime.log import LogSettings
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
         workers=WorkersPlan(workers),
         registry=EmbeddedRegistry(Address("127.0.0.1", registry_port)),
         service="tfleet",
-        shared=SharedOptions("json"),
+        shared=SharedOptions(LogSettings("json")),
         drain_timeout_s=30,
         program=(sys.executable, str(Path(__file__).parent / "fake_command.py")),
     )

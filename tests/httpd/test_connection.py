@@ -188,7 +188,7 @@ async def test_a_client_sending_while_refused_gets_the_answer() -> None:
 @pytest.mark.parametrize("path", ["/healthz", "/"])
 async def test_while_draining_an_answer_ends_its_connection(path: str) -> None:
     async with stand_in() as worker:
-        draining = replace(settings(worker), drain_grace_s=1.0)
+        draining = settings(worker, drain_grace_s=1.0)
         proxied = single_process_proxy(draining)
         proxy = await proxied.__aenter__()
         async with raw_client(proxy) as client:

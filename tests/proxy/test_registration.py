@@ -1,7 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -64,7 +63,7 @@ async def test_proxies_and_workers_are_separate_services() -> None:
 
 async def test_it_deregisters_before_it_refuses_requests() -> None:
     with embedded_registry() as registry:
-        where = replace(settings(registry=ConsulRegistry(registry)), drain_grace_s=1.0)
+        where = settings(registry=ConsulRegistry(registry), drain_grace_s=1.0)
         async with stand_in() as worker, AsyncExitStack() as stack:
             proxy = await stack.enter_async_context(single_process_proxy(where))
             await register(registry, worker.address)
@@ -86,7 +85,7 @@ async def test_one_that_drains_does_not_begin_to_register() -> None:
         return await handler(request)
 
     with embedded_registry(witness) as registry:
-        where = replace(settings(registry=ConsulRegistry(registry)), drain_grace_s=0.5)
+        where = settings(registry=ConsulRegistry(registry), drain_grace_s=0.5)
         async with stand_in() as worker, AsyncExitStack() as stack:
             proxy = await stack.enter_async_context(single_process_proxy(where))
             async with asyncio.TaskGroup() as group:

@@ -14,7 +14,17 @@ from tfleet.contract.cors import CORS_OFF, Cors
 from tfleet.contract.ticket_keys import KeyFile
 from tfleet.discovery.registry import Registry, StaticRegistry
 from tfleet.httpd.admission import ConnectionLimits
-from tfleet.proxy.settings import SLOW_START_S, Balance, Mode, ProxySettings, RequestLimits
+from tfleet.httpd.drain import DrainTimes
+from tfleet.proxy.settings import (
+    SLOW_START_S,
+    Balance,
+    BalancingSettings,
+    DiscoverySettings,
+    ListenSettings,
+    Mode,
+    ProxySettings,
+    RequestLimits,
+)
 
 
 @dataclass
@@ -115,19 +125,15 @@ def settings(
     ticket_keys: KeyFile | None = None,
     port: int = 0,
     admin: Address | None = None,
+    drain_grace_s: float = 0.0,
 ) -> ProxySettings:
     """A proxy's settings: a static list of workers, any free port."""
     addresses = tuple(w.address if isinstance(w, StandIn) else w for w in workers)
     return ProxySettings(
-        address=Address("127.0.0.1", port),
-        admin=admin,
         mode=mode,
-        balance=balance,
-        slow_start_s=slow_start_s,
-        registry=registry or StaticRegistry(addresses),
-        service="tfleet",
-        ticket_keys=ticket_keys,
-        advertise=advertise,
+        listen=ListenSettings(Address("127.0.0.1", port), admin, client_limits),
+        discovery=DiscoverySettings(registry or StaticRegistry(addresses), "tfleet", advertise),
+        balancing=BalancingSettings(balance, slow_start_s),
         limits=RequestLimits(
             max_body_bytes=max_body_bytes,
             timeout_s=timeout_s,
@@ -138,8 +144,7 @@ def settings(
             retry_share=0.2,
             retry_floor_per_s=retry_floor_per_s,
         ),
-        client_limits=client_limits,
         cors=cors,
-        drain_grace_s=0.0,
-        drain_timeout_s=5.0,
+        ticket_keys=ticket_keys,
+        drain=DrainTimes(drain_grace_s, 5.0),
     )

@@ -14,13 +14,14 @@ from tfleet.deploy.local.plan import PROGRAM, FleetPlan, ProxyPlan, SharedOption
 from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.settings import Mode
+from tfleet.runtime.log import LogSettings
 
 FLEET = FleetPlan(
     proxy=ProxyPlan(Address("127.0.0.1", 12480), "p2p"),
     workers=WorkersPlan(2),
     registry=EmbeddedRegistry(Address("127.0.0.1", 12481)),
     service="cats",
-    shared=SharedOptions("json"),
+    shared=SharedOptions(LogSettings("json")),
     drain_timeout_s=20.0,
     program=("tfleet",),
 )
@@ -103,7 +104,7 @@ def test_an_admin_port_is_the_proxy_s_and_has_its_workers() -> None:
 
 
 def test_the_key_file_is_for_the_proxy_and_the_workers() -> None:
-    fleet = replace(FLEET, shared=SharedOptions("json", ticket_key_file=Path("my keys")))
+    fleet = replace(FLEET, shared=SharedOptions(LogSettings("json"), ticket_key_file=Path("my keys")))
     for spec in (fleet.proxy_spec(), *fleet.worker_specs()):
         at = spec.argv.index("--ticket-key-file")
         assert spec.argv[at + 1] == "my keys"

@@ -87,10 +87,10 @@ async def test_operators_get_in_when_clients_don_t() -> None:
 
 async def test_origins_are_allowed_on_both_ports() -> None:
     admin = nobody()
-    chosen = settings(admin=admin, cors=Cors(frozenset({"*"})))
+    anywhere = Cors(frozenset({"*"}))
     async with (
         stand_in() as worker,
-        single_process_proxy(replace(chosen, registry=settings(worker).registry)) as proxy,
+        single_process_proxy(settings(worker, admin=admin, cors=anywhere)) as proxy,
     ):
         for port, path in ((proxy, "/workers"), (admin, "/workers"), (proxy, "/healthz")):
             answer, _ = await get(port, path)
@@ -100,7 +100,7 @@ async def test_origins_are_allowed_on_both_ports() -> None:
 async def test_the_admin_port_says_that_the_proxy_drains() -> None:
     admin = nobody()
     async with stand_in() as worker:
-        proxied = single_process_proxy(replace(settings(worker, admin=admin), drain_grace_s=0.5))
+        proxied = single_process_proxy(settings(worker, admin=admin, drain_grace_s=0.5))
         await proxied.__aenter__()
         assert (await get(admin, "/readyz"))[0].status == 200
         async with asyncio.TaskGroup() as group:

@@ -48,7 +48,7 @@ async def forwarding(
     observer = AccessLog(ProxyMetrics(), loop)
     with WorkerConnections(loop, 15.0) as connections:
         pages = PageForwarder(path, connections, limits, observer, cors, loop)
-        server = Server(pages, ProxyErrorResponses(observer, cors), settings().client_limits, loop)
+        server = Server(pages, ProxyErrorResponses(observer, cors), settings().listen.limits, loop)
         (readiness or Readiness()).on_drain(server.drain)
         here = Address("127.0.0.1", 0)
         async with listening(server, here, option="--port", drain_timeout_s=1.0) as address:

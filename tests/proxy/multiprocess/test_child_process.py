@@ -22,6 +22,7 @@ from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.multiprocess.child_process import ListenerProcess
 from tfleet.proxy.multiprocess.messages import Report, Start
+from tfleet.runtime.log import LogSettings
 
 pytestmark = pytest.mark.process
 
@@ -37,9 +38,9 @@ class Owner:
         self.changes: list[ListenerProcess] = []
 
     def start_message(self, number: int) -> Start:
-        return Start(
-            number, replace(settings(), address=self.address), None, None, (), Path("/nowhere"), "", "json"
-        )
+        own = settings()
+        own = replace(own, listen=replace(own.listen, address=self.address))
+        return Start(number, own, None, None, (), Path("/nowhere"), "", LogSettings("json"))
 
     def changed(self, child: ListenerProcess) -> None:
         self.changes.append(child)

@@ -32,6 +32,7 @@ from tfleet.proxy.multiprocess.messages import (
     send,
 )
 from tfleet.proxy.telemetry.metrics import exposition
+from tfleet.runtime.log import LogSettings
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -49,11 +50,11 @@ START = Start(
     known=(Instance("w1", Address("::1", 2), "model", "3", Address("a.example", 3)), row().instance),
     pages=Path("/tmp/tfleet-1/pages"),
     name="",
-    log_format="json",
+    logs=LogSettings("json"),
 )
 MESSAGES = [
     START,
-    Start(2, settings(), None, None, (), Path("/pages"), "tfleet-proxy-1", "auto", "debug"),
+    Start(2, settings(), None, None, (), Path("/pages"), "tfleet-proxy-1", LogSettings(level="debug")),
     Listening(Address("127.0.0.1", 1)),
     Ready(),
     Registered("x" * 300_000),
