@@ -5,7 +5,8 @@ Where a client is limited, and what then happens:
 - **Too many connections** (admission.py): 503, and the connection is closed before anything is read from it.
   With `idle_give_way` the connection that has been idle longest is closed instead, if there is one.
 - **A slow head**: it must be complete within `header_timeout_s` of its first byte, the first one of a
-  connection within as long of its beginning. Else 408, or only the end where nothing was sent.
+  connection within as long of its beginning. A client that sent part of a head gets 408. A silent connection
+  is closed.
 - **An idle connection** is closed after `idle_timeout_s`.
 - **A slow body, or a slow reader of a response under way**: the handler sets the deadline with `wake_at`. See
   proxy/forwarding/timeouts.py for forwarded requests, proxy/admin/page_request.py for the proxy's pages, and
@@ -290,14 +291,14 @@ class Connection(asyncio.Protocol):
             head = stream.next_head()
         except UnreadableError as error:
             self._refuse(
-                Problem(400, f"this is no HTTP request: {proxy_protocol_problem(stream.unread) or error}")
+                Problem(400, f"invalid HTTP request: {proxy_protocol_problem(stream.unread) or error}")
             )
             return False
         if head is None:
             if stream.unread:
                 self._context.idle.discard(self)
             if begins and stream.unread and self._phase is _IDLE:
-                # A new connection has its time from its beginning. Empty lines gain nobody time.
+                # The time of a new connection began with it. Empty lines do not prolong it.
                 self._deadline.set(self._context.loop.time() + self._context.limits.header_timeout_s)
             return False
         self._answer(head)
@@ -335,7 +336,7 @@ class Connection(asyncio.Protocol):
             self._become_idle(self._context.loop.time())
 
     def _body_broke(self, reason: str) -> None:
-        """What comes now can't be told from a body, so no request may follow, whatever the handler says."""
+        """Nobody knows where the body ends, so no request may follow, whatever the handler says."""
         self._keep = False
         if self._request is not None:
             self._request.body_failed(reason)

@@ -106,9 +106,9 @@ class Chunks:
 
     def _read_line(self, line: bytes) -> None:
         if self._awaited is _END_OF_CHUNK and not _LINE_END.startswith(line):
-            raise UnreadableError("a chunk is longer than it says")
+            raise UnreadableError("a chunk is longer than its size")
         if len(line) > _MAX_LINE_BYTES:
-            raise UnreadableError("a line between its chunks is too long")
+            raise UnreadableError("a chunk-size line is too long")
         if not line.endswith(b"\n"):
             return
         self._line = b""
@@ -124,14 +124,14 @@ class Chunks:
     def _read_size(self, line: bytes) -> None:
         size = _SIZE_LINE.fullmatch(line)
         if size is None:
-            raise UnreadableError("a chunk has no proper size")
+            raise UnreadableError("invalid chunk size")
         self._left_bytes = int(size[1], 16)
         self._awaited = _END_OF_CHUNK if self._left_bytes else _TRAILERS
 
     def _read_trailer(self, line: bytes) -> None:
         self._trailer_bytes += len(line)
         if not _TRAILER.fullmatch(line) or self._trailer_bytes > _MAX_TRAILER_BYTES:
-            raise UnreadableError("there is a broken trailer, or too much of them")
+            raise UnreadableError("invalid or oversized trailers")
 
 
 def _whole_chunks(data: bytes, at: int, pieces: list[bytes], at_once: int) -> int:

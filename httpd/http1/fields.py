@@ -67,9 +67,9 @@ def read_fields(block: bytes, parsed: Set[bytes]) -> Fields:
     found = block.split(b"\r\n")
     del found[-1]
     if len(found) > _MAX_FIELDS:
-        raise UnreadableError(f"there are over {_MAX_FIELDS} fields in its head")
+        raise UnreadableError(f"more than {_MAX_FIELDS} header lines")
     if len(block) > MAX_LINE_BYTES and max(map(len, found)) > MAX_LINE_BYTES:
-        raise UnreadableError(f"a line of its head is over {MAX_LINE_BYTES} bytes")
+        raise UnreadableError(f"a header line is over {MAX_LINE_BYTES} bytes")
     if b" \r\n" in block or b"\t\r\n" in block:
         found = [line.rstrip(b" \t") for line in found]
     lines: list[bytes] = []
@@ -104,14 +104,14 @@ def read_length(fields: Fields, *, http_1_0: bool) -> tuple[bool, int | None]:
         return False, int(lengths[0])
     fault = None
     if codings and lengths:
-        fault = "it has a Transfer-Encoding and a Content-Length"
+        fault = "both Transfer-Encoding and Content-Length"
     elif codings and http_1_0:
-        fault = "it has a Transfer-Encoding where there can be none"
+        fault = "Transfer-Encoding is not allowed here"
     elif codings and [coding.lower() for coding in codings] != [b"chunked"]:
-        fault = "its Transfer-Encoding is not chunked"
+        fault = "Transfer-Encoding is not chunked"
     elif lengths:
         many = len(lengths) > 1
-        fault = "it has more than one Content-Length" if many else "its Content-Length is no number"
+        fault = "more than one Content-Length" if many else "invalid Content-Length"
     if fault is not None:
         raise UnreadableError(fault)
     return bool(codings), None
@@ -120,14 +120,14 @@ def read_length(fields: Fields, *, http_1_0: bool) -> tuple[bool, int | None]:
 def check_size(head_bytes: int) -> None:
     """Raises UnreadableError where a head, or the part of it that has come, is too large."""
     if head_bytes > MAX_HEAD_BYTES:
-        raise UnreadableError(f"its head is over {MAX_HEAD_BYTES} bytes")
+        raise UnreadableError(f"the head is over {MAX_HEAD_BYTES} bytes")
 
 
 def check_lines(beginning: bytes, seen: int) -> None:
-    """Raises UnreadableError where no rest can make the head valid. `seen` bytes were checked before."""
+    """Raises UnreadableError if an incomplete head is already invalid. `seen` bytes were checked before."""
     check_size(len(beginning))
     if _LONE_LINE_FEED.search(beginning, seen):
-        raise UnreadableError("a line of its head ends without CR")
+        raise UnreadableError("a header line ends without CR")
 
 
 def _options(connection: Sequence[bytes]) -> frozenset[bytes]:
@@ -137,7 +137,7 @@ def _options(connection: Sequence[bytes]) -> frozenset[bytes]:
 
 def _fault(lines: bytes) -> str:
     if _NO_TEXT.search(lines):
-        return "there is a control character in its head"
+        return "a control character in the head"
     if _FOLD.search(lines):
-        return "there is a folded line in its head"
-    return "there is a line in its head that is no header"
+        return "a folded header line"
+    return "an invalid header line"

@@ -56,7 +56,7 @@ def closing_problem(problem: Problem, request_id: str, cors: Cors) -> bytes:
 
 
 def connection_lines(head: RequestHead, *, keep: bool) -> tuple[bytes, ...]:
-    """What a response says of the connection, where it isn't what the client takes for granted."""
+    """The Connection header of a response; none where it is the default of the client's HTTP version."""
     if not keep:
         return (_CLOSE,)
     return (b"Connection: keep-alive",) if head.http_1_0 else ()

@@ -134,21 +134,21 @@ def read_request_head(head: bytes) -> RequestHead:
     check_size(len(head))
     line, _, rest = head.partition(b"\r\n")
     if len(line) > MAX_LINE_BYTES:
-        raise UnreadableError(f"a line of its head is over {MAX_LINE_BYTES} bytes")
+        raise UnreadableError(f"a header line is over {MAX_LINE_BYTES} bytes")
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
-        raise UnreadableError("its first line is no request line")
+        raise UnreadableError("invalid request line")
     method, target, version = found.groups()
     if version not in _READ:
-        raise UnreadableError(f"HTTP/{version.decode()} is not spoken here: use HTTP/1.1")
+        raise UnreadableError(f"unsupported version HTTP/{version.decode()}: use HTTP/1.1")
     http_1_0 = version == b"1.0"
     fields = read_fields(rest, _PARSED)
     chunked, length_bytes = read_length(fields, http_1_0=http_1_0)
     hosts = fields.values.get(b"host", ())
     if len(hosts) > 1 or not (hosts or http_1_0):
-        raise UnreadableError("it has to have one Host")
+        raise UnreadableError("exactly one Host header is required")
     if hosts and not _HOST.fullmatch(hosts[0]):
-        raise UnreadableError("its Host is no host")
+        raise UnreadableError("invalid Host header")
     return RequestHead(
         method,
         _path_and_query(target),
@@ -166,7 +166,7 @@ def _path_and_query(target: bytes) -> bytes:
         return target
     authority = _AUTHORITY.match(target)
     if authority is None:
-        raise UnreadableError("its target is no path")
+        raise UnreadableError("invalid request target")
     rest = target[authority.end() :]
     return rest if rest.startswith(b"/") else b"/" + rest
 

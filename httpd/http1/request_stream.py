@@ -67,7 +67,7 @@ class RequestStream:
                 unread = unread.removeprefix(_EMPTY_LINE)
             self.unread = unread
             if unread.startswith(_EMPTY_LINE):
-                raise UnreadableError("it begins with empty lines")
+                raise UnreadableError("empty lines before the request line")
         # The end may begin in bytes that were searched before.
         end = unread.find(_END, max(0, self.scanned_bytes - len(_END)))
         if end < 0:

@@ -79,14 +79,14 @@ def read_response_head(head: bytes) -> ResponseHead:
     line, _, rest = head.partition(b"\r\n")
     found = _STATUS_LINE.fullmatch(line)
     if found is None:
-        raise UnreadableError("its first line is no status line of HTTP/1")
+        raise UnreadableError("invalid status line")
     status, http_1_0 = int(found[2]), found[1] == b"0"
     fields = read_fields(rest, _PARSED)
     if status == _SWITCHING_PROTOCOLS:
-        raise UnreadableError("it switches protocols")
+        raise UnreadableError("it switches protocols (101)")
     chunked, length_bytes = read_length(fields, http_1_0=http_1_0)
     if chunked and status in _NO_BODY:
-        raise UnreadableError("it has a Transfer-Encoding where there can be none")
+        raise UnreadableError("Transfer-Encoding is not allowed here")
     return ResponseHead(
         status,
         found[3] or b"",
@@ -98,7 +98,7 @@ def read_response_head(head: bytes) -> ResponseHead:
 
 
 def check_response(beginning: bytes, seen: int) -> None:
-    """Raises UnreadableError where no rest can make the head valid. `seen` bytes were checked before."""
+    """Raises UnreadableError if an incomplete head is already invalid. `seen` bytes were checked before."""
     if not beginning.startswith(_BEGINNING[: len(beginning)]):
-        raise UnreadableError("it is no HTTP/1")
+        raise UnreadableError("not an HTTP/1 response")
     check_lines(beginning, seen)

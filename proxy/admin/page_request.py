@@ -3,8 +3,8 @@
 Rules:
 - The request goes on with its body, and the response comes back, both as they come. The slower side sets the
   pace in both directions.
-- The head of the response is due within `timeout_s`, else 504. A response that has begun may stream for as
-  long as the client takes it.
+- The head of the response is due within `timeout_s`: else 504, or 408 if the body is not there yet. A response
+  that has begun may stream for as long as the client takes it.
 - A body over `max_body_bytes` is 413, as soon as so much of it has come. A page that refuses the request by
   its head alone answers before that.
 - A client that sends nothing of its body for `client_timeout_s` is 408. One that takes nothing of the
@@ -118,7 +118,7 @@ class PageRequest:
         self._keep = False
         self._started_s = 0.0
         self._since_s = 0.0
-        """Since when the client has sent nothing of its body."""
+        """When the client last sent a part of its body."""
         self._slow_reader = SlowReaderWatch(pages.limits.client_timeout_s)
 
     def __repr__(self) -> str:
@@ -133,9 +133,7 @@ class PageRequest:
             unknown = self._head.method.decode("ascii")
             allow = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_POST)
             self._log(405)
-            self._fail(
-                Problem(405, f"nothing here is for the method {unknown}: use GET or POST", allow=allow)
-            )
+            self._fail(Problem(405, f"method {unknown} is not supported: use GET or POST", allow=allow))
             return
         connection = self._pages.connections.take(self._pages.path)
         if connection is not None:
@@ -190,22 +188,22 @@ class PageRequest:
         """End the request if the client or the application is late, or send 100 Continue."""
         client, limits, now_s = self._client, self._pages.limits, self._pages.loop.time()
         if client.write_paused:
+            # Only the client counts here: the application can't go on before the client has read.
             if not self._slow_reader.goes_on(client.unsent_bytes(), now_s):
                 self._drop_connection()
                 client.abort()
                 return
         elif self._response_begun:
-            return
-        elif now_s >= self._started_s + limits.timeout_s:
-            self._fail(
-                Problem(504, f"the page took over {limits.timeout_s:g} s: the proxy is too busy, or stopped")
-            )
-            return
+            return  # a response may stream for as long as the application likes
         elif now_s >= self._client_due_s:
             late_s = limits.client_timeout_s
             self._fail(Problem(408, f"nothing came of the body for {late_s:g} s: see --client-timeout"))
             return
+        elif now_s >= self._started_s + limits.timeout_s:
+            self._fail(self._too_late(limits.timeout_s))
+            return
         elif now_s >= self._continue_at_s:
+            # The application has not refused the request by its head, so it wants the body.
             self._body.expected = False
             client.send(CONTINUE)
         self._set_deadline()
@@ -266,6 +264,12 @@ class PageRequest:
         if self._body.ended or connection is None or connection.unsent_bytes():
             return math.inf
         return self._since_s + self._pages.limits.client_timeout_s
+
+    def _too_late(self, limit_s: float) -> Problem:
+        """Why there was no response in time: the application can't finish before the client has."""
+        if self._client_due_s < math.inf:
+            return Problem(408, f"the body took over {limit_s:g} s: send it in one go")
+        return Problem(504, f"the page took over {limit_s:g} s: the proxy is too busy, or stopped")
 
     @property
     def _continue_at_s(self) -> float:

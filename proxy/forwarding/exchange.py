@@ -255,9 +255,11 @@ class Exchange:
         head, limits = self._head, self._context.limits
         if (expected := head.expect) is not None and expected.lower() != _CONTINUE:
             text = expected[:20].decode("latin-1")
-            return Problem(417, f"Expect: {text!r} is not met here, only {_CONTINUE.decode()}")
+            return Problem(417, f"Expect: {text!r} is not supported, only {_CONTINUE.decode()}")
         if (timeout_ms := head.timeout_ms) is not None and not whole_number(timeout_ms):
-            return Problem(400, f"{REQUEST_TIMEOUT_MS}: {timeout_ms[:20]!r} is no number of milliseconds")
+            return Problem(
+                400, f"{REQUEST_TIMEOUT_MS}: {timeout_ms[:20]!r} is not a number of milliseconds above 0"
+            )
         if head.length_bytes > limits.max_body_bytes:
             return body_too_large(limits.max_body_bytes)
         if not self._context.table.has_other(()):

@@ -124,7 +124,7 @@ async def test_an_endless_head_is_refused_with_400() -> None:
             refusal = await client.answer()
             assert (refusal.status, refusal.problem()["detail"]) == (
                 400,
-                "this is no HTTP request: its head is over 65536 bytes",
+                "invalid HTTP request: the head is over 65536 bytes",
             )
             assert await client.ends() == b""
 

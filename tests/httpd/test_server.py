@@ -249,7 +249,7 @@ async def test_nothing_follows_a_broken_body(held: Held) -> None:
         held.go_on.set()
         assert (await client.answer()).status == 200
         assert await client.ends() == b""
-        assert held.told == ["start", "a chunk is longer than it says"]
+        assert held.told == ["start", "a chunk is longer than its size"]
 
 
 async def test_an_early_end_is_a_fin_at_once(held: Held) -> None:

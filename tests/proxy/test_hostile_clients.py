@@ -67,7 +67,7 @@ async def test_empty_lines_without_end_are_refused() -> None:
         refusal = await client.answer()
         assert (refusal.status, refusal.problem()["detail"]) == (
             400,
-            "this is no HTTP request: it begins with empty lines",
+            "invalid HTTP request: empty lines before the request line",
         )
 
 

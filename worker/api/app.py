@@ -146,9 +146,7 @@ def _check_sender(addresses: WorkerAddresses) -> None:
     """Raises ProblemError with 403 where another site's web page has sent it, or may have (see origin.py)."""
     known = [address.host for address in (addresses.address, addresses.wan) if address is not None]
     if host := foreign_host(request.headers.get, known):
-        detail = (
-            f"{host} is no name of this worker, as far as it knows: say `tfleet drain ID`, or use its address"
-        )
+        detail = f"{host} is not a known name of this worker: use `tfleet drain ID`, or the worker's address"
         raise ProblemError(Problem(403, detail))
     if page := foreign_page(request.headers.get):
         detail = f"this comes from {page}: say `tfleet drain ID`, or ask without a browser"

@@ -60,7 +60,7 @@ class Bridge:
         expected = head.expect
         if expected is not None and expected.lower() != _CONTINUE:
             told = expected[:20].decode("latin-1")
-            return Problem(417, f"Expect: {told!r} is not met here, only {_CONTINUE.decode()}")
+            return Problem(417, f"Expect: {told!r} is not supported, only {_CONTINUE.decode()}")
         limits = self._context.site.body_limits
         return limits.too_large() if head.length_bytes > limits.max_bytes else None
 

@@ -75,7 +75,7 @@ def _response(
         length = said_length if without_body and said_length else len(body)
         lines.append(f"Content-Length: {length}")
     lines += [_SERVER, f"Date: {_dates.now()}"]
-    # One check for all of them: nobody may begin a line of its own within a value.
+    # One check for all of them. A line end within a value would be response splitting.
     head = "\n".join(lines)
     if head.count("\n") != len(lines) - 1 or "\r" in head:
         raise ValueError("there is a line end in a header of the answer")

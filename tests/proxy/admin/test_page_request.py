@@ -199,6 +199,15 @@ async def test_a_page_that_does_not_answer_is_504_and_cancelled() -> None:
         await asyncio.wait_for(cancelled.wait(), 5)
 
 
+async def test_a_body_that_drips_for_too_long_is_408() -> None:
+    limits = replace(LIMITS, timeout_s=0.2, client_timeout_s=5.0)
+    async with site(echo, limits) as proxy, raw_client(proxy) as client:
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
+        answer = await client.answer()
+    assert answer.status == 408
+    assert b"the body took over 0.2 s" in answer.body
+
+
 async def test_a_client_that_leaves_ends_its_page() -> None:
     begun, cancelled = asyncio.Event(), asyncio.Event()
 

@@ -221,7 +221,7 @@ def test_a_worker_drains_on_request_once_ready(classifier: Classifier) -> None:
         ({"Sec-Fetch-Site": "cross-site"}, "this comes from a web page of another site: "),
         (
             {"Host": "evil.example:80", "Origin": "http://evil.example:80"},
-            "evil.example is no name of this worker, as far as it knows: ",
+            "evil.example is not a known name of this worker: ",
         ),
     ],
 )
