@@ -3,7 +3,7 @@
 Rules:
 - The request goes on with its body, and the response comes back, both as they come. The slower side sets the
   pace in both directions.
-- The head of the response is due within `timeout_s`: else 504, or 408 if the body is not there yet. A response
+- The head of the response is due within `timeout_s`: else 504, or 408 if the body is not there yet. A reply
   that has begun may stream for as long as the client takes it.
 - A body over `max_body_bytes` is 413, as soon as so much of it has come. A page that refuses the request by
   its head alone answers before that.
