@@ -30,7 +30,7 @@ def test_each_variable_of_other_programs_is_documented() -> None:
 
 def test_each_key_of_model_toml_is_documented() -> None:
     keys = re.findall(r"^\| `(\w+)` \|", _section("model.toml"), re.MULTILINE)
-    assert keys == [*manifest._INPUT_KEYS, *manifest._OUTPUT_KEYS]
+    assert keys == [*manifest._MODEL_KEYS, *manifest._INPUT_KEYS, *manifest._OUTPUT_KEYS]
 
 
 def test_each_variable_of_the_compose_files_is_documented() -> None:

@@ -142,7 +142,7 @@ class Classifier:
             raise BrokenImageError(
                 f"the model's own decoder rejects the image: {first_line(error)}"
             ) from error
-        return _softmax(rows) if self.spec.output.logits else rows
+        return _softmax(rows) if self.spec.output.activation == "softmax" else rows
 
     def top(self, probabilities: Probabilities, n: int) -> tuple[tuple[str, float], ...]:
         """The `n` best labels of one row of `run` with their probabilities, best first; all if there are

@@ -113,16 +113,17 @@ def _version_folder(path: Path) -> Path:
 
 def _read_folder(folder: Path) -> ModelSpec:
     graph = _graph_of_folder(folder)
-    input_spec, output_spec = read_manifest(folder / MANIFEST)
+    manifest = read_manifest(folder / MANIFEST)
     resolved = folder.resolve()
     return ModelSpec(
         name=resolved.parent.name,
         version=resolved.name,
         path=graph,
         labels=read_labels(folder / LABELS),
-        input=input_spec,
-        output=output_spec,
+        input=manifest.input,
+        output=manifest.output,
         described_by=folder / MANIFEST,
+        serving=manifest.serving,
     )
 
 

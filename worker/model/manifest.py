@@ -1,6 +1,17 @@
 """Reads model.toml and labels.txt.
 
-labels.txt names the model's classes; model.toml describes its graph:
+labels.txt names the model's classes; model.toml says what the model itself does not:
+
+[model]
+kind = "image"         # image, table, text, sequence or tensors; found out where it is left out
+signature = "classify" # for requests that name none; default "serving_default", or the only one
+stateful = true        # answers depend on earlier requests: no batching, no retries; found out from the graph
+tags = ["serve"]       # which graph of a SavedModel; default "serve"
+columns = ["age"]      # the names of a table model's numbers, where it takes them as one vector
+
+[signatures.serving_default]      # of a frozen graph, which has none itself
+inputs = {x = "X:0"}
+outputs = {y = "output:0"}
 
 [input]
 tensor = "image:0"     # optional for a SavedModel: default from its signature
@@ -11,20 +22,32 @@ antialias = false      # interpolate at points, the default of tf.image.resize; 
 channels = "bgr"       # the order of the colours; default "rgb"
 mean = 127             # (pixel - mean) / std; a number, or three in the order of the channels; default 0
 std = 128              # default 255: float32 graphs get 0 to 1; uint8 graphs always get unscaled pixels
+
 [output]
 tensor = "probability:0"
-logits = false         # true: the graph has no softmax, and the worker applies it
+activation = "softmax" # what the worker applies to the output: softmax, sigmoid or none
+logits = false         # true: the same as activation = "softmax"
+threshold = 0.5        # answers leave out labels below this probability
 """
 
 from __future__ import annotations
 
 import math
 import tomllib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfleet.worker.image.geometry import RESAMPLES
 from tfleet.worker.model.errors import ModelError
-from tfleet.worker.model.spec import CHANNEL_ORDERS, InputSpec, OutputSpec
+from tfleet.worker.model.kind import ModelKind
+from tfleet.worker.model.spec import (
+    ACTIVATIONS,
+    CHANNEL_ORDERS,
+    InputSpec,
+    OutputSpec,
+    ServingSpec,
+    SignatureSpec,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,10 +75,16 @@ def read_labels(path: Path) -> tuple[str, ...]:
     return labels
 
 
-CHANNELS = 3
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a model.toml says."""
+
+    input: InputSpec = field(default_factory=InputSpec)
+    output: OutputSpec = field(default_factory=OutputSpec)
+    serving: ServingSpec = field(default_factory=ServingSpec)
 
 
-def read_manifest(path: Path) -> tuple[InputSpec, OutputSpec]:
+def read_manifest(path: Path) -> Manifest:
     """Read a model.toml. Raises `ModelError`, which names the file and the key."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -68,10 +97,33 @@ def read_manifest(path: Path) -> tuple[InputSpec, OutputSpec]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: is not TOML: {error}") from error
     reader = _Reader(path)
-    reader.known(document, "", ("input", "output"))
-    read_input = reader.table(document, "input", _INPUT_KEYS)
-    read_output = reader.table(document, "output", _OUTPUT_KEYS)
-    return InputSpec(**read_input), OutputSpec(**read_output)
+    reader.known(document, "", ("model", "signatures", "input", "output"))
+    serving = reader.table(document, "model", _MODEL_KEYS)
+    return Manifest(
+        InputSpec(**reader.table(document, "input", _INPUT_KEYS)),
+        _output(reader, reader.table(document, "output", _OUTPUT_KEYS)),
+        ServingSpec(**serving, signatures=_signatures(reader, document)),
+    )
+
+
+def _output(reader: _Reader, values: dict[str, Any]) -> OutputSpec:
+    logits = values.pop("logits", False)
+    if logits and values.setdefault("activation", "softmax") != "softmax":
+        reader.fail('output.logits = true means activation = "softmax": remove one of them')
+    return OutputSpec(**values)
+
+
+def _signatures(reader: _Reader, document: Mapping[str, Any]) -> Mapping[str, SignatureSpec]:
+    tables = document.get("signatures", {})
+    if not isinstance(tables, dict):
+        reader.fail("signatures is not a table: write [signatures.serving_default]")
+    found = {}
+    for name in tables:
+        values = reader.table(tables, name, _SIGNATURE_KEYS, "signatures.")
+        if missing := [key for key in _SIGNATURE_KEYS if key not in values]:
+            reader.fail(f'signatures.{name} has no {missing[0]}: write {missing[0]} = {{NAME = "TENSOR:0"}}')
+        found[name] = SignatureSpec(**values)
+    return found
 
 
 class _Reader:
@@ -89,9 +141,13 @@ class _Reader:
                 self.fail(f"unknown key {prefix}{key}; the keys here are {', '.join(allowed)}")
 
     def table(
-        self, document: Mapping[str, Any], name: str, keys: Mapping[str, Callable[[Any], Any]]
+        self,
+        document: Mapping[str, Any],
+        name: str,
+        keys: Mapping[str, Callable[[Any], Any]],
+        prefix: str = "",
     ) -> dict[str, Any]:
-        table = document.get(name, {})
+        table, name = document.get(name, {}), f"{prefix}{name}"
         if not isinstance(table, dict):
             self.fail(f"{name} is not a table: write [{name}]")
         self.known(table, f"{name}.", tuple(keys))
@@ -126,9 +182,12 @@ def _size(value: Any) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
+_CHANNELS = (3, 4)
+
+
 def _numbers(value: Any) -> tuple[float, ...]:
     values = value if isinstance(value, list) else [value]
-    if len(values) not in {1, CHANNELS} or not all(_is_number(each) for each in values):
+    if len(values) not in {1, *_CHANNELS} or not all(_is_number(each) for each in values):
         raise ValueError("a number, or three in the order of the channels")
     return tuple(float(each) for each in values)
 
@@ -158,10 +217,55 @@ def _channels(value: Any) -> str:
     return str(value)
 
 
+def _kind(value: Any) -> ModelKind:
+    if value not in tuple(ModelKind):
+        raise ValueError(f"one of {', '.join(ModelKind)}")
+    return ModelKind(value)
+
+
+def _activation(value: Any) -> str:
+    if value not in ACTIVATIONS:
+        raise ValueError(f"one of {', '.join(ACTIVATIONS)}")
+    return str(value)
+
+
+def _threshold(value: Any) -> float:
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise ValueError("a probability, from 0 to 1")
+    return float(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+        raise ValueError("a list of texts")
+    return tuple(value)
+
+
+def _columns(value: Any) -> tuple[str, ...]:
+    names = _texts(value)
+    if not names or len(set(names)) < len(names):
+        raise ValueError("a list of different names")
+    return names
+
+
+def _tensors(value: Any) -> Mapping[str, str]:
+    if not isinstance(value, dict) or not value or not all(isinstance(each, str) for each in value.values()):
+        raise ValueError('a table of names and tensors, as in {x = "X:0"}')
+    return dict(value)
+
+
 def _is_number(value: Any) -> bool:
     return type(value) in {int, float} and math.isfinite(value)
 
 
+_MODEL_KEYS: Mapping[str, Callable[[Any], Any]] = {
+    "kind": _kind,
+    "signature": _text,
+    "stateful": _flag,
+    "tags": _texts,
+    "columns": _columns,
+}
+_SIGNATURE_KEYS: Mapping[str, Callable[[Any], Any]] = {"inputs": _tensors, "outputs": _tensors}
 _INPUT_KEYS: Mapping[str, Callable[[Any], Any]] = {
     "tensor": _text,
     "size": _size,
@@ -172,4 +276,9 @@ _INPUT_KEYS: Mapping[str, Callable[[Any], Any]] = {
     "mean": _numbers,
     "std": _divisors,
 }
-_OUTPUT_KEYS: Mapping[str, Callable[[Any], Any]] = {"tensor": _text, "logits": _flag}
+_OUTPUT_KEYS: Mapping[str, Callable[[Any], Any]] = {
+    "tensor": _text,
+    "activation": _activation,
+    "logits": _flag,
+    "threshold": _threshold,
+}

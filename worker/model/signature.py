@@ -53,13 +53,15 @@ class TensorInfo:
 
     `name` is its name in the signature, `tensor` that in the graph, such as `serving_default_x:0`; that is
     empty for a sparse or composite one, which has several tensors. `dtype` is TensorFlow's name of the type.
-    A `shape` of None is an unknown rank, and a dimension of None has any size.
+    A `shape` of None is an unknown rank, and a dimension of None has any size. An `optional` input has a
+    default, and may be left out.
     """
 
     name: str
     tensor: str
     dtype: str
     shape: tuple[int | None, ...] | None
+    optional: bool = False
 
     def __str__(self) -> str:
         """Such as `image float32[?, 224, 224, 3]`; `float32?` is of unknown rank."""

@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tfleet.worker.image.geometry import Resample
+    from tfleet.worker.model.kind import ModelKind
 
 Channels = Literal["rgb", "bgr"]
 CHANNEL_ORDERS: tuple[Channels, ...] = get_args(Channels)
+Activation = Literal["softmax", "sigmoid", "none"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +39,47 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """The graph's output: `tensor` has a row of class probabilities for each image, or of logits."""
+    """The graph's output: `tensor` has a row of numbers for each image.
+
+    `activation` is what the worker applies to make them probabilities; None is found out from the graph.
+    Answers leave out labels with a probability below `threshold`.
+    """
 
     tensor: str | None = None
-    logits: bool = False
+    activation: Activation | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureSpec:
+    """A signature of a frozen graph, which has none itself: inputs and outputs, each a name and a tensor."""
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ServingSpec:
+    """What is served of the model, as which kind. A value of None is found out from the model.
+
+    `signature` is the one for requests that name none. `tags` choose one of a SavedModel's graphs. `columns`
+    name the numbers of a table model's vector, in their order. `signatures` are those of a frozen graph.
+    """
+
+    kind: ModelKind | None = None
+    signature: str | None = None
+    stateful: bool | None = None
+    tags: tuple[str, ...] | None = None
+    columns: tuple[str, ...] = ()
+    signatures: Mapping[str, SignatureSpec] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model to serve: `path` is a frozen graph's file or a SavedModel's folder.
 
-    `labels` are in the order of the classes. `described_by` is its model.toml; None if command-line options
-    describe the model.
+    `labels` are in the order of the classes; there may be none. `described_by` is its model.toml; None if
+    command-line options describe the model, or nothing does.
     """
 
     name: str
@@ -56,6 +89,7 @@ class ModelSpec:
     input: InputSpec
     output: OutputSpec
     described_by: Path | None = None
+    serving: ServingSpec = field(default_factory=ServingSpec)
 
     @property
     def label(self) -> str:

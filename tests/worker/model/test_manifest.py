@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from tfleet.worker.model.errors import ModelError
-from tfleet.worker.model.manifest import read_labels, read_manifest
-from tfleet.worker.model.spec import InputSpec, OutputSpec
+from tfleet.worker.model.kind import ModelKind
+from tfleet.worker.model.manifest import Manifest, read_labels, read_manifest
+from tfleet.worker.model.spec import InputSpec, OutputSpec, ServingSpec, SignatureSpec
 
 
-def _read(folder: Path, text: str) -> tuple[InputSpec, OutputSpec]:
+def _read(folder: Path, text: str) -> Manifest:
     (folder / "model.toml").write_text(text, encoding="utf-8")
     return read_manifest(folder / "model.toml")
 
@@ -27,32 +28,58 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         std = 128
         [output]
         tensor = "b"
-        logits = true
+        activation = "sigmoid"
+        threshold = 0.5
+        [model]
+        kind = "image"
+        signature = "classify"
+        stateful = true
+        tags = ["serve", "gpu"]
+        columns = ["age", "height"]
+        [signatures.classify]
+        inputs = {x = "a:0"}
+        outputs = {y = "b:0"}
     """
-    assert _read(tmp_path, text) == (
+    assert _read(tmp_path, text) == Manifest(
         InputSpec("a:0", (224, 299), 0.875, "bicubic", False, "bgr", (1.0, 2.5, 3.0), (128.0,)),
-        OutputSpec("b", logits=True),
+        OutputSpec("b", "sigmoid", 0.5),
+        ServingSpec(
+            ModelKind.IMAGE,
+            "classify",
+            True,
+            ("serve", "gpu"),
+            ("age", "height"),
+            {"classify": SignatureSpec({"x": "a:0"}, {"y": "b:0"})},
+        ),
     )
 
 
+def test_logits_are_another_word_for_a_softmax(tmp_path: Path) -> None:
+    assert _read(tmp_path, "[output]\nlogits = true").output.activation == "softmax"
+    assert _read(tmp_path, "[output]\nlogits = false").output.activation is None
+
+
 def test_one_size_is_for_both_sides(tmp_path: Path) -> None:
-    assert _read(tmp_path, "[input]\nsize = 224")[0].size == (224, 224)
+    assert _read(tmp_path, "[input]\nsize = 224").input.size == (224, 224)
 
 
 def test_an_empty_file_leaves_everything_to_the_graph(tmp_path: Path) -> None:
-    assert _read(tmp_path, "") == (InputSpec(), OutputSpec())
+    assert _read(tmp_path, "") == Manifest()
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("[input", "is not TOML"),
-        ("[inputs]", "unknown key inputs; the keys here are input, output"),
+        ("[inputs]", "unknown key inputs; the keys here are model, signatures, input, output"),
         (
             "[input]\nsise = 3",
             "unknown key input.sise; the keys here are tensor, size, crop, resample, antialias, channels",
         ),
-        ("[output]\nname = 3", "unknown key output.name; the keys here are tensor, logits"),
+        (
+            "[output]\nname = 3",
+            "unknown key output.name; the keys here are tensor, activation, logits, threshold",
+        ),
         ("input = 3", r"input is not a table: write \[input\]"),
         ("[input]\ntensor = 3", "input.tensor is 3, but must be a text"),
         ("[input]\ntensor = ''", "input.tensor is '', but must be a text"),
@@ -67,6 +94,22 @@ def test_an_empty_file_leaves_everything_to_the_graph(tmp_path: Path) -> None:
         ("[input]\nmean = [1, 2]", "input.mean is .* a number, or three in the order of the channels"),
         ("[input]\nmean = nan", "input.mean is nan"),
         ("[input]\nstd = 0", "input.std is 0, but must be other than 0"),
+        (
+            "[output]\nactivation = 'relu'",
+            "output.activation is 'relu', but must be one of softmax, sigmoid, none",
+        ),
+        ("[output]\nlogits = true\nactivation = 'none'", 'output.logits = true means activation = "softmax"'),
+        ("[output]\nthreshold = 2", "output.threshold is 2, but must be a probability, from 0 to 1"),
+        ("[model]\nkind = 'video'", "model.kind is 'video', but must be one of image, table, text, sequence"),
+        ("[model]\ntags = 'serve'", "model.tags is 'serve', but must be a list of texts"),
+        ("[model]\ncolumns = ['a', 'a']", "model.columns is .* but must be a list of different names"),
+        ("signatures = 1", r"signatures is not a table: write \[signatures.serving_default\]"),
+        ("signatures.s = 1", r"signatures.s is not a table: write \[signatures.s\]"),
+        (
+            "[signatures.s]\ninputs = {}",
+            "signatures.s.inputs is {}, but must be a table of names and tensors",
+        ),
+        ("[signatures.s]\ninputs = {x = 'a'}", "signatures.s has no outputs: write outputs = {NAME"),
         ("[output]\nlogits = 1", "output.logits is 1, but must be true or false"),
     ],
 )
