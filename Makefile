@@ -19,7 +19,8 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 # Two installs at once, into one .venv, would spoil it.
 .NOTPARALLEL:
-.PHONY: help install run test check quick bench bench-bandwidth bench-proxy bench-overload bench-memory bench-leases clean
+.PHONY: help install run test check quick clean
+.PHONY: bench bench-bandwidth bench-proxy bench-overload bench-memory bench-leases
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

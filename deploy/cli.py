@@ -64,7 +64,7 @@ _COMMANDS = (
     LazyCommand(
         "autoscale",
         "tfleet.deploy.compose.autoscale_command:autoscale",
-        short_help="Adjust that number to the load, continuously.",
+        short_help="Adjust the number of docker compose workers to the load.",
         extra="docker",
     ),
 )

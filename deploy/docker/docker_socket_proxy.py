@@ -1,12 +1,12 @@
-"""A proxy of the Docker engine's socket that lets only the question for published ports through.
+"""A proxy of the Docker engine's socket that passes on only requests for published ports.
 
 Start it with `python -m tfleet.deploy.docker.docker_socket_proxy`.
 
 Workers ask the engine where their port is published. Who may use its socket may do anything to the machine,
-and read every container's secrets from its environment; that it is mounted read-only changes nothing. So this
-process alone has the socket, and answers its fleet's network only what the question needs:
+and read every container's secrets from its environment; a read-only mount does not prevent that. So only this
+process has the socket. It answers the containers in its network, and only these requests:
 
-- GET /version: the versions of the interface.
+- GET /version: the versions of the engine's API.
 - GET /containers/ID/json: id, name and ports of one container.
 - GET /readyz: whether the engine answers, for the health check.
 """
@@ -72,18 +72,18 @@ def _shown(status: int, document: Mapping[str, Any], keys: tuple[str, ...]) -> w
 
 
 async def _asked(request: web.Request, path: str) -> tuple[int, dict[str, Any]]:
-    """What the engine answers; 502 where it doesn't."""
+    """Return the engine's answer; 502 if it does not answer."""
     try:
         async with request.app[_ENGINE].get(path) as answer:
             document = await answer.json()
             return answer.status, document if isinstance(document, dict) else {}
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        why = f"the window reaches no engine at {_SOCKET}: {error or type(error).__name__}"
+        why = f"the socket proxy can't reach the Docker engine at {_SOCKET}: {error or type(error).__name__}"
         return web.HTTPBadGateway.status_code, {"message": why}
 
 
 if __name__ == "__main__":
     log.configure()
     listens_on = int(os.environ.get("TFLEET_PORT", _PORT))
-    structlog.get_logger().info("engine window opens", port=listens_on)
+    structlog.get_logger().info("docker socket proxy listening", port=listens_on)
     web.run_app(make_socket_proxy(), port=listens_on, access_log=None, print=None)

@@ -59,7 +59,8 @@ variable "models" {
 
 variable "tickets" {
   type        = bool
-  description = "Whether workers ask for tickets. Before: nomad var put nomad/jobs/tfleet ticket_key=$(openssl rand -hex 32)"
+  # Before: nomad var put nomad/jobs/tfleet ticket_key=$(openssl rand -hex 32)
+  description = "Whether workers require tickets. They need the Nomad variable nomad/jobs/tfleet with ticket_key."
   default     = false
 }
 

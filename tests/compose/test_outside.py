@@ -113,9 +113,9 @@ def test_a_worker_that_is_started_again_has_its_new_port_told(outside: Project) 
 
 
 def test_all_logs_are_json_lines(outside: Project) -> None:
-    """After all of the above. The window ends first: what went to its standard output is kept until then."""
-    (window,) = outside.containers("engine")
-    window.stop()
+    """The last test: it stops the socket proxy, which keeps its standard output until it ends."""
+    (socket_proxy,) = outside.containers("engine")
+    socket_proxy.stop()
     for service in ("consul", "proxy", "worker", "engine"):
         assert outside.lines(service), service
 

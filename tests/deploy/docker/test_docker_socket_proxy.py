@@ -1,4 +1,4 @@
-"""What can be seen of an engine through the window; the engine is a stand-in behind a socket file."""
+"""What the Docker socket proxy shows of an engine; the engine is a stand-in behind a socket file."""
 
 import asyncio
 import contextlib
@@ -51,7 +51,7 @@ async def _listening(app: web.Application, socket_path: Path | None = None) -> A
 
 
 @contextlib.asynccontextmanager
-async def _window(folder: Path, *, engine: bool = True) -> AsyncIterator[Address]:
+async def _socket_proxy(folder: Path, *, engine: bool = True) -> AsyncIterator[Address]:
     async with contextlib.AsyncExitStack() as stack:
         if engine:
             app = web.Application()
@@ -60,16 +60,16 @@ async def _window(folder: Path, *, engine: bool = True) -> AsyncIterator[Address
         yield await stack.enter_async_context(_listening(make_socket_proxy(str(folder / "docker.sock"))))
 
 
-async def _said(window: Address, path: str, method: str = "GET") -> tuple[int, str]:
-    async with aiohttp.ClientSession() as session, session.request(method, window.url + path) as answer:
+async def _said(proxy: Address, path: str, method: str = "GET") -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.request(method, proxy.url + path) as answer:
         return answer.status, await answer.text()
 
 
-async def test_docker_s_own_sdk_sees_ports_and_nothing_else(tmp_path: Path) -> None:
-    async with _window(tmp_path) as window:
+async def test_the_docker_sdk_sees_ports_and_nothing_else(tmp_path: Path) -> None:
+    async with _socket_proxy(tmp_path) as proxy:
 
         def inspected(name: str) -> dict[str, Any]:
-            with contextlib.closing(docker.DockerClient(f"tcp://{window}")) as client:
+            with contextlib.closing(docker.DockerClient(f"tcp://{proxy}")) as client:
                 found: dict[str, Any] = client.api.inspect_container(name)
                 return found
 
@@ -95,25 +95,25 @@ async def test_docker_s_own_sdk_sees_ports_and_nothing_else(tmp_path: Path) -> N
         ("DELETE", f"/containers/{ID}"),
     ],
 )
-async def test_all_else_stays_behind_it(tmp_path: Path, method: str, path: str) -> None:
-    async with _window(tmp_path) as window:
-        status, text = await _said(window, path, method)
+async def test_other_requests_get_404_or_405(tmp_path: Path, method: str, path: str) -> None:
+    async with _socket_proxy(tmp_path) as proxy:
+        status, text = await _said(proxy, path, method)
     assert status in {404, 405}
     assert "secret" not in text
 
 
-async def test_readiness_follows_the_engine_and_says_why_not(tmp_path: Path) -> None:
-    async with _window(tmp_path) as window:
-        assert await _said(window, "/readyz") == (200, "ready\n")
+async def test_readyz_is_502_with_a_reason_without_an_engine(tmp_path: Path) -> None:
+    async with _socket_proxy(tmp_path) as proxy:
+        assert await _said(proxy, "/readyz") == (200, "ready\n")
     (folder := tmp_path / "empty").mkdir()
-    async with _window(folder, engine=False) as window:
-        status, text = await _said(window, "/readyz")
+    async with _socket_proxy(folder, engine=False) as proxy:
+        status, text = await _said(proxy, "/readyz")
         assert status == 502
-        assert "reaches no engine" in text
-        with pytest.raises(APIError, match="reaches no engine"):
-            await asyncio.to_thread(_version, window)
+        assert "can't reach the Docker engine" in text
+        with pytest.raises(APIError, match="can't reach the Docker engine"):
+            await asyncio.to_thread(_version, proxy)
 
 
-def _version(window: Address) -> object:
-    with contextlib.closing(docker.DockerClient(f"tcp://{window}", version="1.24")) as client:
+def _version(proxy: Address) -> object:
+    with contextlib.closing(docker.DockerClient(f"tcp://{proxy}", version="1.24")) as client:
         return client.api.version()
