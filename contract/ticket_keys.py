@@ -65,7 +65,9 @@ class KeyFile:
         self.keys = read_keys(path)
         with contextlib.suppress(OSError):
             if path.stat().st_mode & _OTHERS:
-                self._log.warning(f"every user of this machine can access the ticket keys: chmod o= {path}")
+                self._log.warning(
+                    "every user of this machine can access the ticket keys", do=f"chmod o= {path}"
+                )
 
     @property
     def state(self) -> KeyFileState:
@@ -84,7 +86,7 @@ class KeyFile:
         try:
             keys = read_keys(self._path)
         except BadKeyFileError as error:
-            self._log.warning(f"the ticket keys are unchanged: {error}")
+            self._log.warning("the ticket keys are unchanged", error=str(error))
             return self.keys
         if keys != self.keys:
             self.keys = keys

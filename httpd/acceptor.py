@@ -105,7 +105,7 @@ class Acceptor:
         if now_s >= self._silent_until_s:
             self._silent_until_s = now_s + _LOGGED_EVERY_S
             structlog.get_logger().warning(
-                f"new connections wait: {error.strerror}; see ulimit -n or LimitNOFILE="
+                "new connections wait: see ulimit -n or LimitNOFILE=", error=error.strerror
             )
         if not self._closed:
             self._loop.remove_reader(one.fileno())

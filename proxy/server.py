@@ -75,7 +75,7 @@ async def run_proxy(settings: ProxySettings) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     if missing := open_files_warning(settings.listen.limits.max_connections):
-        structlog.get_logger().warning(missing)
+        structlog.get_logger().warning("the limit of open files is too low", why=missing)
     async with single_process_proxy(settings):
         await stop.wait()
 

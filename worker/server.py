@@ -251,13 +251,11 @@ def _wan_test(
         return None
     if why := why_untested(instance.wan, registry):
         log: Any = structlog.get_logger().bind(worker=instance.id)
-        log.info("the wan address is not tested", address=str(instance.wan), why=why)
+        log.info("the address is not tested", kind="wan", address=str(instance.wan), why=why)
         return None
 
     def outside(instance: Instance) -> Instance:
         return replace(instance, address=addresses.wan or instance.address)
 
     hint = wan_advice(instance.address)
-    return SelfTest(
-        check, outside(instance), SelfTestTarget(hint, "wan address", required=False), locate=outside
-    )
+    return SelfTest(check, outside(instance), SelfTestTarget(hint, "wan", required=False), locate=outside)

@@ -170,7 +170,7 @@ class Registration:
         if now == before:
             return
         if self.registered:
-            self._log.info(f"this {self._who}'s addresses have changed", before=_addresses(before))
+            self._log.info("the advertised addresses have changed", before=_addresses(before))
         self.instance = now
         self._registered.clear()
         # Only `address` can be in conflict: the WAN address is often shared on purpose.
@@ -181,7 +181,7 @@ class Registration:
             return
         for stale in resolve_conflicts(self._agent, self.instance, self._ask):
             self.removed_stale += 1
-            self._log.info(f"removed a stale registration of a {self._who} at this address", stale=stale.id)
+            self._log.info("removed a stale registration at this address", stale=stale.id)
         self._conflicts_resolved = True
 
     def _succeeded(self) -> float:
@@ -201,7 +201,7 @@ class Registration:
         self._several_agents.lost(lost.loss, self._schedule.clock())
         in_a_row = self._several_agents.in_a_row
         if in_a_row <= 1 or in_a_row % _LOG_EVERY_FAILURES == 0:
-            self._log.warning(f"the registry lost this {self._who}, registering again", error=str(lost))
+            self._log.warning("the registry lost this registration, registering again", error=str(lost))
         if in_a_row > 1:
             # Lost again before any heartbeat was accepted: probably another agent behind the same address.
             self._look_for_several_agents()

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -34,12 +34,12 @@ _LOG_EVERY_REPEATS: Final = 16  # about once a minute
 class SelfTestTarget:
     """Which address is tested.
 
-    `hint` is what to change if it cannot be reached. `name` is what the log calls it. A worker is not ready
-    while a `required` address is not reached.
+    `hint` is what to change if it cannot be reached. A worker is not ready while a `required` address is not
+    reached.
     """
 
     hint: str
-    name: str = "address"
+    kind: Literal["lan", "wan"] = "lan"
     required: bool = True
 
 
@@ -77,7 +77,7 @@ class SelfTest:
         self._locate = locate
         self._timing = timing or SelfTestTiming()
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
-        self._log: Any = structlog.get_logger().bind(worker=instance.id)
+        self._log: Any = structlog.get_logger().bind(worker=instance.id, kind=target.kind)
         self._settled = threading.Event()
         self._passed = False
         self._event = ""
@@ -103,16 +103,15 @@ class SelfTest:
         return self._passed
 
     def _run(self, stop: threading.Event) -> bool:
-        name = self._target.name
         while not stop.is_set():
             try:
                 finding = self._run_check(stop)
             except RegistryRefusedError as error:
                 # Repeating would not help, and a worker must not depend on a permission it can do without.
-                self._log.warning(f"the {name} is not tested", error=str(error))
+                self._log.warning("the address is not tested", error=str(error))
                 return True
             except RegistryError as error:
-                self._log_repeated(self._log.warning, f"the {name} can't be tested yet", error=str(error))
+                self._log_repeated(self._log.warning, "the address can't be tested yet", error=str(error))
                 # Ready but unregistered: the worker need not wait for a registry that is down.
                 self._settled.set()
             except Exception:  # a bug must not end the thread: the worker would never become ready
@@ -124,7 +123,7 @@ class SelfTest:
                     break
                 if finding.reached:
                     self._on_problem("")
-                    self._log.info(f"{name} reached", address=self._address, by=self._check.where)
+                    self._log.info("address reached", address=self._address, by=self._check.where)
                     return True
                 self._not_reached(finding)
             stop.wait(self._timing.retry.delay_s(self._repeats, self._rng))
@@ -163,7 +162,7 @@ class SelfTest:
         self._on_problem(f"{by} can't reach it at {self._address}: {finding.error}; {hint}")
         self._log_repeated(
             self._log.error,
-            f"the advertised {self._target.name} can't be reached",
+            "the advertised address can't be reached",
             address=self._address,
             tried_from=by,
             error=finding.error,

@@ -35,6 +35,13 @@ _REJECTED: Final = frozenset({429, 503})
 _SUSPECT_AFTER_S: Final = 1.0
 _SILENT_AFTER_S: Final = 0.5
 _MAX_LOG_LINES: Final = 100
+_EJECTED: Final = "worker ejected"
+_EVENTS: Final = {
+    WorkerState.STARTING: "worker starting",
+    WorkerState.READY: "worker ready",
+    WorkerState.DRAINING: "worker draining",
+    WorkerState.EJECTED: _EJECTED,
+}
 _ABSENT: Final = "the healthy registry has not listed it for a minute"
 
 
@@ -322,9 +329,9 @@ class WorkerTable:
             old, new = before.members.get(worker_id), pool.members.get(worker_id)
             if old is not None and new is None:
                 self._forget(worker_id)
-                changed.append((old, "dropped", news.get(worker_id)))
+                changed.append((old, "worker dropped", news.get(worker_id)))
             elif new is not None and (old is None or old.state is not new.state):
-                changed.append((new, new.state, news.get(worker_id)))
+                changed.append((new, _EVENTS[new.state], news.get(worker_id)))
         self._log_changes(changed)
         self.pool_changed.set()
         if pool.routable:
@@ -338,15 +345,18 @@ class WorkerTable:
         self._queue_reports.pop(worker_id, None)
 
     def _log_changes(self, changed: Sequence[tuple[PoolMember, str, str | None]]) -> None:
-        """Log a line for each changed worker; for very many only their number by state."""
+        """Log a line for each changed worker; for very many only a line for each event, with their number."""
         if len(changed) > _MAX_LOG_LINES:
-            for state, workers in Counter(state for _, state, _ in changed).items():
-                self._log.info("workers " + state, workers=workers)
+            for event, workers in Counter(event for _, event, _ in changed).items():
+                self._log_level(event)("many workers changed", change=event, workers=workers)
             return
-        for member, state, error in changed:
-            log = self._log.warning if state == WorkerState.EJECTED else self._log.info
+        for member, event, error in changed:
             why = {"error": error} if error else {}
-            log("worker " + state, worker=member.id, address=str(member.instance.address), **why)
+            self._log_level(event)(event, worker=member.id, address=str(member.instance.address), **why)
+
+    def _log_level(self, event: str) -> Callable[..., None]:
+        log: Callable[..., None] = self._log.warning if event == _EJECTED else self._log.info
+        return log
 
 
 class WorkerCollector(Collector):

@@ -60,7 +60,7 @@ async def _serve(start: Start, link: ParentLink, readiness: Readiness, stop: asy
         keys.current()  # the parent read it when it started
         settings = replace(settings, ticket_keys=keys)
     if missing := open_files_warning(settings.listen.limits.max_connections):
-        structlog.get_logger().warning(missing)
+        structlog.get_logger().warning("the limit of open files is too low", why=missing)
 
     async def hear() -> None:
         await link.run()

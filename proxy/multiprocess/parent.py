@@ -65,7 +65,7 @@ async def serve_together(settings: ProxySettings, count: int, logs: LogSettings)
     """
     log: Any = structlog.get_logger()
     if crowded := crowding(count, usable_cpus()):
-        log.warning(crowded)
+        log.warning("there are more listeners than CPUs", why=crowded)
     loop, discovery = asyncio.get_running_loop(), settings.discovery
     own = ProxyMetrics()
     own.include(WorkerCollector(WorkerTable(settings.balancing.balance)))

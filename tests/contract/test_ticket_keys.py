@@ -133,10 +133,9 @@ def test_an_unreadable_file_keeps_the_keys_and_logs_once(path: Path) -> None:
         assert [file.current() for _ in range(3)] == [keys(OLD)] * 3
         path.unlink()
         assert [file.current() for _ in range(3)] == [keys(OLD)] * 3
-    said = [line["event"] for line in logs]
-    assert len(said) == 2
-    assert "at least 32 characters" in said[0]
-    assert "no such file" in said[1]
+    assert [line["event"] for line in logs] == ["the ticket keys are unchanged"] * 2
+    assert "at least 32 characters" in logs[0]["error"]
+    assert "no such file" in logs[1]["error"]
     write(path, NEW)
     assert file.current() == keys(NEW)
 
@@ -157,5 +156,5 @@ def test_keys_that_everybody_can_read_are_used_with_a_warning(path: Path, mode: 
     write(path, NEW).chmod(mode)
     with capture_logs() as logs:
         assert KeyFile(path).keys == keys(NEW)
-    warning = f"every user of this machine can access the ticket keys: chmod o= {path}"
-    assert [line["event"] for line in logs] == [warning] * told
+    warning = ("every user of this machine can access the ticket keys", f"chmod o= {path}")
+    assert [(line["event"], line["do"]) for line in logs] == [warning] * told

@@ -75,7 +75,7 @@ def test_quoted_texts_are_in_the_code(page: Path) -> None:
     ("text", "said"),
     [
         ("answered ... times in a row with an error", True),
-        ("the advertised wan address can't be reached", True),
+        ("/readyz does not answer within 2 s", True),
         ("the proxy has gone to lunch", False),
     ],
 )

@@ -90,7 +90,7 @@ def test_a_worker_taking_over_a_port_removes_the_stale_entry(registry: Address, 
         killed.process.kill()
         killed.process.wait(10)
         with Fleet.forked_workers.worker(*options) as successor:
-            successor.wait_for("removed a stale registration of a worker at this address")
+            successor.wait_for("removed a stale registration at this address")
             eventually_sync(ids, wanted=lambda found: found == [worker_id(successor)], timeout_s=5)
             successor.process.terminate()
             successor.process.wait(10)

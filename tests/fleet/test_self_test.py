@@ -95,8 +95,8 @@ def test_an_unreached_outside_address_is_not_given_out(
         with Fleet.forked_workers.worker(
             *options, "--port", str(listening.port), "--advertise-wan", str(outside)
         ) as worker:
-            line = worker.wait_for("the advertised wan address can't be reached")
-            assert (line["level"], line["address"]) == ("error", str(outside))
+            line = worker.wait_for(UNREACHED)
+            assert (line["level"], line["kind"], line["address"]) == ("error", "wan", str(outside))
             assert line["tried_from"] == f"the registry at {registry}"
             assert line["error"].endswith("refused")
             assert f"outside clients get {listening}: check --advertise-wan" in line["hint"]

@@ -117,7 +117,7 @@ def test_without_a_registry_there_is_nothing_to_do(begun: Begin) -> None:
 
 def wan_test(registry: Address, address: Address) -> SelfTest:
     check = ConsulAddressCheck(registry, "tfleet")
-    return SelfTest(check, Instance("w1", address), SelfTestTarget("", "wan address", required=False))
+    return SelfTest(check, Instance("w1", address), SelfTestTarget("", "wan", required=False))
 
 
 def test_registration_waits_for_the_outside_address_test(registry: Address, begun: Begin) -> None:

@@ -55,8 +55,10 @@ def affordable(limits: ConnectionLimits) -> ConnectionLimits:
         return limits
     most = max(_FEWEST_CONNECTIONS, allowed - _OTHER_FILES)
     structlog.get_logger().warning(
-        f"no more than {most} connections: {limits.max_connections} can take {wanted} open files, the limit "
-        f"is {allowed}; raise it (ulimit -n, LimitNOFILE=)"
+        "fewer connections are accepted: raise the limit of open files (ulimit -n, LimitNOFILE=)",
+        connections=most,
+        open_files=allowed,
+        wanted_open_files=wanted,
     )
     return replace(limits, max_connections=most)
 

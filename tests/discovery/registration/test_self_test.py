@@ -135,6 +135,7 @@ def test_the_error_is_one_complete_line_and_not_repeated() -> None:
     assert [line.pop("times") for line in errors] == [1, 16]
     assert errors[0] == {
         "event": "the advertised address can't be reached",
+        "kind": "lan",
         "log_level": "error",
         "worker": "w1",
         "address": "10.0.0.7:8000",
@@ -208,7 +209,7 @@ def test_an_optional_address_is_told_once_reached() -> None:
         assert test.wait_settled(10)
         eventually_sync(lambda: check.begun > 3)
         assert (test.passed, results) == (False, [])
-    assert lines[0]["event"] == "the advertised wan can't be reached"
+    assert (lines[0]["event"], lines[0]["kind"]) == ("the advertised address can't be reached", "wan")
     with running(ScriptedCheck(REFUSED, REACHED), target=OPTIONAL) as (test, results):
         assert eventually_sync(lambda: results) == [True]
         assert test.passed

@@ -216,7 +216,13 @@ def test_a_change_is_one_line_even_for_thousands() -> None:
     ]
     with capture_logs() as lines:
         table.apply_instances(Instance(f"ghost{n}", Address("h", 1)) for n in range(3000))
-    assert lines == [{"event": "workers starting", "workers": 3000, "log_level": "info"}]
+    (line,) = lines
+    assert line == {
+        "event": "many workers changed",
+        "change": "worker starting",
+        "workers": 3000,
+        "log_level": "info",
+    }
 
 
 def test_a_worker_back_as_a_last_resort_is_logged() -> None:
