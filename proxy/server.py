@@ -181,15 +181,11 @@ async def serve_clients(
         handler = by_route(routes, page_forwarder(settings, page_socket, connections, access_log))
         server = proxy_server(handler, settings, listen.limits, access_log, readiness)
         metrics.include(_connection_metrics(server.admission))
-        address = await stack.enter_async_context(
-            listening(
-                server,
-                listen.address,
-                option="--port",
-                drain_timeout_s=settings.drain.timeout_s,
-                shared_port=shared_port,
-            )
+        drain_s = settings.drain.timeout_s
+        port = listening(
+            server, listen.address, option="--port", drain_timeout_s=drain_s, shared_port=shared_port
         )
+        address = await stack.enter_async_context(port)
         yield ServingProxy(address, admin, workers, server.admission, metrics)
 
 
