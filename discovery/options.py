@@ -15,7 +15,7 @@ import click
 from tfleet.contract.address import Address, BadAddressError
 from tfleet.contract.cors import BadOriginError, Cors
 from tfleet.contract.identifiers import MAX_SERVICE_CHARS, escaped, is_token
-from tfleet.contract.names import REGISTRY_PORT, SERVICE
+from tfleet.contract.names import MAX_BODY_BYTES, REGISTRY_PORT, SERVICE
 from tfleet.discovery.consul.access import BadAccessError
 from tfleet.discovery.consul.credentials import Credentials
 from tfleet.discovery.registry import BadRegistryError, Registry, StaticRegistry, parse_registry
@@ -104,7 +104,8 @@ def registry_token_file_option(command: _F) -> _F:
         "--registry-token-file",
         type=click.Path(path_type=Path),
         help="File with the registry's token. The embedded registry accepts only requests with this token, "
-        "and --registry is asked with it.  [default: no token; for a Consul, CONSUL_HTTP_TOKEN_FILE]",
+        "and this process sends it to the registry.  [default: no token; for a Consul, "
+        "CONSUL_HTTP_TOKEN_FILE]",
     )(command)
 
 
@@ -171,6 +172,71 @@ def ticket_key_file_option(command: _F) -> _F:
         help="Make workers accept images and POST /drain only with a ticket that a proxy signed with the key "
         "in this file. A key on a second line is accepted, too.  [default: no tickets]",
     )(command)
+
+
+def json_option(what: str) -> Callable[[_F], _F]:
+    """Add `--json`, the parameter `as_json`. `what` says what is printed: `one JSON object at the end`."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print {what}.")
+
+
+def dry_run_option(what: str) -> Callable[[_F], _F]:
+    """Add `--dry-run`. `what` says what happens instead: `Only list stale registrations`."""
+    return click.option("--dry-run", is_flag=True, help=f"{what}.")
+
+
+def wait_options(until: str, timeout_s: float) -> Callable[[_F], _F]:
+    """Add `--wait/--no-wait`, and `--wait-timeout`, the parameter `wait_timeout_s`."""
+
+    def decorate(command: _F) -> _F:
+        wait = click.option("--wait/--no-wait", default=True, show_default=True, help=f"Wait until {until}.")
+        timeout = click.option(
+            "--wait-timeout",
+            "wait_timeout_s",
+            type=click.FloatRange(min=0, min_open=True),
+            default=timeout_s,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long to wait at most.",
+        )
+        return wait(timeout(command))
+
+    return decorate
+
+
+def max_body_bytes_option(command: _F) -> _F:
+    """Add `--max-body-bytes` of proxy and worker."""
+    return click.option(
+        "--max-body-bytes",
+        type=click.IntRange(min=1),
+        default=MAX_BODY_BYTES,
+        show_default=True,
+        help="Largest request body in bytes; a larger one is answered with 413.",
+    )(command)
+
+
+def drain_options(timeout_s: float) -> Callable[[_F], _F]:
+    """Add `--drain-grace` and `--drain-timeout` of proxy and worker, for `httpd.drain.DrainTimes`."""
+
+    def decorate(command: _F) -> _F:
+        grace = click.option(
+            "--drain-grace",
+            "drain_grace_s",
+            type=click.FloatRange(min=0),
+            default=1.0,
+            show_default=True,
+            help="Seconds after SIGTERM in which new requests are still answered, with `Connection: close`.",
+        )
+        timeout = click.option(
+            "--drain-timeout",
+            "drain_timeout_s",
+            type=click.FloatRange(min=0),
+            default=timeout_s,
+            show_default=True,
+            help="Seconds after --drain-grace in which requests in flight may finish.",
+        )
+        return grace(timeout(command))
+
+    return decorate
 
 
 def _service(_ctx: click.Context, _param: click.Parameter, text: str) -> str:

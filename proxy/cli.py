@@ -11,7 +11,7 @@ import uvloop
 
 from tfleet.contract.address import LOCALHOST, Address
 from tfleet.contract.cors import Cors
-from tfleet.contract.names import MAX_BODY_BYTES, PROXY_PORT
+from tfleet.contract.names import PROXY_PORT
 from tfleet.contract.ticket_keys import BadKeyFileError, KeyFile
 from tfleet.discovery.options import (
     PORT,
@@ -19,8 +19,10 @@ from tfleet.discovery.options import (
     admin_port_option,
     advertise_option,
     cors_origin_option,
+    drain_options,
     log_format_option,
     log_level_option,
+    max_body_bytes_option,
     options_as,
     registry_options,
     ticket_key_file_option,
@@ -30,10 +32,10 @@ from tfleet.httpd.admission import ConnectionLimits
 from tfleet.httpd.drain import DrainTimes
 from tfleet.httpd.listen import CannotListenError
 from tfleet.proxy.multiprocess.parent import serve_together
+from tfleet.proxy.options import listeners_option, mode_option
 from tfleet.proxy.server import run_proxy
 from tfleet.proxy.settings import (
     BALANCES,
-    MODES,
     SLOW_START_S,
     BalancingSettings,
     DiscoverySettings,
@@ -67,18 +69,8 @@ class ProxyOptions:
 )
 @click.option("--port", type=PORT, default=PROXY_PORT, help="Port to listen on; 0 is any free port.")
 @admin_port_option
-@click.option(
-    "--listeners",
-    type=click.IntRange(min=1),
-    default=1,
-    help="Processes that listen on the port, to use as many CPUs. The limits are divided among them.",
-)
-@click.option(
-    "--mode",
-    type=click.Choice(MODES),
-    default="forward",
-    help="forward: requests go through the proxy. p2p: the proxy only tells clients which worker to use.",
-)
+@listeners_option
+@mode_option
 @advertise_option
 @registry_options
 @ticket_key_file_option
@@ -91,18 +83,13 @@ class ProxyOptions:
     default=SLOW_START_S,
     help="Seconds in which the share of a worker that joins a busy fleet grows from a tenth to all of it.",
 )
-@click.option(
-    "--max-body-bytes",
-    type=click.IntRange(min=1),
-    default=MAX_BODY_BYTES,
-    help="Largest request body in bytes; a larger one gets 413.",
-)
+@max_body_bytes_option
 @click.option(
     "--timeout",
     "timeout_s",
     type=click.FloatRange(min=0, min_open=True),
     default=60.0,
-    help="Time limit of a request in seconds; beyond it 504.",
+    help="Time limit of a request in seconds; a request that takes longer is answered with 504.",
 )
 @click.option(
     "--try-timeout",
@@ -116,7 +103,7 @@ class ProxyOptions:
     "client_timeout_s",
     type=click.FloatRange(min=0, min_open=True),
     default=30.0,
-    help="Seconds within a request without progress of the client; beyond it 408.",
+    help="Seconds that a client may pause within its request; one that pauses longer is answered with 408.",
 )
 @click.option(
     "--replay-bytes",
@@ -147,14 +134,14 @@ class ProxyOptions:
     "--max-connections",
     type=click.IntRange(min=1),
     default=4096,
-    help="Limit of client connections; beyond it 503.",
+    help="Largest number of client connections; further ones are answered with 503 if none is idle.",
 )
 @click.option(
     "--header-timeout",
     "header_timeout_s",
     type=click.FloatRange(min=0, min_open=True),
     default=10.0,
-    help="Time limit for the head of a request in seconds; beyond it 408.",
+    help="Time limit for the head of a request in seconds; a slower one is answered with 408.",
 )
 @click.option(
     "--idle-timeout",
@@ -163,20 +150,7 @@ class ProxyOptions:
     default=75.0,
     help="Seconds that an idle connection is kept open.",
 )
-@click.option(
-    "--drain-grace",
-    "drain_grace_s",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    help="Seconds after SIGTERM in which new requests are still answered, with `Connection: close`.",
-)
-@click.option(
-    "--drain-timeout",
-    "drain_timeout_s",
-    type=click.FloatRange(min=0),
-    default=30.0,
-    help="Time limit for requests in flight after SIGTERM, in seconds.",
-)
+@drain_options(timeout_s=30.0)
 @log_format_option
 @log_level_option
 @options_as(LogSettings, "logs", prefix="log_")

@@ -11,8 +11,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from tfleet.contract.names import MAX_BODY_BYTES
-from tfleet.discovery.options import cors_origin_option
+from tfleet.discovery.options import cors_origin_option, drain_options, max_body_bytes_option
 from tfleet.worker.decoders.limits import DEFAULT_DECODE_TIMEOUT_S
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS
 from tfleet.worker.inference.precision import DEFAULT_TOLERANCE, WANTED_PRECISIONS, WantedPrecision
@@ -31,7 +30,7 @@ def model_options(command: _F) -> _F:
             type=_FILE,
             help="Model folder NAME/VERSION or NAME, or a frozen graph (.pb).  [default: EfficientNet-Lite0]",
         ),
-        click.option("--labels", type=_FILE, help="Labels file for a .pb file, one label a line."),
+        click.option("--labels", type=_FILE, help="File with the labels of a .pb file, one label a line."),
         click.option("--input-layer", help="Input tensor of a .pb file, such as DecodeJpeg/contents:0."),
         click.option("--output-layer", help="Output tensor of a .pb file, such as final_result:0."),
         click.option(
@@ -62,7 +61,7 @@ def work_options(command: _F) -> _F:
         cors_origin_option,
         _compute_options,
         _limit_options,
-        _drain_options,
+        drain_options(timeout_s=20.0),
     )
 
 
@@ -91,7 +90,8 @@ def _compute_options(command: _F) -> _F:
         click.option(
             "--threads",
             type=click.IntRange(min=1),
-            help="Requests handled concurrently.  [default: those that run, and one batch that is decoded]",
+            help="Threads that decode images and wait for the model.  [default: enough to decode one batch "
+            "while others run]",
         ),
         click.option(
             "--max-batch",
@@ -105,12 +105,7 @@ def _compute_options(command: _F) -> _F:
 def _limit_options(command: _F) -> _F:
     return _with(
         command,
-        click.option(
-            "--max-body-bytes",
-            type=click.IntRange(min=1),
-            default=MAX_BODY_BYTES,
-            help="Largest request body; larger ones are answered with 413.",
-        ),
+        max_body_bytes_option,
         click.option(
             "--max-queue",
             type=click.IntRange(min=0),
@@ -121,7 +116,7 @@ def _limit_options(command: _F) -> _F:
             "--max-queue-bytes",
             type=click.IntRange(min=0),
             default=DEFAULT_MAX_QUEUE_BYTES,
-            help="Total bytes of their bodies; more are answered with 429.",
+            help="Total bytes of the request bodies that wait or arrive; more are answered with 429.",
         ),
         click.option(
             "--max-pixels",
@@ -135,26 +130,6 @@ def _limit_options(command: _F) -> _F:
             type=click.FloatRange(min=0, min_open=True),
             default=DEFAULT_DECODE_TIMEOUT_S,
             help="CPU seconds for decoding one image; images that take longer are answered with 413.",
-        ),
-    )
-
-
-def _drain_options(command: _F) -> _F:
-    return _with(
-        command,
-        click.option(
-            "--drain-grace",
-            "drain_grace_s",
-            type=click.FloatRange(min=0),
-            default=1.0,
-            help="Seconds after SIGTERM in which requests are accepted while the fleet learns of it.",
-        ),
-        click.option(
-            "--drain-timeout",
-            "drain_timeout_s",
-            type=click.FloatRange(min=0),
-            default=20.0,
-            help="Seconds after that in which requests in flight may finish.",
         ),
     )
 

@@ -27,6 +27,7 @@ from tfleet.client.images.files import STDIN, PassedOver, Unusable, expand, read
 from tfleet.client.results import Outcome
 from tfleet.client.text import count
 from tfleet.contract.names import DEFAULT_TOP
+from tfleet.discovery.options import json_option
 from tfleet.runtime.clean_exit import clean_exit
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ async def run(
     show_default=f"{DEFAULT_TOP}, or all where the model has fewer",
     help="Number of labels for each image.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for each file.")
+@json_option("one JSON object a line for each file")
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1, max=1000),

@@ -20,6 +20,7 @@ from tfleet.client.errors import FleetError
 from tfleet.client.http.transport import Transport
 from tfleet.client.text import count, printable
 from tfleet.contract.address import Address, BadAddressError
+from tfleet.discovery.options import json_option, wait_options
 from tfleet.runtime.clean_exit import clean_exit
 
 if TYPE_CHECKING:
@@ -61,27 +62,8 @@ def _names(workers: Sequence[WorkerStatus]) -> str:
 @click.command()
 @click.argument("worker", metavar="ID")
 @proxy_option
-@click.option(
-    "--wait/--no-wait",
-    default=True,
-    show_default=True,
-    help="Wait until the worker has ended.",
-)
-@click.option(
-    "--wait-timeout",
-    "wait_timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
-    default=_WAIT_TIMEOUT_S,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait at most.",
-)
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print one JSON object at the end.",
-)
+@wait_options("the worker has ended", _WAIT_TIMEOUT_S)
+@json_option("one JSON object at the end")
 def drain(*, worker: str, proxy: tuple[str, ...], wait: bool, wait_timeout_s: float, as_json: bool) -> None:
     """Shut down one worker without losing a request.
 

@@ -16,7 +16,13 @@ from tfleet.client.commands.table import Row, TableLayout, render_rows
 from tfleet.client.text import count, printable
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.errors import RegistryError
-from tfleet.discovery.options import RegistryOptions, registry_options, take_options
+from tfleet.discovery.options import (
+    RegistryOptions,
+    dry_run_option,
+    json_option,
+    registry_options,
+    take_options,
+)
 from tfleet.discovery.registration.conflicts import find_address_owner
 from tfleet.discovery.registration.heartbeat import TTL_S
 from tfleet.discovery.registration.prune import StaleEntry, StaleKind, find_stale, remove_stale
@@ -33,11 +39,11 @@ _CANNOT_ASK: Final = "tfleet prune: can't ask for confirmation here: use --yes t
 @click.command()
 @registry_options
 @click.option("--yes", is_flag=True, help="Remove without asking for confirmation.")
-@click.option("--dry-run", is_flag=True, help="Only list stale registrations.")
+@dry_run_option("Only list stale registrations")
 @click.option(
     "--unreachable", is_flag=True, help="Also remove passing registrations that don't answer from here."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document; needs --yes or --dry-run.")
+@json_option("one JSON document; needs --yes or --dry-run")
 def prune(**values: Any) -> None:
     """Remove stale registrations of workers from the registry.
 

@@ -16,6 +16,7 @@ from tfleet.client.commands.output import status_table
 from tfleet.client.errors import FleetError
 from tfleet.client.proxies.addresses import parse_proxies
 from tfleet.client.worker_status import worker_statuses
+from tfleet.discovery.options import json_option
 from tfleet.runtime.clean_exit import clean_exit
 
 _STATUS_TIMEOUT_S: Final = 10.0
@@ -24,12 +25,7 @@ _UNLIMITED_WIDTH: Final = 10_000
 
 @click.command()
 @proxy_option
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print the proxy's JSON document.",
-)
+@json_option("the proxy's JSON document")
 def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
     """Show the workers that the proxy knows.
 

@@ -24,6 +24,7 @@ from tfleet.deploy.compose.scale_command import project_option, service_option
 from tfleet.deploy.compose.worker_load import LoadReader
 from tfleet.deploy.errors import CommandRefusedError
 from tfleet.deploy.signals import on_stop_signal
+from tfleet.discovery.options import dry_run_option, json_option
 from tfleet.runtime.clean_exit import clean_exit
 
 _INTERVAL_S: Final = 15.0
@@ -87,8 +88,8 @@ class AutoscaleOptions:
     metavar="SECONDS",
     help="Scale down only if fewer workers were enough for this long.",
 )
-@click.option("--dry-run", is_flag=True, help="Print decisions without carrying them out.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@dry_run_option("Print decisions without carrying them out")
+@json_option("one JSON object a line")
 def autoscale(
     *,
     proxy: tuple[str, ...],

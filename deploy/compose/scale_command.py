@@ -25,6 +25,7 @@ from tfleet.deploy.compose.project import NoSuchProjectError, workers_of
 from tfleet.deploy.compose.readiness import ReadinessWait
 from tfleet.deploy.compose.report import DryRun, Result
 from tfleet.deploy.errors import CommandRefusedError
+from tfleet.discovery.options import dry_run_option, json_option, wait_options
 from tfleet.runtime.clean_exit import clean_exit
 
 project_option = click.option(
@@ -54,23 +55,9 @@ _PROXY_TIMEOUT_S: Final = 10.0
 @proxy_option
 @project_option
 @service_option
-@click.option(
-    "--wait/--no-wait",
-    default=True,
-    show_default=True,
-    help="Wait until the proxy lists all workers as ready.",
-)
-@click.option(
-    "--wait-timeout",
-    "wait_timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
-    default=120.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait at most.",
-)
-@click.option("--dry-run", is_flag=True, help="Only print what would be done.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
+@wait_options("the proxy lists all workers as ready", 120.0)
+@dry_run_option("Only print what would be done")
+@json_option("one JSON object at the end")
 def scale(*, workers: int, as_json: bool, **options: Any) -> None:
     """Scale the fleet that `docker compose up` started to N workers.
 

@@ -35,7 +35,8 @@ from tfleet.discovery.options import (
     ticket_key_file_option,
 )
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, StaticRegistry
-from tfleet.proxy.settings import MODES, Mode
+from tfleet.proxy.options import listeners_option, mode_option
+from tfleet.proxy.settings import Mode
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.runtime.log import LogFormat, LogSettings
 from tfleet.worker.model import ModelError, find_model
@@ -84,13 +85,8 @@ def _arguments(option: click.Option, value: Any) -> Iterator[str]:
 @click.option(
     "--port", type=PORT, default=PROXY_PORT, help="Port that the proxy listens on; 0 is any free port."
 )
-@click.option("--listeners", type=click.IntRange(min=1), default=1, help="As for `tfleet proxy`.")
-@click.option(
-    "--mode",
-    type=click.Choice(MODES),
-    default="forward",
-    help="forward: requests go through the proxy. p2p: the proxy names a worker and clients connect to it.",
-)
+@listeners_option
+@mode_option
 @admin_port_option
 @model_options
 @registry_options
