@@ -1,20 +1,25 @@
 """Find the model that `--model` and its companion options describe. No TensorFlow.
 
 `--model` may be
-- a version folder: `NAME/VERSION/` with labels.txt, model.toml and the graph, which is graph.pb, or a
-  SavedModel (saved_model.pb and variables/) in the folder itself or in `saved_model/` in it;
+- a version folder `NAME/VERSION/`: a model, and beside it labels.txt and model.toml where they are needed;
 - the folder NAME: the version with the highest number is used;
-- a frozen graph's file, or the folder of a SavedModel without model.toml, described by `--labels` and other
-  options.
+- a file: a frozen graph, or a Keras file;
+- any other folder with one model in it.
+
+A folder's model is its graph.pb, a SavedModel in the folder itself, in `saved_model/` or (as in Triton's
+repositories) in `model.savedmodel/`, or else the only model file that the folder has. Options such as
+`--labels` describe a model without model.toml.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tfleet.worker.model.errors import ModelError
-from tfleet.worker.model.manifest import read_labels, read_manifest
+from tfleet.worker.model.formats import ModelFormat, file_format
+from tfleet.worker.model.manifest import Manifest, read_labels, read_manifest
 from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec
 
 DEFAULT_MODEL: Final = Path(__file__).parents[1] / "models" / "efficientnet-lite0"
@@ -23,8 +28,36 @@ NO_VERSION: Final = "0"
 
 GRAPH: Final = "graph.pb"
 SAVED_MODEL: Final = "saved_model.pb"
+SAVED_MODEL_TEXT: Final = "saved_model.pbtxt"
+SAVED_MODEL_CHUNKS: Final = "saved_model.cpb"
 LABELS: Final = "labels.txt"
 MANIFEST: Final = "model.toml"
+
+_SAVED_MODEL_FOLDERS: Final = ("saved_model", "model.savedmodel")
+# How people call models' files, also of formats that are refused: then the line says why.
+_SUFFIXES: Final = frozenset(
+    (
+        *(".pb", ".keras", ".h5", ".hdf5", ".hdf", ".graphdef", ".pbtxt", ".meta"),
+        *(".tflite", ".lite", ".onnx", ".pt", ".pth", ".bin", ".safetensors", ".npz"),
+        *(".pkl", ".pickle", ".joblib", ".gz", ".tgz", ".tar", ".zip"),
+    )
+)
+# Files that describe a model, or belong to a SavedModel of a newer or older TensorFlow.
+_NO_MODELS: Final = frozenset((LABELS, MANIFEST, "fingerprint.pb", "keras_metadata.pb", "tfhub_module.pb"))
+_NO_MODELS_SUFFIXES: Final = frozenset(
+    (".md", ".txt", ".json", ".toml", ".yaml", ".yml", ".csv", ".jpg", ".jpeg", ".png")
+)
+_MAX_LISTED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a model is. `folder` may have labels and a model.toml; None for a file that `--model` names."""
+
+    graph: Path
+    folder: Path | None
+    name: str
+    version: str
 
 
 def find_model(
@@ -39,7 +72,7 @@ def find_model(
 ) -> ModelSpec:
     """Find and describe the model at `path`, or the default model if it is None.
 
-    The other options describe a graph without a model folder; their names are those of TensorFlow's
+    The other options describe a model without model.toml; their names are those of TensorFlow's
     label_image.py. `input_size` is in pixels, for both sides. Raises `ModelError`.
     """
     given = {
@@ -55,87 +88,171 @@ def find_model(
         path = DEFAULT_MODEL
         if options:
             raise ModelError(f"{', '.join(options)} describe a model: name it with --model")
+    if input_size is not None and input_size < 1:
+        raise ModelError("--input-size must be at least 1 pixel")
+    if input_std == 0:
+        raise ModelError("--input-std must not be 0: pixels are divided by it")
+    place = _place(path)
+    manifest = None if place.folder is None else place.folder / MANIFEST
+    if manifest is not None and manifest.exists():
+        if options:
+            raise ModelError(
+                f"{path}: is a model folder, and its {MANIFEST} describes the model: "
+                f"remove {', '.join(options)}"
+            )
+        described, said = manifest, read_manifest(manifest)
+    else:
+        size = None if input_size is None else (input_size, input_size)
+        mean, std = _vector(input_mean), _vector(input_std)
+        read_input = InputSpec(tensor=input_layer, size=size, mean=mean, std=std)
+        described, said = None, Manifest(read_input, OutputSpec(tensor=output_layer))
+    return ModelSpec(
+        name=place.name,
+        version=place.version,
+        path=place.graph,
+        labels=_labels(place, labels),
+        input=said.input,
+        output=said.output,
+        described_by=described,
+        serving=said.serving,
+    )
+
+
+def _vector(number: float | None) -> tuple[float, ...] | None:
+    return None if number is None else (number,)
+
+
+def _labels(place: _Place, option: Path | None) -> tuple[str, ...]:
+    """The labels of the option, or else of the folder; none where there are neither."""
+    if option is not None:
+        return read_labels(option)
+    if place.folder is not None and (place.folder / LABELS).exists():
+        return read_labels(place.folder / LABELS)
+    return ()
+
+
+def _place(path: Path) -> _Place:
+    if path.is_dir():
+        return _place_of_folder(path)
     if not path.exists():
         raise ModelError(
-            f"{path}: there is no such file or folder; --model names a model folder or a frozen graph"
+            f"{path}: there is no such file or folder; --model names a model folder, a SavedModel, a "
+            "Keras file or "
+            "a frozen graph"
         )
-    if path.is_file() or (options and (path / SAVED_MODEL).is_file() and not (path / MANIFEST).exists()):
-        if input_size is not None and input_size < 1:
-            raise ModelError("--input-size must be at least 1 pixel")
-        if input_std == 0:
-            raise ModelError("--input-std must not be 0: pixels are divided by it")
-        return ModelSpec(
-            name=path.resolve().stem,
-            version=NO_VERSION,
-            path=_bare_graph(path),
-            labels=_labels_of_bare_graph(path, labels),
-            input=InputSpec(
-                tensor=input_layer,
-                size=None if input_size is None else (input_size, input_size),
-                mean=None if input_mean is None else (input_mean,),
-                std=None if input_std is None else (input_std,),
-            ),
-            output=OutputSpec(tensor=output_layer),
-        )
-    if options:
-        raise ModelError(
-            f"{path}: is a model folder, and its {MANIFEST} describes the model: remove {', '.join(options)}"
-        )
-    return _read_folder(_version_folder(path))
-
-
-def _bare_graph(path: Path) -> Path:
-    if path.name == SAVED_MODEL:
+    if path.name == SAVED_MODEL or file_format(path) is ModelFormat.SAVED_MODEL:
         raise ModelError(f"{path}: is part of a SavedModel; give its folder: {path.parent}")
-    return path
+    return _Place(path, None, path.resolve().stem, NO_VERSION)
 
 
-def _labels_of_bare_graph(path: Path, labels: Path | None) -> tuple[str, ...]:
-    if labels is None:
-        raise ModelError(f"{path}: a graph without a model folder needs --labels FILE, one label a line")
-    return read_labels(labels)
+def _place_of_folder(path: Path) -> _Place:
+    folder = _version_folder(path)
+    graph = _graph_of_folder(folder)
+    if graph.is_file() and file_format(graph) is ModelFormat.SAVED_MODEL:
+        raise ModelError(f"{graph}: is part of a SavedModel; call it {SAVED_MODEL}")
+    resolved = folder.resolve()
+    if (folder / MANIFEST).exists() or _is_version(resolved):
+        return _Place(graph, folder, resolved.parent.name, resolved.name)
+    return _Place(graph, folder, resolved.name, NO_VERSION)
 
 
 def _version_folder(path: Path) -> Path:
-    if any((path / name).exists() for name in (GRAPH, SAVED_MODEL, "saved_model", LABELS, MANIFEST)):
+    """The folder itself, if there is a model or a description in it, or else its highest version."""
+    if _graphs(path) or any((path / name).exists() for name in (LABELS, MANIFEST, SAVED_MODEL_CHUNKS)):
         return path
-    folders = [entry for entry in path.iterdir() if entry.is_dir()]
+    versions = [entry for entry in path.iterdir() if entry.is_dir() and _is_version(entry)]
+    files = _model_files(path)
+    if versions and files:
+        raise ModelError(
+            f"{path}: has version folders, and {_names(files)} beside them: name the file or the version "
+            "to serve"
+        )
+    return max(versions, key=lambda entry: int(entry.name)) if versions else path
+
+
+def _is_version(folder: Path) -> bool:
     # isdecimal alone would let "²" and other scripts' digits through to int().
-    versions = [entry for entry in folders if entry.name.isascii() and entry.name.isdecimal()]
-    if versions:
-        return max(versions, key=lambda entry: int(entry.name))
-    there = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
-    raise ModelError(
-        f"{path}: has neither a model ({GRAPH} or {SAVED_MODEL}) nor a numbered version folder; "
+    return folder.name.isascii() and folder.name.isdecimal()
+
+
+def _graph_of_folder(folder: Path) -> Path:
+    graphs = _graphs(folder)
+    if len(graphs) > 1:
+        raise ModelError(f"{folder}: has both a {GRAPH} and a SavedModel, or two SavedModels: keep one")
+    if graphs:
+        return graphs[0]
+    _refuse_by_names(folder)
+    files = _model_files(folder) or _unknown_files(folder)
+    if len(files) == 1:
+        return files[0]
+    if files:
+        raise ModelError(f"{folder}: has several files that may be the model: name one of {_names(files)}")
+    raise ModelError(_no_model(folder))
+
+
+def _graphs(folder: Path) -> list[Path]:
+    """The models whose names are agreed upon: the frozen graph's file, and the SavedModels' folders."""
+    saved_models = [folder, *(folder / name for name in _SAVED_MODEL_FOLDERS)]
+    found = [
+        each
+        for each in saved_models
+        if any((each / name).is_file() for name in (SAVED_MODEL, SAVED_MODEL_TEXT))
+    ]
+    return [folder / GRAPH, *found] if (folder / GRAPH).is_file() else found
+
+
+def _model_files(folder: Path) -> list[Path]:
+    """The files with the suffix of a model, of any format."""
+    return [
+        file
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in _SUFFIXES and file.name not in _NO_MODELS and file.is_file()
+    ]
+
+
+def _unknown_files(folder: Path) -> list[Path]:
+    """The files that could be anything."""
+    return [
+        file
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() not in _NO_MODELS_SUFFIXES
+        and file.name not in _NO_MODELS
+        and not file.name.startswith((".", "LICENSE", "README"))
+        and file.is_file()
+    ]
+
+
+def _refuse_by_names(folder: Path) -> None:
+    """Refuse folders of several files that are one model."""
+    if (folder / SAVED_MODEL_CHUNKS).is_file():
+        raise ModelError(
+            f"{folder}: is a SavedModel in chunks ({SAVED_MODEL_CHUNKS}), which TensorFlow's Python can't "
+            "load: "
+            "save it again without SaveOptions(experimental_image_format=True), with its weights in variables"
+        )
+    for data in sorted(folder.glob("*.data-*-of-*")):
+        if (index := data.with_suffix(".index")).is_file():
+            file_format(index)  # that of a checkpoint
+    if (folder / "model.json").is_file():
+        file_format(folder / "model.json")  # TensorFlow.js, or an architecture without weights
+
+
+def _no_model(folder: Path) -> str:
+    """Why a folder can't be served that has no model."""
+    there = _names(sorted(folder.iterdir())) or "nothing"
+    if (folder / MANIFEST).exists() or (folder / LABELS).exists():
+        return (
+            f"{folder}: has no graph: put {GRAPH}, a SavedModel ({SAVED_MODEL}, variables/) or a Keras "
+            "file there; "
+            f"it has {there}"
+        )
+    return (
+        f"{folder}: has neither a model ({GRAPH}, {SAVED_MODEL}, .keras or .h5) nor a numbered version "
+        "folder; "
         f"it has {there}"
     )
 
 
-def _read_folder(folder: Path) -> ModelSpec:
-    graph = _graph_of_folder(folder)
-    manifest = read_manifest(folder / MANIFEST)
-    resolved = folder.resolve()
-    return ModelSpec(
-        name=resolved.parent.name,
-        version=resolved.name,
-        path=graph,
-        labels=read_labels(folder / LABELS),
-        input=manifest.input,
-        output=manifest.output,
-        described_by=folder / MANIFEST,
-        serving=manifest.serving,
-    )
-
-
-def _graph_of_folder(folder: Path) -> Path:
-    candidates = {
-        folder / GRAPH: folder / GRAPH,
-        folder / SAVED_MODEL: folder,
-        folder / "saved_model" / SAVED_MODEL: folder / "saved_model",
-    }
-    graphs = [graph for file, graph in candidates.items() if file.is_file()]
-    if len(graphs) == 1:
-        return graphs[0]
-    if graphs:
-        raise ModelError(f"{folder}: has both a {GRAPH} and a SavedModel, or two SavedModels: keep one")
-    raise ModelError(f"{folder}: has no graph: put {GRAPH} or a SavedModel ({SAVED_MODEL}, variables/) there")
+def _names(files: list[Path]) -> str:
+    names = ", ".join(file.name for file in files[:_MAX_LISTED])
+    return f"{names}, ..." if len(files) > _MAX_LISTED else names

@@ -64,7 +64,7 @@ def test_a_wrong_option_is_a_usage_error(arguments: tuple[str, ...]) -> None:
     [
         (("--model", "nowhere"), "nowhere: there is no such file or folder; "),
         (("--model", "empty"), "empty: has neither a model"),
-        (("--model", "graph.pb"), "graph.pb: a graph without a model folder needs --labels FILE"),
+        (("--model", "graph.pb"), "graph.pb: is empty (0 bytes)"),
         (("--input-size", "224"), "--input-size describe a model: name it with --model"),
     ],
 )

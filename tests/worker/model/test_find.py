@@ -12,13 +12,22 @@ from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.find import find_model
 from tfleet.worker.model.spec import InputSpec, OutputSpec
 
+# A GraphDef of one node, and the two fields of a SavedModel.
+GRAPH = b"\x0a\x10\x0a\x01x\x12\x0bPlaceholder"
+SAVED_MODEL = b"\x08\x01\x12\x00"
+
 
 def _folder(path: Path, graph: str = "graph.pb") -> Path:
     write_labels(path)
     (path / "model.toml").touch()
-    (path / graph).parent.mkdir(exist_ok=True)
-    (path / graph).touch()
+    _write(path / graph)
     return path
+
+
+def _write(*files: Path) -> None:
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(SAVED_MODEL if file.name == "saved_model.pb" else GRAPH)
 
 
 def test_the_default_model_is_in_the_package() -> None:
@@ -64,7 +73,7 @@ def test_a_saved_model_may_have_its_own_subfolder(tmp_path: Path, graph: str, pa
 
 def test_a_frozen_graph_is_described_by_options(tmp_path: Path) -> None:
     graph = tmp_path / "output_graph.pb"
-    graph.touch()
+    _write(graph)
     spec = find_model(
         graph,
         labels=write_labels(tmp_path),
@@ -81,8 +90,7 @@ def test_a_frozen_graph_is_described_by_options(tmp_path: Path) -> None:
 
 def test_a_bare_saved_model_is_described_by_options(tmp_path: Path) -> None:
     folder = tmp_path / "export"
-    folder.mkdir()
-    (folder / "saved_model.pb").touch()
+    _write(folder / "saved_model.pb")
     spec = find_model(folder, labels=write_labels(tmp_path))
     assert (spec.label, spec.path) == ("export/0", folder)
 
@@ -92,15 +100,12 @@ def test_a_bare_saved_model_is_described_by_options(tmp_path: Path) -> None:
     [
         ([], "has neither a model .* nor a numbered version folder; it has nothing"),
         (["readme.md"], "it has readme.md"),
-        (["graph.pb"], r"model\.toml: no such file"),
-        (["model.toml"], "has no graph: put graph.pb or a SavedModel"),
-        (["graph.pb", "model.toml"], r"labels\.txt: no such file"),
+        (["model.toml"], "has no graph: put graph.pb, a SavedModel"),
         (["graph.pb", "saved_model.pb"], "has both"),
     ],
 )
 def test_missing_files_of_a_folder_are_named(tmp_path: Path, files: list[str], problem: str) -> None:
-    for name in files:
-        (tmp_path / name).touch()
+    _write(*(tmp_path / name for name in files))
     with pytest.raises(ModelError, match=problem):
         find_model(tmp_path)
 
@@ -109,7 +114,6 @@ def test_missing_files_of_a_folder_are_named(tmp_path: Path, files: list[str], p
     ("path", "options", "problem"),
     [
         ("nowhere", {}, "nowhere: there is no such file or folder"),
-        ("g.pb", {}, "needs --labels FILE"),
         ("g.pb", {"labels": Path("nowhere")}, "nowhere: no such file"),
         ("saved_model.pb", {}, "is part of a SavedModel; give its folder"),
         (
@@ -125,8 +129,54 @@ def test_missing_files_of_a_folder_are_named(tmp_path: Path, files: list[str], p
 def test_options_that_do_not_fit_are_refused(
     tmp_path: Path, path: str | None, options: dict[str, Any], problem: str
 ) -> None:
-    for name in ("g.pb", "saved_model.pb"):
-        (tmp_path / name).touch()
+    _write(tmp_path / "g.pb", tmp_path / "saved_model.pb")
     _folder(tmp_path / "folder" / "1")
     with pytest.raises(ModelError, match=problem):
         find_model(None if path is None else tmp_path / path, **options)
+
+
+@pytest.mark.parametrize(
+    ("files", "named", "label", "graph"),
+    [
+        (["m/1/saved_model.pb"], "m", "m/1", "m/1"),
+        (["m/00000123/saved_model.pb"], "m/00000123", "m/00000123", "m/00000123"),
+        (["m/saved_model.pb"], "m", "m/0", "m"),
+        (["m/saved_model.pbtxt"], "m", "m/0", "m"),
+        (["m/2/model.savedmodel/saved_model.pb"], "m", "m/2", "m/2/model.savedmodel"),
+        (["m/2/model.graphdef"], "m", "m/2", "m/2/model.graphdef"),
+        (["m/frozen.pb", "m/README.md", "m/photo.jpg"], "m", "m/0", "m/frozen.pb"),
+        (["m/frozen", "m/LICENSE", "m/.git"], "m", "m/0", "m/frozen"),
+        (["m/3/frozen.pb", "m/3/labels.txt", "m/2/x.pb"], "m", "m/3", "m/3/frozen.pb"),
+        (["m/saved_model.pb", "m/tfhub_module.pb", "m/fingerprint.pb"], "m", "m/0", "m"),
+        (["m/graph.pb", "m/source.h5"], "m", "m/0", "m/graph.pb"),
+        (["m/frozen.pb"], "m/frozen.pb", "frozen/0", "m/frozen.pb"),
+    ],
+)
+def test_a_model_needs_neither_description_nor_labels(
+    tmp_path: Path, files: list[str], named: str, label: str, graph: str
+) -> None:
+    _write(*(tmp_path / file for file in files if not file.endswith("labels.txt")))
+    for file in (file for file in files if file.endswith("labels.txt")):
+        write_labels((tmp_path / file).parent)
+    spec = find_model(tmp_path / named)
+    assert (spec.label, spec.path, spec.described_by) == (label, tmp_path / graph, None)
+    assert spec.labels == (COLOURS if "m/3/labels.txt" in files else ())
+
+
+def test_options_describe_a_folder_without_model_toml(tmp_path: Path) -> None:
+    _write(tmp_path / "m" / "4" / "frozen.pb")
+    spec = find_model(tmp_path / "m", labels=write_labels(tmp_path), input_size=9, output_layer="y")
+    assert (spec.label, spec.labels) == ("m/4", COLOURS)
+    assert (spec.input.size, spec.output.tensor) == ((9, 9), "y")
+
+
+def test_a_model_toml_needs_no_labels_beside_it(tmp_path: Path) -> None:
+    _folder(tmp_path / "m" / "1")
+    (tmp_path / "m" / "1" / "labels.txt").unlink()
+    assert find_model(tmp_path / "m").labels == ()
+
+
+def test_a_renamed_saved_model_is_told(tmp_path: Path) -> None:
+    (tmp_path / "graph.pb").write_bytes(SAVED_MODEL)
+    with pytest.raises(ModelError, match="is part of a SavedModel; call it"):
+        find_model(tmp_path)
