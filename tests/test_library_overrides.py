@@ -55,6 +55,9 @@ OVERRIDES = [
         "2.34",
     ),
     Override("docker", "runtime/docker_client.py", "that APIClient is a requests.Session (trust_env)", "7.2"),
+    Override("uvloop", "httpd/http1/reset.py", "uvloop.loop.PseudoSocket.fileno, to close with RST", "0.23"),
+    Override("uvloop", "httpd/connection.py", "uvloop.loop.PseudoSocket.fileno, to poll it", "0.23"),
+    Override("uvloop", "proxy/upstream/connection.py", "uvloop.loop.PseudoSocket.fileno, to read it", "0.23"),
     Override("pillow", "worker/image/decoder_main.py", "AvifImagePlugin.DEFAULT_MAX_THREADS", "13"),
 ]
 
