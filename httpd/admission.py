@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -20,6 +21,7 @@ class ConnectionLimits:
 
     `header_timeout_s` is for a whole head, `idle_timeout_s` for the time between two requests. With
     `idle_give_way` a connection beyond the limit takes the place of the one that has been idle longest.
+    `max_body_bytes` is for what the chunks of a body announce; the handler refuses any other body over it.
     """
 
     max_connections: int
@@ -28,6 +30,7 @@ class ConnectionLimits:
     idle_give_way: bool = False
     header_hint: str = ""
     """Appended to the text of a 408: how to change the limit."""
+    max_body_bytes: int = sys.maxsize
 
 
 class AdmissionVerdict(Enum):

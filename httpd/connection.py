@@ -29,6 +29,7 @@ from tfleet.contract.address import Address
 from tfleet.contract.problem import Problem
 from tfleet.httpd.admission import AdmissionVerdict
 from tfleet.httpd.connection_context import ConnectionContext
+from tfleet.httpd.http1.body import BodyTooLargeError
 from tfleet.httpd.http1.fields import UnreadableError
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.request_stream import RequestStream, proxy_protocol_problem
@@ -85,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._slow_reader = SlowReaderWatch(context.limits.idle_timeout_s)
         self._transport: asyncio.Transport | None = None
         self._flow: ReadFlow | None = None
-        self._stream = RequestStream()
+        self._stream = RequestStream(context.limits.max_body_bytes)
         self._phase = _NEW
         self._request: OpenRequest | None = None
         self._keep = True
@@ -323,8 +324,8 @@ class Connection(asyncio.Protocol):
         stream = self._stream
         try:
             piece = stream.next_piece()
-        except UnreadableError as error:
-            self._body_broke(str(error))
+        except (UnreadableError, BodyTooLargeError) as error:
+            self._give_up_body(error)
             return
         if piece and self._request is not None:
             self._request.body_received(piece)
@@ -335,11 +336,14 @@ class Connection(asyncio.Protocol):
         elif self._phase is _IDLE:  # the rest of a body whose request was finished before
             self._become_idle(self._context.loop.time())
 
-    def _body_broke(self, reason: str) -> None:
+    def _give_up_body(self, error: UnreadableError | BodyTooLargeError) -> None:
         """Nobody knows where the body ends, so no request may follow, whatever the handler says."""
         self._keep = False
         if self._request is not None:
-            self._request.body_failed(reason)
+            if isinstance(error, BodyTooLargeError):
+                self._request.body_too_large()
+            else:
+                self._request.body_failed(str(error))
         self._stream.give_up()
         if self._phase is _IDLE:
             self._end_gracefully()

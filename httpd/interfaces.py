@@ -72,6 +72,9 @@ class OpenRequest(Protocol):
     def body_failed(self, reason: str) -> None:
         """Called when the rest of the body can't be read: the connection must not be kept."""
 
+    def body_too_large(self) -> None:
+        """Called when a chunk announces more than the limit. The connection must not be kept."""
+
     def client_disconnected(self) -> None:
         """Called last, when the client has closed the connection or only its sending side."""
 

@@ -59,7 +59,9 @@ def proxy_server(
 ) -> Server:
     """A server that answers errors as the proxy does, and drains when it does."""
     errors = ProxyErrorResponses(access_log, settings.cors)
-    limits = replace(limits, header_hint=": see --header-timeout")
+    limits = replace(
+        limits, header_hint=": see --header-timeout", max_body_bytes=settings.limits.max_body_bytes
+    )
     server = Server(handler, errors, limits, asyncio.get_running_loop())
     readiness.on_drain(server.drain)
     return server

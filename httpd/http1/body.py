@@ -16,6 +16,10 @@ _SIZE_LINE: Final = re.compile(rb"([0-9a-fA-F]{1,15})[\t ]*(?:;" + TEXT + rb")?\
 _TRAILER: Final = re.compile(FIELD_LINE)
 
 
+class BodyTooLargeError(Exception):
+    """A chunk's size says that the body will be over the limit."""
+
+
 class Body(Protocol):
     """Reads a body as it comes."""
 
@@ -24,14 +28,14 @@ class Body(Protocol):
     def feed(self, data: bytes) -> tuple[bytes, int]:
         """Take the next bytes; gives the part of the body in them, and how many bytes belong to the body.
 
-        To be called only until the body has `ended`. Raises UnreadableError.
+        To be called only until the body has `ended`. Raises UnreadableError and BodyTooLargeError.
         """
 
 
-def body_of(chunked: bool, length_bytes: int | None, chunks_at_once: int = sys.maxsize) -> Body:
+def body_of(chunked: bool, length_bytes: int | None) -> Body:
     """A reader for the body of a message; without chunks and length the body ends with its connection."""
     if chunked:
-        return Chunks(chunks_at_once)
+        return Chunks()
     return ToTheEnd() if length_bytes is None else Length(length_bytes)
 
 
@@ -73,11 +77,15 @@ _SIZE, _END_OF_CHUNK, _TRAILERS = _Awaited
 class Chunks:
     """A body in chunks, RFC 9112 section 7.1, with the trailers behind it.
 
-    `feed` reads at most `at_once` chunks and may leave more in `data`: call it again with the rest.
+    `feed` reads at most `at_once` chunks and may leave more in `data`: call it again with the rest. It
+    refuses a chunk whose size says that the body will be over `max_bytes`, before the chunk comes. What has
+    come is for the caller to count.
     """
 
-    def __init__(self, at_once: int = sys.maxsize) -> None:
+    def __init__(self, at_once: int = sys.maxsize, max_bytes: int = sys.maxsize) -> None:
         self._at_once = at_once
+        self._room_bytes = max_bytes
+        """How much may come after what `feed` has returned."""
         self.ended = False
         self._awaited = _SIZE
         self._line = b""
@@ -102,7 +110,12 @@ class Chunks:
                 self._line += data[at:end]
                 at = end
                 self._read_line(self._line)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces), at
+                # A chunk that is all there was not announced here: the caller sees how large it is.
+                if self._left_bytes and self._left_bytes > self._room_bytes - sum(map(len, pieces)):
+                    raise BodyTooLargeError
+        content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._room_bytes -= len(content)
+        return content, at
 
     def _read_line(self, line: bytes) -> None:
         if self._awaited is _END_OF_CHUNK and not _LINE_END.startswith(line):

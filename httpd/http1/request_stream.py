@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Final
 
-from tfleet.httpd.http1.body import Body, Length, body_of
+from tfleet.httpd.http1.body import Body, Chunks, Length
 from tfleet.httpd.http1.fields import UnreadableError, check_lines
 from tfleet.httpd.http1.request import RequestHead, read_request_head
 
@@ -36,15 +37,16 @@ class RequestStream:
     A head that repeats the last one byte for byte, as of a client that polls, is not parsed again.
     """
 
-    __slots__ = ("_kept", "_kept_head", "body", "scanned_bytes", "unread")
+    __slots__ = ("_kept", "_kept_head", "_max_body_bytes", "body", "scanned_bytes", "unread")
 
-    def __init__(self) -> None:
+    def __init__(self, max_body_bytes: int = sys.maxsize) -> None:
         self.unread = b""
         """Received bytes that belong to no head and no body that was returned yet."""
         self.scanned_bytes = 0
         """How many of them were searched for the end of a head, without finding it."""
         self.body: Body = Length(0)
         """The body that is being read. Once it has ended, a head follows."""
+        self._max_body_bytes = max_body_bytes
         self._kept = b""
         self._kept_head: RequestHead | None = None
 
@@ -77,11 +79,16 @@ class RequestStream:
         head = self._read(unread[: end + 2])
         self.unread = unread[end + 4 :]
         self.scanned_bytes = 0
-        self.body = body_of(head.chunked, head.length_bytes, _MAX_CHUNKS_AT_ONCE)
+        if head.chunked:
+            self.body = Chunks(_MAX_CHUNKS_AT_ONCE, self._max_body_bytes)
+        else:
+            self.body = Length(head.length_bytes)
         return head
 
     def next_piece(self) -> bytes:
-        """Return what was received of the body. Call it only before the body ends. Raises UnreadableError.
+        """Return what was received of the body. Call it only before the body ends.
+
+        Raises UnreadableError, and BodyTooLargeError where a chunk announces more than the maximum.
 
         Of very many chunks it leaves some in `unread`, so that the caller can serve others in between.
         """

@@ -149,7 +149,7 @@ class PageRequest:
         self._since_s = self._pages.loop.time()
         framed = self._body.add(piece)
         if self._body.received_bytes > self._pages.limits.max_body_bytes:
-            self._fail(body_too_large(self._pages.limits.max_body_bytes))
+            self.body_too_large()
         elif self._connection is None:
             self._body.waiting.append(framed)
         else:
@@ -164,6 +164,10 @@ class PageRequest:
     def body_failed(self, reason: str) -> None:
         """Answer 400: the framing of the body is broken."""
         self._fail(Problem(400, f"the body can't be read: {reason}"))
+
+    def body_too_large(self) -> None:
+        """Answer 413."""
+        self._fail(body_too_large(self._pages.limits.max_body_bytes))
 
     def client_disconnected(self) -> None:
         """Give up the request."""

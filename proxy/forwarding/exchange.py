@@ -106,7 +106,7 @@ class Exchange:
         body, attempt = self._body, self._attempt
         body.add(piece)
         if body.received_bytes > self._context.limits.max_body_bytes:
-            self._stop(body_too_large(self._context.limits.max_body_bytes))
+            self.body_too_large()
         # An exchange gets what was already received of the body before `start`.
         elif attempt is None:
             self._unsent.append(piece)
@@ -124,6 +124,10 @@ class Exchange:
     def body_failed(self, reason: str) -> None:
         """The body cannot be read any further, which is not the worker's fault."""
         self._stop(Problem(400, f"the body can't be read: {reason}"))
+
+    def body_too_large(self) -> None:
+        """A chunk of the body announces more than the limit."""
+        self._stop(body_too_large(self._context.limits.max_body_bytes))
 
     def client_disconnected(self) -> None:
         """The client's connection has ended."""

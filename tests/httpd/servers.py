@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from tests.support.fake_worker import settings, stand_in
@@ -43,6 +43,7 @@ class ServerOptions:
     """What a server allows its clients."""
 
     limits: ConnectionLimits = LIMITS
+    max_body_bytes: int = 32 * 1024 * 1024
     body_timeout_s: float = 10.0
     """For how long nothing may come of a body, and for how long one may drip."""
 
@@ -104,6 +105,9 @@ class Echo:
     def body_failed(self, reason: str) -> None:
         self._refuse(Problem(400, f"the body can't be read: {reason}"))
 
+    def body_too_large(self) -> None:
+        self._refuse(Problem(413, "the body is too large"))
+
     def client_disconnected(self) -> None:
         """Nothing is held for it."""
 
@@ -143,7 +147,8 @@ async def bare_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
     def handle(head: RequestHead, client: Client) -> OpenRequest:
         return Echo(head, client, bodies, options.body_timeout_s)
 
-    server = Server(handle, Refusals(), options.limits, asyncio.get_running_loop())
+    limits = replace(options.limits, max_body_bytes=options.max_body_bytes)
+    server = Server(handle, Refusals(), limits, asyncio.get_running_loop())
     address = server.listen(listening_sockets(await resolve(Address("127.0.0.1", 0))))
     try:
         yield RunningServer(address, bodies.copy)
@@ -158,6 +163,7 @@ async def proxy(options: ServerOptions) -> AsyncIterator[RunningServer]:
         limits = settings(
             worker,
             client_limits=options.limits,
+            max_body_bytes=options.max_body_bytes,
             client_timeout_s=options.body_timeout_s,
             timeout_s=options.body_timeout_s,
         )
@@ -182,7 +188,7 @@ async def worker(options: ServerOptions) -> AsyncIterator[RunningServer]:
             host="127.0.0.1",
             port=0,
             threads=8,
-            body_limits=BodyLimits(32 * 1024 * 1024, options.body_timeout_s, BODY_BYTES_PER_S),
+            body_limits=BodyLimits(options.max_body_bytes, options.body_timeout_s, BODY_BYTES_PER_S),
             connection_limits=options.limits,
         )
         server.start(echo)

@@ -56,6 +56,37 @@ async def test_chunks_are_one_body(serving: ServerFactory, chunks: bytes, body: 
         assert server.bodies() == [body, body]
 
 
+@pytest.mark.parametrize(
+    "chunks",
+    [b"3e9\r\n", b"1\r\na\r\n3e8;x\r\n", b"ffffffffffffff\r\nabc", b"3e8\r\n" + b"x" * 1000 + b"\r\n1\r\n"],
+)
+async def test_a_chunk_size_over_the_limit_is_413(serving: ServerFactory, chunks: bytes) -> None:
+    """At once: the client need not send what is refused anyway."""
+    async with serving(ServerOptions(max_body_bytes=1000)) as server, raw_client(server.address) as client:
+        await client.send(CHUNKED_HEAD)
+        await asyncio.sleep(0)
+        await client.send(chunks)
+        refusal = await client.answer()
+        assert (refusal.status, refusal.headers["connection"]) == (413, "close")
+        assert await client.ends() == b""
+        assert server.bodies() == []
+
+
+async def test_a_chunk_size_with_its_head_is_413_too(serving: ServerFactory) -> None:
+    async with serving(ServerOptions(max_body_bytes=1000)) as server, raw_client(server.address) as client:
+        await client.send(CHUNKED_HEAD + b"3e9\r\n")
+        assert (await client.answer()).status == 413
+        assert await client.ends() == b""
+
+
+async def test_chunks_up_to_the_limit_are_served(serving: ServerFactory) -> None:
+    async with serving(ServerOptions(max_body_bytes=1000)) as server, strict_client(server.address) as client:
+        await client.send(CHUNKED_HEAD + b"1\r\na\r\n3e7\r\n")
+        await client.send(b"x" * 999 + b"\r\n0\r\n\r\n")
+        assert (await client.whole()).status == 200
+        assert server.bodies() == [b"a" + b"x" * 999]
+
+
 async def test_a_client_that_waits_for_100_gets_it(serving: ServerFactory) -> None:
     request = post(NOISE, "Expect: 100-continue")
     async with serving(ServerOptions()) as server, strict_client(server.address) as client:

@@ -64,6 +64,9 @@ class HeldRequest:
     def body_failed(self, reason: str) -> None:
         self.held.told.append(reason)
 
+    def body_too_large(self) -> None:
+        self.held.told.append("body too large")
+
     def client_disconnected(self) -> None:
         self.held.told.append("client disconnected")
 

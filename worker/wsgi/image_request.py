@@ -88,6 +88,11 @@ class ImageRequest:
         self._refusal = Problem(400, f"the body can't be read: {reason}")
         self._go_on()
 
+    def body_too_large(self) -> None:
+        """A chunk of the body announces too much."""
+        self._refusal = self._context.site.body_limits.too_large()
+        self._go_on()
+
     def on_deadline(self) -> None:
         """Refuse the request if its body is late."""
         if self._settled:

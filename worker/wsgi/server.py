@@ -104,7 +104,7 @@ class WsgiServer:
         self.queue = AdmissionQueue(threads, queue_limits)
         self._threads = ThreadPool(threads)
         self._body_limits = body_limits
-        self._connection_limits = connection_limits
+        self._connection_limits = replace(connection_limits, max_body_bytes=body_limits.max_bytes)
         self._check_ticket = check_ticket
         self._once_a_second = once_a_second
         self._running: _Running | None = None

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfleet.httpd.http1.body import Body, Chunks, Length, ToTheEnd, body_of
+from tfleet.httpd.http1.body import Body, BodyTooLargeError, Chunks, Length, ToTheEnd, body_of
 from tfleet.httpd.http1.fields import UnreadableError
 
 
@@ -65,6 +65,14 @@ def test_chunks_without_the_last_one_have_not_ended(
     data, body = encoded(chunks), Chunks()
     assert read(body, data, sizes) == (b"".join(content for content, _, _ in chunks), len(data))
     assert not body.ended
+
+
+@pytest.mark.parametrize("data", [b"b\r\n", b"5\r\nabcde\r\n6\r\n", b"a\r\n0123456789\r\n1;a\r\n"])
+def test_a_chunk_size_over_the_limit_is_refused(data: bytes) -> None:
+    for sizes in ([len(data)], [1], [7]):
+        with pytest.raises(BodyTooLargeError):
+            read(Chunks(max_bytes=10), data, sizes)
+        read(Chunks(max_bytes=11), data, sizes)
 
 
 @given(st.binary(), cuts)
