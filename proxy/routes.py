@@ -11,10 +11,11 @@ from tfleet.contract.cors import Cors
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
 from tfleet.httpd.admission import ConnectionLimits
-from tfleet.httpd.http1.local_response import closing_problem
-from tfleet.httpd.http1.request import RequestHead
+from tfleet.httpd.http1.local_response import closing_problem, options_head
+from tfleet.httpd.http1.request import ANY_RESOURCE, RequestHead
 from tfleet.httpd.interfaces import Client, Handler, OpenRequest
 from tfleet.httpd.server import Server
+from tfleet.proxy.p2p.direct_response import DirectResponse, LocalReply
 from tfleet.proxy.problems import TOO_MANY_CLIENTS
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.settings import ProxySettings
@@ -32,6 +33,12 @@ def by_route(routes: Routes, otherwise: Handler) -> Handler:
         return handler(head, client)
 
     return handle
+
+
+def server_options(access_log: AccessLog, cors: Cors) -> Routes:
+    """The handler of `OPTIONS *`."""
+    reply = LocalReply(200, options_head(), b"")
+    return {(b"OPTIONS", ANY_RESOURCE): DirectResponse(lambda head, peer: reply, access_log, cors).handle}
 
 
 class ProxyErrorResponses:

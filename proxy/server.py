@@ -42,7 +42,7 @@ from tfleet.proxy.p2p.lookup import Lookup
 from tfleet.proxy.p2p.redirect import Redirect
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
-from tfleet.proxy.routes import Routes, by_route, proxy_server
+from tfleet.proxy.routes import Routes, by_route, proxy_server, server_options
 from tfleet.proxy.settings import DiscoverySettings, ProxySettings
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
@@ -231,6 +231,7 @@ def _routes(
     image: Handler = redirect if mode == "p2p" else forwarder.handle
     looked_up = (LOOKUP_PATH, "/") if mode == "p2p" else (LOOKUP_PATH,)
     return {
+        **server_options(access_log, cors),
         **{(b"POST", path.encode()): image for path in CLASSIFY_PATHS},
         **{(method, path.encode()): lookup for method in (b"GET", b"HEAD") for path in looked_up},
     }

@@ -22,6 +22,11 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 """The end of a body in chunks."""
 
 
+def options_head() -> bytes:
+    """The `local_head` of the response to `OPTIONS *`: the methods that some resource has."""
+    return local_head(200, {"Allow": "GET, HEAD, OPTIONS, POST"}, 0)
+
+
 def local_head(status: int, headers: Mapping[str, str], length_bytes: int) -> bytes:
     """The lines of a response's head but for those that `local_response` adds."""
     lines = [b"HTTP/1.1 %d %b" % (status, HTTPStatus(status).phrase.encode())]

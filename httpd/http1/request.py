@@ -21,8 +21,13 @@ from tfleet.httpd.http1.fields import (
 )
 
 _READ: Final = frozenset({b"1.0", b"1.1"})
-_REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([!-~]+) HTTP/(\d\.\d)")
+_REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([!\"$-~]+) HTTP/(\d\.\d)")
+_OPTIONS: Final = b"OPTIONS"
+ANY_RESOURCE: Final = b"*"
+"""The target of a request about the server itself (RFC 9110 section 9.3.7)."""
 _AUTHORITY: Final = re.compile(rb"(?i:https?)://[^/?]*")
+_PARTS: Final = 3
+"""Of a request line: method, target, version."""
 # What a name, an address in brackets and a port are made of (RFC 3986 section 3.2.2).
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()
@@ -47,7 +52,7 @@ _PARSED: Final = frozenset(
 
 
 class RequestHead(NamedTuple):
-    """The head of a request. `target` is a path and a query, in whatever form it came.
+    """The head of a request. `target` is a path and a query, in whatever form it came, or `*` for OPTIONS.
 
     `keep_alive` is whether another request may follow this one.
     """
@@ -137,7 +142,7 @@ def read_request_head(head: bytes) -> RequestHead:
         raise UnreadableError(f"a header line is over {MAX_LINE_BYTES} bytes")
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
-        raise UnreadableError("invalid request line")
+        raise UnreadableError(_fault_of(line))
     method, target, version = found.groups()
     if version not in _READ:
         raise UnreadableError(f"unsupported version HTTP/{version.decode()}: use HTTP/1.1")
@@ -151,7 +156,7 @@ def read_request_head(head: bytes) -> RequestHead:
         raise UnreadableError("invalid Host header")
     return RequestHead(
         method,
-        _path_and_query(target),
+        target if target.startswith(b"/") else _path_and_query(method, target),
         http_1_0,
         fields,
         chunked,
@@ -160,15 +165,24 @@ def read_request_head(head: bytes) -> RequestHead:
     )
 
 
-def _path_and_query(target: bytes) -> bytes:
-    """Of `/path?query`, or of a whole URL, whose authority says nothing (RFC 9112 section 3.2.2)."""
-    if target.startswith(b"/"):
-        return target
+def _path_and_query(method: bytes, target: bytes) -> bytes:
+    """Of a whole URL, whose authority says nothing (RFC 9112 section 3.2.2), or `*`."""
     authority = _AUTHORITY.match(target)
+    rest = target if authority is None else target[authority.end() :]
+    # OPTIONS for a URL without a path means the server, too (RFC 9112 section 3.2.4).
+    if method == _OPTIONS and rest == (ANY_RESOURCE if authority is None else b""):
+        return ANY_RESOURCE
     if authority is None:
         raise UnreadableError("invalid request target")
-    rest = target[authority.end() :]
     return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def _fault_of(line: bytes) -> str:
+    """What is wrong with a request line."""
+    parts = line.split(b" ")
+    if len(parts) == _PARTS and b"#" in parts[1]:
+        return "the request target has a fragment (#): leave it out"
+    return "invalid request line"
 
 
 def _text(value: bytes | None) -> str | None:

@@ -17,7 +17,7 @@ from tfleet.proxy.admin.page_request import PageForwarder, PageLimits
 from tfleet.proxy.admin.page_server import page_server
 from tfleet.proxy.admin.socket_folder import NoSocketFolderError
 from tfleet.proxy.readiness import Readiness
-from tfleet.proxy.routes import proxy_server
+from tfleet.proxy.routes import by_route, proxy_server, server_options
 from tfleet.proxy.settings import ProxySettings
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.upstream.connection_pool import WorkerConnections
@@ -56,7 +56,8 @@ async def serving_pages(
             raise CannotListenError(str(error)) from error
         limits = replace(settings.listen.limits, max_connections=_MAX_OPERATORS)
         forwarder = page_forwarder(settings, all_pages, connections, access_log)
-        server = proxy_server(forwarder, settings, limits, access_log, readiness)
+        handler = by_route(server_options(access_log, cors), forwarder)
+        server = proxy_server(handler, settings, limits, access_log, readiness)
         address = await stack.enter_async_context(
             listening(server, admin, option="--admin-port", drain_timeout_s=_ADMIN_DRAIN_S)
         )

@@ -10,7 +10,9 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
+
+import flask
 
 from tests.support.fake_worker import settings, stand_in
 from tfleet.contract.address import Address
@@ -173,15 +175,20 @@ async def proxy(options: ServerOptions) -> AsyncIterator[RunningServer]:
 
 @contextlib.asynccontextmanager
 async def worker(options: ServerOptions) -> AsyncIterator[RunningServer]:
-    """The worker's server, with an application that answers each request with its body."""
+    """The worker's server, with a Flask application that answers an image with its bytes."""
     bodies: list[bytes] = []
+    app = flask.Flask(__name__, static_folder=None)
 
-    def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        body: bytes = environ["wsgi.input"].read()
-        if environ["REQUEST_METHOD"] == "POST":
-            bodies.append(body)
-        start_response("200 OK", [("Content-Type", "application/octet-stream")])
-        return [body]
+    @app.post("/")
+    @app.post("/predict")
+    def echo() -> bytes:
+        bodies.append(flask.request.get_data())
+        return bodies[-1]
+
+    @app.get("/")
+    @app.get("/healthz")
+    def ok() -> str:
+        return "ok"
 
     def start() -> WsgiServer:
         server = WsgiServer(
@@ -191,7 +198,7 @@ async def worker(options: ServerOptions) -> AsyncIterator[RunningServer]:
             body_limits=BodyLimits(options.max_body_bytes, options.body_timeout_s, BODY_BYTES_PER_S),
             connection_limits=options.limits,
         )
-        server.start(echo)
+        server.start(app)
         return server
 
     server = await asyncio.to_thread(start)

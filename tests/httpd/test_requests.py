@@ -170,6 +170,34 @@ async def test_thousands_of_empty_lines_are_refused(serving: ServerFactory) -> N
         assert await client.ends() == b""
 
 
+@pytest.mark.parametrize("target", [b"*", b"http://a"])
+async def test_options_of_the_server_are_told(serving: ServerFactory, target: bytes) -> None:
+    async with serving(ServerOptions()) as server, strict_client(server.address) as client:
+        if serving is bare_server:  # which leaves it to its handler
+            return
+        for _ in range(2):
+            await client.send(b"OPTIONS %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)
+            answer = await client.whole()
+            assert (answer.status, answer.body) == (200, b"")
+            assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
+            assert answer.headers["x-request-id"]
+        await client.send(post(b"x"))
+        assert (await client.whole()).status == 200
+
+
+@pytest.mark.parametrize("target", [b"//healthz", b"///healthz", b"/%2fhealthz", b"http://a//healthz"])
+async def test_a_second_slash_makes_another_path(serving: ServerFactory, target: bytes) -> None:
+    if serving is bare_server:  # which has no paths
+        return
+    async with serving(ServerOptions()) as server, raw_client(server.address) as client:
+        await client.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await client.answer()).status == 200
+        await client.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)
+        assert (await client.answer()).status == 404
+        await client.send(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n" % target)
+        assert (await client.answer()).status == 404
+
+
 async def head_of_a_response(client: StrictClient) -> bytes:
     async with asyncio.timeout(10):
         return await client.reader.readuntil(b"\r\n\r\n")

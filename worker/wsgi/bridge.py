@@ -5,6 +5,7 @@
 - All else is quick and answered at once, in the loop's thread: health checks, metrics, pages and refusals. So
   an overloaded worker still passes its health checks, and an operator can inspect and drain it. The body of
   such a request, if it has one, is discarded.
+- `OPTIONS *` asks about the server, not about the application, and is answered here.
 - A request that names another worker, or that needs a ticket and has none, is refused by its head.
 """
 
@@ -15,7 +16,9 @@ from typing import Any, Final
 
 from tfleet.contract.names import DRAIN_PATH
 from tfleet.contract.problem import Problem
-from tfleet.httpd.http1.request import RequestHead
+from tfleet.contract.request_id import request_id
+from tfleet.httpd.http1.local_response import connection_lines, local_response, options_head
+from tfleet.httpd.http1.request import ANY_RESOURCE, RequestHead
 from tfleet.httpd.interfaces import Client, OpenRequest
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.context import WsgiContext
@@ -24,6 +27,7 @@ from tfleet.worker.wsgi.image_request import ImageRequest, awaits_body
 
 _POST: Final = b"POST"
 _CONTINUE: Final = b"100-continue"
+_OPTIONS_HEAD: Final = options_head()
 
 
 class Bridge:
@@ -41,8 +45,18 @@ class Bridge:
         rejection = self._rejected_at_head(head) if head.method == _POST else None
         if head.method == _POST and (rejection is not None or path != DRAIN_PATH):
             return ImageRequest(self._context, head, client, path, rejection)
-        self._answer_now(head, client, path)
+        if head.target == ANY_RESOURCE:
+            self._answer_options(head, client)
+        else:
+            self._answer_now(head, client, path)
         return None
+
+    def _answer_options(self, head: RequestHead, client: Client) -> None:
+        keep = not awaits_body(head) and head.keep_alive and client.may_keep_alive
+        lines = connection_lines(head, keep=keep) + self._context.site.cors.lines(head.origin)
+        name = request_id(head.request_id)
+        client.send(local_response(_OPTIONS_HEAD, b"", name, connection=lines, method=head.method))
+        client.finish(keep=keep)
 
     def _answer_now(self, head: RequestHead, client: Client, path: str) -> None:
         context = self._context

@@ -44,9 +44,11 @@ def path_info(head: RequestHead) -> str:
     """The path of the request, in latin-1.
 
     Escapes stay, though PEP 3333 decodes them: the proxy compares paths as they were sent, and a request must
-    have the same handler here and there. `/%70redict` and `//predict` are not `/predict`.
+    have the same handler here and there. `/%70redict` and `//predict` are not `/predict`. Flask takes any
+    number of slashes at the beginning for one, so the second one is escaped.
     """
-    return head.target.partition(b"?")[0].decode("latin-1")
+    path = head.target.partition(b"?")[0].decode("latin-1")
+    return f"/%2F{path[2:]}" if path.startswith("//") else path
 
 
 def environ_of(

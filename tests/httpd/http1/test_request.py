@@ -40,11 +40,17 @@ def test_missing_fields_are_none() -> None:
         ("HTTPS://b:1", b"/"),
         ("http://b?x", b"/?x"),
         ("//drain", b"//drain"),
+        ("http://a//b", b"//b"),
         ("/a/../b", b"/a/../b"),
     ],
 )
 def test_the_target_is_a_path_and_a_query_as_they_came(target: str, wanted: bytes) -> None:
     assert head(first=f"POST {target} HTTP/1.1").target == wanted
+
+
+@pytest.mark.parametrize("target", ["*", "http://b", "https://b:1"])
+def test_options_may_be_for_the_server(target: str) -> None:
+    assert head(first=f"OPTIONS {target} HTTP/1.1").target == b"*"
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,10 @@ def test_http_1_0_expects_nothing_and_needs_no_host() -> None:
         (["POST /", "Host: a"], "invalid request line"),
         (["POST  / HTTP/1.1", "Host: a"], "invalid request line"),
         (["POST a/b HTTP/1.1", "Host: a"], "invalid request target"),
+        (["POST * HTTP/1.1", "Host: a"], "invalid request target"),
+        (["OPTIONS *a HTTP/1.1", "Host: a"], "invalid request target"),
+        (["POST /a#b HTTP/1.1", "Host: a"], "target has a fragment"),
+        (["POST http://a#b HTTP/1.1", "Host: a"], "target has a fragment"),
         (["POST / HTTP/1.1", "Host: a", "Transfer-Encoding: gzip"], "not chunked"),
         (
             ["POST / HTTP/1.0", "Host: a", "Transfer-Encoding: chunked"],
