@@ -92,12 +92,12 @@ def page(run: Run, beside: Collection[str]) -> str:
             "",
             *_notes(run),
             "",
-            *elsewhere(beside),
+            *links_to_others(beside),
         ]
     )
 
 
-def elsewhere(beside: Collection[str]) -> list[str]:
+def links_to_others(beside: Collection[str]) -> list[str]:
     """What else is known, with links to the pages that there are."""
     found = [f"[{one}]({one}.md)" for one in ("overload", "memory") if f"{one}.md" in beside]
     return [f"See also: {', '.join(found)}.", ""] if found else []

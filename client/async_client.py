@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tfleet.client import worker_status
-from tfleet.client.concurrency.iterate import pulled
+from tfleet.client.concurrency.iterate import items_on_demand
 from tfleet.client.concurrency.ordered_map import in_order
 from tfleet.client.errors import BadImageError, DeadlineExceededError, FleetError
 from tfleet.client.http import answers
@@ -179,7 +179,7 @@ class AsyncFleetClient:
         async def do(source: S) -> Outcome[S]:
             return await self.outcome(source, top=top)
 
-        return in_order(pulled(sources), do, concurrency=concurrency)
+        return in_order(items_on_demand(sources), do, concurrency=concurrency)
 
     async def workers(self) -> tuple[WorkerStatus, ...]:
         """The workers that the proxy knows, or one of several. Raises FleetError as classify does."""
@@ -190,10 +190,10 @@ class AsyncFleetClient:
         reply, call = await self._get(worker_status.PATH)
         return worker_status.workers_document(reply, request_id=call.request_id)
 
-    async def roster(self) -> WorkerList:
+    async def worker_list(self) -> WorkerList:
         """The workers, and the ticket that they need to accept commands. Raises as `workers` does."""
         reply, call = await self._get(worker_status.PATH)
-        return worker_status.roster(reply, request_id=call.request_id)
+        return worker_status.read_worker_list(reply, request_id=call.request_id)
 
     async def worker_metrics(self, worker_id: str) -> str:
         """A worker's metrics in Prometheus' text format, fetched by the proxy. Raises as `workers` does."""

@@ -74,7 +74,7 @@ class LoopThread:
             with self._lock:
                 if self._closing:
                     raise RuntimeError(_CLOSED)
-                self._loop.call_soon_threadsafe(begin, make, done)
+                self._loop.call_soon_threadsafe(start_coroutine, make, done)
             return done.result()
         except concurrent.futures.CancelledError:
             raise RuntimeError(_CLOSED) from None
@@ -103,7 +103,7 @@ async def _live(
     await at_end()
 
 
-def begin(make: Callable[[], Coroutine[Any, Any, T]], done: concurrent.futures.Future[T]) -> None:
+def start_coroutine(make: Callable[[], Coroutine[Any, Any, T]], done: concurrent.futures.Future[T]) -> None:
     """On the loop: run the coroutine of `make` until `done` has its result, or until `done` is cancelled."""
     if done.cancelled():
         return

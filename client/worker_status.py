@@ -69,7 +69,7 @@ def worker_statuses(document: Mapping[str, Any]) -> tuple[WorkerStatus, ...]:
     return tuple(_worker_status(row) for row in document["workers"])
 
 
-def roster(reply: HttpResponse, *, request_id: str | None = None) -> WorkerList:
+def read_worker_list(reply: HttpResponse, *, request_id: str | None = None) -> WorkerList:
     """The workers and the ticket in the answer; raises the FleetError that the answer means."""
     document = workers_document(reply, request_id=request_id)
     return WorkerList(worker_statuses(document), sendable_ticket(reply.headers.get(TICKET)))

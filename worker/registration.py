@@ -46,7 +46,7 @@ class WorkerRegistration:
 
     def wait_admitted(self) -> None:
         """Return when the test of the address is over, so that the worker may become ready."""
-        # Polls twice a second so that signal handlers can run: see `Stop.wait`.
+        # Polls twice a second so that signal handlers can run: see `StopSignal.wait`.
         while self._test is not None and not self._test.wait_settled(_POLL_INTERVAL_S):
             pass
 

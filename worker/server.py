@@ -49,14 +49,14 @@ from tfleet.worker.registration import WorkerRegistration
 from tfleet.worker.registry_metrics import RegistrationMetrics
 from tfleet.worker.settings import RegistrationSettings, WorkerSettings
 from tfleet.worker.ticket_check import TicketCheck
-from tfleet.worker.wsgi.server import CONNECTION_LIMITS, WsgiServer, affordable
+from tfleet.worker.wsgi.server import CONNECTION_LIMITS, WsgiServer, limit_to_open_files
 
 _POLL_INTERVAL_S = 0.5
 _NO_ROUTE = Backoff(first_s=0.5, cap_s=10.0)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Stop:
+class StopSignal:
     """Waits for SIGTERM, SIGINT or a failure. While the worker starts they end the process at once."""
 
     def __init__(self, lifecycle: Lifecycle) -> None:
@@ -113,7 +113,7 @@ def serve(settings: WorkerSettings) -> None:
     use_one_heap()
     lifecycle, metrics = Lifecycle(), WorkerMetrics()
     inference = settings.inference
-    stop = Stop(lifecycle)
+    stop = StopSignal(lifecycle)
     server = _listen(settings)
     addresses = _addresses(settings.registration, server.address)
     instance = _identity(settings, addresses)
@@ -184,7 +184,7 @@ def _listen(settings: WorkerSettings) -> WsgiServer:
             threads=inference.threads or inference.max_batch,
             body_limits=http.body_limits,
             queue_limits=http.queue_limits,
-            connection_limits=affordable(CONNECTION_LIMITS),
+            connection_limits=limit_to_open_files(CONNECTION_LIMITS),
             check_ticket=check,
             once_a_second=None if check is None else check.refresh,
         )

@@ -20,7 +20,7 @@ from tfleet.client.async_client import (
 )
 from tfleet.client.commands.options import HINT, proxy_option
 from tfleet.client.commands.output import Screen, output_format
-from tfleet.client.concurrency.iterate import pulled
+from tfleet.client.concurrency.iterate import items_on_demand
 from tfleet.client.concurrency.ordered_map import in_order
 from tfleet.client.errors import BadImageError, FleetUnavailableError
 from tfleet.client.images.files import STDIN, PassedOver, Unusable, expand, read_stdin
@@ -72,7 +72,10 @@ async def run(
         return await client.outcome(item)
 
     outcome_count = OutcomeCount()
-    async with client, aclosing(in_order(pulled(items), classify_one, concurrency=concurrency)) as outcomes:
+    async with (
+        client,
+        aclosing(in_order(items_on_demand(items), classify_one, concurrency=concurrency)) as outcomes,
+    ):
         async for outcome in outcomes:
             outcome_count.add(outcome)
             show(outcome)

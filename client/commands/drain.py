@@ -124,7 +124,7 @@ class _DrainProgress:
 
 async def _workers(proxy: tuple[str, ...]) -> WorkerList:
     async with AsyncFleetClient(proxy, timeout_s=_PROXY_TIMEOUT_S) as client:
-        return await client.roster()
+        return await client.worker_list()
 
 
 async def _drain(

@@ -20,7 +20,7 @@ class EndOfItems(Enum):
     END = auto()
 
 
-async def pulled(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
+async def items_on_demand(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
     """Yield the items; each is taken from the iterable only when the caller asks for it.
 
     A collection is iterated directly. Any other iterable may block (a folder walk, a pipe, a database), so a

@@ -112,7 +112,7 @@ class ProxyFailover:
         try:
             reply = await send(url, try_timeout_s)
         except LostConnectionError as error:
-            asked.failures[url] = lost(url, error, request_id=asked.request_id)
+            asked.failures[url] = lost_connection_error(url, error, request_id=asked.request_id)
             if error.late:
                 asked.late = url
             if not error.begun:  # an answer that was broken off says nothing against the proxy
@@ -171,7 +171,9 @@ class ProxyFailover:
         self._proxies = self._proxies.found(urls)
 
 
-def lost(proxy: str, error: LostConnectionError, *, request_id: str | None = None) -> FleetError:
+def lost_connection_error(
+    proxy: str, error: LostConnectionError, *, request_id: str | None = None
+) -> FleetError:
     """The caller's error for a failed connection to a proxy."""
     if error.begun:
         return WorkerFailedError(f"the answer of {proxy} was cut short: {error}", request_id=request_id)

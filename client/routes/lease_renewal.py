@@ -158,7 +158,7 @@ class LeaseRenewal:
             # Only failed workers are left: try them rather than fail.
             self.lease = self.lease.without_failures()
             reply = await self._ask(request_id, avoided)
-        return lookup.granted(reply, request_id=request_id)
+        return lookup.read_lease(reply, request_id=request_id)
 
     async def _ask(self, request_id: str, excluded: Collection[str]) -> HttpResponse:
         path, headers = lookup.path(self._size, sorted(excluded)), {REQUEST_ID: request_id}

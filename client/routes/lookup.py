@@ -60,7 +60,7 @@ def path(size: int, excluded: Iterable[str] = ()) -> str:
     return f"{_PATH}?{urlencode(query)}"
 
 
-def granted(reply: HttpResponse, *, request_id: str | None = None) -> LeasedWorkers:
+def read_lease(reply: HttpResponse, *, request_id: str | None = None) -> LeasedWorkers:
     """Read the answer of `GET /worker?n=`; raises the FleetError that it means if it names no worker.
 
     A worker answers this with its own row only, without a list around it.

@@ -20,7 +20,7 @@ def workers_of(engine: Engine, *, named: str | None, service: str, folder: str) 
     """The containers of the project's service, at least one. Raises NoSuchProjectError and EngineError."""
     found = engine.workers(service, named)
     try:
-        return chosen(found, named=named, service=service, folder=folder)
+        return containers_of_project(found, named=named, service=service, folder=folder)
     except NoSuchProjectError as error:
         if not found and (stack := engine.swarm_services(service)):
             raise NoSuchProjectError(
@@ -29,7 +29,9 @@ def workers_of(engine: Engine, *, named: str | None, service: str, folder: str) 
         raise
 
 
-def chosen(found: Iterable[Container], *, named: str | None, service: str, folder: str) -> list[Container]:
+def containers_of_project(
+    found: Iterable[Container], *, named: str | None, service: str, folder: str
+) -> list[Container]:
     """The containers of the project `named`, or else of the project started in `folder`, or else of the only
     project; sorted by number.
 

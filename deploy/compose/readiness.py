@@ -46,7 +46,7 @@ def why_not_ready(container: Container | None, workers: Sequence[WorkerStatus]) 
     return f"the proxy has it as {newest.state}" + (f": {newest.last_error}" if newest.last_error else "")
 
 
-def broken(container: Container | None) -> bool:
+def has_failed(container: Container | None) -> bool:
     """Whether a container that was just started has ended, or is in a restart loop."""
     return container is None or not container.alive or container.state.restarts > 0
 
@@ -117,7 +117,7 @@ class ReadinessWait:
             for container in self._wanted
             if container.id not in ready
         }
-        dead = [each for each in self._wanted if each.id in self._new and broken(found.get(each.id))]
+        dead = [each for each in self._wanted if each.id in self._new and has_failed(found.get(each.id))]
         for container in dead:
             line = await in_daemon_thread(self._engine.last_line, container)
             self.missing[container.name] = "it ended by itself" + (f": {line}" if line else "")

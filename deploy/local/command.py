@@ -48,7 +48,7 @@ _SHARED_WITH_PROXY = {"max_body_bytes", "cors_origins", "drain_grace_s"}
 """Options of workers that the proxy has as well, with the same meaning."""
 
 
-def passed_on(ctx: click.Context, names: Collection[str]) -> tuple[str, ...]:
+def arguments_for(ctx: click.Context, names: Collection[str]) -> tuple[str, ...]:
     """Those of the named options that were given on the command line, as arguments for another command.
 
     Options from the environment are left out: the other command reads the environment itself.
@@ -129,10 +129,10 @@ def up(ctx: click.Context, /, **options: Any) -> None:
         raise click.UsageError(f"--admin-port {own.admin_port} is --port, too: choose another one")
     # Last of the checks, right before the processes bind the ports: others could take them in between.
     address, admin_port, registry = _free_addresses(Address(own.host, own.port), own.admin_port, registry)
-    proxy_options = passed_on(ctx, options.keys() & _SHARED_WITH_PROXY)
+    proxy_options = arguments_for(ctx, options.keys() & _SHARED_WITH_PROXY)
     fleet = FleetPlan(
         proxy=ProxyPlan(address, own.mode, own.listeners, admin_port, proxy_options),
-        workers=WorkersPlan(own.workers, passed_on(ctx, options)),
+        workers=WorkersPlan(own.workers, arguments_for(ctx, options)),
         registry=registry,
         service=chosen.service,
         shared=SharedOptions(

@@ -65,7 +65,7 @@ def invitation(mode: Mode, here: Address, image: str, tfleet: str, there: Addres
     return "\n".join(text)
 
 
-def elsewhere(proxy: Address) -> Address | None:
+def address_for_others(proxy: Address) -> Address | None:
     """Where other machines find a proxy that listens there; None if they cannot, or if unknown."""
     if is_loopback(proxy.host):
         return None

@@ -91,7 +91,7 @@ async def _report_progress(fleet: FleetPlan, console: Console, image: str, tflee
                 console.say(announce.progress(ready, fleet.workers.number, elapsed_s))
             if ready and not shown:
                 shown = True
-                there = announce.elsewhere(fleet.proxy.address)
+                there = announce.address_for_others(fleet.proxy.address)
                 console.show(
                     announce.invitation(fleet.proxy.mode, fleet.local_proxy_address, image, tfleet, there)
                 )

@@ -14,7 +14,7 @@ from tfleet.discovery.embedded import responses as reply
 from tfleet.discovery.embedded.errors import IncompleteError, RefusedRequestError, UnknownServiceError
 from tfleet.discovery.embedded.go_json import Document
 from tfleet.discovery.embedded.model import DATACENTER, Status, is_status
-from tfleet.discovery.embedded.requests import ReadQuery, enable, read_body
+from tfleet.discovery.embedded.requests import ReadQuery, read_body, read_enable
 from tfleet.discovery.embedded.service_definition import parse_registration
 from tfleet.discovery.embedded.state import RegistryState
 from tfleet.discovery.maintenance import DEFAULT_REASON
@@ -146,4 +146,4 @@ class AgentAPI:
 
 def _notes(query: Mapping[str, str], what: str) -> str | None:
     """Return the reason for the maintenance of a `service` or a `node`; None to end it."""
-    return (query.get("reason") or DEFAULT_REASON.format(what)) if enable(query) else None
+    return (query.get("reason") or DEFAULT_REASON.format(what)) if read_enable(query) else None

@@ -67,14 +67,14 @@ def normalized(address: str) -> str:
     return str(mapped or parsed)
 
 
-def bind(address: str) -> None:
+def check_bindable(address: str) -> None:
     """Bind to an address, and release it. Raises OSError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.bind((address, 0))
 
 
-def is_local(address: str, bind: Bind = bind) -> bool:
+def is_local(address: str, bind: Bind = check_bindable) -> bool:
     """Whether the address is one of this machine's: the kernel allows binding only to those.
 
     With net.ipv4.ip_nonlocal_bind=1 (on a machine that may take over an address) it allows any. Then only

@@ -132,7 +132,7 @@ def _passing(query: Mapping[str, str]) -> bool:
     raise RefusedRequestError("Invalid value for ?passing")
 
 
-def enable(query: Mapping[str, str]) -> bool:
+def read_enable(query: Mapping[str, str]) -> bool:
     """Parse `?enable=`, which is required. Raises RefusedRequestError."""
     text = query.get("enable")
     if text is None:

@@ -38,7 +38,7 @@ def sum_up(told: Iterable[Iterable[Metric]]) -> tuple[Metric, ...]:
     return tuple(_family(families[name], samples[name].values()) for name in families)
 
 
-def lasting(families: Iterable[Metric]) -> tuple[Metric, ...]:
+def counters_to_keep(families: Iterable[Metric]) -> tuple[Metric, ...]:
     """What goes on counting when its process has ended: a counter must never fall."""
     return tuple(family for family in families if family.type in _LASTING)
 

@@ -24,7 +24,7 @@ from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.balancing.member import WorkerState
 from tfleet.proxy.balancing.worker_table import WorkerCollector, WorkerTable
 from tfleet.proxy.multiprocess.messages import Drain, Registered, Start
-from tfleet.proxy.multiprocess.shared_port import held
+from tfleet.proxy.multiprocess.shared_port import reserved_port
 from tfleet.proxy.multiprocess.supervisor import AggregateStatus, ChildSupervisor
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
@@ -64,7 +64,7 @@ async def serve_together(settings: ProxySettings, count: int, logs: LogSettings)
     A second signal ends the program, and all listeners, at once. Raises CannotListenError.
     """
     log: Any = structlog.get_logger()
-    if crowded := crowding(count, usable_cpus()):
+    if crowded := too_many_listeners(count, usable_cpus()):
         log.warning("there are more listeners than CPUs", why=crowded)
     loop, discovery = asyncio.get_running_loop(), settings.discovery
     own = ProxyMetrics()
@@ -75,7 +75,7 @@ async def serve_together(settings: ProxySettings, count: int, logs: LogSettings)
     _on_signals(supervisor)
     async with contextlib.AsyncExitStack() as stack:
         with listen_errors(settings.listen.address, "--port"):
-            address = await stack.enter_async_context(held(settings.listen.address))
+            address = await stack.enter_async_context(reserved_port(settings.listen.address))
         pages, admin = await stack.enter_async_context(_serving_pages(settings, supervisor, readiness, own))
         registry = await consul_of(stack, discovery.registry)
 
@@ -128,7 +128,7 @@ async def _serving_pages(
         )
 
 
-def crowding(count: int, cpus: int) -> str | None:
+def too_many_listeners(count: int, cpus: int) -> str | None:
     """Why so many listeners are too many for these CPUs, in one line, or None."""
     if count <= cpus:
         return None

@@ -17,7 +17,7 @@ from tfleet.httpd.listen import BindAddress, bind_all, bound_socket, resolve
 
 
 @contextlib.asynccontextmanager
-async def held(address: Address) -> AsyncIterator[Address]:
+async def reserved_port(address: Address) -> AsyncIterator[Address]:
     """Reserve the address inside the block; gives it with its port, if that was 0. Raises OSError."""
     with contextlib.ExitStack() as stack:
         holders = bind_all(await resolve(address), _hold)

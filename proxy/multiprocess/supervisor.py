@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 
 from tfleet.contract.address import Address
 from tfleet.proxy.admin.workers import WorkerRow
-from tfleet.proxy.multiprocess.aggregate import lasting, merge, sum_up
+from tfleet.proxy.multiprocess.aggregate import counters_to_keep, merge, sum_up
 from tfleet.proxy.multiprocess.child_process import ListenerProcess
 from tfleet.proxy.multiprocess.messages import Message, Report, Start
 from tfleet.proxy.readiness import Readiness
@@ -117,7 +117,7 @@ class ChildSupervisor:
             self.first_ready.set()
 
     def child_ended(self, report: Report) -> None:
-        self._gone = sum_up([self._gone, lasting(report.families)])
+        self._gone = sum_up([self._gone, counters_to_keep(report.families)])
         if not self.stop_asked.is_set():
             self._restarts.inc()
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from benchmarks.batch_strategies import SERIAL, Strategy
 from benchmarks.figures import Figures
-from benchmarks.page import Run, elsewhere
+from benchmarks.page import Run, links_to_others
 from benchmarks.photos import SMALL
 from benchmarks.rounds import Cell, Round
 from benchmarks.subjects import LITSERVE, WORKER, WORKER_BFLOAT16
@@ -42,5 +42,5 @@ def test_an_implausibly_fast_way_is_a_doubt() -> None:
 
 
 def test_only_pages_that_there_are_are_linked() -> None:
-    assert elsewhere({"overload.md", "pick.md"}) == ["See also: [overload](overload.md).", ""]
-    assert elsewhere({"pick.md"}) == []
+    assert links_to_others({"overload.md", "pick.md"}) == ["See also: [overload](overload.md).", ""]
+    assert links_to_others({"pick.md"}) == []

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tfleet.client import BadImageError, BadProxyError, DeadlineExceededError, FleetClient
-from tfleet.client.sync_client import LoopThread, begin
+from tfleet.client.sync_client import LoopThread, start_coroutine
 
 if TYPE_CHECKING:
     from tests.client.conftest import ScriptedFleet
@@ -309,7 +309,7 @@ def test_an_interrupt_cancels_the_coroutine(loop: LoopThread) -> None:
 async def test_a_cancelled_coroutine_never_starts() -> None:
     done: concurrent.futures.Future[None] = concurrent.futures.Future()
     done.cancel()
-    begin(nothing_is_made, done)
+    start_coroutine(nothing_is_made, done)
 
 
 async def test_an_abandoned_result_is_dropped() -> None:
@@ -318,7 +318,7 @@ async def test_an_abandoned_result_is_dropped() -> None:
     async def ends_while_it_is_given_up() -> None:
         done.cancel()
 
-    begin(ends_while_it_is_given_up, done)
+    start_coroutine(ends_while_it_is_given_up, done)
     await asyncio.sleep(0)  # the task runs to its end before the cancellation reaches it
     await asyncio.sleep(0)
     assert done.cancelled()

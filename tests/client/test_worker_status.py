@@ -8,7 +8,7 @@ import pytest
 
 from tfleet.client import UnexpectedAnswerError, WorkerStatus
 from tfleet.client.http.transport import HttpResponse
-from tfleet.client.worker_status import WorkerList, roster, worker_statuses, workers_document
+from tfleet.client.worker_status import WorkerList, read_worker_list, worker_statuses, workers_document
 
 
 def reply(document: Any) -> HttpResponse:
@@ -38,7 +38,7 @@ def test_each_row_is_a_worker_without_unknown_fields() -> None:
     ("headers", "ticket"), [({"X-Ticket": "1.a"}, "1.a"), ({}, ""), ({"X-Ticket": "\udce9"}, "")]
 )
 def test_a_roster_has_the_ticket_that_came_with_it(headers: dict[str, str], ticket: str) -> None:
-    found = roster(replace(reply({"workers": [{"id": "w", "address": "a:1"}]}), headers=headers))
+    found = read_worker_list(replace(reply({"workers": [{"id": "w", "address": "a:1"}]}), headers=headers))
     assert found == WorkerList((WorkerStatus("w", "a:1"),), ticket)
     assert "1.a" not in repr(found)
 

@@ -19,16 +19,16 @@ _MOUNTED: Final = re.compile(
 _IN_A_PATH: Final = re.compile(r"[/-]([0-9a-f]{64})(?:\.scope)?$", re.MULTILINE)
 
 
-def names(mountinfo: str, cgroup: str, hostname: str) -> tuple[str, ...]:
+def possible_ids(mountinfo: str, cgroup: str, hostname: str) -> tuple[str, ...]:
     """The possible names, the likeliest first. `mountinfo` and `cgroup` are the texts of those files in
     /proc/self.
     """
     return tuple(dict.fromkeys([*_MOUNTED.findall(mountinfo), *_IN_A_PATH.findall(cgroup), hostname]))
 
 
-def own_names() -> tuple[str, ...]:
+def own_container_ids() -> tuple[str, ...]:
     """The possible names of this process's container."""
-    return names(_read("/proc/self/mountinfo"), _read("/proc/self/cgroup"), socket.gethostname())
+    return possible_ids(_read("/proc/self/mountinfo"), _read("/proc/self/cgroup"), socket.gethostname())
 
 
 def _read(path: str) -> str:

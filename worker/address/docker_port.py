@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from tfleet.contract.address import Address, address_of, is_unspecified
 from tfleet.runtime.docker_client import engine_client
-from tfleet.worker.address.container_id import own_names
+from tfleet.worker.address.container_id import own_container_ids
 
 _EVERY_IPV4: Final = "0.0.0.0"  # noqa: S104 - only reported, no socket is bound to it
 _SOCKET: Final = "unix:///var/run/docker.sock"
@@ -59,7 +59,7 @@ def published_port(port: int, host: str = "", names: Iterable[str] | None = None
     NotPublishedError.
     """
     engine = os.environ.get("DOCKER_HOST") or _SOCKET
-    container = _container(engine, own_names() if names is None else tuple(names))
+    container = _container(engine, own_container_ids() if names is None else tuple(names))
     found = binding(container, port)
     if found is None:
         name = str(container.get("Name", "")).lstrip("/") or str(container.get("Id", ""))[:12]

@@ -45,7 +45,7 @@ _JOIN_S: Final = 5.0
 _TOO_MANY: Final = Problem(503, "the worker has all the connections it may have", retry_after_s=1)
 
 
-def affordable(limits: ConnectionLimits) -> ConnectionLimits:
+def limit_to_open_files(limits: ConnectionLimits) -> ConnectionLimits:
     """Raise the limit of open files as far as possible, and lower `max_connections` to what it allows. Logs a
     warning then.
     """

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 import pytest
 
-from tfleet.client.concurrency.iterate import pulled
+from tfleet.client.concurrency.iterate import items_on_demand
 
 
 async def letters() -> AsyncIterator[str]:
@@ -18,7 +18,7 @@ async def letters() -> AsyncIterator[str]:
 async def test_any_iterable_gives_its_items(kind: str) -> None:
     kinds: dict[str, Iterable[str] | AsyncIterable[str]]
     kinds = {"list": list("abc"), "async": letters(), "iterator": iter("abc"), "empty": iter("")}
-    assert [item async for item in pulled(kinds[kind])] == ([] if kind == "empty" else list("abc"))
+    assert [item async for item in items_on_demand(kinds[kind])] == ([] if kind == "empty" else list("abc"))
 
 
 async def test_a_generator_runs_in_one_thread_that_is_not_the_loops() -> None:
@@ -29,7 +29,7 @@ async def test_a_generator_runs_in_one_thread_that_is_not_the_loops() -> None:
             threads.add(threading.current_thread())
             yield number
 
-    assert [item async for item in pulled(generate())] == [0, 1, 2]
+    assert [item async for item in items_on_demand(generate())] == [0, 1, 2]
     (thread,) = threads
     assert thread is not threading.current_thread()
     assert thread.daemon
@@ -42,7 +42,7 @@ async def test_a_blocked_generator_does_not_hold_up_the_loop() -> None:
         go_on.wait()
         yield 1
 
-    items = pulled(generate())
+    items = items_on_demand(generate())
     first = asyncio.ensure_future(anext(items))
     await asyncio.sleep(0)  # were the loop held up, `set` would never be reached
     go_on.set()
@@ -55,7 +55,7 @@ async def test_an_error_of_the_generator_is_raised_where_it_was_met() -> None:
         yield 1
         raise OSError("disk")
 
-    items = pulled(generate())
+    items = items_on_demand(generate())
     assert await anext(items) == 1
     with pytest.raises(OSError, match="disk"):
         await anext(items)
@@ -73,7 +73,7 @@ async def test_leaving_early_closes_the_generator_in_its_thread() -> None:
         finally:
             loop.call_soon_threadsafe(closed_in.put_nowait, threading.current_thread())
 
-    items = pulled(generate())
+    items = items_on_demand(generate())
     await anext(items)
     await items.aclose()
     assert await closed_in.get() is ran_in[0]
@@ -91,7 +91,7 @@ async def test_a_caller_that_gave_up_is_not_given_the_item() -> None:
         finally:
             loop.call_soon_threadsafe(gone.set)
 
-    items = pulled(generate())
+    items = items_on_demand(generate())
     first = asyncio.ensure_future(anext(items))
     await asyncio.to_thread(asked.wait)
     first.cancel()
@@ -113,7 +113,7 @@ def test_a_source_outliving_the_loop_ends_at_its_next_item() -> None:
             closed.set()
 
     async def give_up() -> None:
-        first = asyncio.ensure_future(anext(pulled(generate())))
+        first = asyncio.ensure_future(anext(items_on_demand(generate())))
         await asyncio.to_thread(asked.wait)
         first.cancel()
 

@@ -7,7 +7,7 @@ import pytest
 
 from tfleet.client import FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.http.transport import HttpResponse
-from tfleet.client.routes.lookup import FoundWorker, LeasedWorkers, granted, path
+from tfleet.client.routes.lookup import FoundWorker, LeasedWorkers, path, read_lease
 from tfleet.contract.address import Address
 
 
@@ -30,7 +30,7 @@ def test_the_lookup_says_how_many_and_whom_to_exclude(unwanted: tuple[str, ...],
 def test_a_lease_gives_the_workers_and_its_expiry() -> None:
     one = {"id": "w1", "address": "10.0.0.1:80", "model": "m", "version": "2", "weight": 0.5, "x": 1}
     two = {"id": "w2", "address": "10.0.0.2:80"}
-    assert granted(reply({"workers": [one, two], "expires_in_s": 5, "forwards": True})) == LeasedWorkers(
+    assert read_lease(reply({"workers": [one, two], "expires_in_s": 5, "forwards": True})) == LeasedWorkers(
         (
             FoundWorker("w1", Address("10.0.0.1", 80), "m", "2", 0.5),
             FoundWorker("w2", Address("10.0.0.2", 80)),
@@ -41,7 +41,7 @@ def test_a_lease_gives_the_workers_and_its_expiry() -> None:
 
 
 def test_a_worker_that_names_itself_is_a_lease_of_one() -> None:
-    assert granted(reply({"address": "[::1]:80"})) == LeasedWorkers(
+    assert read_lease(reply({"address": "[::1]:80"})) == LeasedWorkers(
         (FoundWorker("[::1]:80", Address("::1", 80)),)
     )
 
@@ -49,7 +49,7 @@ def test_a_worker_that_names_itself_is_a_lease_of_one() -> None:
 @pytest.mark.parametrize("number", [0, -1, float("nan"), None, "1", 7.0])
 def test_an_invalid_weight_counts_as_one(number: Any) -> None:
     row = {"address": "10.0.0.1:80", "weight": number}
-    assert granted(reply({"workers": [row]})).workers[0].weight == 1.0
+    assert read_lease(reply({"workers": [row]})).workers[0].weight == 1.0
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_an_invalid_weight_counts_as_one(number: Any) -> None:
 )
 def test_an_expiry_is_a_number_of_seconds_within_bounds(said: Any, expires_in_s: float) -> None:
     document = {"workers": [{"address": "10.0.0.1:80"}], "expires_in_s": said}
-    assert granted(reply(document)).expires_in_s == expires_in_s
+    assert read_lease(reply(document)).expires_in_s == expires_in_s
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_an_expiry_is_a_number_of_seconds_within_bounds(said: Any, expires_in_s:
 )
 def test_an_answer_that_names_no_worker_is_not_tfleets(document: Any) -> None:
     with pytest.raises(UnexpectedAnswerError, match="http://proxy:12480/worker") as caught:
-        granted(reply(document), request_id="r")
+        read_lease(reply(document), request_id="r")
     assert caught.value.request_id == "r"
 
 
 def test_no_worker_is_what_the_proxy_says() -> None:
     with pytest.raises(FleetUnavailableError, match="nobody is ready"):
-        granted(reply({"status": 503, "detail": "nobody is ready"}, 503))
+        read_lease(reply({"status": 503, "detail": "nobody is ready"}, 503))

@@ -4,7 +4,7 @@ import pytest
 
 from tests.deploy.compose.fake_engine import FakeEngine, container
 from tfleet.deploy.compose.container import Container
-from tfleet.deploy.compose.project import NoSuchProjectError, chosen, workers_of
+from tfleet.deploy.compose.project import NoSuchProjectError, containers_of_project, workers_of
 
 MINE = container(1)
 MINE_TOO = container(2)
@@ -13,7 +13,7 @@ SOMEBODYS = container(1, id="celery", project="shop", folder="/home/me/shop", ti
 
 
 def choose(*found: Container, named: str | None = None, folder: str = "/elsewhere") -> list[Container]:
-    return chosen(found, named=named, service="worker", folder=folder)
+    return containers_of_project(found, named=named, service="worker", folder=folder)
 
 
 def test_the_only_project_is_meant_wherever_one_is() -> None:

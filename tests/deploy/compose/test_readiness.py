@@ -13,7 +13,7 @@ from tfleet.client.async_client import AsyncFleetClient
 from tfleet.client.worker_status import WorkerStatus
 from tfleet.deploy.compose.container import Container
 from tfleet.deploy.compose.events import ContainerEvent
-from tfleet.deploy.compose.readiness import ReadinessWait, broken, ready_workers, why_not_ready
+from tfleet.deploy.compose.readiness import ReadinessWait, has_failed, ready_workers, why_not_ready
 
 ONE, TWO = container(1), container(2)
 
@@ -116,12 +116,12 @@ def test_why_one_gets_none(one: Container | None, reason: str) -> None:
 
 
 def test_a_restarted_container_counts_as_broken() -> None:
-    assert not broken(container(1))
-    assert not broken(container(1, "paused"))
+    assert not has_failed(container(1))
+    assert not has_failed(container(1, "paused"))
     for one in (
         None,
         container(1, "exited"),
         container(1, restarts=1),
         container(1, "restarting", restarts=1),
     ):
-        assert broken(one)
+        assert has_failed(one)

@@ -42,10 +42,10 @@ def test_a_proxy_for_others_is_named_as_they_find_it() -> None:
 
 
 def test_others_find_a_proxy_only_off_loopback() -> None:
-    assert announce.elsewhere(Address("localhost", 1)) is None
-    assert announce.elsewhere(Address("192.0.2.1", 1)) == Address("192.0.2.1", 1)
+    assert announce.address_for_others(Address("localhost", 1)) is None
+    assert announce.address_for_others(Address("192.0.2.1", 1)) == Address("192.0.2.1", 1)
     own = network_address()
-    assert announce.elsewhere(Address("0.0.0.0", 1)) == (Address(own, 1) if own else None)
+    assert announce.address_for_others(Address("0.0.0.0", 1)) == (Address(own, 1) if own else None)
 
 
 def test_the_photo_is_the_checkouts_own_where_there_is_one(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from tfleet.contract.address import Address
-from tfleet.deploy.local.command import passed_on
+from tfleet.deploy.local.command import arguments_for
 from tfleet.deploy.local.plan import PROGRAM, FleetPlan, ProxyPlan, SharedOptions, WorkersPlan
 from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
@@ -148,7 +148,7 @@ def test_the_number_of_cpus_per_worker_can_be_set() -> None:
 @click.option("--origin", multiple=True)
 @click.pass_context
 def command(ctx: click.Context, /, **_: object) -> None:
-    click.echo(passed_on(ctx, {"size", "mean", "test", "loud", "origin"}))
+    click.echo(arguments_for(ctx, {"size", "mean", "test", "loud", "origin"}))
 
 
 @pytest.mark.parametrize(

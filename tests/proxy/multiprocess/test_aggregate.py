@@ -7,7 +7,7 @@ from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.balancing.member import WorkerState
-from tfleet.proxy.multiprocess.aggregate import lasting, merge, sum_up
+from tfleet.proxy.multiprocess.aggregate import counters_to_keep, merge, sum_up
 from tfleet.proxy.telemetry.metrics import exposition
 from tfleet.proxy.telemetry.request_stats import RequestStats
 
@@ -78,10 +78,10 @@ def test_of_one_that_has_ended_the_counters_last() -> None:
     registry = CollectorRegistry()
     Counter("requests", "a counter", registry=registry).inc(3)
     Gauge("in_flight", "a gauge", registry=registry).set(2)
-    gone = lasting(registry.collect())
+    gone = counters_to_keep(registry.collect())
     assert figures(sum_up([gone, registry.collect()]))["requests_total"] == 6
     assert figures(sum_up([gone, registry.collect()]))["in_flight"] == 2
-    assert figures(sum_up([lasting(sum_up([gone, gone]))]))["requests_total"] == 6
+    assert figures(sum_up([counters_to_keep(sum_up([gone, gone]))]))["requests_total"] == 6
 
 
 def test_nothing_that_is_added_up_is_changed_by_it() -> None:

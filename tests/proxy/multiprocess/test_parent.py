@@ -25,7 +25,7 @@ from tests.support.proxy_process import (
 )
 from tests.support.registered_workers import listed, ready, register, workers
 from tests.support.waiting import eventually
-from tfleet.proxy.multiprocess.parent import crowding
+from tfleet.proxy.multiprocess.parent import too_many_listeners
 
 pytestmark = pytest.mark.process
 
@@ -128,7 +128,7 @@ async def test_clients_beyond_the_total_limit_get_503() -> None:
 
 @pytest.mark.parametrize(("count", "cpus", "warned"), [(2, 2, False), (3, 2, True), (2, 1, True)])
 def test_more_listeners_than_cpus_is_a_warning(count: int, cpus: int, warned: bool) -> None:
-    assert bool(crowding(count, cpus)) == warned
+    assert bool(too_many_listeners(count, cpus)) == warned
 
 
 def test_listeners_without_a_connection_each_are_refused() -> None:

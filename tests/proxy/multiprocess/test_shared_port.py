@@ -10,7 +10,7 @@ from tests.support.fake_worker import CLIENT_LIMITS, settings
 from tests.support.ipv6 import needs_ipv6
 from tfleet.contract.address import Address
 from tfleet.httpd.listen import bound_socket, resolve
-from tfleet.proxy.multiprocess.shared_port import held
+from tfleet.proxy.multiprocess.shared_port import reserved_port
 from tfleet.proxy.settings import settings_of_listener
 
 ANY = Address("127.0.0.1", 0)
@@ -25,21 +25,21 @@ async def listening(address: Address, *, shared: bool) -> AsyncIterator[socket.s
 
 
 async def test_a_free_port_is_reserved_for_all_listeners() -> None:
-    async with held(ANY) as address:
+    async with reserved_port(ANY) as address:
         assert address.port
         async with listening(address, shared=True), listening(address, shared=True):
             pass
 
 
 async def test_the_port_stays_reserved_without_a_listener() -> None:
-    async with held(ANY) as address:
+    async with reserved_port(ANY) as address:
         with pytest.raises(OSError, match="Address already in use"):
             async with listening(address, shared=False):
                 pytest.fail("it listens")
         with pytest.raises(OSError, match="Address already in use"):
-            async with held(address):
+            async with reserved_port(address):
                 pytest.fail("two hold it")
-    async with held(address), listening(address, shared=True):
+    async with reserved_port(address), listening(address, shared=True):
         pass
 
 
@@ -47,7 +47,7 @@ async def test_the_port_stays_reserved_without_a_listener() -> None:
 async def test_a_port_in_use_cannot_be_reserved(shared: bool) -> None:
     async with listening(nobody(), shared=shared) as one:
         with pytest.raises(OSError, match="Address already in use"):
-            async with held(Address(*one.getsockname())):
+            async with reserved_port(Address(*one.getsockname())):
                 pytest.fail("it is held")
 
 
@@ -57,13 +57,13 @@ async def test_connections_in_time_wait_do_not_block_the_port() -> None:
         with socket.create_connection((address.host, address.port)) as client:
             one.accept()[0].close()  # it closes first, and so keeps the connection in TIME_WAIT
             assert client.recv(1) == b""
-    async with held(address), listening(address, shared=True):
+    async with reserved_port(address), listening(address, shared=True):
         pass
 
 
 @needs_ipv6
 async def test_a_name_has_the_same_port_at_each_address() -> None:
-    async with held(Address("localhost", 0)) as address:
+    async with reserved_port(Address("localhost", 0)) as address:
         assert address.host == "localhost"
         for place in await resolve(address):
             with pytest.raises(OSError, match="Address already in use"):

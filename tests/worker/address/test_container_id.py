@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from tfleet.worker.address.container_id import names, own_names
+from tfleet.worker.address.container_id import own_container_ids, possible_ids
 
 ID, OTHER = "3f" * 32, "a0" * 32
 OVERLAY = (
@@ -34,8 +34,8 @@ OWN_DISK = f"9 4 8:1 /docker/containers/{ID}/hosts /etc/hosts rw - ext4 /dev/sda
 def test_the_id_is_read_from_files_cgroups_then_hostname(
     mountinfo: str, cgroup: str, expected: tuple[str, ...]
 ) -> None:
-    assert names(mountinfo, cgroup, "host") == expected
+    assert possible_ids(mountinfo, cgroup, "host") == expected
 
 
 def test_there_is_always_one_to_ask_for() -> None:
-    assert own_names()[-1] == socket.gethostname()
+    assert own_container_ids()[-1] == socket.gethostname()

@@ -368,9 +368,9 @@ def test_a_refusal_is_noted_with_its_answer() -> None:
 
 LIMITED = """
 import resource
-from tfleet.worker.wsgi.server import CONNECTION_LIMITS, affordable
+from tfleet.worker.wsgi.server import CONNECTION_LIMITS, limit_to_open_files
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
-print("most", affordable(CONNECTION_LIMITS).max_connections)
+print("most", limit_to_open_files(CONNECTION_LIMITS).max_connections)
 """
 
 
