@@ -2,6 +2,7 @@
 
 import ast
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,13 @@ PACKAGES = ("client", "contract", "deploy", "discovery", "httpd", "proxy", "runt
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
+MAX_ATTRIBUTES = 15
+MAX_CONSTRUCTOR_PARAMETERS = 8
+CONSUL_OBJECTS = {
+    "discovery/embedded/model.py: Service",  # the fields of a service in Consul's health answers
+    "discovery/embedded/model.py: Check",  # the fields of a check there
+}
+"""Plain values that have more fields than a constructor may have parameters."""
 
 
 def test_no_two_classes_share_a_name() -> None:
@@ -35,3 +43,56 @@ def test_files_and_functions_have_a_bounded_length(package: str) -> None:
                 if lines > MAX_FUNCTION_LINES:
                     too_long.append(f"{path.relative_to(ROOT)}: {node.name}")
     assert too_long == []
+
+
+def test_constructors_have_few_parameters() -> None:
+    found = {where: parameters(node) for where, node in classes()}
+    assert {
+        where for where, names in found.items() if len(names) > MAX_CONSTRUCTOR_PARAMETERS
+    } == CONSUL_OBJECTS
+
+
+def test_classes_have_few_attributes() -> None:
+    found = {where: attributes(node) for where, node in classes()}
+    assert {where: names for where, names in found.items() if len(names) > MAX_ATTRIBUTES} == {}
+
+
+def classes() -> Iterator[tuple[str, ast.ClassDef]]:
+    """All classes, each with its place."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                yield f"{path.relative_to(ROOT)}: {node.name}", node
+
+
+def fields(node: ast.ClassDef, *without: str) -> set[str]:
+    """The names that the class's body annotates: a dataclass's fields. Leaves out those with these texts."""
+    annotated = [each for each in node.body if isinstance(each, ast.AnnAssign)]
+    return {
+        ast.unparse(each.target)
+        for each in annotated
+        if not any(text in ast.unparse(each) for text in ("ClassVar", *without))
+    }
+
+
+def parameters(node: ast.ClassDef) -> set[str]:
+    """The parameters of a class's constructor, without `self`; of a dataclass, its fields."""
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef) and each.name == "__init__":
+            arguments = (*each.args.posonlyargs, *each.args.args, *each.args.kwonlyargs)
+            return {one.arg for one in arguments} - {"self"}
+    if any("dataclass" in ast.unparse(one) for one in node.decorator_list):
+        return fields(node, "init=False")
+    return set()
+
+
+def attributes(node: ast.ClassDef) -> set[str]:
+    """The fields of a class, and what its methods assign to `self`."""
+    assigned = {
+        each.attr
+        for each in ast.walk(node)
+        if isinstance(each, ast.Attribute)
+        and isinstance(each.ctx, ast.Store)
+        and ast.unparse(each.value) == "self"
+    }
+    return fields(node) | assigned
