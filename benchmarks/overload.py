@@ -29,7 +29,7 @@ from tests.support.canned_server import nobody
 
 PAGE = Path(__file__).parents[1] / "docs/benchmarks/overload.md"
 _CONNECTIONS = 32
-_MOST_CONNECTIONS = 400
+_MAX_CONNECTIONS = 400
 _PEAK_S = 10.0
 _SECONDS, _TIMES = 30.0, 2.0
 _GOODPUT, _REJECTION_MS = 0.9, 50.0
@@ -92,7 +92,7 @@ async def _run(worker: Server, form: Form, seconds: float, times: float) -> Run:
             form.request(worker.url),
             per_second=rate,
             seconds=seconds,
-            connections=_MOST_CONNECTIONS,
+            connections=_MAX_CONNECTIONS,
         )
         flooding = group.create_task(sent)
         while not flooding.done():

@@ -62,13 +62,13 @@ def main() -> None:
 def _fleet(balance: Balance, warm: int, new: int = 0) -> WorkerTable:
     """So many workers that have been ready for long, and so many that have just become ready."""
     now_s = 0.0
-    fleet = WorkerTable(balance, clock=lambda: now_s, rng=random.Random(1))
+    workers = WorkerTable(balance, clock=lambda: now_s, rng=random.Random(1))
     instances = [Instance(f"w{number}", Address("127.0.0.1", 1)) for number in range(warm + new)]
     for came in (instances[:warm], instances):
-        fleet.apply_instances(came)
-        fleet.record_probes({instance.id: (Probe.READY, "") for instance in came})
+        workers.apply_instances(came)
+        workers.record_probes({instance.id: (Probe.READY, "") for instance in came})
         now_s = NOW_S
-    return fleet
+    return workers
 
 
 def _picks(rounds: int) -> dict[str, dict[int, float]]:
@@ -77,18 +77,18 @@ def _picks(rounds: int) -> dict[str, dict[int, float]]:
     for balance in BALANCES:
         even = {size: _fleet(balance, size) for size in (FEW, MANY)}
         uneven = {size: _fleet(balance, size // 2, size // 2) for size in (FEW, MANY)}
-        figures[balance] = _best({size: fleet.pick for size, fleet in even.items()}, rounds)
+        figures[balance] = _best({size: workers.pick for size, workers in even.items()}, rounds)
         figures[f"{balance}, half of them new"] = _best(
-            {size: fleet.pick for size, fleet in uneven.items()}, rounds
+            {size: workers.pick for size, workers in uneven.items()}, rounds
         )
         figures[f"{balance}, one was tried"] = _best(
-            {size: _retry(fleet) for size, fleet in even.items()}, rounds
+            {size: _retry(workers) for size, workers in even.items()}, rounds
         )
     return figures
 
 
-def _retry(fleet: WorkerTable) -> Callable[[], object]:
-    return lambda: fleet.pick({"w1"})
+def _retry(workers: WorkerTable) -> Callable[[], object]:
+    return lambda: workers.pick({"w1"})
 
 
 def _best(calls: dict[int, Callable[[], object]], rounds: int) -> dict[int, float]:

@@ -18,32 +18,32 @@ _REFUSED = (Probe.UNREACHABLE, "refused")
 
 
 def update_ms(fleets: dict[int, WorkerTable], rounds: int) -> dict[str, dict[int, float]]:
-    """Milliseconds of each update, the best of `rounds`, by update and size of the fleet."""
+    """Milliseconds of each update, the best of `rounds`, by update and number of workers."""
     figures: dict[str, dict[int, float]] = {}
-    for size, fleet in fleets.items():
+    for size, workers in fleets.items():
         for _ in range(rounds):
-            for name, calls in _round(fleet):
+            for name, calls in _round(workers):
                 best = figures.setdefault(name, {}).get(size, float("inf"))
                 figures[name][size] = min(best, sum(map(_ms, calls)))
     return figures
 
 
-def _round(fleet: WorkerTable) -> list[tuple[str, list[Callable[[], object]]]]:
+def _round(workers: WorkerTable) -> list[tuple[str, list[Callable[[], object]]]]:
     """Each update, with its calls; after the last one the fleet is as before."""
-    members = [member for member in fleet.pool.members.values() if member.id != _NEW.id]
+    members = [member for member in workers.pool.members.values() if member.id != _NEW.id]
     listed, one = [member.instance for member in members], members[0]
     some = dict.fromkeys([member.id for member in members[:64]], _READY)
     return [
-        ("a worker is ejected", [lambda: fleet.record_failure(one, "refused")]),
-        ("it is probed and comes back", [lambda: fleet.record_probes({one.id: _READY})]),
-        ("64 are probed", [lambda: fleet.record_probes(some)]),
-        ("a new worker is listed", [lambda: fleet.apply_instances([*listed, _NEW])]),
+        ("a worker is ejected", [lambda: workers.record_failure(one, "refused")]),
+        ("it is probed and comes back", [lambda: workers.record_probes({one.id: _READY})]),
+        ("64 are probed", [lambda: workers.record_probes(some)]),
+        ("a new worker is listed", [lambda: workers.apply_instances([*listed, _NEW])]),
         (
             "it leaves the list, is probed and dropped",
-            [lambda: fleet.apply_instances(listed), lambda: fleet.record_probes({_NEW.id: _REFUSED})],
+            [lambda: workers.apply_instances(listed), lambda: workers.record_probes({_NEW.id: _REFUSED})],
         ),
-        ("the prober finds due workers", [fleet.suspects, fleet.probes_due, fleet.next_probe_in_s]),
-        ("`GET /workers`", [lambda: json.dumps(document(worker_rows(fleet)))]),
+        ("the prober finds due workers", [workers.suspects, workers.probes_due, workers.next_probe_in_s]),
+        ("`GET /workers`", [lambda: json.dumps(document(worker_rows(workers)))]),
     ]
 
 

@@ -45,10 +45,10 @@ class _Attempt:
 def simulate(balance: Balance, slow_start_s: float = SLOW_START_S) -> list[Step]:
     """A worker joins ten others that are busy four fifths of the time."""
     now_s = 0.0
-    fleet = WorkerTable(balance, slow_start_s=slow_start_s, clock=lambda: now_s, rng=random.Random(1))
+    workers = WorkerTable(balance, slow_start_s=slow_start_s, clock=lambda: now_s, rng=random.Random(1))
     known = [Instance(f"w{number}", Address("h", 1)) for number in range(WORKERS)]
-    fleet.apply_instances(known)
-    fleet.record_probes({instance.id: (Probe.READY, "") for instance in known})
+    workers.apply_instances(known)
+    workers.record_probes({instance.id: (Probe.READY, "") for instance in known})
     in_flight: list[tuple[float, int, str, _Attempt]] = []
     free_s: dict[str, float] = {}
     steps: list[Step] = []
@@ -57,22 +57,22 @@ def simulate(balance: Balance, slow_start_s: float = SLOW_START_S) -> list[Step]
     begin_s = _JOINS_AT_S - 1.0
     for number in range(int((LENGTH_S + 1.0) * RATE_PER_S)):
         now_s = begin_s + number / RATE_PER_S
-        if now_s >= _JOINS_AT_S and _NEW not in fleet.pool.members:
-            fleet.apply_instances([*known, Instance(_NEW, Address("h", 1))])
-            fleet.record_probes({_NEW: (Probe.READY, "")})
+        if now_s >= _JOINS_AT_S and _NEW not in workers.pool.members:
+            workers.apply_instances([*known, Instance(_NEW, Address("h", 1))])
+            workers.record_probes({_NEW: (Probe.READY, "")})
             found.clear()
         if now_s >= _JOINS_AT_S + (len(steps) + 1) * STEP_S:
             others = (found.total() - found[_NEW]) / WORKERS
             steps.append(Step(len(steps) * STEP_S, found[_NEW] / others, queue))
             found, queue = Counter(), 0
         while in_flight and in_flight[0][0] <= now_s:
-            fleet.attempt_ended(*heapq.heappop(in_flight)[2:])
-        member = fleet.pick()
+            workers.attempt_ended(*heapq.heappop(in_flight)[2:])
+        member = workers.pick()
         assert member is not None
         found[member.id] += 1
         free_s[member.id] = max(now_s, free_s.get(member.id, 0.0)) + ANSWER_S
         one = _Attempt()
-        fleet.attempt_started(member.id, one)
+        workers.attempt_started(member.id, one)
         heapq.heappush(in_flight, (free_s[member.id], number, member.id, one))
-        queue = max(queue, fleet.in_flight(_NEW))
+        queue = max(queue, workers.in_flight(_NEW))
     return steps

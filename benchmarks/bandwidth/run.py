@@ -11,7 +11,7 @@ from benchmarks.bars import Bar
 from benchmarks.rounds import Spread
 
 _BIT: Final = 8
-_MOST: Final = max(WORKERS)
+_MAX_WORKERS: Final = max(WORKERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,21 @@ class Run:
             for workers in WORKERS
             if workers > 1
         ]
-        forward = self.mbit(Cell("forward", _MOST))
+        forward = self.mbit(Cell("forward", _MAX_WORKERS))
         of_link = Spread(*(mbit / self.rate_mbit for mbit in (forward.middle, forward.low, forward.high)))
         return [
             *every,
-            Bar(f"forward with {_MOST} workers, against one", None, 1.1, self.growth("forward", _MOST)),
-            Bar(f"forward with {_MOST} workers, images against the proxy's link", 0.9, None, of_link),
+            Bar(
+                f"forward with {_MAX_WORKERS} workers, against one",
+                None,
+                1.1,
+                self.growth("forward", _MAX_WORKERS),
+            ),
+            Bar(f"forward with {_MAX_WORKERS} workers, images against the proxy's link", 0.9, None, of_link),
             *(
                 Bar(f"p2p, bytes through the proxy for {cell.size}", None, 200, self.proxy_bytes(cell))
                 for cell in CELLS
-                if cell.mode == "p2p" and (cell.workers == _MOST or cell.image_bytes != IMAGE_BYTES)
+                if cell.mode == "p2p" and (cell.workers == _MAX_WORKERS or cell.image_bytes != IMAGE_BYTES)
             ),
         ]
 

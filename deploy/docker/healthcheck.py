@@ -12,7 +12,7 @@ import sys
 from typing import Final
 
 _TIMEOUT_S: Final = 4.0
-_MOST_BYTES: Final = 4096
+_MAX_BYTES: Final = 4096
 _QUESTION: Final = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -21,7 +21,7 @@ def ready(port: int) -> tuple[bool, str]:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S) as connection:
             connection.sendall(_QUESTION)
-            answer = connection.recv(_MOST_BYTES)
+            answer = connection.recv(_MAX_BYTES)
     except OSError as error:
         return False, str(error)
     return answer.startswith(b"HTTP/1.1 200 "), answer.decode("latin-1")

@@ -19,7 +19,7 @@ from tfleet.contract.names import PROXY_PORT
 from tfleet.contract.ticket_keys import BadKeyFileError, read_keys
 from tfleet.deploy.errors import CommandRefusedError
 from tfleet.deploy.lazy_commands import UNKNOWN_VARIABLES
-from tfleet.deploy.local.messages import photo, program, silent_registry
+from tfleet.deploy.local.messages import photo, program, unreachable_registry_warning
 from tfleet.deploy.local.plan import LOOPBACK, FleetPlan, ProxyPlan, SharedOptions, WorkersPlan
 from tfleet.deploy.local.ports import PortTakenError, free_ports, reachable
 from tfleet.deploy.local.run import run_fleet
@@ -143,7 +143,7 @@ def up(ctx: click.Context, /, **options: Any) -> None:
     width = max(len("registry"), len(f"worker-{own.workers}"))
     console = Console(out=sys.stdout, err=sys.stderr, width=width)
     if isinstance(registry, ConsulRegistry) and not reachable(registry.address):
-        console.say(silent_registry(registry))
+        console.say(unreachable_registry_warning(registry))
     here = Path.cwd()
     # Without the unknown variables: each of the processes would warn of them again.
     known = {

@@ -19,7 +19,9 @@ def photo(folder: Path) -> str:
     return str(_PHOTO if (folder / _PHOTO).is_file() else Path("cat.jpg"))
 
 
-def opening(workers: int, mode: Mode, proxy: Address, registry: ConsulRegistry | EmbeddedRegistry) -> str:
+def start_message(
+    workers: int, mode: Mode, proxy: Address, registry: ConsulRegistry | EmbeddedRegistry
+) -> str:
     """The first line: what will be started."""
     return (
         f"a fleet of {_count(workers)} behind a proxy on {proxy} ({mode} mode), "
@@ -27,7 +29,7 @@ def opening(workers: int, mode: Mode, proxy: Address, registry: ConsulRegistry |
     )
 
 
-def silent_registry(registry: ConsulRegistry) -> str:
+def unreachable_registry_warning(registry: ConsulRegistry) -> str:
     """The warning that the registry does not answer, and what to do."""
     return (
         f"the registry at {registry.address} does not answer: workers are found as soon as it does. "
@@ -43,7 +45,7 @@ def program(argv0: str, folder: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
-def invitation(mode: Mode, here: Address, image: str, tfleet: str, there: Address | None = None) -> str:
+def ready_message(mode: Mode, here: Address, image: str, tfleet: str, there: Address | None = None) -> str:
     """The commands to paste, in a block of their own, for a proxy that is found `here` by this machine and
     `there` by others.
 
@@ -82,7 +84,7 @@ def progress(ready: int, wanted: int, elapsed_s: float) -> str:
     return f"waiting for {_count(wanted)} ({elapsed_s:.0f} s): TensorFlow takes a while to load a model"
 
 
-def farewell(why: str) -> str:
+def stop_message(why: str) -> str:
     """The line that announces the stop; `why` is a signal or a process that cannot run."""
     return f"stopping because of {why}: the proxy first; Ctrl-C now kills what is left"
 

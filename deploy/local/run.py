@@ -44,14 +44,16 @@ async def run_fleet(
     """
     stages = _stages(fleet, console, environ, policy)
     supervisor = Supervisor(stages, stop_timeout_s=fleet.drain_timeout_s + _BEYOND_DRAIN_S)
-    console.say(announce.opening(fleet.workers.number, fleet.proxy.mode, fleet.proxy.address, fleet.registry))
+    console.say(
+        announce.start_message(fleet.workers.number, fleet.proxy.mode, fleet.proxy.address, fleet.registry)
+    )
     with on_stop_signal(supervisor.stop) as signals:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervisor.run())
             reporter = group.create_task(_report_progress(fleet, console, image, tfleet))
             await supervisor.stop_asked.wait()
             reporter.cancel()
-            console.say(announce.farewell(signals[0].name if signals else _name_of(supervisor.failed)))
+            console.say(announce.stop_message(signals[0].name if signals else _name_of(supervisor.failed)))
     if supervisor.failed:
         raise CommandRefusedError("; ".join(_refusals(supervisor.failed, stages)))
     for process in (each for stage in stages for each in stage.processes if each.final_reason):
@@ -93,7 +95,7 @@ async def _report_progress(fleet: FleetPlan, console: Console, image: str, tflee
                 shown = True
                 there = announce.address_for_others(fleet.proxy.address)
                 console.show(
-                    announce.invitation(fleet.proxy.mode, fleet.local_proxy_address, image, tfleet, there)
+                    announce.ready_message(fleet.proxy.mode, fleet.local_proxy_address, image, tfleet, there)
                 )
             await asyncio.sleep(progress.pause_s(elapsed_s))
 

@@ -12,11 +12,11 @@ from prometheus_client.samples import Sample
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.balancing.member import WorkerState
 
-# Each listener sees all workers and the whole registry: of these figures the one that is worst is told.
-_MOST: Final = frozenset(
+# Each listener sees all workers and the whole registry: so the largest figure is the right one.
+_MAXIMA: Final = frozenset(
     {"tfleet_proxy_workers", "tfleet_registry_last_sync_seconds", "tfleet_registry_unlisted_workers"}
 )
-_FIRST: Final = frozenset({"process_start_time_seconds"})
+_MINIMA: Final = frozenset({"process_start_time_seconds"})
 _CREATED: Final = "_created"
 _LASTING: Final = frozenset({"counter", "histogram"})
 _WORST_LAST: Final = (WorkerState.READY, WorkerState.STARTING, WorkerState.DRAINING, WorkerState.EJECTED)
@@ -63,9 +63,9 @@ def _merged(rows: Sequence[WorkerRow]) -> WorkerRow:
 
 
 def _added(family: str, one: Sample, other: Sample) -> Sample:
-    if family in _MOST:
+    if family in _MAXIMA:
         return one._replace(value=max(one.value, other.value))
-    if family in _FIRST or one.name.endswith(_CREATED):
+    if family in _MINIMA or one.name.endswith(_CREATED):
         return one._replace(value=min(one.value, other.value))
     return one._replace(value=one.value + other.value)
 

@@ -19,7 +19,7 @@ from tests.support.steady_load import SteadyLoad
 RATE = 50.0
 COPIES = 32
 # Of large bodies fewer at a time: the load generator has the same CPUs.
-_MOST_BYTES = 128 * 1024 * 1024
+_MAX_BYTES = 128 * 1024 * 1024
 
 
 async def _send(session: aiohttp.ClientSession, url: str, body: bytes, turn: asyncio.Semaphore) -> int:
@@ -32,7 +32,7 @@ async def _send(session: aiohttp.ClientSession, url: str, body: bytes, turn: asy
 async def _flood(fleet: Fleet, name: str) -> Counter[int]:
     """The statuses of all copies of one image, sent as many at once as there is room for."""
     body = await asyncio.to_thread(made, name)
-    turn = asyncio.Semaphore(max(2, min(COPIES, _MOST_BYTES // len(body))))
+    turn = asyncio.Semaphore(max(2, min(COPIES, _MAX_BYTES // len(body))))
     timeout = aiohttp.ClientTimeout(total=100)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
         return Counter(

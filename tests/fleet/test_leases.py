@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from tests.support.canned_server import nobody
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.fleet_processes import fleet, registry_process, worker_id
 from tests.support.p2p_load import P2pLoad
 from tests.support.relay import relay_beside
@@ -62,7 +62,7 @@ async def test_one_lookup_serves_hundreds_of_images_evenly() -> None:
         shares = Counter[int]()
         workers = []
         for number in range(WORKERS):
-            worker = await stack.enter_async_context(stand_in())
+            worker = await stack.enter_async_context(fake_worker())
             worker.answer = functools.partial(_classified, shares, number)
             workers.append(worker)
         proxy = await stack.enter_async_context(single_process_proxy(settings(*workers, mode="p2p")))

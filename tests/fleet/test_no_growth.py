@@ -10,10 +10,10 @@ from benchmarks.soak.growth import mb_per_100k
 from benchmarks.soak.process import Proxy, proxy
 from tests.support.waiting import eventually
 
-MOST_MB_PER_100K = 1.0
+MAX_MB_PER_100K = 1.0
 WARM_UP = 30_000
 WINDOW = 15_000
-MOST_WINDOWS = 5
+MAX_WINDOWS = 5
 SAMPLES = 20
 
 
@@ -40,11 +40,11 @@ async def test_a_proxy_does_not_grow_with_the_requests_that_it_served() -> None:
         async with Clients(running.address, connections=16, seed=1) as clients:
             slopes = [await growth(running, clients)]
             # The allocator takes a large piece now and then. That is a step; a leak grows in every window.
-            while slopes[-1] >= MOST_MB_PER_100K and len(slopes) < MOST_WINDOWS:
+            while slopes[-1] >= MAX_MB_PER_100K and len(slopes) < MAX_WINDOWS:
                 slopes.append(await growth(running, clients))
         wrong += clients.wrong
         assert not wrong, f"{len(wrong)} were not answered as they should: {wrong[:5]}"
-        assert slopes[-1] < MOST_MB_PER_100K, f"MB for 100,000 requests, window by window: {slopes}"
+        assert slopes[-1] < MAX_MB_PER_100K, f"MB for 100,000 requests, window by window: {slopes}"
         await eventually(
             running.held,
             wanted=lambda held: held.tasks <= start.tasks and held.descriptors <= warm.descriptors,

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import flask
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tfleet.contract.address import Address
 from tfleet.contract.cors import CORS_OFF
 from tfleet.contract.problem import Problem
@@ -161,7 +161,7 @@ async def bare_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
 @contextlib.asynccontextmanager
 async def proxy(options: ServerOptions) -> AsyncIterator[RunningServer]:
     """The proxy in front of a worker that takes everything."""
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         limits = settings(
             worker,
             client_limits=options.limits,

@@ -10,7 +10,7 @@ import aiohttp.web
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.fake_worker import CLIENT_LIMITS, settings, stand_in
+from tests.support.fake_worker import CLIENT_LIMITS, fake_worker, settings
 from tests.support.raw_client import RawClient, raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -30,7 +30,10 @@ async def metric(proxy: Address, name: str) -> float:
 
 
 async def test_a_head_that_takes_too_long_is_refused_with_408() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=IMPATIENT)) as proxy:
+    async with (
+        fake_worker() as worker,
+        single_process_proxy(settings(worker, client_limits=IMPATIENT)) as proxy,
+    ):
         async with raw_client(proxy) as client:
             await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n")
             refusal = await client.answer()
@@ -42,7 +45,10 @@ async def test_a_head_that_takes_too_long_is_refused_with_408() -> None:
 
 
 async def test_a_slowly_sent_head_gains_no_time() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=IMPATIENT)) as proxy:
+    async with (
+        fake_worker() as worker,
+        single_process_proxy(settings(worker, client_limits=IMPATIENT)) as proxy,
+    ):
         async with raw_client(proxy) as client:
             began_s = time.monotonic()
             dripping = asyncio.ensure_future(drip(client))
@@ -61,14 +67,17 @@ async def drip(client: RawClient) -> None:
 
 
 async def test_a_silent_new_connection_is_closed_without_an_answer() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=IMPATIENT)) as proxy:
+    async with (
+        fake_worker() as worker,
+        single_process_proxy(settings(worker, client_limits=IMPATIENT)) as proxy,
+    ):
         async with raw_client(proxy) as client:
             assert await client.ends() == b""
 
 
 async def test_the_time_for_a_head_begins_anew_with_each_request() -> None:
     limits = replace(CLIENT_LIMITS, header_timeout_s=1.0)
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy) as client:
             for _ in range(4):
                 await client.send(POST[:10])
@@ -80,7 +89,10 @@ async def test_the_time_for_a_head_begins_anew_with_each_request() -> None:
 
 async def test_a_pipelined_head_does_not_cost_the_first_its_answer() -> None:
     release = asyncio.Event()
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=IMPATIENT)) as proxy:
+    async with (
+        fake_worker() as worker,
+        single_process_proxy(settings(worker, client_limits=IMPATIENT)) as proxy,
+    ):
 
         async def held(request: aiohttp.web.Request) -> aiohttp.web.Response:
             await release.wait()
@@ -97,7 +109,10 @@ async def test_a_pipelined_head_does_not_cost_the_first_its_answer() -> None:
 
 
 async def test_a_body_may_take_longer_than_a_head() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=IMPATIENT)) as proxy:
+    async with (
+        fake_worker() as worker,
+        single_process_proxy(settings(worker, client_limits=IMPATIENT)) as proxy,
+    ):
         async with raw_client(proxy) as client:
             await client.send(POST[:-4])
             for byte in (b"a", b"b", b"c", b"d"):
@@ -108,7 +123,7 @@ async def test_a_body_may_take_longer_than_a_head() -> None:
 
 async def test_a_connection_is_kept_idle_only_for_so_long() -> None:
     limits = replace(CLIENT_LIMITS, idle_timeout_s=0.3)
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy) as client:
             await client.send(POST)
             assert (await client.answer()).status == 200
@@ -116,7 +131,7 @@ async def test_a_connection_is_kept_idle_only_for_so_long() -> None:
 
 
 async def test_an_endless_head_is_refused_with_400() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         async with raw_client(proxy) as client:
             await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n")
             for number in range(100):
@@ -130,7 +145,7 @@ async def test_an_endless_head_is_refused_with_400() -> None:
 
 
 async def test_a_refusal_is_logged_and_counted_under_its_request_id() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         with capture_logs() as logs:
             async with raw_client(proxy) as client:
                 await client.send(b"GARBAGE\r\n\r\n")
@@ -144,7 +159,7 @@ async def test_a_refusal_is_logged_and_counted_under_its_request_id() -> None:
 async def test_one_connection_too_many_gets_503() -> None:
     """The others are served."""
     limits = replace(CLIENT_LIMITS, max_connections=2)
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy) as one, raw_client(proxy) as two:
             for client in (one, two):
                 await client.send(POST)
@@ -166,7 +181,7 @@ async def test_one_connection_too_many_gets_503() -> None:
 
 async def test_an_idle_connection_gives_way_at_the_proxy() -> None:
     limits = replace(CLIENT_LIMITS, max_connections=1, idle_give_way=True)
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy) as first:
             await first.send(POST)
             assert (await first.answer()).status == 200
@@ -178,7 +193,7 @@ async def test_an_idle_connection_gives_way_at_the_proxy() -> None:
 
 async def test_a_client_sending_while_refused_gets_the_answer() -> None:
     limits = replace(CLIENT_LIMITS, max_connections=1)
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy), raw_client(proxy) as second:
             head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n"
             await second.send(head + bytes(5_000_000))
@@ -187,7 +202,7 @@ async def test_a_client_sending_while_refused_gets_the_answer() -> None:
 
 @pytest.mark.parametrize("path", ["/healthz", "/"])
 async def test_while_draining_an_answer_ends_its_connection(path: str) -> None:
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         draining = settings(worker, drain_grace_s=1.0)
         proxied = single_process_proxy(draining)
         proxy = await proxied.__aenter__()

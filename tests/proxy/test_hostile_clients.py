@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from tests.support.fake_worker import CLIENT_LIMITS, settings, stand_in
+from tests.support.fake_worker import CLIENT_LIMITS, fake_worker, settings
 from tests.support.proxy_invariants import assert_at_rest
 from tests.support.raw_client import raw_client
 from tests.support.scripted_worker import scripted_worker
@@ -33,7 +33,7 @@ async def test_unread_answers_are_bounded() -> None:
         await asyncio.sleep(0.3)
         return before == answered > 0
 
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         worker.answer = large
         async with strict_client(proxy) as client:
             await client.send(post(b"x") * 300)
@@ -46,7 +46,7 @@ async def test_unread_answers_are_bounded() -> None:
 
 
 async def test_thousands_of_pipelined_lookups_delay_no_other() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         async with strict_client(proxy) as greedy, strict_client(proxy) as other:
             sending = asyncio.ensure_future(greedy.send(LOOKUP * 3000))
             for _ in range(5):
@@ -59,7 +59,7 @@ async def test_thousands_of_pipelined_lookups_delay_no_other() -> None:
 
 async def test_empty_lines_without_end_are_refused() -> None:
     async with (
-        stand_in() as worker,
+        fake_worker() as worker,
         single_process_proxy(settings(worker)) as proxy,
         raw_client(proxy) as client,
     ):
@@ -74,7 +74,7 @@ async def test_empty_lines_without_end_are_refused() -> None:
 async def test_a_slow_second_head_has_the_head_time_out() -> None:
     """Not that of an idle connection."""
     limits = replace(CLIENT_LIMITS, header_timeout_s=0.3, idle_timeout_s=60.0)
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy) as client:
             await client.send(post(b"x"))
             assert (await client.answer()).status == 200
@@ -85,7 +85,7 @@ async def test_a_slow_second_head_has_the_head_time_out() -> None:
 @pytest.mark.process
 async def test_a_second_head_may_begin_at_the_end_of_the_idle_time() -> None:
     limits = replace(CLIENT_LIMITS, header_timeout_s=10.0, idle_timeout_s=1.5)
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy) as client:
             await client.send(post(b"x"))
             assert (await client.answer()).status == 200
@@ -99,7 +99,7 @@ async def test_a_second_head_may_begin_at_the_end_of_the_idle_time() -> None:
 @pytest.mark.parametrize("path", ["/healthz", "/nothing"])
 async def test_a_page_asked_for_with_broken_chunks_is_refused(path: str) -> None:
     async with (
-        stand_in() as worker,
+        fake_worker() as worker,
         single_process_proxy(settings(worker)) as proxy,
         raw_client(proxy) as client,
     ):
@@ -112,7 +112,7 @@ async def test_a_page_asked_for_with_broken_chunks_is_refused(path: str) -> None
 
 
 async def test_a_worker_that_closes_at_once_is_passed_over() -> None:
-    async with scripted_worker() as closes, stand_in() as good:
+    async with scripted_worker() as closes, fake_worker() as good:
         limits = settings(closes.address, good, try_timeout_s=8.0)
         async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
             for _ in range(4):

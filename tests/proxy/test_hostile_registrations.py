@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.either_registry import REGISTRIES, either_registry
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.registered_workers import ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -57,7 +57,7 @@ async def raw(proxy: Address, line: str) -> bytes:
 
 @pytest.mark.parametrize("mode", ["forward", "p2p"])
 async def test_an_id_with_line_ends_reaches_no_answer(registry: Address, mode: Mode) -> None:
-    async with stand_in() as good, stand_in() as evil:
+    async with fake_worker() as good, fake_worker() as evil:
         good.name = "w1"
         with capture_logs() as lines:
             async with single_process_proxy(settings(mode=mode, registry=ConsulRegistry(registry))) as proxy:
@@ -77,7 +77,10 @@ async def test_an_id_with_line_ends_reaches_no_answer(registry: Address, mode: M
 
 
 async def test_odd_models_and_addresses_are_refused_and_others_served(registry: Address) -> None:
-    async with stand_in() as good, single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy:
+    async with (
+        fake_worker() as good,
+        single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy,
+    ):
         async with aiohttp.ClientSession() as session:
             for number, odd in enumerate(ODD):
                 definition = {"ID": f"odd-{number}", "Name": "tfleet", "Port": 1, "Address": "127.0.0.1"}

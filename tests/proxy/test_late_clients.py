@@ -6,7 +6,7 @@ import socket
 import aiohttp
 from aiohttp import web
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -23,7 +23,7 @@ async def row(proxy: Address) -> tuple[str, int]:
 
 
 async def test_a_body_that_stops_is_408_and_not_the_worker_s_fault() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_timeout_s=0.3)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, client_timeout_s=0.3)) as proxy:
         async with raw_client(proxy) as client:
             await client.send(HEAD + b"some")
             refusal = await client.answer()
@@ -35,7 +35,7 @@ async def test_a_body_that_stops_is_408_and_not_the_worker_s_fault() -> None:
 
 
 async def test_a_body_that_comes_slowly_but_steadily_is_taken() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_timeout_s=1.0)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, client_timeout_s=1.0)) as proxy:
         async with raw_client(proxy) as client:
             await client.send(HEAD)
             for byte in b"something":
@@ -52,7 +52,7 @@ async def test_an_unread_answer_ends_and_ejects_no_worker() -> None:
         while True:
             await answer.write(bytes(100_000))
 
-    async with stand_in() as worker, single_process_proxy(settings(worker, client_timeout_s=0.3)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, client_timeout_s=0.3)) as proxy:
         worker.answer = endless
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -9,7 +9,7 @@ from aiohttp import web
 from tests.proxy.admin.test_registry_metrics import scrape
 from tests.support.canned_server import canned, http, nobody
 from tests.support.embedded_registry import embedded_registry
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.registered_workers import deregister, listed, ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -32,7 +32,7 @@ def agent(registry: Address) -> ConsulAgent:
 async def test_it_is_registered_from_its_first_worker_to_its_drain() -> None:
     with embedded_registry() as registry:
         async with (
-            stand_in() as worker,
+            fake_worker() as worker,
             single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy,
         ):
             await eventually(
@@ -52,7 +52,7 @@ async def test_it_is_registered_from_its_first_worker_to_its_drain() -> None:
 async def test_proxies_and_workers_are_separate_services() -> None:
     with embedded_registry() as registry:
         async with (
-            stand_in() as worker,
+            fake_worker() as worker,
             single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy,
         ):
             await register(registry, worker.address)
@@ -64,7 +64,7 @@ async def test_proxies_and_workers_are_separate_services() -> None:
 async def test_it_deregisters_before_it_refuses_requests() -> None:
     with embedded_registry() as registry:
         where = settings(registry=ConsulRegistry(registry), drain_grace_s=1.0)
-        async with stand_in() as worker, AsyncExitStack() as stack:
+        async with fake_worker() as worker, AsyncExitStack() as stack:
             proxy = await stack.enter_async_context(single_process_proxy(where))
             await register(registry, worker.address)
             await eventually(lambda: listed(registry))
@@ -86,7 +86,7 @@ async def test_one_that_drains_does_not_begin_to_register() -> None:
 
     with embedded_registry(witness) as registry:
         where = settings(registry=ConsulRegistry(registry), drain_grace_s=0.5)
-        async with stand_in() as worker, AsyncExitStack() as stack:
+        async with fake_worker() as worker, AsyncExitStack() as stack:
             proxy = await stack.enter_async_context(single_process_proxy(where))
             async with asyncio.TaskGroup() as group:
                 group.create_task(stack.aclose())
@@ -97,7 +97,7 @@ async def test_one_that_drains_does_not_begin_to_register() -> None:
 
 async def test_a_proxy_that_dies_leaves_the_registry_as_well() -> None:
     async def die(registry: Address) -> None:
-        async with stand_in() as worker, single_process_proxy(settings(registry=ConsulRegistry(registry))):
+        async with fake_worker() as worker, single_process_proxy(settings(registry=ConsulRegistry(registry))):
             await register(registry, worker.address)
             await eventually(lambda: listed(registry))
             raise LookupError("it lost its eyes")
@@ -112,7 +112,7 @@ async def test_a_proxy_that_dies_leaves_the_registry_as_well() -> None:
 async def test_it_advertises_what_was_chosen_or_else_where_it_listens(chosen: Address | None) -> None:
     with embedded_registry() as registry:
         where = settings(registry=ConsulRegistry(registry), advertise=chosen)
-        async with stand_in() as worker, single_process_proxy(where) as proxy:
+        async with fake_worker() as worker, single_process_proxy(where) as proxy:
             await register(registry, worker.address)
             (row,) = await eventually(lambda: listed(registry))
             assert Address(row["Address"], row["Port"]) == (chosen or proxy)
@@ -121,7 +121,7 @@ async def test_it_advertises_what_was_chosen_or_else_where_it_listens(chosen: Ad
 async def test_one_that_hosts_the_registry_is_in_it_too() -> None:
     registry = nobody()
     async with (
-        stand_in() as worker,
+        fake_worker() as worker,
         single_process_proxy(settings(registry=EmbeddedRegistry(registry))) as proxy,
     ):
         await register(registry, worker.address)
@@ -140,7 +140,7 @@ async def test_it_serves_although_the_registry_refuses_all() -> None:
 
     with embedded_registry(no_agent) as registry:
         async with (
-            stand_in() as worker,
+            fake_worker() as worker,
             single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy,
         ):
             await register(registry, worker.address)
@@ -158,7 +158,7 @@ async def test_a_proxy_taking_over_a_port_removes_the_stale_entry() -> None:
     with embedded_registry() as registry:
         await asyncio.to_thread(agent(registry).register, stale)
         where = settings(registry=ConsulRegistry(registry), port=proxy.port)
-        async with stand_in() as worker, single_process_proxy(where):
+        async with fake_worker() as worker, single_process_proxy(where):
             await register(registry, worker.address)
             (row,) = await eventually(
                 lambda: listed(registry), wanted=lambda rows: rows and rows[0]["ID"] != stale.id
@@ -172,7 +172,7 @@ async def test_an_address_conflict_leaves_the_other_entry_alone() -> None:
         other = Instance("other", address)
         await asyncio.to_thread(agent(registry).register, other)
         where = settings(registry=ConsulRegistry(registry), advertise=address)
-        async with stand_in() as worker, single_process_proxy(where) as proxy:
+        async with fake_worker() as worker, single_process_proxy(where) as proxy:
             await register(registry, worker.address)
             await eventually(lambda: workers(proxy), wanted=ready)
             assert [row["ID"] for row in await listed(registry)] == ["other"]
@@ -182,7 +182,7 @@ async def test_an_address_conflict_leaves_the_other_entry_alone() -> None:
 
 async def test_one_that_lives_is_not_pruned() -> None:
     with embedded_registry() as registry:
-        async with stand_in() as worker, single_process_proxy(settings(registry=ConsulRegistry(registry))):
+        async with fake_worker() as worker, single_process_proxy(settings(registry=ConsulRegistry(registry))):
             await register(registry, worker.address)
             await eventually(lambda: listed(registry))
             assert await asyncio.to_thread(find_stale, agent(registry), find_address_owner) == ()

@@ -8,7 +8,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from tests.support.embedded_registry import embedded_registry
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.registered_workers import deregister, ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -22,7 +22,7 @@ EMBEDDED = EmbeddedRegistry(Address("127.0.0.1", 0))
 async def test_registered_workers_are_found_and_leaving_dropped() -> None:
     with embedded_registry() as registry:
         async with (
-            stand_in() as worker,
+            fake_worker() as worker,
             single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy,
         ):
             await register(registry, worker.address)
@@ -36,7 +36,7 @@ async def test_registered_workers_are_found_and_leaving_dropped() -> None:
 async def test_a_forgotten_worker_is_kept_while_ready() -> None:
     with embedded_registry() as registry:
         async with (
-            stand_in() as worker,
+            fake_worker() as worker,
             single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy,
         ):
             await register(registry, worker.address)
@@ -49,7 +49,7 @@ async def test_a_forgotten_worker_is_kept_while_ready() -> None:
 async def test_another_server_at_a_workers_address_gets_no_image() -> None:
     with embedded_registry() as registry:
         async with (
-            stand_in() as stranger,
+            fake_worker() as stranger,
             single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy,
         ):
             stranger.name = "w2"
@@ -63,7 +63,7 @@ async def test_another_server_at_a_workers_address_gets_no_image() -> None:
 async def test_another_servers_answer_is_not_passed_on() -> None:
     """It got the address after the last probe; its labels are those of another model."""
     with embedded_registry() as registry:
-        async with stand_in() as lost, stand_in() as stays:
+        async with fake_worker() as lost, fake_worker() as stays:
             async with single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy:
                 lost.name, stays.name = "w1", "w2"
                 await register(registry, lost.address)
@@ -80,7 +80,7 @@ async def test_another_servers_answer_is_not_passed_on() -> None:
 
 async def test_two_models_in_one_registry_are_one_log_line() -> None:
     with embedded_registry() as registry, capture_logs() as logs:
-        async with stand_in() as one, stand_in() as two:
+        async with fake_worker() as one, fake_worker() as two:
             async with single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy:
                 await register(registry, one.address)
                 await register(registry, two.address, worker_id="w2", model="flowers")
@@ -93,11 +93,11 @@ async def test_two_models_in_one_registry_are_one_log_line() -> None:
 
 
 async def test_an_ejected_worker_returns_when_reachable() -> None:
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         address = worker.address
     async with single_process_proxy(settings(address)) as proxy, aiohttp.ClientSession() as session:
         assert (await workers(proxy))[0]["state"] == "ejected"
-        async with stand_in(address.port):
+        async with fake_worker(address.port):
             await eventually(lambda: workers(proxy), wanted=lambda rows: rows[0]["state"] == "ready")
             async with session.post(proxy.url, data=b"x") as answer:
                 assert answer.status == 200
@@ -126,9 +126,9 @@ async def test_sigterm_finishes_what_is_in_flight() -> None:
         await release.wait()
         return web.Response(text="finished")
 
-    async with stand_in() as probe:
+    async with fake_worker() as probe:
         port = probe.address.port
-    async with stand_in() as worker, aiohttp.ClientSession() as session:
+    async with fake_worker() as worker, aiohttp.ClientSession() as session:
         worker.answer = hold
         serving = asyncio.ensure_future(run_proxy(settings(worker, port=port)))
         url = f"http://127.0.0.1:{port}"

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.contract.ticket import LIFETIME_S, TicketKeys, check
@@ -54,7 +54,7 @@ def test_a_ticket_outlives_its_lease_by_half_a_minute() -> None:
 async def test_a_text_lookup_has_the_ticket_in_the_url(key_file: KeyFile, mode: Mode, path: str) -> None:
     """So that curl can use it."""
     async with (
-        stand_in() as worker,
+        fake_worker() as worker,
         single_process_proxy(settings(worker, mode=mode, ticket_keys=key_file)) as proxy,
     ):
         answer, text = await asked(proxy, path)
@@ -66,7 +66,7 @@ async def test_a_text_lookup_has_the_ticket_in_the_url(key_file: KeyFile, mode: 
 
 
 async def test_json_has_the_ticket_in_a_field(key_file: KeyFile) -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, ticket_keys=key_file)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, ticket_keys=key_file)) as proxy:
         answer, text = await asked(proxy, "/worker", accept="application/json")
         document = json.loads(text)
         assert document["address"] == str(worker.address)
@@ -75,7 +75,7 @@ async def test_json_has_the_ticket_in_a_field(key_file: KeyFile) -> None:
 
 
 async def test_the_workers_come_with_one_though_none_is_ready(key_file: KeyFile) -> None:
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         worker.ready = False
         async with single_process_proxy(settings(worker, ticket_keys=key_file)) as proxy:
             answer, text = await asked(proxy, "/workers")
@@ -87,7 +87,7 @@ async def test_the_workers_come_with_one_though_none_is_ready(key_file: KeyFile)
 
 
 async def test_a_lease_has_one_for_all_its_workers(key_file: KeyFile) -> None:
-    async with stand_in() as one, stand_in() as two:
+    async with fake_worker() as one, fake_worker() as two:
         async with single_process_proxy(settings(one, two, ticket_keys=key_file)) as proxy:
             document = json.loads((await asked(proxy, "/worker?n=8"))[1])
             assert good(document["ticket"])
@@ -112,7 +112,7 @@ async def test_an_image_is_sent_on_with_a_ticket(
     key_file: KeyFile, path: str, target: str, rest: str
 ) -> None:
     async with (
-        stand_in() as worker,
+        fake_worker() as worker,
         single_process_proxy(settings(worker, mode="p2p", ticket_keys=key_file)) as proxy,
     ):
         answer, _ = await asked(proxy, path, method="POST", data=b"image")
@@ -125,7 +125,7 @@ async def test_an_image_is_sent_on_with_a_ticket(
 
 
 async def test_forwarded_requests_carry_the_proxys_ticket(key_file: KeyFile) -> None:
-    async with stand_in() as worker, aiohttp.ClientSession() as session:
+    async with fake_worker() as worker, aiohttp.ClientSession() as session:
         async with single_process_proxy(settings(worker, ticket_keys=key_file)) as proxy:
             async with session.post(proxy.url, data=b"image", headers={"X-Ticket": "theirs"}) as answer:
                 assert answer.status == 200
@@ -136,7 +136,7 @@ async def test_forwarded_requests_carry_the_proxys_ticket(key_file: KeyFile) -> 
 
 
 async def test_without_keys_there_are_no_tickets() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         answer, text = await asked(proxy, "/worker")
         assert text == f"{worker.address}\n"
         assert "X-Ticket" not in answer.headers
@@ -159,7 +159,7 @@ async def test_a_refused_proxy_ticket_is_not_shown_to_clients(
     key_file: KeyFile, with_keys: bool, said: str
 ) -> None:
     keys = key_file if with_keys else None
-    async with stand_in() as worker, single_process_proxy(settings(worker, ticket_keys=keys)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, ticket_keys=keys)) as proxy:
         worker.answer = refuses
         for _ in range(7):  # also when it has happened again and again
             answer, text = await asked(proxy, "/", method="POST", data=b"image")
@@ -171,8 +171,8 @@ async def test_a_refused_proxy_ticket_is_not_shown_to_clients(
 async def test_a_worker_refusing_tickets_is_ejected_with_reason(key_file: KeyFile) -> None:
     """Another worker is asked."""
     async with (
-        stand_in() as one,
-        stand_in() as two,
+        fake_worker() as one,
+        fake_worker() as two,
         single_process_proxy(settings(one, two, ticket_keys=key_file)) as proxy,
     ):
         one.answer = refuses
@@ -197,7 +197,7 @@ async def test_a_worker_refusing_tickets_is_ejected_with_reason(key_file: KeyFil
 
 
 async def test_keys_that_change_need_no_restart(key_file: KeyFile, tmp_path: Path) -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, ticket_keys=key_file)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, ticket_keys=key_file)) as proxy:
         path = tmp_path / "tickets.key"
         path.write_text("n" * 64)
         os.utime(path, (1, 1))

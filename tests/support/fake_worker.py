@@ -1,4 +1,4 @@
-"""Stand-in workers for the proxy's tests: real sockets, scripted answers."""
+"""Fake workers for the proxy's tests: real sockets, scripted answers."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ class Seen:
 
 
 @dataclass
-class StandIn:
+class FakeWorker:
     """A worker that answers with the hash of what it got, unless told otherwise."""
 
     address: Address
@@ -65,9 +65,9 @@ class StandIn:
 
 
 @contextlib.asynccontextmanager
-async def stand_in(port: int = 0) -> AsyncIterator[StandIn]:
+async def fake_worker(port: int = 0) -> AsyncIterator[FakeWorker]:
     """A worker that listens inside the block."""
-    worker = StandIn(Address("127.0.0.1", 1))
+    worker = FakeWorker(Address("127.0.0.1", 1))
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", worker.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -107,7 +107,7 @@ CLIENT_LIMITS = ConnectionLimits(max_connections=1000, header_timeout_s=10.0, id
 
 
 def settings(
-    *workers: Address | StandIn,
+    *workers: Address | FakeWorker,
     mode: Mode = "forward",
     balance: Balance = "round-robin",
     slow_start_s: float = SLOW_START_S,
@@ -128,7 +128,7 @@ def settings(
     drain_grace_s: float = 0.0,
 ) -> ProxySettings:
     """A proxy's settings: a static list of workers, any free port."""
-    addresses = tuple(w.address if isinstance(w, StandIn) else w for w in workers)
+    addresses = tuple(w.address if isinstance(w, FakeWorker) else w for w in workers)
     return ProxySettings(
         mode=mode,
         listen=ListenSettings(Address("127.0.0.1", port), admin, client_limits),

@@ -14,7 +14,7 @@ from typing import IO, Any
 import aiohttp
 
 from tests.support.environment import users_environment
-from tests.support.fake_worker import StandIn
+from tests.support.fake_worker import FakeWorker
 from tests.support.waiting import eventually, eventually_sync
 from tfleet.contract.address import Address
 
@@ -109,7 +109,7 @@ async def lines(running: Together, event: str, wanted: int = 1) -> list[dict[str
     )
 
 
-def static(worker: StandIn) -> tuple[str, str]:
+def static(worker: FakeWorker) -> tuple[str, str]:
     return "--registry", f"static:{worker.address}"
 
 

@@ -19,8 +19,8 @@ _TOLERANCE = 0.02
 # On a machine that is too slow for a rate, or stalls, the load is what the machine can do: a turn is left out
 # while so many wait for their answers, twice as many as any fault holds up, and what was missed is not made
 # up for.
-_MOST_IN_FLIGHT = 256
-_MOST_BEHIND_S = 0.1
+_MAX_IN_FLIGHT = 256
+_MAX_BEHIND_S = 0.1
 _SHARPNESS = 10.0  # that of tests.support.graphs.pixel_graph
 
 
@@ -151,12 +151,12 @@ class SteadyLoad:
     async def _send_all(self) -> None:
         due_s = time.monotonic()
         while not self._stop.is_set():
-            if self.tally.in_flight < _MOST_IN_FLIGHT:
+            if self.tally.in_flight < _MAX_IN_FLIGHT:
                 self.tally.sent += 1
                 if self.tally.sent >= self._goal:
                     self._reached.set()
                 self._group.create_task(self._send(self.tally, *picture(self._rng), None))
-            due_s = max(due_s + self._period_s, time.monotonic() - _MOST_BEHIND_S)
+            due_s = max(due_s + self._period_s, time.monotonic() - _MAX_BEHIND_S)
             await asyncio.sleep(due_s - time.monotonic())
 
     async def _send(

@@ -13,30 +13,30 @@ HERE = Address("127.0.0.1", 12480)
 
 
 def test_forward_mode_shows_the_contracts_two_curl_lines() -> None:
-    lines = announce.invitation("forward", HERE, "cat.jpg", "tfleet").splitlines()
+    lines = announce.ready_message("forward", HERE, "cat.jpg", "tfleet").splitlines()
     assert '  curl -v -XPOST localhost:12480 -F "data=@cat.jpg"' in lines
     assert "  curl -X POST -F image=@cat.jpg 'http://localhost:12480/predict'" in lines
     assert "  tfleet status" in lines
 
 
 def test_p2p_mode_asks_the_proxy_for_a_worker_first() -> None:
-    lines = announce.invitation("p2p", HERE, "cat.jpg", "tfleet").splitlines()
+    lines = announce.ready_message("p2p", HERE, "cat.jpg", "tfleet").splitlines()
     assert '  curl -v -XPOST $(curl -s localhost:12480) -F "data=@cat.jpg"' in lines
     assert sum("curl" in line for line in lines) == 1
 
 
 def test_another_port_is_in_every_line() -> None:
-    text = announce.invitation("forward", Address("127.0.0.1", 8080), "cat.jpg", "tfleet")
+    text = announce.ready_message("forward", Address("127.0.0.1", 8080), "cat.jpg", "tfleet")
     assert text.count("localhost:8080") == 3
     assert "  tfleet status --proxy localhost:8080" in text
 
 
 def test_a_proxy_for_others_is_named_as_they_find_it() -> None:
     there = Address("192.0.2.1", 12480)
-    shared = announce.invitation("forward", HERE, "cat.jpg", "tfleet", there)
+    shared = announce.ready_message("forward", HERE, "cat.jpg", "tfleet", there)
     assert shared.count("localhost:12480") == 2
     assert shared.endswith("\nOther machines find it at 192.0.2.1:12480.\n")
-    only_there = announce.invitation("p2p", there, "cat.jpg", "tfleet", there)
+    only_there = announce.ready_message("p2p", there, "cat.jpg", "tfleet", there)
     assert "$(curl -s 192.0.2.1:12480)" in only_there
     assert "  tfleet status --proxy 192.0.2.1:12480" in only_there
 
@@ -57,7 +57,7 @@ def test_the_photo_is_the_checkouts_own_where_there_is_one(tmp_path: Path) -> No
 
 def test_the_opening_says_what_is_started_and_how_to_stop_it() -> None:
     registry = EmbeddedRegistry(Address("127.0.0.1", 12481))
-    assert announce.opening(1, "p2p", Address("127.0.0.1", 12480), registry) == (
+    assert announce.start_message(1, "p2p", Address("127.0.0.1", 12480), registry) == (
         "a fleet of 1 worker behind a proxy on 127.0.0.1:12480 (p2p mode), "
         "registry embedded (127.0.0.1:12481); Ctrl-C stops it all"
     )
@@ -76,7 +76,7 @@ def test_progress_counts_the_ready_workers(ready: int, text: str) -> None:
 
 
 def test_the_farewell_names_its_cause() -> None:
-    assert announce.farewell("SIGTERM").startswith("stopping because of SIGTERM: the proxy first")
+    assert announce.stop_message("SIGTERM").startswith("stopping because of SIGTERM: the proxy first")
 
 
 def test_a_program_off_the_path_is_shown_with_its_path(
@@ -94,6 +94,6 @@ def test_a_program_off_the_path_is_shown_with_its_path(
 
 
 def test_a_silent_registry_is_named_with_what_to_do_about_it() -> None:
-    said = announce.silent_registry(ConsulRegistry(Address("consul", 8500)))
+    said = announce.unreachable_registry_warning(ConsulRegistry(Address("consul", 8500)))
     assert "consul:8500 does not answer" in said
     assert "CONSUL_HTTP_ADDR" in said

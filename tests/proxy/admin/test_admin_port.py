@@ -11,7 +11,7 @@ import pytest
 
 from tests.proxy.admin.test_app import get
 from tests.support.canned_server import nobody
-from tests.support.fake_worker import CLIENT_LIMITS, settings, stand_in
+from tests.support.fake_worker import CLIENT_LIMITS, fake_worker, settings
 from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.cors import Cors
@@ -23,7 +23,7 @@ OPERATORS = ("/workers", "/metrics")
 
 async def test_the_operators_pages_are_on_the_admin_port_alone() -> None:
     admin = nobody()
-    async with stand_in() as worker, single_process_proxy(settings(worker, admin=admin)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, admin=admin)) as proxy:
         for path in (*OPERATORS, f"/workers/{worker.address}/metrics"):
             assert (await get(admin, path))[0].status == 200
             for method in ("GET", "POST", "DELETE"):
@@ -35,14 +35,14 @@ async def test_the_operators_pages_are_on_the_admin_port_alone() -> None:
 
 
 async def test_without_one_they_are_on_the_public_port() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         for path in OPERATORS:
             assert (await get(proxy, path))[0].status == 200
 
 
 async def test_both_ports_say_whether_the_proxy_is_alive_and_ready() -> None:
     admin = nobody()
-    async with stand_in() as worker, single_process_proxy(settings(worker, admin=admin)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, admin=admin)) as proxy:
         for port in (proxy, admin):
             for path in ("/healthz", "/readyz"):
                 assert (await get(port, path))[0].status == 200
@@ -50,14 +50,14 @@ async def test_both_ports_say_whether_the_proxy_is_alive_and_ready() -> None:
 
 async def test_each_port_s_help_names_what_is_there() -> None:
     admin = nobody()
-    async with stand_in() as worker, single_process_proxy(settings(worker, admin=admin)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, admin=admin)) as proxy:
         assert "/workers" not in (await get(proxy, "/"))[1]
         assert "/workers" in (await get(admin, "/"))[1]
 
 
 async def test_nobody_sends_images_to_the_admin_port() -> None:
     admin = nobody()
-    async with stand_in() as worker, single_process_proxy(settings(worker, admin=admin)):
+    async with fake_worker() as worker, single_process_proxy(settings(worker, admin=admin)):
         for path in ("/", "/predict"):
             answer, _ = await get(admin, path, method="POST")
             assert answer.status == 404
@@ -67,7 +67,7 @@ async def test_nobody_sends_images_to_the_admin_port() -> None:
 
 async def test_pages_of_both_ports_are_counted_together() -> None:
     admin = nobody()
-    async with stand_in() as worker, single_process_proxy(settings(worker, admin=admin)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, admin=admin)) as proxy:
         await get(proxy, "/healthz")
         await get(admin, "/healthz")
         _, text = await get(admin, "/metrics")
@@ -76,7 +76,7 @@ async def test_pages_of_both_ports_are_counted_together() -> None:
 
 async def test_operators_get_in_when_clients_don_t() -> None:
     admin, limits = nobody(), replace(CLIENT_LIMITS, max_connections=1)
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         async with single_process_proxy(settings(worker, admin=admin, client_limits=limits)) as proxy:
             async with raw_client(proxy) as held:
                 await held.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -89,7 +89,7 @@ async def test_origins_are_allowed_on_both_ports() -> None:
     admin = nobody()
     anywhere = Cors(frozenset({"*"}))
     async with (
-        stand_in() as worker,
+        fake_worker() as worker,
         single_process_proxy(settings(worker, admin=admin, cors=anywhere)) as proxy,
     ):
         for port, path in ((proxy, "/workers"), (admin, "/workers"), (proxy, "/healthz")):
@@ -99,7 +99,7 @@ async def test_origins_are_allowed_on_both_ports() -> None:
 
 async def test_the_admin_port_says_that_the_proxy_drains() -> None:
     admin = nobody()
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         proxied = single_process_proxy(settings(worker, admin=admin, drain_grace_s=0.5))
         await proxied.__aenter__()
         assert (await get(admin, "/readyz"))[0].status == 200
@@ -113,7 +113,7 @@ async def test_the_admin_port_says_that_the_proxy_drains() -> None:
 
 
 async def test_a_taken_admin_port_is_one_line_that_names_the_option() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as taken:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as taken:
         with pytest.raises(CannotListenError, match=f"{taken}: Address already in use; see --admin-port"):
             async with single_process_proxy(settings(worker, admin=taken)):
                 pytest.fail("it listens")

@@ -3,7 +3,7 @@ import json
 import aiohttp
 import pytest
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tfleet.contract.address import Address
 from tfleet.discovery.registry import StaticRegistry
 from tfleet.proxy.server import single_process_proxy
@@ -34,7 +34,7 @@ async def test_the_front_page_of_forward_mode_has_lines_to_paste() -> None:
 
 @pytest.mark.parametrize(("mode", "path"), [("forward", "/worker"), ("p2p", "/worker"), ("p2p", "/")])
 async def test_a_lookup_answers_an_address_and_a_newline(mode: str, path: str) -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, mode=mode)) as proxy:  # type: ignore[arg-type] # one of MODES
+    async with fake_worker() as worker, single_process_proxy(settings(worker, mode=mode)) as proxy:  # type: ignore[arg-type] # one of MODES
         answer, text = await get(proxy, path)
         assert text == f"{worker.address}\n"
         assert answer.headers["Content-Type"].startswith("text/plain")
@@ -43,7 +43,7 @@ async def test_a_lookup_answers_an_address_and_a_newline(mode: str, path: str) -
 
 
 async def test_a_lookup_answers_json_where_it_is_asked_for() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
         answer, text = await get(proxy, "/", accept="application/json")
         assert answer.content_type == "application/json"
         assert json.loads(text) == {
@@ -57,8 +57,8 @@ async def test_a_lookup_answers_json_where_it_is_asked_for() -> None:
 
 async def test_lookups_take_turns() -> None:
     async with (
-        stand_in() as one,
-        stand_in() as two,
+        fake_worker() as one,
+        fake_worker() as two,
         single_process_proxy(settings(one, two, mode="p2p")) as proxy,
     ):
         found = [(await get(proxy, "/"))[1].strip() for _ in range(4)]
@@ -74,7 +74,7 @@ async def test_a_lookup_without_a_worker_is_503() -> None:
 
 
 async def test_a_p2p_proxy_redirects_an_image_unread() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
         answer, _ = await get(proxy, "/predict?top=2", method="POST")
         assert answer.status == 307
         assert answer.headers["Location"] == f"{worker.address.url}/predict?top=2"
@@ -108,12 +108,12 @@ async def test_it_is_alive_without_workers_but_not_ready() -> None:
 
 
 async def test_it_is_ready_with_a_worker() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         assert (await get(proxy, "/readyz"))[0].status == 200
 
 
 async def test_the_table_of_workers_says_how_each_one_is() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         (row,) = json.loads((await get(proxy, "/workers"))[1])["workers"]
         assert row == {
             "id": str(worker.address),
@@ -131,7 +131,7 @@ async def test_the_table_of_workers_says_how_each_one_is() -> None:
 
 
 async def test_the_metrics_count_requests_bytes_and_workers() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         async with aiohttp.ClientSession() as session, session.post(proxy.url, data=b"x" * 1000) as answer:
             length = len(await answer.read())
         await get(proxy, "/nothing")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tfleet.contract.cors import Cors
 from tfleet.proxy.server import single_process_proxy
 
@@ -91,7 +91,7 @@ async def visit(url: str, site: Site) -> Any:
 
 @pytest.mark.skipif(BROWSER is None, reason="there is no chromium on the PATH")
 async def test_a_page_of_the_named_origin_reads_and_another_does_not() -> None:
-    async with stand_in() as worker, site() as pages:
+    async with fake_worker() as worker, site() as pages:
         named = f"http://127.0.0.1:{pages.port}"
         cors = Cors.parse((named, "https://a.example"))
         async with single_process_proxy(settings(worker, cors=cors)) as proxy:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.raw_client import Answer, raw_client
 from tfleet.proxy.server import single_process_proxy
 
 
 async def ask(head: str) -> Answer:
     async with (
-        stand_in() as worker,
+        fake_worker() as worker,
         single_process_proxy(settings(worker)) as proxy,
         raw_client(proxy) as client,
     ):

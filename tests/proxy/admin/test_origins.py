@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.support.fake_worker import CLIENT_LIMITS, StandIn, settings, stand_in
+from tests.support.browser_origins import ALLOW, EXPOSE, NOTHING, PREFLIGHT, A, B, C, headers_from
+from tests.support.fake_worker import CLIENT_LIMITS, FakeWorker, fake_worker, settings
 from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -16,25 +17,15 @@ from tfleet.contract.cors import Cors
 from tfleet.proxy.server import single_process_proxy
 from tfleet.proxy.settings import Mode
 
-NOTHING: Mapping[str, str] = {}
-A, B, C = "https://a.example", "https://b.example", "https://c.example"
-ALLOW = "Access-Control-Allow-Origin"
-EXPOSE = "Access-Control-Expose-Headers"
-PREFLIGHT = {
-    "Origin": A,
-    "Access-Control-Request-Method": "POST",
-    "Access-Control-Request-Headers": "x-ticket",
-}
-
 
 @contextlib.asynccontextmanager
 async def proxy_for(
-    *origins: str, mode: Mode = "forward", worker: StandIn | None = None, max_connections: int = 100
+    *origins: str, mode: Mode = "forward", worker: FakeWorker | None = None, max_connections: int = 100
 ) -> AsyncIterator[Address]:
     limits = replace(CLIENT_LIMITS, max_connections=max_connections)
     async with contextlib.AsyncExitStack() as stack:
         if worker is None:
-            worker = await stack.enter_async_context(stand_in())
+            worker = await stack.enter_async_context(fake_worker())
         yield await stack.enter_async_context(
             single_process_proxy(
                 settings(
@@ -57,7 +48,7 @@ async def answer(
     body: bytes = b"",
     more: Mapping[str, str] = NOTHING,
 ) -> aiohttp.ClientResponse:
-    headers = {**more} if origin is None else {"Origin": origin, **more}
+    headers = headers_from(origin, more)
     async with aiohttp.ClientSession() as session:
         sent = session.request(
             method, proxy.url + path, headers=headers, data=body or None, allow_redirects=False
@@ -104,14 +95,14 @@ async def test_each_answer_says_who_may_read_it(method: str, path: str, status: 
 
 
 async def test_errors_of_an_image_say_it_too() -> None:
-    async with stand_in() as worker, proxy_for(A, B, worker=worker) as proxy:
+    async with fake_worker() as worker, proxy_for(A, B, worker=worker) as proxy:
         assert allowed(await answer(proxy, "POST", "/", body=bytes(1001))) == [A]
         got = await answer(proxy, "POST", "/", body=b"x", more={"X-Request-Timeout-Ms": "x"})
         assert (got.status, allowed(got)) == (400, [A])
         worker.answer = busy
         got = await answer(proxy, "POST", "/", body=b"x")
         assert (got.status, allowed(got), got.headers["Retry-After"]) == (429, [A], "1")
-    async with proxy_for(A, B, worker=StandIn(Address("127.0.0.1", 1))) as proxy:
+    async with proxy_for(A, B, worker=FakeWorker(Address("127.0.0.1", 1))) as proxy:
         got = await answer(proxy, "POST", "/", body=b"x")
         assert (got.status, allowed(got)) == (503, [A])
         assert (await answer(proxy, "GET", "/worker")).status == 503
@@ -150,7 +141,7 @@ async def test_a_workers_own_header_is_not_repeated() -> None:
         theirs = {ALLOW: "*", EXPOSE: "X-A", "Vary": "Origin", "X-A": "1"}
         return web.Response(headers=theirs, text="ok")
 
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         worker.answer = readable
         async with proxy_for(A, B, worker=worker) as proxy:
             got = await answer(proxy, "POST", "/", body=b"x")
@@ -161,7 +152,7 @@ async def test_a_workers_own_header_is_not_repeated() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/predict", "/worker", "/workers", "/nothing"])
 async def test_a_preflight_is_answered(path: str) -> None:
-    async with stand_in() as worker, proxy_for(A, worker=worker) as proxy:
+    async with fake_worker() as worker, proxy_for(A, worker=worker) as proxy:
         got = await answer(proxy, "OPTIONS", path, more=PREFLIGHT)
         assert (got.status, allowed(got), got.headers["Vary"]) == (204, [A], "Origin")
         assert "POST" in got.headers["Access-Control-Allow-Methods"]

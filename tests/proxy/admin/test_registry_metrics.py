@@ -1,7 +1,7 @@
 import aiohttp
 
 from tests.support.embedded_registry import embedded_registry
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.registered_workers import deregister, register
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -27,7 +27,7 @@ async def changed(proxy: Address, times: int) -> None:
 async def test_a_worker_that_is_kept_though_it_is_not_listed_is_shown() -> None:
     with embedded_registry() as registry:
         async with (
-            stand_in() as worker,
+            fake_worker() as worker,
             single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy,
         ):
             await changed(proxy, 1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -21,7 +21,7 @@ PROXY_PROTOCOL = {
 
 async def test_http_1_0_without_a_host_gets_each_page() -> None:
     """As HAProxy's plain `option httpchk GET /readyz` asks."""
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         await eventually(lambda: page(proxy, b"/readyz"), wanted=lambda found: found[0] == 200)
         for path in (b"/healthz", b"/metrics", b"/workers", b"/"):
             status, text = await page(proxy, path)
@@ -31,7 +31,7 @@ async def test_http_1_0_without_a_host_gets_each_page() -> None:
 
 async def test_an_empty_host_is_no_reason_to_refuse_a_page() -> None:
     async with (
-        stand_in() as worker,
+        fake_worker() as worker,
         single_process_proxy(settings(worker)) as proxy,
         raw_client(proxy) as client,
     ):
@@ -49,7 +49,7 @@ async def page(proxy: Address, path: bytes) -> tuple[int, bytes]:
 
 @pytest.mark.parametrize("line", PROXY_PROTOCOL.values(), ids=PROXY_PROTOCOL)
 async def test_the_proxy_protocol_is_named(line: bytes) -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         for pieces in ([line + GET], [line[:3], line[3:] + GET], [line[:4], line[4:] + GET]):
             async with raw_client(proxy) as client:
                 for piece in pieces:
@@ -61,7 +61,7 @@ async def test_the_proxy_protocol_is_named(line: bytes) -> None:
 
 
 async def test_other_paths_are_not_mistaken_for_a_page() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         for head in (b"PROXY / HTTP/1.1\r\nHost: a\r\n\r\n", b"PROXYTCP4 1\r\n\r\n", b"\0\r\n\r\n"):
             async with raw_client(proxy) as client:
                 await client.send(head)

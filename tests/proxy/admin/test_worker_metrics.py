@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from tests.support.canned_server import nobody
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.contract.problem import ProblemError
@@ -39,7 +39,7 @@ async def test_a_worker_s_page_comes_through_the_proxy_in_both_modes() -> None:
     async def metrics(request: web.Request) -> web.Response:
         return web.Response(text=PAGE if request.path == "/metrics" else "no")
 
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         worker.answer = metrics
         for mode in ("forward", "p2p"):
             async with single_process_proxy(settings(worker, mode=mode)) as proxy:
@@ -47,7 +47,11 @@ async def test_a_worker_s_page_comes_through_the_proxy_in_both_modes() -> None:
 
 
 async def test_only_workers_of_the_fleet_are_asked() -> None:
-    async with stand_in() as worker, stand_in() as stranger, single_process_proxy(settings(worker)) as proxy:
+    async with (
+        fake_worker() as worker,
+        fake_worker() as stranger,
+        single_process_proxy(settings(worker)) as proxy,
+    ):
         found = await get(proxy, stranger.address)
         assert (found[0], detail(found)) == (
             404,
@@ -77,7 +81,7 @@ async def test_an_unexpected_page_is_not_passed_on(answer, how: str) -> None:  #
         response: web.Response = answer()
         return response
 
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         worker.answer = metrics
         found = await get(proxy, worker.address)
         assert found[0] == 502
@@ -85,17 +89,17 @@ async def test_an_unexpected_page_is_not_passed_on(answer, how: str) -> None:  #
 
 
 async def test_another_server_at_its_address_is_not_taken_for_it() -> None:
-    fleet = WorkerTable()
-    async with stand_in() as worker, aiohttp.ClientSession() as session:
-        fleet.apply_instances([Instance("tfleet-mine", worker.address)])
+    workers = WorkerTable()
+    async with fake_worker() as worker, aiohttp.ClientSession() as session:
+        workers.apply_instances([Instance("tfleet-mine", worker.address)])
         worker.name = "tfleet-another"
-        status = LocalStatus(fleet, ProxyMetrics(), Readiness())
+        status = LocalStatus(workers, ProxyMetrics(), Readiness())
         with pytest.raises(ProblemError, match="tfleet-mine is not at its address any more, but tfleet-ano"):
             await WorkerMetricsPages(status, session)("tfleet-mine")
 
 
 async def test_asking_leaves_only_lines_for_debug_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         await get(proxy, worker.address)
 
         async def front_page() -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.proxy.balancing.test_maintenance import asked
 from tests.support.embedded_registry import embedded_registry
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.registered_workers import deregister, ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.discovery.registry import ConsulRegistry
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.process
 @pytest.mark.timeout(180)
 async def test_a_deregistered_live_worker_is_out_after_a_minute() -> None:
     with embedded_registry() as registry:
-        async with stand_in() as own, stand_in() as stranger:
+        async with fake_worker() as own, fake_worker() as stranger:
             own.name, stranger.name = "w1", "stranger"
             async with single_process_proxy(
                 settings(slow_start_s=0, registry=ConsulRegistry(registry))

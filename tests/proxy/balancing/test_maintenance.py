@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from tests.support.either_registry import REGISTRIES, either_registry
-from tests.support.fake_worker import StandIn, settings, stand_in
+from tests.support.fake_worker import FakeWorker, fake_worker, settings
 from tests.support.registered_workers import ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -42,9 +42,9 @@ async def maintain(registry: Address, worker_id: str | None, *, enable: bool, re
 @contextlib.asynccontextmanager
 async def fleet(
     registry: Address, mode: Mode = "forward"
-) -> AsyncIterator[tuple[Address, dict[str, StandIn]]]:
+) -> AsyncIterator[tuple[Address, dict[str, FakeWorker]]]:
     """A proxy with two workers."""
-    async with stand_in() as one, stand_in() as other:
+    async with fake_worker() as one, fake_worker() as other:
         async with single_process_proxy(
             settings(mode=mode, slow_start_s=0, registry=ConsulRegistry(registry))
         ) as proxy:

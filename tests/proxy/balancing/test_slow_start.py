@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from tests.support.embedded_registry import embedded_registry
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.registered_workers import register, workers
 from tests.support.waiting import eventually
 from tfleet.discovery.registry import ConsulRegistry
@@ -63,7 +63,7 @@ def test_without_a_window_everybody_is_warm_at_once() -> None:
 @pytest.mark.process
 async def test_a_new_worker_starts_slowly_in_a_busy_fleet() -> None:
     with embedded_registry() as registry:
-        async with stand_in() as worker:
+        async with fake_worker() as worker:
             async with single_process_proxy(
                 settings(registry=ConsulRegistry(registry), slow_start_s=SLOW_START_S)
             ) as proxy:

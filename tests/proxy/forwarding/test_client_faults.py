@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.proxy_invariants import assert_at_rest, metric, states
 from tests.support.scripted_worker import (
     ScriptedWorker,
@@ -65,7 +65,7 @@ async def test_chunks_reach_the_worker_right_and_nothing_else_does(data: bytes, 
 
 async def test_a_request_that_comes_byte_by_byte_is_a_request() -> None:
     async with (
-        stand_in() as worker,
+        fake_worker() as worker,
         single_process_proxy(settings(worker)) as proxy,
         strict_client(proxy) as client,
     ):
@@ -77,7 +77,7 @@ async def test_a_request_that_comes_byte_by_byte_is_a_request() -> None:
 
 
 async def test_requests_in_one_segment_are_answered_in_their_order() -> None:
-    async with stand_in() as one, stand_in() as two, single_process_proxy(settings(one, two)) as proxy:
+    async with fake_worker() as one, fake_worker() as two, single_process_proxy(settings(one, two)) as proxy:
         bodies = [b"%d" % number * 1000 for number in range(6)]
         requests = [post(body) if number % 2 else post_chunked(body) for number, body in enumerate(bodies)]
         async with strict_client(proxy) as client:
@@ -96,7 +96,7 @@ async def test_requests_in_one_segment_are_answered_in_their_order() -> None:
 async def test_a_cut_answer_ends_the_pipelined_requests() -> None:
     """They were not answered, and nothing on this connection can be."""
     half = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
-    async with scripted_worker(read, half) as bad, stand_in() as good:
+    async with scripted_worker(read, half) as bad, fake_worker() as good:
         async with single_process_proxy(settings(bad.address, good)) as proxy, strict_client(proxy) as client:
             await client.send(post(b"first") + post(b"second"))
             answer = await client.hear()
@@ -108,7 +108,7 @@ async def test_a_cut_answer_ends_the_pipelined_requests() -> None:
 
 async def test_expect_100_continue_is_answered() -> None:
     async with (
-        stand_in() as worker,
+        fake_worker() as worker,
         single_process_proxy(settings(worker)) as proxy,
         strict_client(proxy) as client,
     ):
@@ -146,7 +146,7 @@ async def test_a_client_that_waits_for_100_is_refused_before_its_body(
 
 async def test_an_unknown_expectation_is_417() -> None:
     async with (
-        stand_in() as worker,
+        fake_worker() as worker,
         single_process_proxy(settings(worker)) as proxy,
         strict_client(proxy) as client,
     ):
@@ -160,7 +160,7 @@ async def test_an_unknown_expectation_is_417() -> None:
 async def test_an_http_1_0_client_gets_no_100_continue() -> None:
     """It would take 100 for the answer (RFC 9110 section 10.1.1)."""
     async with (
-        stand_in() as worker,
+        fake_worker() as worker,
         single_process_proxy(settings(worker)) as proxy,
         strict_client(proxy) as client,
     ):

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.canned_server import canned, http
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.proxy_invariants import assert_at_rest, states
 from tests.support.scripted_worker import (
     Line,
@@ -117,7 +117,7 @@ async def test_it_is_not_lost_to_a_body_that_is_sent_at_full_speed() -> None:
 
 async def test_an_early_answer_does_not_wait_for_a_stalled_body() -> None:
     """The rest of the body is read and thrown away, and then comes the next request."""
-    async with stand_in() as other:
+    async with fake_worker() as other:
         async with scripted_worker(read_head, ANSWER, hang) as worker:
             async with (
                 single_process_proxy(settings(worker.address, other)) as proxy,
@@ -136,7 +136,7 @@ async def test_an_early_answer_does_not_wait_for_a_stalled_body() -> None:
 @pytest.mark.parametrize("status", [429, 503])
 async def test_an_early_refusal_resends_the_body_to_another(status: int) -> None:
     answer = b"HTTP/1.1 %d No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % status
-    async with scripted_worker(read_head, answer) as busy, stand_in() as free:
+    async with scripted_worker(read_head, answer) as busy, fake_worker() as free:
         async with (
             single_process_proxy(settings(busy.address, free)) as proxy,
             strict_client(proxy) as client,

@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from tests.support.fake_worker import StandIn, raw_server, settings, stand_in
+from tests.support.fake_worker import FakeWorker, fake_worker, raw_server, settings
 from tfleet.contract.address import Address
 from tfleet.proxy.server import single_process_proxy
 
@@ -28,13 +28,13 @@ async def post(
 
 
 @contextlib.asynccontextmanager
-async def two_workers() -> AsyncIterator[tuple[StandIn, StandIn]]:
-    async with stand_in() as one, stand_in() as two:
+async def two_workers() -> AsyncIterator[tuple[FakeWorker, FakeWorker]]:
+    async with fake_worker() as one, fake_worker() as two:
         yield one, two
 
 
 async def test_request_and_answer_pass_unchanged() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         body = b"\xff\xd8" + bytes(range(256)) * 200
         answer, content = await post(
             proxy,
@@ -57,7 +57,7 @@ async def test_request_and_answer_pass_unchanged() -> None:
 
 
 async def test_an_encoded_body_goes_on_as_it_came() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         body = gzip.compress(b"an image" * 100)
         assert (await post(proxy, data=body, headers={"Content-Encoding": "gzip"}))[0].status == 200
         assert worker.seen[0].headers["Content-Encoding"] == "gzip"
@@ -65,7 +65,7 @@ async def test_an_encoded_body_goes_on_as_it_came() -> None:
 
 
 async def test_an_absolute_url_in_the_request_line_becomes_its_path() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
         writer.write(
             b"POST http://elsewhere:1/predict?top=%2F HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"
@@ -109,7 +109,7 @@ async def test_a_chunked_body_without_a_length_is_passed_on() -> None:
         for _ in range(5):
             yield b"piece"
 
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         answer, _ = await post(proxy, data=pieces())
         assert answer.status == 200
         assert worker.seen[0].body == b"piece" * 5
@@ -127,7 +127,7 @@ async def test_an_answer_comes_through_while_it_is_made() -> None:
         return response
 
     async with (
-        stand_in() as worker,
+        fake_worker() as worker,
         single_process_proxy(settings(worker)) as proxy,
         aiohttp.ClientSession() as session,
     ):
@@ -145,8 +145,8 @@ async def rows(proxy: Address) -> list[dict[str, Any]]:
 
 
 async def test_a_refused_connection_ejects_at_the_first_try() -> None:
-    async with contextlib.AsyncExitStack() as leaving, stand_in() as stays:
-        leaves = await leaving.enter_async_context(stand_in())
+    async with contextlib.AsyncExitStack() as leaving, fake_worker() as stays:
+        leaves = await leaving.enter_async_context(fake_worker())
         async with single_process_proxy(settings(leaves, stays)) as proxy:
             await leaving.aclose()
             for _ in range(4):
@@ -159,7 +159,7 @@ async def test_a_refused_connection_ejects_at_the_first_try() -> None:
 async def test_a_failed_last_worker_is_502_and_no_worker_503() -> None:
     """The 503 has a Retry-After."""
     async with contextlib.AsyncExitStack() as leaving:
-        worker = await leaving.enter_async_context(stand_in())
+        worker = await leaving.enter_async_context(fake_worker())
         async with single_process_proxy(settings(worker)) as proxy:
             await leaving.aclose()
             answer, content = await post(proxy, data=b"x")
@@ -173,7 +173,7 @@ async def test_a_failed_last_worker_is_502_and_no_worker_503() -> None:
 
 
 async def test_a_body_over_the_limit_is_refused_before_it_is_sent() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, max_body_bytes=1000)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, max_body_bytes=1000)) as proxy:
         reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\nExpect: 100-continue\r\n\r\n")
         head = await reader.readuntil(b"\r\n\r\n")
@@ -189,7 +189,7 @@ async def test_a_body_that_grows_over_the_limit_is_refused() -> None:
         for _ in range(100):
             yield b"x" * 100
 
-    async with stand_in() as worker, single_process_proxy(settings(worker, max_body_bytes=1000)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, max_body_bytes=1000)) as proxy:
         answer, content = await post(proxy, data=endless())
         assert answer.status == 413
         assert "--max-body-bytes" in json.loads(content)["detail"]
@@ -201,7 +201,7 @@ async def test_an_answer_that_takes_too_long_is_a_504() -> None:
         await asyncio.Event().wait()
         return web.Response()
 
-    async with stand_in() as worker, single_process_proxy(settings(worker, timeout_s=0.2)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, timeout_s=0.2)) as proxy:
         worker.answer = never
         answer, content = await post(proxy, data=b"x")
         assert answer.status == 504
@@ -217,7 +217,7 @@ async def test_the_deadline_is_for_the_answers_head_only() -> None:
             await asyncio.sleep(0.1)
         return response
 
-    async with stand_in() as worker, single_process_proxy(settings(worker, timeout_s=1.0)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, timeout_s=1.0)) as proxy:
         worker.answer = trickle
         answer, content = await post(proxy, data=b"x")
         assert (answer.status, content) == (200, b"x" * 12)
@@ -229,7 +229,7 @@ async def test_a_workers_answer_passes_with_any_status() -> None:
             status=415, body=b"{}", headers={"Content-Type": "application/problem+json", "X-Own": "1"}
         )
 
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         worker.answer = refuse
         answer, content = await post(proxy, data=b"x")
         assert (answer.status, content, answer.headers["X-Own"]) == (415, b"{}", "1")

@@ -3,7 +3,7 @@ import pytest
 from aiohttp import web
 
 from tests.support.embedded_registry import embedded_registry
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.registered_workers import ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -35,7 +35,7 @@ async def test_an_image_is_read_only_by_the_worker_it_names() -> None:
         return web.Response(status=421, headers={"X-Worker": "w3"})
 
     with embedded_registry() as registry:
-        async with stand_in() as taken, stand_in() as stays:
+        async with fake_worker() as taken, fake_worker() as stays:
             async with single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy:
                 taken.name, stays.name = "w1", "w2"
                 await register(registry, taken.address)

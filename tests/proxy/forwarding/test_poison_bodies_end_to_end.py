@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.proxy_invariants import metric, states
 from tests.support.scripted_worker import (
     Line,
@@ -241,7 +241,11 @@ async def test_workers_that_are_all_ejected_still_get_requests() -> None:
 
 @pytest.mark.process
 async def test_a_hanging_worker_is_ejected_within_two_seconds() -> None:
-    async with stand_in() as bad, stand_in() as good, single_process_proxy(settings(bad, good)) as proxy:
+    async with (
+        fake_worker() as bad,
+        fake_worker() as good,
+        single_process_proxy(settings(bad, good)) as proxy,
+    ):
         bad.hung = True
         began_s = time.monotonic()
         async with strict_client(proxy) as client:
@@ -265,7 +269,7 @@ async def test_a_worker_that_is_gone_is_ejected_by_its_first_hang_up() -> None:
         writer.close()
 
     server = await asyncio.start_server(end_at_the_first_image, "127.0.0.1", 0)
-    async with server, stand_in() as good:
+    async with server, fake_worker() as good:
         gone = Address(*server.sockets[0].getsockname())
         async with single_process_proxy(settings(gone, good)) as proxy, strict_client(proxy) as client:
             assert await status(client, post(b"one")) == 200

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tfleet.contract.address import Address
 from tfleet.proxy.server import single_process_proxy
 from tfleet.proxy.settings import Mode
@@ -39,7 +39,7 @@ async def post(proxy: Address, target: str) -> str:
 
 @pytest.mark.parametrize("mode", ["forward", "p2p"])
 async def test_no_spelling_of_it_reaches_a_worker(mode: Mode) -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, mode=mode)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, mode=mode)) as proxy:
         for target in TARGETS:
             head = await post(proxy, target)
             assert head.startswith("HTTP/1.")

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from tests.proxy.forwarding.test_forwarder import post
-from tests.support.fake_worker import StandIn, raw_server, settings, stand_in
+from tests.support.fake_worker import FakeWorker, fake_worker, raw_server, settings
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.server import single_process_proxy
@@ -36,8 +36,8 @@ async def hang_up_after_the_body(reader: asyncio.StreamReader, writer: asyncio.S
 
 
 @contextlib.asynccontextmanager
-async def bad_and_good(talk: Talk) -> AsyncIterator[tuple[Address, StandIn]]:
-    async with raw_server(talk) as bad, stand_in() as good:
+async def bad_and_good(talk: Talk) -> AsyncIterator[tuple[Address, FakeWorker]]:
+    async with raw_server(talk) as bad, fake_worker() as good:
         yield bad, good
 
 
@@ -51,7 +51,11 @@ async def test_a_worker_that_declines_is_passed_over(status: int) -> None:
     async def decline(request: web.Request) -> web.Response:
         return web.Response(status=status)
 
-    async with stand_in() as busy, stand_in() as free, single_process_proxy(settings(busy, free)) as proxy:
+    async with (
+        fake_worker() as busy,
+        fake_worker() as free,
+        single_process_proxy(settings(busy, free)) as proxy,
+    ):
         busy.answer = decline
         answer, _ = await post(proxy, data=BODY)
         assert (answer.status, answer.headers["X-Retries"]) == (200, "1")
@@ -62,7 +66,7 @@ async def test_where_all_decline_the_last_one_s_answer_is_the_answer() -> None:
     async def decline(request: web.Request) -> web.Response:
         return web.Response(status=429, text="full", headers={"Retry-After": "7"})
 
-    async with stand_in() as one, stand_in() as two, single_process_proxy(settings(one, two)) as proxy:
+    async with fake_worker() as one, fake_worker() as two, single_process_proxy(settings(one, two)) as proxy:
         one.answer = two.answer = decline
         answer, content = await post(proxy, data=BODY)
         assert (answer.status, content, answer.headers["Retry-After"]) == (429, b"full", "7")
@@ -128,7 +132,7 @@ async def test_a_stale_connection_ejects_no_worker() -> None:
 
 
 async def test_a_slow_client_does_not_use_up_the_worker_s_time() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, try_timeout_s=1.0)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, try_timeout_s=1.0)) as proxy:
         reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nabc")
         await asyncio.sleep(1.1)  # longer than a worker may be silent
@@ -144,7 +148,7 @@ async def test_the_callers_deadline_applies_and_is_forwarded() -> None:
         return web.Response()
 
     left_ms: list[int] = []
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         worker.answer = never
         answer, _ = await post(proxy, data=b"x", headers={"X-Request-Timeout-Ms": "200"})
         assert answer.status == 504
@@ -153,7 +157,7 @@ async def test_the_callers_deadline_applies_and_is_forwarded() -> None:
 
 @pytest.mark.parametrize("asked", ["soon", "0", "-1", "1.5", "9" * 5000])
 async def test_an_invalid_deadline_is_refused(asked: str) -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         answer, content = await post(proxy, data=b"x", headers={"X-Request-Timeout-Ms": asked})
         assert answer.status == 400
         assert "X-Request-Timeout-Ms" in json.loads(content)["detail"]
@@ -163,7 +167,11 @@ async def test_a_repeatedly_erroring_worker_is_ejected() -> None:
     async def broken(request: web.Request) -> web.Response:
         return web.Response(status=500)
 
-    async with stand_in() as bad, stand_in() as good, single_process_proxy(settings(bad, good)) as proxy:
+    async with (
+        fake_worker() as bad,
+        fake_worker() as good,
+        single_process_proxy(settings(bad, good)) as proxy,
+    ):
         bad.answer = broken
         found = [(await post(proxy, data=b"x"))[0].status for _ in range(20)]
         assert found.count(500) == 5
@@ -174,7 +182,7 @@ async def test_at_most_half_are_ejected_for_their_answers() -> None:
     async def broken(request: web.Request) -> web.Response:
         return web.Response(status=500)
 
-    async with stand_in() as one, stand_in() as two, single_process_proxy(settings(one, two)) as proxy:
+    async with fake_worker() as one, fake_worker() as two, single_process_proxy(settings(one, two)) as proxy:
         one.answer = two.answer = broken
         found = [(await post(proxy, data=b"x"))[0].status for _ in range(30)]
         assert set(found) == {500}, "never 503: somebody is always asked"
@@ -200,7 +208,7 @@ async def test_workers_that_were_all_too_late_still_get_requests() -> None:
             await asyncio.sleep(3600)
         return web.Response(text="here")
 
-    async with stand_in() as worker, single_process_proxy(settings(worker, try_timeout_s=0.2)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, try_timeout_s=0.2)) as proxy:
         worker.answer = late_at_first
         async with aiohttp.ClientSession() as session:
             for body in (b"1", b"2", b"3"):  # the third one ejects it
@@ -215,7 +223,11 @@ async def test_short_deadlines_find_a_silent_worker() -> None:
         await asyncio.sleep(3600)
         return web.Response()
 
-    async with stand_in() as bad, stand_in() as good, single_process_proxy(settings(bad, good)) as proxy:
+    async with (
+        fake_worker() as bad,
+        fake_worker() as good,
+        single_process_proxy(settings(bad, good)) as proxy,
+    ):
         bad.answer, bad.ready = silent, False
         async with aiohttp.ClientSession() as session:
 
@@ -231,7 +243,7 @@ async def test_without_budget_a_full_worker_s_answer_is_the_answer() -> None:
     async def decline(request: web.Request) -> web.Response:
         return web.Response(status=429, headers={"Retry-After": "7"})
 
-    async with stand_in() as full, stand_in() as other:
+    async with fake_worker() as full, fake_worker() as other:
         async with single_process_proxy(settings(full, other, retry_floor_per_s=0)) as proxy:
             full.answer = decline
             answer, _ = await post(proxy, data=BODY)
@@ -249,7 +261,7 @@ async def test_a_worker_that_others_keep_busy_is_asked_once_a_second(status: int
         asked_s.append(asyncio.get_running_loop().time())
         return web.Response(status=status, headers={"X-Queue-Length": "9"})
 
-    async with stand_in() as one, stand_in() as two:
+    async with fake_worker() as one, fake_worker() as two:
         async with single_process_proxy(settings(one, two, balance="least-request")) as proxy:
             one.answer = busy
             for _ in range(50):

@@ -10,7 +10,7 @@ import hashlib
 
 import pytest
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.proxy_invariants import assert_at_rest, rows, states
 from tests.support.scripted_worker import (
     ScriptedWorker,
@@ -180,7 +180,7 @@ each_fault = pytest.mark.parametrize(
 async def test_another_worker_answers_for_one_that(
     script: tuple[Step, ...], reason: str, try_timeout_s: float, state: str
 ) -> None:
-    async with scripted_worker(*script) as bad, stand_in() as good:
+    async with scripted_worker(*script) as bad, fake_worker() as good:
         async with single_process_proxy(settings(bad.address, good, try_timeout_s=try_timeout_s)) as proxy:
             async with strict_client(proxy) as client:
                 await client.send(post(BODY, "Content-Type: image/jpeg"))
@@ -224,7 +224,7 @@ def _used_once(worker: ScriptedWorker) -> None:
 
 @pytest.mark.parametrize("script", [(read_head,), (read_head, reset), (read, reset)])
 async def test_a_body_in_chunks_is_sent_again_whole(script: tuple[Step, ...]) -> None:
-    async with scripted_worker(*script) as bad, stand_in() as good:
+    async with scripted_worker(*script) as bad, fake_worker() as good:
         async with single_process_proxy(settings(bad.address, good)) as proxy, strict_client(proxy) as client:
             await client.send(post_chunked(*(BODY[i : i + 999] for i in range(0, len(BODY), 999))))
             assert (await client.whole()).headers["x-retries"] == "1"
@@ -234,7 +234,7 @@ async def test_a_body_in_chunks_is_sent_again_whole(script: tuple[Step, ...]) ->
 async def test_a_large_body_is_resent_whole_after_a_reset() -> None:
     body = BODY * 60
 
-    async with scripted_worker(read_head, reset) as bad, stand_in() as good:
+    async with scripted_worker(read_head, reset) as bad, fake_worker() as good:
         limits = settings(bad.address, good, replay_bytes=len(body), replay_total_bytes=len(body))
         async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
             await client.send(post(body))
@@ -243,7 +243,7 @@ async def test_a_large_body_is_resent_whole_after_a_reset() -> None:
 
 
 async def test_an_unreachable_worker_is_ejected_by_one_try() -> None:
-    async with contextlib.AsyncExitStack() as leaving, stand_in() as good:
+    async with contextlib.AsyncExitStack() as leaving, fake_worker() as good:
         gone = await leaving.enter_async_context(scripted_worker())
         async with (
             single_process_proxy(settings(gone.address, good)) as proxy,

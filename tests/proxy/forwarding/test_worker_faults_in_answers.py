@@ -7,7 +7,7 @@ says why. A worker that breaks off is ejected, and one that stalls is probed: th
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.proxy_invariants import assert_at_rest, metric, rows
 from tests.support.scripted_worker import Step, hang, read, reset, scripted_worker, wait, without_end
 from tests.support.strict_client import StrictClient, post, strict_client
@@ -66,7 +66,7 @@ async def _first_bytes(client: StrictClient) -> bytes:
 async def test_the_client_s_connection_breaks_off_if_a_worker(
     beginning: bytes, fault: tuple[Step, ...], try_timeout_s: float
 ) -> None:
-    async with scripted_worker(read, beginning, wait, *fault) as bad, stand_in() as good:
+    async with scripted_worker(read, beginning, wait, *fault) as bad, fake_worker() as good:
         async with single_process_proxy(settings(bad.address, good, try_timeout_s=try_timeout_s)) as proxy:
             with capture_logs() as logs:
                 async with strict_client(proxy) as client:

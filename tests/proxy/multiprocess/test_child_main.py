@@ -4,7 +4,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.fake_worker import stand_in
+from tests.support.fake_worker import fake_worker
 from tests.support.proxy_process import (
     address_of,
     ended,
@@ -27,7 +27,7 @@ async def test_listeners_whose_parent_is_killed_finish_and_end() -> None:
         await release.wait()
         raise aiohttp.web.HTTPOk
 
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         worker.answer = hold
         with together(*static(worker)) as running:
             proxy = await address_of(running)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.embedded_registry import embedded_registry
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.proxy_process import (
     address_of,
     lines,
@@ -82,7 +82,7 @@ async def test_one_that_is_given_up_on_is_killed() -> None:
 async def test_restarted_listeners_serve_without_the_registry() -> None:
     with contextlib.ExitStack() as stack:
         registry = stack.enter_context(embedded_registry())
-        async with stand_in() as worker:
+        async with fake_worker() as worker:
             with together("--registry", f"consul://{registry}") as running:
                 proxy = await address_of(running)
                 await register(registry, worker.address)

@@ -5,7 +5,7 @@ import socket
 import aiohttp
 import pytest
 
-from tests.support.fake_worker import stand_in
+from tests.support.fake_worker import fake_worker
 from tests.support.ipv6 import needs_ipv6
 from tests.support.proxy_process import address_of, static, together
 from tfleet.contract.address import Address
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.process
 @pytest.mark.parametrize("listeners", [1, 2])
 @pytest.mark.parametrize("host", [(), ("--host", "localhost")], ids=["by default", "localhost"])
 async def test_it_is_found_at_both_loopbacks(listeners: int, host: tuple[str, ...]) -> None:
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         with together(*static(worker), *host, listeners=listeners) as running:
             proxy = await address_of(running)
             assert proxy.host == "127.0.0.1"
@@ -30,7 +30,7 @@ async def test_it_is_found_at_both_loopbacks(listeners: int, host: tuple[str, ..
 @needs_ipv6
 @pytest.mark.parametrize("listeners", [1, 2])
 async def test_an_address_is_just_that_one(listeners: int) -> None:
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         with together(*static(worker), "--host", "127.0.0.1", listeners=listeners) as running:
             proxy = await address_of(running)
             with pytest.raises(ConnectionRefusedError):

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.fake_worker import stand_in
+from tests.support.fake_worker import fake_worker
 from tests.support.proxy_process import address_of, get, lines, pids, post, static, together
 from tests.support.raw_client import raw_client
 from tests.support.waiting import eventually
@@ -26,7 +26,7 @@ async def answer(proxy: Address, path: str) -> tuple[int, Any]:
 
 
 async def test_it_is_ready_when_every_listener_has_a_worker() -> None:
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         worker.ready = False
         with together(*static(worker)) as running:
             proxy = await address_of(running)
@@ -39,7 +39,7 @@ async def test_it_is_ready_when_every_listener_has_a_worker() -> None:
 
 
 async def test_a_page_is_counted_once_whoever_is_asked() -> None:
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         with together(*static(worker)) as running:
             proxy = await address_of(running)
             for _ in range(10):
@@ -60,7 +60,7 @@ async def test_a_killed_listener_takes_only_its_own_pages_along() -> None:
         left.set()
         raise aiohttp.web.HTTPOk
 
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         worker.answer = hold
         with together(*static(worker)) as running:
             proxy = await address_of(running)
@@ -101,7 +101,7 @@ def open_files(pid: int) -> set[str]:
 
 
 async def test_the_admin_port_is_the_parent_s() -> None:
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         with together(*static(worker), "--admin-port", "0") as running:
             proxy = await address_of(running)
             (line,) = await lines(running, "proxy listening")
@@ -118,7 +118,7 @@ async def test_the_admin_port_is_the_parent_s() -> None:
 
 
 async def test_a_page_does_not_wait_for_a_stopped_parent() -> None:
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         with together(*static(worker)) as running:
             proxy = await address_of(running)
             os.kill(running.process.pid, signal.SIGSTOP)
@@ -130,7 +130,7 @@ async def test_a_page_does_not_wait_for_a_stopped_parent() -> None:
 
 
 async def test_no_socket_is_left_when_it_has_ended() -> None:
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         with together(*static(worker)) as running:
             await address_of(running)
             (path,) = await asyncio.to_thread(unix_sockets, running.process.pid)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.canned_server import nobody
 from tests.support.environment import users_environment
-from tests.support.fake_worker import stand_in
+from tests.support.fake_worker import fake_worker
 from tests.support.proxy_process import (
     address_of,
     lines,
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.process
 
 async def test_it_registers_once_and_outlives_a_listener() -> None:
     registry = nobody()
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         with together("--registry-port", str(registry.port)) as running:
             proxy = await address_of(running)
             await register(registry, worker.address)
@@ -55,7 +55,7 @@ async def test_it_registers_once_and_outlives_a_listener() -> None:
 
 
 async def test_its_port_is_refused_to_another_proxy_in_one_line() -> None:
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         with together(*static(worker)) as running:
             proxy = await address_of(running)
             command = ("proxy", "--port", str(proxy.port), *static(worker), "--listeners")
@@ -86,7 +86,7 @@ async def test_a_second_signal_ends_all_of_them_now() -> None:
         arrived.set()
         await asyncio.Event().wait()
 
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         worker.answer = never
         with together(*static(worker)) as running:
             proxy = await address_of(running)
@@ -108,7 +108,7 @@ async def test_a_second_signal_ends_all_of_them_now() -> None:
 
 async def test_clients_beyond_the_total_limit_get_503() -> None:
     """On each connection a request is arriving: an idle one would give way to a new one."""
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         with together(*static(worker), "--max-connections", "2") as running:
             proxy = await address_of(running)
             clients = []

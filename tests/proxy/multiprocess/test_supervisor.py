@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.fake_worker import stand_in
+from tests.support.fake_worker import fake_worker
 from tests.support.proxy_process import (
     address_of,
     lines,
@@ -36,7 +36,7 @@ async def count(pattern: re.Pattern[str], proxy: Address) -> float:
 
 
 async def test_totals_include_killed_listeners() -> None:
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         with together(*static(worker), "--retry-floor", "1000") as running:
             proxy = await address_of(running)
             first = await pids(running)
@@ -57,7 +57,7 @@ async def test_totals_include_killed_listeners() -> None:
 
 
 async def test_a_hanging_listener_does_not_block_the_totals() -> None:
-    async with stand_in() as worker:
+    async with fake_worker() as worker:
         with together(*static(worker)) as running:
             proxy = await address_of(running)
             await post(proxy, REQUESTS)
@@ -85,7 +85,7 @@ async def test_requests_in_flight_are_summed_over_listeners() -> None:
         await release.wait()
         raise aiohttp.web.HTTPOk
 
-    async with stand_in() as worker, asyncio.TaskGroup() as group:
+    async with fake_worker() as worker, asyncio.TaskGroup() as group:
         worker.answer = hold
         with together(*static(worker)) as running:
             proxy = await address_of(running)

@@ -5,7 +5,7 @@ import aiohttp
 import pytest
 
 from tests.support.embedded_registry import embedded_registry
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.registered_workers import ready, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -107,7 +107,7 @@ async def test_each_lookup_names_the_address_for_its_client(
     """The proxy itself keeps to the internal one."""
     with embedded_registry() as registry:
         async with (
-            stand_in() as worker,
+            fake_worker() as worker,
             single_process_proxy(settings(registry=ConsulRegistry(registry), mode=mode)) as proxy,
         ):
             worker.name = "w1"

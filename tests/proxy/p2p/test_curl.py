@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.relay import relay_beside
 from tfleet.proxy.server import single_process_proxy
 
@@ -38,7 +38,7 @@ async def test_one_upload_that_goes_past_the_proxy(
 ) -> None:
     photo, path = random.Random(1).randbytes(size), "/predict?top=2&x=a%20b"
     await asyncio.to_thread((tmp_path / "big.jpg").write_bytes, photo)
-    async with stand_in() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
         async with relay_beside(proxy) as witness:
             form = ("-L", "-F", f"data=@{tmp_path}/big.jpg")
             said = await curl(*form, *options, "-w", "\n%{num_redirects}", witness.address.url + path)

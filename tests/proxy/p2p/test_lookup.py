@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
@@ -25,8 +25,8 @@ from tfleet.proxy.ticket_issuer import TicketIssuer
 
 async def test_workers_that_failed_the_client_are_passed_over() -> None:
     async with (
-        stand_in() as one,
-        stand_in() as two,
+        fake_worker() as one,
+        fake_worker() as two,
         single_process_proxy(settings(one, two, mode="p2p")) as proxy,
     ):
         async with aiohttp.ClientSession() as session:
@@ -41,8 +41,8 @@ async def test_workers_that_failed_the_client_are_passed_over() -> None:
 
 
 async def test_a_reported_failure_is_probed_before_the_next_lease() -> None:
-    async with AsyncExitStack() as stack, stand_in() as well, aiohttp.ClientSession() as session:
-        dead = await stack.enter_async_context(stand_in())
+    async with AsyncExitStack() as stack, fake_worker() as well, aiohttp.ClientSession() as session:
+        dead = await stack.enter_async_context(fake_worker())
         async with single_process_proxy(settings(dead, well, mode="p2p")) as proxy:
 
             async def states() -> dict[str, str]:
@@ -74,8 +74,8 @@ async def asked(
 )
 async def test_a_lease_names_several_workers_with_an_expiry(mode: Mode, path: str, forwards: bool) -> None:
     async with (
-        stand_in() as one,
-        stand_in() as two,
+        fake_worker() as one,
+        fake_worker() as two,
         single_process_proxy(settings(one, two, mode=mode)) as proxy,
     ):
         answer, text = await asked(proxy, "n=8", path=path)
@@ -90,7 +90,7 @@ async def test_a_lease_names_several_workers_with_an_expiry(mode: Mode, path: st
 
 async def test_leases_take_turns_and_skip_reported_failures() -> None:
     async with AsyncExitStack() as stack:
-        workers = [await stack.enter_async_context(stand_in()) for _ in range(3)]
+        workers = [await stack.enter_async_context(fake_worker()) for _ in range(3)]
         addresses = [str(worker.address) for worker in workers]
         proxy = await stack.enter_async_context(single_process_proxy(settings(*workers, mode="p2p")))
 
@@ -109,7 +109,7 @@ async def test_leases_take_turns_and_skip_reported_failures() -> None:
 
 @pytest.mark.parametrize("n", ["0", "65", "-1", "", "8.0", "all", "1" * 5000])
 async def test_a_worker_count_out_of_range_is_400(n: str) -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         answer, text = await asked(proxy, f"n={n}")
         assert (answer.status, answer.content_type) == (400, "application/problem+json")
         detail = f"n is {n[:20]!r}: expected a number of workers from 1 to 64"
@@ -149,7 +149,7 @@ async def read_to_its_end(proxy: Address, request: bytes) -> bytes:
 
 @pytest.mark.parametrize(("expect", "body"), [(b"Expect: 100-continue\r\n", b""), (b"", b"half of it")])
 async def test_a_p2p_proxy_redirects_before_reading_the_image(expect: bytes, body: bytes) -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
         head = b"POST /predict?top=2&x=a%20b HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\n"
         said = await read_to_its_end(proxy, head + expect + b"\r\n" + body)
         assert said.startswith(b"HTTP/1.1 307 "), "and no 100 Continue before it"
@@ -160,7 +160,7 @@ async def test_a_p2p_proxy_redirects_before_reading_the_image(expect: bytes, bod
 
 
 async def test_a_redirected_uploads_connection_is_closed() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker, mode="p2p")) as proxy:
         head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n"
         began_s = time.monotonic()
         said = await read_to_its_end(proxy, head + b"image" + b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -1,12 +1,12 @@
 import os
 
 from tests.proxy.admin.test_app import get
-from tests.support.fake_worker import settings, stand_in
+from tests.support.fake_worker import fake_worker, settings
 from tfleet.proxy.server import single_process_proxy
 
 
 async def test_the_metrics_tell_memory_descriptors_and_tasks() -> None:
-    async with stand_in() as worker, single_process_proxy(settings(worker)) as proxy:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         _, text = await get(proxy, "/metrics")
         found = {
             name: float(value)

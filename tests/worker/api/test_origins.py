@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support.browser_origins import ALLOW, EXPOSE, NOTHING, PREFLIGHT, A, B, C, headers_from
 from tests.support.running_worker import MAX_BODY_BYTES, serving
 from tfleet.contract.address import Address
 from tfleet.contract.cors import Cors
@@ -16,15 +17,6 @@ pytestmark = pytest.mark.process
 
 
 CAT = Path("tests/data/cat.jpg").read_bytes()
-NOTHING: Mapping[str, str] = {}
-A, B, C = "https://a.example", "https://b.example", "https://c.example"
-ALLOW = "Access-Control-Allow-Origin"
-EXPOSE = "Access-Control-Expose-Headers"
-PREFLIGHT = {
-    "Origin": A,
-    "Access-Control-Request-Method": "POST",
-    "Access-Control-Request-Headers": "x-ticket",
-}
 LISTED = Cors.parse((A, B))
 
 
@@ -37,7 +29,7 @@ def ask(
     *,
     more: Mapping[str, str] = NOTHING,
 ) -> requests.Response:
-    headers = {**more} if origin is None else {"Origin": origin, **more}
+    headers = headers_from(origin, more)
     if body:
         headers.setdefault("Content-Type", "image/jpeg")
     return requests.request(method, worker.url + path, data=body or None, headers=headers, timeout=30)
