@@ -136,6 +136,7 @@ def serve(settings: WorkerSettings) -> None:
         classifier = load_warm(
             inference.spec, inference.tuning, batch_sizes(inference.max_batch), metrics, log
         )
+        # Before any request is classified: a thread that starts later would find the queue already full.
         server.use_threads(
             inference.threads or request_threads(classifier.concurrent_runs, max(classifier.batch_sizes))
         )
@@ -152,7 +153,7 @@ def serve(settings: WorkerSettings) -> None:
         time.sleep(settings.drain.grace_s)
         lifecycle.refuse()
     finally:
-        registration.leave()
+        registration.leave()  # no effect after a drain; a failed start has to deregister, too
         unfinished = server.close(settings.drain.timeout_s)
         decoders.close()
         memory.close()

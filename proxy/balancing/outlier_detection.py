@@ -16,6 +16,10 @@ from tfleet.runtime.backoff import Backoff
 MAX_FAILED_BODIES: Final = 3
 """One or two request bodies may be the cause of failures themselves. With three, the worker is."""
 
+MAX_ERRORS_IN_A_ROW: Final = 5
+"""So many 5xx responses one after the other eject a worker, though it can be reached."""
+
+_SERVER_ERROR: Final = 500
 _EJECTION: Final = Backoff(first_s=1.0, cap_s=30.0)
 _HEALTHY_AFTER_S: Final = 60.0
 
@@ -41,6 +45,31 @@ class FailureCount:
     def reset(self, worker_id: str) -> None:
         """Forget the worker: it has answered, or was dropped."""
         self._bodies.pop(worker_id, None)
+
+
+class ErrorCount:
+    """Counts, for each worker, its 5xx responses since its last one of another kind."""
+
+    def __init__(self) -> None:
+        self._in_a_row: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<ErrorCount {len(self._in_a_row)} workers>"
+
+    def add(self, worker_id: str, status: int) -> bool:
+        """Count the response; return whether the worker is to be ejected. The count then starts anew."""
+        if status < _SERVER_ERROR:
+            self.reset(worker_id)
+            return False
+        self._in_a_row[worker_id] = self._in_a_row.get(worker_id, 0) + 1
+        if self._in_a_row[worker_id] < MAX_ERRORS_IN_A_ROW:
+            return False
+        self.reset(worker_id)
+        return True
+
+    def reset(self, worker_id: str) -> None:
+        """Forget the worker: it was dropped."""
+        self._in_a_row.pop(worker_id, None)
 
 
 def ejected(member: PoolMember, error: str, now_s: float, rng: random.Random) -> PoolMember:

@@ -21,15 +21,18 @@ from prometheus_client.registry import Collector
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import ServiceList
 from tfleet.proxy.balancing.member import PoolMember, Probe, WorkerState
-from tfleet.proxy.balancing.outlier_detection import MAX_FAILED_BODIES, FailureCount
+from tfleet.proxy.balancing.outlier_detection import (
+    MAX_ERRORS_IN_A_ROW,
+    MAX_FAILED_BODIES,
+    ErrorCount,
+    FailureCount,
+)
 from tfleet.proxy.balancing.policies import LeaseRotation, LeastRequest, Picker, RoundRobin
 from tfleet.proxy.balancing.pool import Pool
 from tfleet.proxy.balancing.queue_report import QueueReport, parse_report
 from tfleet.proxy.balancing.slow_start import SlowStart
 from tfleet.proxy.settings import SLOW_START_S, Balance
 
-_SERVER_ERROR: Final = 500
-_ERRORS_IN_A_ROW: Final = 5
 _GATEWAY_TIMEOUT: Final = 504
 _REJECTED: Final = frozenset({429, 503})
 _SUSPECT_AFTER_S: Final = 1.0
@@ -78,7 +81,7 @@ class WorkerTable:
         self._probe_requested_s: dict[str, float] = {}
         self._ejected_for_bodies_s: dict[str, float] = {}
         self._queue_reports: dict[str, QueueReport] = {}
-        self._errors_in_a_row: Counter[str] = Counter()
+        self._errors = ErrorCount()
         self._failed_bodies = FailureCount()
         self._picker: Picker = (
             RoundRobin(self._rng) if balance == "round-robin" else LeastRequest(self.load, self._rng)
@@ -176,13 +179,8 @@ class WorkerTable:
         if status not in _REJECTED:
             # A worker rejects requests without looking at their bodies: that clears it of nothing.
             self._failed_bodies.reset(member.id)
-        if status < _SERVER_ERROR:
-            self._errors_in_a_row.pop(member.id, None)
-            return
-        self._errors_in_a_row[member.id] += 1
-        if self._errors_in_a_row[member.id] >= _ERRORS_IN_A_ROW:
-            del self._errors_in_a_row[member.id]
-            error = f"answered {_ERRORS_IN_A_ROW} times in a row with an error, the last was {status}"
+        if self._errors.add(member.id, status):
+            error = f"answered {MAX_ERRORS_IN_A_ROW} times in a row with an error, the last was {status}"
             self._eject_for_errors(member, error)
 
     def record_ticket_refusal(self, member: PoolMember, error: str) -> None:
@@ -339,7 +337,7 @@ class WorkerTable:
 
     def _forget(self, worker_id: str) -> None:
         self._last_response_s.pop(worker_id, None)
-        self._errors_in_a_row.pop(worker_id, None)
+        self._errors.reset(worker_id)
         self._failed_bodies.reset(worker_id)
         self._ejected_for_bodies_s.pop(worker_id, None)
         self._queue_reports.pop(worker_id, None)

@@ -34,13 +34,17 @@ class AttemptOwner(Protocol):
     def connected(self) -> bytes:
         """Connected to the worker: return the request head for it."""
 
-    def head_came(self, head: ResponseHead) -> None: ...
+    def head_came(self, head: ResponseHead) -> None:
+        """The head of the response is there. The owner may close the attempt, to retry the request."""
 
-    def piece_came(self, head: ResponseHead, piece: bytes) -> None: ...
+    def piece_came(self, head: ResponseHead, piece: bytes) -> None:
+        """The next piece of the response's body, without its framing."""
 
-    def ended(self, head: ResponseHead) -> None: ...
+    def ended(self, head: ResponseHead) -> None:
+        """The response is complete."""
 
-    def failed(self, error: AttemptFailedError) -> None: ...
+    def failed(self, error: AttemptFailedError) -> None:
+        """There will be no response, or no more of it."""
 
     def update_timeouts(self) -> None:
         """The worker can take more of the body again, or nothing for now: set the deadline anew."""

@@ -30,9 +30,11 @@ _READ_BYTES: Final = 64 * 1024
 class ResponseSink(Protocol):
     """Receives the response to a request: a head, pieces of the body, and its end or failure."""
 
-    def head_came(self, head: ResponseHead) -> None: ...
+    def head_came(self, head: ResponseHead) -> None:
+        """The head of the response is there. The sink may drop the connection from here."""
 
-    def piece_came(self, piece: bytes) -> None: ...
+    def piece_came(self, piece: bytes) -> None:
+        """The next piece of the body, without its framing."""
 
     def answer_ended(self, *, reusable: bool) -> None:
         """The response is complete. `reusable` is whether the connection can take another request, as far as

@@ -1,6 +1,6 @@
 import pytest
 
-from tfleet.proxy.balancing.outlier_detection import FailureCount
+from tfleet.proxy.balancing.outlier_detection import ErrorCount, FailureCount
 
 CASES = {
     "three different ones": ("abc", 3),
@@ -31,3 +31,16 @@ def test_each_worker_has_a_count_of_its_own() -> None:
     strikes.reset("w2")
     assert strikes.add("w1", "c")
     assert not strikes.add("w2", "c")
+
+
+def test_five_errors_in_a_row_eject_a_worker() -> None:
+    errors = ErrorCount()
+    found = [errors.add("w1", status) for status in (500, 502, 500, 500, 200, 500, 500, 500, 500, 599, 500)]
+    assert found == [*[False] * 9, True, False]
+
+
+def test_a_dropped_worker_begins_without_errors() -> None:
+    errors = ErrorCount()
+    assert [errors.add("w1", 500) for _ in range(4)] == [False] * 4
+    errors.reset("w1")
+    assert not errors.add("w1", 500)
