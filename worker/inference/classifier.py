@@ -1,4 +1,4 @@
-"""The one TensorFlow session of a worker: created once, warmed up, shared by all threads, closed once.
+"""An image model in its session: from the bytes of an image to a row of probabilities.
 
 `tf.compat.v1.Session.run` is thread-safe, so there is no lock around it.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import math
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -16,15 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tfleet.runtime.cpus import usable_cpus
 from tfleet.worker.image.errors import BrokenImageError
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.image.preprocess import IsolatedDecode, encoded, pixels
 from tfleet.worker.inference.batch_sizes import efficient_batch_sizes
-from tfleet.worker.inference.session_config import concurrent_runs_on, configuration, sees_gpu
-from tfleet.worker.model.endpoints import EncodedInput, PixelInput, check_classes
+from tfleet.worker.inference.errors import UnknownSignatureError
+from tfleet.worker.inference.model_session import ModelSession
+from tfleet.worker.inference.session_config import sees_gpu
+from tfleet.worker.model.endpoints import EncodedInput, PixelInput, check_classes, find_input, find_output
 from tfleet.worker.model.errors import ModelError, first_line
-from tfleet.worker.model.open import open_model
 from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tfleet.worker.inference.precision import Precision
-    from tfleet.worker.model.open import OpenModel
     from tfleet.worker.model.spec import ModelSpec
 
 # The result of `prepare` and input of `run`: float32 or uint8 [height, width, 3]; bytes for a graph that
@@ -46,19 +44,30 @@ _TIMED_RUNS: Final = 3
 class Classifier:
     """A model in its session. All methods may be called from any thread."""
 
-    def __init__(self, spec: ModelSpec, opened: OpenModel, concurrent_runs: int) -> None:
-        self.spec = spec
-        self.form = opened.form
-        self.concurrent_runs = concurrent_runs
+    def __init__(self, session: ModelSession, feed: PixelInput | EncodedInput, fetch: tf.Tensor) -> None:
+        self.spec = session.spec
+        self.form = session.form
+        self.session = session
+        self.concurrent_runs = session.concurrent_runs
         """The best number of `run` calls at a time while there is enough to do."""
-        self._session = opened.session
-        self._feed = opened.feed
-        self._fetch = opened.fetch
-        self._batch = opened.feed.batch
+        self._session = session.tf_session
+        self._feed = feed
+        self._fetch = fetch
+        self._batch = feed.batch
         self.batch_sizes: tuple[int, ...] = (1,)
         """The batch sizes to use, ascending; see `warm_up`."""
-        self._closing = threading.Lock()
-        self._closed = False
+
+    @classmethod
+    def of(cls, session: ModelSession) -> Self:
+        """The classifier of an open model. Raises `ModelError` if its default signature takes no images."""
+        try:
+            signature = session.signature()
+        except UnknownSignatureError as error:
+            setting = session.spec.setting("model.signature", "--signature")
+            raise ModelError(f"{session.spec.path}: {error} ({setting})") from error
+        graph = session.tf_session.graph
+        feed = find_input(session.spec, graph, signature)
+        return cls(session, feed, find_output(session.spec, graph, signature, feed))
 
     @classmethod
     def load(
@@ -73,10 +82,12 @@ class Classifier:
 
         Raises `ModelError`; no session is left open then.
         """
-        cpus = usable_cpus() if cpus is None else cpus
-        config = configuration(cpus, precision)
-        opened = open_model(spec, lambda graph: session_factory(graph=graph, config=config))
-        return cls(spec, opened, concurrent_runs_on(cpus))
+        session = ModelSession.load(spec, cpus=cpus, precision=precision, session_factory=session_factory)
+        try:
+            return cls.of(session)
+        except BaseException:
+            session.close()
+            raise
 
     def warm_up(self, sizes: Sequence[int] = (1,)) -> float:
         """Decode a grey image and run it in batches of these sizes, so that no request pays for one-off work:
@@ -154,13 +165,10 @@ class Classifier:
 
     def close(self) -> None:
         """Close the session. No run may be in progress. A second call has no effect."""
-        with self._closing:
-            if not self._closed:
-                self._closed = True
-                self._session.close()
+        self.session.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open"
+        state = "closed" if self.session.closed else "open"
         return f"Classifier({self.spec.label}, {len(self.spec.labels)} classes, {state})"
 
     def _runs_together(self, images: Sequence[PreparedImage], classes: int) -> bool:

@@ -1,4 +1,4 @@
-"""Find the input and output tensors of a graph, and check them against the model's description.
+"""Find the tensors of an image model's input and output, and check them against the model's description.
 
 The error for a missing tensor lists those that the graph has.
 """
@@ -8,8 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from tfleet.worker.image.geometry import Geometry, Scaling
+from tfleet.worker.model.dtypes import numpy_dtype
 from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.pixel_layout import PixelLayout, pixel_layout
+from tfleet.worker.model.signature import shape_text
 from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
@@ -59,8 +64,8 @@ def list_outputs(graph: tf.Graph, signature: Signature | None) -> str:
 def describe(tensor: tf.Tensor) -> str:
     """A tensor's name, type and shape, such as `image:0 float32[?, 224, 224, 3]`."""
     shape = tensor.shape
-    dimensions = "?" if shape.rank is None else f"[{', '.join(_size(size) for size in shape.as_list())}]"
-    return f"{tensor.name} {tensor.dtype.name}{dimensions}"
+    sizes = None if shape.rank is None else tuple(shape.as_list())
+    return f"{tensor.name} {tensor.dtype.name}{shape_text(sizes)}"
 
 
 def _described(tensors: list[Any]) -> str:
@@ -68,31 +73,34 @@ def _described(tensors: list[Any]) -> str:
 
 
 def _names(infos: tuple[TensorInfo, ...]) -> str:
-    return ", ".join(info.name for info in infos)
+    more = f" and {len(infos) - _MAX_LISTED} more" if len(infos) > _MAX_LISTED else ""
+    return ", ".join(str(info) for info in infos[:_MAX_LISTED]) + more
 
 
-def _size(size: int | None) -> str:
-    return "?" if size is None else str(size)
-
-
-_IMAGES_RANK: Final = 4  # batch, height, width, channels
-_RGB: Final = 3
 _ROWS_RANK: Final = 2  # batch, classes
+_FLOAT32: Final = np.dtype(np.float32)
+_INTEGERS: Final = frozenset({"uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"})
+_FLOATS: Final = frozenset({"float16", "bfloat16", "float32", "float64"})
 
 
 @dataclass(frozen=True, slots=True)
 class PixelInput:
-    """`tensor` takes decoded images of one size; `scaling` is None if it takes uint8 pixels as decoded.
+    """`tensor` takes decoded images of one size, laid out as `layout` says, as numbers of type `dtype`.
 
-    `batch` is the graph's fixed number of images, or None if it takes any number. `channels` is the order of
-    the colours.
+    `scaling` is None if it takes pixels as decoded, 0 to 255. `channels` is the order of the colours.
     """
 
     tensor: tf.Tensor
-    batch: int | None
+    layout: PixelLayout
     geometry: Geometry
     scaling: Scaling | None
     channels: Channels = "rgb"
+    dtype: np.dtype[Any] = _FLOAT32
+
+    @property
+    def batch(self) -> int | None:
+        """The graph's fixed number of images, or None if it takes any number."""
+        return self.layout.batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +112,16 @@ class EncodedInput:
     scalar: bool
 
 
-def find_input(spec: ModelSpec, graph: tf.Graph, signature: Signature | None) -> PixelInput | EncodedInput:
-    """The input that the description or the signature names. Raises `ModelError` if it takes no images."""
+def find_input(spec: ModelSpec, graph: tf.Graph, signature: Signature) -> PixelInput | EncodedInput:
+    """The signature's only input. Raises `ModelError` if it takes no images."""
     available = list_inputs(graph, signature)
     setting = spec.setting("input.tensor", "--input-layer")
-    tensor = _find(
-        spec, graph, spec.input.tensor, signature.inputs if signature else None, setting, available
-    )
+    tensor = find_tensor(spec, graph, _only(spec, signature.inputs, setting, available), setting, available)
     if not graph.is_feedable(tensor):
         raise ModelError(f"{spec.path}: {describe(tensor)} cannot be fed; {available}")
     if tensor.dtype == tf.string:
         return _encoded_input(spec, tensor)
-    if tensor.dtype in {tf.float32, tf.uint8}:
+    if tensor.dtype.name in _FLOATS | _INTEGERS:
         return _pixel_input(spec, tensor)
     raise ModelError(
         f"{spec.path}: the input {describe(tensor)} takes neither pixels (float32, uint8) nor encoded images "
@@ -123,58 +129,52 @@ def find_input(spec: ModelSpec, graph: tf.Graph, signature: Signature | None) ->
     )
 
 
-def find_output(spec: ModelSpec, graph: tf.Graph, signature: Signature | None) -> tf.Tensor:
-    """The output that the description or the signature names. Raises `ModelError` if it does not fit the
-    labels.
-    """
+def find_output(
+    spec: ModelSpec, graph: tf.Graph, signature: Signature, feed: PixelInput | EncodedInput
+) -> tf.Tensor:
+    """The signature's only output. Raises `ModelError` if it does not fit the labels."""
     available = list_outputs(graph, signature)
     setting = spec.setting("output.tensor", "--output-layer")
-    tensor = _find(
-        spec, graph, spec.output.tensor, signature.outputs if signature else None, setting, available
-    )
-    if not tensor.dtype.is_floating or tensor.shape.rank not in {None, _ROWS_RANK}:
+    tensor = find_tensor(spec, graph, _only(spec, signature.outputs, setting, available), setting, available)
+    ranks = {None, _ROWS_RANK}
+    if isinstance(feed, PixelInput) and not feed.layout.batched:
+        ranks = {None, 1, _ROWS_RANK}
+    if not tensor.dtype.is_floating or tensor.shape.rank not in ranks:
         raise ModelError(
             f"{spec.path}: the output {describe(tensor)} is not a row of probabilities for each image; "
             f"{available}"
         )
-    if tensor.shape.rank is not None and tensor.shape[1] is not None:
-        check_classes(spec, int(tensor.shape[1]))
+    if tensor.shape.rank is not None and tensor.shape[-1] is not None:
+        check_classes(spec, int(tensor.shape[-1]))
     return tensor
 
 
 def check_classes(spec: ModelSpec, classes: int) -> None:
     """Raise `ModelError` if the numbers of classes and labels differ."""
-    if classes != len(spec.labels):
-        raise ModelError(
-            f"{spec.path}: the graph has {classes} classes and there are {len(spec.labels)} labels"
-        )
+    labels = len(spec.labels)
+    if not labels or classes == labels:
+        return
+    hint = ""
+    if labels == classes + 1:
+        hint = f": remove the line that is no class; often it is the first, here {spec.labels[0]!r}"
+    elif labels + 1 == classes:
+        hint = ": add a line for the class that has none; often it is the first, a background"
+    raise ModelError(f"{spec.path}: the graph has {classes} classes and there are {labels} labels{hint}")
 
 
-def _find(
-    spec: ModelSpec,
-    graph: tf.Graph,
-    name: str | None,
-    signature: tuple[TensorInfo, ...] | None,
-    setting: str,
-    available: str,
-) -> tf.Tensor:
-    if name is None:
-        if not signature:
-            reason = (
-                "a frozen graph does not name it"
-                if signature is None
-                else "the SavedModel has no serving_default"
-            )
-            raise ModelError(f"{spec.path}: set {setting}: {reason}; {available}")
-        if len(signature) > 1:
-            raise ModelError(f"{spec.path}: set {setting}: there is more than one; {available}")
-        name = signature[0].tensor
-    else:
-        name = next((info.tensor for info in signature or () if info.name == name), name)
+def find_tensor(spec: ModelSpec, graph: tf.Graph, name: str, setting: str, available: str) -> tf.Tensor:
+    """The tensor of this name, `image:0` or `image`. `setting` says who named it. Raises `ModelError`."""
     try:
         return graph.get_tensor_by_name(name if ":" in name else f"{name}:0")
     except (KeyError, ValueError) as error:
         raise ModelError(f"{spec.path}: has no tensor {name!r} ({setting}); {available}") from error
+
+
+def _only(spec: ModelSpec, infos: tuple[TensorInfo, ...], setting: str, available: str) -> str:
+    if len(infos) != 1:
+        problem = "there is more than one" if infos else "there is none"
+        raise ModelError(f"{spec.path}: set {setting}: {problem}; {available}")
+    return infos[0].tensor
 
 
 def _encoded_input(spec: ModelSpec, tensor: tf.Tensor) -> EncodedInput:
@@ -189,20 +189,18 @@ def _encoded_input(spec: ModelSpec, tensor: tf.Tensor) -> EncodedInput:
 
 
 def _pixel_input(spec: ModelSpec, tensor: tf.Tensor) -> PixelInput:
-    rank = tensor.shape.rank
-    if rank not in {None, _IMAGES_RANK}:
+    layout = pixel_layout(None if tensor.shape.rank is None else tuple(tensor.shape.as_list()))
+    if layout is None:
         raise ModelError(
-            f"{spec.path}: the input {describe(tensor)} is not a batch of images [N, height, width, 3]"
+            f"{spec.path}: the input {describe(tensor)} is not a batch of images "
+            "[N, height, width, channels] of 1, 3 or 4 channels"
         )
-    batch, height, width, channels = (None,) * _IMAGES_RANK if rank is None else tensor.shape.as_list()
-    if channels not in {None, _RGB}:
-        raise ModelError(
-            f"{spec.path}: the input {describe(tensor)} takes {channels} channels; images have {_RGB}"
-        )
-    height, width = _input_size(spec, tensor, height, width)
+    height, width = _input_size(spec, tensor, layout.height, layout.width)
     described = spec.input
     geometry = Geometry(height, width, described.crop, described.resample, described.antialias)
-    return PixelInput(tensor, batch, geometry, _scaling(spec, tensor), described.channels)
+    dtype = numpy_dtype(tensor.dtype.name)
+    assert dtype is not None, "the caller has looked at the type"
+    return PixelInput(tensor, layout, geometry, _scaling(spec, tensor), described.channels, dtype)
 
 
 def _input_size(spec: ModelSpec, tensor: tf.Tensor, height: int | None, width: int | None) -> tuple[int, int]:
@@ -221,7 +219,7 @@ def _input_size(spec: ModelSpec, tensor: tf.Tensor, height: int | None, width: i
 
 def _scaling(spec: ModelSpec, tensor: tf.Tensor) -> Scaling | None:
     mean, std = spec.input.mean, spec.input.std
-    if tensor.dtype == tf.float32:
+    if tensor.dtype.name in _FLOATS:
         default = Scaling()
         return Scaling(default.mean if mean is None else mean, default.std if std is None else std)
     if mean is None and std is None:

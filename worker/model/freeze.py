@@ -10,15 +10,16 @@ the weights and three times as long, for a graph that runs no faster.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import Error  # type: ignore[import-untyped] # comes with TensorFlow, no types
 
 from tfleet.worker.model.errors import first_line
+from tfleet.worker.model.state import assignment, called_functions, node_name
 from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection
 
 # Resources that live no longer than one run. All others (tables, queues, ...) hold state from before the run.
 _OF_ONE_RUN: Final = ("TensorArray", "Stack")
@@ -39,45 +40,34 @@ class CannotFreezeError(Exception):
     """The graph cannot be frozen. The message says why, in a few words."""
 
 
-def freeze(session: tf.compat.v1.Session, feed: str, fetch: str) -> tf.Graph:
-    """A new graph that computes the tensor `fetch` from the tensor `feed`, with constants instead of
+def freeze(
+    session: tf.compat.v1.Session,
+    definition: tf.compat.v1.GraphDef,
+    feeds: Collection[str],
+    fetches: Collection[str],
+) -> tf.Graph:
+    """A new graph that computes the tensors `fetches` from the tensors `feeds`, with constants instead of
     variables.
 
-    Both names stay valid in the new graph. Raises CannotFreezeError if the new graph would not compute the
-    same.
+    `definition` is that of the session's graph. All names stay valid in the new
+    graph. Raises CannotFreezeError if it would not compute the same.
     """
     # First, because the conversion would silently turn the variable into the value that it has now.
-    _check_assigns_nothing(session.graph.as_graph_def(), fetch)
+    if operation := assignment(definition, feeds, fetches):
+        raise CannotFreezeError(f"it assigns to a variable ({operation})")
+    # The feeds are named, too: the conversion drops what is not needed, and an input may be without effect.
+    kept = dict.fromkeys(node_name(tensor) for tensor in (*fetches, *feeds))
     try:
-        definition = tf.compat.v1.graph_util.convert_variables_to_constants(
-            session, session.graph.as_graph_def(), [fetch.partition(":")[0]]
-        )
+        definition = tf.compat.v1.graph_util.convert_variables_to_constants(session, definition, list(kept))
         # The functions that restore and save still name variables, and would fail the check below.
-        _keep_functions(definition, _functions_used(definition))
+        _keep_used_functions(definition)
         graph = tf.Graph()
         with graph.as_default():
             tf.import_graph_def(definition, name="")
     except _FAILURES as error:
         raise CannotFreezeError(first_line(error)) from error
-    # The conversion drops what `fetch` does not need. Without the input every image would get the same
-    # answer.
-    names = {operation.name for operation in graph.get_operations()}
-    if feed.partition(":")[0] not in names:
-        raise CannotFreezeError(f"{fetch} does not depend on {feed}")
     _check_has_no_state(graph)
     return graph
-
-
-def _check_assigns_nothing(definition: tf.compat.v1.GraphDef, fetch: str) -> None:
-    """Raise CannotFreezeError if the graph assigns to a variable in a run: it counts or learns."""
-    # Only the operations that `fetch` needs: a SavedModel assigns to every variable when it is restored.
-    part = tf.compat.v1.graph_util.extract_sub_graph(definition, [fetch.partition(":")[0]])
-    used = _functions_used(part)
-    bodies = (f.node_def for f in part.library.function if f.signature.name in used)
-    for node in (node for nodes in (part.node, *bodies) for node in nodes):
-        # ScatterNd makes a new tensor; all other scatter operations write into a variable.
-        if node.op.startswith(("Assign", "ResourceScatter", "Scatter")) and node.op != "ScatterNd":
-            raise CannotFreezeError(f"it assigns to a variable ({node.op})")
 
 
 def _check_has_no_state(graph: tf.Graph) -> None:
@@ -89,32 +79,9 @@ def _check_has_no_state(graph: tf.Graph) -> None:
             raise CannotFreezeError(f"it has a {operation.type}, which is not a variable")
 
 
-def _functions_used(definition: tf.compat.v1.GraphDef) -> frozenset[str]:
-    """The functions that the graph calls, directly or not: a SavedModel has others that restore and save
-    it.
-    """
+def _keep_used_functions(definition: tf.compat.v1.GraphDef) -> None:
     bodies = {function.signature.name: function.node_def for function in definition.library.function}
-    used: set[str] = set()
-    pending = list(_called(definition.node, bodies))
-    while pending:
-        name = pending.pop()
-        if name not in used:
-            used.add(name)
-            pending.extend(_called(bodies[name], bodies))
-    return frozenset(used)
-
-
-def _called(nodes: Iterable[tf.compat.v1.NodeDef], bodies: Mapping[str, Any]) -> Iterator[str]:
-    # A function is called by an operation with its name, or named in an attribute (PartitionedCall, If,
-    # While).
-    for node in nodes:
-        named = {node.op}
-        for value in node.attr.values():
-            named |= {value.func.name, *(each.name for each in value.list.func)}
-        yield from named & bodies.keys()
-
-
-def _keep_functions(definition: tf.compat.v1.GraphDef, names: frozenset[str]) -> None:
+    names = called_functions(definition.node, bodies)
     kept = [function for function in definition.library.function if function.signature.name in names]
     del definition.library.function[:]
     definition.library.function.extend(kept)

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Final
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # comes with TensorFlow, no types
 
 from tfleet.worker.model.errors import ModelError, first_line
-from tfleet.worker.model.signature import DEFAULT_SIGNATURE, Signature, read_signature
+from tfleet.worker.model.signature import Signature, read_signature
 from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-TAG: Final = "serve"  # tf.saved_model.SERVING: the tag that tf.saved_model.save gives
+SERVING_TAGS: Final = ("serve",)  # tf.saved_model.SERVING: the tag that tf.saved_model.save gives
+_INTERNAL: Final = "__saved_model_"  # signatures that the loader itself uses
 
 
 def load_frozen(path: Path) -> tf.Graph:
@@ -40,17 +42,22 @@ def load_frozen(path: Path) -> tf.Graph:
     return graph
 
 
-def restore_saved_model(session: tf.compat.v1.Session, path: Path) -> Signature:
-    """Load a SavedModel of TensorFlow 1 or 2 with its variables into the session's empty graph.
+def restore_saved_model(
+    session: tf.compat.v1.Session, path: Path, tags: Sequence[str] = SERVING_TAGS
+) -> Mapping[str, Signature]:
+    """Load a SavedModel of TensorFlow 1 or 2 with its variables into the session's empty graph, and return
+    its signatures by name.
 
-    Raises `ModelError` if it has no tag "serve", or if files are damaged or missing.
+    Raises `ModelError` if it has no graph with these tags, or if files are damaged or missing.
     """
     try:
-        meta_graph = tf.compat.v1.saved_model.load(session, [TAG], str(path))
+        meta_graph = tf.compat.v1.saved_model.load(session, list(tags), str(path))
     except (OSError, RuntimeError, ValueError, TypeError, DecodeError, tf.errors.OpError) as error:
         raise ModelError(
-            f"{path}: cannot load the SavedModel with tag {TAG!r}: {first_line(error)}"
+            f"{path}: cannot load the SavedModel with tag {', '.join(map(repr, tags))}: {first_line(error)}"
         ) from error
-    if DEFAULT_SIGNATURE not in meta_graph.signature_def:
-        return Signature(DEFAULT_SIGNATURE, (), ())
-    return read_signature(DEFAULT_SIGNATURE, meta_graph.signature_def[DEFAULT_SIGNATURE])
+    return {
+        name: read_signature(name, definition)
+        for name, definition in sorted(meta_graph.signature_def.items())
+        if not name.startswith(_INTERNAL)
+    }

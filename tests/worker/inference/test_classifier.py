@@ -325,7 +325,7 @@ def test_a_failed_saved_model_leaves_no_session(tmp_path: Path) -> None:
     folder = write_saved_model(tmp_path / "m" / "1", signature=False)
     write_labels(folder)
     (folder / "model.toml").touch()
-    with pytest.raises(ModelError, match="has no serving_default"):
+    with pytest.raises(ModelError, match="has no signature: save it with signatures="):
         Classifier.load(find_model(folder), session_factory=sessions)
     assert (len(sessions.made), sessions.closed) == (1, 1)
 

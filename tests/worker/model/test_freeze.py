@@ -12,7 +12,7 @@ from tests.support.pictures import COLOURS, picture, write_labels
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference import Classifier
 from tfleet.worker.model import find_model
-from tfleet.worker.model.freeze import CannotFreezeError, freeze
+from tfleet.worker.model.freeze import freeze
 from tfleet.worker.model.graph import restore_saved_model
 from tfleet.worker.model.open import open_model
 from tfleet.worker.model.tensorflow import tf
@@ -67,10 +67,10 @@ def table() -> Any:
 def answers(folder: Path) -> tuple[Any, Any, Any]:
     """The rows of the restored model, those of its frozen graph, and that graph."""
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
-        signature = restore_saved_model(session, folder)
+        signature = restore_saved_model(session, folder)["serving_default"]
         feed, fetch = signature.inputs[0].tensor, signature.outputs[0].tensor
         restored = session.run(fetch, {feed: IMAGES})
-        graph = freeze(session, feed, fetch)
+        graph = freeze(session, session.graph.as_graph_def(), [feed], [fetch])
     with tf.compat.v1.Session(graph=graph) as session:
         return restored, session.run(fetch, {feed: IMAGES}), graph
 
@@ -121,13 +121,15 @@ def test_an_unfreezable_model_is_served_with_a_warning(
     classifier.close()
 
 
-def test_an_unused_input_is_no_reason_to_fail(tmp_path: Path) -> None:
+def test_an_unused_input_stays_in_the_frozen_graph(tmp_path: Path) -> None:
     weight = tf.Variable([[0.1, 0.2, 0.7]])
     folder = save(tmp_path / "m" / "1", lambda m, x: tf.repeat(m.weight, tf.shape(x)[0], 0), weight=weight)
+    restored, frozen, _ = answers(folder)
+    np.testing.assert_allclose(frozen, restored, atol=1e-6)
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
-        signature = restore_saved_model(session, folder)
-        with pytest.raises(CannotFreezeError, match="does not depend on nothing:0"):
-            freeze(session, "nothing:0", signature.outputs[0].tensor)
+        fetch = restore_saved_model(session, folder)["serving_default"].outputs[0].tensor
+        graph = freeze(session, session.graph.as_graph_def(), ["serving_default_picture:0"], [fetch])
+    assert graph.get_tensor_by_name("serving_default_picture:0").shape.rank == 4
 
 
 def test_no_file_is_written(tmp_path: Path) -> None:

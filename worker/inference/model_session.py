@@ -1,0 +1,166 @@
+"""The one TensorFlow session of a worker, whatever its model: it runs any of the model's signatures.
+
+The session is created once, shared by all threads and closed once. `tf.compat.v1.Session` is thread-safe, so
+there is no lock around a run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tfleet.runtime.cpus import usable_cpus
+from tfleet.worker.inference.errors import BadInputError, UnknownSignatureError
+from tfleet.worker.inference.session_config import concurrent_runs_on, configuration
+from tfleet.worker.model.dtypes import numpy_dtype
+from tfleet.worker.model.errors import first_line
+from tfleet.worker.model.open import open_model
+from tfleet.worker.model.signature import Signature, TensorInfo, shape_text
+from tfleet.worker.model.tensorflow import CallableOptions, tf
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from tfleet.worker.inference.precision import Precision
+    from tfleet.worker.model.open import OpenModel
+    from tfleet.worker.model.spec import ModelSpec
+
+Tensors: TypeAlias = Mapping[str, npt.NDArray[Any]]
+"""Arrays by the names of a signature's inputs or outputs. Strings are arrays of objects, each one `bytes`."""
+
+_Call: TypeAlias = Callable[..., Sequence[npt.NDArray[Any]]]
+
+
+class ModelSession:
+    """A model in its session. All methods may be called from any thread."""
+
+    def __init__(self, spec: ModelSpec, opened: OpenModel, concurrent_runs: int) -> None:
+        self.spec = spec
+        self.signatures = opened.signatures
+        self.default = opened.default
+        """The signature for requests that name none; None where the model has several and none is meant."""
+        self.form = opened.form
+        self.concurrent_runs = concurrent_runs
+        """The best number of runs at a time while there is enough to do."""
+        self.tf_session = opened.session
+        self._calls: dict[tuple[str, frozenset[str]], _Call] = {}
+        self._making = threading.Lock()
+        self._closing = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def load(
+        cls,
+        spec: ModelSpec,
+        *,
+        cpus: int | None = None,
+        precision: Precision = "float32",
+        session_factory: Callable[..., Any] = tf.compat.v1.Session,
+    ) -> Self:
+        """Load the model into a new session on `cpus` CPUs, by default all that the process may use.
+
+        Raises `ModelError`; no session is left open then.
+        """
+        cpus = usable_cpus() if cpus is None else cpus
+        config = configuration(cpus, precision)
+        opened = open_model(spec, lambda graph: session_factory(graph=graph, config=config))
+        return cls(spec, opened, concurrent_runs_on(cpus))
+
+    def signature(self, name: str | None = None) -> Signature:
+        """The signature of this name, or the default one. Raises `UnknownSignatureError`."""
+        name = self.default if name is None else name
+        if name is not None and name in self.signatures:
+            return self.signatures[name]
+        there = ", ".join(self.signatures)
+        if name is None:
+            raise UnknownSignatureError(f"the model has several signatures: name one of {there}")
+        raise UnknownSignatureError(f"the model has no signature {name[:100]!r}; it has {there}")
+
+    def run(self, signature_name: str, inputs: Tensors) -> dict[str, npt.NDArray[Any]]:
+        """Run a signature once, with the arrays as they are, and return its outputs by name.
+
+        Raises `BadInputError` if the inputs do not fit it or the model rejects their values,
+        `UnknownSignatureError`, and TensorFlow's errors for what is not the inputs' fault.
+        """
+        signature = self.signature(signature_name)
+        given = [info for info in signature.inputs if info.name in inputs]
+        check_inputs(signature, inputs)
+        call = self._call(signature, given)
+        try:
+            rows = call(*(inputs[info.name] for info in given))
+        except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
+            raise BadInputError(f"the model rejects the input: {first_line(error)}") from error
+        return {info.name: array for info, array in zip(signature.outputs, rows, strict=True)}
+
+    def close(self) -> None:
+        """Close the session. No run may be in progress. A second call has no effect."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self.tf_session.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"ModelSession({self.spec.label}, {len(self.signatures)} signatures, {state})"
+
+    def _call(self, signature: Signature, given: Sequence[TensorInfo]) -> _Call:
+        key = signature.name, frozenset(info.name for info in given)
+        call = self._calls.get(key)
+        if call is None:
+            with self._making:
+                call = self._calls.get(key) or self._make(signature, given)
+                self._calls[key] = call
+        return call
+
+    def _make(self, signature: Signature, given: Sequence[TensorInfo]) -> _Call:
+        feeds = [info.tensor for info in given]
+        fetches = [info.tensor for info in signature.outputs]
+        session = self.tf_session
+        # Session.run looks up names and converts values anew in each run, which takes several times as long
+        # as a small model itself. This prepares the call once. It has no public name in TensorFlow.
+        make = getattr(session, "_make_callable_from_options", None)
+        if make is None:
+            return lambda *values: session.run(fetches, dict(zip(feeds, values, strict=True)))
+        call: _Call = make(CallableOptions(feed=feeds, fetch=fetches))
+        return call
+
+
+def check_inputs(signature: Signature, inputs: Tensors) -> None:
+    """Raise `BadInputError` if an input is unknown, is missing, or has another type or shape."""
+    for name in inputs:
+        if signature.input(name) is None:
+            names = ", ".join(info.name for info in signature.inputs)
+            raise BadInputError(
+                f"there is no input {name[:100]!r}; the inputs of {signature.name} are {names}"
+            )
+    for info in signature.inputs:
+        array = inputs.get(info.name)
+        if array is None:
+            if not info.optional:
+                raise BadInputError(f"the input {info} is missing")
+            continue
+        if array.dtype != numpy_dtype(info.dtype):
+            raise BadInputError(f"the input {info} was given as {_dtype_text(array.dtype)}")
+        if not fits(info.shape, array.shape):
+            raise BadInputError(f"the input {info} was given with the shape {shape_text(array.shape)}")
+
+
+def fits(shape: tuple[int | None, ...] | None, given: tuple[int, ...]) -> bool:
+    """Whether an array of the shape `given` fits a tensor's shape."""
+    if shape is None:
+        return True
+    return len(shape) == len(given) and all(
+        size is None or size == found for size, found in zip(shape, given, strict=True)
+    )
+
+
+def _dtype_text(dtype: np.dtype[Any]) -> str:
+    return "strings" if dtype.kind == "O" else dtype.name
