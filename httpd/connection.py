@@ -163,7 +163,8 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def unsent_bytes(self) -> int:
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        transport = self._transport  # read once: a shutdown or a page may ask in another thread
+        return 0 if transport is None else transport.get_write_buffer_size()
 
     def pause_reading(self) -> None:
         if self._flow is not None:

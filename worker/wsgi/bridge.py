@@ -1,18 +1,16 @@
-"""Answers a request at once, or hands it to a thread with the application.
+"""Decides by the head of a request what becomes of it.
 
 - What may be an image (a POST to anything but `/drain`) waits in the queue for one of the threads: see
   image_request.py.
-- All else is quick and answered at once, in the loop's thread: health checks, metrics, pages and refusals. So
-  an overloaded worker still passes its health checks, and an operator can inspect and drain it. The body of
-  such a request, if it has one, is discarded.
+- All else is a page, which has threads of its own or is answered at once: see page_request.py. So an
+  overloaded worker still passes its health checks, and an operator can inspect and drain it.
 - `OPTIONS *` asks about the server, not about the application, and is answered here.
 - A request that names another worker, or that needs a ticket and has none, is refused by its head.
 """
 
 from __future__ import annotations
 
-import time
-from typing import Any, Final
+from typing import Final
 
 from tfleet.contract.names import DRAIN_PATH
 from tfleet.contract.problem import Problem
@@ -22,8 +20,9 @@ from tfleet.httpd.http1.request import ANY_RESOURCE, RequestHead
 from tfleet.httpd.interfaces import Client, OpenRequest
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.context import WsgiContext
-from tfleet.worker.wsgi.environ import ARRIVED, BEGUN, CLIENT_GONE, path_info
+from tfleet.worker.wsgi.environ import path_info
 from tfleet.worker.wsgi.image_request import ImageRequest, awaits_body
+from tfleet.worker.wsgi.page_request import WorkerPageRequest
 
 _POST: Final = b"POST"
 _CONTINUE: Final = b"100-continue"
@@ -31,7 +30,7 @@ _OPTIONS_HEAD: Final = options_head()
 
 
 class Bridge:
-    """Answers each request at once, or lets it wait for a thread."""
+    """The Handler (httpd/interfaces.py) of all requests to a worker."""
 
     def __init__(self, context: WsgiContext) -> None:
         self._context = context
@@ -47,9 +46,8 @@ class Bridge:
             return ImageRequest(self._context, head, client, path, rejection)
         if head.target == ANY_RESOURCE:
             self._answer_options(head, client)
-        else:
-            self._answer_now(head, client, path)
-        return None
+            return None
+        return WorkerPageRequest(self._context, head, client, path)
 
     def _answer_options(self, head: RequestHead, client: Client) -> None:
         keep = not awaits_body(head) and head.keep_alive and client.may_keep_alive
@@ -57,17 +55,6 @@ class Bridge:
         name = request_id(head.request_id)
         client.send(local_response(_OPTIONS_HEAD, b"", name, connection=lines, method=head.method))
         client.finish(keep=keep)
-
-    def _answer_now(self, head: RequestHead, client: Client, path: str) -> None:
-        context = self._context
-
-        def environ() -> dict[str, Any]:
-            found = context.environ(head, client, path, b"")
-            found[BEGUN] = found[ARRIVED] = time.perf_counter()
-            found[CLIENT_GONE] = _never_gone
-            return found
-
-        context.respond(head, client, context.call(environ), keep=not awaits_body(head))
 
     def _refusal(self, head: RequestHead) -> Problem | None:
         """The problem of a request that is refused at any path, or None."""
@@ -83,8 +70,3 @@ class Bridge:
         if worker is not None and worker != self._context.site.worker:
             return Rejection.MISDIRECTED
         return None if check is None else check(head.ticket, head.query)
-
-
-def _never_gone() -> bool:
-    """For requests that are answered at once: their client counts as present."""
-    return False

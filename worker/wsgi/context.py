@@ -21,6 +21,7 @@ from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.admission_queue import AdmissionQueue
 from tfleet.worker.wsgi.environ import QUEUE, environ_of, path_info
 from tfleet.worker.wsgi.incoming_body import BodyLimits
+from tfleet.worker.wsgi.page_queue import PageQueue
 from tfleet.worker.wsgi.response import Application, WsgiResponse, call
 from tfleet.worker.wsgi.thread_pool import ThreadPool
 
@@ -48,11 +49,12 @@ class WsgiSite:
 
 @dataclass(frozen=True, slots=True)
 class WsgiContext:
-    """The site, the queue, the threads, and the event loop of all connections."""
+    """What all requests share: `queue` and `threads` are for images, `loop` is that of all connections."""
 
     site: WsgiSite
     queue: AdmissionQueue
     threads: ThreadPool
+    pages: PageQueue
     loop: asyncio.AbstractEventLoop
 
     def respond(

@@ -29,6 +29,7 @@ from tfleet.worker.wsgi.admission_queue import AdmissionQueue, QueueLimits
 from tfleet.worker.wsgi.bridge import Bridge
 from tfleet.worker.wsgi.context import CheckTicket, NoteRefusal, WsgiContext, WsgiSite
 from tfleet.worker.wsgi.incoming_body import BodyLimits
+from tfleet.worker.wsgi.page_queue import PageQueue
 from tfleet.worker.wsgi.response import Application
 from tfleet.worker.wsgi.thread_pool import ThreadPool
 
@@ -42,6 +43,9 @@ _OTHER_FILES: Final = 256
 
 _SECOND_S: Final = 1.0
 _JOIN_S: Final = 5.0
+_ABORTED_JOIN_S: Final = 0.1
+"""For threads that may still work for clients that have gone, as a page's do: all others have had theirs."""
+
 _TOO_MANY: Final = Problem(503, "the worker has all the connections it may have", retry_after_s=1)
 
 
@@ -103,6 +107,7 @@ class WsgiServer:
         self.address = Address(host, self._sockets[0].getsockname()[1])
         self.queue = AdmissionQueue(threads, queue_limits)
         self._threads = ThreadPool(threads)
+        self._pages = PageQueue()
         self._body_limits = body_limits
         self._connection_limits = replace(connection_limits, max_body_bytes=body_limits.max_bytes)
         self._check_ticket = check_ticket
@@ -159,12 +164,14 @@ class WsgiServer:
             for each in self._sockets:
                 each.close()
             self._threads.close(_JOIN_S)
+            self._pages.close(_JOIN_S)
             return 0
         # Idle connections stay until the last request is answered: a client that asks on one is told by a 503
         # to ask another worker, and `tfleet drain` sees by its connection when the worker has ended.
         unfinished = running.last_answers(timeout_s)
         # Threads that still compute are not waited for: their clients see the closed connection.
-        self._threads.close(timeout_s=0.1 if unfinished else _JOIN_S)
+        self._threads.close(timeout_s=_ABORTED_JOIN_S if unfinished else _JOIN_S)
+        self._pages.close(_ABORTED_JOIN_S)
         with contextlib.suppress(RuntimeError):  # the loop has failed
             running.loop.call_soon_threadsafe(running.stop.set)
         running.thread.join()
@@ -185,7 +192,7 @@ class WsgiServer:
 
     async def _serve(self, site: WsgiSite, started: Future[_Running]) -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        bridge = Bridge(WsgiContext(site, self.queue, self._threads, loop))
+        bridge = Bridge(WsgiContext(site, self.queue, self._threads, self._pages, loop))
         errors = WorkerErrorResponses(site.cors, site.note_refusal)
         server = httpd.Server(bridge, errors, self._connection_limits, loop)
         server.listen(self._sockets)

@@ -25,7 +25,8 @@ class ThreadPool:
     thread may call the other methods.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, name: str = "wsgi") -> None:
+        self._name = name
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._made = 0
@@ -33,13 +34,13 @@ class ThreadPool:
         self.use(count)
 
     def __repr__(self) -> str:
-        return f"<ThreadPool {self._wanted}>"
+        return f"<ThreadPool {self._name} {self._wanted}>"
 
     def use(self, count: int) -> None:
         """Change the number of threads. Surplus threads end after the jobs that wait now."""
         for _ in range(self._wanted, count):
             # Daemons: one that still computes when the worker has waited long enough must not keep it alive.
-            thread = threading.Thread(target=self._work, name=f"wsgi-{self._made}", daemon=True)
+            thread = threading.Thread(target=self._work, name=f"{self._name}-{self._made}", daemon=True)
             self._made += 1
             self._threads.append(thread)
             thread.start()

@@ -215,12 +215,12 @@ def test_clients_that_connected_before_the_end_are_answered(make: Callable[[App]
     def hold_the_loop(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         arrived.set()
         while not go_on.is_set():
-            pass  # a question is answered in the loop's thread: meanwhile nobody is accepted
+            pass  # health is answered in the loop's thread: meanwhile nobody is accepted
         return quick(environ, start_response)
 
     server = make(hold_the_loop)
     address = (server.address.host, server.address.port)
-    asked = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
+    asked = b"GET /healthz?%d HTTP/1.1\r\nHost: x\r\n\r\n"
     clients = [socket.create_connection(address, timeout=20)]
     clients[0].sendall(asked % 0)
     assert arrived.wait(20)
