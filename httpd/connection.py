@@ -15,14 +15,13 @@ Where a client is limited, and what then happens:
 - **An ambiguous or an oversized head** (http1/request.py, http1/fields.py): 400, and the connection ends.
 - **Pipelining**: one request is answered at a time. What comes behind it waits; beyond 64 KiB of it, or when
   the client does not read, nothing more is read from the connection, so that the client has to wait.
-- **A body that comes after the response** is read and discarded for two seconds, so that the client sees the
-  response instead of a reset. If the body ends in that time, the connection is kept.
+- **A body that comes after the response** is read and discarded for a while (linger.py), so that the client
+  sees the response instead of a reset. If the body ends in that time, the connection is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
-from enum import Enum, auto
 from typing import Final, cast
 
 from tfleet.contract.address import Address
@@ -35,27 +34,14 @@ from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.request_stream import RequestStream, proxy_protocol_problem
 from tfleet.httpd.http1.reset import reset
 from tfleet.httpd.interfaces import OpenRequest
+from tfleet.httpd.phase import ANSWERING, CLOSING, IDLE, NEW
 from tfleet.httpd.read_flow import ReadFlow
-from tfleet.httpd.timers import Deadline, SlowReaderWatch
+from tfleet.httpd.response_end import ResponseEnd
+from tfleet.httpd.timers import Deadline
 
-_LINGER_S: Final = 2.0
 _MAX_PIPELINED_BYTES: Final = 64 * 1024
 _MAX_HEADS_AT_ONCE: Final = 16
 """A client that sends hundreds of requests at once then waits for the other clients' turns."""
-
-
-class _Phase(Enum):
-    NEW = auto()
-    """Nothing was asked on it yet."""
-    IDLE = auto()
-    """Between two requests; the rest of the last one's body may still be coming."""
-    ANSWERING = auto()
-    CLOSING = auto()
-    """Nothing that comes is read as a request any more."""
-
-
-# Python 3.11 looks a member up with a call, which every piece of a body would pay for.
-_NEW, _IDLE, _ANSWERING, _CLOSING = _Phase
 
 
 class Connection(asyncio.Protocol):
@@ -65,11 +51,11 @@ class Connection(asyncio.Protocol):
         "_advancing",
         "_context",
         "_deadline",
+        "_end",
         "_flow",
         "_keep",
         "_phase",
         "_request",
-        "_slow_reader",
         "_stream",
         "_transport",
         "_verdict",
@@ -83,11 +69,11 @@ class Connection(asyncio.Protocol):
         self._context = context
         self._verdict = AdmissionVerdict.DROPPED
         self._deadline = Deadline(context.loop, self._deadline_expired)
-        self._slow_reader = SlowReaderWatch(context.limits.idle_timeout_s)
+        self._end = ResponseEnd(self._deadline, context.limits.idle_timeout_s)
         self._transport: asyncio.Transport | None = None
-        self._flow: ReadFlow | None = None
+        self._flow = ReadFlow(context.loop)
         self._stream = RequestStream(context.limits.max_body_bytes)
-        self._phase = _NEW
+        self._phase = NEW
         self._request: OpenRequest | None = None
         self._keep = True
         self._advancing = False
@@ -101,12 +87,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         context = self._context
         self._transport = cast(asyncio.Transport, transport)
-        self._flow = ReadFlow(self._transport, context.loop)
+        self._flow.attach(self._transport)
         if context.admission.full:
             context.idle.close_longest()
         self._verdict = context.admission.connected()
         if self._verdict is AdmissionVerdict.DROPPED:
-            self._end_now()
+            self.end()
             return
         context.connections.add(self)
         if self._verdict is AdmissionVerdict.ADMITTED:
@@ -124,16 +110,19 @@ class Connection(asyncio.Protocol):
         self._context.idle.discard(self)
         self._context.admission.disconnected(self._verdict)
         self._deadline.cancel()
-        self._phase = _CLOSING
-        self._transport = self._flow = None
+        self._phase = CLOSING
+        self._transport = None
+        self._flow.detach()
         request, self._request = self._request, None
         if request is not None:
             request.client_disconnected()
 
     def data_received(self, data: bytes) -> None:
-        if self._phase is not _CLOSING:
+        if self._phase is not CLOSING:
             self._stream.add(data)
             self._advance()
+        else:
+            self._discarded(len(data))
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -167,36 +156,34 @@ class Connection(asyncio.Protocol):
         return 0 if transport is None else transport.get_write_buffer_size()
 
     def pause_reading(self) -> None:
-        if self._flow is not None:
-            self._flow.pause()
+        self._flow.pause()
 
     def resume_reading(self) -> None:
-        if self._flow is not None:
-            self._flow.resume()
+        self._flow.resume()
 
     def wake_at(self, when_s: float) -> None:
         self._deadline.set(when_s)
 
     def finish(self, *, keep: bool) -> None:
-        if self._phase is not _ANSWERING:
+        if self._phase is not ANSWERING:
             return  # the client has gone
         self._request = None
-        self._phase = _IDLE
+        self._phase = IDLE
         self._keep = keep and self._keep
         now_s = self._context.loop.time()
-        self._slow_reader.begin(self.unsent_bytes(), now_s)
+        self._end.begin(self.unsent_bytes(), now_s)
         if not self._keep:
             self._end_gracefully()
         elif self._stream.body.ended:
             self._become_idle(now_s)
         else:
-            self._deadline.set(now_s + _LINGER_S)  # `_read_body` throws the rest away
+            self._end.linger(now_s)  # `_read_body` throws the rest away
         if not self._advancing:
             self._resume()
 
     def abort(self) -> None:
         self._request = None
-        self._phase = _CLOSING
+        self._phase = CLOSING
         if self._transport is not None:
             reset(self._transport)
 
@@ -206,7 +193,7 @@ class Connection(asyncio.Protocol):
         context.idle.discard(self)
         context.admission.disconnected(self._verdict)
         self._verdict = AdmissionVerdict.DROPPED  # its place isn't given back twice
-        self._end_now()
+        self.end()
 
     # Called by a shutdown (shutdown.py).
 
@@ -215,18 +202,18 @@ class Connection(asyncio.Protocol):
         """Whether a request is being answered or has come in part, or a response is not fully sent."""
         if self._verdict is not AdmissionVerdict.ADMITTED or self._transport is None:
             return False
-        under_way = self._phase is _ANSWERING or not self._stream.body.ended
+        under_way = self._phase is ANSWERING or not self._stream.body.ended
         return under_way or bool(self._stream.unread) or self.unsent_bytes() > 0
 
     @property
     def silent(self) -> bool:
         """Whether nothing was asked on it yet."""
-        return self._phase is _NEW
+        return self._phase is NEW
 
     @property
     def closing(self) -> bool:
         """Whether it has had its last response, and ends by itself."""
-        return self._phase is _CLOSING
+        return self._phase is CLOSING
 
     def descriptor(self) -> int | None:
         """Return the file descriptor of its socket; None once it is closed."""
@@ -236,8 +223,10 @@ class Connection(asyncio.Protocol):
         return descriptor
 
     def end(self) -> None:
-        """End it at once, whatever is under way."""
-        self._end_now()
+        """Close it at once, whatever is under way; unsent bytes are lost."""
+        self._phase = CLOSING
+        if self._transport is not None:
+            self._transport.abort()
 
     # Called by the above.
 
@@ -245,10 +234,6 @@ class Connection(asyncio.Protocol):
         """Resume reading, and handle what has already been received."""
         self.resume_reading()
         self._advance()
-
-    def _yield_turn(self) -> None:
-        if self._flow is not None:
-            self._flow.yield_turn(self._advance)
 
     def _advance(self) -> None:
         """Go through what has come, as far as it is its turn.
@@ -267,18 +252,18 @@ class Connection(asyncio.Protocol):
         """
         self._advancing = True
         stream, heads = self._stream, 0
-        while stream.unread and self._phase is not _CLOSING:
+        while stream.unread and self._phase is not CLOSING:
             if not stream.body.ended:
                 self._read_body()
                 if stream.unread and not stream.body.ended:  # very many chunks
-                    self._yield_turn()
+                    self._flow.yield_turn(self._advance)
                     break
-            elif self._phase is _ANSWERING or self.write_paused:
+            elif self._phase is ANSWERING or self.write_paused:
                 if self.write_paused or len(stream.unread) > _MAX_PIPELINED_BYTES:
                     self.pause_reading()
                 break
             elif heads == _MAX_HEADS_AT_ONCE:
-                self._yield_turn()
+                self._flow.yield_turn(self._advance)
                 break
             elif not self._read_head():
                 break
@@ -299,7 +284,7 @@ class Connection(asyncio.Protocol):
         if head is None:
             if stream.unread:
                 self._context.idle.discard(self)
-            if begins and stream.unread and self._phase is _IDLE:
+            if begins and stream.unread and self._phase is IDLE:
                 # The time of a new connection began with it. Empty lines do not prolong it.
                 self._deadline.set(self._context.loop.time() + self._context.limits.header_timeout_s)
             return False
@@ -308,7 +293,7 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, head: RequestHead) -> None:
         self._deadline.set(None)
-        self._phase = _ANSWERING
+        self._phase = ANSWERING
         self._keep = True
         self._context.idle.discard(self)
         request = self._request = self._context.handler(head, self)
@@ -328,13 +313,15 @@ class Connection(asyncio.Protocol):
         except (UnreadableError, BodyTooLargeError) as error:
             self._give_up_body(error)
             return
-        if piece and self._request is not None:
+        if self._request is None:
+            self._discarded(len(piece))
+        elif piece:
             self._request.body_received(piece)
         if not stream.body.ended:
             return
         if self._request is not None:
             self._request.body_ended()
-        elif self._phase is _IDLE:  # the rest of a body whose request was finished before
+        elif self._phase is IDLE:  # the rest of a body whose request was finished before
             self._become_idle(self._context.loop.time())
 
     def _give_up_body(self, error: UnreadableError | BodyTooLargeError) -> None:
@@ -346,7 +333,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._request.body_failed(str(error))
         self._stream.give_up()
-        if self._phase is _IDLE:
+        if self._phase is IDLE:
             self._end_gracefully()
 
     def _become_idle(self, now_s: float) -> None:
@@ -359,18 +346,18 @@ class Connection(asyncio.Protocol):
         """End the connection, or let the handler decide, after the deadline has passed."""
         if self._request is not None:
             self._request.on_deadline()
-        elif self._stream.unread and self._stream.body.ended and self._phase is not _CLOSING:
+        elif self._stream.unread and self._stream.body.ended and self._phase is not CLOSING:
             limits = self._context.limits
             late = f"the head of the request took over {limits.header_timeout_s:g} s{limits.header_hint}"
             self._refuse(Problem(408, late))
-        elif self._slow_reader.goes_on(self.unsent_bytes(), self._context.loop.time()):
-            self._deadline.set(self._context.loop.time() + _LINGER_S)
-        elif self._phase is _NEW and self._context.draining:
+        elif self._end.waits_for_reader(self.unsent_bytes(), self._context.loop.time()):
+            return
+        elif self._phase is NEW and self._context.draining:
             # A client may hold it to see when the server has ended (`tfleet drain` does): shutdown.py
             # closes it in its turn.
             self._deadline.set(self._context.loop.time() + self._context.limits.header_timeout_s)
         else:
-            self._end_now()
+            self.end()
 
     def _refuse(self, problem: Problem) -> None:
         """Answer a malformed or late head with `problem`, and end the connection."""
@@ -382,17 +369,16 @@ class Connection(asyncio.Protocol):
 
         Closed at once, a client that is still sending would be reset and never see the response.
         """
-        self._phase = _CLOSING
+        self._phase = CLOSING
         self._stream.give_up()
         if self._transport is not None:
             self.resume_reading()
             self._transport.write_eof()
             now_s = self._context.loop.time()
-            self._slow_reader.begin(self.unsent_bytes(), now_s)
-            self._deadline.set(now_s + _LINGER_S)
+            self._end.begin(self.unsent_bytes(), now_s)
+            self._end.linger(now_s)
 
-    def _end_now(self) -> None:
-        """Close at once; unsent bytes are lost."""
-        self._phase = _CLOSING
-        if self._transport is not None:
-            self._transport.abort()
+    def _discarded(self, count: int) -> None:
+        """The client still sends what nobody needs any more."""
+        if not self._end.discarded(count, self._context.loop.time()):
+            self.end()

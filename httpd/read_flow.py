@@ -11,14 +11,22 @@ class ReadFlow:
 
     __slots__ = ("_loop", "_paused", "_transport", "_yielded")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport: asyncio.Transport | None = None
         self._loop = loop
         self._paused = False
         self._yielded = False
 
     def __repr__(self) -> str:
         return f"<ReadFlow paused={self._paused} yielded={self._yielded}>"
+
+    def attach(self, transport: asyncio.Transport) -> None:
+        """The connection has been made."""
+        self._transport = transport
+
+    def detach(self) -> None:
+        """The connection has ended."""
+        self._transport = None
 
     def pause(self) -> None:
         """Read nothing until `resume`."""
@@ -43,7 +51,7 @@ class ReadFlow:
         go_on()
 
     def _update(self) -> None:
-        if self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing():
             return
         if self._paused or self._yielded:
             self._transport.pause_reading()

@@ -1,0 +1,73 @@
+"""After its last response a connection is read for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from tests.httpd.servers import ServerFactory, ServerOptions, bare_server
+from tests.support.raw_client import raw_client
+from tfleet.httpd.linger import Linger
+
+TOO_LARGE = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999999\r\n\r\n"
+MIB = 1024 * 1024
+
+
+def test_a_silent_client_has_five_seconds() -> None:
+    assert Linger(now_s=100.0).due_s == 105.0
+
+
+def test_a_client_that_sends_is_read_on() -> None:
+    linger = Linger(now_s=100.0)
+    for second in range(1, 20):
+        linger.received(1, now_s=100.0 + second)
+        assert linger.due_s == 105.0 + second
+
+
+def test_no_client_is_read_for_over_thirty_seconds() -> None:
+    linger = Linger(now_s=100.0)
+    for second in range(1, 30):
+        linger.received(1, now_s=100.0 + second)
+    assert linger.due_s == 130.0
+
+
+def test_over_64_mib_are_too_much() -> None:
+    linger = Linger(now_s=100.0)
+    linger.received(64 * MIB, now_s=100.0)
+    assert not linger.too_much
+    linger.received(1, now_s=100.0)
+    assert linger.too_much
+
+
+@pytest.mark.process
+async def test_a_refused_client_may_send_on_for_seconds(serving: ServerFactory) -> None:
+    """A reset would show as an error of its next write, and could cost it the response."""
+    if serving is bare_server:  # which refuses no length
+        return
+    async with serving(ServerOptions()) as server, raw_client(server.address) as client:
+        await client.send(TOO_LARGE)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        while loop.time() - began_s < 3.5:
+            client.writer.write(b"x")
+            await client.writer.drain()
+            await asyncio.sleep(0.1)
+        assert (await client.answer()).status == 413
+        assert await client.ends() == b""
+
+
+async def test_a_refused_client_that_sends_too_much_is_cut(serving: ServerFactory) -> None:
+    if serving is bare_server:  # which refuses no length
+        return
+    async with serving(ServerOptions()) as server, raw_client(server.address) as client:
+        await client.send(TOO_LARGE)
+        assert (await client.answer()).status == 413
+        sent_mib = 0
+        with contextlib.suppress(ConnectionError):
+            while sent_mib < 1000:
+                client.writer.write(bytes(MIB))
+                await client.writer.drain()
+                sent_mib += 1
+        assert 60 <= sent_mib < 200, "64, and what the system buffers"
