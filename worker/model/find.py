@@ -20,15 +20,15 @@ from typing import Final
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.formats import ModelFormat, file_format
 from tfleet.worker.model.manifest import Manifest, read_labels, read_manifest
+from tfleet.worker.model.saved_model_proto import SAVED_MODEL, read_saved_model
 from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec
+from tfleet.worker.model.variables import check_files
 
 DEFAULT_MODEL: Final = Path(__file__).parents[1] / "models" / "efficientnet-lite0"
 # The version of a model without a version folder.
 NO_VERSION: Final = "0"
 
 GRAPH: Final = "graph.pb"
-SAVED_MODEL: Final = "saved_model.pb"
-SAVED_MODEL_TEXT: Final = "saved_model.pbtxt"
 SAVED_MODEL_CHUNKS: Final = "saved_model.cpb"
 LABELS: Final = "labels.txt"
 MANIFEST: Final = "model.toml"
@@ -93,6 +93,8 @@ def find_model(
     if input_std == 0:
         raise ModelError("--input-std must not be 0: pixels are divided by it")
     place = _place(path)
+    if place.graph.is_dir():
+        _check_saved_model(place.graph)
     manifest = None if place.folder is None else place.folder / MANIFEST
     if manifest is not None and manifest.exists():
         if options:
@@ -156,6 +158,13 @@ def _place_of_folder(path: Path) -> _Place:
     return _Place(graph, folder, resolved.name, NO_VERSION)
 
 
+def _check_saved_model(folder: Path) -> None:
+    if (file := folder / SAVED_MODEL).is_file() and file_format(file) is not ModelFormat.SAVED_MODEL:
+        raise ModelError(f"{file}: is not a SavedModel's graph: export the model again")
+    for meta_graph in read_saved_model(folder):
+        check_files(folder, meta_graph)
+
+
 def _version_folder(path: Path) -> Path:
     """The folder itself, if there is a model or a description in it, or else its highest version."""
     if _graphs(path) or any((path / name).exists() for name in (LABELS, MANIFEST, SAVED_MODEL_CHUNKS)):
@@ -193,11 +202,7 @@ def _graph_of_folder(folder: Path) -> Path:
 def _graphs(folder: Path) -> list[Path]:
     """The models whose names are agreed upon: the frozen graph's file, and the SavedModels' folders."""
     saved_models = [folder, *(folder / name for name in _SAVED_MODEL_FOLDERS)]
-    found = [
-        each
-        for each in saved_models
-        if any((each / name).is_file() for name in (SAVED_MODEL, SAVED_MODEL_TEXT))
-    ]
+    found = [each for each in saved_models if (each / SAVED_MODEL).is_file()]
     return [folder / GRAPH, *found] if (folder / GRAPH).is_file() else found
 
 

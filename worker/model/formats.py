@@ -22,6 +22,7 @@ from tfleet.worker.model.protobuf_fields import (
     read_fields,
     read_text,
 )
+from tfleet.worker.model.table_file import MAGIC as TABLE_MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +64,7 @@ _NODE_BYTES: Final = 4096
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
 # HDF5 allows a block of the user's own before its first bytes, of 512 bytes or a power of two times that.
 _HDF5_OFFSETS: Final = (512, 1024, 2048)
+_LFS: Final = b"version https://git-lfs.github.com/"
 _ZIP: Final = b"PK\x03\x04"
 
 # (offset, bytes, what the file is). The first that matches counts.
@@ -76,7 +78,7 @@ _REFUSED: Final[tuple[tuple[int, bytes, str], ...]] = (
     ),
     (
         0,
-        b"version https://git-lfs.github.com/",
+        _LFS,
         "is a Git LFS pointer, not the model itself: run `git lfs pull`",
     ),
     (0, b"\x93NUMPY", f"is a NumPy array: {_WEIGHTS}"),
@@ -120,8 +122,6 @@ _REFUSED_TEXTS: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = (
         f"names a TensorFlow checkpoint, which is {_WEIGHTS}",
     ),
 )
-# LevelDB's table, which is the index of a checkpoint, has its magic number at the end.
-_TABLE_MAGIC: Final = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 _SAFETENSORS_HEAD: Final = 8  # the size of its JSON header, before the header itself
 _OPERATION: Final = re.compile(rb"[A-Za-z_>][\w>./-]*")
 
@@ -139,6 +139,12 @@ def file_format(path: Path) -> ModelFormat:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether Git LFS has left only the name of the content in the file."""
+    with path.open("rb") as file:
+        return file.read(len(_LFS)) == _LFS
+
+
 def _format(path: Path, file: BinaryIO, size: int) -> ModelFormat:
     head = file.read(_HEAD_BYTES)
     if not head:
@@ -153,8 +159,8 @@ def _format(path: Path, file: BinaryIO, size: int) -> ModelFormat:
         file.seek(offset)
         if file.read(len(_HDF5)) == _HDF5:
             return ModelFormat.HDF5
-    file.seek(max(0, size - len(_TABLE_MAGIC)))
-    if file.read() == _TABLE_MAGIC:
+    file.seek(max(0, size - len(TABLE_MAGIC)))
+    if file.read() == TABLE_MAGIC:
         _refuse(path, f"is the index of a TensorFlow checkpoint: {_WEIGHTS}")
     return _protobuf_format(path, file, size)
 

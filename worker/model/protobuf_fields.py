@@ -63,23 +63,23 @@ def read_text(file: BinaryIO, field: WireField, limit: int) -> bytes:
 def _read_field(file: BinaryIO, position: int) -> WireField:
     file.seek(position)
     head = file.read(2 * _LONGEST_VARINT)
-    key, key_size = _varint(head)
+    key, key_size = parse_varint(head)
     number, kind = key >> 3, key & 7
     if not 1 <= number <= _HIGHEST_FIELD:
         raise NotProtobufError
     start = position + key_size
     if kind == VARINT:
-        return WireField(number, kind, start, _varint(head[key_size:])[1])
+        return WireField(number, kind, start, parse_varint(head[key_size:])[1])
     if kind == LENGTH_DELIMITED:
-        length, length_size = _varint(head[key_size:])
+        length, length_size = parse_varint(head[key_size:])
         return WireField(number, kind, start + length_size, length)
     if kind in _FIXED_SIZES:
         return WireField(number, kind, start, _FIXED_SIZES[kind])
     raise NotProtobufError
 
 
-def _varint(data: bytes) -> tuple[int, int]:
-    """The number at the beginning of `data`, and the bytes that it takes."""
+def parse_varint(data: bytes) -> tuple[int, int]:
+    """The number at the beginning of `data`, and the bytes that it takes. Raises NotProtobufError."""
     value = 0
     for index, byte in enumerate(data[:_LONGEST_VARINT]):
         value |= (byte & 0x7F) << (7 * index)
