@@ -79,7 +79,7 @@ def _shell(command: str, folder: Path, timeout_s: float = 60) -> str:
     return run.stdout
 
 
-def test_the_first_screen_succeeds(clone: Path) -> None:
+def test_the_readmes_first_commands_work(clone: Path) -> None:
     (run, test), _, (enter, curl, predict), photograph, (curl_p2p,), _ = _blocks("bash")
     assert (run, test, enter) == ("make run", "make test", "cd tests/data")
     ((shown,),) = _blocks("json")
@@ -98,7 +98,7 @@ def test_the_first_screen_succeeds(clone: Path) -> None:
         assert json.loads(_shell(curl_p2p, clone))[0][0] == "tiger cat"
 
 
-def test_it_starts_without_make_and_with_another_model(clone: Path) -> None:
+def test_up_starts_without_make_and_with_another_model(clone: Path) -> None:
     """In the environment that `make` has made, so that TensorFlow is not installed twice."""
     _, (install, up), (enter, curl, _), _, _, (own_model,) = _blocks("bash")
     _shell(install, clone, timeout_s=_INSTALL_S)
@@ -107,7 +107,7 @@ def test_it_starts_without_make_and_with_another_model(clone: Path) -> None:
             assert json.loads(_shell(f"{enter} && {curl}", clone))[0][0] == "tiger cat"
 
 
-def test_the_test_command_works(clone: Path) -> None:
+def test_the_readmes_test_command_works(clone: Path) -> None:
     """On one file: the whole suite is what this test is part of."""
     said = _shell("make test PYTEST_ARGS=tests/contract/test_address.py", clone, timeout_s=_INSTALL_S)
     assert re.search(r"\d+ passed", said)

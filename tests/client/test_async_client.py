@@ -42,7 +42,7 @@ async def test_a_photograph_is_classified(fleet: ScriptedFleet, photo: Path) -> 
     assert 0 < int(seen.headers["X-Request-Timeout-Ms"]) <= 30_000
 
 
-async def test_top_of_a_call_goes_before_the_clients(fleet: ScriptedFleet) -> None:
+async def test_a_calls_top_overrides_the_clients(fleet: ScriptedFleet) -> None:
     proxy = fleet.server()
     async with AsyncFleetClient(proxy.url, top=2) as client:
         await client.classify(b"BM", top=7)
@@ -164,7 +164,7 @@ async def test_a_single_source_is_not_iterated(source: Any) -> None:
         AsyncFleetClient().classify_many(source)
 
 
-async def test_the_workers_are_the_proxys(fleet: ScriptedFleet) -> None:
+async def test_workers_lists_the_proxys_workers(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(otherwise=fleet.workers({"id": "w1", "address": "a:1", "state": "ready", "new": 1}))
     async with AsyncFleetClient(proxy.url) as client:
         (worker,) = await client.workers()

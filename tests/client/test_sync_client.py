@@ -43,7 +43,7 @@ def test_a_photograph_is_classified(fleet: ScriptedFleet, photo: Path, p2p: bool
     assert worker.seen[0].path == "/predict?top=2"
 
 
-def test_errors_are_the_same_and_outcomes_hold_them(fleet: ScriptedFleet) -> None:
+def test_errors_equal_those_of_the_async_client(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(otherwise=fleet.problem(400, "no image"))
     with FleetClient(proxy.url) as client:
         with pytest.raises(BadImageError, match="no image"):
@@ -59,7 +59,7 @@ def test_a_call_ends_with_its_time(fleet: ScriptedFleet) -> None:
         client.classify(b"BM")
 
 
-def test_a_worker_that_never_answers_costs_one_try(fleet: ScriptedFleet) -> None:
+def test_a_worker_that_never_answers_costs_one_attempt(fleet: ScriptedFleet) -> None:
     silent, good = fleet.server(fleet.never()), fleet.server()
     proxy = fleet.server(otherwise=fleet.names(silent.address, good.address))
     with FleetClient(proxy.url, p2p=True, timeout_s=8, try_timeout_s=0.1) as client:
@@ -95,7 +95,7 @@ def test_an_iteration_that_outlives_the_client_ends(fleet: ScriptedFleet) -> Non
         next(outcomes)
 
 
-def test_the_workers_are_the_proxys(fleet: ScriptedFleet) -> None:
+def test_workers_lists_the_proxys_workers(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(otherwise=fleet.workers({"id": "w1", "address": "a:1", "new": 1}))
     with FleetClient(proxy.url) as client:
         assert [worker.id for worker in client.workers()] == ["w1"]

@@ -42,7 +42,7 @@ async def _gone(fleet: Project, worker_id: str) -> None:
     await asyncio.to_thread(eventually_sync, fleet.states, wanted=lambda found: worker_id not in found)
 
 
-def test_a_worker_asks_for_a_ticket(small_fleet: Project) -> None:
+def test_workers_require_tickets_with_a_key_file(small_fleet: Project) -> None:
     proxy, worker = small_fleet.containers("proxy")[0], small_fleet.containers("worker")[0]
     url = f"http://{worker.name}:8000/"
     assert proxy.exec_run(["python", "-c", _WITHOUT_A_TICKET, url]).output.strip() == b"401"

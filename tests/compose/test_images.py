@@ -37,7 +37,7 @@ def test_an_image_has_its_labels(engine: docker.DockerClient, image: str) -> Non
     assert labels["org.opencontainers.image.title"].startswith("tfleet ")
 
 
-def test_an_image_can_say_of_which_code_it_is(engine: docker.DockerClient) -> None:
+def test_an_image_has_its_revision_as_a_label(engine: docker.DockerClient) -> None:
     name = "tfleet-proxy:labelled"
     with project(engine, PROXY_IMAGE=name, REVISION="0123abc") as building:
         building.compose("build", "proxy", timeout_s=600)

@@ -98,7 +98,7 @@ def test_workers_see_nothing_of_the_engine_but_ports(outside: Project) -> None:
     assert b"404" in refused.output
 
 
-def test_a_worker_that_is_started_again_has_its_new_port_told(outside: Project) -> None:
+def test_a_restarted_worker_registers_its_new_port(outside: Project) -> None:
     worker = outside.containers("worker")[0]
     worker.restart(timeout=10)
     outside.settled(2)

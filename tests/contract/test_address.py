@@ -69,7 +69,7 @@ def test_loopback_is_known_in_each_of_its_forms(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "::2", "host", "localhost.example", ""])
-def test_all_else_is_not_loopback(host: str) -> None:
+def test_other_addresses_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 

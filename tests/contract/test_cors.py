@@ -45,13 +45,13 @@ def test_an_invalid_origin_is_refused(text: str) -> None:
     assert str(refused.value).isprintable()
 
 
-def test_without_origins_nothing_is_said() -> None:
+def test_without_origins_there_are_no_cors_headers() -> None:
     assert not CORS_OFF
     assert CORS_OFF.headers(A) == {}
     assert CORS_OFF.lines(A.encode()) == ()
 
 
-def test_any_page_may_read_where_all_may() -> None:
+def test_a_star_allows_any_origin() -> None:
     said = Cors.parse(["*"]).headers(None)
     assert said[ALLOW] == "*"
     assert "X-Request-Id" in said["Access-Control-Expose-Headers"].split(", ")
@@ -59,7 +59,7 @@ def test_any_page_may_read_where_all_may() -> None:
 
 
 @pytest.mark.parametrize("origin", [A, B])
-def test_each_of_several_may_read(origin: str) -> None:
+def test_each_of_several_origins_is_allowed(origin: str) -> None:
     said = SEVERAL.headers(origin)
     assert (said[ALLOW], said["Vary"]) == (origin, "Origin")
 
@@ -85,7 +85,7 @@ def test_a_preflight_lists_what_may_be_sent() -> None:
     assert "'https://c.example'" in refused.detail
 
 
-def test_only_a_browsers_question_is_a_preflight() -> None:
+def test_only_options_with_cors_headers_is_a_preflight() -> None:
     asked = {"Origin": A, "Access-Control-Request-Method": "POST"}
     assert preflight_origin("OPTIONS", asked.get) == A
     assert preflight_origin("POST", asked.get) is None

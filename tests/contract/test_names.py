@@ -9,5 +9,5 @@ def test_a_whole_number_is_read(text: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "-1", "+1", "1.5", "1e3", " 1", "٣", "9" * 16, "9" * 5000])
-def test_anything_else_is_none(text: str) -> None:
+def test_any_other_text_is_no_whole_number(text: str) -> None:
     assert whole_number(text) is None

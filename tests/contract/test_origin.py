@@ -66,7 +66,7 @@ def test_a_name_of_a_swarms_tasks_is_ours_where_it_is_allowed() -> None:
     assert host("tasks.registry:12481", "tasks.registry") is None
 
 
-def test_to_listen_everywhere_is_no_name() -> None:
+def test_a_wildcard_address_is_no_name_of_ours() -> None:
     assert own_names(["0.0.0.0", "::", "", "Registry.Example.com."]) == {"registry.example.com"}
 
 

@@ -38,7 +38,7 @@ def test_a_slow_clock_makes_no_ticket_fresh() -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_no_ticket_is_missing(nothing: str | None) -> None:
+def test_an_absent_ticket_is_missing(nothing: str | None) -> None:
     assert check(KEYS, "tfleet", nothing, NOW_S) is TicketFault.MISSING
 
 
@@ -71,7 +71,7 @@ def test_a_changed_character_is_refused(at: int, character: str) -> None:
 
 
 @given(st.integers(0, len(TICKET) - 1), st.sampled_from(ALPHABET))
-def test_also_if_it_still_looks_like_a_ticket(at: int, character: str) -> None:
+def test_a_changed_ticket_of_the_right_form_is_refused(at: int, character: str) -> None:
     changed = TICKET[:at] + character + TICKET[at + 1 :]
     assert (check(KEYS, "tfleet", changed, NOW_S) is None) == (changed == TICKET)
 
@@ -86,7 +86,7 @@ def test_a_ticket_is_for_one_service(service: str) -> None:
     assert check(KEYS, service, TICKET, NOW_S) is TicketFault.WRONG_SIGNATURE
 
 
-def test_of_two_keys_the_first_signs_and_both_are_believed() -> None:
+def test_the_first_of_two_keys_signs_and_both_verify() -> None:
     both, new = TicketKeys((NEW, OLD)), TicketKeys((NEW,))
     assert check(both, "tfleet", TICKET, NOW_S) is None
     signed_anew = mint(both, "tfleet", NOW_S + LIFETIME_S)
@@ -101,5 +101,5 @@ def test_a_foreign_tickets_time_is_not_reported() -> None:
         assert check(KEYS, "tfleet", ticket, NOW_S) is TicketFault.WRONG_SIGNATURE
 
 
-def test_keys_are_not_shown() -> None:
+def test_repr_does_not_show_keys() -> None:
     assert "ooo" not in repr(KEYS)

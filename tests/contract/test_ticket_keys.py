@@ -77,7 +77,7 @@ def test_a_path_without_a_file_is_reported(tmp_path: Path, name: str, said: str)
         KeyFile(tmp_path / name)
 
 
-def test_a_change_is_taken_at_the_next_look(path: Path) -> None:
+def test_a_changed_file_is_read_again(path: Path) -> None:
     file = KeyFile(write(path, OLD))
     assert file.current() == keys(OLD)
     write(path, NEW, OLD)
@@ -89,7 +89,7 @@ def test_a_change_is_taken_at_the_next_look(path: Path) -> None:
     assert NEW not in str(logs)
 
 
-def test_also_one_of_the_same_size_by_another_file_in_its_place(path: Path) -> None:
+def test_a_replaced_file_of_the_same_size_is_read_again(path: Path) -> None:
     file = KeyFile(write(path, OLD))
     other = write(path.with_name("other"), NEW)
     os.utime(other, ns=(0, path.stat().st_mtime_ns))
@@ -97,7 +97,7 @@ def test_also_one_of_the_same_size_by_another_file_in_its_place(path: Path) -> N
     assert file.current() == keys(NEW)
 
 
-def test_also_through_a_link_as_secrets_are_exchanged(tmp_path: Path) -> None:
+def test_a_file_behind_a_changed_link_is_read_again(tmp_path: Path) -> None:
     first, second = write(tmp_path / "1", OLD), write(tmp_path / "2", NEW)
     link = tmp_path / "tickets.key"
     link.symlink_to(first)
@@ -119,7 +119,7 @@ def test_a_file_just_written_is_read_a_second_later(path: Path) -> None:
     assert found == [keys(OLD), keys(OLD), keys(NEW)]
 
 
-def test_one_from_the_future_is_taken(path: Path) -> None:
+def test_a_file_dated_in_the_future_is_read(path: Path) -> None:
     file = KeyFile(write(path, OLD))
     write(path, NEW)
     age(path, -100_000)

@@ -73,7 +73,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(folder, programs)
 
 
-def test_it_installs_with_the_constraints_and_leaves_its_stamps(machine: Machine) -> None:
+def test_install_uses_the_constraints_and_writes_stamps(machine: Machine) -> None:
     machine.interpreter("python3")
     done = machine.install("stamp-1", "stamp-2")
     assert done.returncode == 0, done.stderr
@@ -98,7 +98,7 @@ def test_a_second_install_keeps_the_venv_and_says_less(machine: Machine) -> None
     assert done.stdout.startswith("tfleet: bringing .venv up to date with .[dev]\n")
 
 
-def test_an_interpreter_that_does_not_do_is_passed_over(machine: Machine) -> None:
+def test_an_unsuitable_interpreter_is_skipped(machine: Machine) -> None:
     machine.interpreter("python3", right_version=False)
     machine.interpreter("python3.13", has_venv=False)
     machine.interpreter("python3.12")
@@ -143,7 +143,7 @@ def test_python_picks_the_interpreter_and_rebuilds_venv(machine: Machine) -> Non
         (lambda machine: machine.bin / "not-there", "is no Python 3.11, 3.12 or 3.13"),
     ],
 )
-def test_a_named_interpreter_that_does_not_do_is_an_error(
+def test_an_unsuitable_named_interpreter_is_an_error(
     machine: Machine, make: Callable[[Machine], Path], why: str
 ) -> None:
     machine.interpreter("python3")

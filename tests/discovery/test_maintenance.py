@@ -32,7 +32,7 @@ WELL = check("service:w1", status="passing")
         ([WELL], ""),
     ],
 )
-def test_its_checks_say_whether_and_why(checks: list[object], said: str) -> None:
+def test_maintenance_and_its_reason_are_read_from_checks(checks: list[object], said: str) -> None:
     assert maintenance_reason(checks, "w1") == said
 
 

@@ -30,7 +30,9 @@ EMBEDDED = EmbeddedRegistry(Address("127.0.0.1", 12481))
         ("static:", None, StaticRegistry(())),
     ],
 )
-def test_each_form_is_read(text: str | None, variable: str | None, expected: Registry) -> None:
+def test_each_form_of_the_registry_option_is_read(
+    text: str | None, variable: str | None, expected: Registry
+) -> None:
     assert parse_registry(text, {"CONSUL_HTTP_ADDR": variable or ""}) == expected
 
 
@@ -60,7 +62,7 @@ def test_an_option_without_tls_overrides_the_environment() -> None:
     assert parse_registry("consul://c:1", environ) == ConsulRegistry(Address("c", 1))
 
 
-def test_the_embedded_registry_is_shown_no_token() -> None:
+def test_the_embedded_registry_gets_no_consul_token() -> None:
     found = parse_registry("embedded", {"CONSUL_HTTP_TOKEN": "secret"})
     assert isinstance(found, EmbeddedRegistry)
     assert found.access == Access()

@@ -182,7 +182,7 @@ def test_the_rules_hold_for_any_answers(steps: list[Step]) -> None:
     assert watch.results[QueryResult.CHANGED] + watch.results[QueryResult.EMPTY] == len(heard.lists)
 
 
-async def test_the_age_of_what_is_known_counts_from_the_last_answer() -> None:
+async def test_the_age_counts_from_the_registrys_last_answer() -> None:
     down = RegistryUnavailableError("down")
     heard = await run_through(ScriptedHealth(down, HealthResponse(1, ServiceList((ONE,))), down, down))
     assert heard.watch.contact.age_s == pytest.approx(sum(heard.slept_s[1:]))
@@ -238,7 +238,7 @@ async def test_an_empty_list_logs_what_to_check() -> None:
     assert [line.get("hint") for line in lines] == ["h", None, None], "of the fleet's own there is none"
 
 
-async def test_it_says_what_it_knows() -> None:
+async def test_repr_says_that_nothing_is_known_yet() -> None:
     watch = Watch(ScriptedHealth(), "tfleet", lambda _: None)
     assert repr(watch) == "<Watch tfleet index=0 nothing yet>"
 

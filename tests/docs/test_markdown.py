@@ -27,7 +27,7 @@ def test_anchors_are_those_of_github() -> None:
     assert anchors(PAGE) == {"the-modeltoml-file", "what-is-it", "what-is-it-1", "here"}
 
 
-def test_a_cell_is_what_a_reader_sees() -> None:
+def test_a_cell_has_no_markup() -> None:
     assert cells("| a | [long name](https://example.org) |") == ["a", "long name"]
     assert cells("no table") == []
 

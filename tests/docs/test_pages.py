@@ -48,7 +48,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 @each_page
-def test_no_line_is_longer_than_a_window(page: Path) -> None:
+def test_lines_have_a_bounded_length(page: Path) -> None:
     long_lines = [
         number
         for number, line in prose(page.read_text())
@@ -58,7 +58,7 @@ def test_no_line_is_longer_than_a_window(page: Path) -> None:
 
 
 @each_page
-def test_no_table_cell_is_an_essay(page: Path) -> None:
+def test_table_cells_have_a_bounded_length(page: Path) -> None:
     long_cells = [
         (number, len(cell))
         for number, line in prose(page.read_text())
@@ -88,7 +88,7 @@ def test_every_make_target_that_is_named_exists(page: Path) -> None:
 
 
 @each_page
-def test_nothing_was_left_to_be_filled_in(page: Path) -> None:
+def test_no_placeholder_is_left(page: Path) -> None:
     assert _LEFT_OPEN.findall(page.read_text()) == []
 
 

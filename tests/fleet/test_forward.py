@@ -25,7 +25,7 @@ from tfleet.contract.address import Address
 CAT = (PHOTOS / "cat.jpg").read_bytes()
 
 
-def test_it_says_what_it_started_and_prints_lines_to_paste(fleet: Up) -> None:
+def test_up_says_what_it_started_and_prints_curl_lines(fleet: Up) -> None:
     said = eventually_sync(lambda: fleet.said, wanted=lambda text: "curl -" in text)
     assert fleet.own('curl -v -XPOST localhost:12480 -F "data=@tests/data/cat.jpg"') in said
     assert fleet.own("curl -X POST -F image=@tests/data/cat.jpg 'http://localhost:12480/predict'") in said

@@ -52,7 +52,7 @@ async def test_a_worker_in_maintenance_is_drained_and_comes_back(model: Path) ->
             assert load.tally.retries == 0
 
 
-async def test_p2p_clients_leave_it_when_their_lease_ends(model: Path) -> None:
+async def test_p2p_clients_leave_it_after_their_lease(model: Path) -> None:
     with consul_agent() as consul:
         async with fleet(f"consul://{consul.address}", model, "--mode", "p2p", workers=2) as running:
             kept_out, _ = running.workers

@@ -19,7 +19,7 @@ def p2p_fleet(registry: tuple[str, Address]) -> Iterator[Up]:
         yield running
 
 
-def test_it_prints_the_line_to_paste(p2p_fleet: Up) -> None:
+def test_up_prints_the_curl_line_of_p2p_mode(p2p_fleet: Up) -> None:
     said = eventually_sync(lambda: p2p_fleet.said, wanted=lambda text: "curl -" in text)
     assert p2p_fleet.own('curl -v -XPOST $(curl -s localhost:12480) -F "data=@tests/data/cat.jpg"') in said
 

@@ -89,7 +89,7 @@ async def in_order(fleet: Fleet, registry: Address) -> set[str]:
         ("lists_ten_thousand", CHANGED),
     ],
 )
-async def test_it_serves_on_while_the_registry_answers_garbage(
+async def test_a_fleet_serves_while_the_registry_answers_garbage(
     faulty: tuple[Fleet, Misbehaviour, Address], fault: str, sample: str
 ) -> None:
     fleet, misbehaviour, registry = faulty
@@ -113,7 +113,7 @@ async def test_it_serves_on_while_the_registry_answers_garbage(
 
 
 @pytest.mark.parametrize("fault", ["answers_500", "hangs"])
-async def test_it_serves_on_while_the_registry_loses_all_workers(
+async def test_a_fleet_serves_while_the_registry_lists_no_worker(
     faulty: tuple[Fleet, Misbehaviour, Address], fault: str
 ) -> None:
     """The registry is whole again within ten seconds."""
@@ -136,7 +136,7 @@ async def test_it_serves_on_while_the_registry_loses_all_workers(
     assert set(load.tally.workers) == known, "both went on serving"
 
 
-async def test_it_serves_on_while_consul_is_stopped(model: Path) -> None:
+async def test_a_fleet_serves_while_consul_is_stopped(model: Path) -> None:
     with contextlib.ExitStack() as stack:
         consul = await asyncio.to_thread(stack.enter_context, consul_agent())
         fleet = await asyncio.to_thread(stack.enter_context, running(consul.address, model))
@@ -151,7 +151,7 @@ async def test_it_serves_on_while_consul_is_stopped(model: Path) -> None:
         await asyncio.to_thread(stack.close)
 
 
-async def test_it_serves_on_while_consul_restarts_without_state(model: Path) -> None:
+async def test_a_fleet_serves_while_consul_restarts_empty(model: Path) -> None:
     with contextlib.ExitStack() as stack:
         consul = await asyncio.to_thread(stack.enter_context, consul_agent())
         fleet = await asyncio.to_thread(stack.enter_context, running(consul.address, model))

@@ -71,7 +71,7 @@ async def gives(proxy: Address, line: str) -> None:
     await eventually(given, wanted=lambda one: check(keys(line), "tfleet", one, time.time()) is None)
 
 
-async def test_only_tickets_are_served_while_keys_rotate(model: Path, tmp_path: Path) -> None:
+async def test_only_requests_with_tickets_work_while_keys_rotate(model: Path, tmp_path: Path) -> None:
     (tmp_path / "red.png").write_bytes(picture("red"))
     at_the_proxy, at_the_workers = Machine(tmp_path / "proxy.key"), Machine(tmp_path / "workers.key")
     at_the_proxy.write(OLD)

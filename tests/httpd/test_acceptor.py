@@ -118,14 +118,14 @@ async def failing(address: Address) -> tuple[Acceptor, Failing]:
     return Acceptor([broken], Greeter, asyncio.get_running_loop()), broken
 
 
-async def test_connections_that_have_failed_are_passed_over() -> None:
+async def test_failed_connections_are_skipped() -> None:
     acceptor, broken = await failing(Address("127.0.0.1", 0))
     assert await greeting(acceptor.address) == b"hello"
     assert broken.errors == []
     await acceptor.close()
 
 
-async def test_connections_that_have_failed_do_not_stop_its_end() -> None:
+async def test_failed_connections_do_not_prevent_its_closing() -> None:
     acceptor, _ = await failing(Address("127.0.0.1", 0))
     with socket.create_connection((acceptor.address.host, acceptor.address.port)) as client:
         await acceptor.close()

@@ -11,7 +11,7 @@ def test_connections_beyond_the_limit_are_refused() -> None:
     assert (admission.admitted, admission.turned_away) == (2, 1)
 
 
-def test_a_place_is_free_again_when_its_holder_goes() -> None:
+def test_a_closed_connection_frees_its_place() -> None:
     admission = Admission(1)
     first = admission.connected()
     admission.disconnected(admission.connected())

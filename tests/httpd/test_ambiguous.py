@@ -10,7 +10,9 @@ from tests.support.raw_client import raw_client
 
 
 @pytest.mark.parametrize("request_bytes", REFUSED.values(), ids=REFUSED)
-async def test_it_is_refused_and_the_connection_closed(serving: ServerFactory, request_bytes: bytes) -> None:
+async def test_an_ambiguous_request_gets_400_and_a_closed_connection(
+    serving: ServerFactory, request_bytes: bytes
+) -> None:
     async with serving(ServerOptions()) as server:
         async with raw_client(server.address) as client:
             await client.send(request_bytes)

@@ -156,7 +156,7 @@ async def test_a_refusal_is_logged_and_counted_under_its_request_id() -> None:
         assert await metric(proxy, 'tfleet_proxy_requests_total{route="malformed",status="400"}') == 1
 
 
-async def test_one_connection_too_many_gets_503() -> None:
+async def test_a_connection_over_the_limit_gets_503() -> None:
     """The others are served."""
     limits = replace(CLIENT_LIMITS, max_connections=2)
     async with fake_worker() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
@@ -179,7 +179,7 @@ async def test_one_connection_too_many_gets_503() -> None:
             assert (await fourth.answer()).status == 200
 
 
-async def test_an_idle_connection_gives_way_at_the_proxy() -> None:
+async def test_the_proxy_closes_an_idle_connection_for_a_new_one() -> None:
     limits = replace(CLIENT_LIMITS, max_connections=1, idle_give_way=True)
     async with fake_worker() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy) as first:
@@ -191,7 +191,7 @@ async def test_an_idle_connection_gives_way_at_the_proxy() -> None:
             assert await first.ends() == b""
 
 
-async def test_a_client_sending_while_refused_gets_the_answer() -> None:
+async def test_a_client_that_is_refused_while_sending_sees_why() -> None:
     limits = replace(CLIENT_LIMITS, max_connections=1)
     async with fake_worker() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
         async with raw_client(proxy), raw_client(proxy) as second:

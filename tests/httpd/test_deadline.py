@@ -4,7 +4,7 @@ from tests.support.waiting import eventually
 from tfleet.httpd.timers import Deadline
 
 
-async def test_it_fires_once_at_the_time_that_was_set_last() -> None:
+async def test_a_deadline_fires_once_at_the_time_set_last() -> None:
     loop, rang = asyncio.get_running_loop(), []
     deadline = Deadline(loop, lambda: rang.append(loop.time()))
     began_s = loop.time()
@@ -16,7 +16,7 @@ async def test_it_fires_once_at_the_time_that_was_set_last() -> None:
     assert len(rang) == 1
 
 
-async def test_it_fires_earlier_if_set_so() -> None:
+async def test_a_deadline_can_be_set_to_an_earlier_time() -> None:
     loop, rang = asyncio.get_running_loop(), asyncio.Event()
     deadline = Deadline(loop, rang.set)
     deadline.set(loop.time() + 60)
@@ -38,7 +38,7 @@ async def test_a_cleared_deadline_is_silent_and_can_be_set_again() -> None:
     await eventually(lambda: asyncio.sleep(0, rang))
 
 
-async def test_once_closed_it_never_fires() -> None:
+async def test_a_cancelled_deadline_never_fires() -> None:
     loop, rang = asyncio.get_running_loop(), []
     deadline = Deadline(loop, lambda: rang.append(1))
     deadline.set(loop.time() + 0.02)

@@ -20,7 +20,7 @@ class Idle:
         self.gave_way = True
 
 
-def test_a_request_in_the_kernel_does_not_give_way() -> None:
+def test_a_connection_with_unread_bytes_is_not_idle() -> None:
     ours, theirs = socket.socketpair()
     quiet, other = socket.socketpair()
     with ours, theirs, quiet, other:

@@ -87,7 +87,7 @@ async def test_chunks_up_to_the_limit_are_served(serving: ServerFactory) -> None
         assert server.bodies() == [b"a" + b"x" * 999]
 
 
-async def test_a_client_that_waits_for_100_gets_it(serving: ServerFactory) -> None:
+async def test_a_client_that_waits_gets_100_continue(serving: ServerFactory) -> None:
     request = post(NOISE, "Expect: 100-continue")
     async with serving(ServerOptions()) as server, strict_client(server.address) as client:
         await client.send(request[: -len(NOISE)])
@@ -98,7 +98,7 @@ async def test_a_client_that_waits_for_100_gets_it(serving: ServerFactory) -> No
         assert server.bodies() == [NOISE]
 
 
-async def test_a_client_of_http_1_0_is_not_told_100(serving: ServerFactory) -> None:
+async def test_an_http_1_0_client_gets_no_100_continue(serving: ServerFactory) -> None:
     """It would take 100 for the response (RFC 9110 section 10.1.1)."""
     async with serving(ServerOptions()) as server, strict_client(server.address) as client:
         await client.send(post(b"x", "Expect: 100-continue", version="1.0"))
@@ -141,7 +141,7 @@ async def test_a_client_that_leaves_in_its_body_is_not_served(serving: ServerFac
         assert server.bodies() == [b"next"]
 
 
-async def test_a_half_closed_connection_has_left(serving: ServerFactory) -> None:
+async def test_a_half_closed_connection_counts_as_disconnected(serving: ServerFactory) -> None:
     async with serving(ServerOptions()) as server:
         async with raw_client(server.address) as client:
             await client.send(post(NOISE)[:50_000])
@@ -150,7 +150,7 @@ async def test_a_half_closed_connection_has_left(serving: ServerFactory) -> None
         assert server.bodies() == []
 
 
-async def test_who_sends_without_reading_waits_for_himself(serving: ServerFactory) -> None:
+async def test_a_client_that_reads_no_answers_delays_no_other(serving: ServerFactory) -> None:
     async with serving(ServerOptions()) as server:
         async with strict_client(server.address) as greedy, strict_client(server.address) as other:
             sending = asyncio.ensure_future(greedy.send(post(NOISE) * 100))
@@ -203,7 +203,7 @@ async def head_of_a_response(client: StrictClient) -> bytes:
         return await client.reader.readuntil(b"\r\n\r\n")
 
 
-async def test_a_refusal_of_head_has_no_body(serving: ServerFactory) -> None:
+async def test_an_error_response_to_head_has_no_body(serving: ServerFactory) -> None:
     """A client of HEAD takes a body for the next response."""
     async with serving(ServerOptions()) as server, strict_client(server.address) as client:
         for _ in range(2):
@@ -217,7 +217,7 @@ async def test_a_refusal_of_head_has_no_body(serving: ServerFactory) -> None:
         assert (await client.whole()).status == 200
 
 
-async def test_a_refusal_of_head_for_its_length_has_no_body(serving: ServerFactory) -> None:
+async def test_a_413_response_to_head_has_no_body(serving: ServerFactory) -> None:
     async with serving(ServerOptions()) as server, strict_client(server.address) as client:
         await client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n")
         if serving is not bare_server:  # which has no limit

@@ -111,7 +111,7 @@ def refused(address: Address) -> bool:
 
 
 @pytest.mark.process
-async def test_what_was_begun_is_finished_at_the_end(held: Held) -> None:
+async def test_shutdown_finishes_requests_in_flight(held: Held) -> None:
     async with serving(held) as (server, address), raw_client(address) as client:
         await client.send(GET)
         await busy(server, 1)
@@ -123,7 +123,7 @@ async def test_what_was_begun_is_finished_at_the_end(held: Held) -> None:
         assert await closing == 0
 
 
-async def test_what_takes_longer_is_broken_off_and_counted(held: Held) -> None:
+async def test_shutdown_aborts_and_counts_what_takes_too_long(held: Held) -> None:
     async with serving(held) as (server, address), raw_client(address) as client:
         await client.send(GET)
         await busy(server, 1)
@@ -134,7 +134,7 @@ async def test_what_takes_longer_is_broken_off_and_counted(held: Held) -> None:
 
 
 @pytest.mark.process
-async def test_a_half_sent_request_counts_as_begun(held: Held) -> None:
+async def test_shutdown_waits_for_a_half_sent_request(held: Held) -> None:
     held.go_on.set()
     async with serving(held) as (server, address), raw_client(address) as client:
         await client.send(GET[:10])
@@ -146,7 +146,7 @@ async def test_a_half_sent_request_counts_as_begun(held: Held) -> None:
 
 
 @pytest.mark.process
-async def test_a_newcomer_may_ask_a_moment_after_the_end(held: Held) -> None:
+async def test_a_new_connection_may_still_ask_during_shutdown(held: Held) -> None:
     held.go_on.set()
     async with serving(held) as (server, address), raw_client(address) as client:
         closing = asyncio.ensure_future(server.close(10.0))
@@ -157,7 +157,7 @@ async def test_a_newcomer_may_ask_a_moment_after_the_end(held: Held) -> None:
         assert await closing == 0
 
 
-async def test_an_idle_connection_does_not_delay_the_end(held: Held) -> None:
+async def test_an_idle_connection_does_not_delay_shutdown(held: Held) -> None:
     held.go_on.set()
     async with serving(held) as (server, address), raw_client(address) as client:
         await client.send(GET)
@@ -167,7 +167,7 @@ async def test_an_idle_connection_does_not_delay_the_end(held: Held) -> None:
 
 
 @pytest.mark.process
-async def test_a_request_that_waits_to_be_read_is_answered(held: Held) -> None:
+async def test_shutdown_answers_a_request_that_was_not_read_yet(held: Held) -> None:
     held.go_on.set()
     async with serving(held) as (server, address), raw_client(address) as client:
         await client.send(GET)
@@ -179,7 +179,7 @@ async def test_a_request_that_waits_to_be_read_is_answered(held: Held) -> None:
         assert await closing == 0
 
 
-async def test_an_idle_connection_gives_way_to_a_newcomer(held: Held) -> None:
+async def test_an_idle_connection_is_closed_for_a_new_one(held: Held) -> None:
     held.go_on.set()
     limits = ConnectionLimits(2, idle_give_way=True)
     async with serving(held, limits) as (server, address), contextlib.AsyncExitStack() as stack:
@@ -197,7 +197,7 @@ async def test_an_idle_connection_gives_way_to_a_newcomer(held: Held) -> None:
         assert (server.admission.admitted, server.admission.turned_away) == (2, 0)
 
 
-async def test_a_busy_connection_does_not_give_way(held: Held) -> None:
+async def test_a_busy_connection_is_not_closed_for_a_new_one(held: Held) -> None:
     limits = ConnectionLimits(1, idle_give_way=True)
     async with serving(held, limits) as (server, address), raw_client(address) as first:
         await first.send(GET)
@@ -208,7 +208,7 @@ async def test_a_busy_connection_does_not_give_way(held: Held) -> None:
         assert (await first.answer()).status == 200
 
 
-async def test_half_a_head_does_not_give_way(held: Held) -> None:
+async def test_a_half_sent_head_is_not_closed_for_a_new_one(held: Held) -> None:
     held.go_on.set()
     limits = ConnectionLimits(2, idle_give_way=True)
     async with serving(held, limits) as (server, address), contextlib.AsyncExitStack() as stack:
@@ -240,7 +240,7 @@ async def test_a_client_that_leaves_is_noticed_at_once(held: Held) -> None:
         await busy(server, 0)
 
 
-async def test_nothing_follows_a_broken_body(held: Held) -> None:
+async def test_no_request_is_read_after_a_broken_body(held: Held) -> None:
     """Whatever its handler says: what comes behind it can't be told from it."""
     smuggled = b"0\r\n\r\n" + GET
     async with serving(held) as (server, address), raw_client(address) as client:
@@ -255,7 +255,7 @@ async def test_nothing_follows_a_broken_body(held: Held) -> None:
         assert held.told == ["start", "a chunk is longer than its size"]
 
 
-async def test_an_early_end_is_a_fin_at_once(held: Held) -> None:
+async def test_an_early_answer_closes_the_connection_with_fin(held: Held) -> None:
     held.go_on.set()
     async with serving(held) as (_, address), raw_client(address) as client:
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 9\r\n\r\nab")
@@ -264,7 +264,7 @@ async def test_an_early_end_is_a_fin_at_once(held: Held) -> None:
             assert await client.ends() == b""
 
 
-async def test_the_figures_have_the_names_that_are_given(held: Held) -> None:
+async def test_the_metrics_have_the_given_names(held: Held) -> None:
     async with serving(held, ConnectionLimits(1)) as (server, address), raw_client(address) as client:
         await eventually(lambda: asyncio.sleep(0, server.admission.admitted))
         async with raw_client(address) as refused:

@@ -37,7 +37,7 @@ def test_an_unusable_option_is_exit_code_2_with_a_reason(options: tuple[str, ...
     assert "Traceback" not in run.stderr
 
 
-def test_the_help_teaches() -> None:
+def test_help_shows_examples() -> None:
     text = proxy("--help").stdout
     for taught in ("tfleet worker", "consul://", "p2p", "round-robin", "12480"):
         assert taught in text

@@ -111,7 +111,7 @@ async def test_a_page_asked_for_with_broken_chunks_is_refused(path: str) -> None
         assert await client.ends() == b""
 
 
-async def test_a_worker_that_closes_at_once_is_passed_over() -> None:
+async def test_a_worker_that_closes_at_once_is_skipped() -> None:
     async with scripted_worker() as closes, fake_worker() as good:
         limits = settings(closes.address, good, try_timeout_s=8.0)
         async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:

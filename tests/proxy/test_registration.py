@@ -29,7 +29,7 @@ def agent(registry: Address) -> ConsulAgent:
     return ConsulAgent(registry, NAME, ttl_s=60.0)
 
 
-async def test_it_is_registered_from_its_first_worker_to_its_drain() -> None:
+async def test_a_proxy_is_registered_from_first_worker_to_drain() -> None:
     with embedded_registry() as registry:
         async with (
             fake_worker() as worker,
@@ -61,7 +61,7 @@ async def test_proxies_and_workers_are_separate_services() -> None:
             assert [row["ID"] for row in await listed(registry, "tfleet")] == ["w1"]
 
 
-async def test_it_deregisters_before_it_refuses_requests() -> None:
+async def test_a_proxy_deregisters_before_it_refuses_requests() -> None:
     with embedded_registry() as registry:
         where = settings(registry=ConsulRegistry(registry), drain_grace_s=1.0)
         async with fake_worker() as worker, AsyncExitStack() as stack:
@@ -75,7 +75,7 @@ async def test_it_deregisters_before_it_refuses_requests() -> None:
                     assert answer.status == 200
 
 
-async def test_one_that_drains_does_not_begin_to_register() -> None:
+async def test_a_draining_proxy_does_not_register() -> None:
     registrations: list[str] = []
 
     @web.middleware
@@ -95,7 +95,7 @@ async def test_one_that_drains_does_not_begin_to_register() -> None:
     assert len(registrations) == 1, "the worker's"
 
 
-async def test_a_proxy_that_dies_leaves_the_registry_as_well() -> None:
+async def test_a_killed_proxy_is_removed_from_the_registry() -> None:
     async def die(registry: Address) -> None:
         async with fake_worker() as worker, single_process_proxy(settings(registry=ConsulRegistry(registry))):
             await register(registry, worker.address)
@@ -109,7 +109,7 @@ async def test_a_proxy_that_dies_leaves_the_registry_as_well() -> None:
 
 
 @pytest.mark.parametrize("chosen", [None, Address("proxy.example", 80)])
-async def test_it_advertises_what_was_chosen_or_else_where_it_listens(chosen: Address | None) -> None:
+async def test_a_proxy_advertises_the_chosen_or_listening_address(chosen: Address | None) -> None:
     with embedded_registry() as registry:
         where = settings(registry=ConsulRegistry(registry), advertise=chosen)
         async with fake_worker() as worker, single_process_proxy(where) as proxy:
@@ -118,7 +118,7 @@ async def test_it_advertises_what_was_chosen_or_else_where_it_listens(chosen: Ad
             assert Address(row["Address"], row["Port"]) == (chosen or proxy)
 
 
-async def test_one_that_hosts_the_registry_is_in_it_too() -> None:
+async def test_a_proxy_that_hosts_the_registry_is_registered_in_it() -> None:
     registry = nobody()
     async with (
         fake_worker() as worker,
@@ -129,7 +129,7 @@ async def test_one_that_hosts_the_registry_is_in_it_too() -> None:
         assert row["Port"] == proxy.port
 
 
-async def test_it_serves_although_the_registry_refuses_all() -> None:
+async def test_a_proxy_serves_although_it_cannot_register() -> None:
     broken = True
 
     @web.middleware
@@ -180,7 +180,7 @@ async def test_an_address_conflict_leaves_the_other_entry_alone() -> None:
             await eventually(lambda: listed(registry))
 
 
-async def test_one_that_lives_is_not_pruned() -> None:
+async def test_a_live_proxy_is_not_pruned() -> None:
     with embedded_registry() as registry:
         async with fake_worker() as worker, single_process_proxy(settings(registry=ConsulRegistry(registry))):
             await register(registry, worker.address)

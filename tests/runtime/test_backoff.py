@@ -15,7 +15,7 @@ def test_a_delay_is_jittered_in_the_upper_half(failures: int, seed: int) -> None
     assert full / 2 <= Backoff(0.5, 30.0).delay_s(failures, random.Random(seed)) <= full
 
 
-def test_two_that_failed_together_come_back_apart() -> None:
+def test_jitter_spreads_restarts() -> None:
     backoff = Backoff(1.0, 30.0)
     assert backoff.delay_s(3, random.Random(1)) != backoff.delay_s(3, random.Random(2))
 

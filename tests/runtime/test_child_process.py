@@ -21,7 +21,7 @@ from tfleet.runtime.child_process import (
 )
 
 
-async def test_all_that_it_writes_is_relayed_in_order(python: Callable[..., ChildSpec]) -> None:
+async def test_a_childs_output_is_relayed_in_order(python: Callable[..., ChildSpec]) -> None:
     lines: list[str] = []
     code = "import os\nfor n in range(200): os.write(1 + n % 2, b'%d\\n' % n)\nos.write(2, b'end')"
     child = await ChildProcess.start(python(code), OutputPipe(lines.append))
@@ -29,7 +29,7 @@ async def test_all_that_it_writes_is_relayed_in_order(python: Callable[..., Chil
     assert lines == [*map(str, range(200)), "end"]
 
 
-async def test_it_has_a_session_of_its_own_and_no_input(python: Callable[..., ChildSpec]) -> None:
+async def test_a_child_has_its_own_session_and_no_input(python: Callable[..., ChildSpec]) -> None:
     lines: list[str] = []
     code = "import os, sys; print(os.getsid(0) == os.getpid(), repr(sys.stdin.read()))"
     child = await ChildProcess.start(python(code), OutputPipe(lines.append))
@@ -37,7 +37,7 @@ async def test_it_has_a_session_of_its_own_and_no_input(python: Callable[..., Ch
     assert lines == ["True ''"]
 
 
-async def test_its_environment_is_the_one_it_is_given() -> None:
+async def test_a_child_has_only_the_given_environment() -> None:
     lines: list[str] = []
     code = "import os; print(os.environ['WHO'], 'HOME' in os.environ)"
     child = await ChildProcess.start(
@@ -47,7 +47,7 @@ async def test_its_environment_is_the_one_it_is_given() -> None:
     assert lines == ["me False"]
 
 
-async def test_a_signal_is_how_it_ended(python: Callable[..., ChildSpec]) -> None:
+async def test_a_child_ended_by_a_signal_says_which(python: Callable[..., ChildSpec]) -> None:
     ready = asyncio.Event()
     child = await ChildProcess.start(
         python("import signal; print(flush=True); signal.pause()"), OutputPipe(lambda _: ready.set())
@@ -78,7 +78,7 @@ async def test_sigkill_also_kills_its_children(
     assert gone(grandchild)
 
 
-async def test_cancelled_it_leaves_nothing(python: Callable[..., ChildSpec]) -> None:
+async def test_cancelling_ends_the_child(python: Callable[..., ChildSpec]) -> None:
     ready = asyncio.Event()
     code = "import signal; signal.signal(15, signal.SIG_IGN); print(flush=True); signal.pause()"
     child = await ChildProcess.start(python(code), OutputPipe(lambda _: ready.set()))
@@ -133,7 +133,7 @@ def open_files() -> set[Path]:
     ("returncode", "text"),
     [(0, "exit code 0"), (1, "exit code 1"), (-9, "SIGKILL"), (-11, "SIGSEGV"), (-40, "signal 40")],
 )
-def test_it_says_how_the_child_ended(returncode: int, text: str) -> None:
+def test_exit_status_is_described_in_words(returncode: int, text: str) -> None:
     assert str(ExitStatus(returncode)) == text
 
 
@@ -169,7 +169,7 @@ def test_a_line_without_an_end_comes_in_pieces() -> None:
 
 
 @given(st.lists(st.binary(max_size=12)), st.integers(1, 8))
-def test_nothing_is_lost(pieces: list[bytes], limit: int) -> None:
+def test_no_line_of_a_childs_output_is_lost(pieces: list[bytes], limit: int) -> None:
     pieces = [bytes(byte % 128 for byte in piece if byte % 128 != 13) for piece in pieces]
     lines = OutputLines(limit)
     came = [line for piece in pieces for line in lines.feed(piece)] + lines.end()

@@ -89,7 +89,7 @@ def test_a_group_below_the_one_that_is_mounted_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cpu_max", "cpus"), [("1 100000", 1), ("100000 100000", 1), ("9900000 100000", None)]
 )
-def test_a_quota_takes_cpus_away_and_gives_none(tmp_path: Path, cpu_max: str, cpus: int | None) -> None:
+def test_a_quota_never_adds_cpus(tmp_path: Path, cpu_max: str, cpus: int | None) -> None:
     root = tree(tmp_path, "0::/\n", V2, **{"sys/fs/cgroup/cpu.max": cpu_max})
     assert usable_cpus(root) == (cpus or len(os.sched_getaffinity(0)))
 
@@ -101,7 +101,7 @@ def test_part_of_a_cpu_counts_as_one_more(tmp_path: Path) -> None:
     assert usable_cpus(root) == 2
 
 
-def test_a_process_that_is_kept_to_one_cpu_counts_one() -> None:
+def test_cpu_affinity_limits_the_cpus() -> None:
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
         "from tfleet.runtime.cpus import usable_cpus; print(usable_cpus())"

@@ -47,7 +47,7 @@ def test_an_error_without_errno_keeps_its_text() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_a_refused_connection(host: str) -> None:
+async def test_a_refused_connection_has_a_plain_reason(host: str) -> None:
     error = await trouble(f"http://{host}:{nobody().port}/")
     assert plain_reason(error) == "connection refused"
 
@@ -65,7 +65,7 @@ async def test_unusable_answers_have_a_plain_reason(said: bytes, reason: str) ->
         assert plain_reason(await trouble(address.url)) == reason
 
 
-async def test_a_server_without_tls() -> None:
+async def test_a_server_without_tls_has_a_plain_reason() -> None:
     with canned(b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
         error = await trouble(f"https://{address}/")
     assert plain_reason(error) == "it does not speak TLS"
@@ -80,12 +80,12 @@ async def test_an_untrusted_certificate_has_a_plain_reason() -> None:
     assert not speaks_no_tls(error)
 
 
-async def test_an_unknown_name() -> None:
+async def test_an_unknown_host_has_a_plain_reason() -> None:
     reason = plain_reason(await trouble("http://no-such-host.invalid/"))
     assert re.search("not known|no address|temporary failure", reason)
 
 
-async def test_one_that_never_answers() -> None:
+async def test_a_server_that_never_answers_has_a_plain_reason() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         error = await trouble(url, timeout=aiohttp.ClientTimeout(total=0.05))
@@ -103,5 +103,5 @@ async def test_one_that_never_answers() -> None:
         (ValueError(), "ValueError"),
     ],
 )
-def test_other_errors(error: BaseException, reason: str) -> None:
+def test_other_errors_keep_their_own_text(error: BaseException, reason: str) -> None:
     assert plain_reason(error).startswith(reason)

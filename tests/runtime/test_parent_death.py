@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tfleet.runtime.parent_death import dying_with_parent
 
 
-def test_the_program_runs_in_the_same_process() -> None:
+def test_parent_death_execs_the_program_in_its_process() -> None:
     code = "import os, sys; print(os.getpid(), sys.argv[1:], os.environ['WHO'])"
     command = dying_with_parent([sys.executable, "-c", code, "a b", ""])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"WHO": "me"}) as child:

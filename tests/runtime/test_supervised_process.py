@@ -93,7 +93,7 @@ async def test_stop_ends_it_with_sigterm(
     assert len(transcript.lines) == 2, "it was not killed"
 
 
-async def test_stop_kills_one_that_ignores_sigterm_and_says_so(
+async def test_stop_kills_a_process_that_ignores_sigterm(
     transcript: RecordedEvents, python: Callable[..., ChildSpec]
 ) -> None:
     process = SupervisedProcess(python(IGNORES), transcript)
@@ -129,7 +129,7 @@ async def test_stop_does_not_wait_for_the_next_start(
     assert process.starts == 1
 
 
-async def test_one_that_was_stopped_before_its_start_is_not_started(
+async def test_a_process_stopped_before_its_start_is_not_started(
     transcript: RecordedEvents, python: Callable[..., ChildSpec]
 ) -> None:
     process = SupervisedProcess(python(WAITS), transcript)
@@ -148,7 +148,7 @@ async def test_a_start_that_the_system_refuses_is_tried_again(transcript: Record
     assert "not started: Argument list too long" in transcript.lines
 
 
-async def test_cancelled_it_leaves_nothing(
+async def test_cancelling_leaves_no_process(
     transcript: RecordedEvents, python: Callable[..., ChildSpec], gone: Callable[[int], bool]
 ) -> None:
     process = SupervisedProcess(python(IGNORES), transcript)

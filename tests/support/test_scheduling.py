@@ -2,11 +2,11 @@ import pytest
 
 from tests.support.scheduling import group, rank
 
-READMES = "tests/test_readme.py::test_the_first_screen_succeeds"
+READMES = "tests/test_readme.py::test_the_readmes_first_commands_work"
 FORWARD = "tests/fleet/test_forward.py::test_status_shows_the_workers"
 CAT = "tests/fleet/test_p2p.py::test_the_documented_curl_works_verbatim"
-NONSENSE = "tests/fleet/test_registry_faults.py::test_it_serves_on_while_the_registry_answers_garbage"
-CONSUL = "tests/fleet/test_registry_faults.py::test_it_serves_on_while_consul_is_stopped"
+NONSENSE = "tests/fleet/test_registry_faults.py::test_a_fleet_serves_while_the_registry_answers_garbage"
+CONSUL = "tests/fleet/test_registry_faults.py::test_a_fleet_serves_while_consul_is_stopped"
 PARTITION = "tests/fleet/test_registration.py::test_a_long_partition_removes_only_dead_workers"
 
 

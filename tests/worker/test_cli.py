@@ -76,7 +76,7 @@ def test_bfloat16_by_name_on_a_cpu_without_it_is_one_clear_line() -> None:
     )
 
 
-def test_the_help_teaches() -> None:
+def test_help_shows_examples() -> None:
     text = " ".join(worker("--help").stdout.split())
     for taught in (
         "DecodeJpeg/contents:0",

@@ -49,7 +49,7 @@ async def _status(session: aiohttp.ClientSession, worker: Address, body: bytes) 
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_it_is_answered_as_it_should_be(
+async def test_each_hostile_image_gets_its_answer(
     name: str, worker: Address, session: aiohttp.ClientSession
 ) -> None:
     """Eight at once; 429 only where others of them are decoded."""

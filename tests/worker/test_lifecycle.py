@@ -39,7 +39,7 @@ def test_an_obstacle_is_reported_only_while_it_lasts(classifier: Classifier) -> 
     assert lifecycle.condition == "the worker is ready"
 
 
-def test_only_what_begins_after_it_refuses_is_sent_away() -> None:
+def test_only_requests_after_the_grace_are_refused() -> None:
     lifecycle = Lifecycle()
     before_s = time.perf_counter()
     lifecycle.drain()

@@ -18,7 +18,7 @@ from tfleet.worker.memory import LARGE_BYTES, MemoryTrimmer
 pytestmark = pytest.mark.process
 
 
-def test_it_is_given_back_once_after_many_large_bodies() -> None:
+def test_memory_is_trimmed_once_after_many_large_bodies() -> None:
     given = threading.Semaphore(0)
     keeper = MemoryTrimmer(given.release, quiet_s=0.05)
     for _ in range(5):
@@ -30,7 +30,7 @@ def test_it_is_given_back_once_after_many_large_bodies() -> None:
     assert not given.acquire(blocking=False)
 
 
-def test_small_bodies_are_no_reason() -> None:
+def test_small_bodies_cause_no_trimming() -> None:
     given = threading.Semaphore(0)
     keeper = MemoryTrimmer(given.release, quiet_s=0.0)
     keeper.note(LARGE_BYTES - 1)
@@ -39,7 +39,7 @@ def test_small_bodies_are_no_reason() -> None:
     assert not given.acquire(blocking=False)
 
 
-def test_a_close_does_not_wait_for_calm() -> None:
+def test_closing_does_not_wait_for_a_quiet_moment() -> None:
     given = threading.Semaphore(0)
     keeper = MemoryTrimmer(given.release, quiet_s=1000)
     keeper.note(LARGE_BYTES)

@@ -45,7 +45,7 @@ def registered(registry: Address) -> list[str]:
     return [entry["Service"]["ID"] for entry in entries]
 
 
-def test_it_registers_when_ready_and_leaves_before_refusing(quick: ForkedWorkers, tmp_path: Path) -> None:
+def test_a_worker_registers_when_ready_and_leaves_first(quick: ForkedWorkers, tmp_path: Path) -> None:
     model = write_model(tmp_path / "colours" / "1")
     with embedded_registry() as registry:
         options = ("--model", str(model), "--registry", f"consul://{registry}", "--drain-grace", "30")
@@ -91,7 +91,9 @@ def test_a_failed_http_server_ends_the_worker(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order_with_code_0(quick: ForkedWorkers, tmp_path: Path, signum: int) -> None:
+def test_a_signal_ends_a_worker_in_order_with_code_0(
+    quick: ForkedWorkers, tmp_path: Path, signum: int
+) -> None:
     with quick.worker("--model", str(write_model(tmp_path / "colours" / "1")), *ALONE) as worker:
         worker.wait_for("worker ready")
         worker.process.send_signal(signum)
@@ -99,7 +101,7 @@ def test_a_signal_ends_it_in_order_with_code_0(quick: ForkedWorkers, tmp_path: P
         assert worker.wait_for("worker stopped")["unfinished"] == 0
 
 
-def test_two_signals_at_once_end_it_too(quick: ForkedWorkers, tmp_path: Path) -> None:
+def test_two_signals_at_once_end_a_worker_too(quick: ForkedWorkers, tmp_path: Path) -> None:
     model = write_model(tmp_path / "colours" / "1")
     with contextlib.ExitStack() as stack:
         workers = [stack.enter_context(quick.worker("--model", str(model), *ALONE)) for _ in range(4)]
@@ -111,7 +113,7 @@ def test_two_signals_at_once_end_it_too(quick: ForkedWorkers, tmp_path: Path) ->
         assert [worker.process.wait(30) for worker in workers] == [0, 0, 0, 0]
 
 
-def test_post_drain_ends_it_in_order_with_code_0(quick: ForkedWorkers, tmp_path: Path) -> None:
+def test_post_drain_ends_a_worker_in_order_with_code_0(quick: ForkedWorkers, tmp_path: Path) -> None:
     with quick.worker("--model", str(write_model(tmp_path / "colours" / "1")), *ALONE) as worker:
         worker.wait_for("worker ready")
         assert requests.post(f"{worker.address().url}/drain", timeout=10).status_code == 202

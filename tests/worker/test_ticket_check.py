@@ -57,7 +57,7 @@ def gate(tmp_path: Path) -> TicketCheck:
         (TOO_LONG, "", Rejection.TICKET_TOO_LONG),
     ],
 )
-def test_a_ticket_in_the_header_or_else_in_the_query_opens_it(
+def test_the_header_ticket_wins_over_the_query_ticket(
     gate: TicketCheck, header: str | None, query: str, judged: Rejection | None
 ) -> None:
     assert gate(header, query) is judged
@@ -134,5 +134,5 @@ def test_a_drain_needs_a_valid_ticket(
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/worker"])
-def test_all_else_needs_none(worker: Address, path: str) -> None:
+def test_other_requests_need_no_ticket(worker: Address, path: str) -> None:
     assert requests.get(worker.url + path, timeout=30).status_code == 200

@@ -25,7 +25,7 @@ def test_results_in_a_pipe_are_tab_separated(fleet: ScriptedFleet, classify: Com
     assert proxy.seen[0].path == "/predict?top=2"
 
 
-def test_how_many_labels_is_left_to_the_worker_unless_said(
+def test_without_top_the_worker_chooses_the_number_of_labels(
     fleet: ScriptedFleet, classify: Command, photo: Path
 ) -> None:
     proxy = fleet.server()
@@ -207,15 +207,13 @@ def test_a_proxy_that_is_not_there_is_named_with_what_to_do(
     ]
 
 
-def test_an_image_may_take_its_time_and_no_longer(
-    fleet: ScriptedFleet, classify: Command, photo: Path
-) -> None:
+def test_an_image_over_the_timeout_fails(fleet: ScriptedFleet, classify: Command, photo: Path) -> None:
     done = classify(photo, "--proxy", fleet.server(fleet.never()).url, "--timeout", "0.1")
     assert done.returncode == 1
     assert "in 0.1 s" in done.stderr
 
 
-def test_a_worker_that_never_answers_costs_an_image_one_try(
+def test_a_worker_that_never_answers_costs_one_attempt(
     fleet: ScriptedFleet, classify: Command, photo: Path
 ) -> None:
     silent, good = fleet.server(otherwise=fleet.never()), fleet.server()
@@ -252,9 +250,7 @@ def test_help_shows_examples(classify: Command) -> None:
     assert "TFLEET_PROXY" in help_text
 
 
-def test_a_reader_that_has_enough_ends_it_quietly(
-    fleet: ScriptedFleet, classify: Command, photo: Path
-) -> None:
+def test_a_closed_output_pipe_ends_it_quietly(fleet: ScriptedFleet, classify: Command, photo: Path) -> None:
     with classify.start(
         *["-", "--proxy", fleet.server().url],
         stdin=subprocess.PIPE,

@@ -168,5 +168,5 @@ def test_wrong_usage_ends_with_2(drain: Command) -> None:
     assert "Missing argument 'ID'" in done.stderr
 
 
-def test_help_teaches_by_examples(drain: Command) -> None:
+def test_help_shows_examples(drain: Command) -> None:
     assert "xargs -n 1 tfleet drain" in drain("--help").stdout

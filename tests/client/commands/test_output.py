@@ -116,12 +116,12 @@ if TYPE_CHECKING:
     from tests.client.conftest import Command, ScriptedFleet
 
 
-def test_json_is_json_wherever_it_goes() -> None:
+def test_json_output_does_not_depend_on_a_terminal() -> None:
     assert output_format(json=True, terminal=True) is OutputFormat.JSON
 
 
 @pytest.mark.parametrize(("terminal", "expected"), [(True, OutputFormat.TABLE), (False, OutputFormat.TSV)])
-def test_the_form_fits_standard_output(terminal: bool, expected: OutputFormat) -> None:
+def test_the_format_depends_on_a_terminal(terminal: bool, expected: OutputFormat) -> None:
     assert output_format(json=False, terminal=terminal) is expected
 
 

@@ -106,7 +106,7 @@ def test_a_passing_unreachable_worker_is_listed_and_kept(registered: Registered)
     assert summary == f"no orphans of {registered.service}; {KEPT}"
 
 
-def test_it_is_removed_where_that_is_asked_for(registered: Registered, alive: Instance) -> None:
+def test_an_unreachable_worker_is_removed_on_request(registered: Registered, alive: Instance) -> None:
     registered.add("far", nobody())
     registered.add_dead()
     eventually_sync(registered.states, wanted=lambda found: len(found) == 3)
@@ -132,7 +132,7 @@ def test_a_dry_run_only_lists(registered: Registered) -> None:
         (("--yes", "--unreachable"), (True, True)),
     ],
 )
-def test_programs_get_a_document(
+def test_json_output_is_one_document(
     registered: Registered, options: tuple[str, ...], removed: tuple[bool, bool]
 ) -> None:
     dead, far = registered.add_dead(), registered.add("far", nobody())
@@ -159,9 +159,7 @@ def test_programs_get_a_document(
 
 @pytest.mark.parametrize("registry", ["embedded"], indirect=True)
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_without_an_answer_it_says_so_and_removes_nothing(
-    registered: Registered, options: tuple[str, ...]
-) -> None:
+def test_without_confirmation_nothing_is_removed(registered: Registered, options: tuple[str, ...]) -> None:
     registered.add("dead", nobody())
     done = registered.prune(*options)
     assert done.exit_code == 2
@@ -210,7 +208,7 @@ def on_a_terminal(registered: Registered, typed: bytes) -> tuple[int, str]:
         (b"\x04", 130, ["dead"], "Remove 1 registration?"),
     ],
 )
-def test_on_a_terminal_it_asks(
+def test_prune_asks_on_a_terminal(
     registered: Registered, typed: bytes, code: int, left: list[str], said: str
 ) -> None:
     registered.add_dead()
@@ -222,7 +220,7 @@ def test_on_a_terminal_it_asks(
 
 
 @pytest.mark.parametrize("registry", ["embedded"], indirect=True)
-def test_it_does_not_ask_where_all_are_kept(registered: Registered) -> None:
+def test_prune_does_not_ask_if_nothing_is_to_be_removed(registered: Registered) -> None:
     registered.add("far", nobody())
     code, screen = on_a_terminal(registered, b"y\n")
     assert code == 0
@@ -264,7 +262,7 @@ def test_an_id_that_is_no_token_is_shown_and_removed(
     assert kept <= {f"{registered.service}-removed"}
 
 
-def test_an_agent_forgets_what_no_path_can_name() -> None:
+def test_an_id_that_fits_no_url_is_removed() -> None:
     with consul_agent() as consul:
         registered, odd = Registered(consul.address), "x\r\ny"
         definition = {"ID": odd, "Name": registered.service, "Port": 80, "Address": "127.0.0.1"}

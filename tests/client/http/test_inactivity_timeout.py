@@ -13,12 +13,12 @@ async def begin_and_wait(patience: InactivityTimeout) -> None:
         await asyncio.sleep(30)
 
 
-async def test_a_block_in_which_nothing_moves_ends() -> None:
+async def test_a_block_without_progress_times_out() -> None:
     with pytest.raises(TimeoutError):
         await begin_and_wait(InactivityTimeout(0.05))
 
 
-async def test_each_move_starts_the_wait_anew() -> None:
+async def test_progress_restarts_the_timeout() -> None:
     began_s = asyncio.get_running_loop().time()
     async with InactivityTimeout(1.0) as patience:
         for _ in range(12):

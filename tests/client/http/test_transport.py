@@ -68,7 +68,7 @@ async def test_a_stale_connection_is_replaced(wire: Transport, fleet: ScriptedFl
     assert len({seen.peer for seen in server.seen}) == 2
 
 
-async def test_the_request_is_sent_once_more_and_no_oftener(wire: Transport, fleet: ScriptedFleet) -> None:
+async def test_a_request_is_sent_again_only_once(wire: Transport, fleet: ScriptedFleet) -> None:
     server = fleet.server(fleet.predictions(), otherwise=fleet.reset())
     await wire.post(server.url, IMAGE, ID)
     with pytest.raises(LostConnectionError) as caught:
@@ -115,7 +115,7 @@ async def test_an_answer_cut_short_is_lost_and_not_asked_for_again(
     assert len(server.seen) == 2
 
 
-async def test_a_redirect_is_an_answer(wire: Transport, fleet: ScriptedFleet) -> None:
+async def test_a_redirect_is_not_followed(wire: Transport, fleet: ScriptedFleet) -> None:
     server = fleet.server(fleet.text(302, "", Location="/elsewhere"))
     assert (await wire.post(server.url, IMAGE, ID)).status == 302
 
@@ -132,7 +132,7 @@ async def test_a_server_that_speaks_no_http_is_reported(wire: Transport) -> None
             await wire.get(f"http://{host}:{port}/", ID)
 
 
-async def test_an_endless_answer_is_not_read_to_its_end(wire: Transport, fleet: ScriptedFleet) -> None:
+async def test_an_endless_answer_is_cut_off(wire: Transport, fleet: ScriptedFleet) -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -218,7 +218,7 @@ async def reads(pieces: int, *, size: int, each_s: float) -> AsyncIterator[str]:
         done.set()
 
 
-async def test_a_silent_try_ends_and_is_not_repeated(wire: Transport, fleet: ScriptedFleet) -> None:
+async def test_a_silent_attempt_ends_and_is_not_repeated(wire: Transport, fleet: ScriptedFleet) -> None:
     """It is not mistaken for a stale connection, after which the request would be sent again."""
     server = fleet.server(fleet.predictions(), otherwise=fleet.never())
     await wire.post(server.url, IMAGE, ID, try_timeout_s=5)
@@ -227,14 +227,14 @@ async def test_a_silent_try_ends_and_is_not_repeated(wire: Transport, fleet: Scr
     assert len(server.seen) == 2
 
 
-async def test_a_try_ends_when_the_image_is_no_longer_read(wire: Transport) -> None:
+async def test_an_attempt_ends_when_the_image_is_no_longer_read(wire: Transport) -> None:
     image = await load(bytes(64 * HELD_BYTES))
     async with reads(0, size=1, each_s=0) as url:
         with pytest.raises(LostConnectionError, match="no progress"):
             await wire.post(url, image, ID, try_timeout_s=0.2)
 
 
-async def test_a_slow_upload_costs_no_try_while_it_moves(wire: Transport) -> None:
+async def test_a_slow_upload_with_progress_is_no_timeout(wire: Transport) -> None:
     image = await load(bytes(32 * HELD_BYTES))
     began_s = asyncio.get_running_loop().time()
     async with reads(32, size=HELD_BYTES, each_s=0.03) as url:
@@ -242,7 +242,7 @@ async def test_a_slow_upload_costs_no_try_while_it_moves(wire: Transport) -> Non
     assert asyncio.get_running_loop().time() - began_s > 0.6
 
 
-async def test_a_slow_answer_costs_no_try_while_it_moves(wire: Transport, fleet: ScriptedFleet) -> None:
+async def test_a_slow_answer_with_progress_is_no_timeout(wire: Transport, fleet: ScriptedFleet) -> None:
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -254,14 +254,14 @@ async def test_a_slow_answer_costs_no_try_while_it_moves(wire: Transport, fleet:
     assert (await wire.post(fleet.server(drip).url, IMAGE, ID, try_timeout_s=1.0)).body == b"x" * 12
 
 
-async def test_the_making_of_a_connection_counts(full_queue: str) -> None:
+async def test_connecting_counts_as_inactivity(full_queue: str) -> None:
     wire = Transport(connect_timeout_s=30, max_connections=4)
     with pytest.raises(LostConnectionError, match="no progress"):
         await wire.post(f"http://{full_queue}/", IMAGE, ID, try_timeout_s=0.1)
     await wire.close()
 
 
-async def test_waiting_for_a_connection_is_no_silence(fleet: ScriptedFleet) -> None:
+async def test_waiting_for_a_free_connection_is_no_inactivity(fleet: ScriptedFleet) -> None:
     held = fleet.server(fleet.never(), otherwise=fleet.predictions())
     wire = Transport(connect_timeout_s=5, max_connections=1)
     first = asyncio.create_task(wire.post(held.url, IMAGE, ID))

@@ -96,7 +96,7 @@ def test_a_registry_is_asked_for_the_proxies_of_one_fleet(
     assert parse_proxies(proxy) == ProxiesInRegistry(ConsulRegistry(registry), service)
 
 
-def test_one_with_tls_and_acls_is_asked_as_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_is_asked_with_consuls_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSUL_HTTP_TOKEN", "secret")
     monkeypatch.setenv("CONSUL_CACERT", "/ca.pem")
     access = Access("secret", tls=Tls(ca_file=Path("/ca.pem")))

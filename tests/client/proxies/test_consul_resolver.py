@@ -107,16 +107,14 @@ async def test_two_that_are_registered_at_one_address_are_one(registry: Registry
     assert found == [(address.url,)]
 
 
-async def test_calls_at_once_share_the_first_look(fleet: ScriptedFleet, registry: Registry) -> None:
+async def test_concurrent_calls_share_the_first_lookup(fleet: ScriptedFleet, registry: Registry) -> None:
     await asyncio.to_thread(registry.list, fleet.server())
     async with AsyncFleetClient(registry.proxies) as client:
         await asyncio.gather(*(client.classify(b"BM") for _ in range(20)))
     assert registry.asked == 1
 
 
-async def test_a_proxy_that_failed_is_a_reason_to_look_again(
-    fleet: ScriptedFleet, registry: Registry
-) -> None:
+async def test_a_failed_proxy_triggers_a_lookup(fleet: ScriptedFleet, registry: Registry) -> None:
     bad, good, newcomer = fleet.server(otherwise=fleet.reset()), fleet.server(), fleet.server()
     await asyncio.to_thread(registry.list, bad, good)
     async with AsyncFleetClient(registry.proxies) as client:
@@ -185,14 +183,14 @@ async def test_an_unanswering_registry_is_reported() -> None:
             await client.classify(b"BM")
 
 
-async def test_a_client_with_nothing_to_send_asks_nothing(fleet: ScriptedFleet, registry: Registry) -> None:
+async def test_an_idle_client_makes_no_lookups(fleet: ScriptedFleet, registry: Registry) -> None:
     await asyncio.to_thread(registry.list, fleet.server())
     async with AsyncFleetClient(registry.proxies) as client:
         await client.classify(b"BM")
         assert asyncio.all_tasks() == {asyncio.current_task()}, "nobody is there who could ask"
 
 
-async def test_it_is_not_due_at_once_again(registry: Registry) -> None:
+async def test_after_a_lookup_none_is_due(registry: Registry) -> None:
     found: list[tuple[str, ...]] = []
     async with finder_of(registry, found.append) as finder:
         await finder.look()

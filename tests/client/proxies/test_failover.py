@@ -42,7 +42,7 @@ async def test_proxies_take_turns(fleet: ScriptedFleet) -> None:
     assert counts(*proxies) == [10, 10, 10]
 
 
-async def test_clients_begin_anywhere(fleet: ScriptedFleet) -> None:
+async def test_each_client_starts_at_a_random_proxy(fleet: ScriptedFleet) -> None:
     one, two = fleet.server(), fleet.server()
     for _ in range(40):
         async with AsyncFleetClient([one.url, two.url]) as client:
@@ -89,7 +89,7 @@ async def test_the_worker_list_comes_from_any_proxy(fleet: ScriptedFleet, nobody
             assert [worker.id for worker in await client.workers()] == ["w1"]
 
 
-async def test_one_that_failed_is_left_out_and_then_tried_again(fleet: ScriptedFleet) -> None:
+async def test_a_failed_proxy_is_skipped_and_tried_again_later(fleet: ScriptedFleet) -> None:
     bad, good = fleet.server(fleet.reset()), fleet.server()
     async with AsyncFleetClient([bad.url, good.url]) as client:
         for _ in range(20):
@@ -124,7 +124,7 @@ async def test_one_request_probes_a_failed_proxy_at_a_time(fleet: ScriptedFleet)
             call.cancel()
 
 
-async def test_one_that_broke_off_an_answer_is_not_left_out(fleet: ScriptedFleet) -> None:
+async def test_a_proxy_that_broke_off_an_answer_is_not_skipped(fleet: ScriptedFleet) -> None:
     bad, good = fleet.server(fleet.cut_short()), fleet.server()
     async with AsyncFleetClient([bad.url, good.url]) as client:
         for _ in range(10):
@@ -133,7 +133,7 @@ async def test_one_that_broke_off_an_answer_is_not_left_out(fleet: ScriptedFleet
     assert min(counts(bad, good)) >= 5, "it was a worker that failed"
 
 
-async def test_one_that_answers_502_or_429_has_answered(fleet: ScriptedFleet) -> None:
+async def test_a_proxy_that_answers_502_or_429_is_not_skipped(fleet: ScriptedFleet) -> None:
     for status in (429, 502, 504):
         proxies = [fleet.server(otherwise=fleet.problem(status, "no")) for _ in range(2)]
         async with AsyncFleetClient([proxy.url for proxy in proxies]) as client:
@@ -143,7 +143,7 @@ async def test_one_that_answers_502_or_429_has_answered(fleet: ScriptedFleet) ->
         assert sum(counts(*proxies)) == 1
 
 
-async def test_where_all_say_503_it_is_the_answer(fleet: ScriptedFleet) -> None:
+async def test_if_all_proxies_say_503_the_call_fails_with_it(fleet: ScriptedFleet) -> None:
     proxies = [fleet.server(otherwise=fleet.problem(503, "no worker", Retry_After="2")) for _ in range(2)]
     async with AsyncFleetClient([proxy.url for proxy in proxies]) as client:
         with pytest.raises(FleetUnavailableError, match="no worker") as caught:
@@ -162,7 +162,7 @@ async def test_with_no_answer_each_proxy_is_named(fleet: ScriptedFleet, nobody: 
     assert caught.value.request_id is not None
 
 
-async def test_one_that_answered_says_more_than_those_that_did_not(fleet: ScriptedFleet, nobody: str) -> None:
+async def test_the_error_is_that_of_a_proxy_that_answered(fleet: ScriptedFleet, nobody: str) -> None:
     bad = fleet.server(otherwise=fleet.cut_short())
     async with AsyncFleetClient([nobody, bad.url]) as client:
         with pytest.raises(WorkerFailedError, match="cut short"):
@@ -188,7 +188,7 @@ async def test_a_hanging_proxy_leaves_half_of_the_time(fleet: ScriptedFleet) -> 
     assert quick_ms < slow_ms / 2, "the other call did not wait for it"
 
 
-async def test_a_call_that_ends_in_silence_is_news_of_its_proxy(fleet: ScriptedFleet) -> None:
+async def test_a_call_without_an_answer_marks_its_proxy_as_failed(fleet: ScriptedFleet) -> None:
     hung, good = fleet.server(otherwise=fleet.never()), fleet.server()
     async with AsyncFleetClient([hung.url, good.url], timeout_s=1.0) as client:
         outcomes = [await client.outcome(b"BM") for _ in range(6)]
@@ -197,7 +197,7 @@ async def test_a_call_that_ends_in_silence_is_news_of_its_proxy(fleet: ScriptedF
     assert isinstance(failures[0], DeadlineExceededError)
 
 
-async def test_the_last_one_may_take_all_the_time_there_is(fleet: ScriptedFleet, nobody: str) -> None:
+async def test_the_last_proxy_gets_all_the_remaining_time(fleet: ScriptedFleet, nobody: str) -> None:
     async def slowly(request: Any) -> Any:
         await asyncio.sleep(0.2)
         return await fleet.predictions("slow")(request)
@@ -208,7 +208,7 @@ async def test_the_last_one_may_take_all_the_time_there_is(fleet: ScriptedFleet,
             assert (await client.classify(b"BM")).predictions[0].label == "slow"
 
 
-def test_it_says_where_the_proxies_are() -> None:
+def test_repr_and_proxy_name_all_proxies() -> None:
     client = AsyncFleetClient(["a", "b"])
     assert client.proxy == "http://a:12480, http://b:12480"
     assert repr(client).startswith("<AsyncFleetClient http://a:12480, http://b:12480 Forward <Transport")

@@ -34,7 +34,7 @@ def test_failed_workers_are_avoided() -> None:
     assert repr(made) == "<Attempts failed=3 avoided=3>"
 
 
-def test_it_lists_failures_and_open_tries() -> None:
+def test_failures_and_open_attempts_are_listed() -> None:
     made = tries(None, LEAVING)
     made.ask(worker(3))
     assert str(made) == "10.0.0.1:1: connection refused; 10.0.0.1:2: it leaves; 10.0.0.1:3: no answer yet"
@@ -77,7 +77,7 @@ def test_a_late_worker_may_be_asked_once_more() -> None:
     assert left == [("w1", "w2"), ("w1", "w2", "w3")]
 
 
-def test_an_unreachable_worker_costs_no_try() -> None:
+def test_an_unreachable_worker_costs_no_attempt() -> None:
     made = tries(None)
     made.avoid([worker(1), worker(2)])
     assert (len(made), made.avoided, str(made)) == (1, ("w1", "w2"), "10.0.0.1:1: connection refused")
@@ -87,7 +87,9 @@ def test_an_unreachable_worker_costs_no_try() -> None:
     ("refusals", "somebody"),
     [([], False), ([None, None], False), ([None, LEAVING], True), ([busy(1.0)], True)],
 )
-def test_it_knows_whether_any_worker_answered(refusals: list[TryLaterError | None], somebody: bool) -> None:
+def test_attempts_know_whether_any_worker_answered(
+    refusals: list[TryLaterError | None], somebody: bool
+) -> None:
     assert tries(*refusals).any_answered is somebody
 
 

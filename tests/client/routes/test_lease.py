@@ -186,12 +186,12 @@ def test_a_failed_renewal_keeps_the_workers_and_backs_off() -> None:
     assert lease(1).not_renewed(expired_s, random.Random(1)).renewal.failed_renewals == 1
 
 
-def test_an_empty_lease_is_never_good_enough() -> None:
+def test_an_empty_lease_has_lapsed() -> None:
     assert Lease().lapsed(NOW_S)
     assert failed(lease(1), "w1").not_renewed(NOW_S, random.Random(1)).lapsed(NOW_S)
 
 
-def test_it_knows_whether_any_worker_answered_since_granted() -> None:
+def test_a_lease_knows_whether_any_worker_answered() -> None:
     one = lease(1, 1)
     one_answered = one.answered("w1")
     assert (one.answered_once, one_answered.answered_once, one_answered.answered("w2") is one_answered) == (

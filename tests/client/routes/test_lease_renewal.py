@@ -49,7 +49,7 @@ async def test_many_calls_at_once_make_one_lookup(fleet: ScriptedFleet) -> None:
     assert [(seen.path, seen.headers["X-Request-Id"]) for seen in proxy.seen] == [("/worker?n=8", "r")]
 
 
-async def test_clients_begin_anywhere(fleet: ScriptedFleet) -> None:
+async def test_each_client_starts_at_a_random_worker(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(otherwise=fleet.leases(*FOUR))
     first = set()
     for _ in range(40):
@@ -78,7 +78,7 @@ async def test_a_renewal_brings_new_workers(fleet: ScriptedFleet) -> None:
     assert len(proxy.seen) == 2
 
 
-async def test_a_client_with_nothing_to_send_asks_nothing(fleet: ScriptedFleet) -> None:
+async def test_an_idle_client_makes_no_lookups(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(otherwise=fleet.leases(*FOUR, lasts_s=0.01))
     async with keeper(proxy) as lease:
         await a_worker(lease)
@@ -102,7 +102,7 @@ async def test_a_first_lookups_error_is_the_calls(fleet: ScriptedFleet) -> None:
         assert await lease.worker(("w1",), "r") is None
 
 
-async def test_calls_whose_workers_failed_get_others_than_these(fleet: ScriptedFleet) -> None:
+async def test_a_renewal_replaces_the_workers_that_failed_a_call(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(fleet.leases(*FOUR[:2]), otherwise=fleet.leases(*FOUR))
     async with keeper(proxy) as lease:
         await a_worker(lease)
@@ -133,7 +133,7 @@ async def test_images_in_flight_are_counted_and_forgotten(fleet: ScriptedFleet) 
         assert repr(lease) == "<LeaseRenewal <Lease 4 of 4 workers> in_flight={}>"
 
 
-async def test_the_end_ends_a_renewal_that_is_under_way(fleet: ScriptedFleet) -> None:
+async def test_closing_cancels_a_renewal(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(otherwise=fleet.never())
     async with keeper(proxy) as lease:
         waiting = asyncio.create_task(a_worker(lease))

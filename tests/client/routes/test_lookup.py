@@ -82,6 +82,6 @@ def test_an_answer_that_names_no_worker_is_not_tfleets(document: Any) -> None:
     assert caught.value.request_id == "r"
 
 
-def test_no_worker_is_what_the_proxy_says() -> None:
+def test_without_a_worker_the_error_is_the_proxys() -> None:
     with pytest.raises(FleetUnavailableError, match="nobody is ready"):
         read_lease(reply({"status": 503, "detail": "nobody is ready"}, 503))

@@ -174,7 +174,7 @@ async def test_a_busy_fleet_gets_few_retries(fleet: ScriptedFleet) -> None:
     assert len(worker.seen) == MAX_TRIES
 
 
-async def test_where_all_are_late_they_are_asked_once_more(fleet: ScriptedFleet) -> None:
+async def test_if_all_workers_are_late_each_is_asked_once_more(fleet: ScriptedFleet) -> None:
     worker = fleet.server(fleet.never(), otherwise=fleet.predictions("the second time"))
     proxy = fleet.server(otherwise=fleet.names(worker.address))
     async with AsyncFleetClient(proxy.url, p2p=True, try_timeout_s=0.5) as client:
@@ -191,7 +191,7 @@ async def test_a_stale_connection_is_no_failure_of_its_worker(fleet: ScriptedFle
     assert len(proxy.seen) == 1
 
 
-async def test_any_other_answer_is_the_answer(fleet: ScriptedFleet) -> None:
+async def test_answers_that_are_not_retried_are_returned(fleet: ScriptedFleet) -> None:
     worker = fleet.server(otherwise=fleet.problem(400, "no image"))
     proxy = fleet.server(otherwise=fleet.names(worker.address))
     async with p2p(proxy) as client:
@@ -212,7 +212,7 @@ async def test_another_server_in_the_proxys_place_is_reported(fleet: ScriptedFle
             await client.classify(b"BM")
 
 
-async def test_no_worker_is_what_the_proxy_says(fleet: ScriptedFleet) -> None:
+async def test_without_a_worker_the_error_is_the_proxys(fleet: ScriptedFleet) -> None:
     async with p2p(fleet.server(fleet.problem(503, "no worker is ready", Retry_After="1"))) as client:
         with pytest.raises(FleetUnavailableError, match="no worker is ready") as caught:
             await client.classify(b"BM")
@@ -235,7 +235,7 @@ async def test_a_worker_that_moved_away_is_replaced(
 
 
 @pytest.mark.parametrize("name", ["", "a\r\nX-Evil: b", "\u00e9"])
-async def test_a_worker_whose_name_is_none_is_not_named(fleet: ScriptedFleet, name: str) -> None:
+async def test_x_worker_is_sent_only_with_a_valid_id(fleet: ScriptedFleet, name: str) -> None:
     worker = fleet.server()
     row = {"id": name, "address": worker.address}
     document = json.dumps({"workers": [row], "expires_in_s": 10})

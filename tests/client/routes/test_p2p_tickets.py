@@ -111,7 +111,7 @@ async def test_when_all_refuse_their_reason_is_the_error(
     assert shown(worker) == list(tickets[:2]), "a new one is tried once"
 
 
-async def test_without_a_proxy_for_a_new_ticket_that_is_the_error(
+async def test_without_a_proxy_for_a_new_ticket_a_call_fails(
     fleet: ScriptedFleet,
 ) -> None:
     worker = fleet.server(otherwise=takes(fleet))

@@ -53,7 +53,7 @@ def test_the_ticket_key_is_a_secret_that_only_tfleet_can_read(small_stack: Stack
     assert worker.exec_run(["python", "-c", _WITHOUT_A_TICKET]).output.strip() == b"401"
 
 
-async def test_a_rolling_update_is_not_noticed(small_stack: Stack) -> None:
+async def test_a_rolling_update_loses_no_request(small_stack: Stack) -> None:
     before = _running(small_stack)
     async with trickle(small_stack):
         await asyncio.to_thread(small_stack.deploy, TFLEET_MAX_BATCH="4")
@@ -66,7 +66,7 @@ async def test_a_rolling_update_is_not_noticed(small_stack: Stack) -> None:
         await asyncio.to_thread(small_stack.settled, 2)
 
 
-async def test_an_update_to_a_model_that_is_not_there_is_taken_back(small_stack: Stack) -> None:
+async def test_an_update_to_a_missing_model_is_rolled_back(small_stack: Stack) -> None:
     before = _running(small_stack)
     async with trickle(small_stack):
         await asyncio.to_thread(small_stack.deploy, TFLEET_MAX_BATCH="4", TFLEET_MODEL="/models/none")

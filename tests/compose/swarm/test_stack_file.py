@@ -73,7 +73,7 @@ def test_a_read_only_container_can_write_to_tmp(name: str) -> None:
     assert {"type": "tmpfs", "target": "/tmp"} in _stack()[name]["volumes"]
 
 
-def test_there_are_never_two_consuls_that_know_different_halves() -> None:
+def test_the_old_consul_stops_before_the_new_one_starts() -> None:
     deploy = _stack()["consul"]["deploy"]
     assert deploy["replicas"] == 1
     assert "update_config" not in deploy, "Swarm's own: the old one stops first"
@@ -85,7 +85,7 @@ def test_an_address_that_swarm_would_ignore_is_refused() -> None:
         read(render(PROXY_PUBLISH="127.0.0.1:12480"))
 
 
-def test_another_key_is_another_secret() -> None:
+def test_a_new_key_version_is_a_new_secret() -> None:
     key = str(ROOT / "README.md")
     secrets = render("-p", "cats", TICKET_KEY_FILE=key, TICKET_KEY_VERSION="2").split("\nsecrets:\n")[1]
     assert "name: cats_ticket_key_2\n" in secrets

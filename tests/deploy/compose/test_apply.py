@@ -44,7 +44,7 @@ async def test_a_worker_is_stopped_before_it_is_removed() -> None:
     assert lines(told)[1].startswith("fleet-worker-2 is gone, after ")
 
 
-async def test_all_drain_at_once_and_are_known_while_they_do() -> None:
+async def test_workers_drain_at_the_same_time() -> None:
     engine = FakeEngine.of(*map(container, (1, 2, 3)))
     engine.may_stop.clear()
     going, _ = change(engine, 1)
@@ -67,7 +67,7 @@ def _calls(engine: FakeEngine):  # type: ignore[no-untyped-def] # a look for `ev
     return look
 
 
-async def test_the_last_of_a_fleet_of_none_is_kept() -> None:
+async def test_scaling_to_0_keeps_one_stopped_container() -> None:
     engine = FakeEngine.of(container(1), container(2))
     going, _ = change(engine, 0)
     await going.carry_out()
@@ -83,7 +83,7 @@ async def test_the_last_of_a_fleet_of_none_is_kept() -> None:
         (1, "it ended with exit code 1: its drain failed"),
     ],
 )
-async def test_an_end_that_was_not_in_order_is_a_failure(code: int, wrong: str) -> None:
+async def test_a_container_with_a_bad_exit_code_is_a_failure(code: int, wrong: str) -> None:
     engine = FakeEngine.of(container(1), container(2))
     engine.exit_codes["id-2"] = code
     going, told = change(engine, 1)

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from tfleet.deploy.compose.autoscale_command import autoscale
 
 
-def test_a_least_above_the_most_is_refused() -> None:
+def test_a_min_above_max_is_refused() -> None:
     done = CliRunner().invoke(autoscale, ["--min", "4", "--max", "3"])
     assert (done.exit_code, done.output) == (2, "Error: --min 4 is more than --max 3\n")
 

@@ -112,13 +112,13 @@ async def test_without_proxy_or_engine_nothing_is_decided(proxy: FakeProxy, clie
     assert (await run.round(0.9)).startswith("none: there is no container of 'fleet'")
 
 
-async def test_no_proxy_is_no_decision(proxy: FakeProxy) -> None:
+async def test_an_unreachable_proxy_means_no_decision(proxy: FakeProxy) -> None:
     async with AsyncFleetClient("127.0.0.1:1", timeout_s=5) as nowhere:
         run = Run(proxy, nowhere)
         assert await run.round(0.9) == "none: cannot reach http://127.0.0.1:1: connection refused"
 
 
-async def test_it_stops_at_once_and_names_who_still_drains(
+async def test_autoscale_stops_at_once_and_names_draining_workers(
     proxy: FakeProxy, client: AsyncFleetClient
 ) -> None:
     run = Run(proxy, client)

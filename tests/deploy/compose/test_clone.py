@@ -41,7 +41,7 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-def test_all_is_as_with_the_other_but_what_belongs_to_one_only() -> None:
+def test_a_clone_differs_only_in_what_is_a_containers_own() -> None:
     before = copy.deepcopy(DOCUMENT)
     found = clone_spec(DOCUMENT, 4, image_is_current=True)
     assert found.name == "fleet-worker-4"
@@ -64,11 +64,11 @@ def test_all_is_as_with_the_other_but_what_belongs_to_one_only() -> None:
     assert before == DOCUMENT, "it is only read"
 
 
-def test_the_image_is_the_one_that_the_others_run() -> None:
+def test_a_clone_runs_the_image_of_the_others() -> None:
     assert clone_spec(DOCUMENT, 2, image_is_current=False).body["Image"] == "sha256:old"
 
 
-def test_a_host_s_name_that_was_given_is_kept() -> None:
+def test_a_given_hostname_is_kept() -> None:
     document = copy.deepcopy(DOCUMENT)
     document["Config"]["Hostname"] = "cats"
     assert clone_spec(document, 2, image_is_current=True).body["Hostname"] == "cats"
@@ -80,6 +80,6 @@ def test_names_of_older_composes_are_counted_on_as_well() -> None:
     )
 
 
-def test_one_with_a_name_of_its_own_can_t_be_copied() -> None:
+def test_a_container_with_container_name_cannot_be_cloned() -> None:
     with pytest.raises(NotCopiableError, match=r"my-worker has a fixed name \(container_name\)"):
         clone_spec({**DOCUMENT, "Name": "/my-worker"}, 2, image_is_current=True)

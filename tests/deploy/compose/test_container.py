@@ -29,7 +29,7 @@ def document(**state: Any) -> dict[str, Any]:
     }
 
 
-def test_it_is_read_as_docker_inspect_shows_it() -> None:
+def test_a_container_is_read_from_docker_inspect() -> None:
     assert read_container(document(Health={"Status": "starting"})) == Container(
         id="abc",
         name="fleet-worker-12",
@@ -52,7 +52,7 @@ def test_a_container_without_settings_gets_drain_time() -> None:
     assert not found.alive
 
 
-def test_one_that_is_paused_or_about_to_run_again_is_alive() -> None:
+def test_a_paused_or_restarting_container_is_alive() -> None:
     states = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
     living = [state for state in states if read_container(document(Status=state)).alive]
     assert living == ["running", "paused", "restarting"]

@@ -154,7 +154,7 @@ def test_a_stopped_container_ends_and_is_not_restarted(project: Project) -> None
     assert project.engine.last_line(two) == ""
 
 
-def test_one_that_does_not_end_is_killed_when_its_grace_is_over(project: Project) -> None:
+def test_a_container_that_does_not_stop_is_killed(project: Project) -> None:
     (deaf,) = project.workers("deaf")
     assert project.engine.stop(deaf) == 137
 
@@ -165,7 +165,7 @@ def test_a_refusal_of_the_engine_is_one_line(project: Project) -> None:
         project.engine.create(one, 1)
 
 
-def test_only_the_project_s_own_are_found(project: Project) -> None:
+def test_only_the_projects_containers_are_found(project: Project) -> None:
     (one,) = project.workers()
     assert one in project.engine.workers("worker", None)
     assert project.engine.workers("worker", "another-project") == []

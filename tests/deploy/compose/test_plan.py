@@ -56,7 +56,7 @@ def test_the_plan_is_a_function_of_wanted_and_found(
         ([EXITED], 2),
     ],
 )
-def test_the_healthiest_is_copied(there: list[Container], pattern: int) -> None:
+def test_the_healthiest_container_is_cloned(there: list[Container], pattern: int) -> None:
     assert plan(there, 9).pattern.number == pattern
 
 

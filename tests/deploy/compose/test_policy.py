@@ -51,7 +51,7 @@ def wanted(
         (busy(1.0, queue=64), 8),  # at most twice as many at once
     ],
 )
-def test_it_wants_enough_workers_for_both_targets(loads: Sequence[WorkerLoad], expected: int) -> None:
+def test_enough_workers_are_wanted_for_both_targets(loads: Sequence[WorkerLoad], expected: int) -> None:
     """The targets are for the busy share and for the queues."""
     assert wanted(loads) == expected
 
@@ -77,7 +77,7 @@ def test_minimum_and_maximum_always_hold(workers: int, expected: int) -> None:
     assert wanted([], ScalingHistory(workers, changed_s=0.0), workers=workers) == expected
 
 
-def test_the_most_is_not_exceeded() -> None:
+def test_max_is_not_exceeded() -> None:
     assert wanted(busy(1.0, n=9), ScalingHistory(9, -1000), workers=9) == 10
     decision, _ = decide(RULES, 10, busy(1.0, n=10), ScalingHistory(10, -1000), 0.0)
     assert (decision.wanted, decision.because) == (10, "which is the maximum, and too few")
@@ -98,7 +98,7 @@ def test_long_queues_await_starting_workers_not_the_cooldown() -> None:
     assert wanted(busy(1.0, n=3, queue=20), changed) == 4
 
 
-def test_anothers_change_is_seen_in_the_worker_count() -> None:
+def test_a_change_by_others_starts_the_cooldown() -> None:
     _, past = decide(RULES, 4, busy(0.5), LONG_AGO, 0.0)
     decision, past = decide(RULES, 6, idle(6), past, 15.0)
     assert decision.wanted == 6, "who started two more will have had a reason"

@@ -16,15 +16,15 @@ def choose(*found: Container, named: str | None = None, folder: str = "/elsewher
     return containers_of_project(found, named=named, service="worker", folder=folder)
 
 
-def test_the_only_project_is_meant_wherever_one_is() -> None:
+def test_the_only_project_is_chosen_in_any_folder() -> None:
     assert choose(MINE_TOO, MINE) == [MINE, MINE_TOO]
 
 
-def test_of_several_the_one_of_this_folder_is_meant() -> None:
+def test_of_several_projects_this_folders_is_chosen() -> None:
     assert choose(MINE, OTHER, MINE_TOO, folder="/home/me/fleet") == [MINE, MINE_TOO]
 
 
-def test_a_name_says_it_all() -> None:
+def test_a_given_project_name_is_chosen() -> None:
     assert choose(MINE, named="fleet", folder="/home/you") == [MINE]
     assert choose(SOMEBODYS, named="shop") == [SOMEBODYS], "their own image, perhaps"
 
@@ -35,7 +35,7 @@ def test_other_programs_services_are_not_taken_for_ours() -> None:
         choose(SOMEBODYS, folder="/home/me/shop")
 
 
-def test_which_of_several_is_asked_for() -> None:
+def test_several_projects_without_a_choice_are_an_error() -> None:
     with pytest.raises(
         NoSuchProjectError, match="several compose projects, fleet, other: choose one with -p"
     ):
@@ -47,7 +47,7 @@ def test_an_unknown_project_name_is_reported() -> None:
         choose(named="flet")
 
 
-def test_the_engine_is_asked_for_the_project() -> None:
+def test_the_project_is_found_through_the_engine() -> None:
     engine = FakeEngine.of(MINE, OTHER)
     assert workers_of(engine, named="other", service="worker", folder="") == [OTHER]
 

@@ -34,7 +34,7 @@ async def wait(proxy: FakeProxy, timeout_s: float = 20.0, url: str = "") -> tupl
     return arrival, [f"{news.container} {news.event}" for news in told]
 
 
-async def test_it_returns_once_all_are_ready_and_names_new_ones(proxy: FakeProxy) -> None:
+async def test_waiting_ends_when_all_workers_are_ready(proxy: FakeProxy) -> None:
     proxy.states[2] = "starting"
 
     async def looks() -> int:
@@ -57,13 +57,13 @@ async def test_at_the_deadline_it_names_the_missing_and_why(proxy: FakeProxy) ->
     assert told == []
 
 
-async def test_an_old_one_is_waited_for_as_well(proxy: FakeProxy) -> None:
+async def test_an_old_worker_is_waited_for_as_well(proxy: FakeProxy) -> None:
     proxy.states[1] = "ejected"
     arrival, _ = await wait(proxy, timeout_s=0.1)
     assert list(arrival.missing) == ["fleet-worker-1"]
 
 
-async def test_a_new_one_that_ends_by_itself_is_not_waited_for(proxy: FakeProxy) -> None:
+async def test_a_new_worker_that_ends_is_not_waited_for(proxy: FakeProxy) -> None:
     proxy.engine.there[TWO.id] = container(2, "restarting", restarts=1)
     began_s = time.monotonic()
     arrival, _ = await wait(proxy)
@@ -105,7 +105,7 @@ def test_a_stale_entry_at_its_address_does_not_count() -> None:
         (container(3), "the proxy does not know it yet"),
     ],
 )
-def test_why_one_gets_none(one: Container | None, reason: str) -> None:
+def test_a_worker_without_requests_has_a_reason(one: Container | None, reason: str) -> None:
     rows = [
         worker(1, "draining"),
         worker(1, "ejected", "connection refused"),

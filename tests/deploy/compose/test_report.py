@@ -35,7 +35,7 @@ def test_the_text_log_has_a_line_with_the_time() -> None:
     ]
 
 
-def test_for_programs_it_is_an_object_a_line() -> None:
+def test_json_output_is_an_object_per_line() -> None:
     lines: list[str] = []
     events = JsonEventLog(lines.append, lambda: NOW)
     events.decided(DECISION)

@@ -21,7 +21,7 @@ async def test_results_and_errors_return_without_blocking() -> None:
         await in_daemon_thread(divmod, 1, 0)
 
 
-async def test_one_that_is_cancelled_is_left_to_itself() -> None:
+async def test_a_cancelled_call_goes_on_in_its_thread() -> None:
     go, ended = threading.Event(), threading.Event()
 
     def call() -> None:

@@ -41,7 +41,7 @@ def test_a_missing_figure_is_unknown(text: str) -> None:
         (LoadCounters(10, 0, 100), None, None),
     ],
 )
-def test_a_load_needs_two_looks(
+def test_a_load_needs_two_readings(
     before: LoadCounters | None, now: LoadCounters | None, expected: WorkerLoad | None
 ) -> None:
     assert load_between(before, now) == expected

@@ -21,7 +21,7 @@ PROJECT = {
 }
 
 
-def test_an_extra_of_the_project_stands_for_what_is_in_it() -> None:
+def test_an_extra_is_expanded_to_its_requirements() -> None:
     assert requirements(PROJECT, ["one"]) == ["a>=1", "b", "c; python_version > '3'"]
     assert requirements(PROJECT, []) == ["a>=1"]
 
@@ -31,7 +31,7 @@ def test_an_extra_that_is_not_there_is_an_error() -> None:
         requirements(PROJECT, ["none"])
 
 
-def test_it_runs_by_itself_where_nothing_is_installed() -> None:
+def test_the_script_needs_no_installed_package() -> None:
     command = [sys.executable, "-I", "-S", "deploy/docker/requirements.py", "proxy", "client"]
     lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -96,7 +96,7 @@ def _loaded(name: str) -> click.Command:
     return command.load()
 
 
-def test_a_host_that_is_not_this_machine_s_is_refused() -> None:
+def test_a_host_of_another_machine_is_refused() -> None:
     result = _up("--host", "192.0.2.1", "--port", "0", "--registry-port", "0")
     assert result.output == (
         "Error: port 0 (--port) on 192.0.2.1 (--host) cannot be used: Cannot assign requested address\n"
@@ -104,7 +104,7 @@ def test_a_host_that_is_not_this_machine_s_is_refused() -> None:
     assert result.exit_code == 2
 
 
-def test_the_environment_says_the_host_too() -> None:
+def test_the_host_may_come_from_the_environment() -> None:
     assert "on 192.0.2.1 (--host)" in _up("--registry-port", "0", TFLEET_HOST="192.0.2.1").output
 
 

@@ -31,7 +31,7 @@ def test_another_port_is_in_every_line() -> None:
     assert "  tfleet status --proxy localhost:8080" in text
 
 
-def test_a_proxy_for_others_is_named_as_they_find_it() -> None:
+def test_a_shared_proxy_is_named_by_its_public_address() -> None:
     there = Address("192.0.2.1", 12480)
     shared = announce.ready_message("forward", HERE, "cat.jpg", "tfleet", there)
     assert shared.count("localhost:12480") == 2

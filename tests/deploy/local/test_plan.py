@@ -58,7 +58,7 @@ def test_each_worker_has_a_port_of_its_own() -> None:
     assert {" ".join(spec.argv) for spec in specs} == {f"tfleet worker --host 127.0.0.1 --port 0 {SHARED}"}
 
 
-def test_each_has_the_options_that_are_meant_for_it() -> None:
+def test_each_process_gets_its_own_options() -> None:
     fleet = replace(
         FLEET,
         workers=WorkersPlan(2, ("--model", "my models/flowers")),
@@ -89,7 +89,7 @@ def test_workers_are_where_the_proxys_clients_come_to(mode: Mode, host: str, wor
     ("host", "here"),
     [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("192.0.2.1", "192.0.2.1"), ("localhost", "127.0.0.1")],
 )
-def test_this_machine_finds_the_proxy(host: str, here: str) -> None:
+def test_the_proxy_is_reachable_from_this_machine(host: str, here: str) -> None:
     assert replace(FLEET, proxy=ProxyPlan(Address(host, 1), "p2p")).local_proxy_address == Address(here, 1)
 
 
@@ -113,7 +113,7 @@ def test_the_key_file_is_for_the_proxy_and_the_workers() -> None:
     assert "--ticket-key-file" not in registry.argv
 
 
-def test_a_file_in_the_current_folder_takes_no_modules_place(tmp_path: Path) -> None:
+def test_a_file_in_the_current_folder_shadows_no_module(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("raise SystemExit('the wrong one')")
     done = subprocess.run([*PROGRAM, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("tfleet, version")

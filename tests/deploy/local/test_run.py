@@ -116,7 +116,7 @@ def test_a_worker_that_keeps_dying_is_restarted_until_the_stop() -> None:
         assert up.end() == 0
 
 
-def test_a_worker_that_can_never_run_ends_all(gone: Callable[[int], bool]) -> None:
+def test_a_worker_that_can_never_run_ends_the_fleet(gone: Callable[[int], bool]) -> None:
     with _up(behaviour="unusable") as up:
         assert up.end() == 2
     assert re.fullmatch(r"Error: worker-[12] cannot run: no model here\n", up.lines[-1])
@@ -125,13 +125,13 @@ def test_a_worker_that_can_never_run_ends_all(gone: Callable[[int], bool]) -> No
     assert _all_gone(up, gone)
 
 
-def test_a_refusal_can_not_move_the_cursor() -> None:
+def test_a_childs_error_cannot_move_the_cursor() -> None:
     with _up(behaviour="hostile") as up:
         assert up.end() == 2
     assert re.fullmatch(r"Error: worker-[12] cannot run: no model a\\x1b\[2Jb\n", up.lines[-1])
 
 
-def test_a_second_ctrl_c_kills_what_does_not_want_to_stop(gone: Callable[[int], bool]) -> None:
+def test_a_second_ctrl_c_kills_what_is_left(gone: Callable[[int], bool]) -> None:
     with _up(behaviour="deaf") as up:
         up.until("worker is deaf", times=2)
         up.process.send_signal(signal.SIGINT)

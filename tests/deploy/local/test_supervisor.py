@@ -45,7 +45,7 @@ async def test_stages_stop_in_reverse_one_after_the_other(
     assert (supervisor.failed, supervisor.killed) == (None, False)
 
 
-async def test_one_that_cannot_run_ends_the_others(
+async def test_a_process_that_cannot_run_ends_the_others(
     console: Console, recorded: RecordedTerminal, python: Callable[..., ChildSpec]
 ) -> None:
     good = supervised(python(DRAINS, "good"), console)
@@ -56,7 +56,7 @@ async def test_one_that_cannot_run_ends_the_others(
     assert repr(supervisor) == "<Supervisor of 2 ended>"
 
 
-async def test_asked_twice_it_kills_all_at_once(
+async def test_a_second_stop_kills_all_at_once(
     console: Console,
     recorded: RecordedTerminal,
     python: Callable[..., ChildSpec],

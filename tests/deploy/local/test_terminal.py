@@ -43,7 +43,7 @@ def test_a_reader_that_is_gone_is_no_error() -> None:
         stream.close()
 
 
-def test_a_change_is_news_at_once_and_only_once() -> None:
+def test_a_change_is_reported_once_and_at_once() -> None:
     progress = Progress(wanted=2)
     assert [progress.news(ready, 1.0) for ready in (0, 1, 1, 2, 2)] == [
         False,
@@ -55,7 +55,7 @@ def test_a_change_is_news_at_once_and_only_once() -> None:
     assert progress.complete
 
 
-def test_without_a_change_there_is_ever_less_news() -> None:
+def test_without_a_change_reports_become_rarer() -> None:
     progress = Progress(wanted=1)
     assert [second for second in range(100) if progress.news(0, float(second))] == [
         5,
@@ -67,14 +67,14 @@ def test_without_a_change_there_is_ever_less_news() -> None:
     assert not progress.complete
 
 
-def test_time_that_jumps_is_said_once() -> None:
+def test_a_jump_of_the_clock_is_reported_once() -> None:
     progress = Progress(wanted=1)
     assert progress.news(0, 1000.0)
     assert not progress.news(0, 1001.0)
 
 
 @pytest.mark.parametrize(("elapsed_s", "pause_s"), [(0.0, 0.25), (2.5, 0.25), (100.0, 10.0)])
-def test_looks_become_rarer(elapsed_s: float, pause_s: float) -> None:
+def test_polls_become_rarer(elapsed_s: float, pause_s: float) -> None:
     assert Progress.pause_s(elapsed_s) == pause_s
 
 

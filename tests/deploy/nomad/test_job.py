@@ -46,7 +46,7 @@ def _seconds(text: str) -> float:
     return float(text.removesuffix("s"))
 
 
-def test_a_job_runs_with_nothing_said() -> None:
+def test_a_job_needs_no_variables() -> None:
     declared = {name: each for block in READ["variable"] for name, each in block.items()}
     assert [name for name, each in declared.items() if "default" not in each] == []
     assert set(re.findall(r"\bvar\.(\w+)", TEXT)) == declared.keys()
@@ -77,7 +77,7 @@ def test_the_port_is_the_one_that_the_image_listens_on(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["proxy", "worker"])
-def test_ready_decides_on_a_deployment_and_alive_on_a_restart(name: str) -> None:
+def test_readyz_gates_deployments_and_healthz_restarts(name: str) -> None:
     checks = {each["path"]: each for each in GROUPS[name]["service"]["check"]}
     assert checks.keys() == {"/readyz", "/healthz"}
     assert [path for path, each in checks.items() if "check_restart" in each] == ["/healthz"]
@@ -104,6 +104,6 @@ def test_containers_are_as_restricted_as_in_compose(name: str) -> None:
 
 @pytest.mark.skipif(shutil.which("nomad") is None, reason="no nomad on the PATH")
 @pytest.mark.parametrize("command", [["fmt", "-check"], ["job", "run", "-output"]])
-def test_nomad_reads_it(command: list[str]) -> None:
+def test_nomad_parses_the_job(command: list[str]) -> None:
     run = subprocess.run(["nomad", *command, str(FILE)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -115,13 +115,13 @@ def test_every_role_has_a_policy() -> None:
 
 
 @pytest.mark.parametrize("who", ROLES)
-def test_a_policy_is_enough(consul: SecuredConsul, who: str) -> None:
+def test_each_documented_policy_is_enough(consul: SecuredConsul, who: str) -> None:
     ROLES[who](consul.http, Access(consul.token(POLICIES[who])))
 
 
 @pytest.mark.parametrize(("who", "rule"), [(who, rule) for who in POLICIES for rule in rules_of(who)])
 @pytest.mark.process
-def test_each_rule_of_it_is_needed(consul: SecuredConsul, who: str, rule: str) -> None:
+def test_each_rule_of_a_policy_is_needed(consul: SecuredConsul, who: str, rule: str) -> None:
     less = "\n".join(other for other in rules_of(who) if other != rule)
     with pytest.raises((AssertionError, RegistryRefusedError, ValueError)):
         ROLES[who](consul.http, Access(consul.token(less)))

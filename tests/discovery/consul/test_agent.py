@@ -192,9 +192,7 @@ def test_a_registry_back_as_another_node_is_looked_up_there(service: str, worker
         settled(agent, worker)
 
 
-def test_all_are_listed_and_those_at_an_address_too(
-    server: Address, agent: ConsulAgent, worker: Instance
-) -> None:
+def test_entries_are_listed_all_or_by_address(server: Address, agent: ConsulAgent, worker: Instance) -> None:
     other = Instance(f"{worker.id}-2", Address("127.0.0.1", 8001))
     stranger = Instance(f"{worker.id}-3", Address("127.0.0.2", 8000))
     for instance in (worker, other, stranger):
@@ -230,7 +228,7 @@ def test_an_entry_of_another_node_can_be_removed(
     assert agent.listed() == ()
 
 
-def test_a_proxy_for_the_world_outside_is_not_asked(
+def test_http_proxy_variables_are_ignored(
     agent: ConsulAgent, worker: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", nobody().url)
@@ -290,7 +288,7 @@ def test_newer_consuls_say_404_for_an_unknown_heartbeat(worker: Instance) -> Non
 
 @pytest.mark.parametrize("body", [b"{}", b'[{"Node": {', b"7", b"\xff", b'"x"'])
 @pytest.mark.parametrize("call", [ConsulAgent.verify_listed, lambda agent, _: agent.listed()])
-def test_an_answer_that_is_not_consuls_is_none(worker: Instance, call: Call, body: bytes) -> None:
+def test_an_answer_that_is_not_consuls_is_an_error(worker: Instance, call: Call, body: bytes) -> None:
     with canned(http("200 OK", body, "X-Consul-Index: 7")) as address:
         with pytest.raises(RegistryUnavailableError, match=str(address)):
             call(ConsulAgent(address, "tfleet", ttl_s=10), worker)
@@ -322,7 +320,7 @@ def maintain(server: Address, worker: Instance, enable: str) -> None:
     requests.put(url, timeout=10).raise_for_status()
 
 
-def test_a_look_in_maintenance_finds_nothing_to_mend(
+def test_an_entry_in_maintenance_is_not_repaired(
     server: Address, service: str, agent: ConsulAgent, worker: Instance
 ) -> None:
     agent.register(worker)

@@ -38,14 +38,14 @@ def test_no_token_means_no_header_and_no_tls_no_context() -> None:
     assert credentials.server_name is None
 
 
-def test_a_token_is_shown_and_one_in_a_file_wins(tmp_path: Path) -> None:
+def test_a_token_file_wins_over_a_token_variable(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("from-the-file\n")
     assert Credentials(Access("plain")).headers() == {"X-Consul-Token": "plain"}
     assert Credentials(Access("plain", file)).headers() == {"X-Consul-Token": "from-the-file"}
 
 
-def test_a_token_that_is_exchanged_is_shown_from_then_on(tmp_path: Path) -> None:
+def test_a_changed_token_file_is_used_from_then_on(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("old")
     credentials = Credentials(Access(token_file=file))
@@ -133,7 +133,7 @@ def test_an_invalid_token_is_reported(content: str, tmp_path: Path) -> None:
         Credentials(Access(token_file=file)).check()
 
 
-def test_it_does_not_show_its_token() -> None:
+def test_repr_does_not_show_the_token() -> None:
     assert "secret" not in repr(Credentials(Access("secret")))
 
 
@@ -142,20 +142,20 @@ def believed(tls: Tls) -> int:
     return len(context_of(tls).get_ca_certs())
 
 
-def test_all_files_that_are_named_are_known(tmp_path: Path) -> None:
+def test_every_named_file_is_watched(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch()
     folder, one, two, three = tmp_path, Path("/1"), Path("/2"), Path("/3")
     assert files_of(Tls(one, folder, two, three)) == [one, folder, folder / "ca.pem", two, three]
     assert files_of(Tls()) == []
 
 
-def test_only_the_ca_that_is_named_is_believed(tmp_path: Path, ca: trustme.CA) -> None:
+def test_only_the_named_ca_is_trusted(tmp_path: Path, ca: trustme.CA) -> None:
     ca_file = tmp_path / "ca.pem"
     ca.cert_pem.write_to_path(ca_file)
     assert believed(Tls(ca_file=ca_file)) == 1
 
 
-def test_of_a_folder_each_file_is_believed_but_hidden_ones(tmp_path: Path, ca: trustme.CA) -> None:
+def test_each_file_of_a_ca_folder_but_hidden_ones_is_trusted(tmp_path: Path, ca: trustme.CA) -> None:
     for name, owner in (("a", ca), ("b.crt", trustme.CA()), ("..data", trustme.CA())):
         owner.cert_pem.write_to_path(tmp_path / name)
     assert believed(Tls(ca_folder=tmp_path)) == 2
@@ -166,7 +166,7 @@ def test_verification_can_be_turned_off() -> None:
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_NONE, False)
 
 
-def test_by_default_the_system_s_cas_are_believed() -> None:
+def test_by_default_the_systems_cas_are_trusted() -> None:
     context = context_of(Tls())
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 

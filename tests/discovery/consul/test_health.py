@@ -171,7 +171,7 @@ def test_the_rules_of_blocking_queries(asked: int, answered: int, then: int) -> 
 
 
 @given(asked=st.integers(0), answered=st.integers())
-def test_no_answer_makes_the_watch_ask_below_zero_or_spin(asked: int, answered: int) -> None:
+def test_no_answer_makes_the_index_negative_or_the_watch_spin(asked: int, answered: int) -> None:
     then = next_index(asked, answered)
     assert then >= 0
     # 0 asks without waiting: that happens at most once, because the next answer is taken as it is.

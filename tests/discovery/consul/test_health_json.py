@@ -56,7 +56,7 @@ def test_refused_entries_come_only_on_request() -> None:
     assert bad.rejected == r"its id is not a valid token: 'w\n2'"
 
 
-def test_maintenance_is_no_illness() -> None:
+def test_maintenance_does_not_make_an_entry_critical() -> None:
     checks = [
         {"CheckID": "_node_maintenance", "Status": "critical"},
         {"CheckID": "_service_maintenance:w1", "Status": "critical"},

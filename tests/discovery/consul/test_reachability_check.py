@@ -100,7 +100,7 @@ def test_a_killed_workers_check_is_removed_by_the_registry() -> None:
     assert registered[0]["checks"][0]["DeregisterCriticalServiceAfter"] == "1m"
 
 
-def test_it_leaves_nothing_and_never_looks_like_a_worker(server: Address, check: ConsulAddressCheck) -> None:
+def test_a_check_is_removed_and_never_listed_as_a_worker(server: Address, check: ConsulAddressCheck) -> None:
     name = check.begin(worker_at(nobody()))
     assert "tfleet-self-test" in services(server)
     assert "tfleet" not in services(server)
@@ -168,9 +168,7 @@ def test_an_output_is_one_line_of_bounded_length() -> None:
     assert len(finding.error) < 300
 
 
-def test_a_proxy_for_the_world_outside_is_not_asked(
-    check: ConsulAddressCheck, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_http_proxy_variables_are_ignored(check: ConsulAddressCheck, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", nobody().url)
     monkeypatch.delenv("NO_PROXY", raising=False)
     assert not found(check, worker_at(nobody())).reached

@@ -52,14 +52,14 @@ def test_several_agents_are_reported_once() -> None:
     assert not others.is_due(1000.0)
 
 
-def test_both_agents_are_found_out_behind_one_address(agents: tuple[Address, Address]) -> None:
+def test_both_agents_behind_one_address_are_detected(agents: tuple[Address, Address]) -> None:
     with round_robin(*agents, idle_s=0.5) as address:
         assert ConsulAgent(address, "tfleet", ttl_s=10).nodes(worker()) == NODES
     for agent, name in zip(agents, sorted(NODES), strict=True):
         assert ConsulAgent(agent, "tfleet", ttl_s=10).nodes(worker()) == {name}
 
 
-def test_the_catalog_tells_it_too(agents: tuple[Address, Address]) -> None:
+def test_several_agents_are_seen_in_the_catalog_too(agents: tuple[Address, Address]) -> None:
     """Where a token may not ask an agent for its name."""
     instance = worker()
     for agent in agents:

@@ -60,7 +60,7 @@ def test_an_answer_sets_the_checks_status_and_output(
     assert (check["Type"], check["ServiceID"]) == ("http", name)
 
 
-def test_before_its_first_run_it_is_critical_and_says_nothing(client: consul.Consul, name: str) -> None:
+def test_before_its_first_run_a_check_is_critical(client: consul.Consul, name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = Address(*silent.getsockname()).url
         register(client, name, check=http_check(url))
@@ -69,7 +69,7 @@ def test_before_its_first_run_it_is_critical_and_says_nothing(client: consul.Con
         client.agent.service.deregister(name)
 
 
-def test_without_a_listener_it_says_so(client: consul.Consul, name: str) -> None:
+def test_a_check_without_a_listener_is_critical_with_a_reason(client: consul.Consul, name: str) -> None:
     url = f"{nobody().url}/healthz"
     register(client, name, check=http_check(url))
     check = result(client, name)
@@ -78,7 +78,7 @@ def test_without_a_listener_it_says_so(client: consul.Consul, name: str) -> None
     assert check["Output"].endswith("connection refused")
 
 
-def test_an_unknown_name_is_reported(client: consul.Consul, name: str) -> None:
+def test_a_check_of_an_unknown_host_is_critical_with_a_reason(client: consul.Consul, name: str) -> None:
     url = "http://nobody.invalid:80/"
     register(client, name, check=http_check(url))
     check = result(client, name)
@@ -86,7 +86,7 @@ def test_an_unknown_name_is_reported(client: consul.Consul, name: str) -> None:
     assert check["Output"].startswith(f'Get "{url}": ')
 
 
-def test_it_waits_for_an_answer_no_longer_than_its_timeout(client: consul.Consul, name: str) -> None:
+def test_a_check_waits_no_longer_than_its_timeout(client: consul.Consul, name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = Address(*silent.getsockname()).url
         began_s = time.monotonic()
@@ -105,7 +105,7 @@ def test_the_check_runs_every_second_and_follows_its_target(client: consul.Consu
     until(lambda: statuses(client, name) == {name: "critical"})
 
 
-def test_when_its_service_goes_it_goes_too(server: Address, client: consul.Consul, name: str) -> None:
+def test_a_check_is_removed_with_its_service(server: Address, client: consul.Consul, name: str) -> None:
     register(client, name, check=http_check(nobody().url))
     until(lambda: f"service:{name}" in client.agent.checks())
     client.agent.service.deregister(name)
@@ -140,7 +140,7 @@ def test_a_heartbeat_cannot_set_an_http_check(server: Address, client: consul.Co
         ({"HTTP": "http://x/", "Interval": "x"}, "Request decode failed: time: invalid duration"),
     ],
 )
-def test_a_wrong_one_is_refused(server: Address, check: dict[str, object], words: str) -> None:
+def test_a_wrong_http_check_is_refused(server: Address, check: dict[str, object], words: str) -> None:
     status, text = call(server, "PUT", "/v1/agent/service/register", {"Name": "wrong", "Check": check})
     assert (status, text[: len(words)]) == (400, words)
     assert "wrong" not in json.loads(call(server, "GET", "/v1/agent/services")[1])

@@ -95,7 +95,7 @@ def test_a_node_in_maintenance_takes_all_services_with_it(client: consul.Consul,
 
 
 @pytest.mark.usefixtures("node_in_order")
-def test_without_a_reason_it_has_a_default_one(client: consul.Consul, name: str) -> None:
+def test_maintenance_has_a_default_reason(client: consul.Consul, name: str) -> None:
     register(client, name)
     client.agent.service.maintenance(name, "1")
     client.agent.maintenance("t")
@@ -119,7 +119,7 @@ def test_the_first_reason_stays(client: consul.Consul, name: str) -> None:
         assert client.agent.service.maintenance(name, "false"), "also where it is over"
 
 
-def test_registering_again_does_not_end_it(client: consul.Consul, name: str) -> None:
+def test_registering_again_does_not_end_maintenance(client: consul.Consul, name: str) -> None:
     register(client, name)
     client.agent.service.maintenance(name, "true", "x")
     register(client, name, port=4712, check=ttl_check())
@@ -142,7 +142,7 @@ def test_a_heartbeat_does_not_end_maintenance(server: Address, client: consul.Co
 
 @pytest.mark.usefixtures("node_in_order")
 @pytest.mark.parametrize("of", ["service", "node"])
-async def test_a_blocking_query_wakes(aclient: consul.aio.Consul, name: str, of: str) -> None:
+async def test_maintenance_wakes_a_blocking_query(aclient: consul.aio.Consul, name: str, of: str) -> None:
     await register(aclient, name)
     for enable in ("true", "false"):
         index, before = await aclient.health.service(name)
@@ -174,7 +174,7 @@ def test_a_wrong_request_is_refused(server: Address, path: str, expected: tuple[
     assert call(server, "PUT", f"/v1/agent/{path}") == expected
 
 
-def test_it_says_nothing_of_the_others_of_its_name(client: consul.Consul, name: str) -> None:
+def test_maintenance_of_one_service_leaves_its_namesakes_alone(client: consul.Consul, name: str) -> None:
     for number in (1, 2):
         register(client, name, f"{name}-{number}")
     client.agent.service.maintenance(f"{name}-1", "true")

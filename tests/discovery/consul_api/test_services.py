@@ -299,7 +299,7 @@ def test_checks_that_are_not_named_again_stay_unless_replaced(client: consul.Con
     assert ids() == {own}
 
 
-def test_services_of_two_names_do_not_touch_each_other(client: consul.Consul, name: str) -> None:
+def test_services_of_two_names_are_independent(client: consul.Consul, name: str) -> None:
     register(client, name, f"{name}-1")
     register(client, name, f"{name}-2")
     before = index_of(client, name)

@@ -80,7 +80,7 @@ def test_a_wrong_token_gets_consuls_error(registry: Address, token: str) -> None
     assert "--registry-token-file" in text
 
 
-def test_another_token_in_the_file_holds_from_then_on(registry: Address, file: Path) -> None:
+def test_a_changed_token_file_is_used_from_then_on(registry: Address, file: Path) -> None:
     file.write_text("an0ther\n")
     new = {"X-Consul-Token": "an0ther"}
     eventually_sync(lambda: call(registry, "GET", SERVICES, new)[0] == 200)
@@ -119,7 +119,7 @@ def test_a_hundred_hanging_lookups_delay_no_other(file: Path) -> None:
             release.set()
 
 
-def test_a_worker_that_shows_it_registers_and_is_tested(registry: Address, file: Path) -> None:
+def test_a_worker_with_the_token_registers_and_is_tested(registry: Address, file: Path) -> None:
     worker = Instance("w1", nobody())
     access = Access(token_file=file)
     agent = ConsulAgent(registry, "tfleet", ttl_s=10.0, access=access)
@@ -140,7 +140,7 @@ def test_a_worker_without_a_token_logs_what_to_set(registry: Address) -> None:
 
 
 @pytest.mark.parametrize("shown", [True, False])
-async def test_a_proxy_sees_workers_if_it_shows_it(registry: Address, file: Path, *, shown: bool) -> None:
+async def test_a_proxy_with_the_token_sees_the_workers(registry: Address, file: Path, *, shown: bool) -> None:
     health = ConsulHealth(registry, wait_s=1.0, access=Access(token_file=file) if shown else None)
     try:
         if shown:
@@ -153,7 +153,7 @@ async def test_a_proxy_sees_workers_if_it_shows_it(registry: Address, file: Path
 
 
 @pytest.mark.parametrize(("options", "code"), [(["--registry-token-file", "FILE"], 0), ([], 1)])
-def test_prune_shows_it(registry: Address, file: Path, options: list[str], code: int) -> None:
+def test_prune_uses_the_token(registry: Address, file: Path, options: list[str], code: int) -> None:
     said = [str(file) if option == "FILE" else option for option in options]
     run = tfleet("prune", "--dry-run", "--registry", f"consul://{registry}", *said)
     assert run.returncode == code, run.stderr

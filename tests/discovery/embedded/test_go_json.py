@@ -30,7 +30,7 @@ from tfleet.discovery.embedded.go_json import BadDurationError, from_nanoseconds
         ("7ns", 7e-9),
     ],
 )
-def test_reads_what_go_reads(text: str, seconds: float) -> None:
+def test_durations_are_read_as_go_reads_them(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
 
 
@@ -62,7 +62,7 @@ def test_any_text_is_a_duration_or_refused(text: str) -> None:
         assert abs(parse_duration(text)) <= 2**63 / 1e9
 
 
-def test_a_number_is_nanoseconds() -> None:
+def test_a_number_as_duration_is_nanoseconds() -> None:
     assert from_nanoseconds(5_000_000_000) == 5
 
 

@@ -108,7 +108,7 @@ async def test_this_machine_may_be_asked_at_any_of_its_addresses() -> None:
     assert (status, seen) == ("passing", ["/a"])
 
 
-async def test_a_redirect_leads_nowhere() -> None:
+async def test_a_redirect_is_not_followed() -> None:
     async with _target() as (other, seen):
         with canned(http("302 Found", b"there", f"Location: {other}/secret")) as target:
             status, output = await _ask(target.url)
@@ -150,7 +150,7 @@ async def test_each_check_is_run_at_once_and_again_after_its_interval() -> None:
         assert found.count("b passing") == 1
 
 
-async def test_only_what_is_followed_is_run() -> None:
+async def test_only_registered_checks_are_run() -> None:
     async with _target() as (url, seen), _running() as (checks, found):
         probe = HttpProbe(f"{url}/old", 0.01, 5.0, "127.0.0.1")
         checks.run_exactly({"a": probe, "b": HttpProbe(f"{url}/other", 0.01, 5.0, "127.0.0.1")})
@@ -163,7 +163,7 @@ async def test_only_what_is_followed_is_run() -> None:
         assert set(seen[before:]) == {"/new"}
 
 
-async def test_closed_it_runs_nothing_and_has_waited_for_what_ran() -> None:
+async def test_closing_waits_for_running_checks_and_runs_no_more() -> None:
     with _silent() as url:
         async with _running() as (checks, found):
             checks.run_exactly({"a": HttpProbe(url, 1.0, 60.0, "127.0.0.1")})

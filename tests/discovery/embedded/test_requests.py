@@ -18,7 +18,7 @@ _SELECTORS = ("Service.ID", "Service.Port")
         ('Service.ID == "a and b" and Service.Port == 80', {"Service.ID": "a and b", "Service.Port": "80"}),
     ],
 )
-def test_equalities_are_read(text: str, wanted: dict[str, str]) -> None:
+def test_filters_with_equalities_are_read(text: str, wanted: dict[str, str]) -> None:
     assert parse_filter(text, _SELECTORS) == wanted
 
 
@@ -37,14 +37,14 @@ def test_equalities_are_read(text: str, wanted: dict[str, str]) -> None:
         "bad",
     ],
 )
-def test_all_else_is_refused_and_what_would_do_is_said(text: str) -> None:
+def test_an_unsupported_filter_is_refused_with_a_hint(text: str) -> None:
     with pytest.raises(
         RefusedRequestError, match=r'only Service\.ID == "VALUE" and Service\.Port == "VALUE"'
     ):
         parse_filter(text, _SELECTORS)
 
 
-def test_where_there_is_nothing_to_select_no_filter_is_taken() -> None:
+def test_a_query_without_selectors_takes_no_filter() -> None:
     with pytest.raises(RefusedRequestError, match="filter is not supported by the embedded registry"):
         parse_filter("Service.ID == w1", ())
 
@@ -67,11 +67,11 @@ def test_where_there_is_nothing_to_select_no_filter_is_taken() -> None:
         ({"stale": "", "near": "_agent"}, ReadQuery()),
     ],
 )
-def test_reads_the_query(query: dict[str, str], expected: ReadQuery) -> None:
+def test_query_parameters_are_read(query: dict[str, str], expected: ReadQuery) -> None:
     assert ReadQuery.parse(query) == expected
 
 
-def test_a_filter_is_read_where_there_is_something_to_select() -> None:
+def test_a_query_with_selectors_takes_a_filter() -> None:
     query = ReadQuery.parse({"filter": "CheckID == c"}, selectors=("CheckID",))
     assert query == ReadQuery(wanted={"CheckID": "c"})
 
@@ -92,7 +92,7 @@ def test_a_filter_is_read_where_there_is_something_to_select() -> None:
         ({"node-meta": "a:b"}, 400, "?node-meta is not supported by the embedded registry"),
     ],
 )
-def test_refuses_a_wrong_query(query: dict[str, str], status: int, message: str) -> None:
+def test_a_wrong_query_is_refused(query: dict[str, str], status: int, message: str) -> None:
     with pytest.raises(RefusedRequestError) as raised:
         ReadQuery.parse(query)
     assert (raised.value.status, str(raised.value)) == (status, message)

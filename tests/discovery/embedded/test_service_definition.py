@@ -30,7 +30,7 @@ def _checks(**fields: Any) -> tuple[CheckDefinition, ...]:
     return _parse({"Name": "n", **fields}).checks
 
 
-def test_name_alone_is_enough() -> None:
+def test_a_service_needs_only_a_name() -> None:
     assert _parse({"name": "n"}) == ServiceDefinition(Service("n", "n"))
 
 
@@ -154,7 +154,7 @@ def test_a_number_is_a_ttl_in_nanoseconds() -> None:
         (5, "Request decode failed: the body must be an object, not a number"),
     ],
 )
-def test_refuses_what_is_wrong(value: object, message: str) -> None:
+def test_a_wrong_service_definition_is_refused(value: object, message: str) -> None:
     with pytest.raises(RefusedRequestError) as raised:
         _parse(value)
     assert (raised.value.status, str(raised.value)) == (400, message)

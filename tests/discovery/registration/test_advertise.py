@@ -14,7 +14,7 @@ def test_a_chosen_address_wins() -> None:
     assert advertised(HERE, Address("public", 1), REGISTRY) == Address("public", 1)
 
 
-def test_else_it_is_what_is_listened_on() -> None:
+def test_by_default_the_listening_address_is_advertised() -> None:
     assert advertised(HERE, None, REGISTRY) == HERE
 
 

@@ -147,7 +147,7 @@ def test_futile_re_registration_backs_off() -> None:
 
 
 @pytest.mark.parametrize("error", [RegistryUnavailableError("down"), RegistryRefusedError("no")])
-def test_it_goes_on_trying_while_the_registry_is_away(
+def test_registration_is_retried_while_the_registry_is_away(
     error: RegistryError, started: list[Registration]
 ) -> None:
     agent = ScriptedAgent(register=[error, error])
@@ -157,7 +157,7 @@ def test_it_goes_on_trying_while_the_registry_is_away(
     assert registration.contact.failures == 2
 
 
-def test_a_mistake_of_ours_does_not_end_it(started: list[Registration]) -> None:
+def test_an_unexpected_error_does_not_end_the_heartbeats(started: list[Registration]) -> None:
     agent = ScriptedAgent(heartbeat=[ZeroDivisionError()])
     start(agent, started)
     agent.wait_for("register", "heartbeat", "heartbeat", "look")
@@ -191,7 +191,7 @@ def test_stopping_does_not_fail_with_the_registry() -> None:
     assert agent.wait_for()[-1] == "deregister"
 
 
-def test_it_is_not_registered_before_the_registry_took_it() -> None:
+def test_it_counts_as_registered_only_after_the_registry_agrees() -> None:
     assert not make(ScriptedAgent()).registered
 
 

@@ -76,7 +76,7 @@ def test_a_silent_entry_is_judged_by_its_checks(
     assert assess(listing(1, status), found) == StaleEntry(listing(1, status), kind, reason)
 
 
-def test_each_is_asked_at_its_address_and_order_is_kept() -> None:
+def test_each_entry_is_asked_and_the_order_is_kept() -> None:
     registry = Registered(*(listing(number) for number in range(100)))
 
     def ask(address: Address) -> AddressOwner:
@@ -90,7 +90,9 @@ def test_each_is_asked_at_its_address_and_order_is_kept() -> None:
 @pytest.mark.parametrize(
     ("kinds", "struck"), [(ORPHANS, ["w1"]), ({StaleKind.UNREACHABLE}, ["w2"]), (StaleKind, ["w1", "w2"])]
 )
-def test_those_of_the_chosen_kinds_are_removed(kinds: Collection[StaleKind], struck: list[str]) -> None:
+def test_only_entries_of_the_chosen_kinds_are_removed(
+    kinds: Collection[StaleKind], struck: list[str]
+) -> None:
     registry = Registered(listing(1, ListingStatus.CRITICAL), listing(2), listing(3, ListingStatus.CRITICAL))
 
     def ask(address: Address) -> AddressOwner:
@@ -115,9 +117,7 @@ def test_those_of_the_chosen_kinds_are_removed(kinds: Collection[StaleKind], str
         pytest.param(listing(1), replace(listing(1), node="elsewhere"), OTHER, id="moved"),
     ],
 )
-def test_one_that_is_no_orphan_by_now_is_not_removed(
-    before: Listing, now: Listing, answer: AddressOwner
-) -> None:
+def test_an_entry_that_recovered_is_not_removed(before: Listing, now: Listing, answer: AddressOwner) -> None:
     registry = Registered(now)
     assert not list(
         remove_stale(registry, [StaleEntry(before, StaleKind.ORPHAN, "")], lambda _: answer, ORPHANS)

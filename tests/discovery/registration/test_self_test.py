@@ -119,7 +119,7 @@ def test_an_unreached_worker_is_not_ready_and_tried_again() -> None:
     assert check.open == set()
 
 
-def test_it_logs_the_fault_the_remedy_and_the_recovery() -> None:
+def test_an_unreached_address_is_told_with_a_remedy() -> None:
     told: list[str] = []
     assert result(ScriptedCheck(REFUSED, REACHED), on_problem=told.append)
     assert told == [
@@ -145,7 +145,7 @@ def test_the_error_is_one_complete_line_and_not_repeated() -> None:
     }
 
 
-def test_without_a_registry_it_is_ready_and_tested_later() -> None:
+def test_without_a_registry_a_worker_is_tested_later() -> None:
     """Before it registers."""
     check = ScriptedCheck(AWAY, AWAY, REFUSED)
     with running(check) as (test, results):
@@ -181,13 +181,13 @@ def test_a_check_that_can_t_be_removed_is_no_reason_to_wait() -> None:
     assert result(ScriptedCheck(REACHED, end=AWAY))
 
 
-def test_a_mistake_of_ours_is_no_reason_to_start_for_ever() -> None:
+def test_an_unexpected_error_lets_the_worker_start() -> None:
     with structlog.testing.capture_logs() as lines:
         assert result(ScriptedCheck(ZeroDivisionError("a mistake")))
     assert lines[0]["exc_info"]
 
 
-def test_stopped_it_returns_at_once_and_removes_its_check() -> None:
+def test_a_stopped_test_returns_at_once_and_removes_its_check() -> None:
     check = ScriptedCheck(None)
     with running(check) as (test, results):
         eventually_sync(lambda: check.open)

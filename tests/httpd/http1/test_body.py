@@ -76,7 +76,7 @@ def test_a_chunk_size_over_the_limit_is_refused(data: bytes) -> None:
 
 
 @given(st.binary(), cuts)
-def test_any_bytes_are_chunks_or_unreadable(data: bytes, sizes: list[int]) -> None:
+def test_any_bytes_are_valid_or_invalid_chunks(data: bytes, sizes: list[int]) -> None:
     with contextlib.suppress(UnreadableError):
         assert read(Chunks(), data, sizes)[1] <= len(data)
 
@@ -103,7 +103,7 @@ def test_a_body_with_a_length_takes_no_more_than_that(length: int, wanted: int) 
         assert body.ended is (length <= 10)
 
 
-def test_a_body_without_either_takes_all_and_has_never_ended() -> None:
+def test_a_body_without_length_lasts_until_the_end() -> None:
     body = ToTheEnd()
     assert read(body, b"0123456789", [3]) == (b"0123456789", 10)
     assert not body.ended

@@ -63,7 +63,7 @@ def test_options_may_be_for_the_server(target: str) -> None:
         ("1.0", "Connection: Keep-Alive", True),
     ],
 )
-def test_it_says_whether_another_request_may_follow(version: str, connection: str, kept: bool) -> None:
+def test_keep_alive_follows_version_and_connection(version: str, connection: str, kept: bool) -> None:
     assert head(connection, first=f"GET / HTTP/{version}").keep_alive is kept
 
 
@@ -100,7 +100,7 @@ def test_ambiguous_heads_are_refused(lines: list[str], reason: str) -> None:
         read_request_head("".join(f"{line}\r\n" for line in lines).encode())
 
 
-def test_all_fields_but_those_of_the_connection_are_given() -> None:
+def test_hop_by_hop_fields_are_left_out() -> None:
     lines = [
         "POST /?top=1 HTTP/1.1",
         "Host: a",

@@ -34,7 +34,7 @@ def test_what_follows_a_head_is_its_body_and_then_a_head() -> None:
     assert stream.next_head() is not None
 
 
-def test_each_head_is_read_for_what_it_is() -> None:
+def test_cached_heads_equal_parsed_ones() -> None:
     def text(*more: str) -> bytes:
         return "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", "Host: a", *more)).encode()
 
@@ -79,7 +79,7 @@ def test_an_invalid_head_is_refused_before_its_end() -> None:
         stream.next_head()
 
 
-def test_after_giving_up_nothing_is_left() -> None:
+def test_give_up_discards_what_was_received() -> None:
     stream = RequestStream()
     stream.add(POST + b"ab")
     stream.next_head()

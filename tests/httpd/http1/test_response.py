@@ -46,7 +46,7 @@ def test_a_head_has_the_worker_and_its_queue() -> None:
 
 
 @pytest.mark.parametrize(("status", "final"), [(100, False), (103, False), (200, True), (503, True)])
-def test_only_from_200_on_it_is_the_answer(status: int, final: bool) -> None:
+def test_statuses_below_200_are_interim_responses(status: int, final: bool) -> None:
     assert read_response_head(b"HTTP/1.1 %d X\r\n" % status).final is final
 
 

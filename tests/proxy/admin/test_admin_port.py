@@ -34,7 +34,7 @@ async def test_the_operators_pages_are_on_the_admin_port_alone() -> None:
                 assert str(admin.port) not in text
 
 
-async def test_without_one_they_are_on_the_public_port() -> None:
+async def test_without_an_admin_port_all_pages_are_public() -> None:
     async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         for path in OPERATORS:
             assert (await get(proxy, path))[0].status == 200
@@ -48,14 +48,14 @@ async def test_both_ports_say_whether_the_proxy_is_alive_and_ready() -> None:
                 assert (await get(port, path))[0].status == 200
 
 
-async def test_each_port_s_help_names_what_is_there() -> None:
+async def test_each_front_page_names_its_own_pages() -> None:
     admin = nobody()
     async with fake_worker() as worker, single_process_proxy(settings(worker, admin=admin)) as proxy:
         assert "/workers" not in (await get(proxy, "/"))[1]
         assert "/workers" in (await get(admin, "/"))[1]
 
 
-async def test_nobody_sends_images_to_the_admin_port() -> None:
+async def test_the_admin_port_takes_no_images() -> None:
     admin = nobody()
     async with fake_worker() as worker, single_process_proxy(settings(worker, admin=admin)):
         for path in ("/", "/predict"):
@@ -74,7 +74,7 @@ async def test_pages_of_both_ports_are_counted_together() -> None:
         assert 'tfleet_proxy_requests_total{route="/healthz",status="200"} 2.0' in text.splitlines()
 
 
-async def test_operators_get_in_when_clients_don_t() -> None:
+async def test_the_admin_port_answers_when_the_proxy_is_full() -> None:
     admin, limits = nobody(), replace(CLIENT_LIMITS, max_connections=1)
     async with fake_worker() as worker:
         async with single_process_proxy(settings(worker, admin=admin, client_limits=limits)) as proxy:

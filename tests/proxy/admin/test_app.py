@@ -99,7 +99,7 @@ async def test_a_wrong_method_is_405_with_the_allowed_ones() -> None:
         assert "use POST" in json.loads(text)["detail"]
 
 
-async def test_it_is_alive_without_workers_but_not_ready() -> None:
+async def test_without_workers_a_proxy_is_alive_but_not_ready() -> None:
     async with single_process_proxy(NOBODY) as proxy:
         assert (await get(proxy, "/healthz"))[0].status == 200
         answer, text = await get(proxy, "/readyz")
@@ -107,12 +107,12 @@ async def test_it_is_alive_without_workers_but_not_ready() -> None:
         assert json.loads(text)["detail"] == "no worker is ready"
 
 
-async def test_it_is_ready_with_a_worker() -> None:
+async def test_with_a_worker_a_proxy_is_ready() -> None:
     async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         assert (await get(proxy, "/readyz"))[0].status == 200
 
 
-async def test_the_table_of_workers_says_how_each_one_is() -> None:
+async def test_the_workers_page_shows_the_state_of_each_worker() -> None:
     async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         (row,) = json.loads((await get(proxy, "/workers"))[1])["workers"]
         assert row == {

@@ -90,7 +90,7 @@ async def visit(url: str, site: Site) -> Any:
 
 
 @pytest.mark.skipif(BROWSER is None, reason="there is no chromium on the PATH")
-async def test_a_page_of_the_named_origin_reads_and_another_does_not() -> None:
+async def test_only_an_allowed_origins_page_can_read_answers() -> None:
     async with fake_worker() as worker, site() as pages:
         named = f"http://127.0.0.1:{pages.port}"
         cors = Cors.parse((named, "https://a.example"))

@@ -76,7 +76,7 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize(("method", "path", "status"), REQUESTS.values(), ids=REQUESTS)
-async def test_each_answer_says_who_may_read_it(method: str, path: str, status: int) -> None:
+async def test_each_answer_has_cors_headers(method: str, path: str, status: int) -> None:
     async with proxy_for(A, B) as proxy, proxy_for("*") as anybodys:
         body = b"image" if method == "POST" else b""
         got = await answer(proxy, method, path, body=body)
@@ -94,7 +94,7 @@ async def test_each_answer_says_who_may_read_it(method: str, path: str, status: 
             assert EXPOSE in got.headers
 
 
-async def test_errors_of_an_image_say_it_too() -> None:
+async def test_errors_of_image_requests_have_cors_headers() -> None:
     async with fake_worker() as worker, proxy_for(A, B, worker=worker) as proxy:
         assert allowed(await answer(proxy, "POST", "/", body=bytes(1001))) == [A]
         got = await answer(proxy, "POST", "/", body=b"x", more={"X-Request-Timeout-Ms": "x"})
@@ -113,14 +113,14 @@ async def busy(_: web.Request) -> web.Response:
 
 
 @pytest.mark.parametrize("origins", [("*",), (A,)])
-async def test_an_unparsed_request_allows_the_origin(origins: tuple[str, ...]) -> None:
+async def test_a_malformed_request_gets_cors_headers(origins: tuple[str, ...]) -> None:
     async with proxy_for(*origins) as proxy, raw_client(proxy) as client:
         await client.send(b"nonsense\r\n\r\n")
         refusal = await client.answer()
         assert (refusal.status, refusal.headers[ALLOW.lower()]) == (400, origins[0])
 
 
-async def test_one_connection_too_many_says_it() -> None:
+async def test_a_refused_connection_gets_cors_headers() -> None:
     async with proxy_for(A, max_connections=1) as proxy, raw_client(proxy) as first:
         await first.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         assert (await first.answer()).status == 200
@@ -129,7 +129,7 @@ async def test_one_connection_too_many_says_it() -> None:
             assert (refusal.status, refusal.headers[ALLOW.lower()]) == (503, A)
 
 
-async def test_a_redirect_says_it() -> None:
+async def test_a_redirect_has_cors_headers() -> None:
     async with proxy_for(A, B, mode="p2p") as proxy:
         got = await eventually(lambda: answer(proxy, "POST", "/"), wanted=lambda found: found.status == 307)
         assert allowed(got) == [A]
@@ -170,7 +170,7 @@ async def refused_detail(proxy: Address, path: str) -> str:
             return str((await got.json(content_type=None))["detail"])
 
 
-async def test_it_is_off_unless_asked_for() -> None:
+async def test_cors_is_off_by_default() -> None:
     async with proxy_for() as proxy:
         got = await answer(proxy, "OPTIONS", "/predict", more=PREFLIGHT)
         assert (got.status, allowed(got)) == (405, [])

@@ -330,7 +330,7 @@ async def test_a_page_that_dies_halfway_breaks_the_answer_off() -> None:
         assert not (await client.ends()).endswith(b"0\r\n\r\n")
 
 
-async def test_what_only_the_library_can_t_read_is_400() -> None:
+async def test_a_request_that_only_the_page_app_rejects_is_400() -> None:
     async with site(echo) as proxy, raw_client(proxy) as client:
         await client.send(b"GET http://[/ HTTP/1.1\r\nHost: a\r\n\r\n")
         answer = await client.answer()
@@ -338,13 +338,13 @@ async def test_what_only_the_library_can_t_read_is_400() -> None:
         assert "x-request-id" in answer.headers
 
 
-async def test_requests_sent_ahead_are_answered_in_order() -> None:
+async def test_pipelined_requests_are_answered_in_order() -> None:
     async with site(echo) as proxy, raw_client(proxy) as client:
         await client.send(b"".join(post(b"%d" % number) for number in range(40)))
         assert [(await client.answer()).body for _ in range(40)] == [b"%d" % number for number in range(40)]
 
 
-async def test_many_pages_at_once_and_again() -> None:
+async def test_many_concurrent_page_requests_are_answered() -> None:
     async with site(echo) as proxy, contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(raw_client(proxy)) for _ in range(50)]
         for _ in range(3):  # over kept connections from the second time on

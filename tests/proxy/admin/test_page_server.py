@@ -29,7 +29,7 @@ async def test_a_bad_request_is_no_error_in_the_log(caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.process
-async def test_a_socket_that_goes_comes_back() -> None:
+async def test_a_removed_socket_is_made_again() -> None:
     async with page_server(web.Application()) as path:
         for gone in (path.unlink, lambda: shutil.rmtree(path.parent)):
             await asyncio.to_thread(gone)

@@ -15,7 +15,7 @@ from tfleet.proxy.admin.socket_folder import (
 LATER_S = 61.0
 
 
-def test_a_folder_whose_path_is_too_long_is_passed_over(tmp_path: Path) -> None:
+def test_a_folder_with_too_long_a_path_is_skipped(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 100)
     long.mkdir()
     found = new_socket_path([str(long), "/tmp"]).parent
@@ -24,7 +24,7 @@ def test_a_folder_whose_path_is_too_long_is_passed_over(tmp_path: Path) -> None:
     assert list(long.iterdir()) == []
 
 
-def test_where_there_is_none_the_error_says_what_to_set(tmp_path: Path) -> None:
+def test_without_a_usable_folder_the_error_says_what_to_set(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 100)
     long.mkdir()
     with pytest.raises(NoSocketFolderError) as caught:

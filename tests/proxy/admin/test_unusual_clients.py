@@ -48,7 +48,7 @@ async def page(proxy: Address, path: bytes) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("line", PROXY_PROTOCOL.values(), ids=PROXY_PROTOCOL)
-async def test_the_proxy_protocol_is_named(line: bytes) -> None:
+async def test_a_proxy_protocol_header_is_named_in_the_error(line: bytes) -> None:
     async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         for pieces in ([line + GET], [line[:3], line[3:] + GET], [line[:4], line[4:] + GET]):
             async with raw_client(proxy) as client:

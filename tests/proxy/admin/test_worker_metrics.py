@@ -46,7 +46,7 @@ async def test_a_worker_s_page_comes_through_the_proxy_in_both_modes() -> None:
                 assert await get(proxy, worker.address) == (200, "text/plain", PAGE)
 
 
-async def test_only_workers_of_the_fleet_are_asked() -> None:
+async def test_an_unknown_worker_is_404_and_nobody_is_asked() -> None:
     async with (
         fake_worker() as worker,
         fake_worker() as stranger,
@@ -60,7 +60,7 @@ async def test_only_workers_of_the_fleet_are_asked() -> None:
         assert stranger.seen == []
 
 
-async def test_one_that_gives_no_page_is_502_and_why() -> None:
+async def test_a_worker_without_metrics_is_502_with_a_reason() -> None:
     where = nobody()
     async with single_process_proxy(settings(where)) as proxy:
         found = await get(proxy, where)
@@ -98,7 +98,7 @@ async def test_another_server_at_its_address_is_not_taken_for_it() -> None:
             await WorkerMetricsPages(status, session)("tfleet-mine")
 
 
-async def test_asking_leaves_only_lines_for_debug_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_metrics_requests_are_logged_at_debug(capsys: pytest.CaptureFixture[str]) -> None:
     async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
         await get(proxy, worker.address)
 

@@ -135,7 +135,7 @@ async def test_requests_under_way_are_finished(registry: Address) -> None:
             assert (answer.status, await answer.text()) == (200, "done")
 
 
-async def test_a_proxy_that_starts_meanwhile_knows_it_at_once(registry: Address) -> None:
+async def test_a_new_proxy_sees_maintenance_at_once(registry: Address) -> None:
     async with fleet(registry):
         await maintain(registry, "w1", enable=True, reason="x")
         async with single_process_proxy(settings(registry=ConsulRegistry(registry))) as second:
@@ -146,7 +146,7 @@ async def test_a_proxy_that_starts_meanwhile_knows_it_at_once(registry: Address)
             assert await asked(second) == {"w2": 20}
 
 
-async def test_a_worker_that_dies_in_maintenance_is_no_news(registry: Address) -> None:
+async def test_a_worker_that_deregisters_in_maintenance_gets_nothing(registry: Address) -> None:
     async with fleet(registry) as (proxy, _):
         await maintain(registry, "w1", enable=True)
         await eventually(lambda: row(proxy, "w1"), wanted=lambda shown: shown["state"] == "draining")

@@ -34,7 +34,7 @@ CASES: dict[str, tuple[list[ServiceList], list[list[str]]]] = {
 
 
 @pytest.mark.parametrize(("rolls", "told"), CASES.values(), ids=CASES.keys())
-def test_several_models_are_logged_once_for(rolls: list[ServiceList], told: list[list[str]]) -> None:
+def test_several_models_are_logged_once(rolls: list[ServiceList], told: list[list[str]]) -> None:
     with capture_logs() as lines:
         names = ModelNames("tfleet")
         for each in rolls:

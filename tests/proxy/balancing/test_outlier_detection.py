@@ -14,7 +14,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("bodies", "out_at"), CASES.values(), ids=CASES.keys())
-def test_a_worker_is_out_at_the_third_different_body(bodies: str, out_at: int | None) -> None:
+def test_a_worker_is_ejected_at_the_third_different_body(bodies: str, out_at: int | None) -> None:
     strikes, out = FailureCount(), []
     for number, body in enumerate(bodies, start=1):
         if body == ".":

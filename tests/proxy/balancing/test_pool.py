@@ -141,7 +141,7 @@ def test_healthy_workers_need_no_probe() -> None:
     assert pool_of(1, 2).next_probe_at_s() is None
 
 
-def test_it_says_how_many_it_has() -> None:
+def test_repr_shows_how_many_workers_it_has() -> None:
     assert repr(pool_of(1, 2).after_failure("w1", "x", 0.0, RNG)) == "<Pool routable=1 of 2>"
 
 
@@ -161,7 +161,7 @@ def test_at_most_half_are_ejected_for_their_answers() -> None:
     assert routable(answered_with_errors(pool_of(1), 1)) == ["w1"]
 
 
-def test_half_is_half_of_those_that_can_be_reached() -> None:
+def test_the_ejection_limit_is_half_of_the_reachable_workers() -> None:
     pool = pool_of(1, 2).after_listing([instance(n) for n in range(1, 9)], 0.0)
     pool = pool.after_probes({f"w{n}": (Probe.UNREACHABLE, "refused") for n in range(3, 9)}, 0.0, RNG)
     assert routable(answered_with_errors(pool, 1, 2)) == ["w2"]
@@ -297,7 +297,7 @@ def test_a_newcomer_that_never_served_is_no_last_resort() -> None:
     assert (pool.members["w1"].state, late(pool)) == (WorkerState.EJECTED, [])
 
 
-def test_a_last_resort_that_refuses_is_none_any_more() -> None:
+def test_a_last_resort_that_refuses_gets_no_more_requests() -> None:
     pool = pool_of(1, 2).after_failure("w1", "makes no progress", 1.0, RNG, late=True)
     assert late(pool.after_failure("w1", "makes no progress", 1.1, RNG, late=True)) == ["w1"]
     refused = pool.after_failure("w1", "refused", 1.1, RNG)

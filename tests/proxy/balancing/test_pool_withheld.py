@@ -52,7 +52,7 @@ def test_after_its_maintenance_an_ill_worker_serves_if_it_can() -> None:
     assert routable(probed(pool, "w1", Probe.READY, 60.0)) == ["w1", "w2"]
 
 
-def test_all_may_be_in_maintenance() -> None:
+def test_maintenance_of_all_leaves_no_worker() -> None:
     assert routable(in_maintenance(pool_of(1, 2), 1.0, ["w1", "w2"], ["w1", "w2"])) == []
 
 
@@ -116,7 +116,7 @@ def test_a_worker_listed_again_in_time_is_not_absent() -> None:
         ([1, 2, 3, 4], [], ["w1", "w2", "w3", "w4"]),
     ],
 )
-def test_absence_takes_at_most_half(workers: list[int], listed: list[int], left: list[str]) -> None:
+def test_at_most_half_are_dropped_as_absent(workers: list[int], listed: list[int], left: list[str]) -> None:
     assert routable(heard_for_a_minute(absent(pool_of(*workers), *listed))) == left
 
 

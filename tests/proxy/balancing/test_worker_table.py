@@ -63,7 +63,7 @@ def test_requests_in_flight_are_counted_and_forgotten() -> None:
     assert table.in_flight("w1") == 0
 
 
-def test_a_worker_with_a_queue_is_passed_over_for_a_second() -> None:
+def test_a_worker_with_a_queue_is_skipped_for_a_second() -> None:
     clock = Clock()
     table = WorkerTable("least-request", clock=clock, rng=random.Random(1))
     ready(table, ONE, TWO)
@@ -197,7 +197,7 @@ def test_a_dropped_workers_answers_are_forgotten(answers: tuple[str, ...]) -> No
     assert table.pool.members["w1"] in table.pool.routable
 
 
-def test_a_change_is_one_line_even_for_thousands() -> None:
+def test_a_change_of_thousands_is_logged_as_one_line() -> None:
     table = WorkerTable(rng=random.Random(1))
     with capture_logs() as lines:
         ready(table, ONE, TWO)

@@ -80,7 +80,7 @@ async def test_a_client_still_sending_gets_the_early_answer(end: tuple[Step, ...
 
 
 @each_end
-async def test_a_client_that_stops_sending_gets_it_from_a_worker_that(end: tuple[Step, ...]) -> None:
+async def test_a_client_that_stops_sending_gets_the_early_answer(end: tuple[Step, ...]) -> None:
     async with early(*end) as (_, _, client):
         await client.send(post(bytes(LARGE))[:100_000])
         assert _is_it(await client.whole())
@@ -102,7 +102,7 @@ async def test_a_slowly_sending_client_gets_the_early_answer(end: tuple[Step, ..
         await sending
 
 
-async def test_it_is_not_lost_to_a_body_that_is_sent_at_full_speed() -> None:
+async def test_an_early_answer_survives_a_fast_upload() -> None:
     """All of it is there for the second attempt. The worker that gets it runs beside, and resets anywhere."""
     body = bytes(3_000_000)
     for _ in range(5):

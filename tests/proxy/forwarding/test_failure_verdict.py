@@ -60,7 +60,7 @@ MAY_BE_THE_BODY: dict[str, tuple[AttemptFailedError, bool]] = {
 
 
 @pytest.mark.parametrize(("error", "may_be"), MAY_BE_THE_BODY.values(), ids=MAY_BE_THE_BODY.keys())
-def test_a_body_is_suspected_if_a_worker(error: AttemptFailedError, may_be: bool) -> None:
+def test_some_failures_make_a_body_suspect(error: AttemptFailedError, may_be: bool) -> None:
     table = fleet_of(1)
     found = suspicious_body(table, one_of(table), error, head(), upload(b"image"))
     assert found == (body_digest([b"image"], b"") if may_be else b"")
@@ -72,7 +72,7 @@ def test_a_stopping_workers_failure_suspects_no_body() -> None:
     assert suspicious_body(table, one_of(table), HungUpError("it ended"), head(), upload(b"image")) == b""
 
 
-def test_the_forms_boundary_is_left_out() -> None:
+def test_the_digest_leaves_out_the_forms_boundary() -> None:
     table = fleet_of(1)
 
     def found(boundary: str) -> bytes:
@@ -121,7 +121,7 @@ JUDGED: dict[str, tuple[AttemptFailedError, Callable[[WorkerTable], bool]]] = {
 
 
 @pytest.mark.parametrize(("error", "wanted"), JUDGED.values(), ids=JUDGED.keys())
-def test_each_failure_has_its_consequence_for_a_worker_that(
+def test_each_failure_ejects_or_probes_its_worker(
     error: AttemptFailedError, wanted: Callable[[WorkerTable], bool]
 ) -> None:
     table = fleet_of(2)

@@ -58,7 +58,7 @@ def test_the_worker_gets_the_forwarded_headers() -> None:
 
 
 @pytest.mark.parametrize("name", HOP_BY_HOP)
-def test_hop_by_hop_headers_go_neither_way(name: str) -> None:
+def test_hop_by_hop_headers_are_dropped_both_ways(name: str) -> None:
     assert not [line for line in lines_of(sent("Host: a", f"{name}: x")) if line.startswith(name)]
     assert not [line for line in lines_of(answered(f"{name.lower()}: x")) if line.startswith(name.lower())]
 
@@ -72,7 +72,7 @@ def test_headers_named_by_connection_are_not_forwarded() -> None:
         assert "onnection" not in head.decode()
 
 
-def test_the_rest_goes_on_in_its_order_with_its_repetitions() -> None:
+def test_other_headers_keep_order_and_repetitions() -> None:
     lines = ["Content-Type: image/jpeg", "Accept: a", "accept: b", "X-Latin-1: caf\xe9"]
     assert lines_of(sent("Host: a", *lines))[2:6] == lines
     assert lines_of(answered(*lines))[:4] == lines
@@ -99,15 +99,15 @@ def test_an_earlier_proxys_headers_are_extended() -> None:
     ]
 
 
-def test_an_unknown_peer_is_not_made_up() -> None:
+def test_without_a_peer_there_is_no_forwarded_for() -> None:
     assert b"X-Forwarded-For" not in sent("Host: a", peer=None)
 
 
-def test_expect_is_answered_here_and_not_passed_on() -> None:
+def test_expect_is_not_forwarded() -> None:
     assert b"Expect" not in sent("Host: a", "Expect: 100-continue")
 
 
-def test_a_ticket_is_the_proxy_s_own_and_not_the_client_s() -> None:
+def test_the_proxy_replaces_the_clients_ticket() -> None:
     assert b"icket" not in sent("Host: a", "X-Ticket: theirs")
     found = lines_of(sent("Host: a", "x-ticket: theirs", ticket="ours"))
     assert [line for line in found if "icket" in line] == ["X-Ticket: ours"]
@@ -132,11 +132,11 @@ def test_the_client_gets_the_worker_and_the_attempts() -> None:
     ]
 
 
-def test_the_client_s_framing_is_its_own() -> None:
+def test_the_response_is_framed_for_the_client() -> None:
     head = answered("Transfer-Encoding: chunked", connection=(b"Connection: close",), chunked=True)
     assert lines_of(head)[:2] == ["Connection: close", "Transfer-Encoding: chunked"]
 
 
 @pytest.mark.parametrize(("status", "told"), [(204, False), (304, True)])
-def test_only_what_may_have_a_length_has_one(status: int, told: bool) -> None:
+def test_content_length_is_sent_only_where_allowed(status: int, told: bool) -> None:
     assert (b"Content-Length: 3" in answered("Content-Length: 3", status=status)) is told

@@ -23,7 +23,7 @@ from tfleet.proxy.server import single_process_proxy
         (" w1", b"Host: w:8000"),
     ],
 )
-def test_a_worker_is_named_where_it_has_a_name_that_is_one(name: str, lines: bytes) -> None:
+def test_x_worker_is_sent_only_with_a_valid_id(name: str, lines: bytes) -> None:
     assert addressee(Instance(name, Address("w", 8000))) == lines
 
 

@@ -73,7 +73,7 @@ ANSWERS: dict[str, tuple[tuple[Step, ...], int, bytes]] = {
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 @pytest.mark.parametrize(("script", "status", "body"), ANSWERS.values(), ids=ANSWERS.keys())
-async def test_a_client_understands_an_answer_that(
+async def test_unusual_but_valid_answers_reach_the_client(
     script: tuple[Step, ...], status: int, body: bytes, version: str
 ) -> None:
     async with (

@@ -33,17 +33,17 @@ Body = tuple[list[bytes], bytes]
 
 
 @pytest.mark.parametrize(("one", "other"), SAME.values(), ids=SAME.keys())
-def test_a_body_is_the_same(one: Body, other: Body) -> None:
+def test_equal_bodies_have_equal_digests(one: Body, other: Body) -> None:
     assert body_digest(*one) == body_digest(*other)
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER.values(), ids=OTHER.keys())
-def test_a_body_is_not_the_same_where_it_is(one: Body, other: Body) -> None:
+def test_different_bodies_have_different_digests(one: Body, other: Body) -> None:
     assert body_digest(*one) != body_digest(*other)
 
 
 @pytest.mark.parametrize("boundary", [b"", b" ", b'"', b"a;" * 2000, b'"a' * 2000, b"a" * 2000, b" " * 4000])
-def test_no_boundary_costs_more_than_others(boundary: bytes) -> None:
+def test_a_hostile_boundary_costs_no_more_time(boundary: bytes) -> None:
     """A head's line may be 8 KiB long, and a stranger writes it."""
     began_s = time.process_time()
     for kind in (FORM, b"multipart/" + b"; boundary" * 700 + b"="):
@@ -78,5 +78,5 @@ def test_no_more_than_a_thousand_bodies_are_remembered() -> None:
     assert b"1976" in poison
 
 
-def test_a_log_line_has_the_first_digits() -> None:
+def test_a_log_line_has_the_digests_first_digits() -> None:
     assert short_digest(bytes(range(16))) == "000102030405"

@@ -90,9 +90,7 @@ each_end = pytest.mark.parametrize(("end", "try_timeout_s"), ENDS.values(), ids=
 
 @pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
 @each_end
-async def test_a_body_reaches_two_of_five_workers_where_each(
-    end: Step, try_timeout_s: float, kept: bool
-) -> None:
+async def test_a_poison_body_reaches_two_of_five_workers(end: Step, try_timeout_s: float, kept: bool) -> None:
     async with workers(5, answers_all_but_poison(end)) as found:
         limits = settings(*addresses(found), try_timeout_s=try_timeout_s)
         async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
@@ -190,7 +188,7 @@ async def test_an_unbuffered_body_is_sent_once_and_ejects_none() -> None:
 
 
 @each_end
-async def test_three_different_bodies_in_a_row_eject_a_worker_that(end: Step, try_timeout_s: float) -> None:
+async def test_three_different_failed_bodies_eject_a_worker(end: Step, try_timeout_s: float) -> None:
     async with workers(1, read, end) as bad, workers(1, answers_all_but_poison(end)) as good:
         limits = settings(*addresses(bad + good), try_timeout_s=try_timeout_s)
         async with single_process_proxy(limits) as proxy, strict_client(proxy) as client:
@@ -215,7 +213,7 @@ async def test_one_repeated_body_ejects_no_worker(end: Step, try_timeout_s: floa
             assert await states(proxy) == ["ready", "ready"]
 
 
-async def test_an_answer_in_between_makes_it_no_row() -> None:
+async def test_an_answer_resets_the_count_of_failed_bodies() -> None:
     async with workers(1, answers_all_but_poison(reset)) as bad, workers(1, read, ABC) as good:
         async with (
             single_process_proxy(settings(*addresses(bad + good))) as proxy,
@@ -255,7 +253,7 @@ async def test_a_hanging_worker_is_ejected_within_two_seconds() -> None:
         assert await states(proxy) == ["ejected", "ready"]
 
 
-async def test_a_worker_that_is_gone_is_ejected_by_its_first_hang_up() -> None:
+async def test_a_worker_that_is_gone_is_ejected_at_once() -> None:
     """Nobody else need find out that it can't be reached: it is probed at once."""
 
     async def end_at_the_first_image(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

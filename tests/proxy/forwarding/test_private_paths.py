@@ -38,7 +38,7 @@ async def post(proxy: Address, target: str) -> str:
 
 
 @pytest.mark.parametrize("mode", ["forward", "p2p"])
-async def test_no_spelling_of_it_reaches_a_worker(mode: Mode) -> None:
+async def test_no_spelling_of_a_private_path_reaches_a_worker(mode: Mode) -> None:
     async with fake_worker() as worker, single_process_proxy(settings(worker, mode=mode)) as proxy:
         for target in TARGETS:
             head = await post(proxy, target)

@@ -111,7 +111,7 @@ def test_each_worker_is_tried_once() -> None:
 
 
 @pytest.mark.parametrize("error", [UnreachableError("gone"), StaleConnectionError("gone")])
-def test_a_body_that_is_not_there_any_more_is_not_sent_again(error: AttemptFailedError) -> None:
+def test_a_discarded_body_is_not_sent_again(error: AttemptFailedError) -> None:
     found = attempts(3)
     assert not found.failed(one_of(found), error, repeatable=False)
     assert found.problem.status == 502
@@ -133,7 +133,7 @@ def test_without_budget_there_is_no_retry() -> None:
     assert not found.failed(one_of(found), UnreachableError("gone"), repeatable=True)
 
 
-def test_no_more_than_five_fail() -> None:
+def test_a_request_has_at_most_five_attempts() -> None:
     found = attempts(9)
     outcomes = [found.failed(one_of(found), UnreachableError("gone"), repeatable=True) for _ in range(5)]
     assert outcomes == [True] * 4 + [False]
@@ -167,14 +167,14 @@ def test_a_body_that_fails_two_workers_is_not_retried() -> None:
     assert found.problem.detail.count("; ") == 3
 
 
-def test_a_body_that_is_known_for_it_gets_one_try() -> None:
+def test_a_known_poison_body_gets_one_attempt() -> None:
     found = attempts(5)
     assert found.failed(one_of(found), DeclinedError(429), repeatable=True)
     assert not found.failed(one_of(found), HungUpError("hung up"), repeatable=True, suspect=True, known=True)
     assert found.body_suspected
 
 
-def test_one_worker_that_fails_twice_is_one_worker() -> None:
+def test_a_worker_that_fails_twice_counts_once() -> None:
     """A process that is being ended takes connections for a moment, in which it is not known to be gone."""
     found = attempts(1)
     ended = StaleConnectionError("ended", had_body=True)

@@ -47,7 +47,7 @@ async def states(proxy: Address) -> list[str]:
 
 
 @pytest.mark.parametrize("status", [503, 429])
-async def test_a_worker_that_declines_is_passed_over(status: int) -> None:
+async def test_after_429_or_503_another_worker_answers(status: int) -> None:
     async def decline(request: web.Request) -> web.Response:
         return web.Response(status=status)
 
@@ -62,7 +62,7 @@ async def test_a_worker_that_declines_is_passed_over(status: int) -> None:
         assert free.seen[0].body == BODY
 
 
-async def test_where_all_decline_the_last_one_s_answer_is_the_answer() -> None:
+async def test_if_all_decline_the_client_gets_the_last_answer() -> None:
     async def decline(request: web.Request) -> web.Response:
         return web.Response(status=429, text="full", headers={"Retry-After": "7"})
 
@@ -189,7 +189,7 @@ async def test_at_most_half_are_ejected_for_their_answers() -> None:
         assert sorted(await states(proxy)) == ["ejected", "ready"]
 
 
-async def test_memory_for_replays_is_given_back() -> None:
+async def test_replay_memory_is_returned() -> None:
     async with bad_and_good(hang_up_after_the_body) as (bad, good):
         limits = settings(bad, good, replay_bytes=len(BODY), replay_total_bytes=len(BODY))
         async with single_process_proxy(limits) as proxy:
@@ -252,7 +252,7 @@ async def test_without_budget_a_full_worker_s_answer_is_the_answer() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 429])
-async def test_a_worker_that_others_keep_busy_is_asked_once_a_second(status: int) -> None:
+async def test_a_worker_busy_with_others_is_asked_once_a_second(status: int) -> None:
     """Nothing is in flight here when a request comes, so only the worker's word can be the reason."""
     asked_s: list[float] = []
 

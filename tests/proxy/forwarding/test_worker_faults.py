@@ -177,7 +177,7 @@ each_fault = pytest.mark.parametrize(
 
 
 @each_fault
-async def test_another_worker_answers_for_one_that(
+async def test_a_failed_request_is_answered_by_another_worker(
     script: tuple[Step, ...], reason: str, try_timeout_s: float, state: str
 ) -> None:
     async with scripted_worker(*script) as bad, fake_worker() as good:
@@ -198,7 +198,7 @@ async def test_another_worker_answers_for_one_that(
 
 
 @each_fault
-async def test_alone_it_is_a_502_if_the_worker(
+async def test_a_failure_of_the_only_worker_is_502(
     script: tuple[Step, ...], reason: str, try_timeout_s: float, state: str
 ) -> None:
     async with scripted_worker(*script) as bad:

@@ -63,7 +63,7 @@ async def _first_bytes(client: StrictClient) -> bytes:
 
 
 @pytest.mark.parametrize(("beginning", "fault", "try_timeout_s"), ALL.values(), ids=ALL.keys())
-async def test_the_client_s_connection_breaks_off_if_a_worker(
+async def test_a_broken_answer_resets_the_clients_connection(
     beginning: bytes, fault: tuple[Step, ...], try_timeout_s: float
 ) -> None:
     async with scripted_worker(read, beginning, wait, *fault) as bad, fake_worker() as good:

@@ -74,7 +74,7 @@ def test_labels_match_in_any_order() -> None:
     assert all(found[name] <= time.time() for name in created), "a time, and no sum of times"
 
 
-def test_of_one_that_has_ended_the_counters_last() -> None:
+def test_counters_of_an_ended_listener_are_kept() -> None:
     registry = CollectorRegistry()
     Counter("requests", "a counter", registry=registry).inc(3)
     Gauge("in_flight", "a gauge", registry=registry).set(2)
@@ -84,14 +84,14 @@ def test_of_one_that_has_ended_the_counters_last() -> None:
     assert figures(sum_up([counters_to_keep(sum_up([gone, gone]))]))["requests_total"] == 6
 
 
-def test_nothing_that_is_added_up_is_changed_by_it() -> None:
+def test_adding_up_does_not_change_the_parts() -> None:
     one = tally(("/", 200, 0.1))
     before = exposition(one)
     sum_up([one, one])
     assert exposition(one) == before
 
 
-def test_a_worker_is_in_the_worst_state_that_any_of_them_sees() -> None:
+def test_a_worker_has_its_worst_state_of_all_listeners() -> None:
     well, ejected = (
         row(in_flight=3, failures=1),
         row(WorkerState.EJECTED, weight=0.0, listed=False, failures=4),
@@ -102,6 +102,6 @@ def test_a_worker_is_in_the_worst_state_that_any_of_them_sees() -> None:
         assert (found.weight, found.listed, found.in_flight, found.failures) == (0.5, True, 3, 4)
 
 
-def test_a_worker_that_only_one_of_them_knows_is_shown() -> None:
+def test_a_worker_that_one_listener_knows_is_shown() -> None:
     found = merge([[row(name="w1", in_flight=1)], [row(name="w2"), row(name="w1", in_flight=2)]])
     assert [(one.instance.id, one.in_flight) for one in found] == [("w1", 3), ("w2", 0)]

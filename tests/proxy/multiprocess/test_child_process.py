@@ -49,7 +49,7 @@ class Owner:
         """It counts nothing."""
 
 
-async def test_one_that_can_never_listen_is_given_up() -> None:
+async def test_a_listener_that_can_never_listen_is_given_up() -> None:
     owner = Owner(Address("192.0.2.1", 0))
     child = ListenerProcess(1, owner)
     await child.run()
@@ -57,7 +57,7 @@ async def test_one_that_can_never_listen_is_given_up() -> None:
     assert owner.changes == [child]
 
 
-async def test_one_that_is_stopped_finishes_and_is_not_started_again() -> None:
+async def test_a_stopped_listener_finishes_and_stays_down() -> None:
     owner = Owner(Address("127.0.0.1", 0))
     child = ListenerProcess(1, owner)
     async with asyncio.TaskGroup() as group:
@@ -71,7 +71,7 @@ async def test_one_that_is_stopped_finishes_and_is_not_started_again() -> None:
     assert not child.failed
 
 
-async def test_one_that_is_given_up_on_is_killed() -> None:
+async def test_cancelling_kills_the_listener() -> None:
     child = ListenerProcess(1, Owner(Address("127.0.0.1", 0)))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(child.run())

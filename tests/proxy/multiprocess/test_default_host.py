@@ -16,7 +16,7 @@ pytestmark = pytest.mark.process
 @needs_ipv6
 @pytest.mark.parametrize("listeners", [1, 2])
 @pytest.mark.parametrize("host", [(), ("--host", "localhost")], ids=["by default", "localhost"])
-async def test_it_is_found_at_both_loopbacks(listeners: int, host: tuple[str, ...]) -> None:
+async def test_the_default_host_is_both_loopbacks(listeners: int, host: tuple[str, ...]) -> None:
     async with fake_worker() as worker:
         with together(*static(worker), *host, listeners=listeners) as running:
             proxy = await address_of(running)
@@ -29,7 +29,7 @@ async def test_it_is_found_at_both_loopbacks(listeners: int, host: tuple[str, ..
 
 @needs_ipv6
 @pytest.mark.parametrize("listeners", [1, 2])
-async def test_an_address_is_just_that_one(listeners: int) -> None:
+async def test_a_given_address_is_the_only_one(listeners: int) -> None:
     async with fake_worker() as worker:
         with together(*static(worker), "--host", "127.0.0.1", listeners=listeners) as running:
             proxy = await address_of(running)
@@ -39,7 +39,7 @@ async def test_an_address_is_just_that_one(listeners: int) -> None:
 
 @needs_ipv6
 @pytest.mark.parametrize("listeners", [1, 2])
-async def test_a_port_that_is_taken_at_one_of_them_is_refused(listeners: int) -> None:
+async def test_a_port_taken_on_one_loopback_is_refused(listeners: int) -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
         port = other.getsockname()[1]
         with together("--registry", "static:127.0.0.1:1", listeners=listeners, port=port) as running:

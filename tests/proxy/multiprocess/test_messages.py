@@ -75,14 +75,14 @@ async def pair() -> tuple[Streams, Streams]:
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
-def test_a_message_is_a_line_of_json_and_comes_back(message: Message) -> None:
+def test_a_message_survives_a_round_trip_as_json(message: Message) -> None:
     line = encode(message)
     assert line.count(b"\n") == 1
     assert json.loads(line)["type"] == type(message).__name__
     assert decode(line) == message
 
 
-async def test_messages_arrive_as_they_were_and_then_the_end() -> None:
+async def test_messages_arrive_in_order_until_the_end() -> None:
     report = Report(tuple(tally(("/", 200, 0.1))), (row(),))
     messages: list[Message] = [START, Registered("x" * 300_000), report]
     (_, writer), (reader, other) = await pair()

@@ -25,7 +25,7 @@ async def answer(proxy: Address, path: str) -> tuple[int, Any]:
         return found.status, await found.json(content_type=None) if path == "/workers" else await found.text()
 
 
-async def test_it_is_ready_when_every_listener_has_a_worker() -> None:
+async def test_readyz_is_200_when_every_listener_has_a_worker() -> None:
     async with fake_worker() as worker:
         worker.ready = False
         with together(*static(worker)) as running:
@@ -100,7 +100,7 @@ def open_files(pid: int) -> set[str]:
     return found
 
 
-async def test_the_admin_port_is_the_parent_s() -> None:
+async def test_the_parent_serves_the_admin_port() -> None:
     async with fake_worker() as worker:
         with together(*static(worker), "--admin-port", "0") as running:
             proxy = await address_of(running)
@@ -129,7 +129,7 @@ async def test_a_page_does_not_wait_for_a_stopped_parent() -> None:
                 os.kill(running.process.pid, signal.SIGCONT)
 
 
-async def test_no_socket_is_left_when_it_has_ended() -> None:
+async def test_a_stopped_proxy_leaves_no_socket() -> None:
     async with fake_worker() as worker:
         with together(*static(worker)) as running:
             await address_of(running)

@@ -30,7 +30,7 @@ from tfleet.proxy.multiprocess.parent import too_many_listeners
 pytestmark = pytest.mark.process
 
 
-async def test_it_registers_once_and_outlives_a_listener() -> None:
+async def test_a_proxy_registers_once_and_outlives_a_listener() -> None:
     registry = nobody()
     async with fake_worker() as worker:
         with together("--registry-port", str(registry.port)) as running:
@@ -54,7 +54,7 @@ async def test_it_registers_once_and_outlives_a_listener() -> None:
             assert len(running.lines("registered")) == len(running.lines("deregistered")) == 1
 
 
-async def test_its_port_is_refused_to_another_proxy_in_one_line() -> None:
+async def test_another_proxy_cannot_take_its_port() -> None:
     async with fake_worker() as worker:
         with together(*static(worker)) as running:
             proxy = await address_of(running)
@@ -79,7 +79,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_a_second_signal_ends_all_of_them_now() -> None:
+async def test_a_second_signal_ends_all_listeners_at_once() -> None:
     arrived = asyncio.Event()
 
     async def never(_: Any) -> Any:

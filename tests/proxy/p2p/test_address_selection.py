@@ -66,7 +66,7 @@ def test_the_address_fits_where_the_client_asks_from(
         ("172.18.0.7", "wan", LAN_ONLY, INSIDE),
     ],
 )
-def test_a_client_that_says_which_it_wants_gets_it(
+def test_a_client_may_choose_the_address(
     client: str, wanted: AddressKind, instance: Instance, address: Address
 ) -> None:
     assert side_of(client, NETWORKS, wanted=wanted, reached="localhost").address(instance) == address

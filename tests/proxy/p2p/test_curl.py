@@ -33,7 +33,7 @@ async def curl(*arguments: str) -> str:
         (MB // 4, (), MB // 4),  # it does not ask, and the answer is there before it has sent much
     ],
 )
-async def test_one_upload_that_goes_past_the_proxy(
+async def test_curl_uploads_once_and_not_through_the_proxy(
     tmp_path: Path, size: int, options: tuple[str, ...], passes: int
 ) -> None:
     photo, path = random.Random(1).randbytes(size), "/predict?top=2&x=a%20b"

@@ -21,17 +21,17 @@ ROUTES_V6 = (
 )
 
 
-def test_the_networks_are_those_that_need_no_router_and_are_up() -> None:
+def test_local_networks_are_up_and_need_no_router() -> None:
     found = read_networks(ROUTES, ROUTES_V6)
     assert found.near == (ip_network("172.18.0.0/16"), ip_network("10.0.1.0/24"), ip_network("2001:db8::/64"))
     assert found.routers == {ip_address("172.18.0.1"), ip_address("2001:db8::1")}
 
 
-def test_where_nothing_can_be_read_there_are_none() -> None:
+def test_unreadable_files_mean_no_local_networks() -> None:
     assert read_networks("", "") == read_networks(HEAD, "") == Networks()
 
 
-async def test_those_of_this_machine_can_be_read() -> None:
+async def test_this_machines_networks_can_be_read() -> None:
     view = NetworkView()
     await view.look()
     assert repr(view).startswith("<NetworkView")

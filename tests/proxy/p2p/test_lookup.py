@@ -23,7 +23,7 @@ from tfleet.proxy.settings import Mode
 from tfleet.proxy.ticket_issuer import TicketIssuer
 
 
-async def test_workers_that_failed_the_client_are_passed_over() -> None:
+async def test_a_lookup_skips_workers_that_failed_the_client() -> None:
     async with (
         fake_worker() as one,
         fake_worker() as two,
@@ -116,7 +116,7 @@ async def test_a_worker_count_out_of_range_is_400(n: str) -> None:
         assert json.loads(text)["detail"] == detail
 
 
-def test_a_lease_says_how_much_of_a_turn_a_newcomer_is_to_have() -> None:
+def test_a_lease_has_the_weight_of_a_new_worker() -> None:
     now_s = 0.0
     table = WorkerTable(slow_start_s=5.0, clock=lambda: now_s, rng=random.Random(1))
     lookup = Lookup(table, TicketIssuer(None, "tfleet"), NetworkView(), forwards=True)

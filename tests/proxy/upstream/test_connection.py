@@ -43,7 +43,7 @@ KEPT: dict[str, tuple[bytes, ...]] = {
 
 
 @pytest.mark.parametrize("answers", KEPT.values(), ids=KEPT.keys())
-async def test_a_connection_is_used_again_after_an_answer_that(answers: tuple[bytes, ...]) -> None:
+async def test_a_connection_is_reused_after_a_complete_answer(answers: tuple[bytes, ...]) -> None:
     script = [step for answer in answers for step in (read, answer)]
     async with (
         scripted_worker(*script, hang) as worker,
@@ -123,7 +123,7 @@ ENDED: dict[str, tuple[Step, ...]] = {
 
 
 @pytest.mark.parametrize("script", ENDED.values(), ids=ENDED.keys())
-async def test_a_connection_is_not_used_again_after_an_answer_that(script: tuple[Step, ...]) -> None:
+async def test_a_connection_is_closed_after_any_other_answer(script: tuple[Step, ...]) -> None:
     async with scripted_worker(*script) as worker, single_process_proxy(settings(worker.address)) as proxy:
         async with strict_client(proxy) as client:
             for number in range(3):

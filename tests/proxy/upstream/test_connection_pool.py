@@ -31,7 +31,7 @@ async def test_the_last_used_connection_is_taken_first() -> None:
         assert [found.take(worker), found.take(worker), found.take(worker)] == [two, one, None]
 
 
-async def test_one_that_has_just_ended_is_not_taken() -> None:
+async def test_a_connection_that_has_ended_is_not_reused() -> None:
     """Though the loop has not said so yet: the next request may come in the same turn."""
     async with connections() as (found, worker):
         one = await found.connect(worker)
@@ -42,7 +42,7 @@ async def test_one_that_has_just_ended_is_not_taken() -> None:
         assert found.take(worker) is None
 
 
-async def test_one_that_lay_idle_for_too_long_is_not_taken_and_ends() -> None:
+async def test_a_connection_idle_for_too_long_is_closed() -> None:
     async with connections(keep_alive_s=0.1) as (found, worker):
         one = await found.connect(worker)
         found.put(one)

@@ -35,7 +35,7 @@ def test_an_instance_keeps_its_id_and_has_the_address_of_now() -> None:
     assert repr(addresses) == "<WorkerAddresses 10.0.0.3:8000 wan=None>"
 
 
-def test_no_way_to_the_registry_is_no_news_of_the_address() -> None:
+def test_without_a_route_the_last_address_stays() -> None:
     addresses = WorkerAddresses(Script(HERE, OSError("unreachable")), None, 8000)
     assert addresses(WORKER) == WORKER
 
@@ -48,23 +48,23 @@ def test_the_outside_address_follows_a_changed_inside_one() -> None:
     assert addresses(WORKER) == replace(WORKER, address=THERE, wan=NEW_WAN)
 
 
-def test_one_that_can_t_be_found_any_more_is_done_without() -> None:
+def test_an_outside_address_that_is_lost_is_dropped() -> None:
     addresses = WorkerAddresses(Script(HERE, THERE), Script(WAN, NotPublishedError("no")), 8000)
     assert addresses(WORKER) == replace(WORKER, address=THERE)
 
 
-def test_one_that_was_not_found_is_asked_for_again() -> None:
+def test_a_missing_outside_address_is_looked_up_again() -> None:
     find_wan = Script(WAN, NotPublishedError("no"), NotPublishedError("no"), NEW_WAN)
     addresses = WorkerAddresses(Script(HERE, THERE, THERE, THERE, THERE), find_wan, 8000)
     assert [addresses(WORKER).wan for _ in range(4)] == [None, None, NEW_WAN, NEW_WAN]
 
 
-def test_one_that_can_t_be_found_at_first_is_an_error() -> None:
+def test_an_outside_address_missing_at_the_start_is_an_error() -> None:
     with pytest.raises(NotPublishedError):
         WorkerAddresses(Script(HERE), Script(NotPublishedError("no")), 8000)
 
 
-def test_the_address_is_not_given_out_before_it_may_be() -> None:
+def test_the_outside_address_waits_for_its_test() -> None:
     addresses = WorkerAddresses(Script(HERE, HERE, HERE), Script(WAN), 8000)
     addresses.may_register_wan = lambda: False
     assert addresses(WORKER).wan is None

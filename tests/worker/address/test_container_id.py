@@ -37,5 +37,5 @@ def test_the_id_is_read_from_files_cgroups_then_hostname(
     assert possible_ids(mountinfo, cgroup, "host") == expected
 
 
-def test_there_is_always_one_to_ask_for() -> None:
+def test_the_hostname_is_the_last_container_id_tried() -> None:
     assert own_container_ids()[-1] == socket.gethostname()

@@ -190,7 +190,7 @@ def test_a_refusal_says_to_retry_another_worker_at_once(classifier: Classifier) 
         assert answer.headers["Retry-After"] == "0"
 
 
-def test_an_upload_begun_before_the_drain_is_classified(classifier: Classifier) -> None:
+def test_an_upload_in_flight_at_the_drain_is_classified(classifier: Classifier) -> None:
     with serving(classifier) as (worker, lifecycle):
         with socket.create_connection((worker.host, worker.port), timeout=10) as client:
             head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(CAT)}\r\n"
@@ -260,7 +260,7 @@ def test_a_loaded_unready_worker_says_why_and_classifies(classifier: Classifier)
         assert post(worker, files={"data": CAT}).ok
 
 
-def test_it_tells_its_address_as_text_and_as_json(worker: Address) -> None:
+def test_get_worker_answers_the_address_as_text_or_json(worker: Address) -> None:
     assert requests.get(f"{worker.url}/worker", timeout=30).text == f"{worker}\n"
     answer = requests.get(f"{worker.url}/worker", headers={"Accept": "application/json"}, timeout=30)
     assert answer.json() == {
@@ -273,7 +273,7 @@ def test_it_tells_its_address_as_text_and_as_json(worker: Address) -> None:
     }
 
 
-def test_its_front_page_has_lines_to_paste(worker: Address) -> None:
+def test_the_front_page_has_curl_lines_to_paste(worker: Address) -> None:
     page = requests.get(worker.url, timeout=30).text
     assert f'curl -v -XPOST {worker} -F "data=@cat.jpg"' in page
 
@@ -322,7 +322,7 @@ def test_an_unexpected_failure_is_a_500_document(classifier: Classifier) -> None
         assert json.loads(answer.text)["title"] == "Internal Server Error"
 
 
-def test_an_image_for_another_worker_is_none_of_its_business(worker: Address) -> None:
+def test_an_image_for_another_worker_is_421(worker: Address) -> None:
     answer = post(worker, files={"data": CAT}, headers={"X-Worker": "w2"})
     assert "address now: ask the proxy again" in problem(answer, 421)
     assert answer.headers["X-Worker"] == "w1"

@@ -236,7 +236,7 @@ def test_top_goes_up_to_the_number_of_classes(top: int) -> None:
 
 
 @pytest.mark.parametrize("asked", ["0", "11", "-1", "1.5", "", "x", "9" * 5000, "1\n2"])
-def test_another_top_is_named_with_its_range(asked: str) -> None:
+def test_a_top_out_of_range_is_named_with_its_range(asked: str) -> None:
     assert refusal(("top", asked)).startswith(f"?top= is {asked[:20]!r}, not a number from 1 to 10,")
 
 
@@ -246,9 +246,9 @@ def test_unknown_parameters_are_named() -> None:
     assert "'a', 'b', 'c' and 2 more:" in refusal(*((name, "") for name in "edcba"))
 
 
-def test_top_is_said_once() -> None:
+def test_a_repeated_top_is_refused() -> None:
     assert "2 times" in refusal(("top", "1"), ("top", "1"))
 
 
-def test_a_ticket_may_be_there_and_twice() -> None:
+def test_the_ticket_parameter_may_be_repeated() -> None:
     assert wanted(("ticket", "the proxy's"), ("ticket", "a client's"), ("top", "2")) == 2

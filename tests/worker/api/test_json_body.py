@@ -99,10 +99,10 @@ def test_anything_else_is_refused_and_named(document: Any, said: str) -> None:
     ],
     ids=["arrays", "objects", "many objects", "long number", "long fraction", "long key"],
 )
-def test_a_document_that_would_be_dear_is_refused(bomb: bytes) -> None:
+def test_a_document_that_costs_too_much_is_refused(bomb: bytes) -> None:
     refusal(bomb)
 
 
 @given(body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_garbage_is_refused_and_nothing_worse(body: bytes) -> None:
+def test_garbage_is_refused_without_other_errors(body: bytes) -> None:
     refusal(body)

@@ -60,7 +60,7 @@ def test_an_invalid_form_is_refused(body: bytes, content_type: str, reason: str)
 
 
 @given(body=st.binary(max_size=200), cut=st.integers(0, 200))
-def test_garbage_is_broken_and_nothing_worse(body: bytes, cut: int) -> None:
+def test_garbage_is_a_broken_form_and_no_other_error(body: bytes, cut: int) -> None:
     whole = form(file(b"data", b"x"))
     for damaged in (body, whole[:cut] + body + whole[cut:], whole[:cut] + body):
         with contextlib.suppress(BrokenFormError):

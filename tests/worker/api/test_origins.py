@@ -74,7 +74,7 @@ def test_an_image_and_its_errors_can_be_read(classifier: Classifier) -> None:
         ("PUT", "/", 405),
     ],
 )
-def test_all_else_can_be_read_too(method: str, path: str, status: int) -> None:
+def test_other_answers_have_cors_headers_too(method: str, path: str, status: int) -> None:
     with serving(None, cors=LISTED) as (worker, _), serving(None, cors=Cors.parse("*")) as (anybodys, _):
         got = ask(worker, method, path)
         assert (got.status_code, got.headers[ALLOW]) == (status, A)
@@ -116,7 +116,7 @@ def test_no_other_origin_may_drain_a_worker(classifier: Classifier) -> None:
         assert repr(lifecycle) == "<Lifecycle ready>"
 
 
-def test_it_is_off_unless_asked_for() -> None:
+def test_cors_is_off_by_default() -> None:
     with serving(None) as (worker, _):
         for method in ("OPTIONS", "POST", "GET"):
             got = ask(worker, method, "/", more=PREFLIGHT if method == "OPTIONS" else NOTHING)

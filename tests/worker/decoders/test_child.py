@@ -21,26 +21,26 @@ def test_a_decoder_has_its_limits(make: Make) -> None:
     assert facts["nice"] == os.nice(0) + 3
 
 
-def test_its_libraries_have_one_thread(scene: Scene) -> None:
+def test_a_decoders_libraries_have_one_thread(scene: Scene) -> None:
     environment = scene.run("facts").header["environment"]
     assert environment["OPENBLAS_NUM_THREADS"] == environment["OMP_NUM_THREADS"] == "1"
     assert environment["PATH"] == os.environ["PATH"]
 
 
-def test_it_inherits_only_the_way_to_the_worker(scene: Scene) -> None:
+def test_a_decoder_inherits_only_its_socket(scene: Scene) -> None:
     """Three standard ones, the socket and the lifeline."""
     with Path(__file__).open():
         assert scene.run("facts").header["descriptors"] == 5
 
 
-def test_it_shares_the_workers_session_but_not_its_group(scene: Scene) -> None:
+def test_a_decoder_has_its_own_process_group(scene: Scene) -> None:
     facts = scene.run("facts").header
     assert facts["session"] == os.getsid(0)
     assert facts["group"] == facts["pid"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_when_the_worker_says_so_and_not_before(scene: Scene, number: signal.Signals) -> None:
+def test_a_decoder_ends_when_the_worker_closes_its_socket(scene: Scene, number: signal.Signals) -> None:
     """Service managers send these to all processes of a service at once."""
     pid = scene.run("echo").header["pid"]
     os.kill(pid, number)
@@ -48,7 +48,7 @@ def test_it_ends_when_the_worker_says_so_and_not_before(scene: Scene, number: si
 
 
 @pytest.mark.parametrize("function", ["sleep", "burn"])
-def test_it_ends_with_a_worker_that_is_killed(function: str, tmp_path: Path) -> None:
+def test_a_decoder_ends_with_a_killed_worker(function: str, tmp_path: Path) -> None:
     started = tmp_path / "started"
     command = [sys.executable, "-m", "tests.worker.decoders.killed_worker", str(started), function]
     with subprocess.Popen(command, cwd=Path(__file__).parents[3]) as worker:
@@ -58,6 +58,6 @@ def test_it_ends_with_a_worker_that_is_killed(function: str, tmp_path: Path) -> 
     eventually_sync(lambda: ended(pid), timeout_s=5)
 
 
-def test_started_by_hand_it_says_how_it_is_started() -> None:
+def test_a_decoder_started_by_hand_explains_itself() -> None:
     done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (1, "this program is started by a worker, not by hand\n")

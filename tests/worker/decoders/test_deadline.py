@@ -30,7 +30,7 @@ def test_a_caller_waits_until_its_deadline(now_s: float, gone: bool, why: type[E
     ("cpu_s", "message"),
     [(2.0, None), (6.9, None), (7.0, "decoding took more than 5 s of CPU time")],
 )
-def test_a_decoder_has_its_time(cpu_s: float, message: str | None) -> None:
+def test_a_decoder_over_its_cpu_time_is_stopped(cpu_s: float, message: str | None) -> None:
     found = CpuBudget(2.0).stop_reason(cpu_s, LIMITS)
     assert found is None if message is None else (type(found), str(found)) == (DecodeTimeoutError, message)
 

@@ -19,6 +19,6 @@ def test_settings_survive_a_round_trip() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["socket=3"], ["socket=x"], ["nice=1", "a=1"]])
-def test_anything_else_is_an_error(arguments: list[str]) -> None:
+def test_invalid_settings_are_an_error(arguments: list[str]) -> None:
     with pytest.raises((ValueError, TypeError)):
         DecoderSettings.parse(arguments)

@@ -58,7 +58,7 @@ def test_sending_to_a_blocked_reader_can_be_cancelled(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"\0\0\0", b"\0\0\0\2\0\0\0\0\0\0\0\3{}a"])
-def test_an_end_in_the_middle_is_an_end(pair: Pair, sent: bytes) -> None:
+def test_a_message_that_ends_early_means_the_end(pair: Pair, sent: bytes) -> None:
     ours, theirs = pair
     theirs.sendall(sent)
     theirs.shutdown(socket.SHUT_WR)

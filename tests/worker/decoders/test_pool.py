@@ -25,7 +25,7 @@ def killed(scene: Scene) -> dict[str, int]:
     return {reason: times for reason, times in scene.pool.killed.items() if times}
 
 
-def test_a_job_is_done(scene: Scene) -> None:
+def test_a_job_returns_its_result(scene: Scene) -> None:
     outcome = scene.run("echo", body=b"image")
     assert (outcome.header["length"], outcome.body) == (5, b"image")
 
@@ -97,7 +97,7 @@ def test_a_job_waiting_too_long_fails_as_busy(make: Make) -> None:
     assert scene.pool.killed[KillReason.BUSY] == 1
 
 
-def test_the_time_that_a_request_waited_elsewhere_counts(make: Make) -> None:
+def test_time_waited_before_the_pool_counts(make: Make) -> None:
     scene = make(PoolLimits(1, 2, answer_within_s=5))
     with pytest.raises(DecodersBusyError):
         scene.run("echo", waited_s=5)
@@ -230,7 +230,7 @@ def test_an_answer_over_the_limit_is_not_taken(make: Make) -> None:
         scene.run("echo", {"times": 101}, bytes(10))
 
 
-def test_a_decoder_that_complains_much_is_not_stopped_by_it(scene: Scene) -> None:
+def test_much_output_on_stderr_does_not_block_a_decoder(scene: Scene) -> None:
     assert scene.run("chatter", {"chars": 300_000}).header == {}
 
 

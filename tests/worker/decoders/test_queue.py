@@ -43,13 +43,13 @@ def test_the_limits_decide_what_runs_and_waits(
     assert (numbers(line.running), numbers(line.waiting)) == (running, waiting)
 
 
-def test_one_more_than_may_wait_is_not_let_in() -> None:
+def test_a_job_beyond_the_limit_is_refused() -> None:
     line = entered(1, 1, 1, 1)
     assert line.enter(QueuedJob(5, 1)) is None
     assert numbers(line.waiting) == [3, 4]
 
 
-def test_none_may_wait_where_the_limit_is_zero() -> None:
+def test_with_a_limit_of_0_no_job_waits() -> None:
     line = JobQueue(PoolLimits(processes=1, max_waiting=0)).enter(QueuedJob(1, 1))
     assert line is not None
     assert line.enter(QueuedJob(2, 1)) is None

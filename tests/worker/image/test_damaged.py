@@ -53,7 +53,7 @@ def test_a_jpeg_that_states_more_pixels_than_it_has_is_refused() -> None:
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_picture_that_ends_in_that_grey_is_read(mode: str, progressive: bool) -> None:
+def test_a_picture_that_ends_in_mid_grey_is_read(mode: str, progressive: bool) -> None:
     grey = Image.new("RGB", (64, 64), (128, 128, 128)).convert(mode)
     data = saved(grey, "JPEG", progressive=progressive)
     assert abs(pixels(data, _LIMITS, _SMALL).astype(int) - 128).max() <= 3
@@ -87,7 +87,7 @@ def test_a_png_damaged_anywhere_is_refused_or_the_same() -> None:
             assert (out == whole).all(), position
 
 
-def test_rows_that_are_not_there_are_never_black() -> None:
+def test_missing_rows_are_an_error_and_not_black() -> None:
     """A PNG whose stream ends in good order after half of the rows: Pillow makes no error of it."""
     rows = b"".join(b"\0" + bytes([200] * 64) for _ in range(64))
     with pytest.raises(BrokenImageError, match="pixels are missing"):

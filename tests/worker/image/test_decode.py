@@ -33,7 +33,7 @@ def _saved(image: Image.Image, format_name: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def test_nothing_is_no_image() -> None:
+def test_an_empty_body_is_no_image() -> None:
     with pytest.raises(NoImageError, match="empty"):
         read_header(b"", _LIMITS)
 
@@ -194,7 +194,7 @@ def test_line_ends_and_marks_before_a_picture_are_passed_over(before: bytes, for
     assert read_header(before + data, _LIMITS) == read_header(data, _LIMITS)
 
 
-def test_a_bound_is_no_damage() -> None:
+def test_a_file_over_a_bound_is_not_called_damaged() -> None:
     data = _saved(Image.new("RGB", (8, 4)), "JPEG")
     with pytest.raises(
         BrokenImageError, match=r"^the JPEG image has more than 1000 segments .*: save it again"

@@ -31,7 +31,7 @@ def test_the_box_never_leaves_the_picture(size: tuple[int, int]) -> None:
     assert 0 <= top < bottom <= size[1]
 
 
-def test_on_its_side_height_and_width_change_places() -> None:
+def test_a_picture_on_its_side_swaps_height_and_width() -> None:
     assert Geometry(100, 200, 0.5, "bicubic").transposed() == Geometry(200, 100, 0.5, "bicubic")
 
 
@@ -52,6 +52,6 @@ def test_each_channel_may_have_its_own() -> None:
     np.testing.assert_array_equal(Scaling((1, 27, 55), (1, 10, 100))(_PIXELS), [[[-1, 10, 2]]])
 
 
-def test_the_pixels_themselves_are_left_alone() -> None:
+def test_scaling_does_not_change_the_input() -> None:
     Scaling()(_PIXELS)
     assert _PIXELS.tolist() == [[[0, 127, 255]]]

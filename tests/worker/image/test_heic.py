@@ -56,7 +56,7 @@ def test_a_damaged_heic_is_an_error() -> None:
                 pixels(sent, ImageLimits(), _GEOMETRY, apart)
 
 
-def test_without_the_extra_it_is_said_how_to_get_it() -> None:
+def test_without_the_extra_the_error_says_how_to_get_it() -> None:
     """In a process that can't find it."""
     code = (
         "import sys; sys.modules['pillow_heif'] = None\n"

@@ -47,7 +47,7 @@ _COSTLY = {
 
 
 @pytest.mark.parametrize("name", _COSTLY)
-def test_costly_pictures_are_decoded_apart(name: str) -> None:
+def test_costly_pictures_are_decoded_in_a_process(name: str) -> None:
     apart = _Apart()
     data = _COSTLY[name]()
     with contextlib.suppress(BrokenImageError):
@@ -76,7 +76,7 @@ def test_cheap_pictures_are_decoded_at_once(size: tuple[int, int], format_name: 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "AVIF"])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_apart_gives_the_same(format_name: str, orientation: int) -> None:
+def test_a_decoder_process_gives_the_same_pixels(format_name: str, orientation: int) -> None:
     data, apart = stored(orientation, format_name), _Apart()
     everything = ImageLimits()
     for name in ("pixels", "encoded"):

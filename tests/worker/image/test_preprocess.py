@@ -201,7 +201,7 @@ def test_twice_the_models_size_is_left_to_the_resampler(side: int, expected: int
     "prepare",
     [lambda data: pixels(data, ImageLimits(99), _SMALL), lambda data: encoded(data, ImageLimits(99))],
 )
-def test_both_ways_check_the_same(prepare: Any) -> None:
+def test_both_ways_of_reading_refuse_the_same(prepare: Any) -> None:
     with pytest.raises(NoImageError):
         prepare(b"text")
     with pytest.raises(UnsupportedFormatError):

@@ -15,7 +15,7 @@ def test_the_same_size_gives_the_same_picture() -> None:
         assert (out == _PICTURE).all(), kernel
 
 
-def test_a_box_is_all_that_counts() -> None:
+def test_pixels_outside_the_box_do_not_count() -> None:
     out = resample_points(_PICTURE, (9, 9), (10, 5, 40, 50), "bicubic")
     assert (out == resample_points(_PICTURE[5:50, 10:40], (9, 9), (0, 0, 30, 45), "bicubic")).all()
 
@@ -23,7 +23,7 @@ def test_a_box_is_all_that_counts() -> None:
 @pytest.mark.process
 @pytest.mark.parametrize("kernel", ["nearest", "bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(20, 31), (224, 224), (7, 90)])
-def test_it_is_what_tensorflow_gives(kernel: Resample, size: tuple[int, int]) -> None:
+def test_resampling_equals_tensorflows(kernel: Resample, size: tuple[int, int]) -> None:
     import tensorflow as tf  # noqa: PLC0415 - takes seconds, for this test only
 
     theirs = np.clip(np.rint(tf.image.resize(_PICTURE, size, method=kernel).numpy()), 0, 255)

@@ -104,7 +104,7 @@ def test_bfloat16_stays_where_its_answers_are_near(loaded: Make, wanted: WantedP
         (fails_on_images, "bfloat16 fails: "),
     ],
 )
-def test_float32_stays_where_they_are_not(loaded: Make, lower: Callable[[], Any], reason: str) -> None:
+def test_float32_stays_where_answers_differ(loaded: Make, lower: Callable[[], Any], reason: str) -> None:
     load = loaded(lower)
     classifier, choice = load.tuned("auto")
     assert choice.precision == "float32"
@@ -120,7 +120,7 @@ def test_explicit_bfloat16_fails_where_answers_differ(loaded: Make) -> None:
     assert (len(load.made), load.opened) == (2, [])
 
 
-def test_a_wider_tolerance_lets_it_pass(loaded: Make) -> None:
+def test_a_wider_tolerance_allows_bfloat16(loaded: Make) -> None:
     assert loaded(lambda: shares(1.0)).tuned("bfloat16", tolerance=0.5)[1].precision == "bfloat16"
 
 
@@ -131,7 +131,7 @@ def test_bfloat16_is_not_tried_where_it_cannot_work(loaded: Make) -> None:
     assert load.made == [classifier]
 
 
-def test_where_float32_is_asked_for_it_is_not_tried_either(loaded: Make) -> None:
+def test_with_float32_bfloat16_is_not_tried(loaded: Make) -> None:
     load = loaded(lambda: shares(1.95))
     classifier, choice = load.tuned("float32")
     assert choice.precision == "float32"
@@ -177,28 +177,28 @@ def test_a_model_without_samples_uses_the_packages(tmp_path: Path) -> None:
     assert list(sample_images(find_model(write_model(tmp_path / "m" / "1")))) == BUILT_IN
 
 
-def test_those_beside_the_labels_take_their_place(tmp_path: Path) -> None:
+def test_samples_beside_the_labels_replace_the_packages(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m" / "1")
     put(model / "samples", "b.png", "a.png", ".hidden.png")
     (model / "samples" / "README.md").write_text("Pictures of roses.")
     assert list(sample_images(find_model(model))) == ["a.png", "b.png"]
 
 
-def test_those_beside_a_bare_graph_do_too(tmp_path: Path) -> None:
+def test_samples_beside_a_bare_graph_replace_the_packages(tmp_path: Path) -> None:
     graph = write_graph(tmp_path / "graph.pb", pixel_graph)
     put(tmp_path / "samples", "a.png")
     spec = find_model(graph, labels=write_labels(tmp_path), input_layer="image", output_layer="shares")
     assert list(sample_images(spec)) == ["a.png"]
 
 
-def test_of_many_the_first_are_taken(tmp_path: Path) -> None:
+def test_of_many_samples_the_first_are_used(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m" / "1")
     put(model / "samples", *(f"{number:02}.png" for number in range(MAX_SAMPLES + 5)))
     assert list(sample_images(find_model(model))) == [f"{number:02}.png" for number in range(MAX_SAMPLES)]
 
 
 @pytest.mark.parametrize("kind", ["any number", "uint8", "decoding"])
-def test_those_of_the_package_run_in_any_kind_of_model(tmp_path: Path, kind: str) -> None:
+def test_the_packages_samples_run_in_any_kind_of_model(tmp_path: Path, kind: str) -> None:
     classifier = Classifier.load(_model(tmp_path, kind))
     for image in sample_images(classifier.spec).values():
         (row,) = classifier.run([classifier.prepare(image, ImageLimits())])

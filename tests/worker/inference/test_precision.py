@@ -27,12 +27,12 @@ def rows(**probabilities: list[float]) -> dict[str, npt.NDArray[np.float32]]:
 
 
 @pytest.mark.parametrize("flags", ["avx512_bf16", "amx_bf16", "avx512f avx512_bf16 amx_bf16"])
-def test_a_cpu_with_the_instructions_is_taken(flags: str) -> None:
+def test_a_cpu_with_bfloat16_instructions_is_recognised(flags: str) -> None:
     assert cpu_obstacle(cpuinfo(flags)) == ""
 
 
 @pytest.mark.parametrize("flags", ["", "avx2", "avx512f avx512_vnni", "amx_tile amx_int8", "avx512_bf16_not"])
-def test_a_cpu_without_them_is_not(flags: str) -> None:
+def test_a_cpu_without_bfloat16_instructions_is_recognised(flags: str) -> None:
     assert cpu_obstacle(cpuinfo(flags)) == "this CPU has no bfloat16 instructions (avx512_bf16 or amx_bf16)"
 
 
@@ -61,7 +61,7 @@ def test_a_cpu_that_has_no_flags_is_not() -> None:
         ),
     ],
 )
-def test_answers_have_to_stay_and_yet_be_other_ones(lower: dict[str, list[float]], obstacle: str) -> None:
+def test_answers_must_be_close_but_not_identical(lower: dict[str, list[float]], obstacle: str) -> None:
     reference = rows(a=[0.7, 0.2, 0.1], b=[0.0, 0.3, 0.7])
     assert accuracy_obstacle(reference, rows(**lower), LABELS, 0.05) == obstacle
 

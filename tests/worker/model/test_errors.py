@@ -18,5 +18,5 @@ from tfleet.worker.model.errors import first_line
         ("x" * 1000, "x" * 300),
     ],
 )
-def test_the_line_that_says_what_happened_is_taken(message: str, line: str) -> None:
+def test_the_line_with_the_cause_is_shown(message: str, line: str) -> None:
     assert first_line(ValueError(message)) == line

@@ -45,7 +45,7 @@ def test_finding_a_model_needs_no_tensorflow() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_a_version_folder_says_everything(tmp_path: Path) -> None:
+def test_a_version_folder_describes_its_model(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "colours" / "3")
     spec = find_model(folder)
     assert (spec.name, spec.version, spec.path, spec.labels) == ("colours", "3", folder / "graph.pb", COLOURS)

@@ -29,7 +29,7 @@ def _import(**environment: str) -> str:
     return done.stdout
 
 
-def test_nothing_is_said_at_the_import_and_keras_is_left_out() -> None:
+def test_the_import_is_silent_and_leaves_out_keras() -> None:
     assert _import() == "2 False\n"
 
 

@@ -15,7 +15,7 @@ def come(queue: AdmissionQueue, request: str, body_bytes: int) -> Rejection | No
 @pytest.mark.parametrize(
     ("ahead", "rejection"), [(-1, None), (0, None), (2, None), (3, REQUESTS), (9, REQUESTS)]
 )
-def test_how_many_may_wait(ahead: int, rejection: Rejection | None) -> None:
+def test_a_full_queue_rejects_another_request(ahead: int, rejection: Rejection | None) -> None:
     assert LIMITS.rejects_request(ahead) is rejection
 
 
@@ -30,17 +30,19 @@ def test_how_many_may_wait(ahead: int, rejection: Rejection | None) -> None:
         (10**9, 1, BYTES),
     ],
 )
-def test_bodies_share_the_bytes(others_bytes: int, body_bytes: int, rejection: Rejection | None) -> None:
+def test_bodies_share_the_queues_bytes(
+    others_bytes: int, body_bytes: int, rejection: Rejection | None
+) -> None:
     assert LIMITS.rejects_body(others_bytes, body_bytes, small=False) is rejection
 
 
-def test_free_threads_add_no_bytes() -> None:
+def test_free_threads_do_not_raise_the_limit_of_bytes() -> None:
     queue = AdmissionQueue(threads=24, limits=LIMITS)
     assert [queue.reserve(name, 60) for name in "abc"] == [None, BYTES, BYTES]
     assert queue.waiting_bytes == 60
 
 
-def test_a_queue_of_none_is_for_free_threads() -> None:
+def test_with_max_queue_0_only_free_threads_take_requests() -> None:
     assert QueueLimits(max_requests=0).rejects_request(-1) is None
     assert QueueLimits(max_requests=0).rejects_request(0) is REQUESTS
 
@@ -170,7 +172,7 @@ def test_busy_spans_add_up_with_the_one_that_lasts() -> None:
     assert busy.seconds == 5.5
 
 
-def test_it_is_busy_while_a_request_is_served() -> None:
+def test_busy_time_runs_while_a_request_is_served() -> None:
     queue = AdmissionQueue(threads=2, limits=QueueLimits())
     for name in "ab":
         queue.enter(name)

@@ -127,7 +127,7 @@ def test_an_image_for_this_worker_or_for_any_is_taken(
     assert client.read() == (200, b"in")
 
 
-def test_questions_for_another_worker_are_answered(make: Make) -> None:
+def test_get_requests_for_another_worker_are_answered(make: Make) -> None:
     client = make().client()
     client.request("GET", "/metrics", headers={"X-Worker": "w2"})
     assert client.read()[0] == 200

@@ -15,7 +15,7 @@ def environ(*lines: bytes, target: bytes = b"/predict?top=1", body: bytes = b"im
     return environ_of(head, path=path_info(head), peer="10.0.0.7", local=local, body=body)
 
 
-def test_it_has_what_pep_3333_asks_for() -> None:
+def test_the_environ_has_what_pep_3333_requires() -> None:
     found = environ(b"Content-Type: image/jpeg", b"Content-Length: 5", b"X-Request-Id: mine", b"Accept: a/b")
     assert found["wsgi.input"].read() == b"image"
     assert {key: value for key, value in found.items() if not key.startswith("wsgi.")} == {

@@ -14,7 +14,7 @@ from tfleet.worker.wsgi.incoming_body import BodyLimits
 from tfleet.worker.wsgi.server import WsgiServer
 
 
-def test_a_failure_of_its_loop_is_told() -> None:
+def test_a_failed_event_loop_is_reported() -> None:
     failed = threading.Event()
 
     def broken() -> None:

@@ -86,7 +86,9 @@ def test_broken_chunks_give_their_bytes_back(coming: tuple[Scene, socket.socket]
     scene.settled("<AdmissionQueue waiting=0 bytes=80 served=2>")
 
 
-def test_a_client_that_asks_first_is_refused_first(coming: tuple[Scene, socket.socket], app: Gated) -> None:
+def test_a_client_that_expects_100_is_refused_before_its_body(
+    coming: tuple[Scene, socket.socket], app: Gated
+) -> None:
     scene, _ = coming
     with scene.socket() as client:
         client.sendall(COMING % 21 + b"Expect: 100-continue\r\n\r\n")
@@ -97,7 +99,7 @@ def test_a_client_that_asks_first_is_refused_first(coming: tuple[Scene, socket.s
     assert app.rejected == ["queue-bytes"]
 
 
-def test_a_client_that_asks_first_is_told_of_a_full_queue(make: Make) -> None:
+def test_a_client_that_expects_100_hears_of_a_full_queue(make: Make) -> None:
     scene = make()
     scene.fill()
     with scene.socket() as client:

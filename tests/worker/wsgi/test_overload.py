@@ -64,7 +64,7 @@ def test_a_body_in_chunks_counts_without_its_framing(make: Make, app: Gated) -> 
 @pytest.mark.parametrize(
     "asked", ["GET /metrics", "GET /worker", "GET /readyz", "POST /drain", "GET /", "HEAD /", "PUT /predict"]
 )
-def test_questions_are_answered_while_the_queue_is_full(make: Make, asked: str) -> None:
+def test_get_requests_are_answered_while_the_queue_is_full(make: Make, asked: str) -> None:
     scene = make()
     scene.fill()
     assert scene.client().ask(*asked.split()) == 200
@@ -164,7 +164,7 @@ def test_a_client_that_never_reads_keeps_no_other_waiting(make: Make, app: Gated
         assert statuses(client, count) == [200] * count
 
 
-def test_a_client_that_leaves_its_questions_is_forgotten(make: Make, app: Gated) -> None:
+def test_a_client_that_leaves_pipelined_requests_is_forgotten(make: Make, app: Gated) -> None:
     scene = make()
     with scene.socket() as client:
         client.sendall(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n" * 300)
@@ -184,7 +184,7 @@ def test_a_drain_serves_requests_that_wait(make: Make, app: Gated) -> None:
     assert (unfinished, scene.queue) == ([0], EMPTY)
 
 
-def test_a_drain_that_is_over_forgets_requests_that_wait(make: Make, app: Gated) -> None:
+def test_an_ended_drain_discards_waiting_requests(make: Make, app: Gated) -> None:
     scene = make()
     held = scene.fill()
     assert scene.server.close(timeout_s=0.05) == 4

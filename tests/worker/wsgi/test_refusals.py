@@ -86,7 +86,7 @@ def test_a_body_at_the_limit_is_taken_and_one_over_it_is_not(server: WsgiServer)
     assert talk(server, sent % (LIMIT + 1) + bytes(LIMIT + 1))[0].startswith("HTTP/1.1 413")
 
 
-def test_a_refused_body_is_thrown_away_after_the_answer(server: WsgiServer) -> None:
+def test_a_refused_body_is_discarded_after_the_answer(server: WsgiServer) -> None:
     with connect(server) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (50 * LIMIT))
         for _ in range(50):  # a reset would fail one of these, or lose the answer below
@@ -109,14 +109,14 @@ def test_a_client_that_never_stops_sending_is_cut_off(server: WsgiServer) -> Non
         eventually_sync(cut_off)
 
 
-def test_a_client_that_goes_away_after_a_refusal_leaves_nothing(server: WsgiServer) -> None:
+def test_a_client_gone_after_a_refusal_leaves_nothing(server: WsgiServer) -> None:
     with connect(server) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (LIMIT + 1))
         assert client.recv(10)
     eventually_sync(lambda: "connections=0" in repr(server))
 
 
-def test_a_request_knows_how_long_it_waited(server: WsgiServer) -> None:
+def test_the_environ_has_the_time_a_request_waited(server: WsgiServer) -> None:
     _, _, body = talk(server, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert 0 <= json.loads(body)["waited_s"] < 10
 

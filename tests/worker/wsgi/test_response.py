@@ -29,13 +29,13 @@ def test_the_length_is_that_of_the_body() -> None:
     assert response.body == b"abc"
 
 
-def test_what_is_said_of_the_connection_comes_last() -> None:
+def test_the_connection_header_comes_last() -> None:
     wire = answer(b"abc").on_wire((b"Connection: close",))
     assert wire.endswith(b" GMT\r\nConnection: close\r\n\r\nabc")
     assert answer(b"abc").on_wire(()).endswith(b" GMT\r\n\r\nabc")
 
 
-def test_a_head_has_the_length_of_the_body_that_it_would_have() -> None:
+def test_a_response_to_head_has_the_bodys_length() -> None:
     said = answer(headers=[("Content-Length", "7")], method="HEAD")
     given = answer(b"abc", method="HEAD")
     assert (b"Content-Length: 7" in lines(said), said.body) == (True, b"")
@@ -49,7 +49,7 @@ def test_a_status_without_a_body_has_none(status: str) -> None:
     assert response.body == b""
 
 
-def test_what_is_written_comes_before_what_is_returned() -> None:
+def test_write_output_comes_before_the_returned_body() -> None:
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         write = start_response("200 OK", [])
         write(b"ab")
@@ -85,7 +85,7 @@ def test_an_answer_may_start_late_and_is_closed() -> None:
 @pytest.mark.parametrize(
     "headers", [[("A", "b\r\nC: d")], [("A\nB", "c")], [("A", "b\rc")], [("Connection", "close")]]
 )
-def test_no_header_begins_a_line_or_rules_the_connection(headers: Headers) -> None:
+def test_headers_cannot_split_lines_or_set_connection(headers: Headers) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - one kind of error for all that is no answer
         answer(b"", headers=headers)
 

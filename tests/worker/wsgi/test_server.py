@@ -152,7 +152,7 @@ def test_health_is_answered_while_every_thread_is_busy(make: Callable[[App], Wsg
         client.join()
 
 
-def test_what_outlasts_the_timeout_is_broken_off_and_counted(make: Callable[[App], WsgiServer]) -> None:
+def test_close_aborts_and_counts_what_takes_too_long(make: Callable[[App], WsgiServer]) -> None:
     app = Held()
     server = make(app)
     failures: list[Exception] = []
@@ -190,7 +190,7 @@ def test_a_draining_server_answers_and_keeps_no_connection(make: Callable[[App],
     assert answer.headers["Connection"] == "close"
 
 
-def test_an_answer_of_one_piece_goes_out_in_one(make: Callable[[App], WsgiServer]) -> None:
+def test_an_answer_of_one_piece_is_one_segment(make: Callable[[App], WsgiServer]) -> None:
     server = make(quick)
     with socket.create_connection((server.address.host, server.address.port), timeout=20) as client:
         for _ in range(50):
@@ -238,7 +238,7 @@ def test_clients_that_connected_before_the_end_are_answered(make: Callable[[App]
 
 
 @pytest.mark.process
-def test_a_client_that_connected_may_ask_a_moment_later(make: Callable[[App], WsgiServer]) -> None:
+def test_a_new_connection_may_still_ask_during_close(make: Callable[[App], WsgiServer]) -> None:
     server = make(quick)
     with socket.create_connection((server.address.host, server.address.port), timeout=20) as client:
         closing = threading.Thread(target=lambda: server.close(timeout_s=20))

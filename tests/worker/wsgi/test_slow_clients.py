@@ -76,7 +76,7 @@ async def ask(server: WsgiServer) -> bytes:
     [(HEAD, b"x"), (BODY, b"x"), (CHUNKS, b"1\r\nx\r\n"), (CHUNKS + b"400\r\n", b"x"), (REFUSED_LATER, b"x")],
     ids=["heads", "bodies", "chunks", "a chunk", "a body that is thrown away"],
 )
-async def test_slow_clients_are_ended(server: WsgiServer, start: bytes, drop: bytes) -> None:
+async def test_500_slow_clients_are_ended(server: WsgiServer, start: bytes, drop: bytes) -> None:
     slow = [asyncio.ensure_future(drip(server, start, drop)) for _ in range(SLOW_CLIENTS)]
     began_s = time.monotonic()
     while not all(client.done() for client in slow):
@@ -99,7 +99,7 @@ async def test_a_body_that_comes_fast_enough_is_taken(server: WsgiServer) -> Non
     await writer.wait_closed()
 
 
-async def test_connections_that_never_ask_are_closed(server: WsgiServer) -> None:
+async def test_connections_without_a_request_are_closed(server: WsgiServer) -> None:
     reader, writer = await asyncio.open_connection(server.address.host, server.address.port)
     async with asyncio.timeout(10):
         assert await reader.read() == b""

@@ -23,7 +23,7 @@ def running() -> set[str]:
     return {thread.name for thread in threading.enumerate() if thread.name.startswith("wsgi-")}
 
 
-def test_jobs_are_done_at_once_by_so_many_threads() -> None:
+def test_jobs_run_at_once_on_all_threads() -> None:
     threads, together = ThreadPool(3), threading.Barrier(3)
     jobs = [Job(lambda: together.wait(10)) for _ in range(3)]
     for job in jobs:
@@ -34,7 +34,7 @@ def test_jobs_are_done_at_once_by_so_many_threads() -> None:
     assert running() == set()
 
 
-def test_their_number_may_change() -> None:
+def test_the_number_of_threads_may_change() -> None:
     threads = ThreadPool(1)
     threads.use(3)
     assert len(running()) == 3

@@ -33,5 +33,5 @@ def test_the_orientation_is_found(order: str, value: int) -> None:
         b"II*\0" + struct.pack("<IH", 8, 65535),
     ],
 )
-def test_all_else_is_upright(exif: bytes) -> None:
+def test_an_invalid_orientation_means_upright(exif: bytes) -> None:
     assert orientation(exif) == 1

@@ -103,7 +103,7 @@ def test_counting_takes_linear_time_for_one_large_chunk() -> None:
     assert time.process_time() - began_s < 1
 
 
-def test_pixels_that_end_too_soon_are_missed() -> None:
+def test_pixels_that_end_too_soon_are_noticed() -> None:
     check_complete(png(4, 4, grey_rows=_GREY))
     with pytest.raises(HeaderError, match="pixels are missing"):
         check_complete(png(4, 4, grey_rows=_GREY[:-1]))
