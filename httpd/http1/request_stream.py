@@ -6,14 +6,12 @@ import re
 import sys
 from typing import Final
 
-from tfleet.httpd.http1.body import Body, Chunks, Length
+from tfleet.httpd.http1.body import MAX_CHUNKS_AT_ONCE, Body, Chunks, Length
 from tfleet.httpd.http1.fields import UnreadableError, check_lines
 from tfleet.httpd.http1.request import RequestHead, read_request_head
 
 _MAX_KEPT_BYTES: Final = 1024
 _MAX_EMPTY_LINES: Final = 2
-_MAX_CHUNKS_AT_ONCE: Final = 4096
-"""Of one byte, they take about 2 ms."""
 _END: Final = b"\r\n\r\n"
 _EMPTY_LINE: Final = b"\r\n"
 
@@ -80,7 +78,7 @@ class RequestStream:
         self.unread = unread[end + 4 :]
         self.scanned_bytes = 0
         if head.chunked:
-            self.body = Chunks(_MAX_CHUNKS_AT_ONCE, self._max_body_bytes)
+            self.body = Chunks(MAX_CHUNKS_AT_ONCE, self._max_body_bytes)
         else:
             self.body = Length(head.length_bytes)
         return head

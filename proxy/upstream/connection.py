@@ -2,6 +2,7 @@
 
 - A response head is accepted only if it is complete and has exactly one valid reading
   (httpd/http1/response.py). Interim responses (1xx) are dropped.
+- Of very many chunks some are read at once; then the other connections have their turn.
 - Only bytes that belong to the body are passed on (httpd/http1/body.py). Bytes after it end the
   connection; they are never taken for the next response.
 - A response that is delimited by the end of its connection is complete after FIN, and broken after RST.
@@ -21,6 +22,7 @@ from tfleet.httpd.http1.body import Body, Length, ToTheEnd, body_of
 from tfleet.httpd.http1.fields import UnreadableError
 from tfleet.httpd.http1.reset import reset
 from tfleet.httpd.http1.response import ResponseHead, check_response, read_response_head
+from tfleet.httpd.read_flow import ReadFlow
 
 _END: Final = b"\r\n\r\n"
 _MAX_INTERIM: Final = 16
@@ -62,8 +64,11 @@ class WorkerConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._report_lost = lost
         self._sink: ResponseSink | None = None
+        self._flow = ReadFlow(asyncio.get_running_loop())
         self._received = b""
         """The part of a head received so far."""
+        self._unread_chunks = b""
+        """The part of the body for the next turn of the event loop."""
         self._silent = True
         self._keep_alive = False
         self._interim = 0
@@ -102,17 +107,16 @@ class WorkerConnection(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Read no more of the response for now."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self._flow.pause()
 
     def resume_reading(self) -> None:
         """Read on."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._flow.resume()
 
     def drop(self) -> None:
         """Close the connection. No more callbacks follow."""
         self._sink = None
+        self._flow.detach()
         transport, self._transport = self._transport, None
         if transport is None:
             return
@@ -124,6 +128,7 @@ class WorkerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._flow.attach(self._transport)
 
     def data_received(self, data: bytes) -> None:
         if self._sink is None:
@@ -138,18 +143,22 @@ class WorkerConnection(asyncio.Protocol):
             self._break_off(f"its answer can't be read: {error}")
 
     def eof_received(self) -> None:
+        self._read_all_chunks()
         self._stream_ended(whole=True, took_all=not self.unsent_bytes())
         self.drop()  # the worker sends no more, so what is still unsent is of no use
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._report_lost(self)  # first: the data read below may end a response, and nothing may reuse this
         took_all = not self.unsent_bytes()
+        self._read_all_chunks()
         if exc is not None:
             for data in self._unread():
                 if self._sink is None:
                     break
                 self.data_received(data)
+                self._read_all_chunks()
         self._transport = None
+        self._flow.detach()
         self._stream_ended(whole=exc is None, took_all=took_all)
 
     def pause_writing(self) -> None:
@@ -198,10 +207,23 @@ class WorkerConnection(asyncio.Protocol):
             # The sink may have dropped this connection while it took the piece.
             if self._sink is not sink:
                 return
+            if taken < len(data) and not body.ended:  # very many chunks
+                self._unread_chunks = data[taken:]
+                self._flow.yield_turn(self._read_more_chunks)
         if body.ended:
             # First: the callback puts this connection into the pool, ready for the next request.
             self._sink = None
             sink.answer_ended(reusable=self._keep_alive and taken == len(data))
+
+    def _read_more_chunks(self) -> None:
+        data, self._unread_chunks = self._unread_chunks, b""
+        if data and self._sink is not None:
+            self.data_received(data)
+
+    def _read_all_chunks(self) -> None:
+        """Leave nothing for another turn: the connection ends."""
+        while self._unread_chunks:
+            self._read_more_chunks()
 
     def _stream_ended(self, *, whole: bool, took_all: bool) -> None:
         sink = self._sink

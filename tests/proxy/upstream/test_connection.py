@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections import Counter
 
 import pytest
 
@@ -20,7 +21,9 @@ from tests.support.scripted_worker import (
 )
 from tests.support.strict_client import StrictClient, in_chunks, post, strict_client
 from tests.support.waiting import eventually
+from tfleet.httpd.http1.response import ResponseHead
 from tfleet.proxy.server import single_process_proxy
+from tfleet.proxy.upstream.connection_pool import WorkerConnections
 
 OK = b"HTTP/1.1 200 OK\r\n"
 ABC = OK + b"Content-Length: 3\r\n\r\nabc"
@@ -186,3 +189,63 @@ async def test_an_answer_ended_by_fin_is_whole_mid_request() -> None:
             worker.go_on.set()
             assert (await client.whole()).body == b"abc"
         worker.go_on.set()
+
+
+class Turns:
+    """Notes how much of a response comes in each turn of the event loop."""
+
+    def __init__(self) -> None:
+        self.received: Counter[int] = Counter()
+        self.end: list[str] = []
+        self._turn = 0
+        self._loop = asyncio.get_running_loop()
+        self._next_turn()
+
+    def _next_turn(self) -> None:
+        self._turn += 1
+        if not self.end:
+            self._loop.call_soon(self._next_turn)
+
+    def head_came(self, head: ResponseHead) -> None:
+        assert head.chunked
+
+    def piece_came(self, piece: bytes) -> None:
+        self.received[self._turn] += len(piece)
+
+    def answer_ended(self, *, reusable: bool) -> None:
+        self.end.append("whole")
+
+    def broke_off(self, reason: str, *, silently: bool, took_all: bool) -> None:
+        self.end.append("cut")
+
+    def full_now(self) -> None:
+        """The request is small."""
+
+    def drained(self) -> None:
+        """The request is small."""
+
+
+CHUNKS = 200_000
+MANY_CHUNKS = OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * CHUNKS
+
+
+@pytest.mark.parametrize(
+    ("script", "end"),
+    [
+        ((read, MANY_CHUNKS + b"0\r\n\r\n", hang), "whole"),
+        ((read, MANY_CHUNKS + b"0\r\n\r\n"), "whole"),
+        ((read, MANY_CHUNKS), "cut"),
+    ],
+    ids=["kept", "closed", "cut"],
+)
+async def test_very_many_chunks_are_read_turn_by_turn(script: tuple[Step, ...], end: str) -> None:
+    loop = asyncio.get_running_loop()
+    async with scripted_worker(*script) as worker:
+        with WorkerConnections(loop, keep_alive_s=15.0) as connections:
+            connection = await connections.connect(worker.address)
+            turns = Turns()
+            connection.begin(turns, post(b"x"))
+            await eventually(lambda: asyncio.sleep(0, turns.end))
+            assert turns.end == [end]
+            assert turns.received.total() == CHUNKS
+            assert max(turns.received.values()) <= 2 * 4096, "the rest of one read, and the begin of another"
