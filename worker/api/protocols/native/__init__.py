@@ -1,0 +1,11 @@
+"""tfleet's own protocol: rows, columns and tensors as JSON, CSV, Arrow streams and NumPy's files.
+
+Pure functions: no Flask, no TensorFlow. What a body may cost is checked before it is paid (limits.py).
+"""
+
+from tfleet.worker.api.protocols.native.codec import decode, decode_query, encode
+from tfleet.worker.api.protocols.native.decoded import DecodedInputs
+from tfleet.worker.api.protocols.native.limits import InputLimits
+from tfleet.worker.api.protocols.native.media_types import answer_type
+
+__all__ = ["DecodedInputs", "InputLimits", "answer_type", "decode", "decode_query", "encode"]

@@ -1,0 +1,254 @@
+"""Arrow streams (`application/vnd.apache.arrow.stream`): many rows in one body.
+
+The columns are found by name. Numbers are converted as in dtypes.py, and not copied where the dtype fits. A
+value with dimensions is a list of lists, of fixed size or not, or a fixed-shape tensor. Dictionary-encoded
+columns are decoded. A null is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from tfleet.worker.api.protocols.native.arrow_metadata import check_stream
+from tfleet.worker.api.protocols.native.decoded import Array, DecodedInputs
+from tfleet.worker.api.protocols.native.dtypes import bytes_array, from_array, numpy_dtype, unfit
+from tfleet.worker.api.protocols.native.layout import Cell, RowLayout
+from tfleet.worker.api.protocols.native.limits import InputLimits
+from tfleet.worker.api.protocols.native.nested import position
+from tfleet.worker.api.protocols.native.problems import CellError, bad_input, place, quoted, too_large
+from tfleet.worker.model.signature import TensorInfo, shape_text
+
+_OPTIONS: Final = pa.ipc.IpcReadOptions(use_threads=False)
+_ARROW: Final = "the Arrow schema"
+_NULL: Final = "null is no value: fill it in, or leave the row out"
+_MOST_REASON: Final = 150
+_VIEW_INTS: Final = 4  # a string view has 16 bytes, and its length in the first four
+
+
+def decode_arrow(body: bytes, layout: RowLayout, limits: InputLimits) -> DecodedInputs:
+    """The inputs in an Arrow stream. Raises ProblemError (400, 413)."""
+    if not layout.has_rows:
+        raise bad_input(f"an Arrow stream has rows, and {layout.no_rows}")
+    rows = check_stream(body, len(layout.columns or layout.cells), limits)
+    if not rows:
+        raise bad_input("the Arrow stream has no rows: send at least one")
+    with _reported(), pa.ipc.open_stream(pa.py_buffer(body), options=_OPTIONS) as reader:
+        names = list(reader.schema.names)
+        by_column = layout.by_column(names, _ARROW)
+        for field in reader.schema:
+            _check_type(
+                field.name,
+                field.type,
+                layout.column_info(field.name) if by_column else layout.cells[field.name].info,
+            )
+        batches = [batch for batch in reader if batch.num_rows]
+        for batch in batches:
+            batch.validate(full=True)
+        rows = sum(batch.num_rows for batch in batches)
+        limits.check_rows(rows)
+        reading = _Reading(batches, limits)
+        if by_column:
+            plain = {name: reading.column(Cell(layout.column_info(name), ()), name) for name in names}
+            return DecodedInputs(layout.assemble(plain), rows)
+        return DecodedInputs({name: reading.column(layout.cells[name], name) for name in names}, rows)
+
+
+class _Reading:
+    """Reads columns from all batches of a stream."""
+
+    def __init__(self, batches: Sequence[pa.RecordBatch], limits: InputLimits) -> None:
+        self._batches = batches
+        self._limits = limits
+
+    def column(self, cell: Cell, name: str) -> Array:
+        """A column of all batches, as a tensor with rows."""
+        before = 0
+        found: list[Array] = []
+        for batch in self._batches:
+            found.append(self._tensor(batch.column(name), cell, name, before))
+            before += batch.num_rows
+            if found[-1].shape[1:] != found[0].shape[1:]:
+                raise bad_input(
+                    f"{place(name, before - batch.num_rows)}: a value of shape "
+                    f"{shape_text(found[-1].shape[1:])} "
+                    f"stands beside one of {shape_text(found[0].shape[1:])}: rows of one body have the "
+                    "same shape"
+                )
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def _tensor(self, array: pa.Array, cell: Cell, name: str, before: int) -> Array:
+        """One batch's part of a column. `before` is how many rows came before it."""
+        rows = len(array)
+        dims = () if cell.plain and not _is_list(array.type) else cell.dims
+        leaf, inner = _unnested(array, dims, name, cell, before)
+        shape = (rows, *inner)
+        self._limits.check_tensor(shape, numpy_dtype(cell.info).itemsize)
+        try:
+            values = self._values(leaf, cell.info)
+        except CellError as error:
+            raise bad_input(f"{_where(name, error.index, shape, cell, before)}: {error}") from error
+        return values.reshape(rows, *inner) if dims else cell.with_dims(values)
+
+    def _values(self, array: pa.Array, info: TensorInfo) -> Array:
+        """The values of an array that is not nested. Raises CellError at one that does not fit."""
+        _check_nulls(array)
+        if not types.is_dictionary(array.type):
+            return self._bytes(array) if info.dtype == "string" else from_array(_numbers(array), info)
+        indices, dictionary = _numbers(array.indices), array.dictionary
+        if dictionary.null_count:
+            absent = _numbers(dictionary.is_null()).take(indices)
+            if absent.any():
+                raise CellError(int(absent.argmax()), _NULL)
+            dictionary = dictionary.fill_null(dictionary.drop_null()[0])
+        if info.dtype == "string":
+            return self._bytes(dictionary).take(indices)
+        return from_array(_numbers(dictionary).take(indices), info)
+
+    def _bytes(self, array: pa.Array) -> Array:
+        """Strings or binary values without nulls."""
+        if _bytes_in(array) > self._limits.tensor_bytes:
+            raise too_large(f"the strings take more than the {self._limits.tensor_bytes} bytes allowed")
+        plain = array
+        if not _is_bytes(array.type):
+            plain = array.cast(pa.binary() if types.is_string(array.type) else pa.large_binary())
+        return bytes_array(plain.to_pylist())
+
+
+def _numbers(array: pa.Array) -> Array:
+    """An array without nulls; a view where NumPy has the type."""
+    found: Array = array.to_numpy(zero_copy_only=False)
+    return found
+
+
+def _check_type(name: str, kind: pa.DataType, info: TensorInfo) -> None:
+    """Raise ProblemError (400) for a type that no input of this dtype takes. Dimensions are checked later."""
+    leaf = kind
+    if isinstance(leaf, pa.FixedShapeTensorType):
+        if leaf.permutation is not None and list(leaf.permutation) != sorted(leaf.permutation):
+            raise bad_input(
+                f"column {quoted(name)} is a tensor with its dimensions permuted: send it in row-major order"
+            )
+        leaf = leaf.value_type
+    while _is_list(leaf):
+        leaf = leaf.value_type
+    if types.is_dictionary(leaf):
+        leaf = leaf.value_type
+    if info.dtype == "string":
+        fits = _is_text(leaf)
+    else:
+        fits = types.is_floating(leaf) or types.is_integer(leaf) or types.is_boolean(leaf)
+    if not fits:
+        raise unfit(info, f"{str(kind)[:_MOST_REASON]} in column {quoted(name)}")
+
+
+def _unnested(
+    array: pa.Array, dims: Sequence[int | None], name: str, cell: Cell, before: int
+) -> tuple[pa.Array, tuple[int, ...]]:
+    """The values of nested lists, and their shape without the rows."""
+    rows = len(array)
+    if isinstance(array.type, pa.FixedShapeTensorType):
+        _check_rows_without_null(array.storage, (rows,), name, cell, before)
+        inner = tuple(array.type.shape)
+        if len(inner) != len(dims) or any(
+            want not in {None, size} for want, size in zip(dims, inner, strict=True)
+        ):
+            raise _wrong_shape(name, cell, f"tensors of shape {shape_text(inner)}")
+        return array.storage.flatten(), inner
+    shape: tuple[int, ...] = (rows,)
+    for want in dims:
+        if not _is_list(array.type):
+            raise _wrong_shape(name, cell, f"lists {len(shape) - 1} deep")
+        _check_rows_without_null(array, shape, name, cell, before)
+        size, odd = _list_size(array, want)
+        if odd is not None:
+            found = len(array[odd].values)
+            raise bad_input(
+                f"{_where(name, odd, shape, cell, before)}: a list of {found} values stands where "
+                f"{size} are wanted" + ("" if want is not None else ": rows of one body have the same shape")
+            )
+        array = array.flatten()
+        shape = (*shape, size)
+    if _is_list(array.type):
+        raise _wrong_shape(name, cell, "more lists within lists")
+    return array, shape[1:]
+
+
+def _list_size(array: pa.Array, want: int | None) -> tuple[int, int | None]:
+    """The size that all lists have, and the index of the first that differs."""
+    if types.is_fixed_size_list(array.type):
+        size = array.type.list_size
+        return (size, None) if want in {None, size} or not len(array) else (want or 0, 0)
+    lengths = np.diff(array.offsets.to_numpy())
+    size = want if want is not None else int(lengths[0]) if len(lengths) else 0
+    wrong = lengths != size
+    return size, int(wrong.argmax()) if wrong.any() else None
+
+
+def _check_rows_without_null(
+    array: pa.Array, shape: tuple[int, ...], name: str, cell: Cell, before: int
+) -> None:
+    try:
+        _check_nulls(array)
+    except CellError as error:
+        raise bad_input(f"{_where(name, error.index, shape, cell, before)}: {error}") from error
+
+
+def _check_nulls(array: pa.Array) -> None:
+    """Raise CellError at the first null."""
+    if array.null_count:
+        raise CellError(pc.index(array.is_null(), value=True).as_py(), _NULL)
+
+
+def _where(name: str, index: int, shape: tuple[int, ...], cell: Cell, before: int) -> str:
+    """The place of a value of one batch, with its row in the whole stream."""
+    if not before:
+        return position(index, shape, name, word=cell.word)
+    row, *inner = (int(part) for part in np.unravel_index(index, shape))
+    return place(name, before + row, inner, word=cell.word)
+
+
+def _wrong_shape(name: str, cell: Cell, sent: str) -> Exception:
+    return bad_input(f"input {quoted(name)} takes {cell.value_text} in each row, and the body has {sent}")
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return (
+        _is_bytes(kind)
+        or types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_string_view(kind)
+        or types.is_binary_view(kind)
+    )
+
+
+def _bytes_in(array: pa.Array) -> int:
+    """How many bytes the strings have. Views may share theirs, so a small body can hold very many."""
+    if types.is_string_view(array.type) or types.is_binary_view(array.type):
+        views = np.frombuffer(array.buffers()[1], np.int32).reshape(-1, _VIEW_INTS)
+        return int(views[: len(array), 0].astype(np.int64).sum())
+    return int(pc.sum(pc.binary_length(array)).as_py() or 0)
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Turns what pyarrow raises about a stream into a ProblemError (400)."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
+        reason: Any = " ".join(str(error).split())[:_MOST_REASON]
+        raise bad_input(f"the body is not a valid Arrow stream: {reason}") from error

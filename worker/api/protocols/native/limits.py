@@ -1,0 +1,54 @@
+"""What a body may cost. Each limit is checked before the cost arises."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tfleet.worker.api.protocols.native.problems import too_large
+
+_MIB: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class InputLimits:
+    """The most of everything in one body.
+
+    `json_values` counts numbers, strings and lists: each takes about 32 bytes of memory while it is parsed,
+    and a tenth of a microsecond or more. `json_objects` counts braces: an object takes over 200 bytes.
+    `tensor_bytes` holds for all inputs together, as the session gets them, and for what a compressed body
+    becomes.
+    """
+
+    body_bytes: int = 32 * _MIB
+    rows: int = 65_536
+    tensor_bytes: int = 256 * _MIB
+    json_values: int = 2_097_152
+    json_objects: int = 262_144
+    csv_cells: int = 1_048_576
+    arrow_batches: int = 4_096
+
+    def check_body(self, size: int) -> None:
+        """Raise ProblemError (413) for a body of more bytes than allowed."""
+        if size > self.body_bytes:
+            raise too_large(
+                f"the body has {size} bytes, more than the {self.body_bytes} allowed: send fewer rows at once"
+            )
+
+    def check_rows(self, rows: int) -> None:
+        """Raise ProblemError (413) for more rows than allowed."""
+        if rows > self.rows:
+            raise too_large(
+                f"the body has {rows} rows, more than the {self.rows} allowed: send them in several requests"
+            )
+
+    def check_tensor(self, shape: Sequence[int], item_bytes: int) -> None:
+        """Raise ProblemError (413) for a tensor of more bytes than all inputs together may have."""
+        if math.prod(shape) * item_bytes > self.tensor_bytes:
+            raise too_large(
+                f"a tensor of shape {list(shape)} takes more than the {self.tensor_bytes} bytes "
+                "allowed: send "
+                "fewer rows at once"
+            )
