@@ -60,22 +60,22 @@ quick: $(DEV) ## The tests that start no processes and load no TensorFlow (about
 	$(BIN)/python -m pytest -n 6 -m 'not fleet and not process and not clone and not compose' $(PYTEST_ARGS)
 
 bench: $(BENCH) ## Measure a worker, its peers and TensorFlow itself (ten minutes): make bench ARGS='--help'
-	$(BIN)/python -m benchmarks.run $(ARGS)
+	$(BIN)/python -m benchmarks.worker $(ARGS)
 
 bench-bandwidth: $(BENCH) ## What p2p mode takes off the proxy's link, between shaped namespaces (root; three minutes)
-	$(BIN)/python -m benchmarks.bandwidth $(ARGS)
+	$(BIN)/python -m benchmarks.p2p.bandwidth $(ARGS)
 
 bench-proxy: $(BENCH) ## What a proxied request costs, beside nginx, HAProxy and Node (ten minutes)
 	$(BIN)/python -m benchmarks.proxy $(ARGS)
 
 bench-overload: $(BENCH) ## What a worker does with twice what it can take (two minutes)
-	$(BIN)/python -m benchmarks.overload $(ARGS)
+	$(BIN)/python -m benchmarks.worker.overload $(ARGS)
 
 bench-memory: $(BENCH) ## Whether a worker grows with the requests that it has served (five minutes)
-	$(BIN)/python -m benchmarks.memory $(ARGS)
+	$(BIN)/python -m benchmarks.worker.memory $(ARGS)
 
 bench-leases: $(BENCH) ## What p2p through the Python client costs (two minutes)
-	$(BIN)/python -m benchmarks.leases $(ARGS)
+	$(BIN)/python -m benchmarks.p2p.leases $(ARGS)
 
 clean: ## Remove .venv and all that was built, cached or measured
 	rm -rf .venv build dist src/*.egg-info .coverage .coverage.* htmlcov

@@ -19,14 +19,14 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from benchmarks.machine import busy, machine
 from benchmarks.proxy.load import has_wrk
 from benchmarks.proxy.measure import Measure
 from benchmarks.proxy.page import page
 from benchmarks.proxy.peers import peers
 from benchmarks.proxy.plot import plot
 from benchmarks.proxy.run import ROUNDS, Run
-from benchmarks.rounds import Spread
+from benchmarks.report.machine import busy, machine
+from benchmarks.report.spread import Spread
 
 FOLDER: Final = Path(__file__).parents[2] / "docs/benchmarks"
 _PHOTO: Final = Path(__file__).parents[2] / "tests/data/cat.jpg"

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from benchmarks import load as own
-from benchmarks.form import Form
+from benchmarks.load import closed_loop as own
+from benchmarks.load.form import Form
 
 _SCRIPT: Final = Path(__file__).with_name("load.lua")
 _PATIENCE_S: Final = 10

@@ -1,4 +1,4 @@
-"""The rounds of `make bench-proxy`: who is measured with what, one at a time."""
+"""The rounds of `make bench-proxy`: each proxy is measured with each load, one at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from benchmarks.form import Form
+from benchmarks.load.form import Form
 from benchmarks.proxy import peers as who
 from benchmarks.proxy.load import Sent, has_wrk, load
 from benchmarks.proxy.memory import Memory

@@ -1,4 +1,4 @@
-"""The memory of a process, and the most that it had for a while."""
+"""The memory of a server: its growth up to the peak."""
 
 from __future__ import annotations
 

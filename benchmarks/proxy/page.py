@@ -1,17 +1,17 @@
-"""How `make bench-proxy` tells what it found, in docs/benchmarks/proxies.md."""
+"""The page of `make bench-proxy`, docs/benchmarks/proxies.md."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
 
-from benchmarks.bars import Bar
-from benchmarks.machine import QUIET, machine, versions
 from benchmarks.proxy.measure import LARGE_BYTES, LARGE_CONNECTIONS, Cell, Found, Kind
 from benchmarks.proxy.peers import ANSWER_BYTES, DIRECT, HAPROXY
 from benchmarks.proxy.run import MS, Run
-from benchmarks.rounds import Spread
-from benchmarks.validity import verdict
+from benchmarks.report.bar import Bar
+from benchmarks.report.machine import QUIET, machine, versions
+from benchmarks.report.spread import Spread
+from benchmarks.report.validity import verdict
 
 
 def page(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""Who is measured: tfleet's proxy and its peers, all in front of the same backend.
+"""The proxies that are measured: tfleet's proxy and its peers, all in front of the same backend.
 
 Each has one process that works (HAProxy: one thread), so that processor time can be compared. What is not
 installed is left out, with the reason.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.process import Server
+from benchmarks.report.server_process import Server
 from tests.support.canned_server import nobody
 from tests.support.environment import users_environment
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.bars import Bar
 from benchmarks.proxy.measure import LARGE_CONNECTIONS, Cell, Found, Round
 from benchmarks.proxy.peers import HAPROXY, LOOKUP, NGINX, NODE, NODE_LOOKUP, TFLEET
-from benchmarks.rounds import Spread
-from benchmarks.validity import crowded, short
+from benchmarks.report.bar import Bar
+from benchmarks.report.spread import Spread
+from benchmarks.report.validity import crowded, short
 
 MS: Final = " ms"
 ROUNDS: Final = 5

@@ -104,4 +104,8 @@ def _is_there(span: str) -> bool:
 
 def _can_be_run(module: str) -> bool:
     path = (ROOT / "src" if module.startswith("tfleet") else ROOT) / module.replace(".", "/")
-    return module == "benchmarks.NAME" or path.with_suffix(".py").exists() or (path / "__main__.py").exists()
+    return (
+        module == "benchmarks.FOLDER.NAME"
+        or path.with_suffix(".py").exists()
+        or (path / "__main__.py").exists()
+    )

@@ -1,13 +1,13 @@
 """A proxy holds no more after tens of thousands of requests of all kinds than it did before.
 
-`python -m benchmarks.soak` looks at it for longer.
+`python -m benchmarks.proxy.soak` looks at it for longer.
 """
 
 import pytest
 
-from benchmarks.soak.clients import Clients
-from benchmarks.soak.growth import mb_per_100k
-from benchmarks.soak.process import Proxy, proxy
+from benchmarks.proxy.soak.clients import Clients
+from benchmarks.proxy.soak.growth import mb_per_100k
+from benchmarks.proxy.soak.process import Proxy, proxy
 from tests.support.waiting import eventually
 
 MAX_MB_PER_100K = 1.0

@@ -1,0 +1,51 @@
+"""The load of wrk, which takes little CPU time from the server that it shares the machine with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from benchmarks.load.form import Form
+from benchmarks.report.figures import Figures, rate
+
+_SCRIPT = Path(__file__).with_name("post.lua")
+_PATIENCE_S = 30
+
+
+def found() -> str | None:
+    """wrk as it names itself, with its version, where it is installed."""
+    if shutil.which("wrk") is None:
+        return None
+    said = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout
+    return " ".join(said.split()[:2]) or "wrk"
+
+
+def load(url: str, form: Form, connections: int, seconds: float) -> Figures:
+    """Post the form for so long, a whole number of seconds."""
+    with tempfile.NamedTemporaryFile(prefix="tfleet-bench-") as body:
+        body.write(form.body)
+        body.flush()
+        command = [
+            *("wrk", "--threads", "1", "--connections", str(connections)),
+            *("--duration", f"{seconds:.0f}s", "--timeout", f"{_PATIENCE_S}s", "--script", str(_SCRIPT)),
+            *(url, "--", body.name, form.content_type),
+        ]
+        return read(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def read(output: str) -> Figures:
+    """What wrk and our script printed. Raises ValueError where the script's line is missing."""
+    lines = [line for line in output.splitlines() if line.startswith("{")]
+    if not lines:
+        raise ValueError(f"wrk said nothing of its answers: {output[-500:]}")
+    said = json.loads(lines[-1])
+    return Figures(
+        per_second=rate(said["began_s"], said["answered_s"]),
+        p50_ms=said["p50_us"] / 1000,
+        p99_ms=said["p99_us"] / 1000,
+        answered=len(said["answered_s"]),
+        failed=said["failed"],
+    )
