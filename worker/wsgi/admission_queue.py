@@ -9,7 +9,8 @@ The rules:
 - A part of these bytes is kept for small bodies, so that a few bodies of 30 MB do not cause the rejection of
   photographs.
 - A body is accepted if all of it would have room. Then it counts with the bytes that have arrived, so a
-  client that announces a large body and sends nothing takes no room.
+  client that announces a large body and sends nothing takes no room. Bodies that have stopped give their room
+  to those that come: see incoming_body.py.
 - A place is given up when a thread takes the request, not before: also one whose client has gone keeps it
   until then, or the list of them would have no bound. Bytes are given up with the client.
 """

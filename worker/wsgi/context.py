@@ -20,7 +20,7 @@ from tfleet.httpd.interfaces import Client
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.admission_queue import AdmissionQueue
 from tfleet.worker.wsgi.environ import QUEUE, environ_of, path_info
-from tfleet.worker.wsgi.incoming_body import BodyLimits
+from tfleet.worker.wsgi.incoming_body import ArrivingBodies, BodyLimits
 from tfleet.worker.wsgi.page_queue import PageQueue
 from tfleet.worker.wsgi.response import Application, WsgiResponse, call
 from tfleet.worker.wsgi.thread_pool import ThreadPool
@@ -55,6 +55,7 @@ class WsgiContext:
     queue: AdmissionQueue
     threads: ThreadPool
     pages: PageQueue
+    arriving: ArrivingBodies
     loop: asyncio.AbstractEventLoop
 
     def respond(

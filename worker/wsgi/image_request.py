@@ -56,8 +56,11 @@ class ImageRequest:
         self._head = head
         self._client = client
         self._path = path
-        self._body = IncomingBody(head, context.queue, context.site.body_limits, context.loop.time())
-        self._refusal: Refusal | None = rejection or self._body.admit(asks_first=head.expect is not None)
+        now_s = context.loop.time()
+        self._body = IncomingBody(head, context.queue, context.arriving, context.site.body_limits, now_s)
+        self._refusal: Refusal | None = rejection or self._body.admit(
+            now_s, asks_first=head.expect is not None
+        )
         self._began_s = self._arrived_s = time.perf_counter()
         self._started = self._ended = self._gone = False
         self._settled = False
@@ -81,6 +84,7 @@ class ImageRequest:
     def body_ended(self) -> None:
         """The whole body has been received."""
         self._ended = True
+        self._refusal = self._refusal or self._body.end()
         self._go_on()
 
     def body_failed(self, reason: str) -> None:

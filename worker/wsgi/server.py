@@ -28,7 +28,7 @@ from tfleet.runtime.open_files import raise_open_files_limit
 from tfleet.worker.wsgi.admission_queue import AdmissionQueue, QueueLimits
 from tfleet.worker.wsgi.bridge import Bridge
 from tfleet.worker.wsgi.context import CheckTicket, NoteRefusal, WsgiContext, WsgiSite
-from tfleet.worker.wsgi.incoming_body import BodyLimits
+from tfleet.worker.wsgi.incoming_body import ArrivingBodies, BodyLimits
 from tfleet.worker.wsgi.page_queue import PageQueue
 from tfleet.worker.wsgi.response import Application
 from tfleet.worker.wsgi.thread_pool import ThreadPool
@@ -192,7 +192,8 @@ class WsgiServer:
 
     async def _serve(self, site: WsgiSite, started: Future[_Running]) -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        bridge = Bridge(WsgiContext(site, self.queue, self._threads, self._pages, loop))
+        context = WsgiContext(site, self.queue, self._threads, self._pages, ArrivingBodies(), loop)
+        bridge = Bridge(context)
         errors = WorkerErrorResponses(site.cors, site.note_refusal)
         server = httpd.Server(bridge, errors, self._connection_limits, loop)
         server.listen(self._sockets)
