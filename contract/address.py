@@ -41,7 +41,7 @@ class Address:
     def parse(cls, text: str, *, default_port: int | None = None) -> Address:
         """Read `host:port`, `[v6]:port` or, with a default port, a bare host.
 
-        Raises BadAddressError where the text is none of these or the port is outside 1 to 65535.
+        Raises BadAddressError where the text has none of these forms or the port is outside 1 to 65535.
         """
         host, port_text = _split(text.strip())
         if not is_host(host):

@@ -2,9 +2,9 @@
 
 Start it with `python -m tfleet.deploy.docker.docker_socket_proxy`.
 
-Workers ask the engine where their port is published. Who may use its socket may do anything to the machine,
-and read every container's secrets from its environment; a read-only mount does not prevent that. So only this
-process has the socket. It answers the containers in its network, and only these requests:
+Workers ask the engine where their port is published. A process that can use its socket can do anything to
+the machine, and read every container's secrets from its environment; a read-only mount does not prevent that.
+So only this process has the socket. It answers the containers in its network, and only these requests:
 
 - GET /version: the versions of the engine's API.
 - GET /containers/ID/json: id, name and ports of one container.

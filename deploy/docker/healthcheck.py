@@ -17,7 +17,7 @@ _QUESTION: Final = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: clos
 
 
 def ready(port: int) -> tuple[bool, str]:
-    """What `/readyz` at this port of loopback answers, and the answer's beginning or why there is none."""
+    """Whether `/readyz` at this port of loopback says 200, and the response's beginning or the error."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S) as connection:
             connection.sendall(_QUESTION)

@@ -191,7 +191,7 @@ def _checks(
 ) -> Iterator[CheckDefinition]:
     fields = [_check_fields(value) for value in document.items("checks")]
     single = _check_fields(document.raw("check"))
-    # To Consul an empty `check` is none, while an empty one of `checks` is wrong.
+    # Consul ignores an empty `check`, but rejects an empty entry of `checks`.
     if any(single.has(field) for field in _CHECK | _OTHER_CHECKS):
         fields.insert(0, single)
     for number, check in enumerate(fields, start=1):

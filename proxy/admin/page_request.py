@@ -11,7 +11,7 @@ Rules:
   response for that long is disconnected.
 - `Expect: 100-continue` is met where the application does not answer at once, so that a refusal comes before
   the body.
-- A client that leaves takes the request along: the application's handler is cancelled.
+- If the client disconnects, the application's handler is cancelled.
 - The application counts the request and writes the access log. What it never saw is logged here.
 """
 

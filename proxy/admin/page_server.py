@@ -18,7 +18,7 @@ from tfleet.contract.names import MAX_HEAD_BYTES
 from tfleet.proxy.admin.socket_folder import make_folder_again, new_socket_path, remove_left_behind
 
 _BACKLOG: Final = 1024
-# By then all that may finish has finished: what is left is broken off.
+# The clients' connections have drained by then: aiohttp aborts what is left.
 _SHUTDOWN_S: Final = 0.1
 # httpd has checked the head already, by its own limits. Each of these is more than what it lets through.
 _MAX_LINE_BYTES: Final = 2 * MAX_HEAD_BYTES
@@ -101,7 +101,7 @@ async def _listen_again(runner: web.AppRunner, site: web.UnixSite | None, path: 
 
 
 def _library_log() -> logging.Logger:
-    """Where aiohttp reports errors. A client's bad requests are none: PageRequest logs their refusal."""
+    """The logger of aiohttp's errors, without clients' bad requests: PageRequest logs their rejection."""
     log = logging.getLogger("tfleet.proxy.pages")
     log.addFilter(_is_no_bad_request)
     return log

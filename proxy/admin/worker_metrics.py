@@ -35,7 +35,7 @@ class WorkerMetricsPages:
                 return await _page(row, answer)
         except TimeoutError:
             raise _failed(row, f"gave no metrics within {_TIMEOUT.total:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a name that is none
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: an invalid host name
             raise _failed(row, f"gave no metrics: {plain_reason(error)}") from error
 
 

@@ -161,7 +161,7 @@ class RetryState:
         again = stale and self._stale < _MAX_STALE and repeatable
         if suspect or not again:
             self.failures.append(f"{member.id}: {error}")
-        # A stale connection is nobody's failure, so it costs nothing of the budget.
+        # A stale connection is not the worker's failure, so it does not use up the budget.
         if again:
             self._stale += 1
             return True

@@ -18,7 +18,7 @@ _TYPE: Final = "type"
 
 
 class JsonError(ValueError):
-    """A document is none of the type that is wanted."""
+    """The document does not have the wanted type."""
 
 
 def to_json(value: object) -> Any:

@@ -108,7 +108,7 @@ def send(writer: asyncio.StreamWriter, message: Message) -> None:
 
 
 async def receive(reader: asyncio.StreamReader) -> Message | None:
-    """The next message; None when the other side has ended, or sends what is none.
+    """The next message; None when the other side has ended, or has sent an invalid message.
 
     `reader` was made with a limit of MAX_MESSAGE_BYTES.
     """

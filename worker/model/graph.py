@@ -19,8 +19,8 @@ _INTERNAL: Final = "__saved_model_"  # signatures that the loader itself uses
 
 
 def load_frozen(path: Path) -> tf.Graph:
-    """Read a frozen GraphDef. Raises `ModelError` if the file is none, or if TensorFlow cannot load the
-    graph.
+    """Read a frozen GraphDef. Raises `ModelError` if the file is not a GraphDef, or if TensorFlow cannot load
+    the graph.
     """
     definition = tf.compat.v1.GraphDef()
     try:

@@ -94,7 +94,7 @@ class BusyTime:
 class AdmissionQueue:
     """Counts the requests that come in, that wait, and that are served. Safe to use from any thread.
 
-    A request is whatever stands for it; the end of one that is not counted, or not any more, does nothing.
+    Any hashable object may stand for a request. Ending one that is not counted (any more) has no effect.
     """
 
     def __init__(self, threads: int, limits: QueueLimits) -> None:

@@ -34,7 +34,7 @@ class WsgiResponse(NamedTuple):
 
 
 def call(application: Application, environ: dict[str, Any]) -> WsgiResponse:
-    """The application's answer. Raises what the application raises, and ValueError for what is no answer."""
+    """The application's response. Raises what the application raises, and ValueError if it is invalid."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
     written: list[bytes] = []
 

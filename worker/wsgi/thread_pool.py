@@ -21,8 +21,8 @@ class Job(Protocol):
 
 
 class ThreadPool:
-    """`count` threads, which take jobs in the order of their arrival. Any thread may call `submit`; only one
-    thread may call the other methods.
+    """`count` threads, which take jobs in the order of their arrival. Any thread may call `submit`. Only the
+    thread that owns the server may call `use` and `close`.
     """
 
     def __init__(self, count: int, name: str = "wsgi") -> None:
