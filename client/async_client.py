@@ -11,7 +11,7 @@ from tfleet.client import worker_status
 from tfleet.client.concurrency.iterate import items_on_demand
 from tfleet.client.concurrency.ordered_map import in_order
 from tfleet.client.errors import BadImageError, DeadlineExceededError, FleetError
-from tfleet.client.http import answers
+from tfleet.client.http import responses
 from tfleet.client.http.transport import Transport
 from tfleet.client.images.image import Source, load
 from tfleet.client.proxies.addresses import DEFAULT_PROXY, parse_proxies
@@ -145,8 +145,8 @@ class AsyncFleetClient:
         except TimeoutError as error:
             raise self._too_late(call) from error
         elapsed_ms = (clock() - started) * 1000
-        return answers.classification(
-            reply, request_id=call.request_id, elapsed_ms=elapsed_ms, failed_tries=len(call.tries)
+        return responses.classification(
+            reply, request_id=call.request_id, elapsed_ms=elapsed_ms, failed_attempts=len(call.attempts)
         )
 
     async def outcome(self, source: S, *, top: int | None = None) -> Outcome[S]:
@@ -216,7 +216,7 @@ class AsyncFleetClient:
         return reply, call
 
     def _too_late(self, call: Call) -> DeadlineExceededError:
-        tried = str(call.tries)
+        tried = str(call.attempts)
         return DeadlineExceededError(
             f"no answer from {self._proxies} in {self._timeout_s:g} s{f' ({tried})' if tried else ''}",
             request_id=call.request_id,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from tfleet.client.errors import FleetUnavailableError, UnexpectedAnswerError
-from tfleet.client.http import answers
+from tfleet.client.http import responses
 from tfleet.client.http.transport import LostConnectionError
 from tfleet.contract.names import TICKET
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tfleet.contract.address import Address
 
 _POLL_EVERY_S: Final = 0.2
-_ANSWER_TIMEOUT_S: Final = 5.0
+_RESPONSE_TIMEOUT_S: Final = 5.0
 _OK: Final = 200
 _ACCEPTED: Final = 202
 _UNAUTHORIZED: Final = 401
@@ -67,20 +67,20 @@ class WorkerDrain:
     async def begin(self) -> None:
         """Tell the worker to drain; harmless if it is draining already. Raises FleetError."""
         try:
-            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+            async with asyncio.timeout(_RESPONSE_TIMEOUT_S):
                 await self._hold()
                 headers = {TICKET: self._ticket} if self._ticket else {}
                 reply = await self._transport.post_empty(
                     f"{self._address.url}/drain{self._addressee}", headers
                 )
         except (LostConnectionError, TimeoutError) as error:
-            reason = str(error) or f"no answer in {_ANSWER_TIMEOUT_S:g} s"
+            reason = str(error) or f"no answer in {_RESPONSE_TIMEOUT_S:g} s"
             raise FleetUnavailableError(
                 f"cannot reach {self._worker.id} at {self._address} from here: {reason}"
             ) from error
         if reply.status == _MISDIRECTED:
             raise UnexpectedAnswerError(
-                f"another worker answers at {self._address}: {answers.failure(reply)}", status=reply.status
+                f"another worker answers at {self._address}: {responses.failure(reply)}", status=reply.status
             )
         if reply.status == _UNAUTHORIZED and not self._ticket:
             raise UnexpectedAnswerError(
@@ -89,7 +89,7 @@ class WorkerDrain:
                 status=reply.status,
             )
         if reply.status != _ACCEPTED:
-            raise answers.failure(reply)
+            raise responses.failure(reply)
 
     async def wait_gone(self, tell: Callable[[int], None]) -> None:
         """Return when the worker has finished its requests.
@@ -141,7 +141,7 @@ class WorkerDrain:
     async def _ask(self, path: str) -> tuple[int, bytes] | None:
         """Status and body of the answer; None if there is none."""
         try:
-            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+            async with asyncio.timeout(_RESPONSE_TIMEOUT_S):
                 reply = await self._transport.get(self._address.url + path, {})
         except (LostConnectionError, UnexpectedAnswerError, TimeoutError):
             return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from tfleet.client.errors import UnexpectedAnswerError
-from tfleet.client.http.answers import failure, succeeded
+from tfleet.client.http.responses import failure, succeeded
 from tfleet.client.routes.lookup import sendable_ticket
 from tfleet.contract.names import TICKET
 

@@ -29,7 +29,7 @@ from tfleet.client.errors import (
     UnexpectedAnswerError,
     WorkerFailedError,
 )
-from tfleet.client.http import answers
+from tfleet.client.http import responses
 from tfleet.client.http.transport import LostConnectionError
 from tfleet.client.proxies.addresses import ProxiesInRegistry, ProxyAddresses
 from tfleet.client.proxies.consul_resolver import ConsulResolver
@@ -90,7 +90,7 @@ class ProxyFailover:
         """
         asked = _Asked(deadline_s, request_id)
         while (url := await self._next(asked.failures) or asked.late) is not None:
-            reply = await self._try(url, send, asked)
+            reply = await self._attempt(url, send, asked)
             if reply is not None:
                 return reply
         if asked.declined is not None:
@@ -102,7 +102,7 @@ class ProxyFailover:
         if self._finder is not None:
             await self._finder.close()
 
-    async def _try(self, url: str, send: Send, asked: _Asked) -> HttpResponse | None:
+    async def _attempt(self, url: str, send: Send, asked: _Asked) -> HttpResponse | None:
         """The proxy's answer; None if another one should be tried."""
         began_s = _now_s()
         try_timeout_s = self._timeout_s(url, asked, began_s)
@@ -161,7 +161,7 @@ class ProxyFailover:
             self._finder.doubt()
 
     def _declined(self, url: str, reply: HttpResponse) -> FleetError:
-        refusal = answers.failure(reply)
+        refusal = responses.failure(reply)
         assert isinstance(refusal, TryLaterError)
         rest_s = _REST_S if refusal.retry_after_s is None else refusal.retry_after_s
         self._proxies = self._proxies.resting(url, rest_s, _now_s())

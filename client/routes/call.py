@@ -14,13 +14,13 @@ class Call:
     """One call, which may need several requests.
 
     `deadline` is in seconds on the clock that `headers` is given. `top` is the number of predictions; None
-    for the worker's default. `tries` are the attempts so far, in p2p mode.
+    for the worker's default. `attempts` are those made so far, in p2p mode.
     """
 
     request_id: str
     deadline: float
     top: int | None = None
-    tries: Attempts = field(default_factory=Attempts, compare=False)
+    attempts: Attempts = field(default_factory=Attempts, compare=False)
 
     @property
     def path(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from tfleet.client.errors import UnexpectedAnswerError
-from tfleet.client.http.answers import succeeded
+from tfleet.client.http.responses import succeeded
 from tfleet.contract.address import Address, BadAddressError
 from tfleet.contract.names import LEASE_SIZE
 

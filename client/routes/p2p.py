@@ -11,7 +11,7 @@ The rules:
   is renewed at once and the image sent again; if the new ticket is rejected as well, the worker has failed.
 - Each image names its worker. If another worker has that address now, it answers 421 without reading the
   body, which counts as a failure of the worker that was named.
-- At most MAX_TRIES attempts, so that an overloaded fleet does not get even more requests.
+- At most MAX_ATTEMPTS attempts, so that an overloaded fleet does not get even more requests.
 - Any other answer is returned.
 - If the first worker of a lease can't be reached, all others are probed at once, and those that don't answer
   are left out. If no worker is reachable, images go through the proxy. If that succeeds, the following images
@@ -34,7 +34,7 @@ from tfleet.client.errors import (
     TryLaterError,
     UnexpectedAnswerError,
 )
-from tfleet.client.http import answers
+from tfleet.client.http import responses
 from tfleet.client.http.transport import LostConnectionError
 from tfleet.client.routes.attempts import PAUSE_S
 from tfleet.client.routes.forward import Forward
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 AGAIN_AFTER_S: Final = 30.0
 _JITTER: Final = 0.25
-MAX_TRIES: Final = 5
+MAX_ATTEMPTS: Final = 5
 _UNAUTHORIZED: Final = 401
 _MISDIRECTED: Final = 421
 _WRONG_WORKER: Final = frozenset({_UNAUTHORIZED, _MISDIRECTED})
@@ -131,23 +131,23 @@ class PeerToPeer:
                 self._fallback = self._fallback.on(_now_s(), self._rng)
                 self._probes.begin(self._check_direct_route)
             return await self._forward.send(image, call)
-        while len(call.tries) < MAX_TRIES:
+        while len(call.attempts) < MAX_ATTEMPTS:
             try:
-                worker = await self._renewal.worker(call.tries.avoided, call.request_id)
+                worker = await self._renewal.worker(call.attempts.avoided, call.request_id)
             except FleetError as error:
                 return await self._last_resort(image, call, error)
             if worker is not None:
-                reply = await self._try(worker, image, call)
+                reply = await self._attempt(worker, image, call)
                 if reply is not None:
                     return reply
                 # No worker of this lease has ever answered: probe all now, instead of one timeout after the
                 # other.
                 if not self._renewal.lease.answered_once:
-                    call.tries.avoid(await self._probes.result(self._probe_all))
-            elif not await _waited_for_busy(call) and not call.tries.retry_late():
+                    call.attempts.avoid(await self._probes.result(self._probe_all))
+            elif not await _waited_for_busy(call) and not call.attempts.retry_late():
                 break
         return await self._last_resort(
-            image, call, call.tries.error(str(self._proxies), request_id=call.request_id)
+            image, call, call.attempts.error(str(self._proxies), request_id=call.request_id)
         )
 
     async def close(self) -> None:
@@ -155,9 +155,9 @@ class PeerToPeer:
         await self._probes.close()
         await self._renewal.close()
 
-    async def _try(self, worker: FoundWorker, image: Image, call: Call) -> HttpResponse | None:
+    async def _attempt(self, worker: FoundWorker, image: Image, call: Call) -> HttpResponse | None:
         """The worker's answer; None if another worker should be tried."""
-        call.tries.ask(worker)
+        call.attempts.ask(worker)
         ticket = self._renewal.lease.ticket
         headers = call.headers(_now_s(), ticket, worker.name)
         try:
@@ -170,20 +170,20 @@ class PeerToPeer:
                 # It is reachable, which counts even if it has failed: no fallback through the proxy.
                 self._renewal.answered(worker)
             self._renewal.failed(worker)
-            call.tries.failed(str(error), late=error.late)
+            call.attempts.failed(str(error), late=error.late)
             self._last_failure = f"{worker.address}: {error}"
             return None
         self._renewal.answered(worker)
-        ticket_rejected = reply.status == _UNAUTHORIZED and call.tries.may_renew_ticket()
+        ticket_rejected = reply.status == _UNAUTHORIZED and call.attempts.may_renew_ticket()
         if ticket_rejected and await self._renewal.another_ticket(ticket, call.request_id):
             self._renewal.answered(worker)  # again, for the new lease
             return None
         if reply.status not in _TRY_ANOTHER:
             return reply
-        refusal = answers.failure(reply, request_id=call.request_id)
+        refusal = responses.failure(reply, request_id=call.request_id)
         if reply.status in _WRONG_WORKER:
             # 401 and 421 are no error of the caller's image.
-            refusal = FleetUnavailableError(answers.detail(reply) or reply.describe(), status=reply.status)
+            refusal = FleetUnavailableError(responses.detail(reply) or reply.describe(), status=reply.status)
         assert isinstance(refusal, TryLaterError)
         if isinstance(refusal, BusyError):
             rest_s = refusal.retry_after_s
@@ -191,7 +191,7 @@ class PeerToPeer:
             self._renewal.busy(worker, PAUSE_S if rest_s is None else rest_s)
         else:
             self._renewal.failed(worker)
-        call.tries.failed(str(refusal), refusal)
+        call.attempts.failed(str(refusal), refusal)
         return None
 
     async def _last_resort(self, image: Image, call: Call, error: FleetError) -> HttpResponse:
@@ -200,8 +200,8 @@ class PeerToPeer:
         """
         lease = self._renewal.lease
         # Another call may have renewed the lease since.
-        others = any(worker.id not in call.tries.avoided for worker in lease.workers)
-        if others or lease.answered_once or call.tries.any_answered or not lease.forwards:
+        others = any(worker.id not in call.attempts.avoided for worker in lease.workers)
+        if others or lease.answered_once or call.attempts.any_answered or not lease.forwards:
             raise error
         try:
             reply = await self._forward.send(image, call)
@@ -234,7 +234,7 @@ class PeerToPeer:
         workers = self._renewal.lease.workers
         async with asyncio.TaskGroup() as group:
             # All at once: together they take one probe timeout, not one each.
-            asked = [group.create_task(self._answers(worker)) for worker in workers]
+            asked = [group.create_task(self._responds(worker)) for worker in workers]
         unreachable = []
         for worker, task in zip(workers, asked, strict=True):
             if task.result():
@@ -244,7 +244,7 @@ class PeerToPeer:
                 unreachable.append(worker)
         return tuple(unreachable)
 
-    async def _answers(self, worker: FoundWorker) -> bool:
+    async def _responds(self, worker: FoundWorker) -> bool:
         url, headers = f"{worker.address.url}/healthz", {REQUEST_ID: request_id(None)}
         try:
             async with asyncio.timeout(_PROBE_TIMEOUT_S):
@@ -256,11 +256,11 @@ class PeerToPeer:
 
 async def _waited_for_busy(call: Call) -> bool:
     """Wait until a busy worker may be tried again. False if there is none, or not enough time."""
-    pause_s = call.tries.pause_s()
+    pause_s = call.attempts.pause_s()
     if pause_s is None or _now_s() + pause_s >= call.deadline:
         return False
     await asyncio.sleep(pause_s)
-    call.tries.retry_busy()
+    call.attempts.retry_busy()
     return True
 
 

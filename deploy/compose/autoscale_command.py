@@ -29,7 +29,7 @@ from tfleet.runtime.clean_exit import clean_exit
 
 _INTERVAL_S: Final = 15.0
 """The default of --horizontal-pod-autoscaler-sync-period."""
-_ANSWER_TIMEOUT_S: Final = 5.0
+_RESPONSE_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ async def _autoscale(
     """Run until a signal arrives."""
     task = asyncio.current_task()
     assert task is not None
-    async with AsyncFleetClient(options.proxy, timeout_s=_ANSWER_TIMEOUT_S) as client:
+    async with AsyncFleetClient(options.proxy, timeout_s=_RESPONSE_TIMEOUT_S) as client:
         scaler = Autoscaler(
             engine,
             LoadReader(client),

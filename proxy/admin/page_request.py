@@ -231,7 +231,7 @@ class PageRequest:
             piece = b"%x\r\n%b\r\n" % (len(piece), piece)
         self._client.send(begin + piece)
 
-    def answer_ended(self, *, reusable: bool) -> None:
+    def response_ended(self, *, reusable: bool) -> None:
         """End the response to the client."""
         end = self._begin_response()
         if self._response_chunked and self._head.method != b"HEAD":

@@ -178,7 +178,7 @@ class Attempt:
         assert self._head is not None
         self._owner.piece_came(self._head, piece)
 
-    def answer_ended(self, *, reusable: bool) -> None:
+    def response_ended(self, *, reusable: bool) -> None:
         assert self._head is not None
         assert self._connection is not None
         connection, self._connection = self._connection, None

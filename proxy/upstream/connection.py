@@ -38,7 +38,7 @@ class ResponseSink(Protocol):
     def piece_came(self, piece: bytes) -> None:
         """The next piece of the body, without its framing."""
 
-    def answer_ended(self, *, reusable: bool) -> None:
+    def response_ended(self, *, reusable: bool) -> None:
         """The response is complete. `reusable` is whether the connection can take another request, as far as
         the response says.
         """
@@ -213,7 +213,7 @@ class WorkerConnection(asyncio.Protocol):
         if body.ended:
             # First: the callback puts this connection into the pool, ready for the next request.
             self._sink = None
-            sink.answer_ended(reusable=self._keep_alive and taken == len(data))
+            sink.response_ended(reusable=self._keep_alive and taken == len(data))
 
     def _read_more_chunks(self) -> None:
         data, self._unread_chunks = self._unread_chunks, b""
@@ -232,7 +232,7 @@ class WorkerConnection(asyncio.Protocol):
         # Only a body that is delimited by the end of its connection is complete now; any other was cut off.
         if whole and isinstance(self._body, ToTheEnd):
             self._sink = None
-            sink.answer_ended(reusable=False)
+            sink.response_ended(reusable=False)
         elif self._body is not None:
             self._break_off("it broke off in its answer", took_all=took_all)
         elif self._received:

@@ -16,7 +16,7 @@ from tfleet.client import (
     FleetUnavailableError,
     UnexpectedAnswerError,
 )
-from tfleet.client.routes.p2p import MAX_TRIES
+from tfleet.client.routes.p2p import MAX_ATTEMPTS
 
 if TYPE_CHECKING:
     from tests.client.conftest import Handler, ScriptedFleet
@@ -134,12 +134,14 @@ async def test_a_deadline_error_names_each_worker_too(fleet: ScriptedFleet, nobo
 
 
 async def test_the_image_is_sent_to_a_few_workers_and_no_more(fleet: ScriptedFleet) -> None:
-    leaving = [fleet.server(otherwise=fleet.problem(503, f"worker {n} leaves")) for n in range(MAX_TRIES + 2)]
+    leaving = [
+        fleet.server(otherwise=fleet.problem(503, f"worker {n} leaves")) for n in range(MAX_ATTEMPTS + 2)
+    ]
     proxy = fleet.server(otherwise=fleet.names(*(worker.address for worker in leaving)))
     async with p2p(proxy) as client:
-        with pytest.raises(FleetUnavailableError, match=f"worker {MAX_TRIES - 1} leaves"):
+        with pytest.raises(FleetUnavailableError, match=f"worker {MAX_ATTEMPTS - 1} leaves"):
             await client.classify(b"BM")
-    assert [len(worker.seen) for worker in leaving] == [1] * MAX_TRIES + [0, 0]
+    assert [len(worker.seen) for worker in leaving] == [1] * MAX_ATTEMPTS + [0, 0]
 
 
 async def test_with_only_a_busy_worker_left_a_call_waits(fleet: ScriptedFleet, nobody: str) -> None:
@@ -171,7 +173,7 @@ async def test_a_busy_fleet_gets_few_retries(fleet: ScriptedFleet) -> None:
     async with p2p(proxy) as client:
         with pytest.raises(BusyError):
             await client.classify(b"BM")
-    assert len(worker.seen) == MAX_TRIES
+    assert len(worker.seen) == MAX_ATTEMPTS
 
 
 async def test_if_all_workers_are_late_each_is_asked_once_more(fleet: ScriptedFleet) -> None:

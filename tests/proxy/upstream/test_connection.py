@@ -212,7 +212,7 @@ class Turns:
     def piece_came(self, piece: bytes) -> None:
         self.received[self._turn] += len(piece)
 
-    def answer_ended(self, *, reusable: bool) -> None:
+    def response_ended(self, *, reusable: bool) -> None:
         self.end.append("whole")
 
     def broke_off(self, reason: str, *, silently: bool, took_all: bool) -> None:

@@ -1,4 +1,4 @@
-"""Turn the fleet's answers into classifications or exceptions. No I/O.
+"""Turn the fleet's responses into classifications or exceptions. No I/O.
 
 A status counts even if the body is not tfleet's: a load balancer in front of the fleet answers 413 or 502 in
 HTML, and the caller reacts in the same way. Only an answer that neither the fleet nor a balancer gives is
@@ -41,17 +41,17 @@ _MAX_RETRY_AFTER_DIGITS: Final = 6
 
 
 def classification(
-    reply: HttpResponse, *, request_id: str, elapsed_ms: float, failed_tries: int = 0
+    reply: HttpResponse, *, request_id: str, elapsed_ms: float, failed_attempts: int = 0
 ) -> Classification:
     """Read the answer of `POST /predict`; raises the FleetError that any other answer means.
 
-    `request_id` is the id that was sent, `elapsed_ms` the duration of the call so far, `failed_tries` the
+    `request_id` is the id that was sent, `elapsed_ms` the duration of the call so far, `failed_attempts` the
     number of the client's failed attempts before.
     """
     document = succeeded(reply, request_id=request_id)
     predictions = _predictions(document.get("predictions"))
     if predictions is None:
-        raise _not_our_answer(reply, request_id)
+        raise _not_our_response(reply, request_id)
     return Classification(
         predictions,
         worker=reply.headers.get(contract.WORKER, ""),
@@ -59,7 +59,7 @@ def classification(
         request_id=reply.headers.get(contract.REQUEST_ID, request_id),
         timing=parse_server_timing(reply.headers.get(contract.SERVER_TIMING, "")),
         elapsed_ms=elapsed_ms,
-        retries=failed_tries + (whole_number(reply.headers.get(contract.RETRIES, "")) or 0),
+        retries=failed_attempts + (whole_number(reply.headers.get(contract.RETRIES, "")) or 0),
     )
 
 
@@ -69,7 +69,7 @@ def succeeded(reply: HttpResponse, *, request_id: str | None = None) -> dict[str
         raise failure(reply, request_id=request_id)
     document = reply.document()
     if document is None:
-        raise _not_our_answer(reply, request_id)
+        raise _not_our_response(reply, request_id)
     return document
 
 
@@ -88,10 +88,10 @@ def failure(reply: HttpResponse, *, request_id: str | None = None) -> FleetError
         return UnexpectedAnswerError(f"{reply.url}: {said}", status=status, request_id=request_id)
     if status in _REJECTED_BY_FLEET_OR_BALANCER or (said is not None and status >= _BAD_REQUEST):
         return BadImageError(message, status=status, request_id=request_id)
-    return _not_our_answer(reply, request_id)
+    return _not_our_response(reply, request_id)
 
 
-def _not_our_answer(reply: HttpResponse, request_id: str | None) -> UnexpectedAnswerError:
+def _not_our_response(reply: HttpResponse, request_id: str | None) -> UnexpectedAnswerError:
     location = reply.headers.get("Location")
     if reply.status == _ELSEWHERE and contract.WORKER in reply.headers:
         message = f"{reply.url} is a proxy in p2p mode, which takes no images itself: use p2p=True, or --p2p"

@@ -17,7 +17,7 @@ from tfleet.client import (
     UnexpectedAnswerError,
     WorkerFailedError,
 )
-from tfleet.client.http.answers import classification, failure
+from tfleet.client.http.responses import classification, failure
 from tfleet.client.http.transport import HttpResponse
 
 URL = "http://proxy:12480/predict"
@@ -51,7 +51,7 @@ def test_a_classification_has_what_document_and_headers_say() -> None:
 @pytest.mark.parametrize(("header", "retries"), [("2", 3), ("", 1), ("many", 1)])
 def test_retries_count_the_proxys_and_the_clients(header: str, retries: int) -> None:
     answer = reply(200, {"predictions": []}, X_Retries=header)
-    assert classification(answer, request_id="r", elapsed_ms=1, failed_tries=1).retries == retries
+    assert classification(answer, request_id="r", elapsed_ms=1, failed_attempts=1).retries == retries
 
 
 def test_missing_headers_are_empty_and_the_id_is_the_sent_one() -> None:
