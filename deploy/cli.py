@@ -21,6 +21,18 @@ _COMMANDS = (
         short_help="Serve one TensorFlow model, and register it.",
         extra="worker",
     ),
+    LazyGroup(
+        "model",
+        help="Look at a model, and prepare it for serving.",
+        commands=(
+            LazyCommand(
+                "show",
+                "tfleet.worker.model.commands.show:show",
+                short_help="Print a model's signatures and what was found out, without loading it.",
+                extra="worker",
+            ),
+        ),
+    ),
     LazyCommand(
         "proxy",
         "tfleet.proxy.cli:proxy",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final
 
@@ -51,12 +51,20 @@ class LazyCommand(click.Command):
             names = parent.command.unknown_variables(os.environ)
             parent.meta[UNKNOWN_VARIABLES] = names
             for name in names:
-                click.echo(f"tfleet {info_name}: {unknown_variable_message(name)}", err=True)
+                click.echo(f"{parent.command_path} {info_name}: {unknown_variable_message(name)}", err=True)
         return command.make_context(info_name, args, parent, **extra)
 
 
 class LazyGroup(click.Group):
     """A group of lazy commands that names the missing extra of a command, at its import and while it runs."""
+
+    def leaves(self, prefix: str = "") -> Iterator[tuple[str, LazyCommand]]:
+        """The commands in this group and in groups within, by what is typed after the program's name."""
+        for name, command in self.commands.items():
+            if isinstance(command, LazyGroup):
+                yield from command.leaves(f"{prefix}{name} ")
+            elif isinstance(command, LazyCommand):
+                yield f"{prefix}{name}", command
 
     def unknown_variables(self, environ: Mapping[str, str]) -> list[str]:
         """The variables that begin like tfleet's and that no command has."""
@@ -74,7 +82,7 @@ class LazyGroup(click.Group):
             if extra is None or (error.name or "").split(".")[0] == "tfleet":  # a bug of ours
                 raise
             raise CommandRefusedError(
-                f"the Python module {error.name} is missing: {ctx.info_name} {ctx.invoked_subcommand} "
+                f"the Python module {error.name} is missing: {ctx.command_path} {ctx.invoked_subcommand} "
                 f"needs the {_extras(extra)}: pip install 'tfleet[{extra}]'"
             ) from error
 

@@ -72,12 +72,12 @@ class Option:
 
     @property
     def anchor(self) -> str:
-        return f"{self.command}-{self.name}"
+        return f"{_anchor(self.command)}-{self.name}"
 
 
 def pages() -> dict[Path, str]:
     """Each generated page's path and text."""
-    commands = {name: _loaded(command) for name, command in cli.commands.items()}
+    commands = {name: command.load() for name, command in cli.leaves()}
     options = {name: tuple(_options(name, command)) for name, command in commands.items()}
     return {
         COMMAND_LINE: _command_line_page(commands, options),
@@ -87,14 +87,8 @@ def pages() -> dict[Path, str]:
 
 def all_options() -> Iterator[Option]:
     """Those of all commands."""
-    for name, command in cli.commands.items():
-        yield from _options(name, _loaded(command))
-
-
-def _loaded(command: click.Command) -> click.Command:
-    load = getattr(command, "load", None)
-    loaded: click.Command = command if load is None else load()
-    return loaded
+    for name, command in cli.leaves():
+        yield from _options(name, command.load())
 
 
 # Reading click's options.
@@ -168,12 +162,10 @@ def _command_line_page(
         "An option on the command line wins over its variable. [variables.md](variables.md) lists them all."
     )
     lines += ["", "| command | purpose | extra to install |", "|---|---|---|"]
-    for name, command in cli.commands.items():
-        extra = getattr(command, "extra", None)
-        needs = f"`tfleet[{extra}]`" if extra else "none"
-        lines.append(
-            f"| [`tfleet {name}`](#tfleet-{name}) | {_escaped(command.short_help or '')} | {needs} |"
-        )
+    for name, lazy in cli.leaves():
+        needs = f"`tfleet[{lazy.extra}]`" if lazy.extra else "none"
+        purpose = _escaped(lazy.short_help or "")
+        lines.append(f"| [`tfleet {name}`](#tfleet-{_anchor(name)}) | {purpose} | {needs} |")
     for name, command in commands.items():
         usage = command.get_usage(click.Context(command, info_name=f"tfleet {name}"))
         lines += ["", f"## tfleet {name}", "", "```text", " ".join(usage.split()), "```", ""]
@@ -181,6 +173,11 @@ def _command_line_page(
         for option in options[name]:
             lines += ["", *_entry(option)]
     return "\n".join(lines) + "\n"
+
+
+def _anchor(command: str) -> str:
+    """A command's name in links: that of `tfleet model show` is `model-show`."""
+    return command.replace(" ", "-")
 
 
 def _entry(option: Option) -> list[str]:

@@ -1,0 +1,120 @@
+"""`tfleet model show`, as a process and as a function."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.support.graphs import pixel_graph, write_graph, write_model, write_saved_model
+from tests.support.pictures import write_labels
+from tfleet.deploy.local.plan import PROGRAM
+from tfleet.worker.model.commands.show import show
+from tfleet.worker.model.tensorflow import tf
+
+
+def _show(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(show, list(map(str, arguments)))
+
+
+def _document(path: Path) -> Any:
+    return json.loads(_show(path, "--json").output)
+
+
+def test_a_saved_model_is_described(tmp_path: Path) -> None:
+    model = write_saved_model(tmp_path / "colours" / "3")
+    write_labels(model)
+    lines = _show(model).output.splitlines()
+    assert lines[0] == "model       colours/3"
+    assert f"format      SavedModel, by TensorFlow {tf.__version__}, " in lines[2]
+    for line in (
+        "labels      3  (labels.txt)",
+        "signature   serving_default (default), tensorflow/serving/predict",
+        "  input     picture float32[?, 8, 8, 3]",
+        "  output    shares float32[?, 3]",
+    ):
+        assert line in lines
+    assert lines[-1].startswith("call it     python3 -c ")
+
+
+def test_json_has_the_same(tmp_path: Path) -> None:
+    document = _document(write_saved_model(tmp_path / "colours" / "3"))
+    assert (document["name"], document["version"], document["tags"]) == ("colours", "3", [["serve"]])
+    assert document["default_signature"] == "serving_default"
+    (picture,) = document["signatures"]["serving_default"]["inputs"]
+    assert (picture["name"], picture["dtype"], picture["shape"]) == ("picture", "float32", [None, 8, 8, 3])
+    assert document["facts"]["labels"] == {"value": "none", "source": "default"}
+    assert document["missing_operations"] == []
+    assert shlex.split(document["example"])[0] == "python3"
+
+
+def test_a_frozen_graph_has_the_inputs_that_are_named(tmp_path: Path) -> None:
+    whole = _document(write_graph(tmp_path / "graph.pb", pixel_graph))
+    assert [each["name"] for each in whole["signatures"]["serving_default"]["inputs"]] == ["image"]
+    manifest = '[signatures.colours]\ninputs = {p = "image:0"}\noutputs = {s = "shares:0"}\n'
+    named = _document(write_model(tmp_path / "m" / "1", manifest=manifest))
+    assert [each["name"] for each in named["signatures"]["colours"]["inputs"]] == ["p"]
+    assert named["default_signature"] == "colours"
+
+
+def test_operations_that_tensorflow_lacks_are_named(tmp_path: Path) -> None:
+    # A node of an operation that nobody has registered, behind a graph that is whole.
+    graph = write_graph(tmp_path / "graph.pb", pixel_graph)
+    node = b"\x0a\x01t\x12\x0fSentencepieceOp"
+    graph.write_bytes(graph.read_bytes() + b"\x0a" + bytes([len(node)]) + node)
+    assert _document(graph)["missing_operations"] == ["SentencepieceOp"]
+    assert "missing ops SentencepieceOp (tensorflow-text): TensorFlow" in _show(graph).output
+
+
+def test_a_model_without_a_signature_says_so(tmp_path: Path) -> None:
+    output = _show(write_saved_model(tmp_path / "m", signature=False)).output
+    assert "signature   none" in output
+    assert "call it" not in output
+
+
+def test_another_tag_is_named(tmp_path: Path) -> None:
+    model = write_saved_model(tmp_path / "m")
+    (model / "model.toml").write_text('[model]\ntags = ["train"]\n')
+    result = _show(model)
+    assert result.exit_code == 2
+    assert "has no graph with the tags train; it has serve: set model.tags in " in result.stderr
+
+
+def test_what_is_no_model_is_exit_code_2(tmp_path: Path) -> None:
+    result = _show(tmp_path / "nowhere")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"tfleet model show: {tmp_path}/nowhere: there is no such file")
+
+
+def test_without_a_path_it_shows_the_default_model() -> None:
+    assert _show().output.startswith("model       efficientnet-lite0/1\n")
+
+
+@pytest.mark.process
+def test_it_takes_half_a_second_and_no_tensorflow(tmp_path: Path) -> None:
+    model = write_saved_model(tmp_path / "m")
+    command = [*PROGRAM, "model", "show", str(model)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert used.ru_utime + used.ru_stime < 0.5, "CPU seconds"
+    code = (
+        "import sys; from tfleet.worker.model.commands.show import show; show.callback(sys.argv[1], False);"
+        "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'flask')))"
+    )
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            code.replace("sys.argv[1]", "__import__('pathlib').Path(sys.argv[1])"),
+            str(model),
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )

@@ -1,0 +1,36 @@
+"""Operations that TensorFlow does not have."""
+
+import pytest
+
+from tfleet.worker.model.missing_ops import describe_missing, missing_ops, package_of, registered_ops
+from tfleet.worker.model.tensorflow import tf
+from tools.registered_ops import registered
+
+
+def test_the_list_is_what_tensorflow_has() -> None:
+    if tf.__version__ != registered_ops().version:
+        pytest.skip(f"the list is of TensorFlow {registered_ops().version}")
+    # Loading a library, as other tests may do, registers more.
+    assert registered_ops().names <= set(registered())
+    assert len(registered_ops().names) > 1800
+
+
+def test_what_the_list_lacks_is_missing() -> None:
+    assert missing_ops({"MatMul", "SentencepieceOp", "Nope", "While"}) == ("Nope", "SentencepieceOp")
+
+
+@pytest.mark.parametrize(
+    ("operation", "said"),
+    [
+        ("SentencepieceOp", "SentencepieceOp (tensorflow-text)"),
+        ("SimpleMLInferenceOpWithHandle", "SimpleMLInferenceOpWithHandle (tensorflow-decision-forests)"),
+        ("Addons>Rotate", "Addons>Rotate (tensorflow-addons)"),
+        ("Nope", "Nope"),
+    ],
+)
+def test_the_package_of_an_operation_is_named(operation: str, said: str) -> None:
+    assert describe_missing(operation) == said
+
+
+def test_no_operation_of_tensorflow_is_said_to_be_a_packages() -> None:
+    assert {name: package_of(name) for name in registered_ops().names if package_of(name)} == {}

@@ -1,0 +1,1 @@
+"""The commands of `tfleet model`, each imported when it runs."""

@@ -1,0 +1,132 @@
+"""`tfleet model show`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from tfleet.runtime.printable import printable
+from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.find import find_model
+from tfleet.worker.model.missing_ops import describe_missing, registered_ops
+from tfleet.worker.model.report import ModelReport, look_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfleet.worker.model.signature import Signature, TensorInfo
+
+_MAX_LABELS: Final = 5
+_MAX_TENSORS: Final = 40
+_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
+_UNIT: Final = 1024
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def show(path: Path | None, as_json: bool) -> None:
+    """Print what a model is, without loading it: its signatures, and what was found out about it.
+
+    PATH is what `tfleet worker --model` takes; without it, the model that comes with tfleet is shown.
+    TensorFlow is not imported: `tfleet model check` says whether the model runs.
+
+    \b
+      tfleet model show flowers/1
+      tfleet model show model.keras --json
+    """
+    try:
+        report = look_at(find_model(path))
+    except ModelError as error:
+        click.echo(printable(f"tfleet model show: {error}"), err=True)
+        sys.exit(2)
+    if as_json:
+        click.echo(json.dumps(as_document(report), indent=2))
+        return
+    for line in as_lines(report):
+        click.echo(printable(line))
+
+
+def as_document(report: ModelReport) -> dict[str, Any]:
+    """The report as JSON has it. A size of null is any size, a shape of null an unknown rank."""
+    spec = report.spec
+    return {
+        "name": spec.name,
+        "version": spec.version,
+        "path": str(spec.path),
+        "format": report.format.value,
+        "bytes": report.size_bytes,
+        "writer": report.writer or None,
+        "tags": [list(tags) for tags in report.tags],
+        "default_signature": report.default,
+        "signatures": {
+            name: {
+                "inputs": [_tensor(info) for info in signature.inputs],
+                "outputs": [_tensor(info) for info in signature.outputs],
+                "method": signature.method or None,
+            }
+            for name, signature in report.signatures.items()
+        },
+        "facts": {fact.name: {"value": fact.value, "source": fact.source} for fact in report.facts},
+        "labels": list(spec.labels),
+        "missing_operations": list(report.missing_ops),
+        "example": report.example,
+    }
+
+
+def _tensor(info: TensorInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "dtype": info.dtype,
+        "shape": None if info.shape is None else list(info.shape),
+        "tensor": info.tensor or None,
+        "optional": info.optional,
+    }
+
+
+def as_lines(report: ModelReport) -> Iterator[str]:
+    """The report for people."""
+    spec = report.spec
+    yield f"model       {spec.label}"
+    yield f"path        {spec.path}"
+    by = f", by {report.writer}" if report.writer else ""
+    yield f"format      {report.format}{by}, {_size(report.size_bytes)}"
+    if report.tags:
+        yield f"tags        {'; '.join(','.join(tags) or '(none)' for tags in report.tags)}"
+    for fact in report.facts:
+        yield f"{fact.name:<11} {fact.value}  ({fact.source})"
+    if spec.labels:
+        more = ", ..." if len(spec.labels) > _MAX_LABELS else ""
+        yield f"{'':<11} {', '.join(spec.labels[:_MAX_LABELS])}{more}"
+    for name, signature in report.signatures.items():
+        yield from _signature_lines(signature, default=name == report.default)
+    if not report.signatures:
+        yield "signature   none"
+    if report.missing_ops:
+        names = ", ".join(map(describe_missing, report.missing_ops))
+        yield f"missing ops {names}: TensorFlow {registered_ops().version} does not have them"
+    if report.example:
+        yield f"call it     {report.example}"
+
+
+def _signature_lines(signature: Signature, *, default: bool) -> Iterator[str]:
+    method = f", {signature.method}" if signature.method else ""
+    yield f"signature   {signature.name}{' (default)' if default else ''}{method}"
+    for title, infos in (("input", signature.inputs), ("output", signature.outputs)):
+        for info in infos[:_MAX_TENSORS]:
+            yield f"  {title:<9} {info}{' (optional)' if info.optional else ''}"
+        if len(infos) > _MAX_TENSORS:
+            yield f"  {title:<9} ... and {len(infos) - _MAX_TENSORS} more"
+
+
+def _size(count: float) -> str:
+    """Such as `17.6 MiB`."""
+    for unit in _UNITS[:-1]:
+        if count < _UNIT:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= _UNIT
+    return f"{count:.1f} {_UNITS[-1]}"

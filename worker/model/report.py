@@ -1,0 +1,162 @@
+"""What can be said of a model without loading it: `tfleet model show`. No TensorFlow, no Keras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.example import curl_line
+from tfleet.worker.model.formats import ModelFormat, file_format
+from tfleet.worker.model.frozen_signature import frozen_signature, named_tensor
+from tfleet.worker.model.kind import ModelKind
+from tfleet.worker.model.missing_ops import missing_ops
+from tfleet.worker.model.saved_model_proto import MetaGraph, operations, read_graph, read_saved_model
+from tfleet.worker.model.signature import DEFAULT_SIGNATURE, Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tfleet.worker.model.signature import TensorInfo
+    from tfleet.worker.model.spec import ModelSpec
+
+DEFAULT_TAGS: Final = ("serve",)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that is known of a model, and where from: the model, its model.toml, or a default."""
+
+    name: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """A model that was looked at and not loaded. `default` is the signature for requests that name none."""
+
+    spec: ModelSpec
+    format: ModelFormat
+    size_bytes: int
+    tags: tuple[tuple[str, ...], ...]
+    writer: str
+    signatures: Mapping[str, Signature]
+    default: str | None
+    facts: tuple[Fact, ...]
+    missing_ops: tuple[str, ...]
+
+    @property
+    def example(self) -> str | None:
+        """A line for a shell that calls the model; None if it has no signature."""
+        name = self.default or next(iter(self.signatures), None)
+        if name is None:
+            return None
+        return curl_line(
+            self.signatures[name],
+            image=any(fact.name == "kind" and fact.value == ModelKind.IMAGE for fact in self.facts),
+            columns=self.spec.serving.columns,
+            default=name == self.default,
+        )
+
+
+def look_at(spec: ModelSpec) -> ModelReport:
+    """Read the model's files. Raises `ModelError`."""
+    if spec.path.is_dir():
+        return _saved_model(spec)
+    found = file_format(spec.path)
+    if found is ModelFormat.FROZEN_GRAPH:
+        return _frozen_graph(spec)
+    return ModelReport(spec, found, _size(spec.path), (), "", {}, None, _facts(spec), ())
+
+
+def _saved_model(spec: ModelSpec) -> ModelReport:
+    graphs = read_saved_model(spec.path)
+    served = _served(spec, graphs)
+    used = operations(served.definition.graph_def)
+    return ModelReport(
+        spec,
+        ModelFormat.SAVED_MODEL,
+        _size(spec.path),
+        tuple(graph.tags for graph in graphs),
+        f"TensorFlow {served.tensorflow_version}" if served.tensorflow_version else "",
+        served.signatures,
+        _default(spec, served.signatures),
+        _facts(spec),
+        missing_ops(used),
+    )
+
+
+def _served(spec: ModelSpec, graphs: Iterable[MetaGraph]) -> MetaGraph:
+    """The graph with the tags that are served. Raises `ModelError`."""
+    wanted = set(spec.serving.tags or DEFAULT_TAGS)
+    there = list(graphs)
+    for graph in there:
+        if set(graph.tags) == wanted:
+            return graph
+    tags = "; ".join(",".join(graph.tags) or "(none)" for graph in there)
+    raise ModelError(
+        f"{spec.path}: has no graph with the tags {','.join(sorted(wanted))}; it has {tags}: "
+        f"set {spec.setting('model.tags', 'model.tags in a model.toml')}"
+    )
+
+
+def _frozen_graph(spec: ModelSpec) -> ModelReport:
+    graph = read_graph(spec.path)
+    signatures = _stated(spec, graph) or {DEFAULT_SIGNATURE: frozen_signature(graph)}
+    return ModelReport(
+        spec,
+        ModelFormat.FROZEN_GRAPH,
+        _size(spec.path),
+        (),
+        "",
+        signatures,
+        _default(spec, signatures),
+        _facts(spec),
+        missing_ops(operations(graph)),
+    )
+
+
+def _stated(spec: ModelSpec, graph: Any) -> dict[str, Signature]:
+    """The signatures of a frozen graph that model.toml or options state."""
+    stated = {name: (each.inputs, each.outputs) for name, each in spec.serving.signatures.items()}
+    if not stated and spec.input.tensor and spec.output.tensor:
+        stated = {DEFAULT_SIGNATURE: (_tensors(spec.input.tensor), _tensors(spec.output.tensor))}
+    return {
+        name: Signature(name, _found(graph, inputs), _found(graph, outputs))
+        for name, (inputs, outputs) in stated.items()
+    }
+
+
+def _tensors(names: str) -> dict[str, str]:
+    """`a:0, b` as names and tensors."""
+    return {name.removesuffix(":0"): name for name in map(str.strip, names.split(","))}
+
+
+def _found(graph: Any, tensors: Mapping[str, str]) -> tuple[TensorInfo, ...]:
+    found = ((name, named_tensor(graph, tensor)) for name, tensor in sorted(tensors.items()))
+    return tuple(replace(info, name=name) for name, info in found if info is not None)
+
+
+def _default(spec: ModelSpec, signatures: Mapping[str, Signature]) -> str | None:
+    if spec.serving.signature is not None or DEFAULT_SIGNATURE in signatures:
+        return spec.serving.signature or DEFAULT_SIGNATURE
+    return next(iter(signatures)) if len(signatures) == 1 else None
+
+
+def _facts(spec: ModelSpec) -> tuple[Fact, ...]:
+    """What the description says, and the defaults of what it leaves out."""
+    return (
+        *([Fact("kind", spec.serving.kind, "model.toml")] if spec.serving.kind else []),
+        *([Fact("columns", ", ".join(spec.serving.columns), "model.toml")] if spec.serving.columns else []),
+        Fact("labels", str(len(spec.labels)), "labels.txt")
+        if spec.labels
+        else Fact("labels", "none", "default"),
+    )
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
