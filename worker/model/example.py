@@ -69,9 +69,9 @@ def _full(info: TensorInfo, rows: bool) -> str:
     """An entry of a dictionary in Python: the input's name, and an array for it."""
     shape = _dims(info, rows)
     dims = str((1, *shape) if rows else shape)
-    return (
-        f"{json.dumps(info.name)}: np.full({dims}, {_python(info.dtype)}, {json.dumps(_numpy(info.dtype))})"
-    )
+    # Without a type a text keeps its length; "str" would cut it to one character.
+    dtype = "" if info.dtype == "string" else f", {json.dumps(_numpy(info.dtype))}"
+    return f"{json.dumps(info.name)}: np.full({dims}, {_python(info.dtype)}{dtype})"
 
 
 def _python(dtype: str) -> str:
@@ -99,4 +99,4 @@ def _value(dtype: str) -> Any:
 
 def _numpy(dtype: str) -> str:
     """The dtype for NumPy, which has no bfloat16 of its own."""
-    return {"string": "str", "bfloat16": "float32"}.get(dtype, dtype)
+    return "float32" if dtype == "bfloat16" else dtype

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,27 +34,34 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class FileContents:
+    """What a model's files say. `tags` are those of each graph in it, `writer` is what wrote it, or ""."""
+
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
+    missing_ops: tuple[str, ...] = ()
+    tags: tuple[tuple[str, ...], ...] = ()
+    writer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelReport:
     """A model that was looked at and not loaded. `default` is the signature for requests that name none."""
 
     spec: ModelSpec
     format: ModelFormat
     size_bytes: int
-    tags: tuple[tuple[str, ...], ...]
-    writer: str
-    signatures: Mapping[str, Signature]
+    contents: FileContents
     default: str | None
     facts: tuple[Fact, ...]
-    missing_ops: tuple[str, ...]
 
     @property
     def example(self) -> str | None:
         """A line for a shell that calls the model; None if it has no signature."""
-        name = self.default or next(iter(self.signatures), None)
+        name = self.default or next(iter(self.contents.signatures), None)
         if name is None:
             return None
         return curl_line(
-            self.signatures[name],
+            self.contents.signatures[name],
             image=any(fact.name == "kind" and fact.value == ModelKind.IMAGE for fact in self.facts),
             columns=self.spec.serving.columns,
             default=name == self.default,
@@ -63,28 +70,27 @@ class ModelReport:
 
 def look_at(spec: ModelSpec) -> ModelReport:
     """Read the model's files. Raises `ModelError`."""
-    if spec.path.is_dir():
-        return _saved_model(spec)
-    found = file_format(spec.path)
-    if found is ModelFormat.FROZEN_GRAPH:
-        return _frozen_graph(spec)
-    return ModelReport(spec, found, _size(spec.path), (), "", {}, None, _facts(spec), ())
+    found = ModelFormat.SAVED_MODEL if spec.path.is_dir() else file_format(spec.path)
+    if found is ModelFormat.SAVED_MODEL:
+        contents = _saved_model(spec)
+    elif found is ModelFormat.FROZEN_GRAPH:
+        contents = _frozen_graph(spec)
+    else:
+        contents = FileContents()
+    default = _default(spec, contents.signatures)
+    return ModelReport(spec, found, _size(spec.path), contents, default, _facts(spec))
 
 
-def _saved_model(spec: ModelSpec) -> ModelReport:
+def _saved_model(spec: ModelSpec) -> FileContents:
     graphs = read_saved_model(spec.path)
     served = _served(spec, graphs)
-    used = operations(served.definition.graph_def)
-    return ModelReport(
-        spec,
-        ModelFormat.SAVED_MODEL,
-        _size(spec.path),
-        tuple(graph.tags for graph in graphs),
-        f"TensorFlow {served.tensorflow_version}" if served.tensorflow_version else "",
+    missing = missing_ops(operations(served.definition.graph_def))
+    version = served.tensorflow_version
+    return FileContents(
         served.signatures,
-        _default(spec, served.signatures),
-        _facts(spec),
-        missing_ops(used),
+        missing,
+        tuple(graph.tags for graph in graphs),
+        f"TensorFlow {version}" if version else "",
     )
 
 
@@ -102,20 +108,10 @@ def _served(spec: ModelSpec, graphs: Iterable[MetaGraph]) -> MetaGraph:
     )
 
 
-def _frozen_graph(spec: ModelSpec) -> ModelReport:
+def _frozen_graph(spec: ModelSpec) -> FileContents:
     graph = read_graph(spec.path)
     signatures = _stated(spec, graph) or {DEFAULT_SIGNATURE: frozen_signature(graph)}
-    return ModelReport(
-        spec,
-        ModelFormat.FROZEN_GRAPH,
-        _size(spec.path),
-        (),
-        "",
-        signatures,
-        _default(spec, signatures),
-        _facts(spec),
-        missing_ops(operations(graph)),
-    )
+    return FileContents(signatures, missing_ops(operations(graph)))
 
 
 def _stated(spec: ModelSpec, graph: Any) -> dict[str, Signature]:

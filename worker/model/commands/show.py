@@ -60,8 +60,8 @@ def as_document(report: ModelReport) -> dict[str, Any]:
         "path": str(spec.path),
         "format": report.format.value,
         "bytes": report.size_bytes,
-        "writer": report.writer or None,
-        "tags": [list(tags) for tags in report.tags],
+        "writer": report.contents.writer or None,
+        "tags": [list(tags) for tags in report.contents.tags],
         "default_signature": report.default,
         "signatures": {
             name: {
@@ -69,11 +69,11 @@ def as_document(report: ModelReport) -> dict[str, Any]:
                 "outputs": [_tensor(info) for info in signature.outputs],
                 "method": signature.method or None,
             }
-            for name, signature in report.signatures.items()
+            for name, signature in report.contents.signatures.items()
         },
         "facts": {fact.name: {"value": fact.value, "source": fact.source} for fact in report.facts},
         "labels": list(spec.labels),
-        "missing_operations": list(report.missing_ops),
+        "missing_operations": list(report.contents.missing_ops),
         "example": report.example,
     }
 
@@ -93,21 +93,21 @@ def as_lines(report: ModelReport) -> Iterator[str]:
     spec = report.spec
     yield f"model       {spec.label}"
     yield f"path        {spec.path}"
-    by = f", by {report.writer}" if report.writer else ""
+    by = f", by {report.contents.writer}" if report.contents.writer else ""
     yield f"format      {report.format}{by}, {_size(report.size_bytes)}"
-    if report.tags:
-        yield f"tags        {'; '.join(','.join(tags) or '(none)' for tags in report.tags)}"
+    if report.contents.tags:
+        yield f"tags        {'; '.join(','.join(tags) or '(none)' for tags in report.contents.tags)}"
     for fact in report.facts:
         yield f"{fact.name:<11} {fact.value}  ({fact.source})"
     if spec.labels:
         more = ", ..." if len(spec.labels) > _MAX_LABELS else ""
         yield f"{'':<11} {', '.join(spec.labels[:_MAX_LABELS])}{more}"
-    for name, signature in report.signatures.items():
+    for name, signature in report.contents.signatures.items():
         yield from _signature_lines(signature, default=name == report.default)
-    if not report.signatures:
+    if not report.contents.signatures:
         yield "signature   none"
-    if report.missing_ops:
-        names = ", ".join(map(describe_missing, report.missing_ops))
+    if report.contents.missing_ops:
+        names = ", ".join(map(describe_missing, report.contents.missing_ops))
         yield f"missing ops {names}: TensorFlow {registered_ops().version} does not have them"
     if report.example:
         yield f"call it     {report.example}"
