@@ -373,6 +373,7 @@ class Connection(asyncio.Protocol):
         self._stream.give_up()
         if self._transport is not None:
             self.resume_reading()
+            # Half-closed: the client sees where the response ends, and may still be sending its body.
             self._transport.write_eof()
             now_s = self._context.loop.time()
             self._end.begin(self.unsent_bytes(), now_s)

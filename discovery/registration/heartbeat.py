@@ -97,7 +97,7 @@ class Registration:
         """
         try:
             self._resolve_conflicts()
-        except AddressHeldError:
+        except AddressHeldError:  # a RegistryError as well, but one that does not pass by itself
             raise
         except RegistryError as error:
             self.contact.failed()
@@ -150,6 +150,7 @@ class Registration:
             # The catalog is verified with the next heartbeat: right now it cannot know the instance yet.
             self._log.info("registered", **_addresses(self.instance))
             return
+        # First: a check whose last heartbeat is too long ago is critical in the catalog.
         self._agent.heartbeat(self.instance)
         if self._schedule.verify_due():
             self._agent.verify_listed(self.instance)
@@ -188,6 +189,7 @@ class Registration:
         self.contact.succeeded()
         if self._schedule.failures:
             self._log.info("the registry is back", failures=self._schedule.failures)
+        # Losses count as a row only while no heartbeat between them is accepted.
         self._several_agents.kept()
         return self._schedule.after_success()
 

@@ -90,6 +90,7 @@ class Pool:
 
         `listed` are passing; `failing_checks` are the ids of those that are listed with failing checks.
         """
+        # Maintenance goes before a passing check: an operator asked for it.
         by_maintenance = {one.instance.id: one for one in maintained}
         passing = {instance.id: instance for instance in listed if instance.id not in by_maintenance}
         members = {}
@@ -103,6 +104,7 @@ class Pool:
                 members[member.id] = unlisted(member, now_s, absent=member.id not in failing_checks)
         for instance in passing.values():
             members[instance.id] = PoolMember(instance, state=WorkerState.STARTING, probe_at_s=now_s)
+        # New workers in maintenance are kept, too: `GET /workers` shows them, and they serve once it is over.
         for one in by_maintenance.values():
             members[one.instance.id] = in_maintenance(PoolMember(one.instance), one)
         return self._with(members, now_s)
@@ -136,6 +138,7 @@ class Pool:
                 unreachable = replace(member, ejection=replace(member.ejection, late=False))
                 return self._with({**self.members, worker_id: unreachable}, now_s)
             return self  # this request was in flight when another one's failure ejected the worker
+        # A failed request says as much of a worker as a failed probe.
         return self.after_probes({worker_id: (Probe.LATE if late else Probe.UNREACHABLE, error)}, now_s, rng)
 
     def after_errors(self, worker_id: str, error: str, now_s: float, rng: random.Random) -> Pool:
@@ -146,6 +149,7 @@ class Pool:
         member = self.members.get(worker_id)
         if member is None or member.state is not WorkerState.READY:
             return self
+        # It goes on serving rather than leave too few workers: the requests may be the cause.
         out = len(self.ejected_for_errors)
         if out + 1 > max_ejected_for_errors(out, len(self.routable)):
             return self

@@ -154,10 +154,11 @@ class Exchange:
                 self._stop(Problem(504, f"no answer within {self._timeouts.timeout_s:g} s; see --timeout"))
             case TimedOut.WORKER:
                 assert attempt is not None
-                attempt.time_out()
+                attempt.time_out()  # calls `failed`, which may start another attempt
             case TimedOut.CLIENT_SENDING:
                 late_s = self._context.limits.client_timeout_s
                 self._stop(Problem(408, f"nothing came of the body for {late_s:g} s: see --client-timeout"))
+            # It has part of the response, so it can get no problem document.
             case TimedOut.CLIENT_READING:
                 self._abandon()
                 self._break_off(CLIENT_CLOSED)
@@ -172,6 +173,7 @@ class Exchange:
             addressee=attempt.member.addressee,
             peer=self._client.peer,
             request_id=self._request_id,
+            # A worker rejects 0.
             left_ms=max(1, round(self._timeouts.left_s * 1000)),
             ticket=self._context.tickets.current(),
         )
@@ -355,6 +357,7 @@ class Exchange:
         self._client.abort()
 
     def _log_end(self, status: int) -> None:
+        # Every way to the end passes here, so no attempt stays in flight and no body in memory.
         self._let_go()
         self._body.forget()
         self._context.telemetry.metrics.stats.received_bytes += self._body.received_bytes

@@ -115,6 +115,7 @@ class Batcher(Generic[Image, Row]):
             else:
                 self._queue.append(caller)
         if not at_once:
+            # Until another thread has a batch to run for this one, its result, or its error.
             caller.wake.acquire()
         # The batch contains the caller: this reference cycle would keep the image until the next collection.
         batch, caller.batch = caller.batch, []
