@@ -23,6 +23,7 @@ from tfleet.worker.wsgi.environ import QUEUE, environ_of, path_info
 from tfleet.worker.wsgi.incoming_body import ArrivingBodies, BodyLimits
 from tfleet.worker.wsgi.page_queue import PageQueue
 from tfleet.worker.wsgi.response import Application, WsgiResponse, call
+from tfleet.worker.wsgi.response_sender import ResponseSender
 from tfleet.worker.wsgi.thread_pool import ThreadPool
 
 CheckTicket = Callable[[str | None, str], Rejection | None]
@@ -49,25 +50,37 @@ class WsgiSite:
 
 @dataclass(frozen=True, slots=True)
 class WsgiContext:
-    """What all requests share: `queue` and `threads` are for images, `loop` is that of all connections."""
+    """What all requests share: `queue` and `threads` are for images, `loop` is that of all connections.
+
+    A client that reads nothing of a large answer for `reader_timeout_s` is disconnected.
+    """
 
     site: WsgiSite
     queue: AdmissionQueue
     threads: ThreadPool
     pages: PageQueue
     arriving: ArrivingBodies
+    reader_timeout_s: float
     loop: asyncio.AbstractEventLoop
 
     def respond(
         self, head: RequestHead, client: Client, response: WsgiResponse | None, *, keep: bool
-    ) -> None:
-        """Send what the application answered; None where it failed."""
+    ) -> ResponseSender | None:
+        """Send what the application answered; None where it failed.
+
+        Of a large answer only the head is sent: returns what sends the rest.
+        """
         if response is None:
             self.refuse(head, client, _FAILED)
-            return
+            return None
         keep = keep and head.keep_alive and client.may_keep_alive
-        client.send(response.on_wire(connection_lines(head, keep=keep)))
+        lines = connection_lines(head, keep=keep)
+        if response.is_large:
+            client.send(response.whole_head(lines))
+            return ResponseSender(client, response.slices(), self.loop, self.reader_timeout_s, keep=keep)
+        client.send(response.on_wire(lines))
         client.finish(keep=keep)
+        return None
 
     def refuse(self, head: RequestHead, client: Client, problem: Problem, *, keep: bool = False) -> None:
         """Answer what never reaches the application."""

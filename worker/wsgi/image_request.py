@@ -23,6 +23,7 @@ from tfleet.worker.wsgi.context import WsgiContext
 from tfleet.worker.wsgi.environ import ARRIVED, BEGUN, CLIENT_GONE, REJECTED
 from tfleet.worker.wsgi.incoming_body import IncomingBody, Refusal
 from tfleet.worker.wsgi.response import WsgiResponse
+from tfleet.worker.wsgi.response_sender import ResponseSender
 
 _DISCARDED_BYTES: Final = 64 * 1024
 """The largest unneeded body that is read to its end, so that its connection can be kept."""
@@ -45,6 +46,7 @@ class ImageRequest:
         "_head",
         "_path",
         "_refusal",
+        "_sender",
         "_settled",
         "_started",
     )
@@ -61,6 +63,8 @@ class ImageRequest:
         self._refusal: Refusal | None = rejection or self._body.admit(
             now_s, asks_first=head.expect is not None
         )
+        self._sender: ResponseSender | None = None
+        """Sends a large answer, once there is one."""
         self._began_s = self._arrived_s = time.perf_counter()
         self._started = self._ended = self._gone = False
         self._settled = False
@@ -98,10 +102,12 @@ class ImageRequest:
         self._go_on()
 
     def on_deadline(self) -> None:
-        """Refuse the request if its body is late."""
-        if self._settled:
+        """Refuse the request if its body is late; end the connection if its large answer is not read."""
+        if self._sender is not None:
+            self._sender.on_deadline()
+        elif self._settled:
             return
-        if self._context.loop.time() < self._body.due_s:
+        elif self._context.loop.time() < self._body.due_s:
             self._client.wake_at(self._body.due_s)
         else:
             self._refusal = self._context.site.body_limits.too_slow()
@@ -110,13 +116,17 @@ class ImageRequest:
     def client_disconnected(self) -> None:
         """The answer is not sent any more."""
         self._gone = self._settled = True
+        if self._sender is not None:
+            self._sender.stop()
         self._body.forget()
 
     def pause_writing(self) -> None:
-        """The answer is one piece: there is nothing to hold back."""
+        """The sender of a large answer sees by the client that it has to wait."""
 
     def resume_writing(self) -> None:
-        """Nothing was held back."""
+        """Send more of a large answer."""
+        if self._sender is not None:
+            self._sender.go_on()
 
     def run(self) -> None:
         """Call the application; a thread of the pool calls this."""
@@ -173,7 +183,9 @@ class ImageRequest:
 
     def _answer(self, response: WsgiResponse | None) -> None:
         if not self._gone:
-            self._context.respond(self._head, self._client, response, keep=self._ended)
+            self._sender = self._context.respond(self._head, self._client, response, keep=self._ended)
+            if self._sender is not None:
+                self._sender.go_on()
 
     def _environ(self, body: bytes) -> dict[str, Any]:
         environ = self._context.environ(self._head, self._client, self._path, body)

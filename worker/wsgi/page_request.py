@@ -20,6 +20,7 @@ from tfleet.httpd.interfaces import Client
 from tfleet.worker.wsgi.context import WsgiContext
 from tfleet.worker.wsgi.environ import ARRIVED, BEGUN, CLIENT_GONE
 from tfleet.worker.wsgi.response import WsgiResponse
+from tfleet.worker.wsgi.response_sender import ResponseSender
 
 _INSTANT_PATHS: Final = frozenset({"/healthz", "/readyz", DRAIN_PATH})
 _OPTIONS: Final = b"OPTIONS"
@@ -39,6 +40,7 @@ class WorkerPageRequest:
         "_has_whole_body",
         "_head",
         "_path",
+        "_sender",
         "_settled",
     )
 
@@ -48,6 +50,8 @@ class WorkerPageRequest:
         self._client = client
         self._path = path
         self._arrived_s = time.perf_counter()
+        self._sender: ResponseSender | None = None
+        """Sends a large answer, once there is one."""
         self._has_whole_body = self._settled = self._gone = False
 
     def start(self) -> None:
@@ -75,17 +79,23 @@ class WorkerPageRequest:
         self._refuse(self._context.site.body_limits.too_large(), keep=False)
 
     def on_deadline(self) -> None:
-        """No deadline is set: the answer does not wait for the client."""
+        """End the connection if its large answer is not read. Nothing else has a deadline."""
+        if self._sender is not None:
+            self._sender.on_deadline()
 
     def client_disconnected(self) -> None:
         """The answer is not sent any more."""
         self._gone = self._settled = True
+        if self._sender is not None:
+            self._sender.stop()
 
     def pause_writing(self) -> None:
-        """The answer is one piece: there is nothing to hold back."""
+        """The sender of a large answer sees by the client that it has to wait."""
 
     def resume_writing(self) -> None:
-        """Nothing was held back."""
+        """Send more of a large answer."""
+        if self._sender is not None:
+            self._sender.go_on()
 
     def run(self) -> None:
         """Call the application; a thread of the page queue calls this."""
@@ -105,7 +115,10 @@ class WorkerPageRequest:
     def _answer(self, response: WsgiResponse | None) -> None:
         if not self._settled:
             self._settled = True
-            self._context.respond(self._head, self._client, response, keep=self._has_whole_body)
+            keep = self._has_whole_body
+            self._sender = self._context.respond(self._head, self._client, response, keep=keep)
+            if self._sender is not None:
+                self._sender.go_on()
 
     def _refuse(self, problem: Problem, *, keep: bool) -> None:
         if not self._settled:

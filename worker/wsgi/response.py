@@ -1,13 +1,14 @@
 """Calls a WSGI application and writes its answer as bytes of HTTP/1.1.
 
-An answer is collected whole before any of it is sent: those of a worker are small documents. So its length is
-always known, head and body go out in one write, and a connection can always be kept.
+An answer is collected whole before any of it is sent. So its length is always known, a connection can always
+be kept, and the thread is free for the next request however slowly the client reads. A small answer goes out
+in one write, with its head; response_sender.py sends a large one.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from email.utils import formatdate
 from types import TracebackType
 from typing import Any, Final, NamedTuple
@@ -22,15 +23,46 @@ _CONTENT_LENGTH: Final = "content-length"
 _HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "trailer", "te"})
 
 
+SLICE_BYTES: Final = 256 * 1024
+"""The most of a large answer that is sent at once, and the largest answer that is sent in one piece."""
+
+
 class WsgiResponse(NamedTuple):
-    """`head` has its lines with their ends, without the empty line after them: more lines may follow."""
+    """`head` has its lines with their ends, without the empty line after them: more lines may follow.
+
+    The body stays in the pieces that the application made, as a large one is not copied.
+    """
 
     head: bytes
-    body: bytes
+    pieces: tuple[bytes, ...]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is sent in slices."""
+        return sum(map(len, self.pieces)) > SLICE_BYTES
+
+    def whole_head(self, connection: tuple[bytes, ...]) -> bytes:
+        """The head, with the header lines about the connection and the empty line."""
+        return b"".join((self.head, *(line + b"\r\n" for line in connection), b"\r\n"))
 
     def on_wire(self, connection: tuple[bytes, ...]) -> bytes:
         """The whole answer, with the header lines about the connection."""
-        return b"".join((self.head, *(line + b"\r\n" for line in connection), b"\r\n", self.body))
+        return b"".join((self.whole_head(connection), *self.pieces))
+
+    def slices(self) -> Iterator[bytes]:
+        """The body in parts of about `SLICE_BYTES`, however large or small its pieces are."""
+        parts: list[bytes] = []
+        size_bytes = 0
+        for piece in self.pieces:
+            for start in range(0, len(piece), SLICE_BYTES):
+                part = piece[start : start + SLICE_BYTES]
+                parts.append(part)
+                size_bytes += len(part)
+                if size_bytes >= SLICE_BYTES:
+                    yield b"".join(parts)
+                    parts, size_bytes = [], 0
+        if parts:
+            yield b"".join(parts)
 
 
 def call(application: Application, environ: dict[str, Any]) -> WsgiResponse:
@@ -53,12 +85,11 @@ def call(application: Application, environ: dict[str, Any]) -> WsgiResponse:
     if not started:
         raise ValueError("the application has not called start_response")
     status, headers = started[0]
-    body = written[0] if len(written) == 1 else b"".join(written)
-    return _response(status, headers, body, without_body=environ["REQUEST_METHOD"] == "HEAD")
+    return _response(status, headers, tuple(written), without_body=environ["REQUEST_METHOD"] == "HEAD")
 
 
 def _response(
-    status: str, headers: list[tuple[str, str]], body: bytes, *, without_body: bool
+    status: str, headers: list[tuple[str, str]], pieces: tuple[bytes, ...], *, without_body: bool
 ) -> WsgiResponse:
     lines, said_length = [f"HTTP/1.1 {status}"], None
     for name, value in headers:
@@ -70,16 +101,18 @@ def _response(
         else:
             lines.append(f"{name}: {value}")
     if status.startswith(_NO_BODY):
-        body = b""
+        pieces = ()
     else:
-        length = said_length if without_body and said_length else len(body)
+        length = said_length if without_body and said_length else sum(map(len, pieces))
         lines.append(f"Content-Length: {length}")
     lines += [_SERVER, f"Date: {_dates.now()}"]
     # One check for all of them. A line end within a value would be response splitting.
     head = "\n".join(lines)
     if head.count("\n") != len(lines) - 1 or "\r" in head:
         raise ValueError("there is a line end in a header of the answer")
-    return WsgiResponse(head.replace("\n", "\r\n").encode("latin-1") + b"\r\n", b"" if without_body else body)
+    return WsgiResponse(
+        head.replace("\n", "\r\n").encode("latin-1") + b"\r\n", () if without_body else pieces
+    )
 
 
 class _Dates:

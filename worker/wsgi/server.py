@@ -192,7 +192,10 @@ class WsgiServer:
 
     async def _serve(self, site: WsgiSite, started: Future[_Running]) -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        context = WsgiContext(site, self.queue, self._threads, self._pages, ArrivingBodies(), loop)
+        reader_timeout_s = self._connection_limits.idle_timeout_s
+        context = WsgiContext(
+            site, self.queue, self._threads, self._pages, ArrivingBodies(), reader_timeout_s, loop
+        )
         bridge = Bridge(context)
         errors = WorkerErrorResponses(site.cors, site.note_refusal)
         server = httpd.Server(bridge, errors, self._connection_limits, loop)

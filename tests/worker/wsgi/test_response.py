@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from tfleet.worker.wsgi.response import WsgiResponse, call
+from tfleet.worker.wsgi.response import SLICE_BYTES, WsgiResponse, call
 
 Headers = list[tuple[str, str]]
 
@@ -26,7 +26,7 @@ def lines(response: WsgiResponse) -> list[bytes]:
 def test_the_length_is_that_of_the_body() -> None:
     response = answer(b"ab", b"", b"c", headers=[("X-Worker", "w1"), ("content-length", "99")])
     assert lines(response) == [b"HTTP/1.1 200 OK", b"X-Worker: w1", b"Content-Length: 3", b"Server: tfleet"]
-    assert response.body == b"abc"
+    assert b"".join(response.pieces) == b"abc"
 
 
 def test_the_connection_header_comes_last() -> None:
@@ -38,15 +38,15 @@ def test_the_connection_header_comes_last() -> None:
 def test_a_response_to_head_has_the_bodys_length() -> None:
     said = answer(headers=[("Content-Length", "7")], method="HEAD")
     given = answer(b"abc", method="HEAD")
-    assert (b"Content-Length: 7" in lines(said), said.body) == (True, b"")
-    assert (b"Content-Length: 3" in lines(given), given.body) == (True, b"")
+    assert (b"Content-Length: 7" in lines(said), said.pieces) == (True, ())
+    assert (b"Content-Length: 3" in lines(given), given.pieces) == (True, ())
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
 def test_a_status_without_a_body_has_none(status: str) -> None:
     response = answer(b"abc", status=status, headers=[("Content-Length", "3")])
     assert not any(line.startswith(b"Content-Length") for line in lines(response))
-    assert response.body == b""
+    assert response.pieces == ()
 
 
 def test_write_output_comes_before_the_returned_body() -> None:
@@ -55,7 +55,7 @@ def test_write_output_comes_before_the_returned_body() -> None:
         write(b"ab")
         return [b"c"]
 
-    assert call(app, {"REQUEST_METHOD": "GET"}).body == b"abc"
+    assert b"".join(call(app, {"REQUEST_METHOD": "GET"}).pieces) == b"abc"
 
 
 def test_an_answer_may_start_late_and_is_closed() -> None:
@@ -78,7 +78,7 @@ def test_an_answer_may_start_late_and_is_closed() -> None:
         made.append(Answer(start_response))
         return made[0]
 
-    assert call(app, {"REQUEST_METHOD": "GET"}).body == b"late"
+    assert b"".join(call(app, {"REQUEST_METHOD": "GET"}).pieces) == b"late"
     assert made[0].closed
 
 
@@ -93,3 +93,11 @@ def test_headers_cannot_split_lines_or_set_connection(headers: Headers) -> None:
 def test_an_application_that_does_not_start_is_an_error() -> None:
     with pytest.raises(ValueError, match="start_response"):
         call(lambda environ, start_response: [b"abc"], {"REQUEST_METHOD": "GET"})
+
+
+@pytest.mark.parametrize("piece_bytes", [1000, SLICE_BYTES, 3 * SLICE_BYTES + 1])
+def test_slices_have_one_size_whatever_the_pieces(piece_bytes: int) -> None:
+    pieces = [bytes([number % 256]) * piece_bytes for number in range(2000 * 1000 // piece_bytes + 1)]
+    slices = list(answer(*pieces).slices())
+    assert b"".join(slices) == b"".join(pieces)
+    assert all(SLICE_BYTES <= len(part) < 2 * SLICE_BYTES for part in slices[:-1])
