@@ -15,6 +15,7 @@ Where a client is limited, and what then happens:
 - **An ambiguous or an oversized head** (http1/request.py, http1/fields.py): 400, and the connection ends.
 - **Pipelining**: one request is answered at a time. What comes behind it waits; beyond 64 KiB of it, or when
   the client does not read, nothing more is read from the connection, so that the client has to wait.
+- **A client that sends no more** gets the answers to what it sent, unless it has left (half_closed.py).
 - **A body that comes after the response** is read and discarded for a while (linger.py), so that the client
   sees the response instead of a reset. If the body ends in that time, the connection is kept.
 """
@@ -28,6 +29,7 @@ from tfleet.contract.address import Address
 from tfleet.contract.problem import Problem
 from tfleet.httpd.admission import AdmissionVerdict
 from tfleet.httpd.connection_context import ConnectionContext
+from tfleet.httpd.half_closed import HalfClosed
 from tfleet.httpd.http1.body import BodyTooLargeError
 from tfleet.httpd.http1.fields import UnreadableError
 from tfleet.httpd.http1.request import RequestHead
@@ -53,6 +55,7 @@ class Connection(asyncio.Protocol):
         "_deadline",
         "_end",
         "_flow",
+        "_half_closed",
         "_keep",
         "_phase",
         "_request",
@@ -72,6 +75,7 @@ class Connection(asyncio.Protocol):
         self._end = ResponseEnd(self._deadline, context.limits.idle_timeout_s)
         self._transport: asyncio.Transport | None = None
         self._flow = ReadFlow(context.loop)
+        self._half_closed = HalfClosed(self, context.loop)
         self._stream = RequestStream(context.limits.max_body_bytes)
         self._phase = NEW
         self._request: OpenRequest | None = None
@@ -123,6 +127,11 @@ class Connection(asyncio.Protocol):
             self._advance()
         else:
             self._discarded(len(data))
+
+    def eof_received(self) -> bool:
+        """The client sends no more: it has left, or it waits for its answers (half_closed.py)."""
+        request = self._request
+        return request is not None and self._stream.body.ended and self._half_closed.keeps(request)
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -204,6 +213,11 @@ class Connection(asyncio.Protocol):
             return False
         under_way = self._phase is ANSWERING or not self._stream.body.ended
         return under_way or bool(self._stream.unread) or self.unsent_bytes() > 0
+
+    @property
+    def answering(self) -> bool:
+        """Whether a request is under way."""
+        return self._phase is ANSWERING
 
     @property
     def silent(self) -> bool:

@@ -76,7 +76,13 @@ class OpenRequest(Protocol):
         """Called when a chunk announces more than the limit. The connection must not be kept."""
 
     def client_disconnected(self) -> None:
-        """Called last, when the client has closed the connection or only its sending side."""
+        """Called last, when the client has closed the connection."""
+
+    def sending_ended(self) -> bool:
+        """Called when the client has closed its sending side behind the whole request, or more than that.
+
+        Returns whether it may wait for the response: see `may_wait` in half_closed.py.
+        """
 
     def pause_writing(self) -> None:
         """Called when the client reads too slowly to be sent more now."""

@@ -28,6 +28,7 @@ from aiohttp import hdrs
 from tfleet.contract.cors import Cors
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
+from tfleet.httpd.half_closed import may_wait
 from tfleet.httpd.http1.local_response import CONTINUE, LAST_CHUNK, connection_lines, local_problem
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.response import ResponseHead
@@ -113,12 +114,9 @@ class PageRequest:
         self._connection: WorkerConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._response: ResponseHead | None = None
-        self._response_begun = False
-        self._response_chunked = False
-        self._keep = False
-        self._started_s = 0.0
-        self._since_s = 0.0
-        """When the client last sent a part of its body."""
+        self._response_begun = self._response_chunked = self._keep = False
+        self._started_s = self._since_s = 0.0
+        """`_since_s` is when the client last sent a part of its body."""
         self._slow_reader = SlowReaderWatch(pages.limits.client_timeout_s)
 
     def __repr__(self) -> str:
@@ -174,6 +172,10 @@ class PageRequest:
         if self._connection is None:
             self._log(CLIENT_CLOSED)
         self._drop_connection()
+
+    def sending_ended(self) -> bool:
+        """The client may have left, or wait."""
+        return may_wait(self._head, self._client, response_begun=self._response_begun)
 
     def pause_writing(self) -> None:
         """Stop reading the application's response."""

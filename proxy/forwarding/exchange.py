@@ -12,6 +12,7 @@ from typing import Final
 from tfleet.contract.names import REQUEST_TIMEOUT_MS, whole_number
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
+from tfleet.httpd.half_closed import may_wait
 from tfleet.httpd.http1.local_response import CONTINUE, LAST_CHUNK, connection_lines, local_problem
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.response import ResponseHead
@@ -133,6 +134,10 @@ class Exchange:
         """The client's connection has ended."""
         self._abandon()
         self._log_end(CLIENT_CLOSED)
+
+    def sending_ended(self) -> bool:
+        """The client may have left, or wait."""
+        return may_wait(self._head, self._client, response_begun=self._response_started)
 
     def pause_writing(self) -> None:
         """The client takes nothing of the response for now."""

@@ -20,7 +20,8 @@ The rules, kept by exchange.py, timeouts.py, attempt.py and upstream/connection.
 - A worker's response goes to the client whatever its status; 503 and 429 only if no other worker is left.
 - Except 401: the worker rejects the proxy's own ticket, and the client can do nothing about it. Such a
   worker is ejected as for errors, and another one is tried.
-- When the client disconnects, with either end of its connection, the attempt ends.
+- When the client disconnects, the attempt ends. A client that only sends no more gets its response
+  (httpd/half_closed.py).
 """
 
 from __future__ import annotations

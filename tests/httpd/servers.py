@@ -20,6 +20,7 @@ from tfleet.contract.cors import CORS_OFF
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
 from tfleet.httpd.admission import ConnectionLimits
+from tfleet.httpd.half_closed import may_wait
 from tfleet.httpd.http1.local_response import (
     CONTINUE,
     closing_problem,
@@ -112,6 +113,9 @@ class Echo:
 
     def client_disconnected(self) -> None:
         """Nothing is held for it."""
+
+    def sending_ended(self) -> bool:
+        return may_wait(self._head, self._client, response_begun=False)
 
     def pause_writing(self) -> None:
         """There is only one piece."""

@@ -141,7 +141,36 @@ async def test_a_client_that_leaves_in_its_body_is_not_served(serving: ServerFac
         assert server.bodies() == [b"next"]
 
 
-async def test_a_half_closed_connection_counts_as_disconnected(serving: ServerFactory) -> None:
+async def test_a_half_closed_client_gets_all_its_answers(serving: ServerFactory) -> None:
+    bodies = [b"%d" % number * 1000 for number in range(20)]
+    async with serving(ServerOptions()) as server, strict_client(server.address) as client:
+        await client.send(b"".join(map(post, bodies)))
+        client.half_close()
+        for _ in bodies:
+            assert (await client.whole()).status == 200
+        assert await client.ends() == b""
+        assert server.bodies() == bodies
+
+
+async def test_a_half_closed_client_gets_a_refusal_behind_answers(serving: ServerFactory) -> None:
+    async with serving(ServerOptions()) as server, strict_client(server.address) as client:
+        await client.send(post(b"x") + b"NONSENSE\r\n\r\n")
+        client.half_close()
+        assert (await client.whole()).status == 200
+        assert (await client.whole()).status == 400
+        assert await client.ends() == b""
+
+
+async def test_half_a_request_before_a_half_close_is_not_served(serving: ServerFactory) -> None:
+    async with serving(ServerOptions()) as server, strict_client(server.address) as client:
+        await client.send(post(b"x") + post(b"abcd")[:-2])
+        client.half_close()
+        assert (await client.whole()).status == 200
+        assert await client.ends() == b""
+        assert server.bodies() == [b"x"]
+
+
+async def test_a_connection_half_closed_in_a_body_is_disconnected(serving: ServerFactory) -> None:
     async with serving(ServerOptions()) as server:
         async with raw_client(server.address) as client:
             await client.send(post(NOISE)[:50_000])

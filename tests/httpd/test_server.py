@@ -11,10 +11,12 @@ import pytest
 
 from tests.httpd.servers import LIMITS, Refusals
 from tests.support.raw_client import raw_client
+from tests.support.scripted_worker import reset_connection
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.httpd.admission import ConnectionLimits, ConnectionMetrics
-from tfleet.httpd.http1.local_response import connection_lines, local_head, local_response
+from tfleet.httpd.half_closed import may_wait
+from tfleet.httpd.http1.local_response import CONTINUE, connection_lines, local_head, local_response
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.interfaces import Client
 from tfleet.httpd.listen import listening_sockets, resolve
@@ -69,6 +71,9 @@ class HeldRequest:
 
     def client_disconnected(self) -> None:
         self.held.told.append("client disconnected")
+
+    def sending_ended(self) -> bool:
+        return may_wait(self.head, self.client, response_begun=False)
 
     def pause_writing(self) -> None:
         self.held.told.append("pause")
@@ -227,17 +232,34 @@ async def test_a_half_sent_head_is_not_closed_for_a_new_one(held: Held) -> None:
         assert await second.ends() == b""
 
 
-async def test_a_client_that_leaves_is_noticed_at_once(held: Held) -> None:
+@pytest.mark.parametrize("half_first", [False, True], ids=["at once", "after a half-close"])
+async def test_a_client_that_leaves_is_noticed_at_once(held: Held, half_first: bool) -> None:
     async with serving(held) as (server, address):
         async with raw_client(address) as client:
             await client.send(GET)
             await busy(server, 1)
-            client.writer.write_eof()
+            if half_first:
+                client.writer.write_eof()
+                assert await client.reader.readuntil(b"\r\n\r\n") == CONTINUE
+                reset_connection(client.writer)
+            else:
+                client.writer.close()
             await eventually(
                 lambda: asyncio.sleep(0, held.told), wanted=lambda told: "client disconnected" in told
             )
         held.go_on.set()
         await busy(server, 0)
+
+
+async def test_a_half_closed_client_of_http_1_0_has_left(held: Held) -> None:
+    """It can't be asked: HTTP/1.0 has no interim responses."""
+    async with serving(held) as (server, address), raw_client(address) as client:
+        await client.send(b"GET / HTTP/1.0\r\n\r\n")
+        await busy(server, 1)
+        client.writer.write_eof()
+        assert await client.ends() == b""
+        assert held.told == ["body ended", "start", "client disconnected"]
+        held.go_on.set()
 
 
 async def test_no_request_is_read_after_a_broken_body(held: Held) -> None:

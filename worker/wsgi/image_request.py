@@ -15,6 +15,7 @@ import time
 from typing import Any, Final
 
 from tfleet.contract.problem import Problem
+from tfleet.httpd.half_closed import may_wait
 from tfleet.httpd.http1.local_response import CONTINUE
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.interfaces import Client
@@ -119,6 +120,10 @@ class ImageRequest:
         if self._sender is not None:
             self._sender.stop()
         self._body.forget()
+
+    def sending_ended(self) -> bool:
+        """The client may have left, or wait."""
+        return may_wait(self._head, self._client, response_begun=False)
 
     def pause_writing(self) -> None:
         """The sender of a large answer sees by the client that it has to wait."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from tfleet.contract.names import DRAIN_PATH
 from tfleet.contract.problem import Problem
+from tfleet.httpd.half_closed import may_wait
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.interfaces import Client
 from tfleet.worker.wsgi.context import WsgiContext
@@ -88,6 +89,10 @@ class WorkerPageRequest:
         self._gone = self._settled = True
         if self._sender is not None:
             self._sender.stop()
+
+    def sending_ended(self) -> bool:
+        """The client may have left, or wait."""
+        return may_wait(self._head, self._client, response_begun=False)
 
     def pause_writing(self) -> None:
         """The sender of a large answer sees by the client that it has to wait."""

@@ -221,9 +221,8 @@ async def test_invalid_pipelined_chunks_are_400_in_turn() -> None:
         await assert_at_rest(proxy, worker)
 
 
-@pytest.mark.parametrize("way", ["fin", "rst", "half-close"])
+@pytest.mark.parametrize("way", ["fin", "rst"])
 async def test_a_client_leaving_while_waiting_ends_the_upstream(way: str) -> None:
-    """Nothing else than the end of what it sends tells that it has left: so that is what it means."""
     leave = LEAVING[way]
     async with scripted_worker(read, hang) as worker, single_process_proxy(settings(worker.address)) as proxy:
         with capture_logs() as logs:
@@ -232,12 +231,36 @@ async def test_a_client_leaving_while_waiting_ends_the_upstream(way: str) -> Non
                 await eventually(lambda: asyncio.sleep(0, worker.requests))
                 leave(client)
                 await assert_at_rest(proxy, worker)
-                if way == "half-close":
-                    assert await client.ends() == b""
         assert [
             line["status"] for line in logs if line["event"] == "request" and line["method"] == "POST"
         ] == [499]
         assert await states(proxy) == ["ready"]
+
+
+async def test_a_half_closed_client_gets_its_answer() -> None:
+    async with scripted_worker(read, wait, ABC, hang) as worker:
+        async with single_process_proxy(settings(worker.address)) as proxy, strict_client(proxy) as client:
+            await client.send(post(b"x"))
+            await eventually(lambda: asyncio.sleep(0, worker.requests))
+            client.half_close()
+            assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            worker.go_on.set()
+            answer = await client.whole()
+            assert (answer.status, answer.body) == (200, b"abc")
+            assert await client.ends() == b""
+
+
+async def test_a_client_may_half_close_within_its_answer() -> None:
+    begin = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc"
+    async with scripted_worker(read, begin, wait, b"def", hang) as worker:
+        async with single_process_proxy(settings(worker.address)) as proxy, strict_client(proxy) as client:
+            await client.send(post(b"x"))
+            head = await client.reader.readuntil(b"\r\n\r\nabc")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            client.half_close()
+            await asyncio.sleep(0.1)
+            worker.go_on.set()
+            assert await client.ends() == b"def"
 
 
 async def test_a_client_leaving_in_an_answer_ends_the_upstream() -> None:

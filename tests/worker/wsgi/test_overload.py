@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import threading
 import time
 
@@ -110,13 +111,27 @@ def test_a_client_that_left_keeps_its_place_and_is_not_served(make: Make, app: G
     assert app.rejected == ["client-gone"], "for the books"
 
 
-def test_a_half_closed_client_has_left(make: Make, app: Gated) -> None:
+def test_a_half_closed_client_keeps_its_place_and_is_served(make: Make, app: Gated) -> None:
     scene = make()
     (*_, last) = scene.fill()
     last.sock.shutdown(socket.SHUT_WR)
-    assert last.sock.recv(1) == b""
+    assert last.sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n", "which only a client that left resets"
     app.gate.set()
+    assert last.read()[0] == 200
     scene.settled(EMPTY)
+    assert app.rejected == []
+
+
+def test_a_half_closed_client_that_leaves_is_not_served(make: Make, app: Gated) -> None:
+    scene = make()
+    (*held, last) = scene.fill()
+    last.sock.shutdown(socket.SHUT_WR)
+    assert last.sock.recv(100)
+    last.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    last.close()
+    eventually_sync(lambda: "connections=3" in repr(scene.server))
+    app.gate.set()
+    assert [client.read()[0] for client in held] == [200] * 3
     assert app.rejected == ["client-gone"]
 
 
