@@ -14,12 +14,12 @@ _OK = 200
 
 
 def load(url: str, form: Form, connections: int, seconds: float) -> Figures:
-    """Post the form for so long."""
+    """Post the form for this many seconds."""
     return asyncio.run(for_seconds(url, form, connections, seconds))
 
 
 async def for_seconds(url: str, form: Form, connections: int, seconds: float) -> Figures:
-    """The same where a loop is running."""
+    """The same in a running event loop."""
     until_s = time.perf_counter() + seconds
 
     def requests() -> Iterator[bytes]:
@@ -33,7 +33,7 @@ async def for_seconds(url: str, form: Form, connections: int, seconds: float) ->
 async def sent(
     url: str, requests: Iterator[bytes], connections: int, tell: Callable[[int], None] = lambda answered: None
 ) -> Figures:
-    """Send requests until there are no more. `tell` hears after each answer how many there were."""
+    """Send all requests. `tell` is called after each response with the number of responses so far."""
     answered: list[tuple[float, float]] = []
     failed = 0
     began_s = time.perf_counter()
@@ -63,5 +63,5 @@ async def sent(
 
 
 def failures(of: Sequence[Figures]) -> int:
-    """How many requests failed in all of them."""
+    """The number of requests that failed."""
     return sum(one.failed for one in of)

@@ -26,7 +26,7 @@ class Answer:
 
 
 class Connection(asyncio.Protocol):
-    """One request at a time."""
+    """A connection that has one request in flight at a time."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
 
     @classmethod
     async def open(cls, url: str) -> Connection:
-        """A connection to the server of a URL. Raises OSError."""
+        """Open a connection to the server of a URL. Raises OSError."""
         parts = urlsplit(url)
         assert parts.hostname is not None
         assert parts.port is not None
@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
         return (await loop.create_connection(cls, parts.hostname, parts.port))[1]
 
     async def send(self, request: bytes) -> Answer:
-        """Raises ConnectionError where the connection ends before the answer."""
+        """Send a request. Raises ConnectionError if the connection ends before the response."""
         assert self._transport is not None
         if self.closed:
             raise ConnectionResetError("the connection has ended")
@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         return await self._asked
 
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.abort()
 

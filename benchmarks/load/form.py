@@ -12,7 +12,7 @@ _BOUNDARY = "----------------tfleet-bench"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A body and its type."""
+    """A body and its content type."""
 
     body: bytes
     content_type: str = f"multipart/form-data; boundary={_BOUNDARY}"
@@ -28,7 +28,7 @@ class Form:
         return cls(b"".join([head.encode(), image, f"\r\n--{_BOUNDARY}--\r\n".encode()]))
 
     def request(self, url: str) -> bytes:
-        """The whole request, ready to be sent over a connection that is kept."""
+        """The bytes of the whole request, for a keep-alive connection."""
         parts = urlsplit(url)
         head = (
             f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
@@ -38,12 +38,12 @@ class Form:
 
 
 def post(url: str, form: Form) -> tuple[int, bytes]:
-    """Send it once, slowly and surely: status and body; 0 where nobody answers."""
+    """Send the form once; return status and body, or status 0 if nothing answers."""
     return _answer(urllib.request.Request(url, data=form.body, headers={"Content-Type": form.content_type}))
 
 
 def get(url: str) -> tuple[int, bytes]:
-    """The same without a body."""
+    """Send a GET; return status and body, or status 0 if nothing answers."""
     return _answer(urllib.request.Request(url))
 
 

@@ -16,7 +16,7 @@ _PATIENCE_S = 30
 
 
 def found() -> str | None:
-    """wrk as it names itself, with its version, where it is installed."""
+    """The name and version of wrk; None if it is not installed."""
     if shutil.which("wrk") is None:
         return None
     said = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout
@@ -24,7 +24,7 @@ def found() -> str | None:
 
 
 def load(url: str, form: Form, connections: int, seconds: float) -> Figures:
-    """Post the form for so long, a whole number of seconds."""
+    """Post the form for a whole number of seconds."""
     with tempfile.NamedTemporaryFile(prefix="tfleet-bench-") as body:
         body.write(form.body)
         body.flush()

@@ -37,7 +37,7 @@ _LOOK_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one proxy did under one load."""
+    """The figures of one proxy under one load."""
 
     per_second: float
     p99_ms: float

@@ -23,7 +23,7 @@ _PATIENCE_S: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Answers a second, milliseconds of the middle and the slowest hundredth, and how many there were."""
+    """Responses a second, p50 and p99 in milliseconds, and the number of responses."""
 
     per_second: float
     p50_ms: float

@@ -23,7 +23,7 @@ _CALIBRATION_S: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Who is measured, with what, over how many connections."""
+    """A proxy, a load and a number of connections."""
 
     subject: str
     kind: Kind
@@ -45,7 +45,7 @@ Round = dict[Cell, Found]
 
 
 class Measure:
-    """Takes the rounds."""
+    """Measures the rounds."""
 
     def __init__(self, peers: Peers, photo: bytes, seconds: int, say: Callable[[str], None]) -> None:
         self._peers = peers
@@ -60,7 +60,7 @@ class Measure:
         self.cells = cells(list(peers.servers), half_load=has_wrk())
 
     def round(self, number: int) -> Round:
-        """Everybody once; what is compared stands side by side, and every other round goes backwards."""
+        """Measure each cell once. Cells that are compared are neighbours; every other round is reversed."""
         if has_wrk():
             self.think_ms = self._think_ms()  # anew each time: a machine with neighbours changes its speed
         order = self.cells[::-1] if number % 2 else self.cells
@@ -95,7 +95,7 @@ class Measure:
         return max(1, round(_MIDDLE / (most.per_second / 2) * 1000 - alone.p50_ms))
 
     def _load(self, cell: Cell, form: Form | None, seconds: int, think_ms: int = 0) -> Sent:
-        """Ends the program where a request failed: such a run counts for nothing."""
+        """Measure a load. Ends the program if a request failed: the run is not valid then."""
         what = f"{cell.subject}, {cell.kind}, {cell.connections} connections"
         self._say(what)
         sent = load(self._peers.servers[cell.subject].url, form, cell.connections, seconds, think_ms)

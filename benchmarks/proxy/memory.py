@@ -10,7 +10,7 @@ _RESET_PEAK: Final = "5"  # proc(5), clear_refs
 
 
 class Memory:
-    """Of the processes that a server consists of, from now on."""
+    """The memory of a server's processes, measured from now on."""
 
     def __init__(self, group: int) -> None:
         self._processes = [stat.parent for stat in Path("/proc").glob("[0-9]*/stat") if _group(stat) == group]
@@ -19,7 +19,7 @@ class Memory:
         self._before_bytes = self._total("VmRSS")
 
     def growth_bytes(self) -> int:
-        """By how much the most since then is above what it was then."""
+        """The growth from the start of the measurement to the peak, in bytes."""
         return self._total("VmHWM") - self._before_bytes
 
     def _total(self, field: str) -> int:

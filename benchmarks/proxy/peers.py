@@ -40,7 +40,7 @@ _LOOK_S: Final = 0.05
 
 
 class Peer(Server):
-    """One of them."""
+    """A proxy that is measured."""
 
     @property
     def group(self) -> int:
@@ -50,7 +50,7 @@ class Peer(Server):
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """All that run, by name, and why some don't."""
+    """The proxies that run, by name, and why the others do not."""
 
     servers: dict[str, Peer]
     missing: list[str]
@@ -58,7 +58,7 @@ class Peers:
 
 @contextlib.contextmanager
 def peers() -> Iterator[Peers]:
-    """All of them, ready inside the block."""
+    """All proxies that are installed, ready inside the block."""
     if shutil.which("nginx") is None:
         raise SystemExit("nginx is not installed (apt-get install nginx): all proxies here pass to one")
     with tempfile.TemporaryDirectory(prefix="tfleet-bench-") as name, contextlib.ExitStack() as stack:

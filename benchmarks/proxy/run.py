@@ -21,7 +21,7 @@ _BUFFER_MB: Final = 4.2  # the proxy's --replay-bytes, the most that it keeps of
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All that was measured, and how."""
+    """The figures of all rounds, and the options of the run."""
 
     command: str
     generator: str
@@ -47,18 +47,18 @@ class Run:
         return Spread.of([one[half].per_second / one[most].per_second for one in self.rounds])
 
     def doubts(self, bar: Bar) -> list[str]:
-        """Why this bar is not judged by this run, if so."""
+        """The reason why this run is not valid for this target, if there is one."""
         doubts = [*crowded(self.strangers.high), *short("rounds", len(self.rounds), ROUNDS)]
         if bar.unit == MS and self.half_load and abs(self.half_load.middle - 0.5) > _NEARLY:
             doubts.append(f"it was {self.half_load.middle:.2f} of the load")
         return doubts
 
     def spread(self, cell: Cell, figure: Callable[[Found], float]) -> Spread:
-        """A figure of one cell, over all rounds."""
+        """The spread of a cell's figure over all rounds."""
         return Spread.of([figure(one[cell]) for one in self.rounds])
 
     def bars(self) -> list[Bar]:
-        """What a proxy is meant to reach; those whose peers are missing are left out."""
+        """The targets of a proxy; those whose peers are not installed are left out."""
         forward, lookup = Cell(TFLEET, "post", 32), Cell(LOOKUP, "lookup", 32)
         half, large = Cell(TFLEET, "half load", 32), Cell(TFLEET, "large", LARGE_CONNECTIONS)
         found: list[Bar] = []

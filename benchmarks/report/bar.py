@@ -9,7 +9,7 @@ from benchmarks.report.spread import Spread
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A figure that is to be at least so much, or at most."""
+    """A target: a figure has to be at least `least`, or at most `most`."""
 
     what: str
     least: float | None
@@ -19,7 +19,7 @@ class Bar:
 
     @property
     def met(self) -> bool:
-        """By the middle of the rounds."""
+        """Whether the median of the rounds meets the target."""
         above = self.least is None or self.found.middle >= self.least
         return above and (self.most is None or self.found.middle <= self.most)
 

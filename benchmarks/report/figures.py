@@ -21,7 +21,7 @@ _LEAST_SHARE: Final = 0.5  # of the time, that the events which count have to sp
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Answers a second, milliseconds of the middle and the slowest hundredth, and how many there were."""
+    """Responses a second, p50 and p99 in milliseconds, and the number of responses."""
 
     per_second: float
     p50_ms: float
@@ -31,12 +31,12 @@ class Figures:
 
     @property
     def too_few(self) -> bool:
-        """Whether there were answers, but not enough to tell a rate."""
+        """Whether there were responses, but too few for a rate."""
         return self.answered > 0 and not self.per_second
 
 
 def rate(began_s: float, answered_s: Sequence[float]) -> float:
-    """Answers a second from the moments of the answers; 0 where they are too few."""
+    """Responses a second, from their times; 0 if there are too few."""
     if not answered_s:
         return 0.0
     times_s = sorted(answered_s)
@@ -62,7 +62,7 @@ def _events(times_s: Sequence[float], together_s: float) -> list[tuple[float, in
 
 
 def figures(began_s: float, answered: Sequence[tuple[float, float]], failed: int) -> Figures:
-    """Of (when it was answered, how long it took in seconds)."""
+    """The figures of responses, each given as (time, seconds that it took)."""
     took_ms = sorted(took_s * 1000 for _, took_s in answered) or [0.0]
     return Figures(
         per_second=rate(began_s, [time_s for time_s, _ in answered]),

@@ -31,7 +31,7 @@ def versions(packages: Sequence[str]) -> str:
 
 
 def busy(over_s: float) -> float:
-    """How many of the machine's processors are in use, by whomever, over so long."""
+    """How many of the machine's CPUs all processes together use, over this many seconds."""
     used = _busy_ticks()
     began_s = time.monotonic()
     time.sleep(over_s)

@@ -29,7 +29,7 @@ _GROUP, _USER, _SYSTEM = 2, 11, 12  # fields of /proc/PID/stat after the name
 
 
 class Server:
-    """A running one. It classifies at `url`."""
+    """A running server. It classifies at `url`."""
 
     def __init__(self, name: str, url: str, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
         self.name = name
@@ -49,11 +49,11 @@ class Server:
         return int(pages) * resource.getpagesize()
 
     def ready(self, form: Form) -> bytes:
-        """Its first answer, as soon as it classifies."""
+        """Wait until it classifies; return its first response."""
         return self._until_200(lambda: post(self.url, form))
 
     def says_ready(self) -> None:
-        """Wait until a worker says so, without having it classify anything."""
+        """Wait until `/readyz` answers 200."""
         self._until_200(lambda: get(f"{self.url}readyz"))
 
     def _until_200(self, ask: Callable[[], tuple[int, bytes]]) -> bytes:
@@ -68,13 +68,13 @@ class Server:
             time.sleep(_LOOK_S)
 
     def load(self, over_s: float) -> float:
-        """How many processors it uses, over so long."""
+        """How many CPUs it uses, over this many seconds."""
         began_s, used_s = time.monotonic(), self.cpu_s()
         time.sleep(over_s)
         return (self.cpu_s() - used_s) / (time.monotonic() - began_s)
 
     def settle(self) -> None:
-        """Wait until it has done what a load has left behind."""
+        """Wait until it has finished the work of the last load."""
         deadline_s = time.monotonic() + _END_S
         while self.load(_LOOK_S) > _QUIET:
             if time.monotonic() > deadline_s:
@@ -83,11 +83,11 @@ class Server:
                 )
 
     def sleep(self) -> None:
-        """Stop it where it stands."""
+        """Pause all its processes (SIGSTOP)."""
         os.killpg(self._process.pid, signal.SIGSTOP)
 
     def wake(self) -> None:
-        """Let it go on."""
+        """Continue all its processes (SIGCONT)."""
         os.killpg(self._process.pid, signal.SIGCONT)
 
     def ask_to_stop(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The middle of some figures, the least and the most."""
+    """The median of some figures, the smallest and the largest."""
 
     middle: float
     low: float

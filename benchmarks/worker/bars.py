@@ -11,7 +11,7 @@ from benchmarks.worker.subjects import LITSERVE, UNBATCHED, WORKER, WORKER_BFLOA
 
 
 def bars(rounds: Sequence[Round]) -> list[Bar]:
-    """Those of a worker: how many images, how soon, what decoding takes; bfloat16 where it was measured."""
+    """The targets of a worker: throughput, latency, decoding, and bfloat16 where it was measured."""
     found = [*_throughput(rounds), *_latency(rounds), *_images(rounds)]
     if any(cell.subject == WORKER_BFLOAT16 for cell in rounds[0].cells):
         plain = plain_way(rounds)

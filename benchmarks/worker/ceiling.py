@@ -34,13 +34,13 @@ PASSES = 3
 
 
 class Ceiling:
-    """The model in a process of its own, which sleeps while others are measured."""
+    """The model in its own process, which sleeps while other servers are measured."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
     def ways(self, image: bytes, seconds: float, tell: Callable[[Strategy], None]) -> dict[Strategy, float]:
-        """Images a second of every way, the middle of some passes."""
+        """Images a second of each strategy, the median of some passes."""
         rates: dict[Strategy, list[float]] = {way: [] for way in STRATEGIES}
         for way in [*STRATEGIES] * PASSES:
             tell(way)
@@ -52,21 +52,21 @@ class Ceiling:
         return self._pool.submit(_per_second, image, way, seconds).result()
 
     def single_ms(self, image: bytes, seconds: float) -> float:
-        """The time of one image alone, the middle of many."""
+        """Milliseconds of a single image, the median of many."""
         return self._pool.submit(_middle_ms, _classify, image, seconds).result()
 
     def decode_ms(self, image: bytes, seconds: float) -> float:
-        """The part of it from bytes to what the session takes."""
+        """Milliseconds of decoding and preprocessing."""
         return self._pool.submit(_middle_ms, _prepare, image, seconds).result()
 
     def labels(self, image: bytes) -> list[str]:
-        """What is found in the image, best first."""
+        """The labels of the image, the best first."""
         return self._pool.submit(_classify, image).result()
 
 
 @contextmanager
 def ceiling() -> Iterator[Ceiling]:
-    """One that is loaded and warm."""
+    """A ceiling whose model is loaded and warm."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, initializer=_load) as pool:
         yield Ceiling(pool)
@@ -123,7 +123,7 @@ def _alone(image: bytes, batch: int) -> Iterator[list[PreparedImage]]:
 
 
 def _ahead(pool: ThreadPoolExecutor, image: bytes, batch: int) -> Iterator[list[PreparedImage]]:
-    """Each batch while the next one is being decoded."""
+    """Run each batch while the next one is decoded."""
     coming: deque[Future[PreparedImage]] = deque(pool.submit(_prepare, image) for _ in range(batch))
     while True:
         coming.extend(pool.submit(_prepare, image) for _ in range(batch))

@@ -47,7 +47,7 @@ _MAX_MEMORY: Final = 1.1
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Beside:
-    """What became of the good requests while one image was sent, and of its copies."""
+    """The results of the good requests and of the hostile copies, for one image."""
 
     name: str
     statuses: dict[int, int]
@@ -61,7 +61,7 @@ class Beside:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Run:
-    """All that was measured; the memory is of both workers."""
+    """The figures of a run; the memory is that of both workers."""
 
     strangers: float
     rate: float
@@ -204,7 +204,7 @@ async def _ejected(session: aiohttp.ClientSession, fleet: Server) -> int:
 
 
 async def _resident_mb(fleet: Server) -> float:
-    """Of the workers and their decoders."""
+    """The memory of the workers and their decoders, in MB."""
     return await asyncio.to_thread(lambda: sum(map(_resident_bytes, _workers(fleet))) / 1e6)
 
 

@@ -26,7 +26,7 @@ _LONGEST_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Takes the rounds. `load` posts a form to a URL over so many connections for so many seconds."""
+    """Measures rounds. `load` posts a form to a URL over some connections for some seconds."""
 
     running: Subjects
     model: Ceiling
@@ -37,7 +37,7 @@ class Measure:
     say: Say
 
     def round(self, number: int) -> Round:
-        """Everybody once; what is compared stands side by side, and every other round goes backwards."""
+        """Measure each cell once. Cells that are compared are neighbours; every other round is reversed."""
         found: dict[Cell, Figures] = {}
         own: dict[str, float] = {}
         rates: dict[Strategy, float] = {}
@@ -92,7 +92,7 @@ class Measure:
 
 
 def enough(load: Callable[[float], Figures], seconds: float) -> Figures:
-    """Of a load for so long, or for as long as it takes to get a rate."""
+    """Figures of a load of this many seconds, or of as many as a rate needs."""
     found = load(seconds)
     while found.too_few and seconds < _LONGEST_S:
         seconds *= 2

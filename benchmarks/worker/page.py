@@ -23,7 +23,7 @@ _ABOVE: Final = 1.1  # times the ceiling: a server that is faster shows that it 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All that was measured, and how."""
+    """The figures of all rounds, and the options of the run."""
 
     command: str
     generator: str

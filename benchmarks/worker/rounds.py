@@ -21,7 +21,7 @@ SECONDS: Final = 4
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cell:
-    """Who is measured, what is sent and over how many connections."""
+    """A server, a photograph and a number of connections."""
 
     subject: str
     photo: str

@@ -30,14 +30,14 @@ _IDLES = 0.02  # of a processor: more would be missing in the figures of the oth
 
 
 class Subjects:
-    """All that run, by name."""
+    """The servers that run, by name."""
 
     def __init__(self, servers: dict[str, Server]) -> None:
         self.servers = servers
         self.restless: tuple[str, ...] = ()
 
     def calm(self) -> None:
-        """Put those to sleep that use a processor though nobody asks them."""
+        """Pause the servers that use CPU time while idle."""
         busy = [one for one in self.servers.values() if one.load(_IDLE_S) > _IDLES]
         self.restless = tuple(one.name for one in busy)
         for one in busy:
@@ -45,7 +45,7 @@ class Subjects:
 
     @contextlib.contextmanager
     def turn(self, name: str) -> Iterator[Server]:
-        """One is awake inside the block, and has finished its work after it."""
+        """Continue one server inside the block, and wait for it to finish its work after it."""
         subject = self.servers[name]
         if name in self.restless:
             subject.wake()
@@ -72,7 +72,7 @@ def _with_other_samples() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def subjects() -> Iterator[Subjects]:
-    """All of them, starting one beside the other."""
+    """Start all servers concurrently."""
     with contextlib.ExitStack() as stack:
 
         def start(name: str, module: str, *arguments: str, path: str = "/", port: int = 0) -> Server:

@@ -15,8 +15,8 @@ from tfleet.client.worker_status import WorkerStatus
 from tfleet.contract.address import Address
 
 
-class StandIn:
-    """A worker down to its connections: what it answers is by path, and each stage of its end by hand."""
+class DrainingWorker:
+    """A fake worker: its responses are set by path, and each stage of its shutdown is called by the test."""
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, str]] = {"/drain": (202, "draining\n")}
@@ -72,12 +72,12 @@ class StandIn:
 
 
 @pytest.fixture
-async def worker() -> AsyncIterator[StandIn]:
-    stand_in = StandIn()
-    await stand_in.start()
-    stand_in.lives_as("w1")
-    yield stand_in
-    stand_in.end()
+async def worker() -> AsyncIterator[DrainingWorker]:
+    fake = DrainingWorker()
+    await fake.start()
+    fake.lives_as("w1")
+    yield fake
+    fake.end()
 
 
 @asynccontextmanager
@@ -90,13 +90,13 @@ async def draining(address: Address, worker_id: str = "w1", ticket: str = "") ->
         await transport.close()
 
 
-async def test_the_drain_request_names_the_workers_id(worker: StandIn) -> None:
+async def test_the_drain_request_names_the_workers_id(worker: DrainingWorker) -> None:
     async with draining(worker.address, "w&1") as one:
         await one.begin()
     assert worker.asked == ["POST /drain?worker=w%261"]
 
 
-async def test_the_ticket_is_shown_if_there_is_one(worker: StandIn) -> None:
+async def test_the_ticket_is_shown_if_there_is_one(worker: DrainingWorker) -> None:
     async with draining(worker.address, ticket="1.a") as one:
         await one.begin()
         assert "\r\nX-Ticket: 1.a\r\n" in worker.head
@@ -109,14 +109,16 @@ async def test_the_ticket_is_shown_if_there_is_one(worker: StandIn) -> None:
     ("ticket", "said"),
     [("", "w1 asks for a ticket and the proxy gave none: .*--ticket-key-file"), ("1.a", "it has expired")],
 )
-async def test_a_refused_ticket_is_reported_with_what_to_do(worker: StandIn, ticket: str, said: str) -> None:
+async def test_a_refused_ticket_is_reported_with_what_to_do(
+    worker: DrainingWorker, ticket: str, said: str
+) -> None:
     worker.answers["/drain"] = (401, json.dumps({"status": 401, "detail": "it has expired"}))
     async with draining(worker.address, ticket=ticket) as one:
         with pytest.raises(UnexpectedAnswerError, match=said):
             await one.begin()
 
 
-async def test_a_static_worker_has_no_id_to_name(worker: StandIn) -> None:
+async def test_a_static_worker_has_no_id_to_name(worker: DrainingWorker) -> None:
     async with draining(worker.address, str(worker.address)) as one:
         await one.begin()
     assert worker.asked == ["POST /drain"]
@@ -136,7 +138,7 @@ async def test_a_static_worker_has_no_id_to_name(worker: StandIn) -> None:
     ],
 )
 async def test_a_worker_that_does_not_go_says_why(
-    worker: StandIn, status: int, detail: str, kind: type[FleetError], said: str
+    worker: DrainingWorker, status: int, detail: str, kind: type[FleetError], said: str
 ) -> None:
     worker.answers["/drain"] = (status, json.dumps({"status": status, "detail": detail}))
     async with draining(worker.address) as one:
@@ -144,7 +146,7 @@ async def test_a_worker_that_does_not_go_says_why(
             await one.begin()
 
 
-async def test_a_server_that_is_no_worker_is_reported(worker: StandIn) -> None:
+async def test_a_server_that_is_no_worker_is_reported(worker: DrainingWorker) -> None:
     worker.answers["/drain"] = (200, "<html>")
     async with draining(worker.address) as one:
         with pytest.raises(UnexpectedAnswerError, match="is the address right"):
@@ -160,7 +162,7 @@ async def test_an_unreachable_worker_is_named_with_the_reason(nobody: str) -> No
 
 
 async def test_a_drain_ends_with_the_last_request(
-    worker: StandIn,
+    worker: DrainingWorker,
 ) -> None:
     """Not when the worker takes no more connections."""
     happened: list[str] = []
@@ -180,7 +182,7 @@ async def test_a_drain_ends_with_the_last_request(
     assert repr(one) == "<WorkerDrain of w1 in_flight=None held=False>"
 
 
-async def test_changes_of_requests_in_flight_are_reported(worker: StandIn) -> None:
+async def test_changes_of_requests_in_flight_are_reported(worker: DrainingWorker) -> None:
     told: list[int] = []
     worker.busy(2)
     async with draining(worker.address) as one, asyncio.TaskGroup() as group:
@@ -193,7 +195,7 @@ async def test_changes_of_requests_in_flight_are_reported(worker: StandIn) -> No
     assert one.in_flight == 0
 
 
-async def test_a_connection_that_ends_early_is_no_end_of_the_worker(worker: StandIn) -> None:
+async def test_a_connection_that_ends_early_is_no_end_of_the_worker(worker: DrainingWorker) -> None:
     worker.answers["/metrics"] = (
         200,
         "no figure, so that it is asked for once and the held connection is alone\n",
@@ -212,7 +214,7 @@ async def test_a_connection_that_ends_early_is_no_end_of_the_worker(worker: Stan
         worker.end()
 
 
-async def test_another_worker_at_its_address_does_not_keep_it_alive(worker: StandIn) -> None:
+async def test_another_worker_at_its_address_does_not_keep_it_alive(worker: DrainingWorker) -> None:
     async with draining(worker.address) as one:
         await one.begin()
         worker.answers["/healthz"] = (421, "this is w2, not w1")
@@ -221,7 +223,7 @@ async def test_another_worker_at_its_address_does_not_keep_it_alive(worker: Stan
             await one.wait_gone(lambda _: None)
 
 
-async def test_a_worker_without_an_in_flight_figure_is_awaited(worker: StandIn) -> None:
+async def test_a_worker_without_an_in_flight_figure_is_awaited(worker: DrainingWorker) -> None:
     worker.answers["/metrics"] = (200, "nothing that we know\n")
     async with draining(worker.address) as one, asyncio.TaskGroup() as group:
         await one.begin()

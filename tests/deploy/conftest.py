@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests.deploy.recorded_terminal import RecordedTerminal
@@ -22,9 +19,3 @@ def recorded() -> RecordedTerminal:
 @pytest.fixture
 def console(recorded: RecordedTerminal) -> Console:
     return Console(out=recorded, err=recorded)
-
-
-@pytest.fixture
-def stand_in() -> tuple[str, ...]:
-    """The program that stands in for `tfleet`."""
-    return (sys.executable, str(Path(__file__).parent / "fake_command.py"))

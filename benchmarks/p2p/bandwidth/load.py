@@ -1,6 +1,6 @@
 """`python -m benchmarks.p2p.bandwidth.load`: tfleet's own client classifies one image again and again.
 
-So many calls at once, each followed by the next. It runs in the client's namespace and prints one line of
+It keeps a fixed number of calls in flight. It runs in the client's namespace and prints one line of
 JSON.
 """
 
@@ -22,7 +22,7 @@ IMAGE: Final = Path(__file__).parents[3] / "tests/data/cat.jpg"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sent:
-    """Images a second, how many there were in all, how many failed and what the last of them said."""
+    """Images a second, the number of images, the number of failures and the last error."""
 
     per_second: float
     answered: int
@@ -31,12 +31,12 @@ class Sent:
 
 
 def image_of(size: int) -> bytes:
-    """A photograph of so many bytes, of which those beyond its end are filler. Not shorter than it is."""
+    """A photograph, padded to this size."""
     return IMAGE.read_bytes().ljust(size, b"\0")
 
 
 async def load(proxy: str, *, p2p: bool, image: bytes, calls: int, seconds: float) -> Sent:
-    """Classify for so long. What is under way at the end is waited for, but counts for no rate."""
+    """Classify for this long. Calls in flight at the end are awaited, but not counted in the rate."""
     answered_s: list[float] = []
     failed, error = 0, ""
     began_s = time.perf_counter()

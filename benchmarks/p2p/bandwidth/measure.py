@@ -44,7 +44,7 @@ class Cell:
 
     @property
     def calls(self) -> int:
-        """How many are under way at once."""
+        """The number of calls in flight."""
         return _CALLS[self.mode] * (self.workers if self.mode == "p2p" else 1)
 
     @property
@@ -70,14 +70,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """A client, workers, and for each number of them a proxy that knows the first so many."""
+    """A client, workers, and for each number N of workers a proxy that knows the first N."""
 
     client: Node
     proxy: Node
     proxies: dict[int, str]
 
     def measured(self, cell: Cell, seconds: float) -> Found:
-        """One load. Ends the program where an image failed: such a run counts for nothing."""
+        """Measure one load. Ends the program if an image failed: the run is not valid then."""
         command = [
             *(sys.executable, "-m", "benchmarks.p2p.bandwidth.load", "--proxy", self.proxies[cell.workers]),
             *("--calls", str(cell.calls), "--seconds", str(seconds)),
@@ -102,7 +102,7 @@ class Fleet:
 
 @contextlib.contextmanager
 def fleet(rate_mbit: float) -> Iterator[Fleet]:
-    """Inside the block it serves. Raises CannotMakeError."""
+    """A fleet that serves inside the block. Raises CannotMakeError."""
     with network() as net, contextlib.ExitStack() as stack:
         client, proxy = net.node("client"), net.node("proxy", rate_mbit)
         starting, addresses, proxies = [], [], {}
@@ -142,7 +142,7 @@ def rounds(
 def _start(
     node: Node, module: str, *arguments: str, stack: contextlib.ExitStack
 ) -> tuple[subprocess.Popen[bytes], Path]:
-    """A module of Python that says when it listens, and where it says so."""
+    """Start a module that prints its address once it listens; return it and its output file."""
     log = stack.enter_context(tempfile.NamedTemporaryFile(prefix="tfleet-bench-"))  # noqa: SIM115 - the stack closes it
     process = stack.enter_context(node.running([sys.executable, "-m", module, *arguments], log))
     return process, Path(log.name)

@@ -35,19 +35,19 @@ _END_S: Final = 10.0
 
 
 class CannotMakeError(Exception):
-    """This machine or this user can't make such a network. The message says why."""
+    """This machine or this user can't make such a network. The message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One that has an address in the network. Its link has two ends, each a namespace and a device there."""
+    """A node with an address in the network. Each end of its link is a device in a namespace."""
 
     address: str
     namespace: str
     ends: tuple[tuple[str, str], tuple[str, str]]
 
     def passed_bytes(self) -> int:
-        """What its link, which is shaped, has carried in both directions, headers and all."""
+        """The bytes that the shaped link has carried in both directions, headers included."""
         passed = 0
         for namespace, device in self.ends:
             (shaper,) = json.loads(_run("tc", "-n", namespace, "-json", "-s", "qdisc", "show", "dev", device))
@@ -86,7 +86,7 @@ class Network:
         _run("ip", "-n", self._hub, "link", "set", "bridge", "addrgenmode", "none", "up")
 
     def node(self, name: str, rate_mbit: float | None = None) -> Node:
-        """One more, behind a link of that rate in each direction, or one as wide as it comes."""
+        """Add a node behind a link of this rate in each direction, or behind an unlimited one."""
         self._nodes += 1
         namespace = self._namespace(name)
         node = Node(f"10.0.0.{self._nodes}", namespace, ((self._hub, name), (namespace, "eth0")))
@@ -112,7 +112,7 @@ class Network:
 
 @contextlib.contextmanager
 def network() -> Iterator[Network]:
-    """One inside the block. Raises CannotMakeError."""
+    """A network that exists inside the block. Raises CannotMakeError."""
     missing = [program for program in ("ip", "tc", "setpriv") if shutil.which(program) is None]
     if missing:
         raise CannotMakeError(f"{' and '.join(missing)} not found (apt-get install iproute2 util-linux)")
@@ -132,7 +132,7 @@ def network() -> Iterator[Network]:
 
 
 def _namespaces() -> list[tuple[str, int]]:
-    """Those of this benchmark, each with the process id of its maker."""
+    """The namespaces of this benchmark, each with the id of the process that made it."""
     return [(name, int(maker)) for name, maker in _OURS.findall(_run("ip", "netns", "list"))]
 
 

@@ -16,7 +16,7 @@ _MAX_WORKERS: Final = max(WORKERS)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All that was measured, and how."""
+    """The figures of all rounds, and the options of the run."""
 
     command: str
     seconds: float
@@ -30,19 +30,19 @@ class Run:
         return self._spread(lambda one: one[cell].per_second)
 
     def mbit(self, cell: Cell) -> Spread:
-        """Mbit/s of images, without a byte of what it takes to send them."""
+        """Mbit/s of images, without protocol overhead."""
         return self._spread(lambda one: one[cell].per_second * cell.image_bytes * _BIT / 1e6)
 
     def growth(self, mode: Mode, workers: int) -> Spread:
-        """So many workers against one."""
+        """The ratio of the rate with this many workers to the rate with one."""
         return self._spread(lambda one: one[Cell(mode, workers)].per_second / one[Cell(mode, 1)].per_second)
 
     def proxy_bytes(self, cell: Cell) -> Spread:
-        """Of each image, through the proxy's link."""
+        """Bytes of each image that passed the proxy's link."""
         return self._spread(lambda one: one[cell].proxy_bytes)
 
     def bars(self) -> list[Bar]:
-        """What p2p mode is for."""
+        """The targets of p2p mode."""
         every = [
             Bar(
                 f"p2p with {workers} workers, against {workers} times one",

@@ -53,7 +53,7 @@ Send = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one way to send images: how many a second, and the client's CPU time for each."""
+    """The cost of one way to send images: images a second, and the client's CPU time for each."""
 
     rate: float
     cpu_us: float
@@ -61,7 +61,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What came to the proxy of one run."""
+    """The requests of one run that reached the proxy."""
 
     images: int
     lookups: float

@@ -18,7 +18,7 @@ _LENGTH = b"content-length:"
 
 
 class _Connection(asyncio.Protocol):
-    """As little HTTP as will do: what it costs is not what is measured."""
+    """A minimal HTTP server, so that its own cost stays small."""
 
     free_at_s = 0.0
 

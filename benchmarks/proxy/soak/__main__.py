@@ -40,12 +40,12 @@ class Run:
 
     @property
     def settled(self) -> list[tuple[int, Held]]:
-        """Without the first third, in which pools and caches take what they need once."""
+        """The samples without the first third, in which pools and caches fill."""
         return [one for one in self.during if one[0] >= self.during[-1][0] / 3]
 
     @property
     def mb_per_100k(self) -> float:
-        """The slope of the memory."""
+        """The growth of the memory, in MB for 100,000 requests."""
         return mb_per_100k([(sent, held.resident_bytes) for sent, held in self.settled])
 
 
@@ -90,8 +90,8 @@ def _table(run: Run) -> str:
         "",
         f"`.venv/bin/python -m benchmarks.proxy.soak` on {datetime.date.today()}: {machine()}.",
         "",
-        f"{sent:,} requests in {run.seconds:.0f} s, from {CONNECTIONS} connections to {WORKERS} stand-in",
-        "workers that answer at once; each got what it should. After the first third the memory grew by",
+        f"{sent:,} requests in {run.seconds:.0f} s, from {CONNECTIONS} connections to {WORKERS} fake",
+        "workers that answer at once; each got the expected response. After the first third memory grew by",
         f"**{run.mb_per_100k:.2f} MB for 100,000 requests** (the slope of the line through all samples).",
         "",
         "| after requests | resident MB | descriptors | tasks |",

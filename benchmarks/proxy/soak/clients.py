@@ -18,7 +18,7 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class Clients:
-    """Send on and on inside the block. `sent` counts by kind; what was not as it should be is in `wrong`."""
+    """Sends requests inside the block. `sent` counts them by kind; `wrong` has unexpected responses."""
 
     def __init__(self, proxy: Address, *, connections: int, seed: int = 0) -> None:
         self.sent: Counter[str] = Counter()
@@ -43,7 +43,7 @@ class Clients:
         await self._group.__aexit__(*exception)  # type: ignore[arg-type] # passed on as they come
 
     async def until(self, requests: int) -> None:
-        """Wait until so many have been sent since the beginning."""
+        """Wait until this many have been sent since the start."""
         self._goal = requests
         self._reached.clear()
         await self._reached.wait()

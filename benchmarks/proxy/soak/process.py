@@ -24,7 +24,7 @@ WORKERS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the proxy held at some moment: its memory, as resident bytes, open descriptors and tasks."""
+    """The proxy's resident memory, open descriptors and tasks at one time."""
 
     resident_bytes: int
     descriptors: int
@@ -32,14 +32,14 @@ class Held:
 
 
 class Proxy:
-    """A proxy that runs."""
+    """A running proxy."""
 
     def __init__(self, address: Address, pid: int) -> None:
         self.address = address
         self._pid = pid
 
     async def held(self) -> Held:
-        """What it holds now."""
+        """Its memory, descriptors and tasks now."""
         return Held(self._resident_bytes(), self._descriptors(), await self._tasks())
 
     async def ready(self) -> None:

@@ -12,7 +12,7 @@ _ANSWER = [["tiger cat", 0.385], ["Egyptian cat", 0.365], ["tabby", 0.11], ["lyn
 
 @app.post("/")
 def read() -> Response:
-    """The answer of a worker without the work."""
+    """Read the body and answer as a worker does, without inference."""
     request.get_data(cache=False)
     return jsonify(_ANSWER)
 

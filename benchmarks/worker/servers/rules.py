@@ -20,7 +20,7 @@ _OTHERS = 4
 
 
 def health_while_busy(server: Server) -> bool:
-    """All threads are at work: is a question about health answered at once all the same?"""
+    """Whether `/healthz` answers at once while all threads are busy."""
     with _in_flight(server, f"/predict?s={_BUSY_S:g}", THREADS):
         began_s = time.monotonic()
         answered = _status(_connection(server), "/healthz") == http.client.OK
