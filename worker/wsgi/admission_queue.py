@@ -101,8 +101,10 @@ class AdmissionQueue:
         self.limits = limits
         self._threads = threads
         self._lock = threading.Lock()
-        self._coming: dict[object, int] = {}  # with the bytes of their bodies
+        self._arriving: dict[object, int] = {}
+        """Each request whose body is arriving, with the bytes that have come."""
         self._waiting: dict[object, int] = {}
+        """Each request that waits for a thread, with the bytes of its body."""
         self._bytes = 0
         self._served: set[object] = set()
         self._busy = BusyTime()
@@ -137,13 +139,13 @@ class AdmissionQueue:
         `small` is whether it will be small when all of it is there.
         """
         with self._lock:
-            had_bytes = self._coming.get(request)
+            had_bytes = self._arriving.get(request)
             others_bytes = self._bytes - (had_bytes or 0)
             rejection = self.limits.rejects_body(others_bytes, body_bytes, small=small)
             if rejection is not None:
                 self._give_back(request)
                 return rejection
-            self._coming[request] = body_bytes
+            self._arriving[request] = body_bytes
             self._bytes = others_bytes + body_bytes
             return None
 
@@ -155,11 +157,13 @@ class AdmissionQueue:
     def enter(self, request: object) -> Rejection | None:
         """Add a request whose body is complete. Returns why it is rejected, or None."""
         with self._lock:
+            # Its bytes were reserved as they came. Its place is taken only now: a client that sends slowly,
+            # or stops, must not hold one.
             rejection = self.limits.rejects_request(self._ahead)
             if rejection is not None:
                 self._give_back(request)
                 return rejection
-            self._waiting[request] = self._coming.pop(request, 0)
+            self._waiting[request] = self._arriving.pop(request, 0)
             return None
 
     def forget_body(self, request: object) -> None:
@@ -189,7 +193,8 @@ class AdmissionQueue:
 
     @property
     def _ahead(self) -> int:
+        # Each request that is served holds a thread. Below 0, threads are free.
         return len(self._waiting) + len(self._served) - self._threads
 
     def _give_back(self, request: object) -> None:
-        self._bytes -= self._coming.pop(request, 0) + self._waiting.pop(request, 0)
+        self._bytes -= self._arriving.pop(request, 0) + self._waiting.pop(request, 0)

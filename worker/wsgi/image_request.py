@@ -67,7 +67,12 @@ class ImageRequest:
         self._sender: ResponseSender | None = None
         """Sends a large answer, once there is one."""
         self._began_s = self._arrived_s = time.perf_counter()
-        self._started = self._ended = self._gone = False
+        self._started = False
+        """Whether `start` was called: nothing may be sent before."""
+        self._ended = False
+        """Whether the whole body has come."""
+        self._gone = False
+        """Whether its client has left. Threads may read it at any time: it never becomes False again."""
         self._settled = False
         """Whether it was answered, or submitted to a thread, or its client has left."""
 
@@ -136,7 +141,7 @@ class ImageRequest:
     def run(self) -> None:
         """Call the application; a thread of the pool calls this."""
         context, body = self._context, self._body
-        context.queue.begin(body)
+        context.queue.begin(body)  # gives up its place in the queue
         if self._gone:
             self._refusal = Rejection.CLIENT_GONE  # the application only counts it
         try:

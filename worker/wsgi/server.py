@@ -184,7 +184,7 @@ class WsgiServer:
         try:
             asyncio.run(self._serve(site, started))
         except BaseException as error:
-            if not started.done():
+            if not started.done():  # `start` waits for it, and raises this
                 started.set_exception(error)
                 return
             structlog.get_logger().error("HTTP server failed", exc_info=error)
@@ -206,6 +206,7 @@ class WsgiServer:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_SECOND_S):
                         await stop.wait()
+                # In a thread, as it reads a file: a disk that hangs must not stop the connections.
                 if self._once_a_second is not None:
                     await asyncio.to_thread(self._once_a_second)
         finally:  # after a failure, clients see a closed connection; else all are closed already

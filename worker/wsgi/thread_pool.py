@@ -61,7 +61,7 @@ class ThreadPool:
                 break
             if job is not None:
                 job.cancel()
-        for _ in self._threads:
+        for _ in self._threads:  # each thread ends at the first None that it takes
             self._jobs.put(None)
         deadline_s = time.monotonic() + timeout_s
         for thread in self._threads:
