@@ -15,6 +15,6 @@ def test_one_except_covers_all_retryable_errors(kind: type[TryLaterError]) -> No
     assert (str(error), error.status, error.request_id, error.retry_after_s) == ("later", 503, "r", 2.0)
 
 
-def test_an_error_crosses_processes_with_all_it_says() -> None:
+def test_a_pickled_error_keeps_all_its_fields() -> None:
     error = pickle.loads(pickle.dumps(BusyError("full", status=429, request_id="r", retry_after_s=1.0)))
     assert (str(error), error.status, error.request_id, error.retry_after_s) == ("full", 429, "r", 1.0)

@@ -280,7 +280,7 @@ def test_a_call_after_closing_is_refused(loop: LoopThread) -> None:
         loop.run(nothing)
 
 
-def test_it_can_be_closed_from_its_own_thread(loop: LoopThread) -> None:
+def test_a_client_can_be_closed_from_its_own_thread(loop: LoopThread) -> None:
     """As the garbage collector does, which runs wherever it likes."""
 
     async def close() -> threading.Thread:
@@ -312,7 +312,7 @@ async def test_a_cancelled_coroutine_never_starts() -> None:
     start_coroutine(nothing_is_made, done)
 
 
-async def test_an_abandoned_result_is_dropped() -> None:
+async def test_the_result_of_an_interrupted_call_is_dropped() -> None:
     done: concurrent.futures.Future[None] = concurrent.futures.Future()
 
     async def ends_while_it_is_given_up() -> None:

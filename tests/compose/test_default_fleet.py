@@ -45,7 +45,7 @@ def test_the_workers_get_an_even_share(fleet: Project) -> None:
     assert list(shares.values()) == [4, 4, 4]
 
 
-def test_a_worker_computes_with_as_many_threads_as_it_has_cpus(fleet: Project) -> None:
+def test_a_worker_uses_a_thread_for_each_of_its_cpus(fleet: Project) -> None:
     (loaded,) = (
         line
         for line in fleet.lines("worker", fleet.containers("worker")[0])

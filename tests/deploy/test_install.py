@@ -91,7 +91,7 @@ def test_an_install_that_fails_leaves_no_stamp(machine: Machine) -> None:
     assert not (machine.folder / "stamp").exists()
 
 
-def test_a_second_install_keeps_the_venv_and_says_less(machine: Machine) -> None:
+def test_a_second_install_keeps_the_venv_and_prints_less(machine: Machine) -> None:
     machine.interpreter("python3")
     machine.install()
     done = machine.install()

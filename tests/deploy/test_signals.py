@@ -34,7 +34,7 @@ def nohup() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
-async def test_under_nohup_a_terminal_that_goes_away_stops_nothing(nohup: None) -> None:
+async def test_under_nohup_a_closed_terminal_stops_nothing(nohup: None) -> None:
     called = asyncio.Event()
     with on_stop_signal(called.set) as came:
         os.kill(os.getpid(), signal.SIGHUP)

@@ -65,7 +65,7 @@ def test_options_come_from_the_environment_as_well() -> None:
         assert address.startswith("127.0.0.1:")
 
 
-def test_an_allowed_public_name_is_accepted_as_host() -> None:
+def test_a_public_name_is_accepted_where_it_is_allowed() -> None:
     with _started("--port=0", "--log-format=json", "--allow-host=registry.example.com") as (_, address):
         for name, status in (("registry.example.com", 200), ("evil.example.com", 403)):
             connection = http.client.HTTPConnection(address, timeout=10)

@@ -60,7 +60,7 @@ async def test_another_server_at_a_workers_address_gets_no_image() -> None:
             assert row["last_error"] == "w2 answers at its address"
 
 
-async def test_another_servers_answer_is_not_passed_on() -> None:
+async def test_an_answer_of_another_server_is_not_passed_on() -> None:
     """It got the address after the last probe; its labels are those of another model."""
     with embedded_registry() as registry:
         async with fake_worker() as lost, fake_worker() as stays:

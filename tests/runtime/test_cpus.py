@@ -59,7 +59,7 @@ def test_without_cgroups_there_is_no_quota(tmp_path: Path) -> None:
     assert usable_cpus(tmp_path) == len(os.sched_getaffinity(0))
 
 
-def test_of_a_group_and_its_ancestors_the_least_quota_holds(tmp_path: Path) -> None:
+def test_the_least_quota_of_a_cgroup_and_its_ancestors_holds(tmp_path: Path) -> None:
     groups = "sys/fs/cgroup/"
     files = {
         f"{groups}pod/worker/cpu.max": "max 100000\n",

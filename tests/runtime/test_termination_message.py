@@ -11,7 +11,7 @@ USAGE = ["Usage: tfleet worker [OPTIONS]", "Try 'tfleet worker --help' for help.
     "refusal",
     [["tfleet worker: a/b: no labels"], ["Error: a/b: no labels"], [*USAGE, "Error: a/b: no labels"]],
 )
-def test_a_refusal_is_held_and_has_a_reason(refusal: list[str]) -> None:
+def test_a_childs_error_line_is_kept_as_its_reason(refusal: list[str]) -> None:
     words = TerminationMessage()
     assert words.feed('{"event": "worker starting"}') == ['{"event": "worker starting"}']
     assert [words.feed(line) for line in refusal] == [[]] * len(refusal)
@@ -27,7 +27,7 @@ def test_a_message_followed_by_other_output_is_shown() -> None:
     assert words.reason == ""
 
 
-def test_of_several_only_the_last_is_held() -> None:
+def test_only_the_last_of_several_messages_is_kept() -> None:
     words = TerminationMessage()
     assert words.feed("tfleet worker: first") == []
     assert words.feed("tfleet worker: second") == ["tfleet worker: first"]

@@ -13,7 +13,7 @@ Requests/sec:     22.99
 """
 
 
-def test_reads_what_the_script_prints_after_wrks_own_report() -> None:
+def test_the_scripts_line_after_wrks_report_is_read() -> None:
     found = wrk.read(_SAID)
     assert (found.p50_ms, found.p99_ms, found.answered, found.failed) == (20.5, 31, 6, 1)
     assert found.per_second == pytest.approx(1)

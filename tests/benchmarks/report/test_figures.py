@@ -18,7 +18,7 @@ def test_answers_in_bursts_have_the_rate_of_their_images(size: int, every_s: flo
     assert rate(10.0, _bursts(10.0, every_s, count, size)) == pytest.approx(size / every_s, rel=0.001)
 
 
-def test_single_answers_at_chance_moments_have_their_rate() -> None:
+def test_answers_at_random_times_have_their_rate() -> None:
     chance = random.Random(1)
     moments = itertools.accumulate(chance.expovariate(50) for _ in range(5000))
     assert rate(0.0, list(moments)) == pytest.approx(50, rel=0.05)

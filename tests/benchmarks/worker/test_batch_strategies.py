@@ -4,7 +4,7 @@ _BATCHED = Strategy(16, 1, 0)
 _TWO = Strategy(8, 2, 0)
 
 
-def test_the_best_ways_are_the_fastest_and_one_of_them_is_plain() -> None:
+def test_the_best_strategies_include_the_plain_one() -> None:
     slow, ahead = Strategy(4, 1, 0), Strategy(8, 1, 1)
     rates = {SERIAL: 115.0, _BATCHED: 150.0, slow: 140.0, ahead: 170.0, _TWO: 182.0, Strategy(4, 2, 2): 181.0}
     assert best(rates) == [_TWO, Strategy(4, 2, 2), ahead, _BATCHED]

@@ -41,6 +41,6 @@ def test_an_implausibly_fast_way_is_a_doubt() -> None:
     assert run.doubts == ["the ceiling is doubtful"]
 
 
-def test_only_pages_that_there_are_are_linked() -> None:
+def test_only_existing_pages_are_linked() -> None:
     assert links_to_others({"overload.md", "pick.md"}) == ["See also: [overload](overload.md).", ""]
     assert links_to_others({"pick.md"}) == []

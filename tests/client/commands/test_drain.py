@@ -64,7 +64,7 @@ def test_an_unknown_id_is_reported_with_the_known_ones(
     assert str(raised.value) == said
 
 
-def test_of_many_workers_only_some_are_named() -> None:
+def test_an_error_names_only_some_of_many_workers() -> None:
     many = tuple(WorkerStatus(f"w{number:03}", f"10.0.0.1:{number}") for number in range(100))
     with pytest.raises(NoSuchWorkerError, match=r"w009 and 90 more$"):
         find_worker(many, "x")

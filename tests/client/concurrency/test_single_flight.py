@@ -42,7 +42,7 @@ async def test_a_cancelled_caller_leaves_the_job_to_the_others() -> None:
     assert await other == 1
 
 
-async def test_its_error_is_raised_to_every_caller() -> None:
+async def test_the_jobs_error_is_raised_to_every_caller() -> None:
     async def fail() -> None:
         raise ZeroDivisionError
 
@@ -63,5 +63,5 @@ async def test_closing_ends_the_job_and_its_callers() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_one_that_was_never_used_ends_as_well() -> None:
+async def test_a_single_flight_that_was_never_used_can_be_closed() -> None:
     await SingleFlight[None]().close()

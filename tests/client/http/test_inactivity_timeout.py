@@ -32,7 +32,7 @@ async def test_before_the_first_byte_there_is_no_time_out() -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_none_means_no_time_out() -> None:
+async def test_a_timeout_of_none_never_expires() -> None:
     async with InactivityTimeout(None) as patience:
         patience.progress()
         await asyncio.sleep(0.05)

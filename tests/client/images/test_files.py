@@ -93,7 +93,7 @@ def make_deep_folders(folder: Path) -> str:
     return path
 
 
-def test_links_are_listed_and_pipes_and_circles_skipped(tmp_path: Path) -> None:
+def test_links_are_listed_and_pipes_and_link_loops_skipped(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "cat.jpg").touch()
     (tmp_path / "circle.jpg").symlink_to(tmp_path, target_is_directory=True)
@@ -113,7 +113,7 @@ def test_links_are_listed_and_pipes_and_circles_skipped(tmp_path: Path) -> None:
         ((), []),
     ],
 )
-def test_a_dash_stands_for_the_names_on_standard_input(chunks: tuple[bytes, ...], names: list[str]) -> None:
+def test_a_dash_reads_file_names_from_standard_input(chunks: tuple[bytes, ...], names: list[str]) -> None:
     assert list(expand(["first.jpg", "-", "last.jpg"], reader(*chunks))) == ["first.jpg", *names, "last.jpg"]
 
 

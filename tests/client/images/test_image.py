@@ -153,14 +153,14 @@ async def test_a_url_is_not_taken_for_a_path() -> None:
         await load("https://example.com/cat.jpg")
 
 
-async def test_for_a_pil_image_it_says_what_to_pass() -> None:
+async def test_a_pil_image_is_refused_with_what_to_pass() -> None:
     picture: Any = PIL.Image.new("RGB", (1, 1))
     with pytest.raises(TypeError, match=r"not a PIL image: pass the path of its file, or save it") as caught:
         await load(picture)
     assert "\n" not in str(caught.value)
 
 
-async def test_for_pixels_it_says_that_they_have_to_be_encoded() -> None:
+async def test_pixels_are_refused_because_they_are_not_encoded() -> None:
     pixels: Any = numpy.zeros((1, 1, 3))
     with pytest.raises(TypeError, match=r"not ndarray: pixels have to be encoded first, as PNG or JPEG"):
         await load(pixels)

@@ -50,7 +50,7 @@ def test_a_proxy_is_a_host_and_port_or_a_url(text: str, url: str) -> None:
         "a b",
     ],
 )
-def test_anything_else_is_refused_with_what_is_expected(text: str) -> None:
+def test_an_invalid_address_is_refused_with_what_is_expected(text: str) -> None:
     with pytest.raises(BadProxyError, match=r"HOST:PORT or http://HOST:PORT") as caught:
         parse_proxy(text)
     assert "\n" not in str(caught.value)
@@ -122,7 +122,7 @@ def test_a_registry_is_asked_with_consuls_variables(monkeypatch: pytest.MonkeyPa
         (["consul://one", "two"], "consul://HOST:PORT and nothing else"),
     ],
 )
-def test_anything_else_is_refused_in_one_line(proxy: str | list[str], said: str) -> None:
+def test_an_invalid_registry_is_refused_in_one_line(proxy: str | list[str], said: str) -> None:
     with pytest.raises(BadProxyError) as caught:
         parse_proxies(proxy)
     assert said in str(caught.value)

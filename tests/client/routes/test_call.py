@@ -6,7 +6,7 @@ from tfleet.client.routes.call import Call
 
 
 @pytest.mark.parametrize(("top", "path"), [(None, "/predict"), (3, "/predict?top=3")])
-def test_top_is_a_query_only_where_it_is_wanted(top: int | None, path: str) -> None:
+def test_top_is_sent_only_if_it_is_given(top: int | None, path: str) -> None:
     assert Call("r", 10.0, top).path == path
 
 

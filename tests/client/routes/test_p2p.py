@@ -48,7 +48,7 @@ async def test_one_lookup_serves_many_images_evenly(fleet: ScriptedFleet) -> Non
 
 
 @pytest.mark.parametrize(("balance", "most"), [("least-in-flight", 1), ("round-robin", 5)])
-async def test_a_slow_worker_gets_less_unless_they_are_to_take_turns(
+async def test_a_slow_worker_gets_less_except_with_round_robin(
     fleet: ScriptedFleet, balance: Balance, most: int
 ) -> None:
     slow, quick = fleet.server(otherwise=fleet.never()), fleet.server()

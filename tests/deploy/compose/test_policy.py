@@ -105,7 +105,7 @@ def test_a_change_by_others_starts_the_cooldown() -> None:
     assert (past.workers, past.changed_s) == (6, 15.0)
 
 
-def test_it_scales_in_after_fewer_sufficed_long_enough() -> None:
+def test_workers_are_removed_after_fewer_sufficed_for_a_while() -> None:
     past, found = LONG_AGO, []
     for round_number, share in enumerate([0.5, *[0.1] * 9, 0.35, *[0.1] * 40]):
         decision, past = decide(RULES, 4, busy(share), past, round_number * 15.0)

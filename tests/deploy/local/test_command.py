@@ -29,7 +29,7 @@ def test_a_static_registry_is_refused_in_one_line() -> None:
 
 
 @pytest.mark.parametrize(("option", "other"), [("--port", "--registry-port"), ("--registry-port", "--port")])
-def test_a_taken_port_is_said_before_anything_is_started(option: str, other: str) -> None:
+def test_a_taken_port_is_reported_before_anything_starts(option: str, other: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         result = _up(option, str(port), other, "0")

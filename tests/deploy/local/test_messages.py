@@ -25,7 +25,7 @@ def test_p2p_mode_asks_the_proxy_for_a_worker_first() -> None:
     assert sum("curl" in line for line in lines) == 1
 
 
-def test_another_port_is_in_every_line() -> None:
+def test_a_chosen_port_is_in_every_line() -> None:
     text = announce.ready_message("forward", Address("127.0.0.1", 8080), "cat.jpg", "tfleet")
     assert text.count("localhost:8080") == 3
     assert "  tfleet status --proxy localhost:8080" in text

@@ -79,7 +79,7 @@ def test_each_process_gets_its_own_options() -> None:
         ("p2p", "localhost", "127.0.0.1"),
     ],
 )
-def test_workers_are_where_the_proxys_clients_come_to(mode: Mode, host: str, workers_host: str) -> None:
+def test_p2p_workers_listen_where_the_proxy_does(mode: Mode, host: str, workers_host: str) -> None:
     fleet = replace(FLEET, proxy=ProxyPlan(Address(host, 1), mode))
     assert fleet.worker_specs()[0].argv[2:4] == ("--host", workers_host)
     assert fleet.proxy_spec().argv[2:4] == ("--host", host)

@@ -35,7 +35,7 @@ def test_a_port_of_localhost_is_free_at_both_loopbacks() -> None:
             free_ports({"--port": port}, host="localhost")
 
 
-def test_one_port_for_two_is_taken() -> None:
+def test_two_options_with_one_port_are_refused() -> None:
     port = free_ports({"--port": 0})["--port"]
     with pytest.raises(PortTakenError, match=rf"port {port} \(--registry-port\) is taken"):
         free_ports({"--port": port, "--registry-port": port})

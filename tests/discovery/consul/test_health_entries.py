@@ -88,7 +88,7 @@ def test_a_field_that_is_no_plain_text_is_refused_by_name(broken: dict[str, Any]
         ([{}], False),
     ],
 )
-def test_it_passes_only_where_every_check_does(checks: Any, passing: bool) -> None:
+def test_an_entry_passes_only_if_every_check_does(checks: Any, passing: bool) -> None:
     assert is_passing({"Checks": checks}) is passing
 
 

@@ -163,7 +163,7 @@ def test_check_without_deregistration_stays_critical_for_ever() -> None:
     assert _status(catalog) == ["critical"]
 
 
-def test_due_is_never_later_than_what_a_change_made_due() -> None:
+def test_the_next_due_time_is_a_lower_bound() -> None:
     catalog = _catalog(_registration())
     assert catalog.due == _TTL_S
     catalog.update_check("service:i", "passing", "", 5.0)

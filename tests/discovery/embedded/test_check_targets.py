@@ -62,7 +62,7 @@ def test_the_kernel_knows_which_addresses_are_ours() -> None:
     assert not is_local("nonsense")
 
 
-def test_a_kernel_that_binds_to_any_address_tells_nothing() -> None:
+def test_with_nonlocal_bind_the_kernel_tells_no_address() -> None:
     taken: list[str] = []
     assert is_local("127.9.8.7", taken.append)
     assert is_local("::1", taken.append)
@@ -71,7 +71,7 @@ def test_a_kernel_that_binds_to_any_address_tells_nothing() -> None:
     assert {"198.51.100.1", "2001:db8::1"} < set(taken)
 
 
-def test_a_kernel_that_binds_to_its_own_tells_ours() -> None:
+def test_without_nonlocal_bind_the_kernel_tells_our_addresses() -> None:
     def bind(address: str) -> None:
         if address not in OURS:
             raise OSError

@@ -69,7 +69,7 @@ async def test_the_status_of_the_answer_is_that_of_the_check(status: int, means:
     assert output.endswith(" Output: well\n")
 
 
-async def test_of_a_large_body_only_the_beginning_is_read() -> None:
+async def test_only_the_beginning_of_a_large_body_is_read() -> None:
     async with _target(body=b"x" * 1_000_000) as (url, _):
         _, output = await _ask(url, most_bytes=100)
     assert output.endswith(" Output: " + "x" * 100)

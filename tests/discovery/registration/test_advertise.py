@@ -19,7 +19,7 @@ def test_by_default_the_listening_address_is_advertised() -> None:
 
 
 @pytest.mark.parametrize("everywhere", ["0.0.0.0", "::"])
-def test_every_interface_becomes_the_one_towards_the_registry(everywhere: str) -> None:
+def test_a_wildcard_becomes_the_address_towards_the_registry(everywhere: str) -> None:
     registry = Address(OWN or "127.0.0.1", 8500)
     own = network_address(ipv6=True) if everywhere == "::" else None
     assert advertised(Address(everywhere, 8000), None, registry) == Address(own or registry.host, 8000)
@@ -31,7 +31,7 @@ def test_the_ipv6_wildcard_never_becomes_an_ipv4_address() -> None:
 
 
 @pytest.mark.skipif(OWN is None, reason="this machine has no network")
-def test_with_an_agent_of_this_machine_it_is_the_one_for_others() -> None:
+def test_with_a_local_agent_the_outward_address_is_advertised() -> None:
     found = advertised(Address("0.0.0.0", 8000), None, REGISTRY)
     assert found == Address(str(OWN), 8000)
     assert not is_loopback(found.host)

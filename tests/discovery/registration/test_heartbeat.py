@@ -107,7 +107,7 @@ def lost(loss: Loss) -> RegistrationLostError:
     return RegistrationLostError(loss, "lost")
 
 
-def test_it_registers_once_and_then_sends_heartbeats_and_looks(started: list[Registration]) -> None:
+def test_a_worker_registers_once_and_then_sends_heartbeats(started: list[Registration]) -> None:
     agent = ScriptedAgent()
     registration = start(agent, started)
     agent.wait_for("register", "heartbeat", "look", "heartbeat", "look")
@@ -115,7 +115,7 @@ def test_it_registers_once_and_then_sends_heartbeats_and_looks(started: list[Reg
     assert repr(registration).startswith("<Registration w1 registered=True <LastContact failures=0 age=")
 
 
-def test_it_registers_again_when_the_agent_has_lost_it(started: list[Registration]) -> None:
+def test_a_worker_lost_by_the_agent_registers_again(started: list[Registration]) -> None:
     agent = ScriptedAgent(heartbeat=[lost(Loss.FORGOTTEN)])
     registration = start(agent, started)
     agent.wait_for("register", "heartbeat", "register", "heartbeat", "look")
@@ -191,11 +191,11 @@ def test_stopping_does_not_fail_with_the_registry() -> None:
     assert agent.wait_for()[-1] == "deregister"
 
 
-def test_it_counts_as_registered_only_after_the_registry_agrees() -> None:
+def test_a_new_registration_is_not_registered_yet() -> None:
     assert not make(ScriptedAgent()).registered
 
 
-def test_its_stale_entry_is_removed_before_it_registers() -> None:
+def test_a_stale_entry_is_removed_before_registering() -> None:
     agent = ScriptedAgent(RIVAL)
     registration = make(agent, answering="w1")
     registration.check_address()

@@ -21,7 +21,7 @@ def test_a_head_is_given_once_it_is_whole() -> None:
     assert stream.body.ended
 
 
-def test_what_follows_a_head_is_its_body_and_then_a_head() -> None:
+def test_a_head_is_followed_by_its_body_and_the_next_head() -> None:
     stream = RequestStream()
     stream.add(POST + b"ab")
     assert stream.next_head() is not None

@@ -88,7 +88,7 @@ async def test_an_unexpected_page_is_not_passed_on(answer, how: str) -> None:  #
         assert how in detail(found)
 
 
-async def test_another_server_at_its_address_is_not_taken_for_it() -> None:
+async def test_a_page_of_another_server_is_not_passed_on() -> None:
     workers = WorkerTable()
     async with fake_worker() as worker, aiohttp.ClientSession() as session:
         workers.apply_instances([Instance("tfleet-mine", worker.address)])

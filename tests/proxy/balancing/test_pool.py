@@ -205,7 +205,7 @@ def test_a_returning_worker_starts_slowly_in_a_busy_fleet() -> None:
     assert again.members["w1"] == replace(pool.members["w1"], probe_at_s=64.0), "found ready once more"
 
 
-def test_a_fleet_that_was_gone_altogether_comes_back_evenly() -> None:
+def test_a_fleet_that_was_all_ejected_comes_back_evenly() -> None:
     pool = pool_of(1, 2).after_failure("w1", "refused", 60.0, RNG).after_failure("w2", "refused", 60.0, RNG)
     pool = probed(probed(pool, "w1", Probe.READY, 61.0), "w2", Probe.READY, 62.0)
     assert not pool.slow_start.uneven(62.0)

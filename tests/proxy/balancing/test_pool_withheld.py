@@ -45,7 +45,7 @@ def test_after_maintenance_a_worker_serves_at_the_next_probe() -> None:
     assert routable(probed(pool, "w1", Probe.READY, 60.0)) == ["w1", "w2"]
 
 
-def test_after_its_maintenance_an_ill_worker_serves_if_it_can() -> None:
+def test_after_maintenance_a_critical_worker_serves_if_ready() -> None:
     pool = in_maintenance(pool_of(1, 2), 1.0, ["w1", "w2"], ["w1"]).after_listing(
         [instance(2)], 60.0, failing_checks={"w1"}
     )
@@ -85,7 +85,7 @@ def test_a_worker_absent_for_a_minute_gets_no_requests() -> None:
     assert list(heard_for_a_minute(pool).members) == ["w1"]
 
 
-def test_absence_counts_only_with_a_registry_in_order() -> None:
+def test_absence_counts_only_with_a_healthy_registry() -> None:
     pool = (
         absent(pool_of(1, 2), 1)
         .after_registry_check(30.0, healthy=True)

@@ -45,7 +45,7 @@ def test_a_turn_grows_evenly_from_a_tenth(age_s: float, turn: float) -> None:
     assert two.uneven(500.0 + age_s) is (age_s < WINDOW_S)
 
 
-def test_with_no_warm_worker_the_warmest_has_full_weight() -> None:
+def test_without_a_warm_worker_the_warmest_has_full_weight() -> None:
     both_cold = STARTED.after(2, [505.0, 510.0], 501.0)
     assert both_cold.weight(505.0, 502.0) == 1.0
     assert both_cold.weight(510.0, 502.0) == pytest.approx(0.2 / 0.7)
@@ -54,7 +54,7 @@ def test_with_no_warm_worker_the_warmest_has_full_weight() -> None:
     assert alone.weight(510.0, 501.0) == 1.0
 
 
-def test_without_a_window_everybody_is_warm_at_once() -> None:
+def test_without_slow_start_every_worker_is_warm_at_once() -> None:
     off = SlowStart(0.0).after(1, [], 100.0)
     assert off.warm_at_s(500.0) == 500.0
     assert not off.uneven(500.0)

@@ -132,5 +132,5 @@ def test_a_port_s_binding_is_an_address_of_the_machine(bindings: Any, expected: 
         {"NetworkSettings": {"Ports": {"8000/udp": bound("0.0.0.0"), "8001/tcp": bound("0.0.0.0")}}},
     ],
 )
-def test_without_one_for_this_port_there_is_none(container: dict[str, Any]) -> None:
+def test_without_a_binding_for_this_port_there_is_no_address(container: dict[str, Any]) -> None:
     assert binding(container, 8000) is None

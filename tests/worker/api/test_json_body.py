@@ -83,7 +83,7 @@ def test_the_body_is_read_unchanged(picture: bytes) -> None:
         ({"data": {"b64": "\ud800"}}, "data.b64 is not base64"),
     ],
 )
-def test_anything_else_is_refused_and_named(document: Any, said: str) -> None:
+def test_an_unknown_form_of_document_is_refused_and_named(document: Any, said: str) -> None:
     assert said in refusal(document)
 
 

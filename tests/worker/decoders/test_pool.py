@@ -141,7 +141,7 @@ def test_a_waiting_job_can_be_cancelled(scene: Scene) -> None:
     assert killed(scene) == {}
 
 
-def test_a_gone_clients_job_starts_nothing(scene: Scene) -> None:
+def test_a_job_whose_client_has_gone_is_not_started(scene: Scene) -> None:
     with pytest.raises(CallerGoneError):
         scene.run("echo", gone=lambda: True)
     with pytest.raises(DecodeOverdueError):
@@ -242,7 +242,7 @@ def test_decoders_without_work_end(make: Make) -> None:
     assert scene.run("echo").header["pid"] != pid
 
 
-def test_closing_kills_those_at_work_and_those_without(make: Make) -> None:
+def test_closing_kills_busy_and_idle_decoders(make: Make) -> None:
     scene = make(PoolLimits(2, 1, decode_timeout_s=30))
     at_work, pid = scene.begin_long()
     idle_pid = scene.run("echo").header["pid"]

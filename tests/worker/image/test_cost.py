@@ -22,7 +22,7 @@ def test_each_scan_costs() -> None:
 
 
 @pytest.mark.parametrize("format_name", ["AVIF", "HEIC"])
-def test_some_formats_are_always_decoded_apart(format_name: str) -> None:
+def test_some_formats_are_always_decoded_in_a_process(format_name: str) -> None:
     assert estimate_cost(Header(format_name, 1, 1, b"")).isolated
 
 

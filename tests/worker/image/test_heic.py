@@ -43,7 +43,7 @@ def test_a_heic_is_read_in_a_decoder_process() -> None:
         assert (png.format, png.size) == ("PNG", (120, 80))
 
 
-def test_its_size_is_bounded_by_its_header() -> None:
+def test_the_size_of_a_heic_is_bounded_by_its_header() -> None:
     with pytest.raises(TooManyPixelsError):
         pixels(_heic(), ImageLimits(9_000), _GEOMETRY)
 

@@ -186,7 +186,7 @@ def test_a_leaders_end_leaves_no_image_waiting(crowd: Callable[..., Crowd]) -> N
             batcher(1)
 
 
-def test_each_lane_runs_at_once_and_beyond_them_images_wait() -> None:
+def test_images_wait_when_all_lanes_run() -> None:
     session = Session(lanes=2)
     with ThreadPoolExecutor(8) as pool:
         last, others = Crowd(batcher_of(session, 1, 2, 4), session, pool).behind(1, 2, 3)
@@ -213,7 +213,7 @@ def test_thirty_two_callers_each_get_their_own_answers(lanes: int) -> None:
     assert "running=0 waiting=0" in repr(batcher)
 
 
-def test_an_image_is_let_go_with_its_answer() -> None:
+def test_an_image_is_released_with_its_answer() -> None:
     class Image:
         pass
 

@@ -62,7 +62,7 @@ def test_on_a_cpu_without_bfloat16_auto_says_so(tmp_path: Path, loaded: list[Cla
     assert told["because"].startswith("this CPU has no bfloat16 instructions")
 
 
-def test_it_tells_what_became_of_a_saved_model(tmp_path: Path, loaded: list[Classifier]) -> None:
+def test_the_log_says_that_a_saved_model_was_frozen(tmp_path: Path, loaded: list[Classifier]) -> None:
     log = Told()
     folder = write_saved_model(tmp_path / "m" / "1")
     write_labels(folder)
@@ -71,7 +71,7 @@ def test_it_tells_what_became_of_a_saved_model(tmp_path: Path, loaded: list[Clas
     assert log.lines["model loaded"]["form"] == "a SavedModel, frozen"
 
 
-def test_the_collector_is_done_with_what_was_loaded(tmp_path: Path, loaded: list[Classifier]) -> None:
+def test_the_loaded_model_is_exempt_from_garbage_collection(tmp_path: Path, loaded: list[Classifier]) -> None:
     before = gc.get_freeze_count()
     spec = find_model(write_model(tmp_path / "m" / "1"))
     loaded.append(load_warm(spec, Tuning(1, "float32", 0.05), (1,), WorkerMetrics(), Told()))

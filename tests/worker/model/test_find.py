@@ -52,7 +52,7 @@ def test_a_version_folder_describes_its_model(tmp_path: Path) -> None:
     assert spec.described_by == folder / "model.toml"
 
 
-def test_of_a_model_with_versions_the_highest_number_is_taken(tmp_path: Path) -> None:
+def test_the_version_with_the_highest_number_is_used(tmp_path: Path) -> None:
     for version in ("9", "10", "2-broken"):
         _folder(tmp_path / "colours" / version)
     assert find_model(tmp_path / "colours").label == "colours/10"

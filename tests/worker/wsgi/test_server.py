@@ -62,7 +62,7 @@ def refused(server: WsgiServer) -> bool:
         return client.connect_ex((server.address.host, server.address.port)) != 0
 
 
-def test_its_address_is_known_before_it_serves() -> None:
+def test_the_address_is_known_before_the_server_starts() -> None:
     server = WsgiServer(host="127.0.0.1", port=0, threads=1, body_limits=BodyLimits(1000))
     assert server.address.port > 0
     assert server.close(timeout_s=0) == 0

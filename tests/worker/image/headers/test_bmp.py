@@ -41,7 +41,7 @@ def test_run_lengths_are_known_as_such() -> None:
         (b"BM" + bytes(12) + struct.pack("<I", 16) + bytes(40), "a header of 16 bytes"),
     ],
 )
-def test_a_coding_that_is_not_read_is_named(data: bytes, kind: str) -> None:
+def test_an_unsupported_bmp_compression_is_named(data: bytes, kind: str) -> None:
     with pytest.raises(UnsupportedKindError, match=kind):
         read(data)
 

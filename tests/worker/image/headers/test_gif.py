@@ -26,7 +26,7 @@ def test_a_frame_larger_than_the_screen_counts() -> None:
     assert (header.width, header.height) == (60_000, 50_000)
 
 
-def test_comments_do_not_go_on_and_transparency_does() -> None:
+def test_comments_are_dropped_and_transparency_is_kept() -> None:
     image = Image.new("P", (9, 5))
     image.putpalette([1, 2, 3, 4, 5, 6])
     plain, noted = _saved(image, transparency=0), _saved(image, transparency=0, comment=b"hello" * 99)

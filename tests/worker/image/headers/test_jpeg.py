@@ -31,12 +31,12 @@ def test_each_scan_of_a_progressive_one_counts() -> None:
     assert read(with_many_scans(_COLOURS, 50)).work.passes > header.work.passes + 10
 
 
-def test_a_plain_file_goes_on_as_it_is() -> None:
+def test_a_plain_file_is_passed_on_unchanged() -> None:
     data = jpeg(_COLOURS)
     assert read(data).picture is data
 
 
-def test_metadata_does_not_go_on_and_the_picture_stays_the_same() -> None:
+def test_metadata_is_dropped_and_the_picture_stays_the_same() -> None:
     data = jpeg(_COLOURS)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -48,7 +48,7 @@ def test_metadata_does_not_go_on_and_the_picture_stays_the_same() -> None:
     assert header.orientation == 6
 
 
-def test_adobes_segment_goes_on() -> None:
+def test_adobes_segment_is_passed_to_the_decoder() -> None:
     data = jpeg(_COLOURS.convert("CMYK"))
     assert b"Adobe" in read(after_start(data, segment(0xFE, b"hello"))).picture
 
@@ -126,7 +126,7 @@ def test_scans_hidden_behind_a_false_end_are_counted() -> None:
         (framed(0xC5), "hierarchical JPEG"),
     ],
 )
-def test_other_processes_of_jpeg_are_named(data: bytes, kind: str) -> None:
+def test_other_jpeg_processes_are_named_in_the_error(data: bytes, kind: str) -> None:
     with pytest.raises(UnsupportedKindError, match=kind):
         read(data)
 

@@ -23,7 +23,7 @@ def _saved(image: Image.Image, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_plain_file_goes_on_as_it_is() -> None:
+def test_a_plain_file_is_passed_on_unchanged() -> None:
     data = png(4, 4, grey_rows=_GREY)
     header = read(data)
     assert header.picture is data

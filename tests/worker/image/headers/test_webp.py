@@ -46,7 +46,7 @@ def test_the_size_is_that_of_the_picture(
     assert Image.open(io.BytesIO(header.picture)).size == (301, 7)
 
 
-def test_only_the_first_frame_of_an_animation_goes_on() -> None:
+def test_only_the_first_frame_of_an_animation_is_decoded() -> None:
     frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue", "green", "white")]
     data = _saved(frames[0], save_all=True, append_images=frames[1:])
     header = read(data)
@@ -56,7 +56,7 @@ def test_only_the_first_frame_of_an_animation_goes_on() -> None:
         assert image.convert("RGB").getpixel((9, 9)) == pytest.approx((255, 0, 0), abs=4)
 
 
-def test_exif_is_read_and_does_not_go_on() -> None:
+def test_exif_is_read_and_not_passed_to_the_decoder() -> None:
     exif = Image.Exif()
     exif[0x0112] = 3
     header = read(_saved(Image.new("RGB", (9, 5)), exif=exif))
