@@ -64,6 +64,12 @@ ADDRESS_KIND: Final = "address"
 LOOKUP_PATH: Final = "/worker"
 DRAIN_PATH: Final = "/drain"
 CLASSIFY_PATHS: Final = ("/", "/predict")
+PREDICT_PATH: Final = "/predict"
+MODELS_PATH: Final = "/models"
+"""What a fleet serves. `/models/NAME[/versions/V][/signatures/S][/predict]` names a model, and may name a
+version and a signature of it.
+"""
+
 DEFAULT_TOP: Final = 5
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Limit for the head of a request or response, including its first line."""

@@ -13,7 +13,9 @@ class Instance:
     """One registered worker: its id, the address it advertises and the model it serves.
 
     `wan` is an address for clients outside the fleet's network, if there is one. A `wan` host of 0.0.0.0
-    means every address of the machine that the worker's container runs on.
+    means every address of the machine that the worker's container runs on. `kind` is what the model takes
+    (`image`, `table`, ...), empty if unknown. A `stateful` model changes with each request, so no request may
+    be sent to it twice.
     """
 
     id: str
@@ -21,6 +23,8 @@ class Instance:
     model: str = ""
     version: str = ""
     wan: Address | None = None
+    kind: str = ""
+    stateful: bool = False
 
     @property
     def model_label(self) -> str:

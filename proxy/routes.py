@@ -1,13 +1,18 @@
-"""Chooses the handler of a request by method and path, and answers malformed requests."""
+"""Chooses the handler of a request by method and path, and answers malformed requests.
+
+The paths that most requests have are looked up as they are. Below `/models` a worker knows what there is: the
+proxy passes these requests on, or redirects them, as it does with predictions.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from tfleet.contract.cors import Cors
+from tfleet.contract.names import MODELS_PATH
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
 from tfleet.httpd.admission import ConnectionLimits
@@ -24,15 +29,26 @@ from tfleet.proxy.telemetry.access_log import AccessLog
 Routes: TypeAlias = Mapping[tuple[bytes, bytes], Handler]
 """By method and path, without the query."""
 
+_MODELS: Final = MODELS_PATH.encode()
+_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST"})
 
-def by_route(routes: Routes, otherwise: Handler) -> Handler:
-    """The handler of a whole server."""
+
+def by_route(routes: Routes, to_worker: Handler, otherwise: Handler) -> Handler:
+    """The handler of a whole server. `to_worker` handles what a worker answers."""
 
     def handle(head: RequestHead, client: Client) -> OpenRequest | None:
-        handler = routes.get((head.method, head.target.partition(b"?")[0]), otherwise)
+        path = head.target.partition(b"?")[0]
+        handler = routes.get((head.method, path))
+        if handler is None:
+            handler = to_worker if names_model(head.method, path) else otherwise
         return handler(head, client)
 
     return handle
+
+
+def names_model(method: bytes, path: bytes) -> bool:
+    """Whether the path is `/models` or below it, and the method asks for something there."""
+    return path.startswith(_MODELS) and method in _METHODS and path[len(_MODELS) :][:1] in (b"", b"/")
 
 
 def server_options(access_log: AccessLog, cors: Cors) -> Routes:

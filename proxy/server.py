@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 
 from tfleet.contract.address import Address
-from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH
+from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, PREDICT_PATH
 from tfleet.discovery.consul.health import WAIT_S, ConsulHealth
 from tfleet.discovery.embedded import make_registry
 from tfleet.discovery.instance import Instance
@@ -177,8 +177,11 @@ async def serve_clients(
         forwarder = Forwarder(
             workers, connections, settings.limits, metrics, access_log, tickets, settings.cors, loop
         )
-        routes = _routes(settings, workers, tickets, view, access_log, forwarder)
-        handler = by_route(routes, page_forwarder(settings, page_socket, connections, access_log))
+        redirect = DirectResponse(Redirect(workers, tickets, view).decide, access_log, settings.cors)
+        to_worker: Handler = redirect.handle if settings.mode == "p2p" else forwarder.handle
+        routes = _routes(settings, workers, tickets, view, access_log, to_worker)
+        pages_of_proxy = page_forwarder(settings, page_socket, connections, access_log)
+        handler = by_route(routes, to_worker, pages_of_proxy)
         server = proxy_server(handler, settings, listen.limits, access_log, readiness)
         metrics.include(_connection_metrics(server.admission))
         drain_s = settings.drain.timeout_s
@@ -220,19 +223,18 @@ def _routes(
     tickets: TicketIssuer,
     view: NetworkView,
     access_log: AccessLog,
-    forwarder: Forwarder,
+    to_worker: Handler,
 ) -> Routes:
-    """The handlers of all requests but those for pages."""
+    """The handlers of all requests but those for pages, and those below /models."""
     mode, cors = settings.mode, settings.cors
     lookup = DirectResponse(
         Lookup(workers, tickets, view, forwards=mode == "forward").decide, access_log, cors
     ).handle
-    redirect = DirectResponse(Redirect(workers, tickets, view).decide, access_log, cors).handle
-    image: Handler = redirect if mode == "p2p" else forwarder.handle
     looked_up = (LOOKUP_PATH, "/") if mode == "p2p" else (LOOKUP_PATH,)
     return {
         **server_options(access_log, cors),
-        **{(b"POST", path.encode()): image for path in CLASSIFY_PATHS},
+        **{(b"POST", path.encode()): to_worker for path in CLASSIFY_PATHS},
+        **{(method, PREDICT_PATH.encode()): to_worker for method in (b"GET", b"HEAD")},
         **{(method, path.encode()): lookup for method in (b"GET", b"HEAD") for path in looked_up},
     }
 

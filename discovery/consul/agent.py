@@ -24,6 +24,7 @@ from tfleet.contract.names import WAN
 from tfleet.discovery.consul.access import Access
 from tfleet.discovery.consul.client import ConsulClient, call_registry
 from tfleet.discovery.consul.health_json import parse_listings, parse_service_list
+from tfleet.discovery.consul.service_meta import meta_of
 from tfleet.discovery.consul.several_agents import live_nodes
 from tfleet.discovery.errors import (
     Loss,
@@ -119,7 +120,7 @@ class ConsulAgent:
                 service_id=instance.id,
                 address=instance.address.host,
                 port=instance.address.port,
-                meta={"model": instance.model, "version": instance.version},
+                meta=meta_of(instance),
                 check=check,
                 tagged_addresses=None if wan is None else {WAN: {"address": wan.host, "port": wan.port}},
             )

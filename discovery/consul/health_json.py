@@ -12,6 +12,7 @@ from typing import Any
 from tfleet.contract.address import Address, address_of, is_host
 from tfleet.contract.identifiers import escaped, is_label, is_token
 from tfleet.contract.names import WAN
+from tfleet.discovery.consul.service_meta import ServedModel, served_model
 from tfleet.discovery.instance import Instance, RejectedEntry
 from tfleet.discovery.listing import Listing, ListingStatus, ServiceList
 from tfleet.discovery.maintenance import Maintained, maintenance_reason, without_maintenance
@@ -99,16 +100,14 @@ def from_health_entry(entry: Mapping[str, Any]) -> Instance | RejectedEntry | No
     host, instance_id, port = host_of(entry), service.get("ID"), service.get("Port")
     if not isinstance(instance_id, str):
         return None
-    meta = service.get("Meta")
-    if not isinstance(meta, Mapping):
-        meta = {}
-    model, version = str(meta.get("model", "")), str(meta.get("version", ""))
-    if reason := _invalid_text(instance_id, host, model, version):
+    served = served_model(service.get("Meta"))
+    if reason := _invalid_text(instance_id, host, served):
         return RejectedEntry(instance_id, reason)
     address = address_of(host, port)
     if address is None:
         return None
-    return Instance(instance_id, address, model, version, wan=_wan(service.get("TaggedAddresses")))
+    wan = _wan(service.get("TaggedAddresses"))
+    return Instance(instance_id, address, served.model, served.version, wan, served.kind, served.stateful)
 
 
 def host_of(entry: Mapping[str, Any]) -> object:
@@ -118,13 +117,12 @@ def host_of(entry: Mapping[str, Any]) -> object:
     return own or (node.get("Address") if isinstance(node, Mapping) else None)
 
 
-def _invalid_text(instance_id: str, host: object, model: str, version: str) -> str:
+def _invalid_text(instance_id: str, host: object, served: ServedModel) -> str:
     """Describe the first field that is not valid plain text; empty if all are valid."""
     if not is_token(instance_id):
         return f"its id is not a valid token: '{escaped(instance_id)}'"
     for what, text, valid in (
-        ("model", model, is_label(model)),
-        ("version", version, is_label(version)),
+        *((key, text, is_label(text)) for key, text in served.texts()),
         ("address", str(host), not isinstance(host, str) or not host or is_host(host)),
     ):
         if not valid:

@@ -13,7 +13,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from tfleet.contract.cors import Cors
-from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, PROXY, TICKET
+from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, MODELS_PATH, PREDICT_PATH, PROXY, TICKET
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.proxy.admin.middleware import allow_origins, logged
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
@@ -46,6 +46,10 @@ def make_app(
         allow_origins(app, cors)
     for path in CLASSIFY_PATHS:
         app.router.add_post(path, _misspelt)  # aiohttp takes escaped letters for what they stand for
+    for path in (PREDICT_PATH, MODELS_PATH, MODELS_PATH + "/{below:.*}"):
+        app.router.add_get(path, _misspelt)
+        if path != PREDICT_PATH:
+            app.router.add_post(path, _misspelt)
     app.router.add_get(LOOKUP_PATH, _misspelt)
     app.router.add_get("/", _misspelt if mode == "p2p" else _help(for_operators=for_operators))
     app.router.add_get("/healthz", _healthz)

@@ -56,7 +56,7 @@ async def serving_pages(
             raise CannotListenError(str(error)) from error
         limits = replace(settings.listen.limits, max_connections=_MAX_OPERATORS)
         forwarder = page_forwarder(settings, all_pages, connections, access_log)
-        handler = by_route(server_options(access_log, cors), forwarder)
+        handler = by_route(server_options(access_log, cors), forwarder, forwarder)
         server = proxy_server(handler, settings, limits, access_log, readiness)
         address = await stack.enter_async_context(
             listening(server, admin, option="--admin-port", drain_timeout_s=_ADMIN_DRAIN_S)

@@ -60,6 +60,8 @@ def _fields(row: WorkerRow) -> dict[str, object]:
         "wan": None if row.instance.wan is None else str(row.instance.wan),
         "model": row.instance.model,
         "version": row.instance.version,
+        "kind": row.instance.kind,
+        "stateful": row.instance.stateful,
         "state": row.state,
         "weight": round(row.weight, 2),
         "listed": row.listed,

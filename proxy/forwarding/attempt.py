@@ -58,6 +58,7 @@ class Attempt:
     """
 
     __slots__ = (
+        "_bodiless",
         "_body",
         "_connecting",
         "_connection",
@@ -89,6 +90,7 @@ class Attempt:
         """Whether the worker takes nothing of the body for now: not connected yet, or its buffer is full."""
         self._owner = owner
         self._body = body
+        self._bodiless = False
         self._connections = connections
         self._loop = loop
         self._connection: WorkerConnection | None = None
@@ -102,8 +104,12 @@ class Attempt:
     def __repr__(self) -> str:
         return f"<Attempt {self.member.id} since {self.worker_since_s}>"
 
-    def start(self, *, new_connection: bool) -> None:
-        """Send the head and the body received so far, now or when connected."""
+    def start(self, *, new_connection: bool, bodiless: bool = False) -> None:
+        """Send the head and the body received so far, now or when connected.
+
+        `bodiless` is that the response has no body whatever its head says, as for HEAD.
+        """
+        self._bodiless = bodiless
         connection = None if new_connection else self._connections.take(self.member.instance.address)
         if connection is None:
             self._connecting = self._loop.create_task(self._connect())
@@ -223,10 +229,10 @@ class Attempt:
             connection = await self._connections.connect(self.member.instance.address)
         except TimeoutError:
             self._connecting = None
-            self._owner.failed(LateError("connecting timed out"))
+            self._owner.failed(LateError("connecting timed out", ran_nothing=True))
         except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
             self._connecting = None
-            self._owner.failed(UnreachableError(f"can't connect: {plain_reason(error)}"))
+            self._owner.failed(UnreachableError(f"can't connect: {plain_reason(error)}", ran_nothing=True))
         else:
             self._connecting = None
             self._begin(connection)
@@ -240,7 +246,7 @@ class Attempt:
         beginning = self._owner.connected()
         if self._waiting and len(self._waiting[0]) <= _MAX_JOINED_BYTES:
             beginning += self._framed(self._waiting.pop(0))
-        connection.begin(self, beginning)
+        connection.begin(self, beginning, bodiless=self._bodiless)
         # The client may have become full while the connection was being made.
         if self._paused:
             connection.pause_reading()

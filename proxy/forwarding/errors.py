@@ -7,12 +7,13 @@ class AttemptFailedError(Exception):
     """The attempt produced no response to pass on. The message is the reason, in a few words.
 
     `had_body` is whether the worker had received the whole body before it failed: then the body may be the
-    cause.
+    cause. `ran_nothing` is whether the worker is known to have computed nothing for the request.
     """
 
-    def __init__(self, reason: str, *, had_body: bool = False) -> None:
+    def __init__(self, reason: str, *, had_body: bool = False, ran_nothing: bool = False) -> None:
         super().__init__(reason)
         self.had_body = had_body
+        self.ran_nothing = ran_nothing
 
 
 class UnreachableError(AttemptFailedError):
@@ -37,10 +38,13 @@ class StaleConnectionError(AttemptFailedError):
 class TicketRefusedError(AttemptFailedError):
     """The worker rejected this proxy's ticket."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, ran_nothing=True)
+
 
 class DeclinedError(AttemptFailedError):
     """The worker asked for another one to be tried: 503 or 429."""
 
     def __init__(self, status: int) -> None:
-        super().__init__(f"answers {status}")
+        super().__init__(f"answers {status}", ran_nothing=True)
         self.status = status

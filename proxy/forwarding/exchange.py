@@ -38,6 +38,7 @@ _BAD_REQUEST: Final = 400
 _UNAUTHORIZED: Final = 401
 _SEND_ELSEWHERE: Final = frozenset({429, 503})
 _CONTINUE: Final = b"100-continue"
+_HEAD: Final = b"HEAD"
 _NO_TICKET: Final = "asks for a ticket, and this proxy has no --ticket-key-file"
 _TICKET_REFUSED: Final = (
     "refuses this proxy's ticket: both need the same --ticket-key-file and --service, and clocks that agree"
@@ -194,7 +195,7 @@ class Exchange:
         # The worker's address belongs to another one by now: its response is about another model perhaps.
         if not member.answers_as(name):
             attempt.close()
-            self.failed(UnreachableError(f"{name} answers at its address"))
+            self.failed(UnreachableError(f"{name} answers at its address", ran_nothing=True))
         # Only the proxy's ticket is checked, and the client cannot replace it: this is not the client's
         # error.
         elif head.status == _UNAUTHORIZED:
@@ -220,7 +221,7 @@ class Exchange:
         attempt = self._attempt
         assert attempt is not None
         end = b"" if self._response_started else self._start_response(head)
-        if self._response_chunked:
+        if self._response_chunked and self._head.method != _HEAD:
             end += LAST_CHUNK
         if end:
             self._client.send(end)
@@ -246,7 +247,10 @@ class Exchange:
         # Before the report, because that may change the worker's state.
         body_key = suspicious_body(table, member, error, self._head, self._body)
         report_failure(table, member, error, body_key or self._request_id)
-        known, repeatable = body_key in context.retrying.poison, self._body.repeatable
+        known = body_key in context.retrying.poison
+        # A stateful model may have changed with the request already, so a second run would be one too many.
+        runs_once = member.instance.stateful and not error.ran_nothing
+        repeatable = self._body.repeatable and not runs_once
         if self._retries.failed(member, error, repeatable=repeatable, suspect=bool(body_key), known=known):
             self._next_attempt()
             return
@@ -291,7 +295,8 @@ class Exchange:
         # An attempt that failed may have left the client with a full buffer.
         if self._client.write_paused:
             self._attempt.pause_reading()
-        self._attempt.start(new_connection=self._retries.needs_new_connection)
+        bodiless = self._head.method == _HEAD
+        self._attempt.start(new_connection=self._retries.needs_new_connection, bodiless=bodiless)
         self.update_timeouts()
 
     def _start_response(self, head: ResponseHead) -> bytes:

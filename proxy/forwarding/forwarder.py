@@ -3,8 +3,9 @@
 The rules, kept by exchange.py, timeouts.py, attempt.py and upstream/connection.py:
 
 - A failed attempt is retried at another worker as long as nothing was sent to the client, the body
-  received so far is still kept, the retry budget allows it and time is left. A classification may run
-  twice, because it changes nothing.
+  received so far is still kept, the retry budget allows it and time is left. A prediction may run twice,
+  because it changes nothing. Not so with a stateful model: its registration says so, and a request that
+  may have reached it is not retried.
 - A worker that refuses the connection, breaks it off or sends an invalid response is ejected after one
   failed attempt. In the middle of a response the client's connection breaks off, too. A kept connection
   that turns out to have ended says nothing about the worker.

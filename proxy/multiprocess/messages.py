@@ -174,15 +174,24 @@ def _read_family(
 def _row(row: WorkerRow) -> list[Any]:
     one = row.instance
     wan = None if one.wan is None else [one.wan.host, one.wan.port]
-    instance = [one.id, one.address.host, one.address.port, one.model, one.version, wan]
+    instance = [
+        one.id,
+        one.address.host,
+        one.address.port,
+        one.model,
+        one.version,
+        wan,
+        one.kind,
+        one.stateful,
+    ]
     return [instance, row.state.value, row.weight, row.listed, row.in_flight, row.failures, row.last_error]
 
 
 def _read_row(instance: list[Any], state: str, *more: Any) -> WorkerRow:
-    worker_id, host, port, model, version, wan = instance
+    worker_id, host, port, model, version, wan, kind, stateful = instance
     address = Address(host, port)
     return WorkerRow(
-        Instance(worker_id, address, model, version, None if wan is None else Address(*wan)),
+        Instance(worker_id, address, model, version, None if wan is None else Address(*wan), kind, stateful),
         WorkerState(state),
         *more,
     )

@@ -10,7 +10,13 @@ from tfleet.contract.address import Address
 
 
 async def register(
-    registry: Address, worker: Address, *, worker_id: str = "w1", ttl: str = "60s", model: str = "lite0"
+    registry: Address,
+    worker: Address,
+    *,
+    worker_id: str = "w1",
+    ttl: str = "60s",
+    model: str = "lite0",
+    **meta: str,
 ) -> None:
     """Register a worker as it would do it itself, but with a heartbeat of `ttl`."""
     definition = {
@@ -18,7 +24,7 @@ async def register(
         "Name": "tfleet",
         "Address": worker.host,
         "Port": worker.port,
-        "Meta": {"model": model, "version": "1"},
+        "Meta": {"model": model, "version": "1"} | meta,
         "Check": {"TTL": ttl, "Status": "passing"},
     }
     async with aiohttp.ClientSession() as session:

@@ -57,6 +57,13 @@ def test_a_registered_worker_is_found_passing(
     assert from_health_entry(entry) == worker
 
 
+def test_a_registration_says_what_the_model_is(server: Address, service: str, agent: ConsulAgent) -> None:
+    counter = Instance("w-1", Address("127.0.0.1", 8000), "counter", "3", kind="tensors", stateful=True)
+    agent.register(counter)
+    (entry,) = health(server, service)
+    assert from_health_entry(entry) == counter
+
+
 def test_registering_again_heals_a_critical_check(
     server: Address, service: str, agent: ConsulAgent, worker: Instance
 ) -> None:

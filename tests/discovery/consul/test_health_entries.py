@@ -66,6 +66,7 @@ def test_an_unroutable_entry_is_none(broken: dict[str, Any]) -> None:
         (entry(ID="../../leave"), "its id is not a valid token: '../../leave'"),
         (entry(ID="\u2028"), r"its id is not a valid token: '\u2028'"),
         (entry(Meta={"model": "a\nb"}), r"the model of w1 is not valid plain text: 'a\nb'"),
+        (entry(Meta={"kind": "a\nb"}), r"the kind of w1 is not valid plain text: 'a\nb'"),
         (entry(Meta={"version": "1\x1b[2J"}), r"the version of w1 is not valid plain text: '1\x1b[2J'"),
         (entry(Meta={"model": "m" * 257}), f"the model of w1 is not valid plain text: '{'m' * 80}...'"),
         (entry(Address="a..b"), "the address of w1 is not valid plain text: 'a..b'"),

@@ -93,10 +93,11 @@ async def test_an_unknown_path_is_a_404_document() -> None:
 
 async def test_a_wrong_method_is_405_with_the_allowed_ones() -> None:
     async with single_process_proxy(NOBODY) as proxy:
-        answer, text = await get(proxy, "/predict", method="GET")
-        assert answer.status == 405
-        assert answer.headers["Allow"] == "POST"
-        assert "use POST" in json.loads(text)["detail"]
+        for path in ("/predict", "/models", "/models/flowers"):
+            answer, text = await get(proxy, path, method="PUT")
+            assert answer.status == 405
+            assert answer.headers["Allow"] == "GET, HEAD, POST"
+            assert "use GET or HEAD or POST" in json.loads(text)["detail"]
 
 
 async def test_without_workers_a_proxy_is_alive_but_not_ready() -> None:
@@ -121,6 +122,8 @@ async def test_the_workers_page_shows_the_state_of_each_worker() -> None:
             "wan": None,
             "model": "",
             "version": "",
+            "kind": "",
+            "stateful": False,
             "state": "ready",
             "weight": 1.0,
             "listed": True,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp import web
 from yarl import URL
 
@@ -272,3 +273,39 @@ async def test_a_large_body_is_never_held_whole() -> None:
             sent += len(piece)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
         writer.close()
+
+
+@pytest.mark.parametrize(
+    "path", ["/predict?G1=1&G2=0", "/models", "/models/flowers", "/models/flowers/versions/3"]
+)
+async def test_questions_to_a_model_are_forwarded(path: str) -> None:
+    async with (
+        fake_worker() as worker,
+        single_process_proxy(settings(worker)) as proxy,
+        aiohttp.ClientSession() as session,
+    ):
+        async with session.get(f"{proxy.url}{path}") as answer:
+            assert (answer.status, answer.headers["X-Model"]) == (200, "lite0/1")
+        async with session.head(f"{proxy.url}{path}") as answer:
+            assert (answer.status, await answer.read()) == (200, b"")
+        async with session.post(f"{proxy.url}{path}", data=b"1") as answer:
+            assert answer.status == 200
+        assert [(one.method, one.path) for one in worker.seen] == [
+            (method, path) for method in ("GET", "HEAD", "POST")
+        ]
+
+
+async def test_other_paths_are_not_forwarded() -> None:
+    async with (
+        fake_worker() as worker,
+        single_process_proxy(settings(worker)) as proxy,
+        aiohttp.ClientSession() as session,
+    ):
+        for method, path, status in (
+            ("GET", "/modelstore", 404),
+            ("DELETE", "/models", 405),
+            ("POST", "/flowers/predict", 404),
+        ):
+            async with session.request(method, f"{proxy.url}{path}") as answer:
+                assert answer.status == status
+        assert worker.seen == []
