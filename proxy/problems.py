@@ -15,7 +15,8 @@ def problem_response(problem: Problem) -> web.Response:
 def http_problem(error: web.HTTPException, request: web.BaseRequest) -> Problem:
     """Return the problem for aiohttp's own errors (404, 405, ...)."""
     if isinstance(error, web.HTTPNotFound):
-        return Problem(404, f"there is nothing at {request.path}: predictions are at POST / and /predict, models below /models")
+        where = "predictions are at POST / and /predict, models below /models"
+        return Problem(404, f"there is nothing at {request.path}: {where}")
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = tuple(sorted(error.allowed_methods))
         return Problem(
