@@ -30,7 +30,7 @@ class Console:
         self.relay(SELF, text)
 
     def relay(self, name: str, line: str) -> None:
-        """One line of the process called `name`. What it quotes of strangers can't move the cursor."""
+        """One line of the process called `name`. Control characters in it are escaped."""
         _write(self.err, f"{name:{self.width}} | {printable(line, keep=_TAB)}\n")
 
     def show(self, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, from the first moment on
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent acts on Ctrl-C
 
 from tfleet.proxy.multiprocess.child_main import main  # noqa: E402 - its imports take a while
 

@@ -25,7 +25,7 @@ _Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def sum_up(told: Iterable[Iterable[Metric]]) -> tuple[Metric, ...]:
-    """The figures of all: sums, but for a few that are the same thing seen by each of them."""
+    """Add up the figures of all listeners, except those that every listener reports alike."""
     families: dict[str, Metric] = {}
     samples: dict[str, dict[_Key, Sample]] = {}
     for family in (family for one in told for family in one):
@@ -39,12 +39,12 @@ def sum_up(told: Iterable[Iterable[Metric]]) -> tuple[Metric, ...]:
 
 
 def counters_to_keep(families: Iterable[Metric]) -> tuple[Metric, ...]:
-    """What goes on counting when its process has ended: a counter must never fall."""
+    """The counters of an ended process, to be kept: a counter must never fall."""
     return tuple(family for family in families if family.type in _LASTING)
 
 
 def merge(told: Iterable[Sequence[WorkerRow]]) -> tuple[WorkerRow, ...]:
-    """The workers that any of them knows, each in the worst state that any of them sees it in."""
+    """The workers that any listener knows, each in the worst state that any listener sees."""
     rows: dict[str, list[WorkerRow]] = {}
     for row in (row for one in told for row in one):
         rows.setdefault(row.instance.id, []).append(row)

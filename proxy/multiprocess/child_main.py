@@ -78,7 +78,7 @@ async def _serve(start: Start, link: ParentLink, readiness: Readiness, stop: asy
             readiness.drain()
             log_draining(proxy.workers, proxy.clients)
             await asyncio.sleep(settings.drain.grace_s)
-        await link.report()  # what it has counted to the end
+        await link.report()  # the last report, with everything that was counted
 
 
 async def _say_ready(proxy: ServingProxy, link: ParentLink) -> None:

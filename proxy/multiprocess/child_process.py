@@ -64,7 +64,7 @@ class ListenerProcess:
         self._asked = False
         self._log: Any = structlog.get_logger().bind(listener=number)
         self._process = SupervisedProcess(
-            # Ctrl-C is the parent's (see __main__.py), so that a session of its own is not needed.
+            # The child ignores Ctrl-C (see __main__.py), so it needs no session of its own.
             ChildSpec(f"listener-{number}", _PROGRAM, own_session=False),
             self,
             channel=lambda: ControlSocket(self._talk, limit_bytes=MAX_MESSAGE_BYTES),
@@ -81,7 +81,7 @@ class ListenerProcess:
         return self._process.failed
 
     async def run(self) -> None:
-        """Keep it running until `stop`, and until it has ended then."""
+        """Keep it running. Returns when it has ended after `stop`."""
         if await self._process.run() is not None:
             self._owner.changed(self)
 

@@ -22,7 +22,7 @@ class JsonError(ValueError):
 
 
 def to_json(value: object) -> Any:
-    """What `json.dumps` takes. Raises TypeError for what has no form here."""
+    """Convert a value for `json.dumps`. Raises TypeError for an unsupported type."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {each.name: to_json(getattr(value, each.name)) for each in _fields(type(value))}
         return {_TYPE: type(value).__name__, **fields}

@@ -95,7 +95,7 @@ Message: TypeAlias = Start | Listening | Ready | Registered | Drain | ReportRequ
 
 
 def send(writer: asyncio.StreamWriter, message: Message) -> None:
-    """Send it; nothing happens where the other side has ended, or where it is too large."""
+    """Send it, unless the other side has ended or the message is too large."""
     if writer.is_closing():
         return
     data = encode(message)
