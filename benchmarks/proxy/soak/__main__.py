@@ -57,9 +57,13 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=300_000, help="how many to send (default: 300000)")
     parser.add_argument("--json", action="store_true", help="print the figures instead of writing the table")
     options = parser.parse_args()
+    if options.requests < 2 * _EVERY:
+        parser.error(f"--requests {options.requests}: a slope needs two samples, so at least {2 * _EVERY}")
     run = asyncio.run(_run(options.requests))
     if options.json:
-        print(json.dumps({"machine": machine(), "mb_per_100k": run.mb_per_100k} | dataclasses.asdict(run)))
+        # asdict makes no JSON object of a Counter.
+        found = dataclasses.asdict(run) | {"sent": dict(run.sent)}
+        print(json.dumps({"machine": machine(), "mb_per_100k": run.mb_per_100k} | found))
         return
     table = _table(run)
     (ROOT / "docs/benchmarks/soak.md").write_text(table)
