@@ -92,7 +92,7 @@ class WorkerPageRequest:
 
     def sending_ended(self) -> bool:
         """The client may have left, or wait."""
-        return may_wait(self._head, self._client, response_begun=False)
+        return may_wait(self._head, self._client, response_begun=self._sender is not None)
 
     def pause_writing(self) -> None:
         """The sender of a large answer sees by the client that it has to wait."""

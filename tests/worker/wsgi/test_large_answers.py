@@ -96,3 +96,17 @@ def test_a_client_that_leaves_a_large_answer_is_forgotten(server: WsgiServer) ->
         client.sendall(PAGE)
         assert client.recv(1000)
     eventually_sync(lambda: "connections=0 busy=0" in repr(server))
+
+
+@pytest.mark.parametrize("asked", [POST + b"x", PAGE], ids=["an image", "a page"])
+def test_a_half_close_within_an_answer_changes_no_byte(server: WsgiServer, asked: bytes) -> None:
+    with connect(server) as client:
+        client.sendall(asked)
+        begin = client.recv(1000)
+        client.shutdown(socket.SHUT_WR)
+        # Once another client is answered, the server knows of the half-close.
+        with connect(server) as other:
+            other.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert other.makefile("rb").read().endswith(b"ok")
+        answer = begin + client.makefile("rb").read()
+    assert answer.partition(b"\r\n\r\n")[2] == ANSWER
