@@ -113,6 +113,7 @@ class _Reading:
 
     def _bytes(self, array: pa.Array) -> Array:
         """Strings or binary values without nulls."""
+        self._limits.check_strings(len(array))
         if _bytes_in(array) > self._limits.tensor_bytes:
             raise too_large(f"the strings take more than the {self._limits.tensor_bytes} bytes allowed")
         plain = array

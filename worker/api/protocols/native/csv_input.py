@@ -38,7 +38,7 @@ def decode_csv(body: bytes, layout: RowLayout, limits: InputLimits) -> DecodedIn
     except UnicodeDecodeError as error:
         line = body.count(b"\n", 0, error.start) + 1
         raise bad_input(f"line {line} of the CSV file is not UTF-8: save the file as UTF-8") from error
-    header, lines, rows = _read(text.removeprefix(_BOM))
+    header, lines, rows = _read(text.removeprefix(_BOM), limits)
     check_names(header, names, _HEADER, layout.optional)
     if not rows:
         raise bad_input("the CSV file has no rows: send a header line and at least one row")
@@ -54,7 +54,7 @@ def decode_csv(body: bytes, layout: RowLayout, limits: InputLimits) -> DecodedIn
     return DecodedInputs(layout.assemble(columns), len(rows))
 
 
-def _read(text: str) -> tuple[list[str], list[int], list[list[str]]]:
+def _read(text: str, limits: InputLimits) -> tuple[list[str], list[int], list[list[str]]]:
     """The header, and each row with the number of its last line. Raises ProblemError (400)."""
     # newline="" leaves line ends to the csv module, which must see those within quotes.
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -65,6 +65,8 @@ def _read(text: str) -> tuple[list[str], list[int], list[list[str]]]:
         for row in reader:
             rows.append(row)
             lines.append(reader.line_num)
+            if len(rows) > limits.rows:
+                break
     except csv.Error as error:
         raise bad_input(f"line {reader.line_num} of the CSV file: {error}") from error
     while rows and not rows[-1]:  # blank lines at the end

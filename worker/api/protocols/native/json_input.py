@@ -10,7 +10,7 @@ How deep the lists of a value are, going by its first elements, says which of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
@@ -23,7 +23,7 @@ from tfleet.worker.api.protocols.native.dtypes import B64, from_scalars, numpy_d
 from tfleet.worker.api.protocols.native.json_document import JsonDocument, parse
 from tfleet.worker.api.protocols.native.layout import Cell, RowLayout
 from tfleet.worker.api.protocols.native.limits import InputLimits
-from tfleet.worker.api.protocols.native.nested import depth_of, flatten, position
+from tfleet.worker.api.protocols.native.nested import MAX_DEPTH, depth_of, flatten, position
 from tfleet.worker.api.protocols.native.problems import (
     CellError,
     bad_input,
@@ -49,13 +49,13 @@ def decode_json(body: bytes, layout: RowLayout, limits: InputLimits) -> DecodedI
 
 
 class _RowReader:
-    """Reads a document for a signature with rows. `keys` counts the objects' keys that were read."""
+    """Reads a document for a signature with rows. `colons` counts those that were seen, see check_keys()."""
 
     def __init__(self, document: JsonDocument, layout: RowLayout, limits: InputLimits) -> None:
         self._document = document
         self._layout = layout
         self._limits = limits
-        self._keys = 0
+        self._colons = 0
 
     def read(self) -> DecodedInputs:
         value = self._document.value
@@ -65,7 +65,7 @@ class _RowReader:
             found = self._rows(value)
         else:
             found = self._unnamed(value)
-        self._document.check_keys(self._keys)
+        self._document.check_keys(self._colons)
         return found
 
     def _object(self, value: dict[str, Any]) -> DecodedInputs:
@@ -79,7 +79,7 @@ class _RowReader:
         return self._columns(value) if any(depths.values()) else self._rows([value], one_row=True)
 
     def _columns(self, value: dict[str, Any]) -> DecodedInputs:
-        self._keys += len(value)
+        self._colons += _colons(value)
         lengths = {name: len(column) for name, column in value.items()}
         first, rows = next(iter(lengths.items()))
         for name, length in lengths.items():
@@ -102,7 +102,7 @@ class _RowReader:
         by_column = layout.by_column(list(rows[0]), _OBJECT if one_row else "row 0")
         names = layout.columns if by_column else tuple(name for name in layout.cells if name in rows[0])
         values = _picked(rows, names)
-        self._keys += len(rows) * len(names)
+        self._colons += len(rows) * _colons(names)
         if by_column:
             return DecodedInputs(
                 {self._only.name: self._matrix(values, names, self._only.info, one_row)}, len(rows), one_row
@@ -150,9 +150,8 @@ class _RowReader:
 
     def _converted(self, flat: list[Any], shape: tuple[int, ...], cell: Cell, one_row: bool) -> Array:
         self._limits.check_tensor(shape, numpy_dtype(cell.info).itemsize)
-        self._count_b64(flat, cell.info)
         try:
-            return from_scalars(flat, cell.info)
+            return self._read_values(flat, cell.info)
         except CellError as error:
             where = position(error.index, shape, cell.name, word=cell.word, one=one_row)
             raise _at_value(where, error) from error
@@ -162,23 +161,23 @@ class _RowReader:
     ) -> Array:
         """Rows of plain values, all of one dtype, in the shape [rows, names]."""
         flat = list(chain.from_iterable(rows))
-        self._count_b64(flat, info)
         try:
-            return from_scalars(flat, info).reshape(-1, len(names))
+            return self._read_values(flat, info).reshape(-1, len(names))
         except CellError as error:
             row, column = divmod(error.index, len(names))
             raise _at_value(place(names[column], None if one_row else row, word="column"), error) from error
 
     def _plain(self, name: str, info: TensorInfo, values: list[Any]) -> Array:
-        self._count_b64(values, info)
         try:
-            return from_scalars(values, info)
+            return self._read_values(values, info)
         except CellError as error:
             raise _at_value(place(name, error.index, word="column"), error) from error
 
-    def _count_b64(self, flat: list[Any], info: TensorInfo) -> None:
+    def _read_values(self, flat: list[Any], info: TensorInfo) -> Array:
+        found = from_scalars(flat, info)
         if info.dtype == "string":
-            self._keys += sum(len(value) for value in flat if type(value) is dict)
+            self._colons += _colons_in(flat)
+        return found
 
     def _check_rows(self, rows: int) -> None:
         if not rows:
@@ -196,26 +195,28 @@ def _read_whole(document: JsonDocument, layout: RowLayout, limits: InputLimits) 
     """The complete tensors of a signature without rows."""
     value = document.value
     infos = layout.signature.inputs
-    keys = 0
+    colons = 0
     if not _is_object(value):
         if len(infos) != 1 or (isinstance(value, list) and value and _is_object(value[0])):
             raise bad_input(layout.no_rows)
         value = {infos[0].name: value}
     else:
         check_names(list(value), layout.input_names, _OBJECT, layout.optional)
-        keys = len(value)
+        colons = _colons(value)
     inputs = {}
     for info in infos:
         if info.name in value:
-            inputs[info.name], b64 = _tensor(value[info.name], info, limits)
-            keys += b64
-    document.check_keys(keys)
+            inputs[info.name], inside = _tensor(value[info.name], info, limits)
+            colons += inside
+    document.check_keys(colons)
     return DecodedInputs(inputs, 1, whole=True)
 
 
 def _tensor(value: Any, info: TensorInfo, limits: InputLimits) -> tuple[Array, int]:
-    """A complete tensor, and how many objects with b64 are in it."""
+    """A complete tensor, and the colons in its strings and objects."""
     depth = depth_of(value)
+    if depth > MAX_DEPTH:
+        raise bad_input(f"input {quoted(info.name)}: the value is more than {MAX_DEPTH} lists deep")
     dims: Sequence[int | None] = (None,) * depth if info.shape is None else info.shape
     if depth != len(dims) and not (depth < len(dims) and 0 in _shape_so_far(value)):
         raise bad_input(
@@ -229,7 +230,7 @@ def _tensor(value: Any, info: TensorInfo, limits: InputLimits) -> tuple[Array, i
         found = from_scalars(flat, info).reshape(shape[1:])
     except CellError as error:
         raise _at_value(position(error.index, shape, info.name, one=True), error) from error
-    return found, sum(len(item) for item in flat if type(item) is dict)
+    return found, _colons_in(flat) if info.dtype == "string" else 0
 
 
 def _shape_so_far(value: Any) -> list[int]:
@@ -238,6 +239,16 @@ def _shape_so_far(value: Any) -> list[int]:
         sizes.append(len(value))
         value = value[0] if value else None
     return sizes
+
+
+def _colons(names: Iterable[str]) -> int:
+    """The colons of an object with these keys."""
+    return sum(1 + name.count(":") for name in names)
+
+
+def _colons_in(flat: Iterable[Any]) -> int:
+    """The colons of strings, and of the objects that hold bytes."""
+    return sum(value.count(":") if type(value) is str else len(value) for value in flat)
 
 
 def _is_object(value: Any) -> bool:

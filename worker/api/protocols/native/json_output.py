@@ -86,7 +86,8 @@ def _with_words(array: Array) -> bytes:
     finite = np.isfinite(array)
     # Digits as orjson writes them, read again as float64s that Python's json writes in the same digits.
     values = np.array(orjson.loads(_dumped(np.where(finite, array, array.dtype.type(0)))), np.float64)
-    values[~finite] = array[~finite]
+    with np.errstate(invalid="ignore"):  # signaling NaNs, which some models have
+        values[~finite] = array[~finite]
     return json.dumps(values.tolist(), separators=(",", ":")).encode()
 
 

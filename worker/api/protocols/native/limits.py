@@ -16,8 +16,10 @@ _MIB: Final = 2**20
 class InputLimits:
     """The most of everything in one body.
 
-    `json_values` counts numbers, strings and lists: each takes about 32 bytes of memory while it is parsed,
-    and a tenth of a microsecond or more. `json_objects` counts braces: an object takes over 200 bytes.
+    `values` counts what becomes an object of Python: the numbers, strings and lists of a JSON document, and
+    the strings of any form. Each takes about 40 bytes while it is parsed, and a tenth of a microsecond or
+    more.
+    `json_objects` counts braces: an object takes over 200 bytes.
     `tensor_bytes` holds for all inputs together, as the session gets them, and for what a compressed body
     becomes.
     """
@@ -25,7 +27,7 @@ class InputLimits:
     body_bytes: int = 32 * _MIB
     rows: int = 65_536
     tensor_bytes: int = 256 * _MIB
-    json_values: int = 2_097_152
+    values: int = 2_097_152
     json_objects: int = 262_144
     csv_cells: int = 1_048_576
     arrow_batches: int = 4_096
@@ -42,6 +44,13 @@ class InputLimits:
         if rows > self.rows:
             raise too_large(
                 f"the body has {rows} rows, more than the {self.rows} allowed: send them in several requests"
+            )
+
+    def check_strings(self, count: int) -> None:
+        """Raise ProblemError (413) for more strings than allowed."""
+        if count > self.values:
+            raise too_large(
+                f"the body has {count} strings, more than the {self.values} allowed: send fewer rows at once"
             )
 
     def check_tensor(self, shape: Sequence[int], item_bytes: int) -> None:

@@ -11,14 +11,14 @@ import numpy as np
 from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.protocols.native.problems import bad_input, counted, place, shown
 
-_MAX_DEPTH: Final = 32
+MAX_DEPTH: Final = 32
 """TensorFlow's own limit is 254 dimensions, NumPy's 64. Nobody needs as many."""
 
 
 def depth_of(value: Any) -> int:
     """How many lists deep a value is, going by the first element of each; at most 33."""
     depth = 0
-    while isinstance(value, list) and depth <= _MAX_DEPTH:
+    while isinstance(value, list) and depth <= MAX_DEPTH:
         depth += 1
         if not value:
             break

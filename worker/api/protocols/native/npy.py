@@ -191,6 +191,7 @@ def _read(content: memoryview, info: TensorInfo, limits: InputLimits) -> Array:
     limits.check_tensor([size or 1 for size in shape], numpy_dtype(info).itemsize)
     flat: Array = np.frombuffer(content, dtype, count, begin) if count else np.empty(0, dtype)
     if info.dtype == "string":
+        limits.check_strings(count)
         flat = _text(flat, info)
     elif not dtype.isnative:
         flat = flat.astype(dtype.newbyteorder("="))

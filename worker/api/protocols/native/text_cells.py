@@ -10,15 +10,15 @@ The rules:
 
 from __future__ import annotations
 
-import math
+import contextlib
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from tfleet.worker.api.protocols.native.decoded import Array
-from tfleet.worker.api.protocols.native.dtypes import NonFinite, from_scalars, kind_of, numpy_dtype
+from tfleet.worker.api.protocols.native.dtypes import from_array, from_scalars, kind_of, numpy_dtype
 from tfleet.worker.api.protocols.native.problems import CellError, bad_input, quoted
 from tfleet.worker.model.signature import TensorInfo
 
@@ -26,6 +26,7 @@ _MAX_NUMBER_CHARS: Final = 400
 """Longer than any number needs: float64's smallest has 324 places."""
 _BOOLS: Final = {"true": True, "false": False}
 # Python's int() and float() also take 1_000 and digits of other scripts.
+_DIGIT: Final = re.compile(r"\d")
 _NOT_IN_NUMBERS: Final = re.compile(r"[_\u0080-\U0010ffff]")
 
 
@@ -42,19 +43,27 @@ def parse_texts(texts: Sequence[str], info: TensorInfo) -> Array:
         raise bad_input(
             f"input {quoted(info.name)} is {info.dtype}, for which text has no form: send .npy or .npz"
         )
-    return from_scalars(_numbers(texts, info, int if kind in "iu" else float), info)
+    if kind == "f":
+        return from_array(_floats(texts, info), info)
+    return from_scalars(_numbers(texts, info, int), info)
 
 
-def _numbers(
-    texts: Sequence[str], info: TensorInfo, convert: type[int] | type[float]
-) -> list[int] | list[float]:
+def _floats(texts: Sequence[str], info: TensorInfo) -> Array:
+    wide = np.array(_numbers(texts, info, float), np.float64)
+    infinite = np.flatnonzero(np.isinf(wide)).tolist()
+    # A word such as `inf` means it; digits were too large a number.
+    too_large = {text for text in {texts[index] for index in infinite} if _DIGIT.search(text)}
+    if too_large:
+        index = next(index for index in infinite if texts[index] in too_large)
+        raise CellError(index, f"{quoted(texts[index])} is out of range for {info.dtype}")
+    return wide
+
+
+def _numbers(texts: Sequence[str], info: TensorInfo, convert: type[int] | type[float]) -> list[Any]:
     if max(map(len, texts), default=0) <= _MAX_NUMBER_CHARS and not _NOT_IN_NUMBERS.search("".join(texts)):
-        try:
-            found = list(map(convert, texts))
-            if convert is int or all(map(math.isfinite, found)):
-                return found
-        except ValueError:
-            pass  # the loop finds which
+        with contextlib.suppress(ValueError):
+            return list(map(convert, texts))
+    # The first that fails raises CellError.
     return [_number(index, text, info, convert) for index, text in enumerate(texts)]
 
 
@@ -68,13 +77,9 @@ def _number(index: int, text: str, info: TensorInfo, convert: type[int] | type[f
     try:
         if _NOT_IN_NUMBERS.search(text):
             raise ValueError
-        value = convert(text)
+        return convert(text)
     except ValueError:
         raise CellError(index, f"{quoted(text)} is no {info.dtype}") from None
-    if math.isfinite(value):
-        return value
-    # What has a digit and became infinite was too large a number; the words have none.
-    return value if any(map(str.isdigit, text)) else NonFinite(value)
 
 
 def _bool(index: int, text: str) -> bool:
