@@ -74,7 +74,8 @@ def _left(threads: set[threading.Thread], children: set[int]) -> list[str]:
 def _is_pooled(thread: threading.Thread) -> bool:
     """Whether a pool keeps it for later, or it waits for a name server; those end with the process."""
     # check-names: nobody can end a look-up, and one of a name that does not exist may take many seconds.
-    return thread.name.startswith(("asyncio_", "ThreadPoolExecutor", "check-names"))
+    # fsspecIO: fsspec has one thread for all of a process's storages.
+    return thread.name.startswith(("asyncio_", "ThreadPoolExecutor", "check-names", "fsspecIO"))
 
 
 def _children() -> set[int]:

@@ -66,6 +66,7 @@ DOCUMENTED = frozenset(
         "click.exceptions.ClickException.exit_code",
         "click.core.Command.make_context",
         "click.core.Group.invoke",
+        "click.types.ParamType.convert",
         "prometheus_client.registry.Collector.collect",
     }
 )

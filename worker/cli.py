@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from typing import Any
 
 import click
+import structlog
 
 from tfleet.contract.cors import Cors
 from tfleet.contract.ticket_keys import BadKeyFileError, KeyFile
@@ -30,7 +30,7 @@ from tfleet.worker.address.docker_port import NotPublishedError
 from tfleet.worker.address.wan_option import advertise_wan_option
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference.precision import Tuning
-from tfleet.worker.model import ModelError, find_model
+from tfleet.worker.model import ModelError
 from tfleet.worker.options import (
     ComputeOptions,
     LimitOptions,
@@ -89,7 +89,7 @@ def _settings(options: dict[str, Any]) -> WorkerSettings:
     """The settings that the command line describes. Raises ModelError, BadKeyFileError and
     click.UsageError.
     """
-    model = asdict(take_options(ModelOptions, options))
+    model = take_options(ModelOptions, options)
     compute = take_options(ComputeOptions, options)
     limits = take_options(LimitOptions, options)
     registry = take_options(RegistryOptions, options)
@@ -99,7 +99,7 @@ def _settings(options: dict[str, Any]) -> WorkerSettings:
     ticket_key_file = options.pop("ticket_key_file")
     return WorkerSettings(
         InferenceSettings(
-            spec=find_model(model.pop("model"), **model),
+            spec=model.find(log=structlog.get_logger()),
             tuning=tuning,
             max_batch=compute.max_batch,
             threads=compute.threads,

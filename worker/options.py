@@ -5,7 +5,7 @@ drain.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,6 +15,9 @@ from tfleet.discovery.options import cors_origin_option, drain_options, max_body
 from tfleet.worker.decoders.limits import DEFAULT_DECODE_TIMEOUT_S
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS
 from tfleet.worker.inference.precision import DEFAULT_TOLERANCE, WANTED_PRECISIONS, WantedPrecision
+from tfleet.worker.model import ModelSpec, find_model
+from tfleet.worker.model.model_path import ModelPath, ModelUrl
+from tfleet.worker.model.remote_progress import local_model
 from tfleet.worker.wsgi.admission_queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -27,8 +30,10 @@ def model_options(command: _F) -> _F:
         command,
         click.option(
             "--model",
-            type=_FILE,
-            help="Model folder NAME/VERSION or NAME, or a frozen graph (.pb).  [default: EfficientNet-Lite0]",
+            type=ModelPath(),
+            metavar="PATH|URL",
+            help="Model folder NAME/VERSION or NAME, SavedModel, Keras file or frozen graph (.pb), or the "
+            "URL of one (http, s3, gs, ...).  [default: EfficientNet-Lite0]",
         ),
         click.option("--labels", type=_FILE, help="File with the labels of a .pb file, one label a line."),
         click.option("--input-layer", help="Input tensor of a .pb file, such as DecodeJpeg/contents:0."),
@@ -145,13 +150,21 @@ def _with(command: _F, *options: Callable[[_F], _F]) -> _F:
 class ModelOptions:
     """The values of `model_options`; see `find_model`."""
 
-    model: Path | None
+    model: Path | ModelUrl | None
     labels: Path | None
     input_layer: str | None
     output_layer: str | None
     input_size: int | None
     input_mean: float | None
     input_std: float | None
+
+    def find(self, *, log: Any = None) -> ModelSpec:
+        """The model, fetched first if `model` is a URL. Raises `ModelError`.
+
+        A fetch says in the log how far it is, or on standard error without a `log`.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return find_model(local_model(values.pop("model"), log=log), **values)
 
 
 @dataclass(frozen=True, slots=True)

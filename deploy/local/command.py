@@ -39,11 +39,12 @@ from tfleet.proxy.options import listeners_option, mode_option
 from tfleet.proxy.settings import Mode
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.runtime.log import LogFormat, LogSettings
-from tfleet.worker.model import ModelError, find_model
-from tfleet.worker.options import model_options, work_options
+from tfleet.worker.model import ModelError
+from tfleet.worker.model.model_path import ModelUrl
+from tfleet.worker.model.remote_progress import local_model
+from tfleet.worker.options import ModelOptions, model_options, work_options
 
 _REQUIRED_MODULES = ("flask", "multipart", "PIL", "tensorflow", "uvloop")
-_GRAPH_OPTIONS = ("labels", "input_layer", "output_layer", "input_size", "input_mean", "input_std")
 _SHARED_WITH_PROXY = {"max_body_bytes", "cors_origins", "drain_grace_s"}
 """Options of workers that the proxy has as well, with the same meaning."""
 
@@ -124,7 +125,7 @@ def up(ctx: click.Context, /, **options: Any) -> None:
     if own.ticket_key_file:
         _check_key_file(own.ticket_key_file)
     _check_modules()
-    _check_model(options)
+    worker_options = _with_local_model(ctx, options)
     if own.admin_port and own.admin_port == own.port:
         raise click.UsageError(f"--admin-port {own.admin_port} is --port, too: choose another one")
     # Last of the checks, right before the processes bind the ports: others could take them in between.
@@ -132,7 +133,7 @@ def up(ctx: click.Context, /, **options: Any) -> None:
     proxy_options = arguments_for(ctx, options.keys() & _SHARED_WITH_PROXY)
     fleet = FleetPlan(
         proxy=ProxyPlan(address, own.mode, own.listeners, admin_port, proxy_options),
-        workers=WorkersPlan(own.workers, arguments_for(ctx, options)),
+        workers=WorkersPlan(own.workers, worker_options),
         registry=registry,
         service=chosen.service,
         shared=SharedOptions(
@@ -186,12 +187,21 @@ def _check_modules() -> None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
-def _check_model(options: Mapping[str, Any]) -> None:
-    """Raise CommandRefusedError once, instead of once in each worker, if the model's files are wrong."""
+def _with_local_model(ctx: click.Context, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The workers' options, with a model that is fetched and checked here once, and not in each worker.
+
+    Raises CommandRefusedError if the model can't be used.
+    """
+    model = take_options(ModelOptions, dict(options))
     try:
-        find_model(options["model"], **{name: options[name] for name in _GRAPH_OPTIONS})
+        local = replace(model, model=local_model(model.model))
+        local.find()
     except ModelError as error:
         raise CommandRefusedError(str(error)) from error
+    if isinstance(model.model, ModelUrl):
+        # Also where the URL comes from the environment: the command line wins over that.
+        return "--model", str(local.model), *arguments_for(ctx, options.keys() - {"model"})
+    return arguments_for(ctx, options)
 
 
 def _free_addresses(

@@ -25,7 +25,7 @@ DEFAULT_TAGS: Final = ("serve",)
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class ShownFact:
     """Something that is known of a model, and where from: the model, its model.toml, or a default."""
 
     name: str
@@ -52,7 +52,7 @@ class ModelReport:
     size_bytes: int
     contents: FileContents
     default: str | None
-    facts: tuple[Fact, ...]
+    facts: tuple[ShownFact, ...]
 
     @property
     def example(self) -> str | None:
@@ -141,14 +141,18 @@ def _default(spec: ModelSpec, signatures: Mapping[str, Signature]) -> str | None
     return next(iter(signatures)) if len(signatures) == 1 else None
 
 
-def _facts(spec: ModelSpec) -> tuple[Fact, ...]:
+def _facts(spec: ModelSpec) -> tuple[ShownFact, ...]:
     """What the description says, and the defaults of what it leaves out."""
     return (
-        *([Fact("kind", spec.serving.kind, "model.toml")] if spec.serving.kind else []),
-        *([Fact("columns", ", ".join(spec.serving.columns), "model.toml")] if spec.serving.columns else []),
-        Fact("labels", str(len(spec.labels)), "labels.txt")
+        *([ShownFact("kind", spec.serving.kind, "model.toml")] if spec.serving.kind else []),
+        *(
+            [ShownFact("columns", ", ".join(spec.serving.columns), "model.toml")]
+            if spec.serving.columns
+            else []
+        ),
+        ShownFact("labels", str(len(spec.labels)), "labels.txt")
         if spec.labels
-        else Fact("labels", "none", "default"),
+        else ShownFact("labels", "none", "default"),
     )
 
 

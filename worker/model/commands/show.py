@@ -13,6 +13,8 @@ from tfleet.runtime.printable import printable
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.find import find_model
 from tfleet.worker.model.missing_ops import describe_missing, registered_ops
+from tfleet.worker.model.model_path import ModelPath, ModelUrl
+from tfleet.worker.model.remote_progress import local_model
 from tfleet.worker.model.report import ModelReport, look_at
 
 if TYPE_CHECKING:
@@ -27,9 +29,9 @@ _UNIT: Final = 1024
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.argument("path", required=False, type=ModelPath())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show(path: Path | None, as_json: bool) -> None:
+def show(path: Path | ModelUrl | None, as_json: bool) -> None:
     """Print what a model is, without loading it: its signatures, and what was found out about it.
 
     PATH is what `tfleet worker --model` takes; without it, the model that comes with tfleet is shown.
@@ -40,7 +42,7 @@ def show(path: Path | None, as_json: bool) -> None:
       tfleet model show model.keras --json
     """
     try:
-        report = look_at(find_model(path))
+        report = look_at(find_model(local_model(path)))
     except ModelError as error:
         click.echo(printable(f"tfleet model show: {error}"), err=True)
         sys.exit(2)

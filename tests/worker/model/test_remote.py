@@ -1,0 +1,209 @@
+"""Models from URLs: a real web server, and a folder as a storage."""
+
+import functools
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.graphs import pixel_graph, write_graph, write_saved_model
+from tests.support.worker_process import COMMAND, worker_process
+from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.find import find_model
+from tfleet.worker.model.model_path import ModelUrl
+from tfleet.worker.model.remote import fetch_model
+from tfleet.worker.model.remote_files import RemoteLimits
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder, counts what it sends, and cuts answers off where it is told to."""
+
+    fetched: list[str]
+    cut_after: int | None = None
+
+    def log_request(self, *args: Any) -> None:
+        pass
+
+    def log_error(self, *args: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.fetched.append(self.path)
+        super().do_GET()
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        outputfile.write(source.read(self.cut_after))
+
+
+class Web:
+    """A folder behind a web server, and a cache for what comes from it."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder, self.cache = folder, cache
+        self.handler: type[Handler] = type("OneServersHandler", (Handler,), {"fetched": []})
+        server = functools.partial(self.handler, directory=str(folder))
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), server)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.warnings: list[str] = []
+        self.progress: list[tuple[int, int | None]] = []
+
+    def fetch(self, path: str, limits: RemoteLimits | None = None) -> Path:
+        return fetch_model(
+            ModelUrl(f"{self.url}/{path}"),
+            self.cache,
+            progress=lambda done, total: self.progress.append((done, total)),
+            warn=self.warnings.append,
+            limits=limits,
+        )
+
+    @property
+    def fetched(self) -> list[str]:
+        return self.handler.fetched
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Web]:
+    (tmp_path / "served").mkdir()
+    web = Web(tmp_path / "served", tmp_path / "cache")
+    thread = threading.Thread(target=web.server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield web
+    finally:
+        web.server.shutdown()
+        thread.join()
+        web.server.server_close()
+
+
+def test_a_file_is_fetched_once(web: Web) -> None:
+    content = write_graph(web.folder / "flowers.pb", pixel_graph).read_bytes()
+    first = web.fetch("flowers.pb")
+    assert (first.name, first.read_bytes()) == ("flowers.pb", content)
+    assert web.progress[-1] == (len(content), len(content))
+    assert web.fetch("flowers.pb") == first
+    assert web.fetched == ["/flowers.pb"]
+    assert find_model(first).label == "flowers/0"
+
+
+def test_a_changed_file_is_fetched_again(web: Web) -> None:
+    (web.folder / "m.pb").write_bytes(b"old")
+    os.utime(web.folder / "m.pb", (1, 1))
+    old = web.fetch("m.pb")
+    (web.folder / "m.pb").write_bytes(b"new")
+    new = web.fetch("m.pb")
+    assert (old.read_bytes(), new.read_bytes()) == (b"old", b"new")
+
+
+def test_of_a_folder_the_highest_version_is_fetched(web: Web) -> None:
+    for version in ("2", "10"):
+        write_saved_model(web.folder / "colours" / version)
+    place = web.fetch("colours/")
+    assert find_model(place).label == "colours/10"
+    assert "/colours/10/saved_model.pb" in web.fetched
+    assert "/colours/2/saved_model.pb" not in web.fetched
+    assert web.fetch("colours/") == place
+
+
+def test_a_version_folder_keeps_name_and_version(web: Web) -> None:
+    write_saved_model(web.folder / "colours" / "3")
+    assert find_model(web.fetch("colours/3/")).label == "colours/3"
+
+
+def test_a_file_that_is_cut_off_leaves_nothing(web: Web) -> None:
+    (web.folder / "m.pb").write_bytes(bytes(10_000))
+    web.handler.cut_after = 4_000
+    with pytest.raises(ModelError, match=f"{web.url}/m.pb: can't be fetched: "):
+        web.fetch("m.pb")
+    assert [path for path in web.cache.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+    web.handler.cut_after = None
+    assert web.fetch("m.pb").stat().st_size == 10_000
+
+
+def test_the_limits_hold(web: Web) -> None:
+    (web.folder / "m.pb").write_bytes(bytes(10_000))
+    with pytest.raises(ModelError, match="has 10000 bytes, more than 9000"):
+        web.fetch("m.pb", RemoteLimits(bytes=9_000))
+    assert web.fetched == []
+
+
+def test_a_missing_file_is_one_line_without_the_secrets(web: Web) -> None:
+    with pytest.raises(ModelError) as caught:
+        web.fetch("nowhere.pb?token=secret")
+    assert str(caught.value).startswith(f"{web.url}/nowhere.pb: can't be fetched: ")
+    assert "secret" not in str(caught.value)
+
+
+def test_without_the_storage_the_last_model_is_served(web: Web) -> None:
+    (web.folder / "m.pb").write_bytes(b"x")
+    place = web.fetch("m.pb")
+    (web.folder / "m.pb").unlink()
+    assert web.fetch("m.pb") == place
+    (warning,) = web.warnings
+    assert "can't be fetched" in warning
+    assert str(place) in warning
+
+
+def test_what_a_killed_process_left_is_removed(web: Web) -> None:
+    (web.folder / "m.pb").write_bytes(b"x")
+    web.fetch("m.pb")
+    (key,) = (path.stem for path in (web.cache / "urls").glob("*.json"))
+    (web.cache / "urls" / f"{key}.json").unlink()
+    shutil.rmtree(web.cache / "models")
+    (web.cache / "models").mkdir()
+    (web.cache / "fetching" / key / "m.pb").mkdir(parents=True)
+    assert web.fetch("m.pb").read_bytes() == b"x"
+    assert list((web.cache / "fetching").iterdir()) == []
+
+
+def test_a_folder_is_a_storage_too(tmp_path: Path) -> None:
+    model = write_saved_model(tmp_path / "colours" / "3")
+    for url in (f"file://{model}", f"file://{model.parent}"):
+        place = fetch_model(ModelUrl(url), tmp_path / "cache", progress=lambda *_: None, warn=print)
+        assert find_model(place).label == "colours/3"
+        assert (place if place.name == "3" else place / "3").is_relative_to(tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("nope://x/y", "nope://x/y: can't be fetched: "), ("file:///nowhere/x", "file:///nowhere/x: ")],
+)
+def test_an_unusable_url_is_one_line(tmp_path: Path, url: str, said: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        fetch_model(ModelUrl(url), tmp_path, progress=lambda *_: None, warn=print)
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.process
+def test_a_worker_serves_a_model_from_a_url(web: Web) -> None:
+    write_saved_model(web.folder / "colours" / "3")
+    environment = os.environ | {"XDG_CACHE_HOME": str(web.cache)}
+    options = ("--registry", "static:", "--port", "0", "--model", f"{web.url}/colours/3/")
+    with worker_process(*options, environment=environment) as worker:
+        assert worker.wait_for("fetching the model")["url"] == f"{web.url}/colours/3/"
+        worker.address()
+
+
+@pytest.mark.process
+def test_a_worker_whose_url_fails_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://user:secret@127.0.0.1:{port}/m.pb"
+    done = subprocess.run(
+        [*COMMAND, "--registry", "static:", "--model", url],
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"tfleet worker: http://127.0.0.1:{port}/m.pb: can't be fetched: ")
+    assert "secret" not in line
