@@ -53,7 +53,7 @@ KINDS: Final = (
     Kind("look-up", 200, "GET /worker HTTP/1.1"),
     Kind("table of workers", 10, "GET /workers HTTP/1.1"),
     Kind("unknown path", 100, "GET /nothing HTTP/1.1", status=404),
-    Kind("wrong method", 50, "GET /predict HTTP/1.1", status=405),
+    Kind("wrong method", 50, "DELETE /workers HTTP/1.1", status=405),
     Kind("malformed", 50, "I speak no HTTP", status=400, closes=True),
     Kind("too large", 30, headers=("Content-Length: 100000000",), status=413, closes=True),
     _image("busy: sent on", 40, "X-Soak: busy"),
