@@ -124,6 +124,7 @@ def _listing(url: ModelUrl) -> tuple[Any, str, list[RemoteFile]]:
         if _is_web(url):
             if not plain.endswith("/"):
                 return storage, plain, [_named(storage, path, plain)]
+            storage.ls(path, detail=False)  # says why it fails, which the search below does not
         elif storage.isfile(path):
             return storage, path, [_named(storage, path, path)]
         root = path.rstrip("/")

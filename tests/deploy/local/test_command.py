@@ -64,6 +64,7 @@ def test_a_wrong_option_is_a_usage_error(arguments: tuple[str, ...]) -> None:
     [
         (("--model", "nowhere"), "nowhere: there is no such file or folder; "),
         (("--model", "empty"), "empty: has neither a model"),
+        (("--model", "nope://host/x"), "nope://host/x: can't be fetched: "),
         (("--model", "graph.pb"), "graph.pb: is empty (0 bytes)"),
         (("--input-size", "224"), "--input-size describe a model: name it with --model"),
     ],

@@ -20,3 +20,11 @@ from tfleet.worker.model.errors import first_line
 )
 def test_the_line_with_the_cause_is_shown(message: str, line: str) -> None:
     assert first_line(ValueError(message)) == line
+
+
+def test_a_missing_operation_is_named_with_its_package() -> None:
+    said = "Op type not registered 'SentencepieceOp' in binary running on vm. Make sure the Op and Kernel ..."
+    assert first_line(ValueError(said)) == (
+        "it needs the operation SentencepieceOp (tensorflow-text), which TensorFlow does not have: "
+        "export the model without it, and do what it does in the client"
+    )

@@ -1,7 +1,12 @@
 """Operations that TensorFlow does not have."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from tests.support.graphs import pixel_graph, write_graph
+from tests.support.worker_process import COMMAND
 from tfleet.worker.model.missing_ops import describe_missing, missing_ops, package_of, registered_ops
 from tfleet.worker.model.tensorflow import tf
 from tools.registered_ops import registered
@@ -34,3 +39,16 @@ def test_the_package_of_an_operation_is_named(operation: str, said: str) -> None
 
 def test_no_operation_of_tensorflow_is_said_to_be_a_packages() -> None:
     assert {name: package_of(name) for name in registered_ops().names if package_of(name)} == {}
+
+
+@pytest.mark.process
+def test_a_worker_names_the_operation_that_it_lacks(tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "graph.pb", pixel_graph)
+    node = b"\x0a\x01t\x12\x0fSentencepieceOp"
+    graph.write_bytes(graph.read_bytes() + b"\x0a" + bytes([len(node)]) + node)
+    command = [*COMMAND, "--registry", "static:", "--model", str(graph)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(f"tfleet worker: {graph}: ")
+    assert "it needs the operation SentencepieceOp (tensorflow-text)" in line
