@@ -31,6 +31,12 @@ _COMMANDS = (
                 short_help="Print a model's signatures and what was found out, without loading it.",
                 extra="worker",
             ),
+            LazyCommand(
+                "convert",
+                "tfleet.worker.model.commands.convert:convert",
+                short_help="Convert a Keras file to a SavedModel.",
+                extra="worker",
+            ),
         ),
     ),
     LazyCommand(

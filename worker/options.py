@@ -51,6 +51,12 @@ def model_options(command: _F) -> _F:
             type=float,
             help="Standard deviation for a .pb file: the difference is divided by it.",
         ),
+        click.option(
+            "--trust",
+            is_flag=True,
+            help="Run Python code that is part of the model: Lambda layers of a Keras file, and classes that "
+            "it names and that can be imported. Only for files of people whom you trust.",
+        ),
     )
 
 
@@ -157,6 +163,7 @@ class ModelOptions:
     input_size: int | None
     input_mean: float | None
     input_std: float | None
+    trust: bool
 
     def find(self, *, log: Any = None) -> ModelSpec:
         """The model, fetched first if `model` is a URL. Raises `ModelError`.

@@ -12,6 +12,7 @@ from tfleet.worker.inference.illegal_instruction import report_illegal_instructi
 from tfleet.worker.inference.precision import Tuning, cpu_obstacle, fall_back_to_float32
 from tfleet.worker.memory import trim
 from tfleet.worker.metrics import WorkerMetrics
+from tfleet.worker.model.keras.cache import as_saved_model
 from tfleet.worker.model.spec import ModelSpec
 
 if TYPE_CHECKING:  # importing it for real imports TensorFlow
@@ -32,6 +33,7 @@ def load_warm(
     if tuning.precision == "bfloat16" and obstacle:
         # This raises: the operator should not have to wait for the import of TensorFlow to read it.
         fall_back_to_float32(tuning.precision, obstacle)
+    spec = as_saved_model(spec, log)
     began_s = time.perf_counter()
     with report_illegal_instruction(cpuinfo):
         from tfleet.worker.inference.choose_precision import load_in_best_precision  # noqa: PLC0415 - imports TensorFlow

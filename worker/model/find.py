@@ -13,7 +13,7 @@ repositories) in `model.savedmodel/`, or else the only model file that the folde
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -69,11 +69,13 @@ def find_model(
     input_size: int | None = None,
     input_mean: float | None = None,
     input_std: float | None = None,
+    trust: bool = False,
 ) -> ModelSpec:
     """Find and describe the model at `path`, or the default model if it is None.
 
     The other options describe a model without model.toml; their names are those of TensorFlow's
-    label_image.py. `input_size` is in pixels, for both sides. Raises `ModelError`.
+    label_image.py. `input_size` is in pixels, for both sides. With `trust` code in the model may run. Raises
+    `ModelError`.
     """
     given = {
         "--labels": labels,
@@ -116,7 +118,7 @@ def find_model(
         input=said.input,
         output=said.output,
         described_by=described,
-        serving=said.serving,
+        serving=replace(said.serving, trust=trust),
     )
 
 

@@ -63,7 +63,8 @@ class ServingSpec:
     """What is served of the model, as which kind. A value of None is found out from the model.
 
     `signature` is the one for requests that name none. `tags` choose one of a SavedModel's graphs. `columns`
-    name the numbers of a table model's vector, in their order. `signatures` are those of a frozen graph.
+    name the numbers of a table model's vector, in their order. `signatures` are those of a frozen graph. With
+    `trust` Python code in the model's file runs.
     """
 
     kind: ModelKind | None = None
@@ -72,6 +73,7 @@ class ServingSpec:
     tags: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
     signatures: Mapping[str, SignatureSpec] = field(default_factory=dict)
+    trust: bool = False
 
 
 @dataclass(frozen=True, slots=True)
