@@ -1,18 +1,37 @@
-"""The heads of a request for a page: to the application, and of its response back to the client."""
+"""The heads of a request for a page: what is refused by it, the one for the application, and the one of its
+response back to the client.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from aiohttp import hdrs
+
 from tfleet.contract.names import REQUEST_ID
+from tfleet.contract.problem import Problem
+from tfleet.httpd.http1.expect import unmet_expectation
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.response import ResponseHead
+from tfleet.proxy.problems import body_too_large
 
 _NO_LENGTH: Final = frozenset({204, 304})
 _CHUNKED: Final = b"Transfer-Encoding: chunked"
 _REQUEST_ID: Final = REQUEST_ID.encode()
+_METHODS: Final = frozenset(method.encode() for method in hdrs.METH_ALL)
 _OLD_WEBSOCKET: Final = b"sec-websocket-key1:"
 """Of a draft of WebSocket. aiohttp refuses requests that have it."""
+
+
+def page_refusal(head: RequestHead, max_body_bytes: int) -> Problem | None:
+    """Why a request is refused before the application sees it, as a worker refuses it; or None."""
+    if head.method not in _METHODS:
+        allow = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_POST)
+        method = head.method.decode("ascii")
+        return Problem(405, f"method {method} is not supported: use GET or POST", allow=allow)
+    if (unmet := unmet_expectation(head)) is not None:
+        return unmet
+    return body_too_large(max_body_bytes) if head.length_bytes > max_body_bytes else None
 
 
 def page_request_head(head: RequestHead, own_address: str, peer: str | None, request_id: str) -> bytes:

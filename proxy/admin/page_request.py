@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aiohttp import hdrs
-
 from tfleet.contract.cors import Cors
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
@@ -34,7 +32,7 @@ from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.response import ResponseHead
 from tfleet.httpd.interfaces import Client
 from tfleet.httpd.timers import SlowReaderWatch
-from tfleet.proxy.admin.page_heads import page_request_head, page_response_head
+from tfleet.proxy.admin.page_heads import page_refusal, page_request_head, page_response_head
 from tfleet.proxy.problems import body_too_large
 from tfleet.proxy.telemetry.access_log import CLIENT_CLOSED, AccessLog
 from tfleet.proxy.upstream.connection import WorkerConnection
@@ -44,7 +42,6 @@ _CONTINUE_AFTER_S: Final = 0.1
 _LOOK_EVERY_S: Final = 2.0
 _BAD_REQUEST: Final = 400
 _UNKNOWN: Final = "unknown"
-_METHODS: Final = frozenset(method.encode() for method in hdrs.METH_ALL)
 _UNREADABLE: Final = Problem(400, "the head of the request can't be read: see its target and its fields")
 _AWAY: Final = Problem(503, "the proxy's own pages can't be reached now: see its log", retry_after_s=1)
 
@@ -127,11 +124,9 @@ class PageRequest:
     def start(self) -> None:
         """Send it to the application, over a kept connection or a new one."""
         self._started_s = self._since_s = self._pages.loop.time()
-        if self._head.method not in _METHODS:
-            unknown = self._head.method.decode("ascii")
-            allow = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_POST)
-            self._log(405)
-            self._fail(Problem(405, f"method {unknown} is not supported: use GET or POST", allow=allow))
+        if (refused := page_refusal(self._head, self._pages.limits.max_body_bytes)) is not None:
+            self._log(refused.status)
+            self._fail(refused)
             return
         connection = self._pages.connections.take(self._pages.path)
         if connection is not None:

@@ -13,6 +13,7 @@ from tfleet.contract.names import REQUEST_TIMEOUT_MS, whole_number
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
 from tfleet.httpd.half_closed import may_wait
+from tfleet.httpd.http1.expect import unmet_expectation
 from tfleet.httpd.http1.local_response import CONTINUE, LAST_CHUNK, connection_lines, local_problem
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.response import ResponseHead
@@ -37,7 +38,6 @@ from tfleet.proxy.telemetry.access_log import BROKEN_RESPONSE, CLIENT_CLOSED
 _BAD_REQUEST: Final = 400
 _UNAUTHORIZED: Final = 401
 _SEND_ELSEWHERE: Final = frozenset({429, 503})
-_CONTINUE: Final = b"100-continue"
 _HEAD: Final = b"HEAD"
 _NO_TICKET: Final = "asks for a ticket, and this proxy has no --ticket-key-file"
 _TICKET_REFUSED: Final = (
@@ -268,9 +268,8 @@ class Exchange:
 
     def _problem_in_head(self) -> Problem | None:
         head, limits = self._head, self._context.limits
-        if (expected := head.expect) is not None and expected.lower() != _CONTINUE:
-            text = expected[:20].decode("latin-1")
-            return Problem(417, f"Expect: {text!r} is not supported, only {_CONTINUE.decode()}")
+        if (unmet := unmet_expectation(head)) is not None:
+            return unmet
         if (timeout_ms := head.timeout_ms) is not None and not whole_number(timeout_ms):
             return Problem(
                 400, f"{REQUEST_TIMEOUT_MS}: {timeout_ms[:20]!r} is not a number of milliseconds above 0"

@@ -9,7 +9,18 @@ from tests.httpd.servers import ServerFactory, ServerOptions
 from tests.support.raw_client import raw_client
 
 
-@pytest.mark.parametrize("request_bytes", REFUSED.values(), ids=REFUSED)
+_AS_PAGE = {
+    name: request.replace(b"POST / ", b"GET /healthz ", 1)
+    for name, request in REFUSED.items()
+    if request.startswith(b"POST / ")
+}
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [*REFUSED.values(), *_AS_PAGE.values()],
+    ids=[*REFUSED, *(f"{name} (page)" for name in _AS_PAGE)],
+)
 async def test_an_ambiguous_request_gets_400_and_a_closed_connection(
     serving: ServerFactory, request_bytes: bytes
 ) -> None:

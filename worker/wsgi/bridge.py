@@ -15,6 +15,7 @@ from typing import Final
 from tfleet.contract.names import DRAIN_PATH
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
+from tfleet.httpd.http1.expect import unmet_expectation
 from tfleet.httpd.http1.local_response import connection_lines, local_response, options_head
 from tfleet.httpd.http1.request import ANY_RESOURCE, RequestHead
 from tfleet.httpd.interfaces import Client, OpenRequest
@@ -25,7 +26,6 @@ from tfleet.worker.wsgi.image_request import ImageRequest, awaits_body
 from tfleet.worker.wsgi.page_request import WorkerPageRequest
 
 _POST: Final = b"POST"
-_CONTINUE: Final = b"100-continue"
 _OPTIONS_HEAD: Final = options_head()
 
 
@@ -58,10 +58,8 @@ class Bridge:
 
     def _refusal(self, head: RequestHead) -> Problem | None:
         """The problem of a request that is refused at any path, or None."""
-        expected = head.expect
-        if expected is not None and expected.lower() != _CONTINUE:
-            told = expected[:20].decode("latin-1")
-            return Problem(417, f"Expect: {told!r} is not supported, only {_CONTINUE.decode()}")
+        if (unmet := unmet_expectation(head)) is not None:
+            return unmet
         limits = self._context.site.body_limits
         return limits.too_large() if head.length_bytes > limits.max_bytes else None
 
