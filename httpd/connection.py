@@ -186,7 +186,7 @@ class Connection(asyncio.Protocol):
         elif self._stream.body.ended:
             self._become_idle(now_s)
         else:
-            self._end.linger(now_s)  # `_read_body` throws the rest away
+            self._end.linger(now_s, draining=self._context.draining)  # `_read_body` throws the rest away
         if not self._advancing:
             self._resume()
 
@@ -391,7 +391,7 @@ class Connection(asyncio.Protocol):
             self._transport.write_eof()
             now_s = self._context.loop.time()
             self._end.begin(self.unsent_bytes(), now_s)
-            self._end.linger(now_s)
+            self._end.linger(now_s, draining=self._context.draining)
 
     def _discarded(self, count: int) -> None:
         """The client still sends what nobody needs any more."""

@@ -23,9 +23,9 @@ class ResponseEnd(SlowReaderWatch):
         self._deadline = deadline
         self._linger: Linger | None = None
 
-    def linger(self, now_s: float) -> None:
-        """The client may still send: from now on that is discarded."""
-        self._linger = Linger(now_s)
+    def linger(self, now_s: float, *, draining: bool) -> None:
+        """The client may still send: from now on that is discarded. `draining` is whether the server is."""
+        self._linger = Linger(now_s, draining=draining)
         self._deadline.set(self._linger.due_s)
 
     def discarded(self, count: int, now_s: float) -> bool:

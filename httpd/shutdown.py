@@ -8,6 +8,7 @@ from collections.abc import Set
 from typing import Final
 
 from tfleet.httpd.connection import Connection
+from tfleet.httpd.linger import DRAINING_S
 
 _FIRST_REQUEST_S: Final = 1.0
 """How long a client that has just connected may take to begin its request."""
@@ -23,7 +24,10 @@ async def last_responses(connections: Set[Connection], timeout_s: float, *, keep
     """
     loop = asyncio.get_running_loop()
     began_s = loop.time()
+    lingering = {one for one in connections if one.closing}
     while connections and loop.time() - began_s < timeout_s:
+        if loop.time() - began_s > DRAINING_S:
+            _end_lingering(lingering & connections)
         newcomers_may_wait = loop.time() - began_s < _FIRST_REQUEST_S
         under_way = {
             connection
@@ -35,6 +39,13 @@ async def last_responses(connections: Set[Connection], timeout_s: float, *, keep
             for connection in _without_unread_bytes(idle):
                 connection.end()
         await asyncio.sleep(_LOOK_S)
+
+
+def _end_lingering(connections: Set[Connection]) -> None:
+    """End those that have lingered since before the shutdown. Their clients have had their responses."""
+    for connection in connections:
+        if not connection.unsent_bytes():
+            connection.end()
 
 
 async def end_all(connections: Set[Connection]) -> None:

@@ -8,7 +8,6 @@ from tests.httpd.ambiguous import READ, REFUSED
 from tests.httpd.servers import ServerFactory, ServerOptions
 from tests.support.raw_client import raw_client
 
-
 _AS_PAGE = {
     name: request.replace(b"POST / ", b"GET /healthz ", 1)
     for name, request in REFUSED.items()

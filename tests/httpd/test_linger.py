@@ -16,25 +16,31 @@ MIB = 1024 * 1024
 
 
 def test_a_silent_client_has_five_seconds() -> None:
-    assert Linger(now_s=100.0).due_s == 105.0
+    assert Linger(now_s=100.0, draining=False).due_s == 105.0
 
 
 def test_a_client_that_sends_is_read_on() -> None:
-    linger = Linger(now_s=100.0)
+    linger = Linger(now_s=100.0, draining=False)
     for second in range(1, 20):
         linger.received(1, now_s=100.0 + second)
         assert linger.due_s == 105.0 + second
 
 
 def test_no_client_is_read_for_over_thirty_seconds() -> None:
-    linger = Linger(now_s=100.0)
+    linger = Linger(now_s=100.0, draining=False)
     for second in range(1, 30):
         linger.received(1, now_s=100.0 + second)
     assert linger.due_s == 130.0
 
 
+def test_a_draining_server_reads_on_for_two_seconds() -> None:
+    linger = Linger(now_s=100.0, draining=True)
+    linger.received(1, now_s=101.0)
+    assert linger.due_s == 102.0
+
+
 def test_over_64_mib_are_too_much() -> None:
-    linger = Linger(now_s=100.0)
+    linger = Linger(now_s=100.0, draining=False)
     linger.received(64 * MIB, now_s=100.0)
     assert not linger.too_much
     linger.received(1, now_s=100.0)

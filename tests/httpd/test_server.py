@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -136,6 +137,21 @@ async def test_shutdown_aborts_and_counts_what_takes_too_long(held: Held) -> Non
         assert await client.ends() == b""
         assert held.told == ["body ended", "start", "client disconnected"]
         held.go_on.set()
+
+
+@pytest.mark.process
+async def test_a_refused_client_that_sends_on_delays_shutdown_by_2_s(held: Held) -> None:
+    async with serving(held) as (server, address), raw_client(address) as client:
+        await client.send(b"nonsense\r\n\r\n")
+        assert (await client.answer()).status == 400
+        closing = asyncio.ensure_future(server.close(30.0))
+        began_s = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while not closing.done():
+                await client.send(b"x")
+                await asyncio.sleep(0.05)
+        assert await closing == 0
+        assert time.monotonic() - began_s < 5.0
 
 
 @pytest.mark.process

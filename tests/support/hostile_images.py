@@ -25,10 +25,17 @@ _MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """How to make one, and the statuses that are right. 429 is so only for what needs a decoder."""
+    """How to make one, and the statuses that are right.
+
+    429 is so only for what needs a decoder, and for bodies that are too large to arrive several at a time.
+    """
 
     make: Callable[[], bytes]
     statuses: frozenset[int]
+
+    def statuses_of(self, body: bytes) -> frozenset[int]:
+        """Those that are right while other bodies arrive: all together have 48 MiB of room."""
+        return self.statuses | {429} if len(body) > 16 * _MIB else self.statuses
 
 
 def _saved(image: Image.Image, format_name: str, **options: Any) -> bytes:
