@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,8 @@ from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.example import curl_line
 from tfleet.worker.model.formats import ModelFormat, file_format
 from tfleet.worker.model.frozen_signature import frozen_signature, named_tensor
+from tfleet.worker.model.keras.cache import cached
+from tfleet.worker.model.keras.file import read_keras_file
 from tfleet.worker.model.kind import ModelKind
 from tfleet.worker.model.missing_ops import missing_ops
 from tfleet.worker.model.saved_model_proto import MetaGraph, operations, read_graph, read_saved_model
@@ -35,12 +38,16 @@ class ShownFact:
 
 @dataclass(frozen=True, slots=True)
 class FileContents:
-    """What a model's files say. `tags` are those of each graph in it, `writer` is what wrote it, or ""."""
+    """What a model's files say. `tags` are those of each graph in it, `writer` is what wrote it, or "".
+
+    `code` says what of the model is Python code.
+    """
 
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     missing_ops: tuple[str, ...] = ()
     tags: tuple[tuple[str, ...], ...] = ()
     writer: str = ""
+    code: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ def look_at(spec: ModelSpec) -> ModelReport:
     elif found is ModelFormat.FROZEN_GRAPH:
         contents = _frozen_graph(spec)
     else:
-        contents = FileContents()
+        contents = _keras_file(spec)
     default = _default(spec, contents.signatures)
     return ModelReport(spec, found, _size(spec.path), contents, default, _facts(spec))
 
@@ -106,6 +113,24 @@ def _served(spec: ModelSpec, graphs: Iterable[MetaGraph]) -> MetaGraph:
         f"{spec.path}: has no graph with the tags {','.join(sorted(wanted))}; it has {tags}: "
         f"set {spec.setting('model.tags', 'model.tags in a model.toml')}"
     )
+
+
+def _keras_file(spec: ModelSpec) -> FileContents:
+    """What the file says of itself. Where it has been converted, the SavedModel knows the outputs' shapes."""
+    file = read_keras_file(spec.path)
+    saved_model = cached(spec.path)
+    if saved_model is not None:
+        (graph,) = read_saved_model(saved_model)
+        signatures = graph.signatures
+    elif file.inputs:
+        inputs, outputs = (
+            tuple(sorted(infos, key=attrgetter("name"))) for infos in (file.inputs, file.outputs)
+        )
+        signatures = {DEFAULT_SIGNATURE: Signature(DEFAULT_SIGNATURE, inputs, outputs)}
+    else:  # a class that only its own code knows
+        signatures = {}
+    writer = f"Keras {file.version}" if file.version else ""
+    return FileContents(signatures, writer=writer, code=tuple(map(str, file.code)))
 
 
 def _frozen_graph(spec: ModelSpec) -> FileContents:

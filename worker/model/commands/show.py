@@ -75,6 +75,7 @@ def as_document(report: ModelReport) -> dict[str, Any]:
         },
         "facts": {fact.name: {"value": fact.value, "source": fact.source} for fact in report.facts},
         "labels": list(spec.labels),
+        "code": list(report.contents.code),
         "missing_operations": list(report.contents.missing_ops),
         "example": report.example,
     }
@@ -108,6 +109,8 @@ def as_lines(report: ModelReport) -> Iterator[str]:
         yield from _signature_lines(signature, default=name == report.default)
     if not report.contents.signatures:
         yield "signature   none"
+    if report.contents.code:
+        yield f"code        {', '.join(report.contents.code)}: Python code, see --trust"
     if report.contents.missing_ops:
         names = ", ".join(map(describe_missing, report.contents.missing_ops))
         yield f"missing ops {names}: TensorFlow {registered_ops().version} does not have them"

@@ -84,7 +84,9 @@ def converted(path: Path, *, trust: bool, log: Any) -> Path:
     file = read_keras_file(path)
     check_code(file, trust=trust)
     if file.code:
-        log.warning("running code from a model file: --trust", model=str(path), code=_named(file))
+        log.warning(
+            "running code from a model file: --trust", model=str(path), code=list(map(str, file.code))
+        )
         return _convert_once(file, log, trust=True)
     try:
         _make(folder)
@@ -155,10 +157,6 @@ def _convert_logged(file: KerasFile, target: Path, log: Any, *, trust: bool) -> 
     if not made.compared:
         log.warning("converted model not compared with keras: no made-up input fits it", model=model)
     log.info("keras model converted", model=model, seconds=made.seconds)
-
-
-def _named(file: KerasFile) -> list[str]:
-    return [f"{part.layer} ({part.class_name})" for part in file.code]
 
 
 def _name(path: Path, digest: str) -> str:

@@ -41,6 +41,10 @@ class CodePart:
     module: str | None = None
     in_file: bool = False
 
+    def __str__(self) -> str:
+        """Such as `twice (my>Twice)`."""
+        return f"{self.layer} ({self.class_name})"
+
 
 @dataclass(frozen=True, slots=True)
 class KerasInterface:
