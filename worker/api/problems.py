@@ -23,7 +23,7 @@ def _ticket_problem(detail: str) -> Problem:
     return Problem(401, detail, challenge=TICKET_SCHEME)
 
 
-_QUEUE_FULL = "this worker is overloaded: send the image again after Retry-After, or to another worker"
+_QUEUE_FULL = "this worker is overloaded: send the request again after Retry-After, or to another worker"
 _REJECTIONS: Mapping[Rejection, Problem] = {
     Rejection.QUEUE_REQUESTS: Problem(429, f"{_QUEUE_FULL}; see --max-queue", retry_after_s=1),
     Rejection.QUEUE_BYTES: Problem(429, f"{_QUEUE_FULL}; see --max-queue-bytes", retry_after_s=1),
@@ -40,7 +40,7 @@ _REJECTIONS: Mapping[Rejection, Problem] = {
         retry_after_s=1,
     ),
     Rejection.DEADLINE: Problem(
-        504, "the request's deadline passed before the image was classified; the model did not run for it"
+        504, "the request's deadline passed before it had its turn; the model did not run for it"
     ),
     Rejection.STARTING: Problem(503, "the worker is loading its model", retry_after_s=1),
     Rejection.DRAINING: Problem(
@@ -77,7 +77,7 @@ _CLIENT_GONE = 499  # nginx' status for it, only seen in the log
 
 
 class RejectedError(Exception):
-    """The request is rejected before its image is classified."""
+    """The request is rejected before the model runs for it."""
 
     def __init__(self, reason: Rejection) -> None:
         super().__init__(str(reason))

@@ -1,7 +1,7 @@
 """Decides by the head of a request what becomes of it.
 
-- What may be an image (a POST to anything but `/drain`) waits in the queue for one of the threads: see
-  image_request.py.
+- What may need the model (a POST to anything but `/drain`, and a GET of a `/predict`, whose query is the
+  input) waits in the queue for one of the threads: see image_request.py.
 - All else is a page, which has threads of its own or is answered at once: see page_request.py. So an
   overloaded worker still passes its health checks, and an operator can inspect and drain it.
 - `OPTIONS *` asks about the server, not about the application, and is answered here.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tfleet.contract.names import DRAIN_PATH
+from tfleet.contract.names import DRAIN_PATH, MODELS_PATH, PREDICT_PATH
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
 from tfleet.httpd.http1.expect import unmet_expectation
@@ -26,6 +26,9 @@ from tfleet.worker.wsgi.image_request import ImageRequest, awaits_body
 from tfleet.worker.wsgi.page_request import WorkerPageRequest
 
 _POST: Final = b"POST"
+_GETS: Final = frozenset({b"GET", b"HEAD"})
+_BELOW_MODELS: Final = f"{MODELS_PATH}/"
+_MODEL_CALLED_PREDICT: Final = f"{MODELS_PATH}{PREDICT_PATH}"
 _OPTIONS_HEAD: Final = options_head()
 
 
@@ -41,9 +44,10 @@ class Bridge:
             self._context.refuse(head, client, problem, keep=not awaits_body(head))
             return None
         path = path_info(head)
-        rejection = self._rejected_at_head(head) if head.method == _POST else None
-        if head.method == _POST and (rejection is not None or path != DRAIN_PATH):
-            return ImageRequest(self._context, head, client, path, rejection)
+        if head.method == _POST or predicts(head.method, path):
+            rejection = self._rejected_at_head(head)
+            if rejection is not None or path != DRAIN_PATH:
+                return ImageRequest(self._context, head, client, path, rejection)
         if head.target == ANY_RESOURCE:
             self._answer_options(head, client)
             return None
@@ -68,3 +72,10 @@ class Bridge:
         if worker is not None and worker != self._context.site.worker:
             return Rejection.MISDIRECTED
         return None if check is None else check(head.ticket, head.query)
+
+
+def predicts(method: bytes, path: str) -> bool:
+    """Whether a request without a body asks for a prediction: the input is in its query."""
+    if method not in _GETS or not path.endswith(PREDICT_PATH):
+        return False
+    return path == PREDICT_PATH or (path.startswith(_BELOW_MODELS) and path != _MODEL_CALLED_PREDICT)

@@ -27,7 +27,7 @@ from tfleet.worker.wsgi.response_sender import ResponseSender
 from tfleet.worker.wsgi.thread_pool import ThreadPool
 
 CheckTicket = Callable[[str | None, str], Rejection | None]
-"""Takes X-Ticket and the query of a POST. Returns why it is rejected, or None."""
+"""Takes X-Ticket and the query of a request. Returns why it is rejected, or None."""
 
 NoteRefusal = Callable[[str, Problem], None]
 """Called for a request that never reached the application, with its request id and its answer."""
@@ -50,7 +50,7 @@ class WsgiSite:
 
 @dataclass(frozen=True, slots=True)
 class WsgiContext:
-    """What all requests share: `queue` and `threads` are for images, `loop` is that of all connections.
+    """What all requests share: `queue` and `threads` are for predictions, `loop` is that of all connections.
 
     A client that reads nothing of a large answer for `reader_timeout_s` is disconnected.
     """

@@ -1,4 +1,4 @@
-"""A POST that may be an image, from its head to its answer.
+"""A request that may need the model, such as an image or a row of a table, from its head to its answer.
 
 - Its body is held in memory, whole, before the application sees it.
 - A body for which the queue has no room is refused when its head is there, or when it has grown too large. A

@@ -48,7 +48,7 @@ class BodyLimits:
         return Problem(
             408,
             f"nothing came of the body for {self.timeout_s:g} s, or fewer than {self.bytes_per_s:g} bytes a "
-            "second: send the image again, in one go",
+            "second: send the request again, in one go",
         )
 
 

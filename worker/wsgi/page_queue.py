@@ -1,7 +1,7 @@
 """The queue of requests for pages: two threads of their own, and a limit of how many requests wait for them.
 
-A page is whatever is no image: `/metrics`, `/worker`, the help text, and 404s. One that takes long delays
-other pages, but no image, no health check, and no connection.
+A page is whatever needs no model: `/metrics`, `/worker`, `/models`, the help text, and 404s. One that takes
+long delays other pages, but no prediction, no health check, and no connection.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A request for a page, which is whatever is no image, from its head to its answer.
+"""A request for a page, which is whatever needs no model, from its head to its answer.
 
 - Registries and proxies decide by `/healthz` and `/readyz` whether a worker lives, and an operator must be
   able to drain it. So these are answered at once, in the loop's thread, whatever else the worker is doing.

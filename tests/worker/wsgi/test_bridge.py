@@ -42,8 +42,41 @@ def test_a_ticket_comes_in_the_header_x_ticket(make: Make, app: Gated) -> None:
     assert client.read()[1] == b"ticket-missing"
 
 
-@pytest.mark.parametrize("asked", ["GET /metrics", "GET /readyz", "GET /drain", "GET /", "PUT /predict"])
-def test_only_a_post_needs_a_ticket(make: Make, asked: str) -> None:
+PREDICTIONS = [
+    "GET /predict?G1=1",
+    "HEAD /predict",
+    "GET /models/m/predict",
+    "GET /models/m/versions/1/predict",
+]
+
+
+@pytest.mark.parametrize("asked", PREDICTIONS)
+def test_a_get_of_a_prediction_needs_a_ticket(make: Make, asked: str) -> None:
+    scene = make(check_ticket=closed)
+    assert scene.client().ask(*asked.split()) == 429
+
+
+@pytest.mark.parametrize("asked", PREDICTIONS)
+def test_a_get_of_a_prediction_waits_in_the_queue(make: Make, app: Gated, asked: str) -> None:
+    scene = make()
+    scene.fill()
+    client = scene.client()
+    assert client.ask(*asked.split()) == 429
+    assert app.rejected == ["queue-requests"]
+    app.gate.set()
+
+
+def test_a_get_of_a_prediction_for_another_is_refused(make: Make, app: Gated) -> None:
+    client = make().client()
+    client.request("GET", "/predict?G1=1", headers={"X-Worker": "w2"})
+    assert client.read() == (429, b"misdirected")
+
+
+PAGES = ["GET /metrics", "GET /readyz", "GET /drain", "GET /", "PUT /predict", "GET /models/predict"]
+
+
+@pytest.mark.parametrize("asked", PAGES)
+def test_pages_need_no_ticket(make: Make, asked: str) -> None:
     assert make(check_ticket=closed).client().ask(*asked.split()) == 200
 
 
