@@ -8,8 +8,9 @@ import time
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # importing it for real imports TensorFlow
+if TYPE_CHECKING:  # importing them for real imports TensorFlow
     from tfleet.worker.inference import Classifier
+    from tfleet.worker.inference.loaded_model import LoadedModel
 
 
 class LifecycleState(StrEnum):
@@ -21,12 +22,12 @@ class LifecycleState(StrEnum):
 
 
 class Lifecycle:
-    """The worker's state and, from READY on, its classifier. Safe to use from any thread."""
+    """The worker's state and, from READY on, its model. Safe to use from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._state = LifecycleState.STARTING
-        self._classifier: Classifier | None = None
+        self._model: LoadedModel | None = None
         self._rejecting_since_s = math.inf
         self._obstacle = ""
 
@@ -38,9 +39,14 @@ class Lifecycle:
         return self._state
 
     @property
+    def model(self) -> LoadedModel | None:
+        """The model; None until it is loaded. A draining worker still answers with it."""
+        return self._model
+
+    @property
     def classifier(self) -> Classifier | None:
-        """The classifier; None until it is loaded. A draining worker still answers with it."""
-        return self._classifier
+        """The model as a classifier of images; None until it is loaded, and if it takes no images."""
+        return None if self._model is None else self._model.classifier
 
     @property
     def condition(self) -> str:
@@ -49,12 +55,12 @@ class Lifecycle:
             return f"the worker is {self._state}: {self._obstacle}"
         return f"the worker is {self._state}"
 
-    def loaded(self, classifier: Classifier) -> None:
+    def loaded(self, model: LoadedModel) -> None:
         """The model is loaded and warmed up: requests are answered from now on, though the worker is not
         ready yet.
         """
         with self._lock:
-            self._classifier = classifier
+            self._model = model
 
     def held_up(self, obstacle: str) -> None:
         """Something besides the model keeps the worker from being ready: one line; empty when nothing
@@ -62,10 +68,10 @@ class Lifecycle:
         """
         self._obstacle = obstacle
 
-    def ready(self, classifier: Classifier) -> None:
+    def ready(self, model: LoadedModel) -> None:
         """The model is loaded and warmed up, and nothing else keeps the worker from being ready."""
         with self._lock:
-            self._classifier = classifier
+            self._model = model
             # A drain may have begun in the meantime, and stays.
             if self._state is LifecycleState.STARTING:
                 self._state = LifecycleState.READY

@@ -133,16 +133,14 @@ def serve(settings: WorkerSettings) -> None:
         _include_server(metrics, server, admission)
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         registration.begin()
-        classifier = load_warm(
-            inference.spec, inference.tuning, batch_sizes(inference.max_batch), metrics, log
-        )
+        model = load_warm(inference.spec, inference.tuning, batch_sizes(inference.max_batch), metrics, log)
         # Before any request is classified: a thread that starts later would find the queue already full.
         server.use_threads(
-            inference.threads or request_threads(classifier.concurrent_runs, max(classifier.batch_sizes))
+            inference.threads or request_threads(model.concurrent_runs, max(model.batch_sizes))
         )
-        lifecycle.loaded(classifier)
+        lifecycle.loaded(model)
         registration.wait_admitted()
-        lifecycle.ready(classifier)
+        lifecycle.ready(model)
         registration.join()
         log.info("worker ready", address=str(instance.address))
         stop.wait()
@@ -157,7 +155,7 @@ def serve(settings: WorkerSettings) -> None:
         unfinished = server.close(settings.drain.timeout_s)
         decoders.close()
         memory.close()
-    classifier.close()
+    model.close()
     log.info("worker stopped", unfinished=unfinished)
     stop.ignore_signals()
     stop.exit_if_failed()

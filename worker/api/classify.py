@@ -26,7 +26,7 @@ from tfleet.worker.decoders import (
 )
 from tfleet.worker.image.isolated_decode import isolated_decoder
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.inference.batcher import Batcher, OverdueError
+from tfleet.worker.inference.batcher import Batcher, OverdueError, first_of
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.memory import MemoryTrimmer
 from tfleet.worker.metrics import StageTimes, WorkerMetrics
@@ -97,7 +97,7 @@ class Classify:
         self._decoders = decoders
         self._memory = memory
         self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(
-            self._run, self._batch_sizes, self._concurrent_runs
+            self._run, first_of(self._batch_sizes), self._concurrent_runs
         )
         metrics.waiting.set_function(lambda: self.waiting)
 
@@ -125,7 +125,7 @@ class Classify:
         deadline_s = _deadline_s(request, arrived_s)
         if began_s >= deadline_s:
             raise RejectedError(Rejection.DEADLINE)
-        top = wanted_labels(request.args, len(classifier.spec.labels))
+        top = wanted_labels(request.args, len(classifier.labels))
         prepared = self._prepare(classifier, request, arrived_s, deadline_s)
         decoded_s = time.perf_counter()
         try:

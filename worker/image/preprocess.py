@@ -65,6 +65,13 @@ def pixels(
         return _pixels(header, geometry)
 
 
+def with_channels(rgb: npt.NDArray[np.uint8], depth: int) -> npt.NDArray[np.uint8]:
+    """RGB pixels as `uint8[height, width, depth]`: grey for 1, and with an opaque alpha channel for 4."""
+    if depth == 1:
+        return np.asarray(Image.fromarray(rgb).convert("L"))[..., None]
+    return np.asarray(Image.fromarray(rgb).convert("RGBA")) if depth > rgb.shape[-1] else rgb
+
+
 def encoded(data: bytes, limits: ImageLimits, isolated: IsolatedDecode | None = None) -> bytes:
     """The bytes of an upright image that TensorFlow's DecodeJpeg reads as RGB or grey: a JPEG or a PNG.
 

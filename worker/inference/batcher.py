@@ -1,12 +1,14 @@
-"""Dynamic batching: images that arrive during a run form the next batch.
+"""Dynamic batching: images, or rows, that arrive during a run form the next batch.
+
+What is said of images holds for whatever a model takes.
 
 The rules:
 
 - At most `concurrent_runs()` runs go on at a time; each takes one run slot. While a slot is free no image
   waits: a single image runs at once, in the thread that brought it, without a timer or another thread. So
   batching costs nothing where it gains nothing. No image ever waits for more images.
-- Images that arrive while all slots are taken wait. The thread that ends a run takes the oldest of them, as
-  many as make one of the `sizes()`, and gives them and its slot to the thread of the oldest image, before it
+- Images that arrive while all slots are taken wait. The thread that ends a run takes the oldest of them and
+  those that `choose` puts with it, and gives them and its slot to the thread of the oldest image, before it
   does anything else. So no slot is idle while there is work.
 - Each caller gets its own row or its own error. A batch that fails runs again image by image, so that a bad
   image fails alone.
@@ -20,7 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Image = TypeVar("Image")
 Row = TypeVar("Row")
@@ -66,24 +68,39 @@ class _Caller(Generic[Image, Row]):
         return self.result is not None or self.error is not None
 
 
-class Batcher(Generic[Image, Row]):
-    """Calls `run` in at most `concurrent_runs()` threads at a time, each time with one of the `sizes()` of
-    images.
+Choose = Callable[[Sequence[Image]], Sequence[int]]
+"""Which of the waiting images, the oldest first, form the next batch: their positions, ascending, 0 among
+them."""
 
-    The sizes have to include 1. Both may not change once an image has been passed in. `run` returns a row for
-    each image, in their order.
+
+def first_of(sizes: Callable[[], Iterable[int]]) -> Callable[[Sequence[Any]], Sequence[int]]:
+    """Choose as many of the oldest as make one of the `sizes()`, which have to include 1."""
+
+    def choose(waiting: Sequence[Any]) -> Sequence[int]:
+        # Only these sizes were warmed up: TensorFlow would have to plan any other one first.
+        return range(max(size for size in sizes() if size <= len(waiting)))
+
+    return choose
+
+
+class Batcher(Generic[Image, Row]):
+    """Calls `run` in at most `concurrent_runs()` threads at a time, each time with the images that `choose`
+    picks from those that wait.
+
+    The number of runs may not change once an image has been passed in. `run` returns a row for each image, in
+    their order.
     """
 
     def __init__(
         self,
         run: Callable[[Sequence[Image]], Sequence[Row]],
-        sizes: Callable[[], Iterable[int]],
+        choose: Choose[Image],
         concurrent_runs: Callable[[], int],
         *,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._run = run
-        self._sizes = sizes
+        self._choose = choose
         self._concurrent_runs = concurrent_runs
         self._clock = clock
         self._lock = threading.Lock()
@@ -162,9 +179,18 @@ class Batcher(Generic[Image, Row]):
         for caller in overdue:
             caller.error = OverdueError()
             self._queue.remove(caller)
-        # Only these sizes were warmed up: TensorFlow would have to plan any other one first.
-        size = max((size for size in self._sizes() if size <= len(self._queue)), default=0)
-        return overdue, [self._queue.popleft() for _ in range(size)]
+        if not self._queue:
+            return overdue, []
+        waiting = list(self._queue)
+        chosen = self._choose([caller.image for caller in waiting])
+        batch = [waiting[position] for position in chosen]
+        if chosen[-1] == len(chosen) - 1:  # the oldest ones, as it mostly is
+            for _ in batch:
+                self._queue.popleft()
+        else:
+            taken = frozenset(chosen)
+            self._queue = deque(c for position, c in enumerate(waiting) if position not in taken)
+        return overdue, batch
 
     def _serve(self, batch: Sequence[_Caller[Image, Row]]) -> None:
         try:

@@ -17,37 +17,46 @@ from PIL import Image
 
 from tfleet.worker.image.errors import BrokenImageError
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.image.preprocess import IsolatedDecode, encoded, pixels
+from tfleet.worker.image.preprocess import IsolatedDecode, encoded, pixels, with_channels
 from tfleet.worker.inference.batch_sizes import efficient_batch_sizes
+from tfleet.worker.inference.class_scores import ClassScores, are_probabilities, class_scores
 from tfleet.worker.inference.errors import UnknownSignatureError
 from tfleet.worker.inference.model_session import ModelSession
+from tfleet.worker.inference.predictor import Predictor
 from tfleet.worker.inference.session_config import sees_gpu
+from tfleet.worker.model.asset_labels import asset_labels
 from tfleet.worker.model.endpoints import EncodedInput, PixelInput, check_classes, find_input, find_output
 from tfleet.worker.model.errors import ModelError, first_line
+from tfleet.worker.model.facts import Source
 from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Self
 
+    from tfleet.worker.inference.batch_check import BatchCheck
     from tfleet.worker.inference.precision import Precision
     from tfleet.worker.model.spec import ModelSpec
 
-# The result of `prepare` and input of `run`: float32 or uint8 [height, width, 3]; bytes for a graph that
-# decodes.
+# The result of `prepare` and input of `run`: float32 or uint8 [height, width, channels], or with the channels
+# first; bytes for a graph that decodes.
 PreparedImage: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8] | bytes
 Probabilities: TypeAlias = npt.NDArray[np.float32]
 
 _TIMED_RUNS: Final = 3
+_RGB: Final = 3
+_WARM_UP_SIZE: Final = (256, 256)
+_ROUNDING: Final = 0.02  # of the largest number: bfloat16 has 8 bits
 
 
 class Classifier:
-    """A model in its session. All methods may be called from any thread."""
+    """An image model in its session. All methods may be called from any thread."""
 
     def __init__(self, session: ModelSession, feed: PixelInput | EncodedInput, fetch: tf.Tensor) -> None:
         self.spec = session.spec
-        self.form = session.form
+        self.facts = session.facts
         self.session = session
+        self.predictor = Predictor(session)
         self.concurrent_runs = session.concurrent_runs
         """The best number of `run` calls at a time while there is enough to do."""
         self._session = session.tf_session
@@ -56,6 +65,28 @@ class Classifier:
         self._batch = feed.batch
         self.batch_sizes: tuple[int, ...] = (1,)
         """The batch sizes to use, ascending; see `warm_up`."""
+        self.labels_source = Source.LABELS_FILE
+        self.checks: tuple[BatchCheck, ...] = ()
+        self.scores = ClassScores(self.spec.labels)
+        """What becomes of the graph's rows; all of it is known after `warm_up`."""
+        classes = fetch.shape[-1] if fetch.shape.rank else None
+        if classes is not None:
+            self._know_classes(int(classes), sum_to_one=True)
+
+    @property
+    def classifier(self) -> Self:
+        """Itself, as a model that classifies images."""
+        return self
+
+    @property
+    def form(self) -> str:
+        """What became of a SavedModel's variables; see `ModelSession`."""
+        return self.session.form
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the classes; numbers where there are none."""
+        return self.scores.labels
 
     @classmethod
     def of(cls, session: ModelSession) -> Self:
@@ -66,7 +97,7 @@ class Classifier:
             setting = session.spec.setting("model.signature", "--signature")
             raise ModelError(f"{session.spec.path}: {error} ({setting})") from error
         graph = session.tf_session.graph
-        feed = find_input(session.spec, graph, signature)
+        feed = find_input(session.spec, graph, signature, session.graph_facts.pixels)
         return cls(session, feed, find_output(session.spec, graph, signature, feed))
 
     @classmethod
@@ -90,24 +121,44 @@ class Classifier:
             raise
 
     def warm_up(self, sizes: Sequence[int] = (1,)) -> float:
-        """Decode a grey image and run it in batches of these sizes, so that no request pays for one-off work:
+        """Decode two images and run them in batches of these sizes, so that no request pays for one-off work:
         TensorFlow plans each size at its first run, and keeps data for each of its threads. The sizes that
         are worth using become `batch_sizes`.
 
-        A graph that claims to take any number of images but fails on several (a reshape to one row is enough)
-        gets one image at a time from now on.
+        A graph that claims to take any number of images gets one at a time from now on if it fails on several
+        (a reshape to one row is enough), or answers something else for an image among others.
 
         Returns the seconds it took. Raises `ModelError` if the graph cannot run, or if its answer is not a
         row of finite numbers, one for each label.
         """
         started = time.perf_counter()
+        grey, noise = (self.prepare(each, ImageLimits()) for each in _warm_up_images())
+        if self.facts.stateful.value:
+            self._batch = 1
+            self._check(self._first_rows([grey]), 1)
+            self.session.restore()
+            return time.perf_counter() - started
+        first = self._first_rows([grey])
+        self._check(first, 1)
+        rows = np.concatenate([first, self._first_rows([noise])])
+        self._check(rows, 2)
+        # Checked with real runs: the shapes that a graph states say nothing of the operations inside.
+        if all(self._runs_together([grey, noise], rows, size) for size in sizes):
+            self.batch_sizes = efficient_batch_sizes(self._costs(grey, sizes))
+        else:
+            self._batch = 1
+        return time.perf_counter() - started
+
+    def _first_rows(self, images: Sequence[PreparedImage]) -> npt.NDArray[Any]:
         try:
-            grey = self.prepare(_grey_jpeg(), ImageLimits())
-            rows = self._rows([grey])
+            return self._rows(images)
         except (tf.errors.OpError, ValueError, TypeError) as error:
             raise ModelError(f"{self.spec.path}: the graph does not run: {first_line(error)}") from error
+
+    def _check(self, rows: npt.NDArray[Any], images: int) -> None:
+        """Look at the first rows, one for each image. Raises `ModelError`."""
         shape = np.shape(rows)
-        if len(shape) != 2 or shape[0] != 1:  # noqa: PLR2004 - [images, classes]
+        if len(shape) != 2 or shape[0] != images:  # noqa: PLR2004 - [images, classes]
             raise ModelError(
                 f"{self.spec.path}: {self._fetch.name} gives {list(shape)} for one image, not [1, classes]"
             )
@@ -116,12 +167,15 @@ class Classifier:
             raise ModelError(
                 f"{self.spec.path}: {self._fetch.name} gives numbers that are not finite for a grey image"
             )
-        # Checked with real runs: the shapes that a graph states say nothing of the operations inside.
-        if all(self._runs_together([grey] * size, shape[1]) for size in sizes):
-            self.batch_sizes = efficient_batch_sizes(self._costs(grey, sizes))
-        else:
-            self._batch = 1
-        return time.perf_counter() - started
+        self._know_classes(shape[1], sum_to_one=are_probabilities(rows))
+
+    def _know_classes(self, classes: int, *, sum_to_one: bool) -> None:
+        path, labels = self.spec.path, self.spec.labels
+        self.labels_source = Source.LABELS_FILE if labels else Source.ASSETS
+        labels = labels or asset_labels(path, classes) or (asset_labels(path, 2) if classes == 1 else ())
+        if not labels:
+            self.labels_source = Source.DEFAULT
+        self.scores = class_scores(self.spec, self.facts, classes, labels, sum_to_one=sum_to_one)
 
     def prepare(
         self, image: bytes, limits: ImageLimits, isolated: IsolatedDecode | None = None
@@ -133,19 +187,23 @@ class Classifier:
         if isinstance(self._feed, EncodedInput):
             return encoded(image, limits, isolated)
         decoded = pixels(image, limits, self._feed.geometry, isolated)
+        if self._feed.layout.depth != _RGB:
+            decoded = with_channels(decoded, self._feed.layout.depth)
         if self._feed.channels == "bgr":
-            decoded = decoded[..., ::-1]
-        return decoded if self._feed.scaling is None else self._feed.scaling(decoded)
+            decoded = decoded[..., [2, 1, 0, *range(_RGB, decoded.shape[-1])]]
+        scaled = decoded if self._feed.scaling is None else self._feed.scaling(decoded)
+        return scaled.transpose(2, 0, 1) if self._feed.layout.channels_first else scaled
 
     def run(self, batch: Sequence[PreparedImage]) -> Probabilities:
-        """Classify prepared images: float32 [len(batch), classes], probabilities from 0 to 1 in each row.
+        """Classify prepared images: float32 [len(batch), labels], in each row the scores of one image, which
+        are probabilities where `scores` says so.
 
         Raises `BrokenImageError` if a graph that decodes images rejects one of the batch.
         """
         if not batch:
-            return np.empty((0, len(self.spec.labels)), dtype=np.float32)
+            return np.empty((0, len(self.labels)), dtype=np.float32)
         try:
-            rows = self._rows(batch).astype(np.float32, copy=False)
+            rows = self._rows(batch)
         except tf.errors.InvalidArgumentError as error:
             # Pixels are always valid, so this is the graph's fault and not the client's.
             if isinstance(self._feed, PixelInput):
@@ -153,15 +211,11 @@ class Classifier:
             raise BrokenImageError(
                 f"the model's own decoder rejects the image: {first_line(error)}"
             ) from error
-        return _softmax(rows) if self.spec.output.activation == "softmax" else rows
+        return self.scores(rows)
 
-    def top(self, probabilities: Probabilities, n: int) -> tuple[tuple[str, float], ...]:
-        """The `n` best labels of one row of `run` with their probabilities, best first; all if there are
-        fewer.
-        """
-        # Stable, so that equal probabilities keep the order of the labels.
-        best = np.argsort(-probabilities, kind="stable")[: max(n, 0)]
-        return tuple((self.spec.labels[index], float(probabilities[index])) for index in best)
+    def top(self, scores: Probabilities, n: int) -> tuple[tuple[str, float], ...]:
+        """The `n` best labels of one row of `run` with their scores, best first; all if there are fewer."""
+        return self.scores.top(scores, n)
 
     def close(self) -> None:
         """Close the session. No run may be in progress. A second call has no effect."""
@@ -169,13 +223,16 @@ class Classifier:
 
     def __repr__(self) -> str:
         state = "closed" if self.session.closed else "open"
-        return f"Classifier({self.spec.label}, {len(self.spec.labels)} classes, {state})"
+        return f"Classifier({self.spec.label}, {len(self.labels)} classes, {state})"
 
-    def _runs_together(self, images: Sequence[PreparedImage], classes: int) -> bool:
+    def _runs_together(self, images: Sequence[PreparedImage], expected: npt.NDArray[Any], size: int) -> bool:
+        """Whether `size` of these images, again and again, give the expected row for each of them."""
+        turns = [number % len(images) for number in range(size)]
         try:
-            return all(np.shape(rows) == (len(images), classes) for rows in self._run_concurrently(images))
+            found = self._run_concurrently([images[turn] for turn in turns])
         except (tf.errors.OpError, ValueError):
             return False
+        return all(_near(rows, expected[turns]) for rows in found)
 
     def _costs(self, image: PreparedImage, sizes: Sequence[int]) -> dict[int, float]:
         """The seconds that a run takes, by batch size: the least of several runs.
@@ -210,21 +267,30 @@ class Classifier:
         # A graph with a fixed, larger batch size gets the last image repeated; those rows are cut off below.
         filled = [*images, *[images[-1]] * (size - len(images))]
         if isinstance(self._feed, PixelInput):
-            fed = np.stack(filled)
+            fed = np.stack(filled) if self._feed.layout.batched else filled[0]
+            if fed.dtype != self._feed.dtype:
+                fed = fed.astype(self._feed.dtype)
         else:
             fed = filled[0] if self._feed.scalar else np.array(filled, dtype=object)
         rows: npt.NDArray[Any] = self._session.run(self._fetch, {self._feed.tensor: fed})
+        if rows.ndim == 1 and isinstance(self._feed, PixelInput) and not self._feed.layout.batched:
+            rows = rows[None]
         return rows[: len(images)] if len(images) < size else rows
 
 
-def _grey_jpeg() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (256, 256), "grey").save(buffer, "JPEG")
-    return buffer.getvalue()
+def _near(rows: npt.NDArray[Any], expected: npt.NDArray[Any]) -> bool:
+    """Whether the rows are the same but for rounding, also that of bfloat16."""
+    if np.shape(rows) != expected.shape:
+        return False
+    difference = np.abs(rows.astype(np.float64) - expected.astype(np.float64))
+    return bool(difference.max() <= _ROUNDING * max(1.0, float(np.abs(expected).max())))
 
 
-def _softmax(logits: Probabilities) -> Probabilities:
-    # Without the subtraction large logits would overflow float32.
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: Probabilities = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
+def _warm_up_images() -> tuple[bytes, bytes]:
+    """A grey picture, and one of noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (*_WARM_UP_SIZE, 3), np.uint8)
+    pictures = (Image.new("RGB", _WARM_UP_SIZE, "grey"), Image.fromarray(noise))
+    files = [io.BytesIO(), io.BytesIO()]
+    for picture, file in zip(pictures, files, strict=True):
+        picture.save(file, "JPEG")
+    return files[0].getvalue(), files[1].getvalue()

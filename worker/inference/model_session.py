@@ -41,9 +41,12 @@ class ModelSession:
     def __init__(self, spec: ModelSpec, opened: OpenModel, concurrent_runs: int) -> None:
         self.spec = spec
         self.signatures = opened.signatures
-        self.default = opened.default
-        """The signature for requests that name none; None where the model has several and none is meant."""
+        self.facts = opened.facts
+        self.graph_facts = opened.graph_facts
+        self.restore = opened.restore
+        """Sets the variables of a model that was not frozen to their saved values again."""
         self.form = opened.form
+        """What became of a SavedModel's variables, in a few words; empty for a frozen graph."""
         self.concurrent_runs = concurrent_runs
         """The best number of runs at a time while there is enough to do."""
         self.tf_session = opened.session
@@ -70,6 +73,11 @@ class ModelSession:
         opened = open_model(spec, lambda graph: session_factory(graph=graph, config=config))
         return cls(spec, opened, concurrent_runs_on(cpus))
 
+    @property
+    def default(self) -> str | None:
+        """The signature for requests that name none; None where the model has several and none is meant."""
+        return self.facts.signature.value
+
     def signature(self, name: str | None = None) -> Signature:
         """The signature of this name, or the default one. Raises `UnknownSignatureError`."""
         name = self.default if name is None else name
@@ -86,15 +94,20 @@ class ModelSession:
         Raises `BadInputError` if the inputs do not fit it or the model rejects their values,
         `UnknownSignatureError`, and TensorFlow's errors for what is not the inputs' fault.
         """
-        signature = self.signature(signature_name)
+        signature = self.check(signature_name, inputs)
         given = [info for info in signature.inputs if info.name in inputs]
-        check_inputs(signature, inputs)
         call = self._call(signature, given)
         try:
             rows = call(*(inputs[info.name] for info in given))
         except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
             raise BadInputError(f"the model rejects the input: {first_line(error)}") from error
         return {info.name: array for info, array in zip(signature.outputs, rows, strict=True)}
+
+    def check(self, signature_name: str, inputs: Tensors) -> Signature:
+        """Raise `BadInputError` or `UnknownSignatureError` where `run` would before it runs anything."""
+        signature = self.signature(signature_name)
+        check_inputs(signature, inputs)
+        return signature
 
     def close(self) -> None:
         """Close the session. No run may be in progress. A second call has no effect."""

@@ -13,11 +13,13 @@ import numpy as np
 from tfleet.worker.image.geometry import Geometry, Scaling
 from tfleet.worker.model.dtypes import numpy_dtype
 from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.facts import scaling_of
 from tfleet.worker.model.pixel_layout import PixelLayout, pixel_layout
 from tfleet.worker.model.signature import shape_text
 from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
+    from tfleet.worker.model.graph_facts import PixelRange
     from tfleet.worker.model.signature import Signature, TensorInfo
     from tfleet.worker.model.spec import Channels, ModelSpec
     from tfleet.worker.model.tensorflow import tf
@@ -77,6 +79,7 @@ def _names(infos: tuple[TensorInfo, ...]) -> str:
     return ", ".join(str(info) for info in infos[:_MAX_LISTED]) + more
 
 
+_TWO_LABELS: Final = 2
 _ROWS_RANK: Final = 2  # batch, classes
 _FLOAT32: Final = np.dtype(np.float32)
 _INTEGERS: Final = frozenset({"uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"})
@@ -112,17 +115,24 @@ class EncodedInput:
     scalar: bool
 
 
-def find_input(spec: ModelSpec, graph: tf.Graph, signature: Signature) -> PixelInput | EncodedInput:
-    """The signature's only input. Raises `ModelError` if it takes no images."""
+def find_input(
+    spec: ModelSpec, graph: tf.Graph, signature: Signature, pixels: PixelRange | None = None
+) -> PixelInput | EncodedInput:
+    """The signature's only required input. Raises `ModelError` if it takes no images.
+
+    `pixels` is the range of pixels that the graph's own first operations expect.
+    """
     available = list_inputs(graph, signature)
     setting = spec.setting("input.tensor", "--input-layer")
-    tensor = find_tensor(spec, graph, _only(spec, signature.inputs, setting, available), setting, available)
+    required = tuple(info for info in signature.inputs if not info.optional)
+    info = _only(spec, required, setting, available)
+    tensor = find_tensor(spec, graph, info.tensor, setting, available)
     if not graph.is_feedable(tensor):
         raise ModelError(f"{spec.path}: {describe(tensor)} cannot be fed; {available}")
     if tensor.dtype == tf.string:
         return _encoded_input(spec, tensor)
     if tensor.dtype.name in _FLOATS | _INTEGERS:
-        return _pixel_input(spec, tensor)
+        return _pixel_input(spec, tensor, scaling_of(spec, info, pixels).value)
     raise ModelError(
         f"{spec.path}: the input {describe(tensor)} takes neither pixels (float32, uint8) nor encoded images "
         f"(string); {available}"
@@ -135,7 +145,8 @@ def find_output(
     """The signature's only output. Raises `ModelError` if it does not fit the labels."""
     available = list_outputs(graph, signature)
     setting = spec.setting("output.tensor", "--output-layer")
-    tensor = find_tensor(spec, graph, _only(spec, signature.outputs, setting, available), setting, available)
+    info = _only(spec, signature.outputs, setting, available)
+    tensor = find_tensor(spec, graph, info.tensor, setting, available)
     ranks = {None, _ROWS_RANK}
     if isinstance(feed, PixelInput) and not feed.layout.batched:
         ranks = {None, 1, _ROWS_RANK}
@@ -150,9 +161,12 @@ def find_output(
 
 
 def check_classes(spec: ModelSpec, classes: int) -> None:
-    """Raise `ModelError` if the numbers of classes and labels differ."""
+    """Raise `ModelError` if the numbers of classes and labels differ.
+
+    One number may have two labels: the probability of the second one.
+    """
     labels = len(spec.labels)
-    if not labels or classes == labels:
+    if not labels or classes == labels or (classes, labels) == (1, _TWO_LABELS):
         return
     hint = ""
     if labels == classes + 1:
@@ -170,11 +184,11 @@ def find_tensor(spec: ModelSpec, graph: tf.Graph, name: str, setting: str, avail
         raise ModelError(f"{spec.path}: has no tensor {name!r} ({setting}); {available}") from error
 
 
-def _only(spec: ModelSpec, infos: tuple[TensorInfo, ...], setting: str, available: str) -> str:
+def _only(spec: ModelSpec, infos: tuple[TensorInfo, ...], setting: str, available: str) -> TensorInfo:
     if len(infos) != 1:
         problem = "there is more than one" if infos else "there is none"
         raise ModelError(f"{spec.path}: set {setting}: {problem}; {available}")
-    return infos[0].tensor
+    return infos[0]
 
 
 def _encoded_input(spec: ModelSpec, tensor: tf.Tensor) -> EncodedInput:
@@ -188,7 +202,7 @@ def _encoded_input(spec: ModelSpec, tensor: tf.Tensor) -> EncodedInput:
     return EncodedInput(tensor, 1 if scalar else tensor.shape[0], scalar)
 
 
-def _pixel_input(spec: ModelSpec, tensor: tf.Tensor) -> PixelInput:
+def _pixel_input(spec: ModelSpec, tensor: tf.Tensor, scaling: Scaling | None) -> PixelInput:
     layout = pixel_layout(None if tensor.shape.rank is None else tuple(tensor.shape.as_list()))
     if layout is None:
         raise ModelError(
@@ -200,7 +214,18 @@ def _pixel_input(spec: ModelSpec, tensor: tf.Tensor) -> PixelInput:
     geometry = Geometry(height, width, described.crop, described.resample, described.antialias)
     dtype = numpy_dtype(tensor.dtype.name)
     assert dtype is not None, "the caller has looked at the type"
-    return PixelInput(tensor, layout, geometry, _scaling(spec, tensor), described.channels, dtype)
+    if scaling is not None:
+        _check_numbers(spec, layout, scaling)
+    return PixelInput(tensor, layout, geometry, scaling, described.channels, dtype)
+
+
+def _check_numbers(spec: ModelSpec, layout: PixelLayout, scaling: Scaling) -> None:
+    for name, numbers in (("mean", scaling.mean), ("std", scaling.std)):
+        if len(numbers) not in {1, layout.depth}:
+            setting = spec.setting(f"input.{name}", f"--input-{name}")
+            raise ModelError(
+                f"{spec.path}: {setting} has {len(numbers)} numbers, and the images {layout.depth} channels"
+            )
 
 
 def _input_size(spec: ModelSpec, tensor: tf.Tensor, height: int | None, width: int | None) -> tuple[int, int]:
@@ -215,14 +240,3 @@ def _input_size(spec: ModelSpec, tensor: tf.Tensor, height: int | None, width: i
     if height is None or width is None:
         raise ModelError(f"{spec.path}: the input {describe(tensor)} does not state its size: set {setting}")
     return height, width
-
-
-def _scaling(spec: ModelSpec, tensor: tf.Tensor) -> Scaling | None:
-    mean, std = spec.input.mean, spec.input.std
-    if tensor.dtype.name in _FLOATS:
-        default = Scaling()
-        return Scaling(default.mean if mean is None else mean, default.std if std is None else std)
-    if mean is None and std is None:
-        return None
-    settings = f"{spec.setting('input.mean and input.std', '--input-mean and --input-std')}"
-    raise ModelError(f"{spec.path}: the input {describe(tensor)} takes unscaled pixels: remove {settings}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # comes with TensorFlow, no types
 
@@ -11,7 +12,7 @@ from tfleet.worker.model.signature import Signature, read_signature
 from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 SERVING_TAGS: Final = ("serve",)  # tf.saved_model.SERVING: the tag that tf.saved_model.save gives
@@ -42,11 +43,20 @@ def load_frozen(path: Path) -> tf.Graph:
     return graph
 
 
+@dataclass(frozen=True, slots=True)
+class RestoredModel:
+    """A SavedModel in a session: its signatures by name, and what sets its variables to their saved values
+    again.
+    """
+
+    signatures: Mapping[str, Signature]
+    restore: Callable[[], None]
+
+
 def restore_saved_model(
     session: tf.compat.v1.Session, path: Path, tags: Sequence[str] = SERVING_TAGS
-) -> Mapping[str, Signature]:
-    """Load a SavedModel of TensorFlow 1 or 2 with its variables into the session's empty graph, and return
-    its signatures by name.
+) -> RestoredModel:
+    """Load a SavedModel of TensorFlow 1 or 2 with its variables into the session's empty graph.
 
     Raises `ModelError` if it has no graph with these tags, or if files are damaged or missing.
     """
@@ -56,8 +66,38 @@ def restore_saved_model(
         raise ModelError(
             f"{path}: cannot load the SavedModel with tag {', '.join(map(repr, tags))}: {first_line(error)}"
         ) from error
-    return {
+    signatures = {
         name: read_signature(name, definition)
         for name, definition in sorted(meta_graph.signature_def.items())
         if not name.startswith(_INTERNAL)
     }
+    saver: Any = meta_graph.saver_def
+
+    def restore() -> None:
+        if saver.restore_op_name:
+            variables = str(path / "variables" / "variables")
+            session.run(saver.restore_op_name, {saver.filename_tensor_name: variables})
+
+    return RestoredModel(signatures, restore)
+
+
+def choose_tags(
+    path: Path, stated: tuple[str, ...] | None, there: Sequence[tuple[str, ...]]
+) -> tuple[str, ...]:
+    """The tags of the graph to serve, of those in a SavedModel: the stated ones, or else `serve`, or else
+    the only ones. Raises `ModelError`.
+    """
+    listed = " or ".join(repr(list(tags)) for tags in there)
+    if stated is not None:
+        found = [tags for tags in there if set(tags) == set(stated)]
+        if not found:
+            raise ModelError(f"{path}: has no graph with the tags {list(stated)!r}; it has {listed}")
+        return found[0]
+    if SERVING_TAGS in there:
+        return SERVING_TAGS
+    # A graph for another processor than this one's needs more tags than the one for any.
+    serving = sorted((tags for tags in there if SERVING_TAGS[0] in tags and "tpu" not in tags), key=len)
+    candidates = serving or there
+    if len(candidates) != 1:
+        raise ModelError(f"{path}: has several graphs: set tags in [model] of a model.toml: {listed}")
+    return candidates[0]

@@ -6,29 +6,39 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tfleet.worker.model.facts import find_facts
 from tfleet.worker.model.freeze import CannotFreezeError, freeze
-from tfleet.worker.model.graph import SERVING_TAGS, load_frozen, restore_saved_model
+from tfleet.worker.model.graph import choose_tags, load_frozen, restore_saved_model
+from tfleet.worker.model.graph_facts import GraphFacts, graph_facts
+from tfleet.worker.model.saved_model_proto import read_saved_model
 from tfleet.worker.model.served_signatures import served_signatures
 from tfleet.worker.model.state import assignment
 from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
+    from tfleet.worker.model.facts import ModelFacts
     from tfleet.worker.model.signature import Signature
     from tfleet.worker.model.spec import ModelSpec
+
+
+def _nothing() -> None:
+    """A frozen graph has no variables to restore."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenModel:
     """A session with the signatures of its graph. The caller owns the session and closes it.
 
-    `default` is the signature for requests that name none; None where there is none. `form` says in a few
-    words what became of a SavedModel's variables; it is empty for a frozen graph.
+    `graph_facts` are those of the default signature. `form` says in a few words what became of a SavedModel's
+    variables; it is empty for a frozen graph. `restore` sets variables to their saved values again.
     """
 
     session: tf.compat.v1.Session
     signatures: Mapping[str, Signature] = field(repr=False)
-    default: str | None
+    facts: ModelFacts
+    graph_facts: GraphFacts
     form: str = ""
+    restore: Callable[[], None] = _nothing
 
 
 def open_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> OpenModel:
@@ -41,35 +51,47 @@ def open_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> Open
 def _open_graph(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> OpenModel:
     graph = load_frozen(spec.path)
     served = served_signatures(spec, graph, None)
-    signatures = _with_state(spec, graph.as_graph_def(), served.by_name)
-    return OpenModel(make_session(graph), signatures, served.default)
+    definition = graph.as_graph_def()
+    signatures = _with_state(spec, definition, served.by_name)
+    facts, graph_facts = _facts(spec, definition, signatures, served.default)
+    return OpenModel(make_session(graph), signatures, facts, graph_facts)
 
 
 def _open_saved_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> OpenModel:
     """Open a SavedModel: frozen in a second session, or with its variables in the session that restored
     it.
     """
+    tags = choose_tags(spec.path, spec.serving.tags, [each.tags for each in read_saved_model(spec.path)])
     graph = tf.Graph()
     session = make_session(graph)
     keep_session = False
     try:
-        own = restore_saved_model(session, spec.path, spec.serving.tags or SERVING_TAGS)
-        served = served_signatures(spec, graph, own)
+        restored = restore_saved_model(session, spec.path, tags)
+        served = served_signatures(spec, graph, restored.signatures)
         definition = graph.as_graph_def()
         signatures = _with_state(spec, definition, served.by_name)
+        facts, graph_facts = _facts(spec, definition, signatures, served.default)
         try:
             if spec.serving.stateful:
-                raise CannotFreezeError(spec.setting("model.stateful", "--stateful"))
+                raise CannotFreezeError("model.toml says that it is stateful")
             frozen = freeze(session, definition, *_tensors(signatures))
         except CannotFreezeError as error:
             keep_session = True
             form = f"a SavedModel with its variables: {error}"
-            return OpenModel(session, signatures, served.default, form)
+            return OpenModel(session, signatures, facts, graph_facts, form, restored.restore)
     finally:
         # Closed before the second session opens: otherwise the weights would be in memory twice.
         if not keep_session:
             session.close()
-    return OpenModel(make_session(frozen), signatures, served.default, "a SavedModel, frozen")
+    return OpenModel(make_session(frozen), signatures, facts, graph_facts, "a SavedModel, frozen")
+
+
+def _facts(
+    spec: ModelSpec, definition: Any, signatures: Mapping[str, Signature], default: str | None
+) -> tuple[ModelFacts, GraphFacts]:
+    signature = None if default is None else signatures[default]
+    found = GraphFacts() if signature is None else graph_facts(definition, signature)
+    return find_facts(spec, signature, found), found
 
 
 def _with_state(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from tfleet.worker.model.dtypes import numpy_dtype
 from tfleet.worker.model.endpoints import find_tensor, list_inputs, list_outputs
 from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.facts import default_signature
 from tfleet.worker.model.signature import DEFAULT_SIGNATURE, Signature, TensorInfo, dtype_name
 from tfleet.worker.model.tensorflow import tf
 
@@ -47,7 +48,7 @@ def served_signatures(
         if spec.serving.signatures:
             raise ModelError(f"{spec.path}: a SavedModel has its own signatures: remove [signatures]")
         signatures = {name: _with_optional_inputs(each, graph) for name, each in own.items()}
-    default = _default(spec, signatures)
+    default = default_signature(spec, signatures)
     if not signatures and spec.input.tensor is None:
         raise ModelError(
             f"{spec.path}: has no signature: save it with signatures=, as in tf.saved_model.save(model, "
@@ -58,19 +59,6 @@ def served_signatures(
         base = signatures.get(default, Signature(default, (), ()))
         signatures[default] = _with_named_tensors(spec, graph, base, None if own is None else base)
     return ServedSignatures(signatures, default)
-
-
-def _default(spec: ModelSpec, signatures: Mapping[str, Signature]) -> str | None:
-    wanted = spec.serving.signature
-    if wanted is not None:
-        if wanted not in signatures:
-            setting = spec.setting("model.signature", "--signature")
-            there = ", ".join(signatures) or "none"
-            raise ModelError(f"{spec.path}: has no signature {wanted!r} ({setting}); it has {there}")
-        return wanted
-    if DEFAULT_SIGNATURE in signatures:
-        return DEFAULT_SIGNATURE
-    return next(iter(signatures)) if len(signatures) == 1 else None
 
 
 def _stated(spec: ModelSpec, graph: tf.Graph) -> dict[str, Signature]:

@@ -36,6 +36,11 @@ class InputSpec:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
+    @property
+    def stated(self) -> bool:
+        """Whether anything is said of the input."""
+        return self != InputSpec()
+
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:

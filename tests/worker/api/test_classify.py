@@ -1,12 +1,13 @@
 """Who is rejected, that nothing is decoded for them, and what is told of it. No model is needed for that."""
 
+from __future__ import annotations
+
 import contextlib
 import http.client
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.process
 class Gated:
     """A classifier whose decoder and session stop while their gates are shut. It notes what was decoded."""
 
-    spec = SimpleNamespace(labels=("only",))
+    labels = ("only",)
     batch_sizes = (1, 2, 4)
     concurrent_runs = 1
 
@@ -37,6 +38,10 @@ class Gated:
         self.decoder, self.session = threading.Event(), threading.Event()
         self.decoded: list[bytes] = []
         self.running = threading.Event()
+
+    @property
+    def classifier(self) -> Gated:
+        return self
 
     def prepare(self, image: bytes, *_: Any) -> bytes:
         self.decoded.append(image)

@@ -7,7 +7,7 @@ from time import perf_counter
 import pytest
 
 from tests.support.waiting import eventually_sync
-from tfleet.worker.inference.batcher import Batcher, BatchResult, OverdueError
+from tfleet.worker.inference.batcher import Batcher, BatchResult, OverdueError, first_of
 
 
 class Session:
@@ -40,7 +40,7 @@ class Session:
 
 
 def batcher_of(session: Session, *sizes: int, clock: Callable[[], float] = perf_counter) -> Batcher[int, int]:
-    return Batcher(session, lambda: sizes, lambda: session.lanes, clock=clock)
+    return Batcher(session, first_of(lambda: sizes), lambda: session.lanes, clock=clock)
 
 
 class Crowd:
@@ -180,7 +180,7 @@ def test_a_leaders_end_leaves_no_image_waiting(crowd: Callable[..., Crowd]) -> N
     def end(images: Sequence[int]) -> Sequence[int]:
         raise Ended
 
-    batcher: Batcher[int, int] = Batcher(end, lambda: (1, 2), lambda: 1)
+    batcher: Batcher[int, int] = Batcher(end, first_of(lambda: (1, 2)), lambda: 1)
     for _ in range(2):
         with pytest.raises(Ended):
             batcher(1)
@@ -217,7 +217,7 @@ def test_an_image_is_released_with_its_answer() -> None:
     class Image:
         pass
 
-    batcher = Batcher[Image, int](lambda images: [0] * len(images), lambda: (1,), lambda: 1)
+    batcher = Batcher[Image, int](lambda images: [0] * len(images), first_of(lambda: (1,)), lambda: 1)
     image = Image()
     alive = weakref.ref(image)
     batcher(image)

@@ -65,11 +65,11 @@ class _Sessions:
 
 
 class _Meeting:
-    """Makes a session whose second run, and those after it until they are so many, wait for each other."""
+    """Makes a session whose third run, and those after it until they are so many, wait for each other."""
 
     def __init__(self, parties: int) -> None:
         self._barrier = threading.Barrier(parties)
-        self._waits = iter([False, *[True] * parties])
+        self._waits = iter([False, False, *[True] * parties])
 
     def __call__(self, **options: Any) -> Any:
         session = tf.compat.v1.Session(**options)
@@ -234,7 +234,7 @@ def test_a_tensorflow_2_saved_model_runs_in_a_session(
 ) -> None:
     folder = write_saved_model(tmp_path / "m" / "1", of=of)
     write_labels(folder)
-    (folder / "model.toml").touch()
+    (folder / "model.toml").write_text("[input]\nstd = 255\n")
     classifier = load(folder.parent)
     classifier.warm_up()
     rows = classifier.run([classifier.prepare(picture(colour), _LIMITS) for colour in COLOURS])
@@ -324,7 +324,7 @@ def test_a_failed_saved_model_leaves_no_session(tmp_path: Path) -> None:
     sessions = _Sessions()
     folder = write_saved_model(tmp_path / "m" / "1", signature=False)
     write_labels(folder)
-    (folder / "model.toml").touch()
+    (folder / "model.toml").write_text("[input]\nstd = 255\n")
     with pytest.raises(ModelError, match="has no signature: save it with signatures="):
         Classifier.load(find_model(folder), session_factory=sessions)
     assert (len(sessions.made), sessions.closed) == (1, 1)
@@ -334,7 +334,7 @@ def test_a_frozen_saved_model_leaves_one_session(tmp_path: Path) -> None:
     sessions = _Sessions()
     folder = write_saved_model(tmp_path / "m" / "1")
     write_labels(folder)
-    (folder / "model.toml").touch()
+    (folder / "model.toml").write_text("[input]\nstd = 255\n")
     classifier = Classifier.load(find_model(folder), session_factory=sessions)
     assert classifier.form == "a SavedModel, frozen"
     assert (len(sessions.made), sessions.closed) == (2, 1)

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.graphs import write_model, write_saved_model
 from tests.support.pictures import write_labels
-from tfleet.worker.inference import Classifier
 from tfleet.worker.inference.load import load_warm
+from tfleet.worker.inference.loaded_model import LoadedModel
 from tfleet.worker.inference.precision import Tuning, cpu_obstacle
 from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.model import find_model
@@ -29,16 +29,16 @@ class Told:
 
 
 @pytest.fixture
-def loaded(tmp_path: Path) -> Iterator[list[Classifier]]:
+def loaded(tmp_path: Path) -> Iterator[list[LoadedModel]]:
     """What a test has loaded: closed at the end, and the collector as it was."""
-    loaded: list[Classifier] = []
+    loaded: list[LoadedModel] = []
     yield loaded
     gc.unfreeze()
     for classifier in loaded:
         classifier.close()
 
 
-def test_the_log_has_the_times_cpus_and_precision(tmp_path: Path, loaded: list[Classifier]) -> None:
+def test_the_log_has_the_times_cpus_and_precision(tmp_path: Path, loaded: list[LoadedModel]) -> None:
     metrics, log = WorkerMetrics(), Told()
     spec = find_model(write_model(tmp_path / "m" / "1"))
     loaded.append(load_warm(spec, Tuning(3, "float32", 0.05), (1, 2), metrics, log))
@@ -53,7 +53,7 @@ def test_the_log_has_the_times_cpus_and_precision(tmp_path: Path, loaded: list[C
 
 
 @pytest.mark.skipif(not cpu_obstacle(Path("/proc/cpuinfo").read_text()), reason="this CPU has bfloat16")
-def test_on_a_cpu_without_bfloat16_auto_says_so(tmp_path: Path, loaded: list[Classifier]) -> None:
+def test_on_a_cpu_without_bfloat16_auto_says_so(tmp_path: Path, loaded: list[LoadedModel]) -> None:
     log = Told()
     spec = find_model(write_model(tmp_path / "m" / "1"))
     loaded.append(load_warm(spec, Tuning(1, "auto", 0.05), (1,), WorkerMetrics(), log))
@@ -62,16 +62,18 @@ def test_on_a_cpu_without_bfloat16_auto_says_so(tmp_path: Path, loaded: list[Cla
     assert told["because"].startswith("this CPU has no bfloat16 instructions")
 
 
-def test_the_log_says_that_a_saved_model_was_frozen(tmp_path: Path, loaded: list[Classifier]) -> None:
+def test_the_log_says_that_a_saved_model_was_frozen(tmp_path: Path, loaded: list[LoadedModel]) -> None:
     log = Told()
     folder = write_saved_model(tmp_path / "m" / "1")
     write_labels(folder)
-    (folder / "model.toml").touch()
+    (folder / "model.toml").write_text("[input]\nstd = 255\n")
     loaded.append(load_warm(find_model(folder), Tuning(1, "float32", 0.05), (1,), WorkerMetrics(), log))
     assert log.lines["model loaded"]["form"] == "a SavedModel, frozen"
 
 
-def test_the_loaded_model_is_exempt_from_garbage_collection(tmp_path: Path, loaded: list[Classifier]) -> None:
+def test_the_loaded_model_is_exempt_from_garbage_collection(
+    tmp_path: Path, loaded: list[LoadedModel]
+) -> None:
     before = gc.get_freeze_count()
     spec = find_model(write_model(tmp_path / "m" / "1"))
     loaded.append(load_warm(spec, Tuning(1, "float32", 0.05), (1,), WorkerMetrics(), Told()))

@@ -157,7 +157,7 @@ def test_an_input_that_cannot_be_fed_is_refused() -> None:
 @pytest.mark.parametrize("name", [None, "picture", "image:0"])
 def test_the_signature_names_the_input_by_default(name: str | None) -> None:
     graph = _placeholder(tf.float32, [None, 8, 8, 3])
-    spec = _spec(None, tensor=name)
+    spec = _spec(None, tensor=name, std=(255.0,))
     served = served_signatures(spec, graph, {"serving_default": _signature({"picture": "image:0"})})
     feed = find_input(spec, graph, served.by_name["serving_default"])
     assert feed.tensor is graph.get_tensor_by_name("image:0")

@@ -35,7 +35,7 @@ def save(folder: Path, answer: Callable[..., Any], **parts: Any) -> Path:
 
     tf.saved_model.save(module, str(folder), signatures=tf.function(serve, input_signature=[SPEC]))
     write_labels(folder)
-    (folder / "model.toml").touch()
+    (folder / "model.toml").write_text("[input]\nstd = 255\n")
     return folder
 
 
@@ -67,7 +67,7 @@ def table() -> Any:
 def answers(folder: Path) -> tuple[Any, Any, Any]:
     """The rows of the restored model, those of its frozen graph, and that graph."""
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
-        signature = restore_saved_model(session, folder)["serving_default"]
+        signature = restore_saved_model(session, folder).signatures["serving_default"]
         feed, fetch = signature.inputs[0].tensor, signature.outputs[0].tensor
         restored = session.run(fetch, {feed: IMAGES})
         graph = freeze(session, session.graph.as_graph_def(), [feed], [fetch])
@@ -127,7 +127,7 @@ def test_an_unused_input_stays_in_the_frozen_graph(tmp_path: Path) -> None:
     restored, frozen, _ = answers(folder)
     np.testing.assert_allclose(frozen, restored, atol=1e-6)
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
-        fetch = restore_saved_model(session, folder)["serving_default"].outputs[0].tensor
+        fetch = restore_saved_model(session, folder).signatures["serving_default"].outputs[0].tensor
         graph = freeze(session, session.graph.as_graph_def(), ["serving_default_picture:0"], [fetch])
     assert graph.get_tensor_by_name("serving_default_picture:0").shape.rank == 4
 
@@ -135,7 +135,7 @@ def test_an_unused_input_stays_in_the_frozen_graph(tmp_path: Path) -> None:
 def test_no_file_is_written(tmp_path: Path) -> None:
     folder = write_saved_model(tmp_path / "m" / "1")
     write_labels(folder)
-    (folder / "model.toml").touch()
+    (folder / "model.toml").write_text("[input]\nstd = 255\n")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     opened = open_model(find_model(folder), lambda graph: tf.compat.v1.Session(graph=graph))
     opened.session.close()

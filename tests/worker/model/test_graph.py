@@ -70,14 +70,15 @@ def test_a_graph_with_loose_ends_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_saved_model_is_restored_with_its_signature(session: Any, saved_model: Path) -> None:
-    signature = restore_saved_model(session, saved_model)["serving_default"]
+    signature = restore_saved_model(session, saved_model).signatures["serving_default"]
     picture = TensorInfo("picture", "serving_default_picture:0", "float32", (None, SIZE, SIZE, 3))
     assert signature.inputs == (picture,)
     assert [info.name for info in signature.outputs] == ["shares"]
 
 
 def test_a_saved_model_without_a_signature_has_none(session: Any, tmp_path: Path) -> None:
-    assert restore_saved_model(session, write_saved_model(tmp_path / "model", signature=False)) == {}
+    folder = write_saved_model(tmp_path / "model", signature=False)
+    assert restore_saved_model(session, folder).signatures == {}
 
 
 def test_a_saved_model_without_the_tag_is_refused(session: Any, tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""A batch has to give what its rows give alone, or rows run one by one."""
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from tfleet.worker.inference.batch_check import check_batches, near
+from tfleet.worker.inference.errors import BadInputError
+from tfleet.worker.model.signature import Signature, TensorInfo
+
+
+def _signature(x: Any = (None, 2), y: Any = (None, 2), stateful: bool = False) -> Signature:
+    infos = TensorInfo("x", "x:0", "float32", x), TensorInfo("y", "y:0", "float32", y)
+    return Signature("s", infos[:1], infos[1:], stateful=stateful)
+
+
+def _needs(steps: int) -> Any:
+    def run(name: str, inputs: Any) -> Any:
+        if inputs["x"].shape[1] < steps:
+            raise BadInputError("too short")
+        return {"y": inputs["x"].sum(axis=1)}
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("function", "obstacle"),
+    [
+        (lambda x: x * 2, ""),
+        (lambda x: x * (1 + 1e-7 * len(x)), ""),
+        (lambda x: x - x.mean(axis=0), "y is different in a batch"),
+        (lambda x: x.sum(axis=0, keepdims=True), "of a batch, y has the shape [1, 2] for 3 rows"),
+        (lambda x: np.concatenate([x, x]), "it does not answer one row with one row"),
+    ],
+)
+def test_a_batch_is_compared_with_its_rows(function: Any, obstacle: str) -> None:
+    check = check_batches(lambda _, inputs: {"y": function(inputs["x"])}, _signature())
+    assert (check.obstacle, check.batched) == (obstacle, not obstacle)
+    assert check.inputs is not None
+    assert check.inputs["x"].shape == (1, 2)
+
+
+def test_a_model_that_takes_no_batch_says_why() -> None:
+    def run(name: str, inputs: Any) -> Any:
+        if len(inputs["x"]) > 1:
+            raise BadInputError("one row only")
+        return {"y": inputs["x"]}
+
+    assert check_batches(run, _signature()).obstacle == "it takes no batch: one row only"
+
+
+@pytest.mark.parametrize(
+    ("signature", "obstacle"),
+    [
+        (_signature(stateful=True), "it keeps state"),
+        (_signature(x=(), y=()), "not all of its inputs and outputs have rows"),
+    ],
+)
+def test_what_can_have_no_batches_still_runs_once(signature: Signature, obstacle: str) -> None:
+    runs: list[Any] = []
+    check = check_batches(lambda _, inputs: runs.append(inputs) or {"y": inputs["x"]}, signature)  # type: ignore[func-returns-value] # append returns None
+    assert (check.obstacle, len(runs)) == (obstacle, 1)
+
+
+def test_open_dimensions_are_tried_until_one_fits() -> None:
+    check = check_batches(_needs(30), _signature(x=(None, None), y=(None,)))
+    assert check.batched
+    assert check.inputs is not None
+    assert check.inputs["x"].shape == (1, 32)
+
+
+def test_where_nothing_fits_the_reason_is_told() -> None:
+    check = check_batches(_needs(100_000), _signature(x=(None, None), y=(None,)))
+    assert (check.inputs, check.obstacle) == (None, "too short")
+
+
+def test_examples_go_before_generated_inputs() -> None:
+    examples = [{"x": np.full((1, 2), value, np.float32)} for value in (5, 6)]
+    seen: list[float] = []
+
+    def run(name: str, inputs: Any) -> Any:
+        seen.extend(inputs["x"][:, 0])
+        return {"y": inputs["x"]}
+
+    assert check_batches(run, _signature(), examples).batched
+    assert seen == [5, 6, 5, 5, 6, 5]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "same"),
+    [
+        (np.array([1.0, 1000.01]), np.array([1.0, 1000.0]), True),
+        (np.array([1.0, 1001.0]), np.array([1.0, 1000.0]), False),
+        (np.array([np.nan]), np.array([np.nan]), True),
+        (np.array([1.0], ml_dtypes.bfloat16), np.array([1.01], ml_dtypes.bfloat16), True),
+        (np.array([1, 2]), np.array([1, 3]), False),
+        (np.array([b"a"], object), np.array([b"a"], object), True),
+        (np.array([1j]), np.array([2j]), False),
+        (np.zeros(2), np.zeros(3), False),
+    ],
+)
+def test_numbers_are_near_but_for_rounding(found: Any, expected: Any, same: bool) -> None:
+    assert near(found, expected) == same

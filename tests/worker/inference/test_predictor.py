@@ -1,0 +1,112 @@
+"""Rows of several callers run together where that is right, and each caller gets their own."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.tensor_models import write_arithmetic
+from tfleet.worker.inference.errors import BadInputError, UnknownSignatureError
+from tfleet.worker.inference.model_session import ModelSession
+from tfleet.worker.inference.predictor import (
+    NotRowsError,
+    Predictor,
+    choose_rows,
+    has_rows,
+    split_rows,
+)
+from tfleet.worker.model.signature import Signature, TensorInfo
+from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelSession]:
+    path = write_arithmetic(tmp_path_factory.mktemp("m") / "1")
+    with closing(ModelSession.load(ModelSpec("m", "1", path, (), InputSpec(), OutputSpec()), cpus=2)) as it:
+        yield it
+
+
+def _predictor(session: ModelSession, max_rows: int = 4) -> Predictor:
+    predictor = Predictor(session, max_rows)
+    predictor.batched = frozenset({"serving_default"})
+    return predictor
+
+
+def _row(*values: float) -> Any:
+    return {"a": np.array(values, np.float32), "b": np.ones(len(values), np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("waiting", "chosen"),
+    [
+        ([("s", 1)], [0]),
+        ([("s", 1), ("s", 1), ("s", 2)], [0, 1, 2]),
+        ([("s", 1), ("t", 1), ("s", 1)], [0, 2]),
+        ([("s", 3), ("s", 2), ("s", 1)], [0, 2]),
+        ([(None, 1), (None, 1)], [0]),
+        ([("s", 9), ("s", 1)], [0]),
+    ],
+)
+def test_the_oldest_takes_rows_of_its_own_bucket(waiting: Any, chosen: list[int]) -> None:
+    assert choose_rows(waiting, 4) == chosen
+
+
+def test_outputs_are_split_by_rows() -> None:
+    outputs = {"y": np.arange(3), "z": np.arange(6).reshape(3, 2)}
+    parts = split_rows(outputs, [1, 2])
+    assert [part["y"].tolist() for part in parts] == [[0], [1, 2]]
+    assert [part["z"].tolist() for part in parts] == [[[0, 1]], [[2, 3], [4, 5]]]
+
+
+@pytest.mark.parametrize("array", [np.arange(2), np.array(1)])
+def test_outputs_without_a_row_for_each_are_refused(array: Any) -> None:
+    with pytest.raises(NotRowsError, match="y has the shape"):
+        split_rows({"y": array}, [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "rows"),
+    [
+        ((None, 3), (None, 1), True),
+        ((1, 3), (None, 1), False),
+        ((None, 3), (), False),
+        (None, (None,), False),
+    ],
+)
+def test_rows_need_an_open_first_dimension_everywhere(x: Any, y: Any, rows: bool) -> None:
+    inputs = (TensorInfo("x", "x:0", "float32", x), TensorInfo("o", "o:0", "float32", (), optional=True))
+    assert has_rows(Signature("s", inputs, (TensorInfo("y", "y:0", "float32", y),))) == rows
+
+
+def test_callers_in_a_crowd_get_their_own_rows(session: ModelSession) -> None:
+    predictor = _predictor(session)
+
+    def ask(number: int) -> Any:
+        prediction = predictor("serving_default", _row(*[number] * (1 + number % 3)), rows=1 + number % 3)
+        return prediction.outputs["sum"].tolist(), prediction.batch
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(400)))
+    assert [sums for sums, _ in answers] == [[number + 1] * (1 + number % 3) for number in range(400)]
+    assert max(batch for _, batch in answers) > 1
+    assert "waiting=0" in repr(predictor)
+
+
+@pytest.mark.parametrize("rows", [None, 5])
+def test_what_has_no_rows_or_too_many_runs_alone(session: ModelSession, rows: int | None) -> None:
+    prediction = _predictor(session)("serving_default", _row(1, 2, 3, 4, 5), rows=rows)
+    assert prediction.outputs["sum"].tolist() == [2, 3, 4, 5, 6]
+    assert prediction.batch == 1
+
+
+def test_bad_inputs_are_told_before_they_wait(session: ModelSession) -> None:
+    predictor = _predictor(session)
+    with pytest.raises(BadInputError, match=r"the input b float32\[\?\] is missing"):
+        predictor("serving_default", {"a": np.zeros(1, np.float32)}, rows=1)
+    with pytest.raises(UnknownSignatureError):
+        predictor("nothing", {}, rows=1)

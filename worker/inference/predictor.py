@@ -1,0 +1,143 @@
+"""Runs any signature for many callers, and together where that is right.
+
+Rows of several callers run as one batch if
+
+- all inputs and outputs of the signature have rows (their first dimension is of any size),
+- it keeps no state, and
+- at the warm-up a batch gave what its rows gave alone.
+
+Only rows of equal shape run together: nothing is ever padded. Whatever else runs alone. Either way at most
+`concurrent_runs` runs go on at a time, by the rules of `Batcher`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfleet.worker.inference.batcher import Batcher
+
+if TYPE_CHECKING:
+    from tfleet.worker.inference.model_session import ModelSession, Tensors
+    from tfleet.worker.model.signature import Signature
+
+
+class NotRowsError(Exception):
+    """The outputs of a batch do not have a row for each of its rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureResult:
+    """One caller's outputs by name, and the number of callers that ran together.
+
+    `queue_s` is the time from the call to the start of the run, `infer_s` that of the run, in seconds.
+    """
+
+    outputs: Tensors
+    batch: int
+    queue_s: float
+    infer_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _RowsAsked:
+    """What a caller asks. `bucket` is None for what runs alone."""
+
+    signature: str
+    inputs: Tensors
+    rows: int
+    bucket: Hashable
+
+
+class Predictor:
+    """Calls a session for many threads. `max_rows` is the most rows of a batch of several callers."""
+
+    def __init__(self, session: ModelSession, max_rows: int = 1) -> None:
+        self._session = session
+        self.max_rows = max_rows
+        self.batched: Collection[str] = frozenset()
+        """The signatures that run for several callers at once."""
+        self._batcher: Batcher[_RowsAsked, Tensors] = Batcher(
+            self._run, self._choose, lambda: session.concurrent_runs
+        )
+
+    def __repr__(self) -> str:
+        return f"<Predictor batched={sorted(self.batched)} waiting={self.waiting}>"
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for a run."""
+        return self._batcher.waiting
+
+    def __call__(
+        self, signature: str, inputs: Tensors, *, rows: int | None, deadline_s: float | None = None
+    ) -> SignatureResult:
+        """Run a signature. `rows` is the number of rows that all inputs have; None if they are no rows.
+
+        Raises `BadInputError`, `UnknownSignatureError`, `OverdueError` after the deadline (in seconds, by
+        `time.perf_counter`), and TensorFlow's errors.
+        """
+        self._session.check(signature, inputs)
+        bucket = None if rows is None or rows > self.max_rows else self._bucket(signature, inputs)
+        result = self._batcher(_RowsAsked(signature, inputs, rows or 1, bucket), deadline_s)
+        return SignatureResult(result.row, result.batch, result.queue_s, result.infer_s)
+
+    def _bucket(self, signature: str, inputs: Tensors) -> Hashable:
+        # An optional input may be for the whole run, such as a rate: it stays with its own rows.
+        if signature not in self.batched or optional_inputs(self._session.signatures[signature], inputs):
+            return None
+        return signature, tuple((name, inputs[name].shape[1:]) for name in sorted(inputs))
+
+    def _choose(self, waiting: Sequence[_RowsAsked]) -> Sequence[int]:
+        return choose_rows([(asked.bucket, asked.rows) for asked in waiting], self.max_rows)
+
+    def _run(self, batch: Sequence[_RowsAsked]) -> list[Tensors]:
+        first = batch[0]
+        if len(batch) == 1:
+            return [self._session.run(first.signature, first.inputs)]
+        inputs = {name: np.concatenate([asked.inputs[name] for asked in batch]) for name in first.inputs}
+        return split_rows(self._session.run(first.signature, inputs), [asked.rows for asked in batch])
+
+
+def choose_rows(waiting: Sequence[tuple[Hashable, int]], most: int) -> Sequence[int]:
+    """The positions of those that run with the first one: the same bucket, at most so many rows together.
+
+    Each one that waits has a bucket, None for what runs alone, and a number of rows.
+    """
+    bucket, rows = waiting[0]
+    chosen = [0]
+    if bucket is not None:
+        for position, (other, more) in enumerate(waiting[1:], start=1):
+            if other == bucket and rows + more <= most:
+                chosen.append(position)
+                rows += more
+    return chosen
+
+
+def split_rows(outputs: Tensors, rows: Sequence[int]) -> list[Tensors]:
+    """Each caller's part of the outputs. Raises `NotRowsError` if an output has another number of rows."""
+    total = sum(rows)
+    ends = np.cumsum(rows).tolist()
+    for name, array in outputs.items():
+        if array.ndim == 0 or len(array) != total:
+            raise NotRowsError(f"{name} has the shape {list(array.shape)} for {total} rows")
+    return [
+        {name: array[end - count : end] for name, array in outputs.items()}
+        for end, count in zip(ends, rows, strict=True)
+    ]
+
+
+def has_rows(signature: Signature) -> bool:
+    """Whether the first dimension of all required inputs and all outputs is of any size."""
+    required = [info for info in signature.inputs if not info.optional]
+    if not required or not signature.outputs:
+        return False
+    return all(info.shape and info.shape[0] is None for info in (*required, *signature.outputs))
+
+
+def optional_inputs(signature: Signature, inputs: Mapping[str, Any]) -> bool:
+    """Whether an optional input is given."""
+    return any(info.optional and info.name in inputs for info in signature.inputs)
