@@ -122,7 +122,7 @@ def outcome(seed: Seed, body: bytes) -> str:
         decoded = decode(body, seed.media_type, seed.model, seed.columns)
     except ProblemError as error:
         return _status(error, _DECODING)
-    for media_type in (JSON, ARROW, NPZ):  # what was read must also be fit to be written
+    for media_type in (JSON, CSV, ARROW, NPZ):  # what was read must also be fit to be written
         try:
             encode(decoded.inputs, decoded, media_type, seed.model)
         except ProblemError as error:

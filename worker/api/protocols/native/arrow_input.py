@@ -26,6 +26,7 @@ from tfleet.worker.api.protocols.native.problems import CellError, bad_input, pl
 from tfleet.worker.model.signature import TensorInfo, shape_text
 
 _OPTIONS: Final = pa.ipc.IpcReadOptions(use_threads=False)
+_PANDAS_INDEX: Final = "__index_level_0__"
 _ARROW: Final = "the Arrow schema"
 _NULL: Final = "null is no value: fill it in, or leave the row out"
 _MOST_REASON: Final = 150
@@ -41,6 +42,10 @@ def decode_arrow(body: bytes, layout: RowLayout, limits: InputLimits) -> Decoded
         raise bad_input("the Arrow stream has no rows: send at least one")
     with _reported(), pa.ipc.open_stream(pa.py_buffer(body), options=_OPTIONS) as reader:
         names = list(reader.schema.names)
+        if _PANDAS_INDEX in names:
+            raise bad_input(
+                f"the Arrow schema has {_PANDAS_INDEX!r}: leave the index out (preserve_index=False)"
+            )
         by_column = layout.by_column(names, _ARROW)
         for field in reader.schema:
             _check_type(

@@ -17,6 +17,7 @@ from tfleet.worker.api.protocols.native.limits import InputLimits
 from tfleet.worker.api.protocols.native.problems import bad_input, too_large
 
 CONTINUATION: Final = b"\xff\xff\xff\xff"
+_FILE: Final = b"ARROW1"
 _PREFIX: Final = struct.Struct("<4si")
 _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
@@ -50,6 +51,10 @@ def check_stream(body: bytes, columns: int, limits: InputLimits) -> int:
 
     Raises ProblemError: 400 for a stream that is cut off or contradicts itself, 413 for one over a limit.
     """
+    if body.startswith(_FILE):
+        raise _broken(
+            "it is an Arrow file (Feather): write the stream format, as pyarrow.ipc.new_stream does"
+        )
     declared = _Declared()
     most_metadata = _MOST_METADATA + columns * _METADATA_PER_COLUMN
     position = 0

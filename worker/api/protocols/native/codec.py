@@ -7,6 +7,7 @@ from typing import Final
 
 from tfleet.worker.api.protocols.native import media_types
 from tfleet.worker.api.protocols.native.csv_input import decode_csv
+from tfleet.worker.api.protocols.native.csv_output import encode_csv
 from tfleet.worker.api.protocols.native.decoded import Array, DecodedInputs
 from tfleet.worker.api.protocols.native.json_input import decode_json
 from tfleet.worker.api.protocols.native.json_output import encode_json
@@ -71,13 +72,15 @@ def encode(
 ) -> bytes:
     """An answer's body in one of the types of media_types.WRITTEN.
 
-    For one row the outputs lose their dimension of rows, except in an Arrow stream. Raises ProblemError (406)
+    For one row the outputs lose their dimension of rows, except in CSV and Arrow. Raises ProblemError (406)
     for outputs that the type cannot hold.
     """
     if media_type == media_types.ARROW:
         from tfleet.worker.api.protocols.native.arrow_output import encode_arrow  # noqa: PLC0415 - see decode
 
         return encode_arrow(outputs, decoded.rows)
+    if media_type == media_types.CSV:
+        return encode_csv(outputs, decoded.rows)
     shaped = _without_rows(outputs, signature) if decoded.one_row else outputs
     if media_type == media_types.NPY:
         return encode_npy(shaped)

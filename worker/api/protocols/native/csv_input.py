@@ -39,6 +39,8 @@ def decode_csv(body: bytes, layout: RowLayout, limits: InputLimits) -> DecodedIn
         line = body.count(b"\n", 0, error.start) + 1
         raise bad_input(f"line {line} of the CSV file is not UTF-8: save the file as UTF-8") from error
     header, lines, rows = _read(text.removeprefix(_BOM), limits)
+    if len(header) == 1 and header[0] not in names and any(sign in header[0] for sign in ";\t|"):
+        raise bad_input(f"{_HEADER} is {quoted(header[0])}: separate the columns with commas")
     check_names(header, names, _HEADER, layout.optional)
     if not rows:
         raise bad_input("the CSV file has no rows: send a header line and at least one row")

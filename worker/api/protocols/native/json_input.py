@@ -62,23 +62,24 @@ class _RowReader:
         if _is_object(value):
             found = self._object(value)
         elif isinstance(value, list) and value and _is_object(value[0]):
-            found = self._rows(value)
+            found = self._rows(value, self._layout.by_column(list(value[0]), "row 0"))
         else:
             found = self._unnamed(value)
         self._document.check_keys(self._colons)
         return found
 
     def _object(self, value: dict[str, Any]) -> DecodedInputs:
-        names = list(value)
-        if self._layout.by_column(names, _OBJECT):
-            lists = {name: isinstance(value[name], list) for name in names}
-            _check_alike(lists)
-            return self._columns(value) if any(lists.values()) else self._rows([value], one_row=True)
-        depths = {name: depth_of(item) > self._layout.cells[name].rank for name, item in value.items()}
-        _check_alike(depths)
-        return self._columns(value) if any(depths.values()) else self._rows([value], one_row=True)
+        by_column = self._layout.by_column(list(value), _OBJECT)
+        if list in map(type, value.values()):
+            cells = self._layout.cells
+            ranks = {name: 0 if by_column else cells[name].rank for name in value}
+            deep = {name: depth_of(item) > ranks[name] for name, item in value.items()}
+            _check_alike(deep)
+            if any(deep.values()):
+                return self._columns(value, by_column)
+        return self._rows([value], by_column, one_row=True)
 
-    def _columns(self, value: dict[str, Any]) -> DecodedInputs:
+    def _columns(self, value: dict[str, Any], by_column: bool) -> DecodedInputs:
         self._colons += _colons(value)
         lengths = {name: len(column) for name, column in value.items()}
         first, rows = next(iter(lengths.items()))
@@ -89,17 +90,16 @@ class _RowReader:
                     "columns need as many"
                 )
         self._check_rows(rows)
-        if self._layout.by_column(list(value), _OBJECT):
+        if by_column:
             only = self._only
             vector = {name: self._plain(name, only.info, value[name]) for name in self._layout.columns}
             return DecodedInputs(self._layout.assemble(vector), rows)
         inputs = {name: self._cells(self._layout.cells[name], column) for name, column in value.items()}
         return DecodedInputs(inputs, rows)
 
-    def _rows(self, rows: list[Any], *, one_row: bool = False) -> DecodedInputs:
+    def _rows(self, rows: list[Any], by_column: bool, *, one_row: bool = False) -> DecodedInputs:
         self._check_rows(len(rows))
         layout = self._layout
-        by_column = layout.by_column(list(rows[0]), _OBJECT if one_row else "row 0")
         names = layout.columns if by_column else tuple(name for name in layout.cells if name in rows[0])
         values = _picked(rows, names)
         self._colons += len(rows) * _colons(names)
@@ -201,7 +201,8 @@ def _read_whole(document: JsonDocument, layout: RowLayout, limits: InputLimits) 
             raise bad_input(layout.no_rows)
         value = {infos[0].name: value}
     else:
-        check_names(list(value), layout.input_names, _OBJECT, layout.optional)
+        if value or layout.optional != set(layout.input_names):
+            check_names(list(value), layout.input_names, _OBJECT, layout.optional)
         colons = _colons(value)
     inputs = {}
     for info in infos:

@@ -65,8 +65,8 @@ class Cell:
         return "column" if self.plain else "input"
 
     def with_dims(self, values: Array) -> Array:
-        """A vector of plain values in the input's shape."""
-        return values.reshape(-1, *(1 for _ in self.dims))
+        """A vector of values of a column in the input's shape."""
+        return values.reshape(-1, 1) if self.dims else values
 
     @property
     def value_text(self) -> str:
@@ -85,6 +85,7 @@ class RowLayout:
     `cells` has the inputs that are part of a row; it is empty for a signature without rows. `columns` names
     the places in the vector of a table with one input. `optional` has the inputs that may be left out; those
     of them without a dimension for rows are `extras`, which can be sent with complete tensors only.
+    `common` is any of the inputs of a table whose columns all have the same dtype; None for all else.
     """
 
     signature: Signature
@@ -92,6 +93,7 @@ class RowLayout:
     columns: tuple[str, ...] = ()
     optional: frozenset[str] = frozenset()
     extras: frozenset[str] = frozenset()
+    common: TensorInfo | None = None
 
     @property
     def has_rows(self) -> bool:
@@ -112,13 +114,6 @@ class RowLayout:
     def only(self) -> Cell | None:
         """The input of a signature with rows and one input."""
         return next(iter(self.cells.values())) if len(self.cells) == 1 else None
-
-    @property
-    def common(self) -> TensorInfo | None:
-        """Any input of a table of named columns that all have the same dtype; None for all else."""
-        cells = list(self.cells.values())
-        alike = all(cell.plain and cell.info.dtype == cells[0].info.dtype for cell in cells)
-        return cells[0].info if cells and alike else None
 
     def by_column(self, found: Sequence[str], where: str) -> bool:
         """Whether these names of a row are column names (True) or the inputs' names (False).
@@ -177,11 +172,13 @@ class RowLayout:
         fixed = next((info for info in self.signature.inputs if not _has_rows(info)), None)
         if fixed is None:
             return "the signature has no inputs: send {}"
+        shape = f"shape {shape_text(fixed.shape)}, without a dimension for rows"
+        if fixed.shape is None:
+            shape = "any number of dimensions, so nothing says which one is for rows"
         example = ", ".join(f'"{name}": ...' for name in self.input_names[:_MOST_SHOWN])
         return (
-            f"the model's input {quoted(fixed.name)} has shape {shape_text(fixed.shape)}, without a "
-            "dimension for "
-            f"rows: send complete tensors, as in {{{example}}}, or as .npz"
+            f"the model's input {quoted(fixed.name)} has {shape}: send complete tensors, as in "
+            f"{{{example}}}, or as .npz"
         )
 
     def no_columns(self, where: str) -> ProblemError:
@@ -212,7 +209,12 @@ def row_layout(signature: Signature, columns: tuple[str, ...] = ()) -> RowLayout
     without = {info.name for info in signature.inputs} - cells.keys()
     if without - optional:
         return RowLayout(signature, {}, (), optional)
-    return RowLayout(signature, cells, columns, optional, frozenset(without))
+    return RowLayout(signature, cells, columns, optional, frozenset(without), _common(list(cells.values())))
+
+
+def _common(cells: Sequence[Cell]) -> TensorInfo | None:
+    alike = all(cell.plain and cell.info.dtype == cells[0].info.dtype for cell in cells)
+    return cells[0].info if cells and alike else None
 
 
 def _has_rows(info: TensorInfo) -> bool:

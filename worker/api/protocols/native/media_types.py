@@ -16,7 +16,7 @@ NPZ: Final = "application/x-npz"
 
 READ: Final = (JSON, CSV, ARROW, NPY, NPZ)
 """What bodies may be."""
-WRITTEN: Final = (JSON, ARROW, NPY, NPZ)
+WRITTEN: Final = (JSON, CSV, ARROW, NPY, NPZ)
 """What answers may be; the first is the default."""
 
 # What curl and other programs send where nobody has named a type: the bytes say what it is.

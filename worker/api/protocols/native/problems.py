@@ -84,7 +84,7 @@ def check_names(
 ) -> None:
     """Raise ProblemError unless `found` has each expected name once, in any order, and no other name.
 
-    Those that are `optional` may be left out.
+    Those that are `optional` may be left out, but not all names.
     """
     known = frozenset(expected)
     if len(found) == len(known) and known == set(found):
@@ -99,7 +99,7 @@ def check_names(
         raise bad_input(
             f"{where} has {names_text(unknown)}, unknown to the model: it takes {names_text(expected)}"
         )
-    missing = [name for name in expected if name not in seen and name not in optional]
+    missing = [name for name in expected if name not in seen and (name not in optional or not seen)]
     if missing:
         raise bad_input(
             f"{where} lacks {names_text(missing)}: send a value for each of {names_text(expected)}"

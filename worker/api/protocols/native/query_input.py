@@ -32,8 +32,9 @@ def decode_row(
     infos = {info.name: info for info in layout.signature.inputs}
     columns = {}
     for name, value in pairs:
+        info = infos[name] if scalars else layout.column_info(name)
         try:
-            columns[name] = parse_texts([value], infos[name] if scalars else layout.column_info(name))
+            columns[name] = parse_texts([value], info)
         except CellError as error:
             raise bad_input(f"{place(name, word='column')}: {error}") from error
     if scalars:

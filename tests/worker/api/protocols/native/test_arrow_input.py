@@ -153,6 +153,11 @@ def test_lists_of_any_size_are_sequences() -> None:
             },
             "column 'name', row 1 (the first is 0): null",
         ),
+        (
+            MIXED,
+            {"age": [1], "name": ["a"], "__index_level_0__": [1]},
+            "leave the index out (preserve_index=False)",
+        ),
         (VECTOR, {"a": X, "b": X, "c": X}, "columns = ["),
         (
             VECTOR,

@@ -32,7 +32,8 @@ def test_a_stream_without_its_end_mark_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"ARROW1\0\0" + BODY, "does not begin with FF FF FF FF"),
+        (b"ARROW1\0\0" + BODY, "it is an Arrow file (Feather): write the stream format"),
+        (b"PAR1" + BODY, "does not begin with FF FF FF FF"),
         (BODY[:100], "it ends within a message"),
         (BODY[:-200], "it ends within a message's body"),
         (BODY[:3], "cut off"),

@@ -75,7 +75,7 @@ def test_each_dtype_has_its_texts(dtype: str, cells: str, expected: list[float])
         (
             MIXED,
             "age;name\n1;a\n",
-            "the CSV header has 'age;name', unknown to the model: it takes 'age', 'name'",
+            "the CSV header is 'age;name': separate the columns with commas",
         ),
         (MIXED, "age\n1\n", "the CSV header lacks 'name'"),
         (MIXED, "age,name,age\n1,a,2\n", "the CSV header has 'age' twice"),

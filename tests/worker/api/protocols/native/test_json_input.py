@@ -171,6 +171,14 @@ def test_an_optional_input_may_be_left_out() -> None:
     assert whole.whole
 
 
+def test_where_all_inputs_are_optional_a_row_has_one() -> None:
+    model = signature(*(info(name, "float32", (None,), optional=True) for name in "ab"))
+    assert values(read(model, [{"b": 1}, {"b": 2}])) == {"b": [1, 2]}
+    assert "lacks 'a', 'b'" in refused(b"{}", JSON, model)
+    assert "row 1 (the first is 0) lacks 'b'" in refused(b'[{"b": 1}, {}]', JSON, model)
+    assert read(signature(info("a", "float32", (), optional=True)), {}).inputs == {}
+
+
 def test_a_signature_without_inputs_takes_an_empty_object() -> None:
     assert read(signature(), {}).inputs == {}
 

@@ -5,7 +5,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.worker.api.protocols.signatures import ARROW, JSON, NPY, NPZ, info, signature
+from tests.worker.api.protocols.signatures import ARROW, CSV, JSON, NPY, NPZ, info, signature
 from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.protocols.native import DecodedInputs, encode
 from tfleet.worker.api.protocols.native.json_output import json_value
@@ -103,6 +103,10 @@ def test_one_row_loses_the_dimension_of_rows() -> None:
         ),
         ({"m": np.zeros((3, 2))}, ARROW, "output 'm' has shape [3, 2]"),
         ({"m": np.zeros((1, 0))}, ARROW, "output 'm' has no values in a row"),
+        ({"m": np.array(0.5)}, CSV, "output 'm' has shape [], which is not one value"),
+        ({"m": np.zeros((1, 2, 2))}, CSV, "output 'm' has shape [1, 2, 2]"),
+        ({"m": np.zeros((1, 0))}, CSV, "output 'm' has shape [1, 0]"),
+        ({"s": np.array([b"\xff"], object)}, CSV, "output 's' holds bytes that are not UTF-8"),
         ({"a": np.zeros(1), "b": np.zeros(1)}, NPY, "the model has 2 outputs: ask for application/x-npz"),
         ({"s": np.array([b"a"], object)}, NPY, "output 's' holds strings"),
         ({"s": np.array([b"a"], object)}, NPZ, "output 's' holds strings"),

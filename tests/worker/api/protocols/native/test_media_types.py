@@ -62,7 +62,8 @@ def test_an_empty_body_is_refused() -> None:
         (f"application/json;q=0.5, {ARROW}", ARROW),
         (f"{ARROW};q=0.2, {NPY};q=0.3", NPY),
         (f"{NPZ}, {NPY}", NPZ),
-        (f"text/csv, {ARROW};q=0.1", ARROW),
+        (f"text/csv, {ARROW};q=0.1", CSV),
+        (f"text/html, {ARROW};q=0.1", ARROW),
         (f"{ARROW};q=0, application/*;q=0.1", JSON),
     ],
 )
