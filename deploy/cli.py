@@ -37,6 +37,12 @@ _COMMANDS = (
                 short_help="Convert a Keras file to a SavedModel.",
                 extra="worker",
             ),
+            LazyCommand(
+                "init",
+                "tfleet.worker.model.commands.init:init",
+                short_help="Write a model.toml with everything that was found out, as comments.",
+                extra="worker",
+            ),
         ),
     ),
     LazyCommand(

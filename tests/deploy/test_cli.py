@@ -13,8 +13,8 @@ pytestmark = pytest.mark.process
 
 
 COMMANDS = [
-    *("autoscale", "classify", "drain", "model show", "proxy", "prune", "registry", "scale", "status", "up"),
-    "worker",
+    *("autoscale", "classify", "drain", "model convert", "model init", "model show", "proxy", "prune"),
+    *("registry", "scale", "status", "up", "worker"),
 ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tfleet.worker.model.shown_facts import scaling_text
+
 if TYPE_CHECKING:
     from tfleet.worker.inference.loaded_model import LoadedModel
 
@@ -31,18 +33,6 @@ def tell(model: LoadedModel, log: Any) -> None:
         said["stateful"] = str(facts.stateful)
     log.info("model described", **said)
     _warn(model, log)
-
-
-def scaling_text(scaling: Any) -> str:
-    """How pixels are scaled, in a few words."""
-    if scaling is None:
-        return "as they are, 0 to 255"
-    mean, std = (", ".join(f"{each:g}" for each in values) for values in (scaling.mean, scaling.std))
-    return f"(pixel - {_bracketed(mean)}) / {_bracketed(std)}"
-
-
-def _bracketed(numbers: str) -> str:
-    return f"[{numbers}]" if "," in numbers else numbers
 
 
 def _warn(model: LoadedModel, log: Any) -> None:

@@ -122,6 +122,20 @@ def find_model(
     )
 
 
+def manifest_file(path: Path) -> Path:
+    """Where the model.toml of the model at `path` is, or would be.
+
+    Raises `ModelError` for a file that shares its folder with others, since a model.toml is about a folder.
+    """
+    folder = _place(path).folder
+    if folder is None:
+        folder = path.parent
+        alone = _graphs(folder) or _model_files(folder) or _unknown_files(folder)
+        if [each.name for each in alone] != [path.name]:
+            raise ModelError(f"{path}: move it to a folder of its own, such as {path.stem}/1, and name that")
+    return folder / MANIFEST
+
+
 def _vector(number: float | None) -> tuple[float, ...] | None:
     return None if number is None else (number,)
 

@@ -9,13 +9,13 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 
 from tfleet.worker.model.errors import ModelError, first_line
 from tfleet.worker.model.signature import Signature, read_signature
+from tfleet.worker.model.tags import SERVING_TAGS
 from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-SERVING_TAGS: Final = ("serve",)  # tf.saved_model.SERVING: the tag that tf.saved_model.save gives
 _INTERNAL: Final = "__saved_model_"  # signatures that the loader itself uses
 
 
@@ -79,25 +79,3 @@ def restore_saved_model(
             session.run(saver.restore_op_name, {saver.filename_tensor_name: variables})
 
     return RestoredModel(signatures, restore)
-
-
-def choose_tags(
-    path: Path, stated: tuple[str, ...] | None, there: Sequence[tuple[str, ...]]
-) -> tuple[str, ...]:
-    """The tags of the graph to serve, of those in a SavedModel: the stated ones, or else `serve`, or else
-    the only ones. Raises `ModelError`.
-    """
-    listed = " or ".join(repr(list(tags)) for tags in there)
-    if stated is not None:
-        found = [tags for tags in there if set(tags) == set(stated)]
-        if not found:
-            raise ModelError(f"{path}: has no graph with the tags {list(stated)!r}; it has {listed}")
-        return found[0]
-    if SERVING_TAGS in there:
-        return SERVING_TAGS
-    # A graph for another processor than this one's needs more tags than the one for any.
-    serving = sorted((tags for tags in there if SERVING_TAGS[0] in tags and "tpu" not in tags), key=len)
-    candidates = serving or there
-    if len(candidates) != 1:
-        raise ModelError(f"{path}: has several graphs: set tags in [model] of a model.toml: {listed}")
-    return candidates[0]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from tfleet.worker.model.facts import find_facts
 from tfleet.worker.model.freeze import CannotFreezeError, freeze
-from tfleet.worker.model.graph import choose_tags, load_frozen, restore_saved_model
+from tfleet.worker.model.graph import load_frozen, restore_saved_model
 from tfleet.worker.model.graph_facts import GraphFacts, graph_facts
 from tfleet.worker.model.saved_model_proto import read_saved_model
 from tfleet.worker.model.served_signatures import served_signatures
 from tfleet.worker.model.state import assignment
+from tfleet.worker.model.tags import choose_tags
 from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.example import curl_line
+from tfleet.worker.model.facts import Fact, ModelFacts, Source, default_signature, model_facts
 from tfleet.worker.model.formats import ModelFormat, file_format
 from tfleet.worker.model.frozen_signature import frozen_signature, named_tensor
 from tfleet.worker.model.keras.cache import cached
-from tfleet.worker.model.keras.file import read_keras_file
+from tfleet.worker.model.keras.file import check_code, read_keras_file
 from tfleet.worker.model.kind import ModelKind
 from tfleet.worker.model.missing_ops import missing_ops
-from tfleet.worker.model.saved_model_proto import MetaGraph, operations, read_graph, read_saved_model
+from tfleet.worker.model.saved_model_proto import operations, read_graph, read_saved_model
 from tfleet.worker.model.signature import DEFAULT_SIGNATURE, Signature
+from tfleet.worker.model.state import assignment
+from tfleet.worker.model.tags import choose_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,119 +26,152 @@ if TYPE_CHECKING:
     from tfleet.worker.model.signature import TensorInfo
     from tfleet.worker.model.spec import ModelSpec
 
-DEFAULT_TAGS: Final = ("serve",)
-
-
-@dataclass(frozen=True, slots=True)
-class ShownFact:
-    """Something that is known of a model, and where from: the model, its model.toml, or a default."""
-
-    name: str
-    value: str
-    source: str
-
 
 @dataclass(frozen=True, slots=True)
 class FileContents:
-    """What a model's files say. `tags` are those of each graph in it, `writer` is what wrote it, or "".
+    """What a model's files say.
 
+    `tags` are those of the graph that is served, `all_tags` those of each graph. `writer` wrote the model.
     `code` says what of the model is Python code.
     """
 
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     missing_ops: tuple[str, ...] = ()
-    tags: tuple[tuple[str, ...], ...] = ()
+    tags: tuple[str, ...] = ()
+    all_tags: tuple[tuple[str, ...], ...] = ()
     writer: str = ""
     code: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
-    """A model that was looked at and not loaded. `default` is the signature for requests that name none."""
+    """A model that was looked at and not loaded.
+
+    `default` is the signature for requests that name none. `facts` are None for a Keras file. `refusal` says
+    why a worker would not serve the model as it is described, or is empty.
+    """
 
     spec: ModelSpec
     format: ModelFormat
     size_bytes: int
     contents: FileContents
     default: str | None
-    facts: tuple[ShownFact, ...]
+    facts: ModelFacts | None
+    refusal: str = ""
+
+    @property
+    def kind(self) -> ModelKind | None:
+        """What the model takes, where that is known."""
+        return None if self.facts is None else self.facts.kind.value
+
+    @property
+    def signature(self) -> Signature | None:
+        """The default signature, or else any."""
+        name = self.default or next(iter(self.contents.signatures), None)
+        return None if name is None else self.contents.signatures[name]
 
     @property
     def example(self) -> str | None:
         """A line for a shell that calls the model; None if it has no signature."""
-        name = self.default or next(iter(self.contents.signatures), None)
-        if name is None:
+        if self.signature is None:
             return None
         return curl_line(
-            self.contents.signatures[name],
-            image=any(fact.name == "kind" and fact.value == ModelKind.IMAGE for fact in self.facts),
+            self.signature,
+            image=self.kind is ModelKind.IMAGE,
             columns=self.spec.serving.columns,
-            default=name == self.default,
+            default=self.signature.name == self.default,
         )
 
 
 def look_at(spec: ModelSpec) -> ModelReport:
     """Read the model's files. Raises `ModelError`."""
     found = ModelFormat.SAVED_MODEL if spec.path.is_dir() else file_format(spec.path)
-    if found is ModelFormat.SAVED_MODEL:
-        contents = _saved_model(spec)
-    elif found is ModelFormat.FROZEN_GRAPH:
-        contents = _frozen_graph(spec)
+    size = _size(spec.path)
+    if found in {ModelFormat.KERAS, ModelFormat.HDF5}:
+        contents, graph, refusal = _keras_file(spec)
     else:
-        contents = _keras_file(spec)
-    default = _default(spec, contents.signatures)
-    return ModelReport(spec, found, _size(spec.path), contents, default, _facts(spec))
-
-
-def _saved_model(spec: ModelSpec) -> FileContents:
-    graphs = read_saved_model(spec.path)
-    served = _served(spec, graphs)
-    missing = missing_ops(operations(served.definition.graph_def))
-    version = served.tensorflow_version
-    return FileContents(
-        served.signatures,
-        missing,
-        tuple(graph.tags for graph in graphs),
-        f"TensorFlow {version}" if version else "",
+        contents, graph = _frozen_graph(spec) if found is ModelFormat.FROZEN_GRAPH else _saved_model(spec)
+        refusal = ""
+    facts = None
+    if graph is not None:
+        facts, unclear = _facts(spec, contents.signatures, graph)
+        refusal = refusal or unclear
+    return ModelReport(
+        spec, found, size, contents, default_signature(spec, contents.signatures), facts, refusal
     )
 
 
-def _served(spec: ModelSpec, graphs: Iterable[MetaGraph]) -> MetaGraph:
-    """The graph with the tags that are served. Raises `ModelError`."""
-    wanted = set(spec.serving.tags or DEFAULT_TAGS)
-    there = list(graphs)
-    for graph in there:
-        if set(graph.tags) == wanted:
-            return graph
-    tags = "; ".join(",".join(graph.tags) or "(none)" for graph in there)
-    raise ModelError(
-        f"{spec.path}: has no graph with the tags {','.join(sorted(wanted))}; it has {tags}: "
-        f"set {spec.setting('model.tags', 'model.tags in a model.toml')}"
-    )
+def _facts(spec: ModelSpec, signatures: Mapping[str, Signature], graph: Any) -> tuple[ModelFacts, str]:
+    """The facts, and why a worker would refuse the model, or ""."""
+    try:
+        return model_facts(spec, signatures, graph), ""
+    except ModelError as error:
+        # If only the scaling of pixels is missing, all else follows with any scaling.
+        try:
+            known = replace(spec, input=replace(spec.input, mean=(0.0,), std=(1.0,)))
+            facts = model_facts(known, signatures, graph)
+        except ModelError:
+            raise error from None
+        source = facts.kind.source if spec.input.stated or spec.serving.kind else Source.MODEL
+        return replace(facts, scaling=None, kind=Fact(facts.kind.value, source)), str(error)
 
 
-def _keras_file(spec: ModelSpec) -> FileContents:
-    """What the file says of itself. Where it has been converted, the SavedModel knows the outputs' shapes."""
+def _keras_file(spec: ModelSpec) -> tuple[FileContents, Any, str]:
+    """What the file says of itself, the graph if it has been converted, and why a worker would refuse it."""
     file = read_keras_file(spec.path)
-    saved_model = cached(spec.path)
+    refusal = ""
+    try:
+        check_code(file, trust=spec.serving.trust)
+    except ModelError as error:
+        refusal = str(error)
+    saved_model, graph = cached(spec.path), None
     if saved_model is not None:
-        (graph,) = read_saved_model(saved_model)
-        signatures = graph.signatures
+        # The SavedModel knows the outputs' shapes, and what the graph does.
+        contents, graph = _saved_model(replace(spec, path=saved_model))
+        signatures = contents.signatures
     elif file.inputs:
-        inputs, outputs = (
-            tuple(sorted(infos, key=attrgetter("name"))) for infos in (file.inputs, file.outputs)
-        )
-        signatures = {DEFAULT_SIGNATURE: Signature(DEFAULT_SIGNATURE, inputs, outputs)}
+        signature = Signature(DEFAULT_SIGNATURE, _sorted(file.inputs), _sorted(file.outputs))
+        signatures = {DEFAULT_SIGNATURE: signature}
     else:  # a class that only its own code knows
         signatures = {}
     writer = f"Keras {file.version}" if file.version else ""
-    return FileContents(signatures, writer=writer, code=tuple(map(str, file.code)))
+    return FileContents(signatures, writer=writer, code=tuple(map(str, file.code))), graph, refusal
 
 
-def _frozen_graph(spec: ModelSpec) -> FileContents:
+def _sorted(infos: Iterable[TensorInfo]) -> tuple[TensorInfo, ...]:
+    return tuple(sorted(infos, key=lambda info: info.name))
+
+
+def _saved_model(spec: ModelSpec) -> tuple[FileContents, Any]:
+    graphs = read_saved_model(spec.path)
+    tags = choose_tags(spec.path, spec.serving.tags, [graph.tags for graph in graphs])
+    served = next(graph for graph in graphs if graph.tags == tags)
+    graph, version = served.definition.graph_def, served.tensorflow_version
+    contents = FileContents(
+        {name: _completed(signature, graph) for name, signature in served.signatures.items()},
+        missing_ops(operations(graph)),
+        served.tags,
+        tuple(each.tags for each in graphs),
+        f"TensorFlow {version}" if version else "",
+    )
+    return contents, graph
+
+
+def _completed(signature: Signature, graph: Any) -> Signature:
+    """The signature with what its graph says: whether inputs may be left out, and whether it keeps state."""
+    inputs = tuple(
+        replace(info, optional=(named := named_tensor(graph, info.tensor)) is not None and named.optional)
+        for info in signature.inputs
+    )
+    feeds = [info.tensor for info in inputs if info.tensor]
+    fetches = [info.tensor for info in signature.outputs if info.tensor]
+    return replace(signature, inputs=inputs, stateful=bool(assignment(graph, feeds, fetches)))
+
+
+def _frozen_graph(spec: ModelSpec) -> tuple[FileContents, Any]:
     graph = read_graph(spec.path)
     signatures = _stated(spec, graph) or {DEFAULT_SIGNATURE: frozen_signature(graph)}
-    return FileContents(signatures, missing_ops(operations(graph)))
+    return FileContents(signatures, missing_ops(operations(graph))), graph
 
 
 def _stated(spec: ModelSpec, graph: Any) -> dict[str, Signature]:
@@ -158,27 +193,6 @@ def _tensors(names: str) -> dict[str, str]:
 def _found(graph: Any, tensors: Mapping[str, str]) -> tuple[TensorInfo, ...]:
     found = ((name, named_tensor(graph, tensor)) for name, tensor in sorted(tensors.items()))
     return tuple(replace(info, name=name) for name, info in found if info is not None)
-
-
-def _default(spec: ModelSpec, signatures: Mapping[str, Signature]) -> str | None:
-    if spec.serving.signature is not None or DEFAULT_SIGNATURE in signatures:
-        return spec.serving.signature or DEFAULT_SIGNATURE
-    return next(iter(signatures)) if len(signatures) == 1 else None
-
-
-def _facts(spec: ModelSpec) -> tuple[ShownFact, ...]:
-    """What the description says, and the defaults of what it leaves out."""
-    return (
-        *([ShownFact("kind", spec.serving.kind, "model.toml")] if spec.serving.kind else []),
-        *(
-            [ShownFact("columns", ", ".join(spec.serving.columns), "model.toml")]
-            if spec.serving.columns
-            else []
-        ),
-        ShownFact("labels", str(len(spec.labels)), "labels.txt")
-        if spec.labels
-        else ShownFact("labels", "none", "default"),
-    )
 
 
 def _size(path: Path) -> int:

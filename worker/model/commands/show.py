@@ -16,13 +16,13 @@ from tfleet.worker.model.missing_ops import describe_missing, registered_ops
 from tfleet.worker.model.model_path import ModelPath, ModelUrl
 from tfleet.worker.model.remote_progress import local_model
 from tfleet.worker.model.report import ModelReport, look_at
+from tfleet.worker.model.shown_facts import ShownFact, shown_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tfleet.worker.model.signature import Signature, TensorInfo
 
-_MAX_LABELS: Final = 5
 _MAX_TENSORS: Final = 40
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _UNIT: Final = 1024
@@ -63,7 +63,7 @@ def as_document(report: ModelReport) -> dict[str, Any]:
         "format": report.format.value,
         "bytes": report.size_bytes,
         "writer": report.contents.writer or None,
-        "tags": [list(tags) for tags in report.contents.tags],
+        "tags": [list(tags) for tags in report.contents.all_tags],
         "default_signature": report.default,
         "signatures": {
             name: {
@@ -73,7 +73,8 @@ def as_document(report: ModelReport) -> dict[str, Any]:
             }
             for name, signature in report.contents.signatures.items()
         },
-        "facts": {fact.name: {"value": fact.value, "source": fact.source} for fact in report.facts},
+        "facts": {fact.name: {"value": fact.value, "source": fact.source} for fact in _facts(report)},
+        "refusal": report.refusal or None,
         "labels": list(spec.labels),
         "code": list(report.contents.code),
         "missing_operations": list(report.contents.missing_ops),
@@ -98,13 +99,10 @@ def as_lines(report: ModelReport) -> Iterator[str]:
     yield f"path        {spec.path}"
     by = f", by {report.contents.writer}" if report.contents.writer else ""
     yield f"format      {report.format}{by}, {_size(report.size_bytes)}"
-    if report.contents.tags:
-        yield f"tags        {'; '.join(','.join(tags) or '(none)' for tags in report.contents.tags)}"
-    for fact in report.facts:
-        yield f"{fact.name:<11} {fact.value}  ({fact.source})"
-    if spec.labels:
-        more = ", ..." if len(spec.labels) > _MAX_LABELS else ""
-        yield f"{'':<11} {', '.join(spec.labels[:_MAX_LABELS])}{more}"
+    if report.contents.all_tags:
+        yield f"tags        {'; '.join(','.join(tags) or '(none)' for tags in report.contents.all_tags)}"
+    for fact in _facts(report):
+        yield f"{fact.name:<11} {fact.value}  (from {fact.source})"
     for name, signature in report.contents.signatures.items():
         yield from _signature_lines(signature, default=name == report.default)
     if not report.contents.signatures:
@@ -114,8 +112,14 @@ def as_lines(report: ModelReport) -> Iterator[str]:
     if report.contents.missing_ops:
         names = ", ".join(map(describe_missing, report.contents.missing_ops))
         yield f"missing ops {names}: TensorFlow {registered_ops().version} does not have them"
+    if report.refusal:
+        yield f"refused     {report.refusal}"
     if report.example:
         yield f"call it     {report.example}"
+
+
+def _facts(report: ModelReport) -> tuple[ShownFact, ...]:
+    return () if report.facts is None else shown_facts(report.spec, report.facts, report.signature)
 
 
 def _signature_lines(signature: Signature, *, default: bool) -> Iterator[str]:

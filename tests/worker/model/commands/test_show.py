@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -33,13 +32,16 @@ def test_a_saved_model_is_described(tmp_path: Path) -> None:
     assert lines[0] == "model       colours/3"
     assert f"format      SavedModel, by TensorFlow {tf.__version__}, " in lines[2]
     for line in (
-        "labels      3  (labels.txt)",
+        "kind        image  (from the model)",
+        "labels      3: red, green, blue  (from the labels file)",
+        "size        8 x 8  (from the model)",
+        "activation  softmax  (from the model)",
         "signature   serving_default (default), tensorflow/serving/predict",
         "  input     picture float32[?, 8, 8, 3]",
         "  output    shares float32[?, 3]",
     ):
         assert line in lines
-    assert lines[-1].startswith("call it     python3 -c ")
+    assert lines[-1] == "call it     curl -F data=@photo.jpg localhost:12480"
 
 
 def test_json_has_the_same(tmp_path: Path) -> None:
@@ -48,9 +50,11 @@ def test_json_has_the_same(tmp_path: Path) -> None:
     assert document["default_signature"] == "serving_default"
     (picture,) = document["signatures"]["serving_default"]["inputs"]
     assert (picture["name"], picture["dtype"], picture["shape"]) == ("picture", "float32", [None, 8, 8, 3])
-    assert document["facts"]["labels"] == {"value": "none", "source": "default"}
+    assert document["facts"]["labels"] == {"value": "none", "source": "the default"}
     assert document["missing_operations"] == []
-    assert shlex.split(document["example"])[0] == "python3"
+    assert document["facts"]["kind"] == {"value": "image", "source": "the model"}
+    assert "nothing says how the input picture float32[?, 8, 8, 3] is scaled" in document["refusal"]
+    assert document["example"] == "curl -F data=@photo.jpg localhost:12480"
 
 
 def test_a_frozen_graph_has_the_inputs_that_are_named(tmp_path: Path) -> None:
@@ -82,7 +86,7 @@ def test_another_tag_is_named(tmp_path: Path) -> None:
     (model / "model.toml").write_text('[model]\ntags = ["train"]\n')
     result = _show(model)
     assert result.exit_code == 2
-    assert "has no graph with the tags train; it has serve: set model.tags in " in result.stderr
+    assert "has no graph with the tags ['train']; it has ['serve']" in result.stderr
 
 
 def test_what_is_no_model_is_exit_code_2(tmp_path: Path) -> None:
