@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, Final, TypeVar, cast, get_args
 
 import click
 
@@ -27,12 +27,22 @@ _T = TypeVar("_T")
 PORT = click.IntRange(0, 65535)
 
 
+OPTIONS: Final = "options"
+"""The key of a field's metadata that names the dataclass of further parameters."""
+
+
 def take_options(kind: type[_T], values: dict[str, Any], *, prefix: str = "") -> _T:
     """Remove the values of a dataclass's fields from a command's parameters, and return them as that
-    dataclass. With the prefix `drain_` the field `grace_s` is the parameter `drain_grace_s`.
+    dataclass. With the prefix `drain_` the field `grace_s` is the parameter `drain_grace_s`. A field with the
+    metadata `options` is a dataclass of further parameters.
     """
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: values.pop(prefix + name) for name in names if prefix + name in values})
+    taken: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if (nested := field.metadata.get(OPTIONS)) is not None:
+            taken[field.name] = take_options(nested, values, prefix=prefix)
+        elif prefix + field.name in values:
+            taken[field.name] = values.pop(prefix + field.name)
+    return kind(**taken)
 
 
 def options_as(kind: type, parameter: str, *, prefix: str = "") -> Callable[[_F], _F]:

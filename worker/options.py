@@ -5,19 +5,20 @@ drain.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
-from tfleet.discovery.options import cors_origin_option, drain_options, max_body_bytes_option
+from tfleet.discovery.options import OPTIONS, cors_origin_option, drain_options, max_body_bytes_option
 from tfleet.worker.decoders.limits import DEFAULT_DECODE_TIMEOUT_S
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS
 from tfleet.worker.inference.precision import DEFAULT_TOLERANCE, WANTED_PRECISIONS, WantedPrecision
 from tfleet.worker.model import ModelSpec, find_model
 from tfleet.worker.model.model_path import ModelPath, ModelUrl
 from tfleet.worker.model.remote_progress import local_model
+from tfleet.worker.model.spec import ACTIVATIONS, Activation
 from tfleet.worker.wsgi.admission_queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -50,6 +51,16 @@ def model_options(command: _F) -> _F:
             "--input-std",
             type=float,
             help="Standard deviation for a .pb file: the difference is divided by it.",
+        ),
+        click.option(
+            "--activation",
+            type=click.Choice(ACTIVATIONS),
+            help="What turns an image model's output into probabilities.  [default: what the graph ends in; "
+            "without that, answers have scores]",
+        ),
+        click.option(
+            "--signature",
+            help="The signature for requests that name none.  [default: serving_default, or the only one]",
         ),
         click.option(
             "--trust",
@@ -153,25 +164,34 @@ def _with(command: _F, *options: Callable[[_F], _F]) -> _F:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """The values of `model_options`; see `find_model`."""
+class GraphOptions:
+    """What describes a model without model.toml; see `find_model`."""
 
-    model: Path | ModelUrl | None
     labels: Path | None
     input_layer: str | None
     output_layer: str | None
     input_size: int | None
     input_mean: float | None
     input_std: float | None
+    activation: Activation | None
+    signature: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """The values of `model_options`; see `find_model`."""
+
+    model: Path | ModelUrl | None
     trust: bool
+    graph: GraphOptions = field(metadata={OPTIONS: GraphOptions})
 
     def find(self, *, log: Any = None) -> ModelSpec:
         """The model, fetched first if `model` is a URL. Raises `ModelError`.
 
         A fetch says in the log how far it is, or on standard error without a `log`.
         """
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return find_model(local_model(values.pop("model"), log=log), **values)
+        values = {each.name: getattr(self.graph, each.name) for each in fields(self.graph)}
+        return find_model(local_model(self.model, log=log), trust=self.trust, **values)
 
 
 @dataclass(frozen=True, slots=True)

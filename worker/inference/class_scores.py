@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.facts import Source
 
 if TYPE_CHECKING:
@@ -57,11 +58,18 @@ def class_scores(
     """The scores of a model whose graph gives `classes` numbers for an image.
 
     `labels` are those that are stated or found; there may be none. `sum_to_one` says that the rows are
-    probabilities, though the graph ends in no softmax.
+    probabilities, though the graph ends in no softmax. Raises `ModelError` if one number that is no
+    probability has two labels.
     """
     activation = facts.activation
     known: Activation = "none" if activation is None else activation.value
     applied = known if activation is not None and activation.source is not Source.MODEL else "none"
+    if classes == 1 and len(labels) == _TWO_LABELS and known != "sigmoid":
+        where = spec.setting("output.activation", "--activation")
+        raise ModelError(
+            f"{spec.path}: gives one number, which is no sigmoid, for two labels: set {where} to sigmoid "
+            "if it is a logit, or give one label"
+        )
     two_of_one = classes == 1 and known == "sigmoid" and len(labels) in {0, _TWO_LABELS}
     numbers = tuple(str(number) for number in range(_TWO_LABELS if two_of_one else classes))
     return ClassScores(

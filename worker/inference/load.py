@@ -13,6 +13,7 @@ from tfleet.worker.inference.precision import PrecisionChoice, Tuning, cpu_obsta
 from tfleet.worker.inference.told import tell
 from tfleet.worker.memory import trim
 from tfleet.worker.metrics import WorkerMetrics
+from tfleet.worker.model.facts import saved_model_facts
 from tfleet.worker.model.keras.cache import as_saved_model
 from tfleet.worker.model.spec import ModelSpec
 
@@ -41,6 +42,8 @@ def load_warm(
         # This raises: the operator should not have to wait for the import of TensorFlow to read it.
         fall_back_to_float32(tuning.precision, obstacle)
     spec = as_saved_model(spec, log)
+    if spec.path.is_dir() and spec.input.tensor is None and spec.output.tensor is None:
+        saved_model_facts(spec)  # raises what can be told without waiting for TensorFlow
     began_s = time.perf_counter()
     with report_illegal_instruction(cpuinfo):
         import tfleet.worker.model.tensorflow  # noqa: F401, PLC0415 - imports TensorFlow

@@ -13,7 +13,9 @@ from tfleet.worker.image.geometry import Scaling
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.graph_facts import GraphFacts, PixelRange, graph_facts
 from tfleet.worker.model.kind import ModelKind, kind_of
+from tfleet.worker.model.saved_model_proto import read_saved_model
 from tfleet.worker.model.signature import DEFAULT_SIGNATURE
+from tfleet.worker.model.tags import choose_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +73,14 @@ def model_facts(spec: ModelSpec, signatures: Mapping[str, Signature], definition
     return find_facts(
         spec, signature, GraphFacts() if signature is None else graph_facts(definition, signature)
     )
+
+
+def saved_model_facts(spec: ModelSpec) -> ModelFacts:
+    """The facts of a SavedModel, read from its file. Raises `ModelError`."""
+    graphs = read_saved_model(spec.path)
+    tags = choose_tags(spec.path, spec.serving.tags, [each.tags for each in graphs])
+    graph = next(each for each in graphs if each.tags == tags)
+    return model_facts(spec, graph.signatures, graph.definition.graph_def)
 
 
 def default_signature(spec: ModelSpec, signatures: Mapping[str, Signature]) -> str | None:

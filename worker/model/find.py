@@ -21,7 +21,7 @@ from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.formats import ModelFormat, file_format
 from tfleet.worker.model.manifest import Manifest, read_labels, read_manifest
 from tfleet.worker.model.saved_model_proto import SAVED_MODEL, read_saved_model
-from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec
+from tfleet.worker.model.spec import Activation, InputSpec, ModelSpec, OutputSpec, ServingSpec
 from tfleet.worker.model.variables import check_files
 
 DEFAULT_MODEL: Final = Path(__file__).parents[1] / "models" / "efficientnet-lite0"
@@ -69,6 +69,8 @@ def find_model(
     input_size: int | None = None,
     input_mean: float | None = None,
     input_std: float | None = None,
+    activation: Activation | None = None,
+    signature: str | None = None,
     trust: bool = False,
 ) -> ModelSpec:
     """Find and describe the model at `path`, or the default model if it is None.
@@ -84,32 +86,29 @@ def find_model(
         "--input-size": input_size,
         "--input-mean": input_mean,
         "--input-std": input_std,
+        "--activation": activation,
+        "--signature": signature,
     }
     options = [name for name, value in given.items() if value is not None]
     if path is None:
         path = DEFAULT_MODEL
         if options:
             raise ModelError(f"{', '.join(options)} describe a model: name it with --model")
-    if input_size is not None and input_size < 1:
-        raise ModelError("--input-size must be at least 1 pixel")
-    if input_std == 0:
-        raise ModelError("--input-std must not be 0: pixels are divided by it")
+    output = OutputSpec(output_layer, activation)
+    by_options = Manifest(
+        _input(input_layer, input_size, input_mean, input_std), output, ServingSpec(signature=signature)
+    )
     place = _place(path)
     if place.graph.is_dir():
         _check_saved_model(place.graph)
-    manifest = None if place.folder is None else place.folder / MANIFEST
-    if manifest is not None and manifest.exists():
-        if options:
-            raise ModelError(
-                f"{path}: is a model folder, and its {MANIFEST} describes the model: "
-                f"remove {', '.join(options)}"
-            )
-        described, said = manifest, read_manifest(manifest)
-    else:
-        size = None if input_size is None else (input_size, input_size)
-        mean, std = _vector(input_mean), _vector(input_std)
-        read_input = InputSpec(tensor=input_layer, size=size, mean=mean, std=std)
-        described, said = None, Manifest(read_input, OutputSpec(tensor=output_layer))
+    described = None if place.folder is None else place.folder / MANIFEST
+    if described is not None and not described.exists():
+        described = None
+    if described is not None and options:
+        raise ModelError(
+            f"{path}: is a model folder, and its {MANIFEST} describes the model: remove {', '.join(options)}"
+        )
+    said = by_options if described is None else read_manifest(described)
     return ModelSpec(
         name=place.name,
         version=place.version,
@@ -134,6 +133,16 @@ def manifest_file(path: Path) -> Path:
         if [each.name for each in alone] != [path.name]:
             raise ModelError(f"{path}: move it to a folder of its own, such as {path.stem}/1, and name that")
     return folder / MANIFEST
+
+
+def _input(tensor: str | None, size: int | None, mean: float | None, std: float | None) -> InputSpec:
+    """The input that the options describe. Raises `ModelError`."""
+    if size is not None and size < 1:
+        raise ModelError("--input-size must be at least 1 pixel")
+    if std == 0:
+        raise ModelError("--input-std must not be 0: pixels are divided by it")
+    sides = None if size is None else (size, size)
+    return InputSpec(tensor=tensor, size=sides, mean=_vector(mean), std=_vector(std))
 
 
 def _vector(number: float | None) -> tuple[float, ...] | None:

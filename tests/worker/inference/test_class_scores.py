@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tfleet.worker.inference.class_scores import ClassScores, are_probabilities, class_scores
+from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.facts import find_facts
 from tfleet.worker.model.graph_facts import GraphFacts
 from tfleet.worker.model.kind import ModelKind
@@ -73,6 +74,13 @@ def test_one_sigmoid_with_one_label_is_its_probability() -> None:
 def test_one_number_that_is_no_sigmoid_is_a_score() -> None:
     scores = _scores(1)
     assert (scores.labels, scores.probabilities) == (("0",), False)
+
+
+def test_one_number_that_is_no_sigmoid_has_no_two_labels() -> None:
+    with pytest.raises(ModelError, match="no sigmoid, for two labels: set --activation to sigmoid"):
+        _scores(1, ("cat", "dog"))
+    stated = _scores(1, ("cat", "dog"), activation="sigmoid")
+    assert stated(_rows([0.0])).tolist() == [[0.5, 0.5]]
 
 
 def test_rows_that_sum_to_one_are_probabilities() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.pictures import COLOURS, write_labels
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.find import find_model
-from tfleet.worker.model.spec import InputSpec, OutputSpec
+from tfleet.worker.model.spec import InputSpec, OutputSpec, ServingSpec
 
 # A GraphDef of one node, and the two fields of a SavedModel.
 GRAPH = b"\x0a\x10\x0a\x01x\x12\x0bPlaceholder"
@@ -82,10 +82,13 @@ def test_a_frozen_graph_is_described_by_options(tmp_path: Path) -> None:
         input_size=299,
         input_mean=128,
         input_std=128,
+        activation="softmax",
+        signature="classify",
     )
     assert (spec.label, spec.path, spec.labels, spec.described_by) == ("output_graph/0", graph, COLOURS, None)
     assert spec.input == InputSpec("Mul", (299, 299), mean=(128,), std=(128,))
-    assert spec.output == OutputSpec("final_result:0")
+    assert spec.output == OutputSpec("final_result:0", "softmax")
+    assert spec.serving == ServingSpec(signature="classify")
 
 
 def test_a_bare_saved_model_is_described_by_options(tmp_path: Path) -> None:
