@@ -61,7 +61,9 @@ class WorkerMetrics:
             registry=self._registry,
         )
         self.waiting = Gauge(
-            "tfleet_worker_waiting", "Decoded images that wait for the session", registry=self._registry
+            "tfleet_worker_waiting",
+            "Decoded inputs that wait for the session",
+            registry=self._registry,
         )
         self.queue_requests = Gauge(
             "tfleet_worker_queue_requests", "Requests that wait for a thread", registry=self._registry

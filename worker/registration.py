@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Final
 
 from tfleet.discovery.registration.heartbeat import Registration
@@ -50,8 +51,13 @@ class WorkerRegistration:
         while self._test is not None and not self._test.wait_settled(_POLL_INTERVAL_S):
             pass
 
-    def join(self) -> None:
-        """Register the worker as soon as its address has been tested."""
+    def join(self, kind: str = "", *, stateful: bool = False) -> None:
+        """Register the worker as soon as its address has been tested, with what is known of its model by
+        now.
+        """
+        if self._registration is not None:
+            known = replace(self._registration.instance, kind=kind, stateful=stateful)
+            self._registration.instance = known
         self._wanted.set()
 
     def leave(self) -> None:

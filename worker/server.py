@@ -37,6 +37,10 @@ from tfleet.worker.address.addresses import WorkerAddresses, why_untested
 from tfleet.worker.api.app import WorkerIdentity, make_app
 from tfleet.worker.api.classify import Classify
 from tfleet.worker.api.middleware import refusals
+from tfleet.worker.api.model_page import is_stateful
+from tfleet.worker.api.model_routes import Predictions
+from tfleet.worker.api.predict import Predict
+from tfleet.worker.api.protocols.native import InputLimits
 from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.decoders.metrics import DecoderMetrics
 from tfleet.worker.image.isolated_decode import COMMAND
@@ -125,8 +129,10 @@ def serve(settings: WorkerSettings) -> None:
     decoders = DecoderPool(COMMAND, settings.decoding.pool_limits, log=log)
     metrics.include(DecoderMetrics(decoders))
     classify = Classify(lifecycle, metrics, settings.decoding.image_limits, decoders=decoders, memory=memory)
+    limits = replace(InputLimits(), body_bytes=settings.http.body_limits.max_bytes)
+    predictions = Predictions(instance, lifecycle, classify, Predict(lifecycle, metrics, limits, memory))
     app = make_app(
-        WorkerIdentity(instance, addresses, lifecycle), classify, metrics, stop.ask, settings.http.cors
+        WorkerIdentity(instance, addresses, lifecycle), predictions, metrics, stop.ask, settings.http.cors
     )
     admission = server.start(app, instance.id, refusals(instance, metrics), settings.http.cors, stop.fail)
     try:
@@ -141,7 +147,7 @@ def serve(settings: WorkerSettings) -> None:
         lifecycle.loaded(model)
         registration.wait_admitted()
         lifecycle.ready(model)
-        registration.join()
+        registration.join(str(model.facts.kind.value), stateful=is_stateful(model))
         log.info("worker ready", address=str(instance.address))
         stop.wait()
         log.info("worker draining", in_flight=server.busy, waiting=server.queue.waiting)

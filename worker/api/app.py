@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from flask import Flask, Response, jsonify, request
 
@@ -14,19 +14,25 @@ from tfleet.contract.origin import foreign_host, foreign_page, machine
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.discovery.instance import Instance
 from tfleet.worker.address.addresses import WorkerAddresses
-from tfleet.worker.api.classify import Classify, Ranking
-from tfleet.worker.api.middleware import allow_origins, observe, report_errors, set_timing
+from tfleet.worker.api.middleware import allow_origins, observe, report_errors
+from tfleet.worker.api.model_page import example_line
+from tfleet.worker.api.model_routes import Predictions, add_model_pages, add_prediction_routes
 from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.lifecycle import Lifecycle, LifecycleState
 from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.wsgi.environ import REJECTED
 
+if TYPE_CHECKING:
+    from tfleet.worker.inference.loaded_model import LoadedModel
+
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _MOST_ID_CHARS: Final = 200
 
 
-def help_page(host: str) -> str:
+def help_page(host: str, model: LoadedModel | None = None) -> str:
     """A short text with lines to paste; `host` is how the client reached the worker."""
+    if model is not None and model.classifier is None:
+        return _help_for_tensors(host, model)
     return f"""\
 This is one worker of a tfleet. It classifies images:
 
@@ -34,6 +40,17 @@ This is one worker of a tfleet. It classifies images:
   curl -X POST -F image=@cat.jpg 'http://{host}/predict'
 
 ?top=N            how many labels, best first
+GET /worker       this worker's address, /healthz, /readyz, /metrics
+"""
+
+
+def _help_for_tensors(host: str, model: LoadedModel) -> str:
+    return f"""\
+This is one worker of a tfleet. It serves {model.spec.label} ({model.facts.kind.value}):
+
+  {example_line(model, host)}
+
+GET /models/NAME  the model's inputs and outputs, with an example of each signature
 GET /worker       this worker's address, /healthz, /readyz, /metrics
 """
 
@@ -49,7 +66,7 @@ class WorkerIdentity:
 
 def make_app(
     identity: WorkerIdentity,
-    classify: Classify,
+    predictions: Predictions,
     metrics: WorkerMetrics,
     drain: Callable[[], None],
     cors: Cors = CORS_OFF,
@@ -60,11 +77,13 @@ def make_app(
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # //healthz is another path than /healthz, as at the proxy
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask types the provider's base class only
-    observe(app, identity.instance, metrics, lambda: classify.waiting)
+    observe(app, identity.instance, metrics, lambda: predictions.waiting)
+    metrics.waiting.set_function(lambda: predictions.waiting)
     report_errors(app, metrics)
     if cors:
         allow_origins(app, cors)
-    _classification(app, classify)
+    add_prediction_routes(app, predictions)
+    add_model_pages(app, identity.instance, identity.lifecycle, predictions)
     _about(app, identity)
     machine()  # which looks its name up, so that it is there when it is asked for
     _leaving(app, identity, drain)
@@ -72,28 +91,12 @@ def make_app(
     return app
 
 
-def _classification(app: Flask, classify: Classify) -> None:
-    def ranking() -> Ranking:
-        found, timing = classify(request)
-        set_timing(timing)
-        return found
-
-    @app.post("/")
-    def classify_plain() -> Response:
-        return jsonify([[label, round(p, 6)] for label, p in ranking()])
-
-    @app.post("/predict")
-    def predict() -> Response:
-        rows = [{"label": label, "probability": round(p, 6)} for label, p in ranking()]
-        return jsonify({"success": True, "predictions": rows})
-
-
 def _about(app: Flask, identity: WorkerIdentity) -> None:
     instance, addresses = identity.instance, identity.addresses
 
     @app.get("/")
     def show_help() -> Response:
-        return _text(help_page(request.host))
+        return _text(help_page(request.host, identity.lifecycle.model))
 
     @app.get("/worker")
     def address() -> Response:

@@ -1,21 +1,19 @@
-"""Classifies the image of a request: checks it, decodes the image, runs the model, and ranks the labels.
-
-Unknown query parameters are rejected: if `?topn=1` were ignored, the client would not notice its mistake.
-"""
+"""Classifies the image of a request: checks it, decodes the image, runs the model, and ranks the labels."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flask import Request
-from werkzeug.datastructures import MultiDict
 
-from tfleet.contract.names import DEFAULT_TOP, REQUEST_TIMEOUT_MS, TICKET_QUERY, whole_number
-from tfleet.contract.problem import Problem, ProblemError
-from tfleet.worker.api.problems import RejectedError
+from tfleet.contract.names import TICKET_QUERY
+from tfleet.contract.problem import ProblemError
+from tfleet.worker.api.problems import RejectedError, takes_no_images
+from tfleet.worker.api.query import PARAMETERS, TOP, check_parameters, wanted_labels, wanted_signature
+from tfleet.worker.api.turn import Turn, take_turn
 from tfleet.worker.api.upload import image_bytes
 from tfleet.worker.decoders import (
     CallerGoneError,
@@ -31,52 +29,20 @@ from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.memory import MemoryTrimmer
 from tfleet.worker.metrics import StageTimes, WorkerMetrics
 from tfleet.worker.rejection import Rejection
-from tfleet.worker.wsgi.environ import ARRIVED, BEGUN, CLIENT_GONE, REJECTED
+from tfleet.worker.wsgi.environ import CLIENT_GONE
 
 if TYPE_CHECKING:
     from tfleet.worker.inference import Classifier, PreparedImage, Probabilities
 
-_TOP: Final = "top"
-# `ticket` may occur twice: a proxy that redirects puts its own before the client's. TicketCheck reads the
-# first.
-_KNOWN: Final = frozenset({_TOP, TICKET_QUERY})
-_MAX_NAMED: Final = 3
-_MAX_CHARS: Final = 20
+_KNOWN: Final = frozenset({TOP, TICKET_QUERY})
 
 
-def wanted_labels(query: MultiDict[str, str], classes: int) -> int:
-    """The number of labels to answer with: `?top=N`, 1 to `classes`; by default 5, or all if there are fewer.
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Labels with their scores, best first, and whether the scores are probabilities."""
 
-    Raises ProblemError (400) for any other value or parameter.
-    """
-    _check_names(query)
-    asked = query.getlist(_TOP)
-    if not asked:
-        return min(DEFAULT_TOP, classes)
-    if len(asked) > 1:
-        raise ProblemError(Problem(400, f"?{_TOP}= occurs {len(asked)} times: send it once"))
-    top = whole_number(asked[0])
-    if not top or top > classes:
-        detail = (
-            f"?{_TOP}= is {asked[0][:_MAX_CHARS]!r}, not a number from 1 to {classes}, the model's classes"
-        )
-        raise ProblemError(Problem(400, detail))
-    return top
-
-
-def _check_names(query: MultiDict[str, str]) -> None:
-    unknown = sorted(query.keys() - _KNOWN)
-    if not unknown:
-        return
-    named = ", ".join(repr(name[:_MAX_CHARS]) for name in unknown[:_MAX_NAMED])
-    more = f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
-    raise ProblemError(
-        Problem(400, f"unknown query parameter {named}{more}: the only one is {_TOP}, as in ?{_TOP}=5")
-    )
-
-
-Ranking = Sequence[tuple[str, float]]
-"""Labels with their probabilities, best first."""
+    labels: Sequence[tuple[str, float]]
+    probabilities: bool
 
 
 class Classify:
@@ -99,7 +65,6 @@ class Classify:
         self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(
             self._run, first_of(self._batch_sizes), self._concurrent_runs
         )
-        metrics.waiting.set_function(lambda: self.waiting)
 
     @property
     def waiting(self) -> int:
@@ -107,48 +72,36 @@ class Classify:
         return self._batcher.waiting
 
     def __call__(self, request: Request) -> tuple[Ranking, StageTimes]:
-        """Return the labels and the times of the stages.
+        """The labels, and the times of the stages.
 
         Raises RejectedError (nothing was computed), ProblemError and ImageError.
         """
-        began_s = time.perf_counter()
-        # The cheap reasons to reject come first: an overloaded worker must spend nothing on what it rejects.
-        if self._lifecycle.refuses(request.environ.get(BEGUN, began_s)):
-            raise RejectedError(Rejection.DRAINING)
-        classifier = self._lifecycle.classifier
+        model, turn = take_turn(request, self._lifecycle)
+        classifier = model.classifier
         if classifier is None:
-            raise RejectedError(Rejection.STARTING)
-        rejection: Rejection | None = request.environ.get(REJECTED)
-        if rejection is not None:
-            raise RejectedError(rejection)
-        arrived_s = request.environ.get(ARRIVED, began_s)
-        deadline_s = _deadline_s(request, arrived_s)
-        if began_s >= deadline_s:
-            raise RejectedError(Rejection.DEADLINE)
+            raise ProblemError(takes_no_images(model))
+        check_parameters(request.args, _KNOWN if wanted_signature(request.args) is None else PARAMETERS)
         top = wanted_labels(request.args, len(classifier.labels))
-        prepared = self._prepare(classifier, request, arrived_s, deadline_s)
+        prepared = self._prepare(classifier, request, turn)
         decoded_s = time.perf_counter()
         try:
-            result = self._batcher(prepared, deadline_s)
+            result = self._batcher(prepared, turn.deadline_s)
         except OverdueError:
             raise RejectedError(Rejection.DEADLINE) from None
         timing = StageTimes(
-            decode_ms=(decoded_s - began_s) * 1000,
-            queue_ms=(began_s - arrived_s + result.queue_s) * 1000,
+            decode_ms=(decoded_s - turn.began_s) * 1000,
+            queue_ms=(turn.began_s - turn.arrived_s + result.queue_s) * 1000,
             infer_ms=result.infer_s * 1000,
             batch=result.batch,
         )
         self._metrics.classified(timing)
-        return classifier.top(result.row, top), timing
+        return Ranking(classifier.top(result.row, top), classifier.scores.probabilities), timing
 
-    def _prepare(
-        self, classifier: Classifier, request: Request, arrived_s: float, deadline_s: float
-    ) -> PreparedImage:
+    def _prepare(self, classifier: Classifier, request: Request, turn: Turn) -> PreparedImage:
         body = image_bytes(request)
         self._memory.note(len(body))
-        isolated = isolated_decoder(
-            self._decoders, arrived_s, deadline_s, request.environ.get(CLIENT_GONE, lambda: False)
-        )
+        gone = request.environ.get(CLIENT_GONE, lambda: False)
+        isolated = isolated_decoder(self._decoders, turn.arrived_s, turn.deadline_s, gone)
         try:
             return classifier.prepare(body, self._limits, isolated)
         except DecodersBusyError:
@@ -173,18 +126,3 @@ class Classify:
         classifier = self._lifecycle.classifier
         assert classifier is not None, "images are only prepared once it is loaded"
         return classifier
-
-
-def _deadline_s(request: Request, arrived_s: float) -> float:
-    """The deadline of a request by `time.perf_counter`; infinite if it names none. Raises ProblemError
-    (400).
-    """
-    asked = request.headers.get(REQUEST_TIMEOUT_MS)
-    if asked is None:
-        return math.inf
-    asked_ms = whole_number(asked)
-    if not asked_ms:
-        raise ProblemError(
-            Problem(400, f"{REQUEST_TIMEOUT_MS}: {asked[:20]!r} is not a number of milliseconds above 0")
-        )
-    return arrived_s + asked_ms / 1000

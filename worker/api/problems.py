@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
@@ -12,6 +13,9 @@ from tfleet.contract.problem import Problem
 from tfleet.contract.ticket import LIFETIME_S, MAX_CLOCK_SKEW_S
 from tfleet.worker.image.errors import ImageError, TooCostlyError, TooManyPixelsError, UnsupportedFormatError
 from tfleet.worker.rejection import Rejection
+
+if TYPE_CHECKING:
+    from tfleet.worker.inference.loaded_model import LoadedModel
 
 _IMAGE_STATUS = ((TooManyPixelsError, 413), (TooCostlyError, 413), (UnsupportedFormatError, 415))
 
@@ -101,10 +105,22 @@ def image_problem(error: ImageError) -> Problem:
     return Problem(status, str(error))
 
 
+def takes_no_images(model: LoadedModel) -> Problem:
+    """The problem document for an image that is sent to a model of another kind."""
+    name, kind = model.spec.name, model.facts.kind.value
+    return Problem(
+        415,
+        f"the model {name} takes no images (its kind is {kind}): send its inputs to POST /predict; GET "
+        f"/models/{name} shows an example",
+    )
+
+
 def http_problem(error: HTTPException, method: str, path: str) -> Problem:
     """The problem document for one of Werkzeug's HTTP errors."""
     if isinstance(error, NotFound):
-        return Problem(404, f"there is no {path}: send images to POST / or POST /predict")
+        return Problem(
+            404, f"there is no {path}: send images to POST / or POST /predict, and see GET /models"
+        )
     if isinstance(error, MethodNotAllowed):
         allowed = tuple(sorted(error.valid_methods or ()))
         return Problem(405, f"{path} does not allow {method}: use {' or '.join(allowed)}", allow=allowed)

@@ -117,9 +117,7 @@ def image_bytes(request: Request) -> bytes:
 
     Raises ProblemError: 400 for no image or several, 415 for a body of another kind.
     """
-    encoding = request.content_encoding
-    if encoding and encoding != "identity":
-        raise ProblemError(Problem(415, f"Content-Encoding: {encoding[:40]} is not supported"))
+    check_encoding(request)
     kind = request.mimetype
     if kind.startswith("image/"):
         return request.get_data(cache=False)
@@ -134,6 +132,13 @@ def image_bytes(request: Request) -> bytes:
     if kind in ("", _URL_ENCODED):
         return _untyped_body(request)
     raise _unsupported(kind)
+
+
+def check_encoding(request: Request) -> None:
+    """Raise ProblemError (415) for a body that is compressed."""
+    encoding = request.content_encoding
+    if encoding and encoding != "identity":
+        raise ProblemError(Problem(415, f"Content-Encoding: {encoding[:40]} is not supported"))
 
 
 def _field(request: Request) -> bytes:

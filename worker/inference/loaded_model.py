@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from tfleet.worker.inference.batch_check import BatchCheck
+    from tfleet.worker.inference.class_scores import ClassScores
     from tfleet.worker.inference.classifier import Classifier
     from tfleet.worker.inference.model_session import ModelSession
     from tfleet.worker.inference.predictor import Predictor
@@ -36,6 +37,10 @@ class LoadedModel(Protocol):
     @property
     def classifier(self) -> Classifier | None:
         """The model as a classifier of images; None if it is none."""
+
+    @property
+    def scores(self) -> ClassScores | None:
+        """What becomes of the default signature's rows where they are scores of classes; None elsewhere."""
 
     @property
     def form(self) -> str:

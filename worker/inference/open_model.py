@@ -21,9 +21,9 @@ def load_model(spec: ModelSpec, *, cpus: int | None = None, precision: Precision
     Raises `ModelError`; no session is left open then.
     """
     session = ModelSession.load(spec, cpus=cpus, precision=precision)
-    if session.facts.kind.value is not ModelKind.IMAGE:
-        return TensorModel(session)
     try:
+        if session.facts.kind.value is not ModelKind.IMAGE:
+            return TensorModel(session)
         return Classifier.of(session)
     except BaseException:
         session.close()

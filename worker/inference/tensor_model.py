@@ -12,6 +12,7 @@ import numpy as np
 from tfleet.worker.inference.batch_check import BatchCheck, check_batches
 from tfleet.worker.inference.errors import BadInputError
 from tfleet.worker.inference.predictor import Predictor
+from tfleet.worker.inference.row_scores import row_scores
 from tfleet.worker.model.errors import ModelError, first_line
 from tfleet.worker.model.tensorflow import tf
 
@@ -28,6 +29,8 @@ class TensorModel:
         self.spec = session.spec
         self.facts = session.facts
         self.session = session
+        default = None if session.default is None else session.signatures[session.default]
+        self.scores = row_scores(session.spec, default, session.graph_facts)
         self.predictor = Predictor(session)
         self.concurrent_runs = session.concurrent_runs
         self.batch_sizes: tuple[int, ...] = (1,)

@@ -29,6 +29,8 @@ def tell(model: LoadedModel, log: Any) -> None:
     if model.classifier is not None:
         said["labels"] = f"{len(model.classifier.labels)} (from {model.classifier.labels_source})"
         said["activation"] = str(facts.activation)
+    elif model.scores is not None:
+        said["labels"] = len(model.scores.labels)
     if facts.stateful.value:
         said["stateful"] = str(facts.stateful)
     log.info("model described", **said)
@@ -36,7 +38,7 @@ def tell(model: LoadedModel, log: Any) -> None:
 
 
 def _warn(model: LoadedModel, log: Any) -> None:
-    if model.classifier is not None and not model.classifier.scores.probabilities:
+    if model.scores is not None and not model.scores.probabilities:
         log.warning(
             "the model's outputs are not probabilities: answers call them scores",
             hint="set activation in [output] of model.toml, or --activation, to softmax or sigmoid",

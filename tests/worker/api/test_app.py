@@ -309,13 +309,20 @@ def test_the_session_is_made_once_for_100_requests_in_8_threads() -> None:
 
 
 def test_an_unexpected_failure_is_a_500_document(classifier: Classifier) -> None:
+    loaded = classifier
+
     class Broken:
-        spec = classifier.spec
+        labels = loaded.labels
+        predictor = loaded.predictor
+
+        @property
+        def classifier(self) -> "Broken":
+            return self
 
         def prepare(self, *_: Any) -> None:
             raise ZeroDivisionError("a secret of the house")
 
-    with serving(Broken()) as (worker, _):  # type: ignore[arg-type] # only what is asked of it
+    with serving(Broken()) as (worker, _):
         answer = post(worker, files={"data": CAT})
         assert "log" in problem(answer, 500)
         assert "secret" not in answer.text

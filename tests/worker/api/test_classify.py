@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from tests.support.running_worker import serving
 from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 from tfleet.contract.problem import ProblemError
-from tfleet.worker.api.classify import wanted_labels
+from tfleet.worker.api.query import check_parameters, wanted_labels
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.admission_queue import QueueLimits
@@ -31,6 +32,8 @@ class Gated:
     """A classifier whose decoder and session stop while their gates are shut. It notes what was decoded."""
 
     labels = ("only",)
+    scores = SimpleNamespace(probabilities=True)
+    predictor = SimpleNamespace(waiting=0)
     batch_sizes = (1, 2, 4)
     concurrent_runs = 1
 
@@ -104,7 +107,7 @@ class Scene:
 def scene(*, threads: int = 1, max_queue: int = 9) -> Iterator[Scene]:
     gated = Gated()
     limits = QueueLimits(max_queue, max_bytes=1000)
-    with serving(gated, threads=threads, queue_limits=limits) as (address, lifecycle):  # type: ignore[arg-type] # only what is asked of it
+    with serving(gated, threads=threads, queue_limits=limits) as (address, lifecycle):
         with ThreadPoolExecutor(8) as pool:
             try:
                 yield Scene(gated, address, lifecycle, pool)
@@ -219,7 +222,9 @@ def test_the_queue_counts_waits_for_thread_and_session() -> None:
 
 
 def wanted(*query: tuple[str, str], classes: int = 10) -> int:
-    return wanted_labels(MultiDict(query), classes)
+    asked = MultiDict(query)
+    check_parameters(asked, ("top", "ticket"))
+    return wanted_labels(asked, classes)
 
 
 def refusal(*query: tuple[str, str]) -> str:

@@ -1,0 +1,68 @@
+"""The parameters in the query of a prediction.
+
+Unknown ones are rejected: if `?topn=1` were ignored, the client would not notice its mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from werkzeug.datastructures import MultiDict
+
+from tfleet.contract.names import DEFAULT_TOP, TICKET_QUERY, whole_number
+from tfleet.contract.problem import Problem, ProblemError
+
+TOP: Final = "top"
+SIGNATURE: Final = "signature"
+PARAMETERS: Final = frozenset({TOP, SIGNATURE, TICKET_QUERY})
+"""The parameters that are no columns of a table. `ticket` may occur twice: a proxy that redirects puts its
+own before the client's. TicketCheck reads the first.
+"""
+
+_MAX_NAMED: Final = 3
+_MAX_CHARS: Final = 20
+
+
+def wanted_labels(query: MultiDict[str, str], classes: int) -> int:
+    """The number of labels to answer with: `?top=N`, 1 to `classes`; by default 5, or all if there are fewer.
+
+    Raises ProblemError (400) for any other value.
+    """
+    asked = _once(query, TOP)
+    if asked is None:
+        return min(DEFAULT_TOP, classes)
+    top = whole_number(asked)
+    if not top or top > classes:
+        detail = f"?{TOP}= is {asked[:_MAX_CHARS]!r}, not a number from 1 to {classes}, the model's classes"
+        raise ProblemError(Problem(400, detail))
+    return top
+
+
+def wanted_signature(query: MultiDict[str, str]) -> str | None:
+    """The name in `?signature=NAME`, or None. Raises ProblemError (400) if it occurs twice."""
+    return _once(query, SIGNATURE)
+
+
+def check_parameters(query: MultiDict[str, str], known: Collection[str]) -> None:
+    """Raise ProblemError (400) if the query has a parameter that is not `known`."""
+    unknown = sorted(query.keys() - frozenset(known))
+    if not unknown:
+        return
+    named = ", ".join(repr(name[:_MAX_CHARS]) for name in unknown[:_MAX_NAMED])
+    more = f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
+    raise ProblemError(Problem(400, f"unknown query parameter {named}{more}: {_there_are(known)}"))
+
+
+def _there_are(known: Collection[str]) -> str:
+    names = sorted(frozenset(known) - {TICKET_QUERY})
+    if names == [TOP]:
+        return f"the only one is {TOP}, as in ?{TOP}=5"
+    return f"there {'is' if len(names) == 1 else 'are'} {' and '.join(names)}"
+
+
+def _once(query: MultiDict[str, str], name: str) -> str | None:
+    asked = query.getlist(name)
+    if len(asked) > 1:
+        raise ProblemError(Problem(400, f"?{name}= occurs {len(asked)} times: send it once"))
+    return asked[0] if asked else None
