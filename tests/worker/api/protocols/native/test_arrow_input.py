@@ -214,6 +214,28 @@ def test_run_ends_are_refused_as_they_grow_without_bounds() -> None:
     assert "the body has run_end_encoded" in refused(arrow({"x": runs}), ARROW, column("float32"))
 
 
+def raw_strings(offsets: list[int], data: bytes) -> Any:
+    buffers = [None, pa.py_buffer(np.array(offsets, np.int32)), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.string(), len(offsets) - 1, buffers)
+
+
+@pytest.mark.parametrize(
+    ("strings", "said"),
+    [
+        (raw_strings([0, 1], b"\xff"), "Invalid UTF8"),
+        (raw_strings([0, 3, 1], b"abc"), "Offset invariant failure"),
+        (
+            pa.DictionaryArray.from_arrays(pa.array([0, 5]), pa.array(["a", "b"]), safe=False),
+            "out of bounds",
+        ),
+    ],
+)
+def test_arrays_that_contradict_themselves_are_refused(strings: Any, said: str) -> None:
+    detail = refused(arrow({"text": strings}), ARROW, TEXT)
+    assert "the body is not a valid Arrow stream" in detail
+    assert said in detail
+
+
 def test_views_that_share_their_bytes_are_counted() -> None:
     view = struct.pack("<i4sii", 1_000_000, b"xxxx", 0, 0)
     buffers = [None, pa.py_buffer(view * 300), pa.py_buffer(b"x" * 1_000_000)]

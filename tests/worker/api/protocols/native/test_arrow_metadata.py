@@ -39,6 +39,10 @@ def test_a_stream_without_its_end_mark_is_accepted() -> None:
         (BODY[:3], "cut off"),
         (b"\xff\xff\xff\xff\xff\xff\xff\x7f", "more metadata than data"),
         (b"\xff\xff\xff\xff\x10\0\0\0" + b"\xff" * 16, "cut off"),
+        # The table of fields lies before the metadata's beginning.
+        (b"\xff\xff\xff\xff\x10\0\0\0" + struct.pack("<IiQ", 4, 8, 0), "cut off"),
+        (BODY.replace(struct.pack("<qq", 0, 8000), struct.pack("<qq", 0, 8008)), "a buffer lies outside"),
+        (BODY.replace(struct.pack("<qq", 0, 8000), struct.pack("<qq", -8, 8000)), "a buffer lies outside"),
     ],
 )
 def test_a_damaged_stream_is_refused(body: bytes, said: str) -> None:

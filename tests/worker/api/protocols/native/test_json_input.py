@@ -259,6 +259,9 @@ def test_a_bad_table_is_refused_with_row_and_column(document: Any, said: str) ->
         (TEXT, (), b'{"text": "\\ud800"}', "the body is not JSON"),
         (TEXT, (), b'["\\ud800", NaN]', "half of a surrogate pair"),
         (TEXT, (), b'[{"b64": "AA==", "b64": "AQ=="}]', "'b64' occurs twice"),
+        # The escaped colon must not make up for that of the double key.
+        (TEXT, (), b'{"text": "x", "text": "\\u003a"}', "'text' occurs twice"),
+        (signature(info("u", "float32", None)), (), b"[" * 33 + b"]" * 33, "more than 32 lists deep"),
         (TENSORS, (), [{"a": [1, 2], "b": 3}], "without a dimension for rows: send complete tensors"),
         (TENSORS, (), {"a": [1, 2, 3], "b": 3}, "input 'a': a list of 3 values stands where 2 are wanted"),
         (TENSORS, (), {"a": [1, None], "b": 3}, "input 'a' at [1]: null is no float32"),

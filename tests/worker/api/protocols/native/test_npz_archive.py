@@ -63,6 +63,12 @@ def test_a_bad_archive_is_refused(body: bytes, said: str) -> None:
     assert said in refused(body, NPZ, VECTOR)
 
 
+def test_an_encrypted_member_is_refused() -> None:
+    body = bytearray(archive())
+    body[body.rindex(b"PK\x01\x02") + 8] |= 1
+    assert "it is encrypted" in refused(bytes(body), NPZ, VECTOR)
+
+
 def test_an_archive_that_inflates_too_far_is_refused() -> None:
     bomb = npz({"G": np.zeros((30_000_000, 3), np.float32)}, compressed=True)
     assert len(bomb) < 1_000_000
