@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from tests.support.graphs import pixel_graph, write_graph, write_model, write_saved_model
 from tests.support.pictures import write_labels
+from tests.worker.model.keras.test_file import sequential, write_h5, write_keras
 from tfleet.deploy.local.plan import PROGRAM
 from tfleet.worker.model.commands.show import show
 from tfleet.worker.model.tensorflow import tf
@@ -122,3 +123,20 @@ def test_it_takes_half_a_second_and_no_tensorflow(tmp_path: Path) -> None:
         check=True,
         stdout=subprocess.DEVNULL,
     )
+
+
+def test_a_keras_file_says_its_inputs_outputs_and_code(tmp_path: Path) -> None:
+    layer = {"class_name": "Lambda", "config": {"name": "double"}}
+    lines = _show(write_keras(tmp_path / "model.keras", sequential(layer))).output.splitlines()
+    assert lines[2].startswith("format      Keras file (.keras), by Keras 3.15.1, ")
+    for line in ("  input     x float32[?, 4]", "  output    y float32?"):
+        assert line in lines
+    assert "code        double (Lambda): Python code, see --trust" in lines
+
+
+def test_an_hdf5_file_is_described_too(tmp_path: Path) -> None:
+    document = _document(write_h5(tmp_path / "model.h5", sequential()))
+    assert document["writer"] == "Keras 2.4.0"
+    (signature,) = document["signatures"].values()
+    assert signature["inputs"][0]["shape"] == [None, 4]
+    assert document["code"] == []

@@ -1,6 +1,7 @@
 """The process that converts: what it makes, how it fails, and how it ends."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def test_a_conversion_is_compared_and_leaves_nothing_else(keras_models: Path, tm
     assert stages == ["importing Keras", "reading the model", "writing the SavedModel", "comparing answers"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["table"]
     assert (tmp_path / "out" / "table" / "saved_model.pb").stat().st_size > 0
+    assert "keras" not in sys.modules, "only the child imports it"
 
 
 @pytest.mark.parametrize("name", ["lambda", "custom"])
