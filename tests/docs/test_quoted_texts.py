@@ -14,7 +14,11 @@ from tests.docs.markdown import ROOT, code_spans
 
 PAGES = sorted([ROOT / "docs" / "runbook.md", ROOT / "docs" / "models.md", *ROOT.glob("docs/how-to/*.md")])
 PROGRAMS: Final = frozenset(
-    ("consul", "curl", "docker", "increase", "make", "nomad", "option", "pip", "rate", "sysctl", "tfleet")
+    (
+        *("consul", "curl", "docker", "journalctl", "make", "nomad", "pip", "sysctl", "tfleet"),
+        *("histogram_quantile", "increase", "rate", "sum", "up"),
+        "option",
+    )
 )
 PLACEHOLDER: Final = "\0"
 """Where a value stands in a text of the code; the pages write `...`."""
