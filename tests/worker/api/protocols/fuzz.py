@@ -130,11 +130,22 @@ def outcome(seed: Seed, body: bytes) -> str:
     return "rows"
 
 
+def damaged(form: str, mutator: Mutator) -> tuple[Seed, bytes]:
+    """A damaged body, and the good one that it was made from."""
+    seeds = SEEDS[form]
+    good, other = seeds[mutator.pick(len(seeds))], seeds[mutator.pick(len(seeds))]
+    inside = mutator.pick(2)  # half of the damages leave the outer form as it is
+    if inside and form == "npz":
+        return good, mutator.damaged_archive(good.body, other.body)
+    if inside and form == "json":
+        return good, mutator.damaged_json(good.body)
+    return good, mutator.damaged(good.body, other.body)
+
+
 def fuzz(form: str, runs: int, seed: int = 0) -> Counter[str]:
     """Decode damaged bodies of one form, and count what they lead to. Raises FailedRunError."""
     mutator = Mutator(seed)
-    seeds = SEEDS[form]
-    for good in seeds:
+    for good in SEEDS[form]:
         if outcome(good, good.body) != "rows":
             raise FailedRunError(f"a good body of {form} is refused")
     found: Counter[str] = Counter()
@@ -142,14 +153,7 @@ def fuzz(form: str, runs: int, seed: int = 0) -> Counter[str]:
     for run in range(runs):
         if run == runs // 5:
             settled = _resident_bytes()
-        good, other = seeds[mutator.pick(len(seeds))], seeds[mutator.pick(len(seeds))]
-        inside = mutator.pick(2)  # half of the damages leave the outer form as it is
-        if inside and form == "npz":
-            body = mutator.damaged_archive(good.body, other.body)
-        elif inside and form == "json":
-            body = mutator.damaged_json(good.body)
-        else:
-            body = mutator.damaged(good.body, other.body)
+        good, body = damaged(form, mutator)
         found[_timed(good, body, f"--form {form} --seed {seed}, run {run}")] += 1
     grown = _resident_bytes() - settled
     if grown > _MOST_GROWTH:
