@@ -16,6 +16,8 @@ from tfleet.worker.decoders.limits import DEFAULT_DECODE_TIMEOUT_S
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS
 from tfleet.worker.inference.precision import DEFAULT_TOLERANCE, WANTED_PRECISIONS, WantedPrecision
 from tfleet.worker.model import ModelSpec, find_model
+from tfleet.worker.model.formats import ModelFormat, file_format
+from tfleet.worker.model.keras.file import check_code, read_keras_file
 from tfleet.worker.model.model_path import ModelPath, ModelUrl
 from tfleet.worker.model.remote_progress import local_model
 from tfleet.worker.model.spec import ACTIVATIONS, Activation
@@ -191,7 +193,12 @@ class ModelOptions:
         A fetch says in the log how far it is, or on standard error without a `log`.
         """
         values = {each.name: getattr(self.graph, each.name) for each in fields(self.graph)}
-        return find_model(local_model(self.model, log=log), trust=self.trust, **values)
+        spec = find_model(local_model(self.model, log=log), trust=self.trust, **values)
+        # A .keras file is read within milliseconds. For an .h5 file that takes a process, so its conversion
+        # does it.
+        if spec.path.is_file() and file_format(spec.path) is ModelFormat.KERAS:
+            check_code(read_keras_file(spec.path), trust=spec.serving.trust)
+        return spec
 
 
 @dataclass(frozen=True, slots=True)

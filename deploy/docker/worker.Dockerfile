@@ -8,9 +8,9 @@ WORKDIR /build
 RUN python -m venv --without-pip /opt/tfleet \
     && pip install --no-cache-dir --root-user-action=ignore 'setuptools>=77'
 COPY pyproject.toml constraints.txt deploy/docker/requirements.py ./
-# worker-gpu brings CUDA; docker is for `--advertise-wan docker`.
+# worker-gpu brings CUDA; docker is for `--advertise-wan docker`, url for models from URLs.
 ARG EXTRA=worker
-RUN python requirements.py "$EXTRA" docker > requirements.txt \
+RUN python requirements.py "$EXTRA" docker url > requirements.txt \
     && pip --python /opt/tfleet/bin/python install --no-cache-dir --root-user-action=ignore \
         -c constraints.txt -r requirements.txt \
     && rm -rf /opt/tfleet/lib/python3*/site-packages/tensorflow/include
@@ -27,6 +27,7 @@ COPY --from=code /code /
 # Nothing but /tmp is written to, and that little: the root file system may be read-only.
 ENV PATH=/opt/tfleet/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
+    XDG_CACHE_HOME=/tmp/cache \
     TFLEET_HOST=0.0.0.0 \
     TFLEET_PORT=8000
 EXPOSE 8000

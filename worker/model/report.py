@@ -148,7 +148,7 @@ def _saved_model(spec: ModelSpec) -> tuple[FileContents, Any]:
     served = next(graph for graph in graphs if graph.tags == tags)
     graph, version = served.definition.graph_def, served.tensorflow_version
     contents = FileContents(
-        {name: _completed(signature, graph) for name, signature in served.signatures.items()},
+        {name: _completed(spec, signature, graph) for name, signature in served.signatures.items()},
         missing_ops(operations(graph)),
         served.tags,
         tuple(each.tags for each in graphs),
@@ -157,7 +157,7 @@ def _saved_model(spec: ModelSpec) -> tuple[FileContents, Any]:
     return contents, graph
 
 
-def _completed(signature: Signature, graph: Any) -> Signature:
+def _completed(spec: ModelSpec, signature: Signature, graph: Any) -> Signature:
     """The signature with what its graph says: whether inputs may be left out, and whether it keeps state."""
     inputs = tuple(
         replace(info, optional=(named := named_tensor(graph, info.tensor)) is not None and named.optional)
@@ -165,12 +165,16 @@ def _completed(signature: Signature, graph: Any) -> Signature:
     )
     feeds = [info.tensor for info in inputs if info.tensor]
     fetches = [info.tensor for info in signature.outputs if info.tensor]
-    return replace(signature, inputs=inputs, stateful=bool(assignment(graph, feeds, fetches)))
+    stateful = spec.serving.stateful
+    if stateful is None:
+        stateful = bool(assignment(graph, feeds, fetches))
+    return replace(signature, inputs=inputs, stateful=stateful)
 
 
 def _frozen_graph(spec: ModelSpec) -> tuple[FileContents, Any]:
     graph = read_graph(spec.path)
-    signatures = _stated(spec, graph) or {DEFAULT_SIGNATURE: frozen_signature(graph)}
+    found = _stated(spec, graph) or {DEFAULT_SIGNATURE: frozen_signature(graph)}
+    signatures = {name: _completed(spec, signature, graph) for name, signature in found.items()}
     return FileContents(signatures, missing_ops(operations(graph))), graph
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -84,6 +85,20 @@ def test_a_folder_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         file_format(tmp_path)
 
 
+def keras_file(**layer: object) -> bytes:
+    """A .keras file of an input and one layer."""
+    given = {
+        "class_name": "InputLayer",
+        "config": {"name": "x", "batch_shape": [None, 4], "dtype": "float32"},
+    }
+    config = {"class_name": "Sequential", "config": {"name": "s", "layers": [given, layer]}}
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.0.0"}))
+        archive.writestr("config.json", json.dumps(config))
+    return file.getvalue()
+
+
 ONNX = b"\x08\x08\x12\x07pytorch\x3a\x02\x0a\x00\x42\x02\x10\x11"
 REFUSED = {
     "empty.pb": (b"", "is empty (0 bytes)"),
@@ -103,6 +118,14 @@ REFUSED = {
     "weights.keras": (zipped("model.weights.h5"), "has no config.json: weights"),
     "other.zip": (zipped("readme"), "is a zip file, but not of Keras"),
     "cut.keras": (zipped("config.json")[:40], "is a damaged or cut off zip file"),
+    "lambda.keras": (
+        keras_file(module="keras.layers", class_name="Lambda", config={"name": "double"}),
+        "the Lambda layer 'double' is Python code inside the file: give --trust",
+    ),
+    "custom.keras": (
+        keras_file(module="mine", class_name="Twice", registered_name="mine>Twice", config={"name": "twice"}),
+        "the layer 'twice' is of the class mine>Twice, which Keras",
+    ),
     "model.tar.gz": (gzip.compress(b"x"), "is a compressed archive: unpack it"),
     "model.tar": (tarred("model.h5", HDF5), "is a compressed archive: unpack it"),
     "lfs.pb": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "run `git lfs pull`"),

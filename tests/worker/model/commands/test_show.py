@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,22 @@ def test_a_frozen_graph_has_the_inputs_that_are_named(tmp_path: Path) -> None:
     assert named["default_signature"] == "colours"
 
 
+def test_a_keras_file_is_read_without_keras(tmp_path: Path) -> None:
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 4], "dtype": "float32"}},
+        {"class_name": "Lambda", "config": {"name": "double"}},
+    ]
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.0.0"}))
+        config = {"class_name": "Sequential", "config": {"name": "s", "layers": layers}}
+        archive.writestr("config.json", json.dumps(config))
+    document = _document(tmp_path / "m.keras")
+    assert (document["format"], document["writer"]) == ("Keras file (.keras)", "Keras 3.0.0")
+    (x,) = document["signatures"]["serving_default"]["inputs"]
+    assert (x["name"], x["dtype"], x["shape"]) == ("x", "float32", [None, 4])
+    assert "the Lambda layer 'double' is Python code" in document["refusal"]
+
+
 def test_operations_that_tensorflow_lacks_are_named(tmp_path: Path) -> None:
     # A node of an operation that nobody has registered, behind a graph that is whole.
     graph = write_graph(tmp_path / "graph.pb", pixel_graph)
@@ -88,6 +105,16 @@ def test_another_tag_is_named(tmp_path: Path) -> None:
     result = _show(model)
     assert result.exit_code == 2
     assert "has no graph with the tags ['train']; it has ['serve']" in result.stderr
+
+
+def test_a_model_that_counts_is_stateful(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.count = tf.Variable(0.0)
+    module.f = tf.function(module.count.assign_add, input_signature=[tf.TensorSpec([], tf.float32, "by")])
+    tf.saved_model.save(module, str(tmp_path / "m" / "1"), signatures=module.f)
+    assert _document(tmp_path / "m")["facts"]["stateful"] == {"value": "yes", "source": "the model"}
+    (tmp_path / "m" / "1" / "model.toml").write_text("[model]\nstateful = false\n")
+    assert _document(tmp_path / "m")["facts"]["stateful"] == {"value": "no", "source": "model.toml"}
 
 
 def test_what_is_no_model_is_exit_code_2(tmp_path: Path) -> None:
