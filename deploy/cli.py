@@ -32,6 +32,12 @@ _COMMANDS = (
                 extra="worker",
             ),
             LazyCommand(
+                "check",
+                "tfleet.worker.commands.check:check",
+                short_help="Load a model, run it, and say how long that takes.",
+                extra="worker",
+            ),
+            LazyCommand(
                 "convert",
                 "tfleet.worker.model.commands.convert:convert",
                 short_help="Convert a Keras file to a SavedModel.",

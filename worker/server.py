@@ -40,18 +40,20 @@ from tfleet.worker.api.middleware import refusals
 from tfleet.worker.api.model_page import is_stateful
 from tfleet.worker.api.model_routes import Predictions
 from tfleet.worker.api.predict import Predict
+from tfleet.worker.api.protocols.example_body import read_example
 from tfleet.worker.api.protocols.native import InputLimits
 from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.decoders.metrics import DecoderMetrics
 from tfleet.worker.image.isolated_decode import COMMAND
 from tfleet.worker.inference.batch_sizes import batch_sizes, request_threads
 from tfleet.worker.inference.load import load_warm
+from tfleet.worker.inference.loaded_model import LoadedModel
 from tfleet.worker.lifecycle import Lifecycle, LifecycleState
 from tfleet.worker.memory import MemoryTrimmer, use_one_heap
 from tfleet.worker.metrics import BusySeconds, WorkerMetrics
 from tfleet.worker.registration import WorkerRegistration
 from tfleet.worker.registry_metrics import RegistrationMetrics
-from tfleet.worker.settings import RegistrationSettings, WorkerSettings
+from tfleet.worker.settings import InferenceSettings, RegistrationSettings, WorkerSettings
 from tfleet.worker.ticket_check import TicketCheck
 from tfleet.worker.wsgi.server import CONNECTION_LIMITS, WsgiServer, limit_to_open_files
 
@@ -139,7 +141,7 @@ def serve(settings: WorkerSettings) -> None:
         _include_server(metrics, server, admission)
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         registration.begin()
-        model = load_warm(inference.spec, inference.tuning, batch_sizes(inference.max_batch), metrics, log)
+        model = _load(inference, metrics, log)
         # Before any request is classified: a thread that starts later would find the queue already full.
         server.use_threads(
             inference.threads or request_threads(model.concurrent_runs, max(model.batch_sizes))
@@ -165,6 +167,11 @@ def serve(settings: WorkerSettings) -> None:
     log.info("worker stopped", unfinished=unfinished)
     stop.ignore_signals()
     stop.exit_if_failed()
+
+
+def _load(inference: InferenceSettings, metrics: WorkerMetrics, log: Any) -> LoadedModel:
+    sizes = batch_sizes(inference.max_batch)
+    return load_warm(inference.spec, inference.tuning, sizes, metrics, log, read_body=read_example)
 
 
 def _include_server(metrics: WorkerMetrics, server: WsgiServer, admission: Admission) -> None:

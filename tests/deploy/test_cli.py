@@ -13,7 +13,17 @@ pytestmark = pytest.mark.process
 
 
 COMMANDS = [
-    *("autoscale", "classify", "drain", "model convert", "model init", "model show", "proxy", "prune"),
+    *(
+        "autoscale",
+        "classify",
+        "drain",
+        "model check",
+        "model convert",
+        "model init",
+        "model show",
+        "proxy",
+        "prune",
+    ),
     *("registry", "scale", "status", "up", "worker"),
 ]
 

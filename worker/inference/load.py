@@ -19,6 +19,7 @@ from tfleet.worker.model.spec import ModelSpec
 
 if TYPE_CHECKING:  # importing them for real imports TensorFlow
     from tfleet.worker.inference.classifier import Classifier
+    from tfleet.worker.inference.examples import ReadBody
     from tfleet.worker.inference.loaded_model import LoadedModel
     from tfleet.worker.inference.precision import Precision
 
@@ -29,9 +30,17 @@ _IMAGES_ONLY = "bfloat16 is compared on sample images, and this model takes none
 
 
 def load_warm(
-    spec: ModelSpec, tuning: Tuning, sizes: Sequence[int], metrics: WorkerMetrics, log: Any
+    spec: ModelSpec,
+    tuning: Tuning,
+    sizes: Sequence[int],
+    metrics: WorkerMetrics,
+    log: Any,
+    *,
+    read_body: ReadBody | None = None,
 ) -> LoadedModel:
     """Load the model and run it in batches of all `sizes`. Raises ModelError.
+
+    `read_body` reads the examples that come with the model, see `find_examples`.
 
     The log says what the model is, and has the chosen precision and the seconds of each part, as the metrics
     have.
@@ -41,15 +50,13 @@ def load_warm(
     if tuning.precision == "bfloat16" and obstacle:
         # This raises: the operator should not have to wait for the import of TensorFlow to read it.
         fall_back_to_float32(tuning.precision, obstacle)
-    spec = as_saved_model(spec, log)
-    if spec.path.is_dir() and spec.input.tensor is None and spec.output.tensor is None:
-        saved_model_facts(spec)  # raises what can be told without waiting for TensorFlow
+    spec = before_tensorflow(spec, log)
     began_s = time.perf_counter()
     with report_illegal_instruction(cpuinfo):
         import tfleet.worker.model.tensorflow  # noqa: F401, PLC0415 - imports TensorFlow
 
         imported_s = time.perf_counter()
-        model, choice = _load(spec, tuning, obstacle)
+        model, choice = _load(spec, tuning, obstacle, read_body)
         loaded_s = time.perf_counter()
         warm_up_s = model.warm_up(sizes)
     parts = {"import": imported_s - began_s, "load": loaded_s - imported_s, "warm-up": warm_up_s}
@@ -71,13 +78,25 @@ def load_warm(
     return model
 
 
-def _load(spec: ModelSpec, tuning: Tuning, obstacle: str) -> tuple[LoadedModel, PrecisionChoice]:
+def before_tensorflow(spec: ModelSpec, log: Any) -> ModelSpec:
+    """The model as a SavedModel or frozen graph. Raises `ModelError` for what can be told without TensorFlow,
+    whose import takes seconds.
+    """
+    spec = as_saved_model(spec, log)
+    if spec.path.is_dir() and spec.input.tensor is None and spec.output.tensor is None:
+        saved_model_facts(spec)
+    return spec
+
+
+def _load(
+    spec: ModelSpec, tuning: Tuning, obstacle: str, read_body: ReadBody | None
+) -> tuple[LoadedModel, PrecisionChoice]:
     from tfleet.worker.inference.choose_precision import load_in_best_precision  # noqa: PLC0415 - TensorFlow
     from tfleet.worker.inference.classifier import Classifier  # noqa: PLC0415 - the same
     from tfleet.worker.inference.open_model import load_model  # noqa: PLC0415 - the same
     from tfleet.worker.inference.session_config import sees_gpu  # noqa: PLC0415 - the same
 
-    first = load_model(spec, cpus=tuning.cpus)
+    first = load_model(spec, cpus=tuning.cpus, read_body=read_body)
     if first.classifier is None:
         if tuning.precision == "float32":
             return first, PrecisionChoice("float32", "requested")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from tfleet.worker.model.errors import ModelError, first_line
 from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
+    from tfleet.worker.inference.examples import Rows
     from tfleet.worker.inference.model_session import ModelSession
 
 
@@ -25,12 +27,14 @@ class TensorModel:
 
     classifier = None
 
-    def __init__(self, session: ModelSession) -> None:
+    def __init__(self, session: ModelSession, examples: Mapping[str, Rows] = MappingProxyType({})) -> None:
         self.spec = session.spec
         self.facts = session.facts
         self.session = session
         default = None if session.default is None else session.signatures[session.default]
         self.scores = row_scores(session.spec, default, session.graph_facts)
+        self.examples = examples
+        """Rows to warm up with, by signature; inputs are generated for signatures that have none."""
         self.predictor = Predictor(session)
         self.concurrent_runs = session.concurrent_runs
         self.batch_sizes: tuple[int, ...] = (1,)
@@ -71,7 +75,7 @@ class TensorModel:
         session = self.session
         graph = session.graph_facts if name == session.default else None
         try:
-            return check_batches(session.run, session.signatures[name], (), graph)
+            return check_batches(session.run, session.signatures[name], self.examples.get(name, ()), graph)
         except tf.errors.OpError as error:
             problem = first_line(error)
             if name == session.default:

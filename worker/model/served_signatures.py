@@ -122,10 +122,13 @@ def _whole(graph: tf.Graph) -> Signature:
         for operation in operations
         if operation.type in {_PLACEHOLDER, _WITH_DEFAULT}
     ]
+    awaited = {before.name for operation in operations for before in operation.control_inputs}  # assertions
     results = [
         operation
         for operation in operations
-        if operation.type not in _NO_RESULTS and not any(t.consumers() for t in operation.outputs)
+        if operation.type not in _NO_RESULTS
+        and operation.name not in awaited
+        and not any(tensor.consumers() for tensor in operation.outputs)
     ]
     results = [operation for operation in results if operation.type != _LOOP_END] or results
     outputs = [

@@ -55,11 +55,12 @@ if os.environ[_LEVEL] >= _ERRORS:
 else:
     import tensorflow as tf
 
-# What Session._make_callable_from_options takes; TensorFlow has no shorter name for it.
+# What Session._make_callable_from_options and tf.make_ndarray take; TensorFlow has no shorter names for them.
+from tensorflow.core.framework.tensor_pb2 import TensorProto  # noqa: E402 - only after TensorFlow itself
 from tensorflow.core.protobuf.config_pb2 import CallableOptions  # noqa: E402 - only after TensorFlow itself
 
 # Otherwise it warns that tf.compat.v1.saved_model.load is deprecated, the documented way to load into a
 # Session.
 tf.get_logger().setLevel("ERROR")
 
-__all__ = ["CallableOptions", "tf"]
+__all__ = ["CallableOptions", "TensorProto", "tf"]

@@ -1,0 +1,94 @@
+"""`tfleet model check` loads a model, runs it and says what came of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.support.graphs import write_model
+from tests.support.pictures import picture
+from tests.support.tensor_models import write_arithmetic, write_counter
+from tfleet.worker.commands.check import check, content_type_of
+from tfleet.worker.commands.check_report import array_text
+
+pytestmark = pytest.mark.process
+
+
+def _run(*arguments: Any) -> Any:
+    return CliRunner().invoke(check, [str(each) for each in arguments])
+
+
+def test_a_table_model_is_run_and_timed(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.json"
+    rows.write_text('[{"a": 1, "b": 2}]')
+    done = _run(write_arithmetic(tmp_path / "sums" / "1"), rows, "--json")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert (report["model"], report["kind"]) == ("sums/1", "table (from the model)")
+    assert report["warm_up_s"] > 0
+    by_name = {each["name"]: each for each in report["signatures"]}
+    assert by_name["serving_default"]["batched"]
+    assert by_name["serving_default"]["ms"] > 0
+    assert not by_name["scalar"]["batched"]
+    assert report["examples"][0]["outputs"] == {"diff": "float32[1] -1", "sum": "float32[1] 3"}
+
+
+def test_an_image_model_names_the_best_labels(tmp_path: Path) -> None:
+    photo = tmp_path / "red.png"
+    photo.write_bytes(picture("red"))
+    done = _run(write_model(tmp_path / "m" / "1"), photo)
+    assert done.exit_code == 0, done.output
+    assert "m/1: image (from the model)" in done.output
+    assert "  red: 0.9" in done.output
+    assert "  sum: 1.0000" in done.output
+    assert "  probabilities: true" in done.output
+
+
+def test_a_stateful_model_is_not_timed(tmp_path: Path) -> None:
+    done = _run(write_counter(tmp_path / "m"))
+    assert "signature serving_default: it keeps state, and was not timed; it keeps state" in done.output
+
+
+def test_what_cannot_be_served_ends_with_2(tmp_path: Path) -> None:
+    done = _run(tmp_path)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("tfleet model check: ")
+
+
+@pytest.mark.parametrize("content", ['[{"a": 1}]', "no JSON"])
+def test_an_example_that_does_not_fit_ends_with_1(tmp_path: Path, content: str) -> None:
+    rows = tmp_path / "rows.json"
+    rows.write_text(content)
+    done = _run(write_arithmetic(tmp_path / "m"), rows)
+    assert done.exit_code == 1
+    assert "rows.json: " in done.stderr
+    assert "signature serving_default" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.json", "application/json"),
+        ("a.CSV", "text/csv"),
+        ("a.npz", "application/x-npz"),
+        ("a", "application/json"),
+    ],
+)
+def test_the_suffix_of_an_example_is_its_type(name: str, kind: str) -> None:
+    assert content_type_of(Path(name)) == kind
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        (np.array([[0.5, 1]], np.float32), "float32[1, 2] 0.5, 1"),
+        (np.array([b"caf\xc3\xa9"], object), "string[1] 'café'"),
+        (np.arange(20), "int64[20] 0, 1, 2, 3, 4, 5, 6, 7, ..."),
+        (np.array(True), "bool[] True"),
+    ],
+)
+def test_an_output_is_shown_in_a_line(array: Any, text: str) -> None:
+    assert array_text(array) == text

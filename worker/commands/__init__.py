@@ -1,0 +1,1 @@
+"""Commands that load a model, besides the worker itself."""
