@@ -54,7 +54,7 @@ _COMMANDS = (
     LazyCommand(
         "proxy",
         "tfleet.proxy.cli:proxy",
-        short_help="Balance image requests over the workers (forward or p2p mode).",
+        short_help="Balance requests over the workers (forward or p2p mode).",
         extra="proxy",
     ),
     LazyCommand(
@@ -107,7 +107,7 @@ _COMMANDS = (
 )
 @click.version_option(__version__, prog_name="tfleet")
 def cli() -> None:
-    """Serve a TensorFlow image classifier over HTTP, on one machine or load-balanced over many."""
+    """Serve a TensorFlow model over HTTP, on one machine or load-balanced over many."""
 
 
 def main() -> None:

@@ -171,7 +171,7 @@ def proxy(
     logs: LogSettings,
     listeners: int,
 ) -> None:
-    """Forward images to live workers, or tell clients which worker to talk to.
+    """Forward requests to live workers, or tell clients which worker to talk to.
 
     \b
     Two terminals make a fleet:

@@ -80,16 +80,21 @@ def _shell(command: str, folder: Path, timeout_s: float = 60) -> str:
 
 
 def test_the_readmes_first_commands_work(clone: Path) -> None:
-    (run, test), _, (enter, curl, predict), photograph, (curl_p2p,), _ = _blocks("bash")
-    assert (run, test, enter) == ("make run", "make test", "cd tests/data")
-    ((shown,),) = _blocks("json")
+    (run,), _, (enter, curl, predict), photograph, (curl_p2p,), _ = _blocks("bash")
+    assert (run, enter) == ("make run", "cd tests/data")
+    shown, shown_by_predict = (json.loads("".join(block)) for block in _blocks("json"))
     with _running(run, clone) as output:
         assert "tfleet: installing" in output.read_text(), "it says what it is doing"
         # The sixth digit depends on how many processors a worker gets.
         found = json.loads(_shell(f"{enter} && {curl}", clone))
-        assert [label for label, _ in found] == [label for label, _ in json.loads(shown)]
-        assert [p for _, p in found] == pytest.approx([p for _, p in json.loads(shown)], abs=1e-4)
-        assert json.loads(_shell(f"{enter} && {predict}", clone))["predictions"][0]["label"] == "tiger cat"
+        assert [label for label, _ in found] == [label for label, _ in shown]
+        assert [p for _, p in found] == pytest.approx([p for _, p in shown], abs=1e-4)
+        predicted = json.loads(_shell(f"{enter} && {predict}", clone))
+        assert predicted.keys() == shown_by_predict.keys()
+        assert [one["label"] for one in predicted["predictions"]] == [label for label, _ in found]
+        assert [tuple(one.values()) for one in shown_by_predict["predictions"]] == [
+            tuple(one) for one in shown
+        ]
         own = " && ".join([enter, *photograph]).replace("/path/to/photo.jpg", str(PHOTO))
         said = _shell(own.replace("~/Pictures", "tests/data"), clone)
         assert json.loads(said.partition("\n")[0])[0][0] == "espresso"
