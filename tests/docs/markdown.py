@@ -11,7 +11,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGES: Final = sorted(
     page
-    for pattern in ("*.md", "docs/**/*.md", "worker/**/*.md", "models/**/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "worker/**/*.md", "models/**/*.md", "examples/**/*.md")
     for page in ROOT.glob(pattern)
 )
 _FENCE: Final = re.compile(r"^\s*(?:```|~~~)")

@@ -21,6 +21,7 @@ _FOLDERS: Final = (
     "contract",
     "deploy",
     "discovery",
+    "examples",
     "httpd",
     "proxy",
     "runtime",
