@@ -7,12 +7,13 @@ from tfleet.client.errors import (
     DeadlineExceededError,
     FleetError,
     FleetUnavailableError,
+    RejectedInputError,
     TryLaterError,
     UnexpectedAnswerError,
     WorkerFailedError,
 )
 from tfleet.client.proxies.addresses import BadProxyError
-from tfleet.client.results import Classification, Outcome, Prediction, Timing
+from tfleet.client.results import Classification, ModelAnswer, Outcome, Prediction, RowResult, Timing
 from tfleet.client.sync_client import FleetClient
 from tfleet.client.worker_status import WorkerStatus
 
@@ -26,8 +27,11 @@ __all__ = [
     "FleetClient",
     "FleetError",
     "FleetUnavailableError",
+    "ModelAnswer",
     "Outcome",
     "Prediction",
+    "RejectedInputError",
+    "RowResult",
     "Timing",
     "TryLaterError",
     "UnexpectedAnswerError",

@@ -3,45 +3,66 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tfleet.client import worker_status
 from tfleet.client.concurrency.iterate import items_on_demand
-from tfleet.client.concurrency.ordered_map import in_order
-from tfleet.client.errors import BadImageError, DeadlineExceededError, FleetError
+from tfleet.client.concurrency.ordered_map import flat, in_order
+from tfleet.client.errors import (
+    BadImageError,
+    DeadlineExceededError,
+    FleetError,
+    RejectedInputError,
+    UnexpectedAnswerError,
+)
 from tfleet.client.http import responses
-from tfleet.client.http.transport import Transport
-from tfleet.client.images.image import Source, load
+from tfleet.client.http.transport import LostConnectionError, Transport
+from tfleet.client.images.image import MAX_HELD_BYTES, Source, is_url, load, source_name
 from tfleet.client.proxies.addresses import DEFAULT_PROXY, parse_proxies
 from tfleet.client.proxies.failover import ProxyFailover
-from tfleet.client.results import Classification, Outcome
+from tfleet.client.results import Classification, ModelAnswer, Outcome, RowResult
 from tfleet.client.routes.call import Call
 from tfleet.client.routes.forward import Forward
 from tfleet.client.routes.lease import BALANCES, Balance
 from tfleet.client.routes.p2p import PeerToPeer
-from tfleet.client.text import printable
+from tfleet.client.rows import (
+    ARROW,
+    Row,
+    RowBatch,
+    RowsForm,
+    batches,
+    chosen_form,
+    json_body,
+    of_batch,
+    rows_of_answer,
+    rows_of_stream,
+)
 from tfleet.contract.request_id import request_id
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from tfleet.client.body import SentBody
     from tfleet.client.http.transport import HttpResponse
     from tfleet.client.worker_status import WorkerList, WorkerStatus
 
 S = TypeVar("S", bound=Source)
 
+_OK: Final = 200
+
 DEFAULT_TIMEOUT_S: Final = 30.0
 DEFAULT_CONCURRENCY: Final = 8
+DEFAULT_BATCH_ROWS: Final = 1024
+DEFAULT_BATCH_CONCURRENCY: Final = 4
 DEFAULT_CONNECT_TIMEOUT_S: Final = 3.0
 DEFAULT_TRY_TIMEOUT_S: Final = 10.0
 DEFAULT_BALANCE: Final[Balance] = "least-in-flight"
 
 
 class AsyncFleetClient:
-    """Classifies images with one fleet. It belongs to the event loop that first uses it.
+    """Asks one fleet for predictions. It belongs to the event loop that first uses it.
 
     `proxy` is `host:port` or a URL; several of them, in a list or separated by commas; or
     `consul://host:port` for proxies that are registered there (`consul://host:port/name` if the fleet's name
@@ -118,36 +139,136 @@ class AsyncFleetClient:
         await self._transport.close()
 
     async def classify(self, image: Source, *, top: int | None = None) -> Classification:
-        """Classify one image: a path, its bytes, or a file open for reading in binary mode.
+        """Classify one image: a path, an http URL, its bytes, a file open for reading in binary mode, an
+        image of PIL's, or pixels in an array of NumPy's (uint8 [height, width] or [height, width, channels]).
 
-        `top` overrides the client's. Raises BadImageError, which names the file, BusyError,
+        `top` overrides the client's. Raises BadImageError, which names the source, BusyError,
         FleetUnavailableError, WorkerFailedError, DeadlineExceededError or UnexpectedAnswerError, all of them
         FleetError; TypeError for a source of another type.
         """
         try:
             return await self._classify(image, top)
         except BadImageError as error:
-            if not isinstance(image, str | os.PathLike):
-                raise
             raise BadImageError(
-                f"{printable(os.fspath(image))}: {error}", status=error.status, request_id=error.request_id
+                f"{source_name(image)}: {error}", status=error.status, request_id=error.request_id
             ) from error
 
     async def _classify(self, image: Source, top: int | None) -> Classification:
-        """Like `classify`, but a BadImageError does not name the file."""
+        """Like `classify`, but a BadImageError does not name the source."""
         _check_at_least_1("top", top)
-        clock = asyncio.get_running_loop().time
-        started = clock()
-        call = Call(request_id(None), started + self._timeout_s, self._top if top is None else top)
+        call = self._call(top=self._top if top is None else top)
+        reply = await self._send(self._load(image), call)
+        return responses.classification(
+            reply,
+            request_id=call.request_id,
+            elapsed_ms=self._elapsed_ms(call),
+            failed_attempts=len(call.attempts),
+        )
+
+    async def _load(self, image: Source) -> SentBody:
+        if not is_url(image):
+            return await load(image)
+        try:
+            reply = await self._transport.fetch(image, MAX_HELD_BYTES)
+        except (LostConnectionError, UnexpectedAnswerError, ValueError) as error:
+            raise BadImageError(f"can't be fetched: {error}") from error
+        if reply.status != _OK:
+            raise BadImageError(f"can't be fetched: its server answered {reply.describe()}")
+        return await load(reply.body)
+
+    async def predict(
+        self,
+        inputs: Row | Sequence[Row],
+        *,
+        signature: str | None = None,
+        top: int | None = None,
+        idempotent: bool = True,
+    ) -> ModelAnswer:
+        """Ask a model that takes no images: one row, `{"G1": 1, "G2": 0}`, several rows in a list, columns,
+        or whole tensors by the names of the inputs. Values may be of NumPy's types.
+
+        `signature` is one of the model's; None for its default. `top` is the number of labels, for a model
+        that has some. With `idempotent=False` a request is not sent again once a worker may have received it,
+        as a stateful model needs. Raises RejectedInputError for inputs that the model does not take, and
+        otherwise as `classify` does.
+        """
+        _check_at_least_1("top", top)
+        call = self._call(top=top, signature=signature, idempotent=idempotent)
+        reply = await self._send(json_body(inputs), call)
+        return self._answer(reply, call)
+
+    def predict_rows(
+        self,
+        rows: Iterable[Any],
+        *,
+        form: RowsForm | None = None,
+        batch_rows: int = DEFAULT_BATCH_ROWS,
+        concurrency: int = DEFAULT_BATCH_CONCURRENCY,
+        signature: str | None = None,
+        idempotent: bool = True,
+    ) -> AsyncGenerator[RowResult, None]:
+        """Ask a model for many rows, up to `batch_rows` in a request and `concurrency` requests at a time;
+        yield the result of each row, in their order.
+
+        `rows` are an iterable of rows, which may be endless and may block, or a table, a record batch or a
+        reader of pyarrow's. `form` is how they are sent and answered, "json" or "arrow"; by default Arrow for
+        rows of pyarrow's. An Arrow answer has a model's outputs, also where it has labels. Without
+        `idempotent` (see `predict`) one request follows the other.
+
+        Raises as `predict` does, after the results of the rows before; a RejectedInputError names the rows.
+        A caller that stops early must close the generator (`contextlib.aclosing`).
+        """
+        _check_at_least_1("batch_rows", batch_rows)
+        _check_at_least_1("concurrency", concurrency)
+        chosen = chosen_form(rows, form)
+
+        async def do(batch: RowBatch) -> list[RowResult]:
+            accept = ARROW if chosen == "arrow" else ""
+            call = self._call(signature=signature, accept=accept, idempotent=idempotent)
+            try:
+                reply = await self._send(batch.body, call)
+                return self._rows(reply, call, batch)
+            except RejectedInputError as error:
+                raise of_batch(batch, error) from error
+
+        requests = items_on_demand(batches(rows, chosen, batch_rows))
+        return flat(in_order(requests, do, concurrency=concurrency if idempotent else 1))
+
+    def _rows(self, reply: HttpResponse, call: Call, batch: RowBatch) -> list[RowResult]:
+        if call.accept == ARROW and reply.status == _OK:
+            found = rows_of_stream(reply.body, batch.count)
+        else:
+            found = rows_of_answer(self._answer(reply, call), batch.count)
+        if found is None:
+            raise UnexpectedAnswerError(
+                f"{reply.url}: the answer has not one value of each output for each of {batch.count} rows",
+                status=reply.status,
+                request_id=call.request_id,
+            )
+        return found
+
+    def _answer(self, reply: HttpResponse, call: Call) -> ModelAnswer:
+        return responses.model_answer(
+            reply,
+            request_id=call.request_id,
+            elapsed_ms=self._elapsed_ms(call),
+            failed_attempts=len(call.attempts),
+        )
+
+    def _call(self, **details: Any) -> Call:
+        """A new call, whose time begins now."""
+        return Call(request_id(None), asyncio.get_running_loop().time() + self._timeout_s, **details)
+
+    def _elapsed_ms(self, call: Call) -> float:
+        return (asyncio.get_running_loop().time() - call.deadline + self._timeout_s) * 1000
+
+    async def _send(self, body: SentBody | Awaitable[SentBody], call: Call) -> HttpResponse:
+        """The answer to a body, within the call's time."""
         try:
             async with asyncio.timeout_at(call.deadline):
-                reply = await self._route.send(await load(image), call)
+                return await self._route.send(await body if isinstance(body, Awaitable) else body, call)
         except TimeoutError as error:
             raise self._too_late(call) from error
-        elapsed_ms = (clock() - started) * 1000
-        return responses.classification(
-            reply, request_id=call.request_id, elapsed_ms=elapsed_ms, failed_attempts=len(call.attempts)
-        )
 
     async def outcome(self, source: S, *, top: int | None = None) -> Outcome[S]:
         """Like classify, with the FleetError in the outcome, beside its source, instead of raised."""

@@ -25,6 +25,12 @@ class BadImageError(FleetError):
     """The fleet rejected the image (4xx), or it could not be read (`status` None): do not send it again."""
 
 
+class RejectedInputError(FleetError):
+    """The model does not take the inputs (4xx), or they can't be sent (`status` None): do not send them
+    again.
+    """
+
+
 class TryLaterError(FleetError):
     """The same call may succeed later: in `retry_after_s` seconds, or None if the answer did not say when."""
 

@@ -1,10 +1,11 @@
-"""The result of a classification, with the timing from the Server-Timing header."""
+"""The results of calls, with the timing from the Server-Timing header."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from tfleet.client.errors import FleetError
@@ -20,10 +21,18 @@ _METRIC = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One label and its probability, 0 to 1."""
+    """One label and its `probability`, 0 to 1, or its `score` where the model gives no probabilities. The
+    other one is None.
+    """
 
     label: str
-    probability: float
+    probability: float | None
+    score: float | None = None
+
+    @property
+    def value(self) -> float:
+        """The probability or the score."""
+        return next(value for value in (self.probability, self.score, 0.0) if value is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,36 @@ class Classification:
     """
 
     predictions: tuple[Prediction, ...]
+    worker: str
+    model: str
+    request_id: str
+    timing: Timing
+    elapsed_ms: float
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """What a model answers to one row: its `outputs` by name, or `predictions`, best first, if it has labels.
+
+    The other one is empty.
+    """
+
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    predictions: tuple[Prediction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What a model answers to a request.
+
+    `outputs` are by name, and `predictions` are there for a model with labels: for one row those of this row,
+    for several rows one tuple for each of them. The other one is empty. The other fields are those of
+    Classification.
+    """
+
+    outputs: Mapping[str, Any]
+    predictions: tuple[Prediction, ...] | tuple[tuple[Prediction, ...], ...]
     worker: str
     model: str
     request_id: str

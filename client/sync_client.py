@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from tfleet.client.async_client import (
     DEFAULT_BALANCE,
+    DEFAULT_BATCH_CONCURRENCY,
+    DEFAULT_BATCH_ROWS,
     DEFAULT_CONCURRENCY,
     DEFAULT_CONNECT_TIMEOUT_S,
     DEFAULT_TIMEOUT_S,
@@ -34,8 +36,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tfleet.client.results import Classification, Outcome
+    from tfleet.client.results import Classification, ModelAnswer, Outcome, RowResult
     from tfleet.client.routes.lease import Balance
+    from tfleet.client.rows import Row, RowsForm
     from tfleet.client.worker_status import WorkerStatus
 
 T = TypeVar("T")
@@ -133,7 +136,7 @@ S = TypeVar("S", bound=Source)
 
 
 class FleetClient:
-    """Classifies images with one fleet, for code without asyncio.
+    """Asks one fleet for predictions, for code without asyncio.
 
     The arguments, results and errors are AsyncFleetClient's. Any number of threads may share one client and
     its connections. Its thread starts with the first call. Close it, or use it in a `with`; otherwise the
@@ -216,6 +219,42 @@ class FleetClient:
         outcomes = running.client.classify_many(sources, concurrency=concurrency, top=top)
         return _iterated(running.loop, _Stepped(outcomes))
 
+    def predict(
+        self,
+        inputs: Row | Sequence[Row],
+        *,
+        signature: str | None = None,
+        top: int | None = None,
+        idempotent: bool = True,
+    ) -> ModelAnswer:
+        """See AsyncFleetClient.predict."""
+        running = self._started()
+        return running.loop.run(
+            lambda: running.client.predict(inputs, signature=signature, top=top, idempotent=idempotent)
+        )
+
+    def predict_rows(
+        self,
+        rows: Iterable[Any],
+        *,
+        form: RowsForm | None = None,
+        batch_rows: int = DEFAULT_BATCH_ROWS,
+        concurrency: int = DEFAULT_BATCH_CONCURRENCY,
+        signature: str | None = None,
+        idempotent: bool = True,
+    ) -> Generator[RowResult, None, None]:
+        """See AsyncFleetClient.predict_rows. Leaving the loop over it early cancels the calls in progress."""
+        running = self._started()
+        results = running.client.predict_rows(
+            rows,
+            form=form,
+            batch_rows=batch_rows,
+            concurrency=concurrency,
+            signature=signature,
+            idempotent=idempotent,
+        )
+        return _iterated(running.loop, _Stepped(results))
+
     def workers(self) -> tuple[WorkerStatus, ...]:
         """See AsyncFleetClient.workers."""
         running = self._started()
@@ -274,13 +313,13 @@ class _Stepped(Generic[T]):
         await self._items.aclose()
 
 
-def _iterated(loop: LoopThread, outcomes: _Stepped[Outcome[S]]) -> Generator[Outcome[S], None, None]:
+def _iterated(loop: LoopThread, items: _Stepped[T]) -> Generator[T, None, None]:
     try:
-        while (outcome := loop.run(outcomes.next)) is not None:
-            yield outcome
+        while (item := loop.run(items.next)) is not None:
+            yield item
     finally:
         with suppress(RuntimeError):  # the client was closed, and its loop has cleaned up
-            loop.run(outcomes.close)
+            loop.run(items.close)
 
 
 _alive: Final[weakref.WeakSet[FleetClient]] = weakref.WeakSet()

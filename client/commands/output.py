@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from tfleet.client.results import Classification, Outcome
+    from tfleet.client.results import Classification, Outcome, Prediction
     from tfleet.client.worker_status import WorkerStatus
 
 _BAR_WIDTH: Final = 20
@@ -57,9 +57,7 @@ def json_line(outcome: Outcome[str]) -> str:
     else:
         classification = outcome.result()
         document |= {
-            "predictions": [
-                {"label": p.label, "probability": p.probability} for p in classification.predictions
-            ],
+            "predictions": [{"label": p.label, _number_name(p): p.value} for p in classification.predictions],
             "worker": classification.worker,
             "model": classification.model,
             "request_id": classification.request_id,
@@ -68,10 +66,14 @@ def json_line(outcome: Outcome[str]) -> str:
     return json.dumps(document)
 
 
+def _number_name(prediction: Prediction) -> str:
+    return "score" if prediction.probability is None else "probability"
+
+
 def tsv_lines(file: str, classification: Classification) -> str:
     """One line for each prediction, best first: file, label, probability. Without the last line end."""
     return "\n".join(
-        f"{tsv_field(file)}\t{tsv_field(p.label)}\t{p.probability:.6f}" for p in classification.predictions
+        f"{tsv_field(file)}\t{tsv_field(p.label)}\t{p.value:.6f}" for p in classification.predictions
     )
 
 
@@ -82,8 +84,11 @@ def classification_table(file: str, classification: Classification) -> Renderabl
     table.add_column(no_wrap=True, style="cyan")
     table.add_column(overflow="fold")
     for prediction in classification.predictions:
-        bar = "█" * round(prediction.probability * _BAR_WIDTH)
         label = Text(printable(prediction.label))
+        if prediction.probability is None:  # a score may be any number
+            table.add_row(f"{prediction.value:g}", "", label)
+            continue
+        bar = "█" * round(prediction.probability * _BAR_WIDTH)
         table.add_row(f"{prediction.probability:7.1%}", bar.ljust(_BAR_WIDTH), label)
     heading = Text(printable(file), style="bold")
     heading.append(f"  {classification.elapsed_ms:.0f} ms", style="dim")

@@ -16,11 +16,12 @@ from tfleet.client.errors import (
     DeadlineExceededError,
     FleetError,
     FleetUnavailableError,
+    RejectedInputError,
     TryLaterError,
     UnexpectedAnswerError,
     WorkerFailedError,
 )
-from tfleet.client.results import Classification, Prediction, parse_server_timing
+from tfleet.client.results import Classification, ModelAnswer, Prediction, parse_server_timing
 from tfleet.contract import names as contract
 from tfleet.contract.names import whole_number
 
@@ -51,7 +52,7 @@ def classification(
     document = succeeded(reply, request_id=request_id)
     predictions = _predictions(document.get("predictions"))
     if predictions is None:
-        raise _not_our_response(reply, request_id)
+        raise not_our_response(reply, request_id)
     return Classification(
         predictions,
         worker=reply.headers.get(contract.WORKER, ""),
@@ -59,22 +60,60 @@ def classification(
         request_id=reply.headers.get(contract.REQUEST_ID, request_id),
         timing=parse_server_timing(reply.headers.get(contract.SERVER_TIMING, "")),
         elapsed_ms=elapsed_ms,
-        retries=failed_attempts + (whole_number(reply.headers.get(contract.RETRIES, "")) or 0),
+        retries=_retries(reply, failed_attempts),
     )
 
 
-def succeeded(reply: HttpResponse, *, request_id: str | None = None) -> dict[str, Any]:
+def model_answer(
+    reply: HttpResponse, *, request_id: str, elapsed_ms: float, failed_attempts: int = 0
+) -> ModelAnswer:
+    """Read the JSON answer of `POST /predict` to rows or tensors; raises the FleetError that any other answer
+    means. The arguments are those of `classification`.
+    """
+    document = succeeded(reply, request_id=request_id, rejected=RejectedInputError)
+    outputs, items = document.get("outputs"), document.get("predictions")
+    predictions: Any = ()
+    if outputs is None and isinstance(items, list):
+        if items and isinstance(items[0], list):
+            predictions = tuple(map(_predictions, items))
+        else:
+            predictions = _predictions(items)
+    elif not isinstance(outputs, dict):
+        predictions = None
+    if predictions is None or None in predictions:
+        raise not_our_response(reply, request_id)
+    return ModelAnswer(
+        outputs or {},
+        predictions,
+        worker=reply.headers.get(contract.WORKER, ""),
+        model=reply.headers.get(contract.MODEL, ""),
+        request_id=reply.headers.get(contract.REQUEST_ID, request_id),
+        timing=parse_server_timing(reply.headers.get(contract.SERVER_TIMING, "")),
+        elapsed_ms=elapsed_ms,
+        retries=_retries(reply, failed_attempts),
+    )
+
+
+def _retries(reply: HttpResponse, failed_attempts: int) -> int:
+    return failed_attempts + (whole_number(reply.headers.get(contract.RETRIES, "")) or 0)
+
+
+def succeeded(
+    reply: HttpResponse, *, request_id: str | None = None, rejected: type[FleetError] = BadImageError
+) -> dict[str, Any]:
     """The JSON object of a 200; raises the FleetError that any other answer means."""
     if reply.status != _OK:
-        raise failure(reply, request_id=request_id)
+        raise failure(reply, request_id=request_id, rejected=rejected)
     document = reply.document()
     if document is None:
-        raise _not_our_response(reply, request_id)
+        raise not_our_response(reply, request_id)
     return document
 
 
-def failure(reply: HttpResponse, *, request_id: str | None = None) -> FleetError:
-    """The exception that an answer other than 200 means."""
+def failure(
+    reply: HttpResponse, *, request_id: str | None = None, rejected: type[FleetError] = BadImageError
+) -> FleetError:
+    """The exception that an answer other than 200 means; `rejected` is that of a 4xx about what was sent."""
     status, request_id = reply.status, reply.headers.get(contract.REQUEST_ID, request_id)
     said = detail(reply)
     message = said or f"{reply.url} answered {reply.describe()}"
@@ -87,14 +126,15 @@ def failure(reply: HttpResponse, *, request_id: str | None = None) -> FleetError
     if said is not None and status in _WRONG_PLACE:
         return UnexpectedAnswerError(f"{reply.url}: {said}", status=status, request_id=request_id)
     if status in _REJECTED_BY_FLEET_OR_BALANCER or (said is not None and status >= _BAD_REQUEST):
-        return BadImageError(message, status=status, request_id=request_id)
-    return _not_our_response(reply, request_id)
+        return rejected(message, status=status, request_id=request_id)
+    return not_our_response(reply, request_id)
 
 
-def _not_our_response(reply: HttpResponse, request_id: str | None) -> UnexpectedAnswerError:
+def not_our_response(reply: HttpResponse, request_id: str | None) -> UnexpectedAnswerError:
+    """The exception for an answer that no tfleet gives."""
     location = reply.headers.get("Location")
     if reply.status == _ELSEWHERE and contract.WORKER in reply.headers:
-        message = f"{reply.url} is a proxy in p2p mode, which takes no images itself: use p2p=True, or --p2p"
+        message = f"{reply.url} is a proxy in p2p mode, which has no answers itself: use p2p=True, or --p2p"
     else:
         to = f" to {location[:_MAX_DETAIL]}" if location else ""
         said = f"{reply.url} answered {reply.describe()}{to}"
@@ -117,10 +157,12 @@ def _predictions(items: object) -> tuple[Prediction, ...] | None:
 def _prediction(item: object) -> Prediction | None:
     if not isinstance(item, dict):
         return None
-    label, probability = item.get("label"), item.get("probability")
-    if not isinstance(label, str) or not isinstance(probability, int | float):
+    label, probability, score = item.get("label"), item.get("probability"), item.get("score")
+    if not isinstance(label, str):
         return None
-    return Prediction(label, float(probability))
+    if isinstance(probability, int | float):
+        return Prediction(label, float(probability))
+    return Prediction(label, None, float(score)) if isinstance(score, int | float) else None
 
 
 def detail(reply: HttpResponse) -> str | None:

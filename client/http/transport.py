@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
-    from tfleet.client.images.image import Image
+    from tfleet.client.body import SentBody
 
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
-_MAX_TABLE_BYTES: Final = 64 * 1024 * 1024  # /workers of 10,000 workers with long errors
+_MAX_TABLE_BYTES: Final = 64 * 1024 * 1024  # /workers of 10,000 workers, or outputs of many rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +61,22 @@ class HttpResponse:
 class LostConnectionError(Exception):
     """The connection failed before the answer was complete. The message is the reason.
 
-    `reused`: it was a keep-alive connection. `begun`: the answer had begun. `late`: there was no progress in
-    time.
+    `reused`: it was a keep-alive connection. `sent`: the request may have been received, since it had a
+    connection. `begun`: the answer had begun. `late`: there was no progress in time.
     """
 
-    def __init__(self, reason: str, *, reused: bool = False, begun: bool = False, late: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        reused: bool = False,
+        sent: bool = False,
+        begun: bool = False,
+        late: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.reused = reused
+        self.sent = sent
         self.begun = begun
         self.late = late
 
@@ -79,10 +88,13 @@ class LostConnectionError(Exception):
 
 @dataclass(slots=True)
 class _SentRequest:
-    """A request in progress: its timeout, and whether its connection has served an earlier request."""
+    """A request in progress: its timeout, whether its connection has served an earlier request, and whether
+    it has one.
+    """
 
     timeout: InactivityTimeout
     reused: bool = True
+    connected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +120,9 @@ class _Connector(aiohttp.TCPConnector):
 
     async def connect(self, *what: Any, **how: Any) -> aiohttp.connector.Connection:
         connection = await super().connect(*what, **how)
-        _exchange.get().timeout.progress()
+        exchange = _exchange.get()
+        exchange.connected = True
+        exchange.timeout.progress()
         return connection
 
     async def _create_connection(self, *what: Any, **how: Any) -> ResponseHandler:
@@ -132,19 +146,26 @@ class Transport:
         return f"<Transport {state}, at most {self._max_connections} connections>"
 
     async def post(
-        self, url: str, image: Image, headers: Mapping[str, str], *, try_timeout_s: float | None = None
+        self,
+        url: str,
+        body: SentBody,
+        headers: Mapping[str, str],
+        *,
+        try_timeout_s: float | None = None,
+        idempotent: bool = True,
     ) -> HttpResponse:
-        """Send an image. Raises LostConnectionError, UnexpectedAnswerError and BadImageError (it can't be
-        read).
+        """Send a body; what is not `idempotent` is sent once only.
+
+        Raises LostConnectionError, UnexpectedAnswerError and BadImageError (an image can't be read).
         """
-        headers = {**headers, "Content-Type": image.content_type, "Content-Length": str(image.size)}
+        headers = {**headers, "Content-Type": body.content_type, "Content-Length": str(body.size)}
         try:
-            return await self._request("POST", url, headers, _MAX_ANSWER_BYTES, image, try_timeout_s)
+            return await self._request("POST", url, headers, _MAX_TABLE_BYTES, body, try_timeout_s)
         except LostConnectionError as error:
-            if not error.is_stale:
+            if not (error.is_stale and idempotent):
                 raise
-        # Safe although it is a POST: a classification changes nothing.
-        return await self._request("POST", url, headers, _MAX_ANSWER_BYTES, image, try_timeout_s)
+        # Safe although it is a POST: a prediction changes nothing, unless the model is stateful.
+        return await self._request("POST", url, headers, _MAX_TABLE_BYTES, body, try_timeout_s)
 
     async def get(
         self,
@@ -166,6 +187,10 @@ class Transport:
             "GET", url, headers, _MAX_TABLE_BYTES, try_timeout_s=try_timeout_s, tls=tls
         )
 
+    async def fetch(self, url: str, max_bytes: int) -> HttpResponse:
+        """Get what is at a URL that is not the fleet's, through redirects. Raises as `get` does."""
+        return await self._request("GET", url, {}, max_bytes, redirects=True)
+
     async def post_empty(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
         """Send a POST without a body. Raises LostConnectionError and UnexpectedAnswerError."""
         headers = {**headers, "Accept": "application/json"}
@@ -183,15 +208,17 @@ class Transport:
         url: str,
         headers: Mapping[str, str],
         max_bytes: int,
-        image: Image | None = None,
+        body: SentBody | None = None,
         try_timeout_s: float | None = None,
         tls: _TlsContext = _SYSTEM_TLS,
+        *,
+        redirects: bool = False,
     ) -> HttpResponse:
         timeout = InactivityTimeout(try_timeout_s)
         exchange = _SentRequest(timeout)
         _exchange.set(exchange)
         begun = False
-        body = image.payload(timeout.progress) if image is not None else None
+        payload = body.payload(timeout.progress) if body is not None else None
         try:
             async with (
                 timeout,
@@ -199,25 +226,27 @@ class Transport:
                     method,
                     url,
                     headers=headers,
-                    data=body,
-                    allow_redirects=False,
+                    data=payload,
+                    allow_redirects=redirects,
                     ssl=tls.context,
                     server_hostname=tls.server_name,
                 ) as response,
             ):
-                # From here on the worker has accepted the image: whatever happens, it is reachable.
+                # From here on the worker has accepted the request: whatever happens, it is reachable.
                 begun = True
                 read = await _read(response, max_bytes, timeout)
                 return HttpResponse(url, response.status, response.headers, read)
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
             _raise_bad_image(error)
-            raise LostConnectionError(plain_reason(error), reused=exchange.reused, begun=begun) from error
+            raise LostConnectionError(
+                plain_reason(error), reused=exchange.reused, sent=exchange.connected, begun=begun
+            ) from error
         except aiohttp.ClientError as error:
             _raise_bad_image(error)
             raise UnexpectedAnswerError(f"{url} does not speak HTTP as tfleet does") from error
         except TimeoutError as error:  # InactivityTimeout's; aiohttp's own are ClientErrors
             raise LostConnectionError(
-                f"no progress for {try_timeout_s:g} s", begun=begun, late=True
+                f"no progress for {try_timeout_s:g} s", sent=exchange.connected, begun=begun, late=True
             ) from error
 
     def _open_session(self) -> aiohttp.ClientSession:

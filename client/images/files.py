@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tfleet.client.images.image import URL_NOT_FETCHED, is_url
 from tfleet.client.text import count
 
 _JPEG: Final = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp")
@@ -27,7 +28,7 @@ _MAX_ENDINGS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A folder without a file to send, and the reason."""
+    """A folder without a file to send, or a URL, and the reason."""
 
     name: str
     reason: str
@@ -67,7 +68,10 @@ def expand(
     passed_over = PassedOver() if passed_over is None else passed_over
     for argument in arguments:
         if argument == STDIN:
-            yield from _lines(read)
+            for name in _lines(read):
+                yield Unusable(name, URL_NOT_FETCHED) if is_url(name) else name
+        elif is_url(argument):
+            yield Unusable(argument, URL_NOT_FETCHED)
         elif Path(argument).is_dir():
             yield from _images_or_reason(argument, passed_over)
         else:

@@ -17,17 +17,31 @@ import stat
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final, TypeAlias, TypeGuard, cast
 
+from tfleet.client.body import pieces
 from tfleet.client.errors import BadImageError
+from tfleet.client.images.pixels import (
+    PilImage,
+    PixelArray,
+    is_pil_image,
+    is_pixel_array,
+    png_of_array,
+    png_of_pil_image,
+)
+from tfleet.client.text import printable
 
-Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
-"""An image: the path of a file, the bytes themselves, or a file open for reading in binary mode."""
+Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | PilImage | PixelArray
+"""An image: the path of a file or an http URL, the bytes themselves, a file open for reading in binary mode,
+an image of PIL's, or pixels in an array of NumPy's.
+"""
 
 HELD_BYTES: Final = 1024 * 1024
 MAX_HELD_BYTES: Final = 256 * 1024 * 1024
 _CHUNK_BYTES: Final = 256 * 1024
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+
+URL_NOT_FETCHED: Final = "a URL is not fetched: download it and name the file"
 
 UNKNOWN: Final = "image/x-unknown"
 """The type of bytes without a known signature. They are sent all the same: the worker decides what it can
@@ -71,7 +85,7 @@ class Image:
         """
         if self.path is not None:
             return _streamed(self.path, self.size, progress)
-        return self.held if self.size <= HELD_BYTES else _pieces(self.held, progress)
+        return self.held if self.size <= HELD_BYTES else pieces(self.held, progress)
 
 
 async def load(source: Source) -> Image:
@@ -82,9 +96,17 @@ async def load(source: Source) -> Image:
         return _held(bytes(source))
     if isinstance(source, str | os.PathLike):
         return await _in_thread(lambda: _from_path(source))
+    if is_pil_image(source):
+        return await _in_thread(lambda: _held(png_of_pil_image(source)))
+    if is_pixel_array(source):
+        return await _in_thread(lambda: _held(png_of_array(source)))
     if not callable(getattr(source, "read", None)):
-        raise TypeError(_what_to_pass(source))
-    return await _in_thread(lambda: _held(_read_to_end(source)))
+        raise TypeError(
+            f"an image is a path, a URL, bytes, a binary file, a PIL image or a NumPy array, and not "
+            f"{type(source).__name__}"
+        )
+    file = cast("BinaryIO", source)
+    return await _in_thread(lambda: _held(_read_to_end(file)))
 
 
 async def _in_thread(read: Callable[[], Image]) -> Image:
@@ -94,18 +116,23 @@ async def _in_thread(read: Callable[[], Image]) -> Image:
         raise BadImageError(_reason(error)) from error
 
 
-def _what_to_pass(source: object) -> str:
-    """The error message for a source of another type."""
-    kind = type(source)
-    if kind.__module__.partition(".")[0] == "PIL":
-        return (
-            "an image is a path, bytes or a binary file, not a PIL image: pass the path of its file, or save "
-            "it (image.save(buffer, 'PNG') to an io.BytesIO) and pass buffer.getvalue()"
-        )
-    return (
-        f"an image is a path, bytes or a binary file, not {kind.__name__}: pixels have to be encoded first, "
-        "as PNG or JPEG"
-    )
+def is_url(source: object) -> TypeGuard[str]:
+    """Whether it is a string with the URL of an image, which a client can fetch."""
+    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+
+
+def source_name(source: object) -> str:
+    """What an error calls the source: its path or URL, or what it is."""
+    if isinstance(source, str | os.PathLike):
+        return printable(os.fspath(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return "the bytes"
+    if is_pil_image(source):
+        return "the PIL image"
+    if is_pixel_array(source):
+        return "the array"
+    name = getattr(source, "name", None)
+    return printable(name) if isinstance(name, str) else "the file"
 
 
 def _from_path(path: str | os.PathLike[str]) -> Image:
@@ -113,7 +140,7 @@ def _from_path(path: str | os.PathLike[str]) -> Image:
         return _from_file(Path(path))
     except FileNotFoundError:
         if _URL.match(str(path)):
-            raise BadImageError("a URL is not fetched: download it and name the file") from None
+            raise BadImageError(URL_NOT_FETCHED) from None
         raise
 
 
@@ -142,13 +169,6 @@ def _read_to_end(file: BinaryIO) -> bytes:
             raise BadImageError(f"it is larger than {MAX_HELD_BYTES} bytes, and only a file on disk may be")
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-async def _pieces(held: bytes, progress: Callable[[], None]) -> AsyncGenerator[bytes, None]:
-    # A single large piece would show no progress until it is sent whole, and aiohttp warns.
-    for start in range(0, len(held), _CHUNK_BYTES):
-        progress()
-        yield held[start : start + _CHUNK_BYTES]
 
 
 async def _streamed(path: Path, size: int, progress: Callable[[], None]) -> AsyncGenerator[bytes, None]:

@@ -37,14 +37,14 @@ from tfleet.client.errors import (
 from tfleet.client.http import responses
 from tfleet.client.http.transport import LostConnectionError
 from tfleet.client.routes.attempts import PAUSE_S
-from tfleet.client.routes.forward import Forward
+from tfleet.client.routes.forward import Forward, not_repeated
 from tfleet.client.routes.lease_renewal import LeaseRenewal
 from tfleet.contract.names import MAX_LEASE_SIZE, REQUEST_ID
 from tfleet.contract.request_id import request_id
 
 if TYPE_CHECKING:
+    from tfleet.client.body import SentBody
     from tfleet.client.http.transport import HttpResponse, Transport
-    from tfleet.client.images.image import Image
     from tfleet.client.proxies.failover import ProxyFailover
     from tfleet.client.routes.call import Call
     from tfleet.client.routes.lease import Balance
@@ -123,21 +123,21 @@ class PeerToPeer:
     def __repr__(self) -> str:
         return f"<PeerToPeer {self._renewal!r} fallback={self._fallback.active}>"
 
-    async def send(self, image: Image, call: Call) -> HttpResponse:
+    async def send(self, body: SentBody, call: Call) -> HttpResponse:
         """An answer with any status except a worker's 429 and 503. Raises FleetError if there is none."""
         if self._fallback.active:
             if self._fallback.due(_now_s()):
                 # Scheduled before the check ends, so that other calls don't start one as well.
                 self._fallback = self._fallback.on(_now_s(), self._rng)
                 self._probes.begin(self._check_direct_route)
-            return await self._forward.send(image, call)
+            return await self._forward.send(body, call)
         while len(call.attempts) < MAX_ATTEMPTS:
             try:
                 worker = await self._renewal.worker(call.attempts.avoided, call.request_id)
             except FleetError as error:
-                return await self._last_resort(image, call, error)
+                return await self._last_resort(body, call, error)
             if worker is not None:
-                reply = await self._attempt(worker, image, call)
+                reply = await self._attempt(worker, body, call)
                 if reply is not None:
                     return reply
                 # No worker of this lease has ever answered: probe all now, instead of one timeout after the
@@ -147,7 +147,7 @@ class PeerToPeer:
             elif not await _waited_for_busy(call) and not call.attempts.retry_late():
                 break
         return await self._last_resort(
-            image, call, call.attempts.error(str(self._proxies), request_id=call.request_id)
+            body, call, call.attempts.error(str(self._proxies), request_id=call.request_id)
         )
 
     async def close(self) -> None:
@@ -155,7 +155,7 @@ class PeerToPeer:
         await self._probes.close()
         await self._renewal.close()
 
-    async def _attempt(self, worker: FoundWorker, image: Image, call: Call) -> HttpResponse | None:
+    async def _attempt(self, worker: FoundWorker, body: SentBody, call: Call) -> HttpResponse | None:
         """The worker's answer; None if another worker should be tried."""
         call.attempts.ask(worker)
         ticket = self._renewal.lease.ticket
@@ -163,13 +163,19 @@ class PeerToPeer:
         try:
             with self._renewal.using(worker):
                 reply = await self._transport.post(
-                    worker.address.url + call.path, image, headers, try_timeout_s=self._try_timeout_s
+                    worker.address.url + call.path,
+                    body,
+                    headers,
+                    try_timeout_s=self._try_timeout_s,
+                    idempotent=call.idempotent,
                 )
         except LostConnectionError as error:
             if error.begun:
                 # It is reachable, which counts even if it has failed: no fallback through the proxy.
                 self._renewal.answered(worker)
             self._renewal.failed(worker)
+            if error.sent and not call.idempotent:
+                raise not_repeated(str(worker.address), error, call) from error
             call.attempts.failed(str(error), late=error.late)
             self._last_failure = f"{worker.address}: {error}"
             return None
@@ -194,7 +200,7 @@ class PeerToPeer:
         call.attempts.failed(str(refusal), refusal)
         return None
 
-    async def _last_resort(self, image: Image, call: Call, error: FleetError) -> HttpResponse:
+    async def _last_resort(self, body: SentBody, call: Call, error: FleetError) -> HttpResponse:
         """The answer through the proxy, if no worker of the lease could be reached. Otherwise raises
         `error`.
         """
@@ -204,7 +210,7 @@ class PeerToPeer:
         if others or lease.answered_once or call.attempts.any_answered or not lease.forwards:
             raise error
         try:
-            reply = await self._forward.send(image, call)
+            reply = await self._forward.send(body, call)
         except FleetError:
             raise error from None
         # The proxy reaches no worker either: the workers have failed, and the direct route is not the

@@ -84,7 +84,7 @@ async def test_another_server_on_the_port_is_reported(fleet: ScriptedFleet) -> N
 async def test_a_bad_images_message_is_the_fleets(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(fleet.problem(415, "this is text, not an image"))
     async with AsyncFleetClient(proxy.url) as client:
-        with pytest.raises(BadImageError, match=r"^this is text, not an image$") as caught:
+        with pytest.raises(BadImageError, match=r"^the bytes: this is text, not an image$") as caught:
             await client.classify(b"hello")
     assert caught.value.status == 415
 

@@ -34,4 +34,4 @@ class P2pLoad(SteadyLoad):
             found = await loop.run_in_executor(self._callers, self._client.classify, image)
         except FleetError as error:
             raise NoAnswerError(f"{type(error).__name__}: {error}") from error
-        return Answer({p.label: p.probability for p in found.predictions}, found.worker, found.retries)
+        return Answer({p.label: p.value for p in found.predictions}, found.worker, found.retries)

@@ -159,4 +159,4 @@ def test_a_problem_without_text_shows_its_status(detail: object) -> None:
 def test_a_proxy_in_p2p_mode_says_how_to_use_it() -> None:
     error = failure(reply(307, b"", Location="http://worker:1/predict", X_Worker="w1"))
     assert isinstance(error, UnexpectedAnswerError)
-    assert "is a proxy in p2p mode, which takes no images itself: use p2p=True, or --p2p" in str(error)
+    assert "is a proxy in p2p mode, which has no answers itself: use p2p=True, or --p2p" in str(error)

@@ -12,7 +12,15 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from tfleet.client import BadImageError
-from tfleet.client.images.image import HELD_BYTES, MAX_HELD_BYTES, UNKNOWN, Image, content_type, load
+from tfleet.client.images.image import (
+    HELD_BYTES,
+    MAX_HELD_BYTES,
+    UNKNOWN,
+    Image,
+    content_type,
+    load,
+    source_name,
+)
 
 JPEG = b"\xff\xd8\xff" + bytes(100)
 
@@ -153,17 +161,69 @@ async def test_a_url_is_not_taken_for_a_path() -> None:
         await load("https://example.com/cat.jpg")
 
 
-async def test_a_pil_image_is_refused_with_what_to_pass() -> None:
-    picture: Any = PIL.Image.new("RGB", (1, 1))
-    with pytest.raises(TypeError, match=r"not a PIL image: pass the path of its file, or save it") as caught:
-        await load(picture)
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("shape", [(3, 2), (3, 2, 1), (3, 2, 3), (3, 2, 4)])
+async def test_an_array_is_sent_as_png_without_loss(shape: tuple[int, ...]) -> None:
+    pixels = numpy.arange(numpy.prod(shape), dtype=numpy.uint8).reshape(shape)
+    loaded = await load(pixels)
+    assert loaded.content_type == "image/png"
+    found = numpy.asarray(PIL.Image.open(io.BytesIO(loaded.held)))
+    assert found.reshape(shape).tolist() == pixels.tolist()
 
 
-async def test_pixels_are_refused_because_they_are_not_encoded() -> None:
-    pixels: Any = numpy.zeros((1, 1, 3))
-    with pytest.raises(TypeError, match=r"not ndarray: pixels have to be encoded first, as PNG or JPEG"):
+async def test_a_slice_of_an_array_is_sent_row_by_row() -> None:
+    pixels = numpy.arange(48, dtype=numpy.uint8).reshape(4, 4, 3)[::2, ::-1]
+    loaded = await load(pixels)
+    assert numpy.asarray(PIL.Image.open(io.BytesIO(loaded.held))).tolist() == pixels.tolist()
+
+
+@pytest.mark.parametrize(
+    "pixels", [numpy.zeros((1, 1, 3)), numpy.zeros((2, 2, 2), numpy.uint8), numpy.zeros((0, 2), numpy.uint8)]
+)
+async def test_an_array_that_is_no_picture_is_a_bad_image(pixels: Any) -> None:
+    with pytest.raises(BadImageError, match=r"pixels are uint8 .* and this is"):
         await load(pixels)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "P", "RGBA", "1"])
+async def test_a_pil_image_is_sent_as_png(mode: str) -> None:
+    picture = PIL.Image.new("RGB", (3, 2), (200, 100, 50)).convert(mode)
+    loaded = await load(picture)
+    assert loaded.content_type == "image/png"
+    assert PIL.Image.open(io.BytesIO(loaded.held)).size == (3, 2)
+
+
+async def test_a_pil_image_keeps_its_orientation() -> None:
+    buffer = io.BytesIO()
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    PIL.Image.new("RGB", (3, 2)).save(buffer, "JPEG", exif=exif)
+    loaded = await load(PIL.Image.open(buffer))
+    assert PIL.Image.open(io.BytesIO(loaded.held)).getexif()[0x0112] == 6
+
+
+async def test_a_damaged_pil_image_is_a_bad_image() -> None:
+    with pytest.raises(BadImageError):
+        await load(PIL.Image.open(io.BytesIO(_damaged_jpeg())))
+
+
+def _damaged_jpeg() -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.new("RGB", (300, 200)).save(buffer, "JPEG")
+    return buffer.getvalue()[:700]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("a/cat.jpg", "a/cat.jpg"),
+        (b"x", "the bytes"),
+        (io.BytesIO(b"x"), "the file"),
+        (numpy.zeros((1, 1)), "the array"),
+        (PIL.Image.new("L", (1, 1)), "the PIL image"),
+    ],
+)
+def test_every_source_has_a_name_for_errors(source: Any, name: str) -> None:
+    assert source_name(source) == name
 
 
 @pytest.mark.parametrize(
