@@ -164,8 +164,7 @@ def _place(path: Path) -> _Place:
     if not path.exists():
         raise ModelError(
             f"{path}: there is no such file or folder; --model names a model folder, a SavedModel, a "
-            "Keras file or "
-            "a frozen graph"
+            "Keras file or a frozen graph"
         )
     if path.name == SAVED_MODEL or file_format(path) is ModelFormat.SAVED_MODEL:
         raise ModelError(f"{path}: is part of a SavedModel; give its folder: {path.parent}")
@@ -257,8 +256,8 @@ def _refuse_by_names(folder: Path) -> None:
     if (folder / SAVED_MODEL_CHUNKS).is_file():
         raise ModelError(
             f"{folder}: is a SavedModel in chunks ({SAVED_MODEL_CHUNKS}), which TensorFlow's Python can't "
-            "load: "
-            "save it again without SaveOptions(experimental_image_format=True), with its weights in variables"
+            "load: save it again without SaveOptions(experimental_image_format=True), with its weights in "
+            "variables"
         )
     for data in sorted(folder.glob("*.data-*-of-*")):
         if (index := data.with_suffix(".index")).is_file():
@@ -273,13 +272,11 @@ def _no_model(folder: Path) -> str:
     if (folder / MANIFEST).exists() or (folder / LABELS).exists():
         return (
             f"{folder}: has no graph: put {GRAPH}, a SavedModel ({SAVED_MODEL}, variables/) or a Keras "
-            "file there; "
-            f"it has {there}"
+            f"file there; it has {there}"
         )
     return (
         f"{folder}: has neither a model ({GRAPH}, {SAVED_MODEL}, .keras or .h5) nor a numbered version "
-        "folder; "
-        f"it has {there}"
+        f"folder; it has {there}"
     )
 
 

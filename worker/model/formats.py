@@ -39,19 +39,18 @@ class ModelFormat(StrEnum):
 
 
 _SERVED: Final = "tfleet serves SavedModels, .keras, .h5 and frozen graphs (.pb)"
+_ORIGINAL: Final = "give the model that it was converted from (SavedModel, .keras, .h5 or frozen graph)"
 _WEIGHTS: Final = (
     "weights without an architecture: build the model in Python, load them there, and save all of it "
     "(model.save('model.keras') or model.export(FOLDER))"
 )
 _PYTORCH: Final = (
     "is a PyTorch file, which tfleet does not serve: export it to ONNX (torch.onnx.export) and convert "
-    "that to a "
-    "SavedModel (onnx2tf -osd -i MODEL.onnx -o FOLDER)"
+    "that to a SavedModel (onnx2tf -osd -i MODEL.onnx -o FOLDER)"
 )
 _PICKLE: Final = (
     "is a Python pickle (scikit-learn, joblib or PyTorch), not a TensorFlow model; reading it would run "
-    "code. "
-    "Save the model as a SavedModel or .keras"
+    "code. Save the model as a SavedModel or .keras"
 )
 _ONNX: Final = (
     "is an ONNX model, which tfleet does not serve: convert it to a SavedModel "
@@ -72,9 +71,7 @@ _REFUSED: Final[tuple[tuple[int, bytes, str], ...]] = (
     (
         4,
         b"TFL3",
-        "is a TensorFlow Lite model (.tflite), which tfleet does not serve: give the model that it was "
-        "converted "
-        "from (SavedModel, .keras, .h5 or frozen graph)",
+        f"is a TensorFlow Lite model (.tflite), which tfleet does not serve: {_ORIGINAL}",
     ),
     (
         0,
@@ -102,20 +99,18 @@ _REFUSED_TEXTS: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = (
     (
         re.compile(rb"(node|library|versions|meta_graphs|saved_model_schema_version)\b[ \t]*[:{]"),
         "is a graph in text form (.pbtxt): write it in binary form (tf.io.write_graph(..., "
-        "as_text=False)), or export "
-        "a SavedModel",
+        "as_text=False)), or export a SavedModel",
     ),
     (
         re.compile(rb'\{\s*"(format|modelTopology|weightsManifest|generatedBy)"'),
         "is a TensorFlow.js model, which tfleet does not serve: give the model that it was converted "
-        "from, or convert "
-        "it back (tensorflowjs_converter --input_format=tfjs_layers_model --output_format=keras_saved_model)",
+        "from, or convert it back "
+        "(tensorflowjs_converter --input_format=tfjs_layers_model --output_format=keras_saved_model)",
     ),
     (
         re.compile(rb'\{\s*"(class_name|module|config|keras_version|backend)"'),
         "is a Keras architecture without weights (JSON): load the weights into it in Python, and save all "
-        "of it "
-        "(model.save('model.keras'))",
+        "of it (model.save('model.keras'))",
     ),
     (
         re.compile(rb"model_checkpoint_path\b"),
@@ -123,6 +118,8 @@ _REFUSED_TEXTS: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = (
     ),
 )
 _SAFETENSORS_HEAD: Final = 8  # the size of its JSON header, before the header itself
+# Core ML: 1 = its version, 2 = about it, and one field from 200 on, whose number is the kind of the model.
+_CORE_ML_KINDS: Final = 200
 _OPERATION: Final = re.compile(rb"[A-Za-z_>][\w>./-]*")
 
 
@@ -208,6 +205,8 @@ def _protobuf_format(path: Path, file: BinaryIO, size: int) -> ModelFormat:
     # SavedModel: 1 = schema version, 2 = the meta graphs. ONNX: 1 = its version, 7 = the graph.
     if fields[0].kind == VARINT and (7, LENGTH_DELIMITED) in kinds:
         _refuse(path, _ONNX)
+    if fields[0].kind == VARINT and fields[-1].number >= _CORE_ML_KINDS:
+        _refuse(path, f"is a Core ML model, which tfleet does not serve: {_ORIGINAL}")
     if kinds <= {(1, VARINT), (2, LENGTH_DELIMITED)} and (2, LENGTH_DELIMITED) in kinds:
         found = ModelFormat.SAVED_MODEL
     elif _has_nodes(file, fields):

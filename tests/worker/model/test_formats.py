@@ -106,6 +106,7 @@ REFUSED = {
     "cut.pb": (GRAPH + NODE[:10], "is cut off: at least 8 bytes are missing"),
     "model.tflite": (b"\x1c\x00\x00\x00TFL3" + bytes(30), "is a TensorFlow Lite model"),
     "model.onnx": (ONNX, "is an ONNX model"),
+    "model.mlmodel": (b"\x08\x01\x12\x00\xa2\x1f\x00", "is a Core ML model"),
     "model.pt": (zipped("archive/data.pkl", "archive/data/0"), "is a PyTorch file"),
     "script.pt": (zipped("net/code/__torch__.py", "net/constants.pkl"), "is a PyTorch file"),
     "model.pkl": (pickle.dumps([1, 2]), "is a Python pickle"),

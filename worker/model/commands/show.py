@@ -101,6 +101,8 @@ def as_lines(report: ModelReport) -> Iterator[str]:
     yield f"format      {report.format}{by}, {_size(report.size_bytes)}"
     if report.contents.all_tags:
         yield f"tags        {'; '.join(','.join(tags) or '(none)' for tags in report.contents.all_tags)}"
+    if report.facts is None:
+        yield "kind        is found out when the file is converted: see tfleet model convert"
     for fact in _facts(report):
         yield f"{fact.name:<11} {fact.value}  (from {fact.source})"
     for name, signature in report.contents.signatures.items():
