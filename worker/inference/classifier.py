@@ -287,8 +287,8 @@ def _near(rows: npt.NDArray[Any], expected: npt.NDArray[Any]) -> bool:
 
 
 def _warm_up_images() -> tuple[bytes, bytes]:
-    """A grey picture, and one of noise."""
-    noise = np.random.default_rng(0).integers(0, 256, (*_WARM_UP_SIZE, 3), np.uint8)
+    """A grey picture, and one of reddish noise: also their means are different."""
+    noise = np.random.default_rng(0).integers(0, [256, 128, 32], (*_WARM_UP_SIZE, 3), np.uint8)
     pictures = (Image.new("RGB", _WARM_UP_SIZE, "grey"), Image.fromarray(noise))
     files = [io.BytesIO(), io.BytesIO()]
     for picture, file in zip(pictures, files, strict=True):

@@ -12,9 +12,9 @@ Only rows of equal shape run together: nothing is ever padded. Whatever else run
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class SignatureResult:
 class _RowsAsked:
     """What a caller asks. `bucket` is None for what runs alone."""
 
-    signature: str
+    signature: Signature
     inputs: Tensors
     rows: int
     bucket: Hashable
@@ -60,6 +60,9 @@ class Predictor:
         self.max_rows = max_rows
         self.batched: Collection[str] = frozenset()
         """The signatures that run for several callers at once."""
+        self._required = {
+            name: sum(not info.optional for info in each.inputs) for name, each in session.signatures.items()
+        }
         self._batcher: Batcher[_RowsAsked, Tensors] = Batcher(
             self._run, self._choose, lambda: session.concurrent_runs
         )
@@ -80,16 +83,18 @@ class Predictor:
         Raises `BadInputError`, `UnknownSignatureError`, `OverdueError` after the deadline (in seconds, by
         `time.perf_counter`), and TensorFlow's errors.
         """
-        self._session.check(signature, inputs)
-        bucket = None if rows is None or rows > self.max_rows else self._bucket(signature, inputs)
-        result = self._batcher(_RowsAsked(signature, inputs, rows or 1, bucket), deadline_s)
+        asked = self._session.check(signature, inputs)
+        bucket = None if rows is None or rows > self.max_rows else self._bucket(asked, inputs)
+        result = self._batcher(_RowsAsked(asked, inputs, rows or 1, bucket), deadline_s)
         return SignatureResult(result.row, result.batch, result.queue_s, result.infer_s)
 
-    def _bucket(self, signature: str, inputs: Tensors) -> Hashable:
+    def _bucket(self, signature: Signature, inputs: Tensors) -> Hashable:
         # An optional input may be for the whole run, such as a rate: it stays with its own rows.
-        if signature not in self.batched or optional_inputs(self._session.signatures[signature], inputs):
+        if signature.name not in self.batched or len(inputs) > self._required[signature.name]:
             return None
-        return signature, tuple((name, inputs[name].shape[1:]) for name in sorted(inputs))
+        return signature.name, *(
+            inputs[info.name].shape[1:] for info in signature.inputs if info.name in inputs
+        )
 
     def _choose(self, waiting: Sequence[_RowsAsked]) -> Sequence[int]:
         return choose_rows([(asked.bucket, asked.rows) for asked in waiting], self.max_rows)
@@ -97,9 +102,9 @@ class Predictor:
     def _run(self, batch: Sequence[_RowsAsked]) -> list[Tensors]:
         first = batch[0]
         if len(batch) == 1:
-            return [self._session.run(first.signature, first.inputs)]
+            return [self._session.run_checked(first.signature, first.inputs)]
         inputs = {name: np.concatenate([asked.inputs[name] for asked in batch]) for name in first.inputs}
-        return split_rows(self._session.run(first.signature, inputs), [asked.rows for asked in batch])
+        return split_rows(self._session.run_checked(first.signature, inputs), [asked.rows for asked in batch])
 
 
 def choose_rows(waiting: Sequence[tuple[Hashable, int]], most: int) -> Sequence[int]:
@@ -136,8 +141,3 @@ def has_rows(signature: Signature) -> bool:
     if not required or not signature.outputs:
         return False
     return all(info.shape and info.shape[0] is None for info in (*required, *signature.outputs))
-
-
-def optional_inputs(signature: Signature, inputs: Mapping[str, Any]) -> bool:
-    """Whether an optional input is given."""
-    return any(info.optional and info.name in inputs for info in signature.inputs)
