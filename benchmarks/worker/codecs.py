@@ -90,6 +90,7 @@ def writing(table: Any) -> Mapping[str, Task]:
         "JSON: the worker": lambda: encode(outputs, decoded, JSON, VECTOR),
         "JSON with a NaN: the worker": lambda: encode({"p": with_nan}, decoded, JSON, VECTOR),
         "one JSON row: the worker": lambda: encode(one, one_decoded, JSON, VECTOR),
+        "CSV: the worker": lambda: encode(outputs, decoded, CSV, VECTOR),
         "Arrow: the worker": lambda: encode(outputs, decoded, ARROW, VECTOR),
         ".npy: the worker": lambda: encode(outputs, decoded, NPY, VECTOR),
         ".npz: the worker": lambda: encode(outputs, decoded, NPZ, VECTOR),

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfleet.worker.api.protocols.native.decoded import Array
@@ -20,7 +21,7 @@ from tfleet.worker.api.protocols.native.problems import not_acceptable, quoted
 def encode_csv(outputs: Mapping[str, Array], rows: int) -> bytes:
     """A CSV file in UTF-8. Raises ProblemError (406) for an output that it cannot hold."""
     header: list[str] = []
-    columns: list[list[str]] = []
+    columns: list[Sequence[Any]] = []
     for name, array in outputs.items():
         _check(name, array, rows)
         values = array.reshape(rows, -1)
@@ -28,7 +29,7 @@ def encode_csv(outputs: Mapping[str, Array], rows: int) -> bytes:
         header += [name] if plain else [f"{name}[{index}]" for index in range(values.shape[1])]
         # By way of JSON, which has the digits.
         lines = json.loads(json_value(name, values))
-        columns += [[_text(name, value) for value in column] for column in zip(*lines, strict=True)]
+        columns += [_texts(name, column) for column in zip(*lines, strict=True)]
     sink = io.StringIO(newline="")
     writer = csv.writer(sink)
     writer.writerow(header)
@@ -43,6 +44,14 @@ def _check(name: str, array: Array, rows: int) -> None:
             "of values for "
             f"each of the {rows} rows of a CSV file: ask for application/json"
         )
+
+
+def _texts(name: str, column: Sequence[Any]) -> Sequence[Any]:
+    """The values as the csv module should get them: finite numbers it writes as JSON has them."""
+    types = set(map(type, column))
+    if types <= {int} or (types <= {float} and all(map(math.isfinite, column))):
+        return column
+    return [_text(name, value) for value in column]
 
 
 def _text(name: str, value: Any) -> str:
