@@ -67,7 +67,7 @@ def registry(
 ) -> None:
     """Keep the list of live workers without a Consul.
 
-    It implements the part of Consul's HTTP API that a fleet uses, on one machine and in memory. `tfleet
+    It implements the part of Consul's HTTP API that a fleet uses, in one process, in memory. `tfleet
     proxy` and `tfleet up` start one by themselves; start it separately if the list should outlive the
     proxy:
 

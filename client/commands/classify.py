@@ -23,7 +23,7 @@ from tfleet.client.commands.output import Screen, output_format
 from tfleet.client.concurrency.iterate import items_on_demand
 from tfleet.client.concurrency.ordered_map import in_order
 from tfleet.client.errors import BadImageError, FleetUnavailableError
-from tfleet.client.images.files import STDIN, PassedOver, Unusable, expand, read_stdin
+from tfleet.client.images.files import STDIN, SkippedFiles, Unusable, expand, read_stdin
 from tfleet.client.results import Outcome
 from tfleet.client.text import count
 from tfleet.contract.names import DEFAULT_TOP
@@ -183,7 +183,7 @@ def _classify(files: tuple[str, ...], options: ClassifyOptions) -> OutcomeCount:
     """Classify the files, print the results and then the summary."""
     many = len(files) > 1 or files[0] == STDIN or Path(files[0]).is_dir()
     bar = many and sys.stderr.isatty()
-    skipped = PassedOver()
+    skipped = SkippedFiles()
     items = expand(files, read_stdin, skipped)
     started = time.monotonic()
     total = _total(files) if bar else None
@@ -197,7 +197,7 @@ def _classify(files: tuple[str, ...], options: ClassifyOptions) -> OutcomeCount:
     if many and (classified.failed or sys.stderr.isatty()):
         display.say(f"{classified} in {time.monotonic() - started:.1f} s")
     if skipped:
-        display.say(f"{skipped}; one that is named itself is sent")
+        display.say(f"{skipped}; name a file on the command line to send it anyway")
     # Once at the end, and not with each of a thousand errors; never if some files did reach the fleet.
     if classified.unreachable and not classified.classified:
         display.say(HINT)

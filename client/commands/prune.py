@@ -25,7 +25,7 @@ from tfleet.discovery.options import (
 )
 from tfleet.discovery.registration.conflicts import find_address_owner
 from tfleet.discovery.registration.heartbeat import TTL_S
-from tfleet.discovery.registration.prune import StaleEntry, StaleKind, find_stale, remove_stale
+from tfleet.discovery.registration.prune import PruneCandidate, PruneKind, find_stale, remove_stale
 from tfleet.discovery.registry import StaticRegistry
 from tfleet.runtime.clean_exit import INTERRUPTED, clean_exit
 
@@ -45,10 +45,10 @@ _CANNOT_ASK: Final = "tfleet prune: can't ask for confirmation here: use --yes t
 )
 @json_option("one JSON document; needs --yes or --dry-run")
 def prune(**values: Any) -> None:
-    """Remove stale registrations of workers from the registry.
+    """Remove stale registrations of workers from the registry, or with --service NAME-proxy those of proxies.
 
-    The command asks at each registered address which worker answers. A registration is an orphan if another
-    worker answers, or if none answers and its checks are critical. Orphans are listed, and removed after
+    The command asks at each registered address who answers. A registration is stale if another worker
+    answers, or if none answers and its checks are critical. Stale registrations are listed, and removed after
     confirmation. A worker that answers with its own id is never removed, whatever its checks say.
 
     A registration that does not answer from here, but whose checks are not critical, may belong to a worker
@@ -63,8 +63,9 @@ def prune(**values: Any) -> None:
     \b
     Examples:
       tfleet prune
+      tfleet prune --service tfleet-proxy
       tfleet prune --registry consul://10.0.0.5:8500 --dry-run
-      tfleet prune --yes --json | jq -r '.orphans[] | select(.removed) | .id'
+      tfleet prune --yes --json | jq -r '.stale[] | select(.removed) | .id'
       tfleet prune --dry-run --json | jq -r '.unreachable[].address'
 
     \b
@@ -104,12 +105,12 @@ class PruneOptions:
     as_json: bool
 
     @property
-    def kinds(self) -> frozenset[StaleKind]:
+    def kinds(self) -> frozenset[PruneKind]:
         """The kinds of stale registrations that are removed."""
-        return frozenset(StaleKind) if self.unreachable else frozenset({StaleKind.ORPHAN})
+        return frozenset(PruneKind) if self.unreachable else frozenset({PruneKind.STALE})
 
 
-def _prune(agent: ConsulAgent, options: PruneOptions) -> tuple[list[StaleEntry], list[StaleEntry]]:
+def _prune(agent: ConsulAgent, options: PruneOptions) -> tuple[list[PruneCandidate], list[PruneCandidate]]:
     """Find stale registrations and remove them as asked. Returns those found and those removed.
 
     Raises RegistryError.
@@ -118,14 +119,14 @@ def _prune(agent: ConsulAgent, options: PruneOptions) -> tuple[list[StaleEntry],
     removable = [one for one in found if one.kind in options.kinds]
     if found and not options.as_json:
         _show(found)
-    removed: list[StaleEntry] = []
+    removed: list[PruneCandidate] = []
     if removable and not options.dry_run and (options.yes or _confirmed(removable)):
         # Each is tested again right before: the operator may have thought for minutes.
         removed.extend(remove_stale(agent, removable, find_address_owner, options.kinds))
     return found, removed
 
 
-def _confirmed(removable: Sequence[StaleEntry]) -> bool:
+def _confirmed(removable: Sequence[PruneCandidate]) -> bool:
     try:
         return click.confirm(f"Remove {count(len(removable), 'registration')}?")
     except click.Abort:  # Ctrl-C, or the end of the input
@@ -133,26 +134,30 @@ def _confirmed(removable: Sequence[StaleEntry]) -> bool:
 
 
 def _summary(
-    found: Sequence[StaleEntry], removed: Sequence[StaleEntry], kinds: Collection[StaleKind], service: str
+    found: Sequence[PruneCandidate],
+    removed: Sequence[PruneCandidate],
+    kinds: Collection[PruneKind],
+    service: str,
 ) -> str:
-    orphans, unreachable = _of(StaleKind.ORPHAN, found), _of(StaleKind.UNREACHABLE, found)
-    orphan_text = f"no orphans of {service}"
-    if orphans:
-        orphan_text = f"{len(_of(StaleKind.ORPHAN, removed))} of {count(len(orphans), 'orphan')} removed"
+    stale, unreachable = _of(PruneKind.STALE, found), _of(PruneKind.UNREACHABLE, found)
+    stale_text = f"no stale registrations of {service}"
+    if stale:
+        gone = len(_of(PruneKind.STALE, removed))
+        stale_text = f"{gone} of {count(len(stale), 'stale registration')} removed"
     if not unreachable:
-        return orphan_text
-    if StaleKind.UNREACHABLE in kinds:
-        gone = len(_of(StaleKind.UNREACHABLE, removed))
-        return f"{orphan_text}; {gone} of {len(unreachable)} unreachable removed"
+        return stale_text
+    if PruneKind.UNREACHABLE in kinds:
+        gone = len(_of(PruneKind.UNREACHABLE, removed))
+        return f"{stale_text}; {gone} of {len(unreachable)} unreachable removed"
     kept = f"{len(unreachable)} kept: not critical, but not reachable from here (see --unreachable)"
-    return f"{orphan_text}; {kept}"
+    return f"{stale_text}; {kept}"
 
 
-def _of(kind: StaleKind, found: Sequence[StaleEntry]) -> list[StaleEntry]:
+def _of(kind: PruneKind, found: Sequence[PruneCandidate]) -> list[PruneCandidate]:
     return [one for one in found if one.kind is kind]
 
 
-def _show(found: Sequence[StaleEntry]) -> None:
+def _show(found: Sequence[PruneCandidate]) -> None:
     rows = [
         Row(
             (
@@ -163,21 +168,21 @@ def _show(found: Sequence[StaleEntry]) -> None:
             ),
             Text(printable(one.reason)),
         )
-        for one in (*_of(StaleKind.ORPHAN, found), *_of(StaleKind.UNREACHABLE, found))
+        for one in (*_of(PruneKind.STALE, found), *_of(PruneKind.UNREACHABLE, found))
     ]
     # A pipe has no width: long ids must not be cut.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
     console.print(render_rows(_LAYOUT, rows, console.width))
 
 
-def _document(found: Sequence[StaleEntry], removed: Sequence[StaleEntry]) -> dict[str, Any]:
-    def rows(kind: StaleKind) -> list[dict[str, Any]]:
+def _document(found: Sequence[PruneCandidate], removed: Sequence[PruneCandidate]) -> dict[str, Any]:
+    def rows(kind: PruneKind) -> list[dict[str, Any]]:
         return [_row(one, removed=one in removed) for one in _of(kind, found)]
 
-    return {"orphans": rows(StaleKind.ORPHAN), "unreachable": rows(StaleKind.UNREACHABLE)}
+    return {"stale": rows(PruneKind.STALE), "unreachable": rows(PruneKind.UNREACHABLE)}
 
 
-def _row(one: StaleEntry, *, removed: bool) -> dict[str, Any]:
+def _row(one: PruneCandidate, *, removed: bool) -> dict[str, Any]:
     return {
         "id": one.listing.instance.id,
         "address": str(one.listing.instance.address),

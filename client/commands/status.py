@@ -30,7 +30,8 @@ def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
     """Show the workers that the proxy knows.
 
     A worker is starting, ready, ejected (requests to it failed; the proxy probes it until it answers) or
-    draining (it finishes its requests and gets no new ones, or it is in maintenance).
+    draining (it finishes its requests and gets no new ones, or it is in maintenance). An ejected worker gets
+    no requests; one that was only late gets them when no other worker is left.
 
     \b
     Examples:

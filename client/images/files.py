@@ -34,7 +34,7 @@ class Unusable:
     reason: str
 
 
-class PassedOver:
+class SkippedFiles:
     """Counts the files in folders that are not sent, by the ending of their names."""
 
     def __init__(self) -> None:
@@ -44,12 +44,12 @@ class PassedOver:
         return bool(self._endings)
 
     def __str__(self) -> str:
-        """`3 files passed over: 2 .tif, 1 .txt`, the most frequent first."""
+        """`skipped 3 files (2 .tif, 1 .txt)`, the most frequent first."""
         endings = self._endings.most_common(_MAX_ENDINGS)
         shown = [f"{number} {ending}" for ending, number in endings]
         if rest := self._endings.total() - sum(number for _, number in endings):
             shown.append(f"{rest} others")
-        return f"{count(self._endings.total(), 'file')} passed over: {', '.join(shown)}"
+        return f"skipped {count(self._endings.total(), 'file')} ({', '.join(shown)})"
 
     def add(self, name: str) -> None:
         """Count a file."""
@@ -57,15 +57,15 @@ class PassedOver:
 
 
 def expand(
-    arguments: Iterable[str], read: Callable[[int], bytes], passed_over: PassedOver | None = None
+    arguments: Iterable[str], read: Callable[[int], bytes], skipped: SkippedFiles | None = None
 ) -> Iterator[str | Unusable]:
     """The files to send, one at a time and in order. May block, so it belongs in a thread.
 
     Folders are walked recursively, sorted by name; links to folders are not followed, because they may form a
     cycle. `-` stands for the file names, one a line, that `read(n)` returns until it returns nothing. Files
-    in folders that are no images by their names are counted in `passed_over`.
+    in folders that are no images by their names are counted in `skipped`.
     """
-    passed_over = PassedOver() if passed_over is None else passed_over
+    skipped = SkippedFiles() if skipped is None else skipped
     for argument in arguments:
         if argument == STDIN:
             for name in _lines(read):
@@ -73,7 +73,7 @@ def expand(
         elif is_url(argument):
             yield Unusable(argument, URL_NOT_FETCHED)
         elif Path(argument).is_dir():
-            yield from _images_or_reason(argument, passed_over)
+            yield from _images_or_reason(argument, skipped)
         else:
             yield argument
 
@@ -86,16 +86,16 @@ def read_stdin(n: int) -> bytes:
     return os.read(0, n)
 
 
-def _images_or_reason(folder: str, passed_over: PassedOver) -> Iterator[str | Unusable]:
+def _images_or_reason(folder: str, skipped: SkippedFiles) -> Iterator[str | Unusable]:
     empty = True
-    for item in _walk(folder, passed_over):
+    for item in _walk(folder, skipped):
         empty = False
         yield item
     if empty:
         yield Unusable(folder, f"no images in this folder (looked for {', '.join(SUFFIXES)})")
 
 
-def _walk(folder: str, passed_over: PassedOver) -> Iterator[str | Unusable]:
+def _walk(folder: str, skipped: SkippedFiles) -> Iterator[str | Unusable]:
     try:
         with os.scandir(folder) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -104,13 +104,13 @@ def _walk(folder: str, passed_over: PassedOver) -> Iterator[str | Unusable]:
         return
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, passed_over)
+            yield from _walk(entry.path, skipped)
         elif not _is_file(entry):
             continue
         elif entry.name.lower().endswith(SUFFIXES):
             yield entry.path
         else:
-            passed_over.add(entry.name)
+            skipped.add(entry.name)
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

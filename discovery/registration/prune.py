@@ -2,12 +2,12 @@
 
 The registered address of each instance is asked who answers. The rules:
 
-- The entry is invalid (its id, model or address is not plain text): an orphan; no request is sent.
+- The entry is invalid (its id, model or address is not plain text): stale; no request is sent.
 - The worker itself answers: it is alive, whatever its checks say.
-- Another worker answers: it holds the address, so this entry is an orphan, whatever its checks say.
-- Neither, and the checks are critical: an orphan.
+- Another worker answers: it holds the address, so this entry is stale, whatever its checks say.
+- Neither, and the checks are critical: stale.
 - Neither, and the checks are not critical: another process may still send its heartbeats, and the fault
-  may be on our side. It is unreachable, not an orphan. (A service without a check passes forever.)
+  may be on our side. It is unreachable, not stale. (A service without a check passes forever.)
 """
 
 from __future__ import annotations
@@ -37,36 +37,36 @@ class PruneRegistry(Protocol):
         """Remove an entry, whichever agent registered it."""
 
 
-class StaleKind(StrEnum):
+class PruneKind(StrEnum):
     """The kind of a registration whose worker does not answer at its address."""
 
-    ORPHAN = "orphan"
+    STALE = "stale"
     UNREACHABLE = "unreachable"
 
 
 @dataclass(frozen=True, slots=True)
-class StaleEntry:
+class PruneCandidate:
     """A registration whose worker does not answer at its address, with its kind and the reason."""
 
     listing: Listing
-    kind: StaleKind
+    kind: PruneKind
     reason: str
 
 
-def assess(listing: Listing, found: AddressOwner) -> StaleEntry | None:
+def assess(listing: Listing, found: AddressOwner) -> PruneCandidate | None:
     """Classify a registration by who answers at its address; None if the worker is alive."""
     if listing.rejected:
-        return StaleEntry(listing, StaleKind.ORPHAN, listing.rejected)
+        return PruneCandidate(listing, PruneKind.STALE, listing.rejected)
     if found.worker == listing.instance.id:
         return None
     if found.worker:
-        return StaleEntry(listing, StaleKind.ORPHAN, f"{found.worker} answers at its address")
+        return PruneCandidate(listing, PruneKind.STALE, f"{found.worker} answers at its address")
     if listing.status is ListingStatus.CRITICAL:
-        return StaleEntry(listing, StaleKind.ORPHAN, found.error)
-    return StaleEntry(listing, StaleKind.UNREACHABLE, f"not reachable from here: {found.error}")
+        return PruneCandidate(listing, PruneKind.STALE, found.error)
+    return PruneCandidate(listing, PruneKind.UNREACHABLE, f"not reachable from here: {found.error}")
 
 
-def find_stale(registry: PruneRegistry, ask: Ask) -> tuple[StaleEntry, ...]:
+def find_stale(registry: PruneRegistry, ask: Ask) -> tuple[PruneCandidate, ...]:
     """Ask the address of each instance who answers. Raises a RegistryError."""
     listed = registry.listed()
     with ThreadPoolExecutor(_CONCURRENCY) as pool:
@@ -76,8 +76,8 @@ def find_stale(registry: PruneRegistry, ask: Ask) -> tuple[StaleEntry, ...]:
 
 
 def remove_stale(
-    registry: PruneRegistry, found: Iterable[StaleEntry], ask: Ask, kinds: Collection[StaleKind]
-) -> Iterator[StaleEntry]:
+    registry: PruneRegistry, found: Iterable[PruneCandidate], ask: Ask, kinds: Collection[PruneKind]
+) -> Iterator[PruneCandidate]:
     """Remove the entries of these kinds, each as soon as the caller asks for the next.
 
     They are checked again first, because the operator may have taken a long time to confirm: an entry that

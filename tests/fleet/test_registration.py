@@ -136,11 +136,11 @@ async def test_a_long_partition_removes_only_dead_workers(
         for _ in range(2):
             running.add_worker("--registry", f"consul://{line.address}")
         await running.ready(3)
-        orphan, *living = map(worker_id, running.workers)
-        await whole(consul, {orphan, *living})
+        stale, *living = map(worker_id, running.workers)
+        await whole(consul, {stale, *living})
 
         async def routed() -> bool:
-            row = (await running.rows()).get(orphan)
+            row = (await running.rows()).get(stale)
             return row is not None and row["state"] == "ready"
 
         async with SteadyLoad(running.proxy.url, rate=SLOW_RATE) as load:
@@ -148,10 +148,10 @@ async def test_a_long_partition_removes_only_dead_workers(
             line.cut()
             dead.process.kill()
             await eventually(routed, wanted=lambda is_routed: not is_routed, timeout_s=1)
-            assert await ids() == {orphan, *living}, "it is Consul that takes its time"
+            assert await ids() == {stale, *living}, "it is Consul that takes its time"
             await eventually(ids, wanted=lambda found: not found, timeout_s=GIVEN_UP_S)
             line.mend()
             await whole(consul, set(living))
             await load.sent(REQUESTS)
         assert load.tally.faultless, f"{load.tally} {load.tally.failures[:3]}"
-        assert load.tally.workers.keys() == {orphan, *living}
+        assert load.tally.workers.keys() == {stale, *living}

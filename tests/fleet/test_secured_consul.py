@@ -66,7 +66,7 @@ def test_a_fleet_its_clients_and_prune_live_with_acls_and_tls(
 
                 eventually_sync(ready, timeout_s=90)
             pruned = CliRunner().invoke(cli, ["prune", "--dry-run"])
-            assert (pruned.exit_code, pruned.output) == (0, "no orphans of tfleet\n")
+            assert (pruned.exit_code, pruned.output) == (0, "no stale registrations of tfleet\n")
             assert registered(consul) >= {"tfleet", "tfleet-proxy"}
             fleet.send_signal(signal.SIGTERM)
             assert fleet.wait(60) == 0

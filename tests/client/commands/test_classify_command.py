@@ -68,7 +68,7 @@ def test_a_failure_is_reported_and_the_others_go_on(
     assert len(errors) == 3
 
 
-def test_files_passed_over_in_a_folder_are_counted(
+def test_skipped_files_in_a_folder_are_counted(
     fleet: ScriptedFleet, classify: Command, photo: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "cat.jfif").write_bytes(photo.read_bytes())
@@ -76,7 +76,9 @@ def test_files_passed_over_in_a_folder_are_counted(
         (tmp_path / name).touch()
     done = classify("--proxy", fleet.server().url, "--top", "1", tmp_path)
     assert done.stdout.startswith(f"{tmp_path}/cat.jfif\ttabby\t")
-    assert done.stderr == "3 files passed over: 2 .tif, 1 .txt; one that is named itself is sent\n"
+    assert (
+        done.stderr == "skipped 3 files (2 .tif, 1 .txt); name a file on the command line to send it anyway\n"
+    )
     assert done.returncode == 0
 
 

@@ -72,7 +72,7 @@ def alive(registered: Registered) -> Iterator[Instance]:
         yield worker
 
 
-def test_orphans_are_removed_and_live_workers_stay(registered: Registered, alive: Instance) -> None:
+def test_stale_entries_are_removed_live_workers_stay(registered: Registered, alive: Instance) -> None:
     dead = registered.add_dead()
     replaced = registered.add("replaced", alive.address)
     eventually_sync(registered.states, wanted=lambda found: len(found) == 3)
@@ -84,9 +84,9 @@ def test_orphans_are_removed_and_live_workers_stay(registered: Registered, alive
     assert [row.split()[3] for row in rows] == ["critical", "passing"]
     assert rows[0].endswith("critical  Connection refused")
     assert rows[1].endswith(f"{alive.id} answers at its address")
-    assert summary == "2 of 2 orphans removed"
+    assert summary == "2 of 2 stale registrations removed"
     assert eventually_sync(registered.states, wanted=lambda found: len(found) == 1).keys() == {"alive"}
-    assert registered.prune("--yes").output == f"no orphans of {registered.service}\n"
+    assert registered.prune("--yes").output == f"no stale registrations of {registered.service}\n"
 
 
 KEPT = "1 kept: not critical, but not reachable from here (see --unreachable)"
@@ -99,11 +99,11 @@ def test_a_passing_unreachable_worker_is_listed_and_kept(registered: Registered)
     _, *rows, summary = (line.rstrip() for line in registered.prune("--yes").output.splitlines())
     assert [row.split()[0] for row in rows] == [dead.id, far.id]
     assert rows[1].endswith("passing   not reachable from here: Connection refused")
-    assert summary == f"1 of 1 orphan removed; {KEPT}"
+    assert summary == f"1 of 1 stale registration removed; {KEPT}"
     left = eventually_sync(registered.states, wanted=lambda found: len(found) == 1)
     assert left == {"a-far-one": ListingStatus.PASSING}
     summary = registered.prune("--yes").output.splitlines()[-1]
-    assert summary == f"no orphans of {registered.service}; {KEPT}"
+    assert summary == f"no stale registrations of {registered.service}; {KEPT}"
 
 
 def test_an_unreachable_worker_is_removed_on_request(registered: Registered, alive: Instance) -> None:
@@ -111,16 +111,16 @@ def test_an_unreachable_worker_is_removed_on_request(registered: Registered, ali
     registered.add_dead()
     eventually_sync(registered.states, wanted=lambda found: len(found) == 3)
     last = registered.prune("--dry-run", "--unreachable").output.splitlines()[-1]
-    assert last == "0 of 1 orphan removed; 0 of 1 unreachable removed"
+    assert last == "0 of 1 stale registration removed; 0 of 1 unreachable removed"
     last = registered.prune("--yes", "--unreachable").output.splitlines()[-1]
-    assert last == "1 of 1 orphan removed; 1 of 1 unreachable removed"
+    assert last == "1 of 1 stale registration removed; 1 of 1 unreachable removed"
     assert eventually_sync(registered.states, wanted=lambda found: len(found) == 1).keys() == {"alive"}
 
 
 def test_a_dry_run_only_lists(registered: Registered) -> None:
     registered.add_dead()
     done = registered.prune("--dry-run", "--yes")
-    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "0 of 1 orphan removed")
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "0 of 1 stale registration removed")
     assert registered.states().keys() == {"dead"}
 
 
@@ -138,10 +138,10 @@ def test_json_output_is_one_document(
     dead, far = registered.add_dead(), registered.add("far", nobody())
     eventually_sync(registered.states, wanted=lambda found: len(found) == 2)
     document = json.loads(registered.prune("--json", *options).output)
-    assert document.keys() == {"orphans", "unreachable"}
-    (orphan,), (unreachable,) = document["orphans"], document["unreachable"]
-    assert orphan.pop("node") == unreachable.pop("node") != ""
-    assert orphan == {
+    assert document.keys() == {"stale", "unreachable"}
+    (stale,), (unreachable,) = document["stale"], document["unreachable"]
+    assert stale.pop("node") == unreachable.pop("node") != ""
+    assert stale == {
         "id": dead.id,
         "address": str(dead.address),
         "state": "critical",
@@ -202,9 +202,9 @@ def on_a_terminal(registered: Registered, typed: bytes) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("typed", "code", "left", "said"),
     [
-        (b"y\n", 0, [], "1 of 1 orphan removed"),
-        (b"n\n", 0, ["dead"], "0 of 1 orphan removed"),
-        (b"\n", 0, ["dead"], "0 of 1 orphan removed"),
+        (b"y\n", 0, [], "1 of 1 stale registration removed"),
+        (b"n\n", 0, ["dead"], "0 of 1 stale registration removed"),
+        (b"\n", 0, ["dead"], "0 of 1 stale registration removed"),
         (b"\x04", 130, ["dead"], "Remove 1 registration?"),
     ],
 )
@@ -252,7 +252,7 @@ def test_an_id_that_is_no_token_is_shown_and_removed(
     shown = registered.prune("--dry-run").output
     assert as_shown in shown.splitlines()[1]
     assert "its id is not a valid token" in shown
-    assert registered.prune("--yes").output.splitlines()[-1] == "1 of 1 orphan removed"
+    assert registered.prune("--yes").output.splitlines()[-1] == "1 of 1 stale registration removed"
     eventually_sync(registered.states, wanted=lambda found: found == {})
     agent = requests.get(f"{registry.url}/v1/agent/self", timeout=10)
     assert agent.ok, "it has not left"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tfleet.client.images.files import PassedOver, Unusable, expand
+from tfleet.client.images.files import SkippedFiles, Unusable, expand
 
 LONGEST_NAME = "a" * 255
 
@@ -47,12 +47,10 @@ def test_skipped_files_are_counted(folder: Path) -> None:
     for name in ("1.tif", "2.TIF", "3.svg", "4.a", "5.b", "6.c", "a/.hidden"):
         (folder / name).touch()
     os.mkfifo(folder / "pipe")
-    passed_over = PassedOver()
-    assert not passed_over
-    list(expand([str(folder), str(folder / "notes.txt")], nothing_is_read, passed_over))
-    assert str(passed_over) == (
-        "9 files passed over: 2 .tif, 2 without an ending, 1 .svg, 1 .a, 1 .b, 2 others"
-    )
+    skipped = SkippedFiles()
+    assert not skipped
+    list(expand([str(folder), str(folder / "notes.txt")], nothing_is_read, skipped))
+    assert str(skipped) == ("skipped 9 files (2 .tif, 2 without an ending, 1 .svg, 1 .a, 1 .b, 2 others)")
 
 
 def test_a_file_that_is_named_is_sent_whatever_it_is_called(folder: Path) -> None:

@@ -10,9 +10,9 @@ from tfleet.discovery.errors import RegistryUnavailableError
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import Listing, ListingStatus
 from tfleet.discovery.registration.conflicts import AddressOwner
-from tfleet.discovery.registration.prune import StaleEntry, StaleKind, assess, find_stale, remove_stale
+from tfleet.discovery.registration.prune import PruneCandidate, PruneKind, assess, find_stale, remove_stale
 
-ORPHANS = frozenset({StaleKind.ORPHAN})
+STALE = frozenset({PruneKind.STALE})
 
 
 def listing(number: int, status: ListingStatus = ListingStatus.PASSING) -> Listing:
@@ -46,34 +46,34 @@ OTHER = AddressOwner("w2")
 @pytest.mark.parametrize(
     ("status", "found", "kind", "reason"),
     [
-        (ListingStatus.CRITICAL, OTHER, StaleKind.ORPHAN, "w2 answers at its address"),
-        (ListingStatus.CRITICAL, STRANGER, StaleKind.ORPHAN, STRANGER.error),
-        (ListingStatus.CRITICAL, REFUSED, StaleKind.ORPHAN, REFUSED.error),
-        (ListingStatus.CRITICAL, LATE, StaleKind.ORPHAN, LATE.error),
-        (ListingStatus.WARNING, OTHER, StaleKind.ORPHAN, "w2 answers at its address"),
+        (ListingStatus.CRITICAL, OTHER, PruneKind.STALE, "w2 answers at its address"),
+        (ListingStatus.CRITICAL, STRANGER, PruneKind.STALE, STRANGER.error),
+        (ListingStatus.CRITICAL, REFUSED, PruneKind.STALE, REFUSED.error),
+        (ListingStatus.CRITICAL, LATE, PruneKind.STALE, LATE.error),
+        (ListingStatus.WARNING, OTHER, PruneKind.STALE, "w2 answers at its address"),
         (
             ListingStatus.WARNING,
             STRANGER,
-            StaleKind.UNREACHABLE,
+            PruneKind.UNREACHABLE,
             f"not reachable from here: {STRANGER.error}",
         ),
-        (ListingStatus.WARNING, REFUSED, StaleKind.UNREACHABLE, f"not reachable from here: {REFUSED.error}"),
-        (ListingStatus.WARNING, LATE, StaleKind.UNREACHABLE, f"not reachable from here: {LATE.error}"),
-        (ListingStatus.PASSING, OTHER, StaleKind.ORPHAN, "w2 answers at its address"),
+        (ListingStatus.WARNING, REFUSED, PruneKind.UNREACHABLE, f"not reachable from here: {REFUSED.error}"),
+        (ListingStatus.WARNING, LATE, PruneKind.UNREACHABLE, f"not reachable from here: {LATE.error}"),
+        (ListingStatus.PASSING, OTHER, PruneKind.STALE, "w2 answers at its address"),
         (
             ListingStatus.PASSING,
             STRANGER,
-            StaleKind.UNREACHABLE,
+            PruneKind.UNREACHABLE,
             f"not reachable from here: {STRANGER.error}",
         ),
-        (ListingStatus.PASSING, REFUSED, StaleKind.UNREACHABLE, f"not reachable from here: {REFUSED.error}"),
-        (ListingStatus.PASSING, LATE, StaleKind.UNREACHABLE, f"not reachable from here: {LATE.error}"),
+        (ListingStatus.PASSING, REFUSED, PruneKind.UNREACHABLE, f"not reachable from here: {REFUSED.error}"),
+        (ListingStatus.PASSING, LATE, PruneKind.UNREACHABLE, f"not reachable from here: {LATE.error}"),
     ],
 )
 def test_a_silent_entry_is_judged_by_its_checks(
-    status: ListingStatus, found: AddressOwner, kind: StaleKind, reason: str
+    status: ListingStatus, found: AddressOwner, kind: PruneKind, reason: str
 ) -> None:
-    assert assess(listing(1, status), found) == StaleEntry(listing(1, status), kind, reason)
+    assert assess(listing(1, status), found) == PruneCandidate(listing(1, status), kind, reason)
 
 
 def test_each_entry_is_asked_and_the_order_is_kept() -> None:
@@ -88,10 +88,10 @@ def test_each_entry_is_asked_and_the_order_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kinds", "struck"), [(ORPHANS, ["w1"]), ({StaleKind.UNREACHABLE}, ["w2"]), (StaleKind, ["w1", "w2"])]
+    ("kinds", "struck"), [(STALE, ["w1"]), ({PruneKind.UNREACHABLE}, ["w2"]), (PruneKind, ["w1", "w2"])]
 )
 def test_only_entries_of_the_chosen_kinds_are_removed(
-    kinds: Collection[StaleKind], struck: list[str]
+    kinds: Collection[PruneKind], struck: list[str]
 ) -> None:
     registry = Registered(listing(1, ListingStatus.CRITICAL), listing(2), listing(3, ListingStatus.CRITICAL))
 
@@ -120,7 +120,7 @@ def test_only_entries_of_the_chosen_kinds_are_removed(
 def test_an_entry_that_recovered_is_not_removed(before: Listing, now: Listing, answer: AddressOwner) -> None:
     registry = Registered(now)
     assert not list(
-        remove_stale(registry, [StaleEntry(before, StaleKind.ORPHAN, "")], lambda _: answer, ORPHANS)
+        remove_stale(registry, [PruneCandidate(before, PruneKind.STALE, "")], lambda _: answer, STALE)
     )
     assert registry.listings == [now]
 
@@ -134,7 +134,7 @@ def test_a_registry_failure_is_reported() -> None:
         find_stale(Away(), lambda _: AddressOwner())
 
 
-def test_a_refused_connection_is_an_orphan() -> None:
+def test_a_refused_connection_is_stale() -> None:
     bad = Listing(Instance("x\n", Address("10.0.0.7", 8001)), "node", ListingStatus.PASSING, "its id is 'x'")
     registry = Registered(bad)
 
@@ -142,6 +142,6 @@ def test_a_refused_connection_is_an_orphan() -> None:
         raise AssertionError(f"{address} was asked")
 
     (found,) = find_stale(registry, ask)
-    assert found == StaleEntry(bad, StaleKind.ORPHAN, "its id is 'x'")
-    assert list(remove_stale(registry, [found], ask, ORPHANS)) == [found]
+    assert found == PruneCandidate(bad, PruneKind.STALE, "its id is 'x'")
+    assert list(remove_stale(registry, [found], ask, STALE)) == [found]
     assert registry.listed() == ()
