@@ -29,6 +29,7 @@ from tfleet.contract.address import Address
 from tfleet.contract.problem import Problem
 from tfleet.httpd.admission import AdmissionVerdict
 from tfleet.httpd.connection_context import ConnectionContext
+from tfleet.httpd.connection_phase import ANSWERING, CLOSING, IDLE, NEW
 from tfleet.httpd.half_closed import HalfClosed
 from tfleet.httpd.http1.body import BodyTooLargeError
 from tfleet.httpd.http1.fields import UnreadableError
@@ -36,7 +37,6 @@ from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.request_stream import RequestStream, proxy_protocol_problem
 from tfleet.httpd.http1.reset import reset
 from tfleet.httpd.interfaces import OpenRequest
-from tfleet.httpd.phase import ANSWERING, CLOSING, IDLE, NEW
 from tfleet.httpd.read_flow import ReadFlow
 from tfleet.httpd.response_end import ResponseEnd
 from tfleet.httpd.timers import Deadline

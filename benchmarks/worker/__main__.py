@@ -31,7 +31,7 @@ from benchmarks.worker.ceiling import PASSES, Ceiling, ceiling
 from benchmarks.worker.measure import Measure, cells_of
 from benchmarks.worker.page import Run, page
 from benchmarks.worker.plot import plot
-from benchmarks.worker.rounds import ROUNDS, SECONDS, failed
+from benchmarks.worker.round_figures import ROUNDS, SECONDS, failed
 from benchmarks.worker.subjects import WORKER_BFLOAT16, Subjects, subjects
 
 FOLDER: Final = Path(__file__).parents[2] / "docs/benchmarks"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.load.photos import LARGE, SMALL
 from benchmarks.report.bar import Bar
-from benchmarks.worker.rounds import Cell, Round, ceiling_way, plain_way, spread
+from benchmarks.worker.round_figures import Cell, Round, ceiling_way, plain_way, spread
 from benchmarks.worker.subjects import LITSERVE, UNBATCHED, WORKER, WORKER_BFLOAT16
 
 

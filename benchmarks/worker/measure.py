@@ -13,7 +13,7 @@ from benchmarks.report.machine import busy
 from benchmarks.worker.batch_strategies import Strategy
 from benchmarks.worker.ceiling import Ceiling
 from benchmarks.worker.first_request import first_of
-from benchmarks.worker.rounds import Cell, Round
+from benchmarks.worker.round_figures import Cell, Round
 from benchmarks.worker.subjects import LITSERVE, UNBATCHED, WORKER, WORKER_BFLOAT16, Subjects
 
 Load = Callable[[str, Form, int, float], Figures]

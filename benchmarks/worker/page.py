@@ -14,7 +14,7 @@ from benchmarks.report.validity import crowded, short, verdict
 from benchmarks.worker.bars import bars
 from benchmarks.worker.batch_strategies import Strategy, absurd
 from benchmarks.worker.peers.litserve_settings import BATCH_TIMEOUT_S, MAX_BATCH_SIZE
-from benchmarks.worker.rounds import ROUNDS, SECONDS, Cell, Round, ceiling_way, spread
+from benchmarks.worker.round_figures import ROUNDS, SECONDS, Cell, Round, ceiling_way, spread
 from benchmarks.worker.subjects import FLASK, LITSERVE, WORKER_BFLOAT16
 
 _PACKAGES = ("tensorflow-cpu", "litserve", "flask", "pillow", "numpy")

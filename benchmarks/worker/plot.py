@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from benchmarks.load.photos import SMALL
 from benchmarks.report.spread import Spread
 from benchmarks.worker.page import Run
-from benchmarks.worker.rounds import Cell, spread
+from benchmarks.worker.round_figures import Cell, spread
 from benchmarks.worker.subjects import FLASK, LITSERVE, PROXY, UNBATCHED, WORKER, WORKER_BFLOAT16
 
 _COLOURS = {

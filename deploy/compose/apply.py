@@ -10,10 +10,10 @@ from typing import Final
 
 from tfleet.deploy.compose.clone import NotCopiableError
 from tfleet.deploy.compose.container import Container
+from tfleet.deploy.compose.daemon_thread import in_daemon_thread
 from tfleet.deploy.compose.engine import AT_ONCE, Engine, EngineError
 from tfleet.deploy.compose.events import ContainerEvent, Report
 from tfleet.deploy.compose.plan import ScalePlan
-from tfleet.deploy.compose.threads import in_daemon_thread
 
 _KILLED: Final = 137
 _CLEAN_EXIT: Final = frozenset({0, 143})

@@ -11,12 +11,12 @@ from typing import Protocol
 from tfleet.client.errors import FleetError
 from tfleet.deploy.compose.apply import ScaleRun
 from tfleet.deploy.compose.container import Container
+from tfleet.deploy.compose.daemon_thread import in_daemon_thread
 from tfleet.deploy.compose.engine import Engine, EngineError
 from tfleet.deploy.compose.events import ContainerEvent
 from tfleet.deploy.compose.plan import alive, plan
 from tfleet.deploy.compose.policy import ScalingDecision, ScalingHistory, ScalingRules, decide
 from tfleet.deploy.compose.project import NoSuchProjectError, workers_of
-from tfleet.deploy.compose.threads import in_daemon_thread
 from tfleet.deploy.compose.worker_load import LoadReader
 
 

@@ -12,9 +12,9 @@ from tfleet.client.errors import FleetError
 from tfleet.client.worker_status import WorkerStatus
 from tfleet.contract.address import Address, BadAddressError
 from tfleet.deploy.compose.container import Container
+from tfleet.deploy.compose.daemon_thread import in_daemon_thread
 from tfleet.deploy.compose.engine import Engine
 from tfleet.deploy.compose.events import ContainerEvent, Report
-from tfleet.deploy.compose.threads import in_daemon_thread
 
 _READY: Final = "ready"
 _POLL_INTERVAL_S: Final = 0.5

@@ -12,13 +12,17 @@ its weight.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from tfleet.proxy.balancing.member import PoolMember
 from tfleet.proxy.balancing.pool import Pool
+from tfleet.proxy.settings import Balance
 
 _MAX_SKIPS: Final = 16
+
+LoadOf = Callable[[str, float], int]
+"""A worker's load in requests, by its id and the time."""
 
 
 class Picker(Protocol):
@@ -60,7 +64,7 @@ class LeastRequest:
     Randomized Load Balancing", IEEE TPDS 12(10), 2001.
     """
 
-    def __init__(self, load: Callable[[str, float], int], rng: random.Random) -> None:
+    def __init__(self, load: LoadOf, rng: random.Random) -> None:
         self._load = load
         self._rng = rng
 
@@ -84,6 +88,13 @@ class LeastRequest:
         while workers[at].id in tried:
             at = (at + 1) % len(workers)
         return workers[at]
+
+
+POLICIES: Final[Mapping[Balance, Callable[[LoadOf, random.Random], Picker]]] = {
+    "round-robin": lambda load, rng: RoundRobin(rng),
+    "least-request": LeastRequest,
+}
+"""By the name that `--balance` takes. A new policy needs its name in settings.py and its line here."""
 
 
 def _accepts(member: PoolMember, pool: Pool, now_s: float, rng: random.Random) -> bool:

@@ -27,7 +27,7 @@ from tfleet.proxy.balancing.outlier_detection import (
     ErrorCount,
     FailureCount,
 )
-from tfleet.proxy.balancing.policies import LeaseRotation, LeastRequest, Picker, RoundRobin
+from tfleet.proxy.balancing.policies import POLICIES, LeaseRotation, Picker
 from tfleet.proxy.balancing.pool import Pool
 from tfleet.proxy.balancing.queue_report import QueueReport, parse_report
 from tfleet.proxy.balancing.slow_start import SlowStart
@@ -83,9 +83,7 @@ class WorkerTable:
         self._queue_reports: dict[str, QueueReport] = {}
         self._errors = ErrorCount()
         self._failed_bodies = FailureCount()
-        self._picker: Picker = (
-            RoundRobin(self._rng) if balance == "round-robin" else LeastRequest(self.load, self._rng)
-        )
+        self._picker: Picker = POLICIES[balance](self.load, self._rng)
         self._lease_rotation = LeaseRotation()
         self._log: Any = structlog.get_logger()
 

@@ -6,7 +6,7 @@ from benchmarks.report.spread import Spread
 from benchmarks.worker.bars import bars
 from benchmarks.worker.batch_strategies import SERIAL, Strategy
 from benchmarks.worker.measure import cells_of
-from benchmarks.worker.rounds import Round
+from benchmarks.worker.round_figures import Round
 from benchmarks.worker.subjects import FLASK, LITSERVE, PROXY, UNBATCHED, WORKER, WORKER_BFLOAT16
 
 pytestmark = pytest.mark.process

@@ -4,7 +4,7 @@ from benchmarks.load.photos import SMALL
 from benchmarks.report.figures import Figures
 from benchmarks.worker.batch_strategies import SERIAL, Strategy
 from benchmarks.worker.page import Run, links_to_others
-from benchmarks.worker.rounds import Cell, Round
+from benchmarks.worker.round_figures import Cell, Round
 from benchmarks.worker.subjects import LITSERVE, WORKER, WORKER_BFLOAT16
 
 _TWO = Strategy(16, 2, 0)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.balancing.member import PoolMember, Probe
-from tfleet.proxy.balancing.policies import LeaseRotation, LeastRequest, Picker, RoundRobin
+from tfleet.proxy.balancing.policies import POLICIES, LeaseRotation, LeastRequest, Picker, RoundRobin
 from tfleet.proxy.balancing.pool import Pool
 from tfleet.proxy.balancing.slow_start import SlowStart
 from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.settings import BALANCES
 
 WINDOW_S = 10.0
 NOW_S = 1000.0
@@ -42,6 +43,11 @@ def idle(_: str, __: float) -> int:
 
 def shares(pick: Picker, pool: Pool, picks: int, *, tried: tuple[str, ...] = ()) -> Counter[str]:
     return Counter(pick(pool, tried, NOW_S).id for _ in range(picks))
+
+
+def test_each_name_that_the_option_takes_has_a_policy() -> None:
+    assert tuple(POLICIES) == BALANCES
+    assert shares(POLICIES["round-robin"](idle, random.Random(1)), pool_of(2), 4) == {"w0": 2, "w1": 2}
 
 
 def test_round_robin_shares_evenly_and_in_order() -> None:

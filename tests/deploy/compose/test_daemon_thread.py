@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tfleet.deploy.compose.threads import in_daemon_thread
+from tfleet.deploy.compose.daemon_thread import in_daemon_thread
 
 
 async def test_results_and_errors_return_without_blocking() -> None:
@@ -39,7 +39,7 @@ async def test_a_cancelled_call_goes_on_in_its_thread() -> None:
 def test_a_program_ends_while_a_call_goes_on() -> None:
     code = (
         "import asyncio, threading\n"
-        "from tfleet.deploy.compose.threads import in_daemon_thread\n"
+        "from tfleet.deploy.compose.daemon_thread import in_daemon_thread\n"
         "async def main():\n"
         "    async with asyncio.timeout(0.05):\n"
         "        await in_daemon_thread(threading.Event().wait)\n"

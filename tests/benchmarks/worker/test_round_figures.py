@@ -3,7 +3,7 @@ from dataclasses import replace
 from benchmarks.report.figures import Figures
 from benchmarks.report.spread import Spread
 from benchmarks.worker.batch_strategies import SERIAL, Strategy
-from benchmarks.worker.rounds import Cell, Round, ceiling_way, failed, spread
+from benchmarks.worker.round_figures import Cell, Round, ceiling_way, failed, spread
 
 _CELL = Cell("worker", "35 kB", 1)
 
