@@ -204,11 +204,16 @@ _CUSTOM_CODE = (
 )
 
 
-def write_code(folder: Path) -> None:
-    """Models with code: a Lambda, and a class from the module `doubled_layers`, which stands beside them."""
+def write_refused(folder: Path) -> None:
+    """Models that are refused: a Lambda, a class from the module `doubled_layers` beside them, and a ragged
+    output.
+    """
     (folder / f"{CUSTOM_MODULE}.py").write_text(_CUSTOM_CODE)
     sys.path.insert(0, str(folder))
     twice = importlib.import_module(CUSTOM_MODULE).Twice(name="twice")
+    ragged = layers.TextVectorization(vocabulary=["a"], ragged=True, name="words")
+    line = keras.Input((1,), dtype="string", name="line")
+    keras.Model(line, ragged(line)).save(folder / "ragged.keras")
     for name, layer in {"lambda": layers.Lambda(lambda x: x * 2, name="double"), "custom": twice}.items():
         row = keras.Input((2,), name="x")
         keras.Model(row, layer(row)).save(folder / f"{name}.keras")
@@ -228,7 +233,7 @@ def main(folder: Path) -> None:
             file.attrs["model_config"] = json.dumps(config)
             file.attrs["keras_version"] = "2.2.4"
     files = sorted([*folder.glob("*.keras"), *folder.glob("*.h5")])
-    write_code(folder)
+    write_refused(folder)
     for path in files:
         convert(path)
 

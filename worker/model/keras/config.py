@@ -173,7 +173,7 @@ def _output(name: str, layer: Mapping[str, Any]) -> TensorInfo:
         (*_, layer) = layers_of(layer)
     config = layer["config"] if isinstance(layer["config"], dict) else {}
     unclear = any(word in layer["class_name"] for word in _OTHER_TYPES) or config.get("output_mode") == "int"
-    return TensorInfo(name, "", "" if unclear else dtype_of(config) or "float32", None)
+    return TensorInfo(name, "", "" if unclear else dtype_of(config), None)
 
 
 def dtype_of(config: Mapping[str, Any]) -> str:

@@ -69,7 +69,13 @@ def save(model: Any, job: ConvertJob) -> None:
 
     def serve(*tensors: Any) -> dict[str, Any]:
         answer = model(keras.tree.pack_sequence_as(structure, list(tensors)), training=False)
-        return dict(zip(job.outputs, keras.tree.flatten(answer), strict=True))
+        outputs = dict(zip(job.outputs, keras.tree.flatten(answer), strict=True))
+        for name, output in outputs.items():
+            if not isinstance(output, tf.Tensor):
+                raise ConversionError(
+                    f"its output {name!r} is a {type(output).__name__}: call to_tensor() or to_dense() on it"
+                )
+        return outputs
 
     named = zip(inputs, names, strict=True)
     specs = [tf.TensorSpec(each.shape, each.dtype, name=name) for each, name in named]

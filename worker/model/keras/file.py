@@ -107,19 +107,28 @@ def check_code(file: KerasFile, *, trust: bool) -> None:
     With `trust` the code of Lambdas comes from the file, and classes are imported from where the file says.
     """
     for part in file.code:
-        if part.in_file:
-            if not trust:
-                raise ModelError(
-                    f"{file.path}: the Lambda layer {part.layer!r} is Python code inside the file: give "
-                    "--trust to run it, or save the model with one of Keras' own layers instead"
-                )
-        elif part.module is None or not trust:
-            hint = f" (--trust would import {part.module})" if part.module and not trust else ""
+        if part.in_file and not trust:
             raise ModelError(
-                f"{file.path}: the layer {part.layer!r} is of the class {part.class_name}, which Keras "
-                f"{keras_version()} does not have: call model.export(FOLDER) where that class is defined, "
-                f"and serve the folder{hint}"
+                f"{file.path}: the Lambda layer {part.layer!r} is Python code inside the file: give "
+                "--trust to run it, or save the model with one of Keras' own layers instead"
             )
+        if not part.in_file and not (trust and part.module):
+            raise ModelError(f"{file.path}: {_missing_class(file, part, trust=trust)}")
+
+
+def _missing_class(file: KerasFile, part: CodePart, *, trust: bool) -> str:
+    keras = f"Keras {keras_version()}"
+    if file.form == "h5":  # operations, too, which Keras 3 writes into such a file and does not read
+        return (
+            f"the layer {part.layer!r} is of the class {part.class_name}, which {keras} cannot read from an "
+            "HDF5 file: where the model was made, save it as .keras, or call model.export(FOLDER) and serve "
+            "the folder"
+        )
+    hint = f" (--trust would import {part.module})" if part.module and not trust else ""
+    return (
+        f"the layer {part.layer!r} is of the class {part.class_name}, which {keras} does not have: call "
+        f"model.export(FOLDER) where that class is defined, and serve the folder{hint}"
+    )
 
 
 def keras_version() -> str:
@@ -167,7 +176,8 @@ def _read_archive(path: Path) -> dict[str, str]:
             has_metadata = any(member.filename == _METADATA for member in members)
             metadata = json.loads(_text(path, archive, _METADATA)) if has_metadata else {}
     except (*_BAD_ARCHIVE, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: the .keras file is damaged: {error}"[:300]) from error
+        why = str(error) or type(error).__name__
+        raise ModelError(f"{path}: the .keras file is damaged: {why}"[:300]) from error
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None

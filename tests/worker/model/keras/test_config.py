@@ -51,7 +51,7 @@ def test_types_and_shapes_are_read_where_they_are_said() -> None:
         ("float16", "float16"),
         ({"class_name": "DTypePolicy", "config": {"name": "mixed_bfloat16"}}, "bfloat16"),
         ({"class_name": "Policy", "config": {"name": "int8_from_mixed_bfloat16"}}, "bfloat16"),
-        (None, "float32"),
+        (None, ""),
     ],
 )
 def test_a_policy_says_what_is_computed_in(dtype: Any, expected: str) -> None:

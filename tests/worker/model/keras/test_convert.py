@@ -42,6 +42,12 @@ def test_trusted_code_runs(
     assert convert(file, tmp_path / "out", trust=True).compared
 
 
+def test_a_ragged_output_is_refused_by_its_name(keras_models: Path, tmp_path: Path) -> None:
+    file = read_keras_file(keras_models / "ragged.keras")
+    with pytest.raises(ModelError, match=r"its output 'words' is a RaggedTensor: call to_tensor\(\)"):
+        convert(file, tmp_path / "out")
+
+
 def test_a_class_that_is_not_installed_is_one_line(keras_models: Path, tmp_path: Path) -> None:
     file = read_keras_file(keras_models / "custom.keras")
     with pytest.raises(ModelError, match=r"the class Twice can't be imported: .*doubled_layers.*PYTHONPATH"):
