@@ -99,6 +99,9 @@ def _compared(
         before = _answers(reference, samples)
     except SampleError as error:
         return None, fall_back_to_float32(tuning.precision, str(error))
+    if not reference.scores.probabilities:
+        # The tolerance is one of probabilities. Other numbers may be of any size.
+        return None, fall_back_to_float32(tuning.precision, "the model's outputs are not probabilities")
     return _lower(samples, before, tuning, load)
 
 

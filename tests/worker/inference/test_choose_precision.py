@@ -95,6 +95,18 @@ def test_bfloat16_stays_where_its_answers_are_near(loaded: Make, wanted: WantedP
     assert (classifier.spec.name, load.opened) == ("lower", ["lower"])
 
 
+def test_scores_stay_in_float32(loaded: Make, tmp_path: Path) -> None:
+    def logits() -> None:
+        image = tf.compat.v1.placeholder(tf.float32, [None, SIZE, SIZE, 3], name="image")
+        tf.multiply(tf.reduce_mean(image, [1, 2]), 3.0, name="shares")
+
+    load = loaded(logits)
+    write_graph(load.folders["float32"] / "graph.pb", logits)
+    _, choice = load.tuned("auto")
+    assert (choice.precision, choice.reason) == ("float32", "the model's outputs are not probabilities")
+    assert load.opened == ["exact"]
+
+
 @pytest.mark.parametrize(
     ("lower", "reason"),
     [
