@@ -51,6 +51,11 @@ class ModelSession:
         """The best number of runs at a time while there is enough to do."""
         self.tf_session = opened.session
         self._calls: dict[tuple[str, frozenset[str] | None], _Call] = {}
+        self._composite = frozenset(
+            name
+            for name, each in self.signatures.items()
+            if not all(info.tensor for info in (*each.inputs, *each.outputs))
+        )
         self._dtypes = {
             name: tuple((info, numpy_dtype(info.dtype)) for info in each.inputs)
             for name, each in self.signatures.items()
@@ -113,6 +118,10 @@ class ModelSession:
     def check(self, signature_name: str, inputs: Tensors) -> Signature:
         """Raise `BadInputError` or `UnknownSignatureError` where `run` would before it runs anything."""
         signature = self.signature(signature_name)
+        if signature.name in self._composite:
+            raise BadInputError(
+                f"the signature {signature.name} has a sparse or composite tensor, which no request can carry"
+            )
         given = 0
         for info, dtype in self._dtypes[signature.name]:
             array = inputs.get(info.name)

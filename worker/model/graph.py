@@ -20,9 +20,12 @@ _INTERNAL: Final = "__saved_model_"  # signatures that the loader itself uses
 
 
 def load_frozen(path: Path) -> tf.Graph:
-    """Read a frozen GraphDef. Raises `ModelError` if the file is not a GraphDef, or if TensorFlow cannot load
-    the graph.
-    """
+    """The graph of a frozen GraphDef. Raises as `read_frozen` and `import_frozen` do."""
+    return import_frozen(path, read_frozen(path))
+
+
+def read_frozen(path: Path) -> tf.compat.v1.GraphDef:
+    """Read a frozen GraphDef. Raises `ModelError` if the file is none."""
     definition = tf.compat.v1.GraphDef()
     try:
         definition.ParseFromString(path.read_bytes())
@@ -32,6 +35,11 @@ def load_frozen(path: Path) -> tf.Graph:
         raise ModelError(f"{path}: is not a frozen graph (a binary GraphDef), or is cut off") from error
     if not definition.node:  # an empty file and some garbage parse as a message without content
         raise ModelError(f"{path}: is not a frozen graph: it holds no operation")
+    return definition
+
+
+def import_frozen(path: Path, definition: tf.compat.v1.GraphDef) -> tf.Graph:
+    """The graph of a definition that `path` has. Raises `ModelError` if TensorFlow cannot load it."""
     graph = tf.Graph()
     try:
         with graph.as_default():

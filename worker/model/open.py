@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfleet.worker.model.facts import find_facts
 from tfleet.worker.model.freeze import CannotFreezeError, freeze
-from tfleet.worker.model.graph import load_frozen, restore_saved_model
+from tfleet.worker.model.graph import import_frozen, read_frozen, restore_saved_model
 from tfleet.worker.model.graph_facts import GraphFacts, graph_facts
 from tfleet.worker.model.saved_model_proto import read_saved_model
 from tfleet.worker.model.served_signatures import served_signatures
@@ -50,11 +50,12 @@ def open_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> Open
 
 
 def _open_graph(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> OpenModel:
-    graph = load_frozen(spec.path)
+    definition = read_frozen(spec.path)
+    graph = import_frozen(spec.path, definition)
     served = served_signatures(spec, graph, None)
-    definition = graph.as_graph_def()
     signatures = _with_state(spec, definition, served.by_name)
     facts, graph_facts = _facts(spec, definition, signatures, served.default)
+    del definition  # the weights once more, which the new session has, too
     return OpenModel(make_session(graph), signatures, facts, graph_facts)
 
 

@@ -179,3 +179,22 @@ def test_closing_twice_closes_once(tmp_path: Path, write: Callable[[Path], Path]
 def test_a_tag_that_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"has no graph with the tags \['gpu'\]; it has \['serve'\]"):
         _load(write_arithmetic(tmp_path / "m"), tags=("gpu",))
+
+
+def test_a_sparse_input_is_refused_by_name(tmp_path: Path) -> None:
+    with tf.Graph().as_default(), tf.compat.v1.Session() as other:
+        sparse = tf.compat.v1.sparse_placeholder(tf.float32, [None, 3])
+        plain = tf.compat.v1.placeholder(tf.float32, [None], name="x")
+        signatures = {
+            "sparse": tf.compat.v1.saved_model.predict_signature_def(
+                {"s": sparse}, {"y": tf.sparse.reduce_sum(sparse, 1)}
+            ),
+            "serving_default": tf.compat.v1.saved_model.predict_signature_def({"x": plain}, {"y": plain * 2}),
+        }
+        builder = tf.compat.v1.saved_model.Builder(str(tmp_path / "m"))
+        builder.add_meta_graph_and_variables(other, ["serve"], signature_def_map=signatures)
+        builder.save()
+    with closing(_load(tmp_path / "m")) as session:
+        with pytest.raises(BadInputError, match="sparse has a sparse or composite tensor"):
+            session.run("sparse", {"s": np.zeros((1, 3), np.float32)})
+        assert session.run("serving_default", {"x": _floats(2)})["y"].tolist() == [4]
