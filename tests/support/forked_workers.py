@@ -36,9 +36,11 @@ class ForkedWorkers:
         self._process = process
         self._lock = threading.Lock()
 
-    def write_model(self, folder: Path) -> Path:
-        """Have the small model written that most fleets serve, so that no test imports TensorFlow for it."""
-        assert self.order(model=str(folder)) == 0, "what it said is on standard error"
+    def write_model(self, folder: Path, writer: str = "graphs.write_model") -> Path:
+        """Have a model written, so that no test imports TensorFlow for it: the small one that most fleets
+        serve, or what another function of tests/support writes.
+        """
+        assert self.order(model=str(folder), writer=writer) == 0, "what it said is on standard error"
         return folder
 
     def order(self, **order: Any) -> int | None:
@@ -138,7 +140,7 @@ def main() -> None:
                 answer: int | None = _fork(partial(_work, order["fork"], order["log"]))
                 children.add(cast(int, answer))
             elif "model" in order:
-                writer = _fork(partial(_write, order["model"]))
+                writer = _fork(partial(_write, order["model"], order["writer"]))
                 answer = os.waitstatus_to_exitcode(os.waitpid(writer, 0)[1])
             else:
                 pid, status = os.waitpid(order["reap"], os.WNOHANG)
@@ -175,9 +177,9 @@ def _work(arguments: list[str], log: str) -> None:
     cli(arguments, prog_name="tfleet")
 
 
-def _write(folder: str) -> None:
-    graphs = importlib.import_module("tests.support.graphs")
-    graphs.write_model(Path(folder))
+def _write(folder: str, writer: str) -> None:
+    module, _, function = writer.partition(".")
+    getattr(importlib.import_module(f"tests.support.{module}"), function)(Path(folder))
 
 
 if __name__ == "__main__":

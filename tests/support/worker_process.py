@@ -28,7 +28,9 @@ class Worker:
         """The log lines of one event, oldest first."""
         text = self._log.read_text()
         lines = text[: text.rfind("\n") + 1].splitlines()
-        return [event for event in map(json.loads, lines) if event["event"] == name]
+        # TensorFlow's own warnings stand between the lines of the log.
+        events = (json.loads(line) for line in lines if line.startswith("{"))
+        return [event for event in events if event["event"] == name]
 
     def wait_for(self, name: str) -> dict[str, Any]:
         """The first log line of an event. Fails if the process ends before."""
