@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 if TYPE_CHECKING:
     from tfleet.worker.inference.class_scores import ClassScores
@@ -31,6 +32,34 @@ def label_rows(output: npt.NDArray[Any], scores: ClassScores, top: int, *, one_r
 
     The predictions are a list for one row, and a list of lists for several.
     """
-    rows = [named(scores.top(row, top), probability=scores.probabilities) for row in scores(output)]
-    # NaN is written as a word, as in all other answers.
-    return json.dumps({"success": True, "predictions": rows[0] if one_row else rows}).encode() + b"\n"
+    rows = scores(output)
+    # All rows at once, by the rules of ClassScores.top: row by row, 65,536 of them take five seconds.
+    best = np.argsort(-rows, axis=1, kind="stable")[:, :top]
+    values = np.take_along_axis(rows, best, axis=1)
+    lowest = -np.inf if scores.threshold is None else scores.threshold
+    counts = (~(values < lowest)).sum(axis=1).tolist()
+    labels, name = scores.labels, "probability" if scores.probabilities else "score"
+    predictions = [
+        [{"label": labels[index], name: value} for index, value in zip(indices, numbers, strict=True)][:count]
+        for indices, numbers, count in zip(
+            best.tolist(), _numbers(values, probability=scores.probabilities), counts, strict=True
+        )
+    ]
+    document = {"success": True, "predictions": predictions[0] if one_row else predictions}
+    if np.isfinite(values).all():
+        return orjson.dumps(document) + b"\n"
+    # orjson would write null; NaN and the infinities are words, as in all other answers.
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
+
+
+def _numbers(values: npt.NDArray[np.float32], *, probability: bool) -> list[list[float]]:
+    """As `number`, for many."""
+    if probability:
+        rounded: list[list[float]] = np.round(values.astype(np.float64), _PLACES).tolist()
+        return rounded
+    if not np.isfinite(values).all():
+        return [[number(value, probability=False) for value in row] for row in values.tolist()]
+    # Written with a float32's digits and read again: faster than one by one.
+    written = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+    shortest: list[list[float]] = orjson.loads(written)
+    return shortest

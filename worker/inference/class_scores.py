@@ -49,7 +49,8 @@ class ClassScores:
         best = np.argsort(-scores, kind="stable")[: max(n, 0)]
         ranked = ((self.labels[index], float(scores[index])) for index in best)
         lowest = -np.inf if self.threshold is None else self.threshold
-        return tuple((label, score) for label, score in ranked if score >= lowest)
+        # Not `>=`, which would leave out what is no number, and nobody would see that.
+        return tuple((label, score) for label, score in ranked if not score < lowest)
 
 
 def class_scores(
