@@ -43,7 +43,7 @@ from tfleet.worker.model.keras.file import (
 )
 from tfleet.worker.model.spec import ModelSpec
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when conversions come out differently, so that older entries are not used any more."""
 
 MAX_BYTES: Final = 10 << 30

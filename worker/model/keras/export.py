@@ -48,7 +48,17 @@ def load(job: ConvertJob) -> Any:
         )
     if job.old_hard_sigmoid:
         _restore_hard_sigmoid(model)
+    _drop_masks(model)
     return model
+
+
+def _drop_masks(model: Any) -> None:
+    """Recurrent layers draw dropout's masks even where nothing is dropped. That writes into a variable, and
+    the SavedModel would look as if it kept state.
+    """
+    for layer in model._flatten_layers():
+        if hasattr(layer, "get_dropout_mask"):
+            layer.dropout = layer.recurrent_dropout = 0.0
 
 
 def save(model: Any, job: ConvertJob) -> None:

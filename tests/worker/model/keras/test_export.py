@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tfleet.worker.model import state
 from tfleet.worker.model.dtypes import numpy_dtype
+from tfleet.worker.model.saved_model_proto import read_saved_model
 from tfleet.worker.model.signature import DEFAULT_SIGNATURE, read_signature
 from tfleet.worker.model.tensorflow import tf
 
@@ -90,3 +92,14 @@ def test_there_is_one_signature(keras_models: Path) -> None:
             session, ["serve"], str(keras_models / "table.keras.saved")
         )
     assert set(meta_graph.signature_def) - {"__saved_model_init_op"} == {DEFAULT_SIGNATURE}
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("sequence.keras", ""), ("sequence.h5", ""), ("state.keras", "AssignVariableOp")]
+)
+def test_only_a_model_with_state_keeps_state(keras_models: Path, name: str, kept: str) -> None:
+    (meta_graph,) = read_saved_model(keras_models / f"{name}.saved")
+    signature = meta_graph.signatures[DEFAULT_SIGNATURE]
+    feeds = [info.tensor for info in signature.inputs]
+    fetches = [info.tensor for info in signature.outputs]
+    assert state.assignment(meta_graph.definition.graph_def, feeds, fetches) == kept
