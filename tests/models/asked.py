@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from tests.models.answers import Golden, check, one_row, read_answer
-from tests.models.bodies import ARROW, JSON, NPZ, Request, bodies, has_rows, single_rows
+from tests.models.bodies import ARROW, JSON, NPZ, Request, bodies, single_rows
 from tfleet.worker.api.protocols.native import decode, decode_query, encode
 from tfleet.worker.inference.open_model import load_model
+from tfleet.worker.inference.predictor import has_rows
 from tfleet.worker.model.find import find_model
 from tfleet.worker.model.keras.cache import as_saved_model
 
@@ -48,19 +49,22 @@ def check_all_forms(model: LoadedModel, golden: Golden, columns: tuple[str, ...]
     """Every form that can hold the inputs gives the golden answer: all rows in one body, each alone, and
     all rows alone at once.
     """
-    for request in bodies(golden.inputs, columns):
+    rows = has_rows(model.session.signature(golden.signature))
+    for request in bodies(golden.inputs, columns, rows=rows):
         check(ask(model, golden, request, columns), golden.outputs, request.form)
-    request = next(bodies(golden.inputs, columns))
-    for accept in answer_types(golden):
+    request = next(bodies(golden.inputs, columns, rows=rows))
+    for accept in answer_types(golden, rows=rows):
         check(ask(model, golden, request, columns, accept), golden.outputs, f"{request.form} to {accept}")
-    if has_rows(golden.inputs):
+    if rows:
         _check_single_rows(model, golden, columns)
 
 
-def answer_types(golden: Golden) -> tuple[str, ...]:
+def answer_types(golden: Golden, *, rows: bool) -> tuple[str, ...]:
     """The forms beside JSON that can hold the outputs."""
-    rows = (ARROW,) if has_rows(golden.inputs) else ()
-    return rows if any(array.dtype.kind == "O" for array in golden.outputs.values()) else (*rows, NPZ)
+    row_types = (ARROW,) if rows else ()
+    return (
+        row_types if any(array.dtype.kind == "O" for array in golden.outputs.values()) else (*row_types, NPZ)
+    )
 
 
 def _check_single_rows(model: LoadedModel, golden: Golden, columns: tuple[str, ...]) -> None:

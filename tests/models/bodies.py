@@ -36,28 +36,27 @@ class Request:
     one_row: bool = False
 
 
-def has_rows(inputs: Tensors) -> bool:
-    """Whether these inputs have a dimension for rows."""
-    return all(array.ndim for array in inputs.values())
-
-
-def bodies(inputs: Tensors, names: tuple[str, ...] = ()) -> Iterator[Request]:
-    """All forms of a body with all rows. `names` are the columns of a table with one input."""
+def bodies(inputs: Tensors, names: tuple[str, ...] = (), *, rows: bool = True) -> Iterator[Request]:
+    """All forms of a body with all rows. `names` are the columns of a table with one input. Without `rows`
+    these are complete tensors.
+    """
     if _numeric(inputs):
         yield Request(".npz", NPZ, _npz(inputs))
         if len(inputs) == 1:
             yield Request(".npy", NPY, _npy(next(iter(inputs.values()))))
-    if not has_rows(inputs):
+    if not rows:
         yield _json("tensors", {name: _plain(array) for name, array in inputs.items()})
+        if not _numeric(inputs):
+            yield _json("base64", {name: _plain(array, as_base64=True) for name, array in inputs.items()})
         return
-    rows = range(_count(inputs))
-    yield _json("rows", [_row(inputs, number) for number in rows])
+    numbers = range(_count(inputs))
+    yield _json("rows", [_row(inputs, number) for number in numbers])
     yield _json("columns", {name: _flat(array) for name, array in inputs.items()})
     yield Request("Arrow", ARROW, _arrow(inputs))
     if len(inputs) == 1 and not names:
         yield _json("lists", _flat(next(iter(inputs.values()))))
     if not _numeric(inputs):
-        yield _json("base64", [_row(inputs, number, as_base64=True) for number in rows])
+        yield _json("base64", [_row(inputs, number, as_base64=True) for number in numbers])
     if columns := _columns(inputs, names):
         by_row = zip(*columns.values(), strict=True)
         yield _json("rows by column", [dict(zip(columns, row, strict=True)) for row in by_row])
