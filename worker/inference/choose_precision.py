@@ -39,13 +39,7 @@ class SampleError(ModelError):
 
 def sample_images(spec: ModelSpec) -> Mapping[str, bytes]:
     """At most 16 sample images, the first by file name. Raises `SampleError` if a file cannot be read."""
-    return _pictures(_model_folder(spec) / SAMPLES_FOLDER) or _pictures(BUILT_IN_SAMPLES)
-
-
-def _model_folder(spec: ModelSpec) -> Path:
-    if spec.described_by is not None:
-        return spec.described_by.parent
-    return spec.path if spec.path.is_dir() else spec.path.parent
+    return _pictures(spec.folder / SAMPLES_FOLDER) or _pictures(BUILT_IN_SAMPLES)
 
 
 def _pictures(folder: Path) -> dict[str, bytes]:
@@ -141,5 +135,5 @@ def _answers(classifier: Classifier, images: Mapping[str, bytes]) -> dict[str, P
             prepared = classifier.prepare(image, ImageLimits())
             answers[name] = classifier.run([prepared])[0]
         except ImageError as error:
-            raise SampleError(f"the sample image {name} of {classifier.spec.path}: {error}") from error
+            raise SampleError(f"the sample image {name} of {classifier.spec.origin}: {error}") from error
     return answers

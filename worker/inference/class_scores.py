@@ -68,7 +68,7 @@ def class_scores(
     if classes == 1 and len(labels) == _TWO_LABELS and known != "sigmoid":
         where = spec.setting("output.activation", "--activation")
         raise ModelError(
-            f"{spec.path}: gives one number, which is no sigmoid, for two labels: set {where} to sigmoid "
+            f"{spec.origin}: gives one number, which is no sigmoid, for two labels: set {where} to sigmoid "
             "if it is a logit, or give one label"
         )
     two_of_one = classes == 1 and known == "sigmoid" and len(labels) in {0, _TWO_LABELS}

@@ -95,7 +95,7 @@ class Classifier:
             signature = session.signature()
         except UnknownSignatureError as error:
             setting = session.spec.setting("model.signature", "--signature")
-            raise ModelError(f"{session.spec.path}: {error} ({setting})") from error
+            raise ModelError(f"{session.spec.origin}: {error} ({setting})") from error
         graph = session.tf_session.graph
         feed = find_input(session.spec, graph, signature, session.graph_facts.pixels)
         return cls(session, feed, find_output(session.spec, graph, signature, feed))
@@ -153,19 +153,19 @@ class Classifier:
         try:
             return self._rows(images)
         except (tf.errors.OpError, ValueError, TypeError) as error:
-            raise ModelError(f"{self.spec.path}: the graph does not run: {first_line(error)}") from error
+            raise ModelError(f"{self.spec.origin}: the graph does not run: {first_line(error)}") from error
 
     def _check(self, rows: npt.NDArray[Any], images: int) -> None:
         """Look at the first rows, one for each image. Raises `ModelError`."""
         shape = np.shape(rows)
         if len(shape) != 2 or shape[0] != images:  # noqa: PLR2004 - [images, classes]
             raise ModelError(
-                f"{self.spec.path}: {self._fetch.name} gives {list(shape)} for one image, not [1, classes]"
+                f"{self.spec.origin}: {self._fetch.name} gives {list(shape)} for one image, not [1, classes]"
             )
         check_classes(self.spec, shape[1])
         if not np.isfinite(rows).all():
             raise ModelError(
-                f"{self.spec.path}: {self._fetch.name} gives numbers that are not finite for a grey image"
+                f"{self.spec.origin}: {self._fetch.name} gives numbers that are not finite for a grey image"
             )
         self._know_classes(shape[1], sum_to_one=are_probabilities(rows))
 

@@ -23,7 +23,6 @@ from tfleet.worker.model.tensorflow import TensorProto, tf
 if TYPE_CHECKING:
     from tfleet.worker.inference.model_session import ModelSession
     from tfleet.worker.model.signature import Signature
-    from tfleet.worker.model.spec import ModelSpec
 
 ReadBody: TypeAlias = Callable[[bytes, "Signature", tuple[str, ...]], Mapping[str, npt.NDArray[Any]]]
 """Reads the JSON body of a request for a signature, whose one vector may have named columns. Raises
@@ -45,7 +44,7 @@ def find_examples(session: ModelSession, read: ReadBody) -> Mapping[str, Rows]:
     """The examples of a model by signature. Raises `ModelError` if a file is wrong."""
     spec = session.spec
     found: dict[str, list[Mapping[str, npt.NDArray[Any]]]] = {}
-    path = _folder(spec) / EXAMPLES
+    path = spec.folder / EXAMPLES
     if path.is_file() and session.default is not None:
         signature = session.signatures[session.default]
         try:
@@ -123,9 +122,3 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _folder(spec: ModelSpec) -> Path:
-    if spec.described_by is not None:
-        return spec.described_by.parent
-    return spec.path if spec.path.is_dir() else spec.path.parent

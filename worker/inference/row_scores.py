@@ -41,7 +41,7 @@ def row_scores(spec: ModelSpec, signature: Signature | None, graph: GraphFacts) 
     wanted = _TWO_LABELS if two_of_one else classes
     if labels and len(labels) != wanted:
         hint = ' (two labels need activation = "sigmoid")' if classes == 1 else ""
-        raise ModelError(f"{spec.path}: there are {len(labels)} labels, and the output is {output}{hint}")
+        raise ModelError(f"{spec.origin}: there are {len(labels)} labels, and the output is {output}{hint}")
     return ClassScores(
         labels or tuple(str(number) for number in range(wanted)),
         "none" if activation.source is Source.MODEL else activation.value,
@@ -64,8 +64,7 @@ def _classes_of(signature: Signature) -> TensorInfo | None:
 def _no_classes(spec: ModelSpec, signature: Signature | None) -> str:
     what = "labels" if spec.labels else spec.setting("output.activation", "--activation")
     if signature is None:
-        return f"{spec.path}: {what} needs a default signature: set model.signature, or --signature"
+        return f"{spec.origin}: {what} needs a default signature: set model.signature, or --signature"
     outputs = ", ".join(str(info) for info in signature.outputs)
-    return (
-        f"{spec.path}: {what}: for a model with one output of floats [?, classes], and this one has {outputs}"
-    )
+    needs = "for a model with one output of floats [?, classes]"
+    return f"{spec.origin}: {what}: {needs}, and this one has {outputs}"

@@ -79,7 +79,7 @@ class TensorModel:
         except tf.errors.OpError as error:
             problem = first_line(error)
             if name == session.default:
-                raise ModelError(f"{self.spec.path}: the graph does not run: {problem}") from error
+                raise ModelError(f"{self.spec.origin}: the graph does not run: {problem}") from error
             return BatchCheck(name, None, f"it does not run: {problem}")
 
     def _with_sizes(self, check: BatchCheck, sizes: Sequence[int]) -> BatchCheck:

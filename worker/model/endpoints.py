@@ -128,14 +128,14 @@ def find_input(
     info = _only(spec, required, setting, available)
     tensor = find_tensor(spec, graph, info.tensor, setting, available)
     if not graph.is_feedable(tensor):
-        raise ModelError(f"{spec.path}: {describe(tensor)} cannot be fed; {available}")
+        raise ModelError(f"{spec.origin}: {describe(tensor)} cannot be fed; {available}")
     if tensor.dtype == tf.string:
         return _encoded_input(spec, tensor)
     if tensor.dtype.name in _FLOATS | _INTEGERS:
         return _pixel_input(spec, tensor, scaling_of(spec, info, pixels).value)
     raise ModelError(
-        f"{spec.path}: the input {describe(tensor)} takes neither pixels (float32, uint8) nor encoded images "
-        f"(string); {available}"
+        f"{spec.origin}: the input {describe(tensor)} takes neither pixels (float32, uint8) nor encoded "
+        f"images (string); {available}"
     )
 
 
@@ -152,7 +152,7 @@ def find_output(
         ranks = {None, 1, _ROWS_RANK}
     if not tensor.dtype.is_floating or tensor.shape.rank not in ranks:
         raise ModelError(
-            f"{spec.path}: the output {describe(tensor)} is not a row of probabilities for each image; "
+            f"{spec.origin}: the output {describe(tensor)} is not a row of probabilities for each image; "
             f"{available}"
         )
     if tensor.shape.rank is not None and tensor.shape[-1] is not None:
@@ -173,7 +173,7 @@ def check_classes(spec: ModelSpec, classes: int) -> None:
         hint = f": remove the line that is no class; often it is the first, here {spec.labels[0]!r}"
     elif labels + 1 == classes:
         hint = ": add a line for the class that has none; often it is the first, a background"
-    raise ModelError(f"{spec.path}: the graph has {classes} classes and there are {labels} labels{hint}")
+    raise ModelError(f"{spec.origin}: the graph has {classes} classes and there are {labels} labels{hint}")
 
 
 def find_tensor(spec: ModelSpec, graph: tf.Graph, name: str, setting: str, available: str) -> tf.Tensor:
@@ -181,13 +181,13 @@ def find_tensor(spec: ModelSpec, graph: tf.Graph, name: str, setting: str, avail
     try:
         return graph.get_tensor_by_name(name if ":" in name else f"{name}:0")
     except (KeyError, ValueError) as error:
-        raise ModelError(f"{spec.path}: has no tensor {name!r} ({setting}); {available}") from error
+        raise ModelError(f"{spec.origin}: has no tensor {name!r} ({setting}); {available}") from error
 
 
 def _only(spec: ModelSpec, infos: tuple[TensorInfo, ...], setting: str, available: str) -> TensorInfo:
     if len(infos) != 1:
         problem = "there is more than one" if infos else "there is none"
-        raise ModelError(f"{spec.path}: set {setting}: {problem}; {available}")
+        raise ModelError(f"{spec.origin}: set {setting}: {problem}; {available}")
     return infos[0]
 
 
@@ -195,7 +195,7 @@ def _encoded_input(spec: ModelSpec, tensor: tf.Tensor) -> EncodedInput:
     rank = tensor.shape.rank
     if rank is None or rank > 1:
         raise ModelError(
-            f"{spec.path}: the input {describe(tensor)} is neither a string nor a vector of strings: name "
+            f"{spec.origin}: the input {describe(tensor)} is neither a string nor a vector of strings: name "
             "an input that takes one image or any number of images"
         )
     scalar = rank == 0
@@ -206,7 +206,7 @@ def _pixel_input(spec: ModelSpec, tensor: tf.Tensor, scaling: Scaling | None) ->
     layout = pixel_layout(None if tensor.shape.rank is None else tuple(tensor.shape.as_list()))
     if layout is None:
         raise ModelError(
-            f"{spec.path}: the input {describe(tensor)} is not a batch of images "
+            f"{spec.origin}: the input {describe(tensor)} is not a batch of images "
             "[N, height, width, channels] of 1, 3 or 4 channels"
         )
     height, width = _input_size(spec, tensor, layout.height, layout.width)
@@ -224,7 +224,7 @@ def _check_numbers(spec: ModelSpec, layout: PixelLayout, scaling: Scaling) -> No
         if len(numbers) not in {1, layout.depth}:
             setting = spec.setting(f"input.{name}", f"--input-{name}")
             raise ModelError(
-                f"{spec.path}: {setting} has {len(numbers)} numbers, and the images {layout.depth} channels"
+                f"{spec.origin}: {setting} has {len(numbers)} numbers, and the images {layout.depth} channels"
             )
 
 
@@ -234,9 +234,11 @@ def _input_size(spec: ModelSpec, tensor: tf.Tensor, height: int | None, width: i
         set_height, set_width = spec.input.size
         if height not in {None, set_height} or width not in {None, set_width}:
             raise ModelError(
-                f"{spec.path}: {setting} is {set_height} x {set_width}, but the input is {describe(tensor)}"
+                f"{spec.origin}: {setting} is {set_height} x {set_width}, but the input is {describe(tensor)}"
             )
         return spec.input.size
     if height is None or width is None:
-        raise ModelError(f"{spec.path}: the input {describe(tensor)} does not state its size: set {setting}")
+        raise ModelError(
+            f"{spec.origin}: the input {describe(tensor)} does not state its size: set {setting}"
+        )
     return height, width

@@ -93,7 +93,7 @@ def default_signature(spec: ModelSpec, signatures: Mapping[str, Signature]) -> s
         if wanted not in signatures:
             setting = spec.setting("model.signature", "--signature")
             there = ", ".join(signatures) or "none"
-            raise ModelError(f"{spec.path}: has no signature {wanted!r} ({setting}); it has {there}")
+            raise ModelError(f"{spec.origin}: has no signature {wanted!r} ({setting}); it has {there}")
         return wanted
     if DEFAULT_SIGNATURE in signatures:
         return DEFAULT_SIGNATURE
@@ -149,11 +149,13 @@ def _columns(spec: ModelSpec, kind: ModelKind, signature: Signature | None) -> F
     where = spec.setting("model.columns", "--columns")
     if kind is not ModelKind.TABLE or only is None or not only.shape:
         raise ModelError(
-            f"{spec.path}: {where} is for a table model that takes its numbers as one vector: remove it"
+            f"{spec.origin}: {where} is for a table model that takes its numbers as one vector: remove it"
         )
     size = only.shape[-1] if len(only.shape) > 1 else 1
     if size != len(columns):
-        raise ModelError(f"{spec.path}: {where} has {len(columns)} names, but the input {only} takes {size}")
+        raise ModelError(
+            f"{spec.origin}: {where} has {len(columns)} names, but the input {only} takes {size}"
+        )
     return Fact(columns, stated_source(spec))
 
 
@@ -174,8 +176,8 @@ def activation_of(spec: ModelSpec, graph: GraphFacts) -> Fact[Activation]:
     if own is not None and stated != "none":
         where = spec.setting("output.activation", "--activation")
         raise ModelError(
-            f"{spec.path}: the graph's last operation is a {own} already, and {where} would apply a {stated} "
-            "to its result: remove it"
+            f"{spec.origin}: the graph's last operation is a {own} already, and {where} would apply a "
+            f"{stated} to its result: remove it"
         )
     return Fact(own, Source.MODEL) if own is not None else Fact(stated, stated_source(spec))
 
@@ -192,7 +194,7 @@ def scaling_of(spec: ModelSpec, info: TensorInfo, pixels: PixelRange | None) -> 
         if not stated:
             return Fact(None, Source.MODEL)
         settings = spec.setting("input.mean and input.std", "--input-mean and --input-std")
-        raise ModelError(f"{spec.path}: the input {info} takes unscaled pixels: remove {settings}")
+        raise ModelError(f"{spec.origin}: the input {info} takes unscaled pixels: remove {settings}")
     default = Scaling()
     if stated:
         chosen = Scaling(default.mean if mean is None else mean, default.std if std is None else std)
@@ -209,6 +211,6 @@ def scaling_of(spec: ModelSpec, info: TensorInfo, pixels: PixelRange | None) -> 
         zero_to_one, centred, raw = ("mean = 0 and std = 255", "127.5 and 127.5", "0 and 1")
         zero_to_one = f"{zero_to_one} in [input] of {spec.described_by}"
     raise ModelError(
-        f"{spec.path}: nothing says how the input {info} is scaled: set {zero_to_one} for pixels from 0 "
+        f"{spec.origin}: nothing says how the input {info} is scaled: set {zero_to_one} for pixels from 0 "
         f"to 1, {centred} for -1 to 1, {raw} for 0 to 255"
     )

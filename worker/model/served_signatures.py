@@ -46,12 +46,12 @@ def served_signatures(
         signatures = _stated(spec, graph) or {DEFAULT_SIGNATURE: _whole(graph)}
     else:
         if spec.serving.signatures:
-            raise ModelError(f"{spec.path}: a SavedModel has its own signatures: remove [signatures]")
+            raise ModelError(f"{spec.origin}: a SavedModel has its own signatures: remove [signatures]")
         signatures = {name: _with_optional_inputs(each, graph) for name, each in own.items()}
     default = default_signature(spec, signatures)
     if not signatures and spec.input.tensor is None:
         raise ModelError(
-            f"{spec.path}: has no signature: save it with signatures=, as in tf.saved_model.save(model, "
+            f"{spec.origin}: has no signature: save it with signatures=, as in tf.saved_model.save(model, "
             "folder, signatures=model.f) for a tf.function f with an input signature"
         )
     if spec.input.tensor is not None or spec.output.tensor is not None:

@@ -69,7 +69,7 @@ class ServingSpec:
 
     `signature` is the one for requests that name none. `tags` choose one of a SavedModel's graphs. `columns`
     name the numbers of a table model's vector, in their order. `signatures` are those of a frozen graph. With
-    `trust` Python code in the model's file runs.
+    `trust` Python code in the model's file runs. `converted_from` is the file of a model that was converted.
     """
 
     kind: ModelKind | None = None
@@ -79,6 +79,7 @@ class ServingSpec:
     columns: tuple[str, ...] = ()
     signatures: Mapping[str, SignatureSpec] = field(default_factory=dict)
     trust: bool = False
+    converted_from: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,18 @@ class ModelSpec:
     def label(self) -> str:
         """`name/version`, the value of the header X-Model."""
         return f"{self.name}/{self.version}"
+
+    @property
+    def origin(self) -> Path:
+        """What the operator knows the model by: the file that it was converted from, or else its path."""
+        return self.serving.converted_from or self.path
+
+    @property
+    def folder(self) -> Path:
+        """Where the files beside the model are, such as examples."""
+        if self.described_by is not None:
+            return self.described_by.parent
+        return self.origin if self.origin.is_dir() else self.origin.parent
 
     def setting(self, key: str, option: str) -> str:
         """Where the operator sets this: `input.size in .../model.toml`, or the command-line option."""

@@ -67,7 +67,8 @@ def as_saved_model(spec: ModelSpec, log: Any) -> ModelSpec:
     """The same model as a SavedModel, if it is a Keras file. Raises `ModelError`."""
     if not is_keras_file(spec.path):
         return spec
-    return replace(spec, path=converted(spec.path, trust=spec.serving.trust, log=log))
+    folder = converted(spec.path, trust=spec.serving.trust, log=log)
+    return replace(spec, path=folder, serving=replace(spec.serving, converted_from=spec.path))
 
 
 def converted(path: Path, *, trust: bool, log: Any) -> Path:
