@@ -23,6 +23,7 @@ _LAMBDAS: Final = frozenset({"Lambda", "__lambda__"})
 _OTHER_TYPES: Final = ("Lookup", "Vectorization", "Encoding", "Hash", "Discret", "Crossing", "Cast", "Arg")
 # Deeper than any model nests its layers; Python's own limit is about a thousand calls.
 _MAX_DEPTH: Final = 100
+_MAX_SHOWN: Final = 100  # characters of a name in a message
 
 
 class BadConfigError(ValueError):
@@ -223,9 +224,10 @@ def _objects(node: Any, layer: str, key: str, depth: int) -> Iterator[_Object]:
 
 
 def _code_part(found: _Object, known: frozenset[str]) -> CodePart | None:
-    node, class_name = found.node, found.node["class_name"]
+    node, class_name = found.node, found.node["class_name"][:_MAX_SHOWN]
+    layer = found.layer[:_MAX_SHOWN]
     if class_name in _LAMBDAS:
-        return CodePart(found.layer, "Lambda", in_file=True)
+        return CodePart(layer, "Lambda", in_file=True)
     if class_name.startswith("__"):  # a tensor, bytes, a slice: values
         return None
     if "registered_name" in node or "module" in node:
@@ -234,7 +236,7 @@ def _code_part(found: _Object, known: frozenset[str]) -> CodePart | None:
             isinstance(module, str) and module.partition(".")[0] in _KERAS_PACKAGES
         ):
             return None
-        return CodePart(found.layer, str(node.get("registered_name") or class_name), module)
+        return CodePart(layer, str(node.get("registered_name") or class_name)[:_MAX_SHOWN], module)
     if found.is_layer and known and class_name not in known | _MODELS:
-        return CodePart(found.layer, class_name)
+        return CodePart(layer, class_name)
     return None

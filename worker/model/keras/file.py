@@ -150,7 +150,7 @@ def _described(path: Path, form: str, attributes: Mapping[str, str]) -> KerasFil
             config = modernized(config, attributes.get("backend", ""))
         code = find_code(config, _keras_layers())
         interface = _interface(config, code)
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, RecursionError, TypeError, LookupError, AttributeError) as error:
         why = str(error) if isinstance(error, BadConfigError) else "it is damaged"
         raise ModelError(f"{path}: the model's configuration can't be used: {why}") from error
     hard_sigmoid = old and replaced_activations(config)

@@ -10,6 +10,7 @@ Sources: the constructors of Keras 2.0 to 2.15 and of Keras 3; Keras' issues 191
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any, Final
@@ -25,6 +26,12 @@ _RECURRENT: Final = frozenset({"LSTM", "GRU", "SimpleRNN", "RNN"})
 _UNUSED_KERNEL: Final = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
 # Names that TensorFlow 1 and 2 had for the functions of Keras.
 _ACTIVATIONS: Final[Mapping[str, str]] = {"softmax_v2": "softmax", "relu_v2": "relu", "sigmoid_v2": "sigmoid"}
+# What is no layer of Keras 3 under any name.
+_GONE: Final = frozenset(
+    {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod", "CuDNNLSTM", "CuDNNGRU"}
+)
+_FUNCTIONAL_MODULE: Final = "keras.src.models.functional"
+_REFERENCE: Final = 3  # a layer's name, the number of its call, the number of the output
 _CHANGED_ACTIVATION: Final = "hard_sigmoid"
 
 
@@ -80,8 +87,33 @@ def _change_model(model: dict[str, Any]) -> None:
         if isinstance(model["config"], list):  # before Keras 2.2.3
             model["config"] = {"name": "sequential", "layers": model["config"]}
         _add_input_layer(model)
-    for number, layer in enumerate(layers_of(model)):
+    if model.get("module"):
+        model["module"] = _FUNCTIONAL_MODULE if model["class_name"] == "Functional" else "keras"
+        model["registered_name"] = None
+    layers = layers_of(model)
+    for number, layer in enumerate(layers):
         _change_layer(layer, first=number == 0)  # type: ignore[arg-type] # from the copy: dicts
+    # Keras 2 counted the call that had made a nested model; Keras 3 does not for a Sequential one.
+    counted = {str(layer["config"].get("name")) for layer in layers if _begins_with_input(layer)}
+    if counted:
+        _count_from_zero(model["config"], counted)
+
+
+def _begins_with_input(layer: Mapping[str, Any]) -> bool:
+    first = layers_of(layer)[:1] if layer["class_name"] == "Sequential" else []
+    return [each["class_name"] for each in first] == ["InputLayer"]
+
+
+def _count_from_zero(config: dict[str, Any], names: set[str]) -> None:
+    """Take one from the number of each call that a layer or an output of this model refers to."""
+    pending = [config.get("output_layers"), *(layer.get("inbound_nodes") for layer in config["layers"])]
+    while pending:
+        node = pending.pop()
+        refers = isinstance(node, list) and len(node) >= _REFERENCE and type(node[1]) is int
+        if refers and str(node[0]) in names:
+            node[1] = max(0, node[1] - 1)
+        if isinstance(node, list | dict):
+            pending += node.values() if isinstance(node, dict) else node
 
 
 def _add_input_layer(model: dict[str, Any]) -> None:
@@ -99,6 +131,8 @@ def _add_input_layer(model: dict[str, Any]) -> None:
 
 
 def _change_layer(layer: dict[str, Any], *, first: bool) -> None:
+    if isinstance(layer.get("module"), str):
+        layer["module"] = re.sub(r"^tf_keras\b", "keras", layer["module"])
     if is_model(layer):
         _change_model(layer)
         return
@@ -109,7 +143,7 @@ def _change_layer(layer: dict[str, Any], *, first: bool) -> None:
         _change_input(config)
     elif not first:
         config.pop("batch_input_shape", None)  # of a layer that had been the first one of another model
-    _change_settings(str(config.get("name", layer["class_name"])), layer["class_name"], config)
+    _change_settings(str(config.get("name", layer["class_name"]))[:100], layer["class_name"], config)
     for inner in _wrapped(layer):
         if is_model(inner):
             _change_model(inner)
@@ -126,6 +160,13 @@ def _change_input(config: dict[str, Any]) -> None:
 
 def _change_settings(name: str, class_name: str, config: dict[str, Any]) -> None:
     _change_values(config)
+    if class_name in _GONE:
+        raise BadConfigError(
+            f"its layer {name!r} is a {class_name}, which Keras 3 does not have: export the model by the "
+            "Keras 2 that made it (tf.saved_model.save), and serve the folder"
+        )
+    if class_name.startswith("Random"):  # it does nothing outside of training
+        config.pop("rng_type", None)
     if config.pop("time_major", False):
         raise BadConfigError(
             f"its layer {name!r} has time_major: true, which Keras 3 does not have: transpose around it"

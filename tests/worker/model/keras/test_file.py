@@ -99,9 +99,11 @@ def test_a_class_with_a_module_needs_trust(tmp_path: Path) -> None:
 
 
 def test_an_old_files_unknown_layer_is_named(tmp_path: Path) -> None:
-    removed = {"class_name": "CuDNNLSTM", "config": {"name": "l"}}
+    removed = {"class_name": "LocallyConnected1D", "config": {"name": "l"}}
     file = read_keras_file(write_h5(tmp_path / "m.h5", sequential(removed)))
-    with pytest.raises(ModelError, match=r"'l' is of the class CuDNNLSTM, .* from an HDF5 file: .*\.keras"):
+    with pytest.raises(
+        ModelError, match=r"'l' is of the class LocallyConnected1D, .* from an HDF5 file: .*\.keras"
+    ):
         check_code(file, trust=False)
 
 

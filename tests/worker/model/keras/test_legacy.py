@@ -47,6 +47,7 @@ def test_keras_2_and_older_are_legacy(version: str, legacy: bool) -> None:
             {"dtype": "mixed_float16"},
         ),
         ("Dense", {"activation": "softmax_v2"}, {"activation": "softmax"}),
+        ("RandomFlip", {"rng_type": "stateful"}, {}),
     ],
 )
 def test_settings_that_change_nothing_are_removed(class_name: str, old: Any, new: Any) -> None:
@@ -69,6 +70,33 @@ def test_the_original_stays_as_it_is() -> None:
 def test_a_setting_that_changes_answers_is_refused() -> None:
     with pytest.raises(BadConfigError, match="'one' has time_major: true"):
         modernized(model("LSTM", time_major=True))
+
+
+@pytest.mark.parametrize("class_name", ["TFOpLambda", "CuDNNLSTM"])
+def test_what_keras_3_lacks_is_named(class_name: str) -> None:
+    with pytest.raises(BadConfigError, match=rf"its layer 'one' is a {class_name}, .*saved_model"):
+        modernized(model(class_name))
+
+
+@pytest.mark.parametrize("package", ["keras.src", "keras", "tf_keras.src"])
+def test_modules_of_keras_2_are_those_of_keras_3(package: str) -> None:
+    before = model("Dense")
+    before["module"] = f"{package}.engine.functional"
+    before["config"]["layers"][0]["module"] = "tf_keras.layers"
+    changed = modernized(before)
+    assert changed["module"] == "keras.src.models.functional"
+    assert changed["config"]["layers"][0]["module"] == "keras.layers"
+
+
+@pytest.mark.parametrize(("shape", "number"), [({"batch_input_shape": [None, 3]}, 0), ({}, 1)])
+def test_the_calls_of_a_nested_model_count_from_zero(shape: Any, number: int) -> None:
+    first = {"class_name": "Dense", "config": {"name": "d", **shape}}
+    inner = {"class_name": "Sequential", "config": {"name": "in", "layers": [first]}, "inbound_nodes": []}
+    after = {"class_name": "Dense", "config": {"name": "y"}, "inbound_nodes": [[["in", 1, 0, {}]]]}
+    config = {"layers": [inner, after], "output_layers": [["in", 1, 0], ["y", 1, 0]]}
+    changed = modernized({"class_name": "Functional", "config": config})["config"]
+    assert changed["layers"][1]["inbound_nodes"] == [[["in", number, 0, {}]]]
+    assert changed["output_layers"] == [["in", number, 0], ["y", 1, 0]]
 
 
 def test_the_kernels_of_theano_are_refused() -> None:
