@@ -22,6 +22,7 @@ from tfleet.worker.inference.batch_sizes import efficient_batch_sizes
 from tfleet.worker.inference.class_scores import ClassScores, are_probabilities, class_scores
 from tfleet.worker.inference.errors import UnknownSignatureError
 from tfleet.worker.inference.model_session import ModelSession
+from tfleet.worker.inference.postprocess import load_postprocess
 from tfleet.worker.inference.predictor import Predictor
 from tfleet.worker.inference.session_config import sees_gpu
 from tfleet.worker.model.asset_labels import asset_labels
@@ -96,6 +97,7 @@ class Classifier:
         except UnknownSignatureError as error:
             setting = session.spec.setting("model.signature", "--signature")
             raise ModelError(f"{session.spec.origin}: {error} ({setting})") from error
+        load_postprocess(session.spec, session.facts)  # which an image model cannot have
         graph = session.tf_session.graph
         feed = find_input(session.spec, graph, signature, session.graph_facts.pixels)
         return cls(session, feed, find_output(session.spec, graph, signature, feed))

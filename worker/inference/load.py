@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfleet.worker.inference.illegal_instruction import report_illegal_instruction
+from tfleet.worker.inference.postprocess import check_trust
 from tfleet.worker.inference.precision import PrecisionChoice, Tuning, cpu_obstacle, fall_back_to_float32
 from tfleet.worker.inference.told import tell
 from tfleet.worker.memory import trim
@@ -82,6 +83,7 @@ def before_tensorflow(spec: ModelSpec, log: Any) -> ModelSpec:
     """The model as a SavedModel or frozen graph. Raises `ModelError` for what can be told without TensorFlow,
     whose import takes seconds.
     """
+    check_trust(spec)
     spec = as_saved_model(spec, log)
     if spec.path.is_dir() and spec.input.tensor is None and spec.output.tensor is None:
         saved_model_facts(spec)

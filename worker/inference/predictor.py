@@ -22,6 +22,7 @@ from tfleet.worker.inference.batcher import Batcher
 
 if TYPE_CHECKING:
     from tfleet.worker.inference.model_session import ModelSession, Tensors
+    from tfleet.worker.inference.postprocess import Postprocess
     from tfleet.worker.model.signature import Signature
 
 
@@ -60,6 +61,8 @@ class Predictor:
         self.max_rows = max_rows
         self.batched: Collection[str] = frozenset()
         """The signatures that run for several callers at once."""
+        self.postprocess: Postprocess | None = None
+        """Makes the answer of the outputs of the default signature."""
         self._required = {
             name: sum(not info.optional for info in each.inputs) for name, each in session.signatures.items()
         }
@@ -86,7 +89,10 @@ class Predictor:
         asked = self._session.check(signature, inputs)
         bucket = None if rows is None or rows > self.max_rows else self._bucket(asked, inputs)
         result = self._batcher(_RowsAsked(asked, inputs, rows or 1, bucket), deadline_s)
-        return SignatureResult(result.row, result.batch, result.queue_s, result.infer_s)
+        outputs = result.row
+        if self.postprocess is not None and asked.name == self._session.default:
+            outputs = self.postprocess(dict(outputs))
+        return SignatureResult(outputs, result.batch, result.queue_s, result.infer_s)
 
     def _bucket(self, signature: Signature, inputs: Tensors) -> Hashable:
         # An optional input may be for the whole run, such as a rate: it stays with its own rows.

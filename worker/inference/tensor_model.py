@@ -12,6 +12,7 @@ import numpy as np
 
 from tfleet.worker.inference.batch_check import BatchCheck, check_batches
 from tfleet.worker.inference.errors import BadInputError
+from tfleet.worker.inference.postprocess import load_postprocess
 from tfleet.worker.inference.predictor import Predictor
 from tfleet.worker.inference.row_scores import row_scores
 from tfleet.worker.model.errors import ModelError, first_line
@@ -36,6 +37,9 @@ class TensorModel:
         self.examples = examples
         """Rows to warm up with, by signature; inputs are generated for signatures that have none."""
         self.predictor = Predictor(session)
+        self.predictor.postprocess = load_postprocess(session.spec, session.facts)
+        if self.predictor.postprocess is not None and self.scores is not None:
+            raise ModelError(f"{self.spec.origin}: has labels and output.function: remove one of them")
         self.concurrent_runs = session.concurrent_runs
         self.batch_sizes: tuple[int, ...] = (1,)
         self.checks: tuple[BatchCheck, ...] = ()
@@ -59,6 +63,8 @@ class TensorModel:
         if self.predictor.batched:
             self.predictor.max_rows = max(sizes)
             self.batch_sizes = tuple(sorted(sizes))
+        if self.predictor.postprocess is not None:
+            self._try_postprocess()
         if any(signature.stateful for signature in self.session.signatures.values()):
             self.session.restore()
         return time.perf_counter() - started
@@ -70,6 +76,18 @@ class TensorModel:
     def __repr__(self) -> str:
         state = "closed" if self.session.closed else "open"
         return f"TensorModel({self.spec.label}, {self.facts.kind.value}, {state})"
+
+    def _try_postprocess(self) -> None:
+        """Call the model's own function once. Raises `ModelError` if it fails."""
+        for check in self.checks:
+            if check.signature == self.session.default and check.inputs is not None:
+                try:
+                    self.predictor(check.signature, check.inputs, rows=None)
+                except (tf.errors.OpError, BadInputError):
+                    return
+                except Exception as error:  # of any kind: it is somebody else's code
+                    problem = f"{type(error).__name__}: {first_line(error)}"
+                    raise ModelError(f"{self.spec.origin}: output.function fails: {problem}") from error
 
     def _checked(self, name: str) -> BatchCheck:
         session = self.session

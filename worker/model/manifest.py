@@ -28,11 +28,13 @@ tensor = "probability:0"
 activation = "softmax" # what the worker applies to the output: softmax, sigmoid or none
 logits = false         # true: the same as activation = "softmax"
 threshold = 0.5        # answers leave out labels below this probability
+function = "answer.py:make"       # a function in a file beside this one, that makes the answer; needs --trust
 """
 
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -183,6 +185,7 @@ def _size(value: Any) -> tuple[int, int]:
 
 
 _CHANNELS = (3, 4)
+_FUNCTION = re.compile(r"\w+\.py:[A-Za-z_]\w*")
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
@@ -235,6 +238,12 @@ def _threshold(value: Any) -> float:
     return float(value)
 
 
+def _function(value: Any) -> str:
+    if not isinstance(value, str) or not _FUNCTION.fullmatch(value):
+        raise ValueError("FILE.py:FUNCTION, of a file beside model.toml")
+    return value
+
+
 def _texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
         raise ValueError("a list of texts")
@@ -281,4 +290,5 @@ _OUTPUT_KEYS: Mapping[str, Callable[[Any], Any]] = {
     "activation": _activation,
     "logits": _flag,
     "threshold": _threshold,
+    "function": _function,
 }

@@ -47,12 +47,14 @@ class OutputSpec:
     """The graph's output: `tensor` has a row of numbers for each image.
 
     `activation` is what the worker applies to make them probabilities; None is found out from the graph.
-    Answers leave out labels with a probability below `threshold`.
+    Answers leave out labels with a probability below `threshold`. `function`, such as `answer.py:make`, makes
+    an answer of the outputs.
     """
 
     tensor: str | None = None
     activation: Activation | None = None
     threshold: float | None = None
+    function: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         tensor = "b"
         activation = "sigmoid"
         threshold = 0.5
+        function = "answer.py:make"
         [model]
         kind = "image"
         signature = "classify"
@@ -42,7 +43,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     """
     assert _read(tmp_path, text) == Manifest(
         InputSpec("a:0", (224, 299), 0.875, "bicubic", False, "bgr", (1.0, 2.5, 3.0), (128.0,)),
-        OutputSpec("b", "sigmoid", 0.5),
+        OutputSpec("b", "sigmoid", 0.5, "answer.py:make"),
         ServingSpec(
             ModelKind.IMAGE,
             "classify",
@@ -78,7 +79,7 @@ def test_an_empty_file_leaves_everything_to_the_graph(tmp_path: Path) -> None:
         ),
         (
             "[output]\nname = 3",
-            "unknown key output.name; the keys here are tensor, activation, logits, threshold",
+            "unknown key output.name; the keys here are tensor, activation, logits, threshold, function",
         ),
         ("input = 3", r"input is not a table: write \[input\]"),
         ("[input]\ntensor = 3", "input.tensor is 3, but must be a text"),
@@ -99,6 +100,7 @@ def test_an_empty_file_leaves_everything_to_the_graph(tmp_path: Path) -> None:
             "output.activation is 'relu', but must be one of softmax, sigmoid, none",
         ),
         ("[output]\nlogits = true\nactivation = 'none'", 'output.logits = true means activation = "softmax"'),
+        ("[output]\nfunction = '../a.py:b'", "output.function is .*, but must be FILE.py:FUNCTION"),
         ("[output]\nthreshold = 2", "output.threshold is 2, but must be a probability, from 0 to 1"),
         ("[model]\nkind = 'video'", "model.kind is 'video', but must be one of image, table, text, sequence"),
         ("[model]\ntags = 'serve'", "model.tags is 'serve', but must be a list of texts"),
