@@ -1,25 +1,10 @@
-from __future__ import annotations
-
-import fcntl
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.models.golden_folder import golden_folder
+
 
 @pytest.fixture(scope="session")
 def golden_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The models of `tests/support/golden_models.py`, made once for all processes of a run."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "golden-models"
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            unfinished = folder.with_suffix(".unfinished")
-            unfinished.mkdir()
-            program = (sys.executable, "-m", "tests.support.golden_models", str(unfinished))
-            subprocess.run(program, check=True, timeout=500, cwd=Path(__file__).parents[2])
-            unfinished.rename(folder)
-    return folder
+    return golden_folder(tmp_path_factory)
