@@ -95,17 +95,15 @@ def bytes_scaled_inside() -> Made:
 
 
 def picture(units: int, activation: str | None, size: int, channels: int) -> Callable[[], Made]:
-    """An image classifier with this output."""
+    """An image classifier with this output, for pixels divided by 255."""
 
     def build() -> Made:
         image = keras.Input((size, size, channels), name="image")
         mean = layers.GlobalAveragePooling2D()(layers.Conv2D(6, 3, activation="relu")(image))
         dense = layers.Dense(units, activation=activation, name="out", kernel_initializer=_wide(units))
-        return (
-            keras.Model(image, dense(mean)),
-            {"image": RNG.random((3, size, size, channels), np.float32)},
-            BOTH,
-        )
+        # Of whole pixels, so that a picture can be made of them.
+        pixels = RNG.integers(0, 256, (3, size, size, channels)).astype(np.float32)
+        return keras.Model(image, dense(mean)), {"image": pixels / np.float32(255)}, BOTH
 
     return build
 
