@@ -28,7 +28,7 @@ SERVER_TIMING: Final = "Server-Timing"
 """Milliseconds of decode, queue and infer, in the format of https://www.w3.org/TR/server-timing/."""
 
 BATCH_SIZE: Final = "X-Batch-Size"
-"""How many images ran in one session call, this one included."""
+"""How many requests ran in one session call, this one included."""
 
 QUEUE_LENGTH: Final = "X-Queue-Length"
 """How many requests were queued in the worker when it sent the response."""

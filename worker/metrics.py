@@ -17,9 +17,9 @@ _BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """Milliseconds of one classification: decoding, waiting for a thread and for the session, and inference.
+    """Milliseconds of one prediction: decoding, waiting for a thread and for the session, and inference.
 
-    `batch` is the number of images that ran together.
+    `batch` is the number of requests that ran together.
     """
 
     decode_ms: float
@@ -42,7 +42,7 @@ class BusySeconds(Collector):
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
             "tfleet_worker_busy_seconds",
-            "Seconds in which the worker had at least one image to classify",
+            "Seconds in which the worker had at least one request to answer",
             self._read(),
         )
 
@@ -90,14 +90,14 @@ class WorkerMetrics:
         )
         self._stages = Histogram(
             "tfleet_worker_stage_seconds",
-            "Time of a classification, by stage",
+            "Time of a prediction, by stage",
             ["stage"],
             buckets=_BUCKETS_S,
             registry=self._registry,
         )
 
     def classified(self, timing: StageTimes) -> None:
-        """Count one classification."""
+        """Count one prediction."""
         self._stages.labels("decode").observe(timing.decode_ms / 1000)
         self._stages.labels("queue").observe(timing.queue_ms / 1000)
         self._stages.labels("infer").observe(timing.infer_ms / 1000)

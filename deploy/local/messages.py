@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from tfleet.contract.address import Address, is_loopback, is_unspecified
 from tfleet.contract.names import PROXY_PORT
@@ -45,26 +48,39 @@ def program(argv0: str, folder: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
-def ready_message(mode: Mode, here: Address, image: str, tfleet: str, there: Address | None = None) -> str:
+def example_calls(mode: Mode, here: Address, image: str, model: str = "", kind: str = "") -> list[str]:
+    """The commands that ask a proxy which is found `here`: with `image`, a photo, or for a model of another
+    kind those that show how it is asked.
+    """
+    proxy = _short(here)
+    if kind not in {"", "image"}:
+        name = shlex.quote(f"{proxy}/models/{quote(model, safe='')}")
+        return [f"curl {'-L ' if mode == 'p2p' else ''}{name}"]
+    if mode == "p2p":
+        return [f'curl -v -XPOST $(curl -s {proxy}) -F "data=@{image}"']
+    return [
+        f'curl -v -XPOST {proxy} -F "data=@{image}"',
+        f"curl -X POST -F image=@{image} 'http://{proxy}/predict'",
+    ]
+
+
+def ready_message(calls: Sequence[str], here: Address, tfleet: str, there: Address | None = None) -> str:
     """The commands to paste, in a block of their own, for a proxy that is found `here` by this machine and
     `there` by others.
 
-    `image` is a photo to send and `tfleet` how this program is called.
+    `calls` ask the proxy, and `tfleet` is how this program is called.
     """
-    proxy = f"localhost:{here.port}" if is_loopback(here.host) else str(here)
-    if mode == "p2p":
-        lines = [f'curl -v -XPOST $(curl -s {proxy}) -F "data=@{image}"']
-    else:
-        lines = [
-            f'curl -v -XPOST {proxy} -F "data=@{image}"',
-            f"curl -X POST -F image=@{image} 'http://{proxy}/predict'",
-        ]
+    proxy, lines = _short(here), list(calls)
     default = f"localhost:{PROXY_PORT}"
     lines.append(f"{tfleet} status" if proxy == default else f"{tfleet} status --proxy {proxy}")
     text = ["", "Ready. In another terminal:", "", *(f"  {line}" for line in lines), ""]
     if there is not None:
         text += [f"Other machines find it at {there}.", ""]
     return "\n".join(text)
+
+
+def _short(proxy: Address) -> str:
+    return f"localhost:{proxy.port}" if is_loopback(proxy.host) else str(proxy)
 
 
 def address_for_others(proxy: Address) -> Address | None:

@@ -89,14 +89,14 @@ async def _report_progress(fleet: FleetPlan, console: Console, image: str, tflee
         while not progress.complete:
             ready = await ready_workers(session, fleet.local_admin_address)
             elapsed_s = time.monotonic() - began
-            if progress.news(ready, elapsed_s):
-                console.say(announce.progress(ready, fleet.workers.number, elapsed_s))
-            if ready and not shown:
+            if progress.news(ready.number, elapsed_s):
+                console.say(announce.progress(ready.number, fleet.workers.number, elapsed_s))
+            if ready.number and not shown:
                 shown = True
+                mode, here = fleet.proxy.mode, fleet.local_proxy_address
+                calls = announce.example_calls(mode, here, image, ready.model, ready.kind)
                 there = announce.address_for_others(fleet.proxy.address)
-                console.show(
-                    announce.ready_message(fleet.proxy.mode, fleet.local_proxy_address, image, tfleet, there)
-                )
+                console.show(announce.ready_message(calls, here, tfleet, there))
             await asyncio.sleep(progress.pause_s(elapsed_s))
 
 

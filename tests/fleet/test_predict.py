@@ -99,10 +99,11 @@ def ask(url: str) -> None:
     assert (wrong.status_code, "row 1" in wrong.json()["detail"]) == (400, True)
 
 
-def run_example(url: str) -> None:
+def run_example(url: str, address: Address | None = None) -> None:
     """The line that the model's page shows works as it stands."""
     page = get(f"{url}/models/sums").json()
     for signature in page["signatures"].values():
+        assert address is None or str(address) in signature["example"]
         line = signature["example"].replace("curl ", "curl -sL ", 1)
         done = subprocess.run(line, shell=True, capture_output=True, timeout=30, check=True)
         assert json.loads(done.stdout)["success"] is True, line
@@ -126,7 +127,8 @@ async def test_a_table_is_answered_alike_on_every_way(registry: str, tmp_path: P
         direct = await direct_proxy(running)
         for url in (running.workers[0].address().url, running.proxy.url, direct.url):
             ask(url)
-            run_example(url)
+        run_example(running.proxy.url, running.proxy)
+        run_example(direct.url)
         await ask_by_client(running.proxy, p2p=False)
         await ask_by_client(direct, p2p=True)
         rows = await running.rows()

@@ -78,7 +78,7 @@ class FakePredictor:
 class FakeModel:
     """A table of two columns, with a second signature without rows. Its gate is open."""
 
-    classifier = None
+    classifier: Any = None
     concurrent_runs = 1
     batch_sizes = (1,)
 

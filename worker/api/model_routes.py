@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -38,6 +39,8 @@ _VERSION: Final = f"{_NAMED}/versions/<version>"
 _SIGNATURES: Final = tuple(f"{model}/signatures/<signature>" for model in (_NAMED, _VERSION))
 _BELOW_MODELS: Final = (_NAMED, _VERSION, *_SIGNATURES)
 _MOST_NAME_CHARS: Final = 100
+_HOST: Final = re.compile(r"[A-Za-z0-9._\-:\[\]]{1,255}")
+"""A host with or without a port. Anything else would be a surprise in a line for a shell."""
 
 
 class Predictions:
@@ -158,13 +161,22 @@ def add_model_pages(app: Flask, instance: Instance, lifecycle: Lifecycle, predic
         loaded = lifecycle.model
         if loaded is None:
             raise ProblemError(Problem(503, "the worker is loading its model", retry_after_s=1))
-        page: dict[str, Any] = description(instance, lifecycle.state, loaded, request.host)
+        page: dict[str, Any] = description(instance, lifecycle.state, loaded, reached_at(instance))
         if signature is None:
             return jsonify(page)
         return jsonify(page["signatures"][_chosen(loaded, _decoded(signature)).name])
 
     for path in _BELOW_MODELS:
         app.add_url_rule(path, f"about {path}", model, methods=["GET"])
+
+
+def reached_at(instance: Instance) -> str:
+    """How the client has reached the fleet, for lines to paste: at a proxy, or at this worker."""
+    headers = request.headers
+    for host in (headers.get("X-Forwarded-Host", ""), request.host):
+        if _HOST.fullmatch(host):
+            return f"https://{host}" if headers.get("X-Forwarded-Proto") == "https" else host
+    return str(instance.address)
 
 
 def _decoded(name: str | None) -> str | None:

@@ -8,35 +8,49 @@ from tfleet.contract.address import Address
 from tfleet.deploy.local import messages as announce
 from tfleet.discovery.registration.advertise import network_address
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+from tfleet.proxy.settings import Mode
 
 HERE = Address("127.0.0.1", 12480)
 
 
+def ready(mode: Mode, here: Address, there: Address | None = None) -> str:
+    calls = announce.example_calls(mode, here, "cat.jpg", "lite0", "image")
+    return announce.ready_message(calls, here, "tfleet", there)
+
+
+@pytest.mark.parametrize(
+    ("mode", "line"),
+    [("forward", "curl localhost:12480/models/iris"), ("p2p", "curl -L localhost:12480/models/iris")],
+)
+def test_a_model_without_images_is_asked_how_it_is_asked(mode: Mode, line: str) -> None:
+    assert announce.example_calls(mode, HERE, "cat.jpg", "iris", "table") == [line]
+
+
 def test_forward_mode_shows_the_contracts_two_curl_lines() -> None:
-    lines = announce.ready_message("forward", HERE, "cat.jpg", "tfleet").splitlines()
+    lines = ready("forward", HERE).splitlines()
     assert '  curl -v -XPOST localhost:12480 -F "data=@cat.jpg"' in lines
     assert "  curl -X POST -F image=@cat.jpg 'http://localhost:12480/predict'" in lines
     assert "  tfleet status" in lines
 
 
 def test_p2p_mode_asks_the_proxy_for_a_worker_first() -> None:
-    lines = announce.ready_message("p2p", HERE, "cat.jpg", "tfleet").splitlines()
+    lines = ready("p2p", HERE).splitlines()
     assert '  curl -v -XPOST $(curl -s localhost:12480) -F "data=@cat.jpg"' in lines
     assert sum("curl" in line for line in lines) == 1
 
 
 def test_a_chosen_port_is_in_every_line() -> None:
-    text = announce.ready_message("forward", Address("127.0.0.1", 8080), "cat.jpg", "tfleet")
+    text = ready("forward", Address("127.0.0.1", 8080))
     assert text.count("localhost:8080") == 3
     assert "  tfleet status --proxy localhost:8080" in text
 
 
 def test_a_shared_proxy_is_named_by_its_public_address() -> None:
     there = Address("192.0.2.1", 12480)
-    shared = announce.ready_message("forward", HERE, "cat.jpg", "tfleet", there)
+    shared = ready("forward", HERE, there)
     assert shared.count("localhost:12480") == 2
     assert shared.endswith("\nOther machines find it at 192.0.2.1:12480.\n")
-    only_there = announce.ready_message("p2p", there, "cat.jpg", "tfleet", there)
+    only_there = ready("p2p", there, there)
     assert "$(curl -s 192.0.2.1:12480)" in only_there
     assert "  tfleet status --proxy 192.0.2.1:12480" in only_there
 

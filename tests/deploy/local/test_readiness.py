@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tfleet.contract.address import Address
 from tfleet.deploy.local.ports import free_ports
-from tfleet.deploy.local.readiness import ready_workers
+from tfleet.deploy.local.readiness import NOBODY, ReadyWorkers, ready_workers
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -51,7 +51,13 @@ def _answer(text: str, status: int = 200) -> Handler:
 )
 async def test_only_ready_workers_of_a_good_answer_count(text: str, status: int, expected: int) -> None:
     async with _proxy(_answer(text, status)) as proxy, aiohttp.ClientSession() as session:
-        assert await ready_workers(session, proxy) == expected
+        assert (await ready_workers(session, proxy)).number == expected
+
+
+async def test_the_first_ready_worker_says_what_is_served() -> None:
+    rows = '[{"state": "starting", "kind": "image"}, {"state": "ready", "model": "iris", "kind": "table"}]'
+    async with _proxy(_answer(f'{{"workers": {rows}}}')) as proxy, aiohttp.ClientSession() as session:
+        assert await ready_workers(session, proxy) == ReadyWorkers(1, "iris", "table")
 
 
 async def test_the_table_is_not_asked_for_before_the_proxy_is_ready() -> None:
@@ -59,10 +65,10 @@ async def test_the_table_is_not_asked_for_before_the_proxy_is_ready() -> None:
         pytest.fail("asked")
 
     async with _proxy(unexpected, readyz=503) as proxy, aiohttp.ClientSession() as session:
-        assert await ready_workers(session, proxy) == 0
+        assert await ready_workers(session, proxy) == NOBODY
 
 
 async def test_a_proxy_that_is_not_there_has_no_workers() -> None:
     proxy = Address("127.0.0.1", free_ports({"--port": 0})["--port"])
     async with aiohttp.ClientSession() as session:
-        assert await ready_workers(session, proxy) == 0
+        assert await ready_workers(session, proxy) == NOBODY

@@ -154,6 +154,20 @@ def test_a_body_just_at_the_limit_is_read(worker: Address) -> None:
     assert post(worker, data=padded, headers={"Content-Type": "image/jpeg"}).status_code == 200
 
 
+def test_the_page_of_an_image_model_says_how_it_is_asked(worker: Address) -> None:
+    page = requests.get(f"{worker.url}/models/efficientnet-lite0", timeout=30).json()
+    assert (page["kind"], page["labels"][281], page["columns"]) == ("image", "tabby", None)
+    assert page["preprocessing"]["size"] == [224, 224]
+    assert page["preprocessing"]["mean"] == [127.0]
+    assert page["example"] == f"curl -F data=@photo.jpg {worker}"
+
+
+def test_an_image_is_classified_by_the_model_s_name(worker: Address) -> None:
+    for path, plain in (("/models/efficientnet-lite0", True), ("/predict?signature=serving_default", False)):
+        answer = post(worker, path, files={"data": CAT}).json()
+        assert (answer[0][0] if plain else answer["predictions"][0]["label"]) == "tiger cat"
+
+
 def test_an_unknown_path_is_a_404_document(worker: Address) -> None:
     assert "/nothing" in problem(requests.get(f"{worker.url}/nothing", timeout=30), 404)
 

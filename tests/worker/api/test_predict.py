@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -253,6 +254,23 @@ def test_the_page_of_a_model_shows_how_it_is_asked(worker: Address) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("headers", "address"),
+    [
+        ({"X-Forwarded-Host": "fleet.example:12480"}, "fleet.example:12480/predict"),
+        ({"X-Forwarded-Host": "a", "X-Forwarded-Proto": "https"}, "https://a/predict"),
+        ({"X-Forwarded-Host": "$(reboot)", "Host": "w:1"}, "w:1/predict"),
+        ({"X-Forwarded-Host": "a b", "Host": "a'b"}, "127.0.0.1"),
+    ],
+)
+def test_the_line_to_paste_has_the_address_that_was_asked(
+    worker: Address, headers: dict[str, str], address: str
+) -> None:
+    page = requests.get(f"{worker.url}/models/wine", headers=headers, timeout=20).json()
+    assert address in page["example"]
+    assert "reboot" not in page["example"]
+
+
 def test_the_help_text_shows_a_line_for_this_model(worker: Address) -> None:
     said = ask(worker, "/").text
     assert "/predict" in said
@@ -306,3 +324,15 @@ def test_what_is_no_probability_is_called_a_score() -> None:
     with serving(FakeModel(scores=scores), name="wine") as (worker, _):
         document = ask(worker, "/predict", b'{"G1": 0, "G2": 1}', **JSON).json()
         assert document["predictions"] == [{"label": "only", "score": 0.1}]
+
+
+def test_an_image_model_s_other_signatures_take_tensors(model: FakeModel) -> None:
+    model.classifier = SimpleNamespace(labels=("cat",))
+    with serving(model, name="wine") as (worker, _):
+        assert ask(worker, "/predict?signature=double&x=4").json()["outputs"] == {"y": 8.0}
+        named = ask(worker, "/models/wine/signatures/double", b'{"x": 4}', **JSON)
+        assert named.json()["outputs"] == {"y": 8.0}
+        assert "image" in detail(ask(worker, "/predict", ROW, **JSON), 400)
+        answer = ask(worker, "/predict?G1=1&G2=0")
+        assert "POST /predict" in detail(answer, 405)
+        assert answer.headers["Allow"] == "POST"
