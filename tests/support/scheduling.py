@@ -17,11 +17,14 @@ _BOTH_REGISTRIES = ("tests/fleet/test_forward.py", "tests/fleet/test_p2p.py")
 """One fleet for all tests with a registry; that with the embedded one has the default ports."""
 _FAULTY_REGISTRY = "tests/fleet/test_registry_faults.py"
 """One fleet for all faults, which are parameters."""
+_EXAMPLES = "tests/examples/"
+"""One process trains all examples."""
 _DEFAULT_PORTS = "default ports"
 _LONGEST = (
     _CONTAINERS,
     "tests/fleet/test_registration.py::test_a_long_partition_removes_only_dead_workers",
     _DEFAULT_PORTS,
+    _EXAMPLES,
     "tests/fleet/test_forward.py",
     _FAULTY_REGISTRY,
 )
@@ -44,8 +47,9 @@ def group(test: str) -> str:
     parameter = re.search(r"\[(\w+)", test)
     if file == _README or (file in _BOTH_REGISTRIES and parameter and parameter[1] == "embedded"):
         return _DEFAULT_PORTS
-    if file.startswith(_CONTAINERS):
-        return _CONTAINERS
+    for folder in (_CONTAINERS, _EXAMPLES):
+        if file.startswith(folder):
+            return folder
     if file in _BOTH_REGISTRIES or (file == _FAULTY_REGISTRY and parameter):
         return file
     return test

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +86,24 @@ class Up:
 
 
 @contextlib.contextmanager
-def up(*options: str, workers: int = 2, ports: tuple[int, int] | None = None) -> Iterator[Up]:
-    """A fleet whose workers are all ready, stopped at the end; on free ports, unless told."""
+def up(
+    *options: str,
+    workers: int = 2,
+    ports: tuple[int, int] | None = None,
+    cwd: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Up]:
+    """A fleet whose workers are all ready, stopped at the end; on free ports, unless told.
+
+    Without an `environment` it has that of a user.
+    """
     proxy, registry = ports or (nobody().port, nobody().port)
     command = [sys.executable, "-m", "tfleet", "up", "--workers", str(workers), *options]
     if (proxy, registry) != PORTS:
         command += ["--port", str(proxy), "--registry-port", str(registry)]
     with tempfile.NamedTemporaryFile(prefix="tfleet-up-") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, env=users_environment())
+        env = users_environment() if environment is None else environment
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=cwd, env=env)
         running = Up(process, Path(output.name), Address("127.0.0.1", proxy))
         try:
             eventually_sync(running.ready, wanted=lambda ready: ready == workers, timeout_s=_START_S)

@@ -1,0 +1,145 @@
+"""The examples, done by a reader: train each, start it, and give every command of its README.
+
+One process trains them all, since Keras takes seconds to import; ports are free ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.examples.readme import ROOT, Readme, check_shown
+from tests.support.environment import users_environment
+from tests.support.tfleet_up import Up, up
+
+pytestmark = pytest.mark.fleet
+
+PAGES = {name: Readme(name) for name in ("tabular", "mnist_cnn", "video_qa", "characters")}
+HAS_DIGITS = importlib.util.find_spec("sklearn") is not None or os.environ.get("CI") == "true"
+_TRAINING_S = 400.0
+_TRAIN = """
+import runpy, shlex, sys
+for line in sys.stdin:
+    sys.argv = shlex.split(line)[1:]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+class Reader:
+    """Works in a folder that has the examples, as the repository has, but no models yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "examples").symlink_to(ROOT / "examples")
+        programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.environment: Mapping[str, str] = users_environment() | {
+            "PATH": programs,
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+
+    def train(self, commands: list[str]) -> None:
+        self._run([sys.executable, "-c", _TRAIN], "".join(f"{line}\n" for line in commands), _TRAINING_S)
+
+    def shell(self, line: str) -> str:
+        """What a command prints."""
+        return self._run(["bash", "-c", line], "")
+
+    def python(self, program: str) -> list[str]:
+        """The lines that a program prints."""
+        return self._run([sys.executable, "-"], program).splitlines()
+
+    @contextlib.contextmanager
+    def served(self, page: Readme) -> Iterator[Up]:
+        for line in page.look:
+            self.shell(line)
+        options = shlex.split(page.up)[2:]
+        with up(*options, workers=1, cwd=self.folder, environment=self.environment) as fleet:
+            yield fleet
+
+    def printed(self, page: Readme, fleet: Up) -> list[str]:
+        """What each command of the page prints; it is what the page shows."""
+        printed = []
+        for command in page.commands:
+            printed.append(self.shell(fleet.own(command.line)))
+            check_shown(command.shown, printed[-1])
+        return printed
+
+    def _run(self, command: list[str], given: str, timeout_s: float = 60) -> str:
+        run = subprocess.run(
+            command,
+            input=given,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        assert run.returncode == 0, (run.stdout + run.stderr)[-3000:]
+        return run.stdout
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    reader = Reader(tmp_path_factory.mktemp("reader"))
+    reader.train([page.train for name, page in PAGES.items() if HAS_DIGITS or name != "mnist_cnn"])
+    return reader
+
+
+@pytest.mark.timeout(600)
+def test_rows_of_a_table_are_answered(reader: Reader) -> None:
+    page = PAGES["tabular"]
+    with reader.served(page) as fleet:
+        *_, of_file = reader.printed(page, fleet)
+        assert [len(row) for row in json.loads(of_file)["outputs"]["p"]] == [1, 1, 1]
+        one, *rows = reader.python(fleet.own(page.program))
+    (middle,), (same,), (high,), (low,) = (json.loads(line) for line in (one, *rows))
+    assert middle == pytest.approx(same)
+    assert low < middle < high
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not HAS_DIGITS, reason="scikit-learn, which has the digits, is not installed")
+def test_digits_are_told(reader: Reader) -> None:
+    page = PAGES["mnist_cnn"]
+    with reader.served(page) as fleet:
+        reader.printed(page, fleet)
+        told = reader.python(fleet.own(page.program))
+    right = [line for line in told if f"label='{line[0]}'" in line]
+    assert len(told) == 10
+    assert len(right) >= 8
+
+
+@pytest.mark.timeout(600)
+def test_questions_about_a_video_are_answered(reader: Reader) -> None:
+    page = PAGES["video_qa"]
+    with reader.served(page) as fleet:
+        reader.printed(page, fleet)
+        way, colour = reader.python(fleet.own(page.program))
+    with np.load(reader.folder / "models" / "answer.npz") as answer:
+        assert answer["answer"].shape == (1, 7)
+    assert "label='left'" in way
+    assert "label='blue'" in colour
+
+
+@pytest.mark.timeout(600)
+def test_text_is_written_on(reader: Reader) -> None:
+    page = PAGES["characters"]
+    with reader.served(page) as fleet:
+        answer, written = reader.printed(page, fleet)
+    following = json.loads(answer)["outputs"]["next"]
+    assert (len(following), sum(following)) == (128, pytest.approx(1, abs=1e-4))
+    assert chr(int(np.argmax(following))) == "e"
+    assert written.startswith("the Licens")
+    assert len(written.strip("\n")) > len("the Licens") + 20
