@@ -32,9 +32,9 @@ _FOLDERS: Final = (
 _FILE: Final = re.compile(r"(?<![\w.*/-])((?:[\w-]+/)*\w+\.py)\b")
 _EXCEPTION: Final = re.compile(r"(?<![\w.])[A-Z]\w*(?:Error|Exception)\b")
 _FOREIGN_FILES: Final = frozenset(
-    {"label_image.py", "retrain.py", "tensorflow/examples/label_image/label_image.py"}
+    {"answer.py", "label_image.py", "retrain.py", "tensorflow/examples/label_image/label_image.py"}
 )
-"""Files of other projects."""
+"""Files of other projects, and of a user's model folder."""
 _FOREIGN_EXCEPTIONS: Final = frozenset({"SSLError"})
 """Exceptions of libraries that are named without their module."""
 
