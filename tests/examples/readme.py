@@ -58,7 +58,9 @@ class Readme:
     def commands(self) -> list[Command]:
         """Those to give while the fleet runs."""
         consoles = [body for language, body in self._blocks if language == "console"]
-        return [Command(*found) for body in consoles for found in _COMMAND.findall(body)]
+        commands = [Command(*found) for body in consoles for found in _COMMAND.findall(body)]
+        assert len(commands) == sum(f"\n{body}".count("\n$ ") for body in consoles) > 0
+        return commands
 
     @property
     def program(self) -> str:
