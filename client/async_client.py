@@ -205,6 +205,7 @@ class AsyncFleetClient:
         batch_rows: int = DEFAULT_BATCH_ROWS,
         concurrency: int = DEFAULT_BATCH_CONCURRENCY,
         signature: str | None = None,
+        top: int | None = None,
         idempotent: bool = True,
     ) -> AsyncGenerator[RowResult, None]:
         """Ask a model for many rows, up to `batch_rows` in a request and `concurrency` requests at a time;
@@ -212,19 +213,20 @@ class AsyncFleetClient:
 
         `rows` are an iterable of rows, which may be endless and may block, or a table, a record batch or a
         reader of pyarrow's. `form` is how they are sent and answered, "json" or "arrow"; by default Arrow for
-        rows of pyarrow's. An Arrow answer has a model's outputs, also where it has labels. Without
-        `idempotent` (see `predict`) one request follows the other.
+        rows of pyarrow's. An Arrow answer has a model's outputs, also where it has labels. `signature` and
+        `top` are those of `predict`. Without `idempotent` (see there) one request follows the other.
 
         Raises as `predict` does, after the results of the rows before; a RejectedInputError names the rows.
         A caller that stops early must close the generator (`contextlib.aclosing`).
         """
         _check_at_least_1("batch_rows", batch_rows)
         _check_at_least_1("concurrency", concurrency)
+        _check_at_least_1("top", top)
         chosen = chosen_form(rows, form)
 
         async def do(batch: RowBatch) -> list[RowResult]:
             accept = ARROW if chosen == "arrow" else ""
-            call = self._call(signature=signature, accept=accept, idempotent=idempotent)
+            call = self._call(top=top, signature=signature, accept=accept, idempotent=idempotent)
             try:
                 reply = await self._send(batch.body, call)
                 return self._rows(reply, call, batch)

@@ -241,6 +241,7 @@ class FleetClient:
         batch_rows: int = DEFAULT_BATCH_ROWS,
         concurrency: int = DEFAULT_BATCH_CONCURRENCY,
         signature: str | None = None,
+        top: int | None = None,
         idempotent: bool = True,
     ) -> Generator[RowResult, None, None]:
         """See AsyncFleetClient.predict_rows. Leaving the loop over it early cancels the calls in progress."""
@@ -251,6 +252,7 @@ class FleetClient:
             batch_rows=batch_rows,
             concurrency=concurrency,
             signature=signature,
+            top=top,
             idempotent=idempotent,
         )
         return _iterated(running.loop, _Stepped(results))

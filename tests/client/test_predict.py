@@ -152,8 +152,10 @@ async def test_an_output_without_a_value_for_each_row_is_told(fleet: ScriptedFle
 async def test_labels_of_rows_are_predictions(fleet: ScriptedFleet) -> None:
     entry = {"label": "good", "probability": 0.9}
     handler = answering({"success": True, "predictions": [[entry], [entry]]})
-    async with AsyncFleetClient(fleet.server(otherwise=handler).url) as client:
-        found = await collected(client, [{"x": 1}, {"x": 2}])
+    proxy = fleet.server(otherwise=handler)
+    async with AsyncFleetClient(proxy.url) as client:
+        found = await collected(client, [{"x": 1}, {"x": 2}], top=1)
+    assert proxy.seen[0].path == "/predict?top=1"
     assert found == [RowResult(predictions=(Prediction("good", 0.9),))] * 2
 
 

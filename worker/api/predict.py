@@ -27,7 +27,7 @@ from tfleet.worker.api.protocols.native import (
     encode,
     media_types,
 )
-from tfleet.worker.api.query import PARAMETERS, SIGNATURE, TOP, check_parameters, wanted_labels
+from tfleet.worker.api.query import PARAMETERS, SIGNATURE, TOP, check_parameters, query_pairs, wanted_labels
 from tfleet.worker.api.turn import take_turn
 from tfleet.worker.api.upload import check_encoding
 from tfleet.worker.inference.batcher import OverdueError
@@ -79,8 +79,9 @@ class Predict:
         """
         model, turn = take_turn(request, self._lifecycle)
         signature = choose(model)
-        scores = model.scores if signature.name == model.session.default else None
         media_type = answer_type(request.headers.get("Accept"))
+        has_labels = signature.name == model.session.default and media_type == media_types.JSON
+        scores = model.scores if has_labels else None
         top = self._checked_query(request, scores)
         decoded = self._decoded(model, signature, request)
         decoded_s = time.perf_counter()
@@ -102,7 +103,7 @@ class Predict:
             batch=found.batch,
         )
         self._metrics.classified(timing)
-        if scores is not None and media_type == media_types.JSON:
+        if scores is not None:
             (output,) = found.outputs.values()
             return PredictionBody(
                 label_rows(output, scores, top, one_row=decoded.one_row), media_type
@@ -110,21 +111,20 @@ class Predict:
         return PredictionBody(encode(found.outputs, decoded, media_type, signature), media_type), timing
 
     def _checked_query(self, request: Request, scores: ClassScores | None) -> int:
-        """How many labels are wanted; 0 of a model without labels."""
-        if request.method not in _READS_QUERY:
-            known = {SIGNATURE, TICKET_QUERY} if scores is None else PARAMETERS
-            check_parameters(request.args, known)
-        elif scores is None and TOP in request.args:
+        """How many labels are wanted; 0 of an answer without labels."""
+        if scores is None and TOP in request.args:
             raise ProblemError(
-                Problem(400, f"?{TOP}= is the number of labels, and this model has none: leave it out")
+                Problem(400, f"?{TOP}= is the number of labels, and this answer has none: leave it out")
             )
+        if request.method not in _READS_QUERY:
+            check_parameters(request.args, {SIGNATURE, TICKET_QUERY} if scores is None else PARAMETERS)
         return 0 if scores is None else wanted_labels(request.args, len(scores.labels))
 
     def _decoded(self, model: LoadedModel, signature: Signature, request: Request) -> DecodedInputs:
         # The names of a table's columns are those of the default signature's input.
         columns = model.facts.columns.value if signature.name == model.session.default else ()
         if request.method in _READS_QUERY:
-            pairs = [pair for pair in request.args.items(multi=True) if pair[0] not in PARAMETERS]
+            pairs = [pair for pair in query_pairs(request.query_string) if pair[0] not in PARAMETERS]
             return decode_query(pairs, signature, columns, self._limits, PARAMETERS)
         check_encoding(request)
         body = request.get_data(cache=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Final
+from urllib.parse import parse_qsl
 
 from werkzeug.datastructures import MultiDict
 
@@ -52,6 +53,17 @@ def check_parameters(query: MultiDict[str, str], known: Collection[str]) -> None
     named = ", ".join(repr(name[:_MAX_CHARS]) for name in unknown[:_MAX_NAMED])
     more = f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
     raise ProblemError(Problem(400, f"unknown query parameter {named}{more}: {_there_are(known)}"))
+
+
+def query_pairs(query: bytes) -> list[tuple[str, str]]:
+    """The names and values of a query, in their order. Raises ProblemError (400) if they are not UTF-8.
+
+    Werkzeug's own parser leaves escapes as they are that are not, and a model would get them as text.
+    """
+    try:
+        return parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError as error:
+        raise ProblemError(Problem(400, "the query is not UTF-8: send the row as JSON")) from error
 
 
 def _there_are(known: Collection[str]) -> str:
