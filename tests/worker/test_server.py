@@ -72,7 +72,8 @@ def test_a_folder_of_an_odd_name_is_registered_and_served(quick: ForkedWorkers, 
             answer = requests.post(worker.address().url, files={"data": picture("red")}, timeout=30)
             assert (answer.status_code, answer.headers["X-Model"]) == (200, "%E6%A8%A1%E5%9E%8B/1")
             (entry,) = requests.get(f"{registry.url}/v1/health/service/tfleet", timeout=10).json()
-            assert entry["Service"]["Meta"] == {"model": "%E6%A8%A1%E5%9E%8B", "version": "1"}
+            meta = {"model": "%E6%A8%A1%E5%9E%8B", "version": "1", "kind": "image"}
+            assert entry["Service"]["Meta"] == meta
             worker.process.kill()
 
 
