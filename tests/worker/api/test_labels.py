@@ -43,6 +43,7 @@ def test_what_is_no_number_is_written_as_a_word(probabilities: bool) -> None:
     assert np.isnan(first[1][name])
 
 
+@pytest.mark.process
 def test_the_most_rows_are_not_written_one_by_one() -> None:
     rows = np.random.default_rng(0).random((65_536, 3))
     began_s = time.process_time()

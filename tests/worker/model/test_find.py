@@ -37,6 +37,7 @@ def test_the_default_model_is_in_the_package() -> None:
     assert {"tiger cat", "Egyptian cat", "espresso", "missile", "academic gown", "beagle"} < set(spec.labels)
 
 
+@pytest.mark.process
 def test_finding_a_model_needs_no_tensorflow() -> None:
     code = (
         "import sys; from tfleet.worker.model import find_model; import tfleet.worker.image.preprocess;"

@@ -70,6 +70,7 @@ def test_a_graph_that_is_cut_off_is_refused(tmp_path: Path, size: int) -> None:
         file_format(tmp_path / "model.pb")
 
 
+@pytest.mark.process
 def test_random_bytes_are_always_told_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "model"
     for length in range(1, 600):

@@ -72,6 +72,7 @@ def test_a_model_without_variables_needs_no_files_for_them(tmp_path: Path) -> No
     assert find_model(tmp_path / "m").name == "m"
 
 
+@pytest.mark.process
 def test_a_missing_vocabulary_is_found(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("a\nb\n")
     module = tf.Module()

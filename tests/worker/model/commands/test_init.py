@@ -29,6 +29,7 @@ def _with_all_stated(file: Path) -> dict[str, Any]:
     return tomllib.loads(file.read_text())
 
 
+@pytest.mark.process
 def test_it_changes_nothing_by_itself(tmp_path: Path) -> None:
     model = write_saved_model(tmp_path / "colours" / "3")
     before = find_model(model)

@@ -161,6 +161,7 @@ def test_a_keras_file_says_its_inputs_outputs_and_code(tmp_path: Path) -> None:
     assert "code        double (Lambda): Python code, see --trust" in lines
 
 
+@pytest.mark.process
 def test_an_hdf5_file_is_described_too(tmp_path: Path) -> None:
     document = _document(write_h5(tmp_path / "model.h5", sequential()))
     assert document["writer"] == "Keras 2.4.0"

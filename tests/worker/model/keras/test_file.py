@@ -43,6 +43,7 @@ Writer = Callable[[Path, Any], Path]
 
 
 @pytest.mark.parametrize(("write", "form"), [(write_keras, "keras"), (write_h5, "h5")])
+@pytest.mark.process
 def test_inputs_and_outputs_are_read_without_keras(tmp_path: Path, write: Writer, form: str) -> None:
     file = read_keras_file(write(tmp_path / f"model.{form}", sequential()))
     assert (file.form, [str(i) for i in file.inputs], [o.name for o in file.outputs]) == (
@@ -53,6 +54,7 @@ def test_inputs_and_outputs_are_read_without_keras(tmp_path: Path, write: Writer
     assert file.rewritten is (form == "h5"), "Keras 2.4.0 wrote that one"
 
 
+@pytest.mark.process
 def test_reading_imports_neither_keras_nor_hdf5(tmp_path: Path) -> None:
     path = write_h5(tmp_path / "m.h5", sequential())
     code = (
@@ -98,6 +100,7 @@ def test_a_class_with_a_module_needs_trust(tmp_path: Path) -> None:
     check_code(file, trust=True)
 
 
+@pytest.mark.process
 def test_an_old_files_unknown_layer_is_named(tmp_path: Path) -> None:
     removed = {"class_name": "LocallyConnected1D", "config": {"name": "l"}}
     file = read_keras_file(write_h5(tmp_path / "m.h5", sequential(removed)))
@@ -122,6 +125,7 @@ def test_an_hdf5_file_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [9, 100, 600])
+@pytest.mark.process
 def test_a_cut_off_hdf5_file_is_one_line(tmp_path: Path, keep: int) -> None:
     path = write_h5(tmp_path / "m.h5", sequential())
     path.write_bytes(path.read_bytes()[:keep])
@@ -155,6 +159,7 @@ def test_a_bad_configuration_is_one_line(tmp_path: Path, config: str, problem: s
         read_keras_file(write_keras(tmp_path / "m.keras", config))
 
 
+@pytest.mark.process
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", json.dumps(sequential()))
@@ -165,12 +170,14 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
         read_keras_file(tmp_path / "m.keras")
 
 
+@pytest.mark.process
 def test_a_huge_configuration_is_refused(tmp_path: Path) -> None:
     path = write_keras(tmp_path / "m.keras", " " * (65 << 20))
     with pytest.raises(ModelError, match=r"'config\.json' in it would take"):
         read_keras_file(path)
 
 
+@pytest.mark.process
 def test_theanos_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="Theano"):
         read_keras_file(write_h5(tmp_path / "m.h5", sequential(), backend="theano"))

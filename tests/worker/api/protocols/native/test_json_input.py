@@ -276,6 +276,7 @@ def test_a_bad_value_is_refused_with_its_place(
     assert said in refused(raw(document), JSON, model, columns)
 
 
+@pytest.mark.process
 def test_a_document_of_too_many_values_is_refused_unparsed() -> None:
     assert "about 2097153 values" in refused(b"[" + b"," * 2_097_151, JSON, VECTOR, status=413)
     assert "about 262145 objects" in refused(b"{" * 262_145, JSON, VECTOR, status=413)

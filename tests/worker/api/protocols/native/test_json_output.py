@@ -46,6 +46,7 @@ def test_a_value_is_written_exactly(array: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, BFLOAT16])
+@pytest.mark.process
 def test_every_small_float_round_trips(dtype: Any) -> None:
     every = np.arange(65536, dtype=np.uint16).view(dtype)
     every = every[np.isfinite(every.astype(np.float32))]

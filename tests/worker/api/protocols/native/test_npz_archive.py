@@ -69,6 +69,7 @@ def test_an_encrypted_member_is_refused() -> None:
     assert "it is encrypted" in refused(bytes(body), NPZ, VECTOR)
 
 
+@pytest.mark.process
 def test_an_archive_that_inflates_too_far_is_refused() -> None:
     bomb = npz({"G": np.zeros((30_000_000, 3), np.float32)}, compressed=True)
     assert len(bomb) < 1_000_000

@@ -54,6 +54,7 @@ def assert_same(decoded: DecodedInputs, inputs: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("media_type", [JSON, ARROW, NPY, NPZ])
 @given(data=st.data(), dtype=DTYPES, size=st.integers(2, 4))
+@pytest.mark.process
 def test_a_vector_of_any_dtype(media_type: str, data: st.DataObject, dtype: Any, size: int) -> None:
     rows = data.draw(st.integers(1, 4))
     array = data.draw(some.arrays(dtype, (rows, size)))
@@ -63,6 +64,7 @@ def test_a_vector_of_any_dtype(media_type: str, data: st.DataObject, dtype: Any,
 
 @pytest.mark.parametrize("media_type", [JSON, ARROW, NPZ])
 @given(data=st.data(), rows=st.integers(1, 3))
+@pytest.mark.process
 def test_several_inputs_of_any_shape(media_type: str, data: st.DataObject, rows: int) -> None:
     inputs, infos = {}, []
     for name in ("a", "b:c", 'd"\u00e9'):
@@ -76,6 +78,7 @@ def test_several_inputs_of_any_shape(media_type: str, data: st.DataObject, rows:
 
 @pytest.mark.parametrize("media_type", [JSON, NPY])
 @given(data=st.data(), dtype=DTYPES)
+@pytest.mark.process
 def test_one_row_without_its_dimension(media_type: str, data: st.DataObject, dtype: Any) -> None:
     array = data.draw(some.arrays(dtype, (1, 2, 3)))
     decoded = echo(signature(info("x", dtype.name, (None, 2, 3))), {"x": array}, media_type, one_row=True)
@@ -99,6 +102,7 @@ def test_bfloat16(media_type: str, bits: list[int]) -> None:
 
 
 @given(data=st.data(), dtype=DTYPES)
+@pytest.mark.process
 def test_whole_tensors(data: st.DataObject, dtype: Any) -> None:
     shape = data.draw(some.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
     array = data.draw(some.arrays(dtype, shape))
@@ -111,6 +115,7 @@ def test_whole_tensors(data: st.DataObject, dtype: Any) -> None:
 
 
 @given(data=st.data(), dtype=DTYPES)
+@pytest.mark.process
 def test_csv_and_query_rows(data: st.DataObject, dtype: Any) -> None:
     array = data.draw(some.arrays(dtype, (data.draw(st.integers(1, 4)), 2)))
     model = signature(info("a", dtype.name, (None,)), info("b", dtype.name, (None, 1)))
