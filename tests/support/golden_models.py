@@ -3,7 +3,8 @@
 A model NAME is DIR/NAME/1 (a SavedModel, as Keras or TensorFlow itself exports it) and, where the format can
 hold it, DIR/NAME.keras and DIR/NAME.h5. DIR/NAME.keras.saved and DIR/NAME.h5.saved are their conversions. An
 answer is DIR/NAME@SIGNATURE.npz: inputs as `in:NAME`, and what Keras or Python computes as `out:NAME`.
-Nothing is trained. One process makes all, since Keras takes seconds to import.
+Nothing is trained. A few more files are there to be refused. One process makes all, since Keras takes seconds
+to import.
 """
 
 from __future__ import annotations
@@ -217,6 +218,15 @@ def no_signature(folder: Path) -> None:
     answer(folder, "no_signature@serving_default", {"x": values}, {"output_0": values + 1})
 
 
+def refused(folder: Path) -> None:
+    """Files that can't be served as they are."""
+    row = keras.Input((4,), name="row")
+    model = keras.Model(row, layers.Dense(1)(layers.Lambda(lambda x: x * 2, name="double")(row)))
+    model.save(folder / "lambda.h5")
+    model.save(folder / "lambda.keras")
+    model.save_weights(folder / "only.weights.h5")
+
+
 def from_keras(folder: Path, name: str, made: Made) -> None:
     model, values, formats = made
     model.export(folder / name / "1", verbose=False)
@@ -241,6 +251,7 @@ def main(folder: Path) -> None:
         from_keras(folder, name, build())
     several(folder)
     no_signature(folder)
+    refused(folder)
 
 
 if __name__ == "__main__":
