@@ -38,6 +38,20 @@ def model_options(command: _F) -> _F:
             help="Model folder NAME/VERSION or NAME, SavedModel, Keras file or frozen graph (.pb), or the "
             "URL of one (http, s3, gs, ...).  [default: EfficientNet-Lite0]",
         ),
+        graph_options,
+        click.option(
+            "--trust",
+            is_flag=True,
+            help="Run Python code that is part of the model: Lambda layers of a Keras file, and classes that "
+            "it names and that can be imported. Only for files of people whom you trust.",
+        ),
+    )
+
+
+def graph_options(command: _F) -> _F:
+    """What describes a model without model.toml. See `GraphOptions`."""
+    return _with(
+        command,
         click.option("--labels", type=_FILE, help="File with the labels of a .pb file, one label a line."),
         click.option("--input-layer", help="Input tensor of a .pb file, such as DecodeJpeg/contents:0."),
         click.option("--output-layer", help="Output tensor of a .pb file, such as final_result:0."),
@@ -63,12 +77,6 @@ def model_options(command: _F) -> _F:
         click.option(
             "--signature",
             help="The signature for requests that name none.  [default: serving_default, or the only one]",
-        ),
-        click.option(
-            "--trust",
-            is_flag=True,
-            help="Run Python code that is part of the model: Lambda layers of a Keras file, and classes that "
-            "it names and that can be imported. Only for files of people whom you trust.",
         ),
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import structlog
 
+from tfleet.discovery.options import options_as
 from tfleet.runtime import log
 from tfleet.runtime.printable import printable
 from tfleet.worker.image.errors import ImageError
@@ -20,9 +21,8 @@ from tfleet.worker.inference.batch_sizes import batch_sizes
 from tfleet.worker.inference.errors import BadInputError
 from tfleet.worker.inference.load import before_tensorflow
 from tfleet.worker.model.errors import ModelError
-from tfleet.worker.model.find import find_model
 from tfleet.worker.model.model_path import ModelPath, ModelUrl
-from tfleet.worker.model.remote_progress import local_model
+from tfleet.worker.options import GraphOptions, ModelOptions, graph_options
 
 if TYPE_CHECKING:
     from tfleet.worker.commands.check_report import CheckReport, ExampleCheck
@@ -35,9 +35,17 @@ _LARGEST_BATCH = 8
 @click.command(context_settings={"show_default": True})
 @click.argument("path", required=False, type=ModelPath())
 @click.argument("examples", nargs=-1, metavar="[EXAMPLE]...", type=click.Path(path_type=Path, exists=True))
+@graph_options
+@options_as(GraphOptions, "graph")
 @click.option("--trust", is_flag=True, help="Run Python code that is part of the model.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def check(path: Path | ModelUrl | None, examples: tuple[Path, ...], trust: bool, as_json: bool) -> None:
+def check(
+    path: Path | ModelUrl | None,
+    examples: tuple[Path, ...],
+    graph: GraphOptions,
+    trust: bool,
+    as_json: bool,
+) -> None:
     """Load a model as a worker does, run it, and print what came of it.
 
     PATH is what `tfleet worker --model` takes. An EXAMPLE is an image for an image model, and the body of a
@@ -50,7 +58,7 @@ def check(path: Path | ModelUrl | None, examples: tuple[Path, ...], trust: bool,
     """
     log.configure("console", level="warning")
     try:
-        report, problems = _report(find_model(local_model(path), trust=trust), examples)
+        report, problems = _report(ModelOptions(path, trust, graph).find(), examples)
     except ModelError as error:
         click.echo(printable(f"tfleet model check: {error}"), err=True)
         sys.exit(2)

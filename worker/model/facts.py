@@ -133,12 +133,12 @@ def stated_source(spec: ModelSpec) -> Source:
 def _kind(spec: ModelSpec, signature: Signature | None, graph: GraphFacts) -> Fact[ModelKind]:
     if spec.serving.kind is not None:
         return Fact(spec.serving.kind, stated_source(spec))
+    found = ModelKind.TENSORS if signature is None else kind_of(signature, graph)
     described = spec.input
-    if any(each is not None for each in (described.size, described.crop, described.mean, described.std)):
+    of_images = (described.size, described.crop, described.mean, described.std)
+    if found is not ModelKind.IMAGE and any(each is not None for each in of_images):
         return Fact(ModelKind.IMAGE, stated_source(spec))
-    if signature is None:
-        return Fact(ModelKind.TENSORS, Source.MODEL)
-    return Fact(kind_of(signature, graph), Source.MODEL)
+    return Fact(found, Source.MODEL)
 
 
 def _columns(spec: ModelSpec, kind: ModelKind, signature: Signature | None) -> Fact[tuple[str, ...]]:

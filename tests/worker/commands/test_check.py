@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.support.graphs import write_model
-from tests.support.pictures import picture
+from tests.support.graphs import pixel_graph, write_graph, write_model
+from tests.support.pictures import picture, write_labels
 from tests.support.tensor_models import write_arithmetic, write_counter
 from tfleet.worker.commands.check import check, content_type_of
 from tfleet.worker.commands.check_report import array_text
@@ -92,3 +92,13 @@ def test_the_suffix_of_an_example_is_its_type(name: str, kind: str) -> None:
 )
 def test_an_output_is_shown_in_a_line(array: Any, text: str) -> None:
     assert array_text(array) == text
+
+
+def test_options_describe_a_model_without_model_toml(tmp_path: Path) -> None:
+    photo = tmp_path / "blue.png"
+    photo.write_bytes(picture("blue"))
+    graph = write_graph(tmp_path / "g.pb", pixel_graph)
+    done = _run(graph, photo, "--input-std", "255", "--labels", write_labels(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert "g/0: image (from the model)" in done.output
+    assert "  blue: 0.9" in done.output
