@@ -68,6 +68,7 @@ class StopSignal:
     def __init__(self, lifecycle: Lifecycle) -> None:
         self._asked = threading.Event()
         self._failed = False
+        self._ending = False
         self._lifecycle = lifecycle
         for signum in _SIGNALS:
             signal.signal(signum, self._on_signal)
@@ -96,13 +97,25 @@ class StopSignal:
             pass
         self.exit_if_failed()
 
-    def ignore_signals(self) -> None:
-        """Ignore signals from now on: a late one must not kill the interpreter as it ends."""
+    def finish_undisturbed(self) -> None:
+        """Let no later signal raise SystemExit: it would leave threads behind, and these keep the process.
+
+        A worker that is refused may get one just while it closes.
+        """
+        self._ending = True
+
+    def end(self) -> None:
+        """Ignore signals from now on, and raise SystemExit after a failure.
+
+        A late signal must not kill the interpreter as it ends.
+        """
         for signum in _SIGNALS:
             signal.signal(signum, signal.SIG_IGN)
+        self.exit_if_failed()
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        if self._lifecycle.state is LifecycleState.STARTING:
+        if self._lifecycle.state is LifecycleState.STARTING and not self._ending:
+            self._ending = True
             sys.exit(int(self._failed))
         self._asked.set()
 
@@ -159,14 +172,14 @@ def serve(settings: WorkerSettings) -> None:
         time.sleep(settings.drain.grace_s)
         lifecycle.refuse()
     finally:
+        stop.finish_undisturbed()
         registration.leave()  # no effect after a drain; a failed start has to deregister, too
         unfinished = server.close(settings.drain.timeout_s)
         decoders.close()
         memory.close()
     model.close()
     log.info("worker stopped", unfinished=unfinished)
-    stop.ignore_signals()
-    stop.exit_if_failed()
+    stop.end()
 
 
 def _load(inference: InferenceSettings, metrics: WorkerMetrics, log: Any) -> LoadedModel:

@@ -21,6 +21,8 @@ from tests.support.worker_process import Worker, worker_process
 from tfleet.contract.address import Address
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.worker.inference.precision import cpu_obstacle
+from tfleet.worker.lifecycle import Lifecycle
+from tfleet.worker.server import StopSignal
 
 pytestmark = pytest.mark.process
 
@@ -177,3 +179,17 @@ def _serves_colours(worker: Worker) -> None:
     worker.wait_for("worker ready")
     for colour in COLOURS:
         assert best(worker.address(), colour) == colour
+
+
+def test_no_signal_interrupts_the_end_of_a_start() -> None:
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        StopSignal(Lifecycle())
+        with pytest.raises(SystemExit):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)  # a second one, while the first one ends the worker
+        StopSignal(Lifecycle()).finish_undisturbed()
+        signal.raise_signal(signal.SIGTERM)  # while a worker ends that was refused
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

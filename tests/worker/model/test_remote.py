@@ -1,5 +1,6 @@
 """Models from URLs: a real web server, and a folder as a storage."""
 
+import contextlib
 import functools
 import http.server
 import os
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,20 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.fetched.append(self.path)
-        super().do_GET()
+        if self.path != "/endless.pb":
+            super().do_GET()
+            return
+        self.do_HEAD()
+        with contextlib.suppress(OSError):  # until the client has had enough
+            while True:
+                self.wfile.write(bytes(100_000))
+
+    def do_HEAD(self) -> None:
+        if self.path != "/endless.pb":
+            super().do_HEAD()
+            return
+        self.send_response(200)
+        self.end_headers()
 
     def copyfile(self, source: Any, outputfile: Any) -> None:
         outputfile.write(source.read(self.cut_after))
@@ -133,6 +148,20 @@ def test_the_limits_hold(web: Web) -> None:
     assert web.fetched == []
 
 
+def test_a_file_without_an_end_is_given_up(web: Web) -> None:
+    with pytest.raises(ModelError, match=r"endless\.pb: is longer than 30000000 bytes"):
+        web.fetch("endless.pb", RemoteLimits(bytes=30_000_000))
+    assert [path for path in web.cache.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+
+
+def test_of_several_who_want_a_model_one_fetches_it(web: Web) -> None:
+    (web.folder / "m.pb").write_bytes(bytes(3_000_000))
+    with ThreadPoolExecutor(4) as pool:
+        places = {each.result() for each in [pool.submit(web.fetch, "m.pb") for _ in range(4)]}
+    assert len(places) == 1
+    assert web.fetched == ["/m.pb"]
+
+
 def test_a_missing_file_is_one_line_without_the_secrets(web: Web) -> None:
     with pytest.raises(ModelError) as caught:
         web.fetch("nowhere.pb?token=secret")
@@ -185,10 +214,19 @@ def test_an_unusable_url_is_one_line(tmp_path: Path, url: str, said: str) -> Non
 def test_a_worker_serves_a_model_from_a_url(web: Web) -> None:
     write_saved_model(web.folder / "colours" / "3")
     environment = os.environ | {"XDG_CACHE_HOME": str(web.cache)}
-    options = ("--registry", "static:", "--port", "0", "--model", f"{web.url}/colours/3/")
+    options = (
+        "--registry",
+        "static:",
+        "--port",
+        "0",
+        "--model",
+        f"{web.url}/colours/3/",
+        "--input-std",
+        "255",
+    )
     with worker_process(*options, environment=environment) as worker:
         assert worker.wait_for("fetching the model")["url"] == f"{web.url}/colours/3/"
-        worker.address()
+        assert worker.wait_for("worker ready")
 
 
 @pytest.mark.process
