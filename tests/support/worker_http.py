@@ -63,6 +63,7 @@ def serving(
     decoders = DecoderPool(COMMAND, pool_limits, log=structlog.get_logger())
     metrics, memory = WorkerMetrics(), MemoryTrimmer()
     metrics.include(DecoderMetrics(decoders))
+    metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
     classify = Classify(lifecycle, metrics, limits, decoders=decoders, memory=memory)
     predict = Predict(lifecycle, metrics, InputLimits(), memory)
     predictions = Predictions(instance, lifecycle, classify, predict)

@@ -176,9 +176,10 @@ def test_a_gone_clients_image_is_not_decoded_but_logged() -> None:
         client = http.client.HTTPConnection(at.address.host, at.address.port, timeout=20)
         client.request("POST", "/", b"gone", {"X-Request-Id": "gone", "Content-Type": "image/jpeg"})
         eventually_sync(at.queue_length, wanted=(1).__eq__)
+        assert at.metric("tfleet_worker_queue_bytes") == len(b"gone")
         client.close()
-        for _ in range(3):  # the thread that answers it looks at all connections in between
-            at.queue_length()
+        # The bytes are given up when the worker has found out that the client is gone.
+        eventually_sync(lambda: at.metric("tfleet_worker_queue_bytes"), wanted=(0.0).__eq__)
         at.gated.open()
         assert held.result().ok
         eventually_sync(at.rejected, wanted={Rejection.CLIENT_GONE: 1}.__eq__)
