@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tfleet.worker.model.find import unread_files
 from tfleet.worker.model.shown_facts import scaling_text
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ def tell(model: LoadedModel, log: Any) -> None:
 
 
 def _warn(model: LoadedModel, log: Any) -> None:
+    if unread := unread_files(model.spec):
+        log.warning(
+            "files beside the model are not read, since other models are there too",
+            files=[file.name for file in unread],
+            hint="move the model and its files to a folder of their own",
+        )
     if model.scores is not None and not model.scores.probabilities:
         log.warning(
             "the model's outputs are not probabilities: answers call them scores",

@@ -7,7 +7,8 @@
 - any other folder with one model in it.
 
 A folder's model is its graph.pb, a SavedModel in the folder itself, in `saved_model/` or (as in Triton's
-repositories) in `model.savedmodel/`, or else the only model file that the folder has. Options such as
+repositories) in `model.savedmodel/`, or else the only model file that the folder has. A file that is its
+folder's model has what is beside it, too; of a file among others that would be a guess. Options such as
 `--labels` describe a model without model.toml.
 """
 
@@ -52,7 +53,10 @@ _MAX_LISTED: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a model is. `folder` may have labels and a model.toml; None for a file that `--model` names."""
+    """Where a model is.
+
+    `folder` may have labels and a model.toml; None for a file that shares its folder with other models.
+    """
 
     graph: Path
     folder: Path | None
@@ -105,9 +109,8 @@ def find_model(
     if described is not None and not described.exists():
         described = None
     if described is not None and options:
-        raise ModelError(
-            f"{path}: is a model folder, and its {MANIFEST} describes the model: remove {', '.join(options)}"
-        )
+        is_it = "is a model folder, and its" if path.is_dir() else "the folder's"
+        raise ModelError(f"{path}: {is_it} {MANIFEST} describes the model: remove {', '.join(options)}")
     said = by_options if described is None else read_manifest(described)
     return ModelSpec(
         name=place.name,
@@ -128,11 +131,22 @@ def manifest_file(path: Path) -> Path:
     """
     folder = _place(path).folder
     if folder is None:
-        folder = path.parent
-        alone = _graphs(folder) or _model_files(folder) or _unknown_files(folder)
-        if [each.name for each in alone] != [path.name]:
-            raise ModelError(f"{path}: move it to a folder of its own, such as {path.stem}/1, and name that")
+        raise ModelError(f"{path}: move it to a folder of its own, such as {path.stem}/1, and name that")
     return folder / MANIFEST
+
+
+def _has_folder(file: Path) -> bool:
+    """Whether the file is the only model of its folder, so that what is beside it is about this model."""
+    alone = _graphs(file.parent) or _model_files(file.parent) or _unknown_files(file.parent)
+    return [each.name for each in alone] == [file.name]
+
+
+def unread_files(spec: ModelSpec) -> tuple[Path, ...]:
+    """The files beside a model's file that nobody reads, since other models are there as well."""
+    if not spec.origin.is_file() or _has_folder(spec.origin):
+        return ()
+    names = (MANIFEST,) if spec.labels else (LABELS, MANIFEST)
+    return tuple(file for name in names if (file := spec.origin.parent / name).exists())
 
 
 def _input(tensor: str | None, size: int | None, mean: float | None, std: float | None) -> InputSpec:
@@ -168,7 +182,7 @@ def _place(path: Path) -> _Place:
         )
     if path.name == SAVED_MODEL or file_format(path) is ModelFormat.SAVED_MODEL:
         raise ModelError(f"{path}: is part of a SavedModel; give its folder: {path.parent}")
-    return _Place(path, None, path.resolve().stem, NO_VERSION)
+    return _Place(path, path.parent if _has_folder(path) else None, path.resolve().stem, NO_VERSION)
 
 
 def _place_of_folder(path: Path) -> _Place:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.pictures import COLOURS, write_labels
 from tfleet.worker.model.errors import ModelError
-from tfleet.worker.model.find import find_model
+from tfleet.worker.model.find import find_model, unread_files
 from tfleet.worker.model.spec import InputSpec, OutputSpec, ServingSpec
 
 # A GraphDef of one node, and the two fields of a SavedModel.
@@ -90,6 +90,26 @@ def test_a_frozen_graph_is_described_by_options(tmp_path: Path) -> None:
     assert spec.input == InputSpec("Mul", (299, 299), mean=(128,), std=(128,))
     assert spec.output == OutputSpec("final_result:0", "softmax")
     assert spec.serving == ServingSpec(signature="classify")
+
+
+def test_a_file_with_its_own_folder_has_what_is_there(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "colours", "model.pb")
+    (folder / "model.toml").write_text("[model]\nstateful = true\n")
+    spec = find_model(folder / "model.pb")
+    assert (spec.label, spec.labels, spec.described_by) == ("model/0", COLOURS, folder / "model.toml")
+    assert (spec.serving.stateful, unread_files(spec)) == (True, ())
+    with pytest.raises(ModelError, match=r"the folder's model.toml describes the model: remove --labels"):
+        find_model(folder / "model.pb", labels=folder / "labels.txt")
+
+
+def test_a_file_among_others_says_what_is_not_read(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, "model.pb")
+    _write(folder / "other.pb")
+    spec = find_model(folder / "model.pb")
+    assert (spec.labels, spec.described_by) == ((), None)
+    assert [file.name for file in unread_files(spec)] == ["labels.txt", "model.toml"]
+    spec = find_model(folder / "model.pb", labels=folder / "labels.txt")
+    assert [file.name for file in unread_files(spec)] == ["model.toml"]
 
 
 def test_a_bare_saved_model_is_described_by_options(tmp_path: Path) -> None:

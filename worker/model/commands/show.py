@@ -11,7 +11,7 @@ import click
 
 from tfleet.runtime.printable import printable
 from tfleet.worker.model.errors import ModelError
-from tfleet.worker.model.find import find_model
+from tfleet.worker.model.find import find_model, unread_files
 from tfleet.worker.model.missing_ops import describe_missing, registered_ops
 from tfleet.worker.model.model_path import ModelPath, ModelUrl
 from tfleet.worker.model.remote_progress import local_model
@@ -76,6 +76,7 @@ def as_document(report: ModelReport) -> dict[str, Any]:
         "facts": {fact.name: {"value": fact.value, "source": fact.source} for fact in _facts(report)},
         "refusal": report.refusal or None,
         "labels": list(spec.labels),
+        "not_read": [str(file) for file in unread_files(spec)],
         "code": list(report.contents.code),
         "missing_operations": list(report.contents.missing_ops),
         "example": report.example,
@@ -109,15 +110,23 @@ def as_lines(report: ModelReport) -> Iterator[str]:
         yield from _signature_lines(signature, default=name == report.default)
     if not report.contents.signatures:
         yield "signature   none"
+    yield from _problem_lines(report)
+    if report.example:
+        yield f"call it     {report.example}"
+
+
+def _problem_lines(report: ModelReport) -> Iterator[str]:
+    """What may keep a worker from serving the model, or from serving it as it was meant."""
     if report.contents.code:
         yield f"code        {', '.join(report.contents.code)}: Python code, see --trust"
     if report.contents.missing_ops:
         names = ", ".join(map(describe_missing, report.contents.missing_ops))
         yield f"missing ops {names}: TensorFlow {registered_ops().version} does not have them"
+    if unread := unread_files(report.spec):
+        files = ", ".join(file.name for file in unread)
+        yield f"not read    {files}: other models are in this folder too"
     if report.refusal:
         yield f"refused     {report.refusal}"
-    if report.example:
-        yield f"call it     {report.example}"
 
 
 def _facts(report: ModelReport) -> tuple[ShownFact, ...]:

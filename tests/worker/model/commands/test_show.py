@@ -68,6 +68,18 @@ def test_a_frozen_graph_has_the_inputs_that_are_named(tmp_path: Path) -> None:
     assert named["default_signature"] == "colours"
 
 
+def test_what_init_wrote_beside_a_file_is_read(tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "m" / "colours.pb", pixel_graph)
+    write_labels(graph.parent)
+    (graph.parent / "model.toml").write_text('[model]\nkind = "tensors"\n')
+    facts = _document(graph)["facts"]
+    assert facts["kind"] == {"value": "tensors", "source": "model.toml"}
+    assert facts["labels"]["value"] == "3: red, green, blue"
+    write_graph(tmp_path / "m" / "other.pb", pixel_graph)
+    line = "not read    labels.txt, model.toml: other models are in this folder too"
+    assert line in _show(graph).output.splitlines()
+
+
 def test_a_keras_file_is_read_without_keras(tmp_path: Path) -> None:
     layers = [
         {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 4], "dtype": "float32"}},
