@@ -48,6 +48,9 @@ def ask(
 def check_all_forms(model: LoadedModel, golden: Golden, columns: tuple[str, ...] = ()) -> None:
     """Every form that can hold the inputs gives the golden answer: all rows in one body, each alone, and
     all rows alone at once.
+
+    This asks the codecs. Over HTTP, the default signature of an image model takes images only, until its
+    model.toml says `kind = "tensors"`: `test_golden_pictures.py` asks those as clients do.
     """
     rows = has_rows(model.session.signature(golden.signature))
     for request in bodies(golden.inputs, columns, rows=rows):

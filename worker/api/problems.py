@@ -119,7 +119,7 @@ def http_problem(error: HTTPException, method: str, path: str) -> Problem:
     """The problem document for one of Werkzeug's HTTP errors."""
     if isinstance(error, NotFound):
         return Problem(
-            404, f"there is no {path}: send images to POST / or POST /predict, and see GET /models"
+            404, f"there is no {path}: send an image or the model's inputs to POST /predict, see GET /models"
         )
     if isinstance(error, MethodNotAllowed):
         allowed = tuple(sorted(error.valid_methods or ()))

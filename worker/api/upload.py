@@ -25,6 +25,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from tfleet.contract.names import IMAGE_FIELDS
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.worker.api.json_body import BadJsonError, read_json_image
+from tfleet.worker.api.protocols.native import media_types
 from tfleet.worker.image.formats import SUPPORTED, sniff
 
 _MAX_FIELDS: Final = 64
@@ -108,6 +109,9 @@ _HOW: Final = "send -F data=@FILE, or the bytes with -H 'Content-Type: image/jpe
 _OCTETS: Final = ("application/octet-stream", "binary/octet-stream")
 # The media type that curl's --data-binary sends with any bytes.
 _URL_ENCODED: Final = "application/x-www-form-urlencoded"
+# An image model reads no rows and tensors, except for its other signatures.
+_TENSORS: Final = frozenset(media_types.READ) - {media_types.JSON}
+_AS_TENSORS: Final = 'a model with kind = "tensors" under [model] in its model.toml takes arrays'
 _TEXT_BYTES: Final = 1024
 _MAX_CHARS: Final = 200
 
@@ -210,4 +214,6 @@ def _is_text(body: bytes) -> bool:
 
 def _unsupported(kind: str) -> ProblemError:
     what = kind or "a body of text without a Content-Type"
+    if kind in _TENSORS:
+        return ProblemError(Problem(415, f"{what} is not supported by an image model: {_HOW}; {_AS_TENSORS}"))
     return ProblemError(Problem(415, f"{what} is not supported: {_HOW}"))

@@ -169,7 +169,8 @@ def test_an_image_is_classified_by_the_model_s_name(worker: Address) -> None:
 
 
 def test_an_unknown_path_is_a_404_document(worker: Address) -> None:
-    assert "/nothing" in problem(requests.get(f"{worker.url}/nothing", timeout=30), 404)
+    said = problem(requests.get(f"{worker.url}/nothing", timeout=30), 404)
+    assert "there is no /nothing: send an image or the model's inputs to POST /predict" in said
 
 
 def test_a_wrong_method_is_a_405_document(worker: Address) -> None:

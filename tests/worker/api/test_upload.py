@@ -142,6 +142,7 @@ def test_bytes_that_are_an_image_need_no_type(worker: Address, kind: str | None)
         (bytes(100), None, 400, "not an image"),
         (CAT[:5000].replace(b"\0", b"").replace(b"\n", b""), URL_ENCODED, 400, "curl's -d"),
         (CAT, "text/plain", 415, "text/plain is not supported"),
+        (b"a,b", "text/csv", 415, 'kind = "tensors" under [model] in its model.toml takes arrays'),
         (b"", "application/octet-stream", 400, "no body"),
         (b"", "application/json", 400, "no body"),
     ],

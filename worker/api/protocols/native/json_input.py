@@ -36,16 +36,28 @@ from tfleet.worker.api.protocols.native.problems import (
 from tfleet.worker.model.signature import TensorInfo, shape_text
 
 _OBJECT: Final = "the JSON object"
+_INSTANCES: Final = "instances"
 _NO_ROWS: Final = "the JSON document has no rows: send at least one"
 
 
 def decode_json(body: bytes, layout: RowLayout, limits: InputLimits) -> DecodedInputs:
     """The inputs in a JSON document. Raises ProblemError (400, 413)."""
     document = parse(body, limits)
+    if _is_object(document.value):
+        _check_wrapper(document.value, layout)
     extra = _is_object(document.value) and not layout.extras.isdisjoint(document.value)
     if layout.has_rows and not extra:
         return _RowReader(document, layout, limits).read()
     return _read_whole(document, layout, limits)
+
+
+def _check_wrapper(value: dict[str, Any], layout: RowLayout) -> None:
+    """Raise ProblemError for the body that TensorFlow Serving takes."""
+    if _INSTANCES in value and _INSTANCES not in (*layout.input_names, *layout.columns):
+        raise bad_input(
+            f'{_OBJECT} has "{_INSTANCES}", as TensorFlow Serving takes it: send the list of rows alone, '
+            f'without {{"{_INSTANCES}": ...}}'
+        )
 
 
 class _RowReader:
