@@ -62,6 +62,9 @@ _VIEWS: Final = {
 _CSV_TABLE: Final = "\n".join(
     [",".join(_TABLE), *[",".join(map(str, row)) for row in zip(*_TABLE.values(), strict=True)]]
 )
+_BLANK: Final = b" " * 90
+_HEADER: Final = b"{'descr':'<f4','fortran_order':False,'shape':(1%b,%b3%b,%b)%b}" % ((_BLANK,) * 5)
+_BLANKS: Final = b"\x93NUMPY\x01\x00" + len(_HEADER).to_bytes(2, "little") + _HEADER + bytes(12)
 
 SEEDS: Final[Mapping[str, Sequence[Seed]]] = {
     "json": [
@@ -100,6 +103,7 @@ SEEDS: Final[Mapping[str, Sequence[Seed]]] = {
         Seed(npy(np.arange(40).reshape(10, 2, 2)), NPY, models.IMAGE),
         Seed(npy(np.array(["Ada", "h\u00e9"])), NPY, models.TEXT),
         Seed(npy(np.array([b"Ada", b"\xff"])), NPY, models.TEXT),
+        Seed(_BLANKS, NPY, models.VECTOR),
     ],
     "npz": [
         Seed(npz(_VIDEO), NPZ, models.VIDEO),

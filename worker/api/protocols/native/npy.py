@@ -39,9 +39,12 @@ MAGIC: Final = b"\x93NUMPY"
 _MOST_HEADER: Final = 4096
 _LENGTH_BYTES: Final = {1: 2, 2: 4, 3: 4}
 _SUFFIX: Final = ".npy"
-_SIZES: Final = r"\d{1,18}L?\s*(?:,\s*\d{1,18}L?\s*)*,?\s*"
-_ITEM: Final = rf"'(?:descr|fortran_order|shape)'\s*:\s*(?:'[^']*'|True|False|\(\s*(?:{_SIZES})?\))"
-_HEADER: Final = re.compile(rf"\{{\s*{_ITEM}\s*,\s*{_ITEM}\s*,\s*{_ITEM}\s*,?\s*\}}\s*")
+# Each repetition is possessive (`*+`): without it a header of blanks can be split in so many ways that a
+# mismatch takes seconds, and Python's re lets no other thread run meanwhile.
+_SIZES: Final = r"\d{1,18}+L?+\s*+(?:,\s*+\d{1,18}+L?+\s*+)*+,?+\s*+"
+_VALUE: Final = rf"(?>'[^']*+'|True|False|\(\s*+(?:{_SIZES})?+\))"
+_ITEM: Final = rf"'(?:descr|fortran_order|shape)'\s*+:\s*+{_VALUE}"
+_HEADER: Final = re.compile(rf"\{{\s*+{_ITEM}\s*+,\s*+{_ITEM}\s*+,\s*+{_ITEM}\s*+,?+\s*+\}}\s*+")
 _DESCR: Final = re.compile(r"'descr'\s*:\s*'([<>|=]?)([a-zA-Z])(\d{1,9})'")
 _SHAPE: Final = re.compile(r"'shape'\s*:\s*\(([^)]*)\)")
 _FORTRAN: Final = re.compile(r"'fortran_order'\s*:\s*True")

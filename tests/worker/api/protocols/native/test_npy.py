@@ -1,5 +1,7 @@
 import io
 import struct
+import time
+import zipfile
 from typing import Any
 
 import ml_dtypes
@@ -177,3 +179,26 @@ def test_other_ways_to_write_a_header_are_read() -> None:
         "{'descr': '<f4', 'fortran_order': False, 'shape': (3L,), }",
     ):
         assert values(decode(head(text, data), NPY, VECTOR)) == {"G": [[0, 1, 2]]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" + f"'shape': (1{' ' * 100}), " * 2 + f"'shape': (1{' ' * 100}x",
+        "{" + f"'shape': (1{',' + ' ' * 50}1{' ' * 50}), " * 2 + f"'shape': (1{' ' * 100},x",
+        f"{{'descr': '<f4', 'fortran_order': False, 'shape': (3,){' ' * 3900}x",
+    ],
+)
+def test_a_header_of_blanks_is_refused_at_once(text: str) -> None:
+    body = head(text)
+    began_s = time.process_time()
+    assert "no plain array" in refused(body, NPY, VECTOR)
+    assert "no plain array" in refused(npz_of(body), NPZ, VECTOR)
+    assert time.process_time() - began_s < 0.2
+
+
+def npz_of(member: bytes) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr("G.npy", member)
+    return sink.getvalue()
