@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,13 +39,13 @@ class JsonDocument:
     body: bytes
 
     def check_keys(self, colons: int) -> None:
-        """Raise ProblemError (400) if a key occurs twice in an object.
+        """Raise ProblemError (400) if a key occurs twice in an object, or if Python cannot parse the body.
 
         `colons` is what a document without such keys has: one for each key, and those in keys and strings.
         """
         # An escaped colon is in a string, but not in the body, so it could stand in for a double key's.
         if self.body.count(b":") != colons or _ESCAPED_COLON in self.body:
-            json.loads(self.body, object_pairs_hook=_object)
+            _python_parsed(self.body, object_pairs_hook=_object)
 
 
 def parse(body: bytes, limits: InputLimits) -> JsonDocument:
@@ -56,8 +57,18 @@ def parse(body: bytes, limits: InputLimits) -> JsonDocument:
     except orjson.JSONDecodeError as error:
         if _NO_JSON.search(body) is None:
             raise _not_json(str(error)) from error
+    return JsonDocument(_python_parsed(body, parse_constant=NonFinite), body)
+
+
+def _python_parsed(
+    body: bytes,
+    *,
+    parse_constant: Callable[[str], Any] | None = None,
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
+    """What Python's parser reads. Raises ProblemError (400): it refuses some of what orjson reads, too."""
     try:
-        return JsonDocument(json.loads(body.decode(), parse_constant=NonFinite), body)
+        return json.loads(body.decode(), parse_constant=parse_constant, object_pairs_hook=object_pairs_hook)
     except RecursionError as error:
         raise bad_input("the JSON document is nested too deeply") from error
     except ValueError as error:  # not UTF-8, no JSON, or an integer of thousands of digits
@@ -90,7 +101,6 @@ def _not_json(reason: str) -> Exception:
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for index, name in enumerate(names) if name in names[:index])
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise bad_input(f"{quoted(twice)} occurs twice in an object of the JSON document: send it once")
     return found

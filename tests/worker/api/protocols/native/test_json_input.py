@@ -1,4 +1,5 @@
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -282,3 +283,17 @@ def test_a_document_of_too_many_values_is_refused_unparsed() -> None:
     assert "about 2097153 values" in refused(b"[" + b"," * 2_097_151, JSON, VECTOR, status=413)
     assert "about 262145 objects" in refused(b"{" * 262_145, JSON, VECTOR, status=413)
     assert "has 65537 rows" in refused(raw([[1, 2, 3]] * 65_537), JSON, VECTOR, status=413)
+
+
+def test_what_only_the_parser_for_keys_refuses_is_a_400() -> None:
+    # A later value hides the first one, and Python's parser reads both to find the double key.
+    body = b'{"x":' + b"[" * 1000 + b"]" * 1000 + b',"x":1}'
+    assert "nested too deeply" in refused(body, JSON, column("float32"))
+
+
+def test_a_double_key_among_many_is_found_at_once() -> None:
+    hidden = b",".join(b'"%d":1' % number for number in [*range(15_000), 14_999])
+    body = b'{"x":{' + hidden + b'},"x":1}'
+    began_s = time.process_time()
+    assert "'14999' occurs twice" in refused(body, JSON, column("float32"))
+    assert time.process_time() - began_s < 0.3
