@@ -111,16 +111,32 @@ class _Reading:
             absent = _numbers(dictionary.is_null()).take(indices)
             if absent.any():
                 raise CellError(int(absent.argmax()), _NULL)
-            dictionary = dictionary.fill_null(dictionary.drop_null()[0])
+            # No row refers to a null. They are left out: filled in, they could become very many bytes.
+            indices = (np.cumsum(_numbers(dictionary.is_valid())) - 1).take(indices)
+            dictionary = dictionary.drop_null()
         if info.dtype == "string":
-            return self._bytes(dictionary).take(indices)
+            return self._strings(dictionary, indices)
         return from_array(_numbers(dictionary).take(indices), info)
+
+    def _strings(self, dictionary: pa.Array, indices: Array) -> Array:
+        """The strings of a dictionary that has no nulls, one for each index.
+
+        TensorFlow gets a copy of each, so a long string that many rows share is counted once for each row.
+        """
+        found = self._bytes(dictionary)
+        self._limits.check_strings(len(indices))
+        lengths = np.fromiter(map(len, found), np.int64, len(found))
+        self._check_bytes(int(lengths.take(indices).sum()))
+        return found.take(indices)
+
+    def _check_bytes(self, size: int) -> None:
+        if size > self._limits.tensor_bytes:
+            raise too_large(f"the strings take more than the {self._limits.tensor_bytes} bytes allowed")
 
     def _bytes(self, array: pa.Array) -> Array:
         """Strings or binary values without nulls."""
         self._limits.check_strings(len(array))
-        if _bytes_in(array) > self._limits.tensor_bytes:
-            raise too_large(f"the strings take more than the {self._limits.tensor_bytes} bytes allowed")
+        self._check_bytes(_bytes_in(array))
         plain = array
         if not _is_bytes(array.type):
             plain = array.cast(pa.binary() if types.is_string(array.type) else pa.large_binary())

@@ -245,10 +245,33 @@ def test_views_that_share_their_bytes_are_counted() -> None:
     assert "the strings take more than the 268435456 bytes allowed" in refused(body, ARROW, TEXT, status=413)
 
 
+def shared_word(rows: int) -> bytes:
+    words = pa.array(["x" * 1_000_000])
+    return arrow({"text": pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int16()), words)})
+
+
 def test_a_dictionary_of_long_strings_costs_little() -> None:
-    words = pa.DictionaryArray.from_arrays(pa.array([0] * 5000, pa.int16()), pa.array(["x" * 1_000_000]))
-    found = decode(arrow({"text": words}), ARROW, TEXT).inputs["text"]
-    assert found[0, 0] is found[4999, 0]
+    found = decode(shared_word(200), ARROW, TEXT).inputs["text"]
+    assert found[0, 0] is found[199, 0]
+
+
+def test_a_string_that_rows_share_is_counted_for_each() -> None:
+    said = refused(shared_word(300), ARROW, TEXT, status=413)
+    assert "the strings take more than the 268435456 bytes allowed" in said
+
+
+def test_nulls_in_a_dictionary_are_left_out() -> None:
+    words = pa.array([None, "a", None, "b"])
+    rows = pa.DictionaryArray.from_arrays(pa.array([3, 1, 3]), words)
+    assert read(TEXT, {"text": rows}) == {"text": [[b"b"], [b"a"], [b"b"]]}
+    ages = pa.DictionaryArray.from_arrays(pa.array([2, 1]), pa.array([None, 5, 7], pa.int32()))
+    assert read(column("int32"), {"x": ages}) == {"x": [7, 5]}
+
+
+def test_nulls_in_a_dictionary_cost_little() -> None:
+    words = pa.array(["x" * 1_000_000, *[None] * 1000])
+    body = arrow({"text": pa.DictionaryArray.from_arrays(pa.array([0], pa.int16()), words)})
+    assert len(decode(body, ARROW, TEXT).inputs["text"][0, 0]) == 1_000_000
 
 
 def test_video_and_question_are_read() -> None:

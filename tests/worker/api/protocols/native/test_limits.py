@@ -24,6 +24,7 @@ from tfleet.worker.api.protocols.native import InputLimits, decode, decode_query
 from tfleet.worker.model.signature import Signature
 
 NUMBERS = column("float64")
+SHARED = pa.array(["a", "a", "a"]).dictionary_encode()
 LISTS = pa.array([["a", "b"], ["c", "d"]])
 
 
@@ -60,6 +61,7 @@ LISTS = pa.array([["a", "b"], ["c", "d"]])
             {"values": 3},
             "the body has 4 strings, more than the 3 allowed",
         ),
+        (arrow({"text": SHARED}), ARROW, TEXT, {"values": 2}, "the body has 3 strings, more than the 2"),
         (npy(np.zeros((2, 3))), NPY, VECTOR, {"rows": 1}, "the body has 2 rows"),
         (npy(np.zeros((2, 3))), NPY, VECTOR, {"tensor_bytes": 23}, "takes more than the 23 bytes"),
         (npy(np.array(["a", "b"])), NPY, TEXT, {"values": 1}, "the body has 2 strings"),
