@@ -59,14 +59,15 @@ def _model(report: ModelReport) -> Iterator[tuple[str, str, str]]:
     if report.contents.tags:
         yield "tags", _toml(list(report.contents.tags)), "which graph of the SavedModel"
     signature = report.signature
-    if facts is not None and facts.kind.value is ModelKind.TABLE and signature is not None:
+    # The kind of a Keras file is open until it is converted.
+    if signature is not None and report.kind in {ModelKind.TABLE, None}:
         yield from _columns(report, signature)
 
 
 def _columns(report: ModelReport, signature: Signature) -> Iterator[tuple[str, str, str]]:
     """Names for the numbers of a table that takes them as one vector."""
     only = signature.inputs[0] if len(signature.inputs) == 1 else None
-    if only is None or only.shape is None or len(only.shape) < 2:  # noqa: PLR2004 - [rows, numbers]
+    if only is None or only.shape is None or len(only.shape) != 2:  # noqa: PLR2004 - [rows, numbers]
         return
     size = only.shape[1] or 0
     if 1 < size <= _MAX_COLUMNS:

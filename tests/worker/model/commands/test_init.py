@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from tests.support.graphs import pixel_graph, write_graph, write_saved_model
 from tests.support.pictures import write_labels
+from tests.worker.model.keras.test_file import sequential, write_keras
 from tfleet.worker.model.commands.init import init
 from tfleet.worker.model.find import find_model
 from tfleet.worker.model.manifest import read_manifest
@@ -65,6 +66,13 @@ def test_a_table_gets_names_for_its_numbers(tmp_path: Path) -> None:
     stated = _with_all_stated(tmp_path / "table" / "1" / "model.toml")
     assert stated["model"]["columns"] == ["column1", "column2", "column3"]
     assert "input" not in stated
+
+
+def test_a_keras_table_gets_names_for_its_numbers(tmp_path: Path) -> None:
+    file = write_keras(tmp_path / "table.keras", sequential())
+    assert _init(file).exit_code == 0
+    stated = _with_all_stated(tmp_path / "model.toml")
+    assert stated["model"]["columns"] == ["column1", "column2", "column3", "column4"]
 
 
 def test_a_frozen_graph_gets_its_signature(tmp_path: Path) -> None:
