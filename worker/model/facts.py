@@ -119,7 +119,7 @@ def find_facts(spec: ModelSpec, signature: Signature | None, graph: GraphFacts) 
             signature is not None and signature.stateful,
             stated_source(spec) if stated.stateful is not None else Source.MODEL,
         ),
-        _columns(spec, kind.value, signature),
+        columns_of(spec, kind.value, signature),
         scaling,
         activation,
     )
@@ -141,7 +141,8 @@ def _kind(spec: ModelSpec, signature: Signature | None, graph: GraphFacts) -> Fa
     return Fact(found, Source.MODEL)
 
 
-def _columns(spec: ModelSpec, kind: ModelKind, signature: Signature | None) -> Fact[tuple[str, ...]]:
+def columns_of(spec: ModelSpec, kind: ModelKind, signature: Signature | None) -> Fact[tuple[str, ...]]:
+    """The names of a table's numbers. Raises `ModelError` where they do not fit the model."""
     columns = spec.serving.columns
     if not columns:
         return Fact((), Source.DEFAULT)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.example import curl_line
-from tfleet.worker.model.facts import Fact, ModelFacts, Source, default_signature, model_facts
+from tfleet.worker.model.facts import Fact, ModelFacts, Source, columns_of, default_signature, model_facts
 from tfleet.worker.model.formats import ModelFormat, file_format
 from tfleet.worker.model.frozen_signature import frozen_signature, named_tensor
 from tfleet.worker.model.keras.cache import cached
 from tfleet.worker.model.keras.file import check_code, read_keras_file
 from tfleet.worker.model.kind import ModelKind
 from tfleet.worker.model.missing_ops import missing_ops
+from tfleet.worker.model.pixel_layout import pixel_layout
 from tfleet.worker.model.saved_model_proto import operations, read_graph, read_saved_model
 from tfleet.worker.model.signature import DEFAULT_SIGNATURE, Signature
 from tfleet.worker.model.state import assignment
@@ -72,8 +73,11 @@ class ModelReport:
 
     @property
     def example(self) -> str | None:
-        """A line for a shell that calls the model; None if it has no signature."""
-        if self.signature is None:
+        """A line for a shell that calls the model; None if it has no signature.
+
+        None as well while it is open whether the model takes images or arrays, which are sent differently.
+        """
+        if self.signature is None or (self.facts is None and _may_take_images(self.signature)):
             return None
         return curl_line(
             self.signature,
@@ -96,9 +100,24 @@ def look_at(spec: ModelSpec) -> ModelReport:
     if graph is not None:
         facts, unclear = _facts(spec, contents.signatures, graph)
         refusal = refusal or unclear
+    elif contents.signatures:
+        refusal = refusal or _check_columns(spec, next(iter(contents.signatures.values())))
     return ModelReport(
         spec, found, size, contents, default_signature(spec, contents.signatures), facts, refusal
     )
+
+
+def _may_take_images(signature: Signature) -> bool:
+    return len(signature.inputs) == 1 and pixel_layout(signature.inputs[0].shape) is not None
+
+
+def _check_columns(spec: ModelSpec, signature: Signature | None) -> str:
+    """Why a worker would refuse the stated columns, or "". A converted model's facts say the same."""
+    try:
+        columns_of(spec, ModelKind.TABLE, signature)
+    except ModelError as error:
+        return str(error)
+    return ""
 
 
 def _facts(spec: ModelSpec, signatures: Mapping[str, Signature], graph: Any) -> tuple[ModelFacts, str]:

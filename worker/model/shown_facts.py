@@ -40,6 +40,16 @@ def shown_facts(spec: ModelSpec, facts: ModelFacts, signature: Signature | None)
     )
 
 
+def stated_facts(spec: ModelSpec) -> tuple[ShownFact, ...]:
+    """What is known of a Keras file before it is converted: what is stated, and the labels."""
+    kind, columns, source = spec.serving.kind, spec.serving.columns, stated_source(spec)
+    return (
+        *(() if kind is None else (ShownFact("kind", kind.value, source),)),
+        *((ShownFact("columns", ", ".join(columns), source),) if columns else ()),
+        _labels(spec),
+    )
+
+
 def _columns(facts: ModelFacts) -> Iterator[ShownFact]:
     if facts.columns.value:
         yield ShownFact("columns", ", ".join(facts.columns.value), facts.columns.source)

@@ -16,7 +16,7 @@ from tfleet.worker.model.missing_ops import describe_missing, registered_ops
 from tfleet.worker.model.model_path import ModelPath, ModelUrl
 from tfleet.worker.model.remote_progress import local_model
 from tfleet.worker.model.report import ModelReport, look_at
-from tfleet.worker.model.shown_facts import ShownFact, shown_facts
+from tfleet.worker.model.shown_facts import ShownFact, shown_facts, stated_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,7 @@ def as_lines(report: ModelReport) -> Iterator[str]:
     yield f"format      {report.format}{by}, {_size(report.size_bytes)}"
     if report.contents.all_tags:
         yield f"tags        {'; '.join(','.join(tags) or '(none)' for tags in report.contents.all_tags)}"
-    if report.facts is None:
+    if report.facts is None and report.spec.serving.kind is None:
         yield "kind        is found out when the file is converted: see tfleet model convert"
     for fact in _facts(report):
         yield f"{fact.name:<11} {fact.value}  (from {fact.source})"
@@ -130,7 +130,9 @@ def _problem_lines(report: ModelReport) -> Iterator[str]:
 
 
 def _facts(report: ModelReport) -> tuple[ShownFact, ...]:
-    return () if report.facts is None else shown_facts(report.spec, report.facts, report.signature)
+    if report.facts is None:
+        return stated_facts(report.spec)
+    return shown_facts(report.spec, report.facts, report.signature)
 
 
 def _signature_lines(signature: Signature, *, default: bool) -> Iterator[str]:
