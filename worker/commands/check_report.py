@@ -17,7 +17,10 @@ from tfleet.worker.inference.class_scores import are_probabilities
 from tfleet.worker.inference.errors import BadInputError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from tfleet.worker.inference.batch_check import BatchCheck
+    from tfleet.worker.inference.class_scores import ClassScores
     from tfleet.worker.inference.classifier import Classifier
     from tfleet.worker.inference.loaded_model import LoadedModel
 
@@ -111,7 +114,22 @@ def check_tensors(model: LoadedModel, name: str, inputs: Mapping[str, Any]) -> E
     began_s = time.perf_counter()
     outputs = model.session.run(default, inputs)
     ms = (time.perf_counter() - began_s) * 1000
+    if model.scores is not None:
+        (output,) = outputs.values()  # a row of numbers for each row of the inputs
+        return _labelled(name, ms, model.scores, model.scores(output))
     return ExampleCheck(name, ms, outputs={key: array_text(array) for key, array in outputs.items()})
+
+
+def _labelled(name: str, ms: float, scores: ClassScores, rows: npt.NDArray[np.float32]) -> ExampleCheck:
+    """The best labels of the first row, and the sums of all."""
+    if not len(rows):
+        return ExampleCheck(name, ms, outputs={"rows": "0"})
+    sums = [f"{float(row.sum()):.4f}" for row in rows[:_MOST_NUMBERS]]
+    said = {"sum": ", ".join(sums) + (", ..." if len(rows) > _MOST_NUMBERS else "")}
+    if len(rows) > 1:
+        said = {"rows": f"{len(rows)}; the labels are those of the first"} | said
+    said["probabilities"] = str(are_probabilities(rows)).lower()
+    return ExampleCheck(name, ms, scores.top(rows[0], _TOP), said)
 
 
 def median_ms(run: Callable[[], Any]) -> float:

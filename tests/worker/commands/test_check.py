@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from tests.support.graphs import pixel_graph, write_graph, write_model
 from tests.support.pictures import picture, write_labels
 from tests.support.tensor_models import write_arithmetic, write_counter
+from tfleet import worker
 from tfleet.worker.commands.check import check, content_type_of
 from tfleet.worker.commands.check_report import array_text
 
@@ -45,6 +46,22 @@ def test_an_image_model_names_the_best_labels(tmp_path: Path) -> None:
     assert "  red: 0.9" in done.output
     assert "  sum: 1.0000" in done.output
     assert "  probabilities: true" in done.output
+
+
+def test_a_table_model_with_labels_names_the_best(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("sepal_length,sepal_width,petal_length,petal_width\n5.1,3.5,1.4,0.2\n6.7,3.0,5.2,2.3\n")
+    iris = Path(worker.__file__).parent / "models" / "iris"
+    done = _run(iris, rows)
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    first = lines.index(next(line for line in lines if line.startswith("rows.csv: "))) + 1
+    assert lines[first].startswith("  setosa: 0.9")
+    assert lines[first + 3 :] == [
+        "  rows: 2; the labels are those of the first",
+        "  sum: 1.0000, 1.0000",
+        "  probabilities: true",
+    ]
 
 
 def test_a_stateful_model_is_not_timed(tmp_path: Path) -> None:
