@@ -173,7 +173,9 @@ def check_classes(spec: ModelSpec, classes: int) -> None:
         hint = f": remove the line that is no class; often it is the first, here {spec.labels[0]!r}"
     elif labels + 1 == classes:
         hint = ": add a line for the class that has none; often it is the first, a background"
-    raise ModelError(f"{spec.origin}: the graph has {classes} classes and there are {labels} labels{hint}")
+    has = "1 class" if classes == 1 else f"{classes} classes"
+    there = "is 1 label" if labels == 1 else f"are {labels} labels"
+    raise ModelError(f"{spec.origin}: the graph has {has} and there {there}{hint}")
 
 
 def find_tensor(spec: ModelSpec, graph: tf.Graph, name: str, setting: str, available: str) -> tf.Tensor:

@@ -14,6 +14,7 @@ from tfleet.worker.image.geometry import Geometry, Scaling
 from tfleet.worker.model.endpoints import (
     EncodedInput,
     PixelInput,
+    check_classes,
     describe,
     find_input,
     find_output,
@@ -182,6 +183,13 @@ def test_both_numbers_are_said_where_labels_and_classes_differ() -> None:
         pixel_graph()
     with pytest.raises(ModelError, match="the graph has 3 classes and there are 2 labels"):
         _output(_spec(labels=("a", "b")), graph)
+
+
+def test_one_class_and_one_label_are_said_in_the_singular() -> None:
+    with pytest.raises(ModelError, match="the graph has 1 class and there are 3 labels"):
+        check_classes(_spec(labels=("a", "b", "c")), 1)
+    with pytest.raises(ModelError, match=r"the graph has 3 classes and there is 1 label$"):
+        check_classes(_spec(labels=("a",)), 3)
 
 
 @pytest.mark.parametrize(
