@@ -28,7 +28,7 @@ _FILE: Final = click.Path(path_type=Path)
 
 
 def model_options(command: _F) -> _F:
-    """`--model`, and the options that describe a graph without a model folder. See `ModelOptions`."""
+    """`--model`, and the options that describe a model without model.toml. See `ModelOptions`."""
     return _with(
         command,
         click.option(
@@ -52,26 +52,36 @@ def graph_options(command: _F) -> _F:
     """What describes a model without model.toml. See `GraphOptions`."""
     return _with(
         command,
-        click.option("--labels", type=_FILE, help="File with the labels of a .pb file, one label a line."),
-        click.option("--input-layer", help="Input tensor of a .pb file, such as DecodeJpeg/contents:0."),
-        click.option("--output-layer", help="Output tensor of a .pb file, such as final_result:0."),
+        click.option(
+            "--labels",
+            type=_FILE,
+            help="File with the labels of a model without model.toml, one label a line.",
+        ),
+        click.option(
+            "--input-layer", help="Input tensor of a model without model.toml, such as DecodeJpeg/contents:0."
+        ),
+        click.option(
+            "--output-layer", help="Output tensor of a model without model.toml, such as final_result:0."
+        ),
         click.option(
             "--input-size",
             type=click.IntRange(min=1),
-            help="Height and width of a .pb file's input in pixels.",
+            help="Height and width in pixels of the input of a model without model.toml.",
         ),
         click.option(
-            "--input-mean", type=float, help="Mean for a .pb file: subtracted from each pixel (0 to 255)."
+            "--input-mean",
+            type=float,
+            help="Mean for a model without model.toml: subtracted from each pixel (0 to 255).",
         ),
         click.option(
             "--input-std",
             type=float,
-            help="Standard deviation for a .pb file: the difference is divided by it.",
+            help="Standard deviation for a model without model.toml: the difference is divided by it.",
         ),
         click.option(
             "--activation",
             type=click.Choice(ACTIVATIONS),
-            help="What turns an image model's output into probabilities.  [default: what the graph ends in; "
+            help="What turns a model's output into probabilities.  [default: what the graph ends in; "
             "without that, answers have scores]",
         ),
         click.option(

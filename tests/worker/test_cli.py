@@ -90,3 +90,9 @@ def test_help_shows_examples() -> None:
         "TFLEET_PRECISION_TOLERANCE",
     ):
         assert taught in text
+
+
+def test_help_says_which_models_the_options_describe() -> None:
+    text = " ".join(worker("--help").stdout.split())
+    assert "File with the labels of a model without model.toml" in text
+    assert ".pb file" not in text
