@@ -140,7 +140,10 @@ class _Reader:
     def known(self, table: Mapping[str, Any], prefix: str, allowed: tuple[str, ...]) -> None:
         for key in table:
             if key not in allowed:
-                self.fail(f"unknown key {prefix}{key}; the keys here are {', '.join(allowed)}")
+                sections = [] if prefix else [name for name, keys in _SECTIONS.items() if key in keys]
+                belongs = " or ".join(f"[{name}]" for name in sections)
+                hint = f": write it under {belongs}" if belongs else ""
+                self.fail(f"unknown key {prefix}{key}; the keys here are {', '.join(allowed)}{hint}")
 
     def table(
         self,
@@ -291,4 +294,9 @@ _OUTPUT_KEYS: Mapping[str, Callable[[Any], Any]] = {
     "logits": _flag,
     "threshold": _threshold,
     "function": _function,
+}
+_SECTIONS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
+    "model": _MODEL_KEYS,
+    "input": _INPUT_KEYS,
+    "output": _OUTPUT_KEYS,
 }

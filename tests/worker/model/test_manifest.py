@@ -73,6 +73,8 @@ def test_an_empty_file_leaves_everything_to_the_graph(tmp_path: Path) -> None:
     [
         ("[input", "is not TOML"),
         ("[inputs]", "unknown key inputs; the keys here are model, signatures, input, output"),
+        ("columns = ['a']", r"unknown key columns; the keys here are .*: write it under \[model\]"),
+        ("tensor = 'x:0'", r"unknown key tensor; .*: write it under \[input\] or \[output\]"),
         (
             "[input]\nsise = 3",
             "unknown key input.sise; the keys here are tensor, size, crop, resample, antialias, channels",

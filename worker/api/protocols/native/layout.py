@@ -125,7 +125,7 @@ class RowLayout:
             return True
         only = self.only
         if only is not None and only.is_vector and found and only.name not in found:
-            raise self.no_columns(where)
+            raise self.no_columns(where, f"rows as lists of {only.dims[0]} values")
         check_names(found, self.row_names, where, self.optional)
         return False
 
@@ -140,7 +140,7 @@ class RowLayout:
             raise bad_input(f"{form} has rows, and {self.no_rows}")
         for cell in self.cells.values():
             if cell.is_vector and len(self.cells) == 1:
-                raise self.no_columns(form)
+                raise self.no_columns(form, f"rows as JSON, as lists of {cell.dims[0]} values")
             if not cell.plain:
                 raise bad_input(
                     f"input {quoted(cell.name)} takes {cell.value_text} in each row, and {form} has "
@@ -181,17 +181,15 @@ class RowLayout:
             f"{{{example}}}, or as .npz"
         )
 
-    def no_columns(self, where: str) -> ProblemError:
-        """The problem where names are used for a vector whose places have no names."""
+    def no_columns(self, where: str, instead: str) -> ProblemError:
+        """The problem where names are used for a vector whose places have no names; what to send instead."""
         only = self.only
         assert only is not None, "it is about the one input"
         count = only.dims[0]
         return bad_input(
             f"{where} has names, and the {count} values of the model's input {quoted(only.name)} have "
-            "none: send "
-            f'rows as lists of {count} values, or write columns = ["FIRST", "SECOND", ...] with '
-            f"{count} names into "
-            "model.toml"
+            f'none: send {instead}, or write columns = ["FIRST", "SECOND", ...] with {count} names under '
+            "[model] in model.toml of the model's folder"
         )
 
 

@@ -101,7 +101,7 @@ def test_each_dtype_has_its_texts(dtype: str, cells: str, expected: list[float])
         (column("float32"), "x\n1e999\n", "'1e999' is out of range for float32"),
         (column("float32"), "x\nNA\n", "'NA' is no float32"),
         (column("bool"), "x\n1\n", "'1' is not true or false"),
-        (VECTOR, "a,b,c\n1,2,3\n", 'write columns = ["FIRST", "SECOND", ...] with 3 names into model.toml'),
+        (VECTOR, "a,b,c\n1,2,3\n", "send rows as JSON, as lists of 3 values, or write columns = "),
         (VIDEO, "video,question\n1,2\n", "input 'question' takes int32 values of shape [2] in each row"),
         (TENSORS, "a,b\n1,2\n", "without a dimension for rows"),
         (signature(info("z", "complex64", (None,))), "z\n1\n", "send .npy or .npz"),

@@ -229,7 +229,8 @@ def test_a_bad_table_is_refused_with_row_and_column(document: Any, said: str) ->
             VECTOR,
             (),
             {"a": 1, "b": 2, "c": 3},
-            'columns = ["FIRST", "SECOND", ...] with 3 names into model.toml',
+            'send rows as lists of 3 values, or write columns = ["FIRST", "SECOND", ...] with 3 names under '
+            "[model] in model.toml of the model's folder",
         ),
         (VECTOR, (), 5, "a list 1 deep for one row, or 2 deep for many"),
         (VECTOR, (), [[[1]]], "a list of 1 value stands where 3 are wanted"),

@@ -34,7 +34,7 @@ def test_scalars_without_rows_can_be_asked_for() -> None:
         (MIXED, "age=old&name=a", "column 'age': 'old' is no int32"),
         (MIXED, "age=&name=a", "column 'age': the cell is empty"),
         (MIXED, "age=1&name=\ud800", "half of a surrogate pair"),
-        (VECTOR, "a=1&b=2&c=3", "columns = ["),
+        (VECTOR, "a=1&b=2&c=3", "send rows as JSON, as lists of 3 values, or write columns = ["),
         (VIDEO, "video=1&question=2", "send JSON, an Arrow stream or .npz"),
         (TENSORS, "a=1&b=2", "without a dimension for rows"),
         (
