@@ -48,7 +48,7 @@ class ModelSession:
         self.form = opened.form
         """What became of a SavedModel's variables, in a few words; empty for a frozen graph."""
         self.concurrent_runs = concurrent_runs
-        """The best number of runs at a time while there is enough to do."""
+        """The best number of runs at a time while there is enough to do; 1 where any signature keeps state."""
         self.tf_session = opened.session
         self._calls: dict[tuple[str, frozenset[str] | None], _Call] = {}
         self._composite = frozenset(
@@ -80,7 +80,9 @@ class ModelSession:
         cpus = usable_cpus() if cpus is None else cpus
         config = configuration(cpus, precision)
         opened = open_model(spec, lambda graph: session_factory(graph=graph, config=config))
-        return cls(spec, opened, concurrent_runs_on(cpus))
+        # Two runs at a time would lose updates: both read a variable before either writes it.
+        stateful = any(each.stateful for each in opened.signatures.values())
+        return cls(spec, opened, 1 if stateful else concurrent_runs_on(cpus))
 
     @property
     def default(self) -> str | None:

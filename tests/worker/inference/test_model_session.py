@@ -12,6 +12,7 @@ import pytest
 from tests.support.tensor_models import write_arithmetic, write_counter, write_loop, write_vocabulary
 from tfleet.worker.inference.errors import BadInputError, UnknownSignatureError
 from tfleet.worker.inference.model_session import ModelSession
+from tfleet.worker.inference.predictor import Predictor
 from tfleet.worker.model.dtypes import numpy_dtype
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec, ServingSpec
@@ -139,6 +140,19 @@ def test_a_signature_that_assigns_is_stateful(tmp_path: Path) -> None:
         assert session.run("serving_default", {"x": _floats(1, 2)})["total"] == 3
         assert session.run("serving_default", {"x": _floats(4)})["total"] == 7
         assert session.run("peek", {"x": np.zeros((), np.float32)})["total"] == 7
+
+
+def test_a_model_with_state_runs_one_by_one(tmp_path: Path, arithmetic: ModelSession) -> None:
+    assert arithmetic.concurrent_runs == 2
+    with closing(_load(write_counter(tmp_path / "m"))) as session:
+        predictor = Predictor(session)
+
+        def count(number: int) -> float:
+            return float(predictor("serving_default", {"x": _floats(1)}, rows=1).outputs["total"])
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sorted(pool.map(count, range(100))) == list(range(1, 101))
+        assert session.concurrent_runs == 1
 
 
 def test_what_is_stated_to_be_stateful_is_not_frozen(tmp_path: Path) -> None:
