@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tfleet.worker.inference.errors import BadInputError
 from tfleet.worker.inference.example_inputs import example_inputs
 from tfleet.worker.inference.predictor import NotRowsError, has_rows, split_rows
+from tfleet.worker.model.errors import first_line
 
 if TYPE_CHECKING:
     from tfleet.worker.inference.model_session import Tensors
@@ -49,6 +50,9 @@ def check_batches(
 ) -> BatchCheck:
     """Run a signature with `examples` of one row each, or else with generated inputs.
 
+    Fewer than three different examples do not show what a row does to the others: equal rows hide padding.
+    The generated rows have to pass as well then.
+
     Raises TensorFlow's errors for what is not the inputs' fault.
     """
     name = signature.name
@@ -58,8 +62,20 @@ def check_batches(
     if not has_rows(signature):
         inputs, problem = _one_that_runs(run, signature, examples or example_inputs(signature, 1, graph))
         return BatchCheck(name, inputs, problem or "not all of its inputs and outputs have rows")
+    if not examples:
+        return _check_rows(run, name, _generated_rows(signature, graph))
+    different = _different(examples)
+    rows = [different[number % len(different)] for number in range(_ROWS)]
+    check = _check_rows(run, name, [rows])
+    if check.batched and len(different) < _ROWS:
+        return replace(check, obstacle=_generated_obstacle(run, signature, graph))
+    return check
+
+
+def _check_rows(run: Run, name: str, candidates: Iterable[Sequence[Tensors]]) -> BatchCheck:
+    """Compare the first candidate that fits the signature with a batch of it."""
     problem = "nothing fits its inputs"
-    for rows in _three_rows(signature, examples, graph):
+    for rows in candidates:
         try:
             obstacle = _difference(run, name, rows)
         except BadInputError as error:
@@ -67,6 +83,16 @@ def check_batches(
             continue
         return BatchCheck(name, rows[0], obstacle)
     return BatchCheck(name, None, problem)
+
+
+def _generated_obstacle(run: Run, signature: Signature, graph: GraphFacts | None) -> str:
+    try:
+        check = _check_rows(run, signature.name, _generated_rows(signature, graph))
+    except Exception as error:  # of any kind: the examples ran, so the generated inputs are to blame
+        return f"it has fewer than {_ROWS} different examples, and generated inputs fail: {first_line(error)}"
+    if check.inputs is None:
+        return f"it has fewer than {_ROWS} different examples, and no generated inputs fit: {check.obstacle}"
+    return check.obstacle
 
 
 def _one_that_runs(run: Run, signature: Signature, candidates: Any) -> tuple[Tensors | None, str]:
@@ -81,15 +107,25 @@ def _one_that_runs(run: Run, signature: Signature, candidates: Any) -> tuple[Ten
     return None, problem
 
 
-def _three_rows(signature: Signature, examples: Sequence[Tensors], graph: GraphFacts | None) -> Any:
-    """Three rows at a time: the examples of one shape, or else generated ones."""
-    if examples:
-        first = examples[0]
-        alike = [each for each in examples if _shapes(each) == _shapes(first)]
-        yield [alike[number % len(alike)] for number in range(_ROWS)]
-        return
+def _generated_rows(signature: Signature, graph: GraphFacts | None) -> Iterator[list[Tensors]]:
     for inputs in example_inputs(signature, _ROWS, graph):
         yield [{name: array[[row]] for name, array in inputs.items()} for row in range(_ROWS)]
+
+
+def _different(examples: Sequence[Tensors]) -> list[Tensors]:
+    """Up to three examples that have the shapes of the first one, and are not equal."""
+    found = [examples[0]]
+    for each in examples[1:]:
+        alike = _shapes(each) == _shapes(found[0])
+        if alike and not any(_equal(each, other) for other in found):
+            found.append(each)
+            if len(found) == _ROWS:
+                break
+    return found
+
+
+def _equal(one: Tensors, other: Tensors) -> bool:
+    return all(np.array_equal(array, other[name]) for name, array in one.items())
 
 
 def _shapes(inputs: Tensors) -> list[tuple[str, tuple[int, ...]]]:

@@ -48,7 +48,7 @@ class ModelSession:
         self.form = opened.form
         """What became of a SavedModel's variables, in a few words; empty for a frozen graph."""
         self.concurrent_runs = concurrent_runs
-        """The best number of runs at a time while there is enough to do; 1 where any signature keeps state."""
+        """The best number of runs at a time while there is enough to do; 1 if any signature keeps state."""
         self.tf_session = opened.session
         self._calls: dict[tuple[str, frozenset[str] | None], _Call] = {}
         self._composite = frozenset(

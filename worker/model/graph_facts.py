@@ -81,6 +81,7 @@ _NO_IMAGE: Final = ("DecodeBase64", "LookupTable", "ReadFile", "Regex", "String"
 _MOST_STEPS: Final = 100_000  # of a walk through a graph
 _MOST_CONSTANTS: Final = 16  # numbers of one scale: a few channels have one each
 _LARGEST_MEAN: Final = 1.5  # of pixels from 0 to 1
+_VARIANCE_TOLERANCE: Final = 1e-3  # constants are rounded
 _BYTE_SCALE: Final = 1 / 20  # 1/255 and 1/127.5 are far below it
 
 
@@ -139,8 +140,9 @@ def _last_activation(walk: GraphWalk, place: TensorPlace) -> str | None:
 def _pixel_range(walk: GraphWalk, place: TensorPlace) -> PixelRange | None:
     """What the arithmetic right behind the input says of its range.
 
-    A subtracted mean above 1 is one of bytes, and a smaller one is of numbers from 0 to 1. Without a mean, a
-    factor far below 1 is one of bytes. Anything else is in doubt.
+    A subtracted mean above 1 is one of bytes. A smaller one is of numbers from 0 to 1 if the standard
+    deviation is one that such numbers can have. Without a mean, a factor far below 1 is one of bytes.
+    Anything else is in doubt.
     """
     scale: npt.NDArray[Any] = np.ones(1)
     offset: npt.NDArray[Any] = np.zeros(1)
@@ -190,7 +192,11 @@ def _range_of(scale: npt.NDArray[Any], offset: npt.NDArray[Any]) -> PixelRange |
         return PixelRange.UNIT if (scale >= 1 / _BYTE_SCALE).all() else None
     if (mean > _LARGEST_MEAN).all():
         return PixelRange.BYTES
-    return PixelRange.UNIT if ((mean > 0) & (mean <= 1)).all() else None
+    # Numbers from 0 to 1 with this mean vary at most so much. More of it, or no deviation, is other data: the
+    # mean of a spectrogram, or of pixels from -1 to 1, is between 0 and 1, too.
+    most = mean * (1 - mean)
+    unit = (mean > 0) & (mean < 1) & (scale > 0) & (1 / scale**2 <= most + _VARIANCE_TOLERANCE)
+    return PixelRange.UNIT if unit.all() else None
 
 
 def _constant(walk: GraphWalk, place: TensorPlace) -> npt.NDArray[Any] | None:

@@ -77,7 +77,7 @@ def test_where_nothing_fits_the_reason_is_told() -> None:
 
 
 def test_examples_go_before_generated_inputs() -> None:
-    examples = [{"x": np.full((1, 2), value, np.float32)} for value in (5, 6)]
+    examples = [{"x": np.full((1, 2), value, np.float32)} for value in (5, 6, 7)]
     seen: list[float] = []
 
     def run(name: str, inputs: Any) -> Any:
@@ -85,7 +85,37 @@ def test_examples_go_before_generated_inputs() -> None:
         return {"y": inputs["x"]}
 
     assert check_batches(run, _signature(), examples).batched
-    assert seen == [5, 6, 5, 5, 6, 5]
+    assert seen == [5, 6, 7, 5, 6, 7]
+
+
+def _text_mean(name: str, inputs: Any) -> Any:
+    """The mean over the words of a text, where shorter texts are padded to the longest one of the batch."""
+    words = [text.split() for text in inputs["x"]]
+    longest = max(map(len, words))
+    return {"y": np.array([sum(map(len, each)) / longest for each in words], np.float32)}
+
+
+@pytest.mark.parametrize("texts", [[b"the cat"], [b"the cat"] * 3, [b"the cat", b"two words"]])
+def test_few_examples_do_not_hide_padding(texts: list[bytes]) -> None:
+    infos = TensorInfo("x", "x:0", "string", (None,)), TensorInfo("y", "y:0", "float32", (None,))
+    examples = [{"x": np.array([text], object)} for text in texts]
+    check = check_batches(_text_mean, Signature("s", infos[:1], infos[1:]), examples)
+    assert check.obstacle == "y is different in a batch"
+    assert check.inputs == examples[0]
+
+
+@pytest.mark.parametrize(("count", "batched"), [(1, False), (2, False), (3, True)])
+def test_few_examples_run_alone_where_none_can_be_made(count: int, batched: bool) -> None:
+    def run(name: str, inputs: Any) -> Any:
+        if (inputs["x"] < 5).any():
+            raise BadInputError("too small")
+        return {"y": inputs["x"]}
+
+    examples = [{"x": np.full((1, 2), 5 + number, np.float32)} for number in range(count)]
+    check = check_batches(run, _signature(), examples)
+    assert check.batched == batched
+    assert check.inputs == examples[0]
+    assert batched or check.obstacle.endswith("no generated inputs fit: too small")
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_model_is_warmed_up_with_its_examples(tmp_path: Path) -> None:
             tf.identity(x, name="y")
 
     path = write_graph(tmp_path / "g.pb", build)
-    (tmp_path / "examples.json").write_text('[{"x": 6}, {"x": 7}]')
+    (tmp_path / "examples.json").write_text('[{"x": 6}, {"x": 7}, {"x": 8}]')
     with closing(load_model(find_model(path), cpus=1, read_body=read_example)) as model:
         model.warm_up((1, 2))
         (check,) = model.checks
