@@ -84,6 +84,7 @@ class Predict:
         scores = model.scores if has_labels else None
         top = self._checked_query(request, scores)
         decoded = self._decoded(model, signature, request)
+        self._limits.check_labels(decoded.rows, top)
         decoded_s = time.perf_counter()
         try:
             found = model.predictor(

@@ -314,6 +314,16 @@ def test_a_model_with_labels_answers_them_row_by_row(body: bytes, wanted: Any) -
         assert "1 to 2" in detail(ask(worker, "/predict?top=3", body, **JSON), 400)
 
 
+def test_too_many_labels_are_refused_before_the_run() -> None:
+    scores = ClassScores(tuple(f"class {number}" for number in range(40)))
+    fake = FakeModel(scores=scores)
+    column = np.ones(65_536, np.float32)
+    with serving(fake, name="wine") as (worker, _):
+        answer = ask(worker, "/predict?top=33", arrow(G1=column, G2=column), **{"Content-Type": ARROW})
+        assert "33 labels for each of 65536 rows" in detail(answer, 413)
+    assert not fake.predictor.calls
+
+
 def test_other_forms_of_an_answer_have_the_outputs() -> None:
     with serving(FakeModel(scores=LABELS), name="wine") as (worker, _):
         answer = ask(worker, "/predict", ROW, Accept="application/x-npy", **JSON)

@@ -53,8 +53,24 @@ class InputLimits:
                 f"the body has {count} strings, more than the {self.values} allowed: send fewer rows at once"
             )
 
+    def check_labels(self, rows: int, top: int) -> None:
+        """Raise ProblemError (413) for an answer with more labels than a body may have values."""
+        if rows * top > self.values:
+            raise too_large(
+                f"an answer with {top} labels for each of {rows} rows has more than the {self.values} labels "
+                "allowed: send fewer rows at once, or ask for a smaller ?top="
+            )
+
+    def check_together(self, size: int) -> None:
+        """Raise ProblemError (413) for inputs that together have more bytes than allowed."""
+        if size > self.tensor_bytes:
+            raise too_large(
+                f"the inputs together take more than the {self.tensor_bytes} bytes allowed: send fewer rows "
+                "at once"
+            )
+
     def check_tensor(self, shape: Sequence[int], item_bytes: int) -> None:
-        """Raise ProblemError (413) for a tensor of more bytes than all inputs together may have."""
+        """Raise ProblemError (413) for a tensor that alone has more bytes than all inputs may have."""
         if math.prod(shape) * item_bytes > self.tensor_bytes:
             raise too_large(
                 f"a tensor of shape {list(shape)} takes more than the {self.tensor_bytes} bytes "
