@@ -7,8 +7,10 @@ columns are decoded. A null is refused.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -54,6 +56,7 @@ def decode_arrow(body: bytes, layout: RowLayout, limits: InputLimits) -> Decoded
                 layout.column_info(field.name) if by_column else layout.cells[field.name].info,
             )
         batches = [batch for batch in reader if batch.num_rows]
+        limits.check_together(sum(map(_dictionary_bytes, chain.from_iterable(batches))))
         for batch in batches:
             batch.validate(full=True)
         rows = sum(batch.num_rows for batch in batches)
@@ -66,11 +69,13 @@ def decode_arrow(body: bytes, layout: RowLayout, limits: InputLimits) -> Decoded
 
 
 class _Reading:
-    """Reads columns from all batches of a stream."""
+    """Reads columns from all batches of a stream, and counts what they take together."""
 
     def __init__(self, batches: Sequence[pa.RecordBatch], limits: InputLimits) -> None:
         self._batches = batches
         self._limits = limits
+        self._bytes_so_far = 0
+        self._strings_so_far = 0
 
     def column(self, cell: Cell, name: str) -> Array:
         """A column of all batches, as a tensor with rows."""
@@ -94,7 +99,9 @@ class _Reading:
         dims = () if cell.plain and not _is_list(array.type) else cell.dims
         leaf, inner = _unnested(array, dims, name, cell, before)
         shape = (rows, *inner)
-        self._limits.check_tensor(shape, numpy_dtype(cell.info).itemsize)
+        item_bytes = numpy_dtype(cell.info).itemsize
+        self._limits.check_tensor(shape, item_bytes)
+        self._count_bytes(math.prod(shape) * item_bytes)
         try:
             values = self._values(leaf, cell.info)
         except CellError as error:
@@ -124,23 +131,29 @@ class _Reading:
         TensorFlow gets a copy of each, so a long string that many rows share is counted once for each row.
         """
         found = self._bytes(dictionary)
-        self._limits.check_strings(len(indices))
         lengths = np.fromiter(map(len, found), np.int64, len(found))
-        self._check_bytes(int(lengths.take(indices).sum()))
+        self._count_strings(len(indices), int(lengths.take(indices).sum()))
         return found.take(indices)
-
-    def _check_bytes(self, size: int) -> None:
-        if size > self._limits.tensor_bytes:
-            raise too_large(f"the strings take more than the {self._limits.tensor_bytes} bytes allowed")
 
     def _bytes(self, array: pa.Array) -> Array:
         """Strings or binary values without nulls."""
-        self._limits.check_strings(len(array))
-        self._check_bytes(_bytes_in(array))
+        self._count_strings(len(array), _bytes_in(array))
         plain = array
         if not _is_bytes(array.type):
             plain = array.cast(pa.binary() if types.is_string(array.type) else pa.large_binary())
         return bytes_array(plain.to_pylist())
+
+    def _count_strings(self, count: int, size: int) -> None:
+        """Those of a dictionary count as well, as each batch makes them anew."""
+        self._strings_so_far += count
+        self._limits.check_strings(self._strings_so_far)
+        if size > self._limits.tensor_bytes:
+            raise too_large(f"the strings take more than the {self._limits.tensor_bytes} bytes allowed")
+        self._count_bytes(size)
+
+    def _count_bytes(self, size: int) -> None:
+        self._bytes_so_far += size
+        self._limits.check_together(self._bytes_so_far)
 
 
 def _numbers(array: pa.Array) -> Array:
@@ -256,6 +269,15 @@ def _is_text(kind: pa.DataType) -> bool:
         or types.is_string_view(kind)
         or types.is_binary_view(kind)
     )
+
+
+def _dictionary_bytes(array: pa.Array) -> int:
+    """The bytes of a column's dictionary. Each batch reads it again, so it is counted for each."""
+    if isinstance(array.type, pa.FixedShapeTensorType):
+        array = array.storage
+    while _is_list(array.type):
+        array = array.values
+    return array.dictionary.get_total_buffer_size() if types.is_dictionary(array.type) else 0
 
 
 def _bytes_in(array: pa.Array) -> int:

@@ -109,6 +109,8 @@ def _decoded(contents: Mapping[str, memoryview], layout: RowLayout, limits: Inpu
     infos = [info for info in layout.signature.inputs if info.name in contents]
     for info in infos:
         arrays[info.name] = _read(contents[info.name], info, limits)
+    # Before they are converted: int8 for an input of float64 becomes eight times as many bytes.
+    limits.check_together(sum(arrays[info.name].size * numpy_dtype(info).itemsize for info in infos))
     if not layout.has_rows or not layout.extras.isdisjoint(contents):
         inputs = {info.name: _whole(arrays[info.name], info) for info in infos}
         return DecodedInputs(inputs, 1, whole=True)

@@ -1,4 +1,5 @@
 import struct
+import time
 from typing import Any
 
 import ml_dtypes
@@ -280,3 +281,12 @@ def test_video_and_question_are_read() -> None:
         "question": [[1, 2]],
         "video": [[[1, 2], [3, 4]]],
     }
+
+
+def test_a_dictionary_is_counted_for_each_batch() -> None:
+    words = pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), pa.array(["x" * 16] * 50_000))
+    body = arrow({"text": words}, batches=300)
+    assert len(body) < 2_000_000
+    began_s = time.process_time()
+    refused(body, ARROW, TEXT, status=413)
+    assert time.process_time() - began_s < 0.1

@@ -24,6 +24,10 @@ from tfleet.worker.api.protocols.native import InputLimits, decode, decode_query
 from tfleet.worker.model.signature import Signature
 
 NUMBERS = column("float64")
+BYTES = {name: np.ones(40, np.int8) for name in "ab"}
+WIDE = signature(info("a", "float64", (None,)), info("b", "float64", (None,)))
+
+LONG = pa.array(["x" * 1000]).dictionary_encode()
 SHARED = pa.array(["a", "a", "a"]).dictionary_encode()
 LISTS = pa.array([["a", "b"], ["c", "d"]])
 
@@ -61,7 +65,24 @@ LISTS = pa.array([["a", "b"], ["c", "d"]])
             {"values": 3},
             "the body has 4 strings, more than the 3 allowed",
         ),
-        (arrow({"text": SHARED}), ARROW, TEXT, {"values": 2}, "the body has 3 strings, more than the 2"),
+        (arrow({"text": SHARED}), ARROW, TEXT, {"values": 2}, "the body has 4 strings, more than the 2"),
+        (
+            arrow({"text": SHARED}, batches=3),
+            ARROW,
+            TEXT,
+            {"values": 11},
+            "the body has 12 strings, more than the 11",
+        ),
+        (arrow({"x": [1.0, 2.0]}, batches=2), ARROW, column("float64"), {"tensor_bytes": 31}, "the 31 bytes"),
+        (arrow(BYTES), ARROW, WIDE, {"tensor_bytes": 400}, "together take more than the 400 bytes allowed"),
+        (
+            arrow({"text": LONG}, batches=3),
+            ARROW,
+            TEXT,
+            {"tensor_bytes": 3000},
+            "together take more than the 3000 bytes allowed",
+        ),
+        (npz(BYTES), NPZ, WIDE, {"tensor_bytes": 400}, "together take more than"),
         (npy(np.zeros((2, 3))), NPY, VECTOR, {"rows": 1}, "the body has 2 rows"),
         (npy(np.zeros((2, 3))), NPY, VECTOR, {"tensor_bytes": 23}, "takes more than the 23 bytes"),
         (npy(np.array(["a", "b"])), NPY, TEXT, {"values": 1}, "the body has 2 strings"),
