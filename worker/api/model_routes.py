@@ -113,8 +113,9 @@ class Predictions:
         model = self._lifecycle.model
         if model is None:
             return True
-        meant = signature if signature is not None else wanted_signature(request.args)
-        return model.classifier is not None and (meant is None or meant == model.session.default)
+        # Where the path and the query name different ones, `outputs` says so in its turn.
+        named = {signature, wanted_signature(request.args)} - {None}
+        return model.classifier is not None and named <= {model.session.default}
 
 
 def _chosen(model: LoadedModel, in_path: str | None) -> Signature:

@@ -31,7 +31,7 @@ from tfleet.worker.api.query import PARAMETERS, SIGNATURE, TOP, check_parameters
 from tfleet.worker.api.turn import take_turn
 from tfleet.worker.api.upload import check_encoding
 from tfleet.worker.inference.batcher import OverdueError
-from tfleet.worker.inference.errors import BadInputError
+from tfleet.worker.inference.errors import BadInputError, OversizedRunError
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.memory import MemoryTrimmer
 from tfleet.worker.metrics import StageTimes, WorkerMetrics
@@ -95,6 +95,8 @@ class Predict:
             )
         except OverdueError:
             raise RejectedError(Rejection.DEADLINE) from None
+        except OversizedRunError as error:
+            raise ProblemError(Problem(413, str(error))) from error
         except BadInputError as error:
             raise ProblemError(Problem(400, str(error))) from error
         timing = StageTimes(

@@ -9,5 +9,9 @@ class BadInputError(Exception):
     """
 
 
+class OversizedRunError(BadInputError):
+    """A run with these inputs needs more memory than there is. The message is one line for the client."""
+
+
 class UnknownSignatureError(Exception):
     """The model has no such signature. The message is one line for the client, and names those there are."""

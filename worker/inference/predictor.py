@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfleet.worker.inference.batcher import Batcher
+from tfleet.worker.inference.errors import OversizedRunError
+from tfleet.worker.model.errors import first_line
+from tfleet.worker.model.tensorflow import tf
 
 if TYPE_CHECKING:
     from tfleet.worker.inference.model_session import ModelSession, Tensors
@@ -83,12 +86,17 @@ class Predictor:
     ) -> SignatureResult:
         """Run a signature. `rows` is the number of rows that all inputs have; None if they are no rows.
 
-        Raises `BadInputError`, `UnknownSignatureError`, `OverdueError` after the deadline (in seconds, by
-        `time.perf_counter`), and TensorFlow's errors.
+        Raises `BadInputError` (`OversizedRunError` where memory runs out), `UnknownSignatureError`,
+        `OverdueError` after the deadline (in seconds, by `time.perf_counter`), and TensorFlow's errors.
         """
         asked = self._session.check(signature, inputs)
         bucket = None if rows is None or rows > self.max_rows else self._bucket(asked, inputs)
-        result = self._batcher(_RowsAsked(asked, inputs, rows or 1, bucket), deadline_s)
+        try:
+            result = self._batcher(_RowsAsked(asked, inputs, rows or 1, bucket), deadline_s)
+        except tf.errors.ResourceExhaustedError as error:
+            raise OversizedRunError(
+                f"the model needs more memory for this input than the worker has: {first_line(error)}"
+            ) from error
         outputs = result.row
         if self.postprocess is not None and asked.name == self._session.default:
             outputs = self.postprocess(dict(outputs))

@@ -168,6 +168,13 @@ def test_an_image_is_classified_by_the_model_s_name(worker: Address) -> None:
         assert (answer[0][0] if plain else answer["predictions"][0]["label"]) == "tiger cat"
 
 
+def test_two_signatures_for_an_image_are_refused(worker: Address) -> None:
+    path = "/models/efficientnet-lite0/signatures/serving_default/predict"
+    assert post(worker, f"{path}?signature=serving_default", files={"data": CAT}).ok
+    said = problem(post(worker, f"{path}?signature=other", files={"data": CAT}), 400)
+    assert said == "the path names another signature than ?signature="
+
+
 def test_an_unknown_path_is_a_404_document(worker: Address) -> None:
     said = problem(requests.get(f"{worker.url}/nothing", timeout=30), 404)
     assert "there is no /nothing: send an image or the model's inputs to POST /predict" in said

@@ -16,6 +16,7 @@ from tests.support.fake_model import FakeModel
 from tests.support.worker_http import serving
 from tfleet.contract.address import Address
 from tfleet.worker.inference.class_scores import ClassScores
+from tfleet.worker.inference.errors import OversizedRunError
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.admission_queue import QueueLimits
 
@@ -124,6 +125,14 @@ def test_an_unknown_signature_is_told_with_those_there_are(worker: Address) -> N
     assert "double" in detail(ask(worker, "/models/wine/signatures/x/predict", ROW, **JSON), 404)
     path = "/models/wine/signatures/double/predict?signature=serving_default"
     assert "signature" in detail(ask(worker, path, ROW, **JSON), 400)
+
+
+def test_a_run_without_memory_is_a_413(worker: Address, model: FakeModel) -> None:
+    def fail(signature: str, inputs: Any) -> Any:
+        raise OversizedRunError("the model needs more memory")
+
+    model.predictor.answer = fail
+    assert detail(ask(worker, "/predict", ROW, **JSON), 413) == "the model needs more memory"
 
 
 def test_a_model_without_a_default_wants_a_signature() -> None:

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.graphs import write_graph
 from tests.support.tensor_models import write_arithmetic
-from tfleet.worker.inference.errors import BadInputError, UnknownSignatureError
+from tfleet.worker.inference.errors import BadInputError, OversizedRunError, UnknownSignatureError
 from tfleet.worker.inference.model_session import ModelSession
 from tfleet.worker.inference.predictor import (
     NotRowsError,
@@ -20,6 +22,7 @@ from tfleet.worker.inference.predictor import (
 )
 from tfleet.worker.model.signature import Signature, TensorInfo
 from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec
+from tfleet.worker.model.tensorflow import tf
 
 pytestmark = pytest.mark.process
 
@@ -110,3 +113,18 @@ def test_bad_inputs_are_told_before_they_wait(session: ModelSession) -> None:
         predictor("serving_default", {"a": np.zeros(1, np.float32)}, rows=1)
     with pytest.raises(UnknownSignatureError):
         predictor("nothing", {}, rows=1)
+
+
+def test_a_run_that_gets_no_memory_is_oversized(tmp_path: Path) -> None:
+    def build() -> None:
+        count = tf.compat.v1.placeholder(tf.int64, [1], name="count")
+        tf.reduce_max(tf.fill(count, 1.0), name="y")
+
+    spec = ModelSpec("m", "1", write_graph(tmp_path / "g.pb", build), (), InputSpec(), OutputSpec())
+    with closing(ModelSession.load(spec, cpus=1)) as session:
+        predictor = Predictor(session)
+        assert session.default is not None
+        found = predictor(session.default, {"count": np.array([3], np.int64)}, rows=None)
+        assert found.outputs["y"] == 1
+        with pytest.raises(OversizedRunError, match="more memory for this input than the worker has: OOM"):
+            predictor(session.default, {"count": np.array([1 << 46], np.int64)}, rows=None)
