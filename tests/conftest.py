@@ -11,6 +11,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from tests.support.scheduling import SideBySide
@@ -53,6 +54,14 @@ def nothing_blocks_an_event_loop() -> Iterator[BlockBuster]:
         # What measures the coverage may wait for another thread that it measures; that is no code of ours.
         blockbuster.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", {"lock_data"})
         yield blockbuster
+
+
+@pytest.fixture(autouse=True)
+def the_log_stays_as_it_was() -> Iterator[None]:
+    """A command that a test calls in this process configures the log: later tests must not have that."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from benchmarks.load import wrk
 from benchmarks.load.form import Form
+from benchmarks.report.machine import versions
 from benchmarks.report.server_process import Server, server
 from benchmarks.tables.model import COLUMNS, rows, save
 from benchmarks.tables.page import CONNECTIONS, ROWS, WORKER, Bulk, TableFigures, table_page
@@ -130,7 +131,8 @@ def main() -> None:
         raise SystemExit("this needs wrk: apt-get install wrk")
     with tempfile.TemporaryDirectory(prefix="tfleet-bench-") as folder:
         figures = measure(save(Path(folder)), options.rounds, options.seconds)
-    text = table_page(figures, f"--rounds {options.rounds} --seconds {options.seconds}")
+    packages = versions(["tensorflow-cpu", "litserve", "orjson", "pyarrow"])
+    text = table_page(figures, f"--rounds {options.rounds} --seconds {options.seconds}", packages)
     (_ROOT / "docs/benchmarks/tables.md").write_text(text)
     print(text)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.report.machine import machine, versions
+from benchmarks.report.machine import machine
 
 ROWS: Final = 4096
 CONNECTIONS: Final = 32
@@ -39,8 +39,8 @@ class TableFigures:
         return max(rate for name, rate in self.singles.items() if name != WORKER)
 
 
-def table_page(figures: TableFigures, options: str) -> str:
-    """Markdown."""
+def table_page(figures: TableFigures, options: str, packages: str) -> str:
+    """Markdown. `packages` are those measured, with their versions."""
     ratio = figures.singles[WORKER] / figures.best_peer
     share = figures.arrow.rows_per_s / figures.session.rows_per_s
     more_ms = figures.arrow.cpu_ms - figures.session.cpu_ms
@@ -49,7 +49,7 @@ def table_page(figures: TableFigures, options: str) -> str:
         "",
         f"`.venv/bin/python -m benchmarks.tables {options}` on {datetime.date.today()}:",
         f"{machine()};",
-        f"{versions(['tensorflow-cpu', 'litserve', 'orjson', 'pyarrow'])}.",
+        f"{packages}.",
         "",
         "A model of ten columns, sixteen units and one probability. Medians of rounds in which all take",
         "turns; the load shares the CPUs.",

@@ -57,5 +57,6 @@ def test_the_costliest_bodies_take_about_a_second(name: str) -> None:
     began_s = time.process_time()
     with contextlib.suppress(ProblemError):
         decode(body, media_type, model)
-    # Measured: 0.8 s at most. Of the CPU's time, as other processes run beside the tests.
-    assert time.process_time() - began_s < 2
+    # Measured: 0.8 s at most, and four times that where coverage is measured. Of the CPU's time, as other
+    # processes run beside the tests.
+    assert time.process_time() - began_s < 8
