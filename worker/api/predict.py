@@ -111,7 +111,8 @@ class Predict:
             return PredictionBody(
                 label_rows(output, scores, top, one_row=decoded.one_row), media_type
             ), timing
-        return PredictionBody(encode(found.outputs, decoded, media_type, signature), media_type), timing
+        content = encode(found.outputs, decoded, media_type, signature, self._limits)
+        return PredictionBody(content, media_type), timing
 
     def _checked_query(self, request: Request, scores: ClassScores | None) -> int:
         """How many labels are wanted; 0 of an answer without labels."""

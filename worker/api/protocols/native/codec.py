@@ -68,23 +68,27 @@ def decode_query(
 
 
 def encode(
-    outputs: Mapping[str, Array], decoded: DecodedInputs, media_type: str, signature: Signature
+    outputs: Mapping[str, Array],
+    decoded: DecodedInputs,
+    media_type: str,
+    signature: Signature,
+    limits: InputLimits = DEFAULT_LIMITS,
 ) -> bytes:
     """An answer's body in one of the types of media_types.WRITTEN.
 
-    For one row the outputs lose their dimension of rows, except in CSV and Arrow. Raises ProblemError (406)
-    for outputs that the type cannot hold.
+    For one row the outputs lose their dimension of rows, except in CSV and Arrow. Raises ProblemError: 406
+    for outputs that the type cannot hold, 413 for more than may be written in it.
     """
     if media_type == media_types.ARROW:
         from tfleet.worker.api.protocols.native.arrow_output import encode_arrow  # noqa: PLC0415 - see decode
 
         return encode_arrow(outputs, decoded.rows)
     if media_type == media_types.CSV:
-        return encode_csv(outputs, decoded.rows)
+        return encode_csv(outputs, decoded.rows, limits)
     shaped = _without_rows(outputs, signature) if decoded.one_row else outputs
     if media_type == media_types.NPY:
         return encode_npy(shaped)
-    return encode_npz(shaped) if media_type == media_types.NPZ else encode_json(shaped)
+    return encode_npz(shaped) if media_type == media_types.NPZ else encode_json(shaped, limits)
 
 
 def _without_rows(outputs: Mapping[str, Array], signature: Signature) -> dict[str, Array]:

@@ -15,11 +15,13 @@ from typing import Any
 
 from tfleet.worker.api.protocols.native.decoded import Array
 from tfleet.worker.api.protocols.native.json_output import json_value
+from tfleet.worker.api.protocols.native.limits import InputLimits
 from tfleet.worker.api.protocols.native.problems import not_acceptable, quoted
 
 
-def encode_csv(outputs: Mapping[str, Array], rows: int) -> bytes:
-    """A CSV file in UTF-8. Raises ProblemError (406) for an output that it cannot hold."""
+def encode_csv(outputs: Mapping[str, Array], rows: int, limits: InputLimits) -> bytes:
+    """A CSV file in UTF-8. Raises ProblemError: 406 for an output that it cannot hold, 413 over a limit."""
+    limits.check_written(sum(array.size for array in outputs.values()), "cells")
     header: list[str] = []
     columns: list[Sequence[Any]] = []
     for name, array in outputs.items():
@@ -28,7 +30,7 @@ def encode_csv(outputs: Mapping[str, Array], rows: int) -> bytes:
         plain = array.ndim == 1 or array.shape[1] == 1
         header += [name] if plain else [f"{name}[{index}]" for index in range(values.shape[1])]
         # By way of JSON, which has the digits.
-        lines = json.loads(json_value(name, values))
+        lines = json.loads(json_value(name, values, limits))
         columns += [_texts(name, column) for column in zip(*lines, strict=True)]
     sink = io.StringIO(newline="")
     writer = csv.writer(sink)

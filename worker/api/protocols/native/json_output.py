@@ -19,33 +19,39 @@ import orjson
 
 from tfleet.worker.api.protocols.native.decoded import Array
 from tfleet.worker.api.protocols.native.dtypes import B64, kind_of
+from tfleet.worker.api.protocols.native.limits import InputLimits
 from tfleet.worker.api.protocols.native.problems import not_acceptable, quoted
 
 _AS_ARRAYS: Final = orjson.OPT_SERIALIZE_NUMPY
 _MOST_DIGITS: Final = 9  # of a float32, which all small floats fit into
 
 
-def encode_json(outputs: Mapping[str, Array]) -> bytes:
+def encode_json(outputs: Mapping[str, Array], limits: InputLimits) -> bytes:
     """The document `{"success": true, "outputs": {name: value, ...}}` and a newline.
 
-    Raises ProblemError (406) for a complex output.
+    Raises ProblemError: 406 for a complex output, 413 over a limit.
     """
-    members = (orjson.dumps(name) + b":" + json_value(name, array) for name, array in outputs.items())
+    members = (orjson.dumps(name) + b":" + json_value(name, array, limits) for name, array in outputs.items())
     return b'{"success":true,"outputs":{' + b",".join(members) + b"}}\n"
 
 
-def json_value(name: str, array: Array) -> bytes:
-    """One output as JSON, lists within lists. Raises ProblemError (406) for a complex one."""
+def json_value(name: str, array: Array, limits: InputLimits) -> bytes:
+    """One output as JSON, lists within lists. Raises ProblemError: 406 for a complex one, 413 over a limit.
+
+    The limit is on strings, and on numbers beside NaN or an infinity: each becomes an object of Python.
+    """
     kind = kind_of(array.dtype)
     if kind == "c":
         raise not_acceptable(
             f"output {quoted(name)} is {array.dtype}, which JSON has not: ask for application/x-npz"
         )
     if kind == "O":
+        limits.check_written(array.size, "strings")
         return orjson.dumps(_strings(array))
     if kind == "f" and array.dtype.itemsize <= 2:  # noqa: PLR2004 - half and bfloat16
         array = _shortest(array)
     if kind == "f" and not np.isfinite(array).all():
+        limits.check_written(array.size, "numbers in an output with NaN or infinities")
         return _with_words(array)
     return _dumped(array)
 

@@ -16,9 +16,9 @@ _MIB: Final = 2**20
 class InputLimits:
     """The most of everything in one body.
 
-    `values` counts what becomes an object of Python: the numbers, strings and lists of a JSON document, and
-    the strings of any form. Each takes about 40 bytes while it is parsed, and a tenth of a microsecond or
-    more.
+    `values` counts what becomes an object of Python: the numbers, strings and lists of a JSON document, the
+    strings of any form, and what an answer writes one by one. Each takes about 40 bytes while it is parsed,
+    and a tenth of a microsecond or more.
     `json_objects` counts braces: an object takes over 200 bytes.
     `tensor_bytes` holds for all inputs together, as the session gets them, and for what a compressed body
     becomes.
@@ -59,6 +59,14 @@ class InputLimits:
             raise too_large(
                 f"an answer with {top} labels for each of {rows} rows has more than the {self.values} labels "
                 "allowed: send fewer rows at once, or ask for a smaller ?top="
+            )
+
+    def check_written(self, count: int, what: str) -> None:
+        """Raise ProblemError (413) for an answer of which more values than allowed would become objects."""
+        if count > self.values:
+            raise too_large(
+                f"the answer has {count} {what}, more than the {self.values} allowed: send fewer rows at "
+                "once, or ask for an Arrow stream"
             )
 
     def check_together(self, size: int) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.worker.api.protocols.signatures import CSV, signature
-from tfleet.worker.api.protocols.native import DecodedInputs, encode
+from tfleet.worker.api.protocols.native import DecodedInputs, InputLimits, encode
 from tfleet.worker.api.protocols.native.csv_output import encode_csv
 
 ROWS = DecodedInputs({}, 2)
@@ -34,4 +34,4 @@ def test_one_row_is_one_line(shape: tuple[int, ...]) -> None:
 
 
 def test_lines_end_as_the_standard_says() -> None:
-    assert encode_csv({"a": np.array([1, 2])}, 2) == b"a\r\n1\r\n2\r\n"
+    assert encode_csv({"a": np.array([1, 2])}, 2, InputLimits()) == b"a\r\n1\r\n2\r\n"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.worker.api.protocols.signatures import ARROW, CSV, JSON, NPY, NPZ, info, signature
 from tfleet.contract.problem import ProblemError
-from tfleet.worker.api.protocols.native import DecodedInputs, encode
+from tfleet.worker.api.protocols.native import DecodedInputs, InputLimits, encode
 from tfleet.worker.api.protocols.native.json_output import json_value
 
 BFLOAT16 = ml_dtypes.bfloat16
@@ -42,7 +42,7 @@ BFLOAT16 = ml_dtypes.bfloat16
     ],
 )
 def test_a_value_is_written_exactly(array: Any, text: str) -> None:
-    assert json_value("x", array).decode() == text
+    assert json_value("x", array, InputLimits()).decode() == text
 
 
 @pytest.mark.parametrize("dtype", [np.float16, BFLOAT16])
@@ -50,7 +50,7 @@ def test_a_value_is_written_exactly(array: Any, text: str) -> None:
 def test_every_small_float_round_trips(dtype: Any) -> None:
     every = np.arange(65536, dtype=np.uint16).view(dtype)
     every = every[np.isfinite(every.astype(np.float32))]
-    read = np.array(json.loads(json_value("x", every))).astype(dtype)
+    read = np.array(json.loads(json_value("x", every, InputLimits()))).astype(dtype)
     np.testing.assert_array_equal(read.view(np.uint16), every.view(np.uint16))
 
 
@@ -118,3 +118,27 @@ def test_what_a_form_cannot_hold_is_a_406(outputs: dict[str, Any], media_type: s
         encode(outputs, DecodedInputs({}, 1), media_type, signature())
     assert error.value.problem.status == 406
     assert said in error.value.problem.detail
+
+
+@pytest.mark.parametrize(
+    ("output", "media_type", "said"),
+    [
+        (np.array([b"a"] * 5, object), JSON, "the answer has 5 strings, more than the 4 allowed"),
+        (
+            np.array([1, np.nan, 1, 1, 1]),
+            JSON,
+            "the answer has 5 numbers in an output with NaN or infinities",
+        ),
+        (np.zeros(5), CSV, "the answer has 5 cells, more than the 4 allowed"),
+    ],
+)
+def test_too_much_to_write_one_by_one_is_a_413(output: Any, media_type: str, said: str) -> None:
+    with pytest.raises(ProblemError) as error:
+        encode({"p": output}, DecodedInputs({}, 5), media_type, signature(), InputLimits(values=4))
+    assert error.value.problem.status == 413
+    assert said in error.value.problem.detail
+    assert "ask for an Arrow stream" in error.value.problem.detail
+
+
+def test_numbers_in_json_have_no_limit_of_their_own() -> None:
+    assert encode({"p": np.zeros(5)}, DecodedInputs({}, 5), JSON, signature(), InputLimits(values=4))
