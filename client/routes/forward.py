@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from tfleet.client.errors import WorkerFailedError
+from tfleet.client.errors import UnexpectedAnswerError, WorkerFailedError
 from tfleet.client.http.transport import LostConnectionError
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ class Forward:
                 if error.sent and not call.idempotent:
                     raise not_repeated(url, error, call) from error
                 raise
+            except UnexpectedAnswerError as error:
+                # Whatever garbled or cut the answer, a worker may have given it.
+                if not call.idempotent:
+                    raise not_repeated(url, error, call) from error
+                raise
 
         return await self._proxies.ask(send, deadline_s=call.deadline, request_id=call.request_id)
 
@@ -45,7 +50,7 @@ class Forward:
         """Nothing to do: there are no background tasks."""
 
 
-def not_repeated(where: str, error: LostConnectionError, call: Call) -> WorkerFailedError:
+def not_repeated(where: str, error: Exception, call: Call) -> WorkerFailedError:
     """The error of a call that may have reached a worker, and must not reach another one."""
     return WorkerFailedError(
         f"{where}: {error}; the request may have been answered, so it was not sent again",

@@ -10,6 +10,7 @@ from tests.support.waiting import eventually
 from tfleet.client import (
     AsyncFleetClient,
     DeadlineExceededError,
+    FleetError,
     FleetUnavailableError,
     UnexpectedAnswerError,
     WorkerFailedError,
@@ -177,6 +178,19 @@ async def test_a_proxy_that_speaks_no_http_counts_as_dead(fleet: ScriptedFleet, 
         async with AsyncFleetClient([str(mail), nobody]) as client:
             with pytest.raises(UnexpectedAnswerError, match="does not speak HTTP"):
                 await client.classify(b"BM")
+
+
+async def test_an_unreadable_answer_is_not_asked_for_twice(fleet: ScriptedFleet) -> None:
+    good = fleet.server(otherwise=fleet.problem(400, "no such column"))
+    errors = []
+    with canned(b"220 mail.example ESMTP\r\n") as mail:
+        async with AsyncFleetClient([str(mail), good.url]) as client:
+            for _ in range(4):
+                with pytest.raises(FleetError) as caught:
+                    await client.predict({"x": 1}, idempotent=False)
+                errors.append(str(caught.value))
+    assert sum("does not speak HTTP" in error and "not sent again" in error for error in errors) == 2
+    assert counts(good) == [2]
 
 
 async def test_a_hanging_proxy_leaves_half_of_the_time(fleet: ScriptedFleet) -> None:
