@@ -5,9 +5,9 @@ drain.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -15,16 +15,15 @@ from tfleet.discovery.options import OPTIONS, cors_origin_option, drain_options,
 from tfleet.worker.decoders.limits import DEFAULT_DECODE_TIMEOUT_S
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS
 from tfleet.worker.inference.precision import DEFAULT_TOLERANCE, WANTED_PRECISIONS, WantedPrecision
-from tfleet.worker.model import ModelSpec, find_model
+from tfleet.worker.model import ModelSpec
 from tfleet.worker.model.formats import ModelFormat, file_format
+from tfleet.worker.model.graph_options import GraphOptions, graph_options, trust_option
 from tfleet.worker.model.keras.file import check_code, read_keras_file
 from tfleet.worker.model.model_path import ModelPath, ModelUrl
 from tfleet.worker.model.remote_progress import local_model
-from tfleet.worker.model.spec import ACTIVATIONS, Activation
 from tfleet.worker.wsgi.admission_queue import DEFAULT_MAX_QUEUE, DEFAULT_MAX_QUEUE_BYTES
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_FILE: Final = click.Path(path_type=Path)
 
 
 def model_options(command: _F) -> _F:
@@ -39,55 +38,7 @@ def model_options(command: _F) -> _F:
             "URL of one (http, s3, gs, ...).  [default: EfficientNet-Lite0]",
         ),
         graph_options,
-        click.option(
-            "--trust",
-            is_flag=True,
-            help="Run Python code that is part of the model: Lambda layers of a Keras file, and classes that "
-            "it names and that can be imported. Only for files of people whom you trust.",
-        ),
-    )
-
-
-def graph_options(command: _F) -> _F:
-    """What describes a model without model.toml. See `GraphOptions`."""
-    return _with(
-        command,
-        click.option(
-            "--labels",
-            type=_FILE,
-            help="File with the labels of a model without model.toml, one label a line.",
-        ),
-        click.option(
-            "--input-layer", help="Input tensor of a model without model.toml, such as DecodeJpeg/contents:0."
-        ),
-        click.option(
-            "--output-layer", help="Output tensor of a model without model.toml, such as final_result:0."
-        ),
-        click.option(
-            "--input-size",
-            type=click.IntRange(min=1),
-            help="Height and width in pixels of the input of a model without model.toml.",
-        ),
-        click.option(
-            "--input-mean",
-            type=float,
-            help="Mean for a model without model.toml: subtracted from each pixel (0 to 255).",
-        ),
-        click.option(
-            "--input-std",
-            type=float,
-            help="Standard deviation for a model without model.toml: the difference is divided by it.",
-        ),
-        click.option(
-            "--activation",
-            type=click.Choice(ACTIVATIONS),
-            help="What turns a model's output into probabilities.  [default: what the graph ends in; "
-            "without that, answers have scores]",
-        ),
-        click.option(
-            "--signature",
-            help="The signature for requests that name none.  [default: serving_default, or the only one]",
-        ),
+        trust_option,
     )
 
 
@@ -184,20 +135,6 @@ def _with(command: _F, *options: Callable[[_F], _F]) -> _F:
 
 
 @dataclass(frozen=True, slots=True)
-class GraphOptions:
-    """What describes a model without model.toml; see `find_model`."""
-
-    labels: Path | None
-    input_layer: str | None
-    output_layer: str | None
-    input_size: int | None
-    input_mean: float | None
-    input_std: float | None
-    activation: Activation | None
-    signature: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class ModelOptions:
     """The values of `model_options`; see `find_model`."""
 
@@ -210,8 +147,7 @@ class ModelOptions:
 
         A fetch says in the log how far it is, or on standard error without a `log`.
         """
-        values = {each.name: getattr(self.graph, each.name) for each in fields(self.graph)}
-        spec = find_model(local_model(self.model, log=log), trust=self.trust, **values)
+        spec = self.graph.find(local_model(self.model, log=log), trust=self.trust)
         # A .keras file is read within milliseconds. For an .h5 file that takes a process, so its conversion
         # does it.
         if spec.path.is_file() and file_format(spec.path) is ModelFormat.KERAS:

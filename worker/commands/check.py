@@ -21,8 +21,9 @@ from tfleet.worker.inference.batch_sizes import batch_sizes
 from tfleet.worker.inference.errors import BadInputError
 from tfleet.worker.inference.load import before_tensorflow
 from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.graph_options import GraphOptions, graph_options, trust_option
 from tfleet.worker.model.model_path import ModelPath, ModelUrl
-from tfleet.worker.options import GraphOptions, ModelOptions, graph_options
+from tfleet.worker.options import ModelOptions
 
 if TYPE_CHECKING:
     from tfleet.worker.commands.check_report import CheckReport, ExampleCheck
@@ -37,7 +38,7 @@ _LARGEST_BATCH = 8
 @click.argument("examples", nargs=-1, metavar="[EXAMPLE]...", type=click.Path(path_type=Path, exists=True))
 @graph_options
 @options_as(GraphOptions, "graph")
-@click.option("--trust", is_flag=True, help="Run Python code that is part of the model.")
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(
     path: Path | ModelUrl | None,

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tfleet.discovery.options import options_as
 from tfleet.runtime.printable import printable
 from tfleet.worker.model.errors import ModelError
-from tfleet.worker.model.find import find_model, unread_files
+from tfleet.worker.model.find import unread_files
+from tfleet.worker.model.graph_options import GraphOptions, graph_options, trust_option
 from tfleet.worker.model.missing_ops import describe_missing, registered_ops
 from tfleet.worker.model.model_path import ModelPath, ModelUrl
 from tfleet.worker.model.remote_progress import local_model
@@ -30,19 +32,24 @@ _UNIT: Final = 1024
 
 @click.command(context_settings={"show_default": True})
 @click.argument("path", required=False, type=ModelPath())
+@graph_options
+@options_as(GraphOptions, "graph")
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show(path: Path | ModelUrl | None, as_json: bool) -> None:
+def show(path: Path | ModelUrl | None, graph: GraphOptions, trust: bool, as_json: bool) -> None:
     """Print what a model is, without loading it: its signatures, and what was found out about it.
 
     PATH is what `tfleet worker --model` takes; without it, the model that comes with tfleet is shown.
-    TensorFlow is not imported: `tfleet model check` says whether the model runs.
+    TensorFlow is not imported, and no code of the model runs, not even with --trust: `tfleet model check`
+    says whether the model runs. The other options are those of `tfleet worker`.
 
     \b
       tfleet model show flowers/1
       tfleet model show model.keras --json
+      tfleet model show graph.pb --labels labels.txt --input-mean 127 --input-std 128
     """
     try:
-        report = look_at(find_model(local_model(path)))
+        report = look_at(graph.find(local_model(path), trust=trust))
     except ModelError as error:
         click.echo(printable(f"tfleet model show: {error}"), err=True)
         sys.exit(2)

@@ -111,6 +111,24 @@ def test_a_model_without_a_signature_says_so(tmp_path: Path) -> None:
     assert "call it" not in output
 
 
+def test_the_options_of_a_worker_describe_the_model(tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "graph.pb", pixel_graph)
+    (tmp_path / "names.txt").write_text("red\ngreen\nblue\n")
+    described = ("--labels", tmp_path / "names.txt", "--input-mean", "127", "--input-std", "128")
+    assert "refused " in _show(graph).output
+    lines = _show(graph, *described).output.splitlines()
+    assert "labels      3: red, green, blue  (from the labels file)" in lines
+    assert not [line for line in lines if line.startswith("refused")]
+
+
+def test_with_trust_code_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    model = write_keras(
+        tmp_path / "m.keras", sequential({"class_name": "Lambda", "config": {"name": "double"}})
+    )
+    assert "is Python code" in _show(model).output
+    assert "refused" not in _show(model, "--trust").output
+
+
 def test_another_tag_is_named(tmp_path: Path) -> None:
     model = write_saved_model(tmp_path / "m")
     (model / "model.toml").write_text('[model]\ntags = ["train"]\n')
@@ -149,16 +167,12 @@ def test_it_takes_half_a_second_and_no_tensorflow(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert used.ru_utime + used.ru_stime < 0.5, "CPU seconds"
     code = (
-        "import sys; from tfleet.worker.model.commands.show import show; show.callback(sys.argv[1], False);"
+        "import sys; from tfleet.worker.model.commands.show import show;"
+        "show.main([sys.argv[1]], standalone_mode=False);"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'flask')))"
     )
     subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            code.replace("sys.argv[1]", "__import__('pathlib').Path(sys.argv[1])"),
-            str(model),
-        ],
+        [sys.executable, "-c", code, str(model)],
         check=True,
         stdout=subprocess.DEVNULL,
     )
