@@ -310,6 +310,17 @@ def test_a_false_batch_model_gets_one_image_at_a_time(
     assert [int(row.argmax()) for row in classifier.run(images)] == [0, 1, 2]
 
 
+def test_small_scores_that_mix_run_one_by_one(tmp_path: Path, load: Callable[..., Classifier]) -> None:
+    def graph() -> None:
+        image = tf.compat.v1.placeholder(tf.float32, [None, SIZE, SIZE, 3], name="image")
+        shares = tf.reduce_mean(image, [1, 2])
+        tf.multiply(shares - tf.reduce_mean(shares, 0), 1e-3, name="shares")
+
+    classifier = load(write_model(tmp_path / "m" / "1", graph))
+    classifier.warm_up((1, 2, 4))
+    assert classifier.batch_sizes == (1,)
+
+
 def test_a_model_that_does_not_load_leaves_no_session_behind(tmp_path: Path) -> None:
     sessions = _Sessions()
     spec = find_model(write_model(tmp_path / "m" / "1", manifest=MANIFEST.replace("image", "nothing")))
