@@ -49,6 +49,8 @@ def clients_of(pid: int, proxy: Address) -> int:
 
 async def test_killing_a_listener_and_stopping_loses_no_request(registry: str, model: Path) -> None:
     async with fleet(registry, model, "--listeners", "2", workers=2) as running:
+        # One may start later than the other, and a connection stays where it was accepted.
+        await eventually(lambda: asyncio.to_thread(listening, running.proxy), wanted=lambda found: found == 2)
         async with SteadyLoad(running.proxy.url, rate=RATE) as load:
             load.hold(HELD)
             await load.sent(REQUESTS // 4)
