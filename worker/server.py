@@ -7,6 +7,7 @@ before the fleet knows of the drain; after that, requests on kept connections ar
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
@@ -14,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from types import FrameType
@@ -69,6 +71,7 @@ class StopSignal:
         self._asked = threading.Event()
         self._failed = False
         self._ending = False
+        self._deferring = False
         self._lifecycle = lifecycle
         for signum in _SIGNALS:
             signal.signal(signum, self._on_signal)
@@ -97,6 +100,19 @@ class StopSignal:
             pass
         self.exit_if_failed()
 
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Raise SystemExit at the end of the block for a signal that comes within it.
+
+        A thread that is started when the exception comes would not be known yet, and keep the process.
+        """
+        self._deferring = True
+        yield
+        self._deferring = False
+        if self._asked.is_set():
+            self._ending = True
+            sys.exit(int(self._failed))
+
     def finish_undisturbed(self) -> None:
         """Let no later signal raise SystemExit: it would leave threads behind, and these keep the process.
 
@@ -114,10 +130,12 @@ class StopSignal:
         self.exit_if_failed()
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        if self._lifecycle.state is LifecycleState.STARTING and not self._ending:
-            self._ending = True
-            sys.exit(int(self._failed))
+        # In any case: a library may suppress the exception, and then the worker drains once it is ready.
         self._asked.set()
+        if self._deferring or self._ending or self._lifecycle.state is not LifecycleState.STARTING:
+            return
+        self._ending = True
+        sys.exit(int(self._failed))
 
 
 def serve(settings: WorkerSettings) -> None:
@@ -143,14 +161,12 @@ def serve(settings: WorkerSettings) -> None:
     memory = MemoryTrimmer()
     decoders = DecoderPool(COMMAND, settings.decoding.pool_limits, log=log)
     metrics.include(DecoderMetrics(decoders))
-    classify = Classify(lifecycle, metrics, settings.decoding.image_limits, decoders=decoders, memory=memory)
-    limits = replace(InputLimits(), body_bytes=settings.http.body_limits.max_bytes)
-    predictions = Predictions(instance, lifecycle, classify, Predict(lifecycle, metrics, limits, memory))
-    app = make_app(
-        WorkerIdentity(instance, addresses, lifecycle), predictions, metrics, stop.ask, settings.http.cors
-    )
-    admission = server.start(app, instance.id, refusals(instance, metrics), settings.http.cors, stop.fail)
+    predictions = _predictions(settings, instance, lifecycle, metrics, decoders, memory)
+    identity, cors = WorkerIdentity(instance, addresses, lifecycle), settings.http.cors
+    app = make_app(identity, predictions, metrics, stop.ask, cors)
     try:
+        with stop.deferred():
+            admission = server.start(app, instance.id, refusals(instance, metrics), cors, stop.fail)
         _include_server(metrics, server, admission)
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         registration.begin()
@@ -180,6 +196,19 @@ def serve(settings: WorkerSettings) -> None:
     model.close()
     log.info("worker stopped", unfinished=unfinished)
     stop.end()
+
+
+def _predictions(
+    settings: WorkerSettings,
+    instance: Instance,
+    lifecycle: Lifecycle,
+    metrics: WorkerMetrics,
+    decoders: DecoderPool,
+    memory: MemoryTrimmer,
+) -> Predictions:
+    classify = Classify(lifecycle, metrics, settings.decoding.image_limits, decoders=decoders, memory=memory)
+    limits = replace(InputLimits(), body_bytes=settings.http.body_limits.max_bytes)
+    return Predictions(instance, lifecycle, classify, Predict(lifecycle, metrics, limits, memory))
 
 
 def _load(inference: InferenceSettings, metrics: WorkerMetrics, log: Any) -> LoadedModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -104,14 +105,15 @@ async def test_chunks_of_one_byte_delay_no_other(serving: ServerFactory) -> None
     bomb = CHUNKED + b"1\r\nx\r\n" * _MANY_CHUNKS + b"0\r\n\r\n"
     async with serving(ServerOptions()) as server, contextlib.AsyncExitStack() as stack:
         senders = [await stack.enter_async_context(_sender(server.address, bomb)) for _ in range(4)]
-        longest_s, loop = 0.0, asyncio.get_running_loop()
+        delays_s, loop = list[float](), asyncio.get_running_loop()
         while any(sender.poll() is None for sender in senders):
             began_s = loop.time()
             await is_served(server.address)
-            longest_s = max(longest_s, loop.time() - began_s)
+            delays_s.append(loop.time() - began_s)
         assert [sender.returncode for sender in senders] == [0] * len(senders)
-        # One connection after the other, all that had come of each at once, took over a second.
-        assert longest_s < 0.8
+        # It is 0.2 s at most on an idle machine. One connection after the other, all that had come of each at
+        # once, took over a second. The median, since one of them may be a busy machine's.
+        assert statistics.median(delays_s) < 0.4
 
 
 async def test_chunk_lines_without_end_are_refused(serving: ServerFactory) -> None:

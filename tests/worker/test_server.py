@@ -181,6 +181,25 @@ def _serves_colours(worker: Worker) -> None:
         assert best(worker.address(), colour) == colour
 
 
+def test_a_signal_waits_for_the_http_server_to_start() -> None:
+    """An exception before its thread is known would leave the thread behind, and so the process."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    started = []
+
+    def start() -> None:
+        with StopSignal(Lifecycle()).deferred():
+            signal.raise_signal(signal.SIGTERM)
+            started.append(True)
+
+    try:
+        with pytest.raises(SystemExit, match="0"):
+            start()
+        assert started
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
 def test_no_signal_interrupts_the_end_of_a_start() -> None:
     before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
     try:
