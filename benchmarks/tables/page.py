@@ -13,7 +13,6 @@ ROWS: Final = 4096
 CONNECTIONS: Final = 32
 WORKER: Final = "worker"
 _JSON_BAR: Final = 3.0
-_ARROW_BAR: Final = 0.8
 _ARROW_BAR_MS: Final = 1.5
 
 
@@ -42,7 +41,6 @@ class TableFigures:
 def table_page(figures: TableFigures, options: str, packages: str) -> str:
     """Markdown. `packages` are those measured, with their versions."""
     ratio = figures.singles[WORKER] / figures.best_peer
-    share = figures.arrow.rows_per_s / figures.session.rows_per_s
     more_ms = figures.arrow.cpu_ms - figures.session.cpu_ms
     lines = [
         "# Tables",
@@ -66,7 +64,6 @@ def table_page(figures: TableFigures, options: str, packages: str) -> str:
         "| bar | needed | measured |",
         "|---|---|---|",
         f"| JSON rows/s, over LitServe's best setting | {_JSON_BAR:g} | {ratio:.2f} |",
-        f"| Arrow rows/s, over the session's | {_ARROW_BAR:g} | {share:.2f} |",
         f"| CPU of an Arrow body above the session's, ms | {_ARROW_BAR_MS:g} | {more_ms:.2f} |",
         "",
     ]

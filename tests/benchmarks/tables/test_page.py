@@ -10,5 +10,4 @@ def test_the_best_setting_of_the_peer_counts() -> None:
 def test_the_page_has_each_bar_with_its_figure() -> None:
     lines = table_page(FIGURES, "--rounds 3", "litserve 1").splitlines()
     assert "| JSON rows/s, over LitServe's best setting | 3 | 3.00 |" in lines
-    assert "| Arrow rows/s, over the session's | 0.8 | 0.80 |" in lines
     assert "| CPU of an Arrow body above the session's, ms | 1.5 | 1.50 |" in lines
