@@ -37,7 +37,7 @@ def take_options(kind: type[_T], values: dict[str, Any], *, prefix: str = "") ->
     metadata `options` is a dataclass of further parameters.
     """
     taken: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type] # each kind is a dataclass
         if (nested := field.metadata.get(OPTIONS)) is not None:
             taken[field.name] = take_options(nested, values, prefix=prefix)
         elif prefix + field.name in values:

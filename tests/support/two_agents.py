@@ -58,7 +58,7 @@ def two_agents() -> Iterator[tuple[Address, Address]]:
             stack.callback(process.kill)
             found.append(Address(host, http))
         for address in found:
-            eventually_sync(lambda address=address: serves(address), timeout_s=_START_S)  # type: ignore[misc]
+            eventually_sync(lambda address=address: serves(address), timeout_s=_START_S)  # type: ignore[misc] # mypy can't infer a lambda with a default
         server, client = found
         yield server, client
 

@@ -81,13 +81,13 @@ def _report(spec: ModelSpec, examples: tuple[Path, ...]) -> tuple[CheckReport, l
     logger: Any = structlog.get_logger()
     spec = before_tensorflow(spec, logger)
     # These import TensorFlow, which takes seconds: what can be told before is told before.
-    from tfleet.worker.api.protocols.example_body import read_example  # noqa: PLC0415
-    from tfleet.worker.commands.check_report import (  # noqa: PLC0415
+    from tfleet.worker.api.protocols.example_body import read_example  # noqa: PLC0415 - only a check needs it
+    from tfleet.worker.commands.check_report import (  # noqa: PLC0415 - it imports TensorFlow
         CheckReport,
         check_signatures,
         resident_mib,
     )
-    from tfleet.worker.inference.open_model import load_model  # noqa: PLC0415
+    from tfleet.worker.inference.open_model import load_model  # noqa: PLC0415 - it imports TensorFlow
 
     before_mib, began_s = resident_mib(), time.perf_counter()
     with closing(load_model(spec, read_body=read_example)) as model:
