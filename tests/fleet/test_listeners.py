@@ -1,6 +1,7 @@
 """A proxy of two processes loses what a killed one held, and nothing else; and nothing when it is stopped."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -41,8 +42,10 @@ def clients_of(pid: int, proxy: Address) -> int:
     """How many connections of clients a listener holds, with those that none has accepted yet (inode 0)."""
     inodes = {"0"}
     for one in Path(f"/proc/{pid}/fd").iterdir():
-        if (link := str(one.readlink())).startswith("socket:["):
-            inodes.add(link[8:-1])
+        # The listener goes on working: a file that was listed may be closed before its link is read.
+        with contextlib.suppress(FileNotFoundError):
+            if (link := str(one.readlink())).startswith("socket:["):
+                inodes.add(link[8:-1])
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[1].endswith(f":{proxy.port:04X}") and row[3] == "01" and row[9] in inodes for row in rows)
 
