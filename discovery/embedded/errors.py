@@ -53,6 +53,15 @@ class IncompleteError(RefusedRequestError):
     status = 500
 
 
+class BadNumberError(RefusedRequestError):
+    """An option is no number of 64 bits. Consul 1.8 answers 500 with the text of Go's ParseUint."""
+
+    status = 500
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(f"strconv.ParseUint: parsing {json.dumps(text[:40])}: {reason}")
+
+
 class WrongDatacenterError(RefusedRequestError):
     """The request names another datacenter: 500 in Consul, too."""
 

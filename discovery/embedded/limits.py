@@ -39,6 +39,18 @@ class HttpCheckLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyValueLimits:
+    """How much the key-value store holds. One value has at most the bytes of a request's body.
+
+    A plan has some hundred bytes, and there is one for each model.
+    """
+
+    keys: int = 4_096
+    key_chars: int = 1_024
+    total_bytes: int = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryHttpLimits:
     """How many requests may wait, and how large and slow the body of one may be."""
 
@@ -58,4 +70,5 @@ class RegistryLimits:
 
     catalog: CatalogLimits = CatalogLimits()
     http_checks: HttpCheckLimits = HttpCheckLimits()
+    key_values: KeyValueLimits = KeyValueLimits()
     http: RegistryHttpLimits = RegistryHttpLimits()

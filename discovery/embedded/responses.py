@@ -25,16 +25,28 @@ def text(status: int, line: str, headers: Mapping[str, str] | None = None) -> we
 
 def document(value: object, *, index: int | None = None) -> web.Response:
     """Return a JSON response; with an index, with the headers of the catalog's answers."""
-    headers = {}
-    if index is not None:
-        headers = {
-            "X-Consul-Index": str(max(index, 1)),  # never 0: a client that waits on 0 does not wait
-            "X-Consul-KnownLeader": "true",
-            "X-Consul-LastContact": "0",
-            "X-Consul-Effective-Consistency": "leader",
-        }
+    headers = {} if index is None else _read_headers(index)
     body = json.dumps(value, separators=(",", ":")).encode()
     return web.Response(body=body, content_type="application/json", headers=headers)
+
+
+def no_such_key(index: int) -> web.Response:
+    """Return Consul's response to a read of a key that does not exist."""
+    return web.Response(status=404, headers=_read_headers(index))
+
+
+def raw_value(value: bytes, index: int) -> web.Response:
+    """Return the value of a key as it is."""
+    return web.Response(body=value, content_type="text/plain", headers=_read_headers(index))
+
+
+def _read_headers(index: int) -> dict[str, str]:
+    return {
+        "X-Consul-Index": str(max(index, 1)),  # never 0: a client that waits on 0 does not wait
+        "X-Consul-KnownLeader": "true",
+        "X-Consul-LastContact": "0",
+        "X-Consul-Effective-Consistency": "leader",
+    }
 
 
 def agent_service(service: Service) -> Document:

@@ -17,6 +17,7 @@ from tfleet.discovery.embedded.agent_api import AgentAPI
 from tfleet.discovery.embedded.catalog_api import CatalogAPI
 from tfleet.discovery.embedded.check_targets import addresses_of
 from tfleet.discovery.embedded.errors import RefusedRequestError
+from tfleet.discovery.embedded.kv_api import KeyValueAPI
 from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import Node
 from tfleet.discovery.embedded.state import RegistryState
@@ -66,7 +67,9 @@ def make_registry(
         client_max_size=agent.limits.http.body_bytes,
     )
     app[AGENT] = agent
-    app.add_routes([*AgentAPI(agent).routes(), *CatalogAPI(agent, first_index=first_index).routes()])
+    app.add_routes(AgentAPI(agent).routes())
+    app.add_routes(CatalogAPI(agent, first_index=first_index).routes())
+    app.add_routes(KeyValueAPI(agent).routes())
     app.cleanup_ctx.append(_running)
     app.on_shutdown.append(_close)
     app.on_response_prepare.append(_signed)

@@ -1,4 +1,4 @@
-"""The running registry: the catalog, its timer, its HTTP checks and its blocking queries."""
+"""The running registry: catalog, key-value store, timer, HTTP checks and blocking queries."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tfleet.discovery.embedded.blocking_queries import BlockingQueries
 from tfleet.discovery.embedded.catalog import Catalog
 from tfleet.discovery.embedded.check_targets import addresses_of
 from tfleet.discovery.embedded.http_checks import HttpChecks
+from tfleet.discovery.embedded.key_values import KeyValues
 from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import Node, Status
 
@@ -23,8 +24,8 @@ _MIN_SLEEP_S: Final = 0.01
 class RegistryState:
     """Has one timer while anything can expire, and one task for each HTTP check.
 
-    Call `settle` after each change of the catalog. Call `open` and `close` in the event loop that serves
-    it; a closed state is not opened again.
+    Call `settle` after each change of the catalog or of the keys. Call `open` and `close` in the event loop
+    that serves it; a closed state is not opened again.
     """
 
     def __init__(
@@ -40,15 +41,17 @@ class RegistryState:
         self.node = node
         self.limits = limits
         self.catalog = Catalog(limits=limits, first_index=first_index)
+        self.key_values = KeyValues(first_index)
         self.watchers = BlockingQueries(limits.http.blocking_queries, gone_check_s=limits.http.gone_check_s)
         self.http_checks = HttpChecks(self._probed, limits, look_up)
-        self._notified_index = first_index
+        self._notified_indexes = (first_index, first_index)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = math.inf
 
     def __repr__(self) -> str:
-        return f"<RegistryState {self.catalog!r} {self.watchers!r} timer={self._timer is not None}>"
+        timer = self._timer is not None
+        return f"<RegistryState {self.catalog!r} {self.key_values!r} {self.watchers!r} {timer=}>"
 
     def open(self) -> None:
         """Start timers and checks."""
@@ -72,8 +75,9 @@ class RegistryState:
     def settle(self) -> None:
         """After a change: update the HTTP checks, wake blocking queries, set the timer."""
         self.http_checks.run_exactly(self.catalog.probes)
-        if self.catalog.index != self._notified_index:
-            self._notified_index = self.catalog.index
+        indexes = (self.catalog.index, self.key_values.index)
+        if indexes != self._notified_indexes:
+            self._notified_indexes = indexes
             self.watchers.wake_waiters()
         due = self.catalog.due
         if self._loop and due < self._timer_due:

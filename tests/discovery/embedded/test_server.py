@@ -178,7 +178,7 @@ async def test_catalog_deregistration_needs_a_service() -> None:
 
 async def test_unknown_path_says_why() -> None:
     async with _served() as server:
-        assert await server.get("/v1/kv/x") == (
+        assert await server.get("/v1/session/list") == (
             404,
             "not in the part of Consul's API that the embedded registry speaks",
         )
