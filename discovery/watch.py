@@ -22,7 +22,8 @@ from typing import Any, Final
 
 import structlog
 
-from tfleet.discovery.consul.health import WAIT_S, Health, HealthResponse, next_index
+from tfleet.discovery.consul.health import Health, HealthResponse
+from tfleet.discovery.consul.http_client import WAIT_S, next_index
 from tfleet.discovery.contact import LastContact
 from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.instance import RejectedEntry

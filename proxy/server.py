@@ -17,7 +17,8 @@ from aiohttp import web
 
 from tfleet.contract.address import Address
 from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, PREDICT_PATH
-from tfleet.discovery.consul.health import WAIT_S, ConsulHealth
+from tfleet.discovery.consul.health import ConsulHealth
+from tfleet.discovery.consul.http_client import WAIT_S
 from tfleet.discovery.embedded import make_registry
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import ServiceList

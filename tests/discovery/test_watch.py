@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tfleet.contract.address import Address
-from tfleet.discovery.consul.health import HealthResponse, next_index
+from tfleet.discovery.consul.health import HealthResponse
+from tfleet.discovery.consul.http_client import next_index
 from tfleet.discovery.errors import RegistryError, RegistryUnavailableError
 from tfleet.discovery.instance import Instance, RejectedEntry
 from tfleet.discovery.listing import ServiceList

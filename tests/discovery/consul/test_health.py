@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tests.support.canned_server import canned, http, nobody
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.agent import ConsulAgent
-from tfleet.discovery.consul.health import ConsulHealth, HealthResponse, answer_timeout_s, next_index
+from tfleet.discovery.consul.health import ConsulHealth, HealthResponse
 from tfleet.discovery.consul.health_json import parse_service_list
+from tfleet.discovery.consul.http_client import answer_timeout_s, next_index
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError, RegistryUnavailableError
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import ServiceList
