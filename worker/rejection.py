@@ -10,6 +10,7 @@ class Rejection(StrEnum):
 
     QUEUE_REQUESTS = "queue-requests"
     QUEUE_BYTES = "queue-bytes"
+    INPUT_BYTES = "input-bytes"
     DECODERS_BUSY = "decoders-busy"
     NO_DECODER = "no-decoder"
     DEADLINE = "deadline"

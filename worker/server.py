@@ -38,12 +38,13 @@ from tfleet.runtime.backoff import Backoff
 from tfleet.worker.address.addresses import WorkerAddresses, why_untested
 from tfleet.worker.api.app import WorkerIdentity, make_app
 from tfleet.worker.api.classify import Classify
+from tfleet.worker.api.input_budget import InputBudget
 from tfleet.worker.api.middleware import refusals
 from tfleet.worker.api.model_page import is_stateful
 from tfleet.worker.api.model_routes import Predictions
 from tfleet.worker.api.predict import Predict
 from tfleet.worker.api.protocols.example_body import read_example
-from tfleet.worker.api.protocols.native import InputLimits
+from tfleet.worker.api.protocols.native.limits import TIMES_BODY_BYTES
 from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.decoders.metrics import DecoderMetrics
 from tfleet.worker.image.isolated_decode import COMMAND
@@ -207,8 +208,10 @@ def _predictions(
     memory: MemoryTrimmer,
 ) -> Predictions:
     classify = Classify(lifecycle, metrics, settings.decoding.image_limits, decoders=decoders, memory=memory)
-    limits = replace(InputLimits(), body_bytes=settings.http.body_limits.max_bytes)
-    return Predictions(instance, lifecycle, classify, Predict(lifecycle, metrics, limits, memory))
+    http = settings.http
+    budget = InputBudget(TIMES_BODY_BYTES * http.queue_limits.max_bytes)
+    predict = Predict(lifecycle, metrics, http.body_limits.max_bytes, budget, memory)
+    return Predictions(instance, lifecycle, classify, predict)
 
 
 def _load(inference: InferenceSettings, metrics: WorkerMetrics, log: Any) -> LoadedModel:

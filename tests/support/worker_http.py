@@ -13,9 +13,9 @@ from tfleet.discovery.instance import Instance
 from tfleet.worker.address.addresses import WorkerAddresses
 from tfleet.worker.api.app import WorkerIdentity, make_app
 from tfleet.worker.api.classify import Classify
+from tfleet.worker.api.input_budget import InputBudget
 from tfleet.worker.api.model_routes import Predictions
 from tfleet.worker.api.predict import Predict
-from tfleet.worker.api.protocols.native import InputLimits
 from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.decoders.metrics import DecoderMetrics
 from tfleet.worker.image.isolated_decode import COMMAND
@@ -29,6 +29,7 @@ from tfleet.worker.wsgi.incoming_body import BodyLimits
 from tfleet.worker.wsgi.server import WsgiServer
 
 MAX_BODY_BYTES = 1_000_000
+MAX_INPUT_BYTES = 2**29
 QUEUE_LIMITS = QueueLimits()
 
 
@@ -40,6 +41,7 @@ def serving(
     queue_limits: QueueLimits = QUEUE_LIMITS,
     check_ticket: CheckTicket | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
+    max_input_bytes: int = MAX_INPUT_BYTES,
     cors: Cors = CORS_OFF,
     name: str = "efficientnet-lite0",
 ) -> Iterator[tuple[Address, Lifecycle]]:
@@ -65,7 +67,8 @@ def serving(
     metrics.include(DecoderMetrics(decoders))
     metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
     classify = Classify(lifecycle, metrics, limits, decoders=decoders, memory=memory)
-    predict = Predict(lifecycle, metrics, InputLimits(), memory)
+    budget = InputBudget(max_input_bytes)
+    predict = Predict(lifecycle, metrics, max_body_bytes, budget, memory)
     predictions = Predictions(instance, lifecycle, classify, predict)
     app = make_app(
         WorkerIdentity(instance, addresses, lifecycle), predictions, metrics, lifecycle.drain, cors

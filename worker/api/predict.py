@@ -16,6 +16,7 @@ from flask import Request
 
 from tfleet.contract.names import TICKET_QUERY
 from tfleet.contract.problem import Problem, ProblemError
+from tfleet.worker.api.input_budget import InputBudget
 from tfleet.worker.api.labels import label_rows
 from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.api.protocols.native import (
@@ -57,11 +58,17 @@ class Predict:
     """Answers requests for predictions from tables, text and tensors, and measures their stages."""
 
     def __init__(
-        self, lifecycle: Lifecycle, metrics: WorkerMetrics, limits: InputLimits, memory: MemoryTrimmer
+        self,
+        lifecycle: Lifecycle,
+        metrics: WorkerMetrics,
+        max_body_bytes: int,
+        budget: InputBudget,
+        memory: MemoryTrimmer,
     ) -> None:
         self._lifecycle = lifecycle
         self._metrics = metrics
-        self._limits = limits
+        self._limits = InputLimits.of(max_body_bytes, budget.reserve)
+        self._budget = budget
         self._memory = memory
 
     @property
@@ -77,6 +84,14 @@ class Predict:
 
         Raises RejectedError (nothing was computed) and ProblemError.
         """
+        try:
+            return self._answer(request, choose)
+        finally:
+            self._budget.release()
+
+    def _answer(
+        self, request: Request, choose: Callable[[LoadedModel], Signature]
+    ) -> tuple[PredictionBody, StageTimes]:
         model, turn = take_turn(request, self._lifecycle)
         signature = choose(model)
         media_type = answer_type(request.headers.get("Accept"))
@@ -106,6 +121,7 @@ class Predict:
             batch=found.batch,
         )
         self._metrics.classified(timing)
+        self._limits.check_outputs(sum(array.nbytes for array in found.outputs.values()))
         if scores is not None:
             (output,) = found.outputs.values()
             return PredictionBody(

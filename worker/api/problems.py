@@ -31,6 +31,12 @@ _QUEUE_FULL = "this worker is overloaded: send the request again after Retry-Aft
 _REJECTIONS: Mapping[Rejection, Problem] = {
     Rejection.QUEUE_REQUESTS: Problem(429, f"{_QUEUE_FULL}; see --max-queue", retry_after_s=1),
     Rejection.QUEUE_BYTES: Problem(429, f"{_QUEUE_FULL}; see --max-queue-bytes", retry_after_s=1),
+    Rejection.INPUT_BYTES: Problem(
+        429,
+        "this worker is busy with large inputs: send the request again after Retry-After, to another worker, "
+        "or with fewer rows; it has eight times --max-queue-bytes for the inputs of all requests together",
+        retry_after_s=1,
+    ),
     Rejection.DECODERS_BUSY: Problem(
         429,
         "this worker is busy decoding large images: send the image again after Retry-After, or send a "

@@ -154,6 +154,7 @@ class _Reading:
     def _count_bytes(self, size: int) -> None:
         self._bytes_so_far += size
         self._limits.check_together(self._bytes_so_far)
+        self._limits.reserve(size)
 
 
 def _numbers(array: pa.Array) -> Array:

@@ -76,6 +76,7 @@ def check_stream(body: bytes, columns: int, limits: InputLimits) -> int:
             )
     except struct.error as error:  # an offset that points outside the metadata
         raise _broken("a message's metadata is cut off") from error
+    limits.reserve(declared.inflated)
     return declared.rows
 
 

@@ -32,9 +32,10 @@ def decode(
     """The inputs in a request's body. `columns` names the places in the vector of a table with one input.
 
     Raises ProblemError: 400 for what is wrong in the body, 413 for a body over a limit, 415 for one of
-    another type; ValueError for columns that do not fit the signature.
+    another type; ValueError for columns that do not fit the signature; and what `limits.reserve` raises.
     """
     limits.check_body(len(body))
+    limits.reserve(len(body))
     layout = row_layout(signature, columns)
     if not body:
         raise bad_input(

@@ -21,6 +21,8 @@ from tfleet.worker.api.protocols.native.text_cells import parse_texts
 
 _BOM: Final = "\ufeff"
 _HEADER: Final = "the CSV header"
+_CELL_BYTES: Final = 100  # a str without its characters, its places in lists, and a number
+_TEXT_BYTES: Final = 8  # a character in a str and in StringIO, four bytes each
 
 
 def decode_csv(body: bytes, layout: RowLayout, limits: InputLimits) -> DecodedInputs:
@@ -33,6 +35,7 @@ def decode_csv(body: bytes, layout: RowLayout, limits: InputLimits) -> DecodedIn
             "fewer rows at "
             "once, or an Arrow stream"
         )
+    limits.reserve(cells * _CELL_BYTES + _TEXT_BYTES * len(body))
     try:
         text = body.decode()
     except UnicodeDecodeError as error:

@@ -29,6 +29,9 @@ _BOM: Final = b"\xef\xbb\xbf"
 _ESCAPED_COLON: Final = b"\\u003"  # or ; < = > ?
 _NO_JSON: Final = re.compile(rb"NaN|Infinity")
 _MAX_REASON: Final = 120
+# What is taken while a document is read: a number, its places in lists, and its place in an array.
+_VALUE_BYTES: Final = 64
+_OBJECT_BYTES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ def _check_cost(body: bytes, limits: InputLimits) -> None:
             "allowed: send "
             "fewer rows at once, or an Arrow stream"
         )
+    limits.reserve(values * _VALUE_BYTES + objects * _OBJECT_BYTES + 2 * len(body))
 
 
 def _not_json(reason: str) -> Exception:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
+from tfleet.contract.names import MAX_BODY_BYTES
 from tfleet.worker.api.protocols.native.problems import too_large
 
-_MIB: Final = 2**20
+TIMES_BODY_BYTES: Final = 8
+"""What a body may become, in bytes of the largest one: an int8 for an input of float64 takes eight times as
+much."""
+
+
+def _without_budget(size: int) -> None:
+    """What is decoded outside a worker shares its memory with no other request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +27,25 @@ class InputLimits:
     strings of any form, and what an answer writes one by one. Each takes about 40 bytes while it is parsed,
     and a tenth of a microsecond or more.
     `json_objects` counts braces: an object takes over 200 bytes.
-    `tensor_bytes` holds for all inputs together, as the session gets them, and for what a compressed body
-    becomes.
+    `tensor_bytes` holds for all inputs together, as the session gets them, for what a compressed body
+    becomes, and for all outputs together.
+    `reserve` is called with the bytes that something is about to take, each time in addition to those before.
+    It may raise; see input_budget.py.
     """
 
-    body_bytes: int = 32 * _MIB
+    body_bytes: int = MAX_BODY_BYTES
     rows: int = 65_536
-    tensor_bytes: int = 256 * _MIB
+    tensor_bytes: int = TIMES_BODY_BYTES * MAX_BODY_BYTES
     values: int = 2_097_152
     json_objects: int = 262_144
     csv_cells: int = 1_048_576
     arrow_batches: int = 4_096
+    reserve: Callable[[int], None] = _without_budget
+
+    @classmethod
+    def of(cls, max_body_bytes: int, reserve: Callable[[int], None] = _without_budget) -> Self:
+        """The limits of a worker that takes bodies of so many bytes."""
+        return cls(max_body_bytes, tensor_bytes=TIMES_BODY_BYTES * max_body_bytes, reserve=reserve)
 
     def check_body(self, size: int) -> None:
         """Raise ProblemError (413) for a body of more bytes than allowed."""
@@ -77,9 +92,21 @@ class InputLimits:
                 "at once"
             )
 
+    def check_outputs(self, size: int) -> None:
+        """Raise ProblemError (413) for outputs that together have more bytes than allowed."""
+        if size > self.tensor_bytes:
+            raise too_large(
+                f"the model's outputs take {size} bytes, more than the {self.tensor_bytes} allowed: send "
+                "fewer rows at once, or smaller ones"
+            )
+
     def check_tensor(self, shape: Sequence[int], item_bytes: int) -> None:
-        """Raise ProblemError (413) for a tensor that alone has more bytes than all inputs may have."""
-        if math.prod(shape) * item_bytes > self.tensor_bytes:
+        """Raise ProblemError (413) for a tensor that alone has more bytes than all inputs may have.
+
+        A dimension of 0 counts as 1: a tensor of shape [0, 2**40] is empty, but a sum over its first
+        dimension is not, and NumPy cannot hold it either.
+        """
+        if math.prod(size or 1 for size in shape) * item_bytes > self.tensor_bytes:
             raise too_large(
                 f"a tensor of shape {list(shape)} takes more than the {self.tensor_bytes} bytes "
                 "allowed: send "

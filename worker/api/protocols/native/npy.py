@@ -51,6 +51,7 @@ _FORTRAN: Final = re.compile(r"'fortran_order'\s*:\s*True")
 _NUMBER: Final = re.compile(r"\d+")
 _MOST_DIMENSIONS: Final = 32
 _UCS4: Final = 4
+_STRING_BYTES: Final = 100  # a str and a bytes object without their characters
 
 
 def decode_npy(body: bytes, layout: RowLayout, limits: InputLimits) -> DecodedInputs:
@@ -110,7 +111,9 @@ def _decoded(contents: Mapping[str, memoryview], layout: RowLayout, limits: Inpu
     for info in infos:
         arrays[info.name] = _read(contents[info.name], info, limits)
     # Before they are converted: int8 for an input of float64 becomes eight times as many bytes.
-    limits.check_together(sum(arrays[info.name].size * numpy_dtype(info).itemsize for info in infos))
+    sizes = {info: arrays[info.name].size * numpy_dtype(info).itemsize for info in infos}
+    limits.check_together(sum(sizes.values()))
+    limits.reserve(sum(sizes[info] for info in infos if arrays[info.name].dtype != numpy_dtype(info)))
     if not layout.has_rows or not layout.extras.isdisjoint(contents):
         inputs = {info.name: _whole(arrays[info.name], info) for info in infos}
         return DecodedInputs(inputs, 1, whole=True)
@@ -192,13 +195,14 @@ def _read(content: memoryview, info: TensorInfo, limits: InputLimits) -> Array:
             f"{letter}{size}, "
             f"and {len(content) - begin} are there"
         )
-    # Also what is empty, as NumPy cannot make a shape of [0, 10**18] either.
-    limits.check_tensor([size or 1 for size in shape], numpy_dtype(info).itemsize)
+    limits.check_tensor(shape, numpy_dtype(info).itemsize)
     flat: Array = np.frombuffer(content, dtype, count, begin) if count else np.empty(0, dtype)
     if info.dtype == "string":
         limits.check_strings(count)
+        limits.reserve(count * _STRING_BYTES + 2 * flat.nbytes)
         flat = _text(flat, info)
     elif not dtype.isnative:
+        limits.reserve(flat.nbytes)
         flat = flat.astype(dtype.newbyteorder("="))
     return flat.reshape(shape, order="F" if _FORTRAN.search(header) else "C")
 

@@ -70,7 +70,7 @@ def _members(body: bytes, expected: int, limits: InputLimits) -> list[tuple[str,
         if fields[3] & _ENCRYPTED:
             raise _broken("it is encrypted")
         data = _data(body, fields[16], packed)
-        content = _inflated(data, fields[4], plain, name)
+        content = _inflated(data, fields[4], plain, name, limits)
         if zlib.crc32(content) != fields[7]:
             raise _broken(f"the checksum of {quoted(name)} does not match")
         found.append((name, content))
@@ -85,11 +85,12 @@ def _data(body: bytes, offset: int, packed: int) -> memoryview:
     return memoryview(body)[begin : begin + packed]
 
 
-def _inflated(data: memoryview, method: int, size: int, name: str) -> memoryview:
+def _inflated(data: memoryview, method: int, size: int, name: str, limits: InputLimits) -> memoryview:
     if method == _STORED and len(data) == size:
         return data
     if method != _DEFLATED:
         raise _broken(f"{quoted(name)} is compressed in a way that is not read: use numpy.savez_compressed")
+    limits.reserve(size)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     content = inflater.decompress(data, size + 1)
     if len(content) != size or not inflater.eof:

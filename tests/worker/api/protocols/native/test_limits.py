@@ -29,6 +29,14 @@ WIDE = signature(info("a", "float64", (None,)), info("b", "float64", (None,)))
 
 LONG = pa.array(["x" * 1000]).dictionary_encode()
 SHARED = pa.array(["a", "a", "a"]).dictionary_encode()
+OPEN = signature(info("x", "float32", (None, None, None)))
+EMPTY = pa.Array.from_buffers(
+    pa.list_(pa.list_(pa.float32(), 1000), 0),
+    5,
+    [None],
+    children=[pa.FixedSizeListArray.from_arrays(pa.array([], pa.float32()), 1000)],
+)
+"""Five empty rows. A sum over their first dimension is not empty."""
 LISTS = pa.array([["a", "b"], ["c", "d"]])
 
 
@@ -82,6 +90,14 @@ LISTS = pa.array([["a", "b"], ["c", "d"]])
             {"tensor_bytes": 3000},
             "together take more than the 3000 bytes allowed",
         ),
+        (
+            arrow({"x": EMPTY}),
+            ARROW,
+            OPEN,
+            {"tensor_bytes": 4 * 5 * 1000 - 1},
+            "a tensor of shape [5, 0, 1000] takes more than the 19999 bytes",
+        ),
+        (npy(np.zeros((5, 0, 1000), np.float32)), NPY, OPEN, {"tensor_bytes": 19_999}, "shape [5, 0, 1000]"),
         (npz(BYTES), NPZ, WIDE, {"tensor_bytes": 400}, "together take more than"),
         (npy(np.zeros((2, 3))), NPY, VECTOR, {"rows": 1}, "the body has 2 rows"),
         (npy(np.zeros((2, 3))), NPY, VECTOR, {"tensor_bytes": 23}, "takes more than the 23 bytes"),
