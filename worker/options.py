@@ -5,12 +5,13 @@ drain.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from tfleet.contract.identifiers import escaped, is_label
 from tfleet.discovery.options import OPTIONS, cors_origin_option, drain_options, max_body_bytes_option
 from tfleet.worker.decoders.limits import DEFAULT_DECODE_TIMEOUT_S
 from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS
@@ -36,6 +37,16 @@ def model_options(command: _F) -> _F:
             metavar="PATH|URL",
             help="Model folder NAME/VERSION or NAME, SavedModel, Keras file or frozen graph (.pb), or the "
             "URL of one (http, s3, gs, ...).  [default: EfficientNet-Lite0]",
+        ),
+        click.option(
+            "--model-name",
+            callback=_label,
+            help="Name to serve the model under.  [default: that of its folder or file]",
+        ),
+        click.option(
+            "--model-version",
+            callback=_label,
+            help="Version to serve the model as.  [default: that of its folder, else 0]",
         ),
         graph_options,
         trust_option,
@@ -127,6 +138,13 @@ def _limit_options(command: _F) -> _F:
     )
 
 
+def _label(_ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    """Check a name or version: they stand in headers, paths and the registry."""
+    if text is not None and not (text and is_label(text)):
+        raise click.UsageError(f"{param.opts[0]} '{escaped(text)}' is not printable ASCII of bounded length")
+    return text
+
+
 def _with(command: _F, *options: Callable[[_F], _F]) -> _F:
     """Add options to a command, in their order in --help."""
     for option in reversed(options):
@@ -136,18 +154,21 @@ def _with(command: _F, *options: Callable[[_F], _F]) -> _F:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """The values of `model_options`; see `find_model`."""
+    """The values of `model_options`; see `find_model`. A name and a version replace those of the folder."""
 
     model: Path | ModelUrl | None
     trust: bool
     graph: GraphOptions = field(metadata={OPTIONS: GraphOptions})
+    model_name: str | None = None
+    model_version: str | None = None
 
     def find(self, *, log: Any = None) -> ModelSpec:
         """The model, fetched first if `model` is a URL. Raises `ModelError`.
 
         A fetch says in the log how far it is, or on standard error without a `log`.
         """
-        spec = self.graph.find(local_model(self.model, log=log), trust=self.trust)
+        found = self.graph.find(local_model(self.model, log=log), trust=self.trust)
+        spec = replace(found, name=self.model_name or found.name, version=self.model_version or found.version)
         # A .keras file is read within milliseconds. For an .h5 file that takes a process, so its conversion
         # does it.
         if spec.path.is_file() and file_format(spec.path) is ModelFormat.KERAS:
