@@ -1,6 +1,6 @@
 """An image model in its session: from the bytes of an image to a row of probabilities.
 
-`tf.compat.v1.Session.run` is thread-safe, so there is no lock around it.
+`tf.compat.v1.Session.run` is thread-safe. Only the runs of a model with state take turns, see ModelSession.
 """
 
 from __future__ import annotations
@@ -275,7 +275,8 @@ class Classifier:
                 fed = fed.astype(self._feed.dtype)
         else:
             fed = filled[0] if self._feed.scalar else np.array(filled, dtype=object)
-        rows: npt.NDArray[Any] = self._session.run(self._fetch, {self._feed.tensor: fed})
+        with self.session.turn:
+            rows: npt.NDArray[Any] = self._session.run(self._fetch, {self._feed.tensor: fed})
         if rows.ndim == 1 and isinstance(self._feed, PixelInput) and not self._feed.layout.batched:
             rows = rows[None]
         return rows[: len(images)] if len(images) < size else rows

@@ -1,13 +1,14 @@
 """The one TensorFlow session of a worker, whatever its model: it runs any of the model's signatures.
 
 The session is created once, shared by all threads and closed once. `tf.compat.v1.Session` is thread-safe, so
-there is no lock around a run.
+there is no lock around a run, except where the model keeps state.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -49,6 +50,10 @@ class ModelSession:
         """What became of a SavedModel's variables, in a few words; empty for a frozen graph."""
         self.concurrent_runs = concurrent_runs
         """The best number of runs at a time while there is enough to do; 1 if any signature keeps state."""
+        stateful = any(each.stateful for each in self.signatures.values())
+        self.turn: AbstractContextManager[Any] = threading.Lock() if stateful else nullcontext()
+        """Each run holds it. Two runs of a model with state must not overlap, and they may come from two
+        queues: that of an image model's default signature, and that of all others."""
         self.tf_session = opened.session
         self._calls: dict[tuple[str, frozenset[str] | None], _Call] = {}
         self._composite = frozenset(
@@ -112,7 +117,8 @@ class ModelSession:
         given = [info for info in signature.inputs if info.name in inputs]
         call = self._call(signature, given)
         try:
-            rows = call(*[inputs[info.name] for info in given])
+            with self.turn:
+                rows = call(*[inputs[info.name] for info in given])
         except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
             raise BadInputError(f"the model rejects the input: {first_line(error)}") from error
         return {info.name: array for info, array in zip(signature.outputs, rows, strict=True)}
