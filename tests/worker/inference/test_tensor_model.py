@@ -25,11 +25,14 @@ class Said:
 
     def __init__(self) -> None:
         self.events: dict[str, dict[str, Any]] = {}
+        self.warnings: list[str] = []
 
     def info(self, event: str, **about: Any) -> None:
         self.events[event] = about
 
-    warning = info
+    def warning(self, event: str, **about: Any) -> None:
+        self.warnings.append(event)
+        self.info(event, **about)
 
 
 Load = Callable[[Path], tuple[LoadedModel, Said]]
@@ -119,6 +122,21 @@ def test_inputs_that_fit_nothing_are_no_reason_to_fail(tmp_path: Path, load: Loa
     warning = log.events["no generated input fits a signature, so it was not warmed up"]
     assert warning["hint"] == "put examples.json into the model's folder"
     assert model.predictor("serving_default", {"x": np.full(1, 6, np.float32)}, rows=1).outputs["y"] == 6
+
+
+def test_files_that_nobody_reads_are_warned_of(tmp_path: Path, load: Load) -> None:
+    said = "files beside the model are not read, since other models are there too"
+    model = write_loop(tmp_path / "one.pb")
+    (tmp_path / "model.toml").write_text("[model]\nstateful = true\n")
+    assert said not in load(model)[1].events, "it is the only model, so they are read"
+    write_loop(tmp_path / "two.pb")
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    _, log = load(model)
+    assert log.events[said] == {
+        "files": ["labels.txt", "model.toml"],
+        "hint": "move the model and its files to a folder of their own",
+    }
+    assert said in log.warnings
 
 
 def test_bfloat16_is_for_models_that_take_images(tmp_path: Path, load: Load) -> None:
