@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from tfleet.worker.api.protocols.native.arrow_metadata import check_stream
+from tfleet.worker.api.protocols.native.arrow_validity import check_column, reason
 from tfleet.worker.api.protocols.native.decoded import Array, DecodedInputs
 from tfleet.worker.api.protocols.native.dtypes import bytes_array, from_array, numpy_dtype, unfit
 from tfleet.worker.api.protocols.native.layout import Cell, RowLayout
@@ -57,9 +58,11 @@ def decode_arrow(body: bytes, layout: RowLayout, limits: InputLimits) -> Decoded
             )
         batches = [batch for batch in reader if batch.num_rows]
         limits.check_together(sum(map(_dictionary_bytes, chain.from_iterable(batches))))
+        rows = 0
         for batch in batches:
-            batch.validate(full=True)
-        rows = sum(batch.num_rows for batch in batches)
+            for name, column in zip(names, batch.columns, strict=True):
+                check_column(column, name, rows)
+            rows += batch.num_rows
         limits.check_rows(rows)
         reading = _Reading(batches, limits)
         if by_column:
@@ -295,5 +298,4 @@ def _reported() -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
-        reason: Any = " ".join(str(error).split())[:_MOST_REASON]
-        raise bad_input(f"the body is not a valid Arrow stream: {reason}") from error
+        raise bad_input(f"the body is not a valid Arrow stream: {reason(error)}") from error

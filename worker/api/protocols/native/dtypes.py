@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import binascii
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -142,7 +143,7 @@ def _floats(flat: Sequence[Any], dtype: np.dtype[Any], info: TensorInfo) -> Arra
     if not np.isfinite(found).all():
         for index in np.flatnonzero(np.isinf(wide)).tolist():
             if not isinstance(flat[index], NonFinite):  # 1e400, which Python's parser takes for infinite
-                raise CellError(index, f"the number is out of range for {info.dtype}")
+                raise _range_error(index, float(flat[index]), info)
     return found
 
 
@@ -181,7 +182,7 @@ def _mismatch(value: Any, info: TensorInfo) -> str:
     match value:
         case None:
             reason = f"null is no {info.dtype}: send a value"
-        case float() if value.is_integer() and abs(value) >= _BIGGEST_INT64:
+        case float() if type(value) is float and _may_be_integer(value):
             # So large an integer that the parser made a float of it.
             reason = f"{text} is out of range for {info.dtype}{_range_text(info)}"
         case float():
@@ -195,6 +196,10 @@ def _mismatch(value: Any, info: TensorInfo) -> str:
         case _:
             reason = f"{text} is not a number, and the model takes {info.dtype}"
     return reason
+
+
+def _may_be_integer(value: float) -> bool:
+    return math.isinf(value) or (value.is_integer() and abs(value) >= _BIGGEST_INT64)
 
 
 def _strings(flat: Sequence[Any], types: set[type]) -> Array:

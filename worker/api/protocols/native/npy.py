@@ -51,6 +51,7 @@ _FORTRAN: Final = re.compile(r"'fortran_order'\s*:\s*True")
 _NUMBER: Final = re.compile(r"\d+")
 _MOST_DIMENSIONS: Final = 32
 _UCS4: Final = 4
+_NO_UNICODE: Final = "the string is not Unicode"
 _STRING_BYTES: Final = 100  # a str and a bytes object without their characters
 
 
@@ -171,9 +172,9 @@ def _wrong_shape(name: str, wanted: Sequence[int | None], found: Sequence[int]) 
 
 
 def _converted(array: Array, info: TensorInfo, *, one: bool = False) -> Array:
-    if info.dtype == "string":
-        return array
     try:
+        if info.dtype == "string":
+            return _text(array.reshape(-1)).reshape(array.shape)
         return from_array(array, info)
     except CellError as error:
         shape = (1, *array.shape) if one else array.shape
@@ -200,7 +201,6 @@ def _read(content: memoryview, info: TensorInfo, limits: InputLimits) -> Array:
     if info.dtype == "string":
         limits.check_strings(count)
         limits.reserve(count * _STRING_BYTES + 2 * flat.nbytes)
-        flat = _text(flat, info)
     elif not dtype.isnative:
         limits.reserve(flat.nbytes)
         flat = flat.astype(dtype.newbyteorder("="))
@@ -243,14 +243,18 @@ def _sent_dtype(order: str, letter: str, size: int, info: TensorInfo) -> np.dtyp
     raise unfit(info, f"an array of {order}{letter}{size}")
 
 
-def _text(flat: Array, info: TensorInfo) -> Array:
+def _text(flat: Array) -> Array:
+    """Strings as bytes. Raises CellError for the first one that is not Unicode."""
     if flat.dtype.kind == "S":
         return bytes_array(flat.tolist())
-    wrong = bad_input(f"the strings for input {quoted(info.name)} are not Unicode")
-    native = flat.astype(flat.dtype.newbyteorder("="))
-    if (native.view(np.uint32) > sys.maxunicode).any():  # which Python's str cannot hold
-        raise wrong
-    try:
-        return bytes_array([text.encode() for text in native.tolist()])
-    except UnicodeEncodeError as error:  # half of a surrogate pair
-        raise wrong from error
+    native = np.ascontiguousarray(flat, flat.dtype.newbyteorder("="))
+    beyond = native.view(np.uint32) > sys.maxunicode  # which Python's str cannot hold
+    if beyond.any():
+        raise CellError(int(beyond.argmax()) // (beyond.size // flat.size), _NO_UNICODE)
+    found = []
+    for index, text in enumerate(native.tolist()):
+        try:
+            found.append(text.encode())
+        except UnicodeEncodeError:  # half of a surrogate pair
+            raise CellError(index, _NO_UNICODE) from None
+    return bytes_array(found)

@@ -5,6 +5,7 @@ Whatever a client sent is cut and quoted before it goes into a message.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
@@ -64,6 +65,8 @@ def shown(value: Any) -> str:
         return f"the string {quoted(value)}"
     if isinstance(value, int) and value.bit_length() > 1000:  # noqa: PLR2004 - repr of it may take seconds
         return "a number of hundreds of digits"
+    if type(value) is float and math.isinf(value):  # 1e400; an Infinity that was sent is of another type
+        return "a number beyond 1.8e308"
     text = repr(value)
     return text if len(text) <= _MAX_CHARS else text[: _MAX_CHARS - 3] + "..."
 

@@ -62,7 +62,7 @@ def test_floats_out_of_range_are_refused(dtype: str, largest: float) -> None:
     assert float(read(dtype, repr(largest))[0]) == largest
     assert f"out of range for {dtype}" in reason(dtype, repr(largest * 1.01))
     assert f"out of range for {dtype}" in reason(dtype, f"-{10**39}")
-    assert "out of range for float64" in reason(dtype, str(10**400))
+    assert f"a number beyond 1.8e308 is out of range for {dtype}" in reason(dtype, str(10**400))
     assert "out of range" in reason(dtype, "1e400")
 
 
@@ -131,12 +131,13 @@ def test_an_array_of_the_right_dtype_is_not_copied() -> None:
 
 
 def test_a_number_of_hundreds_of_digits_is_refused() -> None:
-    beside_nan = f"NaN, {10**400}"  # which takes the other parser
+    beside_nan = f"NaN, {10**350}"  # which takes the other parser
     assert "a number of hundreds of digits is out of range" in refused(
         f"[{beside_nan}]".encode(), JSON, column("float64")
     )
-    assert "the number is out of range" in refused(b"[NaN, 1e400]", JSON, column("float64"))
-    assert "is not JSON" in refused(b"[NaN, " + b"9" * 5000 + b"]", JSON, column("float64"))
+    for number in (b"1e400", b"9" * 5000):
+        said = refused(b"[NaN, " + number + b"]", JSON, column("float64"))
+        assert "row 1 (the first is 0): a number beyond 1.8e308 is out of range" in said
 
 
 def test_json_of_every_integer_is_what_python_reads() -> None:
