@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tfleet.worker.image.geometry import Scaling
 from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.function_calls import BadGraphError, check_calls
 from tfleet.worker.model.graph_facts import GraphFacts, PixelRange, graph_facts
 from tfleet.worker.model.kind import ModelKind, kind_of
 from tfleet.worker.model.saved_model_proto import read_saved_model
@@ -70,9 +71,25 @@ def model_facts(spec: ModelSpec, signatures: Mapping[str, Signature], definition
     """The facts of a model with these signatures; `definition` is its GraphDef. Raises `ModelError`."""
     name = default_signature(spec, signatures)
     signature = None if name is None else signatures[name]
-    return find_facts(
-        spec, signature, GraphFacts() if signature is None else graph_facts(definition, signature)
-    )
+    return find_facts(spec, signature, facts_of_graph(spec, signature, definition))
+
+
+def facts_of_graph(spec: ModelSpec, signature: Signature | None, definition: Any) -> GraphFacts:
+    """What the graph does for this signature. Raises `ModelError` for calls that nobody could follow."""
+    if signature is None:
+        return GraphFacts()
+    try:
+        return graph_facts(definition, signature)
+    except BadGraphError as error:
+        raise ModelError(f"{spec.origin}: {error}: export the model again without that") from error
+
+
+def check_functions(spec: ModelSpec, definition: Any) -> None:
+    """Raise `ModelError` for a graph whose functions call themselves, before anything follows them."""
+    try:
+        check_calls(definition)
+    except BadGraphError as error:
+        raise ModelError(f"{spec.origin}: {error}: export the model again without that") from error
 
 
 def saved_model_facts(spec: ModelSpec) -> ModelFacts:
@@ -80,6 +97,7 @@ def saved_model_facts(spec: ModelSpec) -> ModelFacts:
     graphs = read_saved_model(spec.path)
     tags = choose_tags(spec.path, spec.serving.tags, [each.tags for each in graphs])
     graph = next(each for each in graphs if each.tags == tags)
+    check_functions(spec, graph.definition.graph_def)
     return model_facts(spec, graph.signatures, graph.definition.graph_def)
 
 

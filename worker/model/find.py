@@ -230,11 +230,36 @@ def _graph_of_folder(folder: Path) -> Path:
         return graphs[0]
     _refuse_by_names(folder)
     files = _model_files(folder) or _unknown_files(folder)
-    if len(files) == 1:
+    inner = [entry for entry in sorted(folder.iterdir()) if (entry / SAVED_MODEL).is_file()]
+    if len(files) == 1 and not inner:
         return files[0]
+    served = [*inner, *filter(_is_served, files)]
+    if len(served) > 1:
+        raise ModelError(f"{folder}: has several models: name one of {_names(served)}")
+    if served:
+        raise ModelError(
+            f"{folder}: has several files that may be models: name the one to serve, {served[0]}"
+        )
     if files:
-        raise ModelError(f"{folder}: has several files that may be the model: name one of {_names(files)}")
+        raise ModelError(_none_is_served(folder, files))
     raise ModelError(_no_model(folder))
+
+
+def _is_served(file: Path) -> bool:
+    try:
+        file_format(file)
+    except ModelError:
+        return False
+    return True
+
+
+def _none_is_served(folder: Path, files: list[Path]) -> str:
+    """Why none of the files is served: what the first one is, and its way out."""
+    try:
+        file_format(files[0])
+    except ModelError as error:
+        return f"{folder}: none of {_names(files)} can be served: {error}"
+    raise AssertionError("the caller has found that it can't be served")
 
 
 def _graphs(folder: Path) -> list[Path]:
@@ -267,6 +292,10 @@ def _unknown_files(folder: Path) -> list[Path]:
 
 def _refuse_by_names(folder: Path) -> None:
     """Refuse folders of several files that are one model."""
+    # TensorFlow 2.21 as it is released can't write such a file ("The option `experimental_image_format` is
+    # disabled in OSS."), nor does the loader of TensorFlow 1 or 2 read one ("SavedModel file does not exist
+    # at: .../{saved_model.pbtxt|saved_model.pb}"). Its Python code makes the file's name, and never opens it;
+    # the module that puts chunks together is in no release.
     if (folder / SAVED_MODEL_CHUNKS).is_file():
         raise ModelError(
             f"{folder}: is a SavedModel in chunks ({SAVED_MODEL_CHUNKS}), which TensorFlow's Python can't "

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from tfleet.worker.model.dtypes import numpy_dtype
+from tfleet.worker.model.graph_activation import last_activation
 from tfleet.worker.model.graph_walk import GraphWalk, TensorPlace
 from tfleet.worker.model.signature import dtype_name
 
@@ -32,7 +34,7 @@ class GraphFacts:
     """Facts of a signature with one input or one output; nothing where it has more.
 
     `decodes`: the input is the bytes of an image. `parses`: it is a serialized tf.Example. `pixels`: the
-    range of the pixels that it takes. `activation`: "softmax" or "sigmoid" if that is the last operation.
+    range of the pixels that it takes. `activation`: "softmax" or "sigmoid" if that makes the output's rows.
     """
 
     decodes: bool = False
@@ -65,7 +67,6 @@ _NUMBERS_KEPT: Final = _SAME | {
     "ResizeNearestNeighbor",
 }
 _ONLY_SHAPES: Final = frozenset({"Shape", "ShapeN", "Rank", "Size"})
-_ACTIVATIONS: Final = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 _DECODES: Final = (
     "DecodeAndCropJpeg",
     "DecodeBmp",
@@ -86,7 +87,10 @@ _BYTE_SCALE: Final = 1 / 20  # 1/255 and 1/127.5 are far below it
 
 
 def graph_facts(definition: Any, signature: Signature) -> GraphFacts:
-    """The facts of a signature, from its GraphDef."""
+    """The facts of a signature, from its GraphDef, whose functions do not call themselves.
+
+    Raises BadGraphError if they call each other too often.
+    """
     walk = GraphWalk(definition)
     required = [info for info in signature.inputs if not info.optional]
     decodes, parses, pixels, activation = False, False, None, None
@@ -98,7 +102,7 @@ def graph_facts(definition: Any, signature: Signature) -> GraphFacts:
         else:
             pixels = _pixel_range(walk, start)
     if len(signature.outputs) == 1 and signature.outputs[0].tensor:
-        activation = _last_activation(walk, walk.start(signature.outputs[0].tensor))
+        activation = last_activation(walk, walk.start(signature.outputs[0].tensor))
     return GraphFacts(decodes, parses, pixels, activation)
 
 
@@ -119,24 +123,6 @@ def _reaches(walk: GraphWalk, start: TensorPlace, wanted: tuple[str, ...], block
     return False
 
 
-def _last_activation(walk: GraphWalk, place: TensorPlace) -> str | None:
-    for _ in range(_MOST_STEPS):
-        made = walk.made_by(place)
-        if made is None:
-            return None
-        operation = made.node.op
-        if operation in _ACTIVATIONS:
-            return _ACTIVATIONS[operation]
-        inputs = walk.inputs(made)
-        if operation == "IdentityN" and made.output < len(inputs):
-            place = inputs[made.output]
-        elif (operation in _SAME or operation == "Cast") and inputs:
-            place = inputs[0]
-        else:
-            return None
-    return None
-
-
 def _pixel_range(walk: GraphWalk, place: TensorPlace) -> PixelRange | None:
     """What the arithmetic right behind the input says of its range.
 
@@ -147,7 +133,7 @@ def _pixel_range(walk: GraphWalk, place: TensorPlace) -> PixelRange | None:
     scale: npt.NDArray[Any] = np.ones(1)
     offset: npt.NDArray[Any] = np.zeros(1)
     for _ in range(_MOST_STEPS):
-        uses = [use for use in walk.uses(place) if use[0].node.op not in _ONLY_SHAPES]
+        uses = list(islice((use for use in walk.uses(place) if use[0].node.op not in _ONLY_SHAPES), 2))
         if len(uses) != 1:
             break
         place, position = uses[0]

@@ -12,37 +12,55 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+from tfleet.worker.model.function_calls import BadGraphError
 from tfleet.worker.model.state import node_name
 
+_MOST_CALLS: Final = 20_000  # that one walk follows: functions that call each other twice make very many
 _CALLS: Final = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 # Their branches have no argument for the first input, which chooses the branch.
 _BRANCHES: Final = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
+
+
+class GraphNodes:
+    """The nodes of a graph or function, to be found by name. A function's are shared by all its calls."""
+
+    def __init__(self, nodes: Sequence[Any]) -> None:
+        self._nodes = nodes
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Any]:
+        return {node.name: node for node in self._nodes}
+
+    @cached_property
+    def consumers(self) -> Mapping[str, Sequence[tuple[Any, int]]]:
+        """By the name of a node or argument: the nodes that take from it, and as which input."""
+        found: dict[str, list[tuple[Any, int]]] = {}
+        for node in self._nodes:
+            for position, name in enumerate(node.input):
+                if not name.startswith("^"):
+                    found.setdefault(node_name(name), []).append((node, position))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFunction:
+    """A function of the library: `results` has the tensor that each output argument returns."""
+
+    nodes: GraphNodes
+    arguments: tuple[str, ...]
+    results: Mapping[str, str]
 
 
 @dataclass(eq=False)
 class GraphBody:
     """The nodes of a graph, or of a function that `call` in the body `caller` has called."""
 
-    nodes: Sequence[Any]
+    nodes: GraphNodes
     arguments: tuple[str, ...] = ()
-    results: Mapping[str, str] = field(default_factory=dict)  # output argument -> the tensor that it returns
+    results: Mapping[str, str] = field(default_factory=dict)
     caller: GraphBody | None = None
     call: Any = None
     first_input: int = 0
-
-    @cached_property
-    def by_name(self) -> Mapping[str, Any]:
-        return {node.name: node for node in self.nodes}
-
-    @cached_property
-    def consumers(self) -> Mapping[str, Sequence[tuple[Any, int]]]:
-        """By the name of a node or argument: the nodes that take from it, and as which input."""
-        found: dict[str, list[tuple[Any, int]]] = {}
-        for node in self.nodes:
-            for position, name in enumerate(node.input):
-                if not name.startswith("^"):
-                    found.setdefault(node_name(name), []).append((node, position))
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +73,7 @@ class TensorPlace:
     @property
     def node(self) -> Any:
         """The node that makes the tensor; None for a function's argument."""
-        return self.body.by_name.get(node_name(self.tensor))
+        return self.body.nodes.by_name.get(node_name(self.tensor))
 
     @property
     def output(self) -> int:
@@ -65,11 +83,23 @@ class TensorPlace:
 
 
 class GraphWalk:
-    """A GraphDef, or anything with its fields, to be followed."""
+    """A GraphDef, or anything with its fields, to be followed.
+
+    Its functions must not call themselves: see `function_calls.py`. Methods raise BadGraphError where they
+    call each other too often.
+    """
 
     def __init__(self, definition: Any) -> None:
-        self._functions = {each.signature.name: each for each in definition.library.function}
-        self._graph = GraphBody(definition.node)
+        self._functions = {
+            each.signature.name: GraphFunction(
+                GraphNodes(each.node_def),
+                tuple(argument.name for argument in each.signature.input_arg),
+                {result.name: each.ret.get(result.name, "") for result in each.signature.output_arg},
+            )
+            for each in definition.library.function
+        }
+        self._graph = GraphBody(GraphNodes(definition.node))
+        self._calls = 0
 
     def start(self, tensor: str) -> TensorPlace:
         """A tensor of the graph itself, by name."""
@@ -103,14 +133,17 @@ class GraphWalk:
         """The nodes that take the tensor, each with the position of the input; inside the functions that take
         it as an argument, and not the calls themselves.
         """
-        for node, position in place.body.consumers.get(node_name(place.tensor), ()):
-            bodies = [self._body(place.body, node, name) for name in self._function_names(node)]
-            if not bodies:
-                yield TensorPlace(place.body, node.name), position
-            for body in bodies:
-                argument = position - body.first_input
-                if 0 <= argument < len(body.arguments):
-                    yield from self.uses(TensorPlace(body, body.arguments[argument]))
+        pending = [place]
+        while pending:
+            place = pending.pop()
+            for node, position in place.body.nodes.consumers.get(node_name(place.tensor), ()):
+                bodies = [self._body(place.body, node, name) for name in self._function_names(node)]
+                if not bodies:
+                    yield TensorPlace(place.body, node.name), position
+                for body in bodies:
+                    argument = position - body.first_input
+                    if 0 <= argument < len(body.arguments):
+                        pending.append(TensorPlace(body, body.arguments[argument]))
 
     def _outside(self, place: TensorPlace) -> TensorPlace | None:
         body = place.body
@@ -125,10 +158,12 @@ class GraphWalk:
         return self._body(caller, node, names[0]) if len(names) == 1 else None
 
     def _body(self, caller: GraphBody, node: Any, name: str) -> GraphBody:
+        self._calls += 1
+        if self._calls > _MOST_CALLS:
+            raise BadGraphError(f"its functions call each other more than {_MOST_CALLS} times")
         function = self._functions[name]
-        results = {each.name: function.ret[each.name] for each in function.signature.output_arg}
-        arguments = tuple(each.name for each in function.signature.input_arg)
-        return GraphBody(function.node_def, arguments, results, caller, node, int(node.op in _BRANCHES))
+        first_input = int(node.op in _BRANCHES)
+        return GraphBody(function.nodes, function.arguments, function.results, caller, node, first_input)
 
     def _function_names(self, node: Any) -> list[str]:
         if node.op in self._functions:

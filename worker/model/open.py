@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tfleet.worker.model.facts import find_facts
+from tfleet.worker.model.facts import check_functions, facts_of_graph, find_facts
 from tfleet.worker.model.freeze import CannotFreezeError, freeze
 from tfleet.worker.model.graph import import_frozen, read_frozen, restore_saved_model
-from tfleet.worker.model.graph_facts import GraphFacts, graph_facts
+from tfleet.worker.model.graph_facts import GraphFacts
 from tfleet.worker.model.saved_model_proto import read_saved_model
 from tfleet.worker.model.served_signatures import served_signatures
 from tfleet.worker.model.state import assignment
@@ -51,6 +51,7 @@ def open_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> Open
 
 def _open_graph(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> OpenModel:
     definition = read_frozen(spec.path)
+    check_functions(spec, definition)
     graph = import_frozen(spec.path, definition)
     served = served_signatures(spec, graph, None)
     signatures = _with_state(spec, definition, served.by_name)
@@ -63,7 +64,11 @@ def _open_saved_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) 
     """Open a SavedModel: frozen in a second session, or with its variables in the session that restored
     it.
     """
-    tags = choose_tags(spec.path, spec.serving.tags, [each.tags for each in read_saved_model(spec.path)])
+    graphs = read_saved_model(spec.path)
+    tags = choose_tags(spec.path, spec.serving.tags, [each.tags for each in graphs])
+    for each in graphs:
+        check_functions(spec, each.definition.graph_def)
+    del graphs
     graph = tf.Graph()
     session = make_session(graph)
     keep_session = False
@@ -92,7 +97,7 @@ def _facts(
     spec: ModelSpec, definition: Any, signatures: Mapping[str, Signature], default: str | None
 ) -> tuple[ModelFacts, GraphFacts]:
     signature = None if default is None else signatures[default]
-    found = GraphFacts() if signature is None else graph_facts(definition, signature)
+    found = facts_of_graph(spec, signature, definition)
     return find_facts(spec, signature, found), found
 
 

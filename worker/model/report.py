@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.example import curl_line
-from tfleet.worker.model.facts import Fact, ModelFacts, Source, columns_of, default_signature, model_facts
+from tfleet.worker.model.facts import (
+    Fact,
+    ModelFacts,
+    Source,
+    check_functions,
+    columns_of,
+    default_signature,
+    model_facts,
+)
 from tfleet.worker.model.formats import ModelFormat, file_format
 from tfleet.worker.model.frozen_signature import frozen_signature, named_tensor
 from tfleet.worker.model.keras.cache import cached
@@ -166,6 +174,7 @@ def _saved_model(spec: ModelSpec) -> tuple[FileContents, Any]:
     tags = choose_tags(spec.path, spec.serving.tags, [graph.tags for graph in graphs])
     served = next(graph for graph in graphs if graph.tags == tags)
     graph, version = served.definition.graph_def, served.tensorflow_version
+    check_functions(spec, graph)
     contents = FileContents(
         {name: _completed(spec, signature, graph) for name, signature in served.signatures.items()},
         missing_ops(operations(graph)),
@@ -192,6 +201,7 @@ def _completed(spec: ModelSpec, signature: Signature, graph: Any) -> Signature:
 
 def _frozen_graph(spec: ModelSpec) -> tuple[FileContents, Any]:
     graph = read_graph(spec.path)
+    check_functions(spec, graph)
     found = _stated(spec, graph) or {DEFAULT_SIGNATURE: frozen_signature(graph)}
     signatures = {name: _completed(spec, signature, graph) for name, signature in found.items()}
     return FileContents(signatures, missing_ops(operations(graph))), graph

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
 # What writes into variables: assignments, scattered updates and the steps of optimizers.
 _WRITES: Final = (
@@ -69,20 +69,22 @@ def called_functions(nodes: Iterable[Any], bodies: Mapping[str, Iterable[Any]]) 
     A SavedModel has others that restore and save it.
     """
     used: set[str] = set()
-    pending = list(_called(nodes, bodies))
+    pending = list(called_by(nodes, bodies))
     while pending:
         name = pending.pop()
         if name not in used:
             used.add(name)
-            pending.extend(_called(bodies[name], bodies))
+            pending.extend(called_by(bodies[name], bodies))
     return frozenset(used)
 
 
-def _called(nodes: Iterable[Any], bodies: Mapping[str, Any]) -> Iterator[str]:
+def called_by(nodes: Iterable[Any], bodies: Mapping[str, Any]) -> frozenset[str]:
+    """The functions that the nodes call themselves."""
     # A function is called by an operation with its name, or named in an attribute (PartitionedCall, If,
     # While).
+    named = set()
     for node in nodes:
-        named = {node.op}
+        named.add(node.op)
         for value in node.attr.values():
             named |= {value.func.name, *(each.name for each in value.list.func)}
-        yield from named & bodies.keys()
+    return frozenset(named & bodies.keys())

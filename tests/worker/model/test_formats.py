@@ -24,6 +24,7 @@ NODE = b"\x0a\x10\x0a\x01x\x12\x0bPlaceholder"
 GRAPH = NODE + b"\x22\x00"
 # Field 1 = schema version 1; field 2 = a meta graph with its description.
 SAVED_MODEL = b"\x08\x01\x12\x02\x0a\x00"
+TFLITE = b"\x1c\x00\x00\x00TFL3" + bytes(30)
 HDF5 = b"\x89HDF\r\n\x1a\n" + bytes(100)
 
 
@@ -106,7 +107,7 @@ REFUSED = {
     "empty.pb": (b"", "is empty (0 bytes)"),
     "noise.pb": (b"\xff" * 100, "is not a model that tfleet knows"),
     "cut.pb": (GRAPH + NODE[:10], "is cut off: at least 8 bytes are missing"),
-    "model.tflite": (b"\x1c\x00\x00\x00TFL3" + bytes(30), "is a TensorFlow Lite model"),
+    "model.tflite": (TFLITE, "is a TensorFlow Lite model"),
     "model.onnx": (ONNX, "is an ONNX model"),
     "model.mlmodel": (b"\x08\x01\x12\x00\xa2\x1f\x00", "is a Core ML model"),
     "model.pt": (zipped("archive/data.pkl", "archive/data/0"), "is a PyTorch file"),
@@ -178,8 +179,20 @@ REFUSED_FOLDERS = {
     ),
     "torch": (folder_of(("pytorch_model.bin", REFUSED["model.pt"][0] or b"")), "is a PyTorch file"),
     "two": (
-        folder_of(("a.keras", b"x"), ("b.h5", b"x")),
-        "several files that may be the model: name one of a.keras, b.h5",
+        folder_of(("a.pb", GRAPH), ("b.h5", HDF5), ("c.tflite", TFLITE)),
+        "has several models: name one of a.pb, b.h5",
+    ),
+    "one and others": (
+        folder_of(("a.hdf5", HDF5), ("a.tflite", TFLITE)),
+        "has several files that may be models: name the one to serve, ",
+    ),
+    "a SavedModel and others": (
+        folder_of(("nmp/saved_model.pb", SAVED_MODEL), ("nmp.onnx", b"x"), ("nmp.tflite", TFLITE)),
+        "has several files that may be models: name the one to serve, ",
+    ),
+    "none of two": (
+        folder_of(("a.tflite", TFLITE), ("b.tflite", TFLITE)),
+        "none of a.tflite, b.tflite can be served: ",
     ),
     "both": (
         folder_of(("1/graph.pb", GRAPH), ("a.keras", b"x")),

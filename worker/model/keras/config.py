@@ -1,4 +1,4 @@
-"""What the configuration of a Keras model says: its inputs, its outputs, and what of it is code. No Keras.
+"""What the configuration of a Keras model says of its inputs and outputs. No Keras.
 
 Two forms are read. In .keras files each object has a module and a registered name: `{"module":
 "keras.layers", "class_name": "Dense", "registered_name": null, "config": {...}}`. HDF5 files have the older
@@ -13,38 +13,15 @@ from typing import Any, Final
 
 from tfleet.worker.model.signature import TensorInfo
 
-_KERAS_PACKAGES: Final = frozenset({"keras", "keras_hub", "keras_cv", "keras_nlp"})
-"""The packages whose classes Keras takes from a file without having been told of them."""
-
-_MODELS: Final = frozenset({"Functional", "Model", "Sequential"})
-_LAYER_KEYS: Final = frozenset({"layers", "layer", "backward_layer", "forward_layer", "cell", "cells"})
-_LAMBDAS: Final = frozenset({"Lambda", "__lambda__"})
+MODELS: Final = frozenset({"Functional", "Model", "Sequential"})
 # A layer that looks things up or counts answers in other types than the one it computes in.
 _OTHER_TYPES: Final = ("Lookup", "Vectorization", "Encoding", "Hash", "Discret", "Crossing", "Cast", "Arg")
 # Deeper than any model nests its layers; Python's own limit is about a thousand calls.
-_MAX_DEPTH: Final = 100
-_MAX_SHOWN: Final = 100  # characters of a name in a message
+MAX_DEPTH: Final = 100
 
 
 class BadConfigError(ValueError):
     """The configuration is not that of a Keras model. The message says why, in a few words."""
-
-
-@dataclass(frozen=True, slots=True)
-class CodePart:
-    """A part of a model that is Python code: a Lambda (`in_file`), or a class from outside Keras.
-
-    `module` is where Python would import the class from; None if the file does not say.
-    """
-
-    layer: str
-    class_name: str
-    module: str | None = None
-    in_file: bool = False
-
-    def __str__(self) -> str:
-        """Such as `twice (my>Twice)`."""
-        return f"{self.layer} ({self.class_name})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +43,16 @@ def read_interface(model: Mapping[str, Any]) -> KerasInterface:
         raise BadConfigError("it has no layers")
     if model.get("class_name") == "Sequential":
         return KerasInterface(
-            (_input(_name(layers[0]), layers[0]),), (_output(_name(layers[-1]), layers[-1]),)
+            (_input(layer_name(layers[0]), layers[0]),), (_output(layer_name(layers[-1]), layers[-1]),)
         )
     config = model["config"]
-    by_name = {_name(layer): layer for layer in layers}
+    by_name = {layer_name(layer): layer for layer in layers}
     inputs = _ends(config.get("input_layers"), by_name, "input_layers")
     outputs = _ends(config.get("output_layers"), by_name, "output_layers")
     return KerasInterface(
         tuple(_input(name, layer) for name, layer in inputs),
         tuple(_output(name, layer) for name, layer in outputs),
     )
-
-
-def find_code(model: Mapping[str, Any], known: frozenset[str]) -> tuple[CodePart, ...]:
-    """The parts that are code, in their order in the file.
-
-    `known` are the names of the layers that Keras has; it is only looked at in the older form, and not if it
-    is empty.
-    """
-    found: dict[str, CodePart] = {}
-    for each in _objects(model, "", "layers", 0):
-        part = _code_part(each, known)
-        if part is not None:
-            found.setdefault(each.layer, part)
-    return tuple(found.values())
 
 
 def layers_of(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -108,7 +71,7 @@ def is_object(node: Any) -> bool:
 
 def is_model(node: Mapping[str, Any]) -> bool:
     """Whether this layer is a model with layers of its own."""
-    return node["class_name"] in _MODELS
+    return node["class_name"] in MODELS
 
 
 def unique_names(names: list[str]) -> list[str]:
@@ -140,7 +103,7 @@ def _leaves(tree: Any, name: str | None, depth: int) -> Iterator[tuple[str | Non
     """Names of dict keys (None outside of dicts) and of layers; dicts in the order of their keys, as Keras
     does it.
     """
-    if depth > _MAX_DEPTH:
+    if depth > MAX_DEPTH:
         raise BadConfigError("it nests too deeply")
     if isinstance(tree, dict):
         for key, value in sorted(tree.items()):
@@ -152,7 +115,7 @@ def _leaves(tree: Any, name: str | None, depth: int) -> Iterator[tuple[str | Non
             yield from _leaves(value, name, depth + 1)
 
 
-def _name(layer: Mapping[str, Any]) -> str:
+def layer_name(layer: Mapping[str, Any]) -> str:
     config = layer["config"]
     return str(layer.get("name") or (config.get("name") if isinstance(config, dict) else None) or "?")
 
@@ -195,48 +158,3 @@ def _shape(shape: Any) -> tuple[int | None, ...] | None:
     if not isinstance(shape, list) or not all(size is None or type(size) is int for size in shape):
         return None
     return tuple(shape)
-
-
-@dataclass(frozen=True, slots=True)
-class _Object:
-    """An object of the configuration: `layer` is the innermost one that it belongs to, or is itself."""
-
-    node: Mapping[str, Any]
-    layer: str
-    is_layer: bool
-
-
-def _objects(node: Any, layer: str, key: str, depth: int) -> Iterator[_Object]:
-    """All objects below a node that stands at `key`."""
-    if depth > _MAX_DEPTH:
-        raise BadConfigError("it nests too deeply")
-    if is_object(node):
-        is_layer = key in _LAYER_KEYS
-        layer = _name(node) if is_layer else layer
-        yield _Object(node, layer, is_layer)
-    if isinstance(node, dict):
-        for inner_key, value in node.items():
-            if inner_key != "compile_config":  # losses and metrics: never loaded
-                yield from _objects(value, layer, inner_key, depth + 1)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _objects(value, layer, key, depth + 1)
-
-
-def _code_part(found: _Object, known: frozenset[str]) -> CodePart | None:
-    node, class_name = found.node, found.node["class_name"][:_MAX_SHOWN]
-    layer = found.layer[:_MAX_SHOWN]
-    if class_name in _LAMBDAS:
-        return CodePart(layer, "Lambda", in_file=True)
-    if class_name.startswith("__"):  # a tensor, bytes, a slice: values
-        return None
-    if "registered_name" in node or "module" in node:
-        module = node.get("module")
-        if class_name == "function" or (
-            isinstance(module, str) and module.partition(".")[0] in _KERAS_PACKAGES
-        ):
-            return None
-        return CodePart(layer, str(node.get("registered_name") or class_name)[:_MAX_SHOWN], module)
-    if found.is_layer and known and class_name not in known | _MODELS:
-        return CodePart(layer, class_name)
-    return None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import re
 import shutil
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.saved_model.experimental import TrackableResource
 
 from tfleet.worker.model.keras.examples import close, examples
+from tfleet.worker.model.keras.hdf5_links import check_links
 from tfleet.worker.model.keras.job import ConvertJob
 from tfleet.worker.model.signature import DEFAULT_SIGNATURE
 
@@ -35,6 +38,7 @@ class ConversionError(Exception):
 def load(job: ConvertJob) -> Any:
     """The model, not compiled: what concerns training only is left out."""
     trust = job.classes is not None
+    _check_weights(Path(job.source))
     if trust:
         keras.config.enable_unsafe_deserialization()
     classes = {name: _class(module, name) for module, name in job.classes or ()}
@@ -50,6 +54,17 @@ def load(job: ConvertJob) -> Any:
         _restore_hard_sigmoid(model)
     _drop_masks(model)
     return model
+
+
+def _check_weights(source: Path) -> None:
+    """Raise OutsideDataError if the weights of a .keras archive are in other files."""
+    if source.suffix == ".keras":  # that of an HDF5 file was looked at when its configuration was read
+        with zipfile.ZipFile(source) as archive:
+            for name in archive.namelist():
+                if name.endswith(".h5"):
+                    # What can't be opened is left to Keras, which says so.
+                    with suppress(OSError), archive.open(name) as member, h5py.File(member, "r") as weights:
+                        check_links(weights)
 
 
 def _drop_masks(model: Any) -> None:
@@ -153,8 +168,6 @@ def _prepared(job: ConvertJob) -> str:
 
 
 def _copy_archive(source: Path, target: Path, config: Path) -> None:
-    import zipfile  # noqa: PLC0415 - rarely needed
-
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         for member in old.infolist():
             if member.filename == "config.json":

@@ -24,13 +24,8 @@ from typing import Any, Final
 from tfleet.runtime.parent_death import dying_with_parent
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.formats import ModelFormat, file_format
-from tfleet.worker.model.keras.config import (
-    BadConfigError,
-    CodePart,
-    KerasInterface,
-    find_code,
-    read_interface,
-)
+from tfleet.worker.model.keras.code import CodePart, find_code
+from tfleet.worker.model.keras.config import BadConfigError, KerasInterface, read_interface
 from tfleet.worker.model.keras.legacy import is_legacy, modernized, replaced_activations
 from tfleet.worker.model.signature import TensorInfo
 
@@ -112,22 +107,30 @@ def check_code(file: KerasFile, *, trust: bool) -> None:
                 f"{file.path}: the Lambda layer {part.layer!r} is Python code inside the file: give "
                 "--trust to run it, or save the model with one of Keras' own layers instead"
             )
-        if not part.in_file and not (trust and part.module):
+        if part.reads and not trust:
+            raise ModelError(
+                f"{file.path}: the layer {part.layer!r} ({part.class_name}) reads {part.reads!r}, which is "
+                "not in the file: give --trust to let it, or save the model with what it needs"
+            )
+        if not part.in_file and not part.reads and not (trust and part.module):
             raise ModelError(f"{file.path}: {_missing_class(file, part, trust=trust)}")
 
 
 def _missing_class(file: KerasFile, part: CodePart, *, trust: bool) -> str:
     keras = f"Keras {keras_version()}"
-    if file.form == "h5":  # operations, too, which Keras 3 writes into such a file and does not read
+    # Operations, too, which Keras 3 writes into such a file and does not read.
+    if file.form == "h5" and part.module is None:
         return (
             f"the layer {part.layer!r} is of the class {part.class_name}, which {keras} cannot read from an "
             "HDF5 file: where the model was made, save it as .keras, or call model.export(FOLDER) and serve "
             "the folder"
         )
     hint = f" (--trust would import {part.module})" if part.module and not trust else ""
+    which = f"has {part.class_name} in it" if part.inside else f"is of the class {part.class_name}"
+    it = "that" if part.inside else "that class"
     return (
-        f"the layer {part.layer!r} is of the class {part.class_name}, which {keras} does not have: call "
-        f"model.export(FOLDER) where that class is defined, and serve the folder{hint}"
+        f"the layer {part.layer!r} {which}, which {keras} does not have as a part of models: call "
+        f"model.export(FOLDER) where {it} is defined, and serve the folder{hint}"
     )
 
 

@@ -13,13 +13,20 @@ from typing import Any, Final
 _MEMORY_BYTES: Final = 1 << 30
 _CPU_S: Final = 20
 _MAX_CONFIG_BYTES: Final = 64 << 20
+_MAX_ERROR: Final = 300
 _ATTRIBUTES: Final = ("model_config", "keras_version", "backend")
 
 
 def _read(path: str) -> dict[str, str]:
     import h5py  # noqa: PLC0415 - after the limits
 
+    from tfleet.worker.model.keras.hdf5_links import OutsideDataError, check_links  # noqa: PLC0415 - as above
+
     with h5py.File(path, "r") as file:
+        try:
+            check_links(file)
+        except OutsideDataError as error:
+            return {"error": f"has data in other files, which are not read: {error}"[:_MAX_ERROR]}
         if "model_config" not in file.attrs:
             weights = {"layers", "model_weights", "vars", "_layer_checkpoint_dependencies"} & set(file)
             if weights or "layer_names" in file.attrs:
@@ -46,7 +53,7 @@ def _main() -> None:
         answer = _read(sys.argv[1])
     except (OSError, RuntimeError, ValueError, KeyError, MemoryError, TypeError) as error:
         text = str(error).partition("\n")[0] or type(error).__name__
-        answer = {"error": f"the HDF5 file is damaged or cut off: {text}"[:300]}
+        answer = {"error": f"the HDF5 file is damaged or cut off: {text}"[:_MAX_ERROR]}
     sys.stdout.write(json.dumps(answer))
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tfleet.worker.model.keras.config import BadConfigError, CodePart, find_code, read_interface, unique_names
+from tfleet.worker.model.keras.code import CodePart, find_code
+from tfleet.worker.model.keras.config import BadConfigError, read_interface, unique_names
 
 KNOWN = frozenset({"InputLayer", "Dense", "LSTM", "Bidirectional", "TextVectorization"})
 
