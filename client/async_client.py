@@ -182,15 +182,15 @@ class AsyncFleetClient:
         *,
         signature: str | None = None,
         top: int | None = None,
-        idempotent: bool = True,
+        idempotent: bool | None = None,
     ) -> ModelAnswer:
         """Ask a model that takes no images: one row, `{"G1": 1, "G2": 0}`, several rows in a list, columns,
         or whole tensors by the names of the inputs. Values may be of NumPy's types.
 
         `signature` is one of the model's; None for its default. `top` is the number of labels, for a model
-        that has some. With `idempotent=False` a request is not sent again once a worker may have received it,
-        as a stateful model needs. Raises RejectedInputError for inputs that the model does not take, and
-        otherwise as `classify` does.
+        that has some. If the model is stateful, as the fleet says, a request is not sent again once a worker
+        may have received it; `idempotent` True or False says it instead. Raises RejectedInputError for inputs
+        that the model does not take, and otherwise as `classify` does.
         """
         _check_at_least_1("top", top)
         call = self._call(top=top, signature=signature, idempotent=idempotent)
@@ -206,7 +206,7 @@ class AsyncFleetClient:
         concurrency: int = DEFAULT_BATCH_CONCURRENCY,
         signature: str | None = None,
         top: int | None = None,
-        idempotent: bool = True,
+        idempotent: bool | None = None,
     ) -> AsyncGenerator[RowResult, None]:
         """Ask a model for many rows, up to `batch_rows` in a request and `concurrency` requests at a time;
         yield the result of each row, in their order.
@@ -214,7 +214,8 @@ class AsyncFleetClient:
         `rows` are an iterable of rows, which may be endless and may block, or a table, a record batch or a
         reader of pyarrow's. `form` is how they are sent and answered, "json" or "arrow"; by default Arrow for
         rows of pyarrow's. An Arrow answer has a model's outputs, also where it has labels. `signature` and
-        `top` are those of `predict`. Without `idempotent` (see there) one request follows the other.
+        `top` are those of `predict`. With `idempotent=False` (see there) one request follows the other, as a
+        stateful model whose rows have an order needs.
 
         Raises as `predict` does, after the results of the rows before; a RejectedInputError names the rows.
         A caller that stops early must close the generator (`contextlib.aclosing`).
@@ -234,7 +235,7 @@ class AsyncFleetClient:
                 raise of_batch(batch, error) from error
 
         requests = items_on_demand(batches(rows, chosen, batch_rows))
-        return flat(in_order(requests, do, concurrency=concurrency if idempotent else 1))
+        return flat(in_order(requests, do, concurrency=1 if idempotent is False else concurrency))
 
     def _rows(self, reply: HttpResponse, call: Call, batch: RowBatch) -> list[RowResult]:
         if call.accept == ARROW and reply.status == _OK:

@@ -225,7 +225,7 @@ class FleetClient:
         *,
         signature: str | None = None,
         top: int | None = None,
-        idempotent: bool = True,
+        idempotent: bool | None = None,
     ) -> ModelAnswer:
         """See AsyncFleetClient.predict."""
         running = self._started()
@@ -242,7 +242,7 @@ class FleetClient:
         concurrency: int = DEFAULT_BATCH_CONCURRENCY,
         signature: str | None = None,
         top: int | None = None,
-        idempotent: bool = True,
+        idempotent: bool | None = None,
     ) -> Generator[RowResult, None, None]:
         """See AsyncFleetClient.predict_rows. Leaving the loop over it early cancels the calls in progress."""
         running = self._started()

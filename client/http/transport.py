@@ -4,8 +4,8 @@ The rules:
 - The caller sets the deadline of a call (`asyncio.timeout`). This module limits only the time for connecting
   and, if asked to, the time without progress, from the moment when the request has a connection or starts to
   connect.
-- If the other side closed an idle keep-alive connection, the request is sent once more. By then the loop has
-  noticed the end of all connections that were closed at the same time.
+- If the other side closed an idle keep-alive connection, what is idempotent is sent once more. By then the
+  loop has noticed the end of all connections that were closed at the same time.
 - Redirects are not followed: a POST would become a GET, and tfleet's proxies don't send any to this client.
 - An answer is read up to a limit of bytes.
 """

@@ -2,8 +2,8 @@
 
 The rules (rotation.py decides whose turn it is and which proxy is out):
 - A proxy that refuses or resets the connection, makes no progress, or does not speak HTTP has failed: the
-  next one is tried at once. That is safe because a classification is idempotent and nothing of it has reached
-  the caller.
+  next one is tried at once. That is safe because a prediction is idempotent and nothing of it has reached the
+  caller. `before_repeat` sees to the models that keep state.
 - A proxy that breaks off its answer may be healthy, because it also does so when a worker does. The next one
   is tried, but this one is not taken out.
 - A proxy that answers 503 has no worker or too many clients. The others are tried; if they answer 503 as
@@ -44,6 +44,11 @@ Send = Callable[[str, float | None], Awaitable["HttpResponse"]]
 None.
 """
 
+BeforeRepeat = Callable[[str, Exception], Awaitable[None]]
+"""Called before a request that the proxy with this base URL may have received is sent again. It may raise
+FleetError. The exception says how the proxy failed.
+"""
+
 _UNAVAILABLE: Final = 503
 _REST_S: Final = 1.0
 """The pause for a proxy that answered 503 without Retry-After."""
@@ -55,6 +60,7 @@ class _Asked:
     """The proxies tried for one request, and their failures.
 
     `declined` is the last 503. `late` is a proxy that timed out and might answer if it had more time.
+    `reached` is the last proxy that may have received the request, and how it failed.
     """
 
     deadline_s: float
@@ -62,6 +68,7 @@ class _Asked:
     failures: dict[str, FleetError] = field(default_factory=dict)
     declined: HttpResponse | None = None
     late: str | None = None
+    reached: tuple[str, Exception] | None = None
 
 
 class ProxyFailover:
@@ -83,13 +90,22 @@ class ProxyFailover:
     def __str__(self) -> str:
         return str(self.where)
 
-    async def ask(self, send: Send, *, deadline_s: float, request_id: str | None) -> HttpResponse:
+    async def ask(
+        self,
+        send: Send,
+        *,
+        deadline_s: float,
+        request_id: str | None,
+        before_repeat: BeforeRepeat | None = None,
+    ) -> HttpResponse:
         """The answer of a proxy, with any status. Raises FleetError if none answers.
 
         `deadline_s` is when the caller gives up, on the loop's clock.
         """
         asked = _Asked(deadline_s, request_id)
         while (url := await self._next(asked.failures) or asked.late) is not None:
+            if before_repeat is not None and asked.reached is not None:
+                await before_repeat(*asked.reached)
             reply = await self._attempt(url, send, asked)
             if reply is not None:
                 return reply
@@ -113,13 +129,15 @@ class ProxyFailover:
             reply = await send(url, try_timeout_s)
         except LostConnectionError as error:
             asked.failures[url] = lost_connection_error(url, error, request_id=asked.request_id)
+            if may_have_reached(error):
+                asked.reached = url, error
             if error.late:
                 asked.late = url
             if not error.begun:  # an answer that was broken off says nothing against the proxy
                 self._failed(url, began_s)
             return None
         except UnexpectedAnswerError as error:
-            asked.failures[url] = error
+            asked.failures[url], asked.reached = error, (url, error)
             self._failed(url, began_s)
             return None
         except asyncio.CancelledError:
@@ -169,6 +187,12 @@ class ProxyFailover:
 
     def _found(self, urls: tuple[str, ...]) -> None:
         self._proxies = self._proxies.found(urls)
+
+
+def may_have_reached(error: Exception) -> bool:
+    """Whether a request that failed like this may have been received."""
+    # Whatever garbled an answer, somebody gave it.
+    return error.sent if isinstance(error, LostConnectionError) else True
 
 
 def lost_connection_error(

@@ -17,7 +17,8 @@ class Call:
     `deadline` is in seconds on the clock that `headers` is given. `top` is the number of predictions; None
     for the worker's default. `signature` is the one to run; None for the model's default. `accept` is the
     media type of the answer; empty for the worker's default. What is not `idempotent` is not sent again once
-    a worker may have received it. `attempts` are those made so far, in p2p mode.
+    a worker may have received it; None is what the fleet says of its model. `attempts` are those made so far,
+    in p2p mode.
     """
 
     request_id: str
@@ -25,7 +26,7 @@ class Call:
     top: int | None = None
     signature: str | None = None
     accept: str = ""
-    idempotent: bool = True
+    idempotent: bool | None = None
     attempts: Attempts = field(default_factory=Attempts, compare=False)
 
     @property

@@ -25,7 +25,8 @@ _LONGEST_S: Final = 3600.0
 class FoundWorker:
     """A worker that the proxy named. If it has no id, its address is used.
 
-    `weight` is its share of requests: 1, or between 0 and 1 during its slow start.
+    `weight` is its share of requests: 1, or between 0 and 1 during its slow start. A `stateful` one must not
+    get a request twice.
     """
 
     id: str
@@ -33,6 +34,7 @@ class FoundWorker:
     model: str = ""
     version: str = ""
     weight: float = 1.0
+    stateful: bool = False
 
     @property
     def name(self) -> str:
@@ -98,6 +100,7 @@ def _found(row: Any) -> FoundWorker | None:
         model=str(row.get("model", "")),
         version=str(row.get("version", "")),
         weight=min(_positive(row.get("weight")) or 1.0, 1.0),
+        stateful=row.get("stateful") is True,
     )
 
 

@@ -4,7 +4,8 @@ The rules:
 - The workers are those of a lease: lease.py chooses among them, lease_renewal.py renews it.
 - A worker has failed if it refuses, resets or breaks off, makes no progress for the try timeout, or answers
   503 (it is starting or draining) or 429 (it is busy). Another one is tried at once. That is safe because a
-  classification is idempotent and nothing of it has reached the caller.
+  prediction is idempotent and nothing of it has reached the caller.
+- A model that keeps state is not asked again by a request that may have reached it: the lease says so.
 - If only busy workers are left, the call waits as long as they asked, if it has the time. If only workers
   that timed out are left, they are tried once more.
 - Each image is sent with the lease's ticket, if it has one. If a worker rejects the ticket (401), the lease
@@ -152,6 +153,7 @@ class PeerToPeer:
 
     async def close(self) -> None:
         """End the background tasks."""
+        await self._forward.close()
         await self._probes.close()
         await self._renewal.close()
 
@@ -160,6 +162,7 @@ class PeerToPeer:
         call.attempts.ask(worker)
         ticket = self._renewal.lease.ticket
         headers = call.headers(_now_s(), ticket, worker.name)
+        idempotent = not worker.stateful if call.idempotent is None else call.idempotent
         try:
             with self._renewal.using(worker):
                 reply = await self._transport.post(
@@ -167,14 +170,14 @@ class PeerToPeer:
                     body,
                     headers,
                     try_timeout_s=self._try_timeout_s,
-                    idempotent=call.idempotent,
+                    idempotent=idempotent,
                 )
         except LostConnectionError as error:
             if error.begun:
                 # It is reachable, which counts even if it has failed: no fallback through the proxy.
                 self._renewal.answered(worker)
             self._renewal.failed(worker)
-            if error.sent and not call.idempotent:
+            if error.sent and not idempotent:
                 raise not_repeated(str(worker.address), error, call) from error
             call.attempts.failed(str(error), late=error.late)
             self._last_failure = f"{worker.address}: {error}"

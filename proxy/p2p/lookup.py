@@ -170,4 +170,5 @@ def _identity(instance: Instance, address: Address) -> dict[str, object]:
         "address": str(address),
         "model": instance.model,
         "version": instance.version,
+        "stateful": instance.stateful,
     }

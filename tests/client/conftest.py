@@ -198,13 +198,15 @@ class ScriptedFleet:
         return handler
 
     @staticmethod
-    def leases(*addresses: str, forwards: bool = False, lasts_s: float = 10) -> Handler:
+    def leases(
+        *addresses: str, forwards: bool = False, lasts_s: float = 10, stateful: bool = False
+    ) -> Handler:
         """Leases of all of these workers but those that are not wanted."""
 
         async def handler(request: web.Request) -> web.StreamResponse:
             unwanted = request.query.getall("except", [])
             if wanted := [address for address in addresses if f"id-of-{address}" not in unwanted]:
-                return _lease(*wanted, forwards=forwards, lasts_s=lasts_s)
+                return _lease(*wanted, forwards=forwards, lasts_s=lasts_s, stateful=stateful)
             return await ScriptedFleet.problem(503, "no worker is ready", Retry_After="1")(request)
 
         return handler
@@ -214,11 +216,9 @@ class ScriptedFleet:
         return ScriptedFleet.text(200, json.dumps({"workers": rows}), "application/json")
 
 
-def _lease(*addresses: str, forwards: bool, lasts_s: float) -> web.Response:
-    rows = [
-        {"id": f"id-of-{address}", "address": address, "model": "lite0", "version": "1", "weight": 1.0}
-        for address in addresses
-    ]
+def _lease(*addresses: str, forwards: bool, lasts_s: float, stateful: bool = False) -> web.Response:
+    model = {"model": "lite0", "version": "1", "stateful": stateful, "weight": 1.0}
+    rows = [{"id": f"id-of-{address}", "address": address, **model} for address in addresses]
     return web.json_response({"expires_in_s": lasts_s, "forwards": forwards, "workers": rows})
 
 

@@ -60,6 +60,10 @@ def get(url: str, *, follow: bool = True) -> requests.Response:
     return requests.get(url, allow_redirects=follow, timeout=30)
 
 
+def lookup(address: Address) -> Any:
+    return requests.get(f"{address.url}/worker", headers={"Accept": "application/json"}, timeout=30).json()
+
+
 def npz(**arrays: Any) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
@@ -144,7 +148,9 @@ async def test_a_stateful_model_counts_each_request_once(registry: str, tmp_path
         assert (row["kind"], row["stateful"]) == ("table", True)
         async with AsyncFleetClient(running.proxy.url) as client:
             for turn in range(1, 4):
-                found = await client.predict([{"x": 1}, {"x": 2}], idempotent=False)
+                found = await client.predict([{"x": 1}, {"x": 2}])
                 assert found.outputs == {"total": 3.0 * turn}
             assert (await client.predict({"x": 0}, signature="peek")).outputs == {"total": 9.0}
         assert get(f"{running.proxy.url}/models/sums").json()["stateful"] is True
+        for address in (running.proxy, running.workers[0].address()):
+            assert lookup(address)["stateful"] is True

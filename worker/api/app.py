@@ -15,7 +15,7 @@ from tfleet.contract.problem import Problem, ProblemError
 from tfleet.discovery.instance import Instance
 from tfleet.worker.address.addresses import WorkerAddresses
 from tfleet.worker.api.middleware import allow_origins, observe, report_errors
-from tfleet.worker.api.model_page import example_line
+from tfleet.worker.api.model_page import example_line, is_stateful
 from tfleet.worker.api.model_routes import Predictions, add_model_pages, add_prediction_routes
 from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.lifecycle import Lifecycle, LifecycleState
@@ -102,12 +102,14 @@ def _about(app: Flask, identity: WorkerIdentity) -> None:
     def address() -> Response:
         if "application/json" not in request.headers.get("Accept", ""):
             return _text(f"{addresses.address}\n")
+        model = identity.lifecycle.model
         return jsonify(
             id=instance.id,
             address=str(addresses.address),
             wan=None if addresses.wan is None else str(addresses.wan),
             model=instance.model,
             version=instance.version,
+            stateful=model is not None and is_stateful(model),
             state=identity.lifecycle.state,
         )
 

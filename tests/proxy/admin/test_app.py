@@ -51,6 +51,7 @@ async def test_a_lookup_answers_json_where_it_is_asked_for() -> None:
             "address": str(worker.address),
             "model": "",
             "version": "",
+            "stateful": False,
             "expires_in_s": 30,
         }
 

@@ -81,8 +81,9 @@ async def test_a_lease_names_several_workers_with_an_expiry(mode: Mode, path: st
         answer, text = await asked(proxy, "n=8", path=path)
         assert (answer.status, answer.content_type) == (200, "application/json")
         assert answer.headers["Cache-Control"] == "no-store"
+        model = {"model": "", "version": "", "stateful": False}
         rows = [
-            {"id": str(address), "address": str(address), "model": "", "version": "", "weight": 1.0}
+            {"id": str(address), "address": str(address), **model, "weight": 1.0}
             for address in (one.address, two.address)
         ]
         assert json.loads(text) == {"expires_in_s": 10, "forwards": forwards, "workers": rows}

@@ -291,6 +291,7 @@ def test_get_worker_answers_the_address_as_text_or_json(worker: Address) -> None
         "wan": None,
         "model": "efficientnet-lite0",
         "version": "1",
+        "stateful": False,
         "state": "ready",
     }
 
