@@ -17,7 +17,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from tests.support.scheduling import SideBySide
 
 _SETTLE_S = 5.0
-_FILE_MARK = re.compile(r"^pytestmark = pytest\.mark\.(\w+)$", re.MULTILINE)
+_FILE_MARKS = re.compile(r"^pytestmark = .*(?:\n[ \])].*)*", re.MULTILINE)
 
 # A shell has what it starts in the background ignore Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,11 +35,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     expression = config.option.markexpr
     left_out = set() if " or " in expression else set(re.findall(r"\bnot (\w+)", expression))
     if collection_path.is_dir():
-        mark = collection_path.name if collection_path.parent == Path(__file__).parent else ""
+        marks = {collection_path.name} if collection_path.parent == Path(__file__).parent else set()
     else:
-        found = _FILE_MARK.search(collection_path.read_text()) if collection_path.suffix == ".py" else None
-        mark = found[1] if found else ""
-    return True if mark in left_out else None
+        marks = _file_marks(collection_path) if collection_path.suffix == ".py" else set()
+    return True if marks & left_out else None
+
+
+def _file_marks(test_file: Path) -> set[str]:
+    """What a test file marks all of its tests with."""
+    found = _FILE_MARKS.search(test_file.read_text())
+    return set(re.findall(r"\bpytest\.mark\.(\w+)", found[0])) if found else set()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SideBySide | None:
@@ -47,9 +52,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SideBySide |
     return SideBySide(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def nothing_blocks_an_event_loop() -> Iterator[BlockBuster]:
-    """A blocking call inside a coroutine of ours fails the test."""
+    """A blocking call inside a coroutine of ours fails the test.
+
+    For the whole session: to wrap some sixty functions anew for each of thousands of tests takes seconds.
+    """
     with blockbuster_ctx("tfleet") as blockbuster:
         # What measures the coverage may wait for another thread that it measures; that is no code of ours.
         blockbuster.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", {"lock_data"})

@@ -14,7 +14,7 @@ from tests.models.answers import Golden, check, one_row, read_answer
 from tests.models.bodies import ARROW, JSON, NPZ, Request, bodies, single_rows
 from tfleet.worker.api.protocols.native import decode, decode_query, encode
 from tfleet.worker.inference.open_model import load_model
-from tfleet.worker.inference.predictor import has_rows
+from tfleet.worker.inference.rows import has_rows
 from tfleet.worker.model.find import find_model
 from tfleet.worker.model.keras.cache import as_saved_model
 

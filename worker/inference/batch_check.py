@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tfleet.worker.inference.errors import BadInputError
 from tfleet.worker.inference.example_inputs import example_inputs
-from tfleet.worker.inference.predictor import NotRowsError, has_rows, split_rows
+from tfleet.worker.inference.rows import NotRowsError, has_rows, split_rows
 from tfleet.worker.model.errors import first_line
 
 if TYPE_CHECKING:

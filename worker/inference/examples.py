@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy.typing as npt
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # comes with TensorFlow, no types
 
-from tfleet.worker.inference.predictor import has_rows
+from tfleet.worker.inference.rows import has_rows
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.protobuf_fields import LENGTH_DELIMITED, NotProtobufError, read_fields
 from tfleet.worker.model.tensorflow import TensorProto, tf

@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.graphs import pixel_graph, write_graph
 from tfleet.worker.model.frozen_signature import frozen_signature, named_tensor
 from tfleet.worker.model.saved_model_proto import read_graph
 from tfleet.worker.model.signature import TensorInfo
 from tfleet.worker.model.tensorflow import tf
+
+pytestmark = pytest.mark.process
 
 
 def _read(path: Path, build: Any) -> Any:

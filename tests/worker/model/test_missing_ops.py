@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.graphs import pixel_graph, write_graph
 from tests.support.worker_process import COMMAND
 from tfleet.worker.model.missing_ops import describe_missing, missing_ops, package_of, registered_ops
-from tfleet.worker.model.tensorflow import tf
-from tools.registered_ops import registered
 
 
+@pytest.mark.process
 def test_the_list_is_what_tensorflow_has() -> None:
+    from tfleet.worker.model.tensorflow import tf  # noqa: PLC0415 - most tests here do without TensorFlow
+    from tools.registered_ops import registered  # noqa: PLC0415 - imports TensorFlow
+
     if tf.__version__ != registered_ops().version:
         pytest.skip(f"the list is of TensorFlow {registered_ops().version}")
     # Loading a library, as other tests may do, registers more.
@@ -43,6 +44,8 @@ def test_no_operation_of_tensorflow_is_said_to_be_a_packages() -> None:
 
 @pytest.mark.process
 def test_a_worker_names_the_operation_that_it_lacks(tmp_path: Path) -> None:
+    from tests.support.graphs import pixel_graph, write_graph  # noqa: PLC0415 - imports TensorFlow
+
     graph = write_graph(tmp_path / "graph.pb", pixel_graph)
     node = b"\x0a\x01t\x12\x0fSentencepieceOp"
     graph.write_bytes(graph.read_bytes() + b"\x0a" + bytes([len(node)]) + node)

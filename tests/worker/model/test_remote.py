@@ -5,7 +5,6 @@ import functools
 import http.server
 import os
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.graphs import pixel_graph, write_graph, write_saved_model
+from tests.support.canned_server import nobody
 from tests.support.worker_process import COMMAND, worker_process
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.find import find_model
@@ -97,7 +96,16 @@ def web(tmp_path: Path) -> Iterator[Web]:
         web.server.server_close()
 
 
+def write_saved_model(folder: Path) -> Path:
+    from tests.support import graphs  # noqa: PLC0415 - imports TensorFlow, which most tests here do without
+
+    return graphs.write_saved_model(folder)
+
+
+@pytest.mark.process
 def test_a_file_is_fetched_once(web: Web) -> None:
+    from tests.support.graphs import pixel_graph, write_graph  # noqa: PLC0415 - imports TensorFlow
+
     content = write_graph(web.folder / "flowers.pb", pixel_graph).read_bytes()
     first = web.fetch("flowers.pb")
     assert (first.name, first.read_bytes()) == ("flowers.pb", content)
@@ -116,6 +124,7 @@ def test_a_changed_file_is_fetched_again(web: Web) -> None:
     assert (old.read_bytes(), new.read_bytes()) == (b"old", b"new")
 
 
+@pytest.mark.process
 def test_of_a_folder_the_highest_version_is_fetched(web: Web) -> None:
     for version in ("2", "10"):
         write_saved_model(web.folder / "colours" / version)
@@ -126,6 +135,7 @@ def test_of_a_folder_the_highest_version_is_fetched(web: Web) -> None:
     assert web.fetch("colours/") == place
 
 
+@pytest.mark.process
 def test_a_version_folder_keeps_name_and_version(web: Web) -> None:
     write_saved_model(web.folder / "colours" / "3")
     assert find_model(web.fetch("colours/3/")).label == "colours/3"
@@ -191,6 +201,7 @@ def test_what_a_killed_process_left_is_removed(web: Web) -> None:
     assert list((web.cache / "fetching").iterdir()) == []
 
 
+@pytest.mark.process
 def test_a_folder_is_a_storage_too(tmp_path: Path) -> None:
     model = write_saved_model(tmp_path / "colours" / "3")
     for url in (f"file://{model}", f"file://{model.parent}"):
@@ -231,9 +242,8 @@ def test_a_worker_serves_a_model_from_a_url(web: Web) -> None:
 
 @pytest.mark.process
 def test_a_worker_whose_url_fails_is_one_line(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://user:secret@127.0.0.1:{port}/m.pb"
+    address = nobody()
+    url = f"http://user:secret@{address}/m.pb"
     done = subprocess.run(
         [*COMMAND, "--registry", "static:", "--model", url],
         env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
@@ -243,5 +253,5 @@ def test_a_worker_whose_url_fails_is_one_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"tfleet worker: http://127.0.0.1:{port}/m.pb: can't be fetched: ")
+    assert line.startswith(f"tfleet worker: http://{address}/m.pb: can't be fetched: ")
     assert "secret" not in line

@@ -21,6 +21,8 @@ from tfleet.worker.model.saved_model_proto import (
 from tfleet.worker.model.signature import TensorInfo
 from tfleet.worker.model.tensorflow import tf
 
+pytestmark = pytest.mark.process
+
 
 def _theirs(name: str) -> Any:
     """TensorFlow's own descriptor of a message."""
@@ -64,7 +66,6 @@ def test_our_fields_are_tensorflows(name: str) -> None:
             assert field.message_type.name == other.message_type.name
 
 
-@pytest.mark.process
 def test_signatures_are_read_as_tensorflow_reads_them(tmp_path: Path) -> None:
     (graph,) = read_saved_model(write_saved_model(tmp_path / "m"))
     (signature,) = graph.signatures.values()
@@ -106,7 +107,6 @@ def test_a_damaged_saved_model_is_one_line(tmp_path: Path, content: bytes | None
         read_saved_model(tmp_path)
 
 
-@pytest.mark.process
 def test_reading_a_model_leaves_tensorflow_unimported(tmp_path: Path) -> None:
     write_saved_model(tmp_path / "m")
     code = (

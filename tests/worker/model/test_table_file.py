@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from tfleet.worker.model.table_file import MAGIC, DamagedTableError, read_entries
-from tfleet.worker.model.tensorflow import tf
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The index of 3,000 variables, which takes several blocks."""
+    from tfleet.worker.model.tensorflow import tf  # noqa: PLC0415 - the other tests do without TensorFlow
+
     prefix = str(tmp_path_factory.mktemp("checkpoint") / "c")
     names = [f"layer{number:05d}/kernel/a_long_name_to_fill_blocks" for number in range(3000)]
     tf.raw_ops.SaveV2(
@@ -32,6 +33,7 @@ def _table(block: bytes, compression: bytes) -> bytes:
 ENTRIES = b"\x00\x01\x04aAAAA" + b"\x01\x01\x04bAAAA" + b"\x00\x00\x00\x00\x01\x00\x00\x00"
 
 
+@pytest.mark.process
 def test_every_variable_is_read(table: bytes) -> None:
     keys = [key for key, _ in read_entries(table)]
     assert len(keys) == 3001
@@ -77,6 +79,7 @@ def test_what_is_no_table_is_refused(data: bytes) -> None:
         list(read_entries(data))
 
 
+@pytest.mark.process
 def test_damaged_tables_end_in_one_kind_of_error(table: bytes) -> None:
     rng = random.Random(5)
     for _ in range(300):

@@ -12,6 +12,8 @@ from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.find import find_model
 from tfleet.worker.model.tensorflow import tf
 
+pytestmark = pytest.mark.process
+
 SHARD = "variables/variables.data-00000-of-00001"
 INDEX = "variables/variables.index"
 
@@ -72,7 +74,6 @@ def test_a_model_without_variables_needs_no_files_for_them(tmp_path: Path) -> No
     assert find_model(tmp_path / "m").name == "m"
 
 
-@pytest.mark.process
 def test_a_missing_vocabulary_is_found(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("a\nb\n")
     module = tf.Module()
@@ -94,7 +95,6 @@ def test_a_missing_vocabulary_is_found(tmp_path: Path) -> None:
         find_model(tmp_path / "m")
 
 
-@pytest.mark.process
 def test_a_worker_refuses_a_cut_shard_in_one_line(model: Path) -> None:
     (model / SHARD).write_bytes(b"")
     command = [*COMMAND, "--registry", "static:", "--model", str(model)]

@@ -16,6 +16,8 @@ from tfleet.worker.model.find import find_model
 from tfleet.worker.model.manifest import read_manifest
 from tfleet.worker.model.tensorflow import tf
 
+pytestmark = pytest.mark.process
+
 
 def _init(*arguments: str | Path) -> Result:
     return CliRunner().invoke(init, list(map(str, arguments)))
@@ -30,7 +32,6 @@ def _with_all_stated(file: Path) -> dict[str, Any]:
     return tomllib.loads(file.read_text())
 
 
-@pytest.mark.process
 def test_it_changes_nothing_by_itself(tmp_path: Path) -> None:
     model = write_saved_model(tmp_path / "colours" / "3")
     before = find_model(model)

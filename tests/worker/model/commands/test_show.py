@@ -19,6 +19,8 @@ from tfleet.deploy.local.plan import PROGRAM
 from tfleet.worker.model.commands.show import show
 from tfleet.worker.model.tensorflow import tf
 
+pytestmark = pytest.mark.process
+
 
 def _show(*arguments: str | Path) -> Result:
     return CliRunner().invoke(show, list(map(str, arguments)))
@@ -158,7 +160,6 @@ def test_without_a_path_it_shows_the_default_model() -> None:
     assert _show().output.startswith("model       efficientnet-lite0/1\n")
 
 
-@pytest.mark.process
 def test_it_takes_half_a_second_and_no_tensorflow(tmp_path: Path) -> None:
     model = write_saved_model(tmp_path / "m")
     command = [*PROGRAM, "model", "show", str(model)]
@@ -219,7 +220,6 @@ def test_what_is_stated_of_a_keras_file_is_shown(tmp_path: Path) -> None:
     assert "has 3 names, but the input x float32[?, 2] takes 2" in _document(file)["refusal"]
 
 
-@pytest.mark.process
 def test_an_hdf5_file_is_described_too(tmp_path: Path) -> None:
     document = _document(write_h5(tmp_path / "model.h5", sequential()))
     assert document["writer"] == "Keras 2.4.0"
