@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from pathlib import Path
 from typing import Final
 
@@ -10,18 +10,13 @@ from tests.docs.markdown import ROOT
 
 _LONGEST_NAME: Final = 59
 _LONGEST_FILE: Final = 400
+_TEST: Final = re.compile(r"^ *(?:async )?def (test_\w+)", re.MULTILINE)
 
 
 def test_the_names_of_tests_have_less_than_60_characters() -> None:
-    long = [
-        f"{path}:{node.lineno} {node.name}"
-        for path in _test_files()
-        for node in ast.walk(ast.parse((ROOT / path).read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.name.startswith("test_")
-        and len(node.name) > _LONGEST_NAME
-    ]
-    assert long == []
+    names = {path: _TEST.findall((ROOT / path).read_text()) for path in _test_files()}
+    assert sum(map(len, names.values())) > 2000
+    assert [f"{path}: {name}" for path in names for name in names[path] if len(name) > _LONGEST_NAME] == []
 
 
 def test_no_file_of_tests_has_over_400_lines() -> None:

@@ -321,16 +321,16 @@ _SIZES: Final = {
     "a head of 800,000 bytes": post(*[b"X: " + b"a" * 8000] * 100, FOUR),
 }
 
-REFUSED: Final[Mapping[str, bytes]] = {
-    **_LENGTHS,
-    **_CODINGS,
-    **_CHUNKS,
-    **_LINES,
-    **_HOSTS,
-    **_FIRST_LINES,
-    **_SIZES,
+REFUSED: Final[Mapping[str, Mapping[str, bytes]]] = {
+    "lengths": _LENGTHS,
+    "codings": _CODINGS,
+    "chunks": _CHUNKS,
+    "lines": _LINES,
+    "hosts": _HOSTS,
+    "first lines": _FIRST_LINES,
+    "sizes": _SIZES,
 }
-"""Each of them is answered 400, and nothing of it, nor of what comes behind it, is served."""
+"""By what is wrong. Each is answered 400, and nothing of it, nor of what comes behind it, is served."""
 
 READ: Final[Mapping[str, bytes]] = {
     "chunked in capitals": post(b"Transfer-Encoding: CHUNKED", body=b"\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"),
