@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
+from tests.support.free_ports import free_port
 from tfleet.contract.address import Address
 
 
@@ -42,5 +43,4 @@ def http(status: str, body: bytes = b"", *headers: str) -> bytes:
 
 def nobody() -> Address:
     """An address where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return Address(*listener.getsockname())
+    return Address("127.0.0.1", free_port())

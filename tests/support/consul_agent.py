@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.free_ports import free_ports
 from tfleet.contract.address import Address
 
 _READY_TIMEOUT_S = 30.0
@@ -121,12 +121,3 @@ def serves(address: Address, token: str = "") -> bool:
             return bool(json.load(answer))
     except (OSError, ValueError):  # urllib's errors are OSErrors, half an answer is a ValueError
         return False
-
-
-def free_ports(count: int, *, host: str = "127.0.0.1") -> list[int]:
-    """Ports of that address that nobody listens on."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((host, 0))
-        return [each.getsockname()[1] for each in sockets]

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.consul_agent import consul_binary, free_ports, serves
+from tests.support.consul_agent import consul_binary, serves
+from tests.support.free_ports import free_ports
 from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 

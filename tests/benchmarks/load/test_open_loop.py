@@ -9,7 +9,7 @@ _FORM = Form.of(b"picture")
 
 async def test_good_answers_and_rejections_are_told_apart() -> None:
     with statuses_server(200, 429, 200, 503) as (url, _):
-        found = await flood(url, _FORM.request(url), per_second=200, seconds=0.2, connections=8)
+        found = await flood(url, _FORM.request(url), per_second=200, seconds=0.2, connections=40)
     assert found.statuses == {200: 20, 429: 10, 503: 10}
     assert (len(found.good_s), len(found.rejections_ms), found.not_sent, found.broken) == (20, 10, 0, 0)
     assert all(0 <= one < 1000 for one in found.rejections_ms)

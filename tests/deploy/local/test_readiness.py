@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.support.canned_server import nobody
 from tfleet.contract.address import Address
-from tfleet.deploy.local.ports import free_ports
 from tfleet.deploy.local.readiness import NOBODY, ReadyWorkers, ready_workers
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -69,6 +69,6 @@ async def test_the_table_is_not_asked_for_before_the_proxy_is_ready() -> None:
 
 
 async def test_a_proxy_that_is_not_there_has_no_workers() -> None:
-    proxy = Address("127.0.0.1", free_ports({"--port": 0})["--port"])
+    proxy = nobody()
     async with aiohttp.ClientSession() as session:
         assert await ready_workers(session, proxy) == NOBODY

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tfleet.deploy.local.ports import free_ports
+from tests.support.free_ports import free_ports
 
 pytestmark = pytest.mark.process
 
@@ -54,17 +54,17 @@ class Up:
 
 @contextmanager
 def _up(workers: int = 2, behaviour: str = "good") -> Iterator[Up]:
-    ports = free_ports({"proxy": 0, "registry": 0})
+    proxy, registry = free_ports(2)
     script = str(Path(__file__).parents[1] / "run_fleet.py")
     with subprocess.Popen(
-        [sys.executable, script, str(ports["proxy"]), str(ports["registry"]), str(workers)],
+        [sys.executable, script, str(proxy), str(registry), str(workers)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "STAND_IN_WORKER": behaviour},
     ) as process:
         try:
-            yield Up(process, ports["proxy"])
+            yield Up(process, proxy)
         finally:
             process.kill()
 

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 
 from tests.deploy.recorded_terminal import RecordedTerminal
+from tests.support.free_ports import free_port
 from tfleet.contract.address import Address
-from tfleet.deploy.local.ports import free_ports
 from tfleet.deploy.local.supervisor import Stage, Supervisor
 from tfleet.deploy.local.terminal import Console, ProcessMessages
 from tfleet.runtime.child_process import ChildSpec
@@ -76,7 +76,7 @@ async def test_a_second_stop_kills_all_at_once(
 async def test_the_next_stage_starts_when_something_listens(
     console: Console, recorded: RecordedTerminal, python: Callable[..., ChildSpec]
 ) -> None:
-    port = free_ports({"--port": 0})["--port"]
+    port = free_port()
     listens = (
         "import signal, socket, sys\n"
         "signal.signal(15, lambda *_: sys.exit())\n"
@@ -98,7 +98,7 @@ async def test_the_next_stage_starts_when_something_listens(
 async def test_a_stop_while_waiting_starts_nothing_more(
     console: Console, recorded: RecordedTerminal, python: Callable[..., ChildSpec]
 ) -> None:
-    port = free_ports({"--port": 0})["--port"]
+    port = free_port()
     first = Stage((supervised(python(DRAINS, "first"), console),), Address("127.0.0.1", port))
     second = Stage((supervised(python(DRAINS, "second"), console),))
     supervisor = Supervisor([first, second], stop_timeout_s=10)
