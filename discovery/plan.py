@@ -94,9 +94,19 @@ class Plan:
         return tuple(dict.fromkeys(version for version in named if version))
 
 
+def service_prefix(service: str) -> str:
+    """The prefix of all keys of a service."""
+    return f"tfleet/{service}/"
+
+
+def default_key(service: str) -> str:
+    """The key of the model that requests without a name are for: a JSON text, empty for none."""
+    return f"{service_prefix(service)}default"
+
+
 def plan_prefix(service: str) -> str:
     """The prefix of the keys of a service's plans."""
-    return f"tfleet/{service}/models/"
+    return f"{service_prefix(service)}models/"
 
 
 def plan_key(service: str, model: str) -> str:
@@ -133,6 +143,22 @@ def parse_plan(document: bytes) -> Plan | None:
         raise BadPlanError("a plan with a share or a mirror needs a canary")
     canary = Canary(version, **of_canary) if version else None
     return Plan(**{"stable": "", **typed}, canary=canary)
+
+
+def parse_default(document: bytes) -> str:
+    """The model that requests without a name are for, or an empty text. Raises BadPlanError."""
+    try:
+        name = json.loads(document) if len(document) <= MAX_PLAN_BYTES else None
+    except (ValueError, RecursionError):
+        name = None
+    if not isinstance(name, str) or not is_label(name):
+        raise BadPlanError("the default model is not the name of a model as a JSON text")
+    return name
+
+
+def dump_default(model: str) -> bytes:
+    """The document of the default model; of an empty text the one that there is none."""
+    return json.dumps(model).encode()
 
 
 def dump_plan(plan: Plan | None) -> bytes:

@@ -6,7 +6,7 @@ The rules:
   document can't be read.
 - A plan ends only by its marker. One that has vanished stays in use and is written back, if nobody has
   written another one meanwhile: the registry has lost its state. Only what a registry with a leader, which
-  hides nothing, does not have counts as vanished.
+  hides nothing, does not have counts as vanished. The default model is kept in the same way.
 - After a failure the next query does not block (index 0): a registry that restarted may have lower indexes.
 """
 
@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -24,18 +26,28 @@ from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.plan import (
     BadPlanError,
     Plan,
+    default_key,
+    dump_default,
     dump_plan,
     model_of_key,
+    parse_default,
     parse_plan,
     plan_key,
-    plan_prefix,
+    service_prefix,
 )
 from tfleet.discovery.watch import Pacing
 
 _LOG_EVERY_FAILURES: Final = 16
 
-Plans = Mapping[str, Plan]
-"""The plan of each model that has one."""
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """The plan of each model that has one, and the default model, empty if none is called so."""
+
+    models: Mapping[str, Plan] = field(default_factory=dict)
+    default: str = ""
 
 
 class PlanWatch:
@@ -53,7 +65,7 @@ class PlanWatch:
         pacing: Pacing | None = None,
     ) -> None:
         self.loaded = asyncio.Event()
-        self.plans: Plans = {}
+        self.plans = Plans()
         self._store = store
         self._service = service
         self._on_change = on_change
@@ -62,12 +74,12 @@ class PlanWatch:
         self._index = 0
         self._unchanged_in_a_row = 0
         self._modified: dict[str, int] = {}
-        """The modify index of each model's key, for check-and-set."""
+        """The modify index of each key, for check-and-set."""
         self._refused: dict[str, str] = {}
-        """Why a model's document can't be read."""
+        """Why a key's document can't be used."""
 
     def __repr__(self) -> str:
-        return f"<PlanWatch {self._service} index={self._index} {len(self.plans)} plans>"
+        return f"<PlanWatch {self._service} index={self._index} {len(self.plans.models)} plans>"
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -91,14 +103,14 @@ class PlanWatch:
 
         Raises a RegistryError.
         """
-        if self.plans.get(model) != before or model not in self._modified:
-            return False
         key = plan_key(self._service, model)
-        return await self._store.put(key, dump_plan(after), cas=self._modified[model])
+        if self.plans.models.get(model) != before or key not in self._modified:
+            return False
+        return await self._store.put(key, dump_plan(after), cas=self._modified[key])
 
     async def _query(self) -> None:
         sent = self._index
-        answer = await self._store.below(plan_prefix(self._service), sent, WAIT_S)
+        answer = await self._store.below(service_prefix(self._service), sent, WAIT_S)
         self._index = next_index(sent, answer.index)
         plans, vanished = self._read(answer)
         changed = plans != self.plans
@@ -107,8 +119,8 @@ class PlanWatch:
             self.plans = plans
             self._on_change(plans)
         self.loaded.set()
-        for model in vanished:
-            await self._write_back(model)
+        for key, document in vanished.items():
+            await self._write_back(key, document)
         if changed:
             self._unchanged_in_a_row = 0
             return
@@ -117,57 +129,62 @@ class PlanWatch:
         if self._unchanged_in_a_row > 1:
             await self._pacing.back_off(min(self._unchanged_in_a_row, 4))
 
-    def _read(self, answer: StoredValues) -> tuple[Plans, list[str]]:
-        """The plans after an answer, and the models whose plan has vanished."""
-        plans, modified = {}, {}
+    def _read(self, answer: StoredValues) -> tuple[Plans, Mapping[str, bytes]]:
+        """The plans after an answer, and the documents that have vanished, by key."""
+        before, models, vanished = self.plans, {}, {}
+        self._modified = {key: stored.modify_index for key, stored in answer.values.items()}
         for key, stored in answer.values.items():
-            model = model_of_key(self._service, key)
-            if model is None:
-                continue
-            modified[model] = stored.modify_index
-            try:
-                plan = parse_plan(stored.value)
-            except BadPlanError as error:
-                self._refuse(model, str(error))
-                plan = self.plans.get(model)
-            else:
-                self._refused.pop(model, None)
-            if plan is not None:
-                plans[model] = plan
-        self._modified = modified
-        missing = {model: plan for model, plan in self.plans.items() if model not in modified}
+            if (model := model_of_key(self._service, key)) is not None:
+                last = before.models.get(model)
+                plan = self._parsed(key, partial(parse_plan, stored.value), last)
+                if plan is not None:
+                    models[model] = plan
+        for model, plan in before.models.items():
+            if (key := plan_key(self._service, model)) not in answer.values:
+                models[model] = plan
+                vanished[key] = dump_plan(plan)
+        key, default = default_key(self._service), before.default
+        if key in answer.values:
+            default = self._parsed(key, partial(parse_default, answer.values[key].value), default)
+        elif default:
+            vanished[key] = dump_default(default)
         # Without a leader, or with keys that the token may not read, absence proves nothing.
-        vanished = sorted(missing) if answer.has_leader and answer.complete else []
-        return {**plans, **missing}, vanished
+        return Plans(models, default), vanished if answer.has_leader and answer.complete else {}
 
-    async def _write_back(self, model: str) -> None:
-        key, document = plan_key(self._service, model), dump_plan(self.plans[model])
+    def _parsed(self, key: str, parse: Callable[[], _T], last: _T) -> _T:
+        """What the document says, or the last that it said if it can't be read."""
+        try:
+            found = parse()
+        except BadPlanError as error:
+            self._refuse(key, str(error))
+            return last
+        self._refused.pop(key, None)
+        return found
+
+    async def _write_back(self, key: str, document: bytes) -> None:
         try:
             # cas=0: if somebody has written meanwhile, theirs counts. The next query brings it.
             written = await self._store.put(key, document, cas=0)
         except RegistryError as error:
-            self._refuse(model, f"it has vanished from the registry and can't be written back: {error}")
+            self._refuse(key, f"it has vanished and can't be written back: {error}")
         else:
-            self._log.warning("the plan had vanished from the registry", model=model, written_back=written)
+            self._log.warning("the plan had vanished from the registry", key=key, written_back=written)
 
-    def _refuse(self, model: str, reason: str) -> None:
-        if self._refused.get(model) != reason:
-            self._refused[model] = reason
-            self._log.warning(
-                "the registry has no usable plan: the last good one stays", model=model, reason=reason
-            )
+    def _refuse(self, key: str, reason: str) -> None:
+        if self._refused.get(key) != reason:
+            self._refused[key] = reason
+            event = "the registry has no usable plan: the last good one stays"
+            self._log.warning(event, key=key, reason=reason)
 
     def _log_changes(self, plans: Plans) -> None:
-        for model in sorted(self.plans.keys() | plans.keys()):
-            before, after = self.plans.get(model), plans.get(model)
+        if plans.default != self.plans.default:
+            self._log.info("default model", model=plans.default or None)
+        for model in sorted(self.plans.models.keys() | plans.models.keys()):
+            before, after = self.plans.models.get(model), plans.models.get(model)
             if after is None:
                 self._log.info("plan ended", model=model)
             elif after != before:
-                canary = (
-                    {"canary": after.canary.version, "percent": after.canary.percent} if after.canary else {}
-                )
-                reason = {"reason": after.reason} if after.reason else {}
-                self._log.info("plan", model=model, stable=after.stable, **canary, **reason)
+                self._log.info("plan", model=model, **_log_fields(after))
 
 
 def _log_fields(plan: Plan) -> dict[str, object]:

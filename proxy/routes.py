@@ -1,7 +1,7 @@
 """Chooses the handler of a request by method and path, and answers malformed requests.
 
-The paths that most requests have are looked up as they are. Below `/models` a worker knows what there is: the
-proxy passes these requests on, or redirects them, as it does with predictions.
+The paths that most requests have are looked up as they are. What is below `/models` a worker knows: the proxy
+passes these requests on, or redirects them, as it does with predictions. `/models` itself is a page.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tfleet.proxy.telemetry.access_log import AccessLog
 Routes: TypeAlias = Mapping[tuple[bytes, bytes], Handler]
 """By method and path, without the query."""
 
-_MODELS: Final = MODELS_PATH.encode()
+_MODELS: Final = f"{MODELS_PATH}/".encode()
 _METHODS: Final = frozenset({b"GET", b"HEAD", b"POST"})
 
 
@@ -47,8 +47,8 @@ def by_route(routes: Routes, to_worker: Handler, otherwise: Handler) -> Handler:
 
 
 def names_model(method: bytes, path: bytes) -> bool:
-    """Whether the path is `/models` or below it, and the method asks for something there."""
-    return path.startswith(_MODELS) and method in _METHODS and path[len(_MODELS) :][:1] in (b"", b"/")
+    """Whether the path is below `/models`, and the method asks for something there."""
+    return path.startswith(_MODELS) and method in _METHODS
 
 
 def server_options(access_log: AccessLog, cors: Cors) -> Routes:

@@ -19,9 +19,10 @@ from tfleet.contract.address import Address
 from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, PREDICT_PATH
 from tfleet.discovery.consul.health import ConsulHealth
 from tfleet.discovery.consul.http_client import WAIT_S
+from tfleet.discovery.consul.key_values import ConsulKeyValues
 from tfleet.discovery.embedded import make_registry
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.listing import ServiceList
+from tfleet.discovery.plan_watch import Plans, PlanWatch
 from tfleet.discovery.registry import ConsulRegistry, Registry, StaticRegistry
 from tfleet.discovery.watch import Watch
 from tfleet.httpd.admission import Admission, ConnectionMetrics
@@ -34,7 +35,7 @@ from tfleet.proxy.admin.serving import page_forwarder, serving_pages
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import LocalStatus
 from tfleet.proxy.balancing.health_check import Prober
-from tfleet.proxy.balancing.model_names import ModelNames
+from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.balancing.worker_table import WorkerCollector, WorkerTable
 from tfleet.proxy.forwarding.forwarder import Forwarder
 from tfleet.proxy.p2p.direct_response import DirectResponse
@@ -153,6 +154,7 @@ async def serve_clients(
     metrics.include(WorkerCollector(workers))
     metrics.include(ProcessMetrics(loop))
     access_log = AccessLog(metrics, loop)
+    router = ModelRouter(workers)
     async with contextlib.AsyncExitStack() as stack:
         connections = stack.enter_context(WorkerConnections(loop, KEEP_ALIVE_S))
         session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -169,20 +171,19 @@ async def serve_clients(
         if registry is not None:
             watch = _watch(stack, discovery, registry, workers)
             metrics.include(RegistryMetrics(watch, workers))
-            background.append(watch.run)
+            background += [watch.run, plan_watch(stack, discovery, registry, router.use_plans).run]
         await stack.enter_async_context(background_tasks(*background))
         status = LocalStatus(workers, metrics, readiness)
-        sources = PageSources(status, WorkerMetricsPages(status, session), tickets)
+        sources = PageSources(status, WorkerMetricsPages(status, session), tickets, lambda: router.plans)
         own_pages = serving_pages(settings, sources, connections, access_log, readiness)
         page_socket, admin = (pages, None) if pages else await stack.enter_async_context(own_pages)
         forwarder = Forwarder(
-            workers, connections, settings.limits, metrics, access_log, tickets, settings.cors, loop
+            router, connections, settings.limits, metrics, access_log, tickets, settings.cors, loop
         )
-        redirect = DirectResponse(Redirect(workers, tickets, view).decide, access_log, settings.cors)
+        redirect = DirectResponse(Redirect(router, tickets, view).decide, access_log, settings.cors)
         to_worker: Handler = redirect.handle if settings.mode == "p2p" else forwarder.handle
-        routes = _routes(settings, workers, tickets, view, access_log, to_worker)
-        pages_of_proxy = page_forwarder(settings, page_socket, connections, access_log)
-        handler = by_route(routes, to_worker, pages_of_proxy)
+        routes = _routes(settings, router, tickets, view, access_log, to_worker)
+        handler = by_route(routes, to_worker, page_forwarder(settings, page_socket, connections, access_log))
         server = proxy_server(handler, settings, listen.limits, access_log, readiness)
         metrics.include(_connection_metrics(server.admission))
         drain_s = settings.drain.timeout_s
@@ -203,13 +204,25 @@ def _watch(
     health = ConsulHealth(registry.address, wait_s=WAIT_S, access=registry.access)
     stack.push_async_callback(health.close)
     hint = registry.access.acl_hint(discovery.service) if discovery.registry == registry else ""
-    names = ModelNames(discovery.service)
+    return Watch(
+        health,
+        discovery.service,
+        workers.apply_service_list,
+        on_check=workers.apply_registry_check,
+        hint=hint,
+    )
 
-    def listed(services: ServiceList) -> None:
-        workers.apply_service_list(services)
-        names.update(services)
 
-    return Watch(health, discovery.service, listed, on_check=workers.apply_registry_check, hint=hint)
+def plan_watch(
+    stack: contextlib.AsyncExitStack,
+    discovery: DiscoverySettings,
+    registry: ConsulRegistry,
+    on_change: Callable[[Plans], None],
+) -> PlanWatch:
+    """Make the watch that follows the plans in the registry."""
+    store = ConsulKeyValues(registry.address, wait_s=WAIT_S, access=registry.access)
+    stack.push_async_callback(store.close)
+    return PlanWatch(store, discovery.service, on_change)
 
 
 def _connection_metrics(admission: Admission) -> ConnectionMetrics:
@@ -220,7 +233,7 @@ def _connection_metrics(admission: Admission) -> ConnectionMetrics:
 
 def _routes(
     settings: ProxySettings,
-    workers: WorkerTable,
+    router: ModelRouter,
     tickets: TicketIssuer,
     view: NetworkView,
     access_log: AccessLog,
@@ -229,7 +242,7 @@ def _routes(
     """The handlers of all requests but those for pages, and those below /models."""
     mode, cors = settings.mode, settings.cors
     lookup = DirectResponse(
-        Lookup(workers, tickets, view, forwards=mode == "forward").decide, access_log, cors
+        Lookup(router, tickets, view, forwards=mode == "forward").decide, access_log, cors
     ).handle
     looked_up = (LOOKUP_PATH, "/") if mode == "p2p" else (LOOKUP_PATH,)
     return {

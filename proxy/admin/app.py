@@ -15,7 +15,9 @@ from aiohttp import hdrs, web
 from tfleet.contract.cors import Cors
 from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, MODELS_PATH, PREDICT_PATH, PROXY, TICKET
 from tfleet.contract.problem import Problem, ProblemError
+from tfleet.discovery.plan_watch import Plans
 from tfleet.proxy.admin.middleware import allow_origins, logged
+from tfleet.proxy.admin.models import models_document
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import ProxyStatus, document
 from tfleet.proxy.problems import problem_response
@@ -35,6 +37,7 @@ class PageSources:
     status: ProxyStatus
     worker_metrics: WorkerMetricsPages
     tickets: TicketIssuer
+    plans: Callable[[], Plans] = Plans
 
 
 def make_app(
@@ -46,7 +49,8 @@ def make_app(
         allow_origins(app, cors)
     for path in CLASSIFY_PATHS:
         app.router.add_post(path, _misspelt)  # aiohttp takes escaped letters for what they stand for
-    for path in (PREDICT_PATH, MODELS_PATH, MODELS_PATH + "/{below:.*}"):
+    app.router.add_get(MODELS_PATH, _models(sources))
+    for path in (PREDICT_PATH, MODELS_PATH + "/{below:.*}"):
         app.router.add_get(path, _misspelt)
         if path != PREDICT_PATH:
             app.router.add_post(path, _misspelt)
@@ -76,6 +80,13 @@ def _operator_pages(sources: PageSources) -> dict[str, _Page]:
         return web.Response(body=page, headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
 
     return {"/metrics": metrics, "/workers": workers, "/workers/{id}/metrics": worker_metrics}
+
+
+def _models(sources: PageSources) -> _Page:
+    async def models(_: web.Request) -> web.Response:
+        return web.json_response(models_document(await sources.status.workers(), sources.plans()))
+
+    return models
 
 
 def _readyz(status: ProxyStatus) -> _Page:

@@ -42,6 +42,7 @@ from tfleet.proxy.balancing.member import (
 )
 from tfleet.proxy.balancing.outlier_detection import ejected, max_ejected_for_errors
 from tfleet.proxy.balancing.slow_start import SlowStart
+from tfleet.proxy.balancing.versions import ModelVersion
 
 # Looked up once: an enum's attribute costs more than all else in a pass over 10,000 members.
 _READY: Final = WorkerState.READY
@@ -67,6 +68,7 @@ class Pool:
     in_doubt: tuple[PoolMember, ...] = ()
     ejected_for_errors: tuple[str, ...] = ()
     slow_start: SlowStart = field(default_factory=SlowStart)
+    _versions: dict[ModelVersion, Pool] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     def __repr__(self) -> str:
         return f"<Pool routable={len(self.routable)} of {len(self.members)}>"
@@ -77,6 +79,12 @@ class Pool:
             return True
         known = (self.members.get(worker_id) for worker_id in set(tried))
         return len(self.routable) > sum(one is not None and one.state is WorkerState.READY for one in known)
+
+    def by_version(self) -> Mapping[ModelVersion, Pool]:
+        """The workers of each version of each model, as pools to pick from. Made once for each pool."""
+        if not self._versions and self.members:
+            self._versions.update(_by_version(self))
+        return self._versions
 
     def after_listing(
         self,
@@ -213,3 +221,24 @@ class Pool:
             ejected_for_errors=tuple(member.id for member in out),
             slow_start=slow_start,
         )
+
+
+def _by_version(pool: Pool) -> dict[ModelVersion, Pool]:
+    members: dict[ModelVersion, dict[str, PoolMember]] = {}
+    for member in pool.members.values():
+        key = ModelVersion(member.instance.model, member.instance.version)
+        members.setdefault(key, {})[member.id] = member
+    if len(members) == 1:  # the usual fleet: nothing to copy
+        return dict.fromkeys(members, pool)
+    return {key: _view(pool, some) for key, some in members.items()}
+
+
+def _view(pool: Pool, members: Mapping[str, PoolMember]) -> Pool:
+    routable = tuple([member for member in members.values() if member.state is _READY])
+    warm_at_s = [member.warm_at_s for member in routable]
+    # Slow start compares the workers of this version only: the others get none of its requests.
+    slow_start = pool.slow_start
+    if warm_at_s:
+        slow_start = replace(slow_start, first_s=min(warm_at_s), last_s=max(warm_at_s))
+    late = tuple(member for member in pool.late if member.id in members)
+    return Pool(members, routable, late, slow_start=slow_start)

@@ -27,10 +27,11 @@ from tfleet.proxy.balancing.outlier_detection import (
     ErrorCount,
     FailureCount,
 )
-from tfleet.proxy.balancing.policies import POLICIES, LeaseRotation, Picker
+from tfleet.proxy.balancing.picking import Picking
 from tfleet.proxy.balancing.pool import Pool
 from tfleet.proxy.balancing.queue_report import QueueReport, parse_report
 from tfleet.proxy.balancing.slow_start import SlowStart
+from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.settings import SLOW_START_S, Balance
 
 _GATEWAY_TIMEOUT: Final = 504
@@ -83,8 +84,7 @@ class WorkerTable:
         self._queue_reports: dict[str, QueueReport] = {}
         self._errors = ErrorCount()
         self._failed_bodies = FailureCount()
-        self._picker: Picker = POLICIES[balance](self.load, self._rng)
-        self._lease_rotation = LeaseRotation()
+        self._picking = Picking(balance, self.load, self._rng, self._clock)
         self._log: Any = structlog.get_logger()
 
     def __repr__(self) -> str:
@@ -94,18 +94,34 @@ class WorkerTable:
 
     def pick(self, tried: Collection[str] = ()) -> PoolMember | None:
         """The worker for the next request, none of those already `tried`; None if none is left."""
-        if self.pool.has_other(tried):
-            return self._picker(self.pool, tried, self._clock())
-        return self._last_resort(tried)
+        return self._picking.pick(self.pool, tried) or self._picking.last_resort(self.pool, tried)
+
+    def pick_of(self, version: ModelVersion, tried: Collection[str], *, late: bool) -> PoolMember | None:
+        """The same of the workers of one version: one that is routable or, with `late`, one that is late."""
+        view = self.pool.by_version().get(version)
+        if view is None:
+            return None
+        if late:
+            return self._picking.last_resort(view, tried)
+        return self._picking.pick(view, tried, version)
 
     def lease(self, n: int, tried: Collection[str] = ()) -> tuple[PoolMember, ...]:
         """Up to `n` workers for one client, none of those already `tried`; empty if none is left."""
-        workers = self.pool.routable if self.pool.has_other(tried) else self.pool.late
-        return self._lease_rotation(workers, n, tried)
+        return self._picking.lease(self.pool, n, tried)
+
+    def lease_of(self, version: ModelVersion, n: int, tried: Collection[str]) -> tuple[PoolMember, ...]:
+        """The same of the workers of one version."""
+        view = self.pool.by_version().get(version)
+        return () if view is None else self._picking.lease(view, n, tried, version)
 
     def has_other(self, tried: Collection[str]) -> bool:
         """Whether any worker is left that was not tried."""
-        return self.pool.has_other(tried) or self._last_resort(tried) is not None
+        return _has_other(self.pool, tried)
+
+    def has_other_of(self, version: ModelVersion, tried: Collection[str]) -> bool:
+        """Whether any worker of this version is left that was not tried."""
+        view = self.pool.by_version().get(version)
+        return view is not None and _has_other(view, tried)
 
     def in_flight(self, worker_id: str) -> int:
         """How many requests this proxy has open with the worker."""
@@ -304,14 +320,6 @@ class WorkerTable:
             self._probe_requested_s.get(worker_id, never), self._ejected_for_bodies_s.get(worker_id, never)
         )
 
-    def _last_resort(self, tried: Collection[str]) -> PoolMember | None:
-        """A worker that served and was ejected for being late."""
-        late = self.pool.late
-        # From a random one on: else the first of them would get all requests.
-        first = int(self._rng.random() * len(late))
-        order = (late[(first + step) % len(late)] for step in range(len(late)))
-        return next((member for member in order if member.id not in tried), None)
-
     def _eject_for_errors(self, member: PoolMember, error: str) -> None:
         pool = self.pool.after_errors(member.id, error, self._clock(), self._rng)
         self._replace_pool(pool, {member.id: error})
@@ -329,6 +337,8 @@ class WorkerTable:
             elif new is not None and (old is None or old.state is not new.state):
                 changed.append((new, _EVENTS[new.state], news.get(worker_id)))
         self._log_changes(changed)
+        if len(self._picking) > 1:
+            self._picking.forget_all_but(pool.by_version())
         self.pool_changed.set()
         if pool.routable:
             self.first_ready.set()
@@ -353,6 +363,10 @@ class WorkerTable:
     def _log_level(self, event: str) -> Callable[..., None]:
         log: Callable[..., None] = self._log.warning if event == _EJECTED else self._log.info
         return log
+
+
+def _has_other(pool: Pool, tried: Collection[str]) -> bool:
+    return pool.has_other(tried) or any(member.id not in tried for member in pool.late)
 
 
 class WorkerCollector(Collector):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from tfleet.contract.cors import Cors
+from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.poison_bodies import PoisonBodies
 from tfleet.proxy.forwarding.replay_buffer import ReplayBudget
@@ -49,7 +50,7 @@ class Telemetry:
 class ForwardingContext:
     """The workers, the connections to them, and the limits."""
 
-    table: WorkerTable
+    router: ModelRouter
     connections: WorkerConnections
     limits: RequestLimits
     retrying: Retrying
@@ -57,3 +58,8 @@ class ForwardingContext:
     tickets: TicketIssuer
     cors: Cors
     loop: asyncio.AbstractEventLoop
+
+    @property
+    def table(self) -> WorkerTable:
+        """The workers."""
+        return self.router.table

@@ -10,7 +10,7 @@ import time
 from typing import Final
 
 from tfleet.contract.names import REQUEST_TIMEOUT_MS, whole_number
-from tfleet.contract.problem import Problem
+from tfleet.contract.problem import Problem, ProblemError
 from tfleet.contract.request_id import request_id
 from tfleet.httpd.half_closed import may_wait
 from tfleet.httpd.http1.expect import unmet_expectation
@@ -32,7 +32,8 @@ from tfleet.proxy.forwarding.poison_bodies import REMEMBERED_S, short_digest
 from tfleet.proxy.forwarding.replay_buffer import RequestBody
 from tfleet.proxy.forwarding.retries import RetryState
 from tfleet.proxy.forwarding.timeouts import ExchangeTimeouts, TimedOut
-from tfleet.proxy.problems import NO_WORKER, body_too_large
+from tfleet.proxy.model_target import read_model_target, target_for
+from tfleet.proxy.problems import body_too_large
 from tfleet.proxy.telemetry.access_log import BROKEN_RESPONSE, CLIENT_CLOSED
 
 _BAD_REQUEST: Final = 400
@@ -60,6 +61,7 @@ class Exchange:
         "_response_chunked",
         "_response_started",
         "_retries",
+        "_target",
         "_timeouts",
         "_unsent",
         "_worker",
@@ -77,6 +79,7 @@ class Exchange:
         """The body received before the first attempt."""
         self._attempt: Attempt | None = None
         self._retries = RetryState(context.table, context.retrying.budget)
+        self._target = head.target
         self._worker: str | None = None
         self._response_started = False
         self._response_chunked = False
@@ -88,7 +91,7 @@ class Exchange:
     def start(self) -> None:
         """Start the first attempt, or reject the request by its head, before its body is read."""
         head, context = self._head, self._context
-        if refused := self._problem_in_head():
+        if refused := self._problem_in_head() or self._route():
             self._respond_with(refused)
             return
         # Only now: a client that waits for 100 does not send the body of a request that is rejected anyway.
@@ -176,6 +179,7 @@ class Exchange:
         assert attempt is not None
         return worker_head(
             self._head,
+            self._target,
             addressee=attempt.member.addressee,
             peer=self._client.peer,
             request_id=self._request_id,
@@ -276,8 +280,18 @@ class Exchange:
             )
         if head.length_bytes > limits.max_body_bytes:
             return body_too_large(limits.max_body_bytes)
-        if not self._context.table.has_other(()):
-            return NO_WORKER
+        return None
+
+    def _route(self) -> Problem | None:
+        """Find the workers that may answer; return why there are none."""
+        path = read_model_target(self._head.target)
+        try:
+            route = self._context.router.route(path.wanted, self._head)
+        except ProblemError as error:
+            return error.problem
+        self._retries = RetryState(route.candidates, self._context.retrying.budget)
+        if path.wanted.label is not None:
+            self._target = target_for(path, self._head.target, route.order[0].version)
         return None
 
     def _next_attempt(self) -> None:

@@ -32,7 +32,7 @@ import asyncio
 from tfleet.contract.cors import Cors
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.interfaces import Client
-from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.forwarding.context import ForwardingContext, Retrying, Telemetry
 from tfleet.proxy.forwarding.exchange import Exchange
 from tfleet.proxy.settings import RequestLimits
@@ -47,7 +47,7 @@ class Forwarder:
 
     def __init__(
         self,
-        table: WorkerTable,
+        router: ModelRouter,
         connections: WorkerConnections,
         limits: RequestLimits,
         metrics: ProxyMetrics,
@@ -57,7 +57,7 @@ class Forwarder:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._context = ForwardingContext(
-            table=table,
+            router=router,
             connections=connections,
             limits=limits,
             retrying=Retrying.within(limits),

@@ -38,6 +38,7 @@ _CHUNKED: Final = b"Transfer-Encoding: chunked"
 
 def worker_head(
     head: RequestHead,
+    target: bytes,
     *,
     addressee: bytes,
     peer: str | None,
@@ -49,7 +50,7 @@ def worker_head(
 
     `addressee` are the lines Host and X-Worker (member.py). `peer` is the client's IP address; it is
     appended to X-Forwarded-For. Expect is answered by the proxy itself. The original Host goes into
-    X-Forwarded-Host. `ticket` is the proxy's own.
+    X-Forwarded-Host. `target` is the target for the worker, `ticket` the proxy's own.
     """
     values, lines = head.fields.values, head.fields.lines
     came_from = values.get(b"x-forwarded-for", [])
@@ -63,7 +64,7 @@ def worker_head(
         lines = [*lines, f"{TICKET}: {ticket}".encode()]
     return _REQUEST % (
         head.method,
-        head.target,
+        target,
         addressee,
         _with_ends(lines),
         values.get(b"x-forwarded-proto", _HTTP)[0],

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from tfleet.contract.problem import Problem
+from tfleet.proxy.balancing.candidates import Candidates
 from tfleet.proxy.balancing.member import PoolMember
-from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import AttemptFailedError, DeclinedError, StaleConnectionError
 from tfleet.proxy.problems import NO_WORKER
 
@@ -78,18 +78,18 @@ class RetryState:
 
     __slots__ = (
         "_budget",
+        "_candidates",
         "_declined",
         "_failed",
         "_stale",
         "_suspicious",
-        "_table",
         "_tried",
         "body_suspected",
         "failures",
     )
 
-    def __init__(self, table: WorkerTable, budget: RetryBudget) -> None:
-        self._table = table
+    def __init__(self, candidates: Candidates, budget: RetryBudget) -> None:
+        self._candidates = candidates
         self._budget = budget
         self._tried: set[str] = set()
         self.failures: list[str] = []
@@ -131,9 +131,9 @@ class RetryState:
         process that is stopping accepts connections for a moment longer.
         """
         # A worker that failed on this body should not get it twice while there is another one.
-        if self._suspicious and (other := self._table.pick(self._tried | self._suspicious)):
+        if self._suspicious and (other := self._candidates.pick(self._tried | self._suspicious)):
             return other
-        return self._table.pick(self._tried)
+        return self._candidates.pick(self._tried)
 
     def may_decline(self, member: PoolMember, *, repeatable: bool) -> bool:
         """Whether the worker's 429 or 503 may be retried elsewhere; takes one retry from the budget."""
@@ -177,4 +177,4 @@ class RetryState:
         # A body that was not kept cannot be sent again, and a limit bounds what one request costs the fleet.
         if not repeatable or self._failed >= _MAX_FAILED:
             return False
-        return self._table.has_other(tried) and self._budget.take()
+        return self._candidates.has_other(tried) and self._budget.take()

@@ -16,6 +16,7 @@ import aiohttp
 import structlog
 
 from tfleet.contract.address import Address
+from tfleet.discovery.plan_watch import Plans
 from tfleet.httpd.listen import listen_errors
 from tfleet.proxy.admin.app import PageSources
 from tfleet.proxy.admin.registry_metrics import ProxyRegistrationMetrics
@@ -28,7 +29,7 @@ from tfleet.proxy.multiprocess.shared_port import reserved_port
 from tfleet.proxy.multiprocess.supervisor import AggregateStatus, ChildSupervisor
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
-from tfleet.proxy.server import KEEP_ALIVE_S, background_tasks, consul_of, log_listening
+from tfleet.proxy.server import KEEP_ALIVE_S, background_tasks, consul_of, log_listening, plan_watch
 from tfleet.proxy.settings import ProxySettings, settings_of_listener
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
@@ -58,6 +59,16 @@ class SharedReadiness(Readiness):
         self._supervisor.send(Registered(name))
 
 
+class _LatestPlans:
+    """The plans as they were found last."""
+
+    def __init__(self) -> None:
+        self.now = Plans()
+
+    def use(self, plans: Plans) -> None:
+        self.now = plans
+
+
 async def serve_together(settings: ProxySettings, count: int, logs: LogSettings) -> int:
     """Run until SIGTERM or SIGINT, then have all listeners finish what is in flight. Returns the exit code.
 
@@ -76,8 +87,13 @@ async def serve_together(settings: ProxySettings, count: int, logs: LogSettings)
     async with contextlib.AsyncExitStack() as stack:
         with listen_errors(settings.listen.address, "--port"):
             address = await stack.enter_async_context(reserved_port(settings.listen.address))
-        pages, admin = await stack.enter_async_context(_serving_pages(settings, supervisor, readiness, own))
+        plans = _LatestPlans()
+        served = _serving_pages(settings, supervisor, readiness, own, plans)
+        pages, admin = await stack.enter_async_context(served)
         registry = await consul_of(stack, discovery.registry)
+        if registry is not None:  # for the pages: each listener follows the plans by itself
+            watch = plan_watch(stack, discovery, registry, plans.use)
+            await stack.enter_async_context(background_tasks(watch.run))
 
         def start_message(number: int) -> Start:
             # A listener does not start with a worker that drains or is in maintenance.
@@ -109,7 +125,11 @@ async def serve_together(settings: ProxySettings, count: int, logs: LogSettings)
 
 @contextlib.asynccontextmanager
 async def _serving_pages(
-    settings: ProxySettings, supervisor: ChildSupervisor, readiness: Readiness, own: ProxyMetrics
+    settings: ProxySettings,
+    supervisor: ChildSupervisor,
+    readiness: Readiness,
+    own: ProxyMetrics,
+    plans: _LatestPlans,
 ) -> AsyncIterator[tuple[Path, Address | None]]:
     """Serve the pages of all listeners: see serving_pages in admin/serving.py."""
     loop = asyncio.get_running_loop()
@@ -121,7 +141,7 @@ async def _serving_pages(
         session = await stack.enter_async_context(aiohttp.ClientSession())
         connections = stack.enter_context(WorkerConnections(loop, KEEP_ALIVE_S))
         await stack.enter_async_context(background_tasks(tickets.run))
-        sources = PageSources(status, WorkerMetricsPages(status, session), tickets)
+        sources = PageSources(status, WorkerMetricsPages(status, session), tickets, lambda: plans.now)
         access_log = AccessLog(own, loop)
         yield await stack.enter_async_context(
             serving_pages(settings, sources, connections, access_log, readiness)

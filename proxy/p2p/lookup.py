@@ -12,7 +12,7 @@ A worker may have another address for outside clients: see address_selection.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Set
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qs
@@ -33,10 +33,11 @@ from tfleet.contract.names import (
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import RequestHead
-from tfleet.proxy.balancing.member import PoolMember
-from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.balancing.model_router import ModelRouter
+from tfleet.proxy.balancing.versions import ANY, Wanted
 from tfleet.proxy.p2p.address_selection import AddressKind, ClientLocation
 from tfleet.proxy.p2p.direct_response import LocalReply
+from tfleet.proxy.p2p.lease_shares import LeasedWorker, leased_workers
 from tfleet.proxy.p2p.local_networks import NetworkView
 from tfleet.proxy.problems import NO_WORKER
 from tfleet.proxy.ticket_issuer import TicketIssuer
@@ -56,67 +57,69 @@ _TEXT: Final = "text/plain"
 _TEXT_TYPE: Final = f"{_TEXT}; charset=utf-8"
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 _CACHE_SIZE: Final = 1024
+_MODEL: Final = "model"
+_VERSION: Final = "version"
+_LABEL: Final = "label"
 
 
 class Lookup:
     """Names workers, by the balancing policy. `forwards` is whether this proxy also forwards images."""
 
     def __init__(
-        self, table: WorkerTable, tickets: TicketIssuer, view: NetworkView, *, forwards: bool
+        self, router: ModelRouter, tickets: TicketIssuer, view: NetworkView, *, forwards: bool
     ) -> None:
-        self._table = table
+        self._router = router
         self._view = view
         self._tickets = tickets
         self._forwards = forwards
 
     def decide(self, head: RequestHead, peer: str | None) -> LocalReply:
         """Return `host:port`, or `host:port/?ticket=TICKET`, and a line end; or JSON if `Accept` asks for it;
-        with `?n=` a lease. Raises ProblemError with 400 or 503.
+        with `?n=` a lease. Raises ProblemError with 400, 404 or 503.
 
         The workers in `?except=ID`, which may be repeated, are skipped and probed: they failed the client,
         and in p2p mode the proxy does not see failures itself. `?address=lan` or `wan` selects the kind of
-        address.
+        address. `?model=` names a model, and `&version=` or `&label=` one of its versions.
         """
         accepts = head.accept
         query = head.target.partition(b"?")[2]
         if query:
             parameters = parse_qs(query.decode("ascii"), keep_blank_values=True)
             failed = frozenset(parameters.get("except", ()))
-            self._table.request_probes(failed)
-            client = ClientLocation(head, peer, self._view.networks, _wanted(parameters.get(ADDRESS_KIND)))
+            self._router.table.request_probes(failed)
+            wanted = _wanted_version(parameters)
+            kind = _wanted_address(parameters.get(ADDRESS_KIND))
+            client = ClientLocation(head, peer, self._view.networks, kind)
             if LEASE_SIZE in parameters:
                 lines = _TEXT in accepts and _JSON not in accepts
-                return self._lease(_lease_size(parameters[LEASE_SIZE][0]), failed, client, lines=lines)
+                leased = leased_workers(
+                    self._router, wanted, head, _lease_size(parameters[LEASE_SIZE][0]), failed
+                )
+                return self._lease(leased, client, lines=lines)
         else:
-            failed = frozenset()
+            failed, wanted = frozenset(), ANY
             client = ClientLocation(head, peer, self._view.networks)
-        member, ticket = self._pick(failed), self._tickets.current()
+        member = self._router.route(wanted, head).candidates.pick(failed)
+        if member is None:
+            raise ProblemError(NO_WORKER)
+        ticket = self._tickets.current()
         return _answer(member.instance, client.address(member.instance), ticket, as_json=_JSON in accepts)
 
-    def _lease(self, n: int, failed: Set[str], client: ClientLocation, *, lines: bool) -> LocalReply:
-        """Up to `n` workers with an expiry, or just their addresses, one a line."""
-        members, ticket = self._table.lease(n, failed), self._tickets.current()
-        if not members:
+    def _lease(self, leased: Sequence[LeasedWorker], client: ClientLocation, *, lines: bool) -> LocalReply:
+        """The workers with an expiry, or just their addresses, one a line."""
+        ticket = self._tickets.current()
+        if not leased:
             raise ProblemError(NO_WORKER)
         if lines:
-            addresses = "".join(_line(client.address(member.instance), ticket) for member in members)
+            addresses = "".join(_line(client.address(one.member.instance), ticket) for one in leased)
             return LocalReply.of(200, {"Content-Type": _TEXT_TYPE, **_NO_STORE}, addresses.encode())
         lease = {
             "expires_in_s": LEASE_S,
             "forwards": self._forwards,
             **_field(ticket),
-            "workers": [
-                _row(member, client.address(member.instance), self._table.weight(member))
-                for member in members
-            ],
+            "workers": [_row(one, client.address(one.member.instance)) for one in leased],
         }
         return LocalReply.of(200, {"Content-Type": _JSON_TYPE, **_NO_STORE}, json.dumps(lease).encode())
-
-    def _pick(self, failed: Set[str] = frozenset()) -> PoolMember:
-        member = self._table.pick(failed)
-        if member is None:
-            raise ProblemError(NO_WORKER)
-        return member
 
 
 @lru_cache(maxsize=_CACHE_SIZE)
@@ -141,7 +144,7 @@ def _lease_size(text: str) -> int:
     return n
 
 
-def _wanted(values: list[str] | None) -> AddressKind | None:
+def _wanted_address(values: list[str] | None) -> AddressKind | None:
     if values is None:
         return None
     if values[0] == LAN:
@@ -149,6 +152,18 @@ def _wanted(values: list[str] | None) -> AddressKind | None:
     if values[0] == WAN:
         return "wan"
     raise ProblemError(Problem(400, f"{ADDRESS_KIND} is {values[0][:20]!r}: it is {LAN} or {WAN}"))
+
+
+def _wanted_version(parameters: Mapping[str, list[str]]) -> Wanted:
+    """The model and version that a lookup names. Raises ProblemError (400)."""
+    model, version, label = (parameters.get(name, [None])[0] for name in (_MODEL, _VERSION, _LABEL))
+    if model is None:
+        if version is not None or label is not None:
+            raise ProblemError(Problem(400, f"{_VERSION} and {_LABEL} need {_MODEL}: which model is it?"))
+        return ANY
+    if version is not None and label is not None:
+        raise ProblemError(Problem(400, f"name a {_VERSION} or a {_LABEL}, not both"))
+    return Wanted(model, version, label)
 
 
 def _line(address: Address, ticket: str | None) -> str:
@@ -159,9 +174,8 @@ def _field(ticket: str | None) -> dict[str, str]:
     return {} if ticket is None else {"ticket": ticket}
 
 
-def _row(member: PoolMember, address: Address, weight: float) -> dict[str, object]:
-    # A last resort has weight 0, but the client has no other worker to give its images to.
-    return {**_identity(member.instance, address), "weight": round(weight, 2) or 1.0}
+def _row(leased: LeasedWorker, address: Address) -> dict[str, object]:
+    return {**_identity(leased.member.instance, address), "weight": round(leased.weight, 4)}
 
 
 def _identity(instance: Instance, address: Address) -> dict[str, object]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tfleet.contract.names import TICKET_QUERY, WORKER
 from tfleet.contract.problem import ProblemError
 from tfleet.httpd.http1.request import RequestHead
-from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.balancing.model_router import ModelRouter
+from tfleet.proxy.model_target import read_model_target, target_for
 from tfleet.proxy.p2p.address_selection import ClientLocation
 from tfleet.proxy.p2p.direct_response import LocalReply
 from tfleet.proxy.p2p.local_networks import NetworkView
@@ -16,21 +17,23 @@ from tfleet.proxy.ticket_issuer import TicketIssuer
 class Redirect:
     """Answers 307 with the same path at a worker: clients repeat method, body and query there."""
 
-    def __init__(self, table: WorkerTable, tickets: TicketIssuer, view: NetworkView) -> None:
-        self._table = table
+    def __init__(self, router: ModelRouter, tickets: TicketIssuer, view: NetworkView) -> None:
+        self._router = router
         self._view = view
         self._tickets = tickets
 
     def decide(self, head: RequestHead, peer: str | None) -> LocalReply:
         """Return the redirect. The connection ends, because the body that the client may have begun to send
-        is not read.
+        is not read. Raises ProblemError.
         """
-        member = self._table.pick()
+        path = read_model_target(head.target)
+        member = self._router.route(path.wanted, head).candidates.pick()
         if member is None:
             raise ProblemError(NO_WORKER)
+        target = target_for(path, head.target, member.instance.version)
         address = ClientLocation(head, peer, self._view.networks).address(member.instance)
         headers = {
-            "Location": address.url + self._target(head.target.decode("ascii")),
+            "Location": address.url + self._target(target.decode("ascii")),
             WORKER: member.id,
             "Content-Type": "text/plain; charset=utf-8",
         }

@@ -14,8 +14,10 @@ from tfleet.discovery.plan import (
     BadPlanError,
     Canary,
     Plan,
+    dump_default,
     dump_plan,
     model_of_key,
+    parse_default,
     parse_plan,
     plan_key,
     plan_prefix,
@@ -150,3 +152,16 @@ def test_a_key_names_one_model(model: str) -> None:
 )
 def test_keys_of_others_are_no_plans(key: str) -> None:
     assert model_of_key("tfleet", key) is None
+
+
+def test_the_default_model_is_read_as_written() -> None:
+    assert parse_default(dump_default("m")) == "m"
+    assert parse_default(dump_default("")) == ""
+
+
+@pytest.mark.parametrize(
+    "document", [b"", b"m", b"1", b'{"model": "m"}', b'"a\\nb"', b'"' + b"x" * 99_999 + b'"']
+)
+def test_a_default_that_is_no_name_is_refused(document: bytes) -> None:
+    with pytest.raises(BadPlanError, match="the default model"):
+        parse_default(document)

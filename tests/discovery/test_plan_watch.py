@@ -16,12 +16,16 @@ from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.key_values import ConsulKeyValues, StoredValue, StoredValues
 from tfleet.discovery.errors import RegistryError, RegistryRefusedError, RegistryUnavailableError
-from tfleet.discovery.plan import Canary, Plan, dump_plan, plan_key
+from tfleet.discovery.plan import Canary, Plan, default_key, dump_default, dump_plan, plan_key
 from tfleet.discovery.plan_watch import Plans, PlanWatch
 from tfleet.discovery.watch import Pacing
 
 STABLE = Plan("1")
 CANARY = Plan("1", Canary("2", 10.0))
+
+
+def only(plan: Plan) -> Plans:
+    return Plans({"m": plan})
 
 
 class Followed:
@@ -70,13 +74,13 @@ async def write(store: ConsulKeyValues, key: str, plan: Plan | None) -> None:
 async def test_plans_are_followed_as_they_change(store: ConsulKeyValues, service: str) -> None:
     await write(store, plan_key(service, "a/b"), STABLE)
     async with following(store, service) as followed:
-        assert followed.watch.plans == {"a/b": STABLE}
+        assert followed.watch.plans == Plans({"a/b": STABLE})
         await write(store, plan_key(service, "a/b"), CANARY)
-        await followed.until({"a/b": CANARY})
+        await followed.until(Plans({"a/b": CANARY}))
         await write(store, plan_key(service, "other"), STABLE)
-        await followed.until({"a/b": CANARY, "other": STABLE})
+        await followed.until(Plans({"a/b": CANARY, "other": STABLE}))
         await write(store, plan_key(service, "a/b"), None)
-        await followed.until({"other": STABLE})
+        await followed.until(Plans({"other": STABLE}))
 
 
 async def test_a_vanished_plan_is_kept_and_written_back(
@@ -92,7 +96,24 @@ async def test_a_vanished_plan_is_kept_and_written_back(
             return None if found is None else found.value
 
         assert await eventually(written) == dump_plan(CANARY)
-        assert followed.told == [{"m": CANARY}], "nobody saw it go"
+        assert followed.told == [only(CANARY)], "nobody saw it go"
+
+
+async def test_the_default_model_is_followed_and_kept(
+    server: Address, store: ConsulKeyValues, service: str
+) -> None:
+    key = default_key(service)
+    assert await store.put(key, dump_default("m"), cas=0)
+    async with following(store, service) as followed:
+        assert followed.watch.plans == Plans(default="m")
+        await asyncio.to_thread(_delete, server, key)
+
+        async def index() -> int:
+            found = (await store.below(key, 0, 30)).values.get(key)
+            return 0 if found is None else found.modify_index
+
+        assert await store.put(key, dump_default(""), cas=await eventually(index))
+        await followed.until(Plans())
 
 
 async def test_a_plan_is_replaced_only_as_it_was_read(store: ConsulKeyValues, service: str) -> None:
@@ -101,7 +122,7 @@ async def test_a_plan_is_replaced_only_as_it_was_read(store: ConsulKeyValues, se
         assert not await followed.watch.replace("m", CANARY, STABLE), "the watch knows another plan"
         assert not await followed.watch.replace("other", STABLE, CANARY)
         assert await followed.watch.replace("m", STABLE, CANARY)
-        await followed.until({"m": CANARY})
+        await followed.until(only(CANARY))
 
 
 def _delete(server: Address, key: str) -> None:
@@ -166,7 +187,7 @@ async def run_through(store: ScriptedStore) -> tuple[list[Plans], list[float]]:
 async def test_a_failure_keeps_the_plans_and_asks_anew() -> None:
     store = ScriptedStore(answer(5, CANARY), RegistryUnavailableError("gone"), answer(3, CANARY))
     told, slept_s = await run_through(store)
-    assert told == [{"m": CANARY}]
+    assert told == [only(CANARY)]
     assert store.asked == [0, 5, 0, 3], "after the failure it does not block"
     assert len(slept_s) == 1
 
@@ -174,35 +195,35 @@ async def test_a_failure_keeps_the_plans_and_asks_anew() -> None:
 @pytest.mark.parametrize("lost", [answer(6, leader=False), answer(6, complete=False)])
 async def test_absence_that_proves_nothing_writes_nothing(lost: StoredValues) -> None:
     store = ScriptedStore(answer(5, CANARY), lost)
-    assert (await run_through(store))[0] == [{"m": CANARY}]
+    assert (await run_through(store))[0] == [only(CANARY)]
     assert store.written == []
 
 
 async def test_a_vanished_plan_is_written_only_where_there_is_none() -> None:
     store = ScriptedStore(answer(5, CANARY), answer(6), put=False)
-    assert (await run_through(store))[0] == [{"m": CANARY}]
+    assert (await run_through(store))[0] == [only(CANARY)]
     assert store.written == [(plan_key("s", "m"), dump_plan(CANARY), 0)]
 
 
 async def test_a_plan_that_cannot_be_written_back_stays() -> None:
     store = ScriptedStore(answer(5, CANARY), answer(6), answer(7), put=RegistryRefusedError("no key:write"))
     with capture_logs() as logs:
-        assert (await run_through(store))[0] == [{"m": CANARY}]
+        assert (await run_through(store))[0] == [only(CANARY)]
     assert [one["reason"] for one in logs if "reason" in one] == [
-        "it has vanished from the registry and can't be written back: no key:write"
+        "it has vanished and can't be written back: no key:write"
     ], "once, and not at each query"
 
 
 async def test_a_plan_whose_marker_vanishes_stays_ended() -> None:
     store = ScriptedStore(answer(5, CANARY), answer(6, None), answer(7))
-    assert (await run_through(store))[0] == [{"m": CANARY}, {}]
+    assert (await run_through(store))[0] == [only(CANARY), Plans()]
     assert store.written == []
 
 
 async def test_an_unreadable_document_keeps_the_last_good_plan() -> None:
     store = ScriptedStore(answer(5, CANARY), answer(6, b"{"), answer(7, b"{"), answer(8, STABLE))
     with capture_logs() as logs:
-        assert (await run_through(store))[0] == [{"m": CANARY}, {"m": STABLE}]
+        assert (await run_through(store))[0] == [only(CANARY), only(STABLE)]
     assert [one["reason"] for one in logs if one["log_level"] == "warning"] == ["the plan is not JSON"]
     assert store.written == []
 

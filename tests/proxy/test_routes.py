@@ -6,7 +6,7 @@ from tfleet.proxy.routes import names_model
 @pytest.mark.parametrize(
     ("method", "path", "expected"),
     [
-        (b"GET", b"/models", True),
+        (b"GET", b"/models", False),
         (b"HEAD", b"/models/flowers", True),
         (b"POST", b"/models/flowers/versions/3/predict", True),
         (b"DELETE", b"/models/flowers", False),

@@ -5,7 +5,6 @@ import signal
 import aiohttp
 import pytest
 from aiohttp import web
-from structlog.testing import capture_logs
 
 from tests.support.embedded_registry import embedded_registry
 from tests.support.fake_worker import fake_worker, settings
@@ -78,18 +77,23 @@ async def test_an_answer_of_another_server_is_not_passed_on() -> None:
                 assert rows["w1"]["last_error"] == "stranger answers at its address"
 
 
-async def test_two_models_in_one_registry_are_one_log_line() -> None:
-    with embedded_registry() as registry, capture_logs() as logs:
-        async with fake_worker() as one, fake_worker() as two:
+async def test_two_models_in_one_registry_never_mix() -> None:
+    with embedded_registry() as registry:
+        async with fake_worker() as one, fake_worker() as two, aiohttp.ClientSession() as session:
             async with single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy:
                 await register(registry, one.address)
                 await register(registry, two.address, worker_id="w2", model="flowers")
                 await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, 2))
-                await register(registry, one.address, worker_id="w3", model="flowers")
-                await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, 3))
-    (line,) = [line for line in logs if line["event"].startswith("workers of several models")]
-    assert (line["models"], line["service"]) == (["flowers", "lite0"], "tfleet")
-    assert "--service NAME" in line["hint"]
+                for model, worker in (("lite0", "w1"), ("flowers", "w2")):
+                    for _ in range(4):
+                        async with session.post(f"{proxy.url}/models/{model}", data=b"x") as answer:
+                            assert answer.headers["X-Worker"] == worker
+                async with session.post(proxy.url, data=b"x") as answer:
+                    assert answer.status == 400
+                    assert "name one" in (await answer.json())["detail"]
+                async with session.post(f"{proxy.url}/models/dogs", data=b"x") as answer:
+                    assert answer.status == 404
+                    assert "there is flowers, lite0" in (await answer.json())["detail"]
 
 
 async def test_an_ejected_worker_returns_when_reachable() -> None:

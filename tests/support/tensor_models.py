@@ -117,3 +117,22 @@ def loop_graph() -> None:
 
 def write_loop(path: Path) -> Path:
     return write_graph(path, loop_graph)
+
+
+class Product(tf.Module):  # type: ignore[misc] # as above
+    """Rows of one number, each times the model's own."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = tf.constant(factor)
+
+    @tf.function(input_signature=[_Spec([None], tf.float32, "x")])  # type: ignore[untyped-decorator] # as above
+    def times(self, x: Any) -> Any:
+        return {"y": x * self.factor}
+
+
+def write_version(folder: Path) -> Path:
+    """A model whose answers are its input times its version, which is the folder's name."""
+    module = Product(float(folder.name))
+    tf.saved_model.save(module, str(folder), signatures=module.times)
+    return folder

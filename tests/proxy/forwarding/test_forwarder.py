@@ -275,9 +275,7 @@ async def test_a_large_body_is_never_held_whole() -> None:
         writer.close()
 
 
-@pytest.mark.parametrize(
-    "path", ["/predict?G1=1&G2=0", "/models", "/models/flowers", "/models/flowers/versions/3"]
-)
+@pytest.mark.parametrize("path", ["/predict?G1=1&G2=0", "/models/flowers", "/models/flowers/versions/3"])
 async def test_questions_to_a_model_are_forwarded(path: str) -> None:
     async with (
         fake_worker() as worker,

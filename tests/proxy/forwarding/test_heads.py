@@ -20,6 +20,7 @@ def sent(*lines: str, peer: str | None = "10.0.0.7", ticket: str | None = None) 
     block = "".join(f"{line}\r\n" for line in ("POST /predict?top=1 HTTP/1.1", *lines)).encode("latin-1")
     return worker_head(
         read_request_head(block),
+        b"/predict?top=1",
         addressee=b"Host: w:1\r\nX-Worker: w1",
         peer=peer,
         request_id="id1",

@@ -15,6 +15,7 @@ from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import read_request_head
 from tfleet.proxy.balancing.member import Probe
+from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.p2p.local_networks import NetworkView
 from tfleet.proxy.p2p.lookup import Lookup
@@ -120,7 +121,7 @@ async def test_a_worker_count_out_of_range_is_400(n: str) -> None:
 def test_a_lease_has_the_weight_of_a_new_worker() -> None:
     now_s = 0.0
     table = WorkerTable(slow_start_s=5.0, clock=lambda: now_s, rng=random.Random(1))
-    lookup = Lookup(table, TicketIssuer(None, "tfleet"), NetworkView(), forwards=True)
+    lookup = Lookup(ModelRouter(table), TicketIssuer(None, "tfleet"), NetworkView(), forwards=True)
     asked_for = read_request_head(b"GET /worker?n=8 HTTP/1.1\r\nHost: a\r\n")
     known, newcomer = Instance("w1", Address("h", 1)), Instance("w2", Address("h", 2))
     table.apply_instances([known])

@@ -1,0 +1,55 @@
+"""`GET /models`: what the fleet serves, and what share of the requests each version gets."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+from tfleet.discovery.plan import Plan, dump_plan
+from tfleet.discovery.plan_watch import Plans
+from tfleet.proxy.admin.workers import WorkerRow
+from tfleet.proxy.balancing.member import WorkerState
+from tfleet.proxy.balancing.versions import Fleet, Known, ModelVersion, labels_of, shares, version_rank
+
+
+def fleet_of(rows: Sequence[WorkerRow]) -> Fleet:
+    """The versions that workers have, with their numbers."""
+    workers: Counter[ModelVersion] = Counter()
+    routable: Counter[ModelVersion] = Counter()
+    for row in rows:
+        key = ModelVersion(row.instance.model, row.instance.version)
+        workers[key] += 1
+        routable[key] += row.state is WorkerState.READY
+    return {key: Known(workers[key], routable[key]) for key in workers}
+
+
+def models_document(rows: Sequence[WorkerRow], plans: Plans) -> dict[str, object]:
+    """What `GET /models` says. A model that only a plan names is there, too: it has no workers."""
+    fleet = fleet_of(rows)
+    named = {key.model for key in fleet}
+    default = plans.default or (next(iter(named)) if len(named) == 1 else "")
+    names = sorted(named | plans.models.keys())
+    return {
+        "models": [_model(name, fleet, plans.models.get(name), default=name == default) for name in names]
+    }
+
+
+def _model(name: str, fleet: Fleet, plan: Plan | None, *, default: bool) -> dict[str, object]:
+    known = {key.version: known for key, known in fleet.items() if key.model == name}
+    percent = shares(fleet, name, plan) if known else {}
+    return {
+        "name": name,
+        "default": default,
+        "versions": [
+            {
+                "version": version,
+                "workers": known[version].workers,
+                "ready": known[version].routable,
+                "percent": percent[version],
+            }
+            for version in sorted(known, key=version_rank)
+        ],
+        "labels": {} if plan is None else dict(labels_of(plan)),
+        "plan": None if plan is None else json.loads(dump_plan(plan)),
+    }

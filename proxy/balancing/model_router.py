@@ -1,0 +1,123 @@
+"""Finds the workers that may answer a request, by what the request names and by the plan of its model.
+
+The rules are in versions.py; the state is here: the plans, the default model, and how far the canaries' turns
+have come.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from tfleet.contract.problem import ProblemError
+from tfleet.discovery.plan import STICKY_REQUEST_ID, Canary, Plan
+from tfleet.discovery.plan_watch import Plans
+from tfleet.httpd.http1.request import RequestHead
+from tfleet.proxy.balancing.candidates import Candidates, VersionCandidates
+from tfleet.proxy.balancing.pool import Pool
+from tfleet.proxy.balancing.shares import Turns, sticky_percentile
+from tfleet.proxy.balancing.versions import (
+    ANY,
+    Fleet,
+    Known,
+    ModelVersion,
+    Wanted,
+    loading,
+    named_version,
+    order_without_version,
+    wanted_model,
+)
+from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.problems import NO_WORKER
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request goes. `order` are the versions that may answer it, the first choice first; empty where
+    any worker may.
+    """
+
+    candidates: Candidates
+    order: tuple[ModelVersion, ...] = ()
+
+
+class ModelRouter:
+    """Routes requests by model and version. It belongs to one event loop."""
+
+    def __init__(self, table: WorkerTable) -> None:
+        self.plans = Plans()
+        self.fallbacks: Counter[ModelVersion] = Counter()
+        """How many requests a canary should have had when none of its workers was routable."""
+        self.table = table
+        self._anywhere = Route(table)
+        self._turns: dict[str, Turns] = {}
+        self._pool: Pool | None = None
+        self._fleet: Fleet = {}
+
+    def __repr__(self) -> str:
+        return f"<ModelRouter plans={len(self.plans.models)} versions={len(self._fleet)}>"
+
+    def use_plans(self, plans: Plans) -> None:
+        """Route by these plans from now on."""
+        self.plans = plans
+        self._turns = {model: turns for model, turns in self._turns.items() if model in plans.models}
+        canaries = ((model, plan.canary) for model, plan in plans.models.items())
+        named = {ModelVersion(model, canary.version) for model, canary in canaries if canary is not None}
+        for gone in self.fallbacks.keys() - named:
+            del self.fallbacks[gone]
+
+    @property
+    def fleet(self) -> Fleet:
+        """The versions that workers have, with their numbers."""
+        if self._pool is not self.table.pool:
+            self._pool = self.table.pool
+            views = self._pool.by_version()
+            self._fleet = {key: Known(len(view.members), len(view.routable)) for key, view in views.items()}
+        return self._fleet
+
+    def route(self, wanted: Wanted, head: RequestHead) -> Route:
+        """Where a request goes, by what it names. Raises ProblemError: 400, 404 or 503."""
+        fleet = self.fleet
+        if not self.table.has_other(()):
+            raise ProblemError(NO_WORKER)
+        # The usual fleet, and the usual request: nothing to decide.
+        if wanted is ANY and len(fleet) == 1:
+            return self._anywhere
+        model = wanted_model(fleet, wanted, self.plans.default)
+        version = named_version(fleet, model, wanted, self.plans.models.get(model))
+        versions = self._without_version(model, head) if version is None else (version,)
+        order = tuple(ModelVersion(model, one) for one in versions)
+        if not any(self.table.has_other_of(one, ()) for one in order):
+            raise ProblemError(loading(model, version))
+        return Route(VersionCandidates(self.table, order), order)
+
+    def _without_version(self, model: str, head: RequestHead) -> tuple[str, ...]:
+        """The versions for a request that names none, the first choice first."""
+        plan = self.plans.models.get(model)
+        if plan is None or plan.canary is None:
+            return order_without_version(self.fleet, model, plan, canary=False)
+        chosen = self._has_turn(model, plan, plan.canary, head)
+        order = order_without_version(self.fleet, model, plan, canary=chosen)
+        if chosen and order[0] != plan.canary.version:
+            self.fallbacks[ModelVersion(model, plan.canary.version)] += 1
+        return order
+
+    def _has_turn(self, model: str, plan: Plan, canary: Canary, head: RequestHead) -> bool:
+        """Whether the request is the canary's."""
+        if canary.percent <= 0:
+            return False
+        key = _sticky_key(plan.sticky, head)
+        if key is not None:
+            return sticky_percentile(model, canary.version, key) < canary.percent
+        return self._turns.setdefault(model, Turns()).take(canary.percent)
+
+
+def _sticky_key(sticky: str, head: RequestHead) -> bytes | None:
+    """What keeps the request with one version; None if the plan names nothing, or the request lacks it."""
+    if not sticky:
+        return None
+    if sticky == STICKY_REQUEST_ID:
+        # Only an id that the client chose can come a second time.
+        return None if head.request_id is None else head.request_id.encode()
+    name = sticky.partition(":")[2].lower().encode()
+    return next((value for field, value in head.headers() if field == name), None)

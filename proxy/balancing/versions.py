@@ -1,0 +1,165 @@
+"""Which version of which model gets a request. Pure functions.
+
+The rules:
+
+- A request that names a version, or a label, gets a worker of exactly that version, or an error.
+- Any other request gets the version that the model's plan says: the canary for its share, else the stable
+  one. A version without routable workers is passed over: the canary for the stable one, that for the previous
+  one, and that for any version which serves.
+- Without a plan the version with the most routable workers serves; of equals the higher one. So a new version
+  takes over once it has as many workers as the old one, and while a fleet is half rolled nothing flaps.
+- Versions of digits compare as numbers, and rank above all others, which compare as texts.
+- A request that names no model is for the default model: the only one, else the one that is called so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from tfleet.contract.identifiers import escaped
+from tfleet.contract.problem import Problem, ProblemError
+from tfleet.discovery.plan import Plan
+
+_ALL: Final = 100.0
+_MAX_NAMED: Final = 20
+"""How many names an error lists."""
+
+
+class ModelVersion(NamedTuple):
+    """One version of one model; both empty where the registry does not say (a static list)."""
+
+    model: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request names; None is nothing. It names a version or a label, not both."""
+
+    model: str | None = None
+    version: str | None = None
+    label: str | None = None
+
+
+ANY: Final = Wanted()
+"""What a request wants that names nothing."""
+
+
+class Known(NamedTuple):
+    """The workers of one version: how many there are, and how many of them are routable."""
+
+    workers: int
+    routable: int
+
+
+Fleet = Mapping[ModelVersion, Known]
+
+
+def version_rank(version: str) -> tuple[bool, int, str]:
+    """A sort key: higher versions are greater."""
+    is_number = version.isascii() and version.isdigit()
+    # Compared by length first: Python refuses to read numbers of thousands of digits.
+    digits = version.lstrip("0") if is_number else ""
+    return is_number, len(digits), digits if is_number else version
+
+
+def wanted_model(fleet: Fleet, wanted: Wanted, default: str) -> str:
+    """The model that a request is for. `default` is the one that is called so, if any.
+
+    Raises ProblemError: 404 for a model that nobody has, 400 where the request has to name one.
+    """
+    names = {key.model for key in fleet}
+    if wanted.model in names:
+        return wanted.model
+    if wanted.model is not None:
+        # A worker of a static list is of a model that the proxy does not know: it answers for itself.
+        if "" in names:
+            return ""
+        raise ProblemError(_unknown("model", wanted.model, names))
+    known = names - {""}
+    if default in known:
+        return default
+    if len(known) <= 1:
+        return next(iter(known), "")
+    name_one = f"name one, as in /models/NAME/predict or GET /worker?model=NAME. It has {_listed(known)}"
+    raise ProblemError(Problem(400, f"this fleet serves several models: {name_one}"))
+
+
+def named_version(fleet: Fleet, model: str, wanted: Wanted, plan: Plan | None) -> str | None:
+    """The version that a request names by itself or by a label; None if it names none.
+
+    Raises ProblemError: 404 for a version or label that there is not.
+    """
+    version = wanted.version
+    if wanted.label is not None:
+        labels = {} if plan is None else labels_of(plan)
+        version = labels.get(wanted.label)
+        if version is None:
+            raise ProblemError(_unknown(f"label of model {escaped(model)}", wanted.label, labels))
+    if version is None or model == "":
+        return None
+    versions = {key.version for key in fleet if key.model == model}
+    if version not in versions:
+        raise ProblemError(_unknown(f"version of model {escaped(model)}", version, versions))
+    return version
+
+
+def labels_of(plan: Plan) -> Mapping[str, str]:
+    """The versions by label: the plan's own, and `stable` and `canary`."""
+    canary = {} if plan.canary is None else {"canary": plan.canary.version}
+    return {"stable": plan.stable, **canary, **plan.labels}
+
+
+def order_without_version(fleet: Fleet, model: str, plan: Plan | None, *, canary: bool) -> tuple[str, ...]:
+    """The versions for a request that names none, the first choice first.
+
+    `canary` is whether the plan's canary is the first choice. Versions without routable workers are last.
+    """
+    routable = {key.version: known.routable for key, known in fleet.items() if key.model == model}
+    by_size = sorted(routable, key=lambda version: (routable[version], version_rank(version)), reverse=True)
+    chosen: list[str] = []
+    if plan is not None:
+        first = [plan.canary.version] if canary and plan.canary is not None else []
+        chosen = [version for version in (*first, plan.stable, plan.previous) if version in routable]
+        # The canary is no stand-in while anything else serves: nobody has promoted it yet.
+        if plan.canary is not None and not first:
+            by_size = [version for version in by_size if version != plan.canary.version] + [
+                version for version in by_size if version == plan.canary.version
+            ]
+    order = dict.fromkeys([*chosen, *by_size])
+    return (*(v for v in order if routable[v]), *(v for v in order if not routable[v]))
+
+
+def loading(model: str, version: str | None) -> Problem:
+    """The answer while no worker of it is ready."""
+    what = f"model {escaped(model)}" + ("" if version is None else f", version {escaped(version)}")
+    return Problem(503, f"no worker of {what} is ready: see GET /workers", retry_after_s=1)
+
+
+def _unknown(kind: str, name: str, names: Iterable[str]) -> Problem:
+    return Problem(404, f"there is no {kind} called {escaped(name)}: there is {_listed(names)}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    in_order: Collection[str] = sorted(names, key=version_rank)
+    if not in_order:
+        return "none"
+    shown = [escaped(name) or "one without a name" for name in list(in_order)[:_MAX_NAMED]]
+    more = f" and {len(in_order) - _MAX_NAMED} more" if len(in_order) > _MAX_NAMED else ""
+    return ", ".join(shown) + more
+
+
+def shares(fleet: Fleet, model: str, plan: Plan | None) -> Mapping[str, float]:
+    """What share of a model's requests without a version each version gets now, in percent."""
+    stable = order_without_version(fleet, model, plan, canary=False)
+    found = dict.fromkeys(stable, 0.0)
+    percent = 0.0 if plan is None or plan.canary is None else plan.canary.percent
+    for order, share in (
+        (stable, _ALL - percent),
+        (order_without_version(fleet, model, plan, canary=True), percent),
+    ):
+        if fleet[ModelVersion(model, order[0])].routable:
+            found[order[0]] += share
+    return found

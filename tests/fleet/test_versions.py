@@ -1,0 +1,139 @@
+"""Versions of a model under a steady load: planned shares, no request lost, no answer of another version."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support.either_registry import REGISTRIES, either_registry
+from tests.support.embedded_registry import embedded_registry
+from tests.support.fleet_processes import Fleet, fleet
+from tests.support.version_load import VersionLoad
+from tests.support.waiting import eventually
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.key_values import ConsulKeyValues
+from tfleet.discovery.plan import Canary, Plan, dump_plan, plan_key, promoted, rolled_back
+
+RATE = 250.0
+STAGE = 500
+"""Requests in each stage."""
+
+
+@pytest.fixture
+def embedded() -> Iterator[Address]:
+    with embedded_registry() as address:
+        yield address
+
+
+class Plans:
+    """Writes the plan of the model `m`."""
+
+    def __init__(self, registry: Address, running: Fleet) -> None:
+        self._store = ConsulKeyValues(registry, wait_s=10)
+        self._running = running
+
+    async def write(self, plan: Plan) -> None:
+        """Write it, and wait until the proxy follows it."""
+        key = plan_key("tfleet", "m")
+        found = (await self._store.below(key, 0, 10)).values.get(key)
+        assert await self._store.put(key, dump_plan(plan), cas=0 if found is None else found.modify_index)
+        wanted = plan.canary.version if plan.canary else None
+
+        async def followed() -> tuple[str, str | None]:
+            shown = (await model_of(self._running))["plan"] or {"stable": ""}
+            return shown["stable"], shown.get("canary")
+
+        await eventually(followed, wanted=lambda shown: shown == (plan.stable, wanted))
+
+    async def close(self) -> None:
+        await self._store.close()
+
+
+async def model_of(running: Fleet) -> dict[str, Any]:
+    """What the proxy says of the model."""
+    async with aiohttp.ClientSession() as session, session.get(f"{running.proxy.url}/models") as answer:
+        (model,) = (await answer.json())["models"]
+        found: dict[str, Any] = model
+        return found
+
+
+@asynccontextmanager
+async def two_versions(registry: Address, tmp_path: Path) -> AsyncIterator[tuple[Fleet, Plans]]:
+    """Two workers of version 1 and one of version 2, all ready."""
+    one, two = (
+        Fleet.forked_workers.write_model(tmp_path / "m" / version, "tensor_models.write_version")
+        for version in ("1", "2")
+    )
+    async with fleet(f"consul://{registry}", one, "--slow-start", "0", workers=2) as running:
+        running.add_worker("--model", str(two))
+        await running.ready(3)
+        plans = Plans(registry, running)
+        try:
+            yield running, plans
+        finally:
+            await plans.close()
+
+
+@pytest.mark.parametrize("kind", REGISTRIES)
+async def test_a_rollout_loses_no_request(kind: str, tmp_path: Path) -> None:
+    with either_registry(kind) as registry:
+        async with two_versions(registry, tmp_path) as (running, plans):
+            await _roll_out(running, plans)
+
+
+async def _roll_out(running: Fleet, plans: Plans) -> None:
+    async with VersionLoad(f"{running.proxy.url}/predict", rate=RATE) as load:
+        assert (await load.next(STAGE)).versions.keys() == {"1"}, "most workers have it"
+        plan = Plan("1")
+        for percent in (10.0, 50.0, 100.0):
+            plan = Plan("1", Canary("2", percent))
+            await plans.write(plan)
+            assert abs((await load.next(STAGE)).percent("2") - percent) < 2
+        plan = promoted(plan)
+        await plans.write(plan)
+        assert (await load.next(STAGE)).versions.keys() == {"2"}
+        await plans.write(rolled_back(plan))
+        assert (await load.next(STAGE)).versions.keys() == {"1"}
+    assert load.answers.failures == []
+
+
+async def test_the_canary_s_only_worker_may_be_killed(embedded: Address, tmp_path: Path) -> None:
+    async with two_versions(embedded, tmp_path) as (running, plans):
+        await plans.write(Plan("1", Canary("2", 50.0)))
+        async with VersionLoad(f"{running.proxy.url}/predict", rate=RATE) as load:
+            assert (await load.next(STAGE // 2)).versions.keys() == {"1", "2"}
+            running.workers[2].process.kill()
+            await running.ready(2)
+            assert (await load.next(STAGE // 2)).versions.keys() == {"1"}
+        assert load.answers.failures == []
+        async with aiohttp.ClientSession() as session:
+            url = f"{running.proxy.url}/models/m/versions/2/predict"
+            async with session.post(url, json={"x": 1}) as answer:
+                assert answer.status in {404, 503}, "nobody else answers for it"
+
+
+async def test_named_versions_are_answered_by_no_other(embedded: Address, tmp_path: Path) -> None:
+    async with two_versions(embedded, tmp_path) as (running, plans):
+        await plans.write(Plan("1", Canary("2", 10.0), labels={"old": "1"}))
+        async with aiohttp.ClientSession() as session:
+            for path, version in (
+                ("versions/2", 2),
+                ("versions/1", 1),
+                ("labels/old", 1),
+                ("labels/canary", 2),
+            ):
+                url = f"{running.proxy.url}/models/m/{path}/predict"
+                answers = await asyncio.gather(*[_answered(session, url, number) for number in range(20)])
+                assert answers == [number * version for number in range(20)]
+
+
+async def _answered(session: aiohttp.ClientSession, url: str, number: int) -> float:
+    async with session.post(url, json={"x": number}) as answer:
+        found: float = (await answer.json())["outputs"]["y"]
+        return found

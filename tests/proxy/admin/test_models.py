@@ -1,0 +1,67 @@
+"""What GET /models says of the versions, their shares and their plans."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfleet.contract.address import Address
+from tfleet.discovery.instance import Instance
+from tfleet.discovery.plan import Canary, Plan
+from tfleet.discovery.plan_watch import Plans
+from tfleet.proxy.admin.models import models_document
+from tfleet.proxy.admin.workers import WorkerRow
+from tfleet.proxy.balancing.member import WorkerState
+
+
+def row(model: str, version: str, state: WorkerState = WorkerState.READY) -> WorkerRow:
+    return WorkerRow(Instance("w", Address("h", 1), model, version), state, 1.0, True, 0, 0, "")
+
+
+def shown(version: str, workers: int, ready: int, percent: float) -> dict[str, object]:
+    return {"version": version, "workers": workers, "ready": ready, "percent": percent}
+
+
+def test_a_fleet_without_workers_serves_nothing() -> None:
+    assert models_document((), Plans()) == {"models": []}
+
+
+def test_without_a_plan_one_version_has_all() -> None:
+    rows = (row("m", "9"), row("m", "10", WorkerState.STARTING), row("m", "9"), row("m", "10"))
+    assert models_document(rows, Plans()) == {
+        "models": [
+            {
+                "name": "m",
+                "default": True,
+                "versions": [shown("9", 2, 2, 100.0), shown("10", 2, 1, 0.0)],
+                "labels": {},
+                "plan": None,
+            }
+        ]
+    }
+
+
+def test_a_plan_shows_shares_and_labels() -> None:
+    plan = Plan("1", Canary("2", 10.0), labels={"prod": "1"}, reason="")
+    (model,) = models_of((row("m", "1"), row("m", "2")), Plans({"m": plan}))
+    assert model["versions"] == [shown("1", 1, 1, 90.0), shown("2", 1, 1, 10.0)]
+    assert model["labels"] == {"stable": "1", "canary": "2", "prod": "1"}
+    assert model["plan"]["canary"] == "2"
+    assert model["plan"]["percent"] == 10.0
+
+
+def test_a_canary_without_ready_workers_has_no_share() -> None:
+    plans = Plans({"m": Plan("1", Canary("2", 10.0))})
+    (model,) = models_of((row("m", "1"), row("m", "2", WorkerState.EJECTED)), plans)
+    assert model["versions"] == [shown("1", 1, 1, 100.0), shown("2", 1, 0, 0.0)]
+
+
+def test_a_model_that_only_a_plan_names_has_no_versions() -> None:
+    one, other = models_of((row("b", "1"),), Plans({"a": Plan("1")}, default="b"))
+    assert (one["name"], one["default"], one["versions"]) == ("a", False, [])
+    assert (other["name"], other["default"]) == ("b", True)
+
+
+def models_of(rows: tuple[WorkerRow, ...], plans: Plans) -> list[dict[str, Any]]:
+    models = models_document(rows, plans)["models"]
+    assert isinstance(models, list)
+    return models

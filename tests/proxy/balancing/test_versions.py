@@ -1,0 +1,130 @@
+"""Which version a request gets, with and without a plan."""
+
+from __future__ import annotations
+
+import pytest
+
+from tfleet.contract.problem import ProblemError
+from tfleet.discovery.plan import Canary, Plan
+from tfleet.proxy.balancing.versions import (
+    ANY,
+    Fleet,
+    Known,
+    ModelVersion,
+    Wanted,
+    named_version,
+    order_without_version,
+    version_rank,
+    wanted_model,
+)
+
+
+def fleet(**routable: int) -> Fleet:
+    """A fleet by `model_version=routable workers`, each version with one worker more that is not."""
+    keys = (name.split("_") for name in routable)
+    return {
+        ModelVersion(model, version): Known(count + 1, count)
+        for (model, version), count in zip(keys, routable.values(), strict=True)
+    }
+
+
+def test_versions_of_digits_are_numbers_above_all_texts() -> None:
+    wanted = ["", "alpha", "v10", "v9", "1", "9", "10", "0011", "9" * 5000]
+    assert sorted(set(wanted), key=version_rank) == wanted
+
+
+@pytest.mark.parametrize(
+    ("wanted", "default", "expected"),
+    [(Wanted("a"), "", "a"), (Wanted("b"), "a", "b"), (ANY, "b", "b")],
+)
+def test_a_model_is_named_or_the_default(wanted: Wanted, default: str, expected: str) -> None:
+    assert wanted_model(fleet(a_1=1, b_1=1), wanted, default) == expected
+
+
+def test_the_only_model_needs_no_name() -> None:
+    assert wanted_model(fleet(a_1=0, a_2=3), ANY, "") == "a"
+
+
+def test_several_models_without_a_name_is_400_that_lists_them() -> None:
+    with pytest.raises(ProblemError, match=r"several models: name one.* It has a, b") as caught:
+        wanted_model(fleet(b_1=1, a_1=1), ANY, "no such model")
+    assert caught.value.problem.status == 400
+
+
+def test_an_unknown_model_is_404_that_lists_them() -> None:
+    with pytest.raises(ProblemError, match="no model called c: there is a, b") as caught:
+        wanted_model(fleet(b_1=1, a_1=1), Wanted("c"), "a")
+    assert caught.value.problem.status == 404
+
+
+def test_workers_of_an_unknown_model_answer_for_themselves() -> None:
+    static = {ModelVersion("", ""): Known(2, 2)}
+    assert wanted_model(static, ANY, "") == ""
+    assert wanted_model(static, Wanted("cats"), "") == ""
+    assert named_version(static, "", Wanted("cats", version="7"), None) is None
+
+
+def test_a_version_is_named_by_itself_or_by_a_label() -> None:
+    plan = Plan("1", Canary("2", 10.0), labels={"prod": "1"})
+    both = fleet(a_1=1, a_2=1)
+    assert named_version(both, "a", Wanted("a"), plan) is None
+    assert named_version(both, "a", Wanted("a", version="2"), None) == "2"
+    labels = {label: named_version(both, "a", Wanted("a", label=label), plan) for label in _LABELS}
+    assert labels == {"prod": "1", "stable": "1", "canary": "2"}
+
+
+_LABELS = ("prod", "stable", "canary")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (Wanted("a", version="3"), "no version of model a called 3: there is 1, 2"),
+        (Wanted("a", label="test"), "no label of model a called test: there is prod, stable"),
+        (Wanted("a", label="old"), "no version of model a called 0: there is 1, 2"),
+    ],
+)
+def test_an_unknown_version_or_label_is_404(wanted: Wanted, message: str) -> None:
+    labels = {"prod": "1", **({"old": "0"} if wanted.label == "old" else {})}
+    with pytest.raises(ProblemError, match=message) as caught:
+        named_version(fleet(a_1=1, a_2=1, b_3=1), "a", wanted, Plan("1", labels=labels))
+    assert caught.value.problem.status == 404
+
+
+def test_a_list_of_names_has_an_end() -> None:
+    many = {ModelVersion(f"m{n:03}", "1"): Known(1, 1) for n in range(500)}
+    with pytest.raises(ProblemError, match=r"m019 and 480 more$"):
+        wanted_model(many, Wanted("x"), "")
+
+
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [
+        ({"a_1": 3, "a_2": 1}, ("1", "2")),
+        ({"a_1": 3, "a_2": 3}, ("2", "1")),
+        ({"a_9": 1, "a_10": 1}, ("10", "9")),
+        ({"a_1": 0, "a_2": 0}, ("2", "1")),
+        ({"a_1": 1, "a_2": 0, "b_3": 9}, ("1", "2")),
+    ],
+)
+def test_without_a_plan_most_workers_serve(workers: dict[str, int], expected: tuple[str, ...]) -> None:
+    assert order_without_version(fleet(**workers), "a", None, canary=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "canary", "expected"),
+    [
+        ({"a_1": 1, "a_2": 1, "a_3": 9}, False, ("2", "1", "3")),  # stable, previous, and the canary at last
+        ({"a_1": 1, "a_2": 1, "a_3": 9}, True, ("3", "2", "1")),
+        ({"a_1": 1, "a_2": 0, "a_3": 9}, False, ("1", "3", "2")),
+        ({"a_1": 0, "a_2": 0, "a_3": 1}, False, ("3", "2", "1")),
+        ({"a_1": 1, "a_2": 1, "a_3": 0}, True, ("2", "1", "3")),
+        ({"a_1": 1, "a_2": 1}, True, ("2", "1")),
+        ({"a_0": 5, "a_3": 9}, False, ("0", "3")),  # neither stable nor previous: any but the canary first
+    ],
+)
+def test_with_a_plan_others_stand_in(
+    workers: dict[str, int], canary: bool, expected: tuple[str, ...]
+) -> None:
+    plan = Plan("2", Canary("3", 10.0), previous="1")
+    assert order_without_version(fleet(**workers), "a", plan, canary=canary) == expected
