@@ -29,6 +29,7 @@ from tfleet.proxy.telemetry.access_log import AccessLog
 Routes: TypeAlias = Mapping[tuple[bytes, bytes], Handler]
 """By method and path, without the query."""
 
+_HTML: Final = "text/html"
 _MODELS: Final = f"{MODELS_PATH}/".encode()
 _METHODS: Final = frozenset({b"GET", b"HEAD", b"POST"})
 
@@ -42,6 +43,15 @@ def by_route(routes: Routes, to_worker: Handler, otherwise: Handler) -> Handler:
         if handler is None:
             handler = to_worker if names_model(head.method, path) else otherwise
         return handler(head, client)
+
+    return handle
+
+
+def browser_or(page: Handler, otherwise: Handler) -> Handler:
+    """`page` for a person who opens the address in a browser, `otherwise` for programs."""
+
+    def handle(head: RequestHead, client: Client) -> OpenRequest | None:
+        return (page if _HTML in head.accept else otherwise)(head, client)
 
     return handle
 

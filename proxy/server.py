@@ -44,7 +44,7 @@ from tfleet.proxy.p2p.lookup import Lookup
 from tfleet.proxy.p2p.redirect import Redirect
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
-from tfleet.proxy.routes import Routes, by_route, proxy_server, server_options
+from tfleet.proxy.routes import Routes, browser_or, by_route, proxy_server, server_options
 from tfleet.proxy.settings import DiscoverySettings, ProxySettings
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
@@ -182,8 +182,8 @@ async def serve_clients(
         )
         redirect = DirectResponse(Redirect(router, tickets, view).decide, access_log, settings.cors)
         to_worker: Handler = redirect.handle if settings.mode == "p2p" else forwarder.handle
-        routes = _routes(settings, router, tickets, view, access_log, to_worker)
-        handler = by_route(routes, to_worker, page_forwarder(settings, page_socket, connections, access_log))
+        own = page_forwarder(settings, page_socket, connections, access_log)
+        handler = by_route(_routes(settings, router, tickets, view, access_log, to_worker, own), to_worker, own)
         server = proxy_server(handler, settings, listen.limits, access_log, readiness)
         metrics.include(_connection_metrics(server.admission))
         drain_s = settings.drain.timeout_s
@@ -238,18 +238,18 @@ def _routes(
     view: NetworkView,
     access_log: AccessLog,
     to_worker: Handler,
+    pages: Handler,
 ) -> Routes:
     """The handlers of all requests but those for pages, and those below /models."""
-    mode, cors = settings.mode, settings.cors
-    lookup = DirectResponse(
-        Lookup(router, tickets, view, forwards=mode == "forward").decide, access_log, cors
-    ).handle
-    looked_up = (LOOKUP_PATH, "/") if mode == "p2p" else (LOOKUP_PATH,)
+    lookup = Lookup(router, tickets, view, forwards=settings.mode == "forward")
+    looked_up = DirectResponse(lookup.decide, access_log, settings.cors).handle
+    front = browser_or(pages, looked_up) if settings.mode == "p2p" else pages
     return {
-        **server_options(access_log, cors),
+        **server_options(access_log, settings.cors),
         **{(b"POST", path.encode()): to_worker for path in CLASSIFY_PATHS},
         **{(method, PREDICT_PATH.encode()): to_worker for method in (b"GET", b"HEAD")},
-        **{(method, path.encode()): lookup for method in (b"GET", b"HEAD") for path in looked_up},
+        **{(method, LOOKUP_PATH.encode()): looked_up for method in (b"GET", b"HEAD")},
+        **{(method, b"/"): front for method in (b"GET", b"HEAD")},
     }
 
 

@@ -6,6 +6,7 @@ Pages for operators are those about the fleet: `/workers`, `/workers/ID/metrics`
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ from tfleet.contract.cors import Cors
 from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, MODELS_PATH, PREDICT_PATH, PROXY, TICKET
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.discovery.plan_watch import Plans
+from tfleet.proxy.admin.help_page import ServedModels, help_page, served_models
 from tfleet.proxy.admin.middleware import allow_origins, logged
 from tfleet.proxy.admin.models import models_document
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
@@ -55,7 +57,7 @@ def make_app(
         if path != PREDICT_PATH:
             app.router.add_post(path, _misspelt)
     app.router.add_get(LOOKUP_PATH, _misspelt)
-    app.router.add_get("/", _misspelt if mode == "p2p" else _help(for_operators=for_operators))
+    app.router.add_get("/", _help(mode, sources.status, for_operators=for_operators))
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz(sources.status))
     for path, page in _operator_pages(sources).items():
@@ -105,9 +107,13 @@ async def _healthz(_: web.Request) -> web.Response:
     return web.Response(text="ok\n")
 
 
-def _help(*, for_operators: bool) -> _Page:
+def _help(mode: Mode, status: ProxyStatus, *, for_operators: bool) -> _Page:
     async def show_help(request: web.Request) -> web.Response:
-        return web.Response(text=help_page(request.host, for_operators=for_operators))
+        served = ServedModels()
+        with contextlib.suppress(ProblemError):  # the page is of use without the models, too
+            served = served_models(row.instance for row in await status.workers())
+        text = help_page(request.host, served, p2p=mode == "p2p", for_operators=for_operators)
+        return web.Response(text=text)
 
     return show_help
 
@@ -118,22 +124,3 @@ async def _misspelt(request: web.Request) -> web.Response:
 
 async def _not_on_this_port(request: web.Request) -> web.Response:
     raise ProblemError(Problem(404, f"{request.path} is not served on this port"))
-
-
-def help_page(host: str, *, for_operators: bool = True) -> str:
-    """A short text with lines to paste; `host` is how the client reached the proxy."""
-    pages = "GET /workers      the workers and how they are\n" if for_operators else ""
-    metrics = ", /metrics" if for_operators else ""
-    return f"""\
-tfleet classifies images. Send one:
-
-  curl -v -XPOST {host} -F "data=@cat.jpg"
-  curl -X POST -F image=@cat.jpg 'http://{host}/predict'
-
-Or ask for a worker and send it there, past the proxy:
-
-  curl -v -XPOST $(curl -s {host}/worker) -F "data=@cat.jpg"
-
-?top=N            how many labels, best first
-{pages}GET /healthz, /readyz{metrics}
-"""
