@@ -183,8 +183,8 @@ async def serve_clients(
         redirect = DirectResponse(Redirect(router, tickets, view).decide, access_log, settings.cors)
         to_worker: Handler = redirect.handle if settings.mode == "p2p" else forwarder.handle
         own = page_forwarder(settings, page_socket, connections, access_log)
-        handler = by_route(_routes(settings, router, tickets, view, access_log, to_worker, own), to_worker, own)
-        server = proxy_server(handler, settings, listen.limits, access_log, readiness)
+        route = by_route(_routes(settings, router, tickets, view, access_log, to_worker, own), to_worker, own)
+        server = proxy_server(route, settings, listen.limits, access_log, readiness)
         metrics.include(_connection_metrics(server.admission))
         drain_s = settings.drain.timeout_s
         port = listening(
