@@ -100,7 +100,7 @@ def graph_facts(definition: Any, signature: Signature) -> GraphFacts:
             parses = _reaches(walk, start, _PARSES, ())
             decodes = not parses and _reaches(walk, start, _DECODES, _NO_IMAGE)
         else:
-            pixels = _pixel_range(walk, start)
+            pixels = _pixels_behind(walk, start)
     if len(signature.outputs) == 1 and signature.outputs[0].tensor:
         activation = last_activation(walk, walk.start(signature.outputs[0].tensor))
     return GraphFacts(decodes, parses, pixels, activation)
@@ -123,7 +123,7 @@ def _reaches(walk: GraphWalk, start: TensorPlace, wanted: tuple[str, ...], block
     return False
 
 
-def _pixel_range(walk: GraphWalk, place: TensorPlace) -> PixelRange | None:
+def _pixels_behind(walk: GraphWalk, place: TensorPlace) -> PixelRange | None:
     """What the arithmetic right behind the input says of its range.
 
     A subtracted mean above 1 is one of bytes. A smaller one is of numbers from 0 to 1 if the standard
@@ -143,7 +143,7 @@ def _pixel_range(walk: GraphWalk, place: TensorPlace) -> PixelRange | None:
         if step is None:
             break
         scale, offset = step
-    return _range_of(scale, offset)
+    return pixel_range(scale, offset)
 
 
 def _arithmetic(
@@ -166,7 +166,8 @@ def _arithmetic(
     return step
 
 
-def _range_of(scale: npt.NDArray[Any], offset: npt.NDArray[Any]) -> PixelRange | None:
+def pixel_range(scale: npt.NDArray[Any], offset: npt.NDArray[Any]) -> PixelRange | None:
+    """What it says of pixels that they are multiplied by `scale`, and then `offset` is added."""
     if not scale.all() or not np.isfinite(scale).all():
         return None
     mean = -(offset / scale)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tfleet.runtime.printable import printable
 from tfleet.worker.model.formats import ModelFormat
+from tfleet.worker.model.keras.facts import UNTOLD
 from tfleet.worker.model.kind import ModelKind
 from tfleet.worker.model.shown_facts import input_size
 
@@ -54,7 +55,7 @@ def _model(report: ModelReport) -> Iterator[tuple[str, str, str]]:
     if report.default is not None:
         there = ", ".join(report.contents.signatures)
         yield "signature", _toml(report.default), f"for requests that name none; there are {there}"
-    if facts is not None:
+    if facts is not None and "stateful" not in report.untold:
         yield "stateful", _toml(facts.stateful.value), f"from {facts.stateful.source}"
     if report.contents.tags:
         yield "tags", _toml(list(report.contents.tags)), "which graph of the SavedModel"
@@ -104,7 +105,7 @@ def _input(report: ModelReport) -> Iterator[tuple[str, str, str]]:
     yield "antialias", _toml(given.antialias), "false: like tf.image.resize by default"
     yield "channels", _toml(given.channels), "rgb or bgr"
     scaling = None if report.facts is None else report.facts.scaling
-    if scaling is None or report.refusal:
+    if scaling is None or report.refusal or "pixels" in report.untold:
         yield "mean", "0", "input = (pixel - mean) / std; for 0 to 1: 0 and 255"
         yield "std", "255", "for -1 to 1: 127.5 and 127.5; for 0 to 255: 0 and 1"
     elif scaling.value is not None:
@@ -118,6 +119,7 @@ def _output(report: ModelReport) -> Iterator[tuple[str, str, str]]:
     if report.spec.path.is_file() and signature is not None and len(signature.outputs) == 1:
         yield "tensor", _toml(signature.outputs[0].tensor), "from the graph"
     found = "none" if activation is None else f"{activation.value}, from {activation.source}"
+    found = UNTOLD if "activation" in report.untold else found
     yield "activation", _toml("softmax"), f"softmax or sigmoid, for a graph without one; now: {found}"
     yield "threshold", "0.5", "answers leave out labels below it"
 

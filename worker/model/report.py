@@ -15,12 +15,14 @@ from tfleet.worker.model.facts import (
     check_functions,
     columns_of,
     default_signature,
+    find_facts,
     model_facts,
 )
 from tfleet.worker.model.formats import ModelFormat, file_format
 from tfleet.worker.model.frozen_signature import frozen_signature, named_tensor
 from tfleet.worker.model.keras.cache import cached
-from tfleet.worker.model.keras.file import check_code, read_keras_file
+from tfleet.worker.model.keras.facts import keras_facts
+from tfleet.worker.model.keras.file import KerasFile, check_code, read_keras_file
 from tfleet.worker.model.kind import ModelKind
 from tfleet.worker.model.missing_ops import missing_ops
 from tfleet.worker.model.pixel_layout import pixel_layout
@@ -30,10 +32,10 @@ from tfleet.worker.model.state import assignment
 from tfleet.worker.model.tags import choose_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tfleet.worker.model.signature import TensorInfo
-    from tfleet.worker.model.spec import ModelSpec
+    from tfleet.worker.model.spec import InputSpec, ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,9 @@ class FileContents:
 class ModelReport:
     """A model that was looked at and not loaded.
 
-    `default` is the signature for requests that name none. `facts` are None for a Keras file. `refusal` says
-    why a worker would not serve the model as it is described, or is empty.
+    `default` is the signature for requests that name none. `facts` are None for a Keras file of which not
+    even the kind can be told before it is converted; `untold` names those that can't, though the kind can.
+    `refusal` says why a worker would not serve the model as it is described, or is empty.
     """
 
     spec: ModelSpec
@@ -67,6 +70,7 @@ class ModelReport:
     default: str | None
     facts: ModelFacts | None
     refusal: str = ""
+    untold: frozenset[str] = frozenset()
 
     @property
     def kind(self) -> ModelKind | None:
@@ -99,20 +103,47 @@ def look_at(spec: ModelSpec) -> ModelReport:
     """Read the model's files. Raises `ModelError`."""
     found = ModelFormat.SAVED_MODEL if spec.path.is_dir() else file_format(spec.path)
     size = _size(spec.path)
-    if found in {ModelFormat.KERAS, ModelFormat.HDF5}:
-        contents, graph, refusal = _keras_file(spec)
+    file = read_keras_file(spec.path) if found in {ModelFormat.KERAS, ModelFormat.HDF5} else None
+    converted = None if file is None else cached(spec.path)
+    if file is not None and converted is None:
+        return _unconverted(spec, found, size, file)
+    if converted is not None:
+        # The SavedModel knows the outputs' shapes, and what the graph does.
+        contents, graph = _saved_model(replace(spec, path=converted))
     else:
         contents, graph = _frozen_graph(spec) if found is ModelFormat.FROZEN_GRAPH else _saved_model(spec)
-        refusal = ""
-    facts = None
-    if graph is not None:
-        facts, unclear = _facts(spec, contents.signatures, graph)
-        refusal = refusal or unclear
-    elif contents.signatures:
-        refusal = refusal or _check_columns(spec, next(iter(contents.signatures.values())))
+    facts, refusal = _facts(spec, lambda known: model_facts(known, contents.signatures, graph))
+    if file is not None:
+        contents = _keras_contents(file, contents.signatures)
+        refusal = _refused_code(spec, file) or refusal
     return ModelReport(
         spec, found, size, contents, default_signature(spec, contents.signatures), facts, refusal
     )
+
+
+def _unconverted(spec: ModelSpec, found: ModelFormat, size: int, file: KerasFile) -> ModelReport:
+    """The report of a Keras file by its configuration."""
+    refusal, facts, untold = _refused_code(spec, file), None, frozenset[str]()
+    if not file.inputs:  # a class that only its own code knows
+        return ModelReport(spec, found, size, _keras_contents(file, {}), None, None, refusal)
+    signature = Signature(DEFAULT_SIGNATURE, _sorted(file.inputs), _sorted(file.outputs))
+    contents = _keras_contents(file, {DEFAULT_SIGNATURE: signature})
+    default = default_signature(spec, contents.signatures)
+    told = keras_facts(file)
+    if told is None or ("kind" in told.untold and spec.serving.kind is None):
+        refusal = refusal or _check_columns(spec, signature)
+    else:
+        try:
+            facts, unclear = _facts(
+                spec, lambda known: find_facts(known, told.signature(signature), told.graph)
+            )
+        except ModelError as error:  # what is stated does not fit
+            unclear = str(error)
+        untold = _open(spec, facts, told.untold)
+        if facts is not None and "pixels" in untold:  # nothing else was unclear
+            facts, unclear = replace(facts, scaling=Fact(None, Source.DEFAULT)), ""
+        refusal = refusal or unclear
+    return ModelReport(spec, found, size, contents, default, facts, refusal, untold)
 
 
 def _may_take_images(signature: Signature) -> bool:
@@ -128,41 +159,50 @@ def _check_columns(spec: ModelSpec, signature: Signature | None) -> str:
     return ""
 
 
-def _facts(spec: ModelSpec, signatures: Mapping[str, Signature], graph: Any) -> tuple[ModelFacts, str]:
+def _facts(spec: ModelSpec, find: Callable[[ModelSpec], ModelFacts]) -> tuple[ModelFacts | None, str]:
     """The facts, and why a worker would refuse the model, or ""."""
     try:
-        return model_facts(spec, signatures, graph), ""
+        return find(spec), ""
     except ModelError as error:
         # If only the scaling of pixels is missing, all else follows with any scaling.
         try:
-            known = replace(spec, input=replace(spec.input, mean=(0.0,), std=(1.0,)))
-            facts = model_facts(known, signatures, graph)
+            facts = find(replace(spec, input=_any_scaling(spec.input)))
         except ModelError:
             raise error from None
         source = facts.kind.source if spec.input.stated or spec.serving.kind else Source.MODEL
         return replace(facts, scaling=None, kind=Fact(facts.kind.value, source)), str(error)
 
 
-def _keras_file(spec: ModelSpec) -> tuple[FileContents, Any, str]:
-    """What the file says of itself, the graph if it has been converted, and why a worker would refuse it."""
-    file = read_keras_file(spec.path)
-    refusal = ""
+def _open(spec: ModelSpec, facts: ModelFacts | None, untold: frozenset[str]) -> frozenset[str]:
+    """Those of the untold facts that are neither stated nor beside the point."""
+    stated = set()
+    if spec.input.mean is not None or spec.input.std is not None:
+        stated.add("pixels")
+    if spec.output.activation is not None:
+        stated.add("activation")
+    if spec.serving.stateful is not None:
+        stated.add("stateful")
+    if facts is None or facts.kind.value is not ModelKind.IMAGE:
+        stated |= {"pixels", "activation"}
+    return untold - stated - {"kind"}
+
+
+def _any_scaling(given: InputSpec) -> InputSpec:
+    return replace(given, mean=(0.0,), std=(1.0,))
+
+
+def _keras_contents(file: KerasFile, signatures: Mapping[str, Signature]) -> FileContents:
+    writer = f"Keras {file.version}" if file.version else ""
+    return FileContents(signatures, writer=writer, code=tuple(map(str, file.code)))
+
+
+def _refused_code(spec: ModelSpec, file: KerasFile) -> str:
+    """Why a worker would not load the file, or ""."""
     try:
         check_code(file, trust=spec.serving.trust)
     except ModelError as error:
-        refusal = str(error)
-    saved_model, graph = cached(spec.path), None
-    if saved_model is not None:
-        # The SavedModel knows the outputs' shapes, and what the graph does.
-        contents, graph = _saved_model(replace(spec, path=saved_model))
-        signatures = contents.signatures
-    elif file.inputs:
-        signature = Signature(DEFAULT_SIGNATURE, _sorted(file.inputs), _sorted(file.outputs))
-        signatures = {DEFAULT_SIGNATURE: signature}
-    else:  # a class that only its own code knows
-        signatures = {}
-    writer = f"Keras {file.version}" if file.version else ""
-    return FileContents(signatures, writer=writer, code=tuple(map(str, file.code))), graph, refusal
+        return str(error)
+    return ""
 
 
 def _sorted(infos: Iterable[TensorInfo]) -> tuple[TensorInfo, ...]:

@@ -22,7 +22,7 @@ _MAX_LABELS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class ShownFact:
-    """Something that is known of a model, and where from, in words."""
+    """Something that is known of a model, and where from, in words; "" of what is not known yet."""
 
     name: str
     value: str

@@ -14,6 +14,7 @@ from tfleet.runtime.printable import printable
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.find import unread_files
 from tfleet.worker.model.graph_options import GraphOptions, graph_options, trust_option
+from tfleet.worker.model.keras.facts import UNTOLD
 from tfleet.worker.model.missing_ops import describe_missing, registered_ops
 from tfleet.worker.model.model_path import ModelPath, ModelUrl
 from tfleet.worker.model.remote_progress import local_model
@@ -80,7 +81,13 @@ def as_document(report: ModelReport) -> dict[str, Any]:
             }
             for name, signature in report.contents.signatures.items()
         },
-        "facts": {fact.name: {"value": fact.value, "source": fact.source} for fact in _facts(report)},
+        "facts": {
+            fact.name: {
+                "value": fact.value if fact.source else None,
+                "source": fact.source or None,
+            }
+            for fact in _facts(report)
+        },
         "refusal": report.refusal or None,
         "labels": list(spec.labels),
         "not_read": [str(file) for file in unread_files(spec)],
@@ -110,9 +117,9 @@ def as_lines(report: ModelReport) -> Iterator[str]:
     if report.contents.all_tags:
         yield f"tags        {'; '.join(','.join(tags) or '(none)' for tags in report.contents.all_tags)}"
     if report.facts is None and report.spec.serving.kind is None:
-        yield "kind        is found out when the file is converted: see tfleet model convert"
+        yield f"kind        {UNTOLD}"
     for fact in _facts(report):
-        yield f"{fact.name:<11} {fact.value}  (from {fact.source})"
+        yield f"{fact.name:<11} {fact.value}{f'  (from {fact.source})' if fact.source else ''}"
     for name, signature in report.contents.signatures.items():
         yield from _signature_lines(signature, default=name == report.default)
     if not report.contents.signatures:
@@ -139,7 +146,8 @@ def _problem_lines(report: ModelReport) -> Iterator[str]:
 def _facts(report: ModelReport) -> tuple[ShownFact, ...]:
     if report.facts is None:
         return stated_facts(report.spec)
-    return shown_facts(report.spec, report.facts, report.signature)
+    shown = shown_facts(report.spec, report.facts, report.signature)
+    return tuple(ShownFact(fact.name, UNTOLD, "") if fact.name in report.untold else fact for fact in shown)
 
 
 def _signature_lines(signature: Signature, *, default: bool) -> Iterator[str]:

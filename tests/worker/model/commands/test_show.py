@@ -190,16 +190,17 @@ def test_a_keras_file_says_its_inputs_outputs_and_code(tmp_path: Path) -> None:
     assert "code        double (Lambda): Python code, see --trust" in lines
 
 
-def _layers(shape: list[int | None]) -> dict[str, Any]:
+def _layers(shape: list[int | None], *between: dict[str, Any]) -> dict[str, Any]:
     """A model with an input of this shape, as Keras describes it."""
     first = {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": shape, "dtype": "float32"}}
     last = {"class_name": "Dense", "config": {"name": "y", "dtype": "float32"}}
-    return {"class_name": "Sequential", "config": {"name": "s", "layers": [first, last]}}
+    return {"class_name": "Sequential", "config": {"name": "s", "layers": [first, *between, last]}}
 
 
 def test_no_call_is_shown_before_the_kind_is_known(tmp_path: Path) -> None:
-    photos = _show(write_keras(tmp_path / "photos.keras", _layers([None, 32, 32, 3]))).output
-    assert "kind        is found out when the file is converted" in photos
+    permute = {"class_name": "Permute", "config": {"name": "p"}}
+    photos = _show(write_keras(tmp_path / "photos.keras", _layers([None, 32, 32, 3], permute))).output
+    assert "kind        told after the conversion: tfleet model convert\n" in photos
     assert "call it" not in photos
     assert "call it" in _show(write_keras(tmp_path / "table.keras", _layers([None, 4]))).output
 
@@ -215,7 +216,7 @@ def test_what_is_stated_of_a_keras_file_is_shown(tmp_path: Path) -> None:
         "labels      3: red, green, blue  (from the labels file)",
     ):
         assert line in lines
-    assert "is found out" not in "".join(lines)
+    assert "told after" not in "".join(lines)
     (tmp_path / "model.toml").write_text('[model]\ncolumns = ["a", "b", "c"]\n')
     assert "has 3 names, but the input x float32[?, 2] takes 2" in _document(file)["refusal"]
 
