@@ -1,7 +1,6 @@
 """Models whose signatures leave sizes open: what a small body may make them take."""
 
 import concurrent.futures
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import requests
 
+from tests.support.memory import resident_bytes
 from tests.support.tensor_models import write_loop
 from tests.support.waiting import eventually_sync
 from tests.support.worker_http import serving
@@ -84,10 +84,6 @@ def ask(worker: Address, signature: str, media_type: str, body: bytes) -> reques
 
 def packed(**arrays: Any) -> bytes:
     return npz(arrays, compressed=True)
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_picture_of_any_size_is_bounded_by_its_bytes(worker: Address) -> None:

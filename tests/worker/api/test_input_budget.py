@@ -1,17 +1,16 @@
 """The memory for the inputs of all requests: counted by thread, and of real requests to a real server."""
 
 import concurrent.futures
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import requests
 
 from tests.support.fake_model import Arrays, FakeModel, FakePredictor, FakeSession
+from tests.support.memory import resident_bytes
 from tests.support.waiting import eventually_sync
 from tests.support.worker_http import serving
 from tests.worker.api.protocols.bodies import arrow, npy, npz
@@ -124,10 +123,6 @@ class Held:
 
     def _answer(self, _signature: str, inputs: Arrays) -> Arrays:
         return {"y": np.array([inputs["x"].nbytes])}
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.process

@@ -9,18 +9,17 @@ that says how to repeat it.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
+from tests.support.memory import resident_bytes
 from tests.worker.api.protocols import signatures as models
 from tests.worker.api.protocols.bodies import arrow, npy, npz
 from tests.worker.api.protocols.mutations import Mutator
@@ -156,10 +155,10 @@ def fuzz(form: str, runs: int, seed: int = 0) -> Counter[str]:
     settled = 0
     for run in range(runs):
         if run == runs // 5:
-            settled = _resident_bytes()
+            settled = resident_bytes()
         good, body = damaged(form, mutator)
         found[_timed(good, body, f"--form {form} --seed {seed}, run {run}")] += 1
-    grown = _resident_bytes() - settled
+    grown = resident_bytes() - settled
     if grown > _MOST_GROWTH:
         raise FailedRunError(f"--form {form} --seed {seed}: the process grew by {grown >> 20} MiB")
     return found
@@ -182,11 +181,6 @@ def _status(error: ProblemError, allowed: frozenset[int]) -> str:
     if problem.status not in allowed or not problem.detail.isprintable() or len(problem.detail) > 800:
         raise FailedRunError(f"{problem.status} {problem.detail!r}")
     return str(problem.status)
-
-
-def _resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def main(argv: Sequence[str] | None = None) -> Any:

@@ -1,69 +1,44 @@
-"""Damaged bodies sent to a worker: it answers each with a documented status, and goes on."""
+"""Damaged bodies sent to a worker; `python -m tests.worker.api.protocols.fuzz_over_http` sends far more."""
 
 from __future__ import annotations
 
-import dataclasses
-import http.client
-import json
-from collections import Counter
-from collections.abc import Iterator
-from itertools import chain
+import re
+import subprocess
+import sys
 
 import pytest
 
-from tests.support.fake_model import Arrays, FakeModel, FakePredictor, FakeSession
-from tests.support.worker_http import serving
-from tests.worker.api.protocols.fuzz import SEEDS, damaged
-from tests.worker.api.protocols.mutations import Mutator
-from tfleet.contract.address import Address
+from tests.worker.api.protocols.fuzz import SEEDS
 
-RUNS = 600
-MODELS = {seed.model: f"s{number}" for number, seed in enumerate(chain.from_iterable(SEEDS.values()))}
-ANSWERS = (
-    "application/json",
-    "text/csv",
-    "application/vnd.apache.arrow.stream",
-    "application/x-npz",
-    "image/png",
-)
-
-
-def echo(_signature: str, inputs: Arrays) -> Arrays:
-    return inputs
-
-
-@pytest.fixture
-def worker() -> Iterator[Address]:
-    """A worker with all signatures of the seeds, which answers with its inputs."""
-    model = FakeModel(default=None)
-    signatures = {
-        name: dataclasses.replace(signature, name=name, outputs=signature.inputs)
-        for signature, name in MODELS.items()
-    }
-    model.session = FakeSession(signatures, None)
-    model.predictor = FakePredictor(echo)
-    model.predictor.gate.set()
-    with serving(model, name="echo") as (address, _):
-        yield address
+RUNS = 1_500
+FIGURES = re.compile(r"(\w+): (\d+) bodies in .* at most (\d+) ms of CPU, ([+-][\d.]+) MiB\n")
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("form", SEEDS)
-def test_a_worker_answers_damaged_bodies(worker: Address, form: str) -> None:
-    mutator = Mutator(5)
-    found: Counter[int] = Counter()
-    connection = http.client.HTTPConnection(worker.host, worker.port, timeout=20)
-    for _ in range(RUNS):
-        good, body = damaged(form, mutator)
-        headers = {"Content-Type": good.media_type, "Accept": ANSWERS[mutator.pick(len(ANSWERS))]}
-        connection.request("POST", f"/predict?signature={MODELS[good.model]}", body, headers)
-        answer = connection.getresponse()
-        content = answer.read()
-        found[answer.status] += 1
-        if answer.status >= 400:
-            problem = json.loads(content)
-            assert (problem["status"], problem["success"]) == (answer.status, False), body
-    connection.close()
-    assert found.keys() <= {200, 400, 406, 413}, found
-    assert found[200]
-    assert found[400] > RUNS / 2
+def test_a_worker_answers_damaged_bodies(form: str) -> None:
+    # A process of its own, so that its CPU time and memory are those of the worker.
+    command = [
+        "tests.worker.api.protocols.fuzz_over_http",
+        "--form",
+        form,
+        "--runs",
+        str(RUNS),
+        "--seed",
+        "5",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", *command],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = FIGURES.fullmatch(done.stdout)
+    assert found, done.stdout
+    assert (found[1], int(found[2])) == (form, RUNS)
+    assert int(found[3]) < 1000, "no run over a second"
+    assert float(found[4]) < 24, "no growth"
+    assert "200: " in done.stdout
+    assert int(re.findall(r"400: (\d+)", done.stdout)[0]) > RUNS / 2
