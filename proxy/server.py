@@ -37,6 +37,7 @@ from tfleet.proxy.admin.workers import LocalStatus
 from tfleet.proxy.balancing.health_check import Prober
 from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.balancing.worker_table import WorkerCollector, WorkerTable
+from tfleet.proxy.canary_guard import CanaryGuard
 from tfleet.proxy.forwarding.forwarder import Forwarder
 from tfleet.proxy.p2p.direct_response import DirectResponse
 from tfleet.proxy.p2p.local_networks import NetworkView
@@ -151,8 +152,8 @@ async def serve_clients(
     listen, discovery, balancing = settings.listen, settings.discovery, settings.balancing
     workers = WorkerTable(balancing.balance, slow_start_s=balancing.slow_start_s)
     metrics = ProxyMetrics()
-    metrics.include(WorkerCollector(workers))
-    metrics.include(ProcessMetrics(loop))
+    for collector in (WorkerCollector(workers), workers.tries, ProcessMetrics(loop)):
+        metrics.include(collector)
     access_log = AccessLog(metrics, loop)
     router = ModelRouter(workers)
     async with contextlib.AsyncExitStack() as stack:
@@ -169,9 +170,7 @@ async def serve_clients(
             workers.apply_instances(known)
             await prober.round()  # before the first request
         if registry is not None:
-            watch = _watch(stack, discovery, registry, workers)
-            metrics.include(RegistryMetrics(watch, workers))
-            background += [watch.run, plan_watch(stack, discovery, registry, router.use_plans).run]
+            background += _registry_tasks(stack, discovery, registry, router, metrics)
         await stack.enter_async_context(background_tasks(*background))
         status = LocalStatus(workers, metrics, readiness)
         sources = PageSources(status, WorkerMetricsPages(status, session), tickets, lambda: router.plans)
@@ -192,6 +191,20 @@ async def serve_clients(
         )
         address = await stack.enter_async_context(port)
         yield ServingProxy(address, admin, workers, server.admission, metrics)
+
+
+def _registry_tasks(
+    stack: contextlib.AsyncExitStack,
+    discovery: DiscoverySettings,
+    registry: ConsulRegistry,
+    router: ModelRouter,
+    metrics: ProxyMetrics,
+) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    """Return the endless tasks that follow workers and plans in the registry, and that guard canaries."""
+    watch = _watch(stack, discovery, registry, router.table)
+    plans = plan_watch(stack, discovery, registry, router.use_plans)
+    metrics.include(RegistryMetrics(watch, router.table))
+    return [watch.run, plans.run, CanaryGuard(router.table, plans).run]
 
 
 def _watch(

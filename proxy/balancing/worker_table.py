@@ -31,6 +31,7 @@ from tfleet.proxy.balancing.picking import Picking
 from tfleet.proxy.balancing.pool import Pool
 from tfleet.proxy.balancing.queue_report import QueueReport, parse_report
 from tfleet.proxy.balancing.slow_start import SlowStart
+from tfleet.proxy.balancing.version_tries import VersionTries
 from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.settings import SLOW_START_S, Balance
 
@@ -75,6 +76,7 @@ class WorkerTable:
         """Set at every change of the pool; the task that waits for it clears it."""
         self.first_ready = asyncio.Event()
         """Set as soon as there was a routable worker."""
+        self.tries = VersionTries()
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._in_flight: dict[str, set[InFlight]] = {}
@@ -185,6 +187,7 @@ class WorkerTable:
 
     def record_response(self, member: PoolMember, status: int) -> None:
         """The worker answered: consecutive errors eject it although it can be reached."""
+        self.tries.answered(member.instance, status)
         if member.id not in self.pool.members:
             return  # it was dropped in the meantime; counting would keep its id forever
         self._last_response_s[member.id] = self._clock()
@@ -304,6 +307,11 @@ class WorkerTable:
         """Whether the worker said that it is about to stop."""
         member = self.pool.members.get(worker_id)
         return member is not None and member.state is WorkerState.DRAINING
+
+    def is_ready(self, worker_id: str) -> bool:
+        """Whether the worker gets requests."""
+        member = self.pool.members.get(worker_id)
+        return member is not None and member.state is WorkerState.READY
 
     def now_s(self) -> float:
         """The time on the clock of all times here."""

@@ -38,6 +38,10 @@ def suspicious_body(
 
 def report_failure(table: WorkerTable, member: PoolMember, error: AttemptFailedError, body: Hashable) -> None:
     """Report the failure to the worker table. `body` identifies the request's body, or the request."""
+    # Late ones and those that hung up are unreachable, too. Of the requests that a lost worker takes with it
+    # the first has it ejected, and counts: they are one failure.
+    if isinstance(error, UnreachableError) and table.is_ready(member.id):
+        table.tries.failed(member.instance)
     if isinstance(error, LateError | HungUpError):
         table.record_stall(member, body, str(error))
     elif isinstance(error, UnreachableError):

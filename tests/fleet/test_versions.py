@@ -63,6 +63,12 @@ async def model_of(running: Fleet) -> dict[str, Any]:
         return found
 
 
+async def plan_of(running: Fleet) -> dict[str, Any]:
+    """The plan as the proxy shows it."""
+    found: dict[str, Any] = (await model_of(running))["plan"]
+    return found
+
+
 @asynccontextmanager
 async def two_versions(registry: Address, tmp_path: Path) -> AsyncIterator[tuple[Fleet, Plans]]:
     """Two workers of version 1 and one of version 2, all ready."""
@@ -103,14 +109,20 @@ async def _roll_out(running: Fleet, plans: Plans) -> None:
     assert load.answers.failures == []
 
 
-async def test_the_canary_s_only_worker_may_be_killed(embedded: Address, tmp_path: Path) -> None:
+async def test_a_canary_that_loses_workers_is_rolled_back(embedded: Address, tmp_path: Path) -> None:
     async with two_versions(embedded, tmp_path) as (running, plans):
         await plans.write(Plan("1", Canary("2", 50.0)))
         async with VersionLoad(f"{running.proxy.url}/predict", rate=RATE) as load:
             assert (await load.next(STAGE // 2)).versions.keys() == {"1", "2"}
             running.workers[2].process.kill()
             await running.ready(2)
-            assert (await load.next(STAGE // 2)).versions.keys() == {"1"}
+            assert (await load.next(STAGE // 2)).versions.keys() == {"1"}, "it stands in"
+            running.add_worker("--model", str(tmp_path / "m" / "2"))
+            await running.ready(3)
+            assert (await load.next(STAGE // 2)).versions.keys() == {"1", "2"}
+            running.workers[3].process.kill()
+            plan = await eventually(lambda: plan_of(running), wanted=lambda found: "canary" not in found)
+            assert plan["reason"] == "2 of its workers were lost"
         assert load.answers.failures == []
         async with aiohttp.ClientSession() as session:
             url = f"{running.proxy.url}/models/m/versions/2/predict"

@@ -1,0 +1,77 @@
+"""Tries by model and version: how many were answered, and how many failed.
+
+A try is one attempt of a request at one worker. It fails if the worker is lost, silent or answers with 5xx,
+whether another worker answers the request afterwards or not. The requests that a lost worker takes with it
+are one failure. A worker that declines (429, 503) has not failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tfleet.discovery.instance import Instance
+from tfleet.proxy.balancing.versions import ModelVersion
+
+_DECLINED: Final = frozenset({429, 503})
+_SERVER_ERROR: Final = 500
+_MAX_VERSIONS: Final = 200
+"""Names come from the registry: beyond so many all others are counted together."""
+_OTHERS: Final = ModelVersion("other", "other")
+
+
+class Tries(NamedTuple):
+    """How many tries were answered, and how many failed."""
+
+    answered: int = 0
+    failed: int = 0
+
+    def since(self, before: Tries) -> Tries:
+        """What came after `before`."""
+        return Tries(self.answered - before.answered, self.failed - before.failed)
+
+
+class VersionTries(Collector):
+    """Counts of one proxy since its start."""
+
+    def __init__(self) -> None:
+        self._counts: dict[ModelVersion, list[int]] = {}
+
+    def __repr__(self) -> str:
+        return f"<VersionTries versions={len(self._counts)}>"
+
+    def answered(self, instance: Instance, status: int) -> None:
+        """A worker answered with this status."""
+        if status not in _DECLINED:
+            self._of(instance)[status >= _SERVER_ERROR] += 1
+
+    def failed(self, instance: Instance) -> None:
+        """A worker gave no answer."""
+        self._of(instance)[1] += 1
+
+    def of(self, version: ModelVersion) -> Tries:
+        """The counts of a version."""
+        return Tries(*self._counts.get(version, (0, 0)))
+
+    def collect(self) -> Iterator[Metric]:
+        tries = CounterMetricFamily(
+            "tfleet_proxy_tries",
+            "Tries of workers by model and version",
+            labels=["model", "version", "result"],
+        )
+        for version, (answered, failed) in list(self._counts.items()):
+            tries.add_metric([*version, "answered"], answered)
+            tries.add_metric([*version, "failed"], failed)
+        yield tries
+
+    def _of(self, instance: Instance) -> list[int]:
+        version = ModelVersion(instance.model, instance.version)
+        counts = self._counts.get(version)
+        if counts is None:
+            if len(self._counts) >= _MAX_VERSIONS:
+                version = _OTHERS
+            counts = self._counts.setdefault(version, [0, 0])
+        return counts

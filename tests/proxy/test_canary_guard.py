@@ -1,0 +1,148 @@
+"""A canary that fails is taken out by the proxy itself, once, and only while the plan is unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+
+from structlog.testing import capture_logs
+
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.key_values import StoredValue, StoredValues
+from tfleet.discovery.errors import RegistryError, RegistryUnavailableError
+from tfleet.discovery.instance import Instance
+from tfleet.discovery.plan import Canary, Plan, dump_plan, parse_plan, plan_key
+from tfleet.discovery.plan_watch import PlanWatch
+from tfleet.proxy.balancing.member import Probe
+from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.canary_guard import CanaryGuard
+
+PLAN = Plan("1", Canary("2", 10.0))
+KEY = plan_key("s", "m")
+
+
+class OnePlan:
+    """A store with the plan of the model `m`, which it gives once; then it blocks."""
+
+    def __init__(self, plan: Plan, error: RegistryError | None = None) -> None:
+        self._answer: StoredValues | None = StoredValues(7, {KEY: StoredValue(dump_plan(plan), 5)})
+        self._error = error
+        self.written: list[tuple[Plan | None, int]] = []
+
+    async def below(self, prefix: str, index: int, wait_s: float) -> StoredValues:
+        answer, self._answer = self._answer, None
+        if answer is None:
+            await asyncio.Event().wait()
+            raise AssertionError
+        return answer
+
+    async def put(self, key: str, value: bytes, *, cas: int) -> bool:
+        if self._error is not None:
+            raise self._error
+        self.written.append((parse_plan(value), cas))
+        return True
+
+
+class Guarded:
+    """A table with two workers of each version, and a guard that looks when it is told to."""
+
+    def __init__(self, store: OnePlan) -> None:
+        self.table = WorkerTable(rng=random.Random(1))
+        self.instances = [
+            Instance(f"v{version}-{n}", Address("h", 10 * version + n), "m", str(version))
+            for version in (1, 2)
+            for n in (1, 2)
+        ]
+        self.table.apply_instances(self.instances)
+        self.table.record_probes({one.id: (Probe.READY, "") for one in self.instances})
+        self._watch = PlanWatch(store, "s", lambda plans: None)
+        self.guard = CanaryGuard(self.table, self._watch)
+
+    async def follow(self) -> None:
+        """Read the plan, and look for the first time."""
+        task = asyncio.ensure_future(self._watch.run())
+        await self._watch.loaded.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        await self.guard.look()
+
+    def count(self, version: int, answered: int, failed: int) -> None:
+        instance = self.instances[2 * version - 1]
+        for _ in range(answered):
+            self.table.tries.answered(instance, 200)
+        for _ in range(failed):
+            self.table.tries.failed(instance)
+
+    def lose(self, worker_id: str) -> None:
+        self.table.record_failure(self.table.pool.members[worker_id], "refused")
+
+
+async def test_failures_roll_the_canary_back() -> None:
+    store = OnePlan(PLAN)
+    guarded = Guarded(store)
+    guarded.count(2, answered=0, failed=50)  # before it got requests by this plan
+    await guarded.follow()
+    guarded.count(1, answered=200, failed=0)
+    guarded.count(2, answered=15, failed=5)
+    with capture_logs() as logs:
+        await guarded.guard.look()
+    reason = "5 of 20 tries failed, and 0 of 200 at the stable version in the same time"
+    assert store.written == [(replace(PLAN, canary=None, reason=reason), 5)]
+    assert [line["reason"] for line in logs if line["event"] == "canary rolled back"] == [reason]
+
+
+async def test_what_was_before_the_plan_does_not_count() -> None:
+    store = OnePlan(PLAN)
+    guarded = Guarded(store)
+    guarded.count(1, answered=500, failed=0)
+    guarded.count(2, answered=0, failed=50)
+    await guarded.follow()
+    guarded.count(2, answered=20, failed=0)
+    await guarded.guard.look()
+    assert store.written == []
+
+
+async def test_two_lost_workers_roll_it_back() -> None:
+    store = OnePlan(PLAN)
+    guarded = Guarded(store)
+    await guarded.follow()
+    guarded.lose("v2-1")
+    await guarded.guard.look()
+    assert store.written == []
+    guarded.lose("v2-2")
+    await guarded.guard.look()
+    assert [plan.reason for plan, _ in store.written if plan] == ["2 of its workers were lost"]
+
+
+async def test_the_stable_version_s_losses_do_not_count() -> None:
+    store = OnePlan(PLAN)
+    guarded = Guarded(store)
+    await guarded.follow()
+    guarded.lose("v1-1")
+    guarded.lose("v1-2")
+    guarded.count(1, answered=0, failed=50)
+    guarded.count(2, answered=50, failed=0)
+    await guarded.guard.look()
+    assert store.written == []
+
+
+async def test_a_plan_may_forbid_it() -> None:
+    store = OnePlan(Plan("1", Canary("2", 10.0, auto_rollback=False)))
+    guarded = Guarded(store)
+    await guarded.follow()
+    guarded.count(1, answered=200, failed=0)
+    guarded.count(2, answered=0, failed=50)
+    await guarded.guard.look()
+    assert store.written == []
+
+
+async def test_a_registry_that_is_away_is_an_error_in_the_log() -> None:
+    store = OnePlan(PLAN, RegistryUnavailableError("gone"))
+    guarded = Guarded(store)
+    await guarded.follow()
+    guarded.count(1, answered=200, failed=0)
+    guarded.count(2, answered=0, failed=50)
+    with capture_logs() as logs:
+        await guarded.guard.look()
+    assert [line["error"] for line in logs if line["event"] == "the canary can't be rolled back"] == ["gone"]
