@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tfleet.worker.model.example import curl_line
+from tfleet.worker.model.shown_facts import input_size, takes_grey
 
 if TYPE_CHECKING:
     from tfleet.discovery.instance import Instance
@@ -79,9 +80,10 @@ def _tensor(info: TensorInfo) -> dict[str, Any]:
 
 def _preprocessing(model: LoadedModel) -> dict[str, Any]:
     described, scaling = model.spec.input, model.facts.scaling
-    steps: dict[str, Any] = {"channels": described.channels}
-    if described.size is not None:
-        steps["size"] = list(described.size)
+    signature = model.session.signatures.get(model.session.default or "")
+    steps: dict[str, Any] = {"channels": "grey" if takes_grey(signature) else described.channels}
+    if size := described.size or input_size(signature):
+        steps["size"] = list(size)
     if described.crop is not None:
         steps["crop"] = described.crop
     steps |= {"resample": described.resample, "antialias": described.antialias}

@@ -191,7 +191,7 @@ def _place_of_folder(path: Path) -> _Place:
     if graph.is_file() and file_format(graph) is ModelFormat.SAVED_MODEL:
         raise ModelError(f"{graph}: is part of a SavedModel; call it {SAVED_MODEL}")
     resolved = folder.resolve()
-    if (folder / MANIFEST).exists() or _is_version(resolved):
+    if _is_version(resolved):
         return _Place(graph, folder, resolved.parent.name, resolved.name)
     return _Place(graph, folder, resolved.name, NO_VERSION)
 

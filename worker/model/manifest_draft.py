@@ -13,7 +13,7 @@ from tfleet.runtime.printable import printable
 from tfleet.worker.model.formats import ModelFormat
 from tfleet.worker.model.keras.facts import UNTOLD
 from tfleet.worker.model.kind import ModelKind
-from tfleet.worker.model.shown_facts import input_size
+from tfleet.worker.model.shown_facts import input_size, takes_grey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,8 @@ def _model(report: ModelReport) -> Iterator[tuple[str, str, str]]:
         yield "kind", _toml(facts.kind.value), f"from {facts.kind.source}"
     if report.default is not None:
         there = ", ".join(report.contents.signatures)
-        yield "signature", _toml(report.default), f"for requests that name none; there are {there}"
+        choice = f"there are {there}" if len(report.contents.signatures) > 1 else "there is no other"
+        yield "signature", _toml(report.default), f"for requests that name none; {choice}"
     if facts is not None and "stateful" not in report.untold:
         yield "stateful", _toml(facts.stateful.value), f"from {facts.stateful.source}"
     if report.contents.tags:
@@ -103,7 +104,8 @@ def _input(report: ModelReport) -> Iterator[tuple[str, str, str]]:
     yield "crop", _toml(given.crop or 1.0), "this part of the largest centred box; left out: squeezed"
     yield "resample", _toml(given.resample), "bilinear, bicubic, lanczos, box or nearest"
     yield "antialias", _toml(given.antialias), "false: like tf.image.resize by default"
-    yield "channels", _toml(given.channels), "rgb or bgr"
+    if not takes_grey(signature):
+        yield "channels", _toml(given.channels), "rgb or bgr"
     scaling = None if report.facts is None else report.facts.scaling
     if scaling is None or report.refusal or "pixels" in report.untold:
         yield "mean", "0", "input = (pixel - mean) / std; for 0 to 1: 0 and 255"

@@ -72,6 +72,12 @@ def input_size(signature: Signature | None) -> tuple[int, int] | None:
     return layout.height, layout.width
 
 
+def takes_grey(signature: Signature | None) -> bool:
+    """Whether the signature's only input is images of one channel."""
+    layout = _layout(signature)
+    return layout is not None and layout.depth == 1
+
+
 def _layout(signature: Signature | None) -> PixelLayout | None:
     if signature is None or len(signature.inputs) != 1 or signature.inputs[0].dtype == "string":
         return None
@@ -90,7 +96,7 @@ def _preprocessing(spec: ModelSpec, facts: ModelFacts, signature: Signature | No
         ("crop", given.crop, default.crop),
         ("resample", given.resample, default.resample),
         ("antialias", given.antialias, default.antialias),
-        ("channels", given.channels if layout.depth > 1 else "grey", default.channels),
+        ("channels", "grey" if takes_grey(signature) else given.channels, default.channels),
     ):
         shown = {None: "none", True: "yes", False: "no"}.get(value, str(value))  # type: ignore[arg-type] # one of them
         found = Source.MODEL if value == "grey" else stated

@@ -53,6 +53,12 @@ def test_a_version_folder_describes_its_model(tmp_path: Path) -> None:
     assert spec.described_by == folder / "model.toml"
 
 
+def test_a_folder_without_a_number_is_no_version(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "models" / "colours")
+    spec = find_model(folder)
+    assert (spec.label, spec.described_by) == ("colours/0", folder / "model.toml")
+
+
 def test_the_version_with_the_highest_number_is_used(tmp_path: Path) -> None:
     for version in ("9", "10", "2-broken"):
         _folder(tmp_path / "colours" / version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from tfleet.worker.model.remote_progress import local_model
     help="Run Python code that is part of the model: Lambda layers, and classes that the file names and that "
     "can be imported. Only for files of people whom you trust.",
 )
-def convert(source: Path | ModelUrl, target: Path, trust: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def convert(source: Path | ModelUrl, target: Path, trust: bool, as_json: bool) -> None:
     """Convert the Keras file IN (.keras or .h5, or its URL) to a SavedModel in the new folder OUT.
 
     A worker does the same by itself, and keeps the result in a cache. The inputs and outputs have the names
@@ -39,6 +41,10 @@ def convert(source: Path | ModelUrl, target: Path, trust: bool) -> None:
             raise ModelError(f"{target}: exists already: name a new folder")
         path = local_model(source)
         assert path is not None  # it is only for a model that is not named
+        if path.is_dir():
+            raise ModelError(
+                f"{path}: is a folder: name a .keras or .h5 file; a SavedModel needs no conversion"
+            )
         file = read_keras_file(path)
         if trust and file.code:
             click.echo("tfleet model convert: warning: code of the model runs (--trust)", err=True)
@@ -50,4 +56,9 @@ def convert(source: Path | ModelUrl, target: Path, trust: bool) -> None:
         sys.exit(2)
     if not made.compared:
         click.echo("warning: no made-up input fits the model: its answers were not compared", err=True)
-    click.echo(printable(f"{target}: a SavedModel, made in {made.seconds:.1f} s"))
+    if as_json:
+        click.echo(
+            json.dumps({"folder": str(target), "seconds": made.seconds, "compared": made.compared}, indent=2)
+        )
+    else:
+        click.echo(printable(f"{target}: a SavedModel, made in {made.seconds:.1f} s"))

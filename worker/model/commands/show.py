@@ -155,7 +155,8 @@ def _signature_lines(signature: Signature, *, default: bool) -> Iterator[str]:
     yield f"signature   {signature.name}{' (default)' if default else ''}{method}"
     for title, infos in (("input", signature.inputs), ("output", signature.outputs)):
         for info in infos[:_MAX_TENSORS]:
-            yield f"  {title:<9} {info}{' (optional)' if info.optional else ''}"
+            text = f"{info.name} {info.dtype}, shape unknown" if info.shape is None else str(info)
+            yield f"  {title:<9} {text}{' (optional)' if info.optional else ''}"
         if len(infos) > _MAX_TENSORS:
             yield f"  {title:<9} ... and {len(infos) - _MAX_TENSORS} more"
 

@@ -1,5 +1,6 @@
 """`tfleet model convert`."""
 
+import json
 import re
 import subprocess
 import sys
@@ -28,11 +29,21 @@ def test_it_writes_a_saved_model(keras_models: Path, tmp_path: Path) -> None:
     assert (tmp_path / "table" / "1" / "saved_model.pb").exists()
 
 
+@pytest.mark.process
+@pytest.mark.timeout(600)
+def test_it_prints_one_json_object(keras_models: Path, tmp_path: Path) -> None:
+    result = run(keras_models / "table.h5", tmp_path / "table", "--json")
+    document = json.loads(result.stdout)
+    assert document.pop("seconds") > 0
+    assert document == {"folder": str(tmp_path / "table"), "compared": True}
+
+
 @pytest.mark.parametrize(
     ("source", "target", "problem"),
     [
         ("nowhere.keras", "out", r"nowhere\.keras: cannot be read: No such file"),
         ("model.keras", "", "exists already: name a new folder"),
+        ("", "out", r"is a folder: name a \.keras or \.h5 file; a SavedModel needs no conversion"),
         ("lambda.keras", "out", "the Lambda layer 'double' is Python code inside the file: give --trust"),
     ],
 )

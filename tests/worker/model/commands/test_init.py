@@ -32,8 +32,9 @@ def _with_all_stated(file: Path) -> dict[str, Any]:
     return tomllib.loads(file.read_text())
 
 
-def test_it_changes_nothing_by_itself(tmp_path: Path) -> None:
-    model = write_saved_model(tmp_path / "colours" / "3")
+@pytest.mark.parametrize("folder", ["3", "red-and-blue"])
+def test_it_changes_nothing_by_itself(tmp_path: Path, folder: str) -> None:
+    model = write_saved_model(tmp_path / "colours" / folder)
     before = find_model(model)
     assert _init(model).exit_code == 0
     after = find_model(model)
