@@ -15,6 +15,7 @@ from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference.choose_precision import BUILT_IN_SAMPLES
 from tfleet.worker.inference.class_scores import are_probabilities
 from tfleet.worker.inference.errors import BadInputError
+from tfleet.worker.model.errors import first_line
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -112,12 +113,23 @@ def check_tensors(model: LoadedModel, name: str, inputs: Mapping[str, Any]) -> E
     if default is None:
         raise BadInputError("the model has several signatures: name one with --signature")
     began_s = time.perf_counter()
-    outputs = model.session.run(default, inputs)
+    outputs = _made_of(model, model.session.run(default, inputs))
     ms = (time.perf_counter() - began_s) * 1000
     if model.scores is not None:
         (output,) = outputs.values()  # a row of numbers for each row of the inputs
         return _labelled(name, ms, model.scores, model.scores(output))
     return ExampleCheck(name, ms, outputs={key: array_text(array) for key, array in outputs.items()})
+
+
+def _made_of(model: LoadedModel, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the model's own Python function, if it has one, makes of the outputs. Raises `BadInputError`."""
+    function = model.predictor.postprocess
+    if function is None:
+        return outputs
+    try:
+        return function(dict(outputs))
+    except Exception as error:  # of any kind: it is somebody else's code
+        raise BadInputError(f"output.function fails: {type(error).__name__}: {first_line(error)}") from error
 
 
 def _labelled(name: str, ms: float, scores: ClassScores, rows: npt.NDArray[np.float32]) -> ExampleCheck:

@@ -37,6 +37,21 @@ def test_a_table_model_is_run_and_timed(tmp_path: Path) -> None:
     assert report["examples"][0]["outputs"] == {"diff": "float32[1] -1", "sum": "float32[1] 3"}
 
 
+def test_the_models_own_function_makes_the_answer(tmp_path: Path) -> None:
+    folder = write_arithmetic(tmp_path / "sums" / "1")
+    (folder / "model.toml").write_text('[output]\nfunction = "answer.py:make"\n')
+    (folder / "answer.py").write_text(
+        "def make(outputs):\n    assert outputs['sum'][0] < 9\n    return {'double': outputs['sum'] * 2}\n"
+    )
+    small, large = tmp_path / "small.json", tmp_path / "large.json"
+    small.write_text('[{"a": 1, "b": 2}]')
+    large.write_text('[{"a": 10, "b": 2}]')
+    done = _run(folder, small, large, "--trust")
+    assert done.exit_code == 1, done.output
+    assert "  double: float32[1] 6" in done.output
+    assert f"tfleet model check: {large}: output.function fails: AssertionError" in done.output
+
+
 def test_an_image_model_names_the_best_labels(tmp_path: Path) -> None:
     photo = tmp_path / "red.png"
     photo.write_bytes(picture("red"))
