@@ -88,9 +88,11 @@ def test_a_small_request_passes_where_all_is_taken() -> None:
         (npy(np.zeros(10_000, "S8")), NPY, TEXT, 10_000 * 50),
         (arrow({"x": np.zeros(60_000)}, compression="zstd"), ARROW, COLUMN, 480_000),
         (b"[" + b",".join([b"300"] * 60_000) + b"]", JSON, COLUMN, 60_000 * 40),
+        (('["' + "x" * 10_000 + '\U0001f600"]').encode(), JSON, TEXT, 5 * 10_000),
+        (b'["' + b"x" * 10_000 + b'\\ud83d\\ude00"]', JSON, TEXT, 5 * 10_000),
         (b"x\n" + b"7\n" * 60_000, CSV, COLUMN, 60_000 * 60),
     ],
-    ids=["deflated", "converted", "swapped", "strings", "arrow", "json", "csv"],
+    ids=["deflated", "converted", "swapped", "strings", "arrow", "json", "wide", "escaped", "csv"],
 )
 def test_memory_is_reserved_before_it_is_taken(
     body: bytes, media_type: str, model: Signature, becomes: int

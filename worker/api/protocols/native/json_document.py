@@ -37,6 +37,8 @@ _MAX_REASON: Final = 120
 # What is taken while a document is read: a number, its places in lists, and its place in an array.
 _VALUE_BYTES: Final = 64
 _OBJECT_BYTES: Final = 200
+_TEXT_BYTES: Final = 2  # a character in a str, and in the bytes that it becomes
+_WIDE_TEXT_BYTES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,9 @@ def _check_cost(body: bytes, limits: InputLimits) -> None:
             "allowed: send "
             "fewer rows at once, or an Arrow stream"
         )
-    limits.reserve(values * _VALUE_BYTES + objects * _OBJECT_BYTES + 2 * len(body))
+    wide = not body.isascii() or b"\\u" in body  # one character beyond 16 bits makes all of its string wide
+    text = (_WIDE_TEXT_BYTES if wide else _TEXT_BYTES) * len(body)
+    limits.reserve(values * _VALUE_BYTES + objects * _OBJECT_BYTES + text)
 
 
 def _integer(text: str) -> int | float:
