@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -12,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import requests
 
+from tests.support.bodies import arrow, npz
 from tests.support.canned_server import nobody
 from tests.support.fleet_processes import Fleet, fleet, registry_process, worker_id
 from tests.support.waiting import eventually
@@ -64,25 +63,11 @@ def lookup(address: Address) -> Any:
     return requests.get(f"{address.url}/worker", headers={"Accept": "application/json"}, timeout=30).json()
 
 
-def npz(**arrays: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def arrow(**columns: Any) -> bytes:
-    batch = pa.record_batch(columns)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return bytes(sink.getvalue().to_pybytes())
-
-
 ROWS = {
     "application/json": b'[{"a": 1, "b": 0.5}, {"b": 0, "a": 2}]',
     "text/csv": b"b,a\n0.5,1\n0,2\n",
-    ARROW: arrow(b=[0.5, 0.0], a=[1.0, 2.0]),
-    "application/x-npz": npz(a=np.array([1, 2], np.float32), b=np.array([0.5, 0], np.float32)),
+    ARROW: arrow({"b": [0.5, 0.0], "a": [1.0, 2.0]}),
+    "application/x-npz": npz({"a": np.array([1, 2], np.float32), "b": np.array([0.5, 0], np.float32)}),
 }
 ANSWER = {"success": True, "outputs": {"diff": [0.5, 2.0], "sum": [1.5, 2.0]}}
 ONE = {"success": True, "outputs": {"diff": 0.5, "sum": 1.5}}

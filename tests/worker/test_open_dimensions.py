@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import requests
 
+from tests.support.bodies import npz
 from tests.support.memory import resident_bytes
 from tests.support.tensor_models import write_loop
 from tests.support.waiting import eventually_sync
 from tests.support.worker_http import serving
 from tests.support.worker_process import Worker, worker_process
-from tests.worker.api.protocols.bodies import npz
 from tests.worker.api.protocols.signatures import JSON, NPZ
 from tfleet.contract.address import Address
 from tfleet.worker.inference.load import load_warm

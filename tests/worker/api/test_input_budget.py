@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import requests
 
+from tests.support.bodies import arrow, npy, npz
 from tests.support.fake_model import Arrays, FakeModel, FakePredictor, FakeSession
 from tests.support.memory import resident_bytes
 from tests.support.waiting import eventually_sync
 from tests.support.worker_http import serving
-from tests.worker.api.protocols.bodies import arrow, npy, npz
 from tests.worker.api.protocols.signatures import ARROW, CSV, JSON, NPY, NPZ, info, signature
 from tfleet.worker.api.input_budget import InputBudget
 from tfleet.worker.api.problems import RejectedError

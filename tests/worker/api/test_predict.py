@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 import requests
 
+from tests.support.bodies import arrow, npy, npz
 from tests.support.fake_model import FakeModel
 from tests.support.worker_http import serving
 from tfleet.contract.address import Address
@@ -49,31 +50,11 @@ def detail(answer: requests.Response, status: int) -> str:
     return said
 
 
-def npy(values: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, values)
-    return buffer.getvalue()
-
-
-def npz(**arrays: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def arrow(**columns: Any) -> bytes:
-    batch = pa.record_batch(columns)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return bytes(sink.getvalue().to_pybytes())
-
-
 FORMS = {
     "application/json": b'[{"G1": 1, "G2": 5}, {"G2": 0, "G1": 2}]',
     "text/csv": b"G2,G1\n5,1\n0,2\n",
-    ARROW: arrow(G1=[1.0, 2.0], G2=[5.0, 0.0]),
-    "application/x-npz": npz(G1=np.array([1, 2], np.float32), G2=np.array([5, 0], np.float32)),
+    ARROW: arrow({"G1": [1.0, 2.0], "G2": [5.0, 0.0]}),
+    "application/x-npz": npz({"G1": np.array([1, 2], np.float32), "G2": np.array([5, 0], np.float32)}),
 }
 
 
@@ -328,7 +309,9 @@ def test_too_many_labels_are_refused_before_the_run() -> None:
     fake = FakeModel(scores=scores)
     column = np.ones(65_536, np.float32)
     with serving(fake, name="wine") as (worker, _):
-        answer = ask(worker, "/predict?top=33", arrow(G1=column, G2=column), **{"Content-Type": ARROW})
+        answer = ask(
+            worker, "/predict?top=33", arrow({"G1": column, "G2": column}), **{"Content-Type": ARROW}
+        )
         assert "33 labels for each of 65536 rows" in detail(answer, 413)
     assert not fake.predictor.calls
 

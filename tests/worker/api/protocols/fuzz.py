@@ -19,9 +19,9 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from tests.support.bodies import arrow, npy, npz
 from tests.support.memory import resident_bytes
 from tests.worker.api.protocols import signatures as models
-from tests.worker.api.protocols.bodies import arrow, npy, npz
 from tests.worker.api.protocols.mutations import Mutator
 from tests.worker.api.protocols.signatures import ARROW, CSV, JSON, NPY, NPZ
 from tfleet.contract.problem import ProblemError

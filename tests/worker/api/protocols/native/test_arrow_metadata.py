@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.worker.api.protocols.bodies import arrow
+from tests.support.bodies import arrow
 from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.protocols.native import InputLimits
 from tfleet.worker.api.protocols.native.arrow_metadata import check_stream

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.worker.api.protocols.bodies import arrow, npz, stream
+from tests.support.bodies import arrow, npz, stream
 from tests.worker.api.protocols.signatures import ARROW, CSV, JSON, NPZ, TABLE, info, signature
 from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.protocols.native import decode

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.worker.api.protocols.bodies import arrow, npy, npz
+from tests.support.bodies import arrow, npy, npz
 from tests.worker.api.protocols.signatures import (
     ARROW,
     CSV,

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.worker.api.protocols.bodies import npy, npz
+from tests.support.bodies import npy, npz
 from tests.worker.api.protocols.signatures import (
     ABC,
     IMAGE,

@@ -4,7 +4,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from tests.worker.api.protocols.bodies import npy, npz
+from tests.support.bodies import npy, npz
 from tests.worker.api.protocols.signatures import NPZ, VECTOR, refused
 from tfleet.worker.api.protocols.native import InputLimits
 from tfleet.worker.api.protocols.native.npz_archive import read_members

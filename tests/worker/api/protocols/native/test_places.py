@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.worker.api.protocols.bodies import arrow, npy, npz, stream
+from tests.support.bodies import arrow, npy, npz, stream
 from tests.worker.api.protocols.signatures import (
     ABC,
     ARROW,
