@@ -101,6 +101,6 @@ def _children() -> set[int]:
     for task in Path(f"/proc/{os.getpid()}/task").iterdir():
         try:
             found |= set(map(int, (task / "children").read_text().split()))
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue  # the thread has just ended
     return found

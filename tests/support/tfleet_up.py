@@ -130,5 +130,5 @@ def curl(line: str, *, cwd: Path = PHOTOS) -> str:
 def _arguments(pid: int) -> list[str]:
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
         return []

@@ -160,15 +160,20 @@ def test_without_a_path_it_shows_the_default_model() -> None:
     assert _show().output.startswith("model       efficientnet-lite0/1\n")
 
 
-def test_it_takes_half_a_second_and_no_tensorflow(tmp_path: Path) -> None:
-    model = write_saved_model(tmp_path / "m")
-    command = [*PROGRAM, "model", "show", str(model)]
+def _cpu_s(command: list[str]) -> float:
+    """The CPU seconds that a command takes, which has to succeed."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=users_environment())
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
-    # A third of a second on an idle CPU; it counts double while the other thread of its core works.
-    assert used.ru_utime + used.ru_stime < 0.8, "CPU seconds"
+    return used.ru_utime + used.ru_stime
+
+
+def test_it_takes_half_a_second_and_no_tensorflow(tmp_path: Path) -> None:
+    model = write_saved_model(tmp_path / "m")
+    # A third of a second on an idle CPU. It counts double while the other thread of its core works: the least
+    # of several tells.
+    assert any(_cpu_s([*PROGRAM, "model", "show", str(model)]) < 0.8 for _ in range(5)), "CPU seconds"
     code = (
         "import sys; from tfleet.worker.model.commands.show import show;"
         "show.main([sys.argv[1]], standalone_mode=False);"
