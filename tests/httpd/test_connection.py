@@ -75,6 +75,7 @@ async def test_a_silent_new_connection_is_closed_without_an_answer() -> None:
             assert await client.ends() == b""
 
 
+@pytest.mark.process
 async def test_the_time_for_a_head_begins_anew_with_each_request() -> None:
     limits = replace(CLIENT_LIMITS, header_timeout_s=1.0)
     async with fake_worker() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
@@ -200,6 +201,7 @@ async def test_a_client_that_is_refused_while_sending_sees_why() -> None:
             assert (await second.answer()).status == 503
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("path", ["/healthz", "/"])
 async def test_while_draining_an_answer_ends_its_connection(path: str) -> None:
     async with fake_worker() as worker:

@@ -61,6 +61,7 @@ async def test_proxies_and_workers_are_separate_services() -> None:
             assert [row["ID"] for row in await listed(registry, "tfleet")] == ["w1"]
 
 
+@pytest.mark.process
 async def test_a_proxy_deregisters_before_it_refuses_requests() -> None:
     with embedded_registry() as registry:
         where = settings(registry=ConsulRegistry(registry), drain_grace_s=1.0)

@@ -196,6 +196,7 @@ async def test_a_worker_refusing_tickets_is_ejected_with_reason(key_file: KeyFil
         await eventually(served)  # a probe has brought it back
 
 
+@pytest.mark.process
 async def test_keys_that_change_need_no_restart(key_file: KeyFile, tmp_path: Path) -> None:
     async with fake_worker() as worker, single_process_proxy(settings(worker, ticket_keys=key_file)) as proxy:
         path = tmp_path / "tickets.key"

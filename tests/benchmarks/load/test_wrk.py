@@ -24,6 +24,7 @@ def test_a_report_without_the_scripts_line_is_no_result() -> None:
         wrk.read("unable to connect to 127.0.0.1:1 Connection refused")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_wrk_sends_the_form_and_counts_what_is_not_200() -> None:
     with statuses_server(200, 302) as (url, bodies):

@@ -18,6 +18,7 @@ async def test_a_block_without_progress_times_out() -> None:
         await begin_and_wait(InactivityTimeout(0.05))
 
 
+@pytest.mark.process
 async def test_progress_restarts_the_timeout() -> None:
     began_s = asyncio.get_running_loop().time()
     async with InactivityTimeout(1.0) as patience:

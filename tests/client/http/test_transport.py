@@ -234,6 +234,7 @@ async def test_an_attempt_ends_when_the_image_is_no_longer_read(wire: Transport)
             await wire.post(url, image, ID, try_timeout_s=0.2)
 
 
+@pytest.mark.process
 async def test_a_slow_upload_with_progress_is_no_timeout(wire: Transport) -> None:
     image = await load(bytes(32 * HELD_BYTES))
     began_s = asyncio.get_running_loop().time()
@@ -242,6 +243,7 @@ async def test_a_slow_upload_with_progress_is_no_timeout(wire: Transport) -> Non
     assert asyncio.get_running_loop().time() - began_s > 0.6
 
 
+@pytest.mark.process
 async def test_a_slow_answer_with_progress_is_no_timeout(wire: Transport, fleet: ScriptedFleet) -> None:
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -261,6 +263,7 @@ async def test_connecting_counts_as_inactivity(full_queue: str) -> None:
     await wire.close()
 
 
+@pytest.mark.process
 async def test_waiting_for_a_free_connection_is_no_inactivity(fleet: ScriptedFleet) -> None:
     held = fleet.server(fleet.never(), otherwise=fleet.predictions())
     wire = Transport(connect_timeout_s=5, max_connections=1)

@@ -194,6 +194,7 @@ async def test_an_unreadable_answer_is_not_asked_for_twice(fleet: ScriptedFleet)
     assert counts(good) == [2]
 
 
+@pytest.mark.process
 async def test_a_hanging_proxy_leaves_half_of_the_time(fleet: ScriptedFleet) -> None:
     hung, good = fleet.server(otherwise=fleet.never()), fleet.server()
     async with AsyncFleetClient([hung.url, good.url], timeout_s=2.4) as client:
@@ -203,6 +204,7 @@ async def test_a_hanging_proxy_leaves_half_of_the_time(fleet: ScriptedFleet) -> 
     assert quick_ms < slow_ms / 2, "the other call did not wait for it"
 
 
+@pytest.mark.process
 async def test_a_call_without_an_answer_marks_its_proxy_as_failed(fleet: ScriptedFleet) -> None:
     hung, good = fleet.server(otherwise=fleet.never()), fleet.server()
     async with AsyncFleetClient([hung.url, good.url], timeout_s=1.0) as client:
@@ -212,6 +214,7 @@ async def test_a_call_without_an_answer_marks_its_proxy_as_failed(fleet: Scripte
     assert isinstance(failures[0], DeadlineExceededError)
 
 
+@pytest.mark.process
 async def test_the_last_proxy_gets_all_the_remaining_time(fleet: ScriptedFleet, nobody: str) -> None:
     async def slowly(request: Any) -> Any:
         await asyncio.sleep(0.2)

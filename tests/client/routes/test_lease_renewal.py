@@ -58,6 +58,7 @@ async def test_each_client_starts_at_a_random_worker(fleet: ScriptedFleet) -> No
     assert first == set(FOUR), "so many that send one image each don't all send it to the same worker"
 
 
+@pytest.mark.process
 async def test_a_renewal_runs_beside_calls_and_reports_failures(fleet: ScriptedFleet) -> None:
     proxy = fleet.server(fleet.leases(*FOUR), otherwise=fleet.never())
     async with keeper(proxy) as lease:

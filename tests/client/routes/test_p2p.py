@@ -144,6 +144,7 @@ async def test_the_image_is_sent_to_a_few_workers_and_no_more(fleet: ScriptedFle
     assert [len(worker.seen) for worker in leaving] == [1] * MAX_ATTEMPTS + [0, 0]
 
 
+@pytest.mark.process
 async def test_with_only_a_busy_worker_left_a_call_waits(fleet: ScriptedFleet, nobody: str) -> None:
     """As long as that worker's Retry-After says."""
     full = fleet.problem(429, "the queue is full", Retry_After="1")

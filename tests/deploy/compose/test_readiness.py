@@ -34,6 +34,7 @@ async def wait(proxy: FakeProxy, timeout_s: float = 20.0, url: str = "") -> tupl
     return arrival, [f"{news.container} {news.event}" for news in told]
 
 
+@pytest.mark.process
 async def test_waiting_ends_when_all_workers_are_ready(proxy: FakeProxy) -> None:
     proxy.states[2] = "starting"
 

@@ -92,6 +92,7 @@ async def test_a_blocking_query_wakes_when_a_ttl_passes() -> None:
         assert [check["Status"] for check in entries[0]["Checks"]] == ["passing", "critical"]
 
 
+@pytest.mark.process
 async def test_timer_follows_a_clock_that_jumps() -> None:
     clock = _Clock()
     async with _served(clock=clock) as server, asyncio.TaskGroup() as group:

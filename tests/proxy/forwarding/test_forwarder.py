@@ -209,6 +209,7 @@ async def test_an_answer_that_takes_too_long_is_a_504() -> None:
         assert "--timeout" in json.loads(content)["detail"]
 
 
+@pytest.mark.process
 async def test_the_deadline_is_for_the_answers_head_only() -> None:
     async def trickle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -236,6 +237,7 @@ async def test_a_workers_answer_passes_with_any_status() -> None:
         assert (answer.status, content, answer.headers["X-Own"]) == (415, b"{}", "1")
 
 
+@pytest.mark.process
 async def test_a_large_body_is_never_held_whole() -> None:
     """The proxy stops reading from the client when the worker stops reading.
 

@@ -253,6 +253,7 @@ async def test_a_hanging_worker_is_ejected_within_two_seconds() -> None:
         assert await states(proxy) == ["ejected", "ready"]
 
 
+@pytest.mark.process
 async def test_a_worker_that_is_gone_is_ejected_at_once() -> None:
     """Nobody else need find out that it can't be reached: it is probed at once."""
 

@@ -131,6 +131,7 @@ async def test_a_stale_connection_ejects_no_worker() -> None:
             assert (await post(proxy, data=BODY))[0].status == 200, "nor is it the retry budget's"
 
 
+@pytest.mark.process
 async def test_a_slow_client_does_not_use_up_the_worker_s_time() -> None:
     async with fake_worker() as worker, single_process_proxy(settings(worker, try_timeout_s=1.0)) as proxy:
         reader, writer = await asyncio.open_connection(proxy.host, proxy.port)

@@ -50,6 +50,7 @@ async def cost_s(server: WsgiServer, chunks: int) -> float:
     return cpu_s() - began_s
 
 
+@pytest.mark.process
 async def test_one_byte_chunks_cost_linear_time(server: WsgiServer) -> None:
     await cost_s(server, 1000)
     few_s, many_s = await cost_s(server, 20_000), await cost_s(server, 160_000)

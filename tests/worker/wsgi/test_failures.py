@@ -14,6 +14,7 @@ from tfleet.worker.wsgi.incoming_body import BodyLimits
 from tfleet.worker.wsgi.server import WsgiServer
 
 
+@pytest.mark.process
 def test_a_failed_event_loop_is_reported() -> None:
     failed = threading.Event()
 
