@@ -63,7 +63,7 @@ def test_a_call_ends_with_its_time(fleet: ScriptedFleet) -> None:
 def test_a_worker_that_never_answers_costs_one_attempt(fleet: ScriptedFleet) -> None:
     silent, good = fleet.server(fleet.never()), fleet.server()
     proxy = fleet.server(otherwise=fleet.names(silent.address, good.address))
-    with FleetClient(proxy.url, p2p=True, timeout_s=8, try_timeout_s=0.1) as client:
+    with FleetClient(proxy.url, p2p=True, timeout_s=8, try_timeout_s=0.5) as client:
         assert client.classify(b"BM").retries == 1
 
 

@@ -52,10 +52,15 @@ async def test_each_client_starts_at_a_random_proxy(fleet: ScriptedFleet) -> Non
     assert min(counts(one, two)) > 0, "so many that send one image each don't all send it to the same proxy"
 
 
+def _try_timeout_s(fault: str) -> float:
+    """Short only for what is found out by waiting: on a busy machine a good answer may take its time."""
+    return 0.4 if fault == "never" else 10.0
+
+
 @pytest.mark.parametrize("fault", ["refused", "reset", "cut_short", "503", "never"])
 async def test_a_proxy_that_fails_costs_no_call(fleet: ScriptedFleet, nobody: str, fault: str) -> None:
     bad, good = dead_or(fleet, nobody, fault), fleet.server()
-    async with AsyncFleetClient([bad, good.url], try_timeout_s=0.1) as client:
+    async with AsyncFleetClient([bad, good.url], try_timeout_s=_try_timeout_s(fault)) as client:
         for _ in range(4):
             assert (await client.classify(b"BM")).predictions[0].label == "tabby"
     assert counts(good) == [4]
@@ -66,7 +71,7 @@ async def test_lookups_go_to_the_next_proxy_too(fleet: ScriptedFleet, nobody: st
     worker = fleet.server()
     good = fleet.server(otherwise=fleet.leases(worker.address, lasts_s=0.001))
     bad = dead_or(fleet, nobody, fault)
-    async with AsyncFleetClient([bad, good.url], p2p=True, try_timeout_s=0.1) as client:
+    async with AsyncFleetClient([bad, good.url], p2p=True, try_timeout_s=_try_timeout_s(fault)) as client:
         for _ in range(4):
             await client.classify(b"BM")
     assert {seen.path for seen in good.seen} == {"/worker?n=64"}
