@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,8 +16,14 @@ from aiohttp import web
 from tfleet.contract.address import Address
 from tfleet.contract.names import REGISTRY_PORT
 from tfleet.discovery.consul.access import BadAccessError
-from tfleet.discovery.embedded import make_registry
-from tfleet.discovery.options import log_format_option, log_level_option, registry_token_file_option
+from tfleet.discovery.data_folder import data_folder
+from tfleet.discovery.embedded import KeyValueFileError, make_registry, save_keys
+from tfleet.discovery.options import (
+    log_format_option,
+    log_level_option,
+    registry_data_dir_option,
+    registry_token_file_option,
+)
 from tfleet.discovery.registry import EmbeddedRegistry
 from tfleet.runtime import log
 
@@ -24,8 +32,8 @@ _SHUTDOWN_TIMEOUT_S = 2.0
 """For responses in progress. Blocking queries end at once."""
 
 
-class RegistryPortError(click.ClickException):
-    """The address is in use, or not one of this machine: one line, and the exit code of a usage error."""
+class RegistryStartError(click.ClickException):
+    """The address or the file of the keys can't be used: one line, and the exit code of a usage error."""
 
     exit_code = 2
 
@@ -55,6 +63,7 @@ class RegistryPortError(click.ClickException):
     "are rejected, because a web page may have sent them (DNS rebinding).",
 )
 @registry_token_file_option
+@registry_data_dir_option
 @log_format_option
 @log_level_option
 def registry(
@@ -62,12 +71,13 @@ def registry(
     port: int,
     allow_host: tuple[str, ...],
     registry_token_file: Path | None,
+    registry_data_dir: str | None,
     log_format: log.LogFormat,
     log_level: log.LogLevel,
 ) -> None:
     """Keep the list of live workers without a Consul.
 
-    It implements the part of Consul's HTTP API that a fleet uses, in one process, in memory. `tfleet
+    It implements the part of Consul's HTTP API that a fleet uses, in one process. `tfleet
     proxy` and `tfleet up` start one by themselves; start it separately if the list should outlive the
     proxy:
 
@@ -76,8 +86,8 @@ def registry(
       tfleet proxy  --registry consul://127.0.0.1:12481
       tfleet worker --registry consul://127.0.0.1:12481
 
-    After a restart it is empty, and the workers register again within seconds. Consul's own tools can
-    read it:
+    After a restart the workers register again within seconds. Keys and values, such as the plans of models,
+    are saved in --registry-data-dir. Consul's own tools can read it:
 
     \b
       consul catalog services -http-addr=127.0.0.1:12481
@@ -89,6 +99,7 @@ def registry(
         app = make_registry(names=(host, *allow_host), access=own.access)
     except BadAccessError as error:
         raise click.UsageError(str(error)) from error
+    save_keys(app, data_folder(registry_data_dir, port))
     asyncio.run(_serve(host, port, app))
 
 
@@ -99,6 +110,17 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error.strerror)
 
 
+@contextlib.contextmanager
+def _start_errors(host: str, port: int) -> Iterator[None]:
+    """Raises RegistryStartError."""
+    try:
+        yield
+    except KeyValueFileError as error:
+        raise RegistryStartError(str(error)) from error
+    except OSError as error:
+        raise RegistryStartError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
+
+
 async def _serve(host: str, port: int, app: web.Application) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -107,12 +129,10 @@ async def _serve(host: str, port: int, app: web.Application) -> None:
     runner = web.AppRunner(
         app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_TIMEOUT_S
     )
-    await runner.setup()
     try:
-        try:
+        with _start_errors(host, port):
+            await runner.setup()
             await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise RegistryPortError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
         name, real_port = runner.addresses[0][:2]
         structlog.get_logger().info("registry listening", address=str(Address(name, real_port)))
         await stop.wait()

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast, get_args
 
@@ -18,7 +18,14 @@ from tfleet.contract.identifiers import MAX_SERVICE_CHARS, escaped, is_token
 from tfleet.contract.names import MAX_BODY_BYTES, REGISTRY_PORT, SERVICE
 from tfleet.discovery.consul.access import BadAccessError
 from tfleet.discovery.consul.credentials import Credentials
-from tfleet.discovery.registry import BadRegistryError, Registry, StaticRegistry, parse_registry
+from tfleet.discovery.data_folder import IN_MEMORY, data_folder
+from tfleet.discovery.registry import (
+    BadRegistryError,
+    EmbeddedRegistry,
+    Registry,
+    StaticRegistry,
+    parse_registry,
+)
 from tfleet.runtime.log import LogLevel
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -64,16 +71,21 @@ def options_as(kind: type, parameter: str, *, prefix: str = "") -> Callable[[_F]
 
 @dataclass(frozen=True, slots=True)
 class RegistryOptions:
-    """The values of `registry_options`."""
+    """The values of `registry_options`, and of `registry_data_dir_option` in commands that run a registry."""
 
     registry: str | None
     registry_port: int
     registry_token_file: Path | None
     service: str
+    registry_data_dir: str | None = None
 
     def chosen(self) -> Registry:
         """The registry. Raises click.UsageError: see `chosen_registry`."""
-        return chosen_registry(self.registry, self.registry_port, self.registry_token_file)
+        registry = chosen_registry(self.registry, self.registry_port, self.registry_token_file)
+        if isinstance(registry, EmbeddedRegistry):
+            # By the port that was asked for: with 0 it is another one each time.
+            return replace(registry, data_dir=data_folder(self.registry_data_dir, self.registry_port))
+        return registry
 
 
 def registry_options(command: _F) -> _F:
@@ -116,6 +128,17 @@ def registry_token_file_option(command: _F) -> _F:
         help="File with the registry's token. The embedded registry accepts only requests with this token, "
         "and this process sends it to the registry.  [default: no token; for a Consul, "
         "CONSUL_HTTP_TOKEN_FILE]",
+    )(command)
+
+
+def registry_data_dir_option(command: _F) -> _F:
+    """Add `--registry-data-dir`: a text or None, for `data_folder`."""
+    return click.option(
+        "--registry-data-dir",
+        metavar="DIR",
+        help="Folder in which the embedded registry saves keys and values, such as the plans of models; "
+        f"{IN_MEMORY} saves none, and a restart loses them.  [default: registry-PORT in "
+        f"$XDG_STATE_HOME/tfleet or ~/.local/state/tfleet; with port 0 or without a home, {IN_MEMORY}]",
     )(command)
 
 

@@ -43,10 +43,12 @@ class EmbeddedRegistry:
     """The registry that the proxy runs itself, at `address`; all other processes use it like a Consul.
 
     With `token_file` it requires the token in that file; the variables for a Consul's token do not apply.
+    It saves keys and values in the folder `data_dir`; without one they are in memory only.
     """
 
     address: Address
     token_file: Path | None = None
+    data_dir: Path | None = None
 
     def __str__(self) -> str:
         return f"embedded ({self.address})"

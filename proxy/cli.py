@@ -13,6 +13,7 @@ from tfleet.contract.address import LOCALHOST, Address
 from tfleet.contract.cors import Cors
 from tfleet.contract.names import PROXY_PORT
 from tfleet.contract.ticket_keys import BadKeyFileError, KeyFile
+from tfleet.discovery.embedded import KeyValueFileError
 from tfleet.discovery.options import (
     PORT,
     RegistryOptions,
@@ -24,6 +25,7 @@ from tfleet.discovery.options import (
     log_level_option,
     max_body_bytes_option,
     options_as,
+    registry_data_dir_option,
     registry_options,
     ticket_key_file_option,
 )
@@ -73,6 +75,7 @@ class ProxyOptions:
 @mode_option
 @advertise_option
 @registry_options
+@registry_data_dir_option
 @ticket_key_file_option
 @cors_origin_option
 @click.option("--balance", type=click.Choice(BALANCES), default="round-robin", help="Load-balancing policy.")
@@ -201,7 +204,7 @@ def proxy(
             uvloop.run(run_proxy(settings))
         else:
             sys.exit(uvloop.run(serve_together(settings, listeners, logs)))
-    except (CannotListenError, BadKeyFileError) as error:
+    except (CannotListenError, BadKeyFileError, KeyValueFileError) as error:
         click.echo(f"tfleet proxy: {error}", err=True)
         sys.exit(2)
 

@@ -20,7 +20,7 @@ from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, PREDICT_PATH
 from tfleet.discovery.consul.health import ConsulHealth
 from tfleet.discovery.consul.http_client import WAIT_S
 from tfleet.discovery.consul.key_values import ConsulKeyValues
-from tfleet.discovery.embedded import make_registry
+from tfleet.discovery.embedded import make_registry, save_keys
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.plan_watch import Plans, PlanWatch
 from tfleet.discovery.registry import ConsulRegistry, Registry, StaticRegistry
@@ -59,11 +59,11 @@ KEEP_ALIVE_S: Final = 15.0
 
 @contextlib.asynccontextmanager
 async def registry_site(app: web.Application, address: Address) -> AsyncIterator[Address]:
-    """Serve the embedded registry inside the block. Raises CannotListenError."""
+    """Serve the embedded registry inside the block. Raises CannotListenError and KeyValueFileError."""
     # handler_cancellation: a watcher that leaves gives up its blocking query at once.
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.0)
-    await runner.setup()
     try:
+        await runner.setup()
         with listen_errors(address, "--registry-port"):
             await web.TCPSite(runner, address.host, address.port).start()
         yield Address(*runner.addresses[0][:2])
@@ -72,7 +72,10 @@ async def registry_site(app: web.Application, address: Address) -> AsyncIterator
 
 
 async def run_proxy(settings: ProxySettings) -> None:
-    """Run a proxy until SIGTERM or SIGINT, then finish what is in flight. Raises CannotListenError."""
+    """Run a proxy until SIGTERM or SIGINT, then finish what is in flight.
+
+    Raises CannotListenError and KeyValueFileError.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -273,6 +276,7 @@ async def consul_of(stack: contextlib.AsyncExitStack, registry: Registry) -> Con
     if isinstance(registry, ConsulRegistry):
         return registry
     app = await asyncio.to_thread(make_registry, access=registry.access)  # which reads a file
+    save_keys(app, registry.data_dir)
     address = await stack.enter_async_context(registry_site(app, registry.address))
     structlog.get_logger().info("registry listening", address=str(address))
     return ConsulRegistry(address, registry.access)

@@ -53,6 +53,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SideBySide |
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_plan_is_saved_in_the_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An embedded registry that a test starts must not read the plans of this user, nor write any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def nothing_blocks_an_event_loop() -> Iterator[BlockBuster]:
     """A blocking call inside a coroutine of ours fails the test.
 

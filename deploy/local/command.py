@@ -30,6 +30,7 @@ from tfleet.discovery.options import (
     admin_port_option,
     log_format_option,
     log_level_option,
+    registry_data_dir_option,
     registry_options,
     take_options,
     ticket_key_file_option,
@@ -91,6 +92,7 @@ def _arguments(option: click.Option, value: Any) -> Iterator[str]:
 @admin_port_option
 @model_options
 @registry_options
+@registry_data_dir_option
 @ticket_key_file_option
 @work_options
 @log_format_option

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tfleet.contract.address import LOCALHOST, Address, is_loopback, is_unspecified
+from tfleet.discovery.data_folder import IN_MEMORY
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.settings import Mode
 from tfleet.runtime.child_process import ChildSpec
@@ -83,7 +84,8 @@ class FleetPlan:
             return None
         address = self.registry.address
         where = ("--host", address.host, "--port", str(address.port))
-        return self._spec("registry", "registry", *where, *self._token())
+        data = ("--registry-data-dir", str(self.registry.data_dir or IN_MEMORY))
+        return self._spec("registry", "registry", *where, *data, *self._token())
 
     def proxy_spec(self) -> ChildSpec:
         """The proxy's process."""

@@ -1,14 +1,16 @@
-"""The embedded registry: one node, in memory, with the part of Consul's HTTP API that a fleet uses.
+"""The embedded registry: one node with the part of Consul's HTTP API that a fleet uses.
 
 It implements enough of Consul 1.8 (https://developer.hashicorp.com/consul/api-docs) for `tfleet proxy` and
 `tfleet worker` in two terminals to find each other with nothing else installed: services with checks (TTL
-and plain HTTP), heartbeats, `DeregisterCriticalServiceAfter`, health and catalog with blocking queries.
-The contract suite in `tests/discovery/contract/` runs against it and against a real Consul.
+and plain HTTP), heartbeats, `DeregisterCriticalServiceAfter`, health and catalog with blocking queries, keys
+and values with check-and-set. The suite in `tests/discovery/consul_api/` runs against it and against a real
+Consul.
 
-It has no ACLs, no cluster, no DNS, no KV, no TCP checks and no persistence. After a restart it is empty,
-and the workers register again by themselves within seconds. For more, start a Consul and use `--registry
-consul://HOST:8500`. It has one token for all requests, or none: without a token use it only on loopback or
-on a network where everybody may register. Requests of web pages are rejected (access.py).
+Services are in memory: after a restart the workers register again by themselves within seconds. Keys and
+values, which nobody would write again, are saved to a file (key_value_file.py). It has no ACLs, no cluster,
+no DNS, no sessions and no TCP checks. For more, start a Consul and use `--registry consul://HOST:8500`. It
+has one token for all requests, or none: without a token use it only on loopback or on a network where
+everybody may register. Requests of web pages are rejected (access.py).
 
 Known differences, none of which the fleet depends on:
 
@@ -27,7 +29,8 @@ Known differences, none of which the fleet depends on:
 - `/v1/health/node` does not list the check of the node itself.
 """
 
+from tfleet.discovery.embedded.key_value_file import KeyValueFileError
 from tfleet.discovery.embedded.limits import RegistryLimits
-from tfleet.discovery.embedded.server import AGENT, make_registry
+from tfleet.discovery.embedded.server import AGENT, make_registry, save_keys
 
-__all__ = ["AGENT", "RegistryLimits", "make_registry"]
+__all__ = ["AGENT", "KeyValueFileError", "RegistryLimits", "make_registry", "save_keys"]

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tfleet.discovery.embedded import responses as reply
 from tfleet.discovery.embedded.errors import BadNumberError, RefusedRequestError
-from tfleet.discovery.embedded.key_values import KeyValue
+from tfleet.discovery.embedded.key_values import KeyValue, KeyValues
 from tfleet.discovery.embedded.requests import ReadQuery, read_body
 from tfleet.discovery.embedded.state import RegistryState
 
@@ -28,6 +28,10 @@ class KeyValueAPI:
 
     def __init__(self, agent: RegistryState) -> None:
         self._agent = agent
+
+    @property
+    def _current(self) -> KeyValues:
+        return self._agent.key_values.current
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes. Keys contain slashes, so they take the rest of the path."""
@@ -44,11 +48,11 @@ class KeyValueAPI:
         if not (key or several):
             raise _missing_key()
         if several:
-            index = await self._wait(request, query, lambda: self._agent.key_values.prefix_index(key))
-            found = self._agent.key_values.below(key)
+            index = await self._wait(request, query, lambda: self._current.prefix_index(key))
+            found = self._current.below(key)
         else:
-            index = await self._wait(request, query, lambda: self._agent.key_values.key_index(key))
-            entry = self._agent.key_values.get(key)
+            index = await self._wait(request, query, lambda: self._current.key_index(key))
+            entry = self._current.get(key)
             found = () if entry is None else (entry,)
         if "keys" in options:
             names = _cut_names(found, key, options.get("separator", ""))
@@ -70,11 +74,12 @@ class KeyValueAPI:
                 raise RefusedRequestError(f"?{name} is not supported by the embedded registry")
         flags, cas = _number(options, "flags"), _number(options, "cas")
         value = await read_body(request, self._agent.limits)
-        change = partial(self._agent.key_values.put, key, value, flags=flags or 0, cas=cas)
-        after = change(limits=self._agent.limits.key_values)
-        if after is not None:
-            self._agent.key_values = after
-        return reply.document(after is not None)
+        limits = self._agent.limits.key_values
+
+        def put(before: KeyValues) -> KeyValues | None:
+            return before.put(key, value, flags=flags or 0, cas=cas, limits=limits)
+
+        return reply.document(await self._agent.key_values.change(put))
 
     async def _delete(self, request: web.Request) -> web.Response:
         key, options = request.match_info["key"], request.query
@@ -83,14 +88,12 @@ class KeyValueAPI:
         if "recurse" in options:
             if cas is not None:
                 raise RefusedRequestError(f"Conflicting flags: {request.query_string}")
-            self._agent.key_values = self._agent.key_values.delete_below(key)
-            return reply.document(True)
-        if not key:
+            done = await self._agent.key_values.change(lambda before: before.delete_below(key))
+        elif key:
+            done = await self._agent.key_values.change(lambda before: before.delete(key, cas=cas))
+        else:
             raise _missing_key()
-        after = self._agent.key_values.delete(key, cas=cas)
-        if after is not None:
-            self._agent.key_values = after
-        return reply.document(after is not None)
+        return reply.document(done)
 
     async def _wait(self, request: web.Request, query: ReadQuery, index: Callable[[], int]) -> int:
         """Hold a blocking query until it is over; the index to answer with."""

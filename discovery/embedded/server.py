@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -17,6 +19,7 @@ from tfleet.discovery.embedded.agent_api import AgentAPI
 from tfleet.discovery.embedded.catalog_api import CatalogAPI
 from tfleet.discovery.embedded.check_targets import addresses_of
 from tfleet.discovery.embedded.errors import RefusedRequestError
+from tfleet.discovery.embedded.key_value_file import KeyValueFile
 from tfleet.discovery.embedded.kv_api import KeyValueAPI
 from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import Node
@@ -46,7 +49,8 @@ def make_registry(
     show its token. `middlewares` come first and see every request. `look_up` gives the addresses
     of the names in HTTP checks, and may block.
 
-    Blocking queries end at once when the application shuts down. Raises BadAccessError.
+    Keys and values are in memory only; see `save_keys`. Blocking queries end at once when the application
+    shuts down. Raises BadAccessError.
     """
     if first_index is None:
         first_index = time.time_ns() // 1_000_000
@@ -74,6 +78,21 @@ def make_registry(
     app.on_shutdown.append(_close)
     app.on_response_prepare.append(_signed)
     return app
+
+
+def save_keys(app: web.Application, folder: Path | None) -> None:
+    """Have a registry load its keys and values from this folder when it starts, and save them there.
+
+    With None they stay in memory only. `AppRunner.setup` then raises KeyValueFileError.
+    """
+    if folder is not None:
+        app.cleanup_ctx.append(partial(_saving, KeyValueFile(folder)))
+
+
+async def _saving(file: KeyValueFile, app: web.Application) -> AsyncIterator[None]:
+    await app[AGENT].key_values.load(file)
+    yield
+    await app[AGENT].key_values.close()
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:

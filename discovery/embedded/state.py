@@ -14,6 +14,7 @@ from tfleet.discovery.embedded.http_checks import HttpChecks
 from tfleet.discovery.embedded.key_values import KeyValues
 from tfleet.discovery.embedded.limits import RegistryLimits
 from tfleet.discovery.embedded.model import Node, Status
+from tfleet.discovery.embedded.saved_key_values import SavedKeyValues
 
 # At most a second, to follow a clock other than the event loop's, such as a test's; at least 10 ms, so that
 # ten thousand checks that expire one after another are scanned at most a hundred times a second.
@@ -24,7 +25,7 @@ _MIN_SLEEP_S: Final = 0.01
 class RegistryState:
     """Has one timer while anything can expire, and one task for each HTTP check.
 
-    Call `settle` after each change of the catalog or of the keys. Call `open` and `close` in the event loop
+    Call `settle` after each change of the catalog. Call `open` and `close` in the event loop
     that serves it; a closed state is not opened again.
     """
 
@@ -41,7 +42,7 @@ class RegistryState:
         self.node = node
         self.limits = limits
         self.catalog = Catalog(limits=limits, first_index=first_index)
-        self.key_values = KeyValues(first_index)
+        self.key_values = SavedKeyValues(KeyValues(first_index), self.settle)
         self.watchers = BlockingQueries(limits.http.blocking_queries, gone_check_s=limits.http.gone_check_s)
         self.http_checks = HttpChecks(self._probed, limits, look_up)
         self._notified_indexes = (first_index, first_index)
@@ -75,7 +76,7 @@ class RegistryState:
     def settle(self) -> None:
         """After a change: update the HTTP checks, wake blocking queries, set the timer."""
         self.http_checks.run_exactly(self.catalog.probes)
-        indexes = (self.catalog.index, self.key_values.index)
+        indexes = (self.catalog.index, self.key_values.current.index)
         if indexes != self._notified_indexes:
             self._notified_indexes = indexes
             self.watchers.wake_waiters()

@@ -72,7 +72,8 @@ class _LatestPlans:
 async def serve_together(settings: ProxySettings, count: int, logs: LogSettings) -> int:
     """Run until SIGTERM or SIGINT, then have all listeners finish what is in flight. Returns the exit code.
 
-    A second signal ends the program, and all listeners, at once. Raises CannotListenError.
+    A second signal ends the program, and all listeners, at once. Raises CannotListenError and
+    KeyValueFileError.
     """
     log: Any = structlog.get_logger()
     if crowded := too_many_listeners(count, usable_cpus()):

@@ -20,9 +20,10 @@ SWARM = (ROOT / "deploy" / "swarm" / "swarm.yml").read_text()
 DEFAULTS = dict(
     re.findall(r"^#(?P<name>[A-Z_]+)=(?P<default>.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
 )
-# The containers settle where they listen, and have a Consul, with its own tokens; the compose file where the
-# registry and the key are.
-SETTLED = {"TFLEET_HOST", "TFLEET_PORT", "TFLEET_REGISTRY_PORT", "TFLEET_REGISTRY_TOKEN_FILE"}
+# The containers settle where they listen, and have a Consul, with its own tokens and data; the compose file
+# where the registry and the key are.
+_OF_EMBEDDED = ("DATA_DIR", "PORT", "TOKEN_FILE")
+SETTLED = {"TFLEET_HOST", "TFLEET_PORT", *(f"TFLEET_REGISTRY_{name}" for name in _OF_EMBEDDED)}
 OF_THE_COMPOSE_FILE = {"TFLEET_REGISTRY", "TFLEET_TICKET_KEY_FILE"}
 
 

@@ -33,7 +33,10 @@ def test_the_embedded_registry_is_a_process_of_its_own() -> None:
     spec = FLEET.registry_spec()
     assert spec is not None
     assert spec.name == "registry"
-    assert " ".join(spec.argv) == f"tfleet registry --host 127.0.0.1 --port 12481 {LOGS}"
+    assert (
+        " ".join(spec.argv)
+        == f"tfleet registry --host 127.0.0.1 --port 12481 --registry-data-dir memory {LOGS}"
+    )
 
 
 def test_with_consul_there_is_no_registry_to_start() -> None:

@@ -40,7 +40,7 @@ TLS = Tls(ca_file=Path("/ca.pem"), verify=False, server_name="consul")
 START = Start(
     number=1,
     settings=settings(
-        registry=EmbeddedRegistry(Address("::1", 1), Path("/token")),
+        registry=EmbeddedRegistry(Address("::1", 1), Path("/token"), Path("/data")),
         advertise=Address("proxy.example", 80),
         client_limits=CLIENT_LIMITS.__class__(10, 1.0, 2.0, idle_give_way=True),
         cors=Cors(frozenset({"https://a.example"})),
