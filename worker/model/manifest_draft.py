@@ -1,7 +1,8 @@
 """A model.toml with everything that was found out about a model, as comments: `tfleet model init`.
 
-Each setting is behind a `#`. A value that is stated means more than the same value that was found out: then
-it is the operator who says so. So nothing changes until somebody removes a `#`.
+Each setting that was found out is behind a `#`. A value that is stated means more than the same value that
+was found out: then it is the operator who says so. So nothing changes until somebody removes a `#`. What
+options state is written without one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tfleet.worker.model.kind import ModelKind
 from tfleet.worker.model.shown_facts import input_size, takes_grey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tfleet.worker.model.report import ModelReport
     from tfleet.worker.model.signature import Signature
@@ -26,25 +27,38 @@ _MAX_COLUMNS: Final = 200
 
 
 def draft(report: ModelReport) -> str:
-    """The text of a model.toml for the model."""
+    """The text of a model.toml for the model, which options describe, if anything does."""
     lines = [
         printable(f"# {report.spec.label}, as tfleet model init found it. Remove a # to state a value."),
         "",
-        *_section("model", _model(report)),
+        *_section("model", _model(report), {"signature": report.spec.serving.signature}),
         *_signatures(report),
     ]
-    if report.kind is ModelKind.IMAGE:
-        lines += [*_section("input", _input(report)), *_section("output", _output(report))]
+    given, output = report.spec.input, report.spec.output
+    of_input = {"tensor": given.tensor, "size": given.size, "mean": given.mean, "std": given.std}
+    of_output = {"tensor": output.tensor, "activation": output.activation}
+    image = report.kind is ModelKind.IMAGE
+    for name, settings, stated in (
+        ("input", _input(report), of_input),
+        ("output", _output(report), of_output),
+    ):
+        if image or any(value is not None for value in stated.values()):
+            lines += _section(name, settings if image else iter(()), stated)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _section(name: str, settings: Iterator[tuple[str, str, str]]) -> Iterator[str]:
-    """A table of settings: key, value in TOML, and what to say behind it."""
+def _section(name: str, settings: Iterator[tuple[str, str, str]], stated: Mapping[str, Any]) -> Iterator[str]:
+    """A table of settings: key, value in TOML, and what to say behind it. Stated ones come first."""
     yield f"[{name}]"
+    given = {key: value for key, value in stated.items() if value is not None}
+    for key, value in given.items():
+        written = _toml(list(value) if isinstance(value, tuple) else value)
+        yield printable(f"{f'{key} = {written}':<{_COLUMN}} # from an option")
     for key, value, remark in settings:
-        setting = f"# {key} = {value}"
-        # A name in a model may have a line feed, behind which it would be no comment.
-        yield printable(f"{setting:<{_COLUMN}} # {remark}")
+        if key not in given:
+            setting = f"# {key} = {value}"
+            # A name in a model may have a line feed, behind which it would be no comment.
+            yield printable(f"{setting:<{_COLUMN}} # {remark}")
     yield ""
 
 

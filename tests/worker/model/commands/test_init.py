@@ -5,15 +5,21 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.support.graphs import pixel_graph, write_graph, write_saved_model
 from tests.support.pictures import write_labels
 from tests.worker.model.keras.test_file import sequential, write_keras
+from tfleet.discovery.options import options_as
 from tfleet.worker.model.commands.init import init
+from tfleet.worker.model.commands.show import as_document
 from tfleet.worker.model.find import find_model
+from tfleet.worker.model.graph_options import GraphOptions, graph_options
 from tfleet.worker.model.manifest import read_manifest
+from tfleet.worker.model.report import ModelReport, look_at
+from tfleet.worker.model.spec import ModelSpec
 from tfleet.worker.model.tensorflow import tf
 
 pytestmark = pytest.mark.process
@@ -116,3 +122,66 @@ def test_a_hostile_name_stays_within_its_comment(tmp_path: Path) -> None:
     assert _init(tmp_path / "m").exit_code == 0
     assert tomllib.loads((tmp_path / "m" / "1" / "model.toml").read_text()) == {"model": {}}
     assert _with_all_stated(tmp_path / "m" / "1" / "model.toml")["model"]["signature"] == hostile
+
+
+def _without_sources(report: ModelReport) -> dict[str, Any]:
+    """What is shown of a model, but for where it is from, and where the description is."""
+    document = as_document(report)
+    document["facts"] = {name: fact["value"] for name, fact in document["facts"].items()}
+    return document
+
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "scaling": ("--input-mean", "127.5", "--input-std", "127.5"),
+    "one of two": ("--input-std", "1"),
+    "activation": ("--input-mean", "0", "--activation", "none"),
+    "tensors": ("--input-layer", "image:0", "--output-layer", "shares:0", "--input-size", "8"),
+    "labels": ("--labels", "names.txt", "--input-std", "255"),
+}
+
+
+@pytest.mark.parametrize("given", OPTIONS)
+def test_options_are_stated_in_the_model_toml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_labels(tmp_path)
+    Path("labels.txt").rename("names.txt")
+    graph = write_graph(tmp_path / "colours" / "1" / "frozen.pb", pixel_graph)
+    options = OPTIONS[given]
+    described: list[ModelSpec] = []
+
+    @click.command
+    @graph_options
+    @options_as(GraphOptions, "graph")
+    def find(graph: GraphOptions) -> None:
+        described.append(graph.find(tmp_path / "colours", trust=False))
+
+    assert CliRunner().invoke(find, options).exit_code == 0
+    by_options = _without_sources(look_at(described[0]))
+    result = _init(graph.parent, *options)
+    assert result.exit_code == 0, result.output
+    by_manifest = _without_sources(look_at(find_model(tmp_path / "colours")))
+    assert by_manifest == by_options
+    text = (graph.parent / "model.toml").read_text()
+    stated = [line.partition(" = ")[0] for line in text.splitlines() if " = " in line and line[0] != "#"]
+    assert len(stated) == len(options) // 2 - ("--labels" in options)
+
+
+def test_a_signature_that_is_named_is_stated(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.f = tf.function(lambda x: x, input_signature=[tf.TensorSpec([None, 2], tf.float32, "x")])
+    tf.saved_model.save(module, str(tmp_path / "m" / "1"), signatures={"a": module.f, "b": module.f})
+    assert _init(tmp_path / "m", "--signature", "b").exit_code == 0
+    stated = tomllib.loads((tmp_path / "m" / "1" / "model.toml").read_text())
+    assert stated == {"model": {"signature": "b"}}
+    assert look_at(find_model(tmp_path / "m")).default == "b"
+
+
+def test_other_labels_are_not_overwritten(tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "1" / "frozen.pb", pixel_graph)
+    write_labels(graph.parent)
+    (tmp_path / "other.txt").write_text("a\nb\nc\n")
+    result = _init(graph, "--labels", tmp_path / "other.txt")
+    assert (result.exit_code, "labels.txt: exists already" in result.stderr) == (2, True)
+    assert not (graph.parent / "model.toml").exists()
