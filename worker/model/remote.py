@@ -6,7 +6,10 @@ The rules:
   cache has a model whole or not at all, and two URLs with the same files share it.
 - What the storage says of the files (ETag, time, generation) is remembered. While it says the same, nothing
   is fetched again; where it says nothing, the model is fetched at each start.
-- A storage that can't be reached leaves the model of the last time in use, with a warning.
+- A storage that can't be reached leaves the model of the last time in use, with a warning. One that answers
+  that the model is not there, or not for this user, is an error: the model may have been taken back.
+- The sizes of a model's files are recorded, and checked at each use. A copy that lacks something is fetched
+  again.
 - One process at a time fetches a URL; others wait for it.
 """
 
@@ -15,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import http
 import json
 import os
 import shutil
@@ -43,6 +47,13 @@ _CONNECT_S: Final = 10.0
 _SILENCE_S: Final = 60.0
 
 
+_DENIALS: Final = frozenset({401, 403, 404, 410, 451})  # what a server answers of a model, and not of itself
+
+
+class DeniedError(ModelError):
+    """The storage answers that the model is not there, or not for this user."""
+
+
 def fetch_model(
     url: ModelUrl, cache: Path, *, progress: Progress, warn: Warn, limits: RemoteLimits | None = None
 ) -> Path:
@@ -64,9 +75,12 @@ def fetch_model(
 def _fetched(
     url: ModelUrl, cache: Path, index: Path, progress: Progress, warn: Warn, limits: RemoteLimits
 ) -> Path:
-    known, place = _remembered(cache, index)
+    known, place = _remembered(cache, index, warn)
     try:
         storage, root, files = _listing(url)
+    except DeniedError as error:
+        kept = "" if place is None else f"; the copy of the last time is {place}: name that to serve it"
+        raise ModelError(f"{error}{kept}") from error
     except ModelError as error:
         if place is None:
             raise
@@ -84,13 +98,16 @@ def _fetched(
     try:
         counter = _Counter(total, limits.bytes, progress)
         _download(url, storage, _targets(files, whole / name), counter)
-        digest = _digest(whole)
-        place = cache / "models" / digest / name
-        if not place.exists():
-            whole.rename(cache / "models" / digest)
+        digest, sizes = _digest(whole), _sizes(whole)
+        kept = cache / "models" / digest
+        if kept.exists() and _sizes(kept) != sizes:
+            shutil.rmtree(kept)
+        if not kept.exists():
+            whole.rename(kept)
     finally:
         shutil.rmtree(whole, ignore_errors=True)
-    _write(index, json.dumps({"stamp": now, "place": str(place.relative_to(cache))}))
+    place = kept / name
+    _write(index, json.dumps({"stamp": now, "place": str(place.relative_to(cache)), "sizes": sizes}))
     return place
 
 
@@ -99,14 +116,26 @@ def _targets(files: Sequence[RemoteFile], place: Path) -> list[tuple[RemoteFile,
     return [(file, place if file.is_whole_model else place / file.name) for file in files]
 
 
-def _remembered(cache: Path, index: Path) -> tuple[str | None, Path | None]:
-    """The stamp and the place of the last time, if it is still there."""
+def _remembered(cache: Path, index: Path, warn: Warn) -> tuple[str | None, Path | None]:
+    """The stamp and the place of the last time, if all of it is still there."""
     try:
         document = json.loads(index.read_text(encoding="utf-8"))
-        place = cache / document["place"]
-        return document["stamp"], place if place.exists() else None
-    except (OSError, ValueError, KeyError, TypeError):
+        stamp, place, sizes = document["stamp"], cache / document["place"], document["sizes"]
+        whole = cache / Path(document["place"]).parents[-3]  # models/DIGEST
+    except (OSError, ValueError, LookupError, TypeError):
         return None, None
+    if not place.exists():
+        return None, None
+    if _sizes(whole) != sizes:
+        warn(f"{place}: the copy in the cache is damaged; the model is fetched again")
+        return None, None
+    return stamp, place
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """The size of each file below a folder."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.stat().st_size for path in files}
 
 
 def _listing(url: ModelUrl) -> tuple[Any, str, list[RemoteFile]]:
@@ -132,7 +161,7 @@ def _listing(url: ModelUrl) -> tuple[Any, str, list[RemoteFile]]:
         there = [each for each in storage.find(path) if "?" not in each]
         found = [remote_file(each, each[len(root) :].lstrip("/"), storage.info(each)) for each in there]
         if not found:
-            raise ModelError(f"{url.shown}: there is no such file or folder, or it is empty")
+            raise DeniedError(f"{url.shown}: there is no such file or folder, or it is empty")
         return storage, root, files_of_highest_version(found)
 
 
@@ -203,6 +232,8 @@ def _foreign_errors(url: ModelUrl) -> Iterator[None]:
     """
     try:
         yield
+    except DeniedError:
+        raise
     except ModelError as error:
         said = str(error)
         raise ModelError(said if said.startswith(url.shown) else f"{url.shown}: {said}") from error
@@ -211,8 +242,20 @@ def _foreign_errors(url: ModelUrl) -> Iterator[None]:
     except Exception as error:
         # fsspec says FileNotFoundError also where a host can't be reached; the cause says why.
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        if denial := _denial(cause):
+            raise DeniedError(f"{url.shown}: can't be fetched: {denial}") from error
         text = first_line(cause).replace(url.url, url.shown)
         raise ModelError(f"{url.shown}: can't be fetched: {type(cause).__name__}: {text}") from error
+
+
+def _denial(error: Exception) -> str:
+    """What the storage answers if it refuses the model; "" for anything else, such as no answer."""
+    status = getattr(error, "status", None)
+    if status in _DENIALS:
+        return f"the server answers {status} ({http.HTTPStatus(status).phrase})"
+    if isinstance(error, PermissionError):
+        return "this user may not read it"
+    return "there is no such file or folder" if isinstance(error, FileNotFoundError) else ""
 
 
 def _digest(folder: Path) -> str:

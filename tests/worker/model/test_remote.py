@@ -28,12 +28,19 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     fetched: list[str]
     cut_after: int | None = None
+    status: int | None = None
 
     def log_request(self, *args: Any) -> None:
         pass
 
     def log_error(self, *args: Any) -> None:
         pass
+
+    def send_head(self) -> Any:
+        if self.status is None:
+            return super().send_head()
+        self.send_error(self.status)
+        return None
 
     def do_GET(self) -> None:
         self.fetched.append(self.path)
@@ -179,10 +186,59 @@ def test_a_missing_file_is_one_line_without_the_secrets(web: Web) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_a_model_that_is_denied_is_not_served(web: Web, status: int) -> None:
+    (web.folder / "m.pb").write_bytes(b"x")
+    place = web.fetch("m.pb")
+    web.handler.status = status
+    with pytest.raises(ModelError) as caught:
+        web.fetch("m.pb")
+    assert f"can't be fetched: the server answers {status} (" in str(caught.value)
+    assert f"the copy of the last time is {place}: name that to serve it" in str(caught.value)
+    assert web.warnings == []
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_server_in_trouble_leaves_the_last_model(web: Web, status: int) -> None:
+    (web.folder / "m.pb").write_bytes(b"x")
+    place = web.fetch("m.pb")
+    web.handler.status = status
+    assert web.fetch("m.pb") == place
+    assert len(web.warnings) == 1
+
+
+@pytest.mark.parametrize("damage", ["short", "gone", "more"])
+def test_a_damaged_copy_is_fetched_again(web: Web, damage: str) -> None:
+    for name in ("a.pb", "variables/b"):
+        (web.folder / "m" / name).parent.mkdir(parents=True, exist_ok=True)
+        (web.folder / "m" / name).write_bytes(bytes(1000))
+    place = web.fetch("m/")
+    if damage == "short":
+        (place / "variables" / "b").write_bytes(bytes(999))
+    elif damage == "gone":
+        (place / "variables" / "b").unlink()
+    else:
+        (place / "c").write_bytes(b"x")
+    assert web.fetch("m/") == place
+    assert "the copy in the cache is damaged; the model is fetched again" in web.warnings[0]
+    assert sorted(path.stat().st_size for path in place.rglob("*") if path.is_file()) == [1000, 1000]
+    assert web.fetch("m/") == place
+    assert len(web.warnings) == 1
+
+
+def test_a_damaged_copy_is_not_served_without_storage(web: Web) -> None:
+    (web.folder / "m.pb").write_bytes(bytes(1000))
+    web.fetch("m.pb").write_bytes(bytes(10))
+    web.handler.status = 503
+    with pytest.raises(ModelError, match="can't be fetched"):
+        web.fetch("m.pb")
+
+
 def test_without_the_storage_the_last_model_is_served(web: Web) -> None:
     (web.folder / "m.pb").write_bytes(b"x")
     place = web.fetch("m.pb")
-    (web.folder / "m.pb").unlink()
+    web.server.shutdown()
+    web.server.server_close()
     assert web.fetch("m.pb") == place
     (warning,) = web.warnings
     assert "can't be fetched" in warning
