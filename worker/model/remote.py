@@ -99,16 +99,16 @@ def _fetched(
         counter = _Counter(total, limits.bytes, progress)
         _download(url, storage, _targets(files, whole / name), counter)
         digest, sizes = _digest(whole), _sizes(whole)
-        kept = cache / "models" / digest
-        if kept.exists() and _sizes(kept) != sizes:
-            shutil.rmtree(kept)
-        if not kept.exists():
-            whole.rename(kept)
+        folder = cache / "models" / digest
+        if folder.exists() and _sizes(folder) != sizes:
+            shutil.rmtree(folder)
+        if not folder.exists():
+            whole.rename(folder)
     finally:
         shutil.rmtree(whole, ignore_errors=True)
-    place = kept / name
-    _write(index, json.dumps({"stamp": now, "place": str(place.relative_to(cache)), "sizes": sizes}))
-    return place
+    fetched = folder / name
+    _write(index, json.dumps({"stamp": now, "place": str(fetched.relative_to(cache)), "sizes": sizes}))
+    return fetched
 
 
 def _targets(files: Sequence[RemoteFile], place: Path) -> list[tuple[RemoteFile, Path]]:
