@@ -83,7 +83,7 @@ def ask(url: str) -> None:
     scalar = get(f"{url}/models/sums/versions/3/signatures/scalar/predict?x=0.5")
     assert scalar.json() == {"success": True, "outputs": {"y": 1.5}}
     answer = get(f"{url}/models/products/predict?b=0.5&a=1")
-    assert (answer.status_code, "sums, version 3" in answer.json()["detail"]) == (404, True)
+    assert (answer.status_code, "sums" in answer.json()["detail"]) == (404, True)
     wrong = requests.post(f"{url}/predict", json=[{"a": 1, "b": 2}, {"a": 1, "b": None}], timeout=30)
     assert (wrong.status_code, "row 1" in wrong.json()["detail"]) == (400, True)
 
