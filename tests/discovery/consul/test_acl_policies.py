@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from tfleet.contract.address import Address
 from tfleet.discovery.consul.access import Access
 from tfleet.discovery.consul.agent import ConsulAgent
 from tfleet.discovery.consul.health import ConsulHealth, HealthResponse
+from tfleet.discovery.consul.key_values import ConsulKeyValues
 from tfleet.discovery.consul.reachability_check import ConsulAddressCheck, Finding
 from tfleet.discovery.errors import RegistrationLostError, RegistryRefusedError
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.plan import Plan, dump_plan, plan_key, service_prefix
 
 DOCS = Path(__file__).parents[3] / "docs" / "how-to" / "consul-in-production.md"
 POLICIES = dict(re.findall(r"```hcl\n# (\w+)\n(.*?)```", DOCS.read_text(), re.DOTALL))
@@ -75,6 +78,22 @@ def worker(consul: Address, access: Access) -> None:
 def proxy(consul: Address, access: Access) -> None:
     assert LISTED in of("tfleet", consul, access).instances
     stays_registered(consul, "tfleet-proxy", access)
+    plans(consul, access)
+
+
+def plans(consul: Address, access: Access) -> None:
+    """Write a plan, and read it as a watch does."""
+    key, document = plan_key("tfleet", uuid.uuid4().hex), dump_plan(Plan("1"))
+
+    async def write() -> bytes:
+        store = ConsulKeyValues(consul, wait_s=1, access=access)
+        try:
+            assert await store.put(key, document, cas=0)
+            return (await store.below(service_prefix("tfleet"), 0, 1)).values[key].value
+        finally:
+            await store.close()
+
+    assert asyncio.run(write()) == document
 
 
 def client(consul: Address, access: Access) -> None:
@@ -103,6 +122,7 @@ ROLES: dict[str, Callable[[Address, Access], None]] = {
     "proxy": proxy,
     "client": client,
     "prune": prune,
+    "plans": plans,
 }
 
 
