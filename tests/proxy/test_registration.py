@@ -76,6 +76,7 @@ async def test_a_proxy_deregisters_before_it_refuses_requests() -> None:
                     assert answer.status == 200
 
 
+@pytest.mark.process
 async def test_a_draining_proxy_does_not_register() -> None:
     registrations: list[str] = []
 
@@ -86,7 +87,7 @@ async def test_a_draining_proxy_does_not_register() -> None:
         return await handler(request)
 
     with embedded_registry(witness) as registry:
-        where = settings(registry=ConsulRegistry(registry), drain_grace_s=0.5)
+        where = settings(registry=ConsulRegistry(registry), drain_grace_s=2.0)
         async with fake_worker() as worker, AsyncExitStack() as stack:
             proxy = await stack.enter_async_context(single_process_proxy(where))
             async with asyncio.TaskGroup() as group:

@@ -39,11 +39,11 @@ def statuses_server(*statuses: int) -> Iterator[tuple[str, list[bytes]]]:
 
 def test_each_request_is_the_form_and_failures_are_counted() -> None:
     with statuses_server(200, 500) as (url, bodies):
-        found = closed_loop.load(url, Form.of(b"picture" * 10_000), 1, 0.2)
+        found = closed_loop.load(url, Form.of(b"picture" * 10_000), 1, 0.5)
     assert found.answered == len(bodies) > 1
     assert found.failed == found.answered // 2
     assert set(bodies) == {Form.of(b"picture" * 10_000).body}
-    assert 0 < found.p50_ms < 200
+    assert 0 < found.p50_ms < 500
 
 
 async def test_without_a_listener_each_request_fails() -> None:
