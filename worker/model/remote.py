@@ -50,7 +50,7 @@ _SILENCE_S: Final = 60.0
 _DENIALS: Final = frozenset({401, 403, 404, 410, 451})  # what a server answers of a model, and not of itself
 
 
-class DeniedError(ModelError):
+class FetchDeniedError(ModelError):
     """The storage answers that the model is not there, or not for this user."""
 
 
@@ -78,7 +78,7 @@ def _fetched(
     known, place = _remembered(cache, index, warn)
     try:
         storage, root, files = _listing(url)
-    except DeniedError as error:
+    except FetchDeniedError as error:
         kept = "" if place is None else f"; the copy of the last time is {place}: name that to serve it"
         raise ModelError(f"{error}{kept}") from error
     except ModelError as error:
@@ -161,7 +161,7 @@ def _listing(url: ModelUrl) -> tuple[Any, str, list[RemoteFile]]:
         there = [each for each in storage.find(path) if "?" not in each]
         found = [remote_file(each, each[len(root) :].lstrip("/"), storage.info(each)) for each in there]
         if not found:
-            raise DeniedError(f"{url.shown}: there is no such file or folder, or it is empty")
+            raise FetchDeniedError(f"{url.shown}: there is no such file or folder, or it is empty")
         return storage, root, files_of_highest_version(found)
 
 
@@ -232,7 +232,7 @@ def _foreign_errors(url: ModelUrl) -> Iterator[None]:
     """
     try:
         yield
-    except DeniedError:
+    except FetchDeniedError:
         raise
     except ModelError as error:
         said = str(error)
@@ -243,7 +243,7 @@ def _foreign_errors(url: ModelUrl) -> Iterator[None]:
         # fsspec says FileNotFoundError also where a host can't be reached; the cause says why.
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         if denial := _denial(cause):
-            raise DeniedError(f"{url.shown}: can't be fetched: {denial}") from error
+            raise FetchDeniedError(f"{url.shown}: can't be fetched: {denial}") from error
         text = first_line(cause).replace(url.url, url.shown)
         raise ModelError(f"{url.shown}: can't be fetched: {type(cause).__name__}: {text}") from error
 
