@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -52,7 +53,7 @@ class WorkerMetrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Counter(
+        requests = Counter(
             "tfleet_worker_requests", "Requests answered", ["path", "status"], registry=self._registry
         )
         self.in_flight = Gauge(
@@ -88,19 +89,28 @@ class WorkerMetrics:
         self.precision = Gauge(
             "tfleet_worker_precision", "1 for the precision in use", ["precision"], registry=self._registry
         )
-        self._stages = Histogram(
+        stages = Histogram(
             "tfleet_worker_stage_seconds",
             "Time of a prediction, by stage",
             ["stage"],
             buckets=_BUCKETS_S,
             registry=self._registry,
         )
+        # Looking a child up by its labels takes as long as counting.
+        self._decode, self._queue, self._infer = (
+            stages.labels(stage) for stage in ("decode", "queue", "infer")
+        )
+        self._answered = cache(lambda path, status: requests.labels(path, str(status)))
+
+    def answered(self, path: str, status: int) -> None:
+        """Count an answer. `path` is one of the few forms of paths, not what a client sent."""
+        self._answered(path, status).inc()
 
     def classified(self, timing: StageTimes) -> None:
         """Count one prediction."""
-        self._stages.labels("decode").observe(timing.decode_ms / 1000)
-        self._stages.labels("queue").observe(timing.queue_ms / 1000)
-        self._stages.labels("infer").observe(timing.infer_ms / 1000)
+        self._decode.observe(timing.decode_ms / 1000)
+        self._queue.observe(timing.queue_ms / 1000)
+        self._infer.observe(timing.infer_ms / 1000)
 
     def include(self, collector: Collector) -> None:
         """Add a collector to the page."""

@@ -38,6 +38,7 @@ from tfleet.runtime.backoff import Backoff
 from tfleet.worker.address.addresses import WorkerAddresses, why_untested
 from tfleet.worker.api.app import WorkerIdentity, make_app
 from tfleet.worker.api.classify import Classify
+from tfleet.worker.api.direct_predict import DirectPredict
 from tfleet.worker.api.input_budget import InputBudget
 from tfleet.worker.api.middleware import refusals
 from tfleet.worker.api.model_page import is_stateful
@@ -167,7 +168,8 @@ def serve(settings: WorkerSettings) -> None:
     app = make_app(identity, predictions, metrics, stop.ask, cors)
     try:
         with stop.deferred():
-            admission = server.start(app, instance.id, refusals(instance, metrics), cors, stop.fail)
+            direct = DirectPredict(predictions, metrics, lambda: server.queue.waiting, cors)
+            admission = server.start(app, instance.id, refusals(instance, metrics), cors, stop.fail, direct)
         _include_server(metrics, server, admission)
         log.info("worker starting", address=str(instance.address), model=instance.model_label)
         registration.begin()

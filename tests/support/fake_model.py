@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfleet.worker.inference.batcher import OverdueError
+from tfleet.worker.inference.batch_callers import CallerLeftError, Delivery, OverdueError, Submission
 from tfleet.worker.inference.errors import BadInputError, UnknownSignatureError
 from tfleet.worker.model.kind import ModelKind
 from tfleet.worker.model.signature import Signature, TensorInfo
@@ -30,6 +31,7 @@ TABLE = Signature(
 SCALAR = Signature(
     "double", (TensorInfo("x", "x:0", "float64", ()),), (TensorInfo("y", "y:0", "float64", ()),)
 )
+SIGNATURES = {"serving_default": TABLE, "double": SCALAR}
 
 
 def table_answer(signature: str, inputs: Arrays) -> Arrays:
@@ -59,20 +61,50 @@ class FakeSession:
 
 @dataclass
 class FakePredictor:
-    """Answers in the thread of its caller while its gate is open."""
+    """Answers while its gate is open: in the thread of its caller, or in one for each submission."""
 
     answer: Callable[[str, Arrays], Arrays]
+    signatures: Mapping[str, Signature] = field(default_factory=lambda: SIGNATURES)
     waiting: int = 0
     gate: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)
     calls: list[tuple[str, int | None, float]] = field(default_factory=list)
+    submitted: int = 0
+    """How many came without a thread."""
+    left: bool = False
+    """Whether one of these has left while it waited."""
 
-    def __call__(self, signature: str, inputs: Arrays, *, rows: int | None, deadline_s: float) -> Any:
-        self.calls.append((signature, rows, deadline_s))
+    def ask(self, signature: str, inputs: Arrays, *, rows: int | None) -> Any:
+        return SimpleNamespace(signature=self.signatures[signature], inputs=inputs, rows=rows)
+
+    def run(self, asked: Any, deadline_s: float, gone: Callable[[], bool] = lambda: False) -> Any:
+        name, end_s = asked.signature.name, time.monotonic() + 20
+        self.calls.append((name, asked.rows, deadline_s))
         self.begun.set()
-        if not self.gate.wait(20):
-            raise OverdueError
-        return SimpleNamespace(outputs=self.answer(signature, inputs), batch=2, queue_s=0.0, infer_s=0.001)
+        while not self.gate.wait(0.02):
+            self.left = self.left or gone()
+            if time.monotonic() > end_s:
+                raise OverdueError
+        if gone():
+            raise CallerLeftError
+        return SimpleNamespace(outputs=self.answer(name, asked.inputs), batch=2, queue_s=0.0, infer_s=0.001)
+
+    def submit(self, submissions: Sequence[Submission[Any]], deliver: Callable[[Any], None]) -> None:
+        self.submitted += len(submissions)
+        for each in submissions:
+            deliveries: list[Delivery[Any, Any]] = [Delivery(each, None, None)]
+            threading.Thread(target=deliver, args=(deliveries,), daemon=True).start()
+
+    def result(self, delivery: Delivery[Any, Any]) -> Any:
+        """In the thread of the submission."""
+        submission = delivery.submission
+        return self.run(submission.image, submission.deadline_s, submission.gone)
+
+    def start(self) -> None:
+        """It has no threads of its own."""
+
+    def close(self) -> None:
+        """Its threads end with their submissions."""
 
 
 class FakeModel:
@@ -87,7 +119,7 @@ class FakeModel:
     ) -> None:
         self.spec = ModelSpec(name, "1", Path(name), (), InputSpec(), OutputSpec())
         self.scores = scores
-        self.session = FakeSession({"serving_default": TABLE, "double": SCALAR}, default)
+        self.session = FakeSession(SIGNATURES, default)
         self.predictor = FakePredictor(table_answer)
         self.predictor.gate.set()
         self.facts = SimpleNamespace(

@@ -13,6 +13,7 @@ from tfleet.discovery.instance import Instance
 from tfleet.worker.address.addresses import WorkerAddresses
 from tfleet.worker.api.app import WorkerIdentity, make_app
 from tfleet.worker.api.classify import Classify
+from tfleet.worker.api.direct_predict import DirectPredict
 from tfleet.worker.api.input_budget import InputBudget
 from tfleet.worker.api.model_routes import Predictions
 from tfleet.worker.api.predict import Predict
@@ -44,11 +45,17 @@ def serving(
     max_input_bytes: int = MAX_INPUT_BYTES,
     cors: Cors = CORS_OFF,
     name: str = "efficientnet-lite0",
+    direct: bool = True,
 ) -> Iterator[tuple[Address, Lifecycle]]:
-    """A worker that answers inside the block; without a model it is still starting."""
+    """A worker that answers inside the block; without a model it is still starting. Without `direct` all
+    requests go through Flask.
+    """
     lifecycle = Lifecycle()
     if model is not None:
         lifecycle.ready(model)
+    predictors = [] if model is None or model.classifier is not None else [model.predictor]
+    for each in predictors:
+        each.start()  # so that no test of many has started its threads
     server = WsgiServer(
         host="127.0.0.1",
         port=0,
@@ -73,10 +80,13 @@ def serving(
     app = make_app(
         WorkerIdentity(instance, addresses, lifecycle), predictions, metrics, lifecycle.drain, cors
     )
-    server.start(app, instance.id, cors=cors)
+    on_loop = DirectPredict(predictions, metrics, lambda: server.queue.waiting, cors) if direct else None
+    server.start(app, instance.id, cors=cors, direct=on_loop)
     try:
         yield server.address, lifecycle
     finally:
         server.close(timeout_s=5)
+        for each in predictors:
+            each.close()
         decoders.close()
         memory.close()

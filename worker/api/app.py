@@ -14,7 +14,7 @@ from tfleet.contract.origin import foreign_host, foreign_page, machine
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.discovery.instance import Instance
 from tfleet.worker.address.addresses import WorkerAddresses
-from tfleet.worker.api.middleware import allow_origins, observe, report_errors
+from tfleet.worker.api.middleware import allow_origins, observe, raise_failures, report_errors
 from tfleet.worker.api.model_page import example_line, is_stateful
 from tfleet.worker.api.model_routes import Predictions, add_model_pages, add_prediction_routes
 from tfleet.worker.api.problems import RejectedError
@@ -80,6 +80,7 @@ def make_app(
     observe(app, identity.instance, metrics, lambda: predictions.waiting)
     metrics.waiting.set_function(lambda: predictions.waiting)
     report_errors(app, metrics)
+    raise_failures(app)
     if cors:
         allow_origins(app, cors)
     add_prediction_routes(app, predictions)

@@ -11,6 +11,7 @@ from flask import Request
 
 from tfleet.contract.names import TICKET_QUERY
 from tfleet.contract.problem import ProblemError
+from tfleet.worker.api.prediction_request import PredictionRequest
 from tfleet.worker.api.problems import RejectedError, takes_no_images
 from tfleet.worker.api.query import PARAMETERS, TOP, check_parameters, wanted_labels, wanted_signature
 from tfleet.worker.api.turn import Turn, take_turn
@@ -24,7 +25,8 @@ from tfleet.worker.decoders import (
 )
 from tfleet.worker.image.isolated_decode import isolated_decoder
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.inference.batcher import Batcher, OverdueError, first_of
+from tfleet.worker.inference.batch_callers import OverdueError
+from tfleet.worker.inference.batcher import Batcher, first_of
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.memory import MemoryTrimmer
 from tfleet.worker.metrics import StageTimes, WorkerMetrics
@@ -76,12 +78,14 @@ class Classify:
 
         Raises RejectedError (nothing was computed), ProblemError and ImageError.
         """
-        model, turn = take_turn(request, self._lifecycle)
+        asked = PredictionRequest.of(request)
+        model, turn = take_turn(asked, self._lifecycle)
         classifier = model.classifier
         if classifier is None:
             raise ProblemError(takes_no_images(model))
-        check_parameters(request.args, _KNOWN if wanted_signature(request.args) is None else PARAMETERS)
-        top = wanted_labels(request.args, len(classifier.labels))
+        args = asked.args
+        check_parameters(args, _KNOWN if wanted_signature(args) is None else PARAMETERS)
+        top = wanted_labels(args, len(classifier.labels))
         prepared = self._prepare(classifier, request, turn)
         decoded_s = time.perf_counter()
         try:

@@ -11,18 +11,11 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from tfleet.contract.cors import Cors, preflight_origin
-from tfleet.contract.names import (
-    BATCH_SIZE,
-    DRAIN_PATH,
-    MODEL,
-    QUEUE_LENGTH,
-    REQUEST_ID,
-    SERVER_TIMING,
-    WORKER,
-)
+from tfleet.contract.names import DRAIN_PATH, REQUEST_ID
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.contract.request_id import request_id
 from tfleet.discovery.instance import Instance
+from tfleet.worker.api.observer import FORWARDED_FOR, AnsweredRequest, Observer
 from tfleet.worker.api.problems import (
     RejectedError,
     http_problem,
@@ -32,10 +25,10 @@ from tfleet.worker.api.problems import (
 )
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.metrics import StageTimes, WorkerMetrics
-from tfleet.worker.wsgi.environ import QUEUE
+from tfleet.worker.wsgi.environ import FAILED, QUEUE
 
 _MALFORMED = "malformed"
-_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # every few seconds, so logged only at level debug
+_UNKNOWN = "unknown"
 
 
 def set_timing(timing: StageTimes) -> None:
@@ -50,7 +43,7 @@ def observe(
 
     `in_session_queue` returns how many requests have a thread and wait for the session.
     """
-    log: Any = structlog.get_logger().bind(worker=instance.id)
+    observer = Observer(instance, metrics, in_session_queue)
 
     @app.before_request
     def begin() -> None:
@@ -59,28 +52,31 @@ def observe(
 
     @app.after_request
     def end(response: Response) -> Response:
-        response.headers[REQUEST_ID] = g.request_id
-        response.headers[WORKER] = instance.id
-        response.headers[MODEL] = instance.model_label
-        response.headers[QUEUE_LENGTH] = str(request.environ[QUEUE].waiting + in_session_queue())
-        timing: StageTimes | None = g.get("timing")
-        if timing is not None:
-            response.headers[SERVER_TIMING] = timing.header()
-            response.headers[BATCH_SIZE] = str(timing.batch)
-        path = request.url_rule.rule if request.url_rule else "unknown"
-        metrics.requests.labels(path, str(response.status_code)).inc()
-        write = log.debug if request.path in _PROBES else log.info
-        write(
-            "request",
-            request_id=g.request_id,
-            method=request.method,
-            path=request.path,
-            status=response.status_code,
-            ms=round((time.perf_counter() - g.began_s) * 1000, 1),
-            client=request.headers.get("X-Forwarded-For", request.remote_addr),
-            **({"rejected": g.rejected} if "rejected" in g else {}),
+        waiting = request.environ[QUEUE].waiting
+        for name, value in observer.headers(g.request_id, waiting, g.get("timing")):
+            response.headers[name] = value
+        observer.note(
+            AnsweredRequest(
+                request_id=g.request_id,
+                method=request.method,
+                path=request.path,
+                rule=request.url_rule.rule if request.url_rule else _UNKNOWN,
+                client=request.headers.get(FORWARDED_FOR, request.remote_addr),
+                began_s=g.began_s,
+                status=response.status_code,
+                rejected=g.get("rejected"),
+            )
         )
         return response
+
+
+def raise_failures(app: Flask) -> None:
+    """Answer what a request has failed with before it came here, as if it had failed here."""
+
+    @app.before_request
+    def fail() -> None:
+        if FAILED in request.environ:
+            raise request.environ[FAILED]
 
 
 def refusals(instance: Instance, metrics: WorkerMetrics) -> Callable[[str, Problem], None]:
@@ -91,7 +87,7 @@ def refusals(instance: Instance, metrics: WorkerMetrics) -> Callable[[str, Probl
     log: Any = structlog.get_logger().bind(worker=instance.id)
 
     def note(request_id: str, problem: Problem) -> None:
-        metrics.requests.labels(_MALFORMED, str(problem.status)).inc()
+        metrics.answered(_MALFORMED, problem.status)
         log.info(
             "request",
             request_id=request_id,

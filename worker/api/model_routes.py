@@ -23,7 +23,8 @@ from tfleet.worker.api.labels import named, number
 from tfleet.worker.api.middleware import set_timing
 from tfleet.worker.api.model_page import description, summary
 from tfleet.worker.api.predict import Predict
-from tfleet.worker.api.query import SIGNATURE, wanted_signature
+from tfleet.worker.api.prediction_request import PredictionRequest
+from tfleet.worker.api.query import SIGNATURE, QueryArgs, wanted_signature
 from tfleet.worker.api.turn import take_turn
 from tfleet.worker.inference.errors import UnknownSignatureError
 from tfleet.worker.wsgi.environ import REJECTED
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
     from tfleet.worker.lifecycle import Lifecycle
     from tfleet.worker.model.signature import Signature
 
-_NAMED: Final = f"{MODELS_PATH}/<name>"
-_VERSION: Final = f"{_NAMED}/versions/<version>"
-_SIGNATURES: Final = tuple(f"{model}/signatures/<signature>" for model in (_NAMED, _VERSION))
-_BELOW_MODELS: Final = (_NAMED, _VERSION, *_SIGNATURES)
+NAMED_MODEL: Final = f"{MODELS_PATH}/<name>"
+NAMED_VERSION: Final = f"{NAMED_MODEL}/versions/<version>"
+_SIGNATURES: Final = tuple(f"{model}/signatures/<signature>" for model in (NAMED_MODEL, NAMED_VERSION))
+_BELOW_MODELS: Final = (NAMED_MODEL, NAMED_VERSION, *_SIGNATURES)
 _MOST_NAME_CHARS: Final = 100
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-:\[\]]{1,255}")
 """A host with or without a port. Anything else would be a surprise in a line for a shell."""
@@ -49,15 +50,15 @@ class Predictions:
     def __init__(
         self, instance: Instance, lifecycle: Lifecycle, classify: Classify, predict: Predict
     ) -> None:
-        self._instance = instance
-        self._lifecycle = lifecycle
+        self.instance = instance
+        self.lifecycle = lifecycle
         self._classify = classify
-        self._predict = predict
+        self.predict = predict
 
     @property
     def waiting(self) -> int:
         """How many requests, whose inputs are decoded, wait for a run in the session."""
-        return self._classify.waiting + self._predict.waiting
+        return self._classify.waiting + self.predict.waiting
 
     def ranking(self) -> Response:
         """`POST /`: an image's labels as pairs."""
@@ -75,7 +76,8 @@ class Predictions:
 
     def outputs(self, signature: str | None) -> Response:
         """What a signature answers; None is the one in the query, or the default one."""
-        body, timing = self._predict(request, lambda model: _chosen(model, signature))
+        asked = PredictionRequest.of(request)
+        body, timing = self.predict(asked, lambda model: chosen(model, signature, asked.args))
         set_timing(timing)
         return Response(body.content, content_type=body.media_type)
 
@@ -89,13 +91,13 @@ class Predictions:
         """`GET /predict`: the input is in the query."""
         if not self._takes_image(signature):
             return self.outputs(signature)
-        take_turn(request, self._lifecycle)
+        take_turn(PredictionRequest.of(request), self.lifecycle)
         detail = f"an image does not fit into a query: send it with POST {request.path[:_MOST_NAME_CHARS]}"
         raise ProblemError(Problem(405, detail, allow=("POST",)))
 
     def check_model(self, name: str, version: str | None) -> None:
         """Raise ProblemError (404) unless this worker serves it. A rejected request is told of that first."""
-        here = self._instance
+        here = self.instance
         meant = unquote(name)
         served = meant == here.model
         if version is not None:
@@ -110,17 +112,17 @@ class Predictions:
 
     def _takes_image(self, signature: str | None) -> bool:
         """Whether the request is for the image classifier, or is rejected anyway."""
-        model = self._lifecycle.model
+        model = self.lifecycle.model
         if model is None:
             return True
         # Where the path and the query name different ones, `outputs` says so in its turn.
-        named = {signature, wanted_signature(request.args)} - {None}
+        named = {signature, wanted_signature(PredictionRequest.of(request).args)} - {None}
         return model.classifier is not None and named <= {model.session.default}
 
 
-def _chosen(model: LoadedModel, in_path: str | None) -> Signature:
+def chosen(model: LoadedModel, in_path: str | None, args: QueryArgs) -> Signature:
     """The signature that is named in the path or the query, or the default one. Raises ProblemError."""
-    in_query = wanted_signature(request.args)
+    in_query = wanted_signature(args)
     if in_path is not None and in_query is not None and in_path != in_query:
         raise ProblemError(Problem(400, f"the path names another signature than ?{SIGNATURE}="))
     try:
@@ -165,7 +167,9 @@ def add_model_pages(app: Flask, instance: Instance, lifecycle: Lifecycle, predic
         page: dict[str, Any] = description(instance, lifecycle.state, loaded, reached_at(instance))
         if signature is None:
             return jsonify(page)
-        return jsonify(page["signatures"][_chosen(loaded, _decoded(signature)).name])
+        return jsonify(
+            page["signatures"][chosen(loaded, _decoded(signature), PredictionRequest.of(request).args).name]
+        )
 
     for path in _BELOW_MODELS:
         app.add_url_rule(path, f"about {path}", model, methods=["GET"])

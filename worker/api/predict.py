@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flask import Request
-
 from tfleet.contract.names import TICKET_QUERY
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.worker.api.input_budget import InputBudget
@@ -29,9 +27,9 @@ from tfleet.worker.api.protocols.native import (
     media_types,
 )
 from tfleet.worker.api.query import PARAMETERS, SIGNATURE, TOP, check_parameters, query_pairs, wanted_labels
-from tfleet.worker.api.turn import take_turn
+from tfleet.worker.api.turn import Turn, take_turn
 from tfleet.worker.api.upload import check_encoding
-from tfleet.worker.inference.batcher import OverdueError
+from tfleet.worker.inference.batch_callers import CallerLeftError, OverdueError
 from tfleet.worker.inference.errors import BadInputError, OversizedRunError
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.memory import MemoryTrimmer
@@ -39,8 +37,10 @@ from tfleet.worker.metrics import StageTimes, WorkerMetrics
 from tfleet.worker.rejection import Rejection
 
 if TYPE_CHECKING:
+    from tfleet.worker.api.prediction_request import PredictionRequest
     from tfleet.worker.inference.class_scores import ClassScores
     from tfleet.worker.inference.loaded_model import LoadedModel
+    from tfleet.worker.inference.predictor import RowsAsked, SignatureResult
     from tfleet.worker.model.signature import Signature
 
 _READS_QUERY: Final = frozenset({"GET", "HEAD"})
@@ -54,8 +54,29 @@ class PredictionBody:
     media_type: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReadPrediction:
+    """A request that has its turn and whose inputs are read and checked: it can run.
+
+    `scores` is None for an answer without labels. `decoded_s` is when it was read.
+    """
+
+    model: LoadedModel
+    asked: RowsAsked
+    decoded: DecodedInputs
+    media_type: str
+    scores: ClassScores | None
+    top: int
+    turn: Turn
+    decoded_s: float
+
+
 class Predict:
-    """Answers requests for predictions from tables, text and tensors, and measures their stages."""
+    """Answers requests for predictions from tables, text and tensors, and measures their stages.
+
+    A call takes a request from its body to its answer. A caller that does not wait for the run does the same
+    in two parts: `read`, and `answer` for what came of the run.
+    """
 
     def __init__(
         self,
@@ -78,75 +99,97 @@ class Predict:
         return 0 if model is None else model.predictor.waiting
 
     def __call__(
-        self, request: Request, choose: Callable[[LoadedModel], Signature]
+        self, request: PredictionRequest, choose: Callable[[LoadedModel], Signature]
     ) -> tuple[PredictionBody, StageTimes]:
         """The answer, and the times of the stages. `choose` picks the signature, and may raise ProblemError.
 
         Raises RejectedError (nothing was computed) and ProblemError.
         """
         try:
-            return self._answer(request, choose)
+            read = self._read(request, choose)
+            predictor = read.model.predictor
+            return self.answer(read, lambda: predictor.run(read.asked, read.turn.deadline_s))
         finally:
             self._budget.release()
 
-    def _answer(
-        self, request: Request, choose: Callable[[LoadedModel], Signature]
-    ) -> tuple[PredictionBody, StageTimes]:
+    def read(self, request: PredictionRequest, choose: Callable[[LoadedModel], Signature]) -> ReadPrediction:
+        """Everything up to the run, for a small body: what its inputs take is not counted after that.
+
+        Raises as a call does.
+        """
+        try:
+            return self._read(request, choose)
+        finally:
+            self._budget.release()
+
+    def _read(self, request: PredictionRequest, choose: Callable[[LoadedModel], Signature]) -> ReadPrediction:
         model, turn = take_turn(request, self._lifecycle)
         signature = choose(model)
-        media_type = answer_type(request.headers.get("Accept"))
+        media_type = answer_type(request.header("Accept"))
         has_labels = signature.name == model.session.default and media_type == media_types.JSON
         scores = model.scores if has_labels else None
         top = self._checked_query(request, scores)
         decoded = self._decoded(model, signature, request)
         self._limits.check_labels(decoded.rows, top)
         decoded_s = time.perf_counter()
+        rows = None if decoded.whole else decoded.rows
         try:
-            found = model.predictor(
-                signature.name,
-                decoded.inputs,
-                rows=None if decoded.whole else decoded.rows,
-                deadline_s=turn.deadline_s,
-            )
+            asked = model.predictor.ask(signature.name, decoded.inputs, rows=rows)
+        except BadInputError as error:
+            raise ProblemError(Problem(400, str(error))) from error
+        return ReadPrediction(model, asked, decoded, media_type, scores, top, turn, decoded_s)
+
+    def answer(
+        self, read: ReadPrediction, outcome: Callable[[], SignatureResult]
+    ) -> tuple[PredictionBody, StageTimes]:
+        """The answer, and the times of the stages. `outcome` returns what came of the run, or raises it.
+
+        Raises as a call does.
+        """
+        try:
+            found = outcome()
         except OverdueError:
             raise RejectedError(Rejection.DEADLINE) from None
+        except CallerLeftError:
+            raise RejectedError(Rejection.CLIENT_GONE) from None
         except OversizedRunError as error:
             raise ProblemError(Problem(413, str(error))) from error
         except BadInputError as error:
             raise ProblemError(Problem(400, str(error))) from error
+        turn, media_type = read.turn, read.media_type
         timing = StageTimes(
-            decode_ms=(decoded_s - turn.began_s) * 1000,
+            decode_ms=(read.decoded_s - turn.began_s) * 1000,
             queue_ms=(turn.began_s - turn.arrived_s + found.queue_s) * 1000,
             infer_ms=found.infer_s * 1000,
             batch=found.batch,
         )
         self._metrics.classified(timing)
         self._limits.check_outputs(sum(array.nbytes for array in found.outputs.values()))
-        if scores is not None:
+        if read.scores is not None:
             (output,) = found.outputs.values()
-            return PredictionBody(
-                label_rows(output, scores, top, one_row=decoded.one_row), media_type
-            ), timing
-        content = encode(found.outputs, decoded, media_type, signature, self._limits)
+            labels = label_rows(output, read.scores, read.top, one_row=read.decoded.one_row)
+            return PredictionBody(labels, media_type), timing
+        content = encode(found.outputs, read.decoded, media_type, read.asked.signature, self._limits)
         return PredictionBody(content, media_type), timing
 
-    def _checked_query(self, request: Request, scores: ClassScores | None) -> int:
+    def _checked_query(self, request: PredictionRequest, scores: ClassScores | None) -> int:
         """How many labels are wanted; 0 of an answer without labels."""
-        if scores is None and TOP in request.args:
+        args = request.args
+        if scores is None and TOP in args:
             raise ProblemError(
                 Problem(400, f"?{TOP}= is the number of labels, and this answer has none: leave it out")
             )
         if request.method not in _READS_QUERY:
-            check_parameters(request.args, {SIGNATURE, TICKET_QUERY} if scores is None else PARAMETERS)
-        return 0 if scores is None else wanted_labels(request.args, len(scores.labels))
+            check_parameters(args, {SIGNATURE, TICKET_QUERY} if scores is None else PARAMETERS)
+        return 0 if scores is None else wanted_labels(args, len(scores.labels))
 
-    def _decoded(self, model: LoadedModel, signature: Signature, request: Request) -> DecodedInputs:
+    def _decoded(self, model: LoadedModel, signature: Signature, request: PredictionRequest) -> DecodedInputs:
         # The names of a table's columns are those of the default signature's input.
         columns = model.facts.columns.value if signature.name == model.session.default else ()
         if request.method in _READS_QUERY:
-            pairs = [pair for pair in query_pairs(request.query_string) if pair[0] not in PARAMETERS]
+            pairs = [pair for pair in query_pairs(request.query) if pair[0] not in PARAMETERS]
             return decode_query(pairs, signature, columns, self._limits, PARAMETERS)
-        check_encoding(request)
-        body = request.get_data(cache=False)
+        check_encoding(request.header("Content-Encoding"))
+        body = request.body()
         self._memory.note(len(body))
-        return decode(body, request.headers.get("Content-Type"), signature, columns, self._limits)
+        return decode(body, request.header("Content-Type"), signature, columns, self._limits)

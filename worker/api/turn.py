@@ -10,16 +10,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flask import Request
-
 from tfleet.contract.names import REQUEST_TIMEOUT_MS, whole_number
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.rejection import Rejection
-from tfleet.worker.wsgi.environ import ARRIVED, BEGUN, REJECTED
 
 if TYPE_CHECKING:
+    from tfleet.worker.api.prediction_request import PredictionRequest
     from tfleet.worker.inference.loaded_model import LoadedModel
 
 
@@ -34,29 +32,28 @@ class Turn:
     deadline_s: float
 
 
-def take_turn(request: Request, lifecycle: Lifecycle) -> tuple[LoadedModel, Turn]:
+def take_turn(request: PredictionRequest, lifecycle: Lifecycle) -> tuple[LoadedModel, Turn]:
     """The model, and the request's turn with it.
 
     Raises RejectedError, and ProblemError (400) for a deadline that is no number.
     """
     began_s = time.perf_counter()
-    if lifecycle.refuses(request.environ.get(BEGUN, began_s)):
+    if lifecycle.refuses(began_s if request.begun_s is None else request.begun_s):
         raise RejectedError(Rejection.DRAINING)
     model = lifecycle.model
     if model is None:
         raise RejectedError(Rejection.STARTING)
-    rejection: Rejection | None = request.environ.get(REJECTED)
-    if rejection is not None:
-        raise RejectedError(rejection)
-    arrived_s = request.environ.get(ARRIVED, began_s)
+    if request.rejection is not None:
+        raise RejectedError(request.rejection)
+    arrived_s = began_s if request.arrived_s is None else request.arrived_s
     deadline_s = _deadline_s(request, arrived_s)
     if began_s >= deadline_s:
         raise RejectedError(Rejection.DEADLINE)
     return model, Turn(arrived_s, began_s, deadline_s)
 
 
-def _deadline_s(request: Request, arrived_s: float) -> float:
-    asked = request.headers.get(REQUEST_TIMEOUT_MS)
+def _deadline_s(request: PredictionRequest, arrived_s: float) -> float:
+    asked = request.header(REQUEST_TIMEOUT_MS)
     if asked is None:
         return math.inf
     asked_ms = whole_number(asked)

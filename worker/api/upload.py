@@ -121,7 +121,7 @@ def image_bytes(request: Request) -> bytes:
 
     Raises ProblemError: 400 for no image or several, 415 for a body of another kind.
     """
-    check_encoding(request)
+    check_encoding(request.content_encoding)
     kind = request.mimetype
     if kind.startswith("image/"):
         return request.get_data(cache=False)
@@ -138,9 +138,8 @@ def image_bytes(request: Request) -> bytes:
     raise _unsupported(kind)
 
 
-def check_encoding(request: Request) -> None:
-    """Raise ProblemError (415) for a body that is compressed."""
-    encoding = request.content_encoding
+def check_encoding(encoding: str | None) -> None:
+    """Raise ProblemError (415) for a body that is compressed, by its Content-Encoding."""
     if encoding and encoding != "identity":
         raise ProblemError(Problem(415, f"Content-Encoding: {encoding[:40]} is not supported"))
 

@@ -10,9 +10,12 @@ The rules:
 - Images that arrive while all slots are taken wait. The thread that ends a run takes the oldest of them and
   those that `choose` puts with it, and gives them and its slot to the thread of the oldest image, before it
   does anything else. So no slot is idle while there is work.
+- Images that are submitted have no thread. Their batches run in threads that `start` provides, and what comes
+  of a batch is delivered at once for all of them.
 - Each caller gets its own row or its own error. A batch that fails runs again image by image, so that a bad
   image fails alone.
-- An image whose deadline has passed when its turn comes is left out.
+- An image whose deadline has passed when its turn comes is left out, and so is a submitted one for which
+  nobody waits any more.
 """
 
 from __future__ import annotations
@@ -21,52 +24,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
-Image = TypeVar("Image")
-Row = TypeVar("Row")
-
-
-class OverdueError(Exception):
-    """The image's deadline passed before its turn came; nothing was computed for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchResult(Generic[Row]):
-    """One caller's result: its row, and the size of the batch that it ran in.
-
-    `queue_s` is the time from the call to the start of the run, `infer_s` that of the run, in seconds.
-    """
-
-    row: Row
-    batch: int
-    queue_s: float
-    infer_s: float
-
-
-class _Caller(Generic[Image, Row]):
-    """One image, and the thread that brought it, which sleeps until it gets a result, an error or a batch
-    to run.
-    """
-
-    __slots__ = ("arrived_s", "batch", "deadline_s", "error", "image", "result", "wake")
-
-    def __init__(self, image: Image, arrived_s: float, deadline_s: float | None) -> None:
-        self.image = image
-        self.arrived_s = arrived_s
-        self.deadline_s = deadline_s
-        self.batch: list[_Caller[Image, Row]] = []
-        self.result: BatchResult[Row] | None = None
-        self.error: BaseException | None = None
-        # A plain lock is the cheapest thing to sleep on: an Event or a Condition takes two of them.
-        self.wake = threading.Lock()
-        self.wake.acquire()
-
-    @property
-    def answered(self) -> bool:
-        return self.result is not None or self.error is not None
-
+from tfleet.worker.inference.batch_callers import (
+    BatchResult,
+    Caller,
+    Deliver,
+    Image,
+    OverdueError,
+    Row,
+    Start,
+    Submission,
+    Submitter,
+    WaitingThread,
+    begin_turns,
+    tell,
+)
 
 Choose = Callable[[Sequence[Image]], Sequence[int]]
 """Which of the waiting images, the oldest first, form the next batch: their positions, ascending, 0 among
@@ -105,7 +78,7 @@ class Batcher(Generic[Image, Row]):
         self._clock = clock
         self._lock = threading.Lock()
         self._running = 0
-        self._queue: deque[_Caller[Image, Row]] = deque()
+        self._queue: deque[Caller[Image, Row]] = deque()
 
     def __repr__(self) -> str:
         return f"<Batcher running={self._running} waiting={len(self._queue)}>"
@@ -120,11 +93,11 @@ class Batcher(Generic[Image, Row]):
 
         Raises OverdueError and what `run` raises.
         """
-        caller = _Caller[Image, Row](image, self._clock(), deadline_s)
+        caller = WaitingThread[Image, Row](image, self._clock(), deadline_s)
         if deadline_s is not None and deadline_s <= caller.arrived_s:
             raise OverdueError
         with self._lock:
-            # A free slot implies an empty queue: `_hand_over` frees one only where nothing waits.
+            # A free slot implies an empty queue: `_fill_slots` leaves one free only where nothing waits.
             at_once = self._running < self._concurrent_runs()
             if at_once:
                 self._running += 1
@@ -143,8 +116,27 @@ class Batcher(Generic[Image, Row]):
         assert caller.result is not None
         return caller.result
 
-    def _run_and_hand_over(self, batch: list[_Caller[Image, Row]]) -> None:
-        """Run a batch whose first image is this thread's own, then give the slot to the next batch."""
+    def submit(
+        self, submissions: Sequence[Submission[Image]], deliver: Deliver[Image, Row], start: Start
+    ) -> None:
+        """Run images, alone or with others, and return at once. Those that come together may run together.
+
+        `deliver` gets what came of them: all that ran together in one call. `start` is called for each batch
+        whose oldest image has no thread of its own.
+        """
+
+        def run(batch: list[Caller[Image, Row]]) -> None:
+            start(lambda: self._run_and_hand_over(batch))
+
+        now_s = self._clock()
+        callers = [Submitter[Image, Row](each, now_s, deliver, run) for each in submissions]
+        with self._lock:
+            self._queue.extend(callers)
+            lapsed, first = self._fill_slots()
+        begin_turns(lapsed, first)
+
+    def _run_and_hand_over(self, batch: list[Caller[Image, Row]]) -> None:
+        """Run a batch that has a slot, then give the slot to the next batch."""
         try:
             self._serve(batch)
         except BaseException as error:
@@ -155,32 +147,38 @@ class Batcher(Generic[Image, Row]):
                     caller.error = error
             raise
         finally:
-            # The next run starts before the threads of this batch wake: they only encode answers.
-            self._hand_over()
-            for caller in batch[1:]:
-                caller.wake.release()
-
-    def _hand_over(self) -> None:
-        """Give the slot to the thread of the next batch, or free it."""
-        with self._lock:
-            overdue, batch = self._take()
-            if batch:
-                # `_running` stays: the slot passes on. Freed and taken again, a new image could overtake.
-                batch[0].batch = batch
-            else:
+            # The next run starts before the callers of this batch go on: they only encode answers.
+            with self._lock:
                 self._running -= 1
-        for caller in (*batch[:1], *overdue):
-            caller.wake.release()
+                lapsed, first = self._fill_slots()
+            begin_turns(lapsed, first)
+            tell(batch)
 
-    def _take(self) -> tuple[list[_Caller[Image, Row]], list[_Caller[Image, Row]]]:
-        """Take from the queue the overdue callers, and the oldest of the others for a batch."""
+    def _fill_slots(self) -> tuple[list[Caller[Image, Row]], list[Caller[Image, Row]]]:
+        """Give the free slots to what waits. Returns those that have lapsed, and the first of each batch.
+
+        It is one step under the lock: an image that came later can't overtake.
+        """
+        lapsed: list[Caller[Image, Row]] = []
+        first: list[Caller[Image, Row]] = []
+        while self._queue and self._running < self._concurrent_runs():
+            batch = self._take(lapsed)
+            if batch:
+                self._running += 1
+                batch[0].batch = batch
+                first.append(batch[0])
+        return lapsed, first
+
+    def _take(self, lapsed: list[Caller[Image, Row]]) -> list[Caller[Image, Row]]:
+        """Take the oldest callers for a batch from the queue. Adds those that have lapsed to the list."""
         now_s = self._clock()
-        overdue = [c for c in self._queue if c.deadline_s is not None and c.deadline_s <= now_s]
-        for caller in overdue:
-            caller.error = OverdueError()
-            self._queue.remove(caller)
+        for caller in list(self._queue):
+            caller.error = caller.lapsed(now_s)
+            if caller.error is not None:
+                lapsed.append(caller)
+                self._queue.remove(caller)
         if not self._queue:
-            return overdue, []
+            return []
         waiting = list(self._queue)
         chosen = self._choose([caller.image for caller in waiting])
         batch = [waiting[position] for position in chosen]
@@ -190,9 +188,9 @@ class Batcher(Generic[Image, Row]):
         else:
             taken = frozenset(chosen)
             self._queue = deque(c for position, c in enumerate(waiting) if position not in taken)
-        return overdue, batch
+        return batch
 
-    def _serve(self, batch: Sequence[_Caller[Image, Row]]) -> None:
+    def _serve(self, batch: Sequence[Caller[Image, Row]]) -> None:
         try:
             self._run_together(batch)
         except Exception as error:  # of any kind: one image of the batch may be the cause
@@ -202,7 +200,7 @@ class Batcher(Generic[Image, Row]):
             for caller in batch:
                 self._serve([caller])
 
-    def _run_together(self, batch: Sequence[_Caller[Image, Row]]) -> None:
+    def _run_together(self, batch: Sequence[Caller[Image, Row]]) -> None:
         began_s = self._clock()
         rows = self._run([caller.image for caller in batch])
         infer_s = self._clock() - began_s

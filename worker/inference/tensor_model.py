@@ -71,6 +71,7 @@ class TensorModel:
 
     def close(self) -> None:
         """Close the session. No run may be in progress. A second call has no effect."""
+        self.predictor.close()
         self.session.close()
 
     def __repr__(self) -> str:

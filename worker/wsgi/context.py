@@ -18,13 +18,14 @@ from tfleet.httpd.http1.local_response import connection_lines, local_problem
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.interfaces import Client
 from tfleet.worker.rejection import Rejection
+from tfleet.worker.thread_pool import ThreadPool
 from tfleet.worker.wsgi.admission_queue import AdmissionQueue
+from tfleet.worker.wsgi.direct import DirectApplication, DirectPath
 from tfleet.worker.wsgi.environ import QUEUE, environ_of, path_info
 from tfleet.worker.wsgi.incoming_body import ArrivingBodies, BodyLimits
 from tfleet.worker.wsgi.page_queue import PageQueue
 from tfleet.worker.wsgi.response import Application, WsgiResponse, call
 from tfleet.worker.wsgi.response_sender import ResponseSender
-from tfleet.worker.wsgi.thread_pool import ThreadPool
 
 CheckTicket = Callable[[str | None, str], Rejection | None]
 """Takes X-Ticket and the query of a request. Returns why it is rejected, or None."""
@@ -37,7 +38,9 @@ _FAILED: Final = Problem(500, "the worker failed; its log has the reason under t
 
 @dataclass(frozen=True, slots=True)
 class WsgiSite:
-    """The settings of one server. Requests that name another worker than `worker` are refused."""
+    """The settings of one server. Requests that name another worker than `worker` are refused. What `direct`
+    takes needs no thread.
+    """
 
     application: Application
     worker: str
@@ -46,6 +49,7 @@ class WsgiSite:
     body_limits: BodyLimits
     cors: Cors
     note_refusal: NoteRefusal
+    direct: DirectApplication | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class WsgiContext:
     arriving: ArrivingBodies
     reader_timeout_s: float
     loop: asyncio.AbstractEventLoop
+    direct: DirectPath | None = None
 
     def respond(
         self, head: RequestHead, client: Client, response: WsgiResponse | None, *, keep: bool

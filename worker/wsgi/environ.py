@@ -21,11 +21,16 @@ QUEUE: Final = "tfleet.queue"
 REJECTED: Final = "tfleet.rejected"
 """Why this request is rejected: a Rejection; missing if it is not."""
 
+FAILED: Final = "tfleet.failed"
+"""The exception that the request has failed with before it came to the application, which answers it as one
+of its own; missing if there is none.
+"""
+
 CLIENT_GONE: Final = "tfleet.client_gone"
 """A function without arguments, for any thread: whether the client of this request has left."""
 
 _SERVER: Final = "tfleet"
-_SEPARATORS: Final = {"HTTP_COOKIE": "; "}
+_SEPARATORS: Final = {"cookie": "; "}
 _BASE: Final[dict[str, Any]] = {
     "REMOTE_HOST": "",
     "SCRIPT_NAME": "",
@@ -71,12 +76,20 @@ def environ_of(
         "wsgi.input": io.BytesIO(body),
         "CONTENT_LENGTH": str(len(body)),
     }
-    for name, value in head.headers():
-        if b"_" in name:  # X_Ticket would be taken for X-Ticket
-            continue
-        key = name.decode("ascii").upper().replace("-", "_")
-        if key != "CONTENT_TYPE":
-            key = f"HTTP_{key}"
-        text = value.decode("latin-1")
-        environ[key] = f"{environ[key]}{_SEPARATORS.get(key, ', ')}{text}" if key in environ else text
+    for name, text in header_texts(head).items():
+        key = name.upper().replace("-", "_")
+        environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = text
     return environ
+
+
+def header_texts(head: RequestHead) -> dict[str, str]:
+    """The headers by their names in lower case, as text. Those that occur several times are joined.
+
+    Names with `_` are left out: in an environ, X_Ticket would be taken for X-Ticket.
+    """
+    found: dict[str, str] = {}
+    for name, value in head.headers():
+        if b"_" not in name:
+            key, text = name.decode("ascii"), value.decode("latin-1")
+            found[key] = f"{found[key]}{_SEPARATORS.get(key, ', ')}{text}" if key in found else text
+    return found

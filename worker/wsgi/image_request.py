@@ -21,7 +21,8 @@ from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.interfaces import Client
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.context import WsgiContext
-from tfleet.worker.wsgi.environ import ARRIVED, BEGUN, CLIENT_GONE, REJECTED
+from tfleet.worker.wsgi.direct import MOST_BYTES, DirectRequest, Outcome
+from tfleet.worker.wsgi.environ import ARRIVED, BEGUN, CLIENT_GONE, FAILED, REJECTED
 from tfleet.worker.wsgi.incoming_body import IncomingBody, Refusal
 from tfleet.worker.wsgi.response import WsgiResponse
 from tfleet.worker.wsgi.response_sender import ResponseSender
@@ -43,6 +44,7 @@ class ImageRequest:
         "_client",
         "_context",
         "_ended",
+        "_failure",
         "_gone",
         "_head",
         "_path",
@@ -61,6 +63,8 @@ class ImageRequest:
         self._path = path
         now_s = context.loop.time()
         self._body = IncomingBody(head, context.queue, context.arriving, context.site.body_limits, now_s)
+        self._failure: BaseException | None = None
+        """What it failed with on the direct path."""
         self._refusal: Refusal | None = rejection or self._body.admit(
             now_s, asks_first=head.expect is not None
         )
@@ -183,7 +187,32 @@ class ImageRequest:
                 self._reject()
             else:
                 self._settled = True
-                self._context.threads.submit(self)
+                self._begin()
+
+    def _begin(self) -> None:
+        """Take the direct path (direct.py), or wait for a thread."""
+        context, body = self._context, self._body
+        if context.direct is not None and body.received_bytes <= MOST_BYTES:
+            request = self._direct_request()
+            if context.direct.takes(request):
+                context.queue.begin(body)
+                context.direct.begin(request)
+                return
+        context.threads.submit(self)
+
+    def _direct_request(self) -> DirectRequest:
+        head, client, body = self._head, self._client, self._body.content
+        times = self._began_s, self._arrived_s
+        return DirectRequest(head, self._path, client.peer, body, *times, self._has_gone, self._settle)
+
+    def _settle(self, outcome: Outcome) -> None:
+        """What came of the direct path."""
+        if isinstance(outcome, BaseException):
+            self._failure = outcome
+            self._context.threads.submit(self)
+        else:
+            self._context.queue.end(self._body)
+            self._answer(outcome)
 
     def _reject(self) -> None:
         """Let the application answer that the request is rejected."""
@@ -204,6 +233,8 @@ class ImageRequest:
         environ[CLIENT_GONE] = self._has_gone
         if self._refusal is not None:
             environ[REJECTED] = self._refusal
+        elif self._failure is not None:
+            environ[FAILED] = self._failure
         return environ
 
     def _has_gone(self) -> bool:

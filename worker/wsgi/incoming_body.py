@@ -117,6 +117,16 @@ class IncomingBody:
         """When, on the loop's clock, the body is too slow if no more of it arrives."""
         return self._watch.due_s
 
+    @property
+    def received_bytes(self) -> int:
+        """How much of it has come."""
+        return self._received_bytes
+
+    @property
+    def content(self) -> bytes:
+        """What has come of it."""
+        return b"" if self._content is None else self._content.getvalue()
+
     def has_stopped(self, now_s: float) -> bool:
         """Whether it has to give way to a body that comes."""
         return now_s >= self.due_s - self._limits.timeout_s + _STOPPED_S
@@ -163,8 +173,8 @@ class IncomingBody:
 
     def take(self) -> bytes:
         """Return the whole body, once. Any thread may call this."""
-        content, self._content = self._content, None
-        return b"" if content is None else content.getvalue()
+        content, self._content = self.content, None
+        return content
 
     def forget(self) -> None:
         """Drop the body."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from tfleet.contract.problem import Problem
-from tfleet.worker.wsgi.thread_pool import Job, ThreadPool
+from tfleet.worker.thread_pool import Job, ThreadPool
 
 PAGE_THREADS: Final = 2
 """Two, so that one slow page does not delay all others."""

@@ -8,7 +8,7 @@ in one write, with its head; response_sender.py sends a large one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from email.utils import formatdate
 from types import TracebackType
 from typing import Any, Final, NamedTuple
@@ -85,12 +85,13 @@ def call(application: Application, environ: dict[str, Any]) -> WsgiResponse:
     if not started:
         raise ValueError("the application has not called start_response")
     status, headers = started[0]
-    return _response(status, headers, tuple(written), without_body=environ["REQUEST_METHOD"] == "HEAD")
+    return made(status, headers, tuple(written), without_body=environ["REQUEST_METHOD"] == "HEAD")
 
 
-def _response(
-    status: str, headers: list[tuple[str, str]], pieces: tuple[bytes, ...], *, without_body: bool
+def made(
+    status: str, headers: Sequence[tuple[str, str]], pieces: tuple[bytes, ...], *, without_body: bool = False
 ) -> WsgiResponse:
+    """A response of these parts. Raises ValueError if they are invalid."""
     lines, said_length = [f"HTTP/1.1 {status}"], None
     for name, value in headers:
         known = name.lower()

@@ -25,13 +25,14 @@ from tfleet.httpd.admission import Admission, ConnectionLimits
 from tfleet.httpd.http1.local_response import closing_problem
 from tfleet.httpd.listen import listening_sockets, resolve_blocking
 from tfleet.runtime.open_files import raise_open_files_limit
+from tfleet.worker.thread_pool import ThreadPool
 from tfleet.worker.wsgi.admission_queue import AdmissionQueue, QueueLimits
 from tfleet.worker.wsgi.bridge import Bridge
 from tfleet.worker.wsgi.context import CheckTicket, NoteRefusal, WsgiContext, WsgiSite
+from tfleet.worker.wsgi.direct import DirectApplication, DirectPath
 from tfleet.worker.wsgi.incoming_body import ArrivingBodies, BodyLimits
 from tfleet.worker.wsgi.page_queue import PageQueue
 from tfleet.worker.wsgi.response import Application
-from tfleet.worker.wsgi.thread_pool import ThreadPool
 
 CONNECTION_LIMITS: Final = ConnectionLimits(4096, idle_give_way=True)
 """As many as the proxy takes. It keeps an idle connection for less time than a worker does, so that the proxy
@@ -130,13 +131,17 @@ class WsgiServer:
         note_refusal: NoteRefusal = lambda name, problem: None,
         cors: Cors = CORS_OFF,
         on_failure: Callable[[], None] = lambda: None,
+        direct: DirectApplication | None = None,
     ) -> Admission:
-        """Begin to answer with a WSGI application. Images that name another worker than this are refused.
+        """Begin to answer with a WSGI application. Images that name another worker than this are refused, and
+        what `direct` takes does not go to the application.
 
         Returns the counter of connections. `on_failure` is called, in the server's thread, if the server
         fails after the start: then it answers nothing any more.
         """
-        site = WsgiSite(app, worker, self.address, self._check_ticket, self._body_limits, cors, note_refusal)
+        site = WsgiSite(
+            app, worker, self.address, self._check_ticket, self._body_limits, cors, note_refusal, direct
+        )
         started: Future[_Running] = Future()
         thread = threading.Thread(target=self._run_loop, args=(site, started, on_failure), name="http")
         thread.start()
@@ -193,8 +198,9 @@ class WsgiServer:
     async def _serve(self, site: WsgiSite, started: Future[_Running]) -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         reader_timeout_s = self._connection_limits.idle_timeout_s
+        direct = None if site.direct is None else DirectPath(site.direct, loop)
         context = WsgiContext(
-            site, self.queue, self._threads, self._pages, ArrivingBodies(), reader_timeout_s, loop
+            site, self.queue, self._threads, self._pages, ArrivingBodies(), reader_timeout_s, loop, direct
         )
         bridge = Bridge(context)
         errors = WorkerErrorResponses(site.cors, site.note_refusal)

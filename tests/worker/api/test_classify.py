@@ -10,17 +10,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import requests
 from structlog.testing import capture_logs
-from werkzeug.datastructures import MultiDict
 
 from tests.support.running_worker import serving
 from tests.support.waiting import eventually_sync
 from tfleet.contract.address import Address
 from tfleet.contract.problem import ProblemError
-from tfleet.worker.api.query import check_parameters, wanted_labels
+from tfleet.worker.api.query import check_parameters, query_args, wanted_labels
 from tfleet.worker.lifecycle import Lifecycle
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.admission_queue import QueueLimits
@@ -223,7 +223,7 @@ def test_the_queue_counts_waits_for_thread_and_session() -> None:
 
 
 def wanted(*query: tuple[str, str], classes: int = 10) -> int:
-    asked = MultiDict(query)
+    asked = query_args(urlencode(query))
     check_parameters(asked, ("top", "ticket"))
     return wanted_labels(asked, classes)
 

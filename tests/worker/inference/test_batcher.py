@@ -1,13 +1,16 @@
+import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
 
 import pytest
 
 from tests.support.waiting import eventually_sync
-from tfleet.worker.inference.batcher import Batcher, BatchResult, OverdueError, first_of
+from tfleet.worker.inference.batch_callers import BatchResult, Delivery, OverdueError, Submission
+from tfleet.worker.inference.batcher import Batcher, first_of
 
 
 class Session:
@@ -223,3 +226,115 @@ def test_an_image_is_released_with_its_answer() -> None:
     batcher(image)
     del image
     assert alive() is None, "without waiting for the collector of circles"
+
+
+class Background:
+    """Submits images without a thread, and notes what is delivered. Batches run in the threads of a pool."""
+
+    def __init__(self, batcher: Batcher[int, int], pool: ThreadPoolExecutor) -> None:
+        self.batcher = batcher
+        self._pool = pool
+        self.delivered: list[dict[int, int | str]] = []
+        self.told = threading.Semaphore(0)
+        self.gone: set[int] = set()
+
+    def submit(self, *images: int, deadline_s: float = math.inf) -> None:
+        submissions = [
+            Submission(image, image, deadline_s, partial(self.gone.__contains__, image)) for image in images
+        ]
+        self.batcher.submit(submissions, self._deliver, self._start)
+
+    def wait(self, count: int) -> list[dict[int, int | str]]:
+        """Wait for so many images."""
+        for _ in range(count):
+            assert self.told.acquire(timeout=10)
+        return self.delivered
+
+    def _start(self, run: Callable[[], None]) -> None:
+        self._pool.submit(run)
+
+    def _deliver(self, deliveries: Sequence[Delivery[int, int]]) -> None:
+        self.delivered.append(
+            {
+                each.submission.owner: type(each.error).__name__ if each.result is None else each.result.row
+                for each in deliveries
+            }
+        )
+        self.told.release(len(deliveries))
+
+
+@pytest.fixture
+def background(session: Session) -> Iterator[Callable[..., Background]]:
+    with ThreadPoolExecutor(4) as pool:
+        yield lambda *sizes, **options: Background(batcher_of(session, *sizes, **options), pool)
+        session.gate.set()
+
+
+def test_images_submitted_together_run_together(
+    session: Session, background: Callable[..., Background]
+) -> None:
+    ahead = background(1, 2, 4)
+    ahead.submit(1, 2, 3, 4, 5)
+    assert sorted(ahead.wait(5), key=len) == [{5: 10}, {1: 2, 2: 4, 3: 6, 4: 8}]
+    assert session.batches == [[1, 2, 3, 4], [5]]
+    assert threading.get_ident() not in session.threads
+
+
+def test_submitted_images_take_no_more_slots_than_there_are(background: Callable[..., Background]) -> None:
+    ahead = background(1)
+    for image in range(50):
+        ahead.submit(image, 100 + image)
+    assert len(ahead.wait(100)) == 100, "the session fails if more run at once"
+    assert {row for each in ahead.delivered for row in each.values()} == {
+        2 * image for image in (*range(50), *range(100, 150))
+    }
+
+
+def test_submitted_images_run_with_those_of_threads(
+    session: Session, background: Callable[..., Background]
+) -> None:
+    ahead = background(1, 3)
+    session.gate.clear()
+    ahead.submit(1000)
+    assert session.entered.acquire(timeout=10)
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(ahead.batcher, 1)
+        eventually_sync(lambda: ahead.batcher.waiting, wanted=(1).__eq__)
+        ahead.submit(2, 3)
+        session.gate.set()
+        assert waits.result(10).row == 2
+    assert sorted(ahead.wait(3), key=len) == [{1000: 2000}, {2: 4, 3: 6}]
+    assert session.batches == [[1000], [1, 2, 3]]
+
+
+def test_a_submitted_image_fails_alone(background: Callable[..., Background]) -> None:
+    ahead = background(1, 2)
+    ahead.submit(1, -1)
+    assert ahead.wait(2) == [{1: 2, -1: "ValueError"}]
+
+
+def test_nothing_runs_for_a_submitter_that_has_left(
+    session: Session, background: Callable[..., Background]
+) -> None:
+    ahead = background(1, 2)
+    session.gate.clear()
+    ahead.submit(1)
+    assert session.entered.acquire(timeout=10)
+    ahead.submit(2, 3)
+    ahead.gone.add(2)
+    session.gate.set()
+    assert {image: row for each in ahead.wait(3) for image, row in each.items()} == {
+        1: 2,
+        2: "CallerLeftError",
+        3: 6,
+    }
+    assert session.batches == [[1], [3]]
+
+
+def test_a_submitted_image_past_its_deadline_does_not_run(
+    session: Session, background: Callable[..., Background]
+) -> None:
+    ahead = background(1, clock=lambda: 5.0)
+    ahead.submit(1, deadline_s=5.0)
+    assert ahead.wait(1) == [{1: "OverdueError"}]
+    assert session.batches == []

@@ -1,5 +1,7 @@
 """Rows of several callers run together where that is right, and each caller gets their own."""
 
+import math
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -11,6 +13,7 @@ import pytest
 
 from tests.support.graphs import write_graph
 from tests.support.tensor_models import write_arithmetic
+from tfleet.worker.inference.batch_callers import Submission
 from tfleet.worker.inference.errors import BadInputError, OversizedRunError, UnknownSignatureError
 from tfleet.worker.inference.model_session import ModelSession
 from tfleet.worker.inference.predictor import Predictor
@@ -79,3 +82,22 @@ def test_a_run_that_gets_no_memory_is_oversized(tmp_path: Path) -> None:
         assert found.outputs["y"] == 1
         with pytest.raises(OversizedRunError, match="more memory for this input than the worker has: OOM"):
             predictor(session.default, {"count": np.array([1 << 46], np.int64)}, rows=None)
+
+
+def test_submitted_rows_run_in_threads_of_the_predictor(session: ModelSession) -> None:
+    predictor, found, told = _predictor(session), {}, threading.Semaphore(0)
+
+    def deliver(deliveries: Any) -> None:
+        for each in deliveries:
+            result = predictor.result(each)
+            found[each.submission.owner] = result.outputs["sum"].tolist(), result.batch
+            told.release()
+
+    asked = [predictor.ask("serving_default", _row(number), rows=1) for number in range(10)]
+    with closing(predictor):
+        predictor.submit(
+            [Submission(each, number, math.inf, lambda: False) for number, each in enumerate(asked)], deliver
+        )
+        assert all(told.acquire(timeout=20) for _ in asked)
+    assert [found[number][0] for number in range(10)] == [[number + 1] for number in range(10)]
+    assert [found[number][1] for number in range(10)] == [4] * 8 + [2] * 2

@@ -72,7 +72,7 @@ def echoing_worker() -> Iterator[Address]:
         for signature, name in _MODELS.items()
     }
     model.session = FakeSession(signatures, None)
-    model.predictor = FakePredictor(echo, calls=_Forgetful())
+    model.predictor = FakePredictor(echo, signatures, calls=_Forgetful())
     model.predictor.gate.set()
     with serving(model, name="echo") as (address, _):
         yield address

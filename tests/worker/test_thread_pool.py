@@ -2,7 +2,7 @@ import threading
 from collections.abc import Callable
 
 from tests.support.waiting import eventually_sync
-from tfleet.worker.wsgi.thread_pool import ThreadPool
+from tfleet.worker.thread_pool import ThreadPool
 
 
 class Job:

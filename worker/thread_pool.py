@@ -1,4 +1,4 @@
-"""The threads that call the application."""
+"""Threads that take jobs in their order: those that call the application, and those that run batches."""
 
 from __future__ import annotations
 

@@ -1,0 +1,101 @@
+"""Small predictions without a thread of their own: the event loop reads them, and one run answers many.
+
+A thread and the WSGI application cost several times as much as a small model itself. So the loop gives the
+requests that came in one turn to the `DirectApplication` together, and what came of one run returns to the
+loop together. What fails goes to the WSGI application in a thread, which answers it as one of its own: there
+is one place that says how an error is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
+
+from tfleet.httpd.http1.request import RequestHead
+from tfleet.worker.wsgi.response import WsgiResponse
+
+MOST_BYTES: Final = 8 * 1024
+"""The largest body that the loop reads: in the worst case it takes a millisecond."""
+
+Outcome: TypeAlias = WsgiResponse | BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class DirectRequest:
+    """A request whose whole body has come. Times are by `time.perf_counter`.
+
+    `gone` says whether its client has left. `settle` takes its outcome, in the loop's thread.
+    """
+
+    head: RequestHead
+    path: str
+    peer: str | None
+    body: bytes
+    begun_s: float
+    arrived_s: float
+    gone: Callable[[], bool]
+    settle: Callable[[Outcome], None]
+
+
+Done: TypeAlias = Callable[[Sequence[tuple[DirectRequest, Outcome]]], None]
+
+
+class DirectApplication(Protocol):
+    """Answers some requests. Its first two methods are called in the loop's thread."""
+
+    def takes(self, request: DirectRequest) -> bool:
+        """Whether it answers such a request. The body has `MOST_BYTES` at most."""
+
+    def read(self, request: DirectRequest) -> Any:
+        """Read a request. Returns what `run` needs of it; raises what it fails with."""
+
+    def run(self, requests: Sequence[tuple[DirectRequest, Any]], done: Done) -> None:
+        """Begin to answer these requests, and return at once. `done` may be called from any thread, with some
+        of them at a time.
+        """
+
+
+class DirectPath:
+    """The way of requests to a DirectApplication and back. Only the loop's thread may call its methods."""
+
+    def __init__(self, application: DirectApplication, loop: asyncio.AbstractEventLoop) -> None:
+        self._application = application
+        self._loop = loop
+        self._read: list[tuple[DirectRequest, Any]] = []
+        """Those that were read in this turn of the loop."""
+
+    def takes(self, request: DirectRequest) -> bool:
+        """Whether a request goes this way."""
+        return self._application.takes(request)
+
+    def begin(self, request: DirectRequest) -> None:
+        """Answer a request: `settle` is called with what came of it."""
+        try:
+            read = self._application.read(request)
+        except Exception as error:
+            request.settle(error)
+            return
+        if not self._read:
+            # What else has come runs with it, and nothing is waited for.
+            self._loop.call_soon(self._run)
+        self._read.append((request, read))
+
+    def _run(self) -> None:
+        requests, self._read = self._read, []
+        try:
+            self._application.run(requests, self._done)
+        except Exception as error:
+            _settle([(request, error) for request, _ in requests])
+
+    def _done(self, outcomes: Sequence[tuple[DirectRequest, Outcome]]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(_settle, outcomes)
+        except RuntimeError:  # the server has ended meanwhile, and the clients' connections with it
+            return
+
+
+def _settle(outcomes: Sequence[tuple[DirectRequest, Outcome]]) -> None:
+    for request, outcome in outcomes:
+        request.settle(outcome)
