@@ -34,13 +34,17 @@ _STATM: Final = Path("/proc/self/statm")
 
 @dataclass(frozen=True, slots=True)
 class SignatureCheck:
-    """A signature that was run. `ms` is the median time of a run with one row; None where nothing fitted."""
+    """A signature that was run. `ms` is the median time of a run with one row; None where nothing fitted.
+
+    `alike`: the rows of its batch were equal, see `BatchCheck`.
+    """
 
     name: str
     ms: float | None
     batched: bool
     obstacle: str
     stateful: bool
+    alike: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def _signature_check(model: LoadedModel, check: BatchCheck) -> SignatureCheck:
     if check.inputs is not None and not stateful:
         inputs = check.inputs
         ms = median_ms(lambda: model.session.run(check.signature, inputs))
-    return SignatureCheck(check.signature, ms, check.batched, check.obstacle, stateful)
+    return SignatureCheck(check.signature, ms, check.batched, check.obstacle, stateful, check.alike)
 
 
 def _image_check(classifier: Classifier) -> SignatureCheck:
@@ -184,6 +188,8 @@ def as_lines(report: CheckReport) -> Sequence[str]:
         if signature.stateful:
             time_text = "it keeps state, and was not timed"
         batch = "a batch gives what its rows give alone" if signature.batched else signature.obstacle
+        if signature.batched and signature.alike:
+            batch += " (checked with equal rows only: put examples.json with three different rows beside it)"
         lines.append(f"signature {signature.name}: {time_text}; {batch}")
     for example in report.examples:
         lines.append(f"{example.name}: {example.ms:.1f} ms")

@@ -33,12 +33,14 @@ class BatchCheck:
     """What became of a signature at the warm-up.
 
     `inputs` are those that it ran with, None where none of them fitted. `obstacle` says why its rows run
-    alone, and is empty where they may run together.
+    alone, and is empty where they may run together. `alike`: the rows were equal, so that nobody would have
+    seen it if the model mixed them up.
     """
 
     signature: str
     inputs: Tensors | None
     obstacle: str
+    alike: bool = False
 
     @property
     def batched(self) -> bool:
@@ -68,7 +70,8 @@ def check_batches(
     rows = [different[number % len(different)] for number in range(_ROWS)]
     check = _check_rows(run, name, [rows])
     if check.batched and len(different) < _ROWS:
-        return replace(check, obstacle=_generated_obstacle(run, signature, graph))
+        generated = _generated(run, signature, graph)
+        return replace(check, obstacle=generated.obstacle, alike=check.alike and generated.alike)
     return check
 
 
@@ -81,18 +84,20 @@ def _check_rows(run: Run, name: str, candidates: Iterable[Sequence[Tensors]]) ->
         except BadInputError as error:
             problem = str(error)
             continue
-        return BatchCheck(name, rows[0], obstacle)
+        return BatchCheck(name, rows[0], obstacle, alike=len(_different(rows)) == 1)
     return BatchCheck(name, None, problem)
 
 
-def _generated_obstacle(run: Run, signature: Signature, graph: GraphFacts | None) -> str:
+def _generated(run: Run, signature: Signature, graph: GraphFacts | None) -> BatchCheck:
+    """The check with generated inputs, for a signature with too few examples."""
+    few = f"it has fewer than {_ROWS} different examples, and"
     try:
         check = _check_rows(run, signature.name, _generated_rows(signature, graph))
     except Exception as error:  # of any kind: the examples ran, so the generated inputs are to blame
-        return f"it has fewer than {_ROWS} different examples, and generated inputs fail: {first_line(error)}"
+        return BatchCheck(signature.name, None, f"{few} generated inputs fail: {first_line(error)}")
     if check.inputs is None:
-        return f"it has fewer than {_ROWS} different examples, and no generated inputs fit: {check.obstacle}"
-    return check.obstacle
+        return replace(check, obstacle=f"{few} no generated inputs fit: {check.obstacle}")
+    return check
 
 
 def _one_that_runs(run: Run, signature: Signature, candidates: Any) -> tuple[Tensors | None, str]:

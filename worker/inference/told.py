@@ -66,3 +66,9 @@ def _warn(model: LoadedModel, log: Any) -> None:
             )
         elif check.obstacle:
             log.info("rows run one by one", signature=check.signature, because=check.obstacle)
+        elif check.alike:
+            log.warning(
+                "a batch was checked with equal rows only, which hide whether it mixes rows up",
+                signature=check.signature,
+                hint="put examples.json with three different rows into the model's folder",
+            )

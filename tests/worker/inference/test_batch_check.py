@@ -8,6 +8,7 @@ import pytest
 
 from tfleet.worker.inference.batch_check import check_batches, near
 from tfleet.worker.inference.errors import BadInputError
+from tfleet.worker.model.graph_facts import GraphFacts
 from tfleet.worker.model.signature import Signature, TensorInfo
 
 
@@ -102,6 +103,26 @@ def test_few_examples_do_not_hide_padding(texts: list[bytes]) -> None:
     check = check_batches(_text_mean, Signature("s", infos[:1], infos[1:]), examples)
     assert check.obstacle == "y is different in a batch"
     assert check.inputs == examples[0]
+
+
+def test_equal_rows_are_told() -> None:
+    infos = TensorInfo("x", "x:0", "string", (None,)), TensorInfo("y", "y:0", "float32", (None,))
+    signature = Signature("s", infos[:1], infos[1:])
+
+    def run(name: str, inputs: Any) -> Any:
+        return {"y": np.array([float(len(text)) for text in inputs["x"]], np.float32)}
+
+    def mixed(name: str, inputs: Any) -> Any:
+        return {"y": run(name, inputs)["y"][::-1]}
+
+    of_examples = GraphFacts(parses=True)
+    check = check_batches(run, signature, graph=of_examples)
+    assert (check.batched, check.alike) == (True, True)
+    assert not check_batches(run, signature, graph=GraphFacts(decodes=True)).alike
+    assert not check_batches(run, signature).alike
+    assert check_batches(mixed, signature, graph=GraphFacts(decodes=True)).obstacle
+    three = [{"x": np.array([text], object)} for text in (b"a", b"bb", b"ccc")]
+    assert not check_batches(run, signature, three, of_examples).alike
 
 
 @pytest.mark.parametrize(("count", "batched"), [(1, False), (2, False), (3, True)])

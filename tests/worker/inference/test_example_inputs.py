@@ -47,6 +47,19 @@ def test_strings_are_what_the_graph_makes_of_them() -> None:
     assert _inputs(info)[0]["x"].tolist() == [b"good", b"bad"]
 
 
+@pytest.mark.parametrize("shape", [(None,), (None, 1), (None, 3), (None, 2, 2)])
+@pytest.mark.parametrize("dtype", ["float32", "int32", "uint8", "bool", "string"])
+def test_rows_are_different(dtype: str, shape: tuple[int | None, ...]) -> None:
+    (inputs,) = _inputs(TensorInfo("x", "x:0", dtype, shape))
+    first, second = inputs["x"]
+    assert not np.array_equal(first, second)
+
+
+def test_pictures_are_different_in_each_row() -> None:
+    (inputs,) = _inputs(TensorInfo("x", "x:0", "string", (None,)), rows=3, decodes=True)
+    assert len(set(inputs["x"])) == 3
+
+
 def test_optional_inputs_are_left_out() -> None:
     (inputs,) = _inputs(
         TensorInfo("x", "x:0", "float32", (None,)), TensorInfo("o", "o:0", "float32", (), optional=True)
