@@ -181,12 +181,20 @@ def test_a_node_that_was_wiped_from_the_catalog_is_mended_too(
 ) -> None:
     agent.register(worker)
     settled(agent, worker)
-    catalog_deregister(server, service)
-    agent.heartbeat(worker)
-    with pytest.raises(RegistrationLostError):
-        agent.verify_listed(worker)
+    # Now and then Consul compares all with its catalog by itself, and puts everything back.
+    assert any(_is_missed_once_wiped(server, service, agent, worker) for _ in range(5))
     agent.register(worker)
     settled(agent, worker)
+
+
+def _is_missed_once_wiped(server: Address, service: str, agent: ConsulAgent, worker: Instance) -> bool:
+    catalog_deregister(server, service)
+    agent.heartbeat(worker)
+    try:
+        agent.verify_listed(worker)
+    except RegistrationLostError:
+        return True
+    return False
 
 
 def test_a_registry_back_as_another_node_is_looked_up_there(service: str, worker: Instance) -> None:
