@@ -109,8 +109,12 @@ class SupervisedProcess:
         self._stop.set()
 
     async def stop(self, timeout_s: float) -> None:
-        """Send SIGTERM and wait until the child has ended; send SIGKILL after `timeout_s` seconds."""
-        self._signal_child(signal.SIGTERM)
+        """Send SIGTERM and wait until the child has ended; send SIGKILL after `timeout_s` seconds.
+
+        A child that was sent a signal already gets no other one: some programs end at a second SIGTERM.
+        """
+        if self._signal is None:
+            self._signal_child(signal.SIGTERM)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._ended.wait()

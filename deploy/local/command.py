@@ -22,6 +22,7 @@ from tfleet.deploy.lazy_commands import UNKNOWN_VARIABLES
 from tfleet.deploy.local.messages import photo, program, unreachable_registry_warning
 from tfleet.deploy.local.plan import LOOPBACK, FleetPlan, ProxyPlan, SharedOptions, WorkersPlan
 from tfleet.deploy.local.ports import PortTakenError, free_ports, reachable
+from tfleet.deploy.local.repository.options import RepositoryOptions, repository_options
 from tfleet.deploy.local.run import run_fleet
 from tfleet.deploy.local.terminal import Console
 from tfleet.discovery.options import (
@@ -91,6 +92,7 @@ def _arguments(option: click.Option, value: Any) -> Iterator[str]:
 @mode_option
 @admin_port_option
 @model_options
+@repository_options
 @registry_options
 @registry_data_dir_option
 @ticket_key_file_option
@@ -110,6 +112,7 @@ def up(ctx: click.Context, /, **options: Any) -> None:
       tfleet up --workers 4 --mode p2p --port 8080
       tfleet up --host 0.0.0.0
       tfleet up --model path/to/model/3 --registry consul://127.0.0.1:8500
+      tfleet up --models path/to/models --workers-per-model 2
       tfleet up --model output_graph.pb --labels output_labels.txt --input-layer DecodeJpeg/contents:0
 
     With --host other machines can send images and, with --mode p2p and without --ticket-key-file, drain
@@ -123,11 +126,12 @@ def up(ctx: click.Context, /, **options: Any) -> None:
     """
     own, chosen = take_options(UpOptions, options), take_options(RegistryOptions, options)
     logs = take_options(LogSettings, options, prefix="log_")
+    repository = take_options(RepositoryOptions, options).plan(ctx)
     registry = _registry(chosen)
     if own.ticket_key_file:
         _check_key_file(own.ticket_key_file)
     _check_modules()
-    worker_options = _with_local_model(ctx, options)
+    worker_options = _with_local_model(ctx, options) if repository is None else arguments_for(ctx, options)
     if own.admin_port and own.admin_port == own.port:
         raise click.UsageError(f"--admin-port {own.admin_port} is --port, too: choose another one")
     # Last of the checks, right before the processes bind the ports: others could take them in between.
@@ -142,6 +146,7 @@ def up(ctx: click.Context, /, **options: Any) -> None:
             replace(logs, format=_log_format(logs.format)), chosen.registry_token_file, own.ticket_key_file
         ),
         drain_timeout_s=own.drain_timeout_s,
+        repository=repository,
     )
     width = max(len("registry"), len(f"worker-{own.workers}"))
     console = Console(out=sys.stdout, err=sys.stderr, width=width)

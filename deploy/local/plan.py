@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tfleet.contract.address import LOCALHOST, Address, is_loopback, is_unspecified
+from tfleet.deploy.local.repository.source import ModelSource
 from tfleet.discovery.data_folder import IN_MEMORY
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.settings import Mode
@@ -42,6 +43,14 @@ class WorkersPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class RepositoryPlan:
+    """The models of `tfleet up --models`: what is watched, and how many workers each version gets."""
+
+    source: ModelSource
+    workers_per_model: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class SharedOptions:
     """Options that all processes get."""
 
@@ -50,9 +59,17 @@ class SharedOptions:
     ticket_key_file: Path | None = None
 
 
+def worker_cpus(cpus: int, workers: int) -> dict[str, str]:
+    """The variable for one of so many workers that share the CPUs."""
+    return {"TFLEET_CPUS": str(fair_share(cpus, workers))}
+
+
 @dataclass(frozen=True, slots=True)
 class FleetPlan:
-    """A fleet to start. `drain_timeout_s` is in seconds."""
+    """A fleet to start. `drain_timeout_s` is in seconds.
+
+    With a `repository` its models decide how many workers there are, and `workers.number` does not count.
+    """
 
     proxy: ProxyPlan
     workers: WorkersPlan
@@ -61,6 +78,7 @@ class FleetPlan:
     shared: SharedOptions
     drain_timeout_s: float
     program: tuple[str, ...] = PROGRAM
+    repository: RepositoryPlan | None = None
 
     @property
     def local_proxy_address(self) -> Address:
@@ -101,14 +119,20 @@ class FleetPlan:
         )
 
     def worker_specs(self) -> tuple[ChildSpec, ...]:
-        """The workers' processes, each on a free port.
+        """The workers' processes; none with a repository, whose workers start as its models come."""
+        number = 0 if self.repository else self.workers.number
+        return tuple(self.worker_spec(f"worker-{each}") for each in range(1, number + 1))
 
-        In p2p mode they listen on the proxy's host, because clients connect to them; otherwise on loopback.
+    def worker_spec(self, name: str, *model: str) -> ChildSpec:
+        """A worker's process, on a free port; `model` are the options that name its model.
+
+        In p2p mode workers listen on the proxy's host, because clients connect to them; otherwise on
+        loopback.
         """
         proxy = self.proxy
         host = proxy.address.host if proxy.mode == "p2p" and not is_loopback(proxy.address.host) else LOOPBACK
-        argv = ("worker", "--host", host, "--port", "0", *self.workers.options, *self._common())
-        return tuple(self._spec(f"worker-{number}", *argv) for number in range(1, self.workers.number + 1))
+        argv = ("worker", "--host", host, "--port", "0", *model, *self.workers.options, *self._common())
+        return self._spec(name, *argv)
 
     def child_environ(self, environ: Mapping[str, str], cpus: int) -> dict[str, str]:
         """The children's environment: that of `tfleet up`, so that TFLEET_<OPTION> variables reach all of
@@ -119,7 +143,8 @@ class FleetPlan:
         TFLEET_CPUS is set: two workers that both use all CPUs slow each other down.
         """
         own = {name: value for name, value in environ.items() if name != "TFLEET_ADVERTISE"}
-        return {"TFLEET_CPUS": str(fair_share(cpus, self.workers.number)), **own, "PYTHONUNBUFFERED": "1"}
+        share = {} if self.repository else worker_cpus(cpus, self.workers.number)
+        return {**share, **own, "PYTHONUNBUFFERED": "1"}
 
     def _common(self) -> tuple[str, ...]:
         known = self.registry

@@ -1,31 +1,29 @@
-"""Asks a proxy how many workers are ready, and what they serve."""
+"""Asks a proxy which workers are ready, and what they serve."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 
-from tfleet.contract.address import Address
+from tfleet.contract.address import Address, BadAddressError
 
 _TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
 
 @dataclass(frozen=True, slots=True)
-class ReadyWorkers:
-    """How many workers are ready, and the model of the first one: its name and kind, empty if unknown."""
+class ReadyWorker:
+    """A worker that a proxy has as ready: the port of its address, and its model; empty if unknown."""
 
-    number: int = 0
+    port: int
     model: str = ""
+    version: str = ""
     kind: str = ""
 
 
-NOBODY: Final = ReadyWorkers()
-
-
-async def ready_workers(session: aiohttp.ClientSession, proxy: Address) -> ReadyWorkers:
+async def ready_workers(session: aiohttp.ClientSession, proxy: Address) -> tuple[ReadyWorker, ...]:
     """The workers that the proxy has as ready; none while it gives no such answer.
 
     Asks for the table, which the proxy logs as any request, only once its `/readyz` says that a worker is
@@ -34,18 +32,27 @@ async def ready_workers(session: aiohttp.ClientSession, proxy: Address) -> Ready
     try:
         async with session.get(f"{proxy.url}/readyz", timeout=_TIMEOUT) as answer:
             if not answer.ok:
-                return NOBODY
+                return ()
         async with session.get(f"{proxy.url}/workers", timeout=_TIMEOUT) as answer:
-            return _ready(await answer.json()) if answer.ok else NOBODY
+            return _ready(await answer.json()) if answer.ok else ()
     except (aiohttp.ClientError, OSError, ValueError):  # still starting, or being started again
-        return NOBODY
+        return ()
 
 
-def _ready(document: object) -> ReadyWorkers:
+def _ready(document: object) -> tuple[ReadyWorker, ...]:
     rows: Any = document.get("workers") if isinstance(document, Mapping) else None
     if not isinstance(rows, list):
-        return NOBODY
-    ready = [row for row in rows if isinstance(row, Mapping) and row.get("state") == "ready"]
-    if not ready:
-        return NOBODY
-    return ReadyWorkers(len(ready), str(ready[0].get("model", "")), str(ready[0].get("kind", "")))
+        return ()
+    return tuple(
+        ReadyWorker(_port(row), *(str(row.get(name, "")) for name in ("model", "version", "kind")))
+        for row in rows
+        if isinstance(row, Mapping) and row.get("state") == "ready"
+    )
+
+
+def _port(row: Mapping[str, Any]) -> int:
+    """The port of a row's address, 0 if it has none."""
+    try:
+        return Address.parse(str(row.get("address", ""))).port
+    except BadAddressError:
+        return 0

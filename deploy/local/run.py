@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Any
 
 import aiohttp
 
 from tfleet.deploy.errors import CommandRefusedError
 from tfleet.deploy.local import messages as announce
 from tfleet.deploy.local.plan import FleetPlan
-from tfleet.deploy.local.readiness import ready_workers
+from tfleet.deploy.local.readiness import ReadyWorker, ready_workers
+from tfleet.deploy.local.repository import messages as announce_models
+from tfleet.deploy.local.repository.run import watched_repository
+from tfleet.deploy.local.repository.watcher import RepositoryWatcher
 from tfleet.deploy.local.supervisor import Stage, Supervisor
 from tfleet.deploy.local.terminal import Console, ProcessMessages, Progress
 from tfleet.deploy.signals import on_stop_signal
@@ -42,15 +47,39 @@ async def run_fleet(
     Returns the exit code: 0 after a clean stop, 128 + the signal's number if a second signal killed the rest.
     Raises CommandRefusedError, after all processes have ended, if one of them ended with exit code 2.
     """
-    stages = _stages(fleet, console, environ, policy)
-    supervisor = Supervisor(stages, stop_timeout_s=fleet.drain_timeout_s + _BEYOND_DRAIN_S)
-    console.say(
-        announce.start_message(fleet.workers.number, fleet.proxy.mode, fleet.proxy.address, fleet.registry)
-    )
+
+    def supervised(spec: ChildSpec) -> SupervisedProcess:
+        return SupervisedProcess(spec, ProcessMessages(spec.name, console), policy=policy)
+
+    def process(spec: ChildSpec) -> SupervisedProcess:
+        return supervised(replace(spec, environ=environ))
+
+    stop_timeout_s = fleet.drain_timeout_s + _BEYOND_DRAIN_S
+    async with AsyncExitStack() as stack:
+        if fleet.repository is None:
+            workers = Stage(tuple(map(process, fleet.worker_specs())))
+            report = _report_progress(fleet, console, image, tfleet)
+        else:
+            workers, watcher = await stack.enter_async_context(
+                watched_repository(fleet, console, environ, supervised, stop_timeout_s=stop_timeout_s)
+            )
+            report = _report_first(fleet, console, image, tfleet, watcher)
+        # Stopped in reverse order: the proxy finishes its requests while there are workers to answer them.
+        stages = [workers, Stage((process(fleet.proxy_spec()),))]
+        registry = fleet.registry_spec()
+        if registry is not None:  # first, because the others warn if they start without it
+            stages.insert(0, Stage((process(registry),), listens=fleet.registry.address))
+        return await _run(Supervisor(stages, stop_timeout_s=stop_timeout_s), stages, console, report)
+
+
+async def _run(
+    supervisor: Supervisor, stages: Sequence[Stage], console: Console, report: Coroutine[Any, Any, None]
+) -> int:
+    """Run the stages until a signal, with `report` beside them; see `run_fleet`."""
     with on_stop_signal(supervisor.stop) as signals:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervisor.run())
-            reporter = group.create_task(_report_progress(fleet, console, image, tfleet))
+            reporter = group.create_task(report)
             await supervisor.stop_asked.wait()
             reporter.cancel()
             console.say(announce.stop_message(signals[0].name if signals else _name_of(supervisor.failed)))
@@ -62,42 +91,42 @@ async def run_fleet(
     return _SIGNALLED + signals[-1] if supervisor.killed else 0
 
 
-def _stages(
-    fleet: FleetPlan, console: Console, environ: Mapping[str, str], policy: RestartPolicy | None
-) -> list[Stage]:
-    def processes(*specs: ChildSpec) -> tuple[SupervisedProcess, ...]:
-        return tuple(
-            SupervisedProcess(
-                replace(spec, environ=environ), ProcessMessages(spec.name, console), policy=policy
-            )
-            for spec in specs
-        )
-
-    # Stopped in reverse order: the proxy finishes its requests while there are workers to answer them.
-    stages = [Stage(processes(*fleet.worker_specs())), Stage(processes(fleet.proxy_spec()))]
-    registry = fleet.registry_spec()
-    if registry is not None:  # first, because the others warn if they start without it
-        stages.insert(0, Stage(processes(registry), listens=fleet.registry.address))
-    return stages
-
-
 async def _report_progress(fleet: FleetPlan, console: Console, image: str, tfleet: str) -> None:
     """Report how many workers are ready, and print example commands as soon as the first one is."""
+    number, proxy = fleet.workers.number, fleet.proxy
+    console.say(announce.start_message(number, proxy.mode, proxy.address, fleet.registry))
     began = time.monotonic()
-    progress, shown = Progress(fleet.workers.number), False
+    progress, shown = Progress(number), False
     async with aiohttp.ClientSession() as session:
         while not progress.complete:
             ready = await ready_workers(session, fleet.local_admin_address)
             elapsed_s = time.monotonic() - began
-            if progress.news(ready.number, elapsed_s):
-                console.say(announce.progress(ready.number, fleet.workers.number, elapsed_s))
-            if ready.number and not shown:
+            if progress.news(len(ready), elapsed_s):
+                console.say(announce.progress(len(ready), number, elapsed_s))
+            if ready and not shown:
                 shown = True
-                mode, here = fleet.proxy.mode, fleet.local_proxy_address
-                calls = announce.example_calls(mode, here, image, ready.model, ready.kind)
-                there = announce.address_for_others(fleet.proxy.address)
-                console.show(announce.ready_message(calls, here, tfleet, there))
+                _show_commands(fleet, console, image, tfleet, ready[0])
             await asyncio.sleep(progress.pause_s(elapsed_s))
+
+
+async def _report_first(
+    fleet: FleetPlan, console: Console, image: str, tfleet: str, watcher: RepositoryWatcher
+) -> None:
+    """Print example commands as soon as the first worker of a repository is ready."""
+    assert fleet.repository is not None
+    source, proxy = fleet.repository.source.path, str(fleet.proxy.address)
+    console.say(announce_models.start_message(source, proxy, str(fleet.registry)))
+    _show_commands(fleet, console, image, tfleet, await watcher.first_ready)
+
+
+def _show_commands(fleet: FleetPlan, console: Console, image: str, tfleet: str, worker: ReadyWorker) -> None:
+    """Print the commands that ask for the model of a worker."""
+    here = fleet.local_proxy_address
+    # Among several models a request has to name one, as the page of each model shows.
+    kind = worker.kind if fleet.repository is None else "any"
+    calls = announce.example_calls(fleet.proxy.mode, here, image, worker.model, kind)
+    there = announce.address_for_others(fleet.proxy.address)
+    console.show(announce.ready_message(calls, here, tfleet, there))
 
 
 def _refusals(first: SupervisedProcess, stages: Iterable[Stage]) -> list[str]:

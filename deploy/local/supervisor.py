@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,10 +15,15 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Processes that start and stop together; later stages wait until something listens on `listens`."""
+    """Processes that start and stop together; later stages wait until something listens on `listens`.
 
-    processes: tuple[SupervisedProcess, ...]
+    `keep` runs beside them: it may start and end further processes, which it puts into `processes`, until
+    the event is set that it gets.
+    """
+
+    processes: Sequence[SupervisedProcess]
     listens: Address | None = None
+    keep: Callable[[asyncio.Event], Awaitable[None]] | None = None
 
 
 class Supervisor:
@@ -63,17 +68,22 @@ class Supervisor:
                 started.append(stage)
                 for process in stage.processes:
                     group.create_task(self._keep(process))
+                if stage.keep is not None:
+                    group.create_task(self._keep_stage(stage.keep))
                 await self._listening(stage.listens)
             await self.stop_asked.wait()
             for stage in reversed(started):
                 async with asyncio.TaskGroup() as stopping:
-                    for process in stage.processes:
+                    for process in tuple(stage.processes):
                         stopping.create_task(process.stop(self._stop_timeout_s))
 
     async def _keep(self, process: SupervisedProcess) -> None:
         if await process.run() is not None and not self.stop_asked.is_set():
             self.failed = process
             self.stop_asked.set()
+
+    async def _keep_stage(self, keep: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+        await keep(self.stop_asked)
 
     async def _listening(self, address: Address | None) -> None:
         while address is not None and not self.stop_asked.is_set():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TextIO
 
+import structlog
+
 from tfleet.runtime.child_process import ExitStatus
+from tfleet.runtime.log import LogLevel
 from tfleet.runtime.printable import printable
 
 SELF: Final = "up"
@@ -60,6 +64,27 @@ class ProcessMessages:
 
     def overdue(self, timeout_s: float) -> None:
         self.console.say(f"{self.name} did not end within {timeout_s:g} s of SIGTERM: killed")
+
+
+class _ConsoleLog:
+    """A logger of structlog that says each line on a console."""
+
+    def __init__(self, console: Console) -> None:
+        self.debug = self.info = self.warning = self.error = console.say
+
+
+def log_to(console: Console, level: LogLevel) -> None:
+    """Send this process's own log events from `level` up to the console, each as one line."""
+    structlog.configure(
+        processors=[_line],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=lambda *_: _ConsoleLog(console),
+    )
+
+
+def _line(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    text = str(event.pop("event"))
+    return " ".join((text, *(f"{name}={value}" for name, value in event.items())))
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -184,3 +184,22 @@ async def test_the_owner_may_decide_that_exit_code_2_is_tried_again(
         await transcript.until("ended (exit code 2)", times=2)
         await process.stop(timeout_s=10)
     assert not process.failed
+
+
+async def test_a_second_stop_waits_and_sends_nothing(
+    transcript: RecordedEvents, python: Callable[..., ChildSpec]
+) -> None:
+    drains = (
+        "import signal, time\n"
+        "signal.signal(15, lambda *_: print('draining', flush=True))\n"
+        "print('ready', flush=True)\nsignal.pause()\ntime.sleep(0.3)"
+    )
+    process = SupervisedProcess(python(drains), transcript)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(process.run())
+        await transcript.until("output: ready")
+        group.create_task(process.stop(timeout_s=20))
+        await transcript.until("output: draining")
+        await process.stop(timeout_s=20)
+        assert process.state == "ended"
+    assert transcript.lines.count("output: draining") == 1

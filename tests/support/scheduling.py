@@ -17,6 +17,8 @@ _BOTH_REGISTRIES = ("tests/fleet/test_forward.py", "tests/fleet/test_p2p.py")
 """One fleet for all tests with a registry; that with the embedded one has the default ports."""
 _FAULTY_REGISTRY = "tests/fleet/test_registry_faults.py"
 """One fleet for all faults, which are parameters."""
+_WATCHED_MODELS = "tests/fleet/test_watched_models.py"
+"""One fleet for all tests, which change its folder."""
 _EXAMPLES = "tests/examples/"
 """One process trains all examples."""
 _DEFAULT_PORTS = "default ports"
@@ -50,7 +52,7 @@ def group(test: str) -> str:
     for folder in (_CONTAINERS, _EXAMPLES):
         if file.startswith(folder):
             return folder
-    if file in _BOTH_REGISTRIES or (file == _FAULTY_REGISTRY and parameter):
+    if file in {*_BOTH_REGISTRIES, _WATCHED_MODELS} or (file == _FAULTY_REGISTRY and parameter):
         return file
     return test
 

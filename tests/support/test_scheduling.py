@@ -21,6 +21,7 @@ PARTITION = "tests/fleet/test_registration.py::test_a_long_partition_removes_onl
         (f"{NONSENSE}[hangs]", f"{NONSENSE}[lists_nobody-tfleet_registry_answers_total]", True),
         (f"{NONSENSE}[hangs]", CONSUL, False),
         (PARTITION, CONSUL, False),
+        ("tests/fleet/test_watched_models.py::test_a", "tests/fleet/test_watched_models.py::test_b", True),
         ("tests/compose/test_changes.py::test_a", "tests/compose/deeper/test_images.py::test_b[x]", True),
     ],
 )

@@ -89,16 +89,18 @@ class Up:
 def up(
     *options: str,
     workers: int = 2,
+    models: Path | None = None,
     ports: tuple[int, int] | None = None,
     cwd: Path = ROOT,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Up]:
     """A fleet whose workers are all ready, stopped at the end; on free ports, unless told.
 
-    Without an `environment` it has that of a user.
+    With `models` these workers serve what is in that folder. Without an `environment` it has that of a user.
     """
     proxy, registry = ports or (nobody().port, nobody().port)
-    command = [sys.executable, "-m", "tfleet", "up", "--workers", str(workers), *options]
+    what = ("--workers", str(workers)) if models is None else ("--models", str(models))
+    command = [sys.executable, "-m", "tfleet", "up", *what, *options]
     if (proxy, registry) != PORTS:
         command += ["--port", str(proxy), "--registry-port", str(registry)]
     with tempfile.NamedTemporaryFile(prefix="tfleet-up-") as output:

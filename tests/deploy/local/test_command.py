@@ -85,6 +85,32 @@ def test_a_models_files_are_checked_first(tmp_path: Path, arguments: tuple[str, 
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--models", "here", "--model", "x"), "--model is about one model, and --models names a folder of"),
+        (("--models", "here", "--model-name", "x"), "--model-name is about one model"),
+        (("--models", "here", "--labels", "x"), "--labels is about one model"),
+        (("--models", "here", "--workers", "3"), "--workers: with --models, set --workers-per-model"),
+        (("--keep", "1"), "--keep is for --models"),
+        (("--workers-per-model", "1"), "--workers-per-model is for --models"),
+        (("--models", "nowhere"), "--models nowhere: cannot be read: No such file or directory"),
+    ],
+)
+def test_models_are_one_way_to_say_what_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], reason: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    result = _up(*arguments)
+    assert f"Error: {reason}" in result.output
+    assert result.exit_code == 2
+
+
+def test_a_variable_for_one_model_does_not_go_with_models(tmp_path: Path) -> None:
+    assert "--model is about one model" in _up("--models", str(tmp_path), TFLEET_MODEL="x").output
+
+
 def test_every_option_of_a_worker_is_one_of_the_fleet() -> None:
     names = {option: {each.name for each in _loaded(option).params} for option in ("worker", "up")}
     # Each worker has a port of its own, and the address that it is found at.

@@ -10,7 +10,16 @@ from click.testing import CliRunner
 
 from tfleet.contract.address import Address
 from tfleet.deploy.local.command import arguments_for
-from tfleet.deploy.local.plan import PROGRAM, FleetPlan, ProxyPlan, SharedOptions, WorkersPlan
+from tfleet.deploy.local.plan import (
+    PROGRAM,
+    FleetPlan,
+    ProxyPlan,
+    RepositoryPlan,
+    SharedOptions,
+    WorkersPlan,
+    worker_cpus,
+)
+from tfleet.deploy.local.repository.source import FolderSource
 from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.settings import Mode
@@ -59,6 +68,18 @@ def test_each_worker_has_a_port_of_its_own() -> None:
     specs = FLEET.worker_specs()
     assert [spec.name for spec in specs] == ["worker-1", "worker-2"]
     assert {" ".join(spec.argv) for spec in specs} == {f"tfleet worker --host 127.0.0.1 --port 0 {SHARED}"}
+
+
+def test_a_repositorys_workers_are_told_their_model() -> None:
+    fleet = replace(
+        FLEET, workers=WorkersPlan(2, ("--trust",)), repository=RepositoryPlan(FolderSource(Path("models")))
+    )
+    assert fleet.worker_specs() == ()
+    spec = fleet.worker_spec("cats/1-1", "--model", "models/cats/1", "--model-name", "cats")
+    start = "tfleet worker --host 127.0.0.1 --port 0 --model models/cats/1 --model-name cats --trust"
+    assert (spec.name, " ".join(spec.argv)) == ("cats/1-1", f"{start} {SHARED}")
+    assert "TFLEET_CPUS" not in fleet.child_environ({}, 2), "how many workers share them is not known yet"
+    assert worker_cpus(8, 3) == {"TFLEET_CPUS": "2"}
 
 
 def test_each_process_gets_its_own_options() -> None:

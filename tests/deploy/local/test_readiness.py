@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tests.support.canned_server import nobody
 from tfleet.contract.address import Address
-from tfleet.deploy.local.readiness import NOBODY, ReadyWorkers, ready_workers
+from tfleet.deploy.local.readiness import ReadyWorker, ready_workers
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -51,13 +51,15 @@ def _answer(text: str, status: int = 200) -> Handler:
 )
 async def test_only_ready_workers_of_a_good_answer_count(text: str, status: int, expected: int) -> None:
     async with _proxy(_answer(text, status)) as proxy, aiohttp.ClientSession() as session:
-        assert (await ready_workers(session, proxy)).number == expected
+        assert len(await ready_workers(session, proxy)) == expected
 
 
-async def test_the_first_ready_worker_says_what_is_served() -> None:
-    rows = '[{"state": "starting", "kind": "image"}, {"state": "ready", "model": "iris", "kind": "table"}]'
+async def test_a_ready_worker_says_where_it_is_and_what_it_serves() -> None:
+    ready = '{"state": "ready", "address": "[::1]:81", "model": "iris", "version": "2", "kind": "table"}'
+    rows = f'[{{"state": "starting", "kind": "image"}}, {ready}, {{"state": "ready", "address": 7}}]'
     async with _proxy(_answer(f'{{"workers": {rows}}}')) as proxy, aiohttp.ClientSession() as session:
-        assert await ready_workers(session, proxy) == ReadyWorkers(1, "iris", "table")
+        found = await ready_workers(session, proxy)
+    assert found == (ReadyWorker(81, "iris", "2", "table"), ReadyWorker(0))
 
 
 async def test_the_table_is_not_asked_for_before_the_proxy_is_ready() -> None:
@@ -65,10 +67,10 @@ async def test_the_table_is_not_asked_for_before_the_proxy_is_ready() -> None:
         pytest.fail("asked")
 
     async with _proxy(unexpected, readyz=503) as proxy, aiohttp.ClientSession() as session:
-        assert await ready_workers(session, proxy) == NOBODY
+        assert await ready_workers(session, proxy) == ()
 
 
 async def test_a_proxy_that_is_not_there_has_no_workers() -> None:
     proxy = nobody()
     async with aiohttp.ClientSession() as session:
-        assert await ready_workers(session, proxy) == NOBODY
+        assert await ready_workers(session, proxy) == ()

@@ -111,3 +111,26 @@ async def test_a_stop_while_waiting_starts_nothing_more(
 
 def supervised(spec: ChildSpec, console: Console) -> SupervisedProcess:
     return SupervisedProcess(spec, ProcessMessages(spec.name, console))
+
+
+async def test_a_stage_may_start_and_end_processes_itself(
+    console: Console, recorded: RecordedTerminal, python: Callable[..., ChildSpec]
+) -> None:
+    processes: list[SupervisedProcess] = []
+
+    async def keep(stop_asked: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            for name in ("old", "new"):
+                processes.append(supervised(python(DRAINS, name), console))
+                group.create_task(processes[-1].run())
+                await recorded.until(f"{name} | ready")
+            await processes.pop(0).stop(10)
+            await stop_asked.wait()
+
+    supervisor = Supervisor([Stage(processes, keep=keep)], stop_timeout_s=10)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(supervisor.run())
+        await recorded.until("old | drained")
+        assert "new | drained" not in recorded.getvalue()
+        supervisor.stop()
+    assert recorded.getvalue().count("| drained") == 2

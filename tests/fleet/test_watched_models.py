@@ -1,0 +1,144 @@
+"""`tfleet up --models`: a folder of models and versions that changes while the fleet serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.support.pictures import picture
+from tests.support.steady_load import SteadyLoad
+from tests.support.tfleet_up import ROOT, Up, up
+from tests.support.waiting import eventually, eventually_sync
+
+RATE = 50.0
+_START_S = 60.0
+_POLL_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def models(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `colours/1`."""
+    folder = tmp_path_factory.mktemp("repository")
+    shutil.copytree(model, folder / "colours" / "1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fleet(models: Path) -> Iterator[Up]:
+    with up(workers=1, models=models) as running:
+        yield running
+
+
+def next_version(models: Path) -> Path:
+    """The folder of a version of `colours` that is not there yet."""
+    return models / "colours" / str(1 + max(int(each.name) for each in (models / "colours").iterdir()))
+
+
+def copy_slowly(source: Path, target: Path) -> float:
+    """Copy files piece by piece over more than two polls; the longest time without a change in seconds."""
+    target.mkdir()
+    longest_s, last_s = 0.0, time.monotonic()
+    for file in sorted(source.iterdir()):
+        content = file.read_bytes()
+        size = len(content) // 4 + 1
+        with (target / file.name).open("wb", buffering=0) as out:
+            for start in range(0, len(content), size):
+                time.sleep(0.2)  # copying takes its time: that is what is tested
+                out.write(content[start : start + size])
+                now_s = time.monotonic()
+                longest_s, last_s = max(longest_s, now_s - last_s), now_s
+    return longest_s
+
+
+def served(fleet: Up) -> list[str]:
+    """What is served, by the proxy's table."""
+    return [f"{row['model']}/{row['version']}" for row in fleet.workers() if row["state"] == "ready"]
+
+
+def the_only(fleet: Up) -> dict[str, Any]:
+    """The row of the only worker, once it is the only one that is ready."""
+
+    def ready() -> list[dict[str, Any]]:
+        return [row for row in fleet.workers() if row["state"] == "ready"]
+
+    (row,) = eventually_sync(ready, wanted=lambda rows: len(rows) == 1, timeout_s=_START_S)
+    return row
+
+
+def served_by(fleet: Up, name: str) -> None:
+    eventually_sync(lambda: served(fleet), wanted=lambda found: found == [name], timeout_s=_START_S)
+
+
+def answering(fleet: Up) -> str:
+    """The model that answers one request."""
+    answer = requests.post(fleet.url, data=picture("red"), timeout=10)
+    assert answer.status_code == 200
+    return answer.headers["X-Model"]
+
+
+async def test_a_new_version_takes_over_and_no_request_fails(fleet: Up, models: Path, model: Path) -> None:
+    new = next_version(models)
+    name = f"colours/{new.name}"
+    async with SteadyLoad(fleet.url, rate=RATE) as load:
+        await load.sent(50)
+        longest_s = await asyncio.to_thread(copy_slowly, model, new)
+        assert f"{name} is complete" not in fleet.said or longest_s > _POLL_S / 2, "before it was whole"
+
+        async def left() -> list[str]:
+            return await asyncio.to_thread(served, fleet)
+
+        await eventually(left, wanted=lambda found: found == [name], timeout_s=_START_S)
+        await load.sent(load.tally.sent + 50)
+    assert load.tally.faultless, load.tally
+    assert {answering(fleet) for _ in range(10)} == {name}
+    assert f"{name} can't be used" not in fleet.said
+
+
+def test_a_broken_version_changes_nothing_until_it_is_fixed(fleet: Up, models: Path, model: Path) -> None:
+    before = "{model}/{version}".format(**the_only(fleet))
+    new = next_version(models)
+    new.mkdir()
+    (new / "graph.pb").write_bytes((model / "graph.pb").read_bytes()[:100])
+    eventually_sync(lambda: f"colours/{new.name} can't be used: {new}/graph.pb: is cut off" in fleet.said)
+    assert f"{before} serves on; it is tried again when its files change" in fleet.said
+    assert answering(fleet) == before
+    shutil.copytree(model, new, dirs_exist_ok=True)
+    served_by(fleet, f"colours/{new.name}")
+    assert answering(fleet) == f"colours/{new.name}"
+
+
+def test_a_killed_worker_of_a_watched_model_comes_back(fleet: Up) -> None:
+    before = the_only(fleet)
+    # Others may still be draining.
+    (pid,) = eventually_sync(lambda: fleet.pids("worker"), wanted=lambda pids: len(pids) == 1)
+    os.kill(pid, signal.SIGKILL)
+    name = f"{before['model']}/{before['version']}"
+    again = rf"{name}-\d+ ended \(SIGKILL\): starting it again"
+    eventually_sync(lambda: re.search(again, fleet.said))
+    # Nobody has asked the one that was killed, so it may count as ready for a while.
+    ids = {before["id"]}
+    eventually_sync(
+        lambda: {row["id"] for row in fleet.workers() if row["state"] == "ready"} - ids, timeout_s=_START_S
+    )
+    eventually_sync(lambda: requests.post(fleet.url, data=picture("red"), timeout=10).ok)
+    assert answering(fleet) == name
+
+
+def test_another_model_comes_and_goes(fleet: Up, models: Path) -> None:
+    before = "{model}/{version}".format(**the_only(fleet))
+    shutil.copytree(ROOT / "worker" / "models" / "iris", models / "iris")
+    wanted = sorted([before, "iris/1"])
+    eventually_sync(lambda: sorted(served(fleet)), wanted=lambda found: found == wanted, timeout_s=_START_S)
+    shutil.rmtree(models / "iris")
+    served_by(fleet, before)
+    assert "iris/1 drains: its folder has gone" in fleet.said
