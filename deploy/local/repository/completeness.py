@@ -29,13 +29,14 @@ def lasting_problems(before: Poll, now: Poll) -> tuple[str, ...]:
 
 def _found(model: str, before: ModelFiles | None, now: ModelFiles | None) -> FoundModel:
     was, has = ({} if files is None else files.versions for files in (before, now))
-    policy = next(files.policy for files in (now, before) if files is not None)
+    latest = next(files for files in (now, before) if files is not None)
     return FoundModel(
         {
             version: _release(model, version, was.get(version), has.get(version))
             for version in sorted(was.keys() | has.keys())
         },
-        policy,
+        latest.policy,
+        latest.labels,
     )
 
 

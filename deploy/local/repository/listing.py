@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Final
 
 from tfleet.contract.identifiers import escaped, is_label
+from tfleet.deploy.local.repository.text_format import TextFormatError, read_text
+from tfleet.deploy.local.repository.triton_config import CONFIG, TritonConfig, read_triton_config
 from tfleet.deploy.local.repository.values import (
     ModelFiles,
     Poll,
@@ -73,11 +75,18 @@ def list_models(folder: Path, policy: VersionPolicy) -> Poll:
 
 
 def list_model(folder: Path, policy: VersionPolicy) -> tuple[ModelFiles, list[str]]:
-    """Look at one model's folder; the lines are about what of it is not served."""
+    """Look at one model's folder; the lines are about what of it is not served.
+
+    A config.pbtxt in it may have another policy, and name the model's file or folder in each version.
+    """
     try:
         entries = _entries(folder)
+        config = _triton_config(folder)
     except OSError as error:
         return ModelFiles({}, policy), [f"{folder}: cannot be read: {error.strerror or error}"]
+    except TextFormatError as error:
+        return ModelFiles({}, policy), [f"{folder / CONFIG}: {error}"]
+    policy = config.policy or policy
     found = sorted(filter(_is_version, entries), key=lambda each: version_rank(each.name), reverse=True)
     problems, versions = [], {}
     if len(found) > MAX_VERSIONS:
@@ -86,12 +95,20 @@ def list_model(folder: Path, policy: VersionPolicy) -> tuple[ModelFiles, list[st
         problems.append(f"{folder}: has no version folder, such as {folder / '1'}")
     for each in found[:MAX_VERSIONS]:
         try:
-            versions[each.name] = VersionFiles(each, *_stamps(each))
+            versions[each.name] = VersionFiles(each / config.filename, *_stamps(each))
         except TooManyFilesError:
             problems.append(f"{each}: has more than {MAX_FILES:,} files: it is not served")
         except OSError as error:
             problems.append(f"{each}: cannot be read: {error.strerror or error}")
     return ModelFiles(versions, policy), problems
+
+
+def _triton_config(folder: Path) -> TritonConfig:
+    """What Triton's file in a model's folder says. Raises OSError and TextFormatError."""
+    try:
+        return read_triton_config(read_text(folder / CONFIG), folder.name)
+    except FileNotFoundError:
+        return TritonConfig(policy=None, filename="")
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from tfleet.deploy.errors import CommandRefusedError
 from tfleet.deploy.local.plan import RepositoryPlan
-from tfleet.deploy.local.repository.source import FolderSource
+from tfleet.deploy.local.repository.source import ConfigSource, FolderSource, ModelSource
 from tfleet.deploy.local.repository.values import RepositoryError
 from tfleet.worker.model.graph_options import GraphOptions
 
@@ -46,7 +46,11 @@ class RepositoryOptions:
             )
         if given := _given(ctx, {"workers"}):
             raise click.UsageError(f"{given[0]}: with --models, set --workers-per-model")
-        source = FolderSource(self.models, self.keep)
+        source: ModelSource = FolderSource(self.models, self.keep)
+        if self.models.is_file():
+            if _given(ctx, {"keep"}):
+                raise click.UsageError("--keep is for a folder: the file says which versions are served")
+            source = ConfigSource(self.models)
         try:
             source.poll()
         except RepositoryError as error:
@@ -60,9 +64,9 @@ def repository_options(command: _F) -> _F:
         click.option(
             "--models",
             type=click.Path(path_type=Path),
-            metavar="DIR",
+            metavar="DIR|FILE",
             help="Serve every model NAME/VERSION in this folder, and watch it: a new version starts beside "
-            "the old one and takes over when it is ready.",
+            "the old one and takes over when it is ready. Or those of TensorFlow Serving's models.config.",
         ),
         click.option(
             "--workers-per-model",

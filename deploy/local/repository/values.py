@@ -17,7 +17,7 @@ class Release:
     model: str
     version: str
     stamp: str
-    path: Path = field(compare=False)
+    path: Path
 
     def __str__(self) -> str:
         return f"{self.model}/{self.version}"
@@ -49,10 +49,11 @@ class VersionFiles:
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """One poll's look at a model's folder."""
+    """One poll's look at a model's folder. `labels` are the versions of its labels in a models.config."""
 
     versions: Mapping[str, VersionFiles]
     policy: VersionPolicy = VersionPolicy()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class FoundModel:
 
     versions: Mapping[str, Release | None]
     policy: VersionPolicy = VersionPolicy()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class RepositoryError(Exception):

@@ -44,6 +44,12 @@ class PlannedVersions(Protocol):
     def of(self, model: str) -> Collection[str]:
         """The versions that the model's plan names."""
 
+    async def assign(self, model: str, labels: Mapping[str, str], served: Collection[str]) -> str:
+        """Write labels into the model's plan, of which the versions `served` are ready.
+
+        What keeps them from it, in one line; empty if nothing does.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class WatchRules:
@@ -86,6 +92,7 @@ class RepositoryWatcher:
         self._groups: list[WorkerGroup] = []
         self._unusable: dict[Release, str] = {}
         self._said: set[str] = set()
+        self._label_problems: list[str] = []
         self._looked_s = -math.inf
 
     def __repr__(self) -> str:
@@ -99,6 +106,7 @@ class RepositoryWatcher:
                 await self._count_ready()
                 if not stop_asked.is_set():
                     self._act(tasks)
+                    await self._assign_labels()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._rules.poll_s):
                         await stop_asked.wait()
@@ -107,7 +115,8 @@ class RepositoryWatcher:
         try:
             now = await asyncio.to_thread(self._source.poll)
         except RepositoryError as error:
-            self._say_once([str(error)])
+            # What was said before is still so, as far as anybody knows.
+            self._say_once([*self._said, str(error)])
             return
         before, self._before = self._before, now
         if before is None:
@@ -115,7 +124,7 @@ class RepositoryWatcher:
         self._found = found_models(before, now)
         problems = lasting_problems(before, now)
         nothing = () if self._found else (messages.nothing_yet(self._source.path),)
-        self._say_once([*problems, *nothing])
+        self._say_once([*problems, *nothing, *self._label_problems])
         self._forget_unusable()
 
     def _forget_unusable(self) -> None:
@@ -224,6 +233,14 @@ class RepositoryWatcher:
             left = len(group.processes) - len(failed)
             self._say(messages.worker_lost(group.release, process.final_reason, left))
         group.lost = len(failed)
+
+    async def _assign_labels(self) -> None:
+        lines = []
+        for name, model in self._found.items():
+            if model.labels:
+                served = [group.release.version for group in self._live(name) if group.complete]
+                lines.append(await self._planned.assign(name, model.labels, served))
+        self._label_problems = [line for line in lines if line]
 
     def _may_start(self) -> bool:
         """Whether another release may start now: each takes a CPU for seconds until it is ready."""

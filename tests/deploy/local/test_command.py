@@ -93,6 +93,8 @@ def test_a_models_files_are_checked_first(tmp_path: Path, arguments: tuple[str, 
         (("--models", "here", "--labels", "x"), "--labels is about one model"),
         (("--models", "here", "--workers", "3"), "--workers: with --models, set --workers-per-model"),
         (("--keep", "1"), "--keep is for --models"),
+        (("--models", "a.config", "--keep", "1"), "--keep is for a folder: the file says which versions"),
+        (("--models", "a.config"), "--models a.config: line 1: models.config has no field 'x'"),
         (("--workers-per-model", "1"), "--workers-per-model is for --models"),
         (("--models", "nowhere"), "--models nowhere: cannot be read: No such file or directory"),
     ],
@@ -101,6 +103,7 @@ def test_models_are_one_way_to_say_what_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], reason: str
 ) -> None:
     (tmp_path / "here").mkdir()
+    (tmp_path / "a.config").write_text("x: 1")
     monkeypatch.chdir(tmp_path)
     result = _up(*arguments)
     assert f"Error: {reason}" in result.output

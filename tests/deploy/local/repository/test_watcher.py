@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import pytest
 from tests.deploy.recorded_terminal import RecordedTerminal
 from tests.support.waiting import eventually
 from tfleet.deploy.local.readiness import ReadyWorker
-from tfleet.deploy.local.repository.source import FolderSource
+from tfleet.deploy.local.repository.source import ConfigSource, FolderSource, ModelSource
 from tfleet.deploy.local.repository.values import Release
 from tfleet.deploy.local.repository.watcher import RepositoryWatcher, WatchRules
 from tfleet.deploy.local.terminal import Console, ProcessMessages
@@ -54,22 +54,32 @@ class Plans:
     def __init__(self, known: bool = True, **versions: str) -> None:
         self.known = known
         self.versions = versions
+        self.assigned: dict[str, tuple[Mapping[str, str], Collection[str]]] = {}
 
     def of(self, model: str) -> Collection[str]:
         return self.versions.get(model, "").split()
+
+    async def assign(self, model: str, labels: Mapping[str, str], served: Collection[str]) -> str:
+        self.assigned[model] = labels, served
+        return f"{model} is not allowed" if "refused" in labels else ""
+
+    async def labels_of_cats(self) -> tuple[Mapping[str, str], list[str]]:
+        """The last labels to assign, and the versions that were ready."""
+        labels, served = self.assigned["cats"]
+        return labels, sorted(served)
 
 
 class Repository:
     """A folder of models that a watcher watches."""
 
-    def __init__(self, folder: Path, terminal: RecordedTerminal, plans: Plans) -> None:
-        self.folder = folder
+    def __init__(self, source: ModelSource, terminal: RecordedTerminal, plans: Plans) -> None:
+        self.folder = source.path
         self.terminal = terminal
         self.plans = plans
         self.stop = asyncio.Event()
         self._console = Console(out=terminal, err=terminal)
         self.watcher = RepositoryWatcher(
-            FolderSource(folder),
+            source,
             WatchRules(workers=2, most_starting=4, stop_timeout_s=20, poll_s=0.05),
             plans,
             spawn=self._spawn,
@@ -116,9 +126,10 @@ class Repository:
 
 @asynccontextmanager
 async def watched(
-    folder: Path, terminal: RecordedTerminal, plans: Plans | None = None
+    folder: Path, terminal: RecordedTerminal, plans: Plans | None = None, source: ModelSource | None = None
 ) -> AsyncIterator[Repository]:
-    repository = Repository(folder, terminal, plans or Plans())
+    repository = Repository(source or FolderSource(folder), terminal, plans or Plans())
+    repository.folder = folder
     async with asyncio.TaskGroup() as group:
         group.create_task(repository.watcher.keep(repository.stop))
         try:
@@ -292,3 +303,30 @@ async def test_nothing_drains_before_the_plans_are_known(tmp_path: Path, recorde
         plans.known = True
         await repository.until(v2=2)
     assert recorded.getvalue().count("cats/1 stays") == 1
+
+
+async def test_a_models_config_says_which_versions_run(tmp_path: Path, recorded: RecordedTerminal) -> None:
+    config, plans = tmp_path / "models.config", Plans()
+
+    def write(policy: str, label: str) -> None:
+        labels = f'version_labels {{ key: "{label}" value: 1 }}'
+        config.write_text(
+            f'model_config_list {{ config {{ name: "cats" base_path: "cats" {labels} '
+            f"model_version_policy {{ {policy} }} }} }}"
+        )
+
+    write("specific { versions: [1, 2] }", "prod")
+    async with watched(tmp_path, recorded, plans, ConfigSource(config)) as repository:
+        for version in ("1", "2", "3"):
+            repository.write(f"cats/{version}")
+        await repository.until(v1=2, v2=2)
+        await recorded.until("is ready: 2 workers", times=2)
+        write("latest { num_versions: 1 }", "refused")
+        await repository.until(v3=2)
+        config.write_text("model_config_list { config { ")
+        await recorded.until(f"{config}: line 1: expected the name of a field or '}}', found the end")
+        write("all { }", "prod")
+        await repository.until(v1=2, v2=2, v3=2)
+        await recorded.until("cats/1 is ready", times=2)
+        await eventually(plans.labels_of_cats, wanted=lambda found: found == ({"prod": "1"}, ["1", "2", "3"]))
+    assert recorded.getvalue().count("cats is not allowed") == 1
