@@ -55,9 +55,9 @@ check: $(DEV) ## ruff, mypy --strict and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Six at a time, for most of them wait for sockets.
+# Four at a time: most of them wait for sockets, but each process takes four seconds to import and collect them.
 quick: $(DEV) ## The tests that start no processes and load no TensorFlow (about a minute)
-	$(BIN)/python -m pytest -n 6 -m 'not fleet and not process and not clone and not compose' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 -m 'not fleet and not process and not clone and not compose' $(PYTEST_ARGS)
 
 bench: $(BENCH) ## Measure a worker, its peers and TensorFlow itself (ten minutes): make bench ARGS='--help'
 	$(BIN)/python -m benchmarks.worker $(ARGS)
