@@ -173,3 +173,17 @@ def test_a_token_unknown_to_consul_is_reported(consul: SecuredConsul) -> None:
         ConsulAgent(consul.http, "tfleet", ttl_s=60, access=unknown).register(LISTED)
     with pytest.raises(RegistryRefusedError, match="does not know the token: check CONSUL_HTTP_TOKEN"):
         of("tfleet", consul.http, unknown)
+
+
+def test_a_token_that_may_read_no_plans_is_told_so(consul: SecuredConsul) -> None:
+    blind = Access(consul.token('service "tfleet" { policy = "read" }'))
+
+    async def read() -> None:
+        store = ConsulKeyValues(consul.http, wait_s=1, access=blind)
+        try:
+            await store.below(service_prefix("nobody"), 0, 1)
+        finally:
+            await store.close()
+
+    with pytest.raises(RegistryRefusedError, match="to a token with key:read for tfleet/nobody/"):
+        asyncio.run(read())
