@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.models.golden_folder import golden_folder
 from tests.support.consul_agent import consul_agent
 from tests.support.fleet_processes import Fleet
 from tests.support.forked_workers import forked_workers
@@ -29,6 +30,11 @@ def quick_workers() -> Iterator[None]:
 def model(quick_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small one, that answers with the colours of an image."""
     return Fleet.forked_workers.write_model(tmp_path_factory.mktemp("models") / "colours" / "1")
+
+
+@pytest.fixture(scope="session")
+def golden_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return golden_folder(tmp_path_factory)
 
 
 @pytest.fixture(scope="module", params=["embedded", "consul"])

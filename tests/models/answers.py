@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from base64 import b64decode
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tests.models.bodies import ARROW, JSON, NPY, NPZ, Tensors
+from tests.models.bodies import ARROW, CSV, JSON, NPY, NPZ, Tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,17 @@ def read_golden(path: Path) -> Golden:
         inputs = {key[3:]: arrays[key] for key in arrays if key.startswith("in:")}
         outputs = {key[4:]: arrays[key] for key in arrays if key.startswith("out:")}
     return Golden(path.stem.partition("@")[2], inputs, outputs)
+
+
+def answer_types(golden: Golden, *, rows: bool) -> tuple[str, ...]:
+    """The forms beside JSON that can hold the outputs."""
+    outputs = golden.outputs.values()
+    types = [ARROW] if rows else []
+    if rows and all(np.ndim(array) <= 2 for array in outputs):
+        types.append(CSV)
+    if all(array.dtype.kind != "O" for array in outputs):
+        types += [NPZ, NPY] if len(outputs) == 1 else [NPZ]
+    return tuple(types)
 
 
 def one_row(outputs: Tensors, number: int) -> dict[str, Any]:
@@ -61,10 +73,12 @@ def read_answer(body: bytes, media_type: str, expected: Tensors) -> dict[str, An
         document = json.loads(body)
         assert document.keys() == {"success", "outputs"}
         assert document["success"] is True
-        return {name: _array(value) for name, value in document["outputs"].items()}
+        return {name: as_array(value) for name, value in document["outputs"].items()}
     if media_type == ARROW:
         table = pa.ipc.open_stream(body).read_all()
-        return {name: _array(table[name].to_pylist()) for name in table.column_names}
+        return {name: as_array(table[name].to_pylist()) for name in table.column_names}
+    if media_type == CSV:
+        return _columns(list(csv.reader(io.StringIO(body.decode()))), expected)
     if media_type == NPZ:
         with np.load(io.BytesIO(body)) as arrays:
             return dict(arrays)
@@ -73,8 +87,25 @@ def read_answer(body: bytes, media_type: str, expected: Tensors) -> dict[str, An
     return {name: np.load(io.BytesIO(body))}
 
 
-def _array(value: Any) -> Any:
-    """An array of the lists of JSON or Arrow. NumPy's own strings would lose zero bytes at the end."""
+def _columns(lines: list[list[str]], expected: Tensors) -> dict[str, Any]:
+    """Outputs of lines under a header. An output p with several values in a row has columns p[0], p[1], ...;
+    with one value, in a list or not, it has a column p.
+    """
+    header, *rows = lines
+    columns: dict[str, list[list[Any]]] = {}
+    for heading, column in zip(header, zip(*rows, strict=True), strict=True):
+        name = heading.partition("[")[0]
+        text = name in expected and expected[name].dtype.kind == "O"
+        columns.setdefault(name, []).append([cell.encode() if text else json.loads(cell) for cell in column])
+    found = {
+        name: as_array([list(row) for row in zip(*parts, strict=True)]) for name, parts in columns.items()
+    }
+    flat = {name for name in header if np.ndim(expected.get(name, [[]])) == 1}
+    return {name: array[:, 0] if name in flat else array for name, array in found.items()}
+
+
+def as_array(value: Any) -> Any:
+    """An array of a value of JSON or Arrow. NumPy's own strings would lose zero bytes at the end."""
     value = _with_bytes(value)
     leaf = value
     while isinstance(leaf, list) and leaf:

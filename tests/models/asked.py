@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from tests.models.answers import Golden, check, one_row, read_answer
-from tests.models.bodies import ARROW, JSON, NPZ, Request, bodies, single_rows
+from tests.models.answers import Golden, answer_types, check, one_row, read_answer
+from tests.models.bodies import JSON, Request, bodies, single_rows
 from tfleet.worker.api.protocols.native import decode, decode_query, encode
 from tfleet.worker.inference.open_model import load_model
 from tfleet.worker.inference.rows import has_rows
@@ -60,14 +60,6 @@ def check_all_forms(model: LoadedModel, golden: Golden, columns: tuple[str, ...]
         check(ask(model, golden, request, columns, accept), golden.outputs, f"{request.form} to {accept}")
     if rows:
         _check_single_rows(model, golden, columns)
-
-
-def answer_types(golden: Golden, *, rows: bool) -> tuple[str, ...]:
-    """The forms beside JSON that can hold the outputs."""
-    row_types = (ARROW,) if rows else ()
-    return (
-        row_types if any(array.dtype.kind == "O" for array in golden.outputs.values()) else (*row_types, NPZ)
-    )
 
 
 def _check_single_rows(model: LoadedModel, golden: Golden, columns: tuple[str, ...]) -> None:

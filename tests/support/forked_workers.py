@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -56,10 +56,13 @@ class ForkedWorkers:
             return answer
 
     @contextlib.contextmanager
-    def worker(self, *options: str) -> Iterator[Worker]:
-        """A worker that is starting; killed with the block if it has not ended by itself."""
+    def worker(self, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[Worker]:
+        """A worker that is starting; killed with the block if it has not ended by itself. `environment` is
+        what it has beside that of a user.
+        """
         with tempfile.NamedTemporaryFile(prefix="tfleet-worker-") as log:
-            process = ForkedProcess(self, ["worker", "--log-format", "json", *options], log.name)
+            arguments = ["worker", "--log-format", "json", *options]
+            process = ForkedProcess(self, arguments, log.name, environment or {})
             try:
                 # It has what tests use of a Popen.
                 yield Worker(cast("subprocess.Popen[bytes]", process), Path(log.name))
@@ -72,10 +75,12 @@ class ForkedWorkers:
 class ForkedProcess:
     """A child of the forked_workers's, used like a subprocess.Popen."""
 
-    def __init__(self, forked_workers: ForkedWorkers, arguments: list[str], log: str) -> None:
+    def __init__(
+        self, forked_workers: ForkedWorkers, arguments: list[str], log: str, environment: Mapping[str, str]
+    ) -> None:
         self.returncode: int | None = None
         self._nursery = forked_workers
-        pid = forked_workers.order(fork=arguments, log=log)
+        pid = forked_workers.order(fork=arguments, log=log, environment=dict(environment))
         assert pid
         self.pid = pid
 
@@ -137,7 +142,7 @@ def main() -> None:
         for line in sys.stdin:
             order = json.loads(line)
             if "fork" in order:
-                answer: int | None = _fork(partial(_work, order["fork"], order["log"]))
+                answer: int | None = _fork(partial(_work, order["fork"], order["log"], order["environment"]))
                 children.add(cast(int, answer))
             elif "model" in order:
                 writer = _fork(partial(_write, order["model"], order["writer"]))
@@ -168,7 +173,8 @@ def _fork(work: Callable[[], None]) -> int:
         os._exit(code if isinstance(code, int) else 1)  # what follows in this program is not the child's
 
 
-def _work(arguments: list[str], log: str) -> None:
+def _work(arguments: list[str], log: str, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     output = os.open(log, os.O_WRONLY | os.O_APPEND)

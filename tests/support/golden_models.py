@@ -1,10 +1,9 @@
 """Makes seeded models, and what they answer: `python -m tests.support.golden_models DIR`.
 
 A model NAME is DIR/NAME/1 (a SavedModel, as Keras or TensorFlow itself exports it) and, where the format can
-hold it, DIR/NAME.keras and DIR/NAME.h5. DIR/NAME.keras.saved and DIR/NAME.h5.saved are their conversions. An
-answer is DIR/NAME@SIGNATURE.npz: inputs as `in:NAME`, and what Keras or Python computes as `out:NAME`.
-Nothing is trained. A few more files are there to be refused. One process makes all, since Keras takes seconds
-to import.
+hold it, DIR/NAME.keras and DIR/NAME.h5, converted as `converted_models.py` says. An answer is
+DIR/NAME@SIGNATURE.npz: inputs as `in:NAME`, and what Keras or Python computes as `out:NAME`. Nothing is
+trained. A few more files are there to be refused. One process makes all, since Keras takes seconds to import.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from tests.support import keras_models
+from tests.support.converted_models import convert_all
 
 Values = Mapping[str, Any]
 Made = tuple[Any, Values, tuple[str, ...]]
@@ -232,7 +231,6 @@ def from_keras(folder: Path, name: str, made: Made) -> None:
     model.export(folder / name / "1", verbose=False)
     for form in formats:
         model.save(folder / f"{name}.{form}")
-        keras_models.convert(folder / f"{name}.{form}")
     tensors = [keras.ops.convert_to_tensor(values[tensor.name]) for tensor in model.inputs]
     found = model(tensors if len(tensors) > 1 else tensors[0], training=False)
     outputs = found if isinstance(found, dict) else {model.output_names[0]: found}
@@ -252,6 +250,7 @@ def main(folder: Path) -> None:
     several(folder)
     no_signature(folder)
     refused(folder)
+    convert_all(folder)
 
 
 if __name__ == "__main__":

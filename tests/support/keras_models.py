@@ -24,8 +24,8 @@ import numpy as np
 from keras import layers
 
 from tfleet.worker.model.keras import export
-from tfleet.worker.model.keras.convert import make_job
-from tfleet.worker.model.keras.file import read_keras_file
+from tfleet.worker.model.keras.convert import Conversion, make_job
+from tfleet.worker.model.keras.file import KerasFile, read_keras_file
 
 Values = Mapping[str, Any]
 RNG = np.random.default_rng(1)
@@ -257,14 +257,20 @@ def write(folder: Path, name: str, model: Any, values: Values, *forms: str) -> N
 
 
 def convert(path: Path) -> None:
-    work = path.with_name(f"{path.name}.work")
+    convert_here(read_keras_file(path), path.with_name(f"{path.name}.saved"), trust=False)
+
+
+def convert_here(file: KerasFile, target: Path, *, trust: bool, **_: object) -> Conversion:
+    """What the converting process does, in this one, which has Keras."""
+    work = target.with_name(f"{target.name}.work")
     (work / "scratch").mkdir(parents=True)
-    job = make_job(read_keras_file(path), work, trust=False)
+    job = make_job(file, work, trust=trust)
     model = export.load(job)
     export.save(model, job)
     if not export.compare(model, job):
-        raise AssertionError(f"{path}: no made-up input fits")
-    job.target.rename(path.with_name(f"{path.name}.saved"))
+        raise AssertionError(f"{file.path}: no made-up input fits")
+    job.target.rename(target)
+    return Conversion(target, seconds=0, compared=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 REQUIREMENTS: Final = Path(__file__).parents[1] / "models" / "packages.txt"
 _PARTS: Final[Mapping[str, str]] = {
     "basic_pitch": "basic_pitch/saved_models/icassp_2022/nmp/",
@@ -51,6 +53,22 @@ def model_packages() -> Path:
             Path(work, "unpacked").rename(folder)
     assert folder.is_dir()
     return folder
+
+
+def required_packages() -> Path:
+    """The same for a test. Where they cannot be downloaded it is skipped, or fails if they are required."""
+    try:
+        return model_packages()
+    except CannotFetchError as error:
+        said = f"the packages of {REQUIREMENTS.name} cannot be downloaded: {error}"
+        if os.environ.get("MODEL_PACKAGES_REQUIRED") == "true":
+            pytest.fail(said)
+        pytest.skip(said)
+
+
+def audio_model(packages: Path) -> Path:
+    """The SavedModel of basic-pitch, which hears notes."""
+    return packages / "basic_pitch" / "basic_pitch" / "saved_models" / "icassp_2022" / "nmp"
 
 
 def _download(target: Path) -> None:

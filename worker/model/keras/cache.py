@@ -25,15 +25,15 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tfleet.worker.model.cache_folder import cache_folder
 from tfleet.worker.model.errors import ModelError
-from tfleet.worker.model.keras.convert import convert
+from tfleet.worker.model.keras.convert import Conversion, convert
 from tfleet.worker.model.keras.file import (
     KerasFile,
     check_code,
@@ -53,6 +53,9 @@ _RECORD: Final = "conversion.json"
 _TEMPORARY: Final = ".converting-"
 _TENSORFLOWS: Final = ("tensorflow-cpu", "tensorflow", "tensorflow-intel")
 
+Convert: TypeAlias = Callable[..., Conversion]
+"""`convert`, or what takes the same arguments and makes the same folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
@@ -71,7 +74,7 @@ def as_saved_model(spec: ModelSpec, log: Any) -> ModelSpec:
     return replace(spec, path=folder, serving=replace(spec.serving, converted_from=spec.path))
 
 
-def converted(path: Path, *, trust: bool, log: Any) -> Path:
+def converted(path: Path, *, trust: bool, log: Any, convert: Convert = convert) -> Path:
     """The folder of the SavedModel that the Keras file `path` was converted to, now or before. Raises
     `ModelError`.
     """
@@ -88,14 +91,14 @@ def converted(path: Path, *, trust: bool, log: Any) -> Path:
         log.warning(
             "running code from a model file: --trust", model=str(path), code=list(map(str, file.code))
         )
-        return _convert_once(file, log, trust=True)
+        return _convert_once(file, log, convert, trust=True)
     try:
         _make(folder)
         with _locked(folder / f"lock-{digest[:2]}", log):
-            return _convert_into(file, digest, entry, log)
+            return _convert_into(file, digest, entry, log, convert)
     except OSError as error:
         log.warning("cannot cache the conversion", folder=str(folder), error=error.strerror or str(error))
-        return _convert_once(file, log, trust=False)
+        return _convert_once(file, log, convert, trust=False)
 
 
 def cached(path: Path) -> Path | None:
@@ -119,7 +122,7 @@ def superfluous(entries: list[CacheEntry], now_s: float) -> list[CacheEntry]:
     return removed
 
 
-def _convert_into(file: KerasFile, digest: str, entry: Path, log: Any) -> Path:
+def _convert_into(file: KerasFile, digest: str, entry: Path, log: Any, convert: Convert) -> Path:
     """Convert into the cache, with the lock held."""
     if _complete(entry):  # the process that had the lock before made it
         _touch(entry)
@@ -127,7 +130,7 @@ def _convert_into(file: KerasFile, digest: str, entry: Path, log: Any) -> Path:
     shutil.rmtree(entry, ignore_errors=True)  # a damaged one
     with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=entry.parent) as work:
         made = Path(work, "entry")
-        _convert_logged(file, made, log, trust=False)
+        _convert_logged(file, made, log, convert, trust=False)
         if _digest(file.path) != digest:
             raise ModelError(f"{file.path}: the file changed while it was read: start again")
         _record(made, file)
@@ -136,7 +139,7 @@ def _convert_into(file: KerasFile, digest: str, entry: Path, log: Any) -> Path:
     return entry
 
 
-def _convert_once(file: KerasFile, log: Any, *, trust: bool) -> Path:
+def _convert_once(file: KerasFile, log: Any, convert: Convert, *, trust: bool) -> Path:
     """Convert into a folder that goes when this process ends."""
     try:
         work = Path(tempfile.mkdtemp(prefix="tfleet-keras-"))
@@ -145,11 +148,11 @@ def _convert_once(file: KerasFile, log: Any, *, trust: bool) -> Path:
             f"{file.path}: there is no folder to write the converted model to: set XDG_CACHE_HOME ({error})"
         ) from error
     atexit.register(shutil.rmtree, work, ignore_errors=True)
-    _convert_logged(file, work / "saved_model", log, trust=trust)
+    _convert_logged(file, work / "saved_model", log, convert, trust=trust)
     return work / "saved_model"
 
 
-def _convert_logged(file: KerasFile, target: Path, log: Any, *, trust: bool) -> None:
+def _convert_logged(file: KerasFile, target: Path, log: Any, convert: Convert, *, trust: bool) -> None:
     model = str(file.path)
     log.info("converting keras model", model=model, keras=keras_version(), saved_by=file.version or "unknown")
     made = convert(
