@@ -295,7 +295,8 @@ def _refuse_by_names(folder: Path) -> None:
     # TensorFlow 2.21 as it is released can't write such a file ("The option `experimental_image_format` is
     # disabled in OSS."), nor does the loader of TensorFlow 1 or 2 read one ("SavedModel file does not exist
     # at: .../{saved_model.pbtxt|saved_model.pb}"). Its Python code makes the file's name, and never opens it;
-    # the module that puts chunks together is in no release.
+    # the module that puts chunks together is in no release. The C library (TF_LoadSessionFromSavedModel) says
+    # "Could not find SavedModel .pb or .pbtxt".
     if (folder / SAVED_MODEL_CHUNKS).is_file():
         raise ModelError(
             f"{folder}: is a SavedModel in chunks ({SAVED_MODEL_CHUNKS}), which TensorFlow's Python can't "
