@@ -1,7 +1,8 @@
 """Decides by the head of a request what becomes of it.
 
 - What may need the model (a POST to anything but `/drain`, and a GET of a `/predict`, whose query is the
-  input) waits in the queue for one of the threads: see image_request.py.
+  input) waits in the queue for one of the threads: see image_request.py. Small ones for a model that takes no
+  images need no thread: see direct.py.
 - All else is a page, which has threads of its own or is answered at once: see page_request.py. So an
   overloaded worker still passes its health checks, and an operator can inspect and drain it.
 - `OPTIONS *` asks about the server, not about the application, and is answered here.

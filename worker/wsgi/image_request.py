@@ -1,6 +1,7 @@
 """A request that may need the model, such as an image or a row of a table, from its head to its answer.
 
 - Its body is held in memory, whole, before the application sees it.
+- A small one may need neither a thread nor the application: see direct.py.
 - A body for which the queue has no room is refused when its head is there, or when it has grown too large. A
   client that asks first (`Expect: 100-continue`) is told so before it sends any of it.
 - Where a request is refused whose body is small and on its way, the body is thrown away first, so that the
