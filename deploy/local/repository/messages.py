@@ -31,6 +31,14 @@ def ready(release: Release, workers: int) -> str:
     return f"{release} is ready: {_workers(workers)}"
 
 
+def not_in_plan(release: Release) -> str:
+    """A release is ready, and its model's plan gives it no requests."""
+    model = release.model
+    return (
+        f"{release} gets no requests yet that name no version: {model} has a plan, which names other versions"
+    )
+
+
 def unusable(release: Release, reason: str, serving: Sequence[Release]) -> str:
     """A release can't be used; `serving` are the other ones of its model that run."""
     others = f"{', '.join(map(str, serving))} serves on; " if serving else ""

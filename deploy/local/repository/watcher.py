@@ -177,6 +177,9 @@ class RepositoryWatcher:
         if group.complete and not group.announced:
             group.announced = True
             self._say(messages.ready(group.release, len(group.processes)))
+            planned = self._planned.of(group.release.model)
+            if planned and group.release.version not in planned:
+                self._say(messages.not_in_plan(group.release))
 
     def _live(self, model: str) -> list[WorkerGroup]:
         return [each for each in self._groups if each.release.model == model and not each.draining]

@@ -288,6 +288,7 @@ async def test_a_version_that_the_plan_names_stays(tmp_path: Path, recorded: Rec
         for version in ("1", "2", "3"):
             repository.write(f"cats/{version}")
         await repository.until(v1=2, v3=2)
+        await recorded.until("cats/3 gets no requests yet that name no version: cats has a plan")
         plans.versions = {"cats": "3 2"}
         await repository.until(v2=2, v3=2)
 
