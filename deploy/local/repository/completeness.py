@@ -22,6 +22,13 @@ def found_models(before: Poll, now: Poll) -> Mapping[str, FoundModel]:
     }
 
 
+def is_another_folder(before: Poll, now: Poll) -> bool:
+    """Whether the repository is an empty folder in the place of one with models: a file system that is not
+    mounted, and no wish to end all models.
+    """
+    return bool(before.models) and not now.models and before.identity != now.identity
+
+
 def lasting_problems(before: Poll, now: Poll) -> tuple[str, ...]:
     """The problems that both polls have: others may be those of a copy that has just begun."""
     return tuple(line for line in now.problems if line in before.problems)

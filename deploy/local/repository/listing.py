@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -53,9 +53,15 @@ class TooManyFilesError(Exception):
 def list_models(folder: Path, policy: VersionPolicy) -> Poll:
     """Look at all models in a folder. Raises RepositoryError if it can't be read."""
     try:
-        entries = _entries(folder)
+        status = folder.stat()
+        found = _list_models(folder, policy)
     except OSError as error:
         raise RepositoryError(f"{folder}: cannot be read: {error.strerror or error}") from error
+    return replace(found, identity=(status.st_dev, status.st_ino))
+
+
+def _list_models(folder: Path, policy: VersionPolicy) -> Poll:
+    entries = _entries(folder)
     problems = [
         f"{each}: is not in a version folder: move it to {folder / each.stem}/1/"
         for each in entries
@@ -81,13 +87,14 @@ def list_model(folder: Path, policy: VersionPolicy) -> tuple[ModelFiles, list[st
     """
     try:
         entries = _entries(folder)
+        found = list(filter(_is_version, entries))
         config = _triton_config(folder)
     except OSError as error:
         return ModelFiles({}, policy), [f"{folder}: cannot be read: {error.strerror or error}"]
     except TextFormatError as error:
         return ModelFiles({}, policy), [f"{folder / CONFIG}: {error}"]
     policy = config.policy or policy
-    found = sorted(filter(_is_version, entries), key=lambda each: version_rank(each.name), reverse=True)
+    found.sort(key=lambda each: version_rank(each.name), reverse=True)
     problems, versions = [], {}
     if len(found) > MAX_VERSIONS:
         problems.append(f"{folder}: has {len(found)} versions; only the highest {MAX_VERSIONS} are served")

@@ -21,6 +21,11 @@ def nothing_yet(source: Path) -> str:
     return f"{source} has no complete version of a model yet: put one into {source / 'NAME' / '1'}/"
 
 
+def unmounted(source: Path) -> str:
+    """The repository is an empty folder all of a sudden."""
+    return f"{source} is empty, and another folder than before (is it unmounted?): nothing changes until it is back"
+
+
 def starting(release: Release, workers: int) -> str:
     """Workers are started."""
     return f"{release} is complete: starting {_workers(workers)}"

@@ -58,10 +58,14 @@ class ModelFiles:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """One poll's look at the whole repository. Each of `problems` is a line about what is not served."""
+    """One poll's look at the whole repository. Each of `problems` is a line about what is not served.
+
+    `identity` tells the folder from another one in its place.
+    """
 
     models: Mapping[str, ModelFiles]
     problems: tuple[str, ...] = ()
+    identity: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)

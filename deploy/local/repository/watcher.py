@@ -18,8 +18,8 @@ from typing import Final, Protocol
 
 from tfleet.deploy.local.readiness import ReadyWorker
 from tfleet.deploy.local.repository import messages
-from tfleet.deploy.local.repository.completeness import found_models, lasting_problems
-from tfleet.deploy.local.repository.decision import Actions, decide, wanted_releases
+from tfleet.deploy.local.repository.completeness import found_models, is_another_folder, lasting_problems
+from tfleet.deploy.local.repository.decision import decide, wanted_releases
 from tfleet.deploy.local.repository.source import ModelSource
 from tfleet.deploy.local.repository.values import FoundModel, Poll, Release, RepositoryError
 from tfleet.deploy.local.repository.worker_group import WorkerGroup
@@ -32,6 +32,7 @@ _START_S: Final = 60.0
 """After so long a release that is still not ready no longer holds up the start of others."""
 _PAUSE_SHARE: Final = 0.1
 """The longer a start takes, the more rarely the proxy is asked: news is late by a tenth at most."""
+_LONGEST_PAUSE_S: Final = 10.0
 
 
 class PlannedVersions(Protocol):
@@ -103,9 +104,9 @@ class RepositoryWatcher:
         async with asyncio.TaskGroup() as tasks:
             while not stop_asked.is_set():
                 await self._poll()
-                await self._count_ready()
+                counted = await self._count_ready()
                 if not stop_asked.is_set():
-                    self._act(tasks)
+                    self._act(tasks, counted=counted)
                     await self._assign_labels()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._rules.poll_s):
@@ -117,6 +118,9 @@ class RepositoryWatcher:
         except RepositoryError as error:
             # What was said before is still so, as far as anybody knows.
             self._say_once([*self._said, str(error)])
+            return
+        if self._before is not None and is_another_folder(self._before, now):
+            self._say_once([*self._said, messages.unmounted(self._source.path)])
             return
         before, self._before = self._before, now
         if before is None:
@@ -147,20 +151,23 @@ class RepositoryWatcher:
                 self._say(line)
         self._said = set(lines)
 
-    async def _count_ready(self) -> None:
+    async def _count_ready(self) -> bool:
+        """Ask the proxy which workers are ready, if a decision depends on it; whether it was asked."""
         live = [group for group in self._groups if not group.draining]
         wanted = {each for name in self._found for each in self._wanted(name)}
         if all(group.complete and group.release in wanted for group in live):
-            return  # nothing depends on it, and the proxy would log each look
+            return False  # nothing depends on it, and the proxy would log each look
         now_s = self._rules.clock()
-        if now_s - self._looked_s < (now_s - max(group.since_s for group in live)) * _PAUSE_SHARE:
-            return
+        age_s = now_s - max(group.since_s for group in live)
+        if now_s - self._looked_s < min(age_s * _PAUSE_SHARE, _LONGEST_PAUSE_S):
+            return False
         self._looked_s = now_s
         ready = await self._look()
         pids = [process.pid for group in live for process in group.processes if process.pid]
         ports = await asyncio.to_thread(lambda: {pid: listening_ports(pid) for pid in pids})
         for group in live:
             self._count(group, ready, ports)
+        return True
 
     def _count(
         self, group: WorkerGroup, ready: Sequence[ReadyWorker], ports: Mapping[int, Collection[int]]
@@ -189,7 +196,8 @@ class RepositoryWatcher:
         planned = self._planned.of(model)
         return wanted_releases(self._found[model], running, unusable=self._unusable, planned=planned)
 
-    def _act(self, tasks: asyncio.TaskGroup) -> None:
+    def _act(self, tasks: asyncio.TaskGroup, *, counted: bool) -> None:
+        """Start and drain. Without a fresh count of those that are ready, nothing drains that serves."""
         self._groups = [each for each in self._groups if not (each.draining and each.ended)]
         models = {*self._found, *(group.release.model for group in self._groups)}
         starts = []
@@ -202,7 +210,7 @@ class RepositoryWatcher:
                 planned=self._planned.of(model),
             )
             starts.append(actions.start)
-            self._drain(model, actions, tasks)
+            self._drain(model, actions.drain, tasks, counted=counted)
         # The most important release of each model first, then the second one of each.
         for release in (each for turn in zip_longest(*starts) for each in turn if each is not None):
             if not self._may_start():
@@ -271,16 +279,18 @@ class RepositoryWatcher:
         finally:
             self.processes.remove(process)
 
-    def _drain(self, model: str, actions: Actions, tasks: asyncio.TaskGroup) -> None:
+    def _drain(
+        self, model: str, releases: Collection[Release], tasks: asyncio.TaskGroup, *, counted: bool
+    ) -> None:
         found = self._found.get(model)
         wanted = self._wanted(model) if found else ()
         for group in self._live(model):
             release = group.release
-            if release not in actions.drain:
+            if release not in releases:
                 continue
             broken = release in self._unusable
-            if not (broken or found is None or self._planned.known):
-                if not group.held:
+            if not (broken or found is None or (counted and self._planned.known)):
+                if counted and not group.held:
                     group.held = True
                     self._say(messages.waiting_for_plans(release))
                 continue

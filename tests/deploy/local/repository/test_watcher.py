@@ -124,6 +124,14 @@ class Repository:
         ]
 
 
+def exchange(one: Path, other: Path) -> None:
+    """Let two links to folders name each other's."""
+    target, others = one.resolve(), other.resolve()
+    for link, to in ((one, others), (other, target)):
+        (new := link.with_name(f".{link.name}")).symlink_to(to)
+        new.replace(link)
+
+
 @asynccontextmanager
 async def watched(
     folder: Path, terminal: RecordedTerminal, plans: Plans | None = None, source: ModelSource | None = None
@@ -279,6 +287,22 @@ async def test_a_repository_that_is_gone_changes_nothing(tmp_path: Path, recorde
         repository.write("cats/2")
         await repository.until(v2=2)
     assert recorded.getvalue().count("cannot be read") == 1
+    assert "its folder has gone" not in recorded.getvalue()
+
+
+async def test_an_unmounted_repository_changes_nothing(tmp_path: Path, recorded: RecordedTerminal) -> None:
+    folder, empty = tmp_path / "models", tmp_path / "empty"
+    for link in (folder, empty):
+        (tmp_path / f"{link.name}-1").mkdir()
+        link.symlink_to(tmp_path / f"{link.name}-1")
+    async with watched(folder, recorded) as repository:
+        repository.write("cats/1")
+        await repository.until(v1=2)
+        exchange(empty, folder)
+        await recorded.until(f"{folder} is empty, and another folder than before (is it unmounted?)")
+        exchange(empty, folder)
+        repository.write("cats/2")
+        await repository.until(v2=2)
     assert "its folder has gone" not in recorded.getvalue()
 
 
