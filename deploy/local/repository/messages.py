@@ -23,7 +23,8 @@ def nothing_yet(source: Path) -> str:
 
 def unmounted(source: Path) -> str:
     """The repository is an empty folder all of a sudden."""
-    return f"{source} is empty, and another folder than before (is it unmounted?): nothing changes until it is back"
+    found = f"{source} is empty, and another folder than before (is it unmounted?)"
+    return f"{found}: nothing changes until it is back"
 
 
 def starting(release: Release, workers: int) -> str:
