@@ -16,6 +16,6 @@ def tsv_field(text: str) -> str:
     return text.translate(_TSV)
 
 
-def count(number: int, noun: str) -> str:
-    """A number with its noun: `1 file`, `2 files`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def count(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: `1 file`, `2 files`; with another `plural`: `2 proxies`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"

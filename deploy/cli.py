@@ -75,6 +75,30 @@ _COMMANDS = (
         extra="client",
     ),
     LazyCommand(
+        "models",
+        "tfleet.client.commands.models:models",
+        short_help="Show the fleet's models, and the share of each version.",
+        extra="client",
+    ),
+    LazyCommand(
+        "rollout",
+        "tfleet.client.commands.rollout:rollout",
+        short_help="Send a share of a model's requests to a new version.",
+        extra="client",
+    ),
+    LazyCommand(
+        "promote",
+        "tfleet.client.commands.rollout:promote",
+        short_help="Make a model's canary its stable version.",
+        extra="client",
+    ),
+    LazyCommand(
+        "rollback",
+        "tfleet.client.commands.rollout:rollback",
+        short_help="Go back to a model's stable or previous version.",
+        extra="client",
+    ),
+    LazyCommand(
         "drain",
         "tfleet.client.commands.drain:drain",
         short_help="Take a worker out of the fleet without losing a request.",

@@ -173,6 +173,12 @@ def dump_plan(plan: Plan | None) -> bytes:
     return json.dumps({**fields, "labels": dict(plan.labels)}).encode()
 
 
+def labels_of(plan: Plan) -> Mapping[str, str]:
+    """The versions by label: the plan's own, and `stable` and `canary`."""
+    canary = {} if plan.canary is None else {"canary": plan.canary.version}
+    return {"stable": plan.stable, **canary, **plan.labels}
+
+
 def rolled_out(plan: Plan | None, canary: Canary, *, stable: str, label: str = "") -> Plan:
     """The plan after `tfleet rollout`. `stable` is what serves now, for a model that has no plan.
 

@@ -68,7 +68,7 @@ class ConsulKeyValues:
     async def below(self, prefix: str, index: int, wait_s: float) -> StoredValues:
         since = {"index": str(index)} if index else {}
         query = {"recurse": "", "stale": "", "wait": f"{wait_s:g}s", **since}
-        needed = f"key:read for {prefix}"
+        needed = key_rule(prefix, "read")
         with self._http.errors_mapped():
             answer = await self._http.call("GET", _path(prefix), query, needed=needed, may_be_absent=True)
             if answer.status == _NOT_FOUND and not index:
@@ -81,9 +81,15 @@ class ConsulKeyValues:
     async def put(self, key: str, value: bytes, *, cas: int) -> bool:
         with self._http.errors_mapped():
             answer = await self._http.call(
-                "PUT", _path(key), {"cas": str(cas)}, needed=f"key:write for {key}", body=value
+                "PUT", _path(key), {"cas": str(cas)}, needed=key_rule(key, "write"), body=value
             )
             return bool(json.loads(answer.body) is True)
+
+
+def key_rule(key: str, policy: str) -> str:
+    """The ACL rule that is needed for all keys of a service, `tfleet/SERVICE/...`, given one of them."""
+    folders = key.split("/")[:2]
+    return f'key_prefix "{"/".join(folders)}/" {{ policy = "{policy}" }}'
 
 
 def _path(key: str) -> str:

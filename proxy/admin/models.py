@@ -6,11 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from tfleet.discovery.plan import Plan, dump_plan
+from tfleet.discovery.plan import Plan, dump_plan, labels_of
 from tfleet.discovery.plan_watch import Plans
+from tfleet.discovery.version_order import version_rank
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.balancing.member import WorkerState
-from tfleet.proxy.balancing.versions import Fleet, Known, ModelVersion, labels_of, shares, version_rank
+from tfleet.proxy.balancing.versions import Fleet, Known, ModelVersion, shares
 
 
 def fleet_of(rows: Sequence[WorkerRow]) -> Fleet:

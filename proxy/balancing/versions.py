@@ -3,12 +3,8 @@
 The rules:
 
 - A request that names a version, or a label, gets a worker of exactly that version, or an error.
-- Any other request gets the version that the model's plan says: the canary for its share, else the stable
-  one. A version without routable workers is passed over: the canary for the stable one, that for the previous
-  one, and that for any version which serves.
-- Without a plan the version with the most routable workers serves; of equals the higher one. So a new version
-  takes over once it has as many workers as the old one, and while a fleet is half rolled nothing flaps.
-- Versions of digits compare as numbers, and rank above all others, which compare as texts.
+- Any other request gets the version that the model's plan says: see discovery/version_order.py. The routable
+  workers are those that count.
 - A request that names no model is for the default model: the only one, else the one that is called so.
 """
 
@@ -20,9 +16,9 @@ from typing import Final, NamedTuple
 
 from tfleet.contract.identifiers import escaped
 from tfleet.contract.problem import Problem, ProblemError
-from tfleet.discovery.plan import Plan
+from tfleet.discovery.plan import Plan, labels_of
+from tfleet.discovery.version_order import version_rank, version_shares, versions_in_order
 
-_ALL: Final = 100.0
 _MAX_NAMED: Final = 20
 """How many names an error lists."""
 
@@ -55,14 +51,6 @@ class Known(NamedTuple):
 
 
 Fleet = Mapping[ModelVersion, Known]
-
-
-def version_rank(version: str) -> tuple[bool, int, str]:
-    """A sort key: higher versions are greater."""
-    is_number = version.isascii() and version.isdigit()
-    # Compared by length first: Python refuses to read numbers of thousands of digits.
-    digits = version.lstrip("0") if is_number else ""
-    return is_number, len(digits), digits if is_number else version
 
 
 def wanted_model(fleet: Fleet, wanted: Wanted, default: str) -> str:
@@ -106,30 +94,12 @@ def named_version(fleet: Fleet, model: str, wanted: Wanted, plan: Plan | None) -
     return version
 
 
-def labels_of(plan: Plan) -> Mapping[str, str]:
-    """The versions by label: the plan's own, and `stable` and `canary`."""
-    canary = {} if plan.canary is None else {"canary": plan.canary.version}
-    return {"stable": plan.stable, **canary, **plan.labels}
-
-
 def order_without_version(fleet: Fleet, model: str, plan: Plan | None, *, canary: bool) -> tuple[str, ...]:
     """The versions for a request that names none, the first choice first.
 
     `canary` is whether the plan's canary is the first choice. Versions without routable workers are last.
     """
-    routable = {key.version: known.routable for key, known in fleet.items() if key.model == model}
-    by_size = sorted(routable, key=lambda version: (routable[version], version_rank(version)), reverse=True)
-    chosen: list[str] = []
-    if plan is not None:
-        first = [plan.canary.version] if canary and plan.canary is not None else []
-        chosen = [version for version in (*first, plan.stable, plan.previous) if version in routable]
-        # The canary is no stand-in while anything else serves: nobody has promoted it yet.
-        if plan.canary is not None and not first:
-            by_size = [version for version in by_size if version != plan.canary.version] + [
-                version for version in by_size if version == plan.canary.version
-            ]
-    order = dict.fromkeys([*chosen, *by_size])
-    return (*(v for v in order if routable[v]), *(v for v in order if not routable[v]))
+    return versions_in_order(_routable(fleet, model), plan, canary=canary)
 
 
 def loading(model: str, version: str | None) -> Problem:
@@ -153,13 +123,8 @@ def _listed(names: Iterable[str]) -> str:
 
 def shares(fleet: Fleet, model: str, plan: Plan | None) -> Mapping[str, float]:
     """What share of a model's requests without a version each version gets now, in percent."""
-    stable = order_without_version(fleet, model, plan, canary=False)
-    found = dict.fromkeys(stable, 0.0)
-    percent = 0.0 if plan is None or plan.canary is None else plan.canary.percent
-    for order, share in (
-        (stable, _ALL - percent),
-        (order_without_version(fleet, model, plan, canary=True), percent),
-    ):
-        if fleet[ModelVersion(model, order[0])].routable:
-            found[order[0]] += share
-    return found
+    return version_shares(_routable(fleet, model), plan)
+
+
+def _routable(fleet: Fleet, model: str) -> dict[str, int]:
+    return {key.version: known.routable for key, known in fleet.items() if key.model == model}

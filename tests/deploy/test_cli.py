@@ -21,10 +21,12 @@ COMMANDS = [
         "model convert",
         "model init",
         "model show",
+        "models",
+        "promote",
         "proxy",
         "prune",
     ),
-    *("registry", "scale", "status", "up", "worker"),
+    *("registry", "rollback", "rollout", "scale", "status", "up", "worker"),
 ]
 
 

@@ -45,6 +45,8 @@ def run(tmp_path: Path, hidden: tuple[str, ...], *argv: str) -> subprocess.Compl
         (("status",), "extra \"client\": pip install 'tfleet[client]'"),
         (("classify", "cat.jpg"), "extra \"client\": pip install 'tfleet[client]'"),
         (("prune",), "extra \"client\": pip install 'tfleet[client]'"),
+        (("models",), "extra \"client\": pip install 'tfleet[client]'"),
+        (("rollout", "m", "1"), "extra \"client\": pip install 'tfleet[client]'"),
         (("scale", "2"), "extra \"docker\": pip install 'tfleet[docker]'"),
         (("autoscale", "--min", "1", "--max", "2"), "extra \"docker\": pip install 'tfleet[docker]'"),
     ],

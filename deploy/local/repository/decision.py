@@ -19,7 +19,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tfleet.deploy.local.repository.values import FoundModel, Release
-from tfleet.proxy.balancing.versions import version_rank
+from tfleet.discovery.version_order import version_rank
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from tfleet.discovery.plan import Plan
-from tfleet.proxy.balancing.versions import version_rank
+from tfleet.discovery.version_order import version_rank
 
 
 def labelled(plan: Plan | None, labels: Mapping[str, str], served: Collection[str]) -> Plan | None:

@@ -31,7 +31,7 @@ from tfleet.deploy.local.repository.values import (
     VersionFiles,
     VersionPolicy,
 )
-from tfleet.proxy.balancing.versions import version_rank
+from tfleet.discovery.version_order import version_rank
 
 MAX_MODELS: Final = 100
 MAX_VERSIONS: Final = 100

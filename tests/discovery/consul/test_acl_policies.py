@@ -96,6 +96,13 @@ def plans(consul: Address, access: Access) -> None:
     assert asyncio.run(write()) == document
 
 
+def operator(consul: Address, access: Access) -> None:
+    """What `tfleet rollout` does."""
+    assert LISTED in of("tfleet", consul, access).instances
+    assert LISTED_PROXY in of("tfleet-proxy", consul, access).instances
+    plans(consul, access)
+
+
 def client(consul: Address, access: Access) -> None:
     async def ask() -> str:
         async with AsyncFleetClient(f"consul://{consul}") as found:
@@ -122,7 +129,7 @@ ROLES: dict[str, Callable[[Address, Access], None]] = {
     "proxy": proxy,
     "client": client,
     "prune": prune,
-    "plans": plans,
+    "plans": operator,
 }
 
 
@@ -185,5 +192,5 @@ def test_a_token_that_may_read_no_plans_is_told_so(consul: SecuredConsul) -> Non
         finally:
             await store.close()
 
-    with pytest.raises(RegistryRefusedError, match="to a token with key:read for tfleet/nobody/"):
+    with pytest.raises(RegistryRefusedError, match=r'key_prefix "tfleet/nobody/" { policy = "read" }'):
         asyncio.run(read())

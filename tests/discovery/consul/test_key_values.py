@@ -92,7 +92,7 @@ async def failure_of(address: Address) -> RegistryError:
     store = ConsulKeyValues(address, wait_s=1)
     try:
         with pytest.raises(RegistryError) as caught:
-            await store.put("k", b"v", cas=0)
+            await store.put("tfleet/fleet/models/m", b"v", cas=0)
         return caught.value
     finally:
         await store.close()
@@ -108,7 +108,7 @@ async def test_a_denied_write_says_which_rule_is_missing() -> None:
     with canned(http("403 Forbidden", b"Permission denied")) as address:
         error = await failure_of(address)
     assert isinstance(error, RegistryRefusedError)
-    assert "key:write for k" in str(error)
+    assert 'a token with key_prefix "tfleet/fleet/" { policy = "write" }' in str(error)
 
 
 async def test_true_alone_is_a_successful_write() -> None:

@@ -1,0 +1,151 @@
+"""`tfleet models`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from tfleet.client.commands.plan_change import plan_failures, plan_store
+from tfleet.client.commands.table import Row, TableLayout, render_rows
+from tfleet.client.rollout.fleet_state import (
+    CANARY,
+    PREVIOUS,
+    STABLE,
+    FleetState,
+    ModelState,
+    model_document,
+    version_rows,
+)
+from tfleet.client.text import count, printable
+from tfleet.discovery.options import RegistryOptions, json_option, registry_options, take_options
+
+_UNLIMITED_WIDTH: Final = 10_000
+_STYLES: Final = {STABLE: "green", CANARY: "yellow", PREVIOUS: "cyan"}
+_LAYOUT: Final = TableLayout(
+    headings=("model", "version", "ready", "share", "role", "labels"),
+    note="note",
+    lines=((0, 1, 4), (2, 3), (5,)),
+    numbers=frozenset({2, 3}),
+)
+
+
+@click.command()
+@registry_options
+@click.option("--default", "default", metavar="NAME", help="Let requests that name no model go to NAME.")
+@click.option("--no-default", is_flag=True, help="Undo --default.")
+@json_option("one JSON object")
+def models(*, default: str | None, no_default: bool, as_json: bool, **values: Any) -> None:
+    """Show the models of the fleet: versions, ready workers, and the share of the requests that each gets.
+
+    Workers are those that the registry lists with passing checks, and those in maintenance, which are not
+    ready. The share is of the requests that name no version. The role is stable, canary or previous. A model
+    without a plan has no roles: its version with the most ready workers gets all requests, of equals the
+    higher one. A note says why the last canary was rolled back.
+
+    Requests that name no model go to the only one, else to the default model.
+
+    \b
+    Examples:
+      tfleet models
+      tfleet models --default flowers
+      tfleet models --json | jq -r '.models[] | select(.plan.canary) | .name'
+
+    \b
+    Exit code:
+      0    done
+      1    the registry did not answer, or the default model was changed by somebody else meanwhile
+      2    wrong usage, or no such model
+    """
+    if default is not None and no_default:
+        raise click.UsageError("--default and --no-default exclude each other")
+    if default == "":
+        raise click.UsageError("--default needs the name of a model: --no-default sets none")
+    registry = take_options(RegistryOptions, values)
+    with plan_failures("models"):
+        fleet = asyncio.run(_fleet(registry, "" if no_default else default))
+        if as_json:
+            click.echo(json.dumps(_document(registry.service, fleet), indent=2))
+            return
+        if fleet.models:
+            # A pipe has no width: long names must not be cut.
+            console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
+            console.print(models_table(fleet, console.width))
+        else:
+            click.echo(f"no worker of {registry.service} is registered yet: start one with `tfleet worker`")
+        for line in _remarks(fleet):
+            click.echo(printable(line), err=True)
+
+
+async def _fleet(registry: RegistryOptions, default: str | None) -> FleetState:
+    async with plan_store(registry) as plans:
+        if default is None:
+            return await plans.read()
+        return await plans.set_default(default, lambda line: click.echo(printable(line), err=True))
+
+
+def _document(service: str, fleet: FleetState) -> dict[str, Any]:
+    rows = []
+    for model in fleet.models.values():
+        row = model_document(model, default=model.name == fleet.default_model)
+        rows.append({**row, "problem": model.problem})
+    return {"service": service, "default": fleet.default, "models": rows}
+
+
+def models_table(fleet: FleetState, width: int) -> Any:
+    """The versions of all models for a terminal of `width` columns: one a row, or several lines each."""
+    rows = [row for model in fleet.models.values() for row in _rows(model, fleet)]
+    return render_rows(_LAYOUT, rows, width)
+
+
+def _rows(model: ModelState, fleet: FleetState) -> list[Row]:
+    labels_of: dict[str, list[str]] = {}
+    for label, version in (model.plan.labels if model.plan is not None else {}).items():
+        labels_of.setdefault(version, []).append(label)
+    by_version = version_rows(model) or [
+        {"version": "", "role": "", "ready": 0, "workers": 0, "percent": 0.0}
+    ]
+    # The note is about the model: it stands in the first row.
+    notes = [_note(model, fleet), *("" for _ in by_version[1:])]
+    return [
+        Row(
+            (
+                Text(printable(model.name)),
+                Text(printable(row["version"])),
+                Text(_ready(row)),
+                Text(f"{row['percent']:g} %"),
+                Text(row["role"], style=_STYLES.get(row["role"], "")),
+                Text(printable(" ".join(sorted(labels_of.get(row["version"], ()))))),
+            ),
+            Text(printable(note)),
+        )
+        for row, note in zip(by_version, notes, strict=True)
+    ]
+
+
+def _ready(row: dict[str, Any]) -> str:
+    return f"{row['ready']}" if row["ready"] == row["workers"] else f"{row['ready']} of {row['workers']}"
+
+
+def _note(model: ModelState, fleet: FleetState) -> str:
+    default = "default model" if len(fleet.models) > 1 and model.name == fleet.default_model else ""
+    broken = f"its plan can't be read: {model.problem}" if model.problem else ""
+    reason = model.plan.reason if model.plan is not None else ""
+    return "; ".join(filter(None, (default, broken, reason)))
+
+
+def _remarks(fleet: FleetState) -> list[str]:
+    """What the table does not show."""
+    lines = [f"no worker is listed: {fleet.acl_hint}"] if fleet.acl_hint else []
+    if fleet.default and fleet.default not in fleet.models:
+        lines.append(f"the default model {fleet.default} has no worker")
+    if fleet.default_problem:
+        lines.append(f"the default model in the registry can't be read: {fleet.default_problem}")
+    if fleet.unnamed:
+        lines.append(f"{count(fleet.unnamed, 'worker')} of the fleet registered no model")
+    return lines

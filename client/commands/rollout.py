@@ -1,0 +1,149 @@
+"""`tfleet rollout`, `tfleet promote` and `tfleet rollback`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+import click
+
+from tfleet.client.commands.plan_change import plan_change_options, run_change
+from tfleet.client.commands.rollout_output import PlanScreen
+from tfleet.client.rollout import changes
+from tfleet.client.rollout.changes import DEFAULT_PERCENT, RolloutRequest
+from tfleet.client.rollout.follow import await_worker
+from tfleet.client.rollout.plan_store import PlanStore
+from tfleet.discovery.options import take_options
+from tfleet.discovery.plan import STICKY_HEADER, STICKY_REQUEST_ID
+
+_NO_STICKY: Final = "none"
+_PERCENT: Final = click.FloatRange(0, 100)
+
+
+def _sticky(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
+    return "" if text == _NO_STICKY else text
+
+
+@click.command()
+@click.argument("name")
+@click.argument("version")
+@click.option(
+    "--percent",
+    type=_PERCENT,
+    metavar="PERCENT",
+    help="Share of the requests that VERSION gets, of those that name no version. 100 sends it all of them; "
+    f"the old version stays the stable one until `tfleet promote`.  [default: {DEFAULT_PERCENT:g}; of a "
+    "running rollout what it has]",
+)
+@click.option(
+    "--mirror",
+    type=_PERCENT,
+    metavar="PERCENT",
+    help="Share of the stable version's requests of which VERSION gets a copy. Its answers are compared, and "
+    "not sent to anybody.  [default: 0; of a running rollout what it has]",
+)
+@click.option("--label", metavar="LABEL", help="Let /models/NAME/labels/LABEL mean VERSION.")
+@click.option(
+    "--sticky",
+    metavar="KEY",
+    callback=_sticky,
+    help=f"Requests with the same key get the same version: {STICKY_REQUEST_ID}, {STICKY_HEADER}NAME or "
+    f"{_NO_STICKY}.  [default: what the plan has, else {_NO_STICKY}]",
+)
+@click.option(
+    "--auto-rollback/--no-auto-rollback",
+    default=None,
+    help="Let the proxies roll VERSION back if it fails more often than the stable version.  [default: "
+    "auto-rollback; of a running rollout what it has]",
+)
+@click.option("--wait", is_flag=True, help="Wait until a worker of VERSION is ready, for at most --timeout.")
+@plan_change_options
+def rollout(*, name: str, version: str, wait: bool, **values: Any) -> None:
+    """Send a share of the requests for the model NAME to VERSION, or change the share it has.
+
+    Workers with VERSION have to run beside those of the version that serves now, which becomes the stable
+    version and gets the rest. Start them after `tfleet rollout NAME STABLE`, or while `tfleet rollout NAME
+    VERSION --wait` runs: both write a plan that keeps the stable version. Without a plan, a new version takes
+    over as soon as it has as many ready workers.
+
+    For the stable version itself the command sets a label or --sticky; for a model without a plan it writes
+    one, in which this version gets all requests.
+
+    The plan is kept in the registry, and the proxies follow it. If somebody else has changed it meanwhile,
+    nothing of theirs is overwritten. The command ends when each registered proxy shows the new plan.
+
+    \b
+    Examples:
+      tfleet rollout flowers 4                # 10 % of the requests
+      tfleet rollout flowers 4 --wait         # as soon as a worker of version 4 is ready
+      tfleet rollout flowers 4 --percent 50
+      tfleet rollout flowers 4 --percent 0 --mirror 5
+      tfleet rollout flowers 4 --sticky header:X-Session
+      tfleet rollout flowers 3 --label prod
+
+    \b
+    Exit code:
+      0    each registered proxy shows the plan; with --dry-run, nothing was written
+      1    the registry did not answer, a proxy did not show the plan in time, or somebody changed the plan
+      2    wrong usage, no such model, or no ready worker of VERSION
+      130  interrupted; a plan that was written stays
+    """
+    asked = take_options(RolloutRequest, {**values, "version": version})
+    dry_run, timeout_s = values["dry_run"], values["timeout_s"]
+
+    async def wait_for_worker(plans: PlanStore, screen: PlanScreen) -> None:
+        report = partial(screen.show_awaited, version=version)
+        await await_worker(plans, name, asked, screen.say, report, timeout_s=timeout_s)
+
+    decide = partial(changes.rollout, asked=asked, await_worker=wait and dry_run)
+    run_change("rollout", name, values, decide, wait_for_worker if wait else None)
+
+
+@click.command()
+@click.argument("name")
+@plan_change_options
+def promote(*, name: str, **values: Any) -> None:
+    """Make the canary of the model NAME its stable version, which gets all requests.
+
+    Workers with the old version go on running: `tfleet rollback NAME` goes back to it while they do.
+
+    \b
+    Examples:
+      tfleet promote flowers
+      tfleet promote flowers --dry-run --json | jq .plan
+
+    \b
+    Exit code:
+      0    each registered proxy shows the plan; with --dry-run, nothing was written
+      1    the registry did not answer, a proxy did not show the plan in time, or somebody changed the plan
+      2    wrong usage, no such model, no canary, or none with a ready worker
+      130  interrupted; a plan that was written stays
+    """
+    run_change("promote", name, values, changes.promote)
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--reason",
+    metavar="TEXT",
+    help="Why, in one line: `tfleet models` shows it.  [default: version VERSION was rolled back by hand]",
+)
+@plan_change_options
+def rollback(*, name: str, reason: str | None, **values: Any) -> None:
+    """Send no requests for the model NAME to its canary any more; without a canary, go back to the previous
+    version.
+
+    \b
+    Examples:
+      tfleet rollback flowers
+      tfleet rollback flowers --reason 'labels are wrong'
+
+    \b
+    Exit code:
+      0    each registered proxy shows the plan; with --dry-run, nothing was written
+      1    the registry did not answer, a proxy did not show the plan in time, or somebody changed the plan
+      2    wrong usage, no such model, or nothing to roll back to
+      130  interrupted; a plan that was written stays
+    """
+    run_change("rollback", name, values, partial(changes.rollback, reason=reason))

@@ -1,0 +1,1 @@
+"""Roll out versions of models: what the registry and the proxies say, and how plans are changed."""

@@ -1,0 +1,200 @@
+"""What rollout, promote and rollback make of a model's plan, and what they refuse. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tfleet.client.rollout.fleet_state import CANARY, STABLE, FleetState, ModelState, VersionWorkers
+from tfleet.client.text import count, printable
+from tfleet.discovery.plan import BadPlanError, Canary, Plan, promoted, rolled_back, rolled_out
+from tfleet.discovery.version_order import version_rank
+
+DEFAULT_PERCENT: Final = 10.0
+_MAX_NAMED: Final = 20
+
+
+class RefusedChangeError(Exception):
+    """The change can't be made. The message is one line that says why, and what there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutRequest:
+    """What `tfleet rollout` asks for; None leaves as it is what a running canary has."""
+
+    version: str
+    percent: float | None = None
+    mirror: float | None = None
+    label: str | None = None
+    sticky: str | None = None
+    auto_rollback: bool | None = None
+
+    @property
+    def shares(self) -> bool:
+        """Whether it says anything that only a canary has."""
+        return any(value is not None for value in (self.percent, self.mirror, self.auto_rollback))
+
+
+def find_model(fleet: FleetState, name: str) -> ModelState:
+    """The model of this name. Raises RefusedChangeError with the names that there are."""
+    model = fleet.models.get(name)
+    if model is not None:
+        return model
+    hint = f"; {fleet.acl_hint}" if fleet.acl_hint else ""
+    there_is = f"there is {_listed(fleet.models)}" if fleet.models else f"no worker has registered any{hint}"
+    raise RefusedChangeError(f"there is no model {printable(name)}: {there_is}")
+
+
+def rollout(model: ModelState, asked: RolloutRequest, *, await_worker: bool = False) -> Plan:
+    """The plan after a rollout. With `await_worker` its version needs no ready worker yet.
+
+    Raises RefusedChangeError and BadPlanError.
+    """
+    plan = _readable(model)
+    _check_label(asked.label)
+    stable = plan.stable if plan is not None else _serving(model, asked.version)
+    if asked.version == stable:
+        return _of_stable(model, asked, stable)
+    running = plan.canary if plan is not None else None
+    if running is not None and running.version != asked.version:
+        raise RefusedChangeError(
+            f"version {running.version} of {model.name} is being rolled out, with {running.percent:g} %: "
+            f"promote it or roll it back first"
+        )
+    canary = _canary(running, asked)
+    more = running is None or canary.percent > running.percent
+    if more and not await_worker:
+        check_ready(model, asked.version, "start one first, or use --wait")
+    after = rolled_out(plan, canary, stable=stable, label=asked.label or "")
+    return after if asked.sticky is None else replace(after, sticky=asked.sticky)
+
+
+def keep_stable(model: ModelState, version: str) -> Plan:
+    """The plan or, of a model without one, the plan that keeps what serves now while others start.
+
+    Without it a new version would take over as soon as it has as many workers. Raises RefusedChangeError.
+    """
+    return _readable(model) or Plan(_serving(model, version))
+
+
+def promote(model: ModelState) -> Plan:
+    """The plan with the canary as stable version. Raises RefusedChangeError and BadPlanError."""
+    plan = _plan(model)
+    if plan.canary is None and plan.reason:
+        raise RefusedChangeError(
+            f"there is no canary to promote. The last one was rolled back: {plan.reason}"
+        )
+    after = promoted(plan)
+    check_ready(model, after.stable, "nothing was changed")
+    return after
+
+
+def rollback(model: ModelState, reason: str | None) -> Plan:
+    """The plan without the canary, or with the previous version.
+
+    Raises RefusedChangeError and BadPlanError.
+    """
+    plan = _plan(model)
+    leaving = plan.stable if plan.canary is None else plan.canary.version
+    after = rolled_back(plan, f"version {leaving} was rolled back by hand" if reason is None else reason)
+    if plan.canary is None:
+        check_ready(model, after.stable, "start one first")
+    return after
+
+
+def same_rollout(before: Plan | None, now: Plan | None) -> bool:
+    """Whether both plans have the same stable version and canary, so that a change of one fits the other."""
+    return _versions(before) == _versions(now)
+
+
+def check_ready(model: ModelState, version: str, advice: str) -> None:
+    """Raises RefusedChangeError if no worker of the version is ready."""
+    if model.of(version).ready:
+        return
+    there_is = ", ".join(
+        f"version {printable(each)} ({found.ready} of {count(found.workers, 'worker')} ready)"
+        for each, found in _ranked(model.versions)
+    )
+    raise RefusedChangeError(
+        f"no worker of {printable(model.name)} version {printable(version)} is ready: {advice}. "
+        f"There is {there_is or 'no worker of any version'}"
+    )
+
+
+def _canary(running: Canary | None, asked: RolloutRequest) -> Canary:
+    before = running or Canary(asked.version, DEFAULT_PERCENT)
+    return Canary(
+        asked.version,
+        before.percent if asked.percent is None else asked.percent,
+        before.mirror if asked.mirror is None else asked.mirror,
+        before.auto_rollback if asked.auto_rollback is None else asked.auto_rollback,
+    )
+
+
+def _of_stable(model: ModelState, asked: RolloutRequest, stable: str) -> Plan:
+    """The plan after a rollout of the stable version: only a label, or what sticks, can be set.
+
+    A model without a plan gets one: then the version stays, however many workers of others start.
+    """
+    plan, name = model.plan, printable(model.name)
+    if plan is not None and plan.canary is not None and asked.label is None:
+        raise RefusedChangeError(
+            f"version {stable} is the stable version of {name} already: "
+            f"`tfleet rollback {name}` ends the rollout of version {plan.canary.version}"
+        )
+    if asked.shares or (plan is not None and asked.label is None and asked.sticky is None):
+        raise RefusedChangeError(f"version {stable} is the stable version of {name} already")
+    before = plan or Plan(stable)
+    labels = {**before.labels, asked.label: stable} if asked.label is not None else before.labels
+    return replace(before, labels=labels, sticky=before.sticky if asked.sticky is None else asked.sticky)
+
+
+def _serving(model: ModelState, version: str) -> str:
+    """What serves now, of a model without a plan. Raises RefusedChangeError."""
+    if model.serving:
+        return model.serving
+    if model.serving is None:
+        check_ready(model, version, "start one first")
+    raise RefusedChangeError(
+        f"the workers of {printable(model.name)} that serve now register no version: restart them first"
+    )
+
+
+def _plan(model: ModelState) -> Plan:
+    plan = _readable(model)
+    if plan is None:
+        raise RefusedChangeError(f"{printable(model.name)} has no plan: start with `tfleet rollout`")
+    return plan
+
+
+def _readable(model: ModelState) -> Plan | None:
+    if model.problem:
+        raise RefusedChangeError(
+            f"the plan of {printable(model.name)} in the registry can't be read, and was not changed: "
+            f"{model.problem}"
+        )
+    return model.plan
+
+
+def _check_label(label: str | None) -> None:
+    if label in {STABLE, CANARY}:
+        raise RefusedChangeError(f"the label {label} is the plan's {label} version by itself: use another")
+    if label == "":
+        raise BadPlanError("a label and its version must not be empty")
+
+
+def _versions(plan: Plan | None) -> tuple[str, str] | None:
+    if plan is None:
+        return None
+    return plan.stable, plan.canary.version if plan.canary is not None else ""
+
+
+def _ranked(versions: Mapping[str, VersionWorkers]) -> list[tuple[str, VersionWorkers]]:
+    return sorted(versions.items(), key=lambda item: version_rank(item[0]))
+
+
+def _listed(names: Iterable[str]) -> str:
+    known = [printable(name) for name in names]
+    more = f" and {len(known) - _MAX_NAMED} more" if len(known) > _MAX_NAMED else ""
+    return ", ".join(known[:_MAX_NAMED]) + more

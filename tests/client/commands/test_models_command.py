@@ -1,0 +1,125 @@
+"""`tfleet models` on both registries: its table, its JSON, and the default model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.client.conftest import Command
+from tests.support.registered_models import RegisteredModels
+from tfleet.client.commands.models import models
+from tfleet.discovery.plan import Canary, Plan
+
+pytestmark = pytest.mark.process
+
+EMBEDDED = pytest.mark.parametrize("registry", ["embedded"], indirect=True)
+PLAN = Plan("1", Canary("2", 12.5), "0", {"prod": "1", "new": "2", "a": "2"})
+
+
+def run(registered: RegisteredModels, *options: str) -> Result:
+    return CliRunner().invoke(models, [*registered.options, *options])
+
+
+def words(done: Result) -> list[str]:
+    assert done.exit_code == 0, done.output
+    return [" ".join(line.split()) for line in done.stdout.splitlines()]
+
+
+def document(done: Result) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_table_shows_shares_roles_and_labels(flowers: RegisteredModels) -> None:
+    flowers.add("cats", "a")
+    flowers.write("flowers", PLAN)
+    done = run(flowers)
+    assert words(done) == [
+        "model version ready share role labels note",
+        "cats a 1 100 %",
+        "flowers 2 1 12.5 % canary a new",
+        "flowers 1 2 87.5 % stable prod",
+        "flowers 0 0 0 % previous",
+    ]
+    assert done.stderr == ""
+
+
+def test_without_a_plan_the_most_workers_get_all(flowers: RegisteredModels) -> None:
+    assert words(run(flowers))[1:] == ["flowers 2 1 0 %", "flowers 1 2 100 %"]
+    flowers.add("flowers", "2")
+    assert words(run(flowers))[1:] == ["flowers 2 2 100 %", "flowers 1 2 0 %"]
+
+
+def test_the_note_says_why_the_canary_was_rolled_back(flowers: RegisteredModels) -> None:
+    flowers.write("flowers", Plan("1", reason="8 of 20 requests failed"))
+    assert words(run(flowers))[1] == "flowers 2 1 0 % 8 of 20 requests failed"
+
+
+def test_json_is_one_document(flowers: RegisteredModels) -> None:
+    flowers.write("flowers", PLAN)
+    found = document(run(flowers, "--json"))
+    (model,) = found.pop("models")
+    assert found == {"service": flowers.service, "default": ""}
+    assert (model["name"], model["default"], model["problem"]) == ("flowers", True, "")
+    assert model["plan"]["percent"] == 12.5
+    assert model["labels"] == {"stable": "1", "canary": "2", "prod": "1", "new": "2", "a": "2"}
+    assert [tuple(row.values()) for row in model["versions"]] == [
+        ("2", 1, 1, 12.5, "canary"),
+        ("1", 2, 2, 87.5, "stable"),
+        ("0", 0, 0, 0.0, "previous"),
+    ]
+
+
+def test_the_default_model_is_set_shown_and_unset(flowers: RegisteredModels) -> None:
+    flowers.add("cats", "a")
+    assert words(run(flowers, "--default", "flowers"))[2] == "flowers 2 1 0 % default model"
+    assert document(run(flowers, "--json"))["default"] == "flowers"
+    assert "default model" not in run(flowers, "--no-default").output
+    assert document(run(flowers, "--json"))["default"] == ""
+
+
+@EMBEDDED
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--default", "dogs"), "tfleet models: there is no model dogs: there is flowers\n"),
+        (("--default", "flowers", "--no-default"), "--default and --no-default exclude each other\n"),
+        (("--default", ""), "--default needs the name of a model: --no-default sets none\n"),
+    ],
+)
+def test_a_wrong_default_is_a_line(flowers: RegisteredModels, options: tuple[str, ...], line: str) -> None:
+    done = run(flowers, *options)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.endswith(line)
+
+
+@EMBEDDED
+def test_a_plan_that_can_t_be_read_is_a_note(flowers: RegisteredModels) -> None:
+    flowers.write("flowers", b'{"stable": 1}')
+    assert words(run(flowers))[1] == "flowers 2 1 0 % its plan can't be read: stable is not a text"
+
+
+@EMBEDDED
+def test_what_a_table_can_t_show_is_a_line(flowers: RegisteredModels) -> None:
+    run(flowers, "--default", "flowers")
+    flowers.add("", "")
+    done = run(flowers)
+    assert done.stderr == "1 worker of the fleet registered no model\n"
+
+
+def test_an_empty_fleet_is_a_line(flowers: RegisteredModels) -> None:
+    empty = RegisteredModels(flowers.registry)
+    done = run(empty)
+    line = f"no worker of {empty.service} is registered yet: start one with `tfleet worker`\n"
+    assert (done.exit_code, done.stdout) == (0, line)
+
+
+@EMBEDDED
+def test_a_narrow_terminal_gets_several_lines(flowers: RegisteredModels) -> None:
+    flowers.write("flowers", Plan("1", Canary("2", 10.0), labels={"prod": "1"}, reason="x" * 90))
+    screen = Command("models").on_a_terminal(*flowers.options, columns=60)
+    assert "flowers  2  canary" in screen
+    assert "1 ready  10 % share" in screen
