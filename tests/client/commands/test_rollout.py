@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.client.conftest import Command
-from tests.support.canned_server import canned, http, nobody
+from tests.support.canned_server import nobody
 from tests.support.registered_models import RegisteredModels
 from tests.support.waiting import eventually_sync
 from tfleet.deploy.cli import cli
@@ -249,10 +249,3 @@ def test_a_registry_that_does_not_answer_is_named() -> None:
         assert (done.exit_code, done.stdout) == (1, "")
         line = f"tfleet {command[0]}: the registry at {away} does not answer: connection refused\n"
         assert done.stderr.lower() == line
-
-
-def test_a_missing_permission_names_the_rule() -> None:
-    with canned(http("403 Forbidden", b"Permission denied")) as address:
-        done = CliRunner().invoke(cli, ["rollout", "m", "1", "--registry", f"consul://{address}"])
-    assert done.exit_code == 1
-    assert 'a token with key_prefix "tfleet/tfleet/" { policy = "read" }\n' in done.stderr
