@@ -4,7 +4,7 @@ A plan is a JSON document in the registry's key-value store, under `tfleet/SERVI
 write it with `tfleet rollout`, `promote` and `rollback`, always with check-and-set; proxies follow it, and
 write it when they roll a canary back.
 
-    {"stable": "3", "canary": "4", "percent": 10, "mirror": 0, "previous": "2", "labels": {"prod": "3"},
+    {"stable": "3", "canary": "4", "percent": 10, "previous": "2", "labels": {"prod": "3"},
      "sticky": "header:X-Session", "auto_rollback": true, "reason": ""}
 
 The rules:
@@ -36,11 +36,10 @@ STICKY_HEADER: Final = "header:"
 _ALL: Final = 100
 _MAX_HEADER_CHARS: Final = 128
 _DELETED: Final = "deleted"
-_SHARES: Final = ("percent", "mirror")
-_OF_CANARY: Final = (*_SHARES, "auto_rollback")
+_OF_CANARY: Final = ("percent", "auto_rollback")
 _TYPES: Final[Mapping[str, type]] = {
     **dict.fromkeys(("stable", "canary", "previous", "sticky", "reason"), str),
-    **dict.fromkeys(_SHARES, float),
+    "percent": float,
     "auto_rollback": bool,
     "labels": dict,
 }
@@ -54,15 +53,13 @@ class BadPlanError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """The new version of a model, and its shares in percent, 0 to 100.
+    """The new version of a model. It gets `percent` (0 to 100) of the requests that name no version.
 
-    `percent` of the requests that name no version go to it. Of `mirror` percent of the stable version's
-    requests it gets a copy. With `auto_rollback` proxies take it out when it fails.
+    With `auto_rollback` proxies take it out when it fails.
     """
 
     version: str
     percent: float = 0.0
-    mirror: float = 0.0
     auto_rollback: bool = True
 
 
@@ -139,8 +136,8 @@ def parse_plan(document: bytes) -> Plan | None:
     typed = {name: _typed(name, value) for name, value in fields.items()}
     of_canary = {name: typed.pop(name) for name in _OF_CANARY if name in typed}
     version = typed.pop("canary", "")
-    if not version and any(of_canary.get(name) for name in _SHARES):
-        raise BadPlanError("a plan with a share or a mirror needs a canary")
+    if not version and of_canary.get("percent"):
+        raise BadPlanError("a plan with a share needs a canary")
     canary = Canary(version, **of_canary) if version else None
     return Plan(**{"stable": "", **typed}, canary=canary)
 
@@ -228,10 +225,9 @@ def _problems(plan: Plan) -> Iterator[str]:
         yield "a plan needs a stable version"
     yield from _text_problems(plan)
     if plan.canary is not None:
-        for name in _SHARES:
-            share = getattr(plan.canary, name)
-            if not (math.isfinite(share) and 0 <= share <= _ALL):
-                yield f"{name} is {share:g}: expected a number from 0 to {_ALL}"
+        percent = plan.canary.percent
+        if not (math.isfinite(percent) and 0 <= percent <= _ALL):
+            yield f"percent is {percent:g}: expected a number from 0 to {_ALL}"
         if plan.canary.version == plan.stable:
             yield f"version {plan.stable} is the stable version already"
     if not _is_sticky(plan.sticky):

@@ -17,7 +17,6 @@ from tfleet.discovery.options import take_options
 from tfleet.discovery.plan import STICKY_HEADER, STICKY_REQUEST_ID
 
 _NO_STICKY: Final = "none"
-_PERCENT: Final = click.FloatRange(0, 100)
 
 
 def _sticky(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
@@ -29,18 +28,11 @@ def _sticky(_ctx: click.Context, _param: click.Parameter, text: str | None) -> s
 @click.argument("version")
 @click.option(
     "--percent",
-    type=_PERCENT,
+    type=click.FloatRange(0, 100),
     metavar="PERCENT",
     help="Share of the requests that VERSION gets, of those that name no version. 100 sends it all of them; "
     f"the old version stays the stable one until `tfleet promote`.  [default: {DEFAULT_PERCENT:g}; of a "
     "running rollout what it has]",
-)
-@click.option(
-    "--mirror",
-    type=_PERCENT,
-    metavar="PERCENT",
-    help="Share of the stable version's requests of which VERSION gets a copy. Its answers are compared, and "
-    "not sent to anybody.  [default: 0; of a running rollout what it has]",
 )
 @click.option("--label", metavar="LABEL", help="Let /models/NAME/labels/LABEL mean VERSION.")
 @click.option(
@@ -77,7 +69,6 @@ def rollout(*, name: str, version: str, wait: bool, **values: Any) -> None:
       tfleet rollout flowers 4                # 10 % of the requests
       tfleet rollout flowers 4 --wait         # as soon as a worker of version 4 is ready
       tfleet rollout flowers 4 --percent 50
-      tfleet rollout flowers 4 --percent 0 --mirror 5
       tfleet rollout flowers 4 --sticky header:X-Session
       tfleet rollout flowers 3 --label prod
 

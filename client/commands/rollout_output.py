@@ -105,8 +105,7 @@ def change_line(change: PlanChange, seen: PlanProgress, *, dry_run: bool) -> str
     if plan.canary is None:
         shares = f"version {plan.stable} {gets} all requests"
     else:
-        mirror = f" and a copy of {plan.canary.mirror:g} % of the others" if plan.canary.mirror else ""
-        percent = f"{plan.canary.percent:g} % of the requests{mirror}"
+        percent = f"{plan.canary.percent:g} % of the requests"
         shares = f"version {plan.canary.version} {gets} {percent}, version {plan.stable} the rest"
     if dry_run:
         return f"{name}: {shares}; nothing was written"

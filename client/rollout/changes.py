@@ -25,7 +25,6 @@ class RolloutRequest:
 
     version: str
     percent: float | None = None
-    mirror: float | None = None
     label: str | None = None
     sticky: str | None = None
     auto_rollback: bool | None = None
@@ -33,7 +32,7 @@ class RolloutRequest:
     @property
     def shares(self) -> bool:
         """Whether it says anything that only a canary has."""
-        return any(value is not None for value in (self.percent, self.mirror, self.auto_rollback))
+        return any(value is not None for value in (self.percent, self.auto_rollback))
 
 
 def find_model(fleet: FleetState, name: str) -> ModelState:
@@ -127,7 +126,6 @@ def _canary(running: Canary | None, asked: RolloutRequest) -> Canary:
     return Canary(
         asked.version,
         before.percent if asked.percent is None else asked.percent,
-        before.mirror if asked.mirror is None else asked.mirror,
         before.auto_rollback if asked.auto_rollback is None else asked.auto_rollback,
     )
 

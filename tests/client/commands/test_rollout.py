@@ -41,10 +41,10 @@ def test_a_version_is_rolled_out_promoted_and_rolled_back(flowers: RegisteredMod
         )
         assert done.stdout == line
         assert flowers.plan("flowers") == RUNNING
-        options = ("--percent", "50", "--mirror", "5", "--sticky", "header:X-Session", "--no-auto-rollback")
+        options = ("--percent", "50", "--sticky", "header:X-Session", "--no-auto-rollback")
         done = tfleet(flowers, "rollout", "flowers", "2", *options, "--label", "new")
-        assert "version 2 gets 50 % of the requests and a copy of 5 % of the others, version 1" in done.stdout
-        canary = Canary("2", 50.0, 5.0, False)
+        assert "version 2 gets 50 % of the requests, version 1" in done.stdout
+        canary = Canary("2", 50.0, False)
         labels = {"new": "2"}
         assert flowers.plan("flowers") == Plan("1", canary, "", labels, "header:X-Session")
         done = tfleet(flowers, "promote", "flowers")
@@ -89,7 +89,7 @@ def test_json_is_one_document(flowers: RegisteredModels) -> None:
         done = tfleet(flowers, "rollout", "flowers", "2", "--json")
     assert (done.exit_code, done.stderr) == (0, "")
     found = document(done)
-    plan = {"stable": "1", "canary": "2", "percent": 10.0, "mirror": 0.0, "auto_rollback": True}
+    plan = {"stable": "1", "canary": "2", "percent": 10.0, "auto_rollback": True}
     plan |= {"previous": "", "sticky": "", "reason": "", "labels": {}}
     address = str(proxy.address)
     assert found == {

@@ -55,7 +55,7 @@ def test_each_command_ends_when_the_proxy_follows(served: RegisteredModels) -> N
     end = "; 1 proxy with the new plan\n"
     assert run(served, "rollout", "m", "1", "--percent", "20").endswith(f"version 2 the rest{end}")
     assert served.plan("m") == Plan("2", Canary("1", 20.0)), "of equals the higher one serves"
-    assert run(served, "rollout", "m", "1", "--percent", "100", "--mirror", "2.5").endswith(end)
+    assert run(served, "rollout", "m", "1", "--percent", "100").endswith(end)
     assert run(served, "promote", "m") == f"m: version 1 gets all requests{end}"
     found = json.loads(run(served, "rollback", "m", "--json"))
     assert (found["outcome"], found["plan_now"]["stable"]) == ("followed", "2")

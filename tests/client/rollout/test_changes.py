@@ -9,7 +9,7 @@ from tfleet.client.rollout.changes import RefusedChangeError, RolloutRequest, fi
 from tfleet.client.rollout.fleet_state import FleetState, ModelState, VersionWorkers
 from tfleet.discovery.plan import BadPlanError, Canary, Plan
 
-_RUNNING = Plan("1", Canary("2", 10.0, 5.0, False), "0", {"prod": "1"}, "request-id")
+_RUNNING = Plan("1", Canary("2", 10.0, False), "0", {"prod": "1"}, "request-id")
 
 
 def model(plan: Plan | None = None, problem: str = "", **ready: int) -> ModelState:
@@ -29,7 +29,7 @@ def test_a_first_rollout_keeps_what_serves_as_stable() -> None:
 
 def test_the_share_of_a_running_canary_changes_alone() -> None:
     plan = rollout(model(_RUNNING, v1=1, v2=1), RolloutRequest("2", percent=50.0))
-    assert plan == Plan("1", Canary("2", 50.0, 5.0, False), "0", {"prod": "1"}, "request-id")
+    assert plan == Plan("1", Canary("2", 50.0, False), "0", {"prod": "1"}, "request-id")
 
 
 def test_all_percent_keep_the_old_version_as_stable() -> None:
@@ -38,9 +38,9 @@ def test_all_percent_keep_the_old_version_as_stable() -> None:
 
 
 def test_settings_of_a_running_canary_are_changed() -> None:
-    asked = RolloutRequest("2", mirror=0.0, sticky="", auto_rollback=True)
+    asked = RolloutRequest("2", sticky="", auto_rollback=True)
     plan = rollout(model(_RUNNING, v1=1, v2=1), asked)
-    assert (plan.canary, plan.sticky) == (Canary("2", 10.0, 0.0, True), "")
+    assert (plan.canary, plan.sticky) == (Canary("2", 10.0, True), "")
 
 
 def test_a_share_can_be_lowered_without_workers() -> None:
