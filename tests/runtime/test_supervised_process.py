@@ -191,8 +191,10 @@ async def test_a_second_stop_waits_and_sends_nothing(
 ) -> None:
     drains = (
         "import signal, time\n"
-        "signal.signal(15, lambda *_: print('draining', flush=True))\n"
-        "print('ready', flush=True)\nsignal.pause()\ntime.sleep(0.3)"
+        "asked = []\n"
+        "signal.signal(15, lambda *_: asked.append(print('draining', flush=True)))\n"
+        # No signal.pause(): the signal may come before it.
+        "print('ready', flush=True)\nwhile not asked: time.sleep(0.01)\ntime.sleep(0.3)"
     )
     process = SupervisedProcess(python(drains), transcript)
     async with asyncio.TaskGroup() as group:

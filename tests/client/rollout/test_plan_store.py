@@ -103,6 +103,7 @@ async def test_another_rollout_meanwhile_ends_the_change(
     assert registered.plan("flowers") == theirs
 
 
+@pytest.mark.process
 async def test_a_plan_that_changes_all_the_time_is_left_alone(registered: RegisteredModels) -> None:
     registered.write("flowers", RUNNING)
     others = [Plan("1", Canary("2", float(percent))) for percent in range(20, 30)]

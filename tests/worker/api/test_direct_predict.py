@@ -191,6 +191,7 @@ def test_a_starting_worker_refuses_alike() -> None:
     assert (found[0].status, found[0].body) == (503, found[1].body)
 
 
+@pytest.mark.process
 def test_a_model_that_exits_fails_one_request() -> None:
     found = []
     for direct in (True, False):
@@ -257,6 +258,7 @@ def test_a_client_that_has_left_is_counted_and_frees_its_place() -> None:
     assert answered == ["serving_default"], "nothing ran for the client that left"
 
 
+@pytest.mark.process
 def test_the_end_of_a_server_waits_for_rows() -> None:
     model = FakeModel()
     with held(model, 2) as (_, clients, servers):
