@@ -23,6 +23,7 @@ Where a client is limited, and what then happens:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final, cast
 
 from tfleet.contract.address import Address
@@ -379,16 +380,16 @@ class Connection(asyncio.Protocol):
         self._end_gracefully()
 
     def _end_gracefully(self) -> None:
-        """Close after the last response.
-
-        Closed at once, a client that is still sending would be reset and never see the response.
+        """Close after the last response. Closed at once, a client that is still sending would be reset and
+        never see the response.
         """
         self._phase = CLOSING
         self._stream.give_up()
         if self._transport is not None:
             self.resume_reading()
             # Half-closed: the client sees where the response ends, and may still be sending its body.
-            self._transport.write_eof()
+            with contextlib.suppress(OSError):  # the client may have reset the connection just now
+                self._transport.write_eof()
             now_s = self._context.loop.time()
             self._end.begin(self.unsent_bytes(), now_s)
             self._end.linger(now_s, draining=self._context.draining)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 
 import pytest
 
-from tests.httpd.servers import ServerFactory, ServerOptions, bare_server
+from tests.httpd.servers import LIMITS, Echo, Refusals, ServerFactory, ServerOptions, bare_server
 from tests.support.raw_client import raw_client
+from tests.support.waiting import eventually
+from tfleet.contract.address import Address
+from tfleet.httpd.http1.request import RequestHead
+from tfleet.httpd.interfaces import Client, OpenRequest
 from tfleet.httpd.linger import Linger
+from tfleet.httpd.listen import listening_sockets, resolve
+from tfleet.httpd.server import Server
 
 TOO_LARGE = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999999\r\n\r\n"
 MIB = 1024 * 1024
@@ -77,3 +85,46 @@ async def test_a_refused_client_that_sends_too_much_is_cut(serving: ServerFactor
                 await client.writer.drain()
                 sent_mib += 1
         assert 60 <= sent_mib < 200, "64, and what the system buffers"
+
+
+class ResetBeforeTheEnd(Echo):
+    """Answers a client that resets its connection before the server has ended its own side."""
+
+    def __init__(self, head: RequestHead, client: Client, leaver: socket.socket) -> None:
+        super().__init__(head, client, [], 10.0)
+        self._leaver = leaver
+
+    def _answer(self) -> None:
+        self._client.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        # Closed without lingering, a connection is reset.
+        self._leaver.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._leaver.close()
+        # Not within the callback of the connection, where asyncio takes any OSError for the connection's.
+        asyncio.get_running_loop().call_soon(lambda: self._client.finish(keep=False))
+
+
+def test_a_reset_right_behind_the_answer_breaks_nothing() -> None:
+    """On asyncio's own loop, which workers use: uvloop says nothing of a connection that is reset."""
+    asyncio.run(_answer_a_leaver())
+
+
+async def _answer_a_leaver() -> None:
+    loop, broken = asyncio.get_running_loop(), list[object]()
+    loop.set_exception_handler(lambda _, context: broken.append(context))
+    with socket.socket() as leaver:
+        begun = list[ResetBeforeTheEnd]()
+
+        def handle(head: RequestHead, client: Client) -> OpenRequest:
+            begun.append(ResetBeforeTheEnd(head, client, leaver))
+            return begun[-1]
+
+        server = Server(handle, Refusals(), LIMITS, loop)
+        sockets = listening_sockets(await resolve(Address("127.0.0.1", 0)))
+        server.listen(sockets)
+        leaver.setblocking(False)
+        await loop.sock_connect(leaver, sockets[0].getsockname())
+        await loop.sock_sendall(leaver, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await eventually(lambda: asyncio.sleep(0, begun))
+        await eventually(lambda: asyncio.sleep(0, server.admission.admitted), wanted=(0).__eq__)
+        await server.close(timeout_s=1)
+    assert broken == []

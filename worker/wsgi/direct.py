@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
+import structlog
+
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.worker.wsgi.response import WsgiResponse
 
@@ -98,4 +100,8 @@ class DirectPath:
 
 def _settle(outcomes: Sequence[tuple[DirectRequest, Outcome]]) -> None:
     for request, outcome in outcomes:
-        request.settle(outcome)
+        try:
+            request.settle(outcome)
+        except Exception as error:
+            # The others of this run belong to other clients: they get their answers all the same.
+            structlog.get_logger().error("an answer was not sent", path=request.path, exc_info=error)
