@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tfleet.client import worker_status
 from tfleet.client.concurrency.iterate import items_on_demand
-from tfleet.client.concurrency.ordered_map import flat, in_order
+from tfleet.client.concurrency.ordered_map import in_order
 from tfleet.client.errors import (
     BadImageError,
     DeadlineExceededError,
@@ -33,6 +33,7 @@ from tfleet.client.rows import (
     RowsForm,
     batches,
     chosen_form,
+    in_row_order,
     json_body,
     of_batch,
     rows_of_answer,
@@ -214,8 +215,9 @@ class AsyncFleetClient:
         `rows` are an iterable of rows, which may be endless and may block, or a table, a record batch or a
         reader of pyarrow's. `form` is how they are sent and answered, "json" or "arrow"; by default Arrow for
         rows of pyarrow's. An Arrow answer has a model's outputs, also where it has labels. `signature` and
-        `top` are those of `predict`. With `idempotent=False` (see there) one request follows the other, as a
-        stateful model whose rows have an order needs.
+        `top` are those of `predict`. Rows whose lists have different lengths go into different requests. With
+        `idempotent=False` (see there) one request follows the other, and no row is sent before an earlier
+        one, as a stateful model whose rows have an order needs.
 
         Raises as `predict` does, after the results of the rows before; a RejectedInputError names the rows.
         A caller that stops early must close the generator (`contextlib.aclosing`).
@@ -225,17 +227,18 @@ class AsyncFleetClient:
         _check_at_least_1("top", top)
         chosen = chosen_form(rows, form)
 
-        async def do(batch: RowBatch) -> list[RowResult]:
+        async def do(batch: RowBatch) -> tuple[RowBatch, list[RowResult]]:
             accept = ARROW if chosen == "arrow" else ""
             call = self._call(top=top, signature=signature, accept=accept, idempotent=idempotent)
             try:
                 reply = await self._send(batch.body, call)
-                return self._rows(reply, call, batch)
+                return batch, self._rows(reply, call, batch)
             except RejectedInputError as error:
                 raise of_batch(batch, error) from error
 
-        requests = items_on_demand(batches(rows, chosen, batch_rows))
-        return flat(in_order(requests, do, concurrency=1 if idempotent is False else concurrency))
+        ordered = idempotent is False
+        requests = items_on_demand(batches(rows, chosen, batch_rows, keep_order=ordered))
+        return in_row_order(in_order(requests, do, concurrency=1 if ordered else concurrency))
 
     def _rows(self, reply: HttpResponse, call: Call, batch: RowBatch) -> list[RowResult]:
         if call.accept == ARROW and reply.status == _OK:

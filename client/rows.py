@@ -8,13 +8,15 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from tfleet.client.body import HeldBody
 from tfleet.client.errors import RejectedInputError
 from tfleet.client.results import ModelAnswer, RowResult
+from tfleet.client.row_shapes import row_shape, same_shapes, table_shapes
 
 JSON: Final = "application/json"
 ARROW: Final = "application/vnd.apache.arrow.stream"
@@ -27,18 +29,30 @@ Values may be of NumPy's types; bytes are sent in base64.
 """
 
 
+_MOST_NAMED: Final = 10
+
+
 @dataclass(frozen=True, slots=True)
 class RowBatch:
-    """Rows of one request: the `first` and how many, counted from 0 over all requests."""
+    """The rows of one request: their numbers, counted from 0 over all requests."""
 
-    first: int
-    count: int
+    rows: Sequence[int]
     body: HeldBody = field(repr=False)
+
+    @property
+    def count(self) -> int:
+        """How many rows these are."""
+        return len(self.rows)
 
     @property
     def span(self) -> str:
         """Which rows these are, for an error."""
-        return f"rows {self.first} to {self.first + self.count - 1}"
+        first, last = self.rows[0], self.rows[-1]
+        if last - first + 1 == self.count:
+            return f"rows {first} to {last}"
+        named = ", ".join(map(str, self.rows[:_MOST_NAMED]))
+        more = f" and {self.count - _MOST_NAMED} more" if self.count > _MOST_NAMED else ""
+        return f"rows {named}{more}, sent together"
 
 
 def json_body(inputs: object) -> HeldBody:
@@ -58,23 +72,38 @@ def _plain(value: Any) -> Any:
     return to_list()
 
 
-def batches(rows: Any, form: RowsForm, size: int) -> Iterator[RowBatch]:
+def batches(rows: Any, form: RowsForm, size: int, *, keep_order: bool = False) -> Iterator[RowBatch]:
     """The rows in requests of up to `size`. May block, where `rows` does. Raises as `json_body` does.
 
     `rows` are an iterable of rows or, for Arrow, also pyarrow's tables, record batches and readers of them.
+    Of `size` rows that follow each other, those of one shape go together; with `keep_order`, only those that
+    follow each other (row_shapes.py).
     """
     first = 0
-    for count, body in _arrow_bodies(rows, size) if form == "arrow" else _json_bodies(rows, size):
-        yield RowBatch(first, count, body)
+    bodies = (
+        _arrow_bodies(rows, size, keep_order) if form == "arrow" else _json_bodies(rows, size, keep_order)
+    )
+    for count, groups in bodies:
+        for indices, body in groups:
+            yield RowBatch([first + index for index in indices], body)
         first += count
 
 
-def _json_bodies(rows: Iterable[Row], size: int) -> Iterator[tuple[int, HeldBody]]:
+_Bodies: TypeAlias = Iterator[tuple[Sequence[int], HeldBody]]
+"""The requests for some rows that follow each other: the indices of their rows, and their bodies."""
+
+
+def _json_bodies(rows: Iterable[Row], size: int, keep_order: bool) -> Iterator[tuple[int, _Bodies]]:
     for some in _in_lists(rows, size):
-        yield len(some), json_body(some)
+        yield len(some), _json_groups(some, keep_order)
 
 
-def _arrow_bodies(rows: Any, size: int) -> Iterator[tuple[int, HeldBody]]:
+def _json_groups(rows: Sequence[Row], keep_order: bool) -> _Bodies:
+    for indices in same_shapes(map(row_shape, rows), keep_order=keep_order):
+        yield indices, json_body([rows[index] for index in indices])
+
+
+def _arrow_bodies(rows: Any, size: int, keep_order: bool) -> Iterator[tuple[int, _Bodies]]:
     pa = _pyarrow()
     if isinstance(rows, pa.RecordBatch):
         rows = pa.Table.from_batches([rows])
@@ -86,10 +115,25 @@ def _arrow_bodies(rows: Any, size: int) -> Iterator[tuple[int, HeldBody]]:
     else:
         tables = (pa.Table.from_pylist(list(some)) for some in _in_lists(rows, size))
     for table in tables:
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        yield table.num_rows, HeldBody(ARROW, sink.getvalue().to_pybytes())
+        yield table.num_rows, _arrow_groups(table, keep_order)
+
+
+def _arrow_groups(table: Any, keep_order: bool) -> _Bodies:
+    shapes = table_shapes(table)
+    if shapes is None:
+        yield range(table.num_rows), _arrow_body(table)
+        return
+    for indices in same_shapes(shapes, keep_order=keep_order):
+        whole = len(indices) == table.num_rows
+        yield indices, _arrow_body(table if whole else table.take(indices))
+
+
+def _arrow_body(table: Any) -> HeldBody:
+    pa = _pyarrow()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return HeldBody(ARROW, sink.getvalue().to_pybytes())
 
 
 def _in_lists(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
@@ -115,6 +159,20 @@ def chosen_form(rows: object, form: RowsForm | None) -> RowsForm:
 def of_batch(batch: RowBatch, error: RejectedInputError) -> RejectedInputError:
     """The error with the rows of its batch: the worker counts them from the batch's first."""
     return RejectedInputError(f"{batch.span}: {error}", status=error.status, request_id=error.request_id)
+
+
+async def in_row_order(
+    answers: AsyncGenerator[tuple[RowBatch, list[RowResult]], None],
+) -> AsyncGenerator[RowResult, None]:
+    """The result of each row in the order of the rows, given the answers in the order of `batches`."""
+    waiting: dict[int, RowResult] = {}
+    first_waited = 0
+    async with aclosing(answers):
+        async for batch, results in answers:
+            waiting.update(zip(batch.rows, results, strict=True))
+            while first_waited in waiting:
+                yield waiting.pop(first_waited)
+                first_waited += 1
 
 
 def rows_of_answer(answer: ModelAnswer, count: int) -> list[RowResult] | None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
 from typing import Final, TypeVar
 
 from tfleet.client.concurrency.iterate import EndOfItems
@@ -66,11 +65,3 @@ async def in_order(
         # Awaited before the source is closed: a generator that is running can't be closed.
         await asyncio.gather(*left, return_exceptions=True)
         await items.aclose()
-
-
-async def flat(lists: AsyncGenerator[list[R], None]) -> AsyncGenerator[R, None]:
-    """Yield what is in the lists, one by one."""
-    async with aclosing(lists):
-        async for some in lists:
-            for each in some:
-                yield each

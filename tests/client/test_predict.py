@@ -124,6 +124,75 @@ async def test_arrow_data_is_sent_as_arrow(fleet: ScriptedFleet, kind: str) -> N
     assert [seen.headers["Content-Type"] for seen in proxy.seen] == [ARROW, ARROW]
 
 
+async def same_lengths_only(request: web.Request) -> web.StreamResponse:
+    """Answers each row with the sum of its steps, and takes rows of one shape only, as a worker does."""
+    if request.content_type == ARROW:
+        with pa.ipc.open_stream(await request.read()) as reader:
+            rows = reader.read_all().to_pylist()
+    else:
+        rows = await request.json()
+    values = [np.array([row["x"] for row in rows])]  # raises for rows of different shapes: a 500
+    sums = values[0].reshape(len(rows), -1).sum(axis=1).tolist()
+    if request.content_type != ARROW:
+        return web.json_response({"success": True, "outputs": {"y": sums}})
+    sink = pa.BufferOutputStream()
+    batch = pa.record_batch({"y": sums})
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return web.Response(body=sink.getvalue().to_pybytes(), content_type=ARROW)
+
+
+UNEVEN = {
+    "lists": [{"x": [1.0] * (1 + number % 3)} for number in range(12)],
+    "lists of lists": [{"x": [[1.0] * (1 + number % 2)] * (1 + number % 3)} for number in range(12)],
+    "arrays": [{"x": np.ones(1 + number % 3)} for number in range(12)],
+}
+
+
+@pytest.mark.parametrize(("idempotent", "requests"), [(None, 6), (False, 12)])
+@pytest.mark.parametrize("form", ["json", "arrow", "table"])
+@pytest.mark.parametrize("kind", ["lists", "arrays"])
+async def test_rows_of_several_lengths_are_answered_in_order(
+    fleet: ScriptedFleet, kind: str, form: Any, idempotent: Any, requests: int
+) -> None:
+    rows: Any = UNEVEN[kind]
+    if form == "table":
+        rows, form = pa.Table.from_pylist(rows), None
+    proxy = fleet.server(otherwise=same_lengths_only)
+    async with AsyncFleetClient(proxy.url) as client:
+        found = await collected(client, rows, form=form, batch_rows=6, idempotent=idempotent)
+    assert [row.outputs["y"] for row in found] == [1 + number % 3 for number in range(12)]
+    assert len(proxy.seen) == requests
+
+
+@pytest.mark.parametrize("form", ["json", "arrow"])
+async def test_lists_in_lists_have_shapes_too(fleet: ScriptedFleet, form: Any) -> None:
+    proxy = fleet.server(otherwise=same_lengths_only)
+    async with AsyncFleetClient(proxy.url) as client:
+        found = await collected(client, UNEVEN["lists of lists"], form=form)
+    wanted = [(1 + number % 2) * (1 + number % 3) for number in range(12)]
+    assert [row.outputs["y"] for row in found] == wanted
+    assert len(proxy.seen) == 6
+
+
+async def test_rejected_rows_of_one_length_are_named(fleet: ScriptedFleet) -> None:
+    async def picky(request: web.Request) -> web.StreamResponse:
+        long = len((await request.json())[0]["x"]) == 2
+        return await (fleet.problem(400, "row 1: null")(request) if long else same_lengths_only(request))
+
+    rows = [{"x": [1.0] * (1 + number % 2)} for number in range(6)]
+    seen = []
+
+    async def read(client: AsyncFleetClient) -> None:
+        async for row in client.predict_rows(rows):
+            seen.append(row.outputs["y"])
+
+    async with AsyncFleetClient(fleet.server(otherwise=picky).url) as client:
+        with pytest.raises(RejectedInputError, match=r"^rows 1, 3, 5, sent together: row 1: null$"):
+            await read(client)
+    assert seen == [1]
+
+
 async def test_rejected_rows_are_named_after_the_rows_before(fleet: ScriptedFleet) -> None:
     async def picky(request: web.Request) -> web.StreamResponse:
         rows = await request.json()
