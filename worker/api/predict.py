@@ -21,6 +21,7 @@ from tfleet.worker.api.protocols.native import (
     DecodedInputs,
     InputLimits,
     answer_type,
+    check_reserved,
     decode,
     decode_query,
     encode,
@@ -124,7 +125,7 @@ class Predict:
 
     def _read(self, request: PredictionRequest, choose: Callable[[LoadedModel], Signature]) -> ReadPrediction:
         model, turn = take_turn(request, self._lifecycle)
-        signature = choose(model)
+        signature = self._chosen(model, request, choose)
         media_type = answer_type(request.header("Accept"))
         has_labels = signature.name == model.session.default and media_type == media_types.JSON
         scores = model.scores if has_labels else None
@@ -172,6 +173,24 @@ class Predict:
         content = encode(found.outputs, read.decoded, media_type, read.asked.signature, self._limits)
         return PredictionBody(content, media_type), timing
 
+    def _chosen(
+        self, model: LoadedModel, request: PredictionRequest, choose: Callable[[LoadedModel], Signature]
+    ) -> Signature:
+        """The signature. A query that means columns by the names of parameters is told so.
+
+        Otherwise it would hear of a signature or a number of labels that it never asked for.
+        """
+        if request.method not in _READS_QUERY:
+            return choose(model)
+        try:
+            signature = choose(model)
+        except ProblemError:
+            if SIGNATURE in request.args and model.session.default is not None:
+                _check_columns(model, model.session.signature(), request)
+            raise
+        _check_columns(model, signature, request)
+        return signature
+
     def _checked_query(self, request: PredictionRequest, scores: ClassScores | None) -> int:
         """How many labels are wanted; 0 of an answer without labels."""
         args = request.args
@@ -184,8 +203,7 @@ class Predict:
         return 0 if scores is None else wanted_labels(args, len(scores.labels))
 
     def _decoded(self, model: LoadedModel, signature: Signature, request: PredictionRequest) -> DecodedInputs:
-        # The names of a table's columns are those of the default signature's input.
-        columns = model.facts.columns.value if signature.name == model.session.default else ()
+        columns = _columns(model, signature)
         if request.method in _READS_QUERY:
             pairs = [pair for pair in query_pairs(request.query) if pair[0] not in PARAMETERS]
             return decode_query(pairs, signature, columns, self._limits, PARAMETERS)
@@ -193,3 +211,13 @@ class Predict:
         body = request.body()
         self._memory.note(len(body))
         return decode(body, request.header("Content-Type"), signature, columns, self._limits)
+
+
+def _columns(model: LoadedModel, signature: Signature) -> tuple[str, ...]:
+    """The names of a table's columns: those of the default signature's input."""
+    return model.facts.columns.value if signature.name == model.session.default else ()
+
+
+def _check_columns(model: LoadedModel, signature: Signature, request: PredictionRequest) -> None:
+    names = _columns(model, signature) or [info.name for info in signature.inputs]
+    check_reserved(names, request.args, PARAMETERS)

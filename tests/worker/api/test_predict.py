@@ -13,17 +13,19 @@ import pytest
 import requests
 
 from tests.support.bodies import arrow, npy, npz
-from tests.support.fake_model import FakeModel
+from tests.support.fake_model import TABLE, FakeModel
 from tests.support.worker_http import serving
 from tfleet.contract.address import Address
 from tfleet.worker.inference.class_scores import ClassScores
 from tfleet.worker.inference.errors import OversizedRunError
+from tfleet.worker.model.signature import Signature, TensorInfo
 from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.admission_queue import QueueLimits
 
 JSON = {"Content-Type": "application/json"}
 ARROW = "application/vnd.apache.arrow.stream"
 ROW = b'{"G1": 1, "G2": 5}'
+LABELS = ClassScores(("bad", "good"), "sigmoid", two_of_one=True)
 
 
 @pytest.fixture
@@ -148,6 +150,20 @@ def test_another_model_is_not_answered_by_this_one(worker: Address, path: str, b
 )
 def test_a_bad_query_is_a_400_that_says_why(worker: Address, path: str, said: str) -> None:
     assert said in detail(ask(worker, path), 400)
+
+
+@pytest.mark.parametrize("scores", [None, LABELS], ids=["outputs", "labels"])
+@pytest.mark.parametrize("query", ["top=1&signature=2&ticket=3", "top=7", "signature=2", "ticket=3&top=9"])
+def test_columns_called_as_parameters_are_told(query: str, scores: Any) -> None:
+    names = ("top", "signature", "ticket")
+    inputs = tuple(TensorInfo(name, f"{name}:0", "float32", (None,)) for name in names)
+    odd = FakeModel(scores=scores)
+    odd.session.signatures = {"serving_default": Signature("serving_default", inputs, TABLE.outputs)}
+    with serving(odd, name="odd") as (worker, _):
+        said = detail(ask(worker, f"/models/odd/predict?{query}"), 400)
+        assert "columns called signature, ticket or top are taken in bodies only" in said
+        other = ask(worker, "/predict?signature=2", b'{"top": 1, "signature": 2, "ticket": 3}', **JSON)
+        assert "no signature '2'" in detail(other, 400)
 
 
 @pytest.mark.parametrize(
@@ -277,9 +293,6 @@ def test_paths_below_models_are_counted_by_their_form(worker: Address) -> None:
     counted = [line for line in page.splitlines() if line.startswith("tfleet_worker_requests_total{")]
     assert len(counted) == 2, counted
     assert json.dumps("/models/<name>/predict") in counted[0]
-
-
-LABELS = ClassScores(("bad", "good"), "sigmoid", two_of_one=True)
 
 
 @pytest.mark.parametrize(

@@ -7,5 +7,14 @@ from tfleet.worker.api.protocols.native.codec import decode, decode_query, encod
 from tfleet.worker.api.protocols.native.decoded import DecodedInputs
 from tfleet.worker.api.protocols.native.limits import InputLimits
 from tfleet.worker.api.protocols.native.media_types import answer_type
+from tfleet.worker.api.protocols.native.query_input import check_reserved
 
-__all__ = ["DecodedInputs", "InputLimits", "answer_type", "decode", "decode_query", "encode"]
+__all__ = [
+    "DecodedInputs",
+    "InputLimits",
+    "answer_type",
+    "check_reserved",
+    "decode",
+    "decode_query",
+    "encode",
+]

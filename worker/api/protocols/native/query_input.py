@@ -22,11 +22,7 @@ def decode_row(
     """
     scalars = not layout.has_rows and all(info.shape == () for info in layout.signature.inputs)
     names = layout.input_names if scalars else layout.table_names(_QUERY)
-    taken = [name for name in names if name in reserved]
-    if taken:
-        raise bad_input(
-            f"{names_text(taken)} means something else in a query: send the row as JSON, with POST /predict"
-        )
+    check_reserved(names, reserved, reserved)
     limits.check_body(sum(len(name) + len(value) for name, value in pairs))
     check_names([name for name, _ in pairs], names, _QUERY, layout.optional)
     infos = {info.name: info for info in layout.signature.inputs}
@@ -40,3 +36,14 @@ def decode_row(
     if scalars:
         return DecodedInputs({name: column.reshape(()) for name, column in columns.items()}, 1, whole=True)
     return DecodedInputs(layout.assemble(columns), 1, one_row=True)
+
+
+def check_reserved(names: Collection[str], sent: Collection[str], reserved: Collection[str]) -> None:
+    """Raise ProblemError (400) if one of these columns has the name of a reserved parameter that was sent."""
+    taken = [name for name in names if name in reserved and name in sent]
+    if taken:
+        *others, last = sorted(reserved)
+        raise bad_input(
+            f"{names_text(taken)} means something else in a query: columns called {', '.join(others)} or "
+            f"{last} are taken in bodies only, so send the row as JSON, with POST"
+        )

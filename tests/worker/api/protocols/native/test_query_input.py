@@ -40,7 +40,7 @@ def test_scalars_without_rows_can_be_asked_for() -> None:
         (
             signature(info("top", "int32", (None,))),
             "",
-            "'top' means something else in a query: send the row as JSON",
+            "'top' means something else in a query: columns called signature, ticket or top",
         ),
     ],
 )
