@@ -2,13 +2,15 @@
 
 A thread and the WSGI application cost several times as much as a small model itself. So the loop gives the
 requests that came in one turn to the `DirectApplication` together, and what came of one run returns to the
-loop together. What fails goes to the WSGI application in a thread, which answers it as one of its own: there
-is one place that says how an error is answered.
+loop together. One turn reads so many bodies that no other connection waits long. What fails goes to the WSGI
+application in a thread, which answers it as one of its own: there is one place that says how an error is
+answered.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
@@ -20,6 +22,11 @@ from tfleet.worker.wsgi.response import WsgiResponse
 
 MOST_BYTES: Final = 8 * 1024
 """The largest body that the loop reads: in the worst case it takes a millisecond."""
+
+TURN_BYTES: Final = 16 * 1024
+"""The most that one turn of the loop reads of all bodies together, so that it takes two milliseconds at the
+worst. What came beyond that is read in the next turns, in its order.
+"""
 
 Outcome: TypeAlias = WsgiResponse | BaseException
 
@@ -67,6 +74,11 @@ class DirectPath:
         self._loop = loop
         self._read: list[tuple[DirectRequest, Any]] = []
         """Those that were read in this turn of the loop."""
+        self._read_bytes = 0
+        self._unread: deque[DirectRequest] = deque()
+        """Those that came when this turn had read enough, in their order."""
+        self._scheduled = False
+        """Whether the next turn calls `_run`."""
 
     def takes(self, request: DirectRequest) -> bool:
         """Whether a request goes this way."""
@@ -74,22 +86,33 @@ class DirectPath:
 
     def begin(self, request: DirectRequest) -> None:
         """Answer a request: `settle` is called with what came of it."""
-        try:
-            read = self._application.read(request)
-        except Exception as error:
-            request.settle(error)
-            return
-        if not self._read:
-            # What else has come runs with it, and nothing is waited for.
+        self._unread.append(request)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read in the order of arrival, as much as one turn may."""
+        if not self._scheduled:
+            # What else comes in this turn runs with it, and nothing is waited for.
+            self._scheduled = True
             self._loop.call_soon(self._run)
-        self._read.append((request, read))
+        while self._unread and self._read_bytes + len(self._unread[0].body) <= TURN_BYTES:
+            request = self._unread.popleft()
+            self._read_bytes += len(request.body)
+            try:
+                self._read.append((request, self._application.read(request)))
+            except Exception as error:
+                _settle([(request, error)])
 
     def _run(self) -> None:
         requests, self._read = self._read, []
+        self._read_bytes, self._scheduled = 0, False
         try:
-            self._application.run(requests, self._done)
+            if requests:
+                self._application.run(requests, self._done)
         except Exception as error:
             _settle([(request, error) for request, _ in requests])
+        if self._unread:
+            self._read_on()
 
     def _done(self, outcomes: Sequence[tuple[DirectRequest, Outcome]]) -> None:
         try:
