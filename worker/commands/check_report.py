@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.inference.batch_check import unwanted_batches
 from tfleet.worker.inference.choose_precision import BUILT_IN_SAMPLES
 from tfleet.worker.inference.class_scores import are_probabilities
 from tfleet.worker.inference.errors import BadInputError
@@ -96,7 +97,9 @@ def _signature_check(model: LoadedModel, check: BatchCheck) -> SignatureCheck:
 def _image_check(classifier: Classifier) -> SignatureCheck:
     stateful = classifier.facts.stateful.value
     sizes = classifier.batch_sizes
-    obstacle = "" if len(sizes) > 1 else "a batch is not faster for each image, or not possible"
+    obstacle = unwanted_batches(classifier.spec)
+    if not obstacle and len(sizes) == 1:
+        obstacle = "a batch is not faster for each image, or not possible"
     photo = classifier.prepare((BUILT_IN_SAMPLES / "cat.jpg").read_bytes(), ImageLimits())
     ms = None if stateful else median_ms(lambda: classifier.run([photo]))
     return SignatureCheck(classifier.session.default or "", ms, len(sizes) > 1, obstacle, stateful)

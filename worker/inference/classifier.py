@@ -126,7 +126,7 @@ class Classifier:
     def warm_up(self, sizes: Sequence[int] = (1,)) -> float:
         """Decode two images and run them in batches of these sizes, so that no request pays for one-off work:
         TensorFlow plans each size at its first run, and keeps data for each of its threads. The sizes that
-        are worth using become `batch_sizes`.
+        are worth using become `batch_sizes`; only 1 is where the model's `batch` is false.
 
         A graph that claims to take any number of images gets one at a time from now on if it fails on several
         (a reshape to one row is enough), or answers something else for an image among others.
@@ -146,10 +146,11 @@ class Classifier:
         rows = np.concatenate([first, self._first_rows([noise])])
         self._check(rows, 2)
         # Checked with real runs: the shapes that a graph states say nothing of the operations inside.
-        if all(self._runs_together([grey, noise], rows, size) for size in sizes):
+        wanted = self.facts.batch.value
+        if wanted and all(self._runs_together([grey, noise], rows, size) for size in sizes):
             self.batch_sizes = efficient_batch_sizes(self._costs(grey, sizes))
         else:
-            self._batch = 1
+            self._batch = self._batch or 1  # a graph with a fixed size has to get so many images
         return time.perf_counter() - started
 
     def _first_rows(self, images: Sequence[PreparedImage]) -> npt.NDArray[Any]:

@@ -1,14 +1,15 @@
 """Make inputs that fit a signature, to warm a model up and to see whether it answers batches rightly.
 
 No TensorFlow. The values are drawn from a fixed seed. Whole numbers are 0 or 1, which every embedding has.
-Rows are different wherever that is possible: equal ones would hide a model that mixes its rows up.
+Rows are different wherever that is possible: equal ones would hide a model that mixes its rows up. A model
+may do so with large or negative numbers only: `spread_rows` has those.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,13 @@ _MOST_BYTES: Final = 256 << 20  # of one input
 _WORDS: Final = (b"good", b"bad", b"the cat sat on the mat")
 _IMAGE_SIDE: Final = 64
 _SQUARES: Final = 4  # on each side of a picture
+# What the numbers of three rows are multiplied by. Large rows must not change the answer to the small one.
+_FAR: Final = (1.0, 1e3, 1e3)
+_NEAR: Final = (1.0, 1.0, 1.0)
+_LARGE_WHOLE: Final = 1_500
+
+SpreadRows: TypeAlias = tuple[str, Sequence[Mapping[str, npt.NDArray[Any]]]]
+"""Three rows, and what is special about their numbers, in words."""
 
 
 def example_inputs(
@@ -44,6 +52,47 @@ def example_inputs(
         known = {name: array for name, array in inputs.items() if array is not None}
         if len(known) == len(inputs) and all(info.tensor for info in required):
             yield known
+
+
+def spread_rows(row: Mapping[str, npt.NDArray[Any]]) -> Iterator[Sequence[SpreadRows]]:
+    """Rows of larger numbers and of both signs, with the shapes of one row that fits: for floats, and then
+    for whole numbers. The first ones of each sequence that the model can compute are enough.
+
+    Whole numbers are not negative: they may be lengths, or places in a table.
+    """
+    kinds = {array.dtype.kind for array in row.values()}
+    if not kinds.isdisjoint("fcV"):
+        yield (
+            ("floats around 1000 and -1000", _spread(row, "fcV", _FAR)),
+            ("floats around 1 and -1", _spread(row, "fcV", _NEAR)),
+        )
+    if not kinds.isdisjoint("iu"):
+        yield (("whole numbers around 1000", _spread(row, "iu", _NEAR)),)
+
+
+def _spread(
+    row: Mapping[str, npt.NDArray[Any]], kinds: str, scales: Sequence[float]
+) -> Sequence[Mapping[str, npt.NDArray[Any]]]:
+    rng = np.random.default_rng(0)
+    return [
+        {
+            name: _spread_array(array, number, scale, rng) if array.dtype.kind in kinds else array
+            for name, array in row.items()
+        }
+        for number, scale in enumerate(scales)
+    ]
+
+
+def _spread_array(
+    array: npt.NDArray[Any], number: int, scale: float, rng: np.random.Generator
+) -> npt.NDArray[Any]:
+    if array.dtype.kind in "iu":
+        most = min(_LARGE_WHOLE, np.iinfo(array.dtype).max)
+        return rng.integers(most // 3, most, array.shape, endpoint=True).astype(array.dtype)
+    # Each number has both signs among the rows: a maximum or minimum over rows is far from 0 then.
+    signs = 1 - 2 * ((np.arange(array.size).reshape(array.shape) + number) % 2)
+    with np.errstate(over="ignore"):  # a small type has no such numbers: the outputs are not finite then
+        return (signs * scale * rng.uniform(0.5, 1.5, array.shape)).astype(array.dtype)
 
 
 def _array(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfleet.worker.inference.batch_check import BatchCheck, check_batches
+from tfleet.worker.inference.batch_check import BatchCheck, check_batches, unwanted_batches
 from tfleet.worker.inference.errors import BadInputError
 from tfleet.worker.inference.postprocess import load_postprocess
 from tfleet.worker.inference.predictor import Predictor
@@ -94,7 +94,13 @@ class TensorModel:
         session = self.session
         graph = session.graph_facts if name == session.default else None
         try:
-            return check_batches(session.run, session.signatures[name], self.examples.get(name, ()), graph)
+            return check_batches(
+                session.run,
+                session.signatures[name],
+                self.examples.get(name, ()),
+                graph,
+                unwanted_batches(self.spec),
+            )
         except tf.errors.OpError as error:
             problem = first_line(error)
             if name == session.default:

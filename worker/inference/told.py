@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tfleet.worker.model.facts import Source
 from tfleet.worker.model.find import unread_files
 from tfleet.worker.model.shown_facts import scaling_text
 
@@ -34,6 +35,8 @@ def tell(model: LoadedModel, log: Any) -> None:
         said["labels"] = len(model.scores.labels)
     if facts.stateful.value:
         said["stateful"] = str(facts.stateful)
+    if facts.batch.source is not Source.DEFAULT:
+        said["batch"] = str(facts.batch)
     log.info("model described", **said)
     _warn(model, log)
 
@@ -57,6 +60,8 @@ def _warn(model: LoadedModel, log: Any) -> None:
             hint="set signature in [model] of model.toml, or --signature",
         )
     for check in model.checks:
+        for values in check.left_out:
+            log.debug("batches were not compared with all numbers", signature=check.signature, without=values)
         if check.inputs is None:
             log.warning(
                 "no generated input fits a signature, so it was not warmed up",

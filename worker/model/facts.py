@@ -54,14 +54,16 @@ class Fact(Generic[_Value]):
 class ModelFacts:
     """What is known of a model.
 
-    `signature` is the one for requests that name none. `columns` are the names of a table's numbers where the
-    model takes them as one vector. `scaling` and `activation` are those of image models; see `scaling_of` and
-    `activation_of`.
+    `signature` is the one for requests that name none. `batch`: rows of several callers may run together,
+    where the warm-up finds that they do not change each other's answers. `columns` are the names of a table's
+    numbers where the model takes them as one vector. `scaling` and `activation` are those of image models;
+    see `scaling_of` and `activation_of`.
     """
 
     kind: Fact[ModelKind]
     signature: Fact[str | None]
     stateful: Fact[bool]
+    batch: Fact[bool]
     columns: Fact[tuple[str, ...]]
     scaling: Fact[Scaling | None] | None = None
     activation: Fact[Activation] | None = None
@@ -135,8 +137,9 @@ def find_facts(spec: ModelSpec, signature: Signature | None, graph: GraphFacts) 
         ),
         Fact(
             signature is not None and signature.stateful,
-            stated_source(spec) if stated.stateful is not None else Source.MODEL,
+            stated_source(spec) if stated.runs.stateful is not None else Source.MODEL,
         ),
+        _batch(spec),
         columns_of(spec, kind.value, signature),
         scaling,
         activation,
@@ -146,6 +149,11 @@ def find_facts(spec: ModelSpec, signature: Signature | None, graph: GraphFacts) 
 def stated_source(spec: ModelSpec) -> Source:
     """Where the model is described: its model.toml, or options."""
     return Source.OPTION if spec.described_by is None else Source.MANIFEST
+
+
+def _batch(spec: ModelSpec) -> Fact[bool]:
+    stated = spec.serving.runs.batch
+    return Fact(True, Source.DEFAULT) if stated is None else Fact(stated, stated_source(spec))
 
 
 def _kind(spec: ModelSpec, signature: Signature | None, graph: GraphFacts) -> Fact[ModelKind]:

@@ -6,6 +6,7 @@ labels.txt names the model's classes; model.toml says what the model itself does
 kind = "image"         # image, table, text, sequence or tensors; found out where it is left out
 signature = "classify" # for requests that name none; default "serving_default", or the only one
 stateful = true        # answers depend on earlier requests: no batching, no retries; found out from the graph
+batch = false          # rows of several callers never run together; default true: where the check allows it
 tags = ["serve"]       # which graph of a SavedModel; default "serve"
 columns = ["age"]      # the names of a table model's numbers, where it takes them as one vector
 
@@ -47,6 +48,7 @@ from tfleet.worker.model.spec import (
     CHANNEL_ORDERS,
     InputSpec,
     OutputSpec,
+    RunSpec,
     ServingSpec,
     SignatureSpec,
 )
@@ -101,10 +103,11 @@ def read_manifest(path: Path) -> Manifest:
     reader = _Reader(path)
     reader.known(document, "", ("model", "signatures", "input", "output"))
     serving = reader.table(document, "model", _MODEL_KEYS)
+    runs = RunSpec(**{key: serving.pop(key) for key in ("stateful", "batch") if key in serving})
     return Manifest(
         InputSpec(**reader.table(document, "input", _INPUT_KEYS)),
         _output(reader, reader.table(document, "output", _OUTPUT_KEYS)),
-        ServingSpec(**serving, signatures=_signatures(reader, document)),
+        ServingSpec(**serving, runs=runs, signatures=_signatures(reader, document)),
     )
 
 
@@ -274,6 +277,7 @@ _MODEL_KEYS: Mapping[str, Callable[[Any], Any]] = {
     "kind": _kind,
     "signature": _text,
     "stateful": _flag,
+    "batch": _flag,
     "tags": _texts,
     "columns": _columns,
 }

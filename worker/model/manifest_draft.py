@@ -72,6 +72,8 @@ def _model(report: ModelReport) -> Iterator[tuple[str, str, str]]:
         yield "signature", _toml(report.default), f"for requests that name none; {choice}"
     if facts is not None and "stateful" not in report.untold:
         yield "stateful", _toml(facts.stateful.value), f"from {facts.stateful.source}"
+    batch = report.spec.serving.runs.batch is not False
+    yield "batch", _toml(batch), "false: rows of several callers never run together"
     if report.contents.tags:
         yield "tags", _toml(list(report.contents.tags)), "which graph of the SavedModel"
     signature = report.signature

@@ -79,7 +79,7 @@ def _open_saved_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) 
         signatures = _with_state(spec, definition, served.by_name)
         facts, graph_facts = _facts(spec, definition, signatures, served.default)
         try:
-            if spec.serving.stateful:
+            if spec.serving.runs.stateful:
                 raise CannotFreezeError("model.toml says that it is stateful")
             frozen = freeze(session, definition, *_tensors(signatures))
         except CannotFreezeError as error:
@@ -105,7 +105,7 @@ def _with_state(
     spec: ModelSpec, definition: tf.compat.v1.GraphDef, signatures: Mapping[str, Signature]
 ) -> Mapping[str, Signature]:
     """The signatures, each of which knows whether it keeps state."""
-    stated = spec.serving.stateful
+    stated = spec.serving.runs.stateful
     found = {}
     for name, each in signatures.items():
         stateful = bool(assignment(definition, *_tensors({name: each}))) if stated is None else stated

@@ -180,7 +180,7 @@ def _open(spec: ModelSpec, facts: ModelFacts | None, untold: frozenset[str]) -> 
         stated.add("pixels")
     if spec.output.activation is not None:
         stated.add("activation")
-    if spec.serving.stateful is not None:
+    if spec.serving.runs.stateful is not None:
         stated.add("stateful")
     if facts is None or facts.kind.value is not ModelKind.IMAGE:
         stated |= {"pixels", "activation"}
@@ -233,7 +233,7 @@ def _completed(spec: ModelSpec, signature: Signature, graph: Any) -> Signature:
     )
     feeds = [info.tensor for info in inputs if info.tensor]
     fetches = [info.tensor for info in signature.outputs if info.tensor]
-    stateful = spec.serving.stateful
+    stateful = spec.serving.runs.stateful
     if stateful is None:
         stateful = bool(assignment(graph, feeds, fetches))
     return replace(signature, inputs=inputs, stateful=stateful)

@@ -34,6 +34,7 @@ def shown_facts(spec: ModelSpec, facts: ModelFacts, signature: Signature | None)
     return (
         ShownFact("kind", facts.kind.value, facts.kind.source),
         ShownFact("stateful", "yes" if facts.stateful.value else "no", facts.stateful.source),
+        ShownFact("batch", _batch_text(facts.batch.value), facts.batch.source),
         *_columns(facts),
         _labels(spec),
         *(_preprocessing(spec, facts, signature) if facts.kind.value is ModelKind.IMAGE else ()),
@@ -43,11 +44,18 @@ def shown_facts(spec: ModelSpec, facts: ModelFacts, signature: Signature | None)
 def stated_facts(spec: ModelSpec) -> tuple[ShownFact, ...]:
     """What is known of a Keras file before it is converted: what is stated, and the labels."""
     kind, columns, source = spec.serving.kind, spec.serving.columns, stated_source(spec)
+    batch = spec.serving.runs.batch
     return (
         *(() if kind is None else (ShownFact("kind", kind.value, source),)),
+        *(() if batch is None else (ShownFact("batch", _batch_text(batch), source),)),
         *((ShownFact("columns", ", ".join(columns), source),) if columns else ()),
         _labels(spec),
     )
+
+
+def _batch_text(batch: bool) -> str:
+    """Whether rows of several callers run together."""
+    return "where the check allows it" if batch else "no"
 
 
 def _columns(facts: ModelFacts) -> Iterator[ShownFact]:

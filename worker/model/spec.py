@@ -66,6 +66,18 @@ class SignatureSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RunSpec:
+    """How requests may run. A value of None is found out from the model.
+
+    `stateful`: an answer depends on earlier requests. With `batch` = False rows of several callers never run
+    together.
+    """
+
+    stateful: bool | None = None
+    batch: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServingSpec:
     """What is served of the model, as which kind. A value of None is found out from the model.
 
@@ -76,7 +88,7 @@ class ServingSpec:
 
     kind: ModelKind | None = None
     signature: str | None = None
-    stateful: bool | None = None
+    runs: RunSpec = field(default_factory=RunSpec)
     tags: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
     signatures: Mapping[str, SignatureSpec] = field(default_factory=dict)

@@ -52,6 +52,16 @@ def test_the_models_own_function_makes_the_answer(tmp_path: Path) -> None:
     assert f"tfleet model check: {large}: output.function fails: AssertionError" in done.output
 
 
+@pytest.mark.parametrize("write", [write_arithmetic, write_model])
+def test_a_model_without_batches_says_why(tmp_path: Path, write: Any) -> None:
+    folder = write(tmp_path / "m" / "1")
+    with (folder / "model.toml").open("a") as file:
+        file.write("[model]\nbatch = false\n")
+    done = _run(folder)
+    assert done.exit_code == 0, done.output
+    assert f"; model.batch in {folder}/model.toml is false\n" in done.output
+
+
 def test_an_image_model_names_the_best_labels(tmp_path: Path) -> None:
     photo = tmp_path / "red.png"
     photo.write_bytes(picture("red"))

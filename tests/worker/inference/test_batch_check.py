@@ -105,6 +105,93 @@ def test_few_examples_do_not_hide_padding(texts: list[bytes]) -> None:
     assert check.inputs == examples[0]
 
 
+def _maximum(x: Any) -> Any:
+    """A model that only large numbers show to mix its rows up."""
+    return x - np.maximum(x.max(axis=0, keepdims=True), 100)
+
+
+@pytest.mark.parametrize(
+    ("function", "dtype", "values"),
+    [
+        (_maximum, "float32", "floats around 1000 and -1000"),
+        (lambda x: x - np.minimum(x.min(axis=0), -100), "float32", "floats around 1000 and -1000"),
+        (_maximum, "int32", "whole numbers around 1000"),
+        (lambda x: np.exp(x) - np.exp(np.minimum(x.min(axis=0), 0)), "float16", "floats around 1 and -1"),
+    ],
+)
+def test_larger_numbers_show_rows_that_mix(function: Any, dtype: str, values: str) -> None:
+    infos = TensorInfo("x", "x:0", dtype, (None, 1)), TensorInfo("y", "y:0", dtype, (None, 1))
+    with np.errstate(all="ignore"):
+        check = check_batches(
+            lambda _, inputs: {"y": function(inputs["x"]).astype(dtype)}, Signature("s", infos[:1], infos[1:])
+        )
+    assert check.obstacle == f"y is different in a batch of {values}"
+    assert check.inputs is not None
+
+
+def _rejects_large(x: Any) -> Any:
+    if np.abs(x).max() > 100:
+        raise BadInputError("too large")
+    return x
+
+
+def _fails_on_negative(x: Any) -> Any:
+    if x.min() < 0:
+        raise RuntimeError("negative")
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "left_out"),
+    [
+        (_rejects_large, ("floats around 1000 and -1000: too large",)),
+        (
+            lambda x: np.exp(x.astype(np.float16)),
+            ("floats around 1000 and -1000: the outputs are not finite",),
+        ),
+        (
+            _fails_on_negative,
+            ("floats around 1000 and -1000: negative", "floats around 1 and -1: negative"),
+        ),
+        # A batch of one is rounded otherwise, and large numbers make much of it.
+        (lambda x: np.sin(x * (1 + 1e-7 * (len(x) == 1)) * 100), ()),
+    ],
+)
+def test_numbers_that_do_not_run_leave_batches_on(function: Any, left_out: tuple[str, ...]) -> None:
+    with np.errstate(over="ignore"):
+        check = check_batches(lambda _, inputs: {"y": function(inputs["x"])}, _signature())
+    assert (check.obstacle, check.left_out) == ("", left_out)
+
+
+def test_places_in_a_table_stay_small() -> None:
+    infos = TensorInfo("x", "x:0", "int64", (None, 4)), TensorInfo("y", "y:0", "float32", (None, 4))
+    table = np.arange(10, dtype=np.float32)
+
+    def run(name: str, inputs: Any) -> Any:
+        return {"y": table[inputs["x"]]}
+
+    check = check_batches(run, Signature("s", infos[:1], infos[1:]))
+    assert check.batched
+    assert [each.partition(":")[0] for each in check.left_out] == ["whole numbers around 1000"]
+
+
+def test_one_example_does_not_hide_rows_that_mix() -> None:
+    examples = [{"x": np.ones((1, 2), np.float32)}]
+    check = check_batches(lambda _, inputs: {"y": _maximum(inputs["x"])}, _signature(), examples)
+    assert check.obstacle == "y is different in a batch of floats around 1000 and -1000"
+
+
+def test_unwanted_batches_are_not_tried() -> None:
+    sizes: list[int] = []
+
+    def run(name: str, inputs: Any) -> Any:
+        sizes.append(len(inputs["x"]))
+        return {"y": inputs["x"]}
+
+    check = check_batches(run, _signature(), unwanted="batch is false")
+    assert (check.obstacle, sizes) == ("batch is false", [1])
+
+
 def test_equal_rows_are_told() -> None:
     infos = TensorInfo("x", "x:0", "string", (None,)), TensorInfo("y", "y:0", "float32", (None,))
     signature = Signature("s", infos[:1], infos[1:])

@@ -15,7 +15,7 @@ from tfleet.worker.inference.model_session import ModelSession
 from tfleet.worker.inference.predictor import Predictor
 from tfleet.worker.model.dtypes import numpy_dtype
 from tfleet.worker.model.errors import ModelError
-from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec, ServingSpec
+from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec, RunSpec, ServingSpec
 from tfleet.worker.model.tensorflow import tf
 
 pytestmark = pytest.mark.process
@@ -156,7 +156,7 @@ def test_a_model_with_state_runs_one_by_one(tmp_path: Path, arithmetic: ModelSes
 
 
 def test_what_is_stated_to_be_stateful_is_not_frozen(tmp_path: Path) -> None:
-    with closing(_load(write_arithmetic(tmp_path / "m"), stateful=True)) as session:
+    with closing(_load(write_arithmetic(tmp_path / "m"), runs=RunSpec(stateful=True))) as session:
         assert all(each.stateful for each in session.signatures.values())
         assert session.form == "a SavedModel with its variables: model.toml says that it is stateful"
 

@@ -103,6 +103,26 @@ def test_a_model_that_mixes_its_rows_answers_one_by_one(tmp_path: Path, load: Lo
     assert model.predictor.batched == frozenset()
 
 
+def test_a_model_that_mixes_large_rows_answers_one_by_one(tmp_path: Path, load: Load) -> None:
+    def build() -> None:
+        x = tf.compat.v1.placeholder(tf.float32, [None, 2], name="x")
+        tf.subtract(x, tf.maximum(tf.reduce_max(x, 0), 100.0), name="y")
+
+    model, log = load(write_graph(tmp_path / "g.pb", build))
+    because = log.events["rows run one by one"]["because"]
+    assert because == "y is different in a batch of floats around 1000 and -1000"
+    assert model.predictor.batched == frozenset()
+
+
+def test_batches_are_off_where_model_toml_says_so(tmp_path: Path, load: Load) -> None:
+    folder = write_arithmetic(tmp_path / "sums" / "1")
+    (folder / "model.toml").write_text("[model]\nbatch = false\n")
+    model, log = load(folder)
+    assert log.events["model described"]["batch"] == "False (from model.toml)"
+    assert model.predictor.batched == frozenset()
+    assert tuple(model.batch_sizes) == (1,)
+
+
 def test_a_model_that_never_runs_is_refused(tmp_path: Path, load: Load) -> None:
     def build() -> None:
         x = tf.compat.v1.placeholder(tf.float32, [None, 2], name="x")

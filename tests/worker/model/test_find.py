@@ -103,7 +103,7 @@ def test_a_file_with_its_own_folder_has_what_is_there(tmp_path: Path) -> None:
     (folder / "model.toml").write_text("[model]\nstateful = true\n")
     spec = find_model(folder / "model.pb")
     assert (spec.label, spec.labels, spec.described_by) == ("model/0", COLOURS, folder / "model.toml")
-    assert (spec.serving.stateful, unread_files(spec)) == (True, ())
+    assert (spec.serving.runs.stateful, unread_files(spec)) == (True, ())
     with pytest.raises(ModelError, match=r"the folder's model.toml describes the model: remove --labels"):
         find_model(folder / "model.pb", labels=folder / "labels.txt")
 

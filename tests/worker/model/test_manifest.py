@@ -7,7 +7,7 @@ import pytest
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.kind import ModelKind
 from tfleet.worker.model.manifest import Manifest, read_labels, read_manifest
-from tfleet.worker.model.spec import InputSpec, OutputSpec, ServingSpec, SignatureSpec
+from tfleet.worker.model.spec import InputSpec, OutputSpec, RunSpec, ServingSpec, SignatureSpec
 
 
 def _read(folder: Path, text: str) -> Manifest:
@@ -37,6 +37,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         stateful = true
         tags = ["serve", "gpu"]
         columns = ["age", "height"]
+        batch = false
         [signatures.classify]
         inputs = {x = "a:0"}
         outputs = {y = "b:0"}
@@ -47,7 +48,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         ServingSpec(
             ModelKind.IMAGE,
             "classify",
-            True,
+            RunSpec(stateful=True, batch=False),
             ("serve", "gpu"),
             ("age", "height"),
             {"classify": SignatureSpec({"x": "a:0"}, {"y": "b:0"})},

@@ -11,7 +11,7 @@ from tfleet.worker.model.graph_facts import GraphFacts
 from tfleet.worker.model.kind import ModelKind
 from tfleet.worker.model.shown_facts import input_size, scaling_text, shown_facts
 from tfleet.worker.model.signature import Signature, TensorInfo
-from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec, ServingSpec
+from tfleet.worker.model.spec import InputSpec, ModelSpec, OutputSpec, RunSpec, ServingSpec
 
 OUTPUT = (TensorInfo("y", "y:0", "float32", (None, 5)),)
 
@@ -35,9 +35,15 @@ def test_a_table_has_no_preprocessing() -> None:
     assert _shown(spec, _signature((None, 2))) == {
         "kind": ("table", "the model"),
         "stateful": ("no", "the model"),
+        "batch": ("where the check allows it", "the default"),
         "columns": ("a, b", "model.toml"),
         "labels": ("none", "the default"),
     }
+
+
+def test_batches_that_are_turned_off_are_shown() -> None:
+    shown = _shown(_spec(serving=ServingSpec(runs=RunSpec(batch=False))), _signature((None, 2)))
+    assert shown["batch"] == ("no", "model.toml")
 
 
 def test_an_images_preprocessing_says_where_it_is_from() -> None:

@@ -60,6 +60,7 @@ def test_an_image_model_gets_its_preprocessing(tmp_path: Path) -> None:
     stated = _with_all_stated(model / "model.toml")
     assert (stated["model"]["kind"], stated["model"]["signature"]) == ("image", "serving_default")
     assert stated["model"]["tags"] == ["serve"]
+    assert stated["model"]["batch"] is True
     assert (stated["input"]["mean"], stated["input"]["std"]) == (0, 255)
     assert stated["output"]["activation"] == "softmax"
 
