@@ -25,6 +25,7 @@ from tfleet.client.results import Classification, ModelAnswer, Outcome, RowResul
 from tfleet.client.routes.call import Call
 from tfleet.client.routes.forward import Forward
 from tfleet.client.routes.lease import BALANCES, Balance
+from tfleet.client.routes.named_model import NamedModel
 from tfleet.client.routes.p2p import PeerToPeer
 from tfleet.client.rows import (
     ARROW,
@@ -78,8 +79,12 @@ class AsyncFleetClient:
     one. `top` is the number of predictions; None for the fleet's default. At most `max_connections` are open
     at a time; further calls wait for one, within their timeout.
 
-    Raises BadProxyError, a ValueError, for an invalid `proxy`, and ValueError for a number out of range or an
-    unknown `balance`.
+    Calls are for the fleet's default model, or for the `model` that is named, whatever others the fleet has;
+    with `version`, or the `label` of one, only workers of this version answer. `model` of a result says which
+    one answered, as `name/version`.
+
+    Raises BadProxyError, a ValueError, for an invalid `proxy`, and ValueError for a number out of range, an
+    unknown `balance` or names that can't be.
     """
 
     def __init__(
@@ -93,6 +98,9 @@ class AsyncFleetClient:
         try_timeout_s: float = DEFAULT_TRY_TIMEOUT_S,
         top: int | None = None,
         max_connections: int = 100,
+        model: str | None = None,
+        version: str | None = None,
+        label: str | None = None,
     ) -> None:
         if not all(seconds > 0 for seconds in (timeout_s, connect_timeout_s, try_timeout_s)):
             raise ValueError("a timeout must be a number of seconds above 0")
@@ -103,6 +111,7 @@ class AsyncFleetClient:
         where = parse_proxies(proxy)
         self._timeout_s = timeout_s
         self._top = top
+        self._model = NamedModel(model, version, label)
         self._transport = Transport(connect_timeout_s=connect_timeout_s, max_connections=max_connections)
         self._proxies = ProxyFailover(self._transport, where, try_timeout_s=try_timeout_s)
         self._route: Forward | PeerToPeer = (
@@ -112,9 +121,10 @@ class AsyncFleetClient:
                 try_timeout_s=try_timeout_s,
                 max_workers=max_connections,
                 balance=balance,
+                model=self._model,
             )
             if p2p
-            else Forward(self._transport, self._proxies)
+            else Forward(self._transport, self._proxies, self._model)
         )
 
     @property
@@ -263,7 +273,8 @@ class AsyncFleetClient:
 
     def _call(self, **details: Any) -> Call:
         """A new call, whose time begins now."""
-        return Call(request_id(None), asyncio.get_running_loop().time() + self._timeout_s, **details)
+        deadline_s = asyncio.get_running_loop().time() + self._timeout_s
+        return Call(request_id(None), deadline_s, model=self._model, **details)
 
     def _elapsed_ms(self, call: Call) -> float:
         return (asyncio.get_running_loop().time() - call.deadline + self._timeout_s) * 1000

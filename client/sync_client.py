@@ -154,6 +154,9 @@ class FleetClient:
         try_timeout_s: float = DEFAULT_TRY_TIMEOUT_S,
         top: int | None = None,
         max_connections: int = 100,
+        model: str | None = None,
+        version: str | None = None,
+        label: str | None = None,
     ) -> None:
         self._make = partial(
             AsyncFleetClient,
@@ -165,6 +168,9 @@ class FleetClient:
             try_timeout_s=try_timeout_s,
             top=top,
             max_connections=max_connections,
+            model=model,
+            version=version,
+            label=label,
         )
         self._proxy = self._make().proxy  # raise for wrong arguments now, not at the first call
         self._lock = threading.Lock()

@@ -36,6 +36,8 @@ def give_variables(command: click.Command) -> None:
     for option in command.params:
         if not isinstance(option, click.Option) or option.is_eager:  # eager ones, like --version, only print
             continue
+        if not option.allow_from_autoenv:  # of the same name as another command's, with another meaning
+            continue
         name, own = variable(option), option.envvar
         others = (own,) if isinstance(own, str) else tuple(own or ())
         option.envvar = [name, *(other for other in others if other != name)]

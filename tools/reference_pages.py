@@ -187,7 +187,7 @@ def _entry(option: Option) -> list[str]:
         *(note.capitalize() for note in option.notes),
         *([f"Default: {_code(option.default)}"] if option.default is not None else []),
         *([f"Range: {option.allowed}"] if option.allowed else []),
-        "Variable: " + ", ".join(f"`{each}`" for each in option.variables),
+        "Variable: " + (", ".join(f"`{each}`" for each in option.variables) or "none"),
     ]
     parts = [_wrapped(part, "  ") for part in (flags, _escaped(option.help), ". ".join(facts) + ".") if part]
     for part in parts[:-1]:
@@ -210,7 +210,8 @@ def _variables_page(options: list[Option]) -> str:
     lines += ["", "| variable | option | commands | default |", "|---|---|---|---|"]
     by_variable: dict[str, list[Option]] = {}
     for option in options:
-        by_variable.setdefault(option.variables[0], []).append(option)
+        if option.variables:
+            by_variable.setdefault(option.variables[0], []).append(option)
     for variable, of_variable in sorted(by_variable.items()):
         commands = ", ".join(f"[{each.command}](command-line.md#{each.anchor})" for each in of_variable)
         defaults = dict.fromkeys(each.default for each in of_variable if each.default is not None)

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,10 @@ from tfleet.client.concurrency.ordered_map import in_order
 from tfleet.client.errors import BadImageError, FleetUnavailableError
 from tfleet.client.images.files import STDIN, SkippedFiles, Unusable, expand, read_stdin
 from tfleet.client.results import Outcome
+from tfleet.client.routes.named_model import NamedModel
 from tfleet.client.text import count
 from tfleet.contract.names import DEFAULT_TOP
-from tfleet.discovery.options import json_option
+from tfleet.discovery.options import OPTIONS, json_option, take_options
 from tfleet.runtime.clean_exit import clean_exit
 
 if TYPE_CHECKING:
@@ -96,6 +97,25 @@ async def run(
     show_default=f"{DEFAULT_TOP}, or all where the model has fewer",
     help="Number of labels for each image.",
 )
+@click.option(
+    "--model",
+    metavar="NAME",
+    allow_from_autoenv=False,  # a worker's variable of this name is a path
+    help="Ask this model of the fleet, not the default one.",
+)
+@click.option(
+    "--model-version",
+    "version",
+    metavar="VERSION",
+    allow_from_autoenv=False,
+    help="With --model: only this version of it.",
+)
+@click.option(
+    "--label",
+    metavar="LABEL",
+    allow_from_autoenv=False,
+    help="With --model: only the version that has this label.",
+)
 @json_option("one JSON object a line for each file")
 @click.option(
     "--concurrency",
@@ -142,6 +162,7 @@ def classify(files: tuple[str, ...], **options: Any) -> None:
       tfleet classify photos/ --p2p --proxy gpu-box:12480 --concurrency 32
       tfleet classify photos/ --proxy one:12480 --proxy two:12480
       tfleet classify photos/ --proxy consul://127.0.0.1:8500
+      tfleet classify photos/ --model flowers --label prod
 
     \b
     Exit code:
@@ -151,7 +172,11 @@ def classify(files: tuple[str, ...], **options: Any) -> None:
       130  interrupted
     """
     with clean_exit():
-        if _classify(files, ClassifyOptions(**options)).failed:
+        try:
+            asked = take_options(ClassifyOptions, options)
+        except ValueError as error:  # a version without its model
+            raise click.UsageError(str(error)) from error
+        if _classify(files, asked).failed:
             sys.exit(1)
 
 
@@ -166,6 +191,7 @@ class ClassifyOptions:
     concurrency: int
     timeout_s: float
     try_timeout_s: float
+    asked: NamedModel = field(metadata={OPTIONS: NamedModel})
 
     def client(self) -> AsyncFleetClient:
         """A client with these options."""
@@ -176,6 +202,9 @@ class ClassifyOptions:
             try_timeout_s=self.try_timeout_s,
             top=self.top,
             max_connections=self.concurrency,
+            model=self.asked.model,
+            version=self.asked.version,
+            label=self.asked.label,
         )
 
 

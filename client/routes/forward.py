@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tfleet.client.errors import UnexpectedAnswerError, WorkerFailedError
 from tfleet.client.http.transport import LostConnectionError
 from tfleet.client.proxies.failover import may_have_reached
+from tfleet.client.routes.named_model import DEFAULT_MODEL, NamedModel
 from tfleet.client.routes.state_lookup import StateLookup
 
 if TYPE_CHECKING:
@@ -22,10 +23,12 @@ class Forward:
     budget. What may have reached a worker is sent again only if no model of the fleet keeps state.
     """
 
-    def __init__(self, transport: Transport, proxies: ProxyFailover) -> None:
+    def __init__(
+        self, transport: Transport, proxies: ProxyFailover, model: NamedModel = DEFAULT_MODEL
+    ) -> None:
         self._transport = transport
         self._proxies = proxies
-        self._state = StateLookup(transport, proxies)
+        self._state = StateLookup(transport, proxies, model)
 
     async def send(self, body: SentBody, call: Call) -> HttpResponse:
         """A proxy's answer, with any status. Raises FleetError if there is none."""

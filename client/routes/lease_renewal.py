@@ -21,6 +21,7 @@ from tfleet.client.concurrency.single_flight import SingleFlight
 from tfleet.client.errors import FleetError, FleetUnavailableError
 from tfleet.client.routes import lookup
 from tfleet.client.routes.lease import Balance, Lease
+from tfleet.client.routes.named_model import DEFAULT_MODEL, NamedModel
 from tfleet.contract.names import REQUEST_ID
 
 if TYPE_CHECKING:
@@ -39,7 +40,16 @@ failures.
 class LeaseRenewal:
     """The lease of one client. It belongs to the event loop that first uses it."""
 
-    def __init__(self, transport: Transport, proxies: ProxyFailover, *, size: int, balance: Balance) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        proxies: ProxyFailover,
+        *,
+        size: int,
+        balance: Balance,
+        model: NamedModel = DEFAULT_MODEL,
+    ) -> None:
+        self._model = model
         self.lease = Lease()
         self._transport = transport
         self._proxies = proxies
@@ -158,10 +168,13 @@ class LeaseRenewal:
             # Only failed workers are left: try them rather than fail.
             self.lease = self.lease.without_failures()
             reply = await self._ask(request_id, avoided)
-        return lookup.read_lease(reply, request_id=request_id)
+        grant = lookup.read_lease(reply, request_id=request_id)
+        for worker in grant.workers:
+            self._model.check(worker)
+        return grant
 
     async def _ask(self, request_id: str, excluded: Collection[str]) -> HttpResponse:
-        path, headers = lookup.path(self._size, sorted(excluded)), {REQUEST_ID: request_id}
+        path, headers = lookup.path(self._size, sorted(excluded), self._model), {REQUEST_ID: request_id}
 
         async def send(url: str, patience_s: float | None) -> HttpResponse:
             return await self._transport.get(url + path, headers, try_timeout_s=patience_s)

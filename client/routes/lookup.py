@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from tfleet.client.errors import UnexpectedAnswerError
 from tfleet.client.http.responses import succeeded
+from tfleet.client.routes.named_model import DEFAULT_MODEL, NamedModel
 from tfleet.contract.address import Address, BadAddressError
 from tfleet.contract.names import LEASE_SIZE
 
@@ -56,9 +57,11 @@ class LeasedWorkers:
     ticket: str = ""
 
 
-def path(size: int, excluded: Iterable[str] = ()) -> str:
-    """Path and query of the lookup of up to `size` workers, without those with an id in `excluded`."""
-    query = [(LEASE_SIZE, str(size)), *(("except", worker_id) for worker_id in excluded)]
+def path(size: int, excluded: Iterable[str] = (), model: NamedModel = DEFAULT_MODEL) -> str:
+    """Path and query of the lookup of up to `size` workers of a model, without those with an id in
+    `excluded`.
+    """
+    query = [(LEASE_SIZE, str(size)), *model.query, *(("except", worker_id) for worker_id in excluded)]
     return f"{_PATH}?{urlencode(query)}"
 
 

@@ -40,6 +40,7 @@ from tfleet.client.http.transport import LostConnectionError
 from tfleet.client.routes.attempts import PAUSE_S
 from tfleet.client.routes.forward import Forward, not_repeated
 from tfleet.client.routes.lease_renewal import LeaseRenewal
+from tfleet.client.routes.named_model import DEFAULT_MODEL, NamedModel
 from tfleet.contract.names import MAX_LEASE_SIZE, REQUEST_ID
 from tfleet.contract.request_id import request_id
 
@@ -107,14 +108,15 @@ class PeerToPeer:
         try_timeout_s: float,
         max_workers: int,
         balance: Balance,
+        model: NamedModel = DEFAULT_MODEL,
         again_after_s: float = AGAIN_AFTER_S,
     ) -> None:
         self._transport = transport
         self._proxies = proxies
         self._try_timeout_s = try_timeout_s
-        self._forward = Forward(transport, proxies)
+        self._forward = Forward(transport, proxies, model)
         self._renewal = LeaseRenewal(
-            transport, proxies, size=min(max_workers, MAX_LEASE_SIZE), balance=balance
+            transport, proxies, size=min(max_workers, MAX_LEASE_SIZE), balance=balance, model=model
         )
         self._probes: SingleFlight[tuple[FoundWorker, ...]] = SingleFlight()
         self._fallback = ProxyFallback(again_after_s)
@@ -166,7 +168,7 @@ class PeerToPeer:
         try:
             with self._renewal.using(worker):
                 reply = await self._transport.post(
-                    worker.address.url + call.path,
+                    worker.address.url + call.path_at(worker),
                     body,
                     headers,
                     try_timeout_s=self._try_timeout_s,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from tfleet.client.concurrency.single_flight import SingleFlight
 from tfleet.client.errors import FleetError, FleetUnavailableError, UnexpectedAnswerError
 from tfleet.client.routes import lookup
+from tfleet.client.routes.named_model import DEFAULT_MODEL, NamedModel
 from tfleet.contract.names import MAX_LEASE_SIZE, REQUEST_ID
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ _UNAVAILABLE: Final = 503
 class StateLookup:
     """Asks a fleet's proxies. It belongs to the event loop that first uses it."""
 
-    def __init__(self, transport: Transport, proxies: ProxyFailover) -> None:
+    def __init__(
+        self, transport: Transport, proxies: ProxyFailover, model: NamedModel = DEFAULT_MODEL
+    ) -> None:
+        self._model = model
         self._transport = transport
         self._proxies = proxies
         self._asking: SingleFlight[bool | FleetError] = SingleFlight()
@@ -60,7 +64,7 @@ class StateLookup:
         await self._asking.close()
 
     async def _ask(self, request_id: str) -> bool | FleetError:
-        path, headers = lookup.path(MAX_LEASE_SIZE), {REQUEST_ID: request_id}
+        path, headers = lookup.path(MAX_LEASE_SIZE, model=self._model), {REQUEST_ID: request_id}
 
         async def send(url: str, patience_s: float | None) -> HttpResponse:
             return await self._transport.get(url + path, headers, try_timeout_s=patience_s)

@@ -21,6 +21,8 @@ CONSUL_OBJECTS = {
     "discovery/embedded/model.py: Check",  # the fields of a check there
 }
 """Plain values that have more fields than a constructor may have parameters."""
+CLIENTS = {"client/async_client.py: AsyncFleetClient", "client/sync_client.py: FleetClient"}
+"""What users write: each of their options has a name and a default."""
 
 
 def test_no_two_classes_share_a_name() -> None:
@@ -51,7 +53,7 @@ def test_constructors_have_few_parameters() -> None:
     found = {where: parameters(node) for where, node in classes()}
     assert {
         where for where, names in found.items() if len(names) > MAX_CONSTRUCTOR_PARAMETERS
-    } == CONSUL_OBJECTS
+    } == CONSUL_OBJECTS | CLIENTS
 
 
 def test_classes_have_few_attributes() -> None:

@@ -16,6 +16,7 @@ from tests.support.embedded_registry import embedded_registry
 from tests.support.fleet_processes import Fleet, fleet
 from tests.support.version_load import VersionLoad
 from tests.support.waiting import eventually
+from tfleet.client import AsyncFleetClient
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.key_values import ConsulKeyValues
 from tfleet.discovery.plan import Canary, Plan, dump_plan, plan_key, promoted, rolled_back
@@ -143,6 +144,10 @@ async def test_named_versions_are_answered_by_no_other(embedded: Address, tmp_pa
                 url = f"{running.proxy.url}/models/m/{path}/predict"
                 answers = await asyncio.gather(*[_answered(session, url, number) for number in range(20)])
                 assert answers == [number * version for number in range(20)]
+        for named, label, version in (("2", None, 2), (None, "old", 1), (None, None, 1)):
+            async with AsyncFleetClient(running.proxy.url, model="m", version=named, label=label) as client:
+                answer = await client.predict({"x": 3})
+                assert (answer.outputs, answer.model) == ({"y": 3.0 * version}, f"m/{version}")
 
 
 async def _answered(session: aiohttp.ClientSession, url: str, number: int) -> float:
