@@ -47,6 +47,16 @@ def _file_marks(test_file: Path) -> set[str]:
     return set(re.findall(r"\bpytest\.mark\.(\w+)", found[0])) if found else set()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test with a real Consul starts a process: `make quick` has the embedded registry alone."""
+    for item in items:
+        params = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if "consul" in getattr(item, "fixturenames", ()) or any(
+            isinstance(one, str) and one == "consul" for one in params
+        ):
+            item.add_marker(pytest.mark.process)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SideBySide | None:
     """For tests that start fleets; others are dealt out as xdist does it."""
     return SideBySide(config, log) if config.getoption("dist") == "loadgroup" else None

@@ -132,6 +132,7 @@ def test_a_half_closed_client_that_leaves_is_not_served(make: Make, app: Gated) 
     eventually_sync(lambda: "connections=3" in repr(scene.server))
     app.gate.set()
     assert [client.read()[0] for client in held] == [200] * 3
+    scene.settled(EMPTY)
     assert app.rejected == ["client-gone"]
 
 
