@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -35,9 +35,7 @@ from tfleet.discovery.plan import (
     plan_key,
     service_prefix,
 )
-from tfleet.discovery.watch import Pacing
-
-_LOG_EVERY_FAILURES: Final = 16
+from tfleet.discovery.watch import Pacing, WatchMessages, repeat_queries
 
 _T = TypeVar("_T")
 
@@ -83,20 +81,11 @@ class PlanWatch:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        failures = 0
-        while True:
-            try:
-                await self._query()
-            except RegistryError as error:
-                failures += 1
-                self._index = 0  # see the rules above
-                if failures == 1 or failures % _LOG_EVERY_FAILURES == 0:
-                    self._log.warning("the plans can't be watched", error=str(error), failures=failures)
-                await self._pacing.back_off(failures)
-            else:
-                if failures:
-                    self._log.info("the plans can be watched again", failures=failures)
-                failures = 0
+        messages = WatchMessages("the plans can't be watched", "the plans can be watched again")
+        await repeat_queries(self._query, self._failed, self._pacing, self._log, messages)
+
+    def _failed(self) -> None:
+        self._index = 0  # see the rules above
 
     async def replace(self, model: str, before: Plan, after: Plan) -> bool:
         """Write a plan if the registry still has `before`. False if somebody else has written.

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import structlog
 
@@ -56,6 +56,40 @@ class Pacing:
     async def back_off(self, failures: int) -> None:
         """Wait before the next query, after so many failures in a row."""
         await self.sleep(_RETRY.delay_s(failures, self.rng))
+
+
+@dataclass(frozen=True, slots=True)
+class WatchMessages:
+    """What a watch logs when its queries begin to fail, and when they succeed again."""
+
+    failed: str
+    succeeded: str
+
+
+async def repeat_queries(
+    query: Callable[[], Awaitable[None]],
+    on_failure: Callable[[], None],
+    pacing: Pacing,
+    log: Any,
+    messages: WatchMessages,
+) -> NoReturn:
+    """Run one query after the other until cancelled, with back-off after failures. Logs the first of several
+    failures in a row, and then every sixteenth.
+    """
+    failures = 0
+    while True:
+        try:
+            await query()
+        except RegistryError as error:
+            failures += 1
+            on_failure()
+            if failures == 1 or failures % _LOG_EVERY_FAILURES == 0:
+                log.warning(messages.failed, error=str(error), failures=failures)
+            await pacing.back_off(failures)
+        else:
+            if failures:
+                log.info(messages.succeeded, failures=failures)
+            failures = 0
 
 
 class Watch:
@@ -99,23 +133,14 @@ class Watch:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        failures = 0
-        while True:
-            try:
-                await self._query()
-            except RegistryError as error:
-                failures += 1
-                self.contact.failed()
-                # While the registry fails, no worker's absence is counted.
-                self._on_check(False)
-                self._index = 0  # see the rules above
-                if failures == 1 or failures % _LOG_EVERY_FAILURES == 0:
-                    self._log.warning("the registry can't be watched", error=str(error), failures=failures)
-                await self._pacing.back_off(failures)
-            else:
-                if failures:
-                    self._log.info("the registry is back", failures=failures)
-                failures = 0
+        messages = WatchMessages("the registry can't be watched", "the registry is back")
+        await repeat_queries(self._query, self._failed, self._pacing, self._log, messages)
+
+    def _failed(self) -> None:
+        self.contact.failed()
+        # While the registry fails, no worker's absence is counted.
+        self._on_check(False)
+        self._index = 0  # see the rules above
 
     async def _query(self) -> None:
         sent = self._index
