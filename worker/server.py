@@ -45,7 +45,7 @@ from tfleet.worker.api.model_page import is_stateful
 from tfleet.worker.api.model_routes import Predictions
 from tfleet.worker.api.predict import Predict
 from tfleet.worker.api.protocols.example_body import read_example
-from tfleet.worker.api.protocols.native.limits import TIMES_BODY_BYTES
+from tfleet.worker.api.protocols.limits import TIMES_BODY_BYTES
 from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.decoders.metrics import DecoderMetrics
 from tfleet.worker.image.isolated_decode import COMMAND

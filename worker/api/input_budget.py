@@ -1,7 +1,7 @@
 """The memory that the inputs of all requests take together.
 
 A body of a few KB may declare hundreds of megabytes: compressed, or as a dictionary that many rows share. A
-single one is limited (protocols/native/limits.py). This limits those that are worked on at the same time.
+single one is limited (protocols/limits.py). This limits those that are worked on at the same time.
 
 The rules:
 

@@ -3,9 +3,9 @@
 Pure functions: no Flask, no TensorFlow. What a body may cost is checked before it is paid (limits.py).
 """
 
+from tfleet.worker.api.protocols.decoded import DecodedInputs
+from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.native.codec import decode, decode_query, encode
-from tfleet.worker.api.protocols.native.decoded import DecodedInputs
-from tfleet.worker.api.protocols.native.limits import InputLimits
 from tfleet.worker.api.protocols.native.media_types import answer_type
 from tfleet.worker.api.protocols.native.query_input import check_reserved
 

@@ -18,14 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from tfleet.worker.api.protocols.decoded import Array, DecodedInputs
+from tfleet.worker.api.protocols.dtypes import bytes_array, from_array, numpy_dtype, unfit
+from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.native.arrow_metadata import check_stream
 from tfleet.worker.api.protocols.native.arrow_validity import check_column, reason
-from tfleet.worker.api.protocols.native.decoded import Array, DecodedInputs
-from tfleet.worker.api.protocols.native.dtypes import bytes_array, from_array, numpy_dtype, unfit
 from tfleet.worker.api.protocols.native.layout import Cell, RowLayout
-from tfleet.worker.api.protocols.native.limits import InputLimits
-from tfleet.worker.api.protocols.native.nested import position
-from tfleet.worker.api.protocols.native.problems import CellError, bad_input, place, quoted, too_large
+from tfleet.worker.api.protocols.nested import position
+from tfleet.worker.api.protocols.problems import CellError, bad_input, place, quoted, too_large
 from tfleet.worker.model.signature import TensorInfo, shape_text
 
 _OPTIONS: Final = pa.ipc.IpcReadOptions(use_threads=False)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tfleet.contract.problem import ProblemError
-from tfleet.worker.api.protocols.native.limits import InputLimits
-from tfleet.worker.api.protocols.native.problems import bad_input, too_large
+from tfleet.worker.api.protocols.limits import InputLimits
+from tfleet.worker.api.protocols.problems import bad_input, too_large
 
 CONTINUATION: Final = b"\xff\xff\xff\xff"
 _FILE: Final = b"ARROW1"

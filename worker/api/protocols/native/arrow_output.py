@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from tfleet.worker.api.protocols.native.decoded import Array
-from tfleet.worker.api.protocols.native.dtypes import kind_of
-from tfleet.worker.api.protocols.native.problems import not_acceptable, quoted
+from tfleet.worker.api.protocols.decoded import Array
+from tfleet.worker.api.protocols.dtypes import kind_of
+from tfleet.worker.api.protocols.problems import not_acceptable, quoted
 
 
 def encode_arrow(outputs: Mapping[str, Array], rows: int) -> bytes:

@@ -7,7 +7,7 @@ from typing import Final
 import pyarrow as pa
 from pyarrow import types
 
-from tfleet.worker.api.protocols.native.problems import bad_input, place, quoted
+from tfleet.worker.api.protocols.problems import bad_input, place, quoted
 
 _MOST_REASON: Final = 150
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from tfleet.worker.api.protocols.decoded import Array, DecodedInputs
+from tfleet.worker.api.protocols.json_output import encode_json
+from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.native import media_types
 from tfleet.worker.api.protocols.native.csv_input import decode_csv
 from tfleet.worker.api.protocols.native.csv_output import encode_csv
-from tfleet.worker.api.protocols.native.decoded import Array, DecodedInputs
 from tfleet.worker.api.protocols.native.json_input import decode_json
-from tfleet.worker.api.protocols.native.json_output import encode_json
 from tfleet.worker.api.protocols.native.layout import row_layout
-from tfleet.worker.api.protocols.native.limits import InputLimits
 from tfleet.worker.api.protocols.native.media_types import body_type
 from tfleet.worker.api.protocols.native.npy import decode_npy, decode_npz, encode_npy, encode_npz
-from tfleet.worker.api.protocols.native.problems import bad_input
 from tfleet.worker.api.protocols.native.query_input import decode_row
+from tfleet.worker.api.protocols.problems import bad_input
 from tfleet.worker.model.signature import Signature
 
 DEFAULT_LIMITS: Final = InputLimits()

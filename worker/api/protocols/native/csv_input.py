@@ -6,10 +6,11 @@ import csv
 import io
 from typing import Final
 
-from tfleet.worker.api.protocols.native.decoded import DecodedInputs
+from tfleet.worker.api.protocols.decoded import DecodedInputs
+from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.native.layout import RowLayout
-from tfleet.worker.api.protocols.native.limits import InputLimits
-from tfleet.worker.api.protocols.native.problems import (
+from tfleet.worker.api.protocols.native.text_cells import parse_texts
+from tfleet.worker.api.protocols.problems import (
     CellError,
     bad_input,
     check_names,
@@ -17,7 +18,6 @@ from tfleet.worker.api.protocols.native.problems import (
     quoted,
     too_large,
 )
-from tfleet.worker.api.protocols.native.text_cells import parse_texts
 
 _BOM: Final = "\ufeff"
 _HEADER: Final = "the CSV header"

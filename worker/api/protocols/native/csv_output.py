@@ -13,10 +13,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfleet.worker.api.protocols.native.decoded import Array
-from tfleet.worker.api.protocols.native.json_output import json_value
-from tfleet.worker.api.protocols.native.limits import InputLimits
-from tfleet.worker.api.protocols.native.problems import not_acceptable, quoted
+from tfleet.worker.api.protocols.decoded import Array
+from tfleet.worker.api.protocols.json_output import json_value
+from tfleet.worker.api.protocols.limits import InputLimits
+from tfleet.worker.api.protocols.problems import not_acceptable, quoted
 
 
 def encode_csv(outputs: Mapping[str, Array], rows: int, limits: InputLimits) -> bytes:

@@ -18,13 +18,13 @@ from typing import Any, Final
 import numpy as np
 
 from tfleet.contract.problem import ProblemError
-from tfleet.worker.api.protocols.native.decoded import Array, DecodedInputs
-from tfleet.worker.api.protocols.native.dtypes import B64, from_scalars, numpy_dtype
-from tfleet.worker.api.protocols.native.json_document import JsonDocument, parse
+from tfleet.worker.api.protocols.decoded import Array, DecodedInputs
+from tfleet.worker.api.protocols.dtypes import B64, from_scalars, numpy_dtype
+from tfleet.worker.api.protocols.json_document import JsonDocument, parse
+from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.native.layout import Cell, RowLayout
-from tfleet.worker.api.protocols.native.limits import InputLimits
-from tfleet.worker.api.protocols.native.nested import MAX_DEPTH, depth_of, flatten, position
-from tfleet.worker.api.protocols.native.problems import (
+from tfleet.worker.api.protocols.nested import MAX_DEPTH, depth_of, flatten, position
+from tfleet.worker.api.protocols.problems import (
     CellError,
     bad_input,
     check_names,

@@ -23,9 +23,9 @@ from typing import Final
 import numpy as np
 
 from tfleet.contract.problem import ProblemError
-from tfleet.worker.api.protocols.native.decoded import Array
-from tfleet.worker.api.protocols.native.dtypes import numpy_dtype
-from tfleet.worker.api.protocols.native.problems import bad_input, check_names, quoted
+from tfleet.worker.api.protocols.decoded import Array
+from tfleet.worker.api.protocols.dtypes import numpy_dtype
+from tfleet.worker.api.protocols.problems import bad_input, check_names, quoted
 from tfleet.worker.model.signature import Signature, TensorInfo, shape_text
 
 _VECTOR_RANK: Final = 2

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from tfleet.worker.api.protocols.native import npy, npz_archive
-from tfleet.worker.api.protocols.native.problems import not_acceptable, quoted, wrong_media_type
+from tfleet.worker.api.protocols.problems import not_acceptable, quoted, wrong_media_type
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from tfleet.contract.problem import ProblemError
-from tfleet.worker.api.protocols.native.decoded import Array, DecodedInputs
-from tfleet.worker.api.protocols.native.dtypes import bytes_array, from_array, kind_of, numpy_dtype, unfit
+from tfleet.worker.api.protocols.decoded import Array, DecodedInputs
+from tfleet.worker.api.protocols.dtypes import bytes_array, from_array, kind_of, numpy_dtype, unfit
+from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.native.layout import Cell, RowLayout
-from tfleet.worker.api.protocols.native.limits import InputLimits
-from tfleet.worker.api.protocols.native.nested import position
 from tfleet.worker.api.protocols.native.npz_archive import read_members
-from tfleet.worker.api.protocols.native.problems import (
+from tfleet.worker.api.protocols.nested import position
+from tfleet.worker.api.protocols.problems import (
     CellError,
     bad_input,
     check_names,

@@ -12,8 +12,8 @@ import zlib
 from typing import Final
 
 from tfleet.contract.problem import ProblemError
-from tfleet.worker.api.protocols.native.limits import InputLimits
-from tfleet.worker.api.protocols.native.problems import bad_input, quoted, too_large
+from tfleet.worker.api.protocols.limits import InputLimits
+from tfleet.worker.api.protocols.problems import bad_input, quoted, too_large
 
 MAGIC: Final = b"PK\x03\x04"
 _END: Final = struct.Struct("<4s4H2IH")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tfleet.worker.api.protocols.native.decoded import DecodedInputs
+from tfleet.worker.api.protocols.decoded import DecodedInputs
+from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.native.layout import RowLayout
-from tfleet.worker.api.protocols.native.limits import InputLimits
-from tfleet.worker.api.protocols.native.problems import CellError, bad_input, check_names, names_text, place
 from tfleet.worker.api.protocols.native.text_cells import parse_texts
+from tfleet.worker.api.protocols.problems import CellError, bad_input, check_names, names_text, place
 
 _QUERY = "the query"
 

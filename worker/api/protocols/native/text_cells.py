@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from tfleet.worker.api.protocols.native.decoded import Array
-from tfleet.worker.api.protocols.native.dtypes import from_array, from_scalars, kind_of, numpy_dtype
-from tfleet.worker.api.protocols.native.problems import CellError, bad_input, quoted
+from tfleet.worker.api.protocols.decoded import Array
+from tfleet.worker.api.protocols.dtypes import from_array, from_scalars, kind_of, numpy_dtype
+from tfleet.worker.api.protocols.problems import CellError, bad_input, quoted
 from tfleet.worker.model.signature import TensorInfo
 
 _MAX_NUMBER_CHARS: Final = 400

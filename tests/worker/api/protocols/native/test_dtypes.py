@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.worker.api.protocols.signatures import JSON, column, refused
+from tfleet.worker.api.protocols.dtypes import from_array
 from tfleet.worker.api.protocols.native import decode
-from tfleet.worker.api.protocols.native.dtypes import from_array
-from tfleet.worker.api.protocols.native.problems import CellError
+from tfleet.worker.api.protocols.problems import CellError
 
 INTEGERS = {
     f"{sign}int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if not sign else (0, 2**bits - 1)

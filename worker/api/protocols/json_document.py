@@ -24,9 +24,9 @@ from typing import Any, Final
 
 import orjson
 
-from tfleet.worker.api.protocols.native.dtypes import NonFinite
-from tfleet.worker.api.protocols.native.limits import InputLimits
-from tfleet.worker.api.protocols.native.problems import bad_input, quoted, too_large
+from tfleet.worker.api.protocols.dtypes import NonFinite
+from tfleet.worker.api.protocols.limits import InputLimits
+from tfleet.worker.api.protocols.problems import bad_input, quoted, too_large
 
 _BOM: Final = b"\xef\xbb\xbf"
 _ESCAPED_COLON: Final = b"\\u003"  # or ; < = > ?

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from tfleet.contract.problem import ProblemError
-from tfleet.worker.api.protocols.native.problems import bad_input, counted, place, shown
+from tfleet.worker.api.protocols.problems import bad_input, counted, place, shown
 
 MAX_DEPTH: Final = 32
 """TensorFlow's own limit is 254 dimensions, NumPy's 64. Nobody needs as many."""

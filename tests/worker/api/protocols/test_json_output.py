@@ -7,8 +7,8 @@ import pytest
 
 from tests.worker.api.protocols.signatures import ARROW, CSV, JSON, NPY, NPZ, info, signature
 from tfleet.contract.problem import ProblemError
+from tfleet.worker.api.protocols.json_output import json_value
 from tfleet.worker.api.protocols.native import DecodedInputs, InputLimits, encode
-from tfleet.worker.api.protocols.native.json_output import json_value
 
 BFLOAT16 = ml_dtypes.bfloat16
 

@@ -21,8 +21,8 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 
-from tfleet.worker.api.protocols.native.decoded import Array
-from tfleet.worker.api.protocols.native.problems import CellError, bad_input, quoted, shown
+from tfleet.worker.api.protocols.decoded import Array
+from tfleet.worker.api.protocols.problems import CellError, bad_input, quoted, shown
 from tfleet.worker.model import dtypes
 from tfleet.worker.model.signature import TensorInfo
 

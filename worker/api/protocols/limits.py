@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from tfleet.contract.names import MAX_BODY_BYTES
-from tfleet.worker.api.protocols.native.problems import too_large
+from tfleet.worker.api.protocols.problems import too_large
 
 TIMES_BODY_BYTES: Final = 8
 """What a body may become, in bytes of the largest one: an int8 for an input of float64 takes eight times as

@@ -17,10 +17,10 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from tfleet.worker.api.protocols.native.decoded import Array
-from tfleet.worker.api.protocols.native.dtypes import B64, kind_of
-from tfleet.worker.api.protocols.native.limits import InputLimits
-from tfleet.worker.api.protocols.native.problems import not_acceptable, quoted
+from tfleet.worker.api.protocols.decoded import Array
+from tfleet.worker.api.protocols.dtypes import B64, kind_of
+from tfleet.worker.api.protocols.limits import InputLimits
+from tfleet.worker.api.protocols.problems import not_acceptable, quoted
 
 _AS_ARRAYS: Final = orjson.OPT_SERIALIZE_NUMPY
 _MOST_DIGITS: Final = 9  # of a float32, which all small floats fit into
