@@ -1,4 +1,9 @@
-"""Problem documents (RFC 9457): the body of every error response."""
+"""The body of every error response: a problem document (RFC 9457).
+
+Below `/v1` and `/v2`, whose clients were written for TensorFlow Serving, Triton and KServe, the document has
+the text in `error` as well, and plain JSON as its type: these clients read the text there, and some read it
+in no other type.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,13 @@ from http import HTTPStatus
 from typing import Final
 
 CONTENT_TYPE: Final = "application/problem+json"
+_PLAIN_TYPE: Final = "application/json"
+_PLAIN_ROOTS: Final = ("/v1", "/v2")
+
+
+def is_plain(path: str) -> bool:
+    """Whether errors at this path are plain JSON with the text in `error`; TensorFlow Serving takes /V1."""
+    return path[:3].lower() in _PLAIN_ROOTS and path[3:4] in ("", "/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +41,13 @@ class Problem:
         """The reason phrase of the status, which RFC 9457 requires for the type about:blank."""
         return HTTPStatus(self.status).phrase
 
-    def body(self) -> bytes:
-        """Return the JSON document. `success` is false, as clients of `POST /predict` check that field."""
+    def body(self, path: str = "/") -> bytes:
+        """Return the JSON document for a request at this path, without its query.
+
+        `success` is false, as clients of `POST /predict` check that field.
+        """
         document = {
-            "type": "about:blank",
+            **({"error": self.detail} if is_plain(path) else {"type": "about:blank"}),
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
@@ -40,9 +55,9 @@ class Problem:
         }
         return json.dumps(document).encode() + b"\n"
 
-    def headers(self) -> dict[str, str]:
-        """Return the response headers, Content-Type first."""
-        headers = {"Content-Type": CONTENT_TYPE}
+    def headers(self, path: str = "/") -> dict[str, str]:
+        """Return the response headers for a request at this path, Content-Type first."""
+        headers = {"Content-Type": _PLAIN_TYPE if is_plain(path) else CONTENT_TYPE}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(self.retry_after_s)
         if self.allow:

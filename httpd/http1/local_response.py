@@ -47,11 +47,11 @@ def local_response(
 
 
 def local_problem(
-    problem: Problem, request_id: str, *, connection: tuple[bytes, ...], method: bytes
+    problem: Problem, request_id: str, *, connection: tuple[bytes, ...], method: bytes, path: str = "/"
 ) -> bytes:
-    """A problem document as a response to a request of `method`."""
-    body = problem.body()
-    head = local_head(problem.status, problem.headers(), len(body))
+    """A problem document as a response to a request of `method` at `path`, which has no query."""
+    body = problem.body(path)
+    head = local_head(problem.status, problem.headers(path), len(body))
     return local_response(head, body, request_id, connection=connection, method=method)
 
 

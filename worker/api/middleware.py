@@ -106,27 +106,28 @@ def report_errors(app: Flask, metrics: WorkerMetrics) -> None:
 
     @app.errorhandler(ProblemError)
     def problem(error: ProblemError) -> Response:
-        return problem_response(error.problem)
+        return problem_response(error.problem, request.path)
 
     @app.errorhandler(RejectedError)
     def rejected(error: RejectedError) -> Response:
         metrics.rejected.labels(error.reason).inc()
         g.rejected = error.reason
-        return rejection_response(error.reason)
+        return rejection_response(error.reason, request.path)
 
     @app.errorhandler(ImageError)
     def image(error: ImageError) -> Response:
-        return problem_response(image_problem(error))
+        return problem_response(image_problem(error), request.path)
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
-        return problem_response(http_problem(error, request.method, request.path))
+        return problem_response(http_problem(error, request.method, request.path), request.path)
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
         log.error("request failed", request_id=g.request_id, exc_info=error)
         return problem_response(
-            Problem(500, "internal error of the worker; its log has the reason under this request id")
+            Problem(500, "internal error of the worker; its log has the reason under this request id"),
+            request.path,
         )
 
 

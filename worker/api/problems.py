@@ -94,15 +94,15 @@ class RejectedError(Exception):
         self.reason = reason
 
 
-def problem_response(problem: Problem) -> Response:
-    """A problem document as an answer."""
-    return Response(problem.body(), status=problem.status, headers=problem.headers())
+def problem_response(problem: Problem, path: str) -> Response:
+    """A problem document as an answer to a request at this path."""
+    return Response(problem.body(path), status=problem.status, headers=problem.headers(path))
 
 
-def rejection_response(reason: Rejection) -> Response:
+def rejection_response(reason: Rejection, path: str) -> Response:
     """The answer to a rejected request; for a client that has gone an empty one, for the log."""
     problem = _REJECTIONS.get(reason)
-    return Response(status=_CLIENT_GONE) if problem is None else problem_response(problem)
+    return Response(status=_CLIENT_GONE) if problem is None else problem_response(problem, path)
 
 
 def image_problem(error: ImageError) -> Problem:

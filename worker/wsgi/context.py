@@ -93,9 +93,10 @@ class WsgiContext:
         self.site.note_refusal(name, problem)
         keep = keep and head.keep_alive and client.may_keep_alive
         lines = connection_lines(head, keep=keep)
-        if path_info(head) != DRAIN_PATH:  # which is for no web page
+        path = path_info(head)
+        if path != DRAIN_PATH:  # which is for no web page
             lines += self.site.cors.lines(head.origin)
-        client.send(local_problem(problem, name, connection=lines, method=head.method))
+        client.send(local_problem(problem, name, connection=lines, method=head.method, path=path))
         client.finish(keep=keep)
 
     def call(self, environ: Callable[[], dict[str, Any]]) -> WsgiResponse | None:
