@@ -14,11 +14,12 @@ from tfleet.contract.problem import Problem, ProblemError
 from tfleet.contract.request_id import request_id
 from tfleet.httpd.half_closed import may_wait
 from tfleet.httpd.http1.expect import unmet_expectation
-from tfleet.httpd.http1.local_response import CONTINUE, LAST_CHUNK, connection_lines, local_problem
+from tfleet.httpd.http1.local_response import CONTINUE
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.response import ResponseHead
 from tfleet.httpd.interfaces import Client
 from tfleet.proxy.forwarding.attempt import Attempt
+from tfleet.proxy.forwarding.client_response import ClientResponse
 from tfleet.proxy.forwarding.context import ForwardingContext
 from tfleet.proxy.forwarding.errors import (
     AttemptFailedError,
@@ -27,7 +28,7 @@ from tfleet.proxy.forwarding.errors import (
     UnreachableError,
 )
 from tfleet.proxy.forwarding.failure_verdict import report_failure, suspicious_body
-from tfleet.proxy.forwarding.heads import client_head, worker_head
+from tfleet.proxy.forwarding.heads import worker_head
 from tfleet.proxy.forwarding.poison_bodies import REMEMBERED_S, short_digest
 from tfleet.proxy.forwarding.replay_buffer import RequestBody
 from tfleet.proxy.forwarding.retries import RetryState
@@ -36,7 +37,6 @@ from tfleet.proxy.model_target import read_model_target, target_for
 from tfleet.proxy.problems import body_too_large
 from tfleet.proxy.telemetry.access_log import BROKEN_RESPONSE, CLIENT_CLOSED
 
-_BAD_REQUEST: Final = 400
 _UNAUTHORIZED: Final = 401
 _SEND_ELSEWHERE: Final = frozenset({429, 503})
 _HEAD: Final = b"HEAD"
@@ -56,15 +56,12 @@ class Exchange:
         "_client",
         "_context",
         "_head",
-        "_keep",
         "_request_id",
-        "_response_chunked",
-        "_response_started",
+        "_response",
         "_retries",
         "_target",
         "_timeouts",
         "_unsent",
-        "_worker",
     )
 
     def __init__(self, head: RequestHead, client: Client, context: ForwardingContext) -> None:
@@ -73,6 +70,7 @@ class Exchange:
         self._context = context
         self._began_s = time.perf_counter()
         self._request_id = request_id(head.request_id)
+        self._response = ClientResponse(head, self._request_id, client, context.cors)
         self._body = RequestBody(context.retrying.memory, chunked=head.chunked)
         self._timeouts = ExchangeTimeouts(client, context.limits, context.loop)
         self._unsent: list[bytes] = []
@@ -80,10 +78,6 @@ class Exchange:
         self._attempt: Attempt | None = None
         self._retries = RetryState(context.table, context.retrying.budget)
         self._target = head.target
-        self._worker: str | None = None
-        self._response_started = False
-        self._response_chunked = False
-        self._keep = False
 
     def __repr__(self) -> str:
         return f"<Exchange {self._request_id} {self._body!r} {self._attempt!r}>"
@@ -141,7 +135,7 @@ class Exchange:
 
     def sending_ended(self) -> bool:
         """The client may have left, or wait."""
-        return may_wait(self._head, self._client, response_begun=self._response_started)
+        return may_wait(self._head, self._client, response_begun=self._response.begun)
 
     def pause_writing(self) -> None:
         """The client takes nothing of the response for now."""
@@ -213,26 +207,24 @@ class Exchange:
             self.failed(DeclinedError(head.status))
 
     def piece_came(self, head: ResponseHead, piece: bytes) -> None:
-        begin = b"" if self._response_started else self._start_response(head)
+        response = self._response
+        if not response.begun:
+            self._begin_response(head)
         self._context.telemetry.metrics.stats.sent_bytes += len(piece)
-        if self._response_chunked:
-            begin += b"%x\r\n" % len(piece)
-            piece += b"\r\n"
-        self._client.send(begin + piece if begin else piece)
+        response.send(piece)
         self.update_timeouts()
 
     def ended(self, head: ResponseHead) -> None:
         attempt = self._attempt
         assert attempt is not None
-        end = b"" if self._response_started else self._start_response(head)
-        if self._response_chunked and self._head.method != _HEAD:
-            end += LAST_CHUNK
-        if end:
-            self._client.send(end)
+        response = self._response
+        if not response.begun:
+            self._begin_response(head)
+        response.end()
         # Not with the head: a worker that breaks off in its responses must not pass for a healthy one.
         self._context.table.record_response(attempt.member, head.status)
         self._log_end(head.status)
-        self._client.finish(keep=self._keep)
+        response.finish()
 
     def failed(self, error: AttemptFailedError) -> None:
         attempt, context = self._attempt, self._context
@@ -242,7 +234,7 @@ class Exchange:
         self._let_go()
         # The client has part of the response: it cannot be taken back, so breaking off is the only honest
         # end.
-        if self._response_started:
+        if self._response.begun:
             context.telemetry.log.broken_off(request_id=self._request_id, worker=member.id, error=str(error))
             report_failure(table, member, error, self._request_id)
             self._break_off(BROKEN_RESPONSE)
@@ -312,52 +304,26 @@ class Exchange:
         self._attempt.start(new_connection=self._retries.needs_new_connection, bodiless=bodiless)
         self.update_timeouts()
 
-    def _start_response(self, head: ResponseHead) -> bytes:
-        """Return the head for the client. From here on the request cannot be retried."""
-        attempt, client, request = self._attempt, self._client, self._head
+    def _begin_response(self, head: ResponseHead) -> None:
+        """From here on the request cannot be retried."""
+        attempt = self._attempt
         assert attempt is not None
-        self._response_started = True
+        self._response.begin(head, worker_id=attempt.member.id, retries=self._retries.retries)
         self._timeouts.response_begun()
         # There can be no retry any more, so the memory is for other requests.
         self._body.forget()
-        endless = head.length_bytes is None
-        # HTTP/1.0 has no chunks: there the end of the connection ends the body, which so cannot be kept
-        # alive.
-        self._response_chunked = endless and not request.http_1_0
-        self._keep = request.keep_alive and client.may_keep_alive and not (endless and request.http_1_0)
-        named = head.worker
-        self._worker = attempt.member.id if named is None else named.decode("latin-1")
-        return client_head(
-            head,
-            worker=self._worker,
-            request_id=self._request_id,
-            retries=self._retries.retries,
-            connection=connection_lines(request, keep=self._keep),
-            cors=self._cors_lines(),
-            chunked=self._response_chunked,
-        )
-
-    def _cors_lines(self) -> tuple[bytes, ...]:
-        """Return the lines that tell a browser whether the page may read the response."""
-        return self._context.cors.lines(self._head.origin) if self._context.cors else ()
 
     def _respond_with(self, problem: Problem) -> None:
         """Answer with a problem document. Nothing of a response was sent yet."""
-        # With an unread or unreadable rest of the body the next request could not be found in the stream.
-        goes_on = self._body.ended and problem.status != _BAD_REQUEST
-        self._keep = goes_on and self._head.keep_alive and self._client.may_keep_alive
-        lines = connection_lines(self._head, keep=self._keep) + self._cors_lines()
-        self._client.send(
-            local_problem(problem, self._request_id, connection=lines, method=self._head.method)
-        )
+        self._response.send_problem(problem, body_ended=self._body.ended)
         self._log_end(problem.status)
-        self._client.finish(keep=self._keep)
+        self._response.finish()
 
     def _stop(self, problem: Problem) -> None:
         """End the current attempt: there will be no response, or not the rest of it."""
         self._abandon()
         # The status line is sent: a problem document would become a part of the image's response.
-        if self._response_started:
+        if self._response.begun:
             self._break_off(CLIENT_CLOSED)
         else:
             self._respond_with(problem)
@@ -392,5 +358,5 @@ class Exchange:
             route=path,
             status=status,
             seconds=time.perf_counter() - self._began_s,
-            worker=self._worker,
+            worker=self._response.worker,
         )
