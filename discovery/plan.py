@@ -107,9 +107,14 @@ def plan_prefix(service: str) -> str:
 
 
 def plan_key(service: str, model: str) -> str:
-    """The key of a model's plan. Slashes and leading dots of the name are escaped: a server resolves them."""
-    name = quote(model, safe=" ")
-    return plan_prefix(service) + (f"%2E{name[1:]}" if name.startswith(".") else name)
+    """The key of a model's plan."""
+    return plan_prefix(service) + key_segment(model)
+
+
+def key_segment(name: str) -> str:
+    """A name as a part of a key. Its slashes and its leading dot are escaped: a server resolves them."""
+    segment = quote(name, safe=" ")
+    return f"%2E{segment[1:]}" if segment.startswith(".") else segment
 
 
 def model_of_key(service: str, key: str) -> str | None:

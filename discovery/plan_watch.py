@@ -35,6 +35,7 @@ from tfleet.discovery.plan import (
     plan_key,
     service_prefix,
 )
+from tfleet.discovery.refused_versions import RefusedVersion, read_refused
 from tfleet.discovery.watch import Pacing, WatchMessages, repeat_queries
 
 _T = TypeVar("_T")
@@ -42,10 +43,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """The plan of each model that has one, and the default model, empty if none is called so."""
+    """The plan of each model that has one, and the default model, empty if none is called so.
+
+    `refused` are the versions that a `tfleet up --models` can't use.
+    """
 
     models: Mapping[str, Plan] = field(default_factory=dict)
     default: str = ""
+    refused: tuple[RefusedVersion, ...] = ()
 
 
 class PlanWatch:
@@ -138,7 +143,8 @@ class PlanWatch:
         elif default:
             vanished[key] = dump_default(default)
         # Without a leader, or with keys that the token may not read, absence proves nothing.
-        return Plans(models, default), vanished if answer.has_leader and answer.complete else {}
+        refused = read_refused(self._service, answer.values)
+        return Plans(models, default, refused), vanished if answer.has_leader and answer.complete else {}
 
     def _parsed(self, key: str, parse: Callable[[], _T], last: _T) -> _T:
         """What the document says, or the last that it said if it can't be read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from typing import Any, Final
 
 import click
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tfleet.client.commands.plan_change import plan_failures, plan_store
+from tfleet.client.commands.refused import refused_reason
 from tfleet.client.commands.table import Row, TableLayout, render_rows
 from tfleet.client.rollout.fleet_state import (
     CANARY,
@@ -24,6 +26,7 @@ from tfleet.client.rollout.fleet_state import (
 )
 from tfleet.client.text import count, printable
 from tfleet.discovery.options import RegistryOptions, json_option, registry_options, take_options
+from tfleet.discovery.version_order import version_rank
 
 _UNLIMITED_WIDTH: Final = 10_000
 _STYLES: Final = {STABLE: "green", CANARY: "yellow", PREVIOUS: "cyan"}
@@ -46,7 +49,8 @@ def models(*, default: str | None, no_default: bool, as_json: bool, **values: An
     Workers are those that the registry lists with passing checks, and those in maintenance, which are not
     ready. The share is of the requests that name no version. The role is stable, canary or previous. A model
     without a plan has no roles: its version with the most ready workers gets all requests, of equals the
-    higher one. A note says why the last canary was rolled back.
+    higher one. A note says why the last canary was rolled back, and why `tfleet up --models` can't use a
+    version.
 
     Requests that name no model go to the only one, else to the default model.
 
@@ -92,7 +96,7 @@ async def _fleet(registry: RegistryOptions, default: str | None) -> FleetState:
 def _document(service: str, fleet: FleetState) -> dict[str, Any]:
     rows = []
     for model in fleet.models.values():
-        row = model_document(model, default=model.name == fleet.default_model)
+        row = model_document(model, default=model.name == fleet.default_model, now_s=time.time())
         rows.append({**row, "problem": model.problem})
     return {"service": service, "default": fleet.default, "models": rows}
 
@@ -107,11 +111,14 @@ def _rows(model: ModelState, fleet: FleetState) -> list[Row]:
     labels_of: dict[str, list[str]] = {}
     for label, version in (model.plan.labels if model.plan is not None else {}).items():
         labels_of.setdefault(version, []).append(label)
-    by_version = version_rows(model) or [
-        {"version": "", "role": "", "ready": 0, "workers": 0, "percent": 0.0}
-    ]
-    # The note is about the model: it stands in the first row.
-    notes = [_note(model, fleet), *("" for _ in by_version[1:])]
+    by_version = version_rows(model)
+    shown = {row["version"] for row in by_version}
+    by_version += [_without_workers(version) for version in model.refused if version not in shown]
+    by_version.sort(key=lambda row: version_rank(row["version"]), reverse=True)
+    by_version = by_version or [_without_workers("")]
+    notes = [_refused_note(model, row["version"]) for row in by_version]
+    # The note about the model stands in the first row.
+    notes[0] = "; ".join(filter(None, (_note(model, fleet), notes[0])))
     return [
         Row(
             (
@@ -126,6 +133,15 @@ def _rows(model: ModelState, fleet: FleetState) -> list[Row]:
         )
         for row, note in zip(by_version, notes, strict=True)
     ]
+
+
+def _without_workers(version: str) -> dict[str, Any]:
+    return {"version": version, "role": "", "ready": 0, "workers": 0, "percent": 0.0}
+
+
+def _refused_note(model: ModelState, version: str) -> str:
+    refused = model.refused.get(version)
+    return "" if refused is None else f"can't be used: {refused_reason(refused.document(time.time()))}"
 
 
 def _ready(row: dict[str, Any]) -> str:

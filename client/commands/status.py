@@ -13,8 +13,10 @@ from rich.console import Console
 from tfleet.client.async_client import AsyncFleetClient
 from tfleet.client.commands.options import proxy_option, with_hint
 from tfleet.client.commands.output import status_table
+from tfleet.client.commands.refused import refused_lines
 from tfleet.client.errors import FleetError
 from tfleet.client.proxies.addresses import parse_proxies
+from tfleet.client.text import printable
 from tfleet.client.worker_status import worker_statuses
 from tfleet.discovery.options import json_option
 from tfleet.runtime.clean_exit import clean_exit
@@ -32,6 +34,8 @@ def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
     A worker is starting, ready, ejected (requests to it failed; the proxy probes it until it answers) or
     draining (it finishes its requests and gets no new ones, or it is in maintenance). An ejected worker gets
     no requests; one that was only late gets them when no other worker is left.
+
+    Below the workers there is a line for each version that a `tfleet up --models` can't use, with the reason.
 
     \b
     Examples:
@@ -54,12 +58,15 @@ def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
         workers = worker_statuses(document)
         if as_json:
             click.echo(json.dumps(document, indent=2))
-        elif workers:
+            return
+        if workers:
             # A pipe has no width: long ids must not be cut.
             console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
             console.print(status_table(workers, console.width))
         else:
             click.echo(f"{parse_proxies(proxy)} knows no workers yet: start one with `tfleet worker`")
+        for line in refused_lines(document):
+            click.echo(printable(line))
 
 
 async def _workers_document(proxy: tuple[str, ...]) -> dict[str, Any]:

@@ -115,6 +115,9 @@ def check_ready(model: ModelState, version: str, advice: str) -> None:
         f"version {printable(each)} ({found.ready} of {count(found.workers, 'worker')} ready)"
         for each, found in _ranked(model.versions)
     )
+    refused = model.refused.get(version)
+    if refused is not None:
+        advice = f"`tfleet up` on {refused.by} can't use it: {refused.reason}"
     raise RefusedChangeError(
         f"no worker of {printable(model.name)} version {printable(version)} is ready: {advice}. "
         f"There is {there_is or 'no worker of any version'}"

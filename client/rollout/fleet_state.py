@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tfleet.discovery.consul.key_values import StoredValue
@@ -22,6 +22,7 @@ from tfleet.discovery.plan import (
     parse_default,
     parse_plan,
 )
+from tfleet.discovery.refused_versions import RefusedVersion, read_refused
 from tfleet.discovery.version_order import version_rank, version_shares, versions_in_order
 
 STABLE: Final = "stable"
@@ -47,7 +48,8 @@ NO_WORKERS: Final = VersionWorkers()
 class ModelState:
     """A model's versions and plan. `modify_index` is that of the plan's key, 0 if there is none.
 
-    `problem` is why the plan in the registry can't be read; `plan` is None then.
+    `problem` is why the plan in the registry can't be read; `plan` is None then. `refused` are the versions
+    that a `tfleet up --models` can't use.
     """
 
     name: str
@@ -55,6 +57,7 @@ class ModelState:
     plan: Plan | None = None
     modify_index: int = 0
     problem: str = ""
+    refused: Mapping[str, RefusedVersion] = field(default_factory=dict)
 
     @property
     def ready(self) -> dict[str, int]:
@@ -116,6 +119,9 @@ def fleet_state(service: str, listed: ServiceList, values: Mapping[str, StoredVa
             if model.versions or model.plan is not None or model.problem:
                 models[name] = model
             # A plan that was ended leaves its key, which the next write has to name.
+    for each in read_refused(service, values):
+        model = models.get(each.model, ModelState(each.model))
+        models[each.model] = replace(model, refused={**model.refused, each.version: each})
     default, problem = "", ""
     stored_default = values.get(default_key(service))
     if stored_default is not None:
@@ -169,12 +175,13 @@ def version_rows(model: ModelState) -> list[dict[str, Any]]:
     ]
 
 
-def model_document(model: ModelState, *, default: bool) -> dict[str, Any]:
-    """A model as `GET /models` of a proxy has it, with the role of each version."""
+def model_document(model: ModelState, *, default: bool, now_s: float) -> dict[str, Any]:
+    """A model as `GET /models` of a proxy has it at `now_s` (Unix seconds), with the role of each version."""
     return {
         "name": model.name,
         "default": default,
         "versions": version_rows(model),
         "labels": dict(labels_of(model.plan)) if model.plan is not None else {},
         "plan": plan_document(model.plan),
+        "refused": [each.document(now_s) for each in model.refused.values()],
     }

@@ -85,6 +85,13 @@ class ConsulKeyValues:
             )
             return bool(json.loads(answer.body) is True)
 
+    async def delete(self, key: str, *, cas: int) -> bool:
+        """Remove a key if its modify index is `cas`. False if it is not. No such key is no error."""
+        with self._http.errors_mapped():
+            needed = key_rule(key, "write")
+            answer = await self._http.call("DELETE", _path(key), {"cas": str(cas)}, needed=needed)
+            return bool(json.loads(answer.body) is True)
+
 
 def key_rule(key: str, policy: str) -> str:
     """The ACL rule that is needed for all keys of a service, `tfleet/SERVICE/...`, given one of them."""

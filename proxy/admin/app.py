@@ -7,6 +7,7 @@ Pages for operators are those about the fleet: `/workers`, `/workers/ID/metrics`
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +20,7 @@ from tfleet.contract.problem import Problem, ProblemError
 from tfleet.discovery.plan_watch import Plans
 from tfleet.proxy.admin.help_page import ServedModels, help_page, served_models
 from tfleet.proxy.admin.middleware import allow_origins, logged
-from tfleet.proxy.admin.models import models_document
+from tfleet.proxy.admin.models import models_document, refused_documents
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import ProxyStatus, document
 from tfleet.proxy.problems import problem_response
@@ -51,7 +52,7 @@ def make_app(
         allow_origins(app, cors)
     for path in CLASSIFY_PATHS:
         app.router.add_post(path, _misspelt)  # aiohttp takes escaped letters for what they stand for
-    app.router.add_get(MODELS_PATH, _models(sources))
+    app.router.add_get(MODELS_PATH, _models(sources, for_operators=for_operators))
     for path in (PREDICT_PATH, MODELS_PATH + "/{below:.*}"):
         app.router.add_get(path, _misspelt)
         if path != PREDICT_PATH:
@@ -75,7 +76,8 @@ def _operator_pages(sources: PageSources) -> dict[str, _Page]:
     async def workers(_: web.Request) -> web.Response:
         ticket = sources.tickets.current()
         headers = {} if ticket is None else {TICKET: ticket, hdrs.CACHE_CONTROL: "no-store"}
-        return web.json_response(document(await sources.status.workers()), headers=headers)
+        refused = refused_documents(sources.plans(), time.time())
+        return web.json_response(document(await sources.status.workers(), refused), headers=headers)
 
     async def worker_metrics(request: web.Request) -> web.Response:
         page = await sources.worker_metrics(request.match_info["id"])
@@ -84,9 +86,12 @@ def _operator_pages(sources: PageSources) -> dict[str, _Page]:
     return {"/metrics": metrics, "/workers": workers, "/workers/{id}/metrics": worker_metrics}
 
 
-def _models(sources: PageSources) -> _Page:
+def _models(sources: PageSources, *, for_operators: bool) -> _Page:
     async def models(_: web.Request) -> web.Response:
-        return web.json_response(models_document(await sources.status.workers(), sources.plans()))
+        plans = sources.plans()
+        # The reasons name paths on the machine of the workers.
+        refused = refused_documents(plans, time.time()) if for_operators else []
+        return web.json_response(models_document(await sources.status.workers(), plans, refused))
 
     return models
 

@@ -25,15 +25,34 @@ def fleet_of(rows: Sequence[WorkerRow]) -> Fleet:
     return {key: Known(workers[key], routable[key]) for key in workers}
 
 
-def models_document(rows: Sequence[WorkerRow], plans: Plans) -> dict[str, object]:
-    """What `GET /models` says. A model that only a plan names is there, too: it has no workers."""
+def models_document(
+    rows: Sequence[WorkerRow], plans: Plans, refused: Sequence[dict[str, object]] = ()
+) -> dict[str, object]:
+    """What `GET /models` says. A model that only a plan or `refused` names is there, too: it has no workers.
+
+    `refused` are the versions that can't be used, as `refused_documents` makes them.
+    """
     fleet = fleet_of(rows)
     named = {key.model for key in fleet}
     default = plans.default or (next(iter(named)) if len(named) == 1 else "")
-    names = sorted(named | plans.models.keys())
+    unusable: dict[str, list[dict[str, object]]] = {}
+    for each in refused:
+        unusable.setdefault(str(each["model"]), []).append(each)
+    names = sorted(named | plans.models.keys() | unusable.keys())
     return {
-        "models": [_model(name, fleet, plans.models.get(name), default=name == default) for name in names]
+        "models": [
+            {
+                **_model(name, fleet, plans.models.get(name), default=name == default),
+                "refused": unusable.get(name, []),
+            }
+            for name in names
+        ]
     }
+
+
+def refused_documents(plans: Plans, now_s: float) -> list[dict[str, object]]:
+    """The versions that can't be used, as pages show them at `now_s` (Unix seconds)."""
+    return [each.document(now_s) for each in plans.refused]
 
 
 def _model(name: str, fleet: Fleet, plan: Plan | None, *, default: bool) -> dict[str, object]:

@@ -36,9 +36,9 @@ def worker_rows(workers: WorkerTable) -> tuple[WorkerRow, ...]:
     return tuple(_row(workers, member) for member in workers.pool.members.values())
 
 
-def document(rows: Sequence[WorkerRow]) -> dict[str, object]:
-    """What `GET /workers` says."""
-    return {"workers": [_fields(row) for row in rows]}
+def document(rows: Sequence[WorkerRow], refused: Sequence[dict[str, object]] = ()) -> dict[str, object]:
+    """What `GET /workers` says. `refused` are the versions that no worker can use."""
+    return {"workers": [_fields(row) for row in rows], "refused": list(refused)}
 
 
 def _row(workers: WorkerTable, member: PoolMember) -> WorkerRow:

@@ -112,9 +112,12 @@ def test_a_broken_version_changes_nothing_until_it_is_fixed(fleet: Up, models: P
     eventually_sync(lambda: f"colours/{new.name} can't be used: {new}/graph.pb: is cut off" in fleet.said)
     assert f"{before} serves on; it is tried again when its files change" in fleet.said
     assert answering(fleet) == before
+    refused = f"colours/{new.name} can't be used: {new}/graph.pb: is cut off"
+    eventually_sync(lambda: refused in fleet.tfleet("status"))
     shutil.copytree(model, new, dirs_exist_ok=True)
     served_by(fleet, f"colours/{new.name}")
     assert answering(fleet) == f"colours/{new.name}"
+    eventually_sync(lambda: "can't be used" not in fleet.tfleet("status"))
 
 
 def test_a_killed_worker_of_a_watched_model_comes_back(fleet: Up) -> None:

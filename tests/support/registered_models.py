@@ -54,9 +54,11 @@ class RegisteredModels:
     def write(self, model: str, plan: Plan | bytes | None) -> None:
         """Write a plan, whatever there is."""
         document = plan if isinstance(plan, bytes) else dump_plan(plan)
-        requests.put(
-            self._url(plan_key(self.service, model)), data=document, timeout=_TIMEOUT_S
-        ).raise_for_status()
+        self.put(plan_key(self.service, model), document)
+
+    def put(self, key: str, document: bytes) -> None:
+        """Write a key, whatever there is."""
+        requests.put(self._url(key), data=document, timeout=_TIMEOUT_S).raise_for_status()
 
     @contextlib.contextmanager
     def proxy(self, shows: Callable[[str], Plan | None]) -> Iterator[Instance]:

@@ -1,13 +1,18 @@
-"""The versions that the plans in the registry name, and the labels that a models.config writes into them."""
+"""What the registry says of the models in a repository: the versions that plans name, the labels of a
+models.config, and the versions that can't be used.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
+from socket import gethostname
 
 from tfleet.deploy.local.repository.labels import labelled
+from tfleet.deploy.local.repository.refused_report import RefusedReport
 from tfleet.discovery.consul.http_client import WAIT_S
-from tfleet.discovery.consul.key_values import ConsulKeyValues, KeyValueStore
+from tfleet.discovery.consul.key_values import ConsulKeyValues
 from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.plan import BadPlanError, Plan, dump_plan, plan_key
 from tfleet.discovery.plan_watch import PlanWatch
@@ -15,10 +20,11 @@ from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 
 
 class RegistryPlans:
-    """The plans of a service, as current as `watch` is while its `run` runs."""
+    """The plans of a service, as current as `watch` is while its `run` runs. `by` names this `tfleet up`."""
 
-    def __init__(self, store: KeyValueStore, service: str) -> None:
+    def __init__(self, store: ConsulKeyValues, service: str, by: str) -> None:
         self.watch = PlanWatch(store, service, lambda plans: None)
+        self._refused = RefusedReport(store, service, by)
         self._store = store
         self._service = service
         self._not_created: dict[str, Plan] = {}
@@ -49,6 +55,10 @@ class RegistryPlans:
             return f"the version_labels of {model} can't be written into its plan: {error}"
         return ""
 
+    async def show_refused(self, refused: Mapping[tuple[str, str], str]) -> str:
+        """Show these models and versions, each with its reason; what keeps from it, in one line."""
+        return await self._refused.show(refused)
+
     async def _write(self, model: str, before: Plan | None, after: Plan) -> None:
         """Write a plan, unless somebody else has written: then the watch brings theirs."""
         if before is not None:
@@ -62,11 +72,11 @@ class RegistryPlans:
 
 @asynccontextmanager
 async def registry_plans(
-    registry: ConsulRegistry | EmbeddedRegistry, service: str
+    registry: ConsulRegistry | EmbeddedRegistry, service: str, source: Path
 ) -> AsyncIterator[RegistryPlans]:
-    """The plans of a service, for as long as the block lasts."""
+    """The plans of a service, for as long as the block lasts. `source` is the repository's path."""
     store = ConsulKeyValues(registry.address, wait_s=WAIT_S, access=registry.access)
     try:
-        yield RegistryPlans(store, service)
+        yield RegistryPlans(store, service, f"{gethostname()}:{source}")
     finally:
         await store.close()

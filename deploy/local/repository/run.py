@@ -49,7 +49,9 @@ async def watched_repository(
         spec = fleet.worker_spec(name, *model, "--model-version", release.version)
         return supervised(replace(spec, environ={**worker_cpus(cpus, workers), **environ}))
 
-    async with aiohttp.ClientSession() as session, registry_plans(fleet.registry, fleet.service) as plans:
+    source = fleet.repository.source
+    followed = registry_plans(fleet.registry, fleet.service, source.path.absolute())
+    async with aiohttp.ClientSession() as session, followed as plans:
 
         async def look() -> tuple[ReadyWorker, ...]:
             return await ready_workers(session, fleet.local_admin_address)
@@ -60,9 +62,10 @@ async def watched_repository(
                 tasks.create_task(watcher.keep(stop_asked))
                 await stop_asked.wait()
                 following.cancel()  # the registry stops, too
+                await plans.show_refused({})
 
         watcher = RepositoryWatcher(
-            fleet.repository.source,
+            source,
             WatchRules(fleet.repository.workers_per_model, max(_LEAST_STARTING, cpus), stop_timeout_s),
             plans,
             spawn=spawn,

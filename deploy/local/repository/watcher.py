@@ -36,7 +36,7 @@ _LONGEST_PAUSE_S: Final = 10.0
 
 
 class PlannedVersions(Protocol):
-    """The versions that plans name."""
+    """What the registry says of the models."""
 
     @property
     def known(self) -> bool:
@@ -49,6 +49,12 @@ class PlannedVersions(Protocol):
         """Write labels into the model's plan, of which the versions `served` are ready.
 
         What keeps them from it, in one line; empty if nothing does.
+        """
+
+    async def show_refused(self, refused: Mapping[tuple[str, str], str]) -> str:
+        """Show there which models and versions can't be used, each with its reason.
+
+        What keeps from it, in one line; empty if nothing does.
         """
 
 
@@ -93,7 +99,7 @@ class RepositoryWatcher:
         self._groups: list[WorkerGroup] = []
         self._unusable: dict[Release, str] = {}
         self._said: set[str] = set()
-        self._label_problems: list[str] = []
+        self._registry_problems: list[str] = []
         self._looked_s = -math.inf
 
     def __repr__(self) -> str:
@@ -107,7 +113,7 @@ class RepositoryWatcher:
                 counted = await self._count_ready()
                 if not stop_asked.is_set():
                     self._act(tasks, counted=counted)
-                    await self._assign_labels()
+                    await self._tell_registry()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._rules.poll_s):
                         await stop_asked.wait()
@@ -128,7 +134,7 @@ class RepositoryWatcher:
         self._found = found_models(before, now)
         problems = lasting_problems(before, now)
         nothing = () if self._found else (messages.nothing_yet(self._source.path),)
-        self._say_once([*problems, *nothing, *self._label_problems])
+        self._say_once([*problems, *nothing, *self._registry_problems])
         self._forget_unusable()
 
     def _forget_unusable(self) -> None:
@@ -245,13 +251,15 @@ class RepositoryWatcher:
             self._say(messages.worker_lost(group.release, process.final_reason, left))
         group.lost = len(failed)
 
-    async def _assign_labels(self) -> None:
+    async def _tell_registry(self) -> None:
         lines = []
         for name, model in self._found.items():
             if model.labels:
                 served = [group.release.version for group in self._live(name) if group.complete]
                 lines.append(await self._planned.assign(name, model.labels, served))
-        self._label_problems = [line for line in lines if line]
+        refused = {(each.model, each.version): reason for each, reason in self._unusable.items()}
+        lines.append(await self._planned.show_refused(refused))
+        self._registry_problems = [line for line in lines if line]
 
     def _may_start(self) -> bool:
         """Whether another release may start now: each takes a CPU for seconds until it is ready."""

@@ -12,6 +12,7 @@ from tests.client.conftest import Command
 from tests.support.registered_models import RegisteredModels
 from tfleet.client.commands.models import models
 from tfleet.discovery.plan import Canary, Plan
+from tfleet.discovery.refused_versions import dump_refused, refused_key
 
 pytestmark = pytest.mark.process
 
@@ -51,6 +52,20 @@ def test_without_a_plan_the_most_workers_get_all(flowers: RegisteredModels) -> N
     assert words(run(flowers))[1:] == ["flowers 2 1 0 %", "flowers 1 2 100 %"]
     flowers.add("flowers", "2")
     assert words(run(flowers))[1:] == ["flowers 2 2 100 %", "flowers 1 2 0 %"]
+
+
+def test_the_note_says_why_a_version_can_t_be_used(flowers: RegisteredModels) -> None:
+    flowers.put(refused_key(flowers.service, "flowers", "3"), dump_refused("it is cut off", "box:/m", 1))
+    done = run(flowers)
+    since = "which has said nothing since 1970-01-01T00:00:01+00:00"
+    assert words(done)[1:] == [
+        f"flowers 3 0 0 % can't be used: it is cut off (tfleet up on box:/m, {since})",
+        "flowers 2 1 0 %",
+        "flowers 1 2 100 %",
+    ]
+    (model,) = document(run(flowers, "--json"))["models"]
+    assert [(each["version"], each["stale"]) for each in model["refused"]] == [("3", True)]
+    assert [row["version"] for row in model["versions"]] == ["2", "1"]
 
 
 def test_the_note_says_why_the_canary_was_rolled_back(flowers: RegisteredModels) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.client.conftest import Command, ScriptedFleet
+    from tests.client.conftest import Command, Handler, ScriptedFleet
 
 pytestmark = pytest.mark.process
 
@@ -28,6 +28,12 @@ WORKERS = (
         "x": 1,
     },
 )
+
+
+def showing(fleet: ScriptedFleet, refused: object) -> Handler:
+    """A proxy with a worker, and with versions that can't be used."""
+    body = json.dumps({"workers": [WORKERS[0]], "refused": refused})
+    return fleet.text(200, body, "application/json")
 
 
 def test_status_shows_the_proxys_workers(fleet: ScriptedFleet, status: Command) -> None:
@@ -57,6 +63,31 @@ def test_status_is_readable_on_a_narrow_terminal(fleet: ScriptedFleet, status: C
 def test_status_passes_the_document_on(fleet: ScriptedFleet, status: Command) -> None:
     done = status("--json", "--proxy", fleet.server(fleet.workers(*WORKERS)).url)
     assert json.loads(done.stdout) == {"workers": list(WORKERS)}
+
+
+def test_status_shows_versions_that_can_t_be_used(fleet: ScriptedFleet, status: Command) -> None:
+    refused = {
+        "model": "cat",
+        "version": "4",
+        "reason": "\x1bcut off",
+        "by": "box:/m",
+        "confirmed_at": "2026",
+    }
+    shown = showing(fleet, [refused, refused | {"stale": True}])
+    done = status("--proxy", fleet.server(shown).url)
+    assert done.stdout.splitlines()[2:] == [
+        r"cat/4 can't be used: \x1bcut off (tfleet up on box:/m)",
+        r"cat/4 can't be used: \x1bcut off (tfleet up on box:/m, which has said nothing since 2026)",
+    ]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("refused", [None, "x", [1, None], []])
+def test_status_reads_a_proxy_without_refused_versions(
+    fleet: ScriptedFleet, status: Command, refused: object
+) -> None:
+    done = status("--proxy", fleet.server(showing(fleet, refused)).url)
+    assert (done.returncode, len(done.stdout.splitlines()), done.stderr) == (0, 2, "")
 
 
 def test_status_says_that_there_are_no_workers(fleet: ScriptedFleet, status: Command) -> None:

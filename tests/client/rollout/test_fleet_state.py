@@ -41,14 +41,14 @@ def test_workers_in_maintenance_are_not_ready() -> None:
 
 
 def test_a_document_has_the_plan_as_in_the_registry() -> None:
-    document = model_document(fleet_state("s", _LISTED, stored(_PLAN)).models["m"], default=True)
+    document = model_document(fleet_state("s", _LISTED, stored(_PLAN)).models["m"], default=True, now_s=0)
     assert (document["name"], document["default"], document["labels"]) == (
         "m",
         True,
         {"stable": "1", "canary": "2", "prod": "1"},
     )
     assert document["plan"]["canary"] == "2"
-    assert model_document(fleet_state("s", _LISTED, {}).models["m"], default=False)["plan"] is None
+    assert model_document(fleet_state("s", _LISTED, {}).models["m"], default=False, now_s=0)["plan"] is None
 
 
 def test_an_ended_plan_leaves_its_index() -> None:

@@ -56,6 +56,15 @@ async def test_a_write_needs_the_index_that_was_read(store: ConsulKeyValues, pre
     assert (await store.below(prefix, 0, WAIT_S)).values[key].value == b"two"
 
 
+async def test_a_removal_needs_the_index_that_was_read(store: ConsulKeyValues, prefix: str) -> None:
+    key = f"{prefix}a b"
+    assert await store.put(key, b"one", cas=0)
+    seen = (await store.below(prefix, 0, WAIT_S)).values[key].modify_index
+    assert not await store.delete(key, cas=seen - 1)
+    assert await store.delete(key, cas=seen)
+    assert (await store.below(prefix, 0, WAIT_S)).values == {}
+
+
 async def test_a_read_with_an_index_waits_for_news(store: ConsulKeyValues, prefix: str) -> None:
     before = await store.below(prefix, 0, WAIT_S)
     waiting = asyncio.ensure_future(store.below(prefix, before.index, WAIT_S))

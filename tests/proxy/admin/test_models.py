@@ -35,6 +35,7 @@ def test_without_a_plan_one_version_has_all() -> None:
                 "versions": [shown("9", 2, 2, 100.0), shown("10", 2, 1, 0.0)],
                 "labels": {},
                 "plan": None,
+                "refused": [],
             }
         ]
     }

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from socket import gethostname
 
 from tests.support.canned_server import nobody
 from tests.support.embedded_registry import embedded_registry
@@ -12,14 +15,18 @@ from tests.support.waiting import eventually
 from tfleet.deploy.local.repository.planned import RegistryPlans, registry_plans
 from tfleet.discovery.consul.key_values import ConsulKeyValues
 from tfleet.discovery.plan import Plan, dump_plan, plan_key
+from tfleet.discovery.refused_versions import RefusedVersion, dump_refused, read_refused, refused_key
 from tfleet.discovery.registry import ConsulRegistry
+
+FOLDER = Path("/models")
+REFUSED = {("m", "2"): "it is cut off"}
 
 
 @asynccontextmanager
 async def followed() -> AsyncIterator[tuple[RegistryPlans, ConsulKeyValues]]:
     """The plans of the service `s`, which are being watched, and the store that they are in."""
     with embedded_registry() as address:
-        async with registry_plans(ConsulRegistry(address), "s") as plans:
+        async with registry_plans(ConsulRegistry(address), "s", FOLDER) as plans:
             store = ConsulKeyValues(address, wait_s=1)
             watching = asyncio.create_task(plans.watch.run())
             try:
@@ -64,8 +71,40 @@ async def test_an_ended_plan_stays_ended() -> None:
 
 
 async def test_a_registry_that_is_not_there_is_one_line() -> None:
-    async with registry_plans(ConsulRegistry(nobody()), "s") as plans:
+    async with registry_plans(ConsulRegistry(nobody()), "s", FOLDER) as plans:
         assert await plans.assign("m", {"prod": "1"}, ["1"]) == ""
         plans.watch.loaded.set()
         line = await plans.assign("m", {"prod": "1"}, ["1"])
     assert line.startswith("the version_labels of m can't be written into its plan: the registry at ")
+
+
+async def test_refused_versions_are_shown_until_they_work() -> None:
+    async with followed() as (plans, store):
+        assert await plans.show_refused(REFUSED) == ""
+
+        async def seen() -> tuple[RefusedVersion, ...]:
+            return plans.watch.plans.refused
+
+        (entry,) = await eventually(seen)
+        assert (entry.model, entry.version, entry.reason) == ("m", "2", "it is cut off")
+        assert entry.by == f"{gethostname()}:/models"
+        assert await plans.show_refused({}) == ""
+        assert read_refused("s", (await store.below("tfleet/s/", 0, 1)).values) == ()
+
+
+async def test_the_next_start_removes_what_a_killed_one_left() -> None:
+    async with followed() as (plans, store):
+        left = dump_refused("r", f"{gethostname()}:/models", time.time())
+        other = dump_refused("r", f"{gethostname()}:/more", time.time())
+        await store.put(refused_key("s", "m", "1"), left, cas=0)
+        await store.put(refused_key("s", "m", "2"), other, cas=0)
+        assert await plans.show_refused({}) == ""
+        (entry,) = read_refused("s", (await store.below("tfleet/s/", 0, 1)).values)
+        assert entry.version == "2"
+
+
+async def test_a_lost_registry_shows_no_refused_versions() -> None:
+    async with registry_plans(ConsulRegistry(nobody()), "s", FOLDER) as plans:
+        assert await plans.show_refused({}) == "", "nothing is missing"
+        line = await plans.show_refused(REFUSED)
+    assert line.startswith("the registry does not show which versions can't be used: the registry at ")

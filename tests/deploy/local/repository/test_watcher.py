@@ -55,6 +55,7 @@ class Plans:
         self.known = known
         self.versions = versions
         self.assigned: dict[str, tuple[Mapping[str, str], Collection[str]]] = {}
+        self.refused: Mapping[tuple[str, str], str] = {}
 
     def of(self, model: str) -> Collection[str]:
         return self.versions.get(model, "").split()
@@ -62,6 +63,14 @@ class Plans:
     async def assign(self, model: str, labels: Mapping[str, str], served: Collection[str]) -> str:
         self.assigned[model] = labels, served
         return f"{model} is not allowed" if "refused" in labels else ""
+
+    async def show_refused(self, refused: Mapping[tuple[str, str], str]) -> str:
+        self.refused = refused
+        return ""
+
+    async def shown(self) -> Mapping[tuple[str, str], str]:
+        """The versions that the registry shows as refused."""
+        return self.refused
 
     async def labels_of_cats(self) -> tuple[Mapping[str, str], list[str]]:
         """The last labels to assign, and the versions that were ready."""
@@ -195,8 +204,10 @@ async def test_a_broken_version_is_tried_again_when_it_changes(
             f"cats/2 can't be used: {reason}; cats/1 serves on; it is tried again when its files change"
         )
         assert await repository.serving() == {"cats/1": 2}
+        await eventually(repository.plans.shown, wanted=lambda shown: shown == {("cats", "2"): reason})
         repository.write("cats/2")
         await repository.until(v2=2)
+        assert await repository.plans.shown() == {}
     assert recorded.getvalue().count("can't be used:") == 1
 
 
