@@ -45,7 +45,8 @@ from tfleet.worker.api.model_page import is_stateful
 from tfleet.worker.api.model_routes import Predictions
 from tfleet.worker.api.predict import Predict
 from tfleet.worker.api.protocols.example_body import read_example
-from tfleet.worker.api.protocols.limits import TIMES_BODY_BYTES
+from tfleet.worker.api.protocols.limits import TIMES_BODY_BYTES, InputLimits
+from tfleet.worker.api.signature_runs import SignatureRuns
 from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.decoders.metrics import DecoderMetrics
 from tfleet.worker.image.isolated_decode import COMMAND
@@ -212,7 +213,8 @@ def _predictions(
     classify = Classify(lifecycle, metrics, settings.decoding.image_limits, decoders=decoders, memory=memory)
     http = settings.http
     budget = InputBudget(TIMES_BODY_BYTES * http.queue_limits.max_bytes)
-    predict = Predict(lifecycle, metrics, http.body_limits.max_bytes, budget, memory)
+    limits = InputLimits.of(http.body_limits.max_bytes, budget.reserve)
+    predict = Predict(SignatureRuns(lifecycle, metrics, limits, budget, memory))
     return Predictions(instance, lifecycle, classify, predict)
 
 

@@ -17,6 +17,8 @@ from tfleet.worker.api.direct_predict import DirectPredict
 from tfleet.worker.api.input_budget import InputBudget
 from tfleet.worker.api.model_routes import Predictions
 from tfleet.worker.api.predict import Predict
+from tfleet.worker.api.protocols.limits import InputLimits
+from tfleet.worker.api.signature_runs import SignatureRuns
 from tfleet.worker.decoders import DecoderPool
 from tfleet.worker.decoders.metrics import DecoderMetrics
 from tfleet.worker.image.isolated_decode import COMMAND
@@ -75,7 +77,8 @@ def serving(
     metrics.queue_bytes.set_function(lambda: server.queue.waiting_bytes)
     classify = Classify(lifecycle, metrics, limits, decoders=decoders, memory=memory)
     budget = InputBudget(max_input_bytes)
-    predict = Predict(lifecycle, metrics, max_body_bytes, budget, memory)
+    input_limits = InputLimits.of(max_body_bytes, budget.reserve)
+    predict = Predict(SignatureRuns(lifecycle, metrics, input_limits, budget, memory))
     predictions = Predictions(instance, lifecycle, classify, predict)
     app = make_app(
         WorkerIdentity(instance, addresses, lifecycle), predictions, metrics, lifecycle.drain, cors

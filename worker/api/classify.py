@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -86,7 +86,8 @@ class Classify:
         args = asked.args
         check_parameters(args, _KNOWN if wanted_signature(args) is None else PARAMETERS)
         top = wanted_labels(args, len(classifier.labels))
-        prepared = self._prepare(classifier, request, turn)
+        gone = request.environ.get(CLIENT_GONE, lambda: False)
+        prepared = self.prepare(classifier, image_bytes(request), turn, gone)
         decoded_s = time.perf_counter()
         try:
             result = self._batcher(prepared, turn.deadline_s)
@@ -101,13 +102,17 @@ class Classify:
         self._metrics.classified(timing)
         return Ranking(classifier.top(result.row, top), classifier.scores.probabilities), timing
 
-    def _prepare(self, classifier: Classifier, request: Request, turn: Turn) -> PreparedImage:
-        body = image_bytes(request)
-        self._memory.note(len(body))
-        gone = request.environ.get(CLIENT_GONE, lambda: False)
+    def prepare(
+        self, classifier: Classifier, image: bytes, turn: Turn, gone: Callable[[], bool]
+    ) -> PreparedImage:
+        """What the classifier makes of the bytes of an image. `gone` says whether the client has left.
+
+        Raises RejectedError and ImageError.
+        """
+        self._memory.note(len(image))
         isolated = isolated_decoder(self._decoders, turn.arrived_s, turn.deadline_s, gone)
         try:
-            return classifier.prepare(body, self._limits, isolated)
+            return classifier.prepare(image, self._limits, isolated)
         except DecodersBusyError:
             raise RejectedError(Rejection.DECODERS_BUSY) from None
         except NoDecoderError:

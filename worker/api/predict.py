@@ -14,12 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from tfleet.contract.names import TICKET_QUERY
 from tfleet.contract.problem import Problem, ProblemError
-from tfleet.worker.api.input_budget import InputBudget
 from tfleet.worker.api.labels import label_rows
-from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.api.protocols.native import (
     DecodedInputs,
-    InputLimits,
     answer_type,
     check_reserved,
     decode,
@@ -28,14 +25,10 @@ from tfleet.worker.api.protocols.native import (
     media_types,
 )
 from tfleet.worker.api.query import PARAMETERS, SIGNATURE, TOP, check_parameters, query_pairs, wanted_labels
+from tfleet.worker.api.signature_runs import SignatureRuns, ask
 from tfleet.worker.api.turn import Turn, take_turn
 from tfleet.worker.api.upload import check_encoding
-from tfleet.worker.inference.batch_callers import CallerLeftError, OverdueError
-from tfleet.worker.inference.errors import BadInputError, OversizedRunError
-from tfleet.worker.lifecycle import Lifecycle
-from tfleet.worker.memory import MemoryTrimmer
-from tfleet.worker.metrics import StageTimes, WorkerMetrics
-from tfleet.worker.rejection import Rejection
+from tfleet.worker.metrics import StageTimes
 
 if TYPE_CHECKING:
     from tfleet.worker.api.prediction_request import PredictionRequest
@@ -79,24 +72,13 @@ class Predict:
     in two parts: `read`, and `answer` for what came of the run.
     """
 
-    def __init__(
-        self,
-        lifecycle: Lifecycle,
-        metrics: WorkerMetrics,
-        max_body_bytes: int,
-        budget: InputBudget,
-        memory: MemoryTrimmer,
-    ) -> None:
-        self._lifecycle = lifecycle
-        self._metrics = metrics
-        self._limits = InputLimits.of(max_body_bytes, budget.reserve)
-        self._budget = budget
-        self._memory = memory
+    def __init__(self, runs: SignatureRuns) -> None:
+        self.runs = runs
 
     @property
     def waiting(self) -> int:
         """How many requests, whose inputs are decoded, wait for a run in the session."""
-        model = self._lifecycle.model
+        model = self.runs.lifecycle.model
         return 0 if model is None else model.predictor.waiting
 
     def __call__(
@@ -111,7 +93,7 @@ class Predict:
             predictor = read.model.predictor
             return self.answer(read, lambda: predictor.run(read.asked, read.turn.deadline_s))
         finally:
-            self._budget.release()
+            self.runs.budget.release()
 
     def read(self, request: PredictionRequest, choose: Callable[[LoadedModel], Signature]) -> ReadPrediction:
         """Everything up to the run, for a small body: what its inputs take is not counted after that.
@@ -121,23 +103,19 @@ class Predict:
         try:
             return self._read(request, choose)
         finally:
-            self._budget.release()
+            self.runs.budget.release()
 
     def _read(self, request: PredictionRequest, choose: Callable[[LoadedModel], Signature]) -> ReadPrediction:
-        model, turn = take_turn(request, self._lifecycle)
+        model, turn = take_turn(request, self.runs.lifecycle)
         signature = self._chosen(model, request, choose)
         media_type = answer_type(request.header("Accept"))
         has_labels = signature.name == model.session.default and media_type == media_types.JSON
         scores = model.scores if has_labels else None
         top = self._checked_query(request, scores)
         decoded = self._decoded(model, signature, request)
-        self._limits.check_labels(decoded.rows, top)
+        self.runs.limits.check_labels(decoded.rows, top)
         decoded_s = time.perf_counter()
-        rows = None if decoded.whole else decoded.rows
-        try:
-            asked = model.predictor.ask(signature.name, decoded.inputs, rows=rows)
-        except BadInputError as error:
-            raise ProblemError(Problem(400, str(error))) from error
+        asked = ask(model, signature, decoded.inputs, None if decoded.whole else decoded.rows)
         return ReadPrediction(model, asked, decoded, media_type, scores, top, turn, decoded_s)
 
     def answer(
@@ -147,30 +125,13 @@ class Predict:
 
         Raises as a call does.
         """
-        try:
-            found = outcome()
-        except OverdueError:
-            raise RejectedError(Rejection.DEADLINE) from None
-        except CallerLeftError:
-            raise RejectedError(Rejection.CLIENT_GONE) from None
-        except OversizedRunError as error:
-            raise ProblemError(Problem(413, str(error))) from error
-        except BadInputError as error:
-            raise ProblemError(Problem(400, str(error))) from error
-        turn, media_type = read.turn, read.media_type
-        timing = StageTimes(
-            decode_ms=(read.decoded_s - turn.began_s) * 1000,
-            queue_ms=(turn.began_s - turn.arrived_s + found.queue_s) * 1000,
-            infer_ms=found.infer_s * 1000,
-            batch=found.batch,
-        )
-        self._metrics.classified(timing)
-        self._limits.check_outputs(sum(array.nbytes for array in found.outputs.values()))
+        found, timing = self.runs.outcome(outcome, read.turn, read.decoded_s)
+        media_type = read.media_type
         if read.scores is not None:
             (output,) = found.outputs.values()
             labels = label_rows(output, read.scores, read.top, one_row=read.decoded.one_row)
             return PredictionBody(labels, media_type), timing
-        content = encode(found.outputs, read.decoded, media_type, read.asked.signature, self._limits)
+        content = encode(found.outputs, read.decoded, media_type, read.asked.signature, self.runs.limits)
         return PredictionBody(content, media_type), timing
 
     def _chosen(
@@ -206,11 +167,11 @@ class Predict:
         columns = _columns(model, signature)
         if request.method in _READS_QUERY:
             pairs = [pair for pair in query_pairs(request.query) if pair[0] not in PARAMETERS]
-            return decode_query(pairs, signature, columns, self._limits, PARAMETERS)
+            return decode_query(pairs, signature, columns, self.runs.limits, PARAMETERS)
         check_encoding(request.header("Content-Encoding"))
         body = request.body()
-        self._memory.note(len(body))
-        return decode(body, request.header("Content-Type"), signature, columns, self._limits)
+        self.runs.memory.note(len(body))
+        return decode(body, request.header("Content-Type"), signature, columns, self.runs.limits)
 
 
 def _columns(model: LoadedModel, signature: Signature) -> tuple[str, ...]:

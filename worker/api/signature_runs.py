@@ -1,0 +1,80 @@
+"""Runs a signature for a request, whatever the protocol in which it came.
+
+A protocol reads the inputs from the body and writes the outputs. Between the two all of them do the same:
+they ask the predictor, wait for the run within the deadline, and measure the stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tfleet.contract.problem import Problem, ProblemError
+from tfleet.worker.api.input_budget import InputBudget
+from tfleet.worker.api.problems import RejectedError
+from tfleet.worker.api.protocols.limits import InputLimits
+from tfleet.worker.api.turn import Turn
+from tfleet.worker.inference.batch_callers import CallerLeftError, OverdueError
+from tfleet.worker.inference.errors import BadInputError, OversizedRunError
+from tfleet.worker.lifecycle import Lifecycle
+from tfleet.worker.memory import MemoryTrimmer
+from tfleet.worker.metrics import StageTimes, WorkerMetrics
+from tfleet.worker.rejection import Rejection
+
+if TYPE_CHECKING:
+    from tfleet.worker.inference.loaded_model import LoadedModel
+    from tfleet.worker.inference.model_session import Tensors
+    from tfleet.worker.inference.predictor import RowsAsked, SignatureResult
+    from tfleet.worker.model.signature import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureRuns:
+    """What all protocols share of a worker. `limits` reserve from the `budget`, which a request releases when
+    its answer is written.
+    """
+
+    lifecycle: Lifecycle
+    metrics: WorkerMetrics
+    limits: InputLimits
+    budget: InputBudget
+    memory: MemoryTrimmer
+
+    def outcome(
+        self, run: Callable[[], SignatureResult], turn: Turn, decoded_s: float
+    ) -> tuple[SignatureResult, StageTimes]:
+        """What comes of a run, and the times of the stages. `decoded_s` is when the inputs had been read.
+
+        Raises RejectedError (nothing was computed) and ProblemError.
+        """
+        try:
+            found = run()
+        except OverdueError:
+            raise RejectedError(Rejection.DEADLINE) from None
+        except CallerLeftError:
+            raise RejectedError(Rejection.CLIENT_GONE) from None
+        except OversizedRunError as error:
+            raise ProblemError(Problem(413, str(error))) from error
+        except BadInputError as error:
+            raise ProblemError(Problem(400, str(error))) from error
+        timing = StageTimes(
+            decode_ms=(decoded_s - turn.began_s) * 1000,
+            queue_ms=(turn.began_s - turn.arrived_s + found.queue_s) * 1000,
+            infer_ms=found.infer_s * 1000,
+            batch=found.batch,
+        )
+        self.metrics.classified(timing)
+        self.limits.check_outputs(sum(array.nbytes for array in found.outputs.values()))
+        return found, timing
+
+
+def ask(model: LoadedModel, signature: Signature, inputs: Tensors, rows: int | None) -> RowsAsked:
+    """What the predictor runs. `rows` is None for what must not run with others.
+
+    Raises ProblemError (400).
+    """
+    try:
+        return model.predictor.ask(signature.name, inputs, rows=rows)
+    except BadInputError as error:
+        raise ProblemError(Problem(400, str(error))) from error
