@@ -155,10 +155,10 @@ async def serve_clients(
     listen, discovery, balancing = settings.listen, settings.discovery, settings.balancing
     workers = WorkerTable(balancing.balance, slow_start_s=balancing.slow_start_s)
     metrics = ProxyMetrics()
-    for collector in (WorkerCollector(workers), workers.tries, ProcessMetrics(loop)):
-        metrics.include(collector)
     access_log = AccessLog(metrics, loop)
     router = ModelRouter(workers)
+    for collector in (WorkerCollector(workers), workers.tries, router.fallbacks, ProcessMetrics(loop)):
+        metrics.include(collector)
     async with contextlib.AsyncExitStack() as stack:
         connections = stack.enter_context(WorkerConnections(loop, KEEP_ALIVE_S))
         session = await stack.enter_async_context(aiohttp.ClientSession())

@@ -86,6 +86,9 @@ class WorkerMetrics:
             "tfleet_worker_start_seconds", "Time to ready, in parts", ["part"], registry=self._registry
         )
         self.cpus = Gauge("tfleet_worker_cpus", "CPUs that the model runs on", registry=self._registry)
+        self.model = Gauge(
+            "tfleet_worker_model_info", "1 for the model", ["model", "version"], registry=self._registry
+        )
         self.precision = Gauge(
             "tfleet_worker_precision", "1 for the precision in use", ["precision"], registry=self._registry
         )

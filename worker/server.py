@@ -164,6 +164,7 @@ def serve(settings: WorkerSettings) -> None:
     memory = MemoryTrimmer()
     decoders = DecoderPool(COMMAND, settings.decoding.pool_limits, log=log)
     metrics.include(DecoderMetrics(decoders))
+    metrics.model.labels(instance.model, instance.version).set(1)
     predictions = _predictions(settings, instance, lifecycle, metrics, decoders, memory)
     identity, cors = WorkerIdentity(instance, addresses, lifecycle), settings.http.cors
     app = make_app(identity, predictions, metrics, stop.ask, cors)

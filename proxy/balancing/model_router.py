@@ -6,13 +6,13 @@ have come.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 from tfleet.contract.problem import ProblemError
 from tfleet.discovery.plan import STICKY_REQUEST_ID, Canary, Plan
 from tfleet.discovery.plan_watch import Plans
 from tfleet.httpd.http1.request import RequestHead
+from tfleet.proxy.balancing.canary_fallbacks import CanaryFallbacks
 from tfleet.proxy.balancing.candidates import Candidates, VersionCandidates
 from tfleet.proxy.balancing.pool import Pool
 from tfleet.proxy.balancing.shares import Turns, sticky_percentile
@@ -46,8 +46,7 @@ class ModelRouter:
 
     def __init__(self, table: WorkerTable) -> None:
         self.plans = Plans()
-        self.fallbacks: Counter[ModelVersion] = Counter()
-        """How many requests a canary should have had when none of its workers was routable."""
+        self.fallbacks = CanaryFallbacks()
         self.table = table
         self._anywhere = Route(table)
         self._turns: dict[str, Turns] = {}
@@ -61,10 +60,6 @@ class ModelRouter:
         """Route by these plans from now on."""
         self.plans = plans
         self._turns = {model: turns for model, turns in self._turns.items() if model in plans.models}
-        canaries = ((model, plan.canary) for model, plan in plans.models.items())
-        named = {ModelVersion(model, canary.version) for model, canary in canaries if canary is not None}
-        for gone in self.fallbacks.keys() - named:
-            del self.fallbacks[gone]
 
     @property
     def fleet(self) -> Fleet:
@@ -99,7 +94,7 @@ class ModelRouter:
         chosen = self._has_turn(model, plan, plan.canary, head)
         order = order_without_version(self.fleet, model, plan, canary=chosen)
         if chosen and order[0] != plan.canary.version:
-            self.fallbacks[ModelVersion(model, plan.canary.version)] += 1
+            self.fallbacks.count(ModelVersion(model, plan.canary.version))
         return order
 
     def _has_turn(self, model: str, plan: Plan, canary: Canary, head: RequestHead) -> bool:

@@ -15,12 +15,11 @@ from prometheus_client.registry import Collector
 
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.balancing.versions import ModelVersion
+from tfleet.proxy.telemetry.version_stats import MAX_VERSIONS, OTHERS
 
 _DECLINED: Final = frozenset({429, 503})
 _SERVER_ERROR: Final = 500
-_MAX_VERSIONS: Final = 200
-"""Names come from the registry: beyond so many all others are counted together."""
-_OTHERS: Final = ModelVersion("other", "other")
+_OTHERS: Final = ModelVersion(*OTHERS)
 
 
 class Tries(NamedTuple):
@@ -71,7 +70,7 @@ class VersionTries(Collector):
         version = ModelVersion(instance.model, instance.version)
         counts = self._counts.get(version)
         if counts is None:
-            if len(self._counts) >= _MAX_VERSIONS:
+            if len(self._counts) >= MAX_VERSIONS:
                 version = _OTHERS
             counts = self._counts.setdefault(version, [0, 0])
         return counts

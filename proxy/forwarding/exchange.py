@@ -12,6 +12,7 @@ from typing import Final
 from tfleet.contract.names import REQUEST_TIMEOUT_MS, whole_number
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.contract.request_id import request_id
+from tfleet.discovery.instance import Instance
 from tfleet.httpd.half_closed import may_wait
 from tfleet.httpd.http1.expect import unmet_expectation
 from tfleet.httpd.http1.local_response import CONTINUE
@@ -50,6 +51,7 @@ class Exchange:
     """One request and its response. `start` it once; it ends with `client.finish` or `client.abort`."""
 
     __slots__ = (
+        "_asked",
         "_attempt",
         "_began_s",
         "_body",
@@ -76,6 +78,8 @@ class Exchange:
         self._unsent: list[bytes] = []
         """The body received before the first attempt."""
         self._attempt: Attempt | None = None
+        self._asked: Instance | None = None
+        """The worker of the last attempt."""
         self._retries = RetryState(context.table, context.retrying.budget)
         self._target = head.target
 
@@ -295,6 +299,7 @@ class Exchange:
         unsent, self._unsent = self._unsent, []
         # The first attempt sends what came before it; a later one sends the kept body from its beginning.
         waiting = list(self._body.kept) if self._body.repeatable else unsent
+        self._asked = member.instance
         self._attempt = Attempt(member, self, self._body, waiting, context.connections, context.loop)
         context.table.attempt_started(member.id, self._attempt)
         # An attempt that failed may have left the client with a full buffer.
@@ -349,7 +354,11 @@ class Exchange:
         # Every way to the end passes here, so no attempt stays in flight and no body in memory.
         self._let_go()
         self._body.forget()
-        self._context.telemetry.metrics.stats.received_bytes += self._body.received_bytes
+        metrics = self._context.telemetry.metrics
+        metrics.stats.received_bytes += self._body.received_bytes
+        seconds = time.perf_counter() - self._began_s
+        if self._asked is not None:
+            metrics.versions.ended(self._asked, status, seconds)
         path = self._head.path
         self._context.telemetry.log.answered(
             request_id=self._request_id,
@@ -357,6 +366,6 @@ class Exchange:
             path=path,
             route=path,
             status=status,
-            seconds=time.perf_counter() - self._began_s,
+            seconds=seconds,
             worker=self._response.worker,
         )

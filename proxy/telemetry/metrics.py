@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tfleet.proxy.telemetry.request_stats import RequestStats
+from tfleet.proxy.telemetry.version_stats import VersionStats
 
 
 class ProcessMetrics(Collector):
@@ -39,6 +40,7 @@ class ProxyMetrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.stats = RequestStats()
+        self.versions = VersionStats()
         self.failed_tries = Counter(
             "tfleet_proxy_failed_tries",
             "Attempts on a worker that gave nothing to pass on to the client",
@@ -56,6 +58,7 @@ class ProxyMetrics:
             registry=self._registry,
         )
         self._registry.register(self.stats)
+        self._registry.register(self.versions)
 
     def include(self, collector: Collector) -> None:
         """Add a collector of another module."""

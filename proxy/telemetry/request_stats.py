@@ -13,7 +13,7 @@ from typing import Final
 from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class RequestStats(Collector):
@@ -33,8 +33,8 @@ class RequestStats(Collector):
         self._requests[route, status] += 1
         buckets = self._buckets.get(route)
         if buckets is None:
-            buckets = self._buckets[route] = [0] * (len(_SECONDS) + 1)
-        buckets[bisect_left(_SECONDS, seconds)] += 1
+            buckets = self._buckets[route] = [0] * (len(BUCKETS_S) + 1)
+        buckets[bisect_left(BUCKETS_S, seconds)] += 1
         self._seconds[route] += seconds  # type: ignore[assignment] # a sum is as good as a count here
 
     def refused(self, route: str, status: int) -> None:
@@ -54,7 +54,7 @@ class RequestStats(Collector):
             labels=["route"],
         )
         for route, buckets in list(self._buckets.items()):
-            seconds.add_metric([route], _cumulative(list(buckets)), self._seconds[route])
+            seconds.add_metric([route], cumulative(list(buckets)), self._seconds[route])
         yield seconds
         received = "Bytes of request bodies read from clients"
         yield CounterMetricFamily("tfleet_proxy_received_bytes", received, self.received_bytes)
@@ -62,6 +62,7 @@ class RequestStats(Collector):
         yield CounterMetricFamily("tfleet_proxy_sent_bytes", sent, self.sent_bytes)
 
 
-def _cumulative(buckets: list[int]) -> list[tuple[str, float]]:
-    names = [*map(str, _SECONDS), "+Inf"]
+def cumulative(buckets: list[int]) -> list[tuple[str, float]]:
+    """The buckets of a histogram as Prometheus has them."""
+    names = [*map(str, BUCKETS_S), "+Inf"]
     return [(name, sum(buckets[: number + 1])) for number, name in enumerate(names)]
