@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfleet.contract.names import TICKET_QUERY, WORKER
+from tfleet.contract.names import MODEL, TICKET_QUERY, WORKER
 from tfleet.contract.problem import ProblemError
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.proxy.balancing.model_router import ModelRouter
@@ -35,6 +35,7 @@ class Redirect:
         headers = {
             "Location": address.url + self._target(target.decode("ascii")),
             WORKER: member.id,
+            MODEL: member.instance.model_label,
             "Content-Type": "text/plain; charset=utf-8",
         }
         body = f"images go straight to a worker: {address}\n".encode()
