@@ -80,22 +80,23 @@ class ModelRouter:
             return self._anywhere
         model = wanted_model(fleet, wanted, self.plans.default)
         version = named_version(fleet, model, wanted, self.plans.models.get(model))
-        versions = self._without_version(model, head) if version is None else (version,)
+        versions, canary = self._without_version(model, head) if version is None else ((version,), False)
         order = tuple(ModelVersion(model, one) for one in versions)
         if not any(self.table.has_other_of(one, ()) for one in order):
             raise ProblemError(loading(model, version))
-        return Route(VersionCandidates(self.table, order), order)
+        return Route(VersionCandidates(self.table, order, canary=canary), order)
 
-    def _without_version(self, model: str, head: RequestHead) -> tuple[str, ...]:
-        """The versions for a request that names none, the first choice first."""
+    def _without_version(self, model: str, head: RequestHead) -> tuple[tuple[str, ...], bool]:
+        """The versions for a request that names none, the first choice first; whether that is a canary."""
         plan = self.plans.models.get(model)
         if plan is None or plan.canary is None:
-            return order_without_version(self.fleet, model, plan, canary=False)
+            return order_without_version(self.fleet, model, plan, canary=False), False
         chosen = self._has_turn(model, plan, plan.canary, head)
         order = order_without_version(self.fleet, model, plan, canary=chosen)
-        if chosen and order[0] != plan.canary.version:
+        canary = chosen and order[0] == plan.canary.version
+        if chosen and not canary:
             self.fallbacks.count(ModelVersion(model, plan.canary.version))
-        return order
+        return order, canary
 
     def _has_turn(self, model: str, plan: Plan, canary: Canary, head: RequestHead) -> bool:
         """Whether the request is the canary's."""

@@ -173,3 +173,40 @@ def test_a_lease_without_the_canary_has_the_stable_version() -> None:
     router.use_plans(Plans({"m": PLAN}))
     assert [one.member.id for one in leased_workers(router, ANY, HEAD, 4, {"w1"})] == ["w0"]
     assert [one.member.id for one in leased_workers(router, Wanted("m", version="2"), HEAD, 4, ())] == ["w1"]
+
+
+def test_what_fails_at_the_canary_goes_to_the_stable_version() -> None:
+    router = router_of("m/1", "m/2", "m/2")
+    router.use_plans(Plans({"m": Plan("1", Canary("2", 100.0))}))
+    candidates = router.route(ANY, HEAD).candidates
+    first = candidates.pick()
+    assert first is not None
+    assert first.instance.version == "2"
+    again = candidates.pick()
+    assert again is not None
+    assert again.instance.version == "2", "nothing has failed yet"
+    second = candidates.pick({first.id, again.id})
+    assert second is not None
+    assert second.instance.version == "1"
+    last = candidates.pick({first.id, second.id})
+    assert last is not None
+    assert last.id == again.id, "better than no answer"
+    stable = router.route(Wanted("m", version="2"), HEAD).candidates
+    named = stable.pick({first.id})
+    assert named is not None
+    assert named.instance.version == "2", "whoever names it gets no other"
+
+
+def test_a_lost_canary_is_remembered_by_its_request() -> None:
+    router = router_of("m/1", "m/2", "m/2")
+    router.use_plans(Plans({"m": Plan("1", Canary("2", 100.0))}))
+    candidates = router.route(ANY, HEAD).candidates
+    first = candidates.pick()
+    assert first is not None
+    left = [member.instance for member in router.table.pool.members.values() if member.id != first.id]
+    router.table.apply_instances(left)
+    router.table.record_probes({first.id: (Probe.UNREACHABLE, "")})
+    assert first.id not in router.table.pool.members
+    second = candidates.pick({first.id})
+    assert second is not None
+    assert second.instance.version == "1"
