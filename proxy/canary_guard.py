@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -18,7 +18,6 @@ from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.plan import Canary, Plan, rolled_back
 from tfleet.discovery.plan_watch import PlanWatch
 from tfleet.proxy.balancing.canary_health import rollback_reason
-from tfleet.proxy.balancing.member import PoolMember, WorkerState
 from tfleet.proxy.balancing.version_tries import Tries
 from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.balancing.worker_table import WorkerTable
@@ -26,13 +25,13 @@ from tfleet.proxy.balancing.worker_table import WorkerTable
 _EVERY_S: Final = 1.0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Trial:
-    """What was counted before a canary got requests, and the workers of it that were lost since."""
+    """What was counted before a canary got requests."""
 
     canary_before: Tries
     stable_before: Tries
-    lost: set[str] = field(default_factory=set)
+    lost_before: int
 
 
 class CanaryGuard:
@@ -72,21 +71,15 @@ class CanaryGuard:
         self._trials = running
 
     def _begin(self, model: str, plan: Plan, canary: Canary) -> _Trial:
-        tries = self._table.tries
-        return _Trial(
-            tries.of(ModelVersion(model, canary.version)), tries.of(ModelVersion(model, plan.stable))
-        )
+        tries, version = self._table.tries, ModelVersion(model, canary.version)
+        return _Trial(tries.of(version), tries.of(ModelVersion(model, plan.stable)), tries.lost(version))
 
     async def _judge(self, model: str, plan: Plan, canary: Canary, trial: _Trial) -> None:
-        version = ModelVersion(model, canary.version)
-        view = self._table.pool.by_version().get(version)
-        if view is not None:
-            trial.lost |= {member.id for member in view.members.values() if _is_lost(member)}
-        tries = self._table.tries
+        tries, version = self._table.tries, ModelVersion(model, canary.version)
         reason = rollback_reason(
             tries.of(version).since(trial.canary_before),
             tries.of(ModelVersion(model, plan.stable)).since(trial.stable_before),
-            len(trial.lost),
+            tries.lost(version) - trial.lost_before,
         )
         if not reason:
             return
@@ -97,9 +90,3 @@ class CanaryGuard:
         else:
             if written:
                 self._log.warning("canary rolled back", model=model, version=canary.version, reason=reason)
-
-
-def _is_lost(member: PoolMember) -> bool:
-    """Whether the worker can't be reached. One that drains or is only late is not lost."""
-    ejection = member.ejection
-    return member.state is WorkerState.EJECTED and not (ejection.late or ejection.for_errors)

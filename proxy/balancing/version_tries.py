@@ -1,8 +1,11 @@
-"""Tries by model and version: how many were answered, and how many failed.
+"""Tries by model and version: how many were answered, how many failed, and how many workers were lost.
 
 A try is one attempt of a request at one worker. It fails if the worker is lost, silent or answers with 5xx,
 whether another worker answers the request afterwards or not. The requests that a lost worker takes with it
 are one failure. A worker that declines (429, 503) has not failed.
+
+A worker is lost if it can't be reached. It counts once, at that moment: its supervisor may start a new one
+within a second. One that drains, or has left the registry, was stopped.
 """
 
 from __future__ import annotations
@@ -14,12 +17,18 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tfleet.discovery.instance import Instance
+from tfleet.proxy.balancing.member import PoolMember, WorkerState
 from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.telemetry.version_stats import MAX_VERSIONS, OTHERS
 
 _DECLINED: Final = frozenset({429, 503})
 _SERVER_ERROR: Final = 500
 _OTHERS: Final = ModelVersion(*OTHERS)
+_NONE: Final = (0, 0, 0)
+_LOST: Final = 2
+"""The place of the lost workers, after answered and failed tries."""
+_MAX_LOST: Final = 1000
+"""So many lost workers are known by their ids, so that one that comes and goes counts once."""
 
 
 class Tries(NamedTuple):
@@ -38,6 +47,7 @@ class VersionTries(Collector):
 
     def __init__(self) -> None:
         self._counts: dict[ModelVersion, list[int]] = {}
+        self._lost_ids: dict[str, None] = {}
 
     def __repr__(self) -> str:
         return f"<VersionTries versions={len(self._counts)}>"
@@ -51,9 +61,23 @@ class VersionTries(Collector):
         """A worker gave no answer."""
         self._of(instance)[1] += 1
 
+    def unreachable(self, member: PoolMember) -> None:
+        """A worker, as it was before, can't be reached."""
+        stopped = member.state is WorkerState.DRAINING or member.entry.absent_since_s is not None
+        if stopped or member.id in self._lost_ids:
+            return
+        self._lost_ids[member.id] = None
+        if len(self._lost_ids) > _MAX_LOST:
+            del self._lost_ids[next(iter(self._lost_ids))]
+        self._of(member.instance)[_LOST] += 1
+
     def of(self, version: ModelVersion) -> Tries:
         """The counts of a version."""
-        return Tries(*self._counts.get(version, (0, 0)))
+        return Tries(*self._counts.get(version, _NONE)[:_LOST])
+
+    def lost(self, version: ModelVersion) -> int:
+        """How many workers of a version were lost."""
+        return self._counts.get(version, _NONE)[_LOST]
 
     def collect(self) -> Iterator[Metric]:
         tries = CounterMetricFamily(
@@ -61,16 +85,17 @@ class VersionTries(Collector):
             "Tries of workers by model and version",
             labels=["model", "version", "result"],
         )
-        for version, (answered, failed) in list(self._counts.items()):
+        for version, (answered, failed, _) in list(self._counts.items()):
             tries.add_metric([*version, "answered"], answered)
             tries.add_metric([*version, "failed"], failed)
         yield tries
 
     def _of(self, instance: Instance) -> list[int]:
+        """The counts that an instance belongs to."""
         version = ModelVersion(instance.model, instance.version)
         counts = self._counts.get(version)
         if counts is None:
             if len(self._counts) >= MAX_VERSIONS:
                 version = _OTHERS
-            counts = self._counts.setdefault(version, [0, 0])
+            counts = self._counts.setdefault(version, list(_NONE))
         return counts

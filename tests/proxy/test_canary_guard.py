@@ -12,6 +12,7 @@ from tfleet.contract.address import Address
 from tfleet.discovery.consul.key_values import StoredValue, StoredValues
 from tfleet.discovery.errors import RegistryError, RegistryUnavailableError
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.listing import ServiceList
 from tfleet.discovery.plan import Canary, Plan, dump_plan, parse_plan, plan_key
 from tfleet.discovery.plan_watch import PlanWatch
 from tfleet.proxy.balancing.member import Probe
@@ -77,6 +78,16 @@ class Guarded:
     def lose(self, worker_id: str) -> None:
         self.table.record_failure(self.table.pool.members[worker_id], "refused")
 
+    def restart(self, worker_id: str, new_id: str) -> None:
+        """Its supervisor starts it again at once: a new id at the same address, and the old entry is gone."""
+        self.lose(worker_id)
+        kept = [one for one in self.instances if one.id != worker_id]
+        gone = next(one for one in self.instances if one.id == worker_id)
+        self.instances = [*kept, replace(gone, id=new_id)]
+        self.table.apply_instances(self.instances)
+        self.table.record_probes({worker_id: (Probe.UNREACHABLE, "another one"), new_id: (Probe.READY, "")})
+        assert worker_id not in self.table.pool.members
+
 
 async def test_failures_roll_the_canary_back() -> None:
     store = OnePlan(PLAN)
@@ -111,6 +122,54 @@ async def test_two_lost_workers_roll_it_back() -> None:
     await guarded.guard.look()
     assert store.written == []
     guarded.lose("v2-2")
+    await guarded.guard.look()
+    assert [plan.reason for plan, _ in store.written if plan] == ["2 of its workers were lost"]
+
+
+async def test_a_worker_that_is_back_at_once_was_lost() -> None:
+    """Between two looks of the guard nothing is to be seen of it in the table."""
+    store = OnePlan(PLAN)
+    guarded = Guarded(store)
+    await guarded.follow()
+    guarded.restart("v2-1", "v2-1b")
+    await guarded.guard.look()
+    assert store.written == []
+    guarded.restart("v2-1b", "v2-1c")
+    await guarded.guard.look()
+    assert [plan.reason for plan, _ in store.written if plan] == ["2 of its workers were lost"]
+
+
+async def test_a_worker_that_comes_and_goes_is_lost_once() -> None:
+    store = OnePlan(PLAN)
+    guarded = Guarded(store)
+    await guarded.follow()
+    for _ in range(3):
+        guarded.lose("v2-1")
+        guarded.table.record_probes({"v2-1": (Probe.READY, "")})
+    await guarded.guard.look()
+    assert store.written == []
+
+
+async def test_workers_that_are_stopped_are_not_lost() -> None:
+    """One has left the registry, the other one drains; then they can't be reached."""
+    store = OnePlan(PLAN)
+    guarded = Guarded(store)
+    await guarded.follow()
+    guarded.table.apply_instances([one for one in guarded.instances if one.id != "v2-1"])
+    guarded.table.record_probes({"v2-1": (Probe.UNREACHABLE, "refused")})
+    guarded.table.record_probes({"v2-2": (Probe.NOT_READY, "503")})
+    guarded.table.record_probes({"v2-2": (Probe.UNREACHABLE, "refused")})
+    await guarded.guard.look()
+    assert store.written == []
+
+
+async def test_an_idle_worker_is_lost_when_its_checks_fail() -> None:
+    store = OnePlan(PLAN)
+    guarded = Guarded(store)
+    await guarded.follow()
+    stable = tuple(one for one in guarded.instances if one.version == "1")
+    guarded.table.apply_service_list(ServiceList(stable, failing_checks=("v2-1", "v2-2")))
+    guarded.table.record_probes(dict.fromkeys(("v2-1", "v2-2"), (Probe.UNREACHABLE, "refused")))
     await guarded.guard.look()
     assert [plan.reason for plan, _ in store.written if plan] == ["2 of its workers were lost"]
 
