@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.support.either_registry import REGISTRIES, either_registry
 from tests.support.embedded_registry import embedded_registry
-from tests.support.fleet_processes import Fleet, fleet
+from tests.support.fleet_processes import Fleet
+from tests.support.rollouts import Plans, plan_of, versions_fleet
 from tests.support.version_load import VersionLoad
 from tests.support.waiting import eventually
 from tfleet.client import AsyncFleetClient
 from tfleet.contract.address import Address
-from tfleet.discovery.consul.key_values import ConsulKeyValues
-from tfleet.discovery.plan import Canary, Plan, dump_plan, plan_key, promoted, rolled_back
+from tfleet.discovery.plan import Canary, Plan, promoted, rolled_back
 
 RATE = 250.0
 STAGE = 500
@@ -32,65 +30,10 @@ def embedded() -> Iterator[Address]:
         yield address
 
 
-class Plans:
-    """Writes the plan of the model `m`."""
-
-    def __init__(self, registry: Address, running: Fleet) -> None:
-        self._store = ConsulKeyValues(registry, wait_s=10)
-        self._running = running
-
-    async def write(self, plan: Plan) -> None:
-        """Write it, and wait until the proxy follows it."""
-        key = plan_key("tfleet", "m")
-        found = (await self._store.below(key, 0, 10)).values.get(key)
-        assert await self._store.put(key, dump_plan(plan), cas=0 if found is None else found.modify_index)
-        wanted = plan.canary.version if plan.canary else None
-
-        async def followed() -> tuple[str, str | None]:
-            shown = (await model_of(self._running))["plan"] or {"stable": ""}
-            return shown["stable"], shown.get("canary")
-
-        await eventually(followed, wanted=lambda shown: shown == (plan.stable, wanted))
-
-    async def close(self) -> None:
-        await self._store.close()
-
-
-async def model_of(running: Fleet) -> dict[str, Any]:
-    """What the proxy says of the model."""
-    async with aiohttp.ClientSession() as session, session.get(f"{running.proxy.url}/models") as answer:
-        (model,) = (await answer.json())["models"]
-        found: dict[str, Any] = model
-        return found
-
-
-async def plan_of(running: Fleet) -> dict[str, Any]:
-    """The plan as the proxy shows it."""
-    found: dict[str, Any] = (await model_of(running))["plan"]
-    return found
-
-
-@asynccontextmanager
-async def two_versions(registry: Address, tmp_path: Path) -> AsyncIterator[tuple[Fleet, Plans]]:
-    """Two workers of version 1 and one of version 2, all ready."""
-    one, two = (
-        Fleet.forked_workers.write_model(tmp_path / "m" / version, "tensor_models.write_version")
-        for version in ("1", "2")
-    )
-    async with fleet(f"consul://{registry}", one, "--slow-start", "0", workers=2) as running:
-        running.add_worker("--model", str(two))
-        await running.ready(3)
-        plans = Plans(registry, running)
-        try:
-            yield running, plans
-        finally:
-            await plans.close()
-
-
 @pytest.mark.parametrize("kind", REGISTRIES)
 async def test_a_rollout_loses_no_request(kind: str, tmp_path: Path) -> None:
     with either_registry(kind) as registry:
-        async with two_versions(registry, tmp_path) as (running, plans):
+        async with versions_fleet(registry, tmp_path) as (running, plans):
             await _roll_out(running, plans)
 
 
@@ -111,7 +54,7 @@ async def _roll_out(running: Fleet, plans: Plans) -> None:
 
 
 async def test_a_canary_that_loses_workers_is_rolled_back(embedded: Address, tmp_path: Path) -> None:
-    async with two_versions(embedded, tmp_path) as (running, plans):
+    async with versions_fleet(embedded, tmp_path) as (running, plans):
         await plans.write(Plan("1", Canary("2", 50.0)))
         async with VersionLoad(f"{running.proxy.url}/predict", rate=RATE) as load:
             assert (await load.next(STAGE // 2)).versions.keys() == {"1", "2"}
@@ -122,7 +65,7 @@ async def test_a_canary_that_loses_workers_is_rolled_back(embedded: Address, tmp
             await running.ready(3)
             assert (await load.next(STAGE // 2)).versions.keys() == {"1", "2"}
             running.workers[3].process.kill()
-            plan = await eventually(lambda: plan_of(running), wanted=lambda found: "canary" not in found)
+            plan = await eventually(lambda: plan_of(running.proxy), wanted=lambda plan: "canary" not in plan)
             assert plan["reason"] == "2 of its workers were lost"
         assert load.answers.failures == []
         async with aiohttp.ClientSession() as session:
@@ -132,7 +75,7 @@ async def test_a_canary_that_loses_workers_is_rolled_back(embedded: Address, tmp
 
 
 async def test_named_versions_are_answered_by_no_other(embedded: Address, tmp_path: Path) -> None:
-    async with two_versions(embedded, tmp_path) as (running, plans):
+    async with versions_fleet(embedded, tmp_path) as (running, plans):
         await plans.write(Plan("1", Canary("2", 10.0), labels={"old": "1"}))
         async with aiohttp.ClientSession() as session:
             for path, version in (
