@@ -3,13 +3,16 @@ process.
 
     EXPIRY.SIGNATURE    1760000060.q2xJ...
 
-EXPIRY is in Unix seconds. SIGNATURE is the unpadded base64url of HMAC-SHA256 over the service name and
-EXPIRY (RFC 2104, RFC 4648 section 5). The text needs no quoting in a header or a URL.
+EXPIRY is in Unix seconds. SIGNATURE is the unpadded base64url of HMAC-SHA256 over the service name, the model
+if the ticket is for one, and EXPIRY (RFC 2104, RFC 4648 section 5). The text needs no quoting in a header or
+a URL.
 
 The rules:
 
-- A ticket is a bearer token: it is valid at every worker of the service, any number of times, until it
+- A ticket is a bearer token: it is valid at every worker of its model, any number of times, until it
   expires.
+- A ticket for no model is valid at every worker of the service: for operators, and for workers of a static
+  list, whose models the proxy does not know.
 - With two keys the first one signs, and both verify. So keys can be rotated without rejecting valid
   tickets.
 - The comparison is on the text, not on the decoded bytes: each signature has exactly one valid spelling.
@@ -34,8 +37,11 @@ it without a proxy.
 MAX_CLOCK_SKEW_S: Final = 10
 """The largest accepted difference between the clocks of a proxy and a worker."""
 
-_CONTEXT: Final = b"tfleet-ticket-1"
-"""Domain separation: no other signature made with the same key is valid as a ticket."""
+_SERVICE_CONTEXT: Final = b"tfleet-ticket-1"
+_MODEL_CONTEXT: Final = b"tfleet-ticket-2"
+"""Domain separation: no other signature made with the same key is valid as a ticket, and none of a model as
+one of another service.
+"""
 _FORM: Final = re.compile(r"([0-9]{1,12})\.[A-Za-z0-9_-]{43}")
 
 
@@ -45,7 +51,8 @@ class TicketFault(StrEnum):
     MISSING = "missing"
     MALFORMED = "malformed"
     WRONG_SIGNATURE = "wrong-signature"
-    """The ticket was changed, or signed with another key or for another service: these look the same."""
+    """The ticket was changed, or signed with another key or for another service or model: these look the
+    same."""
     EXPIRED = "expired"
     TOO_LONG = "too-long"
     """The ticket is valid for longer than any ticket that a proxy signs."""
@@ -61,20 +68,30 @@ class TicketKeys:
         assert self.secrets, "no key to sign with"
 
 
-def mint(keys: TicketKeys, service: str, expires_at_s: int) -> str:
-    """Sign a ticket for the workers of a service. `expires_at_s` is in Unix seconds."""
-    return _signed(keys.secrets[0], service, str(expires_at_s))
+def mint(keys: TicketKeys, service: str, expires_at_s: int, model: str = "") -> str:
+    """Sign a ticket for the workers of a model, or without one of a service. `expires_at_s` is in Unix
+    seconds.
+    """
+    return _signed(keys.secrets[0], service, model, str(expires_at_s))
 
 
-def check(keys: TicketKeys, service: str, ticket: str | None, now_s: float) -> TicketFault | None:
-    """Return why a worker of the service rejects the ticket at `now_s` (Unix seconds); None if valid."""
+def check(
+    keys: TicketKeys, service: str, ticket: str | None, now_s: float, model: str = ""
+) -> TicketFault | None:
+    """Return why a worker of the service, and the model, rejects the ticket at `now_s` (Unix seconds); None
+    if valid.
+    """
     if not ticket:
         return TicketFault.MISSING
     form = _FORM.fullmatch(ticket)
     if form is None:
         return TicketFault.MALFORMED
     expiry = form[1]
-    if not any(hmac.compare_digest(ticket, _signed(secret, service, expiry)) for secret in keys.secrets):
+    if not any(
+        hmac.compare_digest(ticket, _signed(secret, service, each, expiry))
+        for secret in keys.secrets
+        for each in dict.fromkeys((model, ""))
+    ):
         return TicketFault.WRONG_SIGNATURE
     left_s = int(expiry) - now_s
     if left_s < -MAX_CLOCK_SKEW_S:
@@ -82,7 +99,9 @@ def check(keys: TicketKeys, service: str, ticket: str | None, now_s: float) -> T
     return TicketFault.TOO_LONG if left_s > LIFETIME_S + MAX_CLOCK_SKEW_S else None
 
 
-def _signed(secret: bytes, service: str, expiry: str) -> str:
-    message = b"\0".join((_CONTEXT, service.encode(), expiry.encode()))
+def _signed(secret: bytes, service: str, model: str, expiry: str) -> str:
+    # The number of parts differs with the context, so no two meanings have the same bytes.
+    parts = (_MODEL_CONTEXT, service, model, expiry) if model else (_SERVICE_CONTEXT, service, expiry)
+    message = b"\0".join(part if isinstance(part, bytes) else part.encode() for part in parts)
     signature = base64.urlsafe_b64encode(hmac.digest(secret, message, "sha256"))
     return f"{expiry}.{signature.rstrip(b'=').decode()}"

@@ -238,7 +238,9 @@ def _include_server(metrics: WorkerMetrics, server: WsgiServer, admission: Admis
 
 def _listen(settings: WorkerSettings) -> WsgiServer:
     http, inference = settings.http, settings.inference
-    check = TicketCheck(http.ticket_keys, settings.registration.service) if http.ticket_keys else None
+    check = None
+    if http.ticket_keys is not None:
+        check = TicketCheck(http.ticket_keys, settings.registration.service, as_label(inference.spec.name))
     with listen_errors(Address(http.host, http.port), "--host and --port"):
         return WsgiServer(
             host=http.host,

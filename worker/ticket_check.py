@@ -17,11 +17,17 @@ _QUERY: Final = f"{TICKET_QUERY}="
 
 
 class TicketCheck:
-    """Checks a request by its head. It is called in the event loop's thread, so it reads no file."""
+    """Checks a request by its head. It is called in the event loop's thread, so it reads no file.
 
-    def __init__(self, keys: KeyFile, service: str, clock: Callable[[], float] = time.time) -> None:
+    `model` is the worker's, as it registers it: tickets for other models are rejected.
+    """
+
+    def __init__(
+        self, keys: KeyFile, service: str, model: str, clock: Callable[[], float] = time.time
+    ) -> None:
         self._keys = keys
         self._service = service
+        self._model = model
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -37,7 +43,7 @@ class TicketCheck:
         `header` is its X-Ticket. Without one, the first `ticket` of the query counts.
         """
         ticket = _ticket_of_query(query) if header is None else header
-        fault = check(self._keys.keys, self._service, ticket, self._clock())
+        fault = check(self._keys.keys, self._service, ticket, self._clock(), self._model)
         return None if fault is None else Rejection(f"ticket-{fault}")
 
 

@@ -183,7 +183,7 @@ class Exchange:
             request_id=self._request_id,
             # A worker rejects 0.
             left_ms=max(1, round(self._timeouts.left_s * 1000)),
-            ticket=self._context.tickets.current(),
+            ticket=self._context.tickets.current(attempt.member.instance.model),
         )
 
     def head_came(self, head: ResponseHead) -> None:

@@ -4,7 +4,8 @@ A lease (`?n=8`) names several workers; the client balances its images among the
 with an expiry: no capacity is reserved, and the proxy keeps no state about it.
 
 If workers require tickets, each answer has one. As text it is `HOST:PORT/?ticket=...`, which curl takes
-like an address; in JSON and headers it is separate. The ticket outlives the answer.
+like an address; in JSON and headers it is separate. The ticket is for the workers of the model that was asked
+for, and outlives the answer.
 
 A worker may have another address for outside clients: see address_selection.py.
 """
@@ -102,14 +103,15 @@ class Lookup:
         member = self._router.route(wanted, head).candidates.pick(failed)
         if member is None:
             raise ProblemError(NO_WORKER)
-        ticket = self._tickets.current()
+        ticket = self._tickets.current(member.instance.model)
         return _answer(member.instance, client.address(member.instance), ticket, as_json=_JSON in accepts)
 
     def _lease(self, leased: Sequence[LeasedWorker], client: ClientLocation, *, lines: bool) -> LocalReply:
         """The workers with an expiry, or just their addresses, one a line."""
-        ticket = self._tickets.current()
         if not leased:
             raise ProblemError(NO_WORKER)
+        # All of them are of one model: a request is for one.
+        ticket = self._tickets.current(leased[0].member.instance.model)
         if lines:
             addresses = "".join(_line(client.address(one.member.instance), ticket) for one in leased)
             return LocalReply.of(200, {"Content-Type": _TEXT_TYPE, **_NO_STORE}, addresses.encode())

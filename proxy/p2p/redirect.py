@@ -33,7 +33,7 @@ class Redirect:
         target = target_for(path, head.target, member.instance.version)
         address = ClientLocation(head, peer, self._view.networks).address(member.instance)
         headers = {
-            "Location": address.url + self._target(target.decode("ascii")),
+            "Location": address.url + self._target(target.decode("ascii"), member.instance.model),
             WORKER: member.id,
             MODEL: member.instance.model_label,
             "Content-Type": "text/plain; charset=utf-8",
@@ -41,9 +41,9 @@ class Redirect:
         body = f"images go straight to a worker: {address}\n".encode()
         return LocalReply.of(307, headers, body, worker=member.id, keep=False)
 
-    def _target(self, target: str) -> str:
-        """Return path and query with a ticket as the first parameter: the first one counts."""
-        ticket = self._tickets.current()
+    def _target(self, target: str, model: str) -> str:
+        """Return path and query with a ticket for the model as the first parameter: the first one counts."""
+        ticket = self._tickets.current(model)
         if ticket is None:
             return target
         path, _, query = target.partition("?")

@@ -86,6 +86,37 @@ def test_a_ticket_is_for_one_service(service: str) -> None:
     assert check(KEYS, service, TICKET, NOW_S) is TicketFault.WRONG_SIGNATURE
 
 
+def test_the_signature_for_a_model_is_stable() -> None:
+    """By another implementation: printf 'tfleet-ticket-2\\0tfleet\\0flowers\\0001760000060' | openssl ..."""
+    ticket = mint(KEYS, "tfleet", 1_760_000_060, "flowers")
+    assert ticket == "1760000060.bZ4DKyKZrIzqBoYVSv769f0HONr_9LreD7nN1-XkwD4"
+
+
+@pytest.mark.parametrize("model", ["flowers2", "flower", "FLOWERS", "", "tfleet"])
+def test_a_models_ticket_is_for_its_workers_only(model: str) -> None:
+    ticket = mint(KEYS, "tfleet", NOW_S + LIFETIME_S, "flowers")
+    assert check(KEYS, "tfleet", ticket, NOW_S, "flowers") is None
+    assert check(KEYS, "tfleet", ticket, NOW_S, model) is TicketFault.WRONG_SIGNATURE
+    assert check(KEYS, "other", ticket, NOW_S, "flowers") is TicketFault.WRONG_SIGNATURE
+    assert check(KEYS, "tfleet", ticket, NOW_S + 100, "flowers") is TicketFault.EXPIRED
+
+
+def test_a_services_ticket_is_for_every_model() -> None:
+    assert check(KEYS, "tfleet", TICKET, NOW_S, "flowers") is None
+
+
+def test_both_keys_verify_a_models_ticket() -> None:
+    ticket = mint(KEYS, "tfleet", NOW_S + LIFETIME_S, "flowers")
+    assert check(TicketKeys((NEW, OLD)), "tfleet", ticket, NOW_S, "flowers") is None
+
+
+def test_a_models_name_is_not_the_services() -> None:
+    """Where the parts of what is signed could be cut in two ways."""
+    for service, model in (("a", "b.1"), ("a.b", "1"), ("b", "a")):
+        ticket = mint(KEYS, "a", NOW_S + LIFETIME_S, "b")
+        assert check(KEYS, service, ticket, NOW_S, model) is TicketFault.WRONG_SIGNATURE
+
+
 def test_the_first_of_two_keys_signs_and_both_verify() -> None:
     both, new = TicketKeys((NEW, OLD)), TicketKeys((NEW,))
     assert check(both, "tfleet", TICKET, NOW_S) is None

@@ -28,8 +28,8 @@ def keys(*lines: str) -> TicketKeys:
     return TicketKeys(tuple(line.encode() for line in lines))
 
 
-def ticket(line: str) -> str:
-    return mint(keys(line), "tfleet", round(time.time()) + LIFETIME_S)
+def ticket(line: str, model: str = "") -> str:
+    return mint(keys(line), "tfleet", round(time.time()) + LIFETIME_S, model)
 
 
 class Machine:
@@ -65,7 +65,7 @@ async def gives(proxy: Address, line: str) -> None:
     """Wait until the proxy signs with this key."""
 
     async def given() -> str:
-        async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/worker") as answer:
+        async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/workers") as answer:
             return answer.headers["X-Ticket"]
 
     await eventually(given, wanted=lambda one: check(keys(line), "tfleet", one, time.time()) is None)
@@ -131,6 +131,8 @@ def _as_a_user_sees_it(proxy: Address, worker: Address, folder: Path) -> None:
     refused = json.loads(curl(f"curl -s -XPOST {worker} -F data=@red.png", cwd=folder))
     assert refused["status"] == 401
     assert "ask the proxy for a worker (GET /worker)" in refused["detail"]
+    anothers = f"curl -s -XPOST -H 'X-Ticket: {ticket(OLD, 'another')}' {worker} -F data=@red.png"
+    assert "another service or model" in json.loads(curl(anothers, cwd=folder))["detail"]
 
 
 def _as_a_user_sees_wrong_keys(proxy: Address, folder: Path) -> None:

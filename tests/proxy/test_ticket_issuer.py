@@ -34,6 +34,23 @@ def test_a_ticket_is_always_good_for_all_of_its_time(tmp_path: Path) -> None:
     assert given == wanted
 
 
+def test_each_model_has_a_ticket_of_its_own(tmp_path: Path) -> None:
+    now_s = [NOW_S + 0.0]
+    office = TicketIssuer(KeyFile(key_file(tmp_path, "a")), "cats", clock=lambda: now_s[0])
+    for second in (0, 1):
+        now_s[0] = NOW_S + second
+        for model in ("m", "other", "", "m"):
+            expected = mint(keys("a"), "cats", NOW_S + LIFETIME_S + second, model)
+            assert office.current(model) == expected
+
+
+def test_thousands_of_models_get_tickets(tmp_path: Path) -> None:
+    office = TicketIssuer(KeyFile(key_file(tmp_path, "a")), "cats", clock=lambda: NOW_S)
+    for number in range(2500):
+        name = str(number)
+        assert check(keys("a"), "cats", office.current(name), NOW_S, name) is None
+
+
 def test_keys_that_have_changed_sign_from_then_on(tmp_path: Path) -> None:
     file = KeyFile(key_file(tmp_path, "a"))
     office = TicketIssuer(file, "cats", clock=lambda: NOW_S)

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.proxy.p2p.test_named_versions import fleet_of
 from tests.support.fake_worker import fake_worker, settings
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -133,6 +134,39 @@ async def test_forwarded_requests_carry_the_proxys_ticket(key_file: KeyFile) -> 
         (seen,) = worker.seen
         assert len(seen.headers.getall("X-Ticket")) == 1
         assert good(seen.headers["X-Ticket"])
+
+
+def opens(ticket: str | None) -> list[str]:
+    """The models whose workers take the ticket."""
+    return [model for model in ("m", "other") if check(KEYS, "tfleet", ticket, time.time(), model) is None]
+
+
+@pytest.mark.parametrize(("query", "model"), [("model=m&label=prod", "m"), ("model=other", "other")])
+async def test_a_lookups_ticket_opens_one_model(key_file: KeyFile, query: str, model: str) -> None:
+    async with fleet_of("m/1", "m/2", "other/7", ticket_keys=key_file) as (proxy, _):
+        for accept in ("application/json", "text/plain"):
+            answer, _ = await asked(proxy, f"/worker?{query}", accept=accept)
+            assert opens(answer.headers["X-Ticket"]) == [model]
+        lease = json.loads((await asked(proxy, f"/worker?n=8&{query}"))[1])
+        assert opens(lease["ticket"]) == [model]
+        assert not good(lease["ticket"]), "another model's workers, whatever it is called"
+        answer, _ = await asked(proxy, "/workers")
+        assert opens(answer.headers["X-Ticket"]) == ["m", "other"], "an operator may drain any worker"
+
+
+async def test_a_redirects_ticket_opens_one_model(key_file: KeyFile) -> None:
+    async with fleet_of("m/1", "other/7", ticket_keys=key_file) as (proxy, _):
+        answer, _ = await asked(proxy, "/models/other/predict?top=1", method="POST")
+        ticket = answer.headers["Location"].partition("?ticket=")[2].partition("&")[0]
+        assert opens(ticket) == ["other"]
+
+
+async def test_a_forwarded_requests_ticket_opens_one_model(key_file: KeyFile) -> None:
+    async with fleet_of("m/1", "other/7", mode="forward", ticket_keys=key_file) as (proxy, served):
+        for model, label in (("m", "m/1"), ("other", "other/7")):
+            await asked(proxy, f"/models/{model}/predict", method="POST", data=b"x")
+            (seen,) = served[label].seen
+            assert opens(seen.headers["X-Ticket"]) == [model]
 
 
 async def test_without_keys_there_are_no_tickets() -> None:

@@ -26,6 +26,8 @@ KEYS = TicketKeys((KEY.encode(),))
 GOOD = mint(KEYS, "cats", NOW_S + LIFETIME_S)
 EXPIRED = mint(KEYS, "cats", NOW_S - 60)
 TOO_LONG = mint(KEYS, "cats", NOW_S + 1000)
+FOR_THE_MODEL = mint(KEYS, "cats", NOW_S + LIFETIME_S, "lite0")
+FOR_ANOTHER_MODEL = mint(KEYS, "cats", NOW_S + LIFETIME_S, "lite1")
 STRANGERS = mint(TicketKeys((b"x" * 64,)), "cats", NOW_S + LIFETIME_S)
 CAT = Path("tests/data/cat.jpg").read_bytes()
 
@@ -35,7 +37,7 @@ def gate(tmp_path: Path) -> TicketCheck:
     path = tmp_path / "tickets.key"
     path.touch(mode=0o600)
     path.write_text(KEY)
-    return TicketCheck(KeyFile(path), "cats", clock=lambda: NOW_S)
+    return TicketCheck(KeyFile(path), "cats", "lite0", clock=lambda: NOW_S)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,9 @@ def gate(tmp_path: Path) -> TicketCheck:
     [
         (GOOD, "", None),
         (None, f"ticket={GOOD}", None),
+        (FOR_THE_MODEL, "", None),
+        (None, f"ticket={FOR_THE_MODEL}", None),
+        (FOR_ANOTHER_MODEL, "", Rejection.TICKET_WRONG_SIGNATURE),
         (None, f"top=1&ticket={GOOD}&x=y", None),
         (GOOD, f"ticket={STRANGERS}", None),
         (STRANGERS, f"ticket={GOOD}", Rejection.TICKET_WRONG_SIGNATURE),
@@ -89,6 +94,7 @@ def post(worker: Address, ticket: str | None, **options: Any) -> requests.Respon
         (None, "ticket-missing", r"GET /worker.*X-Ticket: TICKET or \?ticket=TICKET"),
         ("please", "ticket-malformed", "is not a ticket"),
         (STRANGERS, "ticket-wrong-signature", "another key.*--ticket-key-file or --service"),
+        (FOR_ANOTHER_MODEL, "ticket-wrong-signature", "another service or model.*get a new one"),
         (EXPIRED, "ticket-expired", "has expired, 60 s after.*get a new one from the proxy"),
         (TOO_LONG, "ticket-too-long", "clocks .* differ by more than 10 s"),
     ],

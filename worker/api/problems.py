@@ -70,7 +70,7 @@ _REJECTIONS: Mapping[Rejection, Problem] = {
         "(GET /worker), unchanged"
     ),
     Rejection.TICKET_WRONG_SIGNATURE: _ticket_problem(
-        "the ticket was altered, or signed with another key or for another service: "
+        "the ticket was altered, or signed with another key or for another service or model: "
         f"{_NEW_TICKET}; if that is rejected as well, proxy and worker differ in --ticket-key-file or "
         "--service"
     ),
