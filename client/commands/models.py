@@ -40,8 +40,13 @@ _LAYOUT: Final = TableLayout(
 
 @click.command()
 @registry_options
-@click.option("--default", "default", metavar="NAME", help="Let requests that name no model go to NAME.")
-@click.option("--no-default", is_flag=True, help="Undo --default.")
+@click.option(
+    "--default",
+    metavar="NAME",
+    allow_from_autoenv=False,  # a variable must not make each look at the models write
+    help="Let requests that name no model go to NAME.",
+)
+@click.option("--no-default", is_flag=True, allow_from_autoenv=False, help="Undo --default.")
 @json_option("one JSON object")
 def models(*, default: str | None, no_default: bool, as_json: bool, **values: Any) -> None:
     """Show the models of the fleet: versions, ready workers, and the share of the requests that each gets.

@@ -18,6 +18,7 @@ import requests
 
 from tests.support.canned_server import nobody
 from tests.support.environment import users_environment
+from tests.support.tfleet_up import ROOT
 from tests.support.waiting import eventually, eventually_sync
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.key_values import ConsulKeyValues
@@ -188,13 +189,18 @@ def test_a_folder_in_use_is_one_line_and_exit_code_2(registry: Registry) -> None
         f"Error: another registry uses {registry.folder}: stop it, or choose another folder with "
         "--registry-data-dir\n"
     )
+    run = refused("up", registry.folder, "--model", str(ROOT / "worker" / "models" / "iris"))
+    assert run.stderr.splitlines()[-1] == (
+        f"Error: registry cannot run: another registry uses {registry.folder}: stop it, or choose another "
+        "folder with --registry-data-dir"
+    )
 
 
 def refused(command: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """A program that can't start."""
     port = "--port" if command == "registry" else "--registry-port"
     argv = [sys.executable, "-m", "tfleet", command, port, str(nobody().port), *options]
-    if command == "proxy":
+    if command != "registry":
         argv += ["--port", "0"]
     environment = users_environment() | {"TFLEET_REGISTRY_DATA_DIR": str(folder)}
     run = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, env=environment)

@@ -53,10 +53,19 @@ class SecuredConsul:
 
     def token(self, rules: str) -> str:
         """A new token that may do what the rules say."""
-        policy = uuid.uuid4().hex
-        self._put("/v1/acl/policy", {"Name": policy, "Rules": rules})
-        made: str = self._put("/v1/acl/token", {"Policies": [{"Name": policy}]})["SecretID"]
+        made: str = self._put("/v1/acl/token", {"Policies": [self._policy(rules)]})["SecretID"]
         return made
+
+    def allow(self, token: str, rules: str) -> None:
+        """Let a token do what the rules say, and nothing else, from now on."""
+        url = f"{self.http.url}/v1/acl/token/self"
+        own = requests.get(url, headers={"X-Consul-Token": token}, timeout=10).json()
+        self._put(f"/v1/acl/token/{own['AccessorID']}", own | {"Policies": [self._policy(rules)]})
+
+    def _policy(self, rules: str) -> dict[str, str]:
+        name = uuid.uuid4().hex
+        self._put("/v1/acl/policy", {"Name": name, "Rules": rules})
+        return {"Name": name}
 
     def _put(self, path: str, body: object = None) -> dict[str, str]:
         answer = requests.put(self.http.url + path, json=body, headers={"X-Consul-Token": MASTER}, timeout=10)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.client.conftest import Command
+from tests.support.environment import users_environment
 from tests.support.registered_models import RegisteredModels
 from tfleet.client.commands.models import models
 from tfleet.discovery.plan import Canary, Plan
@@ -94,6 +97,15 @@ def test_the_default_model_is_set_shown_and_unset(flowers: RegisteredModels) -> 
     assert document(run(flowers, "--json"))["default"] == "flowers"
     assert "default model" not in run(flowers, "--no-default").output
     assert document(run(flowers, "--json"))["default"] == ""
+
+
+@EMBEDDED
+def test_no_variable_sets_the_default_model(flowers: RegisteredModels) -> None:
+    environment = users_environment() | {"TFLEET_DEFAULT": "flowers", "TFLEET_NO_DEFAULT": "1"}
+    argv = [sys.executable, "-m", "tfleet", "models", "--json", *flowers.options]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout)["default"] == ""
+    assert "TFLEET_DEFAULT" in done.stderr, "it is told as a variable that nothing reads"
 
 
 @EMBEDDED
