@@ -16,6 +16,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from io import FileIO
 from typing import Any, Final, Protocol
 
 from tfleet.runtime.parent_death import dying_with_parent
@@ -60,13 +61,15 @@ class Channel(Protocol):
     """What connects this process with one child: the child's output, or a socket to it."""
 
     def streams(self) -> dict[str, Any]:
-        """The child's standard streams, as `asyncio.create_subprocess_exec` takes them."""
+        """The child's standard streams, as `asyncio.create_subprocess_exec` takes them. Called again, for
+        another attempt to start the child, it opens new ones.
+        """
 
-    async def run(self, process: asyncio.subprocess.Process) -> None:
-        """Read what the child sends, until the child has closed its end."""
+    async def run(self) -> None:
+        """Read what the child sends, until the child has closed its end. The child has been started."""
 
     def close(self) -> None:
-        """Release what `streams` opened. Called once, also for a child that could not be started."""
+        """Release what `streams` opened; also for a child that could not be started."""
 
 
 class OutputPipe:
@@ -74,14 +77,30 @@ class OutputPipe:
 
     def __init__(self, relay: Callable[[str], None]) -> None:
         self._relay = relay
+        self._ours: FileIO | None = None
+        self._theirs: FileIO | None = None
 
     def streams(self) -> dict[str, Any]:
-        devnull, pipe, stdout = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
-        return {"stdin": devnull, "stdout": pipe, "stderr": stdout}  # one pipe keeps the order of the lines
+        self.close()
+        reading, writing = os.pipe()
+        self._ours, self._theirs = FileIO(reading, "rb"), FileIO(writing, "wb")
+        # One pipe keeps the order of the lines.
+        return {"stdin": asyncio.subprocess.DEVNULL, "stdout": writing, "stderr": writing}
 
-    async def run(self, process: asyncio.subprocess.Process) -> None:
-        output = process.stdout
-        assert output is not None  # asked for in `streams`
+    async def run(self) -> None:
+        assert self._ours is not None  # opened in `streams`
+        assert self._theirs is not None
+        self._theirs.close()  # or the end of the child would not be the end of the pipe
+        output = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(output), self._ours
+        )
+        try:
+            await self._relay_lines(output)
+        finally:
+            transport.close()
+
+    async def _relay_lines(self, output: asyncio.StreamReader) -> None:
         lines = OutputLines()
         while data := await output.read(_READ_BYTES):
             for line in lines.feed(data):
@@ -90,7 +109,9 @@ class OutputPipe:
             self._relay(line)
 
     def close(self) -> None:
-        """The pipe belongs to asyncio."""
+        for end in (self._ours, self._theirs):
+            if end is not None:
+                end.close()
 
 
 class ControlSocket:
@@ -113,7 +134,7 @@ class ControlSocket:
     def streams(self) -> dict[str, Any]:
         return {"stdin": self._theirs.fileno()}
 
-    async def run(self, process: asyncio.subprocess.Process) -> None:
+    async def run(self) -> None:
         self._theirs.close()  # or the end of the child would not be the end of the stream
         self._ours.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=self._ours, limit=self._limit_bytes)
@@ -128,12 +149,19 @@ class ControlSocket:
 
 
 class ChildProcess:
-    """A started child; `end` must be awaited, whatever becomes of it."""
+    """A started child; `end` must be awaited, whatever becomes of it.
 
-    def __init__(self, spec: ChildSpec, channel: Channel, process: asyncio.subprocess.Process) -> None:
+    `pid` is its process id; with `own_session` also the id of the child's session and group. `returncode`
+    waits until it has exited.
+    """
+
+    def __init__(
+        self, spec: ChildSpec, channel: Channel, pid: int, returncode: Callable[[], Awaitable[int]]
+    ) -> None:
+        self.pid = pid
         self._spec = spec
         self._channel = channel
-        self._process = process
+        self._returncode = returncode
 
     @classmethod
     async def start(cls, spec: ChildSpec, channel: Channel) -> ChildProcess:
@@ -148,12 +176,7 @@ class ChildProcess:
         except BaseException:
             channel.close()
             raise
-        return cls(spec, channel, process)
-
-    @property
-    def pid(self) -> int:
-        """The process id. With `own_session` it is also the id of the child's session and group."""
-        return self._process.pid
+        return cls(spec, channel, process.pid, process.wait)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the child, or SIGKILL to its whole group; only before `end` has returned.
@@ -168,11 +191,11 @@ class ChildProcess:
     async def end(self) -> ExitStatus:
         """Run the channel until the child has ended. Cancelled, this kills the child before it returns."""
         try:
-            await self._channel.run(self._process)
-            return ExitStatus(await self._process.wait())
+            await self._channel.run()
+            return ExitStatus(await self._returncode())
         except BaseException:
             self.send(signal.SIGKILL)
-            await self._process.wait()
+            await self._returncode()
             raise
         finally:
             self._channel.close()

@@ -14,15 +14,17 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from tfleet.runtime.backoff import RestartPolicy
 from tfleet.runtime.child_process import Channel, ChildProcess, ChildSpec, ExitStatus, OutputPipe
 from tfleet.runtime.termination_message import TerminationMessage
 
 State = Literal["new", "starting", "running", "waiting", "ended"]
+StartChild: TypeAlias = Callable[[ChildSpec, Channel], Awaitable[ChildProcess]]
+"""Starts a child, as `ChildProcess.start` does. Raises OSError where the system has no room for it."""
 
 
 class ProcessEvents(Protocol):
@@ -45,7 +47,7 @@ class SupervisedProcess:
     """Keeps a child running until it is stopped or its exit status is final.
 
     `channel` makes the connection to each child; by default the child's output goes to `events`. `final`
-    says whether an exit status means that a restart would fail in the same way.
+    says whether an exit status means that a restart would fail in the same way. `start` starts each child.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class SupervisedProcess:
         policy: RestartPolicy | None = None,
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
+        start: StartChild = ChildProcess.start,
     ) -> None:
         self.spec = spec
         self.state: State = "new"
@@ -69,6 +72,7 @@ class SupervisedProcess:
         self._events = events
         self._channel = channel or (lambda: OutputPipe(self._on_line))
         self._final = final
+        self._start = start
         rng = rng or random.Random()  # noqa: S311 - spreads restarts, guards nothing
         self._restarts = _Restarts(policy or RestartPolicy(), rng, clock)
         self._child: ChildProcess | None = None
@@ -142,7 +146,7 @@ class SupervisedProcess:
         self.state, self._termination = "starting", TerminationMessage()
         self.starts += 1
         try:
-            self._child = await ChildProcess.start(self.spec, self._channel())
+            self._child = await self._start(self.spec, self._channel())
         except OSError as error:  # out of memory, files or processes: may be temporary
             self._events.not_started(error.strerror or str(error))
             return None
