@@ -30,11 +30,17 @@ def dying_with_parent(argv: Sequence[str]) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", __file__, str(os.getpid()), *argv)
 
 
-def _main(parent_pid: int, argv: list[str]) -> int:
+def die_with(parent_pid: int) -> bool:
+    """Ask for SIGTERM at the parent's death; False if it has died already."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent_pid:  # the parent died before prctl was called
-            return 0
+        return os.getppid() == parent_pid
+    return True
+
+
+def _main(parent_pid: int, argv: list[str]) -> int:
+    if not die_with(parent_pid):
+        return 0
     try:
         os.execvp(argv[0], argv)  # noqa: S606 - no shell is wanted
     except OSError as error:

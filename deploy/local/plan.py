@@ -36,10 +36,14 @@ class ProxyPlan:
 
 @dataclass(frozen=True, slots=True)
 class WorkersPlan:
-    """The workers: how many, and their options, as on their command line."""
+    """The workers: how many, and their options, as on their command line.
+
+    With `preload` they are forked from a process that has imported TensorFlow.
+    """
 
     number: int
     options: tuple[str, ...] = ()
+    preload: bool = False
 
 
 @dataclass(frozen=True, slots=True)

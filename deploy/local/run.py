@@ -14,6 +14,7 @@ import aiohttp
 from tfleet.deploy.errors import CommandRefusedError
 from tfleet.deploy.local import messages as announce
 from tfleet.deploy.local.plan import FleetPlan
+from tfleet.deploy.local.preload.run import preload
 from tfleet.deploy.local.readiness import ReadyWorker, ready_workers
 from tfleet.deploy.local.repository import messages as announce_models
 from tfleet.deploy.local.repository.run import watched_repository
@@ -22,7 +23,7 @@ from tfleet.deploy.local.supervisor import Stage, Supervisor
 from tfleet.deploy.local.terminal import Console, ProcessMessages, Progress
 from tfleet.deploy.signals import on_stop_signal
 from tfleet.runtime.backoff import RestartPolicy
-from tfleet.runtime.child_process import ChildSpec
+from tfleet.runtime.child_process import ChildProcess, ChildSpec
 from tfleet.runtime.printable import printable
 from tfleet.runtime.supervised_process import SupervisedProcess
 
@@ -47,9 +48,11 @@ async def run_fleet(
     Returns the exit code: 0 after a clean stop, 128 + the signal's number if a second signal killed the rest.
     Raises CommandRefusedError, after all processes have ended, if one of them ended with exit code 2.
     """
+    forks = preload(fleet, console, environ, policy)
+    start = forks[0].start if forks else ChildProcess.start
 
     def supervised(spec: ChildSpec) -> SupervisedProcess:
-        return SupervisedProcess(spec, ProcessMessages(spec.name, console), policy=policy)
+        return SupervisedProcess(spec, ProcessMessages(spec.name, console), policy=policy, start=start)
 
     def process(spec: ChildSpec) -> SupervisedProcess:
         return supervised(replace(spec, environ=environ))
@@ -69,6 +72,8 @@ async def run_fleet(
         registry = fleet.registry_spec()
         if registry is not None:  # first, because the others warn if they start without it
             stages.insert(0, Stage((process(registry),), listens=fleet.registry.address))
+        if forks:
+            stages.insert(0, forks[1])
         return await _run(Supervisor(stages, stop_timeout_s=stop_timeout_s), stages, console, report)
 
 

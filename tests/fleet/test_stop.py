@@ -30,7 +30,7 @@ def test_a_stop_drains_everything_and_leaves_nothing(signum: int, model: Path) -
         listed = [consul_binary(), "catalog", "services", f"-http-addr={consul.address}"]
         assert "tfleet" in subprocess.check_output(listed, text=True).split()
         children = fleet.pids()
-        assert len(children) == 3
+        assert len(children) == 4  # the proxy, what workers are forked from, two workers
         assert fleet.stop(signum) == 0
         assert "all stopped" in fleet.said
         assert not any(_alive(pid) for pid in children)
