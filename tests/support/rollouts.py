@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.discovery.consul.key_values import ConsulKeyValues
 from tfleet.discovery.errors import RegistryError
-from tfleet.discovery.plan import Plan, dump_plan, parse_plan, plan_key
+from tfleet.discovery.plan import Plan, default_key, dump_default, dump_plan, parse_plan, plan_key
 
 MODEL = "m"
 _FOLLOWED_S = 30.0
@@ -114,3 +114,12 @@ async def add_second_proxy(running: Fleet, plans: Plans, address: Address, *opti
 
     await eventually(ready, wanted=wanted.__eq__, timeout_s=_FOLLOWED_S)
     plans.proxies.append(address)
+
+
+async def set_default(registry: Address, model: str) -> None:
+    """Have requests without a name answered by this model."""
+    store = ConsulKeyValues(registry, wait_s=10)
+    try:
+        assert await store.put(default_key("tfleet"), dump_default(model), cas=0)
+    finally:
+        await store.close()

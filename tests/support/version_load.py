@@ -181,8 +181,8 @@ class StickyLoad(VersionLoad):
 class ClientLoad(VersionLoad):
     """The same by the client that programs use."""
 
-    def __init__(self, client: AsyncFleetClient, *, rate: float) -> None:
-        super().__init__("", rate=rate)
+    def __init__(self, client: AsyncFleetClient, *, rate: float, model: str = "m") -> None:
+        super().__init__("", rate=rate, model=model)
         self.retries = 0
         self._client = client
 
