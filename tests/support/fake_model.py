@@ -69,6 +69,7 @@ class FakePredictor:
     gate: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)
     calls: list[tuple[str, int | None, float]] = field(default_factory=list)
+    postprocess: Any = None
     submitted: int = 0
     """How many came without a thread."""
     left: bool = False

@@ -52,24 +52,24 @@ class Predictions:
     ) -> None:
         self.instance = instance
         self.lifecycle = lifecycle
-        self._classify = classify
+        self.classify = classify
         self.predict = predict
 
     @property
     def waiting(self) -> int:
         """How many requests, whose inputs are decoded, wait for a run in the session."""
-        return self._classify.waiting + self.predict.waiting
+        return self.classify.waiting + self.predict.waiting
 
     def ranking(self) -> Response:
         """`POST /`: an image's labels as pairs."""
-        ranking, timing = self._classify(request)
+        ranking, timing = self.classify(request)
         set_timing(timing)
         probability = ranking.probabilities
         return jsonify([[label, number(score, probability=probability)] for label, score in ranking.labels])
 
     def labels(self) -> Response:
         """`POST /predict` to an image model."""
-        ranking, timing = self._classify(request)
+        ranking, timing = self.classify(request)
         set_timing(timing)
         predictions = named(ranking.labels, probability=ranking.probabilities)
         return jsonify({"success": True, "predictions": predictions})

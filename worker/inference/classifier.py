@@ -198,6 +198,26 @@ class Classifier:
         scaled = decoded if self._feed.scaling is None else self._feed.scaling(decoded)
         return scaled.transpose(2, 0, 1) if self._feed.layout.channels_first else scaled
 
+    @property
+    def image_input(self) -> str:
+        """The input of the default signature that takes images."""
+        return next(info.name for info in self.session.signature().inputs if not info.optional)
+
+    @property
+    def most_images(self) -> int | None:
+        """How many images may be in one run; None for any number."""
+        return self._batch
+
+    def tensor(self, images: Sequence[PreparedImage]) -> npt.NDArray[Any]:
+        """Prepared images, at least one, as the graph's input takes them.
+
+        Of a graph without a dimension for images it is the first one.
+        """
+        if isinstance(self._feed, PixelInput):
+            fed = np.stack(images) if self._feed.layout.batched else np.asarray(images[0])
+            return fed.astype(self._feed.dtype, copy=False)
+        return np.array(images[0] if self._feed.scalar else images, dtype=object)
+
     def run(self, batch: Sequence[PreparedImage]) -> Probabilities:
         """Classify prepared images: float32 [len(batch), labels], in each row the scores of one image, which
         are probabilities where `scores` says so.
@@ -267,15 +287,8 @@ class Classifier:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _run_at_once(self, images: Sequence[PreparedImage], size: int) -> npt.NDArray[Any]:
-        fed: Any
         # A graph with a fixed, larger batch size gets the last image repeated; those rows are cut off below.
-        filled = [*images, *[images[-1]] * (size - len(images))]
-        if isinstance(self._feed, PixelInput):
-            fed = np.stack(filled) if self._feed.layout.batched else filled[0]
-            if fed.dtype != self._feed.dtype:
-                fed = fed.astype(self._feed.dtype)
-        else:
-            fed = filled[0] if self._feed.scalar else np.array(filled, dtype=object)
+        fed = self.tensor([*images, *[images[-1]] * (size - len(images))])
         with self.session.turn:
             rows: npt.NDArray[Any] = self._session.run(self._fetch, {self._feed.tensor: fed})
         if rows.ndim == 1 and isinstance(self._feed, PixelInput) and not self._feed.layout.batched:
