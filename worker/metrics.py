@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -20,18 +22,47 @@ _BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 class StageTimes:
     """Milliseconds of one prediction: decoding, waiting for a thread and for the session, and inference.
 
-    `batch` is the number of requests that ran together.
+    `batch` is the number of requests that ran together, `rows` the number of rows of this one.
     """
 
     decode_ms: float
     queue_ms: float
     infer_ms: float
     batch: int
+    rows: int = 1
 
     def header(self) -> str:
         """The value of the header Server-Timing: https://www.w3.org/TR/server-timing/."""
         stages = (("decode", self.decode_ms), ("queue", self.queue_ms), ("infer", self.infer_ms))
         return ", ".join(f"{name};dur={ms:.1f}" for name, ms in stages)
+
+
+class PredictionTotals:
+    """Sums over all predictions. `runs` has the share of each request in its run; `last_s` is when the last
+    one was computed, in seconds since the epoch. Safe to use from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._adding = threading.Lock()
+        self.requests = self.rows = self.failed = 0
+        self.runs = self.decode_ms = self.queue_ms = self.infer_ms = self.failed_ms = self.last_s = 0.0
+
+    def add(self, timing: StageTimes, now_s: float) -> None:
+        """Add a prediction."""
+        with self._adding:
+            self.requests += 1
+            self.rows += timing.rows
+            self.runs += 1 / timing.batch
+            self.decode_ms += timing.decode_ms
+            self.queue_ms += timing.queue_ms
+            self.infer_ms += timing.infer_ms
+            self.last_s = now_s
+
+    def add_failure(self, took_ms: float) -> None:
+        """Add a request for a prediction that was answered with an error."""
+        with self._adding:
+            self.failed += 1
+            self.failed_ms += took_ms
 
 
 class BusySeconds(Collector):
@@ -103,6 +134,7 @@ class WorkerMetrics:
         self._decode, self._queue, self._infer = (
             stages.labels(stage) for stage in ("decode", "queue", "infer")
         )
+        self.totals = PredictionTotals()
         self._answered = cache(lambda path, status: requests.labels(path, str(status)))
 
     def answered(self, path: str, status: int) -> None:
@@ -114,6 +146,7 @@ class WorkerMetrics:
         self._decode.observe(timing.decode_ms / 1000)
         self._queue.observe(timing.queue_ms / 1000)
         self._infer.observe(timing.infer_ms / 1000)
+        self.totals.add(timing, time.time())
 
     def include(self, collector: Collector) -> None:
         """Add a collector to the page."""

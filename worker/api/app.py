@@ -17,6 +17,7 @@ from tfleet.worker.address.addresses import WorkerAddresses
 from tfleet.worker.api.middleware import allow_origins, observe, raise_failures, report_errors
 from tfleet.worker.api.model_page import example_line, is_stateful
 from tfleet.worker.api.model_routes import Predictions, add_model_pages, add_prediction_routes
+from tfleet.worker.api.oip_pages import add_inference_pages
 from tfleet.worker.api.oip_routes import add_inference_routes
 from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.lifecycle import Lifecycle, LifecycleState
@@ -87,6 +88,7 @@ def make_app(
     add_prediction_routes(app, predictions)
     add_model_pages(app, identity.instance, identity.lifecycle, predictions)
     add_inference_routes(app, predictions)
+    add_inference_pages(app, predictions)
     _about(app, identity)
     machine()  # which looks its name up, so that it is there when it is asked for
     _leaving(app, identity, drain)

@@ -80,7 +80,7 @@ class Infer:
         rows = rows_of(inputs, signature, runs.limits)
         asked = ask(model, signature, inputs, rows)
         found, timing = runs.outcome(
-            lambda: model.predictor.run(asked, turn.deadline_s), turn, decoded_s
+            lambda: model.predictor.run(asked, turn.deadline_s), turn, decoded_s, rows or 1
         )
         served = AnsweringModel(self.instance.model, self.instance.version, _labels(model, signature))
         return encode_answer(found.outputs, decoded.request, served, runs.limits), timing

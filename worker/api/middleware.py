@@ -15,7 +15,7 @@ from tfleet.contract.names import DRAIN_PATH, REQUEST_ID
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.contract.request_id import request_id
 from tfleet.discovery.instance import Instance
-from tfleet.worker.api.observer import FORWARDED_FOR, AnsweredRequest, Observer
+from tfleet.worker.api.observer import FORWARDED_FOR, UNKNOWN, AnsweredRequest, Observer
 from tfleet.worker.api.problems import (
     RejectedError,
     http_problem,
@@ -28,7 +28,6 @@ from tfleet.worker.metrics import StageTimes, WorkerMetrics
 from tfleet.worker.wsgi.environ import FAILED, QUEUE
 
 _MALFORMED = "malformed"
-_UNKNOWN = "unknown"
 
 
 def set_timing(timing: StageTimes) -> None:
@@ -60,7 +59,7 @@ def observe(
                 request_id=g.request_id,
                 method=request.method,
                 path=request.path,
-                rule=request.url_rule.rule if request.url_rule else _UNKNOWN,
+                rule=request.url_rule.rule if request.url_rule else UNKNOWN,
                 client=request.headers.get(FORWARDED_FOR, request.remote_addr),
                 began_s=g.began_s,
                 status=response.status_code,

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from tfleet.contract.names import BATCH_SIZE, MODEL, QUEUE_LENGTH, REQUEST_ID, SERVER_TIMING, WORKER
+from tfleet.contract.names import (
+    BATCH_SIZE,
+    DRAIN_PATH,
+    MODEL,
+    QUEUE_LENGTH,
+    REQUEST_ID,
+    SERVER_TIMING,
+    WORKER,
+)
 
 if TYPE_CHECKING:
     from tfleet.discovery.instance import Instance
@@ -20,6 +28,9 @@ FORWARDED_FOR: Final = "X-Forwarded-For"
 
 # They come every few seconds, so they are logged only at level debug.
 _PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+UNKNOWN: Final = "unknown"
+"""The form of a path that the worker has not."""
+_ERRORS: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,9 @@ class Observer:
     def note(self, answered: AnsweredRequest) -> None:
         """Count an answer and log it."""
         self._metrics.answered(answered.rule, answered.status)
+        took_ms = (time.perf_counter() - answered.began_s) * 1000
+        if answered.status >= _ERRORS and answered.method == "POST" and not _is_page(answered.rule):
+            self._metrics.totals.add_failure(took_ms)
         write = self._log.debug if answered.path in _PROBES else self._log.info
         write(
             "request",
@@ -73,7 +87,12 @@ class Observer:
             method=answered.method,
             path=answered.path,
             status=answered.status,
-            ms=round((time.perf_counter() - answered.began_s) * 1000, 1),
+            ms=round(took_ms, 1),
             client=answered.client,
             **({} if answered.rejected is None else {"rejected": answered.rejected}),
         )
+
+
+def _is_page(rule: str) -> bool:
+    """Whether a POST to such a path asks for no prediction."""
+    return rule in {UNKNOWN, DRAIN_PATH} or (rule.startswith("/v2/") and not rule.endswith("/infer"))

@@ -125,7 +125,7 @@ class Predict:
 
         Raises as a call does.
         """
-        found, timing = self.runs.outcome(outcome, read.turn, read.decoded_s)
+        found, timing = self.runs.outcome(outcome, read.turn, read.decoded_s, read.decoded.rows)
         media_type = read.media_type
         if read.scores is not None:
             (output,) = found.outputs.values()

@@ -42,7 +42,7 @@ class SignatureRuns:
     memory: MemoryTrimmer
 
     def outcome(
-        self, run: Callable[[], SignatureResult], turn: Turn, decoded_s: float
+        self, run: Callable[[], SignatureResult], turn: Turn, decoded_s: float, rows: int = 1
     ) -> tuple[SignatureResult, StageTimes]:
         """What comes of a run, and the times of the stages. `decoded_s` is when the inputs had been read.
 
@@ -63,6 +63,7 @@ class SignatureRuns:
             queue_ms=(turn.began_s - turn.arrived_s + found.queue_s) * 1000,
             infer_ms=found.infer_s * 1000,
             batch=found.batch,
+            rows=rows,
         )
         self.metrics.classified(timing)
         self.limits.check_outputs(sum(array.nbytes for array in found.outputs.values()))

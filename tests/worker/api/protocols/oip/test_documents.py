@@ -1,0 +1,86 @@
+"""Metadata, configuration, statistics and index of the Open Inference Protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.worker.api.protocols.signatures import MIXED, Shape, info, signature
+from tfleet.worker.api.protocols.oip import documents
+from tfleet.worker.api.protocols.oip.documents import DescribedModel
+from tfleet.worker.metrics import PredictionTotals, StageTimes
+from tfleet.worker.model.signature import Signature
+
+Y = info("y", "float32", (None, 2))
+
+
+def described(model: Signature, *, has_rows: bool = True, version: str = "7") -> DescribedModel:
+    return DescribedModel("wine", version, documents.GRAPH, model, has_rows, 100, 2)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "kind", "sizes"),
+    [
+        ("float32", (None, 3), "FP32", [-1, 3]),
+        ("bfloat16", (), "BF16", []),
+        ("string", (None,), "BYTES", [-1]),
+        ("int64", None, "INT64", [-1]),
+        ("complex64", (2,), "COMPLEX64", [2]),
+    ],
+)
+def test_a_tensor_has_a_name_a_datatype_and_a_shape(dtype: str, shape: Shape, kind: str, sizes: Any) -> None:
+    found = documents.model_metadata(described(signature(info("x", dtype, shape), outputs=[Y])))
+    assert found == {
+        "name": "wine",
+        "versions": ["7"],
+        "platform": "tensorflow_graphdef",
+        "inputs": [{"name": "x", "datatype": kind, "shape": sizes}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 2]}],
+    }
+
+
+def test_a_configuration_of_rows_leaves_out_their_dimension() -> None:
+    rows = signature(info("x", "string", (None, 3)), outputs=[Y])
+    found = documents.model_configuration(described(rows))
+    assert found["max_batch_size"] == 100
+    assert found["input"] == [{"name": "x", "data_type": "TYPE_STRING", "dims": [3], "optional": False}]
+    assert found["output"] == [{"name": "y", "data_type": "TYPE_FP32", "dims": [2]}]
+    assert found["version_policy"] == {"specific": {"versions": [7]}}
+
+
+@pytest.mark.parametrize(
+    ("model", "has_rows"), [(MIXED, True), (signature(info("x", "int8", (2, 3))), False)]
+)
+def test_a_configuration_without_a_batch_has_all_sizes(model: Signature, has_rows: bool) -> None:
+    found = documents.model_configuration(described(model, has_rows=has_rows))
+    assert found["max_batch_size"] == 0
+    assert [each["dims"] for each in found["input"]] in ([[-1], [-1, 1]], [[2, 3]])
+
+
+def test_a_version_that_is_no_number_stays_text() -> None:
+    for version, expected in (("007", 7), ("v1", "v1"), ("9" * 19, "9" * 19), ("\u0661", "\u0661")):
+        found = documents.model_configuration(described(MIXED, version=version))
+        assert found["version_policy"]["specific"]["versions"] == [expected]
+
+
+def test_statistics_are_sums_of_all_requests() -> None:
+    totals = PredictionTotals()
+    totals.add(StageTimes(1.0, 2.0, 3.0, batch=2, rows=5), 1000.5)
+    totals.add(StageTimes(1.0, 0.0, 3.0, batch=2), 1001.25)
+    totals.add_failure(7.0)
+    (found,) = documents.model_statistics("wine", "7", totals)["model_stats"]
+    assert (found["name"], found["version"], found["last_inference"]) == ("wine", "7", 1_001_250)
+    assert (found["inference_count"], found["execution_count"]) == (6, 1)
+    assert found["inference_stats"]["success"] == {"count": 2, "ns": 10_000_000}
+    assert found["inference_stats"]["fail"] == {"count": 1, "ns": 7_000_000}
+    assert found["inference_stats"]["queue"] == {"count": 2, "ns": 2_000_000}
+    assert found["inference_stats"]["compute_input"] == {"count": 2, "ns": 2_000_000}
+    assert found["inference_stats"]["compute_infer"] == {"count": 2, "ns": 6_000_000}
+    assert found["inference_stats"]["compute_output"] == {"count": 0, "ns": 0}
+
+
+def test_the_index_may_leave_out_what_is_not_ready() -> None:
+    models = [{"name": "a", "state": "READY"}, {"name": "b", "state": "LOADING"}]
+    assert documents.index(models, ready_only=False) == models
+    assert documents.index(models, ready_only=True) == models[:1]

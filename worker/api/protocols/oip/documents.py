@@ -1,0 +1,150 @@
+"""What the protocol says of a server and its models: metadata, configuration, statistics, index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tfleet.worker.api.protocols.oip.datatypes import BYTES, datatype
+from tfleet.worker.model.signature import Signature, TensorInfo
+
+if TYPE_CHECKING:
+    from tfleet.worker.metrics import PredictionTotals
+
+EXTENSIONS: Final = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "statistics",
+)
+"""Those of Triton's extensions that clients may use here."""
+
+SAVED_MODEL: Final = "tensorflow_savedmodel"
+GRAPH: Final = "tensorflow_graphdef"
+_ANY: Final = -1
+_NS_IN_MS: Final = 1_000_000
+_MOST_DIGITS: Final = 18  # of an int64
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedModel:
+    """A model, and the signature that an inference request runs.
+
+    `has_rows`: dimension 0 of all its tensors is that of rows, of which a request may have `max_rows`. `runs`
+    is how many runs go on at a time, on a GPU if `on_gpu`.
+    """
+
+    name: str
+    version: str
+    platform: str
+    signature: Signature
+    has_rows: bool
+    max_rows: int
+    runs: int
+    on_gpu: bool = False
+
+
+def server_metadata(version: str) -> dict[str, Any]:
+    """`GET /v2`."""
+    return {"name": "tfleet", "version": version, "extensions": list(EXTENSIONS)}
+
+
+def model_metadata(model: DescribedModel) -> dict[str, Any]:
+    """`GET /v2/models/NAME`. A dimension of any size is -1, and so is a shape of any rank."""
+    return {
+        "name": model.name,
+        "versions": [model.version],
+        "platform": model.platform,
+        "inputs": [_metadata(info) for info in model.signature.inputs],
+        "outputs": [_metadata(info) for info in model.signature.outputs],
+    }
+
+
+def _metadata(info: TensorInfo) -> dict[str, Any]:
+    return {"name": info.name, "datatype": _name(info), "shape": _dims(info)}
+
+
+def model_configuration(model: DescribedModel) -> dict[str, Any]:
+    """`GET /v2/models/NAME/config`, in the words of Triton's ModelConfig.
+
+    With a `max_batch_size` above 0 the `dims` are without the dimension of rows, as Triton has them. Tensors
+    that are vectors of rows would have none left, which it does not allow: then it is 0.
+    """
+    tensors = (*model.signature.inputs, *model.signature.outputs)
+    batched = model.has_rows and all(len(info.shape or ()) > 1 for info in tensors)
+    return {
+        "name": model.name,
+        "platform": model.platform,
+        "backend": "tensorflow",
+        "version_policy": {"specific": {"versions": [_number(model.version)]}},
+        "max_batch_size": model.max_rows if batched else 0,
+        "input": [
+            {**_configuration(info, batched), "optional": info.optional} for info in model.signature.inputs
+        ],
+        "output": [_configuration(info, batched) for info in model.signature.outputs],
+        "instance_group": [
+            {"name": model.name, "kind": "KIND_GPU" if model.on_gpu else "KIND_CPU", "count": model.runs}
+        ],
+        "parameters": {"signature": {"string_value": model.signature.name}},
+    }
+
+
+def _configuration(info: TensorInfo, batched: bool) -> dict[str, Any]:
+    kind, dims = _name(info), _dims(info)
+    return {
+        "name": info.name,
+        "data_type": f"TYPE_{'STRING' if kind == BYTES else kind}",
+        "dims": dims[1:] if batched else dims,
+    }
+
+
+def model_statistics(name: str, version: str, found: PredictionTotals) -> dict[str, Any]:
+    """`GET /v2/models/NAME/stats`. What nobody measures here has a count of 0."""
+    success_ms = found.decode_ms + found.queue_ms + found.infer_ms
+    return {
+        "model_stats": [
+            {
+                "name": name,
+                "version": version,
+                "last_inference": int(found.last_s * 1000),
+                "inference_count": found.rows,
+                "execution_count": round(found.runs),
+                "inference_stats": {
+                    "success": _duration(found.requests, success_ms),
+                    "fail": _duration(found.failed, found.failed_ms),
+                    "queue": _duration(found.requests, found.queue_ms),
+                    "compute_input": _duration(found.requests, found.decode_ms),
+                    "compute_infer": _duration(found.requests, found.infer_ms),
+                    **{each: _duration(0, 0) for each in ("compute_output", "cache_hit", "cache_miss")},
+                },
+                "response_stats": {},
+                "batch_stats": [],
+                "memory_usage": [],
+            }
+        ]
+    }
+
+
+def index(models: Sequence[Mapping[str, str]], *, ready_only: bool) -> list[Mapping[str, str]]:
+    """`POST /v2/repository/index`."""
+    return [model for model in models if model["state"] == "READY" or not ready_only]
+
+
+def _duration(count: int, sum_ms: float) -> dict[str, int]:
+    return {"count": count, "ns": int(sum_ms * _NS_IN_MS)}
+
+
+def _name(info: TensorInfo) -> str:
+    return datatype(info.dtype) or info.dtype.upper()
+
+
+def _dims(info: TensorInfo) -> list[int]:
+    return [_ANY] if info.shape is None else [_ANY if size is None else size for size in info.shape]
+
+
+def _number(version: str) -> int | str:
+    """Triton's versions are numbers. Any other name of a version stays text."""
+    digits = version.isascii() and version.isdigit() and len(version) <= _MOST_DIGITS
+    return int(version) if digits else version
