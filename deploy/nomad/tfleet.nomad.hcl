@@ -47,8 +47,26 @@ variable "worker_memory_mb" {
 
 variable "options" {
   type        = map(string)
-  description = "tfleet's options by their variables: {TFLEET_MODE = \"p2p\", TFLEET_MODEL = \"/models/flowers\"}."
+  description = "tfleet's options by their variables, for proxies and workers: {TFLEET_MODE = \"p2p\"}."
   default     = {}
+}
+
+variable "model" {
+  type        = string
+  description = "The workers' model: /models/flowers/1. Another one leaves the proxies as they are."
+  default     = ""
+}
+
+variable "canaries" {
+  type        = number
+  description = "New workers that an update starts beside the old ones. As many as `workers`: a whole second set."
+  default     = 1
+}
+
+variable "auto_promote" {
+  type        = bool
+  description = "Whether the other workers follow when the canaries are healthy. false: `nomad deployment promote`."
+  default     = true
 }
 
 variable "models" {
@@ -94,10 +112,10 @@ job "tfleet" {
     # Nomad's registration ends before the task does.
     shutdown_delay = "2s"
 
-    # One of the new workers first, beside the old ones. `auto_promote = false` waits for `nomad deployment promote`.
+    # Some of the new workers first, beside the old ones.
     update {
-      canary       = 1
-      auto_promote = true
+      canary       = var.canaries
+      auto_promote = var.auto_promote
     }
 
     spread {
@@ -195,7 +213,7 @@ job "tfleet" {
         }
       }
 
-      env = local.environment
+      env = merge(local.environment, var.model == "" ? {} : { TFLEET_MODEL = var.model })
 
       resources {
         cores  = var.worker_cores

@@ -93,6 +93,41 @@ def test_a_gpu_worker_is_built_with_cuda_and_is_given_a_gpu() -> None:
     assert worker["deploy"]["resources"]["limits"]["cpus"] == 1, "the rest of the compose file still holds"
 
 
+@pytest.mark.parametrize("file", ["docker-compose.p2p.yml", "docker-compose.gpu.yml"])
+def test_green_workers_differ_in_number_and_model_only(file: str) -> None:
+    given = {
+        "TFLEET_MODEL": "/m/1",
+        "GREEN_MODEL": "/m/2",
+        "GREEN_WORKERS": "3",
+        "TFLEET_MODEL_VERSION": "one",
+    }
+    services = _config("docker-compose.yml", file, **given)
+    worker, green = services["worker"], services["worker-green"]
+    assert green["environment"] == worker["environment"] | {
+        "TFLEET_MODEL": "/m/2",
+        "TFLEET_MODEL_VERSION": "",
+    }
+    assert green["deploy"] == worker["deploy"] | {"replicas": 3}
+    own = {"environment", "deploy", "build", "pull_policy"}
+    assert {key: green[key] for key in green.keys() - own} == {
+        key: worker[key] for key in worker.keys() - own
+    }
+
+
+def test_green_workers_are_none_at_first() -> None:
+    services = _config("docker-compose.yml", TFLEET_MODEL="/m/1")
+    assert services["worker-green"]["deploy"]["replicas"] == 0
+    assert _set(services["worker-green"])["TFLEET_MODEL"] == "/m/1", "never a model that nobody has named"
+
+
+@pytest.mark.parametrize("files", [[], ["docker-compose.p2p.yml"], ["docker-compose.gpu.yml"]])
+def test_one_service_builds_each_image(files: list[str]) -> None:
+    """Two builds under one name are two images: the next `up` stops the containers of the other one."""
+    services = _config("docker-compose.yml", *files)
+    built = [service["image"] for service in services.values() if "build" in service]
+    assert len(built) == len(set(built)) == 2
+
+
 CONFINED = ("init", "restart", "read_only", "cap_drop", "security_opt")
 
 

@@ -63,6 +63,8 @@ def test_every_compose_variable_is_documented_with_default() -> None:
     for file in (P2P, GPU, SWARM, COMPOSE):
         used |= dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", file))
     assert used.pop("TICKET_KEY_FILE") == "/dev/null"
+    of_the_others = (used.pop("GREEN_IMAGE"), used.pop("GREEN_MODEL"))
+    assert of_the_others == ("${WORKER_IMAGE:-tfleet-worker", "${TFLEET_MODEL:-"), "as comments say"
     assert (used.pop("TFLEET_MODE"), used.pop("TFLEET_ADVERTISE_WAN")) == ("p2p", "docker"), "as comments say"
     assert {name: DEFAULTS.get(name) for name in used} == used
 

@@ -31,6 +31,22 @@ def prose(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
+def code_blocks(text: str, title: str) -> Iterator[tuple[str, str]]:
+    """The language and the text of each fenced block below a heading, up to the next one."""
+    section, language, lines = "", "", list[str]()
+    fenced = False
+    for line in text.splitlines():
+        if _FENCE.match(line):
+            if fenced and section == title:
+                yield language, "\n".join(lines)
+            fenced = not fenced
+            language, lines = line.strip("`~ "), []
+        elif fenced:
+            lines.append(line)
+        elif heading := _HEADING.match(line):
+            section = heading["title"]
+
+
 def links(text: str) -> Iterator[str]:
     """The targets of all links and images, also of those whose text goes on in the next line."""
     lines = [_CODE.sub("code", line) for _, line in prose(text)]

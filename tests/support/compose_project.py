@@ -57,7 +57,8 @@ class Project(Served):
 
     @property
     def _named(self) -> list[str]:
-        return [f"--file={file}" for file in ("docker-compose.yml", *self.files)] if self.files else []
+        # Always by name: a docker-compose.override.yml of whoever runs the tests is not theirs, either.
+        return [f"--file={file}" for file in ("docker-compose.yml", *self.files)]
 
     def up(self, *options: str, workers: int) -> None:
         """As the README has it."""
@@ -105,4 +106,4 @@ def project(engine: docker.DockerClient, *files: str, **variables: str) -> Itera
     try:
         yield running
     finally:
-        running.compose("down", "--volumes", "--timeout", "5")
+        running.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")

@@ -80,6 +80,31 @@ async def test_an_update_to_a_missing_model_is_rolled_back(small_stack: Stack) -
     small_stack.settled(2)
 
 
+def _in_proxy(stack: Stack, command: str) -> None:
+    code, said = stack.containers("proxy")[0].exec_run(command)
+    assert code == 0, said.decode()
+
+
+async def test_a_second_service_takes_over(small_stack: Stack) -> None:
+    """The same files as version 2, as the page on compose has it."""
+    green = {"GREEN_MODEL_VERSION": "2", "GREEN_WORKERS": "2", "TFLEET_MAX_BATCH": "4"}
+    async with trickle(small_stack):
+        await asyncio.to_thread(_in_proxy, small_stack, "tfleet rollout colours 1")
+        await asyncio.to_thread(small_stack.deploy, **green)
+        await asyncio.to_thread(_in_proxy, small_stack, "tfleet rollout colours 2 --wait")
+        await asyncio.to_thread(small_stack.settled, 4)
+        await asyncio.to_thread(_in_proxy, small_stack, "tfleet promote colours")
+        await asyncio.to_thread(small_stack.deploy, **green, WORKERS="0")
+        await asyncio.to_thread(
+            eventually_sync,
+            lambda: small_stack.containers("worker"),
+            wanted=lambda found: not found,
+            timeout_s=_UPDATED_S,
+        )
+        await asyncio.to_thread(small_stack.settled, 2)
+    assert {row["version"] for row in small_stack.rows()} == {"2"}
+
+
 async def test_consul_is_replaced(small_stack: Stack) -> None:
     before = set(small_stack.states())
     (consul,) = small_stack.containers("consul")

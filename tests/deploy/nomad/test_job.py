@@ -34,6 +34,7 @@ def _plain(found: object) -> Any:
 
 READ = _plain(hcl2.loads(TEXT))
 JOB = READ["job"]["tfleet"]
+VARIABLES = {name: each for block in READ["variable"] for name, each in block.items()}
 GROUPS = {name: group for each in JOB["group"] for name, group in each.items()}
 TASKS = {name: group["task"][name] for name, group in GROUPS.items()}
 
@@ -47,9 +48,8 @@ def _seconds(text: str) -> float:
 
 
 def test_a_job_needs_no_variables() -> None:
-    declared = {name: each for block in READ["variable"] for name, each in block.items()}
-    assert [name for name, each in declared.items() if "default" not in each] == []
-    assert set(re.findall(r"\bvar\.(\w+)", TEXT)) == declared.keys()
+    assert [name for name, each in VARIABLES.items() if "default" not in each] == []
+    assert set(re.findall(r"\bvar\.(\w+)", TEXT)) == VARIABLES.keys()
 
 
 def test_every_variable_that_is_passed_on_is_an_option_s() -> None:
@@ -91,8 +91,16 @@ def test_nomad_registers_nothing_under_the_fleet_s_own_names() -> None:
 
 def test_updates_are_canaried_and_bad_ones_reverted() -> None:
     update = JOB["update"] | GROUPS["worker"]["update"]
-    assert (update["canary"], update["auto_revert"], update["max_parallel"]) == (1, True, 1)
+    assert (update["auto_revert"], update["max_parallel"]) == (True, 1)
+    assert (update["canary"], update["auto_promote"]) == ("${var.canaries}", "${var.auto_promote}")
+    assert (VARIABLES["canaries"]["default"], VARIABLES["auto_promote"]["default"]) == (1, True)
     assert "update" not in GROUPS["proxy"], "its port is taken on its machine: none can come beside it"
+
+
+def test_a_new_model_leaves_the_proxies_as_they_are() -> None:
+    """Nomad replaces them in place where a variable of theirs changes: their port is closed meanwhile."""
+    assert "var.model ==" in TASKS["worker"]["env"]
+    assert re.search(r"\bvar\.model\b", f"{GROUPS['proxy']} {READ['locals']}") is None
 
 
 @pytest.mark.parametrize("name", ["proxy", "worker"])
