@@ -11,10 +11,16 @@ from prometheus_client.samples import Sample
 
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.balancing.member import WorkerState
+from tfleet.proxy.balancing.mirror_counts import LARGEST_DIFFERENCE
 
 # Each listener sees all workers and the whole registry: so the largest figure is the right one.
 _MAXIMA: Final = frozenset(
-    {"tfleet_proxy_workers", "tfleet_registry_last_sync_seconds", "tfleet_registry_unlisted_workers"}
+    {
+        "tfleet_proxy_workers",
+        "tfleet_registry_last_sync_seconds",
+        "tfleet_registry_unlisted_workers",
+        LARGEST_DIFFERENCE,
+    }
 )
 _MINIMA: Final = frozenset({"process_start_time_seconds"})
 _CREATED: Final = "_created"
