@@ -4,12 +4,13 @@ A plan is a JSON document in the registry's key-value store, under `tfleet/SERVI
 write it with `tfleet rollout`, `promote` and `rollback`, always with check-and-set; proxies follow it, and
 write it when they roll a canary back.
 
-    {"stable": "3", "canary": "4", "percent": 10, "previous": "2", "labels": {"prod": "3"},
+    {"stable": "3", "canary": "4", "percent": 10, "mirror": 5, "previous": "2", "labels": {"prod": "3"},
      "sticky": "header:X-Session", "auto_rollback": true, "reason": ""}
 
 The rules:
 
 - `stable` gets all requests but the canary's share: `percent` of those that name no version.
+- Of `mirror` percent of the requests that `stable` answers, the canary gets a copy, and nobody its answer.
 - `previous` is the version that a rollback without a canary goes back to.
 - A plan ends only by `{"deleted": true}`. A key that has vanished is no end: the registry may have lost its
   state, and without the plan the canary could get all requests.
@@ -36,10 +37,11 @@ STICKY_HEADER: Final = "header:"
 _ALL: Final = 100
 _MAX_HEADER_CHARS: Final = 128
 _DELETED: Final = "deleted"
-_OF_CANARY: Final = ("percent", "auto_rollback")
+_OF_CANARY: Final = ("percent", "mirror", "auto_rollback")
+_SHARES: Final = ("percent", "mirror")
 _TYPES: Final[Mapping[str, type]] = {
     **dict.fromkeys(("stable", "canary", "previous", "sticky", "reason"), str),
-    "percent": float,
+    **dict.fromkeys(_SHARES, float),
     "auto_rollback": bool,
     "labels": dict,
 }
@@ -55,12 +57,14 @@ class BadPlanError(ValueError):
 class Canary:
     """The new version of a model. It gets `percent` (0 to 100) of the requests that name no version.
 
-    With `auto_rollback` proxies take it out when it fails.
+    Of `mirror` (0 to 100) percent of those that the stable version answers it gets a copy. With
+    `auto_rollback` proxies take it out when it fails.
     """
 
     version: str
     percent: float = 0.0
     auto_rollback: bool = True
+    mirror: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,7 @@ def parse_plan(document: bytes) -> Plan | None:
     typed = {name: _typed(name, value) for name, value in fields.items()}
     of_canary = {name: typed.pop(name) for name in _OF_CANARY if name in typed}
     version = typed.pop("canary", "")
-    if not version and of_canary.get("percent"):
+    if not version and any(of_canary.get(name) for name in _SHARES):
         raise BadPlanError("a plan with a share needs a canary")
     canary = Canary(version, **of_canary) if version else None
     return Plan(**{"stable": "", **typed}, canary=canary)
@@ -230,9 +234,10 @@ def _problems(plan: Plan) -> Iterator[str]:
         yield "a plan needs a stable version"
     yield from _text_problems(plan)
     if plan.canary is not None:
-        percent = plan.canary.percent
-        if not (math.isfinite(percent) and 0 <= percent <= _ALL):
-            yield f"percent is {percent:g}: expected a number from 0 to {_ALL}"
+        for name in _SHARES:
+            percent = getattr(plan.canary, name)
+            if not (math.isfinite(percent) and 0 <= percent <= _ALL):
+                yield f"{name} is {percent:g}: expected a number from 0 to {_ALL}"
         if plan.canary.version == plan.stable:
             yield f"version {plan.stable} is the stable version already"
     if not _is_sticky(plan.sticky):

@@ -42,6 +42,7 @@ from tfleet.proxy.forwarding.forwarder import Forwarder
 from tfleet.proxy.p2p.direct_response import DirectResponse
 from tfleet.proxy.p2p.local_networks import NetworkView
 from tfleet.proxy.p2p.lookup import Lookup
+from tfleet.proxy.p2p.mirrors import warn_of_mirrors
 from tfleet.proxy.p2p.redirect import Redirect
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
@@ -154,11 +155,9 @@ async def serve_clients(
     loop = asyncio.get_running_loop()
     listen, discovery, balancing = settings.listen, settings.discovery, settings.balancing
     workers = WorkerTable(balancing.balance, slow_start_s=balancing.slow_start_s)
-    metrics = ProxyMetrics()
-    access_log = AccessLog(metrics, loop)
     router = ModelRouter(workers)
-    for collector in (WorkerCollector(workers), workers.tries, router.fallbacks, ProcessMetrics(loop)):
-        metrics.include(collector)
+    metrics = _metrics(router, loop)
+    access_log = AccessLog(metrics, loop)
     async with contextlib.AsyncExitStack() as stack:
         connections = stack.enter_context(WorkerConnections(loop, KEEP_ALIVE_S))
         session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -173,15 +172,16 @@ async def serve_clients(
             workers.apply_instances(known)
             await prober.round()  # before the first request
         if registry is not None:
-            background += _registry_tasks(stack, discovery, registry, router, metrics)
+            background += _registry_tasks(stack, settings, registry, router, metrics)
         await stack.enter_async_context(background_tasks(*background))
-        status = LocalStatus(workers, metrics, readiness)
+        status = LocalStatus(router, metrics, readiness)
         sources = PageSources(status, WorkerMetricsPages(status, session), tickets, lambda: router.plans)
         own_pages = serving_pages(settings, sources, connections, access_log, readiness)
         page_socket, admin = (pages, None) if pages else await stack.enter_async_context(own_pages)
         forwarder = Forwarder(
             router, connections, settings.limits, metrics, access_log, tickets, settings.cors, loop
         )
+        stack.enter_context(forwarder.mirror)
         redirect = DirectResponse(Redirect(router, tickets, view).decide, access_log, settings.cors)
         to_worker: Handler = redirect.handle if settings.mode == "p2p" else forwarder.handle
         own = page_forwarder(settings, page_socket, connections, access_log)
@@ -198,14 +198,21 @@ async def serve_clients(
 
 def _registry_tasks(
     stack: contextlib.AsyncExitStack,
-    discovery: DiscoverySettings,
+    settings: ProxySettings,
     registry: ConsulRegistry,
     router: ModelRouter,
     metrics: ProxyMetrics,
 ) -> list[Callable[[], Coroutine[Any, Any, None]]]:
     """Return the endless tasks that follow workers and plans in the registry, and that guard canaries."""
+
+    def use_plans(plans: Plans) -> None:
+        router.use_plans(plans)
+        if settings.mode == "p2p":
+            warn_of_mirrors(plans)
+
+    discovery = settings.discovery
     watch = _watch(stack, discovery, registry, router.table)
-    plans = plan_watch(stack, discovery, registry, router.use_plans)
+    plans = plan_watch(stack, discovery, registry, use_plans)
     metrics.include(RegistryMetrics(watch, router.table))
     return [watch.run, plans.run, CanaryGuard(router.table, plans).run]
 
@@ -239,6 +246,19 @@ def plan_watch(
     store = ConsulKeyValues(registry.address, wait_s=WAIT_S, access=registry.access)
     stack.push_async_callback(store.close)
     return PlanWatch(store, discovery.service, on_change)
+
+
+def _metrics(router: ModelRouter, loop: asyncio.AbstractEventLoop) -> ProxyMetrics:
+    metrics, workers = ProxyMetrics(), router.table
+    for collector in (
+        WorkerCollector(workers),
+        workers.tries,
+        router.fallbacks,
+        router.mirror_counts,
+        ProcessMetrics(loop),
+    ):
+        metrics.include(collector)
+    return metrics
 
 
 def _connection_metrics(admission: Admission) -> ConnectionMetrics:

@@ -88,10 +88,11 @@ def _operator_pages(sources: PageSources) -> dict[str, _Page]:
 
 def _models(sources: PageSources, *, for_operators: bool) -> _Page:
     async def models(_: web.Request) -> web.Response:
-        plans = sources.plans()
+        status, plans = sources.status, sources.plans()
         # The reasons name paths on the machine of the workers.
         refused = refused_documents(plans, time.time()) if for_operators else []
-        return web.json_response(models_document(await sources.status.workers(), plans, refused))
+        rows = await status.workers()
+        return web.json_response(models_document(rows, plans, refused, status.mirrored()))
 
     return models
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from tfleet.discovery.plan import Plan, dump_plan, labels_of
 from tfleet.discovery.plan_watch import Plans
 from tfleet.discovery.version_order import version_rank
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.balancing.member import WorkerState
+from tfleet.proxy.balancing.mirror_counts import MirrorCount
 from tfleet.proxy.balancing.versions import Fleet, Known, ModelVersion, shares
 
 
@@ -25,12 +27,19 @@ def fleet_of(rows: Sequence[WorkerRow]) -> Fleet:
     return {key: Known(workers[key], routable[key]) for key in workers}
 
 
+Mirrored = Mapping[ModelVersion, MirrorCount]
+
+
 def models_document(
-    rows: Sequence[WorkerRow], plans: Plans, refused: Sequence[dict[str, object]] = ()
+    rows: Sequence[WorkerRow],
+    plans: Plans,
+    refused: Sequence[dict[str, object]] = (),
+    mirrored: Mirrored = MappingProxyType({}),
 ) -> dict[str, object]:
     """What `GET /models` says. A model that only a plan or `refused` names is there, too: it has no workers.
 
-    `refused` are the versions that can't be used, as `refused_documents` makes them.
+    `refused` are the versions that can't be used, as `refused_documents` makes them. `mirrored` is what came
+    of mirrored requests, by canary.
     """
     fleet = fleet_of(rows)
     named = {key.model for key in fleet}
@@ -44,6 +53,7 @@ def models_document(
             {
                 **_model(name, fleet, plans.models.get(name), default=name == default),
                 "refused": unusable.get(name, []),
+                "mirrored": _mirrored(name, plans.models.get(name), mirrored),
             }
             for name in names
         ]
@@ -73,3 +83,11 @@ def _model(name: str, fleet: Fleet, plan: Plan | None, *, default: bool) -> dict
         "labels": {} if plan is None else dict(labels_of(plan)),
         "plan": None if plan is None else json.loads(dump_plan(plan)),
     }
+
+
+def _mirrored(name: str, plan: Plan | None, mirrored: Mirrored) -> dict[str, object] | None:
+    """What came of the requests that were mirrored to the canary; None if there were none."""
+    if plan is None or plan.canary is None:
+        return None
+    count = mirrored.get(ModelVersion(name, plan.canary.version))
+    return None if count is None else {"version": plan.canary.version, **count.document()}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.balancing.member import PoolMember, WorkerState, answers_as
+from tfleet.proxy.balancing.mirror_counts import MirrorCount
+from tfleet.proxy.balancing.model_router import ModelRouter
+from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.telemetry.metrics import ProxyMetrics, exposition
@@ -87,12 +90,16 @@ class ProxyStatus(Protocol):
     async def workers(self) -> Sequence[WorkerRow]:
         """All workers that it knows."""
 
+    def mirrored(self) -> Mapping[ModelVersion, MirrorCount]:
+        """What came of mirrored requests, by canary. Call it after `workers`, which asks for news."""
+
 
 class LocalStatus:
     """The state of a proxy of one process."""
 
-    def __init__(self, workers: WorkerTable, metrics: ProxyMetrics, readiness: Readiness) -> None:
-        self._workers = workers
+    def __init__(self, router: ModelRouter, metrics: ProxyMetrics, readiness: Readiness) -> None:
+        self._router = router
+        self._workers = router.table
         self._metrics = metrics
         self._readiness = readiness
 
@@ -108,3 +115,6 @@ class LocalStatus:
 
     async def workers(self) -> Sequence[WorkerRow]:
         return worker_rows(self._workers)
+
+    def mirrored(self) -> Mapping[ModelVersion, MirrorCount]:
+        return self._router.mirror_counts.by_canary()

@@ -14,6 +14,7 @@ from tfleet.discovery.plan_watch import Plans
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.proxy.balancing.canary_fallbacks import CanaryFallbacks
 from tfleet.proxy.balancing.candidates import Candidates, VersionCandidates
+from tfleet.proxy.balancing.mirror_counts import MirrorCounts
 from tfleet.proxy.balancing.pool import Pool
 from tfleet.proxy.balancing.shares import Turns, sticky_percentile
 from tfleet.proxy.balancing.versions import (
@@ -41,15 +42,25 @@ class Route:
     order: tuple[ModelVersion, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class MirrorTurn:
+    """A request of the stable version of which the canary gets a copy."""
+
+    stable: ModelVersion
+    canary: ModelVersion
+
+
 class ModelRouter:
     """Routes requests by model and version. It belongs to one event loop."""
 
     def __init__(self, table: WorkerTable) -> None:
         self.plans = Plans()
         self.fallbacks = CanaryFallbacks()
+        self.mirror_counts = MirrorCounts()
         self.table = table
         self._anywhere = Route(table)
         self._turns: dict[str, Turns] = {}
+        self._mirror_turns: dict[str, Turns] = {}
         self._pool: Pool | None = None
         self._fleet: Fleet = {}
 
@@ -59,7 +70,13 @@ class ModelRouter:
     def use_plans(self, plans: Plans) -> None:
         """Route by these plans from now on."""
         self.plans = plans
-        self._turns = {model: turns for model, turns in self._turns.items() if model in plans.models}
+        for all_turns in (self._turns, self._mirror_turns):
+            for ended in all_turns.keys() - plans.models.keys():
+                del all_turns[ended]
+        canaries = ((model, plan.canary) for model, plan in plans.models.items())
+        self.mirror_counts.count_only(
+            [ModelVersion(model, canary.version) for model, canary in canaries if canary is not None]
+        )
 
     @property
     def fleet(self) -> Fleet:
@@ -85,6 +102,18 @@ class ModelRouter:
         if not any(self.table.has_other_of(one, ()) for one in order):
             raise ProblemError(loading(model, version))
         return Route(VersionCandidates(self.table, order, canary=canary), order)
+
+    def mirror_turn(self, wanted: Wanted, route: Route) -> MirrorTurn | None:
+        """Whether a request that goes this way is to be mirrored. Each call is a request of the sequence."""
+        if wanted.version is not None or wanted.label is not None or not route.order:
+            return None
+        first = route.order[0]
+        plan = self.plans.models.get(first.model)
+        if plan is None or plan.canary is None or not plan.canary.mirror or first.version != plan.stable:
+            return None
+        if not self._mirror_turns.setdefault(first.model, Turns()).take(plan.canary.mirror):
+            return None
+        return MirrorTurn(first, ModelVersion(first.model, plan.canary.version))
 
     def _without_version(self, model: str, head: RequestHead) -> tuple[tuple[str, ...], bool]:
         """The versions for a request that names none, the first choice first; whether that is a canary."""

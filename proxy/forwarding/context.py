@@ -10,14 +10,14 @@ from typing import Self
 from tfleet.contract.cors import Cors
 from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.balancing.worker_table import WorkerTable
+from tfleet.proxy.forwarding.mirror.traffic import MirrorTraffic
 from tfleet.proxy.forwarding.poison_bodies import PoisonBodies
 from tfleet.proxy.forwarding.replay_buffer import ReplayBudget
 from tfleet.proxy.forwarding.retries import RetryBudget
+from tfleet.proxy.forwarding.worker_access import WorkerAccess
 from tfleet.proxy.settings import RequestLimits
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProxyMetrics
-from tfleet.proxy.ticket_issuer import TicketIssuer
-from tfleet.proxy.upstream.connection_pool import WorkerConnections
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class Telemetry:
 
 @dataclass(frozen=True, slots=True)
 class ForwardingContext:
-    """The workers, the connections to them, and the limits."""
+    """The workers, how they are reached, and the limits."""
 
     router: ModelRouter
-    connections: WorkerConnections
+    access: WorkerAccess
     limits: RequestLimits
     retrying: Retrying
     telemetry: Telemetry
-    tickets: TicketIssuer
+    mirror: MirrorTraffic
     cors: Cors
     loop: asyncio.AbstractEventLoop
 

@@ -19,17 +19,18 @@ from tfleet.httpd.http1.local_response import CONTINUE
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.response import ResponseHead
 from tfleet.httpd.interfaces import Client
+from tfleet.proxy.balancing.member import PoolMember
+from tfleet.proxy.balancing.model_router import MirrorTurn
 from tfleet.proxy.forwarding.attempt import Attempt
 from tfleet.proxy.forwarding.client_response import ClientResponse
 from tfleet.proxy.forwarding.context import ForwardingContext
 from tfleet.proxy.forwarding.errors import (
     AttemptFailedError,
     DeclinedError,
-    TicketRefusedError,
-    UnreachableError,
 )
-from tfleet.proxy.forwarding.failure_verdict import report_failure, suspicious_body
+from tfleet.proxy.forwarding.failure_verdict import DECLINED, refusal, report_failure, suspicious_body
 from tfleet.proxy.forwarding.heads import worker_head
+from tfleet.proxy.forwarding.mirror.copy import MirrorCopy, Origin, is_prediction
 from tfleet.proxy.forwarding.poison_bodies import REMEMBERED_S, short_digest
 from tfleet.proxy.forwarding.replay_buffer import RequestBody
 from tfleet.proxy.forwarding.retries import RetryState
@@ -38,13 +39,7 @@ from tfleet.proxy.model_target import read_model_target, target_for
 from tfleet.proxy.problems import body_too_large
 from tfleet.proxy.telemetry.access_log import BROKEN_RESPONSE, CLIENT_CLOSED
 
-_UNAUTHORIZED: Final = 401
-_SEND_ELSEWHERE: Final = frozenset({429, 503})
 _HEAD: Final = b"HEAD"
-_NO_TICKET: Final = "asks for a ticket, and this proxy has no --ticket-key-file"
-_TICKET_REFUSED: Final = (
-    "refuses this proxy's ticket: both need the same --ticket-key-file and --service, and clocks that agree"
-)
 
 
 class Exchange:
@@ -57,7 +52,9 @@ class Exchange:
         "_body",
         "_client",
         "_context",
+        "_copy",
         "_head",
+        "_mirror_turn",
         "_request_id",
         "_response",
         "_retries",
@@ -82,6 +79,8 @@ class Exchange:
         """The worker of the last attempt."""
         self._retries = RetryState(context.table, context.retrying.budget)
         self._target = head.target
+        self._mirror_turn: MirrorTurn | None = None
+        self._copy: MirrorCopy | None = None
 
     def __repr__(self) -> str:
         return f"<Exchange {self._request_id} {self._body!r} {self._attempt!r}>"
@@ -135,6 +134,7 @@ class Exchange:
     def client_disconnected(self) -> None:
         """The client's connection has ended."""
         self._abandon()
+        self._drop_copy()
         self._log_end(CLIENT_CLOSED)
 
     def sending_ended(self) -> bool:
@@ -183,7 +183,7 @@ class Exchange:
             request_id=self._request_id,
             # A worker rejects 0.
             left_ms=max(1, round(self._timeouts.left_s * 1000)),
-            ticket=self._context.tickets.current(attempt.member.instance.model),
+            ticket=self._context.access.tickets.current(attempt.member.instance.model),
         )
 
     def head_came(self, head: ResponseHead) -> None:
@@ -192,28 +192,20 @@ class Exchange:
         member = attempt.member
         if (length := head.queue_length) is not None:
             self._context.table.record_queue_length(member, length.decode("latin-1"))
-        repeatable = self._body.repeatable
-        name = None if head.worker is None else head.worker.decode("latin-1")
-        # The worker's address belongs to another one by now: its response is about another model perhaps.
-        if not member.answers_as(name):
-            attempt.close()
-            self.failed(UnreachableError(f"{name} answers at its address", ran_nothing=True))
-        # Only the proxy's ticket is checked, and the client cannot replace it: this is not the client's
-        # error.
-        elif head.status == _UNAUTHORIZED:
-            attempt.close()
-            self.failed(
-                TicketRefusedError(_NO_TICKET if self._context.tickets.has_no_keys else _TICKET_REFUSED)
-            )
+        error = refusal(member, head, self._context.access.tickets)
         # If no other worker is left, the client gets this 503 or 429, with its Retry-After.
-        elif head.status in _SEND_ELSEWHERE and self._retries.may_decline(member, repeatable=repeatable):
+        if error is None and head.status in DECLINED and self._may_decline(member):
+            error = DeclinedError(head.status)
+        if error is not None:
             attempt.close()
-            self.failed(DeclinedError(head.status))
+            self.failed(error)
 
     def piece_came(self, head: ResponseHead, piece: bytes) -> None:
         response = self._response
         if not response.begun:
             self._begin_response(head)
+        if self._copy is not None:
+            self._copy.add(piece)
         self._context.telemetry.metrics.stats.sent_bytes += len(piece)
         response.send(piece)
         self.update_timeouts()
@@ -229,6 +221,9 @@ class Exchange:
         self._context.table.record_response(attempt.member, head.status)
         self._log_end(head.status)
         response.finish()
+        # Only now: the client has its answer.
+        if self._copy is not None:
+            self._context.mirror.send(self._copy)
 
     def failed(self, error: AttemptFailedError) -> None:
         attempt, context = self._attempt, self._context
@@ -288,7 +283,13 @@ class Exchange:
         self._retries = RetryState(route.candidates, self._context.retrying.budget)
         if path.wanted.label is not None:
             self._target = target_for(path, self._head.target, route.order[0].version)
+        # In the usual fleet, of one version, there is no order and nothing to ask.
+        elif route.order and is_prediction(self._head):
+            self._mirror_turn = self._context.router.mirror_turn(path.wanted, route)
         return None
+
+    def _may_decline(self, member: PoolMember) -> bool:
+        return self._retries.may_decline(member, repeatable=self._body.repeatable)
 
     def _next_attempt(self) -> None:
         member = self._retries.next()
@@ -300,7 +301,7 @@ class Exchange:
         # The first attempt sends what came before it; a later one sends the kept body from its beginning.
         waiting = list(self._body.kept) if self._body.repeatable else unsent
         self._asked = member.instance
-        self._attempt = Attempt(member, self, self._body, waiting, context.connections, context.loop)
+        self._attempt = Attempt(member, self, self._body, waiting, context.access.connections, context.loop)
         context.table.attempt_started(member.id, self._attempt)
         # An attempt that failed may have left the client with a full buffer.
         if self._client.write_paused:
@@ -315,8 +316,16 @@ class Exchange:
         assert attempt is not None
         self._response.begin(head, worker_id=attempt.member.id, retries=self._retries.retries)
         self._timeouts.response_begun()
+        if self._mirror_turn is not None:
+            self._begin_copy(head, attempt.member, self._mirror_turn)
         # There can be no retry any more, so the memory is for other requests.
         self._body.forget()
+
+    def _begin_copy(self, head: ResponseHead, member: PoolMember, turn: MirrorTurn) -> None:
+        origin = Origin(self._request_id, self._client.peer, self._timeouts.timeout_s)
+        copy = self._context.mirror.copy(self._head, origin, turn)
+        if copy.begin(head, member, self._body):
+            self._copy = copy
 
     def _respond_with(self, problem: Problem) -> None:
         """Answer with a problem document. Nothing of a response was sent yet."""
@@ -346,7 +355,14 @@ class Exchange:
             attempt.close()
         self._timeouts.attempt_ended()
 
+    def _drop_copy(self) -> None:
+        """The client has no answer, or not all of it."""
+        copy, self._copy = self._copy, None
+        if copy is not None:
+            copy.release()
+
     def _break_off(self, status: int) -> None:
+        self._drop_copy()
         self._log_end(status)
         self._client.abort()
 

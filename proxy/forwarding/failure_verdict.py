@@ -1,11 +1,13 @@
-"""What a failed attempt says about the worker, and whether the body may be the cause."""
+"""Why an answer is refused, what a failed attempt says of its worker, and whether the body is to blame."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from http import HTTPStatus
+from typing import Final
 
 from tfleet.httpd.http1.request import RequestHead
+from tfleet.httpd.http1.response import ResponseHead
 from tfleet.proxy.balancing.member import PoolMember
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import (
@@ -19,6 +21,27 @@ from tfleet.proxy.forwarding.errors import (
 )
 from tfleet.proxy.forwarding.poison_bodies import body_digest
 from tfleet.proxy.forwarding.replay_buffer import RequestBody
+from tfleet.proxy.ticket_issuer import TicketIssuer
+
+DECLINED: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+"""A worker that answers so has computed nothing, and asks for another one to be tried."""
+
+_NO_TICKET: Final = "asks for a ticket, and this proxy has no --ticket-key-file"
+_TICKET_REFUSED: Final = (
+    "refuses this proxy's ticket: both need the same --ticket-key-file and --service, and clocks that agree"
+)
+
+
+def refusal(member: PoolMember, head: ResponseHead, tickets: TicketIssuer) -> AttemptFailedError | None:
+    """Why an answer is none that a client may get, by its head; None if it may."""
+    name = None if head.worker is None else head.worker.decode("latin-1")
+    # The worker's address belongs to another one by now: its response is about another model perhaps.
+    if not member.answers_as(name):
+        return UnreachableError(f"{name} answers at its address", ran_nothing=True)
+    # Only the proxy's ticket is checked, and the client cannot replace it: this is not the client's error.
+    if head.status == HTTPStatus.UNAUTHORIZED:
+        return TicketRefusedError(_NO_TICKET if tickets.has_no_keys else _TICKET_REFUSED)
+    return None
 
 
 def suspicious_body(

@@ -21,6 +21,8 @@ The rules, kept by exchange.py, timeouts.py, attempt.py and upstream/connection.
 - A worker's response goes to the client whatever its status; 503 and 429 only if no other worker is left.
 - Except 401: the worker rejects the proxy's own ticket, and the client can do nothing about it. Such a
   worker is ejected as for errors, and another one is tried.
+- A share of a model's requests is mirrored to its canary, after the client has its answer
+  (mirror/traffic.py).
 - When the client disconnects, the attempt ends. A client that only sends no more gets its response
   (httpd/half_closed.py).
 """
@@ -35,6 +37,8 @@ from tfleet.httpd.interfaces import Client
 from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.forwarding.context import ForwardingContext, Retrying, Telemetry
 from tfleet.proxy.forwarding.exchange import Exchange
+from tfleet.proxy.forwarding.mirror.traffic import MirrorTraffic
+from tfleet.proxy.forwarding.worker_access import WorkerAccess
 from tfleet.proxy.settings import RequestLimits
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProxyMetrics
@@ -56,13 +60,16 @@ class Forwarder:
         cors: Cors,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
+        access = WorkerAccess(connections, tickets)
+        self.mirror = MirrorTraffic(router, access, limits, loop)
+        """To be used as a context manager while the forwarder is in use."""
         self._context = ForwardingContext(
             router=router,
-            connections=connections,
+            access=access,
             limits=limits,
             retrying=Retrying.within(limits),
             telemetry=Telemetry(metrics, access_log),
-            tickets=tickets,
+            mirror=self.mirror,
             cors=cors,
             loop=loop,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import Counter
@@ -16,6 +16,8 @@ from prometheus_client.metrics_core import Metric
 
 from tfleet.contract.address import Address
 from tfleet.proxy.admin.workers import WorkerRow
+from tfleet.proxy.balancing.mirror_counts import MirrorCount, read_counts
+from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.multiprocess.aggregate import counters_to_keep, merge, sum_up
 from tfleet.proxy.multiprocess.child_process import ListenerProcess
 from tfleet.proxy.multiprocess.messages import Message, Report, Start
@@ -152,8 +154,11 @@ class ChildSupervisor:
 
     def exposition(self) -> bytes:
         """Return the metrics of the last reports, added up. It reads /proc."""
-        reported = (child.report.families for child in self._children)
-        return exposition(sum_up([self._gone, *reported, self._own.families()]))
+        return exposition(sum_up([self.reported(), self._own.families()]))
+
+    def reported(self) -> tuple[Metric, ...]:
+        """Return the metrics of the last reports, added up, without the parent's own."""
+        return sum_up([self._gone, *(child.report.families for child in self._children)])
 
     @property
     def has_worker(self) -> bool:
@@ -184,3 +189,6 @@ class AggregateStatus:
     async def workers(self) -> Sequence[WorkerRow]:
         await self._supervisor.collect_reports()
         return self._supervisor.workers()
+
+    def mirrored(self) -> Mapping[ModelVersion, MirrorCount]:
+        return read_counts(self._supervisor.reported())

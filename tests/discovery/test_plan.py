@@ -26,7 +26,7 @@ from tfleet.discovery.plan import (
     rolled_out,
 )
 
-_FULL = Plan("3", Canary("4", 10.0, False), "2", {"prod": "3", "test": "4"}, "header:X-Session")
+_FULL = Plan("3", Canary("4", 10.0, False, 5.0), "2", {"prod": "3", "test": "4"}, "header:X-Session")
 
 
 def test_a_plan_is_read_as_written() -> None:
@@ -62,7 +62,10 @@ def test_only_the_marker_ends_a_plan() -> None:
         ({"stable": "1", "canary": "2", "percent": True}, "percent is not a number"),
         ({"stable": "1", "canary": "2", "percent": 10**400}, "percent is 101"),
         ({"stable": "1", "canary": "2", "percent": "5"}, "percent is not a number"),
-        ({"stable": "1", "canary": "2", "mirror": 5}, "a field that this version does not know: mirror"),
+        ({"stable": "1", "mirror": 5}, "needs a canary"),
+        ({"stable": "1", "canary": "2", "mirror": 101}, "mirror is 101: expected a number from 0 to 100"),
+        ({"stable": "1", "canary": "2", "mirror": -1}, "mirror is -1"),
+        ({"stable": "1", "canary": "2", "mirror": "5"}, "mirror is not a number"),
         ({"stable": "1", "labels": ["prod"]}, "labels is not an object of texts"),
         ({"stable": "1", "labels": {"prod": ""}}, "must not be empty"),
         ({"stable": "1", "labels": {str(n): "1" for n in range(65)}}, "at most 64 labels"),

@@ -48,6 +48,8 @@ class FakeWorker:
     """It takes requests and answers none, as a process that was stopped."""
     name: str = ""
     answer: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
+    ids: list[str] = field(default_factory=list)
+    """The request ids that an `answer` has noted."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if self.hung:

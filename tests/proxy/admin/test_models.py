@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.plan import Canary, Plan
 from tfleet.discovery.plan_watch import Plans
-from tfleet.proxy.admin.models import models_document
+from tfleet.proxy.admin.models import Mirrored, models_document
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.balancing.member import WorkerState
+from tfleet.proxy.balancing.mirror_counts import MirrorCount, MirrorResult
+from tfleet.proxy.balancing.versions import ModelVersion
 
 
 def row(model: str, version: str, state: WorkerState = WorkerState.READY) -> WorkerRow:
@@ -36,6 +39,7 @@ def test_without_a_plan_one_version_has_all() -> None:
                 "labels": {},
                 "plan": None,
                 "refused": [],
+                "mirrored": None,
             }
         ]
     }
@@ -50,6 +54,20 @@ def test_a_plan_shows_shares_and_labels() -> None:
     assert model["plan"]["percent"] == 10.0
 
 
+def test_what_was_mirrored_to_the_canary_is_shown() -> None:
+    rows = (row("m", "1"), row("m", "2"))
+    count = MirrorCount()
+    count.results[MirrorResult.AGREED] = 3
+    mirrored = {ModelVersion("m", "2"): count, ModelVersion("m", "0"): MirrorCount()}
+    plans = Plans({"m": Plan("1", Canary("2", 0.0, mirror=5.0))})
+    (model,) = models_of(rows, plans, mirrored)
+    assert model["mirrored"] == {"version": "2", **count.document()}
+    assert model["mirrored"]["agreed"] == 3
+    for plan in (Plan("1"), Plan("1", Canary("3", 1.0))):
+        (model,) = models_of(rows, Plans({"m": plan}))
+        assert model["mirrored"] is None
+
+
 def test_a_canary_without_ready_workers_has_no_share() -> None:
     plans = Plans({"m": Plan("1", Canary("2", 10.0))})
     (model,) = models_of((row("m", "1"), row("m", "2", WorkerState.EJECTED)), plans)
@@ -62,7 +80,9 @@ def test_a_model_that_only_a_plan_names_has_no_versions() -> None:
     assert (other["name"], other["default"]) == ("b", True)
 
 
-def models_of(rows: tuple[WorkerRow, ...], plans: Plans) -> list[dict[str, Any]]:
-    models = models_document(rows, plans)["models"]
+def models_of(
+    rows: tuple[WorkerRow, ...], plans: Plans, mirrored: Mirrored = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    models = models_document(rows, plans, mirrored=mirrored)["models"]
     assert isinstance(models, list)
     return models

@@ -13,6 +13,7 @@ from tfleet.contract.problem import ProblemError
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import LocalStatus
+from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.server import single_process_proxy
@@ -93,7 +94,7 @@ async def test_a_page_of_another_server_is_not_passed_on() -> None:
     async with fake_worker() as worker, aiohttp.ClientSession() as session:
         workers.apply_instances([Instance("tfleet-mine", worker.address)])
         worker.name = "tfleet-another"
-        status = LocalStatus(workers, ProxyMetrics(), Readiness())
+        status = LocalStatus(ModelRouter(workers), ProxyMetrics(), Readiness())
         with pytest.raises(ProblemError, match="tfleet-mine is not at its address any more, but tfleet-ano"):
             await WorkerMetricsPages(status, session)("tfleet-mine")
 

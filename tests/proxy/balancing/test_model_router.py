@@ -105,6 +105,30 @@ def test_the_canary_gets_its_share() -> None:
     assert versions(router, 100) == {"2": 100}
 
 
+def mirrored(router: ModelRouter, requests: int, wanted: Wanted = ANY) -> int:
+    """How many of so many requests are mirrored."""
+    return sum(router.mirror_turn(wanted, router.route(wanted, HEAD)) is not None for _ in range(requests))
+
+
+def test_a_share_of_the_stable_version_s_requests_is_mirrored() -> None:
+    router = router_of("m/1", "m/2")
+    router.use_plans(Plans({"m": Plan("1", Canary("2", 0.0, mirror=5.0))}))
+    assert mirrored(router, 1000) == 50
+    assert mirrored(router, 100, Wanted("m")) == 5
+    router.use_plans(Plans({"m": Plan("1", Canary("2", 50.0, mirror=20.0))}))
+    assert mirrored(router, 1000) == 100, "the canary's own requests are no copies"
+    assert mirrored(router, 100, Wanted("m", version="1")) == 0
+    router.use_plans(Plans({"m": Plan("1", Canary("2", 50.0))}))
+    assert mirrored(router, 100) == 0
+
+
+def test_without_a_stable_worker_nothing_is_mirrored() -> None:
+    router = router_of("m/1", "m/2", "m/0")
+    router.use_plans(Plans({"m": Plan("1", Canary("2", 0.0, mirror=100.0), previous="0")}))
+    router.table.record_failure(router.table.pool.members["w0"], "refused")
+    assert mirrored(router, 10) == 0
+
+
 def test_a_canary_that_is_gone_falls_back_and_is_counted() -> None:
     router = router_of("m/1", "m/2")
     router.use_plans(Plans({"m": PLAN}))
