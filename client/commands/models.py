@@ -6,13 +6,14 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.text import Text
 
-from tfleet.client.commands.plan_change import plan_failures, plan_store
+from tfleet.client.commands.plan_change import plan_failures, plan_store, proxy_transport
 from tfleet.client.commands.refused import refused_reason
 from tfleet.client.commands.table import Row, TableLayout, render_rows
 from tfleet.client.rollout.fleet_state import (
@@ -24,9 +25,13 @@ from tfleet.client.rollout.fleet_state import (
     model_document,
     version_rows,
 )
+from tfleet.client.rollout.mirrored import MirroredSum, ask_mirrored, mirrored_line, mirroring
 from tfleet.client.text import count, printable
 from tfleet.discovery.options import RegistryOptions, json_option, registry_options, take_options
 from tfleet.discovery.version_order import version_rank
+
+Mirrored = Mapping[str, MirroredSum]
+"""By model: only those whose requests are mirrored."""
 
 _UNLIMITED_WIDTH: Final = 10_000
 _STYLES: Final = {STABLE: "green", CANARY: "yellow", PREVIOUS: "cyan"}
@@ -54,8 +59,8 @@ def models(*, default: str | None, no_default: bool, as_json: bool, **values: An
     Workers are those that the registry lists with passing checks, and those in maintenance, which are not
     ready. The share is of the requests that name no version. The role is stable, canary or previous. A model
     without a plan has no roles: its version with the most ready workers gets all requests, of equals the
-    higher one. A note says why the last canary was rolled back, and why `tfleet up --models` can't use a
-    version.
+    higher one. A note says why the last canary was rolled back, what came of requests mirrored to the canary,
+    and why `tfleet up --models` can't use a version.
 
     Requests that name no model go to the only one, else to the default model.
 
@@ -77,42 +82,53 @@ def models(*, default: str | None, no_default: bool, as_json: bool, **values: An
         raise click.UsageError("--default needs the name of a model: --no-default sets none")
     registry = take_options(RegistryOptions, values)
     with plan_failures("models"):
-        fleet = asyncio.run(_fleet(registry, "" if no_default else default))
+        fleet, mirrored = asyncio.run(_fleet(registry, "" if no_default else default))
         if as_json:
-            click.echo(json.dumps(_document(registry.service, fleet), indent=2))
+            click.echo(json.dumps(_document(registry.service, fleet, mirrored), indent=2))
             return
         if fleet.models:
             # A pipe has no width: long names must not be cut.
             console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
-            console.print(models_table(fleet, console.width))
+            console.print(models_table(fleet, mirrored, console.width))
         else:
             click.echo(f"no worker of {registry.service} is registered yet: start one with `tfleet worker`")
         for line in _remarks(fleet):
             click.echo(printable(line), err=True)
 
 
-async def _fleet(registry: RegistryOptions, default: str | None) -> FleetState:
+async def _fleet(registry: RegistryOptions, default: str | None) -> tuple[FleetState, Mirrored]:
     async with plan_store(registry) as plans:
         if default is None:
-            return await plans.read()
-        return await plans.set_default(default, lambda line: click.echo(printable(line), err=True))
+            fleet = await plans.read()
+        else:
+            fleet = await plans.set_default(default, lambda line: click.echo(printable(line), err=True))
+        canaries = mirroring(fleet)
+        if not canaries:
+            return fleet, {}
+        # The registry does not know what came of mirrored requests: the proxies count them.
+        transport = proxy_transport()
+        try:
+            return fleet, await ask_mirrored(transport, await plans.proxies(), canaries)
+        finally:
+            await transport.close()
 
 
-def _document(service: str, fleet: FleetState) -> dict[str, Any]:
+def _document(service: str, fleet: FleetState, mirrored: Mirrored) -> dict[str, Any]:
     rows = []
     for model in fleet.models.values():
         row = model_document(model, default=model.name == fleet.default_model, now_s=time.time())
-        rows.append({**row, "problem": model.problem})
+        counts = mirrored[model.name].document() if model.name in mirrored else None
+        rows.append({**row, "mirrored": counts, "problem": model.problem})
     return {"service": service, "default": fleet.default, "models": rows}
 
 
-def models_table(fleet: FleetState, width: int) -> Any:
+def models_table(fleet: FleetState, mirrored: Mirrored, width: int) -> Any:
     """The versions of all models for a terminal of `width` columns: one a row, or several lines each."""
-    rows = [row for model in fleet.models.values() for row in _rows(model, fleet)]
+    rows = [row for model in fleet.models.values() for row in _rows(model, fleet, mirrored)]
     return render_rows(_LAYOUT, rows, width)
 
 
-def _rows(model: ModelState, fleet: FleetState) -> list[Row]:
+def _rows(model: ModelState, fleet: FleetState, mirrored: Mirrored) -> list[Row]:
     labels_of: dict[str, list[str]] = {}
     for label, version in (model.plan.labels if model.plan is not None else {}).items():
         labels_of.setdefault(version, []).append(label)
@@ -121,7 +137,10 @@ def _rows(model: ModelState, fleet: FleetState) -> list[Row]:
     by_version += [_without_workers(version) for version in model.refused if version not in shown]
     by_version.sort(key=lambda row: version_rank(row["version"]), reverse=True)
     by_version = by_version or [_without_workers("")]
-    notes = [_refused_note(model, row["version"]) for row in by_version]
+    notes = [
+        _refused_note(model, row["version"]) or _mirrored_note(model, row["version"], mirrored)
+        for row in by_version
+    ]
     # The note about the model stands in the first row.
     notes[0] = "; ".join(filter(None, (_note(model, fleet), notes[0])))
     return [
@@ -147,6 +166,13 @@ def _without_workers(version: str) -> dict[str, Any]:
 def _refused_note(model: ModelState, version: str) -> str:
     refused = model.refused.get(version)
     return "" if refused is None else f"can't be used: {refused_reason(refused.document(time.time()))}"
+
+
+def _mirrored_note(model: ModelState, version: str, mirrored: Mirrored) -> str:
+    canary = model.plan.canary if model.plan is not None else None
+    if canary is None or canary.version != version or model.name not in mirrored:
+        return ""
+    return mirrored_line(canary.mirror, mirrored[model.name])
 
 
 def _ready(row: dict[str, Any]) -> str:

@@ -75,6 +75,11 @@ def plan_store(registry: RegistryOptions) -> PlanStore:
     return PlanStore(where, registry.service)
 
 
+def proxy_transport() -> Transport:
+    """What asks the proxies; call it in an event loop, and close it."""
+    return Transport(connect_timeout_s=DEFAULT_CONNECT_TIMEOUT_S, max_connections=_MAX_CONNECTIONS)
+
+
 @contextmanager
 def plan_failures(command: str) -> Iterator[None]:
     """End with one line and exit code 1 for what failed, and 2 for what can't be done."""
@@ -125,7 +130,7 @@ async def _changed(
 ) -> tuple[PlanChange, PlanProgress]:
     async with AsyncExitStack() as stack:
         plans = await stack.enter_async_context(plan_store(registry))
-        transport = Transport(connect_timeout_s=DEFAULT_CONNECT_TIMEOUT_S, max_connections=_MAX_CONNECTIONS)
+        transport = proxy_transport()
         stack.push_async_callback(transport.close)
         screen = stack.enter_context(PlanScreen(quiet=options.as_json))
         if prepare is not None:

@@ -31,8 +31,16 @@ def _sticky(_ctx: click.Context, _param: click.Parameter, text: str | None) -> s
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
     help="Share of the requests that VERSION gets, of those that name no version. 100 sends it all of them; "
-    f"the old version stays the stable one until `tfleet promote`.  [default: {DEFAULT_PERCENT:g}; of a "
-    "running rollout what it has]",
+    f"the old version stays the stable one until `tfleet promote`.  [default: {DEFAULT_PERCENT:g}, or 0 with "
+    "--mirror; of a running rollout what it has]",
+)
+@click.option(
+    "--mirror",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Send VERSION a copy of this share of the requests that the stable version answers. Its answers are "
+    "compared and counted, and no client gets them: `tfleet models` shows how many agree. Proxies in p2p "
+    "mode mirror nothing.  [default: 0; of a running rollout what it has]",
 )
 @click.option("--label", metavar="LABEL", help="Let /models/NAME/labels/LABEL mean VERSION.")
 @click.option(
@@ -68,6 +76,7 @@ def rollout(*, name: str, version: str, wait: bool, **values: Any) -> None:
     Examples:
       tfleet rollout flowers 4                # 10 % of the requests
       tfleet rollout flowers 4 --wait         # as soon as a worker of version 4 is ready
+      tfleet rollout flowers 4 --mirror 5     # none of them, but copies of 5 %
       tfleet rollout flowers 4 --percent 50
       tfleet rollout flowers 4 --sticky header:X-Session
       tfleet rollout flowers 3 --label prod

@@ -83,9 +83,12 @@ class PlanScreen:
 
 def workers_line(model: ModelState) -> str:
     """The versions with their ready workers and shares, in one line."""
+    plan = model.plan
+    canary = plan.canary if plan is not None and plan.canary is not None and plan.canary.mirror else None
     return "; ".join(
         f"version {row['version']} {row['role']}".rstrip()
         + f", {row['ready']} of {count(row['workers'], 'worker')} ready, {row['percent']:g} %"
+        + (f" and {canary.mirror:g} % mirrored" if canary and canary.version == row["version"] else "")
         for row in version_rows(model)
     )
 
@@ -107,6 +110,8 @@ def change_line(change: PlanChange, seen: PlanProgress, *, dry_run: bool) -> str
     else:
         percent = f"{plan.canary.percent:g} % of the requests"
         shares = f"version {plan.canary.version} {gets} {percent}, version {plan.stable} the rest"
+        if plan.canary.mirror:
+            shares += f", of which {plan.canary.mirror:g} % are mirrored to version {plan.canary.version}"
     if dry_run:
         return f"{name}: {shares}; nothing was written"
     if seen.outcome is PlanOutcome.NO_PROXY:

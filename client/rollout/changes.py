@@ -28,11 +28,12 @@ class RolloutRequest:
     label: str | None = None
     sticky: str | None = None
     auto_rollback: bool | None = None
+    mirror: float | None = None
 
     @property
     def shares(self) -> bool:
         """Whether it says anything that only a canary has."""
-        return any(value is not None for value in (self.percent, self.auto_rollback))
+        return any(value is not None for value in (self.percent, self.auto_rollback, self.mirror))
 
 
 def find_model(fleet: FleetState, name: str) -> ModelState:
@@ -62,7 +63,7 @@ def rollout(model: ModelState, asked: RolloutRequest, *, await_worker: bool = Fa
             f"promote it or roll it back first"
         )
     canary = _canary(running, asked)
-    more = running is None or canary.percent > running.percent
+    more = running is None or canary.percent > running.percent or canary.mirror > running.mirror
     if more and not await_worker:
         check_ready(model, asked.version, "start one first, or use --wait")
     after = rolled_out(plan, canary, stable=stable, label=asked.label or "")
@@ -125,11 +126,13 @@ def check_ready(model: ModelState, version: str, advice: str) -> None:
 
 
 def _canary(running: Canary | None, asked: RolloutRequest) -> Canary:
-    before = running or Canary(asked.version, DEFAULT_PERCENT)
+    # Who mirrors to a new version wants to see its answers before anybody gets one.
+    before = running or Canary(asked.version, 0.0 if asked.mirror else DEFAULT_PERCENT)
     return Canary(
         asked.version,
         before.percent if asked.percent is None else asked.percent,
         before.auto_rollback if asked.auto_rollback is None else asked.auto_rollback,
+        before.mirror if asked.mirror is None else asked.mirror,
     )
 
 

@@ -89,7 +89,7 @@ def test_json_is_one_document(flowers: RegisteredModels) -> None:
         done = tfleet(flowers, "rollout", "flowers", "2", "--json")
     assert (done.exit_code, done.stderr) == (0, "")
     found = document(done)
-    plan = {"stable": "1", "canary": "2", "percent": 10.0, "auto_rollback": True}
+    plan = {"stable": "1", "canary": "2", "percent": 10.0, "mirror": 0.0, "auto_rollback": True}
     plan |= {"previous": "", "sticky": "", "reason": "", "labels": {}}
     address = str(proxy.address)
     assert found == {

@@ -52,6 +52,30 @@ def test_a_refused_version_is_told_with_its_reason() -> None:
         rollout(replace(model(v1=1), refused={"2": entry}), RolloutRequest("2"))
 
 
+@pytest.mark.parametrize(
+    ("asked", "percent", "mirror"),
+    [
+        (RolloutRequest("2"), 10.0, 0.0),
+        (RolloutRequest("2", mirror=5.0), 0.0, 5.0),
+        (RolloutRequest("2", mirror=5.0, percent=1.0), 1.0, 5.0),
+        (RolloutRequest("2", mirror=0.0), 10.0, 0.0),
+    ],
+)
+def test_who_mirrors_first_sends_no_request(asked: RolloutRequest, percent: float, mirror: float) -> None:
+    assert rollout(model(v1=2, v2=1), asked).canary == Canary("2", percent, mirror=mirror)
+
+
+def test_a_running_canary_keeps_what_is_not_asked_for() -> None:
+    running = Plan("1", Canary("2", 10.0, mirror=5.0))
+    asked = RolloutRequest("2", percent=50.0)
+    assert rollout(model(running, v1=1, v2=1), asked).canary == Canary("2", 50.0, mirror=5.0)
+    asked = RolloutRequest("2", mirror=0.0)
+    assert rollout(model(running, v1=1), asked).canary == Canary("2", 10.0), "it needs no worker"
+    with pytest.raises(RefusedChangeError, match="no worker of m version 2 is ready"):
+        rollout(model(running, v1=1), RolloutRequest("2", mirror=6.0))
+    assert changes.promote(model(running, v1=1, v2=1)) == Plan("2", previous="1")
+
+
 def test_a_share_can_be_lowered_without_workers() -> None:
     state = model(_RUNNING, v1=1)
     plan = rollout(state, RolloutRequest("2", percent=1.0))
