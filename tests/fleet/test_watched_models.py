@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.support.consul_agent import consul_agent
 from tests.support.pictures import picture
 from tests.support.steady_load import SteadyLoad
 from tests.support.tfleet_up import ROOT, Up, up
@@ -86,6 +88,10 @@ def answering(fleet: Up) -> str:
     return answer.headers["X-Model"]
 
 
+def status_of(url: str) -> int:
+    return requests.get(url, timeout=10).status_code
+
+
 async def test_a_new_version_takes_over_and_no_request_fails(fleet: Up, models: Path, model: Path) -> None:
     new = next_version(models)
     name = f"colours/{new.name}"
@@ -145,3 +151,30 @@ def test_another_model_comes_and_goes(fleet: Up, models: Path) -> None:
     shutil.rmtree(models / "iris")
     served_by(fleet, before)
     assert "iris/1 drains: its folder has gone" in fleet.said
+
+
+async def test_two_workers_of_each_version_share_a_consul(model: Path, tmp_path: Path) -> None:
+    """The new version takes over when both of its workers are ready. What can't be used is in Consul."""
+    models = tmp_path / "models"
+    shutil.copytree(model, models / "colours" / "1")
+    with contextlib.ExitStack() as stack:
+        consul = await asyncio.to_thread(stack.enter_context, consul_agent())
+        options = ("--registry", f"consul://{consul.address}", "--workers-per-model", "2")
+        running = up(*options, workers=2, models=models)
+        fleet = await asyncio.to_thread(stack.enter_context, running)
+        async with SteadyLoad(fleet.url, rate=RATE) as load:
+            shutil.copytree(model, models / "colours" / "2")
+            (models / "colours" / "3").mkdir()
+            (models / "colours" / "3" / "graph.pb").write_bytes(b"no graph")
+
+            async def ready() -> list[str]:
+                return await asyncio.to_thread(served, fleet)
+
+            await eventually(ready, wanted=lambda found: found == ["colours/2"] * 2, timeout_s=_START_S)
+            await load.sent(load.tally.sent + 50)
+        assert load.tally.faultless, load.tally
+        refused = f"{consul.address.url}/v1/kv/tfleet/tfleet/refused/colours/3"
+        assert await asyncio.to_thread(status_of, refused) == 200
+        assert fleet.said.count("colours/1 drains: colours/2 has taken over") == 1
+        assert await asyncio.to_thread(fleet.stop) == 0
+        assert await asyncio.to_thread(status_of, refused) == 404, "nobody says it any more"
