@@ -3,7 +3,8 @@
 The rules:
 
 - A failed query changes nothing: the last plans stay in use. So does the last good plan of a model whose
-  document can't be read.
+  document can't be read. Before the first answer nobody knows the plans, unless the registry refuses to show
+  them: then there are none.
 - A plan ends only by its marker. One that has vanished stays in use and is written back, if nobody has
   written another one meanwhile: the registry has lost its state. Only what a registry with a leader, which
   hides nothing, does not have counts as vanished. The default model is kept in the same way.
@@ -22,7 +23,7 @@ import structlog
 
 from tfleet.discovery.consul.http_client import WAIT_S, next_index
 from tfleet.discovery.consul.key_values import KeyValueStore, StoredValues
-from tfleet.discovery.errors import RegistryError
+from tfleet.discovery.errors import RegistryError, RegistryRefusedError
 from tfleet.discovery.plan import (
     BadPlanError,
     Plan,
@@ -54,9 +55,10 @@ class Plans:
 
 
 class PlanWatch:
-    """Runs blocking queries one after the other, and passes changed plans to `on_change`.
+    """Runs blocking queries one after the other, and passes the first plans and changed ones to `on_change`.
 
-    `run` never returns. An exception from it is fatal. `loaded` is set after the first answer.
+    `plans` are those that are known already. `run` never returns. An exception from it is fatal. `loaded` is
+    set after the first answer.
     """
 
     def __init__(
@@ -65,10 +67,11 @@ class PlanWatch:
         service: str,
         on_change: Callable[[Plans], None],
         *,
+        plans: Plans | None = None,
         pacing: Pacing | None = None,
     ) -> None:
         self.loaded = asyncio.Event()
-        self.plans = Plans()
+        self.plans = plans or Plans()
         self._store = store
         self._service = service
         self._on_change = on_change
@@ -104,13 +107,14 @@ class PlanWatch:
 
     async def _query(self) -> None:
         sent = self._index
-        answer = await self._store.below(service_prefix(self._service), sent, WAIT_S)
+        answer = await self._ask(sent)
         self._index = next_index(sent, answer.index)
         plans, vanished = self._read(answer)
         changed = plans != self.plans
         if changed:
             self._log_changes(plans)
             self.plans = plans
+        if changed or not self.loaded.is_set():
             self._on_change(plans)
         self.loaded.set()
         for key, document in vanished.items():
@@ -122,6 +126,15 @@ class PlanWatch:
         self._unchanged_in_a_row += 1
         if self._unchanged_in_a_row > 1:
             await self._pacing.back_off(min(self._unchanged_in_a_row, 4))
+
+    async def _ask(self, index: int) -> StoredValues:
+        try:
+            return await self._store.below(service_prefix(self._service), index, WAIT_S)
+        except RegistryRefusedError:
+            # Nobody can say when the token will be allowed to read them: what is known is all that there is.
+            if not self.loaded.is_set():
+                self._on_change(self.plans)
+            raise
 
     def _read(self, answer: StoredValues) -> tuple[Plans, Mapping[str, bytes]]:
         """The plans after an answer, and the documents that have vanished, by key."""

@@ -144,18 +144,19 @@ async def serve_clients(
     *,
     pages: Path | None = None,
     known: Sequence[Instance] = (),
+    plans: Plans | None = None,
     shared_port: bool = False,
 ) -> AsyncIterator[ServingProxy]:
     """Serve clients inside the block, and finish the requests that have begun after it.
 
     `registry` is the one to watch, None for a static list. `pages` is the unix socket of another process that
-    serves the pages. `known` workers are used from the first request on. One task group owns the watch and
-    the prober: if one of them fails, so does the block.
+    serves the pages. `known` workers and `plans` are used from the first request on; with None the plans have
+    to be read first. One task group owns the watch and the prober: if one of them fails, so does the block.
     """
     loop = asyncio.get_running_loop()
     listen, discovery, balancing = settings.listen, settings.discovery, settings.balancing
     workers = WorkerTable(balancing.balance, slow_start_s=balancing.slow_start_s)
-    router = ModelRouter(workers)
+    router = ModelRouter(workers, Plans() if registry is None else plans)
     metrics = _metrics(router, loop)
     access_log = AccessLog(metrics, loop)
     async with contextlib.AsyncExitStack() as stack:
@@ -212,7 +213,7 @@ def _registry_tasks(
 
     discovery = settings.discovery
     watch = _watch(stack, discovery, registry, router.table)
-    plans = plan_watch(stack, discovery, registry, use_plans)
+    plans = plan_watch(stack, discovery, registry, use_plans, known=router.plans)
     metrics.include(RegistryMetrics(watch, router.table))
     return [watch.run, plans.run, CanaryGuard(router.table, plans).run]
 
@@ -241,11 +242,13 @@ def plan_watch(
     discovery: DiscoverySettings,
     registry: ConsulRegistry,
     on_change: Callable[[Plans], None],
+    *,
+    known: Plans | None = None,
 ) -> PlanWatch:
-    """Make the watch that follows the plans in the registry."""
+    """Make the watch that follows the plans in the registry, from those `known` on."""
     store = ConsulKeyValues(registry.address, wait_s=WAIT_S, access=registry.access)
     stack.push_async_callback(store.close)
-    return PlanWatch(store, discovery.service, on_change)
+    return PlanWatch(store, discovery.service, on_change, plans=known)
 
 
 def _metrics(router: ModelRouter, loop: asyncio.AbstractEventLoop) -> ProxyMetrics:

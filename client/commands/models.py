@@ -62,7 +62,7 @@ def models(*, default: str | None, no_default: bool, as_json: bool, **values: An
     higher one. A note says why the last canary was rolled back, what came of requests mirrored to the canary,
     and why `tfleet up --models` can't use a version.
 
-    Requests that name no model go to the only one, else to the default model.
+    Requests that name no model go to the default model or, if none is set, to the only one.
 
     \b
     Examples:
@@ -189,8 +189,8 @@ def _note(model: ModelState, fleet: FleetState) -> str:
 def _remarks(fleet: FleetState) -> list[str]:
     """What the table does not show."""
     lines = [f"no worker is listed: {fleet.acl_hint}"] if fleet.acl_hint else []
-    if fleet.default and fleet.default not in fleet.models:
-        lines.append(f"the default model {fleet.default} has no worker")
+    if fleet.default and fleet.default != fleet.default_model:
+        lines.append(f"the default model {fleet.default} has no worker: requests that name no model get 503")
     if fleet.default_problem:
         lines.append(f"the default model in the registry can't be read: {fleet.default_problem}")
     if fleet.unnamed:

@@ -92,10 +92,10 @@ class FleetState:
 
     @property
     def default_model(self) -> str:
-        """The model that requests without a name are for; empty where they have to name one."""
+        """The model that answers requests without a name; empty if none does."""
         served = [model.name for model in self.models.values() if model.versions]
-        if self.default in served:
-            return self.default
+        if self.default:
+            return self.default if self.default in served else ""
         return served[0] if len(served) == 1 else ""
 
 

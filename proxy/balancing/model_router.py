@@ -7,6 +7,7 @@ have come.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from tfleet.contract.problem import ProblemError
 from tfleet.discovery.plan import STICKY_REQUEST_ID, Canary, Plan
@@ -26,10 +27,13 @@ from tfleet.proxy.balancing.versions import (
     loading,
     named_version,
     order_without_version,
+    undecided,
     wanted_model,
 )
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.problems import NO_WORKER
+
+_NONE: Final = Plans()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +55,31 @@ class MirrorTurn:
 
 
 class ModelRouter:
-    """Routes requests by model and version. It belongs to one event loop."""
+    """Routes requests by model and version. It belongs to one event loop.
 
-    def __init__(self, table: WorkerTable) -> None:
+    `plans` are what is known of the plans, None while they have not been read.
+    """
+
+    def __init__(self, table: WorkerTable, plans: Plans | None = _NONE) -> None:
         self.plans = Plans()
         self.fallbacks = CanaryFallbacks()
         self.mirror_counts = MirrorCounts()
         self.table = table
+        self._plans_read = False
         self._anywhere = Route(table)
         self._turns: dict[str, Turns] = {}
         self._mirror_turns: dict[str, Turns] = {}
         self._pool: Pool | None = None
         self._fleet: Fleet = {}
+        if plans is not None:
+            self.use_plans(plans)
 
     def __repr__(self) -> str:
         return f"<ModelRouter plans={len(self.plans.models)} versions={len(self._fleet)}>"
 
     def use_plans(self, plans: Plans) -> None:
         """Route by these plans from now on."""
-        self.plans = plans
+        self.plans, self._plans_read = plans, True
         for all_turns in (self._turns, self._mirror_turns):
             for ended in all_turns.keys() - plans.models.keys():
                 del all_turns[ended]
@@ -93,9 +103,11 @@ class ModelRouter:
         if not self.table.has_other(()):
             raise ProblemError(NO_WORKER)
         # The usual fleet, and the usual request: nothing to decide.
-        if wanted is ANY and len(fleet) == 1:
+        if wanted is ANY and len(fleet) == 1 and not self.plans.default:
             return self._anywhere
-        model = wanted_model(fleet, wanted, self.plans.default)
+        if not self._plans_read and (problem := undecided(fleet, wanted)) is not None:
+            raise ProblemError(problem)
+        model = wanted_model(fleet, wanted, self.plans.default, self.plans.models)
         version = named_version(fleet, model, wanted, self.plans.models.get(model))
         versions, canary = self._without_version(model, head) if version is None else ((version,), False)
         order = tuple(ModelVersion(model, one) for one in versions)

@@ -5,7 +5,11 @@ The rules:
 - A request that names a version, or a label, gets a worker of exactly that version, or an error.
 - Any other request gets the version that the model's plan says: see discovery/version_order.py. The routable
   workers are those that count.
-- A request that names no model is for the default model: the only one, else the one that is called so.
+- A request that names no model is for the default model or, if none is set, for the only one. Another model
+  never answers in the place of the default one.
+- What the plans name and no worker has is expected to come: 503. What nobody names is 404.
+- Until the plans have been read, a request that only they can place is 503: to guess could give a canary all
+  requests.
 """
 
 from __future__ import annotations
@@ -53,10 +57,12 @@ class Known(NamedTuple):
 Fleet = Mapping[ModelVersion, Known]
 
 
-def wanted_model(fleet: Fleet, wanted: Wanted, default: str) -> str:
-    """The model that a request is for. `default` is the one that is called so, if any.
+def wanted_model(fleet: Fleet, wanted: Wanted, default: str, planned: Collection[str] = ()) -> str:
+    """The model that a request is for. `default` is the one that is set as such, if any; `planned` are those
+    that have a plan.
 
-    Raises ProblemError: 404 for a model that nobody has, 400 where the request has to name one.
+    Raises ProblemError: 404 for a model that nobody has, 400 where the request has to name one, 503 for the
+    default model and one with a plan while no worker has it.
     """
     names = {key.model for key in fleet}
     if wanted.model in names:
@@ -65,10 +71,14 @@ def wanted_model(fleet: Fleet, wanted: Wanted, default: str) -> str:
         # A worker of a static list is of a model that the proxy does not know: it answers for itself.
         if "" in names:
             return ""
+        if wanted.model in planned:
+            raise ProblemError(loading(wanted.model, None))
         raise ProblemError(_unknown("model", wanted.model, names))
     known = names - {""}
     if default in known:
         return default
+    if default and known:
+        raise ProblemError(loading(default, None))
     if len(known) <= 1:
         return next(iter(known), "")
     name_one = f"name one, as in /models/NAME/predict or GET /worker?model=NAME. It has {_listed(known)}"
@@ -78,11 +88,12 @@ def wanted_model(fleet: Fleet, wanted: Wanted, default: str) -> str:
 def named_version(fleet: Fleet, model: str, wanted: Wanted, plan: Plan | None) -> str | None:
     """The version that a request names by itself or by a label; None if it names none.
 
-    Raises ProblemError: 404 for a version or label that there is not.
+    Raises ProblemError: 404 for a version or label that there is not, 503 for a version that the plan names
+    and no worker has.
     """
     version = wanted.version
+    labels = {} if plan is None else labels_of(plan)
     if wanted.label is not None:
-        labels = {} if plan is None else labels_of(plan)
         version = labels.get(wanted.label)
         if version is None:
             raise ProblemError(_unknown(f"label of model {escaped(model)}", wanted.label, labels))
@@ -90,6 +101,8 @@ def named_version(fleet: Fleet, model: str, wanted: Wanted, plan: Plan | None) -
         return None
     versions = {key.version for key in fleet if key.model == model}
     if version not in versions:
+        if version in labels.values():
+            raise ProblemError(loading(model, version))
         raise ProblemError(_unknown(f"version of model {escaped(model)}", version, versions))
     return version
 
@@ -100,6 +113,17 @@ def order_without_version(fleet: Fleet, model: str, plan: Plan | None, *, canary
     `canary` is whether the plan's canary is the first choice. Versions without routable workers are last.
     """
     return versions_in_order(_routable(fleet, model), plan, canary=canary)
+
+
+def undecided(fleet: Fleet, wanted: Wanted) -> Problem | None:
+    """The answer to a request that only the plans can place, while they have not been read; else None."""
+    if wanted.version is not None:
+        return None
+    may_be = [key for key in fleet if wanted.model in {None, key.model}]
+    if wanted.label is None and len(may_be) <= 1:
+        return None
+    why = "the proxy has not read the plans from the registry yet"
+    return Problem(503, f"{why}: they say which version gets this request", retry_after_s=1)
 
 
 def loading(model: str, version: str | None) -> Problem:

@@ -69,7 +69,13 @@ async def _serve(start: Start, link: ParentLink, readiness: Readiness, stop: asy
 
     async with background_tasks(hear):
         async with serve_clients(
-            settings, start.registry, readiness, pages=start.pages, known=start.known, shared_port=True
+            settings,
+            start.registry,
+            readiness,
+            pages=start.pages,
+            known=start.known.workers,
+            plans=start.known.plans,
+            shared_port=True,
         ) as proxy:
             link.serving = proxy
             link.send(Listening(proxy.address))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -26,17 +27,21 @@ def to_json(value: object) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {each.name: to_json(getattr(value, each.name)) for each in _fields(type(value))}
         return {_TYPE: type(value).__name__, **fields}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, bytes):
-        return value.hex()
+    if isinstance(value, Enum | Path | bytes):
+        return _plain_json(value)
     if isinstance(value, tuple | frozenset):
         return [to_json(each) for each in value]
+    if isinstance(value, Mapping):
+        return {key: to_json(each) for key, each in value.items()}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def _plain_json(value: Enum | Path | bytes) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def from_json(wanted: type[_T], document: object) -> _T:
@@ -55,6 +60,10 @@ def _read(wanted: Any, document: object) -> Any:
         if not isinstance(document, list):
             raise _wrong(wanted, document)
         return origin(_read(arguments[0], each) for each in document)
+    if origin is Mapping:
+        if not isinstance(document, dict):
+            raise _wrong(wanted, document)
+        return {key: _read(arguments[1], each) for key, each in document.items()}
     if dataclasses.is_dataclass(wanted):
         return _read_dataclass(wanted, document)
     return _read_plain(wanted, document)

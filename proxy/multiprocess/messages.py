@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import Metric
 from tfleet.contract.address import Address
 from tfleet.contract.ticket_keys import KeyFileState
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.plan_watch import Plans
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.balancing.member import WorkerState
@@ -32,19 +33,29 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class KnownFleet:
+    """What is known when a listener starts: the workers that the other listeners know, and the plans that
+    the parent has read, None for nothing yet.
+    """
+
+    workers: tuple[Instance, ...] = ()
+    plans: Plans | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """To a listener: the first message.
 
     `settings` have no ticket keys of their own: `ticket_keys` are what the parent read. `registry` is the one
-    to watch, None for a static list; `known` are the workers that the other listeners know. `pages` is the
-    unix socket to which requests for pages go. `name` is that of `Registered`.
+    to watch, None for a static list; `known` is what it begins with. `pages` is the unix socket to which
+    requests for pages go. `name` is that of `Registered`.
     """
 
     number: int
     settings: ProxySettings
     ticket_keys: KeyFileState | None
     registry: ConsulRegistry | None
-    known: tuple[Instance, ...]
+    known: KnownFleet
     pages: Path
     name: str
     logs: LogSettings

@@ -24,7 +24,7 @@ from tfleet.proxy.admin.serving import serving_pages
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.balancing.member import WorkerState
 from tfleet.proxy.balancing.worker_table import WorkerCollector, WorkerTable
-from tfleet.proxy.multiprocess.messages import Drain, Registered, Start
+from tfleet.proxy.multiprocess.messages import Drain, KnownFleet, Registered, Start
 from tfleet.proxy.multiprocess.shared_port import reserved_port
 from tfleet.proxy.multiprocess.supervisor import AggregateStatus, ChildSupervisor
 from tfleet.proxy.readiness import Readiness
@@ -60,13 +60,17 @@ class SharedReadiness(Readiness):
 
 
 class _LatestPlans:
-    """The plans as they were found last."""
+    """The plans as they were found last; `known` is None until they have been read."""
 
     def __init__(self) -> None:
-        self.now = Plans()
+        self.known: Plans | None = None
+
+    @property
+    def now(self) -> Plans:
+        return self.known or Plans()
 
     def use(self, plans: Plans) -> None:
-        self.now = plans
+        self.known = plans
 
 
 async def serve_together(settings: ProxySettings, count: int, logs: LogSettings) -> int:
@@ -98,7 +102,8 @@ async def serve_together(settings: ProxySettings, count: int, logs: LogSettings)
 
         def start_message(number: int) -> Start:
             # A listener does not start with a worker that drains or is in maintenance.
-            known = tuple(row.instance for row in supervisor.known if row.state is not WorkerState.DRAINING)
+            others = (row.instance for row in supervisor.known if row.state is not WorkerState.DRAINING)
+            known = KnownFleet(tuple(others), plans.known)
             keys = settings.ticket_keys
             own = replace(settings_of_listener(settings, number, count, address), ticket_keys=None)
             state = None if keys is None else keys.state

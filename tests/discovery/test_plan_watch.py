@@ -168,7 +168,7 @@ def answer(
     return StoredValues(index, {plan_key("s", "m"): StoredValue(document, index)}, leader, complete)
 
 
-async def run_through(store: ScriptedStore) -> tuple[list[Plans], list[float]]:
+async def run_through(store: ScriptedStore, *, plans: Plans | None = None) -> tuple[list[Plans], list[float]]:
     """What the watch told, and the pauses that it made."""
     told: list[Plans] = []
     slept_s: list[float] = []
@@ -176,7 +176,7 @@ async def run_through(store: ScriptedStore) -> tuple[list[Plans], list[float]]:
     async def sleep(seconds: float) -> None:
         slept_s.append(seconds)
 
-    watch = PlanWatch(store, "s", told.append, pacing=Pacing(lambda: 0.0, sleep))
+    watch = PlanWatch(store, "s", told.append, plans=plans, pacing=Pacing(lambda: 0.0, sleep))
     task = asyncio.ensure_future(watch.run())
     await asyncio.wait_for(store.done.wait(), 10)
     task.cancel()
@@ -190,6 +190,23 @@ async def test_a_failure_keeps_the_plans_and_asks_anew() -> None:
     assert told == [only(CANARY)]
     assert store.asked == [0, 5, 0, 3], "after the failure it does not block"
     assert len(slept_s) == 1
+
+
+async def test_the_first_answer_is_told_even_if_it_is_empty() -> None:
+    told, _ = await run_through(ScriptedStore(RegistryUnavailableError("gone"), answer(5), answer(5)))
+    assert told == [Plans()], "not before, and not again"
+
+
+async def test_a_registry_that_hides_plans_has_none() -> None:
+    told, _ = await run_through(ScriptedStore(RegistryRefusedError("no key:read"), answer(5, CANARY)))
+    assert told == [Plans(), only(CANARY)]
+
+
+async def test_plans_known_before_are_written_back() -> None:
+    store = ScriptedStore(answer(5))
+    told, _ = await run_through(store, plans=only(CANARY))
+    assert told == [only(CANARY)]
+    assert store.written == [(plan_key("s", "m"), dump_plan(CANARY), 0)]
 
 
 @pytest.mark.parametrize("lost", [answer(6, leader=False), answer(6, complete=False)])

@@ -130,6 +130,14 @@ def test_a_plan_that_can_t_be_read_is_a_note(flowers: RegisteredModels) -> None:
 
 
 @EMBEDDED
+def test_a_default_model_without_workers_is_a_line(flowers: RegisteredModels) -> None:
+    flowers.write("cats", b'{"stable": "1"}')
+    run(flowers, "--default", "cats")
+    done = run(flowers)
+    assert done.stderr == "the default model cats has no worker: requests that name no model get 503\n"
+
+
+@EMBEDDED
 def test_what_a_table_can_t_show_is_a_line(flowers: RegisteredModels) -> None:
     run(flowers, "--default", "flowers")
     flowers.add("", "")

@@ -74,6 +74,7 @@ def test_the_default_model_is_the_set_or_the_only_one() -> None:
     assert (fleet.default, fleet.default_index, fleet.default_model) == ("other", 3, "other")
     assert fleet_state("s", _LISTED, {}).default_model == ""
     assert fleet_state("s", ServiceList((worker(1, "m", "1"),)), {}).default_model == "m"
+    assert fleet_state("s", ServiceList((worker(1, "m", "1"),)), named).default_model == ""
     broken = fleet_state("s", _LISTED, {default_key("s"): StoredValue(b"[]", 3)})
     assert (broken.default, broken.default_index) == ("", 3)
     assert "not the name of a model" in broken.default_problem

@@ -95,6 +95,25 @@ def test_a_version_that_is_loading_is_503() -> None:
     assert (caught.value.problem.status, caught.value.problem.retry_after_s) == (503, 1)
 
 
+def test_a_router_without_plans_does_not_guess() -> None:
+    router = ModelRouter(router_of("m/1", "m/2").table, None)
+    for wanted in (ANY, Wanted("m"), Wanted("m", label="stable")):
+        with pytest.raises(ProblemError, match="has not read the plans") as caught:
+            router.route(wanted, HEAD)
+        assert caught.value.problem.status == 503
+    assert versions(router, 1, Wanted("m", version="2")) == {"2": 1}
+    router.use_plans(Plans({"m": Plan("1")}))
+    assert versions(router, 10) == {"1": 10}
+
+
+def test_the_only_model_does_not_answer_for_the_default_one() -> None:
+    router = router_of("b/1")
+    router.use_plans(Plans(default="a"))
+    with pytest.raises(ProblemError, match="no worker of model a is ready"):
+        router.route(ANY, HEAD)
+    assert versions(router, 1, Wanted("b")) == {"1": 1}
+
+
 def test_the_canary_gets_its_share() -> None:
     router = router_of("m/1", "m/1", "m/2")
     router.use_plans(Plans({"m": PLAN}))

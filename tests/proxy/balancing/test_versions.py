@@ -14,6 +14,7 @@ from tfleet.proxy.balancing.versions import (
     Wanted,
     named_version,
     order_without_version,
+    undecided,
     wanted_model,
 )
 
@@ -41,7 +42,7 @@ def test_the_only_model_needs_no_name() -> None:
 
 def test_several_models_without_a_name_is_400_that_lists_them() -> None:
     with pytest.raises(ProblemError, match=r"several models: name one.* It has a, b") as caught:
-        wanted_model(fleet(b_1=1, a_1=1), ANY, "no such model")
+        wanted_model(fleet(b_1=1, a_1=1), ANY, "")
     assert caught.value.problem.status == 400
 
 
@@ -75,14 +76,63 @@ _LABELS = ("prod", "stable", "canary")
     [
         (Wanted("a", version="3"), "no version of model a called 3: there is 1, 2"),
         (Wanted("a", label="test"), "no label of model a called test: there is prod, stable"),
-        (Wanted("a", label="old"), "no version of model a called 0: there is 1, 2"),
     ],
 )
 def test_an_unknown_version_or_label_is_404(wanted: Wanted, message: str) -> None:
-    labels = {"prod": "1", **({"old": "0"} if wanted.label == "old" else {})}
     with pytest.raises(ProblemError, match=message) as caught:
-        named_version(fleet(a_1=1, a_2=1, b_3=1), "a", wanted, Plan("1", labels=labels))
+        named_version(fleet(a_1=1, a_2=1, b_3=1), "a", wanted, Plan("1", labels={"prod": "1"}))
     assert caught.value.problem.status == 404
+
+
+@pytest.mark.parametrize(
+    ("wanted", "version"),
+    [
+        (Wanted("a", version="7"), "7"),
+        (Wanted("a", version="8"), "8"),
+        (Wanted("a", label="stable"), "7"),
+        (Wanted("a", label="old"), "6"),
+    ],
+)
+def test_what_the_plan_names_is_503_while_nobody_has_it(wanted: Wanted, version: str) -> None:
+    plan = Plan("7", Canary("8"), previous="5", labels={"old": "6"})
+    with pytest.raises(ProblemError, match=f"no worker of model a, version {version} is ready") as caught:
+        named_version(fleet(a_1=1), "a", wanted, plan)
+    assert (caught.value.problem.status, caught.value.problem.retry_after_s) == (503, 1)
+    with pytest.raises(ProblemError, match="no version of model a called 5"):
+        named_version(fleet(a_1=1), "a", Wanted("a", version="5"), plan)
+
+
+def test_a_model_with_a_plan_is_503_while_nobody_has_it() -> None:
+    with pytest.raises(ProblemError, match="no worker of model c is ready") as caught:
+        wanted_model(fleet(a_1=1), Wanted("c"), "", ["c"])
+    assert (caught.value.problem.status, caught.value.problem.retry_after_s) == (503, 1)
+
+
+@pytest.mark.parametrize("others", [{"b_1": 1}, {"b_1": 1, "c_1": 1}])
+def test_nobody_answers_for_the_default_model(others: dict[str, int]) -> None:
+    with pytest.raises(ProblemError, match="no worker of model a is ready") as caught:
+        wanted_model(fleet(**others), ANY, "a")
+    assert (caught.value.problem.status, caught.value.problem.retry_after_s) == (503, 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_decided"),
+    [
+        (Wanted("a", version="2"), True),
+        (Wanted("b"), True),
+        (Wanted("a"), False),
+        (Wanted("b", label="prod"), False),
+        (ANY, False),
+    ],
+)
+def test_some_requests_need_the_plans(wanted: Wanted, is_decided: bool) -> None:
+    problem = undecided(fleet(a_1=1, a_2=1, b_1=1), wanted)
+    assert (problem is None) is is_decided
+    assert problem is None or (problem.status, problem.retry_after_s) == (503, 1)
+
+
+def test_the_only_version_needs_no_plan() -> None:
+    assert undecided(fleet(a_1=1), ANY) is None
 
 
 def test_a_list_of_names_has_an_end() -> None:

@@ -21,7 +21,7 @@ from tests.support.registered_workers import listed, ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.multiprocess.child_process import ListenerProcess
-from tfleet.proxy.multiprocess.messages import Report, Start
+from tfleet.proxy.multiprocess.messages import KnownFleet, Report, Start
 from tfleet.runtime.log import LogSettings
 
 pytestmark = pytest.mark.process
@@ -40,7 +40,7 @@ class Owner:
     def start_message(self, number: int) -> Start:
         own = settings()
         own = replace(own, listen=replace(own.listen, address=self.address))
-        return Start(number, own, None, None, (), Path("/nowhere"), "", LogSettings("json"))
+        return Start(number, own, None, None, KnownFleet(), Path("/nowhere"), "", LogSettings("json"))
 
     def changed(self, child: ListenerProcess) -> None:
         self.changes.append(child)

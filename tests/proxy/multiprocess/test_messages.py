@@ -14,11 +14,14 @@ from tfleet.contract.ticket import TicketKeys
 from tfleet.contract.ticket_keys import KeyFileState
 from tfleet.discovery.consul.access import Access, Tls
 from tfleet.discovery.instance import Instance
+from tfleet.discovery.plan import Canary, Plan
+from tfleet.discovery.plan_watch import Plans
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.proxy.multiprocess.json_codec import JsonError
 from tfleet.proxy.multiprocess.messages import (
     MAX_MESSAGE_BYTES,
     Drain,
+    KnownFleet,
     Listening,
     Message,
     Ready,
@@ -47,14 +50,19 @@ START = Start(
     ),
     ticket_keys=KeyFileState(Path("/keys"), TicketKeys((b"\x00\xff" * 16,)), (1, 2, 3)),
     registry=ConsulRegistry(Address("127.0.0.1", 1), Access("secret", tls=TLS)),
-    known=(Instance("w1", Address("::1", 2), "model", "3", Address("a.example", 3)), row().instance),
+    known=KnownFleet(
+        (Instance("w1", Address("::1", 2), "model", "3", Address("a.example", 3)), row().instance),
+        Plans({"m": Plan("1", Canary("2", 10.0), labels={"type": "1"}), "type": Plan("a")}, default="m"),
+    ),
     pages=Path("/tmp/tfleet-1/pages"),
     name="",
     logs=LogSettings("json"),
 )
 MESSAGES = [
     START,
-    Start(2, settings(), None, None, (), Path("/pages"), "tfleet-proxy-1", LogSettings(level="debug")),
+    Start(
+        2, settings(), None, None, KnownFleet(), Path("/pages"), "tfleet-proxy-1", LogSettings(level="debug")
+    ),
     Listening(Address("127.0.0.1", 1)),
     Ready(),
     Registered("x" * 300_000),

@@ -1,6 +1,7 @@
 """What a user of `tfleet proxy --listeners 2` sees, in real processes."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,11 +13,14 @@ import aiohttp
 import pytest
 
 from tests.support.canned_server import nobody
+from tests.support.embedded_registry import embedded_registry
 from tests.support.environment import users_environment
 from tests.support.fake_worker import fake_worker
 from tests.support.proxy_process import (
     address_of,
+    get,
     lines,
+    listening,
     metrics,
     pids,
     post,
@@ -25,6 +29,9 @@ from tests.support.proxy_process import (
 )
 from tests.support.registered_workers import listed, ready, register, workers
 from tests.support.waiting import eventually
+from tfleet.contract.address import Address
+from tfleet.discovery.consul.key_values import ConsulKeyValues
+from tfleet.discovery.plan import Plan, dump_plan, plan_key
 from tfleet.proxy.multiprocess.parent import too_many_listeners
 
 pytestmark = pytest.mark.process
@@ -52,6 +59,35 @@ async def test_a_proxy_registers_once_and_outlives_a_listener() -> None:
             running.process.terminate()
             assert await asyncio.to_thread(running.process.wait, 20) == 0
             assert len(running.lines("registered")) == len(running.lines("deregistered")) == 1
+
+
+async def test_a_new_listener_has_the_plans_of_a_lost_registry() -> None:
+    """Without the plan both versions would be equal, and the higher one would get all requests."""
+    async with fake_worker() as old, fake_worker() as new:
+        with contextlib.ExitStack() as for_registry:
+            registry = for_registry.enter_context(embedded_registry())
+            await register(registry, old.address, worker_id="old", version="1")
+            await register(registry, new.address, worker_id="new", version="2")
+            await write_plan(registry, Plan("1"))
+            with together("--registry", f"consul://{registry}") as running:
+                proxy = await address_of(running)
+                await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, 2))
+                await eventually(lambda: get(f"{proxy.url}/models"), wanted=lambda page: '"stable"' in page)
+                await asyncio.to_thread(for_registry.close)
+                for victim in await pids(running):
+                    os.kill(victim, signal.SIGKILL)
+                await lines(running, "listener started", 4)
+                await eventually(lambda: asyncio.to_thread(listening, proxy), wanted=(2).__eq__)
+                await post(proxy, 20)
+        assert (len(old.seen), len(new.seen)) == (20, 0)
+
+
+async def write_plan(registry: Address, plan: Plan) -> None:
+    store = ConsulKeyValues(registry, wait_s=10)
+    try:
+        assert await store.put(plan_key("tfleet", "lite0"), dump_plan(plan), cas=0)
+    finally:
+        await store.close()
 
 
 async def test_another_proxy_cannot_take_its_port() -> None:
