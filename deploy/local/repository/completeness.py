@@ -44,7 +44,15 @@ def _found(model: str, before: ModelFiles | None, now: ModelFiles | None) -> Fou
         },
         latest.policy,
         latest.labels,
+        _unreadable(before, now),
     )
+
+
+def _unreadable(before: ModelFiles | None, now: ModelFiles | None) -> dict[str, str]:
+    """The versions that neither poll could look at: one alone may have met a copy that has just begun."""
+    if before is None or now is None:
+        return {}
+    return {version: reason for version, reason in now.unreadable.items() if version in before.unreadable}
 
 
 def _release(model: str, version: str, was: VersionFiles | None, has: VersionFiles | None) -> Release | None:

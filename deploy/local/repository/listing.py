@@ -95,7 +95,7 @@ def list_model(folder: Path, policy: VersionPolicy) -> tuple[ModelFiles, list[st
         return ModelFiles({}, policy), [f"{folder / CONFIG}: {error}"]
     policy = config.policy or policy
     found.sort(key=lambda each: version_rank(each.name), reverse=True)
-    problems, versions = [], {}
+    problems, versions, unreadable = [], {}, {}
     if len(found) > MAX_VERSIONS:
         problems.append(f"{folder}: has {len(found)} versions; only the highest {MAX_VERSIONS} are served")
     if not found and entries:
@@ -104,10 +104,10 @@ def list_model(folder: Path, policy: VersionPolicy) -> tuple[ModelFiles, list[st
         try:
             versions[each.name] = VersionFiles(each / config.filename, *_stamps(each))
         except TooManyFilesError:
-            problems.append(f"{each}: has more than {MAX_FILES:,} files: it is not served")
+            unreadable[each.name] = f"{each}: has more than {MAX_FILES:,} files: it is not served"
         except OSError as error:
-            problems.append(f"{each}: cannot be read: {error.strerror or error}")
-    return ModelFiles(versions, policy), problems
+            unreadable[each.name] = f"{each}: cannot be read: {error.strerror or error}"
+    return ModelFiles(versions, policy, unreadable=unreadable), [*problems, *unreadable.values()]
 
 
 def _triton_config(folder: Path) -> TritonConfig:

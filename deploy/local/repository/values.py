@@ -49,11 +49,15 @@ class VersionFiles:
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """One poll's look at a model's folder. `labels` are the versions of its labels in a models.config."""
+    """One poll's look at a model's folder. `labels` are the versions of its labels in a models.config.
+
+    `unreadable` are versions that are not looked at further, each with the reason.
+    """
 
     versions: Mapping[str, VersionFiles]
     policy: VersionPolicy = VersionPolicy()
     labels: Mapping[str, str] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,15 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """A model after two polls: its versions, each with its release, or None while its files change."""
+    """A model after two polls: its versions, each with its release, or None while its files change.
+
+    `unreadable` are versions that neither poll could look at, each with the reason.
+    """
 
     versions: Mapping[str, Release | None]
     policy: VersionPolicy = VersionPolicy()
     labels: Mapping[str, str] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 class RepositoryError(Exception):

@@ -257,9 +257,17 @@ class RepositoryWatcher:
             if model.labels:
                 served = [group.release.version for group in self._live(name) if group.complete]
                 lines.append(await self._planned.assign(name, model.labels, served))
-        refused = {(each.model, each.version): reason for each, reason in self._unusable.items()}
-        lines.append(await self._planned.show_refused(refused))
+        lines.append(await self._planned.show_refused(self._refused()))
         self._registry_problems = [line for line in lines if line]
+
+    def _refused(self) -> dict[tuple[str, str], str]:
+        """The models and versions that can't be used, each with its reason."""
+        unreadable = {
+            (name, version): reason
+            for name, model in self._found.items()
+            for version, reason in model.unreadable.items()
+        }
+        return unreadable | {(each.model, each.version): reason for each, reason in self._unusable.items()}
 
     def _may_start(self) -> bool:
         """Whether another release may start now: each takes a CPU for seconds until it is ready."""

@@ -56,6 +56,13 @@ def test_what_one_poll_missed_has_not_gone() -> None:
     assert found_models(nothing, nothing) == {}
 
 
+def test_what_two_polls_could_not_read_is_unreadable() -> None:
+    before = Poll({"flowers": ModelFiles({}, unreadable={"1": "denied", "2": "denied"})})
+    now = Poll({"flowers": ModelFiles({}, unreadable={"2": "too many files", "3": "denied"})})
+    assert found_models(before, now)["flowers"].unreadable == {"2": "too many files"}
+    assert found_models(Poll({}), now)["flowers"].unreadable == {}
+
+
 def test_a_models_policy_is_the_latest_one() -> None:
     def at(latest: int) -> Poll:
         return Poll({"flowers": ModelFiles({}, VersionPolicy(latest))})

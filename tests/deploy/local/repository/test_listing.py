@@ -152,7 +152,8 @@ def test_a_version_of_too_many_files_is_not_served(tmp_path: Path) -> None:
     write(tmp_path / "2" / "graph.pb")
     files, problems = list_model(tmp_path, VersionPolicy())
     assert set(files.versions) == {"2"}
-    assert problems == [f"{tmp_path}/1: has more than 10,000 files: it is not served"]
+    line = f"{tmp_path}/1: has more than 10,000 files: it is not served"
+    assert (problems, files.unreadable) == ([line], {"1": line})
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:

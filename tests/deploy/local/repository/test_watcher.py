@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from tests.deploy.recorded_terminal import RecordedTerminal
 from tests.support.waiting import eventually
 from tfleet.deploy.local.readiness import ReadyWorker
 from tfleet.deploy.local.repository.source import ConfigSource, FolderSource, ModelSource
-from tfleet.deploy.local.repository.values import Release
+from tfleet.deploy.local.repository.values import Poll, Release
 from tfleet.deploy.local.repository.watcher import RepositoryWatcher, WatchRules
 from tfleet.deploy.local.terminal import Console, ProcessMessages
 from tfleet.runtime.backoff import Backoff, RestartPolicy
@@ -209,6 +210,23 @@ async def test_a_broken_version_is_tried_again_when_it_changes(
         await repository.until(v2=2)
         assert await repository.plans.shown() == {}
     assert recorded.getvalue().count("can't be used:") == 1
+
+
+async def test_a_version_that_can_t_be_read_is_shown(tmp_path: Path, recorded: RecordedTerminal) -> None:
+    line = f"{tmp_path}/cats/2: cannot be read: Permission denied"
+
+    class Source(FolderSource):
+        def poll(self) -> Poll:
+            found = super().poll()
+            cats = replace(found.models["cats"], unreadable={"2": line})
+            return replace(found, models={"cats": cats}, problems=(line,))
+
+    (tmp_path / "cats").mkdir()
+    async with watched(tmp_path, recorded, source=Source(tmp_path)) as repository:
+        repository.write("cats/1")
+        await repository.until(v1=2)
+        await eventually(repository.plans.shown, wanted=lambda shown: shown == {("cats", "2"): line})
+    assert recorded.getvalue().count(line) == 1
 
 
 async def test_at_the_start_a_broken_version_lets_the_one_below_serve(
