@@ -129,21 +129,32 @@ def promote(*, name: str, **values: Any) -> None:
     metavar="TEXT",
     help="Why, in one line: `tfleet models` shows it.  [default: version VERSION was rolled back by hand]",
 )
+@click.option(
+    "--to",
+    metavar="VERSION",
+    allow_from_autoenv=False,
+    help="The version that shall get all requests: the stable or the previous one. Needed for a second "
+    "rollback in a row, and if it is so already nothing is written.",
+)
 @plan_change_options
-def rollback(*, name: str, reason: str | None, **values: Any) -> None:
+def rollback(*, name: str, reason: str | None, to: str | None, **values: Any) -> None:
     """Send no requests for the model NAME to its canary any more; without a canary, go back to the previous
     version.
+
+    If the last change was a rollback, by somebody else or by the proxies, the command refuses to go back once
+    more: say with --to which version you mean.
 
     \b
     Examples:
       tfleet rollback flowers
+      tfleet rollback flowers --to 3
       tfleet rollback flowers --reason 'labels are wrong'
 
     \b
     Exit code:
       0    each registered proxy shows the plan; with --dry-run, nothing was written
       1    the registry did not answer, a proxy did not show the plan in time, or somebody changed the plan
-      2    wrong usage, no such model, or nothing to roll back to
+      2    wrong usage, no such model, nothing to roll back to, or rolled back already
       130  interrupted; a plan that was written stays
     """
-    run_change("rollback", name, values, partial(changes.rollback, reason=reason))
+    run_change("rollback", name, values, partial(changes.rollback, reason=reason, to=to))

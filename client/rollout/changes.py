@@ -90,13 +90,26 @@ def promote(model: ModelState) -> Plan:
     return after
 
 
-def rollback(model: ModelState, reason: str | None) -> Plan:
-    """The plan without the canary, or with the previous version.
+def rollback(model: ModelState, reason: str | None, to: str | None = None) -> Plan:
+    """The plan without the canary, or with the previous version; with `to`, the plan in which that version
+    gets all requests.
 
-    Raises RefusedChangeError and BadPlanError.
+    Of two rollbacks in a row the second one would undo the first, so it has to say `to`: the proxies, or
+    somebody else, may have rolled back a moment ago. Raises RefusedChangeError and BadPlanError.
     """
     plan = _plan(model)
     leaving = plan.stable if plan.canary is None else plan.canary.version
+    if to is None:
+        _check_not_rolled_back(model.name, plan)
+    elif to == plan.stable and plan.canary is None:
+        return plan
+    elif to == plan.previous != plan.stable:
+        plan, leaving = replace(plan, canary=None), plan.stable
+    elif to != plan.stable:
+        raise RefusedChangeError(
+            f"version {printable(to)} is neither the stable nor the previous version of "
+            f"{printable(model.name)}: use `tfleet rollout`"
+        )
     after = rolled_back(plan, f"version {leaving} was rolled back by hand" if reason is None else reason)
     if plan.canary is None:
         check_ready(model, after.stable, "start one first")
@@ -123,6 +136,15 @@ def check_ready(model: ModelState, version: str, advice: str) -> None:
         f"no worker of {printable(model.name)} version {printable(version)} is ready: {advice}. "
         f"There is {there_is or 'no worker of any version'}"
     )
+
+
+def _check_not_rolled_back(name: str, plan: Plan) -> None:
+    if plan.canary is None and plan.reason and plan.previous:
+        raise RefusedChangeError(
+            f"{printable(name)} was rolled back already, and version {plan.stable} gets all requests: "
+            f"{plan.reason}. `tfleet rollback {printable(name)} --to {plan.previous}` leaves version "
+            f"{plan.stable}, too"
+        )
 
 
 def _canary(running: Canary | None, asked: RolloutRequest) -> Canary:

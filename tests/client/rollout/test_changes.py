@@ -153,6 +153,39 @@ def test_rollback_says_which_version_it_took_out() -> None:
     assert changes.rollback(model(_RUNNING), "bad labels").reason == "bad labels"
 
 
+_ROLLED_BACK = Plan("2", previous="1", reason="3 of 20 tries failed")
+
+
+def test_a_second_rollback_has_to_name_its_version() -> None:
+    refused = (
+        "m was rolled back already, and version 2 gets all requests: 3 of 20 tries failed. .*m --to 1` leaves"
+    )
+    with pytest.raises(RefusedChangeError, match=refused):
+        changes.rollback(model(_ROLLED_BACK, v1=1, v2=1), None)
+    after = changes.rollback(model(_ROLLED_BACK, v1=1, v2=1), None, to="1")
+    assert after == Plan("1", previous="2", reason="version 2 was rolled back by hand")
+
+
+@pytest.mark.parametrize(
+    ("plan", "to", "expected"),
+    [
+        (_ROLLED_BACK, "2", _ROLLED_BACK),
+        (replace(_ROLLED_BACK, canary=Canary("3")), "2", replace(_ROLLED_BACK, reason="why")),
+        (replace(_ROLLED_BACK, canary=Canary("3")), "1", Plan("1", previous="2", reason="why")),
+    ],
+)
+def test_a_rollback_to_a_version_gives_it_all_requests(plan: Plan, to: str, expected: Plan) -> None:
+    assert changes.rollback(model(plan, v1=1, v2=1, v3=1), "why", to=to) == expected
+
+
+@pytest.mark.parametrize(
+    ("to", "reason"), [("3", "neither the stable nor"), ("1", "version 1 is ready: start")]
+)
+def test_a_rollback_to_a_version_that_can_t_serve_is_refused(to: str, reason: str) -> None:
+    with pytest.raises(RefusedChangeError, match=reason):
+        changes.rollback(model(replace(_ROLLED_BACK, canary=Canary("3")), v2=1, v3=1), None, to=to)
+
+
 def test_rollback_without_a_canary_needs_the_previous_version() -> None:
     plan = Plan("2", previous="1")
     after = changes.rollback(model(plan, v1=1, v2=1), None)
