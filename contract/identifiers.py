@@ -37,6 +37,13 @@ def is_label(text: str) -> bool:
     return len(text) <= MAX_LABEL_CHARS and text.isascii() and text.isprintable() and text == text.strip(" ")
 
 
+def version_of_folder(name: str) -> str:
+    """The version that a folder's name stands for: a number without leading zeros, as in TensorFlow Serving,
+    where `00000123` is version 123; any other name as it is.
+    """
+    return (name.lstrip("0") or "0") if name.isascii() and name.isdigit() else name
+
+
 def as_label(text: str) -> str:
     """Make a valid label from any text: other characters are percent-encoded, and long text is cut."""
     return quote(text.strip(), safe=_LABEL_SIGNS, errors="replace")[:MAX_LABEL_CHARS].strip(" ")

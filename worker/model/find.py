@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from tfleet.contract.identifiers import version_of_folder
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.formats import ModelFormat, file_format
 from tfleet.worker.model.manifest import Manifest, read_labels, read_manifest
@@ -192,7 +193,7 @@ def _place_of_folder(path: Path) -> _Place:
         raise ModelError(f"{graph}: is part of a SavedModel; call it {SAVED_MODEL}")
     resolved = folder.resolve()
     if _is_version(resolved):
-        return _Place(graph, folder, resolved.parent.name, resolved.name)
+        return _Place(graph, folder, resolved.parent.name, version_of_folder(resolved.name))
     return _Place(graph, folder, resolved.name, NO_VERSION)
 
 

@@ -3,7 +3,7 @@
 Rules:
 
 - A folder DIR has models NAME, and these have versions NAME/VERSION. A version's name is a number, or any
-  text if there is a model.toml in its folder.
+  text if there is a model.toml in its folder. Leading zeros of a number do not count.
 - Models and versions whose names begin with a dot, or end with .tmp or .partial, are being made, and are left
   out. Within a version such files count only as activity. `__pycache__` is never looked at: workers write it.
 - Links are followed to a model, to a version, to files, and to a folder within a version, but not to a
@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from tfleet.contract.identifiers import escaped, is_label
+from tfleet.contract.identifiers import escaped, is_label, version_of_folder
 from tfleet.deploy.local.repository.text_format import TextFormatError, read_text
 from tfleet.deploy.local.repository.triton_config import CONFIG, TritonConfig, read_triton_config
 from tfleet.deploy.local.repository.values import (
@@ -94,15 +94,20 @@ def list_model(folder: Path, policy: VersionPolicy) -> tuple[ModelFiles, list[st
     except TextFormatError as error:
         return ModelFiles({}, policy), [f"{folder / CONFIG}: {error}"]
     policy = config.policy or policy
-    found.sort(key=lambda each: version_rank(each.name), reverse=True)
+    # Of folders for the same number, the one without leading zeros comes first.
+    found.sort(key=lambda each: (version_rank(each.name), -len(each.name)), reverse=True)
     problems, versions, unreadable = [], {}, {}
     if len(found) > MAX_VERSIONS:
         problems.append(f"{folder}: has {len(found)} versions; only the highest {MAX_VERSIONS} are served")
     if not found and entries:
         problems.append(f"{folder}: has no version folder, such as {folder / '1'}")
     for each in found[:MAX_VERSIONS]:
+        version = version_of_folder(each.name)
+        if version in versions:
+            problems.append(f"{each}: is not served: another folder is version {version}, too")
+            continue
         try:
-            versions[each.name] = VersionFiles(each / config.filename, *_stamps(each))
+            versions[version] = VersionFiles(each / config.filename, *_stamps(each))
         except TooManyFilesError:
             unreadable[each.name] = f"{each}: has more than {MAX_FILES:,} files: it is not served"
         except OSError as error:

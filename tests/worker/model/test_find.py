@@ -169,7 +169,7 @@ def test_options_that_do_not_fit_are_refused(
     ("files", "named", "label", "graph"),
     [
         (["m/1/saved_model.pb"], "m", "m/1", "m/1"),
-        (["m/00000123/saved_model.pb"], "m/00000123", "m/00000123", "m/00000123"),
+        (["m/00000123/saved_model.pb"], "m/00000123", "m/123", "m/00000123"),
         (["m/saved_model.pb"], "m", "m/0", "m"),
         (["m/2/model.savedmodel/saved_model.pb"], "m", "m/2", "m/2/model.savedmodel"),
         (["m/2/model.graphdef"], "m", "m/2", "m/2/model.graphdef"),

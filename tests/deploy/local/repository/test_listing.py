@@ -46,6 +46,18 @@ def test_models_and_their_versions_are_found(tmp_path: Path) -> None:
     assert found.problems == ()
 
 
+def test_leading_zeros_of_a_version_do_not_count(tmp_path: Path) -> None:
+    for name in ("007", "08", "8", "0"):
+        write(tmp_path / name / "graph.pb")
+    found, problems = list_model(tmp_path, VersionPolicy())
+    assert {version: files.path.name for version, files in found.versions.items()} == {
+        "8": "8",
+        "7": "007",
+        "0": "0",
+    }
+    assert problems == [f"{tmp_path / '08'}: is not served: another folder is version 8, too"]
+
+
 @pytest.mark.parametrize("name", [".cats", "cats.tmp", "cats.partial", "__pycache__"])
 def test_what_is_being_made_is_left_out(tmp_path: Path, name: str) -> None:
     write(tmp_path / name / "1" / "graph.pb")

@@ -41,6 +41,15 @@ def test_a_models_config_names_its_models_and_where_they_are(tmp_path: Path) -> 
     )
 
 
+def test_versions_of_tensorflow_serving_have_leading_zeros(tmp_path: Path) -> None:
+    file = write(tmp_path / "m" / "00000123" / "graph.pb")
+    policy = "model_version_policy { specific { versions: 123 } }"
+    config = f'model_config_list {{ config {{ name: "m" base_path: "m" {policy} }} }}'
+    found = ConfigSource(write(tmp_path / "models.config", config)).poll()
+    assert found.models["m"].versions["123"].path == file.parent
+    assert found.problems == ()
+
+
 def test_a_changed_models_config_is_read_again(tmp_path: Path) -> None:
     for version in ("1", "2"):
         write(tmp_path / "m" / version / "graph.pb")
