@@ -58,7 +58,7 @@ class PlanWatch:
     """Runs blocking queries one after the other, and passes the first plans and changed ones to `on_change`.
 
     `plans` are those that are known already. `run` never returns. An exception from it is fatal. `loaded` is
-    set after the first answer.
+    set after the first answer, `asked` after the first query, also if it failed.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class PlanWatch:
         pacing: Pacing | None = None,
     ) -> None:
         self.loaded = asyncio.Event()
+        self.asked = asyncio.Event()
         self.plans = plans or Plans()
         self._store = store
         self._service = service
@@ -94,6 +95,7 @@ class PlanWatch:
 
     def _failed(self) -> None:
         self._index = 0  # see the rules above
+        self.asked.set()
 
     async def replace(self, model: str, before: Plan, after: Plan) -> bool:
         """Write a plan if the registry still has `before`. False if somebody else has written.
@@ -117,6 +119,7 @@ class PlanWatch:
         if changed or not self.loaded.is_set():
             self._on_change(plans)
         self.loaded.set()
+        self.asked.set()
         for key, document in vanished.items():
             await self._write_back(key, document)
         if changed:

@@ -56,6 +56,8 @@ from tfleet.runtime.open_files import open_files_warning
 
 KEEP_ALIVE_S: Final = 15.0
 """Shorter than a worker keeps an idle connection (worker/wsgi/server.py), so that the proxy closes first."""
+_PLANS_FIRST_S: Final = 5.0
+"""So long the proxy waits at most for the plans before it asks for the workers."""
 
 
 @contextlib.asynccontextmanager
@@ -215,7 +217,15 @@ def _registry_tasks(
     watch = _watch(stack, discovery, registry, router.table)
     plans = plan_watch(stack, discovery, registry, use_plans, known=router.plans)
     metrics.include(RegistryMetrics(watch, router.table))
-    return [watch.run, plans.run, CanaryGuard(router.table, plans).run]
+
+    async def watch_workers() -> None:
+        # The plans first: with workers and without plans the proxy would be ready, but answer 503.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PLANS_FIRST_S):
+                await plans.asked.wait()
+        await watch.run()
+
+    return [watch_workers, plans.run, CanaryGuard(router.table, plans).run]
 
 
 def _watch(
