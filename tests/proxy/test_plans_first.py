@@ -70,8 +70,8 @@ async def test_a_proxy_asks_for_the_plans_first() -> None:
             assert (len(old.seen), len(new.seen)) == (10, 0)
 
 
-async def test_a_registry_that_never_shows_plans_keeps_no_version_back() -> None:
-    """Two versions are not told apart by a guess, but a fleet of one is served."""
+async def test_one_version_is_served_without_plans_two_are_not() -> None:
+    """The registry never answers for keys: between two versions the proxy does not guess."""
     keys = SlowKeys(fails=True)
     with embedded_registry(keys.middleware) as registry:
         async with fake_worker() as old, fake_worker() as new:
