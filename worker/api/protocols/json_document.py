@@ -54,7 +54,7 @@ class JsonDocument:
         `colons` is what a document without such keys has: one for each key, and those in keys and strings.
         """
         # An escaped colon is in a string, but not in the body, so it could stand in for a double key's.
-        if self.body.count(b":") != colons or _ESCAPED_COLON in self.body:
+        if self.body.count(b":") != colons or _has_escape(self.body, _ESCAPED_COLON):
             _python_parsed(self.body, object_pairs_hook=_object)
 
 
@@ -106,9 +106,15 @@ def _check_cost(body: bytes, limits: InputLimits) -> None:
             "allowed: send "
             "fewer rows at once, or an Arrow stream"
         )
-    wide = not body.isascii() or b"\\u" in body  # one character beyond 16 bits makes all of its string wide
+    # One character beyond 16 bits makes all of its string wide.
+    wide = not body.isascii() or _has_escape(body, b"\\u")
     text = (_WIDE_TEXT_BYTES if wide else _TEXT_BYTES) * len(body)
     limits.reserve(values * _VALUE_BYTES + objects * _OBJECT_BYTES + text)
+
+
+def _has_escape(body: bytes, escape: bytes) -> bool:
+    """Whether the document has it. A search for one byte takes a twentieth of the time of one for two."""
+    return b"\\" in body and escape in body
 
 
 def _integer(text: str) -> int | float:
