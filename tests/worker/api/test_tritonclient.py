@@ -1,0 +1,97 @@
+"""Triton's own client, as pip installs it, against a worker: no call of it needs anything but the address."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.models.asked import loaded
+from tests.support.client_environments import required_client
+from tests.support.photos import PHOTOS
+from tests.support.tensor_models import write_arithmetic
+from tests.support.worker_http import serving
+from tfleet.contract.address import Address
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
+
+PHOTO = next(iter(PHOTOS.values()))
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    return required_client(Path(__file__).with_name("tritonclient.txt"))
+
+
+def called(python: Path, *arguments: str) -> Any:
+    program = Path(__file__).parents[2] / "support" / "tritonclient_calls.py"
+    done = subprocess.run(
+        [python, "-I", program, *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def said(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = write_arithmetic(tmp_path_factory.mktemp("arithmetic") / "arithmetic")
+    with loaded(folder) as model, serving(model, name="arithmetic") as (address, _):
+        return called(python, str(address), "arithmetic")
+
+
+def test_sums_are_right_in_all_forms(said: Any) -> None:
+    every = {"sum": [2.0, 5.0], "diff": [0.0, 0.0]}
+    assert said["forms"] == [["7", every, {"sum": [2.0, 5.0]}]] * 18
+    assert said["later"] == {"sum": [2.0, 5.0]}
+    assert said["async"] == [every] * 6
+
+
+def test_all_datatypes_go_both_ways(said: Any) -> None:
+    expected = {
+        "half": [2.0, -4.0],
+        "brain": [3.0, 4.0],
+        "whole": [2**53 + 1],
+        "flag": [False],
+        "word": ["h\u00e9!"],
+    }
+    assert said["datatypes"] == [expected, expected]
+
+
+def test_pages_say_what_the_worker_serves(said: Any) -> None:
+    pages = said["pages"]
+    assert (pages["live"], pages["ready"], pages["model ready"]) == (True, True, [True, False])
+    assert pages["server"]["name"] == "tfleet"
+    assert [each["name"] for each in pages["model"]["inputs"]] == ["a", "b"]
+    assert pages["config"]["name"] == "arithmetic"
+    assert pages["statistics"] == pages["all statistics"]
+    assert pages["statistics"]["model_stats"][0]["inference_stats"]["success"]["count"] == 39
+    assert pages["index"] == [{"name": "arithmetic", "version": "1", "state": "READY", "reason": ""}]
+    assert pages["shared memory"] == []
+
+
+def test_errors_can_be_read(said: Any) -> None:
+    status = {name: each[0] for name, each in said["errors"].items()}
+    assert status == {
+        "another model": "404",
+        "another version": "404",
+        "a missing input": "400",
+        "unload": "400",
+        "load another": "404",
+        "register memory": "400",
+        "log settings": "404",
+        "trace settings": "404",
+    }
+    assert "lacks 'b'" in said["errors"]["a missing input"][1]
+    assert "tfleet drain" in said["errors"]["unload"][1]
+
+
+def test_a_photo_is_classified_as_anywhere_else(python: Path, worker: Address) -> None:
+    name = "efficientnet-lite0"
+    found = called(python, str(worker), "image", name, str(PHOTO))["classes"]
+    expected = requests.post(f"{worker.url}/predict?top=3", data=PHOTO.read_bytes(), timeout=60).json()
+    labels = [each["label"] for each in expected["predictions"]]
+    assert [text.split(":", 2)[2] for text in found] == labels
