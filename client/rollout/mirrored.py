@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,17 +34,24 @@ _RESULTS: Final = (_AGREED, _DIFFERED, _MEASURED, *_REST)
 
 @dataclass(frozen=True, slots=True)
 class MirroredSum:
-    """The counts of all proxies that mirror to a canary, and how many proxies did not say."""
+    """The counts of all proxies that mirror to a canary. `proxies` are those asked; `silent_proxies` of them
+    did not say.
+    """
 
     results: Mapping[str, int] = field(default_factory=dict)
     largest_difference: float = 0.0
+    proxies: int = 0
     silent_proxies: int = 0
 
     def document(self) -> dict[str, Any]:
         """What `--json` has."""
         counts = {name: self.results.get(name, 0) for name in _RESULTS}
-        more = {"largest_difference": self.largest_difference, "silent_proxies": self.silent_proxies}
-        return {**counts, **more}
+        return {
+            **counts,
+            "largest_difference": self.largest_difference,
+            "proxies": self.proxies,
+            "silent_proxies": self.silent_proxies,
+        }
 
 
 def mirroring(fleet: FleetState) -> dict[str, str]:
@@ -78,7 +85,7 @@ def _listed(reply: HttpResponse) -> Sequence[Any] | None:
     return models if isinstance(models, list) else None
 
 
-def add_up(pages: Iterable[Sequence[Any] | None], model: str, version: str) -> MirroredSum:
+def add_up(pages: Sequence[Sequence[Any] | None], model: str, version: str) -> MirroredSum:
     """The sum of what proxies list of a model; None is a proxy that did not say.
 
     A proxy that has mirrored nothing to this version adds nothing.
@@ -94,11 +101,13 @@ def add_up(pages: Iterable[Sequence[Any] | None], model: str, version: str) -> M
             if isinstance(row, Mapping) and row.get("version") == version:
                 results.update({name: _number(row.get(name)) for name in _RESULTS})
                 largest = max(largest, _number(row.get("largest_difference")))
-    return MirroredSum(results, largest, silent)
+    return MirroredSum(results, largest, len(pages), silent)
 
 
 def mirrored_line(percent: float, seen: MirroredSum) -> str:
     """What a person has to know of it, in one line."""
+    if not seen.proxies:
+        return f"mirrored {percent:g} %: no proxy is registered that could say what came of it"
     agreed, differed = seen.results.get(_AGREED, 0), seen.results.get(_DIFFERED, 0)
     compared = agreed + differed + seen.results.get(_MEASURED, 0)
     parts = [f"{compared:,} compared"]

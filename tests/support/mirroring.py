@@ -20,6 +20,9 @@ from tfleet.discovery.plan import Canary, Plan, dump_plan, plan_key
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.server import single_process_proxy
 
+OUTPUTS = b'{"success":true,"outputs":{"y":[1.5,2.5]}}'
+"""What both workers answer, unless told otherwise."""
+
 
 @dataclass
 class MirroringProxy:
@@ -96,7 +99,7 @@ async def mirroring_proxy(
         async with fake_worker() as one, fake_worker() as two:
             for number, worker in ((1, one), (2, two)):
                 worker.name = f"w{number}"
-                answers(worker, b'{"success":true,"outputs":{"y":[1.5,2.5]}}')
+                answers(worker, OUTPUTS)
                 address = canary_address if canary_address and number == 2 else worker.address
                 await register(
                     registry,

@@ -1,4 +1,8 @@
-"""One mirrored request: the copy is sent to a worker of the canary, once, and its answer is compared."""
+"""One mirrored request: the copy is sent to a worker of the canary, and its answer is compared.
+
+It is sent once. Only if a kept connection turns out to have ended, it goes out again on a new one: else a
+worker that ends because of a copy could not be told from one that had closed an idle connection.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +42,7 @@ class MirroredRequest:
         "_deadline_s",
         "_ended",
         "_loop",
+        "_on_new_connection",
         "_table",
         "_timer",
         "copy",
@@ -61,19 +66,17 @@ class MirroredRequest:
         self._answer_bytes = 0
         self._deadline_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._attempt = Attempt(member, self, copy.body, list(copy.body.kept), access.connections, loop)
+        self._on_new_connection = False
+        self._attempt = self._attempt_at(member)
 
     def __repr__(self) -> str:
         return f"<MirroredRequest {self.copy!r} {self._attempt!r}>"
 
     def start(self, timeout_s: float) -> None:
         """Send it. It fails after `timeout_s`, however little is left to come."""
-        attempt, now_s = self._attempt, self._loop.time()
-        self._deadline_s = now_s + timeout_s
-        self._timer = self._loop.call_at(self._deadline_s, attempt.time_out)
-        self._table.attempt_started(attempt.member.id, attempt)
-        attempt.set_waiting_since(now_s)
-        attempt.start(new_connection=False)
+        self._deadline_s = self._loop.time() + timeout_s
+        self._timer = self._loop.call_at(self._deadline_s, self._time_out)
+        self._begin()
 
     def close(self) -> None:
         """End it: nobody waits for it."""
@@ -127,14 +130,32 @@ class MirroredRequest:
         member, table, copy = self._attempt.member, self._table, self.copy
         # First: a report may replace the pool, and must not find this attempt in flight any more.
         table.attempt_ended(member.id, self._attempt)
+        if isinstance(error, StaleConnectionError) and not self._on_new_connection:
+            self._on_new_connection = True
+            self._attempt = self._attempt_at(member)
+            self._begin()
+            return
         body = suspicious_body(table, member, error, copy.head, copy.body)
         report_failure(table, member, error, body or copy.origin.request_id)
-        # These say nothing about the canary: it was busy, or had ended an idle connection.
-        skipped = isinstance(error, DeclinedError | StaleConnectionError)
-        self._end(Comparison(MirrorResult.SKIPPED if skipped else MirrorResult.FAILED))
+        # A worker that is busy, or not ready, has computed nothing.
+        declined = isinstance(error, DeclinedError)
+        self._end(Comparison(MirrorResult.SKIPPED if declined else MirrorResult.FAILED))
 
     def update_timeouts(self) -> None:
         """There is one deadline, whichever side is slow."""
+
+    def _attempt_at(self, member: PoolMember) -> Attempt:
+        body = self.copy.body
+        return Attempt(member, self, body, list(body.kept), self._access.connections, self._loop)
+
+    def _begin(self) -> None:
+        attempt = self._attempt
+        self._table.attempt_started(attempt.member.id, attempt)
+        attempt.set_waiting_since(self._loop.time())
+        attempt.start(new_connection=self._on_new_connection)
+
+    def _time_out(self) -> None:
+        self._attempt.time_out()
 
     def _end(self, comparison: Comparison) -> None:
         self.close()

@@ -3,7 +3,7 @@
 The rules:
 
 - Only predictions are mirrored that name no version, and that the stable version has answered with success.
-- A copy is sent after the client has its answer, once, and never again. Nothing waits for it.
+- A copy is sent after the client has its answer, and is not retried. Nothing waits for it.
 - Beyond a limit (in flight, of a body, of an answer, of all memory) a request is skipped, and counted so.
 - A stateful model gets no copy: it would change what the next client is answered.
 - A mirrored try counts as any other try of the worker: for its health, and for the canary's rollback.

@@ -55,7 +55,7 @@ def test_a_proxy_without_counts_adds_nothing(odd: list[Any]) -> None:
     ],
 )
 def test_the_line_says_how_many_agree(results: dict[str, int], difference: float, line: str) -> None:
-    assert mirrored_line(5.0, MirroredSum(results, difference)) == line
+    assert mirrored_line(5.0, MirroredSum(results, difference, 1)) == line
 
 
 async def test_all_proxies_are_asked_and_the_silent_counted() -> None:
@@ -68,4 +68,6 @@ async def test_all_proxies_are_asked_and_the_silent_counted() -> None:
         finally:
             await transport.close()
     assert (found["m"].results["agreed"], found["m"].silent_proxies) == (4, 1)
+    assert (await ask_mirrored(transport, [], {"m": "2"}))["m"] == MirroredSum()
+    assert mirrored_line(1.0, MirroredSum()).endswith("no proxy is registered that could say what came of it")
     assert mirrored_line(1.0, found["other"]) == "mirrored 1 %: 0 compared, 1 proxy did not say"

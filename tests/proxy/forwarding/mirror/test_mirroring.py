@@ -8,8 +8,9 @@ import time
 import aiohttp
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
-from tests.support.mirroring import MirroringProxy, answers, mirroring_proxy
+from tests.support.mirroring import OUTPUTS, MirroringProxy, answers, mirroring_proxy
 from tests.support.scripted_worker import read, reset, reset_connection, scripted_worker
 from tests.support.waiting import eventually
 from tfleet.discovery.plan import Canary, Plan
@@ -65,6 +66,25 @@ async def test_what_names_a_version_is_not_mirrored() -> None:
         assert len(proxy.canary.ids) == 1
 
 
+async def test_a_prediction_by_its_query_is_mirrored() -> None:
+    async with mirroring_proxy(SHADOW) as proxy, aiohttp.ClientSession() as session:
+        async with session.get(f"{proxy.address.url}/predict?x=1.5") as answer:
+            assert (answer.status, answer.headers["X-Worker"]) == (200, "w1")
+        assert await proxy.counted(1) == {"agreed": 1}
+        async with session.head(f"{proxy.address.url}/predict?x=1.5") as answer:
+            assert answer.status == 200
+        await served_by_stable(proxy, 1)
+        assert await proxy.counted(2) == {"agreed": 2}, "HEAD has no answer to compare"
+
+
+async def test_a_proxy_in_p2p_mode_says_that_it_mirrors_nothing() -> None:
+    with capture_logs() as logs:
+        async with mirroring_proxy(SHADOW, mode="p2p") as proxy:
+            assert (await proxy.model())["mirrored"] is None
+    (warning,) = [one for one in logs if one["event"].startswith("requests are not mirrored")]
+    assert (warning["log_level"], warning["model"], warning["mirror"]) == ("warning", "m", 100.0)
+
+
 async def test_a_canary_that_hangs_delays_nobody() -> None:
     async with mirroring_proxy(SHADOW) as proxy:
         proxy.canary.answer = _for_ever
@@ -92,6 +112,17 @@ async def test_a_canary_that_breaks_off_fails() -> None:
         async with mirroring_proxy(SHADOW, canary_address=broken.address) as proxy:
             await served_by_stable(proxy, 2)
             assert await proxy.counted(2) == {"failed": 2}
+
+
+async def test_a_kept_connection_that_ended_is_no_failure() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(OUTPUTS)
+    # Each connection takes two requests, and answers the first one.
+    async with scripted_worker(read, head + OUTPUTS, read) as worker:
+        async with mirroring_proxy(SHADOW, canary_address=worker.address) as proxy:
+            for requests in (1, 2):
+                await served_by_stable(proxy, 1)
+                assert await proxy.counted(requests) == {"agreed": requests}
+            assert [request.connection for request in worker.requests] == [0, 0, 1]
 
 
 @pytest.mark.parametrize(("status", "sent"), [(429, 3), (503, 1)])
