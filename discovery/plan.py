@@ -138,7 +138,7 @@ def parse_plan(document: bytes) -> Plan | None:
         raise BadPlanError("the plan is not JSON") from error
     if not isinstance(fields, dict):
         raise BadPlanError("the plan is not a JSON object")
-    if fields == {_DELETED: True}:
+    if len(fields) == 1 and fields.get(_DELETED) is True:  # 1 is equal to True, and no marker
         return None
     if unknown := sorted(fields.keys() - _TYPES.keys()):
         raise BadPlanError(f"the plan has a field that this version does not know: {escaped(unknown[0])}")

@@ -150,11 +150,14 @@ class ModelRouter:
 
 
 def _sticky_key(sticky: str, head: RequestHead) -> bytes | None:
-    """What keeps the request with one version; None if the plan names nothing, or the request lacks it."""
+    """What keeps the request with one version; None if the plan names nothing, or the request lacks it.
+
+    An empty header is none: else all clients without a session would have the same version.
+    """
     if not sticky:
         return None
     if sticky == STICKY_REQUEST_ID:
         # Only an id that the client chose can come a second time.
         return None if head.request_id is None else head.request_id.encode()
     name = sticky.partition(":")[2].lower().encode()
-    return next((value for field, value in head.headers() if field == name), None)
+    return next((value for field, value in head.headers() if field == name and value), None)

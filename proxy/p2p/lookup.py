@@ -158,7 +158,11 @@ def _wanted_address(values: list[str] | None) -> AddressKind | None:
 
 def _wanted_version(parameters: Mapping[str, list[str]]) -> Wanted:
     """The model and version that a lookup names. Raises ProblemError (400)."""
-    model, version, label = (parameters.get(name, [None])[0] for name in (_MODEL, _VERSION, _LABEL))
+    names = (_MODEL, _VERSION, _LABEL)
+    for name in names:
+        if len(parameters.get(name, ())) > 1:
+            raise ProblemError(Problem(400, f"{name} is there twice: which one is it?"))
+    model, version, label = (parameters.get(name, [None])[0] for name in names)
     if model is None:
         if version is not None or label is not None:
             raise ProblemError(Problem(400, f"{_VERSION} and {_LABEL} need {_MODEL}: which model is it?"))

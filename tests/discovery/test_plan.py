@@ -44,7 +44,14 @@ def test_the_design_s_document_is_read() -> None:
 
 def test_only_the_marker_ends_a_plan() -> None:
     assert parse_plan(dump_plan(None)) is None
-    for document in (b"{}", b"", b'{"deleted": false}', b'{"deleted": true, "stable": "1"}', b"null"):
+    for document in (
+        b"{}",
+        b"",
+        b'{"deleted": false}',
+        b'{"deleted": 1}',
+        b'{"deleted": true, "stable": "1"}',
+        b"null",
+    ):
         with pytest.raises(BadPlanError):
             parse_plan(document)
 

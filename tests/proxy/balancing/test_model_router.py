@@ -190,6 +190,12 @@ def test_sticky_clients_stay(sticky: str, line: str) -> None:
     assert 0.2 < share < 0.4
 
 
+def test_an_empty_sticky_header_is_none() -> None:
+    router = router_of("m/1", "m/2")
+    router.use_plans(Plans({"m": Plan("1", Canary("2", 10.0), sticky="header:X-Session")}))
+    assert versions(router, 100, ANY, "X-Session:") == {"1": 90, "2": 10}
+
+
 def test_without_the_sticky_header_requests_take_turns() -> None:
     router = router_of("m/1", "m/2")
     router.use_plans(Plans({"m": Plan("1", Canary("2", 30.0), sticky="header:X-Session")}))

@@ -118,6 +118,16 @@ async def test_a_worker_count_out_of_range_is_400(n: str) -> None:
         assert json.loads(text)["detail"] == detail
 
 
+@pytest.mark.parametrize(
+    "query", ["model=a&model=b", "model=a&version=1&version=2", "model=a&label=x&label=x"]
+)
+async def test_two_names_of_one_kind_are_400(query: str) -> None:
+    async with fake_worker() as worker, single_process_proxy(settings(worker)) as proxy:
+        answer, text = await asked(proxy, query)
+        assert answer.status == 400
+        assert "is there twice" in json.loads(text)["detail"]
+
+
 def test_a_lease_has_the_weight_of_a_new_worker() -> None:
     now_s = 0.0
     table = WorkerTable(slow_start_s=5.0, clock=lambda: now_s, rng=random.Random(1))
