@@ -12,6 +12,8 @@ _NONE: Final = ("", "identity")
 # zlib's codes for the window: "deflate" is a zlib stream (RFC 9110 section 8.4.1.2).
 _WINDOW: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _PIECE_BYTES: Final = 2**20
+_MOST_STREAMS: Final = 16
+"""Each stream of a gzip body costs a copy of what follows it, and a stream of nothing has 20 bytes."""
 _MAX_CHARS: Final = 40
 
 
@@ -38,8 +40,11 @@ def inflated(body: bytes, encoding: str | None, limits: InputLimits) -> bytes:
 
 def _inflated(body: bytes, window: int, name: str, limits: InputLimits) -> bytes:
     pieces, size = [], 0
-    rest = body
+    rest, streams = body, 0
     while rest:
+        streams += 1
+        if streams > _MOST_STREAMS:
+            raise bad_input(f"the {name} body has more than {_MOST_STREAMS} streams: compress it in one")
         stream = zlib.decompressobj(window)
         while not stream.eof:
             piece = stream.decompress(rest, _PIECE_BYTES)
@@ -51,7 +56,7 @@ def _inflated(body: bytes, window: int, name: str, limits: InputLimits) -> bytes
             if size > limits.body_bytes:
                 raise too_large(
                     f"the {name} body becomes larger than the {limits.body_bytes} bytes allowed: send "
-                    " fewer rows at once"
+                    "fewer rows at once"
                 )
             pieces.append(piece)
         # A gzip file may have several members, each of which is a stream.

@@ -36,6 +36,7 @@ def test_a_compressed_body_is_inflated(body: bytes, encoding: str) -> None:
         (gzip.compress(TEXT)[:-9], "gzip", 400, "ends early"),
         (gzip.compress(TEXT)[:-8] + b"\0" * 8, "gzip", 400, "not gzip"),
         (gzip.compress(TEXT) + b"tail", "gzip", 400, "not gzip"),
+        (gzip.compress(b"") * 100_000, "gzip", 400, "16 streams"),
         (TEXT, "br", 415, "'br'"),
         (gzip.compress(TEXT), "gzip, gzip", 415, "is not supported"),
         (gzip.compress(bytes(3_000_001)), "gzip", 413, "larger than"),
