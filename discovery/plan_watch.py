@@ -98,12 +98,13 @@ class PlanWatch:
         self.asked.set()
 
     async def replace(self, model: str, before: Plan, after: Plan) -> bool:
-        """Write a plan if the registry still has `before`. False if somebody else has written.
+        """Write a plan if the registry still has `before`. False if somebody else has written, even if it
+        can't be read: a newer tfleet may have fields that this one does not know.
 
         Raises a RegistryError.
         """
         key = plan_key(self._service, model)
-        if self.plans.models.get(model) != before or key not in self._modified:
+        if self.plans.models.get(model) != before or key not in self._modified or key in self._refused:
             return False
         return await self._store.put(key, dump_plan(after), cas=self._modified[key])
 

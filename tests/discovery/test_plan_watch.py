@@ -245,6 +245,18 @@ async def test_an_unreadable_document_keeps_the_last_good_plan() -> None:
     assert store.written == []
 
 
+async def test_an_unreadable_document_is_not_overwritten() -> None:
+    store = ScriptedStore(answer(5, CANARY), answer(6, b'{"stable": "1", "later": 1}'))
+    watch = PlanWatch(store, "s", lambda plans: None)
+    task = asyncio.ensure_future(watch.run())
+    await asyncio.wait_for(store.done.wait(), 10)
+    assert watch.plans == only(CANARY)
+    assert not await watch.replace("m", CANARY, STABLE)
+    assert store.written == []
+    task.cancel()
+    await asyncio.wait([task])
+
+
 async def test_a_registry_that_does_not_block_is_asked_with_back_off() -> None:
     store = ScriptedStore(*[answer(5, CANARY)] * 6)
     _, slept_s = await run_through(store)
