@@ -28,8 +28,10 @@ from tfleet.proxy.settings import RequestLimits
 MAX_IN_FLIGHT: Final = 16
 """A canary that hangs holds so many connections and no more."""
 
-_MAX_COPY_BYTES: Final = 1024 * 1024
-_MAX_MEMORY_BYTES: Final = 16 * 1024 * 1024
+_MAX_COPY_BYTES: Final = 4 * 1024 * 1024
+"""Enough for most photographs: it is what the proxy keeps by default for a retry, too."""
+
+_MAX_MEMORY_BYTES: Final = 32 * 1024 * 1024
 
 
 class MirrorTraffic:
