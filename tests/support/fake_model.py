@@ -75,7 +75,7 @@ class FakePredictor:
     left: bool = False
     """Whether one of these has left while it waited."""
 
-    def ask(self, signature: str, inputs: Arrays, *, rows: int | None) -> Any:
+    def ask(self, signature: str, inputs: Arrays, *, rows: int | None, any_shape: bool = False) -> Any:
         return SimpleNamespace(signature=self.signatures[signature], inputs=inputs, rows=rows)
 
     def run(self, asked: Any, deadline_s: float, gone: Callable[[], bool] = lambda: False) -> Any:

@@ -136,3 +136,25 @@ def write_version(folder: Path) -> Path:
     module = Product(float(folder.name))
     tf.saved_model.save(module, str(folder), signatures=module.times)
     return folder
+
+
+class Ads(tf.Module):  # type: ignore[misc] # as above
+    """Parses tf.Example, and answers what it has read as classes and scores."""
+
+    @tf.function(input_signature=[_Spec([None], tf.string, "inputs")])  # type: ignore[untyped-decorator] # as above
+    def scores(self, inputs: Any) -> Any:
+        features = {
+            "age": tf.io.FixedLenFeature([2], tf.int64),
+            "price": tf.io.FixedLenFeature([], tf.float32),
+            "site": tf.io.FixedLenFeature([], tf.string),
+        }
+        read = tf.io.parse_example(inputs, features)
+        age = tf.reduce_sum(read["age"], axis=1)
+        classes = tf.stack([read["site"], tf.strings.as_string(age)], axis=1)
+        return {"classes": classes, "scores": tf.stack([read["price"], tf.cast(age, tf.float32)], axis=1)}
+
+
+def write_examples_model(folder: Path) -> Path:
+    module = Ads()
+    tf.saved_model.save(module, str(folder), signatures={"scores": module.scores})
+    return folder

@@ -20,6 +20,7 @@ from tfleet.worker.api.model_routes import Predictions, add_model_pages, add_pre
 from tfleet.worker.api.oip_pages import add_inference_pages
 from tfleet.worker.api.oip_routes import add_inference_routes
 from tfleet.worker.api.problems import RejectedError
+from tfleet.worker.api.tfs_routes import add_tfs_routes
 from tfleet.worker.lifecycle import Lifecycle, LifecycleState
 from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.wsgi.environ import REJECTED
@@ -89,6 +90,7 @@ def make_app(
     add_model_pages(app, identity.instance, identity.lifecycle, predictions)
     add_inference_routes(app, predictions)
     add_inference_pages(app, predictions)
+    add_tfs_routes(app, predictions)
     _about(app, identity)
     machine()  # which looks its name up, so that it is there when it is asked for
     _leaving(app, identity, drain)

@@ -9,15 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from tfleet.contract.names import TICKET_QUERY
-from tfleet.contract.problem import Problem, ProblemError
 from tfleet.worker.api.classify import Classify
+from tfleet.worker.api.image_tensors import ImageTensors
 from tfleet.worker.api.model_routes import chosen
-from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.api.protocols.content_encoding import inflated
 from tfleet.worker.api.protocols.oip.codec import decode_infer
 from tfleet.worker.api.protocols.oip.framing import HEADER_LENGTH
@@ -25,14 +22,12 @@ from tfleet.worker.api.protocols.oip.response import AnsweringModel, InferAnswer
 from tfleet.worker.api.protocols.oip.tensors import rows_of
 from tfleet.worker.api.query import SIGNATURE, check_parameters
 from tfleet.worker.api.signature_runs import SignatureRuns, ask
-from tfleet.worker.api.turn import Turn, take_turn
+from tfleet.worker.api.turn import take_turn
 from tfleet.worker.metrics import StageTimes
-from tfleet.worker.rejection import Rejection
 
 if TYPE_CHECKING:
     from tfleet.discovery.instance import Instance
     from tfleet.worker.api.prediction_request import PredictionRequest
-    from tfleet.worker.inference import Classifier
     from tfleet.worker.inference.loaded_model import LoadedModel
     from tfleet.worker.model.signature import Signature
 
@@ -74,7 +69,8 @@ class Infer:
             check_outputs(decoded.request, [info.name for info in signature.outputs])
         inputs = decoded.inputs
         if classifier is not None and inputs[classifier.image_input].dtype == object:
-            images = self._prepared(classifier, inputs[classifier.image_input], turn, gone)
+            prepare = ImageTensors(runs, self.classify)
+            images = prepare(classifier, inputs[classifier.image_input], turn, gone)
             inputs = {**inputs, classifier.image_input: images}
         decoded_s = time.perf_counter()
         rows = rows_of(inputs, signature, runs.limits)
@@ -84,28 +80,6 @@ class Infer:
         )
         served = AnsweringModel(self.instance.model, self.instance.version, _labels(model, signature))
         return encode_answer(found.outputs, decoded.request, served, runs.limits), timing
-
-    def _prepared(
-        self, classifier: Classifier, images: np.ndarray[Any, Any], turn: Turn, gone: Gone
-    ) -> np.ndarray[Any, Any]:
-        """The images as the model takes them. All of them have the size of the first one."""
-        flat, most = images.reshape(-1).tolist(), classifier.most_images
-        if not flat or (most is not None and len(flat) > most):
-            wanted = "at least one" if not flat else f"at most {most}"
-            raise ProblemError(
-                Problem(400, f"the request has {len(flat)} images, and the model takes {wanted} at once")
-            )
-        prepared = []
-        for image in flat:
-            if time.perf_counter() >= turn.deadline_s:
-                raise RejectedError(Rejection.DEADLINE)
-            prepared.append(self.classify.prepare(classifier, image, turn, gone))
-            if len(prepared) == 1:
-                size = len(flat) * (len(image) if isinstance(prepared[0], bytes) else prepared[0].nbytes)
-                self.runs.limits.check_together(size)
-                self.runs.limits.reserve(2 * size)  # one by one, and together
-        found = classifier.tensor(prepared)
-        return found.reshape(images.shape) if found.dtype == object else found
 
 
 def _labels(model: LoadedModel, signature: Signature) -> tuple[str, ...]:

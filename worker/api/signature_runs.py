@@ -70,12 +70,15 @@ class SignatureRuns:
         return found, timing
 
 
-def ask(model: LoadedModel, signature: Signature, inputs: Tensors, rows: int | None) -> RowsAsked:
-    """What the predictor runs. `rows` is None for what must not run with others.
+def ask(
+    model: LoadedModel, signature: Signature, inputs: Tensors, rows: int | None, *, any_shape: bool = False
+) -> RowsAsked:
+    """What the predictor runs. `rows` is None for what must not run with others. With `any_shape` a
+    signature that computes its values one by one takes other shapes than it states.
 
     Raises ProblemError (400).
     """
     try:
-        return model.predictor.ask(signature.name, inputs, rows=rows)
+        return model.predictor.ask(signature.name, inputs, rows=rows, any_shape=any_shape)
     except BadInputError as error:
         raise ProblemError(Problem(400, str(error))) from error

@@ -123,19 +123,27 @@ class ModelSession:
             raise BadInputError(f"the model rejects the input: {first_line(error)}") from error
         return {info.name: array for info, array in zip(signature.outputs, rows, strict=True)}
 
-    def check(self, signature_name: str, inputs: Tensors) -> Signature:
-        """Raise `BadInputError` or `UnknownSignatureError` where `run` would before it runs anything."""
+    def check(self, signature_name: str, inputs: Tensors, *, any_shape: bool = False) -> Signature:
+        """Raise `BadInputError` or `UnknownSignatureError` where `run` would before it runs anything.
+
+        With `any_shape` a signature that computes its values one by one takes other shapes than it states.
+        """
         signature = self.signature(signature_name)
         if signature.name in self._composite:
             raise BadInputError(
                 f"the signature {signature.name} has a sparse or composite tensor, which no request can carry"
             )
-        given = 0
+        any_shape = any_shape and signature.by_value
+        given, other_shapes = 0, False
         for info, dtype in self._dtypes[signature.name]:
             array = inputs.get(info.name)
             if array is not None:
                 given += 1
-                _check_array(info, dtype, array)
+                _check_dtype(info, dtype, array)
+                if not fits(info.shape, array.shape):
+                    if not any_shape:
+                        raise _wrong_shape(info, array)
+                    other_shapes = True
             elif not info.optional:
                 raise BadInputError(f"the input {info} is missing")
         if given < len(inputs):
@@ -143,6 +151,11 @@ class ModelSession:
             unknown = next(name for name in inputs if name not in known)
             raise BadInputError(
                 f"there is no input {unknown[:100]!r}; the inputs of {signature.name} are {', '.join(known)}"
+            )
+        if other_shapes and len({array.shape for array in inputs.values() if array.size != 1}) > 1:
+            # Two that TensorFlow broadcasts could make a result of terabytes.
+            raise BadInputError(
+                f"the inputs of {signature.name} have different shapes, and none that it states"
             )
         return signature
 
@@ -184,11 +197,13 @@ class ModelSession:
         return call
 
 
-def _check_array(info: TensorInfo, dtype: np.dtype[Any] | None, array: npt.NDArray[Any]) -> None:
+def _check_dtype(info: TensorInfo, dtype: np.dtype[Any] | None, array: npt.NDArray[Any]) -> None:
     if array.dtype != dtype:
         raise BadInputError(f"the input {info} was given as {_dtype_text(array.dtype)}")
-    if not fits(info.shape, array.shape):
-        raise BadInputError(f"the input {info} was given with the shape {shape_text(array.shape)}")
+
+
+def _wrong_shape(info: TensorInfo, array: npt.NDArray[Any]) -> BadInputError:
+    return BadInputError(f"the input {info} was given with the shape {shape_text(array.shape)}")
 
 
 def fits(shape: tuple[int | None, ...] | None, given: tuple[int, ...]) -> bool:

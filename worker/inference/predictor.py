@@ -21,6 +21,7 @@ import numpy as np
 from tfleet.worker.inference.batch_callers import BatchResult, Delivery, Submission
 from tfleet.worker.inference.batcher import Batcher
 from tfleet.worker.inference.errors import OversizedRunError
+from tfleet.worker.inference.model_session import fits
 from tfleet.worker.inference.rows import choose_rows, split_rows
 from tfleet.worker.model.errors import first_line
 from tfleet.worker.model.tensorflow import tf
@@ -107,10 +108,15 @@ class Predictor:
         """
         return self.run(self.ask(signature, inputs, rows=rows), deadline_s)
 
-    def ask(self, signature: str, inputs: Tensors, *, rows: int | None) -> RowsAsked:
-        """Check the inputs of a run. Raises `BadInputError` and `UnknownSignatureError`."""
-        asked = self._session.check(signature, inputs)
-        bucket = None if rows is None or rows > self.max_rows else self._bucket(asked, inputs)
+    def ask(self, signature: str, inputs: Tensors, *, rows: int | None, any_shape: bool = False) -> RowsAsked:
+        """Check the inputs of a run. Raises `BadInputError` and `UnknownSignatureError`.
+
+        With `any_shape` inputs of shapes that the signature does not state run as well, if it computes its
+        values one by one. They run alone: the warm-up has not seen that such rows may run together.
+        """
+        asked = self._session.check(signature, inputs, any_shape=any_shape)
+        alone = rows is None or rows > self.max_rows or (any_shape and not _all_fit(asked, inputs))
+        bucket = None if alone else self._bucket(asked, inputs)
         return RowsAsked(asked, inputs, rows or 1, bucket)
 
     def run(self, asked: RowsAsked, deadline_s: float | None = None) -> SignatureResult:
@@ -175,6 +181,10 @@ class Predictor:
             return [self._session.run_checked(first.signature, first.inputs)]
         inputs = {name: np.concatenate([asked.inputs[name] for asked in batch]) for name in first.inputs}
         return split_rows(self._session.run_checked(first.signature, inputs), [asked.rows for asked in batch])
+
+
+def _all_fit(signature: Signature, inputs: Tensors) -> bool:
+    return all(fits(info.shape, inputs[info.name].shape) for info in signature.inputs if info.name in inputs)
 
 
 def _oversized(error: tf.errors.ResourceExhaustedError) -> OversizedRunError:

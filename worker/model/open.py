@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tfleet.worker.model.by_value import computes_by_value
 from tfleet.worker.model.facts import check_functions, facts_of_graph, find_facts
 from tfleet.worker.model.freeze import CannotFreezeError, freeze
 from tfleet.worker.model.graph import import_frozen, read_frozen, restore_saved_model
@@ -104,12 +105,14 @@ def _facts(
 def _with_state(
     spec: ModelSpec, definition: tf.compat.v1.GraphDef, signatures: Mapping[str, Signature]
 ) -> Mapping[str, Signature]:
-    """The signatures, each of which knows whether it keeps state."""
+    """The signatures, each of which knows whether it keeps state, and whether it computes by value."""
     stated = spec.serving.runs.stateful
     found = {}
     for name, each in signatures.items():
         stateful = bool(assignment(definition, *_tensors({name: each}))) if stated is None else stated
-        found[name] = replace(each, stateful=stateful)
+        found[name] = replace(
+            each, stateful=stateful, by_value=not stateful and computes_by_value(definition, each)
+        )
     return found
 
 

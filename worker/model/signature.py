@@ -73,7 +73,8 @@ class Signature:
     """A function of a model. Inputs and outputs are sorted by name.
 
     `method` is TensorFlow's method name, such as `tensorflow/serving/classify`. `stateful` says that a run
-    assigns to variables, so that an answer depends on the requests before.
+    assigns to variables, so that an answer depends on the requests before. `by_value` says that it takes
+    tensors of any shape, see by_value.py.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Signature:
     outputs: tuple[TensorInfo, ...]
     method: str = ""
     stateful: bool = False
+    by_value: bool = False
 
     def input(self, name: str) -> TensorInfo | None:
         """The input of this name; None if there is none."""

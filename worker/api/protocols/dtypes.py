@@ -4,7 +4,7 @@ The rules:
 
 - An integer input takes integers within its range: not 1.0, not true.
 - A float input takes integers and floats, and rounds them to its precision. A finite number that would become
-  infinite is out of range. NaN and the infinities stay what they are.
+  infinite is out of range, unless the protocol has it so. NaN and the infinities stay what they are.
 - A bool input takes true and false only, and nothing else takes those.
 - A string input takes strings. They become bytes (UTF-8), as TensorFlow has them.
 - A complex input takes arrays only: JSON and CSV have no such numbers.
@@ -50,10 +50,11 @@ def kind_of(dtype: np.dtype[Any]) -> str:
     return "f" if dtype == BFLOAT16 else dtype.kind
 
 
-def from_scalars(flat: Sequence[Any], info: TensorInfo) -> Array:
+def from_scalars(flat: Sequence[Any], info: TensorInfo, *, overflow: bool = False) -> Array:
     """A vector of the input's dtype from the values of a JSON document.
 
-    Raises CellError for the first value that does not fit.
+    With `overflow` a float64 that is too large for the input's dtype becomes infinite. Raises CellError for
+    the first value that does not fit.
     """
     dtype = numpy_dtype(info)
     kind = kind_of(dtype)
@@ -69,7 +70,7 @@ def from_scalars(flat: Sequence[Any], info: TensorInfo) -> Array:
         return np.array(flat, np.bool_)
     if kind == "f":
         _check_types(flat, types, {int, float, NonFinite}, info)
-        return _floats(flat, dtype, info)
+        return _floats(flat, dtype, info, overflow)
     _check_types(flat, types, {int}, info)
     try:
         return np.array(flat, dtype)
@@ -82,11 +83,11 @@ class NonFinite(float):
     """NaN, Infinity or -Infinity where a document says so: not a number that was too large."""
 
 
-def from_array(array: Array, info: TensorInfo) -> Array:
+def from_array(array: Array, info: TensorInfo, *, overflow: bool = False) -> Array:
     """An array of numbers, bools or complex numbers in the input's dtype; itself where that is its dtype.
 
-    Raises CellError for the first value that is out of range; ProblemError (400) for a dtype that does not
-    fit.
+    With `overflow` a number that is too large for a float becomes infinite. Raises CellError for the first
+    value that is out of range; ProblemError (400) for a dtype that does not fit.
     """
     dtype = numpy_dtype(info)
     if array.dtype == dtype:
@@ -101,7 +102,7 @@ def from_array(array: Array, info: TensorInfo) -> Array:
         wide = array.astype(np.float64) if dtype == BFLOAT16 and source != "f" else array
         found = wide.astype(dtype)
         finite = np.isfinite(found)
-        if not finite.all() and (lost := np.isfinite(array) & ~finite).any():
+        if not overflow and not finite.all() and (lost := np.isfinite(array) & ~finite).any():
             index = int(lost.argmax())
             raise _range_error(index, array.reshape(-1)[index], info)
     return found
@@ -132,14 +133,14 @@ def decode_b64(text: str) -> bytes:
         raise ValueError(f"{error}{hint}".lower()) from error
 
 
-def _floats(flat: Sequence[Any], dtype: np.dtype[Any], info: TensorInfo) -> Array:
+def _floats(flat: Sequence[Any], dtype: np.dtype[Any], info: TensorInfo, overflow: bool) -> Array:
     try:
         wide = np.array(flat, np.float64)
     except OverflowError:
         raise _out_of_range(
             flat, lambda value: isinstance(value, int) and not _fits_float(value), info
         ) from None
-    found = from_array(wide, info)
+    found = from_array(wide, info, overflow=overflow)
     if not np.isfinite(found).all():
         for index in np.flatnonzero(np.isinf(wide)).tolist():
             if not isinstance(flat[index], NonFinite):  # 1e400, which Python's parser takes for infinite

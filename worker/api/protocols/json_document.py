@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import orjson
 
+from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.protocols.dtypes import NonFinite
 from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.problems import bad_input, quoted, too_large
@@ -34,6 +35,7 @@ _NO_JSON: Final = re.compile(rb"NaN|Infinity")
 _ONE_VALUE: Final = re.compile("infinity|surrogate")  # in orjson's reasons
 _MOST_DIGITS: Final = 400  # more than the largest float64 has; Python takes seconds for a million of them
 _MAX_REASON: Final = 120
+_BAD_REQUEST: Final = 400
 # What is taken while a document is read: a number, its places in lists, and its place in an array.
 _VALUE_BYTES: Final = 64
 _OBJECT_BYTES: Final = 200
@@ -68,6 +70,28 @@ def parse(body: bytes, limits: InputLimits) -> JsonDocument:
         if _NO_JSON.search(body) is None and not _ONE_VALUE.search(str(error)):
             raise _not_json(str(error)) from error
     return JsonDocument(_python_parsed(body, parse_constant=NonFinite, parse_int=_integer), body)
+
+
+def parse_first(body: bytes, limits: InputLimits) -> JsonDocument:
+    """As `parse`, but what follows the document in the body is ignored."""
+    try:
+        return parse(body, limits)
+    except ProblemError as error:
+        end = _end_of_first(body) if error.problem.status == _BAD_REQUEST else None
+        if end is None:
+            raise
+    return parse(body[:end], limits)
+
+
+def _end_of_first(body: bytes) -> int | None:
+    """Where the first of several documents ends; None where none begins, or where nothing follows it."""
+    text = body.removeprefix(_BOM).decode("utf-8", "surrogateescape").lstrip()
+    try:
+        _, end = json.JSONDecoder(parse_int=_integer).raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    rest = text[end:]
+    return len(body) - len(rest.encode("utf-8", "surrogateescape")) if rest.strip() else None
 
 
 def _python_parsed(

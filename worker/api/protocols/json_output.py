@@ -35,10 +35,11 @@ def encode_json(outputs: Mapping[str, Array], limits: InputLimits) -> bytes:
     return b'{"success":true,"outputs":{' + b",".join(members) + b"}}\n"
 
 
-def json_value(name: str, array: Array, limits: InputLimits) -> bytes:
-    """One output as JSON, lists within lists. Raises ProblemError: 406 for a complex one, 413 over a limit.
+def json_value(name: str, array: Array, limits: InputLimits, *, b64: bool = False) -> bytes:
+    """One output as JSON, lists within lists; all its strings as `{"b64": ...}` with `b64`.
 
-    The limit is on strings, and on numbers beside NaN or an infinity: each becomes an object of Python.
+    Raises ProblemError: 406 for a complex one, 413 over a limit. The limit is on strings, and on numbers
+    beside NaN or an infinity: each becomes an object of Python.
     """
     kind = kind_of(array.dtype)
     if kind == "c":
@@ -47,7 +48,7 @@ def json_value(name: str, array: Array, limits: InputLimits) -> bytes:
         )
     if kind == "O":
         limits.check_written(array.size, "strings")
-        return orjson.dumps(_strings(array))
+        return orjson.dumps(_strings(array, b64))
     if kind == "f" and array.dtype.itemsize <= 2:  # noqa: PLR2004 - half and bfloat16
         array = _shortest(array)
     if kind == "f" and not np.isfinite(array).all():
@@ -97,9 +98,10 @@ def _with_words(array: Array) -> bytes:
     return json.dumps(values.tolist(), separators=(",", ":")).encode()
 
 
-def _strings(array: Array) -> Any:
+def _strings(array: Array, b64: bool) -> Any:
     texts = np.empty(array.shape, object)
-    texts.reshape(-1)[:] = [_string(value) for value in array.reshape(-1).tolist()]
+    as_json = _bytes if b64 else _string
+    texts.reshape(-1)[:] = [as_json(value) for value in array.reshape(-1).tolist()]
     return texts.tolist()
 
 
@@ -109,4 +111,8 @@ def _string(value: bytes | str) -> str | dict[str, str]:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        return {B64: base64.b64encode(value).decode()}
+        return _bytes(value)
+
+
+def _bytes(value: bytes | str) -> dict[str, str]:
+    return {B64: base64.b64encode(value.encode() if isinstance(value, str) else value).decode()}

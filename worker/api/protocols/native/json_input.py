@@ -10,9 +10,8 @@ How deep the lists of a value are, going by its first elements, says which of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
-from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +20,7 @@ from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.protocols.decoded import Array, DecodedInputs
 from tfleet.worker.api.protocols.dtypes import B64, from_scalars, numpy_dtype
 from tfleet.worker.api.protocols.json_document import JsonDocument, parse
+from tfleet.worker.api.protocols.json_rows import colons_in, colons_of, picked
 from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.native.layout import Cell, RowLayout
 from tfleet.worker.api.protocols.nested import MAX_DEPTH, depth_of, flatten, position
@@ -31,7 +31,6 @@ from tfleet.worker.api.protocols.problems import (
     names_text,
     place,
     quoted,
-    shown,
 )
 from tfleet.worker.model.signature import TensorInfo, shape_text
 
@@ -55,8 +54,8 @@ def _check_wrapper(value: dict[str, Any], layout: RowLayout) -> None:
     """Raise ProblemError for the body that TensorFlow Serving takes."""
     if _INSTANCES in value and _INSTANCES not in (*layout.input_names, *layout.columns):
         raise bad_input(
-            f'{_OBJECT} has "{_INSTANCES}", as TensorFlow Serving takes it: send the list of rows alone, '
-            f'without {{"{_INSTANCES}": ...}}'
+            f'{_OBJECT} has "{_INSTANCES}", as TensorFlow Serving takes it: send it to a worker at '
+            f'/v1/models/NAME:predict, or the list of rows alone, without {{"{_INSTANCES}": ...}}'
         )
 
 
@@ -92,7 +91,7 @@ class _RowReader:
         return self._rows([value], by_column, one_row=True)
 
     def _columns(self, value: dict[str, Any], by_column: bool) -> DecodedInputs:
-        self._colons += _colons(value)
+        self._colons += colons_of(value)
         lengths = {name: len(column) for name, column in value.items()}
         first, rows = next(iter(lengths.items()))
         for name, length in lengths.items():
@@ -113,8 +112,8 @@ class _RowReader:
         self._check_rows(len(rows))
         layout = self._layout
         names = layout.columns if by_column else tuple(name for name in layout.cells if name in rows[0])
-        values = _picked(rows, names)
-        self._colons += len(rows) * _colons(names)
+        values = picked(rows, names)
+        self._colons += len(rows) * colons_of(names)
         if by_column:
             return DecodedInputs(
                 {self._only.name: self._matrix(values, names, self._only.info, one_row)}, len(rows), one_row
@@ -188,7 +187,7 @@ class _RowReader:
     def _read_values(self, flat: list[Any], info: TensorInfo) -> Array:
         found = from_scalars(flat, info)
         if info.dtype == "string":
-            self._colons += _colons_in(flat)
+            self._colons += colons_in(flat)
         return found
 
     def _check_rows(self, rows: int) -> None:
@@ -215,7 +214,7 @@ def _read_whole(document: JsonDocument, layout: RowLayout, limits: InputLimits) 
     else:
         if value or layout.optional != set(layout.input_names):
             check_names(list(value), layout.input_names, _OBJECT, layout.optional)
-        colons = _colons(value)
+        colons = colons_of(value)
     inputs = {}
     for info in infos:
         if info.name in value:
@@ -243,7 +242,7 @@ def _tensor(value: Any, info: TensorInfo, limits: InputLimits) -> tuple[Array, i
         found = from_scalars(flat, info).reshape(shape[1:])
     except CellError as error:
         raise _at_value(position(error.index, shape, info.name, one=True), error) from error
-    return found, _colons_in(flat) if info.dtype == "string" else 0
+    return found, colons_in(flat) if info.dtype == "string" else 0
 
 
 def _shape_so_far(value: Any) -> list[int]:
@@ -254,35 +253,9 @@ def _shape_so_far(value: Any) -> list[int]:
     return sizes
 
 
-def _colons(names: Iterable[str]) -> int:
-    """The colons of an object with these keys."""
-    return sum(1 + name.count(":") for name in names)
-
-
-def _colons_in(flat: Iterable[Any]) -> int:
-    """The colons of strings, and of the objects that hold bytes."""
-    return sum(value.count(":") if type(value) is str else len(value) for value in flat)
-
-
 def _is_object(value: Any) -> bool:
     """Whether it is an object of named values, and not bytes in base64."""
     return isinstance(value, dict) and value.keys() != {B64}
-
-
-def _picked(rows: list[Any], names: tuple[str, ...]) -> list[tuple[Any, ...]]:
-    """The values of rows in the order of `names`. Raises ProblemError (400) for a row with other names."""
-    if set(map(type, rows)) == {dict} and set(map(len, rows)) == {len(names)}:
-        try:
-            if len(names) == 1:
-                return [(row[names[0]],) for row in rows]
-            return list(map(itemgetter(*names), rows))
-        except KeyError:
-            pass  # the loop finds the row
-    for index, row in enumerate(rows):
-        if type(row) is not dict:
-            raise bad_input(f"row {index} (the first is 0) is {shown(row)}, and row 0 is an object")
-        check_names(list(row), names, f"row {index} (the first is 0)")
-    raise AssertionError("a row differs from the names, or none does")
 
 
 def _check_alike(lists: dict[str, bool]) -> None:

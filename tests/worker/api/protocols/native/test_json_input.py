@@ -206,7 +206,7 @@ def test_a_byte_order_mark_is_accepted() -> None:
         ([], "has no rows"),
         ({name: [] for name in ROW}, "has no rows"),
         ({}, "lacks 'G1'"),
-        ({"instances": [ROW]}, 'send the list of rows alone, without {"instances": ...}'),
+        ({"instances": [ROW]}, 'or the list of rows alone, without {"instances": ...}'),
         (b"{", "the body is not JSON: unexpected end"),
         (b"\xff", "the body is not JSON"),
         (b'{"G1": 1, "G1": 2' + raw(ROW).replace(b"{", b", ", 1), "'G1' occurs twice"),

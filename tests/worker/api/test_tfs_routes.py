@@ -1,0 +1,246 @@
+"""TensorFlow Serving's REST API at a worker, without TensorFlow: routes, errors and what requests cost."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+
+from tests.support.fake_model import FakeModel
+from tests.support.worker_http import MAX_BODY_BYTES, serving
+from tfleet.contract.address import Address
+from tfleet.worker.inference.errors import BadInputError, OversizedRunError
+from tfleet.worker.wsgi.admission_queue import QueueLimits
+
+ROWS = '{"instances": [{"G1": 1, "G2": 5}, {"G2": 0, "G1": 2}]}'
+COLUMNS = '{"inputs": {"G1": [1, 2], "G2": [5, 0]}}'
+PREDICT = "/v1/models/wine:predict"
+
+
+@pytest.fixture
+def model() -> FakeModel:
+    return FakeModel()
+
+
+@pytest.fixture
+def worker(model: FakeModel) -> Iterator[Address]:
+    with serving(model, name="wine") as (address, _):
+        yield address
+
+
+def post(worker: Address, body: str | bytes, path: str = PREDICT, **headers: str) -> requests.Response:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return requests.post(worker.url + path, data=body, headers=sent, timeout=20)
+
+
+def error(answer: requests.Response, status: int) -> str:
+    """The text of an error as clients of TensorFlow Serving read it; all errors are JSON (serving#1600)."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/json"
+    document = answer.json()
+    assert document.keys() == {"error", "title", "status", "detail", "success"}
+    assert (document["detail"], document["status"], document["success"]) == (document["error"], status, False)
+    said: str = document["error"]
+    return said
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        PREDICT,
+        "/v1/models/wine/versions/1:predict",
+        "/v1/models/wine/versions/001:predict",
+        "/V1/MODELS/wine:PREDICT",
+        "/v1/models/%77ine:predict",
+        "/v1/models/wine:predict?verbose=1",
+    ],
+)
+def test_rows_are_answered_in_rows(worker: Address, path: str) -> None:
+    answer = post(worker, ROWS, path)
+    assert (answer.status_code, answer.json()) == (200, {"predictions": [[1.5], [2.0]]})
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["X-Batch-Size"] == "2"
+
+
+def test_columns_are_answered_in_columns(worker: Address, model: FakeModel) -> None:
+    assert post(worker, COLUMNS).json() == {"outputs": [[1.5], [2.0]]}
+    assert model.predictor.calls[0][:2] == ("serving_default", 2)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "application/x-www-form-urlencoded",
+        "text/plain",
+        "multipart/form-data",
+        "image/jpeg",
+        "nonsense",
+    ],
+)
+def test_the_stated_type_of_a_body_does_not_matter(worker: Address, content_type: str | None) -> None:
+    headers = {} if content_type is None else {"Content_Type": content_type}
+    assert post(worker, ROWS, **headers).json() == {"predictions": [[1.5], [2.0]]}
+
+
+def test_a_body_may_be_compressed(worker: Address) -> None:  # tensorflow/serving#1091, #4136
+    answer = post(worker, gzip.compress(ROWS.encode()), Content_Encoding="gzip")
+    assert answer.json() == {"predictions": [[1.5], [2.0]]}
+    bomb = gzip.compress(b" " * (MAX_BODY_BYTES + 1))
+    assert len(bomb) < 2000
+    assert "larger than" in error(post(worker, bomb, Content_Encoding="gzip"), 413)
+    assert "not gzip" in error(post(worker, ROWS, Content_Encoding="gzip"), 400)
+    assert "'br'" in error(post(worker, ROWS, Content_Encoding="br"), 415)
+
+
+def test_a_body_may_name_a_signature(worker: Address, model: FakeModel) -> None:
+    answer = post(worker, '{"signature_name": "double", "inputs": 4}')
+    assert answer.json() == {"outputs": 8.0}
+    assert model.predictor.calls[0][:2] == ("double", None), "it has no rows, so it runs alone"
+    assert "'x'; it has" in error(post(worker, '{"signature_name": "x", "inputs": 4}'), 400)
+
+
+def test_a_vector_for_a_scalar_runs_as_in_tensorflow_serving(worker: Address) -> None:
+    answer = post(worker, '{"signature_name": "double", "instances": [4, 5]}')
+    assert answer.json() == {"predictions": [8.0, 10.0]}
+
+
+def test_outputs_without_rows_need_columns(worker: Address, model: FakeModel) -> None:
+    model.predictor.answer = lambda name, inputs: {"y": np.array(1, np.float32)}
+    assert '{"inputs": ...}' in error(post(worker, ROWS), 400)
+    assert post(worker, COLUMNS).json() == {"outputs": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/v1/models/beer:predict", 404, "wine, version 1"),
+        ("/v1/models/wine/versions/2:predict", 404, "'wine, version 2'"),
+        ("/v1/models/wine/labels/stable:predict", 400, "'stable'"),
+        ("/v1/models/wine:explain", 400, "Malformed request: POST /v1/models/wine:explain"),
+        ("/v1/models/wine", 400, "Malformed request: POST /v1/models/wine"),
+        ("/v1/", 400, "Malformed request: POST /v1/"),
+        ("/v1", 400, "Malformed request: POST /v1"),
+        ("/V1/x/y", 400, "Malformed request: POST /V1/x/y"),
+    ],
+)
+def test_another_path_is_told_why(worker: Address, path: str, status: int, said: str) -> None:
+    assert said in error(post(worker, ROWS, path), status)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ("", 400, "the document is empty"),
+        ("{", 400, "not JSON"),
+        ('{"instances": []}', 400, "an empty list"),  # tensorflow/serving#1662
+        ('{"instances": [{"G1": -1, "G2": 0}]}', 400, "G1 is below 0"),
+        ('{"instances": [{"G1": "a", "G2": 0}]}', 400, "input 'G1', row 0 (the first is 0)"),
+        ("x" * (MAX_BODY_BYTES + 1), 413, "bytes"),
+    ],
+)
+def test_a_wrong_body_is_told_why(worker: Address, body: str, status: int, said: str) -> None:
+    assert said in error(post(worker, body), status)
+
+
+def test_other_methods_are_told_which_there_are(worker: Address) -> None:
+    answer = requests.delete(worker.url + PREDICT, timeout=20)
+    assert "DELETE" in error(answer, 405)
+    get = requests.get(worker.url + PREDICT, timeout=20)
+    assert f"Malformed request: GET {PREDICT}" in error(get, 400)
+
+
+def test_a_failing_run_has_the_right_status(worker: Address, model: FakeModel) -> None:
+    def oversized(name: str, inputs: Any) -> Any:
+        raise OversizedRunError("the model needs more memory")
+
+    def rejected(name: str, inputs: Any) -> Any:
+        raise BadInputError("the model rejects the input")
+
+    def broken(name: str, inputs: Any) -> Any:
+        raise RuntimeError
+
+    for answer, status in ((oversized, 413), (rejected, 400), (broken, 500)):
+        model.predictor.answer = answer
+        error(post(worker, ROWS), status)
+    error(post(worker, ROWS, X_Request_Timeout_Ms="0"), 400)
+
+
+def test_a_starting_worker_says_so() -> None:
+    with serving(None, name="wine") as (worker, _):
+        answer = post(worker, ROWS)
+        assert "loading its model" in error(answer, 503)
+        assert answer.headers["Retry-After"] == "1"
+        assert "loading" in error(requests.get(worker.url + "/v1/models/wine/metadata", timeout=20), 503)
+        assert _state(worker) == "LOADING"
+
+
+def test_an_overloaded_worker_says_so(model: FakeModel) -> None:
+    with serving(model, name="wine", threads=1, queue_limits=QueueLimits(max_requests=0)) as (worker, _):
+        model.predictor.gate.clear()
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(post, worker, ROWS)
+            assert model.predictor.begun.wait(20)
+            for path in (PREDICT, "/v1/models/beer:predict", "/v1/models/wine:explain"):
+                assert "overloaded" in error(post(worker, ROWS, path), 429)
+            model.predictor.gate.set()
+            assert first.result().status_code == 200
+
+
+def test_the_models_are_listed_as_by_kserve(worker: Address) -> None:
+    assert requests.get(worker.url + "/v1/models", timeout=20).json() == {"models": ["wine"]}
+
+
+@pytest.mark.parametrize("path", ["/models/wine", "/models/wine/versions/1", "/MODELS/wine/versions/01"])
+def test_the_status_is_that_of_tensorflow_serving(worker: Address, path: str) -> None:
+    answer = requests.get(f"{worker.url}/v1{path}", timeout=20)
+    assert answer.json() == {
+        "model_version_status": [
+            {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+        ]
+    }
+    head = requests.head(f"{worker.url}/v1{path}", timeout=20)
+    assert (head.status_code, head.content) == (200, b"")
+
+
+def test_a_draining_worker_is_unloading(model: FakeModel) -> None:
+    with serving(model, name="wine") as (worker, lifecycle):
+        lifecycle.drain()
+        assert _state(worker) == "UNLOADING"
+        assert post(worker, ROWS).status_code == 200, "it still answers what others send it"
+
+
+def test_the_metadata_are_those_of_tensorflow_serving(worker: Address) -> None:
+    answer = requests.get(worker.url + "/v1/models/wine/metadata", timeout=20).json()
+    assert answer["model_spec"] == {"name": "wine", "signature_name": "", "version": "1"}
+    signatures = answer["metadata"]["signature_def"]["signature_def"]
+    assert signatures["double"] == {
+        "inputs": {"x": _tensor("DT_DOUBLE", "x:0")},
+        "outputs": {"y": _tensor("DT_DOUBLE", "y:0")},
+        "method_name": "",
+        "defaults": {},
+    }
+    assert signatures["serving_default"]["outputs"]["score"] == _tensor("DT_FLOAT", "score:0", "-1", "1")
+    for path in ("/v1/models/beer", "/v1/models/beer/metadata", "/v1/models/wine/versions/7"):
+        error(requests.get(worker.url + path, timeout=20), 404)
+
+
+@pytest.mark.parametrize("verb", ["classify", "regress"])
+def test_a_model_without_examples_is_told_to_predict(worker: Address, verb: str) -> None:
+    answer = post(worker, '{"examples": [{"G1": 1}]}', f"/v1/models/wine:{verb}")
+    assert ":predict" in error(answer, 400)
+
+
+def _tensor(dtype: str, name: str, *sizes: str) -> dict[str, Any]:
+    dims = [{"size": size, "name": ""} for size in sizes]
+    return {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}, "name": name}
+
+
+def _state(worker: Address) -> str:
+    answer = requests.get(worker.url + "/v1/models/wine", timeout=20)
+    state: str = json.loads(answer.content)["model_version_status"][0]["state"]
+    return state

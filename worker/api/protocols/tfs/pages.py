@@ -1,0 +1,62 @@
+"""What TensorFlow Serving's REST API says about a model: its status, and its signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from tfleet.worker.api.protocols.tfs.paths import version_number
+from tfleet.worker.model.signature import Signature, TensorInfo
+
+START: Final = "START"
+LOADING: Final = "LOADING"
+AVAILABLE: Final = "AVAILABLE"
+UNLOADING: Final = "UNLOADING"
+END: Final = "END"
+
+_DTYPES: Final = {"float32": "DT_FLOAT", "float64": "DT_DOUBLE", "float16": "DT_HALF"}
+
+
+def status_page(versions: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The answer to `GET /v1/models/M`, for each version with its state."""
+    return {
+        "model_version_status": [
+            {
+                "version": version_number(version),
+                "state": state,
+                "status": {"error_code": "OK", "error_message": ""},
+            }
+            for version, state in versions
+        ]
+    }
+
+
+def metadata_page(model: str, version: str, signatures: Iterable[Signature]) -> dict[str, Any]:
+    """The answer to `GET /v1/models/M/metadata`: TensorFlow's SignatureDefs in JSON."""
+    return {
+        "model_spec": {"name": model, "signature_name": "", "version": version_number(version)},
+        "metadata": {
+            "signature_def": {"signature_def": {each.name: _definition(each) for each in signatures}}
+        },
+    }
+
+
+def _definition(signature: Signature) -> dict[str, Any]:
+    return {
+        "inputs": {info.name: _tensor(info) for info in signature.inputs},
+        "outputs": {info.name: _tensor(info) for info in signature.outputs},
+        "method_name": signature.method,
+        "defaults": {},
+    }
+
+
+def _tensor(info: TensorInfo) -> dict[str, Any]:
+    """Numbers are strings: protocol buffers write 64-bit integers so."""
+    return {
+        "dtype": _DTYPES.get(info.dtype, f"DT_{info.dtype.upper()}"),
+        "tensor_shape": {
+            "dim": [{"size": str(-1 if size is None else size), "name": ""} for size in info.shape or ()],
+            "unknown_rank": info.shape is None,
+        },
+        "name": info.tensor,
+    }

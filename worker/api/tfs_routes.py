@@ -1,0 +1,115 @@
+"""The routes of TensorFlow Serving's REST API, below `/v1`.
+
+The worker answers for its one model and version. Another name or version is a 404, and so is a label a 400:
+labels of versions belong to the fleet's plan, and the proxy knows them. Whatever the type that a body states,
+it is read as JSON.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from flask import Flask, Response, jsonify, request
+
+from tfleet.contract.problem import Problem, ProblemError
+from tfleet.worker.api.image_tensors import ImageTensors
+from tfleet.worker.api.middleware import set_timing
+from tfleet.worker.api.prediction_request import PredictionRequest
+from tfleet.worker.api.protocols.tfs import pages, paths
+from tfleet.worker.api.tfs_requests import TfsRequests
+from tfleet.worker.lifecycle import LifecycleState
+from tfleet.worker.wsgi.environ import CLIENT_GONE, REJECTED
+
+if TYPE_CHECKING:
+    from tfleet.worker.api.model_routes import Predictions
+    from tfleet.worker.metrics import StageTimes
+
+_JSON: Final = "application/json"
+_MODEL: Final = "/v1/models/<name>"
+_MODELS: Final = (_MODEL, f"{_MODEL}/versions/<version>")
+_RULES: Final = (
+    "/v1/models",
+    *_MODELS,
+    *(f"{model}/metadata" for model in _MODELS),
+    *(f"{model}:{action}" for model in _MODELS for action in ("predict", "classify", "regress")),
+    "/v1",
+    "/v1/",
+    "/<any(v1, V1):root>/<path:rest>",
+)
+"""`paths.read_path` reads the path, and not Flask. The last rules take what is nothing of this API."""
+_STATES: Final = {
+    LifecycleState.STARTING: pages.LOADING,
+    LifecycleState.READY: pages.AVAILABLE,
+    LifecycleState.DRAINING: pages.UNLOADING,
+}
+_MOST_CHARS: Final = 100
+
+
+def add_tfs_routes(app: Flask, predictions: Predictions) -> None:
+    """Everything below `/v1`."""
+    runs = predictions.predict.runs
+    requests = TfsRequests(runs, ImageTensors(runs, predictions.classify))
+
+    def answer(**_: str) -> Response:
+        path = _read_path(predictions)
+        if request.method != "POST":
+            return jsonify(_page(path, predictions))
+        body, timing = _answer(requests, path.action)
+        set_timing(timing)
+        return Response(body, content_type=_JSON)
+
+    for rule in _RULES:
+        app.add_url_rule(rule, f"tfs {rule}", answer, methods=["GET", "POST"])
+
+
+def _answer(requests: TfsRequests, action: str) -> tuple[bytes, StageTimes]:
+    asked = PredictionRequest.of(request)
+    if action == paths.CLASSIFY:
+        return requests.classify(asked)
+    if action == paths.REGRESS:
+        return requests.regress(asked)
+    return requests.predict(asked, request.environ.get(CLIENT_GONE, lambda: False))
+
+
+def _read_path(predictions: Predictions) -> paths.TfsPath:
+    """What is asked of this worker's model. Raises ProblemError; a rejected request is told of that first."""
+    path = paths.read_path(request.method, request.path)
+    if path is None:
+        if REJECTED in request.environ:
+            return paths.TfsPath(paths.PREDICT)
+        asked = f"{request.method} {request.path[:_MOST_CHARS]}"
+        raise ProblemError(
+            Problem(
+                400,
+                f"Malformed request: {asked}: there are POST /v1/models/NAME[/versions/N]:predict, "
+                ":classify and :regress, and GET /v1/models/NAME[/versions/N][/metadata]",
+            )
+        )
+    if path.action == paths.MODELS:
+        return path
+    version, here = path.version, predictions.instance.version
+    if version is not None and paths.version_number(version) == paths.version_number(here):
+        version = here
+    predictions.check_model(path.model, version)
+    if path.label is not None and REJECTED not in request.environ:
+        raise ProblemError(
+            Problem(
+                400,
+                f"this worker knows no version called {unquote(path.label)[:_MOST_CHARS]!r}: ask the proxy, "
+                "which knows the fleet's labels, or leave the label out",
+            )
+        )
+    return path
+
+
+def _page(path: paths.TfsPath, predictions: Predictions) -> dict[str, Any]:
+    instance, lifecycle = predictions.instance, predictions.lifecycle
+    if path.action == paths.MODELS:
+        return {"models": [instance.model]}
+    if path.action == paths.STATUS:
+        return pages.status_page([(instance.version, _STATES[lifecycle.state])])
+    model = lifecycle.model
+    if model is None:
+        raise ProblemError(Problem(503, "the worker is loading its model", retry_after_s=1))
+    return pages.metadata_page(instance.model, instance.version, model.session.signatures.values())
