@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-_INSTALL_S: Final = 300
+_INSTALL_S: Final = 600
+_CALLS_S: Final = 120
 
 
 class CannotInstallError(Exception):
@@ -54,6 +56,19 @@ def required_client(requirements: Path) -> Path:
         pytest.skip(said)
 
 
+def called(python: Path, program: str, *arguments: str) -> Any:
+    """What a program of this folder prints as JSON. It runs in a client's environment, and in no other."""
+    done = subprocess.run(
+        [python, "-I", Path(__file__).with_name(program), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=_CALLS_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
 def _run(*command: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     try:
@@ -61,6 +76,6 @@ def _run(*command: str) -> None:
             command, check=False, capture_output=True, text=True, timeout=_INSTALL_S, env=environment
         )
     except subprocess.TimeoutExpired as error:
-        raise CannotInstallError(f"pip took more than {_INSTALL_S} s") from error
+        raise CannotInstallError(f"it took more than {_INSTALL_S} s") from error
     if done.returncode:
         raise CannotInstallError((done.stderr.strip() or "pip failed").splitlines()[-1])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +9,13 @@ import pytest
 import requests
 
 from tests.models.asked import loaded
-from tests.support.client_environments import required_client
+from tests.support.client_environments import called, required_client
 from tests.support.photos import PHOTOS
 from tests.support.tensor_models import write_arithmetic
 from tests.support.worker_http import serving
 from tfleet.contract.address import Address
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 
 PHOTO = next(iter(PHOTOS.values()))
 
@@ -27,20 +25,11 @@ def python() -> Path:
     return required_client(Path(__file__).with_name("tritonclient.txt"))
 
 
-def called(python: Path, *arguments: str) -> Any:
-    program = Path(__file__).parents[2] / "support" / "tritonclient_calls.py"
-    done = subprocess.run(
-        [python, "-I", program, *arguments], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
-
-
 @pytest.fixture(scope="module")
 def said(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = write_arithmetic(tmp_path_factory.mktemp("arithmetic") / "arithmetic")
     with loaded(folder) as model, serving(model, name="arithmetic") as (address, _):
-        return called(python, str(address), "arithmetic")
+        return called(python, "tritonclient_calls.py", str(address), "arithmetic")
 
 
 def test_sums_are_right_in_all_forms(said: Any) -> None:
@@ -91,7 +80,7 @@ def test_errors_can_be_read(said: Any) -> None:
 
 def test_a_photo_is_classified_as_anywhere_else(python: Path, worker: Address) -> None:
     name = "efficientnet-lite0"
-    found = called(python, str(worker), "image", name, str(PHOTO))["classes"]
+    found = called(python, "tritonclient_calls.py", str(worker), "image", name, str(PHOTO))["classes"]
     expected = requests.post(f"{worker.url}/predict?top=3", data=PHOTO.read_bytes(), timeout=60).json()
     labels = [each["label"] for each in expected["predictions"]]
     assert [text.split(":", 2)[2] for text in found] == labels
