@@ -19,15 +19,19 @@ from typing import Final
 
 _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 # Fields of /proc/PID/stat after the name, see proc_pid_stat(5).
-_STATE, _PARENT, _SESSION = 0, 1, 3
+_STATE, _SESSION = 0, 3
 _LOOK_S: Final = 2.0
 
 
 def become_subreaper() -> bool:
-    """Become the parent of the orphans among this process's descendants. False where the system has no such
-    thing.
+    """Become the parent of the orphans among this process's descendants. False where the system does not
+    allow that.
     """
-    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
+    if sys.platform != "linux":
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))  # what ReapedChild needs; a container may forbid it
+    except OSError:
         return False
     return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
@@ -56,14 +60,15 @@ def reap_orphans() -> None:
 
 def _ended_children() -> Iterator[tuple[int, int]]:
     """The process id and session of each child that has ended and was not reaped."""
-    own = str(os.getpid())
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # reaped since
-            continue
-        if fields[_STATE] == "Z" and fields[_PARENT] == own:
-            yield int(stat.parent.name), int(fields[_SESSION])
+    # Of each thread those that it has started; orphans go to one that lives.
+    for children in Path("/proc/self/task").glob("*/children"):
+        for pid in children.read_text().split():
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except OSError:  # reaped since
+                continue
+            if fields[_STATE] == "Z":
+                yield int(pid), int(fields[_SESSION])
 
 
 class ReapedChild:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import requests
 
+from tests.support.canned_server import nobody
+from tests.support.environment import users_environment
 from tests.support.pictures import picture
-from tests.support.tfleet_up import Up, up
+from tests.support.tfleet_up import ROOT, Up, up
 from tests.support.waiting import eventually_sync
 
 
@@ -61,3 +65,20 @@ def test_without_preload_each_worker_is_started(model: Path) -> None:
         assert not fleet.pids("preload")
         assert min(map(_private_kb, fleet.pids("worker"))) > 100_000
         assert _first_colours(fleet, 4) == {"red"}
+
+
+def test_a_forked_worker_that_can_never_run_ends_the_fleet() -> None:
+    proxy, registry = nobody().port, nobody().port
+    ports = ("--port", str(proxy), "--registry-port", str(registry))
+    options = ("--model", "worker/models/iris", "--precision", "bfloat16", *ports)
+    run = subprocess.run(
+        [sys.executable, "-m", "tfleet", "up", *options],
+        cwd=ROOT,
+        env=users_environment(),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert run.returncode == 2, run.stderr
+    assert re.search(r"^Error: worker-\d cannot run: .*bfloat16", run.stderr, re.MULTILINE)

@@ -103,7 +103,8 @@ def serve(orders: socket.socket) -> ForkOrder | None:
             if _is_forked(order, output, orders):
                 return order
         except OSError as error:
-            orders.send(ForkAnswer(why_not=error.strerror or str(error)).encode())
+            with suppress(OSError):  # nobody listens any more, as the next turn sees
+                orders.send(ForkAnswer(why_not=error.strerror or str(error)).encode())
         finally:
             os.close(output)
 

@@ -23,6 +23,8 @@ from tfleet.runtime.cpus import usable_cpus
 from tfleet.runtime.supervised_process import SupervisedProcess
 
 _LEAST_STARTING: Final = 2
+_LOOK_AT_FORKED_S: Final = 0.1
+"""Forked workers are ready so soon that the pause between two looks would be most of the time."""
 
 
 @asynccontextmanager
@@ -64,9 +66,12 @@ async def watched_repository(
                 following.cancel()  # the registry stops, too
                 await plans.show_refused({})
 
+        rules = WatchRules(fleet.repository.workers_per_model, max(_LEAST_STARTING, cpus), stop_timeout_s)
+        if fleet.workers.preload:
+            rules = replace(rules, look_s=_LOOK_AT_FORKED_S)
         watcher = RepositoryWatcher(
             source,
-            WatchRules(fleet.repository.workers_per_model, max(_LEAST_STARTING, cpus), stop_timeout_s),
+            rules,
             plans,
             spawn=spawn,
             look=look,

@@ -30,6 +30,8 @@ POLL_S: Final = 1.0
 _GONE: Final = Release("", "", "", Path())
 _START_S: Final = 60.0
 """After so long a release that is still not ready no longer holds up the start of others."""
+_SOON_S: Final = 3.0
+"""A forked worker with a small model is ready within a fraction of a second, and lets others start."""
 _PAUSE_SHARE: Final = 0.1
 """The longer a start takes, the more rarely the proxy is asked: news is late by a tenth at most."""
 _LONGEST_PAUSE_S: Final = 10.0
@@ -60,12 +62,17 @@ class PlannedVersions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WatchRules:
-    """How many workers a release gets, how many releases start at once, and how long a stop may take."""
+    """How many workers a release gets, how many releases start at once, and how long a stop may take.
+
+    After each `poll_s` seconds the repository is looked at, and while releases start, the proxy after each
+    `look_s` seconds.
+    """
 
     workers: int
     most_starting: int
     stop_timeout_s: float
     poll_s: float = POLL_S
+    look_s: float = POLL_S
     clock: Callable[[], float] = field(default=time.monotonic)
 
 
@@ -107,15 +114,18 @@ class RepositoryWatcher:
 
     async def keep(self, stop_asked: asyncio.Event) -> None:
         """Watch until `stop_asked` is set, and then until all workers have ended: others stop them."""
+        poll_at_s = -math.inf
         async with asyncio.TaskGroup() as tasks:
             while not stop_asked.is_set():
-                await self._poll()
+                if (now_s := self._rules.clock()) >= poll_at_s:
+                    poll_at_s = now_s + self._rules.poll_s
+                    await self._poll()
                 counted = await self._count_ready()
                 if not stop_asked.is_set():
                     self._act(tasks, counted=counted)
                     await self._tell_registry()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._rules.poll_s):
+                    async with asyncio.timeout(self._pause_s(poll_at_s)):
                         await stop_asked.wait()
 
     async def _poll(self) -> None:
@@ -193,6 +203,17 @@ class RepositoryWatcher:
             planned = self._planned.of(group.release.model)
             if planned and group.release.version not in planned:
                 self._say(messages.not_in_plan(group.release))
+
+    def _pause_s(self, poll_at_s: float) -> float:
+        """The pause before the next turn: a short one if workers that have just begun may be ready before the
+        next poll.
+        """
+        now_s = self._rules.clock()
+        starting = (each for each in self._groups if not (each.complete or each.draining))
+        pause_s = max(0.0, poll_at_s - now_s)
+        if any(now_s - each.since_s < _SOON_S for each in starting):
+            return min(pause_s, self._rules.look_s)
+        return pause_s
 
     def _live(self, model: str) -> list[WorkerGroup]:
         return [each for each in self._groups if each.release.model == model and not each.draining]
