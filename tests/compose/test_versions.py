@@ -69,18 +69,25 @@ def operator(engine: docker.DockerClient, images: dict[str, str], models: Path) 
         yield Operator(fleet)
 
 
+async def _all_from(load: VersionLoad, version: str) -> None:
+    """The next answers are right, and all of this version."""
+    answers = await load.next(STAGE)
+    assert answers.failures == []
+    assert answers.versions.keys() == {version}
+
+
 async def test_new_versions_take_over_without_a_lost_request(operator: Operator) -> None:
     await operator.follow("Start version 1")
-    async with VersionLoad(f"{operator.fleet.url}/predict", rate=RATE) as load:
-        assert (await load.next(STAGE)).versions.keys() == {"1"}
+    async with VersionLoad(f"{operator.fleet.url}/predict", rate=RATE, model="flowers") as load:
+        await _all_from(load, "1")
         await operator.follow("Roll out version 2")
-        assert (await load.next(STAGE)).versions.keys() == {"2"}
+        await _all_from(load, "2")
         assert operator.ids("worker") == []
         green = operator.ids("worker-green")
         await operator.run("docker compose up --wait")
         assert operator.ids("worker-green") == green, "a further `up` changes nothing"
         await operator.follow("Roll out version 3")
-        assert (await load.next(STAGE)).versions.keys() == {"3"}
+        await _all_from(load, "3")
         assert operator.ids("worker-green") == []
     assert load.answers.failures == []
     assert "exec proxy tfleet rollout flowers 2 --percent 50" in operator.ran
@@ -98,10 +105,10 @@ async def test_models_are_services_and_never_mix(operator: Operator, tmp_path: P
     await operator.run("docker compose exec proxy tfleet rollout flowers 1")
     url = operator.fleet.url
     async with (
-        VersionLoad(f"{url}/models/flowers/predict", rate=RATE) as flowers,
-        VersionLoad(f"{url}/models/iris/predict", rate=RATE) as iris,
+        VersionLoad(f"{url}/models/flowers/predict", rate=RATE, model="flowers") as flowers,
+        VersionLoad(f"{url}/models/iris/predict", rate=RATE, model="iris") as iris,
     ):
-        assert (await flowers.next(STAGE)).versions.keys() == {"1"}
+        await _all_from(flowers, "1")
         file.write_text(f"{override}\n{new}")
         await operator.run("docker compose up --wait")
         await operator.run("docker compose exec proxy tfleet rollout flowers 2")
@@ -109,6 +116,6 @@ async def test_models_are_services_and_never_mix(operator: Operator, tmp_path: P
         file.write_text(override.replace(old[0], new))
         await operator.run("docker compose up --wait --remove-orphans")
         assert operator.ids("flowers-1") == []
-        assert (await flowers.next(STAGE)).versions.keys() == {"2"}
-        assert (await iris.next(STAGE)).versions.keys() == {"7"}
+        await _all_from(flowers, "2")
+        await _all_from(iris, "7")
     assert (flowers.answers.failures, iris.answers.failures) == ([], [])
