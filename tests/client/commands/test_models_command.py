@@ -57,6 +57,19 @@ def test_without_a_plan_the_most_workers_get_all(flowers: RegisteredModels) -> N
     assert words(run(flowers))[1:] == ["flowers 2 2 100 %", "flowers 1 2 0 %"]
 
 
+def test_the_note_says_what_came_of_mirrored_requests(flowers: RegisteredModels) -> None:
+    flowers.write("flowers", Plan("1", Canary("2", 0.0, mirror=5.0)))
+    nobody_asked = "mirrored 5 %: no proxy is registered that could say what came of it"
+    assert words(run(flowers))[1] == f"flowers 2 1 0 % canary {nobody_asked}"
+    with flowers.proxy(flowers.plan):
+        assert words(run(flowers))[1] == "flowers 2 1 0 % canary mirrored 5 %: 0 compared"
+        (model,) = document(run(flowers, "--json"))["models"]
+    assert (model["mirrored"]["agreed"], model["mirrored"]["proxies"]) == (0, 1)
+    flowers.write("flowers", Plan("1", Canary("2", 10.0)))
+    (model,) = document(run(flowers, "--json"))["models"]
+    assert model["mirrored"] is None
+
+
 def test_the_note_says_why_a_version_can_t_be_used(flowers: RegisteredModels) -> None:
     flowers.put(refused_key(flowers.service, "flowers", "3"), dump_refused("it is cut off", "box:/m", 1))
     done = run(flowers)

@@ -62,6 +62,21 @@ def test_a_version_is_rolled_out_promoted_and_rolled_back(flowers: RegisteredMod
         assert flowers.plan("flowers") == after
 
 
+def test_a_version_is_compared_before_it_serves(flowers: RegisteredModels) -> None:
+    with flowers.proxy(flowers.plan):
+        done = tfleet(flowers, "rollout", "flowers", "2", "--mirror", "5")
+        assert (done.exit_code, done.stdout) == (
+            0,
+            "flowers: version 2 gets 0 % of the requests, version 1 the rest, of which 5 % are mirrored to "
+            "version 2; 1 proxy with the new plan\n",
+        )
+        assert flowers.plan("flowers") == Plan("1", Canary("2", 0.0, mirror=5.0))
+        done = tfleet(flowers, "rollout", "flowers", "2", "--percent", "10")
+        assert flowers.plan("flowers") == Plan("1", Canary("2", 10.0, mirror=5.0))
+        assert tfleet(flowers, "promote", "flowers").exit_code == 0
+    assert flowers.plan("flowers") == Plan("2", previous="1")
+
+
 def test_the_last_rollback_is_told_before_another_rollout(flowers: RegisteredModels) -> None:
     flowers.write("flowers", Plan("1", reason="20 of 40 requests failed"))
     done = tfleet(flowers, "rollout", "flowers", "2", "--percent", "5")

@@ -127,9 +127,10 @@ async def test_a_kept_connection_that_ended_is_no_failure() -> None:
 
 @pytest.mark.parametrize(("status", "sent"), [(429, 3), (503, 1)])
 async def test_a_busy_canary_is_skipped(status: int, sent: int) -> None:
-    """With 503 it is not ready, so it is sent nothing more for a while."""
+    """With 503 it is not ready, so it is sent nothing more until a probe finds it ready."""
     async with mirroring_proxy(SHADOW) as proxy:
         answers(proxy.canary, b"{}", status=status)
+        proxy.canary.ready = status != 503
         for requests in (1, 2, 3):
             await served_by_stable(proxy, 1)
             assert await proxy.counted(requests) == {"skipped": requests}
