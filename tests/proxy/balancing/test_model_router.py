@@ -95,6 +95,21 @@ def test_a_version_that_is_loading_is_503() -> None:
     assert (caught.value.problem.status, caught.value.problem.retry_after_s) == (503, 1)
 
 
+def test_a_version_that_left_a_moment_ago_is_503() -> None:
+    router = router_of("m/1", "m/2", "other/1")
+    assert versions(router, 1, Wanted("m", version="1")) == {"1": 1}
+    router.table.apply_instances([router.table.pool.members["w2"].instance])
+    router.table.record_probes(dict.fromkeys(("w0", "w1"), (Probe.NOT_READY, "/readyz answers 503")))
+    for wanted, status in (
+        (Wanted("m", version="1"), 503),
+        (Wanted("m"), 503),
+        (Wanted("m", version="3"), 404),
+    ):
+        with pytest.raises(ProblemError) as caught:
+            router.route(wanted, HEAD)
+        assert caught.value.problem.status == status
+
+
 def test_a_router_without_plans_does_not_guess() -> None:
     router = ModelRouter(router_of("m/1", "m/2").table, None)
     for wanted in (ANY, Wanted("m"), Wanted("m", label="stable")):
