@@ -25,6 +25,7 @@ from benchmarks.report.machine import machine, versions
 from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.native import DecodedInputs, decode, encode
 from tfleet.worker.api.protocols.oip.codec import decode_infer
+from tfleet.worker.api.protocols.tfs.predict_input import decode_predict, read_predict
 from tfleet.worker.model.signature import Signature, TensorInfo
 
 ROOT = Path(__file__).parents[2]
@@ -108,6 +109,8 @@ def reading_pixels() -> Mapping[str, Task]:
     flat, nested = _infer_body(_dumped(pixels.reshape(-1))), _infer_body(_dumped(pixels))
     head = _infer_body(None, binary_data_size=pixels.nbytes)
     binary = head + pixels.tobytes()
+    long = orjson.dumps({"instances": pixels.tolist()})
+    short = b'{"instances":' + _dumped(pixels) + b"}"
     npy = io.BytesIO()
     np.save(npy, pixels)
     return {
@@ -117,6 +120,10 @@ def reading_pixels() -> Mapping[str, Task]:
         "nested lists: `json` and `numpy.asarray`": lambda: _pixels(json.loads(nested)),
         "nested lists: `orjson` alone": lambda: orjson.loads(nested),
         "nested lists: the worker": lambda: decode_infer(nested, None, PIXELS, LIMITS),
+        "`/v1`, digits of float64: `json` and `numpy.asarray`": lambda: _instances(json.loads(long)),
+        "`/v1`, digits of float64: the worker": lambda: _predict(long),
+        "`/v1`, digits of float32: `json` and `numpy.asarray`": lambda: _instances(json.loads(short)),
+        "`/v1`, digits of float32: the worker": lambda: _predict(short),
         "one binary tensor: the worker": lambda: decode_infer(binary, str(len(head)), PIXELS, LIMITS),
         "one .npy: the worker": lambda: decode(npy.getvalue(), NPY, PIXELS),
     }
@@ -132,6 +139,15 @@ def _infer_body(data: bytes | None, **parameters: int) -> bytes:
 
 def _pixels(document: Any) -> object:
     return np.asarray(document["inputs"][0]["data"], np.float32).reshape(1, 224, 224, 3)
+
+
+def _instances(document: Any) -> object:
+    return np.asarray(document["instances"], np.float32)
+
+
+def _predict(body: bytes) -> object:
+    """A request of TensorFlow Serving's REST API."""
+    return decode_predict(read_predict(body, LIMITS), PIXELS, LIMITS)
 
 
 def _naive(rows: list[dict[str, float]]) -> object:
@@ -196,7 +212,7 @@ def _page(
         "",
         *_lines("write", written_ms),
         "",
-        *_lines("read the pixels of an image, 150,528 float32, by the Open Inference Protocol", pixels_ms),
+        *_lines("read the pixels of an image, 150,528 float32", pixels_ms),
         "",
         "Send large tensors in binary form: as JSON they have two to four times the bytes.",
         "",

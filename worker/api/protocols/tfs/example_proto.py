@@ -8,7 +8,7 @@ tensorflow/core/example/feature.proto. Written by hand, since a worker's codecs 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,6 +21,8 @@ _FIELD_3: Final = b"\x1a"
 _BITS: Final = 7
 _MORE: Final = 0x80
 _WORD: Final = 2**64
+_FEW: Final = 16
+_AT_ONCE: Final = 65_536
 
 
 def example_bytes(features: Mapping[str, Feature]) -> bytes:
@@ -42,7 +44,27 @@ def _feature(values: Feature) -> bytes:
         with np.errstate(over="ignore"):
             packed = np.array(values, np.float64).astype("<f4").tobytes()
         return _framed(_FIELD_2, _framed(_FIELD_1, packed))
-    return _framed(_FIELD_3, _framed(_FIELD_1, b"".join(_varint(int(value) % _WORD) for value in values)))
+    return _framed(_FIELD_3, _framed(_FIELD_1, _varints([int(value) for value in values])))
+
+
+def _varints(values: Sequence[int]) -> bytes:
+    if len(values) <= _FEW:
+        return b"".join(_varint(value % _WORD) for value in values)
+    return b"".join(
+        _many_varints(np.array(values[start : start + _AT_ONCE], np.int64).view(np.uint64))
+        for start in range(0, len(values), _AT_ONCE)
+    )
+
+
+def _many_varints(values: np.ndarray[Any, np.dtype[np.uint64]]) -> bytes:
+    """As _varint() for each, in a tenth of the time: ten columns of seven bits, without those not needed."""
+    parts = values[:, None] >> (np.arange(10, dtype=np.uint64) * np.uint64(_BITS))
+    kept = parts != 0
+    kept[:, 0] = True
+    found = (parts & np.uint64(_MORE - 1)).astype(np.uint8)
+    found[:, :-1] |= kept[:, 1:].astype(np.uint8) << _BITS
+    packed: bytes = found[kept].tobytes()
+    return packed
 
 
 def _framed(field: bytes, content: bytes) -> bytes:

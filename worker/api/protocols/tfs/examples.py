@@ -16,7 +16,7 @@ from tfleet.worker.api.protocols.decoded import Array
 from tfleet.worker.api.protocols.dtypes import B64, NonFinite, bytes_array, decode_b64
 from tfleet.worker.api.protocols.json_rows import colons_in, colons_of
 from tfleet.worker.api.protocols.limits import InputLimits
-from tfleet.worker.api.protocols.problems import bad_input, names_text, quoted, shown
+from tfleet.worker.api.protocols.problems import bad_input, names_text, quoted, shown, too_large
 from tfleet.worker.api.protocols.tfs.document import TfsDocument, is_named, read_document
 from tfleet.worker.api.protocols.tfs.example_proto import Feature, example_bytes
 from tfleet.worker.model.signature import Signature, TensorInfo
@@ -48,6 +48,12 @@ def decode_examples(document: TfsDocument, signature: Signature, limits: InputLi
     info = _examples_input(signature)
     reader = _FeatureReader(document.colons)
     members = document.members
+    features = sum(len(value) for value in members[EXAMPLES] if isinstance(value, dict))
+    if features > limits.json_objects:  # each costs as much as an object
+        raise too_large(
+            f"the examples have {features} features, more than the {limits.json_objects} allowed: send fewer "
+            "examples at once"
+        )
     context = reader.features(members[_CONTEXT], _CONTEXT) if _CONTEXT in members else {}
     examples = [
         reader.features(value, f"example {index} (the first is 0)")

@@ -32,6 +32,8 @@ def test_an_example_is_the_message_of_tensorflow() -> None:
     assert example_bytes({"x": [-1]}).endswith(b"\x1a\x0c\n\x0a" + b"\xff" * 9 + b"\x01")
     assert example_bytes({"x": [300]}).endswith(b"\x1a\x04\n\x02\xac\x02")
     assert example_bytes({"x": [b"ab", b""]}).endswith(b"\n\x06\n\x02ab\n\x00")
+    many = [0, -1, 300, 127, 128, 2**63 - 1, -(2**63)] * 3
+    assert example_bytes({"x": many}).endswith(example_bytes({"x": many[:7]})[-35:] * 3)
     long = example_bytes({"x": [b"a" * 200]})
     assert long.endswith(b"\n\xcb\x01\n\xc8\x01" + b"a" * 200)
 
