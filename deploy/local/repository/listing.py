@@ -65,9 +65,9 @@ def _list_models(folder: Path, policy: VersionPolicy) -> Poll:
     problems = [
         f"{each}: is not in a version folder: move it to {folder / each.stem}/1/"
         for each in entries
-        if each.suffix.lower() in _MODEL_SUFFIXES and each.is_file()
+        if each.suffix.lower() in _MODEL_SUFFIXES and not _may_be_folder(each) and each.is_file()
     ]
-    names = [each for each in entries if not _is_left_out(each.name) and each.is_dir()]
+    names = [each for each in entries if not _is_left_out(each.name) and _may_be_folder(each)]
     unnamed = [each for each in names if not is_label(each.name)]
     problems += [f"'{escaped(str(each))}': a model's name has to be printable ASCII" for each in unnamed]
     named = [each for each in names if is_label(each.name)]
@@ -109,9 +109,9 @@ def list_model(folder: Path, policy: VersionPolicy) -> tuple[ModelFiles, list[st
         try:
             versions[version] = VersionFiles(each / config.filename, *_stamps(each))
         except TooManyFilesError:
-            unreadable[each.name] = f"{each}: has more than {MAX_FILES:,} files: it is not served"
+            unreadable[version] = f"{each}: has more than {MAX_FILES:,} files: it is not served"
         except OSError as error:
-            unreadable[each.name] = f"{each}: cannot be read: {error.strerror or error}"
+            unreadable[version] = f"{each}: cannot be read: {error.strerror or error}"
     return ModelFiles(versions, policy, unreadable=unreadable), [*problems, *unreadable.values()]
 
 
@@ -137,8 +137,18 @@ def _is_unfinished(name: str) -> bool:
     return name.startswith(".") or name.endswith(_UNFINISHED)
 
 
+def _may_be_folder(entry: Path) -> bool:
+    """Whether it is a folder. What can't be looked at may be one: who reads it says why it can't be read, and
+    the others are served.
+    """
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True
+
+
 def _is_version(entry: Path) -> bool:
-    if _is_left_out(entry.name) or not is_label(entry.name) or not entry.is_dir():
+    if _is_left_out(entry.name) or not is_label(entry.name) or not _may_be_folder(entry):
         return False
     # A link such as `current` is another name of a version that is there anyway.
     return version_rank(entry.name)[0] or (not entry.is_symlink() and (entry / _MANIFEST).is_file())

@@ -46,6 +46,22 @@ def test_models_and_their_versions_are_found(tmp_path: Path) -> None:
     assert found.problems == ()
 
 
+def test_what_can_t_be_looked_at_does_not_hide_the_others(tmp_path: Path) -> None:
+    """Here a link to a name that no file system takes; else one whose folder may not be entered."""
+    write(tmp_path / "cats" / "1" / "graph.pb")
+    for link in (tmp_path / "dogs", tmp_path / "cats" / "2"):
+        link.symlink_to("x" * 300)
+    found = look(tmp_path)
+    assert {name: set(model.versions) for name, model in found.models.items()} == {
+        "cats": {"1"},
+        "dogs": set(),
+    }
+    assert found.problems == (
+        f"{tmp_path}/cats/2: cannot be read: File name too long",
+        f"{tmp_path}/dogs: cannot be read: File name too long",
+    )
+
+
 def test_leading_zeros_of_a_version_do_not_count(tmp_path: Path) -> None:
     for name in ("007", "08", "8", "0"):
         write(tmp_path / name / "graph.pb")
