@@ -61,6 +61,30 @@ def test_what_has_no_rows_or_too_many_runs_alone(session: ModelSession, rows: in
     assert prediction.batch == 1
 
 
+def test_rows_of_another_shape_run_alone_where_any_is_taken(session: ModelSession) -> None:
+    predictor = _predictor(session)
+    stated = predictor.ask("serving_default", _row(1, 2), rows=2, any_shape=True)
+    assert stated.bucket == predictor.ask("serving_default", _row(1, 2), rows=2).bucket
+    assert stated.bucket is not None
+    square = {name: np.ones((2, 2), np.float32) for name in "ab"}
+    other = predictor.ask("serving_default", square, rows=2, any_shape=True)
+    assert other.bucket is None
+    assert predictor.run(other).outputs["sum"].tolist() == [[2, 2], [2, 2]]
+    one = {**square, "b": np.array(3, np.float32)}
+    found = predictor.run(predictor.ask("serving_default", one, rows=None, any_shape=True))
+    assert found.outputs["diff"].tolist() == [[-2, -2], [-2, -2]]
+
+
+def test_only_some_inputs_have_other_shapes_than_stated(session: ModelSession) -> None:
+    predictor = _predictor(session)
+    square = {name: np.ones((2, 2), np.float32) for name in "ab"}
+    with pytest.raises(BadInputError, match=r"with the shape \[2, 2\]"):
+        predictor.ask("serving_default", square, rows=2)
+    wide = {"a": np.ones((2, 1), np.float32), "b": np.ones((1, 2), np.float32)}
+    with pytest.raises(BadInputError, match="different shapes"):
+        predictor.ask("serving_default", wide, rows=None, any_shape=True)
+
+
 def test_bad_inputs_are_told_before_they_wait(session: ModelSession) -> None:
     predictor = _predictor(session)
     with pytest.raises(BadInputError, match=r"the input b float32\[\?\] is missing"):
