@@ -36,7 +36,8 @@ from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import LocalStatus
 from tfleet.proxy.balancing.health_check import Prober
 from tfleet.proxy.balancing.model_router import ModelRouter
-from tfleet.proxy.balancing.worker_table import WorkerCollector, WorkerTable
+from tfleet.proxy.balancing.worker_collector import WorkerCollector
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.canary_guard import CanaryGuard
 from tfleet.proxy.forwarding.forwarder import Forwarder
 from tfleet.proxy.p2p.direct_response import DirectResponse

@@ -6,8 +6,6 @@ have come.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +17,6 @@ from tfleet.proxy.balancing.canary_fallbacks import CanaryFallbacks
 from tfleet.proxy.balancing.candidates import Candidates, VersionCandidates
 from tfleet.proxy.balancing.mirror_counts import MirrorCounts
 from tfleet.proxy.balancing.pool import Pool
-from tfleet.proxy.balancing.recent_versions import RecentVersions
 from tfleet.proxy.balancing.shares import Turns, sticky_percentile
 from tfleet.proxy.balancing.versions import (
     ANY,
@@ -64,13 +61,7 @@ class ModelRouter:
     `plans` are what is known of the plans, None while they have not been read.
     """
 
-    def __init__(
-        self,
-        table: WorkerTable,
-        plans: Plans | None = _NONE,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, table: WorkerTable, plans: Plans | None = _NONE) -> None:
         self.plans = Plans()
         self.fallbacks = CanaryFallbacks()
         self.mirror_counts = MirrorCounts()
@@ -81,7 +72,6 @@ class ModelRouter:
         self._mirror_turns: dict[str, Turns] = {}
         self._pool: Pool | None = None
         self._fleet: Fleet = {}
-        self._recent = RecentVersions(clock)
         if plans is not None:
             self.use_plans(plans)
 
@@ -106,7 +96,6 @@ class ModelRouter:
             self._pool = self.table.pool
             views = self._pool.by_version()
             self._fleet = {key: Known(len(view.members), len(view.routable)) for key, view in views.items()}
-            self._recent.update(self._fleet)
         return self._fleet
 
     def route(self, wanted: Wanted, head: RequestHead) -> Route:
@@ -123,7 +112,11 @@ class ModelRouter:
             model = wanted_model(fleet, wanted, self.plans.default, self.plans.models)
             version = named_version(fleet, model, wanted, self.plans.models.get(model))
         except ProblemError as error:
-            if wanted.model is None or error.problem.status != _UNKNOWN or not self._recent.has(wanted):
+            if (
+                wanted.model is None
+                or error.problem.status != _UNKNOWN
+                or not self.table.tries.left.has(wanted)
+            ):
                 raise
             raise ProblemError(loading(wanted.model, wanted.version)) from None
         versions, canary = self._without_version(model, head) if version is None else ((version,), False)

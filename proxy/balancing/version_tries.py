@@ -10,6 +10,7 @@ within a second. One that drains, or has left the registry, was stopped.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -18,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from tfleet.discovery.instance import Instance
 from tfleet.proxy.balancing.member import PoolMember, WorkerState
+from tfleet.proxy.balancing.recent_versions import RecentVersions
 from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.telemetry.version_stats import MAX_VERSIONS, OTHERS
 
@@ -45,7 +47,9 @@ class Tries(NamedTuple):
 class VersionTries(Collector):
     """Counts of one proxy since its start."""
 
-    def __init__(self) -> None:
+    def __init__(self, left: RecentVersions | None = None) -> None:
+        self.left = left or RecentVersions(time.monotonic)
+        """The versions whose workers have left."""
         self._counts: dict[ModelVersion, list[int]] = {}
         self._lost_ids: dict[str, None] = {}
 

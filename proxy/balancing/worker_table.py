@@ -11,12 +11,10 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import structlog
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import ServiceList
@@ -30,6 +28,7 @@ from tfleet.proxy.balancing.outlier_detection import (
 from tfleet.proxy.balancing.picking import Picking
 from tfleet.proxy.balancing.pool import Pool
 from tfleet.proxy.balancing.queue_report import QueueReport, parse_report
+from tfleet.proxy.balancing.recent_versions import RecentVersions
 from tfleet.proxy.balancing.slow_start import SlowStart
 from tfleet.proxy.balancing.version_tries import VersionTries
 from tfleet.proxy.balancing.versions import ModelVersion
@@ -76,7 +75,7 @@ class WorkerTable:
         """Set at every change of the pool; the task that waits for it clears it."""
         self.first_ready = asyncio.Event()
         """Set as soon as there was a routable worker."""
-        self.tries = VersionTries()
+        self.tries = VersionTries(RecentVersions(clock))
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._in_flight: dict[str, set[InFlight]] = {}
@@ -345,6 +344,7 @@ class WorkerTable:
             old, new = before.members.get(worker_id), pool.members.get(worker_id)
             if old is not None and new is None:
                 self._forget(worker_id)
+                self.tries.left.add(ModelVersion(old.instance.model, old.instance.version))
                 changed.append((old, "worker dropped", news.get(worker_id)))
             elif new is not None and (old is None or old.state is not new.state):
                 changed.append((new, _EVENTS[new.state], news.get(worker_id)))
@@ -379,20 +379,3 @@ class WorkerTable:
 
 def _has_other(pool: Pool, tried: Collection[str]) -> bool:
     return pool.has_other(tried) or any(member.id not in tried for member in pool.late)
-
-
-class WorkerCollector(Collector):
-    """The table's metrics, read when Prometheus asks: nothing has to be kept up to date."""
-
-    def __init__(self, table: WorkerTable) -> None:
-        self._table = table
-
-    def collect(self) -> Iterator[Metric]:
-        workers = GaugeMetricFamily("tfleet_proxy_workers", "Workers by state", labels=["state"])
-        members = self._table.pool.members.values()
-        for state in WorkerState:
-            workers.add_metric([state], sum(member.state is state for member in members))
-        yield workers
-        in_flight = GaugeMetricFamily("tfleet_proxy_in_flight", "Requests open with workers")
-        in_flight.add_metric([], sum(self._table.in_flight(member.id) for member in members))
-        yield in_flight

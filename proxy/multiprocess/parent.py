@@ -23,7 +23,8 @@ from tfleet.proxy.admin.registry_metrics import ProxyRegistrationMetrics
 from tfleet.proxy.admin.serving import serving_pages
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.balancing.member import WorkerState
-from tfleet.proxy.balancing.worker_table import WorkerCollector, WorkerTable
+from tfleet.proxy.balancing.worker_collector import WorkerCollector
+from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.multiprocess.messages import Drain, KnownFleet, Registered, Start
 from tfleet.proxy.multiprocess.shared_port import reserved_port
 from tfleet.proxy.multiprocess.supervisor import AggregateStatus, ChildSupervisor

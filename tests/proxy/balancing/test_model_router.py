@@ -97,7 +97,6 @@ def test_a_version_that_is_loading_is_503() -> None:
 
 def test_a_version_that_left_a_moment_ago_is_503() -> None:
     router = router_of("m/1", "m/2", "other/1")
-    assert versions(router, 1, Wanted("m", version="1")) == {"1": 1}
     router.table.apply_instances([router.table.pool.members["w2"].instance])
     router.table.record_probes(dict.fromkeys(("w0", "w1"), (Probe.NOT_READY, "/readyz answers 503")))
     for wanted, status in (

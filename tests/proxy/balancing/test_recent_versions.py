@@ -7,7 +7,7 @@ import pytest
 from tfleet.proxy.balancing.recent_versions import RecentVersions
 from tfleet.proxy.balancing.versions import ANY, ModelVersion, Wanted
 
-A1, A2, B1 = ModelVersion("a", "1"), ModelVersion("a", "2"), ModelVersion("b", "1")
+A1 = ModelVersion("a", "1")
 
 
 class Clock:
@@ -29,34 +29,25 @@ class Clock:
 )
 def test_what_has_left_is_remembered(wanted: Wanted, expected: bool) -> None:
     recent = RecentVersions(Clock())
-    recent.update([A1, B1])
     assert not recent.has(wanted)
-    recent.update([B1])
+    recent.add(A1)
     assert recent.has(wanted) is expected
 
 
 def test_what_has_left_is_forgotten_after_a_minute() -> None:
     clock = Clock()
     recent = RecentVersions(clock)
-    recent.update([A1])
-    recent.update([])
+    recent.add(A1)
     clock.now_s += 59.9
     assert recent.has(Wanted("a"))
-    recent.update([A2])
-    assert recent.has(Wanted("a", "1")), "others that come change nothing"
     clock.now_s += 0.1
-    assert not recent.has(Wanted("a", "1"))
-
-
-def test_what_comes_back_is_not_gone() -> None:
-    recent = RecentVersions(Clock())
-    for there in ([A1], [], [A1]):
-        recent.update(there)
     assert not recent.has(Wanted("a"))
 
 
-def test_so_many_versions_are_remembered() -> None:
+def test_of_too_many_versions_the_first_are_forgotten() -> None:
     recent = RecentVersions(Clock())
-    recent.update([ModelVersion("m", str(number)) for number in range(1000)])
-    recent.update([])
-    assert repr(recent) == "<RecentVersions gone=200>"
+    for number in range(1000):
+        recent.add(ModelVersion("m", str(number)))
+    assert repr(recent) == "<RecentVersions 200>"
+    assert recent.has(Wanted("m", "999"))
+    assert not recent.has(Wanted("m", "0"))
