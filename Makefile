@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Two installs at once, into one .venv, would spoil it.
 .NOTPARALLEL:
 .PHONY: help install run test check quick clean
-.PHONY: bench bench-bandwidth bench-proxy bench-overload bench-memory bench-leases
+.PHONY: bench bench-bandwidth bench-proxy bench-overload bench-memory bench-leases bench-rollout
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -76,6 +76,9 @@ bench-memory: $(BENCH) ## Whether a worker grows with the requests that it has s
 
 bench-leases: $(BENCH) ## What p2p through the Python client costs (two minutes)
 	$(BIN)/python -m benchmarks.p2p.leases $(ARGS)
+
+bench-rollout: $(BENCH) ## Whether rollouts lose a request, keep their shares and survive faults (15 minutes)
+	$(BIN)/python -m benchmarks.rollout $(ARGS)
 
 clean: ## Remove .venv and all that was built, cached or measured
 	rm -rf .venv build dist src/*.egg-info .coverage .coverage.* htmlcov

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import requests
 
 from tests.support.consul_agent import consul_agent
 from tests.support.pictures import picture
+from tests.support.slow_copy import copy_slowly
 from tests.support.steady_load import SteadyLoad
 from tests.support.tfleet_up import ROOT, Up, up
 from tests.support.waiting import eventually, eventually_sync
@@ -44,22 +44,6 @@ def fleet(models: Path) -> Iterator[Up]:
 def next_version(models: Path) -> Path:
     """The folder of a version of `colours` that is not there yet."""
     return models / "colours" / str(1 + max(int(each.name) for each in (models / "colours").iterdir()))
-
-
-def copy_slowly(source: Path, target: Path) -> float:
-    """Copy files piece by piece over more than two polls; the longest time without a change in seconds."""
-    target.mkdir()
-    longest_s, last_s = 0.0, time.monotonic()
-    for file in sorted(source.iterdir()):
-        content = file.read_bytes()
-        size = len(content) // 4 + 1
-        with (target / file.name).open("wb", buffering=0) as out:
-            for start in range(0, len(content), size):
-                time.sleep(0.2)  # copying takes its time: that is what is tested
-                out.write(content[start : start + size])
-                now_s = time.monotonic()
-                longest_s, last_s = max(longest_s, now_s - last_s), now_s
-    return longest_s
 
 
 def served(fleet: Up) -> list[str]:

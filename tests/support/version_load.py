@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import aiohttp
 
@@ -80,7 +80,7 @@ class VersionLoad:
         self._stop = asyncio.Event()
         self._group = asyncio.TaskGroup()
 
-    async def __aenter__(self) -> VersionLoad:
+    async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
         self.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
         await self._group.__aenter__()
