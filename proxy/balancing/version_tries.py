@@ -4,14 +4,15 @@ A try is one attempt of a request at one worker. It fails if the worker is lost,
 whether another worker answers the request afterwards or not. The requests that a lost worker takes with it
 are one failure. A worker that declines (429, 503) has not failed.
 
-A worker is lost if it can't be reached. It counts once, at that moment: its supervisor may start a new one
-within a second. One that drains, or has left the registry, was stopped.
+A worker is lost if it can't be reached and has not said that it drains. It counts once, at that moment: its
+supervisor may start a new one within a second, which removes the entry of the old one from the registry. So
+absence does not say that a worker was stopped: such a one leaves the registry, and then says that it drains.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
@@ -65,12 +66,12 @@ class VersionTries(Collector):
         """A worker gave no answer."""
         self._of(instance)[1] += 1
 
-    def unreachable(self, member: PoolMember) -> None:
-        """A worker, as it was before, can't be reached."""
-        stopped = member.state is WorkerState.DRAINING or member.entry.absent_since_s is not None
-        if stopped or member.id in self._lost_ids:
+    def unreachable(self, worker_id: str, members: Mapping[str, PoolMember]) -> None:
+        """One of these workers can't be reached. They are as they were before that was known."""
+        member = members.get(worker_id)
+        if member is None or member.state is WorkerState.DRAINING or worker_id in self._lost_ids:
             return
-        self._lost_ids[member.id] = None
+        self._lost_ids[worker_id] = None
         if len(self._lost_ids) > _MAX_LOST:
             del self._lost_ids[next(iter(self._lost_ids))]
         self._of(member.instance)[_LOST] += 1

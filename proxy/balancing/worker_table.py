@@ -163,8 +163,8 @@ class WorkerTable:
 
     def record_failure(self, member: PoolMember, error: str, *, late: bool = False) -> None:
         """A request did not reach the worker, or got no answer in time (`late`)."""
-        if not late and (known := self.pool.members.get(member.id)) is not None:
-            self.tries.unreachable(known)
+        if not late:
+            self.tries.unreachable(member.id, self.pool.members)
         pool = self.pool.after_failure(member.id, error, self._clock(), self._rng, late=late)
         self._replace_pool(pool, {member.id: error})
 
@@ -299,8 +299,8 @@ class WorkerTable:
                 # Attempts would otherwise wait for their own time-outs before they try another worker.
                 for attempt in self._in_flight.get(worker_id, ()):
                     attempt.time_out_soon()
-                if probe is Probe.UNREACHABLE and (known := self.pool.members.get(worker_id)) is not None:
-                    self.tries.unreachable(known)
+                if probe is Probe.UNREACHABLE:
+                    self.tries.unreachable(worker_id, self.pool.members)
             elif worker_id in self.pool.members:
                 self._last_response_s[worker_id] = self._clock()
         errors = {worker_id: error for worker_id, (_, error) in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,6 +45,37 @@ async def test_a_canary_that_crashes_is_rolled_back(registry: Address, tmp_path:
             assert load.answers.failures == []
             assert plan["reason"].endswith("of its workers were lost")
             assert sum(canary.exits for canary in canaries) >= 2
+
+
+async def test_a_canary_that_crashes_costs_p2p_clients_nothing(registry: Address, tmp_path: Path) -> None:
+    """The proxy sees no requests, and the new worker takes the port of the old one."""
+    async with versions_fleet(registry, tmp_path, "--mode", "p2p", workers=("1",)) as (running, plans):
+        with crashing_canary(registry) as canary:
+            await running.ready(2)
+            client = AsyncFleetClient(running.proxy.url, p2p=True)
+            async with client, ClientLoad(client, rate=RATE) as load:
+                await plans.write(Plan("1", Canary("2", 50.0)))
+                plan = await eventually(
+                    lambda: plan_of(running.proxy), wanted=lambda plan: "canary" not in plan, timeout_s=60
+                )
+                await load.next(STAGE // 2)
+            assert load.answers.failures == []
+            assert plan["reason"].endswith("of its workers were lost")
+            assert canary.exits >= 2
+
+
+async def test_stopping_the_canarys_workers_rolls_nothing_back(registry: Address, tmp_path: Path) -> None:
+    async with versions_fleet(registry, tmp_path, workers=("1", "2", "2")) as (running, plans):
+        await plans.write(Plan("1", Canary("2", 50.0)))
+        async with VersionLoad(f"{running.proxy.url}/predict", rate=RATE) as load:
+            for stopped in running.workers[1:]:
+                stopped.process.terminate()
+            for stopped in running.workers[1:]:
+                assert await asyncio.to_thread(stopped.process.wait, 30) == 0
+            # Two looks of whoever rolls back.
+            assert (await load.next(STAGE)).versions.keys() == {"1"}
+        assert load.answers.failures == []
+        assert (await plan_of(running.proxy))["canary"] == "2"
 
 
 async def test_killing_one_of_two_proxies_loses_nothing(registry: Address, tmp_path: Path) -> None:
