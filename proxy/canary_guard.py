@@ -8,50 +8,75 @@ the other proxies then follow it. In p2p mode a proxy sees no tries: there only 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 
 from tfleet.discovery.errors import RegistryError
-from tfleet.discovery.plan import Canary, Plan, rolled_back
-from tfleet.discovery.plan_watch import PlanWatch
+from tfleet.discovery.plan import Plan, rolled_back
+from tfleet.discovery.plan_watch import Plans
 from tfleet.proxy.balancing.canary_health import rollback_reason
-from tfleet.proxy.balancing.version_tries import Tries
+from tfleet.proxy.balancing.version_tries import Tries, VersionTries
 from tfleet.proxy.balancing.versions import ModelVersion
-from tfleet.proxy.balancing.worker_table import WorkerTable
 
 _EVERY_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """What was counted before a canary got requests."""
+    """One rollout of a canary: what is tried, and what was counted before it began.
 
+    The plan may change while it goes on, as the share grows.
+    """
+
+    canary: ModelVersion
+    stable: ModelVersion
     canary_before: Tries
     stable_before: Tries
     lost_before: int
 
 
 class CanaryGuard:
-    """Looks at each canary once a second. `run` never returns."""
+    """Looks at each canary once a second. `run` never returns.
+
+    `replace` writes a model's plan, if the registry still has the one before: see PlanWatch.
+    """
 
     def __init__(
         self,
-        table: WorkerTable,
-        watch: PlanWatch,
+        tries: VersionTries,
+        replace: Callable[[str, Plan, Plan], Awaitable[bool]],
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._table = table
-        self._watch = watch
+        self._tries = tries
+        self._replace = replace
         self._sleep = sleep
-        self._trials: dict[tuple[str, str, str], _Trial] = {}
+        self._plans: Mapping[str, Plan] = {}
+        self._trials: dict[str, _Trial] = {}
+        """By model."""
         self._log: Any = structlog.get_logger()
 
     def __repr__(self) -> str:
         return f"<CanaryGuard trials={len(self._trials)}>"
+
+    def use_plans(self, plans: Plans) -> None:
+        """Guard the canaries of these plans from now on.
+
+        A canary that comes a second time is judged by its second time alone.
+        """
+        self._plans = plans.models
+        trials = {}
+        for model, plan in plans.models.items():
+            if plan.canary is not None and plan.canary.auto_rollback:
+                canary, stable = ModelVersion(model, plan.canary.version), ModelVersion(model, plan.stable)
+                going_on = self._trials.get(model)
+                if going_on is None or (going_on.canary, going_on.stable) != (canary, stable):
+                    going_on = self._begin(canary, stable)
+                trials[model] = going_on
+        self._trials = trials
 
     async def run(self) -> None:
         """Look at all canaries until cancelled."""
@@ -61,32 +86,29 @@ class CanaryGuard:
 
     async def look(self) -> None:
         """Look at all canaries once."""
-        running = {}
-        for model, plan in self._watch.plans.models.items():
-            if plan.canary is not None and plan.canary.auto_rollback:
-                key = (model, plan.stable, plan.canary.version)
-                running[key] = self._trials.get(key) or self._begin(model, plan, plan.canary)
-                await self._judge(model, plan, plan.canary, running[key])
-        # A canary that comes a second time is judged by its second time alone.
-        self._trials = running
+        for model, trial in list(self._trials.items()):
+            tries = self._tries
+            reason = rollback_reason(
+                tries.of(trial.canary).since(trial.canary_before),
+                tries.of(trial.stable).since(trial.stable_before),
+                tries.lost(trial.canary) - trial.lost_before,
+            )
+            if reason:
+                await self._roll_back(model, trial, reason)
 
-    def _begin(self, model: str, plan: Plan, canary: Canary) -> _Trial:
-        tries, version = self._table.tries, ModelVersion(model, canary.version)
-        return _Trial(tries.of(version), tries.of(ModelVersion(model, plan.stable)), tries.lost(version))
+    def _begin(self, canary: ModelVersion, stable: ModelVersion) -> _Trial:
+        tries = self._tries
+        return _Trial(canary, stable, tries.of(canary), tries.of(stable), tries.lost(canary))
 
-    async def _judge(self, model: str, plan: Plan, canary: Canary, trial: _Trial) -> None:
-        tries, version = self._table.tries, ModelVersion(model, canary.version)
-        reason = rollback_reason(
-            tries.of(version).since(trial.canary_before),
-            tries.of(ModelVersion(model, plan.stable)).since(trial.stable_before),
-            tries.lost(version) - trial.lost_before,
-        )
-        if not reason:
+    async def _roll_back(self, model: str, trial: _Trial, reason: str) -> None:
+        if self._trials.get(model) is not trial:  # the plan has changed while another one was written
             return
+        plan = self._plans[model]
         try:
-            written = await self._watch.replace(model, plan, rolled_back(plan, reason))
+            written = await self._replace(model, plan, rolled_back(plan, reason))
         except RegistryError as error:
             self._log.error("the canary can't be rolled back", model=model, error=str(error), reason=reason)
         else:
             if written:
-                self._log.warning("canary rolled back", model=model, version=canary.version, reason=reason)
+                version = trial.canary.version
+                self._log.warning("canary rolled back", model=model, version=version, reason=reason)

@@ -17,20 +17,16 @@ from aiohttp import web
 
 from tfleet.contract.address import Address
 from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, PREDICT_PATH
-from tfleet.discovery.consul.health import ConsulHealth
-from tfleet.discovery.consul.http_client import WAIT_S
-from tfleet.discovery.consul.key_values import ConsulKeyValues
 from tfleet.discovery.embedded import make_registry, save_keys
 from tfleet.discovery.instance import Instance
-from tfleet.discovery.plan_watch import Plans, PlanWatch
+from tfleet.discovery.plan_watch import Plans
 from tfleet.discovery.registry import ConsulRegistry, Registry, StaticRegistry
-from tfleet.discovery.watch import Watch
 from tfleet.httpd.admission import Admission, ConnectionMetrics
 from tfleet.httpd.interfaces import Handler
 from tfleet.httpd.listen import listen_errors
 from tfleet.httpd.server import listening
 from tfleet.proxy.admin.app import PageSources
-from tfleet.proxy.admin.registry_metrics import ProxyRegistrationMetrics, RegistryMetrics
+from tfleet.proxy.admin.registry_metrics import ProxyRegistrationMetrics
 from tfleet.proxy.admin.serving import page_forwarder, serving_pages
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import LocalStatus
@@ -38,17 +34,16 @@ from tfleet.proxy.balancing.health_check import Prober
 from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.balancing.worker_collector import WorkerCollector
 from tfleet.proxy.balancing.worker_table import WorkerTable
-from tfleet.proxy.canary_guard import CanaryGuard
 from tfleet.proxy.forwarding.forwarder import Forwarder
 from tfleet.proxy.p2p.direct_response import DirectResponse
 from tfleet.proxy.p2p.local_networks import NetworkView
 from tfleet.proxy.p2p.lookup import Lookup
-from tfleet.proxy.p2p.mirrors import warn_of_mirrors
 from tfleet.proxy.p2p.redirect import Redirect
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
+from tfleet.proxy.registry_watches import registry_tasks
 from tfleet.proxy.routes import Routes, browser_or, by_route, proxy_server, server_options
-from tfleet.proxy.settings import DiscoverySettings, ProxySettings
+from tfleet.proxy.settings import ProxySettings
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
 from tfleet.proxy.ticket_issuer import TicketIssuer
@@ -57,8 +52,6 @@ from tfleet.runtime.open_files import open_files_warning
 
 KEEP_ALIVE_S: Final = 15.0
 """Shorter than a worker keeps an idle connection (worker/wsgi/server.py), so that the proxy closes first."""
-_PLANS_FIRST_S: Final = 5.0
-"""So long the proxy waits at most for the plans before it asks for the workers."""
 
 
 @contextlib.asynccontextmanager
@@ -176,7 +169,7 @@ async def serve_clients(
             workers.apply_instances(known)
             await prober.round()  # before the first request
         if registry is not None:
-            background += _registry_tasks(stack, settings, registry, router, metrics)
+            background += registry_tasks(stack, settings, registry, router, metrics)
         await stack.enter_async_context(background_tasks(*background))
         status = LocalStatus(router, metrics, readiness)
         sources = PageSources(status, WorkerMetricsPages(status, session), tickets, lambda: router.plans)
@@ -198,68 +191,6 @@ async def serve_clients(
         )
         address = await stack.enter_async_context(port)
         yield ServingProxy(address, admin, workers, server.admission, metrics)
-
-
-def _registry_tasks(
-    stack: contextlib.AsyncExitStack,
-    settings: ProxySettings,
-    registry: ConsulRegistry,
-    router: ModelRouter,
-    metrics: ProxyMetrics,
-) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-    """Return the endless tasks that follow workers and plans in the registry, and that guard canaries."""
-
-    def use_plans(plans: Plans) -> None:
-        router.use_plans(plans)
-        if settings.mode == "p2p":
-            warn_of_mirrors(plans)
-
-    discovery = settings.discovery
-    watch = _watch(stack, discovery, registry, router.table)
-    plans = plan_watch(stack, discovery, registry, use_plans, known=router.plans)
-    metrics.include(RegistryMetrics(watch, router.table))
-
-    async def watch_workers() -> None:
-        # The plans first: with workers and without plans the proxy would be ready, but answer 503.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PLANS_FIRST_S):
-                await plans.asked.wait()
-        await watch.run()
-
-    return [watch_workers, plans.run, CanaryGuard(router.table, plans).run]
-
-
-def _watch(
-    stack: contextlib.AsyncExitStack,
-    discovery: DiscoverySettings,
-    registry: ConsulRegistry,
-    workers: WorkerTable,
-) -> Watch:
-    """Make the watch that keeps the table of workers up to date with the registry."""
-    health = ConsulHealth(registry.address, wait_s=WAIT_S, access=registry.access)
-    stack.push_async_callback(health.close)
-    hint = registry.access.acl_hint(discovery.service) if discovery.registry == registry else ""
-    return Watch(
-        health,
-        discovery.service,
-        workers.apply_service_list,
-        on_check=workers.apply_registry_check,
-        hint=hint,
-    )
-
-
-def plan_watch(
-    stack: contextlib.AsyncExitStack,
-    discovery: DiscoverySettings,
-    registry: ConsulRegistry,
-    on_change: Callable[[Plans], None],
-    *,
-    known: Plans | None = None,
-) -> PlanWatch:
-    """Make the watch that follows the plans in the registry, from those `known` on."""
-    store = ConsulKeyValues(registry.address, wait_s=WAIT_S, access=registry.access)
-    stack.push_async_callback(store.close)
-    return PlanWatch(store, discovery.service, on_change, plans=known)
 
 
 def _metrics(router: ModelRouter, loop: asyncio.AbstractEventLoop) -> ProxyMetrics:

@@ -30,7 +30,8 @@ from tfleet.proxy.multiprocess.shared_port import reserved_port
 from tfleet.proxy.multiprocess.supervisor import AggregateStatus, ChildSupervisor
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
-from tfleet.proxy.server import KEEP_ALIVE_S, background_tasks, consul_of, log_listening, plan_watch
+from tfleet.proxy.registry_watches import plan_watch
+from tfleet.proxy.server import KEEP_ALIVE_S, background_tasks, consul_of, log_listening
 from tfleet.proxy.settings import ProxySettings, settings_of_listener
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics

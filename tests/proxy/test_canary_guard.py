@@ -14,7 +14,7 @@ from tfleet.discovery.errors import RegistryError, RegistryUnavailableError
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.listing import ServiceList
 from tfleet.discovery.plan import Canary, Plan, dump_plan, parse_plan, plan_key
-from tfleet.discovery.plan_watch import PlanWatch
+from tfleet.discovery.plan_watch import Plans, PlanWatch
 from tfleet.proxy.balancing.member import Probe
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.canary_guard import CanaryGuard
@@ -57,16 +57,18 @@ class Guarded:
         ]
         self.table.apply_instances(self.instances)
         self.table.record_probes({one.id: (Probe.READY, "") for one in self.instances})
-        self._watch = PlanWatch(store, "s", lambda plans: None)
-        self.guard = CanaryGuard(self.table, self._watch)
+        self._watch = PlanWatch(store, "s", self._use_plans)
+        self.guard = CanaryGuard(self.table.tries, self._watch.replace)
+
+    def _use_plans(self, plans: Plans) -> None:
+        self.guard.use_plans(plans)
 
     async def follow(self) -> None:
-        """Read the plan, and look for the first time."""
+        """Read the plan."""
         task = asyncio.ensure_future(self._watch.run())
         await self._watch.loaded.wait()
         task.cancel()
         await asyncio.wait([task])
-        await self.guard.look()
 
     def count(self, version: int, answered: int, failed: int) -> None:
         instance = self.instances[2 * version - 1]
@@ -111,6 +113,30 @@ async def test_what_was_before_the_plan_does_not_count() -> None:
     guarded.count(2, answered=20, failed=0)
     await guarded.guard.look()
     assert store.written == []
+
+
+async def test_a_canary_that_is_back_at_once_begins_anew() -> None:
+    """Between two looks of the guard it was rolled back by hand and rolled out again."""
+    store = OnePlan(PLAN)
+    guarded = Guarded(store)
+    await guarded.follow()
+    guarded.count(1, answered=500, failed=0)
+    guarded.count(2, answered=0, failed=50)
+    guarded.guard.use_plans(Plans({"m": replace(PLAN, canary=None)}))
+    guarded.guard.use_plans(Plans({"m": PLAN}))
+    await guarded.guard.look()
+    assert store.written == []
+
+
+async def test_news_of_another_model_end_no_trial() -> None:
+    store = OnePlan(PLAN)
+    guarded = Guarded(store)
+    await guarded.follow()
+    guarded.lose("v2-1")
+    guarded.guard.use_plans(Plans({"m": PLAN, "other": Plan("1", Canary("2", 10.0))}))
+    guarded.lose("v2-2")
+    await guarded.guard.look()
+    assert [plan.reason for plan, _ in store.written if plan] == ["2 of its workers were lost"]
 
 
 async def test_two_lost_workers_roll_it_back() -> None:
