@@ -99,6 +99,12 @@ _COMMANDS = (
         extra="client",
     ),
     LazyCommand(
+        "label",
+        "tfleet.client.commands.label:label",
+        short_help="Set and remove labels of a model's versions.",
+        extra="client",
+    ),
+    LazyCommand(
         "drain",
         "tfleet.client.commands.drain:drain",
         short_help="Take a worker out of the fleet without losing a request.",

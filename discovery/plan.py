@@ -1,8 +1,8 @@
 """The plan of a model: which of its versions get requests, and how many. Pure values.
 
 A plan is a JSON document in the registry's key-value store, under `tfleet/SERVICE/models/MODEL`. Operators
-write it with `tfleet rollout`, `promote` and `rollback`, always with check-and-set; proxies follow it, and
-write it when they roll a canary back.
+write it with `tfleet rollout`, `promote`, `rollback` and `label`, always with check-and-set; proxies follow
+it, and write it when they roll a canary back.
 
     {"stable": "3", "canary": "4", "percent": 10, "mirror": 5, "previous": "2", "labels": {"prod": "3"},
      "sticky": "header:X-Session", "auto_rollback": true, "reason": ""}
@@ -12,8 +12,8 @@ The rules:
 - `stable` gets all requests but the canary's share: `percent` of those that name no version.
 - Of `mirror` percent of the requests that `stable` answers, the canary gets a copy, and nobody its answer.
 - `previous` is the version that a rollback without a canary goes back to.
-- A plan ends only by `{"deleted": true}`. A key that has vanished is no end: the registry may have lost its
-  state, and without the plan the canary could get all requests.
+- A plan ends only by `{"deleted": true}`, which `tfleet models --end-plan` writes. A key that has vanished is
+  no end: the registry may have lost its state, and without the plan the canary could get all requests.
 - A document with a field that this version of tfleet does not know is refused: it may change what the
   others mean.
 """

@@ -52,8 +52,18 @@ _LAYOUT: Final = TableLayout(
     help="Let requests that name no model go to NAME.",
 )
 @click.option("--no-default", is_flag=True, allow_from_autoenv=False, help="Undo --default.")
+@click.option(
+    "--end-plan",
+    metavar="NAME",
+    allow_from_autoenv=False,
+    help="End the plan of the model NAME, also one that can't be read. Its labels and its canary end with "
+    "it, and the version with the most ready workers gets all requests. A model without workers is listed no "
+    "more.",
+)
 @json_option("one JSON object")
-def models(*, default: str | None, no_default: bool, as_json: bool, **values: Any) -> None:
+def models(
+    *, default: str | None, no_default: bool, end_plan: str | None, as_json: bool, **values: Any
+) -> None:
     """Show the models of the fleet: versions, ready workers, and the share of the requests that each gets.
 
     Workers are those that the registry lists with passing checks, and those in maintenance, which are not
@@ -68,21 +78,26 @@ def models(*, default: str | None, no_default: bool, as_json: bool, **values: An
     Examples:
       tfleet models
       tfleet models --default flowers
+      tfleet models --end-plan flowers
       tfleet models --json | jq -r '.models[] | select(.plan.canary) | .name'
 
     \b
     Exit code:
       0    done
-      1    the registry did not answer, or the default model was changed by somebody else meanwhile
-      2    wrong usage, or no such model
+      1    the registry did not answer, or somebody else changed the default model or the plan meanwhile
+      2    wrong usage, no such model, or no plan to end
     """
     if default is not None and no_default:
         raise click.UsageError("--default and --no-default exclude each other")
+    if end_plan is not None and (default is not None or no_default):
+        raise click.UsageError("--end-plan goes with neither --default nor --no-default")
+    if end_plan == "":
+        raise click.UsageError("--end-plan needs the name of a model")
     if default == "":
         raise click.UsageError("--default needs the name of a model: --no-default sets none")
     registry = take_options(RegistryOptions, values)
     with plan_failures("models"):
-        fleet, mirrored = asyncio.run(_fleet(registry, "" if no_default else default))
+        fleet, mirrored = asyncio.run(_fleet(registry, "" if no_default else default, end_plan))
         if as_json:
             click.echo(json.dumps(_document(registry.service, fleet, mirrored), indent=2))
             return
@@ -93,15 +108,16 @@ def models(*, default: str | None, no_default: bool, as_json: bool, **values: An
         else:
             click.echo(f"no worker of {registry.service} is registered yet: start one with `tfleet worker`")
         for line in _remarks(fleet):
-            click.echo(printable(line), err=True)
+            _say(line)
 
 
-async def _fleet(registry: RegistryOptions, default: str | None) -> tuple[FleetState, Mirrored]:
+async def _fleet(
+    registry: RegistryOptions, default: str | None, end_plan: str | None
+) -> tuple[FleetState, Mirrored]:
     async with plan_store(registry) as plans:
-        if default is None:
-            fleet = await plans.read()
-        else:
-            fleet = await plans.set_default(default, lambda line: click.echo(printable(line), err=True))
+        if end_plan is not None:
+            _say(_ended_line(await plans.end(end_plan, _say)))
+        fleet = await plans.read() if default is None else await plans.set_default(default, _say)
         canaries = mirroring(fleet)
         if not canaries:
             return fleet, {}
@@ -184,6 +200,21 @@ def _note(model: ModelState, fleet: FleetState) -> str:
     broken = f"its plan can't be read: {model.problem}" if model.problem else ""
     reason = model.plan.reason if model.plan is not None else ""
     return "; ".join(filter(None, (default, broken, reason)))
+
+
+def _ended_line(model: ModelState) -> str:
+    """What serves a model whose plan has just ended."""
+    if model.serving is None:
+        after = "none of its workers is ready" if model.versions else "the registry lists no worker of it"
+    elif model.serving:
+        after = f"version {model.serving}, with the most ready workers, gets all requests"
+    else:
+        after = "its workers without a version, which are the most, get all requests"
+    return f"{model.name}: the plan has ended; {after}"
+
+
+def _say(line: str) -> None:
+    click.echo(printable(line), err=True)
 
 
 def _remarks(fleet: FleetState) -> list[str]:

@@ -1,4 +1,7 @@
-"""What `tfleet rollout`, `promote` and `rollback` share: options, and how a plan is changed and followed."""
+"""What `tfleet rollout`, `promote`, `rollback` and `label` share.
+
+These are the options, and how a plan is changed and followed.
+"""
 
 from __future__ import annotations
 

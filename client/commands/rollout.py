@@ -42,7 +42,11 @@ def _sticky(_ctx: click.Context, _param: click.Parameter, text: str | None) -> s
     "compared and counted, and no client gets them: `tfleet models` shows how many agree. Proxies in p2p "
     "mode mirror nothing.  [default: 0; of a running rollout what it has]",
 )
-@click.option("--label", metavar="LABEL", help="Let /models/NAME/labels/LABEL mean VERSION.")
+@click.option(
+    "--label",
+    metavar="LABEL",
+    help="Let /models/NAME/labels/LABEL mean VERSION, too. `tfleet label` does only this.",
+)
 @click.option(
     "--sticky",
     metavar="KEY",
@@ -79,7 +83,7 @@ def rollout(*, name: str, version: str, wait: bool, **values: Any) -> None:
       tfleet rollout flowers 4 --mirror 5     # none of them, but copies of 5 %
       tfleet rollout flowers 4 --percent 50
       tfleet rollout flowers 4 --sticky header:X-Session
-      tfleet rollout flowers 3 --label prod
+      tfleet rollout flowers 4 --percent 0 --label next
 
     \b
     Exit code:

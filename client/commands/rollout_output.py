@@ -1,12 +1,15 @@
-"""Print what `tfleet rollout`, `promote` and `rollback` do: lines while they wait, then a line or JSON.
+"""Print what `tfleet rollout`, `promote`, `rollback` and `label` do: lines while they wait, then one line.
 
-The progress is on standard error: a line that changes on a terminal, otherwise a new line for each change.
+With --json the result is a JSON object. The progress is on standard error: a line that changes on a terminal,
+otherwise a new line for each change.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from rich.console import Console
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from tfleet.client.rollout.plan_store import PlanChange
+    from tfleet.discovery.plan import Plan
 
 _MAX_NAMED: Final = 10
 
@@ -102,21 +106,37 @@ def progress_line(seen: PlanProgress) -> str:
 
 
 def change_line(change: PlanChange, seen: PlanProgress, *, dry_run: bool) -> str:
-    """The result of a change, in one line."""
-    plan, name = change.plan, change.before.name
+    """The result of a change, in one line: the shares, unless only labels have changed, and these."""
+    before, plan, name = change.before.plan, change.plan, change.before.name
+    labels = _labels_text(before.labels if before is not None else {}, plan.labels, dry_run=dry_run)
+    if before is not None and labels and before == replace(plan, labels=before.labels):
+        text = labels
+    else:
+        text = "; ".join(filter(None, (_shares_text(plan, dry_run=dry_run), labels)))
+    if dry_run:
+        return f"{name}: {text}; nothing was written"
+    if seen.outcome is PlanOutcome.NO_PROXY:
+        return f"{name}: {text}; {seen.problem}"
+    return f"{name}: {text}; {count(len(seen.proxies), 'proxy', 'proxies')} with the new plan"
+
+
+def _shares_text(plan: Plan, *, dry_run: bool) -> str:
     gets = "would get" if dry_run else "gets"
     if plan.canary is None:
-        shares = f"version {plan.stable} {gets} all requests"
-    else:
-        percent = f"{plan.canary.percent:g} % of the requests"
-        shares = f"version {plan.canary.version} {gets} {percent}, version {plan.stable} the rest"
-        if plan.canary.mirror:
-            shares += f", of which {plan.canary.mirror:g} % are mirrored to version {plan.canary.version}"
-    if dry_run:
-        return f"{name}: {shares}; nothing was written"
-    if seen.outcome is PlanOutcome.NO_PROXY:
-        return f"{name}: {shares}; {seen.problem}"
-    return f"{name}: {shares}; {count(len(seen.proxies), 'proxy', 'proxies')} with the new plan"
+        return f"version {plan.stable} {gets} all requests"
+    percent = f"{plan.canary.percent:g} % of the requests"
+    shares = f"version {plan.canary.version} {gets} {percent}, version {plan.stable} the rest"
+    if plan.canary.mirror:
+        shares += f", of which {plan.canary.mirror:g} % are mirrored to version {plan.canary.version}"
+    return shares
+
+
+def _labels_text(before: Mapping[str, str], after: Mapping[str, str], *, dry_run: bool) -> str:
+    """The labels that have changed."""
+    means, removed = ("would mean", "would be removed") if dry_run else ("means", "is removed")
+    texts = [f"label {name} {means} version {to}" for name, to in after.items() if before.get(name) != to]
+    texts += [f"label {name} {removed}" for name in before if name not in after]
+    return ", ".join(texts)
 
 
 def failure_lines(change: PlanChange, seen: PlanProgress, timeout_s: float) -> list[str]:

@@ -51,16 +51,17 @@ def rollout(model: ModelState, asked: RolloutRequest, *, await_worker: bool = Fa
 
     Raises RefusedChangeError and BadPlanError.
     """
-    plan = _readable(model)
-    _check_label(asked.label)
-    stable = plan.stable if plan is not None else _serving(model, asked.version)
+    plan = readable_plan(model)
+    check_label(asked.label)
+    stable = plan.stable if plan is not None else serving_version(model, asked.version)
     if asked.version == stable:
         return _of_stable(model, asked, stable)
     running = plan.canary if plan is not None else None
     if running is not None and running.version != asked.version:
+        only_label = "" if asked.label is None else ". `tfleet label` sets a label without a rollout"
         raise RefusedChangeError(
             f"version {running.version} of {model.name} is being rolled out, with {running.percent:g} %: "
-            f"promote it or roll it back first"
+            f"promote it or roll it back first{only_label}"
         )
     canary = _canary(running, asked)
     more = running is None or canary.percent > running.percent or canary.mirror > running.mirror
@@ -75,7 +76,7 @@ def keep_stable(model: ModelState, version: str) -> Plan:
 
     Without it a new version would take over as soon as it has as many workers. Raises RefusedChangeError.
     """
-    return _readable(model) or Plan(_serving(model, version))
+    return readable_plan(model) or Plan(serving_version(model, version))
 
 
 def promote(model: ModelState) -> Plan:
@@ -116,6 +117,15 @@ def rollback(model: ModelState, reason: str | None, to: str | None = None) -> Pl
     return after
 
 
+def ended(model: ModelState) -> None:
+    """What is left of a plan that shall end: nothing. One that can't be read ends, too.
+
+    Raises RefusedChangeError if there is none.
+    """
+    if model.plan is None and not model.problem:
+        raise RefusedChangeError(f"{printable(model.name)} has no plan that could end")
+
+
 def same_rollout(before: Plan | None, now: Plan | None) -> bool:
     """Whether both plans have the same stable version and canary, so that a change of one fits the other."""
     return _versions(before) == _versions(now)
@@ -136,6 +146,37 @@ def check_ready(model: ModelState, version: str, advice: str) -> None:
         f"no worker of {printable(model.name)} version {printable(version)} is ready: {advice}. "
         f"There is {there_is or 'no worker of any version'}"
     )
+
+
+def serving_version(model: ModelState, version: str) -> str:
+    """What serves now, of a model without a plan. Raises RefusedChangeError, which says that no worker of
+    `version` is ready if none at all is.
+    """
+    if model.serving:
+        return model.serving
+    if model.serving is None:
+        check_ready(model, version, "start one first")
+    raise RefusedChangeError(
+        f"the workers of {printable(model.name)} that serve now register no version: restart them first"
+    )
+
+
+def readable_plan(model: ModelState) -> Plan | None:
+    """The plan, or None if there is none. Raises RefusedChangeError if it can't be read."""
+    if model.problem:
+        raise RefusedChangeError(
+            f"the plan of {printable(model.name)} in the registry can't be read, and was not changed: "
+            f"{model.problem}. `tfleet models --end-plan {printable(model.name)}` ends it"
+        )
+    return model.plan
+
+
+def check_label(label: str | None) -> None:
+    """Raises RefusedChangeError for a label that each plan has by itself, BadPlanError for an empty one."""
+    if label in {STABLE, CANARY}:
+        raise RefusedChangeError(f"the label {label} is the plan's {label} version by itself: use another")
+    if label == "":
+        raise BadPlanError("a label and its version must not be empty")
 
 
 def _check_not_rolled_back(name: str, plan: Plan) -> None:
@@ -176,38 +217,11 @@ def _of_stable(model: ModelState, asked: RolloutRequest, stable: str) -> Plan:
     return replace(before, labels=labels, sticky=before.sticky if asked.sticky is None else asked.sticky)
 
 
-def _serving(model: ModelState, version: str) -> str:
-    """What serves now, of a model without a plan. Raises RefusedChangeError."""
-    if model.serving:
-        return model.serving
-    if model.serving is None:
-        check_ready(model, version, "start one first")
-    raise RefusedChangeError(
-        f"the workers of {printable(model.name)} that serve now register no version: restart them first"
-    )
-
-
 def _plan(model: ModelState) -> Plan:
-    plan = _readable(model)
+    plan = readable_plan(model)
     if plan is None:
         raise RefusedChangeError(f"{printable(model.name)} has no plan: start with `tfleet rollout`")
     return plan
-
-
-def _readable(model: ModelState) -> Plan | None:
-    if model.problem:
-        raise RefusedChangeError(
-            f"the plan of {printable(model.name)} in the registry can't be read, and was not changed: "
-            f"{model.problem}"
-        )
-    return model.plan
-
-
-def _check_label(label: str | None) -> None:
-    if label in {STABLE, CANARY}:
-        raise RefusedChangeError(f"the label {label} is the plan's {label} version by itself: use another")
-    if label == "":
-        raise BadPlanError("a label and its version must not be empty")
 
 
 def _versions(plan: Plan | None) -> tuple[str, str] | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from tfleet.client.rollout.changes import find_model, same_rollout
+from tfleet.client.rollout.changes import ended, find_model, same_rollout
 from tfleet.client.rollout.fleet_state import FleetState, ModelState, fleet_state
 from tfleet.client.text import printable
 from tfleet.contract.names import proxies_of
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tfleet.discovery.instance import Instance
     from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+
+_P = TypeVar("_P", bound=Plan | None)
 
 _WAIT_S: Final = 5.0
 _TRIES: Final = 5
@@ -101,6 +103,21 @@ class PlanStore:
         not be what is wanted any more. Raises what `decide` raises, and RefusedChangeError for an unknown
         model.
         """
+        return PlanChange(*await self._write(name, decide, report))
+
+    async def end(self, name: str, report: Callable[[str], None]) -> ModelState:
+        """End the plan of a model, also one that can't be read. Returns the model's state without it.
+
+        Raises LostRaceError as `change` does, and RefusedChangeError for an unknown model or one without a
+        plan.
+        """
+        model, _, _ = await self._write(name, ended, report)
+        return replace(model, plan=None, problem="")
+
+    async def _write(
+        self, name: str, decide: Callable[[ModelState], _P], report: Callable[[str], None]
+    ) -> tuple[ModelState, _P, bool]:
+        """The model as it was read, the plan after it, and whether that had to be written. None ends it."""
         first: ModelState | None = None
         for attempt in range(_TRIES):
             fleet = await self.read()
@@ -111,11 +128,11 @@ class PlanStore:
                 raise LostRaceError(_changed(model))
             first = first or model
             plan = decide(model)
-            if plan == model.plan:
-                return PlanChange(model, plan, written=False)
+            if plan == model.plan and not model.problem:
+                return model, plan, False
             key = plan_key(self.service, name)
             if await self._values.put(key, dump_plan(plan), cas=model.modify_index):
-                return PlanChange(model, plan, written=True)
+                return model, plan, True
             report(f"somebody else has changed the plan of {printable(name)} meanwhile: reading it again")
             await asyncio.sleep(_TRY_AGAIN_AFTER_S * attempt)
         raise LostRaceError(
@@ -150,7 +167,7 @@ def _changed(model: ModelState) -> str:
     """What the plan is now that somebody else has changed it."""
     plan, name = model.plan, printable(model.name)
     if plan is None:
-        now = "it has ended"
+        now = f"it can't be read: {model.problem}" if model.problem else "it has ended"
     elif plan.canary is not None:
         now = f"version {plan.stable} is stable, and version {plan.canary.version} the canary"
     else:

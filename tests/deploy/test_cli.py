@@ -17,6 +17,7 @@ COMMANDS = [
         "autoscale",
         "classify",
         "drain",
+        "label",
         "model check",
         "model convert",
         "model init",

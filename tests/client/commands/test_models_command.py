@@ -112,6 +112,61 @@ def test_the_default_model_is_set_shown_and_unset(flowers: RegisteredModels) -> 
     assert document(run(flowers, "--json"))["default"] == ""
 
 
+def test_an_ended_plan_leaves_the_most_workers(flowers: RegisteredModels) -> None:
+    flowers.write("flowers", Plan("2", labels={"prod": "2"}))
+    done = run(flowers, "--end-plan", "flowers")
+    assert words(done)[1:] == ["flowers 2 1 0 %", "flowers 1 2 100 %"]
+    line = "flowers: the plan has ended; version 1, with the most ready workers, gets all requests\n"
+    assert done.stderr == line
+    stored = flowers.stored("flowers")
+    assert stored is not None
+    assert json.loads(stored[0]) == {"deleted": True}
+
+
+def test_a_plan_that_can_t_be_read_is_ended(flowers: RegisteredModels) -> None:
+    flowers.write("flowers", b'{"stable": ')
+    (model,) = document(run(flowers, "--end-plan", "flowers", "--json"))["models"]
+    assert (model["plan"], model["problem"]) == (None, "")
+    assert flowers.plan("flowers") is None
+
+
+def test_a_model_without_workers_is_listed_no_more(flowers: RegisteredModels) -> None:
+    flowers.write("cats", Plan("1"))
+    assert words(run(flowers))[1].startswith("cats")
+    done = run(flowers, "--end-plan", "cats", "--json")
+    assert [model["name"] for model in document(done)["models"]] == ["flowers"]
+    assert done.stderr == "cats: the plan has ended; the registry lists no worker of it\n"
+
+
+@EMBEDDED
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--end-plan", "dogs"), "tfleet models: there is no model dogs: there is flowers\n"),
+        (("--end-plan", "flowers"), "tfleet models: flowers has no plan that could end\n"),
+        (("--end-plan", ""), "--end-plan needs the name of a model\n"),
+        (("--end-plan", "flowers", "--default", "flowers"), "with neither --default nor --no-default\n"),
+        (("--end-plan", "flowers", "--no-default"), "with neither --default nor --no-default\n"),
+    ],
+)
+def test_a_plan_that_can_t_end_is_a_line(
+    flowers: RegisteredModels, options: tuple[str, ...], line: str
+) -> None:
+    done = run(flowers, *options)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.endswith(line)
+    assert flowers.stored("flowers") is None
+
+
+@EMBEDDED
+def test_no_variable_ends_a_plan(flowers: RegisteredModels) -> None:
+    flowers.write("flowers", Plan("1"))
+    environment = users_environment() | {"TFLEET_END_PLAN": "flowers"}
+    argv = [sys.executable, "-m", "tfleet", "models", *flowers.options]
+    subprocess.run(argv, env=environment, capture_output=True, timeout=60, check=True)
+    assert flowers.plan("flowers") == Plan("1")
+
+
 @EMBEDDED
 def test_no_variable_sets_the_default_model(flowers: RegisteredModels) -> None:
     environment = users_environment() | {"TFLEET_DEFAULT": "flowers", "TFLEET_NO_DEFAULT": "1"}

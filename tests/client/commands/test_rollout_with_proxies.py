@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+import requests
 from click.testing import CliRunner
 
 from tests.support.canned_server import canned, http
@@ -60,3 +61,19 @@ def test_each_command_ends_when_the_proxy_follows(served: RegisteredModels) -> N
     found = json.loads(run(served, "rollback", "m", "--json"))
     assert (found["outcome"], found["plan_now"]["stable"]) == ("followed", "2")
     assert [row["shows_plan"] for row in found["proxies"]] == [True]
+    assert run(served, "label", "m", "prod=1") == f"m: label prod means version 1{end}"
+    assert run(served, "label", "m", "prod-") == f"m: label prod is removed{end}"
+
+
+def test_the_proxy_follows_the_end_of_a_plan(served: RegisteredModels) -> None:
+    run(served, "rollout", "m", "1", "--percent", "20")
+    (proxy,) = ConsulAgent(served.registry, proxies_of(served.service), ttl_s=600).listed()
+
+    def shares() -> dict[str, float]:
+        (model,) = requests.get(f"{proxy.instance.address.url}/models", timeout=10).json()["models"]
+        assert model["name"] == "m"
+        return {row["version"]: row["percent"] for row in model["versions"]}
+
+    assert shares() == {"1": 20.0, "2": 80.0}
+    run(served, "models", "--end-plan", "m")
+    eventually_sync(shares, wanted={"1": 0.0, "2": 100.0}.__eq__)

@@ -135,6 +135,28 @@ async def test_a_plan_that_can_t_be_read_is_not_overwritten(registered: Register
     assert stored[0] == document
 
 
+async def end(registered: RegisteredModels) -> ModelState:
+    async with PlanStore(ConsulRegistry(registered.registry), registered.service) as plans:
+        return await plans.end("flowers", lambda _: None)
+
+
+@pytest.mark.parametrize("document", [b'{"stable": "1", "shares": 4}', b"no JSON", b"{" * 20_000])
+async def test_a_plan_that_can_t_be_read_ends(registered: RegisteredModels, document: bytes) -> None:
+    registered.write("flowers", document)
+    left = await end(registered)
+    assert (left.plan, left.problem, left.serving) == (None, "", "1")
+    assert registered.plan("flowers") is None
+
+
+async def test_a_plan_ends_only_once(registered: RegisteredModels) -> None:
+    registered.write("flowers", RUNNING)
+    await end(registered)
+    before = registered.stored("flowers")
+    with pytest.raises(RefusedChangeError, match="flowers has no plan that could end"):
+        await end(registered)
+    assert registered.stored("flowers") == before
+
+
 async def test_the_default_model_is_set_and_unset(registered: RegisteredModels) -> None:
     registered.add("cats", "7")
     said: list[str] = []
