@@ -36,7 +36,7 @@ from tfleet.discovery.plan import (
     plan_key,
     service_prefix,
 )
-from tfleet.discovery.refused_versions import RefusedVersion, read_refused
+from tfleet.discovery.reported_versions import ReportedVersion, VersionState, read_reports
 from tfleet.discovery.watch import Pacing, WatchMessages, repeat_queries
 
 _T = TypeVar("_T")
@@ -46,12 +46,14 @@ _T = TypeVar("_T")
 class Plans:
     """The plan of each model that has one, and the default model, empty if none is called so.
 
-    `refused` are the versions that a `tfleet up --models` can't use.
+    `refused` are the versions that a `tfleet up --models` can't use, `loading` those that it starts. An entry
+    of a `tfleet up` that has ended may be among them: see ReportedVersion.is_stale.
     """
 
     models: Mapping[str, Plan] = field(default_factory=dict)
     default: str = ""
-    refused: tuple[RefusedVersion, ...] = ()
+    refused: tuple[ReportedVersion, ...] = ()
+    loading: tuple[ReportedVersion, ...] = ()
 
 
 class PlanWatch:
@@ -159,9 +161,11 @@ class PlanWatch:
             default = self._parsed(key, partial(parse_default, answer.values[key].value), default)
         elif default:
             vanished[key] = dump_default(default)
+        states = VersionState.REFUSED, VersionState.LOADING
+        refused, loading = (read_reports(state, self._service, answer.values) for state in states)
         # Without a leader, or with keys that the token may not read, absence proves nothing.
-        refused = read_refused(self._service, answer.values)
-        return Plans(models, default, refused), vanished if answer.has_leader and answer.complete else {}
+        is_proof = answer.has_leader and answer.complete
+        return Plans(models, default, refused, loading), vanished if is_proof else {}
 
     def _parsed(self, key: str, parse: Callable[[], _T], last: _T) -> _T:
         """What the document says, or the last that it said if it can't be read."""

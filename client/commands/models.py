@@ -70,7 +70,7 @@ def models(
     ready. The share is of the requests that name no version. The role is stable, canary or previous. A model
     without a plan has no roles: its version with the most ready workers gets all requests, of equals the
     higher one. A note says why the last canary was rolled back, what came of requests mirrored to the canary,
-    and why `tfleet up --models` can't use a version.
+    which versions `tfleet up --models` is starting, and why it can't use a version.
 
     Requests that name no model go to the default model or, if none is set, to the only one.
 
@@ -150,11 +150,12 @@ def _rows(model: ModelState, fleet: FleetState, mirrored: Mirrored) -> list[Row]
         labels_of.setdefault(version, []).append(label)
     by_version = version_rows(model)
     shown = {row["version"] for row in by_version}
-    by_version += [_without_workers(version) for version in model.refused if version not in shown]
+    without = [version for version in {**model.refused, **model.loading} if version not in shown]
+    by_version += [_without_workers(version) for version in without]
     by_version.sort(key=lambda row: version_rank(row["version"]), reverse=True)
     by_version = by_version or [_without_workers("")]
     notes = [
-        _refused_note(model, row["version"]) or _mirrored_note(model, row["version"], mirrored)
+        _reported_note(model, row["version"]) or _mirrored_note(model, row["version"], mirrored)
         for row in by_version
     ]
     # The note about the model stands in the first row.
@@ -179,9 +180,11 @@ def _without_workers(version: str) -> dict[str, Any]:
     return {"version": version, "role": "", "ready": 0, "workers": 0, "percent": 0.0}
 
 
-def _refused_note(model: ModelState, version: str) -> str:
-    refused = model.refused.get(version)
-    return "" if refused is None else f"can't be used: {refused_reason(refused.document(time.time()))}"
+def _reported_note(model: ModelState, version: str) -> str:
+    refused, loading = model.refused.get(version), model.loading.get(version)
+    if refused is not None:
+        return f"can't be used: {refused_reason(refused.document(time.time()))}"
+    return "" if loading is None else f"is loading (tfleet up on {loading.by})"
 
 
 def _mirrored_note(model: ModelState, version: str, mirrored: Mirrored) -> str:

@@ -142,6 +142,8 @@ def check_ready(model: ModelState, version: str, advice: str) -> None:
     refused = model.refused.get(version)
     if refused is not None:
         advice = f"`tfleet up` on {refused.by} can't use it: {refused.reason}"
+    elif version in model.loading:
+        advice = f"`tfleet up` on {model.loading[version].by} is starting it: wait until it is ready"
     raise RefusedChangeError(
         f"no worker of {printable(model.name)} version {printable(version)} is ready: {advice}. "
         f"There is {there_is or 'no worker of any version'}"

@@ -22,7 +22,7 @@ from tfleet.discovery.plan import (
     parse_default,
     parse_plan,
 )
-from tfleet.discovery.refused_versions import RefusedVersion, read_refused
+from tfleet.discovery.reported_versions import ReportedVersion, VersionState, read_reports
 from tfleet.discovery.version_order import version_rank, version_shares, versions_in_order
 
 STABLE: Final = "stable"
@@ -49,7 +49,7 @@ class ModelState:
     """A model's versions and plan. `modify_index` is that of the plan's key, 0 if there is none.
 
     `problem` is why the plan in the registry can't be read; `plan` is None then. `refused` are the versions
-    that a `tfleet up --models` can't use.
+    that a `tfleet up --models` can't use, `loading` those that it starts.
     """
 
     name: str
@@ -57,7 +57,8 @@ class ModelState:
     plan: Plan | None = None
     modify_index: int = 0
     problem: str = ""
-    refused: Mapping[str, RefusedVersion] = field(default_factory=dict)
+    refused: Mapping[str, ReportedVersion] = field(default_factory=dict)
+    loading: Mapping[str, ReportedVersion] = field(default_factory=dict)
 
     @property
     def ready(self) -> dict[str, int]:
@@ -96,11 +97,14 @@ class FleetState:
         served = [model.name for model in self.models.values() if model.versions]
         if self.default:
             return self.default if self.default in served else ""
-        return served[0] if len(served) == 1 else ""
+        known = {model.name for model in self.models.values() if model.versions or model.loading}
+        return served[0] if len(served) == len(known) == 1 else ""
 
 
-def fleet_state(service: str, listed: ServiceList, values: Mapping[str, StoredValue]) -> FleetState:
-    """What a listing and the values below the service's prefix say."""
+def fleet_state(
+    service: str, listed: ServiceList, values: Mapping[str, StoredValue], now_s: float = 0.0
+) -> FleetState:
+    """What a listing and the values below the service's prefix say at `now_s` (Unix seconds)."""
     versions: dict[str, dict[str, VersionWorkers]] = {}
     unnamed = 0
     ready, maintained = listed.passing, [one.instance for one in listed.maintained]
@@ -119,9 +123,7 @@ def fleet_state(service: str, listed: ServiceList, values: Mapping[str, StoredVa
             if model.versions or model.plan is not None or model.problem:
                 models[name] = model
             # A plan that was ended leaves its key, which the next write has to name.
-    for each in read_refused(service, values):
-        model = models.get(each.model, ModelState(each.model))
-        models[each.model] = replace(model, refused={**model.refused, each.version: each})
+    _add_reports(models, service, values, now_s)
     default, problem = "", ""
     stored_default = values.get(default_key(service))
     if stored_default is not None:
@@ -131,6 +133,19 @@ def fleet_state(service: str, listed: ServiceList, values: Mapping[str, StoredVa
             problem = str(error)
     index = stored_default.modify_index if stored_default is not None else 0
     return FleetState(dict(sorted(models.items())), default, index, problem, unnamed)
+
+
+def _add_reports(
+    models: dict[str, ModelState], service: str, values: Mapping[str, StoredValue], now_s: float
+) -> None:
+    """Add what a `tfleet up --models` says of versions that do not serve."""
+    for each in read_reports(VersionState.REFUSED, service, values):
+        model = models.get(each.model, ModelState(each.model))
+        models[each.model] = replace(model, refused={**model.refused, each.version: each})
+    loading = read_reports(VersionState.LOADING, service, values)
+    for each in (one for one in loading if not one.is_stale(now_s)):
+        model = models.get(each.model, ModelState(each.model))
+        models[each.model] = replace(model, loading={**model.loading, each.version: each})
 
 
 def _with_plan(model: ModelState, stored: StoredValue) -> ModelState:
@@ -184,4 +199,5 @@ def model_document(model: ModelState, *, default: bool, now_s: float) -> dict[st
         "labels": dict(labels_of(model.plan)) if model.plan is not None else {},
         "plan": plan_document(model.plan),
         "refused": [each.document(now_s) for each in model.refused.values()],
+        "loading": sorted(model.loading, key=version_rank),
     }

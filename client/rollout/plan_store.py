@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -76,7 +77,7 @@ class PlanStore:
             raise self._hidden("workers", self._registry.access.acl_hint(self.service))
         if not stored.complete:
             raise self._hidden("plans", f"the token needs {key_rule(prefix, 'read')}")
-        fleet = fleet_state(self.service, listed.services, stored.values)
+        fleet = fleet_state(self.service, listed.services, stored.values, time.time())
         may_be_hidden = not listed.embedded and not any(model.versions for model in fleet.models.values())
         hint = self._registry.access.acl_hint(self.service) if may_be_hidden else ""
         return replace(fleet, acl_hint=hint)

@@ -23,6 +23,7 @@ from tfleet.proxy.admin.middleware import allow_origins, logged
 from tfleet.proxy.admin.models import models_document, refused_documents
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import ProxyStatus, document
+from tfleet.proxy.balancing.versions import loading_versions
 from tfleet.proxy.problems import problem_response
 from tfleet.proxy.settings import Mode
 from tfleet.proxy.telemetry.access_log import AccessLog
@@ -92,7 +93,8 @@ def _models(sources: PageSources, *, for_operators: bool) -> _Page:
         # The reasons name paths on the machine of the workers.
         refused = refused_documents(plans, time.time()) if for_operators else []
         rows = await status.workers()
-        return web.json_response(models_document(rows, plans, refused, status.mirrored()))
+        loading = loading_versions(plans.loading, time.time())
+        return web.json_response(models_document(rows, plans, refused, status.mirrored(), loading))
 
     return models
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from tfleet.discovery.plan import Plan, dump_plan, labels_of
@@ -35,14 +35,16 @@ def models_document(
     plans: Plans,
     refused: Sequence[dict[str, object]] = (),
     mirrored: Mirrored = MappingProxyType({}),
+    loading: Collection[ModelVersion] = (),
 ) -> dict[str, object]:
-    """What `GET /models` says. A model that only a plan or `refused` names is there, too: it has no workers.
+    """What `GET /models` says. A model that only a plan, `refused` or `loading` names is there, too: it has
+    no workers.
 
     `refused` are the versions that can't be used, as `refused_documents` makes them. `mirrored` is what came
-    of mirrored requests, by canary.
+    of mirrored requests, by canary. `loading` are the versions that are being loaded.
     """
     fleet = fleet_of(rows)
-    named = {key.model for key in fleet}
+    named = {key.model for key in (*fleet, *loading)}
     default = plans.default or (next(iter(named)) if len(named) == 1 else "")
     unusable: dict[str, list[dict[str, object]]] = {}
     for each in refused:
@@ -53,6 +55,7 @@ def models_document(
             {
                 **_model(name, fleet, plans.models.get(name), default=name == default),
                 "refused": unusable.get(name, []),
+                "loading": sorted((each.version for each in loading if each.model == name), key=version_rank),
                 "mirrored": _mirrored(name, plans.models.get(name), mirrored),
             }
             for name in names

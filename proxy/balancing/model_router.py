@@ -6,6 +6,8 @@ have come.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,11 +26,13 @@ from tfleet.proxy.balancing.versions import (
     Known,
     ModelVersion,
     Wanted,
-    loading,
+    loading_versions,
     named_version,
+    not_ready,
     order_without_version,
     undecided,
     wanted_model,
+    with_loading,
 )
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.problems import NO_WORKER
@@ -58,14 +62,17 @@ class MirrorTurn:
 class ModelRouter:
     """Routes requests by model and version. It belongs to one event loop.
 
-    `plans` are what is known of the plans, None while they have not been read.
+    `plans` are what is known of the plans, None while they have not been read. `clock` tells Unix seconds.
     """
 
-    def __init__(self, table: WorkerTable, plans: Plans | None = _NONE) -> None:
+    def __init__(
+        self, table: WorkerTable, plans: Plans | None = _NONE, clock: Callable[[], float] = time.time
+    ) -> None:
         self.plans = Plans()
         self.fallbacks = CanaryFallbacks()
         self.mirror_counts = MirrorCounts()
         self.table = table
+        self._clock = clock
         self._plans_read = False
         self._anywhere = Route(table)
         self._turns: dict[str, Turns] = {}
@@ -104,13 +111,15 @@ class ModelRouter:
         if not self.table.has_other(()):
             raise ProblemError(NO_WORKER)
         # The usual fleet, and the usual request: nothing to decide.
-        if wanted is ANY and len(fleet) == 1 and not self.plans.default:
+        if wanted is ANY and len(fleet) == 1 and not (self.plans.default or self.plans.loading):
             return self._anywhere
         if not self._plans_read and (problem := undecided(fleet, wanted)) is not None:
             raise ProblemError(problem)
+        loading = loading_versions(self.plans.loading, self._clock())
+        known = with_loading(fleet, loading) if loading else fleet
         try:
-            model = wanted_model(fleet, wanted, self.plans.default, self.plans.models)
-            version = named_version(fleet, model, wanted, self.plans.models.get(model))
+            model = wanted_model(known, wanted, self.plans.default, self.plans.models)
+            version = named_version(known, model, wanted, self.plans.models.get(model))
         except ProblemError as error:
             if (
                 wanted.model is None
@@ -118,11 +127,11 @@ class ModelRouter:
                 or not self.table.tries.left.has(wanted)
             ):
                 raise
-            raise ProblemError(loading(wanted.model, wanted.version)) from None
+            raise ProblemError(not_ready(wanted.model, wanted.version)) from None
         versions, canary = self._without_version(model, head) if version is None else ((version,), False)
         order = tuple(ModelVersion(model, one) for one in versions)
         if not any(self.table.has_other_of(one, ()) for one in order):
-            raise ProblemError(loading(model, version))
+            raise ProblemError(not_ready(model, version, loading))
         return Route(VersionCandidates(self.table, order, canary=canary), order)
 
     def mirror_turn(self, wanted: Wanted, route: Route) -> MirrorTurn | None:

@@ -7,7 +7,8 @@ The rules:
   workers are those that count.
 - A request that names no model is for the default model or, if none is set, for the only one. Another model
   never answers in the place of the default one.
-- What the plans name and no worker has is expected to come: 503. What nobody names is 404.
+- What the plans name and no worker has is expected to come: 503. So is what a `tfleet up --models` has begun
+  to start: it counts as known, also where a request names no model. What nobody names is 404.
 - Until the plans have been read, a request that only they can place is 503: to guess could give a canary all
   requests.
 """
@@ -21,6 +22,7 @@ from typing import Final, NamedTuple
 from tfleet.contract.identifiers import escaped
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.discovery.plan import Plan, labels_of
+from tfleet.discovery.reported_versions import ReportedVersion
 from tfleet.discovery.version_order import version_rank, version_shares, versions_in_order
 
 _MAX_NAMED: Final = 20
@@ -54,6 +56,8 @@ class Known(NamedTuple):
     routable: int
 
 
+_NO_WORKERS: Final = Known(0, 0)
+
 Fleet = Mapping[ModelVersion, Known]
 
 
@@ -72,13 +76,13 @@ def wanted_model(fleet: Fleet, wanted: Wanted, default: str, planned: Collection
         if "" in names:
             return ""
         if wanted.model in planned:
-            raise ProblemError(loading(wanted.model, None))
+            raise ProblemError(not_ready(wanted.model, None))
         raise ProblemError(_unknown("model", wanted.model, names))
     known = names - {""}
     if default in known:
         return default
     if default and known:
-        raise ProblemError(loading(default, None))
+        raise ProblemError(not_ready(default, None))
     if len(known) <= 1:
         return next(iter(known), "")
     name_one = f"name one, as in /models/NAME/predict or GET /worker?model=NAME. It has {_listed(known)}"
@@ -102,7 +106,7 @@ def named_version(fleet: Fleet, model: str, wanted: Wanted, plan: Plan | None) -
     versions = {key.version for key in fleet if key.model == model}
     if version not in versions:
         if version in labels.values():
-            raise ProblemError(loading(model, version))
+            raise ProblemError(not_ready(model, version))
         raise ProblemError(_unknown(f"version of model {escaped(model)}", version, versions))
     return version
 
@@ -126,9 +130,21 @@ def undecided(fleet: Fleet, wanted: Wanted) -> Problem | None:
     return Problem(503, f"{why}: they say which version gets this request", retry_after_s=1)
 
 
-def loading(model: str, version: str | None) -> Problem:
-    """The answer while no worker of it is ready."""
+def loading_versions(entries: Iterable[ReportedVersion], now_s: float) -> list[ModelVersion]:
+    """What is being loaded at `now_s` (Unix seconds): a stale entry says nothing."""
+    return [ModelVersion(each.model, each.version) for each in entries if not each.is_stale(now_s)]
+
+
+def with_loading(fleet: Fleet, loading: Iterable[ModelVersion]) -> Fleet:
+    """The fleet and what is being loaded, which counts as known."""
+    return {**dict.fromkeys(loading, _NO_WORKERS), **fleet}
+
+
+def not_ready(model: str, version: str | None, loading: Iterable[ModelVersion] = ()) -> Problem:
+    """The answer while no worker of it is ready. `loading` are the versions that are being loaded."""
     what = f"model {escaped(model)}" + ("" if version is None else f", version {escaped(version)}")
+    if any(each.model == model and version in {None, each.version} for each in loading):
+        return Problem(503, f"{what} is loading: none of its workers is ready yet", retry_after_s=1)
     return Problem(503, f"no worker of {what} is ready: see GET /workers", retry_after_s=1)
 
 

@@ -130,6 +130,18 @@ def test_a_killed_worker_of_a_watched_model_comes_back(fleet: Up) -> None:
 def test_another_model_comes_and_goes(fleet: Up, models: Path) -> None:
     before = "{model}/{version}".format(**the_only(fleet))
     shutil.copytree(ROOT / "worker" / "models" / "iris", models / "iris")
+    row = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
+    found = [404]
+    while found[-1] in {404, 503}:
+        answer = requests.post(f"{fleet.url}/models/iris/predict", json=row, timeout=10)
+        if answer.status_code == 503:
+            assert "is loading" in answer.json()["detail"]
+            assert int(answer.headers["Retry-After"]) == 1
+            # It can't say which of both it is for, although one only is ready.
+            assert requests.post(fleet.url, data=picture("red"), timeout=10).status_code == 400
+        if answer.status_code != found[-1]:
+            found.append(answer.status_code)
+    assert found == [404, 503, 200]
     wanted = sorted([before, "iris/1"])
     eventually_sync(lambda: sorted(served(fleet)), wanted=lambda found: found == wanted, timeout_s=_START_S)
     shutil.rmtree(models / "iris")

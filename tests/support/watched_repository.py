@@ -20,6 +20,7 @@ from tfleet.deploy.local.repository.source import FolderSource, ModelSource
 from tfleet.deploy.local.repository.values import Release
 from tfleet.deploy.local.repository.watcher import RepositoryWatcher, WatchRules
 from tfleet.deploy.local.terminal import Console, ProcessMessages
+from tfleet.discovery.reported_versions import Reports, VersionState
 from tfleet.runtime.backoff import Backoff, RestartPolicy
 from tfleet.runtime.child_process import ChildSpec
 from tfleet.runtime.listening_ports import listening_ports
@@ -49,7 +50,7 @@ class Plans:
         self.known = known
         self.versions = versions
         self.assigned: dict[str, tuple[Mapping[str, str], Collection[str]]] = {}
-        self.refused: Mapping[tuple[str, str], str] = {}
+        self.reports: Reports = {}
 
     def of(self, model: str) -> Collection[str]:
         return self.versions.get(model, "").split()
@@ -58,13 +59,17 @@ class Plans:
         self.assigned[model] = labels, served
         return f"{model} is not allowed" if "refused" in labels else ""
 
-    async def show_refused(self, refused: Mapping[tuple[str, str], str]) -> str:
-        self.refused = refused
+    async def report(self, reports: Reports) -> str:
+        self.reports = reports
         return ""
 
     async def shown(self) -> Mapping[tuple[str, str], str]:
         """The versions that the registry shows as refused."""
-        return self.refused
+        return self.reports.get(VersionState.REFUSED, {})
+
+    async def loading(self) -> list[str]:
+        """The versions that the registry shows as loading."""
+        return [f"{model}/{version}" for model, version in self.reports.get(VersionState.LOADING, {})]
 
     async def labels_of_cats(self) -> tuple[Mapping[str, str], list[str]]:
         """The last labels to assign, and the versions that were ready."""

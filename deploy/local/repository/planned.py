@@ -1,5 +1,5 @@
 """What the registry says of the models in a repository: the versions that plans name, the labels of a
-models.config, and the versions that can't be used.
+models.config, and the versions that are loading or can't be used.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from pathlib import Path
 from socket import gethostname
 
 from tfleet.deploy.local.repository.labels import labelled
-from tfleet.deploy.local.repository.refused_report import RefusedReport
+from tfleet.deploy.local.repository.version_report import VersionReport
 from tfleet.discovery.consul.http_client import WAIT_S
 from tfleet.discovery.consul.key_values import ConsulKeyValues
 from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.plan import BadPlanError, Plan, dump_plan, plan_key
 from tfleet.discovery.plan_watch import PlanWatch
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+from tfleet.discovery.reported_versions import Reports
 
 
 class RegistryPlans:
@@ -24,7 +25,7 @@ class RegistryPlans:
 
     def __init__(self, store: ConsulKeyValues, service: str, by: str) -> None:
         self.watch = PlanWatch(store, service, lambda plans: None)
-        self._refused = RefusedReport(store, service, by)
+        self._report = VersionReport(store, service, by)
         self._store = store
         self._service = service
         self._not_created: dict[str, Plan] = {}
@@ -55,9 +56,9 @@ class RegistryPlans:
             return f"the version_labels of {model} can't be written into its plan: {error}"
         return ""
 
-    async def show_refused(self, refused: Mapping[tuple[str, str], str]) -> str:
+    async def report(self, reports: Reports) -> str:
         """Show these models and versions, each with its reason; what keeps from it, in one line."""
-        return await self._refused.show(refused)
+        return await self._report.show(reports)
 
     async def _write(self, model: str, before: Plan | None, after: Plan) -> None:
         """Write a plan, unless somebody else has written: then the watch brings theirs."""

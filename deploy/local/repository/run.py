@@ -64,7 +64,7 @@ async def watched_repository(
                 tasks.create_task(watcher.keep(stop_asked))
                 await stop_asked.wait()
                 following.cancel()  # the registry stops, too
-                await plans.show_refused({})
+                await plans.report({})
 
         rules = WatchRules(fleet.repository.workers_per_model, max(_LEAST_STARTING, cpus), stop_timeout_s)
         if fleet.workers.preload:

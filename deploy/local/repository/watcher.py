@@ -23,11 +23,13 @@ from tfleet.deploy.local.repository.decision import decide, wanted_releases
 from tfleet.deploy.local.repository.source import ModelSource
 from tfleet.deploy.local.repository.values import FoundModel, Poll, Release, RepositoryError
 from tfleet.deploy.local.repository.worker_group import WorkerGroup
+from tfleet.discovery.reported_versions import Reports, VersionState
 from tfleet.runtime.listening_ports import listening_ports
 from tfleet.runtime.supervised_process import SupervisedProcess
 
 POLL_S: Final = 1.0
 _GONE: Final = Release("", "", "", Path())
+_LOADING: Final = "its workers are not ready yet"
 _START_S: Final = 60.0
 """After so long a release that is still not ready no longer holds up the start of others."""
 _SOON_S: Final = 3.0
@@ -53,8 +55,8 @@ class PlannedVersions(Protocol):
         What keeps them from it, in one line; empty if nothing does.
         """
 
-    async def show_refused(self, refused: Mapping[tuple[str, str], str]) -> str:
-        """Show there which models and versions can't be used, each with its reason.
+    async def report(self, reports: Reports) -> str:
+        """Show there which models and versions are loading or can't be used, each with its reason.
 
         What keeps from it, in one line; empty if nothing does.
         """
@@ -278,17 +280,21 @@ class RepositoryWatcher:
             if model.labels:
                 served = [group.release.version for group in self._live(name) if group.complete]
                 lines.append(await self._planned.assign(name, model.labels, served))
-        lines.append(await self._planned.show_refused(self._refused()))
+        lines.append(await self._planned.report(self._reports()))
         self._registry_problems = [line for line in lines if line]
 
-    def _refused(self) -> dict[tuple[str, str], str]:
-        """The models and versions that can't be used, each with its reason."""
+    def _reports(self) -> Reports:
+        """The models and versions that are loading or can't be used, each with its reason."""
         unreadable = {
             (name, version): reason
             for name, model in self._found.items()
             for version, reason in model.unreadable.items()
         }
-        return unreadable | {(each.model, each.version): reason for each, reason in self._unusable.items()}
+        unusable = {(each.model, each.version): reason for each, reason in self._unusable.items()}
+        started = {group.release for group in self._groups if not (group.draining or group.loading)}
+        wanted = [each for name in self._found for each in self._wanted(name) if each not in started]
+        loading = {(each.model, each.version): _LOADING for each in wanted}
+        return {VersionState.REFUSED: unreadable | unusable, VersionState.LOADING: loading}
 
     def _may_start(self) -> bool:
         """Whether another release may start now: each takes a CPU for seconds until it is ready."""

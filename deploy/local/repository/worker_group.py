@@ -46,6 +46,11 @@ class WorkerGroup:
         return self.running.complete
 
     @property
+    def loading(self) -> bool:
+        """Whether its first ready worker is expected: none was ready, and none ended again and again."""
+        return not (self.served or self.fault() or self.crash())
+
+    @property
     def ended(self) -> bool:
         """Whether no worker is left."""
         return all(process.state == "ended" for process in self.processes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from tests.support.environment import users_environment
 from tests.support.registered_models import RegisteredModels
 from tfleet.client.commands.models import models
 from tfleet.discovery.plan import Canary, Plan
-from tfleet.discovery.refused_versions import dump_refused, refused_key
+from tfleet.discovery.reported_versions import VersionState, dump_report, report_key
 
 pytestmark = pytest.mark.process
 
@@ -70,8 +71,19 @@ def test_the_note_says_what_came_of_mirrored_requests(flowers: RegisteredModels)
     assert model["mirrored"] is None
 
 
+def test_the_note_says_which_version_is_loading(flowers: RegisteredModels) -> None:
+    key = report_key(VersionState.LOADING, flowers.service, "flowers", "3")
+    flowers.put(key, dump_report("it starts", "box:/m", time.time()))
+    assert words(run(flowers))[1] == "flowers 3 0 0 % is loading (tfleet up on box:/m)"
+    (model,) = document(run(flowers, "--json"))["models"]
+    assert model["loading"] == ["3"]
+
+
 def test_the_note_says_why_a_version_can_t_be_used(flowers: RegisteredModels) -> None:
-    flowers.put(refused_key(flowers.service, "flowers", "3"), dump_refused("it is cut off", "box:/m", 1))
+    flowers.put(
+        report_key(VersionState.REFUSED, flowers.service, "flowers", "3"),
+        dump_report("it is cut off", "box:/m", 1),
+    )
     done = run(flowers)
     since = "which has said nothing since 1970-01-01T00:00:01+00:00"
     assert words(done)[1:] == [

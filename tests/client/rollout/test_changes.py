@@ -10,7 +10,7 @@ from tfleet.client.rollout import changes
 from tfleet.client.rollout.changes import RefusedChangeError, RolloutRequest, find_model, same_rollout
 from tfleet.client.rollout.fleet_state import FleetState, ModelState, VersionWorkers
 from tfleet.discovery.plan import BadPlanError, Canary, Plan
-from tfleet.discovery.refused_versions import RefusedVersion
+from tfleet.discovery.reported_versions import ReportedVersion, VersionState
 
 _RUNNING = Plan("1", Canary("2", 10.0, False), "0", {"prod": "1"}, "request-id")
 
@@ -47,7 +47,7 @@ def test_settings_of_a_running_canary_are_changed() -> None:
 
 
 def test_a_refused_version_is_told_with_its_reason() -> None:
-    entry = RefusedVersion("m", "2", "it is cut off", "box:/m", 0)
+    entry = ReportedVersion(VersionState.REFUSED, "m", "2", "it is cut off", "box:/m", 0)
     with pytest.raises(RefusedChangeError, match="`tfleet up` on box:/m can't use it: it is cut off"):
         rollout(replace(model(v1=1), refused={"2": entry}), RolloutRequest("2"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from types import MappingProxyType
 from typing import Any
 
@@ -39,10 +40,17 @@ def test_without_a_plan_one_version_has_all() -> None:
                 "labels": {},
                 "plan": None,
                 "refused": [],
+                "loading": [],
                 "mirrored": None,
             }
         ]
     }
+
+
+def test_a_model_that_is_loading_is_shown() -> None:
+    old, new = models_of((row("m", "1"),), Plans(), loading=[ModelVersion("n", "2")])
+    assert (old["name"], old["default"], old["loading"]) == ("m", False, [])
+    assert (new["name"], new["versions"], new["loading"]) == ("n", [], ["2"])
 
 
 def test_a_plan_shows_shares_and_labels() -> None:
@@ -81,8 +89,11 @@ def test_a_model_that_only_a_plan_names_has_no_versions() -> None:
 
 
 def models_of(
-    rows: tuple[WorkerRow, ...], plans: Plans, mirrored: Mirrored = MappingProxyType({})
+    rows: tuple[WorkerRow, ...],
+    plans: Plans,
+    mirrored: Mirrored = MappingProxyType({}),
+    loading: Collection[ModelVersion] = (),
 ) -> list[dict[str, Any]]:
-    models = models_document(rows, plans, mirrored=mirrored)["models"]
+    models = models_document(rows, plans, mirrored=mirrored, loading=loading)["models"]
     assert isinstance(models, list)
     return models

@@ -12,6 +12,7 @@ from tfleet.contract.problem import ProblemError
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.plan import Canary, Plan
 from tfleet.discovery.plan_watch import Plans
+from tfleet.discovery.reported_versions import ReportedVersion, VersionState
 from tfleet.httpd.http1.request import RequestHead, read_request_head
 from tfleet.proxy.balancing.member import Probe
 from tfleet.proxy.balancing.model_router import ModelRouter
@@ -20,6 +21,14 @@ from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.p2p.lease_shares import leased_workers
 
 PLAN = Plan("1", Canary("2", 10.0))
+
+
+NOW_S = 1_760_000_000.0
+
+
+def loading(model: str, version: str = "1") -> ReportedVersion:
+    """What a `tfleet up` said of a version at NOW_S."""
+    return ReportedVersion(VersionState.LOADING, model, version, "", "box:/m", NOW_S)
 
 
 def head(*lines: str) -> RequestHead:
@@ -38,7 +47,7 @@ def router_of(*labels: str) -> ModelRouter:
     ]
     table.apply_instances(instances)
     table.record_probes({one.id: (Probe.READY, "") for one in instances})
-    return ModelRouter(table)
+    return ModelRouter(table, clock=lambda: NOW_S)
 
 
 def versions(router: ModelRouter, requests: int, wanted: Wanted = ANY, *lines: str) -> Counter[str]:
@@ -126,6 +135,47 @@ def test_the_only_model_does_not_answer_for_the_default_one() -> None:
     with pytest.raises(ProblemError, match="no worker of model a is ready"):
         router.route(ANY, HEAD)
     assert versions(router, 1, Wanted("b")) == {"1": 1}
+
+
+def answer(router: ModelRouter, wanted: Wanted) -> tuple[int, int | None, str]:
+    """The problem that answers a request: its status, Retry-After, and what it says."""
+    with pytest.raises(ProblemError) as caught:
+        router.route(wanted, HEAD)
+    problem = caught.value.problem
+    return problem.status, problem.retry_after_s, problem.detail
+
+
+def test_a_model_that_loads_for_the_first_time_is_503() -> None:
+    router = router_of("cats/1")
+    router.use_plans(Plans(loading=(loading("dogs"), loading("cats", "2"))))
+    says = "is loading: none of its workers is ready yet"
+    assert answer(router, Wanted("dogs")) == (503, 1, f"model dogs {says}")
+    assert answer(router, Wanted("dogs", version="1")) == (503, 1, f"model dogs, version 1 {says}")
+    assert answer(router, Wanted("cats", version="2")) == (503, 1, f"model cats, version 2 {says}")
+    assert versions(router, 2, Wanted("cats")) == {"1": 2}
+    unknown = "there is no model called mice: there is cats, dogs"
+    assert answer(router, Wanted("mice")) == (404, None, unknown)
+    assert answer(router, Wanted("dogs", version="2"))[0] == 404
+
+
+def test_the_first_ready_model_does_not_answer_for_all() -> None:
+    router = router_of("cats/1")
+    router.use_plans(Plans(loading=(loading("dogs"),)))
+    status, _, said = answer(router, ANY)
+    assert (status, said.endswith("It has cats, dogs")) == (400, True)
+    router.use_plans(Plans(default="cats", loading=(loading("dogs"),)))
+    assert versions(router, 2) == {"1": 2}
+    router.use_plans(Plans(default="dogs", loading=(loading("dogs"),)))
+    assert answer(router, ANY)[0] == 503
+    router.use_plans(Plans(loading=(loading("cats", "2"),)))
+    assert versions(router, 2) == {"1": 2}
+
+
+def test_what_a_killed_command_was_loading_is_forgotten() -> None:
+    router = ModelRouter(router_of("cats/1").table, clock=lambda: NOW_S + 301)
+    router.use_plans(Plans(loading=(loading("dogs"),)))
+    assert versions(router, 2) == {"1": 2}
+    assert answer(router, Wanted("dogs"))[0] == 404
 
 
 def test_the_canary_gets_its_share() -> None:

@@ -17,6 +17,7 @@ from tfleet.discovery.instance import Instance
 from tfleet.discovery.plan import Canary, Plan
 from tfleet.discovery.plan_watch import Plans
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
+from tfleet.discovery.reported_versions import ReportedVersion, VersionState
 from tfleet.proxy.multiprocess.json_codec import JsonError
 from tfleet.proxy.multiprocess.messages import (
     MAX_MESSAGE_BYTES,
@@ -52,7 +53,11 @@ START = Start(
     registry=ConsulRegistry(Address("127.0.0.1", 1), Access("secret", tls=TLS)),
     known=KnownFleet(
         (Instance("w1", Address("::1", 2), "model", "3", Address("a.example", 3)), row().instance),
-        Plans({"m": Plan("1", Canary("2", 10.0), labels={"type": "1"}), "type": Plan("a")}, default="m"),
+        Plans(
+            {"m": Plan("1", Canary("2", 10.0), labels={"type": "1"}), "type": Plan("a")},
+            default="m",
+            loading=(ReportedVersion(VersionState.LOADING, "n", "1", "it starts", "box:/m", 1.0),),
+        ),
     ),
     pages=Path("/tmp/tfleet-1/pages"),
     name="",

@@ -15,8 +15,14 @@ from tests.support.waiting import eventually
 from tfleet.deploy.local.repository.planned import RegistryPlans, registry_plans
 from tfleet.discovery.consul.key_values import ConsulKeyValues
 from tfleet.discovery.plan import Plan, dump_plan, plan_key
-from tfleet.discovery.refused_versions import RefusedVersion, dump_refused, read_refused, refused_key
 from tfleet.discovery.registry import ConsulRegistry
+from tfleet.discovery.reported_versions import (
+    ReportedVersion,
+    VersionState,
+    dump_report,
+    read_reports,
+    report_key,
+)
 
 FOLDER = Path("/models")
 REFUSED = {("m", "2"): "it is cut off"}
@@ -80,31 +86,46 @@ async def test_a_registry_that_is_not_there_is_one_line() -> None:
 
 async def test_refused_versions_are_shown_until_they_work() -> None:
     async with followed() as (plans, store):
-        assert await plans.show_refused(REFUSED) == ""
+        assert await plans.report({VersionState.REFUSED: REFUSED}) == ""
 
-        async def seen() -> tuple[RefusedVersion, ...]:
+        async def seen() -> tuple[ReportedVersion, ...]:
             return plans.watch.plans.refused
 
         (entry,) = await eventually(seen)
         assert (entry.model, entry.version, entry.reason) == ("m", "2", "it is cut off")
         assert entry.by == f"{gethostname()}:/models"
-        assert await plans.show_refused({}) == ""
-        assert read_refused("s", (await store.below("tfleet/s/", 0, 1)).values) == ()
+        assert await plans.report({}) == ""
+        assert read_reports(VersionState.REFUSED, "s", (await store.below("tfleet/s/", 0, 1)).values) == ()
+
+
+async def test_loading_versions_are_shown_until_they_are_ready() -> None:
+    async with followed() as (plans, _):
+        assert await plans.report({VersionState.LOADING: {("m", "2"): "it starts"}}) == ""
+
+        async def seen() -> list[str]:
+            return [f"{each.model}/{each.version}" for each in plans.watch.plans.loading]
+
+        await eventually(seen, wanted=lambda found: found == ["m/2"])
+        assert plans.watch.plans.refused == ()
+        assert await plans.report({VersionState.LOADING: {}}) == ""
+        await eventually(seen, wanted=lambda found: found == [])
 
 
 async def test_the_next_start_removes_what_a_killed_one_left() -> None:
     async with followed() as (plans, store):
-        left = dump_refused("r", f"{gethostname()}:/models", time.time())
-        other = dump_refused("r", f"{gethostname()}:/more", time.time())
-        await store.put(refused_key("s", "m", "1"), left, cas=0)
-        await store.put(refused_key("s", "m", "2"), other, cas=0)
-        assert await plans.show_refused({}) == ""
-        (entry,) = read_refused("s", (await store.below("tfleet/s/", 0, 1)).values)
+        left = dump_report("r", f"{gethostname()}:/models", time.time())
+        other = dump_report("r", f"{gethostname()}:/more", time.time())
+        await store.put(report_key(VersionState.REFUSED, "s", "m", "1"), left, cas=0)
+        await store.put(report_key(VersionState.REFUSED, "s", "m", "2"), other, cas=0)
+        assert await plans.report({}) == ""
+        (entry,) = read_reports(VersionState.REFUSED, "s", (await store.below("tfleet/s/", 0, 1)).values)
         assert entry.version == "2"
 
 
 async def test_a_lost_registry_shows_no_refused_versions() -> None:
     async with registry_plans(ConsulRegistry(nobody()), "s", FOLDER) as plans:
-        assert await plans.show_refused({}) == "", "nothing is missing"
-        line = await plans.show_refused(REFUSED)
-    assert line.startswith("the registry does not show which versions can't be used: the registry at ")
+        assert await plans.report({}) == "", "nothing is missing"
+        line = await plans.report({VersionState.REFUSED: REFUSED})
+    assert line.startswith(
+        "the registry does not show which versions are loading or can't be used: the registry at "
+    )

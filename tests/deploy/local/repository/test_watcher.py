@@ -47,6 +47,8 @@ async def test_models_start_one_after_the_other_without_a_poll(
         (tmp_path / model / "1").mkdir(parents=True)
         (tmp_path / model / "1" / "graph.pb").write_text("good")
     async with watched(tmp_path, recorded, rules=rules) as repository:
+        # Those that wait for their turn are loading, too.
+        await eventually(repository.plans.loading, wanted=lambda found: found[-2:] == ["dogs/1", "mice/1"])
         await repository.until_serving({"cats/1": 1, "dogs/1": 1, "mice/1": 1})
     said = recorded.getvalue()
     assert said.index("cats/1 is ready") < said.index("dogs/1 is complete: starting")
@@ -60,8 +62,10 @@ async def test_a_version_that_never_gets_ready_changes_nothing(
         await repository.until(v1=2)
         repository.write("cats/2", "loading")
         await recorded.until("cats/2-3 started")
+        await eventually(repository.plans.loading, wanted=lambda found: found == ["cats/2"])
         repository.write("cats/3")
         await repository.until(v3=2)
+        await eventually(repository.plans.loading, wanted=lambda found: found == [])
     assert "cats/2 drains: cats/3 has taken over" in recorded.getvalue()
 
 

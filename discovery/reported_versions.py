@@ -1,14 +1,18 @@
-"""The versions that a `tfleet up --models` can't use, in the registry, so that other commands can show them.
+"""The versions that a `tfleet up --models` can't use, and those whose workers are not ready yet, in the
+registry: proxies and other commands learn of them there.
 
-Each is a JSON document in the key-value store, under `tfleet/SERVICE/refused/MODEL/VERSION`:
+Each is a JSON document in the key-value store, under `tfleet/SERVICE/refused/MODEL/VERSION` or
+`tfleet/SERVICE/loading/MODEL/VERSION`:
 
     {"reason": "/models/cat/4/graph.pb: is cut off", "by": "gpu-box:/models", "confirmed_at_s": 1760000000}
 
 The rules:
 
 - `by` is the machine and the folder: a `tfleet up` that starts again takes over what the one before wrote.
-- The entry is written again every five minutes. One that was not for a quarter of an hour is stale: the
-  `tfleet up` that wrote it was probably killed. Any other one of the service removes it.
+- The entry of a refused version is written again every five minutes, and is stale if it was not for a quarter
+  of an hour: the `tfleet up` that wrote it was probably killed. Proxies route by the entries of versions that
+  are loading: these are written again every minute, and stale after five. Any other `tfleet up` of the
+  service removes stale entries.
 - An entry that can't be read is nobody's, and is not shown. It is never removed.
 """
 
@@ -19,6 +23,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from itertools import islice
 from typing import Final, TypeGuard
 from urllib.parse import unquote
@@ -28,10 +33,8 @@ from tfleet.discovery.consul.key_values import StoredValue
 from tfleet.discovery.plan import key_segment, service_prefix
 from tfleet.runtime.printable import printable
 
-MAX_REFUSED: Final = 100
-"""So many are written, and so many are shown."""
-RENEW_AFTER_S: Final = 300.0
-_STALE_AFTER_S: Final = 900.0
+MAX_REPORTED: Final = 100
+"""So many of each state are written, and so many are shown."""
 _MAX_BYTES: Final = 4096
 _MAX_REASON_CHARS: Final = 500
 _MAX_OWNER_CHARS: Final = 300
@@ -39,10 +42,34 @@ _LATEST_S: Final = 2**37
 """No date beyond it can be formatted."""
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedVersion:
-    """A version that can't be used: why, who says so, and when that was confirmed last, in Unix seconds."""
+class VersionState(Enum):
+    """What is said of a version. The value is the folder of its keys."""
 
+    REFUSED = "refused"
+    LOADING = "loading"
+
+    @property
+    def renew_after_s(self) -> float:
+        """How old an entry is when it is written again."""
+        return 60.0 if self is VersionState.LOADING else 300.0
+
+    @property
+    def stale_after_s(self) -> float:
+        """How old an entry is when whoever wrote it has probably ended."""
+        return 300.0 if self is VersionState.LOADING else 900.0
+
+
+Reports = Mapping[VersionState, Mapping[tuple[str, str], str]]
+"""The reason for each model and version, by state."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedVersion:
+    """A version that can't be used or is loading: why, who says so, and when that was confirmed last, in Unix
+    seconds.
+    """
+
+    state: VersionState
     model: str
     version: str
     reason: str
@@ -51,7 +78,7 @@ class RefusedVersion:
 
     def is_stale(self, now_s: float) -> bool:
         """Whether it was not confirmed for so long that whoever wrote it has probably ended."""
-        return abs(now_s - self.confirmed_at_s) > _STALE_AFTER_S
+        return abs(now_s - self.confirmed_at_s) > self.state.stale_after_s
 
     def document(self, now_s: float) -> dict[str, object]:
         """The version as JSON documents of commands and of the proxy show it."""
@@ -74,17 +101,12 @@ class KeyChange:
     cas: int
 
 
-def refused_prefix(service: str) -> str:
-    """The prefix of the keys of a service's refused versions."""
-    return f"{service_prefix(service)}refused/"
+def report_key(state: VersionState, service: str, model: str, version: str) -> str:
+    """The key of the entry that says this of a version."""
+    return f"{service_prefix(service)}{state.value}/{key_segment(model)}/{key_segment(version)}"
 
 
-def refused_key(service: str, model: str, version: str) -> str:
-    """The key of one of them."""
-    return f"{refused_prefix(service)}{key_segment(model)}/{key_segment(version)}"
-
-
-def dump_refused(reason: str, by: str, now_s: float) -> bytes:
+def dump_report(reason: str, by: str, now_s: float) -> bytes:
     """The document. Long texts are cut."""
     fields = {
         "reason": printable(reason)[:_MAX_REASON_CHARS],
@@ -94,41 +116,47 @@ def dump_refused(reason: str, by: str, now_s: float) -> bytes:
     return json.dumps(fields).encode()
 
 
-def read_refused(service: str, values: Mapping[str, StoredValue]) -> tuple[RefusedVersion, ...]:
-    """The refused versions among the values of a service, in the order of their keys."""
+def read_reports(
+    state: VersionState, service: str, values: Mapping[str, StoredValue]
+) -> tuple[ReportedVersion, ...]:
+    """The versions of which the values of a service say this, in the order of their keys."""
     found = (_parsed(service, key, values[key].value) for key in sorted(values))
-    return tuple(islice(filter(None, found), MAX_REFUSED))
+    return tuple(islice((each for each in found if each and each.state is state), MAX_REPORTED))
 
 
-def refused_changes(
+def report_changes(
     service: str,
     values: Mapping[str, StoredValue],
-    wanted: Mapping[tuple[str, str], str],
+    wanted: Reports,
     *,
     by: str,
     now_s: float,
 ) -> list[KeyChange]:
-    """What to write so that the registry shows `wanted`, the reason for each model and version, and no more.
+    """What to write so that the registry shows `wanted`, and no more.
 
     An entry of another owner stays, unless it is stale: one line about a version is enough.
     """
-    reasons = {refused_key(service, *each): wanted[each] for each in islice(wanted, MAX_REFUSED)}
+    reasons = {
+        report_key(state, service, *each): of_state[each]
+        for state, of_state in wanted.items()
+        for each in islice(of_state, MAX_REPORTED)
+    }
     changes = []
     for key, reason in reasons.items():
         stored = values.get(key)
         before = None if stored is None else _parsed(service, key, stored.value)
-        document = dump_refused(reason, by, now_s)
+        document = dump_report(reason, by, now_s)
         if before is None or _is_outdated(before, _parsed(service, key, document), now_s):
             changes.append(KeyChange(key, document, 0 if stored is None else stored.modify_index))
     return changes + list(_removals(service, values, reasons, by=by, now_s=now_s))
 
 
-def _is_outdated(before: RefusedVersion, after: RefusedVersion | None, now_s: float) -> bool:
+def _is_outdated(before: ReportedVersion, after: ReportedVersion | None, now_s: float) -> bool:
     if before.is_stale(now_s) or after is None:
         return True
     if before.by != after.by:
         return False
-    return before.reason != after.reason or abs(now_s - before.confirmed_at_s) >= RENEW_AFTER_S
+    return before.reason != after.reason or abs(now_s - before.confirmed_at_s) >= before.state.renew_after_s
 
 
 def _removals(
@@ -141,7 +169,7 @@ def _removals(
             yield KeyChange(key, None, stored.modify_index)
 
 
-def _parsed(service: str, key: str, document: bytes) -> RefusedVersion | None:
+def _parsed(service: str, key: str, document: bytes) -> ReportedVersion | None:
     """The entry, or None for a key of somebody else, and for a document that can't be read."""
     name = _name_of(service, key)
     if name is None or len(document) > _MAX_BYTES:
@@ -155,18 +183,18 @@ def _parsed(service: str, key: str, document: bytes) -> RefusedVersion | None:
     if not (isinstance(reason, str) and isinstance(by, str) and _is_time(at_s)):
         return None
     texts = printable(reason)[:_MAX_REASON_CHARS], printable(by)[:_MAX_OWNER_CHARS]
-    return RefusedVersion(*name, *texts, float(at_s))
+    return ReportedVersion(*name, *texts, float(at_s))
 
 
-def _name_of(service: str, key: str) -> tuple[str, str] | None:
-    """The model and the version that a key is about."""
-    prefix = refused_prefix(service)
-    if not key.startswith(prefix):
+def _name_of(service: str, key: str) -> tuple[VersionState, str, str] | None:
+    """What a key says of which model and version."""
+    prefix = service_prefix(service)
+    folder, _, name = key[len(prefix) :].partition("/") if key.startswith(prefix) else ("", "", "")
+    state = next((each for each in VersionState if each.value == folder), None)
+    model, _, version = (unquote(each) for each in name.partition("/"))
+    if state is None or not (model and version and is_label(model) and is_label(version)):
         return None
-    model, _, version = (unquote(each) for each in key[len(prefix) :].partition("/"))
-    if not (model and version and is_label(model) and is_label(version)):
-        return None
-    return (model, version) if refused_key(service, model, version) == key else None
+    return (state, model, version) if report_key(state, service, model, version) == key else None
 
 
 def _is_time(value: object) -> TypeGuard[float]:

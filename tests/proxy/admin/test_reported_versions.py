@@ -15,8 +15,8 @@ from tests.support.embedded_registry import embedded_registry
 from tests.support.fake_worker import settings
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
-from tfleet.discovery.refused_versions import dump_refused, refused_key
 from tfleet.discovery.registry import ConsulRegistry
+from tfleet.discovery.reported_versions import VersionState, dump_report, report_key
 from tfleet.proxy.server import single_process_proxy
 
 
@@ -28,8 +28,8 @@ async def document(proxy: Address, path: str) -> dict[str, Any]:
 async def test_operators_see_refused_versions_and_others_do_not() -> None:
     admin, now_s = nobody(), int(time.time())
     with embedded_registry() as registry:
-        url = f"{registry.url}/v1/kv/{refused_key('tfleet', 'cat', '4')}"
-        value = dump_refused("it is cut off", "here:/m", now_s)
+        url = f"{registry.url}/v1/kv/{report_key(VersionState.REFUSED, 'tfleet', 'cat', '4')}"
+        value = dump_report("it is cut off", "here:/m", now_s)
         (await asyncio.to_thread(requests.put, url, data=value, timeout=10)).raise_for_status()
         async with single_process_proxy(settings(registry=ConsulRegistry(registry), admin=admin)) as proxy:
             workers = await eventually(lambda: document(admin, "/workers"), wanted=lambda one: one["refused"])
