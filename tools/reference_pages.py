@@ -198,9 +198,14 @@ def _entry(option: Option) -> list[str]:
 def _variables_page(options: list[Option]) -> str:
     lines = ["# Environment variables", "", _GENERATED, ""]
     lines += _wrapped(
-        "Each variable sets the option beside it, in every command that has the option. The command line "
+        "Each variable sets the option beside it, in the commands beside it. The command line "
         "wins. A flag such as `TFLEET_JSON` takes `true` or `false`; where an option may be repeated, the "
         "variable has spaces between the values."
+    )
+    lines += [""]
+    lines += _wrapped(
+        "No variable sets what `tfleet rollout`, `promote`, `rollback` and `label` change, or how long they "
+        "wait: with `docker compose exec proxy`, they run beside the variables of a proxy."
     )
     lines += [""]
     lines += _wrapped(

@@ -64,6 +64,7 @@ def plan_change_options(command: _F) -> _F:
         default=_TIMEOUT_S,
         show_default=True,
         metavar="SECONDS",
+        allow_from_autoenv=False,  # TFLEET_TIMEOUT in a proxy's container is the proxy's own
         help="How long to wait at most until each proxy shows the new plan.",
     )
     dry_run = dry_run_option("Only say what the plan would be")

@@ -1,4 +1,8 @@
-"""`tfleet rollout`, `tfleet promote` and `tfleet rollback`."""
+"""`tfleet rollout`, `tfleet promote` and `tfleet rollback`.
+
+No variable sets what a change is, or how long it may take: in the container of a proxy or a worker, variables
+of the same names are there for these.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,7 @@ def _sticky(_ctx: click.Context, _param: click.Parameter, text: str | None) -> s
     "--percent",
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
+    allow_from_autoenv=False,
     help="Share of the requests that VERSION gets, of those that name no version. 100 sends it all of them; "
     f"the old version stays the stable one until `tfleet promote`.  [default: {DEFAULT_PERCENT:g}, or 0 with "
     "--mirror; of a running rollout what it has]",
@@ -38,6 +43,7 @@ def _sticky(_ctx: click.Context, _param: click.Parameter, text: str | None) -> s
     "--mirror",
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
+    allow_from_autoenv=False,
     help="Send VERSION a copy of this share of the requests that the stable version answers. Its answers are "
     "compared and counted, and no client gets them: `tfleet models` shows how many agree. Proxies in p2p "
     "mode mirror nothing.  [default: 0; of a running rollout what it has]",
@@ -45,11 +51,13 @@ def _sticky(_ctx: click.Context, _param: click.Parameter, text: str | None) -> s
 @click.option(
     "--label",
     metavar="LABEL",
+    allow_from_autoenv=False,
     help="Let /models/NAME/labels/LABEL mean VERSION, too. `tfleet label` does only this.",
 )
 @click.option(
     "--sticky",
     metavar="KEY",
+    allow_from_autoenv=False,
     callback=_sticky,
     help=f"Requests with the same key get the same version: {STICKY_REQUEST_ID}, {STICKY_HEADER}NAME or "
     f"{_NO_STICKY}.  [default: what the plan has, else {_NO_STICKY}]",
@@ -57,10 +65,16 @@ def _sticky(_ctx: click.Context, _param: click.Parameter, text: str | None) -> s
 @click.option(
     "--auto-rollback/--no-auto-rollback",
     default=None,
+    allow_from_autoenv=False,
     help="Let the proxies roll VERSION back if it fails more often than the stable version.  [default: "
     "auto-rollback; of a running rollout what it has]",
 )
-@click.option("--wait", is_flag=True, help="Wait until a worker of VERSION is ready, for at most --timeout.")
+@click.option(
+    "--wait",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Wait until a worker of VERSION is ready, for at most --timeout.",
+)
 @plan_change_options
 def rollout(*, name: str, version: str, wait: bool, **values: Any) -> None:
     """Send a share of the requests for the model NAME to VERSION, or change the share it has.
@@ -131,6 +145,7 @@ def promote(*, name: str, **values: Any) -> None:
 @click.option(
     "--reason",
     metavar="TEXT",
+    allow_from_autoenv=False,
     help="Why, in one line: `tfleet models` shows it.  [default: version VERSION was rolled back by hand]",
 )
 @click.option(

@@ -159,6 +159,13 @@ def test_the_written_list_is_that_of_the_commands() -> None:
     assert sorted(of_commands ^ KNOWN) == []
 
 
+@pytest.mark.parametrize("name", ["rollout", "promote", "rollback", "label"])
+def test_no_variable_says_how_a_plan_changes(name: str) -> None:
+    registry = {"REGISTRY", "REGISTRY_PORT", "REGISTRY_TOKEN_FILE", "SERVICE"}
+    allowed = {f"TFLEET_{each}" for each in {*registry, "DRY_RUN", "JSON"}}
+    assert variables(dict(cli.leaves())[name].load()) == allowed
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
 def test_variables_of_the_containers_are_known(file: Path) -> None:
     named = re.findall(r"\bTFLEET_[A-Z_]+[A-Z](?=\s*[:=])", file.read_text())
