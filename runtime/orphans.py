@@ -61,14 +61,20 @@ def reap_orphans() -> None:
 def _ended_children() -> Iterator[tuple[int, int]]:
     """The process id and session of each child that has ended and was not reaped."""
     # Of each thread those that it has started; orphans go to one that lives.
-    for children in Path("/proc/self/task").glob("*/children"):
-        for pid in children.read_text().split():
-            try:
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            except OSError:  # reaped since
-                continue
-            if fields[_STATE] == "Z":
+    for thread in Path("/proc/self/task").iterdir():
+        for pid in _words(thread / "children"):
+            fields = _words(Path("/proc", pid, "stat"), after=")")
+            if fields and fields[_STATE] == "Z":
                 yield int(pid), int(fields[_SESSION])
+
+
+def _words(path: Path, *, after: str = "") -> list[str]:
+    """The words in a file of a thread or process, behind the last `after`; none if it has ended since."""
+    try:
+        text = path.read_text()
+    except OSError:
+        return []
+    return (text.rpartition(after)[2] if after else text).split()
 
 
 class ReapedChild:

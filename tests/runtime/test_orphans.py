@@ -87,6 +87,22 @@ reap_orphans()
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
+_THREADS_THAT_END = """
+import threading
+
+def end_threads():
+    while True:
+        thread = threading.Thread(target=str)
+        thread.start()
+        thread.join()
+
+for _ in range(4):
+    threading.Thread(target=end_threads, daemon=True).start()
+for _ in range(2000):
+    reap_orphans()
+print('looked on')
+"""
+
 
 def _run(program: str) -> str:
     command = [sys.executable, "-c", _ADOPT + program]
@@ -103,3 +119,7 @@ def test_unknown_orphans_are_reaped_and_nobody_else() -> None:
 
 def test_an_orphan_that_leads_a_session_is_left_alone() -> None:
     assert _run(_UNWATCHED) == "7\n"
+
+
+def test_threads_that_end_do_not_end_the_look() -> None:
+    assert _run(_THREADS_THAT_END) == "looked on\n"
