@@ -17,7 +17,7 @@ from tfleet.proxy.admin.registry_metrics import RegistryMetrics
 from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.canary_guard import CanaryGuard
-from tfleet.proxy.p2p.mirrors import warn_of_mirrors
+from tfleet.proxy.p2p.mirrors import MirrorWarnings
 from tfleet.proxy.settings import DiscoverySettings, ProxySettings
 from tfleet.proxy.telemetry.metrics import ProxyMetrics
 
@@ -38,9 +38,9 @@ def registry_tasks(
         router.use_plans(plans)
         guard.use_plans(plans)
         if settings.mode == "p2p":
-            warn_of_mirrors(plans)
+            mirror_warnings.use_plans(plans)
 
-    discovery = settings.discovery
+    discovery, mirror_warnings = settings.discovery, MirrorWarnings()
     watch = _watch(stack, discovery, registry, router.table)
     plans = plan_watch(stack, discovery, registry, use_plans, known=router.plans)
     guard = CanaryGuard(router.table.tries, plans.replace)

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import structlog
 
 from tfleet.discovery.plan_watch import Plans
 
 
-def warn_of_mirrors(plans: Plans) -> None:
-    """Log a line for each model whose plan mirrors requests."""
-    for model, plan in plans.models.items():
-        if plan.canary is not None and plan.canary.mirror:
-            structlog.get_logger().warning(
-                "requests are not mirrored: a proxy in p2p mode sees none of them",
-                model=model,
-                mirror=plan.canary.mirror,
-            )
+class MirrorWarnings:
+    """Logs a line for each model whose plan mirrors requests, once for each share."""
+
+    def __init__(self) -> None:
+        self._warned: Mapping[str, float] = {}
+        """The share that each model's plan mirrors, in percent."""
+
+    def __repr__(self) -> str:
+        return f"<MirrorWarnings {self._warned}>"
+
+    def use_plans(self, plans: Plans) -> None:
+        """Warn of what is new in these plans: they also change as versions load or are refused."""
+        mirrored = {
+            model: plan.canary.mirror
+            for model, plan in plans.models.items()
+            if plan.canary is not None and plan.canary.mirror
+        }
+        for model, percent in mirrored.items():
+            if self._warned.get(model) != percent:
+                structlog.get_logger().warning(
+                    "requests are not mirrored: a proxy in p2p mode sees none of them",
+                    model=model,
+                    mirror=percent,
+                )
+        self._warned = mirrored
