@@ -14,7 +14,7 @@ from benchmarks.rollout.plan_scenarios import RATE
 from benchmarks.rollout.recorder import Recorder
 from benchmarks.rollout.registries import EMBEDDED, registry
 from tests.support.rollouts import versions_fleet, write_versions
-from tests.support.slow_copy import copy_slowly
+from tests.support.slow_copy import copied_too_early
 from tests.support.tfleet_up import Up, up
 from tests.support.version_load import ClientLoad, TwoStepLoad, VersionLoad
 from tests.support.waiting import eventually
@@ -25,7 +25,6 @@ _P2P_SLACK: Final = 5.0
 """A client chooses by weights, at random: of 500 requests at 20 % the share has a deviation of 1.8 points."""
 _SHARE_OF_TWO_STEP: Final = 5
 _TAKEN_S: Final = 120.0
-_POLL_S: Final = 1.0
 
 
 async def p2p(kind: str, folder: Path, record: Recorder) -> None:
@@ -61,12 +60,16 @@ async def watched(kind: str, folder: Path, record: Recorder) -> None:
     shutil.copytree(ready / "m" / "1", models / "m" / "1")
     with _up(kind, models) as running:
         async with VersionLoad(f"{running.url}/predict", rate=RATE) as load:
-            copying = asyncio.create_task(asyncio.to_thread(copy_slowly, two, models / "m" / "2"))
+
+            def taken() -> bool:
+                return "m/2 is complete" in running.said
+
+            copy = asyncio.to_thread(copied_too_early, two, models / "m" / "2", taken)
+            copying = asyncio.create_task(copy)
             await record.stage("copied slowly", load)
-            longest_s = await copying
+            early = await copying
             await _says(running, "m/1 drains: m/2 has taken over")
             stage = await record.stage("taken over", load, {"2": 100.0})
-            early = "m/2 can't be used" in running.said and longest_s < _POLL_S / 2
             record.amend(replace(stage, broken="it was taken before it was whole" if early else ""))
             broken = models / "m" / "3"
             shutil.copytree(two, broken)

@@ -17,14 +17,13 @@ import requests
 
 from tests.support.consul_agent import consul_agent
 from tests.support.pictures import picture
-from tests.support.slow_copy import copy_slowly
+from tests.support.slow_copy import copied_too_early
 from tests.support.steady_load import SteadyLoad
 from tests.support.tfleet_up import ROOT, Up, up
 from tests.support.waiting import eventually, eventually_sync
 
 RATE = 50.0
 _START_S = 60.0
-_POLL_S = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +80,11 @@ async def test_a_new_version_takes_over_and_no_request_fails(fleet: Up, models: 
     name = f"colours/{new.name}"
     async with SteadyLoad(fleet.url, rate=RATE) as load:
         await load.sent(50)
-        longest_s = await asyncio.to_thread(copy_slowly, model, new)
-        assert f"{name} is complete" not in fleet.said or longest_s > _POLL_S / 2, "before it was whole"
+
+        def taken() -> bool:
+            return f"{name} is complete" in fleet.said
+
+        assert not await asyncio.to_thread(copied_too_early, model, new, taken), "before it was whole"
 
         async def left() -> list[str]:
             return await asyncio.to_thread(served, fleet)

@@ -119,9 +119,10 @@ class RepositoryWatcher:
         poll_at_s = -math.inf
         async with asyncio.TaskGroup() as tasks:
             while not stop_asked.is_set():
-                if (now_s := self._rules.clock()) >= poll_at_s:
-                    poll_at_s = now_s + self._rules.poll_s
+                if self._rules.clock() >= poll_at_s:
                     await self._poll()
+                    # From its end on: between two looks at a file that is copied there is at least this time.
+                    poll_at_s = self._rules.clock() + self._rules.poll_s
                 counted = await self._count_ready()
                 if not stop_asked.is_set():
                     self._act(tasks, counted=counted)

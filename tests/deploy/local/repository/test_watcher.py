@@ -41,7 +41,7 @@ async def test_a_new_version_takes_over_and_the_old_one_drains(
 async def test_models_start_one_after_the_other_without_a_poll(
     tmp_path: Path, recorded: RecordedTerminal
 ) -> None:
-    times_s = itertools.chain([0.0], itertools.repeat(60.0))  # two polls, and then none
+    times_s = itertools.chain([0.0, 0.0], itertools.repeat(60.0))  # two polls, and then none
     rules = replace(RULES, workers=1, most_starting=1, poll_s=60, look_s=0.01, clock=lambda: next(times_s))
     for model in ("cats", "dogs", "mice"):
         (tmp_path / model / "1").mkdir(parents=True)
