@@ -165,7 +165,7 @@ def _page(count: Count, forks: int, took_s: float) -> str:
             "| | |",
             "|---|---|",
             f"| ready | {len(count.ready_s):,} |",
-            f"| different answers | {len(count.answers)} |",
+            f"| distinct answers (1: all alike) | {len(count.answers)} |",
             f"| failures | {failed} |",
             f"| seconds until one is ready: median, longest | {statistics.median(count.ready_s):.2f}, "
             f"{max(count.ready_s):.2f} |",

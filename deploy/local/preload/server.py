@@ -83,8 +83,9 @@ def _prepare() -> str:
     if trial == 0:
         os._exit(0)
     os.waitpid(trial, 0)
-    if (threads := len(list(Path("/proc/self/task").iterdir()))) > 1:
-        return f"what workers import has started {threads - 1} threads"
+    if others := len(list(Path("/proc/self/task").iterdir())) - 1:
+        started = "a thread" if others == 1 else f"{others} threads"
+        return f"what workers import has started {started}"
     # Collections of garbage in the workers pass over what is there now: to look at it is to write to it, and
     # pages that are written to are no longer shared.
     gc.collect()

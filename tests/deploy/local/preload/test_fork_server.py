@@ -130,7 +130,7 @@ async def test_nothing_is_forked_after_imports_that_start_threads(tmp_path: Path
         spec = ChildSpec("worker-1", (*PROGRAM, "worker"), server.spec.environ)
         child = await server.start(spec, OutputPipe(lambda line: None))
         assert await child.end() == ExitStatus(0)
-    assert said == ["workers start without --preload: what workers import has started 1 threads"]
+    assert said == ["workers start without --preload: what workers import has started a thread"]
 
 
 async def test_a_killed_server_is_started_again() -> None:
