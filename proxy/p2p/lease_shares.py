@@ -1,12 +1,12 @@
 """The workers of a lease and their weights: a canary's share of the client's requests is as in forward mode.
 
 A client spreads its requests over the workers of its lease in proportion to their weights, so the canary's
-workers get weights that make up its share. Sticky requests are not told apart: that needs forward mode.
+workers get weights that sum up to its share. Sticky requests are not told apart: that needs forward mode.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tfleet.discovery.plan import Plan
@@ -57,21 +57,30 @@ def _shared(
     stable = table.lease_of(ModelVersion(model, plan.stable), n - len(canaries), tried)
     if not canaries or not stable:
         return ()
-    # What one worker of the canary gets for each request that one of the stable version gets.
-    ratio = percent * len(stable) / ((_ALL - percent) * len(canaries))
-    of_canary, of_stable = (ratio, 1.0) if ratio <= 1 else (1.0, 1 / ratio)
-    return (
-        *_weighted(router, stable, factor=of_stable),
-        *_weighted(router, canaries, factor=of_canary),
-    )
-
-
-def _weighted(
-    router: ModelRouter, members: Sequence[PoolMember], *, factor: float = 1.0
-) -> tuple[LeasedWorker, ...]:
-    # A last resort has weight 0, but the client has no other worker to give its images to.
-    weights = [(router.table.weight(member) or 1.0) * factor for member in members]
+    # By the sum of each version's weights, so that a slow start moves requests within a version only.
+    weights = {
+        **_scaled(_weights(router, stable), _ALL - percent),
+        **_scaled(_weights(router, canaries), percent),
+    }
+    largest = max(weights.values())
     return tuple(
-        LeasedWorker(member, max(_MIN_WEIGHT, weight))
-        for member, weight in zip(members, weights, strict=True)
+        LeasedWorker(member, max(_MIN_WEIGHT, weights[member.id] / largest))
+        for member in (*stable, *canaries)
     )
+
+
+def _weights(router: ModelRouter, members: Sequence[PoolMember]) -> dict[str, float]:
+    """The workers' weights by id."""
+    # A last resort has weight 0, but the client has no other worker to give its images to.
+    return {member.id: router.table.weight(member) or 1.0 for member in members}
+
+
+def _scaled(weights: Mapping[str, float], total: float) -> dict[str, float]:
+    """The same proportions, with this sum."""
+    factor = total / sum(weights.values())
+    return {worker_id: weight * factor for worker_id, weight in weights.items()}
+
+
+def _weighted(router: ModelRouter, members: Sequence[PoolMember]) -> tuple[LeasedWorker, ...]:
+    weights = _weights(router, members)
+    return tuple(LeasedWorker(member, max(_MIN_WEIGHT, weights[member.id])) for member in members)

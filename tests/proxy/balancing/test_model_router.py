@@ -281,6 +281,28 @@ def test_a_lease_gives_the_canary_its_share(stable: int, canaries: int, percent:
     assert abs(100 * weights["2"] / weights.total() - percent) < 0.01
 
 
+def test_a_slow_start_takes_nothing_from_the_canary_s_share() -> None:
+    now_s = [100.0]
+    table = WorkerTable(rng=random.Random(1), clock=lambda: now_s[0], slow_start_s=30.0)
+    stable = [Instance(f"s{n}", Address("h", n + 1), "m", "1") for n in range(2)]
+    canaries = [Instance(f"c{n}", Address("h", n + 11), "m", "2") for n in range(2)]
+    for age_s, instances in ((0.0, stable), (100.0, canaries[:1]), (12.0, canaries[1:])):
+        now_s[0] += age_s
+        table.apply_instances([*(one.instance for one in table.pool.members.values()), *instances])
+        table.record_probes({one.id: (Probe.READY, "") for one in instances})
+    assert [round(table.weight(table.pool.members[one.id]), 2) for one in canaries] == [0.4, 0.1]
+    router = ModelRouter(table)
+    router.use_plans(Plans({"m": PLAN}))
+    weights = {one.member.id: one.weight for one in leased_workers(router, ANY, HEAD, 4, ())}
+    assert set(weights) == {"s0", "s1", "c0"}, "one of four is the canary's part"
+    assert weights["c0"] / sum(weights.values()) == pytest.approx(0.1)
+    router.use_plans(Plans({"m": Plan("1", Canary("2", 50.0))}))
+    weights = {one.member.id: one.weight for one in leased_workers(router, ANY, HEAD, 4, ())}
+    assert weights["c0"] + weights["c1"] == pytest.approx(weights["s0"] + weights["s1"])
+    assert weights["c0"] == pytest.approx(4 * weights["c1"]), "within the version it counts"
+    assert max(weights.values()) == 1.0
+
+
 def test_a_lease_without_the_canary_has_the_stable_version() -> None:
     router = router_of("m/1", "m/2")
     router.use_plans(Plans({"m": PLAN}))
