@@ -15,24 +15,21 @@ from tfleet.contract.problem import ProblemError
 from tfleet.discovery.plan import STICKY_REQUEST_ID, Canary, Plan
 from tfleet.discovery.plan_watch import Plans
 from tfleet.httpd.http1.request import RequestHead
-from tfleet.proxy.balancing.canary_fallbacks import CanaryFallbacks
 from tfleet.proxy.balancing.candidates import Candidates, VersionCandidates
+from tfleet.proxy.balancing.fleet_view import FleetView, LoadingVersions, fleet_view
 from tfleet.proxy.balancing.mirror_counts import MirrorCounts
-from tfleet.proxy.balancing.pool import Pool
 from tfleet.proxy.balancing.shares import Turns, sticky_percentile
+from tfleet.proxy.balancing.version_counter import VersionCounter
 from tfleet.proxy.balancing.versions import (
     ANY,
     Fleet,
-    Known,
     ModelVersion,
     Wanted,
-    loading_versions,
     named_version,
     not_ready,
     order_without_version,
     undecided,
     wanted_model,
-    with_loading,
 )
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.problems import NO_WORKER
@@ -69,25 +66,27 @@ class ModelRouter:
         self, table: WorkerTable, plans: Plans | None = _NONE, clock: Callable[[], float] = time.time
     ) -> None:
         self.plans = Plans()
-        self.fallbacks = CanaryFallbacks()
+        self.fallbacks = VersionCounter(
+            "tfleet_proxy_version_fallbacks", "Requests of a version that another one got"
+        )
         self.mirror_counts = MirrorCounts()
         self.table = table
-        self._clock = clock
+        self._loading = LoadingVersions(clock)
         self._plans_read = False
         self._anywhere = Route(table)
         self._turns: dict[str, Turns] = {}
         self._mirror_turns: dict[str, Turns] = {}
-        self._pool: Pool | None = None
-        self._fleet: Fleet = {}
+        self._view: FleetView | None = None
         if plans is not None:
             self.use_plans(plans)
 
     def __repr__(self) -> str:
-        return f"<ModelRouter plans={len(self.plans.models)} versions={len(self._fleet)}>"
+        return f"<ModelRouter plans={len(self.plans.models)} versions={len(self.fleet)}>"
 
     def use_plans(self, plans: Plans) -> None:
         """Route by these plans from now on."""
-        self.plans, self._plans_read = plans, True
+        self.plans, self._plans_read, self._view = plans, True, None
+        self._loading.use(plans.loading)
         for all_turns in (self._turns, self._mirror_turns):
             for ended in all_turns.keys() - plans.models.keys():
                 del all_turns[ended]
@@ -99,27 +98,28 @@ class ModelRouter:
     @property
     def fleet(self) -> Fleet:
         """The versions that workers have, with their numbers."""
-        if self._pool is not self.table.pool:
-            self._pool = self.table.pool
-            views = self._pool.by_version()
-            self._fleet = {key: Known(len(view.members), len(view.routable)) for key, view in views.items()}
-        return self._fleet
+        return self._look().fleet
+
+    def _look(self) -> FleetView:
+        """What the workers, the plans and what is loading say together."""
+        loading, view = self._loading.now(), self._view
+        if view is None or view.pool is not self.table.pool or view.loading is not loading:
+            view = self._view = fleet_view(self.table.pool, self.plans, loading)
+        return view
 
     def route(self, wanted: Wanted, head: RequestHead) -> Route:
         """Where a request goes, by what it names. Raises ProblemError: 400, 404 or 503."""
-        fleet = self.fleet
         if not self.table.has_other(()):
             raise ProblemError(NO_WORKER)
+        view = self._look()
         # The usual fleet, and the usual request: nothing to decide.
-        if wanted is ANY and len(fleet) == 1 and not (self.plans.default or self.plans.loading):
+        if wanted is ANY and view.is_simple:
             return self._anywhere
-        if not self._plans_read and (problem := undecided(fleet, wanted)) is not None:
+        if not self._plans_read and (problem := undecided(view.fleet, wanted)) is not None:
             raise ProblemError(problem)
-        loading = loading_versions(self.plans.loading, self._clock())
-        known = with_loading(fleet, loading) if loading else fleet
         try:
-            model = wanted_model(known, wanted, self.plans.default, self.plans.models)
-            version = named_version(known, model, wanted, self.plans.models.get(model))
+            model = wanted_model(view.known, wanted, self.plans.default, self.plans.models)
+            version = named_version(view.known, model, wanted, self.plans.models.get(model))
         except ProblemError as error:
             if (
                 wanted.model is None
@@ -131,7 +131,7 @@ class ModelRouter:
         versions, canary = self._without_version(model, head) if version is None else ((version,), False)
         order = tuple(ModelVersion(model, one) for one in versions)
         if not any(self.table.has_other_of(one, ()) for one in order):
-            raise ProblemError(not_ready(model, version, loading))
+            raise ProblemError(not_ready(model, version, view.loading))
         return Route(VersionCandidates(self.table, order, canary=canary), order)
 
     def mirror_turn(self, wanted: Wanted, route: Route) -> MirrorTurn | None:
@@ -149,14 +149,20 @@ class ModelRouter:
     def _without_version(self, model: str, head: RequestHead) -> tuple[tuple[str, ...], bool]:
         """The versions for a request that names none, the first choice first; whether that is a canary."""
         plan = self.plans.models.get(model)
-        if plan is None or plan.canary is None:
-            return order_without_version(self.fleet, model, plan, canary=False), False
-        chosen = self._has_turn(model, plan, plan.canary, head)
-        order = order_without_version(self.fleet, model, plan, canary=chosen)
-        canary = chosen and order[0] == plan.canary.version
-        if chosen and not canary:
-            self.fallbacks.count(ModelVersion(model, plan.canary.version))
-        return order, canary
+        if plan is None:
+            return order_without_version(self.fleet, model, None, canary=False), False
+        canary = plan.canary if plan.canary and self._has_turn(model, plan, plan.canary, head) else None
+        order = order_without_version(self.fleet, model, plan, canary=canary is not None)
+        turn = plan.stable if canary is None else canary.version
+        if turn not in order[:1]:
+            self._count_fallback(ModelVersion(model, turn), order)
+            canary = None
+        return order, canary is not None
+
+    def _count_fallback(self, turn: ModelVersion, order: tuple[str, ...]) -> None:
+        """Count a request of a version that has no ready worker, if another version gets it."""
+        if any(self.table.has_other_of(ModelVersion(turn.model, other), ()) for other in order):
+            self.fallbacks.count(turn)
 
     def _has_turn(self, model: str, plan: Plan, canary: Canary, head: RequestHead) -> bool:
         """Whether the request is the canary's."""

@@ -178,6 +178,28 @@ def test_what_a_killed_command_was_loading_is_forgotten() -> None:
     assert answer(router, Wanted("dogs"))[0] == 404
 
 
+def test_what_loads_becomes_stale_while_requests_come() -> None:
+    now_s = [NOW_S]
+    router = ModelRouter(router_of("cats/1").table, clock=lambda: now_s[0])
+    router.use_plans(Plans(loading=(loading("dogs"),)))
+    assert answer(router, ANY)[0] == 400
+    now_s[0] = NOW_S + 299.5
+    assert answer(router, Wanted("dogs"))[0] == 503
+    now_s[0] = NOW_S + 300.4
+    assert answer(router, Wanted("dogs"))[0] == 503, "it looks once a second"
+    now_s[0] = NOW_S + 300.5
+    assert answer(router, Wanted("dogs"))[0] == 404
+    assert router.route(ANY, HEAD).candidates is router.table, "nothing is left to decide"
+    now_s[0] = NOW_S
+    assert answer(router, Wanted("dogs"))[0] == 503, "the clock was set back"
+
+
+def test_another_version_that_loads_changes_nothing() -> None:
+    router = router_of("cats/1")
+    router.use_plans(Plans(loading=(loading("cats", "2"),)))
+    assert router.route(ANY, HEAD).candidates is router.table
+
+
 def test_the_canary_gets_its_share() -> None:
     router = router_of("m/1", "m/1", "m/2")
     router.use_plans(Plans({"m": PLAN}))
@@ -218,6 +240,28 @@ def test_a_canary_that_is_gone_falls_back_and_is_counted() -> None:
     router.table.record_failure(router.table.pool.members["w1"], "refused")
     assert versions(router, 100) == {"1": 100}
     assert router.fallbacks.of(ModelVersion("m", "2")) == 10
+
+
+@pytest.mark.parametrize("wanted", [ANY, Wanted("m")])
+def test_a_stable_version_that_nobody_has_is_counted(wanted: Wanted) -> None:
+    router = router_of("m/2")
+    router.use_plans(Plans({"m": Plan("3", previous="2")}))
+    assert versions(router, 10, wanted) == {"2": 10}
+    assert router.fallbacks.of(ModelVersion("m", "3")) == 10
+    router.use_plans(Plans({"m": Plan("2", Canary("4", 20.0))}))
+    assert versions(router, 10, wanted) == {"2": 10}
+    assert router.fallbacks.of(ModelVersion("m", "4")) == 2
+    assert router.fallbacks.of(ModelVersion("m", "2")) == 0
+    assert versions(router, 10, Wanted("m", version="2")) == {"2": 10}
+    assert router.fallbacks.of(ModelVersion("m", "4")) == 2
+
+
+def test_what_nobody_answers_is_no_fallback() -> None:
+    router = router_of("m/2", "n/1")
+    router.use_plans(Plans({"m": Plan("3")}))
+    router.table.record_failure(router.table.pool.members["w0"], "refused")
+    assert answer(router, Wanted("m"))[0] == 503
+    assert router.fallbacks.of(ModelVersion("m", "3")) == 0
 
 
 def test_a_failed_try_at_the_canary_goes_to_the_stable_version() -> None:
