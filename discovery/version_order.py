@@ -12,6 +12,7 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from tfleet.discovery.plan import Plan
@@ -44,6 +45,34 @@ def versions_in_order(ready: Mapping[str, int], plan: Plan | None, *, canary: bo
             by_size.sort(key=lambda version: version == last)
     order = dict.fromkeys([*chosen, *by_size])
     return (*(v for v in order if ready[v]), *(v for v in order if not ready[v]))
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """A version that the plan gives `percent` of the requests, and that has no ready worker.
+
+    `stand_in` is the version that answers them; None if there is none.
+    """
+
+    version: str
+    percent: float
+    stand_in: str | None
+
+
+def find_stand_ins(ready: Mapping[str, int], plan: Plan | None) -> list[StandIn]:
+    """The versions of a plan that others stand in for. `ready` is as for `versions_in_order`."""
+    if plan is None:
+        return []
+    of_canary = 0.0 if plan.canary is None else plan.canary.percent
+    planned = [(plan.stable, _ALL - of_canary, False)]
+    if plan.canary is not None:
+        planned.append((plan.canary.version, of_canary, True))
+    found = []
+    for version, percent, canary in planned:
+        if percent > 0 and not ready.get(version):
+            first = next(iter(versions_in_order(ready, plan, canary=canary)), None)
+            found.append(StandIn(version, percent, first if first is not None and ready[first] else None))
+    return found
 
 
 def version_shares(ready: Mapping[str, int], plan: Plan | None) -> dict[str, float]:

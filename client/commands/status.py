@@ -14,6 +14,7 @@ from tfleet.client.async_client import AsyncFleetClient
 from tfleet.client.commands.options import proxy_option, with_hint
 from tfleet.client.commands.output import status_table
 from tfleet.client.commands.refused import refused_lines
+from tfleet.client.commands.stand_ins import stand_in_lines
 from tfleet.client.errors import FleetError
 from tfleet.client.proxies.addresses import parse_proxies
 from tfleet.client.text import printable
@@ -35,7 +36,9 @@ def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
     draining (it finishes its requests and gets no new ones, or it is in maintenance). An ejected worker gets
     no requests; one that was only late gets them when no other worker is left.
 
-    Below the workers there is a line for each version that a `tfleet up --models` can't use, with the reason.
+    Below the workers there is a line for each version that gets requests by its model's plan and has no ready
+    worker, with the version that stands in for it, and one for each version that a `tfleet up --models` can't
+    use, with the reason.
 
     \b
     Examples:
@@ -65,7 +68,7 @@ def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
             console.print(status_table(workers, console.width))
         else:
             click.echo(f"{parse_proxies(proxy)} knows no workers yet: start one with `tfleet worker`")
-        for line in refused_lines(document):
+        for line in (*stand_in_lines(document), *refused_lines(document)):
             click.echo(printable(line))
 
 

@@ -20,7 +20,7 @@ from tfleet.contract.problem import Problem, ProblemError
 from tfleet.discovery.plan_watch import Plans
 from tfleet.proxy.admin.help_page import ServedModels, help_page, served_models
 from tfleet.proxy.admin.middleware import allow_origins, logged
-from tfleet.proxy.admin.models import models_document, refused_documents
+from tfleet.proxy.admin.models import models_document, refused_documents, stand_in_documents
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import ProxyStatus, document
 from tfleet.proxy.balancing.versions import loading_versions
@@ -77,8 +77,9 @@ def _operator_pages(sources: PageSources) -> dict[str, _Page]:
     async def workers(_: web.Request) -> web.Response:
         ticket = sources.tickets.current()
         headers = {} if ticket is None else {TICKET: ticket, hdrs.CACHE_CONTROL: "no-store"}
-        refused = refused_documents(sources.plans(), time.time())
-        return web.json_response(document(await sources.status.workers(), refused), headers=headers)
+        plans, rows = sources.plans(), await sources.status.workers()
+        refused, instead = refused_documents(plans, time.time()), stand_in_documents(rows, plans)
+        return web.json_response(document(rows, refused, instead), headers=headers)
 
     async def worker_metrics(request: web.Request) -> web.Response:
         page = await sources.worker_metrics(request.match_info["id"])

@@ -13,7 +13,7 @@ from tfleet.discovery.version_order import version_rank
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.balancing.member import WorkerState
 from tfleet.proxy.balancing.mirror_counts import MirrorCount
-from tfleet.proxy.balancing.versions import Fleet, Known, ModelVersion, shares
+from tfleet.proxy.balancing.versions import NO_WORKERS, Fleet, Known, ModelVersion, shares, stand_ins
 
 
 def fleet_of(rows: Sequence[WorkerRow]) -> Fleet:
@@ -68,9 +68,20 @@ def refused_documents(plans: Plans, now_s: float) -> list[dict[str, object]]:
     return [each.document(now_s) for each in plans.refused]
 
 
+def stand_in_documents(rows: Sequence[WorkerRow], plans: Plans) -> list[dict[str, object]]:
+    """The versions that a plan gives requests and that have no ready worker, with what stands in for them."""
+    fleet = fleet_of(rows)
+    return [
+        {"model": model, "version": each.version, "percent": each.percent, "stand_in": each.stand_in}
+        for model, plan in sorted(plans.models.items())
+        for each in stand_ins(fleet, model, plan)
+    ]
+
+
 def _model(name: str, fleet: Fleet, plan: Plan | None, *, default: bool) -> dict[str, object]:
-    known = {key.version: known for key, known in fleet.items() if key.model == name}
-    percent = shares(fleet, name, plan) if known else {}
+    planned = dict.fromkeys(plan.versions if plan is not None else (), NO_WORKERS)
+    known = planned | {key.version: known for key, known in fleet.items() if key.model == name}
+    percent = shares(fleet, name, plan)
     return {
         "name": name,
         "default": default,
@@ -79,7 +90,7 @@ def _model(name: str, fleet: Fleet, plan: Plan | None, *, default: bool) -> dict
                 "version": version,
                 "workers": known[version].workers,
                 "ready": known[version].routable,
-                "percent": percent[version],
+                "percent": percent.get(version, 0.0),
             }
             for version in sorted(known, key=version_rank)
         ],

@@ -39,9 +39,16 @@ def worker_rows(workers: WorkerTable) -> tuple[WorkerRow, ...]:
     return tuple(_row(workers, member) for member in workers.pool.members.values())
 
 
-def document(rows: Sequence[WorkerRow], refused: Sequence[dict[str, object]] = ()) -> dict[str, object]:
-    """What `GET /workers` says. `refused` are the versions that no worker can use."""
-    return {"workers": [_fields(row) for row in rows], "refused": list(refused)}
+def document(
+    rows: Sequence[WorkerRow],
+    refused: Sequence[dict[str, object]] = (),
+    stand_ins: Sequence[dict[str, object]] = (),
+) -> dict[str, object]:
+    """What `GET /workers` says.
+
+    `refused` are the versions that no worker can use, `stand_ins` those of a plan that have no ready worker.
+    """
+    return {"workers": [_fields(row) for row in rows], "refused": list(refused), "stand_ins": list(stand_ins)}
 
 
 def _row(workers: WorkerTable, member: PoolMember) -> WorkerRow:

@@ -23,7 +23,13 @@ from tfleet.contract.identifiers import escaped
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.discovery.plan import Plan, labels_of
 from tfleet.discovery.reported_versions import ReportedVersion
-from tfleet.discovery.version_order import version_rank, version_shares, versions_in_order
+from tfleet.discovery.version_order import (
+    StandIn,
+    find_stand_ins,
+    version_rank,
+    version_shares,
+    versions_in_order,
+)
 
 _MAX_NAMED: Final = 20
 """How many names an error lists."""
@@ -56,7 +62,7 @@ class Known(NamedTuple):
     routable: int
 
 
-_NO_WORKERS: Final = Known(0, 0)
+NO_WORKERS: Final = Known(0, 0)
 
 Fleet = Mapping[ModelVersion, Known]
 
@@ -137,7 +143,7 @@ def loading_versions(entries: Iterable[ReportedVersion], now_s: float) -> list[M
 
 def with_loading(fleet: Fleet, loading: Iterable[ModelVersion]) -> Fleet:
     """The fleet and what is being loaded, which counts as known."""
-    return {**dict.fromkeys(loading, _NO_WORKERS), **fleet}
+    return {**dict.fromkeys(loading, NO_WORKERS), **fleet}
 
 
 def not_ready(model: str, version: str | None, loading: Iterable[ModelVersion] = ()) -> Problem:
@@ -164,6 +170,11 @@ def _listed(names: Iterable[str]) -> str:
 def shares(fleet: Fleet, model: str, plan: Plan | None) -> Mapping[str, float]:
     """What share of a model's requests without a version each version gets now, in percent."""
     return version_shares(_routable(fleet, model), plan)
+
+
+def stand_ins(fleet: Fleet, model: str, plan: Plan | None) -> list[StandIn]:
+    """The versions that the model's plan gives requests, and that have no ready worker."""
+    return find_stand_ins(_routable(fleet, model), plan)
 
 
 def _routable(fleet: Fleet, model: str) -> dict[str, int]:

@@ -30,9 +30,9 @@ WORKERS = (
 )
 
 
-def showing(fleet: ScriptedFleet, refused: object) -> Handler:
-    """A proxy with a worker, and with versions that can't be used."""
-    body = json.dumps({"workers": [WORKERS[0]], "refused": refused})
+def showing(fleet: ScriptedFleet, refused: object, stand_ins: object = None) -> Handler:
+    """A proxy with a worker, with versions that can't be used, and with some that others stand in for."""
+    body = json.dumps({"workers": [WORKERS[0]], "refused": refused, "stand_ins": stand_ins})
     return fleet.text(200, body, "application/json")
 
 
@@ -82,11 +82,25 @@ def test_status_shows_versions_that_can_t_be_used(fleet: ScriptedFleet, status: 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("refused", [None, "x", [1, None], []])
-def test_status_reads_a_proxy_without_refused_versions(
-    fleet: ScriptedFleet, status: Command, refused: object
-) -> None:
-    done = status("--proxy", fleet.server(showing(fleet, refused)).url)
+def test_status_shows_what_stands_in_for_a_version(fleet: ScriptedFleet, status: Command) -> None:
+    rows = [
+        {"model": "flowers", "version": "3", "percent": 90.0, "stand_in": "2"},
+        {"model": "flowers", "version": "4", "percent": 10.0, "stand_in": ""},
+        {"model": "cats", "version": "1", "percent": 100.0, "stand_in": None},
+    ]
+    done = status("--proxy", fleet.server(showing(fleet, [], rows)).url)
+    assert done.stdout.splitlines()[2:] == [
+        "flowers/3 gets 90 % and has no ready worker: version 2 stands in",
+        "flowers/4 gets 10 % and has no ready worker: workers without a version stand in",
+        "cats/1 gets 100 % and has no ready worker, and no other version has one: these requests get 503",
+    ]
+    many = status("--proxy", fleet.server(showing(fleet, [], rows * 10)).url)
+    assert many.stdout.splitlines()[22:] == ["and 10 more without a ready worker: see --json"]
+
+
+@pytest.mark.parametrize("rows", [None, "x", [1, None], []])
+def test_status_reads_a_proxy_without_such_rows(fleet: ScriptedFleet, status: Command, rows: object) -> None:
+    done = status("--proxy", fleet.server(showing(fleet, rows, rows)).url)
     assert (done.returncode, len(done.stdout.splitlines()), done.stderr) == (0, 2, "")
 
 

@@ -10,7 +10,7 @@ from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.plan import Canary, Plan
 from tfleet.discovery.plan_watch import Plans
-from tfleet.proxy.admin.models import Mirrored, models_document
+from tfleet.proxy.admin.models import Mirrored, models_document, stand_in_documents
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.balancing.member import WorkerState
 from tfleet.proxy.balancing.mirror_counts import MirrorCount, MirrorResult
@@ -82,10 +82,36 @@ def test_a_canary_without_ready_workers_has_no_share() -> None:
     assert model["versions"] == [shown("1", 1, 1, 100.0), shown("2", 1, 0, 0.0)]
 
 
-def test_a_model_that_only_a_plan_names_has_no_versions() -> None:
+def test_versions_of_a_plan_without_workers_are_shown() -> None:
+    plans = Plans({"m": Plan("3", Canary("4", 10.0), previous="2", labels={"prod": "1"})})
+    (model,) = models_of((row("m", "2"),), plans)
+    without = [shown(version, 0, 0, 0.0) for version in ("3", "4")]
+    assert model["versions"] == [shown("1", 0, 0, 0.0), shown("2", 1, 1, 100.0), *without]
     one, other = models_of((row("b", "1"),), Plans({"a": Plan("1")}, default="b"))
-    assert (one["name"], one["default"], one["versions"]) == ("a", False, [])
+    assert (one["name"], one["default"], one["versions"]) == ("a", False, [shown("1", 0, 0, 0.0)])
     assert (other["name"], other["default"]) == ("b", True)
+
+
+def stand_in(model: str, version: str, percent: float, instead: str | None) -> dict[str, object]:
+    return {"model": model, "version": version, "percent": percent, "stand_in": instead}
+
+
+def test_what_stands_in_for_versions_without_ready_workers() -> None:
+    rows = (row("m", "2"), row("m", "3", WorkerState.EJECTED), row("n", "1"), row("n", "2"), row("o", "1"))
+    plans = Plans(
+        {
+            "m": Plan("3", Canary("4", 10.0), previous="2"),
+            "n": Plan("1", Canary("2", 10.0), previous="0", labels={"old": "0"}),
+            "o": Plan("1", Canary("2", 0.0)),
+            "p": Plan("1", Canary("2", 100.0)),
+        }
+    )
+    assert stand_in_documents(rows, plans) == [
+        stand_in("m", "3", 90.0, "2"),
+        stand_in("m", "4", 10.0, "2"),
+        stand_in("p", "2", 100.0, None),
+    ]
+    assert stand_in_documents((row("m", "2"), row("m", "3")), Plans()) == []
 
 
 def models_of(

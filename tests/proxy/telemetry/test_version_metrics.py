@@ -1,8 +1,9 @@
-"""A whole proxy counts requests by the version that answered, and those that a canary could not take."""
+"""A whole proxy counts requests by the version that answered, and those that another version got."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 
 import requests
 
@@ -61,9 +62,12 @@ async def test_requests_and_fallbacks_are_counted_by_version() -> None:
             assert await counted(proxy, "tfleet_proxy_version_request_seconds_count") == {
                 '{model="m",version="1"}': 4.0
             }
-            assert await counted(proxy, "tfleet_proxy_canary_fallbacks_total") == {
+            assert await counted(proxy, "tfleet_proxy_version_fallbacks_total") == {
                 '{model="m",version="2"}': 2.0
             }
+            assert json.loads((await get(proxy, "/workers"))[1])["stand_ins"] == [
+                {"model": "m", "version": "2", "percent": 50.0, "stand_in": "1"}
+            ]
 
 
 async def test_a_request_that_nobody_answers_is_its_last_workers() -> None:
