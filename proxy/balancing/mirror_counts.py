@@ -6,13 +6,16 @@ They are counted for as long as a version is the canary: another canary, or a se
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
+from tfleet.discovery.plan import Plan
 from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.telemetry.version_stats import MAX_VERSIONS, OTHERS
 
@@ -105,6 +108,26 @@ class MirrorCounts(Collector):
         yield largest
 
 
+def canaries_of(plans: Mapping[str, Plan]) -> frozenset[ModelVersion]:
+    """The canaries of these plans."""
+    return frozenset(
+        ModelVersion(model, plan.canary.version) for model, plan in plans.items() if plan.canary is not None
+    )
+
+
+def without_ended(families: Iterable[Metric], canaries: Collection[ModelVersion]) -> tuple[Metric, ...]:
+    """These metrics, without what was mirrored to others than these canaries."""
+    kept = []
+    for family in families:
+        if family.name not in {MIRRORED, LARGEST_DIFFERENCE}:
+            kept.append(family)
+            continue
+        going_on = copy(family)
+        going_on.samples = [sample for sample in family.samples if _canary(sample) in canaries]
+        kept.append(going_on)
+    return tuple(kept)
+
+
 def read_counts(families: Iterable[Metric]) -> Mapping[ModelVersion, MirrorCount]:
     """The counts in metrics that other processes have reported."""
     counts: dict[ModelVersion, MirrorCount] = {}
@@ -112,10 +135,13 @@ def read_counts(families: Iterable[Metric]) -> Mapping[ModelVersion, MirrorCount
         if family.name not in {MIRRORED, LARGEST_DIFFERENCE}:
             continue
         for sample in family.samples:
-            canary = ModelVersion(sample.labels["model"], sample.labels["version"])
-            count = counts.setdefault(canary, MirrorCount())
+            count = counts.setdefault(_canary(sample), MirrorCount())
             if family.name == LARGEST_DIFFERENCE:
                 count.largest_difference = sample.value
             elif "result" in sample.labels and not sample.name.endswith("_created"):
                 count.results[MirrorResult(sample.labels["result"])] = int(sample.value)
     return counts
+
+
+def _canary(sample: Sample) -> ModelVersion:
+    return ModelVersion(sample.labels["model"], sample.labels["version"])

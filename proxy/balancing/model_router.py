@@ -17,7 +17,7 @@ from tfleet.discovery.plan_watch import Plans
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.proxy.balancing.candidates import Candidates, VersionCandidates
 from tfleet.proxy.balancing.fleet_view import FleetView, LoadingVersions, fleet_view
-from tfleet.proxy.balancing.mirror_counts import MirrorCounts
+from tfleet.proxy.balancing.mirror_counts import MirrorCounts, canaries_of
 from tfleet.proxy.balancing.shares import Turns, sticky_percentile
 from tfleet.proxy.balancing.version_counter import VersionCounter
 from tfleet.proxy.balancing.versions import (
@@ -90,10 +90,7 @@ class ModelRouter:
         for all_turns in (self._turns, self._mirror_turns):
             for ended in all_turns.keys() - plans.models.keys():
                 del all_turns[ended]
-        canaries = ((model, plan.canary) for model, plan in plans.models.items())
-        self.mirror_counts.count_only(
-            [ModelVersion(model, canary.version) for model, canary in canaries if canary is not None]
-        )
+        self.mirror_counts.count_only(canaries_of(plans.models))
 
     @property
     def fleet(self) -> Fleet:

@@ -64,8 +64,9 @@ class SharedReadiness(Readiness):
 class _LatestPlans:
     """The plans as they were found last; `known` is None until they have been read."""
 
-    def __init__(self) -> None:
+    def __init__(self, supervisor: ChildSupervisor) -> None:
         self.known: Plans | None = None
+        self._supervisor = supervisor
 
     @property
     def now(self) -> Plans:
@@ -73,6 +74,7 @@ class _LatestPlans:
 
     def use(self, plans: Plans) -> None:
         self.known = plans
+        self._supervisor.use_plans(plans)
 
 
 async def serve_together(settings: ProxySettings, count: int, logs: LogSettings) -> int:
@@ -94,7 +96,7 @@ async def serve_together(settings: ProxySettings, count: int, logs: LogSettings)
     async with contextlib.AsyncExitStack() as stack:
         with listen_errors(settings.listen.address, "--port"):
             address = await stack.enter_async_context(reserved_port(settings.listen.address))
-        plans = _LatestPlans()
+        plans = _LatestPlans(supervisor)
         served = _serving_pages(settings, supervisor, readiness, own, plans)
         pages, admin = await stack.enter_async_context(served)
         registry = await consul_of(stack, discovery.registry)

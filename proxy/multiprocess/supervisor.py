@@ -15,8 +15,9 @@ from prometheus_client import Counter
 from prometheus_client.metrics_core import Metric
 
 from tfleet.contract.address import Address
+from tfleet.discovery.plan_watch import Plans
 from tfleet.proxy.admin.workers import WorkerRow
-from tfleet.proxy.balancing.mirror_counts import MirrorCount, read_counts
+from tfleet.proxy.balancing.mirror_counts import MirrorCount, canaries_of, read_counts, without_ended
 from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.multiprocess.aggregate import counters_to_keep, merge, sum_up
 from tfleet.proxy.multiprocess.child_process import ListenerProcess
@@ -54,6 +55,7 @@ class ChildSupervisor:
         """The workers in the last reports that had any: all listeners may have died at once."""
         self._gone: tuple[Metric, ...] = ()
         """The counters of listeners that have ended."""
+        self._canaries: frozenset[ModelVersion] = frozenset()
         self._collecting = asyncio.Lock()
         self._rounds_begun = 0
         self._start_message: Callable[[int], Start]
@@ -85,6 +87,11 @@ class ChildSupervisor:
         """Send it to all of them."""
         for child in self._children:
             child.send(message)
+
+    def use_plans(self, plans: Plans) -> None:
+        """Forget what ended listeners have mirrored to versions that are canaries no more."""
+        self._canaries = canaries_of(plans.models)
+        self._gone = without_ended(self._gone, self._canaries)
 
     def ask_to_stop(self) -> None:
         """Start no listener again from now on."""
@@ -119,7 +126,8 @@ class ChildSupervisor:
             self.first_ready.set()
 
     def child_ended(self, report: Report) -> None:
-        self._gone = sum_up([self._gone, counters_to_keep(report.families)])
+        kept = without_ended(counters_to_keep(report.families), self._canaries)
+        self._gone = sum_up([self._gone, kept])
         if not self.stop_asked.is_set():
             self._restarts.inc()
 

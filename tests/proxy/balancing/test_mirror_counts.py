@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfleet.proxy.balancing.mirror_counts import MirrorCounts, MirrorResult, read_counts
+from tfleet.proxy.balancing.mirror_counts import MirrorCounts, MirrorResult, read_counts, without_ended
 from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.multiprocess.aggregate import counters_to_keep, sum_up
 
@@ -57,3 +57,10 @@ def test_names_are_bounded() -> None:
         counts.add(canary, MirrorResult.AGREED)
     assert len(counts.by_canary()) == 201
     assert counts.by_canary()[ModelVersion("other", "other")].results[MirrorResult.AGREED] == 50
+
+
+def test_copies_to_another_canary_are_forgotten() -> None:
+    gone = counters_to_keep(counted((MirrorResult.AGREED, 0.5)).collect())
+    assert read_counts(without_ended(gone, {CANARY}))[CANARY].results[MirrorResult.AGREED] == 1
+    assert read_counts(without_ended(gone, {ModelVersion("m", "3")})) == {}
+    assert read_counts(gone)[CANARY].results[MirrorResult.AGREED] == 1, "the report itself is as it was"

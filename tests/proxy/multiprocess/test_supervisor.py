@@ -21,6 +21,13 @@ from tests.support.proxy_process import (
 from tests.support.registered_workers import workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
+from tfleet.discovery.plan import Canary, Plan
+from tfleet.discovery.plan_watch import Plans
+from tfleet.proxy.balancing.mirror_counts import MirrorCounts, MirrorResult, read_counts
+from tfleet.proxy.balancing.versions import ModelVersion
+from tfleet.proxy.multiprocess.messages import Report
+from tfleet.proxy.multiprocess.supervisor import ChildSupervisor
+from tfleet.proxy.telemetry.metrics import ProxyMetrics
 
 pytestmark = pytest.mark.process
 
@@ -33,6 +40,23 @@ _SECONDS = re.compile(r'^tfleet_proxy_request_seconds_count\{route="/"\} ([\d.]+
 async def count(pattern: re.Pattern[str], proxy: Address) -> float:
     found = pattern.search(await metrics(proxy))
     return float(found[1]) if found else 0.0
+
+
+def test_mirror_counts_of_killed_listeners_end_with_the_canary() -> None:
+    canary = ModelVersion("m", "2")
+    counts = MirrorCounts()
+    counts.count_only([canary])
+    counts.add(canary, MirrorResult.AGREED)
+    supervisor = ChildSupervisor(1, ProxyMetrics())
+    mirrored, ended = Plans({"m": Plan("1", Canary("2", mirror=5.0))}), Plans({"m": Plan("1")})
+    supervisor.use_plans(mirrored)
+    for number in (1, 2):
+        supervisor.child_ended(Report(families=tuple(counts.collect())))
+        assert read_counts(supervisor.reported())[canary].results[MirrorResult.AGREED] == number
+    supervisor.use_plans(ended)
+    supervisor.child_ended(Report(families=tuple(counts.collect())))
+    supervisor.use_plans(mirrored)
+    assert read_counts(supervisor.reported()) == {}
 
 
 async def test_totals_include_killed_listeners() -> None:
