@@ -41,7 +41,8 @@ class _Trial:
 class CanaryGuard:
     """Looks at each canary once a second. `run` never returns.
 
-    `replace` writes a model's plan, if the registry still has the one before: see PlanWatch.
+    `replace` writes a model's plan, if the registry still has the one before: see PlanWatch. `on_rollback` is
+    called with each canary that this guard has rolled back.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class CanaryGuard:
         tries: VersionTries,
         replace: Callable[[str, Plan, Plan], Awaitable[bool]],
         *,
+        on_rollback: Callable[[ModelVersion], None] = lambda canary: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._tries = tries
         self._replace = replace
+        self._on_rollback = on_rollback
         self._sleep = sleep
         self._plans: Mapping[str, Plan] = {}
         self._trials: dict[str, _Trial] = {}
@@ -112,3 +115,4 @@ class CanaryGuard:
             if written:
                 version = trial.canary.version
                 self._log.warning("canary rolled back", model=model, version=version, reason=reason)
+                self._on_rollback(trial.canary)

@@ -15,6 +15,7 @@ from tfleet.discovery.registry import ConsulRegistry
 from tfleet.discovery.watch import Watch
 from tfleet.proxy.admin.registry_metrics import RegistryMetrics
 from tfleet.proxy.balancing.model_router import ModelRouter
+from tfleet.proxy.balancing.version_counter import VersionCounter
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.canary_guard import CanaryGuard
 from tfleet.proxy.p2p.mirrors import MirrorWarnings
@@ -43,8 +44,10 @@ def registry_tasks(
     discovery, mirror_warnings = settings.discovery, MirrorWarnings()
     watch = _watch(stack, discovery, registry, router.table)
     plans = plan_watch(stack, discovery, registry, use_plans, known=router.plans)
-    guard = CanaryGuard(router.table.tries, plans.replace)
+    rollbacks = VersionCounter("tfleet_proxy_rollbacks", "Canaries that this proxy rolled back")
+    guard = CanaryGuard(router.table.tries, plans.replace, on_rollback=rollbacks.count)
     metrics.include(RegistryMetrics(watch, router.table))
+    metrics.include(rollbacks)
 
     async def watch_workers() -> None:
         # The plans first: with workers and without plans the proxy would be ready, but answer 503.

@@ -16,6 +16,7 @@ from tfleet.discovery.listing import ServiceList
 from tfleet.discovery.plan import Canary, Plan, dump_plan, parse_plan, plan_key
 from tfleet.discovery.plan_watch import Plans, PlanWatch
 from tfleet.proxy.balancing.member import Probe
+from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.canary_guard import CanaryGuard
 
@@ -58,7 +59,8 @@ class Guarded:
         self.table.apply_instances(self.instances)
         self.table.record_probes({one.id: (Probe.READY, "") for one in self.instances})
         self._watch = PlanWatch(store, "s", self._use_plans)
-        self.guard = CanaryGuard(self.table.tries, self._watch.replace)
+        self.rolled_back: list[ModelVersion] = []
+        self.guard = CanaryGuard(self.table.tries, self._watch.replace, on_rollback=self.rolled_back.append)
 
     def _use_plans(self, plans: Plans) -> None:
         self.guard.use_plans(plans)
@@ -102,6 +104,7 @@ async def test_failures_roll_the_canary_back() -> None:
     reason = "5 of 20 tries failed, and 0 of 200 at the stable version in the same time"
     assert store.written == [(replace(PLAN, canary=None, reason=reason), 5)]
     assert [line["reason"] for line in logs if line["event"] == "canary rolled back"] == [reason]
+    assert guarded.rolled_back == [ModelVersion("m", "2")]
 
 
 async def test_what_was_before_the_plan_does_not_count() -> None:

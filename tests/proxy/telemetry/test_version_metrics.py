@@ -70,6 +70,29 @@ async def test_requests_and_fallbacks_are_counted_by_version() -> None:
             ]
 
 
+async def test_a_canary_that_is_rolled_back_is_counted() -> None:
+    with embedded_registry() as registry:
+        await asyncio.to_thread(write_plan, registry, Plan("1", Canary("2", 50.0)))
+        options = settings(registry=ConsulRegistry(registry))
+        async with fake_worker() as stable, single_process_proxy(options) as proxy:
+            await register(registry, stable.address, worker_id="s", model="m", version="1")
+            async with fake_worker() as one, fake_worker() as two:
+                for name, worker in (("one", one), ("two", two)):
+                    worker.name = name
+                    await register(registry, worker.address, worker_id=name, model="m", version="2")
+                await eventually(
+                    lambda: workers(proxy),
+                    wanted=lambda rows: [row["state"] for row in rows] == ["ready"] * 3,
+                )
+
+            async def rollbacks() -> dict[str, float]:
+                await post(proxy, data=b"x")
+                return await counted(proxy, "tfleet_proxy_rollbacks_total")
+
+            found = await eventually(rollbacks, wanted=bool)
+            assert found == {'{model="m",version="2"}': 1.0}
+
+
 async def test_a_request_that_nobody_answers_is_its_last_workers() -> None:
     with embedded_registry() as registry:
         async with single_process_proxy(settings(registry=ConsulRegistry(registry))) as proxy:
