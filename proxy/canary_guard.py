@@ -17,8 +17,8 @@ import structlog
 from tfleet.discovery.errors import RegistryError
 from tfleet.discovery.plan import Plan, rolled_back
 from tfleet.discovery.plan_watch import Plans
-from tfleet.proxy.balancing.canary_health import rollback_reason
-from tfleet.proxy.balancing.version_tries import Tries, VersionTries
+from tfleet.proxy.balancing.canary_health import VersionCounts, rollback_reason
+from tfleet.proxy.balancing.version_tries import VersionTries
 from tfleet.proxy.balancing.versions import ModelVersion
 
 _EVERY_S: Final = 1.0
@@ -33,9 +33,8 @@ class _Trial:
 
     canary: ModelVersion
     stable: ModelVersion
-    canary_before: Tries
-    stable_before: Tries
-    lost_before: int
+    canary_before: VersionCounts
+    stable_before: VersionCounts
 
 
 class CanaryGuard:
@@ -60,6 +59,8 @@ class CanaryGuard:
         self._plans: Mapping[str, Plan] = {}
         self._trials: dict[str, _Trial] = {}
         """By model."""
+        self._said: dict[str, str] = {}
+        """Why a model's canary can't be rolled back."""
         self._log: Any = structlog.get_logger()
 
     def __repr__(self) -> str:
@@ -77,9 +78,10 @@ class CanaryGuard:
                 canary, stable = ModelVersion(model, plan.canary.version), ModelVersion(model, plan.stable)
                 going_on = self._trials.get(model)
                 if going_on is None or (going_on.canary, going_on.stable) != (canary, stable):
-                    going_on = self._begin(canary, stable)
+                    going_on = _Trial(canary, stable, self._counts(canary), self._counts(stable))
                 trials[model] = going_on
         self._trials = trials
+        self._said = {model: reason for model, reason in self._said.items() if model in trials}
 
     async def run(self) -> None:
         """Look at all canaries until cancelled."""
@@ -90,18 +92,17 @@ class CanaryGuard:
     async def look(self) -> None:
         """Look at all canaries once."""
         for model, trial in list(self._trials.items()):
-            tries = self._tries
+            stable = self._counts(trial.stable)
             reason = rollback_reason(
-                tries.of(trial.canary).since(trial.canary_before),
-                tries.of(trial.stable).since(trial.stable_before),
-                tries.lost(trial.canary) - trial.lost_before,
+                self._counts(trial.canary).since(trial.canary_before),
+                stable.since(trial.stable_before),
+                stable.tries,
             )
             if reason:
                 await self._roll_back(model, trial, reason)
 
-    def _begin(self, canary: ModelVersion, stable: ModelVersion) -> _Trial:
-        tries = self._tries
-        return _Trial(canary, stable, tries.of(canary), tries.of(stable), tries.lost(canary))
+    def _counts(self, version: ModelVersion) -> VersionCounts:
+        return VersionCounts(self._tries.of(version), self._tries.lost(version))
 
     async def _roll_back(self, model: str, trial: _Trial, reason: str) -> None:
         if self._trials.get(model) is not trial:  # the plan has changed while another one was written
@@ -110,7 +111,11 @@ class CanaryGuard:
         try:
             written = await self._replace(model, plan, rolled_back(plan, reason))
         except RegistryError as error:
-            self._log.error("the canary can't be rolled back", model=model, error=str(error), reason=reason)
+            # The next look tries again. The same line each second would say nothing new.
+            if self._said.get(model) != str(error):
+                self._said[model] = str(error)
+                event = "the canary can't be rolled back"
+                self._log.error(event, model=model, error=str(error), reason=reason)
         else:
             if written:
                 version = trial.canary.version

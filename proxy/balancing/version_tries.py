@@ -12,7 +12,7 @@ absence does not say that a worker was stopped: such a one leaves the registry, 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
@@ -41,16 +41,26 @@ class Tries(NamedTuple):
     failed: int = 0
 
     def since(self, before: Tries) -> Tries:
-        """What came after `before`."""
+        """What came after `before`. Counts that were dropped meanwhile have begun anew."""
+        if self.answered < before.answered or self.failed < before.failed:
+            return self
         return Tries(self.answered - before.answered, self.failed - before.failed)
 
 
 class VersionTries(Collector):
-    """Counts of one proxy since its start."""
+    """Counts of one proxy since its start, by version: those of all versions in use, and of some others.
 
-    def __init__(self, left: RecentVersions | None = None) -> None:
+    `in_use` says which versions have workers.
+    """
+
+    def __init__(
+        self,
+        left: RecentVersions | None = None,
+        in_use: Callable[[], Collection[ModelVersion]] = tuple,
+    ) -> None:
         self.left = left or RecentVersions(time.monotonic)
         """The versions whose workers have left."""
+        self._in_use = in_use
         self._counts: dict[ModelVersion, list[int]] = {}
         self._lost_ids: dict[str, None] = {}
 
@@ -90,17 +100,23 @@ class VersionTries(Collector):
             "Tries of workers by model and version",
             labels=["model", "version", "result"],
         )
-        for version, (answered, failed, _) in list(self._counts.items()):
+        shown: dict[ModelVersion, Tries] = {}
+        for version in list(self._counts):
+            name = version if len(shown) < MAX_VERSIONS else _OTHERS
+            shown[name] = Tries(*map(sum, zip(shown.get(name, Tries()), self.of(version), strict=True)))
+        for version, (answered, failed) in shown.items():
             tries.add_metric([*version, "answered"], answered)
             tries.add_metric([*version, "failed"], failed)
         yield tries
 
     def _of(self, instance: Instance) -> list[int]:
-        """The counts that an instance belongs to."""
+        """The counts of an instance's version."""
         version = ModelVersion(instance.model, instance.version)
         counts = self._counts.get(version)
         if counts is None:
+            # Names come from the registry. A fleet that gets a new version each night must not fill up.
             if len(self._counts) >= MAX_VERSIONS:
-                version = _OTHERS
-            counts = self._counts.setdefault(version, list(_NONE))
+                in_use = self._in_use()
+                self._counts = {each: found for each, found in self._counts.items() if each in in_use}
+            counts = self._counts[version] = list(_NONE)
         return counts

@@ -75,7 +75,7 @@ class WorkerTable:
         """Set at every change of the pool; the task that waits for it clears it."""
         self.first_ready = asyncio.Event()
         """Set as soon as there was a routable worker."""
-        self.tries = VersionTries(RecentVersions(clock))
+        self.tries = VersionTries(RecentVersions(clock), lambda: self.pool.by_version().keys())
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._in_flight: dict[str, set[InFlight]] = {}

@@ -158,6 +158,8 @@ class Exchange:
         attempt = self._attempt
         match self._timeouts.expired(attempt, self._body):
             case TimedOut.REQUEST:
+                if attempt is not None and attempt.worker_since_s is not None:
+                    self._context.table.tries.failed(attempt.member.instance)  # it was silent for too long
                 self._stop(Problem(504, f"no answer within {self._timeouts.timeout_s:g} s; see --timeout"))
             case TimedOut.WORKER:
                 assert attempt is not None

@@ -27,19 +27,25 @@ _LEFT: Final = len(_STATUSES) - 1
 
 
 class _Counts:
-    __slots__ = ("buckets", "seconds", "statuses")
+    __slots__ = ("buckets", "last", "seconds", "statuses")
 
     def __init__(self) -> None:
+        self.last = 0
+        """The number of the last request."""
         self.statuses = [0] * len(_STATUSES)
         self.buckets = [0] * (len(BUCKETS_S) + 1)
         self.seconds = 0.0
 
 
 class VersionStats(Collector):
-    """Counts of one proxy since its start. They belong to one event loop, and take no lock."""
+    """Counts of one proxy since its start. They belong to one event loop, and take no lock.
+
+    Beyond MAX_VERSIONS the version whose last request is the oldest is no longer shown.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], _Counts] = {}
+        self._ended = 0
 
     def __repr__(self) -> str:
         return f"<VersionStats versions={len(self._counts)}>"
@@ -50,6 +56,8 @@ class VersionStats(Collector):
         counts.statuses[_LEFT if status == _CLIENT_CLOSED else status // 100 - 1] += 1
         counts.buckets[bisect_left(BUCKETS_S, seconds)] += 1
         counts.seconds += seconds
+        self._ended += 1
+        counts.last = self._ended
 
     def collect(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
@@ -71,5 +79,7 @@ class VersionStats(Collector):
         yield seconds
 
     def _new(self, instance: Instance) -> _Counts:
-        known = len(self._counts) < MAX_VERSIONS
-        return self._counts.setdefault((instance.model, instance.version) if known else OTHERS, _Counts())
+        if len(self._counts) >= MAX_VERSIONS:
+            del self._counts[min(self._counts, key=lambda version: self._counts[version].last)]
+        counts = self._counts[instance.model, instance.version] = _Counts()
+        return counts

@@ -235,3 +235,41 @@ async def test_a_registry_that_is_away_is_an_error_in_the_log() -> None:
     with capture_logs() as logs:
         await guarded.guard.look()
     assert [line["error"] for line in logs if line["event"] == "the canary can't be rolled back"] == ["gone"]
+
+
+async def test_the_same_error_is_logged_once() -> None:
+    guarded = Guarded(OnePlan(PLAN, RegistryUnavailableError("gone")))
+    await guarded.follow()
+    guarded.lose("v2-1")
+    guarded.lose("v2-2")
+    with capture_logs() as logs:
+        for _ in range(3):
+            await guarded.guard.look()
+    assert len(logs) == 1
+
+
+async def test_a_canary_with_all_requests_is_guarded() -> None:
+    """The stable version gets none meanwhile: its tries before are compared."""
+    store = OnePlan(Plan("1", Canary("2", 100.0)))
+    guarded = Guarded(store)
+    guarded.count(1, answered=200, failed=0)
+    await guarded.follow()
+    guarded.count(2, answered=0, failed=20)
+    await guarded.guard.look()
+    assert [plan.reason for plan, _ in store.written if plan] == [
+        "20 of 20 tries failed, and 0 of 200 at the stable version before"
+    ]
+
+
+async def test_a_fleet_with_ever_new_versions_stays_guarded() -> None:
+    store = OnePlan(PLAN)
+    guarded = Guarded(store)
+    for number in range(1000):
+        guarded.table.tries.answered(Instance(f"n{number}", Address("h", 1), "nightly", str(number)), 200)
+    await guarded.follow()
+    guarded.count(1, answered=200, failed=0)
+    for number in range(1000):
+        guarded.table.tries.answered(Instance(f"n{number}", Address("h", 1), "nightly", str(-number)), 200)
+    guarded.count(2, answered=0, failed=20)
+    await guarded.guard.look()
+    assert len(store.written) == 1

@@ -6,13 +6,29 @@ import random
 
 import pytest
 
-from tfleet.proxy.balancing.canary_health import chance, rollback_reason
+from tfleet.proxy.balancing.canary_health import VersionCounts, chance, rollback_reason
 from tfleet.proxy.balancing.version_tries import Tries
+
+NOTHING = Tries()
+
+
+def reason_of(canary: Tries, stable: Tries, stable_ever: Tries = NOTHING) -> str:
+    return rollback_reason(VersionCounts(canary), VersionCounts(stable), stable_ever)
+
+
+def reason_of_lost(canary: int, stable: int) -> str:
+    return rollback_reason(VersionCounts(NOTHING, canary), VersionCounts(NOTHING, stable), NOTHING)
 
 
 def test_two_lost_workers_are_enough() -> None:
-    assert rollback_reason(Tries(), Tries(), 1) == ""
-    assert rollback_reason(Tries(), Tries(), 2) == "2 of its workers were lost"
+    assert reason_of_lost(1, 0) == ""
+    assert reason_of_lost(2, 0) == "2 of its workers were lost"
+    assert reason_of_lost(3, 2) == "3 of its workers were lost"
+
+
+def test_a_proxy_without_network_blames_no_canary() -> None:
+    assert reason_of_lost(2, 2) == ""
+    assert reason_of_lost(2, 8) == ""
 
 
 @pytest.mark.parametrize(
@@ -27,7 +43,7 @@ def test_two_lost_workers_are_enough() -> None:
     ],
 )
 def test_what_may_be_chance_stays(canary: Tries, stable: Tries) -> None:
-    assert rollback_reason(canary, stable, 0) == ""
+    assert reason_of(canary, stable) == ""
 
 
 @pytest.mark.parametrize(
@@ -40,25 +56,47 @@ def test_what_may_be_chance_stays(canary: Tries, stable: Tries) -> None:
     ],
 )
 def test_what_is_no_chance_goes(canary: Tries, stable: Tries) -> None:
-    reason = rollback_reason(canary, stable, 0)
-    assert reason == (
+    assert reason_of(canary, stable) == (
         f"{canary.failed} of {sum(canary)} tries failed, "
         f"and {stable.failed} of {sum(stable)} at the stable version in the same time"
     )
+
+
+def test_a_canary_with_all_requests_is_compared_with_before() -> None:
+    assert reason_of(Tries(0, 500), Tries(3, 0), Tries(900, 1)) == (
+        "500 of 500 tries failed, and 1 of 901 at the stable version before"
+    )
+    assert reason_of(Tries(0, 500), Tries(3, 0), Tries(0, 900)) == ""
+    assert reason_of(Tries(0, 500), Tries(0, 0), Tries(0, 0)) == "", "nothing to compare with"
 
 
 def test_chance_is_that_of_fishers_tea() -> None:
     """Of eight cups four had the milk first; to name all four right by chance is one in seventy."""
     assert chance(Tries(0, 4), Tries(4, 0)) == pytest.approx(1 / 70)
     assert chance(Tries(1, 3), Tries(3, 1)) == pytest.approx(17 / 70)
-    assert chance(Tries(4, 0), Tries(0, 4)) == pytest.approx(1)
+    assert chance(Tries(4, 0), Tries(0, 4)) == 1
+
+
+def test_a_better_canary_costs_no_time() -> None:
+    """With all terms of the sum it would be minutes."""
+    assert chance(Tries(100_000_000, 0), Tries(0, 100_000_000)) == 1
 
 
 def test_equal_versions_are_hardly_ever_rolled_back() -> None:
+    """One look each second, for five minutes, at 5 % of failures."""
     rng = random.Random(7)
     wrong = 0
-    for _ in range(2000):
-        failed = [sum(rng.random() < 0.05 for _ in range(tries)) for tries in (100, 900)]
-        canary, stable = Tries(100 - failed[0], failed[0]), Tries(900 - failed[1], failed[1])
-        wrong += bool(rollback_reason(canary, stable, 0))
-    assert wrong <= 6, "one in a thousand, and some luck"
+    for _ in range(10):
+        canary, stable = Tries(), Tries()
+        for _ in range(300):
+            canary = more(canary, 10, rng)
+            stable = more(stable, 90, rng)
+            if reason_of(canary, stable):
+                wrong += 1
+                break
+    assert wrong == 0
+
+
+def more(tries: Tries, number: int, rng: random.Random) -> Tries:
+    failed = sum(rng.random() < 0.05 for _ in range(number))
+    return Tries(tries.answered + number - failed, tries.failed + failed)

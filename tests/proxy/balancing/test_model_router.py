@@ -171,6 +171,17 @@ def test_the_first_ready_model_does_not_answer_for_all() -> None:
     assert versions(router, 2) == {"1": 2}
 
 
+@pytest.mark.parametrize("percent", [50.0, 100.0])
+def test_a_model_with_a_canary_that_is_loading_is_503(percent: float) -> None:
+    """`tfleet up --models` was restarted during a rollout: there is the plan, and no worker yet."""
+    router = router_of("cats/1")
+    router.use_plans(Plans({"dogs": Plan("1", Canary("2", percent))}, loading=(loading("dogs"),)))
+    assert [answer(router, Wanted("dogs"))[0] for _ in range(4)] == [503] * 4
+    with pytest.raises(ProblemError):
+        leased_workers(router, Wanted("dogs"), HEAD, 2, ())
+    assert router.fallbacks.of(ModelVersion("dogs", "2")) == 0, "nobody stood in"
+
+
 def test_what_a_killed_command_was_loading_is_forgotten() -> None:
     router = ModelRouter(router_of("cats/1").table, clock=lambda: NOW_S + 301)
     router.use_plans(Plans(loading=(loading("dogs"),)))

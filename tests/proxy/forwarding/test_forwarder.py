@@ -207,6 +207,9 @@ async def test_an_answer_that_takes_too_long_is_a_504() -> None:
         answer, content = await post(proxy, data=b"x")
         assert answer.status == 504
         assert "--timeout" in json.loads(content)["detail"]
+        async with aiohttp.ClientSession() as session, session.get(f"{proxy.url}/metrics") as metrics:
+            failed = 'tfleet_proxy_tries_total{model="",result="failed",version=""} 1.0'
+            assert failed in await metrics.text(), "a canary that is silent has failed"
 
 
 @pytest.mark.process

@@ -43,10 +43,13 @@ def test_any_status_of_http_is_counted(status: int) -> None:
     assert f'status="{status // 100}xx"' in "".join(lines(stats))
 
 
-def test_beyond_the_limit_all_versions_are_one() -> None:
+def test_beyond_the_limit_the_least_recent_version_goes() -> None:
+    """A fleet that gets a new version each night goes on to show the ones that it serves."""
     stats = VersionStats()
     for number in range(MAX_VERSIONS + 3):
         stats.ended(worker("m", str(number)), 200, 0.1)
-    found = lines(stats)
-    assert 'tfleet_proxy_version_requests_total{model="other",status="2xx",version="other"} 3.0' in found
-    assert len([line for line in found if "requests_total{" in line]) == MAX_VERSIONS + 1
+        stats.ended(worker("m", "1"), 200, 0.1)
+    found = [line for line in lines(stats) if "requests_total{" in line]
+    assert len(found) == MAX_VERSIONS
+    for version, shown in (("0", False), ("1", True), ("2", False), (str(MAX_VERSIONS + 2), True)):
+        assert any(f'version="{version}"' in line for line in found) is shown, version
