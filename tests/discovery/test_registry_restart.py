@@ -241,7 +241,7 @@ async def test_a_watch_goes_on_after_a_restart(registry: Registry, number: int) 
     before, after = Plan("1", Canary("2", 10.0)), Plan("2", previous="1")
     start = ("--registry-data-dir", str(registry.folder))
     await asyncio.to_thread(registry.start, *start)
-    async with followed(registry.address) as told, aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession() as session:
 
         async def put(plan: Plan) -> None:
             async with session.put(f"{registry.address.url}/v1/kv/{key}", data=dump_plan(plan)) as answer:
@@ -251,16 +251,18 @@ async def test_a_watch_goes_on_after_a_restart(registry: Registry, number: int) 
             async with session.get(f"{registry.address.url}/v1/kv/{key}?recurse") as answer:
                 return int(answer.headers["X-Consul-Index"])
 
-        async def last() -> Plans:
-            return told[-1] if told else Plans()
-
         await put(before)
-        await eventually(last, wanted=lambda plans: plans == Plans({"m": before}))
-        known = await index()
-        await asyncio.to_thread(registry.kill, number)
-        await asyncio.to_thread(registry.start, *start)
-        assert await index() == known, "nothing has changed, so nobody has to read it again"
-        await put(after)
-        await eventually(last, wanted=lambda plans: plans == Plans({"m": after}))
-        assert await index() > known
-        assert told == [Plans({"m": before}), Plans({"m": after})]
+        async with followed(registry.address) as told:
+
+            async def last() -> Plans:
+                return told[-1] if told else Plans()
+
+            await eventually(last, wanted=lambda plans: plans == Plans({"m": before}))
+            known = await index()
+            await asyncio.to_thread(registry.kill, number)
+            await asyncio.to_thread(registry.start, *start)
+            assert await index() == known, "nothing has changed, so nobody has to read it again"
+            await put(after)
+            await eventually(last, wanted=lambda plans: plans == Plans({"m": after}))
+            assert await index() > known
+            assert told == [Plans({"m": before}), Plans({"m": after})]

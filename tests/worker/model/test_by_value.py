@@ -15,6 +15,8 @@ from tfleet.worker.model.find import find_model
 from tfleet.worker.model.signature import Signature, TensorInfo
 from tfleet.worker.model.tensorflow import tf
 
+pytestmark = pytest.mark.process
+
 X, Y = TensorInfo("x", "x:0", "float32", (None, 1)), TensorInfo("y", "y:0", "float32", (None, 1))
 
 
