@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.rollout.recorder import Recorder
 from benchmarks.rollout.registries import fragile_registry, registry
 from tests.support.canned_server import nobody
-from tests.support.crashing_canary import CRASHES_AT, crashing_canary
+from tests.support.crashing_canary import FAILS_AT, crashing_canary
 from tests.support.fleet_processes import fleet
 from tests.support.rollouts import add_second_proxy, plan_of, versions_fleet, write_versions
 from tests.support.version_load import ClientLoad, StickyLoad, VersionLoad
@@ -49,10 +49,11 @@ async def crash(kind: str, folder: Path, record: Recorder) -> None:
         async with versions_fleet(address, folder, workers=("1", "1")) as (running, plans):
             canaries = [stack.enter_context(crashing_canary(address)) for _ in range(2)]
             await running.ready(4)
+            # Before the load: without a plan the higher of two versions with as many workers serves.
+            await plans.write(Plan("1", Canary("2", 50.0)))
             async with VersionLoad(f"{running.proxy.url}/predict", rate=RATE) as load:
-                await plans.write(Plan("1", Canary("2", 50.0)))
                 began_s = time.monotonic()
-                proxy, name = running.proxy, f"canary crashes at request {CRASHES_AT}"
+                proxy, name = running.proxy, f"canary crashes at request {FAILS_AT}"
 
                 async def end() -> tuple[str, float]:
                     plan = await eventually(lambda: plan_of(proxy), wanted=lambda plan: "canary" not in plan)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.fleet.test_rollout_commands import RATE, tfleet
 from tests.support.embedded_registry import embedded_registry
 from tests.support.fleet_processes import Fleet, fleet
+from tests.support.rollouts import run_tfleet
 from tests.support.version_load import VersionLoad
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 
+RATE = 100.0
 REQUESTS = 300
 
 
@@ -24,25 +25,25 @@ async def test_copies_are_counted_over_all_listeners(tmp_path: Path) -> None:
     with embedded_registry() as registry:
         options = ("--slow-start", "0", "--listeners", "2")
         async with fleet(f"consul://{registry}", one, *options, workers=1) as running:
-            await tfleet(registry, "rollout", "m", "1")
+            await run_tfleet(registry, "rollout", "m", "1")
             running.add_worker("--model", str(two))
             await running.ready(2)
-            said = await tfleet(registry, "rollout", "m", "2", "--mirror", "50")
+            said = await run_tfleet(registry, "rollout", "m", "2", "--mirror", "50")
             assert (
                 "version 2 gets 0 % of the requests, version 1 the rest, of which 50 % are mirrored" in said
             )
             sent = await _send(running)
             await eventually(lambda: _counted(registry), wanted=lambda count: sent / 2 - 2 < count)
-            (model,) = json.loads(await tfleet(registry, "models", "--json"))["models"]
+            (model,) = json.loads(await run_tfleet(registry, "models", "--json"))["models"]
             counts = model["mirrored"]
             # Each listener's turns are exact; a copy is skipped where 16 others are open.
             assert counts["measured"] + counts["skipped"] in {sent // 2, sent // 2 - 1}
             assert counts["measured"] > sent / 4
             assert (counts["failed"], counts["not_comparable"], counts["silent_proxies"]) == (0, 0, 0)
             assert sent - 50 < counts["largest_difference"] <= sent
-            assert "mirrored 50 %: " in await tfleet(registry, "models")
-            await tfleet(registry, "promote", "m")
-            (model,) = json.loads(await tfleet(registry, "models", "--json"))["models"]
+            assert "mirrored 50 %: " in await run_tfleet(registry, "models")
+            await run_tfleet(registry, "promote", "m")
+            (model,) = json.loads(await run_tfleet(registry, "models", "--json"))["models"]
             assert model["mirrored"] is None
 
 
@@ -57,5 +58,5 @@ async def _send(running: Fleet) -> int:
 
 
 async def _counted(registry: Address) -> int:
-    (model,) = json.loads(await tfleet(registry, "models", "--json"))["models"]
+    (model,) = json.loads(await run_tfleet(registry, "models", "--json"))["models"]
     return int(model["mirrored"]["measured"] + model["mirrored"]["skipped"])

@@ -1,4 +1,5 @@
-"""A worker of version 2 of the model `m` whose process ends at its 20th request, under a supervisor.
+"""A worker of version 2 of the model `m` that fails from its 20th request on, under a supervisor: its process
+ends, or it answers with 500.
 
 It registers itself, as a worker does, always at the same port; at its start it removes the entry of the one
 that has crashed. It answers as the model of tensor_models.write_version does.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import itertools
 import json
 import os
@@ -23,8 +25,15 @@ from tests.support.environment import users_environment
 from tests.support.registered_workers import deregister, register
 from tfleet.contract.address import Address
 
-CRASHES_AT = 20
+FAILS_AT = 20
 VERSION = 2
+
+
+class Fault(enum.Enum):
+    """What happens at the 20th request of a process, and at each after it."""
+
+    CRASH = "crash"
+    ANSWER_500 = "answer 500"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -32,22 +41,26 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # head and body of an answer in one piece
     disable_nagle_algorithm = True
     worker_id = ""
+    fault = Fault.CRASH
     requests = itertools.count(1)
 
     def do_GET(self) -> None:
-        self._answer(b"ready\n")
+        self._answer(200, b"ready\n")
 
     def do_POST(self) -> None:
         row = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if next(self.requests) >= CRASHES_AT:
+        if next(self.requests) < FAILS_AT:
+            self._answer(200, json.dumps({"success": True, "outputs": {"y": row["x"] * VERSION}}).encode())
+        elif self.fault is Fault.CRASH:
             os._exit(1)
-        self._answer(json.dumps({"success": True, "outputs": {"y": row["x"] * VERSION}}).encode())
+        else:
+            self._answer(500, b'{"success": false, "detail": "by a test"}')
 
     def log_request(self, code: object = "-", size: object = "-") -> None:
         """Nobody reads it."""
 
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Worker", self.worker_id)
@@ -59,9 +72,10 @@ class _Handler(BaseHTTPRequestHandler):
 class Supervised:
     """Starts it again whenever it has ended. `exits` counts how often."""
 
-    def __init__(self, registry: Address) -> None:
+    def __init__(self, registry: Address, fault: Fault) -> None:
         self.exits = 0
         self._registry = registry
+        self._fault = fault
         self._port = nobody().port
         self._closing = threading.Event()
         self._process = self._start()
@@ -85,15 +99,16 @@ class Supervised:
 
     def _start(self) -> subprocess.Popen[bytes]:
         name = "tests.support.crashing_canary"
-        command = [sys.executable, "-m", name, str(self._registry), str(self._port), str(self.exits)]
+        arguments = [str(self._registry), str(self._port), str(self.exits), self._fault.value]
+        command = [sys.executable, "-m", name, *arguments]
         environment = users_environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
         return subprocess.Popen(command, env=environment)
 
 
 @contextlib.contextmanager
-def crashing_canary(registry: Address) -> Iterator[Supervised]:
+def crashing_canary(registry: Address, fault: Fault = Fault.CRASH) -> Iterator[Supervised]:
     """It is starting, again and again, inside the block."""
-    running = Supervised(registry)
+    running = Supervised(registry, fault)
     try:
         yield running
     finally:
@@ -109,8 +124,9 @@ async def _registered(registry: Address, own: Address, number: int) -> str:
     return worker_id
 
 
-def main(registry: str, port: str, number: str) -> None:
+def main(registry: str, port: str, number: str, fault: str) -> None:
     """Listen, register, serve."""
+    _Handler.fault = Fault(fault)
     own = Address("127.0.0.1", int(port))
     server = ThreadingHTTPServer((own.host, own.port), _Handler)
     _Handler.worker_id = asyncio.run(_registered(Address.parse(registry), own, int(number)))

@@ -5,6 +5,8 @@ The model is that of tensor_models.write_version: an answer is the input times t
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.environment import users_environment
 from tests.support.fleet_processes import Fleet, fleet
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -123,3 +126,14 @@ async def set_default(registry: Address, model: str) -> None:
         assert await store.put(default_key("tfleet"), dump_default(model), cas=0)
     finally:
         await store.close()
+
+
+async def run_tfleet(registry: Address, *arguments: str) -> str:
+    """What a command of `tfleet` prints. It has to succeed."""
+    command = [sys.executable, "-m", "tfleet", *arguments, "--registry", f"consul://{registry}"]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=users_environment()
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, f"{arguments}: {out.decode()}{err.decode()}"
+    return out.decode()
