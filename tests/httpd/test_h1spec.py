@@ -10,6 +10,8 @@ from tests.httpd.h1spec import H1SPEC, WAITS
 from tests.httpd.servers import ServerFactory, ServerOptions
 from tests.support.raw_client import raw_client
 
+pytestmark = pytest.mark.process
+
 _WAITED_S = 0.2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -10,6 +11,8 @@ from tfleet.discovery.embedded.catalog import Catalog
 from tfleet.discovery.embedded.errors import RefusedRequestError, UnknownCheckError
 from tfleet.discovery.embedded.limits import CatalogLimits, RegistryLimits
 from tfleet.discovery.embedded.model import Status
+
+pytestmark = pytest.mark.process
 
 _IDS = st.sampled_from(["1", "2", "3"])
 _NAMES = st.sampled_from(["n", "m"])

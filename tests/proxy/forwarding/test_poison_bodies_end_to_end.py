@@ -28,6 +28,8 @@ from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.server import single_process_proxy
 
+pytestmark = pytest.mark.process
+
 POISON = b"poison " * 1000
 ABC = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
 import requests
 
 from tests.proxy.admin.test_app import get
@@ -17,6 +18,8 @@ from tfleet.contract.address import Address
 from tfleet.discovery.plan import Canary, Plan, dump_plan, plan_key
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.server import single_process_proxy
+
+pytestmark = pytest.mark.process
 
 
 async def counted(proxy: Address, name: str) -> dict[str, float]:

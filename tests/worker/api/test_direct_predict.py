@@ -29,6 +29,8 @@ from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.admission_queue import QueueLimits
 from tfleet.worker.wsgi.direct import MOST_BYTES
 
+pytestmark = pytest.mark.process
+
 JSON = {"Content-Type": "application/json"}
 ROW = b'{"G1": 1, "G2": 5}'
 VARIES = {"Date", "X-Request-Id", "Server-Timing"}
