@@ -28,7 +28,13 @@ from tfleet.proxy.forwarding.errors import (
     AttemptFailedError,
     DeclinedError,
 )
-from tfleet.proxy.forwarding.failure_verdict import DECLINED, refusal, report_failure, suspicious_body
+from tfleet.proxy.forwarding.failure_verdict import (
+    DECLINED,
+    refusal,
+    report_failure,
+    report_silence,
+    suspicious_body,
+)
 from tfleet.proxy.forwarding.heads import worker_head
 from tfleet.proxy.forwarding.mirror.copy import MirrorCopy, Origin, is_prediction
 from tfleet.proxy.forwarding.poison_bodies import REMEMBERED_S, short_digest
@@ -159,7 +165,9 @@ class Exchange:
         match self._timeouts.expired(attempt, self._body):
             case TimedOut.REQUEST:
                 if attempt is not None and attempt.worker_since_s is not None:
-                    self._context.table.tries.failed(attempt.member.instance)  # it was silent for too long
+                    silent_s = self._context.loop.time() - attempt.worker_since_s
+                    chosen = self._timeouts.timeout_s < self._context.limits.timeout_s
+                    report_silence(self._context.table, attempt.member, self._head, silent_s, chosen=chosen)
                 self._stop(Problem(504, f"no answer within {self._timeouts.timeout_s:g} s; see --timeout"))
             case TimedOut.WORKER:
                 assert attempt is not None

@@ -21,11 +21,13 @@ from tfleet.proxy.forwarding.errors import (
 )
 from tfleet.proxy.forwarding.poison_bodies import body_digest
 from tfleet.proxy.forwarding.replay_buffer import RequestBody
+from tfleet.proxy.model_target import read_model_target
 from tfleet.proxy.ticket_issuer import TicketIssuer
 
 DECLINED: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 """A worker that answers so has computed nothing, and asks for another one to be tried."""
 
+_SILENT_S: Final = 1.0
 _NO_TICKET: Final = "asks for a ticket, and this proxy has no --ticket-key-file"
 _TICKET_REFUSED: Final = (
     "refuses this proxy's ticket: both need the same --ticket-key-file and --service, and clocks that agree"
@@ -57,6 +59,21 @@ def suspicious_body(
     if not body.repeatable:
         return b"%d bytes" % body.received_bytes
     return body_digest(body.kept, head.content_type)
+
+
+def report_silence(
+    table: WorkerTable, member: PoolMember, head: RequestHead, silent_s: float, *, chosen: bool
+) -> None:
+    """Report that a request's deadline passed while its worker was silent. `chosen`: by the client.
+
+    Clients must not roll a canary back: by asking it, and nobody else, for more than any worker can do. So
+    what a client chose counts only from a second on, and for a request that names no version.
+    """
+    if chosen:
+        wanted = read_model_target(head.target).wanted
+        if silent_s < _SILENT_S or wanted.version is not None or wanted.label is not None:
+            return
+    table.tries.failed(member.instance)
 
 
 def report_failure(table: WorkerTable, member: PoolMember, error: AttemptFailedError, body: Hashable) -> None:

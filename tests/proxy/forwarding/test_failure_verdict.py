@@ -7,6 +7,8 @@ from tfleet.contract.address import Address
 from tfleet.discovery.instance import Instance
 from tfleet.httpd.http1.request import RequestHead, read_request_head
 from tfleet.proxy.balancing.member import PoolMember, Probe, WorkerState
+from tfleet.proxy.balancing.version_tries import Tries
+from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.errors import (
     AttemptFailedError,
@@ -17,7 +19,7 @@ from tfleet.proxy.forwarding.errors import (
     TicketRefusedError,
     UnreachableError,
 )
-from tfleet.proxy.forwarding.failure_verdict import report_failure, suspicious_body
+from tfleet.proxy.forwarding.failure_verdict import report_failure, report_silence, suspicious_body
 from tfleet.proxy.forwarding.poison_bodies import body_digest
 from tfleet.proxy.forwarding.replay_buffer import ReplayBudget, RequestBody
 
@@ -127,3 +129,23 @@ def test_each_failure_ejects_or_probes_its_worker(
     table = fleet_of(2)
     report_failure(table, one_of(table), error, b"body")
     assert wanted(table)
+
+
+@pytest.mark.parametrize(
+    ("target", "silent_s", "chosen", "failed"),
+    [
+        ("/predict", 0.2, False, 1),
+        ("/models/m/versions/2", 0.2, False, 1),
+        ("/predict", 1.0, True, 1),
+        ("/models/m", 1.0, True, 1),
+        ("/predict", 0.9, True, 0),
+        ("/models/m/versions/2", 9.0, True, 0),
+        ("/models/m/labels/canary", 9.0, True, 0),
+    ],
+)
+def test_no_client_makes_a_version_fail(target: str, silent_s: float, chosen: bool, failed: int) -> None:
+    """`chosen`: the client chose the deadline. Without that rule it could roll a canary back."""
+    table = fleet_of(1)
+    asked = read_request_head(f"POST {target} HTTP/1.1\r\nHost: x\r\n".encode())
+    report_silence(table, one_of(table), asked, silent_s, chosen=chosen)
+    assert table.tries.of(ModelVersion("", "")) == Tries(0, failed)

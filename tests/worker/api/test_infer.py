@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -31,17 +30,6 @@ def with_binary(**others: Any) -> tuple[bytes, str]:
     sizes = [tensor(name, "FP32", [2], binary_data_size=8) for name in ("G1", "G2")]
     head = body(*sizes, **others)
     return head + G1.tobytes() + G2.tobytes(), str(len(head))
-
-
-@pytest.fixture
-def model() -> FakeModel:
-    return FakeModel()
-
-
-@pytest.fixture
-def worker(model: FakeModel) -> Iterator[Address]:
-    with serving(model, name="wine") as (address, _):
-        yield address
 
 
 def ask(

@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
@@ -26,17 +25,6 @@ JSON = {"Content-Type": "application/json"}
 ARROW = "application/vnd.apache.arrow.stream"
 ROW = b'{"G1": 1, "G2": 5}'
 LABELS = ClassScores(("bad", "good"), "sigmoid", two_of_one=True)
-
-
-@pytest.fixture
-def model() -> FakeModel:
-    return FakeModel()
-
-
-@pytest.fixture
-def worker(model: FakeModel) -> Iterator[Address]:
-    with serving(model, name="wine") as (address, _):
-        yield address
 
 
 def ask(worker: Address, path: str, body: bytes | None = None, **headers: str) -> requests.Response:

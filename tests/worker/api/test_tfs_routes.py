@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,17 +18,6 @@ from tfleet.worker.wsgi.admission_queue import QueueLimits
 ROWS = '{"instances": [{"G1": 1, "G2": 5}, {"G2": 0, "G1": 2}]}'
 COLUMNS = '{"inputs": {"G1": [1, 2], "G2": [5, 0]}}'
 PREDICT = "/v1/models/wine:predict"
-
-
-@pytest.fixture
-def model() -> FakeModel:
-    return FakeModel()
-
-
-@pytest.fixture
-def worker(model: FakeModel) -> Iterator[Address]:
-    with serving(model, name="wine") as (address, _):
-        yield address
 
 
 def post(worker: Address, body: str | bytes, path: str = PREDICT, **headers: str) -> requests.Response:
