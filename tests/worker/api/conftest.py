@@ -17,6 +17,6 @@ def model() -> FakeModel:
 
 
 @pytest.fixture
-def worker(model: FakeModel) -> Iterator[Address]:
+def wine(model: FakeModel) -> Iterator[Address]:
     with serving(model, name="wine") as (address, _):
         yield address

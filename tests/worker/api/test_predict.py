@@ -27,10 +27,10 @@ ROW = b'{"G1": 1, "G2": 5}'
 LABELS = ClassScores(("bad", "good"), "sigmoid", two_of_one=True)
 
 
-def ask(worker: Address, path: str, body: bytes | None = None, **headers: str) -> requests.Response:
+def ask(wine: Address, path: str, body: bytes | None = None, **headers: str) -> requests.Response:
     method = "GET" if body is None else "POST"
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return requests.request(method, worker.url + path, data=body, headers=sent, timeout=20)
+    return requests.request(method, wine.url + path, data=body, headers=sent, timeout=20)
 
 
 def detail(answer: requests.Response, status: int) -> str:
@@ -49,35 +49,35 @@ FORMS = {
 
 
 @pytest.mark.parametrize("path", ["/predict", "/models/wine", "/models/wine/versions/1/predict"])
-def test_one_row_is_answered_without_a_dimension_of_rows(worker: Address, path: str) -> None:
-    answer = ask(worker, path, ROW, **JSON)
+def test_one_row_is_answered_without_a_dimension_of_rows(wine: Address, path: str) -> None:
+    answer = ask(wine, path, ROW, **JSON)
     assert (answer.status_code, answer.json()) == (200, {"success": True, "outputs": {"score": [1.5]}})
     assert answer.headers["Content-Type"] == "application/json"
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_rows_come_in_every_form(worker: Address, form: str) -> None:
-    answer = ask(worker, "/predict", FORMS[form], Content_Type=form)
+def test_rows_come_in_every_form(wine: Address, form: str) -> None:
+    answer = ask(wine, "/predict", FORMS[form], Content_Type=form)
     assert answer.json() == {"success": True, "outputs": {"score": [[1.5], [2.0]]}}
 
 
-def test_the_answer_is_in_the_form_that_accept_asks_for(worker: Address) -> None:
-    answer = ask(worker, "/predict", FORMS[ARROW], Content_Type=ARROW, Accept=ARROW)
+def test_the_answer_is_in_the_form_that_accept_asks_for(wine: Address) -> None:
+    answer = ask(wine, "/predict", FORMS[ARROW], Content_Type=ARROW, Accept=ARROW)
     assert answer.headers["Content-Type"] == ARROW
     with pa.ipc.open_stream(answer.content) as reader:
         assert reader.read_all().to_pydict() == {"score": [[1.5], [2.0]]}
-    answer = ask(worker, "/predict", FORMS["text/csv"], Content_Type="text/csv", Accept="application/x-npy")
+    answer = ask(wine, "/predict", FORMS["text/csv"], Content_Type="text/csv", Accept="application/x-npy")
     assert np.load(io.BytesIO(answer.content)).tolist() == [[1.5], [2.0]]
-    assert "application/json" in detail(ask(worker, "/predict", ROW, Accept="text/html", **JSON), 406)
+    assert "application/json" in detail(ask(wine, "/predict", ROW, Accept="text/html", **JSON), 406)
 
 
 @pytest.mark.parametrize("path", ["/predict", "/models/wine/predict", "/models/wi%6Ee/versions/1/predict"])
-def test_a_row_may_come_in_the_query(worker: Address, path: str) -> None:
-    assert ask(worker, f"{path}?G2=5&G1=1").json() == {"success": True, "outputs": {"score": [1.5]}}
+def test_a_row_may_come_in_the_query(wine: Address, path: str) -> None:
+    assert ask(wine, f"{path}?G2=5&G1=1").json() == {"success": True, "outputs": {"score": [1.5]}}
 
 
-def test_head_answers_what_get_would_without_its_body(worker: Address) -> None:
-    answer = requests.head(f"{worker.url}/predict?G2=5&G1=1", timeout=20)
+def test_head_answers_what_get_would_without_its_body(wine: Address) -> None:
+    answer = requests.head(f"{wine.url}/predict?G2=5&G1=1", timeout=20)
     assert (answer.status_code, answer.content) == (200, b"")
 
 
@@ -85,25 +85,25 @@ def test_head_answers_what_get_would_without_its_body(worker: Address) -> None:
     "path",
     ["/predict?signature=double", "/models/wine/signatures/double", "/models/wine/signatures/double/predict"],
 )
-def test_another_signature_is_named_in_path_or_query(worker: Address, model: FakeModel, path: str) -> None:
-    answer = ask(worker, path, b'{"x": 4}', **JSON)
+def test_another_signature_is_named_in_path_or_query(wine: Address, model: FakeModel, path: str) -> None:
+    answer = ask(wine, path, b'{"x": 4}', **JSON)
     assert answer.json() == {"success": True, "outputs": {"y": 8.0}}
     assert model.predictor.calls[0][:2] == ("double", None), "it has no rows, so it runs alone"
 
 
-def test_an_unknown_signature_is_told_with_those_there_are(worker: Address) -> None:
-    assert "double" in detail(ask(worker, "/predict?signature=x", ROW, **JSON), 400)
-    assert "double" in detail(ask(worker, "/models/wine/signatures/x/predict", ROW, **JSON), 404)
+def test_an_unknown_signature_is_told_with_those_there_are(wine: Address) -> None:
+    assert "double" in detail(ask(wine, "/predict?signature=x", ROW, **JSON), 400)
+    assert "double" in detail(ask(wine, "/models/wine/signatures/x/predict", ROW, **JSON), 404)
     path = "/models/wine/signatures/double/predict?signature=serving_default"
-    assert "signature" in detail(ask(worker, path, ROW, **JSON), 400)
+    assert "signature" in detail(ask(wine, path, ROW, **JSON), 400)
 
 
-def test_a_run_without_memory_is_a_413(worker: Address, model: FakeModel) -> None:
+def test_a_run_without_memory_is_a_413(wine: Address, model: FakeModel) -> None:
     def fail(signature: str, inputs: Any) -> Any:
         raise OversizedRunError("the model needs more memory")
 
     model.predictor.answer = fail
-    assert detail(ask(worker, "/predict", ROW, **JSON), 413) == "the model needs more memory"
+    assert detail(ask(wine, "/predict", ROW, **JSON), 413) == "the model needs more memory"
 
 
 def test_a_model_without_a_default_wants_a_signature() -> None:
@@ -117,8 +117,8 @@ def test_a_model_without_a_default_wants_a_signature() -> None:
     "path", ["/models/beer", "/models/wine/versions/2", "/models/beer/predict", "/models/%2e%2e/predict"]
 )
 @pytest.mark.parametrize("body", [None, ROW])
-def test_another_model_is_not_answered_by_this_one(worker: Address, path: str, body: bytes | None) -> None:
-    assert "wine, version 1" in detail(ask(worker, path, body, **JSON), 404)
+def test_another_model_is_not_answered_by_this_one(wine: Address, path: str, body: bytes | None) -> None:
+    assert "wine, version 1" in detail(ask(wine, path, body, **JSON), 404)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_another_model_is_not_answered_by_this_one(worker: Address, path: str, b
         ("/predict?G1=1&G2=2&%C3%A4=2", "ä"),
     ],
 )
-def test_a_bad_query_is_a_400_that_says_why(worker: Address, path: str, said: str) -> None:
-    assert said in detail(ask(worker, path), 400)
+def test_a_bad_query_is_a_400_that_says_why(wine: Address, path: str, said: str) -> None:
+    assert said in detail(ask(wine, path), 400)
 
 
 @pytest.mark.parametrize("scores", [None, LABELS], ids=["outputs", "labels"])
@@ -166,31 +166,31 @@ def test_columns_called_as_parameters_are_told(query: str, scores: Any) -> None:
     ],
 )
 def test_a_bad_body_is_told_in_one_line(
-    worker: Address, body: bytes, kind: str, status: int, said: str
+    wine: Address, body: bytes, kind: str, status: int, said: str
 ) -> None:
-    assert said in detail(ask(worker, "/predict", body, Content_Type=kind), status)
+    assert said in detail(ask(wine, "/predict", body, Content_Type=kind), status)
 
 
-def test_a_compressed_body_is_refused(worker: Address) -> None:
-    answer = ask(worker, "/predict", ROW, Content_Encoding="gzip", **JSON)
+def test_a_compressed_body_is_refused(wine: Address) -> None:
+    answer = ask(wine, "/predict", ROW, Content_Encoding="gzip", **JSON)
     assert "Content-Encoding" in detail(answer, 415)
 
 
-def test_unknown_parameters_of_a_post_are_refused(worker: Address) -> None:
-    assert "'G1'" in detail(ask(worker, "/predict?G1=1", ROW, **JSON), 400)
-    assert "?top=" in detail(ask(worker, "/predict?top=1", ROW, **JSON), 400)
-    assert ask(worker, "/predict?ticket=x", ROW, **JSON).status_code == 200
+def test_unknown_parameters_of_a_post_are_refused(wine: Address) -> None:
+    assert "'G1'" in detail(ask(wine, "/predict?G1=1", ROW, **JSON), 400)
+    assert "?top=" in detail(ask(wine, "/predict?top=1", ROW, **JSON), 400)
+    assert ask(wine, "/predict?ticket=x", ROW, **JSON).status_code == 200
 
 
-def test_an_image_for_a_model_without_images_is_a_415(worker: Address) -> None:
-    answer = requests.post(worker.url, files={"data": b"\xff\xd8\xff"}, timeout=20)
+def test_an_image_for_a_model_without_images_is_a_415(wine: Address) -> None:
+    answer = requests.post(wine.url, files={"data": b"\xff\xd8\xff"}, timeout=20)
     said = detail(answer, 415)
     assert "takes no images" in said
     assert "/models/wine" in said
 
 
-def test_the_answer_has_the_headers_of_an_image_s(worker: Address) -> None:
-    headers = ask(worker, "/predict?G1=1&G2=0").headers
+def test_the_answer_has_the_headers_of_an_image_s(wine: Address) -> None:
+    headers = ask(wine, "/predict?G1=1&G2=0").headers
     assert headers["Server-Timing"].startswith("decode;dur=")
     assert (headers["X-Worker"], headers["X-Model"], headers["X-Batch-Size"]) == ("w1", "wine/1", "2")
 
@@ -230,23 +230,23 @@ def test_a_row_needs_a_ticket_and_its_own_worker(model: FakeModel, body: bytes |
     assert model.predictor.calls == []
 
 
-def test_a_deadline_goes_to_the_predictor(worker: Address, model: FakeModel) -> None:
-    ask(worker, "/predict?G1=1&G2=0", X_Request_Timeout_Ms="60000")
+def test_a_deadline_goes_to_the_predictor(wine: Address, model: FakeModel) -> None:
+    ask(wine, "/predict?G1=1&G2=0", X_Request_Timeout_Ms="60000")
     assert model.predictor.calls[0][2] < float("inf")
 
 
-def test_the_page_of_a_model_shows_how_it_is_asked(worker: Address) -> None:
-    page = ask(worker, "/models/wine").json()
+def test_the_page_of_a_model_shows_how_it_is_asked(wine: Address) -> None:
+    page = ask(wine, "/models/wine").json()
     assert (page["name"], page["version"], page["kind"], page["stateful"]) == ("wine", "1", "table", False)
     assert page["signatures"]["serving_default"]["inputs"] == {
         "G1": {"dtype": "float32", "shape": [None]},
         "G2": {"dtype": "float32", "shape": [None]},
     }
     assert page["signatures"]["double"]["outputs"] == {"y": {"dtype": "float64", "shape": []}}
-    assert str(worker) in page["example"]
+    assert str(wine) in page["example"]
     assert page["signatures"]["serving_default"]["example"] == page["example"]
-    assert ask(worker, "/models/wine/signatures/double").json() == page["signatures"]["double"]
-    assert ask(worker, "/models").json() == {
+    assert ask(wine, "/models/wine/signatures/double").json() == page["signatures"]["double"]
+    assert ask(wine, "/models").json() == {
         "models": [{"name": "wine", "version": "1", "state": "ready", "kind": "table"}]
     }
 
@@ -261,23 +261,23 @@ def test_the_page_of_a_model_shows_how_it_is_asked(worker: Address) -> None:
     ],
 )
 def test_the_line_to_paste_has_the_address_that_was_asked(
-    worker: Address, headers: dict[str, str], address: str
+    wine: Address, headers: dict[str, str], address: str
 ) -> None:
-    page = requests.get(f"{worker.url}/models/wine", headers=headers, timeout=20).json()
+    page = requests.get(f"{wine.url}/models/wine", headers=headers, timeout=20).json()
     assert address in page["example"]
     assert "reboot" not in page["example"]
 
 
-def test_the_help_text_shows_a_line_for_this_model(worker: Address) -> None:
-    said = ask(worker, "/").text
+def test_the_help_text_shows_a_line_for_this_model(wine: Address) -> None:
+    said = ask(wine, "/").text
     assert "/predict" in said
     assert "cat.jpg" not in said
 
 
-def test_paths_below_models_are_counted_by_their_form(worker: Address) -> None:
+def test_paths_below_models_are_counted_by_their_form(wine: Address) -> None:
     for name in ("wine", "x1", "x2"):
-        ask(worker, f"/models/{name}/predict?G1=1&G2=0")
-    page = ask(worker, "/metrics").text
+        ask(wine, f"/models/{name}/predict?G1=1&G2=0")
+    page = ask(wine, "/metrics").text
     counted = [line for line in page.splitlines() if line.startswith("tfleet_worker_requests_total{")]
     assert len(counted) == 2, counted
     assert json.dumps("/models/<name>/predict") in counted[0]

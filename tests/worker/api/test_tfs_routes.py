@@ -20,9 +20,9 @@ COLUMNS = '{"inputs": {"G1": [1, 2], "G2": [5, 0]}}'
 PREDICT = "/v1/models/wine:predict"
 
 
-def post(worker: Address, body: str | bytes, path: str = PREDICT, **headers: str) -> requests.Response:
+def post(wine: Address, body: str | bytes, path: str = PREDICT, **headers: str) -> requests.Response:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return requests.post(worker.url + path, data=body, headers=sent, timeout=20)
+    return requests.post(wine.url + path, data=body, headers=sent, timeout=20)
 
 
 def error(answer: requests.Response, status: int) -> str:
@@ -47,15 +47,15 @@ def error(answer: requests.Response, status: int) -> str:
         "/v1/models/wine:predict?verbose=1",
     ],
 )
-def test_rows_are_answered_in_rows(worker: Address, path: str) -> None:
-    answer = post(worker, ROWS, path)
+def test_rows_are_answered_in_rows(wine: Address, path: str) -> None:
+    answer = post(wine, ROWS, path)
     assert (answer.status_code, answer.json()) == (200, {"predictions": [[1.5], [2.0]]})
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["X-Batch-Size"] == "2"
 
 
-def test_columns_are_answered_in_columns(worker: Address, model: FakeModel) -> None:
-    assert post(worker, COLUMNS).json() == {"outputs": [[1.5], [2.0]]}
+def test_columns_are_answered_in_columns(wine: Address, model: FakeModel) -> None:
+    assert post(wine, COLUMNS).json() == {"outputs": [[1.5], [2.0]]}
     assert model.predictor.calls[0][:2] == ("serving_default", 2)
 
 
@@ -70,37 +70,37 @@ def test_columns_are_answered_in_columns(worker: Address, model: FakeModel) -> N
         "nonsense",
     ],
 )
-def test_the_stated_type_of_a_body_does_not_matter(worker: Address, content_type: str | None) -> None:
+def test_the_stated_type_of_a_body_does_not_matter(wine: Address, content_type: str | None) -> None:
     headers = {} if content_type is None else {"Content_Type": content_type}
-    assert post(worker, ROWS, **headers).json() == {"predictions": [[1.5], [2.0]]}
+    assert post(wine, ROWS, **headers).json() == {"predictions": [[1.5], [2.0]]}
 
 
-def test_a_body_may_be_compressed(worker: Address) -> None:  # tensorflow/serving#1091, #4136
-    answer = post(worker, gzip.compress(ROWS.encode()), Content_Encoding="gzip")
+def test_a_body_may_be_compressed(wine: Address) -> None:  # tensorflow/serving#1091, #4136
+    answer = post(wine, gzip.compress(ROWS.encode()), Content_Encoding="gzip")
     assert answer.json() == {"predictions": [[1.5], [2.0]]}
     bomb = gzip.compress(b" " * (MAX_BODY_BYTES + 1))
     assert len(bomb) < 2000
-    assert "larger than" in error(post(worker, bomb, Content_Encoding="gzip"), 413)
-    assert "not gzip" in error(post(worker, ROWS, Content_Encoding="gzip"), 400)
-    assert "'br'" in error(post(worker, ROWS, Content_Encoding="br"), 415)
+    assert "larger than" in error(post(wine, bomb, Content_Encoding="gzip"), 413)
+    assert "not gzip" in error(post(wine, ROWS, Content_Encoding="gzip"), 400)
+    assert "'br'" in error(post(wine, ROWS, Content_Encoding="br"), 415)
 
 
-def test_a_body_may_name_a_signature(worker: Address, model: FakeModel) -> None:
-    answer = post(worker, '{"signature_name": "double", "inputs": 4}')
+def test_a_body_may_name_a_signature(wine: Address, model: FakeModel) -> None:
+    answer = post(wine, '{"signature_name": "double", "inputs": 4}')
     assert answer.json() == {"outputs": 8.0}
     assert model.predictor.calls[0][:2] == ("double", None), "it has no rows, so it runs alone"
-    assert "'x'; it has" in error(post(worker, '{"signature_name": "x", "inputs": 4}'), 400)
+    assert "'x'; it has" in error(post(wine, '{"signature_name": "x", "inputs": 4}'), 400)
 
 
-def test_a_vector_for_a_scalar_runs_as_in_tensorflow_serving(worker: Address) -> None:
-    answer = post(worker, '{"signature_name": "double", "instances": [4, 5]}')
+def test_a_vector_for_a_scalar_runs_as_in_tensorflow_serving(wine: Address) -> None:
+    answer = post(wine, '{"signature_name": "double", "instances": [4, 5]}')
     assert answer.json() == {"predictions": [8.0, 10.0]}
 
 
-def test_outputs_without_rows_need_columns(worker: Address, model: FakeModel) -> None:
+def test_outputs_without_rows_need_columns(wine: Address, model: FakeModel) -> None:
     model.predictor.answer = lambda name, inputs: {"y": np.array(1, np.float32)}
-    assert '{"inputs": ...}' in error(post(worker, ROWS), 400)
-    assert post(worker, COLUMNS).json() == {"outputs": 1.0}
+    assert '{"inputs": ...}' in error(post(wine, ROWS), 400)
+    assert post(wine, COLUMNS).json() == {"outputs": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_outputs_without_rows_need_columns(worker: Address, model: FakeModel) ->
         ("/V1/x/y", 400, "Malformed request: POST /V1/x/y"),
     ],
 )
-def test_another_path_is_told_why(worker: Address, path: str, status: int, said: str) -> None:
-    assert said in error(post(worker, ROWS, path), status)
+def test_another_path_is_told_why(wine: Address, path: str, status: int, said: str) -> None:
+    assert said in error(post(wine, ROWS, path), status)
 
 
 @pytest.mark.parametrize(
@@ -131,18 +131,18 @@ def test_another_path_is_told_why(worker: Address, path: str, status: int, said:
         ("x" * (MAX_BODY_BYTES + 1), 413, "bytes"),
     ],
 )
-def test_a_wrong_body_is_told_why(worker: Address, body: str, status: int, said: str) -> None:
-    assert said in error(post(worker, body), status)
+def test_a_wrong_body_is_told_why(wine: Address, body: str, status: int, said: str) -> None:
+    assert said in error(post(wine, body), status)
 
 
-def test_other_methods_are_told_which_there_are(worker: Address) -> None:
-    answer = requests.delete(worker.url + PREDICT, timeout=20)
+def test_other_methods_are_told_which_there_are(wine: Address) -> None:
+    answer = requests.delete(wine.url + PREDICT, timeout=20)
     assert "DELETE" in error(answer, 405)
-    get = requests.get(worker.url + PREDICT, timeout=20)
+    get = requests.get(wine.url + PREDICT, timeout=20)
     assert f"Malformed request: GET {PREDICT}" in error(get, 400)
 
 
-def test_a_failing_run_has_the_right_status(worker: Address, model: FakeModel) -> None:
+def test_a_failing_run_has_the_right_status(wine: Address, model: FakeModel) -> None:
     def oversized(name: str, inputs: Any) -> Any:
         raise OversizedRunError("the model needs more memory")
 
@@ -154,8 +154,8 @@ def test_a_failing_run_has_the_right_status(worker: Address, model: FakeModel) -
 
     for answer, status in ((oversized, 413), (rejected, 400), (broken, 500)):
         model.predictor.answer = answer
-        error(post(worker, ROWS), status)
-    error(post(worker, ROWS, X_Request_Timeout_Ms="0"), 400)
+        error(post(wine, ROWS), status)
+    error(post(wine, ROWS, X_Request_Timeout_Ms="0"), 400)
 
 
 def test_a_starting_worker_says_so() -> None:
@@ -179,19 +179,19 @@ def test_an_overloaded_worker_says_so(model: FakeModel) -> None:
             assert first.result().status_code == 200
 
 
-def test_the_models_are_listed_as_by_kserve(worker: Address) -> None:
-    assert requests.get(worker.url + "/v1/models", timeout=20).json() == {"models": ["wine"]}
+def test_the_models_are_listed_as_by_kserve(wine: Address) -> None:
+    assert requests.get(wine.url + "/v1/models", timeout=20).json() == {"models": ["wine"]}
 
 
 @pytest.mark.parametrize("path", ["/models/wine", "/models/wine/versions/1", "/MODELS/wine/versions/01"])
-def test_the_status_is_that_of_tensorflow_serving(worker: Address, path: str) -> None:
-    answer = requests.get(f"{worker.url}/v1{path}", timeout=20)
+def test_the_status_is_that_of_tensorflow_serving(wine: Address, path: str) -> None:
+    answer = requests.get(f"{wine.url}/v1{path}", timeout=20)
     assert answer.json() == {
         "model_version_status": [
             {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
         ]
     }
-    head = requests.head(f"{worker.url}/v1{path}", timeout=20)
+    head = requests.head(f"{wine.url}/v1{path}", timeout=20)
     assert (head.status_code, head.content) == (200, b"")
 
 
@@ -202,8 +202,8 @@ def test_a_draining_worker_is_unloading(model: FakeModel) -> None:
         assert post(worker, ROWS).status_code == 200, "it still answers what others send it"
 
 
-def test_the_metadata_are_those_of_tensorflow_serving(worker: Address) -> None:
-    answer = requests.get(worker.url + "/v1/models/wine/metadata", timeout=20).json()
+def test_the_metadata_are_those_of_tensorflow_serving(wine: Address) -> None:
+    answer = requests.get(wine.url + "/v1/models/wine/metadata", timeout=20).json()
     assert answer["model_spec"] == {"name": "wine", "signature_name": "", "version": "1"}
     signatures = answer["metadata"]["signature_def"]["signature_def"]
     assert signatures["double"] == {
@@ -214,12 +214,12 @@ def test_the_metadata_are_those_of_tensorflow_serving(worker: Address) -> None:
     }
     assert signatures["serving_default"]["outputs"]["score"] == _tensor("DT_FLOAT", "score:0", "-1", "1")
     for path in ("/v1/models/beer", "/v1/models/beer/metadata", "/v1/models/wine/versions/7"):
-        error(requests.get(worker.url + path, timeout=20), 404)
+        error(requests.get(wine.url + path, timeout=20), 404)
 
 
 @pytest.mark.parametrize("verb", ["classify", "regress"])
-def test_a_model_without_examples_is_told_to_predict(worker: Address, verb: str) -> None:
-    answer = post(worker, '{"examples": [{"G1": 1}]}', f"/v1/models/wine:{verb}")
+def test_a_model_without_examples_is_told_to_predict(wine: Address, verb: str) -> None:
+    answer = post(wine, '{"examples": [{"G1": 1}]}', f"/v1/models/wine:{verb}")
     assert ":predict" in error(answer, 400)
 
 
@@ -228,7 +228,7 @@ def _tensor(dtype: str, name: str, *sizes: str) -> dict[str, Any]:
     return {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}, "name": name}
 
 
-def _state(worker: Address) -> str:
-    answer = requests.get(worker.url + "/v1/models/wine", timeout=20)
+def _state(wine: Address) -> str:
+    answer = requests.get(wine.url + "/v1/models/wine", timeout=20)
     state: str = json.loads(answer.content)["model_version_status"][0]["state"]
     return state
