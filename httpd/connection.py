@@ -34,7 +34,7 @@ from tfleet.httpd.connection_phase import ANSWERING, CLOSING, IDLE, NEW
 from tfleet.httpd.half_closed import HalfClosed
 from tfleet.httpd.http1.body import BodyTooLargeError
 from tfleet.httpd.http1.fields import UnreadableError
-from tfleet.httpd.http1.request import RequestHead
+from tfleet.httpd.http1.request import RequestHead, path_of
 from tfleet.httpd.http1.request_stream import RequestStream, proxy_protocol_problem
 from tfleet.httpd.http1.reset import reset
 from tfleet.httpd.interfaces import OpenRequest
@@ -376,7 +376,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Answer a malformed or late head with `problem`, and end the connection."""
-        self.send(self._context.errors.malformed(problem))
+        self.send(self._context.errors.malformed(problem, path_of(self._stream.unread)))
         self._end_gracefully()
 
     def _end_gracefully(self) -> None:

@@ -101,8 +101,11 @@ Handler: TypeAlias = Callable[[RequestHead, Client], OpenRequest | None]
 class ErrorResponses(Protocol):
     """Responses to malformed heads and surplus connections. The connection is closed after them."""
 
-    def malformed(self, problem: Problem) -> bytes:
-        """Log and count a head that can't be parsed (400) or took too long (408); returns the response."""
+    def malformed(self, problem: Problem, path: str) -> bytes:
+        """Log and count a head that can't be parsed (400) or took too long (408); returns the response.
+
+        `path` is what could be read of the path.
+        """
 
     def too_many_connections(self) -> bytes:
         """Return the response to a connection beyond the limit."""

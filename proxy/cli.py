@@ -43,6 +43,7 @@ from tfleet.proxy.settings import (
     DiscoverySettings,
     ListenSettings,
     Mode,
+    ModeSettings,
     ProxySettings,
     RequestLimits,
 )
@@ -58,6 +59,7 @@ class ProxyOptions:
     port: int
     admin_port: int | None
     mode: Mode
+    redirect_all: bool
     advertise: Address | None
     ticket_key_file: Path | None
     cors_origins: tuple[str, ...]
@@ -73,6 +75,12 @@ class ProxyOptions:
 @admin_port_option
 @listeners_option
 @mode_option
+@click.option(
+    "--redirect-all",
+    is_flag=True,
+    help="With --mode p2p, redirect requests below /v1 and /v2 as well. Without it the proxy forwards them: "
+    "clients of TensorFlow Serving, Triton and KServe follow no redirect.",
+)
 @advertise_option
 @registry_options
 @registry_data_dir_option
@@ -191,7 +199,7 @@ def proxy(
         )
     try:
         settings = ProxySettings(
-            mode=options.mode,
+            serving=_serving(options),
             listen=_listen(options, client_limits),
             discovery=_discovery(registry, options.advertise),
             balancing=balancing,
@@ -207,6 +215,14 @@ def proxy(
     except (CannotListenError, BadKeyFileError, KeyValueFileError) as error:
         click.echo(f"tfleet proxy: {error}", err=True)
         sys.exit(2)
+
+
+def _serving(options: ProxyOptions) -> ModeSettings:
+    if options.redirect_all and options.mode != "p2p":
+        raise click.UsageError(
+            f"--redirect-all is for --mode p2p, and the mode is {options.mode}: leave it out"
+        )
+    return ModeSettings(options.mode, options.redirect_all)
 
 
 def _listen(options: ProxyOptions, limits: ConnectionLimits) -> ListenSettings:

@@ -7,9 +7,9 @@ from aiohttp import web
 from tfleet.contract.problem import Problem
 
 
-def problem_response(problem: Problem) -> web.Response:
-    """Return the problem document as an aiohttp response."""
-    return web.Response(status=problem.status, body=problem.body(), headers=problem.headers())
+def problem_response(problem: Problem, path: str = "/") -> web.Response:
+    """Return the problem document as an aiohttp response to a request at this path."""
+    return web.Response(status=problem.status, body=problem.body(path), headers=problem.headers(path))
 
 
 def http_problem(error: web.HTTPException, request: web.BaseRequest) -> Problem:

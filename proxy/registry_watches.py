@@ -38,10 +38,10 @@ def registry_tasks(
     def use_plans(plans: Plans) -> None:
         router.use_plans(plans)
         guard.use_plans(plans)
-        if settings.mode == "p2p":
+        if settings.serving.is_p2p:
             mirror_warnings.use_plans(plans)
 
-    discovery, mirror_warnings = settings.discovery, MirrorWarnings()
+    discovery, mirror_warnings = settings.discovery, MirrorWarnings(settings.serving)
     watch = _watch(stack, discovery, registry, router.table)
     plans = plan_watch(stack, discovery, registry, use_plans, known=router.plans)
     rollbacks = VersionCounter("tfleet_proxy_rollbacks", "Canaries that this proxy rolled back")

@@ -1,14 +1,15 @@
 """Chooses the handler of a request by method and path, and answers malformed requests.
 
 The paths that most requests have are looked up as they are. What is below `/models` a worker knows: the proxy
-passes these requests on, or redirects them, as it does with predictions. `/models` itself is a page.
+passes these requests on, or redirects them, as it does with predictions. `/models` itself is a page. What is
+below `/v1` and `/v2` is for a worker or a page: see inference_paths.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from tfleet.contract.cors import Cors
@@ -20,6 +21,7 @@ from tfleet.httpd.http1.local_response import closing_problem, options_head
 from tfleet.httpd.http1.request import ANY_RESOURCE, RequestHead
 from tfleet.httpd.interfaces import Client, Handler, OpenRequest
 from tfleet.httpd.server import Server
+from tfleet.proxy.inference_paths import asks_worker, is_for_any_worker, is_inference_path
 from tfleet.proxy.p2p.direct_response import DirectResponse, LocalReply
 from tfleet.proxy.problems import TOO_MANY_CLIENTS
 from tfleet.proxy.readiness import Readiness
@@ -34,15 +36,37 @@ _MODELS: Final = f"{MODELS_PATH}/".encode()
 _METHODS: Final = frozenset({b"GET", b"HEAD", b"POST"})
 
 
-def by_route(routes: Routes, to_worker: Handler, otherwise: Handler) -> Handler:
-    """The handler of a whole server. `to_worker` handles what a worker answers."""
+@dataclass(frozen=True, slots=True)
+class WorkerHandlers:
+    """What handles requests that a worker answers: those below `/models`, and those of `/v1` and `/v2`.
+
+    With `models_unknown` the proxy knows no worker's model, as with a static list. Then a worker answers all
+    that is below `/v1` and `/v2`, but what is about the server.
+    """
+
+    native: Handler
+    inference: Handler
+    models_unknown: bool = False
+
+    def of(self, method: bytes, path: bytes) -> Handler | None:
+        """The handler; None for what no worker answers."""
+        if names_model(method, path):
+            return self.native
+        if is_inference_path(path):
+            asks = is_for_any_worker if self.models_unknown else asks_worker
+            return self.inference if asks(method, path) else None
+        return None
+
+
+def by_route(routes: Routes, workers: WorkerHandlers | None, otherwise: Handler) -> Handler:
+    """The handler of a whole server."""
 
     def handle(head: RequestHead, client: Client) -> OpenRequest | None:
         path = head.target.partition(b"?")[0]
         handler = routes.get((head.method, path))
-        if handler is None:
-            handler = to_worker if names_model(head.method, path) else otherwise
-        return handler(head, client)
+        if handler is None and workers is not None:
+            handler = workers.of(head.method, path)
+        return (handler or otherwise)(head, client)
 
     return handle
 
@@ -74,10 +98,10 @@ class ProxyErrorResponses:
         self._access_log = access_log
         self._cors = cors
 
-    def malformed(self, problem: Problem) -> bytes:
+    def malformed(self, problem: Problem, path: str) -> bytes:
         name = request_id(None)
         self._access_log.refused(request_id=name, status=problem.status, error=problem.detail)
-        return closing_problem(problem, name, self._cors)
+        return closing_problem(problem, name, self._cors, path)
 
     def too_many_connections(self) -> bytes:
         return closing_problem(TOO_MANY_CLIENTS, request_id(None), self._cors)

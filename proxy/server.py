@@ -25,7 +25,7 @@ from tfleet.httpd.admission import Admission, ConnectionMetrics
 from tfleet.httpd.interfaces import Handler
 from tfleet.httpd.listen import listen_errors
 from tfleet.httpd.server import listening
-from tfleet.proxy.admin.app import PageSources
+from tfleet.proxy.admin.page_sources import PageSources
 from tfleet.proxy.admin.registry_metrics import ProxyRegistrationMetrics
 from tfleet.proxy.admin.serving import page_forwarder, serving_pages
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
@@ -42,7 +42,7 @@ from tfleet.proxy.p2p.redirect import Redirect
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.registration import ProxyRegistration
 from tfleet.proxy.registry_watches import registry_tasks
-from tfleet.proxy.routes import Routes, browser_or, by_route, proxy_server, server_options
+from tfleet.proxy.routes import WorkerHandlers, browser_or, by_route, proxy_server, server_options
 from tfleet.proxy.settings import ProxySettings
 from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProcessMetrics, ProxyMetrics
@@ -111,7 +111,7 @@ def log_listening(settings: ProxySettings, address: Address, admin: Address | No
         more = {"admin": str(admin), **more}
     registry = str(settings.discovery.registry)
     structlog.get_logger().info(
-        "proxy listening", address=str(address), mode=settings.mode, registry=registry, **more
+        "proxy listening", address=str(address), mode=settings.serving.mode, registry=registry, **more
     )
 
 
@@ -179,10 +179,8 @@ async def serve_clients(
             router, connections, settings.limits, metrics, access_log, tickets, settings.cors, loop
         )
         stack.enter_context(forwarder.mirror)
-        redirect = DirectResponse(Redirect(router, tickets, view).decide, access_log, settings.cors)
-        to_worker: Handler = redirect.handle if settings.mode == "p2p" else forwarder.handle
         own = page_forwarder(settings, page_socket, connections, access_log)
-        route = by_route(_routes(settings, router, tickets, view, access_log, to_worker, own), to_worker, own)
+        route = _handler(settings, router, tickets, view, access_log, forwarder.handle, own)
         server = proxy_server(route, settings, listen.limits, access_log, readiness)
         metrics.include(_connection_metrics(server.admission))
         drain_s = settings.drain.timeout_s
@@ -212,26 +210,34 @@ def _connection_metrics(admission: Admission) -> ConnectionMetrics:
     )
 
 
-def _routes(
+def _handler(
     settings: ProxySettings,
     router: ModelRouter,
     tickets: TicketIssuer,
     view: NetworkView,
     access_log: AccessLog,
-    to_worker: Handler,
+    forward: Handler,
     pages: Handler,
-) -> Routes:
-    """The handlers of all requests but those for pages, and those below /models."""
-    lookup = Lookup(router, tickets, view, forwards=settings.mode == "forward")
-    looked_up = DirectResponse(lookup.decide, access_log, settings.cors).handle
-    front = browser_or(pages, looked_up) if settings.mode == "p2p" else pages
-    return {
-        **server_options(access_log, settings.cors),
-        **{(b"POST", path.encode()): to_worker for path in CLASSIFY_PATHS},
-        **{(method, PREDICT_PATH.encode()): to_worker for method in (b"GET", b"HEAD")},
+) -> Handler:
+    """The handler of all requests on the public port."""
+    serving, cors = settings.serving, settings.cors
+    redirect = DirectResponse(Redirect(router, tickets, view).decide, access_log, cors).handle
+    workers = WorkerHandlers(
+        native=redirect if serving.is_p2p else forward,
+        inference=forward if serving.forwards_inference else redirect,
+        models_unknown=isinstance(settings.discovery.registry, StaticRegistry),
+    )
+    lookup = Lookup(router, tickets, view, forwards=not serving.is_p2p)
+    looked_up = DirectResponse(lookup.decide, access_log, cors).handle
+    front = browser_or(pages, looked_up) if serving.is_p2p else pages
+    routes = {
+        **server_options(access_log, cors),
+        **{(b"POST", path.encode()): workers.native for path in CLASSIFY_PATHS},
+        **{(method, PREDICT_PATH.encode()): workers.native for method in (b"GET", b"HEAD")},
         **{(method, LOOKUP_PATH.encode()): looked_up for method in (b"GET", b"HEAD")},
         **{(method, b"/"): front for method in (b"GET", b"HEAD")},
     }
+    return by_route(routes, workers, pages)
 
 
 async def consul_of(stack: contextlib.AsyncExitStack, registry: Registry) -> ConsulRegistry | None:

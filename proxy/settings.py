@@ -42,6 +42,26 @@ class RequestLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class ModeSettings:
+    """How requests for workers are answered. In p2p mode those below `/v1` and `/v2` are forwarded all the
+    same, as their clients follow no redirects, unless `redirect_all`.
+    """
+
+    mode: Mode
+    redirect_all: bool = False
+
+    @property
+    def is_p2p(self) -> bool:
+        """Whether clients connect to workers."""
+        return self.mode == "p2p"
+
+    @property
+    def forwards_inference(self) -> bool:
+        """Whether requests below `/v1` and `/v2` are forwarded."""
+        return not self.is_p2p or not self.redirect_all
+
+
+@dataclass(frozen=True, slots=True)
 class ListenSettings:
     """Where the proxy listens; addresses may have port 0, any free one. With an `admin` address the pages for
     operators are there only.
@@ -75,7 +95,7 @@ class BalancingSettings:
 class ProxySettings:
     """All that `tfleet proxy` is told. Without `ticket_keys` there are no tickets."""
 
-    mode: Mode
+    serving: ModeSettings
     listen: ListenSettings
     discovery: DiscoverySettings
     balancing: BalancingSettings

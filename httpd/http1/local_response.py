@@ -55,9 +55,20 @@ def local_problem(
     return local_response(head, body, request_id, connection=connection, method=method)
 
 
-def closing_problem(problem: Problem, request_id: str, cors: Cors) -> bytes:
-    """A problem document to what was not, or could not be, read as a request; the connection ends with it."""
-    return local_problem(problem, request_id, connection=(_CLOSE, *cors.lines(None)), method=b"")
+def problem_to(
+    head: RequestHead, problem: Problem, request_id: str, *, connection: tuple[bytes, ...]
+) -> bytes:
+    """A problem document as a response to this request."""
+    return local_problem(problem, request_id, connection=connection, method=head.method, path=head.path)
+
+
+def closing_problem(problem: Problem, request_id: str, cors: Cors, path: str = "/") -> bytes:
+    """A problem document to what was not, or could not be, read as a request; the connection ends with it.
+
+    `path` is what could be read of the path.
+    """
+    lines = (_CLOSE, *cors.lines(None))
+    return local_problem(problem, request_id, connection=lines, method=b"", path=path)
 
 
 def connection_lines(head: RequestHead, *, keep: bool) -> tuple[bytes, ...]:

@@ -22,6 +22,10 @@ from tfleet.httpd.http1.fields import (
 
 _READ: Final = frozenset({b"1.0", b"1.1"})
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([!\"$-~]+) HTTP/(\d\.\d)")
+_BEGINNING: Final = re.compile(
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} (?:(?i:https?)://[^/? \r\n]{0,255})?([!->@-~]{0,1024})"
+)
+"""Method and path, without the query."""
 _OPTIONS: Final = b"OPTIONS"
 ANY_RESOURCE: Final = b"*"
 """The target of a request about the server itself (RFC 9110 section 9.3.7)."""
@@ -163,6 +167,12 @@ def read_request_head(head: bytes) -> RequestHead:
         length_bytes or 0,
         keeps_alive(fields, http_1_0=http_1_0),
     )
+
+
+def path_of(received: bytes) -> str:
+    """The path of a head that is malformed or incomplete, as far as it can be read; else `/`."""
+    found = _BEGINNING.match(received)
+    return (found[1].decode("ascii") if found else "") or "/"
 
 
 def _path_and_query(method: bytes, target: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """The proxy's own pages: a plain aiohttp application, which knows nothing of the clients' connections.
 
 Pages for operators are those about the fleet: `/workers`, `/workers/ID/metrics` and `/metrics`. With
-`--admin-port` the public port does not serve them.
+`--admin-port` the public port does not serve them. The pages below `/v1` and `/v2` are in inference_pages.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -17,31 +16,20 @@ from aiohttp import hdrs, web
 from tfleet.contract.cors import Cors
 from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, MODELS_PATH, PREDICT_PATH, PROXY, TICKET
 from tfleet.contract.problem import Problem, ProblemError
-from tfleet.discovery.plan_watch import Plans
 from tfleet.proxy.admin.help_page import ServedModels, help_page, served_models
+from tfleet.proxy.admin.inference_pages import add_inference_pages
 from tfleet.proxy.admin.middleware import allow_origins, logged
 from tfleet.proxy.admin.models import models_document, refused_documents, stand_in_documents
-from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
+from tfleet.proxy.admin.page_sources import PageSources
 from tfleet.proxy.admin.workers import ProxyStatus, document
 from tfleet.proxy.balancing.versions import loading_versions
 from tfleet.proxy.problems import problem_response
 from tfleet.proxy.settings import Mode
 from tfleet.proxy.telemetry.access_log import AccessLog
-from tfleet.proxy.ticket_issuer import TicketIssuer
 
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass(frozen=True, slots=True)
-class PageSources:
-    """What the pages show."""
-
-    status: ProxyStatus
-    worker_metrics: WorkerMetricsPages
-    tickets: TicketIssuer
-    plans: Callable[[], Plans] = Plans
 
 
 def make_app(
@@ -62,6 +50,7 @@ def make_app(
     app.router.add_get("/", _help(mode, sources.status, for_operators=for_operators))
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz(sources.status))
+    add_inference_pages(app, sources)
     for path, page in _operator_pages(sources).items():
         if for_operators:
             app.router.add_get(path, page)

@@ -31,6 +31,11 @@ def request_id_of(request: web.BaseRequest) -> str:
     return request[_REQUEST_ID]
 
 
+def path_as_sent(request: web.BaseRequest) -> str:
+    """The path without the query, with its escapes."""
+    return request.raw_path.partition("?")[0]
+
+
 def logged(access_log: AccessLog) -> Any:
     """Return the outermost middleware: request id, problem documents and access log."""
 
@@ -59,18 +64,19 @@ def logged(access_log: AccessLog) -> Any:
 
 
 async def _answer(request: web.Request, handler: Handler, access_log: AccessLog) -> web.StreamResponse:
+    path = path_as_sent(request)
     try:
         response = await handler(request)
     except ProblemError as error:
-        response = problem_response(error.problem)
+        response = problem_response(error.problem, path)
     except web.HTTPException as error:
-        response = problem_response(http_problem(error, request))
+        response = problem_response(http_problem(error, request), path)
     except (ConnectionError, TimeoutError):
         raise
     except Exception as error:
         access_log.went_wrong(request_id=request_id_of(request), error=error)
         response = problem_response(
-            Problem(500, "the proxy failed; its log has the reason under this request id")
+            Problem(500, "the proxy failed; its log has the reason under this request id"), path
         )
     response.headers[REQUEST_ID] = request_id_of(request)
     response.headers[hdrs.SERVER] = "tfleet"

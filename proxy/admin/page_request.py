@@ -27,7 +27,7 @@ from tfleet.contract.cors import Cors
 from tfleet.contract.problem import Problem
 from tfleet.contract.request_id import request_id
 from tfleet.httpd.half_closed import may_wait
-from tfleet.httpd.http1.local_response import CONTINUE, LAST_CHUNK, connection_lines, local_problem
+from tfleet.httpd.http1.local_response import CONTINUE, LAST_CHUNK, connection_lines, problem_to
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.response import ResponseHead
 from tfleet.httpd.interfaces import Client
@@ -346,9 +346,7 @@ class PageRequest:
     def _refuse(self, problem: Problem) -> None:
         keep = self._may_keep and self._body.ended and problem.status != _BAD_REQUEST
         lines = connection_lines(self._head, keep=keep) + self._pages.cors.lines(self._head.origin)
-        self._client.send(
-            local_problem(problem, self._request_id, connection=lines, method=self._head.method)
-        )
+        self._client.send(problem_to(self._head, problem, self._request_id, connection=lines))
         self._client.finish(keep=keep)
 
     def _drop_connection(self) -> None:

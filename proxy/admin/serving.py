@@ -12,9 +12,10 @@ from typing import Final
 from tfleet.contract.address import Address
 from tfleet.httpd.listen import CannotListenError
 from tfleet.httpd.server import listening
-from tfleet.proxy.admin.app import PageSources, make_app
+from tfleet.proxy.admin.app import make_app
 from tfleet.proxy.admin.page_request import PageForwarder, PageLimits
 from tfleet.proxy.admin.page_server import page_server
+from tfleet.proxy.admin.page_sources import PageSources
 from tfleet.proxy.admin.socket_folder import NoSocketFolderError
 from tfleet.proxy.readiness import Readiness
 from tfleet.proxy.routes import by_route, proxy_server, server_options
@@ -41,7 +42,7 @@ async def serving_pages(
     """The proxy's own pages: gives the unix socket of those for the public port, and the address of the admin
     port, where there is one. Raises CannotListenError.
     """
-    mode, cors, admin = settings.mode, settings.cors, settings.listen.admin
+    mode, cors, admin = settings.serving.mode, settings.cors, settings.listen.admin
     async with contextlib.AsyncExitStack() as stack:
         try:
             public = make_app(mode, sources, access_log, cors, for_operators=admin is None)
@@ -56,7 +57,7 @@ async def serving_pages(
             raise CannotListenError(str(error)) from error
         limits = replace(settings.listen.limits, max_connections=_MAX_OPERATORS)
         forwarder = page_forwarder(settings, all_pages, connections, access_log)
-        handler = by_route(server_options(access_log, cors), forwarder, forwarder)
+        handler = by_route(server_options(access_log, cors), None, forwarder)
         server = proxy_server(handler, settings, limits, access_log, readiness)
         address = await stack.enter_async_context(
             listening(server, admin, option="--admin-port", drain_timeout_s=_ADMIN_DRAIN_S)

@@ -38,7 +38,7 @@ class RecentVersions:
         now_s = self._clock()
         return any(
             version.model == wanted.model
-            and wanted.version in {None, version.version}
+            and (wanted.version is None or wanted.has_version(version.version))
             and now_s - left_s < _RECENT_S
             for version, left_s in self._left_s.items()
         )

@@ -11,15 +11,16 @@ The rules:
   to start: it counts as known, also where a request names no model. What nobody names is 404.
 - Until the plans have been read, a request that only they can place is 503: to guess could give a canary all
   requests.
+- In TensorFlow Serving's API a version is a number, so 007 is 7, and a label that there is not is a 400.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from tfleet.contract.identifiers import escaped
+from tfleet.contract.identifiers import escaped, version_of_folder
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.discovery.plan import Plan, labels_of
 from tfleet.discovery.reported_versions import ReportedVersion
@@ -31,6 +32,7 @@ from tfleet.discovery.version_order import (
     versions_in_order,
 )
 
+_BAD_REQUEST: Final = 400
 _MAX_NAMED: Final = 20
 """How many names an error lists."""
 
@@ -44,11 +46,21 @@ class ModelVersion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a request names; None is nothing. It names a version or a label, not both."""
+    """What a request names; None is nothing. It names a version or a label, not both.
+
+    `tfs` is whether it is a request of TensorFlow Serving's API.
+    """
 
     model: str | None = None
     version: str | None = None
     label: str | None = None
+    tfs: bool = False
+
+    def has_version(self, version: str) -> bool:
+        """Whether this is the version that it names."""
+        if self.version is None or not self.tfs:
+            return version == self.version
+        return version_of_folder(version) == version_of_folder(self.version)
 
 
 ANY: Final = Wanted()
@@ -83,7 +95,7 @@ def wanted_model(fleet: Fleet, wanted: Wanted, default: str, planned: Collection
             return ""
         if wanted.model in planned:
             raise ProblemError(not_ready(wanted.model, None))
-        raise ProblemError(_unknown("model", wanted.model, names))
+        raise ProblemError(unknown_model(wanted.model, names))
     known = names - {""}
     if default in known:
         return default
@@ -106,14 +118,16 @@ def named_version(fleet: Fleet, model: str, wanted: Wanted, plan: Plan | None) -
     if wanted.label is not None:
         version = labels.get(wanted.label)
         if version is None:
-            raise ProblemError(_unknown(f"label of model {escaped(model)}", wanted.label, labels))
+            raise ProblemError(unknown_label(model, wanted, labels))
     if version is None or model == "":
         return None
     versions = {key.version for key in fleet if key.model == model}
+    if wanted.label is None and version not in versions:
+        version = next((each for each in sorted(versions) if wanted.has_version(each)), version)
     if version not in versions:
-        if version in labels.values():
+        if any(each == version or wanted.has_version(each) for each in labels.values()):
             raise ProblemError(not_ready(model, version))
-        raise ProblemError(_unknown(f"version of model {escaped(model)}", version, versions))
+        raise ProblemError(unknown_version(model, version, versions))
     return version
 
 
@@ -152,6 +166,22 @@ def not_ready(model: str, version: str | None, loading: Iterable[ModelVersion] =
     if any(each.model == model and version in {None, each.version} for each in loading):
         return Problem(503, f"{what} is loading: none of its workers is ready yet", retry_after_s=1)
     return Problem(503, f"no worker of {what} is ready: see GET /workers", retry_after_s=1)
+
+
+def unknown_label(model: str, wanted: Wanted, labels: Iterable[str]) -> Problem:
+    """The answer to a request that names a label that its model's plan does not have."""
+    problem = _unknown(f"label of model {escaped(model)}", wanted.label or "", labels)
+    return replace(problem, status=_BAD_REQUEST) if wanted.tfs else problem
+
+
+def unknown_version(model: str, version: str, versions: Iterable[str]) -> Problem:
+    """The answer to a request that names a version that nobody knows."""
+    return _unknown(f"version of model {escaped(model)}", version, versions)
+
+
+def unknown_model(model: str, models: Iterable[str]) -> Problem:
+    """The answer to a request that names a model that nobody knows."""
+    return _unknown("model", model, models)
 
 
 def _unknown(kind: str, name: str, names: Iterable[str]) -> Problem:

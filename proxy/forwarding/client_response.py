@@ -6,7 +6,7 @@ from typing import Final
 
 from tfleet.contract.cors import Cors
 from tfleet.contract.problem import Problem
-from tfleet.httpd.http1.local_response import LAST_CHUNK, connection_lines, local_problem
+from tfleet.httpd.http1.local_response import LAST_CHUNK, connection_lines, problem_to
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.http1.response import ResponseHead
 from tfleet.httpd.interfaces import Client
@@ -94,7 +94,7 @@ class ClientResponse:
         goes_on = body_ended and problem.status != _BAD_REQUEST
         self._keep = goes_on and request.keep_alive and self._client.may_keep_alive
         lines = connection_lines(request, keep=self._keep) + self._cors_lines()
-        self._client.send(local_problem(problem, self._request_id, connection=lines, method=request.method))
+        self._client.send(problem_to(request, problem, self._request_id, connection=lines))
 
     def finish(self) -> None:
         """Say that everything was sent."""

@@ -61,10 +61,10 @@ class Exchange:
         "_copy",
         "_head",
         "_mirror_turn",
+        "_path",
         "_request_id",
         "_response",
         "_retries",
-        "_target",
         "_timeouts",
         "_unsent",
     )
@@ -84,7 +84,7 @@ class Exchange:
         self._asked: Instance | None = None
         """The worker of the last attempt."""
         self._retries = RetryState(context.table, context.retrying.budget)
-        self._target = head.target
+        self._path = read_model_target(head.method, head.target)
         self._mirror_turn: MirrorTurn | None = None
         self._copy: MirrorCopy | None = None
 
@@ -185,15 +185,16 @@ class Exchange:
     def connected(self) -> bytes:
         attempt = self._attempt
         assert attempt is not None
+        instance = attempt.member.instance
         return worker_head(
             self._head,
-            self._target,
+            target_for(self._path, self._head.target, instance.version),
             addressee=attempt.member.addressee,
             peer=self._client.peer,
             request_id=self._request_id,
             # A worker rejects 0.
             left_ms=max(1, round(self._timeouts.left_s * 1000)),
-            ticket=self._context.access.tickets.current(attempt.member.instance.model),
+            ticket=self._context.access.tickets.current(instance.model),
         )
 
     def head_came(self, head: ResponseHead) -> None:
@@ -285,17 +286,15 @@ class Exchange:
 
     def _route(self) -> Problem | None:
         """Find the workers that may answer; return why there are none."""
-        path = read_model_target(self._head.target)
+        wanted = self._path.wanted
         try:
-            route = self._context.router.route(path.wanted, self._head)
+            route = self._context.router.route(wanted, self._head)
         except ProblemError as error:
             return error.problem
         self._retries = RetryState(route.candidates, self._context.retrying.budget)
-        if path.wanted.label is not None:
-            self._target = target_for(path, self._head.target, route.order[0].version)
         # In the usual fleet, of one version, there is no order and nothing to ask.
-        elif route.order and is_prediction(self._head):
-            self._mirror_turn = self._context.router.mirror_turn(path.wanted, route)
+        if route.order and is_prediction(self._head):
+            self._mirror_turn = self._context.router.mirror_turn(wanted, route)
         return None
 
     def _may_decline(self, member: PoolMember) -> bool:
@@ -390,7 +389,7 @@ class Exchange:
             request_id=self._request_id,
             method=self._head.method.decode("ascii"),
             path=path,
-            route=path,
+            route=self._path.route or path,
             status=status,
             seconds=seconds,
             worker=self._response.worker,

@@ -18,7 +18,7 @@ import structlog
 from tfleet.contract.address import Address
 from tfleet.discovery.plan_watch import Plans
 from tfleet.httpd.listen import listen_errors
-from tfleet.proxy.admin.app import PageSources
+from tfleet.proxy.admin.page_sources import PageSources
 from tfleet.proxy.admin.registry_metrics import ProxyRegistrationMetrics
 from tfleet.proxy.admin.serving import serving_pages
 from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages

@@ -13,6 +13,7 @@ from tfleet.contract.request_id import request_id
 from tfleet.httpd.http1.local_response import connection_lines, local_head, local_response
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.interfaces import Client
+from tfleet.proxy.model_target import read_model_target
 from tfleet.proxy.telemetry.access_log import AccessLog
 
 
@@ -63,8 +64,8 @@ class DirectResponse:
         try:
             reply = self._decide(head, client.peer)
         except ProblemError as error:
-            problem = error.problem
-            reply = LocalReply.of(problem.status, problem.headers(), problem.body())
+            problem, path = error.problem, head.path
+            reply = LocalReply.of(problem.status, problem.headers(path), problem.body(path))
         keep = reply.keep and head.keep_alive and client.may_keep_alive
         lines = connection_lines(head, keep=keep)
         if self._cors:
@@ -75,7 +76,7 @@ class DirectResponse:
             request_id=name,
             method=head.method.decode("ascii"),
             path=path,
-            route=path,
+            route=read_model_target(head.method, head.target).route or path,
             status=reply.status,
             seconds=time.perf_counter() - began_s,
             worker=reply.worker,

@@ -26,7 +26,7 @@ class Redirect:
         """Return the redirect. The connection ends, because the body that the client may have begun to send
         is not read. Raises ProblemError.
         """
-        path = read_model_target(head.target)
+        path = read_model_target(head.method, head.target)
         member = self._router.route(path.wanted, head).candidates.pick()
         if member is None:
             raise ProblemError(NO_WORKER)

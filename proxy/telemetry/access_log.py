@@ -27,7 +27,12 @@ BROKEN_RESPONSE: Final = 502
 _MALFORMED: Final = "malformed"
 
 # Requested every few seconds by monitoring: logged at level debug only.
-_MONITORING = frozenset({"/healthz", "/readyz", "/metrics", "/workers", "/workers/{id}/metrics"})
+_MONITORING = frozenset(
+    {
+        *("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"),
+        *("/metrics", "/workers", "/workers/{id}/metrics"),
+    }
+)
 
 _quoted: Final = json.encoder.encode_basestring_ascii
 

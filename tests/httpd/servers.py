@@ -66,8 +66,8 @@ ServerFactory: TypeAlias = Callable[[ServerOptions], AbstractAsyncContextManager
 class Refusals:
     """Answers what is no request."""
 
-    def malformed(self, problem: Problem) -> bytes:
-        return closing_problem(problem, request_id(None), CORS_OFF)
+    def malformed(self, problem: Problem, path: str) -> bytes:
+        return closing_problem(problem, request_id(None), CORS_OFF, path)
 
     def too_many_connections(self) -> bytes:
         problem = Problem(503, "there are --max-connections connections", retry_after_s=1)

@@ -25,6 +25,7 @@ def proxy(*options: str) -> subprocess.CompletedProcess[str]:
         (("--max-body-bytes", "0"), "--max-body-bytes"),
         (("--timeout", "0"), "--timeout"),
         (("--port", "65536"), "--port"),
+        (("--redirect-all",), "--redirect-all is for --mode p2p, and the mode is forward: leave it out"),
         (("--port", "1234", "--admin-port", "1234"), "--admin-port 1234 is --port, too: choose another one"),
         (("--ticket-key-file", "nowhere"), "tfleet proxy: --ticket-key-file nowhere: no such file"),
         (("--host", "192.0.2.1", "--port", "0", "--registry", "static:h:1"), "can't listen on 192.0.2.1"),

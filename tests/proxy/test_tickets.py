@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.proxy.p2p.test_named_versions import fleet_of
 from tests.support.fake_worker import fake_worker, settings
+from tests.support.planned_fleet import fleet_of
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.contract.ticket import LIFETIME_S, TicketKeys, check

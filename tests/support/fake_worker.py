@@ -22,6 +22,7 @@ from tfleet.proxy.settings import (
     DiscoverySettings,
     ListenSettings,
     Mode,
+    ModeSettings,
     ProxySettings,
     RequestLimits,
 )
@@ -111,6 +112,7 @@ CLIENT_LIMITS = ConnectionLimits(max_connections=1000, header_timeout_s=10.0, id
 def settings(
     *workers: Address | FakeWorker,
     mode: Mode = "forward",
+    redirect_all: bool = False,
     balance: Balance = "round-robin",
     slow_start_s: float = SLOW_START_S,
     registry: Registry | None = None,
@@ -132,7 +134,7 @@ def settings(
     """A proxy's settings: a static list of workers, any free port."""
     addresses = tuple(w.address if isinstance(w, FakeWorker) else w for w in workers)
     return ProxySettings(
-        mode=mode,
+        serving=ModeSettings(mode, redirect_all),
         listen=ListenSettings(Address("127.0.0.1", port), admin, client_limits),
         discovery=DiscoverySettings(registry or StaticRegistry(addresses), "tfleet", advertise),
         balancing=BalancingSettings(balance, slow_start_s),

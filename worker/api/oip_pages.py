@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Flask, Response, jsonify, request
 
 from tfleet import __version__
+from tfleet.contract.open_inference import server_metadata
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.worker.api.model_routes import chosen
 from tfleet.worker.api.prediction_request import PredictionRequest
@@ -153,7 +154,7 @@ def _add_server_pages(app: Flask, pages: InferencePages) -> None:
     @app.get("/v2")
     @app.get("/v2/")
     def about_server() -> Response:
-        return jsonify(documents.server_metadata(__version__))
+        return jsonify(server_metadata(__version__))
 
     @app.get("/v2/health/live")
     def live() -> Response:

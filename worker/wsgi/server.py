@@ -75,11 +75,11 @@ class WorkerErrorResponses:
     cors: Cors
     note_refusal: NoteRefusal
 
-    def malformed(self, problem: Problem) -> bytes:
+    def malformed(self, problem: Problem, path: str) -> bytes:
         """The answer to a malformed head, or to one that took too long."""
         name = request_id(None)
         self.note_refusal(name, problem)
-        return closing_problem(problem, name, self.cors)
+        return closing_problem(problem, name, self.cors, path)
 
     def too_many_connections(self) -> bytes:
         """The answer on a connection over the limit."""

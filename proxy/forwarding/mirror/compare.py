@@ -2,7 +2,8 @@
 
 The rules:
 
-- Of JSON, `predictions` or `outputs` are compared; all else names the version or the request.
+- Of JSON, `predictions`, `outputs` or `results` are compared; all else names the version or the request. Of
+  the tensors of the Open Inference Protocol, the values are.
 - Of labels, the first one counts (top-1). So does the largest of numbers that add up to 1, as probabilities
   do. Other numbers have no top-1: which of them is a class, or a row, the answer does not say.
 - Texts, truth values and whole numbers are the same or not. Of floats the largest difference is taken.
@@ -27,7 +28,8 @@ MAX_COMPARED_BYTES: Final = 32 * 1024
 _SUCCESS: Final = range(200, 300)
 _JSON: Final = b"application/json"
 _IDENTITY: Final = b"identity"
-_COMPARED: Final = ("predictions", "outputs")
+_COMPARED: Final = ("predictions", "outputs", "results")
+_TENSOR: Final = ("name", "datatype", "shape")
 _LABEL: Final = "label"
 _VALUES: Final = ("probability", "score")
 _NUMBERS: Final = frozenset({int, float})  # and not bool, which is a whole number to Python
@@ -104,8 +106,33 @@ def _contents(stable: bytes, canary: bytes) -> tuple[Any, Any]:
     if all(isinstance(document, dict) for document in documents):
         for name in _COMPARED:
             if all(name in document for document in documents):
-                return documents[0][name], documents[1][name]
+                contents = documents[0][name], documents[1][name]
+                return _values_of_tensors(*contents) if all(map(_are_tensors, contents)) else contents
     raise _OtherShapeError
+
+
+def _are_tensors(outputs: Any) -> bool:
+    """Whether these are outputs of the Open Inference Protocol."""
+    return type(outputs) is list and all(
+        type(each) is dict and each.keys() >= {*_TENSOR, "data"} and type(each["data"]) is list
+        for each in outputs
+    )
+
+
+def _values_of_tensors(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> tuple[Any, Any]:
+    """Their values in rows, if they are alike: their names and types say nothing of the values."""
+    if [[each[key] for key in _TENSOR] for each in one] != [[each[key] for key in _TENSOR] for each in other]:
+        raise _OtherShapeError
+    return list(map(_in_rows, one)), list(map(_in_rows, other))
+
+
+def _in_rows(tensor: dict[str, Any]) -> list[Any]:
+    shape: Any = tensor["shape"]
+    data: list[Any] = tensor["data"]
+    width = shape[-1] if type(shape) is list and len(shape) > 1 else None
+    if type(width) is not int or width <= 0 or len(data) % width or {list}.issuperset(map(type, data)):
+        return data
+    return [data[at : at + width] for at in range(0, len(data), width)]
 
 
 def _compare(one: Any, other: Any, seen: _Seen) -> None:

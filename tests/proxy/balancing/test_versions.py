@@ -172,3 +172,21 @@ def test_with_a_plan_others_stand_in(
 ) -> None:
     plan = Plan("2", Canary("3", 10.0), previous="1")
     assert order_without_version(fleet(**workers), "a", plan, canary=canary) == expected
+
+
+def test_in_tensorflow_servings_api_a_version_is_a_number() -> None:
+    workers, plan = fleet(a_7=1), Plan("7", Canary("8"))
+    assert named_version(workers, "a", Wanted("a", "007", tfs=True), plan) == "7"
+    assert named_version(fleet(a_007=1), "a", Wanted("a", "7", tfs=True), None) == "007"
+    assert named_version(fleet(a_007=1, a_7=1), "a", Wanted("a", "7", tfs=True), None) == "7"
+    for wanted, status in ((Wanted("a", "007"), 404), (Wanted("a", "008", tfs=True), 503)):
+        with pytest.raises(ProblemError) as caught:
+            named_version(workers, "a", wanted, plan)
+        assert caught.value.problem.status == status
+
+
+@pytest.mark.parametrize(("tfs", "status"), [(False, 404), (True, 400)])
+def test_an_unknown_label_is_answered_as_its_api_does(tfs: bool, status: int) -> None:
+    with pytest.raises(ProblemError, match="no label of model a called x: there is prod, stable") as caught:
+        named_version(fleet(a_1=1), "a", Wanted("a", label="x", tfs=tfs), Plan("1", labels={"prod": "1"}))
+    assert caught.value.problem.status == status

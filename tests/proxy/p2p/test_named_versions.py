@@ -2,66 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import aiohttp
 import pytest
-import requests
 
-from tests.support.embedded_registry import embedded_registry
-from tests.support.fake_worker import FakeWorker, fake_worker, settings
-from tests.support.registered_workers import ready, register, workers
-from tests.support.waiting import eventually
-from tfleet.contract.address import Address
-from tfleet.contract.ticket_keys import KeyFile
-from tfleet.discovery.plan import Plan, dump_plan, plan_key
-from tfleet.discovery.registry import ConsulRegistry
-from tfleet.proxy.server import single_process_proxy
-from tfleet.proxy.settings import Mode
+from tests.support.planned_fleet import asked, fleet_of
 
 SERVED = ("m/1", "m/2", "other/7")
-
-
-@asynccontextmanager
-async def fleet_of(
-    *labels: str, mode: Mode = "p2p", ticket_keys: KeyFile | None = None
-) -> AsyncIterator[tuple[Address, dict[str, FakeWorker]]]:
-    """A proxy, and a ready worker of each version; `m` has the plan that version 1 is `prod`."""
-    async with AsyncExitStack() as stack:
-        registry = stack.enter_context(embedded_registry())
-        url = f"{registry.url}/v1/kv/{plan_key('tfleet', 'm')}"
-        document = dump_plan(Plan("2", labels={"prod": "1"}))
-        (await asyncio.to_thread(requests.put, url, data=document, timeout=10)).raise_for_status()
-        served = {}
-        for label in labels:
-            served[label] = worker = await stack.enter_async_context(fake_worker())
-            worker.name = label
-            model, version = label.split("/")
-            await register(registry, worker.address, worker_id=label, model=model, version=version)
-        chosen = settings(registry=ConsulRegistry(registry), mode=mode, ticket_keys=ticket_keys)
-        proxy = await stack.enter_async_context(single_process_proxy(chosen))
-        await eventually(lambda: workers(proxy), wanted=lambda rows: ready(rows, len(labels)))
-
-        async def planned() -> str:
-            return (await asked(proxy, "/models"))[1]
-
-        await eventually(planned, wanted=lambda text: '"prod": "1"' in text)
-        yield proxy, served
-
-
-async def asked(
-    proxy: Address, path: str, *, method: str = "GET", accept: str = "application/json"
-) -> tuple[aiohttp.ClientResponse, str]:
-    headers = {"Accept": accept}
-    async with (
-        aiohttp.ClientSession() as session,
-        session.request(method, proxy.url + path, headers=headers, allow_redirects=False) as answer,
-    ):
-        return answer, await answer.text()
 
 
 def named(row: dict[str, Any]) -> str:

@@ -170,3 +170,44 @@ def test_the_difference_is_the_largest(values: list[float], shift: float) -> Non
     expected = max(abs(one - other) for one, other in zip(values, moved, strict=True))
     assert of_values(values, moved).difference == expected
     assert of_values([[one] for one in values], [[one] for one in moved]).difference == expected
+
+
+def tensor(data: Any, shape: list[int], name: str = "y", datatype: str = "FP32") -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": shape, "data": data}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([tensor([1.5, 2.5], [2])], [tensor([1.5, 2.0], [2])], Comparison(MEASURED, 0.5)),
+        ([tensor([1.5, 2.5], [2])], [tensor([1.5, 2.5], [2])], Comparison(AGREED)),
+        ([tensor([1.5], [1])], [tensor([1.5], [1], name="z")], Comparison(NOT_COMPARABLE)),
+        ([tensor([1.5, 2.5], [2])], [tensor([1.5, 2.5], [2, 1])], Comparison(NOT_COMPARABLE)),
+        ([tensor([1], [1], datatype="INT32")], [tensor([1], [1])], Comparison(NOT_COMPARABLE)),
+        ([tensor(["a"], [1])], [tensor(["b"], [1])], Comparison(DIFFERED)),
+        (
+            [tensor([0.75, 0.25, 0.25, 0.75], [2, 2])],
+            [tensor([0.75, 0.25, 0.75, 0.25], [2, 2])],
+            Comparison(DIFFERED, 0.5),
+        ),
+        ([tensor([[1.5], [2.5]], [2, 1])], [tensor([[1.5], [2.5]], [2, 1])], Comparison(AGREED)),
+        ([tensor([], [0, 2])], [tensor([], [0, 2])], Comparison(AGREED)),
+    ],
+)
+def test_of_tensors_with_names_the_values_are_compared(one: Any, other: Any, expected: Comparison) -> None:
+    answers = (
+        said(model_name="m", model_version=str(n), outputs=each) for n, each in enumerate((one, other))
+    )
+    assert compare(*answers) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([[["a", 0.75], ["b", 0.25]]], [[["a", 0.5], ["b", 0.25]]], Comparison(AGREED, 0.25)),
+        ([[["a", 0.75]]], [[["b", 0.75]]], Comparison(DIFFERED)),
+        ([2.5, 3.0], [2.5, 3.5], Comparison(MEASURED, 0.5)),
+    ],
+)
+def test_results_of_tensorflow_serving_are_compared(one: Any, other: Any, expected: Comparison) -> None:
+    assert compare(said(results=one), said(results=other)) == expected

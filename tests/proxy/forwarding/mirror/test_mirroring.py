@@ -77,11 +77,15 @@ async def test_a_prediction_by_its_query_is_mirrored() -> None:
         assert await proxy.counted(2) == {"agreed": 2}, "HEAD has no answer to compare"
 
 
-async def test_a_proxy_in_p2p_mode_says_that_it_mirrors_nothing() -> None:
+@pytest.mark.parametrize(
+    ("redirect_all", "said"),
+    [(False, "only requests below /v1 and /v2 are mirrored"), (True, "requests are not mirrored")],
+)
+async def test_a_proxy_in_p2p_mode_says_what_it_mirrors(redirect_all: bool, said: str) -> None:
     with capture_logs() as logs:
-        async with mirroring_proxy(SHADOW, mode="p2p") as proxy:
+        async with mirroring_proxy(SHADOW, mode="p2p", redirect_all=redirect_all) as proxy:
             assert (await proxy.model())["mirrored"] is None
-    (warning,) = [one for one in logs if one["event"].startswith("requests are not mirrored")]
+    (warning,) = [one for one in logs if one["event"].startswith(said)]
     assert (warning["log_level"], warning["model"], warning["mirror"]) == ("warning", "m", 100.0)
 
 
@@ -246,3 +250,15 @@ async def test_the_metrics_have_the_results() -> None:
         assert 'tfleet_proxy_mirrored_total{model="m",result="agreed",version="2"} 2.0' in lines
         assert 'tfleet_proxy_mirror_largest_difference{model="m",version="2"} 0.0' in lines
         assert 'tfleet_proxy_tries_total{model="m",result="answered",version="2"} 2.0' in lines
+
+
+async def test_predictions_of_other_protocols_are_mirrored() -> None:
+    for path, outputs in (
+        ("/v1/models/m:predict", b'{"predictions":[2.5]}'),
+        ("/v2/models/m/infer", b'{"outputs":[{"name":"y","datatype":"FP32","shape":[1],"data":[2.5]}]}'),
+    ):
+        async with mirroring_proxy(SHADOW) as proxy:
+            answers(proxy.stable, outputs)
+            answers(proxy.canary, outputs)
+            assert (await proxy.post(path)).status == 200
+            assert await proxy.counted(1) == {"agreed": 1}

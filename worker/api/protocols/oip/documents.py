@@ -1,4 +1,4 @@
-"""What the protocol says of a server and its models: metadata, configuration, statistics, index."""
+"""What the protocol says of models: metadata, configuration, statistics, index."""
 
 from __future__ import annotations
 
@@ -11,15 +11,6 @@ from tfleet.worker.model.signature import Signature, TensorInfo
 
 if TYPE_CHECKING:
     from tfleet.worker.metrics import PredictionTotals
-
-EXTENSIONS: Final = (
-    "binary_tensor_data",
-    "classification",
-    "model_configuration",
-    "model_repository",
-    "statistics",
-)
-"""Those of Triton's extensions that clients may use here."""
 
 SAVED_MODEL: Final = "tensorflow_savedmodel"
 GRAPH: Final = "tensorflow_graphdef"
@@ -44,11 +35,6 @@ class DescribedModel:
     max_rows: int
     runs: int
     on_gpu: bool = False
-
-
-def server_metadata(version: str) -> dict[str, Any]:
-    """`GET /v2`."""
-    return {"name": "tfleet", "version": version, "extensions": list(EXTENSIONS)}
 
 
 def model_metadata(model: DescribedModel) -> dict[str, Any]:
