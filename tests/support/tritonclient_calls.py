@@ -88,12 +88,20 @@ def pages(client: Any, model: str) -> dict[str, Any]:
         "model": client.get_model_metadata(model, "1"),
         "config": client.get_model_config(model),
         "statistics": client.get_inference_statistics(model),
-        "all statistics": client.get_inference_statistics(),
+        "all statistics": all_statistics(client),
         "index": client.get_model_repository_index(),
         "load": client.load_model(model),
         "shared memory": client.get_system_shared_memory_status(),
         "unshared memory": client.unregister_system_shared_memory(),
     }
+
+
+def all_statistics(client: Any) -> Any:
+    """What a server says of all models; the text of its error, if it has none."""
+    try:
+        return client.get_inference_statistics()
+    except InferenceServerException as failure:
+        return failure.message()
 
 
 def errors(client: Any, model: str) -> dict[str, Any]:
