@@ -10,9 +10,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.support.embedded_registry import embedded_registry
 from tests.support.fake_worker import fake_worker
 from tests.support.proxy_process import address_of, get, lines, pids, post, static, together
 from tests.support.raw_client import raw_client
+from tests.support.registered_workers import register
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 
@@ -47,6 +49,27 @@ async def test_a_page_is_counted_once_whoever_is_asked() -> None:
             assert 'tfleet_proxy_requests_total{route="unknown",status="404"} 10.0' in await get(
                 f"{proxy.url}/metrics"
             )
+
+
+async def test_every_listener_says_the_same_of_the_fleet() -> None:
+    with embedded_registry() as registry:
+        async with fake_worker() as worker:
+            worker.name = "w1"
+            await register(registry, worker.address, worker_id="w1", model="m", version="3")
+            with together("--registry", f"consul://{registry}") as running:
+                proxy = await address_of(running)
+                state = '{"model_version_status": [{"version": "3", "state": "AVAILABLE"'
+
+                async def status() -> str:
+                    return str((await answer(proxy, "/v1/models/m"))[1])
+
+                await eventually(status, wanted=lambda text: text.startswith(state))
+                for _ in range(8):
+                    assert (await status()).startswith(state)
+                    assert await answer(proxy, "/v1/models") == (200, '{"models": ["m"]}')
+                    assert await answer(proxy, "/v2/models/m/ready") == (200, '{"name": "m", "ready": true}')
+                    assert (await answer(proxy, "/v2/models/m"))[0] == 200
+                assert [seen.path for seen in worker.seen] == ["/v2/models/m"] * 8
 
 
 async def test_a_killed_listener_takes_only_its_own_pages_along() -> None:
