@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from tfleet.contract.names import (
     BATCH_SIZE,
+    JSON_LENGTH,
     MODEL,
     PROXY,
     QUEUE_LENGTH,
@@ -45,6 +46,7 @@ _EXPOSED: Final = {
             SERVER_TIMING,
             TICKET,
             PROXY,
+            JSON_LENGTH,
             "Retry-After",
             "Allow",
             "WWW-Authenticate",
@@ -54,7 +56,7 @@ _EXPOSED: Final = {
 _PREFLIGHT_HEADERS: Final = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST",
     "Access-Control-Allow-Headers": ", ".join(
-        ("Content-Type", REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET, WORKER)
+        ("Content-Type", REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET, WORKER, JSON_LENGTH)
     ),
     "Access-Control-Max-Age": "7200",  # Chromium's upper limit
 }

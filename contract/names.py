@@ -33,6 +33,9 @@ BATCH_SIZE: Final = "X-Batch-Size"
 QUEUE_LENGTH: Final = "X-Queue-Length"
 """How many requests were queued in the worker when it sent the response."""
 
+JSON_LENGTH: Final = "Inference-Header-Content-Length"
+"""How many bytes of a body with binary tensors are JSON: a header of the Open Inference Protocol."""
+
 TICKET: Final = "X-Ticket"
 """A signed ticket (contract/ticket.py). Clients send it to workers; the proxy adds it to requests and
 lookups.

@@ -16,6 +16,11 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9._%-]{1,100}")
 """A name that is safe in a line for a shell: whoever registers a worker chooses it."""
 
 
+_OTHER_CLIENTS: Final = """\
+Clients of TensorFlow Serving (/v1), Triton and KServe (/v2) take the address of this proxy.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class ServedModels:
     """What a fleet serves, as far as its registrations say.
@@ -46,6 +51,7 @@ def help_page(host: str, served: ServedModels, *, p2p: bool = False, for_operato
     if served.images:
         parts.append(_images(host, p2p=p2p))
     parts.append(_rows(host, served, p2p=p2p))
+    parts.append(_OTHER_CLIENTS)
     if served.images and not p2p:
         parts.append(_past_the_proxy(host))
     parts.append(_paths(for_operators=for_operators))

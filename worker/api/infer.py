@@ -11,13 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tfleet.contract.names import TICKET_QUERY
+from tfleet.contract.names import JSON_LENGTH, TICKET_QUERY
 from tfleet.worker.api.classify import Classify
 from tfleet.worker.api.image_tensors import ImageTensors
 from tfleet.worker.api.model_routes import chosen
 from tfleet.worker.api.protocols.content_encoding import inflated
 from tfleet.worker.api.protocols.oip.codec import decode_infer
-from tfleet.worker.api.protocols.oip.framing import HEADER_LENGTH
 from tfleet.worker.api.protocols.oip.response import AnsweringModel, InferAnswer, check_outputs, encode_answer
 from tfleet.worker.api.protocols.oip.tensors import rows_of
 from tfleet.worker.api.query import SIGNATURE, check_parameters
@@ -64,7 +63,7 @@ class Infer:
         runs.memory.note(len(body))
         runs.limits.reserve(len(body))
         image_input = None if classifier is None else classifier.image_input
-        decoded = decode_infer(body, request.header(HEADER_LENGTH), signature, runs.limits, image_input)
+        decoded = decode_infer(body, request.header(JSON_LENGTH), signature, runs.limits, image_input)
         if not is_default or model.predictor.postprocess is None:
             check_outputs(decoded.request, [info.name for info in signature.outputs])
         inputs = decoded.inputs

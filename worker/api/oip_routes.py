@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from flask import Flask, Response, request
 
+from tfleet.contract.names import JSON_LENGTH
 from tfleet.worker.api.infer import Infer
 from tfleet.worker.api.middleware import set_timing
 from tfleet.worker.api.prediction_request import PredictionRequest
 from tfleet.worker.api.protocols.oip.compression import compressed, wanted_coding
-from tfleet.worker.api.protocols.oip.framing import HEADER_LENGTH
 from tfleet.worker.wsgi.environ import CLIENT_GONE
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def add_inference_routes(app: Flask, predictions: Predictions) -> None:
         set_timing(timing)
         response = Response(found.content, content_type=found.media_type)
         if found.json_bytes is not None:
-            response.headers[HEADER_LENGTH] = str(found.json_bytes)
+            response.headers[JSON_LENGTH] = str(found.json_bytes)
         coding = wanted_coding(asked.header("Accept-Encoding"))
         if coding is not None:
             response.set_data(compressed(found.content, coding))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from tests.support.fake_worker import fake_worker, settings
+from tests.support.fake_worker import CLIENT_LIMITS, fake_worker, settings
 from tests.support.planned_fleet import asked, fleet_of
 from tests.support.raw_client import raw_client
 from tests.support.scripted_worker import read, reset, scripted_worker
@@ -152,6 +153,16 @@ async def test_a_malformed_head_is_answered_in_the_form_of_its_path(path: bytes)
             answer = await client.answer()
     assert (answer.status, answer.headers["content-type"]) == (400, "application/json")
     assert json.loads(answer.body)["error"] == "invalid HTTP request: exactly one Host header is required"
+
+
+async def test_a_late_head_is_answered_in_the_form_of_its_path() -> None:
+    limits = replace(CLIENT_LIMITS, header_timeout_s=0.2)
+    async with fake_worker() as worker, single_process_proxy(settings(worker, client_limits=limits)) as proxy:
+        async with raw_client(proxy) as client:
+            await client.send(b"POST /v2/models/m/infer?x")
+            answer = await client.answer()
+    assert (answer.status, answer.headers["content-type"]) == (408, "application/json")
+    assert "--header-timeout" in json.loads(answer.body)["error"]
 
 
 async def test_requests_are_counted_without_the_names_in_their_paths() -> None:

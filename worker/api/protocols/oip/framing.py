@@ -7,12 +7,8 @@ of the model (raw.py).
 
 from __future__ import annotations
 
-from typing import Final
-
-from tfleet.contract.names import whole_number
+from tfleet.contract.names import JSON_LENGTH, whole_number
 from tfleet.worker.api.protocols.problems import bad_input, quoted
-
-HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 
 
 def json_length(header: str | None, body_bytes: int) -> int:
@@ -21,10 +17,10 @@ def json_length(header: str | None, body_bytes: int) -> int:
         return body_bytes
     length = whole_number(header.strip())
     if length is None:
-        raise bad_input(f"{HEADER_LENGTH} is {quoted(header)}: send the number of bytes of the JSON part")
+        raise bad_input(f"{JSON_LENGTH} is {quoted(header)}: send the number of bytes of the JSON part")
     if length > body_bytes:
         raise bad_input(
-            f"{HEADER_LENGTH} is {length}, and the body has {body_bytes} bytes: send the number of bytes of "
+            f"{JSON_LENGTH} is {length}, and the body has {body_bytes} bytes: send the number of bytes of "
             "the JSON part, before compression"
         )
     return length

@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from tfleet.contract.names import JSON_LENGTH
 from tfleet.worker.api.protocols.decoded import Array
 from tfleet.worker.api.protocols.dtypes import bytes_array, numpy_dtype
 from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.oip.datatypes import BYTES, datatype
-from tfleet.worker.api.protocols.oip.framing import HEADER_LENGTH
 from tfleet.worker.api.protocols.oip.request import InferRequest
 from tfleet.worker.api.protocols.oip.tensors import from_bytes
 from tfleet.worker.api.protocols.problems import bad_input, quoted
@@ -25,14 +25,14 @@ from tfleet.worker.model.signature import Signature, TensorInfo, shape_text
 RAW: Final = InferRequest(inputs=(), binary_output=True)
 """What a raw request asks for."""
 
-_SEND_JSON: Final = f"send a JSON part with the shape, and its length in {HEADER_LENGTH}"
+_SEND_JSON: Final = f"send a JSON part with the shape, and its length in {JSON_LENGTH}"
 
 
 def decode_raw(body: memoryview, signature: Signature, limits: InputLimits) -> dict[str, Array]:
     """The input in a body without JSON. Raises ProblemError (400, 413)."""
     if len(signature.inputs) != 1:
         raise bad_input(
-            f"{HEADER_LENGTH} is 0, so the body is the model's one input, and it has "
+            f"{JSON_LENGTH} is 0, so the body is the model's one input, and it has "
             f"{len(signature.inputs)}: {_SEND_JSON}"
         )
     (info,) = signature.inputs

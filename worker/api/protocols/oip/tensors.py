@@ -19,12 +19,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from tfleet.contract.names import JSON_LENGTH
 from tfleet.worker.api.protocols.decoded import Array
 from tfleet.worker.api.protocols.dtypes import bytes_array, decode_b64, from_scalars, numpy_dtype
 from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.nested import flatten, position
 from tfleet.worker.api.protocols.oip.datatypes import BOOL, BYTES, datatype
-from tfleet.worker.api.protocols.oip.framing import HEADER_LENGTH
 from tfleet.worker.api.protocols.oip.request import BINARY_DATA_SIZE, RequestInput
 from tfleet.worker.api.protocols.problems import (
     CellError,
@@ -65,7 +65,7 @@ def decode_inputs(
         if end > len(tail):
             raise bad_input(
                 f"{place(each.name)}: {BINARY_DATA_SIZE} is {each.binary_bytes}, and {len(tail) - begin} "
-                f"bytes of the body are left: see {HEADER_LENGTH}"
+                f"bytes of the body are left: see {JSON_LENGTH}"
             )
         found[each.name] = from_bytes(tail[begin:end], info, each.shape, limits)
         begin = end
@@ -73,7 +73,7 @@ def decode_inputs(
     if begin != len(tail):
         raise bad_input(
             f"the binary part has {len(tail)} bytes, and the inputs have {begin} of them by their "
-            f"{BINARY_DATA_SIZE}: see {HEADER_LENGTH}"
+            f"{BINARY_DATA_SIZE}: see {JSON_LENGTH}"
         )
     return found
 
