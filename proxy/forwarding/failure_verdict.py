@@ -70,7 +70,7 @@ def report_silence(
     what a client chose counts only from a second on, and for a request that names no version.
     """
     if chosen:
-        wanted = read_model_target(head.target).wanted
+        wanted = read_model_target(head.method, head.target).wanted
         if silent_s < _SILENT_S or wanted.version is not None or wanted.label is not None:
             return
     table.tries.failed(member.instance)

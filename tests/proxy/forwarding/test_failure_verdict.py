@@ -141,6 +141,9 @@ def test_each_failure_ejects_or_probes_its_worker(
         ("/predict", 0.9, True, 0),
         ("/models/m/versions/2", 9.0, True, 0),
         ("/models/m/labels/canary", 9.0, True, 0),
+        ("/v1/models/m:predict", 1.0, True, 1),
+        ("/v1/models/m/versions/2:predict", 9.0, True, 0),
+        ("/v2/models/m/versions/2/infer", 9.0, True, 0),
     ],
 )
 def test_no_client_makes_a_version_fail(target: str, silent_s: float, chosen: bool, failed: int) -> None:

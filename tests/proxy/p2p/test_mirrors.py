@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from tfleet.discovery.plan import Canary, Plan
 from tfleet.discovery.plan_watch import Plans
 from tfleet.proxy.p2p.mirrors import MirrorWarnings
+from tfleet.proxy.settings import ModeSettings
 
 
 def plans(**mirrored: float) -> Plans:
@@ -23,7 +24,7 @@ def warned(warnings: MirrorWarnings, known: Plans) -> list[tuple[str, float]]:
 
 
 def test_each_share_is_warned_of_once() -> None:
-    warnings = MirrorWarnings()
+    warnings = MirrorWarnings(ModeSettings("p2p"))
     assert warned(warnings, plans(iris=5.0, wine=0.0)) == [("iris", 5.0)]
     assert warned(warnings, plans(iris=5.0, wine=0.0)) == []
     assert warned(warnings, replace(plans(iris=5.0, wine=1.0), default="iris")) == [("wine", 1.0)]
@@ -31,7 +32,7 @@ def test_each_share_is_warned_of_once() -> None:
 
 
 def test_a_share_that_comes_again_is_warned_of_again() -> None:
-    warnings = MirrorWarnings()
+    warnings = MirrorWarnings(ModeSettings("p2p"))
     assert warned(warnings, plans(iris=5.0)) == [("iris", 5.0)]
     assert warned(warnings, Plans({"iris": Plan("1")})) == []
     assert warned(warnings, plans(iris=5.0)) == [("iris", 5.0)]
