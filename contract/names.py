@@ -68,6 +68,8 @@ LOOKUP_PATH: Final = "/worker"
 DRAIN_PATH: Final = "/drain"
 CLASSIFY_PATHS: Final = ("/", "/predict")
 PREDICT_PATH: Final = "/predict"
+OPENAPI_PATH: Final = "/openapi.json"
+"""The OpenAPI document of a worker or a proxy."""
 MODELS_PATH: Final = "/models"
 """What a fleet serves. `/models/NAME[/versions/V][/signatures/S][/predict]` names a model, and may name a
 version and a signature of it.

@@ -19,6 +19,7 @@ from tfleet.worker.api.model_page import example_line, is_stateful
 from tfleet.worker.api.model_routes import Predictions, add_model_pages, add_prediction_routes
 from tfleet.worker.api.oip_pages import add_inference_pages
 from tfleet.worker.api.oip_routes import add_inference_routes
+from tfleet.worker.api.openapi_page import add_openapi_page
 from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.api.tfs_routes import add_tfs_routes
 from tfleet.worker.lifecycle import Lifecycle, LifecycleState
@@ -43,6 +44,7 @@ This is one worker of a tfleet. It classifies images:
   curl -X POST -F image=@cat.jpg 'http://{host}/predict'
 
 ?top=N            how many labels, best first
+GET /openapi.json all paths, for programs; /v1 as TensorFlow Serving, /v2 as Triton
 GET /worker       this worker's address, /healthz, /readyz, /metrics
 """
 
@@ -54,6 +56,7 @@ This is one worker of a tfleet. It serves {model.spec.label} ({model.facts.kind.
   {example_line(model, host)}
 
 GET /models/NAME  the model's inputs and outputs, with an example of each signature
+GET /openapi.json all paths, for programs; /v1 as TensorFlow Serving, /v2 as Triton
 GET /worker       this worker's address, /healthz, /readyz, /metrics
 """
 
@@ -91,6 +94,7 @@ def make_app(
     add_inference_routes(app, predictions)
     add_inference_pages(app, predictions)
     add_tfs_routes(app, predictions)
+    add_openapi_page(app, predictions)
     _about(app, identity)
     machine()  # which looks its name up, so that it is there when it is asked for
     _leaving(app, identity, drain)

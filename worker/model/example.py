@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 from typing import TYPE_CHECKING, Any, Final
+
+from tfleet.contract.openapi.example_values import (
+    MOST_SHOWN,
+    example_row,
+    sample,
+    sent_dims,
+    shown_values,
+    takes_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,27 +21,16 @@ if TYPE_CHECKING:
     from tfleet.worker.model.signature import Signature, TensorInfo
 
 DEFAULT_ADDRESS: Final = "localhost:12480"
-_SOME: Final = 3  # the size of a dimension that may have any
-_MAX_SHOWN: Final = 64  # values; more of them are written to a file
-_VALUES: Final = (("float", 0.5), ("bfloat", 0.5), ("complex", 0.5), ("bool", True), ("string", "some text"))
 
 
 def has_rows(signature: Signature) -> bool:
-    """Whether one request may have several rows.
-
-    It may if dimension 0 of every input that must be given has any size.
-    """
-    shapes = [info.shape for info in signature.inputs if not info.optional]
-    return bool(shapes) and all(shape is not None and len(shape) > 0 and shape[0] is None for shape in shapes)
+    """Whether one request may have several rows, see takes_rows()."""
+    return takes_rows(signature.inputs)
 
 
 def example_inputs(signature: Signature, columns: Sequence[str] = ()) -> dict[str, Any]:
     """One row by the names of inputs or columns, or all inputs where the signature has no rows."""
-    rows = has_rows(signature)
-    given = [info for info in signature.inputs if not info.optional]
-    if columns and len(given) == 1:
-        return dict.fromkeys(columns, _value(given[0].dtype))
-    return {info.name: _nested(_value(info.dtype), _dims(info, rows)) for info in given}
+    return example_row(signature.inputs, columns)
 
 
 def curl_line(
@@ -53,8 +50,7 @@ def curl_line(
         return f"curl -F data=@photo.jpg {address}"
     url = f"{address}/predict" + ("" if default else f"?signature={signature.name}")
     rows = has_rows(signature)
-    sizes = [math.prod(_dims(info, rows)) for info in signature.inputs if not info.optional]
-    if sum(sizes) <= _MAX_SHOWN:
+    if shown_values(signature.inputs) <= MOST_SHOWN:
         body = json.dumps(example_inputs(signature, columns))
         return f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} {shlex.quote(url)}"
     arrays = ", ".join(_full(info, rows) for info in signature.inputs if not info.optional)
@@ -67,7 +63,7 @@ def curl_line(
 
 def _full(info: TensorInfo, rows: bool) -> str:
     """An entry of a dictionary in Python: the input's name, and an array for it."""
-    shape = _dims(info, rows)
+    shape = sent_dims(info, rows=rows)
     dims = str((1, *shape) if rows else shape)
     # Without a type a text keeps its length; "str" would cut it to one character.
     dtype = "" if info.dtype == "string" else f", {json.dumps(_numpy(info.dtype))}"
@@ -76,25 +72,8 @@ def _full(info: TensorInfo, rows: bool) -> str:
 
 def _python(dtype: str) -> str:
     """The value as Python writes it; texts in double quotes, since the shell has the single ones."""
-    value = _value(dtype)
+    value = sample(dtype)
     return json.dumps(value) if isinstance(value, str) else repr(value)
-
-
-def _dims(info: TensorInfo, rows: bool) -> tuple[int, ...]:
-    """The shape of what is sent of an input. A column of one value in each row is sent as that value."""
-    shape = info.shape or ()
-    dims = tuple(_SOME if size is None else size for size in (shape[1:] if rows else shape))
-    return () if rows and dims == (1,) else dims
-
-
-def _nested(value: Any, dims: tuple[int, ...]) -> Any:
-    for size in reversed(dims):
-        value = [value] * size
-    return value
-
-
-def _value(dtype: str) -> Any:
-    return next((value for prefix, value in _VALUES if dtype.startswith(prefix)), 1)
 
 
 def _numpy(dtype: str) -> str:

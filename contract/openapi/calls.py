@@ -1,0 +1,73 @@
+"""What all predictions have in common, whatever the dialect: parameters, headers, images. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tfleet.contract.names import (
+    BATCH_SIZE,
+    MODEL,
+    QUEUE_LENGTH,
+    REQUEST_ID,
+    REQUEST_TIMEOUT_MS,
+    RETRIES,
+    SERVER_TIMING,
+    TICKET,
+    WORKER,
+)
+from tfleet.contract.openapi.schemas import Json, ref
+
+PIXEL_PNG: Final = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mM4UaGBFTEMLQkAUtVaASL5fhoAAAAASUVORK5CYII="
+)
+"""An image of 8 x 8 pixels of one colour, in base64: an example that works."""
+
+PARAMETERS: Final = [ref("parameters", "RequestId"), ref("parameters", "RequestTimeoutMs")]
+"""What every prediction may have."""
+
+_HEADERS: Final = {
+    REQUEST_ID: ("RequestId", {"type": "string"}, "The id from the request, or a new one."),
+    WORKER: ("Worker", {"type": "string"}, "The id of the worker that answered."),
+    MODEL: ("Model", {"type": "string"}, "NAME/VERSION of the model."),
+    RETRIES: ("Retries", {"type": "integer"}, "How many other workers the proxy tried first."),
+    BATCH_SIZE: ("BatchSize", {"type": "integer"}, "How many requests ran in the same batch."),
+    QUEUE_LENGTH: ("QueueLength", {"type": "integer"}, "How many requests waited in the worker."),
+    SERVER_TIMING: ("ServerTiming", {"type": "string"}, "Milliseconds of decode, queue and infer."),
+}
+ANSWER_HEADERS: Final[Json] = {name: ref("headers", key) for name, (key, _, _) in _HEADERS.items()}
+"""The headers of an answer with a prediction."""
+
+
+def call_components() -> Json:
+    """The components that predictions refer to."""
+    return {
+        "headers": {key: {"description": text, "schema": schema} for key, schema, text in _HEADERS.values()},
+        "parameters": {
+            "RequestId": _header(
+                REQUEST_ID, {"type": "string"}, "Your own id for the request, for logs. Others are ignored."
+            ),
+            "RequestTimeoutMs": _header(
+                REQUEST_TIMEOUT_MS, {"type": "integer", "minimum": 1}, "How long you wait, in milliseconds."
+            ),
+        },
+        "securitySchemes": {
+            "ticket": {
+                "type": "apiKey",
+                "in": "header",
+                "name": TICKET,
+                "description": "A ticket from the proxy (GET /worker), for workers that require one.",
+            }
+        },
+    }
+
+
+def _header(name: str, schema: Json, text: str) -> Json:
+    return {"name": name, "in": "header", "description": text, "schema": schema}
+
+
+def query(name: str, schema: Json, text: str = "", *, required: bool = False) -> Json:
+    """A parameter in the query."""
+    found: dict[str, Any] = {"name": name, "in": "query", "schema": schema}
+    if required:
+        found["required"] = True
+    return {**found, "description": text} if text else found

@@ -1,0 +1,157 @@
+"""Models as the document describes them: frozen values, read from a worker's page `GET /models/NAME`.
+
+Proxy and worker make the document from the same page, so that both say the same. Another process wrote the
+page that a proxy reads: it is checked here, and what is too large for a document is left out and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+MOST_SIGNATURES: Final = 8
+"""So many signatures of a model are described; the default one is always among them."""
+MOST_TENSORS: Final = 256
+"""A signature with more inputs and outputs is not described."""
+_MOST_DIMS: Final = 32
+_MOST_CHARS: Final = 512
+_IMAGE: Final = "image"
+
+
+class ModelPageError(ValueError):
+    """The page is not one that a worker writes. The message is one line that says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorDescription:
+    """An input or output. A `shape` of None is an unknown rank, a size of None any size.
+
+    An `optional` input may be left out.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureDescription:
+    """A function of a model."""
+
+    name: str
+    inputs: tuple[TensorDescription, ...]
+    outputs: tuple[TensorDescription, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """One version of a model, and how it is asked.
+
+    `default_signature` is the one of a request that names none; None where each has to name one. `classes` is
+    the number of its labels, 0 if its answers have none. `columns` are the names of the places in the vector
+    of a table with one input. `left_out` is how many signatures are not in `signatures`.
+    """
+
+    name: str
+    version: str
+    kind: str
+    default_signature: str | None
+    signatures: tuple[SignatureDescription, ...]
+    classes: int = 0
+    columns: tuple[str, ...] = ()
+    left_out: int = 0
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether the default signature takes images."""
+        return self.kind == _IMAGE
+
+    @property
+    def default(self) -> SignatureDescription | None:
+        """The default signature; None if there is none, or if it is not described."""
+        return next((each for each in self.signatures if each.name == self.default_signature), None)
+
+
+def read_model_page(page: object) -> ModelDescription:
+    """What the page says. Raises ModelPageError."""
+    document = _object(page, "the page")
+    default = document.get("default_signature")
+    if default is not None:
+        default = _text(default, "default_signature")
+    found = _object(document.get("signatures"), "signatures")
+    names = sorted(found, key=lambda name: (name != default, name))
+    signatures = [
+        read
+        for name in names[:MOST_SIGNATURES]
+        if (read := _signature(_text(name, "the name of a signature"), found[name])) is not None
+    ]
+    labels, columns = document.get("labels"), document.get("columns")
+    return ModelDescription(
+        name=_text(document.get("name"), "name"),
+        version=_text(document.get("version"), "version"),
+        kind=_text(document.get("kind"), "kind"),
+        default_signature=default,
+        signatures=tuple(sorted(signatures, key=lambda each: each.name)),
+        classes=0 if labels is None else len(_list(labels, "labels")),
+        columns=() if columns is None else _columns(columns),
+        left_out=len(names) - len(signatures),
+    )
+
+
+def _signature(name: str, value: object) -> SignatureDescription | None:
+    """The signature; None for one with too many tensors."""
+    where = f"signature {name!r}"
+    members = _object(value, where)
+    inputs, outputs = (_object(members.get(key), f"{key} of {where}") for key in ("inputs", "outputs"))
+    if len(inputs) + len(outputs) > MOST_TENSORS:
+        return None
+    return SignatureDescription(name, _tensors(inputs, where), _tensors(outputs, where))
+
+
+def _tensors(found: Mapping[str, Any], where: str) -> tuple[TensorDescription, ...]:
+    return tuple(
+        _tensor(_text(name, f"the name of a tensor of {where}"), value) for name, value in found.items()
+    )
+
+
+def _tensor(name: str, value: object) -> TensorDescription:
+    where = f"tensor {name!r}"
+    members = _object(value, where)
+    optional = members.get("optional", False)
+    if not isinstance(optional, bool):
+        raise ModelPageError(f"optional of {where} is neither true nor false")
+    dtype, shape = _text(members.get("dtype"), f"dtype of {where}"), members.get("shape")
+    return TensorDescription(name, dtype, None if shape is None else _shape(shape, where), optional)
+
+
+def _shape(value: object, where: str) -> tuple[int | None, ...] | None:
+    """The shape; None for one of more dimensions than a schema is written for."""
+    sizes = _list(value, f"shape of {where}")
+    if any(size is not None and (type(size) is not int or size < 0) for size in sizes):
+        raise ModelPageError(f"shape of {where} has something else than sizes and null")
+    return tuple(sizes) if len(sizes) <= _MOST_DIMS else None
+
+
+def _columns(value: object) -> tuple[str, ...]:
+    found = _list(value, "columns")
+    return tuple(_text(each, "columns") for each in found) if len(found) <= MOST_TENSORS else ()
+
+
+def _object(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ModelPageError(f"{where} is no object")
+    return value
+
+
+def _list(value: object, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ModelPageError(f"{where} is no list")
+    return value
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str) or len(value) > _MOST_CHARS:
+        raise ModelPageError(f"{where} is no text of at most {_MOST_CHARS} characters")
+    return value

@@ -1,0 +1,131 @@
+"""What the native paths take and answer for a signature: rows or tensors, labels or outputs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from tfleet.contract.names import TICKET_QUERY
+from tfleet.contract.openapi.calls import ANSWER_HEADERS, query
+from tfleet.contract.openapi.described import ModelDescription, SignatureDescription, TensorDescription
+from tfleet.contract.openapi.example_values import MOST_SHOWN, example_row, shown_values, takes_rows
+from tfleet.contract.openapi.schemas import (
+    JSON,
+    Json,
+    answer,
+    any_of,
+    body,
+    content,
+    list_of,
+    raw,
+    record,
+    schema,
+    tensor_schema,
+    value_schema,
+)
+
+CSV: Final = "text/csv"
+ARROW: Final = "application/vnd.apache.arrow.stream"
+NPY: Final = "application/x-npy"
+NPZ: Final = "application/x-npz"
+_RESERVED: Final = frozenset({"top", "signature", TICKET_QUERY})
+
+
+def is_image(model: ModelDescription, signature: SignatureDescription) -> bool:
+    return model.takes_images and signature.name == model.default_signature
+
+
+def _has_labels(model: ModelDescription, signature: SignatureDescription) -> bool:
+    return model.classes > 0 and signature.name == model.default_signature
+
+
+def top_parameter(model: ModelDescription, signature: SignatureDescription) -> list[Json]:
+    if not _has_labels(model, signature):
+        return []
+    number = {"type": "integer", "minimum": 1, "maximum": model.classes}
+    return [query("top", number, "How many labels, best first.")]
+
+
+def _columns(model: ModelDescription, signature: SignatureDescription) -> tuple[str, ...]:
+    return model.columns if signature.name == model.default_signature else ()
+
+
+def plain_columns(model: ModelDescription, signature: SignatureDescription) -> dict[str, str]:
+    """The dtypes of the columns that a query or a CSV file may have; empty where there are none."""
+    columns, inputs = _columns(model, signature), signature.inputs
+    if not takes_rows(inputs):
+        return {}
+    if columns:
+        found = dict.fromkeys(columns, inputs[0].dtype)
+    else:
+        given = [info for info in inputs if not info.optional]
+        if any(info.shape is None or info.shape[1:] not in {(), (1,)} for info in given):
+            return {}
+        found = {info.name: info.dtype for info in given}
+    return {} if _RESERVED & found.keys() else found
+
+
+def input_body(model: ModelDescription, signature: SignatureDescription) -> Json:
+    """JSON in all its forms, and the others that the signature has."""
+    inputs, columns = signature.inputs, _columns(model, signature)
+    rows = takes_rows(inputs)
+    optional = [info.name for info in inputs if info.optional]
+    shown: dict[str, Any] = {}
+    if shown_values(inputs) <= MOST_SHOWN:
+        row = example_row(inputs, columns)
+        shown = {"one row": row, "rows": [row, row]} if rows else {"tensors": row}
+    if rows:
+        cells = {info.name: _row_value(info) for info in inputs if _is_part_of_rows(info)}
+        forms = [_forms(cells, optional)]
+        if columns:
+            dtype = inputs[0].dtype
+            forms.insert(0, _forms(dict.fromkeys(columns, value_schema(dtype)), ()))
+        found = [form for each in forms for form in each]
+        if len(cells) == 1 and not columns:
+            (value,) = cells.values()
+            found += [value, list_of(value)]
+    else:
+        found = [record({info.name: tensor_schema(info.dtype, info.shape) for info in inputs}, optional)]
+    others = [NPZ, *([ARROW] if rows else []), *([NPY] if len(inputs) == 1 else [])]
+    if plain_columns(model, signature):
+        others.append(CSV)
+    return body(content(JSON, any_of(*found), shown), raw(*others))
+
+
+def _forms(cells: Mapping[str, Json], optional: Sequence[str]) -> list[Json]:
+    """A row, rows, and columns."""
+    row = record(cells, optional)
+    columns = record({name: list_of(cell) for name, cell in cells.items()}, optional)
+    return [row, {**list_of(row), "minItems": 1}, columns]
+
+
+def _is_part_of_rows(info: TensorDescription) -> bool:
+    return bool(info.shape) and info.shape is not None and info.shape[0] is None
+
+
+def _row_value(info: TensorDescription) -> Json:
+    """What a row has of an input. A column of one value in each row is plain."""
+    dims = None if info.shape is None else info.shape[1:]
+    return tensor_schema(info.dtype, () if dims == (1,) else dims)
+
+
+def outputs_answer(model: ModelDescription, signature: SignatureDescription) -> Json:
+    """Labels or outputs as JSON, and outputs in the other forms."""
+    rows = takes_rows(signature.inputs)
+    if _has_labels(model, signature):
+        found = schema("LabelAnswer")
+    else:
+        outputs = {info.name: _output(info, rows=rows) for info in signature.outputs}
+        found = record({"success": {"const": True}, "outputs": record(outputs)})
+    others = [NPZ, *([ARROW, CSV] if rows else []), *([NPY] if len(signature.outputs) == 1 else [])]
+    return answer(
+        "What the model answers. One row gets its outputs without a dimension for rows.",
+        content(JSON, found),
+        raw(*others),
+        headers=ANSWER_HEADERS,
+    )
+
+
+def _output(info: TensorDescription, *, rows: bool) -> Json:
+    whole = tensor_schema(info.dtype, info.shape)
+    return any_of(tensor_schema(info.dtype, info.shape[1:]), whole) if rows and info.shape else whole

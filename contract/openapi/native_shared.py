@@ -1,0 +1,103 @@
+"""What the native paths of all models share: images, labels, and pages that describe a model. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tfleet.contract.names import IMAGE_FIELDS
+from tfleet.contract.openapi.calls import ANSWER_HEADERS, PIXEL_PNG
+from tfleet.contract.openapi.schemas import (
+    JSON,
+    Json,
+    answer,
+    any_of,
+    body,
+    content,
+    list_of,
+    raw,
+    record,
+    schema,
+)
+
+_B64_IMAGE: Final[Json] = {"type": "string", "description": "An image in base64, or a data: URL with one."}
+_SCORES: Final = ("probability", "score")
+"""What is no probability is called score."""
+
+
+def native_shared() -> Json:
+    """The components of all models: images, labels and the pages that describe a model."""
+    field = {"type": "string", "contentMediaType": "application/octet-stream"}
+    form = {"type": "object", "properties": dict.fromkeys(IMAGE_FIELDS, field), "minProperties": 1}
+    in_json = any_of(_B64_IMAGE, record({"b64": {"type": "string", "contentEncoding": "base64"}}))
+    document = {**record(dict.fromkeys(IMAGE_FIELDS, in_json), IMAGE_FIELDS), "minProperties": 1}
+    example = {IMAGE_FIELDS[-1]: {"b64": PIXEL_PNG}}
+    pair = {"type": "array", "prefixItems": [{"type": "string"}, {"type": "number"}], **_exactly(2)}
+    scored = [record({"label": {"type": "string"}, kind: {"type": "number"}}) for kind in _SCORES]
+    labels = list_of(any_of(*scored))
+    predictions = any_of(labels, list_of(labels))
+    said = content(JSON, schema("LabelAnswer"))
+    return {
+        "requestBodies": {
+            "Image": body(
+                {"multipart/form-data": {"schema": form}},
+                raw("image/*"),
+                content(JSON, document, {"base64": example}),
+            )
+        },
+        "responses": {
+            "Ranking": answer(
+                "Labels with their scores, best first.",
+                content(JSON, list_of(pair)),
+                headers=ANSWER_HEADERS,
+            ),
+            "Labels": answer("Labels with their scores, best first.", said, headers=ANSWER_HEADERS),
+            "Redirect": answer(
+                "A worker takes the request: send it to the address in Location.",
+                headers={"Location": {"schema": {"type": "string", "format": "uri"}}},
+            ),
+        },
+        "schemas": {
+            "LabelAnswer": record({"success": {"const": True}, "predictions": predictions}),
+            **_page_schemas(),
+        },
+    }
+
+
+def _exactly(size: int) -> Json:
+    return {"minItems": size, "maxItems": size}
+
+
+def _page_schemas() -> Json:
+    sizes = list_of({"type": ["integer", "null"]})
+    shape = {"anyOf": [sizes, {"type": "null"}], "description": "null is a size or a rank of any kind"}
+    tensor = record(
+        {"dtype": {"type": "string"}, "shape": shape, "optional": {"type": "boolean"}}, ["optional"]
+    )
+    tensors = {"type": "object", "additionalProperties": tensor}
+    text, maybe = {"type": "string"}, {"type": ["string", "null"]}
+    signature: dict[str, Json] = {
+        "inputs": tensors,
+        "outputs": tensors,
+        "method": maybe,
+        "stateful": {"type": "boolean"},
+        "example": text,
+    }
+    names = {"anyOf": [list_of(text), {"type": "null"}]}
+    page: dict[str, Json] = {
+        "name": text,
+        "version": text,
+        "state": {"enum": ["starting", "ready", "draining"]},
+        "kind": text,
+        "stateful": {"type": "boolean"},
+        "default_signature": maybe,
+        "labels": names,
+        "columns": names,
+        "preprocessing": {"type": ["object", "null"]},
+        "sources": {"type": "object", "additionalProperties": text},
+        "signatures": {"type": "object", "additionalProperties": schema("SignaturePage")},
+        "example": text,
+    }
+    return {
+        "SignaturePage": record(signature, closed=False),
+        "ModelPage": record(page, closed=False),
+    }

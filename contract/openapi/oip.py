@@ -1,0 +1,192 @@
+"""The Open Inference Protocol in the document: the paths of a model below `/v2`. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from tfleet.contract.openapi.calls import ANSWER_HEADERS, PARAMETERS, PIXEL_PNG, query
+from tfleet.contract.openapi.datatypes import BYTES, DATATYPE_OF
+from tfleet.contract.openapi.described import ModelDescription, SignatureDescription, TensorDescription
+from tfleet.contract.openapi.example_values import MOST_SHOWN, full_dims, sample, shown_values, takes_rows
+from tfleet.contract.openapi.oip_pages import OBJECT, not_ready
+from tfleet.contract.openapi.places import ModelPlace
+from tfleet.contract.openapi.schemas import (
+    BINARY,
+    JSON,
+    PLAIN_ERRORS,
+    Json,
+    answer,
+    any_of,
+    any_tensor,
+    body,
+    content,
+    list_of,
+    operation,
+    raw,
+    record,
+    ref,
+    schema,
+)
+
+_ROOT: Final = "/v2"
+_TEXT: Final[Json] = {"type": "string"}
+_SIZES: Final[Json] = {"type": "array", "items": {"type": "integer", "minimum": 0}}
+_LENGTH: Final = "Inference-Header-Content-Length"
+_NUMBER: Final[Json] = {"type": "integer", "minimum": 0}
+_PAGES: Final = (("", "OipModel", "The tensors of"), ("/config", "OipConfig", "Triton's configuration of"))
+
+
+def oip_components(place: ModelPlace) -> Json:
+    """The body and the answer of a version's `infer`."""
+    model, name = place.model, place.component("v2")
+    requests = [_request(model, each) for each in model.signatures]
+    if not requests:
+        return {}
+    examples = {each.name: found for each in model.signatures if (found := _example(model, each)) is not None}
+    asked = body(content(JSON, any_of(*requests), examples), raw(BINARY))
+    headers = {
+        **ANSWER_HEADERS,
+        _LENGTH: {"description": "How long the JSON part is, before binary tensors.", "schema": _NUMBER},
+    }
+    said = answer("The outputs.", content(JSON, _answer(model)), raw(BINARY), headers=headers)
+    return {"requestBodies": {name: asked}, "responses": {name: said}}
+
+
+def oip_paths(place: ModelPlace) -> dict[str, Json]:
+    """All of a version, and what the repository does for its model."""
+    model, found = place.model, {}
+    for path in (f"{_ROOT}{each}" for each in place.paths(labels=False)):
+        for below, page, summary in _PAGES:
+            said = {"200": answer("The page.", content(JSON, schema(page)))}
+            about = operation(
+                f"{summary} {model.name}", model.name, said, PLAIN_ERRORS, parameters=_signatures(model)
+            )
+            found[f"{path}{below}"] = {"get": about}
+        found[f"{path}/ready"] = {"get": _ready(model, f"Whether {model.name} can be asked")}
+        stats = {"200": answer("The page.", content(JSON, schema("OipStatistics")))}
+        found[f"{path}/stats"] = {
+            "get": operation(f"What {model.name} has computed", model.name, stats, PLAIN_ERRORS)
+        }
+        if model.signatures:
+            found[f"{path}/infer"] = {"post": _infer(place)}
+    return found
+
+
+def repository_paths(place: ModelPlace) -> dict[str, Json]:
+    """What is asked of the repository for a model. Nothing is loaded or unloaded on request."""
+    if not place.served.for_model:
+        return {}
+    model = place.model
+    path = f"{_ROOT}/repository{place.paths()[0]}"
+    empty = body(content(JSON, OBJECT), required=False)
+    load = _ready(model, f"Whether {model.name} is loaded; no other model is", requestBody=empty)
+    unload = operation(
+        f"Says how {model.name} leaves a fleet", model.name, {}, PLAIN_ERRORS, requestBody=empty
+    )
+    return {f"{path}/load": {"post": load}, f"{path}/unload": {"post": unload}}
+
+
+def _ready(model: ModelDescription, summary: str, **more: Any) -> Json:
+    said = record({"name": _TEXT, "ready": {"const": True}})
+    answers = {"200": answer("It can.", content(JSON, said)), "503": not_ready()}
+    return operation(summary, model.name, answers, PLAIN_ERRORS, **more)
+
+
+def _infer(place: ModelPlace) -> Json:
+    name, model = place.component("v2"), place.model
+    length = {
+        "name": _LENGTH,
+        "in": "header",
+        "schema": _NUMBER,
+        "description": "How long the JSON part of a binary body is; 0 for a tensor alone.",
+    }
+    return operation(
+        f"Ask {model.name}",
+        model.name,
+        {"200": ref("responses", name)},
+        PLAIN_ERRORS,
+        parameters=[*_signatures(model), length, *PARAMETERS],
+        requestBody=ref("requestBodies", name),
+    )
+
+
+def _signatures(model: ModelDescription) -> list[Json]:
+    names = {"enum": [each.name for each in model.signatures]}
+    return [query("signature", names, "Another signature than the default one.")] if model.signatures else []
+
+
+def _request(model: ModelDescription, signature: SignatureDescription) -> Json:
+    is_image = model.takes_images and signature.name == model.default_signature
+    tensors = [each for info in signature.inputs for each in _inputs(info, is_image=is_image)]
+    names = {"enum": [info.name for info in signature.outputs]} if signature.outputs else _TEXT
+    output = record({"name": names, "parameters": OBJECT}, ["parameters"])
+    members = {
+        "id": _TEXT,
+        "parameters": OBJECT,
+        "inputs": list_of(any_of(*tensors)) if tensors else list_of({}, 0),
+        "outputs": list_of(output),
+    }
+    return record(members, ["id", "parameters", "outputs"])
+
+
+def _inputs(info: TensorDescription, *, is_image: bool) -> list[Json]:
+    """The forms of an input. An image model takes the bytes of images, too."""
+    kinds = {DATATYPE_OF.get(info.dtype, ""): info.dtype}
+    if is_image:
+        kinds[BYTES] = "string"
+    return [
+        record(
+            {
+                "name": {"const": info.name},
+                "datatype": {"const": kind},
+                "shape": _SIZES,
+                "parameters": OBJECT,
+                "data": list_of(_data(dtype)),
+            },
+            ["parameters"],
+        )
+        for kind, dtype in kinds.items()
+        if kind
+    ]
+
+
+def _data(dtype: str) -> Json:
+    return schema("Strings") if dtype == "string" else any_tensor(dtype)
+
+
+def _answer(model: ModelDescription) -> Json:
+    names = sorted({info.name for each in model.signatures for info in each.outputs})
+    output = record(
+        {
+            "name": {"enum": names} if names and not model.takes_images else _TEXT,
+            "datatype": {"enum": sorted(set(DATATYPE_OF.values()))},
+            "shape": _SIZES,
+            "parameters": OBJECT,
+            "data": list_of(any_of(schema("Numbers"), schema("Booleans"), schema("Strings"))),
+        },
+        ["parameters", "data"],
+    )
+    members = {"model_name": _TEXT, "model_version": _TEXT, "id": _TEXT, "outputs": list_of(output)}
+    return record(members, ["id"])
+
+
+def _example(model: ModelDescription, signature: SignatureDescription) -> Json | None:
+    """A request of one row; None where it would be long, or could not be written."""
+    given = [info for info in signature.inputs if not info.optional]
+    if model.takes_images and signature.name == model.default_signature:
+        if len(given) != 1:
+            return None
+        image = {"parameters": {"content_type": "base64"}, "data": [PIXEL_PNG]}
+        return {"inputs": [{"name": given[0].name, "datatype": BYTES, "shape": [1], **image}]}
+    if shown_values(given) > MOST_SHOWN or any(info.dtype not in DATATYPE_OF for info in given):
+        return None
+    rows = takes_rows(given)
+    return {"inputs": [_example_tensor(info, rows=rows) for info in given]}
+
+
+def _example_tensor(info: TensorDescription, *, rows: bool) -> Json:
+    dims = full_dims(info)
+    shape = [1, *dims[1:]] if rows else list(dims)
+    data = [sample(info.dtype)] * math.prod(shape)
+    return {"name": info.name, "datatype": DATATYPE_OF[info.dtype], "shape": shape, "data": data}

@@ -1,0 +1,148 @@
+"""The pages of a worker and of a proxy that are of no model. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tfleet.contract.names import (
+    ADDRESS_KIND,
+    DRAIN_PATH,
+    LAN,
+    LEASE_SIZE,
+    LOOKUP_PATH,
+    MAX_LEASE_SIZE,
+    MODELS_PATH,
+    OPENAPI_PATH,
+    WAN,
+)
+from tfleet.contract.openapi.calls import query
+from tfleet.contract.openapi.oip_pages import oip_server_paths
+from tfleet.contract.openapi.schemas import (
+    JSON,
+    PROBLEMS,
+    TEXT,
+    Json,
+    answer,
+    content,
+    list_of,
+    operation,
+    record,
+)
+from tfleet.contract.openapi.tfs import tfs_server_paths
+
+_TEXT: Final[Json] = {"type": "string"}
+_SERVER: Final = "server"
+_TEXT_PAGE: Final = content(TEXT, _TEXT)
+
+
+def worker_pages() -> dict[str, Json]:
+    """Those of a worker."""
+    which = query("worker", _TEXT, "The worker that is meant. Any other answers 421.")
+    at = record(
+        {
+            "id": _TEXT,
+            "address": _TEXT,
+            "wan": {"type": ["string", "null"]},
+            "model": _TEXT,
+            "version": _TEXT,
+            "stateful": {"type": "boolean"},
+            "state": {"enum": ["starting", "ready", "draining"]},
+        }
+    )
+    accepted = {"202": answer("It drains, and ends.", _TEXT_PAGE)}
+    drain = operation("Drain the worker, which then ends", _SERVER, accepted, PROBLEMS, parameters=[which])
+    found = {
+        LOOKUP_PATH: _page("The worker's own address", _TEXT_PAGE, content(JSON, at)),
+        DRAIN_PATH: {"post": drain},
+        "/healthz": _page("Whether the process runs", _TEXT_PAGE, parameters=[which]),
+        "/metrics": _page("Metrics in Prometheus' text format", _TEXT_PAGE),
+        MODELS_PATH: _page("The worker's model", content(JSON, _models())),
+    }
+    return {**_common(), **found, **tfs_server_paths(), **oip_server_paths()}
+
+
+def proxy_pages(*, for_operators: bool) -> dict[str, Json]:
+    """Those of a proxy; `for_operators` on a port that serves their pages, too."""
+    found = {
+        LOOKUP_PATH: _lookup(),
+        "/healthz": _page("Whether the process runs", _TEXT_PAGE),
+        MODELS_PATH: _page(
+            "The models of the fleet, and what share of the requests each version gets", _fleet()
+        ),
+    }
+    operators = {
+        "/metrics": _page("Metrics in Prometheus' text format", _TEXT_PAGE),
+        "/workers": _page("The workers and how they are", content(JSON, _workers())),
+        "/workers/{id}/metrics": _page(
+            "The metrics of a worker",
+            _TEXT_PAGE,
+            parameters=[{"name": "id", "in": "path", "required": True, "schema": _TEXT}],
+        ),
+    }
+    return {**_common(), **found, **(operators if for_operators else {})}
+
+
+def _common() -> dict[str, Json]:
+    return {
+        "/": _page("A page with commands to paste", _TEXT_PAGE),
+        "/readyz": _page("Whether requests may be sent here", _TEXT_PAGE),
+        OPENAPI_PATH: _page("This document", content(JSON, {"type": "object"})),
+    }
+
+
+def _page(summary: str, *contents: Json, **more: object) -> Json:
+    return {"get": operation(summary, _SERVER, {"200": answer("The page.", *contents)}, PROBLEMS, **more)}
+
+
+def _models() -> Json:
+    model = {"name": _TEXT, "version": _TEXT, "state": _TEXT, "kind": {"type": ["string", "null"]}}
+    return record({"models": list_of(record(model))})
+
+
+def _lookup() -> Json:
+    """`GET /worker`: one address, or a lease of several."""
+    worker = {
+        "id": _TEXT,
+        "address": _TEXT,
+        "model": _TEXT,
+        "version": _TEXT,
+        "stateful": {"type": "boolean"},
+    }
+    expires = {"expires_in_s": {"type": "integer"}, "ticket": _TEXT}
+    one = record({**worker, **expires}, ["ticket"])
+    weighted = record({**worker, "weight": {"type": "number"}})
+    lease = record({**expires, "forwards": {"type": "boolean"}, "workers": list_of(weighted)}, ["ticket"])
+    size = {"type": "integer", "minimum": 1, "maximum": MAX_LEASE_SIZE}
+    parameters = [
+        query(LEASE_SIZE, size, "A lease of up to so many different workers."),
+        query("except", list_of(_TEXT), "The id of a worker to leave out."),
+        query("model", _TEXT, "A worker of this model."),
+        query("version", _TEXT, "With model: of this version."),
+        query("label", _TEXT, "With model: of the version with this label."),
+        query(ADDRESS_KIND, {"enum": [LAN, WAN]}, "Which of a worker's two addresses to answer with."),
+    ]
+    documents = content(JSON, {"anyOf": [one, lease]})
+    return _page("The address of a worker", _TEXT_PAGE, documents, parameters=parameters)
+
+
+def _fleet() -> Json:
+    version = record(
+        {
+            "version": _TEXT,
+            "workers": {"type": "integer"},
+            "ready": {"type": "integer"},
+            "percent": {"type": "number"},
+        }
+    )
+    labels = {"type": "object", "additionalProperties": _TEXT}
+    plan = {"type": ["object", "null"]}
+    model = {"name": _TEXT, "default": {"type": "boolean"}, "versions": list_of(version), "labels": labels}
+    found = {**model, "plan": plan, "refused": list_of({"type": "object"}), "mirrored": plan}
+    return content(JSON, record({"models": list_of(record(found, closed=False))}))
+
+
+def _workers() -> Json:
+    worker = record(
+        {"id": _TEXT, "address": _TEXT, "model": _TEXT, "version": _TEXT, "state": _TEXT}, closed=False
+    )
+    return record({"workers": list_of(worker), "refused": list_of({"type": "object"})})

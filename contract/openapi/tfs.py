@@ -1,0 +1,193 @@
+"""TensorFlow Serving's REST API in the document: the paths of a model below `/v1`. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tfleet.contract.openapi.calls import ANSWER_HEADERS, PARAMETERS, PIXEL_PNG
+from tfleet.contract.openapi.described import ModelDescription, SignatureDescription
+from tfleet.contract.openapi.example_values import (
+    MOST_SHOWN,
+    full_dims,
+    nested,
+    sample,
+    shown_values,
+    takes_rows,
+)
+from tfleet.contract.openapi.places import ModelPlace
+from tfleet.contract.openapi.schemas import (
+    JSON,
+    PLAIN_ERRORS,
+    Json,
+    answer,
+    any_of,
+    any_tensor,
+    body,
+    content,
+    list_of,
+    operation,
+    record,
+    ref,
+    schema,
+)
+
+_ROOT: Final = "/v1"
+_TEXT: Final[Json] = {"type": "string"}
+
+
+def tfs_components(place: ModelPlace) -> Json:
+    """The body and the answer of a version's `:predict`."""
+    model = place.model
+    requests = [form for each in model.signatures for form in _requests(model, each)]
+    answers = [form for each in model.signatures for form in _answers(each)]
+    examples = {name: value for each in model.signatures for name, value in _examples(model, each).items()}
+    if not requests:
+        return {}
+    asked = body(content(JSON, any_of(*requests), examples))
+    said = answer(
+        "The outputs, in rows or as tensors.", content(JSON, any_of(*answers)), headers=ANSWER_HEADERS
+    )
+    return {
+        "requestBodies": {place.component("v1"): asked},
+        "responses": {place.component("v1"): said},
+    }
+
+
+def tfs_paths(place: ModelPlace) -> dict[str, Json]:
+    """All of a version."""
+    model, found = place.model, {}
+    for path in (f"{_ROOT}{each}" for each in place.paths()):
+        found[path] = {"get": _page(model, "TfsStatus", f"The state of {model.name}'s versions")}
+        found[f"{path}/metadata"] = {"get": _page(model, "TfsMetadata", f"The signatures of {model.name}")}
+        if model.signatures:
+            name = place.component("v1")
+            found[f"{path}:predict"] = {"post": _post(model, f"Ask {model.name}", name, name)}
+        for action, does in (("classify", "Classify"), ("regress", "Compute a value of")):
+            kind = f"Tfs{action.capitalize()}"
+            summary = f"{does} examples with a signature of {model.name} that parses tf.Example"
+            found[f"{path}:{action}"] = {"post": _post(model, summary, "TfsExamples", kind)}
+    return found
+
+
+def tfs_server_paths() -> dict[str, Json]:
+    """What is of no model."""
+    said = answer("The names of the models.", content(JSON, record({"models": list_of(_TEXT)})))
+    return {f"{_ROOT}/models": {"get": operation("List the models", "server", {"200": said}, PLAIN_ERRORS)}}
+
+
+def _page(model: ModelDescription, name: str, summary: str) -> Json:
+    return operation(
+        summary, model.name, {"200": answer("The page.", content(JSON, schema(name)))}, PLAIN_ERRORS
+    )
+
+
+def _post(model: ModelDescription, summary: str, asked: str, said: str) -> Json:
+    return operation(
+        summary,
+        model.name,
+        {"200": ref("responses", said)},
+        PLAIN_ERRORS,
+        parameters=PARAMETERS,
+        requestBody=ref("requestBodies", asked),
+    )
+
+
+def _named(model: ModelDescription, signature: SignatureDescription) -> tuple[Json, list[str]]:
+    """The member that names the signature, and whether it may be left out."""
+    optional = ["signature_name"] if signature.name == model.default_signature else []
+    return {"signature_name": {"const": signature.name}}, optional
+
+
+def _requests(model: ModelDescription, signature: SignatureDescription) -> list[Json]:
+    """The bodies that run the signature. Any shape fits some signatures, so none is stated."""
+    inputs = signature.inputs
+    values = {info.name: any_tensor(info.dtype) for info in inputs}
+    if model.takes_images and signature.name == model.default_signature:
+        values = {name: any_of(value, schema("Texts")) for name, value in values.items()}
+    if not values:
+        return []
+    optional = [info.name for info in inputs if info.optional]
+    alone = list(values.values()) if len(values) == 1 else []
+    name, unnamed = _named(model, signature)
+    rows = {**list_of(any_of(*alone, record(values, optional))), "minItems": 1}
+    tensors = any_of(*alone, record(values, optional, closed=False))
+    return [record({**name, "instances": rows}, unnamed), record({**name, "inputs": tensors}, unnamed)]
+
+
+def _answers(signature: SignatureDescription) -> list[Json]:
+    outputs = {info.name: any_tensor(info.dtype) for info in signature.outputs}
+    value = next(iter(outputs.values())) if len(outputs) == 1 else record(outputs)
+    return [record({"predictions": list_of(value)}), record({"outputs": value})]
+
+
+def _examples(model: ModelDescription, signature: SignatureDescription) -> dict[str, Any]:
+    """Rows where the signature has them, and tensors."""
+    given = [info for info in signature.inputs if not info.optional]
+    name = {} if signature.name == model.default_signature else {"signature_name": signature.name}
+    if model.takes_images and not name:
+        return {"an image": {"instances": [{"b64": PIXEL_PNG}]}} if len(given) == 1 else {}
+    if not given or shown_values(given) > MOST_SHOWN:
+        return {}
+    rows = takes_rows(given)
+    shapes = {info.name: full_dims(info) for info in given}
+    row = {info.name: nested(sample(info.dtype), shapes[info.name][1:]) for info in given}
+    if rows:
+        shapes = {name: (1, *shape[1:]) for name, shape in shapes.items()}
+    tensors = {info.name: nested(sample(info.dtype), shapes[info.name]) for info in given}
+    found: dict[str, Any] = {f"{signature.name} tensors": {**name, "inputs": tensors}}
+    if rows:
+        instance = row if len(row) > 1 else next(iter(row.values()))
+        found[f"{signature.name} rows"] = {**name, "instances": [instance]}
+    return found
+
+
+def tfs_shared() -> Json:
+    """The components of all models."""
+    scalar = any_of({"type": "number"}, {"type": "boolean"}, schema("Text"))
+    features = {
+        "type": "object",
+        "additionalProperties": any_of(scalar, list_of(scalar)),
+        "description": "Features by name. The first value of each says its type.",
+    }
+    examples = {**list_of(features), "minItems": 1}
+    asked = record(
+        {"signature_name": _TEXT, "context": features, "examples": examples}, ["signature_name", "context"]
+    )
+    pair = {"type": "array", "prefixItems": [_TEXT, {"type": "number"}], "minItems": 2, "maxItems": 2}
+    classes = list_of(list_of(pair))
+    return {
+        "requestBodies": {"TfsExamples": body(content(JSON, asked))},
+        "responses": {
+            "TfsClassify": _results("Labels with their scores for each example.", classes),
+            "TfsRegress": _results("A value for each example.", list_of({"type": "number"})),
+        },
+        "schemas": _page_schemas(),
+    }
+
+
+def _results(description: str, found: Json) -> Json:
+    return answer(description, content(JSON, record({"results": found})), headers=ANSWER_HEADERS)
+
+
+def _page_schemas() -> Json:
+    status = record({"error_code": _TEXT, "error_message": _TEXT})
+    version = record(
+        {
+            "version": _TEXT,
+            "state": {"enum": ["START", "LOADING", "AVAILABLE", "UNLOADING", "END"]},
+            "status": status,
+        }
+    )
+    dim = record({"size": _TEXT, "name": _TEXT})
+    shape = record({"dim": list_of(dim), "unknown_rank": {"type": "boolean"}})
+    tensor = record({"dtype": _TEXT, "tensor_shape": shape, "name": _TEXT})
+    tensors = {"type": "object", "additionalProperties": tensor}
+    definition = record(
+        {"inputs": tensors, "outputs": tensors, "method_name": _TEXT, "defaults": {"type": "object"}}
+    )
+    definitions = record({"signature_def": {"type": "object", "additionalProperties": definition}})
+    spec = record({"name": _TEXT, "signature_name": _TEXT, "version": _TEXT})
+    return {
+        "TfsStatus": record({"model_version_status": list_of(version)}),
+        "TfsMetadata": record({"model_spec": spec, "metadata": record({"signature_def": definitions})}),
+    }

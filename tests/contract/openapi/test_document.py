@@ -1,0 +1,216 @@
+"""The OpenAPI document of any models: it is valid, says what each takes, and names what it leaves out."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from tests.contract.openapi.models import DEFAULT, EVERY, IMAGE, IRIS, ODD, TABLE, Tensor, server
+from tests.support.openapi import OpenApiDocument
+from tfleet.contract.openapi.described import ModelDescription, SignatureDescription
+from tfleet.contract.openapi.document import LEFT_OUT, LeftOut, ServerDescription, openapi_document
+from tfleet.contract.openapi.pages import proxy_pages, worker_pages
+from tfleet.contract.openapi.places import ServedVersion, places
+
+
+def document(*models: ModelDescription, labels: tuple[str, ...] = ()) -> OpenApiDocument:
+    served = [ServedVersion(each, for_all=index == 0, labels=labels) for index, each in enumerate(models)]
+    return OpenApiDocument(openapi_document(server(), served))
+
+
+def asked(found: OpenApiDocument, path: str, method: str = "POST", kind: str = "application/json") -> Any:
+    """The schema of a request's body."""
+    return found.resolved(found.operation(method, path)["requestBody"])["content"][kind]["schema"]
+
+
+def answered(found: OpenApiDocument, path: str, method: str = "POST") -> Any:
+    """The schema of an answer with status 200."""
+    said = found.resolved(found.operation(method, path)["responses"]["200"])
+    return said["content"]["application/json"]["schema"]
+
+
+@pytest.mark.parametrize("model", EVERY, ids=lambda model: model.kind)
+def test_the_document_of_a_model_is_valid(model: ModelDescription) -> None:
+    document(model, labels=("stable", "a/b")).check()
+
+
+def test_the_document_of_a_fleet_is_valid() -> None:
+    document(*EVERY, labels=("stable",)).check()
+    OpenApiDocument(openapi_document(server(), [])).check()
+
+
+@pytest.mark.parametrize("for_operators", [True, False])
+def test_the_document_of_a_proxy_is_valid(for_operators: bool) -> None:
+    proxy = ServerDescription("A proxy.", "1.0", proxy_pages(for_operators=for_operators), redirects=True)
+    found = OpenApiDocument(openapi_document(proxy, [ServedVersion(TABLE, for_all=True)]))
+    found.check()
+    assert (("GET", "/workers") in found.operations) is for_operators
+    assert "307" in found.operation("POST", "/predict")["responses"]
+    assert "307" not in found.operation("POST", "/v2/models/wine/infer")["responses"]
+
+
+def test_making_a_document_changes_nothing() -> None:
+    pages = worker_pages()
+    before = copy.deepcopy(pages)
+    made = [
+        json.dumps(openapi_document(ServerDescription("A worker.", "1.0", pages), [ServedVersion(TABLE)]))
+        for _ in range(2)
+    ]
+    assert made[0] == made[1]
+    assert pages == before
+
+
+def test_operations_have_different_ids() -> None:
+    alike = [dataclasses.replace(TABLE, name=name) for name in ("a b", "a_b", "a/b", "a__2", "a")]
+    found = document(*alike)
+    ids = [each["operationId"] for item in found.content["paths"].values() for each in item.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_versions_that_are_written_alike_share_nothing() -> None:
+    alike = [dataclasses.replace(TABLE, name=name) for name in ("a b", "a/b")]
+    keys = {each.key for each in places([ServedVersion(model) for model in alike])}
+    assert len(keys) == 2
+    (place,) = places([ServedVersion(ODD)])
+    assert len({place.signature_key(each) for each in ODD.signatures}) == len(ODD.signatures)
+
+
+def test_two_versions_have_their_own_paths() -> None:
+    other = dataclasses.replace(IRIS, name="wine", version="2")
+    served = [
+        ServedVersion(TABLE, labels=("stable",)),
+        ServedVersion(other, for_model=False, labels=("canary",)),
+    ]
+    found = OpenApiDocument(openapi_document(server(), served))
+    found.check()
+    row = {"length": 1.0, "width": 2.0}
+    assert found.faults(asked(found, "/models/wine/versions/2"), row) == []
+    assert found.faults(asked(found, "/models/wine/labels/canary"), row) == []
+    for path in ("/models/wine", "/models/wine/versions/1", "/models/wine/labels/stable"):
+        assert found.faults(asked(found, path), row) != []
+
+
+def test_a_table_takes_rows_and_columns() -> None:
+    found = document(TABLE)
+    schema = asked(found, "/models/wine/predict")
+    for right in (
+        {"G1": 1.5, "G2": 3},
+        {"G1": 1.5, "G2": 3, "G3": True},
+        [{"G1": 1.5, "G2": 3}],
+        {"G1": [1.5, 2], "G2": [3, 4]},
+    ):
+        assert found.faults(schema, right) == []
+    wrongs: list[Any] = [
+        {"G1": 1.5},
+        {"G1": 1.5, "G2": 3.5},
+        {"G1": 1, "G2": 2**63},
+        [],
+        {"G1": 1, "G2": 1, "G4": 1},
+    ]
+    for wrong in wrongs:
+        assert found.faults(schema, wrong) != []
+    names = [each.get("name") for each in found.operation("GET", "/predict")["parameters"]]
+    assert names[:2] == ["G1", "G2"]
+
+
+def test_named_columns_are_those_of_the_one_input() -> None:
+    found = document(IRIS)
+    schema = asked(found, "/predict")
+    for right in ({"length": 1, "width": 2}, {"length": [1], "width": [2]}, {"x": [1, 2]}):
+        assert found.faults(schema, right) == []
+    assert found.faults(schema, {"x": [1, 2, 3]}) != []
+    assert found.operation("POST", "/predict")["parameters"][0]["schema"]["maximum"] == 3
+    one = {"success": True, "predictions": [{"label": "a", "probability": 0.5}]}
+    assert found.faults(answered(found, "/predict"), one) == []
+
+
+def test_outputs_have_their_shapes() -> None:
+    found = document(TABLE)
+    schema = answered(found, "/models/wine/predict")
+    rights: list[Any] = [[0.5], [[0.5], [1]]]
+    for score in rights:
+        assert found.faults(schema, {"success": True, "outputs": {"score": score}}) == []
+    wrongs: list[Any] = [0.5, [0.5, 1], [["a"]]]
+    for score in wrongs:
+        assert found.faults(schema, {"success": True, "outputs": {"score": score}}) != []
+    assert found.faults(schema, {"success": True, "outputs": {}}) != []
+
+
+def test_an_image_model_takes_images() -> None:
+    found = document(IMAGE)
+    content = found.resolved(found.operation("POST", "/")["requestBody"])["content"]
+    assert set(content) == {"multipart/form-data", "image/*", "application/json"}
+    assert ("GET", "/predict") not in found.operations
+    assert found.faults(answered(found, "/"), [["cat", 0.5]]) == []
+    assert found.faults(answered(found, "/"), [["cat"]]) != []
+
+
+def test_tensorflow_serving_takes_rows_or_tensors() -> None:
+    found = document(TABLE)
+    schema = asked(found, "/v1/models/wine:predict")
+    row = {"G1": 1, "G2": 3}
+    for right in (
+        {"instances": [row]},
+        {"signature_name": DEFAULT, "instances": [row]},
+        {"inputs": {"G1": [1], "G2": [[3]], "other": 1}},
+        {"signature_name": "double", "inputs": 4},
+    ):
+        assert found.faults(schema, right) == []
+    wrongs: list[Any] = [
+        {"instances": []},
+        {"instances": [row], "inputs": row},
+        {"signature_name": "x", "inputs": 4},
+    ]
+    for wrong in wrongs:
+        assert found.faults(schema, wrong) != []
+
+
+def test_the_inference_protocol_takes_named_tensors() -> None:
+    found = document(TABLE)
+    schema = asked(found, "/v2/models/wine/infer")
+    right = {"name": "x", "datatype": "FP64", "shape": [], "data": [4.0]}
+    assert found.faults(schema, {"inputs": [right]}) == []
+    for wrong in ({"name": "z"}, {"datatype": "FP32"}, {"shape": [-1]}, {"data": ["a"]}):
+        assert found.faults(schema, {"inputs": [{**right, **wrong}]}) != []
+
+
+def test_every_example_fits_its_schema() -> None:
+    found = document(*EVERY)
+    examples = list(found.examples())
+    assert len(examples) > 30
+    for method, path, _, schema, value in examples:
+        assert found.faults(schema, value) == [], (method, path, value)
+
+
+def test_long_examples_are_left_out() -> None:
+    long = SignatureDescription(DEFAULT, (Tensor("x", "float32", (None, 65)),), ())
+    found = document(dataclasses.replace(TABLE, signatures=(long,)))
+    shown = {path for _, path, *_ in found.examples()}
+    assert shown == {"/v2/repository/index"}
+
+
+def test_what_is_not_described_is_named() -> None:
+    reason = "no worker of it answered: see GET /workers"
+    found = openapi_document(server(LeftOut("beer", "2", reason)), [ServedVersion(ODD)])
+    OpenApiDocument(found).check()
+    assert [(each["model"], each["version"]) for each in found[LEFT_OUT]] == [
+        ("beer", "2"),
+        (ODD.name, "v 1"),
+    ]
+    assert found[LEFT_OUT][0]["reason"] == reason
+    assert LEFT_OUT in found["info"]["description"]
+    assert LEFT_OUT not in openapi_document(server(), [ServedVersion(TABLE)])
+
+
+def test_a_model_has_a_bounded_part() -> None:
+    tensors = tuple(Tensor(f"column_{number:03}", "float32", (None,)) for number in range(128))
+    outputs = tuple(dataclasses.replace(each, name=f"out_{each.name}") for each in tensors)
+    signatures = tuple(SignatureDescription(f"s{number}", tensors, outputs) for number in range(8))
+    wide = dataclasses.replace(TABLE, default_signature="s0", signatures=signatures)
+    size = len(json.dumps(document(wide).content))
+    assert size < 2_000_000
+    assert len(json.dumps(document(TABLE).content)) < 100_000

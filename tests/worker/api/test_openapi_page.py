@@ -1,0 +1,324 @@
+"""`GET /openapi.json` of a worker: it is valid, has all routes, and every answer keeps to it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, Final
+
+import numpy as np
+import pytest
+import requests
+from flask import Flask
+
+from tests.support.fake_model import FakeModel
+from tests.support.openapi import OpenApiDocument
+from tests.support.worker_http import MAX_BODY_BYTES, serving
+from tests.worker.api.protocols.oip.bodies import binary, body, tensor
+from tfleet.contract.address import Address
+from tfleet.contract.openapi.calls import PIXEL_PNG
+from tfleet.discovery.instance import Instance
+from tfleet.worker.address.addresses import WorkerAddresses
+from tfleet.worker.api.app import WorkerIdentity, make_app
+from tfleet.worker.api.protocols.tfs.paths import read_path
+from tfleet.worker.inference.class_scores import ClassScores
+from tfleet.worker.inference.errors import OversizedRunError
+from tfleet.worker.lifecycle import Lifecycle
+from tfleet.worker.metrics import WorkerMetrics
+from tfleet.worker.rejection import Rejection
+
+_UNDOCUMENTED: Final = {
+    "/v1": "it answers that there is nothing",
+    "/v1/": "it answers that there is nothing",
+    "/<any(v1, V1):root>/<path:rest>": "other spellings of what is documented",
+    "/v2/": "the same as /v2",
+    "/v2/trace/setting": "it answers that there is no such extension",
+    "/v2/models/<name>/trace/setting": "it answers that there is no such extension",
+    "/v2/logging": "it answers that there is no such extension",
+    **{
+        f"/v2/{kind}sharedmemory{region}{what}": "it answers that there is no shared memory"
+        for kind in ("system", "cuda")
+        for region, whats in (
+            ("", ("/status", "/unregister")),
+            ("/region/<name>", ("/status", "/unregister", "/register")),
+        )
+        for what in whats
+    },
+}
+"""The routes that the document leaves out, and why."""
+
+ROW: Final = {"G1": 1, "G2": 5}
+TENSORS: Final = [tensor("G1", "FP32", [1], [1]), tensor("G2", "FP32", [1], [5])]
+DOUBLE: Final = [tensor("x", "FP64", [], [4])]
+
+
+@pytest.fixture
+def model() -> FakeModel:
+    return FakeModel()
+
+
+@pytest.fixture
+def worker(model: FakeModel) -> Iterator[Address]:
+    with serving(model, name="wine") as (address, _):
+        yield address
+
+
+@pytest.fixture
+def document(worker: Address) -> OpenApiDocument:
+    return OpenApiDocument.of(worker.url)
+
+
+def application() -> Flask:
+    """The worker's application; nothing is asked of it."""
+    at = Address("127.0.0.1", 1)
+    predictions: Any = SimpleNamespace(
+        instance=Instance("w1", at, "wine", "1"),
+        lifecycle=Lifecycle(),
+        classify=None,
+        predict=SimpleNamespace(runs=None),
+        waiting=0,
+        ranking=None,
+        any=None,
+        query=None,
+    )
+    for name in ("ranking", "any", "query"):
+        setattr(predictions, name, lambda: None)
+    identity = WorkerIdentity(
+        predictions.instance, WorkerAddresses(lambda: at, None, 1), predictions.lifecycle
+    )
+    return make_app(identity, predictions, WorkerMetrics(), lambda: None)
+
+
+def test_the_document_is_valid(document: OpenApiDocument) -> None:
+    document.check()
+    assert document.content["info"]["title"] == "tfleet"
+
+
+def test_the_document_has_the_routes_of_the_worker(document: OpenApiDocument) -> None:
+    urls = application().url_map.bind("")
+    routes = {
+        (method, rule.rule)
+        for rule in urls.map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.rule not in _UNDOCUMENTED and _is_route(method, rule.rule)
+    }
+    documented = set()
+    for method, path in document.operations:
+        rule, _ = urls.match(path, method, return_rule=True)
+        documented.add((method, rule.rule))
+    # An image is sent to `/`, and this model takes none.
+    assert documented == routes - {("POST", "/")}
+
+
+def _is_route(method: str, rule: str) -> bool:
+    """Whether a rule stands for something with this method: below /v1 all rules take both."""
+    path = rule.replace("<name>", "wine").replace("<version>", "1")
+    return not rule.startswith("/v1") or read_path(method, path) is not None
+
+
+def test_documented_routes_are_there(worker: Address, document: OpenApiDocument) -> None:
+    for method, path in document.operations - {("POST", "/drain")}:
+        answer = requests.request(method, worker.url + path, timeout=20)
+        assert answer.status_code not in (404, 405), (method, path, answer.text)
+        assert "Malformed request" not in answer.text, (method, path)
+
+
+ASKED: Final[dict[str, tuple[str, dict[str, Any], int]]] = {
+    "a row": ("/predict", {"json": ROW}, 200),
+    "rows": ("/models/wine/predict", {"json": [ROW, ROW]}, 200),
+    "columns": ("/models/wine", {"json": {"G1": [1], "G2": [5]}}, 200),
+    "tensors": ("/models/wine/signatures/double", {"json": {"x": 4}}, 200),
+    "rows as CSV": ("/predict", {"data": "G1,G2\n1,5\n", "headers": {"Content-Type": "text/csv"}}, 200),
+    "an answer as CSV": ("/predict", {"json": ROW, "headers": {"Accept": "text/csv"}}, 200),
+    "an answer as .npz": ("/predict", {"json": ROW, "headers": {"Accept": "application/x-npz"}}, 200),
+    "an unknown column": ("/predict", {"json": {"G3": 1}}, 400),
+    "another form": ("/predict", {"json": ROW, "headers": {"Accept": "text/html"}}, 406),
+    "a large body": ("/predict", {"data": b"x" * (MAX_BODY_BYTES + 1)}, 413),
+    "TFS rows": ("/v1/models/wine:predict", {"json": {"instances": [ROW]}}, 200),
+    "TFS columns": ("/v1/models/wine/versions/1:predict", {"json": {"inputs": {"G1": [1], "G2": [5]}}}, 200),
+    "TFS tensors": ("/v1/models/wine:predict", {"json": {"signature_name": "double", "inputs": 4}}, 200),
+    "TFS vectors": (
+        "/v1/models/wine:predict",
+        {"json": {"signature_name": "double", "instances": [4, 5]}},
+        200,
+    ),
+    "a TFS body as gzip": (
+        "/v1/models/wine:predict",
+        {
+            "data": gzip.compress(json.dumps({"instances": [ROW]}).encode()),
+            "headers": {"Content-Encoding": "gzip"},
+        },
+        200,
+    ),
+    "no TFS rows": ("/v1/models/wine:predict", {"json": {"instances": []}}, 400),
+    "TFS examples": ("/v1/models/wine:classify", {"json": {"examples": [{"G1": 1}]}}, 400),
+    "more TFS examples": ("/v1/models/wine/versions/1:regress", {"json": {"examples": [{"G1": 1}]}}, 400),
+    "OIP tensors": ("/v2/models/wine/infer", {"data": body(*TENSORS, id="7")}, 200),
+    "OIP tensors of a version": ("/v2/models/wine/versions/1/infer", {"data": body(*TENSORS)}, 200),
+    "a binary OIP answer": (
+        "/v2/models/wine/infer",
+        {"data": body(*TENSORS, parameters={"binary_data_output": True})},
+        200,
+    ),
+    "a wrong OIP shape": ("/v2/models/wine/infer", {"data": body(tensor("G1", "FP32", [2], [1]))}, 400),
+    "an empty OIP body": ("/v2/models/wine/infer", {"data": b""}, 400),
+    "the index": ("/v2/repository/index", {"json": {"ready": True}}, 200),
+    "a bad index": ("/v2/repository/index", {"data": b"["}, 400),
+    "load": ("/v2/repository/models/wine/load", {}, 200),
+    "unload": ("/v2/repository/models/wine/unload", {}, 400),
+}
+
+
+@pytest.mark.parametrize("named", ASKED)
+def test_answers_keep_to_the_document(worker: Address, document: OpenApiDocument, named: str) -> None:
+    path, sent, status = ASKED[named]
+    answer = requests.post(worker.url + path, timeout=20, **sent)
+    assert answer.status_code == status, answer.text
+    document.check_answer("POST", path, answer)
+
+
+def test_pages_keep_to_the_document(worker: Address, document: OpenApiDocument) -> None:
+    pages = {path for method, path in document.operations if method == "GET" and "/predict" not in path}
+    assert len(pages) > 20
+    for path in pages:
+        answer = requests.get(worker.url + path, headers={"Accept": "application/json"}, timeout=20)
+        assert answer.status_code == 200, (path, answer.text)
+        document.check_answer("GET", path, answer)
+
+
+def test_a_row_in_the_query_keeps_to_the_document(worker: Address, document: OpenApiDocument) -> None:
+    parameters = document.operation("GET", "/predict")["parameters"]
+    names = [each["name"] for each in parameters if each.get("required")]
+    assert names == ["G1", "G2"]
+    for query, status in (({"G1": "1", "G2": "5"}, 200), ({"G1": "1"}, 400), ({"G1": "x", "G2": "5"}, 400)):
+        answer = requests.get(f"{worker.url}/predict", params=query, timeout=20)
+        assert answer.status_code == status
+        document.check_answer("GET", "/predict", answer)
+
+
+def test_binary_tensors_keep_to_the_document(worker: Address, document: OpenApiDocument) -> None:
+    path = "/v2/models/wine/infer"
+    content, length = binary("FP64", [], np.float64(4).tobytes())
+    answer = requests.post(
+        f"{worker.url}{path}?signature=double",
+        data=content,
+        headers={"Inference-Header-Content-Length": length},
+        timeout=20,
+    )
+    assert answer.json()["outputs"][0]["data"] == [8.0]
+    document.check_answer("POST", path, answer)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_words_for_numbers_keep_to_the_document(
+    worker: Address, document: OpenApiDocument, model: FakeModel, value: float
+) -> None:
+    model.predictor.answer = lambda name, inputs: {"score": np.full((1, 1), value, np.float32)}
+    for path, sent in (
+        ("/predict", json.dumps(ROW)),
+        ("/v1/models/wine:predict", json.dumps({"instances": [ROW]})),
+        ("/v2/models/wine/infer", body(*TENSORS)),
+    ):
+        answer = requests.post(worker.url + path, data=sent, timeout=20)
+        assert answer.status_code == 200, answer.text
+        document.check_answer("POST", path, answer)
+
+
+def test_failures_keep_to_the_document(worker: Address, document: OpenApiDocument, model: FakeModel) -> None:
+    def too_large(name: str, inputs: Any) -> Any:
+        raise OversizedRunError("the model needs more memory")
+
+    def broken(name: str, inputs: Any) -> Any:
+        raise RuntimeError
+
+    for failing, status in ((too_large, 413), (broken, 500)):
+        model.predictor.answer = failing
+        for path, sent in (
+            ("/predict", json.dumps(ROW)),
+            ("/v1/models/wine:predict", json.dumps({"instances": [ROW]})),
+            ("/v2/models/wine/infer", body(*TENSORS)),
+        ):
+            answer = requests.post(worker.url + path, data=sent, timeout=20)
+            assert answer.status_code == status, answer.text
+            document.check_answer("POST", path, answer)
+
+
+def test_refusals_keep_to_the_document(document: OpenApiDocument) -> None:
+    with serving(FakeModel(), name="wine", check_ticket=lambda *_: Rejection.TICKET_MISSING) as (worker, _):
+        for method, path in document.operations:
+            if method == "POST":
+                answer = requests.post(worker.url + path, timeout=20)
+                assert answer.status_code == 401, (path, answer.text)
+                document.check_answer(method, path, answer)
+
+
+def test_a_worker_that_drains_keeps_to_the_document(document: OpenApiDocument) -> None:
+    with serving(FakeModel(), name="wine") as (worker, lifecycle):
+        lifecycle.drain()
+        for path in ("/readyz", "/v2/health/ready", "/v2/models/wine/ready", "/models/wine"):
+            answer = requests.get(worker.url + path, timeout=20)
+            assert answer.status_code == (200 if path == "/models/wine" else 503)
+            document.check_answer("GET", path, answer)
+
+
+def test_a_worker_that_starts_has_no_document_yet(document: OpenApiDocument) -> None:
+    with serving(None, name="wine") as (worker, _):
+        for path in ("/openapi.json", "/models/wine", "/v1/models/wine/metadata", "/v2/models/wine"):
+            answer = requests.get(worker.url + path, timeout=20)
+            assert answer.status_code == 503
+            document.check_answer("GET", path, answer)
+
+
+def test_every_example_is_answered(worker: Address, document: OpenApiDocument) -> None:
+    seen = set()
+    for method, path, kind, schema, value in document.examples():
+        assert document.faults(schema, value) == [], (path, value)
+        answer = requests.request(
+            method, worker.url + path, data=json.dumps(value), headers={"Content-Type": kind}, timeout=20
+        )
+        # v2 names another signature in the query only.
+        other = path.endswith("/infer") and value["inputs"][0]["name"] == "x"
+        assert answer.status_code == (400 if other else 200), (path, value, answer.text)
+        document.check_answer(method, path, answer)
+        seen.add(path)
+    assert {"/predict", "/models/wine", "/v1/models/wine:predict", "/v2/models/wine/infer"} <= seen
+
+
+@pytest.mark.parametrize("probabilities", [True, False])
+def test_labels_keep_to_the_document(probabilities: bool) -> None:
+    scores = ClassScores(("bad", "good"), "sigmoid", two_of_one=True, probabilities=probabilities)
+    with serving(FakeModel(scores=scores), name="wine") as (worker, _):
+        document = OpenApiDocument.of(worker.url)
+        assert document.operation("POST", "/predict")["parameters"][0]["schema"]["maximum"] == 2
+        for sent, top in ((ROW, 1), ([ROW, ROW], 2), (ROW, 3)):
+            answer = requests.post(f"{worker.url}/predict?top={top}", json=sent, timeout=20)
+            assert answer.status_code == (400 if top == 3 else 200)
+            document.check_answer("POST", "/predict", answer)
+
+
+def test_the_help_page_names_the_document(worker: Address) -> None:
+    assert "GET /openapi.json" in requests.get(worker.url, timeout=20).text
+
+
+@pytest.mark.process
+def test_an_image_model_keeps_to_its_document(classifier: Any) -> None:
+    from tests.support.running_worker import serving as serving_images  # noqa: PLC0415 - it loads TensorFlow
+
+    with serving_images(classifier) as (worker, _):
+        document = OpenApiDocument.of(worker.url)
+        document.check()
+        for method, path, kind, schema, value in document.examples():
+            assert document.faults(schema, value) == [], (path, value)
+            answer = requests.request(
+                method, worker.url + path, data=json.dumps(value), headers={"Content-Type": kind}, timeout=60
+            )
+            assert answer.status_code == 200, (path, answer.text)
+            document.check_answer(method, path, answer)
+        image = base64.b64decode(PIXEL_PNG)
+        for path in ("/", "/predict", "/models/efficientnet-lite0"):
+            for sent in ({"data": image}, {"files": {"data": image}}, {"data": image[:40]}):
+                answer = requests.post(worker.url + path, timeout=60, **sent)
+                document.check_answer("POST", path, answer)
