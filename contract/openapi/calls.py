@@ -22,6 +22,7 @@ PIXEL_PNG: Final = (
 )
 """An image of 8 x 8 pixels of one colour, in base64: an example that works."""
 
+_MILLISECONDS: Final[Json] = {"type": "integer", "minimum": 1, "maximum": 10**15 - 1}
 PARAMETERS: Final = [ref("parameters", "RequestId"), ref("parameters", "RequestTimeoutMs")]
 """What every prediction may have."""
 
@@ -47,7 +48,7 @@ def call_components() -> Json:
                 REQUEST_ID, {"type": "string"}, "Your own id for the request, for logs. Others are ignored."
             ),
             "RequestTimeoutMs": _header(
-                REQUEST_TIMEOUT_MS, {"type": "integer", "minimum": 1}, "How long you wait, in milliseconds."
+                REQUEST_TIMEOUT_MS, _MILLISECONDS, "How long you wait, in milliseconds."
             ),
         },
         "securitySchemes": {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from tfleet.contract.names import TICKET_QUERY
 from tfleet.contract.openapi.calls import ANSWER_HEADERS, query
 from tfleet.contract.openapi.described import ModelDescription, SignatureDescription, TensorDescription
-from tfleet.contract.openapi.example_values import MOST_SHOWN, example_row, shown_values, takes_rows
+from tfleet.contract.openapi.example_values import MOST_SHOWN, example_row, sample, shown_values, takes_rows
 from tfleet.contract.openapi.schemas import (
     JSON,
     Json,
@@ -16,6 +17,7 @@ from tfleet.contract.openapi.schemas import (
     any_of,
     body,
     content,
+    has_json_form,
     list_of,
     raw,
     record,
@@ -53,7 +55,7 @@ def _columns(model: ModelDescription, signature: SignatureDescription) -> tuple[
 def plain_columns(model: ModelDescription, signature: SignatureDescription) -> dict[str, str]:
     """The dtypes of the columns that a query or a CSV file may have; empty where there are none."""
     columns, inputs = _columns(model, signature), signature.inputs
-    if not takes_rows(inputs):
+    if not takes_rows(inputs) or not _in_text(inputs):
         return {}
     if columns:
         found = dict.fromkeys(columns, inputs[0].dtype)
@@ -67,14 +69,19 @@ def plain_columns(model: ModelDescription, signature: SignatureDescription) -> d
 
 def input_body(model: ModelDescription, signature: SignatureDescription) -> Json:
     """JSON in all its forms, and the others that the signature has."""
+    inputs = signature.inputs
+    rows = takes_rows(inputs) and _in_text(inputs)
+    others = [NPZ, *([ARROW] if rows else []), *([NPY] if len(inputs) == 1 else [])]
+    return body(_json_input(model, signature), _csv(model, signature), raw(*others))
+
+
+def _json_input(model: ModelDescription, signature: SignatureDescription) -> Json:
+    """The forms of a JSON document; nothing for types that JSON has not."""
     inputs, columns = signature.inputs, _columns(model, signature)
-    rows = takes_rows(inputs)
+    if not _in_text(inputs):
+        return {}
     optional = [info.name for info in inputs if info.optional]
-    shown: dict[str, Any] = {}
-    if shown_values(inputs) <= MOST_SHOWN:
-        row = example_row(inputs, columns)
-        shown = {"one row": row, "rows": [row, row]} if rows else {"tensors": row}
-    if rows:
+    if takes_rows(inputs):
         cells = {info.name: _row_value(info) for info in inputs if _is_part_of_rows(info)}
         forms = [_forms(cells, optional)]
         if columns:
@@ -86,10 +93,32 @@ def input_body(model: ModelDescription, signature: SignatureDescription) -> Json
             found += [value, list_of(value)]
     else:
         found = [record({info.name: tensor_schema(info.dtype, info.shape) for info in inputs}, optional)]
-    others = [NPZ, *([ARROW] if rows else []), *([NPY] if len(inputs) == 1 else [])]
-    if plain_columns(model, signature):
-        others.append(CSV)
-    return body(content(JSON, any_of(*found), shown), raw(*others))
+    return content(JSON, any_of(*found), _shown(inputs, columns))
+
+
+def _shown(inputs: Sequence[TensorDescription], columns: Sequence[str]) -> Json:
+    """Examples; none that would be long."""
+    if shown_values(inputs) > MOST_SHOWN:
+        return {}
+    row = example_row(inputs, columns)
+    return {"one row": row, "rows": [row, row]} if takes_rows(inputs) else {"tensors": row}
+
+
+def _in_text(tensors: Sequence[TensorDescription]) -> bool:
+    """Whether JSON, CSV and Arrow have values of these types. Others are sent as NumPy writes them."""
+    return all(has_json_form(info.dtype) for info in tensors)
+
+
+def _csv(model: ModelDescription, signature: SignatureDescription) -> Json:
+    """A file with a line for each row; nothing where the signature has no such columns."""
+    columns = plain_columns(model, signature)
+    if not columns:
+        return {}
+    values = (json.dumps(sample(dtype)) for dtype in columns.values())
+    names = (name.replace('"', '""') for name in columns)
+    lines = [",".join(f'"{name}"' for name in names), ",".join(values)]
+    shown = {} if len(columns) > MOST_SHOWN else {"a row in CSV": "\n".join([*lines, ""])}
+    return content(CSV, {"type": "string"}, shown)
 
 
 def _forms(cells: Mapping[str, Json], optional: Sequence[str]) -> list[Json]:
@@ -117,15 +146,20 @@ def outputs_answer(model: ModelDescription, signature: SignatureDescription) -> 
     else:
         outputs = {info.name: _output(info, rows=rows) for info in signature.outputs}
         found = record({"success": {"const": True}, "outputs": record(outputs)})
-    others = [NPZ, *([ARROW, CSV] if rows else []), *([NPY] if len(signature.outputs) == 1 else [])]
+    in_text = _in_text(signature.outputs)
+    tables = [ARROW, CSV] if rows and in_text else []
+    others = [NPZ, *tables, *([NPY] if len(signature.outputs) == 1 else [])]
     return answer(
         "What the model answers. One row gets its outputs without a dimension for rows.",
-        content(JSON, found),
+        content(JSON, found) if in_text else {},
         raw(*others),
         headers=ANSWER_HEADERS,
     )
 
 
 def _output(info: TensorDescription, *, rows: bool) -> Json:
+    """An output. One with a dimension for rows loses it in the answer for one row."""
     whole = tensor_schema(info.dtype, info.shape)
-    return any_of(tensor_schema(info.dtype, info.shape[1:]), whole) if rows and info.shape else whole
+    if not rows or info.shape is None or not _is_part_of_rows(info):
+        return whole
+    return any_of(tensor_schema(info.dtype, info.shape[1:]), whole)

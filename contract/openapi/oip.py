@@ -40,10 +40,12 @@ _PAGES: Final = (("", "OipModel", "The tensors of"), ("/config", "OipConfig", "T
 def oip_components(place: ModelPlace) -> Json:
     """The body and the answer of a version's `infer`."""
     model, name = place.model, place.component("v2")
-    requests = [_request(model, each) for each in model.signatures]
+    requests = [_request(model, each) for each in model.signatures if _fits(each)]
     if not requests:
         return {}
-    examples = {each.name: found for each in model.signatures if (found := _example(model, each)) is not None}
+    examples = {}
+    if model.default is not None and (example := _example(model, model.default)) is not None:
+        examples["one row"] = example
     asked = body(content(JSON, any_of(*requests), examples), raw(BINARY))
     headers = {
         **ANSWER_HEADERS,
@@ -56,6 +58,7 @@ def oip_components(place: ModelPlace) -> Json:
 def oip_paths(place: ModelPlace) -> dict[str, Json]:
     """All of a version, and what the repository does for its model."""
     model, found = place.model, {}
+    asked = any(map(_fits, model.signatures))
     for path in (f"{_ROOT}{each}" for each in place.paths(labels=False)):
         for below, page, summary in _PAGES:
             said = {"200": answer("The page.", content(JSON, schema(page)))}
@@ -68,7 +71,7 @@ def oip_paths(place: ModelPlace) -> dict[str, Json]:
         found[f"{path}/stats"] = {
             "get": operation(f"What {model.name} has computed", model.name, stats, PLAIN_ERRORS)
         }
-        if model.signatures:
+        if asked:
             found[f"{path}/infer"] = {"post": _infer(place)}
     return found
 
@@ -114,6 +117,11 @@ def _infer(place: ModelPlace) -> Json:
 def _signatures(model: ModelDescription) -> list[Json]:
     names = {"enum": [each.name for each in model.signatures]}
     return [query("signature", names, "Another signature than the default one.")] if model.signatures else []
+
+
+def _fits(signature: SignatureDescription) -> bool:
+    """Whether the protocol has datatypes for all that has to be sent."""
+    return all(info.optional or info.dtype in DATATYPE_OF for info in signature.inputs)
 
 
 def _request(model: ModelDescription, signature: SignatureDescription) -> Json:
@@ -179,7 +187,7 @@ def _example(model: ModelDescription, signature: SignatureDescription) -> Json |
             return None
         image = {"parameters": {"content_type": "base64"}, "data": [PIXEL_PNG]}
         return {"inputs": [{"name": given[0].name, "datatype": BYTES, "shape": [1], **image}]}
-    if shown_values(given) > MOST_SHOWN or any(info.dtype not in DATATYPE_OF for info in given):
+    if shown_values(given) > MOST_SHOWN or not _fits(signature):
         return None
     rows = takes_rows(given)
     return {"inputs": [_example_tensor(info, rows=rows) for info in given]}

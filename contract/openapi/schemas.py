@@ -18,6 +18,7 @@ _INTEGERS: Final = {
     for sign in ("", "u")
     for bits in (8, 16, 32, 64)
 }
+_FLOATS: Final = frozenset({"float16", "bfloat16", "float32", "float64"})
 _FORMATS: Final = {"float32": "float", "float64": "double", "int32": "int32", "int64": "int64"}
 _B64: Final[Json] = {
     "type": "object",
@@ -38,12 +39,17 @@ def schema(name: str) -> Json:
     return ref("schemas", name)
 
 
+def has_json_form(dtype: str) -> bool:
+    """Whether JSON has values of this type: a complex number has none."""
+    return dtype in _INTEGERS or dtype in _FLOATS or dtype in {"bool", "string"}
+
+
 def value_schema(dtype: str) -> Json:
-    """One value of a type, as JSON has it. A complex number has no form in JSON: anything is true of it."""
+    """One value of a type, as JSON has it. Of a type without a form in JSON anything is true."""
     if dtype in _INTEGERS:
         low, high = _INTEGERS[dtype]
         found: Json = {"type": "integer", "minimum": low, "maximum": high}
-    elif "float" in dtype and "complex" not in dtype:
+    elif dtype in _FLOATS:
         found = {"type": "number"}
     elif dtype == "bool":
         return {"type": "boolean"}
@@ -74,7 +80,7 @@ def any_tensor(dtype: str) -> Json:
     """A tensor of any shape: a value, or lists of such."""
     if dtype in _INTEGERS:
         return schema("Integers")
-    if "float" in dtype and "complex" not in dtype:
+    if dtype in _FLOATS:
         return schema("Numbers")
     return {"bool": schema("Booleans"), "string": schema("Texts")}.get(dtype, {})
 
@@ -95,7 +101,7 @@ def any_of(*schemas: Json) -> Json:
     return distinct[0] if len(distinct) == 1 else {"anyOf": distinct}
 
 
-def content(media_type: str, found: Json, examples: Mapping[str, Json] | None = None) -> Json:
+def content(media_type: str, found: Json, examples: Mapping[str, Any] | None = None) -> Json:
     """What a body of this type holds. `examples` are values by their names."""
     shown = {name: {"value": value} for name, value in (examples or {}).items()}
     return {media_type: {"schema": found, **({"examples": shown} if shown else {})}}

@@ -24,6 +24,7 @@ from tfleet.contract.openapi.schemas import (
     any_tensor,
     body,
     content,
+    has_json_form,
     list_of,
     operation,
     record,
@@ -56,10 +57,11 @@ def tfs_components(place: ModelPlace) -> Json:
 def tfs_paths(place: ModelPlace) -> dict[str, Json]:
     """All of a version."""
     model, found = place.model, {}
+    asked = any(_requests(model, each) for each in model.signatures)
     for path in (f"{_ROOT}{each}" for each in place.paths()):
         found[path] = {"get": _page(model, "TfsStatus", f"The state of {model.name}'s versions")}
         found[f"{path}/metadata"] = {"get": _page(model, "TfsMetadata", f"The signatures of {model.name}")}
-        if model.signatures:
+        if asked:
             name = place.component("v1")
             found[f"{path}:predict"] = {"post": _post(model, f"Ask {model.name}", name, name)}
         for action, does in (("classify", "Classify"), ("regress", "Compute a value of")):
@@ -104,12 +106,13 @@ def _requests(model: ModelDescription, signature: SignatureDescription) -> list[
     values = {info.name: any_tensor(info.dtype) for info in inputs}
     if model.takes_images and signature.name == model.default_signature:
         values = {name: any_of(value, schema("Texts")) for name, value in values.items()}
-    if not values:
+    if not values or not all(has_json_form(info.dtype) for info in inputs):
         return []
     optional = [info.name for info in inputs if info.optional]
     alone = list(values.values()) if len(values) == 1 else []
     name, unnamed = _named(model, signature)
-    rows = {**list_of(any_of(*alone, record(values, optional))), "minItems": 1}
+    # The rows are all objects, or none is.
+    rows = any_of(*({**list_of(row), "minItems": 1} for row in (*alone, record(values, optional))))
     tensors = any_of(*alone, record(values, optional, closed=False))
     return [record({**name, "instances": rows}, unnamed), record({**name, "inputs": tensors}, unnamed)]
 
@@ -126,7 +129,8 @@ def _examples(model: ModelDescription, signature: SignatureDescription) -> dict[
     name = {} if signature.name == model.default_signature else {"signature_name": signature.name}
     if model.takes_images and not name:
         return {"an image": {"instances": [{"b64": PIXEL_PNG}]}} if len(given) == 1 else {}
-    if not given or shown_values(given) > MOST_SHOWN:
+    in_json = all(has_json_form(info.dtype) for info in signature.inputs)
+    if not given or not in_json or shown_values(given) > MOST_SHOWN:
         return {}
     rows = takes_rows(given)
     shapes = {info.name: full_dims(info) for info in given}

@@ -140,6 +140,16 @@ def test_outputs_have_their_shapes() -> None:
     assert found.faults(schema, {"success": True, "outputs": {}}) != []
 
 
+def test_an_output_without_rows_keeps_its_shape() -> None:
+    outputs = (Tensor("total", "int64", (2,)), Tensor("any", "string", None))
+    signature = SignatureDescription(DEFAULT, (Tensor("x", "float32", (None,)),), outputs)
+    found = document(dataclasses.replace(TABLE, signatures=(signature,)))
+    schema = answered(found, "/predict")
+    for total, fits in (([1, 2], True), (1, False), ([[1, 2]], False), ([1.5, 2], False)):
+        said = {"success": True, "outputs": {"total": total, "any": [["a"], {"b64": "/w=="}]}}
+        assert (found.faults(schema, said) == []) is fits
+
+
 def test_an_image_model_takes_images() -> None:
     found = document(IMAGE)
     content = found.resolved(found.operation("POST", "/")["requestBody"])["content"]
@@ -184,6 +194,20 @@ def test_every_example_fits_its_schema() -> None:
     assert len(examples) > 30
     for method, path, _, schema, value in examples:
         assert found.faults(schema, value) == [], (method, path, value)
+
+
+def test_types_without_a_form_in_json_are_sent_as_npy() -> None:
+    waves = SignatureDescription(
+        DEFAULT, (Tensor("x", "complex64", (None,)),), (Tensor("y", "complex64", (None,)),)
+    )
+    found = document(dataclasses.replace(TABLE, signatures=(waves,)))
+    found.check()
+    operation = found.operation("POST", "/predict")
+    for said in (operation["requestBody"], operation["responses"]["200"]):
+        content = found.resolved(said)["content"]
+        assert set(content) == {"application/x-npy", "application/x-npz"}
+    paths = {path for _, path in found.operations}
+    assert paths.isdisjoint({"/v1/models/wine:predict", "/v2/models/wine/infer"})
 
 
 def test_long_examples_are_left_out() -> None:
