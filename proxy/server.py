@@ -28,7 +28,6 @@ from tfleet.httpd.server import listening
 from tfleet.proxy.admin.page_sources import PageSources
 from tfleet.proxy.admin.registry_metrics import ProxyRegistrationMetrics
 from tfleet.proxy.admin.serving import page_forwarder, serving_pages
-from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import LocalStatus
 from tfleet.proxy.balancing.health_check import Prober
 from tfleet.proxy.balancing.model_router import ModelRouter
@@ -172,7 +171,7 @@ async def serve_clients(
             background += registry_tasks(stack, settings, registry, router, metrics)
         await stack.enter_async_context(background_tasks(*background))
         status = LocalStatus(router, metrics, readiness)
-        sources = PageSources(status, WorkerMetricsPages(status, session), tickets, lambda: router.plans)
+        sources = PageSources(status, session, tickets, lambda: router.plans)
         own_pages = serving_pages(settings, sources, connections, access_log, readiness)
         page_socket, admin = (pages, None) if pages else await stack.enter_async_context(own_pages)
         forwarder = Forwarder(

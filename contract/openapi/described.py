@@ -64,6 +64,11 @@ class ModelDescription:
     left_out: int = 0
 
     @property
+    def tensors(self) -> int:
+        """How many inputs and outputs are described."""
+        return sum(len(each.inputs) + len(each.outputs) for each in self.signatures)
+
+    @property
     def takes_images(self) -> bool:
         """Whether the default signature takes images."""
         return self.kind == _IMAGE

@@ -18,13 +18,14 @@ from tfleet.contract.openapi.native_shared import native_shared
 from tfleet.contract.openapi.oip import oip_components, oip_paths, repository_paths
 from tfleet.contract.openapi.oip_pages import oip_shared
 from tfleet.contract.openapi.places import ModelPlace, ServedVersion, places
-from tfleet.contract.openapi.schemas import Json, shared_components
+from tfleet.contract.openapi.schemas import PLAIN_ERRORS, PROBLEMS, Json, ref, shared_components
 from tfleet.contract.openapi.tfs import tfs_components, tfs_paths, tfs_shared
 
 OPENAPI_VERSION: Final = "3.1.0"
 LEFT_OUT: Final = "x-tfleet-left-out"
 """The member of the document that lists what it does not describe, and why."""
 
+_REDIRECT: Final = {"307": ref("responses", "Redirect")}
 _NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9]+")
 _NAN: Final = (
     "NaN and the infinities are the words NaN, Infinity and -Infinity in JSON, in requests and answers, as "
@@ -45,13 +46,15 @@ class LeftOut:
 class ServerDescription:
     """The server that gives the document. `version` is tfleet's, `about` says in a few words what it is.
 
-    `pages` are its paths that are of no model. `redirects`: it may answer native predictions with a redirect.
+    `pages` are its paths that are of no model. `redirects`: native requests for a model may be answered
+    with a redirect to a worker; `redirects_inference`: those below `/v1` and `/v2`.
     """
 
     about: str
     version: str
     pages: Mapping[str, Json]
     redirects: bool = False
+    redirects_inference: bool = False
     left_out: Sequence[LeftOut] = field(default=())
 
 
@@ -80,10 +83,13 @@ def openapi_document(server: ServerDescription, versions: Sequence[ServedVersion
 
 
 def _paths_of(server: ServerDescription) -> Callable[[ModelPlace], dict[str, Json]]:
+    native = {**(_REDIRECT if server.redirects else {}), **PROBLEMS}
+    inference = {**(_REDIRECT if server.redirects_inference else {}), **PLAIN_ERRORS}
+
     def paths(place: ModelPlace) -> dict[str, Json]:
-        named = native_paths(place, redirects=server.redirects)
-        front = unnamed_paths(place, redirects=server.redirects)
-        return {**front, **named, **tfs_paths(place), **oip_paths(place), **repository_paths(place)}
+        named = {**unnamed_paths(place, native), **native_paths(place, native)}
+        tfs, oip = tfs_paths(place, inference), oip_paths(place, inference)
+        return {**named, **tfs, **oip, **repository_paths(place)}
 
     return paths
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 from urllib.parse import quote
 
 from tfleet.contract.names import CLASSIFY_PATHS, PREDICT_PATH
@@ -19,7 +18,6 @@ from tfleet.contract.openapi.native_bodies import (
 from tfleet.contract.openapi.places import ModelPlace
 from tfleet.contract.openapi.schemas import (
     JSON,
-    PROBLEMS,
     Json,
     answer,
     content,
@@ -28,8 +26,6 @@ from tfleet.contract.openapi.schemas import (
     schema,
     value_schema,
 )
-
-_REDIRECT: Final = {"307": ref("responses", "Redirect")}
 
 
 def native_components(place: ModelPlace) -> Json:
@@ -43,43 +39,45 @@ def native_components(place: ModelPlace) -> Json:
     return {"requestBodies": bodies, "responses": answers}
 
 
-def native_paths(place: ModelPlace, *, redirects: bool) -> dict[str, Json]:
-    """All of a version. `redirects`: predictions may be answered with a redirect to a worker."""
-    model, errors = place.model, {**(_REDIRECT if redirects else {}), **PROBLEMS}
+def native_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Json]:
+    """All of a version. `others` are the answers besides those with status 200."""
+    model = place.model
     found: dict[str, Json] = {}
     for path in place.paths():
-        found[path] = {"get": _page(model, "ModelPage", f"What {model.name} takes and answers")}
+        found[path] = {"get": _page(model, "ModelPage", f"What {model.name} takes and answers", others)}
         if model.default is not None:
-            found[path]["post"] = _post(place, model.default, errors, pairs=True)
-            found[f"{path}{PREDICT_PATH}"] = _predict(place, model.default, errors)
+            found[path]["post"] = _post(place, model.default, others, pairs=True)
+            found[f"{path}{PREDICT_PATH}"] = _predict(place, model.default, others)
         for signature in model.signatures:
             named = f"{path}/signatures/{quote(signature.name, safe='')}"
-            page = _page(model, "SignaturePage", f"What the signature {signature.name} takes and answers")
-            found[named] = {"get": page, "post": _post(place, signature, errors, pairs=True)}
-            found[f"{named}{PREDICT_PATH}"] = _predict(place, signature, errors)
+            page = _page(
+                model, "SignaturePage", f"What the signature {signature.name} takes and answers", others
+            )
+            found[named] = {"get": page, "post": _post(place, signature, others, pairs=True)}
+            found[f"{named}{PREDICT_PATH}"] = _predict(place, signature, others)
     return found
 
 
-def unnamed_paths(place: ModelPlace, *, redirects: bool) -> dict[str, Json]:
+def unnamed_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Json]:
     """`POST /` and `/predict`, which name no model and are answered by this one."""
-    model, errors = place.model, {**(_REDIRECT if redirects else {}), **PROBLEMS}
+    model = place.model
     if not place.served.for_all or model.default is None:
         return {}
     front, predict = CLASSIFY_PATHS
-    found = {predict: _predict(place, model.default, errors)}
+    found = {predict: _predict(place, model.default, others)}
     if model.takes_images:
-        found[front] = {"post": _post(place, model.default, errors, pairs=True)}
+        found[front] = {"post": _post(place, model.default, others, pairs=True)}
     return found
 
 
-def _page(model: ModelDescription, name: str, summary: str) -> Json:
+def _page(model: ModelDescription, name: str, summary: str, others: Mapping[str, Json]) -> Json:
     answers = {"200": answer("The page.", content(JSON, schema(name)))}
-    return operation(summary, model.name, answers, PROBLEMS)
+    return operation(summary, model.name, answers, others)
 
 
-def _predict(place: ModelPlace, signature: SignatureDescription, errors: Mapping[str, Json]) -> Json:
+def _predict(place: ModelPlace, signature: SignatureDescription, others: Mapping[str, Json]) -> Json:
     """A path that ends in `/predict`: `POST`, and `GET` for a row that fits into a query."""
-    found = {"post": _post(place, signature, errors, pairs=False)}
+    found = {"post": _post(place, signature, others, pairs=False)}
     columns = None if is_image(place.model, signature) else plain_columns(place.model, signature)
     if columns:
         parameters = [query(name, _cell(dtype), required=True) for name, dtype in columns.items()]
@@ -87,14 +85,14 @@ def _predict(place: ModelPlace, signature: SignatureDescription, errors: Mapping
             f"Ask {place.model.name} with one row in the query",
             place.model.name,
             {"200": ref("responses", place.component(place.signature_key(signature), "answer"))},
-            errors,
+            others,
             parameters=[*parameters, *top_parameter(place.model, signature), *PARAMETERS],
         )
     return found
 
 
 def _post(
-    place: ModelPlace, signature: SignatureDescription, errors: Mapping[str, Json], *, pairs: bool
+    place: ModelPlace, signature: SignatureDescription, others: Mapping[str, Json], *, pairs: bool
 ) -> Json:
     model = place.model
     if is_image(model, signature):
@@ -108,7 +106,7 @@ def _post(
         summary,
         model.name,
         {"200": ref("responses", answers)},
-        errors,
+        others,
         parameters=[*top_parameter(model, signature), *PARAMETERS],
         requestBody=ref("requestBodies", asked),
     )

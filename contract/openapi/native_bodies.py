@@ -34,6 +34,7 @@ _RESERVED: Final = frozenset({"top", "signature", TICKET_QUERY})
 
 
 def is_image(model: ModelDescription, signature: SignatureDescription) -> bool:
+    """Whether the signature is asked with an image."""
     return model.takes_images and signature.name == model.default_signature
 
 
@@ -42,6 +43,7 @@ def _has_labels(model: ModelDescription, signature: SignatureDescription) -> boo
 
 
 def top_parameter(model: ModelDescription, signature: SignatureDescription) -> list[Json]:
+    """`?top=N`, where the answer has labels; else nothing."""
     if not _has_labels(model, signature):
         return []
     number = {"type": "integer", "minimum": 1, "maximum": model.classes}

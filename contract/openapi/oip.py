@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 from tfleet.contract.openapi.calls import ANSWER_HEADERS, PARAMETERS, PIXEL_PNG, query
@@ -55,24 +56,24 @@ def oip_components(place: ModelPlace) -> Json:
     return {"requestBodies": {name: asked}, "responses": {name: said}}
 
 
-def oip_paths(place: ModelPlace) -> dict[str, Json]:
-    """All of a version, and what the repository does for its model."""
+def oip_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Json]:
+    """All of a version. `others` are the answers of workers besides those with status 200."""
     model, found = place.model, {}
     asked = any(map(_fits, model.signatures))
     for path in (f"{_ROOT}{each}" for each in place.paths(labels=False)):
         for below, page, summary in _PAGES:
             said = {"200": answer("The page.", content(JSON, schema(page)))}
             about = operation(
-                f"{summary} {model.name}", model.name, said, PLAIN_ERRORS, parameters=_signatures(model)
+                f"{summary} {model.name}", model.name, said, others, parameters=_signatures(model)
             )
             found[f"{path}{below}"] = {"get": about}
         found[f"{path}/ready"] = {"get": _ready(model, f"Whether {model.name} can be asked")}
         stats = {"200": answer("The page.", content(JSON, schema("OipStatistics")))}
         found[f"{path}/stats"] = {
-            "get": operation(f"What {model.name} has computed", model.name, stats, PLAIN_ERRORS)
+            "get": operation(f"What {model.name} has computed", model.name, stats, others)
         }
         if asked:
-            found[f"{path}/infer"] = {"post": _infer(place)}
+            found[f"{path}/infer"] = {"post": _infer(place, others)}
     return found
 
 
@@ -96,7 +97,7 @@ def _ready(model: ModelDescription, summary: str, **more: Any) -> Json:
     return operation(summary, model.name, answers, PLAIN_ERRORS, **more)
 
 
-def _infer(place: ModelPlace) -> Json:
+def _infer(place: ModelPlace, others: Mapping[str, Json]) -> Json:
     name, model = place.component("v2"), place.model
     length = {
         "name": _LENGTH,
@@ -108,7 +109,7 @@ def _infer(place: ModelPlace) -> Json:
         f"Ask {model.name}",
         model.name,
         {"200": ref("responses", name)},
-        PLAIN_ERRORS,
+        others,
         parameters=[*_signatures(model), length, *PARAMETERS],
         requestBody=ref("requestBodies", name),
     )

@@ -79,7 +79,9 @@ def proxy_pages(*, for_operators: bool) -> dict[str, Json]:
             parameters=[{"name": "id", "in": "path", "required": True, "schema": _TEXT}],
         ),
     }
-    return {**_common(), **found, **(operators if for_operators else {})}
+    inference = {**tfs_server_paths(), **oip_server_paths()}
+    del inference["/v2/models/stats"]  # which only says that each worker counts for itself
+    return {**_common(), **found, **inference, **(operators if for_operators else {})}
 
 
 def _common() -> dict[str, Json]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from tfleet.contract.openapi.calls import ANSWER_HEADERS, PARAMETERS, PIXEL_PNG
@@ -54,20 +55,24 @@ def tfs_components(place: ModelPlace) -> Json:
     }
 
 
-def tfs_paths(place: ModelPlace) -> dict[str, Json]:
-    """All of a version."""
+def tfs_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Json]:
+    """All of a version. `others` are the answers of workers besides those with status 200."""
     model, found = place.model, {}
     asked = any(_requests(model, each) for each in model.signatures)
     for path in (f"{_ROOT}{each}" for each in place.paths()):
-        found[path] = {"get": _page(model, "TfsStatus", f"The state of {model.name}'s versions")}
-        found[f"{path}/metadata"] = {"get": _page(model, "TfsMetadata", f"The signatures of {model.name}")}
+        found[path] = {
+            "get": _page(model, "TfsStatus", f"The state of {model.name}'s versions", PLAIN_ERRORS)
+        }
+        found[f"{path}/metadata"] = {
+            "get": _page(model, "TfsMetadata", f"The signatures of {model.name}", others)
+        }
         if asked:
             name = place.component("v1")
-            found[f"{path}:predict"] = {"post": _post(model, f"Ask {model.name}", name, name)}
+            found[f"{path}:predict"] = {"post": _post(model, f"Ask {model.name}", name, name, others)}
         for action, does in (("classify", "Classify"), ("regress", "Compute a value of")):
             kind = f"Tfs{action.capitalize()}"
             summary = f"{does} examples with a signature of {model.name} that parses tf.Example"
-            found[f"{path}:{action}"] = {"post": _post(model, summary, "TfsExamples", kind)}
+            found[f"{path}:{action}"] = {"post": _post(model, summary, "TfsExamples", kind, others)}
     return found
 
 
@@ -77,18 +82,16 @@ def tfs_server_paths() -> dict[str, Json]:
     return {f"{_ROOT}/models": {"get": operation("List the models", "server", {"200": said}, PLAIN_ERRORS)}}
 
 
-def _page(model: ModelDescription, name: str, summary: str) -> Json:
-    return operation(
-        summary, model.name, {"200": answer("The page.", content(JSON, schema(name)))}, PLAIN_ERRORS
-    )
+def _page(model: ModelDescription, name: str, summary: str, others: Mapping[str, Json]) -> Json:
+    return operation(summary, model.name, {"200": answer("The page.", content(JSON, schema(name)))}, others)
 
 
-def _post(model: ModelDescription, summary: str, asked: str, said: str) -> Json:
+def _post(model: ModelDescription, summary: str, asked: str, said: str, others: Mapping[str, Json]) -> Json:
     return operation(
         summary,
         model.name,
         {"200": ref("responses", said)},
-        PLAIN_ERRORS,
+        others,
         parameters=PARAMETERS,
         requestBody=ref("requestBodies", asked),
     )

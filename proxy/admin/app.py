@@ -14,17 +14,27 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from tfleet.contract.cors import Cors
-from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, MODELS_PATH, PREDICT_PATH, PROXY, TICKET
+from tfleet.contract.names import (
+    CLASSIFY_PATHS,
+    LOOKUP_PATH,
+    MODELS_PATH,
+    OPENAPI_PATH,
+    PREDICT_PATH,
+    PROXY,
+    TICKET,
+)
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.proxy.admin.help_page import ServedModels, help_page, served_models
 from tfleet.proxy.admin.inference_pages import add_inference_pages
 from tfleet.proxy.admin.middleware import allow_origins, logged
 from tfleet.proxy.admin.models import models_document, refused_documents, stand_in_documents
+from tfleet.proxy.admin.openapi_page import OpenApiPage
 from tfleet.proxy.admin.page_sources import PageSources
+from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.admin.workers import ProxyStatus, document
 from tfleet.proxy.balancing.versions import loading_versions
 from tfleet.proxy.problems import problem_response
-from tfleet.proxy.settings import Mode
+from tfleet.proxy.settings import ModeSettings
 from tfleet.proxy.telemetry.access_log import AccessLog
 
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -33,9 +43,17 @@ _Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def make_app(
-    mode: Mode, sources: PageSources, access_log: AccessLog, cors: Cors, *, for_operators: bool = True
+    serving: ModeSettings,
+    sources: PageSources,
+    access_log: AccessLog,
+    cors: Cors,
+    *,
+    for_operators: bool = True,
+    predicts: bool = True,
 ) -> web.Application:
-    """All pages, or only those for everybody: then the paths of the others are 404."""
+    """All pages, or only those for everybody: then the paths of the others are 404. `predicts` is whether the
+    port answers predictions as well.
+    """
     app = web.Application(middlewares=[logged(access_log)])
     if cors:
         allow_origins(app, cors)
@@ -47,10 +65,12 @@ def make_app(
         if path != PREDICT_PATH:
             app.router.add_post(path, _misspelt)
     app.router.add_get(LOOKUP_PATH, _misspelt)
-    app.router.add_get("/", _help(mode, sources.status, for_operators=for_operators))
+    app.router.add_get("/", _help(serving, sources.status, for_operators=for_operators))
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz(sources.status))
     add_inference_pages(app, sources)
+    openapi = OpenApiPage(sources, serving, for_operators=for_operators, predicts=predicts)
+    app.router.add_get(OPENAPI_PATH, openapi.answer)
     for path, page in _operator_pages(sources).items():
         if for_operators:
             app.router.add_get(path, page)
@@ -60,6 +80,8 @@ def make_app(
 
 
 def _operator_pages(sources: PageSources) -> dict[str, _Page]:
+    worker_pages = WorkerMetricsPages(sources.status, sources.session)
+
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=await sources.status.metrics(), headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
 
@@ -71,7 +93,7 @@ def _operator_pages(sources: PageSources) -> dict[str, _Page]:
         return web.json_response(document(rows, refused, instead), headers=headers)
 
     async def worker_metrics(request: web.Request) -> web.Response:
-        page = await sources.worker_metrics(request.match_info["id"])
+        page = await worker_pages(request.match_info["id"])
         return web.Response(body=page, headers={hdrs.CONTENT_TYPE: _METRICS_TYPE})
 
     return {"/metrics": metrics, "/workers": workers, "/workers/{id}/metrics": worker_metrics}
@@ -105,12 +127,12 @@ async def _healthz(_: web.Request) -> web.Response:
     return web.Response(text="ok\n")
 
 
-def _help(mode: Mode, status: ProxyStatus, *, for_operators: bool) -> _Page:
+def _help(serving: ModeSettings, status: ProxyStatus, *, for_operators: bool) -> _Page:
     async def show_help(request: web.Request) -> web.Response:
         served = ServedModels()
         with contextlib.suppress(ProblemError):  # the page is of use without the models, too
             served = served_models(row.instance for row in await status.workers())
-        text = help_page(request.host, served, p2p=mode == "p2p", for_operators=for_operators)
+        text = help_page(request.host, served, p2p=serving.is_p2p, for_operators=for_operators)
         return web.Response(text=text)
 
     return show_help

@@ -101,7 +101,10 @@ Or ask for a worker and send an image there, past the proxy:
 
 
 def _paths(*, for_operators: bool) -> str:
-    top = "?top=N            how many labels, best first\n"
+    top = (
+        "?top=N            how many labels, best first\n"
+        "GET /openapi.json all paths, for programs; /v1 as TensorFlow Serving, /v2 as Triton\n"
+    )
     if not for_operators:
         return f"{top}GET /healthz, /readyz\n"
     return f"{top}GET /workers      the workers and how they are\nGET /healthz, /readyz, /metrics\n"

@@ -42,16 +42,16 @@ async def serving_pages(
     """The proxy's own pages: gives the unix socket of those for the public port, and the address of the admin
     port, where there is one. Raises CannotListenError.
     """
-    mode, cors, admin = settings.serving.mode, settings.cors, settings.listen.admin
+    serving, cors, admin = settings.serving, settings.cors, settings.listen.admin
     async with contextlib.AsyncExitStack() as stack:
         try:
-            public = make_app(mode, sources, access_log, cors, for_operators=admin is None)
+            public = make_app(serving, sources, access_log, cors, for_operators=admin is None)
             pages = await stack.enter_async_context(page_server(public))
             if admin is None:
                 yield pages, None
                 return
             all_pages = await stack.enter_async_context(
-                page_server(make_app(mode, sources, access_log, cors))
+                page_server(make_app(serving, sources, access_log, cors, predicts=False))
             )
         except NoSocketFolderError as error:
             raise CannotListenError(str(error)) from error

@@ -21,7 +21,6 @@ from tfleet.httpd.listen import listen_errors
 from tfleet.proxy.admin.page_sources import PageSources
 from tfleet.proxy.admin.registry_metrics import ProxyRegistrationMetrics
 from tfleet.proxy.admin.serving import serving_pages
-from tfleet.proxy.admin.worker_metrics import WorkerMetricsPages
 from tfleet.proxy.balancing.member import WorkerState
 from tfleet.proxy.balancing.worker_collector import WorkerCollector
 from tfleet.proxy.balancing.worker_table import WorkerTable
@@ -151,7 +150,7 @@ async def _serving_pages(
         session = await stack.enter_async_context(aiohttp.ClientSession())
         connections = stack.enter_context(WorkerConnections(loop, KEEP_ALIVE_S))
         await stack.enter_async_context(background_tasks(tickets.run))
-        sources = PageSources(status, WorkerMetricsPages(status, session), tickets, lambda: plans.now)
+        sources = PageSources(status, session, tickets, lambda: plans.now)
         access_log = AccessLog(own, loop)
         yield await stack.enter_async_context(
             serving_pages(settings, sources, connections, access_log, readiness)

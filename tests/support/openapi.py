@@ -54,19 +54,24 @@ class OpenApiDocument:
 
     def check_answer(self, method: str, path: str, answer: requests.Response) -> None:
         """Fail unless status, type and content of an answer are as the document says."""
-        where = f"{method} {path}: {answer.status_code}"
+        kind = answer.headers.get("Content-Type", "")
+        self.check_content(method, path, answer.status_code, kind, answer.content)
+
+    def check_content(self, method: str, path: str, code: int, media_type: str, content: bytes) -> None:
+        """The same for the parts of an answer."""
+        where = f"{method} {path}: {code}"
         responses = self.operation(method, path)["responses"]
-        status = str(answer.status_code)
+        status = str(code)
         named = next((each for each in (status, f"{status[0]}XX") if each in responses), None)
         assert named is not None, f"{where} is not documented"
         contents = self.resolved(responses[named]).get("content", {})
-        kind = answer.headers.get("Content-Type", "").partition(";")[0]
-        assert kind in contents or not (contents or answer.content), f"{where} is {kind!r}"
+        kind = media_type.partition(";")[0]
+        assert kind in contents or not (contents or content), f"{where} is {kind!r}"
         if kind == "text/plain":
             return
         if kind.endswith("json"):
-            said = self.faults(contents[kind]["schema"], json.loads(answer.content))
-            assert not said, f"{where}: {said}: {answer.text[:500]}"
+            said = self.faults(contents[kind]["schema"], json.loads(content))
+            assert not said, f"{where}: {said}: {content[:500]!r}"
 
     def resolved(self, value: Any) -> Any:
         """The component that a reference stands for; any other value as it is."""

@@ -73,4 +73,4 @@ EVERY: Final = (TABLE, IMAGE, IRIS, ODD)
 
 def server(*left_out: LeftOut, redirects: bool = False) -> ServerDescription:
     """A worker that serves any of them."""
-    return ServerDescription("A worker.", "1.0", worker_pages(), redirects, left_out)
+    return ServerDescription("A worker.", "1.0", worker_pages(), redirects, left_out=left_out)
