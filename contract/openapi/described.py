@@ -87,15 +87,16 @@ def read_model_page(page: object) -> ModelDescription:
         default = _text(default, "default_signature")
     found = _object(document.get("signatures"), "signatures")
     names = sorted(found, key=lambda name: (name != default, name))
+    # A path can't have an empty name in it.
     signatures = [
         read
         for name in names[:MOST_SIGNATURES]
-        if (read := _signature(_text(name, "the name of a signature"), found[name])) is not None
+        if name and (read := _signature(_text(name, "the name of a signature"), found[name])) is not None
     ]
     labels, columns = document.get("labels"), document.get("columns")
     return ModelDescription(
-        name=_text(document.get("name"), "name"),
-        version=_text(document.get("version"), "version"),
+        name=_text(document.get("name"), "name", least_chars=1),
+        version=_text(document.get("version"), "version", least_chars=1),
         kind=_text(document.get("kind"), "kind"),
         default_signature=default,
         signatures=tuple(sorted(signatures, key=lambda each: each.name)),
@@ -156,7 +157,17 @@ def _list(value: object, where: str) -> list[Any]:
     return value
 
 
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str) or len(value) > _MOST_CHARS:
-        raise ModelPageError(f"{where} is no text of at most {_MOST_CHARS} characters")
+def _text(value: object, where: str, least_chars: int = 0) -> str:
+    fits = isinstance(value, str) and least_chars <= len(value) <= _MOST_CHARS
+    if not isinstance(value, str) or not fits or not _is_unicode(value):
+        raise ModelPageError(f"{where} is no text of {least_chars} to {_MOST_CHARS} characters")
     return value
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be part of a path: JSON may escape half of a pair of surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -65,7 +65,8 @@ def openapi_document(server: ServerDescription, versions: Sequence[ServedVersion
     paths: dict[str, Json] = {}
     for each in (server.pages, *map(_paths_of(server), found)):
         for path, item in each.items():
-            paths[path] = {**paths.get(path, {}), **item}
+            # The pages of the server are first, and first here, as where a model is called "stats".
+            paths[path] = {**item, **paths.get(path, {})}
     document: Json = {
         "openapi": OPENAPI_VERSION,
         "info": {"title": "tfleet", "version": server.version, "description": _description(server, left_out)},

@@ -62,9 +62,10 @@ def example_row(inputs: Sequence[ShownTensor], columns: Sequence[str] = ()) -> d
 
 
 def shown_values(inputs: Sequence[ShownTensor]) -> int:
-    """How many values an example of one row has."""
+    """How many values an example of one row has. A size of 0 counts as 1: lists in it may be long."""
     rows = takes_rows(inputs)
-    return sum(math.prod(sent_dims(info, rows=rows)) for info in inputs if not info.optional)
+    shapes = [sent_dims(info, rows=rows) for info in inputs if not info.optional]
+    return sum(math.prod(max(size, 1) for size in shape) for shape in shapes)
 
 
 def nested(value: Any, dims: Sequence[int]) -> Any:

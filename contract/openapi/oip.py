@@ -183,12 +183,14 @@ def _answer(model: ModelDescription) -> Json:
 def _example(model: ModelDescription, signature: SignatureDescription) -> Json | None:
     """A request of one row; None where it would be long, or could not be written."""
     given = [info for info in signature.inputs if not info.optional]
+    if not _fits(signature):
+        return None
     if model.takes_images and signature.name == model.default_signature:
         if len(given) != 1:
             return None
         image = {"parameters": {"content_type": "base64"}, "data": [PIXEL_PNG]}
         return {"inputs": [{"name": given[0].name, "datatype": BYTES, "shape": [1], **image}]}
-    if shown_values(given) > MOST_SHOWN or not _fits(signature):
+    if shown_values(given) > MOST_SHOWN:
         return None
     rows = takes_rows(given)
     return {"inputs": [_example_tensor(info, rows=rows) for info in given]}

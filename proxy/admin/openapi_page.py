@@ -109,6 +109,9 @@ def served_versions(
 def left_out(found: Descriptions, rows: Sequence[WorkerRow], plans: Plans) -> list[LeftOut]:
     """The versions that are not described, at most a hundred of them, and why."""
     missing = dict(found.missing)
+    if (alike := sum(not row.instance.model for row in rows)) > 1:
+        why = f"one of {alike} workers of a static list was asked: the others may have other models"
+        missing.setdefault(ModelVersion("", ""), why)
     for each in version_statuses(rows, plans, time.time()):
         key = ModelVersion(each.model, each.version)
         if key not in found.models:

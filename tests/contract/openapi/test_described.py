@@ -80,8 +80,10 @@ def test_a_shape_of_very_many_dimensions_is_any() -> None:
     [
         ([], "the page is no object"),
         ({"name": None}, "name is no text"),
-        ({"version": "x" * 513}, "version is no text of at most 512 characters"),
+        ({"version": "x" * 513}, "version is no text of 1 to 512 characters"),
+        ({"name": ""}, "name is no text of 1 to 512"),
         ({"kind": 1}, "kind is no text"),
+        ({"signatures": {"\ud800": SIGNATURE}}, "the name of a signature is no text"),
         ({"default_signature": 1}, "default_signature is no text"),
         ({"labels": "a"}, "labels is no list"),
         ({"columns": [1]}, "columns is no text"),

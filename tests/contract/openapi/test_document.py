@@ -217,6 +217,18 @@ def test_long_examples_are_left_out() -> None:
     assert shown == {"/v2/repository/index"}
 
 
+def test_an_empty_tensor_has_no_example() -> None:
+    empty = SignatureDescription(DEFAULT, (Tensor("x", "float32", (None, 0, 10**12)),), ())
+    found = document(dataclasses.replace(TABLE, signatures=(empty,)))
+    assert {path for _, path, *_ in found.examples()} == {"/v2/repository/index"}
+
+
+def test_a_model_called_stats_hides_no_page() -> None:
+    found = document(dataclasses.replace(TABLE, name="stats"))
+    assert found.operation("GET", "/v2/models/stats")["tags"] == ["server"]
+    assert found.operation("GET", "/v2/models/stats/versions/1")["tags"] == ["stats"]
+
+
 def test_what_is_not_described_is_named() -> None:
     reason = "no worker of it answered: see GET /workers"
     found = openapi_document(server(LeftOut("beer", "2", reason)), [ServedVersion(ODD)])

@@ -292,6 +292,8 @@ def test_what_is_left_out_has_reasons_and_a_bound() -> None:
         LeftOut("gone", "4", "no worker has it yet"),
         LeftOut("n", "1", "no worker of it is ready: see GET /models"),
     ]
+    alike = left_out(Descriptions({}, {}), [worker_row("", "")] * 2, Plans())
+    assert [each.reason[:28] for each in alike] == ["one of 2 workers of a static"]
     many = {ModelVersion("z", str(number)): "why" for number in range(150)}
     named = left_out(Descriptions({}, many), (), Plans())
     assert len(named) == 101
