@@ -89,6 +89,23 @@ class OpenApiDocument:
         found = Draft202012Validator(json.loads(text), registry=self._registry)
         return [f"{error.json_path}: {error.message[:200]}" for error in found.iter_errors(value)]
 
+    def check_examples(self, server: str) -> set[str]:
+        """Send every example to a server, and return their paths.
+
+        Fails unless each fits its schema, and is answered with 200 and as the document says.
+        """
+        seen = set()
+        for method, path, kind, schema, value in self.examples():
+            assert self.faults(schema, value) == [], (path, value)
+            sent = value if kind == "text/csv" else json.dumps(value)
+            answer = requests.request(
+                method, server + path, data=sent, headers={"Content-Type": kind}, timeout=60
+            )
+            assert answer.status_code == 200, (path, value, answer.text)
+            self.check_answer(method, path, answer)
+            seen.add(path)
+        return seen
+
     def examples(self) -> Iterator[tuple[str, str, str, Any, Any]]:
         """Method, path, media type, schema and value of every example of a request."""
         for method, path in sorted(self.operations):

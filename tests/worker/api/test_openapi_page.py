@@ -276,23 +276,8 @@ def test_a_worker_that_starts_has_no_document_yet(document: OpenApiDocument) -> 
 
 
 def test_every_example_is_answered(worker: Address, document: OpenApiDocument) -> None:
-    seen = check_examples(worker, document)
+    seen = document.check_examples(worker.url)
     assert {"/predict", "/models/wine", "/v1/models/wine:predict", "/v2/models/wine/infer"} <= seen
-
-
-def check_examples(worker: Address, document: OpenApiDocument) -> set[str]:
-    """Send every example, and return their paths. Fails unless each is answered as the document says."""
-    seen = set()
-    for method, path, kind, schema, value in document.examples():
-        assert document.faults(schema, value) == [], (path, value)
-        sent = value if kind == "text/csv" else json.dumps(value)
-        answer = requests.request(
-            method, worker.url + path, data=sent, headers={"Content-Type": kind}, timeout=60
-        )
-        assert answer.status_code == 200, (path, value, answer.text)
-        document.check_answer(method, path, answer)
-        seen.add(path)
-    return seen
 
 
 SHAPES: Final = ((None,), (None, 1), (None, 2, 2), (None, None), (2,), (), None)
@@ -311,7 +296,7 @@ def test_examples_of_every_type_are_answered(dtype: str) -> None:
     with serving(model, name="wine") as (worker, _):
         document = OpenApiDocument.of(worker.url)
         document.check()
-        seen = check_examples(worker, document)
+        seen = document.check_examples(worker.url)
     expected = {"/v2/repository/index"}
     if dtype != "complex64":
         expected |= {"/predict", "/models/wine", "/v1/models/wine:predict", "/v2/models/wine/infer"}
@@ -341,7 +326,7 @@ def test_an_image_model_keeps_to_its_document(classifier: Any) -> None:
     with serving_images(classifier) as (worker, _):
         document = OpenApiDocument.of(worker.url)
         document.check()
-        assert "/predict" in check_examples(worker, document)
+        assert "/predict" in document.check_examples(worker.url)
         image = base64.b64decode(PIXEL_PNG)
         for path in ("/", "/predict", "/models/efficientnet-lite0"):
             for sent in ({"data": image}, {"files": {"data": image}}, {"data": image[:40]}):
