@@ -49,9 +49,10 @@ class SignatureDescription:
 class ModelDescription:
     """One version of a model, and how it is asked.
 
-    `default_signature` is the one of a request that names none; None where each has to name one. `classes` is
-    the number of its labels, 0 if its answers have none. `columns` are the names of the places in the vector
-    of a table with one input. `left_out` is how many signatures are not in `signatures`.
+    `default_signature` is the one of a request that names none; None where each has to name one. It is the
+    first of `signatures`: tools take the first form that fits an answer. `classes` is the number of its
+    labels, 0 if its answers have none. `columns` are the names of the places in the vector of a table with
+    one input. `left_out` is how many signatures are not in `signatures`.
     """
 
     name: str
@@ -99,7 +100,7 @@ def read_model_page(page: object) -> ModelDescription:
         version=_text(document.get("version"), "version", least_chars=1),
         kind=_text(document.get("kind"), "kind"),
         default_signature=default,
-        signatures=tuple(sorted(signatures, key=lambda each: each.name)),
+        signatures=tuple(signatures),
         classes=0 if labels is None else len(_list(labels, "labels")),
         columns=() if columns is None else _columns(columns),
         left_out=len(names) - len(signatures),

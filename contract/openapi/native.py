@@ -31,12 +31,13 @@ from tfleet.contract.openapi.schemas import (
 def native_components(place: ModelPlace) -> Json:
     """The bodies and answers of a version's signatures."""
     model, bodies, answers = place.model, {}, {}
+    schemas: dict[str, Json] = {}
     for signature in model.signatures:
-        key = place.signature_key(signature)
         if not is_image(model, signature):
-            bodies[place.component(key, "input")] = input_body(model, signature)
-            answers[place.component(key, "answer")] = outputs_answer(model, signature)
-    return {"requestBodies": bodies, "responses": answers}
+            named = place.schemas(schemas, signature)
+            bodies[place.component("input", signature)] = input_body(model, signature, named)
+            answers[place.component("answer", signature)] = outputs_answer(model, signature, named)
+    return {"requestBodies": bodies, "responses": answers, "schemas": schemas}
 
 
 def native_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Json]:
@@ -84,7 +85,7 @@ def _predict(place: ModelPlace, signature: SignatureDescription, others: Mapping
         found["get"] = operation(
             f"Ask {place.model.name} with one row in the query",
             place.model.name,
-            {"200": ref("responses", place.component(place.signature_key(signature), "answer"))},
+            {"200": ref("responses", place.component("answer", signature))},
             others,
             parameters=[*parameters, *top_parameter(place.model, signature), *PARAMETERS],
         )
@@ -99,8 +100,7 @@ def _post(
         asked, answers = "Image", "Ranking" if pairs else "Labels"
         summary = f"Classify an image with {model.name}"
     else:
-        key = place.signature_key(signature)
-        asked, answers = place.component(key, "input"), place.component(key, "answer")
+        asked, answers = place.component("input", signature), place.component("answer", signature)
         summary = f"Ask {model.name}, signature {signature.name}"
     return operation(
         summary,

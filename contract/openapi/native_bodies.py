@@ -13,6 +13,7 @@ from tfleet.contract.openapi.example_values import MOST_SHOWN, example_row, samp
 from tfleet.contract.openapi.schemas import (
     JSON,
     Json,
+    Named,
     answer,
     any_of,
     body,
@@ -69,15 +70,15 @@ def plain_columns(model: ModelDescription, signature: SignatureDescription) -> d
     return {} if _RESERVED & found.keys() else found
 
 
-def input_body(model: ModelDescription, signature: SignatureDescription) -> Json:
+def input_body(model: ModelDescription, signature: SignatureDescription, named: Named) -> Json:
     """JSON in all its forms, and the others that the signature has."""
     inputs = signature.inputs
     rows = takes_rows(inputs) and _in_text(inputs)
     others = [NPZ, *([ARROW] if rows else []), *([NPY] if len(inputs) == 1 else [])]
-    return body(_json_input(model, signature), _csv(model, signature), raw(*others))
+    return body(_json_input(model, signature, named), _csv(model, signature), raw(*others))
 
 
-def _json_input(model: ModelDescription, signature: SignatureDescription) -> Json:
+def _json_input(model: ModelDescription, signature: SignatureDescription, named: Named) -> Json:
     """The forms of a JSON document; nothing for types that JSON has not."""
     inputs, columns = signature.inputs, _columns(model, signature)
     if not _in_text(inputs):
@@ -85,16 +86,18 @@ def _json_input(model: ModelDescription, signature: SignatureDescription) -> Jso
     optional = [info.name for info in inputs if info.optional]
     if takes_rows(inputs):
         cells = {info.name: _row_value(info) for info in inputs if _is_part_of_rows(info)}
-        forms = [_forms(cells, optional)]
+        found = []
         if columns:
-            dtype = inputs[0].dtype
-            forms.insert(0, _forms(dict.fromkeys(columns, value_schema(dtype)), ()))
-        found = [form for each in forms for form in each]
+            by_column = dict.fromkeys(columns, value_schema(inputs[0].dtype))
+            found = [*_forms(by_column, (), named, ""), *_forms(cells, optional, named, "_by_input")]
+        else:
+            found = _forms(cells, optional, named, "")
         if len(cells) == 1 and not columns:
             (value,) = cells.values()
             found += [value, list_of(value)]
     else:
-        found = [record({info.name: tensor_schema(info.dtype, info.shape) for info in inputs}, optional)]
+        tensors = record({info.name: tensor_schema(info.dtype, info.shape) for info in inputs}, optional)
+        found = [named("tensors", tensors)]
     return content(JSON, any_of(*found), _shown(inputs, columns))
 
 
@@ -123,11 +126,11 @@ def _csv(model: ModelDescription, signature: SignatureDescription) -> Json:
     return content(CSV, {"type": "string"}, shown)
 
 
-def _forms(cells: Mapping[str, Json], optional: Sequence[str]) -> list[Json]:
+def _forms(cells: Mapping[str, Json], optional: Sequence[str], named: Named, suffix: str) -> list[Json]:
     """A row, rows, and columns."""
-    row = record(cells, optional)
+    row = named(f"row{suffix}", record(cells, optional))
     columns = record({name: list_of(cell) for name, cell in cells.items()}, optional)
-    return [row, {**list_of(row), "minItems": 1}, columns]
+    return [row, {**list_of(row), "minItems": 1}, named(f"columns{suffix}", columns)]
 
 
 def _is_part_of_rows(info: TensorDescription) -> bool:
@@ -140,14 +143,14 @@ def _row_value(info: TensorDescription) -> Json:
     return tensor_schema(info.dtype, () if dims == (1,) else dims)
 
 
-def outputs_answer(model: ModelDescription, signature: SignatureDescription) -> Json:
+def outputs_answer(model: ModelDescription, signature: SignatureDescription, named: Named) -> Json:
     """Labels or outputs as JSON, and outputs in the other forms."""
     rows = takes_rows(signature.inputs)
     if _has_labels(model, signature):
         found = schema("LabelAnswer")
     else:
         outputs = {info.name: _output(info, rows=rows) for info in signature.outputs}
-        found = record({"success": {"const": True}, "outputs": record(outputs)})
+        found = named("outputs", record({"success": {"const": True}, "outputs": record(outputs)}))
     in_text = _in_text(signature.outputs)
     tables = [ARROW, CSV] if rows and in_text else []
     others = [NPZ, *tables, *([NPY] if len(signature.outputs) == 1 else [])]

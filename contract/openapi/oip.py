@@ -41,7 +41,12 @@ _PAGES: Final = (("", "OipModel", "The tensors of"), ("/config", "OipConfig", "T
 def oip_components(place: ModelPlace) -> Json:
     """The body and the answer of a version's `infer`."""
     model, name = place.model, place.component("v2")
-    requests = [_request(model, each) for each in model.signatures if _fits(each)]
+    schemas: dict[str, Json] = {}
+    requests = [
+        place.schemas(schemas, each)("v2_request", _request(model, each))
+        for each in model.signatures
+        if _fits(each)
+    ]
     if not requests:
         return {}
     examples = {}
@@ -52,8 +57,9 @@ def oip_components(place: ModelPlace) -> Json:
         **ANSWER_HEADERS,
         _LENGTH: {"description": "How long the JSON part is, before binary tensors.", "schema": _NUMBER},
     }
-    said = answer("The outputs.", content(JSON, _answer(model)), raw(BINARY), headers=headers)
-    return {"requestBodies": {name: asked}, "responses": {name: said}}
+    found = place.schemas(schemas)("v2_answer", _answer(model))
+    said = answer("The outputs.", content(JSON, found), raw(BINARY), headers=headers)
+    return {"requestBodies": {name: asked}, "responses": {name: said}, "schemas": schemas}
 
 
 def oip_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Json]:
@@ -172,7 +178,7 @@ def _answer(model: ModelDescription) -> Json:
             "datatype": {"enum": sorted(set(DATATYPE_OF.values()))},
             "shape": _SIZES,
             "parameters": OBJECT,
-            "data": list_of(any_of(schema("Numbers"), schema("Booleans"), schema("Strings"))),
+            "data": any_of(*(list_of({"type": kind}) for kind in ("number", "boolean", "string"))),
         },
         ["parameters", "data"],
     )

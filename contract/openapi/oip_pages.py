@@ -72,7 +72,6 @@ def _page(summary: str, found: Json, others: Json | None = None, **more: Json) -
 
 def oip_shared() -> Json:
     """The schemas of all models."""
-    strings = {"description": "A string, or lists of such.", "anyOf": [_TEXT, list_of(schema("Strings"))]}
     tensor = record({"name": _TEXT, "datatype": _TEXT, "shape": _SIZES})
     configured = record(
         {"name": _TEXT, "data_type": _TEXT, "dims": _SIZES, "optional": {"type": "boolean"}}, ["optional"]
@@ -83,10 +82,9 @@ def oip_shared() -> Json:
     )
     return {
         "schemas": {
-            "Strings": strings,
             "OipServer": record({"name": _TEXT, "version": _TEXT, "extensions": list_of(_TEXT)}),
             "OipNotReady": record(
-                {"ready": {"const": False}, "error": _TEXT, "detail": _TEXT, "success": {"const": False}},
+                {"ready": {"type": "boolean"}, "error": _TEXT, "detail": _TEXT, "success": {"const": False}},
                 ["ready"],
                 closed=False,
             ),

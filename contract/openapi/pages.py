@@ -147,4 +147,5 @@ def _workers() -> Json:
     worker = record(
         {"id": _TEXT, "address": _TEXT, "model": _TEXT, "version": _TEXT, "state": _TEXT}, closed=False
     )
-    return record({"workers": list_of(worker), "refused": list_of({"type": "object"})})
+    members = {"workers": list_of(worker), "refused": list_of({"type": "object"})}
+    return record(members, closed=False)

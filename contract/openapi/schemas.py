@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from tfleet.contract.problem import CONTENT_TYPE
 
 Json: TypeAlias = dict[str, Any]
 """An object of the document."""
+
+Named: TypeAlias = Callable[[str, Json], Json]
+"""Gives a schema a name among the components, and returns the reference to it."""
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain"
@@ -108,8 +111,8 @@ def content(media_type: str, found: Json, examples: Mapping[str, Any] | None = N
 
 
 def raw(*media_types: str) -> Json:
-    """Bodies that are no JSON."""
-    return {each: {"schema": {}} for each in media_types}
+    """Bodies that are bytes, in the words that tools know from OpenAPI 3.0."""
+    return {each: {"schema": {"type": "string", "format": "binary"}} for each in media_types}
 
 
 def answer(description: str, *contents: Json, headers: Json | None = None) -> Json:
@@ -160,10 +163,11 @@ def shared_components() -> Json:
     return {
         "schemas": {
             "Text": {"anyOf": [{"type": "string"}, _B64]},
-            "Numbers": _recursive("Numbers", {"type": "number"}),
-            "Integers": _recursive("Integers", {"type": "integer"}),
-            "Booleans": _recursive("Booleans", {"type": "boolean"}),
-            "Texts": _recursive("Texts", schema("Text")),
+            "Numbers": _nested({"type": "number"}),
+            "Integers": _nested({"type": "integer"}),
+            "Booleans": _nested({"type": "boolean"}),
+            "Strings": _nested({"type": "string"}),
+            "Texts": _nested(schema("Text")),
             "Problem": {
                 "description": "A problem document (RFC 9457).",
                 **record(
@@ -206,5 +210,7 @@ def shared_components() -> Json:
     }
 
 
-def _recursive(name: str, value: Json) -> Json:
-    return {"description": "A value, or lists of such.", "anyOf": [value, list_of(schema(name))]}
+def _nested(value: Json) -> Json:
+    """A value, or lists within lists of such. It ends after some: tools that make clients can't recur."""
+    forms = [value, list_of(value), list_of(list_of(value)), list_of(list_of(list_of({})))]
+    return {"description": "A value, or lists within lists of such.", "anyOf": forms}

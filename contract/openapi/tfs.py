@@ -40,8 +40,12 @@ _TEXT: Final[Json] = {"type": "string"}
 def tfs_components(place: ModelPlace) -> Json:
     """The body and the answer of a version's `:predict`."""
     model = place.model
-    requests = [form for each in model.signatures for form in _requests(model, each)]
-    answers = [form for each in model.signatures for form in _answers(each)]
+    schemas: dict[str, Json] = {}
+    requests, answers = [], []
+    for each in model.signatures:
+        named = place.schemas(schemas, each)
+        requests += [named(part, form) for part, form in _requests(model, each).items()]
+        answers += [named(part, form) for part, form in _answers(each).items()]
     examples = {name: value for each in model.signatures for name, value in _examples(model, each).items()}
     if not requests:
         return {}
@@ -52,6 +56,7 @@ def tfs_components(place: ModelPlace) -> Json:
     return {
         "requestBodies": {place.component("v1"): asked},
         "responses": {place.component("v1"): said},
+        "schemas": schemas,
     }
 
 
@@ -103,27 +108,33 @@ def _named(model: ModelDescription, signature: SignatureDescription) -> tuple[Js
     return {"signature_name": {"const": signature.name}}, optional
 
 
-def _requests(model: ModelDescription, signature: SignatureDescription) -> list[Json]:
-    """The bodies that run the signature. Any shape fits some signatures, so none is stated."""
+def _requests(model: ModelDescription, signature: SignatureDescription) -> dict[str, Json]:
+    """The bodies that run the signature, by their names. Some signatures take any shape: none is stated."""
     inputs = signature.inputs
     values = {info.name: any_tensor(info.dtype) for info in inputs}
     if model.takes_images and signature.name == model.default_signature:
         values = {name: any_of(value, schema("Texts")) for name, value in values.items()}
     if not values or not all(has_json_form(info.dtype) for info in inputs):
-        return []
+        return {}
     optional = [info.name for info in inputs if info.optional]
     alone = list(values.values()) if len(values) == 1 else []
     name, unnamed = _named(model, signature)
     # The rows are all objects, or none is.
     rows = any_of(*({**list_of(row), "minItems": 1} for row in (*alone, record(values, optional))))
     tensors = any_of(*alone, record(values, optional, closed=False))
-    return [record({**name, "instances": rows}, unnamed), record({**name, "inputs": tensors}, unnamed)]
+    return {
+        "v1_instances": record({**name, "instances": rows}, unnamed),
+        "v1_inputs": record({**name, "inputs": tensors}, unnamed),
+    }
 
 
-def _answers(signature: SignatureDescription) -> list[Json]:
+def _answers(signature: SignatureDescription) -> dict[str, Json]:
     outputs = {info.name: any_tensor(info.dtype) for info in signature.outputs}
     value = next(iter(outputs.values())) if len(outputs) == 1 else record(outputs)
-    return [record({"predictions": list_of(value)}), record({"outputs": value})]
+    return {
+        "v1_predictions": record({"predictions": list_of(value)}),
+        "v1_outputs": record({"outputs": value}),
+    }
 
 
 def _examples(model: ModelDescription, signature: SignatureDescription) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tests.support.client_environments import required_client
 from tests.support.fake_model import Arrays, FakeModel, table_answer
+from tfleet.worker.inference.errors import BadInputError
 
 _REQUIREMENTS: Final = Path(__file__).parents[1] / "worker" / "api" / "schemathesis.txt"
 _PROGRAM: Final = "from schemathesis.cli import schemathesis; schemathesis()"
@@ -26,10 +27,17 @@ _SENT: Final = re.compile(r"(\d+) generated, \1 passed")
 
 
 def finite_model() -> FakeModel:
-    """A model that answers finite numbers: schemathesis knows no NaN in JSON."""
+    """A model that answers finite numbers: schemathesis knows no NaN in JSON.
+
+    As TensorFlow does, it rejects inputs whose shapes do not fit each other.
+    """
 
     def finite(name: str, inputs: Arrays) -> Arrays:
-        return {key: np.nan_to_num(value) for key, value in table_answer(name, inputs).items()}
+        try:
+            answered = table_answer(name, inputs)
+        except ValueError as error:
+            raise BadInputError(f"the model rejects the input: {error}") from error
+        return {key: np.nan_to_num(value) for key, value in answered.items()}
 
     model = FakeModel()
     model.predictor.answer = finite

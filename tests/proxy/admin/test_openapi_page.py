@@ -72,9 +72,7 @@ async def described(proxy: Address) -> OpenApiDocument:
     answer, text = await asked(proxy, "/openapi.json")
     assert answer.status == 200, text
     assert answer.content_type == "application/json"
-    found = OpenApiDocument(json.loads(text))
-    await asyncio.to_thread(found.check)
-    return found
+    return OpenApiDocument(json.loads(text))
 
 
 def paths_of(found: OpenApiDocument) -> set[str]:
@@ -118,6 +116,7 @@ async def test_the_document_has_every_version_of_the_fleet() -> None:
         ):
             assert absent not in paths
         assert LEFT_OUT not in found.content
+        await asyncio.to_thread(found.check)
         await check_routes(proxy, found)
 
 

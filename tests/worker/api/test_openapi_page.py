@@ -283,6 +283,7 @@ def test_every_example_is_answered(worker: Address, document: OpenApiDocument) -
 SHAPES: Final = ((None,), (None, 1), (None, 2, 2), (None, None), (2,), (), None)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("dtype", [*DATATYPE_OF, "complex64"])
 def test_examples_of_every_type_are_answered(dtype: str) -> None:
     signatures = {
