@@ -147,5 +147,8 @@ def _workers() -> Json:
     worker = record(
         {"id": _TEXT, "address": _TEXT, "model": _TEXT, "version": _TEXT, "state": _TEXT}, closed=False
     )
-    members = {"workers": list_of(worker), "refused": list_of({"type": "object"})}
+    names = {"model": _TEXT, "version": _TEXT, "stand_in": {"type": ["string", "null"]}}
+    stand_in = record({**names, "percent": {"type": "number"}}, closed=False)
+    refused = list_of({"type": "object"})
+    members = {"workers": list_of(worker), "refused": refused, "stand_ins": list_of(stand_in)}
     return record(members, closed=False)
