@@ -11,6 +11,10 @@ from tests.support.graphs import write_graph
 from tfleet.worker.model.tensorflow import tf
 
 _Spec = tf.TensorSpec
+_ECHOED = (
+    *(tf.bool, tf.uint8, tf.uint16, tf.uint32, tf.uint64, tf.int8, tf.int16, tf.int32, tf.int64),
+    *(tf.float16, tf.bfloat16, tf.float32, tf.float64, tf.string),
+)
 
 
 class Arithmetic(tf.Module):  # type: ignore[misc] # TensorFlow has no types
@@ -157,4 +161,17 @@ class Ads(tf.Module):  # type: ignore[misc] # as above
 def write_examples_model(folder: Path) -> Path:
     module = Ads()
     tf.saved_model.save(module, str(folder), signatures={"scores": module.scores})
+    return folder
+
+
+def write_echo(folder: Path) -> Path:
+    """A model that answers each input as it came, of every dtype that the Open Inference Protocol has."""
+
+    @tf.function  # type: ignore[untyped-decorator] # as above
+    def echo(**inputs: Any) -> Any:
+        return {name: tf.identity(value) for name, value in inputs.items()}
+
+    inputs = {each.name: _Spec([None, 2], each, each.name) for each in _ECHOED}
+    module = tf.Module()
+    tf.saved_model.save(module, str(folder), signatures=echo.get_concrete_function(**inputs))
     return folder
