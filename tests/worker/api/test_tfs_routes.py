@@ -1,6 +1,5 @@
-"""TensorFlow Serving's REST API at a worker, without TensorFlow: routes, errors and what requests cost."""
+"""TensorFlow Serving's REST API at a worker: pages, states and failures; exchanges/ has what it answers."""
 
-import gzip
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 import requests
 
 from tests.support.fake_model import FakeModel
-from tests.support.worker_http import MAX_BODY_BYTES, serving
+from tests.support.worker_http import serving
 from tfleet.contract.address import Address
 from tfleet.worker.inference.errors import BadInputError, OversizedRunError
 from tfleet.worker.wsgi.admission_queue import QueueLimits
@@ -36,65 +35,15 @@ def error(answer: requests.Response, status: int) -> str:
     return said
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        PREDICT,
-        "/v1/models/wine/versions/1:predict",
-        "/v1/models/wine/versions/001:predict",
-        "/V1/MODELS/wine:PREDICT",
-        "/v1/models/%77ine:predict",
-        "/v1/models/wine:predict?verbose=1",
-    ],
-)
-def test_rows_are_answered_in_rows(wine: Address, path: str) -> None:
-    answer = post(wine, ROWS, path)
-    assert (answer.status_code, answer.json()) == (200, {"predictions": [[1.5], [2.0]]})
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.headers["X-Batch-Size"] == "2"
-
-
-def test_columns_are_answered_in_columns(wine: Address, model: FakeModel) -> None:
+def test_rows_run_together_and_others_alone(wine: Address, model: FakeModel) -> None:
+    assert post(wine, ROWS).json() == {"predictions": [[1.5], [2.0]]}
     assert post(wine, COLUMNS).json() == {"outputs": [[1.5], [2.0]]}
-    assert model.predictor.calls[0][:2] == ("serving_default", 2)
-
-
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        None,
-        "application/x-www-form-urlencoded",
-        "text/plain",
-        "multipart/form-data",
-        "image/jpeg",
-        "nonsense",
-    ],
-)
-def test_the_stated_type_of_a_body_does_not_matter(wine: Address, content_type: str | None) -> None:
-    headers = {} if content_type is None else {"Content_Type": content_type}
-    assert post(wine, ROWS, **headers).json() == {"predictions": [[1.5], [2.0]]}
-
-
-def test_a_body_may_be_compressed(wine: Address) -> None:  # tensorflow/serving#1091, #4136
-    answer = post(wine, gzip.compress(ROWS.encode()), Content_Encoding="gzip")
-    assert answer.json() == {"predictions": [[1.5], [2.0]]}
-    bomb = gzip.compress(b" " * (MAX_BODY_BYTES + 1))
-    assert len(bomb) < 2000
-    assert "larger than" in error(post(wine, bomb, Content_Encoding="gzip"), 413)
-    assert "not gzip" in error(post(wine, ROWS, Content_Encoding="gzip"), 400)
-    assert "'br'" in error(post(wine, ROWS, Content_Encoding="br"), 415)
-
-
-def test_a_body_may_name_a_signature(wine: Address, model: FakeModel) -> None:
-    answer = post(wine, '{"signature_name": "double", "inputs": 4}')
-    assert answer.json() == {"outputs": 8.0}
-    assert model.predictor.calls[0][:2] == ("double", None), "it has no rows, so it runs alone"
-    assert "'x'; it has" in error(post(wine, '{"signature_name": "x", "inputs": 4}'), 400)
-
-
-def test_a_vector_for_a_scalar_runs_as_in_tensorflow_serving(wine: Address) -> None:
-    answer = post(wine, '{"signature_name": "double", "instances": [4, 5]}')
-    assert answer.json() == {"predictions": [8.0, 10.0]}
+    assert post(wine, '{"signature_name": "double", "inputs": 4}').json() == {"outputs": 8.0}
+    assert [call[:2] for call in model.predictor.calls] == [
+        ("serving_default", 2),
+        ("serving_default", 2),
+        ("double", None),
+    ]
 
 
 def test_outputs_without_rows_need_columns(wine: Address, model: FakeModel) -> None:
@@ -118,21 +67,6 @@ def test_outputs_without_rows_need_columns(wine: Address, model: FakeModel) -> N
 )
 def test_another_path_is_told_why(wine: Address, path: str, status: int, said: str) -> None:
     assert said in error(post(wine, ROWS, path), status)
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "said"),
-    [
-        ("", 400, "the document is empty"),
-        ("{", 400, "not JSON"),
-        ('{"instances": []}', 400, "an empty list"),  # tensorflow/serving#1662
-        ('{"instances": [{"G1": -1, "G2": 0}]}', 400, "G1 is below 0"),
-        ('{"instances": [{"G1": "a", "G2": 0}]}', 400, "input 'G1', row 0 (the first is 0)"),
-        ("x" * (MAX_BODY_BYTES + 1), 413, "bytes"),
-    ],
-)
-def test_a_wrong_body_is_told_why(wine: Address, body: str, status: int, said: str) -> None:
-    assert said in error(post(wine, body), status)
 
 
 def test_other_methods_are_told_which_there_are(wine: Address) -> None:

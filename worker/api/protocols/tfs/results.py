@@ -92,5 +92,6 @@ def _texts(name: str, array: Array, limits: InputLimits) -> list[str]:
     """Each value in JSON."""
     text = json_value(name, array.reshape(-1), limits).decode()
     if kind_of(array.dtype) == "O":
-        return [json.dumps(value, ensure_ascii=False) for value in json.loads(text)]
+        compact = (",", ":")
+        return [json.dumps(value, ensure_ascii=False, separators=compact) for value in json.loads(text)]
     return text[1:-1].split(",") if array.size else []
