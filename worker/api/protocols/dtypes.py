@@ -50,17 +50,19 @@ def kind_of(dtype: np.dtype[Any]) -> str:
     return "f" if dtype == BFLOAT16 else dtype.kind
 
 
-def from_scalars(flat: Sequence[Any], info: TensorInfo, *, overflow: bool = False) -> Array:
+def from_scalars(
+    flat: Sequence[Any], info: TensorInfo, *, overflow: bool = False, padded: bool = True
+) -> Array:
     """A vector of the input's dtype from the values of a JSON document.
 
-    With `overflow` a float64 that is too large for the input's dtype becomes infinite. Raises CellError for
-    the first value that does not fit.
+    With `overflow` a float64 that is too large for the input's dtype becomes infinite. Without `padded`
+    base64 needs no padding. Raises CellError for the first value that does not fit.
     """
     dtype = numpy_dtype(info)
     kind = kind_of(dtype)
     types = set(map(type, flat))
     if kind == "O":
-        return _strings(flat, types)
+        return _strings(flat, types, padded)
     if kind == "c":
         raise bad_input(
             f"input {quoted(info.name)} is {info.dtype}, for which JSON has no numbers: send .npy or .npz"
@@ -122,15 +124,24 @@ def bytes_array(values: Sequence[bytes]) -> Array:
     return found
 
 
-def decode_b64(text: str) -> bytes:
-    """Bytes from base64; blanks and line ends in it are skipped. Raises ValueError that says why."""
+def decode_b64(text: str, *, padded: bool = True) -> bytes:
+    """Bytes from base64; blanks and line ends in it are skipped. Without `padded` its padding may be missing.
+
+    Raises ValueError that says why.
+    """
     try:
-        return binascii.a2b_base64(text.encode("ascii").translate(None, _BLANKS), strict_mode=True)
+        coded = text.encode("ascii").translate(None, _BLANKS)
+        if not padded and not coded.endswith(b"="):
+            coded += b"=" * (-len(coded) % 4)
+        return binascii.a2b_base64(coded, strict_mode=True)
     except UnicodeEncodeError as error:
         raise ValueError(f"character {error.start} is not in its alphabet") from error
     except binascii.Error as error:
-        hint = "; the alphabet is the one with + and /" if "-" in text or "_" in text else ""
-        raise ValueError(f"{error}{hint}".lower()) from error
+        if "-" in text or "_" in text:
+            hint = "; the alphabet is the one with + and /"
+        else:
+            hint = "; fill it up with = to a multiple of 4 characters" if "padding" in str(error) else ""
+        raise ValueError(f"{str(error).lower()}{hint}") from error
 
 
 def _floats(flat: Sequence[Any], dtype: np.dtype[Any], info: TensorInfo, overflow: bool) -> Array:
@@ -203,7 +214,7 @@ def _may_be_integer(value: float) -> bool:
     return math.isinf(value) or (value.is_integer() and abs(value) >= _BIGGEST_INT64)
 
 
-def _strings(flat: Sequence[Any], types: set[type]) -> Array:
+def _strings(flat: Sequence[Any], types: set[type], padded: bool) -> Array:
     if types == {str}:
         with contextlib.suppress(UnicodeEncodeError):  # the loop below finds which
             return bytes_array([text.encode() for text in flat])
@@ -216,7 +227,7 @@ def _strings(flat: Sequence[Any], types: set[type]) -> Array:
                 raise CellError(index, "the string has half of a surrogate pair: it is not Unicode") from None
         elif isinstance(value, dict) and value.keys() == {B64} and isinstance(value[B64], str):
             try:
-                found.append(decode_b64(value[B64]))
+                found.append(decode_b64(value[B64], padded=padded))
             except ValueError as error:
                 raise CellError(index, f"the value of b64 is not base64 ({error})") from error
         else:

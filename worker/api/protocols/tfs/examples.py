@@ -134,7 +134,7 @@ def _bytes(value: Any, where: str) -> bytes:
     if isinstance(value, str):
         return _encoded(value, where)
     try:
-        return decode_b64(value[B64])
+        return decode_b64(value[B64], padded=False)
     except ValueError as error:
         raise bad_input(f"{where}: the value of b64 is not base64 ({error})") from error
 

@@ -174,7 +174,7 @@ class _TensorReader:
         if info.dtype == "string":
             self._limits.check_strings(len(flat))
         try:
-            return from_scalars(flat, info, overflow=True)
+            return from_scalars(flat, info, overflow=True, padded=False)
         except CellError as error:
             where = position(error.index, shape, info.name, one=not by_row)
             raise bad_input(f"{where}: {error}; the model's input is {info}") from error

@@ -256,7 +256,12 @@ def test_a_bad_table_is_refused_with_row_and_column(document: Any, said: str) ->
         ),
         (SEQUENCE, (), [], "has no rows"),
         (TEXT, (), {"text": {"b64": "_w=="}}, "the alphabet is the one with + and /"),
-        (TEXT, (), {"text": {"b64": "/w"}}, "the value of b64 is not base64 (incorrect padding)"),
+        (
+            TEXT,
+            (),
+            {"text": {"b64": "/w"}},
+            "the value of b64 is not base64 (incorrect padding; fill it up with =",
+        ),
         (TEXT, (), {"text": {"b64": "AA==", "x": 1}}, "an object is not a string"),
         (TEXT, (), [5], "column 'text', row 0 (the first is 0): 5 is not a string"),
         (TEXT, (), b'{"text": "\\ud800"}', "column 'text': the string has half of a surrogate pair"),

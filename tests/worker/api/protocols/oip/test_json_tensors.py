@@ -151,6 +151,8 @@ def test_bytes_come_in_base64_where_the_input_says_so() -> None:
     assert read(body(sent), model("string")).inputs["x"].tolist() == [b"\xff", b""]
     sent = tensor("x", "BYTES", [1], ["-_"], content_type="base64")
     assert "alphabet" in refused(body(sent), model("string"))
+    sent = tensor("x", "BYTES", [1], ["/w"], content_type="base64")
+    assert "fill it up with =" in refused(body(sent), model("string"))
     sent = tensor("x", "BYTES", [1], [7], content_type="base64")
     assert "base64" in refused(body(sent), model("string"))
 

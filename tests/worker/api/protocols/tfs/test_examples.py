@@ -52,6 +52,7 @@ def test_an_example_is_the_message_of_tensorflow() -> None:
         ("18446744073709551616", [2.0**64]),
         ('"é"', ["é".encode()]),
         ('["a", {"b64": "/w=="}]', [b"a", b"\xff"]),
+        ('{"b64": "/w"}', [b"\xff"]),
         ("[]", []),
     ],
 )

@@ -76,6 +76,8 @@ def refused(body: bytes | str, model: Signature = FLOAT, status: int = 400) -> s
         ('[[{"b64": "aGVsbG8="}], [{"b64": "d29ybGQ="}]]', TEXT, [[b"hello"], [b"world"]]),
         ('[{"x": [[{"b64": "aGVsbG8="}], ["w"]]}]', TEXT, [[[b"hello"], [b"w"]]]),
         ('[{"b64": "/w=="}, "text"]', TEXT, [b"\xff", b"text"]),
+        # TensorFlow Serving wants no padding, and skips blanks
+        ('[{"b64": "/w"}, {"b64": "aGVsbG8"}, {"b64": " aGVs\\nbG8"}]', TEXT, [b"\xff", b"hello", b"hello"]),
         # an input that is called as the key of bytes
         ('[{"b64": [1, 2]}]', signature(info("b64", "float32", None)), [[1, 2]]),
         # numbers at the ends of their types
@@ -252,6 +254,9 @@ def test_a_wrong_body_is_told_why(body: bytes, said: str) -> None:
         ('{"instances": [{"b64": "!"}]}', TEXT, "not base64"),
         # url-safe base64 has another alphabet: tensorflow/serving#1141
         ('{"instances": [{"b64": "_-8="}]}', TEXT, "the alphabet is the one with + and /"),
+        ('{"instances": [{"b64": "_-8"}]}', TEXT, "the alphabet is the one with + and /"),
+        ('{"instances": [{"b64": "aGVsbG8=="}]}', TEXT, "not base64"),
+        ('{"instances": [{"b64": "aGVsb"}]}', TEXT, "not base64"),
         ('{"instances": [{"b64": 5}]}', TEXT, "'b64', unknown to the model"),
         # an image for a tensor of numbers: tensorflow/serving#1317, #2104
         (
