@@ -71,6 +71,17 @@ def infer_in_all_forms(client: Any, model: str) -> list[Any]:
     return found
 
 
+def large_answers(client: Any, model: str) -> list[Any]:
+    """The sum of a thousand rows, for each coding of the answer: small ones are not compressed."""
+    rows = np.arange(1000, dtype=np.float32)
+    found = []
+    for coding in CODINGS:
+        sent = [tensor(name, rows, "FP32", binary=True) for name in ("a", "b")]
+        result = client.infer(model, sent, response_compression_algorithm=coding)
+        found.append(bool((result.as_numpy("sum") == rows * 2).all()))
+    return found
+
+
 def all_datatypes(client: Any, model: str, *, binary: bool) -> dict[str, Any]:
     # The client itself sends BF16 in binary form only.
     sent = [tensor(name, *each, binary=binary or name == "brain") for name, each in TENSORS.items()]
@@ -133,6 +144,7 @@ def call_arithmetic(address: str) -> dict[str, Any]:
     with sync_http.InferenceServerClient(address) as client:
         return {
             "forms": infer_in_all_forms(client, model),
+            "large": large_answers(client, model),
             "later": values(client.async_infer(model, addends(binary=True)).get_result(), "sum"),
             "datatypes": [all_datatypes(client, model, binary=binary) for binary in (True, False)],
             "pages": pages(client, model),

@@ -13,7 +13,7 @@ from tfleet.contract.names import JSON_LENGTH
 from tfleet.worker.api.infer import Infer
 from tfleet.worker.api.middleware import set_timing
 from tfleet.worker.api.prediction_request import PredictionRequest
-from tfleet.worker.api.protocols.oip.compression import compressed, wanted_coding
+from tfleet.worker.api.protocols.accept_encoding import encoded
 from tfleet.worker.wsgi.environ import CLIENT_GONE
 
 if TYPE_CHECKING:
@@ -32,12 +32,11 @@ def add_inference_routes(app: Flask, predictions: Predictions) -> None:
         asked = PredictionRequest.of(request)
         found, timing = infer(asked, request.environ.get(CLIENT_GONE, lambda: False))
         set_timing(timing)
-        response = Response(found.content, content_type=found.media_type)
+        content, coding = encoded(found.content, asked.header("Accept-Encoding"))
+        response = Response(content, content_type=found.media_type)
         if found.json_bytes is not None:
             response.headers[JSON_LENGTH] = str(found.json_bytes)
-        coding = wanted_coding(asked.header("Accept-Encoding"))
         if coding is not None:
-            response.set_data(compressed(found.content, coding))
             response.headers["Content-Encoding"] = coding
         return response
 

@@ -16,6 +16,7 @@ from tfleet.contract.problem import Problem, ProblemError
 from tfleet.worker.api.image_tensors import ImageTensors
 from tfleet.worker.api.middleware import set_timing
 from tfleet.worker.api.prediction_request import PredictionRequest
+from tfleet.worker.api.protocols.accept_encoding import encoded
 from tfleet.worker.api.protocols.tfs import pages, paths
 from tfleet.worker.api.tfs_requests import TfsRequests
 from tfleet.worker.lifecycle import LifecycleState
@@ -55,16 +56,20 @@ def add_tfs_routes(app: Flask, predictions: Predictions) -> None:
         path = _read_path(predictions)
         if request.method != "POST":
             return jsonify(_page(path, predictions))
-        body, timing = _answer(requests, path.action)
+        asked = PredictionRequest.of(request)
+        body, timing = _answer(requests, asked, path.action)
         set_timing(timing)
-        return Response(body, content_type=_JSON)
+        content, coding = encoded(body, asked.header("Accept-Encoding"))
+        response = Response(content, content_type=_JSON)
+        if coding is not None:
+            response.headers["Content-Encoding"] = coding
+        return response
 
     for rule in _RULES:
         app.add_url_rule(rule, f"tfs {rule}", answer, methods=["GET", "POST"])
 
 
-def _answer(requests: TfsRequests, action: str) -> tuple[bytes, StageTimes]:
-    asked = PredictionRequest.of(request)
+def _answer(requests: TfsRequests, asked: PredictionRequest, action: str) -> tuple[bytes, StageTimes]:
     if action == paths.CLASSIFY:
         return requests.classify(asked)
     if action == paths.REGRESS:

@@ -34,10 +34,14 @@ def error(answer: requests.Response, status: int) -> str:
     return text
 
 
-def test_only_a_client_that_asks_for_one_coding_gets_it(wine: Address) -> None:
-    answer = ask(wine, Accept_Encoding="gzip, deflate")
-    assert "Content-Encoding" not in answer.headers
-    assert ask(wine, Accept_Encoding="gzip").headers["Content-Encoding"] == "gzip"
+def test_a_large_answer_is_compressed_for_a_client_that_asks(wine: Address) -> None:
+    many = body(tensor("G1", "FP32", [400], [1] * 400), tensor("G2", "FP32", [400], [5] * 400))
+    for asked, coding in (("gzip", "gzip"), ("deflate", "deflate"), ("gzip, deflate", None), ("br", None)):
+        answer = ask(wine, many, Accept_Encoding=asked)
+        assert answer.headers.get("Content-Encoding") == coding
+        assert answer.json()["outputs"][0]["data"] == [1.5] * 400
+        assert (int(answer.headers["Content-Length"]) < 300) == (coding is not None)
+        assert "Content-Encoding" not in ask(wine, Accept_Encoding=asked).headers, "it is small"
 
 
 def test_rows_run_together_and_others_alone(wine: Address, model: FakeModel) -> None:

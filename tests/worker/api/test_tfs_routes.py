@@ -46,6 +46,16 @@ def test_rows_run_together_and_others_alone(wine: Address, model: FakeModel) -> 
     ]
 
 
+def test_a_large_answer_is_compressed_for_a_client_that_asks(wine: Address) -> None:
+    many = json.dumps({"instances": [{"G1": 1, "G2": 5}] * 400})
+    for asked, coding in (("gzip", "gzip"), ("deflate", "deflate"), ("gzip, deflate", None)):
+        answer = post(wine, many, Accept_Encoding=asked)
+        assert answer.headers.get("Content-Encoding") == coding
+        assert answer.json() == {"predictions": [[1.5]] * 400}
+        assert (int(answer.headers["Content-Length"]) < 200) == (coding is not None)
+    assert "Content-Encoding" not in post(wine, ROWS, Accept_Encoding="gzip").headers, "it is small"
+
+
 def test_outputs_without_rows_need_columns(wine: Address, model: FakeModel) -> None:
     model.predictor.answer = lambda name, inputs: {"y": np.array(1, np.float32)}
     assert '{"inputs": ...}' in error(post(wine, ROWS), 400)

@@ -35,6 +35,7 @@ def said(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_sums_are_right_in_all_forms(said: Any) -> None:
     every = {"sum": [2.0, 5.0], "diff": [0.0, 0.0]}
     assert said["forms"] == [["7", every, {"sum": [2.0, 5.0]}]] * 18
+    assert said["large"] == [True] * 3
     assert said["later"] == {"sum": [2.0, 5.0]}
     assert said["async"] == [every] * 6
 
@@ -57,7 +58,7 @@ def test_pages_say_what_the_worker_serves(said: Any) -> None:
     assert [each["name"] for each in pages["model"]["inputs"]] == ["a", "b"]
     assert pages["config"]["name"] == "arithmetic"
     assert pages["statistics"] == pages["all statistics"]
-    assert pages["statistics"]["model_stats"][0]["inference_stats"]["success"]["count"] == 39
+    assert pages["statistics"]["model_stats"][0]["inference_stats"]["success"]["count"] == 42
     assert pages["index"] == [{"name": "arithmetic", "version": "1", "state": "READY", "reason": ""}]
     assert pages["shared memory"] == []
 

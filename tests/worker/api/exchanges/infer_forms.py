@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tests.worker.api.exchanges.datatypes import Values
 from tests.worker.api.exchanges.model import NAME
+from tfleet.worker.api.protocols.accept_encoding import LEAST_BYTES
 
 LENGTH: Final = "Inference-Header-Content-Length"
 CODINGS: Final = ("", "gzip", "deflate")
@@ -110,7 +111,7 @@ def answer_to(inference: Inference, form: Form) -> Message:
     headers = {"Content-Type": "application/octet-stream" if has_binary else "application/json"}
     if has_binary:
         headers[LENGTH] = str(len(head))
-    if form.answered_coding:
+    if form.answered_coding and len(head + tail) >= LEAST_BYTES:
         headers["Content-Encoding"] = form.answered_coding
     return Message(head + tail, headers)
 

@@ -32,6 +32,11 @@ _BEST: Final = _texts(
     *(b"6.0:1:middle", b"4.0:2:high", b"0.2:0:low", b"-1.0:2:high"),
 )
 
+
+def _compact(numbers: range) -> str:
+    return str([*numbers]).replace(" ", "")
+
+
 INFERENCES: Final = (
     *(
         Inference(
@@ -86,6 +91,20 @@ INFERENCES: Final = (
     Inference(
         *("no rows at all", "int64", (Tensor("x", "INT64", (0,), Values("[]", b"")),)),
         (Tensor("y", "INT64", (0,), Values("[]", b"")),),
+    ),
+    Inference(
+        "many rows",
+        "int64",
+        (Tensor("x", "INT64", (600,), Values(str([*range(600)]), packed("INT64", range(600)))),),
+        (
+            Tensor(
+                "y",
+                "INT64",
+                (600,),
+                Values(_compact(range(599, -1, -1)), packed("INT64", range(599, -1, -1))),
+            ),
+        ),
+        raw=True,
     ),
     Inference(
         "lists within lists",

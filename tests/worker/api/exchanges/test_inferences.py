@@ -6,6 +6,7 @@ import pytest
 
 from tests.worker.api.exchanges.infer_forms import (
     LENGTH,
+    Form,
     Inference,
     answer_to,
     forms_of,
@@ -34,9 +35,15 @@ def test_every_form_has_the_same_answer(way: Way, inference: Inference) -> None:
         assert unpacked(coding, answer.body) == expected.body, form
         found = {name: answer.headers.get(name) for name in expected.headers}
         assert found == expected.headers, form
-        assert coding == (form.answered_coding or None)
+        assert coding == expected.headers.get("Content-Encoding")
         assert answer.headers["X-Model"] == f"{NAME}/1"
         assert "infer;dur=" in answer.headers["Server-Timing"]
+
+
+def test_only_a_large_answer_is_compressed() -> None:
+    asked = Form("json", "", "json", "gzip")
+    compressed = {each.title for each in INFERENCES if "Content-Encoding" in answer_to(each, asked).headers}
+    assert compressed == {"many rows"}
 
 
 def test_names_in_a_path_may_be_escaped(way: Way) -> None:
