@@ -95,8 +95,9 @@ def oip_shared() -> Json:
                     "platform": _TEXT,
                     "inputs": list_of(tensor),
                     "outputs": list_of(tensor),
+                    "parameters": record({"image_input": _TEXT}),
                 },
-                ["versions"],
+                ["versions", "parameters"],
             ),
             "OipConfig": record(
                 {

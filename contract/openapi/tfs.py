@@ -205,7 +205,9 @@ def _page_schemas() -> Json:
     )
     definitions = record({"signature_def": {"type": "object", "additionalProperties": definition}})
     spec = record({"name": _TEXT, "signature_name": _TEXT, "version": _TEXT})
+    image_input = {"type": "object", "additionalProperties": _TEXT}
+    metadata = record({"signature_def": definitions, "image_input": image_input}, ["image_input"])
     return {
         "TfsStatus": record({"model_version_status": list_of(version)}),
-        "TfsMetadata": record({"model_spec": spec, "metadata": record({"signature_def": definitions})}),
+        "TfsMetadata": record({"model_spec": spec, "metadata": metadata}),
     }

@@ -18,6 +18,16 @@ from tfleet.worker.rejection import Rejection
 
 if TYPE_CHECKING:
     from tfleet.worker.inference import Classifier
+    from tfleet.worker.inference.loaded_model import LoadedModel
+    from tfleet.worker.inference.model_session import Tensors
+    from tfleet.worker.model.signature import Signature
+
+
+def image_input(model: LoadedModel, signature: Signature) -> str | None:
+    """The input of the signature that takes images; None if none does."""
+    if model.classifier is None or signature.name != model.session.default:
+        return None
+    return model.classifier.image_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,18 @@ class ImageTensors:
 
     runs: SignatureRuns
     classify: Classify
+
+    def prepared(
+        self, model: LoadedModel, inputs: Tensors, name: str, turn: Turn, gone: Callable[[], bool]
+    ) -> Tensors:
+        """The inputs, with those images prepared that are in the input `name`. A tensor of numbers stays.
+
+        Raises as a call does.
+        """
+        classifier = model.classifier
+        if classifier is None or inputs[name].dtype != object:
+            return inputs
+        return {**inputs, name: self(classifier, inputs[name], turn, gone)}
 
     def __call__(
         self, classifier: Classifier, images: np.ndarray[Any, Any], turn: Turn, gone: Callable[[], bool]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tfleet.contract.names import JSON_LENGTH, TICKET_QUERY
 from tfleet.worker.api.classify import Classify
-from tfleet.worker.api.image_tensors import ImageTensors
+from tfleet.worker.api.image_tensors import ImageTensors, image_input
 from tfleet.worker.api.model_routes import chosen
 from tfleet.worker.api.protocols.content_encoding import inflated
 from tfleet.worker.api.protocols.oip.codec import decode_infer
@@ -57,20 +57,16 @@ class Infer:
         model, turn = take_turn(request, runs.lifecycle)
         check_parameters(request.args, {SIGNATURE, TICKET_QUERY})
         signature = chosen(model, None, request.args)
-        is_default = signature.name == model.session.default
-        classifier = model.classifier if is_default else None
         body = inflated(request.body(), request.header("Content-Encoding"), runs.limits)
         runs.memory.note(len(body))
         runs.limits.reserve(len(body))
-        image_input = None if classifier is None else classifier.image_input
-        decoded = decode_infer(body, request.header(JSON_LENGTH), signature, runs.limits, image_input)
-        if not is_default or model.predictor.postprocess is None:
+        images_in = image_input(model, signature)
+        decoded = decode_infer(body, request.header(JSON_LENGTH), signature, runs.limits, images_in)
+        if signature.name != model.session.default or model.predictor.postprocess is None:
             check_outputs(decoded.request, [info.name for info in signature.outputs])
         inputs = decoded.inputs
-        if classifier is not None and inputs[classifier.image_input].dtype == object:
-            prepare = ImageTensors(runs, self.classify)
-            images = prepare(classifier, inputs[classifier.image_input], turn, gone)
-            inputs = {**inputs, classifier.image_input: images}
+        if images_in is not None:
+            inputs = ImageTensors(runs, self.classify).prepared(model, inputs, images_in, turn, gone)
         decoded_s = time.perf_counter()
         rows = rows_of(inputs, signature, runs.limits)
         asked = ask(model, signature, inputs, rows)

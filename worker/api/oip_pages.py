@@ -14,6 +14,7 @@ from flask import Flask, Response, jsonify, request
 from tfleet import __version__
 from tfleet.contract.open_inference import server_metadata
 from tfleet.contract.problem import Problem, ProblemError
+from tfleet.worker.api.image_tensors import image_input
 from tfleet.worker.api.model_routes import chosen
 from tfleet.worker.api.prediction_request import PredictionRequest
 from tfleet.worker.api.problems import RejectedError
@@ -82,6 +83,7 @@ class InferencePages:
             has_rows(signature),
             self._predictions.predict.runs.limits.rows,
             model.concurrent_runs,
+            image_input=image_input(model, signature),
         )
 
     def statistics(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfleet.contract.problem import Problem, ProblemError
-from tfleet.worker.api.image_tensors import ImageTensors
+from tfleet.worker.api.image_tensors import ImageTensors, image_input
 from tfleet.worker.api.protocols.content_encoding import inflated
 from tfleet.worker.api.protocols.tfs.examples import EXAMPLES, decode_examples, read_examples
 from tfleet.worker.api.protocols.tfs.predict_input import decode_predict, read_predict
@@ -70,13 +70,11 @@ class TfsRequests:
         limits = self.runs.limits
         document = read_predict(self._body(request), limits)
         signature = _signature(model, document.signature_name)
-        classifier = model.classifier if signature.name == model.session.default else None
-        image_input = None if classifier is None else classifier.image_input
-        decoded = decode_predict(document, signature, limits, image_input)
-        inputs = decoded.inputs
-        if classifier is not None and inputs[classifier.image_input].dtype == object:
-            images = self.images(classifier, inputs[classifier.image_input], turn, gone)
-            inputs = {**inputs, classifier.image_input: images}
+        images_in = image_input(model, signature)
+        decoded = decode_predict(document, signature, limits, images_in)
+        inputs: Tensors = decoded.inputs
+        if images_in is not None:
+            inputs = self.images.prepared(model, inputs, images_in, turn, gone)
         outputs, timing = self._run(model, signature, inputs, decoded.rows or None, turn)
         return encode_predict(outputs, limits, by_row=decoded.by_row), timing
 

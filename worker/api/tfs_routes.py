@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from flask import Flask, Response, jsonify, request
 
 from tfleet.contract.problem import Problem, ProblemError
-from tfleet.worker.api.image_tensors import ImageTensors
+from tfleet.worker.api.image_tensors import ImageTensors, image_input
 from tfleet.worker.api.middleware import set_timing
 from tfleet.worker.api.prediction_request import PredictionRequest
 from tfleet.worker.api.protocols.accept_encoding import encoded
@@ -117,4 +117,6 @@ def _page(path: paths.TfsPath, predictions: Predictions) -> dict[str, Any]:
     model = lifecycle.model
     if model is None:
         raise ProblemError(Problem(503, "the worker is loading its model", retry_after_s=1))
-    return pages.metadata_page(instance.model, instance.version, model.session.signatures.values())
+    signatures = model.session.signatures.values()
+    images = {each.name: name for each in signatures if (name := image_input(model, each)) is not None}
+    return pages.metadata_page(instance.model, instance.version, signatures, images)

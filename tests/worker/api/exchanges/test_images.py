@@ -110,9 +110,29 @@ def test_a_tensor_goes_into_the_model_as_it_is(way: Way, classifier: Classifier)
     image = inferred(way, binary("BYTES", (1,), strings(PHOTO), "image"))
     for sent in (binary("FP32", pixels.shape, pixels.tobytes(), "image"), (pixels.tobytes(), "0")):
         assert np.allclose(inferred(way, sent), image, atol=1e-6)
-    black = np.zeros((224, 224, 3), np.float32)
-    rows = predicted(way, instances=[black.astype(int).tolist()])
-    np.testing.assert_allclose(rows, classifier.run([black]), atol=1e-5)
+    black = np.zeros((1, 224, 224, 3), np.float32)
+    expected = classifier.run([black[0]])
+    zeros = black.astype(int).tolist()
+    in_json = body(tensor("image", "FP32", black.shape, [0] * black.size))
+    for found in (
+        predicted(way, instances=zeros),
+        predicted(way, inputs={"image": zeros}),
+        inferred(way, (in_json, None)),
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_model_says_which_input_takes_images(way: Way) -> None:
+    page = f"{way.address.url}/v2/models/{NAME}"
+    found = requests.get(page, timeout=20).json()
+    assert found["parameters"] == {"image_input": "image"}
+    assert found["inputs"] == [{"name": "image", "datatype": "FP32", "shape": [-1, 224, 224, 3]}]
+    config = requests.get(f"{page}/config", timeout=20).json()
+    assert config["parameters"]["image_input"] == {"string_value": "image"}
+    page = f"{way.address.url}/v1/models/{NAME}/metadata"
+    metadata = requests.get(page, timeout=20).json()["metadata"]
+    assert metadata["image_input"] == {"serving_default": "image"}
+    assert metadata["signature_def"]["signature_def"]["serving_default"]["inputs"].keys() == {"image"}
 
 
 def test_what_is_no_image_is_refused_alike(ways: dict[str, Way]) -> None:
@@ -129,6 +149,7 @@ def test_what_is_no_image_is_refused_alike(ways: dict[str, Way]) -> None:
         ("v2/models/{}/infer", binary("BYTES", (1,), strings(b"no image"), "image"), "image"),
         ("v2/models/{}/infer", binary("BYTES", (0,), b"", "image"), "at least one"),
         ("v2/models/{}/infer", (body(tensor("image", "UINT8", [1], [1])), None), "BYTES with an image"),
+        ("v2/models/{}/infer", (PHOTO, "0"), "and the image as BYTES"),
     ):
         headers = {} if sent[1] is None else {LENGTH: sent[1]}
         answers = [way.post("/" + path.format(NAME), sent[0], headers) for way in ways.values()]

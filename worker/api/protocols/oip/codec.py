@@ -40,7 +40,7 @@ def decode_infer(
         raise bad_input('the request has no body: send {"inputs": [...]}, see GET /v2/models/NAME')
     length = json_length(header_length, len(body))
     if length == 0:
-        return DecodedInfer(RAW, decode_raw(memoryview(body), signature, limits))
+        return DecodedInfer(RAW, decode_raw(memoryview(body), signature, limits, image_input))
     request = read_request(body if length == len(body) else body[:length], limits)
     tail = memoryview(body)[length:]
     return DecodedInfer(request, decode_inputs(request.inputs, tail, signature, limits, image_input))

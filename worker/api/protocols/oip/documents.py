@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SAVED_MODEL: Final = "tensorflow_savedmodel"
 GRAPH: Final = "tensorflow_graphdef"
+IMAGE_INPUT: Final = "image_input"
+"""The parameter with the name of the input that takes images."""
 _ANY: Final = -1
 _NS_IN_MS: Final = 1_000_000
 _MOST_DIGITS: Final = 18  # of an int64
@@ -24,7 +26,7 @@ class DescribedModel:
     """A model, and the signature that an inference request runs.
 
     `has_rows`: dimension 0 of all its tensors is that of rows, of which a request may have `max_rows`. `runs`
-    is how many runs go on at a time, on a GPU if `on_gpu`.
+    is how many runs go on at a time. `image_input` takes images as BYTES, too.
     """
 
     name: str
@@ -34,18 +36,19 @@ class DescribedModel:
     has_rows: bool
     max_rows: int
     runs: int
-    on_gpu: bool = False
+    image_input: str | None = None
 
 
 def model_metadata(model: DescribedModel) -> dict[str, Any]:
     """`GET /v2/models/NAME`. A dimension of any size is -1, and so is a shape of any rank."""
-    return {
+    found: dict[str, Any] = {
         "name": model.name,
         "versions": [model.version],
         "platform": model.platform,
         "inputs": [_metadata(info) for info in model.signature.inputs],
         "outputs": [_metadata(info) for info in model.signature.outputs],
     }
+    return found if model.image_input is None else {**found, "parameters": {IMAGE_INPUT: model.image_input}}
 
 
 def _metadata(info: TensorInfo) -> dict[str, Any]:
@@ -60,25 +63,27 @@ def model_configuration(model: DescribedModel) -> dict[str, Any]:
     """
     tensors = (*model.signature.inputs, *model.signature.outputs)
     batched = model.has_rows and all(len(info.shape or ()) > 1 for info in tensors)
+    parameters = {"signature": model.signature.name}
+    if model.image_input is not None:
+        parameters[IMAGE_INPUT] = model.image_input
     return {
         "name": model.name,
         "platform": model.platform,
         "backend": "tensorflow",
-        "version_policy": {"specific": {"versions": [_number(model.version)]}},
+        "version_policy": _version_policy(model.version),
         "max_batch_size": model.max_rows if batched else 0,
         "input": [
             {**_configuration(info, batched), "optional": info.optional} for info in model.signature.inputs
         ],
         "output": [_configuration(info, batched) for info in model.signature.outputs],
-        "instance_group": [
-            {"name": model.name, "kind": "KIND_GPU" if model.on_gpu else "KIND_CPU", "count": model.runs}
-        ],
-        "parameters": {"signature": {"string_value": model.signature.name}},
+        # On a GPU where TensorFlow sees one.
+        "instance_group": [{"name": model.name, "kind": "KIND_AUTO", "count": model.runs}],
+        "parameters": {name: {"string_value": value} for name, value in parameters.items()},
     }
 
 
 def _configuration(info: TensorInfo, batched: bool) -> dict[str, Any]:
-    kind, dims = _name(info), _dims(info)
+    kind, dims = datatype(info.dtype) or "INVALID", _dims(info)
     return {
         "name": info.name,
         "data_type": f"TYPE_{'STRING' if kind == BYTES else kind}",
@@ -130,7 +135,7 @@ def _dims(info: TensorInfo) -> list[int]:
     return [_ANY] if info.shape is None else [_ANY if size is None else size for size in info.shape]
 
 
-def _number(version: str) -> int | str:
-    """Triton's versions are numbers. Any other name of a version stays text."""
+def _version_policy(version: str) -> dict[str, Any]:
+    """Triton's versions are numbers. One with another name is the latest, as the only one."""
     digits = version.isascii() and version.isdigit() and len(version) <= _MOST_DIGITS
-    return int(version) if digits else version
+    return {"specific": {"versions": [int(version)]}} if digits else {"latest": {"num_versions": 1}}

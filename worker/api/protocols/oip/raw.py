@@ -28,8 +28,13 @@ RAW: Final = InferRequest(inputs=(), binary_output=True)
 _SEND_JSON: Final = f"send a JSON part with the shape, and its length in {JSON_LENGTH}"
 
 
-def decode_raw(body: memoryview, signature: Signature, limits: InputLimits) -> dict[str, Array]:
-    """The input in a body without JSON. Raises ProblemError (400, 413)."""
+def decode_raw(
+    body: memoryview, signature: Signature, limits: InputLimits, image_input: str | None = None
+) -> dict[str, Array]:
+    """The input in a body without JSON; `image_input` takes images in other requests, which messages say.
+
+    Raises ProblemError (400, 413).
+    """
     if len(signature.inputs) != 1:
         raise bad_input(
             f"{JSON_LENGTH} is 0, so the body is the model's one input, and it has "
@@ -42,7 +47,8 @@ def decode_raw(body: memoryview, signature: Signature, limits: InputLimits) -> d
         raise bad_input(f"input {quoted(info.name)} is {info.dtype}, for which the protocol has no datatype")
     if kind == BYTES:
         return {info.name: bytes_array([bytes(body)]).reshape(_one_string(info))}
-    shape = _shape(info, len(body), numpy_dtype(info).itemsize)
+    advice = _SEND_JSON if info.name != image_input else f"{_SEND_JSON}, and the image as {BYTES}"
+    shape = _shape(info, len(body), numpy_dtype(info).itemsize, advice)
     return {info.name: from_bytes(body, info, shape, limits)}
 
 
@@ -55,16 +61,16 @@ def _one_string(info: TensorInfo) -> tuple[int, ...]:
     return (1,) * len(info.shape)
 
 
-def _shape(info: TensorInfo, size: int, item_bytes: int) -> tuple[int, ...]:
+def _shape(info: TensorInfo, size: int, item_bytes: int, advice: str) -> tuple[int, ...]:
     if info.shape is None:
-        raise bad_input(f"input {quoted(info.name)} is of any rank: {_SEND_JSON}")
+        raise bad_input(f"input {quoted(info.name)} is of any rank: {advice}")
     dims = list(info.shape)
     if len(dims) > 1 and dims[0] is None:
         dims[0] = 1
     if dims.count(None) > 1:
         raise bad_input(
             f"input {quoted(info.name)} has shape {shape_text(info.shape)}, whose open dimensions don't "
-            f"follow from {size} bytes: {_SEND_JSON}"
+            f"follow from {size} bytes: {advice}"
         )
     known = math.prod(dim for dim in dims if dim is not None) * item_bytes
     if None in dims and known and size % known == 0:
@@ -72,6 +78,6 @@ def _shape(info: TensorInfo, size: int, item_bytes: int) -> tuple[int, ...]:
     if None in dims or math.prod(dim or 0 for dim in dims) * item_bytes != size:
         raise bad_input(
             f"input {quoted(info.name)} takes {datatype(info.dtype)} of shape {shape_text(tuple(dims))}, and "
-            f"the body has {size} bytes: {_SEND_JSON}"
+            f"the body has {size} bytes: {advice}"
         )
     return tuple(dim or 0 for dim in dims)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from tfleet.worker.api.protocols.tfs.paths import version_number
@@ -13,6 +14,7 @@ LOADING: Final = "LOADING"
 AVAILABLE: Final = "AVAILABLE"
 UNLOADING: Final = "UNLOADING"
 END: Final = "END"
+NO_IMAGES: Final[Mapping[str, str]] = MappingProxyType({})
 
 _DTYPES: Final = {"float32": "DT_FLOAT", "float64": "DT_DOUBLE", "float16": "DT_HALF"}
 
@@ -31,14 +33,20 @@ def status_page(versions: Iterable[tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-def metadata_page(model: str, version: str, signatures: Iterable[Signature]) -> dict[str, Any]:
-    """The answer to `GET /v1/models/M/metadata`: TensorFlow's SignatureDefs in JSON."""
-    return {
-        "model_spec": {"name": model, "signature_name": "", "version": version_number(version)},
-        "metadata": {
-            "signature_def": {"signature_def": {each.name: _definition(each) for each in signatures}}
-        },
+def metadata_page(
+    model: str, version: str, signatures: Iterable[Signature], images: Mapping[str, str] = NO_IMAGES
+) -> dict[str, Any]:
+    """The answer to `GET /v1/models/M/metadata`: TensorFlow's SignatureDefs in JSON.
+
+    `images` has the input that takes images as `{"b64": ...}`, by the name of its signature.
+    """
+    metadata: dict[str, Any] = {
+        "signature_def": {"signature_def": {each.name: _definition(each) for each in signatures}}
     }
+    if images:
+        metadata["image_input"] = dict(images)
+    spec = {"name": model, "signature_name": "", "version": version_number(version)}
+    return {"model_spec": spec, "metadata": metadata}
 
 
 def _definition(signature: Signature) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,10 +59,26 @@ def test_a_configuration_without_a_batch_has_all_sizes(model: Signature, has_row
     assert [each["dims"] for each in found["input"]] in ([[-1], [-1, 1]], [[2, 3]])
 
 
-def test_a_version_that_is_no_number_stays_text() -> None:
-    for version, expected in (("007", 7), ("v1", "v1"), ("9" * 19, "9" * 19), ("\u0661", "\u0661")):
+def test_only_a_version_that_is_a_number_is_one_in_the_policy() -> None:
+    latest = {"latest": {"num_versions": 1}}
+    numbered = {"specific": {"versions": [7]}}
+    for version, policy in (("007", numbered), ("v1", latest), ("9" * 19, latest), ("\u0661", latest)):
         found = documents.model_configuration(described(MIXED, version=version))
-        assert found["version_policy"]["specific"]["versions"] == [expected]
+        assert found["version_policy"] == policy
+
+
+def test_a_dtype_that_triton_has_not_is_invalid_there() -> None:
+    found = documents.model_configuration(described(signature(info("x", "complex64", (2,)), outputs=[Y])))
+    assert found["input"][0]["data_type"] == "TYPE_INVALID"
+
+
+def test_an_image_model_says_which_input_takes_images() -> None:
+    model = replace(described(signature(info("x", "float32", (None, 2)), outputs=[Y])), image_input="x")
+    assert documents.model_metadata(model)["parameters"] == {"image_input": "x"}
+    assert documents.model_configuration(model)["parameters"] == {
+        "signature": {"string_value": "serving_default"},
+        "image_input": {"string_value": "x"},
+    }
 
 
 def test_statistics_are_sums_of_all_requests() -> None:
