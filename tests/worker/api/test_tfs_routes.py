@@ -11,6 +11,7 @@ import requests
 from tests.support.fake_model import FakeModel
 from tests.support.worker_http import serving
 from tfleet.contract.address import Address
+from tfleet.worker.inference.batch_callers import OverdueError
 from tfleet.worker.inference.errors import BadInputError, OversizedRunError
 from tfleet.worker.wsgi.admission_queue import QueueLimits
 
@@ -96,7 +97,10 @@ def test_a_failing_run_has_the_right_status(wine: Address, model: FakeModel) -> 
     def broken(name: str, inputs: Any) -> Any:
         raise RuntimeError
 
-    for answer, status in ((oversized, 413), (rejected, 400), (broken, 500)):
+    def overdue(name: str, inputs: Any) -> Any:
+        raise OverdueError
+
+    for answer, status in ((oversized, 413), (rejected, 400), (broken, 500), (overdue, 504)):
         model.predictor.answer = answer
         error(post(wine, ROWS), status)
     error(post(wine, ROWS, X_Request_Timeout_Ms="0"), 400)

@@ -85,6 +85,29 @@ def test_only_some_inputs_have_other_shapes_than_stated(session: ModelSession) -
         predictor.ask("serving_default", wide, rows=None, any_shape=True)
 
 
+def test_rows_of_different_shapes_never_run_together(tmp_path: Path) -> None:
+    # tensorflow/serving#1279, #276
+    def build() -> None:
+        x = tf.compat.v1.placeholder(tf.float32, [None, None], name="x")
+        tf.reduce_sum(x * tf.cast(tf.shape(x)[1], tf.float32), axis=1, name="y")
+
+    spec = ModelSpec("m", "1", write_graph(tmp_path / "g.pb", build), (), InputSpec(), OutputSpec())
+    with closing(ModelSession.load(spec, cpus=1)) as session:
+        name = session.signature().name
+        predictor = Predictor(session, 8)
+        predictor.batched = frozenset({name})
+
+        def ask(number: int) -> Any:
+            row = np.ones((1, 1 + number % 3), np.float32)
+            found = predictor(name, {"x": row}, rows=1)
+            return found.outputs["y"].tolist(), found.batch
+
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(ask, range(600)))
+    assert [sums for sums, _ in answers] == [[(1 + number % 3) ** 2] for number in range(600)]
+    assert max(batch for _, batch in answers) > 1
+
+
 def test_bad_inputs_are_told_before_they_wait(session: ModelSession) -> None:
     predictor = _predictor(session)
     with pytest.raises(BadInputError, match=r"the input b float32\[\?\] is missing"):

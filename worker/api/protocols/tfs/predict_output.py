@@ -24,7 +24,8 @@ _COLUMNS: Final = 'send {"inputs": ...} instead of rows, which takes outputs of 
 
 
 def encode_predict(outputs: Mapping[str, Array], limits: InputLimits, *, by_row: bool) -> bytes:
-    """The answer's body. Raises ProblemError: 400 for outputs that have no rows, 406, 413 over a limit."""
+    """The answer's body. Raises ProblemError: 400 for outputs without rows or JSON, 413 over a limit."""
+    _check_json(outputs)
     if not by_row:
         return b'{"outputs":' + _tensors(outputs, limits) + b"}\n"
     rows = _rows_of(outputs)
@@ -35,6 +36,15 @@ def encode_predict(outputs: Mapping[str, Array], limits: InputLimits, *, by_row:
     columns = [_column(name, array, limits) for name, array in outputs.items()]
     objects = (b"{" + b",".join(row) + b"}" for row in zip(*columns, strict=True))
     return b'{"predictions":[' + b",".join(objects) + b"]}\n"
+
+
+def _check_json(outputs: Mapping[str, Array]) -> None:
+    for name, array in outputs.items():
+        if kind_of(array.dtype) == "c":
+            raise bad_input(
+                f"the output {quoted(name)} is {array.dtype}, which JSON has not: use POST /predict with "
+                "Accept: application/x-npz"
+            )
 
 
 def _rows_of(outputs: Mapping[str, Array]) -> int:

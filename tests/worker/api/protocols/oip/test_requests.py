@@ -47,6 +47,8 @@ def test_what_nobody_knows_is_ignored() -> None:
         {**X, "note": [1, {"a": 2}]}, model_name="m", parameters={"priority": 3, "mine": "x", "timeout": 5}
     )
     assert read(sent, MODEL).inputs["x"].tolist() == [1.0]
+    outputs = [{"name": "y", "parameters": {"mine": "x", "other": 100, "flag": True}}]
+    assert read(body(X, outputs=outputs), MODEL).request.outputs == (RequestedOutput("y", False),)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,20 @@ def test_each_row_may_have_several_inputs() -> None:
     assert found.rows == 2
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("[[1, 2], [3, 4]]", "[[[1, 2], [3, 4]]]", "'count', row 1"),
+        ("[[1, 2], [3, 4], [5, 6]]", "[[1, 2], [3, 4]]", "'count', row 1"),
+        ("[1, 2]", "5", "'count', row 1"),
+        ("5", "[1, 2]", "'count', row 1"),
+    ],
+)
+def test_an_input_has_one_shape_in_all_rows(first: str, second: str, said: str) -> None:
+    rows = ", ".join(f'{{"count": {each}, "word": "a", "size": 1}}' for each in (first, second))
+    assert said in refused(f'{{"instances": [{rows}]}}', THREE)
+
+
 def test_columns_may_have_several_inputs_and_other_names() -> None:
     body = '{"inputs": {"count": [[1, 2]], "word": ["a:b"], "size": [1], "more": [{"deep:er": 1}]}}'
     found = read(body, THREE)
@@ -247,6 +261,7 @@ def test_a_wrong_body_is_told_why(body: bytes, said: str) -> None:
         ('{"instances": [18446744073709551616]}', UINT64, "out of range"),
         ('{"instances": [9223372036854775808]}', INT64, "out of range"),
         ('{"instances": [NaN]}', INT64, "not an integer"),
+        ('{"instances": [[1, 2], ["a", "b"]]}', INT32, "row 1"),
         ('{"instances": [0]}', BOOL, "0 is not true or false"),
         ('{"instances": ["true"]}', BOOL, "is not true or false"),
         ('{"instances": [1]}', TEXT, "1 is not a string"),

@@ -96,6 +96,7 @@ def test_columns_are_complete_tensors() -> None:
         ({"y": np.array(1, F32)}, "'y' has no shape information"),
         ({"a": np.zeros(2, F32), "b": np.array(1, F32)}, "'b' has no shape information"),
         ({"a": np.zeros(2, F32), "b": np.zeros((3, 1), F32)}, "'b' has inconsistent batch size"),
+        ({"a": np.zeros((0, 2), F32), "b": np.array([b"x"], object)}, "'b' has inconsistent batch size"),
     ],
 )
 def test_rows_need_outputs_with_rows(outputs: Any, said: str) -> None:  # tensorflow/serving#1047
@@ -105,6 +106,14 @@ def test_rows_need_outputs_with_rows(outputs: Any, said: str) -> None:  # tensor
     assert said in error.value.problem.detail
     assert '{"inputs": ...}' in error.value.problem.detail
     assert json.loads(encode_predict(outputs, LIMITS, by_row=False))["outputs"] is not None
+
+
+@pytest.mark.parametrize("by_row", [True, False])
+def test_a_complex_output_is_refused_with_the_way_to_get_it(by_row: bool) -> None:
+    outputs: dict[str, Any] = {"y": np.zeros(2, F32), "z": np.array([1j, 2], np.complex64)}
+    with pytest.raises(ProblemError, match="complex64, which JSON has not: use POST /predict") as error:
+        encode_predict(outputs, LIMITS, by_row=by_row)
+    assert error.value.problem.status == 400
 
 
 def test_more_values_than_allowed_are_refused() -> None:
