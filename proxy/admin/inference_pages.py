@@ -13,6 +13,7 @@ from aiohttp import web
 
 from tfleet.contract.identifiers import escaped
 from tfleet.contract.problem import Problem, ProblemError, is_plain
+from tfleet.proxy.admin.json_page import json_page
 from tfleet.proxy.admin.middleware import path_as_sent
 from tfleet.proxy.admin.oip_pages import OipPages
 from tfleet.proxy.admin.page_sources import PageSources
@@ -36,9 +37,9 @@ def add_inference_pages(app: web.Application, sources: PageSources) -> None:
         plans = sources.plans()
         statuses = version_statuses(await sources.status.workers(), plans, time.time())
         if found.kind is RequestKind.MODELS:
-            return web.json_response(models_page(statuses))
+            return json_page(models_page(statuses))
         try:
-            return web.json_response(status_page(statuses, plans, found.wanted))
+            return json_page(status_page(statuses, plans, found.wanted))
         except ProblemError:
             # While no worker is ready, nobody can say that a name is unknown.
             if reason := await sources.status.missing():

@@ -18,6 +18,7 @@ from tfleet import __version__
 from tfleet.contract.identifiers import escaped
 from tfleet.contract.open_inference import server_metadata
 from tfleet.contract.problem import Problem, ProblemError
+from tfleet.proxy.admin.json_page import json_page
 from tfleet.proxy.admin.middleware import path_as_sent
 from tfleet.proxy.admin.models import fleet_of
 from tfleet.proxy.admin.page_sources import PageSources
@@ -74,13 +75,13 @@ class OipPages:
         """The answer to what a path asks for. Raises ProblemError."""
         match path.kind:
             case RequestKind.SERVER:
-                return web.json_response(server_metadata(__version__))
+                return json_page(server_metadata(__version__))
             case RequestKind.READY:
                 return await self._server_ready(request)
             case RequestKind.MODEL_READY:
                 return await self._model_ready(request, path.wanted)
             case RequestKind.INDEX:
-                return web.json_response(await self._index(request))
+                return json_page(await self._index(request))
             case RequestKind.LOAD:
                 return await self._load(request, path.wanted)
             case RequestKind.UNLOAD:
@@ -94,14 +95,14 @@ class OipPages:
                 what = escaped(path_as_sent(request))
                 why = f"this server has no {what}: GET /v2 lists the extensions that it has"
                 raise ProblemError(Problem(404, why))
-        return web.json_response(_ALWAYS[path.kind])
+        return json_page(_ALWAYS[path.kind])
 
     async def _server_ready(self, request: web.Request) -> web.Response:
         try:
             await self._check_server()
         except ProblemError as error:
             return _not_ready(request, {"live": True}, error.problem)
-        return web.json_response({"live": True, "ready": True})
+        return json_page({"live": True, "ready": True})
 
     async def _check_server(self) -> None:
         """Raises ProblemError (503) while the proxy is not ready."""
@@ -116,7 +117,7 @@ class OipPages:
             if error.problem.status != web.HTTPServiceUnavailable.status_code:
                 raise
             return _not_ready(request, members, error.problem)
-        return web.json_response({**members, "ready": True})
+        return json_page({**members, "ready": True})
 
     async def _check_ready(self, wanted: Wanted) -> None:
         """Raises ProblemError: 404 for what nobody knows, 503 while no worker of it is ready."""

@@ -27,7 +27,6 @@ def main(address: str, model: str) -> None:
     root = f"http://{address}/v2/models"
     config = read(f"{root}/{model}/config", model_config_pb2.ModelConfig())
     statistics = read(f"{root}/{model}/stats", service_pb2.ModelStatisticsResponse())
-    every = read(f"{root}/stats", service_pb2.ModelStatisticsResponse())
     found = {
         "name": config.name,
         "inputs": {
@@ -37,7 +36,7 @@ def main(address: str, model: str) -> None:
         "parameters": {name: each.string_value for name, each in config.parameters.items()},
         "versions": [*config.version_policy.specific.versions],
         "latest": config.version_policy.latest.num_versions,
-        "statistics": [each.name for each in (*statistics.model_stats, *every.model_stats)],
+        "statistics": [each.name for each in statistics.model_stats],
     }
     print(json.dumps(found))
 

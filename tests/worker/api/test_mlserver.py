@@ -1,4 +1,5 @@
-"""MLServer's own types and codecs judge what a worker answers below `/v2`, and Triton's messages its pages.
+"""MLServer's own types and codecs judge what is answered below `/v2`, and Triton's messages the pages: at a
+worker, and through a proxy.
 
 See tests/support/mlserver_judge.py and tests/support/triton_messages.py.
 """
@@ -18,6 +19,7 @@ from tests.support.client_environments import called, required_client
 from tests.support.photos import PHOTOS
 from tests.support.tensor_models import write_echo
 from tests.support.worker_http import serving
+from tests.worker.api.exchanges.ways import Way, ways_to
 from tfleet.contract.address import Address
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
@@ -35,11 +37,16 @@ def python() -> Path:
 
 
 @pytest.fixture(scope="module")
-def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """A worker whose model answers tensors of all datatypes as they came."""
+def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Way]]:
+    """To a worker whose model answers tensors of all datatypes as they came."""
     folder = write_echo(tmp_path_factory.mktemp("echo") / "echo")
-    with loaded(folder) as model, serving(model, name="echo") as (address, _):
-        yield address
+    with loaded(folder) as model, ways_to(model, "echo") as found:
+        yield found
+
+
+@pytest.fixture(params=["worker", "proxy"])
+def echo(request: pytest.FixtureRequest, ways: dict[str, Way]) -> Address:
+    return ways[request.param].address
 
 
 def judged(python: Path, worker: Address, model: str, *what: str) -> Any:
@@ -73,7 +80,7 @@ def test_the_classes_of_an_image_are_valid(python: Path, worker: Address) -> Non
 
 def test_configuration_and_statistics_are_messages_of_triton(python: Path, echo: Address) -> None:
     found = called(python, "triton_messages.py", str(echo), "echo")
-    assert (found["name"], found["versions"], found["statistics"]) == ("echo", [1], ["echo", "echo"])
+    assert (found["name"], found["versions"], found["statistics"]) == ("echo", [1], ["echo"])
     assert found["inputs"]["float16"] == ["TYPE_FP16", 2]
     assert found["inputs"]["string"] == ["TYPE_STRING", 2]
     assert found["inputs"]["bfloat16"] == ["TYPE_BF16", 2]
