@@ -8,16 +8,25 @@ folder, as in a clone, their tests are skipped.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import requests
+from google.protobuf import json_format  # type: ignore[import-untyped] # it ships no types
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tests.models.asked import loaded
 from tests.models.golden_folder import SHARED
-from tests.support.tensor_models import write_arithmetic, write_examples_model
+from tests.support.tensor_models import (
+    write_arithmetic,
+    write_echo,
+    write_examples_model,
+    write_vocabulary,
+)
 from tests.support.worker_http import serving
 
 HALF_PLUS_TWO = SHARED / "tfs_half_plus_two_cpu"
@@ -112,6 +121,20 @@ def test_half_plus_two_describes_itself(half_plus_two: str) -> None:
     }
     assert found["regress_x_to_y"]["inputs"]["inputs"]["dtype"] == "DT_STRING"
     assert found["regress_x_to_y"]["method_name"] == "tensorflow/serving/regress"
+
+
+@pytest.mark.parametrize("write", [write_arithmetic, write_echo, write_vocabulary, write_examples_model])
+def test_metadata_are_the_signatures_that_tensorflow_saved(
+    tmp_path: Path, write: Callable[[Path], Path]
+) -> None:
+    path = write(tmp_path / "1")
+    with loaded(path) as model, serving(model, name="m") as (worker, _):
+        answer = requests.get(f"{worker.url}/v1/models/m/metadata", timeout=60)
+    found = answer.json()["metadata"]["signature_def"]["signature_def"]
+    # ParseDict refuses what TensorFlow's message does not have.
+    read = {name: json_format.ParseDict(each, SignatureDef()) for name, each in found.items()}
+    saved = SavedModel.FromString((path / "saved_model.pb").read_bytes()).meta_graphs[0].signature_def
+    assert read == {name: each for name, each in saved.items() if not name.startswith("__")}
 
 
 def test_every_type_of_feature_reaches_the_model(ads: str) -> None:
