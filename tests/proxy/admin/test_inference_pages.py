@@ -206,7 +206,7 @@ async def test_of_a_static_list_a_worker_says_it() -> None:
             ("GET", "/v2/models/lite0/ready"),
             ("POST", "/v2/repository/index"),
         ):
-            assert (await said(proxy, path, method=method))[0] == 200
+            assert (await asked(proxy, path, method=method))[0].status == 200
             assert (worker.seen[-1].method, worker.seen[-1].path) == (method, path)
         assert await said(proxy, "/v2/health/ready") == (200, {"live": True, "ready": True})
         assert len(worker.seen) == 4
