@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -47,13 +47,18 @@ class Plans:
     """The plan of each model that has one, and the default model, empty if none is called so.
 
     `refused` are the versions that a `tfleet up --models` can't use, `loading` those that it starts. An entry
-    of a `tfleet up` that has ended may be among them: see ReportedVersion.is_stale.
+    of a `tfleet up` that has ended may be among them: see ReportedVersion.is_stale. `read` is whether anybody
+    has asked the registry: without that, nobody knows that there are no plans.
     """
 
     models: Mapping[str, Plan] = field(default_factory=dict)
     default: str = ""
     refused: tuple[ReportedVersion, ...] = ()
     loading: tuple[ReportedVersion, ...] = ()
+    read: bool = True
+
+
+UNREAD: Final = Plans(read=False)
 
 
 class PlanWatch:

@@ -208,6 +208,6 @@ def _page_schemas() -> Json:
     image_input = {"type": "object", "additionalProperties": _TEXT}
     metadata = record({"signature_def": definitions, "image_input": image_input}, ["image_input"])
     return {
-        "TfsStatus": record({"model_version_status": list_of(version)}),
+        "TfsStatus": record({"model_version_status": list_of(version), "ready": {"type": "boolean"}}),
         "TfsMetadata": record({"model_spec": spec, "metadata": metadata}),
     }

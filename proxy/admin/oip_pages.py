@@ -30,6 +30,7 @@ from tfleet.proxy.balancing.versions import (
     named_version,
     not_ready,
     order_without_version,
+    undecided,
     wanted_model,
     with_loading,
 )
@@ -127,6 +128,8 @@ class OipPages:
         # Workers of a static list say nothing of their model, so the proxy does not know that one has it.
         of_models = {key: known for key, known in fleet_of(rows).items() if key.model}
         fleet = with_loading(of_models, loading)
+        if not plans.read and (problem := undecided(fleet, wanted)) is not None:
+            raise ProblemError(problem)
         model = wanted_model(fleet, wanted, plans.default, plans.models)
         plan = plans.models.get(model)
         version = named_version(fleet, model, wanted, plan)

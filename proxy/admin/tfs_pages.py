@@ -14,6 +14,7 @@ from tfleet.discovery.plan import labels_of
 from tfleet.discovery.plan_watch import Plans
 from tfleet.proxy.admin.version_states import ServingState, VersionStatus
 from tfleet.proxy.balancing.versions import (
+    PLANS_UNREAD,
     Wanted,
     unknown_label,
     unknown_model,
@@ -29,13 +30,20 @@ def models_page(statuses: Sequence[VersionStatus]) -> dict[str, Any]:
 def status_page(statuses: Sequence[VersionStatus], plans: Plans, wanted: Wanted) -> dict[str, Any]:
     """`GET /v1/models/M`: the state of all versions, or of the one that is named.
 
-    Raises ProblemError: 404 for a model or version that there is not, 400 for such a label.
+    `ready` is what KServe's clients read. Raises ProblemError: 404 for a model or version that there is not,
+    400 for such a label, 503 for a label while the plans have not been read.
     """
-    return {"model_version_status": [_version(status) for status in named(statuses, plans, wanted)]}
+    found = named(statuses, plans, wanted)
+    return {
+        "model_version_status": [_version(status) for status in found],
+        "ready": any(status.state is ServingState.AVAILABLE for status in found),
+    }
 
 
 def named(statuses: Sequence[VersionStatus], plans: Plans, wanted: Wanted) -> list[VersionStatus]:
     """Those that a request names. Raises ProblemError."""
+    if wanted.label is not None and not plans.read:
+        raise ProblemError(PLANS_UNREAD)
     model = wanted.model or ""
     found = [status for status in statuses if status.model == model]
     if not found:

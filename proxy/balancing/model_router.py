@@ -13,7 +13,7 @@ from typing import Final
 
 from tfleet.contract.problem import ProblemError
 from tfleet.discovery.plan import STICKY_REQUEST_ID, Canary, Plan
-from tfleet.discovery.plan_watch import Plans
+from tfleet.discovery.plan_watch import UNREAD, Plans
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.proxy.balancing.candidates import Candidates, VersionCandidates
 from tfleet.proxy.balancing.fleet_view import FleetView, LoadingVersions, fleet_view
@@ -65,14 +65,13 @@ class ModelRouter:
     def __init__(
         self, table: WorkerTable, plans: Plans | None = _NONE, clock: Callable[[], float] = time.time
     ) -> None:
-        self.plans = Plans()
+        self.plans = UNREAD
         self.fallbacks = VersionCounter(
             "tfleet_proxy_version_fallbacks", "Requests of a version that another one got"
         )
         self.mirror_counts = MirrorCounts()
         self.table = table
         self._loading = LoadingVersions(clock)
-        self._plans_read = False
         self._anywhere = Route(table)
         self._turns: dict[str, Turns] = {}
         self._mirror_turns: dict[str, Turns] = {}
@@ -85,7 +84,7 @@ class ModelRouter:
 
     def use_plans(self, plans: Plans) -> None:
         """Route by these plans from now on."""
-        self.plans, self._plans_read, self._view = plans, True, None
+        self.plans, self._view = plans, None
         self._loading.use(plans.loading)
         for all_turns in (self._turns, self._mirror_turns):
             for ended in all_turns.keys() - plans.models.keys():
@@ -112,7 +111,7 @@ class ModelRouter:
         # The usual fleet, and the usual request: nothing to decide.
         if wanted is ANY and view.is_simple:
             return self._anywhere
-        if not self._plans_read and (problem := undecided(view.fleet, wanted)) is not None:
+        if not self.plans.read and (problem := undecided(view.fleet, wanted)) is not None:
             raise ProblemError(problem)
         try:
             model = wanted_model(view.known, wanted, self.plans.default, self.plans.models)

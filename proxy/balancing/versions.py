@@ -32,6 +32,13 @@ from tfleet.discovery.version_order import (
     versions_in_order,
 )
 
+PLANS_UNREAD: Final = Problem(
+    503,
+    "the proxy has not read the plans from the registry yet: they say which version gets this request",
+    retry_after_s=1,
+)
+"""The answer to a request that only the plans can place, while they have not been read."""
+
 _BAD_REQUEST: Final = 400
 _MAX_NAMED: Final = 20
 """How many names an error lists."""
@@ -140,14 +147,13 @@ def order_without_version(fleet: Fleet, model: str, plan: Plan | None, *, canary
 
 
 def undecided(fleet: Fleet, wanted: Wanted) -> Problem | None:
-    """The answer to a request that only the plans can place, while they have not been read; else None."""
+    """`PLANS_UNREAD` for a request that only the plans can place; None for others."""
     if wanted.version is not None:
         return None
     may_be = [key for key in fleet if wanted.model in {None, key.model}]
     if wanted.label is None and len(may_be) <= 1:
         return None
-    why = "the proxy has not read the plans from the registry yet"
-    return Problem(503, f"{why}: they say which version gets this request", retry_after_s=1)
+    return PLANS_UNREAD
 
 
 def loading_versions(entries: Iterable[ReportedVersion], now_s: float) -> list[ModelVersion]:

@@ -16,7 +16,7 @@ import aiohttp
 import structlog
 
 from tfleet.contract.address import Address
-from tfleet.discovery.plan_watch import Plans
+from tfleet.discovery.plan_watch import UNREAD, Plans
 from tfleet.httpd.listen import listen_errors
 from tfleet.proxy.admin.page_sources import PageSources
 from tfleet.proxy.admin.registry_metrics import ProxyRegistrationMetrics
@@ -69,7 +69,7 @@ class _LatestPlans:
 
     @property
     def now(self) -> Plans:
-        return self.known or Plans()
+        return self.known or UNREAD
 
     def use(self, plans: Plans) -> None:
         self.known = plans

@@ -10,6 +10,7 @@ from aiohttp import web
 from tests.proxy.forwarding.test_forwarder import post
 from tests.support.embedded_registry import embedded_registry
 from tests.support.fake_worker import fake_worker, settings
+from tests.support.planned_fleet import asked
 from tests.support.registered_workers import ready, register, workers
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
@@ -84,8 +85,14 @@ async def test_one_version_is_served_without_plans_two_are_not() -> None:
                 answer, body = await post(proxy, data=b"x")
                 assert answer.status == 503
                 assert "has not read the plans" in str(body)
+                for path in ("/v1/models/lite0/labels/prod", "/v2/models/lite0/ready"):
+                    answer, text = await asked(proxy, path)
+                    assert (answer.status, "has not read the plans" in text) == (503, True), path
+                assert (await asked(proxy, "/v2/models/lite0/versions/2/ready"))[0].status == 200
                 keys.fails = False
                 await eventually(lambda: status(proxy), wanted=(200).__eq__)
+                assert (await asked(proxy, "/v1/models/lite0/labels/prod"))[0].status == 400
+                assert (await asked(proxy, "/v2/models/lite0/ready"))[0].status == 200
             assert (len(old.seen), len(new.seen)) == (1, 1), "the higher version, as without plans"
 
 

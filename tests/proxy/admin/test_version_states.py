@@ -99,7 +99,8 @@ def test_the_status_is_written_as_tensorflow_serving_does() -> None:
         "model_version_status": [
             {"version": "8", "state": "END", "status": ended},
             {"version": "7", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}},
-        ]
+        ],
+        "ready": True,
     }
 
 
@@ -112,6 +113,7 @@ def test_a_version_or_a_label_names_one(version: str | None, label: str | None, 
     found = version_statuses([row("m/1", READY), row("m/2", READY)], plans, NOW_S)
     page = status_page(found, plans, Wanted("m", version, label, tfs=True))
     assert [each["version"] for each in page["model_version_status"]] == expected
+    assert page["ready"] == (expected != ["3"]), "no worker has version 3"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """TensorFlow Serving's REST API at a worker: pages, states and failures; exchanges/ has what it answers."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -112,7 +111,7 @@ def test_a_starting_worker_says_so() -> None:
         assert "loading its model" in error(answer, 503)
         assert answer.headers["Retry-After"] == "1"
         assert "loading" in error(requests.get(worker.url + "/v1/models/wine/metadata", timeout=20), 503)
-        assert _state(worker) == "LOADING"
+        assert _status(worker) == ("LOADING", False)
 
 
 def test_an_overloaded_worker_says_so(model: FakeModel) -> None:
@@ -137,7 +136,8 @@ def test_the_status_is_that_of_tensorflow_serving(wine: Address, path: str) -> N
     assert answer.json() == {
         "model_version_status": [
             {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-        ]
+        ],
+        "ready": True,
     }
     head = requests.head(f"{wine.url}/v1{path}", timeout=20)
     assert (head.status_code, head.content) == (200, b"")
@@ -146,7 +146,7 @@ def test_the_status_is_that_of_tensorflow_serving(wine: Address, path: str) -> N
 def test_a_draining_worker_is_unloading(model: FakeModel) -> None:
     with serving(model, name="wine") as (worker, lifecycle):
         lifecycle.drain()
-        assert _state(worker) == "UNLOADING"
+        assert _status(worker) == ("UNLOADING", False)
         assert post(worker, ROWS).status_code == 200, "it still answers what others send it"
 
 
@@ -176,7 +176,6 @@ def _tensor(dtype: str, name: str, *sizes: str) -> dict[str, Any]:
     return {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}, "name": name}
 
 
-def _state(wine: Address) -> str:
-    answer = requests.get(wine.url + "/v1/models/wine", timeout=20)
-    state: str = json.loads(answer.content)["model_version_status"][0]["state"]
-    return state
+def _status(wine: Address) -> tuple[str, bool]:
+    page = requests.get(wine.url + "/v1/models/wine", timeout=20).json()
+    return page["model_version_status"][0]["state"], page["ready"]

@@ -20,7 +20,11 @@ _DTYPES: Final = {"float32": "DT_FLOAT", "float64": "DT_DOUBLE", "float16": "DT_
 
 
 def status_page(versions: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The answer to `GET /v1/models/M`, for each version with its state."""
+    """The answer to `GET /v1/models/M`, for each version with its state.
+
+    `ready` is what KServe's clients read.
+    """
+    found = list(versions)
     return {
         "model_version_status": [
             {
@@ -28,8 +32,9 @@ def status_page(versions: Iterable[tuple[str, str]]) -> dict[str, Any]:
                 "state": state,
                 "status": {"error_code": "OK", "error_message": ""},
             }
-            for version, state in versions
-        ]
+            for version, state in found
+        ],
+        "ready": any(state == AVAILABLE for _, state in found),
     }
 
 
