@@ -16,10 +16,12 @@ from typing import Any
 import httpx
 import numpy as np
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+from kserve.errors import UnsupportedProtocol
 from kserve.protocol.infer_type import RequestedOutput
 
 MODEL = "arithmetic"
 NUMBERS = np.array([1, 2.5], np.float32)
+ADDEND = {"shape": [2], "datatype": "FP32", "data": NUMBERS.tolist()}
 TENSORS = {
     "half": (np.array([[1, -2]], np.float16), "FP16"),
     "whole": (np.array([2**53 + 1]), "INT64"),
@@ -53,12 +55,14 @@ async def sums(client: Any, url: str) -> list[Any]:
     return found
 
 
-async def error(client: Any, url: str, request: Any, model: str) -> list[Any]:
-    """The status and the text with which a request fails."""
+async def outcome(call: Any) -> Any:
+    """What a call returns; the status and the text, or the kind, of the error that it raises."""
     try:
-        return [200, repr(await client.infer(url, request, model_name=model))]
+        return await call
     except httpx.HTTPStatusError as failure:
         return [failure.response.status_code, str(failure)]
+    except (ValueError, UnsupportedProtocol) as failure:
+        return type(failure).__name__
 
 
 def datatypes(url: str) -> dict[str, Any]:
@@ -71,18 +75,43 @@ def datatypes(url: str) -> dict[str, Any]:
     return {each["name"]: each["data"] for each in answer.raise_for_status().json()["outputs"]}
 
 
-async def call(url: str) -> dict[str, Any]:
-    client = InferenceRESTClient(RESTConfig(protocol="v2", retries=1, timeout=30))
+async def call_v2(client: Any, url: str) -> dict[str, Any]:
     short = InferRequest(MODEL, addends(binary=False)[:1])
+    document = {"inputs": [{**ADDEND, "name": name} for name in ("a", "b")], "outputs": [{"name": "sum"}]}
+    graph = client.infer(f"{url}/v2/models/{MODEL}/infer", document, is_graph_endpoint=True)
     return {
-        "live": await client.is_server_live(url),
-        "ready": await client.is_server_ready(url),
-        "model ready": [await client.is_model_ready(url, name) for name in (MODEL, "beer")],
-        "sums": await sums(client, url),
-        "a missing input": await error(client, url, short, MODEL),
-        "another model": await error(client, url, short, "beer"),
-        "datatypes": datatypes(url),
+        "is_server_live": await client.is_server_live(url),
+        "is_server_ready": await client.is_server_ready(url),
+        "is_model_ready": [await client.is_model_ready(url, name) for name in (MODEL, "beer")],
+        "infer": await sums(client, url),
+        "infer: a graph": (await graph)["outputs"][0]["data"],
+        "infer: a missing input": await outcome(client.infer(url, short, MODEL)),
+        "infer: another model": await outcome(client.infer(url, short, "beer")),
+        "explain": await outcome(client.explain(url, MODEL, document)),
     }
+
+
+async def call_v1(client: Any, url: str) -> dict[str, Any]:
+    rows = {"instances": [{"a": 1, "b": 1}, {"a": 2.5, "b": 2.5}]}
+    return {
+        "is_server_live": await outcome(client.is_server_live(url)),
+        "is_server_ready": await outcome(client.is_server_ready(url)),
+        "is_model_ready": await client.is_model_ready(url, MODEL),
+        "is_model_ready: another": await outcome(client.is_model_ready(url, "beer")),
+        "infer": await client.infer(url, rows, model_name=MODEL),
+        "infer: another model": await outcome(client.infer(url, rows, model_name="beer")),
+        "explain": await outcome(client.explain(url, MODEL, rows)),
+    }
+
+
+async def call(url: str) -> dict[str, Any]:
+    async with InferenceRESTClient(RESTConfig(protocol="v1", retries=1, timeout=30)) as client:
+        first = await call_v1(client, url)
+    async with InferenceRESTClient(RESTConfig(protocol="v2", retries=1, timeout=30)) as client:
+        second = await call_v2(client, url)
+    called = {name.partition(":")[0] for name in first | second} | {"close"}
+    uncalled = sorted(name for name in set(dir(client)) - called if not name.startswith("_"))
+    return {"v1": first, "v2": second, "datatypes": datatypes(url), "uncalled": uncalled}
 
 
 if __name__ == "__main__":

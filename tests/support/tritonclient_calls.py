@@ -9,10 +9,12 @@ It runs in an environment of its own (client_environments.py), so it imports not
 from __future__ import annotations
 
 import asyncio
+import http.client
 import itertools
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import ml_dtypes
 import numpy as np
 import tritonclient.http as sync_http
 import tritonclient.http.aio as async_http
+from tritonclient.http.auth import BasicAuth
 from tritonclient.utils import InferenceServerException
 
 CODINGS = (None, "gzip", "deflate")
@@ -49,14 +52,6 @@ def values(result: Any, *names: str) -> dict[str, Any]:
         name: [text.decode() if isinstance(text, bytes) else text for text in array.reshape(-1).tolist()]
         for name, array in arrays.items()
     }
-
-
-def error(call: Callable[[], object]) -> list[str | None]:
-    """The status and the text with which a call fails."""
-    try:
-        return ["no error", repr(call())]
-    except InferenceServerException as failure:
-        return [failure.status(), failure.message()]
 
 
 def infer_in_all_forms(client: Any, model: str) -> list[Any]:
@@ -89,66 +84,104 @@ def all_datatypes(client: Any, model: str, *, binary: bool) -> dict[str, Any]:
     return values(client.infer(model, sent, outputs=asked, query_params={"signature": "mixed"}), *TENSORS)
 
 
-def pages(client: Any, model: str) -> dict[str, Any]:
-    """Everything that needs no tensors."""
-    return {
-        "live": client.is_server_live(),
-        "ready": client.is_server_ready(),
-        "model ready": [client.is_model_ready(name) for name in (model, "beer")],
-        "server": client.get_server_metadata(),
-        "model": client.get_model_metadata(model, "1"),
-        "config": client.get_model_config(model),
-        "statistics": client.get_inference_statistics(model),
-        "all statistics": all_statistics(client),
-        "index": client.get_model_repository_index(),
-        "load": client.load_model(model),
-        "shared memory": client.get_system_shared_memory_status(),
-        "unshared memory": client.unregister_system_shared_memory(),
-    }
+CALLS: dict[str, Callable[[Any, str], Any]] = {
+    "is_server_live": lambda client, _: client.is_server_live(),
+    "is_server_ready": lambda client, _: client.is_server_ready(),
+    "is_model_ready": lambda client, model: client.is_model_ready(model),
+    "is_model_ready: version": lambda client, model: client.is_model_ready(model, "1"),
+    "is_model_ready: another": lambda client, _: client.is_model_ready("beer"),
+    "get_server_metadata": lambda client, _: client.get_server_metadata(),
+    "get_model_metadata": lambda client, model: client.get_model_metadata(model, "1"),
+    "get_model_metadata: version": lambda client, model: client.get_model_metadata(model, "9"),
+    "get_model_config": lambda client, model: client.get_model_config(model),
+    "get_model_repository_index": lambda client, _: client.get_model_repository_index(),
+    "load_model": lambda client, model: client.load_model(model),
+    "load_model: another": lambda client, _: client.load_model("beer"),
+    "load_model: configured": lambda client, model: client.load_model(model, config="{}"),
+    "unload_model": lambda client, model: client.unload_model(model),
+    "get_inference_statistics": lambda client, model: client.get_inference_statistics(model),
+    "get_inference_statistics: all": lambda client, _: client.get_inference_statistics(),
+    "get_trace_settings": lambda client, model: client.get_trace_settings(model),
+    "update_trace_settings": lambda client, _: client.update_trace_settings(settings={"trace_rate": "1"}),
+    "get_log_settings": lambda client, _: client.get_log_settings(),
+    "update_log_settings": lambda client, _: client.update_log_settings({"log_info": True}),
+    "get_system_shared_memory_status": lambda client, _: client.get_system_shared_memory_status(),
+    "register_system_shared_memory": lambda client, _: client.register_system_shared_memory("r", "/r", 8),
+    "unregister_system_shared_memory": lambda client, _: client.unregister_system_shared_memory("r"),
+    "get_cuda_shared_memory_status": lambda client, _: client.get_cuda_shared_memory_status("r"),
+    "register_cuda_shared_memory": lambda client, _: client.register_cuda_shared_memory("r", "00", 0, 8),
+    "unregister_cuda_shared_memory": lambda client, _: client.unregister_cuda_shared_memory(),
+    "infer: another model": lambda client, _: client.infer("beer", addends(binary=True)),
+    "infer: a missing input": lambda client, model: client.infer(model, addends(binary=True)[:1]),
+    "infer: a sequence": lambda client, model: client.infer(model, addends(binary=True), sequence_id=5),
+}
+"""Calls by the name of the method, and what is special about them."""
+NO_CALLS = {"close", "register_plugin", "unregister_plugin", "plugin"}
 
 
-def all_statistics(client: Any) -> Any:
-    """What a server says of all models; the text of its error, if it has none."""
+def uncalled(client: Any) -> list[str]:
+    """The public methods that nothing here calls."""
+    called = {name.partition(":")[0] for name in CALLS} | {"async_infer", "infer", *MESSAGES} | NO_CALLS
+    return sorted(name for name in set(dir(client)) - called if not name.startswith("_"))
+
+
+def outcome(call: Callable[[], object]) -> Any:
+    """What a call returns; the status and the text of the error that it raises."""
     try:
-        return client.get_inference_statistics()
+        return call()
     except InferenceServerException as failure:
-        return failure.message()
+        return {"status": failure.status(), "error": failure.message()}
 
 
-def errors(client: Any, model: str) -> dict[str, Any]:
-    short = [tensor("a", NUMBERS, "FP32", binary=True)]
-    return {
-        "another model": error(lambda: client.infer("beer", addends(binary=True))),
-        "another version": error(lambda: client.get_model_metadata(model, "9")),
-        "a missing input": error(lambda: client.infer(model, short)),
-        "unload": error(lambda: client.unload_model(model)),
-        "load another": error(lambda: client.load_model("beer")),
-        "register memory": error(lambda: client.register_system_shared_memory("r", "/r", 8)),
-        "log settings": error(client.get_log_settings),
-        "trace settings": error(client.get_trace_settings),
-    }
+async def awaited(call: Any) -> Any:
+    try:
+        return await call
+    except InferenceServerException as failure:
+        return {"status": failure.status(), "error": failure.message()}
 
 
-async def asynchronously(address: str, model: str) -> list[Any]:
-    found = []
+MESSAGES = ("generate_request_body", "parse_response_body")
+
+
+def sum_of_bytes(client: Any, address: str, model: str) -> dict[str, Any]:
+    """The client writes a request and reads an answer, and another library sends them."""
+    body, json_bytes = client.generate_request_body(addends(binary=True), request_id="8")
+    headers = {"Inference-Header-Content-Length": str(json_bytes)}
+    connection = http.client.HTTPConnection(address)
+    connection.request("POST", f"/v2/models/{model}/infer", body, headers)
+    answer = connection.getresponse()
+    length = int(answer.headers["Inference-Header-Content-Length"])
+    result = client.parse_response_body(answer.read(), header_length=length)
+    connection.close()
+    return {"id": result.get_response()["id"], **values(result, "sum")}
+
+
+async def asynchronously(address: str, model: str) -> dict[str, Any]:
+    sums = []
     async with async_http.InferenceServerClient(address) as client:
-        assert await client.is_model_ready(model)
         for binary, coding in itertools.product((True, False), CODINGS):
             codings = {"request_compression_algorithm": coding, "response_compression_algorithm": coding}
-            found.append(values(await client.infer(model, addends(binary=binary), **codings), "sum", "diff"))
-    return found
+            sums.append(values(await client.infer(model, addends(binary=binary), **codings), "sum", "diff"))
+        return {
+            "sums": sums,
+            "calls": {name: await awaited(call(client, model)) for name, call in CALLS.items()},
+            "bytes": sum_of_bytes(client, address, model),
+            "uncalled": uncalled(client),
+        }
 
 
 def call_arithmetic(address: str) -> dict[str, Any]:
     model = "arithmetic"
     with sync_http.InferenceServerClient(address) as client:
+        client.register_plugin(BasicAuth("user", "password"))
         return {
             "forms": infer_in_all_forms(client, model),
             "large": large_answers(client, model),
             "later": values(client.async_infer(model, addends(binary=True)).get_result(), "sum"),
             "datatypes": [all_datatypes(client, model, binary=binary) for binary in (True, False)],
-            "pages": pages(client, model),
-            "errors": errors(client, model),
+            "calls": {name: outcome(partial(call, client, model)) for name, call in CALLS.items()},
+            "bytes": sum_of_bytes(client, address, model),
+            "uncalled": uncalled(client),
             "async": asyncio.run(asynchronously(address, model)),
         }
 

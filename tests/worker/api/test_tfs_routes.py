@@ -1,5 +1,6 @@
 """TensorFlow Serving's REST API at a worker: pages, states and failures; exchanges/ has what it answers."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from tests.models.asked import loaded
+from tests.support.client_calls import check_calls_of_triton
 from tests.support.client_environments import called, required_client
 from tests.support.photos import PHOTOS
 from tests.support.tensor_models import write_arithmetic
@@ -37,7 +38,8 @@ def test_sums_are_right_in_all_forms(said: Any) -> None:
     assert said["forms"] == [["7", every, {"sum": [2.0, 5.0]}]] * 18
     assert said["large"] == [True] * 3
     assert said["later"] == {"sum": [2.0, 5.0]}
-    assert said["async"] == [every] * 6
+    assert said["async"]["sums"] == [every] * 6
+    assert said["bytes"] == said["async"]["bytes"] == {"id": "8", "sum": [2.0, 5.0]}
 
 
 def test_all_datatypes_go_both_ways(said: Any) -> None:
@@ -51,32 +53,22 @@ def test_all_datatypes_go_both_ways(said: Any) -> None:
     assert said["datatypes"] == [expected, expected]
 
 
-def test_pages_say_what_the_worker_serves(said: Any) -> None:
-    pages = said["pages"]
-    assert (pages["live"], pages["ready"], pages["model ready"]) == (True, True, [True, False])
-    assert pages["server"]["name"] == "tfleet"
-    assert [each["name"] for each in pages["model"]["inputs"]] == ["a", "b"]
-    assert pages["config"]["name"] == "arithmetic"
-    assert pages["statistics"] == pages["all statistics"]
-    assert pages["statistics"]["model_stats"][0]["inference_stats"]["success"]["count"] == 42
-    assert pages["index"] == [{"name": "arithmetic", "version": "1", "state": "READY", "reason": ""}]
-    assert pages["shared memory"] == []
+def test_every_call_is_answered_or_says_why_not(said: Any) -> None:
+    for calls in (said["calls"], said["async"]["calls"]):
+        check_calls_of_triton(calls)
+        assert calls["get_inference_statistics: all"] == calls["get_inference_statistics"]
+        assert calls["get_model_repository_index"] == [
+            {"name": "arithmetic", "version": "1", "state": "READY", "reason": ""}
+        ]
 
 
-def test_errors_can_be_read(said: Any) -> None:
-    status = {name: each[0] for name, each in said["errors"].items()}
-    assert status == {
-        "another model": "404",
-        "another version": "404",
-        "a missing input": "400",
-        "unload": "400",
-        "load another": "404",
-        "register memory": "400",
-        "log settings": "404",
-        "trace settings": "404",
-    }
-    assert "lacks 'b'" in said["errors"]["a missing input"][1]
-    assert "tfleet drain" in said["errors"]["unload"][1]
+def test_the_client_has_no_other_calls(said: Any) -> None:
+    assert said["uncalled"] == said["async"]["uncalled"] == []
+
+
+def test_runs_are_counted(said: Any) -> None:
+    (statistics,) = said["calls"]["get_inference_statistics"]["model_stats"]
+    assert statistics["inference_stats"]["success"]["count"] == 42
 
 
 def test_a_photo_is_classified_as_anywhere_else(python: Path, worker: Address) -> None:
