@@ -12,6 +12,7 @@ import requests
 
 from tests.models.answers import Golden, answer_types, as_array, check, one_row, read_answer
 from tests.models.bodies import JSON, Request, bodies, single_rows
+from tests.models.other_protocols import check_other_protocols
 from tests.support.waiting import eventually_sync
 from tfleet.client import FleetClient
 from tfleet.client.rows import RowsForm
@@ -50,7 +51,10 @@ class Question:
 
 
 def check_by_http(url: str, question: Question) -> None:
-    """Every form gives the golden answer: alone, with other requests, and answered in each form."""
+    """Every form gives the golden answer: alone, with other requests, and answered in each form. So do the
+    forms of other protocols.
+    """
+    check_other_protocols(url, question.model, question.golden, rows=question.rows)
     for request, expected in question.requests():
         ask(url, question, request, expected)
     body = next(bodies(question.golden.inputs, question.columns, rows=question.rows))

@@ -19,6 +19,9 @@ _FAULTY_REGISTRY = "tests/fleet/test_registry_faults.py"
 """One fleet for all faults, which are parameters."""
 _WATCHED_MODELS = "tests/fleet/test_watched_models.py"
 """One fleet for all tests, which change its folder."""
+_INFERENCE_CLIENTS = "tests/fleet/test_inference_clients.py"
+"""One fleet of several models for all tests."""
+_ONE_FLEET = frozenset({*_BOTH_REGISTRIES, _WATCHED_MODELS, _INFERENCE_CLIENTS})
 _EXAMPLES = "tests/examples/"
 """One process trains all examples."""
 _DEFAULT_PORTS = "default ports"
@@ -52,7 +55,7 @@ def group(test: str) -> str:
     for folder in (_CONTAINERS, _EXAMPLES):
         if file.startswith(folder):
             return folder
-    if file in {*_BOTH_REGISTRIES, _WATCHED_MODELS} or (file == _FAULTY_REGISTRY and parameter):
+    if file in _ONE_FLEET or (file == _FAULTY_REGISTRY and parameter):
         return file
     return test
 

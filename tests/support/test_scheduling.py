@@ -7,6 +7,7 @@ FORWARD = "tests/fleet/test_forward.py::test_status_shows_the_workers"
 CAT = "tests/fleet/test_p2p.py::test_the_documented_curl_works_verbatim"
 NONSENSE = "tests/fleet/test_registry_faults.py::test_a_fleet_serves_while_the_registry_answers_garbage"
 CONSUL = "tests/fleet/test_registry_faults.py::test_a_fleet_serves_while_consul_is_stopped"
+CLIENTS = "tests/fleet/test_inference_clients.py"
 PARTITION = "tests/fleet/test_registration.py::test_a_long_partition_removes_only_dead_workers"
 
 
@@ -22,6 +23,7 @@ PARTITION = "tests/fleet/test_registration.py::test_a_long_partition_removes_onl
         (f"{NONSENSE}[hangs]", CONSUL, False),
         (PARTITION, CONSUL, False),
         ("tests/fleet/test_watched_models.py::test_a", "tests/fleet/test_watched_models.py::test_b", True),
+        (f"{CLIENTS}::test_a", f"{CLIENTS}::test_b", True),
         ("tests/compose/test_changes.py::test_a", "tests/compose/deeper/test_images.py::test_b[x]", True),
     ],
 )
