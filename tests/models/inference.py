@@ -39,7 +39,7 @@ def check_inference(model: LoadedModel, golden: Golden) -> None:
         decoded = decode_infer(head + tail, str(len(head)), signature, _LIMITS)
         rows = rows_of(decoded.inputs, signature, _LIMITS)
         found = model.predictor(golden.signature, decoded.inputs, rows=rows)
-        answer = encode_answer(found.outputs, decoded.request, AnsweringModel("m", "1"), _LIMITS)
+        answer = encode_answer(found.outputs, decoded.wanted, AnsweringModel("m", "1"), _LIMITS)
         check(_outputs(answer), golden.outputs, "binary to JSON" if binary else "JSON to binary")
 
 

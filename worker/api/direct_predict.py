@@ -1,7 +1,7 @@
-"""Predictions on the direct path (wsgi/direct.py): small JSON bodies for a model that takes no images.
+"""Predictions on the direct path (wsgi/direct.py): small bodies for a model that takes no images.
 
-They are read, checked and answered by the same functions as in a thread: only Flask is left out, and the run
-is not waited for. Whatever fails is answered by Flask.
+They are read, checked and answered by the same functions as in a thread (direct_routes.py): only Flask is
+left out, and the run is not waited for. Whatever fails is answered by Flask.
 """
 
 from __future__ import annotations
@@ -10,25 +10,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from tfleet.contract.cors import Cors
-from tfleet.contract.names import MODELS_PATH, PREDICT_PATH, REQUEST_ID
-from tfleet.contract.problem import ProblemError
+from tfleet.contract.names import REQUEST_ID
 from tfleet.contract.request_id import request_id
-from tfleet.worker.api.model_routes import NAMED_MODEL, NAMED_VERSION, chosen
+from tfleet.worker.api.direct_routes import direct_routes
 from tfleet.worker.api.observer import FORWARDED_FOR, AnsweredRequest, Observer
 from tfleet.worker.api.prediction_request import PredictionRequest
-from tfleet.worker.api.protocols.native import media_types
 from tfleet.worker.api.query import query_args
 from tfleet.worker.inference.batch_callers import Delivery, Submission
 from tfleet.worker.wsgi.environ import header_texts
 from tfleet.worker.wsgi.response import WsgiResponse, made
 
 if TYPE_CHECKING:
-    from tfleet.discovery.instance import Instance
     from tfleet.worker.api.model_routes import Predictions
-    from tfleet.worker.api.predict import ReadPrediction
+    from tfleet.worker.api.read_prediction import ReadPrediction
     from tfleet.worker.inference.model_session import Tensors
     from tfleet.worker.inference.predictor import RowsAsked
     from tfleet.worker.metrics import WorkerMetrics
@@ -38,6 +34,7 @@ _POST: Final = b"POST"
 _OK: Final = "200 OK"
 _MOST_HEAD_BYTES: Final = 2048
 """A longer Accept header, or query, would take more than a millisecond to read."""
+_ENCODING: Final = b"content-encoding:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +54,29 @@ class DirectPredict:
         self, predictions: Predictions, metrics: WorkerMetrics, waiting: Callable[[], int], cors: Cors
     ) -> None:
         self._lifecycle = predictions.lifecycle
-        self._predict = predictions.predict
+        self._runs = predictions.predict.runs
         self._observer = Observer(predictions.instance, metrics, lambda: predictions.waiting)
         self._waiting = waiting
         self._cors = cors
-        self._rules = rules_of(predictions.instance)
+        self._routes = direct_routes(predictions)
 
     def takes(self, request: DirectRequest) -> bool:
-        """Whether it is a prediction in JSON. Other forms may take long to read, whatever their size."""
+        """Whether it is a prediction that is read quickly, whatever it holds. Compressed ones are not."""
         model = self._lifecycle.model
         if model is None or model.classifier is not None:
             return False
-        head = request.head
-        if head.method != _POST or request.path not in self._rules:
+        head, route = request.head, self._routes.get(request.path)
+        if route is None or head.method != _POST:
             return False
-        if len(head.target) + sum(map(len, head.fields.lines)) > _MOST_HEAD_BYTES:
+        lines = head.fields.lines
+        if len(head.target) + sum(map(len, lines)) > _MOST_HEAD_BYTES:
             return False
-        try:
-            kind = media_types.body_type(head.content_type.decode("latin-1"), request.body)
-        except ProblemError:
+        if any(line[: len(_ENCODING)].lower() == _ENCODING for line in lines):
             return False
-        return kind == media_types.JSON
+        return route.takes(request)
 
     def read(self, request: DirectRequest) -> DirectPrediction:
-        """Read the inputs. Raises as Predict does."""
+        """Read the inputs. Raises as SignatureRuns.read does."""
         began_s, head = time.perf_counter(), request.head
         headers = header_texts(head)
         asked = PredictionRequest(
@@ -92,7 +88,7 @@ class DirectPredict:
             request.begun_s,
             request.arrived_s,
         )
-        read = self._predict.read(asked, lambda model: chosen(model, None, asked.args))
+        read = self._runs.read(lambda: self._routes[request.path].read(asked))
         return DirectPrediction(read, headers, request_id(headers.get(REQUEST_ID.lower())), began_s)
 
     def run(self, requests: Sequence[tuple[DirectRequest, DirectPrediction]], done: Done) -> None:
@@ -119,9 +115,9 @@ class DirectPredict:
         self, request: DirectRequest, prediction: DirectPrediction, delivery: Delivery[RowsAsked, Tensors]
     ) -> WsgiResponse:
         read, headers = prediction.read, prediction.headers
-        body, timing = self._predict.answer(read, lambda: read.model.predictor.result(delivery))
+        body, timing = self._runs.answer(read, lambda: read.model.predictor.result(delivery))
         said = [
-            ("Content-Type", body.media_type),
+            *body.headers,
             *self._cors.headers(headers.get("origin")).items(),
             *self._observer.headers(prediction.request_id, self._waiting(), timing),
         ]
@@ -131,25 +127,10 @@ class DirectPredict:
                 request_id=prediction.request_id,
                 method="POST",
                 path=request.path,
-                rule=self._rules[request.path],
+                rule=self._routes[request.path].rule,
                 client=headers.get(FORWARDED_FOR.lower(), request.peer),
                 began_s=prediction.began_s,
                 status=200,
             )
         )
         return response
-
-
-def rules_of(instance: Instance) -> dict[str, str]:
-    """The paths of predictions with the form of each, as the routes have them (model_routes.py).
-
-    They are those that a client mostly sends; other spellings of a name are found by Flask.
-    """
-    name, version = quote(instance.model, safe=""), quote(instance.version, safe="")
-    model = f"{MODELS_PATH}/{name}"
-    below = {model: NAMED_MODEL, f"{model}/versions/{version}": NAMED_VERSION}
-    return {
-        PREDICT_PATH: PREDICT_PATH,
-        **below,
-        **{f"{path}{PREDICT_PATH}": f"{rule}{PREDICT_PATH}" for path, rule in below.items()},
-    }

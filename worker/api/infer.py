@@ -1,4 +1,4 @@
-"""Runs a signature for an inference request of the Open Inference Protocol (protocols/oip).
+"""Reads an inference request of the Open Inference Protocol (protocols/oip), and writes its answer.
 
 An image model takes images as well: BYTES for its image input are decoded as those of `POST /predict` are.
 Numbers for that input go into the model as they are.
@@ -20,14 +20,15 @@ from tfleet.worker.api.protocols.oip.codec import decode_infer
 from tfleet.worker.api.protocols.oip.response import AnsweringModel, InferAnswer, check_outputs, encode_answer
 from tfleet.worker.api.protocols.oip.tensors import rows_of
 from tfleet.worker.api.query import SIGNATURE, check_parameters
+from tfleet.worker.api.read_prediction import PredictionBody, ReadPrediction, compressed_for
 from tfleet.worker.api.signature_runs import SignatureRuns, ask
 from tfleet.worker.api.turn import take_turn
-from tfleet.worker.metrics import StageTimes
 
 if TYPE_CHECKING:
     from tfleet.discovery.instance import Instance
     from tfleet.worker.api.prediction_request import PredictionRequest
     from tfleet.worker.inference.loaded_model import LoadedModel
+    from tfleet.worker.inference.model_session import Tensors
     from tfleet.worker.model.signature import Signature
 
 Gone = Callable[[], bool]
@@ -36,23 +37,14 @@ Gone = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class Infer:
-    """Answers inference requests, and measures their stages."""
+    """Reads inference requests."""
 
     instance: Instance
     runs: SignatureRuns
     classify: Classify
 
-    def __call__(self, request: PredictionRequest, gone: Gone) -> tuple[InferAnswer, StageTimes]:
-        """The answer, not compressed yet, and the times of the stages.
-
-        Raises RejectedError (nothing was computed), ProblemError and ImageError.
-        """
-        try:
-            return self._answer(request, gone)
-        finally:
-            self.runs.budget.release()
-
-    def _answer(self, request: PredictionRequest, gone: Gone) -> tuple[InferAnswer, StageTimes]:
+    def read(self, request: PredictionRequest, gone: Gone) -> ReadPrediction:
+        """What a request asks. Raises RejectedError (nothing was computed), ProblemError and ImageError."""
         runs = self.runs
         model, turn = take_turn(request, runs.lifecycle)
         check_parameters(request.args, {SIGNATURE, TICKET_QUERY})
@@ -62,19 +54,26 @@ class Infer:
         runs.limits.reserve(len(body))
         images_in = image_input(model, signature)
         decoded = decode_infer(body, request.header(JSON_LENGTH), signature, runs.limits, images_in)
+        wanted, inputs = decoded.wanted, decoded.inputs
         if signature.name != model.session.default or model.predictor.postprocess is None:
-            check_outputs(decoded.request, [info.name for info in signature.outputs])
-        inputs = decoded.inputs
+            check_outputs(wanted, [info.name for info in signature.outputs])
         if images_in is not None:
             inputs = ImageTensors(runs, self.classify).prepared(model, inputs, images_in, turn, gone)
         decoded_s = time.perf_counter()
         rows = rows_of(inputs, signature, runs.limits)
         asked = ask(model, signature, inputs, rows)
-        found, timing = runs.outcome(
-            lambda: model.predictor.run(asked, turn.deadline_s), turn, decoded_s, rows or 1
-        )
         served = AnsweringModel(self.instance.model, self.instance.version, _labels(model, signature))
-        return encode_answer(found.outputs, decoded.request, served, runs.limits), timing
+        accepted = request.header("Accept-Encoding")
+
+        def encoded(outputs: Tensors) -> PredictionBody:
+            return compressed_for(_body(encode_answer(outputs, wanted, served, runs.limits)), accepted)
+
+        return ReadPrediction(model, asked, turn, decoded_s, rows or 1, encoded)
+
+
+def _body(answer: InferAnswer) -> PredictionBody:
+    length = () if answer.json_bytes is None else ((JSON_LENGTH, str(answer.json_bytes)),)
+    return PredictionBody(answer.content, answer.media_type, length)
 
 
 def _labels(model: LoadedModel, signature: Signature) -> tuple[str, ...]:

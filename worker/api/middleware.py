@@ -23,6 +23,7 @@ from tfleet.worker.api.problems import (
     problem_response,
     rejection_response,
 )
+from tfleet.worker.api.read_prediction import PredictionBody
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.metrics import StageTimes, WorkerMetrics
 from tfleet.worker.wsgi.environ import FAILED, QUEUE
@@ -33,6 +34,13 @@ _MALFORMED = "malformed"
 def set_timing(timing: StageTimes) -> None:
     """Set the times for the Server-Timing header of the current request's answer."""
     g.timing = timing
+
+
+def predicted(answered: tuple[PredictionBody, StageTimes]) -> Response:
+    """The response of a prediction, and the times of its stages."""
+    body, timing = answered
+    set_timing(timing)
+    return Response(body.content, headers=body.headers)
 
 
 def observe(

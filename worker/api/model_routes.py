@@ -20,7 +20,7 @@ from tfleet.contract.names import MODELS_PATH, PREDICT_PATH
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.worker.api.classify import Classify
 from tfleet.worker.api.labels import named, number
-from tfleet.worker.api.middleware import set_timing
+from tfleet.worker.api.middleware import predicted, set_timing
 from tfleet.worker.api.model_page import description, summary
 from tfleet.worker.api.predict import Predict
 from tfleet.worker.api.prediction_request import PredictionRequest
@@ -77,9 +77,12 @@ class Predictions:
     def outputs(self, signature: str | None) -> Response:
         """What a signature answers; None is the one in the query, or the default one."""
         asked = PredictionRequest.of(request)
-        body, timing = self.predict(asked, lambda model: chosen(model, signature, asked.args))
-        set_timing(timing)
-        return Response(body.content, content_type=body.media_type)
+        predict = self.predict
+        return predicted(
+            predict.runs.answered(
+                lambda: predict.read(asked, lambda model: chosen(model, signature, asked.args))
+            )
+        )
 
     def any(self, signature: str | None = None, *, pairs: bool = False) -> Response:
         """`POST /predict`, to a model of any kind. `pairs`: an image's labels are answered as pairs."""

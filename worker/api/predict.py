@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tfleet.contract.names import TICKET_QUERY
@@ -25,52 +24,23 @@ from tfleet.worker.api.protocols.native import (
     media_types,
 )
 from tfleet.worker.api.query import PARAMETERS, SIGNATURE, TOP, check_parameters, query_pairs, wanted_labels
+from tfleet.worker.api.read_prediction import PredictionBody, ReadPrediction
 from tfleet.worker.api.signature_runs import SignatureRuns, ask
-from tfleet.worker.api.turn import Turn, take_turn
+from tfleet.worker.api.turn import take_turn
 from tfleet.worker.api.upload import check_encoding
-from tfleet.worker.metrics import StageTimes
 
 if TYPE_CHECKING:
     from tfleet.worker.api.prediction_request import PredictionRequest
     from tfleet.worker.inference.class_scores import ClassScores
     from tfleet.worker.inference.loaded_model import LoadedModel
-    from tfleet.worker.inference.predictor import RowsAsked, SignatureResult
+    from tfleet.worker.inference.model_session import Tensors
     from tfleet.worker.model.signature import Signature
 
 _READS_QUERY: Final = frozenset({"GET", "HEAD"})
 
 
-@dataclass(frozen=True, slots=True)
-class PredictionBody:
-    """An answer's body and its media type."""
-
-    content: bytes
-    media_type: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReadPrediction:
-    """A request that has its turn and whose inputs are read and checked: it can run.
-
-    `scores` is None for an answer without labels. `decoded_s` is when it was read.
-    """
-
-    model: LoadedModel
-    asked: RowsAsked
-    decoded: DecodedInputs
-    media_type: str
-    scores: ClassScores | None
-    top: int
-    turn: Turn
-    decoded_s: float
-
-
 class Predict:
-    """Answers requests for predictions from tables, text and tensors, and measures their stages.
-
-    A call takes a request from its body to its answer. A caller that does not wait for the run does the same
-    in two parts: `read`, and `answer` for what came of the run.
-    """
+    """Reads requests for predictions from tables, text and tensors."""
 
     def __init__(self, runs: SignatureRuns) -> None:
         self.runs = runs
@@ -81,31 +51,11 @@ class Predict:
         model = self.runs.lifecycle.model
         return 0 if model is None else model.predictor.waiting
 
-    def __call__(
-        self, request: PredictionRequest, choose: Callable[[LoadedModel], Signature]
-    ) -> tuple[PredictionBody, StageTimes]:
-        """The answer, and the times of the stages. `choose` picks the signature, and may raise ProblemError.
+    def read(self, request: PredictionRequest, choose: Callable[[LoadedModel], Signature]) -> ReadPrediction:
+        """What a request asks. `choose` picks the signature, and may raise ProblemError.
 
         Raises RejectedError (nothing was computed) and ProblemError.
         """
-        try:
-            read = self._read(request, choose)
-            predictor = read.model.predictor
-            return self.answer(read, lambda: predictor.run(read.asked, read.turn.deadline_s))
-        finally:
-            self.runs.budget.release()
-
-    def read(self, request: PredictionRequest, choose: Callable[[LoadedModel], Signature]) -> ReadPrediction:
-        """Everything up to the run, for a small body: what its inputs take is not counted after that.
-
-        Raises as a call does.
-        """
-        try:
-            return self._read(request, choose)
-        finally:
-            self.runs.budget.release()
-
-    def _read(self, request: PredictionRequest, choose: Callable[[LoadedModel], Signature]) -> ReadPrediction:
         model, turn = take_turn(request, self.runs.lifecycle)
         signature = self._chosen(model, request, choose)
         media_type = answer_type(request.header("Accept"))
@@ -113,26 +63,18 @@ class Predict:
         scores = model.scores if has_labels else None
         top = self._checked_query(request, scores)
         decoded = self._decoded(model, signature, request)
-        self.runs.limits.check_labels(decoded.rows, top)
+        limits = self.runs.limits
+        limits.check_labels(decoded.rows, top)
         decoded_s = time.perf_counter()
         asked = ask(model, signature, decoded.inputs, None if decoded.whole else decoded.rows)
-        return ReadPrediction(model, asked, decoded, media_type, scores, top, turn, decoded_s)
 
-    def answer(
-        self, read: ReadPrediction, outcome: Callable[[], SignatureResult]
-    ) -> tuple[PredictionBody, StageTimes]:
-        """The answer, and the times of the stages. `outcome` returns what came of the run, or raises it.
+        def encoded(outputs: Tensors) -> PredictionBody:
+            if scores is None:
+                return PredictionBody(encode(outputs, decoded, media_type, signature, limits), media_type)
+            (output,) = outputs.values()
+            return PredictionBody(label_rows(output, scores, top, one_row=decoded.one_row), media_type)
 
-        Raises as a call does.
-        """
-        found, timing = self.runs.outcome(outcome, read.turn, read.decoded_s, read.decoded.rows)
-        media_type = read.media_type
-        if read.scores is not None:
-            (output,) = found.outputs.values()
-            labels = label_rows(output, read.scores, read.top, one_row=read.decoded.one_row)
-            return PredictionBody(labels, media_type), timing
-        content = encode(found.outputs, read.decoded, media_type, read.asked.signature, self.runs.limits)
-        return PredictionBody(content, media_type), timing
+        return ReadPrediction(model, asked, turn, decoded_s, decoded.rows, encoded)
 
     def _chosen(
         self, model: LoadedModel, request: PredictionRequest, choose: Callable[[LoadedModel], Signature]

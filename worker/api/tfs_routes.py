@@ -14,9 +14,8 @@ from flask import Flask, Response, jsonify, request
 
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.worker.api.image_tensors import ImageTensors, image_input
-from tfleet.worker.api.middleware import set_timing
+from tfleet.worker.api.middleware import predicted
 from tfleet.worker.api.prediction_request import PredictionRequest
-from tfleet.worker.api.protocols.accept_encoding import encoded
 from tfleet.worker.api.protocols.tfs import pages, paths
 from tfleet.worker.api.tfs_requests import TfsRequests
 from tfleet.worker.lifecycle import LifecycleState
@@ -24,16 +23,17 @@ from tfleet.worker.wsgi.environ import CLIENT_GONE, REJECTED
 
 if TYPE_CHECKING:
     from tfleet.worker.api.model_routes import Predictions
-    from tfleet.worker.metrics import StageTimes
 
-_JSON: Final = "application/json"
 _MODEL: Final = "/v1/models/<name>"
 _MODELS: Final = (_MODEL, f"{_MODEL}/versions/<version>")
+ACTION_RULES: Final = tuple(
+    f"{model}:{action}" for model in _MODELS for action in (paths.PREDICT, paths.CLASSIFY, paths.REGRESS)
+)
 _RULES: Final = (
     "/v1/models",
     *_MODELS,
     *(f"{model}/metadata" for model in _MODELS),
-    *(f"{model}:{action}" for model in _MODELS for action in ("predict", "classify", "regress")),
+    *ACTION_RULES,
     "/v1",
     "/v1/",
     "/<any(v1, V1):root>/<path:rest>",
@@ -56,25 +56,11 @@ def add_tfs_routes(app: Flask, predictions: Predictions) -> None:
         path = _read_path(predictions)
         if request.method != "POST":
             return jsonify(_page(path, predictions))
-        asked = PredictionRequest.of(request)
-        body, timing = _answer(requests, asked, path.action)
-        set_timing(timing)
-        content, coding = encoded(body, asked.header("Accept-Encoding"))
-        response = Response(content, content_type=_JSON)
-        if coding is not None:
-            response.headers["Content-Encoding"] = coding
-        return response
+        asked, gone = PredictionRequest.of(request), request.environ.get(CLIENT_GONE, lambda: False)
+        return predicted(runs.answered(lambda: requests.read(path.action, asked, gone)))
 
     for rule in _RULES:
         app.add_url_rule(rule, f"tfs {rule}", answer, methods=["GET", "POST"])
-
-
-def _answer(requests: TfsRequests, asked: PredictionRequest, action: str) -> tuple[bytes, StageTimes]:
-    if action == paths.CLASSIFY:
-        return requests.classify(asked)
-    if action == paths.REGRESS:
-        return requests.regress(asked)
-    return requests.predict(asked, request.environ.get(CLIENT_GONE, lambda: False))
 
 
 def _read_path(predictions: Predictions) -> paths.TfsPath:

@@ -1,9 +1,13 @@
-"""Small JSON bodies need no thread and no Flask, and are answered as they are there."""
+"""Small bodies need no thread and no Flask, and are answered as they are there."""
 
+import gzip
 import http.client
+import json
 import re
 import socket
+import struct
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +24,9 @@ from tests.support.worker_http import serving
 from tfleet.contract.address import Address
 from tfleet.contract.cors import CORS_OFF, Cors
 from tfleet.discovery.instance import Instance
-from tfleet.worker.api.direct_predict import rules_of
+from tfleet.worker.api.direct_routes import path_of
+from tfleet.worker.api.oip_routes import INFER_RULES
+from tfleet.worker.api.tfs_routes import ACTION_RULES
 from tfleet.worker.inference.batch_callers import OverdueError
 from tfleet.worker.inference.class_scores import ClassScores
 from tfleet.worker.inference.errors import BadInputError, OversizedRunError
@@ -88,6 +94,60 @@ ASKED = {
     "a long accept": Ask(headers={"Accept": ", ".join(["text/html"] * 200)}, direct=False),
     "another path": Ask(path="//predict", direct=False),
     "a host": Ask(path="http://x/predict"),
+}
+
+
+V1 = "/v1/models/wine:predict"
+V1_ROW = b'{"instances": [{"G1": 1, "G2": 5}]}'
+V2 = "/v2/models/wine/infer"
+V2_ROW = json.dumps(
+    {
+        "id": "7",
+        "inputs": [
+            {"name": "G1", "datatype": "FP32", "shape": [1], "data": [1]},
+            {"name": "G2", "datatype": "FP32", "shape": [1], "data": [5]},
+        ],
+    }
+).encode()
+V2_BINARY = V2_ROW.replace(b'"data": [1]', b'"parameters": {"binary_data_size": 4}')
+LENGTH = {"Inference-Header-Content-Length": str(len(V2_BINARY))}
+V2_OUTPUT = V2_BINARY.replace(
+    b'"id"', b'"outputs": [{"name": "score", "parameters": {"binary_data": true}}], "id"'
+)
+ASKED |= {
+    "v1: a row": Ask(V1_ROW, V1),
+    "v1: of a version": Ask(V1_ROW, "/v1/models/wine/versions/1:predict"),
+    "v1: columns": Ask(b'{"inputs": {"G1": [1, 2], "G2": [5, 0]}}', V1),
+    "v1: any media type": Ask(V1_ROW, V1, {"Content-Type": "text/html"}),
+    "v1: bytes behind it": Ask(V1_ROW + b"}", V1),
+    "v1: a signature": Ask(b'{"inputs": 4, "signature_name": "double"}', V1),
+    "v1: gzip wanted": Ask(
+        b'{"inputs": {"G1": [%s], "G2": [%s]}}' % ((b"1," * 400 + b"1",) * 2), V1, {"Accept-Encoding": "gzip"}
+    ),
+    "v1: a web page": Ask(V1_ROW, V1, {"Origin": "https://page.example"}),
+    "v1: rejected by the model": Ask(V1_ROW.replace(b": 1", b": -1"), V1),
+    "v1: another signature": Ask(b'{"instances": [1], "signature_name": "x"}', V1, direct=False),
+    "v1: no JSON": Ask(b"{", V1, direct=False),
+    "v1: no body": Ask(b"", V1, direct=False),
+    "v1: compressed": Ask(gzip.compress(V1_ROW), V1, {"Content-Encoding": "gzip"}, direct=False),
+    "v1: another model": Ask(V1_ROW, "/v1/models/beer:predict", direct=False),
+    "v1: another spelling": Ask(V1_ROW, "/V1/Models/wine:predict", direct=False),
+    "v1: a label": Ask(V1_ROW, "/v1/models/wine/labels/stable:predict", direct=False),
+    "v1: classify": Ask(V1_ROW, "/v1/models/wine:classify", direct=False),
+    "v2: a row": Ask(V2_ROW, V2),
+    "v2: of a version": Ask(V2_ROW, "/v2/models/wine/versions/1/infer"),
+    "v2: binary inputs": Ask(V2_BINARY + struct.pack("<f", 1), V2, LENGTH),
+    "v2: a binary output": Ask(
+        V2_OUTPUT + struct.pack("<f", 1), V2, {"Inference-Header-Content-Length": str(len(V2_OUTPUT))}
+    ),
+    "v2: gzip wanted": Ask(V2_ROW.replace(b'"7"', b'"%s"' % (b"7" * 2000)), V2, {"Accept-Encoding": "gzip"}),
+    "v2: a raw request": Ask(bytes(8), f"{V2}?signature=double", {"Inference-Header-Content-Length": "0"}),
+    "v2: a signature": Ask(V2_ROW, f"{V2}?signature=double", direct=False),
+    "v2: rejected by the model": Ask(V2_ROW.replace(b"[1]}", b"[-1]}"), V2),
+    "v2: an output that is not there": Ask(V2_OUTPUT.replace(b"score", b"x"), V2, direct=False),
+    "v2: a wrong length": Ask(V2_BINARY, V2, LENGTH, direct=False),
+    "v2: compressed": Ask(zlib.compress(V2_ROW), V2, {"Content-Encoding": "deflate"}, direct=False),
+    "v2: another model": Ask(V2_ROW, "/v2/models/beer/infer", direct=False),
 }
 
 
@@ -273,6 +333,6 @@ def test_the_end_of_a_server_waits_for_rows() -> None:
 
 
 def test_a_name_with_other_characters_has_its_usual_spelling() -> None:
-    rules = rules_of(Instance("w1", Address("h", 1), "a b", "1"))
-    assert rules["/models/a%20b/predict"] == "/models/<name>/predict"
-    assert rules["/models/a%20b/versions/1/predict"] == "/models/<name>/versions/<version>/predict"
+    instance = Instance("w1", Address("h", 1), "a b", "1")
+    assert path_of(INFER_RULES[1], instance) == "/v2/models/a%20b/versions/1/infer"
+    assert path_of(ACTION_RULES[0], instance) == "/v1/models/a%20b:predict"

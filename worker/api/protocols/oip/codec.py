@@ -9,7 +9,7 @@ from tfleet.worker.api.protocols.decoded import Array
 from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.oip.framing import json_length
 from tfleet.worker.api.protocols.oip.raw import RAW, decode_raw
-from tfleet.worker.api.protocols.oip.request import InferRequest, read_request
+from tfleet.worker.api.protocols.oip.request import WantedAnswer, read_request
 from tfleet.worker.api.protocols.oip.tensors import decode_inputs
 from tfleet.worker.api.protocols.problems import bad_input
 from tfleet.worker.model.signature import Signature
@@ -17,9 +17,11 @@ from tfleet.worker.model.signature import Signature
 
 @dataclass(frozen=True, slots=True)
 class DecodedInfer:
-    """A request and its inputs by name. An array may be a read-only view of the body."""
+    """The answer that a request wants, and its inputs by name. An array may be a read-only view of the
+    body.
+    """
 
-    request: InferRequest
+    wanted: WantedAnswer
     inputs: Mapping[str, Array]
 
 
@@ -43,4 +45,5 @@ def decode_infer(
         return DecodedInfer(RAW, decode_raw(memoryview(body), signature, limits, image_input))
     request = read_request(body if length == len(body) else body[:length], limits)
     tail = memoryview(body)[length:]
-    return DecodedInfer(request, decode_inputs(request.inputs, tail, signature, limits, image_input))
+    inputs = decode_inputs(request.inputs, tail, signature, limits, image_input)
+    return DecodedInfer(request.wanted, inputs)

@@ -17,13 +17,13 @@ from tfleet.worker.api.protocols.decoded import Array
 from tfleet.worker.api.protocols.dtypes import bytes_array, numpy_dtype
 from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.oip.datatypes import BYTES, datatype
-from tfleet.worker.api.protocols.oip.request import InferRequest
+from tfleet.worker.api.protocols.oip.request import WantedAnswer
 from tfleet.worker.api.protocols.oip.tensors import from_bytes
 from tfleet.worker.api.protocols.problems import bad_input, quoted
 from tfleet.worker.model.signature import Signature, TensorInfo, shape_text
 
-RAW: Final = InferRequest(inputs=(), binary_output=True)
-"""What a raw request asks for."""
+RAW: Final = WantedAnswer(binary_output=True)
+"""The answer that a raw request wants."""
 
 _SEND_JSON: Final = f"send a JSON part with the shape, and its length in {JSON_LENGTH}"
 

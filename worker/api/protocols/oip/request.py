@@ -56,13 +56,22 @@ class RequestedOutput:
 
 
 @dataclass(frozen=True, slots=True)
-class InferRequest:
-    """A request. `outputs` is empty where all are wanted; `binary_output` says how those are."""
+class WantedAnswer:
+    """What a request says of its answer. `outputs` is empty where all are wanted; `binary_output` says how
+    those are.
+    """
 
-    inputs: tuple[RequestInput, ...]
     outputs: tuple[RequestedOutput, ...] = ()
     binary_output: bool = False
     id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InferRequest:
+    """A request: its tensors as the JSON has them, and the answer that it wants."""
+
+    inputs: tuple[RequestInput, ...]
+    wanted: WantedAnswer
 
 
 def read_request(head: bytes, limits: InputLimits) -> InferRequest:
@@ -79,7 +88,7 @@ def read_request(head: bytes, limits: InputLimits) -> InferRequest:
     name = members.get("id")
     if name is not None and not isinstance(name, str):
         raise bad_input(f"id is {shown(name)}: send a string, or leave it out")
-    return InferRequest(inputs, outputs, binary, name)
+    return InferRequest(inputs, WantedAnswer(outputs, binary, name))
 
 
 def _input(found: Any) -> RequestInput:

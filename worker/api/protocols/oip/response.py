@@ -26,8 +26,8 @@ from tfleet.worker.api.protocols.oip.request import (
     BASE64,
     BINARY_DATA_SIZE,
     CONTENT_TYPE,
-    InferRequest,
     RequestedOutput,
+    WantedAnswer,
 )
 from tfleet.worker.api.protocols.problems import bad_input, names_text, quoted
 
@@ -58,23 +58,23 @@ class InferAnswer:
         return JSON_TYPE if self.json_bytes is None else BINARY_TYPE
 
 
-def check_outputs(request: InferRequest, names: Sequence[str]) -> None:
-    """Raise ProblemError (400) if the request asks for an output that is not among `names`."""
-    unknown = [each.name for each in request.outputs if each.name not in names]
+def check_outputs(wanted: WantedAnswer, names: Sequence[str]) -> None:
+    """Raise ProblemError (400) if a request wants an output that is not among `names`."""
+    unknown = [each.name for each in wanted.outputs if each.name not in names]
     if unknown:
         raise bad_input(f"the model has no output {names_text(unknown)}: it has {names_text(names)}")
 
 
 def encode_answer(
-    outputs: Mapping[str, Array], request: InferRequest, model: AnsweringModel, limits: InputLimits
+    outputs: Mapping[str, Array], wanted: WantedAnswer, model: AnsweringModel, limits: InputLimits
 ) -> InferAnswer:
     """The answer to a request. Raises ProblemError: 400 for an output that is not there or has no datatype,
     413 for more strings than allowed.
     """
-    check_outputs(request, list(outputs))
-    wanted = request.outputs or [RequestedOutput(name, request.binary_output) for name in outputs]
+    check_outputs(wanted, list(outputs))
+    asked = wanted.outputs or [RequestedOutput(name, wanted.binary_output) for name in outputs]
     described, parts = [], []
-    for each in wanted:
+    for each in asked:
         array = outputs[each.name]
         if each.classes:
             array = best_classes(each.name, array, each.classes, model.labels, limits)
@@ -84,10 +84,10 @@ def encode_answer(
         else:
             described.append(_in_json(each.name, array, limits))
     named: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
-    if request.id is not None:
-        named["id"] = request.id
+    if wanted.id is not None:
+        named["id"] = wanted.id
     head = _document(named) + b',"outputs":[' + b",".join(described) + b"]}"
-    if not any(each.binary for each in wanted):
+    if not any(each.binary for each in asked):
         return InferAnswer(head)
     return InferAnswer(b"".join([head, *parts]), len(head))
 

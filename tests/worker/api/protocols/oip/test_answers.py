@@ -11,22 +11,22 @@ import pytest
 
 from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.protocols.limits import InputLimits
-from tfleet.worker.api.protocols.oip.request import InferRequest, RequestedOutput
+from tfleet.worker.api.protocols.oip.request import RequestedOutput, WantedAnswer
 from tfleet.worker.api.protocols.oip.response import AnsweringModel, InferAnswer, encode_answer
 
 MODEL = AnsweringModel("wine", "3", ("bad", "fair", "good"))
 LIMITS = InputLimits()
-ALL_JSON = InferRequest(())
-ALL_BINARY = InferRequest((), binary_output=True)
+ALL_JSON = WantedAnswer()
+ALL_BINARY = WantedAnswer(binary_output=True)
 Y = np.array([[1.5, -2]], np.float32)
 
 
-def asked(*outputs: RequestedOutput) -> InferRequest:
-    return InferRequest((), outputs)
+def asked(*outputs: RequestedOutput) -> WantedAnswer:
+    return WantedAnswer(outputs)
 
 
-def encoded(outputs: dict[str, Any], request: InferRequest = ALL_JSON) -> InferAnswer:
-    return encode_answer(outputs, request, MODEL, LIMITS)
+def encoded(outputs: dict[str, Any], wanted: WantedAnswer = ALL_JSON) -> InferAnswer:
+    return encode_answer(outputs, wanted, MODEL, LIMITS)
 
 
 def split(answer: InferAnswer) -> tuple[Any, bytes]:
@@ -45,7 +45,7 @@ def test_an_answer_names_model_version_and_outputs() -> None:
 
 
 def test_an_id_comes_back() -> None:
-    assert json.loads(encoded({"y": Y}, InferRequest((), id='"4\u00e92')).content)["id"] == '"4\u00e92'
+    assert json.loads(encoded({"y": Y}, WantedAnswer(id='"4\u00e92')).content)["id"] == '"4\u00e92'
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_an_output_that_is_not_there_is_named() -> None:
 def test_a_complex_output_can_only_be_left_out(binary: bool) -> None:
     outputs = {"y": Y, "z": np.array([1j])}
     with pytest.raises(ProblemError, match="complex128"):
-        encoded(outputs, InferRequest((), binary_output=binary))
+        encoded(outputs, WantedAnswer(binary_output=binary))
     assert json.loads(encoded(outputs, asked(RequestedOutput("y", False))).content)
 
 

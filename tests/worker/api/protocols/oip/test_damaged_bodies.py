@@ -72,7 +72,7 @@ def outcome(content: bytes, header: str | None, model: Signature) -> str:
     """What becomes of a body: `read`, or a status."""
     try:
         decoded = decode_infer(content, header, model, LIMITS)
-        answer = encode_answer(_ANSWER, decoded.request, AnsweringModel("m", "1"), LIMITS)
+        answer = encode_answer(_ANSWER, decoded.wanted, AnsweringModel("m", "1"), LIMITS)
     except ProblemError as error:
         return _status(error)
     json.loads(answer.content[: answer.json_bytes])

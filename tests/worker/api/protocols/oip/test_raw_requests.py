@@ -25,8 +25,8 @@ def test_the_shape_follows_from_the_size(shape: Shape, values: int, expected: tu
     found = read(array.tobytes(), signature(info("x", "float32", shape)), "0")
     assert found.inputs["x"].shape == expected
     assert found.inputs["x"].reshape(-1).tolist() == array.tolist()
-    assert found.request.binary_output
-    assert found.request.id is None
+    assert found.wanted.binary_output
+    assert found.wanted.id is None
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,15 @@ X = tensor("x", "FP32", [1], [1.0])
 
 
 def test_an_id_is_kept_and_none_stays_none() -> None:
-    assert read(body(X, id="42"), MODEL).request.id == "42"
-    assert read(body(X), MODEL).request.id is None
-    assert read(body(X, id=None), MODEL).request.id is None
+    assert read(body(X, id="42"), MODEL).wanted.id == "42"
+    assert read(body(X), MODEL).wanted.id is None
+    assert read(body(X, id=None), MODEL).wanted.id is None
     assert "id is 7" in refused(body(X, id=7), MODEL)
 
 
 def test_null_is_a_missing_key() -> None:
     found = read(body({**X, "parameters": None}, outputs=None, parameters=None), MODEL)
-    assert found.request.outputs == ()
+    assert found.wanted.outputs == ()
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ def test_an_output_says_itself_whether_it_is_binary(
 ) -> None:
     asked = {"name": "y", "parameters": {"binary_data": own}}
     found = read(body(X, outputs=[asked], parameters={"binary_data_output": everywhere}), MODEL)
-    assert found.request.outputs == (RequestedOutput("y", binary),)
+    assert found.wanted.outputs == (RequestedOutput("y", binary),)
 
 
 def test_all_outputs_may_be_binary() -> None:
-    assert read(body(X, parameters={"binary_data_output": True}), MODEL).request.binary_output
-    assert not read(body(X), MODEL).request.binary_output
+    assert read(body(X, parameters={"binary_data_output": True}), MODEL).wanted.binary_output
+    assert not read(body(X), MODEL).wanted.binary_output
 
 
 def test_what_nobody_knows_is_ignored() -> None:
@@ -48,7 +48,7 @@ def test_what_nobody_knows_is_ignored() -> None:
     )
     assert read(sent, MODEL).inputs["x"].tolist() == [1.0]
     outputs = [{"name": "y", "parameters": {"mine": "x", "other": 100, "flag": True}}]
-    assert read(body(X, outputs=outputs), MODEL).request.outputs == (RequestedOutput("y", False),)
+    assert read(body(X, outputs=outputs), MODEL).wanted.outputs == (RequestedOutput("y", False),)
 
 
 @pytest.mark.parametrize(
