@@ -39,7 +39,9 @@ def client_python(requirements: Path) -> Path:
             made = Path(work, "environment")
             _run(sys.executable, "-m", "venv", str(made))
             pip = (str(made / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--retries", "1")
-            _run(*pip, "install", "--quiet", "--only-binary", ":all:", "--requirement", str(requirements))
+            # Not compiled: a test imports a small part of each tree, and Python compiles that.
+            options = ("--quiet", "--no-compile", "--only-binary", ":all:")
+            _run(*pip, "install", *options, "--requirement", str(requirements))
             with contextlib.suppress(OSError):  # another process was faster
                 made.rename(folder)
     return folder / "bin" / "python"
