@@ -77,6 +77,9 @@ REFUSALS: Final = (
     _infer("an unknown signature", "it has ['serving_default'", _X, query="?signature=none"),
     _infer("an unknown parameter of the query", "'top'", _X, query="?top=3"),
     _infer("an id that is no text", "id is 7", _X, id=7),
+    _infer("an id that is not Unicode", "half of a surrogate pair", _X, id="\ud800"),
+    _infer("a name that is not Unicode", "'\\ud800'", {**_X, "name": "\ud800"}),
+    _infer("an output that is not Unicode", "'\\ud800'", _X, outputs=[{"name": "\ud800"}]),
     _infer(
         *("an integer out of range", "300 is out of range for uint8"),
         *({"name": "x", "datatype": "UINT8", "shape": [1], "data": [300]},),
@@ -142,6 +145,10 @@ REFUSALS: Final = (
     _predict("NaN that is rejected", '{"instances": [[NaN, 1, 2]]}', "x is no number"),
     _predict("a signature that there is not", '{"signature_name": "x", "inputs": 4}', "'x'; it has"),
     _predict("a signature that is no text", '{"signature_name": 7, "inputs": 4}', "must be a string"),
+    _predict(
+        "a signature that is not Unicode", '{"signature_name": "\\ud800", "inputs": 4}', "no signature '"
+    ),
+    _predict("a name that is not Unicode in columns", '{"inputs": {"\\ud800": 4}}', "lacks 'x'"),
     _predict("a document that is a list", "[1]", "not an object"),
     _predict("no document", "", "is empty"),
     _predict("half a document", '{"inputs": ', "not JSON"),

@@ -85,10 +85,21 @@ def read_request(head: bytes, limits: InputLimits) -> InferRequest:
     outputs = tuple(_output(each, binary) for each in _list(members, "outputs"))
     _check_keys(document, members)
     _check_twice([each.name for each in outputs])
+    return InferRequest(inputs, WantedAnswer(outputs, binary, _id(members)))
+
+
+def _id(members: Mapping[str, Any]) -> str | None:
+    """The id, which the answer repeats."""
     name = members.get("id")
-    if name is not None and not isinstance(name, str):
+    if name is None:
+        return None
+    if not isinstance(name, str):
         raise bad_input(f"id is {shown(name)}: send a string, or leave it out")
-    return InferRequest(inputs, WantedAnswer(outputs, binary, name))
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise bad_input("id has half of a surrogate pair: it is not Unicode") from None
+    return name
 
 
 def _input(found: Any) -> RequestInput:
