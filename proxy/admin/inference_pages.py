@@ -34,8 +34,8 @@ def add_inference_pages(app: web.Application, sources: PageSources) -> None:
         found = _asked(request)
         if found.kind not in {RequestKind.MODELS, RequestKind.STATUS}:
             return await oip_pages.answer(request, found)
-        plans = sources.plans()
-        statuses = version_statuses(await sources.status.workers(), plans, time.time())
+        plans, rows = sources.plans(), await sources.status.workers()
+        statuses = version_statuses(rows, plans, time.time(), sources.status.left())
         if found.kind is RequestKind.MODELS:
             return json_page(models_page(statuses))
         try:

@@ -127,7 +127,7 @@ class OipPages:
         loading = loading_versions(plans.loading, time.time())
         # Workers of a static list say nothing of their model, so the proxy does not know that one has it.
         of_models = {key: known for key, known in fleet_of(rows).items() if key.model}
-        fleet = with_loading(of_models, loading)
+        fleet = with_loading(of_models, [*loading, *self._sources.status.left()])
         if not plans.read and (problem := undecided(fleet, wanted)) is not None:
             raise ProblemError(problem)
         model = wanted_model(fleet, wanted, plans.default, plans.models)
@@ -160,7 +160,8 @@ class OipPages:
         return [entry for entry in entries if entry["state"] == "READY" or not ready_only]
 
     async def _statuses(self) -> tuple[VersionStatus, ...]:
-        return version_statuses(await self._sources.status.workers(), self._sources.plans(), time.time())
+        status, plans = self._sources.status, self._sources.plans()
+        return version_statuses(await status.workers(), plans, time.time(), status.left())
 
 
 def _entry(status: VersionStatus) -> dict[str, str]:

@@ -2,14 +2,15 @@
 
 - A version has the best state that anybody says of it: one worker that is ready makes it AVAILABLE.
 - A version that `tfleet up --models` is starting is LOADING, also before its first worker has registered.
-- A version that can't be used, or whose workers do not answer, is at its END.
+- A version that can't be used, or whose workers do not answer, is at its END. So is one whose last worker has
+  left, for the minute in which requests for it are a 503.
 - A version that a plan names, and nobody else, is at its START: it is expected to come.
 - A worker of a static list does not say which model it has, so there is nothing to say about it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -34,6 +35,7 @@ class ServingState(StrEnum):
 
 _BEST_FIRST: Final = tuple(ServingState)
 _SILENT: Final = "its workers do not answer: see GET /workers"
+_GONE: Final = "its last worker has left"
 _UNUSABLE: Final = "it can't be used: `tfleet models` says why"
 """The reason itself may name paths on the machine of the workers, and this is for everybody."""
 _OF_WORKERS: Final = {
@@ -55,14 +57,17 @@ class VersionStatus:
     reason: str = ""
 
 
-def version_statuses(rows: Sequence[WorkerRow], plans: Plans, now_s: float) -> tuple[VersionStatus, ...]:
+def version_statuses(
+    rows: Sequence[WorkerRow], plans: Plans, now_s: float, left: Iterable[ModelVersion] = ()
+) -> tuple[VersionStatus, ...]:
     """All versions that workers have, that plans name, that are loading or can't be used at `now_s` (Unix
-    seconds).
+    seconds). `left` are those of which a worker has left a moment ago.
 
     They are in order of their models, the highest version first.
     """
     found: dict[ModelVersion, VersionStatus] = {}
-    said = [*_served(rows), *_loading(plans, now_s), *_refused(plans, now_s), *_planned(plans)]
+    gone = [VersionStatus(*version, ServingState.END, reason=_GONE) for version in left if version.model]
+    said = [*_served(rows), *_loading(plans, now_s), *_refused(plans, now_s), *gone, *_planned(plans)]
     for status in sorted(said, key=lambda status: _BEST_FIRST.index(status.state)):
         found.setdefault(ModelVersion(status.model, status.version), status)
     highest_first = sorted(found.values(), key=lambda status: version_rank(status.version), reverse=True)

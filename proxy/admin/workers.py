@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -100,6 +100,9 @@ class ProxyStatus(Protocol):
     def mirrored(self) -> Mapping[ModelVersion, MirrorCount]:
         """What came of mirrored requests, by canary. Call it after `workers`, which asks for news."""
 
+    def left(self) -> Collection[ModelVersion]:
+        """The versions of workers that have left a moment ago. Call it after `workers`."""
+
 
 class LocalStatus:
     """The state of a proxy of one process."""
@@ -125,3 +128,6 @@ class LocalStatus:
 
     def mirrored(self) -> Mapping[ModelVersion, MirrorCount]:
         return self._router.mirror_counts.by_canary()
+
+    def left(self) -> Collection[ModelVersion]:
+        return self._workers.tries.left.now()

@@ -33,12 +33,14 @@ class RecentVersions:
         if len(self._left_s) > _MOST:
             del self._left_s[next(iter(self._left_s))]
 
+    def now(self) -> tuple[ModelVersion, ...]:
+        """Those of which a worker has left a moment ago. Another worker may have come since."""
+        now_s = self._clock()
+        return tuple(version for version, left_s in self._left_s.items() if now_s - left_s < _RECENT_S)
+
     def has(self, wanted: Wanted) -> bool:
         """Whether a worker of what a request names has left a moment ago."""
-        now_s = self._clock()
         return any(
-            version.model == wanted.model
-            and (wanted.version is None or wanted.has_version(version.version))
-            and now_s - left_s < _RECENT_S
-            for version, left_s in self._left_s.items()
+            version.model == wanted.model and (wanted.version is None or wanted.has_version(version.version))
+            for version in self.now()
         )

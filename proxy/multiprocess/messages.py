@@ -23,6 +23,7 @@ from tfleet.discovery.plan_watch import Plans
 from tfleet.discovery.registry import ConsulRegistry
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.balancing.member import WorkerState
+from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.multiprocess.json_codec import JsonError, from_json, to_json
 from tfleet.proxy.settings import ProxySettings
 from tfleet.runtime.log import LogSettings
@@ -94,12 +95,14 @@ class ReportRequest:
 class Report:
     """From a listener: its figures and its workers.
 
-    `has_worker` is whether it has a worker to send to, None while it does not serve yet.
+    `has_worker` is whether it has a worker to send to, None while it does not serve yet. `left` are the
+    versions of workers that have left a moment ago.
     """
 
     families: tuple[Metric, ...] = ()
     workers: tuple[WorkerRow, ...] = ()
     has_worker: bool | None = None
+    left: tuple[ModelVersion, ...] = ()
 
 
 Message: TypeAlias = Start | Listening | Ready | Registered | Drain | ReportRequest | Report
@@ -140,6 +143,7 @@ def encode(message: Message) -> bytes:
             "families": [_family(each) for each in message.families],
             "workers": [_row(each) for each in message.workers],
             "has_worker": message.has_worker,
+            "left": message.left,
         }
     else:
         document = to_json(message)
@@ -163,7 +167,8 @@ def _report(document: dict[str, Any]) -> Report:
     try:
         families = tuple(_read_family(*each) for each in document["families"])
         workers = tuple(_read_row(*each) for each in document["workers"])
-        return Report(families, workers, from_json(_HAS_WORKER, document["has_worker"]))
+        left = tuple(ModelVersion(*map(str, version)) for version in document["left"])
+        return Report(families, workers, from_json(_HAS_WORKER, document["has_worker"]), left)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise JsonError(f"a Report of another shape: {error}") from None
 

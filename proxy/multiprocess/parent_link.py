@@ -56,6 +56,6 @@ class ParentLink:
             self.send(Report())
             return
         workers = self.serving.workers
-        rows, has_worker = worker_rows(workers), workers.has_other(())
+        rows, has_worker, left = worker_rows(workers), workers.has_other(()), workers.tries.left.now()
         families = await asyncio.to_thread(self.serving.metrics.families)  # it reads /proc
-        self.send(Report(families, rows, has_worker))
+        self.send(Report(families, rows, has_worker, left))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import Counter
@@ -160,6 +160,10 @@ class ChildSupervisor:
         """Return all workers of the last reports."""
         return merge(child.report.workers for child in self._children)
 
+    def left(self) -> frozenset[ModelVersion]:
+        """Return the versions whose workers have left a moment ago, as any of the last reports says."""
+        return frozenset(version for child in self._children for version in child.report.left)
+
     def exposition(self) -> bytes:
         """Return the metrics of the last reports, added up. It reads /proc."""
         return exposition(sum_up([self.reported(), self._own.families()]))
@@ -200,3 +204,6 @@ class AggregateStatus:
 
     def mirrored(self) -> Mapping[ModelVersion, MirrorCount]:
         return read_counts(self._supervisor.reported())
+
+    def left(self) -> Collection[ModelVersion]:
+        return self._supervisor.left()

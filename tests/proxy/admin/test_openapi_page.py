@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import aiohttp
@@ -62,6 +62,9 @@ class KnownWorkers:
 
     def mirrored(self) -> Mapping[ModelVersion, MirrorCount]:
         return {}
+
+    def left(self) -> Collection[ModelVersion]:
+        return ()
 
 
 def sources(session: aiohttp.ClientSession, *rows: WorkerRow) -> PageSources:

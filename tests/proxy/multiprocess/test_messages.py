@@ -18,6 +18,7 @@ from tfleet.discovery.plan import Canary, Plan
 from tfleet.discovery.plan_watch import Plans
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.discovery.reported_versions import ReportedVersion, VersionState
+from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.multiprocess.json_codec import JsonError
 from tfleet.proxy.multiprocess.messages import (
     MAX_MESSAGE_BYTES,
@@ -74,7 +75,7 @@ MESSAGES = [
     Drain(),
     ReportRequest(),
     Report(),
-    Report((), (row(), row(name="w2")), has_worker=True),
+    Report((), (row(), row(name="w2")), has_worker=True, left=(ModelVersion("wine", "2"),)),
 ]
 
 

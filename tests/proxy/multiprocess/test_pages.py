@@ -63,6 +63,8 @@ async def test_every_listener_says_the_same_of_the_fleet() -> None:
                 async def status() -> str:
                     return str((await answer(proxy, "/v1/models/m"))[1])
 
+                # A listener that has just found the worker says that it is starting.
+                await eventually(lambda: answer(proxy, "/readyz"), wanted=lambda found: found[0] == 200)
                 await eventually(status, wanted=lambda text: text.startswith(state))
                 for _ in range(8):
                     assert (await status()).startswith(state)
