@@ -48,9 +48,11 @@ def serving(
     cors: Cors = CORS_OFF,
     name: str = "efficientnet-lite0",
     direct: bool = True,
+    decode_within_s: float = 100,
 ) -> Iterator[tuple[Address, Lifecycle]]:
     """A worker that answers inside the block; without a model it is still starting. Without `direct` all
-    requests go through Flask.
+    requests go through Flask. However busy the machine is with other tests, a decoder has the time that it
+    needs.
     """
     lifecycle = Lifecycle()
     if model is not None:
@@ -69,8 +71,7 @@ def serving(
     instance = Instance("w1", server.address, name, "1")
     addresses = WorkerAddresses(lambda: server.address, None, server.address.port)
     limits = ImageLimits()
-    # However busy the machine is with other tests, a decoder has the time that it needs.
-    pool_limits = dataclasses.replace(limits.decoders(2, timeout_s=5), answer_within_s=100)
+    pool_limits = dataclasses.replace(limits.decoders(2, timeout_s=5), answer_within_s=decode_within_s)
     decoders = DecoderPool(COMMAND, pool_limits, log=structlog.get_logger())
     metrics, memory = WorkerMetrics(), MemoryTrimmer()
     metrics.include(DecoderMetrics(decoders))

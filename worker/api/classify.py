@@ -122,6 +122,15 @@ class Classify:
         except CallerGoneError:
             raise RejectedError(Rejection.CLIENT_GONE) from None
 
+    @property
+    def answer_within_s(self) -> float:
+        """How long a request may take for its images."""
+        return self._decoders.limits.answer_within_s
+
+    def estimate_s(self, classifier: Classifier, image: bytes) -> float:
+        """How many seconds of a CPU `prepare` takes at most, by the image's header. Raises ImageError."""
+        return classifier.estimate_s(image, self._limits)
+
     def _run(self, batch: Sequence[PreparedImage]) -> list[Probabilities]:
         return list(self._loaded().run(batch))
 

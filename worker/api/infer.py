@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tfleet.contract.names import JSON_LENGTH, TICKET_QUERY
 from tfleet.worker.api.classify import Classify
-from tfleet.worker.api.image_tensors import ImageTensors, image_input
+from tfleet.worker.api.image_tensors import ImageTensors, SentImages, image_input
 from tfleet.worker.api.model_routes import chosen
 from tfleet.worker.api.protocols.content_encoding import inflated
 from tfleet.worker.api.protocols.oip.codec import decode_infer
@@ -58,7 +58,8 @@ class Infer:
         if signature.name != model.session.default or model.predictor.postprocess is None:
             check_outputs(wanted, [info.name for info in signature.outputs])
         if images_in is not None:
-            inputs = ImageTensors(runs, self.classify).prepared(model, inputs, images_in, turn, gone)
+            sent = SentImages(images_in, inputs, lone=_takes_one(signature, images_in))
+            inputs = ImageTensors(runs, self.classify).prepared(model.classifier, sent, turn, gone)
         decoded_s = time.perf_counter()
         rows = rows_of(inputs, signature, runs.limits)
         asked = ask(model, signature, inputs, rows)
@@ -74,6 +75,12 @@ class Infer:
 def _body(answer: InferAnswer) -> PredictionBody:
     length = () if answer.json_bytes is None else ((JSON_LENGTH, str(answer.json_bytes)),)
     return PredictionBody(answer.content, answer.media_type, length)
+
+
+def _takes_one(signature: Signature, name: str) -> bool:
+    """Whether the input is one string, which holds an image: it has no rows."""
+    info = signature.input(name)
+    return info is not None and info.dtype == "string" and info.shape == ()
 
 
 def _labels(model: LoadedModel, signature: Signature) -> tuple[str, ...]:

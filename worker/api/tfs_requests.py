@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tfleet.contract.problem import Problem, ProblemError
-from tfleet.worker.api.image_tensors import ImageTensors, image_input
+from tfleet.worker.api.image_tensors import ImageTensors, SentImages, image_input
 from tfleet.worker.api.protocols.content_encoding import inflated
 from tfleet.worker.api.protocols.tfs.examples import EXAMPLES, decode_examples, read_examples
 from tfleet.worker.api.protocols.tfs.paths import CLASSIFY, REGRESS
@@ -68,7 +68,8 @@ class TfsRequests:
         rows, by_row = decoded.rows or None, decoded.by_row
         inputs: Tensors = decoded.inputs
         if images_in is not None:
-            inputs = self.images.prepared(model, inputs, images_in, turn, gone)
+            sent = SentImages(images_in, inputs, lone=not by_row)
+            inputs = self.images.prepared(model.classifier, sent, turn, gone)
         decoded_s = time.perf_counter()
         asked = ask(model, signature, inputs, rows, any_shape=True)
         accepted = request.header("Accept-Encoding")

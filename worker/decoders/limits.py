@@ -45,9 +45,9 @@ class PoolLimits:
 
     - `max_waiting`: jobs that may wait, beyond those that run.
     - `max_ahead_s`: estimated CPU seconds of the jobs ahead of a waiting one; beyond it the job is rejected.
-    - `answer_within_s`: seconds from a request's arrival to its answer. Decoders share the CPUs, so a job
-      that exceeds it may have got little CPU time: it is reported as "decoders busy", not as an image that is
-      too costly.
+    - `answer_within_s`: seconds from a request's arrival to its answer, and for all images of a request.
+      Decoders share the CPUs, so a job that exceeds it may have got little CPU time: it is reported as
+      "decoders busy", not as an image that is too costly.
     - `decode_timeout_s`: CPU seconds of a decoder for one job.
     - `address_space_bytes`: of one decoder, including its program.
     - `memory_bytes`: estimated memory of all running jobs. A larger job runs alone.

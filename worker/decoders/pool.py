@@ -90,8 +90,8 @@ class DecoderPool:
     ) -> DecodeOutcome:
         """Run a job and return its outcome. `gone` is called about every 50 ms.
 
-        `arrived_s` is when the request arrived; the limit `answer_within_s` counts from there. Raises
-        subclasses of DecoderError.
+        `arrived_s` is when the request arrived, or when the turn of one of its several images came; the limit
+        `answer_within_s` counts from there. Raises subclasses of DecoderError.
         """
         caller = WaitingRequest(deadline_s, gone, busy_s=arrived_s + self.limits.answer_within_s)
         self._check(caller)

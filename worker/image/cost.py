@@ -51,7 +51,12 @@ class Cost:
 
     def is_too_high(self, timeout_s: float) -> bool:
         """Whether the image is rejected without trying to decode it within `timeout_s`."""
-        return self.cpu_s > _REJECT_FACTOR * timeout_s
+        return is_too_slow(self.cpu_s, timeout_s)
+
+
+def is_too_slow(cpu_s: float, timeout_s: float) -> bool:
+    """Whether an estimate is so high that it would be in vain to try within `timeout_s`."""
+    return cpu_s > _REJECT_FACTOR * timeout_s
 
 
 def estimate_cost(header: Header, scale: int = 1) -> Cost:

@@ -65,6 +65,15 @@ def pixels(
         return _pixels(header, geometry)
 
 
+def decoding_cost(data: bytes, limits: ImageLimits, geometry: Geometry | None) -> Cost:
+    """What `pixels` would cost, or `encoded` without a geometry, from the image's header.
+
+    Raises subclasses of `ImageError`.
+    """
+    header = read_header(data, limits)
+    return estimate_cost(header, 1 if geometry is None else _scale(header, geometry))
+
+
 def with_channels(rgb: npt.NDArray[np.uint8], depth: int) -> npt.NDArray[np.uint8]:
     """RGB pixels as `uint8[height, width, depth]`: grey for 1, and with an opaque alpha channel for 4."""
     if depth == 1:

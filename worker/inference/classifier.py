@@ -17,7 +17,7 @@ from PIL import Image
 
 from tfleet.worker.image.errors import BrokenImageError
 from tfleet.worker.image.limits import ImageLimits
-from tfleet.worker.image.preprocess import IsolatedDecode, encoded, pixels, with_channels
+from tfleet.worker.image.preprocess import IsolatedDecode, decoding_cost, encoded, pixels, with_channels
 from tfleet.worker.inference.batch_sizes import efficient_batch_sizes
 from tfleet.worker.inference.class_scores import ClassScores, are_probabilities, class_scores
 from tfleet.worker.inference.errors import UnknownSignatureError
@@ -197,6 +197,14 @@ class Classifier:
             decoded = decoded[..., [2, 1, 0, *range(_RGB, decoded.shape[-1])]]
         scaled = decoded if self._feed.scaling is None else self._feed.scaling(decoded)
         return scaled.transpose(2, 0, 1) if self._feed.layout.channels_first else scaled
+
+    def estimate_s(self, image: bytes, limits: ImageLimits) -> float:
+        """How many seconds of a CPU `prepare` takes at most, as the image's header lets expect.
+
+        Raises subclasses of `ImageError`.
+        """
+        geometry = None if isinstance(self._feed, EncodedInput) else self._feed.geometry
+        return decoding_cost(image, limits, geometry).cpu_s
 
     @property
     def image_input(self) -> str:

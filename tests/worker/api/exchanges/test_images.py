@@ -105,6 +105,26 @@ def test_images_are_classified_in_rows_and_columns(way: Way, best: Any, coding: 
         assert rows.max(axis=1).tolist() == pytest.approx([best[0][1]] * shape[0], abs=1e-5)
 
 
+def test_each_row_has_one_image(ways: dict[str, Way]) -> None:
+    two, one = [TEXT, TEXT], {"content_type": "base64"}
+    for path, sent in (
+        ("v1/models/{}:predict", {"instances": [[B64, B64]]}),
+        ("v1/models/{}:predict", {"instances": [[B64, B64], [B64, B64]]}),
+        ("v1/models/{}:predict", {"instances": [{"image": [B64, B64]}]}),
+        ("v1/models/{}:predict", {"instances": [[[B64]]]}),
+        ("v1/models/{}:predict", {"inputs": [[B64, B64]]}),
+        ("v2/models/{}/infer", json.loads(body(tensor("image", "BYTES", [1, 2], two, **one)))),
+        ("v2/models/{}/infer", json.loads(body(tensor("image", "BYTES", [], [TEXT], **one)))),
+    ):
+        answers = [way.post("/" + path.format(NAME), json.dumps(sent).encode()) for way in ways.values()]
+        assert [answer.status for answer in answers] == [400, 400], answers
+        assert "images have the shape [N] or [N, 1]" in json.loads(answers[0].body)["error"]
+    for members in ({"instances": [[B64], [B64]]}, {"instances": [{"image": [B64]}] * 2}):
+        assert predicted(ways["worker"], **members).shape == (2, 1000)
+    inputs = body(tensor("image", "BYTES", [2, 1], two, **one))
+    assert inferred(ways["worker"], (inputs, None)).shape == (2, 1000)
+
+
 def test_a_tensor_goes_into_the_model_as_it_is(way: Way, classifier: Classifier) -> None:
     pixels = np.asarray(classifier.prepare(PHOTO, ImageLimits()), np.float32)[None]
     image = inferred(way, binary("BYTES", (1,), strings(PHOTO), "image"))
@@ -141,7 +161,12 @@ def test_what_is_no_image_is_refused_alike(ways: dict[str, Way]) -> None:
         (
             "v1/models/{}:predict",
             (json.dumps({"instances": [B64, 5]}).encode(), None),
-            "input 'image', row 0",
+            "input 'image', row 1 (the first is 0) is no image, and row 0 is one",
+        ),
+        (
+            "v1/models/{}:predict",
+            (json.dumps({"instances": [[[1.0]], B64]}).encode(), None),
+            "input 'image', row 0 (the first is 0) is no image, and row 1 is one",
         ),
         ("v1/models/{}:predict", (b'{"instances": ["text"]}', None), "float32[?, 224, 224, 3]"),
         # The convolution's kernel would abort the process.

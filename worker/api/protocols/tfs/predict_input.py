@@ -156,6 +156,8 @@ class _TensorReader:
 
     def _tensor(self, value: Any, info: TensorInfo, *, by_row: bool) -> Array:
         """A tensor from nested lists; `by_row`: these are the values of rows, which messages name."""
+        if info.name == self._image_input:
+            _check_images(value, info.name)
         depth = depth_of(value)
         if depth > MAX_DEPTH:
             raise bad_input(f"{place(info.name)}: the value is more than {MAX_DEPTH} lists deep")
@@ -184,6 +186,27 @@ def _check_unnamed(rows: list[Any]) -> None:
     named = next((index for index, row in enumerate(rows) if is_named(row)), None)
     if named is not None:
         raise bad_input(f"row {named} (the first is 0) is an object, and row 0 is not")
+
+
+def _check_images(value: Any, name: str) -> None:
+    """Raise ProblemError (400) for a list in which some elements are images, and others are not."""
+    if not isinstance(value, list) or not value:
+        return
+    first = _is_image(value[0])
+    other = next((index for index, row in enumerate(value) if _is_image(row) != first), None)
+    if other is not None:
+        is_none, is_one = (other, 0) if first else (0, other)
+        raise bad_input(
+            f"{place(name, is_none)} is no image, and row {is_one} is one: all rows of a request are images, "
+            "or none is"
+        )
+
+
+def _is_image(row: Any) -> bool:
+    """Whether a row is bytes in base64, or a list that begins with them."""
+    while isinstance(row, list) and row:
+        row = row[0]
+    return isinstance(row, dict) and not is_named(row)
 
 
 def _all_b64(flat: list[Any]) -> bool:

@@ -337,5 +337,6 @@ def test_images_are_bytes_in_their_places() -> None:
     assert raw.inputs["image"].dtype == np.float32
     with pytest.raises(ProblemError, match="row 1"):
         read('{"instances": [{"b64": "YQ=="}, {"b64": "!"}]}', model, "image")
-    with pytest.raises(ProblemError, match=r"\[\?, 2, 2, 3\]"):
-        read('{"instances": [{"b64": "YQ=="}, 5]}', model, "image")
+    for mixed in ('{"instances": [{"b64": "YQ=="}, 5]}', '{"inputs": [[[[[1]]]], {"b64": "YQ=="}]}'):
+        with pytest.raises(ProblemError, match="all rows of a request are images, or none is"):
+            read(mixed, model, "image")
