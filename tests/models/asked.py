@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from tests.models.answers import Golden, answer_types, check, one_row, read_answer
 from tests.models.bodies import JSON, Request, bodies, single_rows
+from tests.models.other_protocols import check_other_protocols
+from tests.support.worker_http import serving
 from tfleet.worker.api.protocols.native import decode, decode_query, encode
 from tfleet.worker.inference.open_model import load_model
 from tfleet.worker.inference.rows import has_rows
@@ -20,6 +22,9 @@ from tfleet.worker.model.keras.cache import as_saved_model
 
 if TYPE_CHECKING:
     from tfleet.worker.inference.loaded_model import LoadedModel
+
+
+_MOST_BODY_BYTES: Final = 32_000_000
 
 
 @contextmanager
@@ -47,10 +52,11 @@ def ask(
 
 def check_all_forms(model: LoadedModel, golden: Golden, columns: tuple[str, ...] = ()) -> None:
     """Every form that can hold the inputs gives the golden answer: all rows in one body, each alone, and
-    all rows alone at once.
+    all rows alone at once. So do the protocols below /v1 and /v2, over HTTP.
 
-    This asks the codecs. Over HTTP, the default signature of an image model takes images only, until its
-    model.toml says `kind = "tensors"`: `test_golden_pictures.py` asks those as clients do.
+    The native contract is asked by its codecs. Over HTTP, the default signature of an image model takes only
+    images from it, until its model.toml says `kind = "tensors"`: `test_golden_pictures.py` asks those as
+    clients do.
     """
     rows = has_rows(model.session.signature(golden.signature))
     for request in bodies(golden.inputs, columns, rows=rows):
@@ -60,6 +66,9 @@ def check_all_forms(model: LoadedModel, golden: Golden, columns: tuple[str, ...]
         check(ask(model, golden, request, columns, accept), golden.outputs, f"{request.form} to {accept}")
     if rows:
         _check_single_rows(model, golden, columns)
+    name = model.spec.name
+    with serving(model, name=name, max_body_bytes=_MOST_BODY_BYTES) as (worker, _):
+        check_other_protocols(worker.url, name, golden, rows=rows)
 
 
 def _check_single_rows(model: LoadedModel, golden: Golden, columns: tuple[str, ...]) -> None:
