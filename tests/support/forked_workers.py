@@ -38,7 +38,7 @@ class ForkedWorkers:
 
     def write_model(self, folder: Path, writer: str = "graphs.write_model") -> Path:
         """Have a model written, so that no test imports TensorFlow for it: the small one that most fleets
-        serve, or what another function of tests/support writes.
+        serve, or what another function writes, by its name in tests/support or in all of the tests.
         """
         assert self.order(model=str(folder), writer=writer) == 0, "what it said is on standard error"
         return folder
@@ -184,8 +184,9 @@ def _work(arguments: list[str], log: str, environment: dict[str, str]) -> None:
 
 
 def _write(folder: str, writer: str) -> None:
-    module, _, function = writer.partition(".")
-    getattr(importlib.import_module(f"tests.support.{module}"), function)(Path(folder))
+    module, _, function = writer.rpartition(".")
+    name = module if module.startswith("tests.") else f"tests.support.{module}"
+    getattr(importlib.import_module(name), function)(Path(folder))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -31,7 +31,6 @@ from tests.support.worker_http import serving
 from tests.worker.api.protocols.fuzz import SEEDS, FailedRunError, Seed, damaged
 from tests.worker.api.protocols.mutations import Mutator
 from tfleet.contract.address import Address
-from tfleet.worker.model.signature import Signature
 
 _MODELS: Final = {seed.model: f"s{number}" for number, seed in enumerate(chain.from_iterable(SEEDS.values()))}
 _ACCEPTED: Final = (
@@ -61,8 +60,8 @@ class HttpFigures:
 
 
 @contextlib.contextmanager
-def echoing_worker(models: Mapping[Signature, str] = _MODELS) -> Iterator[Address]:
-    """A worker with these signatures by their names, which answers with its inputs."""
+def echoing_worker() -> Iterator[Address]:
+    """A worker with the signatures of all good bodies, which answers with its inputs."""
 
     def echo(_signature: str, inputs: Arrays) -> Arrays:
         return inputs
@@ -70,7 +69,7 @@ def echoing_worker(models: Mapping[Signature, str] = _MODELS) -> Iterator[Addres
     model = FakeModel(default=None)
     signatures = {
         name: dataclasses.replace(signature, name=name, outputs=signature.inputs)
-        for signature, name in models.items()
+        for signature, name in _MODELS.items()
     }
     model.session = FakeSession(signatures, None)
     model.predictor = FakePredictor(echo, signatures, calls=_Forgetful())
