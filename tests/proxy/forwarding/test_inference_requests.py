@@ -72,8 +72,10 @@ async def test_with_redirect_all_a_client_is_sent_to_a_worker() -> None:
             ("/v1/models/m/labels/prod:predict?x=1", "/v1/models/m/versions/1:predict?x=1", "m/1"),
             ("/v2/models/other/infer", "/v2/models/other/infer", "other/7"),
         ):
-            answer, _ = await asked(proxy, path, method="POST", data=b"{}")
+            answer, text = await asked(proxy, path, method="POST", data=b"{}")
             assert (answer.status, answer.headers["Location"]) == (307, served[worker].address.url + target)
+            assert answer.headers["Content-Type"] == "application/json"
+            assert "use a proxy without --redirect-all" in json.loads(text)["error"]
         assert (await refused(proxy, "/v2/models/x/infer"))[0] == 404
         answer, _ = await asked(proxy, "/v1/models")
         assert answer.status == 200, "pages are the proxy's own"
