@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from tfleet.contract.names import CLASSIFY_PATHS, PREDICT_PATH
 from tfleet.contract.openapi.calls import PARAMETERS, query
-from tfleet.contract.openapi.described import ModelDescription, SignatureDescription
+from tfleet.contract.openapi.described import SignatureDescription
 from tfleet.contract.openapi.native_bodies import (
     input_body,
     is_image,
@@ -18,10 +18,11 @@ from tfleet.contract.openapi.native_bodies import (
 from tfleet.contract.openapi.places import ModelPlace
 from tfleet.contract.openapi.schemas import (
     JSON,
+    STRING,
     Json,
-    answer,
     content,
     operation,
+    page,
     ref,
     schema,
     value_schema,
@@ -45,16 +46,16 @@ def native_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Jso
     model = place.model
     found: dict[str, Json] = {}
     for path in place.paths():
-        found[path] = {"get": _page(model, "ModelPage", f"What {model.name} takes and answers", others)}
+        about = content(JSON, schema("ModelPage"))
+        found[path] = {"get": page(f"What {model.name} takes and answers", model.name, others, about)}
         if model.default is not None:
             found[path]["post"] = _post(place, model.default, others, pairs=True)
             found[f"{path}{PREDICT_PATH}"] = _predict(place, model.default, others)
         for signature in model.signatures:
             named = f"{path}/signatures/{quote(signature.name, safe='')}"
-            page = _page(
-                model, "SignaturePage", f"What the signature {signature.name} takes and answers", others
-            )
-            found[named] = {"get": page, "post": _post(place, signature, others, pairs=True)}
+            summary = f"What the signature {signature.name} takes and answers"
+            about = page(summary, model.name, others, content(JSON, schema("SignaturePage")))
+            found[named] = {"get": about, "post": _post(place, signature, others, pairs=True)}
             found[f"{named}{PREDICT_PATH}"] = _predict(place, signature, others)
     return found
 
@@ -69,11 +70,6 @@ def unnamed_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Js
     if model.takes_images:
         found[front] = {"post": _post(place, model.default, others, pairs=True)}
     return found
-
-
-def _page(model: ModelDescription, name: str, summary: str, others: Mapping[str, Json]) -> Json:
-    answers = {"200": answer("The page.", content(JSON, schema(name)))}
-    return operation(summary, model.name, answers, others)
 
 
 def _predict(place: ModelPlace, signature: SignatureDescription, others: Mapping[str, Json]) -> Json:
@@ -113,4 +109,4 @@ def _post(
 
 
 def _cell(dtype: str) -> Json:
-    return {"type": "string"} if dtype == "string" else value_schema(dtype)
+    return STRING if dtype == "string" else value_schema(dtype)

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from tfleet.contract.example_values import MOST_SHOWN, example_row, sample, shown_values, takes_rows
 from tfleet.contract.names import TICKET_QUERY
 from tfleet.contract.openapi.calls import ANSWER_HEADERS, query
 from tfleet.contract.openapi.described import ModelDescription, SignatureDescription, TensorDescription
-from tfleet.contract.openapi.example_values import MOST_SHOWN, example_row, sample, shown_values, takes_rows
 from tfleet.contract.openapi.schemas import (
     JSON,
     Json,

@@ -8,12 +8,14 @@ from tfleet.contract.names import IMAGE_FIELDS
 from tfleet.contract.openapi.calls import ANSWER_HEADERS, PIXEL_PNG
 from tfleet.contract.openapi.schemas import (
     JSON,
+    STRING,
     Json,
     answer,
     any_of,
     body,
     content,
     list_of,
+    pair,
     raw,
     record,
     schema,
@@ -31,8 +33,7 @@ def native_shared() -> Json:
     in_json = any_of(_B64_IMAGE, record({"b64": {"type": "string", "contentEncoding": "base64"}}))
     document = {**record(dict.fromkeys(IMAGE_FIELDS, in_json), IMAGE_FIELDS), "minProperties": 1}
     example = {IMAGE_FIELDS[-1]: {"b64": PIXEL_PNG}}
-    pair = {"type": "array", "prefixItems": [{"type": "string"}, {"type": "number"}], **_exactly(2)}
-    scored = [record({"label": {"type": "string"}, kind: {"type": "number"}}) for kind in _SCORES]
+    scored = [record({"label": STRING, kind: {"type": "number"}}) for kind in _SCORES]
     labels = list_of(any_of(*scored))
     predictions = any_of(labels, list_of(labels))
     said = content(JSON, schema("LabelAnswer"))
@@ -47,7 +48,7 @@ def native_shared() -> Json:
         "responses": {
             "Ranking": answer(
                 "Labels with their scores, best first.",
-                content(JSON, list_of(pair)),
+                content(JSON, list_of(pair(STRING))),
                 headers=ANSWER_HEADERS,
             ),
             "Labels": answer("Labels with their scores, best first.", said, headers=ANSWER_HEADERS),
@@ -63,39 +64,33 @@ def native_shared() -> Json:
     }
 
 
-def _exactly(size: int) -> Json:
-    return {"minItems": size, "maxItems": size}
-
-
 def _page_schemas() -> Json:
     sizes = list_of({"type": ["integer", "null"]})
     shape = {"anyOf": [sizes, {"type": "null"}], "description": "null is a size or a rank of any kind"}
-    tensor = record(
-        {"dtype": {"type": "string"}, "shape": shape, "optional": {"type": "boolean"}}, ["optional"]
-    )
+    tensor = record({"dtype": STRING, "shape": shape, "optional": {"type": "boolean"}}, ["optional"])
     tensors = {"type": "object", "additionalProperties": tensor}
-    text, maybe = {"type": "string"}, {"type": ["string", "null"]}
+    maybe = {"type": ["string", "null"]}
     signature: dict[str, Json] = {
         "inputs": tensors,
         "outputs": tensors,
         "method": maybe,
         "stateful": {"type": "boolean"},
-        "example": text,
+        "example": STRING,
     }
-    names = {"anyOf": [list_of(text), {"type": "null"}]}
+    names = {"anyOf": [list_of(STRING), {"type": "null"}]}
     page: dict[str, Json] = {
-        "name": text,
-        "version": text,
+        "name": STRING,
+        "version": STRING,
         "state": {"enum": ["starting", "ready", "draining"]},
-        "kind": text,
+        "kind": STRING,
         "stateful": {"type": "boolean"},
         "default_signature": maybe,
         "labels": names,
         "columns": names,
         "preprocessing": {"type": ["object", "null"]},
-        "sources": {"type": "object", "additionalProperties": text},
+        "sources": {"type": "object", "additionalProperties": STRING},
         "signatures": {"type": "object", "additionalProperties": schema("SignaturePage")},
-        "example": text,
+        "example": STRING,
     }
     return {
         "SignaturePage": record(signature, closed=False),

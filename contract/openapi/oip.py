@@ -6,16 +6,20 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from tfleet.contract.datatypes import BYTES, DATATYPE_OF
+from tfleet.contract.example_values import MOST_SHOWN, full_dims, sample, shown_values, takes_rows
+from tfleet.contract.names import JSON_LENGTH
 from tfleet.contract.openapi.calls import ANSWER_HEADERS, PARAMETERS, PIXEL_PNG, query
-from tfleet.contract.openapi.datatypes import BYTES, DATATYPE_OF
 from tfleet.contract.openapi.described import ModelDescription, SignatureDescription, TensorDescription
-from tfleet.contract.openapi.example_values import MOST_SHOWN, full_dims, sample, shown_values, takes_rows
-from tfleet.contract.openapi.oip_pages import OBJECT, not_ready
+from tfleet.contract.openapi.oip_pages import not_ready
 from tfleet.contract.openapi.places import ModelPlace
 from tfleet.contract.openapi.schemas import (
     BINARY,
+    COUNT,
     JSON,
+    OBJECT,
     PLAIN_ERRORS,
+    STRING,
     Json,
     answer,
     any_of,
@@ -24,6 +28,7 @@ from tfleet.contract.openapi.schemas import (
     content,
     list_of,
     operation,
+    page,
     raw,
     record,
     ref,
@@ -31,10 +36,7 @@ from tfleet.contract.openapi.schemas import (
 )
 
 _ROOT: Final = "/v2"
-_TEXT: Final[Json] = {"type": "string"}
-_SIZES: Final[Json] = {"type": "array", "items": {"type": "integer", "minimum": 0}}
-_LENGTH: Final = "Inference-Header-Content-Length"
-_NUMBER: Final[Json] = {"type": "integer", "minimum": 0}
+_SIZES: Final[Json] = list_of(COUNT)
 _PAGES: Final = (("", "OipModel", "The tensors of"), ("/config", "OipConfig", "Triton's configuration of"))
 
 
@@ -55,7 +57,7 @@ def oip_components(place: ModelPlace) -> Json:
     asked = body(content(JSON, any_of(*requests), examples), raw(BINARY))
     headers = {
         **ANSWER_HEADERS,
-        _LENGTH: {"description": "How long the JSON part is, before binary tensors.", "schema": _NUMBER},
+        JSON_LENGTH: {"description": "How long the JSON part is, before binary tensors.", "schema": COUNT},
     }
     found = place.schemas(schemas)("v2_answer", _answer(model))
     said = answer("The outputs.", content(JSON, found), raw(BINARY), headers=headers)
@@ -67,17 +69,13 @@ def oip_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Json]:
     model, found = place.model, {}
     asked = any(map(_fits, model.signatures))
     for path in (f"{_ROOT}{each}" for each in place.paths(labels=False)):
-        for below, page, summary in _PAGES:
-            said = {"200": answer("The page.", content(JSON, schema(page)))}
-            about = operation(
-                f"{summary} {model.name}", model.name, said, others, parameters=_signatures(model)
-            )
+        for below, name, text in _PAGES:
+            said, parameters = content(JSON, schema(name)), _signatures(model)
+            about = page(f"{text} {model.name}", model.name, others, said, parameters=parameters)
             found[f"{path}{below}"] = {"get": about}
         found[f"{path}/ready"] = {"get": _ready(model, f"Whether {model.name} can be asked")}
-        stats = {"200": answer("The page.", content(JSON, schema("OipStatistics")))}
-        found[f"{path}/stats"] = {
-            "get": operation(f"What {model.name} has computed", model.name, stats, others)
-        }
+        stats = content(JSON, schema("OipStatistics"))
+        found[f"{path}/stats"] = {"get": page(f"What {model.name} has computed", model.name, others, stats)}
         if asked:
             found[f"{path}/infer"] = {"post": _infer(place, others)}
     return found
@@ -98,7 +96,7 @@ def repository_paths(place: ModelPlace) -> dict[str, Json]:
 
 
 def _ready(model: ModelDescription, summary: str, **more: Any) -> Json:
-    said = record({"name": _TEXT, "ready": {"const": True}})
+    said = record({"name": STRING, "ready": {"const": True}})
     answers = {"200": answer("It can.", content(JSON, said)), "503": not_ready()}
     return operation(summary, model.name, answers, PLAIN_ERRORS, **more)
 
@@ -106,9 +104,9 @@ def _ready(model: ModelDescription, summary: str, **more: Any) -> Json:
 def _infer(place: ModelPlace, others: Mapping[str, Json]) -> Json:
     name, model = place.component("v2"), place.model
     length = {
-        "name": _LENGTH,
+        "name": JSON_LENGTH,
         "in": "header",
-        "schema": _NUMBER,
+        "schema": COUNT,
         "description": "How long the JSON part of a binary body is; 0 for a tensor alone.",
     }
     return operation(
@@ -134,10 +132,10 @@ def _fits(signature: SignatureDescription) -> bool:
 def _request(model: ModelDescription, signature: SignatureDescription) -> Json:
     is_image = model.takes_images and signature.name == model.default_signature
     tensors = [each for info in signature.inputs for each in _inputs(info, is_image=is_image)]
-    names = {"enum": [info.name for info in signature.outputs]} if signature.outputs else _TEXT
+    names = {"enum": [info.name for info in signature.outputs]} if signature.outputs else STRING
     output = record({"name": names, "parameters": OBJECT}, ["parameters"])
     members = {
-        "id": _TEXT,
+        "id": STRING,
         "parameters": OBJECT,
         "inputs": list_of(any_of(*tensors)) if tensors else list_of({}, 0),
         "outputs": list_of(output),
@@ -174,7 +172,7 @@ def _answer(model: ModelDescription) -> Json:
     names = sorted({info.name for each in model.signatures for info in each.outputs})
     output = record(
         {
-            "name": {"enum": names} if names and not model.takes_images else _TEXT,
+            "name": {"enum": names} if names and not model.takes_images else STRING,
             "datatype": {"enum": sorted(set(DATATYPE_OF.values()))},
             "shape": _SIZES,
             "parameters": OBJECT,
@@ -182,7 +180,7 @@ def _answer(model: ModelDescription) -> Json:
         },
         ["parameters", "data"],
     )
-    members = {"model_name": _TEXT, "model_version": _TEXT, "id": _TEXT, "outputs": list_of(output)}
+    members = {"model_name": STRING, "model_version": STRING, "id": STRING, "outputs": list_of(output)}
     return record(members, ["id"])
 
 

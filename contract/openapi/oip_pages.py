@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 from tfleet.contract.openapi.schemas import (
+    COUNT,
     JSON,
     PLAIN_ERRORS,
+    STRING,
     Json,
     answer,
     body,
     content,
     list_of,
-    operation,
+    page,
     record,
     schema,
 )
 
-OBJECT: Final[Json] = {"type": "object"}
-_TEXT: Final[Json] = {"type": "string"}
-_NUMBER: Final[Json] = {"type": "integer", "minimum": 0}
-_SIZES: Final[Json] = {"type": "array", "items": {"type": "integer", "minimum": -1}}
+_DIMS: Final[Json] = list_of({"type": "integer", "minimum": -1, "description": "-1 is any size."})
 _TRUE: Final[Json] = {"const": True}
 _DURATIONS: Final = (
     "success",
@@ -38,18 +37,18 @@ def oip_server_paths() -> dict[str, Json]:
     """The pages of the server and its repository."""
     ready_only = record({"ready": {"type": "boolean"}}, ["ready"], closed=False)
     return {
-        "/v2": {"get": _page("The server and its extensions", schema("OipServer"))},
-        "/v2/health/live": {"get": _page("Whether the server runs", record({"live": _TRUE}))},
+        "/v2": {"get": _of_server("The server and its extensions", schema("OipServer"))},
+        "/v2/health/live": {"get": _of_server("Whether the server runs", record({"live": _TRUE}))},
         "/v2/health/ready": {
-            "get": _page(
+            "get": _of_server(
                 "Whether the server can be asked",
                 record({"live": _TRUE, "ready": _TRUE}),
                 {"503": not_ready()},
             )
         },
-        "/v2/models/stats": {"get": _page("What the models have computed", schema("OipStatistics"))},
+        "/v2/models/stats": {"get": _of_server("What the models have computed", schema("OipStatistics"))},
         "/v2/repository/index": {
-            "post": _page(
+            "post": _of_server(
                 "List the models with their states",
                 schema("OipIndex"),
                 requestBody=body(
@@ -65,45 +64,49 @@ def not_ready() -> Json:
     return answer("It is not ready.", content(JSON, schema("OipNotReady")))
 
 
-def _page(summary: str, found: Json, others: Json | None = None, **more: Json) -> Json:
-    answers = {"200": answer("The page.", content(JSON, found)), **(others or {})}
-    return operation(summary, "server", answers, PLAIN_ERRORS, **more)
+def _of_server(summary: str, found: Json, others: Json | None = None, **more: Json) -> Json:
+    return page(summary, "server", {**(others or {}), **PLAIN_ERRORS}, content(JSON, found), **more)
 
 
 def oip_shared() -> Json:
     """The schemas of all models."""
-    tensor = record({"name": _TEXT, "datatype": _TEXT, "shape": _SIZES})
+    tensor = record({"name": STRING, "datatype": STRING, "shape": _DIMS})
     configured = record(
-        {"name": _TEXT, "data_type": _TEXT, "dims": _SIZES, "optional": {"type": "boolean"}}, ["optional"]
+        {"name": STRING, "data_type": STRING, "dims": _DIMS, "optional": {"type": "boolean"}}, ["optional"]
     )
-    duration = record({"count": _NUMBER, "ns": _NUMBER})
+    duration = record({"count": COUNT, "ns": COUNT})
     entry = record(
-        {"name": _TEXT, "version": _TEXT, "state": _TEXT, "reason": _TEXT}, ["version", "state", "reason"]
+        {"name": STRING, "version": STRING, "state": STRING, "reason": STRING}, ["version", "state", "reason"]
     )
     return {
         "schemas": {
-            "OipServer": record({"name": _TEXT, "version": _TEXT, "extensions": list_of(_TEXT)}),
+            "OipServer": record({"name": STRING, "version": STRING, "extensions": list_of(STRING)}),
             "OipNotReady": record(
-                {"ready": {"type": "boolean"}, "error": _TEXT, "detail": _TEXT, "success": {"const": False}},
+                {
+                    "ready": {"type": "boolean"},
+                    "error": STRING,
+                    "detail": STRING,
+                    "success": {"const": False},
+                },
                 ["ready"],
                 closed=False,
             ),
             "OipModel": record(
                 {
-                    "name": _TEXT,
-                    "versions": list_of(_TEXT),
-                    "platform": _TEXT,
+                    "name": STRING,
+                    "versions": list_of(STRING),
+                    "platform": STRING,
                     "inputs": list_of(tensor),
                     "outputs": list_of(tensor),
-                    "parameters": record({"image_input": _TEXT}),
+                    "parameters": record({"image_input": STRING}),
                 },
                 ["versions", "parameters"],
             ),
             "OipConfig": record(
                 {
-                    "name": _TEXT,
-                    "platform": _TEXT,
-                    "max_batch_size": _NUMBER,
+                    "name": STRING,
+                    "platform": STRING,
+                    "max_batch_size": COUNT,
                     "input": list_of(configured),
                     "output": list_of(configured),
                 },
@@ -118,11 +121,11 @@ def oip_shared() -> Json:
 def _statistics(duration: Json) -> Json:
     return record(
         {
-            "name": _TEXT,
-            "version": _TEXT,
-            "last_inference": _NUMBER,
-            "inference_count": _NUMBER,
-            "execution_count": _NUMBER,
+            "name": STRING,
+            "version": STRING,
+            "last_inference": COUNT,
+            "inference_count": COUNT,
+            "execution_count": COUNT,
             "inference_stats": record(dict.fromkeys(_DURATIONS, duration)),
         },
         closed=False,

@@ -16,6 +16,10 @@ Named: TypeAlias = Callable[[str, Json], Json]
 JSON: Final = "application/json"
 TEXT: Final = "text/plain"
 BINARY: Final = "application/octet-stream"
+STRING: Final[Json] = {"type": "string"}
+COUNT: Final[Json] = {"type": "integer", "minimum": 0}
+OBJECT: Final[Json] = {"type": "object"}
+"""Any object."""
 _INTEGERS: Final = {
     f"{sign}int{bits}": (0 if sign else -(2 ** (bits - 1)), 2 ** (bits if sign else bits - 1) - 1)
     for sign in ("", "u")
@@ -88,6 +92,11 @@ def any_tensor(dtype: str) -> Json:
     return {"bool": schema("Booleans"), "string": schema("Texts")}.get(dtype, {})
 
 
+def pair(label: Json) -> Json:
+    """A label with its score, as a list of the two."""
+    return {"type": "array", "prefixItems": [label, {"type": "number"}], "minItems": 2, "maxItems": 2}
+
+
 def record(properties: Mapping[str, Json], optional: Sequence[str] = (), *, closed: bool = True) -> Json:
     """An object with these members; all but the `optional` ones have to be there."""
     found: Json = {"type": "object", "properties": dict(properties)}
@@ -139,6 +148,11 @@ def operation(
     """An operation. `more` are its other members, such as `parameters` and `requestBody`, where not empty."""
     members = {name: value for name, value in more.items() if value}
     return {"summary": summary, "tags": [tag], **members, "responses": {**responses, **errors}}
+
+
+def page(summary: str, tag: str, errors: Mapping[str, Json], *contents: Json, **more: Any) -> Json:
+    """An operation that answers with a page."""
+    return operation(summary, tag, {"200": answer("The page.", *contents)}, errors, **more)
 
 
 PROBLEMS: Final = {"4XX": ref("responses", "Problem"), "5XX": ref("responses", "ServerProblem")}
@@ -204,7 +218,7 @@ def shared_components() -> Json:
         "headers": {
             "RetryAfter": {
                 "description": "After how many seconds to send the request again.",
-                "schema": {"type": "integer", "minimum": 0},
+                "schema": COUNT,
             }
         },
     }

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tfleet.contract.openapi.calls import ANSWER_HEADERS, PARAMETERS, PIXEL_PNG
-from tfleet.contract.openapi.described import ModelDescription, SignatureDescription
-from tfleet.contract.openapi.example_values import (
+from tfleet.contract.example_values import (
     MOST_SHOWN,
     full_dims,
     nested,
@@ -15,10 +13,13 @@ from tfleet.contract.openapi.example_values import (
     shown_values,
     takes_rows,
 )
+from tfleet.contract.openapi.calls import ANSWER_HEADERS, PARAMETERS, PIXEL_PNG
+from tfleet.contract.openapi.described import ModelDescription, SignatureDescription
 from tfleet.contract.openapi.places import ModelPlace
 from tfleet.contract.openapi.schemas import (
     JSON,
     PLAIN_ERRORS,
+    STRING,
     Json,
     answer,
     any_of,
@@ -28,13 +29,14 @@ from tfleet.contract.openapi.schemas import (
     has_json_form,
     list_of,
     operation,
+    page,
+    pair,
     record,
     ref,
     schema,
 )
 
 _ROOT: Final = "/v1"
-_TEXT: Final[Json] = {"type": "string"}
 
 
 def tfs_components(place: ModelPlace) -> Json:
@@ -65,11 +67,10 @@ def tfs_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Json]:
     model, found = place.model, {}
     asked = any(_requests(model, each) for each in model.signatures)
     for path in (f"{_ROOT}{each}" for each in place.paths()):
-        found[path] = {
-            "get": _page(model, "TfsStatus", f"The state of {model.name}'s versions", PLAIN_ERRORS)
-        }
+        status, metadata = content(JSON, schema("TfsStatus")), content(JSON, schema("TfsMetadata"))
+        found[path] = {"get": page(f"The state of {model.name}'s versions", model.name, PLAIN_ERRORS, status)}
         found[f"{path}/metadata"] = {
-            "get": _page(model, "TfsMetadata", f"The signatures of {model.name}", others)
+            "get": page(f"The signatures of {model.name}", model.name, others, metadata)
         }
         if asked:
             name = place.component("v1")
@@ -83,12 +84,8 @@ def tfs_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Json]:
 
 def tfs_server_paths() -> dict[str, Json]:
     """What is of no model."""
-    said = answer("The names of the models.", content(JSON, record({"models": list_of(_TEXT)})))
+    said = answer("The names of the models.", content(JSON, record({"models": list_of(STRING)})))
     return {f"{_ROOT}/models": {"get": operation("List the models", "server", {"200": said}, PLAIN_ERRORS)}}
-
-
-def _page(model: ModelDescription, name: str, summary: str, others: Mapping[str, Json]) -> Json:
-    return operation(summary, model.name, {"200": answer("The page.", content(JSON, schema(name)))}, others)
 
 
 def _post(model: ModelDescription, summary: str, asked: str, said: str, others: Mapping[str, Json]) -> Json:
@@ -169,10 +166,9 @@ def tfs_shared() -> Json:
     }
     examples = {**list_of(features), "minItems": 1}
     asked = record(
-        {"signature_name": _TEXT, "context": features, "examples": examples}, ["signature_name", "context"]
+        {"signature_name": STRING, "context": features, "examples": examples}, ["signature_name", "context"]
     )
-    pair = {"type": "array", "prefixItems": [_TEXT, {"type": "number"}], "minItems": 2, "maxItems": 2}
-    classes = list_of(list_of(pair))
+    classes = list_of(list_of(pair(STRING)))
     return {
         "requestBodies": {"TfsExamples": body(content(JSON, asked))},
         "responses": {
@@ -188,24 +184,24 @@ def _results(description: str, found: Json) -> Json:
 
 
 def _page_schemas() -> Json:
-    status = record({"error_code": _TEXT, "error_message": _TEXT})
+    status = record({"error_code": STRING, "error_message": STRING})
     version = record(
         {
-            "version": _TEXT,
+            "version": STRING,
             "state": {"enum": ["START", "LOADING", "AVAILABLE", "UNLOADING", "END"]},
             "status": status,
         }
     )
-    dim = record({"size": _TEXT, "name": _TEXT})
+    dim = record({"size": STRING, "name": STRING})
     shape = record({"dim": list_of(dim), "unknown_rank": {"type": "boolean"}})
-    tensor = record({"dtype": _TEXT, "tensor_shape": shape, "name": _TEXT})
+    tensor = record({"dtype": STRING, "tensor_shape": shape, "name": STRING})
     tensors = {"type": "object", "additionalProperties": tensor}
     definition = record(
-        {"inputs": tensors, "outputs": tensors, "method_name": _TEXT, "defaults": {"type": "object"}}
+        {"inputs": tensors, "outputs": tensors, "method_name": STRING, "defaults": {"type": "object"}}
     )
     definitions = record({"signature_def": {"type": "object", "additionalProperties": definition}})
-    spec = record({"name": _TEXT, "signature_name": _TEXT, "version": _TEXT})
-    image_input = {"type": "object", "additionalProperties": _TEXT}
+    spec = record({"name": STRING, "signature_name": STRING, "version": STRING})
+    image_input = {"type": "object", "additionalProperties": STRING}
     metadata = record({"signature_def": definitions, "image_input": image_input}, ["image_input"])
     return {
         "TfsStatus": record({"model_version_status": list_of(version), "ready": {"type": "boolean"}}),

@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
-from tfleet.contract.openapi.example_values import (
+from tfleet.contract.example_values import (
     MOST_SHOWN,
     example_row,
     sample,

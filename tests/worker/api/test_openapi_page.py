@@ -20,8 +20,8 @@ from tests.support.worker_http import MAX_BODY_BYTES, serving
 from tests.worker.api.protocols.oip.bodies import binary, body, tensor
 from tests.worker.api.protocols.signatures import info
 from tfleet.contract.address import Address
+from tfleet.contract.datatypes import DATATYPE_OF
 from tfleet.contract.openapi.calls import PIXEL_PNG
-from tfleet.contract.openapi.datatypes import DATATYPE_OF
 from tfleet.discovery.instance import Instance
 from tfleet.worker.address.addresses import WorkerAddresses
 from tfleet.worker.api.app import WorkerIdentity, make_app

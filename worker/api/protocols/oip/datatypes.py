@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tfleet.contract.openapi.datatypes import BOOL, BYTES, DATATYPE_OF
+from tfleet.contract.datatypes import BOOL, BYTES, DATATYPE_OF
 from tfleet.worker.api.protocols.dtypes import BFLOAT16
 
 __all__ = ["BOOL", "BYTES", "DATATYPES", "datatype", "datatype_of"]
