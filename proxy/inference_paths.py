@@ -1,7 +1,7 @@
 """What a request below `/v1` or `/v2` asks for, by its method and its path. Pure.
 
-`/v1` is TensorFlow Serving's REST API: its paths may have letters of any case, a version is a number, and a
-version or label is part of a name that ends before a slash or a colon. `/v2` is the Open Inference Protocol.
+`/v1` is TensorFlow Serving's REST API (contract/tfs_paths.py), where a version is a number. `/v2` is the Open
+Inference Protocol.
 
 Names in paths are decoded, all else has to be written as it is here. What concerns one version of a model is
 a worker's to answer; what concerns the fleet the proxy answers by itself (admin/inference_pages.py).
@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from tfleet.contract.problem import is_plain
+from tfleet.contract.tfs_paths import TfsAction, read_tfs_path
 from tfleet.proxy.balancing.versions import ANY, Wanted
 
 
@@ -35,33 +36,28 @@ class RequestKind(StrEnum):
     REGIONS = "regions of shared memory"
     REGISTER = "register shared memory"
     UNREGISTER = "unregister shared memory"
-    NOT_HERE = "settings that there are not"
+    NOT_HERE = "settings that this server lacks"
 
 
 class InferencePath(NamedTuple):
-    """What a path asks for. `model` is the path up to the model's name and `rest` what follows the version or
-    label, both as they came; `route` is the path without names.
+    """What a path asks for. `prefix` is the path up to and with the model's name, `rest` what follows the
+    version or label, both as they came; `route` is the path without names.
     """
 
     kind: RequestKind
     wanted: Wanted = ANY
-    model: bytes = b""
+    prefix: bytes = b""
     rest: bytes = b""
     route: str = ""
 
 
-_TFS_MODEL: Final = (
-    rb"(?P<path>/v1/models/(?P<model>[^/:]+))(?:/versions/(?P<version>[^/:]+)|/labels/(?P<label>[^/:]+))?"
-)
-_OIP_MODEL: Final = rb"(?P<path>/v2/models/(?P<model>[^/]+))(?:/versions/(?P<version>[^/]+))?"
+_OIP_MODEL: Final = rb"(?P<prefix>/v2/models/(?P<model>[^/]+))(?:/versions/(?P<version>[^/]+))?"
 _REPOSITORY: Final = rb"/v2/repository/models/(?P<model>[^/]+)"
 _SHARED_MEMORY: Final = rb"/v2/(?:system|cuda)sharedmemory"
 
+_OIP: Final = "/v2"
 _GET: Final = frozenset({b"GET", b"HEAD"})
 _READ: Final[tuple[tuple[re.Pattern[bytes], RequestKind], ...]] = (
-    (re.compile(rb"/v1/models", re.IGNORECASE), RequestKind.MODELS),
-    (re.compile(_TFS_MODEL + rb"(?P<rest>/metadata)", re.IGNORECASE), RequestKind.WORKER),
-    (re.compile(_TFS_MODEL, re.IGNORECASE), RequestKind.STATUS),
     (re.compile(rb"/v2/?"), RequestKind.SERVER),
     (re.compile(rb"/v2/health/live"), RequestKind.LIVE),
     (re.compile(rb"/v2/health/ready"), RequestKind.READY),
@@ -72,7 +68,6 @@ _READ: Final[tuple[tuple[re.Pattern[bytes], RequestKind], ...]] = (
     (re.compile(rb"/v2/(?:trace/setting|models/[^/]+/trace/setting|logging)"), RequestKind.NOT_HERE),
 )
 _WRITTEN: Final[tuple[tuple[re.Pattern[bytes], RequestKind], ...]] = (
-    (re.compile(_TFS_MODEL + rb"(?P<rest>:(?:predict|classify|regress))", re.IGNORECASE), RequestKind.WORKER),
     (re.compile(_OIP_MODEL + rb"(?P<rest>/infer)"), RequestKind.WORKER),
     (re.compile(rb"/v2/repository/index"), RequestKind.INDEX),
     (re.compile(_REPOSITORY + rb"/load"), RequestKind.LOAD),
@@ -81,7 +76,8 @@ _WRITTEN: Final[tuple[tuple[re.Pattern[bytes], RequestKind], ...]] = (
     (re.compile(_SHARED_MEMORY + rb"(?:/region/[^/]+)?/unregister"), RequestKind.UNREGISTER),
     (re.compile(rb"/v2/(?:trace/setting|models/[^/]+/trace/setting|logging)"), RequestKind.NOT_HERE),
 )
-_NAMES: Final = ("version", "label")
+_OF_FLEET: Final = {TfsAction.MODELS: RequestKind.MODELS, TfsAction.STATUS: RequestKind.STATUS}
+"""What the proxy answers below `/v1`."""
 
 
 def is_inference_path(path: bytes) -> bool:
@@ -91,6 +87,8 @@ def is_inference_path(path: bytes) -> bool:
 
 def read_inference_path(method: bytes, path: bytes) -> InferencePath | None:
     """What a request asks for; None where there is no such thing, or not with this method."""
+    if _is_tfs(path):
+        return _read_tfs(method.decode("ascii"), path.decode("ascii"))
     if method in _GET:
         return _read(path, _READ)
     return _read(path, _WRITTEN) if method == b"POST" else None
@@ -98,8 +96,8 @@ def read_inference_path(method: bytes, path: bytes) -> InferencePath | None:
 
 def methods_of(path: bytes) -> tuple[str, ...]:
     """The methods with which the path asks for something."""
-    reads = ("GET", "HEAD") if _read(path, _READ) is not None else ()
-    return (*reads, "POST") if _read(path, _WRITTEN) is not None else reads
+    reads = ("GET", "HEAD") if read_inference_path(b"GET", path) is not None else ()
+    return (*reads, "POST") if read_inference_path(b"POST", path) is not None else reads
 
 
 def asks_worker(method: bytes, path: bytes) -> bool:
@@ -123,16 +121,31 @@ def _read(path: bytes, patterns: tuple[tuple[re.Pattern[bytes], RequestKind], ..
 
 
 def _found(kind: RequestKind, path: bytes, parts: dict[str, bytes | None]) -> InferencePath:
-    tfs = path[:3].lower() == b"/v1"
-    root = "/v1" if tfs else "/v2"
     if (name := parts.get("model")) is None:
-        return InferencePath(kind, route=f"{root}/{{below}}")
-    version, label = (None if (part := parts.get(each)) is None else _decoded(part) for each in _NAMES)
-    wanted = Wanted(_decoded(name), version, label, tfs=tfs)
-    if (model := parts.get("path")) is None:
-        return InferencePath(kind, wanted, route=f"{root}/{{below}}")
+        return InferencePath(kind, route=f"{_OIP}/{{below}}")
+    version = parts.get("version")
+    wanted = Wanted(_decoded(name), None if version is None else _decoded(version))
+    if (prefix := parts.get("prefix")) is None:
+        return InferencePath(kind, wanted, route=f"{_OIP}/{{below}}")
     rest = parts.get("rest") or b""
-    return InferencePath(kind, wanted, model, rest, f"{root}/models/{{model}}{rest.decode('ascii').lower()}")
+    return InferencePath(kind, wanted, prefix, rest, f"{_OIP}/models/{{model}}{rest.decode('ascii')}")
+
+
+def _is_tfs(path: bytes) -> bool:
+    return path[:3].lower() == b"/v1"
+
+
+def _read_tfs(method: str, path: str) -> InferencePath | None:
+    found = read_tfs_path(method, path)
+    if found is None:
+        return None
+    kind = _OF_FLEET.get(found.action, RequestKind.WORKER)
+    if kind is RequestKind.MODELS:
+        return InferencePath(kind, route="/v1/{below}")
+    version, label = (None if each is None else unquote(each) for each in (found.version, found.label))
+    wanted = Wanted(unquote(found.model), version, label, tfs=True)
+    route = f"/v1/models/{{model}}{found.rest.lower()}"
+    return InferencePath(kind, wanted, found.prefix.encode(), found.rest.encode(), route)
 
 
 def _decoded(part: bytes) -> str:

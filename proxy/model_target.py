@@ -22,13 +22,13 @@ _BELOW_MODELS: Final = f"{MODELS_PATH}/{{below}}"
 
 
 class ModelTarget(NamedTuple):
-    """What a target names. `model` is its beginning, up to the model's name; `rest` is what follows the
-    version or label, with the query. `route` is the path without names, for counters; empty where the path
-    itself will do.
+    """What a target names. `prefix` is its beginning, up to and with the model's name; `rest` is what follows
+    the version or label, with the query. `route` is the path without names, for counters; empty where the
+    path itself will do.
     """
 
     wanted: Wanted
-    model: bytes = b""
+    prefix: bytes = b""
     rest: bytes = b""
     route: str = ""
 
@@ -52,7 +52,7 @@ def target_for(path: ModelTarget, target: bytes, version: str) -> bytes:
     """The target for a worker of this version."""
     if path.wanted.label is None:
         return target
-    return path.model + _VERSIONS + quote(version, safe="").encode() + path.rest
+    return path.prefix + _VERSIONS + quote(version, safe="").encode() + path.rest
 
 
 def _read_native(path: bytes, query: bytes) -> ModelTarget:
@@ -71,7 +71,7 @@ def _read_native(path: bytes, query: bytes) -> ModelTarget:
 
 
 def _of_inference(found: InferencePath, query: bytes) -> ModelTarget:
-    return ModelTarget(found.wanted, found.model, found.rest + query, found.route)
+    return ModelTarget(found.wanted, found.prefix, found.rest + query, found.route)
 
 
 def _decoded(part: bytes) -> str:

@@ -13,11 +13,12 @@ from aiohttp import web
 
 from tfleet.contract.identifiers import escaped
 from tfleet.contract.problem import Problem, ProblemError, is_plain
+from tfleet.contract.tfs_paths import malformed_request
 from tfleet.proxy.admin.json_page import json_page
 from tfleet.proxy.admin.middleware import path_as_sent
 from tfleet.proxy.admin.oip_pages import OipPages
 from tfleet.proxy.admin.page_sources import PageSources
-from tfleet.proxy.admin.tfs_pages import malformed_request, models_page, status_page
+from tfleet.proxy.admin.tfs_pages import models_page, status_page
 from tfleet.proxy.admin.version_states import version_statuses
 from tfleet.proxy.inference_paths import InferencePath, RequestKind, methods_of, read_inference_path
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tfleet.contract.identifiers import escaped, version_of_folder
-from tfleet.contract.problem import Problem, ProblemError
+from tfleet.contract.identifiers import version_of_folder
+from tfleet.contract.problem import ProblemError
 from tfleet.discovery.plan import labels_of
 from tfleet.discovery.plan_watch import Plans
 from tfleet.proxy.admin.version_states import ServingState, VersionStatus
@@ -60,16 +60,6 @@ def named(statuses: Sequence[VersionStatus], plans: Plans, wanted: Wanted) -> li
     if not versions:
         raise ProblemError(unknown_version(model, wanted.version, {status.version for status in found}))
     return versions
-
-
-def malformed_request(method: str, path: str) -> Problem:
-    """The answer to what is nothing of this API."""
-    asked = escaped(f"{method} {path}")
-    return Problem(
-        400,
-        f"Malformed request: {asked}: there are POST /v1/models/NAME[/versions/N|/labels/L]:predict, "
-        ":classify and :regress, and GET /v1/models/NAME[/versions/N|/labels/L][/metadata]",
-    )
 
 
 def _version(status: VersionStatus) -> dict[str, Any]:

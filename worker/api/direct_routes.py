@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 from tfleet.contract.names import PREDICT_PATH
 from tfleet.contract.problem import ProblemError
+from tfleet.contract.tfs_paths import TfsAction
 from tfleet.worker.api.image_tensors import ImageTensors
 from tfleet.worker.api.infer import Infer
 from tfleet.worker.api.model_routes import NAMED_MODEL, NAMED_VERSION, chosen
 from tfleet.worker.api.oip_routes import INFER_RULES
 from tfleet.worker.api.protocols.native import media_types
-from tfleet.worker.api.protocols.tfs.paths import PREDICT
 from tfleet.worker.api.tfs_requests import TfsRequests
 from tfleet.worker.api.tfs_routes import ACTION_RULES
 
@@ -59,9 +59,9 @@ def direct_routes(predictions: Predictions) -> Mapping[str, DirectRoute]:
         (_NATIVE_RULES, _is_json, native),
         (INFER_RULES, _always, lambda asked: infer.read(asked, _here)),
         (
-            [rule for rule in ACTION_RULES if rule.endswith(f":{PREDICT}")],
+            [rule for rule in ACTION_RULES if rule.endswith(f":{TfsAction.PREDICT}")],
             _always,
-            lambda asked: tfs.read(PREDICT, asked, _here),
+            lambda asked: tfs.read(TfsAction.PREDICT, asked, _here),
         ),
     ]
     return {

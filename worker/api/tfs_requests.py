@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tfleet.contract.problem import Problem, ProblemError
+from tfleet.contract.tfs_paths import TfsAction
 from tfleet.worker.api.image_tensors import ImageTensors, SentImages, image_input
 from tfleet.worker.api.protocols.content_encoding import inflated
 from tfleet.worker.api.protocols.tfs.examples import EXAMPLES, decode_examples, read_examples
-from tfleet.worker.api.protocols.tfs.paths import CLASSIFY, REGRESS
 from tfleet.worker.api.protocols.tfs.predict_input import decode_predict, read_predict
 from tfleet.worker.api.protocols.tfs.predict_output import encode_predict
 from tfleet.worker.api.protocols.tfs.results import (
@@ -49,11 +49,11 @@ class TfsRequests:
     runs: SignatureRuns
     images: ImageTensors
 
-    def read(self, action: str, request: PredictionRequest, gone: Gone) -> ReadPrediction:
+    def read(self, action: TfsAction, request: PredictionRequest, gone: Gone) -> ReadPrediction:
         """What a request asks; `action` is the last part of its path."""
-        if action == CLASSIFY:
+        if action is TfsAction.CLASSIFY:
             return self._examples(request, check_classifies, encode_classes)
-        if action == REGRESS:
+        if action is TfsAction.REGRESS:
             return self._examples(request, check_regresses, encode_values)
         return self.predict(request, gone)
 

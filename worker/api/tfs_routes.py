@@ -12,11 +12,13 @@ from urllib.parse import unquote
 
 from flask import Flask, Response, jsonify, request
 
+from tfleet.contract.identifiers import version_of_folder
 from tfleet.contract.problem import Problem, ProblemError
+from tfleet.contract.tfs_paths import RUNS, TfsAction, TfsPath, malformed_request, read_tfs_path
 from tfleet.worker.api.image_tensors import ImageTensors, image_input
 from tfleet.worker.api.middleware import predicted
 from tfleet.worker.api.prediction_request import PredictionRequest
-from tfleet.worker.api.protocols.tfs import pages, paths
+from tfleet.worker.api.protocols.tfs import pages
 from tfleet.worker.api.tfs_requests import TfsRequests
 from tfleet.worker.lifecycle import LifecycleState
 from tfleet.worker.wsgi.environ import CLIENT_GONE, REJECTED
@@ -26,9 +28,7 @@ if TYPE_CHECKING:
 
 _MODEL: Final = "/v1/models/<name>"
 _MODELS: Final = (_MODEL, f"{_MODEL}/versions/<version>")
-ACTION_RULES: Final = tuple(
-    f"{model}:{action}" for model in _MODELS for action in (paths.PREDICT, paths.CLASSIFY, paths.REGRESS)
-)
+ACTION_RULES: Final = tuple(f"{model}:{action}" for model in _MODELS for action in RUNS)
 _RULES: Final = (
     "/v1/models",
     *_MODELS,
@@ -38,7 +38,7 @@ _RULES: Final = (
     "/v1/",
     "/<any(v1, V1):root>/<path:rest>",
 )
-"""`paths.read_path` reads the path, and not Flask. The last rules take what is nothing of this API."""
+"""`read_tfs_path` reads the path, and not Flask. The last rules take what is nothing of this API."""
 _STATES: Final = {
     LifecycleState.STARTING: pages.LOADING,
     LifecycleState.READY: pages.AVAILABLE,
@@ -63,24 +63,17 @@ def add_tfs_routes(app: Flask, predictions: Predictions) -> None:
         app.add_url_rule(rule, f"tfs {rule}", answer, methods=["GET", "POST"])
 
 
-def _read_path(predictions: Predictions) -> paths.TfsPath:
+def _read_path(predictions: Predictions) -> TfsPath:
     """What is asked of this worker's model. Raises ProblemError; a rejected request is told of that first."""
-    path = paths.read_path(request.method, request.path)
+    path = read_tfs_path(request.method, request.path)
     if path is None:
         if REJECTED in request.environ:
-            return paths.TfsPath(paths.PREDICT)
-        asked = f"{request.method} {request.path[:_MOST_CHARS]}"
-        raise ProblemError(
-            Problem(
-                400,
-                f"Malformed request: {asked}: there are POST /v1/models/NAME[/versions/N]:predict, "
-                ":classify and :regress, and GET /v1/models/NAME[/versions/N][/metadata]",
-            )
-        )
-    if path.action == paths.MODELS:
+            return TfsPath(TfsAction.PREDICT)
+        raise ProblemError(malformed_request(request.method, request.path))
+    if path.action == TfsAction.MODELS:
         return path
     version, here = path.version, predictions.instance.version
-    if version is not None and paths.version_number(version) == paths.version_number(here):
+    if version is not None and version_of_folder(unquote(version)) == version_of_folder(here):
         version = here
     predictions.check_model(path.model, version)
     if path.label is not None and REJECTED not in request.environ:
@@ -94,11 +87,11 @@ def _read_path(predictions: Predictions) -> paths.TfsPath:
     return path
 
 
-def _page(path: paths.TfsPath, predictions: Predictions) -> dict[str, Any]:
+def _page(path: TfsPath, predictions: Predictions) -> dict[str, Any]:
     instance, lifecycle = predictions.instance, predictions.lifecycle
-    if path.action == paths.MODELS:
+    if path.action == TfsAction.MODELS:
         return {"models": [instance.model]}
-    if path.action == paths.STATUS:
+    if path.action == TfsAction.STATUS:
         return pages.status_page([(instance.version, _STATES[lifecycle.state])])
     model = lifecycle.model
     if model is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from tfleet.worker.api.protocols.tfs.paths import version_number
+from tfleet.contract.identifiers import version_of_folder
 from tfleet.worker.model.signature import Signature, TensorInfo
 
 START: Final = "START"
@@ -28,7 +28,7 @@ def status_page(versions: Iterable[tuple[str, str]]) -> dict[str, Any]:
     return {
         "model_version_status": [
             {
-                "version": version_number(version),
+                "version": version_of_folder(version),
                 "state": state,
                 "status": {"error_code": "OK", "error_message": ""},
             }
@@ -50,7 +50,7 @@ def metadata_page(
     }
     if images:
         metadata["image_input"] = dict(images)
-    spec = {"name": model, "signature_name": "", "version": version_number(version)}
+    spec = {"name": model, "signature_name": "", "version": version_of_folder(version)}
     return {"model_spec": spec, "metadata": metadata}
 
 
