@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tfleet.worker.api.classify import Classify
-from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.api.protocols.decoded import Array
 from tfleet.worker.api.protocols.problems import bad_input, place, too_large
 from tfleet.worker.api.signature_runs import SignatureRuns
-from tfleet.worker.api.turn import Turn
+from tfleet.worker.api.turn import Turn, check_wanted
 from tfleet.worker.image.cost import is_too_slow
-from tfleet.worker.rejection import Rejection
 
 if TYPE_CHECKING:
     from tfleet.worker.inference import Classifier
@@ -80,7 +78,7 @@ class ImageTensors:
             wanted = "at least one" if not images else f"at most {most}"
             raise bad_input(f"the request has {len(images)} images, and the model takes {wanted} at once")
         self.runs.limits.check_rows(len(images))
-        self._check_estimates(classifier, images, turn)
+        self._check_estimates(classifier, images, lambda: check_wanted(turn, gone))
         began_s = time.perf_counter()
         first = self.classify.prepare(classifier, images[0], turn, gone)
         size = len(images) * (len(images[0]) if isinstance(first, bytes) else first.nbytes)
@@ -88,7 +86,8 @@ class ImageTensors:
         self.runs.limits.reserve(2 * size)  # one by one, and together
         prepared = [first]
         for image in images[1:]:
-            now_s = _in_time(turn)
+            check_wanted(turn, gone)
+            now_s = time.perf_counter()
             check_elapsed(now_s - began_s, self.classify.answer_within_s, len(prepared), len(images))
             # Busy decoders are a reason to reject an image that has waited for them, and not one whose turn
             # comes late because of the images before it.
@@ -96,27 +95,21 @@ class ImageTensors:
             prepared.append(self.classify.prepare(classifier, image, own, gone))
         return classifier.tensor(prepared)
 
-    def _check_estimates(self, classifier: Classifier, images: Sequence[bytes], turn: Turn) -> None:
+    def _check_estimates(
+        self, classifier: Classifier, images: Sequence[bytes], check: Callable[[], None]
+    ) -> None:
         """Raise ProblemError (413) for several images that would take too long, before they do."""
         within_s, cpu_s = self.classify.answer_within_s, 0.0
         if len(images) == 1:
             return  # its own limits hold
         for image in images:
-            _in_time(turn)
+            check()
             cpu_s += self.classify.estimate_s(classifier, image)
             if is_too_slow(cpu_s, within_s):
                 raise too_large(
                     f"decoding the {len(images)} images of the request would take far more than "
                     f"{within_s:g} s, the most for one request: send fewer images at once, or smaller ones"
                 )
-
-
-def _in_time(turn: Turn) -> float:
-    """The time. Raises RejectedError after the deadline."""
-    now_s = time.perf_counter()
-    if now_s >= turn.deadline_s:
-        raise RejectedError(Rejection.DEADLINE)
-    return now_s
 
 
 def check_elapsed(elapsed_s: float, within_s: float, done: int, images: int) -> None:

@@ -26,7 +26,7 @@ from tfleet.worker.api.protocols.tfs.results import (
 )
 from tfleet.worker.api.read_prediction import PredictionBody, ReadPrediction, compressed_for
 from tfleet.worker.api.signature_runs import SignatureRuns, ask
-from tfleet.worker.api.turn import take_turn
+from tfleet.worker.api.turn import check_wanted, take_turn
 from tfleet.worker.inference.errors import UnknownSignatureError
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class TfsRequests:
     def read(self, action: TfsAction, request: PredictionRequest, gone: Gone) -> ReadPrediction:
         """What a request asks; `action` is the last part of its path."""
         if action is TfsAction.CLASSIFY:
-            return self._examples(request, check_classifies, encode_classes)
+            return self._examples(request, gone, check_classifies, encode_classes)
         if action is TfsAction.REGRESS:
-            return self._examples(request, check_regresses, encode_values)
+            return self._examples(request, gone, check_regresses, encode_values)
         return self.predict(request, gone)
 
     def predict(self, request: PredictionRequest, gone: Gone) -> ReadPrediction:
@@ -83,6 +83,7 @@ class TfsRequests:
     def _examples(
         self,
         request: PredictionRequest,
+        gone: Gone,
         check: Callable[[Signature], None],
         encode: Callable[[Tensors, int, InputLimits], bytes],
     ) -> ReadPrediction:
@@ -91,7 +92,7 @@ class TfsRequests:
         document = read_examples(self._body(request), limits)
         signature = _signature(model, document.signature_name)
         check(signature)
-        inputs = decode_examples(document, signature, limits)
+        inputs = decode_examples(document, signature, limits, lambda: check_wanted(turn, gone))
         count = len(document.members[EXAMPLES])
         decoded_s = time.perf_counter()
         asked = ask(model, signature, inputs, count, any_shape=True)

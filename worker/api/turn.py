@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,14 @@ class Turn:
     arrived_s: float
     began_s: float
     deadline_s: float
+
+
+def check_wanted(turn: Turn, gone: Callable[[], bool]) -> None:
+    """Raise RejectedError after the deadline, and where the client has left."""
+    if time.perf_counter() >= turn.deadline_s:
+        raise RejectedError(Rejection.DEADLINE)
+    if gone():
+        raise RejectedError(Rejection.CLIENT_GONE)
 
 
 def take_turn(request: PredictionRequest, lifecycle: Lifecycle) -> tuple[LoadedModel, Turn]:

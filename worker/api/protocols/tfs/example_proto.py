@@ -7,7 +7,7 @@ tensorflow/core/example/feature.proto. Written by hand, since a worker's codecs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -27,10 +27,19 @@ _AT_ONCE: Final = 65_536
 
 def example_bytes(features: Mapping[str, Feature]) -> bytes:
     """The serialized Example. Floats are rounded to float32; integers have 64 bits."""
-    entries = (
-        _framed(_FIELD_1, _framed(_FIELD_1, name.encode()) + _framed(_FIELD_2, _feature(values)))
+    return joined(feature_entries(features).values())
+
+
+def feature_entries(features: Mapping[str, Feature]) -> dict[str, bytes]:
+    """Each feature as its entry of an Example has it, with its name."""
+    return {
+        name: _framed(_FIELD_1, _framed(_FIELD_1, name.encode()) + _framed(_FIELD_2, _feature(values)))
         for name, values in features.items()
-    )
+    }
+
+
+def joined(entries: Iterable[bytes]) -> bytes:
+    """The serialized Example of these entries."""
     return _framed(_FIELD_1, b"".join(entries))
 
 

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tfleet.worker.api.protocols.decoded import Array
@@ -18,7 +19,7 @@ from tfleet.worker.api.protocols.json_rows import colons_in, colons_of
 from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.problems import bad_input, names_text, quoted, shown, too_large
 from tfleet.worker.api.protocols.tfs.document import TfsDocument, is_named, read_document
-from tfleet.worker.api.protocols.tfs.example_proto import Feature, example_bytes
+from tfleet.worker.api.protocols.tfs.example_proto import Feature, feature_entries, joined
 from tfleet.worker.model.signature import Signature, TensorInfo
 
 EXAMPLES: Final = "examples"
@@ -27,6 +28,11 @@ _INPUTS: Final = "inputs"
 _EXAMPLE: Final = f'{{"{EXAMPLES}": [{{"FEATURE": VALUE}}]}}'
 _INT64: Final = 2**63
 _MOST_CHARS: Final = 300
+_AT_ONCE: Final = 1_000
+
+
+def _always_wanted() -> None:
+    """Somebody waits for the answer."""
 
 
 def read_examples(body: bytes, limits: InputLimits) -> TfsDocument:
@@ -40,31 +46,54 @@ def read_examples(body: bytes, limits: InputLimits) -> TfsDocument:
     return document
 
 
-def decode_examples(document: TfsDocument, signature: Signature, limits: InputLimits) -> dict[str, Array]:
+def decode_examples(
+    document: TfsDocument,
+    signature: Signature,
+    limits: InputLimits,
+    check_wanted: Callable[[], None] = _always_wanted,
+) -> dict[str, Array]:
     """The input of a signature: a vector with a serialized tf.Example for each.
 
-    Raises ProblemError (400, 413).
+    `check_wanted` is called now and then, and raises where nobody waits for the answer any more. Raises
+    ProblemError (400, 413).
     """
     info = _examples_input(signature)
     reader = _FeatureReader(document.colons)
     members = document.members
-    features = sum(len(value) for value in members[EXAMPLES] if isinstance(value, dict))
-    if features > limits.json_objects:  # each costs as much as an object
-        raise too_large(
-            f"the examples have {features} features, more than the {limits.json_objects} allowed: send fewer "
-            "examples at once"
-        )
-    context = reader.features(members[_CONTEXT], _CONTEXT) if _CONTEXT in members else {}
-    examples = [
-        reader.features(value, f"example {index} (the first is 0)")
-        for index, value in enumerate(members[EXAMPLES])
-    ]
-    document.document.check_keys(reader.colons)
+    _check_features(members, limits)
+    context = feature_entries(reader.features(members[_CONTEXT], _CONTEXT)) if _CONTEXT in members else {}
+    whole = b"".join(context.values())
     # A large context is written for each example.
-    size = len(example_bytes(context)) * len(examples) + len(document.document.body)
+    size = len(whole) * len(members[EXAMPLES]) + len(document.document.body)
     limits.check_together(size)
     limits.reserve(size)
-    return {info.name: bytes_array([example_bytes({**context, **features}) for features in examples])}
+    found = []
+    for index, value in enumerate(members[EXAMPLES]):
+        if index % _AT_ONCE == 0:
+            check_wanted()
+        own = feature_entries(reader.features(value, f"example {index} (the first is 0)"))
+        shared = [whole]
+        if not own.keys().isdisjoint(context):
+            shared = [entry for name, entry in context.items() if name not in own]
+        found.append(joined([*shared, *own.values()]))
+    document.document.check_keys(reader.colons)
+    return {info.name: bytes_array(found)}
+
+
+def _check_features(members: Mapping[str, Any], limits: InputLimits) -> None:
+    """Raise ProblemError (413) for more features in all examples than a body may have objects.
+
+    Each costs as much as an object. Those of the context are in each example: the model parses them there.
+    """
+    examples, context = members[EXAMPLES], members.get(_CONTEXT)
+    features = sum(len(value) for value in examples if isinstance(value, dict))
+    shared = len(context) * len(examples) if isinstance(context, dict) else 0
+    if features + shared > limits.json_objects:
+        of_context = f", {shared} of them by the context" if shared else ""
+        raise too_large(
+            f"the examples have {features + shared} features{of_context}, more than the "
+            f"{limits.json_objects} allowed: send fewer examples at once"
+        )
 
 
 def _examples_input(signature: Signature) -> TensorInfo:

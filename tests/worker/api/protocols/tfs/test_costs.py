@@ -34,6 +34,11 @@ def _features(names: str, examples: int) -> bytes:
     return json.dumps({"examples": [dict.fromkeys(names, 1)] * examples}).encode()
 
 
+def _context(features: int, examples: int, example: str = "{}") -> bytes:
+    context = json.dumps({str(number): 1 for number in range(features)})
+    return f'{{"context":{context},"examples":[{",".join([example] * examples)}]}}'.encode()
+
+
 BODIES: dict[str, tuple[Signature, Callable[[], bytes]]] = {
     "numbers": (NUMBERS, lambda: b'{"inputs":[' + b",".join([b"0.123456789"] * VALUES) + b"]}"),
     "numbers-and-nan": (NUMBERS, lambda: b'{"inputs":[NaN,' + b",".join([b"0.12345"] * VALUES) + b"]}"),
@@ -45,6 +50,9 @@ BODIES: dict[str, tuple[Signature, Callable[[], bytes]]] = {
     "brackets": (NUMBERS, lambda: b'{"inputs":' + b"[" * MIB + b"]" * MIB + b"}"),
     "features": (EXAMPLES, lambda: _features("abcd", 65_000)),
     "more-features": (EXAMPLES, lambda: _features("abcde", 65_000)),
+    "context": (EXAMPLES, lambda: _context(1_000, 4_000)),
+    "context-within-the-limit": (EXAMPLES, lambda: _context(1_000, 262)),
+    "context-overridden": (EXAMPLES, lambda: _context(1_000, 261, '{"1":2}')),
     "values": (EXAMPLES, lambda: json.dumps({"examples": [{"f": [2**62] * 1_000_000}]}).encode()),
 }
 

@@ -113,6 +113,27 @@ def test_a_signature_without_examples_is_told(model: Signature) -> None:
         read('{"examples": [{"f": 1}]}', model)
 
 
+def test_the_context_counts_in_each_example() -> None:
+    few = InputLimits(json_objects=10)
+    assert len(read('{"context": {"f": 1, "g": 2}, "examples": [{"h": 1}, {"h": 1}, {}]}', limits=few)) == 3
+    with pytest.raises(ProblemError, match="have 12 features, 12 of them by the context") as raised:
+        read('{"context": {"f": 1, "g": 2, "h": 3}, "examples": [{}, {}, {}, {}]}', limits=few)
+    assert raised.value.problem.status == 413
+
+
+def test_examples_are_read_while_somebody_waits() -> None:
+    document = read_examples(b'{"examples": [' + b",".join([b"{}"] * 2_500) + b"]}", LIMITS)
+    asked: list[None] = []
+
+    def check_wanted() -> None:
+        asked.append(None)
+        if len(asked) == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        decode_examples(document, MODEL, LIMITS, check_wanted)
+
+
 def test_a_large_context_is_not_multiplied_beyond_the_limit() -> None:
     body = json.dumps({"context": {"f": "a" * 1000}, "examples": [{}] * 100})
     with pytest.raises(ProblemError) as error:
