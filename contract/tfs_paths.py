@@ -32,6 +32,7 @@ _MODEL: Final = (
 )
 _POST: Final = re.compile(rf"{_MODEL}(?P<rest>:(?P<action>predict|classify|regress))", re.IGNORECASE)
 _GET: Final = re.compile(rf"{_MODEL}(?P<rest>(?:/(?P<action>metadata))?)", re.IGNORECASE)
+_METHODS: Final = ("GET", "HEAD", "POST")
 _LIST: Final = re.compile("/v1/models", re.IGNORECASE)
 
 
@@ -66,8 +67,16 @@ def read_tfs_path(method: str, path: str) -> TfsPath | None:
     return TfsPath(action, found["model"], found["version"], found["label"], found["prefix"], found["rest"])
 
 
-def malformed_request(method: str, path: str) -> Problem:
-    """The answer to what is nothing of this API."""
+def is_tfs_path(path: str) -> bool:
+    """Whether it is `/v1`, or below it."""
+    return path[:4].lower() in {"/v1", "/v1/"}
+
+
+def refused_request(method: str, path: str) -> Problem:
+    """The answer to what is nothing of this API: 400 as there, and 405 for a method that it never has."""
+    if method not in _METHODS and (allowed := [each for each in _METHODS if read_tfs_path(each, path)]):
+        use = " or ".join(allowed)
+        return Problem(405, f"{method} is not for {escaped(path)}: use {use}", allow=tuple(allowed))
     return Problem(
         400,
         f"Malformed request: {escaped(f'{method} {path}')}: there are POST "

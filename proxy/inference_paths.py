@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from tfleet.contract.problem import is_plain
-from tfleet.contract.tfs_paths import TfsAction, read_tfs_path
+from tfleet.contract.tfs_paths import TfsAction, is_tfs_path, read_tfs_path
 from tfleet.proxy.balancing.versions import ANY, Wanted
 
 
@@ -87,8 +87,9 @@ def is_inference_path(path: bytes) -> bool:
 
 def read_inference_path(method: bytes, path: bytes) -> InferencePath | None:
     """What a request asks for; None where there is no such thing, or not with this method."""
-    if _is_tfs(path):
-        return _read_tfs(method.decode("ascii"), path.decode("ascii"))
+    text = path.decode("ascii")
+    if is_tfs_path(text):
+        return _read_tfs(method.decode("ascii"), text)
     if method in _GET:
         return _read(path, _READ)
     return _read(path, _WRITTEN) if method == b"POST" else None
@@ -129,10 +130,6 @@ def _found(kind: RequestKind, path: bytes, parts: dict[str, bytes | None]) -> In
         return InferencePath(kind, wanted, route=f"{_OIP}/{{below}}")
     rest = parts.get("rest") or b""
     return InferencePath(kind, wanted, prefix, rest, f"{_OIP}/models/{{model}}{rest.decode('ascii')}")
-
-
-def _is_tfs(path: bytes) -> bool:
-    return path[:3].lower() == b"/v1"
 
 
 def _read_tfs(method: str, path: str) -> InferencePath | None:

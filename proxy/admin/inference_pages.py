@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tfleet.contract.identifiers import escaped
 from tfleet.contract.problem import Problem, ProblemError, is_plain
-from tfleet.contract.tfs_paths import malformed_request
+from tfleet.contract.tfs_paths import is_tfs_path, refused_request
 from tfleet.proxy.admin.json_page import json_page
 from tfleet.proxy.admin.middleware import path_as_sent
 from tfleet.proxy.admin.oip_pages import OipPages
@@ -67,12 +67,10 @@ def _nothing(method: str, path: str) -> Problem:
     """The answer to what nobody answers."""
     if not is_plain(path):
         return Problem(404, f"there is nothing at {escaped(path)}: write the path as it is")
-    if path[:3] != "/v2" and method in {"GET", "HEAD", "POST"}:
-        return malformed_request(method, path)
+    if is_tfs_path(path):
+        return refused_request(method, path)
     if allowed := methods_of(path.encode()):
         use = " or ".join(allowed)
         return Problem(405, f"{method} is not for {escaped(path)}: use {use}", allow=allowed)
-    if path[:3] != "/v2":
-        return malformed_request(method, path)
     paths = "there is /v2/models/NAME[/versions/V] with /infer, /ready, /config or /stats behind it"
     return Problem(404, f"there is nothing at {escaped(path)}: {paths}")

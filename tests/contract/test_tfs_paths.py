@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfleet.contract.tfs_paths import malformed_request, read_tfs_path
+from tfleet.contract.tfs_paths import is_tfs_path, read_tfs_path, refused_request
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,31 @@ def test_the_parts_of_a_path_are_as_they_were_sent() -> None:
 
 
 def test_a_malformed_request_is_named_in_one_bounded_line() -> None:
-    problem = malformed_request("GET", "/v1/\x00" + "x" * 10_000)
+    problem = refused_request("GET", "/v1/\x00" + "x" * 10_000)
     assert problem.status == 400
     assert problem.detail.startswith("Malformed request: GET /v1/\\x00xxx")
     assert len(problem.detail) < 500
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("PUT", "/v1/models/m:predict", 405, ("POST",)),
+        ("DELETE", "/v1/models/m", 405, ("GET", "HEAD")),
+        ("PUT", "/v1/x", 400, ()),
+        ("GET", "/v1/models/m:predict", 400, ()),
+        ("POST", "/v1//models/m:predict", 400, ()),
+    ],
+)
+def test_a_refusal_names_the_methods_that_there_are(
+    method: str, path: str, status: int, allow: tuple[str, ...]
+) -> None:
+    problem = refused_request(method, path)
+    assert (problem.status, problem.allow) == (status, allow)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/v1", True), ("/V1/x", True), ("/v1/", True), ("/v10", False), ("/v2", False)]
+)
+def test_paths_of_the_api_begin_with_its_version(path: str, expected: bool) -> None:
+    assert is_tfs_path(path) is expected

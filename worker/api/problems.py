@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from tfleet.contract.names import TICKET, TICKET_QUERY, TICKET_SCHEME, WORKER
 from tfleet.contract.problem import Problem
+from tfleet.contract.tfs_paths import is_tfs_path, refused_request
 from tfleet.contract.ticket import LIFETIME_S, MAX_CLOCK_SKEW_S
 from tfleet.worker.image.errors import ImageError, TooCostlyError, TooManyPixelsError, UnsupportedFormatError
 from tfleet.worker.rejection import Rejection
@@ -123,6 +124,8 @@ def takes_no_images(model: LoadedModel) -> Problem:
 
 def http_problem(error: HTTPException, method: str, path: str) -> Problem:
     """The problem document for one of Werkzeug's HTTP errors."""
+    if isinstance(error, NotFound) and is_tfs_path(path):
+        return refused_request(method, path)
     if isinstance(error, NotFound):
         return Problem(
             404, f"there is no {path}: send an image or the model's inputs to POST /predict, see GET /models"

@@ -14,7 +14,7 @@ from flask import Flask, Response, jsonify, request
 
 from tfleet.contract.identifiers import version_of_folder
 from tfleet.contract.problem import Problem, ProblemError
-from tfleet.contract.tfs_paths import RUNS, TfsAction, TfsPath, malformed_request, read_tfs_path
+from tfleet.contract.tfs_paths import RUNS, TfsAction, TfsPath, read_tfs_path, refused_request
 from tfleet.worker.api.image_tensors import ImageTensors, image_input
 from tfleet.worker.api.middleware import predicted
 from tfleet.worker.api.prediction_request import PredictionRequest
@@ -60,7 +60,7 @@ def add_tfs_routes(app: Flask, predictions: Predictions) -> None:
         return predicted(runs.answered(lambda: requests.read(path.action, asked, gone)))
 
     for rule in _RULES:
-        app.add_url_rule(rule, f"tfs {rule}", answer, methods=["GET", "POST"])
+        app.add_url_rule(rule, f"tfs {rule}", answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 
 
 def _read_path(predictions: Predictions) -> TfsPath:
@@ -69,7 +69,7 @@ def _read_path(predictions: Predictions) -> TfsPath:
     if path is None:
         if REJECTED in request.environ:
             return TfsPath(TfsAction.PREDICT)
-        raise ProblemError(malformed_request(request.method, request.path))
+        raise ProblemError(refused_request(request.method, request.path))
     if path.action == TfsAction.MODELS:
         return path
     version, here = path.version, predictions.instance.version

@@ -168,6 +168,8 @@ async def test_what_tritons_clients_may_ask_has_an_answer(fleet: Fleet) -> None:
         ("GET", "/v1", 400, "Malformed request: GET /v1"),
         ("PUT", "/v1/models/m:predict", 405, "use POST"),
         ("PUT", "/v1/x", 400, "Malformed request: PUT /v1/x"),
+        ("POST", "/v1//models/m:predict", 400, "Malformed request: POST /v1//models/m:predict"),
+        ("GET", "/V2", 404, "there is nothing at /V2: there is /v2/models/NAME"),
         ("GET", "/v2/models/x/ready", 404, "no model called x"),
         ("GET", "/v2/models/m/versions/9/ready", 404, "no version of model m called 9"),
         ("GET", "/v2/models/m/infer", 405, "use POST"),

@@ -22,10 +22,10 @@ from tests.worker.api.protocols.signatures import info
 from tfleet.contract.address import Address
 from tfleet.contract.datatypes import DATATYPE_OF
 from tfleet.contract.openapi.calls import PIXEL_PNG
+from tfleet.contract.tfs_paths import read_tfs_path
 from tfleet.discovery.instance import Instance
 from tfleet.worker.address.addresses import WorkerAddresses
 from tfleet.worker.api.app import WorkerIdentity, make_app
-from tfleet.worker.api.protocols.tfs.paths import read_path
 from tfleet.worker.inference.class_scores import ClassScores
 from tfleet.worker.inference.errors import OversizedRunError
 from tfleet.worker.lifecycle import Lifecycle
@@ -117,9 +117,9 @@ def test_the_document_has_the_routes_of_the_worker(document: OpenApiDocument) ->
 
 
 def _is_route(method: str, rule: str) -> bool:
-    """Whether a rule stands for something with this method: below /v1 all rules take both."""
+    """Whether a rule stands for something with this method: below /v1 all rules take every method."""
     path = rule.replace("<name>", "wine").replace("<version>", "1")
-    return not rule.startswith("/v1") or read_path(method, path) is not None
+    return not rule.startswith("/v1") or read_tfs_path(method, path) is not None
 
 
 def test_documented_routes_are_there(worker: Address, document: OpenApiDocument) -> None:

@@ -74,6 +74,7 @@ def test_outputs_without_rows_need_columns(wine: Address, model: FakeModel) -> N
         ("/v1/", 400, "Malformed request: POST /v1/"),
         ("/v1", 400, "Malformed request: POST /v1"),
         ("/V1/x/y", 400, "Malformed request: POST /V1/x/y"),
+        ("/v1//models/wine:predict", 400, "Malformed request: POST /v1//models/wine:predict"),
     ],
 )
 def test_another_path_is_told_why(wine: Address, path: str, status: int, said: str) -> None:
@@ -82,7 +83,9 @@ def test_another_path_is_told_why(wine: Address, path: str, status: int, said: s
 
 def test_other_methods_are_told_which_there_are(wine: Address) -> None:
     answer = requests.delete(wine.url + PREDICT, timeout=20)
-    assert "DELETE" in error(answer, 405)
+    assert "DELETE is not for" in error(answer, 405)
+    assert answer.headers["Allow"] == "POST"
+    assert "Malformed request: PUT /v1/x" in error(requests.put(wine.url + "/v1/x", timeout=20), 400)
     get = requests.get(wine.url + PREDICT, timeout=20)
     assert f"Malformed request: GET {PREDICT}" in error(get, 400)
 
