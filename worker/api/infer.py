@@ -17,6 +17,7 @@ from tfleet.worker.api.image_tensors import ImageTensors, SentImages, image_inpu
 from tfleet.worker.api.model_routes import chosen
 from tfleet.worker.api.protocols.content_encoding import inflated
 from tfleet.worker.api.protocols.oip.codec import decode_infer
+from tfleet.worker.api.protocols.oip.framing import json_length
 from tfleet.worker.api.protocols.oip.response import AnsweringModel, InferAnswer, check_outputs, encode_answer
 from tfleet.worker.api.protocols.oip.tensors import rows_of
 from tfleet.worker.api.query import SIGNATURE, check_parameters
@@ -53,7 +54,9 @@ class Infer:
         runs.memory.note(len(body))
         runs.limits.reserve(len(body))
         images_in = image_input(model, signature)
-        decoded = decode_infer(body, request.header(JSON_LENGTH), signature, runs.limits, images_in)
+        length = request.header(JSON_LENGTH)
+        with runs.large_json.turn(json_length(length, len(body)), turn.deadline_s):
+            decoded = decode_infer(body, length, signature, runs.limits, images_in)
         wanted, inputs = decoded.wanted, decoded.inputs
         if signature.name != model.session.default or model.predictor.postprocess is None:
             check_outputs(wanted, [info.name for info in signature.outputs])

@@ -26,7 +26,7 @@ from tfleet.worker.api.protocols.native import (
 from tfleet.worker.api.query import PARAMETERS, SIGNATURE, TOP, check_parameters, query_pairs, wanted_labels
 from tfleet.worker.api.read_prediction import PredictionBody, ReadPrediction
 from tfleet.worker.api.signature_runs import SignatureRuns, ask
-from tfleet.worker.api.turn import take_turn
+from tfleet.worker.api.turn import Turn, take_turn
 from tfleet.worker.api.upload import check_encoding
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Predict:
         has_labels = signature.name == model.session.default and media_type == media_types.JSON
         scores = model.scores if has_labels else None
         top = self._checked_query(request, scores)
-        decoded = self._decoded(model, signature, request)
+        decoded = self._decoded(model, signature, request, turn)
         limits = self.runs.limits
         limits.check_labels(decoded.rows, top)
         decoded_s = time.perf_counter()
@@ -105,7 +105,9 @@ class Predict:
             check_parameters(args, {SIGNATURE, TICKET_QUERY} if scores is None else PARAMETERS)
         return 0 if scores is None else wanted_labels(args, len(scores.labels))
 
-    def _decoded(self, model: LoadedModel, signature: Signature, request: PredictionRequest) -> DecodedInputs:
+    def _decoded(
+        self, model: LoadedModel, signature: Signature, request: PredictionRequest, turn: Turn
+    ) -> DecodedInputs:
         columns = _columns(model, signature)
         if request.method in _READS_QUERY:
             pairs = [pair for pair in query_pairs(request.query) if pair[0] not in PARAMETERS]
@@ -113,7 +115,10 @@ class Predict:
         check_encoding(request.header("Content-Encoding"))
         body = request.body()
         self.runs.memory.note(len(body))
-        return decode(body, request.header("Content-Type"), signature, columns, self.runs.limits)
+        content_type = request.header("Content-Type")
+        text_bytes = len(body) if media_types.is_text(content_type, body) else 0
+        with self.runs.large_json.turn(text_bytes, turn.deadline_s):
+            return decode(body, content_type, signature, columns, self.runs.limits)
 
 
 def _columns(model: LoadedModel, signature: Signature) -> tuple[str, ...]:

@@ -10,11 +10,12 @@ in two parts: `read`, and `answer` for what came of the run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.worker.api.input_budget import InputBudget
+from tfleet.worker.api.large_json import LargeJson
 from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.inference.batch_callers import CallerLeftError, OverdueError
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class SignatureRuns:
     """What all protocols share of a worker. `limits` reserve from the `budget`, which a request releases when
-    its answer is written.
+    its answer is written. Large bodies of text are read in a turn of `large_json`.
     """
 
     lifecycle: Lifecycle
@@ -43,6 +44,7 @@ class SignatureRuns:
     limits: InputLimits
     budget: InputBudget
     memory: MemoryTrimmer
+    large_json: LargeJson = field(default_factory=LargeJson)
 
     def answered(self, read: Callable[[], ReadPrediction]) -> tuple[PredictionBody, StageTimes]:
         """The answer, and the times of the stages. `read` reads the request.

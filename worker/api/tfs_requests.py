@@ -16,7 +16,7 @@ from tfleet.contract.tfs_paths import TfsAction
 from tfleet.worker.api.image_tensors import ImageTensors, SentImages, image_input
 from tfleet.worker.api.protocols.content_encoding import inflated
 from tfleet.worker.api.protocols.tfs.examples import EXAMPLES, decode_examples, read_examples
-from tfleet.worker.api.protocols.tfs.predict_input import decode_predict, read_predict
+from tfleet.worker.api.protocols.tfs.predict_input import TfsInputs, decode_predict, read_predict
 from tfleet.worker.api.protocols.tfs.predict_output import encode_predict
 from tfleet.worker.api.protocols.tfs.results import (
     check_classifies,
@@ -61,10 +61,9 @@ class TfsRequests:
         """What a request for `:predict` asks."""
         model, turn = take_turn(request, self.runs.lifecycle)
         limits = self.runs.limits
-        document = read_predict(self._body(request), limits)
-        signature = _signature(model, document.signature_name)
-        images_in = image_input(model, signature)
-        decoded = decode_predict(document, signature, limits, images_in)
+        body = self._body(request)
+        with self.runs.large_json.turn(len(body), turn.deadline_s):
+            signature, images_in, decoded = _decoded(body, model, limits)
         rows, by_row = decoded.rows or None, decoded.by_row
         inputs: Tensors = decoded.inputs
         if images_in is not None:
@@ -89,11 +88,13 @@ class TfsRequests:
     ) -> ReadPrediction:
         model, turn = take_turn(request, self.runs.lifecycle)
         limits = self.runs.limits
-        document = read_examples(self._body(request), limits)
-        signature = _signature(model, document.signature_name)
-        check(signature)
-        inputs = decode_examples(document, signature, limits, lambda: check_wanted(turn, gone))
-        count = len(document.members[EXAMPLES])
+        body = self._body(request)
+        with self.runs.large_json.turn(len(body), turn.deadline_s):
+            document = read_examples(body, limits)
+            signature = _signature(model, document.signature_name)
+            check(signature)
+            inputs = decode_examples(document, signature, limits, lambda: check_wanted(turn, gone))
+            count = len(document.members[EXAMPLES])
         decoded_s = time.perf_counter()
         asked = ask(model, signature, inputs, count, any_shape=True)
         accepted = request.header("Accept-Encoding")
@@ -107,6 +108,14 @@ class TfsRequests:
         body = inflated(request.body(), request.header("Content-Encoding"), self.runs.limits)
         self.runs.memory.note(len(body))
         return body
+
+
+def _decoded(body: bytes, model: LoadedModel, limits: InputLimits) -> tuple[Signature, str | None, TfsInputs]:
+    """The signature that a body names, its input that takes images, and its inputs."""
+    document = read_predict(body, limits)
+    signature = _signature(model, document.signature_name)
+    images_in = image_input(model, signature)
+    return signature, images_in, decode_predict(document, signature, limits, images_in)
 
 
 def _signature(model: LoadedModel, name: str | None) -> Signature:

@@ -37,7 +37,7 @@ def body_type(content_type: str | None, body: bytes) -> str:
 
     Raises ProblemError (415) for another type, or a character set other than UTF-8.
     """
-    said = (content_type or "").partition(";")[0].strip().lower()
+    said = _said(content_type)
     found = _sniffed(body) if said in _UNSAID else said
     if found not in READ:
         kind = f"is {quoted(said)}" if said and said not in _UNSAID else "has no type, and does not show one"
@@ -46,6 +46,12 @@ def body_type(content_type: str | None, body: bytes) -> str:
     if found in {JSON, CSV} and charset is not None and charset[1].lower() not in _UTF8:
         raise wrong_media_type(f"the body is in the character set {quoted(charset[1])}: send it in UTF-8")
     return found
+
+
+def is_text(content_type: str | None, body: bytes) -> bool:
+    """Whether the body is read as JSON or CSV, if it is read at all."""
+    said = _said(content_type)
+    return (_sniffed(body) if said in _UNSAID else said) in {JSON, CSV}
 
 
 def answer_type(accept: str | None) -> str:
@@ -69,6 +75,10 @@ def answer_type(accept: str | None) -> str:
             f"{WRITTEN[-1]} in Accept"
         )
     return best
+
+
+def _said(content_type: str | None) -> str:
+    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def _sniffed(body: bytes) -> str:
