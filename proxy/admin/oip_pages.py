@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 
 from tfleet import __version__
 from tfleet.contract.identifiers import escaped
-from tfleet.contract.open_inference import server_metadata
+from tfleet.contract.open_inference import TOO_LARGE, read_options, server_metadata
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.proxy.admin.json_page import json_page
 from tfleet.proxy.admin.middleware import path_as_sent
@@ -36,8 +36,6 @@ from tfleet.proxy.balancing.versions import (
 )
 from tfleet.proxy.inference_paths import InferencePath, RequestKind
 
-_MAX_BODY_BYTES: Final = 64 * 1024
-_NO_BODY: Final = "send none, or {}"
 _STATES: Final = {
     ServingState.AVAILABLE: "READY",
     ServingState.LOADING: "LOADING",
@@ -139,9 +137,9 @@ class OipPages:
 
     async def _load(self, request: web.Request, wanted: Wanted) -> web.Response:
         """Nothing has to be done for a model that is there: 200 once it is ready."""
-        body = await _body(request)
+        options = await _options(request)
         await self._check_known(wanted)
-        if body.get("parameters"):
+        if options.get("parameters"):
             raise ProblemError(Problem(400, _LOAD))
         return await self._model_ready(request, wanted)
 
@@ -155,7 +153,7 @@ class OipPages:
 
     async def _index(self, request: web.Request) -> list[dict[str, str]]:
         """All versions. `{"ready": true}` in the body leaves out those that are not ready."""
-        ready_only = (await _body(request)).get("ready") is True
+        ready_only = (await _options(request)).get("ready") is True
         entries = [_entry(status) for status in await self._statuses()]
         return [entry for entry in entries if entry["state"] == "READY" or not ready_only]
 
@@ -182,19 +180,10 @@ def _not_ready(request: web.Request, members: dict[str, Any], problem: Problem) 
     )
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
-    """The JSON object in the body; empty without a body. Raises ProblemError."""
-    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
-        raise ProblemError(Problem(415, f"a compressed body is not read here: {_NO_BODY}"))
-    body = await request.read()
-    if len(body) > _MAX_BODY_BYTES:
-        raise ProblemError(Problem(413, f"the body is over {_MAX_BODY_BYTES} bytes: {_NO_BODY}"))
-    if not body.strip():
-        return {}
+async def _options(request: web.Request) -> dict[str, Any]:
+    """The JSON object in the body. Raises ProblemError."""
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise ProblemError(Problem(400, f"the body is no JSON object: {_NO_BODY}"))
-    return found
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise ProblemError(TOO_LARGE) from None
+    return read_options(body, request.headers.get(hdrs.CONTENT_ENCODING))

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Flask, Response, jsonify, request
 
 from tfleet import __version__
-from tfleet.contract.open_inference import server_metadata
+from tfleet.contract.open_inference import read_options, server_metadata
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.worker.api.image_tensors import image_input
 from tfleet.worker.api.model_routes import chosen
 from tfleet.worker.api.prediction_request import PredictionRequest
 from tfleet.worker.api.problems import RejectedError
-from tfleet.worker.api.protocols.json_document import parse
 from tfleet.worker.api.protocols.oip import documents
 from tfleet.worker.api.protocols.oip.documents import DescribedModel
 from tfleet.worker.inference.rows import has_rows
@@ -99,29 +98,19 @@ class InferencePages:
             "state": _STATES[self._lifecycle.state],
             "reason": "" if self._is_ready else self._lifecycle.condition,
         }
-        return documents.index([entry], ready_only=self._body().get("ready") is True)
+        return documents.index([entry], ready_only=self._options().get("ready") is True)
 
     def load(self, name: str) -> tuple[Response, int]:
         """Nothing has to be done for the model that is there: 200 once it is ready."""
         self._predictions.check_model(name, None)
-        if self._body().get("parameters"):
+        if self._options().get("parameters"):
             raise ProblemError(Problem(400, _OTHER_FILES))
         return self.readiness({"name": self._instance.model})
 
-    def _body(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, Any]:
         if REJECTED in request.environ:
             raise RejectedError(request.environ[REJECTED])
-        body = request.get_data(cache=False)
-        if not body.strip():
-            return {}
-        runs = self._predictions.predict.runs
-        try:
-            found = parse(body, runs.limits).value
-        finally:
-            runs.budget.release()
-        if not isinstance(found, dict):
-            raise ProblemError(Problem(400, "the body is no JSON object: send none, or {}"))
-        return found
+        return read_options(request.get_data(cache=False), request.headers.get("Content-Encoding"))
 
 
 def add_inference_pages(app: Flask, predictions: Predictions) -> None:

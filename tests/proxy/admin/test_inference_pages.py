@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
+import requests
 from aiohttp import web
 
 from tests.support.canned_server import nobody
@@ -198,6 +200,14 @@ async def test_the_admin_port_has_pages_and_no_predictions() -> None:
             status, page = await said(admin, path, method="POST")
             assert (status, "not on this port" in page["error"]) == (404, True)
     assert worker.seen == []
+
+
+@pytest.mark.parametrize("size", [70_000, 2_000_000])
+async def test_a_long_body_about_the_repository_is_refused(fleet: Fleet, size: int) -> None:
+    proxy, _ = fleet
+    url = f"{proxy.url}/v2/repository/index"
+    answer = await asyncio.to_thread(requests.post, url, data=b" " * size, timeout=20)
+    assert (answer.status_code, "over 65536 bytes" in answer.json()["error"]) == (413, True)
 
 
 async def test_of_a_static_list_a_worker_says_it() -> None:

@@ -121,6 +121,7 @@ def test_the_index_has_the_one_model(worker: Address) -> None:
         assert said(post(worker, "/v2/repository/index", content)) == expected
     assert "JSON" in error(post(worker, "/v2/repository/index", b"{"), 400)
     assert "object" in error(post(worker, "/v2/repository/index", b"[1]"), 400)
+    assert "65536 bytes" in error(post(worker, "/v2/repository/index", b" " * 200_000), 413)
 
 
 def test_load_and_unload_say_what_a_fleet_does(worker: Address) -> None:
