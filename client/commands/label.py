@@ -26,7 +26,8 @@ def label(*, name: str, labels: LabelRequest, **values: Any) -> None:
     """Set and remove labels of versions of the model NAME, and change nothing else.
 
     LABEL=VERSION lets /models/NAME/labels/LABEL mean VERSION, also if the label meant another version. LABEL-
-    removes the label: requests that name it get 404. All are changed at once or, if one can't be, none.
+    removes the label: requests that name it get 404, and below /v1 400 as from TensorFlow Serving. All are
+    changed at once or, if one can't be, none.
 
     A version needs a ready worker, unless the label means it already. The labels stable and canary are those
     of the plan by themselves. A model without a plan gets one: the version that serves now becomes the stable
