@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 MOST_SHOWN: Final = 64
 """Values of an example; more of them help nobody."""
 _SOME: Final = 3  # the size of a dimension that may have any
 _VALUES: Final = (("float", 0.5), ("bfloat", 0.5), ("complex", 0.5), ("bool", True), ("string", "some text"))
+
+
+@dataclass(frozen=True, slots=True)
+class ShownExample:
+    """A made-up tf.Example: its features with their values, and the message in base64."""
+
+    features: tuple[tuple[str, tuple[Any, ...]], ...]
+    b64: str
 
 
 class ShownTensor(Protocol):
@@ -31,6 +40,10 @@ class ShownTensor(Protocol):
     def optional(self) -> bool:
         """Whether it may be left out."""
 
+    @property
+    def tf_example(self) -> ShownExample | None:
+        """What it may hold if it is parsed as tf.Example; None for any other, and where that is not known."""
+
 
 def takes_rows(inputs: Iterable[ShownTensor]) -> bool:
     """Whether one request may have several rows.
@@ -48,8 +61,8 @@ def sent_dims(info: ShownTensor, *, rows: bool) -> tuple[int, ...]:
 
 
 def full_dims(info: ShownTensor) -> tuple[int, ...]:
-    """A shape that the input may have."""
-    return tuple(_SOME if size is None else size for size in info.shape or ())
+    """A shape that the input may have. One of unknown rank gets a batch of one row."""
+    return (1,) if info.shape is None else tuple(_SOME if size is None else size for size in info.shape)
 
 
 def example_row(inputs: Sequence[ShownTensor], columns: Sequence[str] = ()) -> dict[str, Any]:
@@ -58,7 +71,7 @@ def example_row(inputs: Sequence[ShownTensor], columns: Sequence[str] = ()) -> d
     given = [info for info in inputs if not info.optional]
     if columns and len(given) == 1:
         return dict.fromkeys(columns, sample(given[0].dtype))
-    return {info.name: nested(sample(info.dtype), sent_dims(info, rows=rows)) for info in given}
+    return {info.name: nested(value_of(info), sent_dims(info, rows=rows)) for info in given}
 
 
 def shown_values(inputs: Sequence[ShownTensor]) -> int:
@@ -73,6 +86,11 @@ def nested(value: Any, dims: Sequence[int]) -> Any:
     for size in reversed(dims):
         value = [value] * size
     return value
+
+
+def value_of(info: ShownTensor) -> Any:
+    """A value of an input, in JSON."""
+    return sample(info.dtype) if info.tf_example is None else {"b64": info.tf_example.b64}
 
 
 def sample(dtype: str) -> Any:

@@ -26,6 +26,14 @@ _MILLISECONDS: Final[Json] = {"type": "integer", "minimum": 1, "maximum": 10**15
 PARAMETERS: Final = [ref("parameters", "RequestId"), ref("parameters", "RequestTimeoutMs")]
 """What every prediction may have."""
 
+CODED_PARAMETERS: Final = [
+    *PARAMETERS,
+    ref("parameters", "ContentEncoding"),
+    ref("parameters", "AcceptEncoding"),
+]
+"""The same below `/v1` and `/v2`, where bodies may be compressed."""
+_CODING: Final[Json] = {"enum": ["gzip", "deflate"]}
+
 _HEADERS: Final = {
     REQUEST_ID: ("RequestId", {"type": "string"}, "The id from the request, or a new one."),
     WORKER: ("Worker", {"type": "string"}, "The id of the worker that answered."),
@@ -38,17 +46,31 @@ _HEADERS: Final = {
 ANSWER_HEADERS: Final[Json] = {name: ref("headers", key) for name, (key, _, _) in _HEADERS.items()}
 """The headers of an answer with a prediction."""
 
+CODED_HEADERS: Final[Json] = {**ANSWER_HEADERS, "Content-Encoding": ref("headers", "ContentEncoding")}
+"""The same for an answer that may be compressed."""
+
 
 def call_components() -> Json:
     """The components that predictions refer to."""
     return {
-        "headers": {key: {"description": text, "schema": schema} for key, schema, text in _HEADERS.values()},
+        "headers": {
+            **{key: {"description": text, "schema": schema} for key, schema, text in _HEADERS.values()},
+            "ContentEncoding": {"description": "How the answer is compressed.", "schema": _CODING},
+        },
         "parameters": {
             "RequestId": _header(
                 REQUEST_ID, {"type": "string"}, "Your own id for the request, for logs. Others are ignored."
             ),
             "RequestTimeoutMs": _header(
                 REQUEST_TIMEOUT_MS, _MILLISECONDS, "How long you wait, in milliseconds."
+            ),
+            "ContentEncoding": _header(
+                "Content-Encoding", _CODING, "How the body is compressed. Without it, it is not."
+            ),
+            "AcceptEncoding": _header(
+                "Accept-Encoding",
+                {"type": "string", "examples": ["gzip"]},
+                "gzip or deflate alone compresses an answer of 1 KiB to 8 MiB. A list of several does not.",
             ),
         },
         "securitySchemes": {

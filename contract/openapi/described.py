@@ -6,9 +6,14 @@ page that a proxy reads: it is checked here, and what is too large for a documen
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from tfleet.contract.example_values import ShownExample
+from tfleet.contract.tfs_signatures import answers_classes, answers_values, takes_examples
 
 MOST_SIGNATURES: Final = 8
 """So many signatures of a model are described; the default one is always among them."""
@@ -17,6 +22,7 @@ MOST_TENSORS: Final = 256
 _MOST_DIMS: Final = 32
 _MOST_CHARS: Final = 512
 _IMAGE: Final = "image"
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/=]{0,8192}")
 
 
 class ModelPageError(ValueError):
@@ -27,13 +33,14 @@ class ModelPageError(ValueError):
 class TensorDescription:
     """An input or output. A `shape` of None is an unknown rank, a size of None any size.
 
-    An `optional` input may be left out.
+    An `optional` input may be left out. `tf_example` is one that an input takes that parses tf.Example.
     """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...] | None
     optional: bool = False
+    tf_example: ShownExample | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,22 @@ class SignatureDescription:
     name: str
     inputs: tuple[TensorDescription, ...]
     outputs: tuple[TensorDescription, ...]
+
+    @property
+    def classifies(self) -> bool:
+        """Whether `:classify` can ask it."""
+        return takes_examples(self.inputs) and answers_classes(self.outputs)
+
+    @property
+    def regresses(self) -> bool:
+        """Whether `:regress` can ask it."""
+        return takes_examples(self.inputs) and answers_values(self.outputs)
+
+    @property
+    def can_be_shown(self) -> bool:
+        """Whether values for its inputs can be made up: not for a tf.Example of unknown features."""
+        unknown = any(info.tf_example is None for info in self.inputs)
+        return not (unknown and (self.classifies or self.regresses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +153,31 @@ def _tensor(name: str, value: object) -> TensorDescription:
     if not isinstance(optional, bool):
         raise ModelPageError(f"optional of {where} is neither true nor false")
     dtype, shape = _text(members.get("dtype"), f"dtype of {where}"), members.get("shape")
-    return TensorDescription(name, dtype, None if shape is None else _shape(shape, where), optional)
+    example = None if "tf_example" not in members else _example(members["tf_example"], where)
+    return TensorDescription(name, dtype, None if shape is None else _shape(shape, where), optional, example)
+
+
+def _example(value: object, where: str) -> ShownExample | None:
+    """The tf.Example; None for one that is too long for a document."""
+    members = _object(value, f"tf_example of {where}")
+    found = _object(members.get("features"), f"features of {where}")
+    text = members.get("b64")
+    if not isinstance(text, str) or not _BASE64.fullmatch(text):
+        raise ModelPageError(f"tf_example of {where} has no base64 in b64")
+    features = tuple(
+        (_text(name, f"the name of a feature of {where}"), _values(values, where))
+        for name, values in found.items()
+    )
+    counted = sum(len(values) for _, values in features)
+    return ShownExample(features, text) if max(counted, len(features)) <= MOST_TENSORS else None
+
+
+def _values(value: object, where: str) -> tuple[str | int | float, ...]:
+    found = _list(value, f"a feature of {where}")
+    fits = (isinstance(each, str) or (type(each) in {int, float} and math.isfinite(each)) for each in found)
+    if not all(fits):
+        raise ModelPageError(f"a feature of {where} has something else than numbers and texts")
+    return tuple(_text(each, where) if isinstance(each, str) else each for each in found)
 
 
 def _shape(value: object, where: str) -> tuple[int | None, ...] | None:

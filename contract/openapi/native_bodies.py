@@ -98,12 +98,13 @@ def _json_input(model: ModelDescription, signature: SignatureDescription, named:
     else:
         tensors = record({info.name: tensor_schema(info.dtype, info.shape) for info in inputs}, optional)
         found = [named("tensors", tensors)]
-    return content(JSON, any_of(*found), _shown(inputs, columns))
+    return content(JSON, any_of(*found), _shown(signature, columns))
 
 
-def _shown(inputs: Sequence[TensorDescription], columns: Sequence[str]) -> Json:
+def _shown(signature: SignatureDescription, columns: Sequence[str]) -> Json:
     """Examples; none that would be long."""
-    if shown_values(inputs) > MOST_SHOWN:
+    inputs = signature.inputs
+    if shown_values(inputs) > MOST_SHOWN or not signature.can_be_shown:
         return {}
     row = example_row(inputs, columns)
     return {"one row": row, "rows": [row, row]} if takes_rows(inputs) else {"tensors": row}
@@ -122,7 +123,10 @@ def _csv(model: ModelDescription, signature: SignatureDescription) -> Json:
     values = (json.dumps(sample(dtype)) for dtype in columns.values())
     names = (name.replace('"', '""') for name in columns)
     lines = [",".join(f'"{name}"' for name in names), ",".join(values)]
-    shown = {} if len(columns) > MOST_SHOWN else {"a row in CSV": "\n".join([*lines, ""])}
+    # A serialized tf.Example is no text.
+    in_text = signature.can_be_shown and all(info.tf_example is None for info in signature.inputs)
+    fits = in_text and len(columns) <= MOST_SHOWN
+    shown = {"a row in CSV": "\n".join([*lines, ""])} if fits else {}
     return content(CSV, {"type": "string"}, shown)
 
 

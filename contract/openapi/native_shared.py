@@ -67,7 +67,14 @@ def native_shared() -> Json:
 def _page_schemas() -> Json:
     sizes = list_of({"type": ["integer", "null"]})
     shape = {"anyOf": [sizes, {"type": "null"}], "description": "null is a size or a rank of any kind"}
-    tensor = record({"dtype": STRING, "shape": shape, "optional": {"type": "boolean"}}, ["optional"])
+    values = list_of({"type": ["number", "string"]})
+    features = {"type": "object", "additionalProperties": values}
+    example = {
+        **record({"features": features, "b64": STRING}),
+        "description": "A made-up tf.Example that the input takes, and its message in base64.",
+    }
+    members = {"dtype": STRING, "shape": shape, "optional": {"type": "boolean"}, "tf_example": example}
+    tensor = record(members, ["optional", "tf_example"])
     tensors = {"type": "object", "additionalProperties": tensor}
     maybe = {"type": ["string", "null"]}
     signature: dict[str, Json] = {

@@ -9,7 +9,7 @@ from typing import Any, Final
 from tfleet.contract.datatypes import BYTES, DATATYPE_OF
 from tfleet.contract.example_values import MOST_SHOWN, full_dims, sample, shown_values, takes_rows
 from tfleet.contract.names import JSON_LENGTH
-from tfleet.contract.openapi.calls import ANSWER_HEADERS, PARAMETERS, PIXEL_PNG, query
+from tfleet.contract.openapi.calls import CODED_HEADERS, CODED_PARAMETERS, PIXEL_PNG, query
 from tfleet.contract.openapi.described import ModelDescription, SignatureDescription, TensorDescription
 from tfleet.contract.openapi.oip_pages import not_ready
 from tfleet.contract.openapi.places import ModelPlace
@@ -56,7 +56,7 @@ def oip_components(place: ModelPlace) -> Json:
         examples["one row"] = example
     asked = body(content(JSON, any_of(*requests), examples), raw(BINARY))
     headers = {
-        **ANSWER_HEADERS,
+        **CODED_HEADERS,
         JSON_LENGTH: {"description": "How long the JSON part is, before binary tensors.", "schema": COUNT},
     }
     found = place.schemas(schemas)("v2_answer", _answer(model))
@@ -114,7 +114,7 @@ def _infer(place: ModelPlace, others: Mapping[str, Json]) -> Json:
         model.name,
         {"200": ref("responses", name)},
         others,
-        parameters=[*_signatures(model), length, *PARAMETERS],
+        parameters=[*_signatures(model), length, *CODED_PARAMETERS],
         requestBody=ref("requestBodies", name),
     )
 
@@ -187,7 +187,7 @@ def _answer(model: ModelDescription) -> Json:
 def _example(model: ModelDescription, signature: SignatureDescription) -> Json | None:
     """A request of one row; None where it would be long, or could not be written."""
     given = [info for info in signature.inputs if not info.optional]
-    if not _fits(signature):
+    if not _fits(signature) or not signature.can_be_shown:
         return None
     if model.takes_images and signature.name == model.default_signature:
         if len(given) != 1:
@@ -203,5 +203,8 @@ def _example(model: ModelDescription, signature: SignatureDescription) -> Json |
 def _example_tensor(info: TensorDescription, *, rows: bool) -> Json:
     dims = full_dims(info)
     shape = [1, *dims[1:]] if rows else list(dims)
-    data = [sample(info.dtype)] * math.prod(shape)
-    return {"name": info.name, "datatype": DATATYPE_OF[info.dtype], "shape": shape, "data": data}
+    found: Json = {"name": info.name, "datatype": DATATYPE_OF[info.dtype], "shape": shape}
+    value = sample(info.dtype)
+    if info.tf_example is not None:
+        found["parameters"], value = {"content_type": "base64"}, info.tf_example.b64
+    return {**found, "data": [value] * math.prod(shape)}

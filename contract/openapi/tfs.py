@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tfleet.contract.example_values import (
     MOST_SHOWN,
     full_dims,
     nested,
-    sample,
     shown_values,
     takes_rows,
+    value_of,
 )
-from tfleet.contract.openapi.calls import ANSWER_HEADERS, PARAMETERS, PIXEL_PNG
+from tfleet.contract.openapi.calls import CODED_HEADERS, CODED_PARAMETERS, PIXEL_PNG
 from tfleet.contract.openapi.described import ModelDescription, SignatureDescription
 from tfleet.contract.openapi.places import ModelPlace
 from tfleet.contract.openapi.schemas import (
@@ -35,8 +35,10 @@ from tfleet.contract.openapi.schemas import (
     ref,
     schema,
 )
+from tfleet.contract.tfs_paths import TfsAction
 
 _ROOT: Final = "/v1"
+_ACTIONS: Final = {TfsAction.CLASSIFY: "Classify", TfsAction.REGRESS: "Compute a value of"}
 
 
 def tfs_components(place: ModelPlace) -> Json:
@@ -49,14 +51,19 @@ def tfs_components(place: ModelPlace) -> Json:
         requests += [named(part, form) for part, form in _requests(model, each).items()]
         answers += [named(part, form) for part, form in _answers(each).items()]
     examples = {name: value for each in model.signatures for name, value in _examples(model, each).items()}
+    bodies = {
+        place.component(f"v1_{action}"): _examples_body(model, found)
+        for action in _ACTIONS
+        if (found := _asked(model, action))
+    }
     if not requests:
-        return {}
+        return {"requestBodies": bodies}
     asked = body(content(JSON, any_of(*requests), examples))
     said = answer(
-        "The outputs, in rows or as tensors.", content(JSON, any_of(*answers)), headers=ANSWER_HEADERS
+        "The outputs, in rows or as tensors.", content(JSON, any_of(*answers)), headers=CODED_HEADERS
     )
     return {
-        "requestBodies": {place.component("v1"): asked},
+        "requestBodies": {place.component("v1"): asked, **bodies},
         "responses": {place.component("v1"): said},
         "schemas": schemas,
     }
@@ -75,11 +82,38 @@ def tfs_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Json]:
         if asked:
             name = place.component("v1")
             found[f"{path}:predict"] = {"post": _post(model, f"Ask {model.name}", name, name, others)}
-        for action, does in (("classify", "Classify"), ("regress", "Compute a value of")):
-            kind = f"Tfs{action.capitalize()}"
-            summary = f"{does} examples with a signature of {model.name} that parses tf.Example"
-            found[f"{path}:{action}"] = {"post": _post(model, summary, "TfsExamples", kind, others)}
+        for action, does in _ACTIONS.items():
+            if _asked(model, action):
+                summary = f"{does} examples with a signature of {model.name} that parses tf.Example"
+                said = f"Tfs{action.capitalize()}"
+                about = _post(model, summary, place.component(f"v1_{action}"), said, others)
+                found[f"{path}:{action}"] = {"post": about}
     return found
+
+
+def _asked(model: ModelDescription, action: TfsAction) -> list[SignatureDescription]:
+    """The signatures that `:classify` or `:regress` can ask."""
+    classify = action is TfsAction.CLASSIFY
+    return [each for each in model.signatures if (each.classifies if classify else each.regresses)]
+
+
+def _examples_body(model: ModelDescription, signatures: Sequence[SignatureDescription]) -> Json:
+    """The body of `:classify` or `:regress`, with an example for each signature whose features are known."""
+    optional = ["context"]
+    if any(each.name == model.default_signature for each in signatures):
+        optional.append("signature_name")
+    names = {"enum": [each.name for each in signatures]}
+    features = schema("TfsFeatures")
+    examples = {**list_of(features), "minItems": 1}
+    found = record({"signature_name": names, "context": features, "examples": examples}, optional)
+    shown = {}
+    for each in signatures:
+        example = each.inputs[0].tf_example
+        if example is not None:
+            name = {} if each.name == model.default_signature else {"signature_name": each.name}
+            values = {feature: list(values) for feature, values in example.features}
+            shown[f"{each.name} examples"] = {**name, "examples": [values]}
+    return body(content(JSON, found, shown))
 
 
 def tfs_server_paths() -> dict[str, Json]:
@@ -94,7 +128,7 @@ def _post(model: ModelDescription, summary: str, asked: str, said: str, others: 
         model.name,
         {"200": ref("responses", said)},
         others,
-        parameters=PARAMETERS,
+        parameters=CODED_PARAMETERS,
         requestBody=ref("requestBodies", asked),
     )
 
@@ -141,14 +175,15 @@ def _examples(model: ModelDescription, signature: SignatureDescription) -> dict[
     if model.takes_images and not name:
         return {"an image": {"instances": [{"b64": PIXEL_PNG}]}} if len(given) == 1 else {}
     in_json = all(has_json_form(info.dtype) for info in signature.inputs)
-    if not given or not in_json or shown_values(given) > MOST_SHOWN:
+    shown = signature.can_be_shown and shown_values(given) <= MOST_SHOWN
+    if not given or not in_json or not shown:
         return {}
     rows = takes_rows(given)
     shapes = {info.name: full_dims(info) for info in given}
-    row = {info.name: nested(sample(info.dtype), shapes[info.name][1:]) for info in given}
+    row = {info.name: nested(value_of(info), shapes[info.name][1:]) for info in given}
     if rows:
         shapes = {name: (1, *shape[1:]) for name, shape in shapes.items()}
-    tensors = {info.name: nested(sample(info.dtype), shapes[info.name]) for info in given}
+    tensors = {info.name: nested(value_of(info), shapes[info.name]) for info in given}
     found: dict[str, Any] = {f"{signature.name} tensors": {**name, "inputs": tensors}}
     if rows:
         instance = row if len(row) > 1 else next(iter(row.values()))
@@ -164,23 +199,19 @@ def tfs_shared() -> Json:
         "additionalProperties": any_of(scalar, list_of(scalar)),
         "description": "Features by name. The first value of each says its type.",
     }
-    examples = {**list_of(features), "minItems": 1}
-    asked = record(
-        {"signature_name": STRING, "context": features, "examples": examples}, ["signature_name", "context"]
-    )
-    classes = list_of(list_of(pair(STRING)))
+    # Bytes that are no UTF-8 are in base64.
+    classes = list_of(list_of(pair(schema("Text"))))
     return {
-        "requestBodies": {"TfsExamples": body(content(JSON, asked))},
         "responses": {
             "TfsClassify": _results("Labels with their scores for each example.", classes),
             "TfsRegress": _results("A value for each example.", list_of({"type": "number"})),
         },
-        "schemas": _page_schemas(),
+        "schemas": {"TfsFeatures": features, **_page_schemas()},
     }
 
 
 def _results(description: str, found: Json) -> Json:
-    return answer(description, content(JSON, record({"results": found})), headers=ANSWER_HEADERS)
+    return answer(description, content(JSON, record({"results": found})), headers=CODED_HEADERS)
 
 
 def _page_schemas() -> Json:

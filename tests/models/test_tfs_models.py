@@ -21,6 +21,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tests.models.asked import loaded
 from tests.models.golden_folder import SHARED
+from tests.support.openapi import OpenApiDocument
 from tests.support.tensor_models import (
     write_arithmetic,
     write_echo,
@@ -60,6 +61,26 @@ def post(url: str, body: str) -> Any:
     answer = requests.post(url, data=body, timeout=60)  # requests states no type for text
     assert answer.status_code == 200, answer.text
     return answer.text.strip()
+
+
+def answered_examples(model: str) -> set[str]:
+    """The paths of a document's examples, all of which are answered with 200."""
+    server = model.partition("/v1/")[0]
+    return OpenApiDocument.of(server).check_examples(server)
+
+
+def test_every_example_for_half_plus_two_is_answered(half_plus_two: str) -> None:
+    seen = answered_examples(half_plus_two)
+    assert {"/v1/models/half_plus_two:classify", "/v1/models/half_plus_two:regress"} <= seen
+    for name in ("regress_x_to_y", "regress_x_to_y2", "regress_x2_to_y3", "classify_x_to_y"):
+        assert f"/models/half_plus_two/signatures/{name}/predict" in seen
+
+
+def test_every_example_with_features_is_answered(ads: str) -> None:
+    seen = answered_examples(ads)
+    paths = {"/v1/models/ads:classify", "/v1/models/ads:predict", "/models/ads/signatures/scores/predict"}
+    assert paths <= seen
+    assert "/v1/models/ads:regress" not in seen
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,13 @@ def _signature(model: LoadedModel, signature: Signature, host: str) -> dict[str,
 
 def _tensor(info: TensorInfo) -> dict[str, Any]:
     """A shape of None is of unknown rank; a size of None may be any."""
-    shape = None if info.shape is None else list(info.shape)
-    return {"dtype": info.dtype, "shape": shape, **({"optional": True} if info.optional else {})}
+    found: dict[str, Any] = {"dtype": info.dtype, "shape": None if info.shape is None else list(info.shape)}
+    if info.optional:
+        found["optional"] = True
+    if (example := info.tf_example) is not None:
+        features = {name: list(values) for name, values in example.features}
+        found["tf_example"] = {"features": features, "b64": example.b64}
+    return found
 
 
 def _preprocessing(model: LoadedModel) -> dict[str, Any]:

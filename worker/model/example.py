@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 from typing import TYPE_CHECKING, Any, Final
@@ -67,12 +68,14 @@ def _full(info: TensorInfo, rows: bool) -> str:
     dims = str((1, *shape) if rows else shape)
     # Without a type a text keeps its length; "str" would cut it to one character.
     dtype = "" if info.dtype == "string" else f", {json.dumps(_numpy(info.dtype))}"
-    return f"{json.dumps(info.name)}: np.full({dims}, {_python(info.dtype)}{dtype})"
+    return f"{json.dumps(info.name)}: np.full({dims}, {_python(info)}{dtype})"
 
 
-def _python(dtype: str) -> str:
+def _python(info: TensorInfo) -> str:
     """The value as Python writes it; texts in double quotes, since the shell has the single ones."""
-    value = sample(dtype)
+    if info.tf_example is not None:
+        return repr(base64.b64decode(info.tf_example.b64))
+    value = sample(info.dtype)
     return json.dumps(value) if isinstance(value, str) else repr(value)
 
 

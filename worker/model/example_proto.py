@@ -2,7 +2,7 @@
 
 The messages are `Example { Features features = 1; }`, `Features { map<string, Feature> feature = 1; }` and
 `Feature { BytesList = 1 | FloatList = 2 | Int64List = 3 }`, of which each list has its values in field 1. See
-tensorflow/core/example/feature.proto. Written by hand, since a worker's codecs import no TensorFlow.
+tensorflow/core/example/feature.proto. Written by hand, since what uses this imports no TensorFlow.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from tfleet.worker.model.facts import check_functions, facts_of_graph, find_fact
 from tfleet.worker.model.freeze import CannotFreezeError, freeze
 from tfleet.worker.model.graph import import_frozen, read_frozen, restore_saved_model
 from tfleet.worker.model.graph_facts import GraphFacts
+from tfleet.worker.model.parsed_examples import with_examples
 from tfleet.worker.model.saved_model_proto import read_saved_model
 from tfleet.worker.model.served_signatures import served_signatures
 from tfleet.worker.model.state import assignment
@@ -105,14 +106,13 @@ def _facts(
 def _with_state(
     spec: ModelSpec, definition: tf.compat.v1.GraphDef, signatures: Mapping[str, Signature]
 ) -> Mapping[str, Signature]:
-    """The signatures, each of which knows whether it keeps state, and whether it computes by value."""
+    """The signatures. Each knows whether it keeps state, whether it computes by value, and what it parses."""
     stated = spec.serving.runs.stateful
     found = {}
     for name, each in signatures.items():
         stateful = bool(assignment(definition, *_tensors({name: each}))) if stated is None else stated
-        found[name] = replace(
-            each, stateful=stateful, by_value=not stateful and computes_by_value(definition, each)
-        )
+        by_value = not stateful and computes_by_value(definition, each)
+        found[name] = replace(with_examples(definition, each), stateful=stateful, by_value=by_value)
     return found
 
 

@@ -25,6 +25,7 @@ from tfleet.worker.model.keras.facts import keras_facts
 from tfleet.worker.model.keras.file import KerasFile, check_code, read_keras_file
 from tfleet.worker.model.kind import ModelKind
 from tfleet.worker.model.missing_ops import missing_ops
+from tfleet.worker.model.parsed_examples import with_examples
 from tfleet.worker.model.pixel_layout import pixel_layout
 from tfleet.worker.model.saved_model_proto import operations, read_graph, read_saved_model
 from tfleet.worker.model.signature import DEFAULT_SIGNATURE, Signature
@@ -236,7 +237,7 @@ def _completed(spec: ModelSpec, signature: Signature, graph: Any) -> Signature:
     stateful = spec.serving.runs.stateful
     if stateful is None:
         stateful = bool(assignment(graph, feeds, fetches))
-    return replace(signature, inputs=inputs, stateful=stateful)
+    return with_examples(graph, replace(signature, inputs=inputs, stateful=stateful))
 
 
 def _frozen_graph(spec: ModelSpec) -> tuple[FileContents, Any]:

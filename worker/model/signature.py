@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tfleet.contract.example_values import ShownExample
+
 DEFAULT_SIGNATURE: Final = "serving_default"
 """The signature that a request means which names none (DEFAULT_SERVING_SIGNATURE_DEF_KEY)."""
 
@@ -54,7 +56,7 @@ class TensorInfo:
     `name` is its name in the signature, `tensor` that in the graph, such as `serving_default_x:0`; that is
     empty for a sparse or composite one, which has several tensors. `dtype` is TensorFlow's name of the type.
     A `shape` of None is an unknown rank, and a dimension of None has any size. An `optional` input has a
-    default, and may be left out.
+    default, and may be left out. `tf_example` is one that the input may hold, see parsed_examples.py.
     """
 
     name: str
@@ -62,6 +64,7 @@ class TensorInfo:
     dtype: str
     shape: tuple[int | None, ...] | None
     optional: bool = False
+    tf_example: ShownExample | None = None
 
     def __str__(self) -> str:
         """Such as `image float32[?, 224, 224, 3]`; `float32?` is of unknown rank."""

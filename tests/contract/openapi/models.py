@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tfleet.contract.example_values import ShownExample
 from tfleet.contract.openapi.described import ModelDescription, SignatureDescription, TensorDescription
 from tfleet.contract.openapi.document import LeftOut, ServerDescription
 from tfleet.contract.openapi.pages import worker_pages
@@ -68,7 +69,23 @@ ODD: Final = ModelDescription(
     ),
     left_out=2,
 )
-EVERY: Final = (TABLE, IMAGE, IRIS, ODD)
+_PARSED: Final = (Tensor("inputs", "string", None, tf_example=ShownExample((("age", (1, 1)),), "CgA=")),)
+_UNKNOWN: Final = (Tensor("inputs", "string", (None,)),)
+ADS: Final = ModelDescription(
+    "ads",
+    "1",
+    "tensors",
+    DEFAULT,
+    (
+        SignatureDescription(DEFAULT, _PARSED, (Tensor("outputs", "float32", (None, 1)),)),
+        SignatureDescription(
+            "classes", _PARSED, (Tensor("classes", "string", None), Tensor("scores", "float32", (None, 2)))
+        ),
+        SignatureDescription("unknown", _UNKNOWN, (Tensor("scores", "float32", None),)),
+        SignatureDescription("text", _UNKNOWN, (Tensor("outputs", "float32", (None, 128)),)),
+    ),
+)
+EVERY: Final = (TABLE, IMAGE, IRIS, ODD, ADS)
 
 
 def server(*left_out: LeftOut, redirects: bool = False) -> ServerDescription:

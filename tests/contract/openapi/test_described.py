@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
 
 from tests.contract.openapi.models import DEFAULT, Tensor
+from tfleet.contract.example_values import ShownExample
 from tfleet.contract.openapi.described import (
     MOST_SIGNATURES,
     MOST_TENSORS,
@@ -47,6 +49,29 @@ def test_an_optional_input_is_one() -> None:
     signature = {**SIGNATURE, "inputs": {"x": {**TENSOR, "optional": True}}}
     (found,) = read_model_page({**PAGE, "signatures": {DEFAULT: signature}}).signatures
     assert found.inputs[0].optional
+
+
+def test_an_input_may_have_an_example() -> None:
+    def read(example: Any) -> Any:
+        inputs = {"x": {**TENSOR, "tf_example": example}}
+        page = {**PAGE, "signatures": {DEFAULT: {**SIGNATURE, "inputs": inputs}}}
+        return read_model_page(page).signatures[0].inputs[0].tf_example
+
+    assert read({"features": {"a": [1, "b"]}, "b64": "CgA="}) == ShownExample((("a", (1, "b")),), "CgA=")
+    assert read({"features": {"a": [1] * (MOST_TENSORS + 1)}, "b64": ""}) is None
+    wrongs: list[Any] = [
+        None,
+        {"features": {}},
+        {"features": [], "b64": ""},
+        {"features": {}, "b64": "{}"},
+        {"features": {"a": 1}, "b64": ""},
+        {"features": {"a": [None]}, "b64": ""},
+        {"features": {"a": [math.inf]}, "b64": ""},
+        {"features": {"a": ["\ud800"]}, "b64": ""},
+    ]
+    for wrong in wrongs:
+        with pytest.raises(ModelPageError):
+            read(wrong)
 
 
 def test_a_model_may_have_no_default_signature() -> None:

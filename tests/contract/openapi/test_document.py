@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.openapi.models import DEFAULT, EVERY, IMAGE, IRIS, ODD, TABLE, Tensor, server
+from tests.contract.openapi.models import ADS, DEFAULT, EVERY, IMAGE, IRIS, ODD, TABLE, Tensor, server
 from tests.support.openapi import OpenApiDocument
 from tfleet.contract.openapi.described import ModelDescription, SignatureDescription
 from tfleet.contract.openapi.document import LEFT_OUT, LeftOut, ServerDescription, openapi_document
@@ -177,6 +177,57 @@ def test_tensorflow_serving_takes_rows_or_tensors() -> None:
     ]
     for wrong in wrongs:
         assert found.faults(schema, wrong) != []
+
+
+def test_only_what_answers_examples_is_asked_with_them() -> None:
+    paths = {path for _, path in document(TABLE, IMAGE).operations}
+    assert not any(path.endswith((":classify", ":regress")) for path in paths)
+    found = document(ADS)
+    for action, names in (("classify", ["classes", "unknown"]), ("regress", [DEFAULT])):
+        schema = asked(found, f"/v1/models/ads:{action}")
+        assert schema["properties"]["signature_name"] == {"enum": names}
+        unnamed = {"examples": [{"age": [1, 2]}], "context": {"site": "a"}}
+        assert (found.faults(schema, unnamed) == []) is (action == "regress")
+        assert found.faults(schema, {**unnamed, "signature_name": names[0]}) == []
+        assert found.faults(schema, {"signature_name": names[0], "examples": []}) != []
+
+
+def test_examples_of_features_are_those_of_the_model() -> None:
+    shown = [(path, value) for _, path, _, _, value in document(ADS).examples()]
+    assert ("/v1/models/ads:regress", {"examples": [{"age": [1, 1]}]}) in shown
+    assert (
+        "/v1/models/ads:classify",
+        {"signature_name": "classes", "examples": [{"age": [1, 1]}]},
+    ) in shown
+    assert ("/models/ads/predict", {"inputs": [{"b64": "CgA="}]}) in shown
+    assert ("/v1/models/ads:predict", {"inputs": {"inputs": [{"b64": "CgA="}]}}) in shown
+    tensor = {"datatype": "BYTES", "shape": [1], "parameters": {"content_type": "base64"}, "data": ["CgA="]}
+    assert ("/v2/models/ads/infer", {"inputs": [{"name": "inputs", **tensor}]}) in shown
+
+
+def test_unknown_features_have_no_example() -> None:
+    shown = list(document(ADS).examples())
+    assert not any("unknown" in json.dumps([path, value]) for _, path, _, _, value in shown)
+    # A text classifier is no regression, so it takes texts.
+    texts = {path for _, path, _, _, value in shown if "some text" in json.dumps(value)}
+    assert "/models/ads/signatures/text" in texts
+
+
+def test_labels_that_are_no_text_are_in_base64() -> None:
+    said = answered(document(ADS), "/v1/models/ads:classify")
+    assert document(ADS).faults(said, {"results": [[["a", 0.5], [{"b64": "/w=="}, 1]]]}) == []
+    assert document(ADS).faults(said, {"results": [[[1, 0.5]]]}) != []
+
+
+@pytest.mark.parametrize("path", ["/v1/models/ads:predict", "/v1/models/ads:regress", "/v2/models/ads/infer"])
+def test_bodies_below_v1_and_v2_may_be_compressed(path: str) -> None:
+    found = document(ADS)
+    said = found.operation("POST", path)
+    names = {found.resolved(each)["name"] for each in said["parameters"]}
+    assert {"Content-Encoding", "Accept-Encoding"} <= names
+    assert "Content-Encoding" in found.resolved(said["responses"]["200"])["headers"]
+    native = found.operation("POST", "/models/ads/predict")
+    assert not any("Encoding" in each.get("$ref", "") for each in native["parameters"])
 
 
 def test_the_inference_protocol_takes_named_tensors() -> None:

@@ -34,7 +34,8 @@ def test_a_row_has_plain_values_for_columns() -> None:
         ("bfloat16", (None, None), [0.5, 0.5, 0.5]),
         ("float32", (), 0.5),
         ("float32", (2, 1), [[0.5], [0.5]]),
-        ("string", None, "some text"),
+        ("string", None, ["some text"]),
+        ("float32", None, [0.5]),
     ],
 )
 def test_a_value_has_the_inputs_type_and_shape(

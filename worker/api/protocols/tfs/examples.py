@@ -13,18 +13,18 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from tfleet.contract.tfs_signatures import EXAMPLES_INPUT, takes_examples
 from tfleet.worker.api.protocols.decoded import Array
 from tfleet.worker.api.protocols.dtypes import B64, NonFinite, bytes_array, decode_b64
 from tfleet.worker.api.protocols.json_rows import colons_in, colons_of
 from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.problems import bad_input, names_text, quoted, shown, too_large
 from tfleet.worker.api.protocols.tfs.document import TfsDocument, is_named, read_document
-from tfleet.worker.api.protocols.tfs.example_proto import Feature, feature_entries, joined
+from tfleet.worker.model.example_proto import Feature, feature_entries, joined
 from tfleet.worker.model.signature import Signature, TensorInfo
 
 EXAMPLES: Final = "examples"
 _CONTEXT: Final = "context"
-_INPUTS: Final = "inputs"
 _EXAMPLE: Final = f'{{"{EXAMPLES}": [{{"FEATURE": VALUE}}]}}'
 _INT64: Final = 2**63
 _MOST_CHARS: Final = 300
@@ -98,13 +98,13 @@ def _check_features(members: Mapping[str, Any], limits: InputLimits) -> None:
 
 def _examples_input(signature: Signature) -> TensorInfo:
     """The input that takes serialized examples. Raises ProblemError (400) for a signature without one."""
-    info = signature.input(_INPUTS)
-    if info is not None and info.dtype == "string" and len(signature.inputs) == 1:
-        return info
+    if takes_examples(signature.inputs):
+        return signature.inputs[0]
     has = ", ".join(map(str, signature.inputs))[:_MOST_CHARS] or "none"
     raise bad_input(
-        f"the signature {quoted(signature.name)} takes no examples: it would need one input {_INPUTS!r} of "
-        f"strings, and its inputs are {has}: name another one in 'signature_name', or use :predict"
+        f"the signature {quoted(signature.name)} takes no examples: it would need one input "
+        f"{EXAMPLES_INPUT!r} of strings, and its inputs are {has}: name another one in "
+        "'signature_name', or use :predict"
     )
 
 

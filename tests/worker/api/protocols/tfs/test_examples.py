@@ -9,8 +9,8 @@ import pytest
 from tests.worker.api.protocols.signatures import info, signature
 from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.protocols.limits import InputLimits
-from tfleet.worker.api.protocols.tfs.example_proto import example_bytes
 from tfleet.worker.api.protocols.tfs.examples import decode_examples, read_examples
+from tfleet.worker.model.example_proto import example_bytes
 from tfleet.worker.model.signature import Signature
 
 LIMITS = InputLimits()

@@ -71,7 +71,18 @@ def test_other_outputs_are_no_values(array: Any) -> None:
 def test_a_signature_with_other_outputs_is_told_before_it_runs() -> None:
     other = signature(outputs=[info("y", "float32", (None,))])
     for check in (check_classifies, check_regresses):
-        with pytest.raises(ProblemError, match="it has 'y'"):
+        with pytest.raises(ProblemError, match="it has y float32"):
             check(other)
-    check_classifies(signature(outputs=[info("scores", "float32", (None, 2))]))
-    check_regresses(signature(outputs=[info("outputs", "float32", (None,))]))
+    for shape in ((None, 2), (None, None), None):
+        check_classifies(signature(outputs=[info("scores", "float32", shape)]))
+    for one in ((None,), (None, 1), None):
+        check_regresses(signature(outputs=[info("outputs", "float32", one)]))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape"), [("string", (None, 1)), ("int64", (None, 1)), ("float32", (None, 2, 2))]
+)
+def test_outputs_that_never_fit_are_told_before_they_run(dtype: str, shape: Any) -> None:
+    for check, name in ((check_classifies, "scores"), (check_regresses, "outputs")):
+        with pytest.raises(ProblemError, match=":predict"):
+            check(signature(outputs=[info(name, dtype, shape)]))
