@@ -1,5 +1,5 @@
 """What a worker and a proxy do alike in the Open Inference Protocol: `GET /v2`, and the bodies of
-`POST /v2/repository/...`.
+`POST /v2/repository/...`, and what is none of it.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from tfleet.contract.identifiers import escaped
 from tfleet.contract.problem import Problem, ProblemError
 
 MAX_OPTIONS_BYTES: Final = 64 * 1024
@@ -46,3 +47,12 @@ def read_options(body: bytes, content_encoding: str | None) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ProblemError(Problem(400, f"the body is no JSON object: {_NO_BODY}"))
     return found
+
+
+def nothing_at(path: str) -> Problem:
+    """The answer to a path below `/v2` that is nothing of this API."""
+    return Problem(
+        404,
+        f"there is nothing at {escaped(path)}: there is /v2/models/NAME[/versions/V] with /infer, /ready, "
+        "/config or /stats behind it, and GET /v2 says what else this server has",
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 CONTENT_TYPE: Final = "application/problem+json"
 _PLAIN_TYPE: Final = "application/json"
@@ -41,19 +41,22 @@ class Problem:
         """The reason phrase of the status, which RFC 9457 requires for the type about:blank."""
         return HTTPStatus(self.status).phrase
 
-    def body(self, path: str = "/") -> bytes:
-        """Return the JSON document for a request at this path, without its query.
+    def document(self, path: str = "/") -> dict[str, Any]:
+        """Return the members of the document for a request at this path, without its query.
 
         `success` is false, as clients of `POST /predict` check that field.
         """
-        document = {
+        return {
             **({"error": self.detail} if is_plain(path) else {"type": "about:blank"}),
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
             "success": False,
         }
-        return json.dumps(document).encode() + b"\n"
+
+    def body(self, path: str = "/", **members: Any) -> bytes:
+        """Return the document in JSON, with these members beside its own."""
+        return json.dumps({**self.document(path), **members}).encode() + b"\n"
 
     def headers(self, path: str = "/") -> dict[str, str]:
         """Return the response headers for a request at this path, Content-Type first."""

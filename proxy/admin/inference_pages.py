@@ -12,6 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from tfleet.contract.identifiers import escaped
+from tfleet.contract.open_inference import nothing_at
 from tfleet.contract.problem import Problem, ProblemError, is_plain
 from tfleet.contract.tfs_paths import is_tfs_path, refused_request
 from tfleet.proxy.admin.json_page import json_page
@@ -72,5 +73,4 @@ def _nothing(method: str, path: str) -> Problem:
     if allowed := methods_of(path.encode()):
         use = " or ".join(allowed)
         return Problem(405, f"{method} is not for {escaped(path)}: use {use}", allow=allowed)
-    paths = "there is /v2/models/NAME[/versions/V] with /infer, /ready, /config or /stats behind it"
-    return Problem(404, f"there is nothing at {escaped(path)}: {paths}")
+    return nothing_at(path)

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any, Final
 
@@ -174,10 +173,8 @@ def _entry(status: VersionStatus) -> dict[str, str]:
 def _not_ready(request: web.Request, members: dict[str, Any], problem: Problem) -> web.Response:
     """503, in the form of an answer and of an error."""
     path = path_as_sent(request)
-    document = {**json.loads(problem.body(path)), **members, "ready": False}
-    return web.Response(
-        status=problem.status, body=json.dumps(document).encode(), headers=problem.headers(path)
-    )
+    body = problem.body(path, **members, ready=False)
+    return web.Response(status=problem.status, body=body, headers=problem.headers(path))
 
 
 async def _options(request: web.Request) -> dict[str, Any]:

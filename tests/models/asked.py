@@ -16,7 +16,7 @@ from tests.models.other_protocols import check_other_protocols
 from tests.support.worker_http import serving
 from tfleet.worker.api.protocols.native import decode, decode_query, encode
 from tfleet.worker.inference.open_model import load_model
-from tfleet.worker.inference.rows import has_rows
+from tfleet.worker.inference.rows import maps_rows
 from tfleet.worker.model.find import find_model
 from tfleet.worker.model.keras.cache import as_saved_model
 
@@ -58,7 +58,7 @@ def check_all_forms(model: LoadedModel, golden: Golden, columns: tuple[str, ...]
     images from it, until its model.toml says `kind = "tensors"`: `test_golden_pictures.py` asks those as
     clients do.
     """
-    rows = has_rows(model.session.signature(golden.signature))
+    rows = maps_rows(model.session.signature(golden.signature))
     for request in bodies(golden.inputs, columns, rows=rows):
         check(ask(model, golden, request, columns), golden.outputs, request.form)
     request = next(bodies(golden.inputs, columns, rows=rows))

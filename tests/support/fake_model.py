@@ -52,6 +52,9 @@ class FakeSession:
 
     def signature(self, name: str | None = None) -> Signature:
         name = self.default if name is None else name
+        if name is None:
+            there = ", ".join(self.signatures)
+            raise UnknownSignatureError(f"the model has several signatures: name one of {there}")
         if name not in self.signatures:
             raise UnknownSignatureError(
                 f"the model has no signature {name!r}; it has {list(self.signatures)}"

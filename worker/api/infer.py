@@ -1,7 +1,8 @@
 """Reads an inference request of the Open Inference Protocol (protocols/oip), and writes its answer.
 
 An image model takes images as well: BYTES for its image input are decoded as those of `POST /predict` are.
-Numbers for that input go into the model as they are.
+Numbers for that input go into the model as they are. Of the query only `signature` is read: Triton matches
+the path alone, and its clients may send parameters of their own.
 """
 
 from __future__ import annotations
@@ -11,19 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tfleet.contract.names import JSON_LENGTH, TICKET_QUERY
+from tfleet.contract.names import JSON_LENGTH
 from tfleet.worker.api.classify import Classify
 from tfleet.worker.api.image_tensors import ImageTensors, SentImages, image_input
 from tfleet.worker.api.model_routes import chosen
 from tfleet.worker.api.protocols.content_encoding import inflated
+from tfleet.worker.api.protocols.oip.classification import Classes
 from tfleet.worker.api.protocols.oip.codec import decode_infer
 from tfleet.worker.api.protocols.oip.framing import json_length
 from tfleet.worker.api.protocols.oip.response import AnsweringModel, InferAnswer, check_outputs, encode_answer
-from tfleet.worker.api.protocols.oip.tensors import rows_of
-from tfleet.worker.api.query import SIGNATURE, check_parameters
+from tfleet.worker.api.protocols.oip.tensors import rows_sent
 from tfleet.worker.api.read_prediction import PredictionBody, ReadPrediction, compressed_for
 from tfleet.worker.api.signature_runs import SignatureRuns, ask
 from tfleet.worker.api.turn import take_turn
+from tfleet.worker.inference.rows import maps_rows
 
 if TYPE_CHECKING:
     from tfleet.discovery.instance import Instance
@@ -48,7 +50,6 @@ class Infer:
         """What a request asks. Raises RejectedError (nothing was computed), ProblemError and ImageError."""
         runs = self.runs
         model, turn = take_turn(request, runs.lifecycle)
-        check_parameters(request.args, {SIGNATURE, TICKET_QUERY})
         signature = chosen(model, None, request.args)
         body = inflated(request.body(), request.header("Content-Encoding"), runs.limits)
         runs.memory.note(len(body))
@@ -64,9 +65,13 @@ class Infer:
             sent = SentImages(images_in, inputs, lone=_takes_one(signature, images_in))
             inputs = ImageTensors(runs, self.classify).prepared(model.classifier, sent, turn, gone)
         decoded_s = time.perf_counter()
-        rows = rows_of(inputs, signature, runs.limits)
+        rows = rows_sent(inputs, signature, runs.limits)
         asked = ask(model, signature, inputs, rows)
-        served = AnsweringModel(self.instance.model, self.instance.version, _labels(model, signature))
+        served = AnsweringModel(
+            self.instance.model,
+            self.instance.version,
+            Classes(_labels(model, signature), by_row=maps_rows(signature)),
+        )
         accepted = request.header("Accept-Encoding")
 
         def encoded(outputs: Tensors) -> PredictionBody:

@@ -131,7 +131,8 @@ def chosen(model: LoadedModel, in_path: str | None, args: QueryArgs) -> Signatur
     try:
         return model.session.signature(in_query if in_path is None else in_path)
     except UnknownSignatureError as error:
-        raise ProblemError(Problem(400 if in_path is None else 404, str(error))) from error
+        where = f" in ?{SIGNATURE}=NAME" if in_path is None and in_query is None else ""
+        raise ProblemError(Problem(400 if in_path is None else 404, f"{error}{where}")) from error
 
 
 def add_prediction_routes(app: Flask, predictions: Predictions) -> None:

@@ -20,7 +20,7 @@ from tfleet.worker.api.prediction_request import PredictionRequest
 from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.api.protocols.oip import documents
 from tfleet.worker.api.protocols.oip.documents import DescribedModel
-from tfleet.worker.inference.rows import has_rows
+from tfleet.worker.inference.rows import maps_rows
 from tfleet.worker.lifecycle import LifecycleState
 from tfleet.worker.wsgi.environ import REJECTED
 
@@ -61,12 +61,15 @@ class InferencePages:
     def _is_ready(self) -> bool:
         return self._lifecycle.state is LifecycleState.READY
 
-    def readiness(self, members: dict[str, Any]) -> tuple[Response, int]:
-        """`ready` with other members; 503 until the worker is ready, and while it drains."""
+    def readiness(self, members: dict[str, Any]) -> Response:
+        """`ready` with other members. 503, as an error that has these as well, until the worker is ready, and
+        while it drains.
+        """
         if self._is_ready:
-            return jsonify({**members, "ready": True}), 200
-        said = {"error": self._lifecycle.condition, "detail": self._lifecycle.condition}
-        return jsonify({**members, "ready": False, **said, "status": 503, "success": False}), 503
+            return jsonify({**members, "ready": True})
+        problem = Problem(503, self._lifecycle.condition, retry_after_s=1)
+        body = problem.body(request.path, **members, ready=False)
+        return Response(body, status=problem.status, headers=problem.headers(request.path))
 
     def described(self) -> DescribedModel:
         """The model with the signature that the query names."""
@@ -79,7 +82,7 @@ class InferencePages:
             self._instance.version,
             documents.GRAPH if model.spec.path.is_file() else documents.SAVED_MODEL,
             signature,
-            has_rows(signature),
+            maps_rows(signature),
             self._predictions.predict.runs.limits.rows,
             model.concurrent_runs,
             image_input=image_input(model, signature),
@@ -98,9 +101,10 @@ class InferencePages:
             "state": _STATES[self._lifecycle.state],
             "reason": "" if self._is_ready else self._lifecycle.condition,
         }
-        return documents.index([entry], ready_only=self._options().get("ready") is True)
+        ready_only = self._options().get("ready") is True
+        return [entry] if self._is_ready or not ready_only else []
 
-    def load(self, name: str) -> tuple[Response, int]:
+    def load(self, name: str) -> Response:
         """Nothing has to be done for the model that is there: 200 once it is ready."""
         self._predictions.check_model(name, None)
         if self._options().get("parameters"):
@@ -124,7 +128,7 @@ def add_inference_pages(app: Flask, predictions: Predictions) -> None:
         predictions.check_model(name, version)
         return jsonify(documents.model_metadata(pages.described()))
 
-    def ready(name: str, version: str | None = None) -> tuple[Response, int]:
+    def ready(name: str, version: str | None = None) -> Response:
         predictions.check_model(name, version)
         return pages.readiness({"name": predictions.instance.model})
 
@@ -152,7 +156,7 @@ def _add_server_pages(app: Flask, pages: InferencePages) -> None:
         return jsonify(live=True)
 
     @app.get("/v2/health/ready")
-    def server_ready() -> tuple[Response, int]:
+    def server_ready() -> Response:
         return pages.readiness({"live": True})
 
     @app.get("/v2/models/stats")
@@ -166,7 +170,7 @@ def _add_repository(app: Flask, predictions: Predictions, pages: InferencePages)
         return jsonify(pages.index())
 
     @app.post(f"{_REPOSITORY}/models/<name>/load")
-    def load(name: str) -> tuple[Response, int]:
+    def load(name: str) -> Response:
         return pages.load(name)
 
     @app.post(f"{_REPOSITORY}/models/<name>/unload")

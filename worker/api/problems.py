@@ -9,7 +9,8 @@ from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from tfleet.contract.names import TICKET, TICKET_QUERY, TICKET_SCHEME, WORKER
-from tfleet.contract.problem import Problem
+from tfleet.contract.open_inference import nothing_at
+from tfleet.contract.problem import Problem, is_plain
 from tfleet.contract.tfs_paths import is_tfs_path, refused_request
 from tfleet.contract.ticket import LIFETIME_S, MAX_CLOCK_SKEW_S
 from tfleet.worker.image.errors import ImageError, TooCostlyError, TooManyPixelsError, UnsupportedFormatError
@@ -126,6 +127,8 @@ def http_problem(error: HTTPException, method: str, path: str) -> Problem:
     """The problem document for one of Werkzeug's HTTP errors."""
     if isinstance(error, NotFound) and is_tfs_path(path):
         return refused_request(method, path)
+    if isinstance(error, NotFound) and is_plain(path):
+        return nothing_at(path)
     if isinstance(error, NotFound):
         return Problem(
             404, f"there is no {path}: send an image or the model's inputs to POST /predict, see GET /models"

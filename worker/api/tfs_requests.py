@@ -15,6 +15,7 @@ from tfleet.contract.problem import Problem, ProblemError
 from tfleet.contract.tfs_paths import TfsAction
 from tfleet.worker.api.image_tensors import ImageTensors, SentImages, image_input
 from tfleet.worker.api.protocols.content_encoding import inflated
+from tfleet.worker.api.protocols.tfs.document import SIGNATURE_NAME
 from tfleet.worker.api.protocols.tfs.examples import EXAMPLES, decode_examples, read_examples
 from tfleet.worker.api.protocols.tfs.predict_input import TfsInputs, decode_predict, read_predict
 from tfleet.worker.api.protocols.tfs.predict_output import encode_predict
@@ -122,4 +123,5 @@ def _signature(model: LoadedModel, name: str | None) -> Signature:
     try:
         return model.session.signature(name)
     except UnknownSignatureError as error:
-        raise ProblemError(Problem(400, str(error))) from error
+        where = f" in {SIGNATURE_NAME!r}" if name is None else ""
+        raise ProblemError(Problem(400, f"{error}{where}")) from error

@@ -1,8 +1,8 @@
 """The routes of TensorFlow Serving's REST API, below `/v1`.
 
-The worker answers for its one model and version. Another name or version is a 404, and so is a label a 400:
-labels of versions belong to the fleet's plan, and the proxy knows them. Whatever the type that a body states,
-it is read as JSON.
+The worker answers for its one model and version. Another name or version is a 404. A label is a 400: labels
+of versions belong to the fleet's plan, and the proxy knows them. Whatever the type that a body states, it is
+read as JSON.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tfleet.worker.inference.errors import BadInputError
 from tfleet.worker.inference.example_inputs import SpreadRows, example_inputs, spread_rows
-from tfleet.worker.inference.rows import NotRowsError, has_rows, split_rows
+from tfleet.worker.inference.rows import NotRowsError, maps_rows, split_rows
 from tfleet.worker.model.errors import first_line
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _known_obstacle(signature: Signature) -> str:
     """Why the signature can have no batches, before anything has run; empty if nothing is known."""
     if signature.stateful:
         return "it keeps state"
-    return "" if has_rows(signature) else "not all of its inputs and outputs have rows"
+    return "" if maps_rows(signature) else "not all of its inputs and outputs have rows"
 
 
 def _check_generated(run: Run, signature: Signature, graph: GraphFacts | None) -> BatchCheck:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy.typing as npt
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # comes with TensorFlow, no types
 
-from tfleet.worker.inference.rows import has_rows
+from tfleet.worker.inference.rows import maps_rows
 from tfleet.worker.model.errors import ModelError
 from tfleet.worker.model.protobuf_fields import LENGTH_DELIMITED, NotProtobufError, read_fields
 from tfleet.worker.model.tensorflow import TensorProto, tf
@@ -66,7 +66,7 @@ def single_rows(
 ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
     """The rows of the inputs one by one; the inputs themselves where the signature has no rows."""
     rows = {len(array) for array in inputs.values() if array.ndim}
-    if not has_rows(signature) or len(rows) != 1:
+    if not maps_rows(signature) or len(rows) != 1:
         yield inputs
         return
     for row in range(min(rows.pop(), _MOST_ROWS)):

@@ -44,8 +44,10 @@ def split_rows(outputs: Tensors, rows: Sequence[int]) -> list[Tensors]:
     ]
 
 
-def has_rows(signature: Signature) -> bool:
-    """Whether the first dimension of all required inputs and all outputs is of any size."""
+def maps_rows(signature: Signature) -> bool:
+    """Whether it makes rows of rows: the first dimension of all required inputs and all outputs is of any
+    size.
+    """
     required = [info for info in signature.inputs if not info.optional]
     if not required or not signature.outputs:
         return False

@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 DEFAULT_ADDRESS: Final = "localhost:12480"
 
 
-def has_rows(signature: Signature) -> bool:
-    """Whether one request may have several rows, see takes_rows()."""
-    return takes_rows(signature.inputs)
-
-
 def example_inputs(signature: Signature, columns: Sequence[str] = ()) -> dict[str, Any]:
     """One row by the names of inputs or columns, or all inputs where the signature has no rows."""
     return example_row(signature.inputs, columns)
@@ -50,7 +45,7 @@ def curl_line(
     if image:
         return f"curl -F data=@photo.jpg {address}"
     url = f"{address}/predict" + ("" if default else f"?signature={signature.name}")
-    rows = has_rows(signature)
+    rows = takes_rows(signature.inputs)
     if shown_values(signature.inputs) <= MOST_SHOWN:
         body = json.dumps(example_inputs(signature, columns))
         return f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} {shlex.quote(url)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import requests
 
 from tests.support.fake_model import FakeModel
@@ -61,6 +62,32 @@ def test_an_output_is_asked_for_by_its_name(wine: Address, model: FakeModel) -> 
     content = json.dumps({**json.loads(JSON), "outputs": [{"name": "scores"}]}).encode()
     assert "'scores': it has 'score'" in error(ask(wine, content), 400)
     assert model.predictor.calls == [], "the model did not run for it"
+
+
+def test_of_the_query_only_the_signature_is_read(wine: Address) -> None:
+    # As Triton: tritonclient sends what it gets as query_params.
+    assert ask(wine, path="/v2/models/wine/infer?a=1&top=3").json()["id"] == "7"
+    assert "'x'" in error(ask(wine, path="/v2/models/wine/infer?a=1&signature=x"), 400)
+
+
+def test_a_model_without_a_default_says_where_to_name_one() -> None:
+    with serving(FakeModel(default=None), name="wine") as (worker, _):
+        said = "double in ?signature=NAME"
+        assert said in error(ask(worker), 400)
+        for path in ("", "/config"):
+            page = requests.get(f"{worker.url}/v2/models/wine{path}", timeout=20)
+            assert said in error(page, 400)
+        rows = requests.post(f"{worker.url}/v1/models/wine:predict", json={"instances": [1]}, timeout=20)
+        assert "double in 'signature_name'" in error(rows, 400)
+
+
+def test_classes_are_those_of_each_row(model: FakeModel) -> None:
+    model.predictor.answer = lambda name, inputs: {"score": np.array([3, 9], np.float32)}
+    outputs = [{"name": "score", "parameters": {"classification": 2}}]
+    content = json.dumps({**json.loads(JSON), "outputs": outputs}).encode()
+    with serving(model, name="wine") as (worker, _):
+        (found,) = ask(worker, content).json()["outputs"]
+    assert (found["shape"], found["data"]) == ([2, 1], ["3.0:0", "9.0:0"])
 
 
 def test_labels_are_those_of_the_model() -> None:

@@ -67,7 +67,10 @@ def test_readiness_is_that_of_the_worker(served: Served, path: str) -> None:
     lifecycle.drain()
     answer = get(worker, path)
     assert "draining" in error(answer, 503)
-    assert answer.json()["ready"] is False
+    assert answer.headers["Retry-After"] == "1"
+    document = answer.json()
+    assert document["ready"] is False
+    assert document.keys() >= {"error", "detail", "title", "status", "success"}
     assert said(get(worker, "/v2/health/live")) == {"live": True}
 
 
@@ -151,7 +154,10 @@ def test_extensions_that_are_not_here_say_so(worker: Address) -> None:
     for path in ("trace/setting", "models/wine/trace/setting", "logging"):
         assert "GET /v2" in error(get(worker, f"/v2/{path}"), 404)
         assert "GET /v2" in error(post(worker, f"/v2/{path}", b"{}"), 404)
-    assert "/v2/nothing" in error(get(worker, "/v2/nothing"), 404)
+    for path in ("/v2/nothing", "/v2//models/wine", "/V2/models/wine"):
+        found = error(get(worker, path), 404)
+        assert path in found
+        assert "/v2/models/NAME[/versions/V]" in found
 
 
 @pytest.mark.parametrize("kind", ["systemsharedmemory", "cudasharedmemory"])

@@ -73,8 +73,8 @@ def test_outputs_without_rows_need_columns(wine: Address, model: FakeModel) -> N
         ("/v1/models/wine", 400, "Malformed request: POST /v1/models/wine"),
         ("/v1/", 400, "Malformed request: POST /v1/"),
         ("/v1", 400, "Malformed request: POST /v1"),
-        ("/V1/x/y", 400, "Malformed request: POST /V1/x/y"),
         ("/v1//models/wine:predict", 400, "Malformed request: POST /v1//models/wine:predict"),
+        ("/V1/x/y", 400, "Malformed request: POST /V1/x/y"),
     ],
 )
 def test_another_path_is_told_why(wine: Address, path: str, status: int, said: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfleet.worker.inference.rows import NotRowsError, choose_rows, has_rows, split_rows
+from tfleet.worker.inference.rows import NotRowsError, choose_rows, maps_rows, split_rows
 from tfleet.worker.model.signature import Signature, TensorInfo
 
 
@@ -48,4 +48,4 @@ def test_outputs_without_a_row_for_each_are_refused(array: Any) -> None:
 )
 def test_rows_need_an_open_first_dimension_everywhere(x: Any, y: Any, rows: bool) -> None:
     inputs = (TensorInfo("x", "x:0", "float32", x), TensorInfo("o", "o:0", "float32", (), optional=True))
-    assert has_rows(Signature("s", inputs, (TensorInfo("y", "y:0", "float32", y),))) == rows
+    assert maps_rows(Signature("s", inputs, (TensorInfo("y", "y:0", "float32", y),))) == rows

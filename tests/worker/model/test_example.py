@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfleet.worker.model.example import curl_line, example_inputs, has_rows
+from tfleet.contract.example_values import takes_rows
+from tfleet.worker.model.example import curl_line, example_inputs
 from tfleet.worker.model.signature import Signature, TensorInfo
 
 
@@ -46,7 +47,7 @@ def test_a_value_has_the_inputs_type_and_shape(
 
 def test_one_input_without_rows_makes_all_of_them_whole() -> None:
     mixed = signature(x=("float32", (None, 2)), keep=("float32", ()))
-    assert not has_rows(mixed)
+    assert not takes_rows(mixed.inputs)
     assert example_inputs(mixed) == {"x": [[0.5, 0.5]] * 3, "keep": 0.5}
 
 

@@ -75,7 +75,7 @@ REFUSALS: Final = (
     _infer("shared memory", "shared memory", {**_X, "parameters": {"shared_memory_region": "r"}}),
     _infer("a sequence", "keeps no sequences", _X, parameters={"sequence_id": 7}),
     _infer("an unknown signature", "it has ['serving_default'", _X, query="?signature=none"),
-    _infer("an unknown parameter of the query", "'top'", _X, query="?top=3"),
+    _infer("a signature twice", "?signature= occurs 2 times", _X, query="?signature=a&signature=b"),
     _infer("an id that is no text", "id is 7", _X, id=7),
     _infer("an id that is not Unicode", "half of a surrogate pair", _X, id="\ud800"),
     _infer("a name that is not Unicode", "'\\ud800'", {**_X, "name": "\ud800"}),

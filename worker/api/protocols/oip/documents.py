@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,15 +24,15 @@ _MOST_DIGITS: Final = 18  # of an int64
 class DescribedModel:
     """A model, and the signature that an inference request runs.
 
-    `has_rows`: dimension 0 of all its tensors is that of rows, of which a request may have `max_rows`. `runs`
-    is how many runs go on at a time. `image_input` takes images as BYTES, too.
+    `maps_rows`: dimension 0 of all its tensors is that of rows, of which a request may have `max_rows`.
+    `runs` is how many runs go on at a time. `image_input` takes images as BYTES, too.
     """
 
     name: str
     version: str
     platform: str
     signature: Signature
-    has_rows: bool
+    maps_rows: bool
     max_rows: int
     runs: int
     image_input: str | None = None
@@ -62,7 +61,7 @@ def model_configuration(model: DescribedModel) -> dict[str, Any]:
     that are vectors of rows would have none left, which it does not allow: then it is 0.
     """
     tensors = (*model.signature.inputs, *model.signature.outputs)
-    batched = model.has_rows and all(len(info.shape or ()) > 1 for info in tensors)
+    batched = model.maps_rows and all(len(info.shape or ()) > 1 for info in tensors)
     parameters = {"signature": model.signature.name}
     if model.image_input is not None:
         parameters[IMAGE_INPUT] = model.image_input
@@ -116,11 +115,6 @@ def model_statistics(name: str, version: str, found: PredictionTotals) -> dict[s
             }
         ]
     }
-
-
-def index(models: Sequence[Mapping[str, str]], *, ready_only: bool) -> list[Mapping[str, str]]:
-    """`POST /v2/repository/index`."""
-    return [model for model in models if model["state"] == "READY" or not ready_only]
 
 
 def _duration(count: int, sum_ms: float) -> dict[str, int]:

@@ -20,7 +20,7 @@ import orjson
 from tfleet.worker.api.protocols.decoded import Array
 from tfleet.worker.api.protocols.json_output import json_value
 from tfleet.worker.api.protocols.limits import InputLimits
-from tfleet.worker.api.protocols.oip.classification import best_classes
+from tfleet.worker.api.protocols.oip.classification import Classes, best_classes
 from tfleet.worker.api.protocols.oip.datatypes import BYTES, datatype_of
 from tfleet.worker.api.protocols.oip.request import (
     BASE64,
@@ -33,16 +33,17 @@ from tfleet.worker.api.protocols.problems import bad_input, names_text, quoted
 
 JSON_TYPE: Final = "application/json"
 BINARY_TYPE: Final = "application/octet-stream"
+NO_CLASSES: Final = Classes()
 _LENGTH: Final = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweringModel:
-    """What an answer says of the model. `labels` are those of its classes; there may be none."""
+    """What an answer says of the model."""
 
     name: str
     version: str
-    labels: Sequence[str] = ()
+    classes: Classes = NO_CLASSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def encode_answer(
     for each in asked:
         array = outputs[each.name]
         if each.classes:
-            array = best_classes(each.name, array, each.classes, model.labels, limits)
+            array = best_classes(each.name, array, each.classes, model.classes, limits)
         if each.binary:
             parts.append(_binary(each.name, array, limits))
             described.append(_description(each.name, array, {BINARY_DATA_SIZE: len(parts[-1])}, None))

@@ -179,7 +179,7 @@ def _from_base64(flat: Sequence[Any]) -> Array:
     return bytes_array(found)
 
 
-def rows_of(inputs: Mapping[str, Array], signature: Signature, limits: InputLimits) -> int | None:
+def rows_sent(inputs: Mapping[str, Array], signature: Signature, limits: InputLimits) -> int | None:
     """How many rows the inputs have; None where they are complete tensors, which never run with others.
 
     They have rows if dimension 0 of each is of any size in the signature, and of the same size in all.

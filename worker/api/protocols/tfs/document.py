@@ -15,7 +15,7 @@ from tfleet.worker.api.protocols.json_rows import colons_of
 from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.problems import bad_input, shown
 
-_SIGNATURE: Final = "signature_name"
+SIGNATURE_NAME: Final = "signature_name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ def read_document(body: bytes, example: str, limits: InputLimits) -> TfsDocument
     value = document.value
     if not isinstance(value, dict):
         raise bad_input(f"the JSON document is {shown(value)} and not an object: send {example}")
-    name = value.get(_SIGNATURE)
-    if _SIGNATURE in value and not isinstance(name, str):
-        raise bad_input(f"the value of {_SIGNATURE!r} must be a string, and it is {shown(name)}")
+    name = value.get(SIGNATURE_NAME)
+    if SIGNATURE_NAME in value and not isinstance(name, str):
+        raise bad_input(f"the value of {SIGNATURE_NAME!r} must be a string, and it is {shown(name)}")
     return TfsDocument(document, name or None, colons_of(value) + (name or "").count(":"))
 
 

@@ -9,11 +9,9 @@ from typing import Any, Final
 from tfleet.contract.identifiers import version_of_folder
 from tfleet.worker.model.signature import Signature, TensorInfo
 
-START: Final = "START"
 LOADING: Final = "LOADING"
 AVAILABLE: Final = "AVAILABLE"
 UNLOADING: Final = "UNLOADING"
-END: Final = "END"
 NO_IMAGES: Final[Mapping[str, str]] = MappingProxyType({})
 
 _DTYPES: Final = {"float32": "DT_FLOAT", "float64": "DT_DOUBLE", "float16": "DT_HALF"}

@@ -11,10 +11,11 @@ import pytest
 
 from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.protocols.limits import InputLimits
+from tfleet.worker.api.protocols.oip.classification import Classes
 from tfleet.worker.api.protocols.oip.request import RequestedOutput, WantedAnswer
 from tfleet.worker.api.protocols.oip.response import AnsweringModel, InferAnswer, encode_answer
 
-MODEL = AnsweringModel("wine", "3", ("bad", "fair", "good"))
+MODEL = AnsweringModel("wine", "3", Classes(("bad", "fair", "good")))
 LIMITS = InputLimits()
 ALL_JSON = WantedAnswer()
 ALL_BINARY = WantedAnswer(binary_output=True)
@@ -159,6 +160,18 @@ def test_labels_are_left_out_where_they_do_not_fit() -> None:
 def test_an_output_without_rows_is_one_row() -> None:
     found = classes(np.array([1, 10, 5, 4], np.uint8), 2)
     assert (found["shape"], found["data"]) == ([2], ["10:1", "5:2"])
+
+
+def test_a_row_of_one_number_is_of_class_0() -> None:
+    model = AnsweringModel("wine", "3", Classes(("bad", "fair", "good"), by_row=True))
+    for array, shape in (
+        (np.array([1, 10], np.uint8), [2, 1]),
+        (np.array([[1], [10]], np.uint8), [2, 1]),
+        (np.array([], np.uint8), [0, 1]),
+    ):
+        answer = encode_answer({"y": array}, asked(RequestedOutput("y", False, 3)), model, LIMITS)
+        found = json.loads(answer.content)["outputs"][0]
+        assert (found["shape"], found["data"]) == (shape, ["1:0", "10:0"] if array.size else [])
 
 
 def test_of_equal_values_the_first_is_better() -> None:

@@ -16,8 +16,8 @@ from tfleet.worker.model.signature import Signature
 Y = info("y", "float32", (None, 2))
 
 
-def described(model: Signature, *, has_rows: bool = True, version: str = "7") -> DescribedModel:
-    return DescribedModel("wine", version, documents.GRAPH, model, has_rows, 100, 2)
+def described(model: Signature, *, maps_rows: bool = True, version: str = "7") -> DescribedModel:
+    return DescribedModel("wine", version, documents.GRAPH, model, maps_rows, 100, 2)
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def test_a_configuration_of_rows_leaves_out_their_dimension() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "has_rows"), [(MIXED, True), (signature(info("x", "int8", (2, 3))), False)]
+    ("model", "maps_rows"), [(MIXED, True), (signature(info("x", "int8", (2, 3))), False)]
 )
-def test_a_configuration_without_a_batch_has_all_sizes(model: Signature, has_rows: bool) -> None:
-    found = documents.model_configuration(described(model, has_rows=has_rows))
+def test_a_configuration_without_a_batch_has_all_sizes(model: Signature, maps_rows: bool) -> None:
+    found = documents.model_configuration(described(model, maps_rows=maps_rows))
     assert found["max_batch_size"] == 0
     assert [each["dims"] for each in found["input"]] in ([[-1], [-1, 1]], [[2, 3]])
 
@@ -95,9 +95,3 @@ def test_statistics_are_sums_of_all_requests() -> None:
     assert found["inference_stats"]["compute_input"] == {"count": 2, "ns": 2_000_000}
     assert found["inference_stats"]["compute_infer"] == {"count": 2, "ns": 6_000_000}
     assert found["inference_stats"]["compute_output"] == {"count": 0, "ns": 0}
-
-
-def test_the_index_may_leave_out_what_is_not_ready() -> None:
-    models = [{"name": "a", "state": "READY"}, {"name": "b", "state": "LOADING"}]
-    assert documents.index(models, ready_only=False) == models
-    assert documents.index(models, ready_only=True) == models[:1]
