@@ -1,4 +1,4 @@
-"""The request: a photograph in a multipart form, as `curl -F` sends it."""
+"""The request: a body with its headers, such as a photograph in a multipart form, as `curl -F` sends it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ _BOUNDARY = "----------------tfleet-bench"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A body and its content type."""
+    """A body, its content type, and further headers as pairs of name and value."""
 
     body: bytes
     content_type: str = f"multipart/form-data; boundary={_BOUNDARY}"
+    more_headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """All headers but the length."""
+        return {"Content-Type": self.content_type, **dict(self.more_headers)}
 
     @classmethod
     def of(cls, image: bytes) -> Form:
@@ -30,16 +36,17 @@ class Form:
     def request(self, url: str) -> bytes:
         """The bytes of the whole request, for a keep-alive connection."""
         parts = urlsplit(url)
+        said = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         head = (
             f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-            f"Content-Type: {self.content_type}\r\nContent-Length: {len(self.body)}\r\n\r\n"
+            f"{said}Content-Length: {len(self.body)}\r\n\r\n"
         )
         return head.encode() + self.body
 
 
 def post(url: str, form: Form) -> tuple[int, bytes]:
     """Send the form once; return status and body, or status 0 if nothing answers."""
-    return _answer(urllib.request.Request(url, data=form.body, headers={"Content-Type": form.content_type}))
+    return _answer(urllib.request.Request(url, data=form.body, headers=form.headers))
 
 
 def get(url: str) -> tuple[int, bytes]:

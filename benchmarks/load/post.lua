@@ -1,5 +1,6 @@
--- For wrk: posts one body again and again. Prints one line of JSON with the moments of the answers, which
--- wrk does not tell, and counts what is not 200.
+-- For wrk: posts one body again and again. Its arguments are the file of the body, and the names and values of
+-- the headers. Prints one line of JSON with the moments of the answers, which wrk does not tell, and counts
+-- what is not 200.
 local ffi = require("ffi")
 ffi.cdef [[
 typedef struct { long seconds; long nanoseconds; } moment;
@@ -23,7 +24,9 @@ function init(args)
   local file = assert(io.open(args[1], "rb"))
   wrk.method = "POST"
   wrk.body = file:read("*a")
-  wrk.headers["Content-Type"] = args[2]
+  for name = 2, #args, 2 do
+    wrk.headers[args[name]] = args[name + 1]
+  end
   file:close()
   began_s, answered_s, refused = seconds(), {}, 0
 end

@@ -31,7 +31,7 @@ def load(url: str, form: Form, connections: int, seconds: float) -> Figures:
         command = [
             *("wrk", "--threads", "1", "--connections", str(connections)),
             *("--duration", f"{seconds:.0f}s", "--timeout", f"{_PATIENCE_S}s", "--script", str(_SCRIPT)),
-            *(url, "--", body.name, form.content_type),
+            *(url, "--", body.name, *(part for header in form.headers.items() for part in header)),
         ]
         return read(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
