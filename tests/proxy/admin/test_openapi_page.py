@@ -107,13 +107,14 @@ async def test_the_document_has_every_version_of_the_fleet() -> None:
             "/models/m/labels/prod/predict",
             "/models/other/versions/7/predict",
             "/v1/models/m/labels/stable:predict",
-            "/v1/models/m/versions/1:regress",
+            "/v1/models/m/versions/1:predict",
             "/v2/models/other/infer",
             "/v2/models/m/versions/2/infer",
         ):
             assert there in paths
         for absent in (
             "/models/m/versions/1/signatures/new",
+            "/v1/models/m/versions/1:regress",
             "/models/m/labels/prod/signatures/new",
             "/predict",
         ):

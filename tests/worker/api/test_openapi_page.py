@@ -112,8 +112,10 @@ def test_the_document_has_the_routes_of_the_worker(document: OpenApiDocument) ->
     for method, path in document.operations:
         rule, _ = urls.match(path, method, return_rule=True)
         documented.add((method, rule.rule))
-    # An image is sent to `/`, and this model takes none.
-    assert documented == routes - {("POST", "/")}
+    # An image is sent to `/`, and this model takes none. It parses no tf.Example either.
+    examples = {(method, path) for method, path in routes if path.endswith((":classify", ":regress"))}
+    assert len(examples) == 4
+    assert documented == routes - {("POST", "/")} - examples
 
 
 def _is_route(method: str, rule: str) -> bool:
@@ -157,8 +159,6 @@ ASKED: Final[dict[str, tuple[str, dict[str, Any], int]]] = {
         200,
     ),
     "no TFS rows": ("/v1/models/wine:predict", {"json": {"instances": []}}, 400),
-    "TFS examples": ("/v1/models/wine:classify", {"json": {"examples": [{"G1": 1}]}}, 400),
-    "more TFS examples": ("/v1/models/wine/versions/1:regress", {"json": {"examples": [{"G1": 1}]}}, 400),
     "OIP tensors": ("/v2/models/wine/infer", {"data": body(*TENSORS, id="7")}, 200),
     "OIP tensors of a version": ("/v2/models/wine/versions/1/infer", {"data": body(*TENSORS)}, 200),
     "a binary OIP answer": (
@@ -314,6 +314,30 @@ def test_labels_keep_to_the_document(probabilities: bool) -> None:
             answer = requests.post(f"{worker.url}/predict?top={top}", json=sent, timeout=20)
             assert answer.status_code == (400 if top == 3 else 200)
             document.check_answer("POST", "/predict", answer)
+
+
+def test_examples_keep_to_the_document() -> None:
+    inputs = (info("inputs", "string", (None,)),)
+    signatures = {
+        "labels": Signature("labels", inputs, (info("classes", "string", (None, 2)),)),
+        "values": Signature("values", inputs, (info("outputs", "float32", (None, 1)),)),
+    }
+    labels, values = np.array([[b"a", b"\xff"]], object), np.array([[0.5]], np.float32)
+    model = FakeModel(default="values")
+    model.session.signatures = model.predictor.signatures = signatures
+    model.predictor.answer = lambda name, _: {"classes": labels} if name == "labels" else {"outputs": values}
+    with serving(model, name="wine") as (worker, _):
+        document = OpenApiDocument.of(worker.url)
+        document.check()
+        for path in ("/v1/models/wine", "/v1/models/wine/versions/1"):
+            for action, sent, status in (
+                ("classify", {"signature_name": "labels", "examples": [{"x": 1}]}, 200),
+                ("regress", {"examples": [{"x": 1}]}, 200),
+                ("classify", {"examples": [{"x": 1}]}, 400),
+            ):
+                answer = requests.post(f"{worker.url}{path}:{action}", json=sent, timeout=20)
+                assert answer.status_code == status, answer.text
+                document.check_answer("POST", f"{path}:{action}", answer)
 
 
 def test_the_help_page_names_the_document(worker: Address) -> None:
