@@ -22,7 +22,7 @@ _ADVICE: Final = (
     "  client does. JSON has two to three times the bytes, and each number becomes an object on its way.",
     '- For an image send its file and not its pixels: `BYTES` below `/v2`, `{"b64": ...}` below `/v1`.',
     "- If it has to be JSON, send a flat list to `/v2`. Nested lists, as rows of `/v1` are, cost more: see",
-    "  [codecs](codecs.md).",
+    "  [JSON tensors](json-tensors.md).",
     "- For a few numbers take the protocol that your client speaks.",
 )
 

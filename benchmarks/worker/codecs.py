@@ -1,7 +1,6 @@
 """`python -m benchmarks.worker.codecs`: what a table of 4,096 rows and 10 columns costs to read and to write.
 
-And what the tensor of an image costs to read, of 224 x 224 pixels. Writes docs/benchmarks/codecs.md.
-Milliseconds of processor time, in each form, all in turns.
+Writes docs/benchmarks/codecs.md. Milliseconds of processor time, in each form, all in turns.
 """
 
 from __future__ import annotations
@@ -22,10 +21,7 @@ import orjson
 import pyarrow as pa
 
 from benchmarks.report.machine import machine, versions
-from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.native import DecodedInputs, decode, encode
-from tfleet.worker.api.protocols.oip.codec import decode_infer
-from tfleet.worker.api.protocols.tfs.predict_input import decode_predict, read_predict
 from tfleet.worker.model.signature import Signature, TensorInfo
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +32,6 @@ NAMED: Final = Signature(
     "named", tuple(TensorInfo(name, f"{name}:0", "float32", (None, 1)) for name in sorted(NAMES)), (OUTPUT,)
 )
 VECTOR: Final = Signature("vector", (TensorInfo("G", "G:0", "float32", (None, 10)),), (OUTPUT,))
-PIXELS: Final = Signature("pixels", (TensorInfo("x", "x:0", "float32", (None, 224, 224, 3)),), (OUTPUT,))
-LIMITS: Final = InputLimits()
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
 ARROW: Final = "application/vnd.apache.arrow.stream"
@@ -103,53 +97,6 @@ def writing(table: Any) -> Mapping[str, Task]:
     }
 
 
-def reading_pixels() -> Mapping[str, Task]:
-    """What reads the pixels of an image as 150,528 float32: a flat list, nested lists, and binary data."""
-    pixels = np.random.default_rng(7).random((1, 224, 224, 3), np.float32)
-    flat, nested = _infer_body(_dumped(pixels.reshape(-1))), _infer_body(_dumped(pixels))
-    head = _infer_body(None, binary_data_size=pixels.nbytes)
-    binary = head + pixels.tobytes()
-    long = orjson.dumps({"instances": pixels.tolist()})
-    short = b'{"instances":' + _dumped(pixels) + b"}"
-    npy = io.BytesIO()
-    np.save(npy, pixels)
-    return {
-        "flat list: `json` and `numpy.asarray`": lambda: _pixels(json.loads(flat)),
-        "flat list: `orjson` alone": lambda: orjson.loads(flat),
-        "flat list: the worker": lambda: decode_infer(flat, None, PIXELS, LIMITS),
-        "nested lists: `json` and `numpy.asarray`": lambda: _pixels(json.loads(nested)),
-        "nested lists: `orjson` alone": lambda: orjson.loads(nested),
-        "nested lists: the worker": lambda: decode_infer(nested, None, PIXELS, LIMITS),
-        "`/v1`, digits of float64: `json` and `numpy.asarray`": lambda: _instances(json.loads(long)),
-        "`/v1`, digits of float64: the worker": lambda: _predict(long),
-        "`/v1`, digits of float32: `json` and `numpy.asarray`": lambda: _instances(json.loads(short)),
-        "`/v1`, digits of float32: the worker": lambda: _predict(short),
-        "one binary tensor: the worker": lambda: decode_infer(binary, str(len(head)), PIXELS, LIMITS),
-        "one .npy: the worker": lambda: decode(npy.getvalue(), NPY, PIXELS),
-    }
-
-
-def _infer_body(data: bytes | None, **parameters: int) -> bytes:
-    """A request of the Open Inference Protocol."""
-    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 224, 224, 3], "parameters": parameters}
-    if data is None:
-        return orjson.dumps({"inputs": [tensor]})
-    return orjson.dumps({"inputs": [{**tensor, "data": orjson.Fragment(data)}]})
-
-
-def _pixels(document: Any) -> object:
-    return np.asarray(document["inputs"][0]["data"], np.float32).reshape(1, 224, 224, 3)
-
-
-def _instances(document: Any) -> object:
-    return np.asarray(document["instances"], np.float32)
-
-
-def _predict(body: bytes) -> object:
-    """A request of TensorFlow Serving's REST API."""
-    return decode_predict(read_predict(body, LIMITS), PIXELS, LIMITS)
-
-
 def _naive(rows: list[dict[str, float]]) -> object:
     return np.array([[row[name] for name in NAMES] for row in rows], np.float32)
 
@@ -174,9 +121,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50, help="how often each is measured (default: 50)")
     rounds = parser.parse_args().rounds
     read, written = reading(_table()), writing(_table())
-    page = _page(
-        _least_ms(read, rounds), _least_ms(written, rounds), _least_ms(reading_pixels(), rounds), rounds
-    )
+    page = _page(_least_ms(read, rounds), _least_ms(written, rounds), rounds)
     (ROOT / "docs/benchmarks/codecs.md").write_text(page)
     print(page)
 
@@ -194,9 +139,7 @@ def _least_ms(tasks: Mapping[str, Task], rounds: int) -> dict[str, float]:
     return least
 
 
-def _page(
-    read_ms: Mapping[str, float], written_ms: Mapping[str, float], pixels_ms: Mapping[str, float], rounds: int
-) -> str:
+def _page(read_ms: Mapping[str, float], written_ms: Mapping[str, float], rounds: int) -> str:
     command = f".venv/bin/python -m benchmarks.worker.codecs --rounds {rounds}"
     lines = [
         "# What it costs to read and write a table",
@@ -212,9 +155,7 @@ def _page(
         "",
         *_lines("write", written_ms),
         "",
-        *_lines("read the pixels of an image, 150,528 float32", pixels_ms),
-        "",
-        "Send large tensors in binary form: as JSON they have two to four times the bytes.",
+        "What a large tensor costs by each protocol is in [protocols](protocols.md).",
         "",
         "`unchecked` takes the last of two equal keys, true as 1 and numbers out of range as infinity.",
         "",
