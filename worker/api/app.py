@@ -17,8 +17,8 @@ from tfleet.worker.address.addresses import WorkerAddresses
 from tfleet.worker.api.middleware import allow_origins, observe, raise_failures, report_errors
 from tfleet.worker.api.model_page import example_line, is_stateful
 from tfleet.worker.api.model_routes import Predictions, add_model_pages, add_prediction_routes
-from tfleet.worker.api.oip_pages import add_inference_pages
-from tfleet.worker.api.oip_routes import add_inference_routes
+from tfleet.worker.api.oip_pages import add_oip_pages
+from tfleet.worker.api.oip_routes import add_oip_routes
 from tfleet.worker.api.openapi_page import add_openapi_page
 from tfleet.worker.api.problems import RejectedError
 from tfleet.worker.api.tfs_routes import add_tfs_routes
@@ -91,8 +91,8 @@ def make_app(
         allow_origins(app, cors)
     add_prediction_routes(app, predictions)
     add_model_pages(app, identity.instance, identity.lifecycle, predictions)
-    add_inference_routes(app, predictions)
-    add_inference_pages(app, predictions)
+    add_oip_routes(app, predictions)
+    add_oip_pages(app, predictions)
     add_tfs_routes(app, predictions)
     add_openapi_page(app, predictions)
     _about(app, identity)

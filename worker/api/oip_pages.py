@@ -49,7 +49,7 @@ _NOT_HERE: Final = ("/v2/trace/setting", f"{_MODEL}/trace/setting", "/v2/logging
 _SHARED: Final = ("/v2/systemsharedmemory", "/v2/cudasharedmemory")
 
 
-class InferencePages:
+class OipWorkerPages:
     """The answers, as data. They raise ProblemError and RejectedError."""
 
     def __init__(self, predictions: Predictions) -> None:
@@ -117,9 +117,9 @@ class InferencePages:
         return read_options(request.get_data(cache=False), request.headers.get("Content-Encoding"))
 
 
-def add_inference_pages(app: Flask, predictions: Predictions) -> None:
+def add_oip_pages(app: Flask, predictions: Predictions) -> None:
     """All of them."""
-    pages = InferencePages(predictions)
+    pages = OipWorkerPages(predictions)
     _add_server_pages(app, pages)
     _add_repository(app, predictions, pages)
     _add_other_extensions(app)
@@ -145,7 +145,7 @@ def add_inference_pages(app: Flask, predictions: Predictions) -> None:
             app.add_url_rule(f"{path}{below}", f"get {path}{below}", page, methods=["GET"])
 
 
-def _add_server_pages(app: Flask, pages: InferencePages) -> None:
+def _add_server_pages(app: Flask, pages: OipWorkerPages) -> None:
     @app.get("/v2")
     @app.get("/v2/")
     def about_server() -> Response:
@@ -164,7 +164,7 @@ def _add_server_pages(app: Flask, pages: InferencePages) -> None:
         return jsonify(pages.statistics())
 
 
-def _add_repository(app: Flask, predictions: Predictions, pages: InferencePages) -> None:
+def _add_repository(app: Flask, predictions: Predictions, pages: OipWorkerPages) -> None:
     @app.post(f"{_REPOSITORY}/index")
     def model_index() -> Response:
         return jsonify(pages.index())

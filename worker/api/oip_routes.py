@@ -21,7 +21,7 @@ _MODEL: Final = "/v2/models/<name>"
 INFER_RULES: Final = (f"{_MODEL}/infer", f"{_MODEL}/versions/<version>/infer")
 
 
-def add_inference_routes(app: Flask, predictions: Predictions) -> None:
+def add_oip_routes(app: Flask, predictions: Predictions) -> None:
     """`POST /v2/models/NAME[/versions/V]/infer`."""
     runs = predictions.predict.runs
     infer = Infer(predictions.instance, runs, predictions.classify)
