@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.load import closed_loop, wrk
+from benchmarks.load.enough import enough
 from benchmarks.load.form import Form, post
 from benchmarks.protocols import bodies, model
 from benchmarks.protocols.bodies import Request, Requests
@@ -19,7 +20,6 @@ from benchmarks.report.machine import busy
 from benchmarks.report.server_process import Server, server
 from benchmarks.report.spread import Spread
 from benchmarks.tables.model import save as save_table
-from benchmarks.worker.measure import enough
 from tests.support.canned_server import nobody
 
 CONNECTIONS: Final = 32

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from benchmarks.load.enough import enough
 from benchmarks.load.form import Form
 from benchmarks.load.photos import LARGE, MIDDLE, SMALL
 from benchmarks.report.figures import Figures
@@ -21,7 +22,6 @@ Say = Callable[[str], None]
 _DECODES_S = 1.0
 _LARGE_S = 1.0
 _LOOKS_S = 1.0
-_LONGEST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +89,6 @@ class Measure:
     def _first(self, own: dict[str, float]) -> None:
         self.say("a new worker's first request")
         own["first"] = first_of(self.images[SMALL])
-
-
-def enough(load: Callable[[float], Figures], seconds: float) -> Figures:
-    """Figures of a load of this many seconds, or of as many as a rate needs."""
-    found = load(seconds)
-    while found.too_few and seconds < _LONGEST_S:
-        seconds *= 2
-        found = load(seconds)
-    return found
 
 
 def cells_of(subjects: Sequence[str]) -> list[Cell]:

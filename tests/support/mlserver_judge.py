@@ -112,6 +112,7 @@ class NotReady(BaseModel):
     ready: Literal[False]
     error: str = Field(min_length=1)
     detail: str
+    title: str
     status: Literal[503]
     success: Literal[False]
 

@@ -1,9 +1,7 @@
-import pytest
+"""A load that has too few answers for a rate lasts longer."""
 
+from benchmarks.load.enough import enough
 from benchmarks.report.figures import Figures
-from benchmarks.worker.measure import enough
-
-pytestmark = pytest.mark.process
 
 
 def test_a_load_with_too_few_answers_runs_longer() -> None:
