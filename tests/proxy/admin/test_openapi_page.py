@@ -40,6 +40,9 @@ from tfleet.proxy.telemetry.access_log import AccessLog
 from tfleet.proxy.telemetry.metrics import ProxyMetrics
 from tfleet.proxy.ticket_issuer import TicketIssuer
 
+# A proxy and workers for each case: the whole takes seconds.
+pytestmark = pytest.mark.process
+
 FORWARD: Final = ModeSettings("forward")
 
 

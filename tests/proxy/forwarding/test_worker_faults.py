@@ -26,6 +26,9 @@ from tests.support.scripted_worker import (
 from tests.support.strict_client import post, post_chunked, strict_client
 from tfleet.proxy.server import single_process_proxy
 
+# A proxy and a worker for each of many cases: the whole takes seconds.
+pytestmark = pytest.mark.process
+
 BODY = bytes(range(256)) * 270
 """More than one piece, and less than is kept for sending it again."""
 

@@ -33,6 +33,9 @@ from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.model.signature import Signature
 from tfleet.worker.rejection import Rejection
 
+# A worker for each of many cases: the whole takes seconds.
+pytestmark = pytest.mark.process
+
 _UNDOCUMENTED: Final = {
     "/v1": "it answers that there is nothing",
     "/v1/": "it answers that there is nothing",
@@ -283,7 +286,6 @@ def test_every_example_is_answered(worker: Address, document: OpenApiDocument) -
 SHAPES: Final = ((None,), (None, 1), (None, 2, 2), (None, None), (2,), (), None)
 
 
-@pytest.mark.process
 @pytest.mark.parametrize("dtype", [*DATATYPE_OF, "complex64"])
 def test_examples_of_every_type_are_answered(dtype: str) -> None:
     signatures = {
@@ -344,7 +346,6 @@ def test_the_help_page_names_the_document(worker: Address) -> None:
     assert "GET /openapi.json" in requests.get(worker.url, timeout=20).text
 
 
-@pytest.mark.process
 def test_an_image_model_keeps_to_its_document(classifier: Any) -> None:
     from tests.support.running_worker import serving as serving_images  # noqa: PLC0415 - it loads TensorFlow
 

@@ -20,6 +20,9 @@ from tfleet.worker.decoders import (
 )
 from tfleet.worker.decoders.errors import KillReason
 
+# Decoders are processes.
+pytestmark = pytest.mark.process
+
 
 def killed(scene: Scene) -> dict[str, int]:
     return {reason: times for reason, times in scene.pool.killed.items() if times}
@@ -69,7 +72,6 @@ def test_a_job_waits_until_its_memory_is_free(make: Make) -> None:
     large.result(20)
 
 
-@pytest.mark.process
 def test_too_much_cpu_time_ends_a_decoder(make: Make) -> None:
     scene = make(PoolLimits(1, 2, decode_timeout_s=0.2))
     future, pid = scene.begin_long("burn")
@@ -87,7 +89,6 @@ def test_too_much_cpu_time_ends_a_decoder(make: Make) -> None:
     assert scene.run("echo").header["pid"] != pid
 
 
-@pytest.mark.process
 def test_a_job_waiting_too_long_fails_as_busy(make: Make) -> None:
     scene = make(PoolLimits(1, 2, answer_within_s=2))
     future, pid = scene.begin_long("sleep")
@@ -104,7 +105,6 @@ def test_time_waited_before_the_pool_counts(make: Make) -> None:
     assert scene.run("echo", waited_s=1, body=b"1").body == b"1"
 
 
-@pytest.mark.process
 def test_memory_used_before_the_job_does_not_count(make: Make) -> None:
     scene = make(PoolLimits(1, 2, decode_timeout_s=2))
     pids = {scene.run("spend", {"cpu_s": 0.6}).header["pid"] for _ in range(4)}
