@@ -22,6 +22,9 @@ from tests.support.waiting import eventually
 from tfleet.discovery.registry import StaticRegistry
 from tfleet.proxy.server import single_process_proxy
 
+# A proxy and workers for each of many cases: the whole takes seconds.
+pytestmark = pytest.mark.process
+
 ABC = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 NOISE = random.Random(2).randbytes(150_000)
 ONE_BY_ONE = [NOISE[i : i + 1] for i in range(300)]
@@ -276,7 +279,6 @@ async def test_a_client_leaving_in_an_answer_ends_the_upstream() -> None:
             assert await metric(proxy, "tfleet_proxy_broken_answers_total") == 0
 
 
-@pytest.mark.process
 async def test_a_slow_reader_holds_up_the_worker_not_the_proxy() -> None:
     """What is between them is bounded, time doesn't count, and all of it comes when it is read."""
     size, piece = 64 * 1024 * 1024, bytes(range(256)) * 1024

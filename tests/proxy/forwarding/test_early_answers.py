@@ -28,6 +28,9 @@ from tests.support.strict_client import Heard, StrictClient, in_chunks, post, st
 from tfleet.contract.address import Address
 from tfleet.proxy.server import single_process_proxy
 
+# A proxy and workers for each of many cases: the whole takes seconds.
+pytestmark = pytest.mark.process
+
 LARGE = 6_000_000
 """More than the buffers between client and worker hold."""
 

@@ -10,6 +10,9 @@ from tests.support.scripted_worker import Step, dripping, half_close, hang, read
 from tests.support.strict_client import in_chunks, post, strict_client
 from tfleet.proxy.server import single_process_proxy
 
+# A proxy and workers for each of many cases: the whole takes seconds.
+pytestmark = pytest.mark.process
+
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 NOISE = random.Random(1).randbytes(1_000_000)

@@ -16,6 +16,9 @@ from tests.support.waiting import eventually
 from tfleet.contract.address import Address
 from tfleet.proxy.server import single_process_proxy
 
+# A proxy and workers for each of many cases: the whole takes seconds.
+pytestmark = pytest.mark.process
+
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 BODY = b"an image " * 1000
@@ -131,7 +134,6 @@ async def test_a_stale_connection_ejects_no_worker() -> None:
             assert (await post(proxy, data=BODY))[0].status == 200, "nor is it the retry budget's"
 
 
-@pytest.mark.process
 async def test_a_slow_client_does_not_use_up_the_worker_s_time() -> None:
     async with fake_worker() as worker, single_process_proxy(settings(worker, try_timeout_s=1.0)) as proxy:
         reader, writer = await asyncio.open_connection(proxy.host, proxy.port)

@@ -13,6 +13,9 @@ from tests.support.scripted_worker import Step, hang, read, reset, scripted_work
 from tests.support.strict_client import StrictClient, post, strict_client
 from tfleet.proxy.server import single_process_proxy
 
+# A proxy and workers for each of many cases: the whole takes seconds.
+pytestmark = pytest.mark.process
+
 OK = b"HTTP/1.1 200 OK\r\n"
 LENGTH = OK + b"Content-Length: 100\r\n\r\n0123456789"
 CHUNK = OK + b"Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n"
