@@ -1,6 +1,7 @@
 """Clients that announce a body, send a part of it and stop: they keep no good client out."""
 
 import contextlib
+import time
 
 import pytest
 
@@ -57,6 +58,9 @@ def test_a_body_that_drips_gives_way(make: Make, app: Gated) -> None:
     with scene.socket() as dripping, scene.socket() as stopped:
         dripping.sendall(HEAD % 5500 + bytes(4500))
         scene.settled("<AdmissionQueue waiting=0 bytes=4500 served=0>")
+        # Each byte that drips gives its body a 16,384th of a second more than the other one: not so much.
+        began_s = time.monotonic()
+        eventually_sync(lambda: time.monotonic() - began_s, wanted=lambda waited_s: waited_s > 0.5)
         stopped.sendall(HEAD % 5500 + bytes(4500))
         scene.settled("<AdmissionQueue waiting=0 bytes=9000 served=0>")
 
