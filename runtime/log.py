@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Literal, TextIO
+from typing import Final, Literal, TextIO, cast
 
 import structlog
 
@@ -26,10 +27,34 @@ class LogSettings:
 # Fields with several lines of text.
 _MULTILINE_FIELDS: Final = ("exception", "stack")
 
-_json_stream: TextIO | None = None
+
+class LogStream:
+    """A stream for a log. Lines that can't be written are lost: a full disk, or a reader that has ended, must
+    neither cost a request nor keep a process from stopping.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __repr__(self) -> str:
+        return f"<LogStream {self._stream!r}>"
+
+    def write(self, text: str) -> int:
+        """Write it, if that is possible."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what was written, if that is possible."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
-def json_stream() -> TextIO | None:
+_json_stream: LogStream | None = None
+
+
+def json_stream() -> LogStream | None:
     """Return the stream for JSON lines, for code that formats them itself; None if the log has another
     format.
     """
@@ -58,15 +83,16 @@ def configure(log_format: LogFormat = "auto", *, level: LogLevel = "info") -> No
         structlog.processors.format_exc_info,
     ]
     numeric_level = logging.getLevelNamesMapping()[level.upper()]
-    _json_stream = None if console or numeric_level > logging.INFO else sys.stderr
+    stream = LogStream(sys.stderr)
+    _json_stream = None if console or numeric_level > logging.INFO else stream
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(numeric_level),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, stream)),
         cache_logger_on_first_use=True,
     )
     # Libraries log through the standard library: the same lines, from warnings up.
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -80,7 +80,7 @@ def _shell(command: str, folder: Path, timeout_s: float = 60) -> str:
 
 
 def test_the_readmes_first_commands_work(clone: Path) -> None:
-    (run,), _, (enter, curl, predict), photograph, (curl_p2p,), _ = _blocks("bash")
+    (run,), _, (enter, curl, predict), photograph, (curl_p2p,), _, tensorflow_serving = _blocks("bash")
     assert (run, enter) == ("make run", "cd tests/data")
     shown, shown_by_predict = (json.loads("".join(block)) for block in _blocks("json"))
     with _running(run, clone) as output:
@@ -99,13 +99,14 @@ def test_the_readmes_first_commands_work(clone: Path) -> None:
         said = _shell(own.replace("~/Pictures", "tests/data"), clone)
         assert json.loads(said.partition("\n")[0])[0][0] == "espresso"
         assert "tests/data/hopper.jpg\tacademic gown\t" in said
+        assert _shell("\n".join(tensorflow_serving), clone).startswith('{"predictions"')
     with _running("make run ARGS='--mode p2p'", clone):
         assert json.loads(_shell(curl_p2p, clone))[0][0] == "tiger cat"
 
 
 def test_up_starts_without_make_and_with_another_model(clone: Path) -> None:
     """In the environment that `make` has made, so that TensorFlow is not installed twice."""
-    _, (install, up), (enter, curl, _), _, _, (own_model,) = _blocks("bash")
+    _, (install, up), (enter, curl, _), _, _, (own_model,), _ = _blocks("bash")
     _shell(install, clone, timeout_s=_INSTALL_S)
     for command in (up, own_model):
         with _running(command, clone):

@@ -49,7 +49,7 @@ def request_writer(loop: asyncio.AbstractEventLoop) -> WriteRequest:
 class JsonLines:
     """Writes all lines of one event loop iteration together, at its end."""
 
-    def __init__(self, stream: TextIO, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, stream: TextIO | log.LogStream, loop: asyncio.AbstractEventLoop) -> None:
         self._stream = stream
         self._loop = loop
         self._lines: list[str] = []

@@ -30,9 +30,11 @@ async def _send(session: aiohttp.ClientSession, url: str, body: bytes, turn: asy
 
 
 async def _flood(fleet: Fleet, name: str) -> Counter[int]:
-    """The statuses of all copies of one image, sent as many at once as there is room for."""
+    """The statuses of all copies of one image. As many at once as half of the room is for: the bytes of those
+    that are answered may be counted for a moment more.
+    """
     body = await asyncio.to_thread(made, name)
-    turn = asyncio.Semaphore(max(2, min(COPIES, _MAX_BYTES // len(body))))
+    turn = asyncio.Semaphore(max(2, min(COPIES, _MAX_BYTES // (2 * len(body)))))
     timeout = aiohttp.ClientTimeout(total=100)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
         return Counter(

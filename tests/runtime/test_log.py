@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -83,3 +84,26 @@ def test_client_text_is_unchanged_in_json() -> None:
     assert ours["event"] == ours["path"] == ours["ids"][0] == STRANGE
     assert theirs["event"] == f"beware of {STRANGE}"
     assert STRANGE in failed["exception"]
+
+
+def test_a_log_that_nobody_reads_keeps_nothing_from_going_on() -> None:
+    """The reader of a pipe has ended: neither events nor warnings of libraries raise."""
+    program = """
+import logging, os, sys
+from tfleet.runtime import log
+log.configure("json")
+import structlog
+structlog.get_logger().info("lost", padding="x" * 100_000)
+logging.getLogger("library").warning("lost as well")
+stream = log.json_stream()
+stream.write("lost, too")
+stream.flush()
+os.write(1, b"went on")
+"""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=False
+    )
+    os.close(theirs)
+    assert done.stdout == b"went on"
