@@ -107,7 +107,8 @@ class StopSignal:
     def deferred(self) -> Iterator[None]:
         """Raise SystemExit at the end of the block for a signal that comes within it.
 
-        A thread that is started when the exception comes would not be known yet, and keep the process.
+        A thread that is being started when the exception comes would not be known yet, and keep the process,
+        or be known and not run yet, so that nothing could wait for its end.
         """
         self._deferring = True
         yield
@@ -177,9 +178,9 @@ def serve(settings: WorkerSettings) -> None:
         registration.begin()
         model = _load(inference, metrics, log)
         # Before any request is classified: a thread that starts later would find the queue already full.
-        server.use_threads(
-            inference.threads or request_threads(model.concurrent_runs, max(model.batch_sizes))
-        )
+        threads = inference.threads or request_threads(model.concurrent_runs, max(model.batch_sizes))
+        with stop.deferred():
+            server.use_threads(threads)
         lifecycle.loaded(model)
         registration.wait_admitted()
         lifecycle.ready(model)

@@ -42,8 +42,8 @@ class ThreadPool:
             # Daemons: one that still computes when the worker has waited long enough must not keep it alive.
             thread = threading.Thread(target=self._work, name=f"{self._name}-{self._made}", daemon=True)
             self._made += 1
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)  # last: `close` can't wait for one that could not start
         for _ in range(count, self._wanted):
             self._jobs.put(None)
         self._wanted = count

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -73,3 +75,21 @@ def test_a_close_cancels_what_waits_and_leaves_what_runs() -> None:
     assert not runs.cancelled
     go_on.set()
     eventually_sync(lambda: not running())
+
+
+def test_close_after_a_thread_could_not_start() -> None:
+    # In a process of its own: no thread can get a stack of this size, and the size is one of the whole process.
+    script = """
+import threading
+from tfleet.worker.thread_pool import ThreadPool
+threads = ThreadPool(1)
+threading.stack_size(2**46)
+try:
+    threads.use(2)
+except RuntimeError as error:
+    print(error)
+threads.close(timeout_s=10)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert done.stdout == "can't start new thread\n"
