@@ -69,6 +69,12 @@ _COMMANDS = (
         extra="client",
     ),
     LazyCommand(
+        "score",
+        "tfleet.bulk.command:score",
+        short_help="Score the rows of files in bulk, and write them as Parquet.",
+        extra="score,worker",
+    ),
+    LazyCommand(
         "status",
         "tfleet.client.commands.status:status",
         short_help="Show the workers that the proxy knows.",

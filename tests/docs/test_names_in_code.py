@@ -15,6 +15,7 @@ from tests.docs.markdown import ROOT
 
 _FOLDERS: Final = (
     "benchmarks",
+    "bulk",
     "client",
     "contract",
     "deploy",

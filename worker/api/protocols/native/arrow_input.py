@@ -50,12 +50,7 @@ def decode_arrow(body: bytes, layout: RowLayout, limits: InputLimits) -> Decoded
                 f"the Arrow schema has {_PANDAS_INDEX!r}: leave the index out (preserve_index=False)"
             )
         by_column = layout.by_column(names, _ARROW)
-        for field in reader.schema:
-            _check_type(
-                field.name,
-                field.type,
-                layout.column_info(field.name) if by_column else layout.cells[field.name].info,
-            )
+        check_types(reader.schema, layout, by_column=by_column)
         batches = [batch for batch in reader if batch.num_rows]
         limits.check_together(sum(map(_dictionary_bytes, chain.from_iterable(batches))))
         rows = 0
@@ -64,11 +59,26 @@ def decode_arrow(body: bytes, layout: RowLayout, limits: InputLimits) -> Decoded
                 check_column(column, name, rows)
             rows += batch.num_rows
         limits.check_rows(rows)
-        reading = _Reading(batches, limits)
-        if by_column:
-            plain = {name: reading.column(Cell(layout.column_info(name), ()), name) for name in names}
-            return DecodedInputs(layout.assemble(plain), rows)
-        return DecodedInputs({name: reading.column(layout.cells[name], name) for name in names}, rows)
+        return DecodedInputs(decode_batches(batches, layout, limits, by_column=by_column), rows)
+
+
+def check_types(schema: pa.Schema, layout: RowLayout, *, by_column: bool) -> None:
+    """Raise ProblemError (400) for a column of a type that its input does not take."""
+    for field in schema:
+        info = layout.column_info(field.name) if by_column else layout.cells[field.name].info
+        _check_type(field.name, field.type, info)
+
+
+def decode_batches(
+    batches: Sequence[pa.RecordBatch], layout: RowLayout, limits: InputLimits, *, by_column: bool
+) -> dict[str, Array]:
+    """The inputs in batches whose columns have been checked. Raises ProblemError (400, 413)."""
+    names = batches[0].schema.names
+    reading = _Reading(batches, limits)
+    if by_column:
+        plain = {name: reading.column(Cell(layout.column_info(name), ()), name) for name in names}
+        return layout.assemble(plain)
+    return {name: reading.column(layout.cells[name], name) for name in names}
 
 
 class _Reading:

@@ -1,0 +1,210 @@
+"""`tfleet score`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from tfleet.bulk.errors import CannotScoreError, RunFailedError
+from tfleet.bulk.local_model import load_for_bulk
+from tfleet.bulk.memory import DEFAULT_MEMORY, parse_size
+from tfleet.bulk.options import ScoreOptions
+from tfleet.bulk.output import OutputFolder
+from tfleet.bulk.prepare import prepare
+from tfleet.bulk.report import ProgressBar, summary_document, summary_lines
+from tfleet.bulk.sources.files import FORMATS, expand
+from tfleet.discovery.options import json_option, take_options
+from tfleet.runtime import log
+from tfleet.runtime.clean_exit import FAILED, INTERRUPTED, clean_exit
+from tfleet.runtime.printable import printable
+from tfleet.worker.model.errors import ModelError
+from tfleet.worker.model.graph_options import graph_options, trust_option
+from tfleet.worker.model.model_path import ModelPath
+
+if TYPE_CHECKING:
+    from tfleet.bulk.tally import Tally
+
+_REFUSED: Final = 2
+_DEFAULT_BATCH_ROWS: Final = 4096
+_DEFAULT_PART_ROWS: Final = 131_072
+
+
+def _names(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...] | None:
+    names = tuple(name for each in value for name in each.split(",") if name)
+    return names or None
+
+
+def _size(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
+    try:
+        return parse_size(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    value = "\t" if value == r"\t" else value
+    if value is not None and (len(value) != 1 or not value.isascii() or value in '"\r\n'):
+        raise click.BadParameter("it has to be one character of ASCII, and no quote or line end")
+    return value
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the output.",
+)
+@click.option(
+    "--model",
+    type=ModelPath(),
+    metavar="PATH|URL",
+    required=True,
+    help="What `tfleet worker --model` takes. It runs in this process.",
+)
+@graph_options
+@trust_option
+@click.option(
+    "--cpus",
+    type=click.IntRange(min=1),
+    help="CPUs for the model.  [default: those that affinity and cgroup quota allow]",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="What the inputs are.  [default: what the content says, else the name]",
+)
+@click.option(
+    "--delimiter",
+    callback=_delimiter,
+    metavar="CHARACTER",
+    help="What separates the cells of CSV; \\t for a tab.  [default: a comma, and a tab in .tsv]",
+)
+@click.option(
+    "--keep",
+    multiple=True,
+    callback=_names,
+    metavar="COLUMN,...",
+    help="Columns of the input that the output has, too.  [default: all]",
+)
+@click.option(
+    "--filter",
+    "filter_text",
+    metavar="CONDITION",
+    help='Score only rows for which this is true, such as \'G1 == 1 and city in ("Bern", "Basel")\'.',
+)
+@click.option(
+    "--sample",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="Score only this share of the rows, chosen by chance. The same rows each time.  [default: all]",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Choose another sample.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="Score only the first so many rows.  [default: all]"
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Number of labels for each row, for models that have labels.",
+)
+@click.option(
+    "--memory",
+    "memory_bytes",
+    default=DEFAULT_MEMORY,
+    callback=_size,
+    metavar="SIZE",
+    help="Memory of the whole process, the model included: 1GB, 512MB, 2GiB.",
+)
+@click.option(
+    "--batch-rows",
+    type=click.IntRange(min=1),
+    default=_DEFAULT_BATCH_ROWS,
+    help="Rows that run together at most. A batch has fewer where its bytes are too many for --memory.",
+)
+@click.option(
+    "--part-rows",
+    type=click.IntRange(min=1),
+    default=_DEFAULT_PART_ROWS,
+    help="Rows of a file of the output, about. What was not written before a kill is scored again.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a run that was ended before.")
+@json_option("the summary as one JSON object")
+def score(inputs: tuple[str, ...], **options: Any) -> None:
+    """Score the rows of files with a model, and write them with their predictions as Parquet.
+
+    An INPUT is a Parquet or CSV file, a folder of them, or a pattern such as 'rows/*.csv'. The columns that
+    the model takes are found by their names; all columns are kept. The output is a folder: parts in Parquet,
+    which any reader takes as one table, and a manifest. A row that cannot be scored has nulls, and the reason
+    in the column _error.
+
+    After a kill the same command with --resume goes on, and each row is there once. Rows are read in pieces,
+    so that a file of any size fits into --memory.
+
+    \b
+    Examples:
+      tfleet score rows.csv -o scored --model house-prices/1
+      tfleet score 'rows/*.parquet' -o scored --model churn --keep customer --json
+      tfleet score rows.csv -o tried --model churn --limit 1000
+      tfleet score rows.csv -o swiss --model churn --filter 'country == "CH"' --resume
+
+    \b
+    Exit code:
+      0    every row was scored
+      1    some rows were not, see _error; or the run has broken off, see standard error
+      2    wrong usage, or a model or an input that cannot be used
+      130  interrupted; --resume goes on
+    """
+    log.configure("console", level="warning")
+    with clean_exit():
+        try:
+            total = _score(inputs, take_options(ScoreOptions, options))
+        except (CannotScoreError, ModelError) as error:
+            _say(str(error))
+            sys.exit(_REFUSED)
+        except RunFailedError as error:
+            _say(f"{error}; what is written stays, and --resume goes on")
+            sys.exit(FAILED)
+        except KeyboardInterrupt:
+            _say("interrupted: what is written stays, and --resume goes on")
+            sys.exit(INTERRUPTED)
+    if total.failed:
+        sys.exit(FAILED)
+
+
+def _say(text: str) -> None:
+    click.echo(printable(f"tfleet score: {text}"), err=True)
+
+
+def _score(inputs: tuple[str, ...], options: ScoreOptions) -> Tally:
+    """Score the inputs, and print the summary."""
+    selection = options.select.chosen()
+    files = expand(inputs)
+    for file in files:  # before the model is loaded, which takes seconds
+        file.format(options.read.form)
+    spec = options.local.find()
+    with (
+        closing(OutputFolder(options.output)) as folder,
+        closing(load_for_bulk(spec, options.local, batch_rows=options.sizes.batch_rows)) as model,
+    ):
+        prepared = prepare(files, selection, spec, model, options)
+        written = folder.open(prepared.plan, resume=options.resume)
+        began_s, before = time.monotonic(), sum(part.tally.rows for part in written)
+        with ProgressBar(prepared.size, time.monotonic, shown=sys.stderr.isatty()) as bar:
+            total = prepared.run(folder)(written, bar)
+        seconds = time.monotonic() - began_s
+    if options.as_json:
+        click.echo(json.dumps(summary_document(total, str(options.output), seconds, total.rows - before)))
+    else:
+        for line in summary_lines(total, str(options.output), seconds, total.rows - before):
+            click.echo(line)
+    return total

@@ -1,0 +1,64 @@
+"""Load the model of `--model` into this process, as a worker does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from tfleet.bulk.errors import CannotScoreError
+from tfleet.discovery.options import OPTIONS
+from tfleet.worker.inference.load import before_tensorflow
+from tfleet.worker.memory import use_one_heap
+from tfleet.worker.model.graph_options import GraphOptions
+from tfleet.worker.model.model_path import ModelUrl
+from tfleet.worker.options import ModelOptions
+
+if TYPE_CHECKING:
+    from tfleet.worker.inference.loaded_model import LoadedModel
+    from tfleet.worker.model.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModelOptions:
+    """The model, and the CPUs to run it on; None for all that the process may use."""
+
+    model: Path | ModelUrl | None
+    trust: bool
+    cpus: int | None
+    graph: GraphOptions = field(metadata={OPTIONS: GraphOptions})
+
+    def find(self) -> ModelSpec:
+        """The model's description. Raises ModelError for what can be told without TensorFlow."""
+        logger: Any = structlog.get_logger()
+        return before_tensorflow(ModelOptions(self.model, self.trust, self.graph).find(), logger)
+
+
+def load_for_bulk(spec: ModelSpec, options: LocalModelOptions, *, batch_rows: int) -> LoadedModel:
+    """The model, warm for batches of up to `batch_rows`. Raises ModelError and CannotScoreError."""
+    use_one_heap()
+    # These import TensorFlow, which takes seconds: what can be told before is told before.
+    from tfleet.worker.api.protocols.example_body import read_example  # noqa: PLC0415 - see above
+    from tfleet.worker.inference.open_model import load_model  # noqa: PLC0415 - see above
+
+    model = load_model(spec, cpus=options.cpus, read_body=read_example)
+    try:
+        if model.session.default is None:
+            there = ", ".join(model.session.signatures)
+            raise CannotScoreError(
+                f"{spec.origin}: has several signatures: choose one of {there} with --signature"
+            )
+        if model.session.signature().stateful:
+            raise CannotScoreError(
+                f"{spec.origin}: keeps state between requests, so its answers depend on the rows' order: ask "
+                "a worker row by row"
+            )
+        if model.classifier is not None:
+            raise CannotScoreError(f"{spec.origin}: takes images: use `tfleet classify`")
+        model.warm_up((1, batch_rows) if batch_rows > 1 else (1,))
+    except BaseException:
+        model.close()
+        raise
+    return model

@@ -1,0 +1,76 @@
+"""Which columns of the input the model takes, and which ones are read besides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from tfleet.bulk.errors import CannotScoreError
+from tfleet.contract.problem import ProblemError
+from tfleet.worker.api.protocols.native.arrow_input import check_types
+from tfleet.worker.api.protocols.native.layout import RowLayout
+from tfleet.worker.api.protocols.problems import names_text
+from tfleet.worker.model.signature import TensorInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ModelColumns:
+    """The columns that the model takes: with `by_column` those that model.toml names, else its inputs."""
+
+    layout: RowLayout
+    names: tuple[str, ...]
+    by_column: bool
+
+    def check(self, schema: pa.Schema, where: str) -> None:
+        """Raise CannotScoreError for a column whose type its input does not take."""
+        try:
+            check_types(
+                pa.schema([schema.field(name) for name in self.names]), self.layout, by_column=self.by_column
+            )
+        except ProblemError as error:
+            raise CannotScoreError(f"{where}: {error}") from error
+
+
+def model_columns(layout: RowLayout, there: Sequence[str], where: str) -> ModelColumns:
+    """The model's columns among those that are `there`. Raises CannotScoreError where one is missing."""
+    if not layout.has_rows:
+        raise CannotScoreError(f"{where} has rows, and {layout.no_rows}")
+    present = frozenset(there)
+    if layout.columns and present.issuperset(layout.columns):
+        return ModelColumns(layout, layout.columns, by_column=True)
+    taken = tuple(name for name in layout.row_names if name in present)
+    missing = [name for name in layout.row_names if name not in present and name not in layout.optional]
+    if not missing and taken:
+        return ModelColumns(layout, taken, by_column=False)
+    if layout.columns:
+        missing = [name for name in layout.columns if name not in present]
+    elif layout.only is not None and layout.only.is_vector:
+        missing = list(layout.row_names)
+    raise CannotScoreError(
+        f"{where} lacks the columns {names_text(missing)} that the model takes; it has {names_text(there)}"
+    )
+
+
+def column_infos(layout: RowLayout) -> Mapping[str, TensorInfo]:
+    """The inputs of the model by the names that a column may have, where it has one plain value in a row."""
+    plain = {name: cell.info for name, cell in layout.cells.items() if cell.plain}
+    return plain | {name: layout.column_info(name) for name in layout.columns}
+
+
+def columns_to_read(
+    there: Sequence[str], keep: Sequence[str] | None, *needed: Iterable[str], where: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns to read, in their order, and those of them that the output has: all, or those to `keep`.
+
+    Raises CannotScoreError for a column to keep that is not there.
+    """
+    absent = [name for name in keep or () if name not in there]
+    if absent:
+        raise CannotScoreError(
+            f"--keep names {names_text(absent)}, which {where} does not have; it has {names_text(there)}"
+        )
+    kept = tuple(there) if keep is None else tuple(name for name in there if name in keep)
+    read = {*kept, *(name for names in needed for name in names)}
+    return tuple(name for name in there if name in read), kept

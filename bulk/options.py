@@ -1,0 +1,67 @@
+"""The values of `tfleet score`'s options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfleet.bulk.filter import parse_filter
+from tfleet.bulk.inputs import ReadOptions
+from tfleet.bulk.local_model import LocalModelOptions
+from tfleet.bulk.selection import Selection
+from tfleet.discovery.options import OPTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionOptions:
+    """Which rows are scored."""
+
+    filter_text: str | None
+    sample: float | None
+    seed: int
+    limit: int | None
+
+    def chosen(self) -> Selection:
+        """The selection. Raises CannotScoreError for a filter that is none."""
+        condition = None if self.filter_text is None else parse_filter(self.filter_text)
+        return Selection(condition, self.sample, self.seed, self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class SizeOptions:
+    """How much is worked on at a time."""
+
+    memory_bytes: int
+    batch_rows: int
+    part_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreOptions:
+    """The command line, without the inputs."""
+
+    output: Path
+    resume: bool
+    as_json: bool
+    top: int
+    local: LocalModelOptions = field(metadata={OPTIONS: LocalModelOptions})
+    read: ReadOptions = field(metadata={OPTIONS: ReadOptions})
+    select: SelectionOptions = field(metadata={OPTIONS: SelectionOptions})
+    sizes: SizeOptions = field(metadata={OPTIONS: SizeOptions})
+
+    def settings(self) -> dict[str, Any]:
+        """What the output depends on besides the model and the inputs."""
+        return {
+            "--top": self.top,
+            "--format": self.read.form,
+            "--delimiter": self.read.delimiter,
+            "--keep": None if self.read.keep is None else list(self.read.keep),
+            "--filter": self.select.filter_text,
+            "--sample": self.select.sample,
+            "--seed": self.select.seed,
+            "--limit": self.select.limit,
+            "--memory": self.sizes.memory_bytes,
+            "--batch-rows": self.sizes.batch_rows,
+            "--part-rows": self.sizes.part_rows,
+        }

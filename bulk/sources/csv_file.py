@@ -1,0 +1,83 @@
+"""CSV files with a header line, read in blocks of whole rows.
+
+CSV has no types. The columns that the model takes have those of its inputs; all others are text, as they are.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import pyarrow as pa
+
+from tfleet.bulk.errors import CannotScoreError, RunFailedError
+from tfleet.bulk.sources.csv_cells import CsvCells
+from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.source import Piece, Place
+from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, first_record, read_blocks
+from tfleet.worker.api.protocols.problems import quoted
+from tfleet.worker.model.signature import TensorInfo
+
+_QUOTE: Final = b'"'
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class CsvSource:
+    """One CSV file. `infos` has the inputs of the model by the names of columns."""
+
+    rows: int | None = None
+
+    def __init__(
+        self, file: InputFile, number: int, infos: Mapping[str, TensorInfo], *, delimiter: str | None = None
+    ) -> None:
+        self.name = file.name
+        self._file = file
+        self._number = number
+        self._infos = infos
+        self._delimiter = delimiter or ("\t" if ".tsv" in file.endings else ",")
+        self.columns, self._begin = self._header()
+
+    def __repr__(self) -> str:
+        return f"<CsvSource {self.name}>"
+
+    def schema(self, columns: Sequence[str]) -> pa.Schema:
+        """The types of these columns."""
+        return self._cells(columns).schema
+
+    def pieces(self, start: Place, columns: Sequence[str]) -> Iterator[Piece]:
+        """The rows from `start` on, a piece for each block."""
+        cells = self._cells(columns)
+        row = start.row
+        try:
+            with self._file.open_text() as stream:
+                begin = max(start.offset, self._begin)
+                for block in read_blocks(stream, self.name, begin, quote=_QUOTE):
+                    batch, errors = cells.read(block.content)
+                    yield Piece(batch, row, Place(self._number, block.end, row + batch.num_rows), errors)
+                    row += batch.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise RunFailedError(f"{self.name}: cannot be read: {error}") from error
+
+    def _cells(self, columns: Sequence[str]) -> CsvCells:
+        return CsvCells(self.columns, self._infos, columns, self._delimiter)
+
+    def _header(self) -> tuple[Sequence[str], int]:
+        """The names of the columns, and where the rows begin. Raises CannotScoreError."""
+        try:
+            with self._file.open_text() as stream:
+                content = stream.read(BLOCK_BYTES)
+        except (pa.ArrowException, OSError) as error:
+            raise CannotScoreError(f"{self.name}: cannot be read: {error}") from error
+        end = first_record(content, _QUOTE)
+        try:
+            text = content[:end].removeprefix(_BOM).decode()
+        except UnicodeDecodeError as error:
+            raise CannotScoreError(f"{self.name}: is not UTF-8: convert it first") from error
+        names = next(csv.reader([text], delimiter=self._delimiter, strict=False), [])
+        if not names:
+            raise CannotScoreError(f"{self.name}: has no header line with the names of its columns")
+        twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
+        if twice is not None:
+            raise CannotScoreError(f"{self.name}: has two columns {quoted(twice)}: give each its own name")
+        return tuple(names), end

@@ -1,0 +1,101 @@
+"""Parquet files, read row group by row group.
+
+`pyarrow.dataset` reads ahead and keeps what it has read (apache/arrow#39808): a file of ten times the memory
+ends the process. A `ParquetFile` without `pre_buffer` and with a buffer holds about one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfleet.bulk.errors import CannotScoreError, RunFailedError
+from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.source import PIECE_ROWS, Piece, Place
+
+_BUFFER_BYTES: Final = 1024 * 1024
+
+
+class ParquetSource:
+    """One Parquet file. A piece has at most so many bytes, as far as the file tells before it is read."""
+
+    def __init__(self, file: InputFile, number: int, *, piece_bytes: int) -> None:
+        self.name = file.name
+        self._file = file
+        self._number = number
+        self._piece_bytes = piece_bytes
+        try:
+            with self._opened() as parquet:
+                self._schema = parquet.schema_arrow
+                self.rows: int | None = parquet.metadata.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise CannotScoreError(f"{file.name}: is not a Parquet file that can be read: {error}") from error
+
+    def __repr__(self) -> str:
+        return f"<ParquetSource {self.name} rows={self.rows}>"
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The names of its columns."""
+        names: list[str] = self._schema.names
+        return names
+
+    def schema(self, columns: Sequence[str]) -> pa.Schema:
+        """The types of these columns; a dictionary's are those of its values."""
+        return pa.schema([_plain(self._schema.field(name)) for name in columns])
+
+    def pieces(self, start: Place, columns: Sequence[str]) -> Iterator[Piece]:
+        """The rows from `start` on, which has to be where a piece begins."""
+        schema = self.schema(columns)
+        try:
+            with self._opened() as parquet:
+                first_row = 0
+                for group in range(parquet.metadata.num_row_groups):
+                    rows = parquet.metadata.row_group(group).num_rows
+                    if first_row + rows > start.row:
+                        yield from self._group(parquet, group, first_row, start.row, schema)
+                    first_row += rows
+        except (pa.ArrowException, OSError) as error:
+            raise RunFailedError(f"{self.name}: cannot be read: {error}") from error
+
+    def _group(
+        self, parquet: pq.ParquetFile, group: int, first_row: int, start_row: int, schema: pa.Schema
+    ) -> Iterator[Piece]:
+        facts = parquet.metadata.row_group(group)
+        each = piece_rows(facts.num_rows, facts.total_byte_size, self._piece_bytes)
+        if not schema.names:  # no column is wanted, and the rows count all the same
+            batches = iter(_without_columns(facts.num_rows, each))
+        else:
+            batches = parquet.iter_batches(each, row_groups=[group], columns=schema.names, use_threads=False)
+        for batch in batches:
+            behind = first_row + batch.num_rows
+            if behind > start_row:
+                yield Piece(_cast(batch, schema), first_row, Place(self._number, behind, behind))
+            first_row = behind
+
+    def _opened(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self._file.open(), pre_buffer=False, buffer_size=_BUFFER_BYTES)
+
+
+def piece_rows(rows: int, size: int, piece_bytes: int) -> int:
+    """How many rows of a row group of `size` bytes make a piece of at most `piece_bytes`."""
+    return max(1, min(PIECE_ROWS, piece_bytes * rows // max(size, 1)))
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+
+
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    if not schema.names:
+        return batch
+    columns = [batch.column(name).cast(schema.field(name).type) for name in schema.names]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _without_columns(rows: int, each: int) -> list[pa.RecordBatch]:
+    nothing = pa.RecordBatch.from_struct_array(pa.array([{}] * min(each, rows), pa.struct([])))
+    return [nothing.slice(0, min(each, rows - first)) for first in range(0, rows, each)]
