@@ -60,6 +60,7 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     "-o",
     "--output",
     required=True,
+    allow_from_autoenv=False,  # no variable says what a run writes, and of which rows
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the output.",
 )
@@ -80,17 +81,20 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 @click.option(
     "--format",
     "form",
+    allow_from_autoenv=False,
     type=click.Choice(FORMATS),
     help="What the inputs are.  [default: what the content says, else the name]",
 )
 @click.option(
     "--delimiter",
+    allow_from_autoenv=False,
     callback=_delimiter,
     metavar="CHARACTER",
     help="What separates the cells of CSV; \\t for a tab.  [default: a comma, and a tab in .tsv]",
 )
 @click.option(
     "--keep",
+    allow_from_autoenv=False,
     multiple=True,
     callback=_names,
     metavar="COLUMN,...",
@@ -99,20 +103,32 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 @click.option(
     "--filter",
     "filter_text",
+    allow_from_autoenv=False,
     metavar="CONDITION",
     help='Score only rows for which this is true, such as \'G1 == 1 and city in ("Bern", "Basel")\'.',
 )
 @click.option(
     "--sample",
+    allow_from_autoenv=False,
     type=click.FloatRange(min=0, max=1, min_open=True),
     help="Score only this share of the rows, chosen by chance. The same rows each time.  [default: all]",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Choose another sample.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), help="Score only the first so many rows.  [default: all]"
+    "--seed",
+    allow_from_autoenv=False,
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    help="Choose another sample.",
+)
+@click.option(
+    "--limit",
+    allow_from_autoenv=False,
+    type=click.IntRange(min=1),
+    help="Score only the first so many rows.  [default: all]",
 )
 @click.option(
     "--top",
+    allow_from_autoenv=False,
     type=click.IntRange(min=1),
     default=1,
     help="Number of labels for each row, for models that have labels.",
@@ -127,17 +143,21 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 )
 @click.option(
     "--batch-rows",
+    allow_from_autoenv=False,
     type=click.IntRange(min=1),
     default=_DEFAULT_BATCH_ROWS,
     help="Rows that run together at most. A batch has fewer where its bytes are too many for --memory.",
 )
 @click.option(
     "--part-rows",
+    allow_from_autoenv=False,
     type=click.IntRange(min=1),
     default=_DEFAULT_PART_ROWS,
     help="Rows of a file of the output, about. What was not written before a kill is scored again.",
 )
-@click.option("--resume", is_flag=True, help="Go on with a run that was ended before.")
+@click.option(
+    "--resume", is_flag=True, allow_from_autoenv=False, help="Go on with a run that was ended before."
+)
 @json_option("the summary as one JSON object")
 def score(inputs: tuple[str, ...], **options: Any) -> None:
     """Score the rows of files with a model, and write them with their predictions as Parquet.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -17,11 +17,10 @@ from tfleet.bulk.selection import Selection
 from tfleet.bulk.sources.csv_file import CsvSource
 from tfleet.bulk.sources.files import InputFile
 from tfleet.bulk.sources.parquet import ParquetSource
-from tfleet.bulk.sources.source import Source
+from tfleet.bulk.sources.source import PieceLimits, RowSource
 from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.protocols.native.layout import RowLayout
 from tfleet.worker.api.protocols.problems import names_text
-from tfleet.worker.model.signature import TensorInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +33,22 @@ class ReadOptions:
 
 
 def open_sources(
-    files: Sequence[InputFile], layout: RowLayout, options: ReadOptions, *, piece_bytes: int
-) -> tuple[Source, ...]:
+    files: Sequence[InputFile], layout: RowLayout, options: ReadOptions, limits: PieceLimits
+) -> tuple[RowSource, ...]:
     """A source for each file. Raises CannotScoreError."""
     infos = column_infos(layout)
-    found: list[Source] = []
+    found: list[RowSource] = []
     for number, file in enumerate(files):
         if file.format(options.form) == "parquet":
-            found.append(ParquetSource(file, number, piece_bytes=piece_bytes))
+            found.append(ParquetSource(file, number, limits))
         else:
-            found.append(_csv(file, number, layout, infos, options.delimiter))
+            _check_csv(file, layout)
+            found.append(CsvSource(file, number, limits, infos, delimiter=options.delimiter))
     return tuple(found)
 
 
 def choose_rows(
-    sources: Sequence[Source],
+    sources: Sequence[RowSource],
     layout: RowLayout,
     options: ReadOptions,
     selection: Selection,
@@ -83,14 +83,11 @@ def input_digests(files: Sequence[InputFile]) -> list[InputDigest]:
     return [InputDigest(each.name, each.size, each.digest()) for each in files]
 
 
-def _csv(
-    file: InputFile, number: int, layout: RowLayout, infos: Mapping[str, TensorInfo], delimiter: str | None
-) -> CsvSource:
+def _check_csv(file: InputFile, layout: RowLayout) -> None:
     try:
         layout.table_names("CSV")
     except ProblemError as error:
         raise CannotScoreError(f"{file.name}: {error}") from error
-    return CsvSource(file, number, infos, delimiter=delimiter)
 
 
 def _filtered(condition: RowFilter | None, there: Sequence[str], where: str) -> frozenset[str]:
@@ -103,7 +100,7 @@ def _filtered(condition: RowFilter | None, there: Sequence[str], where: str) -> 
     return names
 
 
-def _check_alike(first: Source, other: Source, read: Sequence[str], schema: pa.Schema) -> None:
+def _check_alike(first: RowSource, other: RowSource, read: Sequence[str], schema: pa.Schema) -> None:
     absent = [name for name in read if name not in other.columns]
     if absent:
         raise CannotScoreError(

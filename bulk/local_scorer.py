@@ -14,7 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfleet.bulk.errors import CannotScoreError
-from tfleet.bulk.predictions import LabelPredictions, OutputPredictions, Predictions, output_schema, schema_of
+from tfleet.bulk.predictions import (
+    LabelPredictions,
+    OutputPredictions,
+    PredictionColumns,
+    output_schema,
+    schema_of,
+)
 from tfleet.bulk.row_errors import NO_VALUE, without_row
 from tfleet.bulk.scorer import ScoredBatch, scattered
 from tfleet.client.row_shapes import same_shapes, table_shapes
@@ -35,7 +41,7 @@ class LocalScorer:
     """Scores with a model that is loaded and warm, in batches of up to `batch_rows` where that is right."""
 
     def __init__(
-        self, model: LoadedModel, columns: ModelColumns, predictions: Predictions, *, batch_rows: int
+        self, model: LoadedModel, columns: ModelColumns, predictions: PredictionColumns, *, batch_rows: int
     ) -> None:
         self._model = model
         self._columns = columns
@@ -105,7 +111,7 @@ def _alike(rows: pa.RecordBatch, good: Sequence[int]) -> Sequence[Sequence[int]]
     return [[good[index] for index in group] for group in same_shapes(shapes, keep_order=False)]
 
 
-def local_predictions(model: LoadedModel, top: int) -> Predictions:
+def local_predictions(model: LoadedModel, top: int) -> PredictionColumns:
     """What becomes of a model's answers: `top` labels of each row, if it has labels.
 
     Raises CannotScoreError.

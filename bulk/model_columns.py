@@ -9,9 +9,11 @@ import pyarrow as pa
 
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.contract.problem import ProblemError
+from tfleet.worker.api.protocols.decoded import Array
+from tfleet.worker.api.protocols.dtypes import from_array
 from tfleet.worker.api.protocols.native.arrow_input import check_types
 from tfleet.worker.api.protocols.native.layout import RowLayout
-from tfleet.worker.api.protocols.problems import names_text
+from tfleet.worker.api.protocols.problems import names_text, quoted
 from tfleet.worker.model.signature import TensorInfo
 
 
@@ -25,12 +27,26 @@ class ModelColumns:
 
     def check(self, schema: pa.Schema, where: str) -> None:
         """Raise CannotScoreError for a column whose type its input does not take."""
-        try:
-            check_types(
-                pa.schema([schema.field(name) for name in self.names]), self.layout, by_column=self.by_column
-            )
-        except ProblemError as error:
-            raise CannotScoreError(f"{where}: {error}") from error
+        for field in (schema.field(name) for name in self.names):
+            cells = self.layout.cells
+            info = self.layout.column_info(field.name) if self.by_column else cells[field.name].info
+            try:
+                check_types(pa.schema([field]), self.layout, by_column=self.by_column)
+                if info.dtype != "string":
+                    from_array(_no_numbers(field.type), info)
+            except ProblemError as error:
+                raise CannotScoreError(
+                    f"{where}: column {quoted(field.name)} is {field.type}, and the model takes {info}: "
+                    "convert it first"
+                ) from error
+
+
+def _no_numbers(kind: pa.DataType) -> Array:
+    """An empty array of the numbers in a column of this type."""
+    while isinstance(kind, pa.FixedShapeTensorType) or pa.types.is_nested(kind):
+        kind = kind.value_type
+    found: Array = pa.array([], kind).to_numpy(zero_copy_only=False)
+    return found
 
 
 def model_columns(layout: RowLayout, there: Sequence[str], where: str) -> ModelColumns:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from tfleet.bulk.digest import file_digest
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
 from tfleet.bulk.manifest import MANIFEST, RunPlan, difference
-from tfleet.bulk.sources.source import Place
+from tfleet.bulk.sources.source import InputPlace
 from tfleet.bulk.tally import Tally, tally_of
 
 _KEY: Final = b"tfleet"
@@ -36,7 +36,7 @@ class WrittenPart:
     name: str
     bytes: int
     sha256: str
-    end: Place
+    end: InputPlace
     tally: Tally
 
 
@@ -73,7 +73,7 @@ class OutputFolder:
             os.close(lock)
 
     def write(
-        self, plan: RunPlan, index: int, table: pa.Table, place: tuple[Place, Place], tally: Tally
+        self, plan: RunPlan, index: int, table: pa.Table, place: tuple[InputPlace, InputPlace], tally: Tally
     ) -> WrittenPart:
         """Write a part. Raises RunFailedError, for instance for a full disk."""
         start, end = place
@@ -145,7 +145,7 @@ class OutputFolder:
                 footer = json.loads(pq.read_metadata(path).metadata[_KEY])
                 if footer["run"] != plan.id or footer["part"] != index:
                     raise CannotScoreError(f"{path}: belongs to another run: give another folder")
-                end, tally = Place(**footer["end"]), tally_of(footer["tally"])
+                end, tally = InputPlace(**footer["end"]), tally_of(footer["tally"])
                 yield WrittenPart(path.name, path.stat().st_size, file_digest(path), end, tally)
             except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
                 raise CannotScoreError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from tfleet.bulk.batches import row_sizes
-from tfleet.bulk.sources.source import Piece, Place
+from tfleet.bulk.sources.source import InputPlace, Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Part:
     """The rows from `start` to `end`. `unread` says of some, by their index, why they could not be read."""
 
     index: int
-    start: Place
-    end: Place
+    start: InputPlace
+    end: InputPlace
     batch: pa.RecordBatch = field(repr=False)
     unread: Mapping[int, str] = field(default_factory=dict, repr=False)
 
 
-def parts(pieces: Iterable[Piece], start: Place, limits: PartLimits, first: int = 0) -> Iterator[Part]:
+def parts(pieces: Iterable[Piece], start: InputPlace, limits: PartLimits, first: int = 0) -> Iterator[Part]:
     """The parts of the pieces from `start` on, the first one with the number `first`."""
     index, held, held_bytes = first, list[Piece](), 0
     for piece in pieces:
@@ -48,7 +48,7 @@ def parts(pieces: Iterable[Piece], start: Place, limits: PartLimits, first: int 
         yield _joined(index, start, held)
 
 
-def _joined(index: int, start: Place, pieces: list[Piece]) -> Part:
+def _joined(index: int, start: InputPlace, pieces: list[Piece]) -> Part:
     unread: dict[int, str] = {}
     before = 0
     for piece in pieces:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _BFLOAT16: Final = np.dtype(ml_dtypes.bfloat16)
 
 
-class Predictions(Protocol):
+class PredictionColumns(Protocol):
     """Makes columns of what a model answers. `label` and `score` name those to count, if there are any."""
 
     @property

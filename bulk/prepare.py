@@ -14,6 +14,7 @@ from tfleet.bulk.manifest import RunPlan
 from tfleet.bulk.memory import check_memory, shares
 from tfleet.bulk.report import InputSize
 from tfleet.bulk.run import RowLimits, Rows, Run
+from tfleet.bulk.sources.source import piece_limits
 from tfleet.worker.api.protocols.native.layout import row_layout
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def prepare(
     held = shares(options.sizes.memory_bytes)
     signature = model.session.signature()
     layout = row_layout(signature, model.facts.columns.value)
-    sources = open_sources(files, layout, options.read, piece_bytes=held.piece_bytes)
+    pieces = piece_limits(options.sizes.part_rows, held.piece_bytes)
+    sources = open_sources(files, layout, options.read, pieces)
     predictions = local_predictions(model, options.top)
     rows, columns = choose_rows(sources, layout, options.read, selection, predictions.schema.names)
     scorer = LocalScorer(model, columns, predictions, batch_rows=options.sizes.batch_rows)

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from tfleet.bulk.sources.source import Place
+from tfleet.bulk.sources.source import InputPlace
 from tfleet.bulk.tally import BINS, Tally
 from tfleet.runtime.printable import printable
 
@@ -28,7 +28,7 @@ class InputSize:
     bytes: Sequence[int]
     limit: int | None = None
 
-    def share(self, place: Place, taken: int) -> float:
+    def share(self, place: InputPlace, taken: int) -> float:
         """How much of the input lies before a place, from 0 to 1, if `taken` rows have been scored."""
         known = [each for each in self.rows if each is not None]
         if len(known) == len(self.rows):
@@ -96,7 +96,7 @@ class ProgressBar:
     ) -> None:
         self._progress.stop()
 
-    def __call__(self, place: Place, total: Tally) -> None:
+    def __call__(self, place: InputPlace, total: Tally) -> None:
         """Show that the output is written up to a place."""
         share = self._size.share(place, total.rows)
         if self._speed is None:

@@ -19,18 +19,18 @@ from tfleet.bulk.batches import batch_ends, row_sizes
 from tfleet.bulk.parts import Part, PartLimits, parts
 from tfleet.bulk.prefetch import Prefetch
 from tfleet.bulk.row_errors import ERROR_COLUMN
-from tfleet.bulk.sources.source import Piece, Place
+from tfleet.bulk.sources.source import InputPlace, Piece
 from tfleet.bulk.tally import Tally, tally
 
 if TYPE_CHECKING:
     from tfleet.bulk.manifest import RunPlan
     from tfleet.bulk.output import OutputFolder, WrittenPart
-    from tfleet.bulk.predictions import Predictions
+    from tfleet.bulk.predictions import PredictionColumns
     from tfleet.bulk.scorer import ScoredBatch, Scorer
     from tfleet.bulk.selection import Selection
-    from tfleet.bulk.sources.source import Source
+    from tfleet.bulk.sources.source import RowSource
 
-Report = Callable[[Place, Tally], None]
+Report = Callable[[InputPlace, Tally], None]
 """Called with the place up to which the output is written, and with the counts so far."""
 
 
@@ -48,15 +48,15 @@ class RowLimits:
 class Rows:
     """The rows of a run: its sources, the columns to `read`, those of them to `keep`, and which rows."""
 
-    sources: Sequence[Source] = field(repr=False)
+    sources: Sequence[RowSource] = field(repr=False)
     read: tuple[str, ...]
     keep: tuple[str, ...]
     selection: Selection
 
-    def pieces(self, start: Place, taken: int) -> Iterator[Piece]:
+    def pieces(self, start: InputPlace, taken: int) -> Iterator[Piece]:
         """The pieces from `start` on, with the rows that are wanted. `taken` is how many rows came before."""
         sources = list(enumerate(self.sources))[start.file :]
-        begins = (start if number == start.file else Place(number) for number, _ in sources)
+        begins = (start if number == start.file else InputPlace(number) for number, _ in sources)
         found = (source.pieces(begin, self.read) for (_, source), begin in zip(sources, begins, strict=True))
         return self.selection.pieces(chain.from_iterable(found), taken)
 
@@ -80,7 +80,7 @@ class Run:
         """Go on behind the parts that are `written`, and finish the manifest. Raises RunFailedError."""
         done = list(written)
         total = sum((part.tally for part in done), Tally())
-        start = done[-1].end if done else Place()
+        start = done[-1].end if done else InputPlace()
         report(start, total)
         with (
             closing(Prefetch(self._parts(start, total.rows, len(done)))) as ahead,
@@ -99,7 +99,7 @@ class Run:
         self._folder.finish(self._plan, done, total)
         return total
 
-    def _parts(self, start: Place, taken: int, first: int) -> Iterator[Part]:
+    def _parts(self, start: InputPlace, taken: int, first: int) -> Iterator[Part]:
         """The parts from `start` on; one without rows for an output that would have none: it has columns."""
         limits = PartLimits(self._limits.part_rows, self._limits.part_bytes, self._limits.tensor_bytes)
         index = first
@@ -142,7 +142,7 @@ def _note(writing: Future[WrittenPart], done: list[WrittenPart], total: Tally, r
     return total
 
 
-def _tally(predicted: pa.Table, errors: Mapping[int, str], predictions: Predictions) -> Tally:
+def _tally(predicted: pa.Table, errors: Mapping[int, str], predictions: PredictionColumns) -> Tally:
     best = [
         None if name is None else predicted.column(name).combine_chunks()
         for name in (predictions.label, predictions.probability)

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from tfleet.bulk.predictions import Predictions
+from tfleet.bulk.predictions import PredictionColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Scorer(Protocol):
     """Scores batches of the model's columns. Its methods may be called from any thread."""
 
     @property
-    def predictions(self) -> Predictions:
+    def predictions(self) -> PredictionColumns:
         """The columns that it gives."""
 
     @property
@@ -42,7 +42,7 @@ class Scorer(Protocol):
 def scattered(
     found: Sequence[tuple[Sequence[int], pa.RecordBatch]], rows: int, schema: pa.Schema
 ) -> pa.RecordBatch:
-    """Predictions for some of the rows, each with its index, as a batch with nulls for all others."""
+    """PredictionColumns for some of the rows, each with its index, as a batch with nulls for all others."""
     if len(found) == 1 and len(found[0][0]) == rows:
         return found[0][1]
     if not found:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
 from tfleet.bulk.sources.csv_cells import CsvCells
 from tfleet.bulk.sources.files import InputFile
-from tfleet.bulk.sources.source import Piece, Place
+from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, slices
 from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, first_record, read_blocks
 from tfleet.worker.api.protocols.problems import quoted
 from tfleet.worker.model.signature import TensorInfo
@@ -29,11 +29,18 @@ class CsvSource:
     rows: int | None = None
 
     def __init__(
-        self, file: InputFile, number: int, infos: Mapping[str, TensorInfo], *, delimiter: str | None = None
+        self,
+        file: InputFile,
+        number: int,
+        limits: PieceLimits,
+        infos: Mapping[str, TensorInfo],
+        *,
+        delimiter: str | None = None,
     ) -> None:
         self.name = file.name
         self._file = file
         self._number = number
+        self._limits = limits
         self._infos = infos
         self._delimiter = delimiter or ("\t" if ".tsv" in file.endings else ",")
         self.columns, self._begin = self._header()
@@ -45,17 +52,19 @@ class CsvSource:
         """The types of these columns."""
         return self._cells(columns).schema
 
-    def pieces(self, start: Place, columns: Sequence[str]) -> Iterator[Piece]:
-        """The rows from `start` on, a piece for each block."""
+    def pieces(self, start: InputPlace, columns: Sequence[str]) -> Iterator[Piece]:
+        """The rows from `start` on."""
         cells = self._cells(columns)
-        row = start.row
+        begin, row = max(start.offset, self._begin), start.row - start.skip
         try:
             with self._file.open_text() as stream:
-                begin = max(start.offset, self._begin)
                 for block in read_blocks(stream, self.name, begin, quote=_QUOTE):
                     batch, errors = cells.read(block.content)
-                    yield Piece(batch, row, Place(self._number, block.end, row + batch.num_rows), errors)
-                    row += batch.num_rows
+                    whole = Piece(
+                        batch, row, InputPlace(self._number, row + batch.num_rows, block.end), errors
+                    )
+                    yield from slices(whole, begin, start.row, self._limits.rows)
+                    begin, row = block.end, whole.end.row
         except (pa.ArrowException, OSError) as error:
             raise RunFailedError(f"{self.name}: cannot be read: {error}") from error
 

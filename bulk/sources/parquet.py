@@ -14,19 +14,19 @@ import pyarrow.parquet as pq
 
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
 from tfleet.bulk.sources.files import InputFile
-from tfleet.bulk.sources.source import PIECE_ROWS, Piece, Place
+from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
 
 _BUFFER_BYTES: Final = 1024 * 1024
 
 
 class ParquetSource:
-    """One Parquet file. A piece has at most so many bytes, as far as the file tells before it is read."""
+    """One Parquet file."""
 
-    def __init__(self, file: InputFile, number: int, *, piece_bytes: int) -> None:
+    def __init__(self, file: InputFile, number: int, limits: PieceLimits) -> None:
         self.name = file.name
         self._file = file
         self._number = number
-        self._piece_bytes = piece_bytes
+        self._limits = limits
         try:
             with self._opened() as parquet:
                 self._schema = parquet.schema_arrow
@@ -47,7 +47,7 @@ class ParquetSource:
         """The types of these columns; a dictionary's are those of its values."""
         return pa.schema([_plain(self._schema.field(name)) for name in columns])
 
-    def pieces(self, start: Place, columns: Sequence[str]) -> Iterator[Piece]:
+    def pieces(self, start: InputPlace, columns: Sequence[str]) -> Iterator[Piece]:
         """The rows from `start` on, which has to be where a piece begins."""
         schema = self.schema(columns)
         try:
@@ -65,7 +65,7 @@ class ParquetSource:
         self, parquet: pq.ParquetFile, group: int, first_row: int, start_row: int, schema: pa.Schema
     ) -> Iterator[Piece]:
         facts = parquet.metadata.row_group(group)
-        each = piece_rows(facts.num_rows, facts.total_byte_size, self._piece_bytes)
+        each = piece_rows(facts.num_rows, facts.total_byte_size, self._limits)
         if not schema.names:  # no column is wanted, and the rows count all the same
             batches = iter(_without_columns(facts.num_rows, each))
         else:
@@ -73,16 +73,16 @@ class ParquetSource:
         for batch in batches:
             behind = first_row + batch.num_rows
             if behind > start_row:
-                yield Piece(_cast(batch, schema), first_row, Place(self._number, behind, behind))
+                yield Piece(_cast(batch, schema), first_row, InputPlace(self._number, behind))
             first_row = behind
 
     def _opened(self) -> pq.ParquetFile:
         return pq.ParquetFile(self._file.open(), pre_buffer=False, buffer_size=_BUFFER_BYTES)
 
 
-def piece_rows(rows: int, size: int, piece_bytes: int) -> int:
-    """How many rows of a row group of `size` bytes make a piece of at most `piece_bytes`."""
-    return max(1, min(PIECE_ROWS, piece_bytes * rows // max(size, 1)))
+def piece_rows(rows: int, size: int, limits: PieceLimits) -> int:
+    """How many rows of a row group with so many rows and bytes make a piece."""
+    return max(1, min(limits.rows, limits.bytes * rows // max(size, 1)))
 
 
 def _plain(field: pa.Field) -> pa.Field:

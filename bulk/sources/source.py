@@ -12,21 +12,34 @@ from typing import Final, Protocol
 
 import pyarrow as pa
 
-PIECE_ROWS: Final = 16_384
-"""The most rows of a piece."""
+_PIECE_ROWS: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class PieceLimits:
+    """What a piece may have at most. The bytes are those that a file tells before it is read."""
+
+    rows: int
+    bytes: int
+
+
+def piece_limits(part_rows: int, piece_bytes: int) -> PieceLimits:
+    """The limits of pieces for parts of so many rows, so that a part has not many more."""
+    return PieceLimits(min(part_rows, _PIECE_ROWS), piece_bytes)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class InputPlace:
     """A row of the input, which may be the one behind the last.
 
-    `file` is the number of its file. `offset` is where it begins, in bytes of a text file and in rows of any
-    other. `row` is how many rows of the file come before it.
+    `file` is the number of its file, and `row` is how many rows of the file come before it. In a text file it
+    is `skip` rows behind the byte `offset`.
     """
 
     file: int = 0
-    offset: int = 0
     row: int = 0
+    offset: int = 0
+    skip: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +52,11 @@ class Piece:
 
     batch: pa.RecordBatch
     first_row: int
-    end: Place
+    end: InputPlace
     errors: Mapping[int, str] = field(default_factory=dict)
 
 
-class Source(Protocol):
+class RowSource(Protocol):
     """One file of rows."""
 
     @property
@@ -61,5 +74,18 @@ class Source(Protocol):
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of these columns, as `pieces` gives them."""
 
-    def pieces(self, start: Place, columns: Sequence[str]) -> Iterator[Piece]:
+    def pieces(self, start: InputPlace, columns: Sequence[str]) -> Iterator[Piece]:
         """The rows from `start` on, with these columns. Raises RunFailedError for a file that breaks off."""
+
+
+def slices(block: Piece, offset: int, start_row: int, most_rows: int) -> Iterator[Piece]:
+    """The rows of a block of text from `start_row` on, in pieces. The block begins at the byte `offset`."""
+    rows = block.batch.num_rows
+    for begin in range(0, rows, most_rows):
+        end = min(begin + most_rows, rows)
+        first_row, behind = block.first_row + begin, block.first_row + end
+        if behind <= start_row:
+            continue
+        place = block.end if end == rows else InputPlace(block.end.file, behind, offset, end)
+        errors = {row - begin: text for row, text in block.errors.items() if begin <= row < end}
+        yield Piece(block.batch.slice(begin, end - begin), first_row, place, errors)

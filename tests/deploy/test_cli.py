@@ -27,7 +27,7 @@ COMMANDS = [
         "proxy",
         "prune",
     ),
-    *("registry", "rollback", "rollout", "scale", "status", "up", "worker"),
+    *("registry", "rollback", "rollout", "scale", "score", "status", "up", "worker"),
 ]
 
 

@@ -44,6 +44,10 @@ def run(tmp_path: Path, hidden: tuple[str, ...], *argv: str) -> subprocess.Compl
         (("proxy",), "extra \"proxy\": pip install 'tfleet[proxy]'"),
         (("status",), "extra \"client\": pip install 'tfleet[client]'"),
         (("classify", "cat.jpg"), "extra \"client\": pip install 'tfleet[client]'"),
+        (
+            ("score", "rows.csv", "-o", "out", "--model", "m"),
+            'extras "score" and "worker": pip install \'tfleet[score,worker]\'',
+        ),
         (("prune",), "extra \"client\": pip install 'tfleet[client]'"),
         (("models",), "extra \"client\": pip install 'tfleet[client]'"),
         (("rollout", "m", "1"), "extra \"client\": pip install 'tfleet[client]'"),

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import gzip
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfleet.bulk.errors import CannotScoreError
+from tfleet.bulk.sources.csv_file import CsvSource
+from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
+from tfleet.worker.model.signature import TensorInfo
+
+INFOS = {
+    name: TensorInfo(name, f"{name}:0", dtype, (None,))
+    for name, dtype in {"x": "float32", "n": "int8", "w": "string", "b": "bool"}.items()
+}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Any:
+    def make(content: bytes | str, *, name: str = "rows.csv", infos: Mapping[str, Any] = INFOS) -> CsvSource:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return CsvSource(InputFile(str(path)), 0, PieceLimits(16_384, 10**6), infos)
+
+    return make
+
+
+def pieces(
+    source: CsvSource, columns: Sequence[str] | None = None, start: InputPlace | None = None
+) -> list[Piece]:
+    return list(source.pieces(start or InputPlace(), source.columns if columns is None else columns))
+
+
+def rows(source: CsvSource) -> list[dict[str, Any]]:
+    return [row for piece in pieces(source) for row in piece.batch.to_pylist()]
+
+
+def errors(source: CsvSource) -> dict[int, str]:
+    return {piece.first_row + row: text for piece in pieces(source) for row, text in piece.errors.items()}
+
+
+def test_the_models_columns_have_its_types_and_others_are_text(source: Any) -> None:
+    assert rows(source("id,x,n,w,b\n007,1.5,-3,hi,true\n")) == [
+        {"id": "007", "x": 1.5, "n": -3, "w": "hi", "b": True}
+    ]
+
+
+def test_only_wanted_columns_are_read(source: Any) -> None:
+    (piece,) = pieces(source("id,x,n\n1,2,broken\n"), ["id", "x"])
+    assert piece.batch.to_pylist() == [{"id": "1", "x": 2.0}]
+    assert piece.errors == {}
+
+
+@pytest.mark.parametrize(
+    ("cells", "error"),
+    [
+        ("abc,1", "column 'x': 'abc' is no float32"),
+        ("1e400,1", "column 'x': '1e400' is out of range for float32"),
+        ("1,1.0", "column 'n': '1.0' is no int8"),
+        ("1,300", "column 'n': 300 is out of range for int8 (-128 to 127)"),
+        ("1,0x10", "column 'n': '0x10' is no int8"),
+        ("1_0,1", "column 'x': '1_0' is no float32"),
+        ("1", "the row has 1 value, and the header 2 columns"),
+        ("1,2,3", "the row has 3 values, and the header 2 columns"),
+    ],
+)
+def test_a_wrong_cell_is_an_error_of_its_row_alone(source: Any, cells: str, error: str) -> None:
+    csv = source(f"x,n\n1,2\n{cells}\n3,4\n")
+    assert errors(csv) == {1: error}
+    assert [rows(csv)[0], rows(csv)[2]] == [{"x": 1.0, "n": 2}, {"x": 3.0, "n": 4}]
+
+
+def test_an_error_names_the_column_and_not_the_input(source: Any) -> None:
+    vector = TensorInfo("inputs", "inputs:0", "float32", (None, 2))
+    csv = source("a,b\n1,?\n", infos={"a": vector, "b": vector})
+    assert errors(csv) == {0: "column 'b': '?' is no float32"}
+
+
+def test_words_for_no_number_are_numbers(source: Any) -> None:
+    found = [row["x"] for row in rows(source("x\nNaN\n-inf\nInfinity\n"))]
+    assert math.isnan(found[0])
+    assert found[1:] == [-math.inf, math.inf]
+
+
+def test_an_empty_cell_is_null_in_the_models_columns_only(source: Any) -> None:
+    assert rows(source("id,x,w\n,,\n")) == [{"id": "", "x": None, "w": None}]
+
+
+def test_values_may_have_quotes_commas_and_line_ends(source: Any) -> None:
+    csv = source('id,x\n"a,""b""\nc",1\n\nd,2\n')
+    assert rows(csv) == [{"id": 'a,"b"\nc', "x": 1.0}, {"id": "d", "x": 2.0}]
+
+
+def test_text_that_is_not_utf_8_is_an_error_of_its_row(source: Any) -> None:
+    csv = source(b"id,x\n\xff,1\nb,2\n")
+    assert errors(csv) == {0: "column 'id': the cell is not UTF-8"}
+    assert rows(csv) == [{"id": "\ufffd", "x": 1.0}, {"id": "b", "x": 2.0}]
+
+
+def test_bad_rows_in_many_blocks_keep_their_numbers(source: Any) -> None:
+    lines = [f"{number},{'bad' if number % 997 == 5 else number}" for number in range(300_000)]
+    csv = source("id,x\n" + "\n".join(lines) + "\n")
+    found = pieces(csv)
+    assert len(found) > 2
+    assert set(errors(csv)) == {number for number in range(300_000) if number % 997 == 5}
+    assert [row["id"] for row in rows(csv)] == [str(number) for number in range(300_000)]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_reading_goes_on_at_the_end_of_any_piece(source: Any, compressed: bool) -> None:
+    content = b"id,x\n" + b"".join(b"%d,%d\n" % (number, number) for number in range(300_000))
+    csv = source(gzip.compress(content), name="rows.csv.gz") if compressed else source(content)
+    whole = pieces(csv)
+    assert len(whole) > 10
+    for index, piece in enumerate(whole):
+        following = pieces(csv, start=piece.end)
+        assert [each.end for each in following] == [each.end for each in whole[index + 1 :]]
+        assert [each.batch for each in following] == [each.batch for each in whole[index + 1 :]]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(source: Any) -> None:
+    assert source(b"\xef\xbb\xbfx,n\n1,2\n").columns == ("x", "n")
+
+
+def test_tsv_is_separated_by_tabs(source: Any) -> None:
+    assert rows(source("id\tx\na,b\t1\n", name="rows.tsv")) == [{"id": "a,b", "x": 1.0}]
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", "has no header line with the names of its columns"),
+        (b"x,n,x\n1,2,3\n", "has two columns 'x': give each its own name"),
+        (b"\xff,n\n1,2\n", "is not UTF-8: convert it first"),
+    ],
+)
+def test_a_file_without_usable_names_is_refused(source: Any, content: bytes, error: str) -> None:
+    with pytest.raises(CannotScoreError, match=error):
+        source(content)
+
+
+def test_a_complex_input_has_no_form_in_csv(source: Any) -> None:
+    infos = {"c": TensorInfo("c", "c:0", "complex64", (None,))}
+    with pytest.raises(CannotScoreError, match="'c' is complex64, for which CSV has no form: use Parquet"):
+        pieces(source("c\n1\n", infos=infos))

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tfleet.bulk.errors import CannotScoreError
+from tfleet.bulk.sources.files import InputFile, expand
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.csv", "a.csv", "sub/c.csv", "_manifest.json", ".hidden", "_temporary/d.csv"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x\n1\n")
+    return tmp_path
+
+
+def names(folder: Path, *arguments: str) -> list[str]:
+    found = expand([f"{folder}/{each}" for each in arguments])
+    return [str(Path(each.name).relative_to(folder)) for each in found]
+
+
+def test_a_folder_stands_for_its_files_in_order(folder: Path) -> None:
+    assert names(folder, "") == ["a.csv", "b.csv", "sub/c.csv"]
+
+
+def test_a_pattern_stands_for_the_files_that_it_matches(folder: Path) -> None:
+    assert names(folder, "*.csv") == ["a.csv", "b.csv"]
+    assert names(folder, "**/*.csv") == ["_temporary/d.csv", "a.csv", "b.csv", "sub/c.csv"]
+
+
+def test_arguments_keep_their_order(folder: Path) -> None:
+    assert names(folder, "b.csv", "a.csv") == ["b.csv", "a.csv"]
+
+
+def test_a_name_with_brackets_is_a_name_if_there_is_such_a_file(folder: Path) -> None:
+    (folder / "x[1].csv").touch()
+    assert names(folder, "x[1].csv") == ["x[1].csv"]
+
+
+@pytest.mark.parametrize("argument", ["missing.csv", "*.parquet"])
+def test_an_argument_without_files_is_refused(folder: Path, argument: str) -> None:
+    with pytest.raises(CannotScoreError, match="there is no such file, and none that it matches"):
+        names(folder, argument)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "form"),
+    [
+        ("rows", b"PAR1...", "parquet"),
+        ("rows.csv", b"PAR1...", "parquet"),
+        ("rows.CSV", b"x\n1\n", "csv"),
+        ("rows.v2.tsv.gz", b"\x1f\x8b", "csv"),
+    ],
+)
+def test_the_content_says_what_a_file_is_or_else_its_name(
+    tmp_path: Path, name: str, content: bytes, form: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert InputFile(str(tmp_path / name)).format(None) == form
+
+
+def test_a_file_that_nothing_tells_needs_the_option(tmp_path: Path) -> None:
+    (tmp_path / "rows.txt").write_text("x\n1\n")
+    file = InputFile(str(tmp_path / "rows.txt"))
+    assert file.format("csv") == "csv"
+    with pytest.raises(
+        CannotScoreError, match="its name does not say what it is: give --format parquet or csv"
+    ):
+        file.format(None)
+
+
+def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
+    (tmp_path / "rows").write_bytes(b"1" * 100_000)
+    assert InputFile(str(tmp_path / "rows")).digest() == hashlib.sha256(b"1" * 100_000).hexdigest()

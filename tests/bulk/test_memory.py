@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+
+from tfleet.bulk.errors import CannotScoreError
+from tfleet.bulk.memory import check_memory, parse_size, resident_bytes, shares
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1GB", 10**9),
+        ("1g", 10**9),
+        ("512 MiB", 512 * 2**20),
+        ("1.5GB", 1_500_000_000),
+        ("64000000", 64_000_000),
+        ("2TB", 2 * 10**12),
+    ],
+)
+def test_sizes_have_units(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("much", "'much' is no size: write it as 1GB, 512MB or 2GiB"),
+        ("-1GB", "is no size"),
+        ("1IB", "is no size"),
+        ("", "is no size"),
+        ("63MB", "63MB is less than the 64 MB that a run needs"),
+    ],
+)
+def test_other_texts_are_no_sizes(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_size(text)
+
+
+def test_what_is_held_takes_a_quarter_of_the_memory() -> None:
+    assert shares(10**9).together == 10**9 // 32 * 8
+
+
+def test_a_model_that_leaves_no_room_is_refused() -> None:
+    resident = resident_bytes()
+    check_memory(2 * resident, shares(2 * resident))
+    with pytest.raises(
+        CannotScoreError, match=r"the model and its libraries take \d+ MB of the \d+ MB of --memory"
+    ):
+        check_memory(resident, shares(resident))

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from tests.bulk.conftest import COLUMNS, IRIS, Scored, flowers
+from tfleet.worker.inference.open_model import load_model
+from tfleet.worker.model.find import find_model
+
+pytestmark = pytest.mark.process
+
+Score = Callable[..., Scored]
+
+
+def expected_labels(rows: pa.Table) -> list[str]:
+    """What a session answers to all rows at once."""
+    model = load_model(find_model(IRIS))
+    try:
+        values = np.stack([rows[name].to_numpy() for name in COLUMNS], axis=1).astype(np.float32)
+        signature = model.session.signature()
+        (output,) = model.session.run(signature.name, {signature.inputs[0].name: values}).values()
+        assert model.scores is not None
+        best = model.scores(output).argmax(axis=1)
+        return [model.scores.labels[index] for index in best.tolist()]
+    finally:
+        model.close()
+
+
+def test_parquet_and_csv_are_scored_alike(score: Score, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(flowers(20_000))
+    rows = pyarrow.csv.read_csv(tmp_path / "rows.csv")
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    for name in ("rows.csv", "rows.parquet"):
+        done = score(name, "-o", f"{name}.out", "--model", IRIS, "--part-rows", 5000, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(
+            f"output      {name}.out\nrows        20,000: 20,000 scored, 0 failed\n"
+        )
+    from_csv, from_parquet = (
+        pq.read_table(tmp_path / f"{each}.out") for each in ("rows.csv", "rows.parquet")
+    )
+    assert from_csv.schema.names == ["id", *COLUMNS, "label", "probability", "_error"]
+    assert from_csv["label"].to_pylist() == from_parquet["label"].to_pylist() == expected_labels(rows)
+    assert from_csv["id"].to_pylist() == [str(number) for number in range(20_000)]
+    assert from_parquet["id"].to_pylist() == list(range(20_000))
+
+
+def test_bad_rows_have_an_error_and_the_exit_code_says_so(score: Score, tmp_path: Path) -> None:
+    lines = flowers(1000).splitlines()
+    lines[501] = "500,wide,1,1,1"
+    lines[701] = "700,1,1"
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    done = score("rows.csv", "-o", "out", "--model", IRIS, "--json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    summary = json.loads(done.stdout)
+    assert (summary["rows"], summary["scored"], summary["failed"]) == (1000, 998, 2)
+    assert sum(summary["labels"].values()) == sum(summary["confidence"]) == 998
+    assert summary["errors"] == {
+        "column 'sepal_length': … is no float32": 1,
+        "the row has … values, and the header … columns": 1,
+    }
+    table = pq.read_table(tmp_path / "out")
+    failed = [row for row in table.to_pylist() if row["_error"] is not None]
+    assert [row["_error"] for row in failed] == [
+        "column 'sepal_length': 'wide' is no float32",
+        "the row has 3 values, and the header 5 columns",
+    ]
+    assert {row["label"] for row in failed} == {None}
+    assert table.num_rows == 1000
+
+
+def test_columns_rows_and_labels_can_be_chosen(score: Score, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(flowers(2000))
+    options = ("--keep", "id", "--filter", "sepal_length > 4", "--limit", 100, "--top", 2)
+    done = score("rows.csv", "-o", "out", "--model", IRIS, *options, "--json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    table = pq.read_table(tmp_path / "out")
+    rows = pyarrow.csv.read_csv(tmp_path / "rows.csv").to_pylist()
+    assert table["id"].to_pylist() == [str(row["id"]) for row in rows if row["sepal_length"] > 4][:100]
+    assert table.schema.names == ["id", "labels", "probabilities", "_error"]
+    assert {len(labels) for labels in table["labels"].to_pylist()} == {2}
+    assert sum(json.loads(done.stdout)["labels"].values()) == 100
+
+
+def test_resume_needs_the_same_run(score: Score, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(flowers(100))
+    run = ("rows.csv", "-o", "out", "--model", IRIS)
+    assert score(*run, "--resume", cwd=tmp_path).returncode == 0
+    again = score(*run, cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr == (
+        "tfleet score: out: is not empty: give --resume to go on with the run that is there, "
+        "or another folder\n"
+    )
+    other = score(*run, "--resume", "--limit", 5, cwd=tmp_path)
+    assert other.stderr == (
+        "tfleet score: out: has another run: --limit was None, and is 5: give another folder\n"
+    )
+    assert score(*run, "--resume", cwd=tmp_path).returncode == 0
+    (tmp_path / "rows.csv").write_text(flowers(100, seed=1))
+    changed = score(*run, "--resume", cwd=tmp_path)
+    assert changed.stderr.startswith("tfleet score: out: has another run: rows.csv has changed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("missing.csv",), "missing.csv: there is no such file, and none that it matches"),
+        (("rows.csv", "--filter", "id =="), "--filter 'id ==': invalid syntax; it may have columns,"),
+        (("notes.txt",), "notes.txt: its name does not say what it is: give --format parquet or csv"),
+        (("rows.csv", "--signature", "s"), "its model.toml describes the model: remove --signature"),
+        (
+            ("other.csv",),
+            "other.csv lacks the columns 'sepal_length', 'sepal_width', 'petal_length' that the model takes",
+        ),
+        (("rows.csv", "--keep", "idd"), "--keep names 'idd', which rows.csv does not have; it has 'id', "),
+        (("rows.csv", "--memory", "100MB"), "of --memory, of which rows need a quarter: give --memory"),
+    ],
+)
+def test_what_can_never_work_is_one_line(
+    score: Score, tmp_path: Path, arguments: tuple[str, ...], error: str
+) -> None:
+    (tmp_path / "rows.csv").write_text(flowers(10))
+    (tmp_path / "other.csv").write_text("petal_width\n1\n")
+    (tmp_path / "notes.txt").write_text("no rows\n")
+    done = score(*arguments, "-o", "out", "--model", IRIS, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("tfleet score: ")
+    assert error in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "error"),
+    [
+        (("--memory", "much"), "'much' is no size: write it as 1GB, 512MB or 2GiB"),
+        (("--delimiter", ";;"), "it has to be one character of ASCII"),
+        (("--sample", "1.5"), "1.5 is not in the range 0<x<=1"),
+    ],
+)
+def test_a_wrong_option_is_wrong_usage(
+    score: Score, tmp_path: Path, option: tuple[str, str], error: str
+) -> None:
+    done = score("rows.csv", "-o", "out", "--model", IRIS, *option, cwd=tmp_path)
+    assert done.returncode == 2
+    assert error in done.stderr
