@@ -162,10 +162,10 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 def score(inputs: tuple[str, ...], **options: Any) -> None:
     """Score the rows of files with a model, and write them with their predictions as Parquet.
 
-    An INPUT is a Parquet or CSV file, a folder of them, or a pattern such as 'rows/*.csv'. The columns that
-    the model takes are found by their names; all columns are kept. The output is a folder: parts in Parquet,
-    which any reader takes as one table, and a manifest. A row that cannot be scored has nulls, and the reason
-    in the column _error.
+    An INPUT is a Parquet, CSV, JSON Lines or Arrow file, a folder of them, or a pattern such as 'rows/*.csv'.
+    The columns that the model takes are found by their names; all columns are kept. The output is a folder:
+    parts in Parquet, which any reader takes as one table, and a manifest. A row that cannot be scored has
+    nulls, and the reason in the column _error.
 
     After a kill the same command with --resume goes on, and each row is there once. Rows are read in pieces,
     so that a file of any size fits into --memory.

@@ -10,12 +10,20 @@ import pyarrow as pa
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.filter import RowFilter
 from tfleet.bulk.manifest import InputDigest
-from tfleet.bulk.model_columns import ModelColumns, column_infos, columns_to_read, model_columns
+from tfleet.bulk.model_columns import (
+    ModelColumns,
+    column_infos,
+    columns_to_read,
+    list_types,
+    model_columns,
+)
 from tfleet.bulk.row_errors import ERROR_COLUMN
 from tfleet.bulk.run import Rows
 from tfleet.bulk.selection import Selection
+from tfleet.bulk.sources.arrow_file import ArrowSource
 from tfleet.bulk.sources.csv_file import CsvSource
 from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.json_lines import JsonLinesSource
 from tfleet.bulk.sources.parquet import ParquetSource
 from tfleet.bulk.sources.source import PieceLimits, RowSource
 from tfleet.contract.problem import ProblemError
@@ -36,11 +44,17 @@ def open_sources(
     files: Sequence[InputFile], layout: RowLayout, options: ReadOptions, limits: PieceLimits
 ) -> tuple[RowSource, ...]:
     """A source for each file. Raises CannotScoreError."""
-    infos = column_infos(layout)
+    infos, lists = column_infos(layout), list_types(layout)
     found: list[RowSource] = []
     for number, file in enumerate(files):
-        if file.format(options.form) == "parquet":
+        form = file.format(options.form)
+        if form == "parquet":
             found.append(ParquetSource(file, number, limits))
+        elif form == "arrow":
+            found.append(ArrowSource(file, number, limits))
+        elif form == "jsonl":
+            all_fields = options.keep is None
+            found.append(JsonLinesSource(file, number, limits, infos, lists, all_fields=all_fields))
         else:
             _check_csv(file, layout)
             found.append(CsvSource(file, number, limits, infos, delimiter=options.delimiter))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from tfleet.bulk.errors import CannotScoreError
+from tfleet.bulk.sources.csv_cells import cell_type
 from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.protocols.decoded import Array
 from tfleet.worker.api.protocols.dtypes import from_array
@@ -73,6 +74,18 @@ def column_infos(layout: RowLayout) -> Mapping[str, TensorInfo]:
     """The inputs of the model by the names that a column may have, where it has one plain value in a row."""
     plain = {name: cell.info for name, cell in layout.cells.items() if cell.plain}
     return plain | {name: layout.column_info(name) for name in layout.columns}
+
+
+def list_types(layout: RowLayout) -> Mapping[str, pa.DataType]:
+    """The types of the inputs that take lists, for forms that have no types."""
+    found = {}
+    for name, cell in layout.cells.items():
+        if not cell.plain:
+            kind = cell_type(cell.info)
+            for _ in cell.dims:
+                kind = pa.list_(kind)
+            found[name] = kind
+    return found
 
 
 def columns_to_read(

@@ -41,7 +41,9 @@ def cell_type(info: TensorInfo | None) -> pa.DataType:
     # pyarrow calls float32 `float`, so the names are TensorFlow's.
     found = _TYPES.get(info.dtype)
     if found is None:
-        raise CannotScoreError(f"input {info.name!r} is {info.dtype}, for which CSV has no form: use Parquet")
+        raise CannotScoreError(
+            f"input {info.name!r} is {info.dtype}, for which text has no form: use Parquet"
+        )
     return found
 
 

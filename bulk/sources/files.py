@@ -15,14 +15,21 @@ import pyarrow as pa
 from tfleet.bulk.errors import CannotScoreError
 
 _MAGIC_BYTES: Final = 8
-_FORMAT_BY_MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
+_ARROW_MAGIC: Final = b"ARROW1"
+_FORMAT_BY_MAGIC: Final = {b"PAR1": "parquet", _ARROW_MAGIC: "arrow"}
 _FORMAT_BY_ENDING: Final = {
     ".parquet": "parquet",
     ".pq": "parquet",
     ".csv": "csv",
     ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
 }
-FORMATS: Final = ("parquet", "csv")
+FORMATS: Final = ("parquet", "csv", "jsonl", "arrow")
 _COMPRESSIONS: Final = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 
 
@@ -52,6 +59,16 @@ class InputFile:
         """The file, as pyarrow reads it."""
         return pa.OSFile(self.name)
 
+    def open_mapped(self) -> Any:
+        """The file, whose bytes are read when they are used."""
+        return pa.memory_map(self.name)
+
+    @property
+    def is_arrow_file(self) -> bool:
+        """Whether it is an Arrow file, which has an index of its batches, and not a stream."""
+        with Path(self.name).open("rb") as content:
+            return content.read(len(_ARROW_MAGIC)) == _ARROW_MAGIC
+
     def open_text(self) -> Any:
         """The file as a stream, decompressed where its name says that it is compressed."""
         return pa.input_stream(self.open(), compression=self.compression)
@@ -72,7 +89,7 @@ class InputFile:
             if ending in _FORMAT_BY_ENDING:
                 return _FORMAT_BY_ENDING[ending]
         raise CannotScoreError(
-            f"{self.name}: its name does not say what it is: give --format {' or '.join(FORMATS)}"
+            f"{self.name}: its name does not say what it is: give --format, one of {', '.join(FORMATS)}"
         )
 
     def digest(self) -> str:

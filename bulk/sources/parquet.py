@@ -45,7 +45,7 @@ class ParquetSource:
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of these columns; a dictionary's are those of its values."""
-        return pa.schema([_plain(self._schema.field(name)) for name in columns])
+        return pa.schema([plain(self._schema.field(name)) for name in columns])
 
     def pieces(self, start: InputPlace, columns: Sequence[str]) -> Iterator[Piece]:
         """The rows from `start` on, which has to be where a piece begins."""
@@ -73,7 +73,7 @@ class ParquetSource:
         for batch in batches:
             behind = first_row + batch.num_rows
             if behind > start_row:
-                yield Piece(_cast(batch, schema), first_row, InputPlace(self._number, behind))
+                yield Piece(cast(batch, schema), first_row, InputPlace(self._number, behind))
             first_row = behind
 
     def _opened(self) -> pq.ParquetFile:
@@ -85,11 +85,13 @@ def piece_rows(rows: int, size: int, limits: PieceLimits) -> int:
     return max(1, min(limits.rows, limits.bytes * rows // max(size, 1)))
 
 
-def _plain(field: pa.Field) -> pa.Field:
+def plain(field: pa.Field) -> pa.Field:
+    """The field; that of its values where it is a dictionary."""
     return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
 
 
-def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns of a schema, in its types."""
     if not schema.names:
         return batch
     columns = [batch.column(name).cast(schema.field(name).type) for name in schema.names]

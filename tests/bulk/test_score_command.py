@@ -114,7 +114,10 @@ def test_resume_needs_the_same_run(score: Score, tmp_path: Path) -> None:
     [
         (("missing.csv",), "missing.csv: there is no such file, and none that it matches"),
         (("rows.csv", "--filter", "id =="), "--filter 'id ==': invalid syntax; it may have columns,"),
-        (("notes.txt",), "notes.txt: its name does not say what it is: give --format parquet or csv"),
+        (
+            ("notes.txt",),
+            "notes.txt: its name does not say what it is: give --format, one of",
+        ),
         (("rows.csv", "--signature", "s"), "its model.toml describes the model: remove --signature"),
         (
             ("other.csv",),

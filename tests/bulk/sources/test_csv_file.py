@@ -146,5 +146,5 @@ def test_a_file_without_usable_names_is_refused(source: Any, content: bytes, err
 
 def test_a_complex_input_has_no_form_in_csv(source: Any) -> None:
     infos = {"c": TensorInfo("c", "c:0", "complex64", (None,))}
-    with pytest.raises(CannotScoreError, match="'c' is complex64, for which CSV has no form: use Parquet"):
+    with pytest.raises(CannotScoreError, match="'c' is complex64, for which text has no form: use Parquet"):
         pieces(source("c\n1\n", infos=infos))

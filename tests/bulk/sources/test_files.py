@@ -53,6 +53,9 @@ def test_an_argument_without_files_is_refused(folder: Path, argument: str) -> No
         ("rows", b"PAR1...", "parquet"),
         ("rows.csv", b"PAR1...", "parquet"),
         ("rows.CSV", b"x\n1\n", "csv"),
+        ("rows", b"ARROW1..", "arrow"),
+        ("rows.arrows", b"\xff\xff\xff\xff", "arrow"),
+        ("rows.ndjson.zst", b"(", "jsonl"),
         ("rows.v2.tsv.gz", b"\x1f\x8b", "csv"),
     ],
 )
@@ -68,7 +71,8 @@ def test_a_file_that_nothing_tells_needs_the_option(tmp_path: Path) -> None:
     file = InputFile(str(tmp_path / "rows.txt"))
     assert file.format("csv") == "csv"
     with pytest.raises(
-        CannotScoreError, match="its name does not say what it is: give --format parquet or csv"
+        CannotScoreError,
+        match="its name does not say what it is: give --format, one of parquet, csv",
     ):
         file.format(None)
 

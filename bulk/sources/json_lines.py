@@ -1,0 +1,189 @@
+"""JSON Lines: one object in a line. The values of the model's columns follow the rules of a JSON body.
+
+All other fields become text, as those of CSV: a string as it is, anything else as JSON writes it. The columns
+are the fields of the first MiB. A field that comes later would be lost, so its row has an error, unless the
+columns to keep were named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from tfleet.bulk.errors import CannotScoreError, RunFailedError
+from tfleet.bulk.sources.csv_cells import cell_type
+from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, slices
+from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, read_blocks
+from tfleet.worker.api.protocols.dtypes import from_scalars
+from tfleet.worker.api.protocols.problems import CellError, names_text, place
+from tfleet.worker.model.signature import TensorInfo
+
+_VALUES_AT_ONCE: Final = 256
+_MAX_FIELDS: Final = 10_000
+
+
+class JsonLinesSource:
+    """One file. `infos` has the inputs of the model with plain values, `lists` the types of those with lists.
+
+    With `all_fields` a field that is no column is an error of its row.
+    """
+
+    rows: int | None = None
+
+    def __init__(
+        self,
+        file: InputFile,
+        number: int,
+        limits: PieceLimits,
+        infos: Mapping[str, TensorInfo],
+        lists: Mapping[str, pa.DataType],
+        *,
+        all_fields: bool,
+    ) -> None:
+        self.name = file.name
+        self._file = file
+        self._number = number
+        self._limits = limits
+        self._infos = infos
+        self._lists = lists
+        self._all_fields = all_fields
+        self.columns = self._fields()
+
+    def __repr__(self) -> str:
+        return f"<JsonLinesSource {self.name}>"
+
+    def schema(self, columns: Sequence[str]) -> pa.Schema:
+        """The types of these columns."""
+        return pa.schema(
+            [(name, self._lists.get(name) or cell_type(self._infos.get(name))) for name in columns]
+        )
+
+    def pieces(self, start: InputPlace, columns: Sequence[str]) -> Iterator[Piece]:
+        """The rows from `start` on."""
+        schema = self.schema(columns)
+        begin, row = start.offset, start.row - start.skip
+        try:
+            with self._file.open_text() as stream:
+                for block in read_blocks(stream, self.name, begin):
+                    batch, errors = self._read(block.content, schema)
+                    whole = Piece(
+                        batch, row, InputPlace(self._number, row + batch.num_rows, block.end), errors
+                    )
+                    yield from slices(whole, begin, start.row, self._limits.rows)
+                    begin, row = block.end, whole.end.row
+        except (pa.ArrowException, OSError) as error:
+            raise RunFailedError(f"{self.name}: cannot be read: {error}") from error
+
+    def _fields(self) -> Sequence[str]:
+        """The fields of the objects in the first block. Raises CannotScoreError."""
+        try:
+            with self._file.open_text() as stream:
+                block = next(read_blocks(stream, self.name, 0), None)
+        except (pa.ArrowException, OSError) as error:
+            raise CannotScoreError(f"{self.name}: cannot be read: {error}") from error
+        found, _ = _objects(b"" if block is None else block.content)
+        names = dict.fromkeys(name for each in found if each is not None for name in each)
+        if not names:
+            raise CannotScoreError(
+                f"{self.name}: has no line with a JSON object in its first {BLOCK_BYTES} bytes"
+            )
+        if len(names) > _MAX_FIELDS:
+            raise CannotScoreError(f"{self.name}: has more than {_MAX_FIELDS} different fields")
+        return tuple(names)
+
+    def _read(self, content: bytes, schema: pa.Schema) -> tuple[pa.RecordBatch, dict[int, str]]:
+        objects, errors = _objects(content)
+        known = frozenset(self.columns)
+        if self._all_fields:
+            for index, each in enumerate(objects):
+                if each is not None and not known.issuperset(each):
+                    later = names_text(name for name in each if name not in known)
+                    errors[index] = (
+                        f"the row has {later}, which no row of the first {BLOCK_BYTES} bytes has: choose "
+                        "columns with --keep"
+                    )
+        columns = [self._column(field, objects, errors) for field in schema]
+        return pa.RecordBatch.from_arrays(columns, schema=schema), errors
+
+    def _column(
+        self, field: pa.Field, objects: Sequence[dict[str, Any] | None], errors: dict[int, str]
+    ) -> pa.Array:
+        values = [None if each is None else each.get(field.name) for each in objects]
+        info = self._infos.get(field.name)
+        if field.name in self._lists:
+            return _lists_column(field, values, errors)
+        if info is None:
+            return pa.array([_text(value) for value in values], field.type)
+        return _numbers_column(field, info, values, errors)
+
+
+def _objects(content: bytes) -> tuple[list[dict[str, Any] | None], dict[int, str]]:
+    """The object of each line that is not blank, None where there is none, and why."""
+    found: list[dict[str, Any] | None] = []
+    errors: dict[int, str] = {}
+    for line in content.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            value = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            errors[len(found)] = f"the line is not JSON: {error.msg}"
+            value = None
+        else:
+            if not isinstance(value, dict):
+                errors[len(found)] = "the line is no JSON object"
+                value = None
+        found.append(value)
+    return found, errors
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode()
+
+
+def _numbers_column(
+    field: pa.Field, info: TensorInfo, values: Sequence[Any], errors: dict[int, str]
+) -> pa.Array:
+    found: list[Any] = [None] * len(values)
+    given = [index for index, value in enumerate(values) if value is not None]
+
+    def convert(indices: Sequence[int]) -> None:
+        """Where one value is wrong, they are converted one by one."""
+        try:
+            array = from_scalars([values[index] for index in indices], info)
+        except CellError as error:
+            if len(indices) > 1:
+                for index in indices:
+                    convert([index])
+            else:
+                errors.setdefault(indices[0], f"{place(field.name, word='column')}: {error}")
+            return
+        wide = array if array.dtype.kind in "Obiu" else array.astype(np.float64)
+        for index, value in zip(indices, wide.tolist(), strict=True):
+            found[index] = value
+
+    for first in range(0, len(given), _VALUES_AT_ONCE):
+        convert(given[first : first + _VALUES_AT_ONCE])
+    return pa.array(found, field.type)
+
+
+def _lists_column(field: pa.Field, values: Sequence[Any], errors: dict[int, str]) -> pa.Array:
+    try:
+        return pa.array(values, field.type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        pass
+    found = []
+    for index, value in enumerate(values):
+        try:
+            found.append(pa.array([value], field.type)[0].as_py())
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            found.append(None)
+            errors.setdefault(index, f"{place(field.name, word='column')}: is no {field.type}")
+    return pa.array(found, field.type)
