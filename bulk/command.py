@@ -19,6 +19,7 @@ from tfleet.bulk.output import OutputFolder
 from tfleet.bulk.prepare import prepare
 from tfleet.bulk.report import ProgressBar, summary_document, summary_lines
 from tfleet.bulk.sources.files import FORMATS, expand
+from tfleet.client.images.files import SkippedFiles
 from tfleet.discovery.options import json_option, take_options
 from tfleet.runtime import log
 from tfleet.runtime.clean_exit import FAILED, INTERRUPTED, clean_exit
@@ -28,11 +29,10 @@ from tfleet.worker.model.graph_options import graph_options, trust_option
 from tfleet.worker.model.model_path import ModelPath
 
 if TYPE_CHECKING:
+    from tfleet.bulk.sources.files import InputFile
     from tfleet.bulk.tally import Tally
 
 _REFUSED: Final = 2
-_DEFAULT_BATCH_ROWS: Final = 4096
-_DEFAULT_PART_ROWS: Final = 131_072
 
 
 def _names(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -101,6 +101,12 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     help="Columns of the input that the output has, too.  [default: all]",
 )
 @click.option(
+    "--image-column",
+    allow_from_autoenv=False,
+    metavar="COLUMN",
+    help="For image models: the column with paths of images, or their bytes.  [default: path, else image]",
+)
+@click.option(
     "--filter",
     "filter_text",
     allow_from_autoenv=False,
@@ -145,27 +151,27 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     "--batch-rows",
     allow_from_autoenv=False,
     type=click.IntRange(min=1),
-    default=_DEFAULT_BATCH_ROWS,
-    help="Rows that run together at most. A batch has fewer where its bytes are too many for --memory.",
+    help="Rows that run together at most. A batch has fewer where its bytes are too many for --memory.  "
+    "[default: 4096, and 8 images]",
 )
 @click.option(
     "--part-rows",
     allow_from_autoenv=False,
     type=click.IntRange(min=1),
-    default=_DEFAULT_PART_ROWS,
-    help="Rows of a file of the output, about. What was not written before a kill is scored again.",
+    help="Rows of a file of the output, about. What was not written before a kill is scored again.  "
+    "[default: 131072, and 1024 images]",
 )
 @click.option(
     "--resume", is_flag=True, allow_from_autoenv=False, help="Go on with a run that was ended before."
 )
 @json_option("the summary as one JSON object")
 def score(inputs: tuple[str, ...], **options: Any) -> None:
-    """Score the rows of files with a model, and write them with their predictions as Parquet.
+    """Score the rows of files, or images, with a model, and write them with their predictions as Parquet.
 
-    An INPUT is a Parquet, CSV, JSON Lines or Arrow file, a folder of them, or a pattern such as 'rows/*.csv'.
-    The columns that the model takes are found by their names; all columns are kept. The output is a folder:
-    parts in Parquet, which any reader takes as one table, and a manifest. A row that cannot be scored has
-    nulls, and the reason in the column _error.
+    An INPUT is a Parquet, CSV, JSON Lines or Arrow file, an image, a folder, or a pattern such as
+    'rows/*.csv'. The columns that the model takes are found by their names; all are kept. The output is a
+    folder: parts in Parquet, which any reader takes as one table, and a manifest. A row that cannot be scored
+    has nulls, and the reason in the column _error.
 
     After a kill the same command with --resume goes on, and each row is there once. Rows are read in pieces,
     so that a file of any size fits into --memory.
@@ -175,6 +181,7 @@ def score(inputs: tuple[str, ...], **options: Any) -> None:
       tfleet score rows.csv -o scored --model house-prices/1
       tfleet score 'rows/*.parquet' -o scored --model churn --keep customer --json
       tfleet score rows.csv -o tried --model churn --limit 1000
+      tfleet score photos/ -o labelled --model flowers/1
       tfleet score rows.csv -o swiss --model churn --filter 'country == "CH"' --resume
 
     \b
@@ -205,17 +212,31 @@ def _say(text: str) -> None:
     click.echo(printable(f"tfleet score: {text}"), err=True)
 
 
+def _without_others(files: list[InputFile]) -> list[InputFile]:
+    """The files without those in folders that are no images, which are counted on standard error."""
+    skipped = SkippedFiles()
+    for file in files:
+        if file.is_other:
+            skipped.add(file.name)
+    if skipped:
+        _say(f"{skipped}; name a file on the command line to score it anyway")
+    return [file for file in files if not file.is_other]
+
+
 def _score(inputs: tuple[str, ...], options: ScoreOptions) -> Tally:
     """Score the inputs, and print the summary."""
     selection = options.select.chosen()
     files = expand(inputs)
     for file in files:  # before the model is loaded, which takes seconds
-        file.format(options.read.form)
+        if not file.is_other:
+            file.format(options.read.form)
     spec = options.local.find()
     with (
         closing(OutputFolder(options.output)) as folder,
-        closing(load_for_bulk(spec, options.local, batch_rows=options.sizes.batch_rows)) as model,
+        closing(load_for_bulk(spec, options.local, options.sizes)) as model,
     ):
+        if model.classifier is not None:
+            files = _without_others(files)
         prepared = prepare(files, selection, spec, model, options)
         written = folder.open(prepared.plan, resume=options.resume)
         began_s, before = time.monotonic(), sum(part.tally.rows for part in written)

@@ -9,13 +9,11 @@ import pyarrow as pa
 
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.filter import RowFilter
-from tfleet.bulk.manifest import InputDigest
 from tfleet.bulk.model_columns import (
-    ModelColumns,
+    TakenColumns,
     column_infos,
     columns_to_read,
     list_types,
-    model_columns,
 )
 from tfleet.bulk.row_errors import ERROR_COLUMN
 from tfleet.bulk.run import Rows
@@ -23,6 +21,7 @@ from tfleet.bulk.selection import Selection
 from tfleet.bulk.sources.arrow_file import ArrowSource
 from tfleet.bulk.sources.csv_file import CsvSource
 from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.image_files import ImageFilesSource
 from tfleet.bulk.sources.json_lines import JsonLinesSource
 from tfleet.bulk.sources.parquet import ParquetSource
 from tfleet.bulk.sources.source import PieceLimits, RowSource
@@ -38,17 +37,26 @@ class ReadOptions:
     form: str | None = None
     delimiter: str | None = None
     keep: tuple[str, ...] | None = None
+    image_column: str | None = None
 
 
 def open_sources(
-    files: Sequence[InputFile], layout: RowLayout, options: ReadOptions, limits: PieceLimits
+    files: Sequence[InputFile], layout: RowLayout | None, options: ReadOptions, limits: PieceLimits
 ) -> tuple[RowSource, ...]:
-    """A source for each file. Raises CannotScoreError."""
-    infos, lists = column_infos(layout), list_types(layout)
+    """A source for each file, and one for images that follow each other. `layout` is None for image models.
+
+    Raises CannotScoreError.
+    """
+    infos = {} if layout is None else column_infos(layout)
+    lists = {} if layout is None else list_types(layout)
     found: list[RowSource] = []
-    for number, file in enumerate(files):
-        form = file.format(options.form)
-        if form == "parquet":
+    for form, group in _groups(files, options.form):
+        number, file = len(found), group[0]
+        if form == "image":
+            if layout is not None:
+                raise CannotScoreError(f"{file.name}: is an image, and the model takes rows")
+            found.append(ImageFilesSource(group, number, limits))
+        elif form == "parquet":
             found.append(ParquetSource(file, number, limits))
         elif form == "arrow":
             found.append(ArrowSource(file, number, limits))
@@ -56,25 +64,37 @@ def open_sources(
             all_fields = options.keep is None
             found.append(JsonLinesSource(file, number, limits, infos, lists, all_fields=all_fields))
         else:
-            _check_csv(file, layout)
+            if layout is not None:
+                _check_csv(file, layout)
             found.append(CsvSource(file, number, limits, infos, delimiter=options.delimiter))
     return tuple(found)
 
 
+def _groups(files: Sequence[InputFile], stated: str | None) -> list[tuple[str, list[InputFile]]]:
+    """The files with their forms; images that follow each other together, each other file alone."""
+    groups: list[tuple[str, list[InputFile]]] = []
+    for file in files:
+        form = file.format(stated)
+        if form == "image" and groups and groups[-1][0] == "image":
+            groups[-1][1].append(file)
+        else:
+            groups.append((form, [file]))
+    return groups
+
+
 def choose_rows(
     sources: Sequence[RowSource],
-    layout: RowLayout,
+    columns: TakenColumns,
     options: ReadOptions,
     selection: Selection,
     predicted: Sequence[str],
-) -> tuple[Rows, ModelColumns]:
-    """The rows of the sources, and the model's columns. `predicted` are the columns that the output gets.
+) -> Rows:
+    """The rows of the sources. `predicted` are the columns that the output gets besides.
 
     All sources have to have the same columns, of the same types. Raises CannotScoreError.
     """
     first = sources[0]
     there, where = first.columns, first.name
-    columns = model_columns(layout, there, where)
     filtered = _filtered(selection.filter, there, where)
     read, kept = columns_to_read(there, options.keep, columns.names, filtered, where=where)
     taken = [name for name in kept if name in (*predicted, ERROR_COLUMN)]
@@ -89,12 +109,7 @@ def choose_rows(
         _check_alike(first, other, read, schema)
     if selection.filter is not None:
         selection.filter.mask(_no_rows(schema))
-    return Rows(sources, read, kept, selection), columns
-
-
-def input_digests(files: Sequence[InputFile]) -> list[InputDigest]:
-    """What the manifest says of the files."""
-    return [InputDigest(each.name, each.size, each.digest()) for each in files]
+    return Rows(sources, read, kept, selection)
 
 
 def _check_csv(file: InputFile, layout: RowLayout) -> None:

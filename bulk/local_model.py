@@ -11,12 +11,13 @@ import structlog
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.discovery.options import OPTIONS
 from tfleet.worker.inference.load import before_tensorflow
-from tfleet.worker.memory import use_one_heap
+from tfleet.worker.memory import trim, use_one_heap
 from tfleet.worker.model.graph_options import GraphOptions
 from tfleet.worker.model.model_path import ModelUrl
 from tfleet.worker.options import ModelOptions
 
 if TYPE_CHECKING:
+    from tfleet.bulk.sizes import SizeOptions
     from tfleet.worker.inference.loaded_model import LoadedModel
     from tfleet.worker.model.spec import ModelSpec
 
@@ -36,8 +37,8 @@ class LocalModelOptions:
         return before_tensorflow(ModelOptions(self.model, self.trust, self.graph).find(), logger)
 
 
-def load_for_bulk(spec: ModelSpec, options: LocalModelOptions, *, batch_rows: int) -> LoadedModel:
-    """The model, warm for batches of up to `batch_rows`. Raises ModelError and CannotScoreError."""
+def load_for_bulk(spec: ModelSpec, options: LocalModelOptions, sizes: SizeOptions) -> LoadedModel:
+    """The model, warm for batches of these sizes. Raises ModelError and CannotScoreError."""
     use_one_heap()
     # These import TensorFlow, which takes seconds: what can be told before is told before.
     from tfleet.worker.api.protocols.example_body import read_example  # noqa: PLC0415 - see above
@@ -55,10 +56,10 @@ def load_for_bulk(spec: ModelSpec, options: LocalModelOptions, *, batch_rows: in
                 f"{spec.origin}: keeps state between requests, so its answers depend on the rows' order: ask "
                 "a worker row by row"
             )
-        if model.classifier is not None:
-            raise CannotScoreError(f"{spec.origin}: takes images: use `tfleet classify`")
+        batch_rows = sizes.resolved(images=model.classifier is not None).batch_rows
         model.warm_up((1, batch_rows) if batch_rows > 1 else (1,))
     except BaseException:
         model.close()
         raise
+    trim()  # the copies of the graph that loading made
     return model

@@ -44,7 +44,7 @@ class LocalScorer:
         self, model: LoadedModel, columns: ModelColumns, predictions: PredictionColumns, *, batch_rows: int
     ) -> None:
         self._model = model
-        self._columns = columns
+        self.columns = columns
         self._signature = model.session.signature()
         self.predictions = predictions
         batched = self._signature.name in model.predictor.batched
@@ -58,7 +58,7 @@ class LocalScorer:
     def score(self, batch: pa.RecordBatch, unread: Mapping[int, str]) -> ScoredBatch:
         """Score the rows, but those that are `unread`. Raises RunFailedError."""
         errors = dict(unread)
-        rows = batch.select(list(self._columns.names))
+        rows = batch.select(list(self.columns.names))
         note_nulls(rows, errors)
         found: _Found = []
         good: Sequence[int] = range(batch.num_rows)
@@ -86,7 +86,7 @@ class LocalScorer:
         found.append((indices, pa.RecordBatch.from_arrays(columns, schema=self.predictions.schema)))
 
     def _run(self, rows: pa.RecordBatch) -> list[pa.Array]:
-        columns = self._columns
+        columns = self.columns
         inputs = decode_batches([rows], columns.layout, self._limits, by_column=columns.by_column)
         result = self._model.predictor(self._signature.name, inputs, rows=None)
         return self.predictions.columns(result.outputs, rows.num_rows)

@@ -11,18 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tfleet.bulk.digest import document_digest
+from tfleet.bulk.sources.files import InputDigest
 
 MANIFEST: Final = "_manifest.json"
 _VERSION: Final = 1
-
-
-@dataclass(frozen=True, slots=True)
-class InputDigest:
-    """A file of the input. Its name may change between two runs, its content may not."""
-
-    name: str
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class MemoryShares:
     """The bytes of a piece that is read, of a batch that runs, and of a part that is collected and written.
 
     At a time there is a part that is read, one that is scored and one that is written, each of which is
-    there twice for a moment, and a few batches and pieces. Together that is a quarter of the memory; the rest
+    there twice for a moment, and a few batches and pieces. Together that is an eighth of the memory; the rest
     is for the model and the libraries.
     """
 
@@ -38,7 +38,7 @@ class MemoryShares:
 
 def shares(memory_bytes: int) -> MemoryShares:
     """The shares of so much memory."""
-    return MemoryShares(memory_bytes // 128, memory_bytes // 64, memory_bytes // 32)
+    return MemoryShares(memory_bytes // 256, memory_bytes // 128, memory_bytes // 64)
 
 
 def parse_size(text: str) -> int:
@@ -58,10 +58,10 @@ def check_memory(memory_bytes: int, held: MemoryShares) -> None:
     """Raise CannotScoreError if the model leaves no room for the rows."""
     resident = resident_bytes()
     if resident + held.together > memory_bytes:
-        least = 4 * (resident // 3) // 10**6 + 1
+        least = 8 * resident // 7 // 10**6 + 1
         raise CannotScoreError(
             f"the model and its libraries take {resident // 10**6} MB of the {memory_bytes // 10**6} MB of "
-            f"--memory, of which rows need a quarter: give --memory {least}MB or more"
+            f"--memory, of which rows need an eighth: give --memory {least}MB or more"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 import pyarrow as pa
 
@@ -16,6 +17,38 @@ from tfleet.worker.api.protocols.native.arrow_input import check_types
 from tfleet.worker.api.protocols.native.layout import RowLayout
 from tfleet.worker.api.protocols.problems import names_text, quoted
 from tfleet.worker.model.signature import TensorInfo
+
+
+class TakenColumns(Protocol):
+    """The columns of the input that the model takes."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their names."""
+
+    def check(self, schema: pa.Schema, where: str) -> None:
+        """Raise CannotScoreError for a column of a type that the model does not take."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageColumn:
+    """A column with the paths of images, or with their bytes."""
+
+    name: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def check(self, schema: pa.Schema, where: str) -> None:
+        """Raise CannotScoreError for a column that has neither text nor bytes."""
+        kind = schema.field(self.name).type
+        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        if not (text or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+            raise CannotScoreError(
+                f"{where}: column {quoted(self.name)} is {kind}, and has to have paths of images, "
+                "or their bytes"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +101,24 @@ def model_columns(layout: RowLayout, there: Sequence[str], where: str) -> ModelC
     raise CannotScoreError(
         f"{where} lacks the columns {names_text(missing)} that the model takes; it has {names_text(there)}"
     )
+
+
+_IMAGE_COLUMNS: Final = ("path", "image")
+
+
+def image_column(stated: str | None, there: Sequence[str], where: str) -> ImageColumn:
+    """The column with images: the stated one, or `path` or `image`.
+
+    Raises CannotScoreError if it is missing.
+    """
+    wished = _IMAGE_COLUMNS if stated is None else (stated,)
+    found = next((name for name in wished if name in there), None)
+    if found is None:
+        wanted = quoted(stated) if stated else "'path' or 'image' with paths of images or their bytes"
+        raise CannotScoreError(
+            f"{where} lacks the column {wanted}; it has {names_text(there)}: choose one with --image-column"
+        )
+    return ImageColumn(found)
 
 
 def column_infos(layout: RowLayout) -> Mapping[str, TensorInfo]:

@@ -10,6 +10,7 @@ from tfleet.bulk.filter import parse_filter
 from tfleet.bulk.inputs import ReadOptions
 from tfleet.bulk.local_model import LocalModelOptions
 from tfleet.bulk.selection import Selection
+from tfleet.bulk.sizes import ResolvedSizes, SizeOptions
 from tfleet.discovery.options import OPTIONS
 
 
@@ -29,15 +30,6 @@ class SelectionOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class SizeOptions:
-    """How much is worked on at a time."""
-
-    memory_bytes: int
-    batch_rows: int
-    part_rows: int
-
-
-@dataclass(frozen=True, slots=True)
 class ScoreOptions:
     """The command line, without the inputs."""
 
@@ -50,18 +42,19 @@ class ScoreOptions:
     select: SelectionOptions = field(metadata={OPTIONS: SelectionOptions})
     sizes: SizeOptions = field(metadata={OPTIONS: SizeOptions})
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self, sizes: ResolvedSizes) -> dict[str, Any]:
         """What the output depends on besides the model and the inputs."""
         return {
             "--top": self.top,
             "--format": self.read.form,
             "--delimiter": self.read.delimiter,
             "--keep": None if self.read.keep is None else list(self.read.keep),
+            "--image-column": self.read.image_column,
             "--filter": self.select.filter_text,
             "--sample": self.select.sample,
             "--seed": self.select.seed,
             "--limit": self.select.limit,
             "--memory": self.sizes.memory_bytes,
-            "--batch-rows": self.sizes.batch_rows,
-            "--part-rows": self.sizes.part_rows,
+            "--batch-rows": sizes.batch_rows,
+            "--part-rows": sizes.part_rows,
         }

@@ -77,7 +77,10 @@ class LabelPredictions:
     def columns(self, outputs: Mapping[str, npt.NDArray[Any]], rows: int) -> list[pa.Array]:
         (output,) = outputs.values()
         _check_rows("the output", output, rows)
-        numbers = self.scores(output)
+        return self.of_scores(self.scores(output))
+
+    def of_scores(self, numbers: npt.NDArray[np.float32]) -> list[pa.Array]:
+        """The columns of rows of scores, one number for each label."""
         best = np.argsort(-numbers, axis=1, kind="stable")[:, : self.top]
         values = np.take_along_axis(numbers, best, axis=1)
         lowest = self.scores.threshold

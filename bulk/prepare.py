@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from tfleet.bulk.batches import tensor_bytes
 from tfleet.bulk.digest import model_digest
-from tfleet.bulk.inputs import choose_rows, input_digests, open_sources
+from tfleet.bulk.image_scorer import ImageScorer
+from tfleet.bulk.inputs import choose_rows, open_sources
 from tfleet.bulk.local_scorer import LocalScorer, local_predictions
 from tfleet.bulk.manifest import RunPlan
 from tfleet.bulk.memory import check_memory, shares
+from tfleet.bulk.model_columns import image_column, model_columns
 from tfleet.bulk.report import InputSize
 from tfleet.bulk.run import RowLimits, Rows, Run
 from tfleet.bulk.sources.source import piece_limits
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
     from tfleet.bulk.output import OutputFolder
     from tfleet.bulk.scorer import Scorer
     from tfleet.bulk.selection import Selection
+    from tfleet.bulk.sizes import ResolvedSizes
     from tfleet.bulk.sources.files import InputFile
+    from tfleet.bulk.sources.source import RowSource
+    from tfleet.worker.api.protocols.native.layout import RowLayout
     from tfleet.worker.inference.loaded_model import LoadedModel
     from tfleet.worker.model.spec import ModelSpec
 
@@ -51,27 +56,41 @@ def prepare(
 ) -> PreparedRun:
     """The run of a model that is loaded and warm. Raises CannotScoreError."""
     held = shares(options.sizes.memory_bytes)
+    images = model.classifier is not None
+    sizes = options.sizes.resolved(images=images)
     signature = model.session.signature()
-    layout = row_layout(signature, model.facts.columns.value)
-    pieces = piece_limits(options.sizes.part_rows, held.piece_bytes)
-    sources = open_sources(files, layout, options.read, pieces)
-    predictions = local_predictions(model, options.top)
-    rows, columns = choose_rows(sources, layout, options.read, selection, predictions.schema.names)
-    scorer = LocalScorer(model, columns, predictions, batch_rows=options.sizes.batch_rows)
+    layout = None if images else row_layout(signature, model.facts.columns.value)
+    sources = open_sources(files, layout, options.read, piece_limits(sizes.part_rows, held.piece_bytes))
+    scorer = _scorer(model, layout, sources[0], options, sizes)
+    predicted = scorer.predictions.schema.names
+    rows = choose_rows(sources, scorer.columns, options.read, selection, predicted)
     check_memory(options.sizes.memory_bytes, held)
-    inputs = input_digests(files)
+    inputs = [source.digest() for source in sources]
+    tensors = tensor_bytes((*signature.inputs, *signature.outputs))
     return PreparedRun(
         rows,
         scorer,
-        RunPlan(_model_document(spec), inputs, options.settings()),
-        RowLimits(
-            options.sizes.part_rows,
-            held.part_bytes,
-            held.batch_bytes,
-            tensor_bytes((*signature.inputs, *signature.outputs)),
-        ),
+        RunPlan(_model_document(spec), inputs, options.settings(sizes)),
+        RowLimits(sizes.part_rows, held.part_bytes, held.batch_bytes, tensors),
         InputSize([each.rows for each in sources], [each.bytes for each in inputs], selection.limit),
     )
+
+
+def _scorer(
+    model: LoadedModel,
+    layout: RowLayout | None,
+    source: RowSource,
+    options: ScoreOptions,
+    sizes: ResolvedSizes,
+) -> LocalScorer | ImageScorer:
+    there, where = source.columns, source.name
+    if layout is not None:
+        columns = model_columns(layout, there, where)
+        predictions = local_predictions(model, options.top)
+        return LocalScorer(model, columns, predictions, batch_rows=sizes.batch_rows)
+    assert model.classifier is not None, "only an image model has no layout"
+    column = image_column(options.read.image_column, there, where)
+    return ImageScorer(model.classifier, column, batch_rows=sizes.batch_rows, top=options.top)
 
 
 def _model_document(spec: ModelSpec) -> dict[str, Any]:

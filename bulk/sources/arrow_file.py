@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tfleet.bulk.batches import batch_ends, row_sizes
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
-from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.files import InputDigest, InputFile
 from tfleet.bulk.sources.parquet import cast, plain
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
 
@@ -41,6 +41,10 @@ class ArrowSource:
         """The names of its columns."""
         names: list[str] = self._schema.names
         return names
+
+    def digest(self) -> InputDigest:
+        """What the manifest says of the file."""
+        return self._file.digest()
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of these columns; a dictionary's are those of its values."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
 from tfleet.bulk.sources.csv_cells import CsvCells
-from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.files import InputDigest, InputFile
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, slices
 from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, first_record, read_blocks
 from tfleet.worker.api.protocols.problems import quoted
@@ -47,6 +47,10 @@ class CsvSource:
 
     def __repr__(self) -> str:
         return f"<CsvSource {self.name}>"
+
+    def digest(self) -> InputDigest:
+        """What the manifest says of the file."""
+        return self._file.digest()
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of these columns."""

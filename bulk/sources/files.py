@@ -13,6 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tfleet.bulk.errors import CannotScoreError
+from tfleet.client.images.files import SUFFIXES
 
 _MAGIC_BYTES: Final = 8
 _ARROW_MAGIC: Final = b"ARROW1"
@@ -28,16 +29,27 @@ _FORMAT_BY_ENDING: Final = {
     ".arrows": "arrow",
     ".feather": "arrow",
     ".ipc": "arrow",
+    **dict.fromkeys(SUFFIXES, "image"),
 }
-FORMATS: Final = ("parquet", "csv", "jsonl", "arrow")
+FORMATS: Final = ("parquet", "csv", "jsonl", "arrow", "image")
 _COMPRESSIONS: Final = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 
 
 @dataclass(frozen=True, slots=True)
-class InputFile:
-    """A file of the input."""
+class InputDigest:
+    """A file of the input. Its name may change between two runs, its content may not."""
 
     name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file of the input. `listed` says that its folder was named, and not the file."""
+
+    name: str
+    listed: bool = False
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -75,16 +87,9 @@ class InputFile:
 
     def format(self, stated: str | None) -> str:
         """One of `FORMATS`: the stated one, or what the content or the name says. Raises CannotScoreError."""
-        try:
-            with Path(self.name).open("rb") as content:
-                begin = content.read(_MAGIC_BYTES)
-        except OSError as error:
-            raise CannotScoreError(f"{self.name}: cannot be read: {error.strerror}") from error
-        for magic, found in _FORMAT_BY_MAGIC.items():
-            if begin.startswith(magic):
-                return found
-        if stated is not None:
-            return stated
+        found = self._by_content() or stated
+        if found is not None:
+            return found
         for ending in reversed(self.endings):
             if ending in _FORMAT_BY_ENDING:
                 return _FORMAT_BY_ENDING[ending]
@@ -92,10 +97,25 @@ class InputFile:
             f"{self.name}: its name does not say what it is: give --format, one of {', '.join(FORMATS)}"
         )
 
-    def digest(self) -> str:
-        """The SHA-256 of its content."""
+    @property
+    def is_other(self) -> bool:
+        """Whether it lies in a folder that was named, and nothing says what it is."""
+        known = set(self.endings) & _FORMAT_BY_ENDING.keys()
+        return self.listed and not known and self._by_content() is None
+
+    def digest(self) -> InputDigest:
+        """Its digest, which is the SHA-256 of its content."""
         with Path(self.name).open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+            return InputDigest(self.name, self.size, hashlib.file_digest(content, "sha256").hexdigest())
+
+    def _by_content(self) -> str | None:
+        """What its first bytes say that it is. Raises CannotScoreError."""
+        try:
+            with Path(self.name).open("rb") as content:
+                begin = content.read(_MAGIC_BYTES)
+        except OSError as error:
+            raise CannotScoreError(f"{self.name}: cannot be read: {error.strerror}") from error
+        return next((found for magic, found in _FORMAT_BY_MAGIC.items() if begin.startswith(magic)), None)
 
 
 def expand(arguments: Iterable[str]) -> list[InputFile]:
@@ -109,7 +129,8 @@ def expand(arguments: Iterable[str]) -> list[InputFile]:
         files = list(_expanded(argument))
         if not files:
             raise CannotScoreError(f"{argument}: there is no such file, and none that it matches")
-        found.extend(InputFile(name) for name in files)
+        listed = Path(argument).is_dir()
+        found.extend(InputFile(name, listed) for name in files)
     return found
 
 

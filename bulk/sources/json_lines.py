@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
 from tfleet.bulk.sources.csv_cells import cell_type
-from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.files import InputDigest, InputFile
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, slices
 from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, read_blocks
 from tfleet.worker.api.protocols.dtypes import from_scalars
@@ -56,6 +56,10 @@ class JsonLinesSource:
 
     def __repr__(self) -> str:
         return f"<JsonLinesSource {self.name}>"
+
+    def digest(self) -> InputDigest:
+        """What the manifest says of the file."""
+        return self._file.digest()
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of these columns."""

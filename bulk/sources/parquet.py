@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
-from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.files import InputDigest, InputFile
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
 
 _BUFFER_BYTES: Final = 1024 * 1024
@@ -42,6 +42,10 @@ class ParquetSource:
         """The names of its columns."""
         names: list[str] = self._schema.names
         return names
+
+    def digest(self) -> InputDigest:
+        """What the manifest says of the file."""
+        return self._file.digest()
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of these columns; a dictionary's are those of its values."""

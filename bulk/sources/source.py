@@ -12,6 +12,8 @@ from typing import Final, Protocol
 
 import pyarrow as pa
 
+from tfleet.bulk.sources.files import InputDigest
+
 _PIECE_ROWS: Final = 16_384
 
 
@@ -70,6 +72,9 @@ class RowSource(Protocol):
     @property
     def rows(self) -> int | None:
         """How many rows it has; None where that is not known before they are read."""
+
+    def digest(self) -> InputDigest:
+        """What the manifest says of it. Raises CannotScoreError."""
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of these columns, as `pieces` gives them."""

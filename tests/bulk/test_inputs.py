@@ -10,7 +10,7 @@ import pytest
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.filter import parse_filter
 from tfleet.bulk.inputs import ReadOptions, choose_rows, open_sources
-from tfleet.bulk.model_columns import ModelColumns
+from tfleet.bulk.model_columns import ModelColumns, model_columns
 from tfleet.bulk.run import Rows
 from tfleet.bulk.selection import Selection
 from tfleet.bulk.sources.files import InputFile
@@ -53,7 +53,8 @@ def chosen(
     options = ReadOptions(keep=keep)
     sources = open_sources(files, model, options, PieceLimits(1000, 10**6))
     selection = Selection(None if condition is None else parse_filter(condition))
-    return choose_rows(sources, model, options, selection, predicted)
+    columns = model_columns(model, sources[0].columns, sources[0].name)
+    return choose_rows(sources, columns, options, selection, predicted), columns
 
 
 def test_all_columns_are_kept(file: Any) -> None:

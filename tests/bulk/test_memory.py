@@ -36,8 +36,8 @@ def test_other_texts_are_no_sizes(text: str, reason: str) -> None:
         parse_size(text)
 
 
-def test_what_is_held_takes_a_quarter_of_the_memory() -> None:
-    assert shares(10**9).together == 10**9 // 32 * 8
+def test_what_is_held_takes_an_eighth_of_the_memory() -> None:
+    assert shares(10**9).together == 10**9 // 64 * 8
 
 
 def test_a_model_that_leaves_no_room_is_refused() -> None:

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
-from tfleet.bulk.manifest import MANIFEST, InputDigest, RunPlan
+from tfleet.bulk.manifest import MANIFEST, RunPlan
 from tfleet.bulk.output import OutputFolder, WrittenPart
+from tfleet.bulk.sources.files import InputDigest
 from tfleet.bulk.sources.source import InputPlace
 from tfleet.bulk.tally import Tally
 

@@ -12,12 +12,12 @@ import pytest
 
 from tests.bulk.fake_scorer import FakeScorer
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
-from tfleet.bulk.manifest import InputDigest, RunPlan
+from tfleet.bulk.manifest import RunPlan
 from tfleet.bulk.output import OutputFolder
 from tfleet.bulk.run import RowLimits, Rows, Run
 from tfleet.bulk.selection import Selection
 from tfleet.bulk.sources.csv_file import CsvSource
-from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.files import InputDigest, InputFile
 from tfleet.bulk.sources.parquet import ParquetSource
 from tfleet.bulk.sources.source import InputPlace, PieceLimits
 from tfleet.bulk.tally import Tally
@@ -148,6 +148,9 @@ def test_an_input_that_breaks_off_keeps_what_is_written(rows: Rows, tmp_path: Pa
         columns = ("x",)
         rows = None
 
+        def digest(self) -> InputDigest:
+            raise NotImplementedError
+
         def schema(self, columns: object) -> pa.Schema:
             return pa.schema({"x": pa.int64()})
 
@@ -168,7 +171,7 @@ def test_reading_scoring_and_writing_overlap(rows: Rows, tmp_path: Path) -> None
 
     class Watched:
         name, columns, rows = source.name, source.columns, source.rows
-        schema = source.schema
+        schema, digest = source.schema, source.digest
 
         def pieces(self, start: InputPlace, columns: Any) -> Iterator[Any]:
             for number, piece in enumerate(source.pieces(start, columns)):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.bulk.conftest import COLUMNS, IRIS, Scored, flowers
+from tests.support.graphs import write_model
+from tests.support.photos import PHOTOS as BY_NAME
 from tfleet.worker.inference.open_model import load_model
 from tfleet.worker.model.find import find_model
 
 pytestmark = pytest.mark.process
+
+PHOTOS = sorted(BY_NAME.values())
 
 Score = Callable[..., Scored]
 
@@ -124,7 +129,7 @@ def test_resume_needs_the_same_run(score: Score, tmp_path: Path) -> None:
             "other.csv lacks the columns 'sepal_length', 'sepal_width', 'petal_length' that the model takes",
         ),
         (("rows.csv", "--keep", "idd"), "--keep names 'idd', which rows.csv does not have; it has 'id', "),
-        (("rows.csv", "--memory", "100MB"), "of --memory, of which rows need a quarter: give --memory"),
+        (("rows.csv", "--memory", "100MB"), "of --memory, of which rows need an eighth: give --memory"),
     ],
 )
 def test_what_can_never_work_is_one_line(
@@ -155,3 +160,48 @@ def test_a_wrong_option_is_wrong_usage(
     done = score("rows.csv", "-o", "out", "--model", IRIS, *option, cwd=tmp_path)
     assert done.returncode == 2
     assert error in done.stderr
+
+
+def test_a_folder_of_images_is_scored(score: Score, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "colours" / "1")
+    (tmp_path / "photos" / "more").mkdir(parents=True)
+    for path in PHOTOS:
+        shutil.copy(path, tmp_path / "photos" / "more")
+    (tmp_path / "photos" / "broken.png").write_bytes(b"\x89PNG")
+    (tmp_path / "photos" / "notes.txt").touch()
+    done = score("photos", "-o", "out", "--model", model, cwd=tmp_path)
+    assert done.stderr == (
+        "tfleet score: skipped 1 file (1 .txt); name a file on the command line to score it anyway\n"
+    )
+    assert done.returncode == 1
+    rows = pq.read_table(tmp_path / "out").to_pylist()
+    assert [row["path"] for row in rows] == [
+        "photos/broken.png",
+        *(f"photos/more/{path.name}" for path in PHOTOS),
+    ]
+    assert [row["label"] is None for row in rows] == [True, *[False] * len(PHOTOS)]
+    pq.write_table(
+        pa.table({"photo": [row["path"] for row in rows], "id": range(len(rows))}), tmp_path / "list"
+    )
+    assert (
+        score("list", "-o", "again", "--model", model, "--image-column", "photo", cwd=tmp_path).returncode
+        == 1
+    )
+    again = pq.read_table(tmp_path / "again").to_pylist()
+    assert [row["label"] for row in again] == [row["label"] for row in rows]
+    assert [row["id"] for row in again] == list(range(len(rows)))
+
+
+def test_images_and_rows_are_not_mixed_up(score: Score, tmp_path: Path) -> None:
+    shutil.copy(PHOTOS[0], tmp_path / "cat.jpg")
+    done = score("cat.jpg", "-o", "out", "--model", IRIS, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "tfleet score: cat.jpg: is an image, and the model takes rows\n",
+    )
+    (tmp_path / "rows.csv").write_text("id\n1\n")
+    done = score("rows.csv", "-o", "out", "--model", write_model(tmp_path / "m" / "1"), cwd=tmp_path)
+    assert done.stderr == (
+        "tfleet score: rows.csv lacks the column 'path' or 'image' with paths of images or their bytes; it "
+        "has 'id': choose one with --image-column\n"
+    )
