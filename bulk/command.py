@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
+from tfleet.bulk.fleet_scorer import FleetConnection
 from tfleet.bulk.local_model import load_for_bulk
 from tfleet.bulk.memory import DEFAULT_MEMORY, parse_size
 from tfleet.bulk.options import ScoreOptions
 from tfleet.bulk.output import OutputFolder
-from tfleet.bulk.prepare import prepare
+from tfleet.bulk.prepare import prepare, prepare_fleet
 from tfleet.bulk.report import ProgressBar, summary_document, summary_lines
 from tfleet.bulk.sources.files import FORMATS, expand
 from tfleet.client.images.files import SkippedFiles
+from tfleet.client.proxies.addresses import BadProxyError
+from tfleet.client.routes.named_model import NamedModel
 from tfleet.discovery.options import json_option, take_options
 from tfleet.runtime import log
 from tfleet.runtime.clean_exit import FAILED, INTERRUPTED, clean_exit
@@ -29,6 +32,8 @@ from tfleet.worker.model.graph_options import graph_options, trust_option
 from tfleet.worker.model.model_path import ModelPath
 
 if TYPE_CHECKING:
+    from tfleet.bulk.options import FleetOptions
+    from tfleet.bulk.prepare import PreparedRun
     from tfleet.bulk.sources.files import InputFile
     from tfleet.bulk.tally import Tally
 
@@ -68,8 +73,26 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     "--model",
     type=ModelPath(),
     metavar="PATH|URL",
-    required=True,
     help="What `tfleet worker --model` takes. It runs in this process.",
+)
+@click.option(
+    "--fleet",
+    multiple=True,
+    allow_from_autoenv=False,
+    metavar="URL",
+    help="Ask the workers of a fleet instead: the address of its proxy, as `tfleet classify --proxy` has it.",
+)
+@click.option(
+    "--fleet-model",
+    allow_from_autoenv=False,
+    metavar="NAME[/VERSION]",
+    help="With --fleet: its model to ask.  [default: its default model, and the version that answers first]",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1, max=1000),
+    default=8,
+    help="With --fleet: number of concurrent requests.",
 )
 @graph_options
 @trust_option
@@ -182,6 +205,7 @@ def score(inputs: tuple[str, ...], **options: Any) -> None:
       tfleet score 'rows/*.parquet' -o scored --model churn --keep customer --json
       tfleet score rows.csv -o tried --model churn --limit 1000
       tfleet score photos/ -o labelled --model flowers/1
+      tfleet score rows.csv -o scored --fleet proxy:12480 --fleet-model churn
       tfleet score rows.csv -o swiss --model churn --filter 'country == "CH"' --resume
 
     \b
@@ -195,7 +219,7 @@ def score(inputs: tuple[str, ...], **options: Any) -> None:
     with clean_exit():
         try:
             total = _score(inputs, take_options(ScoreOptions, options))
-        except (CannotScoreError, ModelError) as error:
+        except (BadProxyError, CannotScoreError, ModelError) as error:
             _say(str(error))
             sys.exit(_REFUSED)
         except RunFailedError as error:
@@ -225,24 +249,42 @@ def _without_others(files: list[InputFile]) -> list[InputFile]:
 
 def _score(inputs: tuple[str, ...], options: ScoreOptions) -> Tally:
     """Score the inputs, and print the summary."""
+    local, fleet = options.model.local, options.model.fleet
+    if (local.model is None) == (not fleet.fleet):
+        raise click.UsageError("give --model, or --fleet: which model scores the rows?")
     selection = options.select.chosen()
     files = expand(inputs)
     for file in files:  # before the model is loaded, which takes seconds
         if not file.is_other:
             file.format(options.read.form)
-    spec = options.local.find()
-    with (
-        closing(OutputFolder(options.output)) as folder,
-        closing(load_for_bulk(spec, options.local, options.sizes)) as model,
-    ):
-        if model.classifier is not None:
-            files = _without_others(files)
-        prepared = prepare(files, selection, spec, model, options)
-        written = folder.open(prepared.plan, resume=options.resume)
-        began_s, before = time.monotonic(), sum(part.tally.rows for part in written)
-        with ProgressBar(prepared.size, time.monotonic, shown=sys.stderr.isatty()) as bar:
-            total = prepared.run(folder)(written, bar)
-        seconds = time.monotonic() - began_s
+    with ExitStack() as stack:
+        folder = stack.enter_context(closing(OutputFolder(options.output)))
+        if fleet.fleet:
+            connection = stack.enter_context(closing(_connected(fleet)))
+            prepared = prepare_fleet(files, selection, connection, options)
+        else:
+            spec = local.find()
+            model = stack.enter_context(closing(load_for_bulk(spec, local, options.sizes)))
+            if model.classifier is not None:
+                files = _without_others(files)
+            prepared = prepare(files, selection, spec, model, options)
+        return _run(prepared, folder, options)
+
+
+def _connected(options: FleetOptions) -> FleetConnection:
+    """A connection to one version of the model, so that a rollout does not mix two of them in one output."""
+    asked = options.named()
+    with closing(FleetConnection(options.client(asked))) as first:
+        model = first.model()
+    return FleetConnection(options.client(NamedModel(model.name, model.version)))
+
+
+def _run(prepared: PreparedRun, folder: OutputFolder, options: ScoreOptions) -> Tally:
+    written = folder.open(prepared.plan, resume=options.resume)
+    began_s, before = time.monotonic(), sum(part.tally.rows for part in written)
+    with ProgressBar(prepared.size, time.monotonic, shown=sys.stderr.isatty()) as bar:
+        total = prepared.run(folder)(written, bar)
+    seconds = time.monotonic() - began_s
     if options.as_json:
         click.echo(json.dumps(summary_document(total, str(options.output), seconds, total.rows - before)))
     else:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from tfleet.bulk.local_scorer import note_nulls
+from tfleet.bulk.isolation import note_nulls
 from tfleet.bulk.predictions import LabelPredictions
 from tfleet.bulk.scorer import ScoredBatch, scattered
 from tfleet.contract.names import MAX_BODY_BYTES

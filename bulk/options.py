@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.filter import parse_filter
 from tfleet.bulk.inputs import ReadOptions
 from tfleet.bulk.local_model import LocalModelOptions
 from tfleet.bulk.selection import Selection
 from tfleet.bulk.sizes import ResolvedSizes, SizeOptions
+from tfleet.client.async_client import AsyncFleetClient
+from tfleet.client.routes.named_model import NamedModel
 from tfleet.discovery.options import OPTIONS
 
 
@@ -30,6 +33,41 @@ class SelectionOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetOptions:
+    """The fleet to ask instead of a model in this process, if there is one."""
+
+    fleet: tuple[str, ...]
+    fleet_model: str | None
+    concurrency: int
+
+    def client(self, model: NamedModel) -> AsyncFleetClient:
+        """A client that asks workers directly."""
+        return AsyncFleetClient(
+            self.fleet,
+            p2p=True,
+            max_connections=self.concurrency,
+            model=model.model,
+            version=model.version,
+        )
+
+    def named(self) -> NamedModel:
+        """The model that is asked. Raises CannotScoreError for a name that can't be."""
+        name, _, version = (self.fleet_model or "").partition("/")
+        try:
+            return NamedModel(name or None, version or None)
+        except ValueError as error:
+            raise CannotScoreError(f"--fleet-model: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model in this process, or a fleet's."""
+
+    local: LocalModelOptions = field(metadata={OPTIONS: LocalModelOptions})
+    fleet: FleetOptions = field(metadata={OPTIONS: FleetOptions})
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreOptions:
     """The command line, without the inputs."""
 
@@ -37,7 +75,7 @@ class ScoreOptions:
     resume: bool
     as_json: bool
     top: int
-    local: LocalModelOptions = field(metadata={OPTIONS: LocalModelOptions})
+    model: ModelChoice = field(metadata={OPTIONS: ModelChoice})
     read: ReadOptions = field(metadata={OPTIONS: ReadOptions})
     select: SelectionOptions = field(metadata={OPTIONS: SelectionOptions})
     sizes: SizeOptions = field(metadata={OPTIONS: SizeOptions})

@@ -20,6 +20,7 @@ from tfleet.worker.model.dtypes import numpy_dtype
 from tfleet.worker.model.signature import shape_text
 
 if TYPE_CHECKING:
+    from tfleet.client.results import Prediction
     from tfleet.worker.inference.class_scores import ClassScores
     from tfleet.worker.model.signature import Signature, TensorInfo
 
@@ -27,7 +28,7 @@ _BFLOAT16: Final = np.dtype(ml_dtypes.bfloat16)
 
 
 class PredictionColumns(Protocol):
-    """Makes columns of what a model answers. `label` and `score` name those to count, if there are any."""
+    """The columns of what a model answers, and which of them to count."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -41,8 +42,22 @@ class PredictionColumns(Protocol):
     def probability(self) -> str | None:
         """The column with the probability of the best label."""
 
+
+class OutputColumns(PredictionColumns, Protocol):
+    """The same of outputs as a session gives them."""
+
     def columns(self, outputs: Mapping[str, npt.NDArray[Any]], rows: int) -> list[pa.Array]:
         """The columns for so many rows. Raises RunFailedError for outputs that have other rows."""
+
+
+def label_schema(top: int, *, probabilities: bool) -> pa.Schema:
+    """The columns of the best label, or of the `top` best ones."""
+    if top == 1:
+        return pa.schema(
+            [("label", pa.string()), ("probability" if probabilities else "score", pa.float32())]
+        )
+    numbers = "probabilities" if probabilities else "scores"
+    return pa.schema([("labels", pa.list_(pa.string())), (numbers, pa.list_(pa.float32()))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +72,7 @@ class LabelPredictions:
 
     @property
     def schema(self) -> pa.Schema:
-        one = self.top == 1
-        number = "probability" if self.scores.probabilities else "score"
-        if one:
-            return pa.schema([("label", pa.string()), (number, pa.float32())])
-        many = "probabilities" if self.scores.probabilities else "scores"
-        return pa.schema([("labels", pa.list_(pa.string())), (many, pa.list_(pa.float32()))])
+        return label_schema(self.top, probabilities=self.scores.probabilities)
 
     @property
     def label(self) -> str | None:
@@ -94,6 +104,39 @@ class LabelPredictions:
         # The best come first, so what is left out of a list is its end.
         ends = np.concatenate([[0], np.cumsum((~left_out).sum(axis=1))]).astype(np.int32)
         return [pa.ListArray.from_arrays(ends, each.drop_null()) for each in (labels, probabilities)]
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLabelPredictions:
+    """The same, of labels that a fleet has chosen."""
+
+    probabilities: bool
+    top: int = 1
+
+    @property
+    def schema(self) -> pa.Schema:
+        return label_schema(self.top, probabilities=self.probabilities)
+
+    @property
+    def label(self) -> str | None:
+        return "label" if self.top == 1 else "labels"
+
+    @property
+    def probability(self) -> str | None:
+        name = "probability" if self.top == 1 else "probabilities"
+        return name if self.probabilities else None
+
+    def of_answers(self, answers: Sequence[Sequence[Prediction]], rows: int) -> list[pa.Array]:
+        """The columns of the labels of each row, best first. Raises RunFailedError for other rows."""
+        if len(answers) != rows:
+            raise RunFailedError(f"the fleet has answered {len(answers)} rows, and {rows} were sent")
+        labels = [[each.label for each in row] for row in answers]
+        values = [[each.value for each in row] for row in answers]
+        if self.top == 1:
+            labels, values = ([row[0] if row else None for row in each] for each in (labels, values))  # type: ignore[assignment] # now plain
+        return [
+            pa.array(found, field.type) for found, field in zip((labels, values), self.schema, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

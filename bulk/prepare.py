@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfleet.bulk.batches import tensor_bytes
 from tfleet.bulk.digest import model_digest
+from tfleet.bulk.fleet_scorer import FleetConnection, FleetScorer
 from tfleet.bulk.image_scorer import ImageScorer
 from tfleet.bulk.inputs import choose_rows, open_sources
 from tfleet.bulk.local_scorer import LocalScorer, local_predictions
@@ -72,6 +73,34 @@ def prepare(
         scorer,
         RunPlan(_model_document(spec), inputs, options.settings(sizes)),
         RowLimits(sizes.part_rows, held.part_bytes, held.batch_bytes, tensors),
+        InputSize([each.rows for each in sources], [each.bytes for each in inputs], selection.limit),
+    )
+
+
+def prepare_fleet(
+    files: Sequence[InputFile], selection: Selection, fleet: FleetConnection, options: ScoreOptions
+) -> PreparedRun:
+    """The run of a fleet's model. Raises CannotScoreError."""
+    held = shares(options.sizes.memory_bytes)
+    sizes = options.sizes.resolved(images=False)
+    model = fleet.model()
+    layout = model.layout()
+    sources = open_sources(files, layout, options.read, piece_limits(sizes.part_rows, held.piece_bytes))
+    columns = model_columns(layout, sources[0].columns, sources[0].name)
+    predictions = fleet.predictions(model, options.top)
+    rows = choose_rows(sources, columns, options.read, selection, predictions.schema.names)
+    concurrency = options.model.fleet.concurrency
+    scorer = FleetScorer(fleet, columns, predictions, batch_rows=sizes.batch_rows, concurrency=concurrency)
+    inputs = [source.digest() for source in sources]
+    document = {"name": model.name, "version": model.version, "of": "a fleet"}
+    tensors = tensor_bytes((*model.signature.inputs, *model.signature.outputs))
+    # Each request is held as rows, as a body and as an answer.
+    batch_bytes = held.batch_bytes // max(concurrency // 2, 1)
+    return PreparedRun(
+        rows,
+        scorer,
+        RunPlan(document, inputs, options.settings(sizes)),
+        RowLimits(sizes.part_rows, held.part_bytes, batch_bytes, tensors),
         InputSize([each.rows for each in sources], [each.bytes for each in inputs], selection.limit),
     )
 

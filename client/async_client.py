@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterable, 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tfleet.client import worker_status
+from tfleet.client.body import HeldBody
 from tfleet.client.concurrency.iterate import items_on_demand
 from tfleet.client.concurrency.ordered_map import in_order
 from tfleet.client.errors import (
@@ -19,6 +20,7 @@ from tfleet.client.errors import (
 from tfleet.client.http import responses
 from tfleet.client.http.transport import LostConnectionError, Transport
 from tfleet.client.images.image import MAX_HELD_BYTES, Source, is_url, load, source_name
+from tfleet.client.model_document import REDIRECTS, default_model, document_path, follow, read_model_document
 from tfleet.client.proxies.addresses import DEFAULT_PROXY, parse_proxies
 from tfleet.client.proxies.failover import ProxyFailover
 from tfleet.client.results import Classification, ModelAnswer, Outcome, RowResult
@@ -40,6 +42,7 @@ from tfleet.client.rows import (
     rows_of_answer,
     rows_of_stream,
 )
+from tfleet.contract.names import MODELS_PATH
 from tfleet.contract.request_id import request_id
 
 if TYPE_CHECKING:
@@ -337,6 +340,33 @@ class AsyncFleetClient:
         """A worker's metrics in Prometheus' text format, fetched by the proxy. Raises as `workers` does."""
         reply, call = await self._get(worker_status.metrics_path(worker_id))
         return worker_status.metrics_page(reply, request_id=call.request_id)
+
+    async def model_document(self) -> dict[str, Any]:
+        """What a worker says of the model: its signatures, columns and labels. Raises FleetError."""
+        name = self._model.model
+        if name is None:
+            reply, call = await self._get(MODELS_PATH)
+            name = default_model(reply, call.request_id)
+        reply, call = await self._get(document_path(name, self._model))
+        if reply.status in REDIRECTS:  # a proxy in p2p mode
+            reply = await follow(self._transport, reply, call.request_id)
+        return read_model_document(reply, call.request_id)
+
+    async def predict_arrow(self, stream: bytes) -> bytes:
+        """Ask a model for the rows of an Arrow stream. Returns an Arrow stream with its outputs for each.
+
+        Raises as `predict` does.
+        """
+        call = self._call(accept=ARROW)
+        reply = await self._send(HeldBody(ARROW, stream), call)
+        if reply.status != _OK:
+            self._answer(reply, call)  # raises what the status means
+        return reply.body
+
+    async def predict_arrow_labels(self, stream: bytes, top: int) -> ModelAnswer:
+        """The same of a model with labels: the `top` best ones of each row. Raises as `predict` does."""
+        call = self._call(top=top)
+        return self._answer(await self._send(HeldBody(ARROW, stream), call), call)
 
     async def _get(self, path: str) -> tuple[HttpResponse, Call]:
         """A proxy's answer to a GET, and its call."""
