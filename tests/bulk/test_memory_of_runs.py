@@ -1,0 +1,57 @@
+"""apache/arrow#39808: a file that is larger than the memory must not end the run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.bulk.conftest import COLUMNS, IRIS, score_argv
+from tests.support.environment import users_environment
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+
+MEMORY = 800_000_000
+NOTE_BYTES = 250_000
+ROWS = 4000
+WATCH = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(done.returncode)
+"""
+
+
+def write(path: Path) -> None:
+    """Rows with a note each that together take more than the memory, in two row groups."""
+    schema = pa.schema([*((name, pa.float32()) for name in COLUMNS), ("note", pa.binary())])
+    # The notes are alike, so that the file is small; a dictionary would hide how large its values are.
+    with pq.ParquetWriter(
+        path, schema, use_dictionary=False, compression="zstd", write_batch_size=16
+    ) as writer:
+        for _ in range(2):
+            rows = ROWS // 2
+            sizes = [pa.array(np.full(rows, 5, np.float32))] * len(COLUMNS)
+            notes = pa.array([b"x" * NOTE_BYTES] * rows, pa.binary())
+            writer.write_table(pa.Table.from_arrays([*sizes, notes], schema=schema), row_group_size=rows)
+
+
+def test_a_file_larger_than_the_memory_is_scored_within_it(tmp_path: Path) -> None:
+    write(tmp_path / "rows.parquet")
+    assert ROWS * NOTE_BYTES > 1.2 * MEMORY
+    # By a small process: what the system says of a child includes the memory of the one that forked it.
+    argv = [sys.executable, "-c", WATCH]
+    argv += score_argv("rows.parquet", "-o", "out", "--model", IRIS, "--memory", MEMORY)
+    done = subprocess.run(
+        argv, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240, env=users_environment()
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stderr) * 1024 < MEMORY
+    parts = sorted((tmp_path / "out").glob("part-*.parquet"))
+    assert len(parts) > 50
+    assert sum(pq.read_metadata(path).num_rows for path in parts) == ROWS
