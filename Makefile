@@ -43,7 +43,7 @@ endif
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 ifeq ($(PYTEST_ARGS),) # a part of the tests covers only a part
-	@for package in contract runtime discovery proxy client bulk; do \
+	@for package in contract runtime discovery jobs proxy client bulk; do \
 	    echo "branches and lines of $$package covered, in percent:"; \
 	    $(BIN)/coverage report --include="*/$$package/*" --fail-under=90 --format=total || exit 1; \
 	done

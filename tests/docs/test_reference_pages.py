@@ -13,7 +13,10 @@ from tfleet.worker.model import manifest
 from tools.reference_pages import COMMAND, FOREIGN, all_options, pages
 
 _CONFIGURATION: Final = (ROOT / "docs" / "reference" / "configuration-files.md").read_text()
-_PACKAGES: Final = ("contract", "runtime", "httpd", "discovery", "proxy", "worker", "client", "deploy")
+_PACKAGES: Final = (
+    *("contract", "runtime", "httpd", "discovery", "jobs"),
+    *("proxy", "worker", "client", "deploy"),
+)
 _UNITS: Final = {"MiB": 2**20, "million": 10**6, "s": 1, "s of CPU": 1, "": 1}
 
 

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("bulk", "client", "contract", "deploy", "discovery", "httpd", "proxy", "runtime", "worker")
+PACKAGES = (
+    "bulk",
+    "client",
+    "contract",
+    "deploy",
+    "discovery",
+    "httpd",
+    "jobs",
+    "proxy",
+    "runtime",
+    "worker",
+)
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 CLASS = re.compile(r"^ *class (\w+)\s*[(:]", re.MULTILINE)
 MAX_FILE_LINES = 400

@@ -1,0 +1,22 @@
+"""What can go wrong with a job queue, named for what the caller will do about it."""
+
+from __future__ import annotations
+
+
+class JobsUnavailableError(Exception):
+    """A Redis can't be reached, or refuses the command: the same may work later. One line says why."""
+
+
+class NoRedisLibraryError(Exception):
+    """The `redis` package is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("jobs need the package redis: pip install 'tfleet[jobs]'")
+
+
+class UnsuitableRedisError(Exception):
+    """This Redis can't hold jobs, and waiting won't change that. One line says why."""
+
+
+class BadJobsOptionError(ValueError):
+    """A value of `--jobs` that can't be used. One line says why."""

@@ -1,0 +1,43 @@
+"""Takes one job that nobody has renewed, for a worker that will run it alone.
+
+Arguments: the worker, the stream, the visibility in ms, the delivery at which a job is dead, ms to keep dead
+jobs. Returns the entry and the id, or nothing. Jobs with too many deliveries are made dead on the way.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tfleet.jobs.scripts.script import Script
+
+RECLAIM: Final = Script(
+    "reclaim",
+    """\
+local worker, stream, visibility_ms = ARGV[1], ARGV[2], ARGV[3]
+local most, dead_ms, now = tonumber(ARGV[4]), tonumber(ARGV[5]), now_ms()
+for _, pending in ipairs(redis.call('XPENDING', P .. stream, GROUP, 'IDLE', visibility_ms, '-', '+', 100)) do
+  local entry, holder, deliveries = pending[1], pending[2], pending[4]
+  local found = redis.call('XRANGE', P .. stream, entry, entry)
+  if not found[1] then
+    -- Somebody has deleted the entry by hand. What is left is the note that it was delivered.
+    redis.call('XACK', P .. stream, GROUP, entry)
+  else
+    local id = found[1][2][2]
+    if not is_open(state_of(id)) then
+      redis.call('XACK', P .. stream, GROUP, entry)
+      redis.call('XDEL', P .. stream, entry)
+    elseif deliveries + 1 >= most then
+      leave_stream(id)
+      redis.call('HSET', job_key(id), 'deliveries', deliveries, 'reason',
+        deliveries .. ' workers died, or stopped, while they had this job; the last one was ' .. holder)
+      redis.call('ZADD', P .. 'dead', now + dead_ms, id)
+      close_job(id, 'dead', now)
+    else
+      redis.call('XCLAIM', P .. stream, GROUP, worker, visibility_ms, entry)
+      return {entry, id}
+    end
+  end
+end
+return {}
+""",
+)

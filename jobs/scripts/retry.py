@@ -1,0 +1,27 @@
+"""Queues a dead job again, as if it had never been delivered.
+
+Arguments: id, ms until its new deadline. Returns 1 if it was dead.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tfleet.jobs.scripts.script import Script
+
+RETRY: Final = Script(
+    "retry",
+    """\
+local id = ARGV[1]
+if state_of(id) ~= 'dead' then return 0 end
+local deadline = now_ms() + tonumber(ARGV[2])
+redis.call('ZREM', P .. 'dead', id)
+redis.call('ZREM', P .. 'callbacks', id)
+redis.call('HDEL', job_key(id), 'reason', 'settled_ms', 'worker', 'put_back')
+redis.call('HSET', job_key(id), 'deadline_ms', deadline, 'deliveries', 0)
+redis.call('HINCRBY', P .. 'totals', 'jobs', 1)
+redis.call('ZADD', P .. 'open', deadline, id)
+add_to_stream(id, redis.call('HGET', job_key(id), 'stream'))
+return 1
+""",
+)

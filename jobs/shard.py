@@ -1,0 +1,239 @@
+"""One Redis with its jobs: each method is one script, or one command that changes nothing.
+
+All methods raise JobsUnavailableError while this Redis can't be reached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from tfleet.jobs.errors import UnsuitableRedisError
+from tfleet.jobs.job import (
+    JobAnswer,
+    JobDelivery,
+    JobLimits,
+    JobMoments,
+    JobRecord,
+    JobRequest,
+    JobState,
+    JobTarget,
+    NewJob,
+    TakenJob,
+)
+from tfleet.jobs.job_id import ShardIdentity, new_shard_identity
+from tfleet.jobs.scripts.begin import BEGIN
+from tfleet.jobs.scripts.cancel import CANCEL
+from tfleet.jobs.scripts.expire import EXPIRE
+from tfleet.jobs.scripts.finish import FINISH
+from tfleet.jobs.scripts.leave import LEAVE
+from tfleet.jobs.scripts.put_back import PUT_BACK
+from tfleet.jobs.scripts.reclaim import RECLAIM
+from tfleet.jobs.scripts.recount import RECOUNT
+from tfleet.jobs.scripts.renew import RENEW
+from tfleet.jobs.scripts.retry import RETRY
+from tfleet.jobs.scripts.script import GROUP
+from tfleet.jobs.scripts.submit import SUBMIT
+
+if TYPE_CHECKING:  # importing it for real imports redis-py
+    from tfleet.jobs.redis_connection import RedisConnection
+
+DEAD_AT: Final = 3
+"""The delivery at which a job is dead."""
+KEEP_DEAD_MS: Final = 7 * 24 * 3600 * 1000
+SETTLED_CHANNEL: Final = "settled"
+_EXPIRED_AT_ONCE: Final = 100
+
+_FIELDS: Final = (
+    *("state", "model", "version", "pinned", "submitted_ms", "deadline_ms", "body_bytes", "worker"),
+    *("deliveries", "reason", "settled_ms"),
+)
+_ANSWER_FIELDS: Final = ("status", "answer_headers", "answer")
+
+
+class SubmitOutcome(StrEnum):
+    """What came of a submission. The values are those of the script."""
+
+    ACCEPTED = "accepted"
+    SAME = "same"
+    DIFFERS = "differs"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What came of a submission. `id` is the job that the client has now, or that its key stands for."""
+
+    outcome: SubmitOutcome
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The open jobs of a shard, and the bytes of all jobs in it."""
+
+    jobs: int
+    bytes: int
+
+
+class Shard:
+    """The jobs of one service in one Redis."""
+
+    def __init__(self, connection: RedisConnection) -> None:
+        self.connection = connection
+        self._prefix = connection.prefix
+
+    def __repr__(self) -> str:
+        return f"<Shard {self.connection.url}>"
+
+    async def identity(self) -> ShardIdentity:
+        """This Redis' name and secret, which the first to ask gives it. Raises UnsuitableRedisError."""
+        key, new = f"{self._prefix}shard", new_shard_identity()
+        # One value, set once: two fields could come from two processes.
+        await self._command("HSETNX", key, "identity", new.name.encode() + b":" + new.secret)
+        kept: bytes = await self._command("HGET", key, "identity")
+        name, colon, secret = kept.partition(b":")
+        if not (name and colon and secret):
+            raise UnsuitableRedisError(f"the key {key} of {self.connection.url} is not as tfleet writes it")
+        return ShardIdentity(name.decode("ascii"), secret)
+
+    async def submit(self, job_id: str, job: NewJob, limits: JobLimits) -> Submitted:
+        """Store a job under this id, and queue it. With an Idempotency-Key the id may be that of an earlier
+        job.
+        """
+        request, target, times = job.request, job.target, job.times
+        reply = await self.connection.run(
+            SUBMIT,
+            *(job_id, int(target.pinned), target.model, target.version, target.stream),
+            *(times.timeout_ms, times.keep_ms),
+            *(request.target, json.dumps(dict(request.headers)), request.body, _digest(job)),
+            *(hashlib.sha256(job.key.encode()).hexdigest() if job.key else "", job.callback),
+            *(limits.max_jobs, limits.max_bytes),
+        )
+        return Submitted(SubmitOutcome(reply[0].decode()), reply[1].decode())
+
+    async def open_stream(self, stream: str) -> None:
+        """Make the stream and its group, if they are not there: a read of a group that is not there fails."""
+        key = self._prefix + stream
+        if not await self._command("EXISTS", key):
+            await self._command("SADD", f"{self._prefix}streams", stream)
+            await self.connection.make_group(stream)
+
+    async def begin(self, worker: str, stream: str, entries: Sequence[tuple[str, str]]) -> list[TakenJob]:
+        """Mark what a worker has read (entry and id of each) as running. Those past their deadline are
+        settled, and are not in the result.
+        """
+        if not entries:
+            return []
+        flat = [text for pair in entries for text in pair]
+        return [_taken(row) for row in await self.connection.run(BEGIN, worker, stream, *flat)]
+
+    async def renew(self, worker: str, stream: str, entries: Sequence[str]) -> frozenset[str]:
+        """Keep these entries with this worker. Returns those that it has lost."""
+        lost = await self.connection.run(RENEW, worker, stream, *entries) if entries else []
+        return frozenset(entry.decode() for entry in lost)
+
+    async def has_abandoned(self, stream: str, visibility_ms: int) -> bool:
+        """Whether there is a job that `reclaim` would take."""
+        idle = ("IDLE", visibility_ms, "-", "+", 1)
+        return bool(await self._command("XPENDING", self._prefix + stream, GROUP, *idle))
+
+    async def reclaim(self, worker: str, stream: str, visibility_ms: int) -> tuple[str, str] | None:
+        """Take one job that nobody has renewed for that long: its entry and id; None if there is none."""
+        arguments = (worker, stream, visibility_ms, DEAD_AT, KEEP_DEAD_MS)
+        found = await self.connection.run(RECLAIM, *arguments)
+        return (found[0].decode(), found[1].decode()) if found else None
+
+    async def finish(self, job: TakenJob, stream: str, answer: JobAnswer) -> bool:
+        """Store the answer of a job. False where it has one already, or is not to have one any more."""
+        headers = json.dumps(dict(answer.headers))
+        arguments = (job.id, stream, job.entry, answer.status, headers, answer.body)
+        return bool(await self.connection.run(FINISH, *arguments))
+
+    async def put_back(self, job: TakenJob, stream: str) -> int:
+        """Queue a job again that was not computed. Returns how often that has happened to it."""
+        return int(await self.connection.run(PUT_BACK, job.id, stream, job.entry))
+
+    async def leave(self, worker: str, stream: str) -> bool:
+        """Remove a worker that ends. False if it still has jobs: then it stays, and others reclaim them."""
+        return bool(await self.connection.run(LEAVE, worker, stream))
+
+    async def cancel(self, job_id: str) -> JobState | None:
+        """End an open job, or forget another one. Returns the state that it had; None if there is no such."""
+        state = await self.connection.run(CANCEL, job_id)
+        return None if state is None else JobState(state.decode())
+
+    async def expire(self) -> int:
+        """Settle and forget what is due, a hundred of each at the most. Returns how many there were."""
+        return int(await self.connection.run(EXPIRE, _EXPIRED_AT_ONCE))
+
+    async def retry(self, job_id: str, timeout_ms: int) -> bool:
+        """Queue a dead job again. False if there is no such job, or if it is not dead."""
+        return bool(await self.connection.run(RETRY, job_id, timeout_ms))
+
+    async def recount(self) -> Totals:
+        """Count jobs and bytes anew."""
+        return Totals(*map(int, await self.connection.run(RECOUNT)))
+
+    async def totals(self) -> Totals:
+        """The open jobs, and the bytes of all."""
+        found = await self._command("HMGET", f"{self._prefix}totals", "jobs", "bytes")
+        return Totals(*(int(one or 0) for one in found))
+
+    async def read(self, job_id: str, *, with_answer: bool = True) -> JobRecord | None:
+        """A job as it is now; None if there is no such job."""
+        names = (*_FIELDS, *(_ANSWER_FIELDS if with_answer else ()))
+        values = await self._command("HMGET", f"{self._prefix}job:{job_id}", *names)
+        return _record(job_id, dict(zip(names, values, strict=True)))
+
+    async def list(self, *, dead: bool = False, most: int = 100) -> list[JobRecord]:
+        """The open jobs by their deadline, or the dead ones, the oldest first. Without their answers."""
+        key = f"{self._prefix}{'dead' if dead else 'open'}"
+        ids = await self._command("ZRANGE", key, 0, most - 1)
+        found = [await self.read(each.decode(), with_answer=False) for each in ids]
+        return [record for record in found if record is not None]
+
+    async def _command(self, *parts: str | bytes | int) -> Any:
+        return await self.connection.command(*parts)
+
+
+def _digest(job: NewJob) -> str:
+    """What tells two requests with the same Idempotency-Key apart."""
+    request, target = job.request, job.target
+    kind = request.headers.get("Content-Type", "")
+    parts = (target.model, target.version if target.pinned else "", request.target, kind, job.callback)
+    whole = hashlib.sha256(json.dumps(parts).encode())
+    whole.update(request.body)
+    return whole.hexdigest()
+
+
+def _taken(row: Sequence[Any]) -> TakenJob:
+    job_id, entry, target, headers, body, left_ms, deliveries = row
+    request = JobRequest(target.decode(), json.loads(headers), body)
+    return TakenJob(job_id.decode(), entry.decode(), request, int(left_ms), int(deliveries))
+
+
+def _record(job_id: str, found: Mapping[str, bytes | None]) -> JobRecord | None:
+    if found["state"] is None:
+        return None
+
+    def text(name: str) -> str:
+        return (found[name] or b"").decode()
+
+    answer = None
+    if found.get("status") is not None:
+        answer = JobAnswer(int(text("status")), json.loads(text("answer_headers")), found["answer"] or b"")
+    return JobRecord(
+        job_id,
+        JobState(text("state")),
+        JobTarget(text("model"), text("version"), pinned=text("pinned") == "1"),
+        JobMoments(*(int(text(name) or 0) for name in ("submitted_ms", "deadline_ms", "settled_ms"))),
+        JobDelivery(text("worker"), int(text("deliveries") or 0)),
+        body_bytes=int(text("body_bytes")),
+        reason=text("reason"),
+        answer=answer,
+    )
