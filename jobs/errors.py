@@ -20,3 +20,19 @@ class UnsuitableRedisError(Exception):
 
 class BadJobsOptionError(ValueError):
     """A value of `--jobs` that can't be used. One line says why."""
+
+
+class QueueFullError(Exception):
+    """There is no room for another job, in any shard that answers."""
+
+
+class KeyReusedError(Exception):
+    """The Idempotency-Key stands for another request."""
+
+
+class UnknownJobError(Exception):
+    """No such id was ever given out."""
+
+
+class ForgottenJobError(Exception):
+    """The id was given out, and its job is no longer known."""

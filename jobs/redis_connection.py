@@ -48,12 +48,12 @@ class RedisConnection:
     async def run(self, script: Script, *arguments: Argument) -> Any:
         """Run a script. Raises JobsUnavailableError."""
         async with self._turns:
-            return await self._mapped(self._run(script, arguments))
+            return await self._limited(self._run(script, arguments))
 
     async def command(self, *parts: Argument) -> Any:
         """Send one command. Raises JobsUnavailableError."""
         async with self._turns:
-            return await self._mapped(_untyped(self._redis.execute_command)(*parts))
+            return await self._limited(_untyped(self._redis.execute_command)(*parts))
 
     async def make_group(self, stream: str) -> None:
         """Make a stream with its group of workers; one that is there stays. Raises JobsUnavailableError."""
@@ -69,7 +69,8 @@ class RedisConnection:
         """Read up to `count` new entries of a stream for this worker: entry and job id of each. Waits for the
         first up to `wait_ms`. Raises JobsUnavailableError.
         """
-        reply = await self._mapped(self._read(self.prefix + stream, worker, count, wait_ms))
+        read = self._read(self.prefix + stream, worker, count, wait_ms)
+        reply = await self._limited(read, wait_ms / 1000 + _GRACE_S)
         entries = reply[0][1] if reply else []
         # A deleted entry has no fields.
         return [(_text(entry), _text(fields[1])) for entry, fields in entries if fields]
@@ -80,7 +81,7 @@ class RedisConnection:
         """
         pubsub = self._redis.pubsub()
         try:
-            await self._mapped(pubsub.subscribe(self.prefix + channel))
+            await self._limited(pubsub.subscribe(self.prefix + channel))
             while True:
                 message = await self._mapped(pubsub.get_message(timeout=None))
                 if message is None:
@@ -103,23 +104,26 @@ class RedisConnection:
             return await _awaitable(self._redis.eval(script.text, 1, self.prefix, *arguments))
 
     async def _read(self, key: str, worker: str, count: int, wait_ms: int) -> Any:
-        # A connection of its own, whose reads may last: a pooled one is given up after TIMEOUT_S.
         connection = await _untyped(self._redis.connection_pool.get_connection)()
         try:
             await connection.send_command(
                 *("XREADGROUP", "GROUP", GROUP, worker, "COUNT", count, "BLOCK", wait_ms),
                 *("STREAMS", key, ">"),
             )
-            wait_s = wait_ms / 1000 + _GRACE_S
-            async with asyncio.timeout(wait_s):
-                # At its own time limit read_response would return None, and leave the answer to the next one.
-                return await connection.read_response(timeout=wait_s + _GRACE_S)
+            return await connection.read_response()
         except BaseException:
             # Its answer may still come, and must not be taken for that of the next command.
             await connection.disconnect(nowait=True)
             raise
         finally:
             await self._redis.connection_pool.release(connection)
+
+    async def _limited(self, call: Awaitable[Any], limit_s: float = TIMEOUT_S) -> Any:
+        async def within_limit() -> Any:
+            async with asyncio.timeout(limit_s):
+                return await call
+
+        return await self._mapped(within_limit())
 
     async def _mapped(self, call: Awaitable[Any]) -> Any:
         try:
@@ -133,7 +137,9 @@ def _redis(url: RedisUrl) -> Redis:
     """A client of redis-py."""
     client = Redis.from_url(
         url.text,
-        socket_timeout=TIMEOUT_S,
+        # Time limits are ours. With its own one the library sends by asyncio.wait_for, and in Python 3.11 that
+        # may swallow the cancellation of a task, which then never ends.
+        socket_timeout=None,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
         retry=Retry(NoBackoff(), 1),
         protocol=2,

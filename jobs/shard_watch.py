@@ -1,0 +1,98 @@
+"""Keeps up with one shard: who it is, what has been settled in it, and what is due.
+
+A shard that can't be reached is tried again for ever. Its state goes to the log when it changes, and not with
+each attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import structlog
+
+from tfleet.jobs.errors import JobsUnavailableError, UnsuitableRedisError
+from tfleet.jobs.job_id import ShardIdentity
+from tfleet.jobs.redis_check import check_version, read_info, risks
+from tfleet.jobs.shard import SETTLED_CHANNEL, Shard
+from tfleet.jobs.waiters import Waiters
+from tfleet.runtime.backoff import Backoff
+
+EXPIRE_EVERY_S: Final = 1.0
+_AGAIN: Final = Backoff(first_s=0.1, cap_s=5.0)
+
+
+class ShardWatch:
+    """One shard as a proxy sees it. `identity` is None until it has answered once."""
+
+    def __init__(self, shard: Shard) -> None:
+        self.shard = shard
+        self.identity: ShardIdentity | None = None
+        self.waiters = Waiters()
+        self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
+        self._log: Any = structlog.get_logger().bind(redis=str(shard.connection.url))
+        self._away = False
+
+    def __repr__(self) -> str:
+        name = "unknown" if self.identity is None else self.identity.name
+        return f"<ShardWatch {name} {'away' if self._away else 'there'} {self.waiters!r}>"
+
+    async def listen(self) -> None:
+        """Learn who it is, then wake those whose jobs are settled. Endless."""
+        await self._for_ever(self._listen)
+
+    async def expire(self) -> None:
+        """Settle and forget what is due, once a second. Endless. Any proxy may do it, and all of them do."""
+        await self._for_ever(self._expire)
+
+    async def known_identity(self) -> ShardIdentity:
+        """Who it is; asks if that is not known yet. Raises JobsUnavailableError."""
+        if self.identity is None:
+            self.identity = await self.shard.identity()
+        return self.identity
+
+    async def _listen(self) -> None:
+        await self._look()
+        async for job_id in self.shard.connection.published(SETTLED_CHANNEL):
+            self._is_back()
+            if job_id is None:  # messages may have been lost before this
+                self.waiters.wake_all()
+            else:
+                self.waiters.wake(job_id)
+
+    async def _look(self) -> None:
+        info = read_info(await self.shard.connection.command("INFO"))
+        check_version(info, str(self.shard.connection.url))
+        if self.identity is None:
+            for risk in risks(info):
+                self._log.warning("jobs may be lost", why=risk)
+        self.identity = await self.shard.identity()
+        await self.shard.recount()
+
+    async def _expire(self) -> None:
+        while True:
+            if not await self.shard.expire():
+                await asyncio.sleep(EXPIRE_EVERY_S)
+
+    async def _for_ever(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        failures, loop = 0, asyncio.get_running_loop()
+        while True:
+            began_s = loop.time()
+            try:
+                await step()
+            except (JobsUnavailableError, UnsuitableRedisError) as error:
+                failures = 1 if loop.time() - began_s > _AGAIN.cap_s else failures + 1
+                self._is_away(error)
+            await asyncio.sleep(_AGAIN.delay_s(max(failures, 1), self._rng))
+
+    def _is_away(self, error: Exception) -> None:
+        if not self._away:
+            self._away = True
+            self._log.warning("jobs unavailable, retrying", error=str(error))
+
+    def _is_back(self) -> None:
+        if self._away:
+            self._away = False
+            self._log.info("jobs available again")
