@@ -70,6 +70,18 @@ CLASSIFY_PATHS: Final = ("/", "/predict")
 PREDICT_PATH: Final = "/predict"
 OPENAPI_PATH: Final = "/openapi.json"
 """The OpenAPI document of a worker or a proxy."""
+JOBS_PATH: Final = "/jobs"
+"""Requests that may wait: `POST /jobs`, then `GET /jobs/ID`."""
+JOB: Final = "X-Job"
+"""In the answer of a job: its id."""
+JOB_STATE: Final = "X-Job-State"
+"""In any answer about a job: `queued`, `running`, `done`, `expired`, `cancelled` or `dead`."""
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+"""Sent with `POST /jobs`: the same key stands for the same job, however often it is sent."""
+QUEUE: Final = "queue"
+"""The query parameter that sends a prediction through the queue of jobs: `?queue=1`."""
+WAIT: Final = "wait"
+"""The query parameter of `GET /jobs/ID`: for how many seconds the answer may be waited for."""
 MODELS_PATH: Final = "/models"
 """What a fleet serves. `/models/NAME[/versions/V][/signatures/S][/predict]` names a model, and may name a
 version and a signature of it.

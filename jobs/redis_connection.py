@@ -137,8 +137,8 @@ def _redis(url: RedisUrl) -> Redis:
     """A client of redis-py."""
     client = Redis.from_url(
         url.text,
-        # Time limits are ours. With its own one the library sends by asyncio.wait_for, and in Python 3.11 that
-        # may swallow the cancellation of a task, which then never ends.
+        # Time limits are ours. With its own one the library sends by asyncio.wait_for, and Python 3.11
+        # may swallow the cancellation of a task there, which then never ends.
         socket_timeout=None,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
         retry=Retry(NoBackoff(), 1),

@@ -33,6 +33,8 @@ from tfleet.discovery.registry import StaticRegistry
 from tfleet.httpd.admission import ConnectionLimits
 from tfleet.httpd.drain import DrainTimes
 from tfleet.httpd.listen import CannotListenError
+from tfleet.jobs.options import JobOptions, job_limit_options, jobs_option
+from tfleet.jobs.redis_url import RedisUrl
 from tfleet.proxy.multiprocess.parent import serve_together
 from tfleet.proxy.options import listeners_option, mode_option
 from tfleet.proxy.server import run_proxy
@@ -41,6 +43,7 @@ from tfleet.proxy.settings import (
     SLOW_START_S,
     BalancingSettings,
     DiscoverySettings,
+    JobSettings,
     ListenSettings,
     Mode,
     ModeSettings,
@@ -63,6 +66,7 @@ class ProxyOptions:
     advertise: Address | None
     ticket_key_file: Path | None
     cors_origins: tuple[str, ...]
+    jobs: tuple[RedisUrl, ...]
 
 
 @click.command(context_settings={"show_default": True})
@@ -161,6 +165,8 @@ class ProxyOptions:
     default=75.0,
     help="Seconds that an idle connection is kept open.",
 )
+@jobs_option("Keep jobs (POST /jobs, and ?queue=1) in these Redis.")
+@job_limit_options
 @drain_options(timeout_s=30.0)
 @log_format_option
 @log_level_option
@@ -170,10 +176,12 @@ class ProxyOptions:
 @options_as(ConnectionLimits, "client_limits")
 @options_as(BalancingSettings, "balancing")
 @options_as(RegistryOptions, "registry")
+@options_as(JobOptions, "job_options")
 @options_as(ProxyOptions, "options")
 def proxy(
     *,
     options: ProxyOptions,
+    job_options: JobOptions,
     registry: RegistryOptions,
     balancing: BalancingSettings,
     client_limits: ConnectionLimits,
@@ -204,9 +212,9 @@ def proxy(
             discovery=_discovery(registry, options.advertise),
             balancing=balancing,
             limits=limits,
-            cors=Cors.parse(options.cors_origins),
             ticket_keys=KeyFile(options.ticket_key_file) if options.ticket_key_file else None,
             drain=drain,
+            jobs=_jobs(options.jobs, job_options, limits.max_body_bytes),
         )
         if listeners == 1:
             uvloop.run(run_proxy(settings))
@@ -232,7 +240,15 @@ def _listen(options: ProxyOptions, limits: ConnectionLimits) -> ListenSettings:
         address=Address(options.host, options.port),
         admin=None if options.admin_port is None else Address(options.host, options.admin_port),
         limits=replace(limits, idle_give_way=True),
+        cors=Cors.parse(options.cors_origins),
     )
+
+
+def _jobs(redis: tuple[RedisUrl, ...], options: JobOptions, max_body_bytes: int) -> JobSettings | None:
+    if not redis:
+        return None
+    options.check_body(max_body_bytes)
+    return JobSettings(redis, options.limits, options.times)
 
 
 def _discovery(options: RegistryOptions, advertise: Address | None) -> DiscoverySettings:

@@ -34,6 +34,7 @@ from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.balancing.worker_collector import WorkerCollector
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.forwarder import Forwarder
+from tfleet.proxy.jobs.serving import jobs_or, serving_jobs
 from tfleet.proxy.p2p.direct_response import DirectResponse
 from tfleet.proxy.p2p.local_networks import NetworkView
 from tfleet.proxy.p2p.lookup import Lookup
@@ -180,6 +181,11 @@ async def serve_clients(
         stack.enter_context(forwarder.mirror)
         own = page_forwarder(settings, page_socket, connections, access_log)
         route = _handler(settings, router, tickets, view, access_log, forwarder.handle, own)
+        if settings.jobs is not None:
+            served = serving_jobs(settings, settings.jobs, router, connections, access_log)
+            jobs = await stack.enter_async_context(served)
+            await stack.enter_async_context(background_tasks(*jobs.tasks))
+            route = jobs_or(jobs.handler, route)
         server = proxy_server(route, settings, listen.limits, access_log, readiness)
         metrics.include(_connection_metrics(server.admission))
         drain_s = settings.drain.timeout_s

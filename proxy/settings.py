@@ -11,6 +11,8 @@ from tfleet.contract.ticket_keys import KeyFile
 from tfleet.discovery.registry import Registry
 from tfleet.httpd.admission import ConnectionLimits
 from tfleet.httpd.drain import DrainTimes
+from tfleet.jobs.job import JobLimits, JobTimes
+from tfleet.jobs.redis_url import RedisUrl
 
 Mode = Literal["forward", "p2p"]
 MODES: Final = ("forward", "p2p")
@@ -64,12 +66,13 @@ class ModeSettings:
 @dataclass(frozen=True, slots=True)
 class ListenSettings:
     """Where the proxy listens; addresses may have port 0, any free one. With an `admin` address the pages for
-    operators are there only.
+    operators are there only. `cors` is for clients that are web pages.
     """
 
     address: Address
     admin: Address | None
     limits: ConnectionLimits
+    cors: Cors
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +95,31 @@ class BalancingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JobSettings:
+    """The Redis that keep jobs, the limits of each, and the times of a job that names none."""
+
+    redis: tuple[RedisUrl, ...]
+    limits: JobLimits
+    times: JobTimes
+
+
+@dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """All that `tfleet proxy` is told. Without `ticket_keys` there are no tickets."""
+    """All that `tfleet proxy` is told. Without `ticket_keys` there are no tickets, without `jobs` no jobs."""
 
     serving: ModeSettings
     listen: ListenSettings
     discovery: DiscoverySettings
     balancing: BalancingSettings
     limits: RequestLimits
-    cors: Cors
     ticket_keys: KeyFile | None
     drain: DrainTimes
+    jobs: JobSettings | None = None
+
+    @property
+    def cors(self) -> Cors:
+        """The origins of web pages that may ask."""
+        return self.listen.cors
 
 
 def settings_of_listener(settings: ProxySettings, number: int, count: int, address: Address) -> ProxySettings:

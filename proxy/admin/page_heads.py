@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import hdrs
 
-from tfleet.contract.names import REQUEST_ID
+from tfleet.contract.names import REQUEST_ID, REQUEST_TIMEOUT_MS
 from tfleet.contract.problem import Problem
 from tfleet.httpd.http1.expect import unmet_expectation
 from tfleet.httpd.http1.request import RequestHead
@@ -18,6 +18,7 @@ from tfleet.proxy.problems import body_too_large
 _NO_LENGTH: Final = frozenset({204, 304})
 _CHUNKED: Final = b"Transfer-Encoding: chunked"
 _REQUEST_ID: Final = REQUEST_ID.encode()
+_TIMEOUT_MS: Final = REQUEST_TIMEOUT_MS.encode()
 _METHODS: Final = frozenset(method.encode() for method in hdrs.METH_ALL)
 _OLD_WEBSOCKET: Final = b"sec-websocket-key1:"
 """Of a draft of WebSocket. aiohttp refuses requests that have it."""
@@ -44,6 +45,8 @@ def page_request_head(head: RequestHead, own_address: str, peer: str | None, req
     forwarded = head.fields.values.get(b"x-forwarded-for", [])
     if peer is not None:
         forwarded = [*forwarded, peer.encode()]
+    if head.timeout_ms is not None:
+        lines.append(_TIMEOUT_MS + b": " + head.timeout_ms.encode("latin-1"))
     if forwarded:
         lines.append(b"X-Forwarded-For: " + b", ".join(forwarded))
     lines.append(_CHUNKED if head.chunked else b"Content-Length: %d" % head.length_bytes)

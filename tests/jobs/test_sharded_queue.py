@@ -23,8 +23,8 @@ from tfleet.jobs.errors import (
 )
 from tfleet.jobs.job import JobAnswer, JobLimits, JobState
 from tfleet.jobs.job_id import new_job_id, new_shard_identity
-from tfleet.jobs.sharded_queue import LOOK_EVERY_S, ShardedQueue
 from tfleet.jobs.shard import Shard
+from tfleet.jobs.sharded_queue import LOOK_EVERY_S, ShardedQueue
 
 ANSWER = JobAnswer(200, {}, b"1")
 

@@ -135,7 +135,7 @@ def settings(
     addresses = tuple(w.address if isinstance(w, FakeWorker) else w for w in workers)
     return ProxySettings(
         serving=ModeSettings(mode, redirect_all),
-        listen=ListenSettings(Address("127.0.0.1", port), admin, client_limits),
+        listen=ListenSettings(Address("127.0.0.1", port), admin, client_limits, cors),
         discovery=DiscoverySettings(registry or StaticRegistry(addresses), "tfleet", advertise),
         balancing=BalancingSettings(balance, slow_start_s),
         limits=RequestLimits(
@@ -148,7 +148,6 @@ def settings(
             retry_share=0.2,
             retry_floor_per_s=retry_floor_per_s,
         ),
-        cors=cors,
         ticket_keys=ticket_keys,
         drain=DrainTimes(drain_grace_s, 5.0),
     )

@@ -1,6 +1,10 @@
 """Jobs for tests: submitting and taking them with as few words as possible."""
 
-from tfleet.jobs.job import JobLimits, JobRequest, JobTarget, JobTimes, NewJob, TakenJob
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from tfleet.jobs.job import JobAnswer, JobLimits, JobRequest, JobTarget, JobTimes, NewJob, TakenJob
 from tfleet.jobs.job_id import new_job_id
 from tfleet.jobs.shard import Shard, Submitted
 
@@ -37,3 +41,31 @@ async def taken(shard: Shard, worker: str = "w1", count: int = 10) -> list[Taken
     await shard.open_stream(STREAM)
     entries = await shard.connection.wait_for_entries(STREAM, worker, count=count, wait_ms=100)
     return await shard.begin(worker, STREAM, entries)
+
+
+@contextlib.asynccontextmanager
+async def answering(
+    shard: Shard, answer: Callable[[TakenJob], JobAnswer], stream: str = STREAM
+) -> AsyncIterator[list[TakenJob]]:
+    """A worker of few words: it answers each job inside the block. Gives the list of those that it had."""
+    had: list[TakenJob] = []
+
+    async def work() -> None:
+        await shard.open_stream(stream)
+        while True:
+            entries = await shard.connection.wait_for_entries(stream, "answering", count=1, wait_ms=1000)
+            for job in await shard.begin("answering", stream, entries):
+                had.append(job)
+                await shard.finish(job, stream, answer(job))
+
+    task = asyncio.create_task(work())
+    try:
+        yield had
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def echo(job: TakenJob) -> JobAnswer:
+    """The job's body, as the answer."""
+    return JobAnswer(200, {"Content-Type": "text/plain", "X-Model": "flowers/1"}, job.request.body)

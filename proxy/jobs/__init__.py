@@ -1,0 +1,1 @@
+"""Jobs at the proxy: requests that wait in Redis for a worker."""

@@ -1,0 +1,170 @@
+"""The routes of jobs: an aiohttp application, reached like the proxy's other pages.
+
+- `POST /jobs` stores a request: 202 and its Location. `GET /jobs/ID` is its answer, 202 while there is none;
+  `?wait=30` waits for it. `DELETE /jobs/ID` cancels it, or forgets its answer.
+- `POST PATH?queue=1` stores the request, waits for the answer until its deadline, and gives it. A client that
+  leaves cancels it.
+- `GET /jobs` lists jobs, for operators.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from tfleet.contract.cors import Cors
+from tfleet.contract.names import JOBS_PATH, REQUEST_ID
+from tfleet.contract.problem import Problem, ProblemError
+from tfleet.httpd.http1.fields import UnreadableError
+from tfleet.httpd.http1.request import RequestHead, read_request_head
+from tfleet.jobs.errors import (
+    ForgottenJobError,
+    JobsUnavailableError,
+    KeyReusedError,
+    QueueFullError,
+    UnknownJobError,
+    UnsuitableRedisError,
+)
+from tfleet.jobs.job import JobRecord, JobTimes, NewJob
+from tfleet.jobs.sharded_queue import ShardedQueue
+from tfleet.proxy.admin.middleware import allow_origins, logged, request_id_of
+from tfleet.proxy.jobs.answers import accepted, job_response, list_document, queue_problem
+from tfleet.proxy.jobs.submission import (
+    SubmissionTarget,
+    read_jobs_target,
+    read_key,
+    read_queued_target,
+    read_times,
+    read_wait_s,
+    worker_request,
+)
+from tfleet.proxy.jobs.target import JobTargets
+from tfleet.proxy.telemetry.access_log import AccessLog
+
+_MOST_LISTED = 100
+_GRACE_S = 1.0
+"""A worker answers a job that is late with 504, and that answer says more than ours."""
+
+_QUEUE_ERRORS = (
+    ForgottenJobError,
+    JobsUnavailableError,
+    KeyReusedError,
+    QueueFullError,
+    UnknownJobError,
+    UnsuitableRedisError,
+)
+_Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobPages:
+    """The handlers. `times` are those of a job that names none, `queued_ms` is the deadline of a request with
+    `?queue=1` that names none.
+    """
+
+    queue: ShardedQueue
+    targets: JobTargets
+    times: JobTimes
+    queued_ms: int
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """`POST /jobs`."""
+        target = read_jobs_target(request.query_string)
+        record = await self._submitted(request, target, self.times, read_key(request.headers))
+        return accepted(record) if record.state.is_open else job_response(record)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """`GET /jobs/ID`."""
+        wait_s = read_wait_s(request.query_string)
+        return job_response(await self.queue.wait(request.match_info["id"], wait_s))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """`DELETE /jobs/ID`."""
+        await self.queue.cancel(request.match_info["id"])
+        return web.Response(status=204)
+
+    async def list(self, request: web.Request) -> web.Response:
+        """`GET /jobs`, or `GET /jobs?state=dead`."""
+        state = request.query.get("state", "open")
+        if state not in {"open", "dead"} or set(request.query) - {"state"}:
+            raise ProblemError(Problem(400, "the only parameter is state: open or dead"))
+        records, away = await self.queue.list(dead=state == "dead", most=_MOST_LISTED)
+        return web.Response(text=list_document(records, away), content_type="application/json")
+
+    async def call(self, request: web.Request) -> web.Response:
+        """`POST PATH?queue=1`."""
+        target = read_queued_target(request.raw_path)
+        default = JobTimes(self.queued_ms, self.times.keep_ms)
+        record = await self._submitted(request, target, default, "")
+        job_id, moments = record.id, record.moments
+        limit_s = (moments.deadline_ms - moments.submitted_ms) / 1000
+        try:
+            record = await self.queue.wait(job_id, limit_s + _GRACE_S)
+        finally:
+            # Nobody else knows its id: an answer is of no use to anybody, and neither is an open job.
+            await asyncio.shield(self._forget(job_id, settled=not record.state.is_open))
+        if record.state.is_open:
+            raise ProblemError(Problem(504, f"the job had no answer within {limit_s:g} s"))
+        return job_response(record)
+
+    async def _submitted(
+        self, request: web.Request, target: SubmissionTarget, default: JobTimes, key: str
+    ) -> JobRecord:
+        times = read_times(request.headers, default)
+        found = self.targets.find(target.wanted, _head_of(request))
+        body = worker_request(target, found, request.headers, await request.read())
+        headers = {**body.headers, REQUEST_ID: request_id_of(request)}
+        job = NewJob(type(body)(body.target, headers, body.body), found, times, key)
+        return await self.queue.read(await self.queue.submit(job))
+
+    async def _forget(self, job_id: str, *, settled: bool) -> None:
+        try:
+            if not settled:
+                await self.queue.cancel(job_id)
+            await self.queue.cancel(job_id)
+        except _QUEUE_ERRORS as error:  # it expires
+            structlog.get_logger().debug("a job is left to expire", job=job_id, error=str(error))
+
+
+def make_jobs_app(
+    pages: JobPages, access_log: AccessLog, cors: Cors, *, max_body_bytes: int, lists: bool
+) -> web.Application:
+    """The application. With `lists` it serves `GET /jobs`."""
+    app = web.Application(
+        middlewares=[logged(access_log), _queue_errors(pages.times)], client_max_size=max_body_bytes
+    )
+    if cors:
+        allow_origins(app, cors)
+    app.router.add_post(JOBS_PATH, pages.submit)
+    if lists:
+        app.router.add_get(JOBS_PATH, pages.list)
+    app.router.add_get(JOBS_PATH + "/{id}", pages.show)
+    app.router.add_delete(JOBS_PATH + "/{id}", pages.cancel)
+    app.router.add_post("/{path:.*}", pages.call)
+    return app
+
+
+def _queue_errors(times: JobTimes) -> Any:
+    @web.middleware
+    async def middleware(request: web.Request, handler: _Page) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except _QUEUE_ERRORS as error:
+            raise ProblemError(queue_problem(error, times.keep_ms / 1000)) from error
+
+    return middleware
+
+
+def _head_of(request: web.Request) -> RequestHead:
+    """The head as the router reads it: a plan may look at any header."""
+    lines = [f"{request.method} / HTTP/1.1".encode()]
+    lines += [name + b": " + value for name, value in request.raw_headers]
+    try:
+        return read_request_head(b"".join(line + b"\r\n" for line in lines))
+    except UnreadableError as error:
+        raise ProblemError(Problem(400, str(error))) from error

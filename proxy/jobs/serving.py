@@ -1,0 +1,82 @@
+"""Runs the queue of jobs and its application, and says which requests are for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tfleet.httpd.http1.request import RequestHead
+from tfleet.httpd.interfaces import Client, Handler, OpenRequest
+from tfleet.httpd.listen import CannotListenError
+from tfleet.jobs.connect import shards_of
+from tfleet.jobs.sharded_queue import ShardedQueue
+from tfleet.proxy.admin.page_request import PageForwarder, PageLimits
+from tfleet.proxy.admin.page_server import page_server
+from tfleet.proxy.admin.socket_folder import NoSocketFolderError
+from tfleet.proxy.balancing.model_router import ModelRouter
+from tfleet.proxy.jobs.app import JobPages, make_jobs_app
+from tfleet.proxy.jobs.submission import MAX_TIMEOUT_MS, is_queued, jobs_path
+from tfleet.proxy.jobs.target import JobTargets
+from tfleet.proxy.settings import JobSettings, ProxySettings
+from tfleet.proxy.telemetry.access_log import AccessLog
+from tfleet.proxy.upstream.connection_pool import WorkerConnections
+
+_MARGIN_S: Final = 15.0
+"""For Redis that answers late, on top of the time that a caller waits."""
+_POST: Final = b"POST"
+
+
+@dataclass(frozen=True, slots=True)
+class ServedJobs:
+    """`handler` answers the requests that are for jobs. `tasks` have to run meanwhile."""
+
+    handler: Handler
+    tasks: list[Callable[[], Coroutine[Any, Any, None]]]
+
+
+@contextlib.asynccontextmanager
+async def serving_jobs(
+    settings: ProxySettings,
+    jobs: JobSettings,
+    router: ModelRouter,
+    connections: WorkerConnections,
+    access_log: AccessLog,
+) -> AsyncIterator[ServedJobs]:
+    """Serve jobs inside the block. Raises CannotListenError."""
+    limits = settings.limits
+    queue = ShardedQueue(shards_of(jobs.redis, settings.discovery.service), jobs.limits)
+    pages = JobPages(queue, JobTargets(router), jobs.times, int(limits.timeout_s * 1000))
+    app = make_jobs_app(
+        pages,
+        access_log,
+        settings.cors,
+        max_body_bytes=limits.max_body_bytes,
+        lists=settings.listen.admin is None,
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(queue.close)
+        try:
+            socket = await stack.enter_async_context(page_server(app))
+        except NoSocketFolderError as error:
+            raise CannotListenError(str(error)) from error
+        timeout_s = MAX_TIMEOUT_MS / 1000 + _MARGIN_S  # the application has shorter ones
+        page_limits = PageLimits(limits.max_body_bytes, timeout_s, limits.client_timeout_s)
+        forwarder = PageForwarder(
+            socket, connections, page_limits, access_log, settings.cors, asyncio.get_running_loop()
+        )
+        yield ServedJobs(forwarder, queue.tasks)
+
+
+def jobs_or(jobs: Handler, otherwise: Handler) -> Handler:
+    """`jobs` for requests that are about jobs or go through their queue, `otherwise` for all others."""
+
+    def handle(head: RequestHead, client: Client) -> OpenRequest | None:
+        path, _, query = head.target.partition(b"?")
+        if jobs_path(path) or (query and head.method == _POST and is_queued(query)):
+            return jobs(head, client)
+        return otherwise(head, client)
+
+    return handle

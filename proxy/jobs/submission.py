@@ -1,0 +1,137 @@
+"""Reads what is to become a job: from the target and the headers of a request. Pure functions.
+
+- `POST /jobs` is for `POST /predict`. Its query may name the model (`model`, and `version` or `label`); what
+  else is in it is for the worker.
+- `POST PATH?queue=1` is for `POST PATH` at the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from tfleet.contract.names import (
+    IDEMPOTENCY_KEY,
+    JOBS_PATH,
+    PREDICT_PATH,
+    QUEUE,
+    REQUEST_TIMEOUT_MS,
+    WAIT,
+    whole_number,
+)
+from tfleet.contract.problem import Problem, ProblemError
+from tfleet.jobs.job import JobRequest, JobTarget, JobTimes
+from tfleet.proxy.balancing.versions import Wanted
+from tfleet.proxy.model_target import read_model_target, target_for
+
+_NAMES: Final = ("model", "version", "label")
+_KEPT_HEADERS: Final = ("Accept", "Content-Encoding", "Content-Type", "Inference-Header-Content-Length")
+MAX_WAIT_S: Final = 60
+MAX_TIMEOUT_MS: Final = 7 * 24 * 3600 * 1000
+_MOST_KEY_CHARS: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionTarget:
+    """What the target of a request says: the model that it wants, and the target for the worker. That one is
+    final unless the path names a label.
+    """
+
+    wanted: Wanted
+    worker_target: str
+
+    def for_worker(self, target: JobTarget) -> str:
+        """The target for a worker of this version."""
+        raw = self.worker_target.encode()
+        return target_for(read_model_target(raw), raw, target.version).decode()
+
+
+def read_jobs_target(query: str) -> SubmissionTarget:
+    """Of `POST /jobs`. Raises ProblemError (400)."""
+    pairs = _pairs(query)
+    named: dict[str, str] = {}
+    for name, value in pairs:
+        if name in _NAMES:
+            if name in named:
+                raise ProblemError(Problem(400, f"{name} is there twice: which one is it?"))
+            named[name] = value
+    if named and "model" not in named:
+        raise ProblemError(Problem(400, "version and label need model: which model is it?"))
+    if "version" in named and "label" in named:
+        raise ProblemError(Problem(400, "name a version or a label, not both"))
+    rest = urlencode([pair for pair in pairs if pair[0] not in _NAMES])
+    wanted = Wanted(named.get("model"), named.get("version"), named.get("label"))
+    return SubmissionTarget(wanted, PREDICT_PATH + (f"?{rest}" if rest else ""))
+
+
+def read_queued_target(target: str) -> SubmissionTarget:
+    """Of a prediction with `?queue=1`. Raises ProblemError (400)."""
+    path, _, query = target.partition("?")
+    rest = urlencode([pair for pair in _pairs(query) if pair[0] != QUEUE])
+    worker_target = path + (f"?{rest}" if rest else "")
+    return SubmissionTarget(read_model_target(worker_target.encode()).wanted, worker_target)
+
+
+def is_queued(query: bytes) -> bool:
+    """Whether the query of a prediction sends it through the queue."""
+    return b"queue=1" in query.split(b"&")
+
+
+def worker_request(
+    target: SubmissionTarget, found: JobTarget, headers: Mapping[str, str], body: bytes
+) -> JobRequest:
+    """The request for the worker. `headers` looks names up in any case of letters."""
+    kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
+    return JobRequest(target.for_worker(found), kept, body)
+
+
+def read_times(headers: Mapping[str, str], default: JobTimes) -> JobTimes:
+    """The deadline that the client asks for. Raises ProblemError (400)."""
+    asked = headers.get(REQUEST_TIMEOUT_MS)
+    if asked is None:
+        return default
+    asked_ms = whole_number(asked)
+    if not asked_ms or asked_ms > MAX_TIMEOUT_MS:
+        expected = f"expected milliseconds from 1 to {MAX_TIMEOUT_MS} (7 days)"
+        raise ProblemError(Problem(400, f"{REQUEST_TIMEOUT_MS} is {asked[:20]!r}: {expected}"))
+    return JobTimes(asked_ms, default.keep_ms)
+
+
+def read_key(headers: Mapping[str, str]) -> str:
+    """The Idempotency-Key; empty if there is none. Raises ProblemError (400)."""
+    key = headers.get(IDEMPOTENCY_KEY)
+    if key is None:
+        return ""
+    if not (key.isascii() and key.isprintable() and 0 < len(key) <= _MOST_KEY_CHARS):
+        expected = f"expected 1 to {_MOST_KEY_CHARS} printable ASCII characters"
+        raise ProblemError(Problem(400, f"{IDEMPOTENCY_KEY} can't be used: {expected}"))
+    return key
+
+
+def read_wait_s(query: str) -> float:
+    """For how long `GET /jobs/ID` is to wait; 0 if it names nothing. Raises ProblemError (400)."""
+    wait_s = 0.0
+    for name, value in _pairs(query):
+        if name != WAIT:
+            raise ProblemError(Problem(400, f"unknown parameter {name[:20]!r}: there is {WAIT}"))
+        seconds = whole_number(value)
+        if seconds is None or seconds > MAX_WAIT_S:
+            raise ProblemError(
+                Problem(400, f"{WAIT} is {value[:20]!r}: expected whole seconds up to {MAX_WAIT_S}")
+            )
+        wait_s = float(seconds)
+    return wait_s
+
+
+def jobs_path(path: bytes) -> bool:
+    """Whether a path is about jobs."""
+    return path == JOBS_PATH.encode() or path.startswith(f"{JOBS_PATH}/".encode())
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        raise ProblemError(Problem(400, "the query has over 100 parameters")) from None
