@@ -20,6 +20,7 @@ DEFAULT_MAX_JOBS: Final = 10_000
 DEFAULT_MAX_JOBS_BYTES: Final = 8 * MAX_BODY_BYTES
 DEFAULT_TIMEOUT_S: Final = 3600.0
 DEFAULT_RESULT_TTL_S: Final = 3600.0
+DEFAULT_VISIBILITY_S: Final = 30.0
 
 
 def _read_urls(_ctx: click.Context, _param: click.Parameter, text: str | None) -> tuple[RedisUrl, ...]:
@@ -43,6 +44,15 @@ def jobs_option(help_text: str, *, required: bool = False) -> Callable[[_F], _F]
         required=required,
         help=f"{help_text} Several are shards, each with its own jobs.",
     )
+
+
+visibility_option: Final = click.option(
+    "--job-visibility",
+    "job_visibility_s",
+    type=click.FloatRange(min=0.1, max=3600),
+    default=DEFAULT_VISIBILITY_S,
+    help="Seconds without a word from a worker after which another one takes its jobs.",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from tfleet.discovery.options import (
 )
 from tfleet.httpd.drain import DrainTimes
 from tfleet.httpd.listen import CannotListenError
+from tfleet.jobs.options import jobs_option, visibility_option
 from tfleet.runtime import log
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.runtime.printable import printable
@@ -43,6 +44,7 @@ from tfleet.worker.settings import (
     DecodingSettings,
     HttpSettings,
     InferenceSettings,
+    JobConsumerSettings,
     RegistrationSettings,
     WorkerSettings,
 )
@@ -59,6 +61,8 @@ from tfleet.worker.wsgi.incoming_body import BodyLimits
 @registry_options
 @ticket_key_file_option
 @work_options
+@jobs_option("Take jobs from these Redis, besides requests.")
+@visibility_option
 @log_format_option
 @log_level_option
 def worker(**options: Any) -> None:
@@ -97,6 +101,7 @@ def _settings(options: dict[str, Any]) -> WorkerSettings:
     image_limits = ImageLimits(max_pixels=limits.max_pixels)
     drain = take_options(DrainTimes, options, prefix="drain_")
     ticket_key_file = options.pop("ticket_key_file")
+    redis, visibility_s = options.pop("jobs"), options.pop("job_visibility_s")
     return WorkerSettings(
         InferenceSettings(
             spec=model.find(log=structlog.get_logger()),
@@ -119,4 +124,5 @@ def _settings(options: dict[str, Any]) -> WorkerSettings:
         ),
         DecodingSettings(image_limits, image_limits.decoders(tuning.cpus, limits.decode_timeout_s)),
         drain,
+        JobConsumerSettings(redis, visibility_s) if redis else None,
     )

@@ -33,6 +33,7 @@ from tfleet.discovery.registration.heartbeat import TTL_S, Registration
 from tfleet.discovery.registration.self_test import SelfTest, SelfTestTarget
 from tfleet.discovery.registry import StaticRegistry
 from tfleet.httpd.admission import Admission, ConnectionMetrics
+from tfleet.httpd.drain import DrainTimes
 from tfleet.httpd.listen import listen_errors
 from tfleet.runtime.backoff import Backoff
 from tfleet.worker.address.addresses import WorkerAddresses, why_untested
@@ -53,6 +54,7 @@ from tfleet.worker.image.isolated_decode import COMMAND
 from tfleet.worker.inference.batch_sizes import batch_sizes, request_threads
 from tfleet.worker.inference.load import load_warm
 from tfleet.worker.inference.loaded_model import LoadedModel
+from tfleet.worker.jobs.worker_jobs import WorkerJobs
 from tfleet.worker.lifecycle import Lifecycle, LifecycleState
 from tfleet.worker.memory import MemoryTrimmer, use_one_heap
 from tfleet.worker.metrics import BusySeconds, WorkerMetrics
@@ -169,6 +171,7 @@ def serve(settings: WorkerSettings) -> None:
     predictions = _predictions(settings, instance, lifecycle, metrics, decoders, memory)
     identity, cors = WorkerIdentity(instance, addresses, lifecycle), settings.http.cors
     app = make_app(identity, predictions, metrics, stop.ask, cors)
+    jobs = WorkerJobs(settings.jobs, settings.registration.service, instance, server)
     try:
         with stop.deferred():
             direct = DirectPredict(predictions, metrics, lambda: server.queue.waiting, cors)
@@ -186,22 +189,36 @@ def serve(settings: WorkerSettings) -> None:
         lifecycle.ready(model)
         registration.join(str(model.facts.kind.value), stateful=is_stateful(model))
         log.info("worker ready", address=str(instance.address))
+        jobs.start(stateful=is_stateful(model))
         stop.wait()
         log.info("worker draining", in_flight=server.busy, waiting=server.queue.waiting)
-        lifecycle.drain()
-        server.announce_drain()
-        registration.leave()
-        time.sleep(settings.drain.grace_s)
-        lifecycle.refuse()
+        _drain(settings.drain, lifecycle, server, registration, jobs)
     finally:
         stop.finish_undisturbed()
         registration.leave()  # no effect after a drain; a failed start has to deregister, too
+        jobs.close(timeout_s=0)
         unfinished = server.close(settings.drain.timeout_s)
         decoders.close()
         memory.close()
     model.close()
     log.info("worker stopped", unfinished=unfinished)
     stop.end()
+
+
+def _drain(
+    times: DrainTimes,
+    lifecycle: Lifecycle,
+    server: WsgiServer,
+    registration: WorkerRegistration,
+    jobs: WorkerJobs,
+) -> None:
+    """Leave the fleet, and return when nobody sends requests any more."""
+    lifecycle.drain()
+    server.announce_drain()
+    registration.leave()
+    jobs.close(times.timeout_s)
+    time.sleep(times.grace_s)
+    lifecycle.refuse()
 
 
 def _predictions(

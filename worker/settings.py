@@ -9,6 +9,7 @@ from tfleet.contract.cors import Cors
 from tfleet.contract.ticket_keys import KeyFile
 from tfleet.discovery.registry import Registry
 from tfleet.httpd.drain import DrainTimes
+from tfleet.jobs.redis_url import RedisUrl
 from tfleet.worker.address.wan_option import FindWan
 from tfleet.worker.decoders import PoolLimits
 from tfleet.worker.image.limits import ImageLimits
@@ -62,11 +63,22 @@ class DecodingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JobConsumerSettings:
+    """The Redis whose jobs the worker takes. A job that its worker has not renewed for `visibility_s` goes to
+    another one.
+    """
+
+    redis: tuple[RedisUrl, ...]
+    visibility_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """All that `tfleet worker` is told."""
+    """All that `tfleet worker` is told. Without `jobs` it takes none."""
 
     inference: InferenceSettings
     http: HttpSettings
     registration: RegistrationSettings
     decoding: DecodingSettings
     drain: DrainTimes
+    jobs: JobConsumerSettings | None = None

@@ -183,6 +183,18 @@ class AdmissionQueue:
                 self._served.add(request)
                 self._busy.begin()
 
+    def begin_at_once(self, request: object) -> None:
+        """Count a request as served that has never waited here: a job of the queue in Redis."""
+        with self._lock:
+            self._served.add(request)
+            self._busy.begin()
+
+    @property
+    def free_threads(self) -> int:
+        """How many threads nobody uses or waits for."""
+        with self._lock:
+            return max(0, -self._ahead)
+
     def end(self, request: object) -> None:
         """The request was served, or never will be."""
         with self._lock:

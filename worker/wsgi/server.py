@@ -23,6 +23,7 @@ from tfleet.contract.request_id import request_id
 from tfleet.httpd import server as httpd
 from tfleet.httpd.admission import Admission, ConnectionLimits
 from tfleet.httpd.http1.local_response import closing_problem
+from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.listen import listening_sockets, resolve_blocking
 from tfleet.runtime.open_files import raise_open_files_limit
 from tfleet.worker.thread_pool import ThreadPool
@@ -32,7 +33,8 @@ from tfleet.worker.wsgi.context import CheckTicket, NoteRefusal, WsgiContext, Ws
 from tfleet.worker.wsgi.direct import DirectApplication, DirectPath
 from tfleet.worker.wsgi.incoming_body import ArrivingBodies, BodyLimits
 from tfleet.worker.wsgi.page_queue import PageQueue
-from tfleet.worker.wsgi.response import Application
+from tfleet.worker.wsgi.queued_call import QueuedCall
+from tfleet.worker.wsgi.response import Application, WsgiResponse
 
 CONNECTION_LIMITS: Final = ConnectionLimits(4096, idle_give_way=True)
 """As many as the proxy takes. It keeps an idle connection for less time than a worker does, so that the proxy
@@ -153,6 +155,13 @@ class WsgiServer:
         self.queue.use_threads(threads)
         self._threads.use(threads)
 
+    def call_application(self, head: RequestHead, body: bytes, done: Callable[[WsgiResponse], None]) -> None:
+        """Answer a request that came by another way, in a thread of the pool. Call it between `start` and
+        `close`. `done` is called once, in whichever thread that is.
+        """
+        assert self._running is not None, "it serves"
+        self._threads.submit(QueuedCall(self._running.context, head, body, done))
+
     def announce_drain(self) -> None:
         """From now on each answer closes its connection; new connections are still accepted."""
         if self._running is not None:
@@ -206,7 +215,7 @@ class WsgiServer:
         errors = WorkerErrorResponses(site.cors, site.note_refusal)
         server = httpd.Server(bridge, errors, self._connection_limits, loop)
         server.listen(self._sockets)
-        started.set_result(_Running(loop, threading.current_thread(), server, stop))
+        started.set_result(_Running(loop, threading.current_thread(), server, stop, context))
         try:
             while not stop.is_set():
                 with contextlib.suppress(TimeoutError):
@@ -227,6 +236,7 @@ class _Running:
     thread: threading.Thread
     server: httpd.Server
     stop: asyncio.Event
+    context: WsgiContext
 
     def last_answers(self, timeout_s: float) -> int:
         """Close the server and return how many requests were aborted; 0 if its loop has failed."""

@@ -1,0 +1,3 @@
+from tests.support.redis_fixtures import redis, service, shard
+
+__all__ = ["redis", "service", "shard"]

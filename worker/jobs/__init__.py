@@ -1,0 +1,1 @@
+"""Jobs at a worker: it takes them from Redis, and computes them among its requests."""
