@@ -121,6 +121,36 @@ _COMMANDS = (
         short_help="Remove stale registrations of workers from the registry.",
         extra="client",
     ),
+    LazyGroup(
+        "jobs",
+        help="Look at the jobs in Redis, and decide about dead ones.",
+        commands=(
+            LazyCommand(
+                "list",
+                "tfleet.client.commands.jobs:list_jobs",
+                short_help="List the jobs without an answer.",
+                extra="client,jobs",
+            ),
+            LazyCommand(
+                "dead",
+                "tfleet.client.commands.jobs:dead",
+                short_help="List the dead jobs, and why they are dead.",
+                extra="client,jobs",
+            ),
+            LazyCommand(
+                "retry",
+                "tfleet.client.commands.jobs:retry",
+                short_help="Queue dead jobs again.",
+                extra="client,jobs",
+            ),
+            LazyCommand(
+                "drop",
+                "tfleet.client.commands.jobs:drop",
+                short_help="Remove dead jobs.",
+                extra="client,jobs",
+            ),
+        ),
+    ),
     LazyCommand(
         "scale",
         "tfleet.deploy.compose.scale_command:scale",

@@ -107,13 +107,7 @@ def registry_options(command: _F) -> _F:
             help="Port of the embedded registry, on loopback.",
         ),
         registry_token_file_option,
-        click.option(
-            "--service",
-            default=SERVICE,
-            show_default=True,
-            callback=_service,
-            help="Name under which the workers are registered.",
-        ),
+        service_option,
     )
     for option in reversed(options):
         command = option(command)
@@ -204,6 +198,17 @@ def ticket_key_file_option(command: _F) -> _F:
         type=click.Path(path_type=Path),
         help="Make workers accept images and POST /drain only with a ticket that a proxy signed with the key "
         "in this file. A key on a second line is accepted, too.  [default: no tickets]",
+    )(command)
+
+
+def service_option(command: _F) -> _F:
+    """Add `--service`."""
+    return click.option(
+        "--service",
+        default=SERVICE,
+        show_default=True,
+        callback=_service,
+        help="Name under which the workers are registered.",
     )(command)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import web
 
 from tfleet.contract.names import JOB, JOB_STATE, JOBS_PATH
 from tfleet.contract.problem import Problem
+from tfleet.jobs.document import job_document
 from tfleet.jobs.errors import ForgottenJobError, KeyReusedError, QueueFullError, UnknownJobError
 from tfleet.jobs.job import JobRecord, JobState
 from tfleet.proxy.problems import problem_response
@@ -41,23 +41,6 @@ def accepted(record: JobRecord) -> web.Response:
         **_NO_STORE,
     }
     return web.json_response(job_document(record), status=202, headers=headers)
-
-
-def job_document(record: JobRecord) -> dict[str, object]:
-    """What is known of a job, without its body and answer."""
-    moments = record.moments
-    return {
-        "id": record.id,
-        "state": record.state.value,
-        "model": record.target.model,
-        "version": record.target.version,
-        "submitted": _time(moments.submitted_ms),
-        "deadline": _time(moments.deadline_ms),
-        "body_bytes": record.body_bytes,
-        **({"worker": record.delivery.worker} if record.delivery.worker else {}),
-        **({"deliveries": record.delivery.count} if record.delivery.count else {}),
-        **({"reason": record.reason} if record.reason else {}),
-    }
 
 
 def queue_problem(error: Exception, keep_s: float) -> Problem:
@@ -93,10 +76,6 @@ def _without_answer(record: JobRecord) -> Problem:
     if record.state is JobState.CANCELLED:
         return Problem(410, "the job was cancelled")
     return Problem(500, f"the job is dead: {record.reason}. See `tfleet jobs dead`")
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def list_document(records: list[JobRecord], away: list[str]) -> str:

@@ -1,0 +1,28 @@
+"""A job as JSON, for callers and operators."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tfleet.jobs.job import JobRecord
+
+
+def job_document(record: JobRecord) -> dict[str, object]:
+    """What is known of a job, without its body and answer."""
+    moments = record.moments
+    return {
+        "id": record.id,
+        "state": record.state.value,
+        "model": record.target.model,
+        "version": record.target.version,
+        "submitted": _time(moments.submitted_ms),
+        "deadline": _time(moments.deadline_ms),
+        "body_bytes": record.body_bytes,
+        **({"worker": record.delivery.worker} if record.delivery.worker else {}),
+        **({"deliveries": record.delivery.count} if record.delivery.count else {}),
+        **({"reason": record.reason} if record.reason else {}),
+    }
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
